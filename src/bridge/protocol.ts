@@ -1,0 +1,151 @@
+/**
+ * Every message between the worker process and its engine process. Both sides import this file and nothing else of each other.
+ * Only numbers cross (and the names of files and devices when a model is opened): no prompt text, no sentence, no environment.
+ */
+
+/** How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k, top-p, min-p, draw. */
+export interface Sampling {
+  /** 0 = greedy: the arg-max of the logits after penalties, lowest id on a tie. */
+  readonly temperature: number;
+  /** Keep the k likeliest ids; 0 = off. */
+  readonly topK: number;
+  /** Keep the smallest set of ids whose probabilities reach p; 1 = off, 0 keeps one. */
+  readonly topP: number;
+  /** Keep ids at least this fraction as likely as the likeliest; 0 = off. */
+  readonly minP: number;
+  /** Divides positive and multiplies negative logits of every id in prompt or output; 1 = off. */
+  readonly repetitionPenalty: number;
+  /** Subtracted once per occurrence of an id in the output; 0 = off. */
+  readonly frequencyPenalty: number;
+  /** Subtracted once from every id that occurs in the output; 0 = off. */
+  readonly presencePenalty: number;
+  /** 0 … 2⁵³−1: the same seed draws the same tokens, whatever runs beside it. */
+  readonly seed: number;
+}
+
+/** One sequence to generate: a prompt of ids and the rules of when to stop. */
+export interface SequenceRequest {
+  /** Chosen by the worker, unique for the life of one engine process. */
+  readonly id: number;
+  /** Prompt ids, at least one, each in [0, vocabulary). */
+  readonly prompt: readonly number[];
+  /** Most ids to generate, at least 1; prompt + maxTokens must fit the context. */
+  readonly maxTokens: number;
+  /** End-of-sequence ids are not drawn before this many ids were generated. */
+  readonly minTokens: number;
+  /** Ids that end the sequence; the id itself is not reported as a token. */
+  readonly endIds: readonly number[];
+  readonly sampling: Sampling;
+  /** Absent = no log-probabilities; n = those of the chosen id and of the n likeliest. */
+  readonly logprobs?: number;
+}
+
+/** What the engine needs to open a model. */
+export interface EngineOptions {
+  /** Path of libonnxruntime (.so, .dylib, .dll). */
+  readonly runtimeLibrary: string;
+  /** Path of the .onnx file; external data lies beside it. */
+  readonly modelFile: string;
+  /** `cpu`; other devices come with their provider. */
+  readonly device: string;
+  /** Sequences decoded together; `auto` = what the memory for the cache allows, 8 at most. */
+  readonly slots: number | 'auto';
+  /** Tokens per slot, prompt and output together. */
+  readonly context: number;
+}
+
+/** Worker → engine. */
+export type ToEngine =
+  /** Load the library, open the model, run once, then answer `opened` or `refused`. Sent once, first. */
+  | { readonly kind: 'open'; readonly options: EngineOptions }
+  /** Queue a sequence; its reports follow until one carries `finish`. */
+  | { readonly kind: 'submit'; readonly request: SequenceRequest }
+  /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
+  | { readonly kind: 'cancel'; readonly id: number }
+  /** Release everything and exit 0. */
+  | { readonly kind: 'close' };
+
+/** Facts about the opened model, measured or read from the session's own metadata. */
+export interface EngineFacts {
+  /** Version of the runtime, as it says itself. */
+  readonly runtimeVersion: string;
+  /** `cpu`, `cuda-0`, … */
+  readonly device: string;
+  readonly slots: number;
+  readonly context: number;
+  readonly vocabSize: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Bytes of the key/value cache of all slots. */
+  readonly cacheBytes: number;
+  /** Bytes held on a GPU: 0 on CPU. */
+  readonly deviceBytes: number;
+  /** Most prompt tokens computed in one run. */
+  readonly prefillChunk: number;
+  /** Milliseconds to open the session. */
+  readonly loadMs: number;
+  /** Milliseconds of the first run, which allocates what later runs reuse. */
+  readonly warmupMs: number;
+}
+
+/** Something the engine noticed about one sequence, narrated by the worker's request loop. */
+export type Note =
+  /** The sequence waits; `position` 1 is next. Sent on arrival and at each move. */
+  | { readonly note: 'queued'; readonly position: number }
+  /** The sequence has a slot: `cached` prompt tokens were already in it and are kept. `others` sequences run beside it. */
+  | {
+      readonly note: 'started';
+      readonly slot: number;
+      readonly cached: number;
+      readonly others: number;
+      readonly queueMs: number;
+    }
+  /** `done` of `total` prompt tokens are in the cache, after `elapsedMs` of prefill. Sent after every chunk but the last. */
+  | { readonly note: 'prefill'; readonly done: number; readonly total: number; readonly elapsedMs: number };
+
+/** One generated token. */
+export interface TokenReport {
+  readonly id: number;
+  /** Natural log of the probability under the model's own logits (before penalties and temperature); only if asked for. */
+  readonly logprob?: number;
+  /** The likeliest ids and their log-probabilities, best first; only if asked for. */
+  readonly top?: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** Where a sequence's time went, in milliseconds on the engine's clock. */
+export interface Timings {
+  readonly queueMs: number;
+  readonly prefillMs: number;
+  /** From the first token to the last. */
+  readonly decodeMs: number;
+}
+
+/** Why a sequence is over. Finishing is not an error; `failed` is this sequence's failure, not the engine's. */
+export type Finish =
+  | { readonly reason: 'max_tokens' | 'eos' | 'cancelled'; readonly cached: number; readonly timings: Timings }
+  | {
+      readonly reason: 'failed' | 'out_of_memory';
+      readonly message: string;
+      readonly cached: number;
+      readonly timings: Timings;
+    };
+
+/** What one step did for one sequence. */
+export interface SequenceReport {
+  readonly id: number;
+  readonly notes: readonly Note[];
+  /** In order of generation; empty in a step that only prefilled. */
+  readonly tokens: readonly TokenReport[];
+  /** Present on the last report of a sequence: by then its slot is free. */
+  readonly finish?: Finish;
+}
+
+/** Engine → worker. */
+export type FromEngine =
+  /** The model is open and one run has been done. */
+  | { readonly kind: 'opened'; readonly facts: EngineFacts }
+  /** The model could not be opened; the engine exits. `message` is the runtime's own. */
+  | { readonly kind: 'refused'; readonly message: string }
+  /** Everything one step did, for all sequences together. */
+  | { readonly kind: 'report'; readonly batch: number; readonly sequences: readonly SequenceReport[] };
