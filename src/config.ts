@@ -1,0 +1,242 @@
+/**
+ * One zod schema per setting: flags, environment, help text, .env.example and the Config type all come from this table.
+ * The only file that reads process.env. Flag beats environment beats .env beats default.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { parseArgs, parseEnv } from 'node:util';
+import { v4 as uuid } from 'uuid';
+import { z } from 'zod';
+
+interface Setting<S extends z.ZodType> {
+  readonly schema: S;
+  /** As shown in the help; the parsed default is `fallback`. */
+  readonly shown: string;
+  readonly fallback?: unknown;
+  readonly meaning: string;
+  readonly allowed: string;
+  /** A flag that takes no value on the command line. */
+  readonly boolean?: true;
+}
+
+const setting = <S extends z.ZodType>(
+  schema: S,
+  shown: string,
+  fallback: z.input<S> | undefined,
+  allowed: string,
+  meaning: string,
+): Setting<S> => ({ schema, shown, fallback, meaning, allowed });
+
+const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+const seconds = whole(1, 86_400);
+const httpUrl = z.url({ protocol: /^https?$/ });
+const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
+
+/** Every setting, in the order of the help text. */
+export const SETTINGS = {
+  'worker-id': setting(
+    z.string().regex(/^[A-Za-z0-9._-]{1,128}$/),
+    'a fresh UUID',
+    undefined,
+    '1 to 128 of A-Z a-z 0-9 . _ -',
+    'identity given by the pool-manager',
+  ),
+  model: setting(z.string().min(1), 'the embedded haiku model', undefined, 'a folder', 'folder of the model'),
+  dtype: setting(z.enum(DTYPES), 'auto', 'auto', DTYPES.join(' '), 'which weight file of the folder'),
+  device: setting(
+    z.string().regex(/^(auto|cpu|cuda(:\d{1,2})?|webgpu|coreml)$/),
+    'auto',
+    'auto',
+    'auto, cpu, cuda, cuda:1, webgpu, coreml',
+    'where the model runs; auto is the best that really opens',
+  ),
+  'runtime-library': setting(
+    z.string().min(1),
+    'the one inside onnxruntime-node',
+    undefined,
+    'a file',
+    'path of another libonnxruntime with the same C API',
+  ),
+  host: setting(
+    z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
+    '127.0.0.1',
+    '127.0.0.1',
+    'a host name or an IP address',
+    'address to listen on; beyond loopback it needs --api-token or --allow-unauthenticated',
+  ),
+  port: setting(whole(0, 65_535), '8080', 8080, '0 to 65535', 'port to listen on; 0 takes a free one'),
+  'callback-url': setting(httpUrl, 'none', undefined, 'an http or https URL', 'the ready URL of the pool-manager'),
+  'advertise-url': setting(
+    httpUrl,
+    'http://<host>:<port>',
+    undefined,
+    'an http or https URL',
+    'the uri told to the pool-manager',
+  ),
+  'api-token': setting(
+    z.string().regex(/^[\x21-\x7e]{8,512}$/),
+    'none',
+    undefined,
+    '8 to 512 visible ASCII characters',
+    'bearer token for every route but liveness and readiness',
+  ),
+  'allow-unauthenticated': {
+    ...setting(z.stringbool(), 'false', 'false', 'true or false', 'listen beyond loopback without a token'),
+    boolean: true,
+  } as Setting<z.ZodCodec<z.ZodString, z.ZodBoolean>>,
+  slots: setting(
+    z.union([z.literal('auto'), whole(1, 256)]),
+    'auto',
+    'auto',
+    'auto, or 1 to 256',
+    'sequences decoded together',
+  ),
+  context: setting(
+    whole(16, 1_048_576),
+    "the model's",
+    undefined,
+    '16 to 1048576',
+    'tokens per slot, prompt and output',
+  ),
+  queue: setting(whole(0, 100_000), '64', 64, '0 to 100000', 'requests that may wait; beyond it 503'),
+  'max-prompt-chars': setting(whole(1, 10_000_000), '32768', 32_768, '1 to 10000000', 'most characters of a prompt'),
+  'max-tokens-cap': setting(whole(1, 1_048_576), '2048', 2048, '1 to 1048576', 'highest max_tokens of a request'),
+  'progress-every': setting(whole(1, 100_000), '10', 10, '1 to 100000', 'tokens between two progress narrations'),
+  'request-timeout': setting(seconds, '300', 300, '1 to 86400 seconds', 'time a request may take from its acceptance'),
+  'shutdown-timeout': setting(
+    seconds,
+    '30',
+    30,
+    '1 to 86400 seconds',
+    'time running requests have to finish at a stop',
+  ),
+  'log-level': setting(
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
+    'info',
+    'info',
+    'trace debug info warn error fatal',
+    'lowest level printed',
+  ),
+  'log-format': setting(z.enum(['json', 'pretty']), 'json', 'json', 'json, pretty', 'form of the lines on stdout'),
+  narration: setting(
+    z.enum(['full', 'human', 'off']),
+    'full',
+    'full',
+    'full, human, off',
+    'what streams carry: full is human, cute and story; the log always has all',
+  ),
+} as const;
+
+export type SettingName = keyof typeof SETTINGS;
+
+type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
+type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
+type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : S;
+
+/** The settings of one worker, checked. Times are in seconds. */
+export type Config = { readonly [K in Exclude<SettingName, Optional> as Camel<K>]: Raw[K] } & {
+  readonly [K in Optional as Camel<K>]?: Raw[K];
+};
+
+/** A setting that cannot be used: names the flag (or variable), the value and what is allowed. Exit code 2. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export const environmentName = (name: string): string => `RBEES_${name.replaceAll('-', '_').toUpperCase()}`;
+
+/**
+ * Reads flags, environment and `.env`.
+ * @throws ConfigError that lists every bad setting, one a line.
+ */
+export function readConfig(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  envFile = '.env',
+): Config {
+  const flags = readFlags(args);
+  const file = existsSync(envFile) ? parseEnv(readFileSync(envFile, 'utf8')) : {};
+  const config: Record<string, unknown> = {};
+  const problems: string[] = [];
+  for (const [name, row] of Object.entries(SETTINGS) as [SettingName, Setting<z.ZodType>][]) {
+    const variable = environmentName(name);
+    const [source, given] = firstGiven(
+      [`--${name}`, flags[name]],
+      [variable, environment[variable]],
+      [`${variable} in ${envFile}`, file[variable]],
+    );
+    const value = given ?? row.fallback;
+    if (value === undefined) continue;
+    const parsed = row.schema.safeParse(value);
+    const shown = name === 'api-token' ? '(hidden)' : JSON.stringify(value);
+    if (parsed.success) config[camel(name)] = parsed.data;
+    else problems.push(`${source}: ${shown} is not allowed; allowed: ${row.allowed}`);
+  }
+  config['workerId'] ??= uuid();
+  const checked = config as Config;
+  if (problems.length === 0) problems.push(...contradictions(checked));
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return checked;
+}
+
+/** An empty variable counts as not given: that is how shells and compose files say "none". */
+function firstGiven(...sources: [name: string, value: string | undefined][]): [string, string | undefined] {
+  return sources.find(([, value]) => value !== undefined && value !== '') ?? ['default', undefined];
+}
+
+function readFlags(args: readonly string[]): Record<string, string | undefined> {
+  const options = Object.fromEntries(
+    (Object.entries(SETTINGS) as [string, Setting<z.ZodType>][]).map(([name, row]) => [
+      name,
+      { type: row.boolean ? 'boolean' : 'string' } as const,
+    ]),
+  );
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options,
+      strict: true,
+      allowPositionals: false,
+      allowNegative: true,
+    });
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function contradictions(config: Config): string[] {
+  const open = !isLoopback(config.host) && config.apiToken === undefined && !config.allowUnauthenticated;
+  return open
+    ? [
+        `--host: "${config.host}" is reachable from outside; give --api-token, or --allow-unauthenticated to say that this is meant`,
+      ]
+    : [];
+}
+
+/** Whether only this machine can reach `host`. */
+export function isLoopback(host: string): boolean {
+  if (host === 'localhost' || host === '::1') return true;
+  return isIP(host) === 4 && host.startsWith('127.');
+}
+
+const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+
+/** The settings part of `--help`. */
+export function settingsHelp(): string {
+  return (Object.entries(SETTINGS) as [string, Setting<z.ZodType>][])
+    .map(
+      ([name, row]) =>
+        `  --${name}\n      ${row.meaning}\n      ${row.allowed}; default: ${row.shown}; ${environmentName(name)}`,
+    )
+    .join('\n');
+}
+
+/** The text of `.env.example`: every setting, commented out, with its default. */
+export function envExample(): string {
+  const rows = (Object.entries(SETTINGS) as [string, Setting<z.ZodType>][]).map(([name, row]) => {
+    const value = row.fallback === undefined ? '' : String(row.fallback);
+    return `# ${row.meaning} (${row.allowed}; default: ${row.shown})\n#${environmentName(name)}=${value}`;
+  });
+  return `# Settings of rbees-workerd. A flag beats the environment, which beats this file, which beats the default.\n\n${rows.join('\n\n')}\n`;
+}

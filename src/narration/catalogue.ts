@@ -1,0 +1,223 @@
+/**
+ * Every sentence the worker can say, and for each: who says it, when, how loud, and which typed facts ride along.
+ * `human` is read by users and operators (subject, verb, object, numbers with units), `cute` by whoever wants to smile, `story` is told
+ * only where two components talk. Laid out as a table by hand: one event per paragraph.
+ */
+import { type Entry, type Facts, life, request } from './entry.ts';
+
+const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
+const DEVICE = ['device-manager', 'device_init'] as const;
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+
+export const CATALOGUE = {
+  // ── The worker's life: stdout only ──────────────────────────────────────────────────────────────────────────────────
+  'worker.startup': life([WORKER, 'startup'], 'INFO', 'the settings have been read', { has: ['version', 'node_version', 'pid', 'model_ref'] }, {
+    target: (_, worker) => worker,
+    human: (f) => `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${f.model_ref}`,
+    cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${f.model_ref}!`,
+  }),
+  'server.start': life([HTTP, 'server_start'], 'INFO', 'the HTTP server is about to listen', { has: ['address'] }, {
+    target: (f) => f.address,
+    human: (f) => `HTTP server opens ${f.address}`,
+    cute: (f) => `🚪 Unlocking the front door at ${f.address}…`,
+  }),
+  'server.bound': life([HTTP, 'server_bind'], 'INFO', 'the HTTP server listens; with port 0 this tells the port', { has: ['address', 'url'] }, {
+    target: (f) => f.address,
+    human: (f) => `HTTP server listens on ${f.address}`,
+    cute: (f) => `📬 The letterbox at ${f.address} is open!`,
+  }),
+  'server.bind_failed': life([HTTP, 'error'], 'FATAL', 'the address cannot be listened on; the worker exits 1', { has: ['address', 'error_kind', 'reason'] }, {
+    target: (f) => f.address,
+    human: (f) => `HTTP server cannot listen on ${f.address}: ${f.reason}`,
+    cute: (f) => `🏠 Somebody already lives at ${f.address}. No hard feelings!`,
+  }),
+  'device.cpu': life(DEVICE, 'INFO', 'the model runs on the CPU', { has: ['device', 'runtime_version'] }, {
+    target: (f) => f.device,
+    human: (f) => `ONNX Runtime ${f.runtime_version} runs on the CPU`,
+    cute: () => '💻 Good old CPU, always there when you need it!',
+  }),
+  'device.cuda': life(DEVICE, 'INFO', 'the model runs on an NVIDIA GPU', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
+    target: (f) => f.device,
+    human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
+    cute: (f) => `⚡ ${f.device} is warm and eager to multiply!`,
+  }),
+  'device.metal': life(DEVICE, 'INFO', 'the model runs on an Apple GPU through CoreML', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
+    target: (f) => f.device,
+    human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
+    cute: (f) => `🍎 ${f.device} polishes its metal!`,
+  }),
+  'device.webgpu': life(DEVICE, 'INFO', 'the model runs on a GPU through WebGPU', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
+    target: (f) => f.device,
+    human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
+    cute: (f) => `🌐 ${f.device} paints with numbers today!`,
+  }),
+  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine process is told to open the model', { has: ['model_ref', 'model_bytes', 'dtype'] }, {
+    target: (f) => f.model_ref,
+    human: (f) => `Model loader opens ${f.model_ref} (${megabytes(f.model_bytes)}, ${f.dtype})`,
+    cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
+  }),
+  'model.loaded': life(['model-loader', 'model_load'], 'INFO', 'the model is open', { has: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'] }, {
+    target: (f) => f.architecture,
+    human: (f) => `Model loader loaded ${megabytes(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${seconds(f.duration_ms)}`,
+    cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
+  }),
+  'model.load_failed': life(['model-loader', 'error'], 'FATAL', 'the model cannot be opened; the worker exits 1', { has: ['model_ref', 'error_kind', 'reason'] }, {
+    target: (f) => f.model_ref,
+    human: (f) => `Model loader cannot open ${f.model_ref}: ${f.reason}`,
+    cute: (f) => `🧩 ${f.model_ref} has a piece missing. We will find it together!`,
+  }),
+  'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first run is over and the cache stands', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes'] }, {
+    target: (f) => count(f.slots, 'slot'),
+    human: (f) => `Engine warmed up in ${seconds(f.duration_ms)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens each`,
+    cute: () => '🔥 Engine warm, mittens off!',
+  }),
+  'callback.attempt': life([WORKER, 'callback_ready'], 'INFO', 'the pool-manager is about to be told', { has: ['url', 'attempt', 'attempts'] }, {
+    target: (f) => f.url,
+    human: (f) => `Worker reports ready to the pool-manager, attempt ${f.attempt} of ${f.attempts}`,
+    cute: (f) => f.attempt === 1 ? '📞 Ring, ring… pool-manager, are you there?' : `📞 Ringing again (${f.attempt})… patience is a virtue!`,
+  }),
+  'callback.ready': life([WORKER, 'callback_ready'], 'INFO', 'the pool-manager has answered 2xx', { has: ['url', 'attempt', 'http_status', 'duration_ms'] }, {
+    target: (f) => f.url,
+    human: (f) => `Pool-manager answered ${f.http_status} to the ready callback in ${Math.round(f.duration_ms)} ms`,
+    cute: () => '🎉 The pool-manager waved back. We are part of the hive!',
+    story: () => '"I am ready to work," said the worker. "Welcome to the hive," answered the pool-manager.',
+  }),
+  'callback.failed': life([WORKER, 'error'], (f) => (f.retry_after_ms === undefined ? 'FATAL' : 'WARN'), 'an attempt failed: refused, timed out or not 2xx; after the last the worker exits 1', { has: ['url', 'attempt', 'attempts', 'error_kind', 'reason'], may: ['retry_after_ms', 'http_status'] }, {
+    target: (f) => f.url,
+    human: (f) => `Ready callback ${f.attempt} of ${f.attempts} failed: ${f.reason}`,
+    cute: (f) => f.retry_after_ms === undefined ? '🥀 Nobody picked up. The worker bows and leaves.' : '☎️ No answer yet. A short nap, then another try!',
+  }),
+  'device.fallback': life(['device-manager', 'device_fallback'], 'WARN', 'the best device cannot be opened and the next one is taken', { has: ['device', 'reason'] }, {
+    target: (f) => f.device,
+    human: (f) => `Device manager falls back to ${f.device}: ${f.reason}`,
+    cute: (f) => `🪂 Plan B: landing softly on ${f.device}!`,
+  }),
+  'engine.lost': life([ENGINE, 'error'], 'ERROR', 'the engine process ended by itself', { has: ['error_kind', 'reason', 'requests_running'], may: ['exit_code', 'signal', 'stderr_tail'] }, {
+    target: () => 'engine',
+    human: (f) => `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} in flight`,
+    cute: () => '💔 The engine fainted. Smelling salts are on their way!',
+  }),
+  'engine.restarted': life([ENGINE, 'engine_restart'], 'INFO', 'a new engine process has the model open', { has: ['duration_ms', 'restarts'] }, {
+    target: () => 'engine',
+    human: (f) => `Engine process is back after ${seconds(f.duration_ms)}, restart ${f.restarts} in ten minutes`,
+    cute: () => '💪 The engine is on its feet again!',
+  }),
+  'engine.warning': life([ENGINE, 'warning'], 'WARN', 'the runtime wrote a line to the standard error of the engine process', { has: ['reason'] }, {
+    target: () => 'engine',
+    human: (f) => `Runtime says: ${f.reason}`,
+    cute: () => '🔧 The engine mumbles something about bolts.',
+  }),
+  'stdout.lines_lost': life([WORKER, 'log'], 'WARN', 'nobody read standard output for so long that lines were dropped', { has: ['lines_lost'] }, {
+    target: () => 'stdout',
+    human: (f) => `Worker dropped ${count(f.lines_lost, 'log line')} that nobody read`,
+    cute: () => '🍃 A few pages blew away while nobody was reading.',
+  }),
+  'worker.draining': life([WORKER, 'drain'], 'INFO', 'the worker was asked to stop and lets running requests finish', { has: ['reason', 'requests_running', 'timeout_ms'] }, {
+    target: (_, worker) => worker,
+    human: (f) => `Worker drains (${f.reason}): ${count(f.requests_running, 'request')} may finish within ${Math.round(f.timeout_ms / 1000)} s`,
+    cute: () => '🌅 Last orders, please! Everyone may finish their cup.',
+  }),
+  'server.shutdown': life([HTTP, 'server_shutdown'], 'INFO', 'the last connection is closed; the process exits', { has: ['reason'], may: ['duration_ms'] }, {
+    target: (f) => f.reason,
+    human: (f) => `HTTP server stopped (${f.reason})`,
+    cute: () => '🌙 Lights out. Good night, hive!',
+  }),
+  'worker.failed': life([WORKER, 'error'], 'FATAL', 'the worker cannot go on and exits 1', { has: ['error_kind', 'reason'] }, {
+    target: (_, worker) => worker,
+    human: (f) => `Worker stops: ${f.reason}`,
+    cute: () => '🕯️ The worker did its best and lies down now.',
+  }),
+
+  // ── One request: stdout and its own stream ──────────────────────────────────────────────────────────────────────────
+  'request.invalid': request([HTTP, 'error'], 'WARN', 'the request breaks a rule', { has: ['error_kind', 'field_errors', 'fields'] }, {
+    human: (f) => `Request breaks ${count(f.field_errors, 'rule')}: ${f.fields}`,
+    cute: (f) => `🤔 Almost! A second look at ${f.fields} and we try again.`,
+  }),
+  'request.validated': request([HTTP, 'execute_request'], 'INFO', 'the request is valid and accepted', { may: ['requests_running'] }, {
+    human: (_, job) => `HTTP server accepted job ${job}`,
+    cute: () => '✅ Everything looks lovely. In you come!',
+    story: () => '"May I?" asked the orchestrator. "Of course," said the worker and took the job.',
+  }),
+  'fields.ignored': request([HTTP, 'fields_ignored'], 'WARN', 'the body has fields that the worker does not know', { has: ['fields'] }, {
+    human: (f) => `HTTP server ignores unknown fields: ${f.fields}`,
+    cute: (f) => `🙈 No idea what ${f.fields} means, so we leave it be!`,
+  }),
+  'prompt.tokenized': request(['tokenizer', 'tokenize'], 'INFO', 'the prompt has become ids', { has: ['tokens_in', 'duration_ms'] }, {
+    human: (f) => `Tokenizer made ${count(f.tokens_in, 'token')} of the prompt in ${f.duration_ms.toFixed(1)} ms`,
+    cute: (f) => `✂️ Snip, snip: your words became ${count(f.tokens_in, 'tiny token')}!`,
+  }),
+  'request.queued': request([ENGINE, 'queue'], 'INFO', 'all slots are taken and the request waits', { has: ['queue_position'] }, {
+    human: (f) => `Engine queues the request at position ${f.queue_position}`,
+    cute: (f) => `🎟️ Number ${f.queue_position} in line. The bees hurry!`,
+  }),
+  'queue.moved': request([ENGINE, 'queue'], 'INFO', 'the request moved up in the queue', { has: ['queue_position'] }, {
+    human: (f) => `Request moved up to queue position ${f.queue_position}`,
+    cute: (f) => `👣 One step closer: number ${f.queue_position}!`,
+  }),
+  'inference.start': request([ENGINE, 'inference_start'], 'INFO', 'the sequence has a slot', { has: ['slot', 'tokens_in', 'queue_ms'] }, {
+    human: (f) => `Engine starts on ${count(f.tokens_in, 'token')} in slot ${f.slot} after ${Math.round(f.queue_ms)} ms of waiting`,
+    cute: () => '🚀 Engines on! Here comes your answer…',
+    story: (f) => `"Here are ${count(f.tokens_in, 'token')}," said the worker. "I take slot ${f.slot}," hummed the engine.`,
+  }),
+  'cache.reset': request([ENGINE, 'cache_reset'], 'INFO', 'the slot is made ready: what the prompt shares with its last tokens is kept', { has: ['slot', 'cached_tokens'] }, {
+    target: (f) => `slot-${f.slot}`,
+    human: (f) => `Engine cleared slot ${f.slot} and kept ${count(f.cached_tokens, 'cached token')}`,
+    cute: (f) => f.cached_tokens > 0 ? `🧽 Wiped the slate, but kept ${count(f.cached_tokens, 'token')} we remember!` : '🧽 A fresh clean slate, just for you!',
+  }),
+  'cache.hit': request([ENGINE, 'cache_hit'], 'INFO', 'part of the prompt need not be computed again', { has: ['cached_tokens', 'tokens_in', 'slot'] }, {
+    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; the prompt diverges there`,
+    cute: (f) => `🧠 I remember the first ${count(f.cached_tokens, 'token')}!`,
+  }),
+  'batch.joined': request([ENGINE, 'batch_join'], 'INFO', 'other requests are decoded in the same steps', { has: ['batch_size'] }, {
+    human: (f) => `Request shares the engine with ${count(f.batch_size - 1, 'other request')}`,
+    cute: () => '🫂 Cosy! Your request dances with others.',
+  }),
+  'prefill.progress': request([ENGINE, 'prefill'], 'INFO', 'a chunk of a long prompt is in the cache', { has: ['tokens_done', 'tokens_total', 'prefill_ms', 'eta_ms'] }, {
+    human: (f) => `Engine read ${f.tokens_done} of ${count(f.tokens_total, 'prompt token')}; about ${Math.round(f.eta_ms)} ms to go`,
+    cute: (f) => `📖 Reading… ${Math.round((100 * f.tokens_done) / f.tokens_total)} % of your prompt so far!`,
+  }),
+  'tokens.progress': request([ENGINE, 'token_generate'], 'INFO', 'every 10 tokens (--progress-every)', { has: ['tokens_out', 'tokens_per_sec', 'decode_time_ms', 'batch_size'] }, {
+    human: (f) => `Engine generated ${count(f.tokens_out, 'token')} at ${f.tokens_per_sec.toFixed(1)} tokens/s`,
+    cute: (f) => `🍯 ${count(f.tokens_out, 'drop')} of honey so far…`,
+  }),
+  'inference.complete': request([ENGINE, 'inference_complete'], 'INFO', 'the last token is out', { has: ['tokens_out', 'tokens_in', 'decode_time_ms', 'tokens_per_sec', 'stop_reason', 'cached_tokens'] }, {
+    human: (f) => `Engine finished ${count(f.tokens_out, 'token')} in ${Math.round(f.decode_time_ms)} ms, ${f.tokens_per_sec.toFixed(1)} tokens/s (${f.stop_reason})`,
+    cute: (f) => `🎉 Done! ${count(f.tokens_out, 'token')}, fresh from the hive!`,
+  }),
+  'time.explained': request([ENGINE, 'time_explained'], 'INFO', 'the request is over: where its time went', { has: ['duration_ms', 'queue_ms', 'prefill_ms', 'decode_time_ms'] }, {
+    human: (f) => `Request took ${Math.round(f.duration_ms)} ms: queue ${Math.round(f.queue_ms)}, prefill ${Math.round(f.prefill_ms)}, decode ${Math.round(f.decode_time_ms)} ms`,
+    cute: (f) => `⏱️ ${Math.round(f.duration_ms)} ms well spent!`,
+  }),
+  'reader.left': request([HTTP, 'reader_left'], 'WARN', 'the connection of the stream closed before its last event', { has: ['tokens_out'] }, {
+    human: (f) => `Reader left after ${count(f.tokens_out, 'token')}; HTTP server stops the generation`,
+    cute: () => '👋 Oh, you had to go? Come back any time!',
+  }),
+  'reader.slow': request([HTTP, 'reader_slow'], 'WARN', 'the reader lags so far behind that narration and metrics are held back; tokens never are', { has: ['shed'] }, {
+    human: (f) => `Reader is slow: HTTP server held back ${count(f.shed, 'narration')} so far`,
+    cute: () => '🐌 No hurry! We whisper a little less until you catch up.',
+  }),
+  'request.cancelled': request([ENGINE, 'cancel'], 'INFO', 'a cancelled request has given its slot back', { has: ['reason', 'duration_ms', 'tokens_discarded'] }, {
+    human: (f) => `Engine freed the slot ${f.duration_ms.toFixed(1)} ms after the cancel (${f.reason}); ${count(f.tokens_discarded, 'token')} thrown away`,
+    cute: () => '🛑 Stopped, tidied up, no hard feelings!',
+  }),
+  'request.draining': request([HTTP, 'drain'], 'WARN', 'the worker drains while this request runs', { has: ['timeout_ms'] }, {
+    human: (f) => `Worker is stopping; this request has ${Math.round(f.timeout_ms / 1000)} s to finish`,
+    cute: () => '🌅 The hive closes soon, but you may finish first!',
+  }),
+  'request.engine_lost': request([ENGINE, 'error'], 'ERROR', 'the engine process ended while this request ran', { has: ['error_kind', 'reason'] }, {
+    human: (f) => `Engine process was lost (${f.reason}); the request can be tried again`,
+    cute: () => '💔 The engine fainted mid-sentence. Please ask again in a moment!',
+  }),
+  'inference.failed': request([ENGINE, 'error'], (f) => (f.error_kind === 'cancelled' ? 'INFO' : 'ERROR'), 'the request ends with an error, a cancel or a time-out', { has: ['error_kind', 'reason', 'tokens_out'] }, {
+    human: (f) => `Inference ended early (${f.error_kind}) after ${count(f.tokens_out, 'token')}: ${f.reason}`,
+    cute: () => '🌧️ This one did not work out. Shall we try again?',
+  }),
+} as const satisfies Record<string, unknown>;
+
+export type EventName = keyof typeof CATALOGUE;
+
+/** The typed fields an event takes. */
+export type FactsOf<E extends EventName> =
+  (typeof CATALOGUE)[E] extends Entry<infer Has, infer May> ? Facts<Has, May> : never;

@@ -1,0 +1,74 @@
+/**
+ * The vocabulary of typed fields: the only facts a narration can carry besides its sentences.
+ * Types, docs/narration.md and the OpenAPI schema are all derived from this table.
+ */
+
+interface FieldRow<T extends 'integer' | 'number' | 'string'> {
+  readonly type: T;
+  /** What the number counts, with its unit. */
+  readonly meaning: string;
+  /** Shown in the documentation. */
+  readonly example: T extends 'string' ? string : number;
+}
+
+const integer = (meaning: string, example: number): FieldRow<'integer'> => ({ type: 'integer', meaning, example });
+const number = (meaning: string, example: number): FieldRow<'number'> => ({ type: 'number', meaning, example });
+const text = (meaning: string, example: string): FieldRow<'string'> => ({ type: 'string', meaning, example });
+
+export const FIELDS = {
+  tokens_in: integer('Tokens of the prompt', 17),
+  tokens_out: integer('Tokens generated so far', 29),
+  tokens_done: integer('Prompt tokens that are in the cache', 256),
+  eta_ms: number('Milliseconds that are expected to remain', 120),
+  tokens_total: integer('Tokens to compute in all', 448),
+  tokens_discarded: integer('Tokens that were generated and thrown away', 12),
+  tokens_per_sec: number('Tokens generated per second', 812.5),
+  cached_tokens: integer('Prompt tokens that were still in the cache and kept', 9),
+  batch_size: integer('Sequences decoded together', 3),
+  queue_position: integer('Place in the queue; 1 is next', 2),
+  queue_ms: number('Milliseconds spent waiting for a slot', 0.4),
+  prefill_ms: number('Milliseconds spent reading the prompt', 3.1),
+  decode_time_ms: number('Milliseconds from the first token to the last', 35.7),
+  duration_ms: number('Milliseconds this step took', 41.2),
+  timeout_ms: integer('Milliseconds that were allowed', 300000),
+  retry_after_ms: integer('Milliseconds to wait before trying again', 1000),
+  slot: integer('Row of the cache', 0),
+  slots: integer('Rows of the cache', 4),
+  requests_running: integer('Requests in flight', 2),
+  model_ref: text('Name of the model', 'haiku'),
+  model_bytes: integer('Bytes of the weights', 3522260),
+  memory_bytes: integer('Bytes of memory held by worker and engine', 187000000),
+  vram_bytes: integer('Bytes held on the device; 0 on CPU', 0),
+  architecture: text('Architecture of the model', 'LlamaForCausalLM'),
+  vocab_size: integer('Ids in the vocabulary', 1024),
+  context_length: integer('Tokens per slot, prompt and output together', 512),
+  dtype: text('Type of the weights', 'fp32'),
+  device: text('Device the model runs on', 'cpu'),
+  runtime_version: text('Version of ONNX Runtime', '1.30.0'),
+  version: text('Version of the worker', '0.1.0'),
+  node_version: text('Version of Node.js', '20.20.2'),
+  pid: integer('Process id', 4242),
+  url: text('URL without credentials', 'http://127.0.0.1:9000/ready'),
+  address: text('Host and port', '127.0.0.1:8080'),
+  http_status: integer('HTTP status of an answer', 202),
+  attempt: integer('Which attempt this is; 1 is the first', 1),
+  attempts: integer('Attempts that are made at most', 5),
+  reason: text('Why, in a word or a sentence', 'sigterm'),
+  error_kind: text('Stable name of what went wrong', 'validation_failed'),
+  field_errors: integer('Rules that the request breaks', 2),
+  fields: text('Names of fields, separated by commas', 'max_token'),
+  stop_reason: text('max_tokens, eos or stop_sequence', 'eos'),
+  stderr_tail: text('Last words of the engine on its standard error', 'Segmentation fault'),
+  exit_code: integer('Exit code of a process', 1),
+  signal: text('Signal that ended a process', 'SIGKILL'),
+  restarts: integer('Engine restarts in the last ten minutes', 1),
+  shed: integer('Narrations and metrics not sent to a reader that is too slow', 14),
+  lines_lost: integer('Log lines dropped because nobody read standard output', 3),
+} as const;
+
+export type FieldName = keyof typeof FIELDS;
+
+/** Field name → type of its value. */
+export type FieldValues = {
+  readonly [F in FieldName]: (typeof FIELDS)[F]['type'] extends 'string' ? string : number;
+};

@@ -1,0 +1,128 @@
+/**
+ * How the worker speaks. `narrate()` writes every event as one line to stdout and, when a request event is told inside a request,
+ * also into that request's own stream: the same sentences, the same facts. The caller cannot choose the sinks.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { CATALOGUE, type EventName, type FactsOf } from './catalogue.ts';
+import type { Entry } from './entry.ts';
+import { sanitize } from './sanitize.ts';
+import type { Level, Line, Stdout } from './stdout.ts';
+
+/** Most characters (UTF-16 units) of each kind of text. */
+const LIMITS = { human: 100, cute: 150, story: 200, field: 256 } as const;
+
+/** One event as it is told: what stdout prints after the timestamp, and what a stream's `narration` event carries. */
+export interface Narration extends Line {
+  readonly level: Level;
+  readonly event: EventName;
+  readonly actor: string;
+  readonly action: string;
+  readonly target: string;
+  readonly human: string;
+  readonly cute?: string;
+  readonly story?: string;
+  readonly correlation_id?: string;
+  readonly worker_id: string;
+  readonly job_id?: string;
+}
+
+/** Whose story is being told: the ids that every event of it carries, and the stream that hears its request events. */
+export interface Story {
+  readonly correlationId: string;
+  readonly jobId?: string;
+  /** W3C trace context of the caller. */
+  readonly traceId?: string;
+  readonly spanId?: string;
+  readonly hear?: (narration: Narration) => void;
+}
+
+interface Scope {
+  readonly story?: Story | undefined;
+  readonly captured?: Narration[] | undefined;
+}
+
+const scopes = new AsyncLocalStorage<Scope>();
+
+let voice: { readonly workerId: string; readonly emittedBy: string; readonly stdout: Stdout } | undefined;
+
+/** Gives the worker its name and its standard output. Called once, before the first event. */
+export function openVoice(workerId: string, version: string, stdout: Stdout): void {
+  voice = { workerId, emittedBy: `rbees-workerd@${version}`, stdout };
+}
+
+/** Resolves when everything narrated so far has left the process. */
+export async function closeVoice(): Promise<void> {
+  reportLostLines();
+  await voice?.stdout.flush();
+}
+
+/**
+ * Tells one event with its typed facts. Adds worker, job, correlation and trace ids by itself; sentences come from the catalogue;
+ * every string is redacted, made harmless and cut before either sink sees it. Never throws, never waits.
+ */
+export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void {
+  const { story, captured } = scopes.getStore() ?? {};
+  const entry = CATALOGUE[event] as unknown as Entry;
+  const narration = compose(event, entry, facts, story);
+  reportLostLines();
+  voice?.stdout.write(narration);
+  captured?.push(narration);
+  if (entry.scope === 'request') story?.hear?.(narration);
+}
+
+/** Runs `work` inside a story: whatever it narrates, now and after every await, belongs to that story. */
+export function tell<T>(story: Story, work: () => T): T {
+  return scopes.run({ story, captured: scopes.getStore()?.captured }, work);
+}
+
+/** Runs `work` and returns what was narrated inside it, and only there. For tests. */
+export async function capture<T>(work: () => T | Promise<T>): Promise<{ result: T; narrations: readonly Narration[] }> {
+  const captured: Narration[] = [];
+  const result = await scopes.run({ ...scopes.getStore(), captured }, work);
+  return { result, narrations: captured };
+}
+
+function compose(event: EventName, entry: Entry, facts: object, story: Story | undefined): Narration {
+  // The catalogue's functions are typed per event; here, where all events pass, the facts are known only as a record.
+  const known = facts as Parameters<Entry['human']>[0];
+  const job = sanitize(story?.jobId ?? 'unknown', LIMITS.field);
+  const worker = voice?.workerId ?? 'unnamed';
+  const target = entry.target?.(known, worker) ?? job;
+  const line: Record<string, string | number> = {
+    level: typeof entry.level === 'function' ? entry.level(known) : entry.level,
+    event,
+    actor: entry.actor,
+    action: entry.action,
+    target: sanitize(target, LIMITS.field),
+    human: sanitize(entry.human(known, job), LIMITS.human),
+  };
+  if (entry.cute) line['cute'] = sanitize(entry.cute(known, job), LIMITS.cute);
+  if (entry.story) line['story'] = sanitize(entry.story(known, job), LIMITS.story);
+  if (story) line['correlation_id'] = story.correlationId;
+  line['worker_id'] = worker;
+  if (story?.jobId !== undefined) line['job_id'] = job;
+  for (const [name, value] of Object.entries(facts) as [string, string | number | undefined][]) {
+    if (value !== undefined) line[name] = typeof value === 'string' ? sanitize(value, LIMITS.field) : round(value);
+  }
+  if (story?.traceId !== undefined) line['trace_id'] = story.traceId;
+  if (story?.spanId !== undefined) line['span_id'] = story.spanId;
+  if (voice) line['emitted_by'] = voice.emittedBy;
+  return line as unknown as Narration;
+}
+
+/** Microseconds are the finest figure worth reading. */
+function round(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+let reporting = false;
+
+/** Tells of dropped lines as soon as lines get through again. */
+function reportLostLines(): void {
+  if (reporting || !voice) return;
+  const lost = voice.stdout.takeLost();
+  if (lost === 0) return;
+  reporting = true;
+  narrate('stdout.lines_lost', { lines_lost: lost });
+  reporting = false;
+}
