@@ -240,3 +240,8 @@ export function envExample(): string {
   });
   return `# Settings of rbees-workerd. A flag beats the environment, which beats this file, which beats the default.\n\n${rows.join('\n\n')}\n`;
 }
+
+/** What the engine process gets to see: the paths and device variables it inherits, none of the worker's own settings. */
+export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('RBEES_')));
+}

@@ -17,7 +17,6 @@ export const ERRORS = {
   INVALID_REQUEST: row(400, false, 'The request is not valid.'),
   UNAUTHORIZED: row(401, false, 'A valid bearer token is needed.'),
   NOT_FOUND: row(404, false, 'There is nothing here.'),
-  METHOD_NOT_ALLOWED: row(405, false, 'This route does not take that method.'),
   DUPLICATE_JOB: row(409, false, 'A job with this id is in flight.'),
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),

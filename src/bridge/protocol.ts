@@ -79,6 +79,8 @@ export interface EngineFacts {
   readonly headDim: number;
   /** Bytes of the key/value cache of all slots. */
   readonly cacheBytes: number;
+  /** Resident memory of the engine process after the first run, in bytes. */
+  readonly residentBytes: number;
   /** Bytes held on a GPU: 0 on CPU. */
   readonly deviceBytes: number;
   /** Most prompt tokens computed in one run. */
@@ -143,6 +145,8 @@ export interface SequenceReport {
 
 /** Engine → worker. */
 export type FromEngine =
+  /** The runtime is loaded and the device chosen; the model is opened next. */
+  | { readonly kind: 'opening'; readonly device: string; readonly runtimeVersion: string }
   /** The model is open and one run has been done. */
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */

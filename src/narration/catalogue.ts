@@ -124,6 +124,11 @@ export const CATALOGUE = {
     human: (f) => `HTTP server stopped (${f.reason})`,
     cute: () => '🌙 Lights out. Good night, hive!',
   }),
+  'worker.fault': life([WORKER, 'error'], 'ERROR', 'the worker met a fault of its own; it goes on', { has: ['error_kind', 'reason'] }, {
+    target: (_, worker) => worker,
+    human: (f) => `Worker met a fault (${f.error_kind}): ${f.reason}`,
+    cute: () => '🐛 A bug among the bees. It has been written down!',
+  }),
   'worker.failed': life([WORKER, 'error'], 'FATAL', 'the worker cannot go on and exits 1', { has: ['error_kind', 'reason'] }, {
     target: (_, worker) => worker,
     human: (f) => `Worker stops: ${f.reason}`,
@@ -156,15 +161,15 @@ export const CATALOGUE = {
     human: (f) => `Request moved up to queue position ${f.queue_position}`,
     cute: (f) => `👣 One step closer: number ${f.queue_position}!`,
   }),
-  'inference.start': request([ENGINE, 'inference_start'], 'INFO', 'the sequence has a slot', { has: ['slot', 'tokens_in', 'queue_ms'] }, {
-    human: (f) => `Engine starts on ${count(f.tokens_in, 'token')} in slot ${f.slot} after ${Math.round(f.queue_ms)} ms of waiting`,
+  'inference.start': request([ENGINE, 'inference_start'], 'INFO', 'the engine takes the job on', { has: ['max_tokens', 'temperature', 'seed'] }, {
+    human: (f) => `Engine takes on the job: at most ${count(f.max_tokens, 'token')}, temperature ${f.temperature}, seed ${f.seed}`,
     cute: () => '🚀 Engines on! Here comes your answer…',
-    story: (f) => `"Here are ${count(f.tokens_in, 'token')}," said the worker. "I take slot ${f.slot}," hummed the engine.`,
+    story: () => '"Will you write this for me?" asked the worker. "With joy," hummed the engine.',
   }),
-  'cache.reset': request([ENGINE, 'cache_reset'], 'INFO', 'the slot is made ready: what the prompt shares with its last tokens is kept', { has: ['slot', 'cached_tokens'] }, {
+  'cache.reset': request([ENGINE, 'cache_reset'], 'INFO', 'the request has a slot: what the prompt shares with its last tokens is kept, the rest cleared', { has: ['slot', 'cached_tokens', 'queue_ms'] }, {
     target: (f) => `slot-${f.slot}`,
-    human: (f) => `Engine cleared slot ${f.slot} and kept ${count(f.cached_tokens, 'cached token')}`,
-    cute: (f) => f.cached_tokens > 0 ? `🧽 Wiped the slate, but kept ${count(f.cached_tokens, 'token')} we remember!` : '🧽 A fresh clean slate, just for you!',
+    human: (f) => `Engine cleared slot ${f.slot}, kept ${count(f.cached_tokens, 'token')}, after ${Math.round(f.queue_ms)} ms of waiting`,
+    cute: (f) => (f.cached_tokens > 0 ? `🧽 Wiped the slate, but kept ${count(f.cached_tokens, 'token')} we remember!` : '🧽 A fresh clean slate, just for you!'),
   }),
   'cache.hit': request([ENGINE, 'cache_hit'], 'INFO', 'part of the prompt need not be computed again', { has: ['cached_tokens', 'tokens_in', 'slot'] }, {
     human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; the prompt diverges there`,

@@ -43,11 +43,19 @@ interface Scope {
 
 const scopes = new AsyncLocalStorage<Scope>();
 
-let voice: { readonly workerId: string; readonly emittedBy: string; readonly stdout: Stdout } | undefined;
+interface Voice {
+  readonly workerId: string;
+  readonly version: string;
+  readonly stdout: Stdout;
+  /** Told of every event, to count it. */
+  readonly count: (event: EventName) => void;
+}
+
+let voice: Voice | undefined;
 
 /** Gives the worker its name and its standard output. Called once, before the first event. */
-export function openVoice(workerId: string, version: string, stdout: Stdout): void {
-  voice = { workerId, emittedBy: `rbees-workerd@${version}`, stdout };
+export function openVoice(opened: Voice): void {
+  voice = opened;
 }
 
 /** Resolves when everything narrated so far has left the process. */
@@ -66,6 +74,7 @@ export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void 
   const narration = compose(event, entry, facts, story);
   reportLostLines();
   voice?.stdout.write(narration);
+  voice?.count(event);
   captured?.push(narration);
   if (entry.scope === 'request') story?.hear?.(narration);
 }
@@ -106,13 +115,13 @@ function compose(event: EventName, entry: Entry, facts: object, story: Story | u
   }
   if (story?.traceId !== undefined) line['trace_id'] = story.traceId;
   if (story?.spanId !== undefined) line['span_id'] = story.spanId;
-  if (voice) line['emitted_by'] = voice.emittedBy;
+  if (voice) line['emitted_by'] = `rbees-workerd@${voice.version}`;
   return line as unknown as Narration;
 }
 
 /** Microseconds are the finest figure worth reading. */
 function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
+  return Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
 }
 
 let reporting = false;

@@ -1,0 +1,244 @@
+/**
+ * The worker's side of the bridge: starts the engine process, hands it sequences, gives back their reports, notices when it is lost.
+ * Owns the sequences that are in the engine; never narrates (a message callback runs outside of every story).
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import type { EngineFacts, EngineOptions, FromEngine, SequenceReport, SequenceRequest, ToEngine } from './protocol.ts';
+
+/** Last words kept of an engine's standard error. */
+const STDERR_TAIL = 8 * 1024;
+/** How long a closing engine may take before it is killed. */
+const CLOSE_MS = 2000;
+
+/** How an engine process ended that should not have. */
+export interface Loss {
+  readonly exitCode?: number;
+  readonly signal?: string;
+  readonly stderrTail: string;
+  /** In a few words: `signal SIGKILL`, `exit code 1`. */
+  readonly reason: string;
+}
+
+/** The engine process ended while a sequence was in it, or there is none. */
+export class EngineLostError extends Error {
+  override readonly name = 'EngineLostError';
+}
+
+/** The engine could not open the model: `message` is the runtime's own. */
+export class EngineRefusedError extends Error {
+  override readonly name = 'EngineRefusedError';
+}
+
+/** What one step did for a sequence; `batch` = sequences decoded together in that step. */
+export interface Step {
+  readonly batch: number;
+  readonly report: SequenceReport;
+}
+
+export interface EngineEvents {
+  /** The open engine ended by itself. All sequences in it have failed with EngineLostError. */
+  readonly onLost: (loss: Loss, running: number) => void;
+  /** A line on the engine's standard output or error: the runtime warns there. */
+  readonly onLine: (line: string) => void;
+  /** The runtime is loaded and the device chosen; the model comes next. */
+  readonly onDevice: (device: string, runtimeVersion: string) => void;
+}
+
+export class EngineClient {
+  readonly #entry: URL;
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #events: EngineEvents;
+  readonly #sequences = new Map<number, Mailbox>();
+  #child: ChildProcess | undefined;
+  #facts: EngineFacts | undefined;
+  #nextId = 0;
+  #stderrTail = '';
+
+  /** `entry` is the engine process's script; `environment` is all it gets to see. */
+  constructor(entry: URL, environment: NodeJS.ProcessEnv, events: EngineEvents) {
+    this.#entry = entry;
+    this.#environment = environment;
+    this.#events = events;
+  }
+
+  /** Facts of the open engine; undefined while there is none. */
+  get facts(): EngineFacts | undefined {
+    return this.#facts;
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /** Sequences that hold a slot, and those that wait for one. */
+  get load(): { readonly busy: number; readonly waiting: number } {
+    let busy = 0;
+    let waiting = 0;
+    for (const { started, finished } of this.#sequences.values()) {
+      if (finished) continue;
+      if (started) busy += 1;
+      else waiting += 1;
+    }
+    return { busy, waiting };
+  }
+
+  /**
+   * Forks the engine process and opens the model.
+   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
+   */
+  start(options: EngineOptions): Promise<EngineFacts> {
+    const child = fork(this.#entry, [], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      serialization: 'advanced',
+      env: this.#environment,
+      execArgv: [],
+    });
+    this.#child = child;
+    this.#stderrTail = '';
+    this.#listen(child);
+    return new Promise((resolve, reject) => {
+      child.on('message', (message: FromEngine) => {
+        if (message.kind === 'opened') resolve(message.facts);
+        if (message.kind === 'refused') reject(new EngineRefusedError(message.message));
+        this.#receive(message);
+      });
+      child.once('error', (error) => reject(new EngineLostError(error.message)));
+      child.once('close', (code, signal) => {
+        const loss = lossOf(code, signal, this.#stderrTail);
+        reject(new EngineLostError(loss.reason));
+        this.#ended(child, loss);
+      });
+      this.#send({ kind: 'open', options });
+    });
+  }
+
+  /**
+   * Runs one sequence. Yields a step for each report until one carries `finish`; aborting `signal` cancels the sequence, and the
+   * last step then says `cancelled`, by which time its slot is free.
+   * @throws EngineLostError when the engine process ends, or is not there.
+   */
+  async *submit(request: Omit<SequenceRequest, 'id'>, signal: AbortSignal): AsyncGenerator<Step, void, void> {
+    if (!this.#facts) throw new EngineLostError('no engine is running');
+    const id = this.#nextId++;
+    const mailbox = new Mailbox();
+    const cancel = (): void => this.#send({ kind: 'cancel', id });
+    this.#sequences.set(id, mailbox);
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      this.#send({ kind: 'submit', request: { ...request, id } });
+      if (signal.aborted) cancel();
+      for (;;) {
+        const step = await mailbox.next();
+        yield step;
+        if (step.report.finish) return;
+      }
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      if (!mailbox.finished) cancel();
+      this.#sequences.delete(id);
+    }
+  }
+
+  /** Lets the engine release everything and exit; kills it if it does not. */
+  async close(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    this.#facts = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    const patience = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS);
+    if (child.connected) child.send({ kind: 'close' } satisfies ToEngine, () => undefined);
+    await gone;
+    clearTimeout(patience);
+  }
+
+  #send(message: ToEngine): void {
+    // A message to an engine that is going down is answered by its end: `close` fails every sequence.
+    if (this.#child?.connected) this.#child.send(message, () => undefined);
+  }
+
+  #receive(message: FromEngine): void {
+    switch (message.kind) {
+      case 'opening':
+        this.#events.onDevice(message.device, message.runtimeVersion);
+        return;
+      case 'opened':
+        this.#facts = message.facts;
+        return;
+      case 'report':
+        for (const report of message.sequences) this.#sequences.get(report.id)?.put({ batch: message.batch, report });
+        return;
+      case 'refused':
+        return;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #listen(child: ChildProcess): void {
+    for (const output of [child.stdout, child.stderr]) {
+      let rest = '';
+      output?.setEncoding('utf8').on('data', (text: string) => {
+        this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL);
+        const lines = (rest + text).split('\n');
+        rest = (lines.pop() ?? '').slice(-STDERR_TAIL);
+        for (const line of lines) if (line.trim() !== '') this.#events.onLine(line);
+      });
+    }
+  }
+
+  #ended(child: ChildProcess, loss: Loss): void {
+    if (this.#child !== child) return; // closed on purpose
+    const wasOpen = this.#facts !== undefined;
+    const running = this.#sequences.size;
+    this.#child = undefined;
+    this.#facts = undefined;
+    for (const mailbox of this.#sequences.values()) mailbox.fail(new EngineLostError(loss.reason));
+    if (wasOpen) this.#events.onLost(loss, running);
+  }
+}
+
+function lossOf(code: number | null, signal: string | null, stderrTail: string): Loss {
+  const reason = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  return {
+    ...(code !== null && { exitCode: code }),
+    ...(signal !== null && { signal }),
+    stderrTail: stderrTail.trim(),
+    reason,
+  };
+}
+
+/** Steps of one sequence on their way from the message callback to the request's loop. Bounded by the sequence's max_tokens. */
+class Mailbox {
+  readonly #steps: Step[] = [];
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+  started = false;
+  finished = false;
+
+  put(step: Step): void {
+    this.started ||= step.report.notes.some((note) => note.note === 'started');
+    this.finished ||= step.report.finish !== undefined;
+    this.#steps.push(step);
+    this.#wake?.();
+  }
+
+  fail(error: Error): void {
+    this.finished = true;
+    this.#failure = error;
+    this.#wake?.();
+  }
+
+  /** The next step; what arrived before a failure is still given. */
+  async next(): Promise<Step> {
+    for (;;) {
+      const step = this.#steps.shift();
+      if (step) return step;
+      if (this.#failure) throw this.#failure;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/**
+ * Arguments → one of the commands. The only file that touches process.argv and process.exit.
+ */
+import { readFileSync } from 'node:fs';
+import { ask } from './ask.ts';
+import { ConfigError, readConfig, settingsHelp } from './config.ts';
+import { serve } from './worker.ts';
+
+const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
+
+const HELP = `rbees-workerd ${VERSION}: an LLM worker that tells what it does.
+
+Usage
+  rbees-workerd [serve] [settings]     run the worker (the default)
+  rbees-workerd ask "<prompt>"         start a worker, send it one prompt, show narration and output
+  rbees-workerd --help | --version
+
+Settings, as flag or as environment variable (flag beats environment beats .env beats default)
+${settingsHelp()}
+
+Exit codes: 0 clean stop; 1 start-up or fatal failure; 2 bad command line or environment.
+`;
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) return print(HELP);
+  if (args.includes('--version') || args.includes('-v')) return print(`${VERSION}\n`);
+  const [first, ...rest] = args;
+  if (first === 'ask') return ask(rest, new URL(import.meta.url));
+  if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
+    throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask (or --help).`);
+  }
+  return serve(readConfig(first === 'serve' ? rest : args), VERSION);
+}
+
+/** Waits until the text is out: a pipe takes it later, and the process exits right after. */
+function print(text: string): Promise<number> {
+  return new Promise((resolve) => process.stdout.write(text, () => resolve(0)));
+}
+
+try {
+  process.exit(await main(process.argv.slice(2)));
+} catch (error) {
+  const bad = error instanceof ConfigError;
+  process.stderr.write(
+    bad ? `rbees-workerd: ${error.message}\n` : `rbees-workerd: ${error instanceof Error ? error.stack : error}\n`,
+  );
+  process.exit(bad ? 2 : 1);
+}

@@ -1,0 +1,251 @@
+/**
+ * One accepted job until its last event: the engine's notes are narrated, its ids become text, its end becomes `end` or `error`.
+ * The only place that narrates a generation: it runs inside the story of its request.
+ */
+import { EngineLostError, type Step } from '../bridge/client.ts';
+import type { Finish, Note, TokenReport } from '../bridge/protocol.ts';
+import { ERRORS, type StreamErrorCode } from '../errors.ts';
+import type { LoadedModel } from '../model/load.ts';
+import { narrate } from '../narration/narrate.ts';
+import type { Outcome } from '../telemetry/metrics.ts';
+import { type Piece, Words } from '../text/words.ts';
+import type { Job, Stop } from './jobs.ts';
+import type { Prepared } from './prompt.ts';
+import type { Service } from './service.ts';
+
+/** Two `metrics` events are at least this far apart. */
+const METRICS_MS = 500;
+
+const STOPPED: Readonly<
+  Record<Exclude<Stop, 'stop_sequence'>, { code: StreamErrorCode; outcome: Outcome; kind: string; reason: string }>
+> = {
+  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
+  reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
+  timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
+  draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
+};
+
+export class Generation {
+  readonly #job: Job;
+  readonly #prepared: Prepared;
+  readonly #model: LoadedModel;
+  readonly #service: Service;
+  readonly #words: Words;
+  #tokensOut = 0;
+  #nextIndex = 0;
+  #firstTokenAt: number | undefined;
+  #lastTokenAt = 0;
+  #metricsAt = Number.NEGATIVE_INFINITY;
+  #queueMs = 0;
+  #batch = 1;
+  #toldSlow = false;
+  #queued = false;
+
+  constructor(job: Job, prepared: Prepared, model: LoadedModel, service: Service) {
+    this.#job = job;
+    this.#prepared = prepared;
+    this.#model = model;
+    this.#service = service;
+    this.#words = new Words(model.tokenizer, prepared.stops);
+  }
+
+  /** Tells what is known before the engine has it, then follows the engine to the end. Always ends the stream; never throws. */
+  async run(): Promise<void> {
+    const { sequence, tokenizeMs } = this.#prepared;
+    const { temperature, seed } = sequence.sampling;
+    narrate('inference.start', { max_tokens: sequence.maxTokens, temperature, seed });
+    narrate('prompt.tokenized', { tokens_in: sequence.prompt.length, duration_ms: tokenizeMs });
+    try {
+      for await (const step of this.#service.engine.submit(sequence, this.#job.signal)) this.#take(step);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #take({ batch, report }: Step): void {
+    this.#batch = batch;
+    for (const note of report.notes) this.#tellNote(note);
+    for (const token of report.tokens) this.#takeToken(token);
+    if (report.finish) this.#finish(report.finish);
+    else if (report.tokens.length > 0) this.#tellMetrics();
+  }
+
+  #takeToken(token: TokenReport): void {
+    if (this.#job.stopped) return; // on its way out: what the engine still sends is not part of the output
+    this.#lastTokenAt = performance.now();
+    this.#firstTokenAt ??= this.#lastTokenAt;
+    this.#tokensOut += 1;
+    this.#emitPiece(this.#words.push(token));
+    this.#service.metrics.token(this.#batch);
+    if (this.#words.stopped !== undefined) this.#job.stop('stop_sequence');
+    else if (this.#tokensOut % this.#service.config.progressEvery === 0) this.#tellProgress();
+  }
+
+  #emitPiece(piece: Piece | undefined): void {
+    if (!piece) return;
+    const last = piece.tokens.at(-1);
+    const scored =
+      last?.logprob === undefined ? undefined : { id: last.id, logprob: last.logprob, top: [...(last.top ?? [])] };
+    const before = scored && piece.tokens.length > 1 ? piece.tokens.slice(0, -1) : [];
+    const earlier = before.map(({ id, logprob = 0, top = [] }) => ({ id, logprob, top: [...top] }));
+    this.#job.stream.emit('token', {
+      t: piece.text,
+      i: this.#nextIndex,
+      ...scored,
+      ...(earlier.length > 0 && { earlier }),
+    });
+    this.#nextIndex += 1;
+  }
+
+  #tellNote(note: Note): void {
+    const tokensIn = this.#prepared.sequence.prompt.length;
+    switch (note.note) {
+      case 'queued':
+        narrate(this.#queued ? 'queue.moved' : 'request.queued', { queue_position: note.position });
+        this.#queued = true;
+        return;
+      case 'started':
+        this.#queueMs = note.queueMs;
+        narrate('cache.reset', { slot: note.slot, cached_tokens: note.cached, queue_ms: note.queueMs });
+        if (note.cached > 0) narrate('cache.hit', { cached_tokens: note.cached, tokens_in: tokensIn, slot: note.slot });
+        if (note.others > 0) narrate('batch.joined', { batch_size: note.others + 1 });
+        return;
+      case 'prefill': {
+        const eta = (note.elapsedMs / note.done) * (note.total - note.done);
+        narrate('prefill.progress', {
+          tokens_done: note.done,
+          tokens_total: note.total,
+          prefill_ms: note.elapsedMs,
+          eta_ms: eta,
+        });
+        return;
+      }
+      default:
+        note satisfies never;
+    }
+  }
+
+  #tellProgress(): void {
+    narrate('tokens.progress', {
+      tokens_out: this.#tokensOut,
+      tokens_per_sec: this.#tokensPerSecond(),
+      decode_time_ms: this.#decodeMs(),
+      batch_size: this.#batch,
+    });
+    if (this.#job.stream.shed > 0 && !this.#toldSlow) {
+      this.#toldSlow = true;
+      narrate('reader.slow', { shed: this.#job.stream.shed });
+    }
+  }
+
+  #tellMetrics(): void {
+    const now = performance.now();
+    if (now - this.#metricsAt < METRICS_MS || this.#firstTokenAt === undefined) return;
+    this.#metricsAt = now;
+    this.#job.stream.emit('metrics', {
+      tokens_out: this.#tokensOut,
+      tokens_per_sec: rounded(this.#tokensPerSecond()),
+      time_to_first_token_ms: rounded(this.#firstTokenAt - this.#job.acceptedAt),
+      vram_bytes: this.#model.facts.deviceBytes,
+      batch_size: this.#batch,
+    });
+  }
+
+  #finish(finish: Finish): void {
+    const stop = this.#job.stopped?.why;
+    if (finish.reason === 'failed' || finish.reason === 'out_of_memory') {
+      const code = finish.reason === 'failed' ? 'INFERENCE_FAILED' : 'VRAM_OOM';
+      this.#end(code, 'error', { kind: code.toLowerCase(), reason: finish.message });
+    } else if (stop === 'stop_sequence') this.#complete('stop_sequence', finish);
+    else if (finish.reason !== 'cancelled') this.#complete(finish.reason, finish);
+    else this.#cancelled(stop ?? 'cancelled');
+  }
+
+  #complete(reason: 'max_tokens' | 'eos' | 'stop_sequence', { cached, timings }: Finish): void {
+    this.#emitPiece(this.#words.flush());
+    this.#tellMetrics();
+    const facts = {
+      tokens_in: this.#prepared.sequence.prompt.length,
+      tokens_out: this.#tokensOut,
+      cached_tokens: cached,
+    };
+    const decode = { decode_time_ms: this.#decodeMs() };
+    const durationMs = performance.now() - this.#job.acceptedAt;
+    narrate('inference.complete', {
+      ...facts,
+      ...decode,
+      tokens_per_sec: this.#tokensPerSecond(),
+      stop_reason: reason,
+    });
+    narrate('time.explained', {
+      duration_ms: durationMs,
+      queue_ms: timings.queueMs,
+      prefill_ms: timings.prefillMs,
+      ...decode,
+    });
+    const { stream } = this.#job;
+    stream.emit('end', {
+      ...facts,
+      decode_time_ms: rounded(decode.decode_time_ms),
+      time_to_first_token_ms: rounded((this.#firstTokenAt ?? performance.now()) - this.#job.acceptedAt),
+      queue_ms: rounded(timings.queueMs),
+      stop_reason: reason,
+      ...(this.#words.stopped !== undefined && { stop_sequence_matched: this.#words.stopped }),
+      seed: this.#prepared.sequence.sampling.seed,
+      ...(stream.shed > 0 && { shed: stream.shed }),
+    });
+    this.#account('success');
+  }
+
+  #cancelled(why: Stop): void {
+    const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
+    if (why === 'reader_left') narrate('reader.left', { tokens_out: this.#tokensOut });
+    const duration = performance.now() - (this.#job.stopped?.at ?? performance.now());
+    narrate('request.cancelled', { reason, duration_ms: duration, tokens_discarded: this.#tokensOut });
+    this.#end(code, outcome, { kind, reason });
+  }
+
+  /** The engine was lost, or this code has a fault: either way the stream gets its one terminal event. */
+  #fail(error: unknown): void {
+    if (error instanceof EngineLostError) {
+      narrate('request.engine_lost', { error_kind: 'engine_lost', reason: error.message });
+      this.#end('ENGINE_LOST', 'error', { kind: 'engine_lost', reason: error.message });
+      return;
+    }
+    narrate('worker.fault', { error_kind: 'generation', reason: String(error instanceof Error ? error.stack : error) });
+    this.#end('INFERENCE_FAILED', 'error', { kind: 'inference_failed', reason: 'the worker has a fault' });
+  }
+
+  #end(code: StreamErrorCode, outcome: Outcome, { kind, reason }: { kind: string; reason: string }): void {
+    narrate('inference.failed', { error_kind: kind, reason, tokens_out: this.#tokensOut });
+    this.#job.stream.emit('error', { code, message: ERRORS[code].sentence, retriable: ERRORS[code].retriable });
+    this.#account(outcome);
+  }
+
+  #account(outcome: Outcome): void {
+    const { metrics } = this.#service;
+    const first = this.#firstTokenAt;
+    metrics.shed(this.#job.stream.shed);
+    metrics.finished({
+      outcome,
+      tokensIn: this.#prepared.sequence.prompt.length,
+      tokensOut: this.#tokensOut,
+      durationMs: performance.now() - this.#job.acceptedAt,
+      queueMs: this.#queueMs,
+      ...(first !== undefined && { timeToFirstTokenMs: first - this.#job.acceptedAt, decodeMs: this.#decodeMs() }),
+    });
+  }
+
+  /** Milliseconds from the first token to the last, as this process saw them. */
+  #decodeMs(): number {
+    return this.#firstTokenAt === undefined ? 0 : this.#lastTokenAt - this.#firstTokenAt;
+  }
+
+  /** Tokens after the first ÷ the time they took; 0 while there is only one. */
+  #tokensPerSecond(): number {
+    const seconds = this.#decodeMs() / 1000;
+    return seconds > 0 ? (this.#tokensOut - 1) / seconds : 0;
+  }
+}
+
+const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;

@@ -1,0 +1,59 @@
+/**
+ * Health, probes and metrics: cached state only, so that they answer in the middle of any load.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { WorkerError } from '../errors.ts';
+import { sendError } from './error-answer.ts';
+import type { Health } from './schemas.ts';
+import type { Service } from './service.ts';
+
+/** The body of `/health`. */
+export function healthOf({ config, state, engine, model, version }: Service): Health {
+  const loaded = model();
+  const { busy, waiting } = engine.load;
+  return {
+    status: state.health,
+    worker_id: config.workerId,
+    model: loaded?.spec.name ?? '',
+    device: loaded?.facts.device ?? '',
+    resident: loaded !== undefined && state.phase !== 'engine_lost',
+    vram_bytes: loaded?.facts.deviceBytes ?? 0,
+    memory_bytes: memoryBytes(loaded?.facts.residentBytes ?? 0),
+    quant_kind: loaded?.dtype ?? '',
+    tokenizer_kind: loaded?.spec.tokenizerKind ?? '',
+    vocab_size: loaded?.spec.vocabSize ?? 0,
+    context_length: loaded?.facts.context ?? 0,
+    uptime_seconds: Math.round(state.uptimeSeconds * 1000) / 1000,
+    slots: { total: loaded?.facts.slots ?? 0, busy },
+    queue: { length: waiting, limit: config.queue },
+    capabilities: ['text-gen'],
+    protocol: 'sse',
+    version,
+  };
+}
+
+/** Resident memory of this process and, as of its first run, of the engine process. */
+export function memoryBytes(engineBytes: number): number {
+  return process.memoryUsage.rss() + engineBytes;
+}
+
+export function healthHandler(service: Service) {
+  return (_request: FastifyRequest, reply: FastifyReply) =>
+    reply.code(service.state.phase === 'ready' ? 200 : 503).send(healthOf(service));
+}
+
+export function liveHandler({ config }: Service) {
+  return (_request: FastifyRequest, reply: FastifyReply) => reply.send({ status: 'alive', worker_id: config.workerId });
+}
+
+export function readyHandler({ state, config }: Service) {
+  return (_request: FastifyRequest, reply: FastifyReply) => {
+    if (state.refusal !== undefined) return sendError(reply, new WorkerError(state.refusal));
+    return reply.send({ status: 'ready', worker_id: config.workerId });
+  };
+}
+
+export function metricsHandler({ metrics }: Service) {
+  return async (_request: FastifyRequest, reply: FastifyReply) =>
+    reply.type(metrics.contentType).send(await metrics.render());
+}

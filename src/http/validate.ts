@@ -1,0 +1,120 @@
+/**
+ * One body against its schema: either a checked value, or every broken rule in a caller's words. The prompt is never echoed.
+ */
+import { z } from 'zod';
+import type { Violation } from '../errors.ts';
+import { CancelBody, type ExecuteRequest, executeFields, type Limits } from './schemas.ts';
+
+/** What is allowed in each field, as the end of the sentence "… must be". */
+const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
+  job_id: () => '1 to 256 characters without control characters',
+  prompt: (limits) => `1 to ${limits.promptChars} Unicode characters`,
+  messages: (limits) =>
+    `1 to 1024 of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
+  raw: () => 'true or false',
+  max_tokens: (limits) => `a whole number from 1 to ${limits.maxTokens}`,
+  min_tokens: (limits) => `a whole number from 0 to max_tokens, at most ${limits.maxTokens}`,
+  temperature: () => 'a number from 0 to 2',
+  top_p: () => 'a number from 0 to 1',
+  min_p: () => 'a number from 0 to 1',
+  top_k: () => 'a whole number from 0 up',
+  repetition_penalty: () => 'a number above 0 and up to 2',
+  frequency_penalty: () => 'a number from -2 to 2',
+  presence_penalty: () => 'a number from -2 to 2',
+  seed: () => `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+  stop: () => 'up to 4 strings of 1 to 100 characters each',
+  logprobs: () => 'a whole number from 0 to 20',
+  timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
+};
+
+/** Fields whose values are somebody's words: a violation never repeats them. */
+const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
+
+export type Checked<T> =
+  | { readonly ok: true; readonly value: T; readonly unknown: readonly string[] }
+  | { readonly ok: false; readonly violations: readonly Violation[] };
+
+/** A checker of `POST /execute` bodies under the operator's limits. The schema is compiled once. */
+export function executeChecker(limits: Limits): (body: unknown) => Checked<ExecuteRequest> {
+  const fields = executeFields(limits);
+  const schema = z.object(fields);
+  return (body) => {
+    const parsed = schema.safeParse(body);
+    const violations = [
+      ...(parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits)),
+      ...contradictions(body),
+    ];
+    if (!parsed.success || violations.length > 0) return { ok: false, violations };
+    return { ok: true, value: parsed.data, unknown: Object.keys(body as object).filter((key) => !(key in fields)) };
+  };
+}
+
+/** Checks a `POST /cancel` body. */
+export function checkCancel(body: unknown): Checked<z.output<typeof CancelBody>> {
+  const parsed = CancelBody.safeParse(body);
+  if (parsed.success) return { ok: true, value: parsed.data, unknown: [] };
+  const limits = { promptChars: 0, maxTokens: 0 };
+  return { ok: false, violations: parsed.error.issues.map((issue) => violationOf(issue, body, limits)) };
+}
+
+/** Rules between fields. They are checked even where single fields are wrong, so that a caller sees everything at once. */
+function contradictions(body: unknown): Violation[] {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
+  const { prompt, messages, raw, min_tokens: least, max_tokens: most } = body as Record<string, unknown>;
+  const found: Violation[] = [];
+  const add = (field: string, constraint: string, message: string): void => {
+    found.push({ field, constraint, message });
+  };
+  if (prompt === undefined && messages === undefined)
+    add('prompt', 'required', 'either prompt or messages must be given');
+  if (prompt !== undefined && messages !== undefined)
+    add('messages', 'exclusive', 'prompt and messages must not both be given');
+  if (raw === true && messages !== undefined)
+    add('raw', 'exclusive', 'raw is for prompt; messages always pass through the chat template');
+  if (typeof least === 'number' && typeof most === 'number' && least > most) {
+    add('min_tokens', 'maximum', `min_tokens must be at most max_tokens, ${most}, but is ${least}`);
+  }
+  return found;
+}
+
+const CONSTRAINTS: Readonly<Record<string, string>> = {
+  invalid_type: 'type',
+  too_big: 'maximum',
+  too_small: 'minimum',
+  invalid_format: 'format',
+  invalid_value: 'enum',
+};
+
+function violationOf(issue: z.core.$ZodIssue, body: unknown, limits: Limits): Violation {
+  const field =
+    issue.path
+      .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+      .join('')
+      .slice(1) || 'body';
+  const name = String(issue.path[0] ?? '');
+  const value = issue.path.reduce<unknown>(
+    (at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part],
+    body,
+  );
+  const allowed = ALLOWED[name]?.(limits) ?? 'a JSON object';
+  const constraint = value === undefined && name !== '' ? 'required' : constraintOf(issue);
+  const shown = PRIVATE_FIELDS.has(name) ? undefined : showable(value);
+  const end = shown === undefined ? '' : `, but is ${JSON.stringify(shown)}`;
+  return {
+    field,
+    constraint,
+    message: `${field} must be ${allowed}${end}`,
+    ...(shown !== undefined && { value: shown }),
+  };
+}
+
+function constraintOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'custom') return String(issue.params?.['constraint'] ?? 'rule');
+  return CONSTRAINTS[issue.code] ?? issue.code;
+}
+
+/** Scalars can be shown; a long string is cut so that an error cannot be blown up. */
+function showable(value: unknown): string | number | boolean | undefined {
+  if (typeof value === 'string') return value.length > 64 ? `${value.slice(0, 63)}…` : value;
+  return typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
+}

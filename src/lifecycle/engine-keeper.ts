@@ -1,0 +1,90 @@
+/**
+ * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
+ */
+import { EngineClient, type EngineEvents, type Loss } from '../bridge/client.ts';
+import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
+import { narrate } from '../narration/narrate.ts';
+import type { WorkerState } from './state.ts';
+
+/** This many losses within the window are a pattern, not an accident. */
+const MOST_LOSSES = 3;
+const LOSS_WINDOW_MS = 10 * 60 * 1000;
+/** Lines of the runtime that are narrated per engine; more is a flood. */
+const MOST_WARNINGS = 20;
+
+export class EngineKeeper {
+  readonly client: EngineClient;
+  readonly #state: WorkerState;
+  readonly #giveUp: (reason: string) => void;
+  #options: EngineOptions | undefined;
+  /** Times of the losses within the window, oldest first. */
+  #losses: number[] = [];
+  #warnings = 0;
+  #closed = false;
+
+  /** `giveUp` is called when the engine cannot be brought back. */
+  constructor(
+    entry: URL,
+    environment: NodeJS.ProcessEnv,
+    state: WorkerState,
+    onDevice: EngineEvents['onDevice'],
+    giveUp: (reason: string) => void,
+  ) {
+    this.#state = state;
+    this.#giveUp = giveUp;
+    this.client = new EngineClient(entry, environment, {
+      onLost: (loss, running) => void this.#restart(loss, running),
+      onLine: (line) => this.#warn(line),
+      onDevice: (device, runtimeVersion) => {
+        if (this.#losses.length === 0) onDevice(device, runtimeVersion);
+      },
+    });
+  }
+
+  /** Starts the first engine. @throws EngineRefusedError, EngineLostError */
+  start(options: EngineOptions): Promise<EngineFacts> {
+    this.#options = options;
+    return this.client.start(options);
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.client.close();
+  }
+
+  #warn(line: string): void {
+    this.#warnings += 1;
+    if (this.#warnings <= MOST_WARNINGS) narrate('engine.warning', { reason: line });
+  }
+
+  async #restart(loss: Loss, running: number): Promise<void> {
+    const now = performance.now();
+    this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+    this.#state.enter('engine_lost');
+    narrate('engine.lost', {
+      error_kind: 'engine_lost',
+      reason: loss.reason,
+      requests_running: running,
+      exit_code: loss.exitCode,
+      signal: loss.signal,
+      ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail.slice(-256) }),
+    });
+    if (this.#closed || !this.#options) return;
+    if (this.#losses.length >= MOST_LOSSES) {
+      this.#giveUp(`the engine was lost ${this.#losses.length} times in ten minutes`);
+      return;
+    }
+    this.#warnings = 0;
+    try {
+      await this.client.start(this.#options);
+    } catch (error) {
+      if (!this.#closed)
+        this.#giveUp(
+          `the engine could not be started again: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      return;
+    }
+    narrate('engine.restarted', { duration_ms: performance.now() - now, restarts: this.#losses.length });
+    this.#state.enter('ready');
+  }
+}

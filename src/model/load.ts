@@ -1,0 +1,71 @@
+/**
+ * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
+ */
+import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
+import type { Config } from '../config.ts';
+import { narrate } from '../narration/narrate.ts';
+import { ChatTemplate } from '../text/chat-template.ts';
+import { Tokenizer } from '../text/tokenizer.ts';
+import { embeddedModel, libraryPath, locateModel } from './locate.ts';
+import { type ModelSpec, readSpec } from './spec.ts';
+
+/** The model as soon as it can be used. */
+export interface LoadedModel {
+  readonly spec: ModelSpec;
+  readonly dtype: string;
+  readonly facts: EngineFacts;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate | undefined;
+}
+
+type ModelSettings = Pick<Config, 'model' | 'dtype' | 'device' | 'slots' | 'context' | 'runtimeLibrary'>;
+
+/**
+ * Loads the model of the settings; `startEngine` opens it in the engine process while its words are read here.
+ * @throws Error with a message for the operator: what is missing, broken or refused.
+ */
+export async function loadModel(
+  settings: ModelSettings,
+  startEngine: (options: EngineOptions) => Promise<EngineFacts>,
+): Promise<LoadedModel> {
+  const began = performance.now();
+  const files = await locateModel(modelFolder(settings), settings.dtype);
+  const spec = await readSpec(files);
+  const context = settings.context ?? spec.contextLength;
+  if (context > spec.contextLength)
+    throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
+  const weights = { model_ref: spec.name, model_bytes: files.bytes, dtype: files.dtype };
+  narrate('model.load_started', weights);
+  const opening = startEngine({
+    runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
+    modelFile: files.modelFile,
+    // The engine opens the CPU; of what it can open, that is the best.
+    device: settings.device === 'auto' ? 'cpu' : settings.device,
+    slots: settings.slots,
+    context,
+  });
+  const [facts, tokenizer, template] = await Promise.all([opening, Tokenizer.open(files), ChatTemplate.open(files)]);
+  const { architecture, vocabSize: vocab_size } = spec;
+  narrate('model.loaded', {
+    ...weights,
+    architecture,
+    vocab_size,
+    context_length: context,
+    duration_ms: performance.now() - began,
+  });
+  return { spec, dtype: files.dtype, facts, tokenizer, template };
+}
+
+/** The folder the settings name, else the embedded model's. */
+export function modelFolder({ model }: Pick<Config, 'model'>): string {
+  return model ?? embeddedModel();
+}
+
+/** Tells which device the runtime opened. */
+export function narrateDevice(device: string, runtimeVersion: string): void {
+  const facts = { device, runtime_version: runtimeVersion };
+  if (device.startsWith('cuda')) narrate('device.cuda', facts);
+  else if (device.startsWith('coreml')) narrate('device.metal', facts);
+  else if (device.startsWith('webgpu')) narrate('device.webgpu', facts);
+  else narrate('device.cpu', facts);
+}

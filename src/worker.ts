@@ -1,0 +1,220 @@
+/**
+ * The composition root: starts the rooms in order, hands each what it needs, and stops them in reverse.
+ */
+import { basename, extname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import type { EngineFacts } from './bridge/protocol.ts';
+import { type Config, engineEnvironment } from './config.ts';
+import { Jobs } from './http/jobs.ts';
+import { buildServer } from './http/server.ts';
+import type { Service } from './http/service.ts';
+import { memoryBytes } from './http/status.ts';
+import { reportReady } from './lifecycle/callback.ts';
+import { EngineKeeper } from './lifecycle/engine-keeper.ts';
+import { StopRequests } from './lifecycle/shutdown.ts';
+import { WorkerState } from './lifecycle/state.ts';
+import { type LoadedModel, loadModel, modelFolder, narrateDevice } from './model/load.ts';
+import { closeVoice, narrate, openVoice, tell } from './narration/narrate.ts';
+import { keepSecret } from './narration/sanitize.ts';
+import { openStdout } from './narration/stdout.ts';
+import { Metrics } from './telemetry/metrics.ts';
+
+/** What still runs when the drain deadline has passed gets this long to end with its error. */
+const LAST_WORDS_MS = 2000;
+
+/** The same extension as this file's: `.js` when built, `.ts` where Node runs the sources. */
+const ENGINE_ENTRY = new URL(`./bridge/process${extname(import.meta.url)}`, import.meta.url);
+const CONTRACT_FILE = new URL('../openapi.yaml', import.meta.url);
+
+/** Runs a worker until it is asked to stop. Resolves with the exit code when everything is closed and stdout is flushed. */
+export async function serve(config: Config, version: string): Promise<number> {
+  const worker = new Worker(config, version);
+  const exitCode = await worker.run();
+  await closeVoice();
+  return exitCode;
+}
+
+class Worker {
+  readonly #config: Config;
+  readonly #version: string;
+  readonly #state = new WorkerState();
+  readonly #stops = new StopRequests();
+  readonly #jobs = new Jobs();
+  readonly #metrics: Metrics;
+  readonly #keeper: EngineKeeper;
+  readonly #app: FastifyInstance;
+  readonly #callback = new AbortController();
+  #model: LoadedModel | undefined;
+
+  constructor(config: Config, version: string) {
+    this.#config = config;
+    this.#version = version;
+    this.#keeper = new EngineKeeper(ENGINE_ENTRY, engineEnvironment(), this.#state, narrateDevice, (reason) =>
+      this.#fail('engine_lost', reason),
+    );
+    const engine = this.#keeper.client;
+    this.#metrics = new Metrics({
+      running: () => engine.load.busy,
+      waiting: () => engine.load.waiting,
+      cacheUsage: () => (this.#model ? engine.load.busy / this.#model.facts.slots : 0),
+      vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
+      uptimeSeconds: () => this.#state.uptimeSeconds,
+    });
+    this.#app = buildServer(this.#service(), CONTRACT_FILE);
+  }
+
+  /** Start-up, service, drain. Resolves with the exit code. */
+  async run(): Promise<number> {
+    this.#introduce();
+    this.#stops.watchSignals();
+    this.#stops.watchStdin();
+    const life = this.#listen().then(async (listening) => {
+      if (listening) await Promise.race([this.#load(), this.#stops.requested]);
+      const { reason, exitCode } = await this.#stops.requested;
+      await this.#drain(reason, listening);
+      return exitCode;
+    });
+    const cut = this.#stops.forced.then(() => 1);
+    return Promise.race([life, cut]);
+  }
+
+  #service(): Service {
+    return {
+      config: this.#config,
+      version: this.#version,
+      state: this.#state,
+      jobs: this.#jobs,
+      engine: this.#keeper.client,
+      metrics: this.#metrics,
+      model: () => this.#model,
+      shutdown: (reason) => this.#stops.request(reason),
+    };
+  }
+
+  #introduce(): void {
+    const { workerId, logLevel, logFormat, apiToken } = this.#config;
+    if (apiToken !== undefined) keepSecret(apiToken);
+    const stdout = openStdout({ level: logLevel, format: logFormat });
+    openVoice({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
+    const model = basename(modelFolder(this.#config));
+    narrate('worker.startup', {
+      version: this.#version,
+      node_version: process.versions.node,
+      pid: process.pid,
+      model_ref: model,
+    });
+  }
+
+  /** Listens before the model is loaded, so that probes are answered from the first moment. False: the address cannot be had. */
+  async #listen(): Promise<boolean> {
+    const { host, port } = this.#config;
+    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    narrate('server.start', { address });
+    try {
+      await this.#app.listen({ host, port });
+    } catch (error) {
+      const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+      narrate('server.bind_failed', { address, error_kind: 'bind_failed', reason });
+      this.#stops.request('bind_failed', 1);
+      return false;
+    }
+    const bound = this.#address();
+    narrate('server.bound', { address: bound, url: `http://${bound}` });
+    return true;
+  }
+
+  #address(): string {
+    const { host } = this.#config;
+    const bound = this.#app.server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : this.#config.port;
+    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  }
+
+  /** Opens the model; from then on requests are served, whatever the callback's fate so far. */
+  async #load(): Promise<void> {
+    try {
+      this.#model = await loadModel(this.#config, (options) => this.#keeper.start(options));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      narrate('model.load_failed', {
+        model_ref: basename(modelFolder(this.#config)),
+        error_kind: 'model_load_failed',
+        reason,
+      });
+      this.#stops.request('model_load_failed', 1);
+      return;
+    }
+    narrateWarmup(this.#model.facts);
+    this.#state.enter('ready');
+    void this.#report(this.#model);
+  }
+
+  async #report({ spec, facts }: LoadedModel): Promise<void> {
+    const { callbackUrl, advertiseUrl, workerId } = this.#config;
+    if (callbackUrl === undefined) return;
+    const notice = {
+      worker_id: workerId,
+      model_ref: spec.name,
+      vram_bytes: facts.deviceBytes,
+      memory_bytes: memoryBytes(facts.residentBytes),
+      uri: advertiseUrl ?? `http://${this.#address()}`,
+      device: facts.device,
+      capabilities: ['text-gen'],
+      protocol: 'sse',
+      version: this.#version,
+    } as const;
+    const known = await reportReady(callbackUrl, notice, this.#callback.signal);
+    if (!known && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
+  }
+
+  #fail(kind: string, reason: string): void {
+    narrate('worker.failed', { error_kind: kind, reason });
+    this.#stops.request(kind, 1);
+  }
+
+  /** Refuses new work, lets running requests finish until the deadline, then closes everything. */
+  async #drain(reason: string, listening: boolean): Promise<void> {
+    const began = performance.now();
+    this.#callback.abort();
+    this.#state.enter('draining');
+    if (listening) await this.#finishJobs(reason);
+    await this.#closeServer();
+    await Promise.all([this.#keeper.close(), this.#model?.tokenizer.close()]);
+    if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
+  }
+
+  async #finishJobs(reason: string): Promise<void> {
+    const timeoutMs = this.#config.shutdownTimeout * 1000;
+    narrate('worker.draining', { reason, requests_running: this.#jobs.size, timeout_ms: timeoutMs });
+    for (const job of this.#jobs) tell(job.story, () => narrate('request.draining', { timeout_ms: timeoutMs }));
+    await within(timeoutMs, this.#jobs.idle());
+    for (const job of this.#jobs) job.stop('draining');
+    await within(LAST_WORDS_MS, this.#jobs.idle());
+  }
+
+  /** Streams have had their last event; a reader that does not take it is not waited for. */
+  async #closeServer(): Promise<void> {
+    const closed = this.#app.close();
+    await within(LAST_WORDS_MS, closed);
+    this.#app.server.closeAllConnections();
+    await closed;
+  }
+}
+
+function narrateWarmup(facts: EngineFacts): void {
+  narrate('warmup.done', {
+    duration_ms: facts.warmupMs,
+    slots: facts.slots,
+    context_length: facts.context,
+    memory_bytes: memoryBytes(facts.residentBytes),
+    vram_bytes: facts.deviceBytes,
+  });
+}
+
+/** Resolves when `work` does, or after `ms`. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const patience = new AbortController();
+  await Promise.race([work, sleep(ms, undefined, { signal: patience.signal }).catch(() => undefined)]);
+  patience.abort();
+}
