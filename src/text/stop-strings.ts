@@ -1,0 +1,111 @@
+/**
+ * Finds stop strings in a text that arrives in pieces, and lets nothing of one through. Touches nothing.
+ */
+
+/** A stop string with its failure function (Knuth, Morris, Pratt 1977), by code points. */
+interface Pattern {
+  readonly stop: string;
+  readonly chars: readonly string[];
+  /** `borders[n]`: length of the longest proper prefix of the first n characters that is also their suffix. */
+  readonly borders: readonly number[];
+  /** `units[n]`: UTF-16 units of the first n characters. */
+  readonly units: readonly number[];
+}
+
+/** What one piece of text gives. */
+export interface Matched {
+  /** Text that is no part of a stop string, whatever follows. */
+  readonly text: string;
+  /** The stop string that was found. Nothing after it is ever given. */
+  readonly matched?: string;
+}
+
+/**
+ * The first moment at which any stop string is complete ends the text: the match that *ends* earliest wins, and of several that end
+ * together the longest, so that no part of a longer one is given. Which pieces the text arrives in, and the order of the list, change
+ * nothing. Of `ab` and `abc`, `ab` wins; of `b` and `ab`, `ab`.
+ *
+ * Held back is the longest end of the text that is the beginning of a stop string, and nothing more. Work is linear in the text
+ * (times the number of stop strings); what is held is shorter than the longest stop string.
+ */
+export class StopMatcher {
+  readonly #patterns: readonly Pattern[];
+  /** Characters of each pattern that the text so far ends with. */
+  readonly #states: number[];
+  /** The end of the text that might still become a stop string. */
+  #held = '';
+  /** A high surrogate that ended a piece: the first half of the next piece's first character. */
+  #half = '';
+  #over = false;
+
+  /** @param stops an empty string never matches. */
+  constructor(stops: readonly string[]) {
+    this.#patterns = stops.filter((stop) => stop !== '').map(compile);
+    this.#states = this.#patterns.map(() => 0);
+  }
+
+  /** Takes the next piece. After a match every call gives `''`. */
+  push(piece: string): Matched {
+    if (this.#over) return { text: '' };
+    let text = this.#half + piece;
+    this.#half = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : '';
+    if (this.#half !== '') text = text.slice(0, -1);
+    const whole = this.#held + text;
+    let end = this.#held.length;
+    for (const char of text) {
+      end += char.length;
+      const found = this.#step(char);
+      if (found === undefined) continue;
+      this.#over = true;
+      this.#held = '';
+      return { text: whole.slice(0, end - found.length), matched: found };
+    }
+    const kept = whole.length - this.#unitsHeld();
+    this.#held = whole.slice(kept);
+    return { text: whole.slice(0, kept) };
+  }
+
+  /** The text has ended: gives what was held back. */
+  flush(): string {
+    const rest = this.#over ? '' : this.#held + this.#half;
+    this.#held = '';
+    this.#half = '';
+    this.#over = true;
+    return rest;
+  }
+
+  /** Advances every pattern by one character; the longest that is complete, if any. */
+  #step(char: string): string | undefined {
+    let found: string | undefined;
+    this.#patterns.forEach((pattern, index) => {
+      let state = this.#states[index] ?? 0;
+      while (state > 0 && pattern.chars[state] !== char) state = pattern.borders[state] ?? 0;
+      if (pattern.chars[state] === char) state += 1;
+      this.#states[index] = state;
+      if (state === pattern.chars.length && pattern.stop.length > (found?.length ?? 0)) found = pattern.stop;
+    });
+    return found;
+  }
+
+  #unitsHeld(): number {
+    return this.#patterns.reduce(
+      (most, pattern, index) => Math.max(most, pattern.units[this.#states[index] ?? 0] ?? 0),
+      0,
+    );
+  }
+}
+
+function compile(stop: string): Pattern {
+  const chars = Array.from(stop);
+  const borders = [0, 0];
+  const units = [0];
+  let border = 0;
+  chars.forEach((char, index) => {
+    units.push((units[index] ?? 0) + char.length);
+    if (index === 0) return;
+    while (border > 0 && chars[border] !== char) border = borders[border] ?? 0;
+    if (chars[border] === char) border += 1;
+    borders.push(border);
+  });
+  return { stop, chars, borders, units };
+}

@@ -1,0 +1,21 @@
+/**
+ * The thread on which long prompts become ids, so that the event loop stays free. Opens its own copy of the tokenizer, then answers
+ * one job after the other. Touches the tokenizer's two files and its parent's messages.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { encodeWith, openLibrary, type ThreadAnswer, type ThreadJob, type TokenizerFiles } from './tokenizer.ts';
+
+const files: TokenizerFiles = workerData;
+const { library } = await openLibrary(files);
+
+parentPort?.on('message', (job: ThreadJob) => {
+  parentPort?.postMessage(answer(job));
+});
+
+function answer({ text, addSpecialTokens }: ThreadJob): ThreadAnswer {
+  try {
+    return { ids: encodeWith(library, text, addSpecialTokens) };
+  } catch (error) {
+    return { failure: error instanceof Error ? error.message : 'unknown' };
+  }
+}

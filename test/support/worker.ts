@@ -1,0 +1,163 @@
+/**
+ * A real worker process for end-to-end tests: its stdout read line by line, its HTTP spoken over a real socket, its end awaited.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+/** One line of stdout, parsed. */
+export type LogLine = { event: string; level: string; human: string } & Record<string, unknown>;
+
+/** One event of a stream: its SSE id and name, its data parsed, and when it arrived (ms of this process's clock). */
+export interface StreamEvent {
+  readonly id: string | undefined;
+  readonly name: string | undefined;
+  readonly data: Record<string, unknown> & { type: string };
+  readonly at: number;
+}
+
+export interface WorkerOptions {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** `ignore` (the default) is /dev/null; `pipe` is what a parent holds. */
+  readonly stdin?: 'pipe' | 'ignore';
+  /** Do not wait for readiness. */
+  readonly early?: boolean;
+}
+
+export class TestWorker {
+  readonly process: ChildProcess;
+  /** Raw text of stdout, as far as it was read. */
+  stdout = '';
+  stderr = '';
+  readonly lines: LogLine[] = [];
+  readonly #waiting = new Set<() => void>();
+  readonly exited: Promise<{ code: number | null; signal: string | null }>;
+
+  constructor(options: WorkerOptions) {
+    this.process = spawn(process.execPath, [CLI, '--port', '0', ...(options.args ?? [])], {
+      env: { PATH: process.env['PATH'] ?? '', ...options.env },
+      stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+    });
+    this.exited = once(this.process, 'close').then(([code, signal]) => ({ code, signal }));
+    void this.exited.then(() => this.#notify());
+    let rest = '';
+    this.process.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      const parts = (rest + text).split('\n');
+      rest = parts.pop() ?? '';
+      this.lines.push(...parts.map((line) => JSON.parse(line) as LogLine));
+      this.#notify();
+    });
+    this.process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+  }
+
+  /** The first line of `event` (that satisfies `where`), now or later. Fails when the process ends without it. */
+  async line(event: string, where: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    for (;;) {
+      const found = this.lines.find((line) => line.event === event && where(line));
+      if (found) return found;
+      if (this.process.exitCode !== null || this.process.signalCode !== null) {
+        await this.exited;
+        const late = this.lines.find((line) => line.event === event && where(line));
+        if (late) return late;
+        throw new Error(`The worker ended without ${event}. stderr: ${this.stderr}\nstdout: ${this.stdout}`);
+      }
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+      });
+    }
+  }
+
+  /** Lines that carry a correlation id. */
+  linesOf(correlationId: string): LogLine[] {
+    return this.lines.filter((line) => line['correlation_id'] === correlationId);
+  }
+
+  get url(): string {
+    const bound = this.lines.find((line) => line.event === 'server.bound');
+    if (!bound) throw new Error('The worker does not listen yet.');
+    return String(bound['url']);
+  }
+
+  get(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    return fetch(this.url + path, { headers });
+  }
+
+  post(path: string, body: unknown, headers: Record<string, string> = {}, signal?: AbortSignal): Promise<Response> {
+    return fetch(this.url + path, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      ...(signal && { signal }),
+    });
+  }
+
+  /** Runs a job to its last event. */
+  async execute(body: object, headers: Record<string, string> = {}): Promise<StreamEvent[]> {
+    const response = await this.post('/execute', body, headers);
+    const events: StreamEvent[] = [];
+    for await (const event of eventsOf(response)) events.push(event);
+    return events;
+  }
+
+  /** SIGTERM, then the exit code. */
+  async stop(): Promise<number | null> {
+    this.process.kill('SIGTERM');
+    return (await this.exited).code;
+  }
+
+  /** For `afterEach`: ends the process whatever state it is in. */
+  async kill(): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL');
+    await this.exited;
+  }
+
+  #notify(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+}
+
+/** Starts a worker and waits until it serves (unless `early`: then until it listens). */
+export async function startWorker(options: WorkerOptions = {}): Promise<TestWorker> {
+  const worker = new TestWorker(options);
+  await worker.line('server.bound');
+  if (!options.early) {
+    await worker.line('warmup.done');
+    while ((await worker.get('/ready')).status !== 200) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return worker;
+}
+
+/** The events of a stream as they arrive. */
+export async function* eventsOf(response: Response): AsyncGenerator<StreamEvent, void, void> {
+  if (!response.body) throw new Error('The response has no body.');
+  const messages = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+  for await (const message of messages) {
+    yield {
+      id: message.id,
+      name: message.event,
+      data: JSON.parse(message.data) as StreamEvent['data'],
+      at: performance.now(),
+    };
+  }
+}
+
+/** The text of a stream: all its tokens joined. */
+export function textOf(events: readonly StreamEvent[]): string {
+  return events.map((event) => (event.data.type === 'token' ? String(event.data['t']) : '')).join('');
+}
+
+/** The data of all events of one type. */
+export function all(events: readonly StreamEvent[], type: string): Record<string, unknown>[] {
+  return events.filter((event) => event.data.type === type).map((event) => event.data);
+}
