@@ -14,7 +14,7 @@ import { reportReady } from './lifecycle/callback.ts';
 import { EngineKeeper } from './lifecycle/engine-keeper.ts';
 import { StopRequests } from './lifecycle/shutdown.ts';
 import { WorkerState } from './lifecycle/state.ts';
-import { type LoadedModel, loadModel, modelFolder, narrateDevice } from './model/load.ts';
+import { type LoadedModel, loadModel, modelFolder } from './model/load.ts';
 import { closeVoice, narrate, openVoice, tell } from './narration/narrate.ts';
 import { keepSecret } from './narration/sanitize.ts';
 import { openStdout } from './narration/stdout.ts';
@@ -50,14 +50,14 @@ class Worker {
   constructor(config: Config, version: string) {
     this.#config = config;
     this.#version = version;
-    this.#keeper = new EngineKeeper(ENGINE_ENTRY, engineEnvironment(), this.#state, narrateDevice, (reason) =>
+    this.#keeper = new EngineKeeper(ENGINE_ENTRY, engineEnvironment(), this.#state, (reason) =>
       this.#fail('engine_lost', reason),
     );
     const engine = this.#keeper.client;
     this.#metrics = new Metrics({
       running: () => engine.load.busy,
       waiting: () => engine.load.waiting,
-      cacheUsage: () => (this.#model ? engine.load.busy / this.#model.facts.slots : 0),
+      cacheUsage: () => (this.#model ? engine.load.tokens / (this.#model.facts.slots * this.#model.facts.context) : 0),
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
       uptimeSeconds: () => this.#state.uptimeSeconds,
     });
@@ -134,7 +134,7 @@ class Worker {
   /** Opens the model; from then on requests are served, whatever the callback's fate so far. */
   async #load(): Promise<void> {
     try {
-      this.#model = await loadModel(this.#config, (options) => this.#keeper.start(options));
+      this.#model = await loadModel(this.#config, (options, onOpening) => this.#keeper.start(options, onOpening));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       narrate('model.load_failed', {

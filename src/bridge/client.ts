@@ -40,8 +40,6 @@ export interface EngineEvents {
   readonly onLost: (loss: Loss, running: number) => void;
   /** A line on the engine's standard output or error: the runtime warns there. */
   readonly onLine: (line: string) => void;
-  /** The runtime is loaded and the device chosen; the model comes next. */
-  readonly onDevice: (device: string, runtimeVersion: string) => void;
 }
 
 export class EngineClient {
@@ -70,23 +68,19 @@ export class EngineClient {
     return this.#child?.pid;
   }
 
-  /** Sequences that hold a slot, and those that wait for one. */
-  get load(): { readonly busy: number; readonly waiting: number } {
-    let busy = 0;
-    let waiting = 0;
-    for (const { started, finished } of this.#sequences.values()) {
-      if (finished) continue;
-      if (started) busy += 1;
-      else waiting += 1;
-    }
-    return { busy, waiting };
+  /** Sequences that hold a slot, those that wait for one, and the tokens that the former have in the cache. */
+  get load(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
+    const here = [...this.#sequences.values()].filter((mailbox) => !mailbox.finished);
+    const running = here.filter((mailbox) => mailbox.started);
+    const tokens = running.reduce((sum, mailbox) => sum + mailbox.tokens, 0);
+    return { busy: running.length, waiting: here.length - running.length, tokens };
   }
 
   /**
-   * Forks the engine process and opens the model.
+   * Forks the engine process and opens the model. `onOpening` is called when the runtime is loaded and the device chosen.
    * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
    */
-  start(options: EngineOptions): Promise<EngineFacts> {
+  start(options: EngineOptions, onOpening: (device: string, runtimeVersion: string) => void): Promise<EngineFacts> {
     const child = fork(this.#entry, [], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
@@ -98,6 +92,7 @@ export class EngineClient {
     this.#listen(child);
     return new Promise((resolve, reject) => {
       child.on('message', (message: FromEngine) => {
+        if (message.kind === 'opening') onOpening(message.device, message.runtimeVersion);
         if (message.kind === 'opened') resolve(message.facts);
         if (message.kind === 'refused') reject(new EngineRefusedError(message.message));
         this.#receive(message);
@@ -120,7 +115,7 @@ export class EngineClient {
   async *submit(request: Omit<SequenceRequest, 'id'>, signal: AbortSignal): AsyncGenerator<Step, void, void> {
     if (!this.#facts) throw new EngineLostError('no engine is running');
     const id = this.#nextId++;
-    const mailbox = new Mailbox();
+    const mailbox = new Mailbox(request.prompt.length);
     const cancel = (): void => this.#send({ kind: 'cancel', id });
     this.#sequences.set(id, mailbox);
     signal.addEventListener('abort', cancel, { once: true });
@@ -159,17 +154,15 @@ export class EngineClient {
 
   #receive(message: FromEngine): void {
     switch (message.kind) {
-      case 'opening':
-        this.#events.onDevice(message.device, message.runtimeVersion);
-        return;
       case 'opened':
         this.#facts = message.facts;
         return;
       case 'report':
         for (const report of message.sequences) this.#sequences.get(report.id)?.put({ batch: message.batch, report });
         return;
+      case 'opening':
       case 'refused':
-        return;
+        return; // answers to `start`
       default:
         message satisfies never;
     }
@@ -215,8 +208,15 @@ class Mailbox {
   #wake: (() => void) | undefined;
   started = false;
   finished = false;
+  /** Prompt and output so far. */
+  tokens: number;
+
+  constructor(promptTokens: number) {
+    this.tokens = promptTokens;
+  }
 
   put(step: Step): void {
+    this.tokens += step.report.tokens.length;
     this.started ||= step.report.notes.some((note) => note.note === 'started');
     this.finished ||= step.report.finish !== undefined;
     this.#steps.push(step);

@@ -10,6 +10,7 @@ import { narrate } from '../narration/narrate.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
 import { type Piece, Words } from '../text/words.ts';
 import type { Job, Stop } from './jobs.ts';
+import { Pace } from './pace.ts';
 import type { Prepared } from './prompt.ts';
 import type { Service } from './service.ts';
 
@@ -31,10 +32,8 @@ export class Generation {
   readonly #model: LoadedModel;
   readonly #service: Service;
   readonly #words: Words;
-  #tokensOut = 0;
+  readonly #pace: Pace;
   #nextIndex = 0;
-  #firstTokenAt: number | undefined;
-  #lastTokenAt = 0;
   #metricsAt = Number.NEGATIVE_INFINITY;
   #queueMs = 0;
   #batch = 1;
@@ -47,6 +46,7 @@ export class Generation {
     this.#model = model;
     this.#service = service;
     this.#words = new Words(model.tokenizer, prepared.stops);
+    this.#pace = new Pace(job.acceptedAt);
   }
 
   /** Tells what is known before the engine has it, then follows the engine to the end. Always ends the stream; never throws. */
@@ -71,14 +71,12 @@ export class Generation {
   }
 
   #takeToken(token: TokenReport): void {
-    if (this.#job.stopped) return; // on its way out: what the engine still sends is not part of the output
-    this.#lastTokenAt = performance.now();
-    this.#firstTokenAt ??= this.#lastTokenAt;
-    this.#tokensOut += 1;
+    if (this.#words.stopped !== undefined) return; // what the engine still sends after a stop string is not part of the output
+    this.#pace.tick();
     this.#emitPiece(this.#words.push(token));
     this.#service.metrics.token(this.#batch);
     if (this.#words.stopped !== undefined) this.#job.stop('stop_sequence');
-    else if (this.#tokensOut % this.#service.config.progressEvery === 0) this.#tellProgress();
+    else if (this.#pace.tokens % this.#service.config.progressEvery === 0) this.#tellProgress();
   }
 
   #emitPiece(piece: Piece | undefined): void {
@@ -127,9 +125,9 @@ export class Generation {
 
   #tellProgress(): void {
     narrate('tokens.progress', {
-      tokens_out: this.#tokensOut,
-      tokens_per_sec: this.#tokensPerSecond(),
-      decode_time_ms: this.#decodeMs(),
+      tokens_out: this.#pace.tokens,
+      tokens_per_sec: this.#pace.tokensPerSecond,
+      decode_time_ms: this.#pace.decodeMs,
       batch_size: this.#batch,
     });
     if (this.#job.stream.shed > 0 && !this.#toldSlow) {
@@ -140,12 +138,12 @@ export class Generation {
 
   #tellMetrics(): void {
     const now = performance.now();
-    if (now - this.#metricsAt < METRICS_MS || this.#firstTokenAt === undefined) return;
+    if (now - this.#metricsAt < METRICS_MS) return;
     this.#metricsAt = now;
     this.#job.stream.emit('metrics', {
-      tokens_out: this.#tokensOut,
-      tokens_per_sec: rounded(this.#tokensPerSecond()),
-      time_to_first_token_ms: rounded(this.#firstTokenAt - this.#job.acceptedAt),
+      tokens_out: this.#pace.tokens,
+      tokens_per_sec: rounded(this.#pace.tokensPerSecond),
+      time_to_first_token_ms: rounded(this.#pace.timeToFirstTokenMs ?? 0),
       vram_bytes: this.#model.facts.deviceBytes,
       batch_size: this.#batch,
     });
@@ -154,8 +152,10 @@ export class Generation {
   #finish(finish: Finish): void {
     const stop = this.#job.stopped?.why;
     if (finish.reason === 'failed' || finish.reason === 'out_of_memory') {
+      // The runtime's own words may name files: they are for the operator only.
+      narrate('worker.fault', { error_kind: finish.reason, reason: finish.message });
       const code = finish.reason === 'failed' ? 'INFERENCE_FAILED' : 'VRAM_OOM';
-      this.#end(code, 'error', { kind: code.toLowerCase(), reason: finish.message });
+      this.#end(code, 'error', { kind: code.toLowerCase(), reason: 'the runtime could not compute a step' });
     } else if (stop === 'stop_sequence') this.#complete('stop_sequence', finish);
     else if (finish.reason !== 'cancelled') this.#complete(finish.reason, finish);
     else this.#cancelled(stop ?? 'cancelled');
@@ -166,15 +166,15 @@ export class Generation {
     this.#tellMetrics();
     const facts = {
       tokens_in: this.#prepared.sequence.prompt.length,
-      tokens_out: this.#tokensOut,
+      tokens_out: this.#pace.tokens,
       cached_tokens: cached,
     };
-    const decode = { decode_time_ms: this.#decodeMs() };
-    const durationMs = performance.now() - this.#job.acceptedAt;
+    const decode = { decode_time_ms: this.#pace.decodeMs };
+    const durationMs = this.#pace.elapsedMs;
     narrate('inference.complete', {
       ...facts,
       ...decode,
-      tokens_per_sec: this.#tokensPerSecond(),
+      tokens_per_sec: this.#pace.tokensPerSecond,
       stop_reason: reason,
     });
     narrate('time.explained', {
@@ -187,7 +187,7 @@ export class Generation {
     stream.emit('end', {
       ...facts,
       decode_time_ms: rounded(decode.decode_time_ms),
-      time_to_first_token_ms: rounded((this.#firstTokenAt ?? performance.now()) - this.#job.acceptedAt),
+      time_to_first_token_ms: rounded(this.#pace.timeToFirstTokenMs ?? this.#pace.elapsedMs),
       queue_ms: rounded(timings.queueMs),
       stop_reason: reason,
       ...(this.#words.stopped !== undefined && { stop_sequence_matched: this.#words.stopped }),
@@ -199,9 +199,9 @@ export class Generation {
 
   #cancelled(why: Stop): void {
     const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
-    if (why === 'reader_left') narrate('reader.left', { tokens_out: this.#tokensOut });
+    if (why === 'reader_left') narrate('reader.left', { tokens_out: this.#pace.tokens });
     const duration = performance.now() - (this.#job.stopped?.at ?? performance.now());
-    narrate('request.cancelled', { reason, duration_ms: duration, tokens_discarded: this.#tokensOut });
+    narrate('request.cancelled', { reason, duration_ms: duration, tokens_discarded: this.#pace.tokens });
     this.#end(code, outcome, { kind, reason });
   }
 
@@ -217,34 +217,23 @@ export class Generation {
   }
 
   #end(code: StreamErrorCode, outcome: Outcome, { kind, reason }: { kind: string; reason: string }): void {
-    narrate('inference.failed', { error_kind: kind, reason, tokens_out: this.#tokensOut });
+    narrate('inference.failed', { error_kind: kind, reason, tokens_out: this.#pace.tokens });
     this.#job.stream.emit('error', { code, message: ERRORS[code].sentence, retriable: ERRORS[code].retriable });
     this.#account(outcome);
   }
 
   #account(outcome: Outcome): void {
     const { metrics } = this.#service;
-    const first = this.#firstTokenAt;
+    const first = this.#pace.timeToFirstTokenMs;
     metrics.shed(this.#job.stream.shed);
     metrics.finished({
       outcome,
       tokensIn: this.#prepared.sequence.prompt.length,
-      tokensOut: this.#tokensOut,
-      durationMs: performance.now() - this.#job.acceptedAt,
+      tokensOut: this.#pace.tokens,
+      durationMs: this.#pace.elapsedMs,
       queueMs: this.#queueMs,
-      ...(first !== undefined && { timeToFirstTokenMs: first - this.#job.acceptedAt, decodeMs: this.#decodeMs() }),
+      ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#pace.decodeMs }),
     });
-  }
-
-  /** Milliseconds from the first token to the last, as this process saw them. */
-  #decodeMs(): number {
-    return this.#firstTokenAt === undefined ? 0 : this.#lastTokenAt - this.#firstTokenAt;
-  }
-
-  /** Tokens after the first ÷ the time they took; 0 while there is only one. */
-  #tokensPerSecond(): number {
-    const seconds = this.#decodeMs() / 1000;
-    return seconds > 0 ? (this.#tokensOut - 1) / seconds : 0;
   }
 }
 

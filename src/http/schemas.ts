@@ -3,6 +3,7 @@
  * Descriptions are read by callers: they become the words of openapi.yaml.
  */
 import { z } from 'zod';
+import { ERRORS, type ErrorCode } from '../errors.ts';
 
 /** Limits that the operator sets and a request is held to. */
 export interface Limits {
@@ -31,9 +32,13 @@ const JOB_ID = z
   .meta({ description: 'Id of the job, chosen by the caller: 1 to 256 characters, no control characters' });
 
 const message = z.object({
-  role: z.enum(['system', 'user', 'assistant']),
-  content: z.string(),
+  role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Who says it' }),
+  content: z.string().meta({ description: 'What is said' }),
 });
+
+/** A number of things, bytes or tokens. */
+export const counted = (description: string) => z.int().min(0).meta({ description });
+const WORKER_ID = z.string().meta({ description: 'Identity given by the pool-manager (`--worker-id`)' });
 
 /** The fields whose rules are the same on every worker. */
 const SAMPLING_FIELDS = {
@@ -77,7 +82,8 @@ const SAMPLING_FIELDS = {
       z
         .string()
         .min(1)
-        .refine((text) => fitsIn(text, 100), { params: { constraint: 'max_length' } }),
+        .refine((text) => fitsIn(text, 100), { params: { constraint: 'max_length' } })
+        .meta({ maxLength: 100 }),
     )
     .max(4)
     .optional()
@@ -131,65 +137,100 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
   };
 }
 
-export const ExecuteBody = named('ExecuteRequest', z.object(executeFields()));
+export const ExecuteBody = named(
+  'ExecuteRequest',
+  z.object(executeFields()).meta({
+    description:
+      'One job. Exactly one of `prompt` and `messages` is given. Unknown fields are ignored, and named in a narration. ' +
+      'The highest `prompt` length and `max_tokens` are the defaults of `--max-prompt-chars` and `--max-tokens-cap`.',
+  }),
+);
 export type ExecuteRequest = z.output<typeof ExecuteBody>;
 
 export const CancelBody = named('CancelRequest', z.object({ job_id: JOB_ID }));
 export const CancelAnswer = named(
   'CancelAnswer',
-  z.object({ job_id: z.string(), status: z.enum(['cancelling', 'finished']) }),
+  z.object({
+    job_id: z.string().meta({ description: 'The id that was asked for' }),
+    status: z.enum(['cancelling', 'finished']).meta({
+      description:
+        '`cancelling`: the stream ends with the error `CANCELLED` in a moment. `finished`: it was over already',
+    }),
+  }),
 );
 export const ShutdownAnswer = named(
   'ShutdownAnswer',
-  z.object({ status: z.literal('draining'), timeout_seconds: z.int() }),
+  z.object({
+    status: z.literal('draining').meta({ description: 'No new jobs; those in flight may finish' }),
+    timeout_seconds: counted('Seconds that jobs in flight have (`--shutdown-timeout`)'),
+  }),
 );
-export const LiveAnswer = named('LiveAnswer', z.object({ status: z.literal('alive'), worker_id: z.string() }));
-export const ReadyAnswer = named('ReadyAnswer', z.object({ status: z.literal('ready'), worker_id: z.string() }));
+export const LiveAnswer = named(
+  'LiveAnswer',
+  z.object({ status: z.literal('alive').meta({ description: 'The process answers' }), worker_id: WORKER_ID }),
+);
+export const ReadyAnswer = named(
+  'ReadyAnswer',
+  z.object({ status: z.literal('ready').meta({ description: 'A job would be accepted' }), worker_id: WORKER_ID }),
+);
+
+const violation = z.object({
+  field: z.string().meta({ description: 'Path of the field in the body, or the name of the header' }),
+  constraint: z.string().meta({ description: 'Short name of the rule, such as `required` or `maximum`' }),
+  message: z.string().meta({ description: 'What the field must be, as a sentence' }),
+  value: z
+    .union([z.string(), z.number(), z.boolean()])
+    .optional()
+    .meta({ description: 'What it is, where that may be shown. Words of a prompt never are' }),
+});
 
 export const ErrorAnswer = named(
   'ErrorAnswer',
-  z.object({
-    error: z.object({
-      code: z.string().meta({ description: 'Stable name of the error' }),
-      message: z.string(),
-      retriable: z.boolean().meta({ description: 'Whether the same request can succeed later' }),
-      correlation_id: z.string(),
-      details: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
-      errors: z
-        .array(
-          z.object({
-            field: z.string(),
-            constraint: z.string(),
-            message: z.string(),
-            value: z.union([z.string(), z.number(), z.boolean()]).optional(),
-          }),
-        )
-        .optional()
-        .meta({ description: 'Every rule that the request breaks' }),
-    }),
-  }),
+  z
+    .object({
+      error: z.object({
+        code: z.enum(Object.keys(ERRORS) as [ErrorCode]).meta({ description: 'Stable name of the error' }),
+        message: z.string().meta({ description: 'One sentence for people' }),
+        retriable: z.boolean().meta({ description: 'Whether the same request can succeed later' }),
+        correlation_id: z.string().meta({ description: 'The same as in `X-Correlation-Id`' }),
+        details: z
+          .record(z.string(), z.union([z.string(), z.number()]))
+          .optional()
+          .meta({ description: 'Facts of this error, such as `slots_total` and `slots_busy` or `retry_after_ms`' }),
+        errors: z.array(violation).optional().meta({ description: 'Every rule that the request breaks' }),
+      }),
+    })
+    .meta({ description: 'The one shape of every error that is answered before a stream begins' }),
 );
 
 export const HealthAnswer = named(
   'Health',
-  z.object({
-    status: z.enum(['starting', 'healthy', 'draining', 'unhealthy']),
-    worker_id: z.string(),
-    model: z.string(),
-    device: z.string(),
-    resident: z.boolean().meta({ description: 'Whether the model is in memory' }),
-    vram_bytes: z.int(),
-    memory_bytes: z.int(),
-    quant_kind: z.string(),
-    tokenizer_kind: z.string(),
-    vocab_size: z.int(),
-    context_length: z.int(),
-    uptime_seconds: z.number(),
-    slots: z.object({ total: z.int(), busy: z.int() }),
-    queue: z.object({ length: z.int(), limit: z.int() }),
-    capabilities: z.array(z.string()),
-    protocol: z.literal('sse'),
-    version: z.string(),
-  }),
+  z
+    .object({
+      status: z.enum(['starting', 'healthy', 'draining', 'unhealthy']).meta({
+        description: '`starting`: the model is loading. `unhealthy`: the engine process was lost',
+      }),
+      worker_id: WORKER_ID,
+      model: z.string().meta({ description: 'Name of the model; empty while it is loading' }),
+      device: z.string().meta({ description: 'Where the model runs: `cpu`, `cuda-0`, …; empty while it is loading' }),
+      resident: z.boolean().meta({ description: 'Whether the model is in memory' }),
+      vram_bytes: counted('Bytes held on the device; 0 on CPU'),
+      memory_bytes: counted('Bytes of memory held by the worker and its engine'),
+      quant_kind: z.string().meta({ description: 'Type of the weights, such as `fp32` or `q4`' }),
+      tokenizer_kind: z.string().meta({ description: 'Kind of the tokenizer, such as `bpe`' }),
+      vocab_size: counted('Ids in the vocabulary'),
+      context_length: counted('Tokens per slot, prompt and output together'),
+      uptime_seconds: z.number().min(0).meta({ description: 'Seconds since the process began its work' }),
+      slots: z
+        .object({ total: counted('Sequences that can be decoded together'), busy: counted('Slots that are taken') })
+        .meta({ description: 'Rows of the cache' }),
+      queue: z
+        .object({ length: counted('Requests that wait for a slot'), limit: counted('Requests that may wait') })
+        .meta({ description: 'Beyond the limit, `POST /execute` answers 503' }),
+      capabilities: z.array(z.string()).meta({ description: 'What the worker can do' }),
+      protocol: z.literal('sse').meta({ description: 'How it answers' }),
+      version: z.string().meta({ description: 'Version of the worker' }),
+    })
+    .meta({ description: 'Cached state only: answered in the middle of any load' }),
 );
 export type Health = z.output<typeof HealthAnswer>;

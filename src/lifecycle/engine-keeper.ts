@@ -1,7 +1,7 @@
 /**
  * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
  */
-import { EngineClient, type EngineEvents, type Loss } from '../bridge/client.ts';
+import { EngineClient, type Loss } from '../bridge/client.ts';
 import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { WorkerState } from './state.ts';
@@ -23,28 +23,19 @@ export class EngineKeeper {
   #closed = false;
 
   /** `giveUp` is called when the engine cannot be brought back. */
-  constructor(
-    entry: URL,
-    environment: NodeJS.ProcessEnv,
-    state: WorkerState,
-    onDevice: EngineEvents['onDevice'],
-    giveUp: (reason: string) => void,
-  ) {
+  constructor(entry: URL, environment: NodeJS.ProcessEnv, state: WorkerState, giveUp: (reason: string) => void) {
     this.#state = state;
     this.#giveUp = giveUp;
     this.client = new EngineClient(entry, environment, {
       onLost: (loss, running) => void this.#restart(loss, running),
       onLine: (line) => this.#warn(line),
-      onDevice: (device, runtimeVersion) => {
-        if (this.#losses.length === 0) onDevice(device, runtimeVersion);
-      },
     });
   }
 
   /** Starts the first engine. @throws EngineRefusedError, EngineLostError */
-  start(options: EngineOptions): Promise<EngineFacts> {
+  start(options: EngineOptions, onOpening: (device: string, runtimeVersion: string) => void): Promise<EngineFacts> {
     this.#options = options;
-    return this.client.start(options);
+    return this.client.start(options, onOpening);
   }
 
   close(): Promise<void> {
@@ -76,7 +67,7 @@ export class EngineKeeper {
     }
     this.#warnings = 0;
     try {
-      await this.client.start(this.#options);
+      await this.client.start(this.#options, () => undefined);
     } catch (error) {
       if (!this.#closed)
         this.#giveUp(

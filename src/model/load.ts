@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
-import { embeddedModel, libraryPath, locateModel } from './locate.ts';
+import { embeddedModel, libraryPath, locateModel, type ModelFiles } from './locate.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 
 /** The model as soon as it can be used. */
@@ -18,16 +18,21 @@ export interface LoadedModel {
   readonly template: ChatTemplate | undefined;
 }
 
+/** Starts the engine process; the second argument hears of the device as soon as it is chosen. */
+type StartEngine = (
+  options: EngineOptions,
+  onOpening: (device: string, runtimeVersion: string) => void,
+) => Promise<EngineFacts>;
+
+const REHEARSAL = 'Write a haiku about morning light.';
+
 type ModelSettings = Pick<Config, 'model' | 'dtype' | 'device' | 'slots' | 'context' | 'runtimeLibrary'>;
 
 /**
  * Loads the model of the settings; `startEngine` opens it in the engine process while its words are read here.
  * @throws Error with a message for the operator: what is missing, broken or refused.
  */
-export async function loadModel(
-  settings: ModelSettings,
-  startEngine: (options: EngineOptions) => Promise<EngineFacts>,
-): Promise<LoadedModel> {
+export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
   const files = await locateModel(modelFolder(settings), settings.dtype);
   const spec = await readSpec(files);
@@ -35,16 +40,19 @@ export async function loadModel(
   if (context > spec.contextLength)
     throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
   const weights = { model_ref: spec.name, model_bytes: files.bytes, dtype: files.dtype };
-  narrate('model.load_started', weights);
-  const opening = startEngine({
+  const options = {
     runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
     modelFile: files.modelFile,
     // The engine opens the CPU; of what it can open, that is the best.
     device: settings.device === 'auto' ? 'cpu' : settings.device,
     slots: settings.slots,
     context,
-  });
-  const [facts, tokenizer, template] = await Promise.all([opening, Tokenizer.open(files), ChatTemplate.open(files)]);
+  };
+  const onOpening = (device: string, runtimeVersion: string): void => {
+    narrateDevice(device, runtimeVersion);
+    narrate('model.load_started', weights);
+  };
+  const [facts, words] = await Promise.all([startEngine(options, onOpening), openWords(files)]);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
     ...weights,
@@ -53,7 +61,22 @@ export async function loadModel(
     context_length: context,
     duration_ms: performance.now() - began,
   });
-  return { spec, dtype: files.dtype, facts, tokenizer, template };
+  return { spec, dtype: files.dtype, facts, ...words };
+}
+
+/** Opens tokenizer and template, and uses both once: the first use takes milliseconds that no request should wait for. */
+async function openWords(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
+  const [tokenizer, template] = await Promise.all([Tokenizer.open(files), ChatTemplate.open(files)]);
+  tokenizer.decode(await tokenizer.encode(rehearsed(template), { addSpecialTokens: template === undefined }));
+  return { tokenizer, template };
+}
+
+function rehearsed(template: ChatTemplate | undefined): string {
+  try {
+    return template?.render([{ role: 'user', content: REHEARSAL }]) ?? REHEARSAL;
+  } catch {
+    return REHEARSAL; // a template may refuse a lone user message; a request that it refuses is told why
+  }
 }
 
 /** The folder the settings name, else the embedded model's. */
@@ -62,7 +85,7 @@ export function modelFolder({ model }: Pick<Config, 'model'>): string {
 }
 
 /** Tells which device the runtime opened. */
-export function narrateDevice(device: string, runtimeVersion: string): void {
+function narrateDevice(device: string, runtimeVersion: string): void {
   const facts = { device, runtime_version: runtimeVersion };
   if (device.startsWith('cuda')) narrate('device.cuda', facts);
   else if (device.startsWith('coreml')) narrate('device.metal', facts);

@@ -7,7 +7,7 @@ import { type Entry, type Facts, life, request } from './entry.ts';
 
 const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
 const DEVICE = ['device-manager', 'device_init'] as const;
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+const time = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
@@ -53,14 +53,14 @@ export const CATALOGUE = {
     human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
     cute: (f) => `🌐 ${f.device} paints with numbers today!`,
   }),
-  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine process is told to open the model', { has: ['model_ref', 'model_bytes', 'dtype'] }, {
+  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model', { has: ['model_ref', 'model_bytes', 'dtype'] }, {
     target: (f) => f.model_ref,
     human: (f) => `Model loader opens ${f.model_ref} (${megabytes(f.model_bytes)}, ${f.dtype})`,
     cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
   }),
   'model.loaded': life(['model-loader', 'model_load'], 'INFO', 'the model is open', { has: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'] }, {
     target: (f) => f.architecture,
-    human: (f) => `Model loader loaded ${megabytes(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${seconds(f.duration_ms)}`,
+    human: (f) => `Model loader loaded ${megabytes(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${time(f.duration_ms)}`,
     cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
   }),
   'model.load_failed': life(['model-loader', 'error'], 'FATAL', 'the model cannot be opened; the worker exits 1', { has: ['model_ref', 'error_kind', 'reason'] }, {
@@ -70,7 +70,7 @@ export const CATALOGUE = {
   }),
   'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first run is over and the cache stands', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes'] }, {
     target: (f) => count(f.slots, 'slot'),
-    human: (f) => `Engine warmed up in ${seconds(f.duration_ms)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens each`,
+    human: (f) => `Engine warmed up in ${time(f.duration_ms)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens each`,
     cute: () => '🔥 Engine warm, mittens off!',
   }),
   'callback.attempt': life([WORKER, 'callback_ready'], 'INFO', 'the pool-manager is about to be told', { has: ['url', 'attempt', 'attempts'] }, {
@@ -101,7 +101,7 @@ export const CATALOGUE = {
   }),
   'engine.restarted': life([ENGINE, 'engine_restart'], 'INFO', 'a new engine process has the model open', { has: ['duration_ms', 'restarts'] }, {
     target: () => 'engine',
-    human: (f) => `Engine process is back after ${seconds(f.duration_ms)}, restart ${f.restarts} in ten minutes`,
+    human: (f) => `Engine process is back after ${time(f.duration_ms)}, restart ${f.restarts} in ten minutes`,
     cute: () => '💪 The engine is on its feet again!',
   }),
   'engine.warning': life([ENGINE, 'warning'], 'WARN', 'the runtime wrote a line to the standard error of the engine process', { has: ['reason'] }, {

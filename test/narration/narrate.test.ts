@@ -1,0 +1,189 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test } from 'vitest';
+import { capture, type Narration, narrate, openVoice, type Story, tell } from '../../src/narration/narrate.ts';
+import { type Line, openStdout } from '../../src/narration/stdout.ts';
+import { MemoryStream } from './memory-stream.ts';
+
+const silent = { write: () => undefined, takeLost: () => 0, flush: () => Promise.resolve() };
+afterEach(() => openVoice({ workerId: 'w-1', version: '9.9.9', stdout: silent, count: () => undefined }));
+
+function story(id: string, heard: Narration[]): Story {
+  return { correlationId: `req-${id}`, jobId: `job-${id}`, hear: (narration) => heard.push(narration) };
+}
+
+describe('one narrate(), two sinks', () => {
+  test('a request event goes to stdout and to the stream of its request, the same to the letter', async () => {
+    const heard: Narration[] = [];
+    const written: Line[] = [];
+    openVoice({
+      workerId: 'w-1',
+      version: '9.9.9',
+      stdout: { ...silent, write: (line) => written.push(line) },
+      count: () => undefined,
+    });
+    tell(story('a', heard), () => narrate('request.validated', { requests_running: 1 }));
+    expect(heard).toHaveLength(1);
+    expect(written).toEqual(heard);
+    expect(heard[0]).toMatchObject({
+      event: 'request.validated',
+      correlation_id: 'req-a',
+      job_id: 'job-a',
+      worker_id: 'w-1',
+      emitted_by: 'rbees-workerd@9.9.9',
+    });
+  });
+
+  test('a lifecycle event stays out of the stream even when it is told inside a request', async () => {
+    const heard: Narration[] = [];
+    const { narrations } = await capture(() =>
+      tell(story('a', heard), () => narrate('server.shutdown', { reason: 'sigterm' })),
+    );
+    expect(narrations).toHaveLength(1);
+    expect(heard).toEqual([]);
+  });
+
+  test('outside of a request there are no ids of one', async () => {
+    const { narrations } = await capture(() => narrate('server.start', { address: '127.0.0.1:1' }));
+    expect(narrations[0]).not.toHaveProperty('correlation_id');
+    expect(narrations[0]).not.toHaveProperty('job_id');
+  });
+
+  test('the trace of the caller rides along', async () => {
+    const traced = { ...story('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
+    const { narrations } = await capture(() => tell(traced, () => narrate('request.queued', { queue_position: 2 })));
+    expect(narrations[0]).toMatchObject({ trace_id: traced.traceId, span_id: traced.spanId, queue_position: 2 });
+  });
+
+  test('secrets and line breaks reach neither sink', async () => {
+    const heard: Narration[] = [];
+    const reason = 'bad token=hunter2\nINFO forged';
+    await capture(() =>
+      tell({ ...story('a', heard), jobId: 'job\n1' }, () =>
+        narrate('inference.failed', { error_kind: 'x', reason, tokens_out: 0 }),
+      ),
+    );
+    const text = Object.values(heard[0] ?? {}).join('|');
+    expect(text).not.toMatch(/hunter2|\n/);
+    expect(heard[0]?.job_id).toBe('job 1');
+  });
+
+  test('a large seed is told to the last digit, a duration to the microsecond', async () => {
+    const { narrations } = await capture(() => {
+      narrate('inference.start', { max_tokens: 1, temperature: 0.7, seed: Number.MAX_SAFE_INTEGER });
+      narrate('prompt.tokenized', { tokens_in: 1, duration_ms: 1.23456789 });
+    });
+    expect(narrations[0]).toMatchObject({ seed: Number.MAX_SAFE_INTEGER });
+    expect(narrations[1]).toMatchObject({ duration_ms: 1.235 });
+  });
+
+  test('however stories interleave, none hears another', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 5 }), { minLength: 2, maxLength: 12 }),
+        async (stories) => {
+          const heard = stories.map((): Narration[] => []);
+          await Promise.all(
+            stories.map((pauses, index) =>
+              tell(story(String(index), heard[index] ?? []), async () => {
+                for (const [step, pause] of pauses.entries()) {
+                  await sleep(pause);
+                  narrate('request.queued', { queue_position: step });
+                }
+              }),
+            ),
+          );
+          for (const [index, narrations] of heard.entries()) {
+            expect(narrations.map((one) => one['queue_position'])).toEqual(stories[index]?.map((_, step) => step));
+            expect(new Set(narrations.map((one) => one.correlation_id)).size).toBeLessThanOrEqual(1);
+            for (const one of narrations) expect(one.correlation_id).toBe(`req-${index}`);
+          }
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+});
+
+describe('a capture', () => {
+  test('hears what is told inside it, also inside stories and after waits, and nothing else', async () => {
+    const outside = sleep(5).then(() => narrate('server.start', { address: 'outside' }));
+    const { narrations } = await capture(async () => {
+      narrate('server.start', { address: 'a' });
+      await tell(story('a', []), async () => {
+        await sleep(10);
+        narrate('queue.moved', { queue_position: 1 });
+      });
+    });
+    await outside;
+    expect(narrations.map((one) => one.event)).toEqual(['server.start', 'queue.moved']);
+  });
+});
+
+describe('the lines on stdout', () => {
+  const openOn = (stream: MemoryStream, level: 'info' | 'warn' = 'info', format: 'json' | 'pretty' = 'json') => {
+    const stdout = openStdout({ level, format }, stream);
+    openVoice({ workerId: 'w-1', version: '9.9.9', stdout, count: () => undefined });
+    return stdout;
+  };
+
+  test('have the keys of the contract in its order', () => {
+    const stream = new MemoryStream();
+    openOn(stream);
+    tell(story('a', []), () => narrate('inference.start', { max_tokens: 5, temperature: 1, seed: 3 }));
+    const [line = ''] = stream.lines;
+    expect(Object.keys(JSON.parse(line))).toEqual([
+      ...[
+        'timestamp',
+        'level',
+        'event',
+        'actor',
+        'action',
+        'target',
+        'human',
+        'cute',
+        'story',
+        'correlation_id',
+        'worker_id',
+        'job_id',
+      ],
+      ...['max_tokens', 'temperature', 'seed', 'emitted_by'],
+    ]);
+    expect(JSON.parse(line).timestamp).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  });
+
+  test('below the level are not written', () => {
+    const stream = new MemoryStream();
+    openOn(stream, 'warn');
+    narrate('server.start', { address: 'a' });
+    narrate('stdout.lines_lost', { lines_lost: 1 });
+    expect(stream.lines.map((line) => JSON.parse(line).event)).toEqual(['stdout.lines_lost']);
+  });
+
+  test('can be read by a person', () => {
+    const stream = new MemoryStream();
+    openOn(stream, 'info', 'pretty');
+    narrate('server.start', { address: '127.0.0.1:1' });
+    expect(stream.lines[0]).toMatch(/^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] INFO w-1: HTTP server opens 127\.0\.0\.1:1$/);
+  });
+
+  test('that nobody reads are bounded in memory, and their loss is told when reading goes on', () => {
+    const stream = new MemoryStream();
+    openOn(stream);
+    stream.writableLength = 17 * 1024 * 1024;
+    narrate('server.start', { address: 'lost' });
+    stream.writableLength = 0;
+    narrate('server.start', { address: 'told' });
+    expect(stream.lines.map((line) => JSON.parse(line).event)).toEqual(['stdout.lines_lost', 'server.start']);
+    expect(JSON.parse(stream.lines[0] ?? '{}').lines_lost).toBe(1);
+  });
+
+  test('whose reader has gone end the writing, not the worker', async () => {
+    const stream = new MemoryStream();
+    const stdout = openOn(stream);
+    stream.emit('error', Object.assign(new Error('broken pipe'), { code: 'EPIPE' }));
+    narrate('server.start', { address: 'a' });
+    expect(stream.lines).toEqual([]);
+    await stdout.flush();
+  });
+});
