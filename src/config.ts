@@ -19,15 +19,26 @@ interface Setting<S extends z.ZodType> {
   readonly boolean?: true;
 }
 
+/** `shown` is the default in the help where it is not a plain value. */
 const setting = <S extends z.ZodType>(
   schema: S,
-  shown: string,
   fallback: z.input<S> | undefined,
   allowed: string,
   meaning: string,
+  shown = String(fallback),
 ): Setting<S> => ({ schema, shown, fallback, meaning, allowed });
 
-const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
+/** Digits only: `Number('')` and `Number(' ')` are 0, which nobody means. */
+const whole = (least: number, most: number) =>
+  z
+    .union([
+      z.number(),
+      z
+        .string()
+        .regex(/^\d{1,15}$/)
+        .transform(Number),
+    ])
+    .pipe(z.int().min(least).max(most));
 const seconds = whole(1, 86_400);
 const httpUrl = z.url({ protocol: /^https?$/ });
 const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
@@ -36,91 +47,80 @@ const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'q
 export const SETTINGS = {
   'worker-id': setting(
     z.string().regex(/^[A-Za-z0-9._-]{1,128}$/),
-    'a fresh UUID',
     undefined,
     '1 to 128 of A-Z a-z 0-9 . _ -',
     'identity given by the pool-manager',
+    'a fresh UUID',
   ),
-  model: setting(z.string().min(1), 'the embedded haiku model', undefined, 'a folder', 'folder of the model'),
-  dtype: setting(z.enum(DTYPES), 'auto', 'auto', DTYPES.join(' '), 'which weight file of the folder'),
+  model: setting(z.string().min(1), undefined, 'a folder', 'folder of the model', 'the embedded haiku model'),
+  dtype: setting(z.enum(DTYPES), 'auto', DTYPES.join(' '), 'which weight file of the folder'),
   device: setting(
     z.string().regex(/^(auto|cpu|cuda(:\d{1,2})?|webgpu|coreml)$/),
-    'auto',
     'auto',
     'auto, cpu, cuda, cuda:1, webgpu, coreml',
     'where the model runs; auto is the best that really opens',
   ),
   'runtime-library': setting(
     z.string().min(1),
-    'the one inside onnxruntime-node',
     undefined,
     'a file',
     'path of another libonnxruntime with the same C API',
+    'the one inside onnxruntime-node',
   ),
   host: setting(
     z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
     '127.0.0.1',
-    '127.0.0.1',
     'a host name or an IP address',
     'address to listen on; beyond loopback it needs --api-token or --allow-unauthenticated',
   ),
-  port: setting(whole(0, 65_535), '8080', 8080, '0 to 65535', 'port to listen on; 0 takes a free one'),
-  'callback-url': setting(httpUrl, 'none', undefined, 'an http or https URL', 'the ready URL of the pool-manager'),
+  port: setting(whole(0, 65_535), 8080, '0 to 65535', 'port to listen on; 0 takes a free one'),
+  'callback-url': setting(httpUrl, undefined, 'an http or https URL', 'the ready URL of the pool-manager', 'none'),
   'advertise-url': setting(
     httpUrl,
-    'http://<host>:<port>',
     undefined,
     'an http or https URL',
     'the uri told to the pool-manager',
+    'http://<host>:<port>',
   ),
   'api-token': setting(
     z.string().regex(/^[\x21-\x7e]{8,512}$/),
-    'none',
     undefined,
     '8 to 512 visible ASCII characters',
     'bearer token for every route but liveness and readiness',
+    'none',
   ),
   'allow-unauthenticated': {
-    ...setting(z.stringbool(), 'false', 'false', 'true or false', 'listen beyond loopback without a token'),
+    ...setting(z.stringbool(), 'false', 'true or false', 'listen beyond loopback without a token'),
     boolean: true,
   } as Setting<z.ZodCodec<z.ZodString, z.ZodBoolean>>,
   slots: setting(
     z.union([z.literal('auto'), whole(1, 256)]),
-    'auto',
     'auto',
     'auto, or 1 to 256',
     'sequences decoded together',
   ),
   context: setting(
     whole(16, 1_048_576),
-    "the model's",
     undefined,
     '16 to 1048576',
     'tokens per slot, prompt and output',
+    "the model's",
   ),
-  queue: setting(whole(0, 100_000), '64', 64, '0 to 100000', 'requests that may wait; beyond it 503'),
-  'max-prompt-chars': setting(whole(1, 10_000_000), '32768', 32_768, '1 to 10000000', 'most characters of a prompt'),
-  'max-tokens-cap': setting(whole(1, 1_048_576), '2048', 2048, '1 to 1048576', 'highest max_tokens of a request'),
-  'progress-every': setting(whole(1, 100_000), '10', 10, '1 to 100000', 'tokens between two progress narrations'),
-  'request-timeout': setting(seconds, '300', 300, '1 to 86400 seconds', 'time a request may take from its acceptance'),
-  'shutdown-timeout': setting(
-    seconds,
-    '30',
-    30,
-    '1 to 86400 seconds',
-    'time running requests have to finish at a stop',
-  ),
+  queue: setting(whole(0, 100_000), 64, '0 to 100000', 'requests that may wait; beyond it 503'),
+  'max-prompt-chars': setting(whole(1, 10_000_000), 32_768, '1 to 10000000', 'most characters of a prompt'),
+  'max-tokens-cap': setting(whole(1, 1_048_576), 2048, '1 to 1048576', 'highest max_tokens of a request'),
+  'progress-every': setting(whole(1, 100_000), 10, '1 to 100000', 'tokens between two progress narrations'),
+  'request-timeout': setting(seconds, 300, '1 to 86400 seconds', 'time a request may take from its acceptance'),
+  'shutdown-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time running requests have to finish at a stop'),
   'log-level': setting(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
-    'info',
     'info',
     'trace debug info warn error fatal',
     'lowest level printed',
   ),
-  'log-format': setting(z.enum(['json', 'pretty']), 'json', 'json', 'json, pretty', 'form of the lines on stdout'),
+  'log-format': setting(z.enum(['json', 'pretty']), 'json', 'json, pretty', 'form of the lines on stdout'),
   narration: setting(
     z.enum(['full', 'human', 'off']),
-    'full',
     'full',
     'full, human, off',
     'what streams carry: full is human, cute and story; the log always has all',
@@ -165,6 +165,7 @@ export function readConfig(
       [variable, environment[variable]],
       [`${variable} in ${envFile}`, file[variable]],
     );
+    if (flags[name] === '') problems.push(`--${name}: a value is missing; allowed: ${row.allowed}`);
     const value = given ?? row.fallback;
     if (value === undefined) continue;
     const parsed = row.schema.safeParse(value);

@@ -5,8 +5,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { v4 as uuid } from 'uuid';
 
 const FIT = /^[A-Za-z0-9._-]{1,64}$/;
-/** version 00: trace id and parent id in lower-case hex, neither all zeros. https://www.w3.org/TR/trace-context/ */
-const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
+/** Any version but ff: trace id and parent id in lower-case hex, neither all zeros. https://www.w3.org/TR/trace-context/ */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
 
 /** `X-Correlation-Id` as it is when it has 1 to 64 of `[A-Za-z0-9._-]`, else a UUID v4. */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {

@@ -16,7 +16,7 @@ const WORKER_ID = said('Identity given by the pool-manager (`--worker-id`)');
 const SEED = counted('Seed of the draw; the same seed draws the same tokens');
 const likelihood = {
   id: counted('Id of the token in the vocabulary'),
-  logprob: z.number().max(0).meta({ description: 'Natural logarithm of its probability' }),
+  logprob: z.number().meta({ description: 'Natural logarithm of its probability' }),
 };
 const alternatives = z.array(z.object(likelihood)).meta({ description: 'The likeliest tokens at this place' });
 const scored = { ...likelihood, top: alternatives };

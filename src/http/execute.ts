@@ -10,7 +10,7 @@ import { type Narration, narrate, type Story, tell } from '../narration/narrate.
 import { traceOf } from './correlation.ts';
 import { sendError } from './error-answer.ts';
 import { Generation } from './generate.ts';
-import { Job } from './jobs.ts';
+import { Job, STOPPED } from './jobs.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { ExecuteRequest } from './schemas.ts';
 import type { Service } from './service.ts';
@@ -77,6 +77,7 @@ async function accept(
   } catch (error) {
     leave();
     if (error instanceof WorkerError) return refusePrompt(service, request, reply, error);
+    if (job.stopped) return refuseStopped(service, reply, job);
     throw error;
   }
   job.stream.emit('started', {
@@ -129,6 +130,18 @@ function refusePrompt(service: Service, request: FastifyRequest, reply: FastifyR
   if (error.violations) return refuseInvalid(service, request, reply, error.violations);
   narrate('request.invalid', { error_kind: error.code.toLowerCase(), field_errors: 1, fields: 'prompt' });
   return sendError(reply, error);
+}
+
+/** Stopped while its prompt was tokenized: the error that would have ended the stream, before one has begun. */
+function refuseStopped({ metrics }: Service, reply: FastifyReply, job: Job): unknown {
+  const why = job.stopped?.why ?? 'cancelled';
+  const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
+  const sinceStop = performance.now() - (job.stopped?.at ?? performance.now());
+  if (why === 'reader_left') narrate('reader.left', { tokens_out: 0 });
+  narrate('request.cancelled', { reason, duration_ms: sinceStop, tokens_discarded: 0 });
+  narrate('inference.failed', { error_kind: kind, reason, tokens_out: 0 });
+  metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
+  return sendError(reply, new WorkerError(code));
 }
 
 /**

@@ -9,22 +9,13 @@ import type { LoadedModel } from '../model/load.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
 import { type Piece, Words } from '../text/words.ts';
-import type { Job, Stop } from './jobs.ts';
+import { type Job, STOPPED, type Stop } from './jobs.ts';
 import { Pace } from './pace.ts';
 import type { Prepared } from './prompt.ts';
 import type { Service } from './service.ts';
 
 /** Two `metrics` events are at least this far apart. */
 const METRICS_MS = 500;
-
-const STOPPED: Readonly<
-  Record<Exclude<Stop, 'stop_sequence'>, { code: StreamErrorCode; outcome: Outcome; kind: string; reason: string }>
-> = {
-  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
-  reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
-  timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
-  draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
-};
 
 export class Generation {
   readonly #job: Job;

@@ -45,7 +45,11 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
       ...contradictions(body),
     ];
     if (!parsed.success || violations.length > 0) return { ok: false, violations };
-    return { ok: true, value: parsed.data, unknown: Object.keys(body as object).filter((key) => !(key in fields)) };
+    return {
+      ok: true,
+      value: parsed.data,
+      unknown: Object.keys(body as object).filter((key) => !Object.hasOwn(fields, key)),
+    };
   };
 }
 

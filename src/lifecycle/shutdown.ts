@@ -19,6 +19,7 @@ export class StopRequests {
   #ask: (request: StopRequest) => void = () => undefined;
   #force: () => void = () => undefined;
   #asked: StopRequest | undefined;
+  #signalled = false;
   /** Resolves with the first request to stop. */
   readonly requested = new Promise<StopRequest>((resolve) => {
     this.#ask = resolve;
@@ -47,7 +48,8 @@ export class StopRequests {
   watchSignals(): void {
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       this.#signals.on(name, () => {
-        if (this.#asked?.reason.startsWith('sig')) this.#force();
+        if (this.#signalled) this.#force();
+        this.#signalled = true;
         this.request(name.toLowerCase());
       });
     }

@@ -1,0 +1,58 @@
+/**
+ * The engine process: messages to the engine and back. Forked by the worker with an IPC channel and nothing else; it dies with the worker.
+ * It may use the engine and the protocol, and is the engine side's only user of `process`.
+ */
+import { Engine } from '../engine/loop.ts';
+import { dieWithParent } from '../engine/ort/api.ts';
+import type { EngineOptions, FromEngine, ToEngine } from './protocol.ts';
+
+let engine: Engine | undefined;
+
+function send(message: FromEngine, sent?: () => void): void {
+  // The worker may be gone before this process hears of it: `disconnect` follows, and there is nobody left to tell.
+  if (process.connected) process.send?.(message, undefined, undefined, sent);
+}
+
+function open(options: EngineOptions): void {
+  try {
+    if (engine) throw new Error('The engine is open already');
+    engine = Engine.open(options, send);
+    send({ kind: 'opened', facts: engine.facts });
+  } catch (error) {
+    send({ kind: 'refused', message: error instanceof Error ? error.message : String(error) }, () => process.exit(1));
+  }
+}
+
+/** What cannot be answered before a model is open is a fault of the worker's: the process ends with the error on stderr. */
+function opened(): Engine {
+  if (!engine) throw new Error('The engine was given work before a model');
+  return engine;
+}
+
+function close(): void {
+  engine?.close();
+  process.exit(0);
+}
+
+function receive(message: ToEngine): void {
+  switch (message.kind) {
+    case 'open':
+      open(message.options);
+      break;
+    case 'submit':
+      opened().submit(message.request);
+      break;
+    case 'cancel':
+      opened().cancel(message.id);
+      break;
+    case 'close':
+      close();
+      break;
+    default:
+      throw new Error(`Unknown message ${JSON.stringify(message satisfies never)}`);
+  }
+}
+
+dieWithParent();
+process.on('disconnect', close);
+process.on('message', receive);

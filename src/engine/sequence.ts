@@ -1,0 +1,149 @@
+/**
+ * One sequence: what was asked for, what was generated, where its time went, and what there is to report of it.
+ * It owns its tokens, its counters and its generator, and touches nothing else.
+ */
+import type { Finish, Note, SequenceReport, SequenceRequest, TokenReport } from '../bridge/protocol.ts';
+import { Random } from './random.ts';
+
+/** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
+export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
+
+/** Ids that occurred, for the penalties: parallel arrays, so that a step walks them without allocating. */
+export class Occurrences {
+  readonly ids: number[] = [];
+  /** How often each of `ids` occurs in the output; 0 for those of the prompt only. */
+  readonly outputCounts: number[] = [];
+  readonly #places = new Map<number, number>();
+
+  add(id: number, output: 0 | 1): void {
+    const place = this.#places.get(id);
+    if (place === undefined) {
+      this.#places.set(id, this.ids.length);
+      this.ids.push(id);
+      this.outputCounts.push(output);
+    } else this.outputCounts[place] = (this.outputCounts[place] ?? 0) + output;
+  }
+}
+
+export class Sequence {
+  readonly request: SequenceRequest;
+  readonly endIds: ReadonlySet<number>;
+  readonly random: Random;
+  /** Absent when no penalty is on. */
+  readonly occurrences: Occurrences | undefined;
+  state: SequenceState = 'waiting';
+  /** The slot it runs in; -1 while it waits. */
+  slot = -1;
+  /** Prompt ids that were in the slot already. */
+  cached = 0;
+  /** Last position in the queue that was noted; 0 = none. */
+  position = 0;
+  /** Ids generated so far. */
+  generated = 0;
+  /** The id to feed in the next decode step: the last one generated. */
+  lastId = -1;
+
+  readonly #arrived: number;
+  #started: number | undefined;
+  #firstToken: number | undefined;
+  #lastToken: number | undefined;
+  #notes: Note[] = [];
+  #tokens: TokenReport[] = [];
+  #finish: Finish | undefined;
+
+  /** @param now milliseconds on the engine's clock. */
+  constructor(request: SequenceRequest, now: number) {
+    this.request = request;
+    this.#arrived = now;
+    this.endIds = new Set(request.endIds);
+    this.random = Random.seeded(request.sampling.seed);
+    const { repetitionPenalty, frequencyPenalty, presencePenalty } = request.sampling;
+    if (repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0) {
+      this.occurrences = new Occurrences();
+      for (const id of request.prompt) this.occurrences.add(id, 0);
+    }
+  }
+
+  /** Whether end-of-sequence must not be drawn yet. */
+  get mustGoOn(): boolean {
+    return this.generated < this.request.minTokens;
+  }
+
+  /** Records something for the next report. */
+  note(note: Note): void {
+    this.#notes.push(note);
+  }
+
+  /** It has a slot; `others` sequences run beside it. */
+  start(slot: number, cached: number, others: number, now: number): void {
+    this.state = 'prefill';
+    this.slot = slot;
+    this.cached = cached;
+    this.#started = now;
+    this.note({ note: 'started', slot, cached, others, queueMs: now - this.#arrived });
+  }
+
+  /** Prefill so far, of the whole prompt. */
+  notePrefill(done: number, now: number): void {
+    const elapsedMs = now - (this.#started ?? now);
+    this.note({ note: 'prefill', done, total: this.request.prompt.length, elapsedMs });
+  }
+
+  /** One id was drawn: the sequence decodes on, or is over when the id ends it or was the last it may have. */
+  accept(token: TokenReport, now: number): void {
+    this.state = 'decode';
+    this.#firstToken ??= now;
+    this.#lastToken = now;
+    if (this.endIds.has(token.id)) {
+      this.end('eos', now);
+      return;
+    }
+    this.#tokens.push(token);
+    this.generated++;
+    this.lastId = token.id;
+    this.occurrences?.add(token.id, 1);
+    if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
+  }
+
+  /** The sequence is over. */
+  end(reason: 'max_tokens' | 'eos' | 'cancelled', now: number): void {
+    this.#over({ reason, cached: this.cached, timings: this.#timings(now) });
+  }
+
+  /** The sequence is over, and not as it should be. */
+  fail(reason: 'failed' | 'out_of_memory', message: string, now: number): void {
+    this.#over({ reason, message, cached: this.cached, timings: this.#timings(now) });
+  }
+
+  /** What happened since the last call, or undefined for nothing. */
+  report(): SequenceReport | undefined {
+    if (this.#notes.length === 0 && this.#tokens.length === 0 && !this.#finish) return undefined;
+    const report: SequenceReport = {
+      id: this.request.id,
+      notes: this.#notes,
+      tokens: this.#tokens,
+      ...(this.#finish && { finish: this.#finish }),
+    };
+    this.#notes = [];
+    this.#tokens = [];
+    this.#finish = undefined;
+    return report;
+  }
+
+  /** The first end counts. */
+  #over(finish: Finish): void {
+    if (this.state === 'finished') return;
+    this.state = 'finished';
+    this.#finish = finish;
+  }
+
+  #timings(now: number): Finish['timings'] {
+    const started = this.#started ?? now;
+    const first = this.#firstToken ?? now;
+    return {
+      queueMs: started - this.#arrived,
+      prefillMs: first - started,
+      decodeMs: (this.#lastToken ?? first) - first,
+    };
+  }
+}
