@@ -3,9 +3,8 @@
  * Arguments → one of the commands. The only file that touches process.argv and process.exit.
  */
 import { readFileSync } from 'node:fs';
-import { ask } from './ask.ts';
-import { ConfigError, readConfig, settingsHelp } from './config.ts';
-import { serve } from './worker.ts';
+import { forkEngine } from './bridge/client.ts';
+import { ConfigError, engineEnvironment, readConfig, settingsHelp } from './config.ts';
 
 const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;
@@ -27,11 +26,18 @@ async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) return print(HELP);
   if (args.includes('--version') || args.includes('-v')) return print(`${VERSION}\n`);
   const [first, ...rest] = args;
-  if (first === 'ask') return ask(rest, new URL(import.meta.url));
+  if (first === 'ask') {
+    const { ask } = await import('./ask.ts');
+    return ask(rest, new URL(import.meta.url));
+  }
   if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
     throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask (or --help).`);
   }
-  return serve(readConfig(first === 'serve' ? rest : args), VERSION);
+  const config = readConfig(first === 'serve' ? rest : args);
+  // The engine process takes about as long to boot as this one takes to load its HTTP side: both at once.
+  const engine = forkEngine(engineEnvironment());
+  const { serve } = await import('./worker.ts');
+  return serve(config, VERSION, engine);
 }
 
 /** Waits until the text is out: a pipe takes it later, and the process exits right after. */

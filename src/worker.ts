@@ -1,7 +1,8 @@
 /**
  * The composition root: starts the rooms in order, hands each what it needs, and stops them in reverse.
  */
-import { basename, extname } from 'node:path';
+import type { ChildProcess } from 'node:child_process';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { EngineFacts } from './bridge/protocol.ts';
@@ -23,13 +24,11 @@ import { Metrics } from './telemetry/metrics.ts';
 /** What still runs when the drain deadline has passed gets this long to end with its error. */
 const LAST_WORDS_MS = 2000;
 
-/** The same extension as this file's: `.js` when built, `.ts` where Node runs the sources. */
-const ENGINE_ENTRY = new URL(`./bridge/process${extname(import.meta.url)}`, import.meta.url);
 const CONTRACT_FILE = new URL('../openapi.yaml', import.meta.url);
 
-/** Runs a worker until it is asked to stop. Resolves with the exit code when everything is closed and stdout is flushed. */
-export async function serve(config: Config, version: string): Promise<number> {
-  const worker = new Worker(config, version);
+/** Runs a worker, on an engine process that was forked already, until it is asked to stop. Resolves with the exit code when everything is closed and stdout is flushed. */
+export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
+  const worker = new Worker(config, version, engine);
   const exitCode = await worker.run();
   await closeVoice();
   return exitCode;
@@ -47,10 +46,10 @@ class Worker {
   readonly #callback = new AbortController();
   #model: LoadedModel | undefined;
 
-  constructor(config: Config, version: string) {
+  constructor(config: Config, version: string, engineProcess: ChildProcess) {
     this.#config = config;
     this.#version = version;
-    this.#keeper = new EngineKeeper(ENGINE_ENTRY, engineEnvironment(), this.#state, (reason) =>
+    this.#keeper = new EngineKeeper(engineProcess, engineEnvironment(), this.#state, (reason) =>
       this.#fail('engine_lost', reason),
     );
     const engine = this.#keeper.client;

@@ -15,7 +15,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^cli\.ts$/],
   [/^ask\.ts$/, /^screen\.ts$/, /^worker\.ts$/],
   [/^http\//],
-  [/^lifecycle\//, /^model\//, /^bridge\/client\.ts$/],
+  [/^lifecycle\//, /^model\//, /^bridge\/(client|mailbox)\.ts$/],
   [/^text\//, /^narration\//, /^telemetry\//],
   [/^config\.ts$/, /^errors\.ts$/, /^bridge\/protocol\.ts$/],
 ];

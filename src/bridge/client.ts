@@ -3,8 +3,12 @@
  * Owns the sequences that are in the engine; never narrates (a message callback runs outside of every story).
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import type { EngineFacts, EngineOptions, FromEngine, SequenceReport, SequenceRequest, ToEngine } from './protocol.ts';
+import { extname } from 'node:path';
+import { Mailbox, type Step } from './mailbox.ts';
+import type { EngineFacts, EngineOptions, FromEngine, SequenceRequest, ToEngine } from './protocol.ts';
 
+/** The same extension as this file's: `.js` when built, `.ts` where Node runs the sources. */
+const ENGINE_ENTRY = new URL(`./process${extname(import.meta.url)}`, import.meta.url);
 /** Last words kept of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
 /** How long a closing engine may take before it is killed. */
@@ -29,12 +33,6 @@ export class EngineRefusedError extends Error {
   override readonly name = 'EngineRefusedError';
 }
 
-/** What one step did for a sequence; `batch` = sequences decoded together in that step. */
-export interface Step {
-  readonly batch: number;
-  readonly report: SequenceReport;
-}
-
 export interface EngineEvents {
   /** The open engine ended by itself. All sequences in it have failed with EngineLostError. */
   readonly onLost: (loss: Loss, running: number) => void;
@@ -42,8 +40,17 @@ export interface EngineEvents {
   readonly onLine: (line: string) => void;
 }
 
+/** Starts an engine process; it waits for `open`. `environment` is all it gets to see. */
+export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
+  return fork(ENGINE_ENTRY, [], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    serialization: 'advanced',
+    env: environment,
+    execArgv: [],
+  });
+}
+
 export class EngineClient {
-  readonly #entry: URL;
   readonly #environment: NodeJS.ProcessEnv;
   readonly #events: EngineEvents;
   readonly #sequences = new Map<number, Mailbox>();
@@ -52,11 +59,11 @@ export class EngineClient {
   #nextId = 0;
   #stderrTail = '';
 
-  /** `entry` is the engine process's script; `environment` is all it gets to see. */
-  constructor(entry: URL, environment: NodeJS.ProcessEnv, events: EngineEvents) {
-    this.#entry = entry;
+  /** `first` is an engine process that was forked ahead of time, so that it booted while this process loaded its other half. */
+  constructor(environment: NodeJS.ProcessEnv, events: EngineEvents, first?: ChildProcess) {
     this.#environment = environment;
     this.#events = events;
+    this.#child = first;
   }
 
   /** Facts of the open engine; undefined while there is none. */
@@ -77,16 +84,12 @@ export class EngineClient {
   }
 
   /**
-   * Forks the engine process and opens the model. `onOpening` is called when the runtime is loaded and the device chosen.
+   * Opens the model in an engine process. `onOpening` is called when the runtime is loaded and the device chosen.
    * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
    */
   start(options: EngineOptions, onOpening: (device: string, runtimeVersion: string) => void): Promise<EngineFacts> {
-    const child = fork(this.#entry, [], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      serialization: 'advanced',
-      env: this.#environment,
-      execArgv: [],
-    });
+    const ready = this.#child?.connected === true ? this.#child : undefined;
+    const child = ready ?? forkEngine(this.#environment);
     this.#child = child;
     this.#stderrTail = '';
     this.#listen(child);
@@ -199,46 +202,4 @@ function lossOf(code: number | null, signal: string | null, stderrTail: string):
     stderrTail: stderrTail.trim(),
     reason,
   };
-}
-
-/** Steps of one sequence on their way from the message callback to the request's loop. Bounded by the sequence's max_tokens. */
-class Mailbox {
-  readonly #steps: Step[] = [];
-  #failure: Error | undefined;
-  #wake: (() => void) | undefined;
-  started = false;
-  finished = false;
-  /** Prompt and output so far. */
-  tokens: number;
-
-  constructor(promptTokens: number) {
-    this.tokens = promptTokens;
-  }
-
-  put(step: Step): void {
-    this.tokens += step.report.tokens.length;
-    this.started ||= step.report.notes.some((note) => note.note === 'started');
-    this.finished ||= step.report.finish !== undefined;
-    this.#steps.push(step);
-    this.#wake?.();
-  }
-
-  fail(error: Error): void {
-    this.finished = true;
-    this.#failure = error;
-    this.#wake?.();
-  }
-
-  /** The next step; what arrived before a failure is still given. */
-  async next(): Promise<Step> {
-    for (;;) {
-      const step = this.#steps.shift();
-      if (step) return step;
-      if (this.#failure) throw this.#failure;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
-    }
-  }
 }

@@ -2,7 +2,8 @@
  * One accepted job until its last event: the engine's notes are narrated, its ids become text, its end becomes `end` or `error`.
  * The only place that narrates a generation: it runs inside the story of its request.
  */
-import { EngineLostError, type Step } from '../bridge/client.ts';
+import { EngineLostError } from '../bridge/client.ts';
+import type { Step } from '../bridge/mailbox.ts';
 import type { Finish, Note, TokenReport } from '../bridge/protocol.ts';
 import { ERRORS, type StreamErrorCode } from '../errors.ts';
 import type { LoadedModel } from '../model/load.ts';

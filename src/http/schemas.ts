@@ -123,7 +123,10 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       .refine((all) => chars(all.map((one) => one.content).join('')), { params: { constraint: 'max_length' } })
       .optional()
       .meta({ description: "A conversation, rendered with the model's chat template" }),
-    raw: z.boolean().optional().meta({ description: 'true = do not wrap `prompt` in the chat template' }),
+    raw: z
+      .boolean()
+      .optional()
+      .meta({ description: 'true = do not wrap `prompt` in the chat template. Not with `messages`' }),
     max_tokens: z.int().min(1).max(limits.maxTokens).optional().meta({
       description: 'Most tokens to generate. When absent: the highest allowed, cut to what the context leaves',
     }),
@@ -132,7 +135,9 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       .min(0)
       .max(limits.maxTokens)
       .optional()
-      .meta({ description: 'End of sequence is not drawn before this many tokens' }),
+      .meta({
+        description: 'End of sequence is not drawn before this many tokens; at most `max_tokens`. When absent: 0',
+      }),
     ...SAMPLING_FIELDS,
   };
 }
@@ -140,6 +145,7 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
 export const ExecuteBody = named(
   'ExecuteRequest',
   z.object(executeFields()).meta({
+    oneOf: [{ required: ['prompt'] }, { required: ['messages'] }],
     description:
       'One job. Exactly one of `prompt` and `messages` is given. Unknown fields are ignored, and named in a narration. ' +
       'The highest `prompt` length and `max_tokens` are the defaults of `--max-prompt-chars` and `--max-tokens-cap`.',

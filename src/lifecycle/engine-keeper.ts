@@ -1,6 +1,7 @@
 /**
  * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
  */
+import type { ChildProcess } from 'node:child_process';
 import { EngineClient, type Loss } from '../bridge/client.ts';
 import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
 import { narrate } from '../narration/narrate.ts';
@@ -22,14 +23,20 @@ export class EngineKeeper {
   #warnings = 0;
   #closed = false;
 
-  /** `giveUp` is called when the engine cannot be brought back. */
-  constructor(entry: URL, environment: NodeJS.ProcessEnv, state: WorkerState, giveUp: (reason: string) => void) {
+  /** `first` is the engine process that was forked ahead; `giveUp` is called when the engine cannot be brought back. */
+  constructor(
+    first: ChildProcess,
+    environment: NodeJS.ProcessEnv,
+    state: WorkerState,
+    giveUp: (reason: string) => void,
+  ) {
     this.#state = state;
     this.#giveUp = giveUp;
-    this.client = new EngineClient(entry, environment, {
-      onLost: (loss, running) => void this.#restart(loss, running),
-      onLine: (line) => this.#warn(line),
-    });
+    this.client = new EngineClient(
+      environment,
+      { onLost: (loss, running) => void this.#restart(loss, running), onLine: (line) => this.#warn(line) },
+      first,
+    );
   }
 
   /** Starts the first engine. @throws EngineRefusedError, EngineLostError */

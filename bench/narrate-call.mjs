@@ -1,0 +1,52 @@
+/** What does one call of narrate() cost, with both sinks? */
+import { createWriteStream } from 'node:fs';
+import { EventStream } from '../dist/http/stream.js';
+import { narrate, openVoice, tell } from '../dist/narration/narrate.js';
+import { openStdout } from '../dist/narration/stdout.js';
+import { section, spread } from './measure.mjs';
+
+const CALLS = 20_000;
+const ROUNDS = 15;
+
+export async function narrateCall() {
+  const stdout = openStdout({ level: 'info', format: 'json' }, createWriteStream('/dev/null'));
+  openVoice({ workerId: 'bench', version: '0', stdout, count: () => undefined });
+  const facts = { tokens_out: 10, tokens_per_sec: 812.5, decode_time_ms: 12.3, batch_size: 1 };
+  const [lines, both] = [[], []];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    lines.push(await timed(() => narrate('tokens.progress', facts)));
+    const stream = new EventStream('req-1');
+    const hear = (narration) => stream.emit('narration', narration);
+    const reading = drain(stream);
+    both.push(
+      await tell({ correlationId: 'req-1', jobId: 'job-1', hear }, () =>
+        timed(() => narrate('tokens.progress', facts)),
+      ),
+    );
+    stream.emit('error', { code: 'CANCELLED', message: '', retriable: false });
+    await reading;
+  }
+  return section(
+    'One call of narrate()',
+    `Microseconds per call, ${CALLS} calls a round, ${ROUNDS} rounds; the log goes to /dev/null, the stream to a reader.`,
+    ['sink', 'µs'],
+    [
+      ['stdout', spread(lines)],
+      ["stdout and the request's stream", spread(both)],
+    ],
+  );
+}
+
+/** Microseconds per call; the event loop turns every hundred calls, as it does between steps. */
+async function timed(call) {
+  const began = performance.now();
+  for (let index = 0; index < CALLS; index += 1) {
+    call();
+    if (index % 100 === 99) await new Promise(setImmediate);
+  }
+  return ((performance.now() - began) * 1000) / CALLS;
+}
+
+async function drain(stream) {
+  for await (const _ of stream.frames());
+}
