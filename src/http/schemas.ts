@@ -130,14 +130,9 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
     max_tokens: z.int().min(1).max(limits.maxTokens).optional().meta({
       description: 'Most tokens to generate. When absent: the highest allowed, cut to what the context leaves',
     }),
-    min_tokens: z
-      .int()
-      .min(0)
-      .max(limits.maxTokens)
-      .optional()
-      .meta({
-        description: 'End of sequence is not drawn before this many tokens; at most `max_tokens`. When absent: 0',
-      }),
+    min_tokens: z.int().min(0).max(limits.maxTokens).optional().meta({
+      description: 'End of sequence is not drawn before this many tokens; at most `max_tokens`. When absent: 0',
+    }),
     ...SAMPLING_FIELDS,
   };
 }

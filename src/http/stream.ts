@@ -56,7 +56,7 @@ export class EventStream {
     }
     const told = type === 'narration' && this.#shed > 0 ? { shed: this.#takeShed() } : undefined;
     const correlation = CORRELATED.has(type) ? { correlation_id: this.#correlationId } : undefined;
-    const json = JSON.stringify({ type, ...data, ...told, ...correlation });
+    const json = oneLine(JSON.stringify({ type, ...data, ...told, ...correlation }));
     const frame = `id: ${this.#nextId}\nevent: ${type}\ndata: ${json}\n\n`;
     this.#nextId += 1;
     this.#frames.push(frame);
@@ -103,4 +103,9 @@ export class EventStream {
     this.#wake = undefined;
     resolve(event);
   }
+}
+
+/** SSE ends lines at CR and LF only, but some readers split at every line end that Unicode knows (Python's `splitlines`). */
+function oneLine(json: string): string {
+  return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
