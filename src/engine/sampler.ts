@@ -68,6 +68,9 @@ export class Sampler {
   }
 }
 
+/** Of a float32: dividing by a tiny penalty must not make a logit infinite. */
+const LARGEST = 3.4028234663852886e38;
+
 /**
  * Every id of prompt or output, once: a positive logit is divided, a negative one multiplied.
  * Rule: Hugging Face `RepetitionPenaltyLogitsProcessor`, after Keskar et al., CTRL, arXiv:1909.05858.
@@ -75,7 +78,7 @@ export class Sampler {
 export function penalizeRepetition(logits: Float32Array, { ids }: Occurrences, penalty: number): void {
   for (const id of ids) {
     const logit = logits[id] ?? 0;
-    logits[id] = logit > 0 ? logit / penalty : logit * penalty;
+    logits[id] = logit > 0 ? Math.min(logit / penalty, LARGEST) : logit * penalty;
   }
 }
 

@@ -40,10 +40,8 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
   const schema = z.object(fields);
   return (body) => {
     const parsed = schema.safeParse(body);
-    const violations = [
-      ...(parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits)),
-      ...contradictions(body),
-    ];
+    const broken = (parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits));
+    const violations = [...once(broken), ...contradictions(body)];
     if (!parsed.success || violations.length > 0) return { ok: false, violations };
     return {
       ok: true,
@@ -59,6 +57,11 @@ export function checkCancel(body: unknown): Checked<z.output<typeof CancelBody>>
   if (parsed.success) return { ok: true, value: parsed.data, unknown: [] };
   const limits = { promptChars: 0, maxTokens: 0 };
   return { ok: false, violations: parsed.error.issues.map((issue) => violationOf(issue, body, limits)) };
+}
+
+/** A value can break two rules of its schema; the caller's sentence names both at once and is told once. */
+function once(violations: readonly Violation[]): Violation[] {
+  return violations.filter((one, index) => violations.findIndex((other) => other.message === one.message) === index);
 }
 
 /** Rules between fields. They are checked even where single fields are wrong, so that a caller sees everything at once. */
