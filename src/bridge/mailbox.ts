@@ -3,7 +3,7 @@
  */
 import type { SequenceReport } from './protocol.ts';
 
-/** What one step did for a sequence; `batch` = sequences decoded together in that step. */
+/** What one step did for a sequence; `batch` = sequences computed in that step. */
 export interface Step {
   readonly batch: number;
   readonly report: SequenceReport;

@@ -151,5 +151,5 @@ export type FromEngine =
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */
   | { readonly kind: 'refused'; readonly message: string }
-  /** Everything one step did, for all sequences together. */
+  /** Everything one step did, for all sequences together. `batch` = sequences computed in it: rows that decoded, and the one that prefilled. */
   | { readonly kind: 'report'; readonly batch: number; readonly sequences: readonly SequenceReport[] };

@@ -78,7 +78,8 @@ const LARGEST = 3.4028234663852886e38;
 export function penalizeRepetition(logits: Float32Array, { ids }: Occurrences, penalty: number): void {
   for (const id of ids) {
     const logit = logits[id] ?? 0;
-    logits[id] = logit > 0 ? Math.min(logit / penalty, LARGEST) : logit * penalty;
+    if (logit > 0 && logit <= LARGEST) logits[id] = Math.min(logit / penalty, LARGEST);
+    else logits[id] = logit * penalty;
   }
 }
 

@@ -27,7 +27,7 @@ export const FIELDS = {
   tokens_discarded: integer('Tokens that were generated and thrown away', 12),
   tokens_per_sec: number('Tokens generated per second', 812.5),
   cached_tokens: integer('Prompt tokens that were still in the cache and kept', 9),
-  batch_size: integer('Sequences decoded together', 3),
+  batch_size: integer('Sequences computed in the same step', 3),
   queue_position: integer('Place in the queue; 1 is next', 2),
   queue_ms: number('Milliseconds spent waiting for a slot', 0.4),
   prefill_ms: number('Milliseconds spent reading the prompt', 3.1),

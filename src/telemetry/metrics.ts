@@ -47,7 +47,7 @@ export class Metrics {
   readonly #queueWait = this.#histogram('worker_queue_wait_ms', 'Milliseconds spent waiting for a slot');
   readonly #batch = this.#histogram(
     'worker_batch_size',
-    'Sequences decoded together, per token',
+    'Sequences computed in the same step, per token',
     [1, 2, 4, 8, 16, 32, 64],
   );
   readonly #narrations = this.#counter('worker_narration_events_total', 'Narrations told, by event', ['event']);

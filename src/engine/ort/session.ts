@@ -10,6 +10,9 @@ import { readPorts, readSignature, type Signature } from './signature.ts';
 /** The runtime's own warnings and errors go to stderr. */
 const LOG_WARNINGS = 2;
 
+/** Bindings kept: each holds a reference for every cache of the model, and many slots have many sets of rows. */
+const MOST_BINDINGS = 64;
+
 /** Consecutive rows of the cache. */
 export interface Rows {
   readonly first: number;
@@ -45,7 +48,7 @@ export class Session {
   /** Describes memory that this process reads and writes. */
   readonly #hostInfo: Pointer;
   readonly #cacheInfo: Pointer;
-  /** Key: first row and count. The cache is bound in it for good. */
+  /** Key: first row and count. The cache is bound in it for good. The one used longest ago comes first. */
   readonly #bindings = new Map<string, Pointer>();
   /** Base addresses of `[rows, kvHeads, capacity, headDim]`, one per cache of the signature. */
   #caches: readonly Buffer[] = [];
@@ -144,6 +147,7 @@ export class Session {
     this.mask = NO_IDS;
     this.logits = NO_LOGITS;
     this.#caches = [];
+    for (const binding of this.#bindings.values()) this.#api.releaseIoBinding(binding);
     this.#bindings.clear();
     release(this.#made);
   }
@@ -183,9 +187,19 @@ export class Session {
   #binding({ first, count }: Rows): Pointer {
     const key = `${first}+${count}`;
     const known = this.#bindings.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#bindings.delete(key);
+      this.#bindings.set(key, known);
+      return known;
+    }
+    for (const [oldest, binding] of this.#bindings) {
+      if (this.#bindings.size < MOST_BINDINGS) break;
+      this.#bindings.delete(oldest);
+      this.#api.releaseIoBinding(binding);
+    }
     const { caches, kvHeads, headDim } = this.signature;
-    const binding = this.#own(this.#api.createIoBinding(this.#session), this.#api.releaseIoBinding);
+    const binding = this.#api.createIoBinding(this.#session);
+    this.#bindings.set(key, binding);
     const shape = [count, kvHeads, this.#room.capacity, headDim];
     const offset = BigInt((first * bytesOf(FLOAT32, shape)) / count);
     for (const [index, { past, present }] of caches.entries()) {
@@ -193,7 +207,6 @@ export class Session {
       this.#bind(binding, this.#api.bindInput, past, FLOAT32, pointer, shape, this.#cacheInfo);
       this.#bind(binding, this.#api.bindOutput, present, FLOAT32, pointer, shape, this.#cacheInfo);
     }
-    this.#bindings.set(key, binding);
     return binding;
   }
 }

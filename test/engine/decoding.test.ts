@@ -1,0 +1,138 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { Bench, continueGreedily, logitsOf, openSession, prompt, request } from './harness.ts';
+
+const session = openSession();
+const bench = new Bench({ slots: 4 });
+afterAll(() => {
+  session.close();
+  bench.engine.close();
+});
+
+describe('decoding', () => {
+  it('is the arg-max of the logits, step by step', async () => {
+    for (const length of [1, 3, 40]) {
+      const { ids } = await bench.run({ prompt: prompt(length, 1), maxTokens: 24 });
+      expect(ids).toEqual(continueGreedily(session, prompt(length, 1), 24));
+    }
+  });
+
+  it('gives a prompt in chunks the logits of one run', () => {
+    const ids = prompt(200, 2);
+    const whole = logitsOf(session, ids);
+    let start = 0;
+    for (const count of [7, 1, 64, 100, 28]) {
+      for (let index = 0; index < count; index++) session.ids[index] = BigInt(ids[start + index]!);
+      start += count;
+      session.mask.fill(1n, 0, start);
+      session.run({ first: 2, count: 1 }, count, start, 0);
+      if (start === ids.length) {
+        const { vocabSize } = session.signature;
+        const last = session.logits.slice((count - 1) * vocabSize, count * vocabSize);
+        const difference = Math.max(...last.map((logit, id) => Math.abs(logit - whole[id]!)));
+        // Another kernel multiplies a chunk of one id: 4e-6 apart.
+        expect(difference).toBeLessThan(1e-4);
+      }
+    }
+    expect(start).toBe(200);
+  });
+
+  it('starts where a slot already holds the prompt, and draws the same', async () => {
+    const shared = prompt(60, 3);
+    const cold = await new Bench({ slots: 1 }).run({ prompt: [...shared, 9], maxTokens: 16 });
+    const warm = new Bench({ slots: 1 });
+    await warm.run({ prompt: [...shared, 8, 7], maxTokens: 5 });
+    const reused = await warm.run({ prompt: [...shared, 9], maxTokens: 16 });
+    expect(cold.finish.cached).toBe(0);
+    expect(reused.finish.cached).toBe(60);
+    expect(reused.notes[0]).toMatchObject({ note: 'started', slot: 0, cached: 60 });
+    expect(reused.ids).toEqual(cold.ids);
+  });
+
+  it('keeps the generated ids for a conversation that goes on', async () => {
+    const one = new Bench({ slots: 1 });
+    const first = prompt(20, 4);
+    const { ids } = await one.run({ prompt: first, maxTokens: 10 });
+    const second = await one.run({ prompt: [...first, ...ids, 11, 12], maxTokens: 10 });
+    // The last id was drawn but never fed.
+    expect(second.finish.cached).toBe(29);
+    expect(second.ids).toEqual(continueGreedily(session, [...first, ...ids, 11, 12], 10));
+  });
+
+  it('computes the whole of a prompt it has just seen only once more for its last id', async () => {
+    const one = new Bench({ slots: 1 });
+    const first = await one.run({ prompt: prompt(30, 5) });
+    const again = await one.run({ prompt: prompt(30, 5) });
+    expect(again.finish.cached).toBe(29);
+    expect(again.ids).toEqual(first.ids);
+  });
+
+  it.each([
+    ['greedy', { temperature: 0 }],
+    ['seeded', { temperature: 0.9, topP: 0.95 }],
+    ['seeded, with penalties', { temperature: 0.8, topK: 40, repetitionPenalty: 1.2, frequencyPenalty: 0.3 }],
+  ])('draws for many together what it draws for each alone: %s', async (_, sampling) => {
+    const asked = Array.from({ length: 12 }, (_, index) => ({
+      prompt: prompt(1 + ((index * 29) % 70), index),
+      maxTokens: 4 + ((index * 13) % 40),
+      sampling: { ...sampling, seed: 1000 + index },
+    }));
+    const together = await Promise.all(asked.map((each) => bench.run(each)));
+    const alone = new Bench({ slots: 1 });
+    for (const [index, each] of asked.entries()) {
+      expect(together[index]!.ids, `sequence ${index}`).toEqual((await alone.run(each)).ids);
+    }
+    expect(Math.max(...bench.reports.map((report) => report.batch))).toBe(4);
+    alone.engine.close();
+  });
+
+  it('reads nothing of the cache but what it has written there', () => {
+    const ids = prompt(12, 6);
+    const before = continueGreedily(session, ids, 12);
+    for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
+    expect(continueGreedily(session, ids, 12)).toEqual(before);
+    expect(logitsOf(session, ids).some(Number.isNaN)).toBe(false);
+  });
+
+  it('decodes past a poisoned row between two others', async () => {
+    const { engine, ...rest } = await threeRowsWithAGap();
+    expect(rest.outer).toEqual(rest.expected);
+    expect(rest.kept).toBe(rest.innerLength);
+    engine.close();
+  });
+
+  it('runs a long prompt in chunks between the steps of its neighbours', async () => {
+    const small = new Bench({ slots: 2, context: 512 });
+    const neighbour = request({ prompt: prompt(3), maxTokens: 200 });
+    const running = small.submit(neighbour);
+    await small.afterTokens(neighbour.id, 5);
+    const long = await small.run({ prompt: prompt(500, 7), maxTokens: 2 });
+    const chunks = long.notes.filter((note) => note.note === 'prefill');
+    expect(chunks).toMatchObject([{ done: 256, total: 500 }]);
+    const between = small.reports.filter((report) => report.batch === 2 && report.sequences.length === 2);
+    expect(between.length).toBeGreaterThan(2);
+    expect((await running).ids).toHaveLength(200);
+    small.engine.close();
+  });
+});
+
+/** Slots 0 and 2 decode while slot 1 between them is idle and holds a prompt: that prompt must survive. */
+async function threeRowsWithAGap() {
+  const three = new Bench({ slots: 3 });
+  const prompts = [prompt(10, 20), prompt(15, 21), prompt(20, 22)];
+  const limits = [40, 2, 40];
+  const [left, inner, right] = await Promise.all(
+    prompts.map((each, index) => three.run({ prompt: each, maxTokens: limits[index]! })),
+  );
+  const again = await three.run({ prompt: [...prompts[1]!, ...inner!.ids.slice(0, 1), 5] });
+  return {
+    engine: three.engine,
+    outer: [left!.ids, right!.ids, again.ids],
+    expected: [
+      continueGreedily(session, prompts[0]!, 40),
+      continueGreedily(session, prompts[2]!, 40),
+      continueGreedily(session, [...prompts[1]!, ...inner!.ids.slice(0, 1), 5], 8),
+    ],
+    kept: again.finish.cached,
+    innerLength: 16,
+  };
+}

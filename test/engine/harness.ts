@@ -1,0 +1,138 @@
+/** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type {
+  EngineOptions,
+  Finish,
+  FromEngine,
+  Note,
+  Sampling,
+  SequenceRequest,
+  TokenReport,
+} from '../../src/bridge/protocol.ts';
+import { Engine } from '../../src/engine/loop.ts';
+import { loadOrt } from '../../src/engine/ort/api.ts';
+import { deviceNamed } from '../../src/engine/ort/device.ts';
+import { Session } from '../../src/engine/ort/session.ts';
+import { argMax } from '../../src/engine/sampler.ts';
+
+const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+const libraries = root(`node_modules/onnxruntime-node/bin/napi-v6/${process.platform}/${process.arch}/`);
+export const runtimeLibrary =
+  libraries + readdirSync(libraries).find((name) => /^(libonnxruntime\.(so\.1|1\.dylib)|onnxruntime\.dll)$/.test(name));
+export const modelFile = root('models/haiku/onnx/model.onnx');
+export const engineProcess = root('dist/bridge/process.js');
+
+export const options: EngineOptions = { runtimeLibrary, modelFile, device: 'cpu', slots: 4, context: 256 };
+
+export const greedy: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 1,
+};
+
+type Ask = Partial<Omit<SequenceRequest, 'sampling'>> & { sampling?: Partial<Sampling> };
+
+let lastId = 0;
+export function request({ sampling, ...rest }: Ask = {}): SequenceRequest {
+  return {
+    id: ++lastId,
+    prompt: [0, 17, 42],
+    maxTokens: 8,
+    minTokens: 0,
+    endIds: [],
+    ...rest,
+    sampling: { ...greedy, ...sampling },
+  };
+}
+
+/** Everything that was reported of one sequence. */
+export interface Outcome {
+  readonly notes: Note[];
+  readonly tokens: TokenReport[];
+  readonly ids: number[];
+  readonly finish: Finish;
+}
+
+/** An engine, and promises of how its sequences end. */
+export class Bench {
+  readonly engine: Engine;
+  readonly reports: Extract<FromEngine, { kind: 'report' }>[] = [];
+  readonly #watchers = new Map<number, { notes: Note[]; tokens: TokenReport[]; resolve: (outcome: Outcome) => void }>();
+  /** Called after each report, for tests that act in the middle. */
+  onReport: (report: Extract<FromEngine, { kind: 'report' }>) => void = () => undefined;
+
+  constructor(overrides: Partial<EngineOptions> = {}) {
+    this.engine = Engine.open({ ...options, ...overrides }, (message) => {
+      if (message.kind !== 'report') return;
+      this.reports.push(message);
+      for (const { id, notes, tokens, finish } of message.sequences) {
+        const watcher = this.#watchers.get(id);
+        watcher?.notes.push(...notes);
+        watcher?.tokens.push(...tokens);
+        if (watcher && finish) {
+          this.#watchers.delete(id);
+          const ids = watcher.tokens.map((token) => token.id);
+          watcher.resolve({ notes: watcher.notes, tokens: watcher.tokens, ids, finish });
+        }
+      }
+      this.onReport(message);
+    });
+  }
+
+  run(asked: Ask = {}): Promise<Outcome> {
+    return this.submit(request(asked));
+  }
+
+  submit(asked: SequenceRequest): Promise<Outcome> {
+    const outcome = new Promise<Outcome>((resolve) => {
+      this.#watchers.set(asked.id, { notes: [], tokens: [], resolve });
+    });
+    this.engine.submit(asked);
+    return outcome;
+  }
+
+  /** The report in which the sequence first has `count` tokens. */
+  async afterTokens(id: number, count: number): Promise<void> {
+    let seen = 0;
+    await new Promise<void>((resolve) => {
+      this.onReport = ({ sequences }) => {
+        seen += sequences.find((sequence) => sequence.id === id)?.tokens.length ?? 0;
+        if (seen >= count) resolve();
+      };
+    });
+    this.onReport = () => undefined;
+  }
+}
+
+export function openSession(file = modelFile, room = { rows: 4, capacity: 256, chunk: 256 }): Session {
+  const session = Session.open(loadOrt(runtimeLibrary), file, deviceNamed('cpu'));
+  session.reserve(room);
+  return session;
+}
+
+/** Logits after the last id, of all ids in one run on an empty row: no cache, no chunks, no neighbours. */
+export function logitsOf(session: Session, ids: readonly number[]): Float32Array {
+  for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
+  session.mask.fill(1n, 0, ids.length);
+  session.run({ first: 0, count: 1 }, ids.length, ids.length, 0);
+  const { vocabSize } = session.signature;
+  return session.logits.slice((ids.length - 1) * vocabSize, ids.length * vocabSize);
+}
+
+/** The greedy continuation by running everything again for each id. */
+export function continueGreedily(session: Session, prompt: readonly number[], count: number): number[] {
+  const ids = [...prompt];
+  while (ids.length < prompt.length + count) ids.push(argMax(logitsOf(session, ids)));
+  return ids.slice(prompt.length);
+}
+
+/** A prompt of ids that repeat nothing obvious. */
+export const prompt = (length: number, salt = 0): number[] =>
+  Array.from({ length }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37 + salt * 101 + index * index) % 1000)));

@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { KvCache, slotsThatFit } from '../../src/engine/kv-cache.ts';
+
+/** A cache whose slots hold these ids, released in this order. */
+function holding(...contents: number[][]): KvCache {
+  const cache = new KvCache(contents.length, 16);
+  const taken = contents.map((ids) => ({ ids, slot: cache.take([0])!.slot }));
+  for (const { ids, slot } of taken) cache.commit(slot, ids);
+  for (const { slot } of taken) cache.release(slot);
+  return cache;
+}
+
+describe('a slot', () => {
+  it('is taken for the prompt it has most in common with', () => {
+    const cache = holding([1, 2, 9], [1, 2, 3, 4], [5]);
+    expect(cache.take([1, 2, 3, 4, 5])).toEqual({ slot: 1, kept: 4 });
+    expect(cache.take([1, 2, 3, 4, 5])).toEqual({ slot: 0, kept: 2 });
+    expect(cache.take([1, 2, 3, 4, 5])).toEqual({ slot: 2, kept: 0 });
+    expect(cache.take([1])).toBeUndefined();
+  });
+
+  it('leaves the last id of the prompt to compute, even when it holds them all', () => {
+    expect(holding([1, 2, 3, 4]).take([1, 2, 3])).toEqual({ slot: 0, kept: 2 });
+    expect(holding([1]).take([1])).toEqual({ slot: 0, kept: 0 });
+  });
+
+  it('forgets what lies past the common prefix when it is taken', () => {
+    const cache = holding([1, 2, 3, 4]);
+    cache.take([1, 2, 7]);
+    expect(cache.length(0)).toBe(2);
+    cache.commit(0, [7]);
+    cache.release(0);
+    expect(cache.take([1, 2, 7, 8])).toEqual({ slot: 0, kept: 3 });
+  });
+
+  it('is the one free longest among equals, an untouched one first', () => {
+    const cache = new KvCache(3, 8);
+    expect(cache.take([5])?.slot).toBe(0);
+    cache.release(0);
+    expect(cache.take([5])?.slot).toBe(1);
+    expect(cache.take([5])?.slot).toBe(2);
+    cache.release(2);
+    cache.release(1);
+    expect(cache.take([5])?.slot).toBe(0);
+    expect(cache.take([5])?.slot).toBe(2);
+  });
+
+  it('is not trusted after its content was truncated', () => {
+    const cache = holding([1, 2, 3]);
+    cache.truncate(0, 0);
+    expect(cache.take([1, 2, 3])).toEqual({ slot: 0, kept: 0 });
+  });
+
+  it('holds no more than it has room for', () => {
+    const cache = new KvCache(1, 3);
+    cache.take([1]);
+    cache.commit(0, [1, 2, 3]);
+    expect(() => cache.commit(0, [4])).toThrow('full');
+  });
+});
+
+it('keeps only what is common, whatever happens to it', () => {
+  const ids = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(ids, fc.boolean()), { maxLength: 40 }), (prompts) => {
+      const cache = new KvCache(3, 8);
+      const rows: number[][] = [[], [], []];
+      const busy: number[] = [];
+      for (const [prompt, finishFirst] of prompts) {
+        if (finishFirst || busy.length === 3) for (const slot of busy.splice(0, 1)) cache.release(slot);
+        const { slot, kept } = cache.take(prompt)!;
+        expect(busy).not.toContain(slot);
+        expect(kept).toBeLessThan(prompt.length);
+        expect(rows[slot]!.slice(0, kept)).toEqual(prompt.slice(0, kept));
+        busy.push(slot);
+        cache.commit(slot, prompt.slice(kept));
+        rows[slot] = prompt;
+        expect(cache.usage()).toEqual({
+          slots: 3,
+          busy: busy.length,
+          capacity: 24,
+          held: rows.reduce((sum, row) => sum + row.length, 0),
+        });
+      }
+    }),
+    { seed: 1 },
+  );
+});
+
+it('gets as many slots as fit a quarter of the memory, 1 to 8', () => {
+  expect(slotsThatFit(100, 4 * 350)).toBe(3);
+  expect(slotsThatFit(100, 10)).toBe(1);
+  expect(slotsThatFit(100, 1e9)).toBe(8);
+});

@@ -1,0 +1,117 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { KvCache } from '../../src/engine/kv-cache.ts';
+import { isOutOfMemory } from '../../src/engine/loop.ts';
+import { prefillChunk, Runner } from '../../src/engine/runner.ts';
+import { argMax } from '../../src/engine/sampler.ts';
+import { Sequence } from '../../src/engine/sequence.ts';
+import { continueGreedily, modelFile, openSession, prompt, request } from './harness.ts';
+
+const session = openSession();
+const reference = openSession();
+afterAll(() => {
+  session.close();
+  reference.close();
+});
+
+/** Sequences in slots 0, 1, …, prefilled, with the first token drawn. */
+function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[] {
+  return lengths.map((length, index) => {
+    const sequence = new Sequence(request({ prompt: prompt(length, index + 50), maxTokens: 200 }), 0);
+    const { slot, kept } = cache.take(sequence.request.prompt)!;
+    sequence.start(slot, kept, 0, 0);
+    sequence.accept({ id: argMax(runner.prefill({ sequence, start: 0, count: length })) }, 0);
+    return sequence;
+  });
+}
+
+/** Decodes `steps` times; the ids of each sequence, its first included. */
+function decode(runner: Runner, sequences: Sequence[], steps: number): number[][] {
+  const ids = sequences.map((sequence) => [sequence.lastId]);
+  for (let step = 0; step < steps; step++) {
+    const rows = runner.decode(sequences);
+    for (const [index, sequence] of sequences.entries()) {
+      const id = argMax(rows[index]!);
+      ids[index]!.push(id);
+      sequence.accept({ id }, 0);
+    }
+  }
+  return ids;
+}
+
+const expected = (sequence: Sequence, count: number): number[] =>
+  continueGreedily(reference, sequence.request.prompt, count);
+
+function fresh(): { cache: KvCache; runner: Runner } {
+  for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
+  const cache = new KvCache(4, 256);
+  return { cache, runner: new Runner(session, cache, 256) };
+}
+
+describe('rows of different lengths decoded together', () => {
+  it('draw what each draws alone, on a cache full of NaN', () => {
+    const { cache, runner } = fresh();
+    const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
+    const ids = decode(runner, sequences, 15);
+    for (const [index, sequence] of sequences.entries()) expect(ids[index]).toEqual(expected(sequence, 16));
+  });
+
+  it('leave the rows between them as they were', () => {
+    const { cache, runner } = fresh();
+    const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
+    const outer = decode(runner, [sequences[0]!, sequences[3]!], 10);
+    const inner = decode(runner, [sequences[1]!, sequences[2]!], 10);
+    expect(outer).toEqual([expected(sequences[0]!, 11), expected(sequences[3]!, 11)]);
+    expect(inner).toEqual([expected(sequences[1]!, 11), expected(sequences[2]!, 11)]);
+  });
+
+  it('go around a full row between them, which gives up its last id', () => {
+    const { cache, runner } = fresh();
+    const sequences = prefilled(runner, cache, [5, 256, 31]);
+    expect(decode(runner, [sequences[0]!, sequences[2]!], 3)).toEqual([
+      expected(sequences[0]!, 4),
+      expected(sequences[2]!, 4),
+    ]);
+    expect(cache.length(1)).toBe(255);
+  });
+});
+
+it('a chunk of prefill is 256 ids at most, fits the context, and its logits fit 64 MiB', () => {
+  expect(prefillChunk(1024, 4096)).toBe(256);
+  expect(prefillChunk(1024, 100)).toBe(100);
+  expect(prefillChunk(128_256, 4096)).toBe(130);
+  expect(prefillChunk(128_256, 4096) * 128_256 * 4).toBeLessThanOrEqual(64 * 2 ** 20);
+  expect(prefillChunk(1e9, 4096)).toBe(1);
+});
+
+it.each([
+  ['Failed to allocate memory for requested buffer of size 1073741824', true],
+  ['std::bad_alloc', true],
+  ['CUDA failure 2: out of memory ; GPU=0', true],
+  ['cos_cache dimension 0 shall not be less than total_sequence_length.', false],
+])('a failed run is told from one without memory: %s', (message, is) => {
+  expect(isOutOfMemory(message)).toBe(is);
+});
+
+it('more sets of rows than bindings are kept give each row the same logits', () => {
+  const rows = 12;
+  const session = openSession(modelFile, { rows, capacity: 32, chunk: 32 });
+  try {
+    const { vocabSize } = session.signature;
+    session.ids.fill(9n);
+    session.mask.fill(1n);
+    const alone = (): Float32Array => {
+      session.run({ first: 0, count: 1 }, 1, 1, 0);
+      return session.logits.slice(0, vocabSize);
+    };
+    const expected = alone();
+    for (let first = 0; first < rows; first++)
+      for (let count = 1; first + count <= rows; count++) {
+        session.run({ first, count }, 1, 1, 0);
+        const last = session.logits.subarray((count - 1) * vocabSize, count * vocabSize);
+        expect(Math.max(...last.map((logit, id) => Math.abs(logit - (expected[id] ?? 0))))).toBeLessThan(1e-4);
+      }
+    expect(alone()).toEqual(expected);
+  } finally {
+    session.close();
+  }
+});
