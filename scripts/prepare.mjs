@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -48,8 +48,7 @@ function build() {
   if (readOr(stamp, '') === wanted) return;
   say('Building…');
   // Built beside and moved, so that a failed build leaves the last good one, and nothing of a deleted file survives.
-  const fresh = at('build', `dist-${process.pid}`);
-  mkdirSync(at('build'), { recursive: true });
+  const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
   writeFileSync(join(fresh, '.built'), wanted);
   rmSync(at('dist'), { recursive: true, force: true });

@@ -54,5 +54,7 @@ function receive(message: ToEngine): void {
 }
 
 dieWithParent();
+// A terminal's Ctrl-C and a service manager's stop reach the whole group: the worker drains first, and says when the engine is to end.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', close);
 process.on('message', receive);

@@ -75,7 +75,7 @@ const LARGEST = 3.4028234663852886e38;
  * Every id of prompt or output, once: a positive logit is divided, a negative one multiplied.
  * Rule: Hugging Face `RepetitionPenaltyLogitsProcessor`, after Keskar et al., CTRL, arXiv:1909.05858.
  */
-export function penalizeRepetition(logits: Float32Array, { ids }: Occurrences, penalty: number): void {
+function penalizeRepetition(logits: Float32Array, { ids }: Occurrences, penalty: number): void {
   for (const id of ids) {
     const logit = logits[id] ?? 0;
     if (logit > 0 && logit <= LARGEST) logits[id] = Math.min(logit / penalty, LARGEST);
@@ -84,7 +84,7 @@ export function penalizeRepetition(logits: Float32Array, { ids }: Occurrences, p
 }
 
 /** Subtracts the penalty once per occurrence in the output. Rule: OpenAI API reference, `frequency_penalty`. */
-export function penalizeFrequency(logits: Float32Array, occurrences: Occurrences, penalty: number): void {
+function penalizeFrequency(logits: Float32Array, occurrences: Occurrences, penalty: number): void {
   for (let place = 0; place < occurrences.ids.length; place++) {
     const id = occurrences.ids[place] ?? 0;
     logits[id] = (logits[id] ?? 0) - (occurrences.outputCounts[place] ?? 0) * penalty;
@@ -92,7 +92,7 @@ export function penalizeFrequency(logits: Float32Array, occurrences: Occurrences
 }
 
 /** Subtracts the penalty once from every id that occurs in the output. Rule: OpenAI API reference, `presence_penalty`. */
-export function penalizePresence(logits: Float32Array, occurrences: Occurrences, penalty: number): void {
+function penalizePresence(logits: Float32Array, occurrences: Occurrences, penalty: number): void {
   for (let place = 0; place < occurrences.ids.length; place++) {
     const id = occurrences.ids[place] ?? 0;
     if ((occurrences.outputCounts[place] ?? 0) > 0) logits[id] = (logits[id] ?? 0) - penalty;
@@ -122,7 +122,7 @@ export function argMax(logits: Float32Array): number {
  * Log-probabilities under the model's own logits: log-softmax over the whole vocabulary, before penalties and temperature.
  * @param count how many of the likeliest to list, best first, lowest id first on a tie.
  */
-export function logProbabilities(
+function logProbabilities(
   logits: Float32Array,
   id: number,
   count: number,

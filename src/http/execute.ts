@@ -133,7 +133,7 @@ function refusePrompt(service: Service, request: FastifyRequest, reply: FastifyR
 }
 
 /** Stopped while its prompt was tokenized: the error that would have ended the stream, before one has begun. */
-function refuseStopped({ metrics }: Service, reply: FastifyReply, job: Job): unknown {
+function refuseStopped({ metrics, config }: Service, reply: FastifyReply, job: Job): unknown {
   const why = job.stopped?.why ?? 'cancelled';
   const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
   const sinceStop = performance.now() - (job.stopped?.at ?? performance.now());
@@ -141,6 +141,7 @@ function refuseStopped({ metrics }: Service, reply: FastifyReply, job: Job): unk
   narrate('request.cancelled', { reason, duration_ms: sinceStop, tokens_discarded: 0 });
   narrate('inference.failed', { error_kind: kind, reason, tokens_out: 0 });
   metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
+  if (code === 'DRAINING') void reply.header('Retry-After', config.shutdownTimeout);
   return sendError(reply, new WorkerError(code));
 }
 

@@ -11,14 +11,14 @@ export interface Limits {
   readonly promptChars: number;
   readonly maxTokens: number;
 }
-export const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
+const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
 
 const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
 /** Registers a schema under the name it has in openapi.yaml. */
 export const named = <S extends z.ZodType>(id: string, schema: S): S => schema.meta({ id });
 
 /** Whether `text` has at most `most` code points; looks no further than it must. */
-export function fitsIn(text: string, most: number): boolean {
+function fitsIn(text: string, most: number): boolean {
   if (text.length <= most) return true;
   if (text.length > 2 * most) return false;
   let points = 0;

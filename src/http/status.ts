@@ -8,7 +8,7 @@ import type { Health } from './schemas.ts';
 import type { Service } from './service.ts';
 
 /** The body of `/health`. */
-export function healthOf({ config, state, engine, model, version }: Service): Health {
+function healthOf({ config, state, engine, model, version }: Service): Health {
   const loaded = model();
   const { busy, waiting } = engine.load;
   return {

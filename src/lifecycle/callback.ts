@@ -65,9 +65,10 @@ type Answer = { readonly status: number } | { readonly failure: string };
 
 async function post(url: string, notice: ReadyNotice, correlationId: string, signal: AbortSignal): Promise<Answer> {
   try {
-    const response = await fetch(url, {
+    const { target, authorization } = splitCredentials(url);
+    const response = await fetch(target, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'X-Correlation-Id': correlationId },
+      headers: { 'Content-Type': 'application/json', 'X-Correlation-Id': correlationId, ...authorization },
       body: JSON.stringify(notice),
       redirect: 'manual',
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
@@ -77,6 +78,17 @@ async function post(url: string, notice: ReadyNotice, correlationId: string, sig
   } catch (error) {
     return { failure: failureOf(error) };
   }
+}
+
+/** `fetch` refuses a URL with a user and password: they travel as the header that they stand for. */
+function splitCredentials(url: string): { target: URL; authorization: Record<string, string> } {
+  const target = new URL(url);
+  const { username, password } = target;
+  if (username === '' && password === '') return { target, authorization: {} };
+  target.username = '';
+  target.password = '';
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { target, authorization: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
 }
 
 /** In words an operator can act on: `fetch failed` alone says nothing. */

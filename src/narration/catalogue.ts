@@ -183,7 +183,7 @@ export const CATALOGUE = {
     human: (f) => `Engine read ${f.tokens_done} of ${count(f.tokens_total, 'prompt token')}; about ${Math.round(f.eta_ms)} ms to go`,
     cute: (f) => `📖 Reading… ${Math.round((100 * f.tokens_done) / f.tokens_total)} % of your prompt so far!`,
   }),
-  'tokens.progress': request([ENGINE, 'token_generate'], 'INFO', 'every 10 tokens (--progress-every)', { has: ['tokens_out', 'tokens_per_sec', 'decode_time_ms', 'batch_size'] }, {
+  'tokens.progress': request([ENGINE, 'token_generate'], 'INFO', 'another 10 tokens are out (--progress-every)', { has: ['tokens_out', 'tokens_per_sec', 'decode_time_ms', 'batch_size'] }, {
     human: (f) => `Engine generated ${count(f.tokens_out, 'token')} at ${f.tokens_per_sec.toFixed(1)} tokens/s`,
     cute: (f) => `🍯 ${count(f.tokens_out, 'drop')} of honey so far…`,
   }),

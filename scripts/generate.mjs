@@ -1,0 +1,40 @@
+/**
+ * Writes what is made from the code: openapi.yaml, .env.example and docs/narration.md. A test holds the files to `generated()`.
+ */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Document, visit } from 'yaml';
+import { envExample } from '../dist/config.js';
+import { narrationPage } from './narration-page.mjs';
+import { openapi, readRecordings } from './openapi.mjs';
+
+const ROOT = new URL('../', import.meta.url);
+const HEAD =
+  '# Made by `npm run generate`: edit src/http/schemas.ts, src/http/events.ts or scripts/openapi-routes.mjs instead.\n';
+
+/** Path from the root of the repository → text of the file. */
+export function generated() {
+  return {
+    'openapi.yaml': HEAD + yaml(openapi()),
+    '.env.example': envExample(),
+    'docs/narration.md': narrationPage(readRecordings()),
+  };
+}
+
+function yaml(value) {
+  const document = new Document(value, { aliasDuplicateObjects: false });
+  visit(document, {
+    Scalar(_, scalar) {
+      // A block of nothing but line breaks is hard to see.
+      if (typeof scalar.value === 'string' && scalar.value.trim() === '') scalar.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return document.toString({ lineWidth: 120, singleQuote: true, blockQuote: 'literal' });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, text] of Object.entries(generated())) {
+    writeFileSync(new URL(path, ROOT), text);
+    process.stdout.write(`${path} (${text.split('\n').length} lines)\n`);
+  }
+}

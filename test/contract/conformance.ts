@@ -1,0 +1,110 @@
+/**
+ * Everything a caller may rely on in one exchange: openapi.yaml, the order of a stream, and one correlation id all the way through.
+ */
+import { ERRORS } from '../../src/errors.ts';
+import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
+import { narrationProblems, wrong } from './rules.ts';
+
+export interface Told {
+  readonly id: number;
+  readonly name: string;
+  readonly data: Record<string, unknown>;
+}
+
+const SSE = 'text/event-stream';
+const FRAME = /^id: (\d+)\nevent: ([a-z]+)\ndata: ([^\n\r]+)$/;
+/** Events that carry the correlation id. */
+const CORRELATED = ['started', 'narration', 'end', 'error'];
+const LAST = ['end', 'error'];
+
+/** What is wrong with an exchange; nothing, as it should be. */
+export function problemsOf(exchange: Exchange): string[] {
+  const { status, headers, body } = exchange.response;
+  const answer = answerFor(exchange);
+  if (!answer) return [`${exchange.request.method} ${exchange.request.path} may not answer ${status}: ${body}`];
+  const type = headers['content-type']?.split(';')[0] ?? 'none';
+  const media = answer.content[type];
+  if (!media) return [`${status} may not be ${type}`];
+  return [...headerProblems(answer, headers), ...bodyProblems(type, media, exchange)];
+}
+
+function bodyProblems(type: string, media: Media, { response: { status, headers, body } }: Exchange): string[] {
+  const correlationId = headers['x-correlation-id'] ?? '';
+  if (type === SSE) return streamProblems(media, status, correlationId, body);
+  if (type !== 'application/json') return schemaProblems(media.schema, body);
+  const value = JSON.parse(body) as Record<string, unknown>;
+  return [...schemaProblems(media.schema, value), ...errorProblems(value['error'], status, correlationId)];
+}
+
+/** Status, code and retriability belong together, and the id is the header's. */
+function errorProblems(error: unknown, status: number, correlationId: string): string[] {
+  if (error === undefined) return [];
+  const { code, retriable, correlation_id } = error as Record<string, string>;
+  const row = ERRORS[code as keyof typeof ERRORS] as { status: number; retriable: boolean } | undefined;
+  return wrong(
+    [row?.status === status, `${code} is not an error of status ${status}`],
+    [row?.retriable === (retriable as unknown), `${code} has another retriable`],
+    [correlation_id === correlationId, 'the error has another correlation id'],
+  );
+}
+
+/** The frames of a stream; throws on a line that is neither a frame nor a comment. */
+export function framesOf(body: string): Told[] {
+  if (!body.endsWith('\n\n')) throw new Error('the stream does not end with an empty line');
+  const blocks = body.slice(0, -2).split('\n\n');
+  return blocks.filter((block) => !block.startsWith(':')).map(frameOf);
+}
+
+function frameOf(block: string): Told {
+  const [, id, name = '', data = ''] = FRAME.exec(block) ?? [];
+  if (id === undefined) throw new Error(`not a frame: ${block}`);
+  return { id: Number(id), name, data: JSON.parse(data) as Record<string, unknown> };
+}
+
+function streamProblems(media: Media, status: number, correlationId: string, body: string): string[] {
+  const events = framesOf(body);
+  return [
+    ...orderProblems(events, status),
+    ...events.flatMap((event) =>
+      eventProblems(media, event, correlationId).map((problem) => `event ${event.id}: ${problem}`),
+    ),
+    ...factProblems(events),
+  ];
+}
+
+function orderProblems(events: readonly Told[], status: number): string[] {
+  const names = events.map((event) => event.name);
+  const refused = JSON.stringify(names) === '["narration","error"]' || JSON.stringify(names) === '["error"]';
+  return wrong(
+    [events.every((event, at) => event.id === at), 'ids are not 0, 1, 2, …'],
+    [status === 200 ? names[0] === 'started' : refused, `begins with ${names.slice(0, 3)}`],
+    [status !== 200 || names.lastIndexOf('started') === 0, 'started comes again'],
+    [names.findIndex((name) => LAST.includes(name)) === names.length - 1, 'end or error is not the last event, once'],
+  );
+}
+
+function eventProblems(media: Media, { name, data }: Told, correlationId: string): string[] {
+  const { mapping } = media.schema['discriminator'] as { mapping: Record<string, string> };
+  const $ref = mapping[name];
+  if ($ref === undefined) return [`there is no event ${name} here`];
+  const expected = CORRELATED.includes(name) ? correlationId : undefined;
+  return [
+    ...schemaProblems({ $ref }, data),
+    ...schemaProblems(media.schema, data),
+    ...wrong([data['correlation_id'] === expected, `${name} has the correlation id ${data['correlation_id']}`]),
+    ...(name === 'narration' ? narrationProblems(data) : []),
+  ];
+}
+
+/** What several events say of the same thing agrees. */
+function factProblems(events: readonly Told[]): string[] {
+  const all = (name: string) => events.filter((event) => event.name === name).map((event) => event.data);
+  const [started, end] = [all('started')[0], all('end')[0]];
+  const jobIds = all('narration').map((data) => data['job_id']);
+  return wrong(
+    [all('token').every((data, at) => data['i'] === at), 'tokens are not numbered 0, 1, 2, …'],
+    [!end || end['seed'] === started?.['seed'], 'end has another seed than started'],
+    [!started || jobIds.every((id) => id === started['job_id']), 'a narration is of another job'],
+    [!end || all('token').length <= Number(end['tokens_out']), 'more pieces than tokens'],
+  );
+}

@@ -1,0 +1,101 @@
+/**
+ * openapi.yaml as a judge: what is wrong with an exchange, by the document alone. A field that a schema does not name is wrong too.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { parse } from 'yaml';
+
+type Json = Record<string, unknown>;
+export interface Media {
+  readonly schema: Json;
+  readonly examples?: Record<string, { readonly value: unknown }>;
+}
+interface Header {
+  readonly required?: boolean;
+  readonly schema: Json;
+}
+export interface Answer {
+  readonly description: string;
+  readonly headers: Record<string, { readonly $ref: string }>;
+  readonly content: Record<string, Media>;
+}
+export interface Operation {
+  readonly security?: readonly Json[];
+  readonly requestBody?: { readonly content: Record<string, Media> };
+  readonly responses: Record<string, Answer>;
+}
+interface Document {
+  readonly paths: Record<string, Record<string, Operation>>;
+  readonly components: { readonly headers: Record<string, Header>; readonly schemas: Record<string, Json> };
+}
+
+const ROOT = new URL('../../', import.meta.url);
+export const SOURCE = readFileSync(new URL('openapi.yaml', ROOT), 'utf8');
+export const DOCUMENT = parse(SOURCE) as Document;
+
+/** A request and its whole answer. Names of headers are in lower case. */
+export interface Exchange {
+  readonly request: { readonly method: string; readonly path: string; readonly body?: unknown };
+  readonly response: { readonly status: number; readonly headers: Record<string, string>; readonly body: string };
+}
+export type Recording = Exchange & { readonly name: string; readonly log: readonly Json[] };
+
+/** Every exchange in test/recordings. */
+export function recordings(): Recording[] {
+  const folder = new URL('test/recordings/', ROOT);
+  const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  return files.map((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Recording);
+}
+
+/** Every operation, with its method in upper case. */
+export function operations(): { method: string; path: string; operation: Operation }[] {
+  return Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+  );
+}
+
+/** What the document says of an answer; undefined if it says nothing. */
+export function answerFor({ request, response }: Exchange): Answer | undefined {
+  return DOCUMENT.paths[request.path]?.[request.method.toLowerCase()]?.responses[response.status];
+}
+
+/** Closes every object that names its fields. Requests stay open: the worker ignores what it does not know. */
+function closed(node: unknown): unknown {
+  if (Array.isArray(node)) return node.map(closed);
+  if (typeof node !== 'object' || node === null) return node;
+  const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, closed(value)]));
+  return 'properties' in copy && copy['type'] === 'object' ? { additionalProperties: false, ...copy } : copy;
+}
+
+const judge = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allErrors: true });
+(formats as unknown as (ajv: Ajv2020) => void)(judge);
+judge.addVocabulary(['discriminator']);
+for (const [name, schema] of Object.entries(DOCUMENT.components.schemas)) {
+  judge.addSchema({ ...(name.endsWith('Request') ? schema : (closed(schema) as Json)), $id: `contract:/${name}` });
+}
+
+const compiled = new Map<string, ValidateFunction>();
+
+/** What is wrong with `value` by a schema of the document. */
+export function schemaProblems(schema: Json, value: unknown): string[] {
+  const text = JSON.stringify(schema).replaceAll('#/components/schemas/', 'contract:/');
+  const validate = compiled.get(text) ?? judge.compile(JSON.parse(text) as Json);
+  compiled.set(text, validate);
+  if (validate(value)) return [];
+  return (validate.errors ?? []).map(
+    ({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`,
+  );
+}
+
+/** What is wrong with the headers of an answer: a required one is absent, or one has a value that is not allowed. */
+export function headerProblems(answer: Answer, headers: Record<string, string>): string[] {
+  return Object.entries(answer.headers).flatMap(([name, { $ref }]) => {
+    const header = DOCUMENT.components.headers[$ref.split('/').at(-1) ?? ''];
+    if (!header) return [`${$ref} leads nowhere`];
+    const given = headers[name.toLowerCase()];
+    if (given === undefined) return header.required ? [`the header ${name} is missing`] : [];
+    const value = header.schema['type'] === 'integer' ? Number(given) : given;
+    return schemaProblems(header.schema, value).map((problem) => `${name}:${problem}`);
+  });
+}

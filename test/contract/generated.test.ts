@@ -1,0 +1,63 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { generated } from '../../scripts/generate.mjs';
+import { environmentName, readConfig, SETTINGS } from '../../src/config.ts';
+
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+const files = generated();
+
+describe('files made from the code', () => {
+  test.each(Object.keys(files))('%s is what `npm run generate` makes now', (path) => {
+    expect(read(path)).toBe(files[path]);
+  });
+
+  test('none of them names a path of the machine they were made on', () => {
+    const root = new URL('../../', import.meta.url).pathname;
+    expect(Object.values(files).filter((text) => text.includes(root))).toEqual([]);
+  });
+
+  test('every row of docs/narration.md has as many cells as its table', () => {
+    const cells = (line: string): number => line.split(/(?<!\\)\|/).length;
+    const tables = read('docs/narration.md')
+      .split(/\n\n+/)
+      .filter((block) => block.startsWith('|'))
+      .map((block) => block.trim().split('\n'));
+    expect(tables).toHaveLength(4);
+    for (const [head = '', ...rows] of tables) {
+      expect(rows.filter((row) => cells(row) !== cells(head))).toEqual([]);
+    }
+  });
+});
+
+describe('.env.example', () => {
+  const settings = Object.entries(SETTINGS) as [string, { fallback?: unknown }][];
+  const uncommented = read('.env.example').replace(/^#(?=RBEES_)/gm, '');
+
+  test('lists every setting with its default, in the order of the help', () => {
+    const names = [...uncommented.matchAll(/^(RBEES_\w+)=/gm)].map(([, name]) => name);
+    expect(names).toEqual(settings.map(([name]) => environmentName(name)));
+    const defaults = settings.map(([name, { fallback }]) => [environmentName(name), String(fallback ?? '')]);
+    expect(parseEnv(uncommented)).toEqual(Object.fromEntries(defaults));
+  });
+
+  test('as it is, it sets nothing', () => {
+    expect(parseEnv(read('.env.example'))).toEqual({});
+  });
+
+  test('read back with nothing commented out, it gives the defaults', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'env-'));
+    try {
+      const file = join(folder, '.env');
+      writeFileSync(file, uncommented);
+      const { workerId: given, ...fromFile } = readConfig([], {}, file);
+      const { workerId: fresh, ...defaults } = readConfig([], {}, join(folder, 'absent'));
+      expect(fromFile).toEqual(defaults);
+      expect(given).not.toBe(fresh);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

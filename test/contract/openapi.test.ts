@@ -1,0 +1,51 @@
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { expect, test } from 'vitest';
+import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import { DOCUMENT, type Media, operations, SOURCE, schemaProblems } from './document.ts';
+
+test('the linter finds nothing, not even a warning', async () => {
+  const config = await createConfig({ extends: ['recommended'], telemetry: 'off' });
+  const found = await lintFromString({ source: SOURCE, absoluteRef: 'openapi.yaml', config });
+  expect(found.map(({ ruleId, message, location }) => `${ruleId}: ${message} at ${location[0]?.pointer}`)).toEqual([]);
+});
+
+test('every example is valid by its own schema', () => {
+  const media = operations().flatMap(({ operation: { requestBody, responses } }) => [
+    ...Object.values(requestBody?.content ?? {}),
+    ...Object.values(responses).flatMap((answer) => Object.values(answer.content)),
+  ]);
+  const examples = media.flatMap(({ schema, examples: of = {} }: Media) =>
+    Object.entries(of).map(([name, { value }]) => ({ name, problems: schemaProblems(schema, value) })),
+  );
+  expect(examples.length).toBeGreaterThan(30);
+  expect(examples.filter(({ problems }) => problems.length > 0)).toEqual([]);
+});
+
+test('every error of POST /execute but a fault of the worker is shown by an example', () => {
+  const { responses } = operations().find(({ path }) => path === '/execute')?.operation ?? { responses: {} };
+  const bare = Object.entries(responses).filter(([, answer]) => !answer.content['application/json']?.examples);
+  expect(bare.map(([status]) => status)).toEqual(['200', '500']);
+});
+
+test('each status names the codes of the error table, and none of another status', () => {
+  for (const { path, operation } of operations()) {
+    for (const [status, { description }] of Object.entries(operation.responses)) {
+      if (status === '200') continue;
+      const named = [...description.matchAll(/^- `([A-Z_]+)`/gm)].map(([, code]) => code as ErrorCode);
+      expect(named.map((code) => `${path} ${ERRORS[code].status}`)).toEqual(named.map(() => `${path} ${status}`));
+    }
+  }
+});
+
+test('only the probes are open without the bearer token', () => {
+  const open = operations().filter(({ operation }) => operation.security?.length === 0);
+  expect(open.map(({ path }) => path)).toEqual(['/live', '/ready']);
+  const guarded = operations().filter(({ operation }) => '401' in operation.responses);
+  expect(guarded).toHaveLength(operations().length - open.length);
+});
+
+test('every answer carries X-Correlation-Id', () => {
+  const answers = operations().flatMap(({ operation }) => Object.values(operation.responses));
+  expect(answers.filter(({ headers }) => headers['X-Correlation-Id'] === undefined)).toEqual([]);
+  expect(DOCUMENT.components.headers['X-Correlation-Id']?.required).toBe(true);
+});

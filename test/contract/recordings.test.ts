@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { framesOf, problemsOf } from './conformance.ts';
+import { DOCUMENT, recordings, schemaProblems } from './document.ts';
+import { narrationProblems } from './rules.ts';
+
+const all = recordings();
+const known = all.filter(({ request }) => request.path in DOCUMENT.paths);
+
+test.each(known.map((recording) => [recording.name, recording] as const))(
+  '%s is as openapi.yaml says',
+  (_, recording) => {
+    expect(problemsOf(recording)).toEqual([]);
+  },
+);
+
+test('what is recorded on no path of the contract is its 404', () => {
+  const others = all.filter((recording) => !known.includes(recording));
+  expect(others.map(({ response }) => response.status)).toEqual([404]);
+  const bodies = others.map(({ response }) => JSON.parse(response.body) as unknown);
+  expect(bodies.flatMap((body) => schemaProblems({ $ref: '#/components/schemas/ErrorAnswer' }, body))).toEqual([]);
+});
+
+test('accepted request bodies are valid by the schema of their request', () => {
+  const accepted = known.filter(({ request, response }) => request.body !== undefined && response.status < 300);
+  const problems = accepted.flatMap(({ request }) => {
+    const content = DOCUMENT.paths[request.path]?.['post']?.requestBody?.content['application/json'];
+    return schemaProblems(content?.schema ?? {}, request.body);
+  });
+  expect(accepted.length).toBeGreaterThan(5);
+  expect(problems).toEqual([]);
+});
+
+test('every recorded line keeps the limits, and the stream heard the same narrations as the log', () => {
+  for (const { response, log } of all) {
+    expect(log.flatMap((line) => narrationProblems(line))).toEqual([]);
+    if (!response.headers['content-type']?.startsWith('text/event-stream')) continue;
+    const heard = framesOf(response.body).filter(({ name }) => name === 'narration');
+    expect(heard.map(({ data }) => data['human'])).toEqual(log.map((line) => line['human']));
+  }
+});
+
+test('what must be noticed is noticed', () => {
+  const [good] = known.filter(({ name }) => name === 'execute-stop-string');
+  if (!good) throw new Error('execute-stop-string is not recorded');
+  const spoilt = (from: string | RegExp, to: string): string[] =>
+    problemsOf({ ...good, response: { ...good.response, body: good.response.body.replace(from, to) } });
+  expect(spoilt('"seed":42', '"seed":42,"unheard_of":1')).not.toEqual([]);
+  expect(spoilt(/("type":"end".*)"stop_sequence"/, '$1"bored"')).not.toEqual([]);
+  expect(spoilt('id: 3\n', 'id: 4\n')).not.toEqual([]);
+  expect(spoilt('"i":1', '"i":2')).not.toEqual([]);
+  expect(spoilt(/id: \d+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
+  expect(spoilt('req-execute-stop-string', 'req-another')).not.toEqual([]);
+  expect(problemsOf({ ...good, response: { ...good.response, status: 418 } })).not.toEqual([]);
+  expect(problemsOf({ ...good, response: { ...good.response, headers: {} } })).not.toEqual([]);
+});

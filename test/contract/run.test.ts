@@ -1,0 +1,87 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { STREAM_ERROR_CODES } from '../../src/errors.ts';
+import { CATALOGUE } from '../../src/narration/catalogue.ts';
+import { framesOf, problemsOf, type Told } from './conformance.ts';
+import { DOCUMENT, operations, SOURCE } from './document.ts';
+import { narrationProblems } from './rules.ts';
+import { Scene } from './scene.ts';
+
+const scene = new Scene();
+beforeAll(() => scene.play(), 120_000);
+
+const isStream = (headers: Record<string, string>): boolean =>
+  headers['content-type']?.startsWith('text/event-stream') === true;
+const events = (): Told[] =>
+  scene.exchanges
+    .filter(({ response }) => isStream(response.headers))
+    .flatMap(({ response }) => framesOf(response.body));
+
+describe('real workers, held to openapi.yaml', () => {
+  test('every answer and every event of every stream is as the document says', () => {
+    const wrong = scene.exchanges
+      .map((exchange) => ({
+        asked: `${exchange.request.method} ${exchange.request.path} ${JSON.stringify(exchange.request.body)?.slice(0, 80)}`,
+        problems: problemsOf(exchange),
+      }))
+      .filter(({ problems }) => problems.length > 0);
+    expect(wrong).toEqual([]);
+  });
+
+  test('every documented status was really answered, except a fault of the worker', () => {
+    const answered = new Set(scene.exchanges.map(({ request, response }) => `${request.path} ${response.status}`));
+    const documented = operations().flatMap(({ path, operation }) =>
+      Object.keys(operation.responses).map((status) => `${path} ${status}`),
+    );
+    const never = documented.filter((one) => !answered.has(one));
+    expect(never).toEqual(operations().map(({ path }) => `${path} 500`));
+  });
+
+  test('a fit correlation id and a traceparent come back as they were sent; an unfit id is replaced', () => {
+    for (const { asked, response } of scene.exchanges) {
+      const [sent, back] = [asked['X-Correlation-Id'], response.headers['x-correlation-id']];
+      if (sent?.startsWith('req-')) expect(back).toBe(sent);
+      else expect(back).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+      expect(response.headers['traceparent']).toBe(asked['traceparent']);
+    }
+  });
+
+  test('the contract that is served is the contract of the repository, in both forms', () => {
+    const served = (path: string) =>
+      scene.exchanges.find(({ request, response }) => request.path === path && response.status === 200)?.response
+        .body ?? '';
+    expect(served('/openapi.yaml')).toBe(SOURCE);
+    expect(JSON.parse(served('/openapi.json'))).toEqual(DOCUMENT);
+  });
+
+  test('all six events were seen, and every error code that can be provoked from outside', () => {
+    expect(new Set(events().map(({ name }) => name))).toEqual(
+      new Set(['started', 'narration', 'token', 'metrics', 'end', 'error']),
+    );
+    const codes = new Set(events().flatMap(({ name, data }) => (name === 'error' ? [data['code']] : [])));
+    const unseen = STREAM_ERROR_CODES.filter((code) => !codes.has(code));
+    expect(unseen).toEqual(['VRAM_OOM', 'INFERENCE_FAILED', 'SLOW_CONSUMER']);
+  });
+});
+
+describe('what was narrated in the run', () => {
+  test('every line keeps the limits of its sentences', () => {
+    expect(scene.lines.length).toBeGreaterThan(200);
+    expect(scene.lines.flatMap((line) => narrationProblems(line))).toEqual([]);
+  });
+
+  test('every event of a request was told but that of a slow reader', () => {
+    const told = new Set(scene.lines.map(({ event }) => event));
+    const ofRequests = Object.entries(CATALOGUE).filter(([, { scope }]) => scope === 'request');
+    const silent = ofRequests.map(([name]) => name).filter((name) => !told.has(name));
+    // Tokens of the embedded model fit into the buffers of any socket: no reader of them is slow.
+    expect(silent).toEqual(['reader.slow']);
+  });
+
+  test('a stream carries exactly the sentences that `--narration` allows', () => {
+    const said = events().filter(({ name }) => name === 'narration');
+    const human = said.filter(({ data }) => ['first', 'second', 'third'].includes(String(data['job_id'])));
+    expect(human.filter(({ data }) => 'cute' in data || 'story' in data)).toEqual([]);
+    const full = said.filter((event) => !human.includes(event));
+    expect(full.filter(({ data }) => !('cute' in data))).toEqual([]);
+  });
+});

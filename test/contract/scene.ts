@@ -1,0 +1,246 @@
+/**
+ * A scene for the contract: real workers, provoked into every answer and event that can be provoked from outside.
+ */
+import { connect } from 'node:net';
+import { enginePid } from '../support/cli.ts';
+import { type LogLine, startWorker, type TestWorker, type WorkerOptions } from '../support/worker.ts';
+import { type Exchange, operations } from './document.ts';
+
+interface Ask {
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+export type Seen = Exchange & { readonly asked: Record<string, string> };
+
+const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+const LONG = { prompt: 'Write about the sea', min_tokens: 480 };
+const SSE = { Accept: 'text/event-stream' };
+
+export class Scene {
+  readonly exchanges: Seen[] = [];
+  readonly lines: LogLine[] = [];
+  readonly #workers: TestWorker[] = [];
+  #asked = 0;
+
+  /** Plays everything. Workers are gone when it resolves or rejects. */
+  async play(): Promise<void> {
+    try {
+      await Promise.all([this.#life(), this.#narrowWorker()]);
+      await this.#guardedWorker();
+      await this.#lostEngine();
+      await this.#hastyEnd();
+    } finally {
+      await Promise.all(this.#workers.map((worker) => worker.kill()));
+      this.lines.push(...this.#workers.flatMap((worker) => worker.lines));
+    }
+  }
+
+  async #start(options: WorkerOptions = {}): Promise<TestWorker> {
+    const worker = await startWorker(options);
+    this.#workers.push(worker);
+    return worker;
+  }
+
+  /** One exchange under a correlation id of its own. */
+  async #ask(worker: TestWorker, method: string, path: string, { body, headers = {} }: Ask = {}): Promise<Seen> {
+    this.#asked += 1;
+    const asked: Record<string, string> = { 'X-Correlation-Id': `req-${this.#asked}`, traceparent: TRACE, ...headers };
+    if (body !== undefined) asked['Content-Type'] ??= 'application/json';
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const answer = await fetch(worker.url + path, {
+      method,
+      headers: asked,
+      ...(text !== undefined && { body: text }),
+    });
+    const response = {
+      status: answer.status,
+      headers: Object.fromEntries(answer.headers),
+      body: await answer.text(),
+    };
+    const seen = { asked, request: { method, path, body }, response };
+    this.exchanges.push(seen);
+    return seen;
+  }
+
+  #execute(worker: TestWorker, body: unknown, headers: Record<string, string> = {}): Promise<Seen> {
+    return this.#ask(worker, 'POST', '/execute', { body, headers });
+  }
+
+  /** One worker from its first to its last answer. */
+  async #life(): Promise<void> {
+    const worker = await this.#start({ early: true });
+    await Promise.all([
+      this.#ask(worker, 'GET', '/health'),
+      this.#ask(worker, 'GET', '/ready'),
+      this.#execute(worker, { job_id: 'early', ...LONG }),
+    ]);
+    await worker.line('warmup.done');
+    while ((await worker.get('/ready')).status !== 200);
+    await this.#everyGet(worker);
+    await this.#everyBrokenRequest(worker);
+    await this.#jobs(worker);
+    await this.#refusals(worker);
+    await this.#stops(worker);
+    await this.#earlyCancel(worker);
+    await this.#shutdown(worker);
+  }
+
+  async #everyGet(worker: TestWorker): Promise<void> {
+    for (const { path } of operations().filter(({ method }) => method === 'GET')) await this.#ask(worker, 'GET', path);
+  }
+
+  /** What is not HTTP at all, on every path; what no `POST` takes. */
+  async #everyBrokenRequest(worker: TestWorker): Promise<void> {
+    for (const { method, path } of operations()) {
+      this.exchanges.push({ asked: {}, request: { method, path }, response: await brokenHttp(worker, method, path) });
+      if (method !== 'POST') continue;
+      await this.#ask(worker, method, path, { body: '{"job_id":' });
+      await this.#ask(worker, method, path, { body: 'x', headers: { 'Content-Type': 'text/plain' } });
+      await this.#ask(worker, method, path, { body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(400_000) }) });
+    }
+  }
+
+  async #jobs(worker: TestWorker): Promise<void> {
+    const prompt = 'Write a haiku about the sea';
+    await this.#execute(worker, { job_id: 'plain', prompt });
+    await this.#execute(worker, { job_id: 'raw', prompt: 'The sea', raw: true, seed: 0, max_tokens: 20, top_k: 5 });
+    await this.#execute(worker, {
+      job_id: 'greedy',
+      prompt,
+      temperature: 0,
+      logprobs: 20,
+      min_tokens: 60,
+      max_tokens: 60,
+    });
+    await this.#execute(worker, { job_id: 'narrow', prompt, seed: 1, logprobs: 20, top_k: 2, top_p: 0.5, min_p: 0.2 });
+    await this.#execute(worker, { job_id: 'stop', prompt, seed: 42, stop: ['\n', '.'], max_token: 3 });
+    const messages = ['system', 'user', 'assistant', 'user'].map((role) => ({ role, content: 'A frog — 蛙 🐸' }));
+    await this.#execute(worker, { job_id: 'chat', messages, repetition_penalty: 1.2, frequency_penalty: 1 });
+    await this.#execute(
+      worker,
+      { job_id: 'penalised', prompt, presence_penalty: -2, logprobs: 0, max_tokens: 40 },
+      SSE,
+    );
+    await this.#execute(worker, { job_id: 'long', prompt: 'sea and wind and rain '.repeat(70), max_tokens: 5 });
+    await this.#execute(worker, { job_id: 'odd id 🐸 "\\', prompt }, { 'X-Correlation-Id': 'not fit!' });
+  }
+
+  async #refusals(worker: TestWorker): Promise<void> {
+    const worst = {
+      job_id: '',
+      prompt: 5,
+      messages: [],
+      seed: -1,
+      stop: [''],
+      logprobs: 'x',
+      raw: 1,
+      temperature: 1e9,
+    };
+    for (const headers of [{}, SSE]) {
+      await this.#execute(worker, worst, headers);
+      await this.#execute(worker, '[]', headers);
+      await this.#execute(worker, '', headers);
+      await this.#execute(worker, { job_id: 'late', ...LONG }, { ...headers, 'X-Deadline': 'tomorrow' });
+    }
+    await this.#execute(worker, { job_id: 'late', ...LONG }, { 'X-Deadline': '1' });
+    await this.#execute(worker, { job_id: 'much', prompt: 'sea '.repeat(600) });
+    await this.#ask(worker, 'POST', '/cancel', { body: {} });
+    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'never-here' } });
+  }
+
+  async #stops(worker: TestWorker): Promise<void> {
+    await this.#execute(worker, { job_id: 'brief', ...LONG, timeout_ms: 60 });
+    const running = this.#execute(worker, { job_id: 'cancel-me', ...LONG });
+    await worker.line('tokens.progress', (line) => line['job_id'] === 'cancel-me');
+    await this.#execute(worker, { job_id: 'cancel-me', ...LONG });
+    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'cancel-me' } });
+    await running;
+    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'cancel-me' } });
+    const reader = new AbortController();
+    await worker.post('/execute', { job_id: 'unread', ...LONG }, {}, reader.signal);
+    reader.abort();
+    await worker.line('reader.left');
+  }
+
+  /** Cancelled while the prompt is still being read: there is no stream to end. */
+  async #earlyCancel(worker: TestWorker): Promise<void> {
+    for (let tries = 0; tries < 20; tries += 1) {
+      const job_id = `early-${tries}`;
+      const answer = this.#execute(worker, { job_id, prompt: 'sea wind '.repeat(3600) });
+      while ((await worker.post('/cancel', { job_id })).status === 404);
+      if ((await answer).response.status === 499) return;
+    }
+  }
+
+  async #shutdown(worker: TestWorker): Promise<void> {
+    const last = ['one', 'two', 'three'].map((job_id) => this.#execute(worker, { job_id, ...LONG }));
+    await worker.line('tokens.progress', (line) => line['job_id'] === 'three');
+    await this.#ask(worker, 'POST', '/shutdown');
+    await worker.line('worker.draining');
+    await Promise.all([
+      this.#ask(worker, 'POST', '/shutdown'),
+      this.#ask(worker, 'GET', '/health'),
+      this.#ask(worker, 'GET', '/ready'),
+      this.#execute(worker, { job_id: 'too-late', ...LONG }),
+      ...last,
+    ]);
+    await worker.exited;
+  }
+
+  /** One slot, two places to wait: queue, move up, do not fit. */
+  async #narrowWorker(): Promise<void> {
+    const worker = await this.#start({ args: ['--slots', '1', '--queue', '2', '--narration', 'human'] });
+    const first = this.#execute(worker, { job_id: 'first', ...LONG });
+    await worker.line('tokens.progress', (line) => line['job_id'] === 'first');
+    const waiting = ['second', 'third'].map((job_id) => this.#execute(worker, { job_id, prompt: 'Hello' }));
+    await worker.line('request.queued', (line) => line['queue_position'] === 2);
+    await this.#execute(worker, { job_id: 'fourth', ...LONG });
+    await Promise.all([first, ...waiting]);
+  }
+
+  async #guardedWorker(): Promise<void> {
+    const token = 'a-token-of-the-test';
+    const worker = await this.#start({ args: ['--api-token', token] });
+    for (const { method, path } of operations()) {
+      await this.#ask(worker, method, path, { headers: { Authorization: 'Bearer another-token' } });
+    }
+    await this.#ask(worker, 'GET', '/health', { headers: { Authorization: `Bearer ${token}` } });
+  }
+
+  async #lostEngine(): Promise<void> {
+    const worker = await this.#start();
+    const running = this.#execute(worker, { job_id: 'bereft', ...LONG });
+    await worker.line('tokens.progress');
+    process.kill(enginePid(worker), 'SIGKILL');
+    await worker.line('engine.lost');
+    await Promise.all([
+      this.#ask(worker, 'GET', '/health'),
+      this.#ask(worker, 'GET', '/ready'),
+      this.#execute(worker, { job_id: 'unlucky', ...LONG }),
+      running,
+    ]);
+  }
+
+  /** More work than fits into the time that a stop leaves. */
+  async #hastyEnd(): Promise<void> {
+    const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '1'] });
+    const jobs = Array.from({ length: 24 }, (_, at) => this.#execute(worker, { job_id: `job-${at}`, ...LONG }));
+    await worker.line('tokens.progress');
+    await this.#ask(worker, 'POST', '/shutdown');
+    await Promise.all(jobs);
+    await worker.exited;
+  }
+}
+
+/** A header without a colon: answered on the bare socket. */
+async function brokenHttp(worker: TestWorker, method: string, path: string): Promise<Exchange['response']> {
+  const { hostname, port } = new URL(worker.url);
+  const socket = connect(Number(port), hostname);
+  socket.write(`${method} ${path} HTTP/1.1\r\nHost: ${hostname}\r\nno colon here\r\n\r\n`);
+  let text = '';
+  for await (const chunk of socket.setEncoding('utf8')) text += chunk;
+  const [head = '', body = ''] = text.split('\r\n\r\n');
+  const [first = '', ...rest] = head.split('\r\n');
+  const headers = rest.map((line) => [line.split(': ')[0]?.toLowerCase() ?? '', line.split(': ')[1] ?? ''] as const);
+  return { status: Number(first.split(' ')[1]), headers: Object.fromEntries(headers), body };
+}
