@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
-import { envExample } from '../dist/config.js';
+import { envExample } from '../dist/settings.js';
 import { narrationPage } from './narration-page.mjs';
 import { openapi, readRecordings } from './openapi.mjs';
 

@@ -4,7 +4,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/client.ts';
-import { ConfigError, engineEnvironment, readConfig, settingsHelp } from './config.ts';
+import { ConfigError, engineEnvironment, readConfig } from './config.ts';
+import { settingsHelp } from './settings.ts';
 
 const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
   .version;

@@ -69,7 +69,7 @@ export function buildServer(service: Service, contractFile: URL): FastifyInstanc
       sendError(reply, workerErrorOf(error));
     },
   });
-  app.removeContentTypeParser('text/plain');
+  acceptJsonOnly(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
@@ -81,6 +81,16 @@ export function buildServer(service: Service, contractFile: URL): FastifyInstanc
     app.route({ ...route, ...(!open && { onRequest: authenticate }) });
   }
   return app;
+}
+
+/** Only JSON has a parser. An empty body is no error of the parser's: whether one is needed is the route's to say. */
+function acceptJsonOnly(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else parse(request, String(body), done);
+  });
 }
 
 function answerError(service: Service, thrown: FastifyError, request: FastifyRequest, reply: FastifyReply): unknown {

@@ -30,6 +30,9 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
 /** Fields whose values are somebody's words: a violation never repeats them. */
 const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 
+/** Elements of the longest list that a field may hold. */
+const LONGEST_LIST = 1024;
+
 export type Checked<T> =
   | { readonly ok: true; readonly value: T; readonly unknown: readonly string[] }
   | { readonly ok: false; readonly violations: readonly Violation[] };
@@ -39,9 +42,15 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
   const fields = executeFields(limits);
   const schema = z.object(fields);
   return (body) => {
-    const parsed = schema.safeParse(body);
+    const tooLong = overlong(body).filter((name) => Object.hasOwn(fields, name));
+    const parsed = schema.safeParse(tooLong.length > 0 ? { ...(body as object), ...blanked(tooLong) } : body);
     const broken = (parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits));
-    const violations = [...once(broken), ...contradictions(body)];
+    const lists = tooLong.map((name) => ({
+      field: name,
+      constraint: 'maximum',
+      message: `${name} must be ${ALLOWED[name]?.(limits)}`,
+    }));
+    const violations = [...lists, ...once(broken), ...contradictions(body)];
     if (!parsed.success || violations.length > 0) return { ok: false, violations };
     return {
       ok: true,
@@ -61,8 +70,19 @@ export function checkCancel(body: unknown): Checked<z.output<typeof CancelBody>>
 
 /** A value can break two rules of its schema; the caller's sentence names both at once and is told once. */
 function once(violations: readonly Violation[]): Violation[] {
-  return violations.filter((one, index) => violations.findIndex((other) => other.message === one.message) === index);
+  const told = new Set<string>();
+  return violations.filter(({ message }) => !told.has(message) && told.add(message));
 }
+
+/** Fields with a list that is longer than any rule allows: not looked into, so that a broken body costs no more than a good one. */
+function overlong(body: unknown): string[] {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
+  return Object.entries(body).flatMap(([name, value]) =>
+    Array.isArray(value) && value.length > LONGEST_LIST ? [name] : [],
+  );
+}
+
+const blanked = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, undefined]));
 
 /** Rules between fields. They are checked even where single fields are wrong, so that a caller sees everything at once. */
 function contradictions(body: unknown): Violation[] {
