@@ -12,7 +12,7 @@ test('a request is told twice under its own correlation id, in order, with typed
     { job_id: 'job-1', prompt: 'Write a haiku about the sea', seed: 7 },
     { 'X-Correlation-Id': 'req-abc123' },
   );
-  const lines = worker.linesOf('req-abc123');
+  const lines = await worker.told('req-abc123');
   expect(lines.map((line) => line.event)).toEqual([
     'request.validated',
     'inference.start',

@@ -11,6 +11,9 @@ export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 /** One line of stdout, parsed. */
 export type LogLine = { event: string; level: string; human: string } & Record<string, unknown>;
 
+/** What is told last of a request, whichever way it ends. */
+const LAST_LINES: ReadonlySet<string> = new Set(['time.explained', 'inference.failed', 'request.invalid']);
+
 /** One event of a stream: its SSE id and name, its data parsed, and when it arrived (ms of this process's clock). */
 export interface StreamEvent {
   readonly id: string | undefined;
@@ -26,6 +29,8 @@ export interface WorkerOptions {
   readonly stdin?: 'pipe' | 'ignore';
   /** Do not wait for readiness. */
   readonly early?: boolean;
+  /** Where the worker looks for its `.env`. */
+  readonly cwd?: string;
 }
 
 export class TestWorker {
@@ -34,6 +39,8 @@ export class TestWorker {
   stdout = '';
   stderr = '';
   readonly lines: LogLine[] = [];
+  /** Lines of stdout that are no JSON objects: there must be none, unless `--log-format pretty` was asked for. */
+  readonly foreign: string[] = [];
   readonly #waiting = new Set<() => void>();
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
 
@@ -41,6 +48,7 @@ export class TestWorker {
     this.process = spawn(process.execPath, [CLI, '--port', '0', ...(options.args ?? [])], {
       env: { PATH: process.env['PATH'] ?? '', ...options.env },
       stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
+      ...(options.cwd !== undefined && { cwd: options.cwd }),
     });
     this.exited = once(this.process, 'close').then(([code, signal]) => ({ code, signal }));
     void this.exited.then(() => this.#notify());
@@ -49,7 +57,7 @@ export class TestWorker {
       this.stdout += text;
       const parts = (rest + text).split('\n');
       rest = parts.pop() ?? '';
-      this.lines.push(...parts.map((line) => JSON.parse(line) as LogLine));
+      for (const line of parts) this.#take(line);
       this.#notify();
     });
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -57,16 +65,35 @@ export class TestWorker {
     });
   }
 
+  #take(text: string): void {
+    try {
+      this.lines.push(JSON.parse(text) as LogLine);
+    } catch {
+      this.foreign.push(text);
+    }
+  }
+
   /** The first line of `event` (that satisfies `where`), now or later. Fails when the process ends without it. */
-  async line(event: string, where: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+  line(event: string, where: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return this.#first(event, (line) => line.event === event && where(line));
+  }
+
+  /** All lines of a request that is over: its stream may be read to the end before its last line is. */
+  async told(correlationId: string): Promise<LogLine[]> {
+    const last = (line: LogLine): boolean => line['correlation_id'] === correlationId && LAST_LINES.has(line.event);
+    await this.#first(`the last line of ${correlationId}`, last);
+    return this.linesOf(correlationId);
+  }
+
+  async #first(what: string, fits: (line: LogLine) => boolean): Promise<LogLine> {
     for (;;) {
-      const found = this.lines.find((line) => line.event === event && where(line));
+      const found = this.lines.find(fits);
       if (found) return found;
       if (this.process.exitCode !== null || this.process.signalCode !== null) {
         await this.exited;
-        const late = this.lines.find((line) => line.event === event && where(line));
+        const late = this.lines.find(fits);
         if (late) return late;
-        throw new Error(`The worker ended without ${event}. stderr: ${this.stderr}\nstdout: ${this.stdout}`);
+        throw new Error(`The worker ended without ${what}. stderr: ${this.stderr}\nstdout: ${this.stdout}`);
       }
       await new Promise<void>((resolve) => {
         const wake = (): void => {

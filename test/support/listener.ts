@@ -1,0 +1,110 @@
+/**
+ * A reader of one stream who can wait for a moment in it, act then, and leave: what a test of races and cancels needs.
+ */
+import { eventsOf, type StreamEvent, type TestWorker, textOf } from './worker.ts';
+
+export class Listener {
+  readonly response: Response;
+  readonly events: StreamEvent[] = [];
+  /** Resolves with all events when the stream closed by itself; with those so far when this reader left or the connection broke. */
+  readonly ended: Promise<readonly StreamEvent[]>;
+  readonly #leaving: AbortController;
+  readonly #waiting = new Set<() => void>();
+  #closed = false;
+
+  private constructor(response: Response, leaving: AbortController) {
+    this.response = response;
+    this.#leaving = leaving;
+    // An abort in the very moment in which the body ends is lost on fetch: whoever leaves does not wait for it.
+    const left = new Promise<readonly StreamEvent[]>((resolve) => {
+      leaving.signal.addEventListener('abort', () => resolve(this.events), { once: true });
+    });
+    this.ended = Promise.race([this.#read(), left]);
+    this.ended.catch(() => undefined); // a broken stream is the business of whoever awaits its end
+  }
+
+  /** Posts a job and begins to read its stream. */
+  static async open(worker: TestWorker, body: object, headers: Record<string, string> = {}): Promise<Listener> {
+    const leaving = new AbortController();
+    return new Listener(await worker.post('/execute', body, headers, leaving.signal), leaving);
+  }
+
+  /** The first event that fits, now or later. @throws Error when the stream closes without it. */
+  async until(fits: (event: StreamEvent) => boolean): Promise<StreamEvent> {
+    for (;;) {
+      const found = this.events.find(fits);
+      if (found) return found;
+      if (this.#closed) throw new Error(`The stream closed without it: ${JSON.stringify(this.events.at(-1)?.data)}`);
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          this.#waiting.delete(wake);
+          resolve();
+        };
+        this.#waiting.add(wake);
+      });
+    }
+  }
+
+  untilToken(index = 0): Promise<StreamEvent> {
+    return this.until(({ data }) => data.type === 'token' && Number(data['i']) >= index);
+  }
+
+  untilNarrated(event: string): Promise<StreamEvent> {
+    return this.until(({ data }) => data.type === 'narration' && data['event'] === event);
+  }
+
+  /** Breaks the connection, as a browser does that closes a tab. */
+  leave(): void {
+    this.#leaving.abort();
+  }
+
+  get text(): string {
+    return textOf(this.events);
+  }
+
+  /** Names of the narrations heard, in order. */
+  get told(): string[] {
+    return narrated(this.events);
+  }
+
+  async #read(): Promise<readonly StreamEvent[]> {
+    try {
+      for await (const event of eventsOf(this.response)) {
+        this.events.push(event);
+        this.#notify();
+      }
+    } catch (error) {
+      if (!this.#leaving.signal.aborted) throw error;
+    } finally {
+      this.#closed = true;
+      this.#notify();
+    }
+    return this.events;
+  }
+
+  #notify(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+}
+
+/** Names of the narrations among `events`, in order. */
+export function narrated(events: readonly StreamEvent[]): string[] {
+  return events.filter(({ data }) => data.type === 'narration').map(({ data }) => String(data['event']));
+}
+
+/** The events that end a stream: there must be exactly one, and it must be the last. */
+export function endings(events: readonly StreamEvent[]): StreamEvent[] {
+  return events.filter(({ data }) => data.type === 'end' || data.type === 'error');
+}
+
+/** The data of the last event, whatever it is. */
+export function lastOf(events: readonly StreamEvent[]): StreamEvent['data'] {
+  const last = events.at(-1);
+  if (!last) throw new Error('The stream had no events.');
+  return last.data;
+}
+
+/** A job that runs for as many tokens as the embedded model's context has: about a second. */
+export function longJob(id: string, more: object = {}): object {
+  return { job_id: id, prompt: 'The sea', min_tokens: 480, max_tokens: 480, temperature: 1, seed: 1, ...more };
+}
