@@ -7,7 +7,7 @@ const ref = (schema) => ({ $ref: `#/components/schemas/${schema}` });
 const text = { type: 'string' };
 
 /** What every `POST` with a body can be refused with before its own rules are asked. */
-const BODY = ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
+const BODY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 const GUARDED = ['UNAUTHORIZED'];
 /** Not well-formed HTTP (400), a fault of the worker (500). */
 const ANY = ['INVALID_REQUEST', 'INTERNAL'];

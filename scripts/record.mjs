@@ -103,6 +103,12 @@ async function recordRefusals(worker) {
   await execute('execute-invalid-sse', 'Three broken rules, as a stream', wrong, SSE);
   await execute('execute-malformed-json', 'A body that is not JSON', '{"job_id": "job-8", ');
   await execute('execute-not-json', 'A body of another type', 'Write a haiku', { 'Content-Type': 'text/plain' });
+  await execute(
+    'execute-foreign-page',
+    'A browser, on behalf of a page of another site',
+    { job_id: 'job-13', prompt: 'Write a haiku' },
+    { Origin: 'https://other.example' },
+  );
   await execute('execute-prompt-too-long', 'More tokens than the context has', {
     job_id: 'job-9',
     prompt: 'sea '.repeat(600),

@@ -42,7 +42,19 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
   const { apiToken } = readConfig(settings);
   const worker = spawn(
     process.execPath,
-    [fileURLToPath(cli), 'serve', ...settings, '--port', '0', '--log-format', 'json', '--log-level', 'info'],
+    [
+      fileURLToPath(cli),
+      'serve',
+      ...settings,
+      '--port',
+      '0',
+      '--log-format',
+      'json',
+      '--log-level',
+      'info',
+      '--callback-url',
+      'none',
+    ],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },
@@ -108,9 +120,13 @@ async function show(response: Response, screen: Screen): Promise<number> {
       );
       return 0;
     }
-    if (told.type === 'error') throw new Error(`${told.code}: ${told.message}`);
+    if (told.type === 'error') {
+      screen.end(`${told.code}: ${told.message}`);
+      return 1;
+    }
   }
-  throw new Error('The stream ended without its last event.');
+  screen.end('The stream ended without its last event.');
+  return 1;
 }
 
 async function stop(worker: ChildProcess): Promise<void> {

@@ -16,6 +16,7 @@ const row = (status: number, retriable: boolean, sentence: string): ErrorRow => 
 export const ERRORS = {
   INVALID_REQUEST: row(400, false, 'The request is not valid.'),
   UNAUTHORIZED: row(401, false, 'A valid bearer token is needed.'),
+  FORBIDDEN_ORIGIN: row(403, false, 'Requests from a web page of another site are not taken.'),
   NOT_FOUND: row(404, false, 'There is nothing here.'),
   DUPLICATE_JOB: row(409, false, 'A job with this id is in flight.'),
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit.'),

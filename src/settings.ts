@@ -70,7 +70,13 @@ export const SETTINGS = {
     'address to listen on; beyond loopback it needs --api-token or --allow-unauthenticated',
   ),
   port: setting(whole(0, 65_535), 8080, '0 to 65535', 'port to listen on; 0 takes a free one'),
-  'callback-url': setting(httpUrl, undefined, 'an http or https URL', 'the ready URL of the pool-manager', 'none'),
+  'callback-url': setting(
+    z.union([z.literal('none').transform(() => undefined), httpUrl]),
+    undefined,
+    'an http or https URL, or none',
+    'the ready URL of the pool-manager',
+    'none',
+  ),
   'advertise-url': setting(
     httpUrl,
     undefined,
@@ -106,7 +112,12 @@ export const SETTINGS = {
   'max-prompt-chars': setting(whole(1, 10_000_000), 32_768, '1 to 10000000', 'most characters of a prompt'),
   'max-tokens-cap': setting(whole(1, 1_048_576), 2048, '1 to 1048576', 'highest max_tokens of a request'),
   'progress-every': setting(whole(1, 100_000), 10, '1 to 100000', 'tokens between two progress narrations'),
-  'request-timeout': setting(seconds, 300, '1 to 86400 seconds', 'time a request may take from its acceptance'),
+  'request-timeout': setting(
+    seconds,
+    300,
+    '1 to 86400 seconds',
+    'time a request may take from its acceptance, unless it brings its own timeout_ms',
+  ),
   'shutdown-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time running requests have to finish at a stop'),
   'log-level': setting(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),

@@ -10,7 +10,7 @@ import { type Config, engineEnvironment } from './config.ts';
 import { Jobs } from './http/jobs.ts';
 import { buildServer } from './http/server.ts';
 import type { Service } from './http/service.ts';
-import { memoryBytes } from './http/status.ts';
+
 import { reportReady } from './lifecycle/callback.ts';
 import { EngineKeeper } from './lifecycle/engine-keeper.ts';
 import { StopRequests } from './lifecycle/shutdown.ts';
@@ -19,7 +19,11 @@ import { type LoadedModel, loadModel, modelFolder } from './model/load.ts';
 import { closeVoice, narrate, openVoice, tell } from './narration/narrate.ts';
 import { keepSecret } from './narration/sanitize.ts';
 import { openStdout } from './narration/stdout.ts';
-import { Metrics } from './telemetry/metrics.ts';
+import { Metrics, memoryBytes } from './telemetry/metrics.ts';
+
+/** How long the last lines may wait for somebody to read them; a forced stop is one that does not wait. */
+const FLUSH_MS = 5000;
+const FORCED_FLUSH_MS = 100;
 
 /** What still runs when the drain deadline has passed gets this long to end with its error. */
 const LAST_WORDS_MS = 2000;
@@ -30,7 +34,7 @@ const CONTRACT_FILE = new URL('../openapi.yaml', import.meta.url);
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
   const worker = new Worker(config, version, engine);
   const exitCode = await worker.run();
-  await closeVoice();
+  await within(worker.forced ? FORCED_FLUSH_MS : FLUSH_MS, closeVoice());
   return exitCode;
 }
 
@@ -44,6 +48,8 @@ class Worker {
   readonly #keeper: EngineKeeper;
   readonly #app: FastifyInstance;
   readonly #callback = new AbortController();
+  /** The second signal has come: stop at once. */
+  forced = false;
   #model: LoadedModel | undefined;
 
   constructor(config: Config, version: string, engineProcess: ChildProcess) {
@@ -54,9 +60,10 @@ class Worker {
     );
     const engine = this.#keeper.client;
     this.#metrics = new Metrics({
-      running: () => engine.load.busy,
-      waiting: () => engine.load.waiting,
-      cacheUsage: () => (this.#model ? engine.load.tokens / (this.#model.facts.slots * this.#model.facts.context) : 0),
+      running: () => engine.occupancy.busy,
+      waiting: () => engine.occupancy.waiting,
+      cacheUsage: () =>
+        this.#model ? engine.occupancy.tokens / (this.#model.facts.slots * this.#model.facts.context) : 0,
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
       uptimeSeconds: () => this.#state.uptimeSeconds,
     });
@@ -74,7 +81,10 @@ class Worker {
       await this.#drain(reason, listening);
       return exitCode;
     });
-    const cut = this.#stops.forced.then(() => 1);
+    const cut = this.#stops.forced.then(() => {
+      this.forced = true;
+      return 1;
+    });
     return Promise.race([life, cut]);
   }
 
@@ -135,6 +145,7 @@ class Worker {
     try {
       this.#model = await loadModel(this.#config, (options, onOpening) => this.#keeper.start(options, onOpening));
     } catch (error) {
+      if (this.#stops.asked) return; // the drain ended the load
       const reason = error instanceof Error ? error.message : String(error);
       narrate('model.load_failed', {
         model_ref: basename(modelFolder(this.#config)),
@@ -144,6 +155,7 @@ class Worker {
       this.#stops.request('model_load_failed', 1);
       return;
     }
+    if (this.#stops.asked) return;
     narrateWarmup(this.#model.facts);
     this.#state.enter('ready');
     void this.#report(this.#model);

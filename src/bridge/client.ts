@@ -42,12 +42,15 @@ export interface EngineEvents {
 
 /** Starts an engine process; it waits for `open`. `environment` is all it gets to see. */
 export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
-  return fork(ENGINE_ENTRY, [], {
+  const child = fork(ENGINE_ENTRY, [], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
     env: environment,
     execArgv: [],
   });
+  // A process that could not be started says so here and has no pid: `start` tells it as a loss.
+  child.on('error', () => undefined);
+  return child;
 }
 
 export class EngineClient {
@@ -66,17 +69,8 @@ export class EngineClient {
     this.#child = first;
   }
 
-  /** Facts of the open engine; undefined while there is none. */
-  get facts(): EngineFacts | undefined {
-    return this.#facts;
-  }
-
-  get pid(): number | undefined {
-    return this.#child?.pid;
-  }
-
   /** Sequences that hold a slot, those that wait for one, and the tokens that the former have in the cache. */
-  get load(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
+  get occupancy(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
     const here = [...this.#sequences.values()].filter((mailbox) => !mailbox.finished);
     const running = here.filter((mailbox) => mailbox.started);
     const tokens = running.reduce((sum, mailbox) => sum + mailbox.tokens, 0);
@@ -93,6 +87,7 @@ export class EngineClient {
     this.#child = child;
     this.#stderrTail = '';
     this.#listen(child);
+    if (child.pid === undefined) return Promise.reject(new EngineLostError('the process could not be started'));
     return new Promise((resolve, reject) => {
       child.on('message', (message: FromEngine) => {
         if (message.kind === 'opening') onOpening(message.device, message.runtimeVersion);

@@ -2,7 +2,6 @@
  * The engine: schedule → run → sample → settle, one report per step for all sequences, and back to the event loop in between so that
  * what arrives is seen before the next step. Numbers only: it knows nothing of processes, text or narration.
  */
-import { freemem } from 'node:os';
 import type { EngineFacts, EngineOptions, FromEngine, SequenceReport, SequenceRequest } from '../bridge/protocol.ts';
 import { type CacheUsage, KvCache, slotsThatFit } from './kv-cache.ts';
 import { loadOrt } from './ort/api.ts';
@@ -55,7 +54,7 @@ export class Engine {
       const { vocabSize } = session.signature;
       const chunk = prefillChunk(vocabSize, options.context);
       const rowBytes = session.rowBytes(options.context);
-      const rows = options.slots === 'auto' ? slotsThatFit(rowBytes, freemem()) : options.slots;
+      const rows = options.slots === 'auto' ? slotsThatFit(rowBytes, process.availableMemory()) : options.slots;
       session.reserve({ rows, capacity: options.context, chunk });
       warmUp(session, chunk);
       const { layers, kvHeads, headDim } = session.signature;

@@ -10,10 +10,11 @@ import { type Narration, narrate, type Story, tell } from '../narration/narrate.
 import { traceOf } from './correlation.ts';
 import { sendError } from './error-answer.ts';
 import { Generation } from './generate.ts';
-import { Job, STOPPED } from './jobs.ts';
+import { Job } from './jobs.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { ExecuteRequest } from './schemas.ts';
 import type { Service } from './service.ts';
+import { tellStopped } from './stopped.ts';
 import { EventStream, SSE_HEADERS } from './stream.ts';
 import { executeChecker } from './validate.ts';
 
@@ -37,7 +38,7 @@ export function executeHandler(service: Service) {
     jobs.refuseDuplicate(checked.value.job_id);
     if (jobs.size >= model.facts.slots + config.queue) return refuseWork(service, reply);
 
-    const stream = new EventStream(request.id);
+    const stream = new EventStream(request.id, { awaitsStart: true });
     const story = storyOf(request, checked.value.job_id, stream, config.narration);
     const job = new Job(story, stream);
     return tell(story, () =>
@@ -114,7 +115,7 @@ function refuseWork({ config, state, jobs, engine, model }: Service, reply: Fast
   const waitMs = state.phase === 'draining' ? config.shutdownTimeout * 1000 : jobs.expectedWaitMs(slots);
   void reply.header('Retry-After', Math.ceil(waitMs / 1000));
   if (state.refusal !== undefined) return sendError(reply, new WorkerError(state.refusal));
-  const { busy, waiting } = engine.load;
+  const { busy, waiting } = engine.occupancy;
   const details = {
     slots_total: slots,
     slots_busy: busy,
@@ -134,12 +135,7 @@ function refusePrompt(service: Service, request: FastifyRequest, reply: FastifyR
 
 /** Stopped while its prompt was tokenized: the error that would have ended the stream, before one has begun. */
 function refuseStopped({ metrics, config }: Service, reply: FastifyReply, job: Job): unknown {
-  const why = job.stopped?.why ?? 'cancelled';
-  const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
-  const sinceStop = performance.now() - (job.stopped?.at ?? performance.now());
-  if (why === 'reader_left') narrate('reader.left', { tokens_out: 0 });
-  narrate('request.cancelled', { reason, duration_ms: sinceStop, tokens_discarded: 0 });
-  narrate('inference.failed', { error_kind: kind, reason, tokens_out: 0 });
+  const { code, outcome } = tellStopped(job, 0);
   metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
   if (code === 'DRAINING') void reply.header('Retry-After', config.shutdownTimeout);
   return sendError(reply, new WorkerError(code));

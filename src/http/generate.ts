@@ -10,10 +10,11 @@ import type { LoadedModel } from '../model/load.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
 import { type Piece, Words } from '../text/words.ts';
-import { type Job, STOPPED, type Stop } from './jobs.ts';
+import type { Job } from './jobs.ts';
 import { Pace } from './pace.ts';
 import type { Prepared } from './prompt.ts';
 import type { Service } from './service.ts';
+import { tellStopped } from './stopped.ts';
 
 /** Two `metrics` events are at least this far apart. */
 const METRICS_MS = 500;
@@ -150,7 +151,10 @@ export class Generation {
       this.#end(code, 'error', { kind: code.toLowerCase(), reason: 'the runtime could not compute a step' });
     } else if (stop === 'stop_sequence') this.#complete('stop_sequence', finish);
     else if (finish.reason !== 'cancelled') this.#complete(finish.reason, finish);
-    else this.#cancelled(stop ?? 'cancelled');
+    else {
+      const { code, outcome } = tellStopped(this.#job, this.#pace.tokens);
+      this.#close(code, outcome);
+    }
   }
 
   #complete(reason: 'max_tokens' | 'eos' | 'stop_sequence', { cached, timings }: Finish): void {
@@ -189,14 +193,6 @@ export class Generation {
     this.#account('success');
   }
 
-  #cancelled(why: Stop): void {
-    const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
-    if (why === 'reader_left') narrate('reader.left', { tokens_out: this.#pace.tokens });
-    const duration = performance.now() - (this.#job.stopped?.at ?? performance.now());
-    narrate('request.cancelled', { reason, duration_ms: duration, tokens_discarded: this.#pace.tokens });
-    this.#end(code, outcome, { kind, reason });
-  }
-
   /** The engine was lost, or this code has a fault: either way the stream gets its one terminal event. */
   #fail(error: unknown): void {
     if (error instanceof EngineLostError) {
@@ -210,6 +206,10 @@ export class Generation {
 
   #end(code: StreamErrorCode, outcome: Outcome, { kind, reason }: { kind: string; reason: string }): void {
     narrate('inference.failed', { error_kind: kind, reason, tokens_out: this.#pace.tokens });
+    this.#close(code, outcome);
+  }
+
+  #close(code: StreamErrorCode, outcome: Outcome): void {
     this.#job.stream.emit('error', { code, message: ERRORS[code].sentence, retriable: ERRORS[code].retriable });
     this.#account(outcome);
   }

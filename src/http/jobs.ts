@@ -1,23 +1,12 @@
 /**
  * The jobs in flight: who is running, who may come in, who was asked to stop. The one owner of this list.
  */
-import { type StreamErrorCode, WorkerError } from '../errors.ts';
+import { WorkerError } from '../errors.ts';
 import type { Story } from '../narration/narrate.ts';
-import type { Outcome } from '../telemetry/metrics.ts';
 import type { EventStream } from './stream.ts';
 
 /** Why a job is stopped before the engine would have ended it. */
 export type Stop = 'stop_sequence' | 'cancelled' | 'reader_left' | 'timeout' | 'draining';
-
-/** What a stop means for the caller, the counters and the operator. A stop string is no error and has no row. */
-export const STOPPED: Readonly<
-  Record<Exclude<Stop, 'stop_sequence'>, { code: StreamErrorCode; outcome: Outcome; kind: string; reason: string }>
-> = {
-  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
-  reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
-  timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
-  draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
-};
 
 /** Finished ids that `/cancel` still knows. */
 const REMEMBERED = 10_000;
@@ -81,7 +70,7 @@ export class Jobs {
     this.#running.set(jobId, job);
   }
 
-  /** Takes a job that has written its terminal event off the list. */
+  /** Takes a job that is over off the list, or one that was refused before its stream began. */
   remove(jobId: string): void {
     const job = this.#running.get(jobId);
     if (!job) return;

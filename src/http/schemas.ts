@@ -119,7 +119,7 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
     messages: z
       .array(message)
       .min(1)
-      .max(1024)
+      .max(256)
       .refine((all) => chars(all.map((one) => one.content).join('')), { params: { constraint: 'max_length' } })
       .optional()
       .meta({ description: "A conversation, rendered with the model's chat template" }),

@@ -11,7 +11,7 @@ import Fastify, {
   type FastifyRequest,
   type HTTPMethods,
 } from 'fastify';
-import { WorkerError } from '../errors.ts';
+import { type ErrorCode, WorkerError } from '../errors.ts';
 import { narrate } from '../narration/narrate.ts';
 import { cancelHandler, shutdownHandler } from './control.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
@@ -52,8 +52,11 @@ async function asJson(contract: string): Promise<unknown> {
   return parse(contract);
 }
 
-/** Four bytes a character, a prompt and a conversation's worth of JSON around it. */
-const bodyLimit = (promptChars: number): number => 64 * 1024 + 8 * promptChars;
+/** Twelve bytes a character (an escaped surrogate pair), and what a conversation's JSON has around them. */
+const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
+
+/** How long a request may take to arrive. Its answer may take as long as the job does. */
+const ARRIVAL_MS = 30_000;
 
 /** Builds the server; it does not listen yet. `contractFile` is openapi.yaml. */
 export function buildServer(service: Service, contractFile: URL): FastifyInstance {
@@ -61,6 +64,7 @@ export function buildServer(service: Service, contractFile: URL): FastifyInstanc
     logger: false,
     genReqId: (request) => correlationIdOf(request.headers),
     bodyLimit: bodyLimit(service.config.maxPromptChars),
+    requestTimeout: ARRIVAL_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     clientErrorHandler: answerBrokenHttp,
@@ -72,6 +76,7 @@ export function buildServer(service: Service, contractFile: URL): FastifyInstanc
   acceptJsonOnly(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
+    refuseForeignPage(request);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
   });
   app.setNotFoundHandler((_request, reply) => sendError(reply, new WorkerError('NOT_FOUND')));
@@ -102,6 +107,17 @@ function answerError(service: Service, thrown: FastifyError, request: FastifyReq
   return sendError(reply, error);
 }
 
+/**
+ * A page of another site can make a browser POST here without asking first (no body, or a plain one), and a worker on loopback often has
+ * no token. No worker's caller is a page: what a browser marks as coming from one is refused.
+ */
+function refuseForeignPage({ method, headers }: FastifyRequest): void {
+  if (method === 'GET' || method === 'HEAD') return;
+  const site = headers['sec-fetch-site'];
+  const own = site === undefined || site === 'none' || site === 'same-origin';
+  if (!own || (headers.origin !== undefined && site === undefined)) throw new WorkerError('FORBIDDEN_ORIGIN');
+}
+
 /** Compares digests, so that neither length nor content of a wrong token can be timed. */
 function authenticator(token: string | undefined) {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
@@ -114,18 +130,39 @@ function authenticator(token: string | undefined) {
   };
 }
 
-/** What does not parse as HTTP gets the error shape too, on the bare socket. */
-function answerBrokenHttp(_error: Error, socket: Socket): void {
-  if (!socket.writable) return;
-  const violation = { field: 'request', constraint: 'http', message: 'the request must be well-formed HTTP' };
+/** What does not arrive as HTTP: status line and code by the parser's own error. */
+const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; message: string }>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: { line: '408 Request Timeout', code: 'TIMEOUT', message: 'the request must arrive sooner' },
+  HPE_HEADER_OVERFLOW: {
+    line: '431 Request Header Fields Too Large',
+    code: 'INVALID_REQUEST',
+    message: 'the headers must be shorter',
+  },
+};
+/** How long a peer that was told so may take to close. */
+const LAST_READ_MS = 1000;
+const MALFORMED = {
+  line: '400 Bad Request',
+  code: 'INVALID_REQUEST',
+  message: 'the request must be well-formed HTTP',
+} as const;
+
+/** It gets the error shape too, on the bare socket; in the middle of an answer there is no place for one, and the connection ends. */
+function answerBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.writableEnded) return; // told already: what else the peer sends is no news
+  if (!socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const { line, code, message } = BROKEN_HTTP[error.code ?? ''] ?? MALFORMED;
   const correlationId = correlationIdOf({});
-  const body = JSON.stringify(
-    errorBody(new WorkerError('INVALID_REQUEST', undefined, { violations: [violation] }), correlationId),
-  );
+  const body = JSON.stringify(errorBody(new WorkerError(code, message), correlationId));
   const head = [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${line}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
+  // Destroyed at once, the connection would be reset and the peer might never read the answer; left alone, it could stay half-open for ever.
+  socket.setTimeout(LAST_READ_MS, () => socket.destroy());
   socket.end(`${[...head, `X-Correlation-Id: ${correlationId}`, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`);
 }

@@ -3,6 +3,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../errors.ts';
+import { memoryBytes } from '../telemetry/metrics.ts';
 import { sendError } from './error-answer.ts';
 import type { Health } from './schemas.ts';
 import type { Service } from './service.ts';
@@ -10,7 +11,7 @@ import type { Service } from './service.ts';
 /** The body of `/health`. */
 function healthOf({ config, state, engine, model, version }: Service): Health {
   const loaded = model();
-  const { busy, waiting } = engine.load;
+  const { busy, waiting } = engine.occupancy;
   return {
     status: state.health,
     worker_id: config.workerId,
@@ -30,11 +31,6 @@ function healthOf({ config, state, engine, model, version }: Service): Health {
     protocol: 'sse',
     version,
   };
-}
-
-/** Resident memory of this process and, as of its first run, of the engine process. */
-export function memoryBytes(engineBytes: number): number {
-  return process.memoryUsage.rss() + engineBytes;
 }
 
 export function healthHandler(service: Service) {

@@ -27,13 +27,17 @@ export class EventStream {
   #unreadChars = 0;
   #shed = 0;
   #shedInAll = 0;
+  /** Narrations told before `started`, which is always first; undefined once it is out, or where a stream has none. */
+  #early: EventData<'narration'>[] | undefined;
   /** A terminal event is in the log: nothing follows it. */
   #over = false;
   #wake: (() => void) | undefined;
 
-  constructor(correlationId: string, keepAliveMs: number = KEEP_ALIVE_MS) {
+  /** `awaitsStart`: the stream of a job, which begins with `started`; what is narrated before it is told right after it. */
+  constructor(correlationId: string, { awaitsStart = false, keepAliveMs = KEEP_ALIVE_MS } = {}) {
     this.#correlationId = correlationId;
     this.#keepAliveMs = keepAliveMs;
+    if (awaitsStart) this.#early = [];
   }
 
   /** Whether the terminal event has been written. */
@@ -49,6 +53,10 @@ export class EventStream {
   /** Appends one event. After the terminal event, and while a reader lags (narration, metrics), it is not written. */
   emit<T extends EventType>(type: T, data: EventData<T>): void {
     if (this.#over) return;
+    if (type === 'narration' && this.#early) {
+      this.#early.push(data as EventData<'narration'>);
+      return;
+    }
     if ((type === 'narration' || type === 'metrics') && this.#unreadChars > LAGGING_BYTES) {
       this.#shed += 1;
       this.#shedInAll += 1;
@@ -63,6 +71,7 @@ export class EventStream {
     this.#unreadChars += frame.length;
     this.#over = type === 'end' || type === 'error';
     this.#wake?.();
+    if (type === 'started') this.#tellEarly();
   }
 
   /** Yields what is unread, all frames since the last pull together, until the terminal event is out. One reader. */
@@ -73,6 +82,12 @@ export class EventStream {
       else if (this.#over) return;
       else if (!(await this.#eventWithin(this.#keepAliveMs))) yield ': keep-alive\n\n';
     }
+  }
+
+  #tellEarly(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const narration of early) this.emit('narration', narration);
   }
 
   #take(): string {

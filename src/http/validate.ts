@@ -10,7 +10,7 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   job_id: () => '1 to 256 characters without control characters',
   prompt: (limits) => `1 to ${limits.promptChars} Unicode characters`,
   messages: (limits) =>
-    `1 to 1024 of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
+    `1 to 256 of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
   raw: () => 'true or false',
   max_tokens: (limits) => `a whole number from 1 to ${limits.maxTokens}`,
   min_tokens: (limits) => `a whole number from 0 to max_tokens, at most ${limits.maxTokens}`,
@@ -125,7 +125,7 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown, limits: Limits): Vi
   );
   const allowed = ALLOWED[name]?.(limits) ?? 'a JSON object';
   const constraint = value === undefined && name !== '' ? 'required' : constraintOf(issue);
-  const shown = PRIVATE_FIELDS.has(name) ? undefined : showable(value);
+  const shown = name === '' || PRIVATE_FIELDS.has(name) ? undefined : showable(value);
   const end = shown === undefined ? '' : `, but is ${JSON.stringify(shown)}`;
   return {
     field,

@@ -2,7 +2,7 @@
  * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
  */
 import type { ChildProcess } from 'node:child_process';
-import { EngineClient, type Loss } from '../bridge/client.ts';
+import { EngineClient, EngineLostError, type Loss } from '../bridge/client.ts';
 import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { WorkerState } from './state.ts';
@@ -39,10 +39,18 @@ export class EngineKeeper {
     );
   }
 
-  /** Starts the first engine. @throws EngineRefusedError, EngineLostError */
-  start(options: EngineOptions, onOpening: (device: string, runtimeVersion: string) => void): Promise<EngineFacts> {
-    this.#options = options;
-    return this.client.start(options, onOpening);
+  /**
+   * Starts the first engine. What it found out (`--slots auto`) holds for those after it: the worker has told everybody.
+   * @throws EngineRefusedError, EngineLostError
+   */
+  async start(
+    options: EngineOptions,
+    onOpening: (device: string, runtimeVersion: string) => void,
+  ): Promise<EngineFacts> {
+    if (this.#closed) throw new EngineLostError('the worker stops');
+    const facts = await this.client.start(options, onOpening);
+    this.#options = { ...options, slots: facts.slots };
+    return facts;
   }
 
   close(): Promise<void> {
@@ -56,9 +64,39 @@ export class EngineKeeper {
   }
 
   async #restart(loss: Loss, running: number): Promise<void> {
+    const began = performance.now();
+    this.#state.enter('engine_lost');
+    for (let next: Loss | undefined = loss; next; ) {
+      this.#tellLoss(next, next === loss ? running : 0);
+      if (this.#closed || !this.#options) return;
+      if (this.#losses.length >= MOST_LOSSES) {
+        this.#giveUp(`the engine was lost ${this.#losses.length} times in ten minutes`);
+        return;
+      }
+      this.#warnings = 0;
+      next = await this.#tryAgain(this.#options);
+    }
+    if (this.#closed) return;
+    narrate('engine.restarted', { duration_ms: performance.now() - began, restarts: this.#losses.length });
+    this.#state.enter('ready');
+  }
+
+  /** Undefined when the engine is back (or the worker gave up), else how it was lost again. */
+  async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
+    try {
+      await this.client.start(options, () => undefined);
+    } catch (error) {
+      if (this.#closed) return undefined;
+      if (error instanceof EngineLostError) return { reason: error.message, stderrTail: '' };
+      this.#closed = true;
+      this.#giveUp(`the engine could not be started again: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    return undefined;
+  }
+
+  #tellLoss(loss: Loss, running: number): void {
     const now = performance.now();
     this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
-    this.#state.enter('engine_lost');
     narrate('engine.lost', {
       error_kind: 'engine_lost',
       reason: loss.reason,
@@ -67,22 +105,5 @@ export class EngineKeeper {
       signal: loss.signal,
       ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail.slice(-256) }),
     });
-    if (this.#closed || !this.#options) return;
-    if (this.#losses.length >= MOST_LOSSES) {
-      this.#giveUp(`the engine was lost ${this.#losses.length} times in ten minutes`);
-      return;
-    }
-    this.#warnings = 0;
-    try {
-      await this.client.start(this.#options, () => undefined);
-    } catch (error) {
-      if (!this.#closed)
-        this.#giveUp(
-          `the engine could not be started again: ${error instanceof Error ? error.message : String(error)}`,
-        );
-      return;
-    }
-    narrate('engine.restarted', { duration_ms: performance.now() - now, restarts: this.#losses.length });
-    this.#state.enter('ready');
   }
 }

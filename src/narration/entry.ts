@@ -8,7 +8,7 @@ export type Facts<Has extends FieldName, May extends FieldName> = { readonly [F 
   readonly [F in May]?: FieldValues[F] | undefined;
 };
 
-/** One event. `to` names the request or component the sentence is about; it is always a job id for events with target `job`. */
+/** One event. `to` is the job id of the story in which it is told, `unknown` outside of one. */
 export interface Entry<Has extends FieldName = FieldName, May extends FieldName = FieldName> {
   /** `lifecycle` events go to stdout only; `request` events also to the stream of their request. */
   readonly scope: 'lifecycle' | 'request';

@@ -51,7 +51,7 @@ export const FIELDS = {
   version: text('Version of the worker', '0.1.0'),
   node_version: text('Version of Node.js', '20.20.2'),
   pid: integer('Process id', 4242),
-  url: text('URL without credentials', 'http://127.0.0.1:9000/ready'),
+  url: text('URL without its password', 'http://127.0.0.1:9000/ready'),
   address: text('Host and port', '127.0.0.1:8080'),
   http_status: integer('HTTP status of an answer', 202),
   attempt: integer('Which attempt this is; 1 is the first', 1),

@@ -17,12 +17,12 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   // JWTs: three base64url parts, the first of which starts like `{"`.
   [/(?<![\w-])eyJ[\w-]{5,}\.[\w-]*(?:\.[\w-]*)?/g, REDACTED],
   // Authorization values.
-  [/\b(Bearer|Basic)[ \t]{1,3}[\w.~+/=-]{3,}/gi, `$1 ${REDACTED}`],
+  [/\b(Bearer|Basic|Token)[ \t]{1,3}[\w.~+/=-]{3,}/gi, `$1 ${REDACTED}`],
   // URL passwords: everything between the first colon and the last @ of the authority.
   [/(:\/\/[^\s:/@]{0,256}:)[^\s/]{1,512}@/g, `$1${REDACTED}@`],
   // key=value, key: value, "key": "value".
   [
-    /((?:api[_-]?key|access[_-]?key|private[_-]?key|token|secret|passw(?:or)?d|passphrase|credentials?|authorization)["']?[ \t]{0,3}[=:][ \t]{0,3}["']?)(?!\[REDACTED\]|Bearer \[|Basic \[)[^\s"',;&]+/gi,
+    /((?:api[_-]?key|access[_-]?key|private[_-]?key|token|secret|passw(?:or)?d|passphrase|credentials?|authorization)["']?[ \t]{0,3}[=:][ \t]{0,3}["']?)(?!\[REDACTED\]|Bearer \[|Basic \[|Token \[)[^\s"',;&]+/gi,
     `$1${REDACTED}`,
   ],
 ];
@@ -76,8 +76,8 @@ export function cut(text: string, limit: number): string {
   return `${text.slice(0, end).trimEnd()}…`;
 }
 
-/** All of the above, in the order that leaves no half secret: bound the work, redact, make harmless, cut. */
+/** All of the above, in the order that leaves no half secret: an invisible character must not split one, nor the cut. */
 export function sanitize(text: string, limit: number): string {
   const bounded = text.length > LONGEST_INPUT ? text.slice(0, LONGEST_INPUT) : text;
-  return cut(harmless(redact(bounded.toWellFormed())), limit);
+  return cut(redact(harmless(bounded.toWellFormed())), limit);
 }

@@ -18,14 +18,12 @@ export interface Line {
 
 /** Unread output held in memory at most, about 40 000 lines; what comes beyond is dropped and counted. */
 const MOST_PENDING_BYTES = 16 * 1024 * 1024;
-/** How long a flush at exit waits for somebody to read. */
-const FLUSH_MS = 5000;
 
 export interface Stdout {
   write(line: Line): void;
   /** Lines dropped since the last call, because nobody read. */
   takeLost(): number;
-  /** Resolves when everything written so far has been handed to the operating system, or after 5 s. */
+  /** Resolves when everything written so far has been handed to the operating system, or nobody reads any more. */
   flush(): Promise<void>;
 }
 
@@ -77,12 +75,7 @@ function pretty(line: Line): string {
 function flushed(stream: NodeJS.WritableStream, gone: () => boolean): Promise<void> {
   if (gone()) return Promise.resolve();
   return new Promise((resolve) => {
-    const patience = setTimeout(resolve, FLUSH_MS);
-    const done = (): void => {
-      clearTimeout(patience);
-      resolve();
-    };
-    stream.once('error', done);
-    stream.write('', done);
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
   });
 }

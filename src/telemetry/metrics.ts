@@ -114,3 +114,8 @@ export class Metrics {
     });
   }
 }
+
+/** Resident memory of this process and, as of its first run, of the engine process. */
+export function memoryBytes(engineBytes: number): number {
+  return process.memoryUsage.rss() + engineBytes;
+}

@@ -63,7 +63,7 @@ async function play(
     version: '0.0.0',
     state: new WorkerState(),
     jobs: new Jobs(),
-    engine: { submit, load: { busy: 0, waiting: 0, tokens: 0 } },
+    engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 } },
     metrics,
     model: () => model,
     shutdown: () => undefined,

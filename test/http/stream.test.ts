@@ -65,8 +65,23 @@ describe('the events of one job', () => {
   });
 });
 
+test('what is narrated before `started` is told right after it', async () => {
+  const stream = new EventStream('req-1', { awaitsStart: true });
+  stream.emit('narration', NARRATION);
+  stream.emit('started', {
+    job_id: 'job-1',
+    model: 'haiku',
+    started_at: new Date().toISOString(),
+    seed: 1,
+    worker_id: 'w',
+  });
+  stream.emit('token', { t: 'x', i: 0 });
+  stream.emit('error', ERROR);
+  expect(dataOf(await read(stream)).map((data) => data['type'])).toEqual(['started', 'narration', 'token', 'error']);
+});
+
 test('a quiet stream says every so often that it lives, as a comment that is no event', async () => {
-  const stream = new EventStream('req-1', 20);
+  const stream = new EventStream('req-1', { keepAliveMs: 20 });
   const frames = stream.frames();
   expect((await frames.next()).value).toBe(': keep-alive\n\n');
   expect((await frames.next()).value).toBe(': keep-alive\n\n');

@@ -1,0 +1,33 @@
+/**
+ * How a job ends that was stopped from outside: by the caller, a reader that left, a deadline, the drain.
+ */
+import type { StreamErrorCode } from '../errors.ts';
+import { narrate } from '../narration/narrate.ts';
+import type { Outcome } from '../telemetry/metrics.ts';
+import type { Job, Stop } from './jobs.ts';
+
+interface StoppedRow {
+  readonly code: StreamErrorCode;
+  readonly outcome: Outcome;
+  readonly kind: string;
+  readonly reason: string;
+}
+
+/** A stop string is no error and has no row. */
+const STOPPED: Readonly<Record<Exclude<Stop, 'stop_sequence'>, StoppedRow>> = {
+  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
+  reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
+  timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
+  draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
+};
+
+/** Tells the end of a stopped job, inside its story, and says what its caller is told. */
+export function tellStopped({ stopped }: Job, tokensOut: number): Pick<StoppedRow, 'code' | 'outcome'> {
+  const why = stopped?.why ?? 'cancelled';
+  const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
+  const now = performance.now();
+  if (why === 'reader_left') narrate('reader.left', { tokens_out: tokensOut });
+  narrate('request.cancelled', { reason, duration_ms: now - (stopped?.at ?? now), tokens_discarded: tokensOut });
+  narrate('inference.failed', { error_kind: kind, reason, tokens_out: tokensOut });
+  return { code, outcome };
+}
