@@ -95,8 +95,9 @@ export class Scene {
       this.exchanges.push({ asked: {}, request: { method, path }, response: await brokenHttp(worker, method, path) });
       if (method !== 'POST') continue;
       await this.#ask(worker, method, path, { body: '{"job_id":' });
+      await this.#ask(worker, method, path, { body: '{}', headers: { Origin: 'https://other.example' } });
       await this.#ask(worker, method, path, { body: 'x', headers: { 'Content-Type': 'text/plain' } });
-      await this.#ask(worker, method, path, { body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(400_000) }) });
+      await this.#ask(worker, method, path, { body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(600_000) }) });
     }
   }
 
