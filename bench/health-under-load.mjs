@@ -1,33 +1,34 @@
 /** Does inference ever hold up the event loop that answers probes? */
-import { execute, quantile, section, startWorker } from './measure.mjs';
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { quantile, section, startWorker } from './measure.mjs';
 
-const CLIENTS = 16;
+const CLIENTS = [1, 16];
 const SECONDS = 5;
 
 export async function healthUnderLoad() {
   const worker = await startWorker();
-  const idle = await probe(worker.url, 1);
-  let busy = true;
-  let tokens = 0;
-  const clients = Array.from({ length: CLIENTS }, async () => {
-    while (busy) {
-      await execute(worker.url, { prompt: 'Write a haiku about bees', temperature: 1 }, ({ type }) => {
-        if (type === 'token') tokens += 1;
-      });
-    }
-  });
-  const loaded = await probe(worker.url, SECONDS);
-  busy = false;
-  await Promise.all(clients);
+  const rows = [row('idle', await probe(worker.url, 1), 0)];
+  for (const clients of CLIENTS) {
+    const load = new Worker(new URL('./load-thread.mjs', import.meta.url), {
+      workerData: { url: worker.url, clients },
+    });
+    const took = await probe(worker.url, SECONDS);
+    load.postMessage('stop');
+    const [tokens] = await once(load, 'message');
+    rows.push(row(clients === 1 ? '1 stream' : `${clients} streams`, took, Math.round(tokens / SECONDS)));
+  }
   await worker.stop();
-  const row = (label, values) => [label, ...[0.5, 0.95, 0.99].map((q) => quantile(values, q).toFixed(1))];
   return section(
     'Health under load',
-    `\`GET /health\`, one at a time, while ${CLIENTS} clients stream without a pause (${Math.round(tokens / SECONDS)} tokens/s in all, clients on the same cores). Goal: p99 below 50 ms.`,
-    ['', 'p50 ms', 'p95 ms', 'p99 ms'],
-    [row('idle', idle), row(`${CLIENTS} streams`, loaded)],
+    '`GET /health`, one at a time, while clients on the same cores stream without a pause. Goal: p99 below 50 ms while a generation runs. ' +
+      'With 16 streams four busy threads (engine, worker, clients, probe) share two cores, and part of the wait is for a core.',
+    ['', 'tokens/s in all', 'p50 ms', 'p95 ms', 'p99 ms'],
+    rows,
   );
 }
+
+const row = (label, took, tokens) => [label, tokens, ...[0.5, 0.95, 0.99].map((q) => quantile(took, q).toFixed(1))];
 
 async function probe(url, seconds) {
   const took = [];

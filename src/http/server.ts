@@ -76,8 +76,8 @@ export function buildServer(service: Service, contractFile: URL): FastifyInstanc
   acceptJsonOnly(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
-    refuseForeignPage(request);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
+    refuseForeignPage(request);
   });
   app.setNotFoundHandler((_request, reply) => sendError(reply, new WorkerError('NOT_FOUND')));
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(service, error, request, reply));

@@ -1,0 +1,18 @@
+/** Clients that stream without a pause, on a thread of their own: whoever measures beside them is not slowed by their parsing. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { execute } from './measure.mjs';
+
+let busy = true;
+let tokens = 0;
+parentPort.once('message', () => {
+  busy = false;
+});
+const clients = Array.from({ length: workerData.clients }, async () => {
+  while (busy) {
+    await execute(workerData.url, { prompt: 'Write a haiku about bees', temperature: 1 }, ({ type }) => {
+      if (type === 'token') tokens += 1;
+    });
+  }
+});
+await Promise.all(clients);
+parentPort.postMessage(tokens);
