@@ -50,6 +50,7 @@ function build() {
   // Built beside and moved, so that a failed build leaves the last good one, and nothing of a deleted file survives.
   const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
+  run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);
   writeFileSync(join(fresh, '.built'), wanted);
   rmSync(at('dist'), { recursive: true, force: true });
   renameSync(fresh, at('dist'));

@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/client.ts';
 import { ConfigError, engineEnvironment, readConfig } from './config.ts';
+import { PACKAGE_FILE } from './places.ts';
 import { settingsHelp } from './settings.ts';
 
-const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
+const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
 const HELP = `rbees-workerd ${VERSION}: an LLM worker that tells what it does.
 

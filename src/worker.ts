@@ -19,6 +19,7 @@ import { type LoadedModel, loadModel, modelFolder } from './model/load.ts';
 import { closeVoice, narrate, openVoice, tell } from './narration/narrate.ts';
 import { keepSecret } from './narration/sanitize.ts';
 import { openStdout } from './narration/stdout.ts';
+import { CONTRACT_FILE } from './places.ts';
 import { Metrics, memoryBytes } from './telemetry/metrics.ts';
 
 /** How long the last lines may wait for somebody to read them; a forced stop is one that does not wait. */
@@ -27,8 +28,6 @@ const FORCED_FLUSH_MS = 100;
 
 /** What still runs when the drain deadline has passed gets this long to end with its error. */
 const LAST_WORDS_MS = 2000;
-
-const CONTRACT_FILE = new URL('../openapi.yaml', import.meta.url);
 
 /** Runs a worker, on an engine process that was forked already, until it is asked to stop. Resolves with the exit code when everything is closed and stdout is flushed. */
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {

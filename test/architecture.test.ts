@@ -17,7 +17,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^http\//],
   [/^lifecycle\//, /^model\//, /^bridge\/(client|mailbox)\.ts$/],
   [/^text\//, /^narration\//, /^telemetry\//],
-  [/^(config|settings)\.ts$/, /^errors\.ts$/, /^bridge\/protocol\.ts$/],
+  [/^(config|settings|places)\.ts$/, /^errors\.ts$/, /^bridge\/protocol\.ts$/],
 ];
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(name)));
 const isEngine = (name: string): boolean => name.startsWith('engine/') || name === 'bridge/process.ts';

@@ -3,12 +3,10 @@
  * Owns the sequences that are in the engine; never narrates (a message callback runs outside of every story).
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { extname } from 'node:path';
+import { ENGINE_ENTRY } from '../places.ts';
 import { Mailbox, type Step } from './mailbox.ts';
 import type { EngineFacts, EngineOptions, FromEngine, SequenceRequest, ToEngine } from './protocol.ts';
 
-/** The same extension as this file's: `.js` when built, `.ts` where Node runs the sources. */
-const ENGINE_ENTRY = new URL(`./process${extname(import.meta.url)}`, import.meta.url);
 /** Last words kept of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
 /** How long a closing engine may take before it is killed. */

@@ -7,6 +7,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { EMBEDDED_MODEL } from '../places.ts';
 
 /** How the weights are stored → what their file's name ends with, as transformers.js names them. */
 const SUFFIXES = {
@@ -244,5 +245,5 @@ function namesIn(folder: string): string[] {
 
 /** Folder of the model that comes with the package, from src/ and from dist/. */
 export function embeddedModel(): string {
-  return fileURLToPath(new URL('../../models/haiku', import.meta.url));
+  return fileURLToPath(EMBEDDED_MODEL);
 }

@@ -7,6 +7,7 @@ import { basename } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import { z } from 'zod';
+import { TOKENIZER_THREAD_ENTRY } from '../places.ts';
 
 /** Paths of the files a tokenizer is made of. */
 export interface TokenizerFiles {
@@ -84,8 +85,7 @@ export class Tokenizer {
    * @throws Error naming the file that is missing or broken.
    */
   static async open(files: TokenizerFiles, options: { readonly threadEntry?: URL } = {}): Promise<Tokenizer> {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const entry = options.threadEntry ?? new URL(`./tokenizer-thread.${extension}`, import.meta.url);
+    const entry = options.threadEntry ?? TOKENIZER_THREAD_ENTRY;
     return new Tokenizer(await openLibrary(files), new EncodeThread(entry, files));
   }
 
