@@ -21,6 +21,7 @@ export const isOutOfMemory = (message: string): boolean =>
   /bad_alloc|failed to allocate|out of memory|cannot allocate/i.test(message);
 
 const WARM_UP_TOKENS = 16;
+const WARM_UP_STEPS = 4;
 
 const now = (): number => performance.now();
 
@@ -56,7 +57,7 @@ export class Engine {
       const rowBytes = session.rowBytes(options.context);
       const rows = options.slots === 'auto' ? slotsThatFit(rowBytes, process.availableMemory()) : options.slots;
       session.reserve({ rows, capacity: options.context, chunk });
-      warmUp(session, chunk);
+      warmUp(session, chunk, options.context);
       const { layers, kvHeads, headDim } = session.signature;
       const facts: EngineFacts = {
         runtimeVersion: api.version,
@@ -193,12 +194,14 @@ export class Engine {
   }
 }
 
-/** The first run allocates what later runs reuse, and shows whether the model can be driven at all. */
-function warmUp(session: Session, chunk: number): void {
-  const tokens = Math.min(WARM_UP_TOKENS, chunk);
-  session.ids.fill(0n, 0, tokens);
-  session.mask.fill(1n, 0, tokens);
-  session.run({ first: 0, count: 1 }, tokens, tokens, 0);
+/** The first runs allocate what later ones reuse, and show whether the model can be driven at all: a prompt, then a few ids one by one. */
+function warmUp(session: Session, chunk: number, capacity: number): void {
+  const prompt = Math.min(WARM_UP_TOKENS, chunk);
+  const last = Math.min(prompt + WARM_UP_STEPS, capacity);
+  session.ids.fill(0n, 0, prompt);
+  session.mask.fill(1n, 0, last);
+  session.run({ first: 0, count: 1 }, prompt, prompt, 0);
+  for (let length = prompt + 1; length <= last; length++) session.run({ first: 0, count: 1 }, 1, length, chunk);
   argMax(session.logits.subarray(0, session.signature.vocabSize));
 }
 

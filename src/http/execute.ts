@@ -22,6 +22,7 @@ import { executeChecker } from './validate.ts';
 export function executeHandler(service: Service) {
   const { config, state, jobs } = service;
   const check = executeChecker({ promptChars: config.maxPromptChars, maxTokens: config.maxTokensCap });
+  check({}); // the first use compiles the schema: 4 ms that no request should wait for
   return async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
     const model = service.model();
     if (state.refusal !== undefined || !model) return refuseWork(service, reply);
