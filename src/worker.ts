@@ -29,7 +29,10 @@ const FORCED_FLUSH_MS = 100;
 /** What still runs when the drain deadline has passed gets this long to end with its error. */
 const LAST_WORDS_MS = 2000;
 
-/** Runs a worker, on an engine process that was forked already, until it is asked to stop. Resolves with the exit code when everything is closed and stdout is flushed. */
+/**
+ * Runs a worker, on an engine process that was forked already, until it is asked to stop. Resolves with the exit code when everything is
+ * closed and stdout is flushed.
+ */
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
   const worker = new Worker(config, version, engine);
   const exitCode = await worker.run();
@@ -73,6 +76,7 @@ class Worker {
   async run(): Promise<number> {
     this.#introduce();
     this.#stops.watchSignals();
+    this.#stops.watchFaults((fault) => tellFault('uncaught', fault));
     this.#stops.watchStdin();
     const life = this.#listen().then(async (listening) => {
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
@@ -156,7 +160,7 @@ class Worker {
     }
     if (this.#stops.asked) return;
     narrateWarmup(this.#model.facts);
-    this.#state.enter('ready');
+    if (this.#state.phase === 'starting') this.#state.enter('ready'); // else the engine was lost meanwhile, and says when it is back
     void this.#report(this.#model);
   }
 
@@ -179,7 +183,7 @@ class Worker {
   }
 
   #fail(kind: string, reason: string): void {
-    narrate('worker.failed', { error_kind: kind, reason });
+    tellFault(kind, reason);
     this.#stops.request(kind, 1);
   }
 
@@ -220,6 +224,10 @@ function narrateWarmup(facts: EngineFacts): void {
     memory_bytes: memoryBytes(facts.residentBytes),
     vram_bytes: facts.deviceBytes,
   });
+}
+
+function tellFault(kind: string, fault: unknown): void {
+  narrate('worker.failed', { error_kind: kind, reason: String(fault instanceof Error ? fault.stack : fault) });
 }
 
 /** Resolves when `work` does, or after `ms`. */

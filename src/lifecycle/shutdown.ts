@@ -20,6 +20,7 @@ export class StopRequests {
   #force: () => void = () => undefined;
   #asked: StopRequest | undefined;
   #signalled = false;
+  #faulty = false;
   /** Resolves with the first request to stop. */
   readonly requested = new Promise<StopRequest>((resolve) => {
     this.#ask = resolve;
@@ -51,6 +52,21 @@ export class StopRequests {
         if (this.#signalled) this.#force();
         this.#signalled = true;
         this.request(name.toLowerCase());
+      });
+    }
+  }
+
+  /**
+   * A fault that nothing caught ends the worker, but not its streams: `tell` is called with it, then the worker drains and exits 1.
+   * A second fault forces the stop.
+   */
+  watchFaults(tell: (fault: unknown) => void): void {
+    for (const name of ['uncaughtException', 'unhandledRejection'] as const) {
+      this.#signals.on(name, (fault: unknown) => {
+        if (this.#faulty) this.#force();
+        this.#faulty = true;
+        tell(fault);
+        this.request('fault', 1);
       });
     }
   }
