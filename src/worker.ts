@@ -143,8 +143,18 @@ class Worker {
     return `${host.includes(':') ? `[${host}]` : host}:${port}`;
   }
 
+  /**
+   * A request that is refused because the model is still loading goes the way of every later one through routing, parsing and answering,
+   * while the engine process does the work: the first real one need not wait for code that has never run.
+   */
+  async #rehearse(): Promise<void> {
+    const headers = { Authorization: `Bearer ${this.#config.apiToken}` };
+    await this.#app.inject({ method: 'POST', url: '/execute', headers, payload: {} }).catch(() => undefined);
+  }
+
   /** Opens the model; from then on requests are served, whatever the callback's fate so far. */
   async #load(): Promise<void> {
+    void this.#rehearse();
     try {
       this.#model = await loadModel(this.#config, (options, onOpening) => this.#keeper.start(options, onOpening));
     } catch (error) {

@@ -9,7 +9,7 @@ import { deviceNamed } from './ort/device.ts';
 import { Session } from './ort/session.ts';
 import { validate } from './request.ts';
 import { prefillChunk, Runner } from './runner.ts';
-import { argMax, Sampler } from './sampler.ts';
+import { Sampler } from './sampler.ts';
 import { type Plan, Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 
@@ -20,13 +20,29 @@ export type Publish = (message: Extract<FromEngine, { kind: 'opening' | 'report'
 export const isOutOfMemory = (message: string): boolean =>
   /bad_alloc|failed to allocate|out of memory|cannot allocate/i.test(message);
 
-const WARM_UP_TOKENS = 16;
-const WARM_UP_STEPS = 4;
+/** A short sequence that uses every rule of the sampler. */
+const REHEARSAL: Omit<SequenceRequest, 'prompt' | 'maxTokens'> = {
+  id: -1,
+  minTokens: 0,
+  endIds: [],
+  sampling: {
+    temperature: 1,
+    topK: 40,
+    topP: 0.95,
+    minP: 0.02,
+    repetitionPenalty: 1.1,
+    frequencyPenalty: 0.1,
+    presencePenalty: 0.1,
+    seed: 0,
+  },
+};
+const REHEARSAL_PROMPT = 16;
+const REHEARSAL_TOKENS = 4;
 
 const now = (): number => performance.now();
 
 export class Engine {
-  readonly facts: EngineFacts;
+  #facts: EngineFacts;
   readonly #session: Session;
   readonly #cache: KvCache;
   readonly #scheduler: Scheduler;
@@ -57,7 +73,6 @@ export class Engine {
       const rowBytes = session.rowBytes(options.context);
       const rows = options.slots === 'auto' ? slotsThatFit(rowBytes, process.availableMemory()) : options.slots;
       session.reserve({ rows, capacity: options.context, chunk });
-      warmUp(session, chunk, options.context);
       const { layers, kvHeads, headDim } = session.signature;
       const facts: EngineFacts = {
         runtimeVersion: api.version,
@@ -69,13 +84,16 @@ export class Engine {
         kvHeads,
         headDim,
         cacheBytes: rows * rowBytes,
-        residentBytes: process.memoryUsage.rss(),
+        residentBytes: 0,
         deviceBytes: 0,
         prefillChunk: chunk,
         loadMs: loaded - begun,
-        warmupMs: now() - loaded,
+        warmupMs: 0,
       };
-      return new Engine(facts, session, publish);
+      const engine = new Engine(facts, session, publish);
+      engine.#rehearse();
+      engine.#facts = { ...facts, residentBytes: process.memoryUsage.rss(), warmupMs: now() - loaded };
+      return engine;
     } catch (error) {
       session.close();
       throw error;
@@ -83,13 +101,17 @@ export class Engine {
   }
 
   private constructor(facts: EngineFacts, session: Session, publish: Publish) {
-    this.facts = facts;
+    this.#facts = facts;
     this.#session = session;
     this.#publish = publish;
     this.#cache = new KvCache(facts.slots, facts.context);
     this.#scheduler = new Scheduler(this.#cache, facts.prefillChunk, now);
     this.#runner = new Runner(session, this.#cache, facts.prefillChunk);
     this.#sampler = new Sampler(facts.vocabSize);
+  }
+
+  get facts(): EngineFacts {
+    return this.#facts;
   }
 
   /** Queues a sequence. One that breaks the protocol's rules is reported as `failed`. */
@@ -128,12 +150,34 @@ export class Engine {
     if (this.#next || this.#closed) return;
     this.#next = setImmediate(() => {
       this.#next = undefined;
-      this.#step();
+      const message = this.#step();
+      if (message) this.#publish(message);
       if (this.#scheduler.busy) this.#wake();
     });
   }
 
-  #step(): void {
+  /**
+   * A sequence that nobody waits for, through every part of a step: the first runs allocate what later ones reuse, show whether the model
+   * can be driven at all, and code that has run before is faster (with the worker's own rehearsal, the first token of the first request takes 16 ms instead of 23).
+   * @throws Error with the runtime's message.
+   */
+  #rehearse(): void {
+    const { context, prefillChunk } = this.facts;
+    const prompt = new Array<number>(Math.min(REHEARSAL_PROMPT, prefillChunk, context - 1)).fill(0);
+    const sequence = new Sequence(
+      { ...REHEARSAL, prompt, maxTokens: Math.min(REHEARSAL_TOKENS, context - prompt.length) },
+      now(),
+    );
+    this.#scheduler.add(sequence);
+    while (this.#scheduler.busy) {
+      const [report] = this.#step()?.sequences ?? [];
+      if (report?.finish && 'message' in report.finish) throw new Error(report.finish.message);
+    }
+    this.#cache.truncate(sequence.slot, 0);
+  }
+
+  /** One step; what there is to report of it. */
+  #step(): Extract<FromEngine, { kind: 'report' }> | undefined {
     const ended = this.#scheduler.settle();
     const plan = this.#scheduler.plan();
     if (plan.prefill) this.#prefill(plan.prefill);
@@ -146,7 +190,7 @@ export class Engine {
       if (report) reports.push(report);
     }
     const batch = plan.decode.length + (plan.prefill ? 1 : 0);
-    if (reports.length > 0) this.#publish({ kind: 'report', batch, sequences: reports });
+    return reports.length > 0 ? { kind: 'report', batch, sequences: reports } : undefined;
   }
 
   #prefill(chunk: NonNullable<Plan['prefill']>): void {
@@ -192,17 +236,6 @@ export class Engine {
       this.#cache.truncate(sequence.slot, 0);
     }
   }
-}
-
-/** The first runs allocate what later ones reuse, and show whether the model can be driven at all: a prompt, then a few ids one by one. */
-function warmUp(session: Session, chunk: number, capacity: number): void {
-  const prompt = Math.min(WARM_UP_TOKENS, chunk);
-  const last = Math.min(prompt + WARM_UP_STEPS, capacity);
-  session.ids.fill(0n, 0, prompt);
-  session.mask.fill(1n, 0, last);
-  session.run({ first: 0, count: 1 }, prompt, prompt, 0);
-  for (let length = prompt + 1; length <= last; length++) session.run({ first: 0, count: 1 }, 1, length, chunk);
-  argMax(session.logits.subarray(0, session.signature.vocabSize));
 }
 
 function expectCount(name: string, value: number, least: number): void {
