@@ -110,6 +110,11 @@ function isLoopback(host: string): boolean {
 
 const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
+/** Whether `npm start` runs this process: npm puts a shell in between, which dies of a SIGTERM without passing it on. */
+export function startedByNpm(environment: NodeJS.ProcessEnv = process.env): boolean {
+  return environment['npm_lifecycle_event'] === 'start';
+}
+
 /** What the engine process gets to see: the paths and device variables it inherits, none of the worker's own settings. */
 export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('RBEES_')));

@@ -6,7 +6,7 @@ import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { EngineFacts } from './bridge/protocol.ts';
-import { type Config, engineEnvironment } from './config.ts';
+import { type Config, engineEnvironment, startedByNpm } from './config.ts';
 import { Jobs } from './http/jobs.ts';
 import { buildServer } from './http/server.ts';
 import type { Service } from './http/service.ts';
@@ -78,6 +78,7 @@ class Worker {
     this.#stops.watchSignals();
     this.#stops.watchFaults((fault) => tellFault('uncaught', fault));
     this.#stops.watchStdin();
+    if (startedByNpm()) this.#stops.watchParent();
     const life = this.#listen().then(async (listening) => {
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
       const { reason, exitCode } = await this.#stops.requested;

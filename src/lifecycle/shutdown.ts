@@ -9,7 +9,7 @@ const STDIN = 0;
 
 /** Why and how the worker stops. */
 export interface StopRequest {
-  /** `sigterm`, `sigint`, `stdin_closed`, `shutdown_request`, or what failed. */
+  /** `sigterm`, `sigint`, `stdin_closed`, `parent_gone`, `shutdown_request`, or what failed. */
   readonly reason: string;
   readonly exitCode: 0 | 1;
 }
@@ -71,6 +71,17 @@ export class StopRequests {
     }
   }
 
+  /** Asks for a stop when the parent process is gone. Only for a parent that lives as long as this process has work: npm's shell. */
+  watchParent(parent: () => number = () => process.ppid, everyMs: number = PARENT_MS): void {
+    const first = parent();
+    const look = setInterval(() => {
+      if (parent() === first) return;
+      clearInterval(look);
+      this.request('parent_gone');
+    }, everyMs);
+    look.unref();
+  }
+
   /**
    * A parent that gave this process a pipe as standard input and closes it has gone, or wants the worker gone: no orphans.
    * A terminal, a file or /dev/null say nothing of the kind and are left alone.
@@ -82,6 +93,9 @@ export class StopRequests {
     stdin.on('end', closed).on('close', closed).on('error', closed).resume();
   }
 }
+
+/** Milliseconds between two looks at who the parent is. */
+const PARENT_MS = 250;
 
 function isPipe(fd: number): boolean {
   try {

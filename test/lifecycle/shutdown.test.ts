@@ -54,3 +54,13 @@ test.each(['uncaughtException', 'unhandledRejection'])(
     expect(await settled(stops.forced)).toBe(true);
   },
 );
+
+test('a parent that is gone asks, one that stays does not', async () => {
+  const stops = new StopRequests(new EventEmitter());
+  let parent = 7;
+  stops.watchParent(() => parent, 5);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(stops.asked).toBeUndefined();
+  parent = 1;
+  expect(await stops.requested).toEqual({ reason: 'parent_gone', exitCode: 0 });
+});
