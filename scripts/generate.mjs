@@ -1,10 +1,11 @@
 /**
- * Writes what is made from the code: openapi.yaml, .env.example and docs/narration.md. A test holds the files to `generated()`.
+ * Writes what is made from the code: openapi.yaml, .env.example, docs/narration.md and the sampler's kernels. A test holds the files to `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
 import { envExample } from '../dist/settings.js';
+import { kernels } from './kernels.mjs';
 import { narrationPage } from './narration-page.mjs';
 import { openapi, readRecordings } from './openapi.mjs';
 
@@ -18,6 +19,7 @@ export function generated() {
     'openapi.yaml': HEAD + yaml(openapi()),
     '.env.example': envExample(),
     'docs/narration.md': narrationPage(readRecordings()),
+    'src/engine/kernels.wasm.ts': kernels(),
   };
 }
 

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Sampling } from '../../src/bridge/protocol.ts';
-import { weightOf } from '../../src/engine/candidates.ts';
 import { Random } from '../../src/engine/random.ts';
 import { type Drawing, Sampler } from '../../src/engine/sampler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
@@ -143,10 +142,6 @@ describe('the draw', () => {
       expect(drawing.random.uniform()).toBe(beside.uniform());
     }
   });
-});
-
-it('weighs as e^-gap, to 14 digits', () => {
-  for (let gap = 0; gap <= 64; gap += 0.0137) expect(Math.abs(weightOf(gap) / Math.exp(-gap) - 1)).toBeLessThan(1e-14);
 });
 
 describe('logits that cannot be drawn from', () => {
