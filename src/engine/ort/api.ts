@@ -55,6 +55,7 @@ interface Parameters {
   text: string;
   path: string;
   pointer: Pointer;
+  bytes: Uint8Array;
   int64s: BigInt64Array;
   /** Filled by the call. */
   int64sOut: BigInt64Array;
@@ -66,6 +67,7 @@ const PARAMETER_TYPES: Readonly<Record<keyof Parameters, KoffiType>> = {
   text: 'str',
   path: PATH,
   pointer: 'void *',
+  bytes: 'const uint8_t *',
   int64s: 'const int64_t *',
   int64sOut: koffi.out('int64_t *'),
   texts: 'const str *',
@@ -103,6 +105,7 @@ const call = <const P extends Signature, R extends keyof Results = 'nothing'>(
 const CALLS = {
   createEnv: call(3, ['int', 'text'], 'pointer'),
   createSession: call(7, ['pointer', 'path', 'pointer'], 'pointer'),
+  createSessionFromArray: call(8, ['pointer', 'bytes', 'size', 'pointer'], 'pointer'),
   createSessionOptions: call(10, [], 'pointer'),
   disableMemPattern: call(17, ['pointer']),
   setIntraOpNumThreads: call(24, ['pointer', 'int']),

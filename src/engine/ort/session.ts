@@ -1,10 +1,12 @@
 /**
  * One model open on one device, and the memory its runs read and write, which stays where it is from `reserve` to `close`:
  * the cache of all rows, ids, mask and logits. The cache is bound once per set of rows, as past and as present, so that attention
- * updates it in place; a run binds the three small tensors again and nothing else. Only numbers: no sequences, no slots.
+ * updates it in place; a run binds the small tensors again and nothing else. Only numbers: no sequences, no slots.
  */
 import { FLOAT32, INT64, type OrtApi, type Pointer, viewMemory } from './api.ts';
 import { configureThreads, type Device, hostMemoryInfo } from './device.ts';
+import { KEEP_INPUT } from './last-logits.ts';
+import { openModel } from './model-file.ts';
 import { readPorts, readSignature, type Signature } from './signature.ts';
 
 /** The runtime's own warnings and errors go to stderr. */
@@ -27,6 +29,8 @@ export interface Room {
   readonly capacity: number;
   /** Most tokens of one row in one run. */
   readonly chunk: number;
+  /** Most last positions of one row that logits are wanted of. */
+  readonly keep: number;
 }
 
 interface Buffer {
@@ -52,16 +56,19 @@ export class Session {
   readonly #bindings = new Map<string, Pointer>();
   /** Base addresses of `[rows, kvHeads, capacity, headDim]`, one per cache of the signature. */
   #caches: readonly Buffer[] = [];
-  #room: Room = { rows: 0, capacity: 0, chunk: 0 };
+  #room: Room = { rows: 0, capacity: 0, chunk: 0, keep: 0 };
   #idsBuffer: Buffer = { pointer: 0n, bytes: 0 };
   #maskBuffer: Buffer = { pointer: 0n, bytes: 0 };
+  #keepBuffer: Buffer = { pointer: 0n, bytes: 0 };
   #logitsBuffer: Buffer = { pointer: 0n, bytes: 0 };
 
   /** Ids of the next run, `[rows, tokens]` from the start; room for `max(rows, chunk)`. */
   ids: BigInt64Array = NO_IDS;
   /** Mask of the next run, `[rows, width]` from the start: a row's ones are its length after the run; room for `rows · capacity`. */
   mask: BigInt64Array = NO_IDS;
-  /** Where runs write, one vocabulary per place; room for `chunk + rows` places. */
+  /** How many last positions the next run gives logits of: one number. */
+  #keep: BigInt64Array = NO_IDS;
+  /** Where runs write, one vocabulary per place; room for `rowPlaces + rows` places. */
   logits: Float32Array = NO_LOGITS;
 
   /**
@@ -88,7 +95,7 @@ export class Session {
     // A pattern is kept for every shape met, and the mask's width makes each step a new one. No difference in speed.
     api.disableMemPattern(options);
     device.appendProvider(api, options);
-    this.#session = this.#own(api.createSession(env, modelFile, options), api.releaseSession);
+    this.#session = this.#own(openModel(api, env, options, modelFile), api.releaseSession);
     this.signature = readSignature(readPorts(api, this.#session, 'inputs'), readPorts(api, this.#session, 'outputs'));
     this.#runOptions = this.#own(api.createRunOptions(), api.releaseRunOptions);
     this.#hostInfo = this.#own(hostMemoryInfo(api), api.releaseMemoryInfo);
@@ -99,6 +106,11 @@ export class Session {
   rowBytes(capacity: number): number {
     const { caches, kvHeads, headDim } = this.signature;
     return caches.length * kvHeads * capacity * headDim * Float32Array.BYTES_PER_ELEMENT;
+  }
+
+  /** Places of the logits of one row's run. Those behind them are for runs of one token of all rows. */
+  get rowPlaces(): number {
+    return this.signature.keepsLast ? this.#room.keep : this.#room.chunk;
   }
 
   /**
@@ -114,25 +126,41 @@ export class Session {
     this.#caches = caches.map(() => this.#allocate(device, FLOAT32, cacheShape));
     this.#idsBuffer = this.#allocate(host, INT64, [Math.max(room.rows, room.chunk)]);
     this.#maskBuffer = this.#allocate(host, INT64, [room.rows * room.capacity]);
-    this.#logitsBuffer = this.#allocate(host, FLOAT32, [(room.chunk + room.rows) * vocabSize]);
+    this.#keepBuffer = this.#allocate(host, INT64, [1]);
+    this.#logitsBuffer = this.#allocate(host, FLOAT32, [(this.rowPlaces + room.rows) * vocabSize]);
     this.ids = new BigInt64Array(viewMemory(this.#idsBuffer.pointer, this.#idsBuffer.bytes));
     this.mask = new BigInt64Array(viewMemory(this.#maskBuffer.pointer, this.#maskBuffer.bytes));
+    this.#keep = new BigInt64Array(viewMemory(this.#keepBuffer.pointer, this.#keepBuffer.bytes));
     this.logits = new Float32Array(viewMemory(this.#logitsBuffer.pointer, this.#logitsBuffer.bytes));
   }
 
   /**
    * One run over `rows`: reads `ids` as `[rows, tokens]` and `mask` as `[rows, width]`, appends to the rows' cache in place, and writes
-   * logits `[rows, tokens, vocab]` from `place` on. More than one token is for one row only.
-   * @throws OrtError; the cache past the rows' former lengths is undefined then.
+   * logits `[rows, positions, vocab]` from `place` on. More than one token is for one row only.
+   * @param keep last positions of each row that logits are wanted of, at least 1; a model that cannot choose gives those of all tokens.
+   * @returns positions written of each row, the last of them that of the last token: `keep`, or `tokens` when they are fewer or all.
+   * @throws OrtError; the cache past the rows' former lengths is undefined then. RangeError for ids, a mask or logits that have no room:
+   * the runtime would read or write past them.
    */
-  run(rows: Rows, tokens: number, width: number, place: number): void {
-    const { vocabSize } = this.signature;
+  run(rows: Rows, tokens: number, width: number, place: number, keep: number): number {
+    const { vocabSize, keepsLast, keepShape } = this.signature;
+    const positions = keepsLast ? Math.min(keep, tokens) : tokens;
+    const logits = place * vocabSize * Float32Array.BYTES_PER_ELEMENT;
+    const shape = [rows.count, positions, vocabSize];
+    if (logits + bytesOf(FLOAT32, shape) > this.#logitsBuffer.bytes) throw new RangeError('No room for so many logits');
+    if (rows.count * tokens > this.ids.length) throw new RangeError('No room for so many ids');
+    if (rows.count * width > this.mask.length) throw new RangeError('No room for so wide a mask');
     const binding = this.#binding(rows);
-    const logits = this.#logitsBuffer.pointer + BigInt(place * vocabSize * Float32Array.BYTES_PER_ELEMENT);
     this.#bind(binding, this.#api.bindInput, 'input_ids', INT64, this.#idsBuffer.pointer, [rows.count, tokens]);
     this.#bind(binding, this.#api.bindInput, 'attention_mask', INT64, this.#maskBuffer.pointer, [rows.count, width]);
-    this.#bind(binding, this.#api.bindOutput, 'logits', FLOAT32, logits, [rows.count, tokens, vocabSize]);
+    if (keepsLast) {
+      this.#keep[0] = BigInt(positions);
+      this.#bind(binding, this.#api.bindInput, KEEP_INPUT, INT64, this.#keepBuffer.pointer, keepShape);
+    }
+    const output = this.#logitsBuffer.pointer + BigInt(logits);
+    this.#bind(binding, this.#api.bindOutput, 'logits', FLOAT32, output, shape);
     this.#api.runWithBinding(this.#session, this.#runOptions, binding);
+    return positions;
   }
 
   /** The memory of one cache, for tests that spoil it. Host devices only. */
@@ -145,6 +173,7 @@ export class Session {
   close(): void {
     this.ids = NO_IDS;
     this.mask = NO_IDS;
+    this.#keep = NO_IDS;
     this.logits = NO_LOGITS;
     this.#caches = [];
     for (const binding of this.#bindings.values()) this.#api.releaseIoBinding(binding);

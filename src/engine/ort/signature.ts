@@ -3,6 +3,7 @@
  * A model this engine cannot drive is refused here, with the name of what is in the way. Pure, but for `readPorts`.
  */
 import { ELEMENT_TYPES, FLOAT32, INT64, type OrtApi, type Pointer, readText } from './api.ts';
+import { KEEP_INPUT } from './last-logits.ts';
 
 /** One input or output. Dimensions that the model leaves open are -1. */
 export interface Port {
@@ -26,12 +27,17 @@ export interface Signature {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly vocabSize: number;
+  /** Whether it is told how many last positions to give logits of, by the input `num_logits_to_keep`. */
+  readonly keepsLast: boolean;
+  /** Shape of that input: `[]` or `[1]`. */
+  readonly keepShape: readonly number[];
 }
 
 const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
 
 /**
- * @param inputs as `readPorts` read them; `input_ids` and `attention_mask` int64, `past_key_values.N.key|value` float32 `[rows, kvHeads, past, headDim]`.
+ * @param inputs as `readPorts` read them; `input_ids` and `attention_mask` int64, `past_key_values.N.key|value` float32 `[rows, kvHeads, past, headDim]`,
+ * and perhaps `num_logits_to_keep` int64 `[]` or `[1]`.
  * @param outputs `logits` float32 `[rows, tokens, vocab]` and a `present.N.key|value` for each past.
  * @throws Error naming the input or output that is missing, unknown or of another type.
  */
@@ -46,7 +52,7 @@ export function readSignature(inputs: readonly Port[], outputs: readonly Port[])
   const caches: CachePort[] = [];
   let sizes: { kvHeads: number; headDim: number } | undefined;
   for (const input of inputs) {
-    if (input.name === 'input_ids' || input.name === 'attention_mask') continue;
+    if (input.name === 'input_ids' || input.name === 'attention_mask' || input.name === KEEP_INPUT) continue;
     const match = PAST.exec(input.name);
     if (!match) throw new Error(`The model has an input that this engine does not know: ${input.name}`);
     expectType(input, FLOAT32);
@@ -61,7 +67,18 @@ export function readSignature(inputs: readonly Port[], outputs: readonly Port[])
     caches.push({ past: input.name, present: present.name });
   }
   if (!sizes) throw new Error('The model has no past_key_values inputs: a decoder without a cache is not supported');
-  return { caches, layers: Math.ceil(caches.length / 2), ...sizes, vocabSize };
+  const keepShape = readKeepShape(inputs);
+  const layers = Math.ceil(caches.length / 2);
+  return { caches, layers, ...sizes, vocabSize, keepsLast: keepShape !== undefined, keepShape: keepShape ?? [] };
+}
+
+/** Of the input that says how many positions are wanted; undefined without one. */
+function readKeepShape(inputs: readonly Port[]): number[] | undefined {
+  const input = inputs.find((candidate) => candidate.name === KEEP_INPUT);
+  if (!input) return undefined;
+  expectType(input, INT64);
+  if (input.shape.length > 1 || Math.abs(input.shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
+  return input.shape.map(() => 1);
 }
 
 function find(ports: readonly Port[], side: string, name: string): Port {
