@@ -3,11 +3,16 @@
  * A slot is a row of the cache. What a slot holds is kept after its sequence has ended, so that a prompt that begins alike starts there.
  */
 
+/** Ids of a prompt that are computed even if all of them are in the slot. */
+const LEFT_TO_COMPUTE = 2;
+
 /** A free slot taken for a prompt. */
 export interface Taken {
   readonly slot: number;
-  /** Ids of the prompt that the slot already holds, from the first on: 0 … prompt − 1. */
+  /** Ids of the prompt that the slot already holds, from the first on: 0 … prompt − 2. */
   readonly kept: number;
+  /** The place in the prompt where the slot held another id; absent when the one begins with the other. */
+  readonly divergedAt?: number;
 }
 
 /** How full the cache is. */
@@ -56,21 +61,23 @@ export class KvCache {
 
   /**
    * Takes the free slot with the longest common prefix, keeping that prefix, or nothing when no slot is free. At least the prompt's last
-   * id is left to compute: its logits are what the first token is drawn from.
+   * two ids are left to compute: the first token is drawn from the logits of the last, and a run over one position rounds in another way
+   * than one over several, so that a prompt computed anew would give other logits.
    */
   take(prompt: ArrayLike<number>): Taken | undefined {
-    let best: (Taken & { readonly released: number }) | undefined;
+    let best: { readonly index: number; readonly common: number; readonly slot: Slot } | undefined;
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.busy) continue;
-      const kept = commonPrefix(slot, prompt);
-      if (!best || kept > best.kept || (kept === best.kept && slot.released < best.released))
-        best = { slot: index, kept, released: slot.released };
+      const common = commonPrefix(slot, prompt);
+      if (!best || common > best.common || (common === best.common && slot.released < best.slot.released))
+        best = { index, common, slot };
     }
     if (!best) return undefined;
-    const slot = this.#at(best.slot);
+    const { index, common, slot } = best;
+    const diverged = common < Math.min(slot.length, prompt.length);
     slot.busy = true;
-    slot.length = best.kept;
-    return { slot: best.slot, kept: best.kept };
+    slot.length = Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE));
+    return { slot: index, kept: slot.length, ...(diverged && { divergedAt: common }) };
   }
 
   /** Records ids whose keys and values a run has appended to the row. */
@@ -107,18 +114,18 @@ export class KvCache {
   }
 }
 
-/** Ids that slot and prompt have in common from the first on, at most all of the prompt but its last. */
+/** Ids that slot and prompt have in common from the first on. */
 function commonPrefix(slot: Slot, prompt: ArrayLike<number>): number {
-  const most = Math.min(slot.length, prompt.length - 1);
-  let kept = 0;
-  while (kept < most && slot.ids[kept] === prompt[kept]) kept++;
-  return kept;
+  const most = Math.min(slot.length, prompt.length);
+  let common = 0;
+  while (common < most && slot.ids[common] === prompt[common]) common++;
+  return common;
 }
 
-const MOST_AUTO_SLOTS = 8;
+const MOST_AUTO_SLOTS = 16;
 const MEMORY_SHARE = 4;
 
-/** Slots for `auto`: those whose cache fits a quarter of the free memory, 1 to 8. Both in bytes. */
+/** Slots for `auto`: those whose cache fits a quarter of the free memory, 1 to 16. Both in bytes. */
 export function slotsThatFit(slotBytes: number, freeBytes: number): number {
   return Math.min(MOST_AUTO_SLOTS, Math.max(1, Math.floor(freeBytes / MEMORY_SHARE / slotBytes)));
 }

@@ -3,41 +3,24 @@
  * what arrives is seen before the next step. Numbers only: it knows nothing of processes, text or narration.
  */
 import type { EngineFacts, EngineOptions, FromEngine, SequenceReport, SequenceRequest } from '../bridge/protocol.ts';
-import { type CacheUsage, KvCache, slotsThatFit } from './kv-cache.ts';
-import { loadOrt } from './ort/api.ts';
-import { deviceNamed } from './ort/device.ts';
-import { Session } from './ort/session.ts';
+import { Forecast } from './forecast.ts';
+import { type CacheUsage, KvCache } from './kv-cache.ts';
+import { openSession, type Publish } from './opening.ts';
+import type { Session } from './ort/session.ts';
+import { Pacing } from './pacing.ts';
+import { Rates } from './rates.ts';
+import { rehearsalRequest } from './rehearsal.ts';
 import { validate } from './request.ts';
-import { prefillChunk, Runner } from './runner.ts';
+import { Runner } from './runner.ts';
 import { Sampler } from './sampler.ts';
-import { type Plan, Scheduler } from './scheduler.ts';
+import { type Chunk, Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
-
-/** Takes what the engine has to say while it opens and after every step. */
-export type Publish = (message: Extract<FromEngine, { kind: 'opening' | 'report' }>) => void;
 
 /** Whether a run failed for want of memory, by what the runtime's allocators say: arena, C++, CUDA. */
 export const isOutOfMemory = (message: string): boolean =>
   /bad_alloc|failed to allocate|out of memory|cannot allocate/i.test(message);
 
-/** A short sequence that uses every rule of the sampler. */
-const REHEARSAL: Omit<SequenceRequest, 'prompt' | 'maxTokens'> = {
-  id: -1,
-  minTokens: 0,
-  endIds: [],
-  sampling: {
-    temperature: 1,
-    topK: 40,
-    topP: 0.95,
-    minP: 0.02,
-    repetitionPenalty: 1.1,
-    frequencyPenalty: 0.1,
-    presencePenalty: 0.1,
-    seed: 0,
-  },
-};
-const REHEARSAL_PROMPT = 16;
-const REHEARSAL_TOKENS = 4;
+type Report = Extract<FromEngine, { kind: 'report' }>;
 
 const now = (): number => performance.now();
 
@@ -45,6 +28,8 @@ export class Engine {
   #facts: EngineFacts;
   readonly #session: Session;
   readonly #cache: KvCache;
+  readonly #rates = new Rates();
+  readonly #forecast: Forecast;
   readonly #scheduler: Scheduler;
   readonly #runner: Runner;
   readonly #sampler: Sampler;
@@ -59,40 +44,13 @@ export class Engine {
    * @throws OrtError with the runtime's message; Error for options out of range.
    */
   static open(options: EngineOptions, publish: Publish): Engine {
-    const begun = now();
-    expectCount('context', options.context, 2);
-    if (options.slots !== 'auto') expectCount('slots', options.slots, 1);
-    const device = deviceNamed(options.device);
-    const api = loadOrt(options.runtimeLibrary);
-    publish({ kind: 'opening', device: options.device, runtimeVersion: api.version });
-    const session = Session.open(api, options.modelFile, device);
+    const { session, facts } = openSession(options, publish);
     try {
-      const loaded = now();
-      const { vocabSize } = session.signature;
-      const chunk = prefillChunk(vocabSize, options.context);
-      const rowBytes = session.rowBytes(options.context);
-      const rows = options.slots === 'auto' ? slotsThatFit(rowBytes, process.availableMemory()) : options.slots;
-      session.reserve({ rows, capacity: options.context, chunk });
-      const { layers, kvHeads, headDim } = session.signature;
-      const facts: EngineFacts = {
-        runtimeVersion: api.version,
-        device: options.device,
-        slots: rows,
-        context: options.context,
-        vocabSize,
-        layers,
-        kvHeads,
-        headDim,
-        cacheBytes: rows * rowBytes,
-        residentBytes: 0,
-        deviceBytes: 0,
-        prefillChunk: chunk,
-        loadMs: loaded - begun,
-        warmupMs: 0,
-      };
+      const began = now();
       const engine = new Engine(facts, session, publish);
       engine.#rehearse();
-      engine.#facts = { ...facts, residentBytes: process.memoryUsage.rss(), warmupMs: now() - loaded };
+      const warmupMs = facts.warmupMs + now() - began;
+      engine.#facts = { ...facts, residentBytes: process.memoryUsage.rss(), warmupMs };
       return engine;
     } catch (error) {
       session.close();
@@ -105,8 +63,10 @@ export class Engine {
     this.#session = session;
     this.#publish = publish;
     this.#cache = new KvCache(facts.slots, facts.context);
-    this.#scheduler = new Scheduler(this.#cache, facts.prefillChunk, now);
-    this.#runner = new Runner(session, this.#cache, facts.prefillChunk);
+    const pacing = new Pacing(this.#rates, facts.prefillChunk);
+    this.#forecast = new Forecast(pacing);
+    this.#scheduler = new Scheduler(this.#cache, pacing, this.#forecast, now);
+    this.#runner = new Runner(session, this.#cache, this.#rates, now);
     this.#sampler = new Sampler(facts.vocabSize);
   }
 
@@ -143,57 +103,69 @@ export class Engine {
 
   #reject(id: number, message: string): void {
     const timings = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
-    this.#rejected.push({ id, notes: [], tokens: [], finish: { reason: 'failed', message, cached: 0, timings } });
+    const finish = { reason: 'failed', message, cached: 0, drafted: 0, accepted: 0, timings } as const;
+    this.#rejected.push({ id, notes: [], tokens: [], finish });
   }
 
   #wake(): void {
     if (this.#next || this.#closed) return;
     this.#next = setImmediate(() => {
       this.#next = undefined;
-      const message = this.#step();
-      if (message) this.#publish(message);
+      this.#step(this.#publish);
       if (this.#scheduler.busy) this.#wake();
     });
   }
 
   /**
-   * A sequence that nobody waits for, through every part of a step: the first runs allocate what later ones reuse, show whether the model
-   * can be driven at all, and code that has run before is faster (with the worker's own rehearsal, the first token of the first request takes 16 ms instead of 23).
+   * A sequence that nobody waits for, through every part of a step. With the worker's own rehearsal, the first token of the first request
+   * takes 16 ms instead of 23.
    * @throws Error with the runtime's message.
    */
   #rehearse(): void {
-    const { context, prefillChunk } = this.facts;
-    const prompt = new Array<number>(Math.min(REHEARSAL_PROMPT, prefillChunk, context - 1)).fill(0);
-    const sequence = new Sequence(
-      { ...REHEARSAL, prompt, maxTokens: Math.min(REHEARSAL_TOKENS, context - prompt.length) },
-      now(),
-    );
+    const sequence = new Sequence(rehearsalRequest(this.facts.vocabSize, this.facts.context), now());
     this.#scheduler.add(sequence);
     while (this.#scheduler.busy) {
-      const [report] = this.#step()?.sequences ?? [];
-      if (report?.finish && 'message' in report.finish) throw new Error(report.finish.message);
+      this.#step(({ sequences: [report] }) => {
+        if (report?.finish && 'message' in report.finish) throw new Error(report.finish.message);
+      });
     }
     this.#cache.truncate(sequence.slot, 0);
+    this.#forecast.forgetOutputs();
   }
 
-  /** One step; what there is to report of it. */
-  #step(): Extract<FromEngine, { kind: 'report' }> | undefined {
+  /** One step. Who was cancelled and who has a slot is told before the run, which may take a quarter of a second. */
+  #step(publish: (report: Report) => void): void {
+    const began = now();
+    const cancelled = this.#scheduler.settle();
+    this.#scheduler.admit();
+    this.#report(cancelled, 0, publish);
+    // Whoever was told may have cancelled or closed.
     const ended = this.#scheduler.settle();
-    const plan = this.#scheduler.plan();
-    if (plan.prefill) this.#prefill(plan.prefill);
-    if (plan.decode.length > 0) this.#decode(plan.decode);
+    if (this.#closed) return;
+    const { prefill, decode, alone } = this.#scheduler.plan();
+    for (const chunk of prefill) this.#prefill(chunk);
+    const draft = alone && decode.length === 1 ? this.#draft(alone) : [];
+    if (alone && draft.length > 0) this.#verify(alone, draft);
+    else if (decode.length > 0) this.#decode(decode);
+    if (decode.length > 0) this.#forecast.noteStep(now() - began);
     // Slots are free before anyone is told.
     ended.push(...this.#scheduler.settle());
-    const reports = this.#rejected.splice(0);
-    for (const sequence of [...ended, ...this.#scheduler.sequences]) {
-      const report = sequence.report();
-      if (report) reports.push(report);
-    }
-    const batch = plan.decode.length + (plan.prefill ? 1 : 0);
-    return reports.length > 0 ? { kind: 'report', batch, sequences: reports } : undefined;
+    this.#report(ended, decode.length + prefill.length, publish);
   }
 
-  #prefill(chunk: NonNullable<Plan['prefill']>): void {
+  /** Tells what there is to tell of those that have ended and of all others, if anything. */
+  #report(ended: readonly Sequence[], batch: number, publish: (report: Report) => void): void {
+    const sequences = this.#rejected.splice(0);
+    for (const sequence of [...ended, ...this.#scheduler.sequences]) {
+      const report = sequence.report();
+      if (report) sequences.push(report);
+    }
+    if (sequences.length === 0) return;
+    const { slotFreeMs } = this.#scheduler;
+    publish({ kind: 'report', batch, ...(slotFreeMs !== undefined && { slotFreeMs }), sequences });
+  }
+
+  #prefill(chunk: Chunk): void {
     const { sequence, start, count } = chunk;
     const done = start + count;
     try {
@@ -219,6 +191,32 @@ export class Engine {
     }
   }
 
+  /** What the only running sequence may go on with; its last token needs no draft. */
+  #draft({ drafts, request, generated }: Sequence): readonly number[] {
+    if (!this.#facts.speculation) return [];
+    return drafts.propose(request.maxTokens - generated - 1, this.#rates.tokens);
+  }
+
+  /** Every position is drawn from as if decoded by itself; the first id that is not the drafted one ends the step. */
+  #verify(sequence: Sequence, draft: readonly number[]): void {
+    let rows: Float32Array[];
+    const length = this.#cache.length(sequence.slot);
+    try {
+      rows = this.#runner.verify(sequence, draft);
+    } catch (error) {
+      this.#fail([sequence], error);
+      return;
+    }
+    let right = 0;
+    for (const [index, logits] of rows.entries()) {
+      this.#sample(sequence, logits);
+      if (sequence.state !== 'decode' || sequence.lastId !== draft[index]) break;
+      right++;
+    }
+    sequence.drafts.learn(draft.length, right);
+    this.#cache.truncate(sequence.slot, length + 1 + right);
+  }
+
   /** Logits that nothing can be drawn from are this sequence's failure, not its neighbours'. */
   #sample(sequence: Sequence, logits: Float32Array): void {
     try {
@@ -236,9 +234,4 @@ export class Engine {
       this.#cache.truncate(sequence.slot, 0);
     }
   }
-}
-
-function expectCount(name: string, value: number, least: number): void {
-  if (!Number.isSafeInteger(value) || value < least)
-    throw new Error(`${name} must be a whole number, at least ${least}`);
 }

@@ -1,36 +1,41 @@
 /**
  * Executes what the scheduler planned: fills ids and mask, runs the session, and hands out the logits that the next tokens are drawn from.
- * Knows where a sequence's ids go in the cache; draws nothing and decides nothing.
+ * Knows where a sequence's ids go in the cache, and notes what each run cost; draws nothing and decides nothing.
  */
 import type { KvCache } from './kv-cache.ts';
-import type { Session } from './ort/session.ts';
-import type { Plan } from './scheduler.ts';
+import type { Rows, Session } from './ort/session.ts';
+import type { Rates } from './rates.ts';
+import type { Chunk } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 
-/** Logits of every position of a chunk are computed: their memory bounds the chunk (a 128 k vocabulary: 125 tokens). */
+/** Where a model computes logits of every position of a chunk, their memory bounds the chunk (a 128 k vocabulary: 125 tokens). */
 const MOST_LOGITS_BYTES = 64 * 2 ** 20;
 /** Longer chunks are not faster, and neighbours wait for them. */
-const MOST_CHUNK = 256;
+const MOST_CHUNK = 512;
 /** Fed to rows that only lie between others. */
 const PAD_ID = 0n;
 
-/** Most prompt ids of one run. */
-export function prefillChunk(vocabSize: number, context: number): number {
-  const fits = Math.floor(MOST_LOGITS_BYTES / (vocabSize * Float32Array.BYTES_PER_ELEMENT));
-  return Math.max(1, Math.min(MOST_CHUNK, context, fits));
+/**
+ * Most prompt ids of one run.
+ * @param logitsBytes of one position, where the logits of all positions of a run are computed; 0 where only the last are.
+ * @param most that is asked for, or that there is room for.
+ */
+export function prefillChunk(logitsBytes: number, most: number): number {
+  const fits = logitsBytes > 0 ? Math.floor(MOST_LOGITS_BYTES / logitsBytes) : MOST_CHUNK;
+  return Math.max(2, Math.min(MOST_CHUNK, most, fits));
 }
 
 export class Runner {
   readonly #session: Session;
   readonly #cache: KvCache;
-  /** Places in the session's logits before those of decode rows: so both runs of a step can be drawn from. */
-  readonly #chunk: number;
+  readonly #rates: Rates;
+  readonly #now: () => number;
 
-  /** @param chunk as the session's memory was reserved for. */
-  constructor(session: Session, cache: KvCache, chunk: number) {
+  constructor(session: Session, cache: KvCache, rates: Rates, now: () => number) {
     this.#session = session;
     this.#cache = cache;
-    this.#chunk = chunk;
+    this.#rates = rates;
+    this.#now = now;
   }
 
   /**
@@ -38,36 +43,79 @@ export class Runner {
    * @returns logits `[vocab]` after the chunk's last id, valid until the next prefill.
    * @throws OrtError; the row is as long as before, what lies past it is undefined.
    */
-  prefill({ sequence, start, count }: NonNullable<Plan['prefill']>): Float32Array {
-    const { ids, mask } = this.#session;
-    const chunk = sequence.request.prompt.slice(start, start + count);
-    for (const [index, id] of chunk.entries()) ids[index] = BigInt(id);
-    mask.fill(1n, 0, start + count);
-    this.#session.run({ first: sequence.slot, count: 1 }, count, start + count, 0);
-    this.#cache.commit(sequence.slot, chunk);
-    return this.#logitsAt(count - 1);
+  prefill({ sequence, start, count }: Chunk): Float32Array {
+    const [last] = this.#append(sequence.slot, sequence.request.prompt.slice(start, start + count), 1);
+    return last as Float32Array;
   }
 
   /**
-   * Appends each sequence's last id to its row, all in one run over the rows from the first to the last of them. Rows in between are fed
-   * a pad id, which lands past what they hold.
+   * Appends the sequence's last id and a draft to its row. What of the draft turns out wrong is to be truncated.
+   * @returns logits `[vocab]` after each of these ids, valid until the next prefill.
+   * @throws OrtError as in `prefill`.
+   */
+  verify(sequence: Sequence, draft: readonly number[]): Float32Array[] {
+    return this.#append(sequence.slot, [sequence.lastId, ...draft], draft.length + 1);
+  }
+
+  /**
+   * Appends each sequence's last id to its row, in as few runs over consecutive rows as are worth it. Rows in between are fed a pad id, which
+   * lands past what they hold.
    * @returns logits `[vocab]` of each sequence, in the order given, valid until the next decode.
-   * @throws OrtError; the rows are as long as before.
+   * @throws OrtError; the rows of the run that failed are as long as before.
    */
   decode(sequences: readonly Sequence[]): Float32Array[] {
-    const slots = sequences.map((sequence) => sequence.slot);
-    const first = Math.min(...slots);
-    const count = Math.max(...slots) - first + 1;
-    const { ids, mask } = this.#session;
+    const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
+    for (const rows of this.#groups(slots)) {
+      const last = rows.first + rows.count - 1;
+      this.#step(
+        rows,
+        sequences.filter(({ slot }) => slot >= rows.first && slot <= last),
+      );
+    }
+    return sequences.map(({ slot }) => this.#logitsAt(this.#session.rowPlaces + slot));
+  }
+
+  /** One run of several tokens of one row: logits after the last `keep` of them. */
+  #append(slot: number, ids: readonly number[], keep: number): Float32Array[] {
+    const session = this.#session;
+    const width = this.#cache.length(slot) + ids.length;
+    for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
+    session.mask.fill(1n, 0, width);
+    const began = this.#now();
+    const written = session.run({ first: slot, count: 1 }, ids.length, width, 0, keep);
+    this.#rates.noteTokens(ids.length, this.#now() - began);
+    this.#cache.commit(slot, ids);
+    return Array.from({ length: keep }, (_, index) => this.#logitsAt(written - keep + index));
+  }
+
+  /** One run of one token of each of `rows`, of which `sequences` are those that are in use. */
+  #step(rows: Rows, sequences: readonly Sequence[]): void {
+    const { ids, mask, rowPlaces } = this.#session;
+    const { first, count } = rows;
     ids.fill(PAD_ID, 0, count);
     for (const { slot, lastId } of sequences) ids[slot - first] = BigInt(lastId);
     const lengths = Array.from({ length: count }, (_, row) => this.#lengthAfter(first + row));
     const width = Math.max(...lengths);
     mask.fill(0n, 0, count * width);
     for (const [row, length] of lengths.entries()) mask.fill(1n, row * width, row * width + length);
-    this.#session.run({ first, count }, 1, width, this.#chunk);
+    const began = this.#now();
+    this.#session.run(rows, 1, width, rowPlaces + first, 1);
+    this.#rates.noteRows(count, this.#now() - began);
     for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
-    return slots.map((slot) => this.#logitsAt(this.#chunk + slot - first));
+  }
+
+  /** Consecutive rows to run together: rows in between are computed for nothing, where that is cheaper than a run more. */
+  #groups(slots: readonly number[]): Rows[] {
+    const { rows } = this.#rates;
+    const groups: { first: number; count: number }[] = [];
+    for (const slot of slots) {
+      const last = groups.at(-1);
+      const wider = last ? slot - last.first + 1 : 0;
+      const next = wider === (last?.count ?? 0) + 1;
+      if (last && (next || rows.estimate(wider) <= rows.estimate(last.count) + rows.estimate(1))) last.count = wider;
+      else groups.push({ first: slot, count: 1 });
+    }
+    return groups;
   }
 
   /** Of a row fed one id. A full row that only lies between others gives up its last id for the pad. */

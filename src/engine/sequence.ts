@@ -2,7 +2,9 @@
  * One sequence: what was asked for, what was generated, where its time went, and what there is to report of it.
  * It owns its tokens, its counters and its generator, and touches nothing else.
  */
-import type { Finish, Note, SequenceReport, SequenceRequest, TokenReport } from '../bridge/protocol.ts';
+import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../bridge/protocol.ts';
+import { Drafts } from './drafts.ts';
+import type { Taken } from './kv-cache.ts';
 import { Random } from './random.ts';
 
 /** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
@@ -36,10 +38,10 @@ export class Sequence {
   slot = -1;
   /** Prompt ids that were in the slot already. */
   cached = 0;
+  /** Prompt ids that are in the cache by now. */
+  computed = 0;
   /** Last position in the queue that was noted; 0 = none. */
   position = 0;
-  /** Ids generated so far. */
-  generated = 0;
   /** The id to feed in the next decode step: the last one generated. */
   lastId = -1;
 
@@ -47,9 +49,12 @@ export class Sequence {
   #started: number | undefined;
   #firstToken: number | undefined;
   #lastToken: number | undefined;
+  /** Ids generated so far. */
+  readonly #output: number[] = [];
   #notes: Note[] = [];
   #tokens: TokenReport[] = [];
   #finish: Finish | undefined;
+  #drafts: Drafts | undefined;
 
   /** @param now milliseconds on the engine's clock. */
   constructor(request: SequenceRequest, now: number) {
@@ -64,6 +69,11 @@ export class Sequence {
     }
   }
 
+  /** How many ids were generated so far. */
+  get generated(): number {
+    return this.#output.length;
+  }
+
   /** Whether end-of-sequence must not be drawn yet. */
   get mustGoOn(): boolean {
     return this.generated < this.request.minTokens;
@@ -74,19 +84,29 @@ export class Sequence {
     this.#notes.push(note);
   }
 
-  /** It has a slot; `others` sequences run beside it. */
-  start(slot: number, cached: number, others: number, now: number): void {
-    this.state = 'prefill';
-    this.slot = slot;
-    this.cached = cached;
-    this.#started = now;
-    this.note({ note: 'started', slot, cached, others, queueMs: now - this.#arrived });
+  /** Proposes what comes next. Made at first use: a sequence that is never alone needs none. */
+  get drafts(): Drafts {
+    this.#drafts ??= new Drafts([...this.request.prompt, ...this.#output]);
+    return this.#drafts;
   }
 
-  /** Prefill so far, of the whole prompt. */
+  /** It has a slot; `others` sequences run beside it. */
+  start({ slot, kept, ...place }: Taken, others: number, now: number): void {
+    this.state = 'prefill';
+    this.slot = slot;
+    this.cached = kept;
+    this.computed = kept;
+    this.#started = now;
+    this.note({ note: 'started', slot, cached: kept, ...place, others, queueMs: now - this.#arrived });
+  }
+
+  /** The first `done` ids of the prompt are in the cache, and more are to come. */
   notePrefill(done: number, now: number): void {
+    this.computed = done;
+    const total = this.request.prompt.length;
     const elapsedMs = now - (this.#started ?? now);
-    this.note({ note: 'prefill', done, total: this.request.prompt.length, elapsedMs });
+    const etaMs = (elapsedMs / (done - this.cached)) * (total - done);
+    this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
   }
 
   /** One id was drawn: the sequence decodes on, or is over when the id ends it or was the last it may have. */
@@ -99,20 +119,21 @@ export class Sequence {
       return;
     }
     this.#tokens.push(token);
-    this.generated++;
     this.lastId = token.id;
     this.occurrences?.add(token.id, 1);
+    this.#output.push(token.id);
+    this.#drafts?.push(token.id);
     if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
   }
 
   /** The sequence is over. */
   end(reason: 'max_tokens' | 'eos' | 'cancelled', now: number): void {
-    this.#over({ reason, cached: this.cached, timings: this.#timings(now) });
+    this.#over({ reason, ...this.#finished(now) });
   }
 
   /** The sequence is over, and not as it should be. */
   fail(reason: 'failed' | 'out_of_memory', message: string, now: number): void {
-    this.#over({ reason, message, cached: this.cached, timings: this.#timings(now) });
+    this.#over({ reason, message, ...this.#finished(now) });
   }
 
   /** What happened since the last call, or undefined for nothing. */
@@ -137,13 +158,18 @@ export class Sequence {
     this.#finish = finish;
   }
 
-  #timings(now: number): Finish['timings'] {
+  #finished(now: number): Finished {
     const started = this.#started ?? now;
     const first = this.#firstToken ?? now;
     return {
-      queueMs: started - this.#arrived,
-      prefillMs: first - started,
-      decodeMs: (this.#lastToken ?? first) - first,
+      cached: this.cached,
+      drafted: this.#drafts?.drafted ?? 0,
+      accepted: this.#drafts?.accepted ?? 0,
+      timings: {
+        queueMs: started - this.#arrived,
+        prefillMs: first - started,
+        decodeMs: (this.#lastToken ?? first) - first,
+      },
     };
   }
 }

@@ -77,18 +77,43 @@ describe('cancel', () => {
     const { notes, ids, finish } = await waiting;
     expect(finish.reason).toBe('cancelled');
     expect(ids).toEqual([]);
-    expect(notes).toEqual([{ note: 'queued', position: 1 }]);
+    expect(notes).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
     for (const outcome of running) expect((await outcome).finish.reason).toBe('max_tokens');
   });
 
   it('stops in the middle of a long prompt', async () => {
-    const long = new Bench({ slots: 1, context: 512 });
+    const long = new Bench({ slots: 1, context: 512, prefillChunk: 256 });
     const asked = request({ prompt: prompt(500), maxTokens: 4 });
     const outcome = long.submit(asked);
-    long.onReport = () => long.engine.cancel(asked.id);
+    long.onReport = ({ sequences }) => {
+      if (sequences.some(({ notes }) => notes.some(({ note }) => note === 'prefill'))) long.engine.cancel(asked.id);
+    };
     expect(await outcome).toMatchObject({ ids: [], finish: { reason: 'cancelled' } });
-    expect(long.engine.usage()).toMatchObject({ busy: 0, held: 256 });
+    const { busy, held } = long.engine.usage();
+    expect(busy).toBe(0);
+    expect(held).toBeGreaterThan(0);
+    expect(held).toBeLessThanOrEqual(256);
     long.engine.close();
+  });
+
+  it('is told before the run of the next step, and so is who has the slot', async () => {
+    const one = new Bench({ slots: 1 });
+    const asked = request({ maxTokens: 200 });
+    const cancelled = one.submit(asked);
+    const next = request({ maxTokens: 3 });
+    const waiting = one.submit(next);
+    await one.afterTokens(asked.id, 3);
+    const before = one.reports.length;
+    one.engine.cancel(asked.id);
+    await Promise.all([cancelled, waiting]);
+    const [told, computed] = one.reports.slice(before);
+    expect(told).toMatchObject({
+      batch: 0,
+      sequences: [{ id: asked.id, finish: { reason: 'cancelled' } }, { id: next.id }],
+    });
+    expect(told?.sequences[1]?.notes.at(-1)).toMatchObject({ note: 'started', slot: 0 });
+    expect(computed).toMatchObject({ batch: 1, sequences: [{ id: next.id }] });
+    one.engine.close();
   });
 
   it('of an unknown or finished sequence is ignored', async () => {

@@ -13,7 +13,7 @@ import type {
 import { Engine } from '../../src/engine/loop.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { deviceNamed } from '../../src/engine/ort/device.ts';
-import { Session } from '../../src/engine/ort/session.ts';
+import { type Room, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampler.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -24,7 +24,15 @@ export const runtimeLibrary =
 export const modelFile = root('models/haiku/onnx/model.onnx');
 export const engineProcess = root('dist/bridge/process.js');
 
-export const options: EngineOptions = { runtimeLibrary, modelFile, device: 'cpu', slots: 4, context: 256 };
+export const options: EngineOptions = {
+  runtimeLibrary,
+  modelFile,
+  device: 'cpu',
+  slots: 4,
+  context: 256,
+  prefillChunk: 'auto',
+  speculation: 'off',
+};
 
 export const greedy: Sampling = {
   temperature: 0,
@@ -111,19 +119,25 @@ export class Bench {
   }
 }
 
-export function openSession(file = modelFile, room = { rows: 4, capacity: 256, chunk: 256 }): Session {
+const room: Room = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
+
+/** A session with room for the logits of all positions of a run. */
+export function openSession(file = modelFile, asked: Partial<Room> = {}): Session {
   const session = Session.open(loadOrt(runtimeLibrary), file, deviceNamed('cpu'));
-  session.reserve(room);
+  session.reserve({ ...room, ...asked });
   return session;
 }
 
-/** Logits after the last id, of all ids in one run on an empty row: no cache, no chunks, no neighbours. */
-export function logitsOf(session: Session, ids: readonly number[]): Float32Array {
+/**
+ * Logits after the last `keep` ids, of all ids in one run on an empty row: no cache, no chunks, no neighbours.
+ * @returns `[keep, vocab]`
+ */
+export function logitsOf(session: Session, ids: readonly number[], keep = 1): Float32Array {
   for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
   session.mask.fill(1n, 0, ids.length);
-  session.run({ first: 0, count: 1 }, ids.length, ids.length, 0);
+  const written = session.run({ first: 0, count: 1 }, ids.length, ids.length, 0, keep);
   const { vocabSize } = session.signature;
-  return session.logits.slice((ids.length - 1) * vocabSize, ids.length * vocabSize);
+  return session.logits.slice((written - keep) * vocabSize, written * vocabSize);
 }
 
 /** The greedy continuation by running everything again for each id. */

@@ -14,24 +14,25 @@ function holding(...contents: number[][]): KvCache {
 describe('a slot', () => {
   it('is taken for the prompt it has most in common with', () => {
     const cache = holding([1, 2, 9], [1, 2, 3, 4], [5]);
-    expect(cache.take([1, 2, 3, 4, 5])).toEqual({ slot: 1, kept: 4 });
-    expect(cache.take([1, 2, 3, 4, 5])).toEqual({ slot: 0, kept: 2 });
-    expect(cache.take([1, 2, 3, 4, 5])).toEqual({ slot: 2, kept: 0 });
+    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 1, kept: 4 });
+    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 0, kept: 2, divergedAt: 2 });
+    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 2, kept: 0, divergedAt: 0 });
     expect(cache.take([1])).toBeUndefined();
   });
 
-  it('leaves the last id of the prompt to compute, even when it holds them all', () => {
-    expect(holding([1, 2, 3, 4]).take([1, 2, 3])).toEqual({ slot: 0, kept: 2 });
+  it('leaves the last two ids of the prompt to compute, even when it holds them all', () => {
+    expect(holding([1, 2, 3, 4]).take([1, 2, 3])).toEqual({ slot: 0, kept: 1 });
+    expect(holding([1, 2, 3, 4]).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, kept: 3 });
     expect(holding([1]).take([1])).toEqual({ slot: 0, kept: 0 });
   });
 
   it('forgets what lies past the common prefix when it is taken', () => {
     const cache = holding([1, 2, 3, 4]);
-    cache.take([1, 2, 7]);
+    cache.take([1, 2, 7, 8]);
     expect(cache.length(0)).toBe(2);
-    cache.commit(0, [7]);
+    cache.commit(0, [7, 8]);
     cache.release(0);
-    expect(cache.take([1, 2, 7, 8])).toEqual({ slot: 0, kept: 3 });
+    expect(cache.take([1, 2, 7, 8, 9, 9])).toEqual({ slot: 0, kept: 4 });
   });
 
   it('is the one free longest among equals, an untouched one first', () => {
@@ -88,8 +89,8 @@ it('keeps only what is common, whatever happens to it', () => {
   );
 });
 
-it('gets as many slots as fit a quarter of the memory, 1 to 8', () => {
+it('gets as many slots as fit a quarter of the memory, 1 to 16', () => {
   expect(slotsThatFit(100, 4 * 350)).toBe(3);
   expect(slotsThatFit(100, 10)).toBe(1);
-  expect(slotsThatFit(100, 1e9)).toBe(8);
+  expect(slotsThatFit(100, 1e9)).toBe(16);
 });

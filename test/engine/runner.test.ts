@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { KvCache } from '../../src/engine/kv-cache.ts';
 import { isOutOfMemory } from '../../src/engine/loop.ts';
+import { Rates } from '../../src/engine/rates.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
 import { argMax } from '../../src/engine/sampler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
@@ -17,8 +18,7 @@ afterAll(() => {
 function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[] {
   return lengths.map((length, index) => {
     const sequence = new Sequence(request({ prompt: prompt(length, index + 50), maxTokens: 200 }), 0);
-    const { slot, kept } = cache.take(sequence.request.prompt)!;
-    sequence.start(slot, kept, 0, 0);
+    sequence.start(cache.take(sequence.request.prompt)!, 0, 0);
     sequence.accept({ id: argMax(runner.prefill({ sequence, start: 0, count: length })) }, 0);
     return sequence;
   });
@@ -44,7 +44,7 @@ const expected = (sequence: Sequence, count: number): number[] =>
 function fresh(): { cache: KvCache; runner: Runner } {
   for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
   const cache = new KvCache(4, 256);
-  return { cache, runner: new Runner(session, cache, 256) };
+  return { cache, runner: new Runner(session, cache, new Rates(), () => 0) };
 }
 
 describe('rows of different lengths decoded together', () => {
@@ -75,12 +75,42 @@ describe('rows of different lengths decoded together', () => {
   });
 });
 
-it('a chunk of prefill is 256 ids at most, fits the context, and its logits fit 64 MiB', () => {
-  expect(prefillChunk(1024, 4096)).toBe(256);
-  expect(prefillChunk(1024, 100)).toBe(100);
-  expect(prefillChunk(128_256, 4096)).toBe(130);
-  expect(prefillChunk(128_256, 4096) * 128_256 * 4).toBeLessThanOrEqual(64 * 2 ** 20);
-  expect(prefillChunk(1e9, 4096)).toBe(1);
+it('rows far apart are run apart when the rows between them would cost more than another run', () => {
+  const { cache } = fresh();
+  const rates = new Rates();
+  // A run of one row 10, and 9 for each row more: four rows in one run cost 37, two runs 20.
+  for (const rows of [1, 2, 3, 4]) rates.noteRows(rows, 1 + 9 * rows);
+  const runs: unknown[] = [];
+  const watched = new Proxy(session, {
+    get: (target, name) => {
+      if (name === 'run') {
+        return (...args: Parameters<typeof session.run>) => {
+          runs.push(args[0]);
+          return target.run(...args);
+        };
+      }
+      const value = Reflect.get(target, name, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const runner = new Runner(watched, cache, rates, () => 0);
+  const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
+  runs.length = 0;
+  const outer = runner.decode([sequences[3]!, sequences[0]!]).map(argMax);
+  expect(runs).toEqual([
+    { first: 0, count: 1 },
+    { first: 3, count: 1 },
+  ]);
+  expect(outer).toEqual([expected(sequences[3]!, 2)[1], expected(sequences[0]!, 2)[1]]);
+});
+
+it('a chunk of prefill is 512 ids at most, no more than asked for, and its logits fit 64 MiB', () => {
+  expect(prefillChunk(4 * 1024, 4096)).toBe(512);
+  expect(prefillChunk(0, 4096)).toBe(512);
+  expect(prefillChunk(4 * 1024, 100)).toBe(100);
+  expect(prefillChunk(4 * 128_256, 4096)).toBe(130);
+  expect(prefillChunk(4 * 128_256, 4096) * 128_256 * 4).toBeLessThanOrEqual(64 * 2 ** 20);
+  expect(prefillChunk(4e9, 4096)).toBe(2);
 });
 
 it.each([
@@ -94,19 +124,19 @@ it.each([
 
 it('more sets of rows than bindings are kept give each row the same logits', () => {
   const rows = 12;
-  const session = openSession(modelFile, { rows, capacity: 32, chunk: 32 });
+  const session = openSession(modelFile, { rows, capacity: 32, chunk: 32, keep: 1 });
   try {
     const { vocabSize } = session.signature;
     session.ids.fill(9n);
     session.mask.fill(1n);
     const alone = (): Float32Array => {
-      session.run({ first: 0, count: 1 }, 1, 1, 0);
+      session.run({ first: 0, count: 1 }, 1, 1, 0, 1);
       return session.logits.slice(0, vocabSize);
     };
     const expected = alone();
     for (let first = 0; first < rows; first++)
       for (let count = 1; first + count <= rows; count++) {
-        session.run({ first, count }, 1, 1, 0);
+        session.run({ first, count }, 1, 1, 0, 1);
         const last = session.logits.subarray((count - 1) * vocabSize, count * vocabSize);
         expect(Math.max(...last.map((logit, id) => Math.abs(logit - (expected[id] ?? 0))))).toBeLessThan(1e-4);
       }

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { Forecast } from '../../src/engine/forecast.ts';
 import { KvCache } from '../../src/engine/kv-cache.ts';
+import { Pacing } from '../../src/engine/pacing.ts';
+import { Rates } from '../../src/engine/rates.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
 import { prompt, request } from './harness.ts';
@@ -7,14 +10,19 @@ import { prompt, request } from './harness.ts';
 function setUp(slots: number, chunk = 4) {
   const clock = { now: 0 };
   const cache = new KvCache(slots, 64);
-  const scheduler = new Scheduler(cache, chunk, () => clock.now);
+  const rates = new Rates();
+  // Every run costs as much: a chunk beside a step doubles it.
+  rates.noteTokens(chunk, 10);
+  rates.noteRows(1, 10);
+  const pacing = new Pacing(rates, chunk);
+  const scheduler = new Scheduler(cache, pacing, new Forecast(pacing), () => clock.now);
   /** Does to the cache and the sequences what running the plan does. */
   const run = () => {
     const plan = scheduler.plan();
-    if (plan.prefill) {
-      const { sequence, start, count } = plan.prefill;
+    for (const { sequence, start, count } of plan.prefill) {
       cache.commit(sequence.slot, sequence.request.prompt.slice(start, start + count));
       if (start + count === sequence.request.prompt.length) sequence.accept({ id: 1 }, clock.now);
+      else sequence.notePrefill(start + count, clock.now);
     }
     for (const sequence of plan.decode) {
       cache.commit(sequence.slot, [sequence.lastId]);
@@ -35,24 +43,89 @@ function setUp(slots: number, chunk = 4) {
 describe('a step', () => {
   it('is one chunk of one prompt, and one token of all that decode', () => {
     const { run, add } = setUp(3);
-    const [a, b, c] = [add(3), add(10), add(2)];
-    expect(run()).toEqual({ prefill: { sequence: a, start: 0, count: 3 }, decode: [] });
-    expect(run()).toEqual({ prefill: { sequence: b, start: 0, count: 4 }, decode: [a] });
-    expect(run()).toEqual({ prefill: { sequence: b, start: 4, count: 4 }, decode: [a] });
-    expect(run()).toEqual({ prefill: { sequence: b, start: 8, count: 2 }, decode: [a] });
-    expect(run()).toEqual({ prefill: { sequence: c, start: 0, count: 2 }, decode: [a, b] });
-    expect(run()).toEqual({ decode: [a, b, c] });
+    const [a, b] = [add(3), add(2)];
+    expect(run()).toEqual({ prefill: [{ sequence: a, start: 0, count: 3 }], decode: [] });
+    expect(run()).toEqual({ prefill: [{ sequence: b, start: 0, count: 2 }], decode: [a] });
+    expect(run()).toEqual({ prefill: [], decode: [a, b] });
+  });
+
+  it('is several prompts that fit one chunk together', () => {
+    const { run, add } = setUp(5, 8);
+    const [a, b, c, d] = [add(3), add(5), add(2), add(9)];
+    expect(run().prefill.map(({ sequence, count }) => [sequence, count])).toEqual([
+      [a, 3],
+      [b, 5],
+    ]);
+    expect(run().prefill.map(({ sequence }) => sequence)).toEqual([d]);
+    expect(run().prefill.map(({ sequence }) => sequence)).toEqual([c]);
+  });
+
+  it('has one sequence alone when no other runs', () => {
+    const { run, add } = setUp(3);
+    const a = add(3);
+    run();
+    expect(run()).toEqual({ prefill: [], decode: [a], alone: a });
+    add(2);
+    expect(run().alone).toBeUndefined();
   });
 
   it('begins a prompt after what its slot already holds', () => {
-    const { run, add, scheduler } = setUp(1);
+    const { run, add, scheduler } = setUp(1, 12);
     const first = add(10);
-    for (let step = 0; step < 3; step++) run();
+    run();
     first.end('cancelled', 0);
     scheduler.settle();
     const again = add(10);
-    expect(run()).toEqual({ prefill: { sequence: again, start: 9, count: 1 }, decode: [] });
-    expect(again.cached).toBe(9);
+    expect(run().prefill).toEqual([{ sequence: again, start: 8, count: 2 }]);
+    expect(again.cached).toBe(8);
+  });
+
+  it('neither leaves one id of a prompt over nor takes one alone', () => {
+    const { run, add } = setUp(1);
+    add(9);
+    expect([run(), run(), run()].map(({ prefill }) => prefill[0]?.count)).toEqual([4, 3, 2]);
+  });
+});
+
+describe('prompts of different lengths', () => {
+  /** Lengths of the prompts that a step computes, step by step; 0 = none. */
+  const lengths = (run: ReturnType<typeof setUp>['run'], steps: number): number[] =>
+    Array.from({ length: steps }, () => run().prefill[0]?.sequence.request.prompt.length ?? 0);
+
+  it('go short ones first when nobody decodes', () => {
+    const { run, add } = setUp(3);
+    add(10);
+    add(3);
+    expect(lengths(run, 1)).toEqual([3]);
+  });
+
+  it('a long one beside others takes a step in 25', () => {
+    const { run, add } = setUp(2);
+    add(3, 60);
+    run();
+    add(8);
+    const steps = lengths(run, 45);
+    expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual([0, 25]);
+  });
+
+  it('a short one is not starved by a stream of long ones', () => {
+    const { run, add } = setUp(8);
+    for (let index = 0; index < 6; index++) add(20 + index);
+    run();
+    const short = add(3);
+    run();
+    expect(short.state).toBe('decode');
+  });
+
+  it('a long one is not starved by a stream of short ones', () => {
+    const { run, add } = setUp(3);
+    const long = add(12);
+    for (let step = 0; step < 120; step++) {
+      if (step % 2 === 0) add(3, 2);
+      run();
+    }
+    expect(long.computed).toBeGreaterThan(0);
+    expect(long.state).not.toBe('prefill');
   });
 });
 
@@ -60,22 +133,22 @@ describe('the queue', () => {
   it('is first come, first served', () => {
     const { run, add } = setUp(1);
     const order = [add(2, 1), add(2, 1), add(2, 1)];
-    expect(order.map(() => run().prefill?.sequence)).toEqual(order);
+    expect(order.map(() => run().prefill[0]?.sequence)).toEqual(order);
   });
 
   it('tells a sequence its place on arrival and at each move, and nothing to one that need not wait', () => {
     const { run, add, notes } = setUp(1);
     const [a, b, c] = [add(2, 2), add(2, 1), add(2, 1)];
     expect(notes(a)).toEqual([]);
-    expect(notes(b)).toEqual([{ note: 'queued', position: 1 }]);
-    expect(notes(c)).toEqual([{ note: 'queued', position: 2 }]);
+    expect(notes(b)).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
+    expect(notes(c)).toEqual([{ note: 'queued', position: 2, etaMs: expect.any(Number) }]);
     run();
     expect(notes(a)).toMatchObject([{ note: 'started', slot: 0 }]);
     expect(notes(c)).toEqual([]);
     run();
     run();
     expect(notes(b)).toMatchObject([{ note: 'started' }]);
-    expect(notes(c)).toEqual([{ note: 'queued', position: 1 }]);
+    expect(notes(c)).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
   });
 
   it('moves up when one that waits gives up', () => {
@@ -86,7 +159,7 @@ describe('the queue', () => {
     b.end('cancelled', 0);
     expect(scheduler.settle()).toEqual([b]);
     run();
-    expect(notes(c)).toEqual([{ note: 'queued', position: 1 }]);
+    expect(notes(c)).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
   });
 
   it('tells how long a sequence waited, and how many run beside it', () => {

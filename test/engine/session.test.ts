@@ -97,8 +97,21 @@ describe('a signature', () => {
       kvHeads: 3,
       headDim: 64,
       vocabSize: 100,
+      keepsLast: false,
+      keepShape: [],
     });
   });
+
+  it.each([[[]], [[1]], [[-1]]])(
+    'may be told how many last positions to give logits of, as int64 of shape %j',
+    (shape) => {
+      const keep = { name: 'num_logits_to_keep', type: 7, shape };
+      expect(readSignature([...inputs, keep], outputs)).toMatchObject({
+        keepsLast: true,
+        keepShape: shape.map(() => 1),
+      });
+    },
+  );
 
   it.each<[string, Port[], Port[]]>([
     ['The model has no input input_ids', without(inputs, 'input_ids'), outputs],
@@ -111,6 +124,8 @@ describe('a signature', () => {
       [{ name: 'logits', type: 10, shape: [-1, -1, 9] }, ...outputs.slice(1)],
     ],
     ['logits has no fixed vocabulary', inputs, [{ name: 'logits', type: 1, shape: [-1, -1, -1] }, ...outputs.slice(1)]],
+    ['num_logits_to_keep is int32', [...inputs, { name: 'num_logits_to_keep', type: 6, shape: [] }], outputs],
+    ['num_logits_to_keep is not one number', [...inputs, int64('num_logits_to_keep')], outputs],
     ['past_key_values.1.key is float16: only float32', [...inputs, cache('past_key_values.1.key', 10)], outputs],
     ['past_key_values.1.key is not [rows', [...inputs, cache('past_key_values.1.key', 1, [-1, -1, -1, 64])], outputs],
     ['past_key_values.1.key differs', [...inputs, cache('past_key_values.1.key', 1, [-1, 2, -1, 64])], outputs],
@@ -140,7 +155,8 @@ describe('an open session', () => {
 
   it('has as many slots as fit, for auto', () => {
     const bench = new Bench({ slots: 'auto' });
-    expect(bench.engine.facts.slots).toBe(8);
+    expect(bench.engine.facts.slots).toBe(16);
+    expect(bench.engine.facts.availableBytes).toBeGreaterThan(0);
     bench.engine.close();
   });
 
@@ -180,4 +196,11 @@ describe('an open session', () => {
     const before = round();
     expect(round() - before).toBeLessThan(30e6);
   });
+});
+
+it('never reads ids or a mask beyond their end', () => {
+  const session = openSession(modelFile, { rows: 2, capacity: 32, chunk: 8, keep: 4 });
+  expect(() => session.run({ first: 0, count: 1 }, 9, 9, 0, 1)).toThrow('so many ids');
+  expect(() => session.run({ first: 0, count: 2 }, 1, 33, 4, 1)).toThrow('so wide a mask');
+  session.close();
 });
