@@ -1,11 +1,12 @@
 /** How long from spawning the process until it serves? */
-import { section, spread, startWorker } from './measure.mjs';
+import { rounds, section, spread, table } from './measure.mjs';
+import { startWorker } from './processes.mjs';
 
 const RUNS = 15;
 
 export async function coldStart() {
   const runs = [];
-  for (let run = 0; run < RUNS; run += 1) {
+  for (let run = 0; run < rounds(RUNS); run += 1) {
     const worker = await startWorker();
     runs.push(worker.at);
     await worker.stop();
@@ -17,16 +18,17 @@ export async function coldStart() {
       0,
     ),
   ];
-  return section(
-    'Cold start',
-    `Milliseconds from spawn, ${RUNS} starts. Goal: about 500 to ready.`,
-    ['until', 'ms'],
-    [
-      row('its first line (`worker.startup`)', 'worker.startup'),
-      row('it listens (`server.bound`)', 'server.bound'),
-      row('runtime loaded (`device.cpu`)', 'device.cpu'),
-      row('model loaded (`model.loaded`)', 'model.loaded'),
-      row('ready (`warmup.done`)', 'warmup.done'),
-    ],
-  );
+  return section('Cold start', [
+    `Milliseconds from spawn, ${runs.length} starts. Goal: about 500 to ready.`,
+    table(
+      ['until', 'ms'],
+      [
+        row('its first line (`worker.startup`)', 'worker.startup'),
+        row('it listens (`server.bound`)', 'server.bound'),
+        row('runtime loaded (`device.cpu`)', 'device.cpu'),
+        row('model loaded (`model.loaded`)', 'model.loaded'),
+        row('ready (`warmup.done`)', 'warmup.done'),
+      ],
+    ),
+  ]);
 }

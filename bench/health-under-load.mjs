@@ -1,7 +1,8 @@
 /** Does inference ever hold up the event loop that answers probes? */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { quantile, section, startWorker } from './measure.mjs';
+import { quantile, section, table } from './measure.mjs';
+import { startWorker } from './processes.mjs';
 
 const CLIENTS = [1, 16];
 const SECONDS = 5;
@@ -19,13 +20,11 @@ export async function healthUnderLoad() {
     rows.push(row(clients === 1 ? '1 stream' : `${clients} streams`, took, Math.round(tokens / SECONDS)));
   }
   await worker.stop();
-  return section(
-    'Health under load',
+  return section('Health under load', [
     '`GET /health`, one at a time, while clients on the same cores stream without a pause. Goal: p99 below 50 ms while a generation runs. ' +
       'With 16 streams four busy threads (engine, worker, clients, probe) share two cores, and part of the wait is for a core.',
-    ['', 'tokens/s in all', 'p50 ms', 'p95 ms', 'p99 ms'],
-    rows,
-  );
+    table(['', 'tokens/s in all', 'p50 ms', 'p95 ms', 'p99 ms'], rows),
+  ]);
 }
 
 const row = (label, took, tokens) => [label, tokens, ...[0.5, 0.95, 0.99].map((q) => quantile(took, q).toFixed(1))];

@@ -1,6 +1,6 @@
 /** Clients that stream without a pause, on a thread of their own: whoever measures beside them is not slowed by their parsing. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { execute } from './measure.mjs';
+import { ask } from './measure.mjs';
 
 let busy = true;
 let tokens = 0;
@@ -9,9 +9,8 @@ parentPort.once('message', () => {
 });
 const clients = Array.from({ length: workerData.clients }, async () => {
   while (busy) {
-    await execute(workerData.url, { prompt: 'Write a haiku about bees', temperature: 1 }, ({ type }) => {
-      if (type === 'token') tokens += 1;
-    });
+    const outcome = await ask(workerData.url, { prompt: 'Write a haiku about bees', temperature: 1 });
+    tokens += outcome.tokens.length;
   }
 });
 await Promise.all(clients);

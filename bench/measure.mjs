@@ -1,61 +1,174 @@
-/** What the benches share: a worker to measure, a stream to time, and how figures are summed up. */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
+/** What the benches share: the client of every server, how rounds take turns, how figures are summed up and shown. */
+import http from 'node:http';
+import { createParser } from 'eventsource-parser';
 
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
-/** Starts a worker. Resolves when it says that it is warm, with the milliseconds from spawn to each of its lines so far. */
-export async function startWorker(args = []) {
-  const began = performance.now();
-  const child = spawn(process.execPath, [CLI, '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const at = {};
-  let url = '';
-  for await (const text of createInterface({ input: child.stdout })) {
-    const line = JSON.parse(text);
-    at[line.event] ??= performance.now() - began;
-    if (line.event === 'server.bound') url = line.url;
-    if (line.event === 'warmup.done') break;
-  }
-  child.stdout.resume();
-  const stop = async () => {
-    child.kill('SIGTERM');
-    await once(child, 'exit');
-  };
-  return { url, at, stop };
+/**
+ * Posts one job and reads its stream to the end; the same client for the worker and its peers. Calls `onEvent(type, data, at)` with each
+ * event's name, its JSON text, and the milliseconds since the POST was sent. Rejects when `signal` aborts, after hanging up.
+ */
+export function execute(url, body, onEvent, signal) {
+  return post(`${url}/execute`, { job_id: crypto.randomUUID(), ...body }, onEvent, signal);
 }
 
-/** Sends one job; calls `onEvent` with each event's data as it arrives, and the milliseconds since the POST was sent. */
-export async function execute(url, body, onEvent) {
+/** Posts JSON. The answer's events go to `onEvent`; an answer that is not 2xx rejects with its text. */
+export function post(url, body, onEvent = () => undefined, signal = undefined) {
   const began = performance.now();
-  const response = await fetch(`${url}/execute`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ job_id: crypto.randomUUID(), ...body }),
+  const text = JSON.stringify(body);
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
+  return new Promise((resolve, reject) => {
+    const request = http.request(url, { method: 'POST', agent, headers, signal }, (response) => {
+      const ok = response.statusCode >= 200 && response.statusCode < 300;
+      let [at, refusal] = [0, ''];
+      const parser = createParser({ onEvent: ({ event, data }) => onEvent(event, data, at) });
+      response.setEncoding('utf8').on('data', (chunk) => {
+        at = performance.now() - began;
+        if (ok) parser.feed(chunk);
+        else refusal += chunk;
+      });
+      response.once('error', reject).once('end', () => (ok ? resolve() : reject(new Error(refusal))));
+    });
+    request.once('error', reject);
+    request.end(text);
   });
-  if (!response.ok) throw new Error(await response.text());
-  for await (const { data } of response.body
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream())) {
-    onEvent(JSON.parse(data), performance.now() - began);
-  }
 }
 
+/**
+ * One job, summed up: when it was sent, when each of its token events arrived after that (milliseconds), and its `end`, which is absent
+ * when `signal` ended it. `onEvent` hears all events too.
+ */
+export async function ask(url, body, { signal, onEvent = () => undefined } = {}) {
+  const outcome = { sent: performance.now(), tokens: [], end: undefined };
+  let failure;
+  const take = (type, data, at) => {
+    if (type === 'token') outcome.tokens.push(at);
+    if (type === 'end') outcome.end = JSON.parse(data);
+    if (type === 'error') failure = data;
+    onEvent(type, data, at);
+  };
+  await execute(url, body, take, signal).catch((error) => {
+    if (!signal?.aborted) throw error;
+  });
+  if (failure !== undefined && !signal?.aborted) throw new Error(failure);
+  return outcome;
+}
+
+/** All jobs, at most `clients` of them at once, each client sending its next when its last is over. */
+export async function askAll(url, bodies, clients = bodies.length) {
+  const [waiting, outcomes] = [[...bodies], []];
+  const client = async () => {
+    for (let body = waiting.shift(); body; body = waiting.shift()) outcomes.push(await ask(url, body));
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  return outcomes;
+}
+
+/** A job of exact length: greedy, without a template, `tokens` tokens whatever the model says. */
+export const job = (prompt, tokens) => ({ prompt, raw: true, temperature: 0, max_tokens: tokens, min_tokens: tokens });
+
+let lastPrompt = 0;
+
+/**
+ * A text of `length` visible ASCII characters, which is as many tokens of a random model's byte tokenizer. It begins unlike the ones before,
+ * so that no cache helps.
+ */
+export function freshPrompt(length) {
+  lastPrompt += 1;
+  const text = Array.from({ length }, (_, index) => 33 + ((index * 37 + index * index + lastPrompt * 101) % 90));
+  text[0] = 33 + (lastPrompt % 90);
+  text[1] = 33 + (Math.floor(lastPrompt / 90) % 90);
+  return String.fromCharCode(...text);
+}
+
+/** Most prompt tokens that a fresh prompt may find in a slot by chance: two texts of many begin with the same character. */
+const CHANCE = 4;
+
+/** @throws Error unless every job had as many tokens as it was meant to have, and found nothing of its prompt in a cache. */
+export function expectCold(outcomes, tokensIn, tokensOut) {
+  for (const { end } of outcomes) {
+    const { tokens_in, tokens_out, cached_tokens = 0 } = end;
+    if (tokens_in !== tokensIn || tokens_out !== tokensOut || cached_tokens > CHANCE)
+      throw new Error(`Not the job that was meant (${tokensIn} in, ${tokensOut} out, cold): ${JSON.stringify(end)}`);
+  }
+  return outcomes;
+}
+
+/** Most streams that were between their first and their last token at the same moment. */
+export function mostAtOnce(outcomes) {
+  const spans = outcomes.map(({ sent, tokens }) => [sent + tokens[0], sent + tokens.at(-1)]);
+  return Math.max(...spans.map(([at]) => spans.filter(([from, to]) => from <= at && at <= to).length));
+}
+
+/** Tokens per second of one stream after its first token: what time per output token is the inverse of. */
+export const decodeRate = ({ tokens, end }) => ((end.tokens_out - 1) * 1000) / (tokens.at(-1) - tokens[0]);
+
+/** Tokens per second of all jobs together, from the first POST to the last token. */
+export function rateInAll(outcomes) {
+  const from = Math.min(...outcomes.map(({ sent }) => sent));
+  const to = Math.max(...outcomes.map(({ sent, tokens }) => sent + tokens.at(-1)));
+  const count = outcomes.reduce((sum, { end }) => sum + end.tokens_out, 0);
+  return (count * 1000) / (to - from);
+}
+
+/** Milliseconds between the token events of one stream that arrived in [from, to] (milliseconds since it was sent). */
+export const gapsOf = ({ tokens }, from = 0, to = Number.POSITIVE_INFINITY) =>
+  tokens.flatMap((at, index) => (index > 0 && tokens[index - 1] >= from && at <= to ? [at - tokens[index - 1]] : []));
+
+/** How many rounds a bench takes: `usual`, or fewer with BENCH_ROUNDS=n, for a quick look. */
+export const rounds = (usual) => Math.min(usual, Number(process.env.BENCH_ROUNDS ?? usual));
+
+/**
+ * Lets the sides take turns, there and back, so that whatever else the machine does falls on all of them: `{name: async () => figure}` gives
+ * `{name: [figure of each round]}`.
+ */
+export async function interleaved(count, sides) {
+  const figures = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
+  for (let round = 0; round < count; round += 1) {
+    const turns = Object.entries(sides);
+    if (round % 2 === 1) turns.reverse();
+    for (const [name, measure] of turns) figures[name].push(await measure());
+  }
+  return figures;
+}
+
+/** Of each round: ours over theirs. */
+export const ratios = (ours, theirs) => ours.map((value, round) => value / theirs[round]);
+
+/** Between two values it lies on the line that joins them. */
 export function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+  const place = q * (sorted.length - 1);
+  const below = sorted[Math.floor(place)];
+  return below + (sorted[Math.ceil(place)] - below) * (place % 1);
 }
 
-/** `median (lowest … highest)`, in milliseconds. */
+/** `median (lowest … highest)`. */
 export function spread(values, digits = 1) {
   const show = (value) => value.toFixed(digits);
+  if (values.length === 1) return show(values[0]);
   return `${show(quantile(values, 0.5))} (${show(quantile(values, 0))} … ${show(quantile(values, 1))})`;
 }
 
-/** A Markdown section with a table. */
-export function section(title, prediction, head, rows) {
+/** Quantiles, as `1.2 / 3.4 / 5.6`. */
+export const quantiles = (values, shares = [0.5, 0.95, 0.99], digits = 2) =>
+  shares.map((share) => quantile(values, share).toFixed(digits)).join(' / ');
+
+/** A Markdown table. */
+export function table(head, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
-  return [`## ${title}`, '', prediction, '', line(head), line(head.map(() => '---')), ...rows.map(line), ''].join('\n');
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** A goal and what was measured: the median of `values` is to be at least, or at most, so much. */
+export function goal(what, { least, most, unit = '', digits = 2 }, values) {
+  const median = quantile(values, 0.5);
+  const wanted = least === undefined ? `≤ ${most}${unit}` : `≥ ${least}${unit}`;
+  const reached = least === undefined ? median <= most : median >= least;
+  return { what, wanted, figure: spread(values, digits), reached };
+}
+
+/** A section of the page: paragraphs and tables, and the goals that it has figures for. */
+export function section(title, parts, goals = []) {
+  return { markdown: [`## ${title}`, ...parts, ''].join('\n\n').trimEnd().concat('\n'), goals };
 }

@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { EventStream } from '../dist/http/stream.js';
 import { narrate, openVoice, tell } from '../dist/narration/narrate.js';
 import { openStdout } from '../dist/narration/stdout.js';
-import { section, spread } from './measure.mjs';
+import { section, spread, table } from './measure.mjs';
 
 const CALLS = 20_000;
 const ROUNDS = 15;
@@ -26,15 +26,16 @@ export async function narrateCall() {
     stream.emit('error', { code: 'CANCELLED', message: '', retriable: false });
     await reading;
   }
-  return section(
-    'One call of narrate()',
+  return section('One call of narrate()', [
     `Microseconds per call, ${CALLS} calls a round, ${ROUNDS} rounds; the log goes to /dev/null, the stream to a reader.`,
-    ['sink', 'µs'],
-    [
-      ['stdout', spread(lines)],
-      ["stdout and the request's stream", spread(both)],
-    ],
-  );
+    table(
+      ['sink', 'µs'],
+      [
+        ['stdout', spread(lines)],
+        ["stdout and the request's stream", spread(both)],
+      ],
+    ),
+  ]);
 }
 
 /** Microseconds per call; the event loop turns every hundred calls, as it does between steps. */

@@ -1,41 +1,113 @@
 /**
- * Runs the benches and writes docs/benchmarks.md: machine, versions, medians and spread. Never part of a test.
+ * Runs the benches and writes docs/benchmarks.md: goals, machine, versions, medians and spread. Never part of a test.
  *
  *   npm run bench [-- name…]      with names, only those benches run and nothing is written
+ *
+ * BENCH_ROUNDS=n takes at most n rounds of each, for a quick look: nothing is written then either.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { againstPeers } from './against-peers.mjs';
+import { besidePrefill } from './beside-prefill.mjs';
+import { cancelLatency } from './cancel-latency.mjs';
 import { coldStart } from './cold-start.mjs';
+import { engineAlone } from './engine-alone.mjs';
 import { firstToken } from './first-token.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
+import { layersCost } from './layers-cost.mjs';
+import { table } from './measure.mjs';
+import { memory10k } from './memory-10k.mjs';
+import { memoryBandwidth } from './memory-bandwidth.mjs';
 import { narrateCall } from './narrate-call.mjs';
+import { narrationCost } from './narration-cost.mjs';
+import { overHttp } from './over-http.mjs';
+import { peerVersions, stopAll } from './processes.mjs';
+import { sampler } from './sampler.mjs';
+import { secondTurn } from './second-turn.mjs';
 
-const BENCHES = { coldStart, firstToken, healthUnderLoad, narrateCall };
+/** In the order of the page. */
+const BENCHES = {
+  againstPeers,
+  overHttp,
+  narrationCost,
+  secondTurn,
+  besidePrefill,
+  cancelLatency,
+  engineAlone,
+  memoryBandwidth,
+  sampler,
+  layersCost,
+  narrateCall,
+  coldStart,
+  firstToken,
+  healthUnderLoad,
+  memory10k,
+};
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), 'utf8')).version;
 
 const only = process.argv.slice(2);
-const sections = [];
-for (const [name, bench] of Object.entries(BENCHES)) {
-  if (only.length > 0 && !only.includes(name)) continue;
-  process.stderr.write(`${name}…\n`);
-  const section = await bench();
-  process.stdout.write(`${section}\n`);
-  sections.push(section);
+const unknown = only.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  process.stderr.write(`No such bench: ${unknown.join(', ')}. There are ${Object.keys(BENCHES).join(', ')}.\n`);
+  process.exit(2);
 }
-if (only.length === 0) writeFileSync(PAGE, page(sections));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopAll().then(() => process.exit(1)));
 
-function page(parts) {
+const sections = [];
+try {
+  for (const [name, bench] of Object.entries(BENCHES)) {
+    if (only.length > 0 && !only.includes(name)) continue;
+    const began = performance.now();
+    process.stderr.write(`${name}…`);
+    const section = await bench();
+    process.stderr.write(` ${((performance.now() - began) / 1000).toFixed(0)} s\n`);
+    process.stdout.write(`${section.markdown}\n`);
+    sections.push(section);
+  }
+} finally {
+  await stopAll();
+}
+process.stdout.write(goals());
+if (only.length === 0 && process.env.BENCH_ROUNDS === undefined) writeFileSync(PAGE, page());
+// A connection that is kept alive, or a thread of the runtime, would keep the process.
+process.exit(0);
+
+function goals() {
+  const rows = sections.flatMap((section) => section.goals);
+  const cells = rows.map(({ what, wanted, figure, reached }) => [what, wanted, figure, reached ? 'yes' : '**no**']);
+  return rows.length === 0 ? '' : `${table(['what', 'goal', 'median (lowest … highest)', 'reached'], cells)}\n`;
+}
+
+function page() {
   const machine = `${availableParallelism()} cores of ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
   return `# Benchmarks
 
+## Goals
+
+Ratios of one run, computed by the benches below.
+
+${goals()}
+## How this was measured
+
 Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${machine}, Node ${process.versions.node}, onnxruntime-node ${versionOf('onnxruntime-node')}.
-The embedded model (0.9 M parameters, fp32) on the CPU. Median, with the lowest and the highest in brackets. The machine is shared:
-single figures are noisy, so each bench repeats, and a figure is compared only with others of the same run.
+Peers: ${peerVersions().join(', ')}.
 
-Time to first token is measured by the client, from sending the POST to the first \`token\` event. Inter-token latency is the gap between
-two \`token\` events of one stream.
+Median, with the lowest and the highest round in brackets. The machine is shared: single figures are noisy, so each bench repeats, sides that are
+compared take turns, and a figure is compared only with others of the same run.
 
-${parts.join('\n')}`;
+To repeat it: \`npm run bench\` in a checkout, with Debian's \`python3-numpy\` and \`python3-onnx\` installed. The first run makes models with random
+weights of the shape of SmolLM2-135M under \`bench/.models/\` (1.2 GB) and installs the peers under \`bench/peers/node_modules\` (1.2 GB). \`npm run bench -- overHttp\`
+runs one bench, \`BENCH_ROUNDS=1\` makes it short; the page is written by a full run only. Sections that name no model use the embedded one (0.9 M parameters, fp32).
+
+- **Time to first token**: at the client, from sending the POST to the first \`token\` event.
+- **Inter-token latency**: the gap between two \`token\` events of one stream, at the client.
+- **Time per output token**: from the first token to the last, over the number of tokens after the first: the first is the prompt's and is excluded.
+  Decode tokens/s of one stream is its inverse.
+- **Tokens/s in all**: tokens of all streams over the time from the first POST to the last token; prompts and waiting are in it.
+
+Random weights say one token again and again, so nothing is guessed ahead (\`--speculation off\`): every guess would be right.
+
+${sections.map(({ markdown }) => markdown).join('\n')}`;
 }

@@ -1,0 +1,84 @@
+/** The engine inside the benches' own process: no other process, no bridge, no HTTP, no text. */
+import { join } from 'node:path';
+import { Engine } from '../dist/engine/loop.js';
+import { libraryPath } from '../dist/model/locate.js';
+import { freshPrompt } from './measure.mjs';
+import { modelFolder, weightFile } from './models.mjs';
+
+/** How an engine opens a model file; drafts are off for the reason given at `workerFlags`. */
+export const engineOptions = (modelFile, slots, context) => ({
+  runtimeLibrary: libraryPath(),
+  modelFile,
+  device: 'cpu',
+  slots,
+  context,
+  prefillChunk: 'auto',
+  speculation: 'off',
+});
+
+const GREEDY = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 1,
+};
+
+/** A sequence of exact length, as `job` asks for over HTTP. */
+export const sequence = (prompt, tokens) => ({
+  prompt,
+  maxTokens: tokens,
+  minTokens: tokens,
+  endIds: [],
+  sampling: GREEDY,
+});
+
+/** The ids that a random model's byte tokenizer makes of a fresh prompt. */
+export const freshIds = (length) => [...Buffer.from(freshPrompt(length))];
+
+/** The engine of a random model. */
+export const openEngine = (dtype, slots, context) =>
+  new OpenEngine(engineOptions(join(modelFolder(dtype), weightFile(dtype)), slots, context));
+
+/** An engine whose sequences are summed up as `ask` sums up jobs: sent, tokens (milliseconds since then), end. */
+export class OpenEngine {
+  #engine;
+  #heard = new Map();
+  #lastId = 0;
+
+  constructor(options) {
+    this.#engine = Engine.open(options, (message) => {
+      if (message.kind === 'report') this.#take(message);
+    });
+  }
+
+  run(request) {
+    this.#lastId += 1;
+    const id = this.#lastId;
+    const outcome = { sent: performance.now(), tokens: [], end: undefined };
+    return new Promise((resolve, reject) => {
+      this.#heard.set(id, { outcome, tokensIn: request.prompt.length, resolve, reject });
+      this.#engine.submit({ ...request, id });
+    });
+  }
+
+  close() {
+    this.#engine.close();
+  }
+
+  #take({ sequences }) {
+    const now = performance.now();
+    for (const { id, tokens, finish } of sequences) {
+      const { outcome, tokensIn, resolve, reject } = this.#heard.get(id);
+      for (const _ of tokens) outcome.tokens.push(now - outcome.sent);
+      if (!finish) continue;
+      this.#heard.delete(id);
+      outcome.end = { tokens_in: tokensIn, tokens_out: outcome.tokens.length, cached_tokens: finish.cached };
+      if (finish.message === undefined) resolve(outcome);
+      else reject(new Error(finish.message));
+    }
+  }
+}

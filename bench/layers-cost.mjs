@@ -1,0 +1,124 @@
+/** What do the bridge to the engine process and the frames of a stream cost per token? */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { Worker } from 'node:worker_threads';
+import { EngineClient } from '../dist/bridge/client.js';
+import { engineEnvironment } from '../dist/config.js';
+import { EventStream } from '../dist/http/stream.js';
+import { embeddedModel } from '../dist/model/locate.js';
+import { engineOptions, OpenEngine, sequence } from './engine.mjs';
+import { interleaved, rateInAll, rounds, section, spread, table } from './measure.mjs';
+
+const ROUNDS = 7;
+const STREAMS = [1, 8];
+const TOKENS = 300;
+const FRAMES = 20_000;
+const CONTEXT = 512;
+
+export async function layersCost() {
+  const options = engineOptions(`${embeddedModel()}/onnx/model.onnx`, Math.max(...STREAMS), CONTEXT);
+  const engine = new OpenEngine(options);
+  const client = new EngineClient(engineEnvironment(), { onLost: () => undefined, onLine: () => undefined });
+  await client.start(options, () => undefined);
+  const rows = [];
+  for (const streams of STREAMS) rows.push(await bridge(engine, client, streams));
+  engine.close();
+  await client.close();
+  const frames = await interleaved(rounds(ROUNDS), { turns: emptyTurns, memory: framesInMemory });
+  const socket = await framesOverSocket(rounds(ROUNDS));
+  return section('Cost of the layers', [
+    `Bridge: the embedded model, ${TOKENS} tokens a stream, the engine in this process and behind \`EngineClient\` in its own, in turns. A step takes a fraction of a millisecond, so that what a message costs can be seen at all; two processes also overlap what one does in turn, so that the difference can be below zero.`,
+    table(['streams', 'in process, tokens/s', 'behind the bridge, tokens/s', 'ratio', 'difference, µs/token'], rows),
+    `Frames: token events of an \`EventStream\`, one for each turn of the event loop as a stream gets them, ${FRAMES} a round; microseconds that this thread is busy per token. The socket's reader is on a thread of its own.`,
+    table(
+      ['', 'µs/token'],
+      [
+        ['no frame, only the turn', spread(frames.turns)],
+        ['made and read in memory', spread(frames.memory)],
+        ['made and sent through HTTP', spread(socket)],
+      ],
+    ),
+  ]);
+}
+
+async function bridge(engine, client, streams) {
+  const requests = () => Array.from({ length: streams }, (_, row) => sequence([row, ...Array(15).fill(5)], TOKENS));
+  const sides = {
+    inside: async () => rateInAll(await Promise.all(requests().map((request) => engine.run(request)))),
+    behind: async () => rateInAll(await Promise.all(requests().map((request) => through(client, request)))),
+  };
+  await interleaved(2, sides);
+  const { inside, behind } = await interleaved(rounds(ROUNDS), sides);
+  return [
+    streams,
+    spread(inside, 0),
+    spread(behind, 0),
+    spread(
+      behind.map((rate, round) => rate / inside[round]),
+      2,
+    ),
+    spread(behind.map((rate, round) => 1e6 / rate - 1e6 / inside[round])),
+  ];
+}
+
+async function through(client, request) {
+  const outcome = { sent: performance.now(), tokens: [], end: undefined };
+  for await (const { report } of client.submit(request, new AbortController().signal)) {
+    for (const _ of report.tokens) outcome.tokens.push(performance.now() - outcome.sent);
+    if (report.finish?.message !== undefined) throw new Error(report.finish.message);
+  }
+  outcome.end = { tokens_out: outcome.tokens.length };
+  return outcome;
+}
+
+/** What the turns of the event loop cost by themselves. */
+const emptyTurns = () =>
+  busyMicros(async () => {
+    for (let index = 0; index < FRAMES; index += 1) await new Promise(setImmediate);
+  });
+
+async function framesInMemory() {
+  const stream = new EventStream('req-1');
+  const reading = (async () => {
+    for await (const _ of stream.frames());
+  })();
+  const busy = await busyMicros(() => write(stream));
+  await reading;
+  return busy;
+}
+
+/** The reader asks again as soon as a stream is over; each answer is a round, the first warms up. */
+async function framesOverSocket(count) {
+  const busy = [];
+  const server = createServer(async (_, reply) => {
+    const stream = new EventStream('req-1');
+    const sent = pipeline(Readable.from(stream.frames()), reply);
+    busy.push(await busyMicros(() => Promise.all([write(stream), sent])));
+    if (busy.length > count) server.emit('enough');
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${server.address().port}`;
+  const reader = new Worker(new URL('./load-thread.mjs', import.meta.url), { workerData: { url, clients: 1 } });
+  await once(server, 'enough');
+  reader.postMessage('stop');
+  await once(reader, 'message');
+  server.close();
+  return busy.slice(1, count + 1);
+}
+
+async function write(stream) {
+  for (let index = 0; index < FRAMES; index += 1) {
+    stream.emit('token', { t: ' token', i: index });
+    await new Promise(setImmediate);
+  }
+  stream.emit('end', {});
+}
+
+/** Microseconds per frame that this thread's event loop was not idle. */
+async function busyMicros(work) {
+  const before = performance.eventLoopUtilization();
+  await work();
+  return (performance.eventLoopUtilization(before).active * 1000) / FRAMES;
+}

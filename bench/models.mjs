@@ -1,0 +1,64 @@
+/**
+ * Models with random weights of the shape `smollm2-135m`, under bench/.models/: hub folders for the worker and transformers.js, GGUF files for
+ * llama.cpp. Made by the scripts in tools/ when first asked for; their speed is that of a trained model, their output means nothing.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const SHAPE = 'smollm2-135m';
+const MODELS = fileURLToPath(new URL('./.models/', import.meta.url));
+const SCRIPTS = fileURLToPath(new URL('../tools/', import.meta.url));
+/** Debian's packages are seen by Debian's Python, which another one may hide. */
+const PYTHONS = ['python3', '/usr/bin/python3'];
+
+/** Path of the weights inside a model's folder, by the names of the hub. */
+export const weightFile = (dtype) => `onnx/model${{ fp32: '', q8: '_quantized', q4: '_q4' }[dtype]}.onnx`;
+
+/** Folder of the model: `fp32`, `q8` or `q4`. */
+export function modelFolder(dtype) {
+  const folder = join(MODELS, dtype);
+  return made(folder, (fresh) => {
+    mkdirSync(join(fresh, 'onnx'), { recursive: true });
+    python('onnx_llama.py', ['--shape', SHAPE, '--dtype', dtype, '--out', join(fresh, weightFile(dtype))]);
+    python('byte_tokenizer.py', [String(configIn(fresh).vocab_size), fresh]);
+  });
+}
+
+/** The same weights for llama.cpp: `q8` (Q8_0) or `q4` (Q4_0). */
+export function ggufFile(dtype) {
+  return made(join(MODELS, `${dtype}.gguf`), (fresh) => python('gguf_llama.py', [SHAPE, dtype, fresh]));
+}
+
+/** config.json of the model. */
+export const modelConfig = (dtype) => configIn(modelFolder(dtype));
+
+/**
+ * Flags of a worker with this model. Nothing is drafted: random weights repeat one token for ever, and every guess would be right, which no
+ * real text grants.
+ */
+export const workerFlags = (dtype) => ['--model', modelFolder(dtype), '--dtype', dtype, '--speculation', 'off'];
+
+const configIn = (folder) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+
+/** Makes what is missing beside its place and moves it there, so that nothing half made is ever found. */
+function made(path, make) {
+  if (existsSync(path)) return path;
+  process.stderr.write(`Making ${path}…\n`);
+  const fresh = `${path}.part`;
+  rmSync(fresh, { recursive: true, force: true });
+  mkdirSync(dirname(path), { recursive: true });
+  make(fresh);
+  renameSync(fresh, path);
+  return path;
+}
+
+function python(script, args) {
+  const interpreter = PYTHONS.find((name) => spawnSync(name, ['-c', 'import numpy, onnx']).status === 0);
+  if (interpreter === undefined)
+    throw new Error(
+      `The benches' models are made with Python, numpy and onnx. None of ${PYTHONS.join(', ')} has them: install Debian's packages python3-numpy and python3-onnx.`,
+    );
+  execFileSync(interpreter, [join(SCRIPTS, script), ...args], { stdio: ['ignore', 2, 2] });
+}

@@ -1,0 +1,72 @@
+/** What does telling a request's user what happens cost? Streams with and without narration. */
+import {
+  askAll,
+  freshPrompt,
+  goal,
+  interleaved,
+  job,
+  rateInAll,
+  ratios,
+  rounds,
+  section,
+  spread,
+  table,
+} from './measure.mjs';
+import { workerFlags } from './models.mjs';
+import { metric, startWorker } from './processes.mjs';
+
+const ROUNDS = 9;
+const STREAMS = 8;
+const WAYS = {
+  on: ['--narration', 'full'],
+  off: ['--narration', 'off'],
+};
+const MODELS = {
+  'q4 135 M': { flags: () => [...workerFlags('q4'), '--context', '256'], prompt: 32, tokens: 48, requests: STREAMS },
+  // Its own tokenizer makes fewer tokens of the prompt, and its context has room for both.
+  'embedded 0.9 M': { flags: () => [], prompt: 32, tokens: 200, requests: 4 * STREAMS },
+};
+
+export async function narrationCost() {
+  const rows = [];
+  const goals = [];
+  for (const [name, model] of Object.entries(MODELS)) {
+    const figures = await measure(model);
+    const rates = (way) => figures[way].map(({ rate }) => rate);
+    const cpu = (way) => figures[way].map(({ cpuMicros }) => cpuMicros);
+    const cells = Object.keys(WAYS).flatMap((way) => [spread(rates(way), 0), spread(cpu(way), 0)]);
+    const ratio = ratios(rates('on'), rates('off'));
+    rows.push([name, ...cells, spread(ratio, 2)]);
+    if (name === 'q4 135 M') goals.push(goal(`narration on against off, ${name}`, { least: 0.97, unit: '×' }, ratio));
+  }
+  return section(
+    'Cost of narration',
+    [
+      `${STREAMS} streams over HTTP, tokens/s in all, and CPU time of the worker process per token (not the engine's; garbage collection included). on: \`--narration full\`. off: \`--narration off\`, streams carry tokens only, the log has every line either way (what a line costs is measured below). The embedded model is the worst case: a step takes a fraction of a millisecond, and the worker process is what limits it. The goal is for the 135 M model.`,
+      table(['model', ...Object.keys(WAYS).flatMap((way) => [`${way}, tokens/s`, 'CPU µs/token']), 'on / off'], rows),
+    ],
+    goals,
+  );
+}
+
+async function measure({ flags, prompt, tokens, requests }) {
+  const sides = {};
+  const workers = [];
+  for (const [way, extra] of Object.entries(WAYS)) {
+    const worker = await startWorker([...flags(), '--slots', String(STREAMS), ...extra]);
+    workers.push(worker);
+    sides[way] = () => costOf(worker.url, { prompt, tokens, requests });
+  }
+  await interleaved(1, sides);
+  const figures = await interleaved(rounds(ROUNDS), sides);
+  await Promise.all(workers.map(({ stop }) => stop()));
+  return figures;
+}
+
+async function costOf(url, { prompt, tokens, requests }) {
+  const bodies = Array.from({ length: requests }, () => job(freshPrompt(prompt), tokens));
+  const before = await metric(url, 'process_cpu_seconds_total');
+  const outcomes = await askAll(url, bodies, STREAMS);
+  const seconds = (await metric(url, 'process_cpu_seconds_total')) - before;
+  return { rate: rateInAll(outcomes), cpuMicros: (seconds * 1e6) / (requests * tokens) };
+}

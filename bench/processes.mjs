@@ -1,0 +1,92 @@
+/** The servers that benches measure: each is started warm and stopped by its bench, or at the latest when the benches end. */
+import { execFileSync, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+const PEERS = fileURLToPath(new URL('./peers/', import.meta.url));
+/** How long a server may take to stop before it is killed. */
+const STOP_MS = 10_000;
+
+const running = new Set();
+
+/** Stops whatever a bench that failed has left running. */
+export const stopAll = () => Promise.all([...running].map((stop) => stop()));
+
+/** Starts a worker. Resolves when it says that it is warm, with the milliseconds from spawn to each of its lines so far. */
+export async function startWorker(args = []) {
+  const began = performance.now();
+  // It drains when its stdin closes: it never outlives the benches.
+  const child = spawn(process.execPath, [CLI, '--port', '0', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const stop = stopper(child);
+  const at = {};
+  let [url, fatal] = ['', ''];
+  for await (const text of createInterface({ input: child.stdout })) {
+    const line = JSON.parse(text);
+    at[line.event] ??= performance.now() - began;
+    if (line.event === 'server.bound') url = line.url;
+    if (line.level === 'FATAL') fatal = line.reason ?? line.human;
+    if (line.event === 'warmup.done') break;
+  }
+  if (at['warmup.done'] === undefined) throw new Error(`The worker ended before it was ready: ${fatal}`);
+  child.stdout.resume();
+  return { url, at, pid: child.pid, stop };
+}
+
+/** Starts one of the servers in peers/, installing what they need first. Resolves when it has warmed up. */
+export async function startPeer(script, args) {
+  installPeers();
+  const child = fork(`${PEERS}${script}`, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const stop = stopper(child);
+  const gone = once(child, 'exit').then(() => {
+    throw new Error(`${script} ended before it was ready`);
+  });
+  gone.catch(() => undefined);
+  const [{ url }] = await Promise.race([once(child, 'message'), gone]);
+  return { url, pid: child.pid, stop };
+}
+
+/** Version of each package that the peers are made of. */
+export function peerVersions() {
+  return Object.entries(wantedPeers()).map(([name, version]) => `${name} ${version}`);
+}
+
+/** One figure of a worker's `GET /metrics`, by name; labels are not looked at. */
+export async function metric(url, name) {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+}
+
+function stopper(child) {
+  const gone = once(child, 'exit');
+  const stop = async () => {
+    running.delete(stop);
+    child.kill('SIGTERM');
+    const patience = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await gone;
+    clearTimeout(patience);
+  };
+  running.add(stop);
+  return stop;
+}
+
+const wantedPeers = () => JSON.parse(readFileSync(`${PEERS}package.json`, 'utf8')).dependencies;
+
+function installPeers() {
+  const installed = Object.entries(wantedPeers()).every(([name, version]) => {
+    const file = `${PEERS}node_modules/${name}/package.json`;
+    return existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).version === version;
+  });
+  if (installed) return;
+  process.stderr.write('Installing the peers (once, about 1 GB)…\n');
+  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  // Not `ci`: it refuses a lock file without the optional packages of every platform, and some registries do not have them all.
+  execFileSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: PEERS,
+    env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  });
+}

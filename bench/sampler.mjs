@@ -1,0 +1,92 @@
+/** What does it cost to draw one id, by rule, shape of the logits and size of the vocabulary? */
+import { Random } from '../dist/engine/random.js';
+import { Sampler } from '../dist/engine/sampler.js';
+import { quantile, rounds, section, spread, table } from './measure.mjs';
+
+const VOCABULARIES = [49_152, 128_256];
+/** Rows that are drawn from in turn, as in a step. */
+const ROWS = 16;
+const ROUNDS = 11;
+const OFF = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+};
+const SETTINGS = {
+  greedy: {},
+  'temperature 0.8': { temperature: 0.8 },
+  '… and top-k 50': { temperature: 0.8, topK: 50 },
+  '… and top-p 0.95': { temperature: 0.8, topP: 0.95 },
+  '… and min-p 0.05': { temperature: 0.8, minP: 0.05 },
+  '… and penalties, 500 ids seen': {
+    temperature: 0.8,
+    repetitionPenalty: 1.1,
+    frequencyPenalty: 0.1,
+    presencePenalty: 0.1,
+  },
+};
+
+/** @param samplers name → class: another build's beside this one's, in the same run, gives a ratio. */
+export async function sampler(samplers = { µs: Sampler }) {
+  const names = Object.keys(samplers);
+  const rows = [];
+  for (const vocabulary of VOCABULARIES) {
+    for (const [shape, draw] of Object.entries({ peaked, flat })) {
+      const random = Random.seeded(vocabulary);
+      const logits = Array.from({ length: ROWS }, () => draw(vocabulary, random));
+      const made = names.map((name) => new samplers[name](vocabulary));
+      for (const [setting, sampling] of Object.entries(SETTINGS)) {
+        const times = measured(made, logits, { ...OFF, ...sampling });
+        const ratio = names.length > 1 ? [(quantile(times[1], 0.5) / quantile(times[0], 0.5)).toFixed(2)] : [];
+        rows.push([vocabulary, shape, setting, ...times.map((each) => spread(each, 0)), ...ratio]);
+      }
+    }
+  }
+  return section('Drawing one id', [
+    `Microseconds per row of a step of ${ROWS} rows, ${ROUNDS} rounds. Peaked: most logits normal, a few high ones, as a real model's; flat: all close together, as a random model's.`,
+    table(['vocabulary', 'logits', 'rules', ...names, ...(names.length > 1 ? ['ratio'] : [])], rows),
+  ]);
+}
+
+/** Microseconds per row of each sampler, by rounds; they take turns, after two rounds that do not count. */
+function measured(made, logits, sampling) {
+  const drawings = made.map(() => drawing(sampling, logits[0].length));
+  const times = made.map(() => []);
+  for (let round = -2; round < rounds(ROUNDS); round += 1) {
+    for (const [index, each] of made.entries()) {
+      const began = performance.now();
+      for (const row of logits) each.sample(row, drawings[index]);
+      if (round >= 0) times[index].push(((performance.now() - began) * 1000) / ROWS);
+    }
+  }
+  return times;
+}
+
+function drawing(sampling, vocabulary) {
+  const seen = Array.from({ length: 500 }, (_, index) => (index * 7919) % vocabulary);
+  return {
+    request: { sampling },
+    endIds: new Set(),
+    mustGoOn: false,
+    occurrences: sampling.repetitionPenalty === 1 ? undefined : { ids: seen, outputCounts: seen.map(() => 1) },
+    random: Random.seeded(1),
+  };
+}
+
+function peaked(vocabulary, random) {
+  const logits = Float32Array.from({ length: vocabulary }, () => normal(random) * 2);
+  for (let high = 0; high < 40; high += 1) logits[Math.floor(random.uniform() * vocabulary)] = 8 + normal(random) * 3;
+  return logits;
+}
+
+function flat(vocabulary, random) {
+  return Float32Array.from({ length: vocabulary }, () => normal(random) * 0.1);
+}
+
+function normal(random) {
+  return Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
+}
