@@ -18,6 +18,7 @@ const FITTING = {
   'device.webgpu': { device: 'webgpu' },
   'device.fallback': { reason: 'cuda-0 has no driver' },
   'model.load_failed': { error_kind: 'model_load_failed', reason: 'tokenizer.json is missing' },
+  'warmup.done': { speculation: 'off' },
   'callback.failed': { error_kind: 'callback_failed', reason: 'ECONNREFUSED' },
   'engine.lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },
   'engine.warning': { reason: 'Some nodes were not assigned to the preferred device' },

@@ -215,7 +215,8 @@ export const HEADERS_OUT = {
   },
   traceparent: { description: 'The one of the request, if it is well-formed.', schema: text },
   'Retry-After': {
-    description: 'Seconds until trying again makes sense.',
+    description:
+      'Seconds until trying again makes sense: when a slot is expected to be free, and 1 where there is no estimate.',
     required: true,
     schema: { type: 'integer', minimum: 1 },
   },

@@ -99,7 +99,7 @@ export const SETTINGS = {
     z.union([z.literal('auto'), whole(1, 256)]),
     'auto',
     'auto, or 1 to 256',
-    'sequences decoded together',
+    'sequences decoded together; auto is what a quarter of the free memory holds, 16 at most',
   ),
   context: setting(
     whole(16, 1_048_576),
@@ -107,6 +107,18 @@ export const SETTINGS = {
     '16 to 1048576',
     'tokens per slot, prompt and output',
     "the model's",
+  ),
+  'prefill-chunk': setting(
+    z.union([z.literal('auto'), whole(2, 4096)]),
+    'auto',
+    'auto, or 2 to 4096',
+    'most prompt tokens computed in one run, which is how long a cancel or a neighbour waits; auto takes a quarter of a second',
+  ),
+  speculation: setting(
+    z.enum(['auto', 'on', 'off']),
+    'auto',
+    'auto, on, off',
+    'draft tokens from what was said before for a request that runs alone; auto drafts where it cannot change the output',
   ),
   queue: setting(whole(0, 100_000), 64, '0 to 100000', 'requests that may wait; beyond it 503'),
   'max-prompt-chars': setting(whole(1, 10_000_000), 32_768, '1 to 10000000', 'most characters of a prompt'),

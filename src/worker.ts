@@ -10,7 +10,6 @@ import { type Config, engineEnvironment, startedByNpm } from './config.ts';
 import { Jobs } from './http/jobs.ts';
 import { buildServer } from './http/server.ts';
 import type { Service } from './http/service.ts';
-
 import { reportReady } from './lifecycle/callback.ts';
 import { EngineKeeper } from './lifecycle/engine-keeper.ts';
 import { StopRequests } from './lifecycle/shutdown.ts';
@@ -170,7 +169,7 @@ class Worker {
       return;
     }
     if (this.#stops.asked) return;
-    narrateWarmup(this.#model.facts);
+    narrateWarmup(this.#model.facts, this.#config.speculation === 'auto');
     if (this.#state.phase === 'starting') this.#state.enter('ready'); // else the engine was lost meanwhile, and says when it is back
     void this.#report(this.#model);
   }
@@ -227,13 +226,15 @@ class Worker {
   }
 }
 
-function narrateWarmup(facts: EngineFacts): void {
+function narrateWarmup(facts: EngineFacts, auto: boolean): void {
   narrate('warmup.done', {
     duration_ms: facts.warmupMs,
     slots: facts.slots,
     context_length: facts.context,
     memory_bytes: memoryBytes(facts.residentBytes),
     vram_bytes: facts.deviceBytes,
+    speculation: facts.speculation ? 'on' : 'off',
+    ...(auto && !facts.speculation && { rounding_percent: facts.runDifference * 100 }),
   });
 }
 

@@ -1,6 +1,6 @@
 /**
  * The worker's side of the bridge: starts the engine process, hands it sequences, gives back their reports, notices when it is lost.
- * Owns the sequences that are in the engine; never narrates (a message callback runs outside of every story).
+ * Owns the sequences that are in the engine and its last estimate of a wait; never narrates (a message callback runs outside of every story).
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../places.ts';
@@ -57,6 +57,8 @@ export class EngineClient {
   readonly #sequences = new Map<number, Mailbox>();
   #child: ChildProcess | undefined;
   #facts: EngineFacts | undefined;
+  /** When a slot is expected to be free, on performance.now()'s clock; undefined while one is, and while nobody knows. */
+  #slotFreeAt: number | undefined;
   #nextId = 0;
   #stderrTail = '';
 
@@ -73,6 +75,11 @@ export class EngineClient {
     const running = here.filter((mailbox) => mailbox.started);
     const tokens = running.reduce((sum, mailbox) => sum + mailbox.tokens, 0);
     return { busy: running.length, waiting: here.length - running.length, tokens };
+  }
+
+  /** Milliseconds until a slot is expected to be free, by the engine's last report; undefined when it made no estimate. */
+  get slotFreeMs(): number | undefined {
+    return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
   }
 
   /**
@@ -154,6 +161,7 @@ export class EngineClient {
         this.#facts = message.facts;
         return;
       case 'report':
+        this.#slotFreeAt = message.slotFreeMs === undefined ? undefined : performance.now() + message.slotFreeMs;
         for (const report of message.sequences) this.#sequences.get(report.id)?.put({ batch: message.batch, report });
         return;
       case 'opening':
@@ -182,6 +190,7 @@ export class EngineClient {
     const running = this.#sequences.size;
     this.#child = undefined;
     this.#facts = undefined;
+    this.#slotFreeAt = undefined;
     for (const mailbox of this.#sequences.values()) mailbox.fail(new EngineLostError(loss.reason));
     if (wasOpen) this.#events.onLost(loss, running);
   }

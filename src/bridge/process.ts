@@ -9,8 +9,9 @@ import type { EngineOptions, FromEngine, ToEngine } from './protocol.ts';
 let engine: Engine | undefined;
 
 function send(message: FromEngine, sent?: () => void): void {
-  // The worker may be gone before this process hears of it: `disconnect` follows, and there is nobody left to tell.
-  if (process.connected) process.send?.(message, undefined, undefined, sent);
+  // The worker may be gone before this process hears of it: `disconnect` follows, and there is nobody left to tell. With a callback, a pipe
+  // that broke is told there and is no uncaught error.
+  if (process.connected) process.send?.(message, undefined, undefined, () => sent?.());
 }
 
 function open(options: EngineOptions): void {

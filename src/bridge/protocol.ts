@@ -48,10 +48,14 @@ export interface EngineOptions {
   readonly modelFile: string;
   /** `cpu`; other devices come with their provider. */
   readonly device: string;
-  /** Sequences decoded together; `auto` = what the memory for the cache allows, 8 at most. */
+  /** Sequences decoded together; `auto` = what the memory for the cache allows, 16 at most. */
   readonly slots: number | 'auto';
   /** Tokens per slot, prompt and output together. */
   readonly context: number;
+  /** Most prompt tokens of one run; `auto` = what takes a quarter of a second, 512 at most. */
+  readonly prefillChunk: number | 'auto';
+  /** Whether drafted tokens are verified several in a run; `auto` = where that gives the tokens of plain decoding. */
+  readonly speculation: 'auto' | 'on' | 'off';
 }
 
 /** Worker → engine. */
@@ -72,6 +76,8 @@ export interface EngineFacts {
   /** `cpu`, `cuda-0`, … */
   readonly device: string;
   readonly slots: number;
+  /** Memory that was free when the slots were chosen, in bytes; absent when their number was given. */
+  readonly availableBytes?: number;
   readonly context: number;
   readonly vocabSize: number;
   readonly layers: number;
@@ -85,6 +91,13 @@ export interface EngineFacts {
   readonly deviceBytes: number;
   /** Most prompt tokens computed in one run. */
   readonly prefillChunk: number;
+  /** Whether a single running sequence is decoded with drafts. */
+  readonly speculation: boolean;
+  /**
+   * How far the logits of one position are apart when it is computed alone and behind another: root mean square of the difference over that
+   * of the logits. About 1e-6 where only the order of sums differs; 1e-2 where activations are quantized.
+   */
+  readonly runDifference: number;
   /** Milliseconds to open the session. */
   readonly loadMs: number;
   /** Milliseconds of the first run, which allocates what later runs reuse. */
@@ -93,18 +106,28 @@ export interface EngineFacts {
 
 /** Something the engine noticed about one sequence, narrated by the worker's request loop. */
 export type Note =
-  /** The sequence waits; `position` 1 is next. Sent on arrival and at each move. */
-  | { readonly note: 'queued'; readonly position: number }
-  /** The sequence has a slot: `cached` prompt tokens were already in it and are kept. `others` sequences run beside it. */
+  /** The sequence waits; `position` 1 is next, in about `etaMs` it has a slot. Sent on arrival and at each move. */
+  | { readonly note: 'queued'; readonly position: number; readonly etaMs: number }
+  /**
+   * The sequence has a slot: `cached` prompt tokens were already in it and are kept; `divergedAt` = the place
+   * in the prompt where the slot held another id; absent when the one begins with the other. `others` sequences run beside it.
+   */
   | {
       readonly note: 'started';
       readonly slot: number;
       readonly cached: number;
+      readonly divergedAt?: number;
       readonly others: number;
       readonly queueMs: number;
     }
-  /** `done` of `total` prompt tokens are in the cache, after `elapsedMs` of prefill. Sent after every chunk but the last. */
-  | { readonly note: 'prefill'; readonly done: number; readonly total: number; readonly elapsedMs: number };
+  /** `done` of `total` prompt tokens are in the cache, after `elapsedMs` of prefill; about `etaMs` remain. Sent after every chunk but the last. */
+  | {
+      readonly note: 'prefill';
+      readonly done: number;
+      readonly total: number;
+      readonly elapsedMs: number;
+      readonly etaMs: number;
+    };
 
 /** One generated token. */
 export interface TokenReport {
@@ -123,15 +146,20 @@ export interface Timings {
   readonly decodeMs: number;
 }
 
+/** What every finished sequence tells. */
+export interface Finished {
+  /** Prompt tokens that were kept from an earlier sequence. */
+  readonly cached: number;
+  /** Tokens that were drafted, and how many of them were what decoding gave. */
+  readonly drafted: number;
+  readonly accepted: number;
+  readonly timings: Timings;
+}
+
 /** Why a sequence is over. Finishing is not an error; `failed` is this sequence's failure, not the engine's. */
 export type Finish =
-  | { readonly reason: 'max_tokens' | 'eos' | 'cancelled'; readonly cached: number; readonly timings: Timings }
-  | {
-      readonly reason: 'failed' | 'out_of_memory';
-      readonly message: string;
-      readonly cached: number;
-      readonly timings: Timings;
-    };
+  | (Finished & { readonly reason: 'max_tokens' | 'eos' | 'cancelled' })
+  | (Finished & { readonly reason: 'failed' | 'out_of_memory'; readonly message: string });
 
 /** What one step did for one sequence. */
 export interface SequenceReport {
@@ -151,5 +179,14 @@ export type FromEngine =
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */
   | { readonly kind: 'refused'; readonly message: string }
-  /** Everything one step did, for all sequences together. `batch` = sequences computed in it: rows that decoded, and the one that prefilled. */
-  | { readonly kind: 'report'; readonly batch: number; readonly sequences: readonly SequenceReport[] };
+  /**
+   * Everything one step did, for all sequences together. `batch` = sequences computed in it: rows that decoded, and those that prefilled;
+   * 0 when it is told before the run: who was cancelled, who has a slot, who moved.
+   * `slotFreeMs` = when a slot is expected to be free; absent while one is.
+   */
+  | {
+      readonly kind: 'report';
+      readonly batch: number;
+      readonly slotFreeMs?: number;
+      readonly sequences: readonly SequenceReport[];
+    };

@@ -18,6 +18,9 @@ import { tellStopped } from './stopped.ts';
 import { EventStream, SSE_HEADERS } from './stream.ts';
 import { executeChecker } from './validate.ts';
 
+/** When to try again where the engine has no estimate: before the first report of a full house, and while a model is loaded. */
+const RETRY_MS = 1000;
+
 /** The handler of `POST /execute`. */
 export function executeHandler(service: Service) {
   const { config, state, jobs } = service;
@@ -110,15 +113,17 @@ function storyOf(
   return { correlationId: request.id, ...(jobId !== undefined && { jobId }), ...traceOf(request.headers), hear };
 }
 
-/** 503 with when to come back. */
-function refuseWork({ config, state, jobs, engine, model }: Service, reply: FastifyReply): unknown {
-  const slots = model()?.facts.slots ?? 0;
-  const waitMs = state.phase === 'draining' ? config.shutdownTimeout * 1000 : jobs.expectedWaitMs(slots);
-  void reply.header('Retry-After', Math.ceil(waitMs / 1000));
+/**
+ * 503 with when to come back: when all slots are taken, when the engine expects one to be free, and with it a place in the queue. The
+ * header is in whole seconds, at least one.
+ */
+function refuseWork({ config, state, engine, model }: Service, reply: FastifyReply): unknown {
+  const waitMs = state.phase === 'draining' ? config.shutdownTimeout * 1000 : (engine.slotFreeMs ?? RETRY_MS);
+  void reply.header('Retry-After', Math.max(1, Math.ceil(waitMs / 1000)));
   if (state.refusal !== undefined) return sendError(reply, new WorkerError(state.refusal));
   const { busy, waiting } = engine.occupancy;
   const details = {
-    slots_total: slots,
+    slots_total: model()?.facts.slots ?? 0,
     slots_busy: busy,
     queue_length: waiting,
     queue_limit: config.queue,

@@ -4,7 +4,7 @@
  */
 import { EngineLostError } from '../bridge/client.ts';
 import type { Step } from '../bridge/mailbox.ts';
-import type { Finish, Note, TokenReport } from '../bridge/protocol.ts';
+import type { Finish, Finished, Note, TokenReport } from '../bridge/protocol.ts';
 import { ERRORS, type StreamErrorCode } from '../errors.ts';
 import type { LoadedModel } from '../model/load.ts';
 import { narrate } from '../narration/narrate.ts';
@@ -29,6 +29,7 @@ export class Generation {
   #nextIndex = 0;
   #metricsAt = Number.NEGATIVE_INFINITY;
   #queueMs = 0;
+  #finished: Finished | undefined;
   #batch = 1;
   #toldSlow = false;
   #queued = false;
@@ -89,28 +90,33 @@ export class Generation {
   }
 
   #tellNote(note: Note): void {
-    const tokensIn = this.#prepared.sequence.prompt.length;
     switch (note.note) {
       case 'queued':
-        narrate(this.#queued ? 'queue.moved' : 'request.queued', { queue_position: note.position });
+        narrate(this.#queued ? 'queue.moved' : 'request.queued', { queue_position: note.position, eta_ms: note.etaMs });
         this.#queued = true;
         return;
       case 'started':
         this.#queueMs = note.queueMs;
         narrate('cache.reset', { slot: note.slot, cached_tokens: note.cached, queue_ms: note.queueMs });
-        if (note.cached > 0) narrate('cache.hit', { cached_tokens: note.cached, tokens_in: tokensIn, slot: note.slot });
+        if (note.cached > 0) {
+          const tokens_in = this.#prepared.sequence.prompt.length;
+          narrate('cache.hit', {
+            cached_tokens: note.cached,
+            tokens_in,
+            slot: note.slot,
+            diverged_at: note.divergedAt,
+          });
+        }
         if (note.others > 0) narrate('batch.joined', { batch_size: note.others + 1 });
         return;
-      case 'prefill': {
-        const eta = (note.elapsedMs / note.done) * (note.total - note.done);
+      case 'prefill':
         narrate('prefill.progress', {
           tokens_done: note.done,
           tokens_total: note.total,
           prefill_ms: note.elapsedMs,
-          eta_ms: eta,
+          eta_ms: note.etaMs,
         });
         return;
-      }
       default:
         note satisfies never;
     }
@@ -143,6 +149,7 @@ export class Generation {
   }
 
   #finish(finish: Finish): void {
+    this.#finished = finish;
     const stop = this.#job.stopped?.why;
     if (finish.reason === 'failed' || finish.reason === 'out_of_memory') {
       // The runtime's own words may name files: they are for the operator only.
@@ -157,7 +164,8 @@ export class Generation {
     }
   }
 
-  #complete(reason: 'max_tokens' | 'eos' | 'stop_sequence', { cached, timings }: Finish): void {
+  #complete(reason: 'max_tokens' | 'eos' | 'stop_sequence', finish: Finish): void {
+    const { cached, drafted, accepted, timings } = finish;
     this.#emitPiece(this.#words.flush());
     this.#tellMetrics();
     const facts = {
@@ -178,6 +186,7 @@ export class Generation {
       queue_ms: timings.queueMs,
       prefill_ms: timings.prefillMs,
       ...decode,
+      ...(drafted > 0 && { tokens_drafted: drafted, tokens_accepted: accepted }),
     });
     const { stream } = this.#job;
     stream.emit('end', {
@@ -224,6 +233,9 @@ export class Generation {
       tokensOut: this.#pace.tokens,
       durationMs: this.#pace.elapsedMs,
       queueMs: this.#queueMs,
+      tokensCached: this.#finished?.cached ?? 0,
+      tokensDrafted: this.#finished?.drafted ?? 0,
+      tokensAccepted: this.#finished?.accepted ?? 0,
       ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#pace.decodeMs }),
     });
   }

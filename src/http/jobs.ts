@@ -43,8 +43,6 @@ export class Jobs {
   readonly #running = new Map<string, Job>();
   readonly #finished = new Set<string>();
   #idle: (() => void)[] = [];
-  /** Running average of how long a job takes, in milliseconds. */
-  #averageMs = 1000;
 
   get size(): number {
     return this.#running.size;
@@ -72,10 +70,7 @@ export class Jobs {
 
   /** Takes a job that is over off the list, or one that was refused before its stream began. */
   remove(jobId: string): void {
-    const job = this.#running.get(jobId);
-    if (!job) return;
-    this.#running.delete(jobId);
-    this.#averageMs += (performance.now() - job.acceptedAt - this.#averageMs) / 16;
+    if (!this.#running.delete(jobId)) return;
     this.#finished.add(jobId);
     const [oldest] = this.#finished;
     if (this.#finished.size > REMEMBERED && oldest !== undefined) this.#finished.delete(oldest);
@@ -95,10 +90,5 @@ export class Jobs {
   idle(): Promise<void> {
     if (this.#running.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
-  }
-
-  /** Milliseconds until a place is likely to be free, from how long jobs took lately. */
-  expectedWaitMs(slots: number): number {
-    return Math.max(1000, (this.#averageMs * Math.max(1, this.#running.size - slots + 1)) / Math.max(1, slots));
   }
 }

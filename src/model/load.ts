@@ -26,7 +26,10 @@ type StartEngine = (
 
 const REHEARSAL = 'Write a haiku about morning light.';
 
-type ModelSettings = Pick<Config, 'model' | 'dtype' | 'device' | 'slots' | 'context' | 'runtimeLibrary'>;
+type ModelSettings = Pick<
+  Config,
+  'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'speculation' | 'runtimeLibrary'
+>;
 
 /**
  * Loads the model of the settings; `startEngine` opens it in the engine process while its words are read here.
@@ -47,6 +50,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     device: settings.device === 'auto' ? 'cpu' : settings.device,
     slots: settings.slots,
     context,
+    prefillChunk: settings.prefillChunk,
+    speculation: settings.speculation,
   };
   const onOpening = (device: string, runtimeVersion: string): void => {
     narrateDevice(device, runtimeVersion);
@@ -60,6 +65,12 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     vocab_size,
     context_length: context,
     duration_ms: performance.now() - began,
+  });
+  narrate('cache.reserved', {
+    slots: facts.slots,
+    context_length: facts.context,
+    cache_bytes: facts.cacheBytes,
+    available_bytes: facts.availableBytes,
   });
   return { spec, dtype: files.dtype, facts, ...words };
 }

@@ -8,7 +8,17 @@ import { type Entry, type Facts, life, request } from './entry.ts';
 const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
 const DEVICE = ['device-manager', 'device_init'] as const;
 const time = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+/** An estimate: no more digits than it is worth. */
+const soon = (ms: number): string =>
+  ms < 50 ? 'a moment' : ms < 59_950 ? `about ${(ms / 1000).toFixed(1)} s` : `about ${Math.round(ms / 60_000)} min`;
+const size = (bytes: number): string => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
+/** One unit for all parts of a time. */
+const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
+/** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
+const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: number | undefined }): string => {
+  if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
+  return f.cached_tokens < f.tokens_in - 2 ? 'the prompt goes on where the slot ended' : 'the last two are always computed';
+};
 const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 export const CATALOGUE = {
@@ -55,12 +65,12 @@ export const CATALOGUE = {
   }),
   'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model', { has: ['model_ref', 'model_bytes', 'dtype'] }, {
     target: (f) => f.model_ref,
-    human: (f) => `Model loader opens ${f.model_ref} (${megabytes(f.model_bytes)}, ${f.dtype})`,
+    human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype})`,
     cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
   }),
   'model.loaded': life(['model-loader', 'model_load'], 'INFO', 'the model is open', { has: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'] }, {
     target: (f) => f.architecture,
-    human: (f) => `Model loader loaded ${megabytes(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${time(f.duration_ms)}`,
+    human: (f) => `Model loader loaded ${size(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${time(f.duration_ms)}`,
     cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
   }),
   'model.load_failed': life(['model-loader', 'error'], 'FATAL', 'the model cannot be opened; the worker exits 1', { has: ['model_ref', 'error_kind', 'reason'] }, {
@@ -68,9 +78,14 @@ export const CATALOGUE = {
     human: (f) => `Model loader cannot open ${f.model_ref}: ${f.reason}`,
     cute: (f) => `🧩 ${f.model_ref} has a piece missing. We will find it together!`,
   }),
-  'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first run is over and the cache stands', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes'] }, {
+  'cache.reserved': life([ENGINE, 'cache_reserve'], 'INFO', 'the memory of the slots is reserved; --slots auto takes what a quarter of the free memory holds, 16 at most', { has: ['slots', 'context_length', 'cache_bytes'], may: ['available_bytes'] }, {
     target: (f) => count(f.slots, 'slot'),
-    human: (f) => `Engine warmed up in ${time(f.duration_ms)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens each`,
+    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}${f.available_bytes === undefined ? ', as asked' : `; auto may use a quarter of ${size(f.available_bytes)} free`}`,
+    cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
+  }),
+  'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first runs are over; --speculation auto drafts unless runs of several tokens round differently, as those of quantized weights do', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'], may: ['rounding_percent'] }, {
+    target: (f) => count(f.slots, 'slot'),
+    human: (f) => `Engine warmed up in ${time(f.duration_ms)}; speculation ${f.speculation}${f.rounding_percent === undefined ? '' : `: runs of several tokens round differently, by ${Number(f.rounding_percent.toPrecision(2))} %`}`,
     cute: () => '🔥 Engine warm, mittens off!',
   }),
   'callback.attempt': life([WORKER, 'callback_ready'], 'INFO', 'the pool-manager is about to be told', { has: ['url', 'attempt', 'attempts'] }, {
@@ -153,12 +168,12 @@ export const CATALOGUE = {
     human: (f) => `Tokenizer made ${count(f.tokens_in, 'token')} of the prompt in ${f.duration_ms.toFixed(1)} ms`,
     cute: (f) => `✂️ Snip, snip: your words became ${count(f.tokens_in, 'tiny token')}!`,
   }),
-  'request.queued': request([ENGINE, 'queue'], 'INFO', 'all slots are taken and the request waits', { has: ['queue_position'] }, {
-    human: (f) => `Engine queues the request at position ${f.queue_position}`,
+  'request.queued': request([ENGINE, 'queue'], 'INFO', 'all slots are taken and the request waits', { has: ['queue_position', 'eta_ms'] }, {
+    human: (f) => `Engine queues the request at position ${f.queue_position}; its turn is in ${soon(f.eta_ms)}`,
     cute: (f) => `🎟️ Number ${f.queue_position} in line. The bees hurry!`,
   }),
-  'queue.moved': request([ENGINE, 'queue'], 'INFO', 'the request moved up in the queue', { has: ['queue_position'] }, {
-    human: (f) => `Request moved up to queue position ${f.queue_position}`,
+  'queue.moved': request([ENGINE, 'queue'], 'INFO', 'the request moved up in the queue', { has: ['queue_position', 'eta_ms'] }, {
+    human: (f) => `Request moved up to queue position ${f.queue_position}; its turn is in ${soon(f.eta_ms)}`,
     cute: (f) => `👣 One step closer: number ${f.queue_position}!`,
   }),
   'inference.start': request([ENGINE, 'inference_start'], 'INFO', 'the engine takes the job on', { has: ['max_tokens', 'temperature', 'seed'] }, {
@@ -171,16 +186,16 @@ export const CATALOGUE = {
     human: (f) => `Engine cleared slot ${f.slot}, kept ${count(f.cached_tokens, 'token')}, after ${Math.round(f.queue_ms)} ms of waiting`,
     cute: (f) => (f.cached_tokens > 0 ? `🧽 Wiped the slate, but kept ${count(f.cached_tokens, 'token')} we remember!` : '🧽 A fresh clean slate, just for you!'),
   }),
-  'cache.hit': request([ENGINE, 'cache_hit'], 'INFO', 'part of the prompt need not be computed again', { has: ['cached_tokens', 'tokens_in', 'slot'] }, {
-    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; the prompt diverges there`,
-    cute: (f) => `🧠 I remember the first ${count(f.cached_tokens, 'token')}!`,
+  'cache.hit': request([ENGINE, 'cache_hit'], 'INFO', 'part of the prompt need not be computed again; its last two tokens always are', { has: ['cached_tokens', 'tokens_in', 'slot'], may: ['diverged_at'] }, {
+    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${parting(f)}`,
+    cute: (f) => f.cached_tokens === 1 ? '🧠 I remember the first token!' : `🧠 I remember the first ${f.cached_tokens} tokens!`,
   }),
   'batch.joined': request([ENGINE, 'batch_join'], 'INFO', 'other requests are decoded in the same steps', { has: ['batch_size'] }, {
     human: (f) => `Request shares the engine with ${count(f.batch_size - 1, 'other request')}`,
     cute: () => '🫂 Cosy! Your request dances with others.',
   }),
   'prefill.progress': request([ENGINE, 'prefill'], 'INFO', 'a chunk of a long prompt is in the cache', { has: ['tokens_done', 'tokens_total', 'prefill_ms', 'eta_ms'] }, {
-    human: (f) => `Engine read ${f.tokens_done} of ${count(f.tokens_total, 'prompt token')}; about ${Math.round(f.eta_ms)} ms to go`,
+    human: (f) => `Engine read ${f.tokens_done} of ${count(f.tokens_total, 'prompt token')}; the rest takes ${soon(f.eta_ms)}`,
     cute: (f) => `📖 Reading… ${Math.round((100 * f.tokens_done) / f.tokens_total)} % of your prompt so far!`,
   }),
   'tokens.progress': request([ENGINE, 'token_generate'], 'INFO', 'another 10 tokens are out (--progress-every)', { has: ['tokens_out', 'tokens_per_sec', 'decode_time_ms', 'batch_size'] }, {
@@ -191,8 +206,13 @@ export const CATALOGUE = {
     human: (f) => `Engine finished ${count(f.tokens_out, 'token')} in ${Math.round(f.decode_time_ms)} ms, ${f.tokens_per_sec.toFixed(1)} tokens/s (${f.stop_reason})`,
     cute: (f) => `🎉 Done! ${count(f.tokens_out, 'token')}, fresh from the hive!`,
   }),
-  'time.explained': request([ENGINE, 'time_explained'], 'INFO', 'the request is over: where its time went', { has: ['duration_ms', 'queue_ms', 'prefill_ms', 'decode_time_ms'] }, {
-    human: (f) => `Request took ${Math.round(f.duration_ms)} ms: queue ${Math.round(f.queue_ms)}, prefill ${Math.round(f.prefill_ms)}, decode ${Math.round(f.decode_time_ms)} ms`,
+  'time.explained': request([ENGINE, 'time_explained'], 'INFO', 'the request is over: where its time went', { has: ['duration_ms', 'queue_ms', 'prefill_ms', 'decode_time_ms'], may: ['tokens_drafted', 'tokens_accepted'] }, {
+    human: (f) => {
+      const unit = f.duration_ms < 100_000 ? 'ms' : 's';
+      const parts = `queue ${whole(f.queue_ms, unit)}, prefill ${whole(f.prefill_ms, unit)}, decode ${whole(f.decode_time_ms, unit)} ${unit}`;
+      const drafts = f.tokens_accepted ? `; ${f.tokens_accepted} of ${count(f.tokens_drafted ?? 0, 'draft')} kept` : '';
+      return `Request took ${whole(f.duration_ms, unit)} ${unit}: ${parts}${drafts}`;
+    },
     cute: (f) => `⏱️ ${Math.round(f.duration_ms)} ms well spent!`,
   }),
   'reader.left': request([HTTP, 'reader_left'], 'WARN', 'the connection of the stream closed before its last event', { has: ['tokens_out'] }, {

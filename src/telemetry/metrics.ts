@@ -21,6 +21,10 @@ export interface Account {
   readonly outcome: Outcome;
   readonly tokensIn: number;
   readonly tokensOut: number;
+  /** Prompt tokens that were kept from an earlier request. */
+  readonly tokensCached?: number;
+  readonly tokensDrafted?: number;
+  readonly tokensAccepted?: number;
   readonly durationMs: number;
   readonly queueMs?: number;
   readonly timeToFirstTokenMs?: number;
@@ -35,6 +39,9 @@ export class Metrics {
   readonly #requests = this.#counter('worker_requests_total', 'Requests that were accepted, by their end', ['outcome']);
   readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of accepted requests');
   readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Tokens generated');
+  readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens kept from an earlier request');
+  readonly #drafted = this.#counter('worker_tokens_drafted_total', 'Tokens drafted for requests that ran alone');
+  readonly #accepted = this.#counter('worker_tokens_accepted_total', 'Drafted tokens that were what decoding gave');
   readonly #duration = this.#histogram(
     'worker_inference_duration_ms',
     'Milliseconds from acceptance to the last event',
@@ -88,6 +95,9 @@ export class Metrics {
   finished(account: Account): void {
     this.#requests.inc({ outcome: account.outcome });
     this.#tokensIn.inc(account.tokensIn);
+    this.#cached.inc(account.tokensCached ?? 0);
+    this.#drafted.inc(account.tokensDrafted ?? 0);
+    this.#accepted.inc(account.tokensAccepted ?? 0);
     this.#duration.observe(account.durationMs);
     if (account.queueMs !== undefined) this.#queueWait.observe(account.queueMs);
     if (account.timeToFirstTokenMs !== undefined) this.#firstToken.observe(account.timeToFirstTokenMs);

@@ -8,12 +8,22 @@ const FACTS = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]
   Entry['human']
 >[0];
 const entries = Object.entries(CATALOGUE as unknown as Record<string, Entry>);
+/** The largest that a number can be: a day, a million tokens, the memory of a large machine. */
+const LARGEST = Object.fromEntries(
+  Object.entries(FIELDS).map(([name, { type, example }]) => [name, type === 'string' ? example : largest(name)]),
+) as typeof FACTS;
+function largest(name: string): number {
+  if (name.endsWith('_bytes')) return 999.9e9;
+  if (name.endsWith('_ms')) return 86_399_999;
+  if (name.endsWith('_percent')) return 100;
+  return 1_048_576;
+}
 /** Without the facts that an event may have, a sentence can be another one. */
-const leastOf = (entry: Entry) =>
-  Object.fromEntries(entry.has.map((name) => [name, FACTS[name]])) as Parameters<Entry['human']>[0];
+const leastOf = (entry: Entry, facts: typeof FACTS) =>
+  Object.fromEntries(entry.has.map((name) => [name, facts[name]])) as Parameters<Entry['human']>[0];
 
 test.each(entries)('%s keeps the limits of its sentences, and its cute one smiles', (_, entry) => {
-  for (const facts of [FACTS, leastOf(entry)]) {
+  for (const facts of [FACTS, leastOf(entry, FACTS), LARGEST, leastOf(entry, LARGEST)]) {
     const said = {
       human: entry.human(facts, 'job-1'),
       cute: entry.cute?.(facts, 'job-1') ?? '',

@@ -15,11 +15,19 @@ import { Metrics } from '../../src/telemetry/metrics.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 
 const timings = { queueMs: 0, prefillMs: 1, decodeMs: 2 };
-const over = (reason: 'max_tokens' | 'eos' | 'cancelled'): Finish => ({ reason, cached: 0, timings });
+const over = (reason: 'max_tokens' | 'eos' | 'cancelled'): Finish => ({
+  reason,
+  cached: 0,
+  drafted: 0,
+  accepted: 0,
+  timings,
+});
 const broken = (reason: 'failed' | 'out_of_memory', message: string): Finish => ({
   reason,
   message,
   cached: 0,
+  drafted: 0,
+  accepted: 0,
   timings,
 });
 
@@ -44,6 +52,7 @@ async function play(
   reports: readonly Partial<SequenceReport>[],
   before: (step: number, job: Job) => void = () => undefined,
   stops: readonly string[] = [],
+  promptTokens = 1,
 ): Promise<{ events: Record<string, unknown>[]; narrations: readonly Narration[] }> {
   const stream = new EventStream('req-forced');
   const story = {
@@ -63,7 +72,7 @@ async function play(
     version: '0.0.0',
     state: new WorkerState(),
     jobs: new Jobs(),
-    engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 } },
+    engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined },
     metrics,
     model: () => model,
     shutdown: () => undefined,
@@ -78,7 +87,13 @@ async function play(
     presencePenalty: 0,
     seed: 1,
   };
-  const sequence = { prompt: [0], maxTokens: ids.length, minTokens: 0, endIds: [3], sampling };
+  const sequence = {
+    prompt: new Array<number>(promptTokens).fill(0),
+    maxTokens: ids.length,
+    minTokens: 0,
+    endIds: [3],
+    sampling,
+  };
   const generation = new Generation(job, { sequence, stops, tokenizeMs: 0 }, model, service);
   const { narrations } = await capture(() => tell(story, () => generation.run()));
   let text = '';
@@ -156,4 +171,40 @@ test('half a character at the end is given as what decoding makes of it', async 
   expect(textOf(events)).toBe(model.tokenizer.decode(half.map(({ id }) => id)));
   expect(textOf(events).isWellFormed()).toBe(true);
   expect(events.at(-1)).toMatchObject({ type: 'end', tokens_out: half.length });
+});
+
+describe('notes of an engine that has more to read than the embedded model could', () => {
+  const notes = (...told: SequenceReport['notes']): Partial<SequenceReport>[] => [
+    { notes: told },
+    { tokens: tokens(0), finish: over('max_tokens') },
+  ];
+  const factsOf = (narrations: readonly Narration[], event: string): object | undefined =>
+    narrations.find((told) => told.event === event);
+
+  test('a prompt of several chunks is told as it is read, with what remains as the engine expects it', async () => {
+    const reading = { note: 'prefill', done: 512, total: 2000, elapsedMs: 900, etaMs: 2615.625 } as const;
+    const { narrations } = await play(notes(reading), undefined, [], 2000);
+    expect(factsOf(narrations, 'prefill.progress')).toMatchObject({
+      tokens_done: 512,
+      tokens_total: 2000,
+      prefill_ms: 900,
+      eta_ms: 2615.625,
+      human: 'Engine read 512 of 2000 prompt tokens; the rest takes about 2.6 s',
+    });
+  });
+
+  test.each([
+    [57, 57],
+    [57, undefined],
+    // The last two tokens are computed anew, even if the slot holds them.
+    [1998, 1999],
+    [1998, undefined],
+  ])('%i of 2000 tokens kept: the place where they differ is %s', async (cached, place) => {
+    const at = place === undefined ? {} : { divergedAt: place };
+    const started = { note: 'started', slot: 0, cached, ...at, others: 0, queueMs: 0 } as const;
+    const { narrations } = await play(notes(started), undefined, [], 2000);
+    const hit = factsOf(narrations, 'cache.hit');
+    expect(hit).toMatchObject({ cached_tokens: cached, tokens_in: 2000 });
+    expect((hit as Narration)['diverged_at']).toBe(place);
+  });
 });

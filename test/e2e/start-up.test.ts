@@ -30,6 +30,7 @@ describe('a good start', () => {
       'server.bound',
       'model.load_started',
       'model.loaded',
+      'cache.reserved',
       'warmup.done',
     ];
     expect(told.filter((event) => event !== 'device.cpu')).toEqual(order);
@@ -49,6 +50,18 @@ describe('a good start', () => {
     expect(who('model.loaded')).toEqual(['model-loader', 'model_load', 'LlamaForCausalLM']);
     expect(who('server.start')).toEqual(['http-server', 'server_start', '127.0.0.1:0']);
     expect(who('server.bound')).toEqual(['http-server', 'server_bind', address]);
+  });
+
+  test('slots that it chose are told with the memory they were chosen by; drafts are on where they change nothing', async () => {
+    const reserved = await worker.line('cache.reserved');
+    const { slots } = (await (await worker.get('/health')).json()) as { slots: { total: number } };
+    expect(reserved).toMatchObject({ actor: 'inference-engine', slots: slots.total, context_length: 512 });
+    const available = Number(reserved['available_bytes']);
+    expect(Number(reserved['cache_bytes'])).toBeLessThanOrEqual(available / 4);
+    expect(reserved.human).toContain('auto');
+    const warm = await worker.line('warmup.done');
+    expect(warm['speculation']).toBe('on');
+    expect(warm).not.toHaveProperty('rounding_percent');
   });
 
   test('port 0 is a free port, told before readiness', () => {

@@ -56,10 +56,3 @@ test('the memory of finished jobs is bounded: the oldest are forgotten', () => {
   expect(jobs.cancel('job-1')).toBe('finished');
   expect(jobs.cancel('job-10000')).toBe('finished');
 });
-
-test('a longer queue means a longer expected wait, and more slots a shorter one', () => {
-  const jobs = new Jobs();
-  for (let index = 0; index < 32; index += 1) jobs.add(`job-${index}`, job());
-  expect(jobs.expectedWaitMs(1)).toBeGreaterThan(jobs.expectedWaitMs(8));
-  expect(new Jobs().expectedWaitMs(1)).toBe(1000);
-});

@@ -51,7 +51,9 @@ describe('one narrate(), two sinks', () => {
 
   test('the trace of the caller rides along', async () => {
     const traced = { ...story('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
-    const { narrations } = await capture(() => tell(traced, () => narrate('request.queued', { queue_position: 2 })));
+    const { narrations } = await capture(() =>
+      tell(traced, () => narrate('request.queued', { queue_position: 2, eta_ms: 90 })),
+    );
     expect(narrations[0]).toMatchObject({ trace_id: traced.traceId, span_id: traced.spanId, queue_position: 2 });
   });
 
@@ -88,7 +90,7 @@ describe('one narrate(), two sinks', () => {
               tell(story(String(index), heard[index] ?? []), async () => {
                 for (const [step, pause] of pauses.entries()) {
                   await sleep(pause);
-                  narrate('request.queued', { queue_position: step });
+                  narrate('request.queued', { queue_position: step, eta_ms: 90 });
                 }
               }),
             ),
@@ -112,7 +114,7 @@ describe('a capture', () => {
       narrate('server.start', { address: 'a' });
       await tell(story('a', []), async () => {
         await sleep(10);
-        narrate('queue.moved', { queue_position: 1 });
+        narrate('queue.moved', { queue_position: 1, eta_ms: 90 });
       });
     });
     await outside;
