@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -47,6 +47,7 @@ failed += results.numFailedTests;
 // A file that cannot even be loaded has no failing test to count.
 if (!ok && results.numFailedTests === 0) failed += 1;
 
+for (const name of results.failures) process.stdout.write(`failed: ${name}\n`);
 process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
 process.exit(failed === 0 ? 0 : 1);
 
@@ -54,10 +55,19 @@ function heading(text) {
   process.stdout.write(`\n── ${text}\n`);
 }
 
+/** Counts, and the names of what failed: a reader of the last lines of a log learns which. */
 function resultsOf(file) {
+  let results;
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    results = JSON.parse(readFileSync(file, 'utf8'));
   } catch {
-    return { numPassedTests: 0, numFailedTests: 0 };
+    return { numPassedTests: 0, numFailedTests: 0, failures: [] };
   }
+  const { numPassedTests, numFailedTests, testResults } = results;
+  const failures = testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName }) => `${relative(ROOT, name)} > ${fullName}`),
+  );
+  return { numPassedTests, numFailedTests, failures };
 }

@@ -52,6 +52,16 @@ function withBoth(file: string, other: string, test: (edited: Session, whole: Se
   }
 }
 
+/**
+ * The same logits but for rounding: which kernel of the runtime multiplies one position, and which several, is the processor's matter.
+ * Those of any two positions, or rows, are far further apart.
+ */
+function expectSame(some: Float32Array, others: Float32Array): void {
+  expect(some).toHaveLength(others.length);
+  const apart = Math.max(...some.map((logit, index) => Math.abs(logit - (others[index] ?? Number.NaN))));
+  expect(apart).toBeLessThan(1e-4);
+}
+
 const idsFor = ({ signature }: Session, length: number, salt = 0): number[] =>
   prompt(length, salt).map((id) => id % signature.vocabSize);
 
@@ -74,18 +84,18 @@ function decodeThree(session: Session): Float32Array {
 }
 
 describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the input: %s', (_, file) => {
-  it('gets it, and gives the last positions of what it gave before, bit for bit', () => {
+  it('gets it, and gives the last positions of what it gave before', () => {
     withBoth(file, leftAlone(file), (edited, whole) => {
       expect([edited.signature.keepsLast, whole.signature.keepsLast]).toEqual([true, false]);
       const ids = idsFor(whole, 24);
       const all = logitsOf(whole, ids, ids.length);
       const { vocabSize } = whole.signature;
-      for (const keep of [1, 3, 24]) expect(logitsOf(edited, ids, keep)).toEqual(all.slice(-keep * vocabSize));
+      for (const keep of [1, 3, 24]) expectSame(logitsOf(edited, ids, keep), all.slice(-keep * vocabSize));
     });
   });
 
   it('decodes several rows to the same logits', () => {
-    withBoth(file, leftAlone(file), (edited, whole) => expect(decodeThree(edited)).toEqual(decodeThree(whole)));
+    withBoth(file, leftAlone(file), (edited, whole) => expectSame(decodeThree(edited), decodeThree(whole)));
   });
 });
 
@@ -95,7 +105,7 @@ describe('a graph with the input', () => {
       expect(session.signature).toMatchObject({ keepsLast: true, keepShape: [] });
       const ids = idsFor(session, 24);
       const all = logitsOf(other, ids, ids.length);
-      for (const keep of [1, 3]) expect(logitsOf(session, ids, keep)).toEqual(all.slice(-keep * 64));
+      for (const keep of [1, 3]) expectSame(logitsOf(session, ids, keep), all.slice(-keep * 64));
     });
   });
 });
