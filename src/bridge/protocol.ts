@@ -40,14 +40,38 @@ export interface SequenceRequest {
   readonly logprobs?: number;
 }
 
+/**
+ * What a model calls its inputs and outputs, where its configuration says (`genai_config.json`); `%d` stands for the layer. Names that are
+ * absent are found by the two styles in use: `past_key_values.0.key` and `present.0.key`, `past_key_0` and `present_key_0`.
+ */
+export interface PortNames {
+  readonly inputIds?: string;
+  readonly attentionMask?: string;
+  readonly positionIds?: string;
+  readonly pastKey?: string;
+  readonly pastValue?: string;
+  readonly logits?: string;
+  readonly presentKey?: string;
+  readonly presentValue?: string;
+}
+
+/** A device to try, and the weights that suit it. */
+export interface Candidate {
+  /** `cpu`, `cuda-0`, `webgpu`, `coreml`. */
+  readonly device: string;
+  /** Path of the .onnx file; external data lies beside it. */
+  readonly modelFile: string;
+  /** All files that the weights are read from, absolute: the .onnx file and its external data. */
+  readonly weightFiles: readonly string[];
+}
+
 /** What the engine needs to open a model. */
 export interface EngineOptions {
   /** Path of libonnxruntime (.so, .dylib, .dll). */
   readonly runtimeLibrary: string;
-  /** Path of the .onnx file; external data lies beside it. */
-  readonly modelFile: string;
-  /** `cpu`; other devices come with their provider. */
-  readonly device: string;
+  /** In this order, until one opens. At least one. */
+  readonly candidates: readonly Candidate[];
+  readonly names: PortNames;
   /** Sequences decoded together; `auto` = what the memory for the cache allows, 16 at most. */
   readonly slots: number | 'auto';
   /** Tokens per slot, prompt and output together. */
