@@ -8,8 +8,8 @@ import { modelFolder, weightFile } from './models.mjs';
 /** How an engine opens a model file; drafts are off for the reason given at `workerFlags`. */
 export const engineOptions = (modelFile, slots, context) => ({
   runtimeLibrary: libraryPath(),
-  modelFile,
-  device: 'cpu',
+  candidates: [{ device: 'cpu', modelFile, weightFiles: [modelFile] }],
+  names: {},
   slots,
   context,
   prefillChunk: 'auto',

@@ -25,10 +25,12 @@ export function openSession(options: EngineOptions, publish: Publish): { session
   expectCount('context', options.context, 2);
   if (options.slots !== 'auto') expectCount('slots', options.slots, 1);
   if (options.prefillChunk !== 'auto') expectCount('prefillChunk', options.prefillChunk, 2);
-  const device = deviceNamed(options.device);
+  const [candidate] = options.candidates;
+  if (!candidate) throw new Error('There is no device to try');
+  const device = deviceNamed(candidate.device);
   const api = loadOrt(options.runtimeLibrary);
-  publish({ kind: 'opening', device: options.device, runtimeVersion: api.version });
-  const session = Session.open(api, options.modelFile, device);
+  publish({ kind: 'opening', device: candidate.device, runtimeVersion: api.version });
+  const session = Session.open(api, candidate.modelFile, device);
   try {
     const loaded = performance.now();
     const { vocabSize, layers, kvHeads, headDim, keepsLast } = session.signature;
@@ -44,7 +46,7 @@ export function openSession(options: EngineOptions, publish: Publish): { session
     const runDifference = differenceOfRuns(session, options.context);
     const facts: EngineFacts = {
       runtimeVersion: api.version,
-      device: options.device,
+      device: candidate.device,
       slots,
       ...(options.slots === 'auto' && { availableBytes: available }),
       context: options.context,

@@ -45,9 +45,15 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const weights = { model_ref: spec.name, model_bytes: files.bytes, dtype: files.dtype };
   const options = {
     runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
-    modelFile: files.modelFile,
-    // The engine opens the CPU; of what it can open, that is the best.
-    device: settings.device === 'auto' ? 'cpu' : settings.device,
+    candidates: [
+      {
+        // The engine opens the CPU; of what it can open, that is the best.
+        device: settings.device === 'auto' ? 'cpu' : settings.device,
+        modelFile: files.modelFile,
+        weightFiles: [files.modelFile],
+      },
+    ],
+    names: {},
     slots: settings.slots,
     context,
     prefillChunk: settings.prefillChunk,

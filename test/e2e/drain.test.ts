@@ -93,7 +93,7 @@ describe('a signal', () => {
 test('the deadline of the drain ends what is left with DRAINING', async () => {
   worker = await startWorker({ args: ['--slots', '1', '--shutdown-timeout', '1'] });
   const streams = await Promise.all(
-    Array.from({ length: 12 }, (_, index) => Listener.open(worker, longJob(`job-${index}`))),
+    Array.from({ length: 48 }, (_, index) => Listener.open(worker, longJob(`job-${index}`))),
   );
   await Promise.race(streams.map((stream) => stream.untilToken()));
   const asked = performance.now();

@@ -24,10 +24,15 @@ export const runtimeLibrary =
 export const modelFile = root('models/haiku/onnx/model.onnx');
 export const engineProcess = root('dist/bridge/process.js');
 
+/** The CPU and one file. */
+export const onCpu = (file: string): Pick<EngineOptions, 'candidates'> => ({
+  candidates: [{ device: 'cpu', modelFile: file, weightFiles: [file] }],
+});
+
 export const options: EngineOptions = {
   runtimeLibrary,
-  modelFile,
-  device: 'cpu',
+  ...onCpu(modelFile),
+  names: {},
   slots: 4,
   context: 256,
   prefillChunk: 'auto',

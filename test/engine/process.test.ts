@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FromEngine, SequenceReport, ToEngine } from '../../src/bridge/protocol.ts';
-import { Bench, engineProcess, options, request } from './harness.ts';
+import { Bench, engineProcess, onCpu, options, request } from './harness.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {
@@ -99,7 +99,7 @@ describe('the engine process', () => {
 
   it('refuses a model that is not there, and exits 1', async () => {
     const engine = forkEngine();
-    engine.send({ kind: 'open', options: { ...options, modelFile: '/no/model.onnx' } });
+    engine.send({ kind: 'open', options: { ...options, ...onCpu('/no/model.onnx') } });
     const { message } = await engine.heard('refused');
     expect(message).toContain('/no/model.onnx');
     expect(await engine.exit()).toBe(1);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/loop.ts';
 import { OrtError } from '../../src/engine/ort/api.ts';
 import { type Port, readSignature } from '../../src/engine/ort/signature.ts';
-import { Bench, logitsOf, modelFile, openSession, options, prompt } from './harness.ts';
+import { Bench, logitsOf, modelFile, onCpu, openSession, options, prompt } from './harness.ts';
 
 const nothing = (): void => undefined;
 const refused = (change: Partial<typeof options>) => () => Engine.open({ ...options, ...change }, nothing);
@@ -35,10 +35,10 @@ function modelWithInput(name: string): string {
 describe('what cannot be opened is refused', () => {
   it('a missing model, in the words of the runtime', () => {
     const file = join(folder, 'missing.onnx');
-    expect(refused({ modelFile: file })).toThrow(OrtError);
-    expect(refused({ modelFile: file })).toThrow(`Load model from ${file} failed`);
+    expect(refused(onCpu(file))).toThrow(OrtError);
+    expect(refused(onCpu(file))).toThrow(`Load model from ${file} failed`);
     try {
-      refused({ modelFile: file })();
+      refused(onCpu(file))();
     } catch (error) {
       expect(error).toMatchObject({ code: 3, call: 'createSession' });
     }
@@ -47,7 +47,7 @@ describe('what cannot be opened is refused', () => {
   it('a broken model, in the words of the runtime', () => {
     const file = join(folder, 'broken.onnx');
     writeFileSync(file, readFileSync(modelFile).subarray(0, 100_000));
-    expect(refused({ modelFile: file })).toThrow(/protobuf parsing failed/i);
+    expect(refused(onCpu(file))).toThrow(/protobuf parsing failed/i);
   });
 
   it('a library that is missing or none, in the words of the loader', () => {
@@ -56,7 +56,7 @@ describe('what cannot be opened is refused', () => {
   });
 
   it('an unknown device', () => {
-    expect(refused({ device: 'abacus' })).toThrow('Unknown device abacus');
+    expect(refused({ candidates: [{ device: 'abacus', modelFile, weightFiles: [modelFile] }] })).toThrow('Unknown device abacus');
   });
 
   it('slots and contexts out of range', () => {
@@ -69,7 +69,7 @@ describe('what cannot be opened is refused', () => {
   });
 
   it('a model with an input that the engine does not know, by its name', () => {
-    expect(refused({ modelFile: modelWithInput('encoder_hidden_states') })).toThrow(
+    expect(refused(onCpu(modelWithInput('encoder_hidden_states')))).toThrow(
       'The model has an input that this engine does not know: encoder_hidden_states',
     );
   });
@@ -190,7 +190,7 @@ describe('an open session', () => {
   it('leaves nothing behind when it is refused', () => {
     const file = modelWithInput('mystery');
     const round = (): number => {
-      for (let index = 0; index < 10; index++) expect(refused({ modelFile: file })).toThrow('mystery');
+      for (let index = 0; index < 10; index++) expect(refused(onCpu(file))).toThrow('mystery');
       return process.memoryUsage.rss();
     };
     const before = round();
