@@ -56,7 +56,9 @@ describe('what cannot be opened is refused', () => {
   });
 
   it('an unknown device', () => {
-    expect(refused({ candidates: [{ device: 'abacus', modelFile, weightFiles: [modelFile] }] })).toThrow('Unknown device abacus');
+    expect(refused({ candidates: [{ device: 'abacus', modelFile, weightFiles: [modelFile] }] })).toThrow(
+      'Unknown device abacus',
+    );
   });
 
   it('slots and contexts out of range', () => {
