@@ -234,7 +234,9 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
     memory_bytes: memoryBytes(facts.residentBytes),
     vram_bytes: facts.deviceBytes,
     speculation: facts.speculation ? 'on' : 'off',
-    ...(auto && !facts.speculation && { rounding_percent: facts.runDifference * 100 }),
+    ...(auto &&
+      !facts.speculation &&
+      facts.runDifference !== undefined && { rounding_percent: facts.runDifference * 100 }),
   });
 }
 

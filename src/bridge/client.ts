@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../places.ts';
 import { Mailbox, type Step } from './mailbox.ts';
-import type { EngineFacts, EngineOptions, FromEngine, SequenceRequest, ToEngine } from './protocol.ts';
+import type { EngineFacts, EngineOptions, FromEngine, Opening, SequenceRequest, ToEngine } from './protocol.ts';
 
 /** Last words kept of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
@@ -83,10 +83,10 @@ export class EngineClient {
   }
 
   /**
-   * Opens the model in an engine process. `onOpening` is called when the runtime is loaded and the device chosen.
+   * Opens the model in an engine process. `onOpening` hears how it goes on.
    * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
    */
-  start(options: EngineOptions, onOpening: (device: string, runtimeVersion: string) => void): Promise<EngineFacts> {
+  start(options: EngineOptions, onOpening: (message: Opening) => void): Promise<EngineFacts> {
     const ready = this.#child?.connected === true ? this.#child : undefined;
     const child = ready ?? forkEngine(this.#environment);
     this.#child = child;
@@ -95,7 +95,7 @@ export class EngineClient {
     if (child.pid === undefined) return Promise.reject(new EngineLostError('the process could not be started'));
     return new Promise((resolve, reject) => {
       child.on('message', (message: FromEngine) => {
-        if (message.kind === 'opening') onOpening(message.device, message.runtimeVersion);
+        if (isOpening(message)) onOpening(message);
         if (message.kind === 'opened') resolve(message.facts);
         if (message.kind === 'refused') reject(new EngineRefusedError(message.message));
         this.#receive(message);
@@ -165,6 +165,9 @@ export class EngineClient {
         for (const report of message.sequences) this.#sequences.get(report.id)?.put({ batch: message.batch, report });
         return;
       case 'opening':
+      case 'fallback':
+      case 'memory':
+      case 'progress':
       case 'refused':
         return; // answers to `start`
       default:
@@ -194,6 +197,10 @@ export class EngineClient {
     for (const mailbox of this.#sequences.values()) mailbox.fail(new EngineLostError(loss.reason));
     if (wasOpen) this.#events.onLost(loss, running);
   }
+}
+
+function isOpening(message: FromEngine): message is Opening {
+  return message.kind !== 'opened' && message.kind !== 'refused' && message.kind !== 'report';
 }
 
 function lossOf(code: number | null, signal: string | null, stderrTail: string): Loss {

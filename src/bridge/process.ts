@@ -3,7 +3,7 @@
  * It may use the engine and the protocol, and is the engine side's only user of `process`.
  */
 import { Engine } from '../engine/loop.ts';
-import { dieWithParent } from '../engine/ort/api.ts';
+import { dieWithParent } from '../engine/native.ts';
 import type { EngineOptions, FromEngine, ToEngine } from './protocol.ts';
 
 let engine: Engine | undefined;

@@ -93,6 +93,20 @@ export type ToEngine =
   /** Release everything and exit 0. */
   | { readonly kind: 'close' };
 
+/** What a model needs where it runs, in bytes, as planned before it is loaded. */
+export interface MemoryPlan {
+  readonly slots: number;
+  readonly context: number;
+  readonly weights: number;
+  readonly cache: number;
+  readonly logits: number;
+  /** What the runtime takes beside them, by experience. */
+  readonly work: number;
+  readonly total: number;
+  /** Free before the load; absent where the system does not tell. */
+  readonly free?: number;
+}
+
 /** Facts about the opened model, measured or read from the session's own metadata. */
 export interface EngineFacts {
   /** Version of the runtime, as it says itself. */
@@ -103,6 +117,10 @@ export interface EngineFacts {
   /** Memory that was free when the slots were chosen, in bytes; absent when their number was given. */
   readonly availableBytes?: number;
   readonly context: number;
+  /** `in_place`: attention appends to the cache where it is. `growing`: each run makes a longer one, and a sequence runs by itself. */
+  readonly cacheUpdate: 'in_place' | 'growing';
+  /** Whether several sequences are decoded in one run; elsewhere they take turns. */
+  readonly together: boolean;
   readonly vocabSize: number;
   readonly layers: number;
   readonly kvHeads: number;
@@ -119,9 +137,9 @@ export interface EngineFacts {
   readonly speculation: boolean;
   /**
    * How far the logits of one position are apart when it is computed alone and behind another: root mean square of the difference over that
-   * of the logits. About 1e-6 where only the order of sums differs; 1e-2 where activations are quantized.
+   * of the logits. About 1e-6 where only the order of sums differs; 1e-2 where activations are quantized. Absent for a cache that grows.
    */
-  readonly runDifference: number;
+  readonly runDifference?: number;
   /** Milliseconds to open the session. */
   readonly loadMs: number;
   /** Milliseconds of the first run, which allocates what later runs reuse. */
@@ -195,10 +213,26 @@ export interface SequenceReport {
   readonly finish?: Finish;
 }
 
+/** How the opening of a model goes on. */
+export type Opening =
+  /** The runtime is loaded, and nothing is seen to stand in the way of this device; the model is opened next. */
+  | { readonly kind: 'opening'; readonly device: string; readonly runtimeVersion: string }
+  /** A device cannot be used, and the next is tried. `present`: such hardware is there, so that something can be done about the reason. */
+  | {
+      readonly kind: 'fallback';
+      readonly device: string;
+      readonly next: string;
+      readonly reason: string;
+      readonly present: boolean;
+    }
+  /** What the model will need; it fits. */
+  | { readonly kind: 'memory'; readonly device: string; readonly plan: MemoryPlan }
+  /** So many bytes of the weights have been read: none, each quarter, all. */
+  | { readonly kind: 'progress'; readonly device: string; readonly read: number; readonly total: number };
+
 /** Engine → worker. */
 export type FromEngine =
-  /** The runtime is loaded and the device chosen; the model is opened next. */
-  | { readonly kind: 'opening'; readonly device: string; readonly runtimeVersion: string }
+  | Opening
   /** The model is open and one run has been done. */
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */

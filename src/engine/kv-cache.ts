@@ -37,11 +37,14 @@ interface Slot {
 export class KvCache {
   /** Tokens per slot. */
   readonly capacity: number;
+  /** Whether a slot can forget its last ids and keep those before them; elsewhere it keeps all or nothing. */
+  readonly #truncates: boolean;
   readonly #slots: readonly Slot[];
   #releases = 0;
 
-  constructor(slots: number, capacity: number) {
+  constructor(slots: number, capacity: number, truncates = true) {
     this.capacity = capacity;
+    this.#truncates = truncates;
     this.#slots = Array.from({ length: slots }, () => ({
       ids: new Int32Array(capacity),
       length: 0,
@@ -65,19 +68,22 @@ export class KvCache {
    * than one over several, so that a prompt computed anew would give other logits.
    */
   take(prompt: ArrayLike<number>): Taken | undefined {
-    let best: { readonly index: number; readonly common: number; readonly slot: Slot } | undefined;
+    let best:
+      | { readonly index: number; readonly common: number; readonly kept: number; readonly slot: Slot }
+      | undefined;
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.busy) continue;
       const common = commonPrefix(slot, prompt);
-      if (!best || common > best.common || (common === best.common && slot.released < best.slot.released))
-        best = { index, common, slot };
+      const kept = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE)));
+      if (!best || kept > best.kept || (kept === best.kept && slot.released < best.slot.released))
+        best = { index, common, kept, slot };
     }
     if (!best) return undefined;
-    const { index, common, slot } = best;
+    const { index, common, kept, slot } = best;
     const diverged = common < Math.min(slot.length, prompt.length);
     slot.busy = true;
-    slot.length = Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE));
-    return { slot: index, kept: slot.length, ...(diverged && { divergedAt: common }) };
+    slot.length = kept;
+    return { slot: index, kept, ...(diverged && { divergedAt: common }) };
   }
 
   /** Records ids whose keys and values a run has appended to the row. */
@@ -95,16 +101,21 @@ export class KvCache {
     row.released = ++this.#releases;
   }
 
-  /** Forgets all but the first `length` ids: what lies past them may be overwritten. */
+  /** Forgets all but the first `length` ids, or all: what lies past them may be overwritten. */
   truncate(slot: number, length: number): void {
     const row = this.#at(slot);
-    row.length = Math.min(row.length, length);
+    row.length = this.#keep(row, Math.min(row.length, length));
   }
 
   usage(): CacheUsage {
     const slots = this.#slots.length;
     const held = this.#slots.reduce((sum, slot) => sum + slot.length, 0);
     return { slots, busy: slots - this.free, capacity: slots * this.capacity, held };
+  }
+
+  /** How many of the `wanted` first ids a slot can keep. */
+  #keep(slot: Slot, wanted: number): number {
+    return this.#truncates || wanted === slot.length ? wanted : 0;
   }
 
   #at(slot: number): Slot {
@@ -120,12 +131,4 @@ function commonPrefix(slot: Slot, prompt: ArrayLike<number>): number {
   let common = 0;
   while (common < most && slot.ids[common] === prompt[common]) common++;
   return common;
-}
-
-const MOST_AUTO_SLOTS = 16;
-const MEMORY_SHARE = 4;
-
-/** Slots for `auto`: those whose cache fits a quarter of the free memory, 1 to 16. Both in bytes. */
-export function slotsThatFit(slotBytes: number, freeBytes: number): number {
-  return Math.min(MOST_AUTO_SLOTS, Math.max(1, Math.floor(freeBytes / MEMORY_SHARE / slotBytes)));
 }

@@ -62,7 +62,7 @@ export class Engine {
     this.#facts = facts;
     this.#session = session;
     this.#publish = publish;
-    this.#cache = new KvCache(facts.slots, facts.context);
+    this.#cache = new KvCache(facts.slots, facts.context, facts.cacheUpdate === 'in_place');
     const pacing = new Pacing(this.#rates, facts.prefillChunk);
     this.#forecast = new Forecast(pacing);
     this.#scheduler = new Scheduler(this.#cache, pacing, this.#forecast, now);

@@ -1,9 +1,10 @@
 /**
- * Executes what the scheduler planned: fills ids and mask, runs the session, and hands out the logits that the next tokens are drawn from.
+ * Executes what the scheduler planned: fills ids, runs the session, and hands out the logits that the next tokens are drawn from.
  * Knows where a sequence's ids go in the cache, and notes what each run cost; draws nothing and decides nothing.
  */
 import type { KvCache } from './kv-cache.ts';
-import type { Rows, Session } from './ort/session.ts';
+import type { Rows } from './ort/cache-memory.ts';
+import type { Session } from './ort/session.ts';
 import type { Rates } from './rates.ts';
 import type { Chunk } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
@@ -78,11 +79,10 @@ export class Runner {
   /** One run of several tokens of one row: logits after the last `keep` of them. */
   #append(slot: number, ids: readonly number[], keep: number): Float32Array[] {
     const session = this.#session;
-    const width = this.#cache.length(slot) + ids.length;
+    const length = this.#cache.length(slot) + ids.length;
     for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
-    session.mask.fill(1n, 0, width);
     const began = this.#now();
-    const written = session.run({ first: slot, count: 1 }, ids.length, width, 0, keep);
+    const written = session.run({ first: slot, count: 1 }, [length], ids.length, 0, keep);
     this.#rates.noteTokens(ids.length, this.#now() - began);
     this.#cache.commit(slot, ids);
     return Array.from({ length: keep }, (_, index) => this.#logitsAt(written - keep + index));
@@ -90,22 +90,20 @@ export class Runner {
 
   /** One run of one token of each of `rows`, of which `sequences` are those that are in use. */
   #step(rows: Rows, sequences: readonly Sequence[]): void {
-    const { ids, mask, rowPlaces } = this.#session;
+    const { ids, rowPlaces } = this.#session;
     const { first, count } = rows;
     ids.fill(PAD_ID, 0, count);
     for (const { slot, lastId } of sequences) ids[slot - first] = BigInt(lastId);
     const lengths = Array.from({ length: count }, (_, row) => this.#lengthAfter(first + row));
-    const width = Math.max(...lengths);
-    mask.fill(0n, 0, count * width);
-    for (const [row, length] of lengths.entries()) mask.fill(1n, row * width, row * width + length);
     const began = this.#now();
-    this.#session.run(rows, 1, width, rowPlaces + first, 1);
+    this.#session.run(rows, lengths, 1, rowPlaces + first, 1);
     this.#rates.noteRows(count, this.#now() - began);
     for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
   }
 
   /** Consecutive rows to run together: rows in between are computed for nothing, where that is cheaper than a run more. */
   #groups(slots: readonly number[]): Rows[] {
+    if (!this.#session.together) return slots.map((first) => ({ first, count: 1 }));
     const { rows } = this.#rates;
     const groups: { first: number; count: number }[] = [];
     for (const slot of slots) {

@@ -3,7 +3,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { EngineClient, EngineLostError, type Loss } from '../bridge/client.ts';
-import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
+import type { EngineFacts, EngineOptions, Opening } from '../bridge/protocol.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { WorkerState } from './state.ts';
 
@@ -40,16 +40,15 @@ export class EngineKeeper {
   }
 
   /**
-   * Starts the first engine. What it found out (`--slots auto`) holds for those after it: the worker has told everybody.
+   * Starts the first engine. What it found out (the device that opened, `--slots auto`) holds for those after it: the worker has told
+   * everybody.
    * @throws EngineRefusedError, EngineLostError
    */
-  async start(
-    options: EngineOptions,
-    onOpening: (device: string, runtimeVersion: string) => void,
-  ): Promise<EngineFacts> {
+  async start(options: EngineOptions, onOpening: (message: Opening) => void): Promise<EngineFacts> {
     if (this.#closed) throw new EngineLostError('the worker stops');
     const facts = await this.client.start(options, onOpening);
-    this.#options = { ...options, slots: facts.slots };
+    const candidates = options.candidates.filter(({ device }) => device === facts.device);
+    this.#options = { ...options, candidates, slots: facts.slots };
     return facts;
   }
 

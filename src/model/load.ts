@@ -1,7 +1,7 @@
 /**
  * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
  */
-import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
+import type { EngineFacts, EngineOptions, Opening } from '../bridge/protocol.ts';
 import type { Config } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
@@ -18,11 +18,8 @@ export interface LoadedModel {
   readonly template: ChatTemplate | undefined;
 }
 
-/** Starts the engine process; the second argument hears of the device as soon as it is chosen. */
-type StartEngine = (
-  options: EngineOptions,
-  onOpening: (device: string, runtimeVersion: string) => void,
-) => Promise<EngineFacts>;
+/** Starts the engine process; the second argument hears how the opening goes on. */
+type StartEngine = (options: EngineOptions, onOpening: (message: Opening) => void) => Promise<EngineFacts>;
 
 const REHEARSAL = 'Write a haiku about morning light.';
 
@@ -59,8 +56,9 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     prefillChunk: settings.prefillChunk,
     speculation: settings.speculation,
   };
-  const onOpening = (device: string, runtimeVersion: string): void => {
-    narrateDevice(device, runtimeVersion);
+  const onOpening = (message: Opening): void => {
+    if (message.kind !== 'opening') return;
+    narrateDevice(message.device, message.runtimeVersion);
     narrate('model.load_started', weights);
   };
   const [facts, words] = await Promise.all([startEngine(options, onOpening), openWords(files)]);

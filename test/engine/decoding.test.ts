@@ -24,8 +24,7 @@ describe('decoding', () => {
     for (const count of [7, 1, 64, 100, 28]) {
       for (let index = 0; index < count; index++) session.ids[index] = BigInt(ids[start + index]!);
       start += count;
-      session.mask.fill(1n, 0, start);
-      const written = session.run({ first: 2, count: 1 }, count, start, 0, 1);
+      const written = session.run({ first: 2, count: 1 }, [start], count, 0, 1);
       if (start === ids.length) {
         const { vocabSize } = session.signature;
         const last = session.logits.slice((written - 1) * vocabSize, written * vocabSize);

@@ -13,6 +13,7 @@ import type {
 import { Engine } from '../../src/engine/loop.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { deviceNamed } from '../../src/engine/ort/device.ts';
+import { readModel } from '../../src/engine/ort/model-file.ts';
 import { type Room, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampler.ts';
 
@@ -128,7 +129,7 @@ const room: Room = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
 
 /** A session with room for the logits of all positions of a run. */
 export function openSession(file = modelFile, asked: Partial<Room> = {}): Session {
-  const session = Session.open(loadOrt(runtimeLibrary), file, deviceNamed('cpu'));
+  const session = Session.open(loadOrt(runtimeLibrary), readModel(file), deviceNamed('cpu'));
   session.reserve({ ...room, ...asked });
   return session;
 }
@@ -139,8 +140,7 @@ export function openSession(file = modelFile, asked: Partial<Room> = {}): Sessio
  */
 export function logitsOf(session: Session, ids: readonly number[], keep = 1): Float32Array {
   for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
-  session.mask.fill(1n, 0, ids.length);
-  const written = session.run({ first: 0, count: 1 }, ids.length, ids.length, 0, keep);
+  const written = session.run({ first: 0, count: 1 }, [ids.length], ids.length, 0, keep);
   const { vocabSize } = session.signature;
   return session.logits.slice((written - keep) * vocabSize, written * vocabSize);
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KvCache, slotsThatFit } from '../../src/engine/kv-cache.ts';
+import { KvCache } from '../../src/engine/kv-cache.ts';
 
 /** A cache whose slots hold these ids, released in this order. */
 function holding(...contents: number[][]): KvCache {
@@ -89,8 +89,28 @@ it('keeps only what is common, whatever happens to it', () => {
   );
 });
 
-it('gets as many slots as fit a quarter of the memory, 1 to 16', () => {
-  expect(slotsThatFit(100, 4 * 350)).toBe(3);
-  expect(slotsThatFit(100, 10)).toBe(1);
-  expect(slotsThatFit(100, 1e9)).toBe(16);
+describe('a slot of a cache that cannot be cut', () => {
+  const whole = (...ids: number[]): KvCache => {
+    const cache = new KvCache(1, 16, false);
+    cache.commit(cache.take([0])!.slot, ids);
+    cache.release(0);
+    return cache;
+  };
+
+  it('is kept by a prompt that goes on where it ended', () => {
+    expect(whole(1, 2, 3).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, kept: 3 });
+  });
+
+  it('is given up by a prompt that parts from it, even at its end', () => {
+    expect(whole(1, 2, 3).take([1, 2, 9, 4, 5])).toEqual({ slot: 0, kept: 0, divergedAt: 2 });
+    expect(whole(1, 2, 3).take([1, 2, 3, 4])).toEqual({ slot: 0, kept: 0 });
+  });
+
+  it('forgets all when it is to forget a part', () => {
+    const cache = whole(1, 2, 3);
+    cache.truncate(0, 3);
+    expect(cache.length(0)).toBe(3);
+    cache.truncate(0, 2);
+    expect(cache.length(0)).toBe(0);
+  });
 });

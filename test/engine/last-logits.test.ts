@@ -14,6 +14,9 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { GRAPH, MODEL } from '../../src/engine/ort/graph.ts';
+import { KEEP_INPUT } from '../../src/engine/ort/last-logits.ts';
+import { type Field, Message, writeBytes } from '../../src/engine/ort/protobuf.ts';
 import type { Session } from '../../src/engine/ort/session.ts';
 import { logitsOf, modelFile, openSession, prompt } from './harness.ts';
 
@@ -39,8 +42,16 @@ function copyOf(file: string, change: (bytes: Buffer) => Buffer): string {
   return copy;
 }
 
-/** The same model in a form that is left alone: an empty second graph, which protobuf merges into the first. */
-const leftAlone = (file: string): string => copyOf(file, (bytes) => Buffer.concat([bytes, Buffer.from([0x3a, 0])]));
+/** The same model in a form that is left alone: a note about a value that nobody makes, of the name that the input would get. */
+const leftAlone = (file: string): string =>
+  copyOf(file, (bytes) => {
+    const note = writeBytes(GRAPH.valueInfo, writeBytes(1, KEEP_INPUT));
+    const noted = (graph: Field): Uint8Array[] =>
+      writeBytes(MODEL.graph, [bytes.subarray(graph.from, graph.to), ...note]);
+    return Buffer.concat(
+      new Message(bytes).rewrite((field) => (field.number === MODEL.graph ? noted(field) : undefined)),
+    );
+  });
 
 /** Runs with two sessions that are closed again. */
 function withBoth(file: string, other: string, test: (edited: Session, whole: Session) => void): void {
@@ -70,15 +81,12 @@ function decodeThree(session: Session): Float32Array {
   const lengths = [9, 20, 3];
   for (const [row, length] of lengths.entries()) {
     session.ids.set(idsFor(session, length, row).map(BigInt));
-    session.mask.fill(1n, 0, length);
-    session.run({ first: row, count: 1 }, length, length, 0, 1);
+    session.run({ first: row, count: 1 }, [length], length, 0, 1);
   }
-  const width = Math.max(...lengths) + 1;
   session.ids.set([5n, 6n, 7n]);
-  session.mask.fill(0n, 0, 3 * width);
-  for (const [row, length] of lengths.entries()) session.mask.fill(1n, row * width, row * width + length + 1);
+  const after = lengths.map((length) => length + 1);
   const place = session.rowPlaces;
-  expect(session.run({ first: 0, count: 3 }, 1, width, place, 1)).toBe(1);
+  expect(session.run({ first: 0, count: 3 }, after, 1, place, 1)).toBe(1);
   const { vocabSize } = session.signature;
   return session.logits.slice(place * vocabSize, (place + 3) * vocabSize);
 }
@@ -86,7 +94,7 @@ function decodeThree(session: Session): Float32Array {
 describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the input: %s', (_, file) => {
   it('gets it, and gives the last positions of what it gave before', () => {
     withBoth(file, leftAlone(file), (edited, whole) => {
-      expect([edited.signature.keepsLast, whole.signature.keepsLast]).toEqual([true, false]);
+      expect([edited.signature.keep !== undefined, whole.signature.keep]).toEqual([true, undefined]);
       const ids = idsFor(whole, 24);
       const all = logitsOf(whole, ids, ids.length);
       const { vocabSize } = whole.signature;
@@ -102,7 +110,7 @@ describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the 
 describe('a graph with the input', () => {
   it('is asked for the positions wanted', () => {
     withBoth(fixture('asked'), fixture('asked'), (session, other) => {
-      expect(session.signature).toMatchObject({ keepsLast: true, keepShape: [] });
+      expect(session.signature).toMatchObject({ keep: { name: KEEP_INPUT, shape: [] } });
       const ids = idsFor(session, 24);
       const all = logitsOf(other, ids, ids.length);
       for (const keep of [1, 3]) expectSame(logitsOf(session, ids, keep), all.slice(-keep * 64));
@@ -131,8 +139,7 @@ describe('the memory of logits', () => {
   it('holds fewer positions when a run has fewer tokens than are asked for', () => {
     const session = openSession(fixture('fp32'), room);
     session.ids.set([3n, 4n]);
-    session.mask.fill(1n, 0, 2);
-    expect(session.run({ first: 0, count: 1 }, 2, 2, 0, 17)).toBe(2);
+    expect(session.run({ first: 0, count: 1 }, [2], 2, 0, 17)).toBe(2);
     session.close();
   });
 });
@@ -143,7 +150,7 @@ describe('what is not understood runs as it is', () => {
       Buffer.from(bytes.toString('latin1').replaceAll('Tanh', 'Relu'), 'latin1'),
     );
     const session = openSession(file, room);
-    expect(session.signature.keepsLast).toBe(false);
+    expect(session.signature.keep).toBeUndefined();
     const logits = logitsOf(session, idsFor(session, 8), 8);
     expect(logits.every((logit) => logit >= 0) && logits.some((logit) => logit > 0)).toBe(true);
     session.close();
@@ -176,7 +183,7 @@ it('finds weights through the links of a hub cache', () => {
     symlinkSync(join('..', 'blobs', blob), join(cache, 'snapshot', name));
   }
   withBoth(join(cache, 'snapshot', 'model.onnx'), fixture('external'), (linked, plain) => {
-    expect(linked.signature.keepsLast).toBe(true);
+    expect(linked.signature.keep).toBeDefined();
     expect(logitsOf(linked, idsFor(linked, 12))).toEqual(logitsOf(plain, idsFor(plain, 12)));
   });
 });

@@ -60,7 +60,12 @@ describe('the engine process', () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options });
     const { facts } = await engine.heard('opened');
-    expect(engine.said.map((message) => message.kind)).toEqual(['opening', 'opened']);
+    expect(engine.said.map((message) => message.kind)).toEqual([
+      'opening',
+      'memory',
+      ...new Array(5).fill('progress'),
+      'opened',
+    ]);
     expect(engine.said[0]).toMatchObject({ device: 'cpu', runtimeVersion: facts.runtimeVersion });
     expect(facts).toMatchObject({ slots: 4, context: 256, vocabSize: 1024 });
     expect(facts.residentBytes).toBeGreaterThan(facts.cacheBytes);

@@ -6,7 +6,8 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/loop.ts';
 import { OrtError } from '../../src/engine/ort/api.ts';
-import { type Port, readSignature } from '../../src/engine/ort/signature.ts';
+import type { Port } from '../../src/engine/ort/ports.ts';
+import { readSignature } from '../../src/engine/ort/signature.ts';
 import { Bench, logitsOf, modelFile, onCpu, openSession, options, prompt } from './harness.ts';
 
 const nothing = (): void => undefined;
@@ -90,17 +91,18 @@ describe('a signature', () => {
   const without = (ports: Port[], name: string) => ports.filter((port) => port.name !== name);
 
   it('is read from names, types and shapes', () => {
-    expect(readSignature(inputs, outputs)).toEqual({
+    expect(readSignature({ inputs, outputs })).toEqual({
+      ids: 'input_ids',
+      mask: 'attention_mask',
+      logits: { name: 'logits', type: 1 },
       caches: [
-        { past: 'past_key_values.0.key', present: 'present.0.key' },
-        { past: 'past_key_values.0.value', present: 'present.0.value' },
+        { past: 'past_key_values.0.key', present: 'present.0.key', type: 1, shape: [1, 3, -1, 64] },
+        { past: 'past_key_values.0.value', present: 'present.0.value', type: 1, shape: [1, 3, -1, 64] },
       ],
       layers: 1,
       kvHeads: 3,
       headDim: 64,
       vocabSize: 100,
-      keepsLast: false,
-      keepShape: [],
     });
   });
 
@@ -108,9 +110,8 @@ describe('a signature', () => {
     'may be told how many last positions to give logits of, as int64 of shape %j',
     (shape) => {
       const keep = { name: 'num_logits_to_keep', type: 7, shape };
-      expect(readSignature([...inputs, keep], outputs)).toMatchObject({
-        keepsLast: true,
-        keepShape: shape.map(() => 1),
+      expect(readSignature({ inputs: [...inputs, keep], outputs })).toMatchObject({
+        keep: { name: 'num_logits_to_keep', shape: shape.map(() => 1) },
       });
     },
   );
@@ -121,18 +122,22 @@ describe('a signature', () => {
     ['The model has no output present.0.key', inputs, without(outputs, 'present.0.key')],
     ['without a cache', inputs.slice(0, 2), outputs],
     [
-      'logits is float16: only float32',
+      'logits is int8: only float32, float16, bfloat16',
       inputs,
-      [{ name: 'logits', type: 10, shape: [-1, -1, 9] }, ...outputs.slice(1)],
+      [{ name: 'logits', type: 3, shape: [-1, -1, 9] }, ...outputs.slice(1)],
     ],
     ['logits has no fixed vocabulary', inputs, [{ name: 'logits', type: 1, shape: [-1, -1, -1] }, ...outputs.slice(1)]],
     ['num_logits_to_keep is int32', [...inputs, { name: 'num_logits_to_keep', type: 6, shape: [] }], outputs],
     ['num_logits_to_keep is not one number', [...inputs, int64('num_logits_to_keep')], outputs],
-    ['past_key_values.1.key is float16: only float32', [...inputs, cache('past_key_values.1.key', 10)], outputs],
-    ['past_key_values.1.key is not [rows', [...inputs, cache('past_key_values.1.key', 1, [-1, -1, -1, 64])], outputs],
-    ['past_key_values.1.key differs', [...inputs, cache('past_key_values.1.key', 1, [-1, 2, -1, 64])], outputs],
+    ['past_key_values.1.key is string', [...inputs, cache('past_key_values.1.key', 8)], outputs],
+    ['present.0.key is float16: only float32', inputs, [outputs[0]!, cache('present.0.key', 10), outputs[2]!]],
+    [
+      'past_key_values.0.value is not [rows',
+      [...inputs.slice(0, 3), cache('past_key_values.0.value', 1, [-1, -1, -1, 64])],
+      outputs,
+    ],
   ])('is refused: %s', (message, theInputs, theOutputs) => {
-    expect(() => readSignature(theInputs, theOutputs)).toThrow(message);
+    expect(() => readSignature({ inputs: theInputs, outputs: theOutputs })).toThrow(message);
   });
 });
 
@@ -202,7 +207,7 @@ describe('an open session', () => {
 
 it('never reads ids or a mask beyond their end', () => {
   const session = openSession(modelFile, { rows: 2, capacity: 32, chunk: 8, keep: 4 });
-  expect(() => session.run({ first: 0, count: 1 }, 9, 9, 0, 1)).toThrow('so many ids');
-  expect(() => session.run({ first: 0, count: 2 }, 1, 33, 4, 1)).toThrow('so wide a mask');
+  expect(() => session.run({ first: 0, count: 1 }, [9], 9, 0, 1)).toThrow('so many ids');
+  expect(() => session.run({ first: 0, count: 2 }, [33, 2], 1, 4, 1)).toThrow('so wide a mask');
   session.close();
 });

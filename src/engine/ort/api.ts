@@ -5,9 +5,7 @@
  * `OrtGetApiBase()->GetApi(18)` is a table of function pointers whose order is frozen by ABI promise: a call is its index in it.
  */
 import koffi from 'koffi';
-
-/** An address in native memory. Null is 0n. */
-export type Pointer = bigint;
+import { openLibrary, type Pointer } from '../native.ts';
 
 /** Element types of a tensor, as the C API numbers them (`ONNXTensorElementDataType`). */
 export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
@@ -24,8 +22,12 @@ export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
   11: 'float64',
   16: 'bfloat16',
 };
+/** Bytes of one element of the types that a cache, ids, a mask or logits can have. */
+export const ELEMENT_BYTES: Readonly<Record<number, number>> = { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 10: 2, 16: 2 };
 export const FLOAT32 = 1;
 export const INT64 = 7;
+export const FLOAT16 = 10;
+export const BFLOAT16 = 16;
 
 /** A call that the runtime answered with a status other than success. */
 export class OrtError extends Error {
@@ -77,10 +79,12 @@ const PARAMETER_TYPES: Readonly<Record<keyof Parameters, KoffiType>> = {
 interface Results {
   nothing: undefined;
   pointer: Pointer;
+  /** Of an array that the runtime allocated and a number of entries; the array is freed. */
+  pointers: readonly Pointer[];
   int: number;
   size: number;
 }
-const RESULT_TYPES: Readonly<Record<Exclude<keyof Results, 'nothing'>, string>> = {
+const RESULT_TYPES: Readonly<Record<Exclude<keyof Results, 'nothing' | 'pointers'>, string>> = {
   pointer: 'void *',
   int: 'int',
   size: 'size_t',
@@ -123,14 +127,23 @@ const CALLS = {
   getTensorElementType: call(60, ['pointer'], 'int'),
   getDimensionsCount: call(61, ['pointer'], 'size'),
   getDimensions: call(62, ['pointer', 'int64sOut', 'size']),
+  createMemoryInfo: call(68, ['text', 'int', 'int', 'int'], 'pointer'),
   createCpuMemoryInfo: call(69, ['int', 'int'], 'pointer'),
   allocatorFree: call(76, ['pointer', 'pointer']),
   getAllocatorWithDefaultOptions: call(78, [], 'pointer'),
   addSessionConfigEntry: call(130, ['pointer', 'text', 'text']),
+  createAllocator: call(131, ['pointer', 'pointer'], 'pointer'),
   runWithBinding: call(133, ['pointer', 'pointer', 'pointer']),
   createIoBinding: call(134, ['pointer'], 'pointer'),
   bindInput: call(136, ['pointer', 'text', 'pointer']),
   bindOutput: call(137, ['pointer', 'text', 'pointer']),
+  bindOutputToDevice: call(138, ['pointer', 'text', 'pointer']),
+  /** Values in the order in which outputs were bound, each to be released. The second argument is the default allocator. */
+  getBoundOutputValues: call(140, ['pointer', 'pointer'], 'pointers'),
+  appendCudaProvider: call(204, ['pointer', 'pointer']),
+  createCudaOptions: call(205, [], 'pointer'),
+  updateCudaOptions: call(206, ['pointer', 'texts', 'texts', 'size']),
+  appendProvider: call(216, ['pointer', 'text', 'texts', 'texts', 'size']),
 };
 
 /** Calls that release what another made; they answer nothing. */
@@ -143,7 +156,9 @@ const RELEASES = {
   releaseRunOptions: 97,
   releaseTypeInfo: 98,
   releaseSessionOptions: 100,
+  releaseAllocator: 132,
   releaseIoBinding: 135,
+  releaseCudaOptions: 208,
 } as const;
 
 const GET_ERROR_CODE = 1;
@@ -185,11 +200,28 @@ export function loadOrt(path: string): OrtApi {
     releases.releaseStatus(status);
     throw error;
   };
+  /** Memory that an allocator of the runtime gave. */
+  const free = entry(CALLS.allocatorFree.index, 'void *', ['void *', 'void *']);
   const bind = (name: string, { index, parameters, result }: Declaration<Signature, keyof Results>) => {
     const types: KoffiType[] = parameters.map((kind) => PARAMETER_TYPES[kind]);
     if (result === 'nothing') {
       const native = entry(index, 'void *', types);
       return (...args: unknown[]): void => check(name, native(...args));
+    }
+    if (result === 'pointers') {
+      const native = entry(index, 'void *', [
+        ...types,
+        koffi.out(koffi.pointer('void *')),
+        koffi.out(koffi.pointer('size_t')),
+      ]);
+      return (...args: unknown[]): Pointer[] => {
+        const [array, length] = [[null] as [Pointer | null], [0] as [number]];
+        check(name, native(...args, array, length));
+        if (!array[0]) return [];
+        const pointers = koffi.decode(array[0], koffi.array('void *', Number(length[0]))) as Pointer[];
+        free(args[1], array[0]);
+        return pointers;
+      };
     }
     const native = entry(index, 'void *', [...types, koffi.out(koffi.pointer(RESULT_TYPES[result]))]);
     return (...args: unknown[]): unknown => {
@@ -200,45 +232,4 @@ export function loadOrt(path: string): OrtApi {
   };
   const calls = Object.fromEntries(Object.entries(CALLS).map(([name, declaration]) => [name, bind(name, declaration)]));
   return { version, ...(calls as unknown as Calls), ...releases };
-}
-
-/** For the life of the process: koffi unloads a library whose handle is collected, under the feet of functions taken from its table. */
-const LIBRARIES = new Map<string, ReturnType<typeof koffi.load>>();
-
-/** The loader's own message leaves the path out. */
-function openLibrary(path: string): ReturnType<typeof koffi.load> {
-  try {
-    const library = LIBRARIES.get(path) ?? koffi.load(path);
-    LIBRARIES.set(path, library);
-    return library;
-  } catch (error) {
-    throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
-}
-
-/**
- * Native memory as a JavaScript buffer, without a copy. It does not keep the memory alive: drop the view before the memory is released.
- */
-export function viewMemory(pointer: Pointer, bytes: number): ArrayBuffer {
-  return koffi.view(pointer, bytes);
-}
-
-/** Text at an address, up to its zero byte, as UTF-8. */
-export function readText(pointer: Pointer): string {
-  return koffi.decode.string(pointer);
-}
-
-const PR_SET_PDEATHSIG = 1;
-const SIGKILL = 9;
-
-/**
- * Asks the kernel to kill this process when the one that forked it is gone, whatever ended it and even in the middle of a native call.
- * On Linux only (`prctl(2)`: the signal follows the *thread* that forked, so fork from the main thread); elsewhere the closing of the IPC
- * channel ends the engine between two steps.
- * @returns whether the kernel was asked.
- */
-export function dieWithParent(): boolean {
-  if (process.platform !== 'linux') return false;
-  const prctl = koffi.load(null).func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']);
-  return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) === 0;
 }

@@ -1,20 +1,29 @@
 /**
- * A model's graph as far as an edit must understand it: which node makes and which nodes read a value, and what is constant. Also how the
- * nodes and constants that an edit adds are written. Values are known by name, one character per byte. Pure.
+ * A model's graph as far as an edit must understand it: which node makes and which nodes read a value, what is constant, and how inputs and
+ * outputs are declared. Values are known by name, one character per byte. Pure.
  */
-import { type Field, Message, writeBytes, writeNumber } from './protobuf.ts';
+import type { Port } from './ports.ts';
+import { type Field, Message } from './protobuf.ts';
 
 /** Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
 export const MODEL = { irVersion: 1, graph: 7, opsetImport: 8, opsetDomain: 1, opsetVersion: 2 } as const;
 export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
-const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
-const ATTRIBUTE = { name: 1, tensor: 5, graph: 6, graphs: 11 } as const;
-const TENSOR = { dimensions: 1, type: 2, name: 8, raw: 9 } as const;
-const VALUE = { name: 1, type: 2, tensor: 1, elementType: 1, shape: 2, dimension: 1, dimensionName: 2 } as const;
+export const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
+export const ATTRIBUTE = { name: 1, integer: 3, tensor: 5, graph: 6, graphs: 11, type: 20 } as const;
+export const TENSOR = { dimensions: 1, type: 2, name: 8, raw: 9 } as const;
+export const VALUE = {
+  name: 1,
+  type: 2,
+  tensor: 1,
+  elementType: 1,
+  shape: 2,
+  dimension: 1,
+  size: 1,
+  dimensionName: 2,
+} as const;
 
 /** First byte of an attribute's field that holds a graph. */
 const GRAPH_TAGS = [ATTRIBUTE.graph, ATTRIBUTE.graphs].map((number) => number * 8 + 2);
-const INT64 = 7;
 const DEEPEST_SUBGRAPH = 8;
 
 export interface Node {
@@ -117,6 +126,23 @@ export function nameOf(graph: Message, field: Field): string {
   return value.text(value.last(VALUE.name));
 }
 
+/**
+ * An input or an output as it is declared: element type and dimensions, those that are left open as -1.
+ * @returns undefined when it is no tensor, or its shape is not said.
+ */
+export function portOf(graph: Message, field: Field): Port | undefined {
+  const value = graph.message(field);
+  const typeField = value.last(VALUE.type);
+  const type = typeField && value.message(typeField);
+  const tensorField = type?.last(VALUE.tensor);
+  const tensor = tensorField && type?.message(tensorField);
+  const shapeField = tensor?.last(VALUE.shape);
+  if (!tensor || !shapeField) return undefined;
+  const shape = tensor.message(shapeField);
+  const sizes = shape.all(VALUE.dimension).map((dimension) => shape.message(dimension).last(VALUE.size)?.value ?? -1);
+  return { name: nameOf(graph, field), type: tensor.last(VALUE.elementType)?.value ?? 0, shape: sizes };
+}
+
 /** Of the forms that a Constant can have, the tensor and the scalars; the others do not stand on the way to logits. */
 function shapeOfConstant(node: Message): number[] | undefined {
   const [attribute] = node.all(NODE.attribute).map((field) => node.message(field));
@@ -124,62 +150,4 @@ function shapeOfConstant(node: Message): number[] | undefined {
   if (name === 'value_float' || name === 'value_int') return [];
   const tensor = attribute?.last(ATTRIBUTE.tensor);
   return name === 'value' && tensor ? attribute?.message(tensor).numbers(TENSOR.dimensions) : undefined;
-}
-
-/** A node of the standard operators without attributes, as a field of a graph. */
-export function writeNode(operator: string, inputs: readonly string[], output: string): Uint8Array[] {
-  const content = inputs.flatMap((input) => writeBytes(NODE.input, input));
-  content.push(...writeBytes(NODE.output, output), ...writeBytes(NODE.operator, operator));
-  return writeBytes(GRAPH.node, content);
-}
-
-/** The node with another first input, as a field of a graph. */
-export function writeWithFirstInput(node: Message, name: string): Uint8Array[] {
-  const [first] = node.all(NODE.input);
-  return writeBytes(
-    GRAPH.node,
-    node.rewrite((field) => (field === first ? writeBytes(NODE.input, name) : undefined)),
-  );
-}
-
-/** An initializer int64 `[1]`, as a field of a graph. */
-export function writeConstant(name: string, value: bigint): Uint8Array[] {
-  const data = Buffer.alloc(BigInt64Array.BYTES_PER_ELEMENT);
-  data.writeBigInt64LE(value);
-  const numbers = [writeNumber(TENSOR.dimensions, 1), writeNumber(TENSOR.type, INT64)];
-  return writeBytes(GRAPH.initializer, [
-    ...numbers,
-    ...writeBytes(TENSOR.name, name),
-    ...writeBytes(TENSOR.raw, [data]),
-  ]);
-}
-
-/** An input int64 `[]`, as a field of a graph. */
-export function writeScalarInput(name: string): Uint8Array[] {
-  const tensor = [writeNumber(VALUE.elementType, INT64), ...writeBytes(VALUE.shape, [])];
-  const type = writeBytes(VALUE.type, writeBytes(VALUE.tensor, tensor));
-  return writeBytes(GRAPH.input, [...writeBytes(VALUE.name, name), ...type]);
-}
-
-/**
- * An output whose second dimension has a name of its own, as a field of a graph.
- * @returns undefined when it is not declared as a tensor of three dimensions.
- */
-export function writeWithOpenLength(output: Message, length: string): Uint8Array[] | undefined {
-  const typeField = output.last(VALUE.type);
-  const type = typeField && output.message(typeField);
-  const tensorField = type?.last(VALUE.tensor);
-  const tensor = tensorField && type?.message(tensorField);
-  const shapeField = tensor?.last(VALUE.shape);
-  const shape = shapeField && tensor?.message(shapeField);
-  const dimensions = shape?.all(VALUE.dimension) ?? [];
-  if (!type || !tensor || !shape || dimensions.length !== 3) return undefined;
-  const open = writeBytes(VALUE.dimension, writeBytes(VALUE.dimensionName, length));
-  const newShape = shape.rewrite((field) => (field === dimensions[1] ? open : undefined));
-  const newTensor = tensor.rewrite((field) => (field === shapeField ? writeBytes(VALUE.shape, newShape) : undefined));
-  const newType = type.rewrite((field) => (field === tensorField ? writeBytes(VALUE.tensor, newTensor) : undefined));
-  return writeBytes(
-    GRAPH.output,
-    output.rewrite((field) => (field === typeField ? writeBytes(VALUE.type, newType) : undefined)),
-  );
 }

@@ -7,18 +7,8 @@
  * → `[rows, keep, hidden]`. Every node on the way treats positions alike and nothing else reads what lies between, so the result is that
  * of the whole graph, cut.
  */
-import {
-  GRAPH,
-  Graph,
-  MODEL,
-  type Node,
-  nameOf,
-  writeConstant,
-  writeNode,
-  writeScalarInput,
-  writeWithFirstInput,
-  writeWithOpenLength,
-} from './graph.ts';
+import { GRAPH, Graph, MODEL, type Node, nameOf } from './graph.ts';
+import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
 
 /** The name that exports of Hugging Face give it: logits of that many last positions, 0 for all. */
@@ -132,7 +122,8 @@ function edit(graph: Graph, path: readonly Node[]): Uint8Array[] | undefined {
     if (field === output) return declared;
     if (field === projection.field) {
       const cut = slice(graph, projection.inputs[0] ?? '', kept);
-      return [...cut, ...writeWithFirstInput(message.message(field), kept)];
+      const first = (_: string, place: number, side: string) => (side === 'input' && place === 0 ? kept : undefined);
+      return [...cut, ...writeRenamed(message.message(field), first)];
     }
     // The shapes that an exporter noted of what lies between are not true any more.
     return field.number === GRAPH.valueInfo && between.has(nameOf(message, field)) ? [] : undefined;

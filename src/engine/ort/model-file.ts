@@ -4,50 +4,92 @@
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import type { OrtApi, Pointer } from './api.ts';
+import type { Pointer } from '../native.ts';
+import type { OrtApi } from './api.ts';
+import { halveAttention, updatedInPlace } from './attention.ts';
+import { GRAPH, Graph, MODEL, nameOf, portOf } from './graph.ts';
 import { keepLastLogits } from './last-logits.ts';
-import type { Source } from './protobuf.ts';
+import type { Port, Ports } from './ports.ts';
+import { Message, type Source } from './protobuf.ts';
 import { withoutWeights } from './weightless.ts';
 
 /** Read at once: the head of a tensor, or a dozen nodes. */
 const WINDOW_BYTES = 4 * 1024;
 const FOLDER_OF_WEIGHTS = 'session.model_external_initializers_file_folder_path';
 
+/** A model as its file tells it, before the runtime has seen it. */
+export interface ModelFile {
+  readonly path: string;
+  /** What could be read of it; absent for a file that cannot be read or is no model. */
+  readonly light?: LightModel;
+}
+
+/** The graph without its weights, edited: logits of the last positions only. */
+interface LightModel extends Ports {
+  readonly bytes: Uint8Array;
+  /** The folder that the weights are named in. */
+  readonly folder: string;
+  /** Outputs that are the cache that went in, with something appended: their memory can be the same. */
+  readonly updated: ReadonlySet<string>;
+}
+
+/**
+ * Reads the graph of a model. What is wrong with a file is for the runtime to say.
+ * @param halfAttention whether attention is to be over half floats.
+ */
+export function readModel(path: string, halfAttention = false): ModelFile {
+  let file: number | undefined;
+  try {
+    // The hub's cache is made of links, and the runtime refuses weights that lie elsewhere than the folder it is told.
+    const real = realpathSync(path);
+    const folder = dirname(real);
+    const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(path), location)));
+    file = openSync(real, 'r');
+    const { size } = fstatSync(file);
+    const whole = withoutWeights(windowsOn(file), size, { model: basename(real), resolve });
+    const short = keepLastLogits(whole) ?? whole;
+    const bytes = (halfAttention ? halveAttention(short) : undefined) ?? short;
+    return { path, light: { bytes, folder, ...declaredBy(bytes) } };
+  } catch {
+    return { path };
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** @throws Error for bytes that are no model, or whose inputs and outputs are not all tensors of known shape. */
+function declaredBy(bytes: Uint8Array): Ports & Pick<LightModel, 'updated'> {
+  const root = new Message(bytes);
+  const [field, second] = root.all(MODEL.graph);
+  if (!field || second) throw new Error('A model with another number of graphs than one');
+  const message = root.message(field);
+  const graph = new Graph(message);
+  const side = (number: number): Port[] =>
+    message.all(number).flatMap((value) => {
+      // Before version 4 of the format weights are inputs too.
+      if (number === GRAPH.input && graph.constantShape(nameOf(message, value))) return [];
+      const port = portOf(message, value);
+      if (!port) throw new Error(`${nameOf(message, value)} is not a tensor of known shape`);
+      return [port];
+    });
+  return { inputs: side(GRAPH.input), outputs: side(GRAPH.output), updated: updatedInPlace(graph) };
+}
+
 /**
  * @param sessionOptions gets the folder of the weights.
  * @returns the session, to be released.
  * @throws OrtError with the runtime's message about the file.
  */
-export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, modelFile: string): Pointer {
-  const model = rewritten(modelFile);
-  if (model) {
+export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, light }: ModelFile): Pointer {
+  if (light) {
     try {
-      api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, model.folder);
-      return api.createSessionFromArray(env, model.bytes, model.bytes.length, sessionOptions);
+      api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, light.folder);
+      return api.createSessionFromArray(env, light.bytes, light.bytes.length, sessionOptions);
     } catch {
       // The runtime opens the file itself below, or says what is wrong with it.
     }
   }
-  return api.createSession(env, modelFile, sessionOptions);
-}
-
-/** The model without weights, edited, and the folder that its weights are named in; undefined for a file that cannot be read or is no model. */
-function rewritten(modelFile: string): { bytes: Uint8Array; folder: string } | undefined {
-  let file: number | undefined;
-  try {
-    // The hub's cache is made of links, and the runtime refuses weights that lie elsewhere than the folder it is told.
-    const real = realpathSync(modelFile);
-    const folder = dirname(real);
-    const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(modelFile), location)));
-    file = openSync(real, 'r');
-    const { size } = fstatSync(file);
-    const bytes = withoutWeights(windowsOn(file), size, { model: basename(real), resolve });
-    return { bytes: keepLastLogits(bytes) ?? bytes, folder };
-  } catch {
-    return undefined;
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
+  return api.createSession(env, path, sessionOptions);
 }
 
 /**

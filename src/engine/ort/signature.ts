@@ -1,82 +1,137 @@
 /**
- * What a decoder takes and gives, read from the session's own metadata: names, types and shapes, never assumed from a configuration file.
- * A model this engine cannot drive is refused here, with the name of what is in the way. Pure, but for `readPorts`.
+ * What a decoder takes and gives, read from its own metadata: names, types and shapes, never assumed from its architecture.
+ * A model this engine cannot drive is refused here, with the name of what is in the way. Pure.
  */
-import { ELEMENT_TYPES, FLOAT32, INT64, type OrtApi, type Pointer, readText } from './api.ts';
+import type { PortNames } from '../../bridge/protocol.ts';
+import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from './api.ts';
 import { KEEP_INPUT } from './last-logits.ts';
+import type { Port, Ports } from './ports.ts';
 
-/** One input or output. Dimensions that the model leaves open are -1. */
-export interface Port {
-  readonly name: string;
-  /** `ONNXTensorElementDataType`. */
-  readonly type: number;
-  readonly shape: readonly number[];
-}
-
-/** One of the two caches of a layer: read under the name `past`, written under the name `present`. */
+/** One tensor of the cache: read under the name `past`, written under the name `present`. */
 export interface CachePort {
   readonly past: string;
   readonly present: string;
+  /** `ONNXTensorElementDataType`. */
+  readonly type: number;
+  /** Of one row, with the tokens left out as -1: `[1, kv heads, -1, head]`, or whatever a cache that grows is made of. */
+  readonly shape: readonly number[];
 }
 
-/** A decoder that updates its cache in place. */
+/** What a model is driven by. */
 export interface Signature {
-  /** Keys and values of all layers, in the order of the model's inputs. */
+  /** Names of the inputs int64 `[rows, tokens]`, `[rows, width]` and, where there is one, `[rows, tokens]`. */
+  readonly ids: string;
+  readonly mask: string;
+  readonly positions?: string;
+  /** The input that says how many last positions to give logits of, and its shape, `[]` or `[1]`; absent where logits of all are given. */
+  readonly keep?: { readonly name: string; readonly shape: readonly number[] };
+  /** Output `[rows, tokens, vocab]` of float32, float16 or bfloat16. */
+  readonly logits: { readonly name: string; readonly type: number };
+  readonly vocabSize: number;
+  /** All that attention keeps, in the order of the model's inputs. */
   readonly caches: readonly CachePort[];
+  /** Layers that keep something: keys and values, or both in one tensor. */
   readonly layers: number;
+  /** Of the first cache. */
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly vocabSize: number;
-  /** Whether it is told how many last positions to give logits of, by the input `num_logits_to_keep`. */
-  readonly keepsLast: boolean;
-  /** Shape of that input: `[]` or `[1]`. */
-  readonly keepShape: readonly number[];
 }
 
-const PAST = /^past_key_values\.(\d+)\.(key|value)$/;
+/** How caches are called where no configuration says: by the exports of Hugging Face, and by those before them. `%d` stands for the layer. */
+const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
+  ['past_key_values.%d.key', 'present.%d.key'],
+  ['past_key_values.%d.value', 'present.%d.value'],
+  ['past_key_%d', 'present_key_%d'],
+  ['past_value_%d', 'present_value_%d'],
+  ['past_%d', 'present_%d'],
+];
 
 /**
- * @param inputs as `readPorts` read them; `input_ids` and `attention_mask` int64, `past_key_values.N.key|value` float32 `[rows, kvHeads, past, headDim]`,
- * and perhaps `num_logits_to_keep` int64 `[]` or `[1]`.
- * @param outputs `logits` float32 `[rows, tokens, vocab]` and a `present.N.key|value` for each past.
+ * @param ports of the model. Inputs `input_ids` and `attention_mask` int64, perhaps `position_ids` int64 and `num_logits_to_keep` int64 `[]`
+ * or `[1]`, and the caches; outputs `logits` and what each cache becomes.
+ * @param names what the model's configuration calls them.
  * @throws Error naming the input or output that is missing, unknown or of another type.
  */
-export function readSignature(inputs: readonly Port[], outputs: readonly Port[]): Signature {
-  for (const name of ['input_ids', 'attention_mask']) expectType(find(inputs, 'input', name), INT64);
-  const logits = find(outputs, 'output', 'logits');
-  expectType(logits, FLOAT32);
+export function readSignature({ inputs, outputs }: Ports, names: PortNames = {}): Signature {
+  const ids = names.inputIds ?? 'input_ids';
+  const mask = names.attentionMask ?? 'attention_mask';
+  for (const name of [ids, mask]) expectType(find(inputs, 'input', name), [INT64]);
+  const positions = inputs.find(({ name }) => name === (names.positionIds ?? 'position_ids'));
+  if (positions) expectType(positions, [INT64]);
+  const keep = inputs.find(({ name }) => name === KEEP_INPUT);
+  const logits = find(outputs, 'output', names.logits ?? 'logits');
+  expectType(logits, [FLOAT32, FLOAT16, BFLOAT16]);
   const vocabSize = logits.shape[2] ?? -1;
   if (logits.shape.length !== 3 || vocabSize < 1)
     throw refusal(logits, 'has no fixed vocabulary as its last dimension');
 
-  const caches: CachePort[] = [];
-  let sizes: { kvHeads: number; headDim: number } | undefined;
-  for (const input of inputs) {
-    if (input.name === 'input_ids' || input.name === 'attention_mask' || input.name === KEEP_INPUT) continue;
-    const match = PAST.exec(input.name);
-    if (!match) throw new Error(`The model has an input that this engine does not know: ${input.name}`);
-    expectType(input, FLOAT32);
-    const [, kvHeads = -1, , headDim = -1] = input.shape;
-    if (input.shape.length !== 4 || kvHeads < 1 || headDim < 1)
-      throw refusal(input, 'is not [rows, kv heads, past, head]');
-    sizes ??= { kvHeads, headDim };
-    if (sizes.kvHeads !== kvHeads || sizes.headDim !== headDim)
-      throw refusal(input, 'differs in size from the first cache');
-    const present = find(outputs, 'output', `present.${match[1]}.${match[2]}`);
-    expectType(present, FLOAT32);
-    caches.push({ past: input.name, present: present.name });
-  }
-  if (!sizes) throw new Error('The model has no past_key_values inputs: a decoder without a cache is not supported');
-  const keepShape = readKeepShape(inputs);
-  const layers = Math.ceil(caches.length / 2);
-  return { caches, layers, ...sizes, vocabSize, keepsLast: keepShape !== undefined, keepShape: keepShape ?? [] };
+  const others = [ids, mask, positions?.name, keep?.name];
+  const found = inputs
+    .filter(({ name }) => !others.includes(name))
+    .map((input) => readCache(input, outputs, namesOfCaches(names)));
+  const [first] = found;
+  if (!first) throw new Error('The model has no past_key_values inputs: a decoder without a cache is not supported');
+  return {
+    ids,
+    mask,
+    ...(positions && { positions: positions.name }),
+    ...(keep && { keep: { name: keep.name, shape: readKeepShape(keep) } }),
+    logits: { name: logits.name, type: logits.type },
+    vocabSize,
+    caches: found.map(({ layer: _, ...cache }) => cache),
+    layers: new Set(found.map(({ layer }) => layer)).size,
+    kvHeads: first.shape.at(-3) ?? 1,
+    headDim: first.shape.at(-1) ?? 1,
+  };
 }
 
-/** Of the input that says how many positions are wanted; undefined without one. */
-function readKeepShape(inputs: readonly Port[]): number[] | undefined {
-  const input = inputs.find((candidate) => candidate.name === KEEP_INPUT);
-  if (!input) return undefined;
-  expectType(input, INT64);
+/** What a configuration says comes first. */
+function namesOfCaches(names: PortNames): (readonly [past: string, present: string])[] {
+  const said = [
+    [names.pastKey, names.presentKey],
+    [names.pastValue, names.presentValue],
+  ].flatMap(([past, present]) => (past && present ? [[past, present] as const] : []));
+  return [...said, ...CACHE_NAMES];
+}
+
+function readCache(
+  input: Port,
+  outputs: readonly Port[],
+  names: readonly (readonly [past: string, present: string])[],
+): CachePort & { layer: string } {
+  for (const [past, present] of names) {
+    const layer = layerOf(input.name, past);
+    if (layer === undefined) continue;
+    if (!ELEMENT_BYTES[input.type])
+      throw new Error(`${input.name} is ${typeName(input.type)}: no cache is kept as that`);
+    const output = find(outputs, 'output', present.replace('%d', layer));
+    expectType(output, [input.type]);
+    return { past: input.name, present: output.name, type: input.type, shape: rowShape(input), layer };
+  }
+  throw new Error(`The model has an input that this engine does not know: ${input.name}`);
+}
+
+/** The number that `%d` stands for in a name; undefined for another name. */
+function layerOf(name: string, template: string): string | undefined {
+  const [before = '', after = ''] = template.split('%d');
+  if (!template.includes('%d') || !name.startsWith(before) || !name.endsWith(after)) return undefined;
+  const layer = name.slice(before.length, name.length - after.length);
+  return /^\d+$/.test(layer) ? layer : undefined;
+}
+
+/** Tokens lie along the last dimension but one, `[rows, heads, tokens, head]` or with keys and values in front; rows along another, or are one. */
+function rowShape(input: Port): number[] {
+  const tokens = input.shape.length - 2;
+  const open = input.shape.flatMap((size, axis) => (size < 1 ? [axis] : []));
+  const [rows, ...more] = open.filter((axis) => axis !== tokens);
+  if (tokens < 2 || !open.includes(tokens) || more.length > 0)
+    throw refusal(input, 'is not [rows, kv heads, past, head]');
+  return input.shape.map((size, axis) => (axis === tokens ? -1 : axis === rows ? 1 : size));
+}
+
+/** Of the input that says how many positions are wanted. */
+function readKeepShape(input: Port): number[] {
+  expectType(input, [INT64]);
   if (input.shape.length > 1 || Math.abs(input.shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
   return input.shape.map(() => 1);
 }
@@ -87,38 +142,27 @@ function find(ports: readonly Port[], side: string, name: string): Port {
   return port;
 }
 
-function expectType(port: Port, type: number): void {
-  const name = (number: number) => ELEMENT_TYPES[number] ?? `type ${number}`;
-  if (port.type !== type) throw new Error(`${port.name} is ${name(port.type)}: only ${name(type)} is supported`);
+const typeName = (type: number): string => ELEMENT_TYPES[type] ?? `type ${type}`;
+
+function expectType(port: Port, types: readonly number[]): void {
+  if (types.includes(port.type)) return;
+  throw new Error(`${port.name} is ${typeName(port.type)}: only ${types.map(typeName).join(', ')} is supported`);
 }
 
 const refusal = (port: Port, why: string): Error => new Error(`${port.name} ${why}: [${port.shape.join(', ')}]`);
 
-/** The inputs or outputs of an open session, in the model's order. */
-export function readPorts(api: OrtApi, session: Pointer, side: 'inputs' | 'outputs'): Port[] {
-  const inputs = side === 'inputs';
-  const count = inputs ? api.sessionGetInputCount(session) : api.sessionGetOutputCount(session);
-  const allocator = api.getAllocatorWithDefaultOptions();
-  return Array.from({ length: Number(count) }, (_, index) => {
-    const text = (inputs ? api.sessionGetInputName : api.sessionGetOutputName)(session, index, allocator);
-    const name = readText(text);
-    api.allocatorFree(allocator, text);
-    const info = (inputs ? api.sessionGetInputTypeInfo : api.sessionGetOutputTypeInfo)(session, index);
-    try {
-      return { name, ...readTensorInfo(api, info, name) };
-    } finally {
-      api.releaseTypeInfo(info);
-    }
-  });
+/** Bytes of the cache of one row of `tokens`. */
+export function rowBytes({ caches }: Signature, tokens: number): number {
+  return caches.reduce((sum, { type, shape }) => sum + bytesOf(type, rowOf(shape, tokens)), 0);
 }
 
-/** Element type and dimensions. The tensor's info belongs to `info` and is not released. */
-function readTensorInfo(api: OrtApi, info: Pointer, name: string): Omit<Port, 'name'> {
-  const tensor = api.castTypeInfoToTensorInfo(info);
-  if (!tensor) throw new Error(`${name} is not a tensor`);
-  const type = api.getTensorElementType(tensor);
-  const rank = Number(api.getDimensionsCount(tensor));
-  const dimensions = new BigInt64Array(rank);
-  api.getDimensions(tensor, dimensions, rank);
-  return { type, shape: Array.from(dimensions, Number) };
+/** The shape of a row of a cache that holds `tokens`. */
+export const rowOf = (shape: readonly number[], tokens: number): number[] =>
+  shape.map((size) => (size === -1 ? tokens : size));
+
+/** @throws Error for a type whose elements have no size of their own. */
+export function bytesOf(type: number, shape: readonly number[]): number {
+  const size = ELEMENT_BYTES[type];
+  if (!size) throw new Error(`${typeName(type)} has no fixed size`);
+  return shape.reduce((product, dimension) => product * dimension, size);
 }
