@@ -1,0 +1,88 @@
+/** The generated models of test/models and what each must say on any device, computed without their graphs (tools/reference_llama.py). */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { EngineOptions } from '../../src/bridge/protocol.ts';
+import { Bench } from './harness.ts';
+
+const MODELS = fileURLToPath(new URL('../models/', import.meta.url));
+
+interface Expected {
+  readonly made: string;
+  readonly vocab: number;
+  readonly continuations?: readonly { readonly prompt: readonly number[]; readonly ids: readonly number[] }[];
+}
+
+const { models } = JSON.parse(readFileSync(join(MODELS, 'expected.json'), 'utf8')) as {
+  models: Record<string, Expected>;
+};
+
+/** A model that continues prompts. */
+export interface ReferenceModel {
+  /** Path from test/models. */
+  readonly name: string;
+  readonly file: string;
+  /** Its attention writes a longer cache with each run. */
+  readonly grows: boolean;
+  /** Computed in float16, or with float16 attention. */
+  readonly half: boolean;
+  readonly continuations: NonNullable<Expected['continuations']>;
+}
+
+export const REFERENCE: readonly ReferenceModel[] = Object.entries(models).flatMap(([name, { made, continuations }]) =>
+  continuations
+    ? [{ name, file: join(MODELS, name), grows: made.includes('--concat'), half: made.includes('16'), continuations }]
+    : [],
+);
+
+/** Names that only the configuration of `renamed` tells. */
+const RENAMED = {
+  inputIds: 'tokens',
+  attentionMask: 'mask',
+  positionIds: 'places',
+  pastKey: 'past.%d.k',
+  pastValue: 'past.%d.v',
+  logits: 'scores',
+  presentKey: 'now.%d.k',
+  presentValue: 'now.%d.v',
+};
+
+/** The file and what lies beside it that belongs to it. */
+function weightFiles(file: string): string[] {
+  const beside = readdirSync(dirname(file)).filter(
+    (name) => name.startsWith(`${basename(file)}_`) || name === `${basename(file)}.data`,
+  );
+  return [file, ...beside.map((name) => join(dirname(file), name))];
+}
+
+export function optionsFor(model: ReferenceModel, device: string): Partial<EngineOptions> {
+  const longest = Math.max(...model.continuations.map(({ prompt, ids }) => prompt.length + ids.length));
+  return {
+    candidates: [{ device, modelFile: model.file, weightFiles: weightFiles(model.file) }],
+    names: model.name.startsWith('renamed') ? RENAMED : {},
+    context: longest <= 64 ? 64 : 192,
+  };
+}
+
+/** All prompts of a model at once, greedily. @returns the ids of each. */
+export async function continueAll(
+  model: ReferenceModel,
+  device: string,
+  overrides: Partial<EngineOptions> = {},
+): Promise<number[][]> {
+  const bench = new Bench({ ...optionsFor(model, device), ...overrides });
+  try {
+    const outcomes = await Promise.all(
+      model.continuations.map(({ prompt, ids }) => bench.run({ prompt, maxTokens: ids.length })),
+    );
+    return outcomes.map(({ ids, finish }) => {
+      if ('message' in finish) throw new Error(finish.message);
+      return ids;
+    });
+  } finally {
+    bench.engine.close();
+  }
+}
+
+export const expectedOf = ({ continuations }: ReferenceModel): readonly (readonly number[])[] =>
+  continuations.map(({ ids }) => ids);
