@@ -6,12 +6,16 @@ import type { Config } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
-import { embeddedModel, libraryPath, locateModel, type ModelFiles } from './locate.ts';
+import { devicesToTry } from './devices.ts';
+import { embeddedModel, locateModel, type ModelFiles } from './locate.ts';
+import { libraryPath } from './runtime-library.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
+import type { ChosenWeights } from './weights.ts';
 
 /** The model as soon as it can be used. */
 export interface LoadedModel {
   readonly spec: ModelSpec;
+  /** Of the weights on the device that opened. */
   readonly dtype: string;
   readonly facts: EngineFacts;
   readonly tokenizer: Tokenizer;
@@ -37,39 +41,23 @@ type ModelSettings = Pick<
  */
 export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
-  const files = await locateModel(modelFolder(settings), settings.dtype);
+  const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
   const spec = await readSpec(files);
-  const context = settings.context ?? spec.contextLength;
-  if (context > spec.contextLength)
-    throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
-  const weights = { model_ref: spec.name, model_bytes: files.bytes, dtype: files.dtype };
-  const options = {
-    runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
-    candidates: [
-      {
-        // The engine opens the CPU; of what it can open, that is the best.
-        device: settings.device === 'auto' ? 'cpu' : settings.device,
-        modelFile: files.modelFile,
-        weightFiles: [files.modelFile],
-      },
-    ],
-    names: {},
-    slots: settings.slots,
-    context,
-    prefillChunk: settings.prefillChunk,
-    speculation: settings.speculation,
-  };
+  const options = engineOptions(settings, files, spec);
   const onOpening = (device: string, runtimeVersion: string): void => {
     narrateDevice(device, runtimeVersion);
-    narrate('model.load_started', weights);
+    const weights = weightsOn(device, files);
+    const dtypes = files.dtypes.join(', ');
+    narrate('model.load_started', { ...told(spec, weights), device, reason: weights.reason, dtypes });
   };
   const [facts, words] = await Promise.all([startEngine(options, onOpening), openWords(files)]);
+  const weights = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
-    ...weights,
+    ...told(spec, weights),
     architecture,
     vocab_size,
-    context_length: context,
+    context_length: options.context,
     duration_ms: performance.now() - began,
   });
   narrate('cache.reserved', {
@@ -78,8 +66,37 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     cache_bytes: facts.cacheBytes,
     available_bytes: facts.availableBytes,
   });
-  return { spec, dtype: files.dtype, facts, ...words };
+  return { spec, dtype: weights.dtype, facts, ...words };
 }
+
+/** What the engine is told: the devices to try, each with its weights. */
+function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
+  const context = settings.context ?? spec.contextLength;
+  if (context > spec.contextLength)
+    throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
+  return {
+    runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
+    candidates: files.choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
+    names: spec.names,
+    slots: settings.slots,
+    context,
+    prefillChunk: settings.prefillChunk,
+    speculation: settings.speculation,
+  };
+}
+
+/** The weights that were chosen for the device that the engine names. */
+function weightsOn(device: string, { choices }: ModelFiles): ChosenWeights {
+  const weights = choices.find((choice) => choice.device === device);
+  if (weights === undefined) throw new Error(`The engine opened ${device}, for which no weights were chosen`);
+  return weights;
+}
+
+const told = (spec: ModelSpec, { bytes, dtype }: ChosenWeights) => ({
+  model_ref: spec.name,
+  model_bytes: bytes,
+  dtype,
+});
 
 /** Opens tokenizer and template, and uses both once: the first use takes milliseconds that no request should wait for. */
 async function openWords(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {

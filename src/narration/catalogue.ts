@@ -63,9 +63,9 @@ export const CATALOGUE = {
     human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
     cute: (f) => `🌐 ${f.device} paints with numbers today!`,
   }),
-  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model', { has: ['model_ref', 'model_bytes', 'dtype'] }, {
+  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model; `reason` says why these weights of those in `dtypes`', { has: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'] }, {
     target: (f) => f.model_ref,
-    human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype})`,
+    human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
     cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
   }),
   'model.loaded': life(['model-loader', 'model_load'], 'INFO', 'the model is open', { has: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'] }, {
