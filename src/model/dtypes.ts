@@ -39,7 +39,7 @@ const CPU: Preferences = new Map<Dtype, string>([
 
 /** CUDA's GroupQueryAttention takes half floats only, and WebGPU reads half the bytes with them. */
 const GPU: Preferences = new Map<Dtype, string>([
-  ['q4f16', '4-bit weights, and half floats are native there'],
+  ['q4f16', '4-bit weights, native half floats'],
   ['fp16', 'half floats are native there'],
   ['q4', '4-bit weights, least to read per token'],
   ...eightBits('8-bit weights, little to read per token'),

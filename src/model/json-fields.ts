@@ -23,6 +23,9 @@ export const sampling = {
   repetition_penalty: z.number().positive().nullish(),
 } as const;
 
+/** Told of one file: a list of ten thousand wrong entries is one mistake. */
+const MOST_ISSUES = 20;
+
 /**
  * @param prepare makes the fields of the schema from those of the file, which are an object.
  * @returns undefined: there is no such file to read, or it has problems.
@@ -43,7 +46,7 @@ export async function readFields<S extends z.ZodType>(
   const given = isFields(parsed.value) ? prepare(parsed.value) : parsed.value;
   const result = schema.safeParse(given, { reportInput: true });
   if (result.success) return result.data;
-  for (const issue of result.error.issues) problems.push({ file, problem: problemOf(issue) });
+  for (const issue of result.error.issues.slice(0, MOST_ISSUES)) problems.push({ file, problem: problemOf(issue) });
   return undefined;
 }
 

@@ -1,6 +1,7 @@
 /**
  * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
  */
+import { basename } from 'node:path';
 import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
 import type { Config } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
@@ -8,6 +9,7 @@ import { ChatTemplate } from '../text/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import { devicesToTry } from './devices.ts';
 import { embeddedModel, locateModel, type ModelFiles } from './locate.ts';
+import { ModelError } from './problems.ts';
 import { libraryPath } from './runtime-library.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 import type { ChosenWeights } from './weights.ts';
@@ -41,8 +43,7 @@ type ModelSettings = Pick<
  */
 export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
-  const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
-  const spec = await readSpec(files);
+  const { files, spec } = await readModel(settings);
   const options = engineOptions(settings, files, spec);
   const onOpening = (device: string, runtimeVersion: string): void => {
     narrateDevice(device, runtimeVersion);
@@ -67,6 +68,18 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     available_bytes: facts.availableBytes,
   });
   return { spec, dtype: weights.dtype, facts, ...words };
+}
+
+/** The files and what they say. Every problem is told in a line of its own: all of them do not fit into one. */
+async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; spec: ModelSpec }> {
+  try {
+    const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
+    return { files, spec: await readSpec(files) };
+  } catch (error) {
+    for (const { file, problem } of error instanceof ModelError ? error.problems : [])
+      if (file !== '') narrate('model.problem', { model_ref: basename(modelFolder(settings)), file, reason: problem });
+    throw error;
+  }
 }
 
 /** What the engine is told: the devices to try, each with its weights. */

@@ -4,14 +4,10 @@
  * only where two components talk. Laid out as a table by hand: one event per paragraph.
  */
 import { type Entry, type Facts, life, request } from './entry.ts';
+import { count, size, soon, time } from './phrases.ts';
 
 const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
 const DEVICE = ['device-manager', 'device_init'] as const;
-const time = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
-/** An estimate: no more digits than it is worth. */
-const soon = (ms: number): string =>
-  ms < 50 ? 'a moment' : ms < 59_950 ? `about ${(ms / 1000).toFixed(1)} s` : `about ${Math.round(ms / 60_000)} min`;
-const size = (bytes: number): string => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 /** One unit for all parts of a time. */
 const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
 /** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
@@ -19,7 +15,6 @@ const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: nu
   if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
   return f.cached_tokens < f.tokens_in - 2 ? 'the prompt goes on where the slot ended' : 'the last two are always computed';
 };
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 export const CATALOGUE = {
   // ── The worker's life: stdout only ──────────────────────────────────────────────────────────────────────────────────
@@ -63,7 +58,7 @@ export const CATALOGUE = {
     human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
     cute: (f) => `🌐 ${f.device} paints with numbers today!`,
   }),
-  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model; `reason` says why these weights of those in `dtypes`', { has: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'] }, {
+  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model; the reason says why these weights of those that the folder has', { has: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'] }, {
     target: (f) => f.model_ref,
     human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
     cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
@@ -72,6 +67,11 @@ export const CATALOGUE = {
     target: (f) => f.architecture,
     human: (f) => `Model loader loaded ${size(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${time(f.duration_ms)}`,
     cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
+  }),
+  'model.problem': life(['model-loader', 'error'], 'ERROR', 'a file of the model is missing or broken, or says something wrong; one for each problem, then model.load_failed', { has: ['model_ref', 'file', 'reason'] }, {
+    target: (f) => f.file,
+    human: (f) => `Model file ${f.file} ${f.reason}`,
+    cute: (f) => `🔍 ${f.file} needs a little help before we can play!`,
   }),
   'model.load_failed': life(['model-loader', 'error'], 'FATAL', 'the model cannot be opened; the worker exits 1', { has: ['model_ref', 'error_kind', 'reason'] }, {
     target: (f) => f.model_ref,

@@ -62,6 +62,7 @@ export const FIELDS = {
   vocab_size: integer('Ids in the vocabulary', 1024),
   context_length: integer('Tokens per slot, prompt and output together', 512),
   dtype: text('Type of the weights', 'fp32'),
+  file: text('File of the model, as a path from its folder', 'onnx/model.onnx'),
   dtypes: text("Types of weights that the model's folder has, separated by commas", 'q4, fp32'),
   device: text('Device the model runs on', 'cpu'),
   runtime_version: text('Version of ONNX Runtime', '1.30.0'),

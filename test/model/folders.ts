@@ -1,7 +1,7 @@
 /** Model folders for tests, as small as they can be, each with what a test wants different. */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { ModelError } from '../../src/model/problems.ts';
 import { onnxBytes } from './onnx-bytes.ts';
 
@@ -71,6 +71,21 @@ export async function modelFolder(files: Files = {}): Promise<string> {
     );
   }
   return folder;
+}
+
+/** The same folder as the hub's cache has it: every file a link into a folder of blobs. */
+export async function linked(folder: string): Promise<string> {
+  const cache = await mkdtemp(join(tmpdir(), 'cache-'));
+  const snapshot = join(cache, 'snapshots', 'main');
+  await cp(folder, snapshot, { recursive: true });
+  await mkdir(join(cache, 'blobs'));
+  const names = await readdir(snapshot, { recursive: true, withFileTypes: true });
+  for (const [at, entry] of names.filter((name) => name.isFile()).entries()) {
+    const path = join(entry.parentPath, entry.name);
+    await rename(path, join(cache, 'blobs', `hash${at}`));
+    await symlink(relative(dirname(path), join(cache, 'blobs', `hash${at}`)), path);
+  }
+  return snapshot;
 }
 
 /** What a promise is rejected with. */

@@ -1,9 +1,8 @@
-import { cp, mkdir, mkdtemp, readdir, rename, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative } from 'node:path';
+import { symlink } from 'node:fs/promises';
+import { basename, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { embeddedModel, locateModel, type ModelFiles } from '../../src/model/locate.ts';
-import { type Files, GENAI, genaiFolder, modelFolder, problemsIn } from './folders.ts';
+import { type Files, GENAI, genaiFolder, linked, modelFolder, problemsIn } from './folders.ts';
 import { onnxBytes, onnxNaming } from './onnx-bytes.ts';
 
 const found = async (files: Files): Promise<ModelFiles> => locateModel(await modelFolder(files));
@@ -110,21 +109,6 @@ describe('a GenAI folder', () => {
 });
 
 describe('links, as in the cache of the hub', () => {
-  /** The same folder, every file a link into a folder of blobs. */
-  async function linked(folder: string): Promise<string> {
-    const cache = await mkdtemp(join(tmpdir(), 'cache-'));
-    const snapshot = join(cache, 'snapshots', 'main');
-    await cp(folder, snapshot, { recursive: true });
-    await mkdir(join(cache, 'blobs'));
-    const names = await readdir(snapshot, { recursive: true, withFileTypes: true });
-    for (const [at, entry] of names.filter((name) => name.isFile()).entries()) {
-      const path = join(entry.parentPath, entry.name);
-      await rename(path, join(cache, 'blobs', `hash${at}`));
-      await symlink(relative(dirname(path), join(cache, 'blobs', `hash${at}`)), path);
-    }
-    return snapshot;
-  }
-
   it('are followed, those of external data too', async () => {
     const graph = onnxNaming({ 'model.onnx_data': 300 });
     const folder = await linked(

@@ -107,7 +107,7 @@ describe('external data', () => {
   it('is found in constants, in graphs inside the graph, and in files of any size', async () => {
     const external = (location: string) => ({ external: { location, length: '1' } });
     const graph: Graph = {
-      tensors: [{ raw: new Uint8Array(100_000_000) }, external('first')],
+      tensors: [{ raw: new Uint8Array(70_000_000) }, external('first')],
       constants: [external('second')],
       inside: [{ inside: [{ tensors: [{ raw: new Uint8Array(100_000) }, external('third')] }] }],
     };
