@@ -18,6 +18,8 @@ export type Dtype = keyof typeof SUFFIXES;
 /** What a caller may ask for. `quantized` is the older name of `q8`. */
 export type DtypeChoice = Dtype | 'quantized' | 'auto';
 
+export const dtypeNamed = (choice: Exclude<DtypeChoice, 'auto'>): Dtype => (choice === 'quantized' ? 'q8' : choice);
+
 /** Every dtype once, the most wanted first, with the reason that is told when it is taken before others. */
 type Preferences = ReadonlyMap<Dtype, string>;
 
@@ -62,7 +64,7 @@ const PREFERENCES: Readonly<Record<string, Preferences>> = { cuda: GPU, webgpu: 
 /** All dtypes, in the order in which a folder's weights are listed. */
 export const DTYPES: readonly Dtype[] = [...CPU.keys()];
 
-/** A dtype, and why it was taken: words that complete "chosen because of", without a full stop. */
+/** A dtype, and in a few words why it was taken. */
 export interface ChosenDtype {
   readonly dtype: Dtype;
   readonly reason: string;
@@ -75,7 +77,7 @@ export interface ChosenDtype {
  */
 export function chooseDtype(device: string, choice: DtypeChoice, there: ReadonlySet<Dtype>): ChosenDtype | undefined {
   if (choice !== 'auto') {
-    const dtype = choice === 'quantized' ? 'q8' : choice;
+    const dtype = dtypeNamed(choice);
     return there.has(dtype) ? { dtype, reason: 'asked for by --dtype' } : undefined;
   }
   const preferences = PREFERENCES[device.replace(/-\d+$/, '')] ?? CPU;

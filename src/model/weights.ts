@@ -2,9 +2,9 @@
  * Finds a folder's weights and chooses those that suit each device: the .onnx file by its name (or by the name that `genai_config.json`
  * gives it), and beside it the files with external data by the names that the graph gives them, whatever their spelling.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
-import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from './dtypes.ts';
+import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dtypeNamed, SUFFIXES } from './dtypes.ts';
 import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-file.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
@@ -36,6 +36,8 @@ export interface WeightsWish {
 
 /** At most so many names of files that are there instead. */
 const MOST_STRAYS = 3;
+/** Of one folder, looked into for models. */
+const MOST_FOLDERS = 50;
 
 /** Weights that are missing or broken, those with external data that is cut off too, are added to the problems. */
 export async function findWeights(root: string, wish: WeightsWish, problems: ModelProblem[]): Promise<FoundWeights> {
@@ -114,17 +116,13 @@ async function graphOf(root: string, file: string, problems: ModelProblem[]): Pr
 /** Which names were looked for in vain, and what is there instead. */
 async function missing(root: string, wish: WeightsWish, files: ReadonlyMap<Dtype, string>): Promise<ModelProblem> {
   const { dtype, genaiFile } = wish;
-  if (files.size > 0 && dtype !== 'auto') {
-    const there = [...files].map(([kind, file]) => `${file} (${kind})`).join(', ');
-    const names = weightNames(dtype === 'quantized' ? 'q8' : dtype).join(' or ');
-    return { file: names, problem: `is missing (dtype ${dtype}); the folder has ${there}` };
-  }
-  const strays = await straysOf(root);
-  const there = strays.length === 0 ? '' : `; the folder has ${strays.join(', ')}`;
-  if (genaiFile !== undefined) return { file: genaiFile, problem: `is missing (genai_config.json names it)${there}` };
-  const wanted = dtype === 'auto' ? '' : ` (dtype ${dtype})`;
-  const names = weightNames(dtype === 'auto' ? 'fp32' : dtype === 'quantized' ? 'q8' : dtype).join(' or ');
-  return { file: names, problem: `is missing${wanted}${there}` };
+  const names = weightNames(dtype === 'auto' ? 'fp32' : dtypeNamed(dtype)).join(' or ');
+  const named = [...files].map(([kind, file]) => `${file} (${kind})`);
+  const there = named.length > 0 ? named : await straysOf(root);
+  const instead = there.length === 0 ? '' : `; the folder has ${there.join(', ')}`;
+  if (genaiFile !== undefined && named.length === 0)
+    return { file: genaiFile, problem: `is missing (genai_config.json names it)${instead}` };
+  return { file: names, problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
 }
 
 /** Files of other names, and folders below that are models themselves: repositories of GenAI exports hold one for each device. */
@@ -140,12 +138,13 @@ async function straysOf(root: string): Promise<string[]> {
   return more > 0 ? [...strays.slice(0, MOST_STRAYS), `${more} more`] : strays;
 }
 
-/** Folders of the first and second floor. */
+/** Folders of the first and second floor, not those behind links: a wrong folder can be a large one. */
 async function foldersIn(root: string, above: string): Promise<string[]> {
+  const entries = await readdir(join(root, above), { withFileTypes: true }).catch(() => []);
+  const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
   const folders: string[] = [];
-  for (const name of await namesIn(join(root, above))) {
+  for (const name of names.sort().slice(0, MOST_FOLDERS)) {
     const folder = join(above, name);
-    if (name.startsWith('.') || !(await stat(join(root, folder)).catch(() => undefined))?.isDirectory()) continue;
     folders.push(folder, ...(above === '' ? await foldersIn(root, folder) : []));
   }
   return folders;

@@ -177,6 +177,7 @@ describe('an .onnx file', () => {
     ['zeros', new Uint8Array(100)],
     ['text', 'Entry not found'],
     ['a model without a graph', Buffer.from([8, 10])],
+    ['a node that is longer than its graph', Buffer.from([0x3a, 4, 0x0a, 100, 0, 0])],
     ['a number without an end', Buffer.alloc(50, 0xff)],
   ])('that is %s is told as such', async (_, content) => {
     expect(await problemsOf({ 'onnx/model.onnx': content })).toEqual(['onnx/model.onnx is not an ONNX model']);
