@@ -1,7 +1,7 @@
 /** The engine inside the benches' own process: no other process, no bridge, no HTTP, no text. */
 import { join } from 'node:path';
 import { Engine } from '../dist/engine/loop.js';
-import { libraryPath } from '../dist/model/locate.js';
+import { libraryPath } from '../dist/model/runtime-library.js';
 import { freshPrompt } from './measure.mjs';
 import { modelFolder, weightFile } from './models.mjs';
 

@@ -17,6 +17,8 @@ const FITTING = {
   'device.metal': { device: 'metal-0' },
   'device.webgpu': { device: 'webgpu' },
   'device.fallback': { reason: 'cuda-0 has no driver' },
+  'model.load_started': { reason: 'full floats, which a CPU need not widen', dtypes: 'fp32, fp16' },
+  'model.problem': { file: 'onnx/model.onnx_data', reason: 'is missing' },
   'model.load_failed': { error_kind: 'model_load_failed', reason: 'tokenizer.json is missing' },
   'warmup.done': { speculation: 'off' },
   'callback.failed': { error_kind: 'callback_failed', reason: 'ECONNREFUSED' },

@@ -5,9 +5,12 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { Sampling } from '../bridge/protocol.ts';
-import { templateOf } from '../text/chat-template.ts';
-import { ModelError, type ModelFiles, type ModelProblem } from './locate.ts';
+import type { PortNames, Sampling } from '../bridge/protocol.ts';
+import { namedTokens, templateOf } from '../text/chat-template.ts';
+import { type GenaiConfig, portNamesOf, readGenai, searchOf } from './genai.ts';
+import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
+import type { ModelFiles } from './locate.ts';
+import { ModelError, type ModelProblem } from './problems.ts';
 
 /** How a model wants to be sampled when a request does not say. */
 export type SamplingDefaults = Pick<Sampling, 'temperature' | 'topP' | 'topK' | 'minP' | 'repetitionPenalty'>;
@@ -34,28 +37,32 @@ export interface ModelSpec {
   readonly headDim: number;
   readonly tokenizerKind: TokenizerKind;
   readonly hasChatTemplate: boolean;
+  /** What the model calls its inputs and outputs, as far as it says. */
+  readonly names: PortNames;
 }
 
-const count = z.int().min(1);
-/** An id, a list of ids, or nothing; configurations write −1 for "none" too. */
-const ids = z.union([z.int(), z.array(z.int())]).nullish();
 const tokenizerKind = z.enum(['bpe', 'unigram', 'wordpiece']);
 
-/** config.json by the names of Llama; `OLDER_NAMES` are those of GPT-2, GPT-J, T5 and MPT for the same. */
-const config = z.looseObject({
-  architectures: z.array(z.string()).nullish(),
-  model_type: z.string(),
-  vocab_size: count,
-  max_position_embeddings: count,
-  num_hidden_layers: count,
-  num_attention_heads: count,
-  num_key_value_heads: count.nullish(),
-  head_dim: count.nullish(),
-  hidden_size: count,
-  eos_token_id: ids,
-  bos_token_id: ids,
-  pad_token_id: ids,
-});
+/**
+ * config.json by the names of Llama; `OLDER_NAMES` are those of GPT-2, GPT-J, T5 and MPT for the same.
+ * @param needed whether the shape of the model is said nowhere else.
+ */
+const modelConfig = (needed: boolean) =>
+  z.looseObject({
+    architectures: z.array(z.string()).nullish(),
+    model_type: needed ? z.string() : z.string().nullish(),
+    vocab_size: count(needed),
+    max_position_embeddings: count(needed),
+    num_hidden_layers: count(needed),
+    num_attention_heads: count(needed),
+    num_key_value_heads: count(false),
+    head_dim: count(false),
+    hidden_size: count(needed),
+    eos_token_id: ids,
+    bos_token_id: ids,
+    pad_token_id: ids,
+  });
+type ModelConfig = z.infer<ReturnType<typeof modelConfig>>;
 
 const OLDER_NAMES: Readonly<Record<string, readonly string[]>> = {
   max_position_embeddings: ['n_positions', 'n_ctx', 'max_seq_len'],
@@ -64,15 +71,17 @@ const OLDER_NAMES: Readonly<Record<string, readonly string[]>> = {
   hidden_size: ['n_embd', 'd_model'],
 };
 
-const generationConfig = z.looseObject({
-  do_sample: z.boolean().nullish(),
-  temperature: z.number().min(0).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  repetition_penalty: z.number().positive().nullish(),
-  eos_token_id: ids,
-});
+/** Models that see or hear say of their text part in `text_config` what they do not say at the top. */
+function asLlamaSays(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const fields = { ...config };
+  const text = config['text_config'];
+  for (const [name, value] of isFields(text) ? Object.entries(text) : []) fields[name] ??= value;
+  for (const [name, older] of Object.entries(OLDER_NAMES))
+    fields[name] ??= older.map((old) => fields[old]).find(Boolean);
+  return fields;
+}
+
+const generationConfig = z.looseObject({ ...sampling, eos_token_id: ids });
 
 const token = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish();
 const tokenizerConfig = z.looseObject({ eos_token: token, model_max_length: z.number().nullish() });
@@ -96,45 +105,113 @@ function withKind(model: unknown): unknown {
   return { type: 'merges' in model ? 'bpe' : Array.isArray(model.vocab) ? 'unigram' : 'wordpiece', ...model };
 }
 
+/** A chat template in a file of its own: alone, or as the one field of a JSON file. */
+const templateFile = z.looseObject({ chat_template: z.union([z.string(), z.array(z.looseObject({}))]) });
+
 /**
- * Reads a model's configuration.
+ * Reads a model's configuration. Where several files say the same, this counts:
+ * - shape and context: `genai_config.json`, which describes this very graph, then `config.json`;
+ * - names of inputs and outputs: `genai_config.json` alone, all others are found by the engine;
+ * - sampling: `generation_config.json` as a whole, which is the author's own, or else GenAI's `search`;
+ * - ids that end a sequence: those of all files together; the other ids: `genai_config.json`, then `config.json`.
+ *
+ * A window that attention looks back through (`sliding_window`) and stretched positions (`rope_scaling`) are the graph's own business:
+ * the cache is kept for the whole context whatever they say.
  * @throws ModelError with every file that is not valid JSON and every field that is missing or wrong.
  */
 export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
   const problems: ModelProblem[] = [];
-  const model = await readFields(files.configFile, config, problems, OLDER_NAMES);
+  const { configFile, genaiConfigFile } = files;
+  const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, asLlamaSays);
+  const genai = await readGenai(genaiConfigFile, configFile === undefined, problems);
   const generation = await readFields(files.generationConfigFile, generationConfig, problems);
-  const wording = await readFields(files.tokenizerConfigFile, tokenizerConfig, problems);
+  const wording = (await readFields(files.tokenizerConfigFile, tokenizerConfig, problems)) ?? {};
   const words = await readFields(files.tokenizerFile, tokenizer, problems);
-  if (model === undefined || wording === undefined || words === undefined || problems.length > 0) {
-    throw new ModelError(files.folder, problems);
-  }
+  await checkTemplate(files, problems);
+  const shape = problems.length === 0 ? shapeOf(config, genai, problems) : undefined;
+  if (shape === undefined || words === undefined || problems.length > 0) throw new ModelError(files.folder, problems);
+  const { vocabSize } = shape;
+  const eos = [
+    generation?.eos_token_id,
+    genai?.model.eos_token_id,
+    config?.eos_token_id,
+    idOf(wording.eos_token, words),
+  ];
+  const modelType = genai?.model.type ?? config?.model_type ?? 'unknown';
   return {
     name: basename(files.folder),
-    architecture: model.architectures?.[0] ?? model.model_type,
-    modelType: model.model_type,
-    vocabSize: model.vocab_size,
-    contextLength: Math.min(model.max_position_embeddings, saneLength(wording.model_max_length)),
-    eosIds: idsWithin(model.vocab_size, generation?.eos_token_id, model.eos_token_id, idOf(wording.eos_token, words)),
-    bosId: idsWithin(model.vocab_size, model.bos_token_id)[0],
-    padId: idsWithin(model.vocab_size, model.pad_token_id)[0],
-    sampling: samplingOf(generation ?? {}),
-    layers: model.num_hidden_layers,
-    kvHeads: model.num_key_value_heads ?? model.num_attention_heads,
-    headDim: model.head_dim ?? Math.floor(model.hidden_size / model.num_attention_heads),
+    architecture: config?.architectures?.[0] ?? modelType,
+    modelType: config?.model_type ?? modelType,
+    ...shape,
+    contextLength: Math.min(shape.contextLength, saneLength(wording.model_max_length)),
+    eosIds: idsWithin(vocabSize, ...eos),
+    bosId: idsWithin(vocabSize, genai?.model.bos_token_id ?? config?.bos_token_id)[0],
+    padId: idsWithin(vocabSize, genai?.model.pad_token_id ?? config?.pad_token_id)[0],
+    sampling: samplingOf(generation ?? searchOf(genai) ?? {}),
     tokenizerKind: words.model.type,
     hasChatTemplate: files.chatTemplateFile !== undefined || templateOf(wording) !== undefined,
+    names: portNamesOf(genai),
   };
 }
 
-/** `do_sample: false` is greedy, whatever else it says; the rest is as given, or else off (contract, "POST /execute body"). */
+type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength' | 'layers' | 'kvHeads' | 'headDim'>;
+
+/** What neither file says is a problem of config.json: of two files, GenAI's may be the one that is brief. */
+function shapeOf(
+  config: ModelConfig | undefined,
+  genai: GenaiConfig | undefined,
+  problems: ModelProblem[],
+): Shape | undefined {
+  const of = (name: string, ...said: (number | null | undefined)[]): number => {
+    const value = said.find((one) => typeof one === 'number');
+    if (value === undefined)
+      problems.push({ file: 'config.json', problem: `lacks "${name}", as does genai_config.json` });
+    return value ?? 1;
+  };
+  const { model } = genai ?? {};
+  const decoder = model?.decoder;
+  const heads = (): number => of('num_attention_heads', decoder?.num_attention_heads, config?.num_attention_heads);
+  const headDim = decoder?.head_size ?? config?.head_dim;
+  const shape = {
+    vocabSize: of('vocab_size', model?.vocab_size, config?.vocab_size),
+    contextLength: of('max_position_embeddings', model?.context_length, config?.max_position_embeddings),
+    layers: of('num_hidden_layers', decoder?.num_hidden_layers, config?.num_hidden_layers),
+    kvHeads: decoder?.num_key_value_heads ?? config?.num_key_value_heads ?? heads(),
+    headDim: headDim ?? Math.floor(of('hidden_size', config?.hidden_size) / heads()),
+  };
+  return problems.length === 0 ? shape : undefined;
+}
+
+/**
+ * A template that is alone can be rendered, unless it names special tokens: what they look like stands in tokenizer_config.json, and a
+ * prompt without its first token is one that the model was never trained on.
+ */
+async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
+  const { chatTemplateFile: path, tokenizerConfigFile } = files;
+  if (path === undefined) return;
+  if (path.endsWith('.json')) await readFields(path, templateFile, problems);
+  if (tokenizerConfigFile !== undefined) return;
+  const named = namedTokens(await readFile(path, 'utf8'));
+  if (named.length === 0) return;
+  problems.push({
+    file: 'tokenizer_config.json',
+    problem: `is missing, and ${basename(path)} names its ${named.map((name) => `"${name}"`).join(', ')}`,
+  });
+}
+
+/**
+ * `do_sample: false` is greedy, and what would shape a draw is off, so that a request that asks for a temperature gets one: exports write
+ * `top_k: 1` beside it. The rest is as given, or else off (contract, "POST /execute body").
+ */
 function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
+  const repetitionPenalty = given.repetition_penalty ?? 1;
+  if (given.do_sample === false) return { temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty };
   return {
-    temperature: given.do_sample === false ? 0 : (given.temperature ?? 1),
+    temperature: given.temperature ?? 1,
     topP: given.top_p ?? 1,
     topK: given.top_k ?? 0,
     minP: given.min_p ?? 0,
-    repetitionPenalty: given.repetition_penalty ?? 1,
+    repetitionPenalty,
   };
 }
 
@@ -160,59 +237,4 @@ function idOf(text: string | null | undefined, { added_tokens, model }: z.infer<
   }
   const id: unknown = Object.getOwnPropertyDescriptor(model.vocab, text)?.value;
   return typeof id === 'number' ? id : undefined;
-}
-
-/** Reads one JSON file by a schema. Undefined: there is no such file to read, or it has problems, which are added to the list. */
-async function readFields<S extends z.ZodType>(
-  path: string | undefined,
-  schema: S,
-  problems: ModelProblem[],
-  olderNames: Readonly<Record<string, readonly string[]>> = {},
-): Promise<z.infer<S> | undefined> {
-  if (path === undefined) return undefined;
-  const file = basename(path);
-  const parsed = await readJson(path);
-  if (parsed.problem !== undefined) {
-    problems.push({ file, problem: parsed.problem });
-    return undefined;
-  }
-  const given = withNewNames(parsed.value, olderNames);
-  const result = schema.safeParse(given, { reportInput: true });
-  if (result.success) return result.data;
-  for (const issue of result.error.issues) {
-    const field = issue.path.join('.');
-    const lacking = issue.input === undefined;
-    const rule = issue.message.replace(/^Invalid (input|option): /, '');
-    problems.push({
-      file,
-      problem:
-        field === ''
-          ? 'is not a JSON object'
-          : `${lacking ? 'lacks' : 'has a wrong'} "${field}"${lacking ? '' : ` (${rule})`}`,
-    });
-  }
-  return undefined;
-}
-
-async function readJson(path: string): Promise<{ value?: unknown; problem?: string }> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    return { problem: `cannot be read (${error instanceof Error && 'code' in error ? error.code : 'unknown reason'})` };
-  }
-  try {
-    return { value: JSON.parse(text) };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown reason';
-    return { problem: `is not valid JSON (${reason.replaceAll(/\s+/g, ' ').slice(0, 120)})` };
-  }
-}
-
-function withNewNames(value: unknown, olderNames: Readonly<Record<string, readonly string[]>>): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const fields: Record<string, unknown> = { ...value };
-  for (const [name, older] of Object.entries(olderNames))
-    fields[name] ??= older.map((old) => fields[old]).find(Boolean);
-  return fields;
 }

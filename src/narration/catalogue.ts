@@ -4,14 +4,10 @@
  * only where two components talk. Laid out as a table by hand: one event per paragraph.
  */
 import { type Entry, type Facts, life, request } from './entry.ts';
+import { count, size, soon, time } from './phrases.ts';
 
 const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
 const DEVICE = ['device-manager', 'device_init'] as const;
-const time = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
-/** An estimate: no more digits than it is worth. */
-const soon = (ms: number): string =>
-  ms < 50 ? 'a moment' : ms < 59_950 ? `about ${(ms / 1000).toFixed(1)} s` : `about ${Math.round(ms / 60_000)} min`;
-const size = (bytes: number): string => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 /** One unit for all parts of a time. */
 const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
 /** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
@@ -19,7 +15,6 @@ const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: nu
   if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
   return f.cached_tokens < f.tokens_in - 2 ? 'the prompt goes on where the slot ended' : 'the last two are always computed';
 };
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 export const CATALOGUE = {
   // ── The worker's life: stdout only ──────────────────────────────────────────────────────────────────────────────────
@@ -63,9 +58,9 @@ export const CATALOGUE = {
     human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
     cute: (f) => `🌐 ${f.device} paints with numbers today!`,
   }),
-  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model', { has: ['model_ref', 'model_bytes', 'dtype'] }, {
+  'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model; the reason says why these weights of those that the folder has', { has: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'] }, {
     target: (f) => f.model_ref,
-    human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype})`,
+    human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
     cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
   }),
   'model.loaded': life(['model-loader', 'model_load'], 'INFO', 'the model is open', { has: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'] }, {
@@ -73,14 +68,19 @@ export const CATALOGUE = {
     human: (f) => `Model loader loaded ${size(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${time(f.duration_ms)}`,
     cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
   }),
+  'model.problem': life(['model-loader', 'error'], 'ERROR', 'a file of the model is missing or broken, or says something wrong; one for each problem, then model.load_failed', { has: ['model_ref', 'file', 'reason'] }, {
+    target: (f) => f.file,
+    human: (f) => `Model file ${f.file} ${f.reason}`,
+    cute: (f) => `🔍 ${f.file} needs a little help before we can play!`,
+  }),
   'model.load_failed': life(['model-loader', 'error'], 'FATAL', 'the model cannot be opened; the worker exits 1', { has: ['model_ref', 'error_kind', 'reason'] }, {
     target: (f) => f.model_ref,
     human: (f) => `Model loader cannot open ${f.model_ref}: ${f.reason}`,
     cute: (f) => `🧩 ${f.model_ref} has a piece missing. We will find it together!`,
   }),
-  'cache.reserved': life([ENGINE, 'cache_reserve'], 'INFO', 'the memory of the slots is reserved; --slots auto takes what a quarter of the free memory holds, 16 at most', { has: ['slots', 'context_length', 'cache_bytes'], may: ['available_bytes'] }, {
+  'cache.reserved': life([ENGINE, 'cache_reserve'], 'INFO', 'the memory of the slots is reserved; --slots auto takes what a quarter of the free memory holds, 16 at most', { has: ['slots', 'context_length', 'cache_bytes', 'cache_update'], may: ['available_bytes'] }, {
     target: (f) => count(f.slots, 'slot'),
-    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}${f.available_bytes === undefined ? ', as asked' : `; auto may use a quarter of ${size(f.available_bytes)} free`}`,
+    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}, ${f.cache_update === 'in_place' ? 'updated in place' : 'growing with each run'}${f.available_bytes === undefined ? '' : `; ${size(f.available_bytes)} free`}`,
     cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
   }),
   'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first runs are over; --speculation auto drafts unless runs of several tokens round differently, as those of quantized weights do', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'], may: ['rounding_percent'] }, {
@@ -104,10 +104,20 @@ export const CATALOGUE = {
     human: (f) => `Ready callback ${f.attempt} of ${f.attempts} failed: ${f.reason}`,
     cute: (f) => f.retry_after_ms === undefined ? '🥀 Nobody picked up. The worker bows and leaves.' : '☎️ No answer yet. A short nap, then another try!',
   }),
-  'device.fallback': life(['device-manager', 'device_fallback'], 'WARN', 'the best device cannot be opened and the next one is taken', { has: ['device', 'reason'] }, {
+  'device.fallback': life(['device-manager', 'device_fallback'], (f) => (f.hardware === 'present' ? 'WARN' : 'INFO'), 'a device of --device auto cannot be used and the next one is tried; WARN where such hardware is there, so that something can be done about the reason', { has: ['device', 'from_device', 'reason', 'hardware'] }, {
     target: (f) => f.device,
-    human: (f) => `Device manager falls back to ${f.device}: ${f.reason}`,
+    human: (f) => `Device manager goes on from ${f.from_device} to ${f.device}: ${f.reason.replace(`${f.from_device} cannot be used: `, '')}`,
     cute: (f) => `🪂 Plan B: landing softly on ${f.device}!`,
+  }),
+  'memory.expected': life([ENGINE, 'memory_plan'], 'INFO', 'what the model will need is known and fits, before it is loaded', { has: ['device', 'needed_bytes', 'model_bytes', 'cache_bytes', 'logits_bytes', 'work_bytes', 'slots', 'context_length'], may: ['available_bytes'] }, {
+    target: (f) => f.device,
+    human: (f) => `Engine expects ${size(f.needed_bytes)} on ${f.device}: weights ${size(f.model_bytes)}, cache ${size(f.cache_bytes)}${f.available_bytes === undefined ? '' : `; ${size(f.available_bytes)} free`}`,
+    cute: () => '🧮 Measuring the nest before moving in: it fits!',
+  }),
+  'model.load_progress': life(['model-loader', 'model_load'], 'INFO', 'so much of the weights has been read: none, each quarter, all', { has: ['model_ref', 'percent', 'bytes_read', 'model_bytes'] }, {
+    target: (f) => f.model_ref,
+    human: (f) => `Model loader has read ${f.percent} % of ${size(f.model_bytes)}`,
+    cute: (f) => f.percent === 100 ? '🍯 Every last drop is in!' : `🐜 Carrying it in, crumb by crumb: ${f.percent} %`,
   }),
   'engine.lost': life([ENGINE, 'error'], 'ERROR', 'the engine process ended by itself', { has: ['error_kind', 'reason', 'requests_running'], may: ['exit_code', 'signal', 'stderr_tail'] }, {
     target: () => 'engine',

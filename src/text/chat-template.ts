@@ -2,6 +2,7 @@
  * Messages become the prompt a chat model was trained on, by the model's own template. Reads two files of the model's folder once.
  */
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
 import { WorkerError } from '../errors.ts';
@@ -13,8 +14,9 @@ export interface ChatMessage {
 
 /** Paths of the files a template comes from. */
 export interface TemplateFiles {
-  readonly tokenizerConfigFile: string;
-  /** `chat_template.jinja`: wins over the template inside tokenizer_config.json, as in transformers. */
+  /** Absent: the template names no special token. */
+  readonly tokenizerConfigFile?: string;
+  /** `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in transformers. */
   readonly chatTemplateFile?: string;
 }
 
@@ -42,6 +44,11 @@ export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): 
   return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
 }
 
+/** Special tokens that a template names: it needs their text. */
+export function namedTokens(template: string): string[] {
+  return TOKEN_NAMES.filter((name) => template.includes(name));
+}
+
 export class ChatTemplate {
   readonly #template: Template;
   readonly #tokens: Readonly<Record<string, string>>;
@@ -56,9 +63,8 @@ export class ChatTemplate {
    * @throws Error naming the file: it cannot be read, or the template is not one.
    */
   static async open(files: TemplateFiles): Promise<ChatTemplate | undefined> {
-    const config = z.looseObject({}).parse(JSON.parse(await readFile(files.tokenizerConfigFile, 'utf8')));
-    const ownFile = files.chatTemplateFile;
-    const source = ownFile === undefined ? templateOf(config) : await readFile(ownFile, 'utf8');
+    const config = files.tokenizerConfigFile === undefined ? {} : await readFields(files.tokenizerConfigFile);
+    const source = await sourceOf(files, config);
     if (source === undefined) return undefined;
     const tokens = TOKEN_NAMES.flatMap((name) => {
       const text = tokenText.safeParse(config[name]);
@@ -67,7 +73,7 @@ export class ChatTemplate {
     try {
       return new ChatTemplate(source, Object.fromEntries(tokens));
     } catch (cause) {
-      const file = ownFile === undefined ? 'tokenizer_config.json' : 'chat_template.jinja';
+      const file = basename(files.chatTemplateFile ?? 'tokenizer_config.json');
       throw new Error(`The chat template in ${file} cannot be read: ${reasonOf(cause)}`, { cause });
     }
   }
@@ -89,6 +95,18 @@ export class ChatTemplate {
       throw refusal(cause, messages);
     }
   }
+}
+
+async function sourceOf(
+  { chatTemplateFile: own }: TemplateFiles,
+  config: Readonly<Record<string, unknown>>,
+): Promise<string | undefined> {
+  if (own === undefined) return templateOf(config);
+  return own.endsWith('.json') ? templateOf(await readFields(own)) : readFile(own, 'utf8');
+}
+
+async function readFields(file: string): Promise<Record<string, unknown>> {
+  return z.looseObject({}).parse(JSON.parse(await readFile(file, 'utf8')));
 }
 
 /** The template's own words (`raise_exception`), unless they quote the prompt: that is never echoed. No stack, one line. */

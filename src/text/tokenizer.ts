@@ -12,7 +12,8 @@ import { TOKENIZER_THREAD_ENTRY } from '../places.ts';
 /** Paths of the files a tokenizer is made of. */
 export interface TokenizerFiles {
   readonly tokenizerFile: string;
-  readonly tokenizerConfigFile: string;
+  /** Absent: what a tokenizer is without its configuration. */
+  readonly tokenizerConfigFile?: string;
 }
 
 export interface EncodeOptions {
@@ -50,7 +51,7 @@ interface Opened {
 export async function openLibrary(files: TokenizerFiles): Promise<Opened> {
   const [tokenizer, config] = await Promise.all([
     readFields(files.tokenizerFile),
-    readFields(files.tokenizerConfigFile),
+    files.tokenizerConfigFile === undefined ? fields.parse({}) : readFields(files.tokenizerConfigFile),
   ]);
   try {
     const library = new Library(tokenizer, config);
@@ -135,7 +136,8 @@ class EncodeThread {
 
   constructor(entry: URL, files: TokenizerFiles) {
     this.#entry = entry;
-    this.#files = { tokenizerFile: files.tokenizerFile, tokenizerConfigFile: files.tokenizerConfigFile };
+    const { tokenizerFile, tokenizerConfigFile } = files;
+    this.#files = { tokenizerFile, ...(tokenizerConfigFile !== undefined && { tokenizerConfigFile }) };
   }
 
   async encode(job: ThreadJob, signal: AbortSignal | undefined): Promise<number[]> {

@@ -1,7 +1,9 @@
 /** Model folders for tests, as small as they can be, each with what a test wants different. */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
+import { ModelError } from '../../src/model/problems.ts';
+import { onnxBytes } from './onnx-bytes.ts';
 
 export const CONFIG = {
   architectures: ['LlamaForCausalLM'],
@@ -14,6 +16,37 @@ export const CONFIG = {
   hidden_size: 128,
   eos_token_id: 2,
 };
+/** What GenAI's model builder writes, for the same model. */
+export const GENAI = {
+  model: {
+    type: 'llama',
+    vocab_size: 100,
+    context_length: 1024,
+    eos_token_id: [2, 5],
+    bos_token_id: 1,
+    pad_token_id: 0,
+    decoder: {
+      filename: 'model.onnx',
+      head_size: 16,
+      hidden_size: 128,
+      num_attention_heads: 8,
+      num_hidden_layers: 2,
+      num_key_value_heads: 4,
+      inputs: {
+        input_ids: 'input_ids',
+        attention_mask: 'attention_mask',
+        past_key_names: 'past_key_values.%d.key',
+        past_value_names: 'past_key_values.%d.value',
+      },
+      outputs: {
+        logits: 'logits',
+        present_key_names: 'present.%d.key',
+        present_value_names: 'present.%d.value',
+      },
+    },
+  },
+  search: { do_sample: false, temperature: 1, top_k: 1, top_p: 1, repetition_penalty: 1, max_length: 20 },
+};
 export const TOKENIZER = { added_tokens: [], model: { type: 'BPE', vocab: { a: 10, '</s>': 11 }, merges: [] } };
 
 /** Files by path from the folder: text as it is, objects as JSON, undefined not at all. */
@@ -25,7 +58,7 @@ export async function modelFolder(files: Files = {}): Promise<string> {
     'config.json': CONFIG,
     'tokenizer.json': TOKENIZER,
     'tokenizer_config.json': {},
-    'onnx/model.onnx': 'graph',
+    'onnx/model.onnx': onnxBytes(),
     ...files,
   };
   for (const [name, content] of Object.entries(all)) {
@@ -40,10 +73,44 @@ export async function modelFolder(files: Files = {}): Promise<string> {
   return folder;
 }
 
+/** The same folder as the hub's cache has it: every file a link into a folder of blobs. */
+export async function linked(folder: string): Promise<string> {
+  const cache = await mkdtemp(join(tmpdir(), 'cache-'));
+  const snapshot = join(cache, 'snapshots', 'main');
+  await cp(folder, snapshot, { recursive: true });
+  await mkdir(join(cache, 'blobs'));
+  const names = await readdir(snapshot, { recursive: true, withFileTypes: true });
+  for (const [at, entry] of names.filter((name) => name.isFile()).entries()) {
+    const path = join(entry.parentPath, entry.name);
+    await rename(path, join(cache, 'blobs', `hash${at}`));
+    await symlink(relative(dirname(path), join(cache, 'blobs', `hash${at}`)), path);
+  }
+  return snapshot;
+}
+
 /** What a promise is rejected with. */
 export async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => undefined,
     (reason: unknown) => reason,
   );
+}
+
+/** The folder of a GenAI export: no configuration of the hub, and the graph at the root. */
+export const genaiFolder = (files: Files = {}): Promise<string> =>
+  modelFolder({
+    'config.json': undefined,
+    'onnx/model.onnx': undefined,
+    'genai_config.json': GENAI,
+    'model.onnx': onnxBytes(),
+    ...files,
+  });
+
+/** The problems that a folder is refused with, each as it is told. */
+export async function problemsIn(folder: string, refused: Promise<unknown>): Promise<string[]> {
+  const error = await reasonOf(refused);
+  if (!(error instanceof ModelError)) throw new Error(`not refused: ${error}`);
+  for (const { file, problem } of error.problems) if (!error.message.includes(`${file} ${problem}`)) throw error;
+  if (!error.message.includes(folder)) throw error;
+  return error.problems.map(({ file, problem }) => `${file} ${problem}`);
 }

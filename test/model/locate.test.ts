@@ -1,121 +1,144 @@
-import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { symlink } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import {
-  type DtypeChoice,
-  embeddedModel,
-  libraryPath,
-  locateModel,
-  ModelError,
-  type ModelFiles,
-} from '../../src/model/locate.ts';
-import { type Files, modelFolder, reasonOf } from './folders.ts';
+import { embeddedModel, locateModel, type ModelFiles } from '../../src/model/locate.ts';
+import { type Files, GENAI, genaiFolder, linked, modelFolder, problemsIn } from './folders.ts';
+import { onnxBytes, onnxNaming } from './onnx-bytes.ts';
 
-const found = async (files: Files, dtype?: DtypeChoice): Promise<ModelFiles> =>
-  locateModel(await modelFolder(files), dtype);
-
-async function problemsOf(files: Files, dtype?: DtypeChoice): Promise<string[]> {
+const found = async (files: Files): Promise<ModelFiles> => locateModel(await modelFolder(files));
+const problemsOf = async (files: Files): Promise<string[]> => {
   const folder = await modelFolder(files);
-  const error = await reasonOf(locateModel(folder, dtype));
-  if (!(error instanceof ModelError)) throw new Error('located');
-  expect(error.message).toContain(folder);
-  for (const { file } of error.problems) expect(error.message).toContain(file);
-  return error.problems.map(({ file, problem }) => `${file} ${problem}`);
-}
+  return problemsIn(folder, locateModel(folder));
+};
+const genaiProblems = async (files: Files): Promise<string[]> => {
+  const folder = await genaiFolder(files);
+  return problemsIn(folder, locateModel(folder));
+};
+const POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n';
 
-/** An .onnx file that says where its weights are, as protobuf writes it. */
-const graphNaming = (...names: string[]): Buffer =>
-  Buffer.concat(
-    names.map((name) =>
-      Buffer.from(`tensor\x0a\x08location\x12${String.fromCharCode(name.length)}${name}rest`, 'latin1'),
-    ),
-  );
+/** Names of the files that were found, from the folder. */
+const namesOf = (files: ModelFiles): string[] =>
+  Object.entries(files)
+    .flatMap(([key, value]) => (key.endsWith('File') ? [relative(files.folder, String(value))] : []))
+    .sort();
 
 describe('a model folder', () => {
   it('gives the paths of all its files; the optional ones only if they are there', async () => {
     const files = await found({ 'generation_config.json': {}, 'chat_template.jinja': 'x' });
-    const names = Object.entries(files).flatMap(([key, value]) =>
-      key.endsWith('File') ? [relative(files.folder, String(value))] : [],
-    );
-    expect(names.sort()).toEqual([
+    expect(namesOf(files)).toEqual([
       'chat_template.jinja',
       'config.json',
       'generation_config.json',
-      'onnx/model.onnx',
       'tokenizer.json',
       'tokenizer_config.json',
     ]);
-    expect(await found({})).not.toHaveProperty('generationConfigFile');
-    expect(await found({})).not.toHaveProperty('chatTemplateFile');
+    const bare = await found({ 'tokenizer_config.json': undefined });
+    expect(namesOf(bare)).toEqual(['config.json', 'tokenizer.json']);
+  });
+
+  it('takes the special tokens and the template from their other files where the first are absent', async () => {
+    const others = { 'tokenizer_config.json': undefined, 'special_tokens_map.json': {}, 'chat_template.json': {} };
+    expect(await found(others)).toMatchObject({
+      tokenizerConfigFile: expect.stringMatching(/special_tokens_map\.json$/),
+      chatTemplateFile: expect.stringMatching(/chat_template\.json$/),
+    });
+    expect(await found({ ...others, 'tokenizer_config.json': {}, 'chat_template.jinja': 'x' })).toMatchObject({
+      tokenizerConfigFile: expect.stringMatching(/tokenizer_config\.json$/),
+      chatTemplateFile: expect.stringMatching(/chat_template\.jinja$/),
+    });
   });
 
   it('is the embedded one when nothing else is said, with its weights in fp32', async () => {
-    const files = await locateModel(embeddedModel());
-    expect([basename(files.folder), files.dtype, basename(files.modelFile)]).toEqual(['haiku', 'fp32', 'model.onnx']);
-    expect(files.bytes).toBeGreaterThan(1_000_000);
+    const { folder, choices } = await locateModel(embeddedModel());
+    expect([basename(folder), choices[0]?.dtype, basename(choices[0]?.modelFile ?? '')]).toEqual([
+      'haiku',
+      'fp32',
+      'model.onnx',
+    ]);
+    expect(choices[0]?.bytes).toBeGreaterThan(1_000_000);
   });
 });
 
-describe('the weights', () => {
+describe('a GenAI folder', () => {
+  it('needs no config.json', async () => {
+    const files = await locateModel(await genaiFolder());
+    expect(namesOf(files)).toEqual(['genai_config.json', 'tokenizer.json', 'tokenizer_config.json']);
+  });
+
+  it.each(['decoder.onnx', 'cpu/int4/decoder.onnx', './decoder.onnx'])('has its graph in %s', async (filename) => {
+    const config = { model: { ...GENAI.model, decoder: { ...GENAI.model.decoder, filename } } };
+    const folder = await genaiFolder({ 'genai_config.json': config, 'model.onnx': undefined, [filename]: onnxBytes() });
+    expect((await locateModel(folder)).choices[0]?.modelFile).toBe(join(folder, filename));
+  });
+
+  it('whose graph is missing says who names it; hub files beside it will do', async () => {
+    const gone = { 'model.onnx': undefined };
+    expect(await genaiProblems(gone)).toEqual(['model.onnx is missing (genai_config.json names it)']);
+    const folder = await genaiFolder({ ...gone, 'onnx/model_q4.onnx': onnxBytes() });
+    expect((await locateModel(folder)).choices[0]?.dtype).toBe('q4');
+  });
+
   it.each([
-    ['fp32', 'model.onnx'],
-    ['fp16', 'model_fp16.onnx'],
-    ['int8', 'model_int8.onnx'],
-    ['uint8', 'model_uint8.onnx'],
-    ['q8', 'model_quantized.onnx'],
-    ['quantized', 'model_quantized.onnx'],
-    ['q4', 'model_q4.onnx'],
-    ['q4f16', 'model_q4f16.onnx'],
-    ['bnb4', 'model_bnb4.onnx'],
-  ] as const)('of dtype %s are %s, in onnx/ or at the root', async (dtype, name) => {
-    const none = { 'onnx/model.onnx': undefined };
-    const kind = dtype === 'quantized' ? 'q8' : dtype;
-    expect(await found({ ...none, [`onnx/${name}`]: 'abc' }, dtype)).toMatchObject({ dtype: kind, bytes: 3 });
-    const files = await found({ ...none, [name]: 'abcd' }, dtype);
-    expect([files.dtype, relative(files.folder, files.modelFile), files.bytes]).toEqual([kind, name, 4]);
+    [{}, 'lacks "model"'],
+    [{ model: { decoder: {} } }, 'lacks "model.decoder.filename"'],
+    [
+      { model: { decoder: { filename: 3 } } },
+      'has a wrong "model.decoder.filename" (expected string, received number)',
+    ],
+    [{ model: { decoder: { filename: '../x.onnx' } } }, 'has a wrong "model.decoder.filename" (it leaves the folder)'],
+    [{ model: { decoder: { filename: '/x.onnx' } } }, 'has a wrong "model.decoder.filename" (it leaves the folder)'],
+    ['', 'is empty'],
+    ['[]', 'is not a JSON object'],
+  ])('with %j for a configuration is refused', async (config, problem) => {
+    const problems = await genaiProblems({ 'genai_config.json': config, 'model.onnx': undefined });
+    expect(problems.filter((one) => one.startsWith('genai_config.json'))).toEqual([`genai_config.json ${problem}`]);
   });
 
-  it('in onnx/ win over those at the root', async () => {
-    expect((await found({ 'onnx/model.onnx': 'abc', 'model.onnx': 'a' })).bytes).toBe(3);
-  });
-
-  it('are chosen for a CPU by auto: 4-bit, 8-bit, fp32, and half floats last', async () => {
-    const q4 = { 'onnx/model_q4.onnx': 'x' };
-    const q8 = { 'model_quantized.onnx': 'x' };
-    const halves = { 'onnx/model_fp16.onnx': 'x', 'onnx/model_q4f16.onnx': 'x' };
-    expect((await found({})).dtype).toBe('fp32');
-    expect((await found({ ...q4, ...q8, ...halves })).dtype).toBe('q4');
-    expect((await found({ ...q8, ...halves }, 'auto')).dtype).toBe('q8');
-    expect((await found(halves)).dtype).toBe('fp32');
-    expect((await found({ ...halves, 'onnx/model.onnx': undefined })).dtype).toBe('q4f16');
-  });
-
-  it('are counted with their external data', async () => {
-    const graph = graphNaming('model_q4.onnx_data', 'model_q4.onnx_data', 'model_q4.onnx_data_1');
-    const files = await found(
-      {
-        'onnx/model_q4.onnx': graph,
-        'onnx/model_q4.onnx_data': 'x'.repeat(1_000),
-        'onnx/model_q4.onnx_data_1': 'x'.repeat(200),
-        'onnx/model.onnx_data': 'another dtype',
-      },
-      'q4',
-    );
-    expect(files.bytes).toBe(graph.length + 1_200);
-  });
-
-  it('that are not there are named, with what is there instead', async () => {
-    expect(await problemsOf({ 'onnx/model_q4.onnx': 'x' }, 'fp16')).toEqual([
-      'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has onnx/model_q4.onnx (q4), onnx/model.onnx (fp32)',
+  it('that holds models in folders below names them', async () => {
+    const folder = await genaiFolder({
+      'genai_config.json': undefined,
+      'model.onnx': undefined,
+      'cuda/cuda-int4/genai_config.json': GENAI,
+      'cpu/genai_config.json': GENAI,
+    });
+    expect(await problemsIn(folder, locateModel(folder))).toEqual([
+      'onnx/model.onnx or model.onnx is missing; the folder has a model in cpu/, a model in cuda/cuda-int4/',
+      'config.json or genai_config.json is missing',
     ]);
-    expect(await problemsOf({ 'onnx/model.onnx': undefined })).toEqual(['onnx/model.onnx or model.onnx is missing']);
+  });
+});
+
+describe('links, as in the cache of the hub', () => {
+  it('are followed, those of external data too', async () => {
+    const graph = onnxNaming({ 'model.onnx_data': 300 });
+    const folder = await linked(
+      await modelFolder({ 'onnx/model.onnx': graph, 'onnx/model.onnx_data': 'x'.repeat(300) }),
+    );
+    const { choices } = await locateModel(folder);
+    expect(choices[0]).toMatchObject({
+      modelFile: join(folder, 'onnx/model.onnx'),
+      weightFiles: [join(folder, 'onnx/model.onnx'), join(folder, 'onnx/model.onnx_data')],
+      bytes: graph.length + 300,
+    });
+  });
+
+  it('that lead nowhere are told as such', async () => {
+    const folder = await modelFolder({ 'config.json': undefined, 'tokenizer.json': undefined });
+    await symlink('../blobs/gone', join(folder, 'config.json'));
+    await symlink('tokenizer.json', join(folder, 'tokenizer.json'));
+    expect(await problemsIn(folder, locateModel(folder))).toEqual([
+      'config.json is a link to a file that is not there',
+      'tokenizer.json is a link to itself',
+    ]);
   });
 });
 
 describe('a broken folder', () => {
-  it.each(['config.json', 'tokenizer.json', 'tokenizer_config.json'])('without %s says so', async (name) => {
-    expect(await problemsOf({ [name]: undefined })).toEqual([`${name} is missing`]);
+  it.each([
+    ['config.json', 'config.json or genai_config.json'],
+    ['tokenizer.json', 'tokenizer.json'],
+  ])('without %s says so', async (name, told) => {
+    expect(await problemsOf({ [name]: undefined })).toEqual([`${told} is missing`]);
   });
 
   it('tells everything at once', async () => {
@@ -123,74 +146,44 @@ describe('a broken folder', () => {
       await problemsOf({
         'config.json': undefined,
         'tokenizer.json': '',
-        'tokenizer_config.json': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n',
+        'tokenizer_config.json': POINTER,
         'generation_config.json': '',
-        'onnx/model.onnx': undefined,
+        'onnx/model.onnx': onnxNaming({ 'a.bin': 9, 'b.bin': 9, 'c.bin': 9 }),
+        'onnx/a.bin': POINTER,
+        'onnx/b.bin': 'short',
       }),
     ).toEqual([
-      'onnx/model.onnx or model.onnx is missing',
-      'config.json is missing',
-      'tokenizer.json is empty',
-      'tokenizer_config.json is a Git LFS pointer, the file itself was not fetched',
+      'onnx/a.bin is a Git LFS pointer, the file itself was not fetched',
+      'onnx/b.bin is cut off: it has 5 of the 9 bytes that model.onnx needs',
+      'onnx/c.bin is missing',
       'generation_config.json is empty',
+      'tokenizer_config.json is a Git LFS pointer, the file itself was not fetched',
+      'config.json or genai_config.json is missing',
+      'tokenizer.json is empty',
     ]);
   });
 
-  it('with a folder where a file should be says so', async () => {
-    expect(await problemsOf({ 'config.json': undefined, 'config.json/x': 'y' })).toEqual(['config.json is not a file']);
+  it('with a tokenizer of SentencePiece alone says what to do', async () => {
+    expect(await problemsOf({ 'tokenizer.json': undefined, 'tokenizer.model': 'x' })).toEqual([
+      'tokenizer.json is missing',
+      'tokenizer.model is there, but is not read: convert it to tokenizer.json',
+    ]);
   });
 
-  it('with external data missing or not fetched names it', async () => {
-    const graph = graphNaming('weights.bin', 'more.bin');
-    expect(await problemsOf({ 'onnx/model.onnx': graph, 'onnx/more.bin': '' })).toEqual([
-      'onnx/more.bin is empty',
-      'onnx/weights.bin is missing',
-    ]);
+  it('with folders where files should be says so', async () => {
+    const files = { 'config.json': undefined, 'config.json/x': 'y', 'onnx/model.onnx': undefined, 'model.onnx/x': 'y' };
+    expect(await problemsOf(files)).toEqual(['model.onnx is not a file', 'config.json is not a file']);
+  });
+
+  it.runIf(process.platform === 'linux')('with a file that cannot be read says why', async () => {
+    const folder = await modelFolder({ 'config.json': undefined });
+    await symlink('/proc/self/mem', join(folder, 'config.json'));
+    expect(await problemsIn(folder, locateModel(folder))).toEqual(['config.json cannot be read (EIO)']);
   });
 
   it('that is no folder says so', async () => {
     const folder = await modelFolder();
     await expect(locateModel(join(folder, 'gone'))).rejects.toThrow(/there is no such folder/);
     await expect(locateModel(join(folder, 'config.json'))).rejects.toThrow(/a file, not a folder/);
-  });
-});
-
-describe('the runtime library', () => {
-  it('of this machine is inside the installed package', () => {
-    expect(existsSync(libraryPath())).toBe(true);
-  });
-
-  it.each([
-    ['linux', 'x64', 'libonnxruntime.so.1'],
-    ['linux', 'arm64', 'libonnxruntime.so.1'],
-    ['darwin', 'arm64', 'libonnxruntime.1.dylib'],
-    ['win32', 'x64', 'onnxruntime.dll'],
-  ])('for %s %s is %s', (platform, arch, name) => {
-    const path = libraryPath({ platform, arch });
-    expect([basename(path), existsSync(path)]).toEqual([name, true]);
-    expect(path).toContain(join(platform, arch));
-  });
-
-  it('is found in whichever version of the package, the newest binding first', async () => {
-    const packageRoot = await modelFolder();
-    for (const [binding, name] of [
-      ['napi-v6', 'libonnxruntime.so.1'],
-      ['napi-v10', 'libonnxruntime.so.2.1.0'],
-      ['other', 'libonnxruntime.so.1'],
-    ]) {
-      const folder = join(packageRoot, 'bin', binding!, 'linux', 'x64');
-      await mkdir(folder, { recursive: true });
-      await writeFile(join(folder, name!), 'x');
-    }
-    expect(libraryPath({ packageRoot, platform: 'linux', arch: 'x64' })).toBe(
-      join(packageRoot, 'bin/napi-v10/linux/x64/libonnxruntime.so.2.1.0'),
-    );
-  });
-
-  it('that is absent is told with what to do', async () => {
-    expect(() => libraryPath({ platform: 'sunos', arch: 'sparc' })).toThrow(
-      /no library for sunos sparc.*--runtime-library/,
-    );
-    expect(() => libraryPath({ packageRoot: '/nowhere' })).toThrow(/no library/);
   });
 });

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { embeddedModel, locateModel, ModelError } from '../../src/model/locate.ts';
+import { embeddedModel, locateModel } from '../../src/model/locate.ts';
 import { type ModelSpec, readSpec } from '../../src/model/spec.ts';
-import { CONFIG, type Files, modelFolder, reasonOf, TOKENIZER } from './folders.ts';
+import { CONFIG, type Files, modelFolder, problemsIn, reasonOf, TOKENIZER } from './folders.ts';
 
 const specOf = async (files: Files): Promise<ModelSpec> => readSpec(await locateModel(await modelFolder(files)));
 const sampling = async (generation: object): Promise<object> =>
@@ -10,10 +10,7 @@ const sampling = async (generation: object): Promise<object> =>
 
 async function problemsOf(files: Files): Promise<string[]> {
   const located = await locateModel(await modelFolder(files));
-  const error = await reasonOf(readSpec(located));
-  if (!(error instanceof ModelError)) throw new Error('read');
-  expect(error.message).toContain(located.folder);
-  return error.problems.map(({ file, problem }) => `${file} ${problem}`);
+  return problemsIn(located.folder, readSpec(located));
 }
 
 describe('the embedded model', () => {
@@ -33,6 +30,7 @@ describe('the embedded model', () => {
       headDim: 16,
       tokenizerKind: 'bpe',
       hasChatTemplate: true,
+      names: {},
     });
   });
 });
@@ -45,7 +43,8 @@ describe('the sampling defaults', () => {
   });
 
   it('are greedy when the model does not sample, and as given when it does or does not say', async () => {
-    expect(await sampling({ do_sample: false, temperature: 0.7 })).toMatchObject({ temperature: 0 });
+    const greedy = { do_sample: false, temperature: 0.7, top_k: 1, top_p: 0.1, min_p: 0.2, repetition_penalty: 1.1 };
+    expect(await sampling(greedy)).toEqual({ temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1.1 });
     expect(await sampling({ temperature: 0.7 })).toMatchObject({ temperature: 0.7 });
     const given = { do_sample: true, temperature: 0.6, top_p: 0.9, top_k: 20, min_p: 0.1, repetition_penalty: 1.1 };
     expect(await sampling(given)).toEqual({ temperature: 0.6, topP: 0.9, topK: 20, minP: 0.1, repetitionPenalty: 1.1 });
@@ -115,6 +114,33 @@ describe('the shape of the model', () => {
     });
   });
 
+  it('may be said in text_config, where the model sees or hears too; the top counts where it says something', async () => {
+    const { model_type, eos_token_id, ...text } = { ...CONFIG, max_position_embeddings: 4096 };
+    const config = {
+      model_type: 'gemma3',
+      eos_token_id: [1, 2],
+      vocab_size: null,
+      text_config: { ...text, eos_token_id },
+    };
+    expect(await specOf({ 'config.json': { ...config, num_hidden_layers: 7 } })).toMatchObject({
+      modelType: 'gemma3',
+      architecture: 'LlamaForCausalLM',
+      vocabSize: 100,
+      contextLength: 4096,
+      eosIds: [1, 2],
+      layers: 7,
+      kvHeads: 4,
+    });
+    expect(await problemsOf({ 'config.json': { model_type, text_config: { ...text, vocab_size: -1 } } })).toEqual([
+      expect.stringMatching(/^config\.json has a wrong "vocab_size" \(/),
+    ]);
+  });
+
+  it('says nothing of a window that attention looks back through: the context is whole', async () => {
+    const window = { sliding_window: 128, rope_scaling: { rope_type: 'yarn', factor: 4 } };
+    expect((await specOf({ 'config.json': { ...CONFIG, ...window } })).contextLength).toBe(2048);
+  });
+
   it.each([
     [512, 512],
     [1e30, 2048],
@@ -127,8 +153,22 @@ describe('the shape of the model', () => {
   it('has a chat template in its configuration, in a file, or not at all', async () => {
     expect((await specOf({})).hasChatTemplate).toBe(false);
     expect((await specOf({ 'chat_template.jinja': 'x' })).hasChatTemplate).toBe(true);
+    expect((await specOf({ 'chat_template.json': { chat_template: 'x' } })).hasChatTemplate).toBe(true);
     const named = { chat_template: [{ name: 'default', template: 'x' }] };
     expect((await specOf({ 'tokenizer_config.json': named })).hasChatTemplate).toBe(true);
+  });
+
+  it('needs no tokenizer_config.json, unless its template names tokens that stand there', async () => {
+    const none = { 'tokenizer_config.json': undefined };
+    expect(await specOf(none)).toMatchObject({ hasChatTemplate: false, eosIds: [2], contextLength: 2048 });
+    const map = { ...none, 'special_tokens_map.json': { eos_token: { content: '</s>' } } };
+    expect((await specOf(map)).eosIds).toEqual([2, 11]);
+    const template = '{{ bos_token }}{{ messages[0].content }}{{ eos_token }}';
+    expect((await specOf({ ...none, 'chat_template.jinja': '{{ messages[0].content }}' })).hasChatTemplate).toBe(true);
+    expect((await specOf({ ...map, 'chat_template.jinja': template })).hasChatTemplate).toBe(true);
+    expect(await problemsOf({ ...none, 'chat_template.jinja': template })).toEqual([
+      'tokenizer_config.json is missing, and chat_template.jinja names its "bos_token", "eos_token"',
+    ]);
   });
 });
 
@@ -159,6 +199,13 @@ describe('a broken configuration', () => {
     ];
     expect(problems).toHaveLength(names.length);
     for (const [at, name] of names.entries()) expect(problems[at]).toMatch(name);
+  });
+
+  it('of the template says so', async () => {
+    expect(await problemsOf({ 'chat_template.json': {} })).toEqual(['chat_template.json lacks "chat_template"']);
+    expect(await problemsOf({ 'chat_template.json': '{' })).toEqual([
+      expect.stringMatching(/^chat_template\.json is not valid JSON \(/),
+    ]);
   });
 
   it('that is no object says so', async () => {

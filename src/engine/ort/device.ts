@@ -156,6 +156,7 @@ const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[]
   [/CUDA failure 35|driver version is insufficient/, () => 'the NVIDIA driver is too old for this CUDA provider'],
   [/CUDA failure 100|no CUDA-capable device/, () => 'no NVIDIA GPU'],
   [/out of memory|failed to allocate/i, () => 'the device has not enough free memory'],
+  [/requires f16 but the device does not/, () => 'this GPU has no half floats: take --dtype q4 or fp32'],
   [/no (?:supported )?adapters?|RequestAdapter|Failed to get a WebGPU adapter/i, () => 'no Vulkan device'],
   [
     /provider .*(?:not (?:supported|enabled|found)|is not enabled)/i,

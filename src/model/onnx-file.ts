@@ -1,0 +1,191 @@
+/**
+ * What an .onnx file says about its weights: which other files hold them, up to which byte, and how they are stored. Lengths and names are
+ * read, weights are not: a file of gigabytes takes milliseconds.
+ */
+import { open } from 'node:fs/promises';
+import type { Dtype } from './dtypes.ts';
+import { BYTES, type Field, NotProtobuf, ProtobufFile, packed, VARINT } from './protobuf-file.ts';
+
+/** What the graph says; the other files were not looked at. */
+export interface OnnxFile {
+  /** How most of the weights are stored. */
+  readonly dtype: Dtype;
+  /** Names of the files with external data, relative to the folder of the .onnx file → bytes that each must have at least. */
+  readonly external: ReadonlyMap<string, number>;
+}
+
+/** A file that is no whole model. The message is what follows the file's name. */
+export class BrokenOnnx extends Error {}
+
+/** Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
+const MODEL_GRAPH = 7;
+const GRAPH = { node: 1, initializer: 5 } as const;
+const NODE_ATTRIBUTE = 5;
+const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11 } as const;
+const TENSOR = { dimensions: 1, type: 2, external: 13 } as const;
+const ENTRY = { key: 1, value: 2 } as const;
+
+/** TensorProto.DataType: those that weights are stored in. */
+const FLOAT = 1;
+const HALF_FLOATS: ReadonlySet<number> = new Set([10, 16]);
+const FOUR_BITS: ReadonlySet<number> = new Set([21, 22]);
+/** Bits of an element by TensorProto.DataType. */
+const ELEMENT_BITS = [0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4];
+
+/** Operators that compute with quantized weights → bits of a weight; 0: it says so itself, and means 4 where it does not. */
+const QUANTIZED = {
+  MatMulNBits: 0,
+  GatherBlockQuantized: 0,
+  MatMulBnb4: 4,
+  MatMulInteger: 8,
+  DynamicQuantizeMatMul: 8,
+  QLinearMatMul: 8,
+};
+/** `attribute { name: "bits" i: …`, as protobuf writes it; one byte with the number follows. */
+const BITS = Buffer.from('\x0a\x04bits\x18', 'latin1');
+
+/** A longer node is not looked at whole: it holds a tensor or a graph. */
+const LONGEST_NODE = 64 * 1024;
+const DEEPEST_SUBGRAPH = 8;
+/** Of a name, an offset or a length, in bytes. */
+const LONGEST_TEXT = 4096;
+
+/**
+ * Walks the graph and its subgraphs.
+ * @throws BrokenOnnx for a file that is cut off or is no model; the system's error for one that cannot be read.
+ */
+export async function readOnnxFile(path: string): Promise<OnnxFile> {
+  const handle = await open(path);
+  try {
+    const walk = new Walk(new ProtobufFile(handle), (await handle.stat()).size);
+    await walk.model();
+    return { dtype: walk.dtype, external: walk.external };
+  } catch (error) {
+    throw error instanceof NotProtobuf ? new BrokenOnnx('is not an ONNX model') : error;
+  } finally {
+    await handle.close();
+  }
+}
+
+class Walk {
+  readonly #file: ProtobufFile;
+  readonly #size: number;
+  readonly external = new Map<string, number>();
+  readonly #operators = new Set<string>();
+  readonly #bits = new Set<number>();
+  #fullBytes = 0;
+  #halfBytes = 0;
+
+  constructor(file: ProtobufFile, size: number) {
+    this.#file = file;
+    this.#size = size;
+  }
+
+  /** The graph is nearly all of a file: one that was not downloaded to its end ends in it. */
+  async model(): Promise<void> {
+    let graphs = 0;
+    for await (const { number, from, to } of this.#file.fields(0, this.#size)) {
+      if (number === MODEL_GRAPH) graphs += 1;
+      if (to > this.#size && graphs > 0) throw new BrokenOnnx(cutOff(this.#size, to, 'its graph'));
+      if (number === MODEL_GRAPH) await this.#graph(from, to, 0);
+    }
+    if (graphs === 0) throw new NotProtobuf();
+  }
+
+  get dtype(): Dtype {
+    const halves = this.#halfBytes > this.#fullBytes;
+    if (this.#operators.has('MatMulBnb4')) return 'bnb4';
+    if (this.#bits.has(4)) return halves ? 'q4f16' : 'q4';
+    if (this.#bits.size > 0) return 'q8';
+    return halves ? 'fp16' : 'fp32';
+  }
+
+  async #graph(from: number, to: number, depth: number): Promise<void> {
+    if (depth > DEEPEST_SUBGRAPH) throw new NotProtobuf();
+    for await (const field of this.#file.fields(from, to)) {
+      if (field.number === GRAPH.initializer) await this.#tensor(field);
+      else if (field.number === GRAPH.node) await this.#node(field, depth);
+    }
+  }
+
+  /** Most nodes are short and name no file: those are not taken apart. */
+  async #node({ from, to }: Field, depth: number): Promise<void> {
+    if (to - from <= LONGEST_NODE) {
+      const node = await this.#file.bytes(from, to);
+      this.#noteOperator(node);
+      if (!node.includes('location')) return;
+    }
+    for await (const attribute of this.#file.fields(from, to)) {
+      if (attribute.number !== NODE_ATTRIBUTE) continue;
+      for await (const value of this.#file.fields(attribute.from, attribute.to)) {
+        if (value.number === ATTRIBUTE.tensor || value.number === ATTRIBUTE.tensors) await this.#tensor(value);
+        if (value.number === ATTRIBUTE.graph || value.number === ATTRIBUTE.graphs)
+          await this.#graph(value.from, value.to, depth + 1);
+      }
+    }
+  }
+
+  #noteOperator(node: Buffer): void {
+    for (const [operator, bits] of Object.entries(QUANTIZED)) {
+      if (!node.includes(operator)) continue;
+      this.#operators.add(operator);
+      const said = node.indexOf(BITS);
+      this.#bits.add(bits || (said < 0 ? 4 : (node[said + BITS.length] ?? 4)));
+    }
+  }
+
+  async #tensor({ from, to }: Field): Promise<void> {
+    let elements = 1;
+    let type = 0;
+    const outside = new Map<string, string>();
+    for await (const field of this.#file.fields(from, to)) {
+      if (field.number === TENSOR.type) type = field.value;
+      if (field.number === TENSOR.dimensions) for (const size of await this.#numbers(field)) elements *= size;
+      if (field.number === TENSOR.external) outside.set(...(await this.#entry(field)));
+    }
+    const bytes = Math.ceil((elements * (ELEMENT_BITS[type] ?? 0)) / 8);
+    if (type === FLOAT) this.#fullBytes += bytes;
+    if (HALF_FLOATS.has(type)) this.#halfBytes += bytes;
+    if (FOUR_BITS.has(type)) this.#bits.add(4);
+    if (outside.size > 0) this.#noteExternal(outside, bytes);
+  }
+
+  /** Without a length, the data is as long as its shape says. */
+  #noteExternal(outside: ReadonlyMap<string, string>, bytes: number): void {
+    const location = outside.get('location');
+    const offset = outside.get('offset') ?? '0';
+    const length = outside.get('length') ?? String(bytes);
+    if (location === undefined) throw new BrokenOnnx('has weights in another file, but does not name it');
+    for (const [name, number] of Object.entries({ offset, length }))
+      if (!/^\d{1,15}$/.test(number))
+        throw new BrokenOnnx(`has a wrong ${name} of weights in ${JSON.stringify(location.slice(0, 100))}`);
+    const end = Number(offset) + Number(length);
+    this.external.set(location, Math.max(end, this.external.get(location) ?? 0));
+  }
+
+  async #numbers({ wire, value, from, to }: Field): Promise<readonly number[]> {
+    if (wire === VARINT) return [value];
+    return wire === BYTES ? [...packed(await this.#text(from, to))] : [];
+  }
+
+  async #entry({ from, to }: Field): Promise<[key: string, value: string]> {
+    const entry: [string, string] = ['', ''];
+    for await (const field of this.#file.fields(from, to)) {
+      if (field.wire !== BYTES) continue;
+      if (field.number === ENTRY.key) entry[0] = (await this.#text(field.from, field.to)).toString();
+      if (field.number === ENTRY.value) entry[1] = (await this.#text(field.from, field.to)).toString();
+    }
+    return entry;
+  }
+
+  #text(from: number, to: number): Promise<Buffer> {
+    if (to - from > LONGEST_TEXT) throw new NotProtobuf();
+    return this.#file.bytes(from, to);
+  }
+}
+
+/** Words for a file that is shorter than it must be. */
+export function cutOff(has: number, needs: number, who: string): string {
+  const bytes = (count: number): string => count.toLocaleString('en-US');
+  return `is cut off: it has ${bytes(has)} of the ${bytes(needs)} bytes that ${who} needs`;
+}
