@@ -227,8 +227,14 @@ export type Opening =
     }
   /** What the model will need; it fits. */
   | { readonly kind: 'memory'; readonly device: string; readonly plan: MemoryPlan }
-  /** So many bytes of the weights have been read: none, each quarter, all. */
-  | { readonly kind: 'progress'; readonly device: string; readonly read: number; readonly total: number };
+  /** So many bytes of the weights have been read: `percent` is 0, 25, 50, 75, 100, once each. */
+  | {
+      readonly kind: 'progress';
+      readonly device: string;
+      readonly read: number;
+      readonly total: number;
+      readonly percent: number;
+    };
 
 /** Engine → worker. */
 export type FromEngine =

@@ -71,7 +71,9 @@ function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publi
   const free = device.freeBytes();
   const plan = planned(candidate, model, device, free, options);
   if (plan) publish({ kind: 'memory', device: device.name, plan });
-  readWeights(candidate.weightFiles, (read, total) => publish({ kind: 'progress', device: device.name, read, total }));
+  readWeights(candidate.weightFiles, (read, total, percent) =>
+    publish({ kind: 'progress', device: device.name, read, total, percent }),
+  );
   const session = openModel(api, model, device, options);
   try {
     const loaded = performance.now();

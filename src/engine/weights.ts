@@ -8,23 +8,26 @@ const MOST_CHUNK_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
 
 /**
- * @param onProgress hears how many bytes of how many were read: at none, each quarter and all of them, once each.
+ * @param onProgress hears how many bytes of how many were read, and the quarter that has been reached in percent: none, each quarter and all, once each.
  * A file that cannot be read is left to the runtime, which says what is wrong with it.
  */
-export function readWeights(files: readonly string[], onProgress: (read: number, total: number) => void): void {
+export function readWeights(
+  files: readonly string[],
+  onProgress: (read: number, total: number, percent: number) => void,
+): void {
   const sizes = files.map(sizeOf);
   const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
   // Small enough that every quarter is met.
   const buffer = Buffer.allocUnsafe(Math.min(MOST_CHUNK_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
   let [read, told] = [0, 0];
-  onProgress(0, total);
+  onProgress(0, total, 0);
   for (const [index, file] of files.entries()) {
     if (sizes[index] === 0) continue;
     for (const bytes of chunksOf(file, buffer)) {
       // A file that grows while it is read does not make more of all than all.
       read = Math.min(total, read + bytes);
       const step = Math.floor((read * STEPS) / total);
-      if (step > told) onProgress(read, total);
+      if (step > told) onProgress(read, total, (100 * step) / STEPS);
       told = step;
     }
   }

@@ -41,7 +41,7 @@ export function tellOpening(message: Opening, model: string, files: ModelFiles):
         model_ref: model,
         bytes_read: message.read,
         model_bytes: message.total,
-        percent: message.total === 0 ? 100 : Math.floor((100 * message.read) / message.total),
+        percent: message.percent,
       });
       break;
     default:

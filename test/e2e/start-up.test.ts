@@ -1,4 +1,5 @@
 /** From the first line to readiness: the order of events, what is answered meanwhile, and how a start fails. */
+import { statSync } from 'node:fs';
 import { cp, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -29,6 +30,7 @@ describe('a good start', () => {
       'server.start',
       'server.bound',
       'model.load_started',
+      'memory.expected',
       'model.loaded',
       'cache.reserved',
       'warmup.done',
@@ -36,6 +38,22 @@ describe('a good start', () => {
     expect(told.filter((event) => event !== 'device.cpu')).toEqual(order);
     expect(told).toContain('device.cpu');
     expect(told.indexOf('device.cpu')).toBeLessThan(told.indexOf('model.loaded'));
+  });
+
+  test('tells how much of the weights has been read: none, each quarter, all', () => {
+    const progress = worker.lines.filter((line) => line.event === 'model.load_progress');
+    expect(progress.map((line) => line['percent'])).toEqual([0, 25, 50, 75, 100]);
+    expect(progress.map((line) => line['bytes_read'])).toEqual(progress.map(() => expect.any(Number)));
+    expect(progress.at(-1)?.['bytes_read']).toBe(progress[0]?.['model_bytes']);
+  });
+
+  test('spells out what the model will need before it is loaded', async () => {
+    const expected = await worker.line('memory.expected');
+    const number = (name: string): number => Number(expected[name]);
+    const parts = ['model_bytes', 'cache_bytes', 'logits_bytes', 'work_bytes'].map(number);
+    expect(parts.reduce((sum, bytes) => sum + bytes, 0)).toBe(number('needed_bytes'));
+    expect(number('model_bytes')).toBe(statSync(join(embeddedModel(), 'onnx', 'model.onnx')).size);
+    expect(number('available_bytes')).toBeGreaterThan(number('needed_bytes'));
   });
 
   test('names actors, actions and targets as the contract does', () => {

@@ -60,10 +60,7 @@ const SHOWN = ['position-ids/', 'concat/', 'combined/', 'split/'];
 
 describe.runIf(softwareVulkan)('WebGPU', () => {
   it('draws the tokens of the CPU: 64 of the embedded model, greedily', { timeout: TIMEOUT_MS }, async () => {
-    const prompts = [
-      [0, 17, 42],
-      Array.from({ length: 40 }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37) % 900))),
-    ];
+    const prompts = [Array.from({ length: 40 }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37) % 900)))];
     const cpu = new Bench(haiku('cpu'));
     const engine = await openEngine(haiku('webgpu'));
     expect(engine.facts).toMatchObject({ device: 'webgpu', cacheUpdate: 'in_place', together: false });
