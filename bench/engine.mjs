@@ -55,6 +55,10 @@ export class OpenEngine {
     });
   }
 
+  get facts() {
+    return this.#engine.facts;
+  }
+
   run(request) {
     this.#lastId += 1;
     const id = this.#lastId;

@@ -67,7 +67,8 @@ function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publi
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new DeviceError(device.name, obstacle);
   publish({ kind: 'opening', device: device.name, runtimeVersion: api.version });
-  const model = readModel(candidate.modelFile, device.halfAttention);
+  const { halfAttention } = device;
+  const model = readModel(candidate.modelFile, { logits: options.names.logits, halfAttention });
   const free = device.freeBytes();
   const plan = planned(candidate, model, device, free, options);
   if (plan) publish({ kind: 'memory', device: device.name, plan });

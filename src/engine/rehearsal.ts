@@ -64,11 +64,11 @@ const WRONG = 0.03;
 export function trustedRun(session: Session, context: number, most: number): number {
   const { vocabSize } = session.signature;
   const few = promptOf(vocabSize, Math.min(SHORT, context));
-  const alone = apart(inRunsOf(session, few, 1), inRunsOf(session, few, few.length).slice());
+  const alone = apart(inRunsOf(session, few, 1), inRunsOf(session, few, few.length));
   if (alone > WRONG)
     throw new Error(`it computes another token alone than behind others (${Math.round(alone * 100)} % apart)`);
   const ids = promptOf(vocabSize, Math.min(LONG, context));
-  const right = inRunsOf(session, ids, SHORT).slice();
+  const right = inRunsOf(session, ids, SHORT);
   const longest = Math.min(most, ids.length);
   for (let size = longest; size > SHORT; size = Math.floor(size / 2))
     if (apart(inRunsOf(session, ids, size), right) <= WRONG) return size === longest ? most : size;
@@ -88,7 +88,7 @@ function apart(logits: Float32Array, others: Float32Array): number {
 /** Logits after all of `ids`, computed from an empty row in runs of `size`. */
 function inRunsOf(session: Session, ids: readonly number[], size: number): Float32Array {
   for (let end = size; end < ids.length; end += size) lastLogits(session, ids.slice(0, end), size);
-  return lastLogits(session, ids, ids.length % size || size);
+  return lastLogits(session, ids, ids.length % size || size).slice();
 }
 
 /** Logits after all of `ids`, of which the last `count` are computed in this run and the others lie in row 0 already. */

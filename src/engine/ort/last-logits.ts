@@ -13,7 +13,6 @@ import { Message, writeBytes } from './protobuf.ts';
 
 /** The name that exports of Hugging Face give it: logits of that many last positions, 0 for all. */
 export const KEEP_INPUT = 'num_logits_to_keep';
-const LOGITS = 'logits';
 
 /** Slice takes its bounds as inputs from this version on. */
 const LEAST_OPSET = 10;
@@ -27,10 +26,11 @@ const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div']);
 
 /**
  * @param model a ModelProto.
+ * @param logits name of the output.
  * @returns it with the input, or undefined when it has it already or its graph is of another kind.
  * @throws Error for bytes that are no protobuf message.
  */
-export function keepLastLogits(model: Uint8Array): Uint8Array | undefined {
+export function keepLastLogits(model: Uint8Array, logits = 'logits'): Uint8Array | undefined {
   const root = new Message(model);
   const [field, second] = root.all(MODEL.graph);
   if (!field || second || (root.last(MODEL.irVersion)?.value ?? 0) < LEAST_IR || opset(root) < LEAST_OPSET)
@@ -39,9 +39,9 @@ export function keepLastLogits(model: Uint8Array): Uint8Array | undefined {
   if (message.all(GRAPH.input).some((input) => nameOf(message, input) === KEEP_INPUT)) return undefined;
   const graph = new Graph(message);
   if (graph.has(KEEP_INPUT)) return undefined;
-  const path = pathToProjection(graph);
+  const path = pathToProjection(graph, logits);
   if (!path) return undefined;
-  const edited = edit(graph, path);
+  const edited = edit(graph, logits, path);
   return edited && Buffer.concat(root.rewrite((one) => (one === field ? writeBytes(MODEL.graph, edited) : undefined)));
 }
 
@@ -53,9 +53,9 @@ function opset(root: Message): number {
 }
 
 /** The nodes from the one that gives the logits back to the projection; undefined when there is another kind of node between. */
-function pathToProjection(graph: Graph): Node[] | undefined {
+function pathToProjection(graph: Graph, logits: string): Node[] | undefined {
   const path: Node[] = [];
-  for (let name = LOGITS; path.length < graph.nodes.length; ) {
+  for (let name = logits; path.length < graph.nodes.length; ) {
     const node = graph.producer(name);
     if (node?.outputs.length !== 1 || graph.readers(name) !== 1) return undefined;
     path.push(node);
@@ -110,10 +110,10 @@ function weightsRank(graph: Graph, name: string, depth = 4): number | undefined 
 }
 
 /** The graph's pieces with the slice before the projection; undefined when the output is not declared as `[rows, tokens, vocab]`. */
-function edit(graph: Graph, path: readonly Node[]): Uint8Array[] | undefined {
+function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[] | undefined {
   const { message } = graph;
   const projection = path.at(-1);
-  const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === LOGITS);
+  const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === logits);
   const declared = output && writeWithOpenLength(message.message(output), graph.fresh('last_logits/length'));
   if (!projection || !declared) return undefined;
   const between = new Set(path.flatMap((node) => node.outputs));

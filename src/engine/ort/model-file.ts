@@ -33,11 +33,16 @@ interface LightModel extends Ports {
   readonly updated: ReadonlySet<string>;
 }
 
-/**
- * Reads the graph of a model. What is wrong with a file is for the runtime to say.
- * @param halfAttention whether attention is to be over half floats.
- */
-export function readModel(path: string, halfAttention = false): ModelFile {
+/** How a graph is to be edited. */
+export interface Edits {
+  /** Name of the output of logits; `logits` where no configuration says another. */
+  readonly logits?: string | undefined;
+  /** Whether attention is to be over half floats. */
+  readonly halfAttention?: boolean;
+}
+
+/** Reads the graph of a model. What is wrong with a file is for the runtime to say. */
+export function readModel(path: string, { logits, halfAttention = false }: Edits = {}): ModelFile {
   let file: number | undefined;
   try {
     // The hub's cache is made of links, and the runtime refuses weights that lie elsewhere than the folder it is told.
@@ -47,7 +52,7 @@ export function readModel(path: string, halfAttention = false): ModelFile {
     file = openSync(real, 'r');
     const { size } = fstatSync(file);
     const whole = withoutWeights(windowsOn(file), size, { model: basename(real), resolve });
-    const short = keepLastLogits(whole) ?? whole;
+    const short = keepLastLogits(whole, logits) ?? whole;
     const bytes = (halfAttention ? halveAttention(short) : undefined) ?? short;
     return { path, light: { bytes, folder, ...declaredBy(bytes) } };
   } catch {
