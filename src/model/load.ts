@@ -1,11 +1,15 @@
 /**
  * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
  */
+import { existsSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import type { EngineFacts, EngineOptions } from '../bridge/protocol.ts';
-import type { Config } from '../config.ts';
+import { type Config, hubCache } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
+import { cachedSnapshot, repoOfSnapshot } from './hub/cache.ts';
+import { type HubReference, nameOf, parseReference } from './hub/reference.ts';
 import { embeddedModel, libraryPath, locateModel, type ModelFiles } from './locate.ts';
 import { type ModelSpec, readSpec } from './spec.ts';
 
@@ -38,7 +42,7 @@ type ModelSettings = Pick<
 export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
   const files = await locateModel(modelFolder(settings), settings.dtype);
-  const spec = await readSpec(files);
+  const spec = { ...(await readSpec(files)), name: modelName(settings) };
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
     throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
@@ -96,9 +100,27 @@ function rehearsed(template: ChatTemplate | undefined): string {
   }
 }
 
-/** The folder the settings name, else the embedded model's. */
-export function modelFolder({ model }: Pick<Config, 'model'>): string {
-  return model ?? embeddedModel();
+/**
+ * The folder the settings name, else the embedded model's. What is there by its path wins; else `org/name[@revision]` is what was pulled.
+ * @throws Error when it is neither there nor in the hub's cache.
+ */
+export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()): string {
+  const reference = hubReference(model);
+  if (reference === undefined) return model ?? embeddedModel();
+  const folder = cachedSnapshot(cache, reference);
+  if (folder !== undefined) return folder;
+  const name = nameOf(reference);
+  throw new Error(`${name} is no folder, and is not in the cache: run rbees-workerd pull ${name}`);
+}
+
+/** What the model is called: `org/name` of a model from the hub, however it was named; else its folder's base name. */
+export function modelName({ model }: Pick<Config, 'model'>): string {
+  const folder = model ?? embeddedModel();
+  return hubReference(model)?.repo ?? repoOfSnapshot(folder) ?? basename(resolve(folder));
+}
+
+function hubReference(model: string | undefined): HubReference | undefined {
+  return model === undefined || existsSync(model) ? undefined : parseReference(model);
 }
 
 /** Tells which device the runtime opened. */

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { EMBEDDED_MODEL } from '../places.ts';
 
 /** How the weights are stored → what their file's name ends with, as transformers.js names them. */
-const SUFFIXES = {
+export const SUFFIXES = {
   fp32: '',
   fp16: '_fp16',
   q8: '_quantized',
@@ -29,7 +29,7 @@ export type DtypeChoice = Dtype | 'quantized' | 'auto';
  * What `auto` takes of several: decoding is bound by memory, so 4-bit weights come first (76 against 31 tokens/s of fp32, measured on two
  * CPU cores), then 8-bit, then fp32. Half floats come last: a CPU has to widen them.
  */
-const AUTO_ORDER: readonly Dtype[] = ['q4', 'q8', 'int8', 'uint8', 'fp32', 'bnb4', 'q4f16', 'fp16'];
+export const AUTO_ORDER: readonly Dtype[] = ['q4', 'q8', 'int8', 'uint8', 'fp32', 'bnb4', 'q4f16', 'fp16'];
 
 /** Paths of a model's files, absolute; they existed and were not empty. */
 export interface ModelFiles {
