@@ -97,9 +97,9 @@ export class HubServer {
     this.#faults.set(path, [...faults]);
   }
 
-  /** The next questions to the API are answered like this. */
+  /** The next questions to the API, and only they, are answered like this. */
   answer(...answers: readonly { status: number; headers?: Record<string, string>; body: string }[]): void {
-    this.#answers.push(...answers);
+    this.#answers.splice(0, Number.POSITIVE_INFINITY, ...answers);
   }
 
   get url(): string {
