@@ -4,7 +4,9 @@
  */
 import { basename } from 'node:path';
 
+/** Columns of the bar and of the file's name at most; a narrow terminal has less of both. */
 const BAR = 24;
+const NAME = 28;
 /** On a terminal the line is drawn this often at most, elsewhere a line is written. */
 const DRAW_MS = 100;
 const LINE_MS = 10_000;
@@ -79,10 +81,14 @@ export class Progress {
 
   #draw(): void {
     const share = this.#total === 0 ? 1 : (this.#done + this.#file.bytes) / this.#total;
-    const full = Math.floor(share * BAR);
-    const line = `${basename(this.#file.path)} ${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${this.#facts()}`;
+    const name = basename(this.#file.path).slice(0, NAME);
+    const facts = this.#facts();
     // A line that wraps could not be drawn over; every character of it is one column wide.
-    this.#out.write(`\r${line.slice(0, (this.#out.columns || 80) - 1)}\x1b[K`);
+    const room = (this.#out.columns || 80) - 1;
+    const bar = Math.max(0, Math.min(BAR, room - name.length - facts.length - 2));
+    const full = Math.floor(share * bar);
+    const line = `${name} ${'█'.repeat(full)}${'░'.repeat(bar - full)} ${facts}`;
+    this.#out.write(`\r${line.slice(0, room)}\x1b[K`);
     this.#drawn = true;
   }
 

@@ -135,7 +135,7 @@ async function fetchFiles(errand: Errand, files: readonly RepositoryFile[], why:
     if (missing.length === 0) return;
     const total = missing.reduce((sum, { size }) => sum + size, 0);
     progress.say(
-      `Pulling ${nameOf(reference)} (${commit.slice(0, 8)}): ${missing.length} files, ${inBytes(total)}; ${why}`,
+      `Pulling ${nameOf(reference)} (${commit.slice(0, 8)}): ${missing.length} file${missing.length === 1 ? '' : 's'}, ${inBytes(total)}; ${why}`,
     );
     await requireSpace(errand, missing);
     progress.begin(total);

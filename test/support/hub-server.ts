@@ -210,7 +210,8 @@ export class HubServer {
     if (fault === 'wrong bytes') body[0] = (body[0] ?? 0) ^ 255;
     response.writeHead(asked === undefined ? 200 : 206, {
       'content-length': body.byteLength,
-      etag: `"${sha256(bytes)}"`,
+      etag: `"${seen.host === 'hub' ? gitSha1(bytes) : sha256(bytes)}"`,
+      ...(seen.host === 'hub' && { 'x-repo-commit': /\/resolve\/([0-9a-f]{40})\//.exec(seen.path)?.[1] ?? COMMIT }),
       ...(asked !== undefined && { 'content-range': `bytes ${from}-${length - 1}/${length}` }),
     });
     response.flushHeaders();
