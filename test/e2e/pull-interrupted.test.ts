@@ -55,6 +55,7 @@ describe('a pull that is interrupted', () => {
     hub.seen.length = 0;
     const { code, stderr } = await me.pull(['org/large']);
     expect(code).toBe(0);
+    expect(stderr).toMatch(/^Pulling org\/large \(c0ffeec0\): 1 file, 2\.00 MB; dtype q4/);
     expect(stderr).not.toContain('waiting');
     expect(Buffer.compare(await readFile(blob()), WEIGHTS)).toBe(0);
     expect(hub.sentOf(WEIGHTS_FILE)).toBe(WEIGHTS.byteLength - 1_200_000);
