@@ -15,10 +15,14 @@ const HELP = `rbees-workerd ${VERSION}: an LLM worker that tells what it does.
 Usage
   rbees-workerd [serve] [settings]     run the worker (the default)
   rbees-workerd ask "<prompt>"         start a worker, send it one prompt, show narration and output
+  rbees-workerd pull <org/model>[@revision] [--dtype q4]
+                                       fetch a model from the hub into its cache; --model org/model runs it then
   rbees-workerd --help | --version
 
 Settings, as flag or as environment variable (flag beats environment beats .env beats default)
 ${settingsHelp()}
+
+The hub's own variables: HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_HUB_DISABLE_SYMLINKS.
 
 Exit codes: 0 clean stop; 1 start-up or fatal failure; 2 bad command line or environment.
 `;
@@ -31,8 +35,12 @@ async function main(args: readonly string[]): Promise<number> {
     const { ask } = await import('./ask.ts');
     return ask(rest, new URL(import.meta.url));
   }
+  if (first === 'pull') {
+    const { pull } = await import('./pull.ts');
+    return pull(rest);
+  }
   if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
-    throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask (or --help).`);
+    throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask, pull (or --help).`);
   }
   const config = readConfig(first === 'serve' ? rest : args);
   // The engine process takes about as long to boot as this one takes to load its HTTP side: both at once.

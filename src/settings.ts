@@ -37,7 +37,7 @@ const whole = (least: number, most: number) =>
     .pipe(z.int().min(least).max(most));
 const seconds = whole(1, 86_400);
 const httpUrl = z.url({ protocol: /^https?$/ });
-const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
+export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 
 /** Every setting, in the order of the help text. */
 export const SETTINGS = {
@@ -48,7 +48,13 @@ export const SETTINGS = {
     'identity given by the pool-manager',
     'a fresh UUID',
   ),
-  model: setting(z.string().min(1), undefined, 'a folder', 'folder of the model', 'the embedded haiku model'),
+  model: setting(
+    z.string().min(1),
+    undefined,
+    'a folder, or org/name[@revision] of a model that was pulled',
+    'the model: its folder, or its name on the hub',
+    'the embedded haiku model',
+  ),
   dtype: setting(z.enum(DTYPES), 'auto', DTYPES.join(' '), 'which weight file of the folder'),
   device: setting(
     z.string().regex(/^(auto|cpu|cuda(:\d{1,2})?|webgpu|coreml)$/),

@@ -2,7 +2,6 @@
  * The composition root: starts the rooms in order, hands each what it needs, and stops them in reverse.
  */
 import type { ChildProcess } from 'node:child_process';
-import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { EngineFacts } from './bridge/protocol.ts';
@@ -14,7 +13,8 @@ import { reportReady } from './lifecycle/callback.ts';
 import { EngineKeeper } from './lifecycle/engine-keeper.ts';
 import { StopRequests } from './lifecycle/shutdown.ts';
 import { WorkerState } from './lifecycle/state.ts';
-import { type LoadedModel, loadModel, modelFolder } from './model/load.ts';
+import { modelName } from './model/folder.ts';
+import { type LoadedModel, loadModel } from './model/load.ts';
 import { closeVoice, narrate, openVoice, tell } from './narration/narrate.ts';
 import { keepSecret } from './narration/sanitize.ts';
 import { openStdout } from './narration/stdout.ts';
@@ -109,12 +109,11 @@ class Worker {
     if (apiToken !== undefined) keepSecret(apiToken);
     const stdout = openStdout({ level: logLevel, format: logFormat });
     openVoice({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
-    const model = basename(modelFolder(this.#config));
     narrate('worker.startup', {
       version: this.#version,
       node_version: process.versions.node,
       pid: process.pid,
-      model_ref: model,
+      model_ref: modelName(this.#config),
     });
   }
 
@@ -160,11 +159,8 @@ class Worker {
     } catch (error) {
       if (this.#stops.asked) return; // the drain ended the load
       const reason = error instanceof Error ? error.message : String(error);
-      narrate('model.load_failed', {
-        model_ref: basename(modelFolder(this.#config)),
-        error_kind: 'model_load_failed',
-        reason,
-      });
+      const model_ref = modelName(this.#config);
+      narrate('model.load_failed', { model_ref, error_kind: 'model_load_failed', reason });
       this.#stops.request('model_load_failed', 1);
       return;
     }

@@ -13,7 +13,7 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 /** Floors of the worker process, top first: a file imports from its own floor or from one below. */
 const FLOORS: readonly (readonly RegExp[])[] = [
   [/^cli\.ts$/],
-  [/^ask\.ts$/, /^screen\.ts$/, /^worker\.ts$/],
+  [/^(ask|pull|screen|progress)\.ts$/, /^worker\.ts$/],
   [/^http\//],
   [/^lifecycle\//, /^model\//, /^bridge\/(client|mailbox)\.ts$/],
   [/^text\//, /^narration\//, /^telemetry\//],

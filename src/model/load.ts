@@ -1,14 +1,14 @@
 /**
  * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
  */
-import { basename } from 'node:path';
 import type { EngineFacts, EngineOptions, Opening } from '../bridge/protocol.ts';
 import type { Config } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { ChatTemplate } from '../text/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer.ts';
 import { devicesToTry } from './devices.ts';
-import { embeddedModel, locateModel, type ModelFiles } from './locate.ts';
+import { modelFolder, modelName } from './folder.ts';
+import { locateModel, type ModelFiles } from './locate.ts';
 import { tellOpening, weightsOn } from './opening-story.ts';
 import { ModelError } from './problems.ts';
 import { libraryPath } from './runtime-library.ts';
@@ -75,10 +75,10 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
 async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; spec: ModelSpec }> {
   try {
     const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
-    return { files, spec: await readSpec(files) };
+    return { files, spec: { ...(await readSpec(files)), name: modelName(settings) } };
   } catch (error) {
     for (const { file, problem } of error instanceof ModelError ? error.problems : [])
-      if (file !== '') narrate('model.problem', { model_ref: basename(modelFolder(settings)), file, reason: problem });
+      if (file !== '') narrate('model.problem', { model_ref: modelName(settings), file, reason: problem });
     throw error;
   }
 }
@@ -114,9 +114,4 @@ function rehearsed(template: ChatTemplate | undefined): string {
   } catch {
     return REHEARSAL; // a template may refuse a lone user message; a request that it refuses is told why
   }
-}
-
-/** The folder the settings name, else the embedded model's. */
-export function modelFolder({ model }: Pick<Config, 'model'>): string {
-  return model ?? embeddedModel();
 }

@@ -1,0 +1,177 @@
+/**
+ * The cache folder that is shared with huggingface_hub: `models--org--name/{blobs,refs,snapshots/<commit>}`, where a snapshot's files are
+ * relative links into blobs, and a blob is named by its checksum. Knows the layout; what is in a file is the business of others.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import {
+  copyFile,
+  link,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  statfs,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { v4 as uuid } from 'uuid';
+import { COMMIT, type HubReference, isSafePath } from './reference.ts';
+
+const CACHE_TAG =
+  'Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of models from the hub; see https://bford.info/cachedir/\n';
+
+/** One repository's part of the cache. Nothing is made on the disk before something is put there. */
+export class HubCache {
+  readonly #root: string;
+  /** Folder of the repository. */
+  readonly folder: string;
+  readonly #symlinks: boolean;
+
+  constructor(root: string, repo: string, symlinks = true) {
+    this.#root = root;
+    this.folder = join(root, folderName(repo));
+    this.#symlinks = symlinks;
+  }
+
+  /** Where a blob lies, or will. */
+  blob(etag: string): string {
+    return join(this.folder, 'blobs', etag);
+  }
+
+  snapshot(commit: string): string {
+    return join(this.folder, 'snapshots', commit);
+  }
+
+  /** File that is held while something is put into the repository's folder. */
+  get lockFile(): string {
+    return join(this.#root, '.locks', basename(this.folder), 'rbees-workerd.lock');
+  }
+
+  /** Makes the folders that blobs and locks need. */
+  async prepare(): Promise<void> {
+    await mkdir(join(this.folder, 'blobs'), { recursive: true });
+    await mkdir(dirname(this.lockFile), { recursive: true });
+    // So that backup tools pass the cache by; huggingface_hub writes it too.
+    await writeFile(join(this.#root, 'CACHEDIR.TAG'), CACHE_TAG, { flag: 'wx' }).catch(() => undefined);
+  }
+
+  /** Whether a snapshot has a file of this size, by whichever tool it was put there. */
+  async has(commit: string, path: string, size: number): Promise<boolean> {
+    return (await sizeOf(join(this.snapshot(commit), path))) === size;
+  }
+
+  /** Bytes of a blob that need no more room: all of it, or what an earlier try left. */
+  async bytesOf(etag: string, size: number): Promise<number> {
+    return Math.min(size, (await sizeOf(this.blob(etag))) ?? (await sizeOf(`${this.blob(etag)}.incomplete`)) ?? 0);
+  }
+
+  async hasBlob(etag: string, size: number): Promise<boolean> {
+    return (await sizeOf(this.blob(etag))) === size;
+  }
+
+  /**
+   * Gives a blob its name in a snapshot: a relative link, or, where links cannot be had, a hard link or a copy.
+   * @throws Error when `path` would lie outside of the snapshot, be it by its name or by a link that is in its way.
+   */
+  async point(commit: string, path: string, etag: string): Promise<void> {
+    if (!isSafePath(path)) throw new Error(`${JSON.stringify(path.slice(0, 200))} is no name for a file of a model.`);
+    const pointer = join(this.snapshot(commit), path);
+    const blob = this.blob(etag);
+    await mkdir(dirname(pointer), { recursive: true });
+    const real = await realpath(dirname(pointer));
+    const home = await realpath(this.folder);
+    if (!real.startsWith(home + sep)) throw new Error(`${dirname(pointer)} is a link that leads out of the cache.`);
+    // Under another name first: a snapshot never shows half a file, and what was there before is replaced in one step.
+    const fresh = `${pointer}.${uuid().slice(0, 8)}.tmp`;
+    try {
+      const linked = this.#symlinks && (await made(symlink(relative(dirname(pointer), blob), fresh)));
+      if (!linked && !(await made(link(blob, fresh)))) await copyFile(blob, fresh);
+      await rename(fresh, pointer);
+    } finally {
+      await rm(fresh, { force: true });
+    }
+  }
+
+  /** Remembers which commit a revision was; nothing is written when it is known already. */
+  async refer(revision: string, commit: string): Promise<void> {
+    if (revision === commit) return;
+    const ref = join(this.folder, 'refs', revision);
+    if ((await readFile(ref, 'utf8').catch(() => '')) === commit) return;
+    await mkdir(dirname(ref), { recursive: true });
+    const fresh = `${ref}.${uuid().slice(0, 8)}.tmp`;
+    await writeFile(fresh, commit);
+    await rename(fresh, ref);
+  }
+}
+
+/** Folder of a model that was pulled, or undefined when the cache has no such revision. */
+export function cachedSnapshot(root: string, { repo, revision }: HubReference): string | undefined {
+  const cache = new HubCache(root, repo);
+  const commit = COMMIT.test(revision) ? revision : readRef(join(cache.folder, 'refs', revision));
+  if (commit === undefined) return undefined;
+  const folder = cache.snapshot(commit);
+  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? folder : undefined;
+}
+
+/** `org/name` of a snapshot's folder in a cache; undefined for any other folder. */
+export function repoOfSnapshot(folder: string): string | undefined {
+  const [repo, snapshots, commit] = resolve(folder).split(sep).slice(-3);
+  if (snapshots !== 'snapshots' || commit === undefined || !COMMIT.test(commit)) return undefined;
+  const [kind, ...parts] = repo?.split('--') ?? [];
+  return kind === 'models' && parts.length > 0 ? parts.join('/') : undefined;
+}
+
+/** As huggingface_hub names it (file_download.py, repo_folder_name). */
+export function folderName(repo: string): string {
+  return ['models', ...repo.split('/')].join('--');
+}
+
+/** What an error of the file system means for a pull, and what to do about it; undefined for any other error. */
+export function storageProblem(error: unknown, root: string): string | undefined {
+  const { code, path } = error as NodeJS.ErrnoException;
+  const elsewhere = 'set HF_HOME or HF_HUB_CACHE to another folder';
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return `The disk of ${root} is full (${code}): make room, or ${elsewhere}.`;
+  if (code === 'ELOOP') return `${path ?? root} is a link where a file belongs: remove it.`;
+  if (code === undefined || !/^(?:EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR|ENOENT|EIO)$/.test(code)) return undefined;
+  return `${path ?? root} cannot be written (${code}): give this user the right to, or ${elsewhere}.`;
+}
+
+/**
+ * Bytes that are free where a folder is, or will be.
+ * @throws an error of the file system.
+ */
+export async function freeBytes(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (error) {
+    const parent = dirname(folder);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === folder) throw error;
+    return freeBytes(parent);
+  }
+}
+
+function readRef(path: string): string | undefined {
+  try {
+    const commit = readFileSync(path, 'utf8').trim();
+    return COMMIT.test(commit) ? commit : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() === true ? found.size : undefined;
+}
+
+async function made(link: Promise<void>): Promise<boolean> {
+  return link.then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,62 @@
+/**
+ * One pull at a time for a repository's folder: a file that says who holds it. Node has no lock that the kernel gives back when a process
+ * dies, so the file is touched while it is held, and one that nobody touches or whose process is gone counts for nothing.
+ */
+import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const TOUCH_MS = 10_000;
+const STALE_MS = 60_000;
+const LOOK_MS = 300;
+
+/**
+ * Runs `work` while holding the lock; waits while another process holds it, and says so once by `onWait`.
+ * @throws what `work` or the file system throws.
+ */
+export async function withLock<T>(path: string, onWait: (holder: string) => void, work: () => Promise<T>): Promise<T> {
+  for (let told = false; !(await take(path)); told = true) {
+    const holder = await readFile(path, 'utf8').catch(() => '');
+    if (await isStale(path, holder)) {
+      await rm(path, { force: true });
+      continue;
+    }
+    if (!told) onWait(holder);
+    await sleep(LOOK_MS);
+  }
+  const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), TOUCH_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(touch);
+    await rm(path, { force: true });
+  }
+}
+
+async function take(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx');
+    await file.writeFile(`${process.pid} on ${hostname()}`);
+    await file.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function isStale(path: string, holder: string): Promise<boolean> {
+  const [, pid, host] = /^(\d{1,10}) on (.+)$/.exec(holder) ?? [];
+  if (host === hostname() && !isAlive(Number(pid))) return true;
+  const found = await stat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > STALE_MS;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * `org/name[@revision]`: what a model on the hub is called. Names come from the command line and become parts of paths and URLs, so that
+ * what does not fit the pattern is not a name.
+ */
+
+/** A model on the hub, at one of its revisions. */
+export interface HubReference {
+  /** `org/name`. */
+  readonly repo: string;
+  /** A branch, a tag, `refs/pr/1` or a commit. */
+  readonly revision: string;
+}
+
+export const REFERENCE_RULE =
+  'org/name or org/name@revision, of A-Z a-z 0-9 . _ - (names up to 96 characters, no -- and no ..)';
+
+/** One part of a repository's name, by the rules of huggingface_hub (utils/_validators.py): begins and ends with a letter, digit or `_`. */
+const PART = /^\w(?:[\w.-]{0,94}\w)?$/;
+const REVISION = /^\w[\w.-]*(?:\/\w[\w.-]*)*$/;
+
+/** Reads `org/name[@revision]`; undefined for anything else. Without a revision it is `main`. */
+export function parseReference(text: string): HubReference | undefined {
+  const [repo = '', revision = 'main', ...more] = text.split('@');
+  const parts = repo.split('/');
+  const named = parts.length === 2 && parts.every((part) => PART.test(part) && !part.endsWith('.git'));
+  if (!named || more.length > 0 || /--|\.\./.test(repo)) return undefined;
+  const revised = revision.length <= 200 && REVISION.test(revision) && !/\.\.|\.lock(?:\/|$)/.test(revision);
+  return revised ? { repo, revision } : undefined;
+}
+
+/** As it is written on a command line; `main` goes without saying. */
+export function nameOf({ repo, revision }: HubReference): string {
+  return revision === 'main' ? repo : `${repo}@${revision}`;
+}
+
+/** What git calls a commit: 40 hexadecimal digits. */
+export const COMMIT = /^[0-9a-f]{40}$/;
+
+/** Longest path that is taken from a repository. */
+const LONGEST_PATH = 200;
+
+/** Whether a path from a repository may be joined to a folder: relative, plain names, no way up, nothing that Windows reads otherwise. */
+export function isSafePath(path: string): boolean {
+  if (path.length > LONGEST_PATH) return false;
+  return path.split('/').every((part) => /^[\w][\w.+-]*$/.test(part) && !part.includes('..') && !part.endsWith('.'));
+}

@@ -1,0 +1,186 @@
+/**
+ * One file from the hub into the cache: goes on where an earlier try stopped, also one of another process; nothing has its final name
+ * before its checksum is right. Writes the blob and, until then, `<blob>.incomplete`.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { BrokenTransfer, broken, type Connection, PullError, Watch } from './connection.ts';
+import type { RepositoryFile } from './repository.ts';
+
+/** Tries in all, however much each of them brings: a server that breaks more often than this gives no file. */
+const MOST_TRIES = 200;
+const READ_BYTES = 1 << 20;
+
+/**
+ * Downloads a file to `blob`. `report` hears how many of its bytes are there, also when they become fewer.
+ * @throws PullError when the file cannot be had; an error of the file system as it is.
+ */
+export async function download(
+  connection: Connection,
+  url: URL,
+  file: RepositoryFile,
+  blob: string,
+  report: (bytes: number) => void,
+): Promise<void> {
+  const partial = await PartialFile.open(`${blob}.incomplete`, file);
+  let damaged = false;
+  let failures = 0;
+  try {
+    report(partial.bytes);
+    for (let tries = 1; ; tries++) {
+      const before = partial.bytes;
+      try {
+        if (partial.bytes < file.size) await receive(connection, url, partial, report);
+        if (partial.isRight()) break;
+        await partial.empty();
+        report(0);
+        if (damaged)
+          throw new PullError(`${file.path} came damaged twice: its checksum is not ${file.etag}. Try again later.`);
+        damaged = true;
+      } catch (error) {
+        if (!(error instanceof BrokenTransfer)) throw error;
+        failures = partial.bytes > before ? 1 : failures + 1;
+        await connection.recover(error, Math.max(failures, tries < MOST_TRIES ? 0 : tries), file.path);
+      }
+    }
+    await partial.finish(blob);
+  } finally {
+    await partial.close(damaged);
+  }
+}
+
+/** One request, from where the file ends to its end. */
+async function receive(
+  connection: Connection,
+  url: URL,
+  partial: PartialFile,
+  report: (bytes: number) => void,
+): Promise<void> {
+  const watch = new Watch(connection.patience.stallMs);
+  try {
+    const range = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
+    const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, watch);
+    let at = response.status === 206 ? startOf(response, partial) : 0;
+    for await (const piece of bytesOf(response, url.host)) {
+      watch.touch();
+      // Of a server that sends all from the beginning, what is there already is passed over.
+      const fresh = piece.subarray(Math.max(0, partial.bytes - at));
+      at += piece.byteLength;
+      await partial.append(fresh);
+      report(partial.bytes);
+      if (partial.isTooLong) return;
+    }
+  } finally {
+    watch.stop();
+  }
+  const { bytes, size } = partial;
+  if (bytes < size) throw new BrokenTransfer(`${url.host} ended after ${bytes} of ${size} bytes`);
+}
+
+async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8Array, void, void> {
+  try {
+    for await (const piece of response.body ?? []) yield piece;
+  } catch (error) {
+    throw broken(error, host);
+  }
+}
+
+/** Where a 206 begins. @throws BrokenTransfer when it is not what was asked for. */
+function startOf(response: Response, { bytes, size }: PartialFile): number {
+  const given = response.headers.get('content-range') ?? '';
+  const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(given) ?? [];
+  if (Number(start) === bytes && (total === '*' || Number(total) === size)) return bytes;
+  throw new BrokenTransfer(`asked for bytes ${bytes} to ${size}, and got ${given.slice(0, 60) || 'an unknown part'}`);
+}
+
+/** The file that grows, and the checksum of all that is in it. */
+class PartialFile {
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  readonly #file: RepositoryFile;
+  #hash: Hash;
+  /** How many bytes are there: `size` at most. */
+  bytes = 0;
+  /** More came than the file has: it cannot be right. */
+  isTooLong = false;
+  #finished = false;
+
+  private constructor(path: string, handle: FileHandle, file: RepositoryFile) {
+    this.#path = path;
+    this.#handle = handle;
+    this.#file = file;
+    this.#hash = newHash(file);
+  }
+
+  /** Takes up what an earlier try left. A link in its place is refused: it could lead anywhere. */
+  static async open(path: string, file: RepositoryFile): Promise<PartialFile> {
+    const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+    const handle = await open(path, flags, 0o666);
+    const partial = new PartialFile(path, handle, file);
+    try {
+      const { size } = await handle.stat();
+      if (size > file.size) await handle.truncate(0);
+      else await partial.#readBack(size);
+      return partial;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  get size(): number {
+    return this.#file.size;
+  }
+
+  async append(piece: Uint8Array): Promise<void> {
+    const fitting = piece.subarray(0, this.size - this.bytes);
+    this.isTooLong ||= piece.byteLength > fitting.byteLength;
+    for (let done = 0; done < fitting.byteLength; ) {
+      const { bytesWritten } = await this.#handle.write(fitting, done, fitting.byteLength - done, this.bytes + done);
+      done += bytesWritten;
+    }
+    this.#hash.update(fitting);
+    this.bytes += fitting.byteLength;
+  }
+
+  isRight(): boolean {
+    return !this.isTooLong && this.bytes === this.size && this.#hash.copy().digest('hex') === this.#file.etag;
+  }
+
+  /** From the beginning: what is there is wrong. */
+  async empty(): Promise<void> {
+    await this.#handle.truncate(0);
+    this.bytes = 0;
+    this.isTooLong = false;
+    this.#hash = newHash(this.#file);
+  }
+
+  /** On the disk for good, and only then under its name. */
+  async finish(blob: string): Promise<void> {
+    await this.#handle.sync();
+    await this.#handle.close();
+    this.#finished = true;
+    await rename(this.#path, blob);
+  }
+
+  async close(remove: boolean): Promise<void> {
+    if (this.#finished) return;
+    await this.#handle.close();
+    if (remove && this.bytes === 0) await rm(this.#path, { force: true });
+  }
+
+  async #readBack(size: number): Promise<void> {
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size));
+    while (this.bytes < size) {
+      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, this.bytes);
+      if (bytesRead === 0) return;
+      this.#hash.update(buffer.subarray(0, bytesRead));
+      this.bytes += bytesRead;
+    }
+  }
+}
+
+function newHash({ hash, size }: RepositoryFile): Hash {
+  return hash === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
+}

@@ -1,0 +1,204 @@
+/**
+ * `rbees-workerd pull org/name[@revision]`: fetches what a model needs from the hub into the cache that is shared with huggingface_hub.
+ * stdout gets the model's folder, stderr everything that is told on the way.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { ConfigError, type HubSettings, readConfig, readHubSettings } from './config.ts';
+import type { DtypeChoice } from './model/dtypes.ts';
+import { cachedSnapshot, freeBytes, HubCache, storageProblem } from './model/hub/cache.ts';
+import { chooseFiles, needsDecoderName } from './model/hub/choice.ts';
+import { Connection, PullError } from './model/hub/connection.ts';
+import { withLock } from './model/hub/lock.ts';
+import { type HubReference, isSafePath, nameOf, parseReference, REFERENCE_RULE } from './model/hub/reference.ts';
+import { fileUrl, type Repository, type RepositoryFile, readRepository } from './model/hub/repository.ts';
+import { download } from './model/hub/transfer.ts';
+import { locateModel } from './model/locate.ts';
+import { ModelError } from './model/problems.ts';
+import { inBytes, Progress } from './progress.ts';
+
+/** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
+const MOST_ROUNDS = 3;
+/** Largest genai_config.json that is read. */
+const LARGEST_CONFIG = 1024 * 1024;
+
+/**
+ * Runs the command. Resolves with the exit code.
+ * @throws ConfigError when the command line or a variable of the hub is wrong.
+ */
+export async function pull(args: readonly string[]): Promise<number> {
+  const { reference, dtype } = readArguments(args);
+  const settings = readHubSettings();
+  const progress = new Progress(process.stderr);
+  try {
+    const folder = settings.offline
+      ? await fromCache(reference, dtype, settings)
+      : await fromHub(reference, dtype, settings, progress);
+    await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
+    return 0;
+  } catch (error) {
+    const ours = error instanceof PullError || error instanceof ModelError;
+    const reason = ours ? error.message : storageProblem(error, settings.cache);
+    if (reason === undefined) throw error;
+    progress.say(`rbees-workerd: ${reason}`);
+    return 1;
+  } finally {
+    progress.end();
+  }
+}
+
+function readArguments(args: readonly string[]): { reference: HubReference; dtype: DtypeChoice } {
+  const { values, positionals } = parsed(args);
+  const [name, ...more] = positionals;
+  if (name === undefined || more.length > 0)
+    throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4]');
+  const reference = parseReference(name);
+  if (reference === undefined)
+    throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
+  // The flag beats RBEES_DTYPE as it does for a worker, so that both take the same weights.
+  const { dtype } = readConfig(values.dtype === undefined ? [] : ['--dtype', values.dtype]);
+  return { reference, dtype };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: { dtype: { type: 'string' } }, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** `HF_HUB_OFFLINE`: nothing is asked, and what is there must do. */
+async function fromCache(reference: HubReference, dtype: DtypeChoice, { cache }: HubSettings): Promise<string> {
+  const folder = cachedSnapshot(cache, reference);
+  if (folder === undefined)
+    throw new PullError(`HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}.`);
+  await locateModel(folder, dtype);
+  return folder;
+}
+
+/** What one pull works with. */
+interface Errand {
+  readonly repository: Repository;
+  readonly cache: HubCache;
+  readonly connection: Connection;
+  readonly settings: HubSettings;
+  readonly progress: Progress;
+}
+
+async function fromHub(
+  reference: HubReference,
+  dtype: DtypeChoice,
+  settings: HubSettings,
+  progress: Progress,
+): Promise<string> {
+  const connection = new Connection(settings, reference, (sentence) => progress.say(sentence));
+  const cache = new HubCache(settings.cache, reference.repo, settings.symlinks);
+  const repository = await readRepository(connection, reference);
+  const errand: Errand = { repository, cache, connection, settings, progress };
+  const decoder = needsDecoderName(repository) ? await decoderName(errand) : undefined;
+  const choice = chooseFiles(repository, dtype, decoder);
+  await fetchFiles(errand, choice.files, choice.why);
+  const problem = await fetchNamedInside(errand, choice.dtype);
+  // Last: a revision that the cache knows is there as a whole.
+  await cache.refer(reference.revision, repository.commit);
+  if (problem !== undefined) throw problem;
+  return cache.snapshot(repository.commit);
+}
+
+/** The file of weights of a GenAI layout, which may have any name. */
+async function decoderName(errand: Errand): Promise<string | undefined> {
+  const { repository, cache } = errand;
+  const file = repository.files.find(({ path }) => path === 'genai_config.json');
+  if (file === undefined || file.size > LARGEST_CONFIG) return undefined;
+  await fetchFiles(errand, [file], 'its genai_config.json first, which names the weights');
+  try {
+    const text = await readFile(join(cache.snapshot(repository.commit), file.path), 'utf8');
+    const name: unknown = (JSON.parse(text) as { model?: { decoder?: { filename?: unknown } } }).model?.decoder
+      ?.filename;
+    return typeof name === 'string' && isSafePath(name) ? name : undefined;
+  } catch (error) {
+    throw new PullError(`genai_config.json of ${repository.reference.repo} is not valid JSON: ${String(error)}`);
+  }
+}
+
+/** Brings those of the files that the cache lacks; says nothing when it lacks none. */
+async function fetchFiles(errand: Errand, files: readonly RepositoryFile[], why: string): Promise<void> {
+  const { repository, cache, progress } = errand;
+  const { commit, reference } = repository;
+  const lacking = (await lackingOf(errand, files)).length > 0;
+  if (!lacking) return;
+  await cache.prepare();
+  const onWait = (holder: string): void =>
+    progress.say(`Another pull of ${reference.repo} is at work (process ${holder}); waiting for it`);
+  await withLock(cache.lockFile, onWait, async () => {
+    const missing = await lackingOf(errand, files);
+    if (missing.length === 0) return;
+    const total = missing.reduce((sum, { size }) => sum + size, 0);
+    progress.say(
+      `Pulling ${nameOf(reference)} (${commit.slice(0, 8)}): ${missing.length} file${missing.length === 1 ? '' : 's'}, ${inBytes(total)}; ${why}`,
+    );
+    await requireSpace(errand, missing);
+    progress.begin(total);
+    for (const file of missing) await fetchFile(errand, file);
+    progress.end();
+  });
+}
+
+async function lackingOf({ cache, repository }: Errand, files: readonly RepositoryFile[]): Promise<RepositoryFile[]> {
+  const there = await Promise.all(files.map(({ path, size }) => cache.has(repository.commit, path, size)));
+  return files.filter((_, i) => there[i] !== true);
+}
+
+async function requireSpace({ cache, settings }: Errand, files: readonly RepositoryFile[]): Promise<void> {
+  const sizes = files.map(async ({ etag, size }) => size - (await cache.bytesOf(etag, size)));
+  const needed = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  const free = await freeBytes(settings.cache);
+  if (needed > free)
+    throw new PullError(
+      `${inBytes(needed)} do not fit into ${settings.cache}, where ${inBytes(free)} are free: make room, or set HF_HUB_CACHE to another disk.`,
+    );
+}
+
+async function fetchFile({ repository, cache, connection, progress }: Errand, file: RepositoryFile): Promise<void> {
+  progress.file(file.path, file.size);
+  if (!(await cache.hasBlob(file.etag, file.size))) {
+    let first = true;
+    await download(
+      connection,
+      fileUrl(connection.endpoint, repository, file.path),
+      file,
+      cache.blob(file.etag),
+      (bytes) => {
+        progress.at(bytes, first);
+        first = false;
+      },
+    );
+  }
+  await cache.point(repository.commit, file.path, file.etag);
+  progress.fileDone();
+}
+
+/**
+ * Looks at the model as a worker would. Files that the graph names and the repository has are fetched too; what is wrong in the end is
+ * returned.
+ */
+async function fetchNamedInside(errand: Errand, dtype: DtypeChoice): Promise<ModelError | undefined> {
+  const { repository, cache } = errand;
+  for (let round = 1; ; round++) {
+    try {
+      await locateModel(cache.snapshot(repository.commit), dtype);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ModelError)) throw error;
+      const named = new Set(error.problems.map(({ file }) => file));
+      const more = await lackingOf(
+        errand,
+        repository.files.filter(({ path }) => named.has(path)),
+      );
+      if (more.length === 0 || round === MOST_ROUNDS) return error;
+      await fetchFiles(errand, more, 'which its weights name');
+    }
+  }
+}
