@@ -11,22 +11,20 @@ const ready = (): Promise<void> =>
   expect.poll(async () => (await worker.get('/ready')).status, { timeout: 10_000, interval: 10 }).toBe(200);
 
 describe('an engine that dies', () => {
-  test('in the middle of several streams ends each of them once, and comes back', async () => {
-    worker = await startWorker({ args: ['--slots', '2'] });
+  test.each([
+    ['SIGKILL', 'as a kernel without memory does'],
+    ['SIGSEGV', 'as a fault in native code does'],
+  ] as const)('of %s (%s) in the middle of sixteen streams ends each of them once, and comes back', async (signal, _as) => {
+    worker = await startWorker({ args: ['--slots', '16'] });
+    const jobs = Array.from({ length: 16 }, (_, index) => index);
     const streams = await Promise.all(
-      [0, 1, 2, 3].map((index) =>
-        Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` }),
-      ),
+      jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
     );
-    await Promise.all([
-      streams[0]?.untilToken(3),
-      streams[1]?.untilToken(3),
-      streams[3]?.untilNarrated('request.queued'),
-    ]);
+    await Promise.all(streams.map((stream) => stream.untilToken(3)));
     const engine = enginePid(worker);
-    process.kill(engine, 'SIGKILL');
-    for (const [index, stream] of streams.entries()) {
-      const events = await stream.ended;
+    process.kill(engine, signal);
+    const ends = await Promise.all(streams.map((stream) => stream.ended));
+    for (const [index, events] of ends.entries()) {
       expect(endings(events)).toEqual([events.at(-1)]);
       expect(lastOf(events)).toMatchObject({
         type: 'error',
@@ -38,7 +36,8 @@ describe('an engine that dies', () => {
       expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
     }
     const lost = await worker.line('engine.lost');
-    expect(lost).toMatchObject({ level: 'ERROR', signal: 'SIGKILL', requests_running: 4, error_kind: 'engine_lost' });
+    expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
+    expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
     const restarted = await worker.line('engine.restarted');
     expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
     await ready();
