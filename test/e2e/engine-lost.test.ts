@@ -14,42 +14,45 @@ describe('an engine that dies', () => {
   test.each([
     ['SIGKILL', 'as a kernel without memory does'],
     ['SIGSEGV', 'as a fault in native code does'],
-  ] as const)('of %s (%s) in the middle of sixteen streams ends each of them once, and comes back', async (signal, _as) => {
-    worker = await startWorker({ args: ['--slots', '16'] });
-    const jobs = Array.from({ length: 16 }, (_, index) => index);
-    const streams = await Promise.all(
-      jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
-    );
-    await Promise.all(streams.map((stream) => stream.untilToken(3)));
-    const engine = enginePid(worker);
-    process.kill(engine, signal);
-    const ends = await Promise.all(streams.map((stream) => stream.ended));
-    for (const [index, events] of ends.entries()) {
-      expect(endings(events)).toEqual([events.at(-1)]);
-      expect(lastOf(events)).toMatchObject({
-        type: 'error',
-        code: 'ENGINE_LOST',
-        retriable: true,
-        correlation_id: `req-${index}`,
+  ] as const)(
+    'of %s (%s) in the middle of sixteen streams ends each of them once, and comes back',
+    async (signal, _as) => {
+      worker = await startWorker({ args: ['--slots', '16'] });
+      const jobs = Array.from({ length: 16 }, (_, index) => index);
+      const streams = await Promise.all(
+        jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
+      );
+      await Promise.all(streams.map((stream) => stream.untilToken(3)));
+      const engine = enginePid(worker);
+      process.kill(engine, signal);
+      const ends = await Promise.all(streams.map((stream) => stream.ended));
+      for (const [index, events] of ends.entries()) {
+        expect(endings(events)).toEqual([events.at(-1)]);
+        expect(lastOf(events)).toMatchObject({
+          type: 'error',
+          code: 'ENGINE_LOST',
+          retriable: true,
+          correlation_id: `req-${index}`,
+        });
+        expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
+        expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
+      }
+      const lost = await worker.line('engine.lost');
+      expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
+      expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
+      const restarted = await worker.line('engine.restarted');
+      expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
+      await ready();
+      expect(enginePid(worker)).not.toBe(engine);
+      expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
+        type: 'end',
+        tokens_out: 5,
+        cached_tokens: 0,
       });
-      expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
-      expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
-    }
-    const lost = await worker.line('engine.lost');
-    expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
-    expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
-    const restarted = await worker.line('engine.restarted');
-    expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
-    await ready();
-    expect(enginePid(worker)).not.toBe(engine);
-    expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
-      type: 'end',
-      tokens_out: 5,
-      cached_tokens: 0,
-    });
-    expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
-    expect(await worker.stop()).toBe(0);
-  });
+      expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
+      expect(await worker.stop()).toBe(0);
+    },
+  );
 
   test('is missed: work is refused until the next one is there', async () => {
     worker = await startWorker();
