@@ -67,8 +67,8 @@ export class Backlog {
     return lost;
   }
 
-  /** Resolves when every line was taken, or no longer waiting is worth it, with the number of lines that were not. */
-  async flush(): Promise<number> {
+  /** Resolves when every line was taken, or longer waiting is not worth it, with the number of lines that were not. Times in milliseconds. */
+  async flush(idleMs = IDLE_FLUSH_MS, longestMs = LONGEST_FLUSH_MS): Promise<number> {
     const began = performance.now();
     let [left, movedAt] = [this.#pending, began];
     while (this.#pending > 0 && !this.#target.gone() && !this.#target.stuck()) {
@@ -76,7 +76,7 @@ export class Backlog {
       const now = performance.now();
       if (this.#pending < left) movedAt = now;
       left = this.#pending;
-      if (now - movedAt > IDLE_FLUSH_MS || now - began > LONGEST_FLUSH_MS) break;
+      if (now - movedAt > idleMs || now - began > longestMs) break;
     }
     return this.#target.gone() ? 0 : this.length + this.#lost;
   }

@@ -25,6 +25,11 @@ export class MemoryStream extends EventEmitter {
     this.#held = [];
   }
 
+  /** The reader takes one of the writes that are held. */
+  takeOne(): void {
+    this.#held?.shift()?.();
+  }
+
   /** The reader takes all there is, and whatever comes. */
   release(): void {
     const held = this.#held ?? [];
