@@ -24,7 +24,7 @@ import { Metrics, memoryBytes } from './telemetry/metrics.ts';
 /** A stop that is forced waits no longer than this for somebody to read the last lines. */
 const FORCED_FLUSH_MS = 100;
 
-/** What still runs when the drain deadline has passed gets this long to end with its error. */
+/** What still runs when the drain deadline has passed gets this long to end with its error: longer than a cancel waits for the engine. */
 const LAST_WORDS_MS = 2000;
 
 /**

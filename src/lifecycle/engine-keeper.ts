@@ -79,7 +79,7 @@ export class EngineKeeper {
     const began = performance.now();
     this.#state.enter('engine_lost');
     for (let next: Loss | undefined = loss; next; ) {
-      this.#tellLoss(next, next === loss ? bereft : { running: 0, waiting: bereft.waiting });
+      this.#tellLoss(next, next === loss ? bereft : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
       if (this.#losses.length >= MOST_LOSSES) {
         this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
