@@ -1,6 +1,7 @@
 /** The engine process dies: its streams are told, the next one starts, and after three deaths the worker gives up. No orphans. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid, goneWithin, isAlive, nextEnginePid } from '../support/cli.ts';
+import { Halt } from '../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../support/worker.ts';
 
@@ -55,14 +56,15 @@ describe('an engine that dies', () => {
   );
 
   test('is missed: work is refused until the next one is there', async () => {
-    worker = await startWorker();
+    const halt = new Halt();
+    worker = await startWorker({ env: halt.env });
     const engine = enginePid(worker);
+    halt.arm();
     process.kill(engine, 'SIGKILL');
     await worker.line('engine.lost');
-    const next = await nextEnginePid(worker, engine);
-    process.kill(next, 'SIGSTOP');
     const response = await worker.post('/execute', longJob('meanwhile'));
     expect(response.status).toBe(503);
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await response.json()).toMatchObject({ error: { code: 'WORKER_UNHEALTHY', retriable: true } });
     const health = await worker.get('/health');
     expect([health.status, await health.json()]).toEqual([
@@ -70,10 +72,15 @@ describe('an engine that dies', () => {
       expect.objectContaining({ status: 'unhealthy', resident: false }),
     ]);
     expect((await worker.get('/ready')).status).toBe(503);
-    expect((await worker.get('/live')).status).toBe(200);
-    process.kill(next, 'SIGCONT');
+    const live = await worker.get('/live');
+    expect([live.status, await live.json()]).toEqual([
+      200,
+      expect.objectContaining({ status: 'alive', engine_heartbeat_age_ms: expect.any(Number) }),
+    ]);
+    halt.disarm();
     await worker.line('engine.restarted');
     await ready();
+    halt.remove();
   });
 
   test('says the same with the same seed as the one before', async () => {

@@ -1,20 +1,28 @@
 /** What waits for a slot when the engine is lost has not lost anything: it waits for the next engine, in its order, under its own rules. */
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { enginePid, nextEnginePid } from '../support/cli.ts';
+import { Halt } from '../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../support/listener.ts';
 import { all, type StreamEvent, startWorker, type TestWorker } from '../support/worker.ts';
 
 let worker: TestWorker;
-afterEach(() => worker.kill());
+let halt: Halt;
+beforeEach(() => {
+  halt = new Halt();
+});
+afterEach(async () => {
+  await worker.kill();
+  halt.remove();
+});
 
 const short = { max_tokens: 5, min_tokens: 5 };
 
-/** One stream that runs and these that wait; then the engine dies, and the next one is stopped before it has opened the model. */
+/** One stream that runs and these that wait; then the engine dies, and the next one is held before it has opened the model. */
 async function lostWith(
   waiting: readonly object[],
   args: readonly string[] = [],
 ): Promise<{ running: Listener; queue: Listener[]; next: number }> {
-  worker = await startWorker({ args: ['--slots', '1', ...args] });
+  worker = await startWorker({ args: ['--slots', '1', ...args], env: halt.env });
   const running = await Listener.open(worker, longJob('running'));
   await running.untilToken();
   const queue: Listener[] = [];
@@ -24,21 +32,22 @@ async function lostWith(
     queue.push(stream);
   }
   const engine = enginePid(worker);
+  halt.arm();
   process.kill(engine, 'SIGKILL');
   const next = await nextEnginePid(worker, engine);
-  process.kill(next, 'SIGSTOP');
   return { running, queue, next };
 }
 
 const codeOf = (events: readonly StreamEvent[]): unknown => lastOf(events)['code'];
 
 test('is served by the next engine, in the order in which it came', async () => {
-  const { running, queue, next } = await lostWith([short, short, short]);
+  const { running, queue } = await lostWith([short, short, short]);
   expect(codeOf(await running.ended)).toBe('ENGINE_LOST');
   for (const stream of queue) await stream.untilNarrated('request.requeued');
   expect(await worker.line('engine.lost')).toMatchObject({ requests_running: 1, requests_waiting: 3 });
   expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'unhealthy', queue: { length: 3 } });
-  process.kill(next, 'SIGCONT');
+  const goesOn = performance.now();
+  halt.disarm();
   const firstTokens: number[] = [];
   for (const stream of queue) {
     const events = await stream.ended;
@@ -51,6 +60,8 @@ test('is served by the next engine, in the order in which it came', async () => 
     // It waited in both queues: what it is told is the time in both.
     const reset = all(events, 'narration').find((narration) => narration['event'] === 'cache.reset');
     expect(lastOf(events)['queue_ms']).toBe(reset?.['queue_ms']);
+    const queuedAt = (await stream.untilNarrated('request.queued')).at;
+    expect(Number(reset?.['queue_ms'])).toBeGreaterThan(goesOn - queuedAt);
     firstTokens.push((await stream.untilToken()).at);
   }
   expect(firstTokens).toEqual(firstTokens.toSorted((a, b) => a - b));
@@ -58,8 +69,8 @@ test('is served by the next engine, in the order in which it came', async () => 
 });
 
 test('says the same with the same seed as if nothing had happened', async () => {
-  const { queue, next } = await lostWith([{ ...short, seed: 7 }]);
-  process.kill(next, 'SIGCONT');
+  const { queue } = await lostWith([{ ...short, seed: 7 }]);
+  halt.disarm();
   await queue[0]?.ended;
   await worker.line('engine.restarted');
   const undisturbed = await Listener.open(worker, longJob('undisturbed', { ...short, seed: 7 }));
@@ -68,7 +79,7 @@ test('says the same with the same seed as if nothing had happened', async () => 
 });
 
 test('can be cancelled, can be left, and has its deadline while there is no engine', async () => {
-  const { queue, next } = await lostWith([{}, {}, { timeout_ms: 4000 }, short]);
+  const { queue } = await lostWith([{}, {}, { timeout_ms: 4000 }, short]);
   const [cancelled, left, late, patient] = queue;
   expect((await worker.post('/cancel', { job_id: 'waiting-0' })).status).toBe(202);
   expect(codeOf((await cancelled?.ended) ?? [])).toBe('CANCELLED');
@@ -76,7 +87,7 @@ test('can be cancelled, can be left, and has its deadline while there is no engi
   await worker.line('reader.left', (line) => line['job_id'] === 'waiting-1');
   expect(codeOf((await late?.ended) ?? [])).toBe('TIMEOUT');
   expect(worker.lines.map((line) => line.event)).not.toContain('engine.restarted');
-  process.kill(next, 'SIGCONT');
+  halt.disarm();
   expect(lastOf((await patient?.ended) ?? [])).toMatchObject({ type: 'end', tokens_out: 5 });
   expect(await (await worker.get('/health')).json()).toMatchObject({ slots: { busy: 0 }, queue: { length: 0 } });
 });
@@ -112,10 +123,10 @@ test('gets DRAINING when the worker stops before the next engine is there', asyn
 });
 
 test('finishes in a drain when the next engine is there in time', async () => {
-  const { queue, next } = await lostWith([short]);
+  const { queue } = await lostWith([short]);
   worker.process.kill('SIGTERM');
   await queue[0]?.untilNarrated('request.draining');
-  process.kill(next, 'SIGCONT');
+  halt.disarm();
   expect(lastOf((await queue[0]?.ended) ?? [])).toMatchObject({ type: 'end', tokens_out: 5 });
   expect(await worker.exited).toEqual({ code: 0, signal: null });
 });
