@@ -11,6 +11,8 @@ import { Pulse } from './pulse.ts';
 const STDERR_TAIL = 8 * 1024;
 /** How long a closing engine may take before it is killed. */
 const CLOSE_MS = 2000;
+/** How long the end of a killed engine is waited for: its memory should be free when the next one asks for some, but a process that hangs in a driver may never die. */
+const KILL_MS = 1000;
 
 /** How an engine process ended that should not have. */
 export interface Loss {
@@ -74,6 +76,8 @@ export class EngineChild {
   #pulse: Pulse | undefined;
   #stderrTail = '';
   #over = false;
+  /** Why it was killed. */
+  #hung: string | undefined;
   #refuse: (error: Error) => void = () => undefined;
 
   constructor(forked: ChildProcess, events: ChildEvents) {
@@ -149,13 +153,15 @@ export class EngineChild {
     );
   }
 
-  /** It does not answer. Its end is not waited for: a process that hangs in a driver may not even die. */
+  /** It does not answer, so it is made to end. */
   #hang(reason: string): void {
+    this.#hung = reason;
     this.#process.kill('SIGKILL');
-    this.#end({ ...lossOf(null, 'SIGKILL', this.#stderrTail), reason });
+    setTimeout(() => this.#end(lossOf(null, 'SIGKILL', this.#stderrTail)), KILL_MS).unref();
   }
 
-  #end(loss: Loss): void {
+  #end(ended: Loss): void {
+    const loss = { ...ended, reason: this.#hung ?? ended.reason };
     this.#pulse?.stop();
     this.#refuse(new EngineLostError(loss.reason, loss));
     if (this.#over) return;

@@ -93,23 +93,23 @@ export class EngineKeeper {
     this.#state.enter('ready');
   }
 
-  /** Undefined when the engine is back (or the worker gave up), else how it was lost again. */
+  /** Undefined when the engine is back, or the worker stops; else how it was lost again. A model that opened before may be refused for want of memory. */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
       const patience = { stepMs: this.#settings.stepMs, openMs: this.#restartMs };
       await this.client.start(options, patience, () => undefined);
     } catch (error) {
       if (this.#closed) return undefined;
-      if (error instanceof EngineLostError) return error.loss ?? { reason: error.message, stderrTail: '' };
-      this.#abandon(`the engine could not be started again: ${error instanceof Error ? error.message : String(error)}`);
+      if (error instanceof EngineLostError && error.loss) return error.loss;
+      return { reason: error instanceof Error ? error.message : String(error), stderrTail: '' };
     }
     return undefined;
   }
 
-  /** Whoever waits for an engine is told that there will be none. */
+  /** Whoever waits for an engine is told that there will be none; the reason may name files and is for the operator. */
   #abandon(reason: string): void {
     this.#closed = true;
-    this.client.abandon(reason);
+    this.client.abandon('the engine could not be brought back');
     this.#settings.giveUp(reason);
   }
 

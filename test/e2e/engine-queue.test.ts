@@ -1,5 +1,9 @@
 /** What waits for a slot when the engine is lost has not lost anything: it waits for the next engine, in its order, under its own rules. */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { embeddedModel } from '../../src/model/locate.ts';
 import { enginePid, nextEnginePid } from '../support/cli.ts';
 import { Halt } from '../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../support/listener.ts';
@@ -112,6 +116,24 @@ test('is told when there will be no engine any more', async () => {
     ['SIGKILL', 2],
     ['SIGKILL', 2],
   ]);
+});
+
+test('is told so too when the model cannot be opened again, without a word of where it lies', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'model-'));
+  cpSync(embeddedModel(), folder, { recursive: true });
+  try {
+    const { queue } = await lostWith([short], ['--model', folder]);
+    rmSync(folder, { recursive: true });
+    halt.disarm();
+    const events = (await queue[0]?.ended) ?? [];
+    expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST' });
+    expect(JSON.stringify(events)).not.toContain(folder);
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    const losses = worker.lines.filter((line) => line.event === 'engine.lost');
+    expect(losses.map((line) => String(line['reason']).includes(folder))).toEqual([false, true, true]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 test('gets DRAINING when the worker stops before the next engine is there', async () => {
