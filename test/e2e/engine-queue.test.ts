@@ -21,7 +21,10 @@ afterEach(async () => {
 
 const short = { max_tokens: 5, min_tokens: 5 };
 
-/** One stream that runs and these that wait; then the engine dies, and the next one is held before it has opened the model. */
+/**
+ * One stream that runs and these that wait; then the engine dies, and the next one is held before it has opened the model. The engine is
+ * stopped while they come, so that it is busy for as long as that takes.
+ */
 async function lostWith(
   waiting: readonly object[],
   args: readonly string[] = [],
@@ -29,13 +32,14 @@ async function lostWith(
   worker = await startWorker({ args: ['--slots', '1', ...args], env: halt.env });
   const running = await Listener.open(worker, longJob('running'));
   await running.untilToken();
+  const engine = enginePid(worker);
+  process.kill(engine, 'SIGSTOP');
   const queue: Listener[] = [];
   for (const [index, job] of waiting.entries()) {
     const stream = await Listener.open(worker, longJob(`waiting-${index}`, job));
-    await stream.untilNarrated('request.queued');
+    await stream.untilNarrated('prompt.tokenized');
     queue.push(stream);
   }
-  const engine = enginePid(worker);
   halt.arm();
   process.kill(engine, 'SIGKILL');
   const next = await nextEnginePid(worker, engine);
@@ -64,8 +68,8 @@ test('is served by the next engine, in the order in which it came', async () => 
     // It waited in both queues: what it is told is the time in both.
     const reset = all(events, 'narration').find((narration) => narration['event'] === 'cache.reset');
     expect(lastOf(events)['queue_ms']).toBe(reset?.['queue_ms']);
-    const queuedAt = (await stream.untilNarrated('request.queued')).at;
-    expect(Number(reset?.['queue_ms'])).toBeGreaterThan(goesOn - queuedAt);
+    const cameAt = (await stream.untilNarrated('prompt.tokenized')).at;
+    expect(Number(reset?.['queue_ms'])).toBeGreaterThan(goesOn - cameAt);
     firstTokens.push((await stream.untilToken()).at);
   }
   expect(firstTokens).toEqual(firstTokens.toSorted((a, b) => a - b));
