@@ -21,7 +21,7 @@ export async function layersCost() {
   const options = engineOptions(`${embeddedModel()}/onnx/model.onnx`, Math.max(...STREAMS), CONTEXT);
   const engine = new OpenEngine(options);
   const client = new EngineClient(engineEnvironment(), { onLost: () => undefined, onLine: () => undefined });
-  await client.start(options, () => undefined);
+  await client.start(options, { stepMs: 60_000 }, () => undefined);
   const rows = [];
   for (const streams of STREAMS) rows.push(await bridge(engine, client, streams));
   engine.close();

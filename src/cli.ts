@@ -3,7 +3,7 @@
  * Arguments → one of the commands. The only file that touches process.argv and process.exit.
  */
 import { readFileSync } from 'node:fs';
-import { forkEngine } from './bridge/client.ts';
+import { forkEngine } from './bridge/child.ts';
 import { ConfigError, engineEnvironment, readConfig } from './config.ts';
 import { PACKAGE_FILE } from './places.ts';
 import { settingsHelp } from './settings.ts';

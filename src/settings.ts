@@ -136,6 +136,12 @@ export const SETTINGS = {
     '1 to 86400 seconds',
     'time a request may take from its acceptance, unless it brings its own timeout_ms',
   ),
+  'step-timeout': setting(
+    seconds,
+    60,
+    '1 to 86400 seconds',
+    'time without a word of the engine after which it counts as hung and is replaced; longer than any step, loading is not counted',
+  ),
   'shutdown-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time running requests have to finish at a stop'),
   'log-level': setting(
     z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),

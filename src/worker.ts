@@ -21,11 +21,10 @@ import { openStdout } from './narration/stdout.ts';
 import { CONTRACT_FILE } from './places.ts';
 import { Metrics, memoryBytes } from './telemetry/metrics.ts';
 
-/** How long the last lines may wait for somebody to read them; a forced stop is one that does not wait. */
-const FLUSH_MS = 5000;
+/** A stop that is forced waits no longer than this for somebody to read the last lines. */
 const FORCED_FLUSH_MS = 100;
 
-/** What still runs when the drain deadline has passed gets this long to end with its error. */
+/** What still runs when the drain deadline has passed gets this long to end with its error: longer than a cancel waits for the engine. */
 const LAST_WORDS_MS = 2000;
 
 /**
@@ -35,8 +34,8 @@ const LAST_WORDS_MS = 2000;
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
   const worker = new Worker(config, version, engine);
   const exitCode = await worker.run();
-  await within(worker.forced ? FORCED_FLUSH_MS : FLUSH_MS, closeVoice());
-  return exitCode;
+  const cut = worker.forced.then(() => sleep(FORCED_FLUSH_MS, 1));
+  return Promise.race([closeVoice().then(() => exitCode), cut]);
 }
 
 class Worker {
@@ -49,16 +48,18 @@ class Worker {
   readonly #keeper: EngineKeeper;
   readonly #app: FastifyInstance;
   readonly #callback = new AbortController();
-  /** The second signal has come: stop at once. */
-  forced = false;
+  /** Resolves when the second signal has come: stop at once. */
+  readonly forced = this.#stops.forced;
   #model: LoadedModel | undefined;
 
   constructor(config: Config, version: string, engineProcess: ChildProcess) {
     this.#config = config;
     this.#version = version;
-    this.#keeper = new EngineKeeper(engineProcess, engineEnvironment(), this.#state, (reason) =>
-      this.#fail('engine_lost', reason),
-    );
+    this.#keeper = new EngineKeeper(engineProcess, this.#state, {
+      environment: engineEnvironment(),
+      stepMs: config.stepTimeout * 1000,
+      giveUp: (reason) => this.#fail('engine_lost', reason),
+    });
     const engine = this.#keeper.client;
     this.#metrics = new Metrics({
       running: () => engine.occupancy.busy,
@@ -84,11 +85,7 @@ class Worker {
       await this.#drain(reason, listening);
       return exitCode;
     });
-    const cut = this.#stops.forced.then(() => {
-      this.forced = true;
-      return 1;
-    });
-    return Promise.race([life, cut]);
+    return Promise.race([life, this.forced.then(() => 1)]);
   }
 
   #service(): Service {

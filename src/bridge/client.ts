@@ -1,72 +1,54 @@
 /**
- * The worker's side of the bridge: starts the engine process, hands it sequences, gives back their reports, notices when it is lost.
- * Owns the sequences that are in the engine and its last estimate of a wait; never narrates (a message callback runs outside of every story).
+ * The worker's side of the bridge: hands sequences to the engine process and gives back their steps; keeps those that wait when the engine
+ * is lost. Owns the sequences that are in the engine and its last estimate of a wait; never narrates (a message callback runs outside of
+ * every story).
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { ENGINE_ENTRY } from '../places.ts';
+import type { ChildProcess } from 'node:child_process';
+import { EngineChild, EngineLostError, forkEngine, type Loss, type Patience } from './child.ts';
 import { Mailbox, type Step } from './mailbox.ts';
-import type { EngineFacts, EngineOptions, FromEngine, Opening, SequenceRequest, ToEngine } from './protocol.ts';
+import type { EngineFacts, EngineOptions, FromEngine, Opening, SequenceReport, SequenceRequest } from './protocol.ts';
 
-/** Last words kept of an engine's standard error. */
-const STDERR_TAIL = 8 * 1024;
-/** How long a closing engine may take before it is killed. */
-const CLOSE_MS = 2000;
+/** How long the engine has to confirm a cancel before its caller is told without it: longer than a usual step, short for whoever waits. */
+const CANCEL_MS = 1000;
 
-/** How an engine process ended that should not have. */
-export interface Loss {
-  readonly exitCode?: number;
-  readonly signal?: string;
-  readonly stderrTail: string;
-  /** In a few words: `signal SIGKILL`, `exit code 1`. */
-  readonly reason: string;
-}
-
-/** The engine process ended while a sequence was in it, or there is none. */
-export class EngineLostError extends Error {
-  override readonly name = 'EngineLostError';
-}
-
-/** The engine could not open the model: `message` is the runtime's own. */
-export class EngineRefusedError extends Error {
-  override readonly name = 'EngineRefusedError';
+/** The sequences that a loss of the engine found in it. */
+export interface Bereft {
+  /** Had a slot; each has failed with EngineLostError. */
+  readonly running: number;
+  /** Had none; each waits for the next engine. */
+  readonly waiting: number;
 }
 
 export interface EngineEvents {
-  /** The open engine ended by itself. All sequences in it have failed with EngineLostError. */
-  readonly onLost: (loss: Loss, running: number) => void;
+  /** The open engine ended by itself, or was ended because it hung. */
+  readonly onLost: (loss: Loss, bereft: Bereft) => void;
   /** A line on the engine's standard output or error: the runtime warns there. */
   readonly onLine: (line: string) => void;
-}
-
-/** Starts an engine process; it waits for `open`. `environment` is all it gets to see. */
-export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
-  const child = fork(ENGINE_ENTRY, [], {
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    serialization: 'advanced',
-    env: environment,
-    execArgv: [],
-  });
-  // A process that could not be started says so here and has no pid: `start` tells it as a loss.
-  child.on('error', () => undefined);
-  return child;
 }
 
 export class EngineClient {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #events: EngineEvents;
   readonly #sequences = new Map<number, Mailbox>();
-  #child: ChildProcess | undefined;
-  #facts: EngineFacts | undefined;
+  /** An engine process that was forked ahead of time, so that it booted while this process loaded its other half. */
+  #forked: ChildProcess | undefined;
+  #child: EngineChild | undefined;
+  /** The engine is open and takes sequences. */
+  #open = false;
+  /** Why there is no engine at the moment. */
+  #lost = 'no engine is running';
+  /** Why there will be none any more. */
+  #abandoned: string | undefined;
   /** When a slot is expected to be free, on performance.now()'s clock; undefined while one is, and while nobody knows. */
   #slotFreeAt: number | undefined;
+  /** When an engine was last heard, on the same clock. */
+  #heardAt: number | undefined;
   #nextId = 0;
-  #stderrTail = '';
 
-  /** `first` is an engine process that was forked ahead of time, so that it booted while this process loaded its other half. */
   constructor(environment: NodeJS.ProcessEnv, events: EngineEvents, first?: ChildProcess) {
     this.#environment = environment;
     this.#events = events;
-    this.#child = first;
+    this.#forked = first;
   }
 
   /** Sequences that hold a slot, those that wait for one, and the tokens that the former have in the cache. */
@@ -82,48 +64,47 @@ export class EngineClient {
     return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
   }
 
+  /** Milliseconds since an engine was last heard, be it the one that is gone; undefined before the first word of the first. */
+  get heartbeatAgeMs(): number | undefined {
+    return this.#heardAt === undefined ? undefined : performance.now() - this.#heardAt;
+  }
+
   /**
-   * Opens the model in an engine process. `onOpening` hears how it goes on.
+   * Opens the model in an engine process; sequences that wait are handed to it in their order. `onOpening` hears how it goes on.
    * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
    */
-  start(options: EngineOptions, onOpening: (message: Opening) => void): Promise<EngineFacts> {
-    const ready = this.#child?.connected === true ? this.#child : undefined;
-    const child = ready ?? forkEngine(this.#environment);
-    this.#child = child;
-    this.#stderrTail = '';
-    this.#listen(child);
-    if (child.pid === undefined) return Promise.reject(new EngineLostError('the process could not be started'));
-    return new Promise((resolve, reject) => {
-      child.on('message', (message: FromEngine) => {
-        if (isOpening(message)) onOpening(message);
-        if (message.kind === 'opened') resolve(message.facts);
-        if (message.kind === 'refused') reject(new EngineRefusedError(message.message));
-        this.#receive(message);
-      });
-      child.once('error', (error) => reject(new EngineLostError(error.message)));
-      child.once('close', (code, signal) => {
-        const loss = lossOf(code, signal, this.#stderrTail);
-        reject(new EngineLostError(loss.reason));
-        this.#ended(child, loss);
-      });
-      this.#send({ kind: 'open', options });
+  start(options: EngineOptions, patience: Patience, onOpening: (message: Opening) => void): Promise<EngineFacts> {
+    const ready = this.#forked?.connected === true ? this.#forked : undefined;
+    this.#forked = undefined;
+    const child: EngineChild = new EngineChild(ready ?? forkEngine(this.#environment), {
+      onMessage: (message) => {
+        if (child === this.#child) this.#receive(message);
+      },
+      onLine: this.#events.onLine,
+      onEnded: (loss) => this.#ended(loss),
     });
+    this.#child = child;
+    return child.open(options, patience, onOpening);
   }
 
   /**
    * Runs one sequence. Yields a step for each report until one carries `finish`; aborting `signal` cancels the sequence, and the
-   * last step then says `cancelled`, by which time its slot is free.
-   * @throws EngineLostError when the engine process ends, or is not there.
+   * last step then says `cancelled`, by which time its slot is free, unless the step says that the engine did not answer. A sequence that
+   * has no slot yet when the engine is lost waits for the next one.
+   * @throws EngineLostError when the engine ends in which the sequence has a slot, or when there will be none any more.
    */
   async *submit(request: Omit<SequenceRequest, 'id'>, signal: AbortSignal): AsyncGenerator<Step, void, void> {
-    if (!this.#facts) throw new EngineLostError('no engine is running');
-    const id = this.#nextId++;
-    const mailbox = new Mailbox(request.prompt.length);
-    const cancel = (): void => this.#send({ kind: 'cancel', id });
-    this.#sequences.set(id, mailbox);
+    if (this.#abandoned !== undefined) throw new EngineLostError(this.#abandoned);
+    const mailbox = new Mailbox({ ...request, id: this.#nextId++ });
+    let patience: NodeJS.Timeout | undefined;
+    const cancel = (): void => {
+      patience = this.#cancel(mailbox);
+    };
+    this.#sequences.set(mailbox.request.id, mailbox);
     signal.addEventListener('abort', cancel, { once: true });
     try {
-      this.#send({ kind: 'submit', request: { ...request, id } });
+      if (this.#open) this.#child?.send({ kind: 'submit', request: mailbox.request });
+      else mailbox.wait(this.#lost);
       if (signal.aborted) cancel();
       for (;;) {
         const step = await mailbox.next();
@@ -132,83 +113,99 @@ export class EngineClient {
       }
     } finally {
       signal.removeEventListener('abort', cancel);
-      if (!mailbox.finished) cancel();
-      this.#sequences.delete(id);
+      clearTimeout(patience);
+      this.#leave(mailbox);
     }
+  }
+
+  /** There will be no engine any more: whoever waits for one is told why. */
+  abandon(reason: string): void {
+    this.#abandoned = reason;
+    for (const mailbox of this.#sequences.values()) mailbox.fail(new EngineLostError(reason));
   }
 
   /** Lets the engine release everything and exit; kills it if it does not. */
   async close(): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    this.#facts = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    const patience = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS);
-    if (child.connected) child.send({ kind: 'close' } satisfies ToEngine, () => undefined);
-    await gone;
-    clearTimeout(patience);
+    this.#open = false;
+    this.abandon('the worker stops');
+    this.#forked?.kill('SIGKILL');
+    await this.#child?.close();
   }
 
-  #send(message: ToEngine): void {
-    // A message to an engine that is going down is answered by its end: `close` fails every sequence.
-    if (this.#child?.connected) this.#child.send(message, () => undefined);
+  /** Returns the timer after which the caller is told without the engine. */
+  #cancel(mailbox: Mailbox): NodeJS.Timeout | undefined {
+    mailbox.cancelled = true;
+    if (!this.#open) {
+      if (!mailbox.finished) mailbox.end();
+      return undefined;
+    }
+    this.#child?.send({ kind: 'cancel', id: mailbox.request.id });
+    return setTimeout(() => mailbox.giveUp(), CANCEL_MS);
+  }
+
+  /** Its caller has its last step, or goes before that. Its slot is the engine's to give back: until then it counts as taken. */
+  #leave(mailbox: Mailbox): void {
+    const { id } = mailbox.request;
+    mailbox.left = true;
+    if (this.#open && !mailbox.finished && !mailbox.cancelled) this.#child?.send({ kind: 'cancel', id });
+    if (!this.#open || mailbox.finished) this.#sequences.delete(id);
   }
 
   #receive(message: FromEngine): void {
+    this.#heardAt = performance.now();
     switch (message.kind) {
       case 'opened':
-        this.#facts = message.facts;
+        this.#open = true;
+        this.#submitWaiting();
         return;
       case 'report':
         this.#slotFreeAt = message.slotFreeMs === undefined ? undefined : performance.now() + message.slotFreeMs;
-        for (const report of message.sequences) this.#sequences.get(report.id)?.put({ batch: message.batch, report });
+        for (const report of message.sequences) this.#deliver(message.batch, report);
         return;
       case 'opening':
       case 'fallback':
       case 'memory':
       case 'progress':
       case 'refused':
-        return; // answers to `start`
+      case 'pong':
+        return; // answers that others wait for
       default:
         message satisfies never;
     }
   }
 
-  #listen(child: ChildProcess): void {
-    for (const output of [child.stdout, child.stderr]) {
-      let rest = '';
-      output?.setEncoding('utf8').on('data', (text: string) => {
-        this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL);
-        const lines = (rest + text).split('\n');
-        rest = (lines.pop() ?? '').slice(-STDERR_TAIL);
-        for (const line of lines) if (line.trim() !== '') this.#events.onLine(line);
-      });
+  #deliver(batch: number, report: SequenceReport): void {
+    const mailbox = this.#sequences.get(report.id);
+    mailbox?.put({ batch, report });
+    if (mailbox?.left && mailbox.finished) this.#sequences.delete(report.id);
+  }
+
+  #submitWaiting(): void {
+    for (const mailbox of this.#sequences.values()) {
+      if (mailbox.finished) continue;
+      mailbox.moved();
+      this.#child?.send({ kind: 'submit', request: mailbox.request });
     }
   }
 
-  #ended(child: ChildProcess, loss: Loss): void {
-    if (this.#child !== child) return; // closed on purpose
-    const wasOpen = this.#facts !== undefined;
-    const running = this.#sequences.size;
-    this.#child = undefined;
-    this.#facts = undefined;
+  #ended(loss: Loss): void {
     this.#slotFreeAt = undefined;
-    for (const mailbox of this.#sequences.values()) mailbox.fail(new EngineLostError(loss.reason));
-    if (wasOpen) this.#events.onLost(loss, running);
+    if (!this.#open) return; // it was never open: `start` has failed with the loss
+    this.#open = false;
+    this.#lost = loss.reason;
+    let [running, waiting] = [0, 0];
+    for (const [id, mailbox] of this.#sequences) {
+      if (mailbox.left) this.#sequences.delete(id);
+      else if (mailbox.finished) continue;
+      else if (mailbox.cancelled) mailbox.end();
+      else if (mailbox.started) {
+        running += 1;
+        mailbox.fail(new EngineLostError(loss.reason, loss));
+      } else {
+        waiting += 1;
+        mailbox.wait(loss.reason);
+      }
+    }
+    this.#events.onLost(loss, { running, waiting });
   }
-}
-
-function isOpening(message: FromEngine): message is Opening {
-  return message.kind !== 'opened' && message.kind !== 'refused' && message.kind !== 'report';
-}
-
-function lossOf(code: number | null, signal: string | null, stderrTail: string): Loss {
-  const reason = signal === null ? `exit code ${code}` : `signal ${signal}`;
-  return {
-    ...(code !== null && { exitCode: code }),
-    ...(signal !== null && { signal }),
-    stderrTail: stderrTail.trim(),
-    reason,
-  };
 }

@@ -46,6 +46,9 @@ function receive(message: ToEngine): void {
     case 'cancel':
       opened().cancel(message.id);
       break;
+    case 'ping':
+      send({ kind: 'pong' });
+      break;
     case 'close':
       close();
       break;

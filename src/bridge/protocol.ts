@@ -90,6 +90,8 @@ export type ToEngine =
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
   /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
   | { readonly kind: 'cancel'; readonly id: number }
+  /** Answer `pong` between two steps: asked when nothing else was heard for a while. */
+  | { readonly kind: 'ping' }
   /** Release everything and exit 0. */
   | { readonly kind: 'close' };
 
@@ -243,6 +245,8 @@ export type FromEngine =
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** The answer to `ping`. */
+  | { readonly kind: 'pong' }
   /**
    * Everything one step did, for all sequences together. `batch` = sequences computed in it: rows that decoded, and those that prefilled;
    * 0 when it is told before the run: who was cancelled, who has a slot, who moved.

@@ -40,7 +40,9 @@ export function executeHandler(service: Service) {
     if (allowedMs <= 0)
       return sendError(reply, new WorkerError('TIMEOUT', 'The X-Deadline of this request has already passed.'));
     jobs.refuseDuplicate(checked.value.job_id);
-    if (jobs.size >= model.facts.slots + config.queue) return refuseWork(service, reply);
+    // Sequences whose callers have gone without the engine's word take up room until it speaks again.
+    const { busy, waiting } = service.engine.occupancy;
+    if (Math.max(jobs.size, busy + waiting) >= model.facts.slots + config.queue) return refuseWork(service, reply);
 
     const stream = new EventStream(request.id, { awaitsStart: true });
     const story = storyOf(request, checked.value.job_id, stream, config.narration);

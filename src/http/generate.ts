@@ -2,7 +2,7 @@
  * One accepted job until its last event: the engine's notes are narrated, its ids become text, its end becomes `end` or `error`.
  * The only place that narrates a generation: it runs inside the story of its request.
  */
-import { EngineLostError } from '../bridge/client.ts';
+import { EngineLostError } from '../bridge/child.ts';
 import type { Step } from '../bridge/mailbox.ts';
 import type { Finish, Finished, Note, TokenReport } from '../bridge/protocol.ts';
 import { ERRORS, type StreamErrorCode } from '../errors.ts';
@@ -56,11 +56,12 @@ export class Generation {
     }
   }
 
-  #take({ batch, report }: Step): void {
+  #take({ batch, report, lost, unconfirmed }: Step): void {
     this.#batch = batch;
+    if (lost !== undefined) this.#tellRequeued(lost);
     for (const note of report.notes) this.#tellNote(note);
     for (const token of report.tokens) this.#takeToken(token);
-    if (report.finish) this.#finish(report.finish);
+    if (report.finish) this.#finish(report.finish, unconfirmed);
     else if (report.tokens.length > 0) this.#tellMetrics();
   }
 
@@ -122,6 +123,11 @@ export class Generation {
     }
   }
 
+  #tellRequeued(reason: string): void {
+    narrate('request.requeued', { reason });
+    this.#queued = false; // its place in the next engine's queue is a new one
+  }
+
   #tellProgress(): void {
     narrate('tokens.progress', {
       tokens_out: this.#pace.tokens,
@@ -148,7 +154,7 @@ export class Generation {
     });
   }
 
-  #finish(finish: Finish): void {
+  #finish(finish: Finish, unconfirmed = false): void {
     this.#finished = finish;
     const stop = this.#job.stopped?.why;
     if (finish.reason === 'failed' || finish.reason === 'out_of_memory') {
@@ -159,7 +165,7 @@ export class Generation {
     } else if (stop === 'stop_sequence') this.#complete('stop_sequence', finish);
     else if (finish.reason !== 'cancelled') this.#complete(finish.reason, finish);
     else {
-      const { code, outcome } = tellStopped(this.#job, this.#pace.tokens);
+      const { code, outcome } = tellStopped(this.#job, this.#pace.tokens, unconfirmed);
       this.#close(code, outcome);
     }
   }

@@ -168,7 +168,14 @@ export const ShutdownAnswer = named(
 );
 export const LiveAnswer = named(
   'LiveAnswer',
-  z.object({ status: z.literal('alive').meta({ description: 'The process answers' }), worker_id: WORKER_ID }),
+  z.object({
+    status: z.literal('alive').meta({ description: 'The process answers' }),
+    worker_id: WORKER_ID,
+    engine_heartbeat_age_ms: counted(
+      'Milliseconds since the engine process was last heard: about a second at most while it is idle, as long as a step takes while it works. ' +
+        'Absent until it has spoken for the first time',
+    ).optional(),
+  }),
 );
 export const ReadyAnswer = named(
   'ReadyAnswer',

@@ -13,7 +13,7 @@ export interface Service {
   readonly version: string;
   readonly state: WorkerState;
   readonly jobs: Jobs;
-  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs'>;
+  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;

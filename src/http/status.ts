@@ -38,8 +38,13 @@ export function healthHandler(service: Service) {
     reply.code(service.state.phase === 'ready' ? 200 : 503).send(healthOf(service));
 }
 
-export function liveHandler({ config }: Service) {
-  return (_request: FastifyRequest, reply: FastifyReply) => reply.send({ status: 'alive', worker_id: config.workerId });
+/** Alive as long as it answers, also while the engine is away; how long nothing was heard of the engine rides along. */
+export function liveHandler({ config, engine }: Service) {
+  return (_request: FastifyRequest, reply: FastifyReply) => {
+    const age = engine.heartbeatAgeMs;
+    const heartbeat = age === undefined ? undefined : { engine_heartbeat_age_ms: Math.round(age) };
+    return reply.send({ status: 'alive', worker_id: config.workerId, ...heartbeat });
+  };
 }
 
 export function readyHandler({ state, config }: Service) {

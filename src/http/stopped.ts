@@ -21,13 +21,22 @@ const STOPPED: Readonly<Record<Exclude<Stop, 'stop_sequence'>, StoppedRow>> = {
   draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
 };
 
-/** Tells the end of a stopped job, inside its story, and says what its caller is told. */
-export function tellStopped({ stopped }: Job, tokensOut: number): Pick<StoppedRow, 'code' | 'outcome'> {
+/**
+ * Tells the end of a stopped job, inside its story, and says what its caller is told. `unconfirmed` = the engine has not said yet that the
+ * slot is free.
+ */
+export function tellStopped(
+  { stopped }: Job,
+  tokensOut: number,
+  unconfirmed = false,
+): Pick<StoppedRow, 'code' | 'outcome'> {
   const why = stopped?.why ?? 'cancelled';
   const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
   const now = performance.now();
   if (why === 'reader_left') narrate('reader.left', { tokens_out: tokensOut });
-  narrate('request.cancelled', { reason, duration_ms: now - (stopped?.at ?? now), tokens_discarded: tokensOut });
+  const cancel = { reason, duration_ms: now - (stopped?.at ?? now) };
+  if (unconfirmed) narrate('cancel.unconfirmed', cancel);
+  else narrate('request.cancelled', { ...cancel, tokens_discarded: tokensOut });
   narrate('inference.failed', { error_kind: kind, reason, tokens_out: tokensOut });
   return { code, outcome };
 }

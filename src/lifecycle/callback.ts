@@ -23,6 +23,12 @@ export interface ReadyNotice {
   readonly version: string;
 }
 
+/** Milliseconds: between the first two attempts, and for an answer. */
+export interface CallbackPace {
+  readonly firstDelayMs?: number;
+  readonly answerMs?: number;
+}
+
 /**
  * POSTs `notice` to `url` until it is answered 2xx: 5 attempts of 5 s each, 1 s apart, doubling, with jitter.
  * @returns whether the pool-manager knows; false also when `signal` aborted.
@@ -31,14 +37,14 @@ export function reportReady(
   url: string,
   notice: ReadyNotice,
   signal: AbortSignal,
-  firstDelayMs: number = FIRST_DELAY_MS,
+  { firstDelayMs = FIRST_DELAY_MS, answerMs = ANSWER_MS }: CallbackPace = {},
 ): Promise<boolean> {
   const correlationId = uuid();
   return tell({ correlationId }, async () => {
     for (let attempt = 1; attempt <= ATTEMPTS && !signal.aborted; attempt += 1) {
       narrate('callback.attempt', { url, attempt, attempts: ATTEMPTS });
       const began = performance.now();
-      const answer = await post(url, notice, correlationId, signal);
+      const answer = await post(url, notice, correlationId, { signal, answerMs });
       if (signal.aborted) return false;
       if ('status' in answer && answer.status >= 200 && answer.status < 300) {
         narrate('callback.ready', { url, attempt, http_status: answer.status, duration_ms: performance.now() - began });
@@ -63,7 +69,12 @@ export function reportReady(
 
 type Answer = { readonly status: number } | { readonly failure: string };
 
-async function post(url: string, notice: ReadyNotice, correlationId: string, signal: AbortSignal): Promise<Answer> {
+async function post(
+  url: string,
+  notice: ReadyNotice,
+  correlationId: string,
+  { signal, answerMs }: { signal: AbortSignal; answerMs: number },
+): Promise<Answer> {
   try {
     const { target, authorization } = splitCredentials(url);
     const response = await fetch(target, {
@@ -71,12 +82,12 @@ async function post(url: string, notice: ReadyNotice, correlationId: string, sig
       headers: { 'Content-Type': 'application/json', 'X-Correlation-Id': correlationId, ...authorization },
       body: JSON.stringify(notice),
       redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
     });
     await response.body?.cancel();
     return { status: response.status };
   } catch (error) {
-    return { failure: failureOf(error) };
+    return { failure: failureOf(error, answerMs) };
   }
 }
 
@@ -91,11 +102,18 @@ function splitCredentials(url: string): { target: URL; authorization: Record<str
   return { target, authorization: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
 }
 
+const IN_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was closed before the answer',
+  UND_ERR_SOCKET: 'the connection was closed before the answer',
+  ENOTFOUND: 'the host name is not known',
+};
+
 /** In words an operator can act on: `fetch failed` alone says nothing. */
-function failureOf(error: unknown): string {
+function failureOf(error: unknown, answerMs: number): string {
   if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `no answer within ${ANSWER_MS / 1000} s`;
+  if (error.name === 'TimeoutError') return `no answer within ${answerMs / 1000} s`;
   const cause = error.cause as { code?: string; message?: string } | undefined;
-  if (cause?.code === 'ECONNREFUSED') return 'connection refused';
-  return cause?.code ?? cause?.message ?? error.message;
+  if (cause?.code?.startsWith('HPE_')) return 'the answer is not HTTP';
+  return IN_WORDS[cause?.code ?? ''] ?? cause?.code ?? cause?.message ?? error.message;
 }

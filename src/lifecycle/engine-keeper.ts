@@ -2,7 +2,8 @@
  * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
  */
 import type { ChildProcess } from 'node:child_process';
-import { EngineClient, EngineLostError, type Loss } from '../bridge/client.ts';
+import { EngineLostError, type Loss } from '../bridge/child.ts';
+import { type Bereft, EngineClient } from '../bridge/client.ts';
 import type { EngineFacts, EngineOptions, Opening } from '../bridge/protocol.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { WorkerState } from './state.ts';
@@ -12,29 +13,37 @@ const MOST_LOSSES = 3;
 const LOSS_WINDOW_MS = 10 * 60 * 1000;
 /** Lines of the runtime that are narrated per engine; more is a flood. */
 const MOST_WARNINGS = 20;
+/** A restart that takes this many times as long as the first load, and the step's patience on top, hangs. */
+const SLOWEST_RESTART = 10;
+
+export interface KeeperOptions {
+  /** All that an engine process gets to see of the environment. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Milliseconds without a word after which an open engine is replaced (`--step-timeout`). */
+  readonly stepMs: number;
+  /** Called when the engine cannot be brought back. */
+  readonly giveUp: (reason: string) => void;
+}
 
 export class EngineKeeper {
   readonly client: EngineClient;
   readonly #state: WorkerState;
-  readonly #giveUp: (reason: string) => void;
+  readonly #settings: KeeperOptions;
   #options: EngineOptions | undefined;
+  /** Milliseconds a restart may take. The first load has no bound: whoever started the worker sees it load, and can end it. */
+  #restartMs = 0;
   /** Times of the losses within the window, oldest first. */
   #losses: number[] = [];
   #warnings = 0;
   #closed = false;
 
-  /** `first` is the engine process that was forked ahead; `giveUp` is called when the engine cannot be brought back. */
-  constructor(
-    first: ChildProcess,
-    environment: NodeJS.ProcessEnv,
-    state: WorkerState,
-    giveUp: (reason: string) => void,
-  ) {
+  /** `first` is the engine process that was forked ahead. */
+  constructor(first: ChildProcess, state: WorkerState, settings: KeeperOptions) {
     this.#state = state;
-    this.#giveUp = giveUp;
+    this.#settings = settings;
     this.client = new EngineClient(
-      environment,
-      { onLost: (loss, running) => void this.#restart(loss, running), onLine: (line) => this.#warn(line) },
+      settings.environment,
+      { onLost: (loss, bereft) => void this.#restart(loss, bereft), onLine: (line) => this.#warn(line) },
       first,
     );
   }
@@ -46,7 +55,10 @@ export class EngineKeeper {
    */
   async start(options: EngineOptions, onOpening: (message: Opening) => void): Promise<EngineFacts> {
     if (this.#closed) throw new EngineLostError('the worker stops');
-    const facts = await this.client.start(options, onOpening);
+    const { stepMs } = this.#settings;
+    const began = performance.now();
+    const facts = await this.client.start(options, { stepMs }, onOpening);
+    this.#restartMs = Math.ceil(SLOWEST_RESTART * (performance.now() - began) + stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
     this.#options = { ...options, candidates, slots: facts.slots };
     return facts;
@@ -62,14 +74,14 @@ export class EngineKeeper {
     if (this.#warnings <= MOST_WARNINGS) narrate('engine.warning', { reason: line });
   }
 
-  async #restart(loss: Loss, running: number): Promise<void> {
+  async #restart(loss: Loss, bereft: Bereft): Promise<void> {
     const began = performance.now();
     this.#state.enter('engine_lost');
     for (let next: Loss | undefined = loss; next; ) {
-      this.#tellLoss(next, next === loss ? running : 0);
+      this.#tellLoss(next, next === loss ? bereft : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
       if (this.#losses.length >= MOST_LOSSES) {
-        this.#giveUp(`the engine was lost ${this.#losses.length} times in ten minutes`);
+        this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
         return;
       }
       this.#warnings = 0;
@@ -80,29 +92,37 @@ export class EngineKeeper {
     this.#state.enter('ready');
   }
 
-  /** Undefined when the engine is back (or the worker gave up), else how it was lost again. */
+  /** Undefined when the engine is back, or the worker stops; else how it was lost again. A model that opened before may be refused for want of memory. */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
-      await this.client.start(options, () => undefined);
+      const patience = { stepMs: this.#settings.stepMs, openMs: this.#restartMs };
+      await this.client.start(options, patience, () => undefined);
     } catch (error) {
       if (this.#closed) return undefined;
-      if (error instanceof EngineLostError) return { reason: error.message, stderrTail: '' };
-      this.#closed = true;
-      this.#giveUp(`the engine could not be started again: ${error instanceof Error ? error.message : String(error)}`);
+      if (error instanceof EngineLostError && error.loss) return error.loss;
+      return { reason: error instanceof Error ? error.message : String(error), stderrTail: '' };
     }
     return undefined;
   }
 
-  #tellLoss(loss: Loss, running: number): void {
+  /** Whoever waits for an engine is told that there will be none; the reason may name files and is for the operator. */
+  #abandon(reason: string): void {
+    this.#closed = true;
+    this.client.abandon('the engine could not be brought back');
+    this.#settings.giveUp(reason);
+  }
+
+  #tellLoss(loss: Loss, { running, waiting }: Bereft): void {
     const now = performance.now();
     this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
     narrate('engine.lost', {
       error_kind: 'engine_lost',
       reason: loss.reason,
       requests_running: running,
+      requests_waiting: waiting,
       exit_code: loss.exitCode,
       signal: loss.signal,
-      ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail.slice(-256) }),
+      ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail }),
     });
   }
 }

@@ -4,17 +4,10 @@
  * only where two components talk. Laid out as a table by hand: one event per paragraph.
  */
 import { type Entry, type Facts, life, request } from './entry.ts';
-import { count, size, soon, time } from './phrases.ts';
+import { count, parting, size, soon, time, whole } from './phrases.ts';
 
 const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
 const DEVICE = ['device-manager', 'device_init'] as const;
-/** One unit for all parts of a time. */
-const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
-/** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
-const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: number | undefined }): string => {
-  if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
-  return f.cached_tokens < f.tokens_in - 2 ? 'the prompt goes on where the slot ended' : 'the last two are always computed';
-};
 
 export const CATALOGUE = {
   // ── The worker's life: stdout only ──────────────────────────────────────────────────────────────────────────────────
@@ -119,9 +112,9 @@ export const CATALOGUE = {
     human: (f) => `Model loader has read ${f.percent} % of ${size(f.model_bytes)}`,
     cute: (f) => f.percent === 100 ? '🍯 Every last drop is in!' : `🐜 Carrying it in, crumb by crumb: ${f.percent} %`,
   }),
-  'engine.lost': life([ENGINE, 'error'], 'ERROR', 'the engine process ended by itself', { has: ['error_kind', 'reason', 'requests_running'], may: ['exit_code', 'signal', 'stderr_tail'] }, {
+  'engine.lost': life([ENGINE, 'error'], 'ERROR', 'the engine process ended by itself, or said nothing for --step-timeout and was killed', { has: ['error_kind', 'reason', 'requests_running'], may: ['requests_waiting', 'exit_code', 'signal', 'stderr_tail'] }, {
     target: () => 'engine',
-    human: (f) => `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} in flight`,
+    human: (f) => `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} in flight${f.requests_waiting ? `; ${f.requests_waiting} will wait` : ''}`,
     cute: () => '💔 The engine fainted. Smelling salts are on their way!',
   }),
   'engine.restarted': life([ENGINE, 'engine_restart'], 'INFO', 'a new engine process has the model open', { has: ['duration_ms', 'restarts'] }, {
@@ -237,9 +230,17 @@ export const CATALOGUE = {
     human: (f) => `Engine freed the slot ${f.duration_ms.toFixed(1)} ms after the cancel (${f.reason}); ${count(f.tokens_discarded, 'token')} thrown away`,
     cute: () => '🛑 Stopped, tidied up, no hard feelings!',
   }),
+  'cancel.unconfirmed': request([ENGINE, 'cancel'], 'WARN', 'the engine does not answer a cancel: the request ends without it, and its slot is free when the engine says so', { has: ['reason', 'duration_ms'] }, {
+    human: (f) => `Engine is silent ${time(f.duration_ms)} after the cancel (${f.reason}); its slot comes back later`,
+    cute: () => '🤫 The engine is lost in thought. You need not wait for it!',
+  }),
   'request.draining': request([HTTP, 'drain'], 'WARN', 'the worker drains while this request runs', { has: ['timeout_ms'] }, {
     human: (f) => `Worker is stopping; this request has ${Math.round(f.timeout_ms / 1000)} s to finish`,
     cute: () => '🌅 The hive closes soon, but you may finish first!',
+  }),
+  'request.requeued': request([ENGINE, 'queue'], 'WARN', 'the engine process ended before the request had a slot; it waits for the next one', { has: ['reason'] }, {
+    human: (f) => `Engine process was lost (${f.reason}); the request waits for the next one`,
+    cute: () => '🪑 The engine fainted, but your place in the line is kept!',
   }),
   'request.engine_lost': request([ENGINE, 'error'], 'ERROR', 'the engine process ended while this request ran', { has: ['error_kind', 'reason'] }, {
     human: (f) => `Engine process was lost (${f.reason}); the request can be tried again`,

@@ -9,11 +9,17 @@ interface FieldRow<T extends 'integer' | 'number' | 'string'> {
   readonly meaning: string;
   /** Shown in the documentation. */
   readonly example: T extends 'string' ? string : number;
+  /** Most characters of a text that may be longer than all others. */
+  readonly limit?: number;
 }
 
 const integer = (meaning: string, example: number): FieldRow<'integer'> => ({ type: 'integer', meaning, example });
 const number = (meaning: string, example: number): FieldRow<'number'> => ({ type: 'number', meaning, example });
 const text = (meaning: string, example: string): FieldRow<'string'> => ({ type: 'string', meaning, example });
+const longText = (meaning: string, example: string, limit: number): FieldRow<'string'> => ({
+  ...text(meaning, example),
+  limit,
+});
 
 export const FIELDS = {
   tokens_in: integer('Tokens of the prompt', 17),
@@ -63,6 +69,7 @@ export const FIELDS = {
     1.2,
   ),
   requests_running: integer('Requests in flight', 2),
+  requests_waiting: integer('Requests that wait for the next engine', 1),
   model_ref: text('Name of the model', 'haiku'),
   model_bytes: integer('Bytes of the weights', 3522260),
   memory_bytes: integer('Bytes of memory held by worker and engine', 187000000),
@@ -90,7 +97,8 @@ export const FIELDS = {
   field_errors: integer('Rules that the request breaks', 2),
   fields: text('Names of fields, separated by commas', 'max_token'),
   stop_reason: text('max_tokens, eos or stop_sequence', 'eos'),
-  stderr_tail: text('Last words of the engine on its standard error', 'Segmentation fault'),
+  // Twice what is kept of it: what replaces a secret can be longer than the secret, and the end matters most.
+  stderr_tail: longText('Last 8 KiB of what the engine said on its standard error', 'Segmentation fault', 16_384),
   exit_code: integer('Exit code of a process', 1),
   signal: text('Signal that ended a process', 'SIGKILL'),
   restarts: integer('Engine restarts in the last ten minutes', 1),

@@ -5,6 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { CATALOGUE, type EventName, type FactsOf } from './catalogue.ts';
 import type { Entry } from './entry.ts';
+import { FIELDS } from './fields.ts';
 import { sanitize } from './sanitize.ts';
 import type { Level, Line, Stdout } from './stdout.ts';
 
@@ -110,8 +111,9 @@ function compose(event: EventName, entry: Entry, facts: object, story: Story | u
   if (story) line['correlation_id'] = story.correlationId;
   line['worker_id'] = worker;
   if (story?.jobId !== undefined) line['job_id'] = job;
-  for (const [name, value] of Object.entries(facts) as [string, string | number | undefined][]) {
-    if (value !== undefined) line[name] = typeof value === 'string' ? sanitize(value, LIMITS.field) : round(value);
+  for (const [name, value] of Object.entries(facts) as [keyof typeof FIELDS, string | number | undefined][]) {
+    if (value === undefined) continue;
+    line[name] = typeof value === 'string' ? sanitize(value, FIELDS[name].limit ?? LIMITS.field) : round(value);
   }
   if (story?.traceId !== undefined) line['trace_id'] = story.traceId;
   if (story?.spanId !== undefined) line['span_id'] = story.spanId;

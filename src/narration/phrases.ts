@@ -12,4 +12,13 @@ export const size = (bytes: number): string =>
     : bytes < 1e9
       ? `${(bytes / 1e6).toFixed(1)} MB`
       : `${(bytes / 1e9).toFixed(1)} GB`;
+/** One unit for all parts of a time. */
+export const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
+/** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
+export const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: number | undefined }): string => {
+  if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
+  return f.cached_tokens < f.tokens_in - 2
+    ? 'the prompt goes on where the slot ended'
+    : 'the last two are always computed';
+};
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

@@ -6,7 +6,7 @@
 const REDACTED = '[REDACTED]';
 
 /** Work is bounded before any pattern runs; nothing that long is shown anyway. */
-const LONGEST_INPUT = 4096;
+const LONGEST_INPUT = 8192;
 
 const SECRETS: readonly (readonly [RegExp, string])[] = [
   // PEM private keys: PKCS#1, PKCS#8 (plain and encrypted), EC, OpenSSH. A key without its last line is removed to the end.

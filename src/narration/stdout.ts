@@ -1,8 +1,14 @@
 /**
  * The only writer to standard output, and the only importer of pino: one flat JSON line per narration.
- * A reader that stalls never blocks the event loop, and memory for unread lines is bounded.
+ * A reader that stalls never blocks the event loop, and memory for unread lines is bounded. On standard error there is a word only when
+ * lines could not be written to the very end.
  */
+import { fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import pino from 'pino';
+import { Backlog, fileTarget, streamTarget, type Target } from './backlog.ts';
+
+const STDOUT = 1;
 
 export type Level = 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
 export type LogLevel = Lowercase<Level>;
@@ -16,32 +22,18 @@ export interface Line {
   readonly [field: string]: string | number | undefined;
 }
 
-/** Unread output held in memory at most, about 40 000 lines; what comes beyond is dropped and counted. */
-const MOST_PENDING_BYTES = 16 * 1024 * 1024;
-
 export interface Stdout {
   write(line: Line): void;
-  /** Lines dropped since the last call, because nobody read. */
+  /** Lines dropped since the last call, because nobody read or the disk is full; 0 as long as there is no room to tell of them. */
   takeLost(): number;
-  /** Resolves when everything written so far has been handed to the operating system, or nobody reads any more. */
+  /** Resolves when everything written so far has been handed to the operating system, or nobody reads any more: after a minute at most. */
   flush(): Promise<void>;
 }
 
 /** Opens standard output (or another stream, in tests) at a level and in a format. */
-export function openStdout(
-  options: { level: LogLevel; format: LogFormat },
-  stream: NodeJS.WritableStream & { writableLength?: number } = process.stdout,
-): Stdout {
-  let lost = 0;
-  let gone = false;
-  stream.on('error', () => {
-    gone = true; // the reader closed the pipe: the work goes on, only the lines have no listener
-  });
-  const put = (line: string): void => {
-    if (gone) return;
-    if ((stream.writableLength ?? 0) > MOST_PENDING_BYTES) lost += 1;
-    else stream.write(line);
-  };
+export function openStdout(options: { level: LogLevel; format: LogFormat }, stream?: NodeJS.WritableStream): Stdout {
+  const backlog = new Backlog(stream ? streamTarget(stream) : standardOutput());
+  const put = (line: string): void => backlog.push(line);
   const logger = pino({ level: options.level, base: null, ...CONTRACT_ORDER }, { write: put });
   const threshold = pino.levels.values[options.level] ?? 0;
   return {
@@ -50,13 +42,20 @@ export function openStdout(
       if (options.format === 'json') logger[level](line);
       else if ((pino.levels.values[level] ?? 0) >= threshold) put(pretty(line));
     },
-    takeLost() {
-      const count = lost;
-      lost = 0;
-      return count;
+    takeLost: () => backlog.takeLost(),
+    flush: async () => {
+      const missing = await backlog.flush();
+      if (missing > 0)
+        process.stderr.write(`rbees-workerd: ${missing} lines could not be written to standard output\n`);
     },
-    flush: () => flushed(stream, () => gone),
   };
+}
+
+/** Node's own stream gives up a file at the first error, and may leave half a line there. */
+function standardOutput(): Target {
+  const stat = fstatSync(STDOUT);
+  const file = stat.isFile() || (stat.isCharacterDevice() && !isatty(STDOUT));
+  return file ? fileTarget(STDOUT) : streamTarget(process.stdout);
 }
 
 /**
@@ -70,12 +69,4 @@ const CONTRACT_ORDER: Pick<pino.LoggerOptions, 'formatters' | 'timestamp'> = {
 
 function pretty(line: Line): string {
   return `[${new Date().toISOString().slice(0, 19)}Z] ${line.level} ${line.worker_id}: ${line.human}\n`;
-}
-
-function flushed(stream: NodeJS.WritableStream, gone: () => boolean): Promise<void> {
-  if (gone()) return Promise.resolve();
-  return new Promise((resolve) => {
-    stream.once('error', () => resolve());
-    stream.write('', () => resolve());
-  });
 }

@@ -19,7 +19,7 @@ function open(): { client: EngineClient; engine: EventEmitter; say: (slotFreeMs?
     { onLost: () => undefined, onLine: () => undefined },
     engine as unknown as ChildProcess,
   );
-  void client.start({} as EngineOptions, () => undefined).catch(() => undefined);
+  void client.start({} as EngineOptions, { stepMs: 60_000 }, () => undefined).catch(() => undefined);
   const say = (slotFreeMs?: number): void => {
     const report: FromEngine = {
       kind: 'report',

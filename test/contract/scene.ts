@@ -208,25 +208,37 @@ export class Scene {
     await this.#ask(worker, 'GET', '/health', { headers: { Authorization: `Bearer ${token}` } });
   }
 
+  /** Silent when it is told to cancel, then dead with one job in it and one that waits. */
   async #lostEngine(): Promise<void> {
-    const worker = await this.#start();
-    const running = this.#execute(worker, { job_id: 'bereft', ...LONG });
+    const worker = await this.#start({ args: ['--slots', '1'] });
+    const held = this.#execute(worker, { job_id: 'held', ...LONG });
     await worker.line('tokens.progress');
-    process.kill(enginePid(worker), 'SIGKILL');
+    const engine = enginePid(worker);
+    process.kill(engine, 'SIGSTOP');
+    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'held' } });
+    await held;
+    process.kill(engine, 'SIGCONT');
+    const running = this.#execute(worker, { job_id: 'bereft', ...LONG });
+    await worker.line('tokens.progress', (line) => line['job_id'] === 'bereft');
+    const waiting = this.#execute(worker, { job_id: 'patient', prompt: 'Hello' });
+    await worker.line('request.queued', (line) => line['job_id'] === 'patient');
+    process.kill(engine, 'SIGKILL');
     await worker.line('engine.lost');
     await Promise.all([
       this.#ask(worker, 'GET', '/health'),
       this.#ask(worker, 'GET', '/ready'),
       this.#execute(worker, { job_id: 'unlucky', ...LONG }),
       running,
+      waiting,
     ]);
   }
 
-  /** More work than fits into the time that a stop leaves. */
+  /** An engine that is silent at the end: what is left in it at the deadline of the drain ends without its word. */
   async #hastyEnd(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '1'] });
-    const jobs = Array.from({ length: 24 }, (_, at) => this.#execute(worker, { job_id: `job-${at}`, ...LONG }));
+    const jobs = ['one', 'two'].map((job_id) => this.#execute(worker, { job_id, ...LONG }));
     await worker.line('tokens.progress');
+    process.kill(enginePid(worker), 'SIGSTOP');
     await this.#ask(worker, 'POST', '/shutdown');
     await Promise.all(jobs);
     await worker.exited;

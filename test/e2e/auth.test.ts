@@ -73,9 +73,10 @@ test.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`])(
   },
 );
 
-test('probes are open, and say nothing but that', async () => {
+test('probes are open, and say nothing but that, and how long the engine has been silent', async () => {
   const live = await ask('GET', '/live');
-  expect([live.status, await live.json()]).toEqual([200, { status: 'alive', worker_id: 'guarded' }]);
+  const alive = { status: 'alive', worker_id: 'guarded', engine_heartbeat_age_ms: expect.any(Number) };
+  expect([live.status, await live.json()]).toEqual([200, alive]);
   const ready = await ask('GET', '/ready');
   expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready', worker_id: 'guarded' }]);
 });

@@ -162,7 +162,8 @@ describe('reportReady', () => {
     protocol: 'sse',
     version: '0.1.0',
   };
-  const report = (url: string) => capture(() => reportReady(url, notice, new AbortController().signal, 4));
+  const report = (url: string) =>
+    capture(() => reportReady(url, notice, new AbortController().signal, { firstDelayMs: 4 }));
 
   test.each([200, 201, 202, 204, 299])('%i is success', async (status) => {
     manager = await PoolManager.open(status);
@@ -196,7 +197,7 @@ describe('reportReady', () => {
     const { url } = manager;
     const { result, narrations } = await capture(async () => {
       setTimeout(() => stop.abort(), 50);
-      return reportReady(url, notice, stop.signal, 4);
+      return reportReady(url, notice, stop.signal, { firstDelayMs: 4 });
     });
     expect(result).toBe(false);
     expect(narrations.map((told) => told.event)).toEqual(['callback.attempt']);

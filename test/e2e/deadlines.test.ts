@@ -1,7 +1,9 @@
 /** How long a request may take: what its body says, what its caller's deadline says, what the operator allows. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { enginePid } from '../support/cli.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../support/listener.ts';
-import { startWorker, type TestWorker } from '../support/worker.ts';
+import { all, startWorker, type TestWorker } from '../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -98,6 +100,33 @@ test('a deadline that passes while the prompt is read is a TIMEOUT, not a fault'
   expect(response.status).toBe(504);
   expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: true } });
   expect(worker.lines.filter((line) => line.event === 'worker.fault')).toEqual([]);
+});
+
+test('a deadline that passes while the engine reads the prompt ends it between two chunks', async () => {
+  const slow = await startWorker({ args: ['--slots', '1', '--prefill-chunk', '2'] });
+  try {
+    const engine = enginePid(slow);
+    const prompt = 'sea and wind and rain '.repeat(70);
+    // The embedded model reads this in a moment: the engine is held as soon as it is seen to read, until the deadline has passed.
+    for (let tries = 0; ; tries += 1) {
+      const deadline = String(inMs(700));
+      const stream = await Listener.open(slow, { job_id: `read-${tries}`, prompt }, { 'X-Deadline': deadline });
+      await stream.untilNarrated('prefill.progress');
+      process.kill(engine, 'SIGSTOP');
+      await sleep(Math.max(0, Number(deadline) + 100 - Date.now()));
+      process.kill(engine, 'SIGCONT');
+      const events = await stream.ended;
+      expect(endings(events)).toEqual([events.at(-1)]);
+      expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT' });
+      if (stream.text !== '' && tries < 20) continue; // it was caught too late: it wrote already
+      expect(all(events, 'token')).toEqual([]);
+      expect(narrated(events).at(-1)).toBe('inference.failed');
+      break;
+    }
+    expect(lastOf(await slow.execute({ ...short, job_id: 'next' }))).toMatchObject({ type: 'end' });
+  } finally {
+    await slow.kill();
+  }
 });
 
 test('time-outs are counted as such', async () => {

@@ -1,6 +1,7 @@
 /** The engine process dies: its streams are told, the next one starts, and after three deaths the worker gives up. No orphans. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid, goneWithin, isAlive, nextEnginePid } from '../support/cli.ts';
+import { Halt } from '../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../support/worker.ts';
 
@@ -11,56 +12,59 @@ const ready = (): Promise<void> =>
   expect.poll(async () => (await worker.get('/ready')).status, { timeout: 10_000, interval: 10 }).toBe(200);
 
 describe('an engine that dies', () => {
-  test('in the middle of several streams ends each of them once, and comes back', async () => {
-    worker = await startWorker({ args: ['--slots', '2'] });
-    const streams = await Promise.all(
-      [0, 1, 2, 3].map((index) =>
-        Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` }),
-      ),
-    );
-    await Promise.all([
-      streams[0]?.untilToken(3),
-      streams[1]?.untilToken(3),
-      streams[3]?.untilNarrated('request.queued'),
-    ]);
-    const engine = enginePid(worker);
-    process.kill(engine, 'SIGKILL');
-    for (const [index, stream] of streams.entries()) {
-      const events = await stream.ended;
-      expect(endings(events)).toEqual([events.at(-1)]);
-      expect(lastOf(events)).toMatchObject({
-        type: 'error',
-        code: 'ENGINE_LOST',
-        retriable: true,
-        correlation_id: `req-${index}`,
+  test.each([
+    ['SIGKILL', 'as a kernel without memory does'],
+    ['SIGSEGV', 'as a fault in native code does'],
+  ] as const)(
+    'of %s (%s) in the middle of sixteen streams ends each of them once, and comes back',
+    async (signal, _as) => {
+      worker = await startWorker({ args: ['--slots', '16'] });
+      const jobs = Array.from({ length: 16 }, (_, index) => index);
+      const streams = await Promise.all(
+        jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
+      );
+      await Promise.all(streams.map((stream) => stream.untilToken(3)));
+      const engine = enginePid(worker);
+      process.kill(engine, signal);
+      const ends = await Promise.all(streams.map((stream) => stream.ended));
+      for (const [index, events] of ends.entries()) {
+        expect(endings(events)).toEqual([events.at(-1)]);
+        expect(lastOf(events)).toMatchObject({
+          type: 'error',
+          code: 'ENGINE_LOST',
+          retriable: true,
+          correlation_id: `req-${index}`,
+        });
+        expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
+        expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
+      }
+      const lost = await worker.line('engine.lost');
+      expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
+      expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
+      const restarted = await worker.line('engine.restarted');
+      expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
+      await ready();
+      expect(enginePid(worker)).not.toBe(engine);
+      expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
+        type: 'end',
+        tokens_out: 5,
+        cached_tokens: 0,
       });
-      expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
-      expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
-    }
-    const lost = await worker.line('engine.lost');
-    expect(lost).toMatchObject({ level: 'ERROR', signal: 'SIGKILL', requests_running: 4, error_kind: 'engine_lost' });
-    const restarted = await worker.line('engine.restarted');
-    expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
-    await ready();
-    expect(enginePid(worker)).not.toBe(engine);
-    expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
-      type: 'end',
-      tokens_out: 5,
-      cached_tokens: 0,
-    });
-    expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
-    expect(await worker.stop()).toBe(0);
-  });
+      expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
+      expect(await worker.stop()).toBe(0);
+    },
+  );
 
   test('is missed: work is refused until the next one is there', async () => {
-    worker = await startWorker();
+    const halt = new Halt();
+    worker = await startWorker({ env: halt.env });
     const engine = enginePid(worker);
+    halt.arm();
     process.kill(engine, 'SIGKILL');
     await worker.line('engine.lost');
-    const next = await nextEnginePid(worker, engine);
-    process.kill(next, 'SIGSTOP');
     const response = await worker.post('/execute', longJob('meanwhile'));
     expect(response.status).toBe(503);
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(await response.json()).toMatchObject({ error: { code: 'WORKER_UNHEALTHY', retriable: true } });
     const health = await worker.get('/health');
     expect([health.status, await health.json()]).toEqual([
@@ -68,10 +72,15 @@ describe('an engine that dies', () => {
       expect.objectContaining({ status: 'unhealthy', resident: false }),
     ]);
     expect((await worker.get('/ready')).status).toBe(503);
-    expect((await worker.get('/live')).status).toBe(200);
-    process.kill(next, 'SIGCONT');
+    const live = await worker.get('/live');
+    expect([live.status, await live.json()]).toEqual([
+      200,
+      expect.objectContaining({ status: 'alive', engine_heartbeat_age_ms: expect.any(Number) }),
+    ]);
+    halt.disarm();
     await worker.line('engine.restarted');
     await ready();
+    halt.remove();
   });
 
   test('says the same with the same seed as the one before', async () => {

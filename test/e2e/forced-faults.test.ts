@@ -72,7 +72,7 @@ async function play(
     version: '0.0.0',
     state: new WorkerState(),
     jobs: new Jobs(),
-    engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined },
+    engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined, heartbeatAgeMs: undefined },
     metrics,
     model: () => model,
     shutdown: () => undefined,

@@ -172,12 +172,20 @@ describe('the lines on stdout', () => {
   test('that nobody reads are bounded in memory, and their loss is told when reading goes on', () => {
     const stream = new MemoryStream();
     openOn(stream);
-    stream.writableLength = 17 * 1024 * 1024;
-    narrate('server.start', { address: 'lost' });
-    stream.writableLength = 0;
-    narrate('server.start', { address: 'told' });
-    expect(stream.lines.map((line) => JSON.parse(line).event)).toEqual(['stdout.lines_lost', 'server.start']);
-    expect(JSON.parse(stream.lines[0] ?? '{}').lines_lost).toBe(1);
+    stream.hold();
+    const told = (): void => narrate('server.start', { address: 'a'.repeat(200) });
+    for (let lines = 0; lines < 50_000; lines += 1) told();
+    stream.release();
+    told();
+    const lines = stream.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const lost = lines.filter((line) => line['event'] === 'stdout.lines_lost');
+    expect(lost).toHaveLength(1);
+    expect(lines.indexOf(lost[0] ?? {})).toBe(lines.length - 2);
+    // Every line is there or counted, and what was held is no more than 16 MiB.
+    expect(lines.length - 1 + Number(lost[0]?.['lines_lost'])).toBe(50_001);
+    const held = stream.lines.slice(0, -2).reduce((sum, line) => sum + line.length + 1, 0);
+    expect(held).toBeLessThanOrEqual(16 * 1024 * 1024);
+    expect(held).toBeGreaterThan(15 * 1024 * 1024);
   });
 
   test('whose reader has gone end the writing, not the worker', async () => {

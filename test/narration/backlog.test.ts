@@ -1,0 +1,124 @@
+/** Lines on their way to readers that stall and to disks that fill up: in order, whole, bounded, and counted where they are lost. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { Backlog, fileTarget, streamTarget } from '../../src/narration/backlog.ts';
+import { MemoryStream } from './memory-stream.ts';
+
+const lines = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, index) => `{"line":${from + index}}`);
+const push = (backlog: Backlog, all: readonly string[]): void => {
+  for (const line of all) backlog.push(`${line}\n`);
+};
+
+describe('a reader that stalls', () => {
+  test('gets every line in order once it reads again', async () => {
+    const stream = new MemoryStream();
+    const backlog = new Backlog(streamTarget(stream));
+    stream.hold();
+    push(backlog, lines(0, 20_000));
+    expect(stream.lines.length).toBeLessThan(5000);
+    stream.release();
+    expect(await backlog.flush()).toBe(0);
+    expect(stream.lines).toEqual(lines(0, 20_000));
+    expect(backlog.takeLost()).toBe(0);
+  });
+
+  test('is waited for as long as it takes a little now and then', async () => {
+    const stream = new MemoryStream();
+    const backlog = new Backlog(streamTarget(stream));
+    stream.hold();
+    push(backlog, lines(0, 100_000));
+    const reading = setInterval(() => stream.takeOne(), 75);
+    // Every pause is shorter than the patience; all of them together are not.
+    const began = performance.now();
+    expect(await backlog.flush(1000)).toBe(0);
+    clearInterval(reading);
+    expect(performance.now() - began).toBeGreaterThan(1000);
+    expect(stream.lines).toEqual(lines(0, 100_000));
+  });
+
+  test('that takes nothing at all is given up, and what it missed is counted', async () => {
+    const stream = new MemoryStream();
+    const backlog = new Backlog(streamTarget(stream));
+    stream.hold();
+    push(backlog, lines(0, 100));
+    expect(await backlog.flush(50)).toBe(100);
+  });
+
+  test('that takes ever so little is given up in the end', async () => {
+    const stream = new MemoryStream();
+    const backlog = new Backlog(streamTarget(stream));
+    stream.hold();
+    push(backlog, lines(0, 200_000));
+    const reading = setInterval(() => stream.takeOne(), 30);
+    expect(await backlog.flush(600_000, 100)).toBeGreaterThan(0);
+    clearInterval(reading);
+  });
+
+  test('that leaves is not waited for, and misses nothing', async () => {
+    const stream = new MemoryStream();
+    const backlog = new Backlog(streamTarget(stream));
+    stream.hold();
+    push(backlog, lines(0, 10));
+    stream.emit('error', Object.assign(new Error('broken pipe'), { code: 'EPIPE' }));
+    expect(await backlog.flush()).toBe(0);
+    push(backlog, lines(10, 20));
+    expect(stream.lines).toEqual(lines(0, 1));
+  });
+});
+
+describe('a disk', () => {
+  /** A file that has room for so many bytes. */
+  class Disk {
+    text = '';
+    room: number;
+    constructor(room: number) {
+      this.room = room;
+    }
+    readonly write = (_fd: number, bytes: Uint8Array): number => {
+      if (this.room === 0) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+      const some = bytes.subarray(0, this.room);
+      this.text += Buffer.from(some).toString('latin1');
+      this.room -= some.length;
+      return some.length;
+    };
+  }
+
+  test('that is full loses nothing when room comes back, and no line is broken', async () => {
+    const disk = new Disk(100);
+    const backlog = new Backlog(fileTarget(1, disk.write));
+    push(backlog, lines(0, 1000));
+    expect(disk.text).toHaveLength(100);
+    disk.room = 150; // in the middle of a line again
+    await expect.poll(() => disk.text.length, { timeout: 20_000 }).toBe(250);
+    disk.room = 1_000_000;
+    await expect.poll(() => backlog.length, { timeout: 20_000 }).toBe(0);
+    expect(disk.text).toBe(
+      lines(0, 1000)
+        .map((line) => `${line}\n`)
+        .join(''),
+    );
+    expect(backlog.takeLost()).toBe(0);
+  });
+
+  test('that stays full holds 16 MiB back, counts what is beyond, and tells it when there is room', async () => {
+    const disk = new Disk(0);
+    const backlog = new Backlog(fileTarget(1, disk.write));
+    const line = `${'x'.repeat(1023)}\n`;
+    for (let count = 0; count < 20_000; count += 1) backlog.push(line);
+    expect(backlog.length).toBe(16_384);
+    expect(backlog.takeLost()).toBe(0); // nobody could be told
+    disk.room = Number.POSITIVE_INFINITY;
+    await expect.poll(() => backlog.length, { timeout: 20_000 }).toBe(0);
+    expect(backlog.takeLost()).toBe(20_000 - 16_384);
+    expect(backlog.takeLost()).toBe(0);
+  });
+
+  test('that is full at the end is not waited for', async () => {
+    const disk = new Disk(0);
+    const backlog = new Backlog(fileTarget(1, disk.write));
+    push(backlog, lines(0, 3));
+    const never = sleep(20_000, 'waited', { ref: false });
+    expect(await Promise.race([backlog.flush(), never])).toBe(3);
+  });
+});

@@ -1,0 +1,39 @@
+/**
+ * Engine processes that wait at their start, before they load anything, until a test lets them go on: what happens until an engine is there
+ * can be tested at every speed of the machine.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export class Halt {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'halt-'));
+  readonly #armed = join(this.#folder, 'armed');
+  /** For the worker: it hands these variables on to its engines. */
+  readonly env: Readonly<Record<string, string>>;
+
+  constructor() {
+    const script = join(this.#folder, 'halt.cjs');
+    writeFileSync(
+      script,
+      `if (process.argv[1]?.includes('bridge/process.'))
+         while (require('node:fs').existsSync(${JSON.stringify(this.#armed)}))
+           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);`,
+    );
+    this.env = { NODE_OPTIONS: `--require=${script}` };
+  }
+
+  /** The next engines wait at their start. */
+  arm(): void {
+    writeFileSync(this.#armed, '');
+  }
+
+  /** They go on, and those after them do not wait. */
+  disarm(): void {
+    rmSync(this.#armed, { force: true });
+  }
+
+  remove(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
