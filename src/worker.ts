@@ -24,7 +24,6 @@ import { Metrics, memoryBytes } from './telemetry/metrics.ts';
 /** How long the last lines may wait for somebody to read them; a forced stop is one that does not wait. */
 const FLUSH_MS = 5000;
 const FORCED_FLUSH_MS = 100;
-
 /** What still runs when the drain deadline has passed gets this long to end with its error. */
 const LAST_WORDS_MS = 2000;
 
@@ -44,7 +43,7 @@ class Worker {
   readonly #version: string;
   readonly #state = new WorkerState();
   readonly #stops = new StopRequests();
-  readonly #jobs = new Jobs();
+  readonly #jobs: Jobs;
   readonly #metrics: Metrics;
   readonly #keeper: EngineKeeper;
   readonly #app: FastifyInstance;
@@ -56,6 +55,7 @@ class Worker {
   constructor(config: Config, version: string, engineProcess: ChildProcess) {
     this.#config = config;
     this.#version = version;
+    this.#jobs = new Jobs({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
     this.#keeper = new EngineKeeper(engineProcess, engineEnvironment(), this.#state, (reason) =>
       this.#fail('engine_lost', reason),
     );
@@ -66,6 +66,7 @@ class Worker {
       cacheUsage: () =>
         this.#model ? engine.occupancy.tokens / (this.#model.facts.slots * this.#model.facts.context) : 0,
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
+      logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,
     });
     this.#app = buildServer(this.#service(), CONTRACT_FILE);
@@ -106,15 +107,14 @@ class Worker {
 
   #introduce(): void {
     const { workerId, logLevel, logFormat, apiToken } = this.#config;
-    if (apiToken !== undefined) keepSecret(apiToken);
     const stdout = openStdout({ level: logLevel, format: logFormat });
     openVoice({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
-    const model = basename(modelFolder(this.#config));
     narrate('worker.startup', {
       version: this.#version,
       node_version: process.versions.node,
       pid: process.pid,
-      model_ref: model,
+      model_ref: basename(modelFolder(this.#config)),
+      token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
     });
   }
 

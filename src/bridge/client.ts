@@ -31,6 +31,13 @@ export class EngineRefusedError extends Error {
   override readonly name = 'EngineRefusedError';
 }
 
+/** Whether a sequence is to pause because its reader lags: asked when it is submitted, told when that changes. */
+export interface Flow {
+  readonly held: boolean;
+  /** `changed` is called at every change from then on; one listener at a time. */
+  watch(changed: (held: boolean) => void): void;
+}
+
 export interface EngineEvents {
   /** The open engine ended by itself. All sequences in it have failed with EngineLostError. */
   readonly onLost: (loss: Loss, running: number) => void;
@@ -112,18 +119,25 @@ export class EngineClient {
 
   /**
    * Runs one sequence. Yields a step for each report until one carries `finish`; aborting `signal` cancels the sequence, and the
-   * last step then says `cancelled`, by which time its slot is free.
+   * last step then says `cancelled`, by which time its slot is free. While `flow` is held, the engine leaves the sequence out of its steps.
    * @throws EngineLostError when the engine process ends, or is not there.
    */
-  async *submit(request: Omit<SequenceRequest, 'id'>, signal: AbortSignal): AsyncGenerator<Step, void, void> {
+  async *submit(
+    request: Omit<SequenceRequest, 'id'>,
+    signal: AbortSignal,
+    flow?: Flow,
+  ): AsyncGenerator<Step, void, void> {
     if (!this.#facts) throw new EngineLostError('no engine is running');
     const id = this.#nextId++;
     const mailbox = new Mailbox(request.prompt.length);
     const cancel = (): void => this.#send({ kind: 'cancel', id });
     this.#sequences.set(id, mailbox);
     signal.addEventListener('abort', cancel, { once: true });
+    const pace = (held: boolean): void => this.#send({ kind: held ? 'pause' : 'resume', id });
+    flow?.watch(pace);
     try {
       this.#send({ kind: 'submit', request: { ...request, id } });
+      if (flow?.held) pace(true);
       if (signal.aborted) cancel();
       for (;;) {
         const step = await mailbox.next();

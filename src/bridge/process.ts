@@ -46,6 +46,10 @@ function receive(message: ToEngine): void {
     case 'cancel':
       opened().cancel(message.id);
       break;
+    case 'pause':
+    case 'resume':
+      opened().pause(message.id, message.kind === 'pause');
+      break;
     case 'close':
       close();
       break;

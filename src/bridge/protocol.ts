@@ -90,6 +90,10 @@ export type ToEngine =
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
   /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
   | { readonly kind: 'cancel'; readonly id: number }
+  /** Leave a sequence out of the steps; it keeps its place in the queue, or its slot. Unknown and finished ids are ignored. */
+  | { readonly kind: 'pause'; readonly id: number }
+  /** Let a paused sequence go on. Unknown and finished ids are ignored. */
+  | { readonly kind: 'resume'; readonly id: number }
   /** Release everything and exit 0. */
   | { readonly kind: 'close' };
 

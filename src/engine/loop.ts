@@ -90,6 +90,13 @@ export class Engine {
     this.#wake();
   }
 
+  /** Leaves a sequence out of the steps, or lets it go on; it keeps its slot. Unknown ids are ignored. */
+  pause(id: number, paused: boolean): void {
+    const sequence = this.#scheduler.find(id);
+    if (sequence) sequence.paused = paused;
+    this.#wake();
+  }
+
   usage(): CacheUsage {
     return this.#cache.usage();
   }

@@ -50,7 +50,8 @@ export class Generation {
     narrate('inference.start', { max_tokens: sequence.maxTokens, temperature, seed });
     narrate('prompt.tokenized', { tokens_in: sequence.prompt.length, duration_ms: tokenizeMs });
     try {
-      for await (const step of this.#service.engine.submit(sequence, this.#job.signal)) this.#take(step);
+      for await (const step of this.#service.engine.submit(sequence, this.#job.signal, this.#job.audience))
+        this.#take(step);
     } catch (error) {
       this.#fail(error);
     }

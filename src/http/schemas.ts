@@ -134,6 +134,14 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       description: 'End of sequence is not drawn before this many tokens; at most `max_tokens`. When absent: 0',
     }),
     ...SAMPLING_FIELDS,
+    on_disconnect: z
+      .enum(['cancel', 'continue'])
+      .optional()
+      .meta({
+        description:
+          'What happens when the last reader leaves before the end. `cancel`: the job stops. `continue`: it goes on, and waits for a reader ' +
+          'at `GET /jobs/{job_id}/events` for `--detach-timeout`. When absent: `cancel`',
+      }),
   };
 }
 

@@ -4,14 +4,11 @@
  * only where two components talk. Laid out as a table by hand: one event per paragraph.
  */
 import { type Entry, type Facts, life, request } from './entry.ts';
+import { count, size, soon, time } from './phrases.ts';
+import { READERS } from './readers.ts';
 
 const [WORKER, HTTP, ENGINE] = ['rbees-workerd', 'http-server', 'inference-engine'] as const;
 const DEVICE = ['device-manager', 'device_init'] as const;
-const time = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
-/** An estimate: no more digits than it is worth. */
-const soon = (ms: number): string =>
-  ms < 50 ? 'a moment' : ms < 59_950 ? `about ${(ms / 1000).toFixed(1)} s` : `about ${Math.round(ms / 60_000)} min`;
-const size = (bytes: number): string => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 /** One unit for all parts of a time. */
 const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
 /** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
@@ -19,11 +16,10 @@ const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: nu
   if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
   return f.cached_tokens < f.tokens_in - 2 ? 'the prompt goes on where the slot ended' : 'the last two are always computed';
 };
-const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 export const CATALOGUE = {
   // ── The worker's life: stdout only ──────────────────────────────────────────────────────────────────────────────────
-  'worker.startup': life([WORKER, 'startup'], 'INFO', 'the settings have been read', { has: ['version', 'node_version', 'pid', 'model_ref'] }, {
+  'worker.startup': life([WORKER, 'startup'], 'INFO', 'the settings have been read', { has: ['version', 'node_version', 'pid', 'model_ref'], may: ['token_fingerprint'] }, {
     target: (_, worker) => worker,
     human: (f) => `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${f.model_ref}`,
     cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${f.model_ref}!`,
@@ -124,6 +120,11 @@ export const CATALOGUE = {
     human: (f) => `Runtime says: ${f.reason}`,
     cute: () => '🔧 The engine mumbles something about bolts.',
   }),
+  'connections.refused': life([HTTP, 'connection_refuse'], 'WARN', 'connections were closed because there were too many (--max-connections); told at most every 10 s', { has: ['connections', 'connections_limit'] }, {
+    target: (f) => count(f.connections, 'connection'),
+    human: (f) => `HTTP server closed ${count(f.connections, 'connection')} beyond the limit of ${f.connections_limit}`,
+    cute: () => '🚪 The hive is full to the brim. One at a time, dears!',
+  }),
   'stdout.lines_lost': life([WORKER, 'log'], 'WARN', 'nobody read standard output for so long that lines were dropped', { has: ['lines_lost'] }, {
     target: () => 'stdout',
     human: (f) => `Worker dropped ${count(f.lines_lost, 'log line')} that nobody read`,
@@ -215,14 +216,7 @@ export const CATALOGUE = {
     },
     cute: (f) => `⏱️ ${Math.round(f.duration_ms)} ms well spent!`,
   }),
-  'reader.left': request([HTTP, 'reader_left'], 'WARN', 'the connection of the stream closed before its last event', { has: ['tokens_out'] }, {
-    human: (f) => `Reader left after ${count(f.tokens_out, 'token')}; HTTP server stops the generation`,
-    cute: () => '👋 Oh, you had to go? Come back any time!',
-  }),
-  'reader.slow': request([HTTP, 'reader_slow'], 'WARN', 'the reader lags so far behind that narration and metrics are held back; tokens never are', { has: ['shed'] }, {
-    human: (f) => `Reader is slow: HTTP server held back ${count(f.shed, 'narration')} so far`,
-    cute: () => '🐌 No hurry! We whisper a little less until you catch up.',
-  }),
+  ...READERS,
   'request.cancelled': request([ENGINE, 'cancel'], 'INFO', 'a cancelled request has given its slot back', { has: ['reason', 'duration_ms', 'tokens_discarded'] }, {
     human: (f) => `Engine freed the slot ${f.duration_ms.toFixed(1)} ms after the cancel (${f.reason}); ${count(f.tokens_discarded, 'token')} thrown away`,
     cute: () => '🛑 Stopped, tidied up, no hard feelings!',
