@@ -50,6 +50,7 @@ async function recordService() {
   await worker.ready();
   await recordProbes(worker);
   await recordJobs(worker);
+  await recordReplays(worker);
   await recordRefusals(worker);
   await worker.record('not-found', 'A path that leads nowhere', 'GET', '/nowhere');
   await worker.record('metrics', 'Some of the lines', 'GET', '/metrics');
@@ -96,6 +97,20 @@ async function recordJobs(worker) {
   await execute('execute-timeout', 'A job that is given 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
 }
 
+/** The answers carry the correlation id of the job, as those who come back to a stream would send it. */
+async function recordReplays(worker) {
+  const again = (name, about, job, query = '', headers = {}) =>
+    worker.record(name, about, 'GET', `/jobs/${job}/events${query}`, undefined, headers);
+  const same = { 'X-Correlation-Id': 'req-execute-stop-string' };
+  await again('events-replayed', 'A stream that is over, after its event 4', 'job-4', '?after=4', same);
+  await again('events-over', 'The reader has had everything', 'job-4', '?after=1000', same);
+  await again('events-invalid', 'No number', 'job-4', '?after=last');
+  await again('events-unknown', 'An id that was never here', 'job-unknown');
+  await again('events-foreign-page', 'A browser, on behalf of a page of another site', 'job-4', '', {
+    'Sec-Fetch-Site': 'cross-site',
+  });
+}
+
 async function recordRefusals(worker) {
   const execute = (name, about, body, headers) => worker.record(name, about, 'POST', '/execute', body, headers);
   const wrong = { job_id: 'job-7', temperature: 3, max_tokens: 0 };
@@ -113,6 +128,7 @@ async function recordRefusals(worker) {
     job_id: 'job-9',
     prompt: 'sea '.repeat(600),
   });
+  await worker.record('events-gone', 'A job that was refused', 'GET', '/jobs/job-9/events');
   await execute(
     'execute-deadline-past',
     'A deadline that has passed',

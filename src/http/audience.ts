@@ -11,9 +11,12 @@ import type { EventLog } from './stream.ts';
 
 /** Unread bytes of a reader beyond which narration and metrics are shed, if every reader has as many: some 800 tokens. */
 const SHED_BYTES = 64 * 1024;
-/** Unread bytes at which a reader counts as stalled, and at which it no longer does: far enough apart that a pause is seldom. */
+/**
+ * Unread bytes at which a reader counts as stalled, and at which it no longer does: far enough apart that a pause is seldom. The lower one is
+ * more than what lies between log and socket when all is well.
+ */
 const STALLED_BYTES = 128 * 1024;
-const CAUGHT_UP_BYTES = 32 * 1024;
+const CAUGHT_UP_BYTES = 64 * 1024;
 /** A log that is too long is cut to this share of what it may hold, so that it is not cut again at once. */
 const CUT_TO = 0.75;
 
@@ -76,7 +79,7 @@ export class Audience implements Flow {
     });
     clearTimeout(this.#absence);
     this.#readers.add(reader);
-    answer.once('close', () => reader.destroy());
+    answer.on('drain', () => this.#taken(reader)).once('close', () => reader.destroy());
     if (answer.destroyed) reader.destroy();
     this.#weigh();
     return reader;

@@ -12,7 +12,7 @@ const CHUNK_BYTES = 16 * 1024;
 
 /** What a reader tells its audience. */
 export interface ReaderEvents {
-  /** Its socket took something. */
+  /** It is asked for more, as its socket took something. */
   readonly onTaken: (reader: Reader) => void;
   /** It has had the last event, or its connection is gone. Told once. */
   readonly onGone: (reader: Reader) => void;
@@ -65,9 +65,9 @@ export class Reader extends Readable {
     if (text !== '') {
       this.#next = next;
       this.push(text);
-      this.#events.onTaken(this);
     } else if (this.#log.over) this.push(null);
     else this.#quiet = setTimeout(() => this.#keepAwake(), this.#keepAliveMs);
+    this.#events.onTaken(this);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
