@@ -97,18 +97,20 @@ async function recordJobs(worker) {
   await execute('execute-timeout', 'A job that is given 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
 }
 
-/** The answers carry the correlation id of the job, as those who come back to a stream would send it. */
+/** Whoever comes back to a stream would send the same correlation id again. */
 async function recordReplays(worker) {
-  const again = (name, about, job, query = '', headers = {}) =>
-    worker.record(name, about, 'GET', `/jobs/${job}/events${query}`, undefined, headers);
-  const same = { 'X-Correlation-Id': 'req-execute-stop-string' };
-  await again('events-replayed', 'A stream that is over, after its event 4', 'job-4', '?after=4', same);
-  await again('events-over', 'The reader has had everything', 'job-4', '?after=1000', same);
-  await again('events-invalid', 'No number', 'job-4', '?after=last');
-  await again('events-unknown', 'An id that was never here', 'job-unknown');
-  await again('events-foreign-page', 'A browser, on behalf of a page of another site', 'job-4', '', {
+  const again = (name, about, query = '', headers = {}) =>
+    worker.record(name, about, 'GET', `/jobs/job-18/events${query}`, undefined, headers);
+  const body = { job_id: 'job-18', prompt: 'Write a haiku about the sea', seed: 42, stop: ['\n'] };
+  const stream = await worker.begin(body, { 'X-Correlation-Id': 'req-events-replayed' });
+  await stream.text();
+  await again('events-replayed', 'A stream that is over, after its event 4', '?after=4');
+  await again('events-over', 'The reader has had everything', '?after=1000');
+  await again('events-invalid', 'No number', '?after=last');
+  await again('events-foreign-page', 'A browser, on behalf of a page of another site', '', {
     'Sec-Fetch-Site': 'cross-site',
   });
+  await worker.record('events-unknown', 'An id that was never here', 'GET', '/jobs/job-unknown/events');
 }
 
 async function recordRefusals(worker) {
@@ -241,7 +243,7 @@ async function start(...args) {
       while ((await send('GET', '/ready')).status !== 200) await sleep(5);
     },
     /** A job whose stream has begun. */
-    begin: (body) => send('POST', '/execute', body, JSON_BODY),
+    begin: (body, more = {}) => send('POST', '/execute', body, { ...JSON_BODY, ...more }),
     async record(name, about, method, path, body, more = {}) {
       const id = `req-${name}`;
       const headers = { 'X-Correlation-Id': id, ...(body !== undefined && JSON_BODY), ...more };

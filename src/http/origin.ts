@@ -57,7 +57,8 @@ function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest): v
 
 /**
  * Names by which a worker on loopback without a token may be called, beside addresses. A page whose own name was made to point at 127.0.0.1
- * (DNS rebinding) is of the same origin to its browser: only the name in `Host` tells it. Undefined: any name will do.
+ * (DNS rebinding) is of the same origin to its browser: only the name in `Host` tells it. A name without a dot is nobody's to register.
+ * Undefined: any name will do.
  */
 function namesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config): ReadonlySet<string> | undefined {
   if (apiToken !== undefined || allowUnauthenticated) return undefined;
@@ -66,6 +67,6 @@ function namesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config)
 
 function refuseForeignName(names: ReadonlySet<string> | undefined, { headers }: FastifyRequest): void {
   const name = headers.host?.replace(/:\d{1,5}$/, '').toLowerCase();
-  if (!names || name === undefined || name === '' || names.has(name)) return;
+  if (!names || !name?.includes('.') || names.has(name)) return;
   if (isIP(name.replace(/^\[|\]$/g, '')) === 0) throw new WorkerError('FORBIDDEN_ORIGIN');
 }
