@@ -59,14 +59,13 @@ export class Reader extends Readable {
   }
 
   override _read(): void {
-    clearTimeout(this.#quiet);
     const { text, next } = this.#log.take(this.#next, CHUNK_BYTES);
     this.#hungry = text === '';
     if (text !== '') {
       this.#next = next;
       this.push(text);
     } else if (this.#log.over) this.push(null);
-    else this.#quiet = setTimeout(() => this.#keepAwake(), this.#keepAliveMs);
+    else this.#awaitNext();
     this.#events.onTaken(this);
   }
 
@@ -76,7 +75,14 @@ export class Reader extends Readable {
     done(error);
   }
 
+  /** One timer for the whole stream: tokens come by the thousand. */
+  #awaitNext(): void {
+    this.#quiet ??= setTimeout(() => this.#keepAwake(), this.#keepAliveMs);
+    this.#quiet.refresh();
+  }
+
   #keepAwake(): void {
+    if (!this.#hungry) return;
     this.#hungry = false;
     this.push(': keep-alive\n\n');
   }
