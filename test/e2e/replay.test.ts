@@ -5,7 +5,7 @@ import { startWorker, type TestWorker } from '../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker({ args: ['--slots', '4', '--detach-timeout', '2'] });
+  worker = await startWorker({ args: ['--slots', '4'] });
 });
 afterAll(() => worker.kill());
 
@@ -119,7 +119,7 @@ describe('a job that runs', () => {
     expect((await second.ended).map(({ data }) => data)).toEqual(all);
     expect((await third.ended).map(({ data }) => data)).toEqual(all.slice(8));
     expect(endings(second.events)).toHaveLength(1);
-    expect(first.told).toContain('reader.returned');
+    expect(await worker.line('reader.returned', of('shared'))).toMatchObject({ readers: expect.any(Number) });
   });
 
   test('stops only when its last reader has left', async () => {
@@ -163,7 +163,7 @@ describe('a job that outlives its reader', () => {
     const events = await back.ended;
     expect(events.map((event) => Number(event.id))).toEqual(events.map((_, at) => Number(id) + 1 + at));
     expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 480 });
-    expect(back.told).toEqual(expect.arrayContaining(['reader.detached', 'reader.returned']));
+    expect(back.told).toContain('reader.detached');
     const whole = await Listener.attach(worker, 'lasting');
     const tokens = (await whole.ended).filter(({ data }) => data.type === 'token');
     expect(tokens.map(({ data }) => data['i'])).toEqual(tokens.map((_, index) => index));

@@ -1,21 +1,22 @@
 /** Readers that do not read, on sockets that the kernel buffers little of: their own generation pauses, and nobody else notices. */
 import type { Socket } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canBeNarrow, postNarrow } from '../../bench/narrow-socket.mjs';
 import { Listener, lastOf, longJob } from '../support/listener.ts';
 import { startWorker, type TestWorker } from '../support/worker.ts';
 
-let worker: TestWorker;
+/** One that waits longer than any test, and one that soon loses its patience. */
+let [worker, hasty]: [TestWorker, TestWorker] = [undefined as never, undefined as never];
 beforeAll(async () => {
-  worker = await startWorker({ args: ['--slots', '2', '--slow-timeout', '2'] });
+  worker = await startWorker({ args: ['--slots', '2', '--slow-timeout', '600', '--shutdown-timeout', '2'] });
+  hasty = await startWorker({ args: ['--slots', '2', '--slow-timeout', '4'] });
 });
-afterAll(() => worker.kill());
+afterAll(() => Promise.all([worker.kill(), hasty.kill()]));
 
 /** 480 tokens with the likeliest 20 of each: more than a reader may leave unread. */
 const bulky = (id: string, more: object = {}): object => longJob(id, { logprobs: 20, ...more });
-const post = (id: string, more: object = {}): Socket =>
-  postNarrow(Number(new URL(worker.url).port), bulky(id, more), { 'X-Correlation-Id': `req-${id}` });
+const post = (id: string, more: object = {}, to = worker): Socket =>
+  postNarrow(Number(new URL(to.url).port), bulky(id, more), { 'X-Correlation-Id': `req-${id}` });
 
 /** Reads an answer of a raw socket to its end, without the sizes of its chunks. */
 async function read(socket: Socket): Promise<string> {
@@ -66,16 +67,16 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
   });
 
   test('ends its job with SLOW_CONSUMER after --slow-timeout, and the slot is free', async () => {
-    const socket = post('sleeps');
-    await worker.line('generation.paused', of('sleeps'));
-    const failed = await worker.line('inference.failed', of('sleeps'));
+    const socket = post('sleeps', {}, hasty);
+    await hasty.line('generation.paused', of('sleeps'));
+    const failed = await hasty.line('inference.failed', of('sleeps'));
     expect(failed).toMatchObject({ error_kind: 'slow_consumer', level: 'ERROR' });
-    await expect
-      .poll(async () => (await worker.get('/health')).json(), { timeout: 10_000 })
-      .toMatchObject({ slots: { busy: 0 } });
     const told = events(await read(socket));
     expect(told.at(-1)).toMatchObject({ type: 'error', code: 'SLOW_CONSUMER', retriable: true });
-    const replay = await (await worker.get('/jobs/sleeps/events')).text();
+    await expect
+      .poll(async () => (await hasty.get('/health')).json(), { timeout: 10_000 })
+      .toMatchObject({ slots: { busy: 0 } });
+    const replay = await (await hasty.get('/jobs/sleeps/events')).text();
     expect(events(replay)).toEqual(told);
   });
 
@@ -89,9 +90,9 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
   });
 
   test('of a job that goes on without it is let go, and can come back', async () => {
-    const socket = post('goes-on', { on_disconnect: 'continue' });
-    await worker.line('reader.dropped', of('goes-on'));
-    const back = await Listener.attach(worker, 'goes-on');
+    const socket = post('goes-on', { on_disconnect: 'continue' }, hasty);
+    await hasty.line('reader.dropped', of('goes-on'));
+    const back = await Listener.attach(hasty, 'goes-on');
     expect(lastOf(await back.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     expect(back.events.map(({ id }) => Number(id))).toEqual(back.events.map((_, index) => index));
     socket.destroy();
@@ -100,8 +101,10 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
   test('does not keep the worker from stopping', async () => {
     const socket = post('last');
     await worker.line('generation.paused', of('last'));
-    await sleep(10);
     expect(await worker.stop()).toBe(0);
+    expect(worker.lines.find((line) => line.event === 'inference.failed' && of('last')(line))).toMatchObject({
+      error_kind: 'draining',
+    });
     socket.destroy();
   });
 });
