@@ -52,9 +52,10 @@ export class Scheduler {
     return [...this.#running, ...this.#waiting];
   }
 
-  /** Expected milliseconds until a slot is free; undefined while one is. */
+  /** Expected milliseconds until a slot is free; undefined while one is, and when all are held by paused sequences. */
   get slotFreeMs(): number | undefined {
-    return this.#cache.free > 0 ? undefined : this.#forecast.slotFreeMs(this.#running);
+    const active = this.#active;
+    return this.#cache.free > 0 || active.length === 0 ? undefined : this.#forecast.slotFreeMs(active);
   }
 
   /** Queues a sequence. It is told its place when it has to wait. */

@@ -248,7 +248,7 @@ export class Scene {
   /** More work than fits into the time that a stop leaves. */
   async #hastyEnd(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '1'] });
-    const jobs = Array.from({ length: 24 }, (_, at) => this.#execute(worker, { job_id: `job-${at}`, ...LONG }));
+    const jobs = Array.from({ length: 60 }, (_, at) => this.#execute(worker, { job_id: `job-${at}`, ...LONG }));
     await worker.line('tokens.progress');
     await this.#ask(worker, 'POST', '/shutdown');
     await Promise.all(jobs);
