@@ -1,15 +1,14 @@
 /** What do the bridge to the engine process and the frames of a stream cost per token? */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
 import { EngineClient } from '../dist/bridge/client.js';
 import { engineEnvironment } from '../dist/config.js';
-import { EventStream } from '../dist/http/stream.js';
 import { embeddedModel } from '../dist/model/locate.js';
 import { engineOptions, OpenEngine, sequence } from './engine.mjs';
 import { interleaved, rateInAll, rounds, section, spread, table } from './measure.mjs';
+import { logReadInto, nowhere } from './read-log.mjs';
 
 const ROUNDS = 7;
 const STREAMS = [1, 8];
@@ -31,7 +30,7 @@ export async function layersCost() {
   return section('Cost of the layers', [
     `Bridge: the embedded model, ${TOKENS} tokens a stream, the engine in this process and behind \`EngineClient\` in its own, in turns. A step takes a fraction of a millisecond, so that what a message costs can be seen at all; two processes also overlap what one does in turn, so that the difference can be below zero.`,
     table(['streams', 'in process, tokens/s', 'behind the bridge, tokens/s', 'ratio', 'difference, µs/token'], rows),
-    `Frames: token events of an \`EventStream\`, one for each turn of the event loop as a stream gets them, ${FRAMES} a round; microseconds that this thread is busy per token. The socket's reader is on a thread of its own.`,
+    `Frames: token events of an \`EventLog\` with one reader, one for each turn of the event loop as a stream gets them, ${FRAMES} a round; microseconds that this thread is busy per token. The socket's reader is on a thread of its own.`,
     table(
       ['', 'µs/token'],
       [
@@ -80,22 +79,17 @@ const emptyTurns = () =>
   });
 
 async function framesInMemory() {
-  const stream = new EventStream('req-1');
-  const reading = (async () => {
-    for await (const _ of stream.frames());
-  })();
-  const busy = await busyMicros(() => write(stream));
-  await reading;
-  return busy;
+  const answer = nowhere();
+  const log = logReadInto(answer);
+  return busyMicros(() => Promise.all([write(log), finished(answer)]));
 }
 
 /** The reader asks again as soon as a stream is over; each answer is a round, the first warms up. */
 async function framesOverSocket(count) {
   const busy = [];
   const server = createServer(async (_, reply) => {
-    const stream = new EventStream('req-1');
-    const sent = pipeline(Readable.from(stream.frames()), reply);
-    busy.push(await busyMicros(() => Promise.all([write(stream), sent])));
+    const log = logReadInto(reply);
+    busy.push(await busyMicros(() => Promise.all([write(log), finished(reply)])));
     if (busy.length > count) server.emit('enough');
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -108,12 +102,12 @@ async function framesOverSocket(count) {
   return busy.slice(1, count + 1);
 }
 
-async function write(stream) {
+async function write(log) {
   for (let index = 0; index < FRAMES; index += 1) {
-    stream.emit('token', { t: ' token', i: index });
+    log.emit('token', { t: ' token', i: index });
     await new Promise(setImmediate);
   }
-  stream.emit('end', {});
+  log.emit('end', {});
 }
 
 /** Microseconds per frame that this thread's event loop was not idle. */

@@ -1,9 +1,10 @@
 /** What does one call of narrate() cost, with both sinks? */
 import { createWriteStream } from 'node:fs';
-import { EventStream } from '../dist/http/stream.js';
+import { finished } from 'node:stream/promises';
 import { narrate, openVoice, tell } from '../dist/narration/narrate.js';
 import { openStdout } from '../dist/narration/stdout.js';
 import { section, spread, table } from './measure.mjs';
+import { logReadInto, nowhere } from './read-log.mjs';
 
 const CALLS = 20_000;
 const ROUNDS = 15;
@@ -15,16 +16,16 @@ export async function narrateCall() {
   const [lines, both] = [[], []];
   for (let round = 0; round < ROUNDS; round += 1) {
     lines.push(await timed(() => narrate('tokens.progress', facts)));
-    const stream = new EventStream('req-1');
+    const answer = nowhere();
+    const stream = logReadInto(answer);
     const hear = (narration) => stream.emit('narration', narration);
-    const reading = drain(stream);
     both.push(
       await tell({ correlationId: 'req-1', jobId: 'job-1', hear }, () =>
         timed(() => narrate('tokens.progress', facts)),
       ),
     );
     stream.emit('error', { code: 'CANCELLED', message: '', retriable: false });
-    await reading;
+    await finished(answer);
   }
   return section('One call of narrate()', [
     `Microseconds per call, ${CALLS} calls a round, ${ROUNDS} rounds; the log goes to /dev/null, the stream to a reader.`,
@@ -46,8 +47,4 @@ async function timed(call) {
     if (index % 100 === 99) await new Promise(setImmediate);
   }
   return ((performance.now() - began) * 1000) / CALLS;
-}
-
-async function drain(stream) {
-  for await (const _ of stream.frames());
 }

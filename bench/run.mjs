@@ -24,6 +24,7 @@ import { overHttp } from './over-http.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
 import { sampler } from './sampler.mjs';
 import { secondTurn } from './second-turn.mjs';
+import { stalledReaders } from './stalled-readers.mjs';
 
 /** In the order of the page. */
 const BENCHES = {
@@ -42,6 +43,7 @@ const BENCHES = {
   firstToken,
   healthUnderLoad,
   memory10k,
+  stalledReaders,
 };
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
 const versionOf = (name) =>

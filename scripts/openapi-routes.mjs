@@ -9,8 +9,8 @@ const text = { type: 'string' };
 /** What every `POST` with a body can be refused with before its own rules are asked. */
 const BODY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 const GUARDED = ['UNAUTHORIZED'];
-/** Not well-formed HTTP (400), a fault of the worker (500). */
-const ANY = ['INVALID_REQUEST', 'INTERNAL'];
+/** Not well-formed HTTP (400), from or through the page of another site (403), a fault of the worker (500). */
+const ANY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
 const NOT_READY = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
 
 /** A schema that is one of several events, told apart by `type`. */
@@ -37,7 +37,18 @@ The order is always the same:
 4. the stream closes.
 
 Tokens and the last event are never dropped. Narration and metrics are held back from a reader that is too slow; the next
-narration tells how many in \`shed\`. A reader that leaves stops its generation.
+narration tells how many in \`shed\`. The generation pauses for a reader that does not read, and ends with \`SLOW_CONSUMER\` when it
+takes nothing for \`--slow-timeout\`. When the last reader leaves before the end, the job stops, unless it was sent with
+\`"on_disconnect": "continue"\`; it can be read again, from any event on, at \`GET /jobs/{job_id}/events\`.
+
+The data of an \`error\` event has one of these codes:
+
+`;
+
+const THE_REPLAY = `\
+What comes after the event that the reader has, and then what comes, as it comes, to the end. The schema is that of one event's data, and the
+form is that of \`POST /execute\`; ids go on from the one that was asked for. \`correlation_id\` in the events is that of the request that
+brought the job; \`X-Correlation-Id\` is that of this one.
 
 The data of an \`error\` event has one of these codes:
 
@@ -54,7 +65,7 @@ export const routes = (events) => [
     description:
       'The stream begins as soon as the job is accepted; what goes wrong before that is answered as JSON. A job that has to wait for ' +
       'a slot waits inside its stream, and is told its position.',
-    headers: ['X-Deadline', 'traceparent'],
+    takes: ['X-Deadline', 'traceparent'],
     body: 'ExecuteRequest',
     answers: { 200: { description: THE_STREAM, stream: true, content: { 'text/event-stream': oneOf(events) } } },
     errors: [
@@ -80,6 +91,33 @@ export const routes = (events) => [
     },
   },
   {
+    method: 'GET',
+    path: '/jobs/{job_id}/events',
+    tag: 'jobs',
+    id: 'jobEvents',
+    summary: 'Read the stream of a job again, or from where it broke off',
+    description:
+      'While the job runs, and for `--replay-ttl` after its end. Any number of readers at the same time are given the same events, byte for ' +
+      'byte, each from where it asks: after the event of `Last-Event-ID` or `after` (the header counts where both are given), from the first ' +
+      'one without either. A reader of a running job that leaves as the last one stops the job, unless it was sent with ' +
+      '`"on_disconnect": "continue"`; such a job waits for the next reader for `--detach-timeout`. A reader that lags behind others and takes ' +
+      'nothing for `--slow-timeout` is disconnected, and can come back.',
+    takes: ['job_id', 'after', 'Last-Event-ID', 'traceparent'],
+    answers: {
+      200: { description: THE_REPLAY, stream: true, content: { 'text/event-stream': oneOf(events) } },
+      204: { description: 'The job is over and the reader has had its last event: there is no reason to come back.' },
+    },
+    errors: [...ANY, ...GUARDED, 'NOT_FOUND', 'GONE'],
+    errorForms: {
+      400: { description: 'Also when `after` is no number, or beyond the last event of a job that runs.' },
+      410: {
+        description:
+          'Its end is too long ago, or newer jobs needed the memory (`--replay-memory`), or it was refused before its first event. With ' +
+          '`first_event_id` in `details`: only what comes before that event is gone, of a job with a very long output.',
+      },
+    },
+  },
+  {
     method: 'POST',
     path: '/cancel',
     tag: 'jobs',
@@ -88,7 +126,7 @@ export const routes = (events) => [
     description:
       'Can be repeated: the answer is the same until the job is over, and `finished` from then on. The stream of the job tells when it ' +
       'has stopped. The ids of the last 10 000 finished jobs are known.',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     body: 'CancelRequest',
     answers: { 202: { description: 'The job is being stopped, or is over.', content: json(ref('CancelAnswer')) } },
     errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'],
@@ -100,7 +138,7 @@ export const routes = (events) => [
     id: 'shutdown',
     summary: 'Let the jobs in flight finish, then exit',
     description: 'Takes no body.',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
     errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'],
   },
@@ -110,7 +148,7 @@ export const routes = (events) => [
     tag: 'worker',
     id: 'health',
     summary: 'How the worker is, and what it holds',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: {
       200: { description: 'Healthy: a job would be accepted.', content: json(ref('Health')) },
       503: { description: 'Starting, draining or unhealthy.', content: json(ref('Health')) },
@@ -124,7 +162,7 @@ export const routes = (events) => [
     id: 'live',
     open: true,
     summary: 'Probe: does the process answer?',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: { 200: { description: 'It does.', content: json(ref('LiveAnswer')) } },
     errors: ANY,
   },
@@ -135,7 +173,7 @@ export const routes = (events) => [
     id: 'ready',
     open: true,
     summary: 'Probe: would a job be accepted?',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: { 200: { description: 'It would.', content: json(ref('ReadyAnswer')) } },
     errors: [...ANY, ...NOT_READY],
   },
@@ -145,7 +183,7 @@ export const routes = (events) => [
     tag: 'worker',
     id: 'metrics',
     summary: 'What the worker counts, for Prometheus',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: { 200: { description: "The worker's own metrics and Node's.", content: { 'text/plain': text } } },
     errors: [...ANY, ...GUARDED],
   },
@@ -155,7 +193,7 @@ export const routes = (events) => [
     tag: 'contract',
     id: 'openapiYaml',
     summary: 'This document as YAML',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: { 200: { description: 'This document.', content: { 'application/yaml': text } } },
     errors: [...ANY, ...GUARDED],
   },
@@ -165,14 +203,14 @@ export const routes = (events) => [
     tag: 'contract',
     id: 'openapiJson',
     summary: 'This document as JSON',
-    headers: ['traceparent'],
+    takes: ['traceparent'],
     answers: { 200: { description: 'This document.', content: json({ type: 'object', additionalProperties: true }) } },
     errors: [...ANY, ...GUARDED],
   },
 ];
 
 export const TAGS = [
-  { name: 'jobs', description: 'Run a job, stop a job.' },
+  { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },
   { name: 'worker', description: 'State, probes, metrics, and the end.' },
   { name: 'contract', description: 'This document.' },
 ];
@@ -181,14 +219,36 @@ export const ABOUT = `\
 One worker process holds one model for its whole life, runs jobs on it, and narrates what it does: to its standard output, and to
 the stream of the job it concerns.
 
+No web page may use the worker from a browser, unless its origin is in \`--cors-origin\`: then the headers of CORS are in its answers, and
+\`OPTIONS\` is answered.
+
 Every answer carries \`X-Correlation-Id\`. Every error that is answered before a stream begins has the one shape \`ErrorAnswer\`; its
 \`code\` is stable, and its \`message\` names no path, secret or prompt. A path that is not listed here answers 404 \`NOT_FOUND\`.
 
 The examples are recorded from a real worker.
 `;
 
-/** Headers by name: those of requests (in) and of answers (out). */
-export const HEADERS_IN = {
+/** What requests bring beside their bodies, by name: headers, unless `in` says otherwise. */
+export const PARAMETERS = {
+  job_id: {
+    in: 'path',
+    required: true,
+    description: 'Id of the job, percent-encoded.',
+    schema: text,
+    example: 'job-1',
+  },
+  after: {
+    in: 'query',
+    description:
+      'Id of the last event that the reader has: the same as `Last-Event-ID`, for those who cannot send headers.',
+    schema: { type: 'integer', minimum: 0 },
+    example: 41,
+  },
+  'Last-Event-ID': {
+    description: 'Id of the last event that the reader has. Browsers send it by themselves when a stream broke off.',
+    schema: { type: 'integer', minimum: 0 },
+    example: 41,
+  },
   'X-Correlation-Id': {
     description:
       'Name of this request in every answer, log line and event. Kept as it is if it is 1 to 64 of `A-Z a-z 0-9 . _ -`; otherwise, or when ' +
@@ -207,6 +267,7 @@ export const HEADERS_IN = {
     example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
   },
 };
+/** Headers of answers, by name. */
 export const HEADERS_OUT = {
   'X-Correlation-Id': {
     description: 'The one of the request, or a UUID v4.',

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { ERRORS, STREAM_ERROR_CODES } from '../dist/errors.js';
 import { EVENTS } from '../dist/http/events.js';
 import '../dist/http/schemas.js';
-import { ABOUT, HEADERS_IN, HEADERS_OUT, routes, TAGS } from './openapi-routes.mjs';
+import { ABOUT, HEADERS_OUT, PARAMETERS, routes, TAGS } from './openapi-routes.mjs';
 
 const ROOT = new URL('../', import.meta.url);
 const RECORDINGS = new URL('test/recordings/', ROOT);
@@ -39,7 +39,7 @@ export function openapi() {
         },
       },
       parameters: Object.fromEntries(
-        Object.entries(HEADERS_IN).map(([name, header]) => [name, { name, in: 'header', ...header }]),
+        Object.entries(PARAMETERS).map(([name, parameter]) => [name, { name, in: 'header', ...parameter }]),
       ),
       headers: HEADERS_OUT,
       schemas: components,
@@ -91,21 +91,28 @@ function pathsOf(recordings, components) {
   const events = Object.fromEntries(Object.entries(EVENTS).map(([type, schema]) => [type, schema.meta().id]));
   return Object.fromEntries(
     routes(events).map((route) => {
-      const mine = recordings.filter(({ request }) => request.method === route.method && request.path === route.path);
+      const mine = recordings.filter(
+        ({ request }) => request.method === route.method && leadsTo(request.path, route.path),
+      );
       return [route.path, { [route.method.toLowerCase()]: operation(route, mine, components) }];
     }),
   );
 }
 
+/** Whether a path is one of a route's: `/jobs/job-1/events?after=3` is one of `/jobs/{job_id}/events`. */
+function leadsTo(path, template) {
+  return new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`).test(path.replace(/\?.*/, ''));
+}
+
 function operation(route, recordings, components) {
-  const { tag, id, summary, description, body, open, headers } = route;
+  const { tag, id, summary, description, body, open, takes } = route;
   return {
     tags: [tag],
     operationId: id,
     summary,
     ...(description && { description }),
     ...(open && { security: [] }),
-    parameters: ['X-Correlation-Id', ...headers].map((name) => ({ $ref: `#/components/parameters/${name}` })),
+    parameters: ['X-Correlation-Id', ...takes].map((name) => ({ $ref: `#/components/parameters/${name}` })),
     ...(body && { requestBody: requestBody(body, components[body], recordings) }),
     responses: responses(route, recordings),
   };
@@ -143,7 +150,7 @@ function responses(route, recordings) {
   return Object.fromEntries(answers.map(([status, answer]) => [status, response(Number(status), answer, recordings)]));
 }
 
-function response(status, { description, headers = [], content, stream }, recordings) {
+function response(status, { description, headers = [], content = {}, stream }, recordings) {
   const mine = recordings.filter((recording) => recording.response.status === status);
   const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'] : [];
   const wire = stream && mine.find(({ name }) => name === 'execute-stop-string');
@@ -155,16 +162,20 @@ function response(status, { description, headers = [], content, stream }, record
         { $ref: `#/components/headers/${name}` },
       ]),
     ),
-    content: Object.fromEntries(
-      Object.entries(content).map(([type, schema]) => {
-        const examples = examplesOf(
-          type,
-          mine.filter((recording) => recording.response.headers['content-type'].startsWith(type)),
-        );
-        return [type, { schema, ...(examples.length > 0 && { examples: Object.fromEntries(examples) }) }];
-      }),
-    ),
+    ...(Object.keys(content).length > 0 && { content: contentOf(content, mine) }),
   };
+}
+
+function contentOf(content, recordings) {
+  return Object.fromEntries(
+    Object.entries(content).map(([type, schema]) => {
+      const examples = examplesOf(
+        type,
+        recordings.filter(({ response: { headers } }) => headers['content-type']?.startsWith(type)),
+      );
+      return [type, { schema, ...(examples.length > 0 && { examples: Object.fromEntries(examples) }) }];
+    }),
+  );
 }
 
 function rowOf(code) {

@@ -50,6 +50,7 @@ async function recordService() {
   await worker.ready();
   await recordProbes(worker);
   await recordJobs(worker);
+  await recordReplays(worker);
   await recordRefusals(worker);
   await worker.record('not-found', 'A path that leads nowhere', 'GET', '/nowhere');
   await worker.record('metrics', 'Some of the lines', 'GET', '/metrics');
@@ -96,6 +97,22 @@ async function recordJobs(worker) {
   await execute('execute-timeout', 'A job that is given 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
 }
 
+/** Whoever comes back to a stream would send the same correlation id again. */
+async function recordReplays(worker) {
+  const again = (name, about, query = '', headers = {}) =>
+    worker.record(name, about, 'GET', `/jobs/job-18/events${query}`, undefined, headers);
+  const body = { job_id: 'job-18', prompt: 'Write a haiku about the sea', seed: 42, stop: ['\n'] };
+  const stream = await worker.begin(body, { 'X-Correlation-Id': 'req-events-replayed' });
+  await stream.text();
+  await again('events-replayed', 'A stream that is over, after its event 4', '?after=4');
+  await again('events-over', 'The reader has had everything', '?after=1000');
+  await again('events-invalid', 'No number', '?after=last');
+  await again('events-foreign-page', 'A browser, on behalf of a page of another site', '', {
+    'Sec-Fetch-Site': 'cross-site',
+  });
+  await worker.record('events-unknown', 'An id that was never here', 'GET', '/jobs/job-unknown/events');
+}
+
 async function recordRefusals(worker) {
   const execute = (name, about, body, headers) => worker.record(name, about, 'POST', '/execute', body, headers);
   const wrong = { job_id: 'job-7', temperature: 3, max_tokens: 0 };
@@ -113,6 +130,7 @@ async function recordRefusals(worker) {
     job_id: 'job-9',
     prompt: 'sea '.repeat(600),
   });
+  await worker.record('events-gone', 'A job that was refused', 'GET', '/jobs/job-9/events');
   await execute(
     'execute-deadline-past',
     'A deadline that has passed',
@@ -225,7 +243,7 @@ async function start(...args) {
       while ((await send('GET', '/ready')).status !== 200) await sleep(5);
     },
     /** A job whose stream has begun. */
-    begin: (body) => send('POST', '/execute', body, JSON_BODY),
+    begin: (body, more = {}) => send('POST', '/execute', body, { ...JSON_BODY, ...more }),
     async record(name, about, method, path, body, more = {}) {
       const id = `req-${name}`;
       const headers = { 'X-Correlation-Id': id, ...(body !== undefined && JSON_BODY), ...more };

@@ -19,6 +19,7 @@ export const ERRORS = {
   FORBIDDEN_ORIGIN: row(403, false, 'Requests from a web page of another site are not taken.'),
   NOT_FOUND: row(404, false, 'There is nothing here.'),
   DUPLICATE_JOB: row(409, false, 'A job with this id is in flight.'),
+  GONE: row(410, false, 'The events of this job are no longer kept.'),
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),
   UNSUPPORTED_MEDIA_TYPE: row(415, false, 'The body must be application/json.'),

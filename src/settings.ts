@@ -97,6 +97,22 @@ export const SETTINGS = {
     'bearer token for every route but liveness and readiness',
     'none',
   ),
+  'cors-origin': setting(
+    z
+      .string()
+      .transform((list) => (list === 'none' ? [] : list.split(',').map((origin) => origin.trim())))
+      .pipe(z.array(z.string().regex(/^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/)).max(32)),
+    'none',
+    'none, or up to 32 origins such as https://app.example, separated by commas',
+    'web pages that may use the worker from a browser',
+  ),
+  'max-connections': setting(whole(1, 65_535), 1024, '1 to 65535', 'connections at the same time; more are closed'),
+  'arrival-timeout': setting(
+    whole(1, 3600),
+    30,
+    '1 to 3600 seconds',
+    'time a request may take to arrive, its headers a third of it',
+  ),
   'allow-unauthenticated': {
     ...setting(z.stringbool(), 'false', 'true or false', 'listen beyond loopback without a token'),
     boolean: true,
@@ -141,6 +157,20 @@ export const SETTINGS = {
     60,
     '1 to 86400 seconds',
     'time without a word of the engine after which it counts as hung and is replaced; longer than any step, loading is not counted',
+  ),
+  'detach-timeout': setting(
+    seconds,
+    30,
+    '1 to 86400 seconds',
+    'time a job with on_disconnect "continue" goes on without a reader',
+  ),
+  'slow-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time a reader that is far behind may take nothing'),
+  'replay-ttl': setting(seconds, 60, '1 to 86400 seconds', 'time the events of a job can be read after its end'),
+  'replay-memory': setting(
+    whole(1, 65_536),
+    64,
+    '1 to 65536 MiB',
+    'memory of the events of all jobs together; the oldest jobs that are over make room',
   ),
   'shutdown-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time running requests have to finish at a stop'),
   'log-level': setting(

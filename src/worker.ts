@@ -4,7 +4,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type { EngineFacts } from './bridge/protocol.ts';
+import type { EngineFacts } from './bridge/opening.ts';
 import { type Config, engineEnvironment, startedByNpm } from './config.ts';
 import { Jobs } from './http/jobs.ts';
 import { buildServer } from './http/server.ts';
@@ -43,7 +43,7 @@ class Worker {
   readonly #version: string;
   readonly #state = new WorkerState();
   readonly #stops = new StopRequests();
-  readonly #jobs = new Jobs();
+  readonly #jobs: Jobs;
   readonly #metrics: Metrics;
   readonly #keeper: EngineKeeper;
   readonly #app: FastifyInstance;
@@ -55,6 +55,7 @@ class Worker {
   constructor(config: Config, version: string, engineProcess: ChildProcess) {
     this.#config = config;
     this.#version = version;
+    this.#jobs = new Jobs({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
     this.#keeper = new EngineKeeper(engineProcess, this.#state, {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
@@ -67,6 +68,7 @@ class Worker {
       cacheUsage: () =>
         this.#model ? engine.occupancy.tokens / (this.#model.facts.slots * this.#model.facts.context) : 0,
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
+      logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,
     });
     this.#app = buildServer(this.#service(), CONTRACT_FILE);
@@ -103,7 +105,6 @@ class Worker {
 
   #introduce(): void {
     const { workerId, logLevel, logFormat, apiToken } = this.#config;
-    if (apiToken !== undefined) keepSecret(apiToken);
     const stdout = openStdout({ level: logLevel, format: logFormat });
     openVoice({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
@@ -111,6 +112,7 @@ class Worker {
       node_version: process.versions.node,
       pid: process.pid,
       model_ref: modelName(this.#config),
+      token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
     });
   }
 

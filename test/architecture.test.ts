@@ -17,9 +17,11 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^http\//],
   [/^lifecycle\//, /^model\//, /^bridge\/(client|child|mailbox|pulse)\.ts$/],
   [/^text\//, /^narration\//, /^telemetry\//],
-  [/^(config|settings|places)\.ts$/, /^errors\.ts$/, /^bridge\/protocol\.ts$/],
+  [/^(config|settings|places)\.ts$/, /^errors\.ts$/, /^bridge\/(protocol|opening)\.ts$/],
 ];
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(name)));
+/** What both processes import. */
+const VOCABULARY = ['bridge/protocol.ts', 'bridge/opening.ts'];
 const isEngine = (name: string): boolean => name.startsWith('engine/') || name === 'bridge/process.ts';
 
 function importsOf(file: { name: string; text: string }): string[] {
@@ -39,13 +41,14 @@ describe('the law of imports', () => {
   });
 
   test('the worker does not import the engine, and the engine imports nothing but itself and the protocol', () => {
-    const across = arrows.filter(({ from, to }) => isEngine(from) !== isEngine(to) && to !== 'bridge/protocol.ts');
+    const across = arrows.filter(({ from, to }) => isEngine(from) !== isEngine(to) && !VOCABULARY.includes(to));
     expect(across).toEqual([]);
     expect(arrows.filter(({ from, to }) => from.startsWith('engine/') && to === 'bridge/process.ts')).toEqual([]);
   });
 
-  test('the protocol and the table of errors import nothing', () => {
-    expect(arrows.filter(({ from }) => ['bridge/protocol.ts', 'errors.ts'].includes(from))).toEqual([]);
+  test('the vocabulary of the bridge and the table of errors import nothing else', () => {
+    const out = arrows.filter(({ from }) => [...VOCABULARY, 'errors.ts'].includes(from));
+    expect(out.filter(({ to }) => !VOCABULARY.includes(to))).toEqual([]);
   });
 
   test('every relative import names a file that exists', () => {

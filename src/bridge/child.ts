@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../places.ts';
-import type { EngineFacts, EngineOptions, FromEngine, Opening, ToEngine } from './protocol.ts';
+import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
+import type { FromEngine, ToEngine } from './protocol.ts';
 import { Pulse } from './pulse.ts';
 
 /** Last words kept of an engine's standard error. */

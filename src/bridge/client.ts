@@ -5,8 +5,9 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { EngineChild, EngineLostError, forkEngine, type Loss, type Patience } from './child.ts';
-import { Mailbox, type Step } from './mailbox.ts';
-import type { EngineFacts, EngineOptions, FromEngine, Opening, SequenceReport, SequenceRequest } from './protocol.ts';
+import { type Flow, Mailbox, type Step } from './mailbox.ts';
+import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
+import type { FromEngine, SequenceReport, SequenceRequest } from './protocol.ts';
 
 /** How long the engine has to confirm a cancel before its caller is told without it: longer than a usual step, short for whoever waits. */
 const CANCEL_MS = 1000;
@@ -90,20 +91,25 @@ export class EngineClient {
   /**
    * Runs one sequence. Yields a step for each report until one carries `finish`; aborting `signal` cancels the sequence, and the
    * last step then says `cancelled`, by which time its slot is free, unless the step says that the engine did not answer. A sequence that
-   * has no slot yet when the engine is lost waits for the next one.
+   * has no slot yet when the engine is lost waits for the next one. While `flow` is held, the engine leaves the sequence out of its steps.
    * @throws EngineLostError when the engine ends in which the sequence has a slot, or when there will be none any more.
    */
-  async *submit(request: Omit<SequenceRequest, 'id'>, signal: AbortSignal): AsyncGenerator<Step, void, void> {
+  async *submit(
+    request: Omit<SequenceRequest, 'id'>,
+    signal: AbortSignal,
+    flow?: Flow,
+  ): AsyncGenerator<Step, void, void> {
     if (this.#abandoned !== undefined) throw new EngineLostError(this.#abandoned);
-    const mailbox = new Mailbox({ ...request, id: this.#nextId++ });
+    const mailbox = new Mailbox({ ...request, id: this.#nextId++ }, flow);
     let patience: NodeJS.Timeout | undefined;
     const cancel = (): void => {
       patience = this.#cancel(mailbox);
     };
     this.#sequences.set(mailbox.request.id, mailbox);
     signal.addEventListener('abort', cancel, { once: true });
+    flow?.watch((held) => this.#pace(mailbox, held));
     try {
-      if (this.#open) this.#child?.send({ kind: 'submit', request: mailbox.request });
+      if (this.#open) this.#hand(mailbox);
       else mailbox.wait(this.#lost);
       if (signal.aborted) cancel();
       for (;;) {
@@ -184,8 +190,19 @@ export class EngineClient {
     for (const mailbox of this.#sequences.values()) {
       if (mailbox.finished) continue;
       mailbox.moved();
-      this.#child?.send({ kind: 'submit', request: mailbox.request });
+      this.#hand(mailbox);
     }
+  }
+
+  /** Gives a sequence to the engine, which does not know whether it is held. */
+  #hand({ request, flow }: Mailbox): void {
+    this.#child?.send({ kind: 'submit', request });
+    if (flow?.held) this.#child?.send({ kind: 'pause', id: request.id });
+  }
+
+  /** Without an engine nothing runs: the next one is told when it gets the sequence. */
+  #pace({ request }: Mailbox, held: boolean): void {
+    if (this.#open) this.#child?.send({ kind: held ? 'pause' : 'resume', id: request.id });
   }
 
   #ended(loss: Loss): void {

@@ -14,9 +14,18 @@ export interface Step {
   readonly unconfirmed?: true;
 }
 
+/** Whether a sequence is to pause because its reader lags: asked when it is submitted, told when that changes. */
+export interface Flow {
+  readonly held: boolean;
+  /** `changed` is called at every change from then on; one listener at a time. */
+  watch(changed: (held: boolean) => void): void;
+}
+
 /** Bounded by the sequence's max_tokens: the engine reports no more tokens than that. */
 export class Mailbox {
   readonly request: SequenceRequest;
+  /** Holds it while its reader lags, in whichever engine it is. */
+  readonly flow: Flow | undefined;
   readonly #steps: Step[] = [];
   readonly #bornAt = performance.now();
   #failure: Error | undefined;
@@ -34,8 +43,9 @@ export class Mailbox {
   /** Prompt and output so far. */
   tokens: number;
 
-  constructor(request: SequenceRequest) {
+  constructor(request: SequenceRequest, flow?: Flow) {
     this.request = request;
+    this.flow = flow;
     this.tokens = request.prompt.length;
   }
 

@@ -4,7 +4,8 @@
  */
 import { Engine } from '../engine/loop.ts';
 import { dieWithParent } from '../engine/native.ts';
-import type { EngineOptions, FromEngine, ToEngine } from './protocol.ts';
+import type { EngineOptions } from './opening.ts';
+import type { FromEngine, ToEngine } from './protocol.ts';
 
 let engine: Engine | undefined;
 
@@ -48,6 +49,10 @@ function receive(message: ToEngine): void {
       break;
     case 'ping':
       send({ kind: 'pong' });
+      break;
+    case 'pause':
+    case 'resume':
+      opened().pause(message.id, message.kind === 'pause');
       break;
     case 'close':
       close();

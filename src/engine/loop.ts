@@ -2,7 +2,8 @@
  * The engine: schedule → run → sample → settle, one report per step for all sequences, and back to the event loop in between so that
  * what arrives is seen before the next step. Numbers only: it knows nothing of processes, text or narration.
  */
-import type { EngineFacts, EngineOptions, FromEngine, SequenceReport, SequenceRequest } from '../bridge/protocol.ts';
+import type { EngineFacts, EngineOptions } from '../bridge/opening.ts';
+import type { FromEngine, SequenceReport, SequenceRequest } from '../bridge/protocol.ts';
 import { Forecast } from './forecast.ts';
 import { type CacheUsage, KvCache } from './kv-cache.ts';
 import { openSession, type Publish } from './opening.ts';
@@ -87,6 +88,13 @@ export class Engine {
   /** Stops a waiting or running sequence before the next step. Unknown ids are ignored. */
   cancel(id: number): void {
     this.#scheduler.find(id)?.end('cancelled', now());
+    this.#wake();
+  }
+
+  /** Leaves a sequence out of the steps, or lets it go on; it keeps its slot. Unknown ids are ignored. */
+  pause(id: number, paused: boolean): void {
+    const sequence = this.#scheduler.find(id);
+    if (sequence) sequence.paused = paused;
     this.#wake();
   }
 

@@ -2,7 +2,8 @@
  * From options to an open session with its memory reserved, and the facts about it that the worker tells. Tries the devices in their order
  * until one opens; the last one's failure is the engine's.
  */
-import type { Candidate, EngineFacts, EngineOptions, FromEngine, MemoryPlan, Opening } from '../bridge/protocol.ts';
+import type { Candidate, EngineFacts, EngineOptions, MemoryPlan, Opening } from '../bridge/opening.ts';
+import type { FromEngine } from '../bridge/protocol.ts';
 import { MOST_DRAFTED } from './drafts.ts';
 import { MemoryError, planMemory } from './memory-plan.ts';
 import { loadOrt, type OrtApi } from './ort/api.ts';

@@ -1,5 +1,6 @@
 /** The protocol's rules for a sequence, checked at the engine's door: a request that breaks one fails, and never reaches the runtime. */
-import type { EngineFacts, Sampling, SequenceRequest } from '../bridge/protocol.ts';
+import type { EngineFacts } from '../bridge/opening.ts';
+import type { Sampling, SequenceRequest } from '../bridge/protocol.ts';
 
 type Limits = Pick<EngineFacts, 'vocabSize' | 'context'>;
 

@@ -21,7 +21,7 @@ export interface Plan {
   readonly prefill: readonly Chunk[];
   /** One id each, together. */
   readonly decode: readonly Sequence[];
-  /** The one sequence there is: it may be decoded with a draft. */
+  /** The one sequence that runs: it may be decoded with a draft. */
   readonly alone?: Sequence;
 }
 
@@ -42,9 +42,9 @@ export class Scheduler {
     this.#now = now;
   }
 
-  /** Whether there is anything left to run. */
+  /** Whether there is anything to run: who waits needs a free slot, and who is paused runs no step. */
   get busy(): boolean {
-    return this.#waiting.length > 0 || this.#running.length > 0;
+    return this.#active.length > 0 || (this.#waiting.length > 0 && this.#cache.free > 0);
   }
 
   /** Waiting and running sequences. */
@@ -52,9 +52,10 @@ export class Scheduler {
     return [...this.#running, ...this.#waiting];
   }
 
-  /** Expected milliseconds until a slot is free; undefined while one is. */
+  /** Expected milliseconds until a slot is free; undefined while one is, and when all are held by paused sequences. */
   get slotFreeMs(): number | undefined {
-    return this.#cache.free > 0 ? undefined : this.#forecast.slotFreeMs(this.#running);
+    const active = this.#active;
+    return this.#cache.free > 0 || active.length === 0 ? undefined : this.#forecast.slotFreeMs(active);
   }
 
   /** Queues a sequence. It is told its place when it has to wait. */
@@ -82,10 +83,11 @@ export class Scheduler {
   /** The next step. Admits whoever fits first. */
   plan(): Plan {
     this.admit();
-    const decode = this.#running.filter((sequence) => sequence.state === 'decode');
+    const active = this.#active;
+    const decode = active.filter((sequence) => sequence.state === 'decode');
     const prefill = this.#nextChunks(decode.length);
-    const [alone] = this.#running;
-    return { prefill, decode, ...(alone && this.#running.length === 1 && { alone }) };
+    const [alone] = active;
+    return { prefill, decode, ...(alone && active.length === 1 && { alone }) };
   }
 
   /** Lets go of the sequences that have ended and frees their slots. */
@@ -103,9 +105,14 @@ export class Scheduler {
     return ended;
   }
 
+  /** Those that are not paused. */
+  get #active(): readonly Sequence[] {
+    return this.#running.filter((sequence) => !sequence.paused);
+  }
+
   /** Short prompts first, but for a long one whose turn has come. */
   #nextChunks(rows: number): Chunk[] {
-    const reading = this.#running.filter((sequence) => sequence.state === 'prefill');
+    const reading = this.#active.filter((sequence) => sequence.state === 'prefill');
     if (reading.length === 0) {
       this.#pacing.stepped(false);
       return [];

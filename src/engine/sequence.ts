@@ -44,6 +44,8 @@ export class Sequence {
   position = 0;
   /** The id to feed in the next decode step: the last one generated. */
   lastId = -1;
+  /** Its reader lags: it is left out of the steps, and keeps its slot. */
+  paused = false;
 
   readonly #arrived: number;
   #started: number | undefined;

@@ -1,7 +1,6 @@
 /**
  * POST /execute: one request from its body to the first byte of its stream. What follows is http/generate's.
  */
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
 import { ERRORS, type Violation, WorkerError } from '../errors.ts';
@@ -15,7 +14,7 @@ import { type Prepared, prepare } from './prompt.ts';
 import type { ExecuteRequest } from './schemas.ts';
 import type { Service } from './service.ts';
 import { tellStopped } from './stopped.ts';
-import { EventStream, SSE_HEADERS } from './stream.ts';
+import { EventLog, SSE_HEADERS } from './stream.ts';
 import { executeChecker } from './validate.ts';
 
 /** When to try again where the engine has no estimate: before the first report of a full house, and while a model is loaded. */
@@ -44,9 +43,14 @@ export function executeHandler(service: Service) {
     const { busy, waiting } = service.engine.occupancy;
     if (Math.max(jobs.size, busy + waiting) >= model.facts.slots + config.queue) return refuseWork(service, reply);
 
-    const stream = new EventStream(request.id, { awaitsStart: true });
+    const stream = new EventLog(request.id, { awaitsStart: true });
     const story = storyOf(request, checked.value.job_id, stream, config.narration);
-    const job = new Job(story, stream);
+    const job = new Job(story, stream, {
+      onDisconnect: checked.value.on_disconnect ?? 'cancel',
+      detachMs: config.detachTimeout * 1000,
+      slowMs: config.slowTimeout * 1000,
+      logBytes: jobs.share(model.facts.slots),
+    });
     return tell(story, () =>
       accept(service, model, { request, reply, body: checked.value, unknown: checked.unknown, allowedMs, job }),
     );
@@ -71,9 +75,7 @@ async function accept(
   const { jobs, config } = service;
   jobs.add(body.job_id, job);
   const alarm = setTimeout(() => job.stop('timeout'), allowedMs);
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) job.stop('reader_left');
-  });
+  const reader = job.audience.join(0, reply.raw);
   const leave = (): void => {
     clearTimeout(alarm);
     jobs.remove(body.job_id);
@@ -82,6 +84,7 @@ async function accept(
   try {
     prepared = await prepare(body, model, config.maxTokensCap, job.signal);
   } catch (error) {
+    job.stream.close();
     leave();
     if (error instanceof WorkerError) return refusePrompt(service, request, reply, error);
     if (job.stopped) return refuseStopped(service, reply, job);
@@ -98,14 +101,15 @@ async function accept(
   if (unknown.length > 0) narrate('fields.ignored', { fields: unknown.join(', ') });
   // The generation runs beside the answer: it ends its stream itself and does not depend on anybody reading it.
   void new Generation(job, prepared, model, service).run().finally(leave);
-  return reply.headers(SSE_HEADERS).send(Readable.from(job.stream.frames(), { objectMode: false }));
+  if (reader.destroyed) return reply.hijack(); // it left while the prompt was read, and the job goes on without it
+  return reply.headers(SSE_HEADERS).send(reader);
 }
 
 /** The ids of the request's story, and how much of each narration its stream hears (`--narration`). */
 function storyOf(
   request: FastifyRequest,
   jobId: string | undefined,
-  stream: EventStream,
+  stream: EventLog,
   mode: Config['narration'],
 ): Story {
   const hear = (narration: Narration): void => {
@@ -159,7 +163,7 @@ export function refuseInvalid(
   reply: FastifyReply,
   violations: readonly Violation[],
 ): unknown {
-  const stream = new EventStream(request.id);
+  const stream = new EventLog(request.id);
   const story = storyOf(request, jobIdOf(request.body), stream, config.narration);
   const fields = [...new Set(violations.map((violation) => violation.field))].join(', ');
   tell(story, () =>
@@ -173,10 +177,7 @@ export function refuseInvalid(
     return sendError(reply, new WorkerError('INVALID_REQUEST', message, { violations }));
   }
   stream.emit('error', { code: 'INVALID_REQUEST', message, retriable: ERRORS.INVALID_REQUEST.retriable });
-  return reply
-    .code(400)
-    .headers(SSE_HEADERS)
-    .send(Readable.from(stream.frames(), { objectMode: false }));
+  return reply.code(400).headers(SSE_HEADERS).send(stream.text);
 }
 
 /** The job id of a body that may be anything, for the narration of its failure. */

@@ -50,7 +50,8 @@ export class Generation {
     narrate('inference.start', { max_tokens: sequence.maxTokens, temperature, seed });
     narrate('prompt.tokenized', { tokens_in: sequence.prompt.length, duration_ms: tokenizeMs });
     try {
-      for await (const step of this.#service.engine.submit(sequence, this.#job.signal)) this.#take(step);
+      for await (const step of this.#service.engine.submit(sequence, this.#job.signal, this.#job.audience))
+        this.#take(step);
     } catch (error) {
       this.#fail(error);
     }
@@ -212,8 +213,7 @@ export class Generation {
   #fail(error: unknown): void {
     if (error instanceof EngineLostError) {
       narrate('request.engine_lost', { error_kind: 'engine_lost', reason: error.message });
-      this.#end('ENGINE_LOST', 'error', { kind: 'engine_lost', reason: error.message });
-      return;
+      return this.#end('ENGINE_LOST', 'error', { kind: 'engine_lost', reason: error.message });
     }
     narrate('worker.fault', { error_kind: 'generation', reason: String(error instanceof Error ? error.stack : error) });
     this.#end('INFERENCE_FAILED', 'error', { kind: 'inference_failed', reason: 'the worker has a fault' });

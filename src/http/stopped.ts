@@ -17,6 +17,13 @@ interface StoppedRow {
 const STOPPED: Readonly<Record<Exclude<Stop, 'stop_sequence'>, StoppedRow>> = {
   cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
   reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
+  unclaimed: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'nobody came back to read it' },
+  slow_reader: {
+    code: 'SLOW_CONSUMER',
+    outcome: 'error',
+    kind: 'slow_consumer',
+    reason: 'the reader took nothing for too long',
+  },
   timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
   draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
 };

@@ -1,13 +1,11 @@
 /**
- * The event log of one job and its SSE frames: ids, one terminal event, keep-alive, back-pressure. Knows nothing of inference.
- * Tokens and the terminal event are never dropped; narration and metrics are held back from a reader that lags.
+ * The event log of one job: its frames with ids, one terminal event, and what is shed. Knows nothing of inference, nor of sockets.
+ * Every reader, the first and any later one, reads this log: what is replayed is what was live.
  */
 import type { EventData, EventType } from './events.ts';
 
-/** Every so often a comment line, so that no proxy thinks the connection dead. */
-const KEEP_ALIVE_MS = 15_000;
-/** Unread bytes beyond which narration and metrics are shed. Tokens are bounded by max_tokens. */
-const LAGGING_BYTES = 256 * 1024;
+/** What a frame costs in memory beside its text: headers of objects, and its place in the list. */
+const FRAME_BYTES = 64;
 
 /** Events that carry the correlation id. */
 const CORRELATED: ReadonlySet<EventType> = new Set<EventType>(['started', 'narration', 'end', 'error']);
@@ -18,31 +16,68 @@ export const SSE_HEADERS = {
   'X-Accel-Buffering': 'no',
 } as const;
 
-export class EventStream {
+interface Frame {
+  readonly text: string;
+  /** Bytes of the log up to the end of this frame, from its very first. */
+  readonly end: number;
+  /** Bytes of memory. */
+  readonly cost: number;
+}
+
+export class EventLog {
   readonly #correlationId: string;
-  readonly #keepAliveMs: number;
-  #nextId = 0;
-  /** Frames that no reader has taken yet. */
-  #frames: string[] = [];
-  #unreadChars = 0;
+  #frames: Frame[] = [];
+  /** Id of the oldest frame that is kept. */
+  #first = 0;
+  /** Bytes of all frames that there ever were. */
+  #written = 0;
+  #trimmed = 0;
+  #cost = 0;
   #shed = 0;
   #shedInAll = 0;
-  /** Narrations told before `started`, which is always first; undefined once it is out, or where a stream has none. */
+  /** Narrations told before `started`, which is always first; undefined once it is out, or where a log has none. */
   #early: EventData<'narration'>[] | undefined;
-  /** A terminal event is in the log: nothing follows it. */
+  /** A terminal event is in the log, or the job was refused: nothing follows. */
   #over = false;
-  #wake: (() => void) | undefined;
+  #begin: () => void = () => undefined;
+  /** Resolves when the first event is in the log, or when there will be none. */
+  readonly opened = new Promise<void>((resolve) => {
+    this.#begin = resolve;
+  });
+  /** Whether every reader lags so far behind that narration and metrics are shed. */
+  lagging: () => boolean = () => false;
+  /** Called after each event, and when the log is closed. */
+  changed: () => void = () => undefined;
 
-  /** `awaitsStart`: the stream of a job, which begins with `started`; what is narrated before it is told right after it. */
-  constructor(correlationId: string, { awaitsStart = false, keepAliveMs = KEEP_ALIVE_MS } = {}) {
+  /** `awaitsStart`: the log of a job, which begins with `started`; what is narrated before it is told right after it. */
+  constructor(correlationId: string, { awaitsStart = false } = {}) {
     this.#correlationId = correlationId;
-    this.#keepAliveMs = keepAliveMs;
     if (awaitsStart) this.#early = [];
   }
 
-  /** Whether the terminal event has been written. */
+  /** Whether nothing will be written any more. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** Whether the first event is in the log, or was. */
+  get begun(): boolean {
+    return this.#written > 0;
+  }
+
+  /** Id of the oldest event that is kept. */
+  get first(): number {
+    return this.#first;
+  }
+
+  /** Id of the event that comes next. */
+  get next(): number {
+    return this.#first + this.#frames.length;
+  }
+
+  /** Bytes that the log holds in memory. */
+  get bytes(): number {
+    return this.#cost;
   }
 
   /** Narrations and metrics shed so far. */
@@ -50,14 +85,19 @@ export class EventStream {
     return this.#shedInAll;
   }
 
-  /** Appends one event. After the terminal event, and while a reader lags (narration, metrics), it is not written. */
+  /** All that is kept, as it goes over the wire. */
+  get text(): string {
+    return this.take(this.#first, Number.POSITIVE_INFINITY).text;
+  }
+
+  /** Appends one event. After the terminal event, and while all readers lag (narration, metrics), it is not written. */
   emit<T extends EventType>(type: T, data: EventData<T>): void {
     if (this.#over) return;
     if (type === 'narration' && this.#early) {
       this.#early.push(data as EventData<'narration'>);
       return;
     }
-    if ((type === 'narration' || type === 'metrics') && this.#unreadChars > LAGGING_BYTES) {
+    if ((type === 'narration' || type === 'metrics') && this.lagging()) {
       this.#shed += 1;
       this.#shedInAll += 1;
       return;
@@ -65,23 +105,52 @@ export class EventStream {
     const told = type === 'narration' && this.#shed > 0 ? { shed: this.#takeShed() } : undefined;
     const correlation = CORRELATED.has(type) ? { correlation_id: this.#correlationId } : undefined;
     const json = oneLine(JSON.stringify({ type, ...data, ...told, ...correlation }));
-    const frame = `id: ${this.#nextId}\nevent: ${type}\ndata: ${json}\n\n`;
-    this.#nextId += 1;
-    this.#frames.push(frame);
-    this.#unreadChars += frame.length;
+    const text = `id: ${this.next}\nevent: ${type}\ndata: ${json}\n\n`;
+    const size = Buffer.byteLength(text);
+    // A string of nothing but Latin-1 takes a byte a character in memory, any other takes two.
+    const cost = FRAME_BYTES + (size === text.length ? size : 2 * text.length);
+    this.#written += size;
+    this.#cost += cost;
+    this.#frames.push({ text, end: this.#written, cost });
     this.#over = type === 'end' || type === 'error';
-    this.#wake?.();
+    this.#begin();
     if (type === 'started') this.#tellEarly();
+    this.changed();
   }
 
-  /** Yields what is unread, all frames since the last pull together, until the terminal event is out. One reader. */
-  async *frames(): AsyncGenerator<string, void, void> {
-    for (;;) {
-      const chunk = this.#take();
-      if (chunk !== '') yield chunk;
-      else if (this.#over) return;
-      else if (!(await this.#eventWithin(this.#keepAliveMs))) yield ': keep-alive\n\n';
+  /** Ends the log of a job that was refused before its first event. */
+  close(): void {
+    this.#over = true;
+    this.#begin();
+    this.changed();
+  }
+
+  /** The frames from event `from` on that together have at most `most` bytes, but at least one; no text when there are none. */
+  take(from: number, most: number): { readonly text: string; readonly next: number } {
+    const start = from - this.#first;
+    const limit = this.#written - this.beyond(from) + most;
+    let end = start;
+    while (this.#frames[end] && (end === start || (this.#frames[end]?.end ?? 0) <= limit)) end += 1;
+    const taken = this.#frames.slice(start, end);
+    return { text: taken.map(({ text }) => text).join(''), next: this.#first + end };
+  }
+
+  /** Bytes of the frames from event `from` on. */
+  beyond(from: number): number {
+    const before = this.#frames[from - this.#first - 1];
+    return this.#written - (before?.end ?? this.#trimmed);
+  }
+
+  /** Lets go of the oldest frames, for good, until the log holds at most `bytes`; those from event `before` on stay. */
+  trim(bytes: number, before: number): void {
+    let count = 0;
+    while (this.#cost > bytes && this.#first + count < before) {
+      this.#cost -= this.#frames[count]?.cost ?? 0;
+      count += 1;
     }
+    const gone = this.#frames.splice(0, count);
+    this.#first += gone.length;
+    this.#trimmed = gone.at(-1)?.end ?? this.#trimmed;
   }
 
   #tellEarly(): void {
@@ -90,33 +159,10 @@ export class EventStream {
     for (const narration of early) this.emit('narration', narration);
   }
 
-  #take(): string {
-    const chunk = this.#frames.join('');
-    this.#frames = [];
-    this.#unreadChars = 0;
-    return chunk;
-  }
-
   #takeShed(): number {
     const shed = this.#shed;
     this.#shed = 0;
     return shed;
-  }
-
-  /** Resolves true at the next event, false when `ms` pass without one. */
-  #eventWithin(ms: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#settle(resolve, false), ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        this.#settle(resolve, true);
-      };
-    });
-  }
-
-  #settle(resolve: (event: boolean) => void, event: boolean): void {
-    this.#wake = undefined;
-    resolve(event);
   }
 }
 

@@ -24,6 +24,7 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   seed: () => `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   stop: () => 'up to 4 strings of 1 to 100 characters each',
   logprobs: () => 'a whole number from 0 to 20',
+  on_disconnect: () => 'cancel or continue',
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
 

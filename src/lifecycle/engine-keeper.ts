@@ -4,7 +4,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
 import { type Bereft, EngineClient } from '../bridge/client.ts';
-import type { EngineFacts, EngineOptions, Opening } from '../bridge/protocol.ts';
+import type { EngineFacts, EngineOptions, Opening } from '../bridge/opening.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { WorkerState } from './state.ts';
 

@@ -4,7 +4,7 @@
  */
 import { normalize } from 'node:path';
 import { z } from 'zod';
-import type { PortNames } from '../bridge/protocol.ts';
+import type { PortNames } from '../bridge/opening.ts';
 import { count, ids, readFields, sampling } from './json-fields.ts';
 import { leavesFolder, type ModelProblem } from './problems.ts';
 

@@ -1,7 +1,7 @@
 /**
  * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
  */
-import type { EngineFacts, EngineOptions, Opening } from '../bridge/protocol.ts';
+import type { EngineFacts, EngineOptions, Opening } from '../bridge/opening.ts';
 import type { Config } from '../config.ts';
 import { narrate } from '../narration/narrate.ts';
 import { ChatTemplate } from '../text/chat-template.ts';

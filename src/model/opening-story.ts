@@ -1,7 +1,7 @@
 /**
  * Narrates how the engine opens a model: devices, memory, progress.
  */
-import type { Opening } from '../bridge/protocol.ts';
+import type { Opening } from '../bridge/opening.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { ModelFiles } from './locate.ts';
 import type { ChosenWeights } from './weights.ts';

@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { PortNames, Sampling } from '../bridge/protocol.ts';
+import type { PortNames } from '../bridge/opening.ts';
+import type { Sampling } from '../bridge/protocol.ts';
 import { namedTokens, templateOf } from '../text/chat-template.ts';
 import { type GenaiConfig, portNamesOf, readGenai, searchOf } from './genai.ts';
 import { count, ids, isFields, readFields, sampling } from './json-fields.ts';

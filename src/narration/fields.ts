@@ -103,6 +103,12 @@ export const FIELDS = {
   signal: text('Signal that ended a process', 'SIGKILL'),
   restarts: integer('Engine restarts in the last ten minutes', 1),
   shed: integer('Narrations and metrics not sent to a reader that is too slow', 14),
+  unread_bytes: integer('Bytes that the reader nearest to the end has not taken', 131072),
+  events_replayed: integer('Events that a reader is given at once because it missed them', 12),
+  readers: integer('Readers of the stream', 2),
+  connections: integer('Connections that were closed because there were too many', 3),
+  connections_limit: integer('Most connections at the same time', 1024),
+  token_fingerprint: text('First 8 hex digits of the SHA-256 of the API token; absent without one', '5e884898'),
   lines_lost: integer('Log lines dropped because nobody read standard output', 3),
 } as const;
 

@@ -2,6 +2,7 @@
  * Makes a string fit to be shown and logged: secrets removed, harmful characters made harmless, length bounded at a whole character.
  * The one place for both sinks. Every pattern is linear: a quantifier is either bounded or stops at a character that its neighbour cannot match.
  */
+import { createHash } from 'node:crypto';
 
 const REDACTED = '[REDACTED]';
 
@@ -37,9 +38,13 @@ const JOINS_EMOJI_AFTER = /^\p{Extended_Pictographic}/u;
 
 const exactSecrets = new Set<string>();
 
-/** Names a secret of this process (the worker's own API token) that must never appear, whatever stands around it. */
-export function keepSecret(secret: string): void {
+/**
+ * Names a secret of this process (the worker's own API token) that must never appear, whatever stands around it.
+ * @returns what may be told of it: the first 8 hex digits of its SHA-256, by which two operators see whether they mean the same.
+ */
+export function keepSecret(secret: string): string {
   if (secret.length > 0) exactSecrets.add(secret);
+  return createHash('sha256').update(secret).digest('hex').slice(0, 8);
 }
 
 /** Replaces secrets by `[REDACTED]`: bearer tokens, key=value secrets, JWTs, PEM private keys, URL passwords, this process's own token. */

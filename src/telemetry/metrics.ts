@@ -13,6 +13,8 @@ export interface Gauges {
   /** Tokens in the cache of running sequences ÷ tokens it can hold, 0 … 1. */
   readonly cacheUsage: () => number;
   readonly vramBytes: () => number;
+  /** Bytes of all event logs. */
+  readonly logBytes: () => number;
   readonly uptimeSeconds: () => number;
 }
 
@@ -66,6 +68,7 @@ export class Metrics {
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
     this.#gauge('worker_kv_cache_usage_ratio', 'Share of the cache in use, 0 to 1', gauges.cacheUsage);
     this.#gauge('worker_vram_bytes', 'Bytes held on the device; 0 on CPU', gauges.vramBytes);
+    this.#gauge('worker_event_log_bytes', 'Bytes of the event logs of all jobs that can be read', gauges.logBytes);
     this.#gauge('worker_uptime_seconds', 'Seconds since start', gauges.uptimeSeconds);
   }
 

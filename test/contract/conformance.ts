@@ -22,15 +22,24 @@ export function problemsOf(exchange: Exchange): string[] {
   const { status, headers, body } = exchange.response;
   const answer = answerFor(exchange);
   if (!answer) return [`${exchange.request.method} ${exchange.request.path} may not answer ${status}: ${body}`];
+  if (!answer.content)
+    return wrong(
+      [body === '', `${status} has a body`],
+      ...headerProblems(answer, headers).map((problem) => [false, problem] as const),
+    );
   const type = headers['content-type']?.split(';')[0] ?? 'none';
   const media = answer.content[type];
   if (!media) return [`${status} may not be ${type}`];
   return [...headerProblems(answer, headers), ...bodyProblems(type, media, exchange)];
 }
 
-function bodyProblems(type: string, media: Media, { response: { status, headers, body } }: Exchange): string[] {
+function bodyProblems(
+  type: string,
+  media: Media,
+  { request, response: { status, headers, body } }: Exchange,
+): string[] {
   const correlationId = headers['x-correlation-id'] ?? '';
-  if (type === SSE) return streamProblems(media, status, correlationId, body);
+  if (type === SSE) return streamProblems(media, { status, correlationId, body, from: firstIdOf(request.path) });
   if (type !== 'application/json') return schemaProblems(media.schema, body);
   const value = JSON.parse(body) as Record<string, unknown>;
   return [...schemaProblems(media.schema, value), ...errorProblems(value['error'], status, correlationId)];
@@ -61,24 +70,34 @@ function frameOf(block: string): Told {
   return { id: Number(id), name, data: JSON.parse(data) as Record<string, unknown> };
 }
 
-function streamProblems(media: Media, status: number, correlationId: string, body: string): string[] {
+/** Id of the first event of a stream: the one after `?after=`. */
+const firstIdOf = (path: string): number => Number(/\?after=(\d+)/.exec(path)?.[1] ?? -1) + 1;
+
+interface Stream {
+  readonly status: number;
+  readonly correlationId: string;
+  readonly body: string;
+  readonly from: number;
+}
+
+function streamProblems(media: Media, { status, correlationId, body, from }: Stream): string[] {
   const events = framesOf(body);
   return [
-    ...orderProblems(events, status),
+    ...orderProblems(events, status, from),
     ...events.flatMap((event) =>
       eventProblems(media, event, correlationId).map((problem) => `event ${event.id}: ${problem}`),
     ),
-    ...factProblems(events),
+    ...(from === 0 ? factProblems(events) : []),
   ];
 }
 
-function orderProblems(events: readonly Told[], status: number): string[] {
+function orderProblems(events: readonly Told[], status: number, from: number): string[] {
   const names = events.map((event) => event.name);
   const refused = JSON.stringify(names) === '["narration","error"]' || JSON.stringify(names) === '["error"]';
   return wrong(
-    [events.every((event, at) => event.id === at), 'ids are not 0, 1, 2, …'],
-    [status === 200 ? names[0] === 'started' : refused, `begins with ${names.slice(0, 3)}`],
-    [status !== 200 || names.lastIndexOf('started') === 0, 'started comes again'],
+    [events.every((event, at) => event.id === from + at), `ids do not go up from ${from}`],
+    [status === 200 ? (names[0] === 'started') === (from === 0) : refused, `begins with ${names.slice(0, 3)}`],
+    [status !== 200 || names.lastIndexOf('started') === (from === 0 ? 0 : -1), 'started comes again'],
     [names.findIndex((name) => LAST.includes(name)) === names.length - 1, 'end or error is not the last event, once'],
   );
 }

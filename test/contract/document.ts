@@ -18,7 +18,7 @@ interface Header {
 export interface Answer {
   readonly description: string;
   readonly headers: Record<string, { readonly $ref: string }>;
-  readonly content: Record<string, Media>;
+  readonly content?: Record<string, Media>;
 }
 export interface Operation {
   readonly security?: readonly Json[];
@@ -55,9 +55,16 @@ export function operations(): { method: string; path: string; operation: Operati
   );
 }
 
+/** The path of the document that a request's path is one of; undefined if there is none. */
+export function templateOf(path: string): string | undefined {
+  const bare = path.replace(/\?.*/, '');
+  const fits = (template: string): boolean => new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`).test(bare);
+  return Object.keys(DOCUMENT.paths).find(fits);
+}
+
 /** What the document says of an answer; undefined if it says nothing. */
 export function answerFor({ request, response }: Exchange): Answer | undefined {
-  return DOCUMENT.paths[request.path]?.[request.method.toLowerCase()]?.responses[response.status];
+  return DOCUMENT.paths[templateOf(request.path) ?? '']?.[request.method.toLowerCase()]?.responses[response.status];
 }
 
 /** Closes every object that names its fields. Requests stay open: the worker ignores what it does not know. */

@@ -80,6 +80,7 @@ export class Scene {
     await this.#everyBrokenRequest(worker);
     await this.#jobs(worker);
     await this.#refusals(worker);
+    await this.#replays(worker);
     await this.#stops(worker);
     await this.#earlyCancel(worker);
     await this.#shutdown(worker);
@@ -92,7 +93,10 @@ export class Scene {
   /** What is not HTTP at all, on every path; what no `POST` takes. */
   async #everyBrokenRequest(worker: TestWorker): Promise<void> {
     for (const { method, path } of operations()) {
-      this.exchanges.push({ asked: {}, request: { method, path }, response: await brokenHttp(worker, method, path) });
+      for (const header of [`Host: 127.0.0.1\r\nno colon here`, 'Host: rebound.example']) {
+        const response = await onSocket(worker, method, path, header);
+        this.exchanges.push({ asked: {}, request: { method, path }, response });
+      }
       if (method !== 'POST') continue;
       await this.#ask(worker, method, path, { body: '{"job_id":' });
       await this.#ask(worker, method, path, { body: '{}', headers: { Origin: 'https://other.example' } });
@@ -147,6 +151,25 @@ export class Scene {
     await this.#execute(worker, { job_id: 'much', prompt: 'sea '.repeat(600) });
     await this.#ask(worker, 'POST', '/cancel', { body: {} });
     await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'never-here' } });
+  }
+
+  /** A stream read again in every way, and one that goes on without its reader. */
+  async #replays(worker: TestWorker): Promise<void> {
+    const { asked, response } = await this.#execute(worker, { job_id: 'again', prompt: 'The sea', max_tokens: 30 });
+    const last = response.body.match(/^id: /gm)?.length ?? 0;
+    const headers = { 'X-Correlation-Id': asked['X-Correlation-Id'] ?? '' };
+    const events = (job: string) => `/jobs/${job}/events`;
+    for (const query of ['', '?after=5', `?after=${last - 1}`, `?after=${last + 5}`, '?after=x'])
+      await this.#ask(worker, 'GET', `${events('again')}${query}`, { headers });
+    await this.#ask(worker, 'GET', events('never-here'));
+    await this.#ask(worker, 'GET', events('much'));
+    await this.#ask(worker, 'GET', events('again'), { headers: { 'Sec-Fetch-Site': 'cross-site' } });
+    const reader = new AbortController();
+    const body = { job_id: 'alone', ...LONG, on_disconnect: 'continue' };
+    await worker.post('/execute', body, headers, reader.signal);
+    reader.abort();
+    await worker.line('reader.detached');
+    await this.#ask(worker, 'GET', events('alone'), { headers });
   }
 
   async #stops(worker: TestWorker): Promise<void> {
@@ -245,11 +268,16 @@ export class Scene {
   }
 }
 
-/** A header without a colon: answered on the bare socket. */
-async function brokenHttp(worker: TestWorker, method: string, path: string): Promise<Exchange['response']> {
+/** Headers that no client would send: one without a colon, another's name. */
+async function onSocket(
+  worker: TestWorker,
+  method: string,
+  path: string,
+  lines: string,
+): Promise<Exchange['response']> {
   const { hostname, port } = new URL(worker.url);
   const socket = connect(Number(port), hostname);
-  socket.write(`${method} ${path} HTTP/1.1\r\nHost: ${hostname}\r\nno colon here\r\n\r\n`);
+  socket.write(`${method} ${path} HTTP/1.1\r\n${lines}\r\nConnection: close\r\n\r\n`);
   let text = '';
   for await (const chunk of socket.setEncoding('utf8')) text += chunk;
   const [head = '', body = ''] = text.split('\r\n\r\n');

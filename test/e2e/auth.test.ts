@@ -1,4 +1,5 @@
 /** A worker with a token opens nothing but its probes without it, and never says it. */
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lastOf } from '../support/listener.ts';
 import { startWorker, type TestWorker } from '../support/worker.ts';
@@ -16,6 +17,7 @@ const GUARDED = [
   ['GET', '/metrics'],
   ['GET', '/openapi.yaml'],
   ['GET', '/openapi.json'],
+  ['GET', '/jobs/any/events'],
   ['POST', '/execute'],
   ['POST', '/cancel'],
   ['POST', '/shutdown'],
@@ -79,6 +81,11 @@ test('probes are open, and say nothing but that, and how long the engine has bee
   expect([live.status, await live.json()]).toEqual([200, alive]);
   const ready = await ask('GET', '/ready');
   expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready', worker_id: 'guarded' }]);
+});
+
+test('the log tells a fingerprint of the token, by which two operators know whether they mean the same', async () => {
+  const { token_fingerprint } = await worker.line('worker.startup');
+  expect(token_fingerprint).toBe(createHash('sha256').update(TOKEN).digest('hex').slice(0, 8));
 });
 
 test('the token is never said, not even where a caller repeats it', async () => {

@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import { Generation } from '../../src/http/generate.ts';
 import { Job, Jobs, type Stop } from '../../src/http/jobs.ts';
 import type { Service } from '../../src/http/service.ts';
-import { EventStream } from '../../src/http/stream.ts';
+import { EventLog } from '../../src/http/stream.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
 import type { LoadedModel } from '../../src/model/load.ts';
 import { embeddedModel } from '../../src/model/locate.ts';
@@ -45,7 +45,14 @@ beforeAll(async () => {
 });
 
 const zero = (): number => 0;
-const metrics = new Metrics({ running: zero, waiting: zero, cacheUsage: zero, vramBytes: zero, uptimeSeconds: zero });
+const metrics = new Metrics({
+  running: zero,
+  waiting: zero,
+  cacheUsage: zero,
+  vramBytes: zero,
+  logBytes: zero,
+  uptimeSeconds: zero,
+});
 
 /** Runs a generation against an engine that sends these reports, each after what `before` does. */
 async function play(
@@ -54,13 +61,13 @@ async function play(
   stops: readonly string[] = [],
   promptTokens = 1,
 ): Promise<{ events: Record<string, unknown>[]; narrations: readonly Narration[] }> {
-  const stream = new EventStream('req-forced');
+  const stream = new EventLog('req-forced');
   const story = {
     correlationId: 'req-forced',
     jobId: 'forced',
     hear: (told: Narration) => stream.emit('narration', told),
   };
-  const job = new Job(story, stream);
+  const job = new Job(story, stream, { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 });
   async function* submit(): AsyncGenerator<Step, void, void> {
     for (const [index, report] of reports.entries()) {
       before(index, job);
@@ -71,7 +78,7 @@ async function play(
     config: readConfig([], {}, 'no-such-file'),
     version: '0.0.0',
     state: new WorkerState(),
-    jobs: new Jobs(),
+    jobs: new Jobs({ ttlMs: 1000, bytes: 1e6 }),
     engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined, heartbeatAgeMs: undefined },
     metrics,
     model: () => model,
@@ -96,8 +103,7 @@ async function play(
   };
   const generation = new Generation(job, { sequence, stops, tokenizeMs: 0 }, model, service);
   const { narrations } = await capture(() => tell(story, () => generation.run()));
-  let text = '';
-  for await (const chunk of stream.frames()) text += chunk;
+  const { text } = stream;
   const events = [...text.matchAll(/^data: (.*)$/gm)].map(
     ([, json]) => JSON.parse(json ?? '') as Record<string, unknown>,
   );

@@ -182,6 +182,15 @@ test('--help names every flag, its variable, and the exit codes', async () => {
   expect([code, stderr]).toEqual([0, '']);
   const flags = ['worker-id', 'model', 'dtype', 'device', 'runtime-library', 'host', 'port', 'callback-url'];
   flags.push('advertise-url', 'api-token', 'allow-unauthenticated', 'slots', 'context', 'queue', 'max-prompt-chars');
+  flags.push(
+    'cors-origin',
+    'max-connections',
+    'arrival-timeout',
+    'detach-timeout',
+    'slow-timeout',
+    'replay-ttl',
+    'replay-memory',
+  );
   flags.push('max-tokens-cap', 'progress-every', 'request-timeout', 'shutdown-timeout', 'log-level', 'log-format');
   for (const flag of [...flags, 'narration']) {
     expect(stdout).toContain(`--${flag}`);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Candidate, Opening } from '../../src/bridge/protocol.ts';
+import type { Candidate, Opening } from '../../src/bridge/opening.ts';
 import { Engine } from '../../src/engine/loop.ts';
 import { causeOf, deviceNamed } from '../../src/engine/ort/device.ts';
 import { modelFile, options } from './harness.ts';

@@ -1,15 +1,8 @@
 /** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type {
-  EngineOptions,
-  Finish,
-  FromEngine,
-  Note,
-  Sampling,
-  SequenceRequest,
-  TokenReport,
-} from '../../src/bridge/protocol.ts';
+import type { EngineOptions } from '../../src/bridge/opening.ts';
+import type { Finish, FromEngine, Note, Sampling, SequenceRequest, TokenReport } from '../../src/bridge/protocol.ts';
 import { Engine } from '../../src/engine/loop.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { deviceNamed } from '../../src/engine/ort/device.ts';

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EngineOptions } from '../../src/bridge/protocol.ts';
+import type { EngineOptions } from '../../src/bridge/opening.ts';
 import { Bench } from './harness.ts';
 
 const MODELS = fileURLToPath(new URL('../models/', import.meta.url));

@@ -29,6 +29,14 @@ export class Listener {
     return new Listener(await worker.post('/execute', body, headers, leaving.signal), leaving);
   }
 
+  /** Reads the stream of a job that is there already, after the event of `after`. */
+  static async attach(worker: TestWorker, jobId: string, after?: number): Promise<Listener> {
+    const leaving = new AbortController();
+    const query = after === undefined ? '' : `?after=${after}`;
+    const url = `${worker.url}/jobs/${encodeURIComponent(jobId)}/events${query}`;
+    return new Listener(await fetch(url, { signal: leaving.signal }), leaving);
+  }
+
   /** The first event that fits, now or later. @throws Error when the stream closes without it. */
   async until(fits: (event: StreamEvent) => boolean): Promise<StreamEvent> {
     for (;;) {

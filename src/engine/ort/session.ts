@@ -3,7 +3,7 @@
  * ids, mask, positions and logits on the host, the cache of all rows on the device. A run binds the small tensors again and nothing else.
  * Only numbers: no sequences, no slots.
  */
-import type { PortNames } from '../../bridge/protocol.ts';
+import type { PortNames } from '../../bridge/opening.ts';
 import { type Pointer, viewMemory } from '../native.ts';
 import { FLOAT32, INT64, type OrtApi } from './api.ts';
 import { CacheGrowing } from './cache-growing.ts';

@@ -2,7 +2,7 @@
  * What a decoder takes and gives, read from its own metadata: names, types and shapes, never assumed from its architecture.
  * A model this engine cannot drive is refused here, with the name of what is in the way. Pure.
  */
-import type { PortNames } from '../../bridge/protocol.ts';
+import type { PortNames } from '../../bridge/opening.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from './api.ts';
 import { KEEP_INPUT } from './last-logits.ts';
 import type { Port, Ports } from './ports.ts';

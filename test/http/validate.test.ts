@@ -1,0 +1,46 @@
+/** The limits of lists and texts, each at its edge. */
+import { expect, test } from 'vitest';
+import { executeChecker } from '../../src/http/validate.ts';
+
+const check = executeChecker({ promptChars: 1000, maxTokens: 2048 });
+const fields = (body: object): string[] => {
+  const checked = check({ job_id: 'job', ...body });
+  return checked.ok ? [] : checked.violations.map(({ field }) => field);
+};
+const messages = (count: number, content = 'x') => Array.from({ length: count }, () => ({ role: 'user', content }));
+
+test.each([
+  ['256 messages', { messages: messages(256) }, { messages: messages(257) }],
+  [
+    '1000 characters of all messages',
+    { messages: messages(10, 'x'.repeat(100)) },
+    { messages: messages(11, 'x'.repeat(91)) },
+  ],
+  ['1000 characters of a prompt', { prompt: '🐸'.repeat(1000) }, { prompt: '🐸'.repeat(1001) }],
+])('%s are the most', (_, most, beyond) => {
+  expect(fields(most)).toEqual([]);
+  expect(fields(beyond)).toEqual(Object.keys(beyond));
+});
+
+test.each([
+  ['4 stop strings', 'stop', Array(4).fill('x'), Array(5).fill('x')],
+  ['100 characters of a stop string', 'stop', ['🐸'.repeat(100)], ['🐸'.repeat(101)]],
+  ['20 log-probabilities', 'logprobs', 20, 21],
+  ['a day of time', 'timeout_ms', 86_400_000, 86_400_001],
+  ['the cap of tokens', 'max_tokens', 2048, 2049],
+  ['256 characters of an id', 'job_id', '🐸'.repeat(256), '🐸'.repeat(257)],
+])('%s are the most', (_, field, most, beyond) => {
+  expect(fields({ prompt: 'x', [field]: most })).toEqual([]);
+  const [first = ''] = fields({ prompt: 'x', [field]: beyond });
+  expect(first.replace(/[[.].*/, '')).toBe(field);
+});
+
+test('a list of more than 1024 is not looked into, and told once', () => {
+  const listOf = (length: number): unknown[] =>
+    Object.defineProperty(Array(length).fill('x'), 0, {
+      get: () => {
+        throw new Error('looked into');
+      },
+    });
+  expect(fields({ prompt: 'x', stop: listOf(1025) })).toEqual(['stop']);
+});
