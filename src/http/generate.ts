@@ -11,7 +11,7 @@ import { narrate } from '../narration/narrate.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
 import { type Piece, Words } from '../text/words.ts';
 import type { Job } from './jobs.ts';
-import { Pace } from './pace.ts';
+import { Pace, rounded } from './pace.ts';
 import type { Prepared } from './prompt.ts';
 import type { Service } from './service.ts';
 import { tellStopped } from './stopped.ts';
@@ -213,7 +213,8 @@ export class Generation {
   #fail(error: unknown): void {
     if (error instanceof EngineLostError) {
       narrate('request.engine_lost', { error_kind: 'engine_lost', reason: error.message });
-      return this.#end('ENGINE_LOST', 'error', { kind: 'engine_lost', reason: error.message });
+      this.#end('ENGINE_LOST', 'error', { kind: 'engine_lost', reason: error.message });
+      return;
     }
     narrate('worker.fault', { error_kind: 'generation', reason: String(error instanceof Error ? error.stack : error) });
     this.#end('INFERENCE_FAILED', 'error', { kind: 'inference_failed', reason: 'the worker has a fault' });
@@ -246,5 +247,3 @@ export class Generation {
     });
   }
 }
-
-const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;

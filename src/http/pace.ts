@@ -43,3 +43,6 @@ export class Pace {
     return performance.now() - this.#acceptedAt;
   }
 }
+
+/** Microseconds are the finest figure worth telling. */
+export const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
