@@ -27,7 +27,7 @@ class DeviceError extends Error {
   readonly present: boolean;
 
   constructor(device: string, { reason, present }: Obstacle, cause?: Error) {
-    super(device === 'cpu' ? reason : `${device} cannot be used: ${reason}`, { cause });
+    super(`${device} cannot be used: ${reason}`, { cause });
     this.present = present;
   }
 }
@@ -53,13 +53,20 @@ export function openSession(options: EngineOptions, publish: Publish): Opened {
     try {
       return openOn(candidate, api, options, publish);
     } catch (error) {
-      if (!next) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      const present = !(error instanceof DeviceError) || error.present;
-      publish({ kind: 'fallback', device: candidate.device, next: next.device, reason, present });
+      const failure = failureOn(candidate.device, error);
+      if (!next) throw failure;
+      const present = !(failure instanceof DeviceError) || failure.present;
+      publish({ kind: 'fallback', device: candidate.device, next: next.device, reason: failure.message, present });
     }
   }
   throw new Error('There is no device to try');
+}
+
+/** What the CPU meets is the model's fault, in the runtime's own words; elsewhere the device may be the reason. */
+function failureOn(device: string, error: unknown): Error {
+  const failure = error instanceof Error ? error : new Error(String(error));
+  if (device === 'cpu' || failure instanceof DeviceError || failure instanceof MemoryError) return failure;
+  return new DeviceError(device, { reason: causeOf(failure.message), present: true }, failure);
 }
 
 function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publish: Publish): Opened {
@@ -76,7 +83,7 @@ function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publi
   readWeights(candidate.weightFiles, (read, total, percent) =>
     publish({ kind: 'progress', device: device.name, read, total, percent }),
   );
-  const session = openModel(api, model, device, options);
+  const session = Session.open(api, model, device, options.names);
   try {
     const loaded = performance.now();
     const reserved = plan ?? planMemory(needsOf(session.signature, candidate, device, free, options), options);
@@ -98,16 +105,6 @@ function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publi
   } catch (error) {
     session.close();
     throw error;
-  }
-}
-
-/** @throws DeviceError where the device is the reason; OrtError with the runtime's message on the CPU. */
-function openModel(api: OrtApi, model: ModelFile, device: Device, { names }: EngineOptions): Session {
-  try {
-    return Session.open(api, model, device, names);
-  } catch (error) {
-    if (device.name === 'cpu' || !(error instanceof Error)) throw error;
-    throw new DeviceError(device.name, { reason: causeOf(error.message), present: true }, error);
   }
 }
 
@@ -154,18 +151,6 @@ function chunkOf({ keep, vocabSize }: Signature, { prefillChunk: asked, context 
   return prefillChunk(keep ? 0 : vocabSize * Float32Array.BYTES_PER_ELEMENT, Math.min(most, context));
 }
 
-/** @throws DeviceError for a device that computes something else. */
-function trustedOn(session: Session, device: Device, context: number, chunk: number): number {
-  try {
-    return trustedRun(session, context, chunk);
-  } catch (error) {
-    throw new DeviceError(device.name, {
-      reason: error instanceof Error ? error.message : String(error),
-      present: true,
-    });
-  }
-}
-
 type Warm = Omit<
   EngineFacts,
   'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'loadMs' | 'warmupMs'
@@ -179,7 +164,7 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
   // A draft and the runs below are of one row too, and may be longer than a chunk that was asked for.
   const keep = MOST_DRAFTED + 1;
   session.reserve({ rows: slots, capacity: context, chunk: Math.max(chunk, keep), keep });
-  const trusted = device.name === 'cpu' ? chunk : trustedOn(session, device, context, chunk);
+  const trusted = device.name === 'cpu' ? chunk : trustedRun(session, context, chunk);
   const runDifference = truncates ? differenceOfRuns(session, context) : undefined;
   const exact = runDifference !== undefined && runDifference < ROUNDING;
   return {

@@ -85,8 +85,9 @@ describe('the engine process', () => {
       expect(tokens.map((token) => token.id)).toEqual(ids);
       for (const { top } of tokens) expect(top?.length).toBe(each.logprobs);
     }
+    // Forty tokens: the second sequence comes some steps after the first.
     const reports = engine.said.filter((message) => message.kind === 'report');
-    expect(reports.length).toBeLessThan(30);
+    expect(reports.length).toBeLessThan(40);
     expect(reports.some((report) => report.sequences.length === 2)).toBe(true);
     bench.engine.close();
   });
