@@ -24,7 +24,8 @@ export interface Device {
    * @param asked whether it was asked for by name: then a renderer in software will do.
    */
   readonly obstacle: (runtimeLibrary: string, asked: boolean) => Obstacle | undefined;
-  readonly appendProvider: (api: OrtApi, sessionOptions: Pointer) => void;
+  /** @param free bytes that the provider may take at most; undefined where nobody knows. */
+  readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, free: number | undefined) => void;
   /** Describes the memory of the cache to the runtime; to be released. */
   readonly memoryInfo: (api: OrtApi) => Pointer;
   /** Whether its GroupQueryAttention takes half floats only: elsewhere float32 would be computed on the host, behind the cache's back. */
@@ -119,10 +120,11 @@ const cuda = (index: number): Device => ({
     const found = dirname(runtimeLibrary) === '.' || existsSync(join(dirname(runtimeLibrary), CUDA_PROVIDER));
     return found ? undefined : { reason: 'CUDA provider not installed: run npm run install:cuda', present: true };
   },
-  appendProvider: (api, sessionOptions) => {
+  appendProvider: (api, sessionOptions, free) => {
     const options = api.createCudaOptions();
     try {
-      const entries = Object.entries({ device_id: String(index), ...CUDA_OPTIONS });
+      const limit = free === undefined ? {} : { gpu_mem_limit: String(free) };
+      const entries = Object.entries({ device_id: String(index), ...limit, ...CUDA_OPTIONS });
       const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
       api.updateCudaOptions(options, keys, values, entries.length);
       api.appendCudaProvider(sessionOptions, options);

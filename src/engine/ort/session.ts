@@ -91,7 +91,7 @@ export class Session {
     configureThreads(api, options, model.path);
     // A pattern is kept for every shape met, and the mask's width makes each step a new one. No difference in speed.
     api.disableMemPattern(options);
-    device.appendProvider(api, options);
+    device.appendProvider(api, options, device.freeBytes());
     this.#session = tensors.own(openModel(api, env, options, model), api.releaseSession);
     this.signature = readSignature(readPorts(api, this.#session), names);
     this.#runOptions = tensors.own(api.createRunOptions(), api.releaseRunOptions);
