@@ -154,13 +154,13 @@ function chunkOf({ keep, vocabSize }: Signature, { prefillChunk: asked, context 
   return prefillChunk(keep ? 0 : vocabSize * Float32Array.BYTES_PER_ELEMENT, Math.min(most, context));
 }
 
-/** @throws DeviceError for a device that computes something else. */
+/** @throws DeviceError for a device that computes something else, or cannot compute what the model asks of it. */
 function trustedOn(session: Session, device: Device, context: number, chunk: number): number {
   try {
     return trustedRun(session, context, chunk);
   } catch (error) {
     throw new DeviceError(device.name, {
-      reason: error instanceof Error ? error.message : String(error),
+      reason: causeOf(error instanceof Error ? error.message : String(error)),
       present: true,
     });
   }
