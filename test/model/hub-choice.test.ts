@@ -120,10 +120,11 @@ describe('of a GenAI layout', () => {
   test('a decoder called model.onnx says nothing of its dtype by that', () => {
     const genai = having(...words, 'model.onnx', 'model.onnx.data');
     expect(chosen(genai, { decoder: 'model.onnx' }).dtype).toBe('auto');
-    expect(chosen(genai, { decoder: 'model.onnx', dtype: 'q4' })).toMatchObject({
-      dtype: 'q4',
-      why: expect.stringContaining('which genai_config.json names'),
-    });
+    for (const dtype of ['q4', 'fp32'] as const) {
+      const choice = chosen(genai, { decoder: 'model.onnx', dtype });
+      expect(choice).toMatchObject({ dtype, why: expect.stringContaining('which genai_config.json names') });
+      expect(choice.files.at(-1)?.path).toBe('model.onnx');
+    }
   });
 
   test('weights that are named by the dtype that is asked for win, and so do any when the decoder is not there', () => {
