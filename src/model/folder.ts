@@ -3,10 +3,11 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Config, hubCache } from '../config.ts';
+import { EMBEDDED_MODEL } from '../places.ts';
 import { cachedSnapshot, placeInCache } from './hub/cache.ts';
 import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';
-import { embeddedModel } from './locate.ts';
 
 /**
  * The folder the settings name, else the embedded model's. What is there by its path wins; else `org/name[/folder][@revision]` is what was pulled.
@@ -26,6 +27,11 @@ export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();
   const reference = hubReference(model);
   return reference ? placeOf(reference) : (placeInCache(folder) ?? basename(resolve(folder)));
+}
+
+/** Folder of the model that comes with the package, from src/ and from dist/. */
+export function embeddedModel(): string {
+  return fileURLToPath(EMBEDDED_MODEL);
 }
 
 function hubReference(model: string | undefined): HubReference | undefined {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { hubCache, readHubSettings } from '../../src/config.ts';
-import { modelFolder, modelName } from '../../src/model/folder.ts';
+import { embeddedModel, modelFolder, modelName } from '../../src/model/folder.ts';
 import {
   cachedSnapshot,
   folderName,
@@ -16,7 +16,6 @@ import {
   storageProblem,
 } from '../../src/model/hub/cache.ts';
 import { withLock } from '../../src/model/hub/lock.ts';
-import { embeddedModel } from '../../src/model/locate.ts';
 import { pathsIn } from '../support/hub-models.ts';
 import { reasonOf } from './folders.ts';
 
