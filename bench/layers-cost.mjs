@@ -5,7 +5,7 @@ import { finished } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
 import { EngineClient } from '../dist/bridge/client.js';
 import { engineEnvironment } from '../dist/config.js';
-import { embeddedModel } from '../dist/model/locate.js';
+import { embeddedModel } from '../dist/model/folder.js';
 import { engineOptions, OpenEngine, sequence } from './engine.mjs';
 import { interleaved, rateInAll, rounds, section, spread, table } from './measure.mjs';
 import { logReadInto, nowhere } from './read-log.mjs';

@@ -199,6 +199,7 @@ async function recordFullWorker() {
   const worker = await start('--slots', '1', '--queue', '0');
   await worker.ready();
   const running = await worker.begin({ job_id: 'job-15', ...LONG });
+  await worker.line((line) => line.event === 'tokens.progress' && line.job_id === 'job-15');
   await worker.record('execute-busy', 'The slot is taken and the queue is full', 'POST', '/execute', {
     job_id: 'job-16',
     ...LONG,

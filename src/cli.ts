@@ -15,14 +15,21 @@ const HELP = `rbees-workerd ${VERSION}: an LLM worker that tells what it does.
 Usage
   rbees-workerd [serve] [settings]     run the worker (the default)
   rbees-workerd ask "<prompt>"         start a worker, send it one prompt, show narration and output
-  rbees-workerd pull <org/model>[@revision] [--dtype q4]
-                                       fetch a model from the hub into its cache; --model org/model runs it then
+  rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]
+                                       fetch a model from the hub into its cache; --model org/model runs it then.
+                                       A model in a folder of its repository is org/model/folder; without a dtype
+                                       the weights suit the device, which is the CPU where none is named
   rbees-workerd --help | --version
 
 Settings, as flag or as environment variable (flag beats environment beats .env beats default)
 ${settingsHelp()}
 
-The hub's own variables: HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_HUB_DISABLE_SYMLINKS.
+The hub's own variables, which are huggingface_hub's too
+  HF_TOKEN                             for models that are gated or private
+  HF_ENDPOINT                          another hub; default: https://huggingface.co
+  HF_HUB_CACHE, HF_HOME                the cache, or the folder with the cache in hub/; default: ~/.cache/huggingface
+  HF_HUB_OFFLINE=1                     pull asks nobody: what is in the cache must do
+  HF_HUB_DISABLE_SYMLINKS=1            pull copies into the cache's snapshots instead of linking
 
 Exit codes: 0 clean stop; 1 start-up or fatal failure; 2 bad command line or environment.
 `;

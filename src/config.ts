@@ -117,10 +117,12 @@ export function startedByNpm(environment: NodeJS.ProcessEnv = process.env): bool
   return environment['npm_lifecycle_event'] === 'start';
 }
 
+/** Names of the worker's settings and of all that has to do with the hub: the engine has no use for them, and some are secrets. */
+const NOT_FOR_THE_ENGINE = /^(?:RBEES|HF|HUGGING_?FACE)_/;
+
 /** What the engine process gets to see: the paths and device variables it inherits, none of the worker's own settings, no token. */
 export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
-  const kept = Object.entries(environment).filter(([name]) => !name.startsWith('RBEES_') && !HUB_TOKENS.includes(name));
-  return Object.fromEntries(kept);
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !NOT_FOR_THE_ENGINE.test(name)));
 }
 
 const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];

@@ -1,21 +1,22 @@
 /**
- * `rbees-workerd pull org/name[@revision]`: fetches what a model needs from the hub into the cache that is shared with huggingface_hub.
+ * `rbees-workerd pull org/name[/folder][@revision]`: fetches what a model needs from the hub into the cache that is shared with huggingface_hub.
  * stdout gets the model's folder, stderr everything that is told on the way.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError, type HubSettings, readConfig, readHubSettings } from './config.ts';
+import { devicesToTry } from './model/devices.ts';
 import type { DtypeChoice } from './model/dtypes.ts';
+import { graphFileOf } from './model/genai.ts';
 import { cachedSnapshot, freeBytes, HubCache, storageProblem } from './model/hub/cache.ts';
-import { chooseFiles, needsDecoderName } from './model/hub/choice.ts';
+import { chooseFiles, genaiConfigOf, type Wish } from './model/hub/choice.ts';
 import { Connection, PullError } from './model/hub/connection.ts';
 import { withLock } from './model/hub/lock.ts';
-import { type HubReference, isSafePath, nameOf, parseReference, REFERENCE_RULE } from './model/hub/reference.ts';
+import { type HubReference, nameOf, parseReference, REFERENCE_RULE } from './model/hub/reference.ts';
 import { fileUrl, type Repository, type RepositoryFile, readRepository } from './model/hub/repository.ts';
 import { download } from './model/hub/transfer.ts';
 import { locateModel } from './model/locate.ts';
-import { ModelError } from './model/problems.ts';
+import { ModelError, type ModelProblem } from './model/problems.ts';
 import { inBytes, Progress } from './progress.ts';
 
 /** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
@@ -28,13 +29,13 @@ const LARGEST_CONFIG = 1024 * 1024;
  * @throws ConfigError when the command line or a variable of the hub is wrong.
  */
 export async function pull(args: readonly string[]): Promise<number> {
-  const { reference, dtype } = readArguments(args);
+  const { reference, wish } = readArguments(args);
   const settings = readHubSettings();
   const progress = new Progress(process.stderr);
   try {
     const folder = settings.offline
-      ? await fromCache(reference, dtype, settings)
-      : await fromHub(reference, dtype, settings, progress);
+      ? await fromCache(reference, wish, settings)
+      : await fromHub(reference, wish, settings, progress);
     await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
     return 0;
   } catch (error) {
@@ -48,33 +49,39 @@ export async function pull(args: readonly string[]): Promise<number> {
   }
 }
 
-function readArguments(args: readonly string[]): { reference: HubReference; dtype: DtypeChoice } {
+function readArguments(args: readonly string[]): { reference: HubReference; wish: Wish } {
   const { values, positionals } = parsed(args);
   const [name, ...more] = positionals;
   if (name === undefined || more.length > 0)
-    throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4]');
+    throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4] [--device cuda]');
   const reference = parseReference(name);
   if (reference === undefined)
     throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
-  // The flag beats RBEES_DTYPE as it does for a worker, so that both take the same weights.
-  const { dtype } = readConfig(values.dtype === undefined ? [] : ['--dtype', values.dtype]);
-  return { reference, dtype };
+  // Flags beat RBEES_DTYPE and RBEES_DEVICE as they do for a worker, so that both take the same weights.
+  const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
+  return { reference, wish: { dtype, device: deviceToSuit(device) } };
+}
+
+/** `auto` is the CPU: every machine has one, and which device opens on the machine that will run the model is not known where it is pulled. */
+function deviceToSuit(choice: string): string {
+  return (choice === 'auto' ? undefined : devicesToTry(choice)[0]) ?? 'cpu';
 }
 
 function parsed(args: readonly string[]) {
   try {
-    return parseArgs({ args: [...args], options: { dtype: { type: 'string' } }, allowPositionals: true, strict: true });
+    const options = { dtype: { type: 'string' }, device: { type: 'string' } } as const;
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     throw new ConfigError(error instanceof Error ? error.message : String(error));
   }
 }
 
 /** `HF_HUB_OFFLINE`: nothing is asked, and what is there must do. */
-async function fromCache(reference: HubReference, dtype: DtypeChoice, { cache }: HubSettings): Promise<string> {
+async function fromCache(reference: HubReference, wish: Wish, { cache }: HubSettings): Promise<string> {
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
     throw new PullError(`HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}.`);
-  await locateModel(folder, dtype);
+  await locateModel(folder, wish.dtype, [wish.device]);
   return folder;
 }
 
@@ -89,7 +96,7 @@ interface Errand {
 
 async function fromHub(
   reference: HubReference,
-  dtype: DtypeChoice,
+  wish: Wish,
   settings: HubSettings,
   progress: Progress,
 ): Promise<string> {
@@ -97,30 +104,31 @@ async function fromHub(
   const cache = new HubCache(settings.cache, reference.repo, settings.symlinks);
   const repository = await readRepository(connection, reference);
   const errand: Errand = { repository, cache, connection, settings, progress };
-  const decoder = needsDecoderName(repository) ? await decoderName(errand) : undefined;
-  const choice = chooseFiles(repository, dtype, decoder);
+  const choice = chooseFiles(repository, { ...wish, decoder: await decoderName(errand) });
   await fetchFiles(errand, choice.files, choice.why);
-  const problem = await fetchNamedInside(errand, choice.dtype);
+  const problem = await fetchNamedInside(errand, choice.dtype, wish.device);
   // Last: a revision that the cache knows is there as a whole.
   await cache.refer(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
-  return cache.snapshot(repository.commit);
+  return folderOf(errand);
+}
+
+/** The model's folder in the cache. */
+function folderOf({ cache, repository: { commit, reference } }: Errand): string {
+  return join(cache.snapshot(commit), reference.folder);
 }
 
 /** The file of weights of a GenAI layout, which may have any name. */
 async function decoderName(errand: Errand): Promise<string | undefined> {
-  const { repository, cache } = errand;
-  const file = repository.files.find(({ path }) => path === 'genai_config.json');
-  if (file === undefined || file.size > LARGEST_CONFIG) return undefined;
+  const file = genaiConfigOf(errand.repository);
+  if (file === undefined) return undefined;
+  if (file.size > LARGEST_CONFIG)
+    throw new PullError(`${file.path} has ${inBytes(file.size)}, and ${inBytes(LARGEST_CONFIG)} are allowed.`);
   await fetchFiles(errand, [file], 'its genai_config.json first, which names the weights');
-  try {
-    const text = await readFile(join(cache.snapshot(repository.commit), file.path), 'utf8');
-    const name: unknown = (JSON.parse(text) as { model?: { decoder?: { filename?: unknown } } }).model?.decoder
-      ?.filename;
-    return typeof name === 'string' && isSafePath(name) ? name : undefined;
-  } catch (error) {
-    throw new PullError(`genai_config.json of ${repository.reference.repo} is not valid JSON: ${String(error)}`);
-  }
+  const problems: ModelProblem[] = [];
+  const name = await graphFileOf(join(errand.cache.snapshot(errand.repository.commit), file.path), problems);
+  if (problems.length > 0) throw new ModelError(folderOf(errand), problems);
+  return name;
 }
 
 /** Brings those of the files that the cache lacks; says nothing when it lacks none. */
@@ -184,15 +192,15 @@ async function fetchFile({ repository, cache, connection, progress }: Errand, fi
  * Looks at the model as a worker would. Files that the graph names and the repository has are fetched too; what is wrong in the end is
  * returned.
  */
-async function fetchNamedInside(errand: Errand, dtype: DtypeChoice): Promise<ModelError | undefined> {
-  const { repository, cache } = errand;
+async function fetchNamedInside(errand: Errand, dtype: DtypeChoice, device: string): Promise<ModelError | undefined> {
+  const { repository } = errand;
   for (let round = 1; ; round++) {
     try {
-      await locateModel(cache.snapshot(repository.commit), dtype);
+      await locateModel(folderOf(errand), dtype, [device]);
       return undefined;
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
-      const named = new Set(error.problems.map(({ file }) => file));
+      const named = new Set(error.problems.map(({ file }) => posix.join(repository.reference.folder, file)));
       const more = await lackingOf(
         errand,
         repository.files.filter(({ path }) => named.has(path)),

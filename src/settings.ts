@@ -51,7 +51,7 @@ export const SETTINGS = {
   model: setting(
     z.string().min(1),
     undefined,
-    'a folder, or org/name[@revision] of a model that was pulled',
+    'a folder, or org/name[/folder][@revision] of a model that was pulled',
     'the model: its folder, or its name on the hub',
     'the embedded haiku model',
   ),

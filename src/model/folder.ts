@@ -3,13 +3,14 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Config, hubCache } from '../config.ts';
-import { cachedSnapshot, repoOfSnapshot } from './hub/cache.ts';
-import { type HubReference, nameOf, parseReference } from './hub/reference.ts';
-import { embeddedModel } from './locate.ts';
+import { EMBEDDED_MODEL } from '../places.ts';
+import { cachedSnapshot, placeInCache } from './hub/cache.ts';
+import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';
 
 /**
- * The folder the settings name, else the embedded model's. What is there by its path wins; else `org/name[@revision]` is what was pulled.
+ * The folder the settings name, else the embedded model's. What is there by its path wins; else `org/name[/folder][@revision]` is what was pulled.
  * @throws Error when it is neither there nor in the hub's cache.
  */
 export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()): string {
@@ -21,10 +22,16 @@ export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()
   throw new Error(`${name} is no folder, and is not in the cache: run rbees-workerd pull ${name}`);
 }
 
-/** What the model is called: `org/name` of a model from the hub, however it was named; else its folder's base name. */
+/** What the model is called: `org/name[/folder]` of a model from the hub, however it was named; else its folder's base name. */
 export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();
-  return hubReference(model)?.repo ?? repoOfSnapshot(folder) ?? basename(resolve(folder));
+  const reference = hubReference(model);
+  return reference ? placeOf(reference) : (placeInCache(folder) ?? basename(resolve(folder)));
+}
+
+/** Folder of the model that comes with the package, from src/ and from dist/. */
+export function embeddedModel(): string {
+  return fileURLToPath(EMBEDDED_MODEL);
 }
 
 function hubReference(model: string | undefined): HubReference | undefined {

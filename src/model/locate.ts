@@ -1,11 +1,9 @@
 /**
- * Finds the files of a model in its folder, and the embedded model. Looks at names, sizes and first bytes, and at what names other files;
+ * Finds the files of a model in its folder. Looks at names, sizes and first bytes, and at what names other files;
  * the rest of what the files say is `spec.ts`'s. Everything that is wrong with a folder is told at once.
  */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { EMBEDDED_MODEL } from '../places.ts';
 import type { DtypeChoice } from './dtypes.ts';
 import { graphFileOf } from './genai.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
@@ -93,9 +91,4 @@ async function optionalFiles(root: string, problems: ModelProblem[]): Promise<Op
     }
   }
   return found;
-}
-
-/** Folder of the model that comes with the package, from src/ and from dist/. */
-export function embeddedModel(): string {
-  return fileURLToPath(EMBEDDED_MODEL);
 }

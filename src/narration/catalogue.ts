@@ -73,7 +73,7 @@ export const CATALOGUE = {
   }),
   'cache.reserved': life([ENGINE, 'cache_reserve'], 'INFO', 'the memory of the slots is reserved; --slots auto takes what a quarter of the free memory holds, 16 at most', { has: ['slots', 'context_length', 'cache_bytes', 'cache_update'], may: ['available_bytes'] }, {
     target: (f) => count(f.slots, 'slot'),
-    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}, ${f.cache_update === 'in_place' ? 'in place' : 'growing'}${f.available_bytes === undefined ? ', as asked' : `; auto: a quarter of ${size(f.available_bytes)}`}`,
+    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}, ${f.cache_update === 'in_place' ? 'in place' : 'growing'}${f.available_bytes === undefined ? ', as asked' : `; auto: ¼ of ${size(f.available_bytes)} free`}`,
     cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
   }),
   'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first runs are over; --speculation auto drafts unless runs of several tokens round differently, as those of quantized weights do', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'], may: ['rounding_percent'] }, {

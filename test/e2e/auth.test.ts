@@ -1,14 +1,23 @@
 /** A worker with a token opens nothing but its probes without it, and never says it. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { enginePid } from '../support/cli.ts';
 import { lastOf } from '../support/listener.ts';
 import { startWorker, type TestWorker } from '../support/worker.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
+/** The hub's variables are in many an environment; the worker has no use for their secrets. */
+const HUB = {
+  HF_TOKEN: 'hf_correct-horse',
+  HUGGING_FACE_HUB_TOKEN: 'hf_correct-horse-too',
+  HF_ENDPOINT: 'http://me:battery@mirror.example',
+  HUGGINGFACE_HUB_CACHE: '/staple',
+};
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker({ args: ['--worker-id', 'guarded'], env: { RBEES_API_TOKEN: TOKEN } });
+  worker = await startWorker({ args: ['--worker-id', 'guarded'], env: { RBEES_API_TOKEN: TOKEN, ...HUB } });
 });
 afterAll(() => worker.kill());
 
@@ -86,6 +95,18 @@ test('probes are open, and say nothing but that, and how long the engine has bee
 test('the log tells a fingerprint of the token, by which two operators know whether they mean the same', async () => {
   const { token_fingerprint } = await worker.line('worker.startup');
   expect(token_fingerprint).toBe(createHash('sha256').update(TOKEN).digest('hex').slice(0, 8));
+});
+
+test.runIf(process.platform === 'linux')("the engine process is given no secret, be it ours or the hub's", () => {
+  const names = (pid: number): string[] =>
+    readFileSync(`/proc/${pid}/environ`, 'latin1')
+      .split('\0')
+      .map((entry) => entry.split('=')[0] ?? '');
+  const secret = ['RBEES_API_TOKEN', ...Object.keys(HUB)];
+  const seen = names(enginePid(worker));
+  expect(names(worker.process.pid ?? 0)).toEqual(expect.arrayContaining(secret));
+  expect(seen).toContain('PATH');
+  expect(seen.filter((name) => secret.includes(name))).toEqual([]);
 });
 
 test('the token is never said, not even where a caller repeats it', async () => {

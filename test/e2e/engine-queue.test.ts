@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { enginePid, nextEnginePid } from '../support/cli.ts';
 import { Halt } from '../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../support/listener.ts';

@@ -1,6 +1,6 @@
 /** A prompt that begins like what a slot holds starts there: told with numbers, and the text is that of a cold cache. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { lastOf, narrated } from '../support/listener.ts';
 import { all, type StreamEvent, startWorker, type TestWorker, textOf } from '../support/worker.ts';

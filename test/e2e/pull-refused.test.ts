@@ -120,12 +120,22 @@ describe('what cannot be done exits 1 and says why', () => {
     await rm(outside, { recursive: true });
   });
 
+  test('a genai_config.json that is too large for one', async () => {
+    hub.put('org/much', { files: { ...WORDS, 'genai_config.json': text(' '.repeat(2 ** 21)), 'x.onnx': text('x') } });
+    const { code, stderr } = await me.pull(['org/much']);
+    expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json has 2.10 MB, and 1.05 MB are allowed.\n']);
+    expect(hub.triesOf('genai_config.json')).toEqual([]);
+  });
+
   test('a genai_config.json that names a file outside of the repository', async () => {
     const genai = JSON.stringify({ model: { decoder: { filename: '../../../../etc/passwd' } } });
     hub.put('org/genai', { files: { ...WORDS, 'genai_config.json': text(genai), 'decoder.onnx': text('x') } });
     expect(await me.pull(['org/genai'])).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/its \.onnx files are decoder\.onnx/),
+      stderr: expect.stringMatching(
+        /genai_config\.json has a wrong "model\.decoder\.filename" \(it leaves the folder\)/,
+      ),
     });
+    expect(hub.triesOf('decoder.onnx')).toEqual([]);
   });
 });

@@ -37,7 +37,7 @@ describe('a pull', () => {
     expect([code, stdout]).toEqual([0, `${me.snapshot('haiku')}\n`]);
     const [first, ...lines] = stderr.trimEnd().split('\n');
     expect(first).toMatch(
-      /^Pulling org\/haiku \(c0ffeec0\): 6 files, 3\.\d\d MB; dtype fp32, the first of q4, .* among fp32$/,
+      /^Pulling org\/haiku \(c0ffeec0\): 6 files, 3\.\d\d MB; dtype fp32 of fp32, for cpu: the only weights there are$/,
     );
     expect(lines.at(-1)).toMatch(/^onnx\/model\.onnx: 3\.\d\d MB in \d+\.\d s$/);
     const files = await haiku();
@@ -108,16 +108,6 @@ describe('a pull', () => {
   });
 });
 
-test('a GenAI layout brings the decoder that its configuration names, with its data, and no other .onnx file', async () => {
-  const genai = text(JSON.stringify({ model: { decoder: { filename: 'phi.onnx' } } }));
-  const weights = { 'phi.onnx': text('graph'), 'phi.onnx.data': text('data'), 'vision.onnx': text('not asked for') };
-  hub.put('org/genai', { files: { ...WORDS, ...weights, 'genai_config.json': genai } });
-  await me.pull(['org/genai']);
-  const { 'README.md': _, ...words } = WORDS;
-  const needed = [...Object.keys(words), 'genai_config.json', 'phi.onnx', 'phi.onnx.data'].sort();
-  expect(await pathsIn(me.snapshot('genai'))).toEqual(needed);
-});
-
 /** A model of one layer with its weights in a file of their own. */
 async function external(): Promise<{ graph: Buffer; data: Uint8Array }> {
   const files = await filesOf(join(import.meta.dirname, '..', 'models', 'external'));
@@ -171,6 +161,7 @@ test.each([
   [['../../etc'], /is not allowed; allowed: org\/name/],
   [['org/name@../x'], /is not allowed/],
   [['org/name', '--dtype', 'q5'], /--dtype: "q5" is not allowed; allowed: auto fp32 fp16/],
+  [['org/name', '--device', 'gpu'], /--device: "gpu" is not allowed; allowed: auto, cpu, cuda/],
   [['org/name', '--port', '1'], /Unknown option '--port'/],
 ] satisfies [string[], RegExp][])('a bad command line exits 2 and names what is wrong: %j', async (args, reason) => {
   const { code, stdout, stderr } = await me.pull(args);

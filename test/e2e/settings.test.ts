@@ -199,6 +199,13 @@ test('--help names every flag, its variable, and the exit codes', async () => {
   expect(stdout).toMatch(/exit codes/i);
 });
 
+test("--help names pull, its flags and the hub's variables", async () => {
+  const { stdout } = await runCli(['--help']);
+  expect(stdout).toContain('rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]');
+  for (const name of ['TOKEN', 'ENDPOINT', 'HUB_CACHE', 'HOME', 'HUB_OFFLINE', 'HUB_DISABLE_SYMLINKS'])
+    expect(stdout).toMatch(new RegExp(`^ .*\\bHF_${name}\\b`, 'm'));
+});
+
 test('--version says the version, whatever else is given', async () => {
   for (const args of [['--version'], ['--version', '--port', 'nonsense']]) {
     const { code, stdout } = await runCli(args);

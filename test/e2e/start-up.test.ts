@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { nextEnginePid, runCli } from '../support/cli.ts';
 import { lastOf } from '../support/listener.ts';
 import { type LogLine, startWorker, TestWorker } from '../support/worker.ts';

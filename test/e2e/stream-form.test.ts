@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { endings, lastOf, longJob } from '../support/listener.ts';
 import { all, type StreamEvent, startWorker, type TestWorker, textOf } from '../support/worker.ts';
 

@@ -6,22 +6,21 @@ import { dirname, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { hubCache, readHubSettings } from '../../src/config.ts';
-import { modelFolder, modelName } from '../../src/model/folder.ts';
+import { embeddedModel, modelFolder, modelName } from '../../src/model/folder.ts';
 import {
   cachedSnapshot,
   folderName,
   freeBytes,
   HubCache,
-  repoOfSnapshot,
+  placeInCache,
   storageProblem,
 } from '../../src/model/hub/cache.ts';
 import { withLock } from '../../src/model/hub/lock.ts';
-import { embeddedModel } from '../../src/model/locate.ts';
 import { pathsIn } from '../support/hub-models.ts';
 import { reasonOf } from './folders.ts';
 
 const COMMIT = '0123456789abcdef0123456789abcdef01234567';
-const main = { repo: 'org/name', revision: 'main' };
+const main = { repo: 'org/name', folder: '', revision: 'main' };
 
 let root: string;
 let cache: HubCache;
@@ -79,16 +78,16 @@ describe('a revision', () => {
   test.each(['main', 'v1.0', 'refs/pr/1'])('%s is a file with a commit in it', async (revision) => {
     await cache.refer(revision, COMMIT);
     expect(await readFile(join(cache.folder, 'refs', revision), 'utf8')).toBe(COMMIT);
-    expect(cachedSnapshot(root, { repo: 'org/name', revision })).toBeUndefined();
+    expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision })).toBeUndefined();
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
-    expect(cachedSnapshot(root, { repo: 'org/name', revision })).toBe(cache.snapshot(COMMIT));
+    expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision })).toBe(cache.snapshot(COMMIT));
   });
 
   test('that is a commit needs no file', async () => {
     await cache.refer(COMMIT, COMMIT);
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
     expect(await pathsIn(join(cache.folder, 'refs'))).toEqual([]);
-    expect(cachedSnapshot(root, { repo: 'org/name', revision: COMMIT })).toBe(cache.snapshot(COMMIT));
+    expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision: COMMIT })).toBe(cache.snapshot(COMMIT));
   });
 
   test('whose file holds anything else is not there', async () => {
@@ -119,7 +118,18 @@ describe('--model', () => {
 
   test('a snapshot given by its folder is called by the model, not by the commit', () => {
     expect(modelName({ model: cache.snapshot(COMMIT) })).toBe('org/name');
-    expect(repoOfSnapshot(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
+    expect(placeInCache(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
+  });
+
+  test('a model in a folder of its repository is found there, and called by both', async () => {
+    const folder = join(cache.snapshot(COMMIT), 'cpu', 'int4');
+    expect(() => modelFolder({ model: 'org/name/cpu/int4' }, root)).toThrow(
+      'org/name/cpu/int4 is no folder, and is not in the cache: run rbees-workerd pull org/name/cpu/int4',
+    );
+    await cache.point(COMMIT, 'cpu/int4/config.json', 'abc');
+    expect(modelFolder({ model: 'org/name/cpu/int4@main' }, root)).toBe(folder);
+    expect(modelName({ model: 'org/name/cpu/int4@main' })).toBe('org/name/cpu/int4');
+    expect(modelName({ model: folder })).toBe('org/name/cpu/int4');
   });
 
   test('a folder that is there wins over a name', () => {

@@ -1,7 +1,7 @@
 /** Which files of a repository are taken, by names alone. */
 import { describe, expect, test } from 'vitest';
 import type { DtypeChoice } from '../../src/model/dtypes.ts';
-import { chooseFiles, needsDecoderName } from '../../src/model/hub/choice.ts';
+import { chooseFiles, genaiConfigOf, type Wish } from '../../src/model/hub/choice.ts';
 import type { Repository } from '../../src/model/hub/repository.ts';
 
 const WORDS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
@@ -15,13 +15,19 @@ const NOISE = [
 ];
 
 const having = (...paths: string[]): Repository => ({
-  reference: { repo: 'org/name', revision: 'main' },
+  reference: { repo: 'org/name', folder: '', revision: 'main' },
   commit: '0'.repeat(40),
   files: paths.map((path) => ({ path, size: 1, etag: '0'.repeat(40), hash: 'git-sha1' })),
 });
 
-const taken = (repository: Repository, dtype: DtypeChoice = 'auto', decoder?: string): string[] =>
-  chooseFiles(repository, dtype, decoder).files.map(({ path }) => path);
+const chosen = (repository: Repository, wish: Partial<Wish> = {}) =>
+  chooseFiles(repository, { dtype: 'auto', device: 'cpu', ...wish });
+const taken = (repository: Repository, wish?: Partial<Wish>): string[] =>
+  chosen(repository, wish).files.map(({ path }) => path);
+const inFolder = (folder: string, repository: Repository): Repository => ({
+  ...repository,
+  reference: { ...repository.reference, folder },
+});
 
 const ALL = having(
   ...NOISE,
@@ -41,11 +47,19 @@ const ALL = having(
 describe('what is taken', () => {
   test('auto: the words of the model and the weights that a CPU decodes fastest, with their data, and nothing else', () => {
     expect(taken(ALL).sort()).toEqual([...WORDS, ...MORE, 'onnx/model_q4.onnx', 'onnx/model_q4.onnx_data'].sort());
-    const { dtype, why } = chooseFiles(ALL, 'auto');
+    const { dtype, why } = chosen(ALL);
     expect(dtype).toBe('q4');
-    expect(why).toBe(
-      'dtype q4, the first of q4, q8, int8, uint8, fp32, bnb4, q4f16, fp16 (what a CPU decodes fastest) among q4, q8, fp32, q4f16, fp16',
-    );
+    expect(why).toBe('dtype q4 of q4, q8, fp32, q4f16, fp16, for cpu: 4-bit weights, least to read per token');
+  });
+
+  test.each([
+    ['cuda-0', 'q4f16', 'onnx/model_q4f16.onnx'],
+    ['webgpu', 'q4f16', 'onnx/model_q4f16.onnx'],
+    ['coreml', 'fp16', 'onnx/model_fp16.onnx'],
+  ])('auto for %s: what suits it, as a worker would choose', (device, dtype, weights) => {
+    const choice = chosen(ALL, { device });
+    expect([choice.dtype, choice.files.at(-1)?.path]).toEqual([dtype, weights]);
+    expect(choice.why).toContain(`dtype ${dtype} of q4, q8, fp32, q4f16, fp16, for ${device}: `);
   });
 
   test.each([
@@ -55,12 +69,12 @@ describe('what is taken', () => {
     ['quantized', ['onnx/model_quantized.onnx']],
     ['q4f16', ['onnx/model_q4f16.onnx']],
   ] satisfies [DtypeChoice, string[]][])('dtype %s, as asked', (dtype, weights) => {
-    expect(taken(ALL, dtype).filter((path) => path.includes('.onnx'))).toEqual(weights);
-    expect(chooseFiles(ALL, dtype).why).toMatch(/as asked$/);
+    expect(taken(ALL, { dtype, device: 'cuda-0' }).filter((path) => path.includes('.onnx'))).toEqual(weights);
+    expect(chosen(ALL, { dtype }).why).toMatch(/as asked$/);
   });
 
   test('weights come last, so that a repository that cannot be loaded is found out early', () => {
-    const paths = taken(ALL, 'fp32');
+    const paths = taken(ALL, { dtype: 'fp32' });
     expect(paths.findIndex((path) => path.includes('.onnx'))).toBe(WORDS.length + MORE.length);
   });
 
@@ -76,18 +90,55 @@ describe('what is taken', () => {
     expect(taken(root)).toEqual([...WORDS, 'model.onnx', 'model.onnx.data']);
   });
 
-  test('of a GenAI layout, the decoder that its configuration names', () => {
-    const genai = having('genai_config.json', 'tokenizer.json', 'tokenizer_config.json', 'phi.onnx', 'phi.onnx.data');
-    expect(needsDecoderName(genai)).toBe(true);
-    expect(needsDecoderName(ALL)).toBe(false);
-    expect(taken(genai, 'auto', 'phi.onnx')).toEqual([
-      'genai_config.json',
-      'tokenizer.json',
-      'tokenizer_config.json',
-      'phi.onnx',
-      'phi.onnx.data',
-    ]);
-    expect(chooseFiles(genai, 'auto', 'phi.onnx').why).toContain('genai_config.json names');
+  test.each(['special_tokens_map.json', 'README.md'])(
+    'tokenizer_config.json need not be there: %s will do',
+    (other) => {
+      expect(taken(having('config.json', 'tokenizer.json', other, 'model.onnx'))).toEqual(
+        ['config.json', 'tokenizer.json', other, 'model.onnx'].filter((path) => path !== 'README.md'),
+      );
+    },
+  );
+});
+
+describe('of a GenAI layout', () => {
+  const words = ['genai_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+
+  test('its configuration is read first, where there is one', () => {
+    expect(genaiConfigOf(having(...words, 'phi.onnx'))?.path).toBe('genai_config.json');
+    expect(genaiConfigOf(having(...words.slice(1), 'cpu/genai_config.json'))).toBeUndefined();
+  });
+
+  test('the decoder that it names is taken; what data that has stands in its graph', () => {
+    const genai = having(...words, 'phi.onnx', 'phi.onnx.data', 'vision.onnx');
+    expect(taken(genai, { decoder: 'phi.onnx' })).toEqual([...words, 'phi.onnx']);
+    expect(chosen(genai, { decoder: 'phi.onnx' })).toMatchObject({
+      dtype: 'auto',
+      why: 'weights phi.onnx, which genai_config.json names',
+    });
+  });
+
+  test('a decoder called model.onnx says nothing of its dtype by that', () => {
+    const genai = having(...words, 'model.onnx', 'model.onnx.data');
+    expect(chosen(genai, { decoder: 'model.onnx' }).dtype).toBe('auto');
+    for (const dtype of ['q4', 'fp32'] as const) {
+      const choice = chosen(genai, { decoder: 'model.onnx', dtype });
+      expect(choice).toMatchObject({ dtype, why: expect.stringContaining('which genai_config.json names') });
+      expect(choice.files.at(-1)?.path).toBe('model.onnx');
+    }
+  });
+
+  test('weights that are named by the dtype that is asked for win, and so do any when the decoder is not there', () => {
+    const both = having(...words, 'phi.onnx', 'onnx/model_fp16.onnx');
+    expect(taken(both, { decoder: 'phi.onnx', dtype: 'fp16' }).at(-1)).toBe('onnx/model_fp16.onnx');
+    expect(taken(both, { decoder: 'phi.onnx' }).at(-1)).toBe('phi.onnx');
+    expect(taken(both, { decoder: 'gone.onnx' }).at(-1)).toBe('onnx/model_fp16.onnx');
+  });
+
+  test('in a folder of the repository, the files of that folder and no others', () => {
+    const paths = [...words, 'phi.onnx', 'model.onnx'].flatMap((path) => [`cpu/int4/${path}`, `cuda/${path}`, path]);
+    const folder = inFolder('cpu/int4', having(...paths));
+    expect(genaiConfigOf(folder)?.path).toBe('cpu/int4/genai_config.json');
+    expect(taken(folder, { decoder: 'phi.onnx' })).toEqual([...words, 'phi.onnx'].map((path) => `cpu/int4/${path}`));
   });
 });
 
@@ -104,18 +155,20 @@ describe('what is refused', () => {
       'auto',
       /its \.onnx files are cpu\/model\.onnx, onnx\/x\.onnx\./,
     ],
-    [
-      having('config.json', 'onnx/model.onnx'),
-      'auto',
-      /has no tokenizer\.json, no tokenizer_config\.json: the worker cannot load it/,
-    ],
+    [having('config.json', 'onnx/model.onnx'), 'auto', /has no tokenizer\.json: the worker cannot load it/],
     [having('tokenizer.json', 'tokenizer_config.json', 'model.onnx'), 'auto', /has no config\.json/],
     [having('genai_config.json', ...WORDS), 'auto', /has no onnx\/model\*\.onnx/],
+    [
+      having('cuda/x.onnx', 'cuda/genai_config.json', 'cpu/int4/genai_config.json', 'cpu/int4/x.onnx'),
+      'auto',
+      /it has models in folders, by the names org\/name\/cuda, org\/name\/cpu\/int4\.$/,
+    ],
+    [inFolder('gone', having(...WORDS, 'model.onnx')), 'auto', /^org\/name\/gone has no onnx\/model\*\.onnx/],
   ] satisfies [Repository, DtypeChoice, RegExp][])('%#', (repository, dtype, reason) => {
-    expect(() => chooseFiles(repository, dtype)).toThrow(reason);
+    expect(() => chosen(repository, { dtype })).toThrow(reason);
   });
 
   test('a decoder that is not there', () => {
-    expect(() => taken(having('genai_config.json', ...WORDS), 'auto', 'phi.onnx')).toThrow(/has no phi\.onnx/);
+    expect(() => taken(having('genai_config.json', ...WORDS), { decoder: 'phi.onnx' })).toThrow(/has no phi\.onnx/);
   });
 });

@@ -7,21 +7,34 @@ import { isSafePath, nameOf, parseReference } from '../../src/model/hub/referenc
 
 describe('a name', () => {
   test.each([
-    ['org/name', 'org/name', 'main'],
-    ['onnx-community/Qwen3-0.6B-ONNX', 'onnx-community/Qwen3-0.6B-ONNX', 'main'],
-    ['a/b@v1.0', 'a/b', 'v1.0'],
-    ['a/b@refs/pr/12', 'a/b', 'refs/pr/12'],
-    ['a/b@0123456789abcdef0123456789abcdef01234567', 'a/b', '0123456789abcdef0123456789abcdef01234567'],
-  ])('%s', (text, repo, revision) => {
+    ['org/name', 'org/name', '', 'main'],
+    ['onnx-community/Qwen3-0.6B-ONNX', 'onnx-community/Qwen3-0.6B-ONNX', '', 'main'],
+    ['a/b@v1.0', 'a/b', '', 'v1.0'],
+    ['a/b@refs/pr/12', 'a/b', '', 'refs/pr/12'],
+    ['a/b@0123456789abcdef0123456789abcdef01234567', 'a/b', '', '0123456789abcdef0123456789abcdef01234567'],
+    ['a/b/c', 'a/b', 'c', 'main'],
+    [
+      'a/b/cpu_and_mobile/cpu-int4-rtn--block-32@refs/pr/1',
+      'a/b',
+      'cpu_and_mobile/cpu-int4-rtn--block-32',
+      'refs/pr/1',
+    ],
+  ])('%s', (text, repo, folder, revision) => {
     const reference = parseReference(text);
-    expect(reference).toEqual({ repo, revision });
+    expect(reference).toEqual({ repo, folder, revision });
     expect(reference && parseReference(nameOf(reference))).toEqual(reference);
   });
 
   test.each([
     '',
     'name',
-    'a/b/c',
+    'a/b/',
+    'a/b//c',
+    'a/b/.c',
+    'a/b/../c',
+    'a/b/c/..',
+    'a/b/c/',
+    `a/b/${'c'.repeat(201)}`,
     '/a/b',
     './a',
     '../a',

@@ -11,7 +11,7 @@ import { noise } from '../support/hub-models.ts';
 import { type Fault, HubServer } from '../support/hub-server.ts';
 import { reasonOf } from './folders.ts';
 
-const REFERENCE = { repo: 'tiny/noise', revision: 'main' };
+const REFERENCE = { repo: 'tiny/noise', folder: '', revision: 'main' };
 const LARGE = noise(300_000);
 const SMALL = noise(700, 2);
 const quick = { ...PATIENCE, stallMs: 1500, backoffMs: 1, tries: 4 };

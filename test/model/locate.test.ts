@@ -1,7 +1,8 @@
 import { symlink } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { embeddedModel, locateModel, type ModelFiles } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
+import { locateModel, type ModelFiles } from '../../src/model/locate.ts';
 import { type Files, GENAI, genaiFolder, linked, modelFolder, problemsIn } from './folders.ts';
 import { onnxBytes, onnxNaming } from './onnx-bytes.ts';
 

@@ -4,7 +4,7 @@ import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'no
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { runCli } from '../support/cli.ts';
 import { all, type LogLine, startWorker } from '../support/worker.ts';
 import { linked } from './folders.ts';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { embeddedModel, locateModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
+import { locateModel } from '../../src/model/locate.ts';
 import { type ModelSpec, readSpec } from '../../src/model/spec.ts';
 import { CONFIG, type Files, modelFolder, problemsIn, reasonOf, TOKENIZER } from './folders.ts';
 

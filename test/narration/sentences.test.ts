@@ -81,7 +81,7 @@ describe('what is reserved and warmed up', () => {
       'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place, as asked',
     );
     expect(await said('cache.reserved', { ...cache, available_bytes: 22_100_000_000 })).toBe(
-      'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place; auto: a quarter of 22.1 GB',
+      'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place; auto: ¼ of 22.1 GB free',
     );
   });
 

@@ -2,7 +2,8 @@
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
+import { onnxBytes } from '../model/onnx-bytes.ts';
 import { type Run, runCli } from './cli.ts';
 import { COMMIT, type HubFile, type HubServer } from './hub-server.ts';
 
@@ -48,9 +49,9 @@ export const WORDS = {
   'tokenizer_config.json': text('{}'),
   'README.md': text('# Not needed'),
 };
-/** The file of weights of `LARGE`, and its bytes: enough of them to be interrupted. */
+/** The file of weights of `LARGE`, and its bytes: enough of them to be interrupted, and a graph, so that a folder with it passes. */
 export const WEIGHTS_FILE = 'onnx/model_q4.onnx';
-export const WEIGHTS = noise(2_000_000);
+export const WEIGHTS = onnxBytes({ tensors: [{ dimensions: [500_000], raw: noise(2_000_000) }] });
 export const LARGE = { ...WORDS, [WEIGHTS_FILE]: { bytes: WEIGHTS, lfs: true } };
 
 /** Somebody who pulls from a hub into a home of their own. */

@@ -2,7 +2,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { Tokenizer, type TokenizerFiles } from '../../src/text/tokenizer.ts';
 
 export const haikuFiles: TokenizerFiles = {

@@ -108,20 +108,21 @@ export class HubCache {
 }
 
 /** Folder of a model that was pulled, or undefined when the cache has no such revision. */
-export function cachedSnapshot(root: string, { repo, revision }: HubReference): string | undefined {
+export function cachedSnapshot(root: string, { repo, folder, revision }: HubReference): string | undefined {
   const cache = new HubCache(root, repo);
   const commit = COMMIT.test(revision) ? revision : readRef(join(cache.folder, 'refs', revision));
   if (commit === undefined) return undefined;
-  const folder = cache.snapshot(commit);
-  return statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true ? folder : undefined;
+  const path = join(cache.snapshot(commit), folder);
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? path : undefined;
 }
 
-/** `org/name` of a snapshot's folder in a cache; undefined for any other folder. */
-export function repoOfSnapshot(folder: string): string | undefined {
-  const [repo, snapshots, commit] = resolve(folder).split(sep).slice(-3);
-  if (snapshots !== 'snapshots' || commit === undefined || !COMMIT.test(commit)) return undefined;
-  const [kind, ...parts] = repo?.split('--') ?? [];
-  return kind === 'models' && parts.length > 0 ? parts.join('/') : undefined;
+/** `org/name[/folder]` of a snapshot's folder in a cache, or of one in it; undefined for any other folder. */
+export function placeInCache(folder: string): string | undefined {
+  const path = resolve(folder).split(sep);
+  const at = path.lastIndexOf('snapshots');
+  if (!COMMIT.test(path[at + 1] ?? '')) return undefined;
+  const [kind, ...parts] = path[at - 1]?.split('--') ?? [];
+  return kind === 'models' && parts.length > 0 ? [...parts, ...path.slice(at + 2)].join('/') : undefined;
 }
 
 /** As huggingface_hub names it (file_download.py, repo_folder_name). */

@@ -2,99 +2,129 @@
  * Which files of a repository a model needs: its configuration, its words, and the weights of one dtype with their external data. Decides
  * by names alone; nothing is downloaded here.
  */
-import { DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
+import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
 import { PullError } from './connection.ts';
 import { nameOf } from './reference.ts';
 import type { Repository, RepositoryFile } from './repository.ts';
 
+const GENAI = 'genai_config.json';
 /** What is taken besides the weights, where the repository has it. */
 const WORDS = [
   'config.json',
   'generation_config.json',
-  'genai_config.json',
+  GENAI,
   'tokenizer.json',
   'tokenizer_config.json',
   'special_tokens_map.json',
   'chat_template.jinja',
   'chat_template.json',
 ] as const;
+/** At most so many names are told of what is there instead. */
+const MOST_OTHERS = 8;
+
+/** What is asked for. */
+export interface Wish {
+  readonly dtype: DtypeChoice;
+  /** Which `auto` is to suit: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
+  readonly device: string;
+  /** The file of weights that genai_config.json names, from its folder. */
+  readonly decoder?: string | undefined;
+}
 
 /** The files of a pull, weights last, and how the dtype was chosen. */
 export interface Choice {
   readonly files: readonly RepositoryFile[];
-  /** What `--model` is to be given as `--dtype`; `auto` where the repository has one file of weights only, by a name of its own. */
+  /** What the files are to hold; `auto` where only the graph knows. */
   readonly dtype: DtypeChoice;
   /** A sentence for the person who asked. */
   readonly why: string;
 }
 
+/** Files by their path from the model's folder. */
+type Files = ReadonlyMap<string, RepositoryFile>;
+
+interface Picked extends Omit<Choice, 'files'> {
+  /** Paths from the model's folder: the graph, and what is known of its data. */
+  readonly paths: readonly [string, ...string[]];
+}
+
 /**
- * Chooses the files. `decoder` is the file that genai_config.json names, for repositories without weights that are named by dtype.
+ * Chooses the files. The decoder that genai_config.json names is taken unless another dtype is asked for and is there by its name; its dtype
+ * and its data are not seen by its name, but in its graph.
  * @throws PullError that lists what the repository has when it lacks the dtype, or lacks a file that every model needs.
  */
-export function chooseFiles(repository: Repository, wanted: DtypeChoice, decoder?: string): Choice {
-  const byPath = new Map(repository.files.map((file) => [file.path, file]));
-  const words = WORDS.flatMap((path) => byPath.get(path) ?? []);
-  const found = foundWeights(repository);
-  const { taken, dtype, why } =
-    found.length === 0 && decoder !== undefined
-      ? { taken: byPath.get(decoder), dtype: 'auto' as const, why: `weights ${decoder}, which genai_config.json names` }
-      : pickDtype(repository, found, wanted);
-  const lacking = ['tokenizer.json', 'tokenizer_config.json'].filter((path) => !byPath.has(path));
-  if (!byPath.has('config.json') && !byPath.has('genai_config.json')) lacking.unshift('config.json');
-  if (taken === undefined) lacking.push(decoder ?? 'model.onnx');
-  if (taken === undefined || lacking.length > 0)
+export function chooseFiles(repository: Repository, wish: Wish): Choice {
+  const here = filesHere(repository);
+  const { paths, dtype, why } = pickWeights(repository, here, wish);
+  const lacking = ['tokenizer.json', paths[0]].filter((path) => !here.has(path));
+  if (!here.has('config.json') && !here.has(GENAI)) lacking.unshift('config.json');
+  if (lacking.length > 0)
     throw new PullError(`${nameOf(repository.reference)} has no ${lacking.join(', no ')}: the worker cannot load it.`);
-  return { files: [...words, taken, ...externalData(repository, taken)], dtype, why };
+  return { files: [...WORDS, ...paths].flatMap((path) => here.get(path) ?? []), dtype, why };
 }
 
-/** Whether genai_config.json must be read before files can be chosen. */
-export function needsDecoderName(repository: Repository): boolean {
-  return foundWeights(repository).length === 0 && repository.files.some(({ path }) => path === 'genai_config.json');
+/** The file that must be read before files can be chosen, where there is one. */
+export function genaiConfigOf(repository: Repository): RepositoryFile | undefined {
+  return filesHere(repository).get(GENAI);
 }
 
-interface Weights {
-  readonly file: RepositoryFile;
-  readonly dtype: Dtype;
-}
-
-/** Weights by the names that `locate` looks for, the CPU's best first. */
-function foundWeights({ files }: Repository): Weights[] {
-  return DTYPES.flatMap((dtype) =>
-    [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`].flatMap((path) => {
-      const file = files.find((one) => one.path === path);
-      return file === undefined ? [] : [{ file, dtype }];
-    }),
+function filesHere({ files, reference: { folder } }: Repository): Files {
+  const start = folder === '' ? '' : `${folder}/`;
+  return new Map(
+    files.flatMap((file) => (file.path.startsWith(start) ? [[file.path.slice(start.length), file] as const] : [])),
   );
 }
 
-function pickDtype(repository: Repository, found: readonly Weights[], wanted: DtypeChoice) {
-  const named = wanted === 'quantized' ? 'q8' : wanted;
-  const taken = named === 'auto' ? found[0] : found.find(({ dtype }) => dtype === named);
-  const has = [...new Set(found.map(({ dtype }) => dtype))].join(', ');
-  if (taken === undefined) {
-    const lack = named === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${wanted}`;
-    throw new PullError(
-      `${nameOf(repository.reference)} has ${lack}; ${has === '' ? others(repository) : `it has ${has}`}.`,
-    );
+function pickWeights(repository: Repository, here: Files, { dtype: wanted, device, decoder }: Wish): Picked {
+  const found = foundWeights(here, decoder);
+  const chosen = chooseDtype(device, wanted, new Set(found.keys()));
+  const path = chosen && found.get(chosen.dtype);
+  const preferred = decoder !== undefined && here.has(decoder) && wanted === 'auto';
+  if (chosen !== undefined && path !== undefined && !preferred) {
+    const { dtype, reason } = chosen;
+    const why =
+      wanted === 'auto'
+        ? `dtype ${dtype} of ${[...found.keys()].join(', ')}, for ${device}: ${reason}`
+        : `dtype ${dtype}, as asked`;
+    return { paths: [path, ...externalData(here, path)], dtype, why };
   }
-  const why =
-    named === 'auto'
-      ? `dtype ${taken.dtype}, the first of ${DTYPES.join(', ')} (what a CPU decodes fastest) among ${has}`
-      : `dtype ${taken.dtype}, as asked`;
-  return { taken: taken.file, dtype: taken.dtype, why };
+  if (decoder !== undefined)
+    return { paths: [decoder], dtype: wanted, why: `weights ${decoder}, which ${GENAI} names` };
+  const lack = wanted === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${wanted}`;
+  const has = found.size === 0 ? others(repository) : `it has ${[...found.keys()].join(', ')}`;
+  throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
+}
+
+/** Weights by the names that `locate` looks for; GenAI's decoder is called model.onnx whatever it holds. */
+function foundWeights(here: Files, decoder: string | undefined): ReadonlyMap<Dtype, string> {
+  const found = new Map<Dtype, string>();
+  for (const dtype of DTYPES) {
+    const names = [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
+    const path = names.find((name) => name !== decoder && here.has(name));
+    if (path !== undefined) found.set(dtype, path);
+  }
+  return found;
 }
 
 /** `model.onnx_data`, `model.onnx_data_1`, …, `model.onnx.data`: how exporters name the data beside a graph. */
-function externalData({ files }: Repository, { path }: RepositoryFile): RepositoryFile[] {
-  return files.filter(
-    (file) => file.path.startsWith(path) && /^(?:_data|\.data)(?:_\d{1,4})?$/.test(file.path.slice(path.length)),
+function externalData(here: Files, graph: string): string[] {
+  return [...here.keys()].filter(
+    (path) => path.startsWith(graph) && /^(?:_data|\.data)(?:_\d{1,4})?$/.test(path.slice(graph.length)),
   );
 }
 
 /** What a person can do with a repository that has no weights where they are looked for. */
-function others({ files }: Repository): string {
+function others({ files, reference }: Repository): string {
+  const ending = `/${GENAI}`;
+  const folders = files.flatMap(({ path }) => (path.endsWith(ending) ? [path.slice(0, -ending.length)] : []));
+  if (folders.length > 0)
+    return `it has models in folders, by the names ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
   const names = files.flatMap(({ path }) => (path.endsWith('.onnx') ? [path] : []));
   if (names.length === 0) return 'it has no .onnx file at all: look for an ONNX export of the model';
-  return `its .onnx files are ${names.slice(0, 8).join(', ')}${names.length > 8 ? `, and ${names.length - 8} more` : ''}`;
+  return `its .onnx files are ${listed(names)}`;
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - MOST_OTHERS;
+  return `${names.slice(0, MOST_OTHERS).join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }

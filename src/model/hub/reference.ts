@@ -1,36 +1,47 @@
 /**
- * `org/name[@revision]`: what a model on the hub is called. Names come from the command line and become parts of paths and URLs, so that
- * what does not fit the pattern is not a name.
+ * `org/name[/folder][@revision]`: what a model on the hub is called. Names come from the command line and become parts of paths and URLs,
+ * so that what does not fit the pattern is not a name.
  */
 
 /** A model on the hub, at one of its revisions. */
 export interface HubReference {
   /** `org/name`. */
   readonly repo: string;
+  /** Where in the repository the model lies, '' at its root: GenAI exports have a folder for each device. */
+  readonly folder: string;
   /** A branch, a tag, `refs/pr/1` or a commit. */
   readonly revision: string;
 }
 
 export const REFERENCE_RULE =
-  'org/name or org/name@revision, of A-Z a-z 0-9 . _ - (names up to 96 characters, no -- and no ..)';
+  'org/name, org/name/folder, either with @revision, of A-Z a-z 0-9 . _ - (names up to 96 characters, no -- and no ..)';
 
 /** One part of a repository's name, by the rules of huggingface_hub (utils/_validators.py): begins and ends with a letter, digit or `_`. */
 const PART = /^\w(?:[\w.-]{0,94}\w)?$/;
 const REVISION = /^\w[\w.-]*(?:\/\w[\w.-]*)*$/;
 
-/** Reads `org/name[@revision]`; undefined for anything else. Without a revision it is `main`. */
+/** Reads `org/name[/folder][@revision]`; undefined for anything else. Without a revision it is `main`. */
 export function parseReference(text: string): HubReference | undefined {
-  const [repo = '', revision = 'main', ...more] = text.split('@');
-  const parts = repo.split('/');
-  const named = parts.length === 2 && parts.every((part) => PART.test(part) && !part.endsWith('.git'));
+  const [path = '', revision = 'main', ...more] = text.split('@');
+  const parts = path.split('/');
+  const repo = parts.slice(0, 2).join('/');
+  const folder = parts.slice(2).join('/');
+  const named = parts.length >= 2 && repo.split('/').every((part) => PART.test(part) && !part.endsWith('.git'));
   if (!named || more.length > 0 || /--|\.\./.test(repo)) return undefined;
+  if (parts.length > 2 && !isSafePath(folder)) return undefined;
   const revised = revision.length <= 200 && REVISION.test(revision) && !/\.\.|\.lock(?:\/|$)/.test(revision);
-  return revised ? { repo, revision } : undefined;
+  return revised ? { repo, folder, revision } : undefined;
 }
 
 /** As it is written on a command line; `main` goes without saying. */
-export function nameOf({ repo, revision }: HubReference): string {
-  return revision === 'main' ? repo : `${repo}@${revision}`;
+export function nameOf(reference: HubReference): string {
+  const { revision } = reference;
+  return revision === 'main' ? placeOf(reference) : `${placeOf(reference)}@${revision}`;
+}
+
+/** `org/name[/folder]`, whatever the revision. */
+export function placeOf({ repo, folder }: HubReference): string {
+  return folder === '' ? repo : `${repo}/${folder}`;
 }
 
 /** What git calls a commit: 40 hexadecimal digits. */
