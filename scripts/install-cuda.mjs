@@ -6,7 +6,6 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 /** Until the download begins: some networks drop what they refuse, and the installer would wait for minutes. */
 const INDEX_MS = 60_000;
@@ -30,8 +29,10 @@ const root = packageRoot();
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const metadata = createRequire(import.meta.url)(join(root, 'script', 'install-metadata.js'));
 const manifest = metadata.manifests[`${PLATFORM}:cuda12`];
-if (!manifest)
-  fail(`onnxruntime-node ${version} has no CUDA files for ${PLATFORM}; it has them for ${platforms()}.`, OTHERWISE);
+if (!manifest) {
+  const platforms = Object.keys(metadata.manifests).map((name) => name.split(':')[0]);
+  fail(`onnxruntime-node ${version} has no CUDA files for ${PLATFORM}, only for ${platforms.join(', ')}.`, OTHERWISE);
+}
 
 const folder = folderOf(root);
 const before = sizes(folder);
@@ -62,9 +63,6 @@ function packageRoot() {
     return fail('The package onnxruntime-node is not installed: run npm ci (in a checkout) or npm install first.');
   }
 }
-
-const platforms = () =>
-  [...new Set(Object.keys(metadata.manifests).map((name) => name.split(':')[0]))].sort().join(', ');
 
 /** Where the installer puts the files: beside the library. */
 function folderOf(from) {

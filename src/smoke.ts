@@ -30,19 +30,20 @@ export interface SmokeRun {
   readonly deviceBytes?: number;
 }
 
-/** Opens the model where `options` say and draws ten tokens, greedily. Never throws; takes four minutes at most. */
+/** Opens the model where `options` say and draws ten tokens, greedily. Never throws; takes twice `patienceMs` at most. */
 export async function drawTen(
   options: EngineOptions,
   prompt: readonly number[],
   environment: NodeJS.ProcessEnv,
+  patienceMs = PATIENCE_MS,
 ): Promise<SmokeRun> {
   const client = new EngineClient(environment, { onLost: () => undefined, onLine: () => undefined });
   const began = performance.now();
   try {
-    const patience = { stepMs: PATIENCE_MS, openMs: PATIENCE_MS };
+    const patience = { stepMs: patienceMs, openMs: patienceMs };
     const { deviceBytes } = await client.start(options, patience, () => undefined);
     const openMs = performance.now() - began;
-    return { ...(await draw(client, prompt)), openMs, deviceBytes };
+    return { ...(await draw(client, prompt, patienceMs)), openMs, deviceBytes };
   } catch (error) {
     return { ...failure(error), ids: [] };
   } finally {
@@ -50,9 +51,9 @@ export async function drawTen(
   }
 }
 
-async function draw(client: EngineClient, prompt: readonly number[]): Promise<SmokeRun> {
+async function draw(client: EngineClient, prompt: readonly number[], patienceMs: number): Promise<SmokeRun> {
   const ids: number[] = [];
-  for await (const { report } of client.submit(requestOf(prompt), AbortSignal.timeout(PATIENCE_MS))) {
+  for await (const { report } of client.submit(requestOf(prompt), AbortSignal.timeout(patienceMs))) {
     ids.push(...report.tokens.map(({ id }) => id));
     const { finish } = report;
     if (finish && 'message' in finish) return { outcome: 'failed', ids, problem: said(finish.message) };
@@ -61,7 +62,7 @@ async function draw(client: EngineClient, prompt: readonly number[]): Promise<Sm
       return { outcome: 'ran', ids, tokensPerSecond: ((ids.length - 1) * 1000) / Math.max(decodeMs, 1e-3) };
     }
   }
-  return { outcome: 'failed', ids, problem: `${ids.length} tokens within ${PATIENCE_MS / 1000} s` };
+  return { outcome: 'failed', ids, problem: `${ids.length} tokens within ${patienceMs / 1000} s` };
 }
 
 const requestOf = (prompt: readonly number[]): Omit<SequenceRequest, 'id'> => ({

@@ -1,7 +1,6 @@
 /**
- * What crosses between host and WebGPU in a step of decoding, by the runtime's own profile: the same bytes however long the context is.
- * The profile tells what is copied within a run. At its edges ids go up (8 bytes) and logits come down (four bytes a token of the
- * vocabulary), in tensors of one shape at every length.
+ * What crosses between host and WebGPU in a step of decoding: the same bytes however long the context is. The runtime's own profile tells
+ * what is copied within a run. What crosses at its edges is not in there: it is what was bound in memory of the host.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -26,6 +25,8 @@ interface Decode {
     readonly output_size: string;
     readonly output_type_shape: readonly Readonly<Record<string, readonly number[]>>[];
   }[];
+  /** Inputs and outputs as they were bound, and whether in memory of the device. */
+  readonly bound: readonly { readonly name: string; readonly bytes: number; readonly onDevice: boolean }[];
   readonly programs: readonly { readonly name: string; readonly shapes: string }[];
 }
 
@@ -60,6 +61,16 @@ describe.runIf(softwareVulkan)('a step of decoding on WebGPU', () => {
   it('copies nothing of the cache: one number of four bytes, the length of the row', () => {
     expect(copies(long!).map(({ output_type_shape }) => output_type_shape)).toEqual([[{ int32: [1] }]]);
     expect(bytesCopied(long!)).toBe(4);
+  });
+
+  it('has the cache bound in memory of the device, and on the host ids and logits of one token, and the mask', () => {
+    const onHost = ({ bound }: Decode) =>
+      Object.fromEntries(bound.filter(({ onDevice }) => !onDevice).map(({ name, bytes }) => [name, bytes]));
+    const logits = 1024 * Float32Array.BYTES_PER_ELEMENT;
+    const ofOne = { input_ids: 8, num_logits_to_keep: 8, logits };
+    expect(onHost(short!)).toEqual({ ...ofOne, attention_mask: 8 * (SHORT + 1) });
+    expect(onHost(long!)).toEqual({ ...ofOne, attention_mask: 8 * (LONG + 1) });
+    expect(long!.bound.filter(({ onDevice }) => onDevice)).toHaveLength(2 * 2 * 4);
   });
 
   it('appends one token to the cache where it is: no program on the GPU reads or writes more of it', () => {
