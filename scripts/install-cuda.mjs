@@ -138,31 +138,30 @@ function tell() {
   say('rbees-workerd doctor tells whether they are there, and tries it.');
 }
 
-/** Names of the libraries that a 64-bit little-endian ELF file needs (System V ABI, dynamic section); none for another file. */
+/** Names of the libraries that a 64-bit little-endian ELF file needs (System V ABI, dynamic section); none of another file. */
 function neededBy(elf) {
-  if (elf.length < 64 || elf.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return [];
+  if (elf.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return [];
   const number = (at) => Number(elf.readBigUInt64LE(at));
-  const [table, size, count] = [number(32), elf.readUInt16LE(54), elf.readUInt16LE(56)];
-  const headers = Array.from({ length: count }, (_, index) => table + index * size).map((at) => ({
-    type: elf.readUInt32LE(at),
-    offset: number(at + 8),
-    address: number(at + 16),
-    bytes: number(at + 32),
-  }));
   const [LOAD, DYNAMIC, NEEDS, STRINGS] = [1, 2, 1, 5];
-  const dynamic = headers.find(({ type }) => type === DYNAMIC);
-  if (!dynamic) return [];
-  const entries = Array.from({ length: dynamic.bytes / 16 }, (_, index) => dynamic.offset + index * 16).map((at) => [
-    number(at),
-    number(at + 8),
-  ]);
-  const strings = entries.find(([tag]) => tag === STRINGS)?.[1] ?? 0;
-  const home = headers.find(
-    ({ type, address, bytes }) => type === LOAD && strings >= address && strings < address + bytes,
-  );
-  if (!home) return [];
-  const from = strings - home.address + home.offset;
-  return entries
-    .filter(([tag]) => tag === NEEDS)
-    .map(([, name]) => elf.toString('latin1', from + name, elf.indexOf(0, from + name)));
+  try {
+    const [table, size, count] = [number(32), elf.readUInt16LE(54), elf.readUInt16LE(56)];
+    const segments = Array.from({ length: count }, (_, index) => table + index * size).map((at) => ({
+      type: elf.readUInt32LE(at),
+      offset: number(at + 8),
+      address: number(at + 16),
+      bytes: number(at + 32),
+    }));
+    const dynamic = segments.find(({ type }) => type === DYNAMIC);
+    const places = Array.from({ length: dynamic.bytes / 16 }, (_, index) => dynamic.offset + index * 16);
+    const entries = places.map((at) => [number(at), number(at + 8)]);
+    const [, strings] = entries.find(([tag]) => tag === STRINGS);
+    const home = segments.find(
+      ({ type, address, bytes }) => type === LOAD && address <= strings && strings < address + bytes,
+    );
+    const from = strings - home.address + home.offset;
+    const names = entries.filter(([tag]) => tag === NEEDS).map(([, name]) => from + name);
+    return names.map((at) => elf.toString('latin1', at, elf.indexOf(0, at)));
+  } catch {
+    return []; // cut off, or without such a section: the dynamic loader will say so
+  }
 }
