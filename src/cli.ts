@@ -19,6 +19,9 @@ Usage
                                        fetch a model from the hub into its cache; --model org/model runs it then.
                                        A model in a folder of its repository is org/model/folder; without a dtype
                                        the weights suit the device, which is the CPU where none is named
+  rbees-workerd doctor [--json] [settings]
+                                       which devices there are, which would be used, what is missing; exit code 0 when
+                                       the one that would be used works
   rbees-workerd --help | --version
 
 Settings, as flag or as environment variable (flag beats environment beats .env beats default)
@@ -46,8 +49,12 @@ async function main(args: readonly string[]): Promise<number> {
     const { pull } = await import('./pull.ts');
     return pull(rest);
   }
+  if (first === 'doctor') {
+    const { doctor } = await import('./doctor.ts');
+    return doctor(rest, VERSION);
+  }
   if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
-    throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask, pull (or --help).`);
+    throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask, pull, doctor (or --help).`);
   }
   const config = readConfig(first === 'serve' ? rest : args);
   // The engine process takes about as long to boot as this one takes to load its HTTP side: both at once.

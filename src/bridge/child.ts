@@ -7,6 +7,7 @@ import { ENGINE_ENTRY } from '../places.ts';
 import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
 import type { FromEngine, ToEngine } from './protocol.ts';
 import { Pulse } from './pulse.ts';
+import type { Survey } from './survey.ts';
 
 /** Last words kept of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
@@ -123,6 +124,27 @@ export class EngineChild {
       });
       this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
       this.send({ kind: 'open', options });
+    });
+  }
+
+  /**
+   * Asks what there is on this machine, in place of opening a model. `devices` are told of whether or not they are there.
+   * @throws EngineLostError if the process ended, a driver's fault perhaps, or did not answer in time.
+   */
+  survey(runtimeLibrary: string, devices: readonly string[], withinMs: number): Promise<Survey> {
+    return new Promise((resolve, reject) => {
+      const alarm = setTimeout(() => this.#hang(`no answer within ${withinMs} ms`), withinMs);
+      this.#refuse = (error) => {
+        clearTimeout(alarm);
+        reject(error);
+      };
+      this.#process.on('message', (message: FromEngine) => {
+        if (message.kind !== 'surveyed') return;
+        clearTimeout(alarm);
+        resolve(message.survey);
+      });
+      this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
+      this.send({ kind: 'survey', runtimeLibrary, devices });
     });
   }
 

@@ -173,6 +173,7 @@ export class EngineClient {
       case 'memory':
       case 'progress':
       case 'refused':
+      case 'surveyed':
       case 'pong':
         return; // answers that others wait for
       default:

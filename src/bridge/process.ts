@@ -4,6 +4,7 @@
  */
 import { Engine } from '../engine/loop.ts';
 import { dieWithParent } from '../engine/native.ts';
+import { survey } from '../engine/survey.ts';
 import type { EngineOptions } from './opening.ts';
 import type { FromEngine, ToEngine } from './protocol.ts';
 
@@ -40,6 +41,9 @@ function receive(message: ToEngine): void {
   switch (message.kind) {
     case 'open':
       open(message.options);
+      break;
+    case 'survey':
+      send({ kind: 'surveyed', survey: survey(message.runtimeLibrary, message.devices) });
       break;
     case 'submit':
       opened().submit(message.request);

@@ -3,6 +3,7 @@
  * Only numbers cross (and the names of files and devices when a model is opened): no prompt text, no sentence, no environment.
  */
 import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
+import type { Survey } from './survey.ts';
 
 /** How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k, top-p, min-p, draw. */
 export interface Sampling {
@@ -45,6 +46,8 @@ export interface SequenceRequest {
 export type ToEngine =
   /** Load the library, open the model, run once, then answer `opened` or `refused`. Sent once, first. */
   | { readonly kind: 'open'; readonly options: EngineOptions }
+  /** Answer `surveyed` without opening anything; `devices` are told of whether or not they are there. */
+  | { readonly kind: 'survey'; readonly runtimeLibrary: string; readonly devices: readonly string[] }
   /** Queue a sequence; its reports follow until one carries `finish`. */
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
   /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
@@ -132,6 +135,8 @@ export type FromEngine =
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */
   | { readonly kind: 'refused'; readonly message: string }
+  /** The answer to `survey`. */
+  | { readonly kind: 'surveyed'; readonly survey: Survey }
   /** The answer to `ping`. */
   | { readonly kind: 'pong' }
   /**

@@ -4,6 +4,8 @@
  */
 import koffi from 'koffi';
 
+export const KOFFI_VERSION: string = koffi.version;
+
 /** An address in native memory. Null is 0n. */
 export type Pointer = bigint;
 

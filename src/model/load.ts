@@ -31,11 +31,11 @@ type StartEngine = (options: EngineOptions, onOpening: (message: Opening) => voi
  * `auto` leaves smaller models on the CPU: to start a step on a GPU takes longer than to compute one. The embedded model, three sequences of
  * 64 tokens on an H100 and the 16 cores beside it: CPU 43 ms, CUDA 109, WebGPU 655.
  */
-const SMALL_BYTES = 32 * 2 ** 20;
+export const SMALL_BYTES = 32 * 2 ** 20;
 
 const REHEARSAL = 'Write a haiku about morning light.';
 
-type ModelSettings = Pick<
+export type ModelSettings = Pick<
   Config,
   'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'speculation' | 'runtimeLibrary'
 >;
@@ -83,13 +83,19 @@ async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; 
   }
 }
 
-/** What the engine is told: the devices to try, each with its weights. */
-function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
+/** Whether `auto` leaves the model on the CPU, on whichever machine. */
+export const staysOnCpu = ({ device }: Pick<Config, 'device'>, { choices }: Pick<ModelFiles, 'choices'>): boolean =>
+  device === 'auto' && choices.every(({ bytes }) => bytes < SMALL_BYTES);
+
+/**
+ * What the engine is told: the devices to try, each with its weights.
+ * @throws Error for a context that the model does not have.
+ */
+export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
     throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
-  const small = settings.device === 'auto' && files.choices.every(({ bytes }) => bytes < SMALL_BYTES);
-  const choices = small ? files.choices.filter(({ device }) => device === 'cpu') : files.choices;
+  const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => device === 'cpu') : files.choices;
   return {
     runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
     candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),

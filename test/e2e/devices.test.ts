@@ -3,7 +3,7 @@ import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { embeddedModel } from '../../src/model/locate.ts';
+import { embeddedModel } from '../../src/model/folder.ts';
 import { runCli } from '../support/cli.ts';
 import { softwareVulkan, WITHOUT_VULKAN } from '../support/vulkan.ts';
 import { type LogLine, type StreamEvent, startWorker } from '../support/worker.ts';

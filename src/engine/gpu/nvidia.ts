@@ -2,21 +2,8 @@
  * What the NVIDIA driver says of its GPUs: how many this process may use, their names, their memory. Asks the CUDA driver which GPUs there
  * are, since it heeds CUDA_VISIBLE_DEVICES as the provider does, and NVML about their memory, since that needs no context on the GPU.
  */
+import type { Gpu, Nvidia } from '../../bridge/survey.ts';
 import { functionsOf } from '../native.ts';
-
-export interface Gpu {
-  readonly name: string;
-  /** Bytes of the card's memory, and how many of them nobody holds; absent where NVML does not tell. */
-  readonly totalBytes?: number;
-  readonly freeBytes?: number;
-}
-
-/** Version of the driver and of the CUDA that it speaks at most (`13.0`), and the GPUs in the order of `cuda:0`, `cuda:1`, … */
-export interface Nvidia {
-  readonly driverVersion?: string;
-  readonly cudaVersion?: string;
-  readonly gpus: readonly Gpu[];
-}
 
 const SUCCESS = 0;
 const TEXT_BYTES = 256;

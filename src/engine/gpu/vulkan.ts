@@ -2,15 +2,8 @@
  * What Vulkan says of the GPUs on Linux, where WebGPU runs on it: their names, their memory, and which of them are only programs that
  * draw on the CPU. Structures are read at the offsets of the 64-bit layout (vulkan_core.h).
  */
+import type { VulkanDevice } from '../../bridge/survey.ts';
 import { functionsOf } from '../native.ts';
-
-export interface VulkanDevice {
-  readonly name: string;
-  /** Of the largest heap that belongs to the device. */
-  readonly totalBytes: number;
-  /** A renderer that computes on the CPU: SwiftShader, llvmpipe. */
-  readonly software: boolean;
-}
 
 const SUCCESS = 0;
 const INSTANCE_CREATE_INFO = 1;

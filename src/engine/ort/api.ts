@@ -111,6 +111,7 @@ const CALLS = {
   createSession: call(7, ['pointer', 'path', 'pointer'], 'pointer'),
   createSessionFromArray: call(8, ['pointer', 'bytes', 'size', 'pointer'], 'pointer'),
   createSessionOptions: call(10, [], 'pointer'),
+  enableProfiling: call(14, ['pointer', 'path']),
   disableMemPattern: call(17, ['pointer']),
   setIntraOpNumThreads: call(24, ['pointer', 'int']),
   sessionGetInputCount: call(30, ['pointer'], 'size'),
@@ -131,6 +132,8 @@ const CALLS = {
   createCpuMemoryInfo: call(69, ['int', 'int'], 'pointer'),
   allocatorFree: call(76, ['pointer', 'pointer']),
   getAllocatorWithDefaultOptions: call(78, [], 'pointer'),
+  /** Path of the profile that was written, to be freed with the allocator. */
+  sessionEndProfiling: call(110, ['pointer', 'pointer'], 'pointer'),
   addSessionConfigEntry: call(130, ['pointer', 'text', 'text']),
   createAllocator: call(131, ['pointer', 'pointer'], 'pointer'),
   runWithBinding: call(133, ['pointer', 'pointer', 'pointer']),

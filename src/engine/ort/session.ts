@@ -13,6 +13,7 @@ import { type Device, hostMemoryInfo } from './device.ts';
 import { widen } from './halves.ts';
 import { type ModelFile, openModel } from './model-file.ts';
 import { readPorts } from './ports.ts';
+import { endProfile, type Profiled } from './profile.ts';
 import { bytesOf, readSignature, type Signature } from './signature.ts';
 import { type Buffer, Tensors } from './tensors.ts';
 import { configureThreads } from './threads.ts';
@@ -31,6 +32,12 @@ export interface Room {
   readonly chunk: number;
   /** Most last positions of one row that logits are wanted of. */
   readonly keep: number;
+}
+
+/** What the caller of `open` may say beside what is opened. */
+interface Asked {
+  readonly names: PortNames;
+  readonly profiled: Profiled | undefined;
 }
 
 const NOTHING: Buffer = { pointer: 0n, bytes: 0 };
@@ -72,17 +79,17 @@ export class Session {
    * Opens the model. Nothing is left behind when it throws.
    * @throws OrtError with the runtime's message; Error for a model that is not a known decoder.
    */
-  static open(api: OrtApi, model: ModelFile, device: Device, names: PortNames = {}): Session {
+  static open(api: OrtApi, model: ModelFile, device: Device, names: PortNames = {}, profiled?: Profiled): Session {
     const tensors = new Tensors(api);
     try {
-      return new Session(api, model, device, names, tensors);
+      return new Session(api, model, device, tensors, { names, profiled });
     } catch (error) {
       tensors.release();
       throw error;
     }
   }
 
-  private constructor(api: OrtApi, model: ModelFile, device: Device, names: PortNames, tensors: Tensors) {
+  private constructor(api: OrtApi, model: ModelFile, device: Device, tensors: Tensors, { names, profiled }: Asked) {
     this.#api = api;
     this.#device = device;
     this.#tensors = tensors;
@@ -91,6 +98,7 @@ export class Session {
     configureThreads(api, options, model.path);
     // A pattern is kept for every shape met, and the mask's width makes each step a new one. No difference in speed.
     api.disableMemPattern(options);
+    if (profiled) api.enableProfiling(options, profiled.prefix);
     device.appendProvider(api, options, device.freeBytes());
     this.#session = tensors.own(openModel(api, env, options, model), api.releaseSession);
     this.signature = readSignature(readPorts(api, this.#session), names);
@@ -181,6 +189,11 @@ export class Session {
   viewCache(index: number): Float32Array {
     const cache = this.#cache.buffers()[index];
     return cache ? new Float32Array(viewMemory(cache.pointer, cache.bytes)) : NO_LOGITS;
+  }
+
+  /** Of a session that was opened with it: the path of what was written about its runs. */
+  endProfile(): string {
+    return endProfile(this.#api, this.#session);
   }
 
   /** Releases everything. Views of the session's memory must not be used any more. */

@@ -1,0 +1,31 @@
+/**
+ * Preloaded into an engine process (`NODE_OPTIONS`): plays a GPU where there is none. WebGPU is seen to be there, and is the CPU underneath;
+ * what goes wrong with it is said by PLAYED: `right`, `wrong` (other tokens), `refused`, `crash`, `hang`, `survey-crash`.
+ */
+const { PLAYED = 'right' } = process.env;
+
+if (process.argv[1]?.endsWith('process.js')) {
+  let onGpu = false;
+  const emit = process.emit.bind(process);
+  process.emit = (name, message, ...rest) => {
+    if (name === 'message' && message.kind === 'survey' && PLAYED === 'survey-crash')
+      process.kill(process.pid, 'SIGSEGV');
+    const [candidate] = (name === 'message' && message.options?.candidates) || [];
+    if (candidate?.device !== 'webgpu') return emit(name, message, ...rest);
+    onGpu = true;
+    if (PLAYED === 'crash') process.kill(process.pid, 'SIGSEGV');
+    if (PLAYED === 'hang') for (;;);
+    candidate.device = PLAYED === 'refused' ? 'coreml' : 'cpu';
+    return emit(name, message, ...rest);
+  };
+  const send = process.send.bind(process);
+  process.send = (message, ...rest) => {
+    if (message.kind === 'surveyed')
+      message.survey.devices = message.survey.devices.map((device) =>
+        device.name === 'webgpu' ? { name: 'webgpu' } : device,
+      );
+    if (message.kind === 'report' && onGpu && PLAYED === 'wrong')
+      for (const { tokens } of message.sequences) for (const token of tokens) token.id = 7;
+    return send(message, ...rest);
+  };
+}
