@@ -60,7 +60,7 @@ export const SETTINGS = {
     z.string().regex(/^(auto|cpu|cuda(:\d{1,2})?|webgpu|coreml)$/),
     'auto',
     'auto, cpu, cuda, cuda:1, webgpu, coreml',
-    'where the model runs; auto is the best that really opens',
+    'where the model runs; auto is the best that really opens, and the CPU for a model under 32 MB',
   ),
   'runtime-library': setting(
     z.string().min(1),
@@ -121,7 +121,7 @@ export const SETTINGS = {
     z.union([z.literal('auto'), whole(1, 256)]),
     'auto',
     'auto, or 1 to 256',
-    'sequences decoded together; auto is what a quarter of the free memory holds, 16 at most',
+    'sequences that have a place in the cache, decoded together where model and device allow it; auto is what a quarter of the free memory holds, 16 at most',
   ),
   context: setting(
     whole(16, 1_048_576),

@@ -229,6 +229,7 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
     memory_bytes: memoryBytes(facts.residentBytes),
     vram_bytes: facts.deviceBytes,
     speculation: facts.speculation ? 'on' : 'off',
+    trusted_tokens: facts.trustedTokens,
     ...(auto &&
       !facts.speculation &&
       facts.runDifference !== undefined && { rounding_percent: facts.runDifference * 100 }),

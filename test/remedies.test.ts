@@ -1,6 +1,7 @@
 /** What is said to do about a device: for the reasons as the engine really says them. */
 import { describe, expect, test } from 'vitest';
-import { causeOf, deviceNamed } from '../src/engine/ort/device.ts';
+import { causeOf } from '../src/engine/ort/causes.ts';
+import { deviceNamed } from '../src/engine/ort/device.ts';
 import { type Circumstances, remedyFor, remedyForRuntime } from '../src/remedies.ts';
 
 const place: Circumstances = {

@@ -84,6 +84,8 @@ export interface EngineFacts {
   readonly deviceBytes: number;
   /** Most prompt tokens computed in one run. */
   readonly prefillChunk: number;
+  /** The same, where the device was seen to compute longer runs wrong. */
+  readonly trustedTokens?: number;
   /** Whether a single running sequence is decoded with drafts. */
   readonly speculation: boolean;
   /**

@@ -1,6 +1,7 @@
 /**
- * Every message between the worker process and its engine process. Both sides import this file and nothing else of each other.
- * Only numbers cross (and the names of files and devices when a model is opened): no prompt text, no sentence, no environment.
+ * Every message between the worker process and its engine process. Both sides import this file, and those beside it about opening and about
+ * looking around, and nothing else of each other. Numbers cross, names of files and devices, and the reasons of failures: no prompt text, no
+ * environment.
  */
 import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
 import type { Survey } from './survey.ts';

@@ -14,6 +14,8 @@ export interface Nvidia {
   readonly driverVersion?: string;
   readonly cudaVersion?: string;
   readonly gpus: readonly Gpu[];
+  /** `CUresult` with which the driver refuses to start: 803 where it does not fit its own kernel module. */
+  readonly fault?: number;
 }
 
 export interface VulkanDevice {

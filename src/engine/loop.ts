@@ -7,6 +7,7 @@ import type { FromEngine, SequenceReport, SequenceRequest } from '../bridge/prot
 import { Forecast } from './forecast.ts';
 import { type CacheUsage, KvCache } from './kv-cache.ts';
 import { openSession, type Publish } from './opening.ts';
+import { isOutOfMemory } from './ort/causes.ts';
 import type { Session } from './ort/session.ts';
 import { Pacing } from './pacing.ts';
 import { Rates } from './rates.ts';
@@ -16,10 +17,6 @@ import { Runner } from './runner.ts';
 import { Sampler } from './sampler.ts';
 import { type Chunk, Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
-
-/** Whether a run failed for want of memory, by what the runtime's allocators say: arena, C++, CUDA. */
-export const isOutOfMemory = (message: string): boolean =>
-  /bad_alloc|failed to allocate|out of memory|cannot allocate/i.test(message);
 
 type Report = Extract<FromEngine, { kind: 'report' }>;
 
@@ -45,18 +42,14 @@ export class Engine {
    * @throws OrtError with the runtime's message; Error for options out of range.
    */
   static open(options: EngineOptions, publish: Publish): Engine {
-    const { session, facts } = openSession(options, publish);
-    try {
+    return openSession(options, publish, ({ session, facts }) => {
       const began = now();
       const engine = new Engine(facts, session, publish);
       engine.#rehearse();
       const warmupMs = facts.warmupMs + now() - began;
       engine.#facts = { ...facts, residentBytes: process.memoryUsage.rss(), warmupMs };
       return engine;
-    } catch (error) {
-      session.close();
-      throw error;
-    }
+    });
   }
 
   private constructor(facts: EngineFacts, session: Session, publish: Publish) {
@@ -181,21 +174,16 @@ export class Engine {
       if (done === sequence.request.prompt.length) this.#sample(sequence, logits);
       else sequence.notePrefill(done, now());
     } catch (error) {
-      this.#fail([sequence], error);
+      this.#fail(sequence, error);
     }
   }
 
   #decode(sequences: readonly Sequence[]): void {
-    let rows: Float32Array[];
-    try {
-      rows = this.#runner.decode(sequences);
-    } catch (error) {
-      this.#fail(sequences, error);
-      return;
-    }
+    const rows = this.#runner.decode(sequences);
     for (const [index, sequence] of sequences.entries()) {
       const logits = rows[index];
-      if (logits) this.#sample(sequence, logits);
+      if (logits instanceof Error) this.#fail(sequence, logits);
+      else if (logits) this.#sample(sequence, logits);
     }
   }
 
@@ -212,7 +200,7 @@ export class Engine {
     try {
       rows = this.#runner.verify(sequence, draft);
     } catch (error) {
-      this.#fail([sequence], error);
+      this.#fail(sequence, error);
       return;
     }
     let right = 0;
@@ -230,16 +218,13 @@ export class Engine {
     try {
       sequence.accept(this.#sampler.sample(logits, sequence), now());
     } catch (error) {
-      this.#fail([sequence], error);
+      this.#fail(sequence, error);
     }
   }
 
-  /** What a failed run has left in the slots is not trusted. */
-  #fail(sequences: readonly Sequence[], error: unknown): void {
+  #fail(sequence: Sequence, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    for (const sequence of sequences) {
-      sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
-      this.#cache.truncate(sequence.slot, 0);
-    }
+    sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
+    this.#runner.forget(sequence.slot);
   }
 }

@@ -5,10 +5,12 @@
 import type { Candidate, EngineFacts, EngineOptions, MemoryPlan, Opening } from '../bridge/opening.ts';
 import type { FromEngine } from '../bridge/protocol.ts';
 import { MOST_DRAFTED } from './drafts.ts';
-import { MemoryError, planMemory } from './memory-plan.ts';
-import { loadOrt, type OrtApi } from './ort/api.ts';
-import { causeOf, type Device, deviceNamed, type Obstacle } from './ort/device.ts';
-import { type ModelFile, readModel } from './ort/model-file.ts';
+import { MemoryError, type Needs, planMemory } from './memory-plan.ts';
+import { loadOrt, type OrtApi, OrtError } from './ort/api.ts';
+import { causeOf } from './ort/causes.ts';
+import { type Device, deviceNamed, type Obstacle } from './ort/device.ts';
+import { readModel, updatesInPlace } from './ort/model-file.ts';
+import type { Ports } from './ort/ports.ts';
 import { Session } from './ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from './ort/signature.ts';
 import { differenceOfRuns, trustedRun } from './rehearsal.ts';
@@ -33,17 +35,27 @@ class DeviceError extends Error {
 }
 
 /** A model open on a device. */
-interface Opened {
+export interface Opened {
   readonly session: Session;
   readonly facts: EngineFacts;
 }
 
+/** What is wrong with the model, wherever it runs. */
+class ModelFault extends Error {
+  override readonly name = 'ModelFault';
+}
+
+/** `OrtErrorCode`s of a file that is none, is broken, or whose graph is. */
+const FAULTS_OF_THE_MODEL = [3, 7, 10];
+
 /**
- * Loads the runtime, opens the model on the first device that takes it, reserves the memory of all runs and makes the first two. Nothing is
+ * Loads the runtime, opens the model on the first device that takes it, reserves the memory of all runs, and makes the first ones. Nothing is
  * left behind when it throws.
- * @throws Error in words for the operator: the last device's obstacle, the memory that is lacking, or the runtime's own message.
+ * @param use makes what is wanted of the open session; a device on which that fails is passed over too.
+ * @throws Error in words for the operator: what is wrong with the model, or of the last device its obstacle, the memory that is lacking, or
+ * the runtime's own message.
  */
-export function openSession(options: EngineOptions, publish: Publish): Opened {
+export function openSession<T>(options: EngineOptions, publish: Publish, use: (opened: Opened) => T): T {
   expectCount('context', options.context, 2);
   if (options.slots !== 'auto') expectCount('slots', options.slots, 1);
   if (options.prefillChunk !== 'auto') expectCount('prefillChunk', options.prefillChunk, 2);
@@ -51,10 +63,10 @@ export function openSession(options: EngineOptions, publish: Publish): Opened {
   for (const [index, candidate] of options.candidates.entries()) {
     const next = options.candidates[index + 1];
     try {
-      return openOn(candidate, api, options, publish);
+      return openOn(candidate, api, options, publish, use);
     } catch (error) {
       const failure = failureOn(candidate.device, error);
-      if (!next) throw failure;
+      if (!next || isOfTheModel(failure)) throw failure;
       const present = !(failure instanceof DeviceError) || failure.present;
       publish({ kind: 'fallback', device: candidate.device, next: next.device, reason: failure.message, present });
     }
@@ -62,34 +74,53 @@ export function openSession(options: EngineOptions, publish: Publish): Opened {
   throw new Error('There is no device to try');
 }
 
-/** What the CPU meets is the model's fault, in the runtime's own words; elsewhere the device may be the reason. */
+/** What the CPU meets is told in the runtime's own words; elsewhere the device may be the reason. */
 function failureOn(device: string, error: unknown): Error {
   const failure = error instanceof Error ? error : new Error(String(error));
-  if (device === 'cpu' || failure instanceof DeviceError || failure instanceof MemoryError) return failure;
+  if (failure instanceof OrtError && FAULTS_OF_THE_MODEL.includes(failure.code)) return new ModelFault(failure.message);
+  if (device === 'cpu' || [DeviceError, MemoryError, ModelFault].some((known) => failure instanceof known))
+    return failure;
   return new DeviceError(device, { reason: causeOf(failure.message), present: true }, failure);
 }
 
-function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publish: Publish): Opened {
+const isOfTheModel = (failure: Error): boolean =>
+  failure instanceof ModelFault || (failure instanceof OrtError && FAULTS_OF_THE_MODEL.includes(failure.code));
+
+function openOn<T>(
+  candidate: Candidate,
+  api: OrtApi,
+  options: EngineOptions,
+  publish: Publish,
+  use: (opened: Opened) => T,
+): T {
   const began = performance.now();
   const device = deviceNamed(candidate.device);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new DeviceError(device.name, obstacle);
   publish({ kind: 'opening', device: device.name, runtimeVersion: api.version });
   const { halfAttention } = device;
-  const model = readModel(candidate.modelFile, { logits: options.names.logits, halfAttention });
+  const { names } = options;
+  const model = readModel(candidate.modelFile, { logits: names.logits, halfAttention });
+  const declared = model.light && understood(() => readSignature(model.light as Ports, names));
   const free = device.freeBytes();
-  const plan = planned(candidate, model, device, free, options);
+  const weightBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const planFor = (signature: Signature): MemoryPlan =>
+    planMemory(
+      needsOf(signature, { device, free, weightBytes, grows: !updatesInPlace(model, names) }, options),
+      options,
+    );
+  const plan = declared && planFor(declared);
   if (plan) publish({ kind: 'memory', device: device.name, plan });
   readWeights(candidate.weightFiles, (read, total, percent) =>
     publish({ kind: 'progress', device: device.name, read, total, percent }),
   );
-  const session = Session.open(api, model, device, options.names);
+  const session = Session.open(api, model, device, { names, weightBytes });
   try {
     const loaded = performance.now();
-    const reserved = plan ?? planMemory(needsOf(session.signature, candidate, device, free, options), options);
+    const reserved = plan ?? planFor(session.signature);
     const warm = warmUp(session, device, reserved, options);
-    const freed = device.freeBytes();
-    const measured = free !== undefined && freed !== undefined ? Math.max(0, free - freed) : undefined;
+    const left = device.freeBytes();
+    const measured = free !== undefined && left !== undefined ? Math.max(0, free - left) : undefined;
     const facts: EngineFacts = {
       runtimeVersion: api.version,
       device: device.name,
@@ -101,54 +132,49 @@ function openOn(candidate: Candidate, api: OrtApi, options: EngineOptions, publi
       loadMs: loaded - began,
       warmupMs: performance.now() - loaded,
     };
-    return { session, facts };
+    return use({ session, facts });
   } catch (error) {
     session.close();
     throw error;
   }
 }
 
-/** Before the load, as far as the file could be read. */
-function planned(
-  candidate: Candidate,
-  model: ModelFile,
-  device: Device,
-  free: number | undefined,
-  options: EngineOptions,
-): MemoryPlan | undefined {
-  if (!model.light) return undefined;
-  const needs = needsOf(readSignature(model.light, options.names), candidate, device, free, options);
+/** @throws ModelFault for a model that this engine cannot drive. */
+function understood<T>(read: () => T): T {
   try {
-    return planMemory(needs, options);
+    return read();
   } catch (error) {
-    if (error instanceof MemoryError)
-      throw new MemoryError(`The model does not fit ${device.name}: it ${error.message}`);
-    throw error;
+    throw new ModelFault(error instanceof Error ? error.message : String(error));
   }
 }
 
-function needsOf(
-  signature: Signature,
-  candidate: Candidate,
-  device: Device,
-  free: number | undefined,
-  options: EngineOptions,
-): Parameters<typeof planMemory>[0] {
+interface Place {
+  readonly device: Device;
+  readonly free: number | undefined;
+  readonly weightBytes: number;
+  readonly grows: boolean;
+}
+
+function needsOf(signature: Signature, { device, free, weightBytes, grows }: Place, options: EngineOptions): Needs {
   const chunk = chunkOf(signature, options);
-  const places = (signature.keep ? MOST_DRAFTED + 1 : chunk) + (options.slots === 'auto' ? 1 : options.slots);
+  const places = signature.logits.positions ?? (signature.keep ? MOST_DRAFTED + 1 : chunk);
   return {
-    weights: candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0),
+    device: device.name,
+    weights: weightBytes,
     rowBytes: (tokens) => rowBytes(signature, tokens),
-    logits: bytesOf(signature.logits.type, [places, signature.vocabSize]),
+    // What a run reads and what it makes of it are both there until it is over.
+    spareRows: grows ? 1 : 0,
+    logits: (slots) => bytesOf(signature.logits.type, [places + slots, signature.vocabSize]),
     work: device.workBytes,
     free,
   };
 }
 
 /** Most prompt tokens of one run. */
-function chunkOf({ keep, vocabSize }: Signature, { prefillChunk: asked, context }: EngineOptions): number {
+function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: asked, context }: EngineOptions): number {
   const most = asked === 'auto' ? context : asked;
-  return prefillChunk(keep ? 0 : vocabSize * Float32Array.BYTES_PER_ELEMENT, Math.min(most, context));
+  const all = !keep && logits.positions === undefined;
+  return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(most, context));
 }
 
 type Warm = Omit<
@@ -158,7 +184,7 @@ type Warm = Omit<
 
 /** Reserves the memory and makes the first runs. */
 function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
-  const { slots, context, cache } = plan;
+  const { slots, context } = plan;
   const { signature, truncates, together } = session;
   const chunk = chunkOf(signature, options);
   // A draft and the runs below are of one row too, and may be longer than a chunk that was asked for.
@@ -176,10 +202,14 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
     layers: signature.layers,
     kvHeads: signature.kvHeads,
     headDim: signature.headDim,
-    cacheBytes: cache,
+    cacheBytes: slots * rowBytes(signature, context),
     prefillChunk: trusted,
-    // What a draft got wrong must be forgotten.
-    speculation: truncates && (options.speculation === 'on' || (options.speculation === 'auto' && exact)),
+    ...(trusted < chunk && { trustedTokens: trusted }),
+    // What a draft got wrong must be forgotten, and its logits must be had.
+    speculation:
+      truncates &&
+      signature.logits.positions === undefined &&
+      (options.speculation === 'on' || (options.speculation === 'auto' && exact)),
     ...(runDifference !== undefined && { runDifference }),
   };
 }

@@ -61,19 +61,28 @@ export class Runner {
   /**
    * Appends each sequence's last id to its row, in as few runs over consecutive rows as are worth it. Rows in between are fed a pad id, which
    * lands past what they hold.
-   * @returns logits `[vocab]` of each sequence, in the order given, valid until the next decode.
-   * @throws OrtError; the rows of the run that failed are as long as before.
+   * @returns of each sequence, in the order given, logits `[vocab]`, valid until the next decode, or why its run failed; its row is as long as
+   * before then.
    */
-  decode(sequences: readonly Sequence[]): Float32Array[] {
+  decode(sequences: readonly Sequence[]): (Float32Array | Error)[] {
     const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
+    const failures = new Map<number, Error>();
     for (const rows of this.#groups(slots)) {
       const last = rows.first + rows.count - 1;
-      this.#step(
-        rows,
-        sequences.filter(({ slot }) => slot >= rows.first && slot <= last),
-      );
+      const those = sequences.filter(({ slot }) => slot >= rows.first && slot <= last);
+      try {
+        this.#step(rows, those);
+      } catch (error) {
+        for (const { slot } of those) failures.set(slot, error instanceof Error ? error : new Error(String(error)));
+      }
     }
-    return sequences.map(({ slot }) => this.#logitsAt(this.#session.rowPlaces + slot));
+    return sequences.map(({ slot }) => failures.get(slot) ?? this.#logitsAt(this.#session.rowPlaces + slot));
+  }
+
+  /** What a failed run has left in the row is not trusted. */
+  forget(slot: number): void {
+    this.#cache.truncate(slot, 0);
+    this.#session.forget(slot);
   }
 
   /** One run of several tokens of one row: logits after the last `keep` of them. */

@@ -48,7 +48,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const began = performance.now();
   const { files, spec } = await readModel(settings);
   const options = engineOptions(settings, files, spec);
-  const onOpening = (message: Opening): void => tellOpening(message, spec.name, files);
+  const passedBy = staysOnCpu(settings, files) ? 'the model is small, and faster there than on a GPU' : undefined;
+  const onOpening = (message: Opening): void => tellOpening(message, spec.name, files, passedBy);
   const [facts, words] = await Promise.all([startEngine(options, onOpening), openWords(files)]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
@@ -66,6 +67,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     context_length: facts.context,
     cache_bytes: facts.cacheBytes,
     cache_update: facts.cacheUpdate,
+    chosen_by: settings.slots === 'auto' ? 'auto' : 'asked',
     available_bytes: facts.availableBytes,
   });
   return { spec, dtype, facts, ...words };

@@ -6,11 +6,11 @@ import { narrate } from '../narration/narrate.ts';
 import type { ModelFiles } from './locate.ts';
 import type { ChosenWeights } from './weights.ts';
 
-/** Tells one message of the engine's; `model` is the name that operators know it by. */
-export function tellOpening(message: Opening, model: string, files: ModelFiles): void {
+/** Tells one message of the engine's; `model` is the name that operators know it by, `passedBy` why no GPU was tried. */
+export function tellOpening(message: Opening, model: string, files: ModelFiles, passedBy?: string): void {
   switch (message.kind) {
     case 'opening':
-      tellDevice(message.device, message.runtimeVersion);
+      tellDevice(message.device, message.runtimeVersion, passedBy);
       tellWeights(message.device, model, files);
       break;
     case 'fallback':
@@ -49,12 +49,12 @@ export function tellOpening(message: Opening, model: string, files: ModelFiles):
   }
 }
 
-function tellDevice(device: string, runtimeVersion: string): void {
+function tellDevice(device: string, runtimeVersion: string, passedBy: string | undefined): void {
   const facts = { device, runtime_version: runtimeVersion };
   if (device.startsWith('cuda')) narrate('device.cuda', facts);
   else if (device.startsWith('coreml')) narrate('device.metal', facts);
   else if (device.startsWith('webgpu')) narrate('device.webgpu', facts);
-  else narrate('device.cpu', facts);
+  else narrate('device.cpu', { ...facts, reason: passedBy });
 }
 
 function tellWeights(device: string, model: string, files: ModelFiles): void {

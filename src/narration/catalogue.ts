@@ -31,24 +31,24 @@ export const CATALOGUE = {
     human: (f) => `HTTP server cannot listen on ${f.address}: ${f.reason}`,
     cute: (f) => `🏠 Somebody already lives at ${f.address}. No hard feelings!`,
   }),
-  'device.cpu': life(DEVICE, 'INFO', 'the model runs on the CPU', { has: ['device', 'runtime_version'] }, {
+  'device.cpu': life(DEVICE, 'INFO', 'the model is opened on the CPU next; a reason is told where a GPU was passed by', { has: ['device', 'runtime_version'], may: ['reason'] }, {
     target: (f) => f.device,
-    human: (f) => `ONNX Runtime ${f.runtime_version} runs on the CPU`,
+    human: (f) => `ONNX Runtime ${f.runtime_version} sets up the CPU${f.reason === undefined ? '' : `: ${f.reason}`}`,
     cute: () => '💻 Good old CPU, always there when you need it!',
   }),
-  'device.cuda': life(DEVICE, 'INFO', 'the model runs on an NVIDIA GPU', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
+  'device.cuda': life(DEVICE, 'INFO', 'nothing is seen to stand in the way of an NVIDIA GPU, and the model is opened on it next', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
     target: (f) => f.device,
-    human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
+    human: (f) => `ONNX Runtime ${f.runtime_version} sets up ${f.device}`,
     cute: (f) => `⚡ ${f.device} is warm and eager to multiply!`,
   }),
-  'device.metal': life(DEVICE, 'INFO', 'the model runs on an Apple GPU through CoreML', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
+  'device.metal': life(DEVICE, 'INFO', 'nothing is seen to stand in the way of an Apple GPU, and the model is opened on it through CoreML next', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
     target: (f) => f.device,
-    human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
+    human: (f) => `ONNX Runtime ${f.runtime_version} sets up ${f.device}`,
     cute: (f) => `🍎 ${f.device} polishes its metal!`,
   }),
-  'device.webgpu': life(DEVICE, 'INFO', 'the model runs on a GPU through WebGPU', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
+  'device.webgpu': life(DEVICE, 'INFO', 'nothing is seen to stand in the way of a GPU, and the model is opened on it through WebGPU next', { has: ['device', 'runtime_version'], may: ['vram_bytes'] }, {
     target: (f) => f.device,
-    human: (f) => `ONNX Runtime ${f.runtime_version} runs on ${f.device}`,
+    human: (f) => `ONNX Runtime ${f.runtime_version} sets up ${f.device}`,
     cute: (f) => `🌐 ${f.device} paints with numbers today!`,
   }),
   'model.load_started': life(['model-loader', 'model_load'], 'INFO', 'the engine begins to open the model; the reason says why these weights of those that the folder has', { has: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'] }, {
@@ -71,14 +71,18 @@ export const CATALOGUE = {
     human: (f) => `Model loader cannot open ${f.model_ref}: ${f.reason}`,
     cute: (f) => `🧩 ${f.model_ref} has a piece missing. We will find it together!`,
   }),
-  'cache.reserved': life([ENGINE, 'cache_reserve'], 'INFO', 'the memory of the slots is reserved; --slots auto takes what a quarter of the free memory holds, 16 at most', { has: ['slots', 'context_length', 'cache_bytes', 'cache_update'], may: ['available_bytes'] }, {
+  'cache.reserved': life([ENGINE, 'cache_reserve'], 'INFO', 'the memory of the slots is reserved (a cache that grows takes it as it needs it); --slots auto takes what a quarter of the free memory holds, 16 at most, or 4 where nobody tells what is free', { has: ['slots', 'chosen_by', 'context_length', 'cache_bytes', 'cache_update'], may: ['available_bytes'] }, {
     target: (f) => count(f.slots, 'slot'),
-    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}, ${f.cache_update === 'in_place' ? 'in place' : 'growing'}${f.available_bytes === undefined ? ', as asked' : `; auto: ¼ of ${size(f.available_bytes)} free`}`,
+    human: (f) => `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}, ${f.cache_update === 'in_place' ? 'in place' : 'growing'}${f.chosen_by === 'asked' ? ', as asked' : `; auto: ${f.available_bytes === undefined ? 'free memory unknown' : `¼ of ${size(f.available_bytes)} free`}`}`,
     cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
   }),
-  'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first runs are over; --speculation auto drafts unless runs of several tokens round differently, as those of quantized weights do', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'], may: ['rounding_percent'] }, {
+  'warmup.done': life([ENGINE, 'warmup'], 'INFO', 'the first runs are over; --speculation auto drafts unless runs of several tokens round differently, as those of quantized weights do', { has: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'], may: ['rounding_percent', 'trusted_tokens'] }, {
     target: (f) => count(f.slots, 'slot'),
-    human: (f) => `Engine warmed up in ${time(f.duration_ms)}; speculation ${f.speculation}${f.rounding_percent === undefined ? '' : `: runs of several tokens round differently, by ${Number(f.rounding_percent.toPrecision(2))} %`}`,
+    human: (f) => {
+      const warm = `Engine warmed up in ${time(f.duration_ms)}; speculation ${f.speculation}`;
+      if (f.trusted_tokens !== undefined) return `${warm}; runs over ${f.trusted_tokens} tokens are wrong here`;
+      return f.rounding_percent === undefined ? warm : `${warm}: runs of several tokens round differently, by ${Number(f.rounding_percent.toPrecision(2))} %`;
+    },
     cute: () => '🔥 Engine warm, mittens off!',
   }),
   'callback.attempt': life([WORKER, 'callback_ready'], 'INFO', 'the pool-manager is about to be told', { has: ['url', 'attempt', 'attempts'] }, {

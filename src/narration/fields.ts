@@ -49,6 +49,7 @@ export const FIELDS = {
   retry_after_ms: integer('Milliseconds to wait before trying again', 1000),
   slot: integer('Row of the cache', 0),
   slots: integer('Rows of the cache', 4),
+  chosen_by: text('Who chose the number of slots: auto, or asked', 'auto'),
   cache_bytes: integer('Bytes of all rows of the cache', 4194304),
   cache_update: text(
     'How attention keeps its cache: in_place, or growing, where each run makes a longer one and a sequence runs by itself',
@@ -64,6 +65,10 @@ export const FIELDS = {
     22100000000,
   ),
   speculation: text('Whether tokens are drafted for a request that runs alone: on or off', 'on'),
+  trusted_tokens: integer(
+    'Most tokens that the device was seen to compute right in one run; told where it limits the runs of a prompt',
+    16,
+  ),
   rounding_percent: number(
     'Percent that logits are apart by which a token is computed alone or behind others; told when it keeps drafts off',
     1.2,

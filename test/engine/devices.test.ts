@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Candidate, Opening } from '../../src/bridge/opening.ts';
 import { Engine } from '../../src/engine/loop.ts';
-import { causeOf, deviceNamed } from '../../src/engine/ort/device.ts';
+import { causeOf } from '../../src/engine/ort/causes.ts';
+import { deviceNamed } from '../../src/engine/ort/device.ts';
 import { modelFile, options } from './harness.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'devices-'));
@@ -53,6 +54,19 @@ describe('devices that are tried in their order', () => {
   });
 });
 
+describe('what is wrong with the model, wherever it runs', () => {
+  it('is told at once, and no other device is tried', () => {
+    const said: string[] = [];
+    const broken = join(folder, 'broken.onnx');
+    writeFileSync(broken, readFileSync(modelFile).subarray(0, 100_000));
+    const candidates = [on('cpu', broken), on('cuda-99')];
+    expect(() => Engine.open({ ...options, candidates }, ({ kind }) => said.push(kind))).toThrow(
+      /protobuf parsing failed/i,
+    );
+    expect(said).not.toContain('fallback');
+  });
+});
+
 describe('while a model is opened', () => {
   it('it is told what it needs, and how much has been read: none, each quarter, all', () => {
     const { said } = open(on('cpu'));
@@ -67,10 +81,7 @@ describe('while a model is opened', () => {
   });
 
   it('a model that does not fit is refused before it is loaded, with the sum', () => {
-    const heavy = join(folder, 'sparse.data');
-    writeFileSync(heavy, '');
-    const candidates = [{ ...on('cpu'), weightFiles: [modelFile] }];
-    expect(() => Engine.open({ ...options, candidates, slots: 200, context: 1_000_000_000 }, () => undefined)).toThrow(
+    expect(() => Engine.open({ ...options, slots: 200, context: 1_000_000_000 }, () => undefined)).toThrow(
       /^The model does not fit cpu: it needs \d+\.\d+ GB: weights 3\.5 MB, cache .* \(200 x 1000000000 tokens\), logits .*; .* are free\. --slots/,
     );
   });
@@ -80,15 +91,15 @@ describe('a cause in words a person can act on', () => {
   it.each([
     [
       'Failed to load library libonnxruntime_providers_cuda.so with error: libcudnn.so.9: cannot open shared object file: No such file or directory',
-      'libcudnn.so.9 not found: install cuDNN 9',
+      'libcudnn.so.9 not found: apt-get install libcudnn9-cuda-12 (from NVIDIA)',
     ],
     [
       'Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object file: No such file or directory',
-      'libcublasLt.so.12 not found: install the CUDA runtime libraries',
+      'libcublasLt.so.12 not found: apt-get install cuda-libraries-12-9 (from NVIDIA)',
     ],
     [
       'adapter_result.status == wgpu::RequestAdapterStatus::Success was false. Failed to get a WebGPU adapter: No supported adapters',
-      'no Vulkan device',
+      process.platform === 'linux' ? 'no Vulkan device' : 'no GPU that WebGPU can use',
     ],
     [
       'CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version',

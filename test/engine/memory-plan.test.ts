@@ -4,9 +4,11 @@ import { MemoryError, type Needs, planMemory } from '../../src/engine/memory-pla
 
 /** A model of a thousand bytes whose cache takes ten bytes a token. */
 const needs = (free: number | undefined): Needs => ({
+  device: 'cpu',
   weights: 1000,
   rowBytes: (tokens) => 10 * tokens,
-  logits: 50,
+  spareRows: 0,
+  logits: (slots) => 20 + 10 * slots,
   work: 100,
   free,
 });
@@ -29,6 +31,7 @@ describe('a plan of memory', () => {
     const slots = (free: number): number => planMemory(needs(free), { slots: 'auto', context: 100 }).slots;
     expect(slots(4 * 3500)).toBe(3);
     expect(slots(2200)).toBe(1);
+    expect(slots(4400)).toBe(1);
     expect(slots(1e9)).toBe(16);
   });
 
@@ -38,9 +41,18 @@ describe('a plan of memory', () => {
     expect(() => planMemory({ ...heavy, weights: 19_000 }, { slots: 'auto', context: 100 })).toThrow(MemoryError);
   });
 
-  it('refuses nothing where the system does not tell what is free', () => {
+  it('counts the row that a cache that grows is made into', () => {
+    expect(planMemory({ ...needs(10_000), spareRows: 1 }, { slots: 3, context: 100 })).toMatchObject({
+      cache: 4000,
+      total: 5150,
+    });
+  });
+
+  it('refuses nothing where the system does not tell what is free, and takes four slots for auto', () => {
     expect(planMemory(needs(undefined), { slots: 4, context: 1000 })).toMatchObject({ slots: 4, cache: 40_000 });
-    expect(planMemory(needs(undefined), { slots: 'auto', context: 1000 })).not.toHaveProperty('free');
+    const blind = planMemory(needs(undefined), { slots: 'auto', context: 1000 });
+    expect(blind.slots).toBe(4);
+    expect(blind).not.toHaveProperty('free');
   });
 });
 
@@ -56,7 +68,7 @@ describe('what does not fit is refused with the sum and what would fit', () => {
 
   it('fewer slots', () => {
     expect(refusal(5_000_000, 8, 100_000)).toBe(
-      'needs 8.0 MB: weights 0.0 MB, cache 8.0 MB (8 x 100000 tokens), logits 0.0 MB, work 0.0 MB; 5.0 MB are free. --slots 4 would fit',
+      'The model does not fit cpu: it needs 8.0 MB: weights 0.0 MB, cache 8.0 MB (8 x 100000 tokens), logits 0.0 MB, work 0.0 MB; 5.0 MB are free. --slots 4 would fit',
     );
   });
 

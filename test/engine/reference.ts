@@ -31,7 +31,15 @@ export interface ReferenceModel {
 
 export const REFERENCE: readonly ReferenceModel[] = Object.entries(models).flatMap(([name, { made, continuations }]) =>
   continuations
-    ? [{ name, file: join(MODELS, name), grows: made.includes('--concat'), half: made.includes('16'), continuations }]
+    ? [
+        {
+          name,
+          file: join(MODELS, name),
+          grows: made.includes('--concat'),
+          half: made.includes('f16') || made.includes('fp16'),
+          continuations,
+        },
+      ]
     : [],
 );
 

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { KvCache } from '../../src/engine/kv-cache.ts';
-import { isOutOfMemory } from '../../src/engine/loop.ts';
+import { isOutOfMemory } from '../../src/engine/ort/causes.ts';
 import { Rates } from '../../src/engine/rates.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
 import { argMax } from '../../src/engine/sampler.ts';
@@ -30,7 +30,7 @@ function decode(runner: Runner, sequences: Sequence[], steps: number): number[][
   for (let step = 0; step < steps; step++) {
     const rows = runner.decode(sequences);
     for (const [index, sequence] of sequences.entries()) {
-      const id = argMax(rows[index]!);
+      const id = argMax(rows[index] as Float32Array);
       ids[index]!.push(id);
       sequence.accept({ id }, 0);
     }
@@ -96,7 +96,7 @@ it('rows far apart are run apart when the rows between them would cost more than
   const runner = new Runner(watched, cache, rates, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
   runs.length = 0;
-  const outer = runner.decode([sequences[3]!, sequences[0]!]).map(argMax);
+  const outer = runner.decode([sequences[3]!, sequences[0]!]).map((logits) => argMax(logits as Float32Array));
   expect(runs).toEqual([
     { first: 0, count: 1 },
     { first: 3, count: 1 },
@@ -117,6 +117,9 @@ it.each([
   ['Failed to allocate memory for requested buffer of size 1073741824', true],
   ['std::bad_alloc', true],
   ['CUDA failure 2: out of memory ; GPU=0', true],
+  ['Available memory of 1048576 is smaller than requested bytes of 4194304', true],
+  ['Failed to create GPU buffer: size=268435456', true],
+  ['CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0', true],
   ['cos_cache dimension 0 shall not be less than total_sequence_length.', false],
 ])('a failed run is told from one without memory: %s', (message, is) => {
   expect(isOutOfMemory(message)).toBe(is);
@@ -143,4 +146,32 @@ it('more sets of rows than bindings are kept give each row the same logits', () 
   } finally {
     session.close();
   }
+});
+
+it('a run that fails is the failure of its rows, and of no others', () => {
+  const cache = new KvCache(4, 256);
+  const dear = new Rates();
+  // Two rows that are apart are run apart.
+  for (const [rows, ms] of [
+    [1, 1],
+    [2, 50],
+    [4, 200],
+  ] as const)
+    dear.noteRows(rows, ms);
+  const failing = new Proxy(session, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (name !== 'run') return typeof value === 'function' ? value.bind(target) : value;
+      return (rows: { first: number }, ...rest: [number[], number, number, number]) => {
+        if (rest[1] === 1 && rows.first === 3) throw new Error('std::bad_alloc');
+        return target.run(rows as never, ...rest);
+      };
+    },
+  });
+  const runner = new Runner(failing, cache, dear, () => 0);
+  const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
+  const [first, last] = runner.decode([sequences[0]!, sequences[3]!]);
+  expect(last).toEqual(new Error('std::bad_alloc'));
+  expect(argMax(first as Float32Array)).toBe(expected(sequences[0]!, 2)[1]);
+  expect([cache.length(0), cache.length(3)]).toEqual([6, 2]);
 });

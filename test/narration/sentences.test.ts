@@ -76,17 +76,30 @@ describe('where the time went', () => {
 
 describe('what is reserved and warmed up', () => {
   test('slots that were chosen name the memory they were chosen by, slots that were given do not', async () => {
-    const cache = { slots: 8, context_length: 512, cache_bytes: 8_388_608, cache_update: 'in_place' };
+    const cache = {
+      slots: 8,
+      chosen_by: 'asked',
+      context_length: 512,
+      cache_bytes: 8_388_608,
+      cache_update: 'in_place',
+    };
     expect(await said('cache.reserved', cache)).toBe(
       'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place, as asked',
     );
-    expect(await said('cache.reserved', { ...cache, available_bytes: 22_100_000_000 })).toBe(
+    expect(await said('cache.reserved', { ...cache, chosen_by: 'auto', available_bytes: 22_100_000_000 })).toBe(
       'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place; auto: ¼ of 22.1 GB free',
     );
+    expect(await said('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/; auto: free memory unknown$/);
   });
 
   test('a cache that grows is told', async () => {
-    const cache = { slots: 2, context_length: 512, cache_bytes: 8_388_608, cache_update: 'growing' };
+    const cache = {
+      slots: 2,
+      chosen_by: 'asked',
+      context_length: 512,
+      cache_bytes: 8_388_608,
+      cache_update: 'growing',
+    };
     expect(await said('cache.reserved', cache)).toContain('in 8.4 MB, growing, as asked');
   });
 

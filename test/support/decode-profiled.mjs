@@ -37,7 +37,7 @@ for (const bind of ['bindInput', 'bindOutput']) {
     original(binding, name, value);
   };
 }
-const session = Session.open(api, model, deviceNamed('webgpu'), {}, { prefix: join(folder, 'run') });
+const session = Session.open(api, model, deviceNamed('webgpu'), { profiled: { prefix: join(folder, 'run') } });
 session.reserve({ rows: 1, capacity: 512, chunk: CHUNK, keep: 1 });
 let [runs, length] = [0, 0];
 const run = (tokens) => {

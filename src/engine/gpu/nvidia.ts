@@ -6,6 +6,7 @@ import type { Gpu, Nvidia } from '../../bridge/survey.ts';
 import { functionsOf } from '../native.ts';
 
 const SUCCESS = 0;
+const NO_DEVICE = 100;
 const TEXT_BYTES = 256;
 const UUID_BYTES = 16;
 
@@ -29,7 +30,8 @@ export function askNvidia(): Nvidia | undefined {
   const version = said(cuda.cuDriverGetVersion(number));
   const cudaVersion =
     version === undefined ? {} : { cudaVersion: `${Math.floor(version / 1000)}.${(version % 1000) / 10}` };
-  const count = cuda.cuInit(0) === SUCCESS ? (said(cuda.cuDeviceGetCount(number)) ?? 0) : 0;
+  const started = Number(cuda.cuInit(0));
+  const count = started === SUCCESS ? (said(cuda.cuDeviceGetCount(number)) ?? 0) : 0;
   const nvml = openNvml();
   const gpus = Array.from({ length: count }, (_, index): Gpu => {
     const device = said(cuda.cuDeviceGet(number, index)) ?? index;
@@ -40,7 +42,12 @@ export function askNvidia(): Nvidia | undefined {
     return { name: textOf(name), ...(known && nvml?.memory(uuid)) };
   });
   const driverVersion = nvml?.driverVersion();
-  return { ...(driverVersion !== undefined && { driverVersion }), ...cudaVersion, gpus };
+  return {
+    ...(driverVersion !== undefined && { driverVersion }),
+    ...cudaVersion,
+    gpus,
+    ...(![SUCCESS, NO_DEVICE].includes(started) && { fault: started }),
+  };
 }
 
 type Memory = Required<Pick<Gpu, 'totalBytes' | 'freeBytes'>>;

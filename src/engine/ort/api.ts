@@ -1,6 +1,6 @@
 /**
  * ONNX Runtime's C API, called through koffi: the library behind onnxruntime-node without its class, which copies every output and holds
- * no device memory. The only file that speaks to native code. It knows calls and statuses, nothing of models, caches or tokens.
+ * no device memory. It knows calls and statuses, nothing of models, caches or tokens.
  *
  * `OrtGetApiBase()->GetApi(18)` is a table of function pointers whose order is frozen by ABI promise: a call is its index in it.
  */

@@ -38,21 +38,25 @@ export class CacheGrowing implements CacheMemory {
   }
 
   begin({ first }: Rows, past: number): Pointer {
-    if (past === 0) this.#forget(first);
-    const held = this.#rows[first] ?? { values: this.#ports.map((port) => this.#empty(port)), tokens: 0 };
-    this.#rows[first] = held;
+    if (past === 0) this.forget(first);
+    const held = this.#rows[first] ?? this.#begin(first);
     if (held.tokens !== past)
       throw new Error(`Row ${first} holds ${held.tokens} tokens, not ${past}: a cache that grows forgets nothing`);
     const binding = this.#api.createIoBinding(this.#session);
-    for (const [index, { past: name, present }] of this.#ports.entries()) {
-      this.#api.bindInput(binding, name, held.values[index] ?? 0n);
-      this.#api.bindOutputToDevice(binding, present, this.#memoryInfo);
+    try {
+      for (const [index, { past: name, present }] of this.#ports.entries()) {
+        this.#api.bindInput(binding, name, held.values[index] ?? 0n);
+        this.#api.bindOutputToDevice(binding, present, this.#memoryInfo);
+      }
+    } catch (error) {
+      this.#api.releaseIoBinding(binding);
+      throw error;
     }
     return binding;
   }
 
   end({ first }: Rows, binding: Pointer, tokens: number | undefined): void {
-    this.#forget(first);
+    this.forget(first);
     try {
       if (tokens === undefined) return;
       // The caches were bound before anything else: they come first.
@@ -64,21 +68,30 @@ export class CacheGrowing implements CacheMemory {
     }
   }
 
+  forget(row: number): void {
+    for (const value of this.#rows[row]?.values ?? []) this.#api.releaseValue(value);
+    this.#rows[row] = undefined;
+  }
+
   buffers(): readonly Buffer[] {
     return [];
   }
 
   release(): void {
-    for (const row of this.#rows.keys()) this.#forget(row);
+    for (const row of this.#rows.keys()) this.forget(row);
+  }
+
+  /** A row without tokens; what was made of it is kept, and released, also when the rest cannot be made. */
+  #begin(row: number): Held {
+    const values: Pointer[] = [];
+    const held = { values, tokens: 0 };
+    this.#rows[row] = held;
+    for (const port of this.#ports) values.push(this.#empty(port));
+    return held;
   }
 
   #empty({ type, shape }: CachePort): Pointer {
     const empty = rowOf(shape, 0);
     return this.#api.createTensor(this.#allocator, BigInt64Array.from(empty, BigInt), empty.length, type);
-  }
-
-  #forget(row: number): void {
-    for (const value of this.#rows[row]?.values ?? []) this.#api.releaseValue(value);
-    this.#rows[row] = undefined;
   }
 }

@@ -64,18 +64,31 @@ export class CacheInPlace implements CacheMemory {
     }
     this.#forgetOldest();
     const binding = this.#api.createIoBinding(this.#session);
+    try {
+      this.#bindCaches(binding, { first, count });
+    } catch (error) {
+      this.#api.releaseIoBinding(binding);
+      throw error;
+    }
     this.#bindings.set(key, binding);
+    return binding;
+  }
+
+  #bindCaches(binding: Pointer, { first, count }: Rows): void {
     for (const [index, { past, present, type, shape }] of this.#ports.entries()) {
       const rows = this.#shape(shape, count);
       const pointer = this.#address(index, first, bytesOf(type, this.#shape(shape, 1)));
       this.#tensors.bind(binding, this.#api.bindInput, past, type, pointer, rows, this.#memoryInfo);
       this.#tensors.bind(binding, this.#api.bindOutput, present, type, pointer, rows, this.#memoryInfo);
     }
-    return binding;
   }
 
   end(): void {
     // What attention appended is where the next run reads it.
+  }
+
+  forget(): void {
+    // What a row holds is overwritten; its memory is reserved.
   }
 
   buffers(): readonly Buffer[] {

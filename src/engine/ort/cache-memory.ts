@@ -25,6 +25,8 @@ export interface CacheMemory {
   begin(rows: Rows, past: number): Pointer;
   /** After a run with the binding: `tokens` are in each row now; undefined when the run failed, and what the rows hold is not known. */
   end(rows: Rows, binding: Pointer, tokens: number | undefined): void;
+  /** What the row holds is not wanted any more. */
+  forget(row: number): void;
   /** Memory that was reserved. */
   buffers(): readonly Buffer[];
   release(): void;

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { askNvidia } from '../gpu/nvidia.ts';
 import { askVulkan } from '../gpu/vulkan.ts';
+import { hostFreeBytes } from '../host-memory.ts';
 import type { Pointer } from '../native.ts';
 import type { OrtApi } from './api.ts';
 
@@ -16,6 +17,14 @@ export interface Obstacle {
   readonly present: boolean;
 }
 
+/** How a session will use the memory of a device. */
+export interface Use {
+  /** Bytes that its provider may take at most; undefined where nobody knows. */
+  readonly free: number | undefined;
+  /** Whether each run makes a longer cache. */
+  readonly grows: boolean;
+}
+
 export interface Device {
   /** `cpu`, `cuda-0`, `webgpu`, `coreml`. */
   readonly name: string;
@@ -24,8 +33,7 @@ export interface Device {
    * @param asked whether it was asked for by name: then a renderer in software will do.
    */
   readonly obstacle: (runtimeLibrary: string, asked: boolean) => Obstacle | undefined;
-  /** @param free bytes that the provider may take at most; undefined where nobody knows. */
-  readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, free: number | undefined) => void;
+  readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, use: Use) => void;
   /** Describes the memory of the cache to the runtime; to be released. */
   readonly memoryInfo: (api: OrtApi) => Pointer;
   /** Whether its GroupQueryAttention takes half floats only: elsewhere float32 would be computed on the host, behind the cache's back. */
@@ -36,7 +44,7 @@ export interface Device {
   readonly rowViews: boolean;
   /** What the runtime takes there beside weights, cache and logits, in bytes, by experience: its own state, and values between operators. */
   readonly workBytes: number;
-  /** Bytes of the memory that the cache lies in that nobody holds; undefined where the system does not tell. */
+  /** Bytes of the memory that the cache lies in that can be had; undefined where the system does not tell. */
   readonly freeBytes: () => number | undefined;
 }
 
@@ -58,7 +66,7 @@ const onHost = {
   ownMemory: false,
   rowViews: true,
   workBytes: HOST_WORK_BYTES,
-  freeBytes: (): number => process.availableMemory(),
+  freeBytes: (): number | undefined => hostFreeBytes(),
 };
 
 const cpu: Device = { name: 'cpu', obstacle: () => undefined, appendProvider: () => undefined, ...onHost };
@@ -92,10 +100,10 @@ const webgpu: Device = {
   // A buffer of WebGPU is known by a handle: there is no address within it.
   rowViews: false,
   workBytes: WEBGPU_WORK_BYTES,
+  // Vulkan tells how much there is, not how much of it is free; of a card that is NVIDIA's too, NVML tells.
   freeBytes: () => {
-    const gpu = askNvidia()?.gpus[0]?.freeBytes;
-    const real = askVulkan()?.find(({ software }) => !software)?.totalBytes;
-    return gpu ?? real;
+    const name = askVulkan()?.find(({ software }) => !software)?.name;
+    return askNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
   },
 };
 
@@ -103,10 +111,11 @@ const CUDA_PROVIDER =
   process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
 
 /**
- * Only what is asked for is reserved: other workers may share the card. Without TF32, whose products have 10 bits: float32 models have the
+ * Only what is asked for is reserved, since other workers may share the card; but a cache that grows asks for a little more with every run,
+ * and an arena that adds just that keeps all of it apart (4 000 tokens of a 2 MB cache: 2.1 GB, and 12 MB by powers of two). Without TF32, whose products have 10 bits: float32 models have the
  * tokens of the CPU (logits 1e-5 apart, with it 5e-3).
  */
-const CUDA_OPTIONS = { arena_extend_strategy: 'kSameAsRequested', do_copy_in_default_stream: '1', use_tf32: '0' };
+const CUDA_OPTIONS = { do_copy_in_default_stream: '1', use_tf32: '0' };
 
 const cuda = (index: number): Device => ({
   name: `cuda-${index}`,
@@ -114,17 +123,20 @@ const cuda = (index: number): Device => ({
     const nvidia = askNvidia();
     if (!nvidia) return { reason: 'no NVIDIA driver', present: false };
     const { length } = nvidia.gpus;
+    if (nvidia.fault !== undefined)
+      return { reason: `the NVIDIA driver does not start (CUDA error ${nvidia.fault})`, present: true };
     if (length === 0) return { reason: 'the NVIDIA driver has no GPU for this process', present: false };
     if (index >= length) return { reason: `the highest is cuda-${length - 1}`, present: false };
     // A library that the loader finds by its name has its providers where the loader looks, too.
     const found = dirname(runtimeLibrary) === '.' || existsSync(join(dirname(runtimeLibrary), CUDA_PROVIDER));
     return found ? undefined : { reason: 'CUDA provider not installed: run npm run install:cuda', present: true };
   },
-  appendProvider: (api, sessionOptions, free) => {
+  appendProvider: (api, sessionOptions, { free, grows }) => {
     const options = api.createCudaOptions();
     try {
       const limit = free === undefined ? {} : { gpu_mem_limit: String(free) };
-      const entries = Object.entries({ device_id: String(index), ...limit, ...CUDA_OPTIONS });
+      const arena_extend_strategy = grows ? 'kNextPowerOfTwo' : 'kSameAsRequested';
+      const entries = Object.entries({ device_id: String(index), arena_extend_strategy, ...limit, ...CUDA_OPTIONS });
       const [keys, values] = [entries.map(([key]) => key), entries.map(([, value]) => value)];
       api.updateCudaOptions(options, keys, values, entries.length);
       api.appendCudaProvider(sessionOptions, options);
@@ -147,37 +159,4 @@ export function deviceNamed(name: string): Device {
   if (device) return device;
   if (index !== undefined) return cuda(Number(index));
   throw new Error(`Unknown device ${name}: this engine knows cpu, cuda-0 to cuda-99, webgpu, coreml`);
-}
-
-/** Parts of the runtime's and the dynamic loader's messages, and what they mean for a person. */
-const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
-  [
-    /(lib[\w+-]+\.so[.\d]*): cannot open shared object file/,
-    ([, library]) => `${library} not found: ${howToGet(library)}`,
-  ],
-  [/CUDA failure 35|driver version is insufficient/, () => 'the NVIDIA driver is too old for this CUDA provider'],
-  [/CUDA failure 100|no CUDA-capable device/, () => 'no NVIDIA GPU'],
-  [/out of memory|failed to allocate/i, () => 'the device has not enough free memory'],
-  [/requires f16 but the device does not/, () => 'this GPU has no half floats: take --dtype q4 or fp32'],
-  [/no (?:supported )?adapters?|RequestAdapter|Failed to get a WebGPU adapter/i, () => 'no Vulkan device'],
-  [
-    /provider .*(?:not (?:supported|enabled|found)|is not enabled)/i,
-    () => 'this build of ONNX Runtime has no such provider',
-  ],
-];
-
-const howToGet = (library = ''): string =>
-  library.startsWith('libcudnn')
-    ? 'install cuDNN 9'
-    : library.startsWith('libcu')
-      ? 'install the CUDA runtime libraries'
-      : 'install it';
-
-/** The runtime's message about a device that it could not open, in words a person can act on; the message itself where none fit. */
-export function causeOf(message: string): string {
-  for (const [pattern, words] of CAUSES) {
-    const match = pattern.exec(message);
-    if (match) return words(match);
-  }
-  return message;
 }

@@ -7,7 +7,7 @@
  * → `[rows, keep, hidden]`. Every node on the way treats positions alike and nothing else reads what lies between, so the result is that
  * of the whole graph, cut.
  */
-import { GRAPH, Graph, MODEL, type Node, nameOf } from './graph.ts';
+import { GRAPH, Graph, MODEL, type Node, nameOf, portOf } from './graph.ts';
 import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
 
@@ -114,6 +114,8 @@ function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[]
   const { message } = graph;
   const projection = path.at(-1);
   const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === logits);
+  // Some exports give the last position's whatever is asked.
+  if (output && portOf(message, output)?.shape[1] === 1) return undefined;
   const declared = output && writeWithOpenLength(message.message(output), graph.fresh('last_logits/length'));
   if (!projection || !declared) return undefined;
   const between = new Set(path.flatMap((node) => node.outputs));

@@ -4,13 +4,16 @@
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
+import type { PortNames } from '../../bridge/opening.ts';
 import type { Pointer } from '../native.ts';
 import type { OrtApi } from './api.ts';
 import { halveAttention, updatedInPlace } from './attention.ts';
+import { isOutOfMemory } from './causes.ts';
 import { GRAPH, Graph, MODEL, nameOf, portOf } from './graph.ts';
 import { keepLastLogits } from './last-logits.ts';
 import type { Port, Ports } from './ports.ts';
 import { Message, type Source } from './protobuf.ts';
+import { readSignature } from './signature.ts';
 import { withoutWeights } from './weightless.ts';
 
 /** Read at once: the head of a tensor, or a dozen nodes. */
@@ -31,6 +34,8 @@ interface LightModel extends Ports {
   readonly folder: string;
   /** Outputs that are the cache that went in, with something appended: their memory can be the same. */
   readonly updated: ReadonlySet<string>;
+  /** Attention was made to be over half floats. */
+  readonly halved: boolean;
 }
 
 /** How a graph is to be edited. */
@@ -53,8 +58,9 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
     const { size } = fstatSync(file);
     const whole = withoutWeights(windowsOn(file), size, { model: basename(real), resolve });
     const short = keepLastLogits(whole, logits) ?? whole;
-    const bytes = (halfAttention ? halveAttention(short) : undefined) ?? short;
-    return { path, light: { bytes, folder, ...declaredBy(bytes) } };
+    const halved = halfAttention ? halveAttention(short) : undefined;
+    const bytes = halved ?? short;
+    return { path, light: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes) } };
   } catch {
     return { path };
   } finally {
@@ -90,11 +96,18 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
     try {
       api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, light.folder);
       return api.createSessionFromArray(env, light.bytes, light.bytes.length, sessionOptions);
-    } catch {
+    } catch (error) {
+      // As it is, a model that needs its edit would run, wrongly; and memory that is lacking is lacking for both.
+      if (light.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
       // The runtime opens the file itself below, or says what is wrong with it.
     }
   }
   return api.createSession(env, path, sessionOptions);
+}
+
+/** Whether attention appends to every cache where it is; false for a model that could not be read. */
+export function updatesInPlace({ light }: ModelFile, names: PortNames): boolean {
+  return light !== undefined && readSignature(light, names).caches.every(({ present }) => light.updated.has(present));
 }
 
 /**

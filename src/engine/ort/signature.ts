@@ -25,8 +25,8 @@ export interface Signature {
   readonly positions?: string;
   /** The input that says how many last positions to give logits of, and its shape, `[]` or `[1]`; absent where logits of all are given. */
   readonly keep?: { readonly name: string; readonly shape: readonly number[] };
-  /** Output `[rows, tokens, vocab]` of float32, float16 or bfloat16. */
-  readonly logits: { readonly name: string; readonly type: number };
+  /** Output `[rows, positions, vocab]` of float32, float16 or bfloat16; `positions` where it is 1, the last, whatever went in. */
+  readonly logits: { readonly name: string; readonly type: number; readonly positions?: 1 };
   readonly vocabSize: number;
   /** All that attention keeps, in the order of the model's inputs. */
   readonly caches: readonly CachePort[];
@@ -76,7 +76,7 @@ export function readSignature({ inputs, outputs }: Ports, names: PortNames = {})
     mask,
     ...(positions && { positions: positions.name }),
     ...(keep && { keep: { name: keep.name, shape: readKeepShape(keep) } }),
-    logits: { name: logits.name, type: logits.type },
+    logits: { name: logits.name, type: logits.type, ...(logits.shape[1] === 1 && { positions: 1 }) },
     vocabSize,
     caches: found.map(({ layer: _, ...cache }) => cache),
     layers: new Set(found.map(({ layer }) => layer)).size,

@@ -1,9 +1,7 @@
 /**
  * How many threads the runtime computes with, and how they wait.
  */
-import { readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join } from 'node:path';
 import type { Pointer } from '../native.ts';
 import type { OrtApi } from './api.ts';
 
@@ -20,23 +18,10 @@ const SPIN_US = 4;
  * machine to itself, awake for 4 µs against asleep: 1.13 times the tokens of one stream, 1.06 of sixteen.
  * One thread for a small model: the embedded one (3.5 MB) is as fast with one, and the other core stays free.
  */
-export function configureThreads(api: OrtApi, sessionOptions: Pointer, modelFile: string): void {
-  const threads = modelBytes(modelFile) < SMALL_MODEL_BYTES ? 1 : availableParallelism();
+export function configureThreads(api: OrtApi, sessionOptions: Pointer, weightBytes: number): void {
+  const threads = weightBytes < SMALL_MODEL_BYTES ? 1 : availableParallelism();
   api.setIntraOpNumThreads(sessionOptions, threads);
   api.addSessionConfigEntry(sessionOptions, 'session.intra_op.allow_spinning', '1');
   api.addSessionConfigEntry(sessionOptions, 'session.intra_op.spin_duration_us', String(SPIN_US));
   api.addSessionConfigEntry(sessionOptions, 'session.force_spinning_stop', '1');
-}
-
-/** Bytes of the model's file and of the external data beside it, whose names begin with the file's; 0 when there is no such folder. */
-function modelBytes(modelFile: string): number {
-  const folder = dirname(modelFile);
-  const stem = basename(modelFile);
-  try {
-    const files = readdirSync(folder).filter((name) => name.startsWith(stem));
-    return files.reduce((sum, name) => sum + statSync(join(folder, name)).size, 0);
-  } catch {
-    // The runtime says what is wrong with the path when it opens the model.
-    return 0;
-  }
 }

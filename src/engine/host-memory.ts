@@ -1,0 +1,49 @@
+/**
+ * How much of the machine's memory a process may still take, what can be had back of the system's caches counted in: weights that were read
+ * a moment ago lie there, and are no reason to refuse them.
+ */
+import { readFileSync } from 'node:fs';
+import { freemem } from 'node:os';
+
+/** Roots of the two versions of control groups; a container sees its own group there. */
+const GROUPS = [
+  { limit: 'memory.max', used: 'memory.current', files: ['inactive_file', 'active_file'], root: '/sys/fs/cgroup' },
+  {
+    limit: 'memory.limit_in_bytes',
+    used: 'memory.usage_in_bytes',
+    files: ['total_inactive_file', 'total_active_file'],
+    root: '/sys/fs/cgroup/memory',
+  },
+] as const;
+
+/**
+ * Bytes; undefined where the system does not tell: macOS counts as free only what nobody has used since the start.
+ * @param read a file of the system's, for tests.
+ */
+export function hostFreeBytes(
+  platform: string = process.platform,
+  read: (path: string) => string = readText,
+): number | undefined {
+  if (platform === 'win32') return freemem();
+  if (platform !== 'linux') return undefined;
+  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(read('/proc/meminfo'))?.[1];
+  if (available === undefined) return undefined;
+  return Math.min(Number(available) * 1024, ...GROUPS.map((group) => leftInGroup(group, read)));
+}
+
+/** What a control group leaves; infinite without a limit. */
+function leftInGroup({ limit, used, files, root }: (typeof GROUPS)[number], read: (path: string) => string): number {
+  const [most, now] = [limit, used].map((name) => Number.parseInt(read(`${root}/${name}`), 10)) as [number, number];
+  if (Number.isNaN(most) || Number.isNaN(now)) return Number.POSITIVE_INFINITY;
+  const stat = read(`${root}/memory.stat`);
+  const cached = files.map((name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0));
+  return Math.max(0, most - now + cached.reduce((sum, bytes) => sum + bytes, 0));
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // another system, or nothing that limits
+  }
+}
