@@ -77,8 +77,7 @@ export function openSession<T>(options: EngineOptions, publish: Publish, use: (o
 /** What the CPU meets is told in the runtime's own words; elsewhere the device may be the reason. */
 function failureOn(device: string, error: unknown): Error {
   const failure = error instanceof Error ? error : new Error(String(error));
-  if (failure instanceof OrtError && FAULTS_OF_THE_MODEL.includes(failure.code)) return new ModelFault(failure.message);
-  if (device === 'cpu' || [DeviceError, MemoryError, ModelFault].some((known) => failure instanceof known))
+  if (device === 'cpu' || isOfTheModel(failure) || failure instanceof DeviceError || failure instanceof MemoryError)
     return failure;
   return new DeviceError(device, { reason: causeOf(failure.message), present: true }, failure);
 }
