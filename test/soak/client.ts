@@ -85,17 +85,8 @@ export class Client {
   }
 
   #post(plan: Plan, jobId: string, correlationId: string): Call {
-    return {
-      method: 'POST',
-      path: '/execute',
-      headers: { 'X-Correlation-Id': correlationId },
-      body: {
-        job_id: jobId,
-        ...JOBS[plan.job],
-        on_disconnect: plan.onDisconnect,
-        ...(plan.timeoutMs !== undefined && { timeout_ms: plan.timeoutMs }),
-      },
-    };
+    const headers = { 'X-Correlation-Id': correlationId };
+    return { method: 'POST', path: '/execute', headers, body: bodyOf(plan, jobId) };
   }
 
   /** One request. Undefined: nobody listens. */
@@ -132,6 +123,14 @@ export class Client {
     });
   }
 }
+
+/** The body of a plan's request. */
+const bodyOf = (plan: Plan, jobId: string): object => ({
+  job_id: jobId,
+  ...JOBS[plan.job],
+  on_disconnect: plan.onDisconnect,
+  ...(plan.timeoutMs !== undefined && { timeout_ms: plan.timeoutMs }),
+});
 
 const pathOf = (jobId: string): string => `/jobs/${jobId}/events`;
 

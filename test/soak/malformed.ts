@@ -20,14 +20,33 @@ export interface Malformed {
 const latin = (max: number) => fc.uint8Array({ maxLength: max }).map((bytes) => Buffer.from(bytes).toString('latin1'));
 const visible = fc.string({ minLength: 1, maxLength: 12 }).map((text) => text.replace(/[^\w-]/g, '-') || 'x');
 const paths = fc.oneof(
-  fc.constantFrom('/execute', '/cancel', '/execute', '/jobs/x/events', '/jobs/%ff/events', '/health', '/metrics', '//', '/..%2f'),
+  fc.constantFrom(
+    '/execute',
+    '/cancel',
+    '/execute',
+    '/jobs/x/events',
+    '/jobs/%ff/events',
+    '/health',
+    '/metrics',
+    '//',
+    '/..%2f',
+  ),
   latin(20).map((text) => `/${text.replace(/[\s\r\n]/g, '')}`),
 );
 const headers = fc.array(
   fc.oneof(
     fc.tuple(visible, latin(30)),
     fc.tuple(
-      fc.constantFrom('X-Deadline', 'X-Correlation-Id', 'traceparent', 'Last-Event-ID', 'Accept', 'Origin', 'Authorization', 'Expect'),
+      fc.constantFrom(
+        'X-Deadline',
+        'X-Correlation-Id',
+        'traceparent',
+        'Last-Event-ID',
+        'Accept',
+        'Origin',
+        'Authorization',
+        'Expect',
+      ),
       latin(30),
     ),
     fc.constantFrom<[string, string]>(
@@ -47,7 +66,11 @@ const headers = fc.array(
 );
 
 function request(method: string, path: string, fields: readonly (readonly [string, string])[], body: string): string {
-  const lines = [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', ...fields.map(([name, value]) => `${name}: ${value}`)];
+  const lines = [
+    `${method} ${path} HTTP/1.1`,
+    'Host: 127.0.0.1',
+    ...fields.map(([name, value]) => `${name}: ${value}`),
+  ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
@@ -81,16 +104,19 @@ const malformed: fc.Arbitrary<Malformed> = fc.oneof(
   latin(200).map((body) => ({ kind: 'body' as const, bytes: sized('/execute', body), half: false })),
   fc
     .tuple(fc.constantFrom('GET', 'POST', 'PUT', 'HEAD', 'OPTIONS', 'TRACE', 'BREW'), paths, headers)
-    .map(([method, path, fields]) => ({ kind: 'headers' as const, bytes: request(method, path, fields, ''), half: true })),
-  fc
-    .tuple(headers, almost, fc.double({ min: 0, max: 0.99, noNaN: true }))
-    .map(([fields, body, share]) => {
-      const whole = sized('/execute', utf8(body), fields);
-      return { kind: 'half' as const, bytes: whole.slice(0, Math.floor(whole.length * share)), half: true };
-    }),
+    .map(([method, path, fields]) => ({
+      kind: 'headers' as const,
+      bytes: request(method, path, fields, ''),
+      half: true,
+    })),
+  fc.tuple(headers, almost, fc.double({ min: 0, max: 0.99, noNaN: true })).map(([fields, body, share]) => {
+    const whole = sized('/execute', utf8(body), fields);
+    return { kind: 'half' as const, bytes: whole.slice(0, Math.floor(whole.length * share)), half: true };
+  }),
 );
 
-export const drawMalformed = (seed: number, count: number): Malformed[] => fc.sample(malformed, { seed, numRuns: count });
+export const drawMalformed = (seed: number, count: number): Malformed[] =>
+  fc.sample(malformed, { seed, numRuns: count });
 
 /** Sends one, and gives back all that was answered until the worker closed, or has said what it has to say. */
 export function send(url: string, { bytes, half }: Malformed): Promise<string> {
@@ -130,7 +156,9 @@ export function isShaped(heard: string): boolean {
   const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
   if (status < 400 || length === 0 || body === '') return true;
   try {
-    const { error } = JSON.parse(Buffer.from(body.slice(0, length), 'latin1').toString()) as { error?: { code?: unknown; message?: unknown } };
+    const { error } = JSON.parse(Buffer.from(body.slice(0, length), 'latin1').toString()) as {
+      error?: { code?: unknown; message?: unknown };
+    };
     return typeof error?.code === 'string' && typeof error.message === 'string';
   } catch {
     return false;
