@@ -193,7 +193,7 @@ function probes(results: readonly ProbeResult[]): string {
   return `## Probes under load
 
 Clients that stream without a pause, 16 slots, and one probe that asks for \`/health\`, \`/metrics\` and a server that does nothing in turn; clients, probe, worker and engine are processes of
-their own on the same cores, all of the same priority. What the server that does nothing takes is what one waits for a core.
+their own on the same cores; the engine is 5 nicer than the others (docs/decisions/0015-the-engine-goes-second.md). What the server that does nothing takes is what one waits for a core.
 
 ${table(['clients', 'asked', 'times', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}
 `;
