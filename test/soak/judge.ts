@@ -47,7 +47,9 @@ export function judge(account: Account, circumstances: Circumstances, ledger: Le
   const frames = visits.flatMap((visit) => (visit?.status === 200 ? visit.frames : []));
   const live = frames.map(eventOf);
   judgeVisits(account, circumstances, ledger, who);
-  const ended = visits.at(-1)?.how === 'ended';
+  const final = visits.at(-1);
+  // 204: it had the last event already. 410: its log is gone, and the rest with it.
+  const ended = final?.how === 'ended' && (final.status === 200 || final.status === 204);
   const whole = replay?.status === 200 && replay.how === 'ended';
   if (replay?.status === 200) {
     const same = frames.every((frame, index) => frame === replay.frames[index]);

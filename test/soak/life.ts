@@ -31,7 +31,7 @@ const ARGS = [
   '3',
 ];
 /** Logs are kept for as long as a client may need to come back, and are gone soon enough to see that they go. */
-const REPLAY = ['--replay-ttl', '4'];
+const REPLAY = ['--replay-ttl', '5'];
 
 /** Runs one life; everything that is found goes into the ledger. `texts` are what `learnTexts` gave. */
 export async function live(options: LifeOptions, texts: readonly string[], ledger: Ledger): Promise<void> {
@@ -78,16 +78,27 @@ function countDeeds(accounts: readonly Account[], ledger: Ledger): void {
 
 async function inject({ kind, atMs, forMs }: Fault, subject: Subject, ledger: Ledger): Promise<void> {
   await sleep(atMs);
-  await subject.until(async () => (await subject.get('/ready')).status === 200, 'ready for another fault');
-  const engine = subject.enginePid;
+  // Where the one before it was a kill, the worker may not have noticed yet.
+  let engine: number | undefined;
+  const engineIsThere = async (): Promise<boolean> => {
+    engine = subject.living;
+    return engine !== undefined && (await subject.get('/ready')).status === 200;
+  };
+  await subject.until(engineIsThere, 'ready for another fault');
+  if (engine === undefined) return;
   ledger.injected(kind === 'kill' ? 'kills of the engine (SIGKILL)' : 'engines that stand still (SIGSTOP)');
-  process.kill(engine, kind === 'kill' ? 'SIGKILL' : 'SIGSTOP');
+  signal(engine, kind === 'kill' ? 'SIGKILL' : 'SIGSTOP');
   if (kind === 'kill') return;
   await sleep(forMs);
+  signal(engine, 'SIGCONT');
+}
+
+/** It may have been killed meanwhile. */
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(engine, 'SIGCONT');
-  } catch {
-    // it was killed meanwhile
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

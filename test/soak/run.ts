@@ -11,7 +11,7 @@ import { load } from './load.ts';
 import { page } from './page.ts';
 import { type ProbeResult, probe } from './probes.ts';
 
-const USUAL = { requests: '50000', malformed: '10000', minutes: '4', seed: '575' };
+const USUAL = { requests: '50000', malformed: '10000', minutes: '3', seed: '575' };
 const KILLS = 5;
 const PROBED = [0, 16, 64];
 /** Clients of a wave, and in how many milliseconds they come. */
@@ -30,7 +30,10 @@ const seed = Number(values.seed);
 const began = performance.now();
 const ledger = new Ledger();
 
+let shown = 0;
 const say = (text: string): void => {
+  for (const violation of ledger.violations.slice(shown)) process.stderr.write(`${violation}\n`);
+  shown = ledger.violations.length;
   const minutes = ((performance.now() - began) / 60_000).toFixed(1);
   process.stderr.write(
     `${minutes} min: ${text}; ${ledger.requests} requests, ${ledger.violations.length} violations\n`,

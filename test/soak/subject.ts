@@ -70,6 +70,15 @@ export class Subject {
     return enginePid(this);
   }
 
+  /** The same; undefined while there is none. */
+  get living(): number | undefined {
+    try {
+      return this.enginePid;
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The last event that was told. */
   get lastEvent(): string {
     return this.#lastEvent;
