@@ -59,7 +59,7 @@ export class Client {
     this.#agent.destroy();
   }
 
-  /** Does what `plan` says for a job of its own. `stopping` = the worker may be gone before the plan is done. */
+  /** Does what `plan` says for a job of its own, whose ids are made of `name`; then reads the whole stream again. */
   async perform(plan: Plan, name: string): Promise<Account> {
     const [jobId, correlationId] = [`job-${name}`, `req-${name}`];
     const visits: (Went | undefined)[] = [];
@@ -89,7 +89,7 @@ export class Client {
     return { method: 'POST', path: '/execute', headers, body: bodyOf(plan, jobId) };
   }
 
-  /** One request. Undefined: nobody listens. */
+  /** One request. Resolves with what came, in whatever way it ended; undefined: nobody listens. */
   call(call: Call): Promise<Went | undefined> {
     const body = call.body && JSON.stringify(call.body);
     const headers = {
