@@ -2,11 +2,19 @@
  * The engine process: messages to the engine and back. Forked by the worker with an IPC channel and nothing else; it dies with the worker.
  * It may use the engine and the protocol, and is the engine side's only user of `process`.
  */
+import { getPriority, setPriority } from 'node:os';
 import { Engine } from '../engine/loop.ts';
 import { dieWithParent } from '../engine/native.ts';
 import { survey } from '../engine/survey.ts';
 import type { EngineOptions } from './opening.ts';
 import type { FromEngine, ToEngine } from './protocol.ts';
+
+/**
+ * How much nicer than the worker this process is, and with it the runtime's threads, which inherit it. With as many busy threads as cores, the worker that answers
+ * probes and writes streams would queue for a core behind steps (docs/decisions/0016-the-engine-goes-second.md).
+ */
+const NICER = 5;
+const NICEST = 19;
 
 let engine: Engine | undefined;
 
@@ -35,6 +43,15 @@ function opened(): Engine {
 function close(): void {
   engine?.close();
   process.exit(0);
+}
+
+/** A system that does not allow it runs the engine all the same. */
+function goSecond(): void {
+  try {
+    setPriority(Math.min(NICEST, getPriority() + NICER));
+  } catch {
+    return;
+  }
 }
 
 function receive(message: ToEngine): void {
@@ -67,6 +84,7 @@ function receive(message: ToEngine): void {
 }
 
 dieWithParent();
+goSecond();
 // A terminal's Ctrl-C and a service manager's stop reach the whole group: the worker drains first, and says when the engine is to end.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', close);

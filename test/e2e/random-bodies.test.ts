@@ -49,6 +49,32 @@ function checkStream(events: readonly StreamEvent[]): void {
   expect(events.map((event) => Number(event.id))).toEqual(events.map((_, index) => index));
 }
 
+/** What a caller may put into a header: visible Latin-1, with spaces inside. */
+const value = fc
+  .string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)), maxLength: 40 })
+  .map((text) => text.replace(/[\x7f-\x9f]/g, '-'));
+const plain = fc.record(
+  {
+    'X-Deadline': fc.oneof(
+      value,
+      fc.integer({ min: 0, max: 2 ** 45 }).map(String),
+      fc.constantFrom('0', '9'.repeat(40)),
+    ),
+    'X-Correlation-Id': value,
+    traceparent: fc.oneof(value, fc.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/)),
+    'Last-Event-ID': value,
+    Accept: value,
+    Authorization: value,
+    'X-Unknown': value,
+  },
+  { requiredKeys: [] },
+);
+/** A page of another site is refused before anything else is looked at: seldom enough that the rest is looked at. */
+const headers = fc.oneof(
+  { weight: 9, arbitrary: plain },
+  { weight: 1, arbitrary: fc.tuple(plain, value).map(([some, Origin]) => ({ ...some, Origin })) },
+);
+
 async function checkAnswer(response: Response): Promise<void> {
   if (response.status === 200) {
     const events: StreamEvent[] = [];
@@ -56,7 +82,7 @@ async function checkAnswer(response: Response): Promise<void> {
     checkStream(events);
     return;
   }
-  expect([400, 409, 413, 415, 503, 504]).toContain(response.status);
+  expect([400, 403, 409, 413, 415, 503, 504]).toContain(response.status);
   expect(await response.json()).toMatchObject({
     error: {
       code: expect.stringMatching(/^[A-Z_]+$/),
@@ -89,6 +115,20 @@ test('any JSON at all, on every route that takes a body', async () => {
     }),
     { numRuns: 100, endOnFailure: true },
   );
+});
+
+test('headers of any kind around a request that is right', async () => {
+  const statuses = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(headers, fc.uuid(), async (some, job_id) => {
+      const response = await worker.post('/execute', { job_id, prompt: 'x', max_tokens: 1 }, some);
+      statuses.add(response.status);
+      await checkAnswer(response);
+    }),
+    { numRuns: 150, endOnFailure: true },
+  );
+  // Right ones, a deadline that is none or has passed, and a page of another site.
+  expect([...statuses].sort()).toEqual([200, 400, 403, 504]);
 });
 
 test('bytes that are no JSON', async () => {

@@ -36,7 +36,7 @@ export async function runCli(
 }
 
 /** The pid of the worker's engine process: its only child. */
-export function enginePid(worker: TestWorker): number {
+export function enginePid(worker: Pick<TestWorker, 'process'>): number {
   const [child] = enginesOf(worker);
   if (child === undefined) throw new Error('The worker has no engine process.');
   return child;
@@ -54,7 +54,7 @@ export async function nextEnginePid(worker: TestWorker, not: number): Promise<nu
 }
 
 /** Living children that run the engine's script: one that was only forked so far blocks its parent when it is stopped. */
-function enginesOf(worker: TestWorker): number[] {
+function enginesOf(worker: Pick<TestWorker, 'process'>): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((pid) => {
     return statOf(pid)?.parent === worker.process.pid && isAlive(pid) && commandOf(pid).includes('bridge/process.');

@@ -1,0 +1,70 @@
+/**
+ * Malformed requests by the thousand, on one worker: what is answered, does it live on, does its memory grow?
+ */
+import type { Ledger } from './ledger.ts';
+import { raise } from './ledger.ts';
+import { slopeOf } from './load.ts';
+import { drawMalformed, isShaped, type Malformed, send, statusesOf } from './malformed.ts';
+import { Subject } from './subject.ts';
+
+const AT_ONCE = 16;
+const BATCH = 500;
+/** What never becomes a request is given up soon. */
+const ARGS = ['--arrival-timeout', '2'];
+
+export interface AttackResult {
+  readonly requests: number;
+  /** How often each status was answered; `none` where there was nothing to answer. */
+  readonly statuses: ReadonlyMap<string, number>;
+  /** Resident bytes of the worker after each batch. */
+  readonly memory: readonly number[];
+  /** Bytes per request, of a straight line through the last half of them. */
+  readonly slope: number;
+}
+
+/** Sends `count` requests drawn from `seed`, and looks at every answer. */
+export async function attack(count: number, seed: number, ledger: Ledger): Promise<AttackResult> {
+  const subject = await Subject.start(ARGS);
+  const statuses = new Map<string, number>();
+  const memory: number[] = [];
+  try {
+    const { files } = subject.usage;
+    for (let sent = 0; sent < count; sent += BATCH) {
+      const batch = drawMalformed(seed + sent, Math.min(BATCH, count - sent));
+      await eachOf(batch, async (request) => {
+        const heard = await send(subject.url, request);
+        const all = statusesOf(heard);
+        for (const status of all.length > 0 ? all : ['none']) raise(statuses, String(status));
+        const again = (): string => `${JSON.stringify(request)} (seed ${seed + sent}) got ${heard.slice(0, 400)}`;
+        ledger.expect('answer', all.every((status) => status < 500) && isShaped(heard), again);
+        ledger.injected(`malformed requests: ${request.kind}`);
+      });
+      memory.push(subject.usage.worker);
+    }
+    await subject.until(() => subject.usage.files <= files, 'rid of their connections');
+    const { status, slots } = await subject.health();
+    ledger.expect(
+      'lives',
+      status === 'healthy' && subject.count('worker.startup') === 1,
+      () => `health says ${status}`,
+    );
+    ledger.expect('idle', (slots as { busy: number }).busy === 0, () => JSON.stringify(slots));
+    const restarts = subject.count('engine.restarted');
+    ledger.expect('lives', restarts === 0, () => `${restarts} restarts of the engine`);
+    const code = await subject.stop();
+    const { blamed, stderr } = subject;
+    ledger.expect('stops', code === 0, () => `exit code ${code} after malformed requests, seed ${seed}`);
+    ledger.expect('blameless', blamed.length === 0 && stderr === '', () => `${blamed.slice(0, 3).join('\n')}${stderr}`);
+  } finally {
+    await subject.kill();
+  }
+  return { requests: count, statuses, memory, slope: slopeOf(memory.slice(memory.length / 2)) / BATCH };
+}
+
+async function eachOf(batch: readonly Malformed[], act: (request: Malformed) => Promise<void>): Promise<void> {
+  let next = 0;
+  const run = async (): Promise<void> => {
+    for (let one = batch[next++]; one; one = batch[next++]) await act(one);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, run));
+}

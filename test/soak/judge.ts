@@ -1,0 +1,179 @@
+/**
+ * Holds what one client saw against the invariants. Knows what was done to the client's request, and what each job says when it runs alone.
+ */
+import type { Account, Frame, Went } from './client.ts';
+import type { Ledger } from './ledger.ts';
+
+/** What was done while a client was served, beside what it did itself. */
+export interface Circumstances {
+  /** The engine was killed. */
+  readonly killed: boolean;
+  /** The worker was asked to stop. */
+  readonly stopping: boolean;
+  /** Text of each job alone. */
+  readonly texts: readonly string[];
+  /** How to run it again. */
+  readonly again: string;
+}
+
+interface Event {
+  readonly id: number;
+  readonly data: Readonly<Record<string, unknown>> & { readonly type: string };
+}
+
+const FRAME = /^id: (\d+)\nevent: ([a-z]+)\ndata: (\{[^\n]*\})$/;
+
+/** The event of a frame; a frame of any other form has the type `malformed`. */
+export function eventOf(frame: Frame): Event {
+  const [, id, name, json] = FRAME.exec(frame) ?? [];
+  const data = json === undefined ? { type: 'malformed' } : (JSON.parse(json) as Event['data']);
+  return { id: Number(id), data: data.type === name ? data : { ...data, type: 'malformed' } };
+}
+
+const isTerminal = ({ data }: Event): boolean => data.type === 'end' || data.type === 'error';
+
+/** Looks at everything that one client saw. */
+export function judge(account: Account, circumstances: Circumstances, ledger: Ledger): void {
+  const { plan, jobId, correlationId, visits, replay } = account;
+  const who = (): string => `${jobId} (${circumstances.again}), plan ${JSON.stringify(plan)}`;
+  const [first] = visits;
+  if (first?.status !== 200) {
+    ledger.ended(first ? `${first.status} ${codeOf(first)}` : 'nobody listens');
+    const explained = first ? isRefusal(first, account, circumstances) : circumstances.stopping;
+    ledger.expect('answer', explained, () => `${first?.status} ${first?.text}; ${who()}`);
+    return;
+  }
+  ledger.expect('answer', first.headers['x-correlation-id'] === correlationId, () => `wrong header; ${who()}`);
+  const frames = visits.flatMap((visit) => (visit?.status === 200 ? visit.frames : []));
+  const live = frames.map(eventOf);
+  judgeVisits(account, circumstances, ledger, who);
+  const final = visits.at(-1);
+  // 204: it had the last event already. 410: its log is gone, and the rest with it.
+  const ended = final?.how === 'ended' && (final.status === 200 || final.status === 204);
+  const whole = replay?.status === 200 && replay.how === 'ended';
+  if (replay?.status === 200) {
+    const same = frames.every((frame, index) => frame === replay.frames[index]);
+    const complete = !ended || !whole || frames.length === replay.frames.length;
+    ledger.expect('replay', same && complete, () => `${frames.length} and ${replay.frames.length} events; ${who()}`);
+  } else if (replay || !circumstances.stopping)
+    ledger.expect('replay', replay?.status === 410, () => `status ${replay?.status}; ${who()}`);
+  const events = whole ? replay.frames.map(eventOf) : live;
+  judgeEvents(events, ended || whole, account, circumstances, ledger, who);
+}
+
+/** How each visit closed, and what those got who came back. */
+function judgeVisits(
+  { plan, visits, replay }: Account,
+  { stopping }: Circumstances,
+  ledger: Ledger,
+  who: () => string,
+): void {
+  for (const went of [...visits, replay]) {
+    if (went)
+      ledger.expect(
+        'whole',
+        went.how !== 'stuck' && (went.how !== 'broken' || plan.narrow),
+        () => `${went.how}; ${who()}`,
+      );
+  }
+  for (const went of visits.slice(1)) {
+    const status = went?.status;
+    const fine = status === 200 || status === 204 || status === 410 || (stopping && status === undefined);
+    ledger.expect('answer', fine, () => `a return got ${status} ${went?.text}; ${who()}`);
+  }
+}
+
+/** The stream itself. `whole` = read to its end. */
+function judgeEvents(
+  events: readonly Event[],
+  whole: boolean,
+  account: Account,
+  circumstances: Circumstances,
+  ledger: Ledger,
+  who: () => string,
+): void {
+  const { plan, jobId, correlationId } = account;
+  const last = events.at(-1);
+  const tokens = events.filter(({ data }) => data.type === 'token').map(({ data }) => data);
+  const text = tokens.map(({ t }) => String(t)).join('');
+  const alone = circumstances.texts[plan.job] ?? '';
+  const terminals = events.filter(isTerminal);
+  const ids = events.every(({ id }, index) => id === index);
+  ledger.expect('ids', ids, () => `${events.map(({ id }) => id)}; ${who()}`);
+  ledger.expect(
+    'indices',
+    tokens.every(({ i }, index) => i === index),
+    () => `${tokens.map(({ i }) => i)}; ${who()}`,
+  );
+  const foreign = events.find(({ data }) => isForeign(data, jobId, correlationId));
+  ledger.expect('own', foreign === undefined, () => `${JSON.stringify(foreign)}; ${who()}`);
+  const said = last?.data.type === 'end' ? text === alone : alone.startsWith(text);
+  ledger.expect('text', said, () => `${JSON.stringify(text)} is not of ${JSON.stringify(alone)}; ${who()}`);
+  if (!whole) {
+    ledger.ended('not read to its end');
+    ledger.expect('terminal', terminals.length <= 1, () => `${terminals.length} of them; ${who()}`);
+    return;
+  }
+  const one = terminals.length === 1 && last === terminals[0] && events[0]?.data.type === 'started';
+  ledger.expect('terminal', one, () => `${JSON.stringify(terminals)}, last ${JSON.stringify(last)}; ${who()}`);
+  const how = last?.data.type === 'end' ? 'end' : String(last?.data['code']);
+  ledger.ended(how);
+  ledger.expect('explained', isExplained(how, account, circumstances), () => `${how}; ${who()}`);
+}
+
+/** Events name their own request, or none. */
+function isForeign(data: Event['data'], jobId: string, correlationId: string): boolean {
+  if (data.type === 'malformed') return true;
+  const ids = JSON.stringify(data).match(/(?:job|req)-\d+-[\w-]+/g) ?? [];
+  const correlated = data.type === 'token' || data.type === 'metrics' || data['correlation_id'] === correlationId;
+  return !correlated || ids.some((id) => id !== jobId && id !== correlationId);
+}
+
+/** Whether a request may end so, after what it and others did. */
+function isExplained(how: string, { plan, visits }: Account, { killed, stopping }: Circumstances): boolean {
+  const left = visits.some((went) => went?.how === 'left' || went?.how === 'broken');
+  switch (how) {
+    case 'end':
+      return true;
+    case 'ENGINE_LOST':
+      return killed;
+    case 'CANCELLED':
+      return plan.cancelAfter !== undefined || left;
+    case 'TIMEOUT':
+      return plan.timeoutMs !== undefined;
+    case 'SLOW_CONSUMER':
+      return plan.narrow;
+    case 'DRAINING':
+      return stopping;
+    default:
+      return false;
+  }
+}
+
+/** Whether a refusal has the error shape, and the request may be refused so. */
+function isRefusal(went: Went, { plan, correlationId }: Account, { killed, stopping }: Circumstances): boolean {
+  const code = codeOf(went);
+  const { error } = jsonOf(went);
+  const shaped =
+    typeof error?.['message'] === 'string' &&
+    typeof error['retriable'] === 'boolean' &&
+    error['correlation_id'] === correlationId &&
+    went.headers['x-correlation-id'] === correlationId;
+  const explained: Readonly<Record<string, boolean>> = {
+    '503 ALL_SLOTS_BUSY': true,
+    '503 WORKER_UNHEALTHY': killed,
+    '503 DRAINING': stopping,
+    '504 TIMEOUT': plan.timeoutMs !== undefined,
+  };
+  return shaped && explained[`${went.status} ${code}`] === true;
+}
+
+function jsonOf(went: Went): { readonly error?: Readonly<Record<string, unknown>> } {
+  try {
+    return JSON.parse(went.text) as { error?: Record<string, unknown> };
+  } catch {
+    return {};
+  }
+}
+
+export const codeOf = (went: Went): string => String(jsonOf(went).error?.['code'] ?? 'no error shape');

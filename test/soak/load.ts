@@ -1,0 +1,86 @@
+/**
+ * Many thousand requests on one worker, a tenth of them given up half-way: does its memory grow, does a file stay open, is anything left?
+ */
+import { Client } from './client.ts';
+import { judge } from './judge.ts';
+import type { Ledger } from './ledger.ts';
+import { expectRest } from './life.ts';
+import { FIRST_BULKY, JOBS, type Plan } from './plans.ts';
+import { Subject, type Usage } from './subject.ts';
+
+const CLIENTS = 8;
+const SAMPLES = 50;
+/** One in so many is given up after a few events. */
+const ABORT_EVERY = 10;
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly aborted: number;
+  readonly seconds: number;
+  readonly samples: readonly Usage[];
+  /** Bytes per request, of a straight line through the last half of the samples. */
+  readonly slope: { readonly worker: number; readonly engine: number };
+}
+
+/** Short jobs, in turn: which one and where it is given up follow from its number alone. */
+function planOf(index: number, seed: number): Plan {
+  const aborted = index % ABORT_EVERY === ABORT_EVERY - 1;
+  const job = (index + seed) % Math.min(3, FIRST_BULKY, JOBS.length);
+  const leaveAfter = 1 + (((index / ABORT_EVERY + seed) % 6) | 0);
+  return { job, onDisconnect: 'cancel', narrow: false, visits: [{ awayMs: 0, ...(aborted && { leaveAfter }) }] };
+}
+
+export async function load(
+  requests: number,
+  seed: number,
+  texts: readonly string[],
+  ledger: Ledger,
+): Promise<LoadResult> {
+  const subject = await Subject.start(['--slots', String(CLIENTS), '--replay-ttl', '20']);
+  try {
+    const client = new Client(subject.url);
+    const files = subject.usage.files;
+    const samples: Usage[] = [subject.usage];
+    const began = performance.now();
+    let [next, accepted] = [0, 0];
+    const circumstances = { killed: false, stopping: false, texts, again: `load, seed ${seed}` };
+    const run = async (): Promise<void> => {
+      while (next < requests) {
+        const index = next++;
+        if (index > 0 && index % Math.ceil(requests / SAMPLES) === 0) samples.push(subject.usage);
+        const account = await client.perform(planOf(index, seed), `${seed}-load-${index}`);
+        judge(account, circumstances, ledger);
+        if (account.visits[0]?.status === 200) accepted += 1;
+        if (account.visits[0]?.how === 'left') ledger.injected('readers that leave');
+      }
+    };
+    await Promise.all(Array.from({ length: CLIENTS }, run));
+    const seconds = (performance.now() - began) / 1000;
+    samples.push(subject.usage);
+    client.close();
+    await expectRest(subject, { files, accepted }, circumstances.again, ledger);
+    const code = await subject.stop();
+    ledger.expect('stops', code === 0, () => `exit code ${code} after the load`);
+    ledger.expect('blameless', subject.blamed.length === 0 && subject.stderr === '', () =>
+      subject.blamed.slice(0, 3).join('\n'),
+    );
+    const each = requests / SAMPLES;
+    const half = samples.slice(samples.length / 2);
+    const slope = {
+      worker: slopeOf(half.map((usage) => usage.worker)) / each,
+      engine: slopeOf(half.map((usage) => usage.engine)) / each,
+    };
+    return { requests, aborted: Math.floor(requests / ABORT_EVERY), seconds, samples, slope };
+  } finally {
+    await subject.kill();
+  }
+}
+
+/** Of the least-squares line through values at 0, 1, 2… */
+export function slopeOf(values: readonly number[]): number {
+  const mean = (numbers: readonly number[]): number => numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+  const middle = (values.length - 1) / 2;
+  const average = mean(values);
+  const covariance = mean(values.map((value, index) => (index - middle) * (value - average)));
+  return covariance / Math.max(1e-9, mean(values.map((_, index) => (index - middle) ** 2)));
+}

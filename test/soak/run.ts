@@ -1,0 +1,67 @@
+/**
+ * All of the soak, and the page it writes. Bundled and started by scripts/soak.mjs.
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { attack } from './attack.ts';
+import { type KillResult, killOnce } from './engine-kill.ts';
+import { Ledger } from './ledger.ts';
+import { learnTexts, live } from './life.ts';
+import { load } from './load.ts';
+import { page } from './page.ts';
+import { type ProbeResult, probe } from './probes.ts';
+
+const USUAL = { requests: '50000', malformed: '10000', minutes: '3', seed: '575' };
+const KILLS = 5;
+const PROBED = [0, 16, 64];
+/** Clients of a wave, and in how many milliseconds they come. */
+const WAVE = { clients: 60, spreadMs: 3000 };
+const PAGE = new URL('../../docs/reliability.md', import.meta.url);
+
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: USUAL.requests },
+    malformed: { type: 'string', default: USUAL.malformed },
+    minutes: { type: 'string', default: USUAL.minutes },
+    seed: { type: 'string', default: USUAL.seed },
+  },
+});
+const seed = Number(values.seed);
+const began = performance.now();
+const ledger = new Ledger();
+
+let shown = 0;
+const say = (text: string): void => {
+  for (const violation of ledger.violations.slice(shown)) process.stderr.write(`${violation}\n`);
+  shown = ledger.violations.length;
+  const minutes = ((performance.now() - began) / 60_000).toFixed(1);
+  process.stderr.write(
+    `${minutes} min: ${text}; ${ledger.requests} requests, ${ledger.violations.length} violations\n`,
+  );
+};
+
+const texts = await learnTexts();
+const kills: KillResult[] = [];
+while (kills.length < KILLS) kills.push(await killOnce(kills.length, ledger));
+say(`killed an engine ${KILLS} times`);
+const probes: ProbeResult[] = [];
+for (const clients of PROBED) probes.push(await probe(clients));
+say('probed under load');
+const attacked = await attack(Number(values.malformed), seed, ledger);
+say(`sent ${attacked.requests} malformed requests`);
+let lives = 0;
+for (const end = performance.now() + Number(values.minutes) * 60_000; performance.now() < end; lives += 1) {
+  await live({ ...WAVE, seed: seed + lives, kills: lives % 3 }, texts, ledger);
+  say(`life ${lives + 1}`);
+}
+const loaded = await load(Number(values.requests), seed, texts, ledger);
+say(`${loaded.requests} requests in a row`);
+
+const minutes = (performance.now() - began) / 60_000;
+const text = page({ seed, minutes, lives, ledger, load: loaded, attack: attacked, kills, probes });
+const usual = Object.entries(USUAL).every(
+  ([name, value]) => name === 'seed' || values[name as keyof typeof USUAL] === value,
+);
+if (usual) writeFileSync(PAGE, text);
+process.stdout.write(text);
+process.exit(ledger.violations.length === 0 ? 0 : 1);

@@ -1,0 +1,177 @@
+/**
+ * The worker under test, seen from outside: what its lines say is counted, not kept, so that a hundred thousand requests need no memory
+ * here; its memory and its open files come from /proc.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import http from 'node:http';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { enginePid } from '../support/cli.ts';
+import { CLI, type LogLine } from '../support/worker.ts';
+
+/** What a worker never has to say, whatever is done to it: a fault of its own. */
+const BLAMED: ReadonlySet<string> = new Set(['worker.fault', 'worker.failed', 'stdout.lines_lost', 'engine.warning']);
+const ENDINGS: ReadonlySet<string> = new Set(['inference.complete', 'inference.failed']);
+
+export interface Usage {
+  /** Resident memory, bytes. */
+  readonly worker: number;
+  readonly engine: number;
+  /** Open file descriptors of the worker process. */
+  readonly files: number;
+}
+
+export class Subject {
+  readonly process: ChildProcess;
+  /** How often each event was told. */
+  readonly told = new Map<string, number>();
+  /** Lines that blame the worker itself, whole. */
+  readonly blamed: string[] = [];
+  /** How often each request was said to be over, by correlation id; 0 while it runs. */
+  readonly #endings = new Map<string, number>();
+  readonly #exited: Promise<number | null>;
+  #url = '';
+  #stderr = '';
+  #lastEvent = '';
+
+  private constructor(args: readonly string[]) {
+    this.process = spawn(process.execPath, [CLI, '--port', '0', ...args], {
+      env: { PATH: process.env['PATH'] ?? '' },
+      // It drains when its stdin closes: it never outlives whoever started it.
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    this.#exited = once(this.process, 'close').then(([code]) => code);
+    this.process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+    });
+    if (this.process.stdout) createInterface({ input: this.process.stdout }).on('line', (text) => this.#take(text));
+  }
+
+  /** A worker that serves. */
+  static async start(args: readonly string[] = []): Promise<Subject> {
+    const subject = new Subject(args);
+    await subject.until(() => subject.told.has('warmup.done'), 'warm');
+    await subject.until(async () => (await subject.get('/ready')).status === 200, 'ready');
+    return subject;
+  }
+
+  get url(): string {
+    return this.#url;
+  }
+
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
+  /** Process id of the engine that runs now. @throws Error while there is none. */
+  get enginePid(): number {
+    return enginePid(this);
+  }
+
+  /** The same; undefined while there is none. */
+  get living(): number | undefined {
+    try {
+      return this.enginePid;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The last event that was told. */
+  get lastEvent(): string {
+    return this.#lastEvent;
+  }
+
+  count(event: string): number {
+    return this.told.get(event) ?? 0;
+  }
+
+  /** Requests that were accepted and are not said to be over exactly once. */
+  get unsettled(): string[] {
+    return [...this.#endings].filter(([, times]) => times !== 1).map(([id, times]) => `${id}: ${times} times over`);
+  }
+
+  /** What it wrote to stderr: nothing, when all is well. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  get usage(): Usage {
+    const files = readdirSync(`/proc/${this.pid}/fd`).length;
+    return { worker: residentBytes(this.pid), engine: residentBytes(this.enginePid), files };
+  }
+
+  /** One question on a connection of its own, closed behind it: nothing stays open that would be counted. */
+  get(path: string): Promise<{ readonly status: number; readonly text: string }> {
+    return new Promise((resolve, reject) => {
+      const request = http.get(this.#url + path, { agent: false }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.once('error', reject).once('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      request.once('error', reject);
+    });
+  }
+
+  async health(): Promise<Record<string, unknown>> {
+    return JSON.parse((await this.get('/health')).text) as Record<string, unknown>;
+  }
+
+  /** All figures of /metrics without labels, and the sum over labels of those that have some. */
+  async metrics(): Promise<Map<string, number>> {
+    const { text } = await this.get('/metrics');
+    const figures = new Map<string, number>();
+    for (const [, name = '', value] of text.matchAll(/^([a-z_]+)(?:\{[^}]*\})? (\S+)$/gm))
+      figures.set(name, (figures.get(name) ?? 0) + Number(value));
+    return figures;
+  }
+
+  /** Waits until something is so. @throws Error, which names it, when it is not so within a minute. */
+  async until(so: () => boolean | Promise<boolean>, what: string): Promise<void> {
+    const end = performance.now() + 60_000;
+    while (!(await so())) {
+      if (this.process.exitCode !== null) throw new Error(`The worker ended before it was ${what}: ${this.#stderr}`);
+      if (performance.now() > end) throw new Error(`The worker was not ${what} within a minute`);
+      await sleep(10);
+    }
+  }
+
+  /** SIGTERM, then the exit code. */
+  async stop(): Promise<number | null> {
+    this.process.kill('SIGTERM');
+    return this.#exited;
+  }
+
+  /** Ends the process whatever state it is in. */
+  async kill(): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL');
+    await this.#exited;
+  }
+
+  #take(text: string): void {
+    let line: LogLine;
+    try {
+      line = JSON.parse(text) as LogLine;
+    } catch {
+      this.blamed.push(`no JSON on stdout: ${text.slice(0, 200)}`);
+      return;
+    }
+    const { event } = line;
+    this.#lastEvent = event;
+    this.told.set(event, this.count(event) + 1);
+    if (event === 'server.bound') this.#url = String(line['url']);
+    if (BLAMED.has(event)) this.blamed.push(text);
+    const id = String(line['correlation_id']);
+    if (event === 'request.validated') this.#endings.set(id, 0);
+    else if (ENDINGS.has(event) && this.#endings.has(id)) this.#endings.set(id, (this.#endings.get(id) ?? 0) + 1);
+  }
+}
+
+/** Resident memory of a process. */
+function residentBytes(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
+}
