@@ -6,6 +6,8 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** A longer grapheme is not looked up as a whole, only its characters (Rust library, `normalizers/precompiled`). */
 const LONGEST_WHOLE = 5;
+/** Graphemes and characters remembered with what they become. */
+const MOST_REMEMBERED = 10_000;
 
 /** @throws Error when the map is cut off. */
 export function charsmapOf(base64: string): (text: string) => string {
@@ -16,18 +18,54 @@ export function charsmapOf(base64: string): (text: string) => string {
   const texts = bytes.subarray(4 + trieBytes);
   const known = new Map<string, string | undefined>();
   const lookUp = (text: string): string | undefined => {
-    if (!known.has(text)) known.set(text, textAt(texts, shortestIn(units, encoder.encode(text))));
-    return known.get(text);
+    if (known.has(text)) return known.get(text);
+    if (known.size >= MOST_REMEMBERED) known.clear();
+    const normal = textAt(texts, shortestIn(units, encoder.encode(text)));
+    known.set(text, normal);
+    return normal;
   };
-  const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
+  const plain = PRINTABLE.every((char) => lookUp(char) === undefined);
   return (text) => {
     let normal = '';
-    for (const { segment } of segmenter.segment(text)) {
-      const whole = Buffer.byteLength(segment) <= LONGEST_WHOLE ? lookUp(segment) : undefined;
-      normal += whole ?? Array.from(segment, (char) => lookUp(char) ?? char).join('');
+    for (const grapheme of graphemesOf(text, plain)) {
+      if (plain && PLAIN.test(grapheme)) {
+        normal += grapheme;
+        continue;
+      }
+      const whole = Buffer.byteLength(grapheme) <= LONGEST_WHOLE ? lookUp(grapheme) : undefined;
+      normal += whole ?? Array.from(grapheme, (char) => lookUp(char) ?? char).join('');
     }
     return normal;
   };
+}
+
+const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
+/** UTF-16 units that are segmented at once: the work of `Intl.Segmenter` grows with the square of its text. */
+const WINDOW = 128;
+const PRINTABLE = Array.from({ length: 95 }, (_, at) => String.fromCharCode(0x20 + at));
+const PLAIN = /^[ -~]{6,}$/;
+const PLAIN_RUN = /[ -~]{7,}/;
+
+/**
+ * The graphemes of a text, window by window: the last one of a window begins the next, because it may go on there.
+ * @param plain the map leaves printable ASCII as it is: a run of it is given as one, but for its last character
+ */
+function* graphemesOf(text: string, plain: boolean): Generator<string> {
+  for (let from = 0, units = WINDOW; from < text.length; ) {
+    const window = text.slice(from, from + units);
+    const run = plain && units === WINDOW ? PLAIN_RUN.exec(window) : null;
+    if (run?.index === 0) {
+      yield run[0].slice(0, -1);
+      from += run[0].length - 1;
+      continue;
+    }
+    const part = run ? window.slice(0, run.index + 1) : window;
+    const segments = Array.from(segmenter.segment(part), ({ segment }) => segment);
+    const whole = from + part.length < text.length ? segments.slice(0, -1) : segments;
+    yield* whole;
+    from += whole.reduce((sum, segment) => sum + segment.length, 0);
+    units = whole.length === 0 ? 2 * units : WINDOW;
+  }
 }
 
 /**

@@ -2,9 +2,9 @@
  * Messages become the prompt a chat model was trained on, by the model's own template. Reads two files of the model's folder once.
  */
 import { readFile } from 'node:fs/promises';
-import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
 import { WorkerError } from '../errors.ts';
+import { JinjaTemplate } from './jinja.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -43,11 +43,11 @@ export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): 
 }
 
 export class ChatTemplate {
-  readonly #template: Template;
+  readonly #template: JinjaTemplate;
   readonly #tokens: Readonly<Record<string, string>>;
 
   private constructor(source: string, tokens: Record<string, string>) {
-    this.#template = new Template(source);
+    this.#template = new JinjaTemplate(source);
     this.#tokens = tokens;
   }
 

@@ -38,11 +38,16 @@ export class Unigram implements WordModel {
   encode(word: string): readonly number[] {
     const ids: number[] = [];
     for (const piece of this.#piecesOf(word)) {
-      const id = this.vocabulary.idOf.get(piece);
-      if (id !== undefined) ids.push(id);
-      else ids.push(...((this.#byteFallback && byteIdsOf(piece, this.vocabulary.idOf)) || [this.#unknownId()]));
+      for (const id of this.#idsOf(piece)) ids.push(id);
     }
     return ids;
+  }
+
+  #idsOf(piece: string): readonly number[] {
+    const id = this.vocabulary.idOf.get(piece);
+    if (id !== undefined) return [id];
+    const bytes = this.#byteFallback ? byteIdsOf(piece, this.vocabulary.idOf) : undefined;
+    return bytes ?? [this.#unknownId()];
   }
 
   #unknownId(): number {

@@ -115,8 +115,8 @@ export const FAMILIES = {
   },
 };
 
-const vocabularies = { byteLevel: byteLevel(), sentencePiece: sentencePiece(), unigram: unigram() };
-const map = charsmap();
+export const vocabularies = { byteLevel: byteLevel(), sentencePiece: sentencePiece(), unigram: unigram() };
+export const charsmapText = charsmap();
 
 /** A family's tokenizer.json. */
 export function tokenizerOf({ model, options = {}, added, normalizer, post_processor, ...stages }) {
@@ -138,12 +138,12 @@ export function tokenizerOf({ model, options = {}, added, normalizer, post_proce
     truncation: null,
     padding: null,
     added_tokens,
-    normalizer: normalizer?.charsmap ? { type: 'Precompiled', precompiled_charsmap: map } : normalizer,
+    normalizer: normalizer?.charsmap ? { type: 'Precompiled', precompiled_charsmap: charsmapText } : normalizer,
     post_processor: idsOf(post_processor),
     ...stages,
     model:
       model === 'unigram'
-        ? { type: 'Unigram', unk_id: null, byte_fallback: false, vocab: vocabulary, ...options }
+        ? { type: 'Unigram', unk_id: null, byte_fallback: false, ...options, vocab: vocabulary }
         : {
             type: 'BPE',
             dropout: null,
@@ -153,8 +153,8 @@ export function tokenizerOf({ model, options = {}, added, normalizer, post_proce
             fuse_unk: false,
             byte_fallback: false,
             ignore_merges: false,
-            ...vocabulary,
             ...options,
+            ...vocabulary,
           },
   };
 }
