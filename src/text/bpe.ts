@@ -66,7 +66,8 @@ export class Bpe implements WordModel {
 
   #idOf(token: string): number {
     const id = this.vocabulary.idOf.get(token);
-    if (id === undefined) throw new Error(`the vocabulary has no token ${JSON.stringify(token)}, which the model names`);
+    if (id === undefined)
+      throw new Error(`the vocabulary has no token ${JSON.stringify(token)}, which the model names`);
     return id;
   }
 

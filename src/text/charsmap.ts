@@ -79,7 +79,7 @@ function shortestIn(units: Uint32Array, key: Uint8Array): number {
     if (byte === 0) return -1;
     node ^= byte;
     const unit = units[node] ?? 0;
-    if (((unit & 0x8000_00ff) >>> 0) !== byte) return -1;
+    if ((unit & 0x8000_00ff) >>> 0 !== byte) return -1;
     node ^= offsetOf(unit);
     if ((unit >>> 8) & 1) return (units[node] ?? 0) & 0x7fff_ffff;
   }

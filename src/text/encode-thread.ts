@@ -99,4 +99,3 @@ export class EncodeThread {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 }
-

@@ -10,7 +10,10 @@ const part = z.looseObject({ type: z.string() });
 const token = z.tuple([z.string(), z.number()]);
 const template = z.object({
   single: z.array(
-    z.union([z.object({ SpecialToken: z.object({ id: z.string() }) }), z.object({ Sequence: z.object({ id: z.string() }) })]),
+    z.union([
+      z.object({ SpecialToken: z.object({ id: z.string() }) }),
+      z.object({ Sequence: z.object({ id: z.string() }) }),
+    ]),
   ),
   special_tokens: z.record(z.string(), z.object({ ids: z.array(z.number()) })),
 });
@@ -28,7 +31,10 @@ export function frameOf(definition: unknown): Frame {
       return (ids) => [cls[1], ...ids, sep[1]];
     }
     case 'Sequence': {
-      const steps = z.object({ processors: z.array(z.unknown()) }).parse(fields).processors.map(frameOf);
+      const steps = z
+        .object({ processors: z.array(z.unknown()) })
+        .parse(fields)
+        .processors.map(frameOf);
       return (ids) => steps.reduce((current, step) => step(current), ids);
     }
     case 'TemplateProcessing':
@@ -42,7 +48,8 @@ function templateOf({ single, special_tokens }: z.infer<typeof template>): Frame
   const places = single.map((item) => {
     if ('Sequence' in item) return undefined;
     const ids = special_tokens[item.SpecialToken.id]?.ids;
-    if (!ids) throw new Error(`the post-processor's template names ${JSON.stringify(item.SpecialToken.id)}, which has no ids`);
+    if (!ids)
+      throw new Error(`the post-processor's template names ${JSON.stringify(item.SpecialToken.id)}, which has no ids`);
     return ids;
   });
   return (ids) => places.flatMap((special) => special ?? ids);

@@ -10,6 +10,10 @@ import * as values from './jinja-values.ts';
 /** Milliseconds and steps that a template may take: a hundred times what a long conversation needs. */
 const LONGEST_RUN = 1_000;
 const MOST_STEPS = 5_000_000;
+/** UTF-16 units of all texts that filters, calls and operators make. */
+const MOST_TEXT = 2 ** 27;
+/** Widest indent. */
+const WIDEST = 100;
 /** Steps between two looks at the clock. */
 const BETWEEN_LOOKS = 32;
 
@@ -35,7 +39,16 @@ interface Node extends Statement {
 }
 
 /** Nodes that do something and print nothing but what their blocks print. */
-const STATEMENTS: ReadonlySet<string> = new Set(['Set', 'If', 'For', 'Macro', 'FilterStatement', 'Comment', 'Break', 'Continue']);
+const STATEMENTS: ReadonlySet<string> = new Set([
+  'Set',
+  'If',
+  'For',
+  'Macro',
+  'FilterStatement',
+  'Comment',
+  'Break',
+  'Continue',
+]);
 
 /** A `break` or `continue` on its way out, with what its block has printed before. */
 class Leaving extends Error {
@@ -51,6 +64,7 @@ class Leaving extends Error {
 export class PythonInterpreter extends Interpreter {
   readonly #deadline = performance.now() + LONGEST_RUN;
   #steps = 0;
+  #made = 0;
 
   /** @throws Error: the template refuses, fails, takes too long or makes too much. */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
@@ -59,8 +73,13 @@ export class PythonInterpreter extends Interpreter {
     if (this.#steps % BETWEEN_LOOKS === 0 && performance.now() > this.#deadline) throw new Error('it takes too long');
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new Leaving(statement.type === 'Break');
     const value = super.evaluate(statement, environment);
-    if (values.isText(value) && value.value.length > LONGEST_TEXT) throw new Error('it makes a text that is too long');
-    if (values.isList(value) && value.value.length > LONGEST_TEXT) throw new Error('it makes a list that is too long');
+    if (values.isList(value) && value.value.length > values.MOST_PARTS)
+      throw new Error('it makes a list that is too long');
+    if (values.isText(value) && statement?.type !== 'Identifier') {
+      this.#made += value.value.length;
+      const tooLong = value.value.length > LONGEST_TEXT || this.#made > MOST_TEXT;
+      if (tooLong) throw new Error('it makes a text that is too long');
+    }
     return value;
   }
 
@@ -127,10 +146,19 @@ export class PythonInterpreter extends Interpreter {
   protected override applyFilter(operand: Value, filter: Node, environment: Environment): Value {
     const name = filter.type === 'CallExpression' ? filter.callee.value : filter.value;
     const args = (): readonly Value[] => {
-      const [positional, named] = this.evaluateArguments(filter.type === 'CallExpression' ? filter.args : [], environment);
+      const [positional, named] = this.evaluateArguments(
+        filter.type === 'CallExpression' ? filter.args : [],
+        environment,
+      );
       return [...positional, ...named.values()];
     };
-    if (values.isText(operand)) return filtered(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
+    if (name === 'indent' || name === 'tojson') {
+      values.checkParts(operand);
+      const wide = args().some((value) => values.isWhole(value) && value.value > WIDEST);
+      if (wide) throw new Error('it makes a text that is too long');
+    }
+    if (values.isText(operand))
+      return filtered(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
     if (name === 'join' && values.isList(operand)) {
       const [separator] = args();
       return values.text(joined(operand.value, separator ? values.printed(separator) : ''));

@@ -2,11 +2,24 @@
  * The methods and filters that a template may call on a text. Touches nothing.
  */
 import type { Value } from '@huggingface/jinja';
-import { isList, isMissing, isNone, isText, isWhole, itemsOf, list, missing, printed, text, truth, whole } from './jinja-values.ts';
-import { capitalize, count, lstrip, rstrip, split, splitLines, strip, title } from './python-text.ts';
+import {
+  checkParts,
+  isList,
+  isNone,
+  isText,
+  isWhole,
+  itemsOf,
+  list,
+  missing,
+  printed,
+  text,
+  truth,
+  whole,
+} from './jinja-values.ts';
+import { capitalize, count, lstrip, rstrip, split, splitLines, strip, title, titleWords } from './python-text.ts';
 
 /** UTF-16 units of the longest text that a template may make. */
-export const LONGEST_TEXT = 2 ** 24;
+export const LONGEST_TEXT = 2 ** 22;
 
 type Method = (self: string, args: readonly Value[]) => Value;
 
@@ -28,7 +41,9 @@ const numberAt = (args: readonly Value[], at: number, otherwise: number): number
 /** One of several beginnings or ends: a text, or a tuple of them. */
 const anyOf = (args: readonly Value[], matches: (part: string) => boolean): Value => {
   const given = args[0] ?? missing();
-  return truth(isList(given) ? given.value.some((part) => isText(part) && matches(part.value)) : matches(needed(args, 0)));
+  return truth(
+    isList(given) ? given.value.some((part) => isText(part) && matches(part.value)) : matches(needed(args, 0)),
+  );
 };
 
 const METHODS: Readonly<Record<string, Method>> = {
@@ -44,11 +59,17 @@ const METHODS: Readonly<Record<string, Method>> = {
   startswith: (self, args) => anyOf(args, (part) => self.startsWith(part)),
   endswith: (self, args) => anyOf(args, (part) => self.endsWith(part)),
   removeprefix: (self, args) => text(self.startsWith(needed(args, 0)) ? self.slice(needed(args, 0).length) : self),
-  removesuffix: (self, args) => text(self.endsWith(needed(args, 0)) ? self.slice(0, self.length - needed(args, 0).length) : self),
+  removesuffix: (self, args) =>
+    text(self.endsWith(needed(args, 0)) ? self.slice(0, self.length - needed(args, 0).length) : self),
   replace: (self, args) => text(replaced(self, needed(args, 0), needed(args, 1), numberAt(args, 2, -1))),
   find: (self, args) => whole(placeOf(self, needed(args, 0))),
   count: (self, args) => whole(count(self, needed(args, 0))),
-  join: (self, args) => text(itemsOf(args[0] ?? missing()).map((item) => needed([item], 0)).join(self)),
+  join: (self, args) =>
+    text(
+      itemsOf(args[0] ?? missing())
+        .map((item) => needed([item], 0))
+        .join(self),
+    ),
   isdigit: (self) => truth(/^\p{Nd}+$/u.test(self)),
   isspace: (self) => truth(self !== '' && strip(self) === ''),
   isupper: (self) => truth(self === self.toUpperCase() && self !== self.toLowerCase()),
@@ -69,8 +90,9 @@ const FILTERS: Readonly<Record<string, Method>> = {
   reverse: (self) => text(Array.from(self).reverse().join('')),
   first: (self) => text(Array.from(self)[0] ?? ''),
   last: (self) => text(Array.from(self).at(-1) ?? ''),
+  title: (self) => text(titleWords(self)),
 };
-const SHARED: readonly string[] = ['upper', 'lower', 'title', 'capitalize', 'replace'];
+const SHARED: readonly string[] = ['upper', 'lower', 'capitalize', 'replace'];
 
 /** What a filter makes of a text; undefined if it is none of those that are for texts only. */
 export function filtered(self: string, name: string, args: () => readonly Value[]): Value | undefined {
@@ -95,13 +117,9 @@ function placeOf(self: string, part: string): number {
 
 /** Printed values side by side, what `~` does and `join` of a list. */
 export function joined(values: readonly Value[], separator: string): string {
+  checkParts(list(values));
   const parts = values.map(printed);
   const length = parts.reduce((sum, part) => sum + part.length, separator.length * parts.length);
   if (length > LONGEST_TEXT) throw new Error('it makes a text that is too long');
   return parts.join(separator);
-}
-
-/** Whether nothing is given, or nothing at all. */
-export function isAbsent(value: Value): boolean {
-  return isNone(value) || isMissing(value);
 }

@@ -7,6 +7,8 @@ import * as values from './jinja-values.ts';
 
 /** @throws Error when Python has no such operator between the two. */
 export function operate(operator: string, left: Value, right: Value): Value {
+  values.checkParts(left);
+  values.checkParts(right);
   switch (operator) {
     case '==':
       return values.truth(values.equal(left, right));
@@ -20,12 +22,14 @@ export function operate(operator: string, left: Value, right: Value): Value {
       return values.truth(!isIn(left, right));
   }
   const [a, b] = [values.numberOf(left), values.numberOf(right)];
-  if (a !== undefined && b !== undefined) return calculate(operator, a, b, values.isFraction(left) || values.isFraction(right));
+  if (a !== undefined && b !== undefined)
+    return calculate(operator, a, b, values.isFraction(left) || values.isFraction(right));
   if (values.isText(left) && values.isText(right)) {
     if (operator === '+') return values.text(left.value + right.value);
     return values.truth(compare(operator, left.value, right.value));
   }
-  if (operator === '+' && values.isList(left) && values.isList(right)) return values.list([...left.value, ...right.value]);
+  if (operator === '+' && values.isList(left) && values.isList(right))
+    return values.list([...left.value, ...right.value]);
   if (operator === '*' && values.isText(left) && b !== undefined) return repeated(left.value, b);
   if (operator === '*' && a !== undefined && values.isText(right)) return repeated(right.value, a);
   throw new Error(`${operator} is not for these values`);

@@ -4,11 +4,16 @@
 import { Environment, type Value } from '@huggingface/jinja';
 import { floatText, quoted } from './python-text.ts';
 
+/** Parts of the largest list or mapping that is printed or compared: a small template can nest one in itself a thousand million times. */
+export const MOST_PARTS = 2 ** 20;
+
 type Call = (args: readonly Value[]) => Value;
 
 /** The library keeps its classes to itself: they are taken from values that it makes. */
 const classOf = (sample: unknown): (new (value: unknown) => Value) =>
-  new Environment().set('sample', sample).constructor as new (value: unknown) => Value;
+  new Environment().set('sample', sample).constructor as new (
+    value: unknown,
+  ) => Value;
 const Text = classOf('');
 const Whole = classOf(0);
 const Fraction = classOf(0.5);
@@ -53,7 +58,10 @@ export function equal(left: Value, right: Value): boolean {
   const [a, b] = [numberOf(left), numberOf(right)];
   if (a !== undefined || b !== undefined) return a === b;
   if (isList(left) && isList(right)) {
-    return left.value.length === right.value.length && left.value.every((item, at) => equal(item, right.value[at] ?? missing()));
+    return (
+      left.value.length === right.value.length &&
+      left.value.every((item, at) => equal(item, right.value[at] ?? missing()))
+    );
   }
   if (isDict(left) && isDict(right)) {
     const same = ([key, item]: [string, Value]): boolean => equal(item, right.value.get(key) ?? callable(missing));
@@ -62,9 +70,22 @@ export function equal(left: Value, right: Value): boolean {
   return left.type === right.type && left.value === right.value;
 }
 
+/** @throws Error when a value has more parts, and parts of parts, than may be looked at. */
+export function checkParts(value: Value): void {
+  let parts = 0;
+  const visit = (part: Value): void => {
+    parts += 1;
+    if (parts > MOST_PARTS) throw new Error('it makes a list that is too long');
+    if (isList(part)) part.value.forEach(visit);
+    else if (isDict(part) || isSpace(part)) part.value.forEach(visit);
+  };
+  visit(value);
+}
+
 /** What stands in the prompt where a template prints a value. */
 export function printed(value: Value): string {
   if (isText(value)) return value.value;
+  checkParts(value);
   return isMissing(value) ? '' : shown(value);
 }
 
@@ -81,7 +102,8 @@ function shown(value: Value): string {
     if (value.type !== 'TupleValue') return `[${items.join(', ')}]`;
     return items.length === 1 ? `(${items[0]},)` : `(${items.join(', ')})`;
   }
-  if (isDict(value)) return `{${Array.from(value.value, ([key, item]) => `${quoted(key)}: ${shown(item)}`).join(', ')}}`;
+  if (isDict(value))
+    return `{${Array.from(value.value, ([key, item]) => `${quoted(key)}: ${shown(item)}`).join(', ')}}`;
   throw new Error('a function is no text');
 }
 

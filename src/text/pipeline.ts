@@ -113,7 +113,8 @@ export class Pipeline {
 /** Files from before models had a type are told apart by their fields. */
 function modelOf(model: z.infer<typeof fields>['model']): Model {
   const { type } = model;
-  if (type === 'Unigram' || (type === undefined && Array.isArray(model['vocab']))) return new Unigram(unigramFields.parse(model));
+  if (type === 'Unigram' || (type === undefined && Array.isArray(model['vocab'])))
+    return new Unigram(unigramFields.parse(model));
   if (type === 'BPE' || (type === undefined && 'merges' in model)) return new Bpe(bpeFields.parse(model));
   if (type === 'WordPiece' || (type === undefined && 'max_input_chars_per_word' in model)) return wordPieceOf(model);
   throw new Error(type === undefined ? 'the model has no type' : `model ${JSON.stringify(type)} is not known`);

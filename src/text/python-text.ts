@@ -6,6 +6,7 @@
 /** Python's `str.isspace`: Unicode's white space and the four separators of ASCII, without the byte-order mark. */
 const SPACE = '\\p{White_Space}\\x1c-\\x1f';
 const LEADING = new RegExp(`^[${SPACE}]+`, 'u');
+const RUNS = new RegExp(`[${SPACE}]+`, 'u');
 const SPACES = new RegExp(`[${SPACE}]`, 'u');
 /** Where `str.splitlines` ends a line. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python's line ends are these.
@@ -21,7 +22,8 @@ export function lstrip(text: string, chars?: string): string {
 export function rstrip(text: string, chars?: string): string {
   const kept = chars === undefined ? text.split('') : Array.from(text);
   let end = kept.length;
-  while (end > 0 && (chars === undefined ? SPACES.test(kept[end - 1] ?? '') : chars.includes(kept[end - 1] ?? ''))) end -= 1;
+  while (end > 0 && (chars === undefined ? SPACES.test(kept[end - 1] ?? '') : chars.includes(kept[end - 1] ?? '')))
+    end -= 1;
   return kept.slice(0, end).join('');
 }
 
@@ -29,12 +31,14 @@ export function strip(text: string, chars?: string): string {
   return rstrip(lstrip(text, chars), chars);
 }
 
-/** @param most splits at most; negative: all */
+/** @param most splits at most; negative: as many as there are */
 export function split(text: string, separator: string | undefined, most: number): string[] {
   if (separator === '') throw new Error('empty separator');
+  if (most < 0 && separator !== undefined) return text.split(separator);
+  if (most < 0) return text.split(RUNS).filter((part) => part !== '');
   const parts: string[] = [];
   let rest = separator === undefined ? lstrip(text) : text;
-  while (most < 0 || parts.length < most) {
+  while (parts.length < most) {
     const at = separator === undefined ? rest.search(SPACES) : rest.indexOf(separator);
     if (at < 0) break;
     parts.push(rest.slice(0, at));
@@ -50,11 +54,18 @@ export function splitLines(text: string): string[] {
 
 export function capitalize(text: string): string {
   const [first = '', ...rest] = text;
-  return first.toUpperCase() + rest.join('').toLowerCase();
+  const [large = '', ...more] = first.toUpperCase();
+  return large + more.join('').toLowerCase() + rest.join('').toLowerCase();
 }
 
 export function title(text: string): string {
   return text.replaceAll(/\p{L}+/gu, capitalize);
+}
+
+/** Jinja's filter of that name: words begin after white space, hyphens and opening brackets. */
+export function titleWords(text: string): string {
+  const words = text.split(new RegExp(`([-${SPACE}({\\[<]+)`, 'u'));
+  return words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase()).join('');
 }
 
 /** How often a text is in another, side by side. */

@@ -31,7 +31,9 @@ export function cut(expression: RegExp, behavior: Behavior, invert = false): Pre
     let first = atStart;
     texts.forEach((text, index) => {
       const whole = behavior === 'Isolated' ? matchesOf(text, expression) : undefined;
-      const spans = whole ? [] : GROUPED[behavior](spansOf(text, expression, invert)).filter(({ from, to }) => from < to);
+      const spans = whole
+        ? []
+        : GROUPED[behavior](spansOf(text, expression, invert)).filter(({ from, to }) => from < to);
       for (const piece of whole ?? spans.map(({ from, to }) => text.slice(from, to))) pieces.push(piece);
       if (index === 0 && !whole) first = atStart && spans[0]?.from === 0;
     });

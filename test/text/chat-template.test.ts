@@ -81,7 +81,7 @@ describe('the template', () => {
       chat_template:
         '{{ bos_token }}{{ eos_token }}{{ pad_token is defined }}{{ add_generation_prompt }}{{ tools is none }}',
     });
-    expect(template.render(hello)).toBe('<s></s>falsetruetrue');
+    expect(template.render(hello)).toBe('<s></s>FalseTrueTrue');
   });
 
   it('that is none is refused when it is opened, by the name of its file', async () => {

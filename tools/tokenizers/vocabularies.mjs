@@ -62,11 +62,17 @@ function train(words, count) {
 
 const numbered = (tokens) => Object.fromEntries([...new Set(tokens)].map((token, id) => [token, id]));
 
+/** Merges across the places where patterns cut, so that every cut shows in the ids: also after `a`, whatever character follows. */
+const ACROSS = [
+  ...['oW', 'Ċ/', "n'", "Ġ'", '12', '23', '34', '1a', 'a.', '.a', 'ĠĊ', 'ĊĠ', 'ĊĊ', 'čĊ', '!!', "'L", "a'", 'ĠĠ', 'Ċx'].map((pair) => Array.from(pair)),
+  ...byteCharacters.slice(0xc2, 0xf5).map((lead) => ['a', lead]),
+];
+
 /** GPT-2's alphabet and merges over it. Some whole words stand in the vocabulary without a merge, for `ignore_merges`. */
 export function byteLevel() {
   const words = corpus().match(/'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu);
   const mapped = words.map((word) => Array.from(Buffer.from(word), (byte) => byteCharacters[byte]).join(''));
-  const merges = train(mapped, 420);
+  const merges = [...train(mapped, 420), ...ACROSS];
   const made = merges.map(([left, right]) => left + right);
   return { vocab: numbered([...byteCharacters, ...made, 'Ġunmergeable', 'xyzzy', 'ĠĠĠĠĠĠĠĠĠĠĠĠĠ']), merges };
 }
