@@ -2,6 +2,7 @@
  * Messages become the prompt a chat model was trained on, by the model's own template. Reads two files of the model's folder once.
  */
 import { readFile } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
 import { z } from 'zod';
 import { WorkerError } from '../errors.ts';
 import { JinjaTemplate } from './jinja.ts';
@@ -14,7 +15,7 @@ export interface ChatMessage {
 /** Paths of the files a template comes from. */
 export interface TemplateFiles {
   readonly tokenizerConfigFile: string;
-  /** `chat_template.jinja`: wins over the template inside tokenizer_config.json, as in transformers. */
+  /** `chat_template.jinja`, or `chat_template.json` with the template in it: wins over the one inside tokenizer_config.json. */
   readonly chatTemplateFile?: string;
 }
 
@@ -36,7 +37,7 @@ const LONGEST_REASON = 200;
 /** A reason that holds a content at least this long quotes the prompt, and is not told. */
 const QUOTE = 16;
 
-/** The template inside a parsed tokenizer_config.json: a string, or the one named `default` of a list. Undefined: it has none. */
+/** The template inside a parsed tokenizer_config.json or chat_template.json: a string, or the one named `default` of a list. Undefined: it has none. */
 export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): string | undefined {
   const { data } = templates.safeParse(tokenizerConfig['chat_template']);
   return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
@@ -58,7 +59,7 @@ export class ChatTemplate {
   static async open(files: TemplateFiles): Promise<ChatTemplate | undefined> {
     const config = z.looseObject({}).parse(JSON.parse(await readFile(files.tokenizerConfigFile, 'utf8')));
     const ownFile = files.chatTemplateFile;
-    const source = ownFile === undefined ? templateOf(config) : await readFile(ownFile, 'utf8');
+    const source = ownFile === undefined ? templateOf(config) : await readTemplate(ownFile);
     if (source === undefined) return undefined;
     const tokens = TOKEN_NAMES.flatMap((name) => {
       const text = tokenText.safeParse(config[name]);
@@ -67,7 +68,7 @@ export class ChatTemplate {
     try {
       return new ChatTemplate(source, Object.fromEntries(tokens));
     } catch (cause) {
-      const file = ownFile === undefined ? 'tokenizer_config.json' : 'chat_template.jinja';
+      const file = basename(ownFile ?? files.tokenizerConfigFile);
       throw new Error(`The chat template in ${file} cannot be read: ${reasonOf(cause)}`, { cause });
     }
   }
@@ -89,6 +90,11 @@ export class ChatTemplate {
       throw refusal(cause, messages);
     }
   }
+}
+
+async function readTemplate(file: string): Promise<string | undefined> {
+  const content = await readFile(file, 'utf8');
+  return extname(file) === '.json' ? templateOf(z.looseObject({}).parse(JSON.parse(content))) : content;
 }
 
 /** The template's own words (`raise_exception`), unless they quote the prompt: that is never echoed. No stack, one line. */

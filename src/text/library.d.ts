@@ -5,6 +5,12 @@
 declare module '@huggingface/tokenizers' {
   type Fields = Readonly<Record<string, unknown>>;
 
+  /** The whole of it: used by tests only, as a second opinion. */
+  export class Tokenizer {
+    constructor(tokenizer: object, config: object);
+    encode(text: string, options?: Fields): { readonly ids: number[] };
+    decode(ids: readonly number[], options?: Fields): string;
+  }
   export class SplitPreTokenizer {
     constructor(fields: Fields);
     /** Null: the pattern is neither a text nor an expression. */
