@@ -68,9 +68,7 @@ export class PythonInterpreter extends Interpreter {
 
   /** @throws Error: the template refuses, fails, takes too long or makes too much. */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
-    this.#steps += 1;
-    if (this.#steps > MOST_STEPS) throw new Error('it takes too many steps');
-    if (this.#steps % BETWEEN_LOOKS === 0 && performance.now() > this.#deadline) throw new Error('it takes too long');
+    this.#step();
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new Leaving(statement.type === 'Break');
     const value = super.evaluate(statement, environment);
     if (values.isList(value) && value.value.length > values.MOST_PARTS)
@@ -83,7 +81,14 @@ export class PythonInterpreter extends Interpreter {
     return value;
   }
 
+  #step(): void {
+    this.#steps += 1;
+    if (this.#steps > MOST_STEPS) throw new Error('it takes too many steps');
+    if (this.#steps % BETWEEN_LOOKS === 0 && performance.now() > this.#deadline) throw new Error('it takes too long');
+  }
+
   protected override evaluateBlock(statements: readonly Statement[], environment: Environment): Value {
+    this.#step();
     let text = '';
     try {
       for (const statement of statements) {
