@@ -4,14 +4,14 @@
  */
 import { z } from 'zod';
 import { PairTable } from './pair-table.ts';
-import { byteIdsOf, type Vocabulary, vocabularyOf, type WordModel } from './vocabulary.ts';
+import { byteIdsOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 const absent = z.string().nullish();
 const off = z.boolean().nullish();
 export const bpeFields = z.object({
-  vocab: z.record(z.string(), z.number()),
+  vocab: vocabularyField,
   /** `'a b'` in older files; pairs where tokens may hold spaces. */
-  merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+  merges: z.custom<readonly (string | readonly [string, string])[]>((value) => Array.isArray(value), 'no merges'),
   unk_token: absent,
   continuing_subword_prefix: absent,
   end_of_word_suffix: absent,

@@ -12,7 +12,7 @@ import { type Normalize, normalizerOf } from './normalizers.ts';
 import { preTokenizerOf } from './pre-tokenizers.ts';
 import type { PreTokenize } from './split.ts';
 import { Unigram, unigramFields } from './unigram.ts';
-import { type Vocabulary, vocabularyOf, type WordModel } from './vocabulary.ts';
+import { type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 const fields = z.object({
   added_tokens: z.array(addedToken).nullish(),
@@ -23,7 +23,7 @@ const fields = z.object({
   model: z.looseObject({ type: z.string().optional() }),
 });
 const wordPieceFields = z.object({
-  vocab: z.record(z.string(), z.number()),
+  vocab: vocabularyField,
   unk_token: z.string(),
   continuing_subword_prefix: z.string().default('##'),
   max_input_chars_per_word: z.number().default(100),
@@ -102,7 +102,7 @@ export class Pipeline {
   }
 
   tokenOf(id: number): string | undefined {
-    return this.#added.get(id) ?? this.#model.vocabulary.tokenOf.get(id);
+    return this.#added.get(id) ?? this.#model.vocabulary.tokens[id];
   }
 
   isSpecial(token: string): boolean {

@@ -64,7 +64,7 @@ const numbered = (tokens) => Object.fromEntries([...new Set(tokens)].map((token,
 
 /** Merges across the places where patterns cut, so that every cut shows in the ids: also after `a`, whatever character follows. */
 const ACROSS = [
-  ...['oW', 'Ċ/', "n'", "Ġ'", '12', '23', '34', '1a', 'a.', '.a', 'ĠĊ', 'ĊĠ', 'ĊĊ', 'čĊ', '!!', "'L", "a'", 'ĠĠ', 'Ċx'].map((pair) => Array.from(pair)),
+  ...['oW', 'Ċ/', "n'", "Ġ'", '12', '23', '34', '1a', 'a.', '.a', 'ĠĊ', 'ĊĠ', 'ĊĊ', 'čĊ', '!!', "'L", "a'", 'ĠĠ', 'Ċx', '¿x'].map((pair) => Array.from(pair)),
   ...byteCharacters.slice(0xc2, 0xf5).map((lead) => ['a', lead]),
 ];
 
