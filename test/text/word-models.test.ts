@@ -83,24 +83,16 @@ describe('unigram encoding', () => {
   });
 });
 
-describe('eight times as long a run of one character', () => {
+describe('400 kB of one character', () => {
   const UNITS = ['a', ' ', '\n', '1', '本', '\u0301', '😀', '👩\u200d', '<', "'", 'a ', '▁'];
-
   const FEW = ['gpt2', 'llama3', 'o200k', 'falcon', 'llama2', 'tinyllama', 't5', 'unigram'];
 
-  it.each(FEW)('takes about eight times as long with a tokenizer like %s, not sixty-four times', (name) => {
+  // All twelve take a few seconds together; work that grew with the square of the text would take minutes for one of them.
+  it.each(FEW)('end soon with a tokenizer like %s', { timeout: 60_000 }, (name) => {
     const pipeline = pipelineOf(name);
-    const milliseconds = (text: string): number => {
-      const began = performance.now();
-      pipeline.encode(text, false);
-      return performance.now() - began;
-    };
     for (const unit of UNITS) {
-      const short = unit.repeat(6_000 / unit.length);
-      // Other work on the machine may stretch one look at the clock, not three.
-      const least = Math.min(...[1, 2, 3, 4].map(() => milliseconds(short)));
-      const linear = [1, 2, 3].some(() => milliseconds(short.repeat(8)) < 24 * least + 30);
-      expect(linear, `of ${JSON.stringify(unit)}`).toBe(true);
+      const ids = pipeline.encode(unit.repeat(400_000 / Buffer.byteLength(unit)), false);
+      expect(ids.length, `of ${JSON.stringify(unit)}`).toBeGreaterThanOrEqual(unit.trim() === '' ? 0 : 1);
     }
   });
 });
