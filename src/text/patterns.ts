@@ -1,6 +1,6 @@
 /**
  * The patterns of a tokenizer.json, written for Oniguruma, as regular expressions of this language. The library translates; what it
- * leaves out is put right here. Touches nothing; one of the two importers of @huggingface/tokenizers.
+ * leaves out is put right here. Touches nothing.
  */
 import { SplitPreTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
  * A tokenizer.json as one object: added tokens, normalizer, pre-tokenizer, model, frame, decoder. The order of the stages is the Rust
- * library's (`tokenizer/mod.rs`, `added_vocabulary.rs`). Touches nothing; one of the importers of @huggingface/tokenizers.
+ * library's (`tokenizer/mod.rs`, `added_vocabulary.rs`). Touches nothing.
  */
 import { WordPiece } from '@huggingface/tokenizers';
 import { z } from 'zod';
