@@ -3,9 +3,9 @@
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { Template } from '@huggingface/jinja';
 import { z } from 'zod';
 import { WorkerError } from '../errors.ts';
+import { JinjaTemplate } from './jinja.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -38,7 +38,7 @@ const LONGEST_REASON = 200;
 /** A reason that holds a content at least this long quotes the prompt, and is not told. */
 const QUOTE = 16;
 
-/** The template inside a parsed tokenizer_config.json: a string, or the one named `default` of a list. Undefined: it has none. */
+/** The template inside a parsed tokenizer_config.json or chat_template.json: a string, or the one named `default` of a list. Undefined: it has none. */
 export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): string | undefined {
   const { data } = templates.safeParse(tokenizerConfig['chat_template']);
   return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
@@ -50,11 +50,11 @@ export function namedTokens(template: string): string[] {
 }
 
 export class ChatTemplate {
-  readonly #template: Template;
+  readonly #template: JinjaTemplate;
   readonly #tokens: Readonly<Record<string, string>>;
 
   private constructor(source: string, tokens: Record<string, string>) {
-    this.#template = new Template(source);
+    this.#template = new JinjaTemplate(source);
     this.#tokens = tokens;
   }
 

@@ -27,8 +27,8 @@ const CONTEXT = 4;
  * - What the next token adds depends on the at most 3 bytes of an unfinished character before it, and on whether any text stands before it
  *   (decoders strip the first space, and a byte-order mark). So the last four tokens with text are context enough, and the window and the
  *   work per token stay bounded. The context may begin inside a character: what that gives in its place counts as given.
- * - SentencePiece decoders with `ByteFallback` decode a run of byte tokens as a whole, in this library leniently, not all-or-nothing as in
- *   the Rust library: a run's finished characters are final before the run ends, so the same rule holds and nothing more is held back.
+ * - SentencePiece decoders with `ByteFallback` decode a run of byte tokens as a whole, here leniently, not all-or-nothing as in the Rust
+ *   library: a run's finished characters are final before the run ends, so the same rule holds and nothing more is held back.
  *
  * A combining mark or a joined emoji may follow its base in a later piece: whole characters are whole code points.
  */

@@ -3,10 +3,11 @@
  * one job after the other. Touches the tokenizer's two files and its parent's messages.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { encodeWith, openLibrary, type ThreadAnswer, type ThreadJob, type TokenizerFiles } from './tokenizer.ts';
+import type { ThreadAnswer, ThreadJob } from './encode-thread.ts';
+import { openPipeline, type TokenizerFiles } from './tokenizer-files.ts';
 
 const files: TokenizerFiles = workerData;
-const { library } = await openLibrary(files);
+const pipeline = await openPipeline(files);
 
 parentPort?.on('message', (job: ThreadJob) => {
   parentPort?.postMessage(answer(job));
@@ -14,7 +15,7 @@ parentPort?.on('message', (job: ThreadJob) => {
 
 function answer({ text, addSpecialTokens }: ThreadJob): ThreadAnswer {
   try {
-    return { ids: encodeWith(library, text, addSpecialTokens) };
+    return { ids: pipeline.encode(text, addSpecialTokens) };
   } catch (error) {
     return { failure: error instanceof Error ? error.message : 'unknown' };
   }

@@ -7,12 +7,12 @@ import { ChatTemplate, type TemplateFiles } from '../../src/text/chat-template.t
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 import { haikuFiles } from './small-tokenizers.ts';
 
-async function files(config: object, jinja?: string): Promise<TemplateFiles> {
+async function files(config: object, jinja?: string, name = 'chat_template.jinja'): Promise<TemplateFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'template-'));
   const tokenizerConfigFile = join(folder, 'tokenizer_config.json');
   await writeFile(tokenizerConfigFile, JSON.stringify(config));
   if (jinja === undefined) return { tokenizerConfigFile };
-  const chatTemplateFile = join(folder, 'chat_template.jinja');
+  const chatTemplateFile = join(folder, name);
   await writeFile(chatTemplateFile, jinja);
   return { tokenizerConfigFile, chatTemplateFile };
 }
@@ -73,6 +73,22 @@ describe('the template', () => {
     );
   });
 
+  it('may be in a JSON file of its own, alone or as the one named default', async () => {
+    for (const chat_template of [
+      'own',
+      [
+        { name: 'tool_use', template: 'no' },
+        { name: 'default', template: 'own' },
+      ],
+    ]) {
+      const own = await files({ chat_template: 'config' }, JSON.stringify({ chat_template }), 'chat_template.json');
+      expect((await ChatTemplate.open(own))?.render(hello)).toBe('own');
+    }
+    await expect(ChatTemplate.open(await files({}, '{"chat_template": "{{ a"}', 'chat_template.json'))).rejects.toThrow(
+      /chat_template\.json/,
+    );
+  });
+
   it('sees special tokens as strings or objects, the generation prompt, and no tools', async () => {
     const template = await opened({
       bos_token: { content: '<s>', lstrip: false },
@@ -81,7 +97,7 @@ describe('the template', () => {
       chat_template:
         '{{ bos_token }}{{ eos_token }}{{ pad_token is defined }}{{ add_generation_prompt }}{{ tools is none }}',
     });
-    expect(template.render(hello)).toBe('<s></s>falsetruetrue');
+    expect(template.render(hello)).toBe('<s></s>FalseTrueTrue');
   });
 
   it('that is none is refused when it is opened, by the name of its file', async () => {
@@ -119,6 +135,12 @@ describe('messages that the template refuses', () => {
     const message = violation(await opened({ chat_template: long }), hello).violations?.[0]?.message ?? '';
     expect(Array.from(message).length).toBeLessThan(300);
     expect(message).not.toMatch(/\n|\p{Surrogate}/u);
+  });
+
+  it('are refused when rendering them would never end', async () => {
+    const endless = `{% for a in range(100000) %}${'{% for b in range(100000) %}{% endfor %}'}{% endfor %}`;
+    const error = violation(await opened({ chat_template: endless }), hello);
+    expect(error.violations?.[0]?.message).toMatch(/refuses these messages: it takes too (long|many steps)/);
   });
 
   it('are refused the same way when the template fails by itself', async () => {

@@ -3,7 +3,8 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { embeddedModel } from '../../src/model/folder.ts';
-import { Tokenizer, type TokenizerFiles } from '../../src/text/tokenizer.ts';
+import { Tokenizer } from '../../src/text/tokenizer.ts';
+import type { TokenizerFiles } from '../../src/text/tokenizer-files.ts';
 
 export const haikuFiles: TokenizerFiles = {
   tokenizerFile: join(embeddedModel(), 'tokenizer.json'),

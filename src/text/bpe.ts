@@ -1,0 +1,170 @@
+/**
+ * Byte-pair encoding of one word: its characters, then always the best known pair merged, as in the Rust library (`models/bpe`).
+ * A heap holds the pairs, so that a word of n characters takes n log n steps. Touches nothing.
+ */
+import { z } from 'zod';
+import { PairTable } from './pair-table.ts';
+import { byteIdsOf, type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
+
+const absent = z.string().nullish();
+const off = z.boolean().nullish();
+export const bpeFields = z.object({
+  vocab: vocabularyField,
+  /** `'a b'` in older files; pairs where tokens may hold spaces. */
+  merges: z.custom<readonly (string | readonly [string, string])[]>((value) => Array.isArray(value), 'no merges'),
+  unk_token: absent,
+  continuing_subword_prefix: absent,
+  end_of_word_suffix: absent,
+  fuse_unk: off,
+  byte_fallback: off,
+  ignore_merges: off,
+});
+
+/** Words remembered with their ids: the same few thousand make up most texts. */
+const MOST_REMEMBERED = 10_000;
+/** Longer words are rarely seen twice. */
+const LONGEST_REMEMBERED = 64;
+/** Room for the place of a pair beside its rank in one exact number: words to 2²⁶ characters, ranks to 2²⁷. */
+const PLACES = 2 ** 26;
+
+export class Bpe implements WordModel {
+  readonly vocabulary: Vocabulary;
+  readonly #fields: z.infer<typeof bpeFields>;
+  readonly #unknown: number | undefined;
+  readonly #ranks: PairTable;
+  /** By rank, the token that the merge makes. */
+  readonly #made: Int32Array;
+  readonly #remembered = new Map<string, readonly number[]>();
+
+  /** @throws Error when a merge names a token that the vocabulary lacks. */
+  constructor(fields: z.infer<typeof bpeFields>) {
+    this.#fields = fields;
+    this.vocabulary = vocabularyOf(Object.entries(fields.vocab));
+    this.#unknown = fields.unk_token == null ? undefined : this.#idOf(fields.unk_token);
+    this.#ranks = new PairTable(fields.merges.length);
+    this.#made = new Int32Array(fields.merges.length);
+    const glued = fields.continuing_subword_prefix?.length ?? 0;
+    fields.merges.forEach((merge, rank) => {
+      const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ') : merge;
+      this.#ranks.set(this.#idOf(left), this.#idOf(right), rank);
+      this.#made[rank] = this.#idOf(left + right.slice(glued));
+    });
+  }
+
+  encode(word: string): readonly number[] {
+    const whole = this.#fields.ignore_merges ? this.vocabulary.idOf.get(word) : undefined;
+    if (whole !== undefined) return [whole];
+    const known = this.#remembered.get(word);
+    if (known !== undefined) return known;
+    const ids = this.#merge(this.#symbolsOf(word));
+    if (word.length <= LONGEST_REMEMBERED) {
+      if (this.#remembered.size >= MOST_REMEMBERED) this.#remembered.clear();
+      this.#remembered.set(word, ids);
+    }
+    return ids;
+  }
+
+  #idOf(token: string): number {
+    const id = this.vocabulary.idOf.get(token);
+    if (id === undefined)
+      throw new Error(`the vocabulary has no token ${JSON.stringify(token)}, which the model names`);
+    return id;
+  }
+
+  /**
+   * A character that the vocabulary lacks becomes its bytes, else the unknown token, else nothing. As in the Rust library an unknown
+   * token is put down late, after bytes that follow it.
+   */
+  #symbolsOf(word: string): number[] {
+    const { continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback, fuse_unk } = this.#fields;
+    const ids: number[] = [];
+    let pending = false;
+    let end = 0;
+    for (const char of word) {
+      const first = end === 0;
+      end += char.length;
+      const symbol = (first ? '' : (prefix ?? '')) + char + (end === word.length ? (suffix ?? '') : '');
+      const id = this.vocabulary.idOf.get(symbol);
+      const bytes = id === undefined && byte_fallback ? byteIdsOf(symbol, this.vocabulary.idOf) : undefined;
+      if (bytes) {
+        ids.push(...bytes);
+        continue;
+      }
+      if (pending && !(id === undefined && fuse_unk)) this.#putUnknown(ids);
+      pending = id === undefined;
+      if (id !== undefined) ids.push(id);
+    }
+    if (pending) this.#putUnknown(ids);
+    return ids;
+  }
+
+  #putUnknown(ids: number[]): void {
+    if (this.#unknown !== undefined) ids.push(this.#unknown);
+  }
+
+  /** Merges in place: `ids` by position, `next` and `before` their neighbours, −1 in `ids` what has been merged into its left. */
+  #merge(ids: number[]): number[] {
+    if (ids.length < 2) return ids;
+    const next = ids.map((_, at) => at + 1);
+    const before = ids.map((_, at) => at - 1);
+    const queue = new Queue();
+    const offer = (at: number): void => {
+      const right = ids[next[at] ?? -1];
+      const rank = right === undefined ? -1 : this.#ranks.get(ids[at] ?? 0, right);
+      if (rank >= 0) queue.push(rank * PLACES + at);
+    };
+    for (let at = 0; at + 1 < ids.length; at++) offer(at);
+    for (let best = queue.pop(); best !== undefined; best = queue.pop()) {
+      const at = best % PLACES;
+      const rank = (best - at) / PLACES;
+      const gone = next[at] ?? ids.length;
+      const left = ids[at] ?? -1;
+      const right = ids[gone] ?? -1;
+      // A pair that is no more: one of its two has been merged with another neighbour since.
+      if (left < 0 || right < 0 || this.#ranks.get(left, right) !== rank) continue;
+      ids[at] = this.#made[rank] ?? left;
+      ids[gone] = -1;
+      const after = next[gone] ?? ids.length;
+      next[at] = after;
+      if (after < ids.length) before[after] = at;
+      if ((before[at] ?? -1) >= 0) offer(before[at] ?? 0);
+      offer(at);
+    }
+    return ids.filter((id) => id >= 0);
+  }
+}
+
+/** A binary heap of numbers, the lowest first. */
+class Queue {
+  readonly #heap: number[] = [];
+
+  push(value: number): void {
+    const heap = this.#heap;
+    let at = heap.push(value) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent] ?? 0;
+      if (above <= value) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = value;
+  }
+
+  pop(): number | undefined {
+    const heap = this.#heap;
+    const lowest = heap[0];
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return lowest;
+    let at = 0;
+    for (let child = 1; child < heap.length; child = 2 * at + 1) {
+      if (child + 1 < heap.length && (heap[child + 1] ?? 0) < (heap[child] ?? 0)) child += 1;
+      const below = heap[child] ?? 0;
+      if (below >= last) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = last;
+    return lowest;
+  }
+}

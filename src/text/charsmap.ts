@@ -1,0 +1,97 @@
+/**
+ * SentencePiece's compiled normalization: a double-array trie from byte sequences to places in a block of zero-terminated texts, in the
+ * form of its `precompiled_charsmap`. Touches nothing.
+ */
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+/** A longer grapheme is not looked up as a whole, only its characters (Rust library, `normalizers/precompiled`). */
+const LONGEST_WHOLE = 5;
+/** Graphemes and characters remembered with what they become. */
+const MOST_REMEMBERED = 10_000;
+
+/** @throws Error when the map is cut off. */
+export function charsmapOf(base64: string): (text: string) => string {
+  const bytes = Buffer.from(base64, 'base64');
+  const trieBytes = bytes.length < 4 ? Number.POSITIVE_INFINITY : bytes.readUInt32LE(0);
+  if (4 + trieBytes > bytes.length) throw new Error('the precompiled charsmap is cut off');
+  const units = Uint32Array.from({ length: trieBytes / 4 }, (_, at) => bytes.readUInt32LE(4 + 4 * at));
+  const texts = bytes.subarray(4 + trieBytes);
+  const known = new Map<string, string | undefined>();
+  const lookUp = (text: string): string | undefined => {
+    if (known.has(text)) return known.get(text);
+    if (known.size >= MOST_REMEMBERED) known.clear();
+    const normal = textAt(texts, shortestIn(units, encoder.encode(text)));
+    known.set(text, normal);
+    return normal;
+  };
+  const plain = PRINTABLE.every((char) => lookUp(char) === undefined);
+  return (text) => {
+    let normal = '';
+    for (const grapheme of graphemesOf(text, plain)) {
+      if (plain && PLAIN.test(grapheme)) {
+        normal += grapheme;
+        continue;
+      }
+      const whole = Buffer.byteLength(grapheme) <= LONGEST_WHOLE ? lookUp(grapheme) : undefined;
+      normal += whole ?? Array.from(grapheme, (char) => lookUp(char) ?? char).join('');
+    }
+    return normal;
+  };
+}
+
+const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
+/** UTF-16 units that are segmented at once: the work of `Intl.Segmenter` grows with the square of its text. */
+const WINDOW = 128;
+const PRINTABLE = Array.from({ length: 95 }, (_, at) => String.fromCharCode(0x20 + at));
+const PLAIN = /^[ -~]{6,}$/;
+const PLAIN_RUN = /[ -~]{7,}/;
+
+/**
+ * The graphemes of a text, window by window: the last one of a window begins the next, because it may go on there.
+ * @param plain the map leaves printable ASCII as it is: a run of it is given as one, but for its last character
+ */
+function* graphemesOf(text: string, plain: boolean): Generator<string> {
+  for (let from = 0, units = WINDOW; from < text.length; ) {
+    const window = text.slice(from, from + units);
+    const run = plain && units === WINDOW ? PLAIN_RUN.exec(window) : null;
+    if (run?.index === 0) {
+      yield run[0].slice(0, -1);
+      from += run[0].length - 1;
+      continue;
+    }
+    const part = run ? window.slice(0, run.index + 1) : window;
+    const segments = Array.from(segmenter.segment(part), ({ segment }) => segment);
+    const whole = from + part.length < text.length ? segments.slice(0, -1) : segments;
+    yield* whole;
+    from += whole.reduce((sum, segment) => sum + segment.length, 0);
+    units = whole.length === 0 ? 2 * units : WINDOW;
+  }
+}
+
+/**
+ * The value of the shortest known beginning of a key, −1 for none: odd, since the rest of a grapheme is dropped with it, but what
+ * every model with such a map was trained on. A unit's low byte is its label, bit 8 says that a value follows, the rest is the offset
+ * (Darts-clone).
+ */
+function shortestIn(units: Uint32Array, key: Uint8Array): number {
+  let node = offsetOf(units[0] ?? 0);
+  for (const byte of key) {
+    if (byte === 0) return -1;
+    node ^= byte;
+    const unit = units[node] ?? 0;
+    if ((unit & 0x8000_00ff) >>> 0 !== byte) return -1;
+    node ^= offsetOf(unit);
+    if ((unit >>> 8) & 1) return (units[node] ?? 0) & 0x7fff_ffff;
+  }
+  return -1;
+}
+
+function offsetOf(unit: number): number {
+  return (unit >>> 10) << ((unit & 0x200) >>> 6);
+}
+
+function textAt(texts: Uint8Array, from: number): string | undefined {
+  if (from < 0) return undefined;
+  const end = texts.indexOf(0, from);
+  return decoder.decode(texts.subarray(from, end < 0 ? texts.length : end));
+}

@@ -1,0 +1,113 @@
+/**
+ * From tokens back to text. Each part of a tokenizer.json becomes a function from texts to texts, whose results are joined; it gives what
+ * the Rust library's part of that name gives, but for runs of byte tokens (see there). Touches nothing.
+ */
+import { CTCDecoder, WordPieceDecoder } from '@huggingface/tokenizers';
+import { z } from 'zod';
+import { bytesOf } from './byte-level.ts';
+import { expressionOf, patternFields } from './patterns.ts';
+
+export type Decode = (tokens: readonly string[]) => readonly string[];
+
+const part = z.looseObject({ type: z.string() });
+const sequence = z.object({ decoders: z.array(z.unknown()) });
+const replace = z.object({ pattern: patternFields, content: z.string() });
+const strip = z.object({ content: z.string(), start: z.number().default(0), stop: z.number().default(0) });
+const metaspace = z.object({
+  replacement: z.string().default('▁'),
+  add_prefix_space: z.boolean().default(true),
+  prepend_scheme: z.string().default('always'),
+});
+const wordPiece = z.object({ prefix: z.string().default('##'), cleanup: z.boolean().default(true) });
+const ctc = z.object({ pad_token: z.string(), word_delimiter_token: z.string(), cleanup: z.boolean().default(true) });
+
+/** Malformed UTF-8 becomes U+FFFD, a byte-order mark stays. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+/** @throws Error on a part that is not known. */
+export function decoderOf(definition: unknown): Decode {
+  if (definition === null || definition === undefined) return (tokens) => [tokens.join(' ')];
+  const fields = part.parse(definition);
+  switch (fields.type) {
+    case 'Sequence': {
+      const steps = sequence.parse(fields).decoders.map(decoderOf);
+      return (tokens) => steps.reduce((current, step) => step(current), tokens);
+    }
+    case 'ByteLevel':
+      return (tokens) => [utf8.decode(Uint8Array.from(tokens.flatMap((token) => [...bytesOf(token)])))];
+    case 'ByteFallback':
+      return bytesToText;
+    case 'Fuse':
+      return (tokens) => [tokens.join('')];
+    case 'Metaspace':
+      return metaspaceOf(metaspace.parse(fields));
+    case 'Replace': {
+      const { pattern, content } = replace.parse(fields);
+      const expression = expressionOf(pattern);
+      return (tokens) => tokens.map((token) => token.replaceAll(expression, () => content));
+    }
+    case 'Strip': {
+      const { content, start, stop } = strip.parse(fields);
+      return (tokens) => tokens.map((token) => stripped(token, content, start, stop));
+    }
+    default:
+      return wordDecoderOf(fields);
+  }
+}
+
+function wordDecoderOf(fields: z.infer<typeof part>): Decode {
+  switch (fields.type) {
+    case 'WordPiece': {
+      const library = new WordPieceDecoder({ type: 'WordPiece', ...wordPiece.parse(fields) });
+      return (tokens) => library.decode_chain(tokens);
+    }
+    case 'CTC': {
+      const library = new CTCDecoder({ type: 'CTC', ...ctc.parse(fields) });
+      return (tokens) => library.decode_chain(tokens);
+    }
+    case 'BPEDecoder': {
+      const { suffix } = z.object({ suffix: z.string().default('</w>') }).parse(fields);
+      return (tokens) => tokens.map((token, at) => token.replaceAll(suffix, at + 1 === tokens.length ? '' : ' '));
+    }
+    default:
+      throw new Error(`decoder ${JSON.stringify(fields.type)} is not known`);
+  }
+}
+
+/** The mark of a word's beginning is a space, but nothing in the first token if the tokenizer puts one before a text. */
+function metaspaceOf({ replacement, add_prefix_space, prepend_scheme }: z.infer<typeof metaspace>): Decode {
+  const strips = add_prefix_space && prepend_scheme !== 'never';
+  return (tokens) => tokens.map((token, at) => token.replaceAll(replacement, strips && at === 0 ? '' : ' '));
+}
+
+/**
+ * Runs of tokens like `<0x41>` become text. Where a run is not UTF-8, its whole characters are text and the rest is U+FFFD; the Rust
+ * library makes U+FFFD of the whole run. What a reader has seen while the run grew cannot be taken back, so this is the only way for a
+ * stream, and both ways give the same for every text that a tokenizer has encoded.
+ */
+function bytesToText(tokens: readonly string[]): string[] {
+  const texts: string[] = [];
+  let run: number[] = [];
+  const end = (): void => {
+    if (run.length > 0) texts.push(utf8.decode(Uint8Array.from(run)));
+    run = [];
+  };
+  for (const token of tokens) {
+    const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
+    if (byte === undefined) {
+      end();
+      texts.push(token);
+    } else run.push(Number.parseInt(byte, 16));
+  }
+  end();
+  return texts;
+}
+
+function stripped(token: string, content: string, start: number, stop: number): string {
+  const chars = Array.from(token);
+  let from = 0;
+  while (from < start && chars[from] === content) from += 1;
+  let to = chars.length;
+  while (chars.length - to < stop && to > from && chars[to - 1] === content) to -= 1;
+  return chars.slice(from, to).join('');
+}

@@ -1,0 +1,229 @@
+/**
+ * Runs a parsed template. The library's interpreter, put right where it is not Python's: printing, equality, operators, attributes,
+ * loops whose variables end with the round, methods of texts. Every step is counted. Touches nothing.
+ */
+import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
+import { filtered, joined, LONGEST_TEXT, methodOf } from './jinja-methods.ts';
+import { operate } from './jinja-operators.ts';
+import * as values from './jinja-values.ts';
+
+/** Milliseconds and steps that a template may take: a hundred times what a long conversation needs. */
+const LONGEST_RUN = 1_000;
+const MOST_STEPS = 5_000_000;
+/** UTF-16 units of all texts that filters, calls and operators make. */
+const MOST_TEXT = 2 ** 27;
+/** Widest indent. */
+const WIDEST = 100;
+/** Steps between two looks at the clock. */
+const BETWEEN_LOOKS = 32;
+
+/** Nodes of the tree, as far as they are read here. */
+interface Node extends Statement {
+  readonly value: string;
+  readonly body: readonly Statement[];
+  readonly defaultBlock: readonly Statement[];
+  readonly loopvar: Node;
+  readonly iterable: Node;
+  readonly lhs: Statement;
+  readonly test: Node;
+  readonly operator: { readonly value: string };
+  readonly left: Statement;
+  readonly right: Statement;
+  readonly object: Statement;
+  readonly property: Node;
+  readonly computed: boolean;
+  readonly operand: Statement;
+  readonly negate: boolean;
+  readonly callee: Node;
+  readonly args: readonly Statement[];
+}
+
+/** Nodes that do something and print nothing but what their blocks print. */
+const STATEMENTS: ReadonlySet<string> = new Set([
+  'Set',
+  'If',
+  'For',
+  'Macro',
+  'FilterStatement',
+  'Comment',
+  'Break',
+  'Continue',
+]);
+
+/** A `break` or `continue` on its way out, with what its block has printed before. */
+class Leaving extends Error {
+  printed = '';
+  readonly ends: boolean;
+
+  constructor(ends: boolean) {
+    super('outside of a loop');
+    this.ends = ends;
+  }
+}
+
+export class PythonInterpreter extends Interpreter {
+  readonly #deadline = performance.now() + LONGEST_RUN;
+  #steps = 0;
+  #made = 0;
+
+  /** @throws Error: the template refuses, fails, takes too long or makes too much. */
+  override evaluate(statement: Statement | undefined, environment: Environment): Value {
+    this.#step();
+    if (statement?.type === 'Break' || statement?.type === 'Continue') throw new Leaving(statement.type === 'Break');
+    const value = super.evaluate(statement, environment);
+    if (values.isList(value) && value.value.length > values.MOST_PARTS)
+      throw new Error('it makes a list that is too long');
+    if (values.isText(value) && statement?.type !== 'Identifier') {
+      this.#made += value.value.length;
+      const tooLong = value.value.length > LONGEST_TEXT || this.#made > MOST_TEXT;
+      if (tooLong) throw new Error('it makes a text that is too long');
+    }
+    return value;
+  }
+
+  #step(): void {
+    this.#steps += 1;
+    if (this.#steps > MOST_STEPS) throw new Error('it takes too many steps');
+    if (this.#steps % BETWEEN_LOOKS === 0 && performance.now() > this.#deadline) throw new Error('it takes too long');
+  }
+
+  protected override evaluateBlock(statements: readonly Statement[], environment: Environment): Value {
+    this.#step();
+    let text = '';
+    try {
+      for (const statement of statements) {
+        const value = this.evaluate(statement, environment);
+        if (STATEMENTS.has(statement.type)) text += values.isText(value) ? value.value : '';
+        else text += values.printed(value);
+      }
+    } catch (error) {
+      if (error instanceof Leaving) error.printed = text + error.printed;
+      throw error;
+    }
+    return values.text(text);
+  }
+
+  protected override evaluateFor(node: Node, environment: Environment): Value {
+    const selects = node.iterable.type === 'SelectExpression';
+    const all = values.itemsOf(this.evaluate(selects ? node.iterable.lhs : node.iterable, environment));
+    const bound = (item: Value): Environment => bind(node.loopvar, item, new Environment(environment));
+    const items = selects ? all.filter((item) => values.isTrue(this.evaluate(node.iterable.test, bound(item)))) : all;
+    if (items.length === 0) return this.evaluateBlock(node.defaultBlock, new Environment(environment));
+    let text = '';
+    for (const [at, item] of items.entries()) {
+      const scope = bound(item);
+      scope.setVariable('loop', loopOf(items, at));
+      try {
+        text += values.printed(this.evaluateBlock(node.body, scope));
+      } catch (error) {
+        if (!(error instanceof Leaving)) throw error;
+        text += error.printed;
+        if (error.ends) break;
+      }
+    }
+    return values.text(text);
+  }
+
+  protected override evaluateBinaryExpression(node: Node, environment: Environment): Value {
+    const left = this.evaluate(node.left, environment);
+    if (node.operator.value === 'and') return values.isTrue(left) ? this.evaluate(node.right, environment) : left;
+    if (node.operator.value === 'or') return values.isTrue(left) ? left : this.evaluate(node.right, environment);
+    return operate(node.operator.value, left, this.evaluate(node.right, environment));
+  }
+
+  protected override evaluateMemberExpression(node: Node, environment: Environment): Value {
+    const object = this.evaluate(node.object, environment);
+    if (values.isMissing(object)) throw new Error('a value that it needs is missing');
+    if (node.computed && node.property.type === 'SliceExpression') {
+      return this.evaluateSliceExpression(object, node.property, environment);
+    }
+    const key = node.computed ? this.evaluate(node.property, environment) : nameOf(node.property);
+    return memberOf(object, key) ?? values.missing();
+  }
+
+  protected override evaluateTestExpression(node: Node, environment: Environment): Value {
+    if (node.test.value !== 'iterable') return super.evaluateTestExpression(node, environment);
+    const operand = this.evaluate(node.operand, environment);
+    const iterable = values.isText(operand) || values.isList(operand) || values.isDict(operand);
+    return values.truth(iterable !== node.negate);
+  }
+
+  protected override applyFilter(operand: Value, filter: Node, environment: Environment): Value {
+    const name = filter.type === 'CallExpression' ? filter.callee.value : filter.value;
+    const args = (): readonly Value[] => {
+      const [positional, named] = this.evaluateArguments(
+        filter.type === 'CallExpression' ? filter.args : [],
+        environment,
+      );
+      return [...positional, ...named.values()];
+    };
+    if (name === 'indent' || name === 'tojson') {
+      values.checkParts(operand);
+      const wide = args().some((value) => values.isWhole(value) && value.value > WIDEST);
+      if (wide) throw new Error('it makes a text that is too long');
+    }
+    if (values.isText(operand))
+      return filtered(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
+    if (name === 'join' && values.isList(operand)) {
+      const [separator] = args();
+      return values.text(joined(operand.value, separator ? values.printed(separator) : ''));
+    }
+    if (name === 'string') return values.text(values.printed(operand));
+    if (name === 'trim') return values.text(values.printed(operand).trim());
+    if (name === 'length' && values.isMissing(operand)) return values.whole(0);
+    if (name === 'list') return values.list(values.itemsOf(operand));
+    return super.applyFilter(operand, filter, environment) ?? values.missing();
+  }
+}
+
+function nameOf(property: Node): Value {
+  return property.type === 'IntegerLiteral' ? values.whole(Number(property.value)) : values.text(property.value);
+}
+
+function memberOf(object: Value, key: Value): Value | undefined {
+  if (values.isDict(object) || values.isSpace(object)) {
+    const name = values.isText(key) ? key.value : undefined;
+    if (name === undefined) return undefined;
+    return object.value.get(name) ?? (values.isDict(object) ? object.builtins.get(name) : undefined);
+  }
+  if (values.isText(object)) {
+    if (values.isText(key)) {
+      const method = methodOf(object.value, key.value);
+      return method && values.callable(method);
+    }
+    const char = values.isWhole(key) ? Array.from(object.value).at(key.value) : undefined;
+    return char === undefined ? undefined : values.text(char);
+  }
+  if (values.isList(object)) return values.isWhole(key) ? object.value.at(key.value) : undefined;
+  return values.isText(key) ? object.builtins.get(key.value) : undefined;
+}
+
+/** The names of a loop, bound to one of its items. */
+function bind(target: Node, item: Value, scope: Environment): Environment {
+  if (target.type === 'Identifier') {
+    scope.setVariable(target.value, item);
+    return scope;
+  }
+  const names = target.value as unknown as readonly Node[];
+  const parts = values.itemsOf(item);
+  if (names.length !== parts.length) throw new Error('a loop has more or fewer names than its items have parts');
+  names.forEach((name, at) => {
+    bind(name, parts[at] ?? values.missing(), scope);
+  });
+  return scope;
+}
+
+function loopOf(items: readonly Value[], at: number): Value {
+  return values.dict({
+    index: values.whole(at + 1),
+    index0: values.whole(at),
+    revindex: values.whole(items.length - at),
+    revindex0: values.whole(items.length - at - 1),
+    first: values.truth(at === 0),
+    last: values.truth(at === items.length - 1),
+    length: values.whole(items.length),
+    previtem: items[at - 1] ?? values.missing(),
+    nextitem: items[at + 1] ?? values.missing(),
+    cycle: values.callable((args) => args[at % args.length] ?? values.missing()),
+  });
+}

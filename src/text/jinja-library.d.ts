@@ -1,0 +1,44 @@
+/**
+ * The parts of @huggingface/jinja that are used here, some of them private there: the version is pinned, and the fixtures of
+ * test/text/chat-templates.test.ts say when one has changed. Its own types name their files without extensions.
+ */
+declare module '@huggingface/jinja' {
+  /** A value of a template: `value` is a string, a number, a boolean, an array, a Map, null or undefined. */
+  export interface Value {
+    readonly type: string;
+    readonly value: unknown;
+    readonly builtins: ReadonlyMap<string, Value>;
+    __bool__(): { readonly value: boolean };
+  }
+
+  export interface Statement {
+    readonly type: string;
+  }
+
+  export class Environment {
+    constructor(parent?: Environment);
+    readonly parent?: Environment;
+    set(name: string, value: unknown): Value;
+    setVariable(name: string, value: Value): Value;
+    lookupVariable(name: string): Value;
+  }
+
+  export class Interpreter {
+    constructor(environment?: Environment);
+    evaluate(statement: Statement | undefined, environment: Environment): Value;
+    protected evaluateBlock(statements: readonly Statement[], environment: Environment): Value;
+    protected evaluateFor(node: Statement, environment: Environment): Value;
+    protected evaluateBinaryExpression(node: Statement, environment: Environment): Value;
+    protected evaluateMemberExpression(node: Statement, environment: Environment): Value;
+    protected evaluateTestExpression(node: Statement, environment: Environment): Value;
+    protected evaluateSliceExpression(object: Value, slice: Statement, environment: Environment): Value;
+    protected evaluateArguments(nodes: readonly Statement[], environment: Environment): [Value[], Map<string, Value>];
+    protected applyFilter(operand: Value, filter: Statement, environment: Environment): Value;
+  }
+
+  export function tokenize(
+    source: string,
+    options: { readonly lstrip_blocks: boolean; readonly trim_blocks: boolean },
+  ): readonly unknown[];
+  export function parse(tokens: readonly unknown[]): Statement;
+}

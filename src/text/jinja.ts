@@ -1,0 +1,49 @@
+/**
+ * A chat template: parsed once, rendered many times as the transformers library renders it (Jinja 3.1 in Python's sandbox, with
+ * `trim_blocks`, `lstrip_blocks`, `raise_exception`, `strftime_now` and `range` up to 100 000). A template sees what it is handed and
+ * nothing else; its time and its texts are bounded. Touches nothing but the clock.
+ */
+import { Environment, parse, type Statement, tokenize } from '@huggingface/jinja';
+import { PythonInterpreter } from './jinja-interpreter.ts';
+import { printed } from './jinja-values.ts';
+import { dateText } from './python-text.ts';
+
+/** Jinja's sandbox has the same (`MAX_RANGE`). */
+const LONGEST_RANGE = 100_000;
+
+export class JinjaTemplate {
+  readonly #program: Statement;
+
+  /** @throws Error: the source is no template. */
+  constructor(source: string) {
+    // Python counts CR LF as one line end, and a template as without its last.
+    const text = source.replaceAll(/\r\n?/g, '\n');
+    this.#program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
+  }
+
+  /**
+   * @param variables texts, numbers, truths, null, lists and objects of them
+   * @throws Error: the template refuses (`raise_exception`: its own words), fails, takes longer than a second or makes too much.
+   */
+  render(variables: Readonly<Record<string, unknown>>): string {
+    const environment = new Environment();
+    for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
+    return printed(new PythonInterpreter(environment).evaluate(this.#program, environment));
+  }
+}
+
+const GLOBALS: Readonly<Record<string, unknown>> = {
+  ...{ true: true, True: true, false: false, False: false, none: null, None: null },
+  range,
+  raise_exception: (message: unknown) => {
+    throw new Error(String(message));
+  },
+  strftime_now: (format: unknown) => dateText(new Date(), String(format)),
+};
+
+function range(first: number, second?: number, step = 1): number[] {
+  const [from, to] = second === undefined ? [0, first] : [first, second];
+  const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
+  if (!(length <= LONGEST_RANGE)) throw new Error(`a range has at most ${LONGEST_RANGE} numbers`);
+  return Array.from({ length }, (_, at) => from + at * step);
+}

@@ -1,0 +1,104 @@
+/**
+ * The first stage of a tokenizer: what a text looks like before it is cut. Each part of a tokenizer.json becomes a function from text to
+ * text that gives what the Rust library's part of that name gives. Touches nothing; BERT's part is @huggingface/tokenizers' own.
+ */
+import { BertNormalizer } from '@huggingface/tokenizers';
+import { z } from 'zod';
+import { bytesAsCharacters } from './byte-level.ts';
+import { charsmapOf } from './charsmap.ts';
+import { expressionOf, patternFields, SPACE } from './patterns.ts';
+
+export type Normalize = (text: string) => string;
+
+const flag = z.boolean().nullish();
+const part = z.looseObject({ type: z.string() });
+const sequence = z.object({ normalizers: z.array(z.unknown()) });
+const replace = z.object({ pattern: patternFields, content: z.string() });
+const strip = z.object({ strip_left: flag, strip_right: flag });
+const bert = z.object({
+  clean_text: z.boolean().default(true),
+  handle_chinese_chars: z.boolean().default(true),
+  strip_accents: z.boolean().optional().catch(undefined),
+  lowercase: z.boolean().default(true),
+});
+
+const LEADING = new RegExp(`^${SPACE}+`, 'u');
+const MARKS = /\p{M}/gu;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: SentencePiece's nmt rules remove exactly these.
+const NMT_REMOVED = /[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/g;
+const NMT_SPACES = /[\t\n\f\r\u1680\u200B-\u200F\u2028\u2029\u2581\uFEFF\uFFFD]/gu;
+
+/** @throws Error on a part that is not known. */
+export function normalizerOf(definition: unknown): Normalize {
+  if (definition === null || definition === undefined) return (text) => text;
+  const fields = part.parse(definition);
+  switch (fields.type) {
+    case 'Sequence': {
+      const steps = sequence.parse(fields).normalizers.map(normalizerOf);
+      return (text) => steps.reduce((current, step) => step(current), text);
+    }
+    case 'NFC':
+    case 'NFD':
+    case 'NFKC':
+    case 'NFKD': {
+      const form = fields.type;
+      return (text) => text.normalize(form);
+    }
+    case 'Replace': {
+      const { pattern, content } = replace.parse(fields);
+      const expression = expressionOf(pattern);
+      return (text) => text.replaceAll(expression, () => content);
+    }
+    case 'Prepend': {
+      const { prepend } = z.object({ prepend: z.string() }).parse(fields);
+      return (text) => (text === '' ? '' : prepend + text);
+    }
+    case 'Strip': {
+      const { strip_left, strip_right } = strip.parse(fields);
+      return (text) => stripped(text, strip_left ?? true, strip_right ?? true);
+    }
+    case 'Precompiled':
+      return charsmapOf(z.object({ precompiled_charsmap: z.string() }).parse(fields).precompiled_charsmap);
+    default:
+      return plainNormalizer(fields);
+  }
+}
+
+function plainNormalizer(fields: z.infer<typeof part>): Normalize {
+  switch (fields.type) {
+    case 'Lowercase':
+      return lowercased;
+    case 'StripAccents':
+      return (text) => text.replaceAll(MARKS, '');
+    case 'Nmt':
+      return (text) => text.replaceAll(NMT_REMOVED, '').replaceAll(NMT_SPACES, ' ');
+    case 'ByteLevel':
+      return bytesAsCharacters;
+    case 'BertNormalizer': {
+      const library = new BertNormalizer({ type: 'BertNormalizer', ...bert.parse(fields) });
+      return (text) => library.normalize(text);
+    }
+    default:
+      throw new Error(`normalizer ${JSON.stringify(fields.type)} is not known`);
+  }
+}
+
+/** Character by character: of a whole word this language makes a final sigma, the Rust library does not. */
+function lowercased(text: string): string {
+  const whole = text.toLowerCase();
+  return whole.includes('ς') ? Array.from(text, (char) => char.toLowerCase()).join('') : whole;
+}
+
+function stripped(text: string, left: boolean, right: boolean): string {
+  const rest = left ? text.replace(LEADING, '') : text;
+  return right ? rest.slice(0, endOfText(rest)) : rest;
+}
+
+const SPACES = new RegExp(SPACE, 'u');
+
+/** Where the white space at the end of a text begins. Not by an expression, which would look at every run of spaces twice. */
+export function endOfText(text: string): number {
+  let end = text.length;
+  while (end > 0 && SPACES.test(text[end - 1] ?? '')) end -= 1;
+  return end;
+}

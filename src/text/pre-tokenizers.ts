@@ -1,0 +1,96 @@
+/**
+ * The second stage of a tokenizer: a normalized text is cut into words. Each part of a tokenizer.json becomes a function from pieces to
+ * pieces that gives what the Rust library's part of that name gives. Touches nothing.
+ */
+import { z } from 'zod';
+import { bytesAsCharacters } from './byte-level.ts';
+import { expressionOf, patternFields, SPACE } from './patterns.ts';
+import { behaviors, cut, type PreTokenize } from './split.ts';
+
+const part = z.looseObject({ type: z.string() });
+const yes = z.boolean().default(true);
+const sequence = z.object({ pretokenizers: z.array(z.unknown()) });
+const split = z.object({ pattern: patternFields, behavior: behaviors, invert: z.boolean().default(false) });
+const byteLevel = z.object({ add_prefix_space: yes, use_regex: yes });
+const metaspace = z
+  .object({
+    replacement: z.string().default('▁'),
+    add_prefix_space: yes,
+    prepend_scheme: z.enum(['always', 'first', 'never']).default('always'),
+    split: yes,
+  })
+  .transform((fields) => ({ ...fields, scheme: fields.add_prefix_space ? fields.prepend_scheme : 'never' }));
+
+const expression = (source: string): RegExp => new RegExp(source, 'gu');
+/** GPT-2's words (Radford et al. 2019, `encoder.py`). */
+const GPT2 = expression(
+  `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|${SPACE}+(?!\\P{White_Space})|${SPACE}+`,
+);
+const SPACES = expression(SPACE);
+const DIGIT = expression('\\p{N}');
+const PUNCTUATION = expression('[\\p{P}!-/:-@[-`{-~]');
+/** Rust's `\w`. */
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
+const WORDS = expression(`[${WORD}]+|[^${WORD}${SPACE}]+`);
+
+/** @throws Error on a part that is not known. */
+export function preTokenizerOf(definition: unknown): PreTokenize {
+  if (definition === null || definition === undefined) return (pieces) => pieces;
+  const fields = part.parse(definition);
+  switch (fields.type) {
+    case 'Sequence': {
+      const steps = sequence.parse(fields).pretokenizers.map(preTokenizerOf);
+      return (pieces) => steps.reduce((current, step) => step(current), pieces);
+    }
+    case 'ByteLevel':
+      return byteLevelOf(byteLevel.parse(fields));
+    case 'Metaspace':
+      return metaspaceOf(metaspace.parse(fields));
+    case 'Split': {
+      const { pattern, behavior, invert } = split.parse(fields);
+      return cut(expressionOf(pattern), behavior, invert);
+    }
+    case 'Digits': {
+      const { individual_digits } = z.object({ individual_digits: z.boolean().default(false) }).parse(fields);
+      return cut(DIGIT, individual_digits ? 'Isolated' : 'Contiguous');
+    }
+    case 'Punctuation':
+      return cut(PUNCTUATION, z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
+    case 'Whitespace':
+      return cut(WORDS, 'Removed', true);
+    case 'WhitespaceSplit':
+      return cut(SPACES, 'Removed');
+    case 'CharDelimiterSplit': {
+      const { delimiter } = z.object({ delimiter: z.string() }).parse(fields);
+      return cut(expressionOf({ String: delimiter }), 'Removed');
+    }
+    case 'BertPreTokenizer': {
+      const [words, marks] = [cut(SPACES, 'Removed'), cut(PUNCTUATION, 'Isolated')];
+      return (pieces) => marks(words(pieces));
+    }
+    default:
+      throw new Error(`pre-tokenizer ${JSON.stringify(fields.type)} is not known`);
+  }
+}
+
+function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>): PreTokenize {
+  const words = cut(GPT2, 'Isolated');
+  return ({ texts, atStart }) => {
+    const spaced = add_prefix_space ? texts.map((text) => (text.startsWith(' ') ? text : ` ${text}`)) : texts;
+    const pieces = use_regex ? words({ texts: spaced, atStart }) : { texts: spaced, atStart };
+    return { texts: pieces.texts.map(bytesAsCharacters), atStart: pieces.atStart };
+  };
+}
+
+/** SentencePiece's words: a space is a mark at the beginning of a word, and so is the beginning of the text, or of every piece. */
+function metaspaceOf({ replacement, scheme, split: splits }: z.infer<typeof metaspace>): PreTokenize {
+  const words = cut(expressionOf({ String: replacement }), 'MergedWithNext');
+  return ({ texts, atStart }) => {
+    const marked = texts.map((text, at) => {
+      const prepends = scheme === 'always' || (scheme === 'first' && atStart && at === 0);
+      const replaced = text.replaceAll(' ', () => replacement);
+      return prepends && !replaced.startsWith(replacement) ? replacement + replaced : replaced;
+    });
+    return splits ? words({ texts: marked, atStart }) : { texts: marked, atStart };
+  };
+}

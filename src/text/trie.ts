@@ -1,0 +1,52 @@
+/**
+ * Texts by their beginnings: finds every known text that starts at a place of another. Touches nothing.
+ */
+import { PairTable } from './pair-table.ts';
+
+export class Trie {
+  readonly #edges: PairTable;
+  /** By node, the number of the text that ends there; −1 where none does. */
+  readonly #ends: number[] = [-1];
+
+  /** @param texts numbered from 0; of equal texts the last counts, empty ones never match. */
+  constructor(texts: readonly string[]) {
+    this.#edges = new PairTable(texts.length * 2);
+    texts.forEach((text, number) => {
+      if (text !== '') this.#ends[this.#nodeOf(text)] = number;
+    });
+  }
+
+  /** Calls back with the end and the number of every text that starts at `from` in `text`, shortest first. */
+  eachAt(text: string, from: number, found: (end: number, number: number) => void): void {
+    let node = 0;
+    for (let at = from; at < text.length; at++) {
+      node = this.#edges.get(node, text.charCodeAt(at));
+      if (node < 0) return;
+      const number = this.#ends[node] ?? -1;
+      if (number >= 0) found(at + 1, number);
+    }
+  }
+
+  /** The longest text that starts at `from` in `text`: its number, or −1. */
+  longestAt(text: string, from: number): number {
+    let longest = -1;
+    this.eachAt(text, from, (_, number) => {
+      longest = number;
+    });
+    return longest;
+  }
+
+  #nodeOf(text: string): number {
+    let node = 0;
+    for (let at = 0; at < text.length; at++) {
+      const unit = text.charCodeAt(at);
+      let next = this.#edges.get(node, unit);
+      if (next < 0) {
+        next = this.#ends.push(-1) - 1;
+        this.#edges.set(node, unit, next);
+      }
+      node = next;
+    }
+    return node;
+  }
+}

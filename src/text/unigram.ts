@@ -1,0 +1,96 @@
+/**
+ * Unigram encoding of one word: the division into tokens whose scores sum highest (Viterbi), as in the Rust library
+ * (`models/unigram`, `encode_optimized`). Linear in the word, times the longest token. Touches nothing.
+ */
+import { z } from 'zod';
+import { Trie } from './trie.ts';
+import { byteIdsOf, type Vocabulary, vocabularyOf, type WordModel } from './vocabulary.ts';
+
+export const unigramFields = z.object({
+  /** Tokens with their logarithmic probabilities, the id is the place. */
+  vocab: z.array(z.tuple([z.string(), z.number()])),
+  unk_id: z.number().nullish(),
+  byte_fallback: z.boolean().nullish(),
+});
+
+/** How much worse than the worst token an unknown character is (SentencePiece's kUnkPenalty). */
+const UNKNOWN_PENALTY = 10;
+
+export class Unigram implements WordModel {
+  readonly vocabulary: Vocabulary;
+  readonly #unknown: number | undefined;
+  readonly #byteFallback: boolean;
+  readonly #scores: Float64Array;
+  readonly #unknownScore: number;
+  readonly #trie: Trie;
+
+  constructor({ vocab, unk_id, byte_fallback }: z.infer<typeof unigramFields>) {
+    this.vocabulary = vocabularyOf(vocab.map(([token], id) => [token, id] as const));
+    this.#unknown = unk_id ?? undefined;
+    this.#byteFallback = byte_fallback ?? false;
+    this.#scores = Float64Array.from(vocab, ([, score]) => score);
+    this.#unknownScore = this.#scores.reduce((least, score) => Math.min(least, score), Number.POSITIVE_INFINITY);
+    this.#unknownScore -= UNKNOWN_PENALTY;
+    this.#trie = new Trie(vocab.map(([token]) => token));
+  }
+
+  /** @throws Error on a character that the vocabulary lacks, if it has no unknown token either, as the Rust library. */
+  encode(word: string): readonly number[] {
+    const ids: number[] = [];
+    for (const piece of this.#piecesOf(word)) {
+      for (const id of this.#idsOf(piece)) ids.push(id);
+    }
+    return ids;
+  }
+
+  #idsOf(piece: string): readonly number[] {
+    const id = this.vocabulary.idOf.get(piece);
+    if (id !== undefined) return [id];
+    const bytes = this.#byteFallback ? byteIdsOf(piece, this.vocabulary.idOf) : undefined;
+    return bytes ?? [this.#unknownId()];
+  }
+
+  #unknownId(): number {
+    if (this.#unknown === undefined) throw new Error('the vocabulary lacks a character and has no unknown token');
+    return this.#unknown;
+  }
+
+  /** The best way's pieces from left to right; unknown characters that stand together are one piece. */
+  *#piecesOf(word: string): Generator<string> {
+    const { starts, ids } = this.#bestWay(word);
+    const cuts: number[] = [];
+    for (let end = word.length; end > 0; end = starts[end] ?? 0) cuts.push(end);
+    let from = 0;
+    for (let end = cuts.pop(); end !== undefined; end = cuts.pop()) {
+      const next = cuts.at(-1);
+      if (ids[end] === this.#unknown && next !== undefined && ids[next] === this.#unknown) continue;
+      yield word.slice(from, end);
+      from = end;
+    }
+  }
+
+  /** For every place where a token may end: where the best one begins, and its id. */
+  #bestWay(word: string): { readonly starts: Int32Array; readonly ids: Int32Array } {
+    const scores = new Float64Array(word.length + 1);
+    const starts = new Int32Array(word.length + 1).fill(-1);
+    const ids = new Int32Array(word.length + 1);
+    const offer = (start: number, end: number, id: number, score: number): void => {
+      const sum = score + (scores[start] ?? 0);
+      if ((starts[end] ?? -1) >= 0 && sum <= (scores[end] ?? 0)) return;
+      scores[end] = sum;
+      starts[end] = start;
+      ids[end] = id;
+    };
+    for (let start = 0; start < word.length; ) {
+      const one = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
+      let alone = false;
+      this.#trie.eachAt(word, start, (end, id) => {
+        offer(start, end, id, this.#scores[id] ?? 0);
+        alone ||= end === one;
+      });
+      if (!alone) offer(start, one, this.#unknownId(), this.#unknownScore);
+      start = one;
+    }
+    return { starts, ids };
+  }
+}

@@ -1,0 +1,53 @@
+/** Prompts equal those of the transformers library's Jinja, recorded by tools/chat_templates/render.py. */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { JinjaTemplate } from '../../src/text/jinja.ts';
+
+interface Case {
+  readonly template: string;
+  readonly conversation: string;
+  readonly prompts: boolean;
+  readonly text?: string;
+  /** The words of `raise_exception`; empty where Python failed by itself. */
+  readonly refused?: string;
+}
+const recorded: {
+  readonly now: string;
+  readonly tokens: Record<string, string>;
+  readonly templates: Record<string, string>;
+  readonly conversations: Record<string, unknown>;
+  readonly cases: readonly Case[];
+} = JSON.parse(readFileSync(new URL('./fixtures/chat-templates.json', import.meta.url), 'utf8'));
+
+beforeAll(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now: new Date(recorded.now) });
+});
+afterAll(() => {
+  vi.useRealTimers();
+});
+
+function outcome({ template, conversation, prompts }: Case): Pick<Case, 'text' | 'refused'> {
+  const messages = recorded.conversations[conversation];
+  const variables = { ...recorded.tokens, messages, add_generation_prompt: prompts, tools: null, documents: null };
+  try {
+    return { text: new JinjaTemplate(recorded.templates[template]!).render(variables) };
+  } catch (error) {
+    return { refused: (error as Error).message };
+  }
+}
+
+describe.each(Object.keys(recorded.templates))('a template like that of %s', (name) => {
+  it.each(recorded.cases.filter(({ template }) => template === name))(
+    'renders the conversation "$conversation" as transformers does, with a prompt for the answer: $prompts',
+    (recording) => {
+      const { text, refused } = outcome(recording);
+      expect(text).toBe(recording.text);
+      if (recording.refused) expect(refused).toBe(recording.refused);
+    },
+  );
+});
+
+it('the recordings hold prompts and refusals', () => {
+  expect(recorded.cases.filter(({ text }) => text).length).toBeGreaterThan(150);
+  expect(recorded.cases.filter(({ refused }) => refused).length).toBeGreaterThan(10);
+});
