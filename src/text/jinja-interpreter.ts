@@ -124,6 +124,11 @@ export class PythonInterpreter extends Interpreter {
     return values.text(text);
   }
 
+  /** What a block with a filter sets ends with it. */
+  protected override evaluateFilterStatement(node: Statement, environment: Environment): Value {
+    return super.evaluateFilterStatement(node, new Environment(environment));
+  }
+
   protected override evaluateBinaryExpression(node: Node, environment: Environment): Value {
     const left = this.evaluate(node.left, environment);
     if (node.operator.value === 'and') return values.isTrue(left) ? this.evaluate(node.right, environment) : left;

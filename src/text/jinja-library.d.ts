@@ -29,6 +29,7 @@ declare module '@huggingface/jinja' {
     protected evaluateBlock(statements: readonly Statement[], environment: Environment): Value;
     protected evaluateFor(node: Statement, environment: Environment): Value;
     protected evaluateBinaryExpression(node: Statement, environment: Environment): Value;
+    protected evaluateFilterStatement(node: Statement, environment: Environment): Value;
     protected evaluateMemberExpression(node: Statement, environment: Environment): Value;
     protected evaluateTestExpression(node: Statement, environment: Environment): Value;
     protected evaluateSliceExpression(object: Value, slice: Statement, environment: Environment): Value;

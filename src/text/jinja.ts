@@ -17,7 +17,7 @@ export class JinjaTemplate {
   /** @throws Error: the source is no template. */
   constructor(source: string) {
     // Python counts CR LF as one line end, and a template as without its last.
-    const text = source.replaceAll(/\r\n?/g, '\n');
+    const text = source.replaceAll(/\r\n?/g, '\n').replaceAll(GENERATION, asFilter);
     this.#program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
   }
 
@@ -30,6 +30,13 @@ export class JinjaTemplate {
     for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
     return printed(new PythonInterpreter(environment).evaluate(this.#program, environment));
   }
+}
+
+/** The library cuts these tags out, so that what is set between them would outlive them: a block with a filter that does nothing is as good. */
+const GENERATION = /(\{%[-+]?\s*)(end)?generation(?=\s*[-+]?%\})/g;
+
+function asFilter(_: string, opening: string, ends: string | undefined): string {
+  return ends === undefined ? `${opening}filter string` : `${opening}endfilter`;
 }
 
 const GLOBALS: Readonly<Record<string, unknown>> = {

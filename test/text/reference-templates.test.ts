@@ -7,6 +7,8 @@ interface Case {
   readonly template: string;
   readonly conversation: string;
   readonly prompts: boolean;
+  /** What the template is handed besides: tools, a date, a switch. */
+  readonly variables?: Readonly<Record<string, unknown>>;
   readonly text?: string;
   /** The words of `raise_exception`; empty where Python failed by itself. */
   readonly refused?: string;
@@ -14,6 +16,8 @@ interface Case {
 const recorded: {
   readonly now: string;
   readonly tokens: Record<string, string>;
+  /** The family that a template is like, in words. */
+  readonly manners: Record<string, string>;
   readonly templates: Record<string, string>;
   readonly conversations: Record<string, unknown>;
   readonly cases: readonly Case[];
@@ -26,9 +30,10 @@ afterAll(() => {
   vi.useRealTimers();
 });
 
-function outcome({ template, conversation, prompts }: Case): Pick<Case, 'text' | 'refused'> {
+function outcome({ template, conversation, prompts, variables: more }: Case): Pick<Case, 'text' | 'refused'> {
   const messages = recorded.conversations[conversation];
-  const variables = { ...recorded.tokens, messages, add_generation_prompt: prompts, tools: null, documents: null };
+  const given = { tools: null, documents: null, ...more };
+  const variables = { ...recorded.tokens, messages, add_generation_prompt: prompts, ...given };
   try {
     return { text: new JinjaTemplate(recorded.templates[template]!).render(variables) };
   } catch (error) {
@@ -36,9 +41,9 @@ function outcome({ template, conversation, prompts }: Case): Pick<Case, 'text' |
   }
 }
 
-describe.each(Object.keys(recorded.templates))('a template like that of %s', (name) => {
+describe.each(Object.entries(recorded.manners))('the template %s, in the manner of %s,', (name) => {
   it.each(recorded.cases.filter(({ template }) => template === name))(
-    'renders the conversation "$conversation" as transformers does, with a prompt for the answer: $prompts',
+    'renders the conversation "$conversation" as transformers does, with a prompt for the answer: $prompts, with: $variables',
     (recording) => {
       const { text, refused } = outcome(recording);
       expect(text).toBe(recording.text);
@@ -47,7 +52,8 @@ describe.each(Object.keys(recorded.templates))('a template like that of %s', (na
   );
 });
 
-it('the recordings hold prompts and refusals', () => {
+it('the recordings hold every template, prompts and refusals', () => {
+  expect(Object.keys(recorded.manners).sort()).toEqual(Object.keys(recorded.templates).sort());
   expect(recorded.cases.filter(({ text }) => text).length).toBeGreaterThan(150);
   expect(recorded.cases.filter(({ refused }) => refused).length).toBeGreaterThan(10);
 });

@@ -4,6 +4,7 @@
 Usage: render.py. Needs Debian's python3-jinja2 (3.1). The environment is set up as in transformers' `chat_template_utils`.
 """
 import datetime
+import functools
 import json
 import os
 
@@ -18,30 +19,25 @@ TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 
 
 class Generation(jinja2.ext.Extension):
-    """`{% generation %}` marks what the assistant says; it leaves the text as it is."""
+    """`{% generation %}` tells a trainer what the assistant says; the text stays as it is, and what is set inside ends with it."""
 
     tags = {"generation"}
 
     def parse(self, parser):
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(["name:endgeneration"], drop_needle=True)
-        return jinja2.nodes.CallBlock(self.call_method("_text"), [], [], body).set_lineno(line)
+        opening = parser.stream.expect("name:generation")
+        inside = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return jinja2.nodes.Scope(inside, lineno=opening.lineno)
 
-    def _text(self, caller):
-        return caller()
+
+def refuse(reason):
+    raise jinja2.TemplateError(reason)
 
 
 def environment():
-    def raise_exception(message):
-        raise jinja2.exceptions.TemplateError(message)
-
-    def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
-        return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
-    made.filters["tojson"] = tojson
-    made.globals["raise_exception"] = raise_exception
-    made.globals["strftime_now"] = NOW.strftime
+    extensions = [jinja2.ext.loopcontrols, Generation]
+    made = ImmutableSandboxedEnvironment(extensions=extensions, lstrip_blocks=True, trim_blocks=True)
+    made.globals |= {"raise_exception": refuse, "strftime_now": NOW.strftime}
+    made.filters["tojson"] = functools.partial(json.dumps, ensure_ascii=False)
     return made
 
 
@@ -50,6 +46,12 @@ def talk(*contents, roles="user assistant"):
     return [{"role": names[at % len(names)], "content": content} for at, content in enumerate(contents)]
 
 
+def text(words):
+    return {"type": "text", "text": words}
+
+
+CALL = {"type": "function", "function": {"name": "heat", "arguments": {"at": "Łódź", "<now>": True}}}
+TOOL = {"type": "function", "function": {"name": "heat", "description": "How warm it is", "parameters": {"at": ["text"], "now": None}}}
 SYSTEM = {"role": "system", "content": "  You are terse.\n"}
 CONVERSATIONS = {
     "one": talk("Hello"),
@@ -68,16 +70,41 @@ CONVERSATIONS = {
     "tool role": [*talk("a", "b"), {"role": "tool", "content": "{\"t\": 21}"}, *talk("c")],
     "odd role": talk("a", roles="narrator"),
     "long": talk(*[f"turn {n}" for n in range(1, 12)]),
+    "parts": [{"role": "system", "content": [text("Look. ")]}, {"role": "user", "content": [text(" What is it?\n"), {"type": "image"}]}],
+    "call": [*talk("Warm?"), {"role": "assistant", "content": "", "tool_calls": [CALL]}, {"role": "tool", "content": "21"}],
+    "call answered": [
+        *talk("Warm?"),
+        {"role": "assistant", "content": "<think>\nask\n</think>\nI ask.", "tool_calls": [CALL]},
+        {"role": "tool", "content": "21"},
+        {"role": "tool", "content": "é"},
+        {"role": "assistant", "reasoning_content": "\n21 it is", "content": "Yes."},
+    ],
 }
+
+# What the files are like, in words: no file is the template of anybody's model.
+MANNERS = {
+    "deepseek": "DeepSeek", "gemma": "Gemma", "gemma3": "Gemma 3", "llama2": "Llama 2", "llama3": "Llama 3", "llama31": "Llama 3.1",
+    "mistral": "Mistral", "phi3": "Phi 3", "qwen2": "Qwen 2", "qwen25": "Qwen 2.5", "qwen3": "Qwen 3", "smollm2": "SmolLM2",
+    "zephyr": "Zephyr", "generation": "those that mark what the assistant says", "python": "none, with two of every operator",
+}
+
+# What a template may be handed besides: one case each, for the templates that name it.
+VARIABLES = [
+    {"tools": [TOOL, {**TOOL, "n": 1.5}]},
+    {"custom_tools": [TOOL], "tools_in_user_message": False},
+    {"date_string": "1 May"},
+    {"enable_thinking": False},
+]
+VARIED = ("one", "system and many", "call answered")
 
 # Of the file with every operator a few are enough; a prompt that ends without asking for an answer differs in its end only.
 PYTHON_TALKS = ("one", "unicode", "whitespace", "system late")
 BOTH_WAYS = ("one", "assistant last", "thinking")
 
 
-def rendered(template, messages, **variables):
+def rendered(template, messages, variables):
     try:
-        return {"text": template.render(messages=messages, tools=None, documents=None, **variables, **TOKENS)}
+        return {"text": template.render({"messages": messages, "tools": None, "documents": None, **variables, **TOKENS})}
     except Exception as error:  # whatever it is, the caller of transformers sees no prompt
         return {"refused": str(error) if type(error) is jinja2.exceptions.TemplateError else ""}
 
@@ -88,16 +115,21 @@ if __name__ == "__main__":
     templates, cases = {}, []
     for file in sorted(os.listdir(folder)):
         with open(os.path.join(folder, file), encoding="utf-8", newline="") as source:
-            name, text = file.removesuffix(".jinja"), source.read()
-        templates[name] = text
-        template = made.from_string(text)
+            name, written = file.removesuffix(".jinja"), source.read()
+        templates[name] = written
+        template = made.from_string(written)
         for talk_name, messages in CONVERSATIONS.items():
             if name == "python" and talk_name not in PYTHON_TALKS:
                 continue
             for prompts in (True, False) if talk_name in BOTH_WAYS else (True,):
                 case = {"template": name, "conversation": talk_name, "prompts": prompts}
-                cases.append({**case, **rendered(template, messages, add_generation_prompt=prompts)})
+                cases.append({**case, **rendered(template, messages, {"add_generation_prompt": prompts})})
+            for more in VARIABLES:
+                if talk_name in VARIED and all(variable in written for variable in more):
+                    case = {"template": name, "conversation": talk_name, "prompts": True, "variables": more}
+                    cases.append({**case, **rendered(template, messages, {"add_generation_prompt": True, **more})})
     with open(OUT, "w", encoding="utf-8", newline="\n") as out:
         out.write('{"now":%s,\n"tokens":%s,\n' % (json.dumps(NOW.isoformat()), json.dumps(TOKENS)))
+        out.write('"manners":%s,\n' % json.dumps(MANNERS))
         out.write('"templates":%s,\n"conversations":%s,\n"cases":[\n' % (json.dumps(templates), json.dumps(CONVERSATIONS)))
         out.write(",\n".join(json.dumps(case) for case in cases) + "\n]}\n")
