@@ -16,7 +16,7 @@ export interface AttackResult {
   readonly requests: number;
   /** How often each status was answered; `none` where there was nothing to answer. */
   readonly statuses: ReadonlyMap<string, number>;
-  /** Resident bytes of the worker after each batch. */
+  /** Bytes that the worker's JavaScript holds after each batch, when garbage is collected. */
   readonly memory: readonly number[];
   /** Bytes per request, of a straight line through the last half of them. */
   readonly slope: number;
@@ -28,7 +28,7 @@ export async function attack(count: number, seed: number, ledger: Ledger): Promi
   const statuses = new Map<string, number>();
   const memory: number[] = [];
   try {
-    const { files } = subject.usage;
+    const { files } = subject;
     for (let sent = 0; sent < count; sent += BATCH) {
       const batch = drawMalformed(seed + sent, Math.min(BATCH, count - sent));
       await eachOf(batch, async (request) => {
@@ -39,9 +39,9 @@ export async function attack(count: number, seed: number, ledger: Ledger): Promi
         ledger.expect('answer', all.every((status) => status < 500) && isShaped(heard), again);
         ledger.injected(`malformed requests: ${request.kind}`);
       });
-      memory.push(subject.usage.worker);
+      memory.push((await subject.collect()).heap);
     }
-    await subject.until(() => subject.usage.files <= files, 'rid of their connections');
+    await subject.until(() => subject.files <= files, 'rid of their connections');
     const { status, slots } = await subject.health();
     ledger.expect(
       'lives',

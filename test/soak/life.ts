@@ -40,7 +40,7 @@ export async function live(options: LifeOptions, texts: readonly string[], ledge
   const subject = await Subject.start([...ARGS, ...REPLAY]);
   try {
     const client = new Client(subject.url);
-    const files = subject.usage.files;
+    const files = subject.files;
     const plans = drawPlans(seed, clients, spreadMs);
     const faults = drawFaults(seed, kills, spreadMs).map((fault) => inject(fault, subject, ledger));
     const accounts = await wave(client, plans, `${seed}-a`);
@@ -133,8 +133,8 @@ export async function expectRest(
   ledger.expect('idle', idle, () => `${JSON.stringify({ slots, queue })}; ${again}`);
   const settled = await holds(() => subject.unsettled.length === 0);
   ledger.expect('told', settled, () => `${subject.unsettled.slice(0, 5).join(', ')}; ${again}`);
-  const shut = await holds(() => subject.usage.files <= files);
-  ledger.expect('files', shut, () => `${files} before, ${subject.usage.files} after; ${again}`);
+  const shut = await holds(() => subject.files <= files);
+  ledger.expect('files', shut, () => `${files} before, ${subject.files} after; ${again}`);
   const counted = (await subject.metrics()).get('worker_requests_total');
   ledger.expect('accounted', counted === accepted, () => `${counted} counted, ${accepted} accepted; ${again}`);
 }

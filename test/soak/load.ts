@@ -19,7 +19,7 @@ export interface LoadResult {
   readonly seconds: number;
   readonly samples: readonly Usage[];
   /** Bytes per request, of a straight line through the last half of the samples. */
-  readonly slope: { readonly worker: number; readonly engine: number };
+  readonly slope: { readonly heap: number; readonly worker: number; readonly engine: number };
 }
 
 /** Short jobs, in turn: which one and where it is given up follow from its number alone. */
@@ -36,18 +36,18 @@ export async function load(
   texts: readonly string[],
   ledger: Ledger,
 ): Promise<LoadResult> {
-  const subject = await Subject.start(['--slots', String(CLIENTS), '--replay-ttl', '20']);
+  const subject = await Subject.start(['--slots', String(CLIENTS), '--replay-ttl', '2']);
   try {
     const client = new Client(subject.url);
-    const files = subject.usage.files;
-    const samples: Usage[] = [subject.usage];
+    const { files } = subject;
+    const samples: Usage[] = [await subject.collect()];
     const began = performance.now();
     let [next, accepted] = [0, 0];
     const circumstances = { killed: false, stopping: false, texts, again: `load, seed ${seed}` };
     const run = async (): Promise<void> => {
       while (next < requests) {
         const index = next++;
-        if (index > 0 && index % Math.ceil(requests / SAMPLES) === 0) samples.push(subject.usage);
+        if (index > 0 && index % Math.ceil(requests / SAMPLES) === 0) samples.push(await subject.collect());
         const account = await client.perform(planOf(index, seed), `${seed}-load-${index}`);
         judge(account, circumstances, ledger);
         if (account.visits[0]?.status === 200) accepted += 1;
@@ -56,7 +56,7 @@ export async function load(
     };
     await Promise.all(Array.from({ length: CLIENTS }, run));
     const seconds = (performance.now() - began) / 1000;
-    samples.push(subject.usage);
+    samples.push(await subject.collect());
     client.close();
     await expectRest(subject, { files, accepted }, circumstances.again, ledger);
     const code = await subject.stop();
@@ -66,10 +66,8 @@ export async function load(
     );
     const each = requests / SAMPLES;
     const half = samples.slice(samples.length / 2);
-    const slope = {
-      worker: slopeOf(half.map((usage) => usage.worker)) / each,
-      engine: slopeOf(half.map((usage) => usage.engine)) / each,
-    };
+    const grown = (name: 'heap' | 'worker' | 'engine'): number => slopeOf(half.map((usage) => usage[name])) / each;
+    const slope = { heap: grown('heap'), worker: grown('worker'), engine: grown('engine') };
     return { requests, aborted: Math.floor(requests / ABORT_EVERY), seconds, samples, slope };
   } finally {
     await subject.kill();

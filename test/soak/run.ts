@@ -11,7 +11,7 @@ import { load } from './load.ts';
 import { page } from './page.ts';
 import { type ProbeResult, probe } from './probes.ts';
 
-const USUAL = { requests: '50000', malformed: '10000', minutes: '3', seed: '575' };
+const USUAL = { requests: '50000', malformed: '10000', minutes: '2', seed: '575' };
 const KILLS = 5;
 const PROBED = [0, 16, 64];
 /** Clients of a wave, and in how many milliseconds they come. */

@@ -13,9 +13,13 @@ import { CLI, type LogLine } from '../support/worker.ts';
 
 /** What a worker never has to say, whatever is done to it: a fault of its own. */
 const BLAMED: ReadonlySet<string> = new Set(['worker.fault', 'worker.failed', 'stdout.lines_lost', 'engine.warning']);
+/** Garbage is collected when it is asked for as well: what is left then is what is really held. */
+const COLLECTS = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGUSR2",()=>gc())'];
 const ENDINGS: ReadonlySet<string> = new Set(['inference.complete', 'inference.failed']);
 
 export interface Usage {
+  /** What the worker's JavaScript holds on to, bytes: exact only right after `collect`. */
+  readonly heap: number;
   /** Resident memory, bytes. */
   readonly worker: number;
   readonly engine: number;
@@ -37,7 +41,7 @@ export class Subject {
   #lastEvent = '';
 
   private constructor(args: readonly string[]) {
-    this.process = spawn(process.execPath, [CLI, '--port', '0', ...args], {
+    this.process = spawn(process.execPath, [...COLLECTS, CLI, '--port', '0', ...args], {
       env: { PATH: process.env['PATH'] ?? '' },
       // It drains when its stdin closes: it never outlives whoever started it.
       stdio: ['pipe', 'pipe', 'pipe'],
@@ -98,9 +102,17 @@ export class Subject {
     return this.#stderr;
   }
 
-  get usage(): Usage {
-    const files = readdirSync(`/proc/${this.pid}/fd`).length;
-    return { worker: residentBytes(this.pid), engine: residentBytes(this.enginePid), files };
+  /** Open file descriptors of the worker process. */
+  get files(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  /** What is held when all garbage is collected. */
+  async collect(): Promise<Usage> {
+    this.process.kill('SIGUSR2');
+    await this.get('/live'); // the signal is taken by the loop that answers
+    const heap = (await this.metrics()).get('nodejs_heap_size_used_bytes') ?? Number.NaN;
+    return { heap, worker: residentBytes(this.pid), engine: residentBytes(this.enginePid), files: this.files };
   }
 
   /** One question on a connection of its own, closed behind it: nothing stays open that would be counted. */
