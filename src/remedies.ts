@@ -37,7 +37,7 @@ const RULES: readonly Rule[] = [
   ],
   [/the highest is cuda-(\d+)/, ([, last]) => ({ words: 'take one that is there', command: `--device cuda:${last}` })],
   [/CUDA provider not installed/, (_, place) => cudaProvider(place)],
-  [/(lib[\w+-]+\.so[.\d]*) not found: install/, ([, library = '']) => libraryOfCuda(library)],
+  [/(lib[\w+-]+\.so[.\d]*) not found: /, ([, library = '']) => libraryOfCuda(library)],
   [
     /no Vulkan \(libvulkan/,
     () => ({

@@ -91,11 +91,11 @@ describe('a cause in words a person can act on', () => {
   it.each([
     [
       'Failed to load library libonnxruntime_providers_cuda.so with error: libcudnn.so.9: cannot open shared object file: No such file or directory',
-      'libcudnn.so.9 not found: apt-get install libcudnn9-cuda-12 (from NVIDIA)',
+      'libcudnn.so.9 not found: rbees-workerd doctor names its package',
     ],
     [
       'Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.12: cannot open shared object file: No such file or directory',
-      'libcublasLt.so.12 not found: apt-get install cuda-libraries-12-9 (from NVIDIA)',
+      'libcublasLt.so.12 not found: rbees-workerd doctor names its package',
     ],
     [
       'adapter_result.status == wgpu::RequestAdapterStatus::Success was false. Failed to get a WebGPU adapter: No supported adapters',

@@ -31,10 +31,9 @@ const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[]
   ],
 ];
 
-function howToGet(library = ''): string {
-  if (library.startsWith('libcudnn')) return 'apt-get install libcudnn9-cuda-12 (from NVIDIA)';
-  return library.startsWith('libcu') ? 'apt-get install cuda-libraries-12-9 (from NVIDIA)' : 'install it';
-}
+/** Which package has it depends on its version: `doctor` knows. */
+const howToGet = (library = ''): string =>
+  library.startsWith('libcu') ? 'rbees-workerd doctor names its package' : 'install it';
 
 /** Why a device could not be opened, in words a person can act on; the message itself where none fit. */
 export function causeOf(message: string): string {
