@@ -1,4 +1,4 @@
-/** Tokenizers of the well-known families with small vocabularies, and what the native library gives for hostile texts (tools/tokenizers). */
+/** Tokenizers in the manner of well-known families with small vocabularies, and what the native library gives for hostile texts (tools/tokenizers). */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Pipeline } from '../../src/text/pipeline.ts';

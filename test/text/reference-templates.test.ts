@@ -41,15 +41,21 @@ function outcome({ template, conversation, prompts, variables: more }: Case): Pi
   }
 }
 
+function titleOf({ conversation, prompts, variables = {} }: Case): string {
+  const names = [...Object.keys(variables), ...(prompts ? [] : ['no prompt for an answer'])];
+  return `the conversation "${conversation}"${names.length > 0 ? `, with ${names.join(' and ')}` : ''}`;
+}
+
 describe.each(Object.entries(recorded.manners))('the template %s, in the manner of %s,', (name) => {
-  it.each(recorded.cases.filter(({ template }) => template === name))(
-    'renders the conversation "$conversation" as transformers does, with a prompt for the answer: $prompts, with: $variables',
-    (recording) => {
-      const { text, refused } = outcome(recording);
-      expect(text).toBe(recording.text);
-      if (recording.refused) expect(refused).toBe(recording.refused);
-    },
-  );
+  it.each(
+    recorded.cases
+      .filter(({ template }) => template === name)
+      .map((recording) => [titleOf(recording), recording] as const),
+  )('renders as transformers does %s', (_, recording) => {
+    const { text, refused } = outcome(recording);
+    expect(text).toBe(recording.text);
+    if (recording.refused) expect(refused).toBe(recording.refused);
+  });
 });
 
 it('the recordings hold every template, prompts and refusals', () => {

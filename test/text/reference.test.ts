@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { around, codesOf, digest, expected, FAMILIES, pipelineOf } from './families.ts';
 
-describe.each(FAMILIES)('a tokenizer like %s', (name) => {
+describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
   const pipeline = pipelineOf(name);
   const wanted = expected.families[name]!;
 

@@ -88,7 +88,7 @@ describe('400 kB of one character', () => {
   const FEW = ['gpt2', 'llama3', 'o200k', 'falcon', 'llama2', 'tinyllama', 't5', 'unigram'];
 
   // All twelve take a few seconds together; work that grew with the square of the text would take minutes for one of them.
-  it.each(FEW)('end soon with a tokenizer like %s', { timeout: 60_000 }, (name) => {
+  it.each(FEW)('end soon with a tokenizer in the manner of %s', { timeout: 60_000 }, (name) => {
     const pipeline = pipelineOf(name);
     for (const unit of UNITS) {
       const ids = pipeline.encode(unit.repeat(400_000 / Buffer.byteLength(unit)), false);

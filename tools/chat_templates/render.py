@@ -85,7 +85,7 @@ CONVERSATIONS = {
 MANNERS = {
     "deepseek": "DeepSeek", "gemma": "Gemma", "gemma3": "Gemma 3", "llama2": "Llama 2", "llama3": "Llama 3", "llama31": "Llama 3.1",
     "mistral": "Mistral", "phi3": "Phi 3", "qwen2": "Qwen 2", "qwen25": "Qwen 2.5", "qwen3": "Qwen 3", "smollm2": "SmolLM2",
-    "zephyr": "Zephyr", "generation": "those that mark what the assistant says", "python": "none, with two of every operator",
+    "zephyr": "Zephyr", "generation": "those that mark what the assistant says", "python": "Python itself, two of every operator",
 }
 
 # What a template may be handed besides: one case each, for the templates that name it.

@@ -1,5 +1,5 @@
 /**
- * The pipelines of well-known families of tokenizers, as their authors publish them: normalizer, pre-tokenizer with its exact pattern,
+ * Pipelines in the manner of well-known families of tokenizers. What decides about ids is theirs: normalizer, pattern of the pre-tokenizer,
  * frame, decoder, flags of added tokens. Only the vocabularies are small ones. No dependency.
  */
 import { byteLevel, charsmap, sentencePiece, unigram } from './vocabularies.mjs';

@@ -17,7 +17,7 @@ const PARTS = [
 
 const SENTENCES = [
   '',
-  'The quick brown fox jumps over the lazy dog.',
+  'Six grey herons wait where the old canal bends.',
   " It's 12345 o'clock;  they'LL  say\n\n  we've   DON'T\r\n\tknow. ",
   'def f(x):\n    return x**2  # ĠĠ\n\n\n\n',
   'Größe, façade, naïve café; Привет мир; 今天天气很好。한국어 텍스트; שלום עולם; مرحبا بالعالم; नमस्ते; ภาษาไทย',

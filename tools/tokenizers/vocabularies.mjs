@@ -5,9 +5,9 @@
 import { readFileSync } from 'node:fs';
 
 const LINES = [
-  "The quick brown fox jumps over the lazy dog. It's 1,234.56 o'clock, they'll say; we've DON'T know I'M here, you'd better!",
+  "Six grey herons wait where the old canal bends, just quietly fishing. It's 1,234.56 o'clock, they'll say; we've DON'T know I'M here, you'd better!",
   'def main(argv):\n    for i in range(10):\n        print("hello world", i)\n\treturn 0\r\n\r\n\r\n',
-  'Größe, façade, naïve café, smörgåsbord, Ærøskøbing, İstanbul, ΑΣ ὈΔΥΣΣΕΎΣ, Привет мир, съешь ещё этих мягких французских булок',
+  'Größe, façade, naïve café, smörgåsbord, Ærøskøbing, İstanbul, ΑΣ ὈΔΥΣΣΕΎΣ, Привет мир, вечером над рекой летят журавли, и ещё тёплый дождь',
   '日本語のテキストを分割する。東京都に住んでいます。中文字符也要分割，今天天气很好。한국어 텍스트입니다 안녕하세요',
   'שלום עולם, مرحبا بالعالم، नमस्ते दुनिया, ภาษาไทยไม่มีช่องว่าง, Tiếng Việt, ქართული, հայերեն, አማርኛ',
   '😀😃👩‍👩‍👧‍👦👍🏽🇩🇪🏳️‍🌈 ☃️ ∑∫√∞≠ €£¥ “quotes” — dashes … • bullets',
