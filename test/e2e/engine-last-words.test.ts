@@ -10,9 +10,19 @@ import { startWorker, type TestWorker } from '../support/worker.ts';
 const DYING = `
 if (process.argv[1]?.includes('process.')) process.on('SIGUSR2', () => {
   const { writeSync } = require('node:fs');
-  for (let line = 1; line <= 2000; line += 1) writeSync(2, 'frame ' + line + ' of the stack\\n');
-  writeSync(1, 'a word on standard output\\n');
-  writeSync(2, 'api_key=honeycomb-42\\nterminate called: the last word\\n');
+  // The pipe may be full: native code would wait.
+  const say = (fd, text) => {
+    for (;;) {
+      try {
+        return writeSync(fd, text);
+      } catch (error) {
+        if (error.code !== 'EAGAIN') throw error;
+      }
+    }
+  };
+  for (let line = 1; line <= 2000; line += 1) say(2, 'frame ' + line + ' of the stack\\n');
+  say(1, 'a word on standard output\\n');
+  say(2, 'api_key=honeycomb-42\\nterminate called: the last word\\n');
   process.exit(7);
 });`;
 
