@@ -5,12 +5,14 @@
  *   node scripts/check-device.mjs cuda [--runtime-library <libonnxruntime>]      also webgpu, cuda:1, coreml, cpu
  */
 import { fork } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { devicesToTry } from '../dist/model/devices.js';
+import { portNamesOf } from '../dist/model/genai.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
+import { GREEDY } from '../dist/smoke.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODELS = join(ROOT, 'test', 'models');
@@ -27,27 +29,11 @@ const [choice = 'cuda'] = positionals;
 const [device] = devicesToTry(choice);
 const runtimeLibrary = values['runtime-library'] ?? libraryPath();
 
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-};
-/** What the configuration of `renamed` says, which the worker reads and this does not. */
-const RENAMED = {
-  inputIds: 'tokens',
-  attentionMask: 'mask',
-  positionIds: 'places',
-  pastKey: 'past.%d.k',
-  pastValue: 'past.%d.v',
-  logits: 'scores',
-  presentKey: 'now.%d.k',
-  presentValue: 'now.%d.v',
-};
+/** Names of inputs and outputs that only a configuration beside the model tells. */
+function namesOf(file) {
+  const configuration = join(dirname(file), 'genai_config.json');
+  return existsSync(configuration) ? portNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
+}
 
 const weightFiles = (file) => {
   const beside = readdirSync(dirname(file)).filter((name) => /^(\.|_)data/.test(name.slice(basename(file).length)));
@@ -55,7 +41,7 @@ const weightFiles = (file) => {
 };
 
 /** Opens a model in an engine process and continues all prompts at once, greedily. */
-function continueAll(on, modelFile, context, names, asked) {
+function continueAll(on, modelFile, context, asked) {
   const child = fork(ENGINE, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], serialization: 'advanced' });
   const outputs = asked.map(() => []);
   const patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
@@ -93,7 +79,7 @@ function continueAll(on, modelFile, context, names, asked) {
     const options = {
       runtimeLibrary,
       candidates,
-      names,
+      names: namesOf(modelFile),
       slots: asked.length,
       context,
       prefillChunk: 'auto',
@@ -129,8 +115,7 @@ for (const [name, { continuations }] of Object.entries(models)) {
   if (!continuations) continue;
   const longest = Math.max(...continuations.map(({ prompt, ids }) => prompt.length + ids.length));
   const asked = continuations.map(({ prompt, ids }) => ({ prompt, maxTokens: ids.length }));
-  const names = name.startsWith('renamed') ? RENAMED : {};
-  const result = await continueAll(device, join(MODELS, name), longest <= 64 ? 64 : 192, names, asked);
+  const result = await continueAll(device, join(MODELS, name), longest <= 64 ? 64 : 192, asked);
   tell(
     name,
     continuations.map(({ ids }) => ids),
@@ -141,8 +126,8 @@ const prompts = [5, 40, 95, 200].map((length, salt) =>
   Array.from({ length }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37 + salt * 101 + index * index) % 1000))),
 );
 const asked = prompts.map((prompt) => ({ prompt, maxTokens: 64 }));
-const cpu = await continueAll('cpu', HAIKU, 512, {}, asked);
-tell('models/haiku, 64 ids, against the CPU', cpu.outputs, await continueAll(device, HAIKU, 512, {}, asked));
+const cpu = await continueAll('cpu', HAIKU, 512, asked);
+tell('models/haiku, 64 ids, against the CPU', cpu.outputs, await continueAll(device, HAIKU, 512, asked));
 
 const head = ['model', device, 'prompts right', 'cache', 'rows together', 'tokens/s', 'MB on the device'];
 process.stdout.write(

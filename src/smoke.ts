@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, EngineRefusedError } from './bridge/child.ts';
 import { EngineClient } from './bridge/client.ts';
 import type { EngineOptions } from './bridge/opening.ts';
-import type { SequenceRequest } from './bridge/protocol.ts';
+import type { Sampling, SequenceRequest } from './bridge/protocol.ts';
 import { sanitize } from './narration/sanitize.ts';
 
 export const SMOKE_TOKENS = 10;
@@ -65,21 +65,24 @@ async function draw(client: EngineClient, prompt: readonly number[], patienceMs:
   return { outcome: 'failed', ids, problem: `${ids.length} tokens within ${patienceMs / 1000} s` };
 }
 
+/** The likeliest id, and nothing else. */
+export const GREEDY: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  seed: 0,
+};
+
 const requestOf = (prompt: readonly number[]): Omit<SequenceRequest, 'id'> => ({
   prompt,
   maxTokens: SMOKE_TOKENS,
   minTokens: SMOKE_TOKENS,
   endIds: [],
-  sampling: {
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    frequencyPenalty: 0,
-    presencePenalty: 0,
-    seed: 0,
-  },
+  sampling: GREEDY,
 });
 
 function failure(error: unknown): Pick<SmokeRun, 'outcome' | 'problem'> {

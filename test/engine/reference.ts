@@ -1,8 +1,9 @@
 /** The generated models of test/models and what each must say on any device, computed without their graphs (tools/reference_llama.py). */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { EngineOptions } from '../../src/bridge/opening.ts';
+import { portNamesOf } from '../../src/model/genai.ts';
 import { Bench } from './harness.ts';
 
 const MODELS = fileURLToPath(new URL('../models/', import.meta.url));
@@ -43,17 +44,11 @@ export const REFERENCE: readonly ReferenceModel[] = Object.entries(models).flatM
     : [],
 );
 
-/** Names that only the configuration of `renamed` tells. */
-const RENAMED = {
-  inputIds: 'tokens',
-  attentionMask: 'mask',
-  positionIds: 'places',
-  pastKey: 'past.%d.k',
-  pastValue: 'past.%d.v',
-  logits: 'scores',
-  presentKey: 'now.%d.k',
-  presentValue: 'now.%d.v',
-};
+/** Names of inputs and outputs that only a configuration beside the model tells. */
+function namesOf(file: string): EngineOptions['names'] {
+  const configuration = join(dirname(file), 'genai_config.json');
+  return existsSync(configuration) ? portNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
+}
 
 /** The file and what lies beside it that belongs to it. */
 function weightFiles(file: string): string[] {
@@ -67,7 +62,7 @@ export function optionsFor(model: ReferenceModel, device: string): Partial<Engin
   const longest = Math.max(...model.continuations.map(({ prompt, ids }) => prompt.length + ids.length));
   return {
     candidates: [{ device, modelFile: model.file, weightFiles: weightFiles(model.file) }],
-    names: model.name.startsWith('renamed') ? RENAMED : {},
+    names: namesOf(model.file),
     context: longest <= 64 ? 64 : 192,
   };
 }
