@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Engine } from '../dist/engine/loop.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
+import { GREEDY } from '../dist/smoke.js';
 import { freshPrompt } from './measure.mjs';
 import { modelFolder, weightFile } from './models.mjs';
 
@@ -15,17 +16,6 @@ export const engineOptions = (modelFile, slots, context) => ({
   prefillChunk: 'auto',
   speculation: 'off',
 });
-
-const GREEDY = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-};
 
 /** A sequence of exact length, as `job` asks for over HTTP. */
 export const sequence = (prompt, tokens) => ({
