@@ -15,7 +15,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^cli\.ts$/],
   [/^(ask|pull|doctor|doctor-page|remedies|smoke|screen|progress)\.ts$/, /^worker\.ts$/],
   [/^http\//],
-  [/^lifecycle\//, /^model\//, /^bridge\/(client|child|mailbox|pulse)\.ts$/],
+  [/^lifecycle\//, /^model\//, /^bridge\/(client|child|mailbox|pulse|turns)\.ts$/],
   [/^text\//, /^narration\//, /^telemetry\//],
   [/^(config|settings|places)\.ts$/, /^errors\.ts$/, /^bridge\/(protocol|opening|survey)\.ts$/],
 ];

@@ -7,7 +7,8 @@ import type { ChildProcess } from 'node:child_process';
 import { EngineChild, EngineLostError, forkEngine, type Loss, type Patience } from './child.ts';
 import { type Flow, Mailbox, type Step } from './mailbox.ts';
 import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
-import type { FromEngine, SequenceReport, SequenceRequest } from './protocol.ts';
+import type { FromEngine, SequenceRequest } from './protocol.ts';
+import { Turns } from './turns.ts';
 
 /** How long the engine has to confirm a cancel before its caller is told without it: longer than a usual step, short for whoever waits. */
 const CANCEL_MS = 1000;
@@ -27,6 +28,8 @@ export interface EngineEvents {
   readonly onLine: (line: string) => void;
 }
 
+type Report = Extract<FromEngine, { kind: 'report' }>;
+
 export class EngineClient {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #events: EngineEvents;
@@ -45,6 +48,7 @@ export class EngineClient {
   /** When an engine was last heard, on the same clock. */
   #heardAt: number | undefined;
   #nextId = 0;
+  readonly #reports = new Turns<Report>((report) => this.#deliver(report));
 
   constructor(environment: NodeJS.ProcessEnv, events: EngineEvents, first?: ChildProcess) {
     this.#environment = environment;
@@ -166,7 +170,7 @@ export class EngineClient {
         return;
       case 'report':
         this.#slotFreeAt = message.slotFreeMs === undefined ? undefined : performance.now() + message.slotFreeMs;
-        for (const report of message.sequences) this.#deliver(message.batch, report);
+        this.#reports.put(message);
         return;
       case 'opening':
       case 'fallback':
@@ -181,10 +185,12 @@ export class EngineClient {
     }
   }
 
-  #deliver(batch: number, report: SequenceReport): void {
-    const mailbox = this.#sequences.get(report.id);
-    mailbox?.put({ batch, report });
-    if (mailbox?.left && mailbox.finished) this.#sequences.delete(report.id);
+  #deliver({ batch, sequences }: Report): void {
+    for (const report of sequences) {
+      const mailbox = this.#sequences.get(report.id);
+      mailbox?.put({ batch, report });
+      if (mailbox?.left && mailbox.finished) this.#sequences.delete(report.id);
+    }
   }
 
   #submitWaiting(): void {
@@ -207,6 +213,7 @@ export class EngineClient {
   }
 
   #ended(loss: Loss): void {
+    this.#reports.flush();
     this.#slotFreeAt = undefined;
     if (!this.#open) return; // it was never open: `start` has failed with the loss
     this.#open = false;

@@ -9,7 +9,8 @@ import { FIRST_BULKY, JOBS, type Plan } from './plans.ts';
 import { Subject, type Usage } from './subject.ts';
 
 const CLIENTS = 8;
-const SAMPLES = 50;
+/** The load comes in so many parts; after each, all logs are let go and garbage is collected, and what is held then is measured. */
+const PARTS = 20;
 /** One in so many is given up after a few events. */
 const ABORT_EVERY = 10;
 
@@ -36,7 +37,7 @@ export async function load(
   texts: readonly string[],
   ledger: Ledger,
 ): Promise<LoadResult> {
-  const subject = await Subject.start(['--slots', String(CLIENTS), '--replay-ttl', '2']);
+  const subject = await Subject.start(['--slots', String(CLIENTS), '--replay-ttl', '1']);
   try {
     const client = new Client(subject.url);
     const { files } = subject;
@@ -44,19 +45,23 @@ export async function load(
     const began = performance.now();
     let [next, accepted] = [0, 0];
     const circumstances = { killed: false, stopping: false, texts, again: `load, seed ${seed}` };
-    const run = async (): Promise<void> => {
-      while (next < requests) {
+    const runUntil = async (end: number): Promise<void> => {
+      while (next < end) {
         const index = next++;
-        if (index > 0 && index % Math.ceil(requests / SAMPLES) === 0) samples.push(await subject.collect());
         const account = await client.perform(planOf(index, seed), `${seed}-load-${index}`);
         judge(account, circumstances, ledger);
         if (account.visits[0]?.status === 200) accepted += 1;
         if (account.visits[0]?.how === 'left') ledger.injected('readers that leave');
       }
     };
-    await Promise.all(Array.from({ length: CLIENTS }, run));
+    const noLogs = async (): Promise<boolean> => (await subject.metrics()).get('worker_event_log_bytes') === 0;
+    for (let part = 1; part <= PARTS; part += 1) {
+      const end = Math.floor((requests * part) / PARTS);
+      await Promise.all(Array.from({ length: CLIENTS }, () => runUntil(end)));
+      await subject.until(noLogs, 'rid of its logs');
+      samples.push(await subject.collect());
+    }
     const seconds = (performance.now() - began) / 1000;
-    samples.push(await subject.collect());
     client.close();
     await expectRest(subject, { files, accepted }, circumstances.again, ledger);
     const code = await subject.stop();
@@ -64,7 +69,7 @@ export async function load(
     ledger.expect('blameless', subject.blamed.length === 0 && subject.stderr === '', () =>
       subject.blamed.slice(0, 3).join('\n'),
     );
-    const each = requests / SAMPLES;
+    const each = requests / PARTS;
     const half = samples.slice(samples.length / 2);
     const grown = (name: 'heap' | 'worker' | 'engine'): number => slopeOf(half.map((usage) => usage[name])) / each;
     const slope = { heap: grown('heap'), worker: grown('worker'), engine: grown('engine') };

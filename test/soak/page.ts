@@ -126,7 +126,7 @@ function memory({ requests, aborted, seconds, samples, slope }: LoadResult): str
   return `## Memory over ${thousands(requests)} requests
 
 ${thousands(requests)} requests, 8 at a time, of 1 to 12 tokens; ${thousands(aborted)} given up half-way; each stream read a second time from its log, so twice as many answers; ${(seconds / 60).toFixed(1)} minutes. MiB, at
-${samples.length} moments at which the worker has collected its garbage: left to itself, V8 lets some hundred MiB of it lie where the machine has them. The slope is of a straight line through the last
+${samples.length} moments at which nothing ran, all logs had been let go and garbage was collected: left to itself, V8 lets some hundred MiB of it lie where the machine has them. The slope is of a straight line through the last
 half.
 
 ${table(
