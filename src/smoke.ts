@@ -1,18 +1,15 @@
 /**
  * Whether a device works: ten tokens on it, in an engine process of their own, so that a driver that crashes or hangs takes nothing with it.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, EngineRefusedError } from './bridge/child.ts';
 import { EngineClient } from './bridge/client.ts';
 import type { EngineOptions } from './bridge/opening.ts';
 import type { Sampling, SequenceRequest } from './bridge/protocol.ts';
 import { sanitize } from './narration/sanitize.ts';
 
-export const SMOKE_TOKENS = 10;
+const SMOKE_TOKENS = 10;
 /** For the opening, and for the tokens: a driver compiles its kernels at first use, one in software takes a minute for them. */
 const PATIENCE_MS = 120_000;
-/** A process that hangs in a driver may never end. */
-const FAREWELL_MS = 5000;
 /** Most characters of what an engine said. */
 const LONGEST_PROBLEM = 500;
 
@@ -47,7 +44,7 @@ export async function drawTen(
   } catch (error) {
     return { ...failure(error), ids: [] };
   } finally {
-    await Promise.race([client.close(), sleep(FAREWELL_MS, undefined, { ref: false })]);
+    await client.close();
   }
 }
 

@@ -153,18 +153,23 @@ export class EngineChild {
     if (this.#process.connected) this.#process.send(message, () => undefined);
   }
 
-  /** Lets it release everything and exit; kills it if it does not. */
+  /** Lets it release everything and exit; kills it if it does not. One that hangs in a driver and cannot die is not waited for. */
   async close(): Promise<void> {
     this.#over = true;
     this.#pulse?.stop();
     this.#refuse(new EngineLostError('the worker stops'));
     const child = this.#process;
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    const patience = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS);
-    this.send({ kind: 'close' });
-    await gone;
-    clearTimeout(patience);
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS);
+      const never = setTimeout(resolve, CLOSE_MS + KILL_MS);
+      child.once('exit', () => {
+        clearTimeout(late);
+        clearTimeout(never);
+        resolve();
+      });
+      this.send({ kind: 'close' });
+    });
   }
 
   /** From now on it is to be heard. */

@@ -10,7 +10,6 @@ import { loadOrt, type OrtApi, OrtError } from './ort/api.ts';
 import { causeOf } from './ort/causes.ts';
 import { type Device, deviceNamed, type Obstacle } from './ort/device.ts';
 import { readModel, updatesInPlace } from './ort/model-file.ts';
-import type { Ports } from './ort/ports.ts';
 import { Session } from './ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from './ort/signature.ts';
 import { differenceOfRuns, trustedRun } from './rehearsal.ts';
@@ -100,7 +99,8 @@ function openOn<T>(
   const { halfAttention } = device;
   const { names } = options;
   const model = readModel(candidate.modelFile, { logits: names.logits, halfAttention });
-  const declared = model.light && understood(() => readSignature(model.light as Ports, names));
+  const { light } = model;
+  const declared = light && understood(() => readSignature(light, names));
   const free = device.freeBytes();
   const weightBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
   const planFor = (signature: Signature): MemoryPlan =>

@@ -63,3 +63,12 @@ test('one that is closed is not lost, and whoever waits for it to open is told',
   await closed;
   expect(ends).toEqual([]);
 });
+
+test('one that neither closes nor dies is not waited for', async () => {
+  const { child, killed, ends, open } = mute();
+  const opening = open().catch((error: unknown) => error);
+  await child.close();
+  expect(killed).toEqual(['SIGKILL']);
+  expect(await opening).toBeInstanceOf(EngineLostError);
+  expect(ends).toEqual([]);
+});

@@ -9,6 +9,7 @@ import { deviceNamed } from '../../src/engine/ort/device.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
 import { type Room, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampler.ts';
+import { GREEDY } from '../../src/smoke.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -33,16 +34,7 @@ export const options: EngineOptions = {
   speculation: 'off',
 };
 
-export const greedy: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 1,
-};
+export const greedy: Sampling = { ...GREEDY, seed: 1 };
 
 type Ask = Partial<Omit<SequenceRequest, 'sampling'>> & { sampling?: Partial<Sampling> };
 
