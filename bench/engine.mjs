@@ -1,8 +1,8 @@
 /** The engine inside the benches' own process: no other process, no bridge, no HTTP, no text. */
 import { join } from 'node:path';
-import { Engine } from '../dist/engine/loop.js';
+import { Engine } from '../dist/engine/engine.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
-import { GREEDY } from '../dist/smoke.js';
+import { GREEDY } from '../dist/smoke-test.js';
 import { freshPrompt } from './measure.mjs';
 import { modelFolder, weightFile } from './models.mjs';
 
@@ -70,7 +70,7 @@ export class OpenEngine {
       for (const _ of tokens) outcome.tokens.push(now - outcome.sent);
       if (!finish) continue;
       this.#heard.delete(id);
-      outcome.end = { tokens_in: tokensIn, tokens_out: outcome.tokens.length, cached_tokens: finish.cached };
+      outcome.end = { tokens_in: tokensIn, tokens_out: outcome.tokens.length, cached_tokens: finish.cachedTokens };
       if (finish.message === undefined) resolve(outcome);
       else reject(new Error(finish.message));
     }

@@ -1,7 +1,7 @@
 /** What does one call of narrate() cost, with both sinks? */
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
-import { narrate, openVoice, tell } from '../dist/narration/narrate.js';
+import { narrate, runIn, startNarration } from '../dist/narration/narrate.js';
 import { openStdout } from '../dist/narration/stdout.js';
 import { section, spread, table } from './measure.mjs';
 import { logReadInto, nowhere } from './read-log.mjs';
@@ -11,16 +11,16 @@ const ROUNDS = 15;
 
 export async function narrateCall() {
   const stdout = openStdout({ level: 'info', format: 'json' }, createWriteStream('/dev/null'));
-  openVoice({ workerId: 'bench', version: '0', stdout, count: () => undefined });
+  startNarration({ workerId: 'bench', version: '0', stdout, count: () => undefined });
   const facts = { tokens_out: 10, tokens_per_sec: 812.5, decode_time_ms: 12.3, batch_size: 1 };
   const [lines, both] = [[], []];
   for (let round = 0; round < ROUNDS; round += 1) {
     lines.push(await timed(() => narrate('tokens.progress', facts)));
     const answer = nowhere();
     const stream = logReadInto(answer);
-    const hear = (narration) => stream.emit('narration', narration);
+    const onNarration = (narration) => stream.emit('narration', narration);
     both.push(
-      await tell({ correlationId: 'req-1', jobId: 'job-1', hear }, () =>
+      await runIn({ correlationId: 'req-1', jobId: 'job-1', onNarration }, () =>
         timed(() => narrate('tokens.progress', facts)),
       ),
     );

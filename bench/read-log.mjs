@@ -1,7 +1,7 @@
 /** The event log of a job with one reader, as the worker has it, without a worker. */
 import { Writable } from 'node:stream';
+import { EventLog } from '../dist/http/event-log.js';
 import { Job } from '../dist/http/jobs.js';
-import { EventLog } from '../dist/http/stream.js';
 
 /** What a slot has of the memory of all logs by default. */
 const LOG_BYTES = 2 * 2 ** 20;
@@ -9,9 +9,9 @@ const LOG_BYTES = 2 * 2 ** 20;
 /** A log whose reader is piped into `answer`. */
 export function logReadInto(answer) {
   const terms = { onDisconnect: 'cancel', detachMs: 30_000, slowMs: 30_000, logBytes: LOG_BYTES };
-  const { stream, audience } = new Job({ correlationId: 'req-1' }, new EventLog('req-1'), terms);
-  audience.join(0, answer).pipe(answer);
-  return stream;
+  const { log, subscribers } = new Job({ correlationId: 'req-1' }, new EventLog('req-1'), terms);
+  subscribers.add(0, answer).pipe(answer);
+  return log;
 }
 
 /** Takes everything and keeps nothing. */

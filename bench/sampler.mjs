@@ -71,7 +71,7 @@ function drawing(sampling, vocabulary) {
   return {
     request: { sampling },
     endIds: new Set(),
-    mustGoOn: false,
+    belowMinTokens: false,
     occurrences: sampling.repetitionPenalty === 1 ? undefined : { ids: seen, outputCounts: seen.map(() => 1) },
     random: Random.seeded(1),
   };

@@ -22,7 +22,7 @@ await bundle.write({
   dir: folder,
   format: 'esm',
   entryFileNames: '[name].js',
-  // In the folder itself: src/places.ts counts from there.
+  // In the folder itself: src/paths.ts counts from there.
   chunkFileNames: (chunk) => `chunk-${basename(chunk.name)}-[hash].js`,
 });
 await bundle.close();

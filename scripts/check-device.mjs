@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { devicesToTry } from '../dist/model/devices.js';
 import { portNamesOf } from '../dist/model/genai.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
-import { GREEDY } from '../dist/smoke.js';
+import { GREEDY } from '../dist/smoke-test.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODELS = join(ROOT, 'test', 'models');

@@ -126,22 +126,22 @@ ${rows.map(([name, entry]) => row(name, entry)).join('\n')}
 
 function row(name, entry) {
   const facts = { ...EXAMPLES, ...FITTING[name] };
-  const known = Object.fromEntries([...entry.has, ...entry.may].map((field) => [field, facts[field]]));
+  const known = Object.fromEntries([...entry.required, ...entry.optional].map((field) => [field, facts[field]]));
   const about = entry.target?.(known, WORKER);
   const sentences = [entry.human(known, JOB), entry.cute?.(known, JOB), entry.story?.(known, JOB)];
   return cells([
     [code(name), levels(entry, known).join(', ')],
     [`When ${plain(entry.when)}`],
     [`${code(entry.actor)} / ${code(entry.action)}`, about === undefined ? '' : `about ${code(about)}`],
-    [entry.has.map(code).join(' '), entry.may.length > 0 ? `may: ${entry.may.map(code).join(' ')}` : ''],
+    [entry.required.map(code).join(' '), entry.optional.length > 0 ? `may: ${entry.optional.map(code).join(' ')}` : ''],
     sentences.filter(Boolean).map(plain),
   ]);
 }
 
 /** All levels an event can have: with every fact, with only those it must have, and as a cancel. */
-function levels({ level, has }, known) {
+function levels({ level, required }, known) {
   if (typeof level !== 'function') return [level];
-  const least = Object.fromEntries(has.map((field) => [field, known[field]]));
+  const least = Object.fromEntries(required.map((field) => [field, known[field]]));
   const found = [known, least, { ...known, error_kind: 'cancelled' }].map((facts) => level(facts));
   return LEVELS.filter((one) => found.includes(one));
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { v7 as uuid } from 'uuid';
 import { ConfigError, readConfig } from './config.ts';
-import { Screen } from './screen.ts';
+import { TerminalView } from './terminal-view.ts';
 
 interface Line {
   readonly event: string;
@@ -17,8 +17,8 @@ interface Line {
   readonly url?: string;
 }
 
-/** One event of the stream, as far as the screen needs it. */
-type Told =
+/** One event of the stream, as far as the view needs it. */
+type StreamEvent =
   | { readonly type: 'narration'; readonly human: string; readonly cute?: string }
   | { readonly type: 'token'; readonly t: string }
   | {
@@ -61,7 +61,7 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
   );
   try {
     const url = await readyUrl(worker);
-    return await show(await post(url, prompt, apiToken), new Screen(process.stdout));
+    return await show(await post(url, prompt, apiToken), new TerminalView(process.stdout));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
     return 1;
@@ -105,27 +105,27 @@ async function post(url: string, prompt: string, apiToken: string | undefined): 
   throw new Error(error.message);
 }
 
-async function show(response: Response, screen: Screen): Promise<number> {
+async function show(response: Response, view: TerminalView): Promise<number> {
   if (!response.body) throw new Error('The worker answered without a stream.');
   for await (const message of response.body
     .pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream())) {
-    const told = JSON.parse(message.data) as Told;
-    if (told.type === 'narration') screen.narration(told.human, told.cute);
-    if (told.type === 'token') screen.token(told.t);
-    if (told.type === 'end') {
-      const first = Math.round(told.time_to_first_token_ms);
-      screen.end(
-        `${told.tokens_out} tokens, the first after ${first} ms, seed ${told.seed}, ended by ${told.stop_reason}`,
+    const event = JSON.parse(message.data) as StreamEvent;
+    if (event.type === 'narration') view.narration(event.human, event.cute);
+    if (event.type === 'token') view.token(event.t);
+    if (event.type === 'end') {
+      const first = Math.round(event.time_to_first_token_ms);
+      view.end(
+        `${event.tokens_out} tokens, the first after ${first} ms, seed ${event.seed}, ended by ${event.stop_reason}`,
       );
       return 0;
     }
-    if (told.type === 'error') {
-      screen.end(`${told.code}: ${told.message}`);
+    if (event.type === 'error') {
+      view.end(`${event.code}: ${event.message}`);
       return 1;
     }
   }
-  screen.end('The stream ended without its last event.');
+  view.end('The stream ended without its last event.');
   return 1;
 }
 

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
 import { ConfigError, engineEnvironment, readConfig } from './config.ts';
-import { PACKAGE_FILE } from './places.ts';
+import { PACKAGE_FILE } from './paths.ts';
 import { settingsHelp } from './settings.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;

@@ -5,18 +5,18 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { EngineChild, forkEngine } from './bridge/child.ts';
-import type { Survey, SurveyedDevice } from './bridge/survey.ts';
+import type { DeviceProbe, ProbedDevice } from './bridge/probe.ts';
 import { type Config, engineEnvironment, readConfig } from './config.ts';
-import { type DeviceRow, type ModelRow, pageOf, type Report } from './doctor-page.ts';
+import { fixFor, fixForRuntime, type HostInfo } from './fixes.ts';
 import { devicesToTry } from './model/devices.ts';
 import { modelFolder, modelName } from './model/folder.ts';
-import { engineOptions, staysOnCpu } from './model/load.ts';
+import { engineOptions, staysOnCpu } from './model/load-model.ts';
 import { locateModel, type ModelFiles } from './model/locate.ts';
 import { libraryPath } from './model/runtime-library.ts';
 import { type ModelSpec, readSpec } from './model/spec.ts';
-import { PACKAGE_FILE } from './places.ts';
-import { type Circumstances, remedyFor, remedyForRuntime } from './remedies.ts';
-import { drawTen, type SmokeRun } from './smoke.ts';
+import { PACKAGE_FILE } from './paths.ts';
+import { type DeviceRow, formatReport, type ModelRow, type Report } from './report.ts';
+import { drawTen, type SmokeTestRun } from './smoke-test.ts';
 import { Tokenizer } from './text/tokenizer.ts';
 
 const SURVEY_MS = 120_000;
@@ -31,36 +31,36 @@ const CONTEXT = 128;
 export async function doctor(args: readonly string[], version: string): Promise<number> {
   const config = readConfig(args.filter((argument) => argument !== '--json'));
   const report = await examine(config, version);
-  const text = args.includes('--json') ? `${JSON.stringify(report, null, 2)}\n` : pageOf(report);
+  const text = args.includes('--json') ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report);
   await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
   return report.ok ? 0 : 1;
 }
 
 async function examine(config: Config, version: string): Promise<Report> {
-  const place = circumstances(config);
+  const host = hostInfo(config);
   const library = found(() => config.runtimeLibrary ?? libraryPath());
   const asked = devicesToTry(config.device);
   const survey =
-    'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await lookAround(library.value, asked);
+    'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await probeDevices(library.value, asked);
   const { runtimeVersion, runtimeProblem, nvidia, vulkan } = survey;
   const names = survey.devices.map(({ name }) => name);
   const model = await openModel(config, names);
-  const smoke = 'problem' in model || runtimeVersion === undefined ? undefined : new Smoke(config, model);
+  const smoke = 'problem' in model || runtimeVersion === undefined ? undefined : new SmokeTest(config, model);
   const rows: DeviceRow[] = [];
-  for (const device of survey.devices) rows.push((await smoke?.examine(device, place)) ?? rowOf(device, place));
+  for (const device of survey.devices) rows.push((await smoke?.examine(device, host)) ?? rowOf(device, host));
   const used = chosen(config, rows, model);
   return {
     ok: rows.some(({ device, run }) => device === used?.device && run?.works === true),
-    versions: { worker: version, node: process.versions.node, platform: place.platform, koffi: survey.koffiVersion },
+    versions: { worker: version, node: process.versions.node, platform: host.platform, koffi: survey.koffiVersion },
     runtime: {
       library: 'problem' in library ? undefined : library.value,
       version: runtimeVersion,
       problem: runtimeProblem,
-      fix: runtimeProblem === undefined ? undefined : remedyForRuntime(place),
+      fix: runtimeProblem === undefined ? undefined : fixForRuntime(host),
     },
     nvidia,
     vulkan,
-    model: 'problem' in model ? { name: modelName(config), problem: model.problem } : toldOf(model),
+    model: 'problem' in model ? { name: modelName(config), problem: model.problem } : summaryOf(model),
     setting: config.device,
     used,
     devices: rows,
@@ -68,15 +68,15 @@ async function examine(config: Config, version: string): Promise<Report> {
 }
 
 /** What can be known before anything is opened, from a process of its own: a broken driver takes that one with it. */
-async function lookAround(
+async function probeDevices(
   library: string,
   asked: readonly string[],
-): Promise<Partial<Survey> & Pick<Survey, 'devices'>> {
+): Promise<Partial<DeviceProbe> & Pick<DeviceProbe, 'devices'>> {
   say('Looking for devices…');
   const events = { onMessage: () => undefined, onLine: () => undefined, onEnded: () => undefined };
   const child = new EngineChild(forkEngine(engineEnvironment()), events);
   try {
-    return await child.survey(library, asked, SURVEY_MS);
+    return await child.probe(library, asked, SURVEY_MS);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return { runtimeProblem: `the look at the devices ended: ${reason}`, devices: [] };
@@ -107,26 +107,26 @@ async function openModel(
   }
 }
 
-const toldOf = ({ name, files, spec }: OpenModel): ModelRow => ({
+const summaryOf = ({ name, files, spec }: OpenModel): ModelRow => ({
   name,
   architecture: spec.architecture,
   dtypes: files.dtypes,
 });
 
 /** Ten tokens on one device after the other, each held against the CPU's with the same weights. */
-class Smoke {
+class SmokeTest {
   readonly #config: Config;
   readonly #model: OpenModel;
   /** Runs on the CPU by file of weights. */
-  readonly #onCpu = new Map<string, Promise<SmokeRun>>();
+  readonly #onCpu = new Map<string, Promise<SmokeTestRun>>();
 
   constructor(config: Config, model: OpenModel) {
     this.#config = config;
     this.#model = model;
   }
 
-  async examine(surveyed: SurveyedDevice, place: Circumstances): Promise<DeviceRow> {
-    const row = rowOf(surveyed, place);
+  async examine(surveyed: ProbedDevice, host: HostInfo): Promise<DeviceRow> {
+    const row = rowOf(surveyed, host);
     const weights = this.#model.files.choices.find(({ device }) => device === surveyed.name);
     if (surveyed.obstacle !== undefined || !weights) return row;
     say(`Drawing ten tokens on ${surveyed.name}…`);
@@ -136,11 +136,11 @@ class Smoke {
     const run = await (surveyed.name === 'cpu' ? cpu : this.#draw({ device: surveyed.name, modelFile, weightFiles }));
     const rounds = dtype.includes('16') || surveyed.name.startsWith('cuda');
     const told = runOf(run, await cpu, rounds);
-    const fix = run.problem === undefined ? row.fix : remedyFor(run.problem, place);
+    const fix = run.problem === undefined ? row.fix : fixFor(run.problem, host);
     return { ...row, dtype, run: told, fix };
   }
 
-  #draw(candidate: { device: string; modelFile: string; weightFiles: readonly string[] }): Promise<SmokeRun> {
+  #draw(candidate: { device: string; modelFile: string; weightFiles: readonly string[] }): Promise<SmokeTestRun> {
     const { files, spec, prompt } = this.#model;
     const context = Math.min(CONTEXT, spec.contextLength);
     const settings = { ...this.#config, slots: 1, context, speculation: 'off' as const };
@@ -148,13 +148,13 @@ class Smoke {
   }
 }
 
-function rowOf({ name, obstacle, autoObstacle }: SurveyedDevice, place: Circumstances): DeviceRow {
+function rowOf({ name, obstacle, autoObstacle }: ProbedDevice, host: HostInfo): DeviceRow {
   const reason = obstacle ?? autoObstacle;
   return {
     device: name,
     obstacle,
     auto_obstacle: autoObstacle,
-    fix: reason === undefined ? undefined : remedyFor(reason, place),
+    fix: reason === undefined ? undefined : fixFor(reason, host),
   };
 }
 
@@ -162,7 +162,7 @@ function rowOf({ name, obstacle, autoObstacle }: SurveyedDevice, place: Circumst
  * `rounds`: with half floats, which CUDA's attention computes with whatever the weights are. They may turn a close call, so that such a run
  * works when it began as the CPU's.
  */
-function runOf(run: SmokeRun, cpu: SmokeRun, rounds: boolean): NonNullable<DeviceRow['run']> {
+function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullable<DeviceRow['run']> {
   const { outcome, ids, problem, openMs, tokensPerSecond, deviceBytes } = run;
   const differs = cpu.ids.findIndex((id, index) => id !== ids[index]);
   const same = differs < 0 ? Math.min(ids.length, cpu.ids.length) : differs;
@@ -201,7 +201,7 @@ function found<T>(look: () => T): { readonly value: T } | { readonly problem: st
   }
 }
 
-function circumstances({ runtimeLibrary }: Config): Circumstances {
+function hostInfo({ runtimeLibrary }: Config): HostInfo {
   const installed = /[\\/]node_modules[\\/]/.test(fileURLToPath(PACKAGE_FILE));
   return {
     platform: `${process.platform} ${process.arch}`,

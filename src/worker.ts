@@ -4,21 +4,21 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type { EngineFacts } from './bridge/opening.ts';
+import type { EngineFacts } from './bridge/loading.ts';
 import { type Config, engineEnvironment, startedByNpm } from './config.ts';
-import { Jobs } from './http/jobs.ts';
+import { JobRegistry } from './http/jobs.ts';
 import { buildServer } from './http/server.ts';
 import type { Service } from './http/service.ts';
-import { reportReady } from './lifecycle/callback.ts';
-import { EngineKeeper } from './lifecycle/engine-keeper.ts';
-import { StopRequests } from './lifecycle/shutdown.ts';
+import { EngineSupervisor } from './lifecycle/engine-supervisor.ts';
+import { reportReady } from './lifecycle/ready-callback.ts';
 import { WorkerState } from './lifecycle/state.ts';
+import { StopRequests } from './lifecycle/stop-requests.ts';
 import { modelName } from './model/folder.ts';
-import { type LoadedModel, loadModel } from './model/load.ts';
-import { closeVoice, narrate, openVoice, tell } from './narration/narrate.ts';
+import { type LoadedModel, loadModel } from './model/load-model.ts';
+import { narrate, runIn, startNarration, stopNarration } from './narration/narrate.ts';
 import { keepSecret } from './narration/sanitize.ts';
 import { openStdout } from './narration/stdout.ts';
-import { CONTRACT_FILE } from './places.ts';
+import { CONTRACT_FILE } from './paths.ts';
 import { Metrics, memoryBytes } from './telemetry/metrics.ts';
 
 /** A stop that is forced waits no longer than this for somebody to read the last lines. */
@@ -35,7 +35,7 @@ export async function serve(config: Config, version: string, engine: ChildProces
   const worker = new Worker(config, version, engine);
   const exitCode = await worker.run();
   const cut = worker.forced.then(() => sleep(FORCED_FLUSH_MS, 1));
-  return Promise.race([closeVoice().then(() => exitCode), cut]);
+  return Promise.race([stopNarration().then(() => exitCode), cut]);
 }
 
 class Worker {
@@ -43,9 +43,9 @@ class Worker {
   readonly #version: string;
   readonly #state = new WorkerState();
   readonly #stops = new StopRequests();
-  readonly #jobs: Jobs;
+  readonly #jobs: JobRegistry;
   readonly #metrics: Metrics;
-  readonly #keeper: EngineKeeper;
+  readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
   readonly #callback = new AbortController();
   /** Resolves when the second signal has come: stop at once. */
@@ -55,13 +55,13 @@ class Worker {
   constructor(config: Config, version: string, engineProcess: ChildProcess) {
     this.#config = config;
     this.#version = version;
-    this.#jobs = new Jobs({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
-    this.#keeper = new EngineKeeper(engineProcess, this.#state, {
+    this.#jobs = new JobRegistry({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
+    this.#supervisor = new EngineSupervisor(engineProcess, this.#state, {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
       giveUp: (reason) => this.#fail('engine_lost', reason),
     });
-    const engine = this.#keeper.client;
+    const engine = this.#supervisor.client;
     this.#metrics = new Metrics({
       running: () => engine.occupancy.busy,
       waiting: () => engine.occupancy.waiting,
@@ -78,7 +78,7 @@ class Worker {
   async run(): Promise<number> {
     this.#introduce();
     this.#stops.watchSignals();
-    this.#stops.watchFaults((fault) => tellFault('uncaught', fault));
+    this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
     this.#stops.watchStdin();
     if (startedByNpm()) this.#stops.watchParent();
     const life = this.#listen().then(async (listening) => {
@@ -96,7 +96,7 @@ class Worker {
       version: this.#version,
       state: this.#state,
       jobs: this.#jobs,
-      engine: this.#keeper.client,
+      engine: this.#supervisor.client,
       metrics: this.#metrics,
       model: () => this.#model,
       shutdown: (reason) => this.#stops.request(reason),
@@ -106,7 +106,7 @@ class Worker {
   #introduce(): void {
     const { workerId, logLevel, logFormat, apiToken } = this.#config;
     const stdout = openStdout({ level: logLevel, format: logFormat });
-    openVoice({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
+    startNarration({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
       version: this.#version,
       node_version: process.versions.node,
@@ -145,16 +145,18 @@ class Worker {
    * A request that is refused because the model is still loading goes the way of every later one through routing, parsing and answering,
    * while the engine process does the work: the first real one need not wait for code that has never run.
    */
-  async #rehearse(): Promise<void> {
+  async #warmUpHttp(): Promise<void> {
     const headers = { Authorization: `Bearer ${this.#config.apiToken}` };
     await this.#app.inject({ method: 'POST', url: '/execute', headers, payload: {} }).catch(() => undefined);
   }
 
   /** Opens the model; from then on requests are served, whatever the callback's fate so far. */
   async #load(): Promise<void> {
-    void this.#rehearse();
+    void this.#warmUpHttp();
     try {
-      this.#model = await loadModel(this.#config, (options, onOpening) => this.#keeper.start(options, onOpening));
+      this.#model = await loadModel(this.#config, (options, onLoadEvent) =>
+        this.#supervisor.start(options, onLoadEvent),
+      );
     } catch (error) {
       if (this.#stops.asked) return; // the drain ended the load
       const reason = error instanceof Error ? error.message : String(error);
@@ -188,7 +190,7 @@ class Worker {
   }
 
   #fail(kind: string, reason: string): void {
-    tellFault(kind, reason);
+    narrateFault(kind, reason);
     this.#stops.request(kind, 1);
   }
 
@@ -199,14 +201,14 @@ class Worker {
     this.#state.enter('draining');
     if (listening) await this.#finishJobs(reason);
     await this.#closeServer();
-    await Promise.all([this.#keeper.close(), this.#model?.tokenizer.close()]);
+    await Promise.all([this.#supervisor.close(), this.#model?.tokenizer.close()]);
     if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
   }
 
   async #finishJobs(reason: string): Promise<void> {
     const timeoutMs = this.#config.shutdownTimeout * 1000;
     narrate('worker.draining', { reason, requests_running: this.#jobs.size, timeout_ms: timeoutMs });
-    for (const job of this.#jobs) tell(job.story, () => narrate('request.draining', { timeout_ms: timeoutMs }));
+    for (const job of this.#jobs) runIn(job.context, () => narrate('request.draining', { timeout_ms: timeoutMs }));
     await within(timeoutMs, this.#jobs.idle());
     for (const job of this.#jobs) job.stop('draining');
     await within(LAST_WORDS_MS, this.#jobs.idle());
@@ -236,7 +238,7 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
   });
 }
 
-function tellFault(kind: string, fault: unknown): void {
+function narrateFault(kind: string, fault: unknown): void {
   narrate('worker.failed', { error_kind: kind, reason: String(fault instanceof Error ? fault.stack : fault) });
 }
 

@@ -13,15 +13,15 @@ const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
 /** Floors of the worker process, top first: a file imports from its own floor or from one below. */
 const FLOORS: readonly (readonly RegExp[])[] = [
   [/^cli\.ts$/],
-  [/^(ask|pull|doctor|doctor-page|remedies|smoke|screen|progress)\.ts$/, /^worker\.ts$/],
+  [/^(ask|pull|doctor|report|fixes|smoke-test|terminal-view|progress-bar)\.ts$/, /^worker\.ts$/],
   [/^http\//],
-  [/^lifecycle\//, /^model\//, /^bridge\/(client|child|mailbox|pulse|turns)\.ts$/],
+  [/^lifecycle\//, /^model\//, /^bridge\/(client|child|sequence-inbox|heartbeat|turns)\.ts$/],
   [/^text\//, /^narration\//, /^telemetry\//],
-  [/^(config|settings|places)\.ts$/, /^errors\.ts$/, /^bridge\/(protocol|opening|survey)\.ts$/],
+  [/^(config|settings|paths)\.ts$/, /^errors\.ts$/, /^bridge\/(protocol|loading|probe)\.ts$/],
 ];
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(name)));
 /** What both processes import. */
-const VOCABULARY = ['bridge/protocol.ts', 'bridge/opening.ts', 'bridge/survey.ts'];
+const VOCABULARY = ['bridge/protocol.ts', 'bridge/loading.ts', 'bridge/probe.ts'];
 const isEngine = (name: string): boolean => name.startsWith('engine/') || name === 'bridge/process.ts';
 
 function importsOf(file: { name: string; text: string }): string[] {

@@ -3,11 +3,11 @@
  * Knows nothing of sequences, and nothing of the engine that comes after it.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { ENGINE_ENTRY } from '../places.ts';
-import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
+import { ENGINE_ENTRY } from '../paths.ts';
+import { Heartbeat } from './heartbeat.ts';
+import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
+import type { DeviceProbe } from './probe.ts';
 import type { FromEngine, ToEngine } from './protocol.ts';
-import { Pulse } from './pulse.ts';
-import type { Survey } from './survey.ts';
 
 /** Last words kept of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
@@ -65,7 +65,7 @@ export interface ChildEvents {
 }
 
 /** Bounds of an engine's silence, in milliseconds. */
-export interface Patience {
+export interface EngineTimeouts {
   /** Without a word once the model is open: longer than any step takes. */
   readonly stepMs: number;
   /** From `open` to `opened`; absent = as long as it takes. */
@@ -75,7 +75,7 @@ export interface Patience {
 export class EngineChild {
   readonly #process: ChildProcess;
   readonly #events: ChildEvents;
-  #pulse: Pulse | undefined;
+  #heartbeat: Heartbeat | undefined;
   #stderrTail = '';
   #over = false;
   /** Why it was killed. */
@@ -93,13 +93,13 @@ export class EngineChild {
   }
 
   /**
-   * Opens the model. `onOpening` hears how it goes on.
+   * Opens the model. `onLoadEvent` hears how it goes on.
    * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended, or was too slow, before it could say anything.
    */
   open(
     options: EngineOptions,
-    { stepMs, openMs }: Patience,
-    onOpening: (message: Opening) => void,
+    { stepMs, openMs }: EngineTimeouts,
+    onLoadEvent: (message: LoadEvent) => void,
   ): Promise<EngineFacts> {
     if (this.#process.pid === undefined) {
       return Promise.reject(new EngineLostError('the process could not be started'));
@@ -112,14 +112,14 @@ export class EngineChild {
         reject(error);
       };
       this.#process.on('message', (message: FromEngine) => {
-        if (isOpening(message)) onOpening(message);
+        if (isLoadEvent(message)) onLoadEvent(message);
         if (message.kind === 'refused') this.#refuse(new EngineRefusedError(message.message));
         if (message.kind === 'opened') {
           clearTimeout(alarm);
           this.#watch(stepMs);
           resolve(message.facts);
         }
-        this.#pulse?.heard();
+        this.#heartbeat?.heard();
         this.#events.onMessage(message);
       });
       this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
@@ -131,7 +131,7 @@ export class EngineChild {
    * Asks what there is on this machine, in place of opening a model. `devices` are told of whether or not they are there.
    * @throws EngineLostError if the process ended, a driver's fault perhaps, or did not answer in time.
    */
-  survey(runtimeLibrary: string, devices: readonly string[], withinMs: number): Promise<Survey> {
+  probe(runtimeLibrary: string, devices: readonly string[], withinMs: number): Promise<DeviceProbe> {
     return new Promise((resolve, reject) => {
       const alarm = setTimeout(() => this.#hang(`no answer within ${withinMs} ms`), withinMs);
       this.#refuse = (error) => {
@@ -139,12 +139,12 @@ export class EngineChild {
         reject(error);
       };
       this.#process.on('message', (message: FromEngine) => {
-        if (message.kind !== 'surveyed') return;
+        if (message.kind !== 'probed') return;
         clearTimeout(alarm);
-        resolve(message.survey);
+        resolve(message.probe);
       });
       this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
-      this.send({ kind: 'survey', runtimeLibrary, devices });
+      this.send({ kind: 'probe', runtimeLibrary, devices });
     });
   }
 
@@ -156,7 +156,7 @@ export class EngineChild {
   /** Lets it release everything and exit; kills it if it does not. One that hangs in a driver and cannot die is not waited for. */
   async close(): Promise<void> {
     this.#over = true;
-    this.#pulse?.stop();
+    this.#heartbeat?.stop();
     this.#refuse(new EngineLostError('the worker stops'));
     const child = this.#process;
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -174,7 +174,7 @@ export class EngineChild {
 
   /** From now on it is to be heard. */
   #watch(stepMs: number): void {
-    this.#pulse = new Pulse(
+    this.#heartbeat = new Heartbeat(
       stepMs,
       () => this.send({ kind: 'ping' }),
       () => this.#hang(`no step for ${stepMs / 1000} s`),
@@ -190,7 +190,7 @@ export class EngineChild {
 
   #end(ended: Loss): void {
     const loss = { ...ended, reason: this.#hung ?? ended.reason };
-    this.#pulse?.stop();
+    this.#heartbeat?.stop();
     this.#refuse(new EngineLostError(loss.reason, loss));
     if (this.#over) return;
     this.#over = true;
@@ -219,11 +219,11 @@ function lossOf(exitCode: number | null, signal: string | null, stderr: string):
   };
 }
 
-const OPENING: readonly FromEngine['kind'][] = [
-  'opening',
+const LOAD_EVENTS: readonly FromEngine['kind'][] = [
+  'loading',
   'fallback',
   'memory',
   'progress',
-] satisfies Opening['kind'][];
+] satisfies LoadEvent['kind'][];
 
-const isOpening = (message: FromEngine): message is Opening => OPENING.includes(message.kind);
+const isLoadEvent = (message: FromEngine): message is LoadEvent => LOAD_EVENTS.includes(message.kind);

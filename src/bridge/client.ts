@@ -4,17 +4,17 @@
  * every story).
  */
 import type { ChildProcess } from 'node:child_process';
-import { EngineChild, EngineLostError, forkEngine, type Loss, type Patience } from './child.ts';
-import { type Flow, Mailbox, type Step } from './mailbox.ts';
-import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
+import { EngineChild, EngineLostError, type EngineTimeouts, forkEngine, type Loss } from './child.ts';
+import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { FromEngine, SequenceRequest } from './protocol.ts';
+import { type Backpressure, SequenceInbox, type Step } from './sequence-inbox.ts';
 import { Turns } from './turns.ts';
 
 /** How long the engine has to confirm a cancel before its caller is told without it: longer than a usual step, short for whoever waits. */
 const CANCEL_MS = 1000;
 
 /** The sequences that a loss of the engine found in it. */
-export interface Bereft {
+export interface LostCounts {
   /** Had a slot; each has failed with EngineLostError. */
   readonly running: number;
   /** Had none; each waits for the next engine. */
@@ -23,7 +23,7 @@ export interface Bereft {
 
 export interface EngineEvents {
   /** The open engine ended by itself, or was ended because it hung. */
-  readonly onLost: (loss: Loss, bereft: Bereft) => void;
+  readonly onLost: (loss: Loss, lost: LostCounts) => void;
   /** A line on the engine's standard output or error: the runtime warns there. */
   readonly onLine: (line: string) => void;
 }
@@ -33,7 +33,7 @@ type Report = Extract<FromEngine, { kind: 'report' }>;
 export class EngineClient {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #events: EngineEvents;
-  readonly #sequences = new Map<number, Mailbox>();
+  readonly #sequences = new Map<number, SequenceInbox>();
   /** An engine process that was forked ahead of time, so that it booted while this process loaded its other half. */
   #forked: ChildProcess | undefined;
   #child: EngineChild | undefined;
@@ -58,9 +58,9 @@ export class EngineClient {
 
   /** Sequences that hold a slot, those that wait for one, and the tokens that the former have in the cache. */
   get occupancy(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
-    const here = [...this.#sequences.values()].filter((mailbox) => !mailbox.finished);
-    const running = here.filter((mailbox) => mailbox.started);
-    const tokens = running.reduce((sum, mailbox) => sum + mailbox.tokens, 0);
+    const here = [...this.#sequences.values()].filter((inbox) => !inbox.finished);
+    const running = here.filter((inbox) => inbox.started);
+    const tokens = running.reduce((sum, inbox) => sum + inbox.tokens, 0);
     return { busy: running.length, waiting: here.length - running.length, tokens };
   }
 
@@ -75,10 +75,14 @@ export class EngineClient {
   }
 
   /**
-   * Opens the model in an engine process; sequences that wait are handed to it in their order. `onOpening` hears how it goes on.
+   * Opens the model in an engine process; sequences that wait are handed to it in their order. `onLoadEvent` hears how it goes on.
    * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
    */
-  start(options: EngineOptions, patience: Patience, onOpening: (message: Opening) => void): Promise<EngineFacts> {
+  start(
+    options: EngineOptions,
+    timeouts: EngineTimeouts,
+    onLoadEvent: (message: LoadEvent) => void,
+  ): Promise<EngineFacts> {
     const ready = this.#forked?.connected === true ? this.#forked : undefined;
     this.#forked = undefined;
     const child: EngineChild = new EngineChild(ready ?? forkEngine(this.#environment), {
@@ -89,7 +93,7 @@ export class EngineClient {
       onEnded: (loss) => this.#ended(loss),
     });
     this.#child = child;
-    return child.open(options, patience, onOpening);
+    return child.open(options, timeouts, onLoadEvent);
   }
 
   /**
@@ -101,37 +105,37 @@ export class EngineClient {
   async *submit(
     request: Omit<SequenceRequest, 'id'>,
     signal: AbortSignal,
-    flow?: Flow,
+    flow?: Backpressure,
   ): AsyncGenerator<Step, void, void> {
     if (this.#abandoned !== undefined) throw new EngineLostError(this.#abandoned);
-    const mailbox = new Mailbox({ ...request, id: this.#nextId++ }, flow);
+    const inbox = new SequenceInbox({ ...request, id: this.#nextId++ }, flow);
     let patience: NodeJS.Timeout | undefined;
     const cancel = (): void => {
-      patience = this.#cancel(mailbox);
+      patience = this.#cancel(inbox);
     };
-    this.#sequences.set(mailbox.request.id, mailbox);
+    this.#sequences.set(inbox.request.id, inbox);
     signal.addEventListener('abort', cancel, { once: true });
-    flow?.watch((held) => this.#pace(mailbox, held));
+    flow?.onChange((held) => this.#pace(inbox, held));
     try {
-      if (this.#open) this.#hand(mailbox);
-      else mailbox.wait(this.#lost);
+      if (this.#open) this.#hand(inbox);
+      else inbox.wait(this.#lost);
       if (signal.aborted) cancel();
       for (;;) {
-        const step = await mailbox.next();
+        const step = await inbox.next();
         yield step;
         if (step.report.finish) return;
       }
     } finally {
       signal.removeEventListener('abort', cancel);
       clearTimeout(patience);
-      this.#leave(mailbox);
+      this.#leave(inbox);
     }
   }
 
   /** There will be no engine any more: whoever waits for one is told why. */
   abandon(reason: string): void {
     this.#abandoned = reason;
-    for (const mailbox of this.#sequences.values()) mailbox.fail(new EngineLostError(reason));
+    for (const inbox of this.#sequences.values()) inbox.fail(new EngineLostError(reason));
   }
 
   /** Lets the engine release everything and exit; kills it if it does not. */
@@ -143,22 +147,22 @@ export class EngineClient {
   }
 
   /** Returns the timer after which the caller is told without the engine. */
-  #cancel(mailbox: Mailbox): NodeJS.Timeout | undefined {
-    mailbox.cancelled = true;
+  #cancel(inbox: SequenceInbox): NodeJS.Timeout | undefined {
+    inbox.cancelled = true;
     if (!this.#open) {
-      if (!mailbox.finished) mailbox.end();
+      if (!inbox.finished) inbox.end();
       return undefined;
     }
-    this.#child?.send({ kind: 'cancel', id: mailbox.request.id });
-    return setTimeout(() => mailbox.giveUp(), CANCEL_MS);
+    this.#child?.send({ kind: 'cancel', id: inbox.request.id });
+    return setTimeout(() => inbox.giveUp(), CANCEL_MS);
   }
 
   /** Its caller has its last step, or goes before that. Its slot is the engine's to give back: until then it counts as taken. */
-  #leave(mailbox: Mailbox): void {
-    const { id } = mailbox.request;
-    mailbox.left = true;
-    if (this.#open && !mailbox.finished && !mailbox.cancelled) this.#child?.send({ kind: 'cancel', id });
-    if (!this.#open || mailbox.finished) this.#sequences.delete(id);
+  #leave(inbox: SequenceInbox): void {
+    const { id } = inbox.request;
+    inbox.left = true;
+    if (this.#open && !inbox.finished && !inbox.cancelled) this.#child?.send({ kind: 'cancel', id });
+    if (!this.#open || inbox.finished) this.#sequences.delete(id);
   }
 
   #receive(message: FromEngine): void {
@@ -172,12 +176,12 @@ export class EngineClient {
         this.#slotFreeAt = message.slotFreeMs === undefined ? undefined : performance.now() + message.slotFreeMs;
         this.#reports.put(message);
         return;
-      case 'opening':
+      case 'loading':
       case 'fallback':
       case 'memory':
       case 'progress':
       case 'refused':
-      case 'surveyed':
+      case 'probed':
       case 'pong':
         return; // answers that others wait for
       default:
@@ -187,28 +191,28 @@ export class EngineClient {
 
   #deliver({ batch, sequences }: Report): void {
     for (const report of sequences) {
-      const mailbox = this.#sequences.get(report.id);
-      mailbox?.put({ batch, report });
-      if (mailbox?.left && mailbox.finished) this.#sequences.delete(report.id);
+      const inbox = this.#sequences.get(report.id);
+      inbox?.put({ batch, report });
+      if (inbox?.left && inbox.finished) this.#sequences.delete(report.id);
     }
   }
 
   #submitWaiting(): void {
-    for (const mailbox of this.#sequences.values()) {
-      if (mailbox.finished) continue;
-      mailbox.moved();
-      this.#hand(mailbox);
+    for (const inbox of this.#sequences.values()) {
+      if (inbox.finished) continue;
+      inbox.moved();
+      this.#hand(inbox);
     }
   }
 
   /** Gives a sequence to the engine, which does not know whether it is held. */
-  #hand({ request, flow }: Mailbox): void {
+  #hand({ request, backpressure }: SequenceInbox): void {
     this.#child?.send({ kind: 'submit', request });
-    if (flow?.held) this.#child?.send({ kind: 'pause', id: request.id });
+    if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
   }
 
   /** Without an engine nothing runs: the next one is told when it gets the sequence. */
-  #pace({ request }: Mailbox, held: boolean): void {
+  #pace({ request }: SequenceInbox, held: boolean): void {
     if (this.#open) this.#child?.send({ kind: held ? 'pause' : 'resume', id: request.id });
   }
 
@@ -219,16 +223,16 @@ export class EngineClient {
     this.#open = false;
     this.#lost = loss.reason;
     let [running, waiting] = [0, 0];
-    for (const [id, mailbox] of this.#sequences) {
-      if (mailbox.left) this.#sequences.delete(id);
-      else if (mailbox.finished) continue;
-      else if (mailbox.cancelled) mailbox.end();
-      else if (mailbox.started) {
+    for (const [id, inbox] of this.#sequences) {
+      if (inbox.left) this.#sequences.delete(id);
+      else if (inbox.finished) continue;
+      else if (inbox.cancelled) inbox.end();
+      else if (inbox.started) {
         running += 1;
-        mailbox.fail(new EngineLostError(loss.reason, loss));
+        inbox.fail(new EngineLostError(loss.reason, loss));
       } else {
         waiting += 1;
-        mailbox.wait(loss.reason);
+        inbox.wait(loss.reason);
       }
     }
     this.#events.onLost(loss, { running, waiting });

@@ -3,10 +3,10 @@
  * It may use the engine and the protocol, and is the engine side's only user of `process`.
  */
 import { getPriority, setPriority } from 'node:os';
-import { Engine } from '../engine/loop.ts';
-import { dieWithParent } from '../engine/native.ts';
-import { survey } from '../engine/survey.ts';
-import type { EngineOptions } from './opening.ts';
+import { Engine } from '../engine/engine.ts';
+import { dieWithParent } from '../engine/ffi.ts';
+import { probeDevices } from '../engine/probe.ts';
+import type { EngineOptions } from './loading.ts';
 import type { FromEngine, ToEngine } from './protocol.ts';
 
 /**
@@ -59,8 +59,8 @@ function receive(message: ToEngine): void {
     case 'open':
       open(message.options);
       break;
-    case 'survey':
-      send({ kind: 'surveyed', survey: survey(message.runtimeLibrary, message.devices) });
+    case 'probe':
+      send({ kind: 'probed', probe: probeDevices(message.runtimeLibrary, message.devices) });
       break;
     case 'submit':
       opened().submit(message.request);

@@ -3,8 +3,8 @@
  * looking around, and nothing else of each other. Numbers cross, names of files and devices, and the reasons of failures: no prompt text, no
  * environment.
  */
-import type { EngineFacts, EngineOptions, Opening } from './opening.ts';
-import type { Survey } from './survey.ts';
+import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
+import type { DeviceProbe } from './probe.ts';
 
 /** How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k, top-p, min-p, draw. */
 export interface Sampling {
@@ -47,8 +47,8 @@ export interface SequenceRequest {
 export type ToEngine =
   /** Load the library, open the model, run once, then answer `opened` or `refused`. Sent once, first. */
   | { readonly kind: 'open'; readonly options: EngineOptions }
-  /** Answer `surveyed` without opening anything; `devices` are told of whether or not they are there. */
-  | { readonly kind: 'survey'; readonly runtimeLibrary: string; readonly devices: readonly string[] }
+  /** Answer `probed` without opening anything; `devices` are told of whether or not they are there. */
+  | { readonly kind: 'probe'; readonly runtimeLibrary: string; readonly devices: readonly string[] }
   /** Queue a sequence; its reports follow until one carries `finish`. */
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
   /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
@@ -73,7 +73,7 @@ export type Note =
   | {
       readonly note: 'started';
       readonly slot: number;
-      readonly cached: number;
+      readonly cachedTokens: number;
       readonly divergedAt?: number;
       readonly others: number;
       readonly queueMs: number;
@@ -107,7 +107,7 @@ export interface Timings {
 /** What every finished sequence tells. */
 export interface Finished {
   /** Prompt tokens that were kept from an earlier sequence. */
-  readonly cached: number;
+  readonly cachedTokens: number;
   /** Tokens that were drafted, and how many of them were what decoding gave. */
   readonly drafted: number;
   readonly accepted: number;
@@ -131,13 +131,13 @@ export interface SequenceReport {
 
 /** Engine → worker. */
 export type FromEngine =
-  | Opening
+  | LoadEvent
   /** The model is open and one run has been done. */
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */
   | { readonly kind: 'refused'; readonly message: string }
-  /** The answer to `survey`. */
-  | { readonly kind: 'surveyed'; readonly survey: Survey }
+  /** The answer to `probe`. */
+  | { readonly kind: 'probed'; readonly probe: DeviceProbe }
   /** The answer to `ping`. */
   | { readonly kind: 'pong' }
   /**

@@ -43,17 +43,17 @@ export class Candidates {
    * Reads the logits: every id is a candidate again, at temperature 1.
    * @returns the likeliest id, the lowest on a tie; -1 when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
    */
-  survey(): number {
+  argMax(): number {
     const { passes } = this.#kernels;
     this.#listed = false;
     this.#weighed = false;
     this.#temperature = 1;
-    this.#most = passes.survey();
+    this.#most = passes.argMax();
     return Number.isFinite(this.#most) ? passes.find(this.#most) : -1;
   }
 
   /** @param temperature above 0: logits are divided by it. */
-  heat(temperature: number): void {
+  setTemperature(temperature: number): void {
     this.#temperature = Math.max(temperature, LEAST_TEMPERATURE);
   }
 

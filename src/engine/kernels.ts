@@ -33,7 +33,7 @@ export interface List {
 /** All pointers are `at` of a list, or byte offsets of an array; ids and counts are whole numbers, values are rounded to float32. */
 interface Passes {
   /** Writes the largest logit of each group to `maxima`. @returns the largest of all; NaN where a logit is NaN or +Infinity. */
-  survey(): number;
+  argMax(): number;
   /** @returns the lowest id with this logit, which must be among `maxima`. */
   find(value: number): number;
   /** weight = 2^((value − most) · scale), 0 below 2^-92; relative error below 1.3e-7 + 9e-8 per unit of the exponent. */

@@ -27,8 +27,8 @@
     "\08\09\0a\0b\0c\0d\0e\0f\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f"
     "\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f")
 
-  ;; survey() → the largest logit, after writing the largest of each group to `maxima`; NaN where a logit is NaN or +Infinity.
-  (func (export "survey") (result f32)
+  ;; argMax() → the largest logit, after writing the largest of each group to `maxima`; NaN where a logit is NaN or +Infinity.
+  (func (export "argMax") (result f32)
     (local $at i32) (local $end i32) (local $group i32) (local $a v128) (local $b v128)
     (local $most v128) (local $own v128) (local $sound v128) (local $infinity v128)
     (local.set $at (global.get $row))

@@ -10,7 +10,7 @@ const LEFT_TO_COMPUTE = 2;
 export interface Taken {
   readonly slot: number;
   /** Ids of the prompt that the slot already holds, from the first on: 0 … prompt − 2. */
-  readonly kept: number;
+  readonly cachedTokens: number;
   /** The place in the prompt where the slot held another id; absent when the one begins with the other. */
   readonly divergedAt?: number;
 }
@@ -79,11 +79,11 @@ export class KvCache {
         best = { index, common, kept, slot };
     }
     if (!best) return undefined;
-    const { index, common, kept, slot } = best;
+    const { index, common, kept: cachedTokens, slot } = best;
     const diverged = common < Math.min(slot.length, prompt.length);
     slot.busy = true;
-    slot.length = kept;
-    return { slot: index, kept, ...(diverged && { divergedAt: common }) };
+    slot.length = cachedTokens;
+    return { slot: index, cachedTokens, ...(diverged && { divergedAt: common }) };
   }
 
   /** Records ids whose keys and values a run has appended to the row. */

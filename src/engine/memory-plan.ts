@@ -2,7 +2,7 @@
  * What a model will need, told before it is loaded: weights, cache, logits, work space, against what is free where it will lie. Decides how
  * many slots `auto` takes; refuses what cannot fit, and says what would. Pure.
  */
-import type { EngineOptions, MemoryPlan } from '../bridge/opening.ts';
+import type { EngineOptions, MemoryPlan } from '../bridge/loading.ts';
 
 const MOST_AUTO_SLOTS = 16;
 /** `auto` takes a quarter of what is free for the cache: other workers share the machine. */

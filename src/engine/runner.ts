@@ -2,10 +2,11 @@
  * Executes what the scheduler planned: fills ids, runs the session, and hands out the logits that the next tokens are drawn from.
  * Knows where a sequence's ids go in the cache, and notes what each run cost; draws nothing and decides nothing.
  */
+
+import type { CostModel } from './cost-model.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { Rows } from './ort/cache-memory.ts';
 import type { Session } from './ort/session.ts';
-import type { Rates } from './rates.ts';
 import type { Chunk } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -29,13 +30,13 @@ export function prefillChunk(logitsBytes: number, most: number): number {
 export class Runner {
   readonly #session: Session;
   readonly #cache: KvCache;
-  readonly #rates: Rates;
+  readonly #costs: CostModel;
   readonly #now: () => number;
 
-  constructor(session: Session, cache: KvCache, rates: Rates, now: () => number) {
+  constructor(session: Session, cache: KvCache, costs: CostModel, now: () => number) {
     this.#session = session;
     this.#cache = cache;
-    this.#rates = rates;
+    this.#costs = costs;
     this.#now = now;
   }
 
@@ -92,7 +93,7 @@ export class Runner {
     for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
     const began = this.#now();
     const written = session.run({ first: slot, count: 1 }, [length], ids.length, 0, keep);
-    this.#rates.noteTokens(ids.length, this.#now() - began);
+    this.#costs.noteTokens(ids.length, this.#now() - began);
     this.#cache.commit(slot, ids);
     return Array.from({ length: keep }, (_, index) => this.#logitsAt(written - keep + index));
   }
@@ -106,14 +107,14 @@ export class Runner {
     const lengths = Array.from({ length: count }, (_, row) => this.#lengthAfter(first + row));
     const began = this.#now();
     this.#session.run(rows, lengths, 1, rowPlaces + first, 1);
-    this.#rates.noteRows(count, this.#now() - began);
+    this.#costs.noteRows(count, this.#now() - began);
     for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
   }
 
   /** Consecutive rows to run together: rows in between are computed for nothing, where that is cheaper than a run more. */
   #groups(slots: readonly number[]): Rows[] {
     if (!this.#session.together) return slots.map((first) => ({ first, count: 1 }));
-    const { rows } = this.#rates;
+    const { rows } = this.#costs;
     const groups: { first: number; count: number }[] = [];
     for (const slot of slots) {
       const last = groups.at(-1);

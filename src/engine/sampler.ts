@@ -12,7 +12,7 @@ export interface Drawing {
   readonly request: { readonly sampling: Sampling; readonly logprobs?: number };
   readonly endIds: ReadonlySet<number>;
   /** End-of-sequence must not be drawn yet. */
-  readonly mustGoOn: boolean;
+  readonly belowMinTokens: boolean;
   readonly occurrences: Occurrences | undefined;
   readonly random: Random;
 }
@@ -42,7 +42,7 @@ export class Sampler {
     const uniform = random.uniform();
     if (temperature === 0) return likeliest;
     const candidates = this.#candidates;
-    candidates.heat(temperature);
+    candidates.setTemperature(temperature);
     if (topK > 0) candidates.keepTopK(topK);
     if (topP < 1) candidates.keepTopP(topP);
     if (minP > 0) candidates.keepMinP(minP);
@@ -50,7 +50,7 @@ export class Sampler {
   }
 
   #likeliest(): number {
-    const id = this.#candidates.survey();
+    const id = this.#candidates.argMax();
     // The plain loop says which logit it is.
     return id < 0 ? argMax(this.#candidates.logits) : id;
   }
@@ -77,14 +77,14 @@ export class Sampler {
 }
 
 /** Changes a row by the sequence's penalties, and masks what must not be drawn. */
-function penalize(logits: Float32Array, { request, endIds, mustGoOn, occurrences }: Drawing): void {
+function penalize(logits: Float32Array, { request, endIds, belowMinTokens, occurrences }: Drawing): void {
   if (occurrences) {
     const { repetitionPenalty, frequencyPenalty, presencePenalty } = request.sampling;
     if (repetitionPenalty !== 1) penalizeRepetition(logits, occurrences, repetitionPenalty);
     if (frequencyPenalty !== 0) penalizeFrequency(logits, occurrences, frequencyPenalty);
     if (presencePenalty !== 0) penalizePresence(logits, occurrences, presencePenalty);
   }
-  if (mustGoOn) for (const id of endIds) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
+  if (belowMinTokens) for (const id of endIds) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
 }
 
 /** Of a float32: dividing by a tiny penalty must not make a logit infinite. */

@@ -3,10 +3,11 @@
  * every sequence that decodes. Prompts that fit a chunk are computed at once; longer ones are paced, so that they slow their neighbours
  * by a known amount, and do not wait for ever behind short ones. Owns the waiting and the running sequences; says what to run, runs nothing.
  */
-import type { Forecast } from './forecast.ts';
+
 import type { KvCache } from './kv-cache.ts';
-import type { Pacing } from './pacing.ts';
+import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
+import type { WaitEstimate } from './wait-estimate.ts';
 
 /** A part of a prompt: `count` ids from `start` on. */
 export interface Chunk {
@@ -27,18 +28,18 @@ export interface Plan {
 
 export class Scheduler {
   readonly #cache: KvCache;
-  readonly #pacing: Pacing;
-  readonly #forecast: Forecast;
+  readonly #budget: PrefillBudget;
+  readonly #waits: WaitEstimate;
   readonly #now: () => number;
   /** First come first. */
   #waiting: Sequence[] = [];
   /** Each has a slot. In the order they started. */
   #running: Sequence[] = [];
 
-  constructor(cache: KvCache, pacing: Pacing, forecast: Forecast, now: () => number) {
+  constructor(cache: KvCache, budget: PrefillBudget, waits: WaitEstimate, now: () => number) {
     this.#cache = cache;
-    this.#pacing = pacing;
-    this.#forecast = forecast;
+    this.#budget = budget;
+    this.#waits = waits;
     this.#now = now;
   }
 
@@ -55,7 +56,7 @@ export class Scheduler {
   /** Expected milliseconds until a slot is free; undefined while one is, and when all are held by paused sequences. */
   get slotFreeMs(): number | undefined {
     const active = this.#active;
-    return this.#cache.free > 0 || active.length === 0 ? undefined : this.#forecast.slotFreeMs(active);
+    return this.#cache.free > 0 || active.length === 0 ? undefined : this.#waits.slotFreeMs(active);
   }
 
   /** Queues a sequence. It is told its place when it has to wait. */
@@ -97,7 +98,7 @@ export class Scheduler {
     for (const { slot, generated } of ended) {
       if (slot < 0) continue;
       this.#cache.release(slot);
-      if (generated > 0) this.#forecast.noteOutput(generated);
+      if (generated > 0) this.#waits.noteOutput(generated);
     }
     const unfinished = (sequence: Sequence): boolean => sequence.state !== 'finished';
     this.#running = this.#running.filter(unfinished);
@@ -114,16 +115,16 @@ export class Scheduler {
   #nextChunks(rows: number): Chunk[] {
     const reading = this.#active.filter((sequence) => sequence.state === 'prefill');
     if (reading.length === 0) {
-      this.#pacing.stepped(false);
+      this.#budget.stepped(false);
       return [];
     }
-    const most = this.#pacing.chunk;
-    const isShort = ({ request, cached }: Sequence): boolean => request.prompt.length - cached <= most;
+    const most = this.#budget.chunk;
+    const isShort = ({ request, cachedTokens }: Sequence): boolean => request.prompt.length - cachedTokens <= most;
     const short = reading.filter(isShort);
     const long = reading.find((sequence) => !isShort(sequence));
-    const longFirst = long !== undefined && (short.length === 0 || (rows > 0 && this.#pacing.due));
-    const allowed = longFirst ? this.#pacing.allowance(rows) : most;
-    this.#pacing.stepped(longFirst && allowed > 0);
+    const longFirst = long !== undefined && (short.length === 0 || (rows > 0 && this.#budget.due));
+    const allowed = longFirst ? this.#budget.allowance(rows) : most;
+    this.#budget.stepped(longFirst && allowed > 0);
     const chunks: Chunk[] = [];
     let room = allowed;
     for (const sequence of longFirst ? [long] : short) {
@@ -141,7 +142,7 @@ export class Scheduler {
     const moved = (sequence: Sequence, index: number): boolean =>
       index >= free && index + 1 - free !== sequence.position;
     if (!this.#waiting.some(moved)) return;
-    const waits = this.#forecast.waits(this.#running, this.#waiting, free);
+    const waits = this.#waits.waits(this.#running, this.#waiting, free);
     for (const [index, sequence] of this.#waiting.entries()) {
       if (!moved(sequence, index)) continue;
       sequence.position = index + 1 - free;

@@ -3,8 +3,8 @@
  * It owns its tokens, its counters and its generator, and touches nothing else.
  */
 import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../bridge/protocol.ts';
-import { Drafts } from './drafts.ts';
 import type { Taken } from './kv-cache.ts';
+import { PromptLookup } from './prompt-lookup.ts';
 import { Random } from './random.ts';
 
 /** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
@@ -37,7 +37,7 @@ export class Sequence {
   /** The slot it runs in; -1 while it waits. */
   slot = -1;
   /** Prompt ids that were in the slot already. */
-  cached = 0;
+  cachedTokens = 0;
   /** Prompt ids that are in the cache by now. */
   computed = 0;
   /** Last position in the queue that was noted; 0 = none. */
@@ -56,7 +56,7 @@ export class Sequence {
   #notes: Note[] = [];
   #tokens: TokenReport[] = [];
   #finish: Finish | undefined;
-  #drafts: Drafts | undefined;
+  #promptLookup: PromptLookup | undefined;
 
   /** @param now milliseconds on the engine's clock. */
   constructor(request: SequenceRequest, now: number) {
@@ -77,7 +77,7 @@ export class Sequence {
   }
 
   /** Whether end-of-sequence must not be drawn yet. */
-  get mustGoOn(): boolean {
+  get belowMinTokens(): boolean {
     return this.generated < this.request.minTokens;
   }
 
@@ -87,19 +87,19 @@ export class Sequence {
   }
 
   /** Proposes what comes next. Made at first use: a sequence that is never alone needs none. */
-  get drafts(): Drafts {
-    this.#drafts ??= new Drafts([...this.request.prompt, ...this.#output]);
-    return this.#drafts;
+  get promptLookup(): PromptLookup {
+    this.#promptLookup ??= new PromptLookup([...this.request.prompt, ...this.#output]);
+    return this.#promptLookup;
   }
 
   /** It has a slot; `others` sequences run beside it. */
-  start({ slot, kept, ...place }: Taken, others: number, now: number): void {
+  start({ slot, cachedTokens, ...place }: Taken, others: number, now: number): void {
     this.state = 'prefill';
     this.slot = slot;
-    this.cached = kept;
-    this.computed = kept;
+    this.cachedTokens = cachedTokens;
+    this.computed = cachedTokens;
     this.#started = now;
-    this.note({ note: 'started', slot, cached: kept, ...place, others, queueMs: now - this.#arrived });
+    this.note({ note: 'started', slot, cachedTokens, ...place, others, queueMs: now - this.#arrived });
   }
 
   /** The first `done` ids of the prompt are in the cache, and more are to come. */
@@ -107,7 +107,7 @@ export class Sequence {
     this.computed = done;
     const total = this.request.prompt.length;
     const elapsedMs = now - (this.#started ?? now);
-    const etaMs = (elapsedMs / (done - this.cached)) * (total - done);
+    const etaMs = (elapsedMs / (done - this.cachedTokens)) * (total - done);
     this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
   }
 
@@ -124,7 +124,7 @@ export class Sequence {
     this.lastId = token.id;
     this.occurrences?.add(token.id, 1);
     this.#output.push(token.id);
-    this.#drafts?.push(token.id);
+    this.#promptLookup?.push(token.id);
     if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
   }
 
@@ -164,9 +164,9 @@ export class Sequence {
     const started = this.#started ?? now;
     const first = this.#firstToken ?? now;
     return {
-      cached: this.cached,
-      drafted: this.#drafts?.drafted ?? 0,
-      accepted: this.#drafts?.accepted ?? 0,
+      cachedTokens: this.cachedTokens,
+      drafted: this.#promptLookup?.drafted ?? 0,
+      accepted: this.#promptLookup?.accepted ?? 0,
       timings: {
         queueMs: started - this.#arrived,
         prefillMs: first - started,

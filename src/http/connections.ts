@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import { type ErrorCode, WorkerError } from '../errors.ts';
 import { narrate } from '../narration/narrate.ts';
 import { correlationIdOf } from './correlation.ts';
-import { errorBody } from './error-answer.ts';
+import { errorBody } from './errors.ts';
 
 /** Bytes of the request line and all headers: Node's own default, said so that nobody's `--max-http-header-size` changes it. */
 const HEADER_BYTES = 16 * 1024;

@@ -3,7 +3,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../errors.ts';
-import { sendError } from './error-answer.ts';
+import { sendError } from './errors.ts';
 import type { Service } from './service.ts';
 import { checkCancel } from './validate.ts';
 

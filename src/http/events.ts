@@ -23,7 +23,9 @@ const scored = { ...likelihood, top: alternatives };
 
 /** Only these are told in a stream; `shed` can ride with any of them. */
 const REQUEST_EVENTS = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === 'request');
-const REQUEST_FIELDS: ReadonlySet<string> = new Set(REQUEST_EVENTS.flatMap(([, { has, may }]) => [...has, ...may]));
+const REQUEST_FIELDS: ReadonlySet<string> = new Set(
+  REQUEST_EVENTS.flatMap(([, { required, optional }]) => [...required, ...optional]),
+);
 
 const typedField = (row: (typeof FIELDS)[keyof typeof FIELDS]) => {
   const kind = row.type === 'string' ? z.string() : row.type === 'integer' ? z.int() : z.number();

@@ -4,17 +4,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config.ts';
 import { ERRORS, type Violation, WorkerError } from '../errors.ts';
-import type { LoadedModel } from '../model/load.ts';
-import { type Narration, narrate, type Story, tell } from '../narration/narrate.ts';
+import type { LoadedModel } from '../model/load-model.ts';
+import { type Narration, narrate, type RequestContext, runIn } from '../narration/narrate.ts';
 import { traceOf } from './correlation.ts';
-import { sendError } from './error-answer.ts';
-import { Generation } from './generate.ts';
+import { sendError } from './errors.ts';
+import { EventLog, SSE_HEADERS } from './event-log.ts';
+import { Generation } from './generation.ts';
 import { Job } from './jobs.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { ExecuteRequest } from './schemas.ts';
 import type { Service } from './service.ts';
-import { tellStopped } from './stopped.ts';
-import { EventLog, SSE_HEADERS } from './stream.ts';
+import { narrateStop } from './stop-outcome.ts';
 import { executeChecker } from './validate.ts';
 
 /** When to try again where the engine has no estimate: before the first report of a full house, and while a model is loaded. */
@@ -44,14 +44,14 @@ export function executeHandler(service: Service) {
     if (Math.max(jobs.size, busy + waiting) >= model.facts.slots + config.queue) return refuseWork(service, reply);
 
     const stream = new EventLog(request.id, { awaitsStart: true });
-    const story = storyOf(request, checked.value.job_id, stream, config.narration);
+    const story = contextOf(request, checked.value.job_id, stream, config.narration);
     const job = new Job(story, stream, {
       onDisconnect: checked.value.on_disconnect ?? 'cancel',
       detachMs: config.detachTimeout * 1000,
       slowMs: config.slowTimeout * 1000,
       logBytes: jobs.share(model.facts.slots),
     });
-    return tell(story, () =>
+    return runIn(story, () =>
       accept(service, model, { request, reply, body: checked.value, unknown: checked.unknown, allowedMs, job }),
     );
   };
@@ -75,7 +75,7 @@ async function accept(
   const { jobs, config } = service;
   jobs.add(body.job_id, job);
   const alarm = setTimeout(() => job.stop('timeout'), allowedMs);
-  const reader = job.audience.join(0, reply.raw);
+  const reader = job.subscribers.add(0, reply.raw);
   const leave = (): void => {
     clearTimeout(alarm);
     jobs.remove(body.job_id);
@@ -84,13 +84,13 @@ async function accept(
   try {
     prepared = await prepare(body, model, config.maxTokensCap, job.signal);
   } catch (error) {
-    job.stream.close();
+    job.log.close();
     leave();
     if (error instanceof WorkerError) return refusePrompt(service, request, reply, error);
     if (job.stopped) return refuseStopped(service, reply, job);
     throw error;
   }
-  job.stream.emit('started', {
+  job.log.emit('started', {
     job_id: body.job_id,
     model: model.spec.name,
     started_at: new Date().toISOString(),
@@ -106,17 +106,17 @@ async function accept(
 }
 
 /** The ids of the request's story, and how much of each narration its stream hears (`--narration`). */
-function storyOf(
+function contextOf(
   request: FastifyRequest,
   jobId: string | undefined,
   stream: EventLog,
   mode: Config['narration'],
-): Story {
-  const hear = (narration: Narration): void => {
+): RequestContext {
+  const onNarration = (narration: Narration): void => {
     if (mode === 'full') stream.emit('narration', narration);
     if (mode === 'human') stream.emit('narration', { ...narration, cute: undefined, story: undefined });
   };
-  return { correlationId: request.id, ...(jobId !== undefined && { jobId }), ...traceOf(request.headers), hear };
+  return { correlationId: request.id, ...(jobId !== undefined && { jobId }), ...traceOf(request.headers), onNarration };
 }
 
 /**
@@ -147,7 +147,7 @@ function refusePrompt(service: Service, request: FastifyRequest, reply: FastifyR
 
 /** Stopped while its prompt was tokenized: the error that would have ended the stream, before one has begun. */
 function refuseStopped({ metrics, config }: Service, reply: FastifyReply, job: Job): unknown {
-  const { code, outcome } = tellStopped(job, 0);
+  const { code, outcome } = narrateStop(job, 0);
   metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
   if (code === 'DRAINING') void reply.header('Retry-After', config.shutdownTimeout);
   return sendError(reply, new WorkerError(code));
@@ -164,9 +164,9 @@ export function refuseInvalid(
   violations: readonly Violation[],
 ): unknown {
   const stream = new EventLog(request.id);
-  const story = storyOf(request, jobIdOf(request.body), stream, config.narration);
+  const story = contextOf(request, jobIdOf(request.body), stream, config.narration);
   const fields = [...new Set(violations.map((violation) => violation.field))].join(', ');
-  tell(story, () =>
+  runIn(story, () =>
     narrate('request.invalid', { error_kind: 'validation_failed', field_errors: violations.length, fields }),
   );
   const message = violations

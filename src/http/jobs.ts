@@ -3,12 +3,19 @@
  * of this list, and of the memory of all event logs together.
  */
 import { WorkerError } from '../errors.ts';
-import type { Story } from '../narration/narrate.ts';
-import { Audience, type ReadingTerms } from './audience.ts';
-import type { EventLog } from './stream.ts';
+import type { RequestContext } from '../narration/narrate.ts';
+import type { EventLog } from './event-log.ts';
+import { type ReadPolicy, Subscribers } from './subscribers.ts';
 
 /** Why a job is stopped before the engine would have ended it. */
-export type Stop = 'stop_sequence' | 'cancelled' | 'reader_left' | 'unclaimed' | 'slow_reader' | 'timeout' | 'draining';
+export type StopReason =
+  | 'stop_sequence'
+  | 'cancelled'
+  | 'reader_left'
+  | 'unclaimed'
+  | 'slow_reader'
+  | 'timeout'
+  | 'draining';
 
 /** Ids of jobs whose log is gone, that are told apart from ids that were never here. */
 const REMEMBERED = 10_000;
@@ -16,17 +23,17 @@ const REMEMBERED = 10_000;
 const LEAST_LOG_BYTES = 256 * 1024;
 
 export class Job {
-  readonly story: Story;
-  readonly stream: EventLog;
-  readonly audience: Audience;
+  readonly context: RequestContext;
+  readonly log: EventLog;
+  readonly subscribers: Subscribers;
   readonly acceptedAt = performance.now();
   readonly #controller = new AbortController();
-  #stop: { readonly why: Stop; readonly at: number } | undefined;
+  #stop: { readonly why: StopReason; readonly at: number } | undefined;
 
-  constructor(story: Story, stream: EventLog, terms: ReadingTerms) {
-    this.story = story;
-    this.stream = stream;
-    this.audience = new Audience(this, terms);
+  constructor(story: RequestContext, stream: EventLog, terms: ReadPolicy) {
+    this.context = story;
+    this.log = stream;
+    this.subscribers = new Subscribers(this, terms);
   }
 
   get signal(): AbortSignal {
@@ -34,11 +41,11 @@ export class Job {
   }
 
   /** Why and when the job was stopped; the first reason counts. */
-  get stopped(): { readonly why: Stop; readonly at: number } | undefined {
+  get stopped(): { readonly why: StopReason; readonly at: number } | undefined {
     return this.#stop;
   }
 
-  stop(why: Stop): void {
+  stop(why: StopReason): void {
     if (this.#stop) return;
     this.#stop = { why, at: performance.now() };
     this.#controller.abort();
@@ -46,14 +53,14 @@ export class Job {
 }
 
 /** How long, in milliseconds, and in how much memory the logs of jobs are kept. */
-export interface Keeping {
+export interface ReplayLimits {
   readonly ttlMs: number;
   /** Of all logs together: half for the running jobs, half for those that are over. */
   readonly bytes: number;
 }
 
-export class Jobs {
-  readonly #keeping: Keeping;
+export class JobRegistry {
+  readonly #limits: ReplayLimits;
   readonly #running = new Map<string, Job>();
   /** Over, oldest end first. */
   readonly #kept = new Map<string, { readonly job: Job; readonly until: number }>();
@@ -62,8 +69,8 @@ export class Jobs {
   readonly #finished = new Set<string>();
   #idle: (() => void)[] = [];
 
-  constructor(keeping: Keeping) {
-    this.#keeping = keeping;
+  constructor(keeping: ReplayLimits) {
+    this.#limits = keeping;
   }
 
   get size(): number {
@@ -76,12 +83,12 @@ export class Jobs {
 
   /** Bytes of all event logs. */
   get logBytes(): number {
-    return [...this.#running.values()].reduce((sum, { stream }) => sum + stream.bytes, this.#keptBytes);
+    return [...this.#running.values()].reduce((sum, { log }) => sum + log.bytes, this.#keptBytes);
   }
 
   /** Most bytes of the log of one running job, where `slots` of them grow at the same time. */
   share(slots: number): number {
-    return Math.max(LEAST_LOG_BYTES, this.#keeping.bytes / 2 / slots);
+    return Math.max(LEAST_LOG_BYTES, this.#limits.bytes / 2 / slots);
   }
 
   /** @throws WorkerError `DUPLICATE_JOB` if a job of this id is in flight. */
@@ -107,7 +114,7 @@ export class Jobs {
     const job = this.#running.get(jobId);
     if (!job) return;
     this.#running.delete(jobId);
-    if (job.stream.begun) this.#keep(jobId, job);
+    if (job.log.begun) this.#keep(jobId, job);
     else this.#remember(jobId);
     if (this.#running.size > 0) return;
     for (const done of this.#idle.splice(0)) done();
@@ -135,10 +142,10 @@ export class Jobs {
 
   /** The oldest logs make room for a new one. */
   #keep(jobId: string, job: Job): void {
-    this.#kept.set(jobId, { job, until: performance.now() + this.#keeping.ttlMs });
-    this.#keptBytes += job.stream.bytes;
+    this.#kept.set(jobId, { job, until: performance.now() + this.#limits.ttlMs });
+    this.#keptBytes += job.log.bytes;
     for (const oldest of this.#kept.keys()) {
-      if (this.#keptBytes <= this.#keeping.bytes / 2) break;
+      if (this.#keptBytes <= this.#limits.bytes / 2) break;
       this.#drop(oldest);
     }
     this.#expire();
@@ -162,7 +169,7 @@ export class Jobs {
     const kept = this.#kept.get(jobId);
     if (!kept) return;
     this.#kept.delete(jobId);
-    this.#keptBytes -= kept.job.stream.bytes;
+    this.#keptBytes -= kept.job.log.bytes;
     this.#remember(jobId);
   }
 

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Sampling, SequenceRequest } from '../bridge/protocol.ts';
 import { WorkerError } from '../errors.ts';
-import type { LoadedModel } from '../model/load.ts';
+import type { LoadedModel } from '../model/load-model.ts';
 import type { ExecuteRequest } from './schemas.ts';
 
 export interface Prepared {

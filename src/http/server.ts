@@ -12,13 +12,13 @@ import Fastify, {
 } from 'fastify';
 import { WorkerError } from '../errors.ts';
 import { narrate } from '../narration/narrate.ts';
-import { eventsHandler } from './attach.ts';
 import { connectionOptions, limitConnections } from './connections.ts';
 import { cancelHandler, shutdownHandler } from './control.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
-import { sendError, workerErrorOf } from './error-answer.ts';
+import { sendError, workerErrorOf } from './errors.ts';
 import { executeHandler, refuseInvalid } from './execute.ts';
-import { acceptJsonOnly } from './json.ts';
+import { eventsHandler } from './job-events.ts';
+import { acceptJsonOnly } from './json-body.ts';
 import { originGuard } from './origin.ts';
 import type { Service } from './service.ts';
 import { healthHandler, liveHandler, metricsHandler, readyHandler } from './status.ts';

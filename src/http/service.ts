@@ -4,15 +4,15 @@
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
-import type { LoadedModel } from '../model/load.ts';
+import type { LoadedModel } from '../model/load-model.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Jobs } from './jobs.ts';
+import type { JobRegistry } from './jobs.ts';
 
 export interface Service {
   readonly config: Config;
   readonly version: string;
   readonly state: WorkerState;
-  readonly jobs: Jobs;
+  readonly jobs: JobRegistry;
   readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
   /** Undefined until the model is loaded. */

@@ -4,7 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../errors.ts';
 import { memoryBytes } from '../telemetry/metrics.ts';
-import { sendError } from './error-answer.ts';
+import { sendError } from './errors.ts';
 import type { Health } from './schemas.ts';
 import type { Service } from './service.ts';
 

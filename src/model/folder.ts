@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Config, hubCache } from '../config.ts';
-import { EMBEDDED_MODEL } from '../places.ts';
+import { EMBEDDED_MODEL } from '../paths.ts';
 import { cachedSnapshot, placeInCache } from './hub/cache.ts';
 import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';
 

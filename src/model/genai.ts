@@ -4,7 +4,7 @@
  */
 import { normalize } from 'node:path';
 import { z } from 'zod';
-import type { PortNames } from '../bridge/opening.ts';
+import type { TensorNames } from '../bridge/loading.ts';
 import { count, ids, readFields, sampling } from './json-fields.ts';
 import { leavesFolder, type ModelProblem } from './problems.ts';
 
@@ -74,9 +74,9 @@ export async function graphFileOf(path: string | undefined, problems: ModelProbl
 }
 
 /** Names of inputs and outputs, as far as the configuration says them. */
-export function portNamesOf(genai: GenaiConfig | undefined): PortNames {
+export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
   const { inputs, outputs } = genai?.model.decoder ?? {};
-  const said: { [port in keyof PortNames]-?: string | null | undefined } = {
+  const said: { [port in keyof TensorNames]-?: string | null | undefined } = {
     inputIds: inputs?.input_ids,
     attentionMask: inputs?.attention_mask,
     positionIds: inputs?.position_ids,

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { PortNames } from '../bridge/opening.ts';
+import type { TensorNames } from '../bridge/loading.ts';
 import type { Sampling } from '../bridge/protocol.ts';
 import { namedTokens, templateOf } from '../text/chat-template.ts';
 import { type GenaiConfig, portNamesOf, readGenai, searchOf } from './genai.ts';
@@ -39,7 +39,7 @@ export interface ModelSpec {
   readonly tokenizerKind: TokenizerKind;
   readonly hasChatTemplate: boolean;
   /** What the model calls its inputs and outputs, as far as it says. */
-  readonly names: PortNames;
+  readonly names: TensorNames;
 }
 
 const tokenizerKind = z.enum(['bpe', 'unigram', 'wordpiece']);

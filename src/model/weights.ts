@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dtypeNamed, SUFFIXES } from './dtypes.ts';
-import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-file.ts';
+import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
 /** The weights for one device, and why these. Paths are absolute. */
@@ -27,7 +27,7 @@ export interface FoundWeights {
 }
 
 /** What is looked for. */
-export interface WeightsWish {
+export interface WeightsQuery {
   readonly dtype: DtypeChoice;
   readonly devices: readonly string[];
   /** Path from the folder, as `genai_config.json` says it. */
@@ -40,20 +40,20 @@ const MOST_STRAYS = 3;
 const MOST_FOLDERS = 50;
 
 /** Weights that are missing or broken, those with external data that is cut off too, are added to the problems. */
-export async function findWeights(root: string, wish: WeightsWish, problems: ModelProblem[]): Promise<FoundWeights> {
-  const files = await filesByDtype(root, wish.genaiFile, problems);
+export async function findWeights(root: string, query: WeightsQuery, problems: ModelProblem[]): Promise<FoundWeights> {
+  const files = await filesByDtype(root, query.genaiFile, problems);
   const dtypes = DTYPES.filter((dtype) => files.has(dtype));
   const measured = new Map<string, Pick<ChosenWeights, 'weightFiles' | 'bytes'>>();
   const choices: ChosenWeights[] = [];
-  for (const device of wish.devices) {
-    const chosen = chooseDtype(device, wish.dtype, new Set(dtypes));
+  for (const device of query.devices) {
+    const chosen = chooseDtype(device, query.dtype, new Set(dtypes));
     const file = chosen && files.get(chosen.dtype);
     if (chosen === undefined || file === undefined) continue;
     const sizes = measured.get(file) ?? (await measure(root, file, problems));
     measured.set(file, sizes);
     choices.push({ device, ...chosen, modelFile: join(root, file), ...sizes });
   }
-  if (choices.length === 0 && problems.length === 0) problems.push(await missing(root, wish, files));
+  if (choices.length === 0 && problems.length === 0) problems.push(await missing(root, query, files));
   return { choices, dtypes };
 }
 
@@ -114,8 +114,8 @@ async function graphOf(root: string, file: string, problems: ModelProblem[]): Pr
 }
 
 /** Which names were looked for in vain, and what is there instead. */
-async function missing(root: string, wish: WeightsWish, files: ReadonlyMap<Dtype, string>): Promise<ModelProblem> {
-  const { dtype, genaiFile } = wish;
+async function missing(root: string, query: WeightsQuery, files: ReadonlyMap<Dtype, string>): Promise<ModelProblem> {
+  const { dtype, genaiFile } = query;
   const names = weightNames(dtype === 'auto' ? 'fp32' : dtypeNamed(dtype)).join(' or ');
   const named = [...files].map(([kind, file]) => `${file} (${kind})`);
   const there = named.length > 0 ? named : await straysOf(root);

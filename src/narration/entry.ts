@@ -4,51 +4,44 @@
 import type { FieldName, FieldValues } from './fields.ts';
 import type { Level } from './stdout.ts';
 
-export type Facts<Has extends FieldName, May extends FieldName> = { readonly [F in Has]: FieldValues[F] } & {
-  readonly [F in May]?: FieldValues[F] | undefined;
+export type Facts<Required extends FieldName, Optional extends FieldName> = {
+  readonly [F in Required]: FieldValues[F];
+} & {
+  readonly [F in Optional]?: FieldValues[F] | undefined;
 };
 
-/** One event. `to` is the job id of the story in which it is told, `unknown` outside of one. */
-export interface Entry<Has extends FieldName = FieldName, May extends FieldName = FieldName> {
-  /** `lifecycle` events go to stdout only; `request` events also to the stream of their request. */
-  readonly scope: 'lifecycle' | 'request';
+/** What the catalogue says of an event. `to` is the job id of the request in which it is told, `unknown` outside of one. */
+interface Described<Required extends FieldName, Optional extends FieldName> {
   readonly actor: string;
   readonly action: string;
-  readonly level: Level | ((facts: Facts<Has, May>) => Level);
+  readonly level: Level | ((facts: Facts<Required, Optional>) => Level);
   /** Completes the sentence "When …". */
   readonly when: string;
-  readonly has: readonly Has[];
-  readonly may: readonly May[];
   /** What the event is about; absent for request events: their job id. */
-  readonly target?: (facts: Facts<Has, May>, worker: string) => string;
-  readonly human: (facts: Facts<Has, May>, to: string) => string;
-  readonly cute?: (facts: Facts<Has, May>, to: string) => string;
-  readonly story?: (facts: Facts<Has, May>, to: string) => string;
+  readonly target?: (facts: Facts<Required, Optional>, worker: string) => string;
+  readonly human: (facts: Facts<Required, Optional>, to: string) => string;
+  readonly cute?: (facts: Facts<Required, Optional>, to: string) => string;
+  readonly story?: (facts: Facts<Required, Optional>, to: string) => string;
 }
 
-type Sentences<Has extends FieldName, May extends FieldName> = Omit<
-  Entry<Has, May>,
-  'scope' | 'actor' | 'action' | 'level' | 'when' | 'has' | 'may'
->;
-type Maker = <const Has extends FieldName = never, const May extends FieldName = never>(
-  who: readonly [actor: string, action: string],
-  level: Entry<Has, May>['level'],
-  when: string,
-  facts: { readonly has?: readonly Has[]; readonly may?: readonly May[] },
-  sentences: Sentences<Has, May>,
-) => Entry<Has, May>;
+/** One event. */
+export interface Entry<Required extends FieldName = FieldName, Optional extends FieldName = FieldName>
+  extends Described<Required, Optional> {
+  /** `lifecycle` events go to stdout only; `request` events also to the stream of their request. */
+  readonly scope: 'lifecycle' | 'request';
+  readonly required: readonly Required[];
+  readonly optional: readonly Optional[];
+}
+
+type Maker = <const Required extends FieldName = never, const Optional extends FieldName = never>(
+  event: { readonly required?: readonly Required[]; readonly optional?: readonly Optional[] } & Described<
+    Required,
+    Optional
+  >,
+) => Entry<Required, Optional>;
 
 const maker =
   (scope: Entry['scope']): Maker =>
-  ([actor, action], level, when, facts, sentences) => ({
-    scope,
-    actor,
-    action,
-    level,
-    when,
-    has: facts.has ?? [],
-    may: facts.may ?? [],
-    ...sentences,
-  });
-export const life = maker('lifecycle');
-export const request = maker('request');
+  (event) => ({ scope, required: [], optional: [], ...event });
+export const lifecycleEvent = maker('lifecycle');
+export const requestEvent = maker('request');

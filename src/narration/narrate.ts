@@ -28,23 +28,23 @@ export interface Narration extends Line {
 }
 
 /** Whose story is being told: the ids that every event of it carries, and the stream that hears its request events. */
-export interface Story {
+export interface RequestContext {
   readonly correlationId: string;
   readonly jobId?: string;
   /** W3C trace context of the caller. */
   readonly traceId?: string;
   readonly spanId?: string;
-  readonly hear?: (narration: Narration) => void;
+  readonly onNarration?: (narration: Narration) => void;
 }
 
 interface Scope {
-  readonly story?: Story | undefined;
+  readonly context?: RequestContext | undefined;
   readonly captured?: Narration[] | undefined;
 }
 
 const scopes = new AsyncLocalStorage<Scope>();
 
-interface Voice {
+interface NarrationOutput {
   readonly workerId: string;
   readonly version: string;
   readonly stdout: Stdout;
@@ -52,17 +52,17 @@ interface Voice {
   readonly count: (event: EventName) => void;
 }
 
-let voice: Voice | undefined;
+let output: NarrationOutput | undefined;
 
 /** Gives the worker its name and its standard output. Called once, before the first event. */
-export function openVoice(opened: Voice): void {
-  voice = opened;
+export function startNarration(opened: NarrationOutput): void {
+  output = opened;
 }
 
 /** Resolves when everything narrated so far has left the process. */
-export async function closeVoice(): Promise<void> {
+export async function stopNarration(): Promise<void> {
   reportLostLines();
-  await voice?.stdout.flush();
+  await output?.stdout.flush();
 }
 
 /**
@@ -70,19 +70,19 @@ export async function closeVoice(): Promise<void> {
  * every string is redacted, made harmless and cut before either sink sees it. Never throws, never waits.
  */
 export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void {
-  const { story, captured } = scopes.getStore() ?? {};
+  const { context, captured } = scopes.getStore() ?? {};
   const entry = CATALOGUE[event] as unknown as Entry;
-  const narration = compose(event, entry, facts, story);
+  const narration = compose(event, entry, facts, context);
   reportLostLines();
-  voice?.stdout.write(narration);
-  voice?.count(event);
+  output?.stdout.write(narration);
+  output?.count(event);
   captured?.push(narration);
-  if (entry.scope === 'request') story?.hear?.(narration);
+  if (entry.scope === 'request') context?.onNarration?.(narration);
 }
 
 /** Runs `work` inside a story: whatever it narrates, now and after every await, belongs to that story. */
-export function tell<T>(story: Story, work: () => T): T {
-  return scopes.run({ story, captured: scopes.getStore()?.captured }, work);
+export function runIn<T>(context: RequestContext, work: () => T): T {
+  return scopes.run({ context, captured: scopes.getStore()?.captured }, work);
 }
 
 /** Runs `work` and returns what was narrated inside it, and only there. For tests. */
@@ -92,11 +92,11 @@ export async function capture<T>(work: () => T | Promise<T>): Promise<{ result: 
   return { result, narrations: captured };
 }
 
-function compose(event: EventName, entry: Entry, facts: object, story: Story | undefined): Narration {
+function compose(event: EventName, entry: Entry, facts: object, story: RequestContext | undefined): Narration {
   // The catalogue's functions are typed per event; here, where all events pass, the facts are known only as a record.
   const known = facts as Parameters<Entry['human']>[0];
   const job = sanitize(story?.jobId ?? 'unknown', LIMITS.field);
-  const worker = voice?.workerId ?? 'unnamed';
+  const worker = output?.workerId ?? 'unnamed';
   const target = entry.target?.(known, worker) ?? job;
   const line: Record<string, string | number> = {
     level: typeof entry.level === 'function' ? entry.level(known) : entry.level,
@@ -117,7 +117,7 @@ function compose(event: EventName, entry: Entry, facts: object, story: Story | u
   }
   if (story?.traceId !== undefined) line['trace_id'] = story.traceId;
   if (story?.spanId !== undefined) line['span_id'] = story.spanId;
-  if (voice) line['emitted_by'] = `rbees-workerd@${voice.version}`;
+  if (output) line['emitted_by'] = `rbees-workerd@${output.version}`;
   return line as unknown as Narration;
 }
 
@@ -130,8 +130,8 @@ let reporting = false;
 
 /** Tells of dropped lines as soon as lines get through again. */
 function reportLostLines(): void {
-  if (reporting || !voice) return;
-  const lost = voice.stdout.takeLost();
+  if (reporting || !output) return;
+  const lost = output.stdout.takeLost();
   if (lost === 0) return;
   reporting = true;
   narrate('stdout.lines_lost', { lines_lost: lost });

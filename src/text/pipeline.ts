@@ -7,8 +7,8 @@ import { z } from 'zod';
 import { AddedTokens, addedToken, type Section } from './added-tokens.ts';
 import { Bpe, bpeFields } from './bpe.ts';
 import { type Decode, decoderOf } from './decoders.ts';
-import { frameOf } from './frame.ts';
 import { type Normalize, normalizerOf } from './normalizers.ts';
+import { postProcessorOf } from './post-processor.ts';
 import { preTokenizerOf } from './pre-tokenizers.ts';
 import type { PreTokenize } from './split.ts';
 import { Unigram, unigramFields } from './unigram.ts';
@@ -35,7 +35,7 @@ export class Pipeline {
   readonly #normalize: Normalize;
   readonly #preTokenize: PreTokenize;
   readonly #model: Model;
-  readonly #frame: ReturnType<typeof frameOf>;
+  readonly #frame: ReturnType<typeof postProcessorOf>;
   readonly #decode: Decode;
   /** Added tokens that are looked for in the text as it came, and those that are looked for when it is normalized. */
   readonly #raw: AddedTokens;
@@ -54,7 +54,7 @@ export class Pipeline {
     this.#normalize = normalizerOf(normalizer);
     this.#preTokenize = preTokenizerOf(pre_tokenizer);
     this.#model = modelOf(model);
-    this.#frame = frameOf(post_processor);
+    this.#frame = postProcessorOf(post_processor);
     this.#decode = decoderOf(decoder);
     const isNormalized = ({ normalized, special }: (typeof added)[number]): boolean => normalized ?? !special;
     this.#raw = new AddedTokens(

@@ -2,7 +2,7 @@
  * Text becomes ids and ids become text, by the model's own tokenizer. Short texts are encoded at once, long ones on a thread that is
  * started when the first one comes.
  */
-import { TOKENIZER_THREAD_ENTRY } from '../places.ts';
+import { TOKENIZER_THREAD_ENTRY } from '../paths.ts';
 import { EncodeThread } from './encode-thread.ts';
 import type { Pipeline } from './pipeline.ts';
 import { openPipeline, type TokenizerFiles } from './tokenizer-files.ts';

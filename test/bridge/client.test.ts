@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EngineClient } from '../../src/bridge/client.ts';
-import type { EngineOptions } from '../../src/bridge/opening.ts';
+import type { EngineOptions } from '../../src/bridge/loading.ts';
 import type { FromEngine } from '../../src/bridge/protocol.ts';
 
 beforeEach(() => {

@@ -20,7 +20,7 @@ function largest(name: string): number {
 }
 /** Without the facts that an event may have, a sentence can be another one. */
 const leastOf = (entry: Entry, facts: typeof FACTS) =>
-  Object.fromEntries(entry.has.map((name) => [name, facts[name]])) as Parameters<Entry['human']>[0];
+  Object.fromEntries(entry.required.map((name) => [name, facts[name]])) as Parameters<Entry['human']>[0];
 
 test.each(entries)('%s keeps the limits of its sentences, and its cute one smiles', (_, entry) => {
   for (const facts of [FACTS, leastOf(entry, FACTS), LARGEST, leastOf(entry, LARGEST)]) {
@@ -46,10 +46,10 @@ test.each(entries)('%s uses only the facts that it declares', (_, entry) => {
   entry.story?.(facts, 'job-1');
   entry.target?.(facts, 'worker-1');
   if (typeof entry.level === 'function') entry.level(facts);
-  expect([...asked].filter((name) => ![...entry.has, ...entry.may].includes(name as never))).toEqual([]);
+  expect([...asked].filter((name) => ![...entry.required, ...entry.optional].includes(name as never))).toEqual([]);
 });
 
 test('every fact of the vocabulary is told by some event', () => {
-  const used = new Set(entries.flatMap(([, { has, may }]) => [...has, ...may] as string[]));
+  const used = new Set(entries.flatMap(([, { required, optional }]) => [...required, ...optional] as string[]));
   expect(Object.keys(FIELDS).filter((name) => !used.has(name))).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /** The ready callback: what the pool-manager is told, how often, and what is said of it. A real server, a real worker. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ReadyNotice, reportReady } from '../../src/lifecycle/callback.ts';
+import { type ReadyNotice, reportReady } from '../../src/lifecycle/ready-callback.ts';
 import { capture } from '../../src/narration/narrate.ts';
 import { lastOf } from '../support/listener.ts';
 import { startWorker, type TestWorker } from '../support/worker.ts';

@@ -1,7 +1,7 @@
 /** `doctor`: what there is, what would be used, what is missing, and ten tokens on each device held against the CPU's. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { Report } from '../../src/doctor-page.ts';
+import type { Report } from '../../src/report.ts';
 import { runCli } from '../support/cli.ts';
 import { softwareVulkan, WITHOUT_VULKAN } from '../support/vulkan.ts';
 
@@ -96,7 +96,7 @@ describe('a GPU', { timeout: TIMEOUT_MS }, () => {
   );
 
   test('whose driver crashes at the first look is told, too', async () => {
-    const { code, report } = await examined([], played('survey-crash'));
+    const { code, report } = await examined([], played('probe-crash'));
     expect(code).toBe(1);
     expect(report.runtime.problem).toBe('the look at the devices ended: signal SIGSEGV');
   });

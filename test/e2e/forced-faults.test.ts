@@ -1,23 +1,23 @@
 /** What no real engine does when asked: its part is played by a script here; the rest of a request's life is the real thing. */
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Step } from '../../src/bridge/mailbox.ts';
 import type { Finish, SequenceReport } from '../../src/bridge/protocol.ts';
+import type { Step } from '../../src/bridge/sequence-inbox.ts';
 import { readConfig } from '../../src/config.ts';
-import { Generation } from '../../src/http/generate.ts';
-import { Job, Jobs, type Stop } from '../../src/http/jobs.ts';
+import { EventLog } from '../../src/http/event-log.ts';
+import { Generation } from '../../src/http/generation.ts';
+import { Job, JobRegistry, type StopReason } from '../../src/http/jobs.ts';
 import type { Service } from '../../src/http/service.ts';
-import { EventLog } from '../../src/http/stream.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
 import { embeddedModel } from '../../src/model/folder.ts';
-import type { LoadedModel } from '../../src/model/load.ts';
-import { capture, type Narration, tell } from '../../src/narration/narrate.ts';
+import type { LoadedModel } from '../../src/model/load-model.ts';
+import { capture, type Narration, runIn } from '../../src/narration/narrate.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { Tokenizer } from '../../src/text/tokenizer.ts';
 
 const timings = { queueMs: 0, prefillMs: 1, decodeMs: 2 };
 const over = (reason: 'max_tokens' | 'eos' | 'cancelled'): Finish => ({
   reason,
-  cached: 0,
+  cachedTokens: 0,
   drafted: 0,
   accepted: 0,
   timings,
@@ -25,7 +25,7 @@ const over = (reason: 'max_tokens' | 'eos' | 'cancelled'): Finish => ({
 const broken = (reason: 'failed' | 'out_of_memory', message: string): Finish => ({
   reason,
   message,
-  cached: 0,
+  cachedTokens: 0,
   drafted: 0,
   accepted: 0,
   timings,
@@ -65,7 +65,7 @@ async function play(
   const story = {
     correlationId: 'req-forced',
     jobId: 'forced',
-    hear: (told: Narration) => stream.emit('narration', told),
+    onNarration: (told: Narration) => stream.emit('narration', told),
   };
   const job = new Job(story, stream, { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 });
   async function* submit(): AsyncGenerator<Step, void, void> {
@@ -78,7 +78,7 @@ async function play(
     config: readConfig([], {}, 'no-such-file'),
     version: '0.0.0',
     state: new WorkerState(),
-    jobs: new Jobs({ ttlMs: 1000, bytes: 1e6 }),
+    jobs: new JobRegistry({ ttlMs: 1000, bytes: 1e6 }),
     engine: { submit, occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined, heartbeatAgeMs: undefined },
     metrics,
     model: () => model,
@@ -102,7 +102,7 @@ async function play(
     sampling,
   };
   const generation = new Generation(job, { sequence, stops, tokenizeMs: 0 }, model, service);
-  const { narrations } = await capture(() => tell(story, () => generation.run()));
+  const { narrations } = await capture(() => runIn(story, () => generation.run()));
   const { text } = stream;
   const events = [...text.matchAll(/^data: (.*)$/gm)].map(
     ([, json]) => JSON.parse(json ?? '') as Record<string, unknown>,
@@ -114,7 +114,7 @@ const textOf = (events: readonly Record<string, unknown>[]): string => events.ma
 const tokens = (from: number, to?: number): { id: number }[] => ids.slice(from, to).map((id) => ({ id }));
 
 describe('a stop that comes while the last report is on its way', () => {
-  test.each<Stop>(['cancelled', 'timeout', 'draining', 'reader_left'])(
+  test.each<StopReason>(['cancelled', 'timeout', 'draining', 'reader_left'])(
     '%s: what claims to be whole is whole',
     async (why) => {
       const reports = [{ tokens: tokens(0, 3) }, { tokens: tokens(3), finish: over('max_tokens') }];
@@ -205,12 +205,12 @@ describe('notes of an engine that has more to read than the embedded model could
     // The last two tokens are computed anew, even if the slot holds them.
     [1998, 1999],
     [1998, undefined],
-  ])('%i of 2000 tokens kept: the place where they differ is %s', async (cached, place) => {
+  ])('%i of 2000 tokens kept: the place where they differ is %s', async (cachedTokens, place) => {
     const at = place === undefined ? {} : { divergedAt: place };
-    const started = { note: 'started', slot: 0, cached, ...at, others: 0, queueMs: 0 } as const;
+    const started = { note: 'started', slot: 0, cachedTokens, ...at, others: 0, queueMs: 0 } as const;
     const { narrations } = await play(notes(started), undefined, [], 2000);
     const hit = factsOf(narrations, 'cache.hit');
-    expect(hit).toMatchObject({ cached_tokens: cached, tokens_in: 2000 });
+    expect(hit).toMatchObject({ cached_tokens: cachedTokens, tokens_in: 2000 });
     expect((hit as Narration)['diverged_at']).toBe(place);
   });
 });

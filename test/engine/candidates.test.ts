@@ -51,8 +51,8 @@ function candidatesOf(logits: Float32Array, temperature = 1): Candidates {
   const candidates = made.get(logits.length) ?? new Candidates(logits.length);
   made.set(logits.length, candidates);
   candidates.logits.set(logits);
-  expect(candidates.survey()).toBe(argMax(logits));
-  candidates.heat(temperature);
+  expect(candidates.argMax()).toBe(argMax(logits));
+  candidates.setTemperature(temperature);
   return candidates;
 }
 
@@ -204,11 +204,11 @@ describe('the survey', () => {
     fc.assert(
       fc.property(logitsArbitrary, broken, fc.nat(), (logits, wrong, salt) => {
         candidatesOf(logits).logits[salt % logits.length] = wrong;
-        expect(made.get(logits.length)!.survey()).toBe(-1);
+        expect(made.get(logits.length)!.argMax()).toBe(-1);
       }),
       { numRuns: 300 },
     );
-    expect(new Candidates(70).survey()).toBe(-1);
+    expect(new Candidates(70).argMax()).toBe(-1);
   });
 });
 

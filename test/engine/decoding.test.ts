@@ -42,9 +42,9 @@ describe('decoding', () => {
     const warm = new Bench({ slots: 1 });
     await warm.run({ prompt: [...shared, 8, 7], maxTokens: 5 });
     const reused = await warm.run({ prompt: [...shared, 9, 4], maxTokens: 16 });
-    expect(cold.finish.cached).toBe(0);
-    expect(reused.finish.cached).toBe(60);
-    expect(reused.notes[0]).toMatchObject({ note: 'started', slot: 0, cached: 60, divergedAt: 60 });
+    expect(cold.finish.cachedTokens).toBe(0);
+    expect(reused.finish.cachedTokens).toBe(60);
+    expect(reused.notes[0]).toMatchObject({ note: 'started', slot: 0, cachedTokens: 60, divergedAt: 60 });
     expect(reused.ids).toEqual(cold.ids);
   });
 
@@ -54,7 +54,7 @@ describe('decoding', () => {
     const { ids } = await one.run({ prompt: first, maxTokens: 10 });
     const second = await one.run({ prompt: [...first, ...ids, 11, 12], maxTokens: 10 });
     // The last id was drawn but never fed.
-    expect(second.finish.cached).toBe(29);
+    expect(second.finish.cachedTokens).toBe(29);
     expect(second.ids).toEqual(continueGreedily(session, [...first, ...ids, 11, 12], 10));
   });
 
@@ -62,7 +62,7 @@ describe('decoding', () => {
     const one = new Bench({ slots: 1 });
     const first = await one.run({ prompt: prompt(30, 5) });
     const again = await one.run({ prompt: prompt(30, 5) });
-    expect(again.finish.cached).toBe(28);
+    expect(again.finish.cachedTokens).toBe(28);
     expect(again.ids).toEqual(first.ids);
   });
 
@@ -149,7 +149,7 @@ async function threeRowsWithAGap() {
       continueGreedily(session, prompts[2]!, 40),
       continueGreedily(session, longer, 8),
     ],
-    kept: again.finish.cached,
+    kept: again.finish.cachedTokens,
     innerLength: 16,
   };
 }

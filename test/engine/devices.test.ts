@@ -2,10 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Candidate, Opening } from '../../src/bridge/opening.ts';
-import { Engine } from '../../src/engine/loop.ts';
-import { causeOf } from '../../src/engine/ort/causes.ts';
+import type { Candidate, LoadEvent } from '../../src/bridge/loading.ts';
+import { Engine } from '../../src/engine/engine.ts';
 import { deviceNamed } from '../../src/engine/ort/device.ts';
+import { causeOf } from '../../src/engine/ort/error-causes.ts';
 import { modelFile, options } from './harness.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'devices-'));
@@ -14,8 +14,8 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const on = (device: string, file = modelFile): Candidate => ({ device, modelFile: file, weightFiles: [file] });
 
 /** Opens and closes; what was said meanwhile. */
-function open(...candidates: Candidate[]): { said: Opening[]; device: string } {
-  const said: Opening[] = [];
+function open(...candidates: Candidate[]): { said: LoadEvent[]; device: string } {
+  const said: LoadEvent[] = [];
   const engine = Engine.open({ ...options, candidates }, (message) => {
     if (message.kind !== 'report') said.push(message);
   });
@@ -38,7 +38,7 @@ describe('devices that are tried in their order', () => {
       ),
       present: false,
     });
-    expect(said[1]).toMatchObject({ kind: 'opening', device: 'cpu' });
+    expect(said[1]).toMatchObject({ kind: 'loading', device: 'cpu' });
   });
 
   it('are not passed over for a later one where the first opens', () => {
@@ -70,7 +70,7 @@ describe('what is wrong with the model, wherever it runs', () => {
 describe('while a model is opened', () => {
   it('it is told what it needs, and how much has been read: none, each quarter, all', () => {
     const { said } = open(on('cpu'));
-    expect(said.map(({ kind }) => kind)).toEqual(['opening', 'memory', ...new Array(5).fill('progress')]);
+    expect(said.map(({ kind }) => kind)).toEqual(['loading', 'memory', ...new Array(5).fill('progress')]);
     const read = said.flatMap((message) => (message.kind === 'progress' ? [message.read / message.total] : []));
     expect([read[0], read[4]]).toEqual([0, 1]);
     for (const [quarter, part] of read.entries()) expect(part).toBeGreaterThanOrEqual(quarter / 4);

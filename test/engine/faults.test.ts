@@ -24,7 +24,7 @@ describe('a run that fails', () => {
     const { finish } = await bench.run({ prompt: prompt(560, 1), maxTokens: 2 });
     expect(finish.reason).toBe('failed');
     const again = await bench.run({ prompt: prompt(400, 1), maxTokens: 2 });
-    expect(again.finish).toMatchObject({ reason: 'max_tokens', cached: 0 });
+    expect(again.finish).toMatchObject({ reason: 'max_tokens', cachedTokens: 0 });
   });
 
   it('in decode ends the sequences that ran in it, after the tokens they had', async () => {

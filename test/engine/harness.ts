@@ -1,15 +1,15 @@
 /** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { EngineOptions } from '../../src/bridge/opening.ts';
+import type { EngineOptions } from '../../src/bridge/loading.ts';
 import type { Finish, FromEngine, Note, Sampling, SequenceRequest, TokenReport } from '../../src/bridge/protocol.ts';
-import { Engine } from '../../src/engine/loop.ts';
+import { Engine } from '../../src/engine/engine.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { deviceNamed } from '../../src/engine/ort/device.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
-import { type Room, Session } from '../../src/engine/ort/session.ts';
+import { type Capacity, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampler.ts';
-import { GREEDY } from '../../src/smoke.ts';
+import { GREEDY } from '../../src/smoke-test.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -110,10 +110,10 @@ export class Bench {
   }
 }
 
-const room: Room = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
+const room: Capacity = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
 
 /** A session with room for the logits of all positions of a run. */
-export function openSession(file = modelFile, asked: Partial<Room> = {}): Session {
+export function openSession(file = modelFile, asked: Partial<Capacity> = {}): Session {
   const session = Session.open(loadOrt(runtimeLibrary), readModel(file), deviceNamed('cpu'));
   session.reserve({ ...room, ...asked });
   return session;

@@ -14,16 +14,16 @@ function holding(...contents: number[][]): KvCache {
 describe('a slot', () => {
   it('is taken for the prompt it has most in common with', () => {
     const cache = holding([1, 2, 9], [1, 2, 3, 4], [5]);
-    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 1, kept: 4 });
-    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 0, kept: 2, divergedAt: 2 });
-    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 2, kept: 0, divergedAt: 0 });
+    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 1, cachedTokens: 4 });
+    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 0, cachedTokens: 2, divergedAt: 2 });
+    expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 2, cachedTokens: 0, divergedAt: 0 });
     expect(cache.take([1])).toBeUndefined();
   });
 
   it('leaves the last two ids of the prompt to compute, even when it holds them all', () => {
-    expect(holding([1, 2, 3, 4]).take([1, 2, 3])).toEqual({ slot: 0, kept: 1 });
-    expect(holding([1, 2, 3, 4]).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, kept: 3 });
-    expect(holding([1]).take([1])).toEqual({ slot: 0, kept: 0 });
+    expect(holding([1, 2, 3, 4]).take([1, 2, 3])).toEqual({ slot: 0, cachedTokens: 1 });
+    expect(holding([1, 2, 3, 4]).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, cachedTokens: 3 });
+    expect(holding([1]).take([1])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
   it('forgets what lies past the common prefix when it is taken', () => {
@@ -32,7 +32,7 @@ describe('a slot', () => {
     expect(cache.length(0)).toBe(2);
     cache.commit(0, [7, 8]);
     cache.release(0);
-    expect(cache.take([1, 2, 7, 8, 9, 9])).toEqual({ slot: 0, kept: 4 });
+    expect(cache.take([1, 2, 7, 8, 9, 9])).toEqual({ slot: 0, cachedTokens: 4 });
   });
 
   it('is the one free longest among equals, an untouched one first', () => {
@@ -50,7 +50,7 @@ describe('a slot', () => {
   it('is not trusted after its content was truncated', () => {
     const cache = holding([1, 2, 3]);
     cache.truncate(0, 0);
-    expect(cache.take([1, 2, 3])).toEqual({ slot: 0, kept: 0 });
+    expect(cache.take([1, 2, 3])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
   it('holds no more than it has room for', () => {
@@ -70,12 +70,12 @@ it('keeps only what is common, whatever happens to it', () => {
       const busy: number[] = [];
       for (const [prompt, finishFirst] of prompts) {
         if (finishFirst || busy.length === 3) for (const slot of busy.splice(0, 1)) cache.release(slot);
-        const { slot, kept } = cache.take(prompt)!;
+        const { slot, cachedTokens } = cache.take(prompt)!;
         expect(busy).not.toContain(slot);
-        expect(kept).toBeLessThan(prompt.length);
-        expect(rows[slot]!.slice(0, kept)).toEqual(prompt.slice(0, kept));
+        expect(cachedTokens).toBeLessThan(prompt.length);
+        expect(rows[slot]!.slice(0, cachedTokens)).toEqual(prompt.slice(0, cachedTokens));
         busy.push(slot);
-        cache.commit(slot, prompt.slice(kept));
+        cache.commit(slot, prompt.slice(cachedTokens));
         rows[slot] = prompt;
         expect(cache.usage()).toEqual({
           slots: 3,
@@ -98,12 +98,12 @@ describe('a slot of a cache that cannot be cut', () => {
   };
 
   it('is kept by a prompt that goes on where it ended', () => {
-    expect(whole(1, 2, 3).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, kept: 3 });
+    expect(whole(1, 2, 3).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, cachedTokens: 3 });
   });
 
   it('is given up by a prompt that parts from it, even at its end', () => {
-    expect(whole(1, 2, 3).take([1, 2, 9, 4, 5])).toEqual({ slot: 0, kept: 0, divergedAt: 2 });
-    expect(whole(1, 2, 3).take([1, 2, 3, 4])).toEqual({ slot: 0, kept: 0 });
+    expect(whole(1, 2, 3).take([1, 2, 9, 4, 5])).toEqual({ slot: 0, cachedTokens: 0, divergedAt: 2 });
+    expect(whole(1, 2, 3).take([1, 2, 3, 4])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
   it('forgets all when it is to forget a part', () => {

@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { withExternalData } from '../../src/engine/ort/external-data.ts';
 import { GRAPH, MODEL } from '../../src/engine/ort/graph.ts';
 import { writeNode } from '../../src/engine/ort/graph-edit.ts';
 import { keepLastLogits } from '../../src/engine/ort/last-logits.ts';
 import { Message, type Source, writeBytes, writeNumber } from '../../src/engine/ort/protobuf.ts';
-import { withoutWeights } from '../../src/engine/ort/weightless.ts';
 import { modelFile } from './harness.ts';
 
 const fixture = (name: string): Buffer =>
@@ -19,7 +19,7 @@ const memory = (bytes: Uint8Array): Source => ({
   byte: (position) => bytes[position],
   bytes: (from, to) => bytes.subarray(from, to),
 });
-const light = (bytes: Uint8Array): Uint8Array => withoutWeights(memory(bytes), bytes.length, places);
+const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, places);
 
 function graphOf(model: Uint8Array): Message {
   const root = new Message(model);

@@ -1,7 +1,7 @@
 /** Every way in which exports are laid out, on the CPU: the ids that a computation without graph, cache and runtime gives. */
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { Engine } from '../../src/engine/loop.ts';
+import { Engine } from '../../src/engine/engine.ts';
 import { Bench, onCpu, options } from './harness.ts';
 import { continueAll, expectedOf, optionsFor, REFERENCE, type ReferenceModel } from './reference.ts';
 
@@ -47,7 +47,7 @@ describe('a cache that grows', () => {
     await bench.run({ prompt, maxTokens: ids.length });
     const kept = await bench.run({ prompt: longer, maxTokens: 12 });
     // The last id that was generated was never read.
-    expect(kept.finish.cached).toBe(prompt.length + ids.length - 1);
+    expect(kept.finish.cachedTokens).toBe(prompt.length + ids.length - 1);
     expect(kept.ids).toEqual((await cold.run({ prompt: longer, maxTokens: 12 })).ids);
     for (const one of [bench, cold]) one.engine.close();
   });
@@ -58,7 +58,7 @@ describe('a cache that grows', () => {
     const bench = new Bench({ ...optionsFor(concat, 'cpu'), slots: 1 });
     await bench.run({ prompt: [...prompt.slice(0, -1), (prompt.at(-1)! + 1) % 256], maxTokens: 3 });
     const again = await bench.run({ prompt, maxTokens: ids.length });
-    expect([again.finish.cached, again.ids]).toEqual([0, ids]);
+    expect([again.finish.cachedTokens, again.ids]).toEqual([0, ids]);
     bench.engine.close();
   });
 

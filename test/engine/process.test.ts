@@ -61,7 +61,7 @@ describe('the engine process', () => {
     engine.send({ kind: 'open', options });
     const { facts } = await engine.heard('opened');
     expect(engine.said.map((message) => message.kind)).toEqual([
-      'opening',
+      'loading',
       'memory',
       ...new Array(5).fill('progress'),
       'opened',

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EngineOptions } from '../../src/bridge/opening.ts';
+import type { EngineOptions } from '../../src/bridge/loading.ts';
 import { portNamesOf } from '../../src/model/genai.ts';
 import { Bench } from './harness.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { CostModel } from '../../src/engine/cost-model.ts';
 import { KvCache } from '../../src/engine/kv-cache.ts';
-import { isOutOfMemory } from '../../src/engine/ort/causes.ts';
-import { Rates } from '../../src/engine/rates.ts';
+import { isOutOfMemory } from '../../src/engine/ort/error-causes.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
 import { argMax } from '../../src/engine/sampler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
@@ -44,7 +44,7 @@ const expected = (sequence: Sequence, count: number): number[] =>
 function fresh(): { cache: KvCache; runner: Runner } {
   for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
   const cache = new KvCache(4, 256);
-  return { cache, runner: new Runner(session, cache, new Rates(), () => 0) };
+  return { cache, runner: new Runner(session, cache, new CostModel(), () => 0) };
 }
 
 describe('rows of different lengths decoded together', () => {
@@ -77,7 +77,7 @@ describe('rows of different lengths decoded together', () => {
 
 it('rows far apart are run apart when the rows between them would cost more than another run', () => {
   const { cache } = fresh();
-  const rates = new Rates();
+  const rates = new CostModel();
   // A run of one row 10, and 9 for each row more: four rows in one run cost 37, two runs 20.
   for (const rows of [1, 2, 3, 4]) rates.noteRows(rows, 1 + 9 * rows);
   const runs: unknown[] = [];
@@ -150,7 +150,7 @@ it('more sets of rows than bindings are kept give each row the same logits', () 
 
 it('a run that fails is the failure of its rows, and of no others', () => {
   const cache = new KvCache(4, 256);
-  const dear = new Rates();
+  const dear = new CostModel();
   // Two rows that are apart are run apart.
   for (const [rows, ms] of [
     [1, 1],

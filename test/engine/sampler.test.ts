@@ -255,4 +255,8 @@ function fixedAt(uniform: number): Random {
   random.uniform = () => uniform;
   return random;
 }
-const rest = ({ endIds, mustGoOn, occurrences }: Sequence) => ({ endIds, mustGoOn, occurrences });
+const rest = ({ endIds, belowMinTokens, occurrences }: Sequence) => ({
+  endIds,
+  belowMinTokens: belowMinTokens,
+  occurrences,
+});

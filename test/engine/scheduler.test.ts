@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { Forecast } from '../../src/engine/forecast.ts';
+import { CostModel } from '../../src/engine/cost-model.ts';
 import { KvCache } from '../../src/engine/kv-cache.ts';
-import { Pacing } from '../../src/engine/pacing.ts';
-import { Rates } from '../../src/engine/rates.ts';
+import { PrefillBudget } from '../../src/engine/prefill-budget.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
+import { WaitEstimate } from '../../src/engine/wait-estimate.ts';
 import { prompt, request } from './harness.ts';
 
 function setUp(slots: number, chunk = 4) {
   const clock = { now: 0 };
   const cache = new KvCache(slots, 64);
-  const rates = new Rates();
+  const rates = new CostModel();
   // Every run costs as much: a chunk beside a step doubles it.
   rates.noteTokens(chunk, 10);
   rates.noteRows(1, 10);
-  const pacing = new Pacing(rates, chunk);
-  const scheduler = new Scheduler(cache, pacing, new Forecast(pacing), () => clock.now);
+  const pacing = new PrefillBudget(rates, chunk);
+  const scheduler = new Scheduler(cache, pacing, new WaitEstimate(pacing), () => clock.now);
   /** Does to the cache and the sequences what running the plan does. */
   const run = () => {
     const plan = scheduler.plan();
@@ -77,7 +77,7 @@ describe('a step', () => {
     scheduler.settle();
     const again = add(10);
     expect(run().prefill).toEqual([{ sequence: again, start: 8, count: 2 }]);
-    expect(again.cached).toBe(8);
+    expect(again.cachedTokens).toBe(8);
   });
 
   it('neither leaves one id of a prompt over nor takes one alone', () => {

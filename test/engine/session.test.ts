@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Engine } from '../../src/engine/loop.ts';
+import { Engine } from '../../src/engine/engine.ts';
 import { OrtError } from '../../src/engine/ort/api.ts';
-import type { Port } from '../../src/engine/ort/ports.ts';
+import type { TensorInfo } from '../../src/engine/ort/session-io.ts';
 import { readSignature } from '../../src/engine/ort/signature.ts';
 import { Bench, logitsOf, modelFile, onCpu, openSession, options, prompt } from './harness.ts';
 
@@ -79,8 +79,8 @@ describe('what cannot be opened is refused', () => {
 });
 
 describe('a signature', () => {
-  const int64 = (name: string): Port => ({ name, type: 7, shape: [-1, -1] });
-  const cache = (name: string, type = 1, shape = [-1, 3, -1, 64]): Port => ({ name, type, shape });
+  const int64 = (name: string): TensorInfo => ({ name, type: 7, shape: [-1, -1] });
+  const cache = (name: string, type = 1, shape = [-1, 3, -1, 64]): TensorInfo => ({ name, type, shape });
   const inputs = [
     int64('input_ids'),
     int64('attention_mask'),
@@ -88,7 +88,7 @@ describe('a signature', () => {
     cache('past_key_values.0.value'),
   ];
   const outputs = [{ name: 'logits', type: 1, shape: [-1, -1, 100] }, cache('present.0.key'), cache('present.0.value')];
-  const without = (ports: Port[], name: string) => ports.filter((port) => port.name !== name);
+  const without = (ports: TensorInfo[], name: string) => ports.filter((port) => port.name !== name);
 
   it('is read from names, types and shapes', () => {
     expect(readSignature({ inputs, outputs })).toEqual({
@@ -116,7 +116,7 @@ describe('a signature', () => {
     },
   );
 
-  it.each<[string, Port[], Port[]]>([
+  it.each<[string, TensorInfo[], TensorInfo[]]>([
     ['The model has no input input_ids', without(inputs, 'input_ids'), outputs],
     ['The model has no output logits', inputs, without(outputs, 'logits')],
     ['The model has no output present.0.key', inputs, without(outputs, 'present.0.key')],

@@ -2,7 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { EngineFacts, EngineOptions } from '../../src/bridge/opening.ts';
+import type { EngineFacts, EngineOptions } from '../../src/bridge/loading.ts';
 import type { FromEngine, ToEngine } from '../../src/bridge/protocol.ts';
 import { softwareVulkan, WITHOUT_VULKAN } from '../support/vulkan.ts';
 import { Bench, engineProcess, modelFile, options, request } from './harness.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Job, Jobs } from '../../src/http/jobs.ts';
-import { EventLog } from '../../src/http/stream.ts';
+import { EventLog } from '../../src/http/event-log.ts';
+import { Job, JobRegistry } from '../../src/http/jobs.ts';
 import { ERROR, STARTED } from './events.ts';
 
 beforeEach(() => {
@@ -11,16 +11,16 @@ afterEach(() => {
 });
 
 const TERMS = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 } as const;
-const jobsOf = (bytes = 1e6): Jobs => new Jobs({ ttlMs: 60_000, bytes });
+const jobsOf = (bytes = 1e6): JobRegistry => new JobRegistry({ ttlMs: 60_000, bytes });
 const job = (): Job => new Job({ correlationId: 'req-1' }, new EventLog('req-1', { awaitsStart: true }), TERMS);
 
 /** A job that runs and is over at once, with about `bytes` of events. */
-function finish(jobs: Jobs, jobId: string, bytes = 0): Job {
+function finish(jobs: JobRegistry, jobId: string, bytes = 0): Job {
   const done = job();
   jobs.add(jobId, done);
-  done.stream.emit('started', STARTED);
-  if (bytes > 0) done.stream.emit('token', { t: 'x'.repeat(bytes), i: 0 });
-  done.stream.emit('error', ERROR);
+  done.log.emit('started', STARTED);
+  if (bytes > 0) done.log.emit('token', { t: 'x'.repeat(bytes), i: 0 });
+  done.log.emit('error', ERROR);
   jobs.remove(jobId);
   return done;
 }
@@ -109,7 +109,7 @@ describe('a job that is over', () => {
     const jobs = jobsOf();
     const refused = job();
     jobs.add('refused', refused);
-    refused.stream.close();
+    refused.log.close();
     jobs.remove('refused');
     expect(jobs.find('refused')).toBe('gone');
   });

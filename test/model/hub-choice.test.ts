@@ -1,7 +1,7 @@
 /** Which files of a repository are taken, by names alone. */
 import { describe, expect, test } from 'vitest';
 import type { DtypeChoice } from '../../src/model/dtypes.ts';
-import { chooseFiles, genaiConfigOf, type Wish } from '../../src/model/hub/choice.ts';
+import { chooseFiles, genaiConfigOf, type Selection } from '../../src/model/hub/choice.ts';
 import type { Repository } from '../../src/model/hub/repository.ts';
 
 const WORDS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
@@ -20,9 +20,9 @@ const having = (...paths: string[]): Repository => ({
   files: paths.map((path) => ({ path, size: 1, etag: '0'.repeat(40), hash: 'git-sha1' })),
 });
 
-const chosen = (repository: Repository, wish: Partial<Wish> = {}) =>
+const chosen = (repository: Repository, wish: Partial<Selection> = {}) =>
   chooseFiles(repository, { dtype: 'auto', device: 'cpu', ...wish });
-const taken = (repository: Repository, wish?: Partial<Wish>): string[] =>
+const taken = (repository: Repository, wish?: Partial<Selection>): string[] =>
   chosen(repository, wish).files.map(({ path }) => path);
 const inFolder = (folder: string, repository: Repository): Repository => ({
   ...repository,

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { Connection, PATIENCE } from '../../src/model/hub/connection.ts';
+import { Connection, RETRY_POLICY } from '../../src/model/hub/connection.ts';
 import { type HubReference, parseReference } from '../../src/model/hub/reference.ts';
 import { fileUrl, readRepository } from '../../src/model/hub/repository.ts';
 import { noise } from '../support/hub-models.ts';
@@ -13,7 +13,7 @@ const TOKEN = 'hf_never-to-be-seen';
 const bytes = noise(100);
 const file: HubFile = { bytes };
 const files = Object.fromEntries(['config.json', 'a', 'b', 'c', 'd', 'e', 'onnx/f'].map((path) => [path, file]));
-const quick = { ...PATIENCE, backoffMs: 1, stallMs: 1500, tries: 3 };
+const quick = { ...RETRY_POLICY, backoffMs: 1, stallMs: 1500, tries: 3 };
 
 let hub: HubServer;
 beforeAll(async () => {

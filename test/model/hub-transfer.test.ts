@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { Connection, PATIENCE } from '../../src/model/hub/connection.ts';
+import { Connection, RETRY_POLICY } from '../../src/model/hub/connection.ts';
 import { fileUrl, type RepositoryFile, readRepository } from '../../src/model/hub/repository.ts';
 import { download } from '../../src/model/hub/transfer.ts';
 import { noise } from '../support/hub-models.ts';
@@ -14,7 +14,7 @@ import { reasonOf } from './folders.ts';
 const REFERENCE = { repo: 'tiny/noise', folder: '', revision: 'main' };
 const LARGE = noise(300_000);
 const SMALL = noise(700, 2);
-const quick = { ...PATIENCE, stallMs: 1500, backoffMs: 1, tries: 4 };
+const quick = { ...RETRY_POLICY, stallMs: 1500, backoffMs: 1, tries: 4 };
 
 let hub: HubServer;
 let folder: string;

@@ -1,28 +1,35 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { capture, type Narration, narrate, openVoice, type Story, tell } from '../../src/narration/narrate.ts';
+import {
+  capture,
+  type Narration,
+  narrate,
+  type RequestContext,
+  runIn,
+  startNarration,
+} from '../../src/narration/narrate.ts';
 import { type Line, openStdout } from '../../src/narration/stdout.ts';
 import { MemoryStream } from './memory-stream.ts';
 
 const silent = { write: () => undefined, takeLost: () => 0, flush: () => Promise.resolve() };
-afterEach(() => openVoice({ workerId: 'w-1', version: '9.9.9', stdout: silent, count: () => undefined }));
+afterEach(() => startNarration({ workerId: 'w-1', version: '9.9.9', stdout: silent, count: () => undefined }));
 
-function story(id: string, heard: Narration[]): Story {
-  return { correlationId: `req-${id}`, jobId: `job-${id}`, hear: (narration) => heard.push(narration) };
+function story(id: string, heard: Narration[]): RequestContext {
+  return { correlationId: `req-${id}`, jobId: `job-${id}`, onNarration: (narration) => heard.push(narration) };
 }
 
 describe('one narrate(), two sinks', () => {
   test('a request event goes to stdout and to the stream of its request, the same to the letter', async () => {
     const heard: Narration[] = [];
     const written: Line[] = [];
-    openVoice({
+    startNarration({
       workerId: 'w-1',
       version: '9.9.9',
       stdout: { ...silent, write: (line) => written.push(line) },
       count: () => undefined,
     });
-    tell(story('a', heard), () => narrate('request.validated', { requests_running: 1 }));
+    runIn(story('a', heard), () => narrate('request.validated', { requests_running: 1 }));
     expect(heard).toHaveLength(1);
     expect(written).toEqual(heard);
     expect(heard[0]).toMatchObject({
@@ -37,7 +44,7 @@ describe('one narrate(), two sinks', () => {
   test('a lifecycle event stays out of the stream even when it is told inside a request', async () => {
     const heard: Narration[] = [];
     const { narrations } = await capture(() =>
-      tell(story('a', heard), () => narrate('server.shutdown', { reason: 'sigterm' })),
+      runIn(story('a', heard), () => narrate('server.shutdown', { reason: 'sigterm' })),
     );
     expect(narrations).toHaveLength(1);
     expect(heard).toEqual([]);
@@ -52,7 +59,7 @@ describe('one narrate(), two sinks', () => {
   test('the trace of the caller rides along', async () => {
     const traced = { ...story('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
     const { narrations } = await capture(() =>
-      tell(traced, () => narrate('request.queued', { queue_position: 2, eta_ms: 90 })),
+      runIn(traced, () => narrate('request.queued', { queue_position: 2, eta_ms: 90 })),
     );
     expect(narrations[0]).toMatchObject({ trace_id: traced.traceId, span_id: traced.spanId, queue_position: 2 });
   });
@@ -61,7 +68,7 @@ describe('one narrate(), two sinks', () => {
     const heard: Narration[] = [];
     const reason = 'bad token=hunter2\nINFO forged';
     await capture(() =>
-      tell({ ...story('a', heard), jobId: 'job\n1' }, () =>
+      runIn({ ...story('a', heard), jobId: 'job\n1' }, () =>
         narrate('inference.failed', { error_kind: 'x', reason, tokens_out: 0 }),
       ),
     );
@@ -87,7 +94,7 @@ describe('one narrate(), two sinks', () => {
           const heard = stories.map((): Narration[] => []);
           await Promise.all(
             stories.map((pauses, index) =>
-              tell(story(String(index), heard[index] ?? []), async () => {
+              runIn(story(String(index), heard[index] ?? []), async () => {
                 for (const [step, pause] of pauses.entries()) {
                   await sleep(pause);
                   narrate('request.queued', { queue_position: step, eta_ms: 90 });
@@ -112,7 +119,7 @@ describe('a capture', () => {
     const outside = sleep(5).then(() => narrate('server.start', { address: 'outside' }));
     const { narrations } = await capture(async () => {
       narrate('server.start', { address: 'a' });
-      await tell(story('a', []), async () => {
+      await runIn(story('a', []), async () => {
         await sleep(10);
         narrate('queue.moved', { queue_position: 1, eta_ms: 90 });
       });
@@ -125,14 +132,14 @@ describe('a capture', () => {
 describe('the lines on stdout', () => {
   const openOn = (stream: MemoryStream, level: 'info' | 'warn' = 'info', format: 'json' | 'pretty' = 'json') => {
     const stdout = openStdout({ level, format }, stream);
-    openVoice({ workerId: 'w-1', version: '9.9.9', stdout, count: () => undefined });
+    startNarration({ workerId: 'w-1', version: '9.9.9', stdout, count: () => undefined });
     return stdout;
   };
 
   test('have the keys of the contract in its order', () => {
     const stream = new MemoryStream();
     openOn(stream);
-    tell(story('a', []), () => narrate('inference.start', { max_tokens: 5, temperature: 1, seed: 3 }));
+    runIn(story('a', []), () => narrate('inference.start', { max_tokens: 5, temperature: 1, seed: 3 }));
     const [line = ''] = stream.lines;
     expect(Object.keys(JSON.parse(line))).toEqual([
       ...[

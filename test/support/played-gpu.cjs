@@ -1,6 +1,6 @@
 /**
  * Preloaded into an engine process (`NODE_OPTIONS`): plays a GPU where there is none. WebGPU is seen to be there, and is the CPU underneath;
- * what goes wrong with it is said by PLAYED: `right`, `wrong` (other tokens), `refused`, `crash`, `hang`, `survey-crash`.
+ * what goes wrong with it is said by PLAYED: `right`, `wrong` (other tokens), `refused`, `crash`, `hang`, `probe-crash`.
  */
 const { PLAYED = 'right' } = process.env;
 
@@ -8,7 +8,7 @@ if (process.argv[1]?.endsWith('process.js')) {
   let onGpu = false;
   const emit = process.emit.bind(process);
   process.emit = (name, message, ...rest) => {
-    if (name === 'message' && message.kind === 'survey' && PLAYED === 'survey-crash')
+    if (name === 'message' && message.kind === 'probe' && PLAYED === 'probe-crash')
       process.kill(process.pid, 'SIGSEGV');
     const [candidate] = (name === 'message' && message.options?.candidates) || [];
     if (candidate?.device !== 'webgpu') return emit(name, message, ...rest);
@@ -20,8 +20,8 @@ if (process.argv[1]?.endsWith('process.js')) {
   };
   const send = process.send.bind(process);
   process.send = (message, ...rest) => {
-    if (message.kind === 'surveyed')
-      message.survey.devices = message.survey.devices.map((device) =>
+    if (message.kind === 'probed')
+      message.probe.devices = message.probe.devices.map((device) =>
         device.name === 'webgpu' ? { name: 'webgpu' } : device,
       );
     if (message.kind === 'report' && onGpu && PLAYED === 'wrong')

@@ -2,8 +2,8 @@
  * What the NVIDIA driver says of its GPUs: how many this process may use, their names, their memory. Asks the CUDA driver which GPUs there
  * are, since it heeds CUDA_VISIBLE_DEVICES as the provider does, and NVML about their memory, since that needs no context on the GPU.
  */
-import type { Gpu, Nvidia } from '../../bridge/survey.ts';
-import { functionsOf } from '../native.ts';
+import type { Gpu, Nvidia } from '../../bridge/probe.ts';
+import { functionsOf } from '../ffi.ts';
 
 const SUCCESS = 0;
 const NO_DEVICE = 100;

@@ -2,8 +2,8 @@
  * What Vulkan says of the GPUs on Linux, where WebGPU runs on it: their names, their memory, and which of them are only programs that
  * draw on the CPU. Structures are read at the offsets of the 64-bit layout (vulkan_core.h).
  */
-import type { VulkanDevice } from '../../bridge/survey.ts';
-import { functionsOf } from '../native.ts';
+import type { VulkanDevice } from '../../bridge/probe.ts';
+import { functionsOf } from '../ffi.ts';
 
 const SUCCESS = 0;
 const INSTANCE_CREATE_INFO = 1;

@@ -5,7 +5,7 @@
  * `OrtGetApiBase()->GetApi(18)` is a table of function pointers whose order is frozen by ABI promise: a call is its index in it.
  */
 import koffi from 'koffi';
-import { openLibrary, type Pointer } from '../native.ts';
+import { openLibrary, type Pointer } from '../ffi.ts';
 
 /** Element types of a tensor, as the C API numbers them (`ONNXTensorElementDataType`). */
 export const ELEMENT_TYPES: Readonly<Record<number, string>> = {

@@ -2,14 +2,14 @@
  * The cache of a model whose attention appends to it by making a longer one: what a run gives is kept where the runtime put it, on the
  * device, and is the next run's input. A row is run by itself, and cannot forget its last tokens, only all of them.
  */
-import type { Pointer } from '../native.ts';
+import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
 import { type CachePort, rowOf } from './signature.ts';
-import type { Buffer } from './tensors.ts';
+import type { TensorMemory } from './tensors.ts';
 
 /** What a row holds: a value of the runtime for each port, and how many tokens are in each. */
-interface Held {
+interface GrownRow {
   readonly values: readonly Pointer[];
   readonly tokens: number;
 }
@@ -22,7 +22,7 @@ export class CacheGrowing implements CacheMemory {
   readonly #ports: readonly CachePort[];
   readonly #memoryInfo: Pointer;
   #allocator: Pointer = 0n;
-  #rows: (Held | undefined)[] = [];
+  #rows: (GrownRow | undefined)[] = [];
 
   constructor(api: OrtApi, session: Pointer, ports: readonly CachePort[], memoryInfo: Pointer) {
     this.#api = api;
@@ -73,7 +73,7 @@ export class CacheGrowing implements CacheMemory {
     this.#rows[row] = undefined;
   }
 
-  buffers(): readonly Buffer[] {
+  buffers(): readonly TensorMemory[] {
     return [];
   }
 
@@ -82,7 +82,7 @@ export class CacheGrowing implements CacheMemory {
   }
 
   /** A row without tokens; what was made of it is kept, and released, also when the rest cannot be made. */
-  #begin(row: number): Held {
+  #begin(row: number): GrownRow {
     const values: Pointer[] = [];
     const held = { values, tokens: 0 };
     this.#rows[row] = held;

@@ -3,11 +3,11 @@
  * address. Rows lie behind one another in one tensor, so that several run together, where the device has addresses within a buffer;
  * elsewhere each row has tensors of its own.
  */
-import type { Pointer } from '../native.ts';
+import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
 import { bytesOf, type CachePort, rowOf } from './signature.ts';
-import type { Buffer, Tensors } from './tensors.ts';
+import type { TensorMemory, Tensors } from './tensors.ts';
 
 /** Bindings kept: each holds a reference for every cache of the model, and many slots have many sets of rows. */
 const MOST_BINDINGS = 64;
@@ -23,7 +23,7 @@ export class CacheInPlace implements CacheMemory {
   /** Key: first row and count. The cache is bound in it for good. The one used longest ago comes first. */
   readonly #bindings = new Map<string, Pointer>();
   /** One for each port: `[rows, kvHeads, capacity, headDim]`; or, without addresses within a buffer, rows · ports of one row each. */
-  #buffers: readonly Buffer[] = [];
+  #buffers: readonly TensorMemory[] = [];
   #capacity = 0;
 
   /** @param together whether an address within a buffer of this memory is one too. */
@@ -91,7 +91,7 @@ export class CacheInPlace implements CacheMemory {
     // What a row holds is overwritten; its memory is reserved.
   }
 
-  buffers(): readonly Buffer[] {
+  buffers(): readonly TensorMemory[] {
     return this.#buffers;
   }
 

@@ -1,6 +1,6 @@
 /** Where a model's cache is between runs: what a session wants of it. */
-import type { Pointer } from '../native.ts';
-import type { Buffer } from './tensors.ts';
+import type { Pointer } from '../ffi.ts';
+import type { TensorMemory } from './tensors.ts';
 
 /** Consecutive rows of the cache. */
 export interface Rows {
@@ -28,6 +28,6 @@ export interface CacheMemory {
   /** What the row holds is not wanted any more. */
   forget(row: number): void;
   /** Memory that was reserved. */
-  buffers(): readonly Buffer[];
+  buffers(): readonly TensorMemory[];
   release(): void;
 }

@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Pointer } from '../ffi.ts';
 import { askNvidia } from '../gpu/nvidia.ts';
 import { askVulkan } from '../gpu/vulkan.ts';
 import { hostFreeBytes } from '../host-memory.ts';
-import type { Pointer } from '../native.ts';
 import type { OrtApi } from './api.ts';
 
 /** Why a device cannot be used, in words a person can act on. */
@@ -18,7 +18,7 @@ export interface Obstacle {
 }
 
 /** How a session will use the memory of a device. */
-export interface Use {
+export interface MemoryUse {
   /** Bytes that its provider may take at most; undefined where nobody knows. */
   readonly free: number | undefined;
   /** Whether each run makes a longer cache. */
@@ -33,7 +33,7 @@ export interface Device {
    * @param asked whether it was asked for by name: then a renderer in software will do.
    */
   readonly obstacle: (runtimeLibrary: string, asked: boolean) => Obstacle | undefined;
-  readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, use: Use) => void;
+  readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, use: MemoryUse) => void;
   /** Describes the memory of the cache to the runtime; to be released. */
   readonly memoryInfo: (api: OrtApi) => Pointer;
   /** Whether its GroupQueryAttention takes half floats only: elsewhere float32 would be computed on the host, behind the cache's back. */

@@ -2,8 +2,9 @@
  * A model's graph as far as an edit must understand it: which node makes and which nodes read a value, what is constant, and how inputs and
  * outputs are declared. Values are known by name, one character per byte. Pure.
  */
-import type { Port } from './ports.ts';
+
 import { type Field, Message } from './protobuf.ts';
+import type { TensorInfo } from './session-io.ts';
 
 /** Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
 export const MODEL = { irVersion: 1, graph: 7, opsetImport: 8, opsetDomain: 1, opsetVersion: 2 } as const;
@@ -130,7 +131,7 @@ export function nameOf(graph: Message, field: Field): string {
  * An input or an output as it is declared: element type and dimensions, those that are left open as -1.
  * @returns undefined when it is no tensor, or its shape is not said.
  */
-export function portOf(graph: Message, field: Field): Port | undefined {
+export function portOf(graph: Message, field: Field): TensorInfo | undefined {
   const value = graph.message(field);
   const typeField = value.last(VALUE.type);
   const type = typeField && value.message(typeField);

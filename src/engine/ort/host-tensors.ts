@@ -2,12 +2,12 @@
  * What a run reads and writes on the host, in memory that stays: ids, mask, positions, how many logits are wanted, and the logits. Bound anew
  * for each run, since their shapes change; copied never.
  */
-import { type Pointer, viewMemory } from '../native.ts';
+import { type Pointer, viewMemory } from '../ffi.ts';
 import { FLOAT32, INT64, type OrtApi } from './api.ts';
 import { hostMemoryInfo } from './device.ts';
-import { widen } from './halves.ts';
+import { widen } from './half-float.ts';
 import { bytesOf, type Signature } from './signature.ts';
-import type { Buffer, Tensors } from './tensors.ts';
+import type { TensorMemory, Tensors } from './tensors.ts';
 
 /** How much is to be room for, in elements. */
 export interface HostRoom {
@@ -22,7 +22,7 @@ interface Numbers {
   readonly values: BigInt64Array;
 }
 
-const NOTHING: Buffer = { pointer: 0n, bytes: 0 };
+const NOTHING: TensorMemory = { pointer: 0n, bytes: 0 };
 const NO_NUMBERS: Numbers = { pointer: 0n, values: new BigInt64Array(0) };
 const NO_LOGITS = new Float32Array(0);
 

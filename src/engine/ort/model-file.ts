@@ -4,17 +4,17 @@
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import type { PortNames } from '../../bridge/opening.ts';
-import type { Pointer } from '../native.ts';
+import type { TensorNames } from '../../bridge/loading.ts';
+import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
-import { halveAttention, updatedInPlace } from './attention.ts';
-import { isOutOfMemory } from './causes.ts';
+import { isOutOfMemory } from './error-causes.ts';
+import { withExternalData } from './external-data.ts';
 import { GRAPH, Graph, MODEL, nameOf, portOf } from './graph.ts';
+import { halveAttention, updatedInPlace } from './half-attention.ts';
 import { keepLastLogits } from './last-logits.ts';
-import type { Port, Ports } from './ports.ts';
 import { Message, type Source } from './protobuf.ts';
+import type { SessionIo, TensorInfo } from './session-io.ts';
 import { readSignature } from './signature.ts';
-import { withoutWeights } from './weightless.ts';
 
 /** Read at once: the head of a tensor, or a dozen nodes. */
 const WINDOW_BYTES = 4 * 1024;
@@ -28,7 +28,7 @@ export interface ModelFile {
 }
 
 /** The graph without its weights, edited: logits of the last positions only. */
-interface LightModel extends Ports {
+interface LightModel extends SessionIo {
   readonly bytes: Uint8Array;
   /** The folder that the weights are named in. */
   readonly folder: string;
@@ -56,7 +56,7 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
     const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(path), location)));
     file = openSync(real, 'r');
     const { size } = fstatSync(file);
-    const whole = withoutWeights(windowsOn(file), size, { model: basename(real), resolve });
+    const whole = withExternalData(windowsOn(file), size, { model: basename(real), resolve });
     const short = keepLastLogits(whole, logits) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
     const bytes = halved ?? short;
@@ -69,13 +69,13 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
 }
 
 /** @throws Error for bytes that are no model, or whose inputs and outputs are not all tensors of known shape. */
-function declaredBy(bytes: Uint8Array): Ports & Pick<LightModel, 'updated'> {
+function declaredBy(bytes: Uint8Array): SessionIo & Pick<LightModel, 'updated'> {
   const root = new Message(bytes);
   const [field, second] = root.all(MODEL.graph);
   if (!field || second) throw new Error('A model with another number of graphs than one');
   const message = root.message(field);
   const graph = new Graph(message);
-  const side = (number: number): Port[] =>
+  const side = (number: number): TensorInfo[] =>
     message.all(number).flatMap((value) => {
       // Before version 4 of the format weights are inputs too.
       if (number === GRAPH.input && graph.constantShape(nameOf(message, value))) return [];
@@ -106,7 +106,7 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
 }
 
 /** Whether attention appends to every cache where it is; false for a model that could not be read. */
-export function updatesInPlace({ light }: ModelFile, names: PortNames): boolean {
+export function updatesInPlace({ light }: ModelFile, names: TensorNames): boolean {
   return light !== undefined && readSignature(light, names).caches.every(({ present }) => light.updated.has(present));
 }
 

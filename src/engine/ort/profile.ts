@@ -2,7 +2,7 @@
  * What the runtime can tell of every run of a session: its operators, their shapes, what was copied between host and device. Off unless a
  * session is opened with it: writing it down costs time.
  */
-import { type Pointer, readText } from '../native.ts';
+import { type Pointer, readText } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 
 /** Where the profile of a session goes: its path begins like this, and the runtime adds the time. */

@@ -2,9 +2,9 @@
  * One model open on one device, and the memory its runs read and write, which stays where it is from `reserve` to `close`: small tensors on
  * the host, the cache of all rows on the device. A run binds the small ones again and nothing else. Only numbers: no sequences, no slots.
  */
-import type { PortNames } from '../../bridge/opening.ts';
-import { type Pointer, viewMemory } from '../native.ts';
-import { sizeOf } from '../weights.ts';
+import type { TensorNames } from '../../bridge/loading.ts';
+import { type Pointer, viewMemory } from '../ffi.ts';
+import { sizeOf } from '../read-ahead.ts';
 import type { OrtApi } from './api.ts';
 import { CacheGrowing } from './cache-growing.ts';
 import { CacheInPlace } from './cache-in-place.ts';
@@ -12,8 +12,8 @@ import type { CacheMemory, Rows } from './cache-memory.ts';
 import type { Device } from './device.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
-import { readPorts } from './ports.ts';
 import { endProfile, type Profiled } from './profile.ts';
+import { readSessionIo } from './session-io.ts';
 import { readSignature, type Signature } from './signature.ts';
 import { Tensors } from './tensors.ts';
 import { configureThreads } from './threads.ts';
@@ -23,7 +23,7 @@ const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
 
 /** Sizes of the memory to reserve. */
-export interface Room {
+export interface Capacity {
   /** Rows of the cache: sequences that can be decoded together. */
   readonly rows: number;
   /** Tokens per row. */
@@ -35,8 +35,8 @@ export interface Room {
 }
 
 /** What the caller of `open` may say beside what is opened. */
-interface Asked {
-  readonly names?: PortNames;
+interface OpenOptions {
+  readonly names?: TensorNames;
   /** Of all files of the model; those of its own file where nothing is said. */
   readonly weightBytes?: number;
   readonly profiled?: Profiled;
@@ -52,13 +52,13 @@ export class Session {
   readonly #cacheInfo: Pointer;
   readonly #cache: CacheMemory;
   readonly #host: HostTensors;
-  #room: Room = { rows: 0, capacity: 0, chunk: 0, keep: 0 };
+  #room: Capacity = { rows: 0, capacity: 0, chunk: 0, keep: 0 };
 
   /**
    * Opens the model. Nothing is left behind when it throws.
    * @throws OrtError with the runtime's message; Error for a model that is not a known decoder.
    */
-  static open(api: OrtApi, model: ModelFile, device: Device, asked: Asked = {}): Session {
+  static open(api: OrtApi, model: ModelFile, device: Device, asked: OpenOptions = {}): Session {
     const tensors = new Tensors(api);
     try {
       return new Session(api, model, device, tensors, asked);
@@ -68,7 +68,7 @@ export class Session {
     }
   }
 
-  private constructor(api: OrtApi, model: ModelFile, device: Device, tensors: Tensors, asked: Asked) {
+  private constructor(api: OrtApi, model: ModelFile, device: Device, tensors: Tensors, asked: OpenOptions) {
     this.#api = api;
     this.#device = device;
     this.#tensors = tensors;
@@ -81,7 +81,7 @@ export class Session {
     const inPlace = updatesInPlace(model, asked.names ?? {});
     device.appendProvider(api, options, { free: device.freeBytes(), grows: !inPlace });
     this.#session = tensors.own(openModel(api, env, options, model), api.releaseSession);
-    this.signature = readSignature(readPorts(api, this.#session), asked.names);
+    this.signature = readSignature(readSessionIo(api, this.#session), asked.names);
     this.#runOptions = tensors.own(api.createRunOptions(), api.releaseRunOptions);
     this.#host = new HostTensors(api, tensors, this.signature);
     this.#cacheInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);
@@ -121,7 +121,7 @@ export class Session {
    * Allocates the memory of all runs, once.
    * @throws OrtError when the memory is not to be had; the session can only be closed then.
    */
-  reserve(room: Room): void {
+  reserve(room: Capacity): void {
     const { rows, capacity, chunk } = room;
     this.#room = room;
     this.#reserveCache(room);
@@ -185,7 +185,7 @@ export class Session {
     this.#tensors.release();
   }
 
-  #reserveCache({ rows, capacity }: Room): void {
+  #reserveCache({ rows, capacity }: Capacity): void {
     const allocator = this.#device.ownMemory
       ? this.#tensors.own(this.#api.createAllocator(this.#session, this.#cacheInfo), this.#api.releaseAllocator)
       : this.#api.getAllocatorWithDefaultOptions();

@@ -2,10 +2,10 @@
  * What a decoder takes and gives, read from its own metadata: names, types and shapes, never assumed from its architecture.
  * A model this engine cannot drive is refused here, with the name of what is in the way. Pure.
  */
-import type { PortNames } from '../../bridge/opening.ts';
+import type { TensorNames } from '../../bridge/loading.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from './api.ts';
 import { KEEP_INPUT } from './last-logits.ts';
-import type { Port, Ports } from './ports.ts';
+import type { SessionIo, TensorInfo } from './session-io.ts';
 
 /** One tensor of the cache: read under the name `past`, written under the name `present`. */
 export interface CachePort {
@@ -52,7 +52,7 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
  * @param names what the model's configuration calls them.
  * @throws Error naming the input or output that is missing, unknown or of another type.
  */
-export function readSignature({ inputs, outputs }: Ports, names: PortNames = {}): Signature {
+export function readSignature({ inputs, outputs }: SessionIo, names: TensorNames = {}): Signature {
   const ids = names.inputIds ?? 'input_ids';
   const mask = names.attentionMask ?? 'attention_mask';
   for (const name of [ids, mask]) expectType(find(inputs, 'input', name), [INT64]);
@@ -86,7 +86,7 @@ export function readSignature({ inputs, outputs }: Ports, names: PortNames = {})
 }
 
 /** What a configuration says comes first. */
-function namesOfCaches(names: PortNames): (readonly [past: string, present: string])[] {
+function namesOfCaches(names: TensorNames): (readonly [past: string, present: string])[] {
   const said = [
     [names.pastKey, names.presentKey],
     [names.pastValue, names.presentValue],
@@ -95,8 +95,8 @@ function namesOfCaches(names: PortNames): (readonly [past: string, present: stri
 }
 
 function readCache(
-  input: Port,
-  outputs: readonly Port[],
+  input: TensorInfo,
+  outputs: readonly TensorInfo[],
   names: readonly (readonly [past: string, present: string])[],
 ): CachePort & { layer: string } {
   for (const [past, present] of names) {
@@ -120,7 +120,7 @@ function layerOf(name: string, template: string): string | undefined {
 }
 
 /** Tokens lie along the last dimension but one, `[rows, heads, tokens, head]` or with keys and values in front; rows along another, or are one. */
-function rowShape(input: Port): number[] {
+function rowShape(input: TensorInfo): number[] {
   const tokens = input.shape.length - 2;
   const open = input.shape.flatMap((size, axis) => (size < 1 ? [axis] : []));
   const [rows, ...more] = open.filter((axis) => axis !== tokens);
@@ -130,13 +130,13 @@ function rowShape(input: Port): number[] {
 }
 
 /** Of the input that says how many positions are wanted. */
-function readKeepShape(input: Port): number[] {
+function readKeepShape(input: TensorInfo): number[] {
   expectType(input, [INT64]);
   if (input.shape.length > 1 || Math.abs(input.shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
   return input.shape.map(() => 1);
 }
 
-function find(ports: readonly Port[], side: string, name: string): Port {
+function find(ports: readonly TensorInfo[], side: string, name: string): TensorInfo {
   const port = ports.find((candidate) => candidate.name === name);
   if (!port) throw new Error(`The model has no ${side} ${name}`);
   return port;
@@ -144,12 +144,12 @@ function find(ports: readonly Port[], side: string, name: string): Port {
 
 const typeName = (type: number): string => ELEMENT_TYPES[type] ?? `type ${type}`;
 
-function expectType(port: Port, types: readonly number[]): void {
+function expectType(port: TensorInfo, types: readonly number[]): void {
   if (types.includes(port.type)) return;
   throw new Error(`${port.name} is ${typeName(port.type)}: only ${types.map(typeName).join(', ')} is supported`);
 }
 
-const refusal = (port: Port, why: string): Error => new Error(`${port.name} ${why}: [${port.shape.join(', ')}]`);
+const refusal = (port: TensorInfo, why: string): Error => new Error(`${port.name} ${why}: [${port.shape.join(', ')}]`);
 
 /** Bytes of the cache of one row of `tokens`. */
 export function rowBytes({ caches }: Signature, tokens: number): number {

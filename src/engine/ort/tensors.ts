@@ -1,12 +1,12 @@
 /**
  * Tensors in memory that stays where it is: allocated once, bound under a name as often as wanted, released together.
  */
-import type { Pointer } from '../native.ts';
+import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { bytesOf } from './signature.ts';
 
 /** Memory of a tensor. On a device the address is the device's own. */
-export interface Buffer {
+export interface TensorMemory {
   readonly pointer: Pointer;
   readonly bytes: number;
 }
@@ -27,7 +27,7 @@ export class Tensors {
   }
 
   /** @throws OrtError when the memory is not to be had. */
-  allocate(allocator: Pointer, type: number, shape: readonly number[]): Buffer {
+  allocate(allocator: Pointer, type: number, shape: readonly number[]): TensorMemory {
     const dimensions = BigInt64Array.from(shape, BigInt);
     const value = this.own(this.#api.createTensor(allocator, dimensions, shape.length, type), this.#api.releaseValue);
     return { pointer: this.#api.getTensorMutableData(value), bytes: bytesOf(type, shape) };

@@ -2,7 +2,7 @@
  * How many threads the runtime computes with, and how they wait.
  */
 import { availableParallelism } from 'node:os';
-import type { Pointer } from '../native.ts';
+import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 
 const SMALL_MODEL_BYTES = 32 * 2 ** 20;

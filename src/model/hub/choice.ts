@@ -23,7 +23,7 @@ const WORDS = [
 const MOST_OTHERS = 8;
 
 /** What is asked for. */
-export interface Wish {
+export interface Selection {
   readonly dtype: DtypeChoice;
   /** Which `auto` is to suit: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
   readonly device: string;
@@ -53,9 +53,9 @@ interface Picked extends Omit<Choice, 'files'> {
  * and its data are not seen by its name, but in its graph.
  * @throws PullError that lists what the repository has when it lacks the dtype, or lacks a file that every model needs.
  */
-export function chooseFiles(repository: Repository, wish: Wish): Choice {
+export function chooseFiles(repository: Repository, selection: Selection): Choice {
   const here = filesHere(repository);
-  const { paths, dtype, why } = pickWeights(repository, here, wish);
+  const { paths, dtype, why } = pickWeights(repository, here, selection);
   const lacking = ['tokenizer.json', paths[0]].filter((path) => !here.has(path));
   if (!here.has('config.json') && !here.has(GENAI)) lacking.unshift('config.json');
   if (lacking.length > 0)
@@ -75,7 +75,7 @@ function filesHere({ files, reference: { folder } }: Repository): Files {
   );
 }
 
-function pickWeights(repository: Repository, here: Files, { dtype: wanted, device, decoder }: Wish): Picked {
+function pickWeights(repository: Repository, here: Files, { dtype: wanted, device, decoder }: Selection): Picked {
   const found = foundWeights(here, decoder);
   const chosen = chooseDtype(device, wanted, new Set(found.keys()));
   const path = chosen && found.get(chosen.dtype);

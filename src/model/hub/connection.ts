@@ -7,7 +7,7 @@ import type { HubSettings } from '../../config.ts';
 import { type HubReference, nameOf } from './reference.ts';
 
 /** How long and how often is waited, in milliseconds. */
-export interface Patience {
+export interface RetryPolicy {
   /** Without a byte for this long, a connection counts as broken. */
   readonly stallMs: number;
   /** Tries in a row that bring nothing new. */
@@ -19,7 +19,7 @@ export interface Patience {
   readonly longestRetryAfterMs: number;
 }
 
-export const PATIENCE: Patience = {
+export const RETRY_POLICY: RetryPolicy = {
   stallMs: 30_000,
   tries: 5,
   backoffMs: 1000,
@@ -51,7 +51,7 @@ export class BrokenTransfer extends Error {
 /** Speaks to one hub about one repository. */
 export class Connection {
   readonly endpoint: string;
-  readonly patience: Patience;
+  readonly policy: RetryPolicy;
   readonly #reference: HubReference;
   readonly #token: string | undefined;
   readonly #say: (sentence: string) => void;
@@ -60,10 +60,10 @@ export class Connection {
     { endpoint, token }: Pick<HubSettings, 'endpoint' | 'token'>,
     reference: HubReference,
     say: (sentence: string) => void = () => undefined,
-    patience: Patience = PATIENCE,
+    policy: RetryPolicy = RETRY_POLICY,
   ) {
     this.endpoint = endpoint;
-    this.patience = patience;
+    this.policy = policy;
     this.#reference = reference;
     this.#token = token;
     this.#say = say;
@@ -110,7 +110,7 @@ export class Connection {
    * @throws PullError when there were enough of them, or the server asks for too long a wait.
    */
   async recover({ message, waitMs }: BrokenTransfer, failures: number, what: string): Promise<void> {
-    const { tries, backoffMs, longestBackoffMs, longestRetryAfterMs } = this.patience;
+    const { tries, backoffMs, longestBackoffMs, longestRetryAfterMs } = this.policy;
     if (failures >= tries) throw new PullError(`${what} could not be had: ${message} (${failures} tries).`);
     if (waitMs !== undefined && waitMs > longestRetryAfterMs)
       throw new PullError(`${what}: ${message}, and asks to come back in ${Math.ceil(waitMs / 1000)} s.`);
@@ -132,7 +132,7 @@ export class Connection {
   }
 
   async #answer(url: URL): Promise<Response> {
-    const watch = new Watch(this.patience.stallMs);
+    const watch = new Watch(this.policy.stallMs);
     try {
       const response = await this.open(url, { accept: 'application/json' }, watch);
       const body = await bodyOf(response, url.host, watch);

@@ -57,7 +57,7 @@ async function receive(
   partial: PartialFile,
   report: (bytes: number) => void,
 ): Promise<void> {
-  const watch = new Watch(connection.patience.stallMs);
+  const watch = new Watch(connection.policy.stallMs);
   try {
     const range = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
     const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, watch);

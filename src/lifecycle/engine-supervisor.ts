@@ -1,0 +1,128 @@
+/**
+ * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { EngineLostError, type Loss } from '../bridge/child.ts';
+import { EngineClient, type LostCounts } from '../bridge/client.ts';
+import type { EngineFacts, EngineOptions, LoadEvent } from '../bridge/loading.ts';
+import { narrate } from '../narration/narrate.ts';
+import type { WorkerState } from './state.ts';
+
+/** This many losses within the window are a pattern, not an accident. */
+const MOST_LOSSES = 3;
+const LOSS_WINDOW_MS = 10 * 60 * 1000;
+/** Lines of the runtime that are narrated per engine; more is a flood. */
+const MOST_WARNINGS = 20;
+/** A restart that takes this many times as long as the first load, and the step's timeouts on top, hangs. */
+const SLOWEST_RESTART = 10;
+
+export interface SupervisorOptions {
+  /** All that an engine process gets to see of the environment. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Milliseconds without a word after which an open engine is replaced (`--step-timeout`). */
+  readonly stepMs: number;
+  /** Called when the engine cannot be brought back. */
+  readonly giveUp: (reason: string) => void;
+}
+
+export class EngineSupervisor {
+  readonly client: EngineClient;
+  readonly #state: WorkerState;
+  readonly #settings: SupervisorOptions;
+  #options: EngineOptions | undefined;
+  /** Milliseconds a restart may take. The first load has no bound: whoever started the worker sees it load, and can end it. */
+  #restartMs = 0;
+  /** Times of the losses within the window, oldest first. */
+  #losses: number[] = [];
+  #warnings = 0;
+  #closed = false;
+
+  /** `first` is the engine process that was forked ahead. */
+  constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
+    this.#state = state;
+    this.#settings = settings;
+    this.client = new EngineClient(
+      settings.environment,
+      { onLost: (loss, lost) => void this.#restart(loss, lost), onLine: (line) => this.#warn(line) },
+      first,
+    );
+  }
+
+  /**
+   * Starts the first engine. What it found out (the device that opened, `--slots auto`) holds for those after it: the worker has told
+   * everybody.
+   * @throws EngineRefusedError, EngineLostError
+   */
+  async start(options: EngineOptions, onLoadEvent: (message: LoadEvent) => void): Promise<EngineFacts> {
+    if (this.#closed) throw new EngineLostError('the worker stops');
+    const { stepMs } = this.#settings;
+    const began = performance.now();
+    const facts = await this.client.start(options, { stepMs }, onLoadEvent);
+    this.#restartMs = Math.ceil(SLOWEST_RESTART * (performance.now() - began) + stepMs);
+    const candidates = options.candidates.filter(({ device }) => device === facts.device);
+    this.#options = { ...options, candidates, slots: facts.slots };
+    return facts;
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.client.close();
+  }
+
+  #warn(line: string): void {
+    this.#warnings += 1;
+    if (this.#warnings <= MOST_WARNINGS) narrate('engine.warning', { reason: line });
+  }
+
+  async #restart(loss: Loss, lost: LostCounts): Promise<void> {
+    const began = performance.now();
+    this.#state.enter('engine_lost');
+    for (let next: Loss | undefined = loss; next; ) {
+      this.#tellLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
+      if (this.#closed || !this.#options) return;
+      if (this.#losses.length >= MOST_LOSSES) {
+        this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
+        return;
+      }
+      this.#warnings = 0;
+      next = await this.#tryAgain(this.#options);
+    }
+    if (this.#closed) return;
+    narrate('engine.restarted', { duration_ms: performance.now() - began, restarts: this.#losses.length });
+    this.#state.enter('ready');
+  }
+
+  /** Undefined when the engine is back, or the worker stops; else how it was lost again. A model that opened before may be refused for want of memory. */
+  async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
+    try {
+      const timeouts = { stepMs: this.#settings.stepMs, openMs: this.#restartMs };
+      await this.client.start(options, timeouts, () => undefined);
+    } catch (error) {
+      if (this.#closed) return undefined;
+      if (error instanceof EngineLostError && error.loss) return error.loss;
+      return { reason: error instanceof Error ? error.message : String(error), stderrTail: '' };
+    }
+    return undefined;
+  }
+
+  /** Whoever waits for an engine is told that there will be none; the reason may name files and is for the operator. */
+  #abandon(reason: string): void {
+    this.#closed = true;
+    this.client.abandon('the engine could not be brought back');
+    this.#settings.giveUp(reason);
+  }
+
+  #tellLoss(loss: Loss, { running, waiting }: LostCounts): void {
+    const now = performance.now();
+    this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
+    narrate('engine.lost', {
+      error_kind: 'engine_lost',
+      reason: loss.reason,
+      requests_running: running,
+      requests_waiting: waiting,
+      exit_code: loss.exitCode,
+      signal: loss.signal,
+      ...(loss.stderrTail !== '' && { stderr_tail: loss.stderrTail }),
+    });
+  }
+}

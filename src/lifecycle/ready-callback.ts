@@ -1,0 +1,119 @@
+/**
+ * Tells the pool-manager that the worker is ready: a few attempts, each narrated. Speaks HTTP to one URL and nothing else.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { v4 as uuid } from 'uuid';
+import { narrate, runIn } from '../narration/narrate.ts';
+
+const ATTEMPTS = 5;
+const FIRST_DELAY_MS = 1000;
+const LONGEST_DELAY_MS = 60_000;
+const ANSWER_MS = 5000;
+
+/** What the pool-manager is told. */
+export interface ReadyNotice {
+  readonly worker_id: string;
+  readonly model_ref: string;
+  readonly vram_bytes: number;
+  readonly memory_bytes: number;
+  readonly uri: string;
+  readonly device: string;
+  readonly capabilities: readonly string[];
+  readonly protocol: 'sse';
+  readonly version: string;
+}
+
+/** Milliseconds: between the first two attempts, and for an answer. */
+export interface CallbackPace {
+  readonly firstDelayMs?: number;
+  readonly answerMs?: number;
+}
+
+/**
+ * POSTs `notice` to `url` until it is answered 2xx: 5 attempts of 5 s each, 1 s apart, doubling, with jitter.
+ * @returns whether the pool-manager knows; false also when `signal` aborted.
+ */
+export function reportReady(
+  url: string,
+  notice: ReadyNotice,
+  signal: AbortSignal,
+  { firstDelayMs = FIRST_DELAY_MS, answerMs = ANSWER_MS }: CallbackPace = {},
+): Promise<boolean> {
+  const correlationId = uuid();
+  return runIn({ correlationId }, async () => {
+    for (let attempt = 1; attempt <= ATTEMPTS && !signal.aborted; attempt += 1) {
+      narrate('callback.attempt', { url, attempt, attempts: ATTEMPTS });
+      const began = performance.now();
+      const answer = await post(url, notice, correlationId, { signal, answerMs });
+      if (signal.aborted) return false;
+      if ('status' in answer && answer.status >= 200 && answer.status < 300) {
+        narrate('callback.ready', { url, attempt, http_status: answer.status, duration_ms: performance.now() - began });
+        return true;
+      }
+      const last = attempt === ATTEMPTS;
+      const delay = Math.min(firstDelayMs * 2 ** (attempt - 1), LONGEST_DELAY_MS) * (0.75 + Math.random() / 2);
+      narrate('callback.failed', {
+        url,
+        attempt,
+        attempts: ATTEMPTS,
+        error_kind: 'callback_failed',
+        reason: 'status' in answer ? `pool-manager answered ${answer.status}` : answer.failure,
+        ...('status' in answer && { http_status: answer.status }),
+        ...(!last && { retry_after_ms: Math.round(delay) }),
+      });
+      if (!last) await sleep(delay, undefined, { signal }).catch(() => undefined);
+    }
+    return false;
+  });
+}
+
+type Answer = { readonly status: number } | { readonly failure: string };
+
+async function post(
+  url: string,
+  notice: ReadyNotice,
+  correlationId: string,
+  { signal, answerMs }: { signal: AbortSignal; answerMs: number },
+): Promise<Answer> {
+  try {
+    const { target, authorization } = splitCredentials(url);
+    const response = await fetch(target, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', 'X-Correlation-Id': correlationId, ...authorization },
+      body: JSON.stringify(notice),
+      redirect: 'manual',
+      signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
+    });
+    await response.body?.cancel();
+    return { status: response.status };
+  } catch (error) {
+    return { failure: failureOf(error, answerMs) };
+  }
+}
+
+/** `fetch` refuses a URL with a user and password: they travel as the header that they stand for. */
+function splitCredentials(url: string): { target: URL; authorization: Record<string, string> } {
+  const target = new URL(url);
+  const { username, password } = target;
+  if (username === '' && password === '') return { target, authorization: {} };
+  target.username = '';
+  target.password = '';
+  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { target, authorization: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
+}
+
+const IN_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'the connection was closed before the answer',
+  UND_ERR_SOCKET: 'the connection was closed before the answer',
+  ENOTFOUND: 'the host name is not known',
+};
+
+/** In words an operator can act on: `fetch failed` alone says nothing. */
+function failureOf(error: unknown, answerMs: number): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === 'TimeoutError') return `no answer within ${answerMs / 1000} s`;
+  const cause = error.cause as { code?: string; message?: string } | undefined;
+  if (cause?.code?.startsWith('HPE_')) return 'the answer is not HTTP';
+  return IN_WORDS[cause?.code ?? ''] ?? cause?.code ?? cause?.message ?? error.message;
+}

@@ -1,0 +1,56 @@
+/**
+ * The tokens that a tokenizer puts round a text on its own, as a beginning of the sequence: the post-processor of a tokenizer.json, for
+ * one text. Touches nothing.
+ */
+import { z } from 'zod';
+
+type PostProcessor = (ids: readonly number[]) => readonly number[];
+
+const part = z.looseObject({ type: z.string() });
+const token = z.tuple([z.string(), z.number()]);
+const template = z.object({
+  single: z.array(
+    z.union([
+      z.object({ SpecialToken: z.object({ id: z.string() }) }),
+      z.object({ Sequence: z.object({ id: z.string() }) }),
+    ]),
+  ),
+  special_tokens: z.record(z.string(), z.object({ ids: z.array(z.number()) })),
+});
+
+/** @throws Error on a part that is not known, or a template that names a token without ids. */
+export function postProcessorOf(definition: unknown): PostProcessor {
+  if (definition === null || definition === undefined) return (ids) => ids;
+  const fields = part.parse(definition);
+  switch (fields.type) {
+    case 'ByteLevel': // its business is offsets only
+      return (ids) => ids;
+    case 'BertProcessing':
+    case 'RobertaProcessing': {
+      const { cls, sep } = z.object({ cls: token, sep: token }).parse(fields);
+      return (ids) => [cls[1], ...ids, sep[1]];
+    }
+    case 'Sequence': {
+      const steps = z
+        .object({ processors: z.array(z.unknown()) })
+        .parse(fields)
+        .processors.map(postProcessorOf);
+      return (ids) => steps.reduce((current, step) => step(current), ids);
+    }
+    case 'TemplateProcessing':
+      return templateOf(template.parse(fields));
+    default:
+      throw new Error(`post-processor ${JSON.stringify(fields.type)} is not known`);
+  }
+}
+
+function templateOf({ single, special_tokens }: z.infer<typeof template>): PostProcessor {
+  const places = single.map((item) => {
+    if ('Sequence' in item) return undefined;
+    const ids = special_tokens[item.SpecialToken.id]?.ids;
+    if (!ids)
+      throw new Error(`the post-processor's template names ${JSON.stringify(item.SpecialToken.id)}, which has no ids`);
+    return ids;
+  });
+  return (ids) => places.flatMap((special) => special ?? ids);
+}

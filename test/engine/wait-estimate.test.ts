@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { CostModel } from '../../src/engine/cost-model.ts';
+import { PrefillBudget } from '../../src/engine/prefill-budget.ts';
+import { Sequence } from '../../src/engine/sequence.ts';
+import { WaitEstimate } from '../../src/engine/wait-estimate.ts';
+import { prompt, request } from './harness.ts';
+
+/** Every token of a prompt takes 1 ms, every decode step 10. */
+function setUp(): WaitEstimate {
+  const rates = new CostModel();
+  rates.noteTokens(32, 32);
+  rates.noteRows(1, 10);
+  const forecast = new WaitEstimate(new PrefillBudget(rates, 512));
+  forecast.noteStep(10);
+  return forecast;
+}
+
+function waiting(length: number, maxTokens: number): Sequence {
+  return new Sequence(request({ prompt: prompt(length), maxTokens }), 0);
+}
+
+function decoding(maxTokens: number, generated: number): Sequence {
+  const sequence = waiting(10, maxTokens);
+  sequence.start({ slot: 0, cachedTokens: 0 }, 0, 0);
+  for (let count = 0; count < generated; count++) sequence.accept({ id: 1 }, 0);
+  return sequence;
+}
+
+describe('what is expected', () => {
+  it('is the tokens that a sequence may still have, until outputs were seen', () => {
+    expect(setUp().slotFreeMs([decoding(50, 10)])).toBe(400);
+  });
+
+  it('is how long outputs were lately, and at most what a sequence may have', () => {
+    const forecast = setUp();
+    forecast.noteOutput(20);
+    expect(forecast.slotFreeMs([decoding(500, 5)])).toBe(150);
+    expect(forecast.slotFreeMs([decoding(8, 5)])).toBe(30);
+  });
+
+  it('is a quarter more than it has for one that goes on longer than usual, and never nothing', () => {
+    const forecast = setUp();
+    forecast.noteOutput(20);
+    expect(forecast.slotFreeMs([decoding(500, 100)])).toBe(250);
+    expect(forecast.slotFreeMs([decoding(500, 1)])).toBe(190);
+    expect(forecast.slotFreeMs([decoding(100, 99)])).toBe(10);
+  });
+
+  it('counts the prompt that is still to be read', () => {
+    const sequence = waiting(64, 10);
+    sequence.start({ slot: 0, cachedTokens: 32 }, 0, 0);
+    expect(setUp().slotFreeMs([sequence])).toBe(32 + 100);
+  });
+});
+
+describe('those who wait', () => {
+  it('get the slots in the order they become free, and hold them as long as they need', () => {
+    const forecast = setUp();
+    const busy = [decoding(50, 10), decoding(30, 10)];
+    const waits = forecast.waits(busy, [waiting(1, 10), waiting(1, 10), waiting(1, 100), waiting(1, 10)], 0);
+    expect(waits.map(Math.round)).toEqual([200, 301, 400, 402]);
+  });
+
+  it('do not wait while slots are free', () => {
+    expect(
+      setUp()
+        .waits([decoding(50, 10)], [waiting(1, 10), waiting(1, 10)], 1)
+        .map(Math.round),
+    ).toEqual([0, 101]);
+  });
+});

@@ -1,0 +1,114 @@
+/** Pool-managers that are down, slow, broken, or go away half-way: each attempt is told in words, the next one is made, none lasts for ever. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { type ReadyNotice, reportReady } from '../../src/lifecycle/ready-callback.ts';
+import { capture } from '../../src/narration/narrate.ts';
+
+const notice: ReadyNotice = {
+  worker_id: 'w',
+  model_ref: 'haiku',
+  vram_bytes: 0,
+  memory_bytes: 1,
+  uri: 'http://127.0.0.1:1',
+  device: 'cpu',
+  capabilities: ['text-gen'],
+  protocol: 'sse',
+  version: '0.1.0',
+};
+
+type Behaviour = (socket: Socket) => void;
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
+const fine: Behaviour = (socket) => socket.end(OK);
+
+let server: Server | undefined;
+const sockets = new Set<Socket>();
+afterEach(() => {
+  for (const socket of sockets) socket.destroy();
+  server?.close();
+});
+
+/** A server on the bare socket; the n-th connection that has sent its request is answered by the n-th behaviour, the last one for ever. */
+async function listen(...behaviours: Behaviour[]): Promise<string> {
+  let calls = 0;
+  server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      const behave = behaviours[Math.min(calls, behaviours.length - 1)];
+      calls += 1;
+      behave?.(socket);
+    });
+  });
+  await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}/ready`;
+}
+
+const report = (url: string, answerMs = 20_000) =>
+  capture(() => reportReady(url, notice, new AbortController().signal, { firstDelayMs: 4, answerMs }));
+
+test.each<[string, string, Behaviour]>([
+  ['closes without an answer', 'the connection was closed before the answer', (socket) => socket.end()],
+  ['breaks the connection', 'the connection was closed before the answer', (socket) => socket.resetAndDestroy()],
+  [
+    'closes half-way through the head of its answer',
+    'the connection was closed before the answer',
+    (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'),
+  ],
+  ['speaks another language', 'the answer is not HTTP', (socket) => socket.end('220 mail.example ESMTP\r\n')],
+  ['answers 500', 'pool-manager answered 500', (socket) => socket.end(OK.replace('200 OK', '500 Oh'))],
+])('one that %s is asked again', async (_, reason, behave) => {
+  const url = await listen(behave, fine);
+  const { result, narrations } = await report(url);
+  expect(result).toBe(true);
+  expect(narrations.map((told) => told.event)).toEqual([
+    'callback.attempt',
+    'callback.failed',
+    'callback.attempt',
+    'callback.ready',
+  ]);
+  expect(narrations[1]).toMatchObject({ level: 'WARN', error_kind: 'callback_failed', attempt: 1, reason });
+});
+
+test('one that hangs, with the request or in the middle of the head, is given up for the next attempt', async () => {
+  const hang: Behaviour = () => undefined;
+  const half: Behaviour = (socket) => socket.write('HTTP/1.1 200 OK\r\nX-');
+  const url = await listen(hang, half, fine);
+  const { result, narrations } = await report(url, 300);
+  expect(result).toBe(true);
+  const failed = narrations.filter((told) => told.event === 'callback.failed');
+  expect(failed.map((told) => told['reason'])).toEqual(['no answer within 0.3 s', 'no answer within 0.3 s']);
+});
+
+test('one that is slow, but answers in time, is waited for', async () => {
+  const url = await listen((socket) => setTimeout(() => socket.end(OK), 400));
+  const { result, narrations } = await report(url);
+  expect(result).toBe(true);
+  expect(narrations.map((told) => told.event)).toEqual(['callback.attempt', 'callback.ready']);
+  expect(Number(narrations[1]?.['duration_ms'])).toBeGreaterThan(350);
+});
+
+test('one that is slow to the last is told five times, and then nobody knows of the worker', async () => {
+  const { result, narrations } = await report(await listen(() => undefined), 60);
+  expect(result).toBe(false);
+  expect(narrations.map((told) => told.event)).toEqual(
+    Array.from({ length: 5 }, () => ['callback.attempt', 'callback.failed']).flat(),
+  );
+  expect(narrations.at(-1)).toMatchObject({ level: 'FATAL', attempt: 5 });
+});
+
+test('2xx counts as soon as it is there: the body is not waited for, however long it is or wherever it ends', async () => {
+  const head = 'HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n';
+  const endless: Behaviour = (socket) => {
+    socket.write(head);
+    const more = (): void => {
+      while (socket.writable && socket.write('x'.repeat(65_536)));
+    };
+    socket.on('drain', more);
+    more();
+  };
+  const { result } = await report(await listen(endless));
+  expect(result).toBe(true);
+  server?.close();
+  const { result: cut } = await report(await listen((socket) => socket.write(`${head}x`, () => socket.destroy())));
+  expect(cut).toBe(true);
+});

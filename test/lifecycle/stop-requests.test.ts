@@ -1,0 +1,66 @@
+import { EventEmitter } from 'node:events';
+import { expect, test } from 'vitest';
+import { StopRequests } from '../../src/lifecycle/stop-requests.ts';
+
+/** Whether a promise has resolved by now. */
+const settled = (promise: Promise<unknown>): Promise<boolean> =>
+  Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => setImmediate(() => resolve(false)))]);
+
+test('the first request to stop counts, with its exit code', async () => {
+  const stops = new StopRequests(new EventEmitter());
+  stops.request('callback_failed', 1);
+  stops.request('sigterm');
+  expect(await stops.requested).toEqual({ reason: 'callback_failed', exitCode: 1 });
+});
+
+test.each([
+  ['SIGTERM', 'SIGTERM'],
+  ['SIGINT', 'SIGTERM'],
+])('%s asks, then %s forces', async (first, second) => {
+  const signals = new EventEmitter();
+  const stops = new StopRequests(signals);
+  stops.watchSignals();
+  signals.emit(first);
+  expect(await stops.requested).toEqual({ reason: first.toLowerCase(), exitCode: 0 });
+  expect(await settled(stops.forced)).toBe(false);
+  signals.emit(second);
+  expect(await settled(stops.forced)).toBe(true);
+});
+
+test('a second signal forces a stop that was asked for otherwise', async () => {
+  const signals = new EventEmitter();
+  const stops = new StopRequests(signals);
+  stops.watchSignals();
+  stops.request('stdin_closed');
+  signals.emit('SIGTERM');
+  expect(await settled(stops.forced)).toBe(false);
+  signals.emit('SIGTERM');
+  expect(await settled(stops.forced)).toBe(true);
+});
+
+test.each(['uncaughtException', 'unhandledRejection'])(
+  '%s is told and drains with exit code 1; a second one forces',
+  async (name) => {
+    const faults = new EventEmitter();
+    const stops = new StopRequests(faults);
+    const told: unknown[] = [];
+    stops.watchFaults((fault) => told.push(fault));
+    const fault = new Error('a bug');
+    faults.emit(name, fault);
+    expect(told).toEqual([fault]);
+    expect(await stops.requested).toEqual({ reason: 'fault', exitCode: 1 });
+    expect(await settled(stops.forced)).toBe(false);
+    faults.emit(name, fault);
+    expect(await settled(stops.forced)).toBe(true);
+  },
+);
+
+test('a parent that is gone asks, one that stays does not', async () => {
+  const stops = new StopRequests(new EventEmitter());
+  let parent = 7;
+  stops.watchParent(() => parent, 5);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  expect(stops.asked).toBeUndefined();
+  parent = 1;
+  expect(await stops.requested).toEqual({ reason: 'parent_gone', exitCode: 0 });
+});
