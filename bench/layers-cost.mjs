@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { finished } from 'node:stream/promises';
 import { Worker } from 'node:worker_threads';
 import { EngineClient } from '../dist/bridge/client.js';
-import { engineEnvironment } from '../dist/config.js';
+import { engineEnvironment } from '../dist/config/config.js';
 import { embeddedModel } from '../dist/model/folder.js';
 import { engineOptions, OpenEngine, sequence } from './engine.mjs';
 import { interleaved, rateInAll, rounds, section, spread, table } from './measure.mjs';

@@ -1,6 +1,6 @@
 /** What does it cost to draw one id, by rule, shape of the logits and size of the vocabulary? */
-import { Random } from '../dist/engine/random.js';
-import { Sampler } from '../dist/engine/sampler.js';
+import { Random } from '../dist/engine/sampling/random.js';
+import { Sampler } from '../dist/engine/sampling/sampler.js';
 import { quantile, rounds, section, spread, table } from './measure.mjs';
 
 const VOCABULARIES = [49_152, 128_256];

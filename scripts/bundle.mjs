@@ -8,7 +8,7 @@ import { basename, join, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
 
 const folder = resolve(process.argv[2] ?? 'dist');
-const ENTRIES = ['cli', 'bridge/process', 'text/tokenizer-thread'];
+const ENTRIES = ['cli', 'engine/process', 'text/tokenizer/tokenizer-thread'];
 /** Native code beside its own JavaScript, and a package that is only looked up. */
 const EXTERNAL = ['koffi', 'onnxruntime-node'];
 
@@ -22,7 +22,6 @@ await bundle.write({
   dir: folder,
   format: 'esm',
   entryFileNames: '[name].js',
-  // In the folder itself: src/paths.ts counts from there.
   chunkFileNames: (chunk) => `chunk-${basename(chunk.name)}-[hash].js`,
 });
 await bundle.close();

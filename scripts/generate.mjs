@@ -4,14 +4,13 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
-import { envExample } from '../dist/settings.js';
+import { envExample } from '../dist/config/settings.js';
 import { kernels } from './kernels.mjs';
 import { narrationPage } from './narration-page.mjs';
 import { openapi, readRecordings } from './openapi.mjs';
 
 const ROOT = new URL('../', import.meta.url);
-const HEAD =
-  '# Made by `npm run generate`: edit src/http/schemas.ts, src/http/events.ts or scripts/openapi-routes.mjs instead.\n';
+const HEAD = '# Made by `npm run generate`: edit src/contract or scripts/openapi-routes.mjs instead.\n';
 
 /** Path from the root of the repository → text of the file. */
 export function generated() {
@@ -19,7 +18,7 @@ export function generated() {
     'openapi.yaml': HEAD + yaml(openapi()),
     '.env.example': envExample(),
     'docs/narration.md': narrationPage(readRecordings()),
-    'src/engine/kernels.wasm.ts': kernels(),
+    'src/engine/sampling/kernels.wasm.ts': kernels(),
   };
 }
 

@@ -1,8 +1,8 @@
-/** Compiles the sampler's passes: src/engine/kernels.wat → the text of src/engine/kernels.wasm.ts. */
+/** Compiles the sampler's passes: src/engine/sampling/kernels.wat → the text of src/engine/sampling/kernels.wasm.ts. */
 import { readFileSync } from 'node:fs';
 import loadWabt from 'wabt';
 
-const SOURCE = new URL('../src/engine/kernels.wat', import.meta.url);
+const SOURCE = new URL('../src/engine/sampling/kernels.wat', import.meta.url);
 const FEATURES = { simd: true };
 
 // Here and not in the function, which its callers expect to answer at once.

@@ -1,7 +1,7 @@
 /**
  * docs/narration.md from the catalogue and the vocabulary: every event with when it is told, its facts, and how it sounds.
  */
-import { CATALOGUE } from '../dist/narration/catalogue.js';
+import { CATALOGUE } from '../dist/narration/catalogue/catalogue.js';
 import { FIELDS } from '../dist/narration/fields.js';
 import { eventsOf } from './openapi.mjs';
 

@@ -4,9 +4,9 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { ERRORS, STREAM_ERROR_CODES } from '../dist/errors.js';
-import { EVENTS } from '../dist/http/events.js';
-import '../dist/http/schemas.js';
+import { ERRORS, STREAM_ERROR_CODES } from '../dist/contract/errors.js';
+import { EVENTS } from '../dist/contract/events.js';
+import '../dist/contract/execute.js';
 import { ABOUT, HEADERS_OUT, PARAMETERS, routes, TAGS } from './openapi-routes.mjs';
 
 const ROOT = new URL('../', import.meta.url);

@@ -4,9 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
-import { ConfigError, engineEnvironment, readConfig } from './config.ts';
-import { PACKAGE_FILE } from './paths.ts';
-import { settingsHelp } from './settings.ts';
+import { ConfigError, engineEnvironment, readConfig } from './config/config.ts';
+import { PACKAGE_FILE } from './config/paths.ts';
+import { settingsHelp } from './config/settings.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
@@ -42,15 +42,15 @@ async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--version') || args.includes('-v')) return print(`${VERSION}\n`);
   const [first, ...rest] = args;
   if (first === 'ask') {
-    const { ask } = await import('./ask.ts');
+    const { ask } = await import('./commands/ask/ask.ts');
     return ask(rest, new URL(import.meta.url));
   }
   if (first === 'pull') {
-    const { pull } = await import('./pull.ts');
+    const { pull } = await import('./commands/pull/pull.ts');
     return pull(rest);
   }
   if (first === 'doctor') {
-    const { doctor } = await import('./doctor.ts');
+    const { doctor } = await import('./commands/doctor/doctor.ts');
     return doctor(rest, VERSION);
   }
   if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
@@ -59,7 +59,7 @@ async function main(args: readonly string[]): Promise<number> {
   const config = readConfig(first === 'serve' ? rest : args);
   // The engine process takes about as long to boot as this one takes to load its HTTP side: both at once.
   const engine = forkEngine(engineEnvironment());
-  const { serve } = await import('./worker.ts');
+  const { serve } = await import('./commands/serve/worker.ts');
   return serve(config, VERSION, engine);
 }
 

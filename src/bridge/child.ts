@@ -3,11 +3,11 @@
  * Knows nothing of sequences, and nothing of the engine that comes after it.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { ENGINE_ENTRY } from '../paths.ts';
+import { ENGINE_ENTRY } from '../config/paths.ts';
+import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import type { FromEngine, ToEngine } from '../protocol/messages.ts';
+import type { DeviceProbe } from '../protocol/probe.ts';
 import { Heartbeat } from './heartbeat.ts';
-import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
-import type { DeviceProbe } from './probe.ts';
-import type { FromEngine, ToEngine } from './protocol.ts';
 
 /** Last words kept of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;

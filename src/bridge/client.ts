@@ -4,9 +4,9 @@
  * every story).
  */
 import type { ChildProcess } from 'node:child_process';
+import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, type EngineTimeouts, forkEngine, type Loss } from './child.ts';
-import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
-import type { FromEngine, SequenceRequest } from './protocol.ts';
 import { type Backpressure, SequenceInbox, type Step } from './sequence-inbox.ts';
 import { Turns } from './turns.ts';
 

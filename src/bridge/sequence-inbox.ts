@@ -2,7 +2,7 @@
  * One sequence on the worker's side: its steps on their way from the message callback to the request's own loop, and what is known of
  * where it stands. Sends nothing itself.
  */
-import type { Finish, Note, SequenceReport, SequenceRequest } from './protocol.ts';
+import type { Finish, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 
 /** What one step did for a sequence; `batch` = sequences computed in that step. */
 export interface Step {

@@ -1,6 +1,6 @@
 /** The protocol's rules for a sequence, checked at the engine's door: a request that breaks one fails, and never reaches the runtime. */
-import type { EngineFacts } from '../bridge/loading.ts';
-import type { Sampling, SequenceRequest } from '../bridge/protocol.ts';
+import type { EngineFacts } from '../protocol/loading.ts';
+import type { Sampling, SequenceRequest } from '../protocol/messages.ts';
 
 type Limits = Pick<EngineFacts, 'vocabSize' | 'context'>;
 

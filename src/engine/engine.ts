@@ -2,18 +2,18 @@
  * The engine: schedule → run → sample → settle, one report per step for all sequences, and back to the event loop in between so that
  * what arrives is seen before the next step. Numbers only: it knows nothing of processes, text or narration.
  */
-import type { EngineFacts, EngineOptions } from '../bridge/loading.ts';
-import type { FromEngine, SequenceReport, SequenceRequest } from '../bridge/protocol.ts';
+import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
+import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
 import { type CacheUsage, KvCache } from './kv-cache.ts';
-import { warmUpRequest } from './numeric-check.ts';
-import { openSession, type Publish } from './open-model.ts';
+import { warmUpRequest } from './load/numeric-check.ts';
+import { openSession, type Publish } from './load/open-model.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
 import { Runner } from './runner.ts';
-import { Sampler } from './sampler.ts';
+import { Sampler } from './sampling/sampler.ts';
 import { type Chunk, Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { WaitEstimate } from './wait-estimate.ts';

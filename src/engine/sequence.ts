@@ -2,10 +2,10 @@
  * One sequence: what was asked for, what was generated, where its time went, and what there is to report of it.
  * It owns its tokens, its counters and its generator, and touches nothing else.
  */
-import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../bridge/protocol.ts';
+import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../protocol/messages.ts';
 import type { Taken } from './kv-cache.ts';
 import { PromptLookup } from './prompt-lookup.ts';
-import { Random } from './random.ts';
+import { Random } from './sampling/random.ts';
 
 /** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';

@@ -4,11 +4,11 @@
  */
 import type { ServerOptions } from 'node:http';
 import type { Server, Socket } from 'node:net';
-import type { Config } from '../config.ts';
-import { type ErrorCode, WorkerError } from '../errors.ts';
+import type { Config } from '../config/config.ts';
+import { type ErrorCode, WorkerError } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';
 import { correlationIdOf } from './correlation.ts';
-import { errorBody } from './errors.ts';
+import { errorBody } from './native/errors.ts';
 
 /** Bytes of the request line and all headers: Node's own default, said so that nobody's `--max-http-header-size` changes it. */
 const HEADER_BYTES = 16 * 1024;

@@ -2,7 +2,7 @@
  * The only parser of bodies: JSON, not nested deeper than any body of ours, without names that would poison a prototype.
  */
 import type { FastifyInstance } from 'fastify';
-import { WorkerError } from '../errors.ts';
+import { WorkerError } from '../contract/errors.ts';
 
 /** The deepest body of the contract has three levels; what unknown fields hold may have some more. */
 const MOST_LEVELS = 32;

@@ -4,8 +4,8 @@
  */
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Config } from '../config.ts';
-import { WorkerError } from '../errors.ts';
+import type { Config } from '../config/config.ts';
+import { WorkerError } from '../contract/errors.ts';
 
 /** What pages of `--cors-origin` may send and read beyond what every page may. */
 const METHODS = 'GET, HEAD, POST';

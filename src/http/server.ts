@@ -10,18 +10,18 @@ import Fastify, {
   type FastifyRequest,
   type HTTPMethods,
 } from 'fastify';
-import { WorkerError } from '../errors.ts';
+import { WorkerError } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';
 import { connectionOptions, limitConnections } from './connections.ts';
-import { cancelHandler, shutdownHandler } from './control.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
-import { sendError, workerErrorOf } from './errors.ts';
-import { executeHandler, refuseInvalid } from './execute.ts';
-import { eventsHandler } from './job-events.ts';
 import { acceptJsonOnly } from './json-body.ts';
+import { cancelHandler, shutdownHandler } from './native/cancel.ts';
+import { sendError, workerErrorOf } from './native/errors.ts';
+import { executeHandler, refuseInvalid } from './native/execute.ts';
+import { eventsHandler } from './native/job-events.ts';
+import { healthHandler, liveHandler, metricsHandler, readyHandler } from './operator/health.ts';
 import { originGuard } from './origin.ts';
 import type { Service } from './service.ts';
-import { healthHandler, liveHandler, metricsHandler, readyHandler } from './status.ts';
 
 interface Route {
   readonly method: HTTPMethods;

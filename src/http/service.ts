@@ -2,11 +2,11 @@
  * What the routes work with: handed to them by the composition root, so that they can be tested with any part replaced.
  */
 import type { EngineClient } from '../bridge/client.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
+import type { JobRegistry } from '../jobs/registry.ts';
+import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
-import type { LoadedModel } from '../model/load-model.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { JobRegistry } from './jobs.ts';
 
 export interface Service {
   readonly config: Config;

@@ -2,8 +2,8 @@
  * One body against its schema: either a checked value, or every broken rule in a caller's words. The prompt is never echoed.
  */
 import { z } from 'zod';
-import type { Violation } from '../errors.ts';
-import { CancelBody, type ExecuteRequest, executeFields, type Limits } from './schemas.ts';
+import type { Violation } from '../contract/errors.ts';
+import { CancelBody, type ExecuteRequest, executeFields, type Limits } from '../contract/execute.ts';
 
 /** What is allowed in each field, as the end of the sentence "… must be". */
 const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {

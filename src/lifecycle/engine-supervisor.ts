@@ -4,8 +4,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
 import { EngineClient, type LostCounts } from '../bridge/client.ts';
-import type { EngineFacts, EngineOptions, LoadEvent } from '../bridge/loading.ts';
 import { narrate } from '../narration/narrate.ts';
+import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { WorkerState } from './state.ts';
 
 /** This many losses within the window are a pattern, not an accident. */

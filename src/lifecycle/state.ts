@@ -1,7 +1,7 @@
 /**
  * What phase the worker is in, and so what it answers to probes and new work. The one owner of this fact.
  */
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 
 export type Phase = 'starting' | 'ready' | 'engine_lost' | 'draining';
 

@@ -4,8 +4,8 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, hubCache } from '../config.ts';
-import { EMBEDDED_MODEL } from '../paths.ts';
+import { type Config, hubCache } from '../config/config.ts';
+import { EMBEDDED_MODEL } from '../config/paths.ts';
 import { cachedSnapshot, placeInCache } from './hub/cache.ts';
 import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';
 

@@ -4,7 +4,7 @@
  */
 import { normalize } from 'node:path';
 import { z } from 'zod';
-import type { TensorNames } from '../bridge/loading.ts';
+import type { TensorNames } from '../protocol/loading.ts';
 import { count, ids, readFields, sampling } from './json-fields.ts';
 import { leavesFolder, type ModelProblem } from './problems.ts';
 

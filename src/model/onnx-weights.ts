@@ -3,8 +3,8 @@
  * read, weights are not: a file of gigabytes takes milliseconds.
  */
 import { open } from 'node:fs/promises';
+import { BYTES, type Field, NotProtobuf, ProtobufFile, packed, VARINT } from '../onnx/walk.ts';
 import type { Dtype } from './dtypes.ts';
-import { BYTES, type Field, NotProtobuf, ProtobufFile, packed, VARINT } from './protobuf-file.ts';
 
 /** What the graph says; the other files were not looked at. */
 export interface OnnxFile {

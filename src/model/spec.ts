@@ -5,9 +5,9 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import type { TensorNames } from '../bridge/loading.ts';
-import type { Sampling } from '../bridge/protocol.ts';
-import { namedTokens, templateOf } from '../text/chat-template.ts';
+import type { TensorNames } from '../protocol/loading.ts';
+import type { Sampling } from '../protocol/messages.ts';
+import { namedTokens, templateOf } from '../text/template/chat-template.ts';
 import { type GenaiConfig, portNamesOf, readGenai, searchOf } from './genai.ts';
 import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
 import type { ModelFiles } from './locate.ts';

@@ -3,7 +3,7 @@
  * also into that request's own stream: the same sentences, the same facts. The caller cannot choose the sinks.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CATALOGUE, type EventName, type FactsOf } from './catalogue.ts';
+import { CATALOGUE, type EventName, type FactsOf } from './catalogue/catalogue.ts';
 import type { Entry } from './entry.ts';
 import { FIELDS } from './fields.ts';
 import { sanitize } from './sanitize.ts';

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { EngineChild, EngineLostError, type Loss } from '../../src/bridge/child.ts';
-import type { EngineOptions } from '../../src/bridge/loading.ts';
+import type { EngineOptions } from '../../src/protocol/loading.ts';
 
 /** A process that is there and says nothing, and what is told of its end. */
 function mute(pid: number | undefined = 1) {

@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EngineClient } from '../../src/bridge/client.ts';
-import type { EngineOptions } from '../../src/bridge/loading.ts';
-import type { FromEngine } from '../../src/bridge/protocol.ts';
+import type { EngineOptions } from '../../src/protocol/loading.ts';
+import type { FromEngine } from '../../src/protocol/messages.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] });

@@ -1,7 +1,7 @@
 /**
  * Everything a caller may rely on in one exchange: openapi.yaml, the order of a stream, and one correlation id all the way through.
  */
-import { ERRORS } from '../../src/errors.ts';
+import { ERRORS } from '../../src/contract/errors.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
 import { narrationProblems, wrong } from './rules.ts';
 

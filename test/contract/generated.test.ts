@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { generated } from '../../scripts/generate.mjs';
-import { readConfig } from '../../src/config.ts';
-import { environmentName, SETTINGS } from '../../src/settings.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { environmentName, SETTINGS } from '../../src/config/settings.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const files = generated();

@@ -1,9 +1,9 @@
 /** docs/limits.md names code, tests and settings that there are, and what the server is told is what the page says. */
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { SETTINGS } from '../../src/config/settings.ts';
 import { connectionOptions } from '../../src/http/connections.ts';
-import { SETTINGS } from '../../src/settings.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const rows = readFileSync(new URL('docs/limits.md', ROOT), 'utf8')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { CATALOGUE } from '../../src/narration/catalogue.ts';
+import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import type { Entry } from '../../src/narration/entry.ts';
 import { FIELDS } from '../../src/narration/fields.ts';
 import { narrationProblems } from './rules.ts';

@@ -1,6 +1,6 @@
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { expect, test } from 'vitest';
-import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import { ERRORS, type ErrorCode } from '../../src/contract/errors.ts';
 import { DOCUMENT, type Media, operations, SOURCE, schemaProblems } from './document.ts';
 
 test('the linter finds nothing, not even a warning', async () => {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { STREAM_ERROR_CODES } from '../../src/errors.ts';
-import { CATALOGUE } from '../../src/narration/catalogue.ts';
+import { STREAM_ERROR_CODES } from '../../src/contract/errors.ts';
+import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import { framesOf, problemsOf, type Told } from './conformance.ts';
 import { DOCUMENT, operations, SOURCE, templateOf } from './document.ts';
 import { narrationProblems } from './rules.ts';

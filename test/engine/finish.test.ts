@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { SequenceRequest } from '../../src/bridge/protocol.ts';
+import type { SequenceRequest } from '../../src/protocol/messages.ts';
 import { Bench, prompt, request } from './harness.ts';
 
 const bench = new Bench({ slots: 2 });

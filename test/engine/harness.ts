@@ -1,15 +1,15 @@
 /** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { EngineOptions } from '../../src/bridge/loading.ts';
-import type { Finish, FromEngine, Note, Sampling, SequenceRequest, TokenReport } from '../../src/bridge/protocol.ts';
+import { GREEDY } from '../../src/commands/doctor/smoke-test.ts';
+import { deviceNamed } from '../../src/engine/devices/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
-import { deviceNamed } from '../../src/engine/ort/device.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
 import { type Capacity, Session } from '../../src/engine/ort/session.ts';
-import { argMax } from '../../src/engine/sampler.ts';
-import { GREEDY } from '../../src/smoke-test.ts';
+import { argMax } from '../../src/engine/sampling/sampler.ts';
+import type { EngineOptions } from '../../src/protocol/loading.ts';
+import type { Finish, FromEngine, Note, Sampling, SequenceRequest, TokenReport } from '../../src/protocol/messages.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -17,7 +17,7 @@ const libraries = root(`node_modules/onnxruntime-node/bin/napi-v6/${process.plat
 export const runtimeLibrary =
   libraries + readdirSync(libraries).find((name) => /^(libonnxruntime\.(so\.1|1\.dylib)|onnxruntime\.dll)$/.test(name));
 export const modelFile = root('models/haiku/onnx/model.onnx');
-export const engineProcess = root('dist/bridge/process.js');
+export const engineProcess = root('dist/engine/process.js');
 
 /** The CPU and one file. */
 export const onCpu = (file: string): Pick<EngineOptions, 'candidates'> => ({

@@ -2,7 +2,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FromEngine, SequenceReport, ToEngine } from '../../src/bridge/protocol.ts';
+import type { FromEngine, SequenceReport, ToEngine } from '../../src/protocol/messages.ts';
 import { Bench, engineProcess, onCpu, options, request } from './harness.ts';
 
 const children: ChildProcess[] = [];

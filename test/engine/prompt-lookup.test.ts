@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Sampling } from '../../src/bridge/protocol.ts';
 import { RunCost } from '../../src/engine/cost-model.ts';
 import { MOST_DRAFTED, PromptLookup } from '../../src/engine/prompt-lookup.ts';
+import type { Sampling } from '../../src/protocol/messages.ts';
 import { Bench, prompt, type request } from './harness.ts';
 
 /** A machine on which a run of more tokens costs hardly more. */

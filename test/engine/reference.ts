@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { EngineOptions } from '../../src/bridge/loading.ts';
 import { portNamesOf } from '../../src/model/genai.ts';
+import type { EngineOptions } from '../../src/protocol/loading.ts';
 import { Bench } from './harness.ts';
 
 const MODELS = fileURLToPath(new URL('../models/', import.meta.url));

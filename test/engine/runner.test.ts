@@ -3,7 +3,7 @@ import { CostModel } from '../../src/engine/cost-model.ts';
 import { KvCache } from '../../src/engine/kv-cache.ts';
 import { isOutOfMemory } from '../../src/engine/ort/error-causes.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
-import { argMax } from '../../src/engine/sampler.ts';
+import { argMax } from '../../src/engine/sampling/sampler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
 import { continueGreedily, modelFile, openSession, prompt, request } from './harness.ts';
 

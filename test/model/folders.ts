@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { ModelError } from '../../src/model/problems.ts';
-import { onnxBytes } from './onnx-bytes.ts';
+import { onnxBytes } from '../onnx/onnx-bytes.ts';
 
 export const CONFIG = {
   architectures: ['LlamaForCausalLM'],

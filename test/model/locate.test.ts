@@ -3,8 +3,8 @@ import { basename, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { embeddedModel } from '../../src/model/folder.ts';
 import { locateModel, type ModelFiles } from '../../src/model/locate.ts';
+import { onnxBytes, onnxNaming } from '../onnx/onnx-bytes.ts';
 import { type Files, GENAI, genaiFolder, linked, modelFolder, problemsIn } from './folders.ts';
-import { onnxBytes, onnxNaming } from './onnx-bytes.ts';
 
 const found = async (files: Files): Promise<ModelFiles> => locateModel(await modelFolder(files));
 const problemsOf = async (files: Files): Promise<string[]> => {

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../src/model/folder.ts';
+import { onnxBytes, onnxNaming } from '../onnx/onnx-bytes.ts';
 import { runCli } from '../support/cli.ts';
 import { all, type LogLine, startWorker } from '../support/worker.ts';
 import { linked } from './folders.ts';
-import { onnxBytes, onnxNaming } from './onnx-bytes.ts';
 
 const BODIES = [
   { prompt: 'Write a haiku about the sea', temperature: 0, max_tokens: 24 },

@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import type { DtypeChoice } from '../../src/model/dtypes.ts';
 import { locateModel } from '../../src/model/locate.ts';
 import type { ChosenWeights } from '../../src/model/weights.ts';
+import { type Graph, onnxBytes, onnxNaming } from '../onnx/onnx-bytes.ts';
 import { type Files, GENAI, genaiFolder, modelFolder, problemsIn } from './folders.ts';
-import { type Graph, onnxBytes, onnxNaming } from './onnx-bytes.ts';
 
 const NONE = { 'onnx/model.onnx': undefined };
 const ONNX = onnxBytes();

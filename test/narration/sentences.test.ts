@@ -1,6 +1,6 @@
 /** Sentences that are another one by their facts. */
 import { describe, expect, test } from 'vitest';
-import type { EventName, FactsOf } from '../../src/narration/catalogue.ts';
+import type { EventName, FactsOf } from '../../src/narration/catalogue/catalogue.ts';
 import { capture, narrate } from '../../src/narration/narrate.ts';
 
 async function said<E extends EventName>(event: E, facts: FactsOf<E>): Promise<string | undefined> {

@@ -57,7 +57,7 @@ export async function nextEnginePid(worker: TestWorker, not: number): Promise<nu
 function enginesOf(worker: Pick<TestWorker, 'process'>): number[] {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   return pids.map(Number).filter((pid) => {
-    return statOf(pid)?.parent === worker.process.pid && isAlive(pid) && commandOf(pid).includes('bridge/process.');
+    return statOf(pid)?.parent === worker.process.pid && isAlive(pid) && commandOf(pid).includes('engine/process.');
   });
 }
 

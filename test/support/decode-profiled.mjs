@@ -7,8 +7,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { deviceNamed } from '../../dist/engine/devices/device.js';
 import { loadOrt } from '../../dist/engine/ort/api.js';
-import { deviceNamed } from '../../dist/engine/ort/device.js';
 import { readModel } from '../../dist/engine/ort/model-file.js';
 import { Session } from '../../dist/engine/ort/session.js';
 import { libraryPath } from '../../dist/model/runtime-library.js';

@@ -16,7 +16,7 @@ export class Halt {
     const script = join(this.#folder, 'halt.cjs');
     writeFileSync(
       script,
-      `if (process.argv[1]?.includes('bridge/process.'))
+      `if (process.argv[1]?.includes('engine/process.'))
          while (require('node:fs').existsSync(${JSON.stringify(this.#armed)}))
            Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);`,
     );

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { embeddedModel } from '../../src/model/folder.ts';
-import { onnxBytes } from '../model/onnx-bytes.ts';
+import { onnxBytes } from '../onnx/onnx-bytes.ts';
 import { type Run, runCli } from './cli.ts';
 import { COMMIT, type HubFile, type HubServer } from './hub-server.ts';
 

@@ -2,10 +2,11 @@
  * What a run reads and writes on the host, in memory that stays: ids, mask, positions, how many logits are wanted, and the logits. Bound anew
  * for each run, since their shapes change; copied never.
  */
+
+import { widen } from '../../onnx/half-float.ts';
+import { hostMemoryInfo } from '../devices/device.ts';
 import { type Pointer, viewMemory } from '../ffi.ts';
 import { FLOAT32, INT64, type OrtApi } from './api.ts';
-import { hostMemoryInfo } from './device.ts';
-import { widen } from './half-float.ts';
 import { bytesOf, type Signature } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 

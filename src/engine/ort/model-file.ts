@@ -4,15 +4,15 @@
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import type { TensorNames } from '../../bridge/loading.ts';
+import { withExternalData } from '../../onnx/external-data.ts';
+import { GRAPH, Graph, MODEL, nameOf, portOf } from '../../onnx/graph.ts';
+import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
+import { keepLastLogits } from '../../onnx/last-logits.ts';
+import { Message, type Source } from '../../onnx/protobuf.ts';
+import type { TensorNames } from '../../protocol/loading.ts';
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { isOutOfMemory } from './error-causes.ts';
-import { withExternalData } from './external-data.ts';
-import { GRAPH, Graph, MODEL, nameOf, portOf } from './graph.ts';
-import { halveAttention, updatedInPlace } from './half-attention.ts';
-import { keepLastLogits } from './last-logits.ts';
-import { Message, type Source } from './protobuf.ts';
 import type { SessionIo, TensorInfo } from './session-io.ts';
 import { readSignature } from './signature.ts';
 

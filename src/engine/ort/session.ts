@@ -2,14 +2,14 @@
  * One model open on one device, and the memory its runs read and write, which stays where it is from `reserve` to `close`: small tensors on
  * the host, the cache of all rows on the device. A run binds the small ones again and nothing else. Only numbers: no sequences, no slots.
  */
-import type { TensorNames } from '../../bridge/loading.ts';
+import type { TensorNames } from '../../protocol/loading.ts';
+import type { Device } from '../devices/device.ts';
 import { type Pointer, viewMemory } from '../ffi.ts';
-import { sizeOf } from '../read-ahead.ts';
+import { sizeOf } from '../load/read-ahead.ts';
 import type { OrtApi } from './api.ts';
 import { CacheGrowing } from './cache-growing.ts';
 import { CacheInPlace } from './cache-in-place.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
-import type { Device } from './device.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
 import { endProfile, type Profiled } from './profile.ts';

@@ -2,9 +2,10 @@
  * What a decoder takes and gives, read from its own metadata: names, types and shapes, never assumed from its architecture.
  * A model this engine cannot drive is refused here, with the name of what is in the way. Pure.
  */
-import type { TensorNames } from '../../bridge/loading.ts';
+
+import { KEEP_INPUT } from '../../onnx/last-logits.ts';
+import type { TensorNames } from '../../protocol/loading.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from './api.ts';
-import { KEEP_INPUT } from './last-logits.ts';
 import type { SessionIo, TensorInfo } from './session-io.ts';
 
 /** One tensor of the cache: read under the name `past`, written under the name `present`. */

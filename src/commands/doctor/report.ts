@@ -1,0 +1,146 @@
+/**
+ * What `doctor` found out, as an object for programs and as a page for a person. Pure.
+ */
+import type { Nvidia, VulkanDevice } from '../../protocol/probe.ts';
+import { formatBytes } from '../pull/progress-bar.ts';
+import type { Fix } from './fixes.ts';
+
+/** One device: what stands in its way, or how ten tokens went. */
+export interface DeviceRow {
+  readonly device: string;
+  /** Why it cannot be used at all. */
+  readonly obstacle: string | undefined;
+  /** Why `auto` passes it over. */
+  readonly auto_obstacle: string | undefined;
+  readonly fix: Fix | undefined;
+  /** Of the weights that it would take. */
+  readonly dtype?: string;
+  readonly run?: {
+    /** All ten tokens came, and are the CPU's with the same weights; with half floats at least the first is. */
+    readonly works: boolean;
+    readonly outcome: 'ran' | 'refused' | 'lost' | 'failed';
+    readonly problem: string | undefined;
+    readonly tokens: number;
+    /** How many of them, from the first on, are the CPU's. */
+    readonly tokens_as_cpu: number;
+    readonly open_ms: number | undefined;
+    readonly tokens_per_sec: number | undefined;
+    readonly vram_bytes: number | undefined;
+  };
+}
+
+export interface ModelRow {
+  readonly name: string;
+  readonly problem?: string;
+  readonly architecture?: string;
+  readonly dtypes?: readonly string[];
+}
+
+/** The whole report, as `--json` prints it. */
+export interface Report {
+  /** The device that would be used works. */
+  readonly ok: boolean;
+  readonly versions: {
+    readonly worker: string;
+    readonly node: string;
+    readonly platform: string;
+    readonly koffi: string | undefined;
+  };
+  readonly runtime: {
+    readonly library: string | undefined;
+    readonly version: string | undefined;
+    readonly problem: string | undefined;
+    readonly fix: Fix | undefined;
+  };
+  readonly nvidia: Nvidia | undefined;
+  readonly vulkan: readonly VulkanDevice[] | undefined;
+  readonly model: ModelRow;
+  /** `--device`. */
+  readonly setting: string;
+  readonly used: { readonly device: string; readonly reason: string } | undefined;
+  readonly devices: readonly DeviceRow[];
+}
+
+/** The page for a terminal. */
+export function formatReport(report: Report): string {
+  const parts = [versions(report), drivers(report), ...devices(report), verdict(report), fixes(report)];
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function versions({ versions: { worker, node, platform, koffi }, runtime }: Report): string {
+  const first = `rbees-workerd ${worker} · Node ${node} · ${platform}${koffi === undefined ? '' : ` · koffi ${koffi}`}`;
+  const { library, version, problem } = runtime;
+  const second = version === undefined ? `cannot be used: ${problem}` : `${version}, ${library}`;
+  return `${first}\nONNX Runtime ${second}`;
+}
+
+function drivers({ nvidia, vulkan }: Report): string {
+  const lines: string[] = [];
+  if (nvidia) {
+    const { driverVersion = 'of unknown version', cudaVersion, gpus } = nvidia;
+    lines.push(`NVIDIA driver ${driverVersion}${cudaVersion === undefined ? '' : `, CUDA up to ${cudaVersion}`}`);
+    for (const [index, { name, totalBytes, freeBytes }] of gpus.entries()) {
+      const memory =
+        totalBytes === undefined
+          ? ''
+          : `: ${formatBytes(totalBytes)}, ${formatBytes(freeBytes ?? totalBytes)} of it free`;
+      lines.push(`  cuda:${index}  ${name}${memory}`);
+    }
+  }
+  for (const { name, totalBytes, software } of vulkan ?? [])
+    lines.push(`Vulkan device ${name}, ${formatBytes(totalBytes)}${software ? ', in software' : ''}`);
+  return lines.join('\n');
+}
+
+function devices({ devices: rows, model }: Report): string[] {
+  const head =
+    model.problem === undefined
+      ? `Model ${model.name} (${model.architecture}; ${model.dtypes?.join(', ')}): ten tokens on each device, against the CPU's`
+      : `Model ${model.name}: ${model.problem}`;
+  const width = Math.max(0, ...rows.map(({ device }) => device.length));
+  return [[head, ...rows.map((row) => `  ${row.device.padEnd(width)}  ${stateOf(row)}`)].join('\n')];
+}
+
+function stateOf({ obstacle, auto_obstacle, run, dtype }: DeviceRow): string {
+  if (obstacle !== undefined) return `–      ${obstacle}`;
+  if (!run) return `not run${auto_obstacle === undefined ? '' : ` (${auto_obstacle})`}`;
+  const { outcome, works, problem, tokens, tokens_as_cpu, open_ms = 0, tokens_per_sec = 0, vram_bytes = 0 } = run;
+  if (outcome !== 'ran') return `fails  ${problem}`;
+  const facts = [
+    `${dtype}`,
+    `open in ${(open_ms / 1000).toFixed(1)} s`,
+    `${Math.round(tokens_per_sec)} tokens/s`,
+    ...(vram_bytes > 0 ? [`${formatBytes(vram_bytes)} on the device`] : []),
+    ...(works && tokens_as_cpu < tokens
+      ? [`${tokens_as_cpu} tokens as the CPU's, then half floats round otherwise`]
+      : []),
+    ...(auto_obstacle === undefined ? [] : [auto_obstacle]),
+  ];
+  if (works) return `works  ${facts.join(', ')}`;
+  const why = problem ?? `only the first ${tokens_as_cpu} of ${tokens} tokens are the CPU's`;
+  return `WRONG  ${why}; ${facts.join(', ')}`;
+}
+
+function verdict({ setting, used, ok, model, runtime }: Report): string {
+  if (runtime.problem !== undefined || model.problem !== undefined) return 'A worker with these settings cannot start.';
+  if (!used) return `--device ${setting} would find no device to use.`;
+  const works = ok ? '' : ' It does not work: see above.';
+  return `--device ${setting} would use ${used.device}: ${used.reason}.${works}`;
+}
+
+/** Each with its command on a line of its own, to be copied. */
+function fixes({ runtime, devices: rows }: Report): string {
+  const all: [string, string | undefined, Fix | undefined][] = [
+    ['the runtime', runtime.problem, runtime.fix],
+    ...rows.map((row): [string, string | undefined, Fix | undefined] => [
+      row.device,
+      row.obstacle ?? row.run?.problem ?? row.auto_obstacle,
+      row.fix,
+    ]),
+  ];
+  return all
+    .flatMap(([name, reason, fix]) =>
+      fix ? [`To use ${name} (${reason}): ${fix.words}${fix.command === undefined ? '' : `\n    ${fix.command}`}`] : [],
+    )
+    .join('\n');
+}

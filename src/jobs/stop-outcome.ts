@@ -1,0 +1,49 @@
+/**
+ * How a job ends that was stopped from outside: by the caller, a reader that left, a deadline, the drain.
+ */
+import type { StreamErrorCode } from '../contract/errors.ts';
+import { narrate } from '../narration/narrate.ts';
+import type { Outcome } from '../telemetry/metrics.ts';
+import type { Job, StopReason } from './registry.ts';
+
+interface StoppedRow {
+  readonly code: StreamErrorCode;
+  readonly outcome: Outcome;
+  readonly kind: string;
+  readonly reason: string;
+}
+
+/** A stop string is no error and has no row. */
+const STOPPED: Readonly<Record<Exclude<StopReason, 'stop_sequence'>, StoppedRow>> = {
+  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
+  reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
+  unclaimed: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'nobody came back to read it' },
+  slow_reader: {
+    code: 'SLOW_CONSUMER',
+    outcome: 'error',
+    kind: 'slow_consumer',
+    reason: 'the reader took nothing for too long',
+  },
+  timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
+  draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
+};
+
+/**
+ * Tells the end of a stopped job, inside its story, and says what its caller is told. `unconfirmed` = the engine has not said yet that the
+ * slot is free.
+ */
+export function narrateStop(
+  { stopped }: Job,
+  tokensOut: number,
+  unconfirmed = false,
+): Pick<StoppedRow, 'code' | 'outcome'> {
+  const why = stopped?.why ?? 'cancelled';
+  const { code, outcome, kind, reason } = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
+  const now = performance.now();
+  if (why === 'reader_left') narrate('reader.left', { tokens_out: tokensOut });
+  const cancel = { reason, duration_ms: now - (stopped?.at ?? now) };
+  if (unconfirmed) narrate('cancel.unconfirmed', cancel);
+  else narrate('request.cancelled', { ...cancel, tokens_discarded: tokensOut });
+  narrate('inference.failed', { error_kind: kind, reason, tokens_out: tokensOut });
+  return { code, outcome };
+}

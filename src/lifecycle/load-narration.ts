@@ -1,0 +1,72 @@
+/**
+ * Narrates how the engine opens a model: devices, memory, progress.
+ */
+
+import type { ModelFiles } from '../model/locate.ts';
+import type { ChosenWeights } from '../model/weights.ts';
+import { narrate } from '../narration/narrate.ts';
+import type { LoadEvent } from '../protocol/loading.ts';
+
+/** Tells one message of the engine's; `model` is the name that operators know it by, `passedBy` why no GPU was tried. */
+export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles, passedBy?: string): void {
+  switch (message.kind) {
+    case 'loading':
+      narrateDevice(message.device, message.runtimeVersion, passedBy);
+      narrateWeights(message.device, model, files);
+      break;
+    case 'fallback':
+      narrate('device.fallback', {
+        device: message.next,
+        from_device: message.device,
+        reason: message.reason,
+        hardware: message.present ? 'present' : 'absent',
+      });
+      break;
+    case 'memory': {
+      const { plan } = message;
+      narrate('memory.expected', {
+        device: message.device,
+        needed_bytes: plan.total,
+        model_bytes: plan.weights,
+        cache_bytes: plan.cache,
+        logits_bytes: plan.logits,
+        work_bytes: plan.work,
+        slots: plan.slots,
+        context_length: plan.context,
+        available_bytes: plan.free,
+      });
+      break;
+    }
+    case 'progress':
+      narrate('model.load_progress', {
+        model_ref: model,
+        bytes_read: message.read,
+        model_bytes: message.total,
+        percent: message.percent,
+      });
+      break;
+    default:
+      message satisfies never;
+  }
+}
+
+function narrateDevice(device: string, runtimeVersion: string, passedBy: string | undefined): void {
+  const facts = { device, runtime_version: runtimeVersion };
+  if (device.startsWith('cuda')) narrate('device.cuda', facts);
+  else if (device.startsWith('coreml')) narrate('device.metal', facts);
+  else if (device.startsWith('webgpu')) narrate('device.webgpu', facts);
+  else narrate('device.cpu', { ...facts, reason: passedBy });
+}
+
+function narrateWeights(device: string, model: string, files: ModelFiles): void {
+  const { bytes, dtype, reason } = weightsOn(device, files);
+  const dtypes = files.dtypes.join(', ');
+  narrate('model.load_started', { model_ref: model, model_bytes: bytes, dtype, device, reason, dtypes });
+}
+
+/** The weights that were chosen for the device that the engine names. */
+export function weightsOn(device: string, { choices }: ModelFiles): ChosenWeights {
+  const weights = choices.find((choice) => choice.device === device);
+  if (weights === undefined) throw new Error(`The engine opened ${device}, for which no weights were chosen`);
+  return weights;
+}

@@ -1,0 +1,110 @@
+/** How the nodes, constants and declarations that an edit of a graph adds or changes are written, as fields of the graph. Pure. */
+import { INT64 } from '../engine/ort/api.ts';
+import { ATTRIBUTE, GRAPH, NODE, TENSOR, VALUE } from './graph.ts';
+import { type Field, type Message, writeBytes, writeNumber } from './protobuf.ts';
+
+/** `AttributeProto.AttributeType`. */
+const ATTRIBUTE_IS_INTEGER = 2;
+
+/** A node of the standard operators without attributes, as a field of a graph. */
+export function writeNode(operator: string, inputs: readonly string[], output: string): Uint8Array[] {
+  const content = inputs.flatMap((input) => writeBytes(NODE.input, input));
+  content.push(...writeBytes(NODE.output, output), ...writeBytes(NODE.operator, operator));
+  return writeBytes(GRAPH.node, content);
+}
+
+/** A node that changes the element type of a value, as a field of a graph. */
+export function writeCast(input: string, output: string, type: number): Uint8Array[] {
+  const to = [
+    ...writeBytes(ATTRIBUTE.name, 'to'),
+    writeNumber(ATTRIBUTE.integer, type),
+    writeNumber(ATTRIBUTE.type, ATTRIBUTE_IS_INTEGER),
+  ];
+  const content = [...writeBytes(NODE.input, input), ...writeBytes(NODE.output, output)];
+  content.push(...writeBytes(NODE.operator, 'Cast'), ...writeBytes(NODE.attribute, to));
+  return writeBytes(GRAPH.node, content);
+}
+
+/** The node with other names for its inputs and outputs, as a field of a graph. A name that `rename` has nothing for stays. */
+export function writeRenamed(
+  node: Message,
+  rename: (name: string, place: number, side: 'input' | 'output') => string | undefined,
+): Uint8Array[] {
+  const sides = ['input', 'output'] as const;
+  const renamed = new Map(
+    sides.flatMap((side) =>
+      node.all(NODE[side]).flatMap((field, place): [Field, Uint8Array[]][] => {
+        const name = rename(node.text(field), place, side);
+        return name === undefined ? [] : [[field, writeBytes(NODE[side], name)]];
+      }),
+    ),
+  );
+  return writeBytes(
+    GRAPH.node,
+    node.rewrite((field) => renamed.get(field)),
+  );
+}
+
+/** An initializer int64 `[1]`, as a field of a graph. */
+export function writeConstant(name: string, value: bigint): Uint8Array[] {
+  const data = Buffer.alloc(BigInt64Array.BYTES_PER_ELEMENT);
+  data.writeBigInt64LE(value);
+  const numbers = [writeNumber(TENSOR.dimensions, 1), writeNumber(TENSOR.type, INT64)];
+  return writeBytes(GRAPH.initializer, [
+    ...numbers,
+    ...writeBytes(TENSOR.name, name),
+    ...writeBytes(TENSOR.raw, [data]),
+  ]);
+}
+
+/** An input int64 `[]`, as a field of a graph. */
+export function writeScalarInput(name: string): Uint8Array[] {
+  const tensor = [writeNumber(VALUE.elementType, INT64), ...writeBytes(VALUE.shape, [])];
+  const type = writeBytes(VALUE.type, writeBytes(VALUE.tensor, tensor));
+  return writeBytes(GRAPH.input, [...writeBytes(VALUE.name, name), ...type]);
+}
+
+/**
+ * An output whose second dimension has a name of its own, as a field of a graph.
+ * @returns undefined when it is not declared as a tensor of three dimensions.
+ */
+export function writeWithOpenLength(output: Message, length: string): Uint8Array[] | undefined {
+  const changed = changeTensor(output, (tensor) => {
+    const shapeField = tensor.last(VALUE.shape);
+    const shape = shapeField && tensor.message(shapeField);
+    const dimensions = shape?.all(VALUE.dimension) ?? [];
+    if (!shape || dimensions.length !== 3) return undefined;
+    const open = writeBytes(VALUE.dimension, writeBytes(VALUE.dimensionName, length));
+    const newShape = shape.rewrite((field) => (field === dimensions[1] ? open : undefined));
+    return tensor.rewrite((field) => (field === shapeField ? writeBytes(VALUE.shape, newShape) : undefined));
+  });
+  return changed && writeBytes(GRAPH.output, changed);
+}
+
+/**
+ * An input or an output of another element type, as a field of a graph.
+ * @returns undefined when it is not declared as a tensor.
+ */
+export function writeWithType(
+  side: typeof GRAPH.input | typeof GRAPH.output,
+  value: Message,
+  type: number,
+): Uint8Array[] | undefined {
+  const changed = changeTensor(value, (tensor) =>
+    tensor.rewrite((field) =>
+      field.number === VALUE.elementType ? [writeNumber(VALUE.elementType, type)] : undefined,
+    ),
+  );
+  return changed && writeBytes(side, changed);
+}
+
+/** A declared value with another declaration of its tensor; undefined when there is none, or none to put in its place. */
+function changeTensor(value: Message, change: (tensor: Message) => Uint8Array[] | undefined): Uint8Array[] | undefined {
+  const typeField = value.last(VALUE.type);
+  const type = typeField && value.message(typeField);
+  const tensorField = type?.last(VALUE.tensor);
+  const changed = tensorField && type && change(type.message(tensorField));
+  if (!changed) return undefined;
+  const newType = type.rewrite((field) => (field === tensorField ? writeBytes(VALUE.tensor, changed) : undefined));
+  return value.rewrite((field) => (field === typeField ? writeBytes(VALUE.type, newType) : undefined));
+}

@@ -1,0 +1,82 @@
+/**
+ * How a model's attention keeps its cache. GroupQueryAttention appends to it in place, when past and present are the same memory; in every
+ * other decoder the cache grows into a new tensor with each run. Also gives attention over half floats to a device that has no other: a
+ * float32 model computes as before, but for what goes into attention and its cache. Pure.
+ */
+import { FLOAT16, FLOAT32 } from '../engine/ort/api.ts';
+import { GRAPH, Graph, MODEL, type Node, nameOf, portOf } from './graph.ts';
+import { writeCast, writeRenamed, writeWithType } from './graph-edit.ts';
+import { Message, writeBytes } from './protobuf.ts';
+
+const MICROSOFT = 'com.microsoft';
+/** Places among GroupQueryAttention's inputs and outputs: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md */
+const PASTS = [3, 4];
+const PRESENTS = [1, 2];
+/** Of the type of query, key and value: they themselves, the tables of the rotary embedding, a bias and a sink. */
+const FLOATS = [0, 1, 2, 7, 8, 10, 11];
+
+/** Names of the graph's values that a GroupQueryAttention makes of a cache that is an input of the graph. */
+export function updatedInPlace(graph: Graph): ReadonlySet<string> {
+  const attention = graph.nodes.filter((node) => readsCaches(graph, node));
+  return new Set(attention.flatMap(({ outputs }) => PRESENTS.map((at) => outputs[at] ?? '')));
+}
+
+function readsCaches(graph: Graph, { domain, operator, inputs }: Node): boolean {
+  if (domain !== MICROSOFT || operator !== 'GroupQueryAttention') return false;
+  return PASTS.every((at) => inputs[at] && !graph.producer(inputs[at]) && !graph.constantShape(inputs[at]));
+}
+
+/**
+ * @param model a ModelProto.
+ * @returns it with every GroupQueryAttention over float32, and its cache, over float16; undefined when there is nothing to change.
+ * @throws Error for bytes that are no protobuf message.
+ */
+export function halveAttention(model: Uint8Array): Uint8Array | undefined {
+  const root = new Message(model);
+  const [field, second] = root.all(MODEL.graph);
+  if (!field || second) return undefined;
+  const edited = edit(new Graph(root.message(field)));
+  return edited && Buffer.concat(root.rewrite((one) => (one === field ? writeBytes(MODEL.graph, edited) : undefined)));
+}
+
+function edit(graph: Graph): Uint8Array[] | undefined {
+  const { message } = graph;
+  const wide = new Set(
+    message.all(GRAPH.input).flatMap((field) => {
+      const port = portOf(message, field);
+      return port?.type === FLOAT32 ? [port.name] : [];
+    }),
+  );
+  const attention = graph.nodes.filter(
+    (node) => readsCaches(graph, node) && PASTS.every((at) => wide.has(node.inputs[at] ?? '')),
+  );
+  if (attention.length === 0) return undefined;
+  const nodes = new Map(attention.map((node) => [node.field, node]));
+  const caches = new Set(
+    attention.flatMap(({ inputs, outputs }) => [
+      ...PASTS.map((at) => inputs[at]),
+      ...PRESENTS.map((at) => outputs[at]),
+    ]),
+  );
+  return message.rewrite((field) => {
+    const node = nodes.get(field);
+    if (node) return halved(graph, node);
+    if (field.number !== GRAPH.input && field.number !== GRAPH.output) return undefined;
+    return caches.has(nameOf(message, field))
+      ? writeWithType(field.number, message.message(field), FLOAT16)
+      : undefined;
+  });
+}
+
+/** Casts of what goes in, the node, and a cast of what comes out. */
+function halved(graph: Graph, { field, inputs, outputs }: Node): Uint8Array[] {
+  const narrow = new Map(
+    FLOATS.flatMap((at) => (inputs[at] ? [[at, graph.fresh(`${outputs[0]}/half_${at}`)] as const] : [])),
+  );
+  const result = graph.fresh(`${outputs[0]}/half`);
+  const casts = [...narrow].flatMap(([at, name]) => writeCast(inputs[at] ?? '', name, FLOAT16));
+  const node = writeRenamed(graph.message.message(field), (_, place, side) =>
+    side === 'input' ? narrow.get(place) : place === 0 ? result : undefined,
+  );
+  return [...casts, ...node, ...writeCast(result, outputs[0] ?? '', FLOAT32)];
+}

@@ -1,0 +1,121 @@
+/** A worker with a token opens nothing but its probes without it, and never says it. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { enginePid } from '../../support/cli.ts';
+import { lastOf } from '../../support/listener.ts';
+import { startWorker, type TestWorker } from '../../support/worker.ts';
+
+const TOKEN = 'correct-horse-battery-staple';
+/** The hub's variables are in many an environment; the worker has no use for their secrets. */
+const HUB = {
+  HF_TOKEN: 'hf_correct-horse',
+  HUGGING_FACE_HUB_TOKEN: 'hf_correct-horse-too',
+  HF_ENDPOINT: 'http://me:battery@mirror.example',
+  HUGGINGFACE_HUB_CACHE: '/staple',
+};
+
+let worker: TestWorker;
+beforeAll(async () => {
+  worker = await startWorker({ args: ['--worker-id', 'guarded'], env: { RBEES_API_TOKEN: TOKEN, ...HUB } });
+});
+afterAll(() => worker.kill());
+
+const GUARDED = [
+  ['GET', '/health'],
+  ['GET', '/metrics'],
+  ['GET', '/openapi.yaml'],
+  ['GET', '/openapi.json'],
+  ['GET', '/jobs/any/events'],
+  ['POST', '/execute'],
+  ['POST', '/cancel'],
+  ['POST', '/shutdown'],
+] as const;
+
+const ask = (method: string, path: string, authorization?: string): Promise<Response> =>
+  fetch(worker.url + path, { method, headers: authorization === undefined ? {} : { Authorization: authorization } });
+
+test.each(GUARDED)('%s %s needs the token', async (method, path) => {
+  for (const authorization of [
+    undefined,
+    '',
+    'Bearer',
+    'Bearer ',
+    'Bearer wrong',
+    `Bearer ${TOKEN}x`,
+    `Bearer ${TOKEN.slice(0, -1)}`,
+    `Bearer ${TOKEN.toUpperCase()}`,
+    `Basic ${TOKEN}`,
+    TOKEN,
+  ]) {
+    const response = await ask(method, path, authorization);
+    expect([authorization, response.status]).toEqual([authorization, 401]);
+    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(await response.json()).toEqual({
+      error: {
+        code: 'UNAUTHORIZED',
+        message: expect.any(String),
+        retriable: false,
+        correlation_id: response.headers.get('x-correlation-id'),
+      },
+    });
+  }
+});
+
+test('HEAD is no way round it', async () => {
+  expect((await ask('HEAD', '/health')).status).toBe(401);
+  expect((await ask('HEAD', '/metrics')).status).toBe(401);
+});
+
+test('the token is asked for before the body is read', async () => {
+  const response = await worker.post('/execute', '{ broken');
+  expect(response.status).toBe(401);
+});
+
+test.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`])(
+  'the right token opens: %s',
+  async (authorization) => {
+    expect((await ask('GET', '/health', authorization)).status).toBe(200);
+    const events = await worker.execute(
+      { job_id: 'in', prompt: 'The sea', max_tokens: 1 },
+      { Authorization: authorization },
+    );
+    expect(lastOf(events).type).toBe('end');
+  },
+);
+
+test('probes are open, and say nothing but that, and how long the engine has been silent', async () => {
+  const live = await ask('GET', '/live');
+  const alive = { status: 'alive', worker_id: 'guarded', engine_heartbeat_age_ms: expect.any(Number) };
+  expect([live.status, await live.json()]).toEqual([200, alive]);
+  const ready = await ask('GET', '/ready');
+  expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready', worker_id: 'guarded' }]);
+});
+
+test('the log tells a fingerprint of the token, by which two operators know whether they mean the same', async () => {
+  const { token_fingerprint } = await worker.line('worker.startup');
+  expect(token_fingerprint).toBe(createHash('sha256').update(TOKEN).digest('hex').slice(0, 8));
+});
+
+test.runIf(process.platform === 'linux')("the engine process is given no secret, be it ours or the hub's", () => {
+  const names = (pid: number): string[] =>
+    readFileSync(`/proc/${pid}/environ`, 'latin1')
+      .split('\0')
+      .map((entry) => entry.split('=')[0] ?? '');
+  const secret = ['RBEES_API_TOKEN', ...Object.keys(HUB)];
+  const seen = names(enginePid(worker));
+  expect(names(worker.process.pid ?? 0)).toEqual(expect.arrayContaining(secret));
+  expect(seen).toContain('PATH');
+  expect(seen.filter((name) => secret.includes(name))).toEqual([]);
+});
+
+test('the token is never said, not even where a caller repeats it', async () => {
+  const headers = { Authorization: `Bearer ${TOKEN}` };
+  await worker.execute({ job_id: TOKEN, prompt: 'The sea', max_tokens: 1, [TOKEN]: 1 }, headers);
+  const response = await worker.post('/execute', { job_id: `job ${TOKEN}`, prompt: TOKEN, max_tokens: 0 }, headers);
+  expect(response.status).toBe(400);
+  expect(await worker.stop()).toBe(0);
+  expect(worker.stdout).not.toContain(TOKEN);
+  expect(worker.stdout).toContain('[REDACTED]');
+  expect(worker.stderr).toBe('');
+});

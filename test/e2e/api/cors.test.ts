@@ -1,0 +1,113 @@
+/** Pages that may use the worker: none, unless the operator names their origins. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCli } from '../../support/cli.ts';
+import { lastOf } from '../../support/listener.ts';
+import { startWorker, type TestWorker } from '../../support/worker.ts';
+
+const APP = 'https://app.example';
+const TOKEN = 'correct-horse-battery-staple';
+const PREFLIGHT = { 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type' };
+
+let [closed, opened]: TestWorker[] = [];
+beforeAll(async () => {
+  closed = await startWorker();
+  opened = await startWorker({
+    args: ['--cors-origin', `${APP}, http://localhost:3000`],
+    env: { RBEES_API_TOKEN: TOKEN },
+  });
+});
+afterAll(() => Promise.all([closed?.kill(), opened?.kill()]));
+
+function ask(
+  worker: TestWorker | undefined,
+  method: string,
+  path: string,
+  headers: Record<string, string>,
+  body?: string,
+) {
+  return fetch(`${worker?.url}${path}`, { method, headers, ...(body !== undefined && { body }) });
+}
+const corsOf = (response: Response): string[] =>
+  [...response.headers.keys()].filter((name) => name.startsWith('access-control-'));
+
+describe('a worker that names no origin', () => {
+  test.each(['GET', 'POST', 'OPTIONS'])('says nothing of CORS to %s', async (method) => {
+    for (const headers of [{}, { Origin: APP }, { Origin: APP, ...PREFLIGHT }]) {
+      const response = await ask(closed, method, '/health', headers);
+      expect([corsOf(response), response.headers.get('vary')]).toEqual([[], null]);
+      if (method !== 'GET' && 'Origin' in headers) expect(response.status).toBe(403);
+    }
+  });
+});
+
+describe('a worker that names origins', () => {
+  test('answers the preflight of these, without a token', async () => {
+    for (const origin of [APP, 'http://localhost:3000']) {
+      const response = await ask(opened, 'OPTIONS', '/execute', { Origin: origin, ...PREFLIGHT });
+      expect(response.status).toBe(204);
+      expect(response.headers.get('access-control-allow-origin')).toBe(origin);
+      expect(response.headers.get('access-control-allow-methods')).toContain('POST');
+      expect(response.headers.get('access-control-allow-headers')).toMatch(/Authorization.*Last-Event-ID/);
+      expect(response.headers.get('access-control-allow-credentials')).toBeNull();
+      expect(response.headers.get('vary')).toBe('Origin');
+    }
+  });
+
+  test('runs their jobs, and lets them read the correlation id', async () => {
+    const headers = {
+      Origin: APP,
+      'Sec-Fetch-Site': 'cross-site',
+      'Content-Type': 'application/json',
+      Authorization: `Bearer ${TOKEN}`,
+    };
+    const body = JSON.stringify({ job_id: 'page', prompt: 'The sea', max_tokens: 1 });
+    const response = await ask(opened, 'POST', '/execute', headers, body);
+    expect(response.headers.get('access-control-allow-origin')).toBe(APP);
+    expect(response.headers.get('access-control-expose-headers')).toContain('X-Correlation-Id');
+    expect(await response.text()).toContain('event: end');
+    const replay = await ask(opened, 'GET', '/jobs/page/events', headers);
+    expect([replay.status, replay.headers.get('access-control-allow-origin')]).toEqual([200, APP]);
+    await replay.body?.cancel();
+  });
+
+  test('still asks these for the token, and lets them read that', async () => {
+    const response = await ask(opened, 'POST', '/shutdown', { Origin: APP });
+    expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([401, APP]);
+  });
+
+  test.each([
+    'https://app.example.evil',
+    'https://evil.example',
+    'http://app.example',
+    'https://app.example:444',
+    'null',
+  ])('refuses all others: %s', async (origin) => {
+    for (const [method, path] of [
+      ['POST', '/shutdown'],
+      ['OPTIONS', '/execute'],
+    ] as const) {
+      const response = await ask(opened, method, path, {
+        Origin: origin,
+        ...PREFLIGHT,
+        Authorization: `Bearer ${TOKEN}`,
+      });
+      expect([response.status, corsOf(response)]).toEqual([403, []]);
+      expect(response.headers.get('vary')).toBe('Origin');
+    }
+  });
+
+  test('is a worker like any other for those who are no pages', async () => {
+    const headers = { Authorization: `Bearer ${TOKEN}` };
+    const events = await opened?.execute({ job_id: 'no-page', prompt: 'The sea', max_tokens: 1 }, headers);
+    expect(lastOf(events ?? []).type).toBe('end');
+  });
+});
+
+test.each(['*', 'app.example', 'https://app.example/path', 'https://a.example,', 'file:///x'])(
+  'an origin must be one: %s is refused at start-up',
+  async (value) => {
+    const { code, stderr } = await runCli(['--cors-origin', value]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--cors-origin');
+  },
+);

@@ -1,0 +1,146 @@
+/** How long a request may take: what its body says, what its caller's deadline says, what the operator allows. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { enginePid } from '../../support/cli.ts';
+import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { all, startWorker, type TestWorker } from '../../support/worker.ts';
+
+let worker: TestWorker;
+beforeAll(async () => {
+  worker = await startWorker({ args: ['--slots', '1'] });
+});
+afterAll(() => worker.kill());
+
+const inMs = (ms: number): number => Date.now() + ms;
+const short = { prompt: 'The sea', max_tokens: 1 };
+
+test.each([
+  ['epoch milliseconds', () => String(inMs(-1000))],
+  ['ISO 8601', () => new Date(inMs(-1000)).toISOString()],
+  ['ISO 8601 with an offset', () => '2020-01-31T12:00:00+02:00'],
+  ['the beginning of time', () => '0'],
+])('a deadline that has passed is answered at once: %s', async (_, deadline) => {
+  const response = await worker.post('/execute', { ...short, job_id: 'late' }, { 'X-Deadline': deadline() });
+  expect(response.status).toBe(504);
+  expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: true } });
+  expect((await worker.post('/cancel', { job_id: 'late' })).status).toBe(404);
+});
+
+test.each([
+  ['epoch milliseconds', () => String(inMs(60_000))],
+  ['ISO 8601', () => new Date(inMs(60_000)).toISOString()],
+  ['far away', () => '4102444800000'],
+])('a deadline to come is no hindrance: %s', async (_, deadline) => {
+  expect(lastOf(await worker.execute({ ...short, job_id: 'early' }, { 'X-Deadline': deadline() })).type).toBe('end');
+});
+
+test.each(['tomorrow', '12:00', '-5', '1.5', '2026-13-45T99:99:99Z', 'NaN', '99999999999999999', 'Infinity', '1e3'])(
+  'what is no time is invalid: %s',
+  async (deadline) => {
+    const response = await worker.post('/execute', { ...short, job_id: 'no-time' }, { 'X-Deadline': deadline });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { code: 'INVALID_REQUEST', errors: [{ field: 'X-Deadline', constraint: 'format' }] },
+    });
+  },
+);
+
+test('a bad deadline is told together with what else is wrong', async () => {
+  const response = await worker.post(
+    '/execute',
+    { job_id: 'both', prompt: '', max_tokens: 0 },
+    { 'X-Deadline': 'soon' },
+  );
+  const { error } = (await response.json()) as { error: { errors: { field: string }[] } };
+  expect(error.errors.map((one) => one.field).toSorted()).toEqual(['X-Deadline', 'max_tokens', 'prompt']);
+});
+
+async function timesOut(body: object, headers: Record<string, string> = {}): Promise<void> {
+  const stream = await Listener.open(worker, body, headers);
+  const events = await stream.ended;
+  expect(endings(events)).toEqual([events.at(-1)]);
+  expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT', retriable: true });
+  expect(narrated(events).slice(-2)).toEqual(['request.cancelled', 'inference.failed']);
+  const failed = events.filter(({ data }) => data['event'] === 'inference.failed');
+  expect(failed[0]?.data).toMatchObject({ error_kind: 'timeout' });
+  await expect
+    .poll(async () => (await worker.get('/health')).json(), { timeout: 1000, interval: 10 })
+    .toMatchObject({ slots: { busy: 0 } });
+}
+
+test('timeout_ms ends a running generation with TIMEOUT', async () => {
+  await timesOut(longJob('slow', { timeout_ms: 60 }));
+});
+
+test('a deadline ends a running generation, in milliseconds and in ISO form', async () => {
+  await timesOut(longJob('slow-ms'), { 'X-Deadline': String(inMs(80)) });
+  await timesOut(longJob('slow-iso'), { 'X-Deadline': new Date(inMs(80)).toISOString() });
+});
+
+test('the earlier of both counts', async () => {
+  await timesOut(longJob('earlier', { timeout_ms: 60_000 }), { 'X-Deadline': String(inMs(80)) });
+  await timesOut(longJob('earlier', { timeout_ms: 60 }), { 'X-Deadline': String(inMs(60_000)) });
+});
+
+test('a request that waits times out in the queue; the one before it does not', async () => {
+  const running = await Listener.open(worker, longJob('running'));
+  await running.untilToken();
+  const waiting = await Listener.open(worker, longJob('waiting', { timeout_ms: 50 }));
+  expect(lastOf(await waiting.ended)).toMatchObject({ type: 'error', code: 'TIMEOUT' });
+  expect(waiting.told).not.toContain('cache.reset');
+  expect(lastOf(await running.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+});
+
+test('a deadline that passes while the prompt is read is a TIMEOUT, not a fault', async () => {
+  const response = await worker.post('/execute', {
+    job_id: 'reading',
+    prompt: 'sea wind '.repeat(3600),
+    timeout_ms: 1,
+  });
+  expect(response.status).toBe(504);
+  expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: true } });
+  expect(worker.lines.filter((line) => line.event === 'worker.fault')).toEqual([]);
+});
+
+test('a deadline that passes while the engine reads the prompt ends it between two chunks', async () => {
+  const slow = await startWorker({ args: ['--slots', '1', '--prefill-chunk', '2'] });
+  try {
+    const engine = enginePid(slow);
+    const prompt = 'sea and wind and rain '.repeat(70);
+    // The embedded model reads this in a moment: the engine is held as soon as it is seen to read, until the deadline has passed.
+    for (let tries = 0; ; tries += 1) {
+      const deadline = String(inMs(700));
+      const stream = await Listener.open(slow, { job_id: `read-${tries}`, prompt }, { 'X-Deadline': deadline });
+      await stream.untilNarrated('prefill.progress');
+      process.kill(engine, 'SIGSTOP');
+      await sleep(Math.max(0, Number(deadline) + 100 - Date.now()));
+      process.kill(engine, 'SIGCONT');
+      const events = await stream.ended;
+      expect(endings(events)).toEqual([events.at(-1)]);
+      expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT' });
+      if (stream.text !== '' && tries < 20) continue; // it was caught too late: it wrote already
+      expect(all(events, 'token')).toEqual([]);
+      expect(narrated(events).at(-1)).toBe('inference.failed');
+      break;
+    }
+    expect(lastOf(await slow.execute({ ...short, job_id: 'next' }))).toMatchObject({ type: 'end' });
+  } finally {
+    await slow.kill();
+  }
+});
+
+test('time-outs are counted as such', async () => {
+  const text = await (await worker.get('/metrics')).text();
+  expect(Number(/worker_requests_total\{outcome="timeout"\} (\d+)/.exec(text)?.[1])).toBeGreaterThanOrEqual(6);
+});
+
+test('the operator sets the longest time', async () => {
+  const strict = await startWorker({ args: ['--request-timeout', '1', '--slots', '1'] });
+  try {
+    const jobs = Array.from({ length: 12 }, (_, index) => Listener.open(strict, longJob(`job-${index}`)));
+    const ends = await Promise.all((await Promise.all(jobs)).map((stream) => stream.ended));
+    expect(lastOf(ends.at(-1) ?? [])).toMatchObject({ type: 'error', code: 'TIMEOUT' });
+  } finally {
+    await strict.kill();
+  }
+});

@@ -1,0 +1,15 @@
+/** Requests that are wrong in every way a seed can draw: never 5xx, always the error shape, and the worker is as well as before. */
+import { expect, test } from 'vitest';
+import { attack } from '../../soak/attack.ts';
+import { Ledger } from '../../soak/ledger.ts';
+
+const SEED = Number(process.env['FC_SEED'] ?? 575);
+
+test('eight hundred malformed requests', async () => {
+  const ledger = new Ledger();
+  const { statuses } = await attack(800, SEED, ledger);
+  expect(ledger.violations).toEqual([]);
+  // They were wrong in more than one way, and answers were looked at.
+  expect(statuses.get('400')).toBeGreaterThan(100);
+  expect(statuses.size).toBeGreaterThan(3);
+}, 60_000);

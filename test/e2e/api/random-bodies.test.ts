@@ -1,0 +1,155 @@
+/** Whatever JSON is sent to it, the worker answers a stream or the error shape, never fails itself, and lives on. */
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { endings } from '../../support/listener.ts';
+import { eventsOf, type StreamEvent, startWorker, type TestWorker } from '../../support/worker.ts';
+
+let worker: TestWorker;
+beforeAll(async () => {
+  worker = await startWorker();
+});
+afterAll(() => worker.kill());
+
+/** A field that is mostly right, sometimes at an edge, sometimes anything at all. */
+const field = <T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 12, arbitrary: right }, { weight: 1, arbitrary: fc.jsonValue() });
+const unit = fc.double({ min: 0, max: 1, noNaN: true });
+const words = fc.string({ unit: 'binary', minLength: 1, maxLength: 60 });
+
+const bodies = fc.record(
+  {
+    job_id: field(fc.uuid()),
+    prompt: field(words),
+    messages: fc.option(fc.array(fc.record({ role: fc.constantFrom('user', 'assistant'), content: words })), {
+      nil: undefined,
+      freq: 6,
+    }),
+    max_tokens: field(fc.integer({ min: 1, max: 4 })),
+    min_tokens: field(fc.integer({ min: 0, max: 2 })),
+    temperature: field(fc.double({ min: 0, max: 2, noNaN: true })),
+    top_p: field(unit),
+    min_p: field(unit),
+    top_k: field(fc.nat()),
+    repetition_penalty: field(fc.double({ min: Number.MIN_VALUE, max: 2, noNaN: true })),
+    frequency_penalty: field(fc.double({ min: -2, max: 2, noNaN: true })),
+    presence_penalty: field(fc.double({ min: -2, max: 2, noNaN: true })),
+    seed: field(fc.maxSafeNat()),
+    stop: field(fc.array(words, { maxLength: 4 })),
+    logprobs: field(fc.integer({ min: 0, max: 20 })),
+    raw: field(fc.boolean()),
+    extra: fc.jsonValue(),
+  },
+  { requiredKeys: ['job_id', 'prompt', 'max_tokens'] },
+);
+
+function checkStream(events: readonly StreamEvent[]): void {
+  expect(events[0]?.data.type).toBe('started');
+  expect(endings(events)).toEqual([events.at(-1)]);
+  expect(events.at(-1)?.data).not.toMatchObject({ code: 'INFERENCE_FAILED' });
+  expect(events.map((event) => Number(event.id))).toEqual(events.map((_, index) => index));
+}
+
+/** What a caller may put into a header: visible Latin-1, with spaces inside. */
+const value = fc
+  .string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)), maxLength: 40 })
+  .map((text) => text.replace(/[\x7f-\x9f]/g, '-'));
+const plain = fc.record(
+  {
+    'X-Deadline': fc.oneof(
+      value,
+      fc.integer({ min: 0, max: 2 ** 45 }).map(String),
+      fc.constantFrom('0', '9'.repeat(40)),
+    ),
+    'X-Correlation-Id': value,
+    traceparent: fc.oneof(value, fc.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/)),
+    'Last-Event-ID': value,
+    Accept: value,
+    Authorization: value,
+    'X-Unknown': value,
+  },
+  { requiredKeys: [] },
+);
+/** A page of another site is refused before anything else is looked at: seldom enough that the rest is looked at. */
+const headers = fc.oneof(
+  { weight: 9, arbitrary: plain },
+  { weight: 1, arbitrary: fc.tuple(plain, value).map(([some, Origin]) => ({ ...some, Origin })) },
+);
+
+async function checkAnswer(response: Response): Promise<void> {
+  if (response.status === 200) {
+    const events: StreamEvent[] = [];
+    for await (const event of eventsOf(response)) events.push(event);
+    checkStream(events);
+    return;
+  }
+  expect([400, 403, 409, 413, 415, 503, 504]).toContain(response.status);
+  expect(await response.json()).toMatchObject({
+    error: {
+      code: expect.stringMatching(/^[A-Z_]+$/),
+      message: expect.any(String),
+      retriable: expect.any(Boolean),
+      correlation_id: response.headers.get('x-correlation-id'),
+    },
+  });
+}
+
+test('bodies that look like requests', async () => {
+  const statuses = new Map<number, number>();
+  await fc.assert(
+    fc.asyncProperty(bodies, async (body) => {
+      const response = await worker.post('/execute', body);
+      statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
+      await checkAnswer(response);
+    }),
+    { numRuns: 150, endOnFailure: true },
+  );
+  // Both outcomes were seen: the property is about both.
+  expect(statuses.get(200)).toBeGreaterThan(10);
+  expect(statuses.get(400)).toBeGreaterThan(10);
+});
+
+test('any JSON at all, on every route that takes a body', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom('/execute', '/cancel'), fc.json({ maxDepth: 6 }), async (path, body) => {
+      await checkAnswer(await worker.post(path, body));
+    }),
+    { numRuns: 100, endOnFailure: true },
+  );
+});
+
+test('headers of any kind around a request that is right', async () => {
+  const statuses = new Set<number>();
+  await fc.assert(
+    fc.asyncProperty(headers, fc.uuid(), async (some, job_id) => {
+      const response = await worker.post('/execute', { job_id, prompt: 'x', max_tokens: 1 }, some);
+      statuses.add(response.status);
+      await checkAnswer(response);
+    }),
+    { numRuns: 150, endOnFailure: true },
+  );
+  // Right ones, a deadline that is none or has passed, and a page of another site.
+  expect([...statuses].sort()).toEqual([200, 400, 403, 504]);
+});
+
+test('bytes that are no JSON', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
+      const response = await fetch(`${worker.url}/execute`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: new Uint8Array(bytes),
+      });
+      expect(response.status).toBe(400);
+      await checkAnswer(response);
+    }),
+    { numRuns: 50, endOnFailure: true },
+  );
+});
+
+test('after all that the worker is well, and blames itself for nothing', async () => {
+  expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
+  const blamed = worker.lines.filter((line) => ['worker.fault', 'engine.lost', 'engine.warning'].includes(line.event));
+  expect(blamed).toEqual([]);
+  expect(worker.foreign).toEqual([]);
+  expect(worker.stderr).toBe('');
+});

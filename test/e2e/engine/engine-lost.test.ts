@@ -1,0 +1,183 @@
+/** The engine process dies: its streams are told, the next one starts, and after three deaths the worker gives up. No orphans. */
+import { afterEach, describe, expect, test } from 'vitest';
+import { enginePid, goneWithin, isAlive, nextEnginePid } from '../../support/cli.ts';
+import { Halt } from '../../support/halt.ts';
+import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { all, startWorker, type TestWorker } from '../../support/worker.ts';
+
+let worker: TestWorker;
+afterEach(() => worker.kill());
+
+const ready = (): Promise<void> =>
+  expect.poll(async () => (await worker.get('/ready')).status, { timeout: 10_000, interval: 10 }).toBe(200);
+
+describe('an engine that dies', () => {
+  test.each([
+    ['SIGKILL', 'as a kernel without memory does'],
+    ['SIGSEGV', 'as a fault in native code does'],
+  ] as const)(
+    'of %s (%s) in the middle of sixteen streams ends each of them once, and comes back',
+    async (signal, _as) => {
+      worker = await startWorker({ args: ['--slots', '16'] });
+      const jobs = Array.from({ length: 16 }, (_, index) => index);
+      const streams = await Promise.all(
+        jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
+      );
+      await Promise.all(streams.map((stream) => stream.untilToken(3)));
+      const engine = enginePid(worker);
+      process.kill(engine, signal);
+      const ends = await Promise.all(streams.map((stream) => stream.ended));
+      for (const [index, events] of ends.entries()) {
+        expect(endings(events)).toEqual([events.at(-1)]);
+        expect(lastOf(events)).toMatchObject({
+          type: 'error',
+          code: 'ENGINE_LOST',
+          retriable: true,
+          correlation_id: `req-${index}`,
+        });
+        expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
+        expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
+      }
+      const lost = await worker.line('engine.lost');
+      expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
+      expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
+      const restarted = await worker.line('engine.restarted');
+      expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
+      await ready();
+      expect(enginePid(worker)).not.toBe(engine);
+      expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
+        type: 'end',
+        tokens_out: 5,
+        cached_tokens: 0,
+      });
+      expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
+      expect(await worker.stop()).toBe(0);
+    },
+  );
+
+  test('is missed: work is refused until the next one is there', async () => {
+    const halt = new Halt();
+    worker = await startWorker({ env: halt.env });
+    const engine = enginePid(worker);
+    halt.arm();
+    process.kill(engine, 'SIGKILL');
+    await worker.line('engine.lost');
+    const response = await worker.post('/execute', longJob('meanwhile'));
+    expect(response.status).toBe(503);
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(await response.json()).toMatchObject({ error: { code: 'WORKER_UNHEALTHY', retriable: true } });
+    const health = await worker.get('/health');
+    expect([health.status, await health.json()]).toEqual([
+      503,
+      expect.objectContaining({ status: 'unhealthy', resident: false }),
+    ]);
+    expect((await worker.get('/ready')).status).toBe(503);
+    const live = await worker.get('/live');
+    expect([live.status, await live.json()]).toEqual([
+      200,
+      expect.objectContaining({ status: 'alive', engine_heartbeat_age_ms: expect.any(Number) }),
+    ]);
+    halt.disarm();
+    await worker.line('engine.restarted');
+    await ready();
+    halt.remove();
+  });
+
+  test('says the same with the same seed as the one before', async () => {
+    worker = await startWorker();
+    const job = longJob('seeded', { max_tokens: 30, min_tokens: 30 });
+    const text = async (): Promise<string> => (await Listener.open(worker, job).then(read)).text;
+    const before = await text();
+    process.kill(enginePid(worker), 'SIGKILL');
+    await worker.line('engine.restarted');
+    await ready();
+    expect(await text()).toBe(before);
+  });
+
+  async function read(stream: Listener): Promise<Listener> {
+    await stream.ended;
+    return stream;
+  }
+
+  test('three times in a row ends the worker with exit code 1', async () => {
+    worker = await startWorker();
+    for (const restarts of [1, 2]) {
+      process.kill(enginePid(worker), 'SIGKILL');
+      await worker.line('engine.restarted', (line) => line['restarts'] === restarts);
+      await ready();
+    }
+    const stream = await Listener.open(worker, longJob('last'));
+    await stream.untilToken();
+    process.kill(enginePid(worker), 'SIGKILL');
+    expect(lastOf(await stream.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    expect(worker.lines.filter((line) => line.event === 'engine.lost')).toHaveLength(3);
+    expect(worker.lines.find((line) => line.event === 'worker.failed')).toMatchObject({
+      level: 'FATAL',
+      error_kind: 'engine_lost',
+    });
+    expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
+  });
+
+  test('while the worker drains does not keep it from its end', async () => {
+    worker = await startWorker({ args: ['--slots', '1'] });
+    const stream = await Listener.open(worker, longJob('draining'));
+    await stream.untilToken();
+    worker.process.kill('SIGTERM');
+    await worker.line('worker.draining');
+    process.kill(enginePid(worker), 'SIGKILL');
+    expect(lastOf(await stream.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    expect((await worker.exited).code).toBe(0);
+    expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
+  });
+});
+
+describe('an engine lives exactly as long as its worker', () => {
+  test('that is killed in the middle of its work', async () => {
+    worker = await startWorker();
+    const engine = enginePid(worker);
+    const stream = await Listener.open(worker, longJob('orphan'));
+    await stream.untilToken();
+    worker.process.kill('SIGKILL');
+    expect(await goneWithin(engine, 1000)).toBe(true);
+    await stream.ended.catch(() => undefined);
+  });
+
+  test('that is killed while the model is loading', async () => {
+    worker = await startWorker({ early: true });
+    const engine = await nextEnginePid(worker, -1);
+    worker.process.kill('SIGKILL');
+    expect(await goneWithin(engine, 1000)).toBe(true);
+  });
+
+  test('that is asked to stop', async () => {
+    worker = await startWorker();
+    const engine = enginePid(worker);
+    expect(await worker.stop()).toBe(0);
+    expect(isAlive(engine)).toBe(false);
+  });
+
+  test('that is forced to stop', async () => {
+    worker = await startWorker({ args: ['--slots', '1'] });
+    const engine = enginePid(worker);
+    const stream = await Listener.open(worker, longJob('forced'));
+    await stream.untilToken();
+    worker.process.kill('SIGTERM');
+    await worker.line('worker.draining');
+    worker.process.kill('SIGTERM');
+    expect((await worker.exited).code).toBe(1);
+    expect(await goneWithin(engine, 1000)).toBe(true);
+    await stream.ended.catch(() => undefined);
+  });
+
+  test('that drains: Ctrl-C on the whole group does not take it away from streams that may finish', async () => {
+    worker = await startWorker({ args: ['--slots', '1'] });
+    const stream = await Listener.open(worker, longJob('ctrl-c'));
+    await stream.untilToken();
+    const engine = enginePid(worker);
+    for (const pid of [worker.process.pid ?? engine, engine]) process.kill(pid, 'SIGINT');
+    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+    expect((await worker.exited).code).toBe(0);
+    expect(worker.lines.map((line) => line.event)).not.toContain('engine.lost');
+  });
+});

@@ -1,0 +1,158 @@
+/** What waits for a slot when the engine is lost has not lost anything: it waits for the next engine, in its order, under its own rules. */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { embeddedModel } from '../../../src/model/folder.ts';
+import { enginePid, nextEnginePid } from '../../support/cli.ts';
+import { Halt } from '../../support/halt.ts';
+import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { all, type StreamEvent, startWorker, type TestWorker } from '../../support/worker.ts';
+
+let worker: TestWorker;
+let halt: Halt;
+beforeEach(() => {
+  halt = new Halt();
+});
+afterEach(async () => {
+  await worker.kill();
+  halt.remove();
+});
+
+const short = { max_tokens: 5, min_tokens: 5 };
+
+/**
+ * One stream that runs and these that wait; then the engine dies, and the next one is held before it has opened the model. The engine is
+ * stopped while they come, so that it is busy for as long as that takes.
+ */
+async function lostWith(
+  waiting: readonly object[],
+  args: readonly string[] = [],
+): Promise<{ running: Listener; queue: Listener[]; next: number }> {
+  worker = await startWorker({ args: ['--slots', '1', ...args], env: halt.env });
+  const running = await Listener.open(worker, longJob('running'));
+  await running.untilToken();
+  const engine = enginePid(worker);
+  process.kill(engine, 'SIGSTOP');
+  const queue: Listener[] = [];
+  for (const [index, job] of waiting.entries()) {
+    const stream = await Listener.open(worker, longJob(`waiting-${index}`, job));
+    await stream.untilNarrated('prompt.tokenized');
+    queue.push(stream);
+  }
+  halt.arm();
+  process.kill(engine, 'SIGKILL');
+  const next = await nextEnginePid(worker, engine);
+  return { running, queue, next };
+}
+
+const codeOf = (events: readonly StreamEvent[]): unknown => lastOf(events)['code'];
+
+test('is served by the next engine, in the order in which it came', async () => {
+  const { running, queue } = await lostWith([short, short, short]);
+  expect(codeOf(await running.ended)).toBe('ENGINE_LOST');
+  for (const stream of queue) await stream.untilNarrated('request.requeued');
+  expect(await worker.line('engine.lost')).toMatchObject({ requests_running: 1, requests_waiting: 3 });
+  expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'unhealthy', queue: { length: 3 } });
+  const goesOn = performance.now();
+  halt.disarm();
+  const firstTokens: number[] = [];
+  for (const stream of queue) {
+    const events = await stream.ended;
+    expect(endings(events)).toEqual([events.at(-1)]);
+    expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 5 });
+    expect(all(events, 'token').map((token) => token['i'])).toEqual([...all(events, 'token').keys()]);
+    const told = narrated(events);
+    expect(told.filter((event) => event === 'request.requeued')).toHaveLength(1);
+    expect(told.indexOf('cache.reset')).toBeGreaterThan(told.indexOf('request.requeued'));
+    // It waited in both queues: what it is told is the time in both.
+    const reset = all(events, 'narration').find((narration) => narration['event'] === 'cache.reset');
+    expect(lastOf(events)['queue_ms']).toBe(reset?.['queue_ms']);
+    const cameAt = (await stream.untilNarrated('prompt.tokenized')).at;
+    expect(Number(reset?.['queue_ms'])).toBeGreaterThan(goesOn - cameAt);
+    firstTokens.push((await stream.untilToken()).at);
+  }
+  expect(firstTokens).toEqual(firstTokens.toSorted((a, b) => a - b));
+  expect(await worker.stop()).toBe(0);
+});
+
+test('says the same with the same seed as if nothing had happened', async () => {
+  const { queue } = await lostWith([{ ...short, seed: 7 }]);
+  halt.disarm();
+  await queue[0]?.ended;
+  await worker.line('engine.restarted');
+  const undisturbed = await Listener.open(worker, longJob('undisturbed', { ...short, seed: 7 }));
+  await undisturbed.ended;
+  expect(undisturbed.text).toBe(queue[0]?.text);
+});
+
+test('can be cancelled, can be left, and has its deadline while there is no engine', async () => {
+  const { queue } = await lostWith([{}, {}, { timeout_ms: 4000 }, short]);
+  const [cancelled, left, late, patient] = queue;
+  expect((await worker.post('/cancel', { job_id: 'waiting-0' })).status).toBe(202);
+  expect(codeOf((await cancelled?.ended) ?? [])).toBe('CANCELLED');
+  left?.leave();
+  await worker.line('reader.left', (line) => line['job_id'] === 'waiting-1');
+  expect(codeOf((await late?.ended) ?? [])).toBe('TIMEOUT');
+  expect(worker.lines.map((line) => line.event)).not.toContain('engine.restarted');
+  halt.disarm();
+  expect(lastOf((await patient?.ended) ?? [])).toMatchObject({ type: 'end', tokens_out: 5 });
+  expect(await (await worker.get('/health')).json()).toMatchObject({ slots: { busy: 0 }, queue: { length: 0 } });
+});
+
+test('is told when there will be no engine any more', async () => {
+  const { queue, next } = await lostWith([short, short]);
+  process.kill(next, 'SIGKILL');
+  await worker.line('engine.lost', (line) => line['requests_running'] === 0);
+  const last = await nextEnginePid(worker, next);
+  process.kill(last, 'SIGKILL');
+  for (const stream of queue) {
+    const events = await stream.ended;
+    expect(endings(events)).toEqual([events.at(-1)]);
+    expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST', retriable: true });
+  }
+  expect(await worker.exited).toEqual({ code: 1, signal: null });
+  const failed = worker.lines.find((line) => line.event === 'worker.failed');
+  expect(failed?.['reason']).toContain('the engine was lost 3 times in ten minutes, at last by signal SIGKILL');
+  const losses = worker.lines.filter((line) => line.event === 'engine.lost');
+  expect(losses.map((line) => [line['signal'], line['requests_waiting']])).toEqual([
+    ['SIGKILL', 2],
+    ['SIGKILL', 2],
+    ['SIGKILL', 2],
+  ]);
+});
+
+test('is told so too when the model cannot be opened again, without a word of where it lies', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'model-'));
+  cpSync(embeddedModel(), folder, { recursive: true });
+  try {
+    const { queue } = await lostWith([short], ['--model', folder]);
+    rmSync(folder, { recursive: true });
+    halt.disarm();
+    const events = (await queue[0]?.ended) ?? [];
+    expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST' });
+    expect(JSON.stringify(events)).not.toContain(folder);
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    const losses = worker.lines.filter((line) => line.event === 'engine.lost');
+    expect(losses.map((line) => String(line['reason']).includes(folder))).toEqual([false, true, true]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('gets DRAINING when the worker stops before the next engine is there', async () => {
+  const { queue } = await lostWith([short], ['--shutdown-timeout', '1']);
+  worker.process.kill('SIGTERM');
+  await queue[0]?.untilNarrated('request.draining');
+  expect(codeOf((await queue[0]?.ended) ?? [])).toBe('DRAINING');
+  expect(await worker.exited).toEqual({ code: 0, signal: null });
+});
+
+test('finishes in a drain when the next engine is there in time', async () => {
+  const { queue } = await lostWith([short]);
+  worker.process.kill('SIGTERM');
+  await queue[0]?.untilNarrated('request.draining');
+  halt.disarm();
+  expect(lastOf((await queue[0]?.ended) ?? [])).toMatchObject({ type: 'end', tokens_out: 5 });
+  expect(await worker.exited).toEqual({ code: 0, signal: null });
+});

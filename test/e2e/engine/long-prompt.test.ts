@@ -1,0 +1,54 @@
+/** A prompt of several chunks: told how far it is, stopped in its middle, and the same in the end as one that was computed at once. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Listener, lastOf } from '../../support/listener.ts';
+import { all, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
+
+const PROMPT = 'The moon over the sea, a heron in the reeds, and rain that walks the hills. '.repeat(10);
+
+describe('a long prompt', () => {
+  let worker: TestWorker;
+  let whole: TestWorker;
+  beforeAll(async () => {
+    const args = ['--slots', '1', '--speculation', 'off'];
+    [worker, whole] = await Promise.all([
+      startWorker({ args: [...args, '--prefill-chunk', '16'] }),
+      startWorker({ args }),
+    ]);
+  });
+  afterAll(async () => {
+    await Promise.all([worker.kill(), whole.kill()]);
+  });
+
+  test('is told done, total and expected time, chunk by chunk', async () => {
+    const events = await worker.execute({ job_id: 'told', prompt: PROMPT, raw: true, max_tokens: 2 });
+    const progress = all(events, 'narration').filter(({ event }) => event === 'prefill.progress');
+    const total = Number(lastOf(events)['tokens_in']);
+    expect(total).toBeGreaterThan(150);
+    expect(progress.map((each) => each['tokens_done'])).toEqual(
+      Array.from({ length: progress.length }, (_, index) => 16 * (index + 1)),
+    );
+    expect(16 * (progress.length + 1)).toBeGreaterThanOrEqual(total);
+    for (const each of progress) {
+      expect(each['tokens_total']).toBe(total);
+      expect(each['eta_ms']).toBeGreaterThan(0);
+    }
+  });
+
+  test('gives the text that it gives when it is computed at once', async () => {
+    const asked = { prompt: `Now ${PROMPT}`, raw: true, max_tokens: 40, seed: 3, temperature: 0.8 };
+    const inChunks = await worker.execute({ job_id: 'chunks', ...asked });
+    const atOnce = await whole.execute({ job_id: 'once', ...asked });
+    expect(textOf(inChunks)).toBe(textOf(atOnce));
+    expect(textOf(inChunks).length).toBeGreaterThan(10);
+  });
+
+  test('is stopped in its middle, and the next request has the slot', async () => {
+    const stream = await Listener.open(worker, { job_id: 'stopped', prompt: `Then ${PROMPT}`, raw: true });
+    await stream.untilNarrated('prefill.progress');
+    await worker.post('/cancel', { job_id: 'stopped' });
+    const events = await stream.ended;
+    expect(lastOf(events)).toMatchObject({ type: 'error', code: 'CANCELLED' });
+    const next = await worker.execute({ job_id: 'next', prompt: 'The sea', max_tokens: 4, min_tokens: 4 });
+    expect(lastOf(next)).toMatchObject({ type: 'end', tokens_out: 4 });
+  });
+});

@@ -1,0 +1,136 @@
+/** One slot and a short queue: who waits is told where, who comes too many is told when to come back. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { all, startWorker, type TestWorker } from '../../support/worker.ts';
+
+describe('one slot and one place to wait', () => {
+  let worker: TestWorker;
+  beforeAll(async () => {
+    worker = await startWorker({ args: ['--slots', '1', '--queue', '1'] });
+  });
+  afterAll(() => worker.kill());
+
+  test('the third is told that all is taken, of how much, and when to come back', async () => {
+    const first = await Listener.open(worker, longJob('first'));
+    await first.untilToken();
+    const second = await Listener.open(worker, longJob('second', { max_tokens: 4, min_tokens: 4 }));
+    await second.untilNarrated('request.queued');
+    const response = await worker.post('/execute', longJob('third'), { 'X-Correlation-Id': 'req-third' });
+    expect(response.status).toBe(503);
+    expect(Number(response.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+    expect(Number.isInteger(Number(response.headers.get('retry-after')))).toBe(true);
+    expect(await response.json()).toMatchObject({
+      error: {
+        code: 'ALL_SLOTS_BUSY',
+        retriable: true,
+        correlation_id: 'req-third',
+        details: { slots_total: 1, slots_busy: 1 },
+      },
+    });
+    expect(await (await worker.get('/health')).json()).toMatchObject({
+      status: 'healthy',
+      slots: { total: 1, busy: 1 },
+      queue: { length: 1, limit: 1 },
+    });
+    await first.ended;
+    expect(lastOf(await second.ended)).toMatchObject({ type: 'end', tokens_out: 4 });
+  });
+
+  test('a place that is free again is given again', async () => {
+    expect(lastOf(await worker.execute(longJob('third', { max_tokens: 2, min_tokens: 2 }))).type).toBe('end');
+  });
+
+  test('an id in flight is taken, be it running or waiting; the stream of its owner goes on', async () => {
+    const running = await Listener.open(worker, longJob('same'));
+    await running.untilToken();
+    const waiting = await Listener.open(worker, longJob('same-too', { max_tokens: 2, min_tokens: 2 }));
+    await waiting.untilNarrated('request.queued');
+    for (const id of ['same', 'same-too']) {
+      const response = await worker.post('/execute', longJob(id), { Accept: 'text/event-stream' });
+      expect(response.status).toBe(409);
+      expect(await response.json()).toMatchObject({ error: { code: 'DUPLICATE_JOB', retriable: false } });
+    }
+    expect(lastOf(await running.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+    expect(lastOf(await waiting.ended)).toMatchObject({ type: 'end', tokens_out: 2 });
+  });
+
+  test('two with one id in the same moment are one', async () => {
+    const answers = await Promise.all([1, 2, 3].map(() => worker.post('/execute', longJob('at-once'))));
+    const statuses = answers.map((response) => response.status).toSorted((a, b) => a - b);
+    expect(statuses).toEqual([200, 409, 409]);
+    await worker.post('/cancel', { job_id: 'at-once' });
+    await Promise.all(answers.map((response) => response.text()));
+  });
+
+  test('an id is free again in the moment its last event is read', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const stream = await Listener.open(worker, longJob('again', { max_tokens: 1, min_tokens: 1 }));
+      expect(stream.response.status).toBe(200);
+      await stream.until(({ data }) => data.type === 'end');
+    }
+  });
+});
+
+describe('a longer queue', () => {
+  let worker: TestWorker;
+  beforeAll(async () => {
+    worker = await startWorker({ args: ['--slots', '1', '--queue', '3'] });
+  });
+  afterAll(() => worker.kill());
+
+  test('everybody is told their place, and every step forward', async () => {
+    const running = await Listener.open(worker, longJob('running'));
+    await running.untilToken();
+    const waiting: Listener[] = [];
+    for (const id of ['one', 'two', 'three']) {
+      const stream = await Listener.open(worker, longJob(id, { max_tokens: 20, min_tokens: 20 }));
+      await stream.untilNarrated('request.queued');
+      waiting.push(stream);
+    }
+    const ends = await Promise.all([running, ...waiting].map((stream) => stream.ended));
+    const places = waiting.map(({ events }) =>
+      all(events, 'narration')
+        .filter((narration) => ['request.queued', 'queue.moved'].includes(String(narration['event'])))
+        .map((narration) => [narration['event'], narration['queue_position']]),
+    );
+    expect(places).toEqual([
+      [['request.queued', 1]],
+      [
+        ['request.queued', 2],
+        ['queue.moved', 1],
+      ],
+      [
+        ['request.queued', 3],
+        ['queue.moved', 2],
+        ['queue.moved', 1],
+      ],
+    ]);
+    for (const events of ends) expect(lastOf(events).type).toBe('end');
+    const finished = ends.map((events) => events.at(-1)?.at ?? 0);
+    expect(finished).toEqual(finished.toSorted((a, b) => a - b));
+  });
+
+  test('the wait is told in the end and explained', async () => {
+    const running = await Listener.open(worker, longJob('before'));
+    await running.untilToken();
+    const events = await worker.execute(longJob('after', { max_tokens: 2, min_tokens: 2 }));
+    await running.ended;
+    expect(Number(lastOf(events)['queue_ms'])).toBeGreaterThan(20);
+    const told = all(events, 'narration').find((narration) => narration['event'] === 'time.explained');
+    expect(Number(told?.['queue_ms'])).toBeCloseTo(Number(lastOf(events)['queue_ms']), 1);
+    expect(narrated(events).indexOf('request.queued')).toBeLessThan(narrated(events).indexOf('cache.reset'));
+  });
+});
+
+test('without a queue only the slots are taken', async () => {
+  const worker = await startWorker({ args: ['--slots', '2', '--queue', '0'] });
+  try {
+    const streams = await Promise.all(['a', 'b'].map((id) => Listener.open(worker, longJob(id))));
+    const [response] = await Promise.all([worker.post('/execute', longJob('c'))]);
+    expect(response.status).toBe(503);
+    await response.text();
+    for (const stream of streams) expect(lastOf(await stream.ended)).toMatchObject({ type: 'end' });
+  } finally {
+    await worker.kill();
+  }
+});

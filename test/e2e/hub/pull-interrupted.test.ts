@@ -1,0 +1,85 @@
+/** A pull that does not come to its end in one go: what the next one finds, and what nobody ever sees. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { LARGE, Puller, pathsIn, WEIGHTS, WEIGHTS_FILE } from '../../support/hub-models.ts';
+import { HubServer, sha256 } from '../../support/hub-server.ts';
+import { CLI } from '../../support/worker.ts';
+
+let hub: HubServer;
+let me: Puller;
+beforeAll(async () => {
+  hub = await HubServer.start({ 'org/large': { files: LARGE } });
+});
+afterAll(() => hub.close());
+beforeEach(async () => {
+  me = await Puller.at(hub);
+});
+
+describe('a pull that is interrupted', () => {
+  const blob = (): string => me.blob('large', sha256(WEIGHTS));
+  const sizeOf = (path: string): Promise<number> =>
+    stat(path).then(
+      ({ size }) => size,
+      () => 0,
+    );
+
+  test('by a cut connection goes on where it was, and says why', async () => {
+    hub.fail(WEIGHTS_FILE, { cut: 700_000 });
+    const { code, stderr } = await me.pull(['org/large']);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /onnx\/model_q4\.onnx: the connection to 127\.0\.0\.1:\d+ broke \(UND_ERR_SOCKET\); try 2 of 5 in \d\.\d s/,
+    );
+    expect(Buffer.compare(await readFile(blob()), WEIGHTS)).toBe(0);
+    expect(hub.triesOf(WEIGHTS_FILE).map(({ range }) => range)).toEqual([
+      undefined,
+      expect.stringMatching(/^bytes=[1-9]\d*-$/),
+    ]);
+  });
+
+  test('by the end of its process goes on in the next: not one byte comes twice, and nothing half is seen meanwhile', async () => {
+    hub.fail(WEIGHTS_FILE, { hang: 1_200_000 });
+    const child = spawn(process.execPath, [CLI, 'pull', 'org/large'], {
+      env: { PATH: process.env['PATH'] ?? '', ...me.environment() },
+      stdio: 'ignore',
+    });
+    while ((await sizeOf(`${blob()}.incomplete`)) < 1_200_000) await sleep(20);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(await pathsIn(me.snapshot('large'))).toEqual(['config.json', 'tokenizer.json', 'tokenizer_config.json']);
+    expect(await pathsIn(join(me.cacheOf('large'), 'refs'))).toEqual([]);
+    hub.seen.length = 0;
+    const { code, stderr } = await me.pull(['org/large']);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^Pulling org\/large \(c0ffeec0\): 1 file, 2\.00 MB; dtype q4/);
+    expect(stderr).not.toContain('waiting');
+    expect(Buffer.compare(await readFile(blob()), WEIGHTS)).toBe(0);
+    expect(hub.sentOf(WEIGHTS_FILE)).toBe(WEIGHTS.byteLength - 1_200_000);
+    expect(hub.triesOf('config.json')).toEqual([]);
+    expect((await pathsIn(join(me.cacheOf('large'), 'blobs'))).filter((name) => name.includes('incomplete'))).toEqual(
+      [],
+    );
+  });
+
+  test('by damage, twice, exits 1 with the reason and leaves nothing of the file', async () => {
+    hub.fail(WEIGHTS_FILE, 'wrong bytes', 'wrong bytes');
+    const { code, stdout, stderr } = await me.pull(['org/large']);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/onnx\/model_q4\.onnx came damaged twice: its checksum is not/);
+    expect(
+      (await pathsIn(join(me.cacheOf('large'), 'blobs'))).filter((name) => name.startsWith(sha256(WEIGHTS))),
+    ).toEqual([]);
+  });
+
+  test('by nobody, twice at once: one downloads, the other waits and finds it done', async () => {
+    hub.fail(WEIGHTS_FILE, { cut: 500_000 });
+    const runs = await Promise.all([me.pull(['org/large']), me.pull(['org/large'])]);
+    expect(runs.map(({ code }) => code)).toEqual([0, 0]);
+    expect(hub.triesOf(WEIGHTS_FILE)).toHaveLength(2);
+    expect(Buffer.compare(await readFile(blob()), WEIGHTS)).toBe(0);
+  });
+});

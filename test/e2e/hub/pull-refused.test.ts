@@ -1,0 +1,141 @@
+/** Pulls that need a token, and pulls that cannot be done: what is told, what is not, and where nothing is written. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { LARGE, Puller, pathsIn, text, WEIGHTS, WEIGHTS_FILE, WORDS } from '../../support/hub-models.ts';
+import { HubServer, sha256 } from '../../support/hub-server.ts';
+
+const TOKEN = 'hf_never-to-be-seen';
+
+let hub: HubServer;
+let me: Puller;
+beforeAll(async () => {
+  hub = await HubServer.start({
+    'org/large': { files: LARGE },
+    'org/gated': { files: LARGE, token: TOKEN },
+  });
+});
+afterAll(() => hub.close());
+beforeEach(async () => {
+  me = await Puller.at(hub);
+});
+
+describe('a token', () => {
+  test('opens a gated repository, goes to the hub only, and is told nowhere', async () => {
+    hub.fail(WEIGHTS_FILE, { status: 500 });
+    const { code, stdout, stderr } = await me.pull(['org/gated'], { HF_TOKEN: TOKEN });
+    expect(code).toBe(0);
+    const tokens = (host: string) =>
+      new Set(hub.seen.filter((one) => one.host === host).map((one) => one.authorization));
+    expect(tokens('hub')).toEqual(new Set([`Bearer ${TOKEN}`]));
+    expect(tokens('cdn')).toEqual(new Set([undefined]));
+    const kept = await Promise.all((await pathsIn(me.home)).map((path) => readFile(join(me.home, path), 'latin1')));
+    expect([stdout, stderr, ...kept].filter((one) => one.includes(TOKEN))).toEqual([]);
+  });
+
+  test.each([
+    [
+      'missing',
+      undefined,
+      /org\/gated is gated \(401\): ask for access at .*\/org\/gated; set HF_TOKEN to a token that may read it/,
+    ],
+    ['of somebody else', 'hf_another', /org\/gated is gated \(401\).*; HF_TOKEN may not read it/],
+  ])('%s: exit 1, what to do is told, the token is not', async (_, token, reason) => {
+    const { code, stderr } = await me.pull(['org/gated'], token === undefined ? {} : { HF_TOKEN: token });
+    expect([code, stderr]).toEqual([1, expect.stringMatching(reason)]);
+    expect(stderr).not.toContain('hf_');
+    expect(await pathsIn(me.home)).toEqual([]);
+  });
+});
+
+describe('what cannot be done exits 1 and says why', () => {
+  test('no such repository, no such revision', async () => {
+    expect(await me.pull(['org/nothing'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/org\/nothing is not there, or is private/),
+    });
+    expect(await me.pull(['org/large@v9'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/has no revision v9/),
+    });
+  });
+
+  test('offline: what is in the cache will do, what is not will not, and nobody is asked', async () => {
+    const offline = { HF_HUB_OFFLINE: '1' };
+    expect(await me.pull(['org/large'], offline)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/HF_HUB_OFFLINE is set, and org\/large is not in the cache/),
+    });
+    await me.pull(['org/large']);
+    hub.seen.length = 0;
+    expect(await me.pull(['org/large'], offline)).toEqual({ code: 0, stdout: `${me.snapshot('large')}\n`, stderr: '' });
+    expect(await me.pull(['org/large', '--dtype', 'fp16'], offline)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/model_fp16\.onnx.*is missing/),
+    });
+    expect(hub.seen).toEqual([]);
+  });
+
+  test('no room on the disk', async () => {
+    const told = { lfs: { oid: sha256(WEIGHTS), size: 10 ** 15, pointerSize: 134 } };
+    hub.put('org/huge', { files: { ...WORDS, 'onnx/model.onnx': { bytes: WEIGHTS, lfs: true, told } } });
+    const { code, stderr } = await me.pull(['org/huge']);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/1000 TB do not fit into .*hub, where .* are free: make room, or set HF_HUB_CACHE/),
+    ]);
+    expect(hub.triesOf('config.json')).toEqual([]);
+  });
+
+  test('a cache that cannot be written', async () => {
+    const file = join(me.home, 'file');
+    await writeFile(file, '');
+    const { code, stderr } = await me.pull(['org/large'], { HF_HOME: file });
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/file\/hub.* cannot be written \(ENOTDIR\): .*set HF_HOME or HF_HUB_CACHE/),
+    ]);
+  });
+
+  test('files with hostile names are left where they are', async () => {
+    const outside = await mkdtemp(join(tmpdir(), 'outside-'));
+    const hostile = [
+      '../../../../../../evil',
+      `${outside}/evil`,
+      'onnx/../../evil',
+      'onnx/model_q4.onnx_data/../../../evil',
+    ];
+    const named = Object.fromEntries(hostile.map((path) => [path, text('evil')]));
+    hub.put('org/hostile', { files: { ...named, ...LARGE } });
+    expect((await me.pull(['org/hostile'])).code).toBe(0);
+    expect(await pathsIn(me.snapshot('hostile'))).toEqual([
+      'config.json',
+      'onnx/model_q4.onnx',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
+    expect((await pathsIn(me.home)).filter((path) => path.includes('evil'))).toEqual([]);
+    expect(await pathsIn(outside)).toEqual([]);
+    await rm(outside, { recursive: true });
+  });
+
+  test('a genai_config.json that is too large for one', async () => {
+    hub.put('org/much', { files: { ...WORDS, 'genai_config.json': text(' '.repeat(2 ** 21)), 'x.onnx': text('x') } });
+    const { code, stderr } = await me.pull(['org/much']);
+    expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json has 2.10 MB, and 1.05 MB are allowed.\n']);
+    expect(hub.triesOf('genai_config.json')).toEqual([]);
+  });
+
+  test('a genai_config.json that names a file outside of the repository', async () => {
+    const genai = JSON.stringify({ model: { decoder: { filename: '../../../../../etc/passwd' } } });
+    hub.put('org/genai', { files: { ...WORDS, 'genai_config.json': text(genai), 'decoder.onnx': text('x') } });
+    expect(await me.pull(['org/genai'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /genai_config\.json has a wrong "model\.decoder\.filename" \(it leaves the folder\)/,
+      ),
+    });
+    expect(hub.triesOf('decoder.onnx')).toEqual([]);
+  });
+});

@@ -1,0 +1,177 @@
+/** `pull`: the real command against a hub on this machine, its cache looked at byte by byte, and a worker on what it brought. */
+import { readFile, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { runCli } from '../../support/cli.ts';
+import { filesOf, haiku, LARGE, Puller, pathsIn, text, WORDS } from '../../support/hub-models.ts';
+import { COMMIT, gitSha1, type HubFile, HubServer, sha256 } from '../../support/hub-server.ts';
+import { all, startWorker, textOf } from '../../support/worker.ts';
+
+/** Shape of the model in test/models/external. */
+const LEAST = {
+  vocab_size: 64,
+  num_hidden_layers: 1,
+  hidden_size: 32,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  max_position_embeddings: 64,
+};
+const OLDER = '0123456789abcdef0123456789abcdef01234567';
+
+let hub: HubServer;
+let me: Puller;
+beforeAll(async () => {
+  hub = await HubServer.start({
+    'org/haiku': { files: await haiku(), refs: { 'v1.0': OLDER } },
+    'org/large': { files: LARGE },
+  });
+});
+afterAll(() => hub.close());
+beforeEach(async () => {
+  me = await Puller.at(hub);
+});
+
+describe('a pull', () => {
+  test('brings what a model needs into the cache as huggingface_hub lays it out, says so, and prints the folder', async () => {
+    const { code, stdout, stderr } = await me.pull(['org/haiku']);
+    expect([code, stdout]).toEqual([0, `${me.snapshot('haiku')}\n`]);
+    const [first, ...lines] = stderr.trimEnd().split('\n');
+    expect(first).toMatch(
+      /^Pulling org\/haiku \(c0ffeec0\): 6 files, 3\.\d\d MB; dtype fp32 of fp32, for cpu: the only weights there are$/,
+    );
+    expect(lines.at(-1)).toMatch(/^onnx\/model\.onnx: 3\.\d\d MB in \d+\.\d s$/);
+    const files = await haiku();
+    const needed = Object.keys(files)
+      .filter((path) => path !== 'README.md')
+      .sort();
+    expect(needed).toHaveLength(6);
+    expect(await pathsIn(me.snapshot('haiku'))).toEqual(needed);
+    for (const path of needed) {
+      const { bytes, lfs } = files[path] as HubFile;
+      const etag = lfs ? sha256(bytes) : gitSha1(bytes);
+      expect(await readlink(join(me.snapshot('haiku'), path))).toBe(
+        `${path.includes('/') ? '../../' : ''}../../blobs/${etag}`,
+      );
+      expect(Buffer.compare(await readFile(join(join(me.cacheOf('haiku'), 'blobs'), etag)), bytes)).toBe(0);
+    }
+    expect(
+      (await pathsIn(join(me.cacheOf('haiku'), 'blobs'))).every((name) => /^[0-9a-f]{40}$|^[0-9a-f]{64}$/.test(name)),
+    ).toBe(true);
+    expect(await readFile(join(me.cacheOf('haiku'), 'refs', 'main'), 'utf8')).toBe(COMMIT);
+    expect(await readFile(join(me.home, 'hub', 'CACHEDIR.TAG'), 'utf8')).toMatch(
+      /^Signature: 8a477f597d28d172789f06886806bc55\n/,
+    );
+    expect(await pathsIn(join(me.home, 'hub', '.locks'))).toEqual([]);
+  });
+
+  test('of what is there downloads nothing, is quiet, and prints the folder', async () => {
+    await me.pull(['org/haiku']);
+    hub.seen.length = 0;
+    expect(await me.pull(['org/haiku'])).toEqual({ code: 0, stdout: `${me.snapshot('haiku')}\n`, stderr: '' });
+    expect(hub.seen.filter(({ path }) => !path.startsWith('/api/'))).toEqual([]);
+  });
+
+  test('of another revision with the same files downloads none of them again', async () => {
+    await me.pull(['org/haiku']);
+    hub.seen.length = 0;
+    const { code, stdout } = await me.pull(['org/haiku@v1.0']);
+    expect([code, stdout.trim()]).toEqual([0, me.snapshot('haiku').replace(COMMIT, OLDER)]);
+    expect(hub.seen.filter(({ path }) => !path.startsWith('/api/'))).toEqual([]);
+    expect(await pathsIn(stdout.trim())).toHaveLength(6);
+  });
+
+  test('copies where links are not wanted', async () => {
+    const { code, stdout } = await me.pull(['org/haiku'], { HF_HUB_DISABLE_SYMLINKS: '1' });
+    expect(code).toBe(0);
+    expect((await readFile(join(stdout.trim(), 'config.json'))).byteLength).toBeGreaterThan(0);
+    await expect(readlink(join(stdout.trim(), 'config.json'))).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+
+  test('takes the dtype of the worker from the environment, and the flag before it', async () => {
+    const { code, stderr } = await me.pull(['org/haiku'], { RBEES_DTYPE: 'q4' });
+    expect([code, stderr]).toEqual([1, 'rbees-workerd: org/haiku has no weights of dtype q4; it has fp32.\n']);
+    expect((await me.pull(['--dtype', 'fp32', 'org/haiku'], { RBEES_DTYPE: 'q4' })).code).toBe(0);
+  });
+
+  test('brings data that only the graph names', async () => {
+    const { graph, data } = await external();
+    // The same graph, with its data under a name that says nothing, as long as the right one: its length is part of the format.
+    const renamed = Buffer.from(graph.toString('latin1').replaceAll('model.onnx_data', 'other_data_file'), 'latin1');
+    const weights = {
+      'onnx/model.onnx': { bytes: renamed, lfs: true },
+      'onnx/other_data_file': { bytes: data, lfs: true },
+    };
+    hub.put('org/external', { files: { ...WORDS, ...weights } });
+    const { code, stderr } = await me.pull(['org/external']);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/1 file, 13\.3 kB; which its weights name/)]);
+    expect(await pathsIn(me.snapshot('external'))).toContain('onnx/other_data_file');
+  });
+});
+
+/** A model of one layer with its weights in a file of their own. */
+async function external(): Promise<{ graph: Buffer; data: Uint8Array }> {
+  const files = await filesOf(join(import.meta.dirname, '..', 'models', 'external'));
+  const [graph, data] = [files['model.onnx'], files['model.onnx_data']] as [HubFile, HubFile];
+  return { graph: Buffer.from(graph.bytes), data: data.bytes };
+}
+
+test('a worker reads weights that lie in a file of their own through the links of the cache', async () => {
+  const { graph, data } = await external();
+  const words = await haiku();
+  const config = { ...JSON.parse(Buffer.from((words['config.json'] as HubFile).bytes).toString()), ...LEAST };
+  const weights = {
+    'onnx/model_q4.onnx': { bytes: graph, lfs: true },
+    'onnx/model.onnx_data': { bytes: data, lfs: true },
+  };
+  const { 'onnx/model.onnx': _, ...others } = words;
+  hub.put('org/external', { files: { ...others, ...weights, 'config.json': text(JSON.stringify(config)) } });
+  expect((await me.pull(['org/external'])).code).toBe(0);
+  const worker = await startWorker({ args: ['--model', 'org/external'], env: me.environment() });
+  await worker.kill();
+  expect((await worker.line('model.loaded'))['dtype']).toBe('q4');
+});
+
+test('a worker on org/name writes a haiku, and is called by that name everywhere', async () => {
+  await me.pull(['org/haiku']);
+  const worker = await startWorker({ args: ['--model', 'org/haiku'], env: me.environment() });
+  try {
+    const events = await worker.execute({ job_id: 'pulled', prompt: 'Write a haiku about the sea', seed: 42 });
+    expect(textOf(events).split('\n').length).toBeGreaterThanOrEqual(3);
+    expect(all(events, 'started')[0]).toMatchObject({ model: 'org/haiku' });
+    expect(await (await worker.get('/health')).json()).toMatchObject({ model: 'org/haiku' });
+    expect((await worker.line('worker.startup'))['model_ref']).toBe('org/haiku');
+    expect((await worker.line('model.loaded'))['model_ref']).toBe('org/haiku');
+  } finally {
+    await worker.kill();
+  }
+});
+
+test('a worker on a name that was not pulled exits 1 with the command that pulls it', async () => {
+  const { code, stdout } = await runCli(['--port', '0', '--model', 'org/haiku@v1.0'], { env: me.environment() });
+  expect(code).toBe(1);
+  expect(stdout).toContain(
+    'org/haiku@v1.0 is no folder, and is not in the cache: run rbees-workerd pull org/haiku@v1.0',
+  );
+});
+
+test.each([
+  [[], /pull needs one model/],
+  [['org/a', 'org/b'], /pull needs one model/],
+  [['name'], /"name" is not allowed; allowed: org\/name/],
+  [['../../etc'], /is not allowed; allowed: org\/name/],
+  [['org/name@../x'], /is not allowed/],
+  [['org/name', '--dtype', 'q5'], /--dtype: "q5" is not allowed; allowed: auto fp32 fp16/],
+  [['org/name', '--device', 'gpu'], /--device: "gpu" is not allowed; allowed: auto, cpu, cuda/],
+  [['org/name', '--port', '1'], /Unknown option '--port'/],
+] satisfies [string[], RegExp][])('a bad command line exits 2 and names what is wrong: %j', async (args, reason) => {
+  const { code, stdout, stderr } = await me.pull(args);
+  expect([code, stdout, stderr]).toEqual([2, '', expect.stringMatching(reason)]);
+  expect(hub.seen).toEqual([]);
+});
+
+test('a bad variable of the hub exits 2', async () => {
+  expect(await me.pull(['org/large'], { HF_ENDPOINT: 'nonsense' })).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/HF_ENDPOINT: "nonsense"/),
+  });
+});

@@ -1,0 +1,205 @@
+/** The ready callback: what the pool-manager is told, how often, and what is said of it. A real server, a real worker. */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type ReadyNotice, reportReady } from '../../../src/lifecycle/ready-callback.ts';
+import { capture } from '../../../src/narration/narrate.ts';
+import { lastOf } from '../../support/listener.ts';
+import { startWorker, type TestWorker } from '../../support/worker.ts';
+
+interface Call {
+  readonly method: string | undefined;
+  readonly url: string | undefined;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: unknown;
+}
+
+/** A pool-manager that answers with these statuses, the last one for ever; 0 = it says nothing at all. */
+class PoolManager {
+  readonly calls: Call[] = [];
+  readonly #server: Server;
+
+  private constructor(statuses: readonly number[]) {
+    this.#server = createServer((request, response) => {
+      let text = '';
+      request.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      request.on('end', () => {
+        const status = statuses[Math.min(this.calls.length, statuses.length - 1)] ?? 200;
+        this.calls.push({ method: request.method, url: request.url, headers: request.headers, body: JSON.parse(text) });
+        if (status !== 0) response.writeHead(status, status === 302 ? { Location: '/elsewhere' } : {}).end('thanks');
+      });
+    });
+  }
+
+  static async open(...statuses: number[]): Promise<PoolManager> {
+    const manager = new PoolManager(statuses);
+    await new Promise<void>((resolve) => manager.#server.listen(0, '127.0.0.1', resolve));
+    return manager;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/v2/workers/ready?pool=a%20b`;
+  }
+
+  close(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+let manager: PoolManager | undefined;
+let worker: TestWorker | undefined;
+afterEach(async () => {
+  await worker?.kill();
+  manager?.close();
+  [worker, manager] = [undefined, undefined];
+});
+
+describe('a worker', () => {
+  test('tells who it is and where, once, under a correlation id', async () => {
+    manager = await PoolManager.open(204);
+    worker = await startWorker({ args: ['--worker-id', 'w-7', '--callback-url', manager.url] });
+    const ready = await worker.line('callback.ready');
+    expect(manager.calls).toHaveLength(1);
+    const [call] = manager.calls;
+    expect([call?.method, call?.url]).toEqual(['POST', '/v2/workers/ready?pool=a%20b']);
+    expect(call?.headers['content-type']).toMatch(/^application\/json/);
+    expect(call?.headers['x-correlation-id']).toBe(ready['correlation_id']);
+    expect(call?.body).toEqual({
+      worker_id: 'w-7',
+      model_ref: 'haiku',
+      vram_bytes: 0,
+      memory_bytes: expect.any(Number),
+      uri: worker.url,
+      device: 'cpu',
+      capabilities: ['text-gen'],
+      protocol: 'sse',
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+    });
+    expect(ready).toMatchObject({
+      actor: 'rbees-workerd',
+      action: 'callback_ready',
+      attempt: 1,
+      http_status: 204,
+      story: expect.any(String),
+    });
+    const order = worker.lines.map((line) => line.event);
+    expect(order.indexOf('callback.attempt')).toBeGreaterThan(order.indexOf('model.loaded'));
+    expect(order.indexOf('callback.ready')).toBe(order.indexOf('callback.attempt') + 1);
+  });
+
+  test('tells the address it was given for others', async () => {
+    manager = await PoolManager.open(200);
+    worker = await startWorker({
+      args: ['--callback-url', manager.url, '--advertise-url', 'https://workers.example/7'],
+    });
+    await worker.line('callback.ready');
+    expect(manager.calls[0]?.body).toMatchObject({ uri: 'https://workers.example/7' });
+  });
+
+  test('tries again when the answer is no 2xx, and serves meanwhile', async () => {
+    manager = await PoolManager.open(500, 200);
+    worker = await startWorker({ args: ['--callback-url', manager.url] });
+    const failed = await worker.line('callback.failed');
+    expect(failed).toMatchObject({
+      level: 'WARN',
+      actor: 'rbees-workerd',
+      action: 'error',
+      error_kind: 'callback_failed',
+      attempt: 1,
+      http_status: 500,
+    });
+    expect(Number(failed['retry_after_ms'])).toBeGreaterThanOrEqual(500);
+    expect(Number(failed['retry_after_ms'])).toBeLessThanOrEqual(1500);
+    expect(lastOf(await worker.execute({ job_id: 'meanwhile', prompt: 'The sea', max_tokens: 2 })).type).toBe('end');
+    expect(worker.lines.map((line) => line.event)).not.toContain('callback.ready');
+    expect(await worker.line('callback.ready')).toMatchObject({ attempt: 2 });
+    expect(new Set(manager.calls.map((call) => call.headers['x-correlation-id'])).size).toBe(1);
+  });
+
+  test('says so when nobody listens, and still serves', async () => {
+    manager = await PoolManager.open(200);
+    const { url } = manager;
+    manager.close();
+    worker = await startWorker({ args: ['--callback-url', url] });
+    const failed = await worker.line('callback.failed');
+    expect(failed).toMatchObject({ error_kind: 'callback_failed', reason: 'connection refused' });
+    expect(lastOf(await worker.execute({ job_id: 'alone', prompt: 'The sea', max_tokens: 2 })).type).toBe('end');
+    expect(await worker.stop()).toBe(0);
+  });
+
+  test('does not wait for the pool-manager when it is asked to stop', async () => {
+    manager = await PoolManager.open(0);
+    worker = await startWorker({ args: ['--callback-url', manager.url] });
+    await worker.line('callback.attempt');
+    const asked = performance.now();
+    expect(await worker.stop()).toBe(0);
+    expect(performance.now() - asked).toBeLessThan(2000);
+    expect(worker.lines.map((line) => line.event)).not.toContain('callback.failed');
+  });
+
+  test('never says the password of the URL', async () => {
+    manager = await PoolManager.open(200);
+    const url = manager.url.replace('http://', 'http://hive:s3cr3t-honey@');
+    worker = await startWorker({ args: ['--callback-url', url] });
+    await Promise.race([worker.line('callback.ready'), worker.line('callback.failed')]);
+    expect(worker.stdout + worker.stderr).not.toContain('s3cr3t-honey');
+    // What was given is used: the pool-manager is reached with these credentials.
+    expect(manager.calls[0]?.headers.authorization).toBe(`Basic ${btoa('hive:s3cr3t-honey')}`);
+  });
+});
+
+describe('reportReady', () => {
+  const notice: ReadyNotice = {
+    worker_id: 'w',
+    model_ref: 'haiku',
+    vram_bytes: 0,
+    memory_bytes: 1,
+    uri: 'http://127.0.0.1:1',
+    device: 'cpu',
+    capabilities: ['text-gen'],
+    protocol: 'sse',
+    version: '0.1.0',
+  };
+  const report = (url: string) =>
+    capture(() => reportReady(url, notice, new AbortController().signal, { firstDelayMs: 4 }));
+
+  test.each([200, 201, 202, 204, 299])('%i is success', async (status) => {
+    manager = await PoolManager.open(status);
+    const { result, narrations } = await report(manager.url);
+    expect(result).toBe(true);
+    expect(narrations.map((told) => told.event)).toEqual(['callback.attempt', 'callback.ready']);
+  });
+
+  test.each([302, 400, 401, 404, 503])('%i five times is failure, each attempt told', async (status) => {
+    manager = await PoolManager.open(status);
+    const { result, narrations } = await report(manager.url);
+    expect(result).toBe(false);
+    expect(manager.calls).toHaveLength(5);
+    expect(narrations.map((told) => told.event)).toEqual(
+      Array.from({ length: 5 }, () => ['callback.attempt', 'callback.failed']).flat(),
+    );
+    const failed = narrations.filter((told) => told.event === 'callback.failed');
+    expect(failed.map((told) => told.level)).toEqual(['WARN', 'WARN', 'WARN', 'WARN', 'FATAL']);
+    expect(failed.map((told) => told['attempt'])).toEqual([1, 2, 3, 4, 5]);
+    for (const told of failed) expect(told).toMatchObject({ error_kind: 'callback_failed', http_status: status });
+    const waits = failed.slice(0, 4).map((told) => Number(told['retry_after_ms']));
+    for (const [index, wait] of waits.entries()) {
+      expect(wait).toBeGreaterThanOrEqual(Math.floor(4 * 2 ** index * 0.5));
+      expect(wait).toBeLessThanOrEqual(Math.ceil(4 * 2 ** index * 1.5));
+    }
+  });
+
+  test('a stop in the middle is neither success nor a failure that is told', async () => {
+    manager = await PoolManager.open(0);
+    const stop = new AbortController();
+    const { url } = manager;
+    const { result, narrations } = await capture(async () => {
+      setTimeout(() => stop.abort(), 50);
+      return reportReady(url, notice, stop.signal, { firstDelayMs: 4 });
+    });
+    expect(result).toBe(false);
+    expect(narrations.map((told) => told.event)).toEqual(['callback.attempt']);
+  });
+});

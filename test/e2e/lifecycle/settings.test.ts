@@ -1,0 +1,215 @@
+/** The command line, the environment and `.env`: which one counts, and what is said of a bad one. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runCli } from '../../support/cli.ts';
+import { startWorker, type WorkerOptions } from '../../support/worker.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'settings-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+describe('a bad setting ends the start with exit code 2 and nothing on stdout', () => {
+  test.each([
+    [
+      ['--port', 'abc'],
+      ['--port', 'abc', '65535'],
+    ],
+    [
+      ['--port', '65536'],
+      ['--port', '65536', '65535'],
+    ],
+    [['--port=-1'], ['--port', '-1']],
+    [
+      ['--port', '80.5'],
+      ['--port', '80.5'],
+    ],
+    [
+      ['--slots', '0'],
+      ['--slots', '0', 'auto'],
+    ],
+    [
+      ['--slots', 'many'],
+      ['--slots', 'many'],
+    ],
+    [
+      ['--worker-id', 'has space'],
+      ['--worker-id', 'has space'],
+    ],
+    [['--worker-id', 'x'.repeat(129)], ['--worker-id']],
+    [
+      ['--dtype', 'fp64'],
+      ['--dtype', 'fp64', 'q4'],
+    ],
+    [
+      ['--device', 'tpu'],
+      ['--device', 'tpu', 'cuda'],
+    ],
+    [
+      ['--log-level', 'loud'],
+      ['--log-level', 'loud', 'warn'],
+    ],
+    [
+      ['--log-format', 'xml'],
+      ['--log-format', 'xml', 'pretty'],
+    ],
+    [
+      ['--narration', 'cute'],
+      ['--narration', 'cute', 'human'],
+    ],
+    [
+      ['--callback-url', 'not a url'],
+      ['--callback-url', 'not a url'],
+    ],
+    [
+      ['--callback-url', 'ftp://x/y'],
+      ['--callback-url', 'ftp://x/y'],
+    ],
+    [
+      ['--request-timeout', '0'],
+      ['--request-timeout', '0'],
+    ],
+    [
+      ['--shutdown-timeout', '1e99'],
+      ['--shutdown-timeout', '1e99'],
+    ],
+    [
+      ['--host', '0.0.0.0'],
+      ['--host', '0.0.0.0', '--api-token'],
+    ],
+    [
+      ['--host', '::'],
+      ['--host', '::'],
+    ],
+    [['--port'], ['--port']],
+    [['--prot', '1'], ['--prot']],
+    [['serve', 'extra'], ['extra']],
+    [['sing'], ['sing', 'serve', 'ask']],
+    [['ask'], ['prompt']],
+  ])('%j', async (args, named) => {
+    const { code, stdout, stderr } = await runCli(args);
+    expect([code, stdout]).toEqual([2, '']);
+    for (const word of named) expect(stderr).toContain(word);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test('all of them are told together', async () => {
+    const { code, stderr } = await runCli(['--port', 'x', '--slots', 'y'], { env: { RBEES_QUEUE: 'z' } });
+    expect(code).toBe(2);
+    for (const word of ['--port', '--slots', 'RBEES_QUEUE']) expect(stderr).toContain(word);
+  });
+
+  test('from the environment it is named by its variable', async () => {
+    const { code, stdout, stderr } = await runCli([], { env: { RBEES_PORT: 'abc' } });
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('RBEES_PORT');
+    expect(stderr).toContain('abc');
+  });
+
+  test('from .env it is named by its variable and the file', async () => {
+    await writeFile(join(folder, '.env'), 'RBEES_PORT=abc\n');
+    const { code, stdout, stderr } = await runCli([], { cwd: folder });
+    await rm(join(folder, '.env'));
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/RBEES_PORT.*\.env/);
+  });
+
+  test('a token is not repeated', async () => {
+    const { code, stderr } = await runCli(['--api-token', 'short7!']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--api-token');
+    expect(stderr).not.toContain('short7!');
+  });
+
+  test.each([[['--port', ' ']], [['--queue', ' ']]])('a blank is no number: %j', async (args) => {
+    const run = runCli(args);
+    const { code } = await Promise.race([
+      run,
+      new Promise<{ code: string }>((resolve) => setTimeout(resolve, 5000, { code: 'it started' })),
+    ]);
+    expect(code).toBe(2);
+  });
+});
+
+describe('which one counts', () => {
+  async function workerId(options: WorkerOptions): Promise<unknown> {
+    const worker = await startWorker({ ...options, early: true });
+    const id = worker.lines[0]?.['worker_id'];
+    await worker.kill();
+    return id;
+  }
+
+  test('flag beats environment beats .env beats default', async () => {
+    const env = { RBEES_WORKER_ID: 'from-environment' };
+    expect(await workerId({ cwd: folder })).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-/);
+    await writeFile(join(folder, '.env'), '# who\nRBEES_WORKER_ID="from-file"\nOTHER=1\n');
+    expect(await workerId({ cwd: folder })).toBe('from-file');
+    expect(await workerId({ cwd: folder, env })).toBe('from-environment');
+    expect(await workerId({ cwd: folder, env, args: ['--worker-id', 'from-flag'] })).toBe('from-flag');
+    await rm(join(folder, '.env'));
+  });
+
+  test('an empty variable is none', async () => {
+    expect(await workerId({ env: { RBEES_WORKER_ID: '' } })).toMatch(/^[0-9a-f]{8}-/);
+  });
+});
+
+describe('beyond loopback', () => {
+  test.each([
+    [['--host', '0.0.0.0', '--api-token', 'long-enough-token']],
+    [['--host', '0.0.0.0', '--allow-unauthenticated']],
+  ])('%j is meant', async (args) => {
+    const worker = await startWorker({ args, early: true });
+    const port = new URL(worker.url).port;
+    expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200);
+    await worker.kill();
+  });
+
+  test('localhost and all of 127.0.0.0/8 are this machine', async () => {
+    for (const host of ['localhost', '127.0.0.2']) {
+      const worker = await startWorker({ args: ['--host', host], early: true });
+      expect((await worker.get('/live')).status).toBe(200);
+      expect(await worker.stop()).toBe(0);
+    }
+  });
+});
+
+test('--help names every flag, its variable, and the exit codes', async () => {
+  const { code, stdout, stderr } = await runCli(['--help']);
+  expect([code, stderr]).toEqual([0, '']);
+  const flags = ['worker-id', 'model', 'dtype', 'device', 'runtime-library', 'host', 'port', 'callback-url'];
+  flags.push('advertise-url', 'api-token', 'allow-unauthenticated', 'slots', 'context', 'queue', 'max-prompt-chars');
+  flags.push(
+    'cors-origin',
+    'max-connections',
+    'arrival-timeout',
+    'detach-timeout',
+    'slow-timeout',
+    'replay-ttl',
+    'replay-memory',
+  );
+  flags.push('max-tokens-cap', 'progress-every', 'request-timeout', 'shutdown-timeout', 'log-level', 'log-format');
+  for (const flag of [...flags, 'narration']) {
+    expect(stdout).toContain(`--${flag}`);
+    expect(stdout).toContain(`RBEES_${flag.replaceAll('-', '_').toUpperCase()}`);
+  }
+  expect(stdout).toMatch(/exit codes/i);
+});
+
+test("--help names pull, its flags and the hub's variables", async () => {
+  const { stdout } = await runCli(['--help']);
+  expect(stdout).toContain('rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]');
+  for (const name of ['TOKEN', 'ENDPOINT', 'HUB_CACHE', 'HOME', 'HUB_OFFLINE', 'HUB_DISABLE_SYMLINKS'])
+    expect(stdout).toMatch(new RegExp(`^ .*\\bHF_${name}\\b`, 'm'));
+});
+
+test('--version says the version, whatever else is given', async () => {
+  for (const args of [['--version'], ['--version', '--port', 'nonsense']]) {
+    const { code, stdout } = await runCli(args);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  }
+});

@@ -1,0 +1,207 @@
+/** A stream can be read again, from any event on, by several readers, and a job can outlive its reader. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { endings, Listener, lastOf, longJob } from '../../support/listener.ts';
+import { startWorker, type TestWorker } from '../../support/worker.ts';
+
+let worker: TestWorker;
+beforeAll(async () => {
+  worker = await startWorker({ args: ['--slots', '4'] });
+});
+afterAll(() => worker.kill());
+
+const pathOf = (id: string, query = ''): string => `/jobs/${encodeURIComponent(id)}/events${query}`;
+const read = async (id: string, query = '', headers: Record<string, string> = {}): Promise<string> => {
+  const response = await worker.get(pathOf(id, query), headers);
+  expect(response.status).toBe(200);
+  return response.text();
+};
+const idsOf = (text: string): number[] => [...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
+const of = (job: string) => (line: Readonly<Record<string, unknown>>) => line['job_id'] === job;
+
+describe('a job that is over', () => {
+  const id = 'over / ?#% 🐸';
+  let live = '';
+  beforeAll(async () => {
+    live = await (await worker.post('/execute', longJob(id, { min_tokens: 40, max_tokens: 40 }))).text();
+  });
+
+  test('is replayed byte for byte as it was live, its id percent-encoded', async () => {
+    expect(await read(id)).toBe(live);
+    const response = await worker.get(pathOf(id));
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    expect(response.headers.get('cache-control')).toBe('no-cache, no-transform');
+    await response.body?.cancel();
+  });
+
+  test('is replayed from any event on; the header beats the query', async () => {
+    const all = idsOf(live);
+    for (const after of [0, 3, all.length - 2]) {
+      const rest = await read(id, `?after=${after}`);
+      expect(idsOf(rest)).toEqual(all.slice(after + 1));
+      expect(live.endsWith(rest)).toBe(true);
+      expect(await read(id, '', { 'Last-Event-ID': String(after) })).toBe(rest);
+      expect(await read(id, '?after=1', { 'Last-Event-ID': String(after) })).toBe(rest);
+    }
+  });
+
+  test('has nothing for one who has had the last event: 204, which keeps browsers from coming back', async () => {
+    const last = idsOf(live).length - 1;
+    for (const after of [last, last + 1, 999_999_999_999_999]) {
+      const response = await worker.get(pathOf(id, `?after=${after}`));
+      expect([response.status, await response.text()]).toEqual([204, '']);
+    }
+  });
+
+  test('is given to many at once', async () => {
+    const texts = await Promise.all(Array.from({ length: 30 }, () => read(id)));
+    expect(new Set(texts)).toEqual(new Set([live]));
+  });
+});
+
+describe('what is refused', () => {
+  test.each(['x', '-1', '1.5', '', '1e3', '9999999999999999'])('a place that is no id: %j', async (value) => {
+    for (const response of [
+      await worker.get(pathOf('over', `?after=${value}`)),
+      await worker.get(pathOf('over'), { 'Last-Event-ID': value || '?' }),
+    ]) {
+      expect(response.status).toBe(400);
+      const { error } = (await response.json()) as { error: { code: string; errors: { field: string }[] } };
+      expect(error.code).toBe('INVALID_REQUEST');
+      expect(['after', 'Last-Event-ID']).toContain(error.errors[0]?.field);
+    }
+  });
+
+  test('a job that was never here, and an address that is not well-formed', async () => {
+    for (const [path, status, code] of [
+      [pathOf('nobody'), 404, 'NOT_FOUND'],
+      ['/jobs/%ff/events', 400, 'INVALID_REQUEST'],
+      [pathOf('🐸'.repeat(256)), 404, 'NOT_FOUND'],
+      [pathOf('x'.repeat(4000)), 400, 'INVALID_REQUEST'],
+    ] as const) {
+      const response = await worker.get(path);
+      expect([response.status, await response.json()]).toMatchObject([status, { error: { code } }]);
+    }
+  });
+
+  test('a HEAD: a stream has none', async () => {
+    expect((await fetch(worker.url + pathOf('over'), { method: 'HEAD' })).status).toBe(404);
+  });
+
+  test('a place beyond the last event of a job that runs', async () => {
+    const stream = await Listener.open(worker, longJob('ahead'));
+    await stream.untilToken();
+    const response = await worker.get(pathOf('ahead', '?after=100000'));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { errors: [{ field: 'after', constraint: 'maximum' }] } });
+    stream.leave();
+  });
+
+  test('an unknown word for on_disconnect', async () => {
+    const response = await worker.post('/execute', { job_id: 'x', prompt: 'x', on_disconnect: 'stay' });
+    expect(await response.json()).toMatchObject({
+      error: {
+        errors: [{ field: 'on_disconnect', message: 'on_disconnect must be cancel or continue, but is "stay"' }],
+      },
+    });
+  });
+});
+
+describe('a job that runs', () => {
+  test('is followed live by several readers, each from where it asks, and all hear the same', async () => {
+    const first = await Listener.open(worker, longJob('shared'));
+    await first.untilToken(10);
+    const [second, third] = await Promise.all([
+      Listener.attach(worker, 'shared'),
+      Listener.attach(worker, 'shared', 7),
+    ]);
+    await third.untilToken(20);
+    const all = (await first.ended).map(({ data }) => data);
+    expect((await second.ended).map(({ data }) => data)).toEqual(all);
+    expect((await third.ended).map(({ data }) => data)).toEqual(all.slice(8));
+    expect(endings(second.events)).toHaveLength(1);
+    expect(await worker.line('reader.returned', of('shared'))).toMatchObject({ readers: expect.any(Number) });
+  });
+
+  test('stops only when its last reader has left', async () => {
+    const first = await Listener.open(worker, longJob('two'));
+    await first.untilToken();
+    const second = await Listener.attach(worker, 'two');
+    await second.untilToken();
+    first.leave();
+    expect(lastOf(await second.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+    const third = await Listener.open(worker, longJob('one'));
+    await third.untilToken();
+    const fourth = await Listener.attach(worker, 'one');
+    third.leave();
+    await fourth.untilToken();
+    fourth.leave();
+    await worker.line('reader.left', of('one'));
+    expect(await worker.line('inference.failed', of('one'))).toMatchObject({ error_kind: 'cancelled' });
+  });
+
+  test('can be waited for while its prompt is read', async () => {
+    const prompt = 'sea wind '.repeat(50).concat('x'.repeat(1800));
+    const posted = worker.post('/execute', { job_id: 'unread', prompt, raw: true });
+    let answer = await worker.get(pathOf('unread'));
+    while (answer.status === 404) answer = await worker.get(pathOf('unread'));
+    const response = await posted;
+    expect([200, 410]).toContain(answer.status);
+    expect(answer.status === 200).toBe(response.status === 200);
+    if (answer.status === 200) expect(await answer.text()).toBe(await response.text());
+  });
+});
+
+describe('a job that outlives its reader', () => {
+  const lasting = (id: string) => longJob(id, { on_disconnect: 'continue' });
+
+  test('goes on, and the reader that comes back misses nothing', async () => {
+    const stream = await Listener.open(worker, lasting('lasting'));
+    const { id } = await stream.untilToken(5);
+    stream.leave();
+    await worker.line('reader.detached', of('lasting'));
+    const back = await Listener.attach(worker, 'lasting', Number(id));
+    const events = await back.ended;
+    expect(events.map((event) => Number(event.id))).toEqual(events.map((_, at) => Number(id) + 1 + at));
+    expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 480 });
+    expect(back.told).toContain('reader.detached');
+    const whole = await Listener.attach(worker, 'lasting');
+    const tokens = (await whole.ended).filter(({ data }) => data.type === 'token');
+    expect(tokens.map(({ data }) => data['i'])).toEqual(tokens.map((_, index) => index));
+  });
+
+  test('ends well where nobody comes back before its end, and can still be read', async () => {
+    const stream = await Listener.open(worker, lasting('unattended'));
+    stream.leave();
+    await worker.line('inference.complete', of('unattended'));
+    const late = await Listener.attach(worker, 'unattended');
+    expect(lastOf(await late.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+  });
+
+  test('can be cancelled', async () => {
+    const stream = await Listener.open(worker, lasting('unwanted'));
+    await stream.untilToken();
+    stream.leave();
+    await worker.line('reader.detached', of('unwanted'));
+    expect((await worker.post('/cancel', { job_id: 'unwanted' })).status).toBe(202);
+    const late = await Listener.attach(worker, 'unwanted');
+    expect(lastOf(await late.ended)).toMatchObject({ code: 'CANCELLED' });
+  });
+});
+
+test('a job that waits in the queue and is not claimed in time is cancelled, and says why', async () => {
+  const narrow = await startWorker({ args: ['--slots', '1', '--detach-timeout', '1', '--slow-timeout', '60'] });
+  try {
+    const blockers = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => Listener.open(narrow, longJob(`blocks-${n}`))),
+    );
+    const waiting = await Listener.open(narrow, longJob('forgotten', { on_disconnect: 'continue' }));
+    await waiting.untilNarrated('request.queued');
+    waiting.leave();
+    await narrow.line('reader.detached', of('forgotten'));
+    const told = await narrow.line('request.cancelled', of('forgotten'));
+    expect(told['reason']).toBe('nobody came back to read it');
+    for (const blocker of blockers) blocker.leave();
+  } finally {
+    await narrow.kill();
+  }
+});

@@ -1,0 +1,213 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../../src/engine/engine.ts';
+import { OrtError } from '../../../src/engine/ort/api.ts';
+import type { TensorInfo } from '../../../src/engine/ort/session-io.ts';
+import { readSignature } from '../../../src/engine/ort/signature.ts';
+import { Bench, logitsOf, modelFile, onCpu, openSession, options, prompt } from '../harness.ts';
+
+const nothing = (): void => undefined;
+const refused = (change: Partial<typeof options>) => () => Engine.open({ ...options, ...change }, nothing);
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'engine-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** A field of a protobuf message that holds bytes: number, length, content. */
+function field(number: number, content: Uint8Array | string): Buffer {
+  const bytes = Buffer.from(content);
+  return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
+}
+
+/** The embedded model with one more input, int64 without a shape: appended messages are merged into the first. */
+function modelWithInput(name: string): string {
+  const int64 = Buffer.from([0x08, 7]);
+  const input = Buffer.concat([field(1, name), field(2, field(1, int64))]);
+  const file = join(folder, `${name}.onnx`);
+  writeFileSync(file, Buffer.concat([readFileSync(modelFile), field(7, field(11, input))]));
+  return file;
+}
+
+describe('what cannot be opened is refused', () => {
+  it('a missing model, in the words of the runtime', () => {
+    const file = join(folder, 'missing.onnx');
+    expect(refused(onCpu(file))).toThrow(OrtError);
+    expect(refused(onCpu(file))).toThrow(`Load model from ${file} failed`);
+    try {
+      refused(onCpu(file))();
+    } catch (error) {
+      expect(error).toMatchObject({ code: 3, call: 'createSession' });
+    }
+  });
+
+  it('a broken model, in the words of the runtime', () => {
+    const file = join(folder, 'broken.onnx');
+    writeFileSync(file, readFileSync(modelFile).subarray(0, 100_000));
+    expect(refused(onCpu(file))).toThrow(/protobuf parsing failed/i);
+  });
+
+  it('a library that is missing or none, in the words of the loader', () => {
+    expect(refused({ runtimeLibrary: '/no/where.so' })).toThrow('/no/where.so: ');
+    expect(refused({ runtimeLibrary: modelFile })).toThrow(`${modelFile}: `);
+  });
+
+  it('an unknown device', () => {
+    expect(refused({ candidates: [{ device: 'abacus', modelFile, weightFiles: [modelFile] }] })).toThrow(
+      'Unknown device abacus',
+    );
+  });
+
+  it('slots and contexts out of range', () => {
+    expect(refused({ slots: 0 })).toThrow('slots');
+    expect(refused({ context: 1.5 })).toThrow('context');
+  });
+
+  it('a cache larger than any memory, in the words of the runtime', () => {
+    expect(refused({ slots: 4096, context: 2 ** 31 })).toThrow();
+  });
+
+  it('a model with an input that the engine does not know, by its name', () => {
+    expect(refused(onCpu(modelWithInput('encoder_hidden_states')))).toThrow(
+      'The model has an input that this engine does not know: encoder_hidden_states',
+    );
+  });
+});
+
+describe('a signature', () => {
+  const int64 = (name: string): TensorInfo => ({ name, type: 7, shape: [-1, -1] });
+  const cache = (name: string, type = 1, shape = [-1, 3, -1, 64]): TensorInfo => ({ name, type, shape });
+  const inputs = [
+    int64('input_ids'),
+    int64('attention_mask'),
+    cache('past_key_values.0.key'),
+    cache('past_key_values.0.value'),
+  ];
+  const outputs = [{ name: 'logits', type: 1, shape: [-1, -1, 100] }, cache('present.0.key'), cache('present.0.value')];
+  const without = (ports: TensorInfo[], name: string) => ports.filter((port) => port.name !== name);
+
+  it('is read from names, types and shapes', () => {
+    expect(readSignature({ inputs, outputs })).toEqual({
+      ids: 'input_ids',
+      mask: 'attention_mask',
+      logits: { name: 'logits', type: 1 },
+      caches: [
+        { past: 'past_key_values.0.key', present: 'present.0.key', type: 1, shape: [1, 3, -1, 64] },
+        { past: 'past_key_values.0.value', present: 'present.0.value', type: 1, shape: [1, 3, -1, 64] },
+      ],
+      layers: 1,
+      kvHeads: 3,
+      headDim: 64,
+      vocabSize: 100,
+    });
+  });
+
+  it.each([[[]], [[1]], [[-1]]])(
+    'may be told how many last positions to give logits of, as int64 of shape %j',
+    (shape) => {
+      const keep = { name: 'num_logits_to_keep', type: 7, shape };
+      expect(readSignature({ inputs: [...inputs, keep], outputs })).toMatchObject({
+        keep: { name: 'num_logits_to_keep', shape: shape.map(() => 1) },
+      });
+    },
+  );
+
+  it.each<[string, TensorInfo[], TensorInfo[]]>([
+    ['The model has no input input_ids', without(inputs, 'input_ids'), outputs],
+    ['The model has no output logits', inputs, without(outputs, 'logits')],
+    ['The model has no output present.0.key', inputs, without(outputs, 'present.0.key')],
+    ['without a cache', inputs.slice(0, 2), outputs],
+    [
+      'logits is int8: only float32, float16, bfloat16',
+      inputs,
+      [{ name: 'logits', type: 3, shape: [-1, -1, 9] }, ...outputs.slice(1)],
+    ],
+    ['logits has no fixed vocabulary', inputs, [{ name: 'logits', type: 1, shape: [-1, -1, -1] }, ...outputs.slice(1)]],
+    ['num_logits_to_keep is int32', [...inputs, { name: 'num_logits_to_keep', type: 6, shape: [] }], outputs],
+    ['num_logits_to_keep is not one number', [...inputs, int64('num_logits_to_keep')], outputs],
+    ['past_key_values.1.key is string', [...inputs, cache('past_key_values.1.key', 8)], outputs],
+    ['present.0.key is float16: only float32', inputs, [outputs[0]!, cache('present.0.key', 10), outputs[2]!]],
+    [
+      'past_key_values.0.value is not [rows',
+      [...inputs.slice(0, 3), cache('past_key_values.0.value', 1, [-1, -1, -1, 64])],
+      outputs,
+    ],
+  ])('is refused: %s', (message, theInputs, theOutputs) => {
+    expect(() => readSignature({ inputs: theInputs, outputs: theOutputs })).toThrow(message);
+  });
+});
+
+describe('an open session', () => {
+  it('tells what it is', () => {
+    const bench = new Bench({ slots: 3, context: 128 });
+    expect(bench.engine.facts).toMatchObject({
+      runtimeVersion: expect.stringMatching(/^1\.\d+\.\d+$/),
+      device: 'cpu',
+      slots: 3,
+      context: 128,
+      vocabSize: 1024,
+      layers: 4,
+      kvHeads: 4,
+      headDim: 16,
+      cacheBytes: 3 * 128 * 2 * 4 * 4 * 16 * 4,
+      deviceBytes: 0,
+      prefillChunk: 128,
+    });
+    bench.engine.close();
+  });
+
+  it('has as many slots as fit, for auto', () => {
+    const bench = new Bench({ slots: 'auto' });
+    expect(bench.engine.facts.slots).toBe(16);
+    expect(bench.engine.facts.availableBytes).toBeGreaterThan(0);
+    bench.engine.close();
+  });
+
+  it('keeps its memory and its library through garbage collections', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const session = openSession();
+    const before = logitsOf(session, prompt(20));
+    for (let run = 0; run < 20; run++) {
+      collect();
+      expect(logitsOf(session, prompt(20))).toEqual(before);
+    }
+    session.close();
+  });
+
+  it('gives its memory back: 20 times opened and closed', async () => {
+    const room = { slots: 8, context: 512 };
+    const rounds = async (count: number): Promise<number> => {
+      for (let round = 0; round < count; round++) {
+        const bench = new Bench(room);
+        await bench.run({ maxTokens: 4 });
+        bench.engine.close();
+      }
+      return process.memoryUsage.rss();
+    };
+    const before = await rounds(3);
+    // A model and its cache are 12 MB, 20 of them 240 MB.
+    expect((await rounds(20)) - before).toBeLessThan(60e6);
+  });
+
+  it('leaves nothing behind when it is refused', () => {
+    const file = modelWithInput('mystery');
+    const round = (): number => {
+      for (let index = 0; index < 10; index++) expect(refused(onCpu(file))).toThrow('mystery');
+      return process.memoryUsage.rss();
+    };
+    const before = round();
+    expect(round() - before).toBeLessThan(30e6);
+  });
+});
+
+it('never reads ids or a mask beyond their end', () => {
+  const session = openSession(modelFile, { rows: 2, capacity: 32, chunk: 8, keep: 4 });
+  expect(() => session.run({ first: 0, count: 1 }, [9], 9, 0, 1)).toThrow('so many ids');
+  expect(() => session.run({ first: 0, count: 2 }, [33, 2], 1, 4, 1)).toThrow('so wide a mask');
+  session.close();
+});

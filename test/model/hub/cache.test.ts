@@ -1,0 +1,228 @@
+/** The layout of the cache, as huggingface_hub has it, and what may not be written there. */
+
+import { lstat, mkdir, mkdtemp, readFile, readlink, symlink, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { getRepoFolderName } from '@huggingface/hub';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { hubCache, readHubSettings } from '../../../src/config/config.ts';
+import { embeddedModel, modelFolder, modelName } from '../../../src/model/folder.ts';
+import {
+  cachedSnapshot,
+  folderName,
+  freeBytes,
+  HubCache,
+  placeInCache,
+  storageProblem,
+} from '../../../src/model/hub/cache.ts';
+import { withLock } from '../../../src/model/hub/lock.ts';
+import { pathsIn } from '../../support/hub-models.ts';
+import { reasonOf } from '../folders.ts';
+
+const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+const main = { repo: 'org/name', folder: '', revision: 'main' };
+
+let root: string;
+let cache: HubCache;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'cache-'));
+  cache = new HubCache(root, 'org/name');
+  await cache.prepare();
+  await writeFile(cache.blob('abc'), 'bytes');
+});
+
+describe('a file of a snapshot', () => {
+  test('is a relative link into the blobs, however deep it lies', async () => {
+    await cache.point(COMMIT, 'config.json', 'abc');
+    await cache.point(COMMIT, 'onnx/model.onnx', 'abc');
+    const at = (path: string): string => join(root, 'models--org--name', 'snapshots', COMMIT, path);
+    expect(await readlink(at('config.json'))).toBe('../../blobs/abc');
+    expect(await readlink(at('onnx/model.onnx'))).toBe('../../../blobs/abc');
+    expect(await readFile(at('onnx/model.onnx'), 'utf8')).toBe('bytes');
+    expect([await cache.has(COMMIT, 'config.json', 5), await cache.has(COMMIT, 'config.json', 6)]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test('is a file of its own where links are not wanted', async () => {
+    const plain = new HubCache(root, 'org/name', false);
+    await plain.point(COMMIT, 'config.json', 'abc');
+    const path = join(plain.snapshot(COMMIT), 'config.json');
+    expect((await lstat(path)).isSymbolicLink()).toBe(false);
+    expect(await readFile(path, 'utf8')).toBe('bytes');
+  });
+
+  test('takes the place of a link to a blob that is gone', async () => {
+    await cache.point(COMMIT, 'config.json', 'gone');
+    expect(await cache.has(COMMIT, 'config.json', 5)).toBe(false);
+    await cache.point(COMMIT, 'config.json', 'abc');
+    expect(await cache.has(COMMIT, 'config.json', 5)).toBe(true);
+    expect(await pathsIn(cache.snapshot(COMMIT))).toEqual(['config.json']);
+  });
+
+  test.each(['../evil', 'a/../../evil', '/tmp/evil', ''])('never has the name %j', async (path) => {
+    expect(String(await reasonOf(cache.point(COMMIT, path, 'abc')))).toMatch(/no name for a file/);
+  });
+
+  test('is not written through a link that leads out of the cache', async () => {
+    const outside = await mkdtemp(join(tmpdir(), 'outside-'));
+    await mkdir(cache.snapshot(COMMIT), { recursive: true });
+    await symlink(outside, join(cache.snapshot(COMMIT), 'onnx'));
+    expect(String(await reasonOf(cache.point(COMMIT, 'onnx/model.onnx', 'abc')))).toMatch(/leads out of the cache/);
+    expect(await pathsIn(outside)).toEqual([]);
+  });
+});
+
+describe('a revision', () => {
+  test.each(['main', 'v1.0', 'refs/pr/1'])('%s is a file with a commit in it', async (revision) => {
+    await cache.refer(revision, COMMIT);
+    expect(await readFile(join(cache.folder, 'refs', revision), 'utf8')).toBe(COMMIT);
+    expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision })).toBeUndefined();
+    await mkdir(cache.snapshot(COMMIT), { recursive: true });
+    expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision })).toBe(cache.snapshot(COMMIT));
+  });
+
+  test('that is a commit needs no file', async () => {
+    await cache.refer(COMMIT, COMMIT);
+    await mkdir(cache.snapshot(COMMIT), { recursive: true });
+    expect(await pathsIn(join(cache.folder, 'refs'))).toEqual([]);
+    expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision: COMMIT })).toBe(cache.snapshot(COMMIT));
+  });
+
+  test('whose file holds anything else is not there', async () => {
+    await mkdir(join(cache.folder, 'refs'), { recursive: true });
+    await writeFile(join(cache.folder, 'refs', 'main'), '../../../../../etc');
+    expect(cachedSnapshot(root, main)).toBeUndefined();
+  });
+});
+
+test('folders are named as the official package names them', () => {
+  for (const name of ['org/name', 'onnx-community/Qwen3-0.6B-ONNX'])
+    expect(folderName(name)).toBe(getRepoFolderName({ type: 'model', name }));
+});
+
+describe('--model', () => {
+  beforeEach(async () => {
+    await cache.point(COMMIT, 'config.json', 'abc');
+    await cache.refer('main', COMMIT);
+  });
+
+  test.each(['org/name', 'org/name@main', `org/name@${COMMIT}`])(
+    '%s is found in the cache, and called by its name',
+    (model) => {
+      expect(modelFolder({ model }, root)).toBe(cache.snapshot(COMMIT));
+      expect(modelName({ model })).toBe('org/name');
+    },
+  );
+
+  test('a snapshot given by its folder is called by the model, not by the commit', () => {
+    expect(modelName({ model: cache.snapshot(COMMIT) })).toBe('org/name');
+    expect(placeInCache(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
+  });
+
+  test('a model in a folder of its repository is found there, and called by both', async () => {
+    const folder = join(cache.snapshot(COMMIT), 'cpu', 'int4');
+    expect(() => modelFolder({ model: 'org/name/cpu/int4' }, root)).toThrow(
+      'org/name/cpu/int4 is no folder, and is not in the cache: run rbees-workerd pull org/name/cpu/int4',
+    );
+    await cache.point(COMMIT, 'cpu/int4/config.json', 'abc');
+    expect(modelFolder({ model: 'org/name/cpu/int4@main' }, root)).toBe(folder);
+    expect(modelName({ model: 'org/name/cpu/int4@main' })).toBe('org/name/cpu/int4');
+    expect(modelName({ model: folder })).toBe('org/name/cpu/int4');
+  });
+
+  test('a folder that is there wins over a name', () => {
+    expect(modelFolder({ model: 'src/model' }, root)).toBe('src/model');
+    expect(modelName({ model: 'src/model/' })).toBe('model');
+  });
+
+  test('a name that is in neither place is told with the command that brings it', () => {
+    expect(() => modelFolder({ model: 'org/other@v2' }, root)).toThrow(
+      'org/other@v2 is no folder, and is not in the cache: run rbees-workerd pull org/other@v2',
+    );
+  });
+
+  test('nothing, and what is no name, are what they were', () => {
+    expect([modelFolder({}, root), modelName({})]).toEqual([embeddedModel(), 'haiku']);
+    expect(modelFolder({ model: '/nowhere/x' }, root)).toBe('/nowhere/x');
+  });
+});
+
+describe('the variables of the hub', () => {
+  test.each([
+    [{}, '/home/me/.cache/huggingface/hub'],
+    [{ XDG_CACHE_HOME: '/x' }, '/x/huggingface/hub'],
+    [{ HF_HOME: '/h', XDG_CACHE_HOME: '/x' }, '/h/hub'],
+    [{ HF_HOME: '~/h' }, '/home/me/h/hub'],
+    [{ HF_HOME: '$DISK/h', DISK: '/d' }, '/d/h/hub'],
+    [{ HUGGINGFACE_HUB_CACHE: '/old', HF_HOME: '/h' }, '/old'],
+    [{ HF_HUB_CACHE: '/c', HUGGINGFACE_HUB_CACHE: '/old' }, '/c'],
+    [{ HF_HUB_CACHE: '', HF_HOME: '' }, '/home/me/.cache/huggingface/hub'],
+  ])('%j: the cache is %s', (environment, folder) => {
+    expect(hubCache({ HOME: '/home/me', ...environment })).toBe(folder);
+  });
+
+  test('a bad one is named, a token never shown', () => {
+    expect(() => readHubSettings({ HF_ENDPOINT: 'ftp://x' })).toThrow(
+      /HF_ENDPOINT: "ftp:\/\/x" is not allowed; allowed: an http/,
+    );
+    expect(() => readHubSettings({ HF_TOKEN: 'top\nsecret' })).toThrow(/^HF_TOKEN: \(hidden\) is not allowed/);
+    expect(readHubSettings({ HF_ENDPOINT: 'http://mirror/hf/', HF_TOKEN: ' t ', HF_HUB_OFFLINE: 'ON' })).toMatchObject({
+      endpoint: 'http://mirror/hf',
+      token: 't',
+      offline: true,
+      symlinks: true,
+    });
+  });
+});
+
+describe('one pull at a time', () => {
+  test('works alone, in turn', async () => {
+    let inside = 0;
+    const waited: string[] = [];
+    const once = (): Promise<void> =>
+      withLock(
+        cache.lockFile,
+        (holder) => waited.push(holder),
+        async () => {
+          inside += 1;
+          expect(inside).toBe(1);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          inside -= 1;
+        },
+      );
+    await Promise.all([once(), once(), once()]);
+    expect(waited).toEqual([`${process.pid} on ${hostname()}`, `${process.pid} on ${hostname()}`]);
+    expect(await pathsIn(dirname(cache.lockFile))).toEqual([]);
+  });
+
+  test.each([
+    ['a process that is gone', `4194305 on ${hostname()}`, 0],
+    ['another machine that has not touched it for two minutes', '1 on elsewhere', 120],
+  ])('does not wait for %s', async (_, holder, seconds) => {
+    await writeFile(cache.lockFile, holder);
+    const then = new Date(Date.now() - seconds * 1000);
+    await utimes(cache.lockFile, then, then);
+    expect(
+      await withLock(
+        cache.lockFile,
+        () => undefined,
+        async () => 'done',
+      ),
+    ).toBe('done');
+  });
+});
+
+test('what goes wrong on the disk is told with what to do', () => {
+  const error = (code: string): Error => Object.assign(new Error(code), { code, path: '/cache/x' });
+  expect(storageProblem(error('ENOSPC'), '/cache')).toMatch(
+    /disk of \/cache is full \(ENOSPC\): make room, or set HF_HOME/,
+  );
+  expect(storageProblem(error('EACCES'), '/cache')).toMatch(/\/cache\/x cannot be written \(EACCES\).*HF_HUB_CACHE/);
+  expect(storageProblem(new Error('a bug'), '/cache')).toBeUndefined();
+});
+
+test('free room is that of the nearest folder that is there', async () => {
+  expect(await freeBytes(join(root, 'not', 'yet', 'there'))).toBeGreaterThan(0);
+});

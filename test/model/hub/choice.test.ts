@@ -1,0 +1,174 @@
+/** Which files of a repository are taken, by names alone. */
+import { describe, expect, test } from 'vitest';
+import type { DtypeChoice } from '../../../src/model/dtypes.ts';
+import { chooseFiles, genaiConfigOf, type Selection } from '../../../src/model/hub/choice.ts';
+import type { Repository } from '../../../src/model/hub/repository.ts';
+
+const WORDS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+const MORE = ['generation_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'];
+const NOISE = [
+  'README.md',
+  '.gitattributes',
+  'model.safetensors',
+  'pytorch_model.bin',
+  'onnx/decoder_model_merged.onnx',
+];
+
+const having = (...paths: string[]): Repository => ({
+  reference: { repo: 'org/name', folder: '', revision: 'main' },
+  commit: '0'.repeat(40),
+  files: paths.map((path) => ({ path, size: 1, etag: '0'.repeat(40), hash: 'git-sha1' })),
+});
+
+const chosen = (repository: Repository, wish: Partial<Selection> = {}) =>
+  chooseFiles(repository, { dtype: 'auto', device: 'cpu', ...wish });
+const taken = (repository: Repository, wish?: Partial<Selection>): string[] =>
+  chosen(repository, wish).files.map(({ path }) => path);
+const inFolder = (folder: string, repository: Repository): Repository => ({
+  ...repository,
+  reference: { ...repository.reference, folder },
+});
+
+const ALL = having(
+  ...NOISE,
+  ...WORDS,
+  ...MORE,
+  'onnx/model.onnx',
+  'onnx/model.onnx_data',
+  'onnx/model.onnx_data_1',
+  'onnx/model.onnx_data_2',
+  'onnx/model_fp16.onnx',
+  'onnx/model_q4.onnx',
+  'onnx/model_q4.onnx_data',
+  'onnx/model_q4f16.onnx',
+  'onnx/model_quantized.onnx',
+);
+
+describe('what is taken', () => {
+  test('auto: the words of the model and the weights that a CPU decodes fastest, with their data, and nothing else', () => {
+    expect(taken(ALL).sort()).toEqual([...WORDS, ...MORE, 'onnx/model_q4.onnx', 'onnx/model_q4.onnx_data'].sort());
+    const { dtype, why } = chosen(ALL);
+    expect(dtype).toBe('q4');
+    expect(why).toBe('dtype q4 of q4, q8, fp32, q4f16, fp16, for cpu: 4-bit weights, least to read per token');
+  });
+
+  test.each([
+    ['cuda-0', 'q4f16', 'onnx/model_q4f16.onnx'],
+    ['webgpu', 'q4f16', 'onnx/model_q4f16.onnx'],
+    ['coreml', 'fp16', 'onnx/model_fp16.onnx'],
+  ])('auto for %s: what suits it, as a worker would choose', (device, dtype, weights) => {
+    const choice = chosen(ALL, { device });
+    expect([choice.dtype, choice.files.at(-1)?.path]).toEqual([dtype, weights]);
+    expect(choice.why).toContain(`dtype ${dtype} of q4, q8, fp32, q4f16, fp16, for ${device}: `);
+  });
+
+  test.each([
+    ['fp32', ['onnx/model.onnx', 'onnx/model.onnx_data', 'onnx/model.onnx_data_1', 'onnx/model.onnx_data_2']],
+    ['fp16', ['onnx/model_fp16.onnx']],
+    ['q8', ['onnx/model_quantized.onnx']],
+    ['quantized', ['onnx/model_quantized.onnx']],
+    ['q4f16', ['onnx/model_q4f16.onnx']],
+  ] satisfies [DtypeChoice, string[]][])('dtype %s, as asked', (dtype, weights) => {
+    expect(taken(ALL, { dtype, device: 'cuda-0' }).filter((path) => path.includes('.onnx'))).toEqual(weights);
+    expect(chosen(ALL, { dtype }).why).toMatch(/as asked$/);
+  });
+
+  test('weights come last, so that a repository that cannot be loaded is found out early', () => {
+    const paths = taken(ALL, { dtype: 'fp32' });
+    expect(paths.findIndex((path) => path.includes('.onnx'))).toBe(WORDS.length + MORE.length);
+  });
+
+  test('weights at the root, and their data by either name', () => {
+    const root = having(
+      ...WORDS,
+      'model.onnx',
+      'model.onnx.data',
+      'model.onnx_database',
+      'model.onnx.data.bak',
+      'xmodel.onnx',
+    );
+    expect(taken(root)).toEqual([...WORDS, 'model.onnx', 'model.onnx.data']);
+  });
+
+  test.each(['special_tokens_map.json', 'README.md'])(
+    'tokenizer_config.json need not be there: %s will do',
+    (other) => {
+      expect(taken(having('config.json', 'tokenizer.json', other, 'model.onnx'))).toEqual(
+        ['config.json', 'tokenizer.json', other, 'model.onnx'].filter((path) => path !== 'README.md'),
+      );
+    },
+  );
+});
+
+describe('of a GenAI layout', () => {
+  const words = ['genai_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+
+  test('its configuration is read first, where there is one', () => {
+    expect(genaiConfigOf(having(...words, 'phi.onnx'))?.path).toBe('genai_config.json');
+    expect(genaiConfigOf(having(...words.slice(1), 'cpu/genai_config.json'))).toBeUndefined();
+  });
+
+  test('the decoder that it names is taken; what data that has stands in its graph', () => {
+    const genai = having(...words, 'phi.onnx', 'phi.onnx.data', 'vision.onnx');
+    expect(taken(genai, { decoder: 'phi.onnx' })).toEqual([...words, 'phi.onnx']);
+    expect(chosen(genai, { decoder: 'phi.onnx' })).toMatchObject({
+      dtype: 'auto',
+      why: 'weights phi.onnx, which genai_config.json names',
+    });
+  });
+
+  test('a decoder called model.onnx says nothing of its dtype by that', () => {
+    const genai = having(...words, 'model.onnx', 'model.onnx.data');
+    expect(chosen(genai, { decoder: 'model.onnx' }).dtype).toBe('auto');
+    for (const dtype of ['q4', 'fp32'] as const) {
+      const choice = chosen(genai, { decoder: 'model.onnx', dtype });
+      expect(choice).toMatchObject({ dtype, why: expect.stringContaining('which genai_config.json names') });
+      expect(choice.files.at(-1)?.path).toBe('model.onnx');
+    }
+  });
+
+  test('weights that are named by the dtype that is asked for win, and so do any when the decoder is not there', () => {
+    const both = having(...words, 'phi.onnx', 'onnx/model_fp16.onnx');
+    expect(taken(both, { decoder: 'phi.onnx', dtype: 'fp16' }).at(-1)).toBe('onnx/model_fp16.onnx');
+    expect(taken(both, { decoder: 'phi.onnx' }).at(-1)).toBe('phi.onnx');
+    expect(taken(both, { decoder: 'gone.onnx' }).at(-1)).toBe('onnx/model_fp16.onnx');
+  });
+
+  test('in a folder of the repository, the files of that folder and no others', () => {
+    const paths = [...words, 'phi.onnx', 'model.onnx'].flatMap((path) => [`cpu/int4/${path}`, `cuda/${path}`, path]);
+    const folder = inFolder('cpu/int4', having(...paths));
+    expect(genaiConfigOf(folder)?.path).toBe('cpu/int4/genai_config.json');
+    expect(taken(folder, { decoder: 'phi.onnx' })).toEqual([...words, 'phi.onnx'].map((path) => `cpu/int4/${path}`));
+  });
+});
+
+describe('what is refused', () => {
+  test.each([
+    [ALL, 'bnb4', /org\/name has no weights of dtype bnb4; it has q4, q8, fp32, q4f16, fp16\./],
+    [
+      having(...WORDS, 'model.safetensors'),
+      'auto',
+      /has no onnx\/model\*\.onnx.*it has no \.onnx file at all: look for an ONNX export/,
+    ],
+    [
+      having(...WORDS, 'cpu/model.onnx', 'onnx/x.onnx'),
+      'auto',
+      /its \.onnx files are cpu\/model\.onnx, onnx\/x\.onnx\./,
+    ],
+    [having('config.json', 'onnx/model.onnx'), 'auto', /has no tokenizer\.json: the worker cannot load it/],
+    [having('tokenizer.json', 'tokenizer_config.json', 'model.onnx'), 'auto', /has no config\.json/],
+    [having('genai_config.json', ...WORDS), 'auto', /has no onnx\/model\*\.onnx/],
+    [
+      having('cuda/x.onnx', 'cuda/genai_config.json', 'cpu/int4/genai_config.json', 'cpu/int4/x.onnx'),
+      'auto',
+      /it has models in folders, by the names org\/name\/cuda, org\/name\/cpu\/int4\.$/,
+    ],
+    [inFolder('gone', having(...WORDS, 'model.onnx')), 'auto', /^org\/name\/gone has no onnx\/model\*\.onnx/],
+  ] satisfies [Repository, DtypeChoice, RegExp][])('%#', (repository, dtype, reason) => {
+    expect(() => chosen(repository, { dtype })).toThrow(reason);
+  });
+
+  test('a decoder that is not there', () => {
+    expect(() => taken(having('genai_config.json', ...WORDS), { decoder: 'phi.onnx' })).toThrow(/has no phi\.onnx/);
+  });
+});

@@ -1,0 +1,92 @@
+/** Names of models on the hub: what is one, what is none, and which paths of a repository may become paths on the disk. */
+
+import { join, resolve, sep } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { isSafePath, nameOf, parseReference } from '../../../src/model/hub/reference.ts';
+
+describe('a name', () => {
+  test.each([
+    ['org/name', 'org/name', '', 'main'],
+    ['onnx-community/Qwen3-0.6B-ONNX', 'onnx-community/Qwen3-0.6B-ONNX', '', 'main'],
+    ['a/b@v1.0', 'a/b', '', 'v1.0'],
+    ['a/b@refs/pr/12', 'a/b', '', 'refs/pr/12'],
+    ['a/b@0123456789abcdef0123456789abcdef01234567', 'a/b', '', '0123456789abcdef0123456789abcdef01234567'],
+    ['a/b/c', 'a/b', 'c', 'main'],
+    [
+      'a/b/cpu_and_mobile/cpu-int4-rtn--block-32@refs/pr/1',
+      'a/b',
+      'cpu_and_mobile/cpu-int4-rtn--block-32',
+      'refs/pr/1',
+    ],
+  ])('%s', (text, repo, folder, revision) => {
+    const reference = parseReference(text);
+    expect(reference).toEqual({ repo, folder, revision });
+    expect(reference && parseReference(nameOf(reference))).toEqual(reference);
+  });
+
+  test.each([
+    '',
+    'name',
+    'a/b/',
+    'a/b//c',
+    'a/b/.c',
+    'a/b/../c',
+    'a/b/c/..',
+    'a/b/c/',
+    `a/b/${'c'.repeat(201)}`,
+    '/a/b',
+    './a',
+    '../a',
+    'a/..',
+    '../../..',
+    'a/b@',
+    'a/b@x@y',
+    'a/b@../x',
+    'a/b@x..y',
+    'a/b@/x',
+    'a/b@x/',
+    'a/b@-x',
+    'a/b@x.lock',
+    'a/b@.x',
+    'a--b/c',
+    'a/b--c',
+    'a/b.git',
+    '-a/b',
+    'a/b-',
+    'a/ b',
+    'a/b\n',
+    'a\\b/c',
+    'a/b%2e',
+    'é/b',
+    'https://host/b',
+    `${'a'.repeat(97)}/b`,
+    `a/b@${'x'.repeat(201)}`,
+  ])('%j is none', (text) => {
+    expect(parseReference(text)).toBeUndefined();
+  });
+});
+
+test('whatever passes as a path stays in the folder that it is joined to', () => {
+  const part = fc.oneof(
+    fc.constantFrom('..', '.', '', 'a', 'C:', '\\', '~', '%2e%2e', 'onnx', 'a..b'),
+    fc.string({ maxLength: 6 }),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
+      const path = parts.join('/');
+      if (!isSafePath(path)) return;
+      expect(resolve('/root/of/cache', path)).toBe(join('/root/of/cache', path));
+      expect(resolve('/root/of/cache', path).startsWith(`/root/of/cache${sep}`)).toBe(true);
+      expect(path).toMatch(/^[A-Za-z0-9_.+/-]+$/);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test.each(['config.json', 'onnx/model_q4.onnx', 'onnx/model.onnx_data_1', 'model.onnx.data', 'cpu-int4/x+y.onnx'])(
+  '%s is a path',
+  (path) => {
+    expect(isSafePath(path)).toBe(true);
+  },
+);

@@ -1,0 +1,176 @@
+/** What a hub says about a repository, asked over real HTTP: pages, refusals, redirects, and answers that are not to be trusted. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Connection, RETRY_POLICY } from '../../../src/model/hub/connection.ts';
+import { type HubReference, parseReference } from '../../../src/model/hub/reference.ts';
+import { fileUrl, readRepository } from '../../../src/model/hub/repository.ts';
+import { noise } from '../../support/hub-models.ts';
+import { COMMIT, gitSha1, type HubFile, HubServer, sha256 } from '../../support/hub-server.ts';
+import { reasonOf } from '../folders.ts';
+
+const TOKEN = 'hf_never-to-be-seen';
+const bytes = noise(100);
+const file: HubFile = { bytes };
+const files = Object.fromEntries(['config.json', 'a', 'b', 'c', 'd', 'e', 'onnx/f'].map((path) => [path, file]));
+const quick = { ...RETRY_POLICY, backoffMs: 1, stallMs: 1500, tries: 3 };
+
+let hub: HubServer;
+beforeAll(async () => {
+  const other = '0123456789abcdef0123456789abcdef01234567';
+  hub = await HubServer.start({
+    'org/open': {
+      files: { ...files, 'onnx/g.onnx': { bytes, lfs: true } },
+      refs: { 'v1.0': other, 'refs/pr/1': other },
+    },
+    'org/gated': { files, token: TOKEN },
+    'org/forbidden': { files, token: TOKEN, refusal: { status: 403, code: 'GatedRepo' } },
+    'org/private': { files, token: TOKEN, refusal: { status: 404, code: 'RepoNotFound' } },
+  });
+});
+afterAll(() => hub.close());
+beforeEach(() => {
+  hub.seen.length = 0;
+});
+
+function referenceTo(name: string): HubReference {
+  const reference = parseReference(name);
+  if (reference === undefined) throw new Error(name);
+  return reference;
+}
+
+const read = (name: string, token?: string, endpoint = hub.url, patience = quick) =>
+  readRepository(new Connection({ endpoint, token }, referenceTo(name), undefined, patience), referenceTo(name));
+
+/** Why a repository cannot be had. */
+const refusal = async (name: string, token?: string, endpoint = hub.url): Promise<string> =>
+  String(await reasonOf(read(name, token, endpoint)));
+
+describe('a repository', () => {
+  test('is read page by page: its commit, and every file with size and checksum', async () => {
+    const { commit, files: found } = await read('org/open');
+    expect(commit).toBe(COMMIT);
+    expect(found.map(({ path }) => path)).toEqual([...Object.keys(files), 'onnx/g.onnx']);
+    expect(found.at(0)).toEqual({ path: 'config.json', size: 100, etag: gitSha1(bytes), hash: 'git-sha1' });
+    expect(found.at(-1)).toEqual({ path: 'onnx/g.onnx', size: 100, etag: sha256(bytes), hash: 'sha256' });
+    expect(hub.seen.filter(({ path }) => path.includes('/tree/'))).toHaveLength(3);
+  });
+
+  test.each(['org/open@v1.0', 'org/open@refs/pr/1', 'org/open@0123456789abcdef0123456789abcdef01234567'])(
+    'is found by a tag, a reference or a commit: %s',
+    async (name) => {
+      expect((await read(name)).commit).toBe('0123456789abcdef0123456789abcdef01234567');
+    },
+  );
+
+  test('has its files where the commit is in the URL', async () => {
+    const url = fileUrl(`${hub.url}/mirror`, await read('org/open'), 'onnx/g.onnx');
+    expect(url.href).toBe(`${hub.url}/mirror/org/open/resolve/${COMMIT}/onnx/g.onnx`);
+  });
+
+  test('is asked with the token, on every page', async () => {
+    await read('org/gated', TOKEN);
+    expect(new Set(hub.seen.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${TOKEN}`]));
+  });
+
+  test('is asked again when the answer is an error of the server, and not for ever', async () => {
+    const [busy, down] = [
+      { status: 429, headers: { 'retry-after': '0' }, body: '' },
+      { status: 503, body: 'down' },
+    ];
+    hub.answer(busy, down);
+    expect((await read('org/open')).commit).toBe(COMMIT);
+    hub.answer(down, down, down);
+    expect(await refusal('org/open')).toMatch(/the list of files could not be had: .* answers 503 \(3 tries\)/);
+  });
+});
+
+describe('a refusal says what to do, and never the token', () => {
+  test.each([
+    ['org/nothing', undefined, /org\/nothing is not there, or is private \(401\): check the name .*set HF_TOKEN/],
+    ['org/nothing', TOKEN, /org\/nothing is not there, or is private \(401\).*HF_TOKEN may not read it/],
+    ['org/gated', undefined, /org\/gated is gated \(401\): ask for access at http.*\/org\/gated; set HF_TOKEN/],
+    ['org/forbidden', 'hf_another', /org\/forbidden is gated \(403\): ask for access at .*HF_TOKEN may not read it/],
+    ['org/private', undefined, /org\/private is not there, or is private \(404\)/],
+    ['org/open@v9', undefined, /org\/open has no revision v9 \(404\)/],
+  ])('%s with token %s', async (name, token, reason) => {
+    const told = await refusal(name, token);
+    expect(told).toMatch(reason);
+    expect(told).not.toContain(TOKEN);
+    expect(told).not.toContain('hf_another');
+  });
+
+  test('a hub that is not there is named, with the cause', async () => {
+    const gone = await HubServer.start({});
+    const closed = gone.url;
+    await gone.close();
+    expect(await refusal('org/open', undefined, closed)).toMatch(
+      /127\.0\.0\.1:\d+ cannot be reached \(ECONNREFUSED\): check the network and HF_ENDPOINT/,
+    );
+  });
+});
+
+describe('an answer that is not to be trusted', () => {
+  const tree = (entries: unknown, headers = {}) => [
+    { status: 200, body: JSON.stringify({ sha: COMMIT, id: 'org/open' }) },
+    { status: 200, body: JSON.stringify(entries), headers },
+  ];
+  const entry = { type: 'file', path: 'config.json', size: 1, oid: COMMIT };
+
+  test.each([
+    ['is a page for people', [{ status: 200, body: '<html>log in</html>' }], /does not answer as the hub does/],
+    ['has no commit', [{ status: 200, body: '{"sha":"../../x"}' }], /unknown form/],
+    ['lists no list', tree({ error: 'x' }), /unknown form/],
+    ['has a size below nothing', tree([{ ...entry, size: -1 }]), /unknown form.*size/],
+    ['has a checksum that is a path', tree([{ ...entry, oid: '../../../evil' }]), /unknown form.*oid/],
+    ['has an LFS checksum that is a path', tree([{ ...entry, lfs: { oid: '/etc/x', size: 1 } }]), /unknown form.*lfs/],
+    [
+      'goes on at another host',
+      tree([entry], { link: '<http://127.0.0.2:1/x>; rel="next"' }),
+      /refers to http:\/\/127\.0\.0\.2:1/,
+    ],
+    ['is endless', [{ status: 200, body: `"${'x'.repeat(17 * 1024 * 1024)}"` }], /more than 16 MiB/],
+  ])('%s', async (_, answers, reason) => {
+    hub.answer(...answers);
+    expect(await refusal('org/open', TOKEN)).toMatch(reason);
+  });
+
+  test('has pages without end', async () => {
+    const next = { link: `<${hub.url}/api/models/org/open/tree/main>; rel="next"` };
+    hub.answer(...tree([], next), ...Array.from({ length: 60 }, () => ({ status: 200, body: '[]', headers: next })));
+    expect(await refusal('org/open')).toMatch(/lists files without end/);
+  });
+
+  test.each([
+    '../escape',
+    'a/../../b',
+    '/etc/passwd',
+    'C:\\x',
+    'a\\..\\b',
+    '.git/config',
+    'a//b',
+    'a/./b',
+    'a\u0000b',
+    'a\nb',
+    '\u202egnp.onnx',
+    'trailing.',
+    'x'.repeat(201),
+  ])('names a file %j, which is left out', async (path) => {
+    hub.answer(...tree([{ ...entry, path }, entry]));
+    expect((await read('org/open')).files.map((one) => one.path)).toEqual(['config.json']);
+  });
+});
+
+test('a redirect of the API to another host is followed without the token', async () => {
+  const tokens: (string | undefined)[] = [];
+  const elsewhere = createServer((request, response) => {
+    tokens.push(request.headers.authorization);
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ sha: COMMIT }));
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => elsewhere.once('listening', resolve));
+  const location = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}/`;
+  hub.answer({ status: 307, headers: { location }, body: '' });
+  expect((await read('org/gated', TOKEN)).commit).toBe(COMMIT);
+  elsewhere.close();
+  expect(tokens).toEqual([undefined]);
+});

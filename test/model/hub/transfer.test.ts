@@ -1,0 +1,219 @@
+/** One file from a hub into the cache, over a real connection that breaks in every way. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Connection, RETRY_POLICY } from '../../../src/model/hub/connection.ts';
+import { fileUrl, type RepositoryFile, readRepository } from '../../../src/model/hub/repository.ts';
+import { download } from '../../../src/model/hub/transfer.ts';
+import { noise } from '../../support/hub-models.ts';
+import { type Fault, HubServer } from '../../support/hub-server.ts';
+import { reasonOf } from '../folders.ts';
+
+const REFERENCE = { repo: 'tiny/noise', folder: '', revision: 'main' };
+const LARGE = noise(300_000);
+const SMALL = noise(700, 2);
+const quick = { ...RETRY_POLICY, stallMs: 1500, backoffMs: 1, tries: 4 };
+
+let hub: HubServer;
+let folder: string;
+const said: string[] = [];
+
+beforeAll(async () => {
+  hub = await HubServer.start({
+    'tiny/noise': {
+      files: { 'a.onnx': { bytes: LARGE, lfs: true }, 'b.json': { bytes: SMALL }, empty: { bytes: new Uint8Array() } },
+    },
+  });
+});
+afterAll(() => hub.close());
+beforeEach(async () => {
+  hub.seen.length = 0;
+  said.length = 0;
+  folder = await mkdtemp(join(tmpdir(), 'transfer-'));
+});
+
+/** Downloads a file of the repository while what is planned goes wrong; where its blob is, and what was reported on the way. */
+async function fetched(path: string, faults: readonly Fault[] = [], connection = connect()) {
+  const repository = await readRepository(connection, REFERENCE);
+  const file = repository.files.find((one) => one.path === path) as RepositoryFile;
+  const blob = join(folder, file.etag);
+  const reports: number[] = [];
+  hub.fail(path, ...faults);
+  const outcome = reasonOf(
+    download(connection, fileUrl(hub.url, repository, path), file, blob, (bytes) => reports.push(bytes)),
+  );
+  return { blob, reports, error: await outcome };
+}
+
+function connect(patience = quick): Connection {
+  return new Connection(
+    { endpoint: hub.url, token: undefined },
+    REFERENCE,
+    (sentence) => said.push(sentence),
+    patience,
+  );
+}
+
+async function expectWhole(blob: string, bytes: Uint8Array): Promise<void> {
+  expect(Buffer.compare(await readFile(blob), bytes)).toBe(0);
+  expect(existsSync(`${blob}.incomplete`)).toBe(false);
+}
+
+describe('a file arrives whole, and what is there is not asked for again', () => {
+  test.each([
+    ['nothing wrong', []],
+    ['a cut in the middle', [{ cut: 100_000 }]],
+    ['several cuts', [{ cut: 100_000 }, { cut: 1 }, { cut: 99_999 }]],
+    ['a cut before the first byte', [{ cut: 0 }]],
+    ['nothing coming for too long', [{ hang: 100_000 }]],
+    ['an error of the server', [{ status: 500 }, { status: 503 }]],
+    ['a signed URL that ran out', [{ cut: 50_000 }, { status: 403 }]],
+    ['another part than was asked for', [{ cut: 50_000 }, 'other range']],
+  ] satisfies [string, Fault[]][])('with %s', async (_, faults) => {
+    const { blob, error, reports } = await fetched('a.onnx', faults);
+    expect(error).toBeUndefined();
+    await expectWhole(blob, LARGE);
+    expect(reports).toEqual([...reports].sort((a, b) => a - b));
+    expect(reports.at(-1)).toBe(LARGE.byteLength);
+    expect(said).toHaveLength(faults.length);
+    const tries = hub.triesOf('a.onnx');
+    expect(tries).toHaveLength(faults.length + 1);
+    // What was on its way when a connection broke can be lost; the next try begins where the file ends.
+    const starts = tries.map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? 'bytes=0-')?.[1]));
+    for (const start of starts) expect([0, ...reports]).toContain(start);
+    expect(starts).toEqual([...starts].sort((a, b) => a - b));
+  });
+
+  test('when it is not in LFS, and when it is empty', async () => {
+    const small = await fetched('b.json', [{ cut: 300 }]);
+    expect(small.error).toBeUndefined();
+    await expectWhole(small.blob, SMALL);
+    const empty = await fetched('empty');
+    expect(empty.error).toBeUndefined();
+    await expectWhole(empty.blob, new Uint8Array());
+    expect(hub.triesOf('empty')).toEqual([]);
+  });
+
+  test('when an earlier process left its part', async () => {
+    const first = await fetched('a.onnx', Array<Fault>(4).fill({ status: 500 }));
+    await writeFile(`${first.blob}.incomplete`, LARGE.subarray(0, 123_456));
+    hub.seen.length = 0;
+    const { blob, error, reports } = await fetched('a.onnx');
+    expect(error).toBeUndefined();
+    await expectWhole(blob, LARGE);
+    expect(hub.sentOf('a.onnx')).toBe(LARGE.byteLength - 123_456);
+    expect(reports[0]).toBe(123_456);
+  });
+
+  test('when all of it is there and only its checksum was not looked at', async () => {
+    const { blob } = await fetched('b.json', Array<Fault>(4).fill({ status: 500 }));
+    await writeFile(`${blob}.incomplete`, SMALL);
+    hub.seen.length = 0;
+    expect((await fetched('b.json')).error).toBeUndefined();
+    await expectWhole(blob, SMALL);
+    expect(hub.triesOf('b.json')).toEqual([]);
+  });
+});
+
+test('a server that ignores Range is read again from the beginning, and what is there is not written twice', async () => {
+  const { blob, error, reports } = await fetched('a.onnx', [{ cut: 200_000 }, 'no range']);
+  expect(error).toBeUndefined();
+  await expectWhole(blob, LARGE);
+  expect(hub.sentOf('a.onnx')).toBe(200_000 + LARGE.byteLength);
+  expect(reports).toEqual([...reports].sort((a, b) => a - b));
+});
+
+describe('a checksum that is wrong', () => {
+  test.each([
+    ['wrong bytes', ['wrong bytes']],
+    ['too many bytes', [{ length: 400_000 }]],
+    ['wrong bytes behind a cut', [{ cut: 1000 }, 'wrong bytes']],
+  ] satisfies [string, Fault[]][])('%s: begins once more, from nothing', async (_, faults) => {
+    const { blob, error, reports } = await fetched('a.onnx', faults);
+    expect(error).toBeUndefined();
+    await expectWhole(blob, LARGE);
+    expect(hub.triesOf('a.onnx').at(-1)?.range).toBeUndefined();
+    expect(reports).toContain(0);
+  });
+
+  test('twice: fails, says so, and leaves neither the file nor its part', async () => {
+    const { blob, error } = await fetched('a.onnx', ['wrong bytes', 'wrong bytes']);
+    expect(String(error)).toMatch(/a\.onnx came damaged twice: its checksum is not [0-9a-f]{64}/);
+    expect([existsSync(blob), existsSync(`${blob}.incomplete`)]).toEqual([false, false]);
+    expect(hub.triesOf('a.onnx')).toHaveLength(2);
+  });
+
+  test('of a part that an earlier process left: begins from nothing', async () => {
+    const { blob } = await fetched('b.json', Array<Fault>(4).fill({ status: 500 }));
+    await writeFile(`${blob}.incomplete`, noise(100, 99));
+    const { error } = await fetched('b.json');
+    expect(error).toBeUndefined();
+    await expectWhole(blob, SMALL);
+  });
+
+  test('of a body that is announced too short: the rest is asked for', async () => {
+    const { blob, error } = await fetched('a.onnx', [{ length: 250_000 }]);
+    expect(error).toBeUndefined();
+    await expectWhole(blob, LARGE);
+    expect(hub.triesOf('a.onnx').map(({ range }) => range)).toEqual([undefined, 'bytes=250000-']);
+  });
+});
+
+describe('giving up', () => {
+  test('comes after so many tries that bring nothing, names the file and the cause, and keeps the part', async () => {
+    const { blob, error } = await fetched('a.onnx', [{ hang: 5000 }, ...Array<Fault>(4).fill({ status: 502 })]);
+    expect(String(error)).toMatch(/^PullError: a\.onnx could not be had: 127\.0\.0\.1:\d+ answers 502 \(4 tries\)\.$/);
+    expect(hub.triesOf('a.onnx')).toHaveLength(4);
+    expect((await stat(`${blob}.incomplete`)).size).toBe(5000);
+    expect(existsSync(blob)).toBe(false);
+  });
+
+  test('does not come while every try brings something', async () => {
+    const { error } = await fetched('a.onnx', Array<Fault>(8).fill({ cut: 30_000 }));
+    expect(error).toBeUndefined();
+    expect(hub.triesOf('a.onnx')).toHaveLength(9);
+  });
+
+  test.each([
+    ['in a circle', (): string => `${hub.url}/tiny/noise/resolve/main/b.json`, /redirects more than 5 times/],
+    ['to a file of this machine', (): string => 'file:///etc/passwd', /where it cannot be followed/],
+    ['to nowhere', (): string => 'http://', /where it cannot be followed/],
+  ])('comes at once for redirects %s', async (_, place, reason) => {
+    const { error } = await fetched('b.json', Array<Fault>(20).fill({ redirect: place() }));
+    expect(String(error)).toMatch(reason);
+  });
+
+  test('comes at once when the place of the part is a link: it could lead anywhere', async () => {
+    const { blob } = await fetched('b.json', Array<Fault>(4).fill({ status: 500 }));
+    const target = join(folder, 'elsewhere');
+    await writeFile(target, 'precious');
+    await rm(`${blob}.incomplete`);
+    await symlink(target, `${blob}.incomplete`);
+    expect((await fetched('b.json')).error).toMatchObject({ code: 'ELOOP' });
+    expect(await readFile(target, 'utf8')).toBe('precious');
+  });
+});
+
+describe('Retry-After', () => {
+  test('in seconds is waited for', async () => {
+    const began = performance.now();
+    const { error } = await fetched('a.onnx', [{ status: 429, headers: { 'retry-after': '1' } }]);
+    expect(error).toBeUndefined();
+    expect(performance.now() - began).toBeGreaterThanOrEqual(990);
+    expect(said[0]).toMatch(/answers 429; try 2 of 4 in 1\.0 s/);
+  });
+
+  test('as a date is waited for', async () => {
+    const later = new Date(Date.now() + 2500).toUTCString();
+    const { error } = await fetched('a.onnx', [{ status: 503, headers: { 'retry-after': later } }]);
+    expect(error).toBeUndefined();
+    expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(later));
+  });
+
+  test('of an hour is not waited for, but told', async () => {
+    const { error } = await fetched('a.onnx', [{ status: 429, headers: { 'retry-after': '3600' } }]);
+    expect(String(error)).toMatch(/a\.onnx: .* answers 429, and asks to come back in 3600 s/);
+  });
+});

@@ -1,0 +1,223 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Detokenizer } from '../../../src/text/output/detokenizer.ts';
+import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
+import {
+  HAIKU_VOCABULARY,
+  haikuFiles,
+  halves,
+  metaspace,
+  type Small,
+  sentencePiece,
+  wordPiece,
+} from '../tokenizer/small-tokenizers.ts';
+
+let haiku: Tokenizer;
+let families: Record<string, Small>;
+beforeAll(async () => {
+  haiku = await Tokenizer.open(haikuFiles);
+  families = {
+    sentencePiece: await sentencePiece(),
+    metaspace: await metaspace(),
+    wordPiece: await wordPiece(),
+    halves: await halves(),
+  };
+});
+
+/** Every piece, the flush last. */
+function pieces(tokenizer: Tokenizer, ids: readonly number[]): string[] {
+  const words = new Detokenizer(tokenizer);
+  return [...ids.map((id) => words.push(id)), words.flush()];
+}
+
+const idsBelow = (most: number): fc.Arbitrary<number[]> => fc.array(fc.nat(most - 1), { maxLength: 60 });
+const runs = 1_000;
+
+describe('the text of all pieces', () => {
+  it('is what decoding all ids at once gives, for any ids of the embedded model', () => {
+    fc.assert(
+      fc.property(idsBelow(HAIKU_VOCABULARY + 5), (ids) => {
+        expect(pieces(haiku, ids).join('')).toBe(haiku.decode(ids));
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('is that for bytes alone, where nearly everything is half a character', () => {
+    // Ids 5…260 are the bytes; the second half of the table are those above 0x7F.
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 265 }), fc.integer({ min: 100, max: 260 }))), (ids) => {
+        expect(pieces(haiku, ids).join('')).toBe(haiku.decode(ids));
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it.each(['sentencePiece', 'metaspace', 'wordPiece', 'halves'])('is that for a tokenizer like %s', (name) => {
+    const family = families[name]!;
+    fc.assert(
+      fc.property(idsBelow(family.ids), (ids) => {
+        expect(pieces(family.tokenizer, ids).join('')).toBe(family.tokenizer.decode(ids));
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('is that for characters cut by tokens that have no text at all', () => {
+    const { tokenizer, idOf } = families['halves']!;
+    const token = fc.oneof(fc.constant(idOf('')), fc.constantFrom('ð', 'Ł', 'ĺ', 'Ģ').map(idOf));
+    fc.assert(
+      fc.property(fc.array(token, { maxLength: 40 }), (ids) => {
+        expect(pieces(tokenizer, ids).join('')).toBe(tokenizer.decode(ids));
+      }),
+      { numRuns: 5 * runs },
+    );
+  });
+
+  it('is that for SentencePiece byte tokens in runs, byte-order marks and unfinished runs among them', () => {
+    const { tokenizer, idOf } = families['sentencePiece']!;
+    const byte = (value: number): number => idOf(`<0x${value.toString(16).toUpperCase().padStart(2, '0')}>`);
+    const encoder = new TextEncoder();
+    const run = fc
+      .oneof(
+        fc
+          .constantFrom('\u{FEFF}', '\u{FEFF}\u{FEFF}', '😀', 'é', '👩🏽‍🚀', ' ')
+          .map((text) => [...encoder.encode(text)]),
+        fc.array(fc.constantFrom(0xef, 0xbb, 0xbf, 0xf0, 0x9f, 0x98, 0x80, 0xe2, 0x82, 0xac, 0x20, 0x41, 0xff), {
+          maxLength: 5,
+        }),
+      )
+      .map((bytes) => bytes.map(byte));
+    const word = fc.constantFrom('▁', '▁a', 'bc', '▁▁', '</s>', '<note>', '�').map((token) => [idOf(token)]);
+    fc.assert(
+      fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: run }, word), { maxLength: 20 }), (parts) => {
+        const ids = parts.flat();
+        expect(pieces(tokenizer, ids).join('')).toBe(tokenizer.decode(ids));
+      }),
+      { numRuns: 3 * runs },
+    );
+  });
+
+  it('is that for texts of any script, and round-trips them', async () => {
+    const grapheme = fc.constantFrom(
+      'a',
+      ' ',
+      '\n',
+      'é',
+      'e\u0301',
+      '日',
+      'שלום',
+      'مرحبا',
+      '😀',
+      '👨‍👩‍👧',
+      '🏳️‍🌈',
+      '\u200F',
+      'ก็',
+      '🇩🇪',
+      '\u{10FFFF}',
+    );
+    const texts = fc.oneof(
+      fc.array(grapheme, { maxLength: 30 }).map((parts) => parts.join('')),
+      fc.string({ unit: 'binary' }),
+    );
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
+        const ids = await haiku.encode(text, { addSpecialTokens: true });
+        expect(pieces(haiku, ids).join('')).toBe(text);
+      }),
+      { numRuns: runs },
+    );
+  });
+});
+
+describe('a piece', () => {
+  it('holds whole characters only, even of random bytes', () => {
+    fc.assert(
+      fc.property(idsBelow(HAIKU_VOCABULARY), (ids) => {
+        for (const piece of pieces(haiku, ids)) expect(Buffer.from(piece, 'utf8').toString('utf8')).toBe(piece);
+      }),
+    );
+  });
+
+  it('comes with the token that completes it: three bytes of an emoji give nothing, the fourth gives it all', async () => {
+    const ids = await haiku.encode('😀', { addSpecialTokens: false });
+    expect(ids.length).toBeGreaterThan(1);
+    expect(pieces(haiku, ids)).toEqual([...ids.slice(1).map(() => ''), '😀', '']);
+  });
+
+  it('is given at once for plain words, with their spaces', async () => {
+    const ids = await haiku.encode('the sea, the moon', { addSpecialTokens: false });
+    expect(pieces(haiku, ids)).toEqual([...ids.map((id) => haiku.decode([id])), '']);
+    const { tokenizer, idOf } = families['sentencePiece']!;
+    expect(pieces(tokenizer, [idOf('▁a'), idOf('bc'), idOf('▁a')])).toEqual(['a', 'bc', ' a', '']);
+  });
+
+  it('goes on with a character that a special token interrupts, as decoding does', async () => {
+    const { tokenizer, idOf } = families['halves']!;
+    const ids = [idOf('âĤ'), idOf('<|end|>'), idOf('¬'), idOf('a')];
+    expect(tokenizer.decode(ids)).toBe('€a');
+    expect(pieces(tokenizer, ids)).toEqual(['', '', '€', 'a', '']);
+  });
+
+  it('gives a combining mark by itself, after its base', async () => {
+    const ids = await haiku.encode('e\u0301', { addSpecialTokens: false });
+    expect(pieces(haiku, ids).filter((piece) => piece !== '')).toEqual(['e', '\u0301']);
+  });
+
+  it('gives U+FFFD at the end for a character that was cut, once', async () => {
+    const ids = await haiku.encode('ok 😀', { addSpecialTokens: false });
+    const words = new Detokenizer(haiku);
+    const text = ids
+      .slice(0, -1)
+      .map((id) => words.push(id))
+      .join('');
+    expect([text, words.flush(), words.flush()]).toEqual(['ok ', '\u{FFFD}', '']);
+  });
+
+  it('of a run of SentencePiece bytes is final before the run ends: the library decodes such a run leniently', () => {
+    const { tokenizer, idOf } = families['sentencePiece']!;
+    const ids = ['<0xC3>', '<0xA9>', '<0xFF>', '<0x41>', '▁a'].map(idOf);
+    expect(tokenizer.decode(ids)).toBe('é\u{FFFD}A a');
+    expect(pieces(tokenizer, ids)).toEqual(['', 'é', '', '\u{FFFD}A', ' a', '']);
+  });
+});
+
+describe('the work per token', () => {
+  it('does not grow with a run of invalid bytes, and their text comes one token late', () => {
+    const longest = watch(haiku, (words) => {
+      const given = Array.from({ length: 5_000 }, () => words.push(250));
+      expect(given.slice(0, 3)).toEqual(['', '\u{FFFD}', '\u{FFFD}']);
+    });
+    expect(longest).toBeLessThanOrEqual(9);
+  });
+
+  it.each([
+    ['sentencePiece', '▁'],
+    ['sentencePiece', '</s>'],
+    ['sentencePiece', '<0xF0>'],
+    ['sentencePiece', '<0x20>'],
+    ['metaspace', '▁'],
+    ['halves', 'ð'],
+    ['halves', 'Ģð'],
+  ])('does not grow with a run of the same token: %s %s', (name, token) => {
+    const { tokenizer, idOf } = families[name]!;
+    const longest = watch(tokenizer, (words) => {
+      for (let n = 0; n < 300; n += 1) words.push(idOf(token));
+    });
+    expect(longest).toBeLessThanOrEqual(10);
+  });
+});
+
+/** The longest window that was decoded. */
+function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void): number {
+  let longest = 0;
+  const words = new Detokenizer({
+    shows: (id) => tokenizer.shows(id),
+    decode: (ids) => {
+      longest = Math.max(longest, ids.length);
+      return tokenizer.decode(ids);
+    },
+  });
+  use(words);
+  return longest;
+}

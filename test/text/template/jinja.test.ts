@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
+
+const render = (source: string, variables: Record<string, unknown> = {}): string =>
+  new JinjaTemplate(source).render(variables);
+const loop = (body: string): string => `{% for i in range(100000) %}${body}{% endfor %}`;
+const grow = (first: string, step: string): string =>
+  `{% set ns = namespace(a=${first}, b=${first}) %}{% for i in range(60) %}{% set ns.a = ${step} %}{% endfor %}`;
+
+describe('a template that would never end', () => {
+  it.each([
+    ['loops in loops', loop(loop(loop('x')))],
+    ['loops that do nothing', loop(loop('{% set x = 1 %}'))],
+    ['one sort after the other', loop('{% set x = range(100000) | list | sort %}')],
+  ])('is stopped: %s', (_, source) => {
+    expect(() => render(source)).toThrow(/takes too (long|many steps)/);
+  });
+
+  it.each([
+    ['a range', '{{ range(10 ** 9) | length }}'],
+    ['a list doubled', `${grow('[1]', 'ns.a + ns.a')}{{ ns.a | length }}`],
+    ['a list in itself, printed', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a }}`],
+    ['a list in itself, as JSON', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a | tojson }}`],
+    ['a list in itself, compared', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a == ns.a }}`],
+  ])('or made too large in numbers is: %s', (_, source) => {
+    expect(() => render(source)).toThrow(/too long|at most 100000/);
+  });
+
+  it.each([
+    ['doubled by ~', `${grow("'ab'", 'ns.a ~ ns.a')}{{ ns.a }}`],
+    ['doubled by +', `${grow("'ab'", 'ns.a + ns.a')}{{ ns.a }}`],
+    ['multiplied', "{{ 'a' * 10 ** 9 }}"],
+    ['replaced', "{{ ('a' * 1000000).replace('a', 'a' * 1000000) }}"],
+    ['joined', "{{ range(100000) | join('a' * 1000000) }}"],
+    ['printed', loop("{{ 'a' * 1000000 }}")],
+    ['indented', "{{ 'a\\nb' | indent(500000000) }}"],
+    ['made and dropped', loop("{% set x = ('a' * 4000000) | upper %}")],
+  ])('or a text that grows is: %s', (_, source) => {
+    expect(() => render(source)).toThrow(/too long/);
+  });
+
+  it('or calls itself for ever is', () => {
+    expect(() => render('{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}')).toThrow();
+  });
+});
+
+describe('a template', () => {
+  it('reaches nothing but what it is handed', () => {
+    for (const path of ["''.constructor", '[].constructor', 'messages.__proto__', 'messages.constructor', 'process']) {
+      expect(render(`{{ ${path} }}`, { messages: [] })).toBe('');
+    }
+    expect(render('{{ m.constructor }}{{ m.__proto__ }}{{ m.hasOwnProperty }}', { m: { role: 'user' } })).toBe('');
+    expect(() => render("{{ ''.constructor.constructor('return process')() }}")).toThrow();
+  });
+
+  it('leaves what looks like a template in a message as it is', () => {
+    expect(render('{{ m }}', { m: '{{ 7*7 }}{% x %}{# y #}' })).toBe('{{ 7*7 }}{% x %}{# y #}');
+  });
+
+  it('forgets a variable of a loop with its round', () => {
+    const source = "{% for i in range(3) %}{% if i == 0 %}{% set x = 'set' %}{% endif %}[{{ x }}]{% endfor %}";
+    expect(render(source)).toBe('[set][][]');
+  });
+
+  it('keeps what it printed before a round was left', () => {
+    const source =
+      '{% for i in range(5) %}{{ i }}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %},{% endfor %}';
+    expect(render(source)).toBe('0,12,3');
+  });
+
+  it('with a message of thousands of others takes no part of its bounds', () => {
+    const messages = Array.from({ length: 4_000 }, (_, at) => ({
+      role: at % 2 ? 'assistant' : 'user',
+      content: `m${at} `,
+    }));
+    const source = "{% for m in messages %}{{ '<' + m.role + '>' + m.content | trim + '</>' }}{% endfor %}";
+    expect(render(source, { messages }).length).toBeGreaterThan(60_000);
+  });
+
+  it('with line ends of Windows renders as with those of Unix', () => {
+    expect(render('a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n')).toBe('a\nb\nc');
+  });
+
+  it('that uses what is missing is refused, not rendered with a hole', () => {
+    expect(() => render('{{ messages[5].content }}', { messages: [] })).toThrow('missing');
+    expect(() => render("{{ 'a' + none }}")).toThrow();
+    expect(() => render("{{ 'a' + 1 }}")).toThrow();
+  });
+});

@@ -1,0 +1,70 @@
+/** Tokenizers in the manner of well-known families with small vocabularies, and what the native library gives for hostile texts (tools/tokenizers). */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
+
+interface Definition {
+  readonly vocabulary: 'byteLevel' | 'sentencePiece' | 'unigram';
+  readonly model: object;
+  readonly normalizer: { readonly type: string } | null;
+  readonly added_tokens: readonly { readonly id: number; readonly content: string; readonly special: boolean }[];
+}
+interface Vocabularies {
+  readonly byteLevel: object;
+  readonly sentencePiece: object;
+  readonly unigram: readonly unknown[];
+}
+interface Expected {
+  /** Ids of the framed text, spelled or as a digest, and the digest of their text, '' where none is recorded. */
+  readonly texts: readonly (readonly [string, string])[];
+  readonly runs: string;
+  readonly blocks: string;
+}
+
+const read = <T>(name: string): T => JSON.parse(readFileSync(new URL(`../fixtures/${name}`, import.meta.url), 'utf8'));
+const { vocabularies, charsmap, definitions } = read<{
+  vocabularies: Vocabularies;
+  charsmap: string;
+  definitions: Record<string, Definition>;
+}>('tokenizers.json');
+
+export const expected = read<{
+  texts: readonly string[];
+  runs: readonly { readonly unit: string; readonly times: number }[];
+  blocks: readonly string[];
+  families: Record<string, Expected>;
+}>('expected-ids.json');
+
+export const FAMILIES = Object.keys(definitions);
+
+/** A family's tokenizer.json. */
+export function definitionOf(name: string): object {
+  const definition = definitions[name];
+  if (!definition) throw new Error(`no family ${name}`);
+  const { vocabulary, model, normalizer, ...rest } = definition;
+  const words = vocabulary === 'unigram' ? { vocab: vocabularies.unigram } : vocabularies[vocabulary];
+  const mapped = normalizer?.type === 'Precompiled' ? { ...normalizer, precompiled_charsmap: charsmap } : normalizer;
+  return { ...rest, normalizer: mapped, model: { ...model, ...words } };
+}
+
+export function pipelineOf(name: string): Pipeline {
+  return new Pipeline(definitionOf(name), []);
+}
+
+export function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
+}
+
+/** Code points of `41-5a,61`. */
+export function codesOf(ranges: string): number[] {
+  return ranges.split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map((code) => Number.parseInt(code, 16));
+    return Array.from({ length: last - first + 1 }, (_, at) => first + at);
+  });
+}
+
+/** Each code point between letters, at the end of a word and before a contraction: as tools/tokenizers/texts.mjs writes it. */
+export function around(codes: readonly number[]): string {
+  const chars = codes.map((code) => String.fromCodePoint(code));
+  return chars.map((char) => `${char}'s a${char}a  ${char}1'${char}s \n${char}\n`).join('');
+}

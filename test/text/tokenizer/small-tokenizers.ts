@@ -1,0 +1,112 @@
+/** Tokenizers for tests: the embedded model's, and small ones of other families written into a folder of their own. */
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { embeddedModel } from '../../../src/model/folder.ts';
+import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
+import type { TokenizerFiles } from '../../../src/text/tokenizer/tokenizer-files.ts';
+
+export const haikuFiles: TokenizerFiles = {
+  tokenizerFile: join(embeddedModel(), 'tokenizer.json'),
+  tokenizerConfigFile: join(embeddedModel(), 'tokenizer_config.json'),
+};
+export const HAIKU_VOCABULARY = 1024;
+
+/** The thread's JavaScript: Node 20 runs no TypeScript, so `npm test` builds first. */
+export const builtThread = new URL('../../../dist/text/tokenizer/tokenizer-thread.js', import.meta.url);
+
+export async function writeTokenizer(tokenizer: object, config: object = {}): Promise<TokenizerFiles> {
+  const folder = await mkdtemp(join(tmpdir(), 'tokenizer-'));
+  const files = {
+    tokenizerFile: join(folder, 'tokenizer.json'),
+    tokenizerConfigFile: join(folder, 'tokenizer_config.json'),
+  };
+  await writeFile(files.tokenizerFile, JSON.stringify(tokenizer));
+  await writeFile(files.tokenizerConfigFile, JSON.stringify(config));
+  return files;
+}
+
+const special = (id: number, content: string): object => ({ id, content, special: true, normalized: false });
+const plain = { normalizer: null, pre_tokenizer: null, post_processor: null };
+
+export interface Small {
+  readonly tokenizer: Tokenizer;
+  /** Ids run from 0 to this, the last one a little beyond the vocabulary. */
+  readonly ids: number;
+  readonly idOf: (token: string) => number;
+}
+
+async function small(tokens: readonly string[], definition: object): Promise<Small> {
+  const tokenizer = await Tokenizer.open(await writeTokenizer({ ...plain, ...definition }));
+  return { tokenizer, ids: tokens.length + 3, idOf: (token) => tokens.indexOf(token) };
+}
+
+/** Llama-2 style: BPE over `▁`, bytes as `<0x41>`, first space stripped after everything is joined. */
+export function sentencePiece(): Promise<Small> {
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
+  const merges = ['▁ a', 'b c', '▁a bc', '▁ ▁'];
+  const tokens = ['<unk>', '<s>', '</s>', ...bytes, ...'▁abcdeé.,', '▁a', 'bc', '▁abc', '▁▁', '<note>', '�'];
+  return small(tokens, {
+    added_tokens: [
+      ...[special(0, '<unk>'), special(1, '<s>'), special(2, '</s>')],
+      { id: tokens.indexOf('<note>'), content: '<note>', special: false, normalized: false },
+    ],
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+      ],
+    },
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      ],
+    },
+    model: { type: 'BPE', unk_token: '<unk>', byte_fallback: true, vocab: vocabulary(tokens), merges },
+  });
+}
+
+/** T5 style: Unigram, the first token's space stripped by `Metaspace`. */
+export function metaspace(): Promise<Small> {
+  const tokens = ['<pad>', '</s>', '<unk>', '▁', 'a', 'b', '▁a', '▁b', '▁▁', 'é', '�'];
+  return small(tokens, {
+    added_tokens: [special(0, '<pad>'), special(1, '</s>'), special(2, '<unk>')],
+    decoder: { type: 'Metaspace', replacement: '▁', prepend_scheme: 'always', split: true },
+    model: { type: 'Unigram', unk_id: 2, vocab: tokens.map((text, at) => [text, -at - 1]) },
+  });
+}
+
+/** BERT style: a space before every token that does not continue a word. */
+export function wordPiece(): Promise<Small> {
+  const tokens = ['[UNK]', '[SEP]', 'a', 'b', '##c', '##d', '.', '!'];
+  return small(tokens, {
+    added_tokens: [special(0, '[UNK]'), special(1, '[SEP]')],
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: false },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: vocabulary(tokens),
+    },
+  });
+}
+
+/** Byte-level BPE of the bytes of `😀` (F0 9F 98 80), a letter, a token without any text, and half characters glued to letters. */
+export function halves(): Promise<Small> {
+  const tokens = ['ð', 'Ł', 'ĺ', 'Ģ', 'a', '', 'ĢA', 'Ģð', 'ŁĺĢ', 'Ģa', 'âĤ', '¬', '<|end|>', '<note>'];
+  return small(tokens, {
+    added_tokens: [special(12, '<|end|>'), { id: 13, content: '<note>', special: false, normalized: false }],
+    decoder: { type: 'ByteLevel' },
+    model: { type: 'BPE', vocab: vocabulary(tokens), merges: [] },
+  });
+}
+
+function vocabulary(tokens: readonly string[]): Record<string, number> {
+  return Object.fromEntries(tokens.map((token, id) => [token, id]));
+}

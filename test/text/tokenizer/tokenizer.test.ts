@@ -1,0 +1,88 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
+import { HAIKU_VOCABULARY, haikuFiles, sentencePiece, writeTokenizer } from './small-tokenizers.ts';
+
+let haiku: Tokenizer;
+beforeAll(async () => {
+  haiku = await Tokenizer.open(haikuFiles);
+});
+
+describe('encoding', () => {
+  it("puts the tokenizer's frame round a text only when asked", async () => {
+    const bare = await haiku.encode('the sea', { addSpecialTokens: false });
+    expect(await haiku.encode('the sea', { addSpecialTokens: true })).toEqual([0, ...bare]);
+    expect(await haiku.encode('', { addSpecialTokens: false })).toEqual([]);
+  });
+
+  it('gives ids of the vocabulary for any text, lone surrogates among them', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary' }), fc.constantFrom('', '\uD83D', '\uDE00'), async (text, half) => {
+        for (const id of await haiku.encode(text + half, { addSpecialTokens: true })) {
+          expect(Number.isInteger(id) && id >= 0 && id < HAIKU_VOCABULARY).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it('says characters that a SentencePiece vocabulary lacks in bytes', async () => {
+    const { tokenizer, idOf } = await sentencePiece();
+    const ids = await tokenizer.encode('abc €', { addSpecialTokens: false });
+    expect(ids).toEqual(['▁abc', '▁', '<0xE2>', '<0x82>', '<0xAC>'].map(idOf));
+    expect(tokenizer.decode(ids)).toBe('abc €');
+  });
+
+  it('leaves out what a vocabulary without an unknown token cannot say', async () => {
+    const files = await writeTokenizer({
+      added_tokens: [],
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: null,
+      model: { type: 'BPE', unk_token: null, vocab: { a: 0, b: 1 }, merges: [] },
+    });
+    const tokenizer = await Tokenizer.open(files);
+    expect(await tokenizer.encode('axb', { addSpecialTokens: false })).toEqual([0, 1]);
+  });
+
+  it("is refused with the signal's reason when that has been aborted", async () => {
+    const signal = AbortSignal.abort(new Error('gone'));
+    await expect(haiku.encode('the sea', { addSpecialTokens: false, signal })).rejects.toThrow('gone');
+  });
+});
+
+describe('decoding', () => {
+  it('of nothing, of special tokens and of ids beyond the vocabulary is empty', () => {
+    expect([[], [0], [1, 2, 3, 4], [HAIKU_VOCABULARY, 99_999, -1]].map((ids) => haiku.decode(ids))).toEqual([
+      '',
+      '',
+      '',
+      '',
+    ]);
+  });
+
+  it('leaves spaces before punctuation as they are', async () => {
+    const text = "do n't , stop . it 's";
+    expect(haiku.decode(await haiku.encode(text, { addSpecialTokens: true }))).toBe(text);
+  });
+});
+
+describe('opening', () => {
+  it('names the file that is missing, is no JSON, or asks for an unknown part', async () => {
+    const files = await writeTokenizer({
+      added_tokens: [],
+      model: {},
+      decoder: null,
+      post_processor: null,
+      pre_tokenizer: null,
+      normalizer: null,
+    });
+    await expect(Tokenizer.open(files)).rejects.toThrow(/^tokenizer\.json cannot be used/);
+    await expect(
+      Tokenizer.open({ ...haikuFiles, tokenizerConfigFile: `${haikuFiles.tokenizerConfigFile}.gone` }),
+    ).rejects.toThrow(/^tokenizer_config\.json\.gone cannot be used/);
+    await expect(Tokenizer.open({ ...haikuFiles, tokenizerFile: import.meta.filename })).rejects.toThrow(
+      /tokenizer\.test\.ts cannot be used/,
+    );
+  });
+});

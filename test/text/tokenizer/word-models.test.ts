@@ -1,0 +1,98 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Bpe } from '../../../src/text/tokenizer/models/bpe.ts';
+import { Unigram } from '../../../src/text/tokenizer/models/unigram.ts';
+import { pipelineOf } from './families.ts';
+
+type Merge = [string, string];
+
+/** Byte-pair encoding as it is defined: look through the whole word for the best pair, merge the first of its kind, start again. */
+function slowly(word: string, merges: readonly Merge[]): string[] {
+  const symbols = Array.from(word);
+  for (;;) {
+    const ranks = symbols.map((left, at) => merges.findIndex(([a, b]) => a === left && b === symbols[at + 1]));
+    const best = Math.min(...ranks.filter((rank) => rank >= 0));
+    if (!Number.isFinite(best)) return symbols;
+    const at = ranks.indexOf(best);
+    symbols.splice(at, 2, symbols.slice(at, at + 2).join(''));
+  }
+}
+
+/** Merges over an alphabet of three, each of two tokens that there are by then. */
+const merges = fc.array(fc.tuple(fc.nat(30), fc.nat(30)), { maxLength: 14 }).map((picks) => {
+  const tokens = ['a', 'b', '😀'];
+  const made: Merge[] = [];
+  for (const [left, right] of picks) {
+    const pair: Merge = [tokens[left % tokens.length]!, tokens[right % tokens.length]!];
+    if (tokens.includes(pair.join(''))) continue;
+    tokens.push(pair.join(''));
+    made.push(pair);
+  }
+  return { tokens, made };
+});
+const words = fc.string({ unit: fc.constantFrom('a', 'b', '😀'), maxLength: 60 });
+
+describe('byte-pair encoding', () => {
+  it('with a heap gives what looking through the whole word gives', () => {
+    fc.assert(
+      fc.property(merges, words, ({ tokens, made }, word) => {
+        const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+        const ids = new Bpe({ vocab, merges: made } as never).encode(word);
+        expect(ids.map((id) => tokens[id])).toEqual(slowly(word, made));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('refuses a merge of tokens that are not there', () => {
+    expect(() => new Bpe({ vocab: { a: 0 }, merges: ['a b'] } as never)).toThrow('"b"');
+  });
+
+  it('gives one unknown token for each unknown character, or for all that stand together', () => {
+    const fields = { vocab: { '?': 0, a: 1 }, merges: [], unk_token: '?' };
+    expect(new Bpe({ ...fields } as never).encode('xxaxx')).toEqual([0, 0, 1, 0, 0]);
+    expect(new Bpe({ ...fields, fuse_unk: true } as never).encode('xxaxx')).toEqual([0, 1, 0]);
+  });
+});
+
+describe('unigram encoding', () => {
+  it('finds the way whose scores sum highest', () => {
+    const pieces = ['a', 'b', '😀', 'aa', 'ab', 'bab', '😀a', 'aab😀'];
+    const best = (word: string, scores: readonly number[]): number => {
+      if (word === '') return 0;
+      const ways = pieces.map((piece, at) =>
+        word.startsWith(piece) ? scores[at]! + best(word.slice(piece.length), scores) : Number.NEGATIVE_INFINITY,
+      );
+      return Math.max(...ways);
+    };
+    const scored = fc.array(fc.integer({ min: -40, max: -1 }), { minLength: pieces.length, maxLength: pieces.length });
+    const short = fc.string({ unit: fc.constantFrom('a', 'b', '😀'), maxLength: 12 });
+    fc.assert(
+      fc.property(scored, short, (scores, word) => {
+        const ids = new Unigram({ vocab: pieces.map((piece, at) => [piece, scores[at]!]) }).encode(word);
+        expect(ids.map((id) => pieces[id]).join('')).toBe(word);
+        expect(ids.reduce((sum, id) => sum + scores[id]!, 0)).toBe(best(word, scores));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('refuses an unknown character only if there is no unknown token', () => {
+    expect(new Unigram({ vocab: [['?', -1]], unk_id: 0 }).encode('xyz')).toEqual([0]);
+    expect(() => new Unigram({ vocab: [['a', -1]] }).encode('x')).toThrow('no unknown token');
+  });
+});
+
+describe('400 kB of one character', () => {
+  const UNITS = ['a', ' ', '\n', '1', '本', '\u0301', '😀', '👩\u200d', '<', "'", 'a ', '▁'];
+  const FEW = ['gpt2', 'llama3', 'o200k', 'falcon', 'llama2', 'tinyllama', 't5', 'unigram'];
+
+  // All twelve take a few seconds together; work that grew with the square of the text would take minutes for one of them.
+  it.each(FEW)('end soon with a tokenizer in the manner of %s', { timeout: 60_000 }, (name) => {
+    const pipeline = pipelineOf(name);
+    for (const unit of UNITS) {
+      const ids = pipeline.encode(unit.repeat(400_000 / Buffer.byteLength(unit)), false);
+      expect(ids.length, `of ${JSON.stringify(unit)}`).toBeGreaterThanOrEqual(unit.trim() === '' ? 0 : 1);
+    }
+  });
+});
