@@ -1,7 +1,7 @@
 /** The event log of a job with one reader, as the worker has it, without a worker. */
 import { Writable } from 'node:stream';
 import { EventLog } from '../dist/jobs/event-log.js';
-import { Job } from '../dist/jobs/registry.js';
+import { Job } from '../dist/jobs/job.js';
 
 /** What a slot has of the memory of all logs by default. */
 const LOG_BYTES = 2 * 2 ** 20;

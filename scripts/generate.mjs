@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
-import { envExample } from '../dist/config/settings.js';
+import { envExample } from '../dist/config/help.js';
 import { kernels } from './kernels.mjs';
 import { narrationPage } from './narration-page.mjs';
 import { openapi, readRecordings } from './openapi.mjs';

@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
 import { ConfigError, engineEnvironment, readConfig } from './config/config.ts';
+import { settingsHelp } from './config/help.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
-import { settingsHelp } from './config/settings.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
@@ -59,7 +59,7 @@ async function main(args: readonly string[]): Promise<number> {
   const config = readConfig(first === 'serve' ? rest : args);
   // The engine process takes about as long to boot as this one takes to load its HTTP side: both at once.
   const engine = forkEngine(engineEnvironment());
-  const { serve } = await import('./commands/serve/worker.ts');
+  const { serve } = await import('./commands/serve/serve.ts');
   return serve(config, VERSION, engine);
 }
 

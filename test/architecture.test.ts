@@ -1,84 +1,158 @@
-/** The law of the house that a linter cannot say: who may import whom, and how long a file may be. */
+/** The architecture rules that a linter cannot express: import directions, cycles, sizes of folders and files, widths of lines. */
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
-const SRC = fileURLToPath(new URL('../src', import.meta.url));
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const SRC = join(ROOT, 'src');
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map((name) => ({ name, text: readFileSync(join(SRC, name), 'utf8') }));
 
-/** Floors of the worker process, top first: a file imports from its own floor or from one below. */
-const FLOORS: readonly (readonly RegExp[])[] = [
-  [/^cli\.ts$/],
-  [/^(ask|pull|doctor|report|fixes|smoke-test|terminal-view|progress-bar)\.ts$/, /^worker\.ts$/],
-  [/^http\//],
-  [/^lifecycle\//, /^model\//, /^bridge\/(client|child|sequence-inbox|heartbeat|turns)\.ts$/],
-  [/^text\//, /^narration\//, /^telemetry\//],
-  [/^(config|settings|paths)\.ts$/, /^errors\.ts$/, /^bridge\/(protocol|loading|probe)\.ts$/],
+const folderOf = (name: string): string => name.split('/')[0] ?? '';
+
+/** Floors of the worker process, top first: a file imports from its own folder or from a floor below. */
+const FLOORS: readonly (readonly string[])[] = [
+  ['cli.ts'],
+  ['commands'],
+  ['http'],
+  ['jobs'],
+  ['lifecycle'],
+  ['model', 'text', 'bridge'],
+  ['contract', 'protocol'],
+  ['narration', 'telemetry', 'config'],
 ];
-const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(name)));
-/** What both processes import. */
-const VOCABULARY = ['bridge/protocol.ts', 'bridge/loading.ts', 'bridge/probe.ts'];
-const isEngine = (name: string): boolean => name.startsWith('engine/') || name === 'bridge/process.ts';
+/** What each folder outside of the floors may import besides itself. */
+const OTHERS: Readonly<Record<string, readonly string[]>> = {
+  client: ['contract'],
+  engine: ['protocol', 'onnx'],
+  onnx: [],
+};
+/** Folders that both processes import. */
+const SHARED: readonly string[] = ['protocol', 'onnx'];
 
-function importsOf(file: { name: string; text: string }): string[] {
-  const found = file.text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g);
-  return [...found].map((match) => relative(SRC, resolve(SRC, dirname(file.name), match[1] ?? '')));
+const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.includes(folderOf(name)));
+
+function isAllowed(from: string, to: string): boolean {
+  const [source, target] = [folderOf(from), folderOf(to)];
+  if (source === target) return true;
+  const others = OTHERS[source];
+  if (others) return others.includes(target);
+  if (SHARED.includes(target)) return floorOf(from) < FLOORS.length - 1;
+  // The client is for whoever calls a worker: a command may.
+  if (target === 'client') return source === 'commands';
+  return floorOf(to) > floorOf(from);
 }
-const arrows = files.flatMap((file) => importsOf(file).map((to) => ({ from: file.name, to })));
 
-describe('the law of imports', () => {
-  test('every file belongs to a floor of the worker or to the engine', () => {
-    expect(files.map((file) => file.name).filter((name) => floorOf(name) < 0 && !isEngine(name))).toEqual([]);
+function importsOf({ name, text }: { name: string; text: string }): string[] {
+  const found = text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g);
+  return [...found].map((match) => relative(SRC, resolve(SRC, dirname(name), match[1] ?? '')));
+}
+const imports = new Map(files.map((file) => [file.name, importsOf(file)]));
+const arrows = [...imports].flatMap(([from, targets]) => targets.map((to) => ({ from, to })));
+
+describe('imports', () => {
+  test('every file is in a known folder, and only cli.ts lies in src itself', () => {
+    const unknown = files.filter(({ name }) => floorOf(name) < 0 && !(folderOf(name) in OTHERS));
+    expect(unknown.map(({ name }) => name)).toEqual([]);
   });
 
-  test('in the worker process imports go down, never up', () => {
-    const up = arrows.filter(({ from, to }) => !isEngine(from) && !isEngine(to) && floorOf(to) < floorOf(from));
-    expect(up).toEqual([]);
+  test('follow the direction of the folders', () => {
+    expect(arrows.filter(({ from, to }) => !isAllowed(from, to))).toEqual([]);
   });
 
-  test('the worker does not import the engine, and the engine imports nothing but itself and the protocol', () => {
-    const across = arrows.filter(({ from, to }) => isEngine(from) !== isEngine(to) && !VOCABULARY.includes(to));
-    expect(across).toEqual([]);
-    expect(arrows.filter(({ from, to }) => from.startsWith('engine/') && to === 'bridge/process.ts')).toEqual([]);
+  test('inside the engine, only its own entry imports nothing that the worker runs', () => {
+    expect(arrows.filter(({ to }) => to === 'engine/process.ts')).toEqual([]);
   });
 
-  test('the vocabulary of the bridge and the table of errors import nothing else', () => {
-    const out = arrows.filter(({ from }) => [...VOCABULARY, 'errors.ts'].includes(from));
-    expect(out.filter(({ to }) => !VOCABULARY.includes(to))).toEqual([]);
+  test('name files that exist', () => {
+    expect(arrows.filter(({ to }) => !imports.has(to))).toEqual([]);
   });
 
-  test('every relative import names a file that exists', () => {
-    const names = new Set(files.map((file) => file.name));
-    expect(arrows.filter(({ to }) => !names.has(to))).toEqual([]);
+  test('have no cycle, of values or of types', () => {
+    expect(firstCycle()).toBeUndefined();
   });
 });
 
-describe('the shape of files', () => {
-  test('no file has more than 250 lines', () => {
-    const long = files
-      // The catalogue is a table, and the contract wants every sentence in one file.
-      .filter(({ name }) => name !== 'narration/catalogue.ts')
-      .map(({ name, text }) => ({ name, lines: text.trimEnd().split('\n').length }))
-      .filter(({ lines }) => lines > 250);
-    expect(long).toEqual([]);
+/** The files of one cycle of imports, or undefined. Depth-first search. */
+function firstCycle(): string[] | undefined {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (name: string): string[] | undefined => {
+    if (done.has(name)) return undefined;
+    if (path.includes(name)) return [...path.slice(path.indexOf(name)), name];
+    path.push(name);
+    for (const target of imports.get(name) ?? []) {
+      const cycle = visit(target);
+      if (cycle) return cycle;
+    }
+    path.pop();
+    done.add(name);
+    return undefined;
+  };
+  for (const { name } of files) {
+    const cycle = visit(name);
+    if (cycle) return cycle;
+  }
+  return undefined;
+}
+
+const isComment = (line: string): boolean => /^\s*(?:\/\/|\/\*|\*)/.test(line);
+const codeLines = (text: string): number =>
+  text.split('\n').filter((line) => line.trim() !== '' && !isComment(line)).length;
+
+describe('sizes', () => {
+  test('a folder has at most 12 files', () => {
+    const counts = new Map<string, number>();
+    for (const { name } of files) counts.set(dirname(name), (counts.get(dirname(name)) ?? 0) + 1);
+    expect([...counts].filter(([, count]) => count > 12)).toEqual([]);
   });
 
-  test('every file opens by saying what it is for', () => {
+  test('a file has at most 220 lines of code', () => {
+    const long = files.map(({ name, text }) => ({ name, lines: codeLines(text) }));
+    expect(long.filter(({ lines }) => lines > 220)).toEqual([]);
+  });
+
+  test('a comment has at most 110 columns', () => {
+    const wide = files.flatMap(({ name, text }) =>
+      text.split('\n').flatMap((line, index) => (isComment(line) && line.length > 110 ? [`${name}:${index + 1}`] : [])),
+    );
+    expect(wide).toEqual([]);
+  });
+
+  test('a line of Markdown has at most 120 columns, except in tables', () => {
+    const names = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.md'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    const wide = names
+      .trim()
+      .split('\n')
+      .flatMap((name) =>
+        readFileSync(join(ROOT, name), 'utf8')
+          .split('\n')
+          .flatMap((line, index) => (line.length > 120 && !line.startsWith('|') ? [`${name}:${index + 1}`] : [])),
+      );
+    expect(wide).toEqual([]);
+  });
+});
+
+describe('habits', () => {
+  test('every file opens with its purpose', () => {
     const mute = files.filter(({ text }) => !/^(#!.*\n)?\/\*\*/.test(text)).map(({ name }) => name);
     expect(mute).toEqual([]);
   });
 
-  test('only the command line ends the process or reads its arguments, and the engine process only itself', () => {
+  test('only cli.ts reads process.argv or ends the worker, and only engine/process.ts ends the engine', () => {
     const users = files.filter(({ text }) => /process\.(exit\(|argv)/.test(text)).map(({ name }) => name);
-    expect(users.sort()).toEqual(['bridge/process.ts', 'cli.ts']);
+    expect(users.sort()).toEqual(['cli.ts', 'engine/process.ts']);
   });
 
-  test('no module of the worker keeps state of its own but the voice', () => {
+  test('only narration and the engine process keep state in a module', () => {
     const owners = files.filter(({ text }) => /^(?:export )?let /m.test(text)).map(({ name }) => name);
-    expect(owners.sort()).toEqual(['bridge/process.ts', 'narration/narrate.ts']);
+    expect(owners.sort()).toEqual(['engine/process.ts', 'narration/narrate.ts']);
   });
 });

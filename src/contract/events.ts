@@ -5,14 +5,13 @@ import { z } from 'zod';
 import { CATALOGUE } from '../narration/catalogue/catalogue.ts';
 import { FIELDS, type FieldName, type FieldValues } from '../narration/fields.ts';
 import { STREAM_ERROR_CODES } from './errors.ts';
-import { counted, named } from './execute.ts';
+import { counted, named, WORKER_ID } from './schema.ts';
 
 const said = (description: string) => z.string().meta({ description });
 const milliseconds = (description: string) => z.number().min(0).meta({ description });
 const type = <N extends string>(name: N) => z.literal(name).meta({ description: 'The same as the `event:` line' });
 
 const correlated = { correlation_id: said('The same as in `X-Correlation-Id`') };
-const WORKER_ID = said('Identity given by the pool-manager (`--worker-id`)');
 const SEED = counted('Seed of the draw; the same seed draws the same tokens');
 const likelihood = {
   id: counted('Id of the token in the vocabulary'),

@@ -7,8 +7,8 @@ import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/me
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
 import { type CacheUsage, KvCache } from './kv-cache.ts';
-import { warmUpRequest } from './load/numeric-check.ts';
 import { openSession, type Publish } from './load/open-model.ts';
+import { warmUpRequest } from './load/warm-up.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';

@@ -15,11 +15,14 @@ import { narrate } from '../narration/narrate.ts';
 import { connectionOptions, limitConnections } from './connections.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
 import { acceptJsonOnly } from './json-body.ts';
-import { cancelHandler, shutdownHandler } from './native/cancel.ts';
+import { cancelHandler } from './native/cancel.ts';
 import { sendError, workerErrorOf } from './native/errors.ts';
 import { executeHandler, refuseInvalid } from './native/execute.ts';
 import { eventsHandler } from './native/job-events.ts';
-import { healthHandler, liveHandler, metricsHandler, readyHandler } from './operator/health.ts';
+import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
+import { metricsHandler } from './operator/metrics.ts';
+import { jsonHandler, yamlHandler } from './operator/openapi.ts';
+import { shutdownHandler } from './operator/shutdown.ts';
 import { originGuard } from './origin.ts';
 import type { Service } from './service.ts';
 
@@ -43,19 +46,9 @@ function routes(service: Service, contract: string): readonly Route[] {
     { method: 'GET', url: '/live', open: true, handler: liveHandler(service) },
     { method: 'GET', url: '/ready', open: true, handler: readyHandler(service) },
     { method: 'GET', url: '/metrics', handler: metricsHandler(service) },
-    {
-      method: 'GET',
-      url: '/openapi.yaml',
-      handler: (_, reply) => reply.type('application/yaml; charset=utf-8').send(contract),
-    },
-    { method: 'GET', url: '/openapi.json', handler: async (_, reply) => reply.send(await asJson(contract)) },
+    { method: 'GET', url: '/openapi.yaml', handler: yamlHandler(contract) },
+    { method: 'GET', url: '/openapi.json', handler: jsonHandler(contract) },
   ];
-}
-
-/** Loaded when first asked for: nobody needs a YAML parser at start-up. */
-async function asJson(contract: string): Promise<unknown> {
-  const { parse } = await import('yaml');
-  return parse(contract);
 }
 
 /** Twelve bytes a character (an escaped surrogate pair), and what a conversation's JSON has around them. */

@@ -11,8 +11,8 @@ import { narrate } from '../narration/narrate.ts';
 import type { Finish, Finished, Note, TokenReport } from '../protocol/messages.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
 import { OutputText, type Piece } from '../text/output/output-text.ts';
+import type { Job } from './job.ts';
 import type { Prepared } from './prompt.ts';
-import type { Job } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 import { rounded, TokenTiming } from './timing.ts';
 

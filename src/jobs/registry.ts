@@ -3,54 +3,12 @@
  * of this list, and of the memory of all event logs together.
  */
 import { WorkerError } from '../contract/errors.ts';
-import type { RequestContext } from '../narration/narrate.ts';
-import type { EventLog } from './event-log.ts';
-import { type ReadPolicy, Subscribers } from './subscribers.ts';
-
-/** Why a job is stopped before the engine would have ended it. */
-export type StopReason =
-  | 'stop_sequence'
-  | 'cancelled'
-  | 'reader_left'
-  | 'unclaimed'
-  | 'slow_reader'
-  | 'timeout'
-  | 'draining';
+import type { Job } from './job.ts';
 
 /** Ids of jobs whose log is gone, that are told apart from ids that were never here. */
 const REMEMBERED = 10_000;
 /** The least that the log of a running job may hold, however many slots share the memory. */
 const LEAST_LOG_BYTES = 256 * 1024;
-
-export class Job {
-  readonly context: RequestContext;
-  readonly log: EventLog;
-  readonly subscribers: Subscribers;
-  readonly acceptedAt = performance.now();
-  readonly #controller = new AbortController();
-  #stop: { readonly why: StopReason; readonly at: number } | undefined;
-
-  constructor(story: RequestContext, stream: EventLog, terms: ReadPolicy) {
-    this.context = story;
-    this.log = stream;
-    this.subscribers = new Subscribers(this, terms);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Why and when the job was stopped; the first reason counts. */
-  get stopped(): { readonly why: StopReason; readonly at: number } | undefined {
-    return this.#stop;
-  }
-
-  stop(why: StopReason): void {
-    if (this.#stop) return;
-    this.#stop = { why, at: performance.now() };
-    this.#controller.abort();
-  }
-}
 
 /** How long, in milliseconds, and in how much memory the logs of jobs are kept. */
 export interface ReplayLimits {

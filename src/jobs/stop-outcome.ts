@@ -4,7 +4,16 @@
 import type { StreamErrorCode } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
-import type { Job, StopReason } from './registry.ts';
+
+/** Why a job is stopped before the engine would have ended it. */
+export type StopReason =
+  | 'stop_sequence'
+  | 'cancelled'
+  | 'reader_left'
+  | 'unclaimed'
+  | 'slow_reader'
+  | 'timeout'
+  | 'draining';
 
 interface StoppedRow {
   readonly code: StreamErrorCode;
@@ -33,7 +42,7 @@ const STOPPED: Readonly<Record<Exclude<StopReason, 'stop_sequence'>, StoppedRow>
  * slot is free.
  */
 export function narrateStop(
-  { stopped }: Job,
+  { stopped }: { readonly stopped: { readonly why: StopReason; readonly at: number } | undefined },
   tokensOut: number,
   unconfirmed = false,
 ): Pick<StoppedRow, 'code' | 'outcome'> {

@@ -6,7 +6,7 @@ import type { ServerResponse } from 'node:http';
 import type { Backpressure } from '../bridge/sequence-inbox.ts';
 import { narrate, type RequestContext, runIn } from '../narration/narrate.ts';
 import type { EventLog } from './event-log.ts';
-import type { StopReason } from './registry.ts';
+import type { StopReason } from './stop-outcome.ts';
 import { Subscriber } from './subscriber.ts';
 
 /** Unread bytes of a reader beyond which narration and metrics are shed, if every reader has as many: some 800 tokens. */

@@ -4,7 +4,8 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Config, hubCache } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { hubCache } from '../config/hub-settings.ts';
 import { EMBEDDED_MODEL } from '../config/paths.ts';
 import { cachedSnapshot, placeInCache } from './hub/cache.ts';
 import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';

@@ -1,7 +1,8 @@
 /** How the nodes, constants and declarations that an edit of a graph adds or changes are written, as fields of the graph. Pure. */
-import { INT64 } from '../engine/ort/api.ts';
+
 import { ATTRIBUTE, GRAPH, NODE, TENSOR, VALUE } from './graph.ts';
 import { type Field, type Message, writeBytes, writeNumber } from './protobuf.ts';
+import { INT64 } from './types.ts';
 
 /** `AttributeProto.AttributeType`. */
 const ATTRIBUTE_IS_INTEGER = 2;

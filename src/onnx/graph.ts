@@ -3,8 +3,8 @@
  * outputs are declared. Values are known by name, one character per byte. Pure.
  */
 
-import type { TensorInfo } from '../engine/ort/session-io.ts';
 import { type Field, Message } from './protobuf.ts';
+import type { TensorInfo } from './types.ts';
 
 /** Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
 export const MODEL = { irVersion: 1, graph: 7, opsetImport: 8, opsetDomain: 1, opsetVersion: 2 } as const;

@@ -3,10 +3,11 @@
  * other decoder the cache grows into a new tensor with each run. Also gives attention over half floats to a device that has no other: a
  * float32 model computes as before, but for what goes into attention and its cache. Pure.
  */
-import { FLOAT16, FLOAT32 } from '../engine/ort/api.ts';
+
 import { GRAPH, Graph, MODEL, type Node, nameOf, portOf } from './graph.ts';
 import { writeCast, writeRenamed, writeWithType } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
+import { FLOAT16, FLOAT32 } from './types.ts';
 
 const MICROSOFT = 'com.microsoft';
 /** Places among GroupQueryAttention's inputs and outputs: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md */

@@ -1,7 +1,7 @@
 /**
  * Sixteen-bit floats → 32 bits: logits of models that compute in half precision are read by the sampler as float32.
  */
-import { BFLOAT16 } from '../engine/ort/api.ts';
+import { BFLOAT16 } from './types.ts';
 
 const VALUES = 2 ** 16;
 /** By type: the float32 of each of the 65 536 patterns, all of which are exact. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventLog } from '../../src/jobs/event-log.ts';
-import { Job, JobRegistry } from '../../src/jobs/registry.ts';
+import { Job } from '../../src/jobs/job.ts';
+import { JobRegistry } from '../../src/jobs/registry.ts';
 import { ERROR, STARTED } from './events.ts';
 
 beforeEach(() => {

@@ -4,7 +4,7 @@ import { Writable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EventLog } from '../../src/jobs/event-log.ts';
-import { Job } from '../../src/jobs/registry.ts';
+import { Job } from '../../src/jobs/job.ts';
 import { Subscriber } from '../../src/jobs/subscriber.ts';
 import type { ReadPolicy } from '../../src/jobs/subscribers.ts';
 import { capture, type Narration } from '../../src/narration/narrate.ts';

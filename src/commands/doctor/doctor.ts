@@ -2,11 +2,8 @@
  * `rbees-workerd doctor`: which devices there are, which one a worker with these settings would use, what is missing and the command that
  * fixes it, and whether each device draws the tokens of the CPU. stdout gets the report, a terminal's stderr what is being done.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
-import { PACKAGE_FILE } from '../../config/paths.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
@@ -15,7 +12,8 @@ import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { devicesToTry } from '../../protocol/devices.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
-import { fixFor, fixForRuntime, type HostInfo } from './fixes.ts';
+import { fixFor, fixForRuntime } from './fixes.ts';
+import { found, type HostInfo, hostInfo } from './host-info.ts';
 import { type DeviceRow, formatReport, type ModelRow, type Report } from './report.ts';
 import { drawTen, type SmokeTestRun } from './smoke-test.ts';
 
@@ -191,39 +189,6 @@ function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | o
     ),
   );
   return taken === undefined ? undefined : { device: taken, reason: 'the first that opens' };
-}
-
-function found<T>(look: () => T): { readonly value: T } | { readonly problem: string } {
-  try {
-    return { value: look() };
-  } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-function hostInfo({ runtimeLibrary }: Config): HostInfo {
-  const installed = /[\\/]node_modules[\\/]/.test(fileURLToPath(PACKAGE_FILE));
-  return {
-    platform: `${process.platform} ${process.arch}`,
-    distribution: /^ID="?(\w+)/m.exec(textOf('/etc/os-release'))?.[1] ?? '',
-    nvidiaCard: hasNvidiaCard(),
-    npmRun: installed ? 'npm explore rbees-workerd -- npm run' : 'npm run',
-    library: runtimeLibrary,
-  };
-}
-
-/** Linux lists what is on the PCI bus: vendor 0x10de, class 0x03… (displays and 3D controllers). */
-function hasNvidiaCard(bus = '/sys/bus/pci/devices'): boolean {
-  const devices = found(() => readdirSync(bus));
-  if ('problem' in devices) return false;
-  const says = (device: string, file: string, begins: string): boolean =>
-    textOf(`${bus}/${device}/${file}`).startsWith(begins);
-  return devices.value.some((device) => says(device, 'vendor', '0x10de') && says(device, 'class', '0x03'));
-}
-
-function textOf(file: string): string {
-  const text = found(() => readFileSync(file, 'utf8'));
-  return 'problem' in text ? '' : text.value;
 }
 
 function say(text: string): void {

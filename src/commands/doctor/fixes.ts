@@ -2,25 +2,12 @@
  * What to do about a device that cannot be used: the reason, as the engine says it, → words and the command. Pure. Packages are those of
  * Debian and Ubuntu; CUDA's and cuDNN's come from NVIDIA's own package source.
  */
+import type { HostInfo } from './host-info.ts';
 
 export interface Fix {
   readonly words: string;
   /** To be typed as it is, or a flag of the worker. */
   readonly command?: string;
-}
-
-/** Where the reason was met. */
-export interface HostInfo {
-  /** `linux x64`, as Node names it. */
-  readonly platform: string;
-  /** Of /etc/os-release: `debian`, `ubuntu`, …; empty elsewhere. */
-  readonly distribution: string;
-  /** A graphics card of NVIDIA is on the PCI bus, whether or not it has a driver. */
-  readonly nvidiaCard: boolean;
-  /** How a script of this package is run: `npm run` in a checkout. */
-  readonly npmRun: string;
-  /** `--runtime-library`, if it was given. */
-  readonly library: string | undefined;
 }
 
 type Rule = readonly [RegExp, (match: RegExpExecArray, host: HostInfo) => Fix | undefined];

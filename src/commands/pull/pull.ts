@@ -4,7 +4,8 @@
  */
 import { join, posix } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ConfigError, type HubSettings, readConfig, readHubSettings } from '../../config/config.ts';
+import { ConfigError, readConfig } from '../../config/config.ts';
+import { type HubSettings, readHubSettings } from '../../config/hub-settings.ts';
 import type { DtypeChoice } from '../../model/dtypes.ts';
 import { graphFileOf } from '../../model/genai.ts';
 import { cachedSnapshot, freeBytes, HubCache, storageProblem } from '../../model/hub/cache.ts';

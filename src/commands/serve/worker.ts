@@ -15,30 +15,16 @@ import { reportReady } from '../../lifecycle/ready-callback.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import { StopRequests } from '../../lifecycle/stop-requests.ts';
 import { modelName } from '../../model/folder.ts';
-import { narrate, runIn, startNarration, stopNarration } from '../../narration/narrate.ts';
+import { narrate, runIn, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
 import type { EngineFacts } from '../../protocol/loading.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
 
-/** A stop that is forced waits no longer than this for somebody to read the last lines. */
-const FORCED_FLUSH_MS = 100;
-
 /** What still runs when the drain deadline has passed gets this long to end with its error: longer than a cancel waits for the engine. */
 const LAST_WORDS_MS = 2000;
 
-/**
- * Runs a worker, on an engine process that was forked already, until it is asked to stop. Resolves with the exit code when everything is
- * closed and stdout is flushed.
- */
-export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
-  const worker = new Worker(config, version, engine);
-  const exitCode = await worker.run();
-  const cut = worker.forced.then(() => sleep(FORCED_FLUSH_MS, 1));
-  return Promise.race([stopNarration().then(() => exitCode), cut]);
-}
-
-class Worker {
+export class Worker {
   readonly #config: Config;
   readonly #version: string;
   readonly #state = new WorkerState();

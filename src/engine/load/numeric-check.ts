@@ -1,38 +1,14 @@
 /**
- * What is run before anybody waits: the first runs allocate what later ones reuse and show whether the model can be driven at all; code that
- * has run before is faster; and how the runtime rounds is found out.
+ * Checks on an open session before it serves: how much the runtime rounds, and how long a run the device computes correctly.
  */
-import type { SequenceRequest } from '../../protocol/messages.ts';
 import type { Session } from '../ort/session.ts';
 
-const PROMPT = 16;
-const TOKENS = 4;
+/** Ids of a short prompt. */
+export const PROMPT = 16;
 
 /** Ids that differ, so that attention has something to weigh. */
-const promptOf = (vocabSize: number, length: number): number[] =>
+export const promptOf = (vocabSize: number, length: number): number[] =>
   Array.from({ length }, (_, index) => (index * 7919) % vocabSize);
-
-/** A short sequence that uses every rule of the sampler. Its id is nobody's. */
-export function warmUpRequest(vocabSize: number, context: number): SequenceRequest {
-  const prompt = promptOf(vocabSize, Math.min(PROMPT, context - 1));
-  return {
-    id: -1,
-    prompt,
-    maxTokens: Math.min(TOKENS, context - prompt.length),
-    minTokens: 0,
-    endIds: [],
-    sampling: {
-      temperature: 1,
-      topK: 40,
-      topP: 0.95,
-      minP: 0.02,
-      repetitionPenalty: 1.1,
-      frequencyPenalty: 0.1,
-      presencePenalty: 0.1,
-      seed: 0,
-    },
-  };
-}
 
 /**
  * How far the logits of one position are apart when it is computed alone, as decoding does, and behind others, as a prompt's or a draft's is.

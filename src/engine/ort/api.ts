@@ -7,28 +7,6 @@
 import koffi from 'koffi';
 import { openLibrary, type Pointer } from '../ffi.ts';
 
-/** Element types of a tensor, as the C API numbers them (`ONNXTensorElementDataType`). */
-export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
-  1: 'float32',
-  2: 'uint8',
-  3: 'int8',
-  4: 'uint16',
-  5: 'int16',
-  6: 'int32',
-  7: 'int64',
-  8: 'string',
-  9: 'bool',
-  10: 'float16',
-  11: 'float64',
-  16: 'bfloat16',
-};
-/** Bytes of one element of the types that a cache, ids, a mask or logits can have. */
-export const ELEMENT_BYTES: Readonly<Record<number, number>> = { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 10: 2, 16: 2 };
-export const FLOAT32 = 1;
-export const INT64 = 7;
-export const FLOAT16 = 10;
-export const BFLOAT16 = 16;
-
 /** A call that the runtime answered with a status other than success. */
 export class OrtError extends Error {
   /** `OrtErrorCode`: 1 fail, 2 invalid argument, 3 no such file, 6 runtime exception, 7 invalid protobuf, 9 not implemented, … */

@@ -4,9 +4,10 @@
  */
 
 import { widen } from '../../onnx/half-float.ts';
+import { FLOAT32, INT64 } from '../../onnx/types.ts';
 import { hostMemoryInfo } from '../devices/device.ts';
 import { type Pointer, viewMemory } from '../ffi.ts';
-import { FLOAT32, INT64, type OrtApi } from './api.ts';
+import type { OrtApi } from './api.ts';
 import { bytesOf, type Signature } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 

@@ -9,11 +9,11 @@ import { GRAPH, Graph, MODEL, nameOf, portOf } from '../../onnx/graph.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
 import { keepLastLogits } from '../../onnx/last-logits.ts';
 import { Message, type Source } from '../../onnx/protobuf.ts';
+import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { isOutOfMemory } from './error-causes.ts';
-import type { SessionIo, TensorInfo } from './session-io.ts';
 import { readSignature } from './signature.ts';
 
 /** Read at once: the head of a tensor, or a dozen nodes. */
@@ -28,7 +28,7 @@ export interface ModelFile {
 }
 
 /** The graph without its weights, edited: logits of the last positions only. */
-interface LightModel extends SessionIo {
+interface LightModel extends GraphIo {
   readonly bytes: Uint8Array;
   /** The folder that the weights are named in. */
   readonly folder: string;
@@ -69,7 +69,7 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
 }
 
 /** @throws Error for bytes that are no model, or whose inputs and outputs are not all tensors of known shape. */
-function declaredBy(bytes: Uint8Array): SessionIo & Pick<LightModel, 'updated'> {
+function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
   const root = new Message(bytes);
   const [field, second] = root.all(MODEL.graph);
   if (!field || second) throw new Error('A model with another number of graphs than one');

@@ -1,24 +1,13 @@
 /**
  * The inputs and outputs of a model, as an open session tells them, or as its file does before it is opened.
  */
+
+import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { type Pointer, readText } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 
-/** One input or output. Dimensions that the model leaves open are -1. */
-export interface TensorInfo {
-  readonly name: string;
-  /** `ONNXTensorElementDataType`. */
-  readonly type: number;
-  readonly shape: readonly number[];
-}
-
-export interface SessionIo {
-  readonly inputs: readonly TensorInfo[];
-  readonly outputs: readonly TensorInfo[];
-}
-
 /** Of an open session, in the model's order. */
-export function readSessionIo(api: OrtApi, session: Pointer): SessionIo {
+export function readSessionIo(api: OrtApi, session: Pointer): GraphIo {
   return { inputs: readSide(api, session, true), outputs: readSide(api, session, false) };
 }
 

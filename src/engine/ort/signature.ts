@@ -4,9 +4,9 @@
  */
 
 import { KEEP_INPUT } from '../../onnx/last-logits.ts';
+import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
+import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
-import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from './api.ts';
-import type { SessionIo, TensorInfo } from './session-io.ts';
 
 /** One tensor of the cache: read under the name `past`, written under the name `present`. */
 export interface CachePort {
@@ -53,7 +53,7 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
  * @param names what the model's configuration calls them.
  * @throws Error naming the input or output that is missing, unknown or of another type.
  */
-export function readSignature({ inputs, outputs }: SessionIo, names: TensorNames = {}): Signature {
+export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames = {}): Signature {
   const ids = names.inputIds ?? 'input_ids';
   const mask = names.attentionMask ?? 'attention_mask';
   for (const name of [ids, mask]) expectType(find(inputs, 'input', name), [INT64]);

@@ -1,11 +1,10 @@
 /**
- * The routes that stop things: one job, or the worker.
+ * POST /cancel: stops one job.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
 import type { Service } from '../service.ts';
 import { checkCancel } from '../validate.ts';
-import { sendError } from './errors.ts';
 
 /** `POST /cancel`: idempotent; the stream itself tells when the generation has stopped. */
 export function cancelHandler({ jobs }: Service) {
@@ -15,14 +14,5 @@ export function cancelHandler({ jobs }: Service) {
     const status = jobs.cancel(checked.value.job_id);
     if (status === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id was ever here.');
     return reply.code(202).send({ job_id: checked.value.job_id, status });
-  };
-}
-
-/** `POST /shutdown`: the worker drains; a second call is told that it already does. */
-export function shutdownHandler({ state, config, shutdown }: Service) {
-  return (_request: FastifyRequest, reply: FastifyReply) => {
-    if (state.phase === 'draining') return sendError(reply, new WorkerError('DRAINING'));
-    shutdown('shutdown_request');
-    return reply.code(202).send({ status: 'draining', timeout_seconds: config.shutdownTimeout });
   };
 }

@@ -4,7 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Violation, WorkerError } from '../../contract/errors.ts';
 import { SSE_HEADERS } from '../../jobs/event-log.ts';
-import type { Job } from '../../jobs/registry.ts';
+import type { Job } from '../../jobs/job.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
 import type { Service } from '../service.ts';
 

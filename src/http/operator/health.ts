@@ -1,9 +1,9 @@
 /**
- * Health, probes and metrics: cached state only, so that they answer in the middle of any load.
+ * Health and probes: cached state only, so that they answer in the middle of any load.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Health } from '../../contract/answers.ts';
 import { WorkerError } from '../../contract/errors.ts';
-import type { Health } from '../../contract/execute.ts';
 import { memoryBytes } from '../../telemetry/metrics.ts';
 import { sendError } from '../native/errors.ts';
 import type { Service } from '../service.ts';
@@ -52,9 +52,4 @@ export function readyHandler({ state, config }: Service) {
     if (state.refusal !== undefined) return sendError(reply, new WorkerError(state.refusal));
     return reply.send({ status: 'ready', worker_id: config.workerId });
   };
-}
-
-export function metricsHandler({ metrics }: Service) {
-  return async (_request: FastifyRequest, reply: FastifyReply) =>
-    reply.type(metrics.contentType).send(await metrics.render());
 }

@@ -3,7 +3,7 @@
  * answer means to the person who asked. Writes no file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HubSettings } from '../../config/config.ts';
+import type { HubSettings } from '../../config/hub-settings.ts';
 import { type HubReference, nameOf } from './reference.ts';
 
 /** How long and how often is waited, in milliseconds. */

@@ -1,6 +1,7 @@
 /** What is said to do about a device: for the reasons as the engine really says them. */
 import { describe, expect, test } from 'vitest';
-import { fixFor, fixForRuntime, type HostInfo } from '../../../src/commands/doctor/fixes.ts';
+import { fixFor, fixForRuntime } from '../../../src/commands/doctor/fixes.ts';
+import type { HostInfo } from '../../../src/commands/doctor/host-info.ts';
 import { deviceNamed } from '../../../src/engine/devices/device.ts';
 import { causeOf } from '../../../src/engine/ort/error-causes.ts';
 

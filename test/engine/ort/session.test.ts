@@ -6,8 +6,8 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/engine/engine.ts';
 import { OrtError } from '../../../src/engine/ort/api.ts';
-import type { TensorInfo } from '../../../src/engine/ort/session-io.ts';
 import { readSignature } from '../../../src/engine/ort/signature.ts';
+import type { TensorInfo } from '../../../src/onnx/types.ts';
 import { Bench, logitsOf, modelFile, onCpu, openSession, options, prompt } from '../harness.ts';
 
 const nothing = (): void => undefined;

@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { hubCache, readHubSettings } from '../../../src/config/config.ts';
+import { hubCache, readHubSettings } from '../../../src/config/hub-settings.ts';
 import { embeddedModel, modelFolder, modelName } from '../../../src/model/folder.ts';
 import {
   cachedSnapshot,
