@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { ERRORS, STREAM_ERROR_CODES } from '../dist/contract/errors.js';
 import { EVENTS } from '../dist/contract/events.js';
+import '../dist/contract/answers.js';
 import '../dist/contract/execute.js';
 import { ABOUT, HEADERS_OUT, PARAMETERS, routes, TAGS } from './openapi-routes.mjs';
 
