@@ -93,18 +93,18 @@ describe('a device is not trusted that gives', () => {
     [
       'something else for one id alone',
       (logit: number, tokens: number) => (tokens === 1 ? logit + 1 : logit),
-      /another token alone .* % apart/,
+      { code: 'computes_wrong', difference: expect.any(Number) },
     ],
-    ['no numbers', () => Number.NaN, /no logits at all/],
+    ['no numbers', () => Number.NaN, { code: 'computes_wrong' }],
     [
       'no numbers for one id alone',
       (logit: number, tokens: number) => (tokens === 1 ? Number.NaN : logit),
-      /no logits at all/,
+      { code: 'computes_wrong' },
     ],
-    ['nothing but zeros', () => 0, /no logits at all/],
-    ['infinities', () => Number.POSITIVE_INFINITY, /no logits at all/],
-  ] as const)('%s', (_, spoilt, message) => {
-    expect(() => longestCorrectRun(session(spoilt), 1024, 512)).toThrow(message);
+    ['nothing but zeros', () => 0, { code: 'computes_wrong' }],
+    ['infinities', () => Number.POSITIVE_INFINITY, { code: 'computes_wrong' }],
+  ])('%s', (_, spoilt, reason) => {
+    expect(() => longestCorrectRun(session(spoilt), 1024, 512)).toThrow(expect.objectContaining({ reason }));
   });
 });
 
