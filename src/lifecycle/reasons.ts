@@ -63,7 +63,7 @@ export function describeReason<C extends ReasonCode>(reason: Reason<C>): string 
   return ROWS[reason.code].text(reason);
 }
 
-/** Whether hardware for the device was found, as narrated with the reason. */
+/** The narrated fact `hardware` of a reason. */
 export const hardwareOf = ({ code }: Reason): 'present' | 'absent' => (ROWS[code].hardware ? 'present' : 'absent');
 
 /** Why a model cannot be opened. The device is named, unless it is the CPU, which every machine has. */

@@ -1,7 +1,7 @@
 /**
  * The table of devices: plain data and pure functions. A new device is a row here and a file in
- * `engine/devices/`; the compiler names the other tables that it must complete. Whether a device really opens
- * is known to the engine alone.
+ * `engine/devices/`; the compiler names the other tables that it must complete. Only the engine knows if a
+ * device really opens.
  */
 
 /** The facts about one kind of device that both processes use. */

@@ -1,4 +1,6 @@
-/** The table of devices: values of `--device`, the order of `auto`, and the dtypes that each device prefers. */
+/**
+ * The table of devices: values of `--device`, the order of `auto`, and the dtypes that each device prefers.
+ */
 import { describe, expect, it } from 'vitest';
 import { chooseDtype, DTYPES, type Dtype } from '../../src/model/dtypes.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';

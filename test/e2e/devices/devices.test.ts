@@ -1,4 +1,7 @@
-/** Devices from the operator's view: the devices that auto skips and why, a device selected by name, and a model that does not fit. */
+/**
+ * Devices from the operator's view: the devices that auto skips and why, a device selected by name, and a
+ * model that does not fit.
+ */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** `doctor`: the devices, the one that a worker would use, the fixes, and ten tokens of each device compared with the CPU's. */
+/**
+ * `doctor`: the devices, the one that a worker would use, the fixes, and ten tokens of each device compared
+ * with the CPU's.
+ */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/commands/doctor/report.ts';

@@ -1,4 +1,7 @@
-/** WebGPU on a software renderer: the ids of the CPU and of the reference, with a cache that never leaves the device. */
+/**
+ * WebGPU on a software renderer: the ids of the CPU and of the reference, with a cache that never leaves the
+ * device.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -58,7 +61,10 @@ const haiku = (device: DeviceName): Partial<EngineOptions> => ({
   slots: 2,
 });
 
-/** One model of each kind: cache in place and growing, positions, keys and values in one tensor, external weights. `npm run check:cuda` runs all. */
+/**
+ * One model of each kind: cache in place and growing, positions, keys and values in one tensor, external
+ * weights. `npm run check:cuda` runs all.
+ */
 const SHOWN = ['position-ids/', 'concat/', 'combined/', 'split/'];
 
 describe.runIf(softwareVulkan)('WebGPU', () => {
