@@ -69,8 +69,8 @@ export const hardwareOf = ({ code }: Reason): 'present' | 'absent' => (ROWS[code
 /** Why a model cannot be opened. The device is named, unless it is the CPU, which every machine has. */
 export function describeRefusal({ device, reason }: Refusal): string {
   const text = describeReason(reason);
-  const named = device === undefined || isCpu(device) || reason.code === 'does_not_fit';
-  return named ? text : `${device} cannot be used: ${text}`;
+  const complete = device === undefined || isCpu(device) || reason.code === 'does_not_fit';
+  return complete ? text : `${device} cannot be used: ${text}`;
 }
 
 /** The text of any error; for an engine that refused the model, the sentence of its reason. */
