@@ -10,6 +10,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { GREEDY } from '../dist/commands/doctor/smoke-test.js';
+import { describeRefusal } from '../dist/lifecycle/reasons.js';
 import { portNamesOf } from '../dist/model/genai.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
 import { devicesToTry } from '../dist/protocol/devices.js';
@@ -60,7 +61,7 @@ function continueAll(on, modelFile, context, asked) {
       done({ problem: `the engine ended: ${signal ?? code} ${words.trim().split('\n').at(-1)}` }),
     );
     child.on('message', (message) => {
-      if (message.kind === 'refused') done({ problem: message.message });
+      if (message.kind === 'refused') done({ problem: describeRefusal(message) });
       if (message.kind === 'opened') {
         facts = message.facts;
         began = performance.now();

@@ -4,9 +4,11 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../config/paths.ts';
+import type { DeviceName } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
+import type { Refusal } from '../protocol/reasons.ts';
 import { Heartbeat } from './heartbeat.ts';
 
 /** Last words kept of an engine's standard error. */
@@ -38,9 +40,15 @@ export class EngineLostError extends Error {
   }
 }
 
-/** The engine could not open the model: `message` is the runtime's own. */
+/** The engine could not open the model. The worker writes the sentence from `refusal`; the message is the code. */
 export class EngineRefusedError extends Error {
   override readonly name = 'EngineRefusedError';
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super(refusal.reason.code);
+    this.refusal = refusal;
+  }
 }
 
 /** Starts an engine process; it waits for `open`. `environment` is all it gets to see. */
@@ -94,7 +102,7 @@ export class EngineChild {
 
   /**
    * Opens the model. `onLoadEvent` hears how it goes on.
-   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended, or was too slow, before it could say anything.
+   * @throws EngineRefusedError with the reason; EngineLostError if the process ended, or was too slow, before it could say anything.
    */
   open(
     options: EngineOptions,
@@ -113,7 +121,7 @@ export class EngineChild {
       };
       this.#process.on('message', (message: FromEngine) => {
         if (isLoadEvent(message)) onLoadEvent(message);
-        if (message.kind === 'refused') this.#refuse(new EngineRefusedError(message.message));
+        if (message.kind === 'refused') this.#refuse(new EngineRefusedError(message));
         if (message.kind === 'opened') {
           clearTimeout(alarm);
           this.#watch(stepMs);
@@ -131,7 +139,7 @@ export class EngineChild {
    * Asks what there is on this machine, in place of opening a model. `devices` are told of whether or not they are there.
    * @throws EngineLostError if the process ended, a driver's fault perhaps, or did not answer in time.
    */
-  probe(runtimeLibrary: string, devices: readonly string[], withinMs: number): Promise<DeviceProbe> {
+  probe(runtimeLibrary: string, devices: readonly DeviceName[], withinMs: number): Promise<DeviceProbe> {
     return new Promise((resolve, reject) => {
       const alarm = setTimeout(() => this.#hang(`no answer within ${withinMs} ms`), withinMs);
       this.#refuse = (error) => {

@@ -76,7 +76,7 @@ export class EngineClient {
 
   /**
    * Opens the model in an engine process; sequences that wait are handed to it in their order. `onLoadEvent` hears how it goes on.
-   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended before it could say anything.
+   * @throws EngineRefusedError with the reason; EngineLostError if the process ended before it could say anything.
    */
   start(
     options: EngineOptions,

@@ -2,6 +2,7 @@
  * Every setting in one table: its zod schema, default and meaning. Flags, environment, help text and .env.example come from here.
  */
 import { z } from 'zod';
+import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
 
 /** One setting: how a value is checked, what is shown of it. */
 export interface Setting<S extends z.ZodType> {
@@ -57,9 +58,9 @@ export const SETTINGS = {
   ),
   dtype: setting(z.enum(DTYPES), 'auto', DTYPES.join(' '), 'which weight file of the folder'),
   device: setting(
-    z.string().regex(/^(auto|cpu|cuda(:\d{1,2})?|webgpu|coreml)$/),
+    z.string().regex(DEVICE_FLAG),
     'auto',
-    'auto, cpu, cuda, cuda:1, webgpu, coreml',
+    DEVICE_FLAG_HELP,
     'where the model runs; auto is the best that really opens, and the CPU for a model under 32 MB',
   ),
   'runtime-library': setting(

@@ -8,6 +8,7 @@ import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import { probeDevices } from './devices/probe.ts';
 import { Engine } from './engine.ts';
 import { dieWithParent } from './ffi.ts';
+import { refusalOf } from './load/load-error.ts';
 
 /**
  * How much nicer than the worker this process is, and with it the runtime's threads, which inherit it. With as many busy threads as cores, the worker that answers
@@ -30,7 +31,7 @@ function open(options: EngineOptions): void {
     engine = Engine.open(options, send);
     send({ kind: 'opened', facts: engine.facts });
   } catch (error) {
-    send({ kind: 'refused', message: error instanceof Error ? error.message : String(error) }, () => process.exit(1));
+    send({ kind: 'refused', ...refusalOf(error) }, () => process.exit(1));
   }
 }
 

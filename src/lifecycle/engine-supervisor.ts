@@ -1,27 +1,29 @@
 /**
- * Keeps an engine running: notices that it was lost, narrates it, starts the next one, and gives up when they keep dying.
+ * Keeps an engine running: narrates the loss of an engine process, starts the next one, and gives up after
+ * repeated losses.
  */
 import type { ChildProcess } from 'node:child_process';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
 import { EngineClient, type LostCounts } from '../bridge/client.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import { failureText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
-/** This many losses within the window are a pattern, not an accident. */
+/** After this many losses within the window, the engine is not restarted. */
 const MOST_LOSSES = 3;
 const LOSS_WINDOW_MS = 10 * 60 * 1000;
-/** Lines of the runtime that are narrated per engine; more is a flood. */
+/** Most lines of the runtime that are narrated per engine process. */
 const MOST_WARNINGS = 20;
-/** A restart that takes this many times as long as the first load, and the step's timeouts on top, hangs. */
+/** A restart counts as hung after this many times the duration of the first load, plus the step timeout. */
 const SLOWEST_RESTART = 10;
 
 export interface SupervisorOptions {
-  /** All that an engine process gets to see of the environment. */
+  /** The environment of an engine process. */
   readonly environment: NodeJS.ProcessEnv;
-  /** Milliseconds without a word after which an open engine is replaced (`--step-timeout`). */
+  /** Milliseconds without a message after which an open engine is restarted (`--step-timeout`). */
   readonly stepMs: number;
-  /** Called when the engine cannot be brought back. */
+  /** Called when the engine cannot be restarted. */
   readonly giveUp: (reason: string) => void;
 }
 
@@ -30,14 +32,17 @@ export class EngineSupervisor {
   readonly #state: WorkerState;
   readonly #settings: SupervisorOptions;
   #options: EngineOptions | undefined;
-  /** Milliseconds a restart may take. The first load has no bound: whoever started the worker sees it load, and can end it. */
+  /**
+   * Most milliseconds of a restart. The first load has no limit: the operator sees its progress and can stop
+   * the worker.
+   */
   #restartMs = 0;
-  /** Times of the losses within the window, oldest first. */
+  /** Times of the losses within the window, on the clock of performance.now(), oldest first. */
   #losses: number[] = [];
   #warnings = 0;
   #closed = false;
 
-  /** `first` is the engine process that was forked ahead. */
+  /** @param first the engine process that was forked at the start of the worker. */
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
@@ -49,8 +54,8 @@ export class EngineSupervisor {
   }
 
   /**
-   * Starts the first engine. What it found out (the device that opened, `--slots auto`) holds for those after it: the worker has told
-   * everybody.
+   * Starts the first engine. Later engines use the same device and number of slots, which the worker has
+   * published.
    * @throws EngineRefusedError, EngineLostError
    */
   async start(options: EngineOptions, onLoadEvent: (message: LoadEvent) => void): Promise<EngineFacts> {
@@ -78,7 +83,7 @@ export class EngineSupervisor {
     const began = performance.now();
     this.#state.enter('engine_lost');
     for (let next: Loss | undefined = loss; next; ) {
-      this.#tellLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
+      this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
       if (this.#losses.length >= MOST_LOSSES) {
         this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
@@ -92,7 +97,10 @@ export class EngineSupervisor {
     this.#state.enter('ready');
   }
 
-  /** Undefined when the engine is back, or the worker stops; else how it was lost again. A model that opened before may be refused for want of memory. */
+  /**
+   * Returns the next loss; undefined if the engine is open or the worker stops. A restart may be refused,
+   * such as by a lack of memory.
+   */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
       const timeouts = { stepMs: this.#settings.stepMs, openMs: this.#restartMs };
@@ -100,19 +108,19 @@ export class EngineSupervisor {
     } catch (error) {
       if (this.#closed) return undefined;
       if (error instanceof EngineLostError && error.loss) return error.loss;
-      return { reason: error instanceof Error ? error.message : String(error), stderrTail: '' };
+      return { reason: failureText(error), stderrTail: '' };
     }
     return undefined;
   }
 
-  /** Whoever waits for an engine is told that there will be none; the reason may name files and is for the operator. */
+  /** Waiting requests fail with a general message: `reason` may name files and is for the operator. */
   #abandon(reason: string): void {
     this.#closed = true;
     this.client.abandon('the engine could not be brought back');
     this.#settings.giveUp(reason);
   }
 
-  #tellLoss(loss: Loss, { running, waiting }: LostCounts): void {
+  #narrateLoss(loss: Loss, { running, waiting }: LostCounts): void {
     const now = performance.now();
     this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
     narrate('engine.lost', {

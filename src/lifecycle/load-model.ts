@@ -1,7 +1,7 @@
 /**
- * From a folder to a model that can be used: files, facts about them, the engine, the words. Narrates the load; starts no process itself.
+ * From a folder to a loaded model: files, facts about them, engine, tokenizer and template. Narrates the
+ * load; the caller starts the engine.
  */
-
 import type { Config } from '../config/config.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
@@ -9,32 +9,33 @@ import { ModelError } from '../model/problems.ts';
 import { libraryPath } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
 import { narrate } from '../narration/narrate.ts';
-import { devicesToTry } from '../protocol/devices.ts';
+import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { ChatTemplate } from '../text/template/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { narrateLoad, weightsOn } from './load-narration.ts';
 
-/** The model as soon as it can be used. */
+/** A model that is ready for requests. */
 export interface LoadedModel {
   readonly spec: ModelSpec;
-  /** Of the weights on the device that opened. */
+  /** Dtype of the weights on the device that opened. */
   readonly dtype: string;
   readonly facts: EngineFacts;
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate | undefined;
 }
 
-/** Starts the engine process; the second argument hears how the opening goes on. */
+/** Starts the engine process; the second argument receives the progress. */
 type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) => void) => Promise<EngineFacts>;
 
 /**
- * `auto` leaves smaller models on the CPU: to start a step on a GPU takes longer than to compute one. The embedded model, three sequences of
- * 64 tokens on an H100 and the 16 cores beside it: CPU 43 ms, CUDA 109, WebGPU 655.
+ * `auto` runs smaller models on the CPU: starting a step on a GPU takes longer than computing it. The
+ * embedded model, three sequences of 64 tokens, on an H100 and a CPU with 16 cores: CPU 43 ms, CUDA 109 ms,
+ * WebGPU 655 ms.
  */
 export const SMALL_BYTES = 32 * 2 ** 20;
 
-const REHEARSAL = 'Write a haiku about morning light.';
+const WARM_UP_TEXT = 'Write a haiku about morning light.';
 
 export type ModelSettings = Pick<
   Config,
@@ -42,16 +43,18 @@ export type ModelSettings = Pick<
 >;
 
 /**
- * Loads the model of the settings; `startEngine` opens it in the engine process while its words are read here.
- * @throws Error with a message for the operator: what is missing, broken or refused.
+ * Loads the model of the settings: `startEngine` opens it in the engine process while this process reads
+ * tokenizer and template.
+ * @throws Error with a message for the operator that names the missing or broken files; EngineRefusedError if
+ * the engine cannot open the model.
  */
 export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
   const { files, spec } = await readModel(settings);
   const options = engineOptions(settings, files, spec);
-  const passedBy = staysOnCpu(settings, files) ? 'the model is small, and faster there than on a GPU' : undefined;
+  const passedBy = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, passedBy);
-  const [facts, words] = await Promise.all([startEngine(options, onLoadEvent), openWords(files)]);
+  const [facts, text] = await Promise.all([startEngine(options, onLoadEvent), openText(files)]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
@@ -71,10 +74,10 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     chosen_by: settings.slots === 'auto' ? 'auto' : 'asked',
     available_bytes: facts.availableBytes,
   });
-  return { spec, dtype, facts, ...words };
+  return { spec, dtype, facts, ...text };
 }
 
-/** The files and what they say. Every problem is told in a line of its own: all of them do not fit into one. */
+/** The files and their facts. Narrates each problem in a separate line: one line is too short for all. */
 async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; spec: ModelSpec }> {
   try {
     const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
@@ -86,19 +89,19 @@ async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; 
   }
 }
 
-/** Whether `auto` leaves the model on the CPU, on whichever machine. */
+/** True if `auto` runs the model on the CPU, on every machine. */
 export const staysOnCpu = ({ device }: Pick<Config, 'device'>, { choices }: Pick<ModelFiles, 'choices'>): boolean =>
   device === 'auto' && choices.every(({ bytes }) => bytes < SMALL_BYTES);
 
 /**
- * What the engine is told: the devices to try, each with its weights.
- * @throws Error for a context that the model does not have.
+ * The engine's options: the devices to try, each with its weights.
+ * @throws Error for a context that is longer than the model's.
  */
 export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
     throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
-  const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => device === 'cpu') : files.choices;
+  const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   return {
     runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
     candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
@@ -110,17 +113,20 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
   };
 }
 
-/** Opens tokenizer and template, and uses both once: the first use takes milliseconds that no request should wait for. */
-async function openWords(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
+/**
+ * Opens tokenizer and template, and uses both once: the first use takes milliseconds, which would delay a
+ * request.
+ */
+async function openText(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
   const [tokenizer, template] = await Promise.all([Tokenizer.open(files), ChatTemplate.open(files)]);
-  tokenizer.decode(await tokenizer.encode(rehearsed(template), { addSpecialTokens: template === undefined }));
+  tokenizer.decode(await tokenizer.encode(warmUpText(template), { addSpecialTokens: template === undefined }));
   return { tokenizer, template };
 }
 
-function rehearsed(template: ChatTemplate | undefined): string {
+function warmUpText(template: ChatTemplate | undefined): string {
   try {
-    return template?.render([{ role: 'user', content: REHEARSAL }]) ?? REHEARSAL;
+    return template?.render([{ role: 'user', content: WARM_UP_TEXT }]) ?? WARM_UP_TEXT;
   } catch {
-    return REHEARSAL; // a template may refuse a lone user message; a request that it refuses is told why
+    return WARM_UP_TEXT; // a template may refuse a single user message; requests report its error
   }
 }

@@ -1,13 +1,17 @@
 /**
- * Narrates how the engine opens a model: devices, memory, progress.
+ * Narrates the progress of opening a model: devices, memory, bytes read.
  */
-
 import type { ModelFiles } from '../model/locate.ts';
 import type { ChosenWeights } from '../model/weights.ts';
 import { narrate } from '../narration/narrate.ts';
+import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
 import type { LoadEvent } from '../protocol/loading.ts';
+import { describeReason, hardwareOf } from './reasons.ts';
 
-/** Tells one message of the engine's; `model` is the name that operators know it by, `passedBy` why no GPU was tried. */
+/**
+ * Narrates one message of the engine. `model` is the operators' name of the model, `passedBy` the reason why
+ * no GPU was tried.
+ */
 export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles, passedBy?: string): void {
   switch (message.kind) {
     case 'loading':
@@ -18,8 +22,8 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
       narrate('device.fallback', {
         device: message.next,
         from_device: message.device,
-        reason: message.reason,
-        hardware: message.present ? 'present' : 'absent',
+        reason: describeReason(message.reason),
+        hardware: hardwareOf(message.reason),
       });
       break;
     case 'memory': {
@@ -50,22 +54,20 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
   }
 }
 
-function narrateDevice(device: string, runtimeVersion: string, passedBy: string | undefined): void {
+function narrateDevice(device: DeviceName, runtimeVersion: string, passedBy: string | undefined): void {
   const facts = { device, runtime_version: runtimeVersion };
-  if (device.startsWith('cuda')) narrate('device.cuda', facts);
-  else if (device.startsWith('coreml')) narrate('device.metal', facts);
-  else if (device.startsWith('webgpu')) narrate('device.webgpu', facts);
-  else narrate('device.cpu', { ...facts, reason: passedBy });
+  if (isCpu(device)) narrate('device.cpu', { ...facts, reason: passedBy });
+  else narrate(DEVICES[kindOf(device)].event, facts);
 }
 
-function narrateWeights(device: string, model: string, files: ModelFiles): void {
+function narrateWeights(device: DeviceName, model: string, files: ModelFiles): void {
   const { bytes, dtype, reason } = weightsOn(device, files);
   const dtypes = files.dtypes.join(', ');
   narrate('model.load_started', { model_ref: model, model_bytes: bytes, dtype, device, reason, dtypes });
 }
 
-/** The weights that were chosen for the device that the engine names. */
-export function weightsOn(device: string, { choices }: ModelFiles): ChosenWeights {
+/** The weights chosen for the device that the engine opened. */
+export function weightsOn(device: DeviceName, { choices }: ModelFiles): ChosenWeights {
   const weights = choices.find((choice) => choice.device === device);
   if (weights === undefined) throw new Error(`The engine opened ${device}, for which no weights were chosen`);
   return weights;

@@ -1,37 +1,40 @@
 /**
- * Tells the pool-manager that the worker is ready: a few attempts, each narrated. Speaks HTTP to one URL and nothing else.
+ * Reports to the pool-manager that the worker is ready: a few attempts, each narrated. Sends HTTP requests to
+ * one URL only.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import { narrate, runIn } from '../narration/narrate.ts';
+import type { DeviceName } from '../protocol/devices.ts';
 
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 60_000;
 const ANSWER_MS = 5000;
 
-/** What the pool-manager is told. */
+/** The body of the report. */
 export interface ReadyNotice {
   readonly worker_id: string;
   readonly model_ref: string;
   readonly vram_bytes: number;
   readonly memory_bytes: number;
   readonly uri: string;
-  readonly device: string;
+  readonly device: DeviceName;
   readonly capabilities: readonly string[];
   readonly protocol: 'sse';
   readonly version: string;
 }
 
-/** Milliseconds: between the first two attempts, and for an answer. */
+/** Milliseconds between the first two attempts, and most milliseconds until the response. */
 export interface CallbackPace {
   readonly firstDelayMs?: number;
   readonly answerMs?: number;
 }
 
 /**
- * POSTs `notice` to `url` until it is answered 2xx: 5 attempts of 5 s each, 1 s apart, doubling, with jitter.
- * @returns whether the pool-manager knows; false also when `signal` aborted.
+ * POSTs `notice` to `url` until the response is 2xx: 5 attempts of 5 s each, after a delay of 1 s that
+ * doubles, with jitter.
+ * @returns true after a 2xx response; false after the last attempt, or if `signal` aborted.
  */
 export function reportReady(
   url: string,
@@ -91,7 +94,7 @@ async function post(
   }
 }
 
-/** `fetch` refuses a URL with a user and password: they travel as the header that they stand for. */
+/** `fetch` refuses a URL with a user and password: they are sent as the header `Authorization`. */
 function splitCredentials(url: string): { target: URL; authorization: Record<string, string> } {
   const target = new URL(url);
   const { username, password } = target;
@@ -109,7 +112,7 @@ const IN_WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the host name is not known',
 };
 
-/** In words an operator can act on: `fetch failed` alone says nothing. */
+/** The cause for an operator: the message `fetch failed` does not name it. */
 function failureOf(error: unknown, answerMs: number): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === 'TimeoutError') return `no answer within ${answerMs / 1000} s`;

@@ -1,5 +1,5 @@
 /**
- * What phase the worker is in, and so what it answers to probes and new work. The one owner of this fact.
+ * The phase of the worker, which decides the answers to probes and new work. The only owner of this fact.
  */
 import type { ErrorCode } from '../contract/errors.ts';
 
@@ -21,22 +21,22 @@ export class WorkerState {
     return this.#phase;
   }
 
-  /** The word `/health` uses for the phase. */
+  /** The value of the phase in `/health`. */
   get health(): (typeof HEALTH)[Phase] {
     return HEALTH[this.#phase];
   }
 
-  /** The error that new work is refused with; undefined = it is welcome. */
+  /** The error that refuses new work; undefined while the worker accepts work. */
   get refusal(): ErrorCode | undefined {
     return REFUSAL[this.#phase];
   }
 
-  /** Seconds since the process began its work. */
+  /** Seconds since the start of the worker. */
   get uptimeSeconds(): number {
     return (performance.now() - this.#since) / 1000;
   }
 
-  /** Goes to `phase`. Draining is final: what comes later does not undo it. */
+  /** Enters `phase`. Draining is final: later calls have no effect. */
   enter(phase: Phase): void {
     if (this.#phase !== 'draining') this.#phase = phase;
   }

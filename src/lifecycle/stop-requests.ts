@@ -1,15 +1,15 @@
 /**
- * Everything that can ask the worker to stop, gathered into one question: has somebody asked, and has somebody lost patience?
+ * All sources of a request to stop the worker: signals, faults, standard input, the parent process. The
+ * second signal or fault forces the stop.
  */
-
 import type { EventEmitter } from 'node:events';
 import { fstatSync } from 'node:fs';
 
 const STDIN = 0;
 
-/** Why and how the worker stops. */
+/** The reason and exit code of a stop. */
 export interface StopRequest {
-  /** `sigterm`, `sigint`, `stdin_closed`, `parent_gone`, `shutdown_request`, or what failed. */
+  /** `sigterm`, `sigint`, `stdin_closed`, `parent_gone`, `shutdown_request`, or the kind of failure. */
   readonly reason: string;
   readonly exitCode: 0 | 1;
 }
@@ -38,14 +38,14 @@ export class StopRequests {
     return this.#asked;
   }
 
-  /** Asks for a stop; the first reason counts. */
+  /** Requests a stop; the first reason counts. */
   request(reason: string, exitCode: 0 | 1 = 0): void {
     if (this.#asked) return;
     this.#asked = { reason, exitCode };
     this.#ask(this.#asked);
   }
 
-  /** SIGTERM and SIGINT ask for a stop; the second of them forces it. */
+  /** SIGTERM and SIGINT request a stop; the second signal forces it. */
   watchSignals(): void {
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       this.#signals.on(name, () => {
@@ -57,21 +57,24 @@ export class StopRequests {
   }
 
   /**
-   * A fault that nothing caught ends the worker, but not its streams: `tell` is called with it, then the worker drains and exits 1.
-   * A second fault forces the stop.
+   * After an uncaught fault, calls `report` with it; the worker then drains, so that its streams end
+   * properly, and exits 1. A second fault forces the stop.
    */
-  watchFaults(tell: (fault: unknown) => void): void {
+  watchFaults(report: (fault: unknown) => void): void {
     for (const name of ['uncaughtException', 'unhandledRejection'] as const) {
       this.#signals.on(name, (fault: unknown) => {
         if (this.#faulty) this.#force();
         this.#faulty = true;
-        tell(fault);
+        report(fault);
         this.request('fault', 1);
       });
     }
   }
 
-  /** Asks for a stop when the parent process is gone. Only for a parent that lives as long as this process has work: npm's shell. */
+  /**
+   * Requests a stop when the parent process is gone. Only for a parent that lives as long as this process has
+   * work: npm's shell.
+   */
   watchParent(parent: () => number = () => process.ppid, everyMs: number = PARENT_MS): void {
     const first = parent();
     const look = setInterval(() => {
@@ -83,8 +86,8 @@ export class StopRequests {
   }
 
   /**
-   * A parent that gave this process a pipe as standard input and closes it has gone, or wants the worker gone: no orphans.
-   * A terminal, a file or /dev/null say nothing of the kind and are left alone.
+   * Requests a stop when standard input is a pipe and its other end closes: the parent process ended, or
+   * wants the worker to end. A terminal, a file or /dev/null is ignored.
    */
   watchStdin(): void {
     if (!isPipe(STDIN)) return;
@@ -94,7 +97,7 @@ export class StopRequests {
   }
 }
 
-/** Milliseconds between two looks at who the parent is. */
+/** Milliseconds between two checks of the parent process. */
 const PARENT_MS = 250;
 
 function isPipe(fd: number): boolean {
@@ -102,6 +105,6 @@ function isPipe(fd: number): boolean {
     const stat = fstatSync(fd);
     return stat.isFIFO() || stat.isSocket();
   } catch {
-    return false; // no standard input at all
+    return false; // without standard input
   }
 }

@@ -4,6 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DtypeChoice } from './dtypes.ts';
 import { graphFileOf } from './genai.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
@@ -42,7 +43,7 @@ const OPTIONAL = {
 export async function locateModel(
   folder: string,
   dtype: DtypeChoice = 'auto',
-  devices: readonly string[] = ['cpu'],
+  devices: readonly DeviceName[] = [CPU],
 ): Promise<ModelFiles> {
   const root = resolve(folder);
   await expectFolder(root);

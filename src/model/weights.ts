@@ -4,14 +4,14 @@
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
+import type { DeviceName } from '../protocol/devices.ts';
 import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dtypeNamed, SUFFIXES } from './dtypes.ts';
 import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
 /** The weights for one device, and why these. Paths are absolute. */
 export interface ChosenWeights extends ChosenDtype {
-  /** As the engine names it: `cpu`, `cuda-0`, … */
-  readonly device: string;
+  readonly device: DeviceName;
   readonly modelFile: string;
   /** The .onnx file and its external data. */
   readonly weightFiles: readonly string[];
@@ -29,7 +29,7 @@ export interface FoundWeights {
 /** What is looked for. */
 export interface WeightsQuery {
   readonly dtype: DtypeChoice;
-  readonly devices: readonly string[];
+  readonly devices: readonly DeviceName[];
   /** Path from the folder, as `genai_config.json` says it. */
   readonly genaiFile?: string | undefined;
 }

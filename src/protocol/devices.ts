@@ -1,27 +1,110 @@
 /**
- * Which devices are tried for `--device`, in which order. Pure: whether one really opens is seen by the engine.
+ * The table of devices: plain data and pure functions. A new device is a row here and a file in
+ * `engine/devices/`; the compiler names the other tables that it must complete. Only the engine knows if a
+ * device really opens.
  */
 
-/** Fastest first. `needs`: platforms, and architectures, for which the runtime has the provider at all. */
-const ORDER: readonly { readonly device: string; readonly on?: RegExp }[] = [
-  { device: 'cuda-0', on: /^(linux|win32) x64$/ },
-  { device: 'webgpu' },
-  // Behind WebGPU: its provider has no attention that keeps a cache, which stays on the host.
-  { device: 'coreml', on: /^darwin / },
-  { device: 'cpu' },
-];
+/** The facts about one kind of device that both processes use. */
+interface DeviceTraits {
+  /** The kind has several devices: `--device cuda:1` selects `cuda-1`, and `cuda` is `cuda-0`. */
+  readonly numbered: boolean;
+  /** Position in the order of `--device auto`, fastest first. */
+  readonly autoRank: number;
+  /** Platforms and architectures (as Node names them) for which the runtime has the provider. */
+  readonly platforms: RegExp;
+  /**
+   * Its GroupQueryAttention accepts half floats only, so that results are rounded to half floats with all
+   * weights. Given float32, the runtime would compute attention on the host, behind the cache's back.
+   */
+  readonly halfAttention: boolean;
+  /** The event that is narrated when the model is opened on it. */
+  readonly event: `device.${string}`;
+}
 
-/** The machine a worker runs on, as Node names it. */
+const ANY_PLATFORM = /^/;
+
+/** The devices, in the order of the help text. */
+export const DEVICES = {
+  cpu: { numbered: false, autoRank: 4, platforms: ANY_PLATFORM, halfAttention: false, event: 'device.cpu' },
+  cuda: { numbered: true, autoRank: 1, platforms: /^(linux|win32) x64$/, halfAttention: true, event: 'device.cuda' },
+  webgpu: { numbered: false, autoRank: 2, platforms: ANY_PLATFORM, halfAttention: false, event: 'device.webgpu' },
+  // After WebGPU: Core ML's provider has no attention with a cache, and attention then runs on the host.
+  coreml: { numbered: false, autoRank: 3, platforms: /^darwin /, halfAttention: false, event: 'device.metal' },
+} as const satisfies Readonly<Record<string, DeviceTraits>>;
+
+export type DeviceKind = keyof typeof DEVICES;
+type NumberedKind = { [K in DeviceKind]: (typeof DEVICES)[K]['numbered'] extends true ? K : never }[DeviceKind];
+
+/** The name of one device: `cpu`, `cuda-0`, `cuda-1`, …, `webgpu`, `coreml`. */
+export type DeviceName = Exclude<DeviceKind, NumberedKind> | `${NumberedKind}-${number}`;
+
+/** The device that every machine has. Other devices are checked against it. */
+export const CPU: DeviceName = 'cpu';
+
+export const isCpu = (device: DeviceName): boolean => device === CPU;
+
+const isKind = (text: string): text is DeviceKind => Object.hasOwn(DEVICES, text);
+const isNumbered = (kind: DeviceKind): kind is NumberedKind => DEVICES[kind].numbered;
+
+/** All kinds, in the order of `--device auto`. */
+export const DEVICE_KINDS: readonly DeviceKind[] = Object.keys(DEVICES)
+  .filter(isKind)
+  .sort((one, other) => DEVICES[one].autoRank - DEVICES[other].autoRank);
+
+/** The name of a device; `index` counts the devices of a numbered kind from 0. */
+export const deviceName = (kind: DeviceKind, index = 0): DeviceName => (isNumbered(kind) ? `${kind}-${index}` : kind);
+
+/** @throws Error for a name that is not in the table. */
+export function kindOf(device: DeviceName): DeviceKind {
+  const kind = device.replace(/-\d+$/, '');
+  if (isKind(kind)) return kind;
+  throw new Error(`Unknown device ${device}; known: ${Object.keys(DEVICES).join(', ')}`);
+}
+
+/** The index of a device among those of its kind: 1 for `cuda-1`, 0 for a kind that is not numbered. */
+export const indexOf = (device: DeviceName): number => Number(/-(\d+)$/.exec(device)?.[1] ?? 0);
+
+const AUTO = 'auto';
+const flagOf = (kind: string, numbered: boolean): string => (numbered ? `${kind}(?::\\d{1,2})?` : kind);
+
+/** Accepted values of `--device`. */
+export const DEVICE_FLAG = new RegExp(
+  `^(?:${[AUTO, ...Object.entries(DEVICES).map(([kind, { numbered }]) => flagOf(kind, numbered))].join('|')})$`,
+);
+
+/** The values of `--device`, for the help text. */
+export const DEVICE_FLAG_HELP = [
+  AUTO,
+  ...Object.entries(DEVICES).flatMap(([kind, { numbered }]) => (numbered ? [kind, `${kind}:1`] : [kind])),
+].join(', ');
+
+/** The value of `--device` that selects a device: `cuda:1` for `cuda-1`. */
+export const flagFor = (device: DeviceName): string => device.replace(/-(\d+)$/, ':$1');
+
+/** The machine of the worker, as Node names it. */
 export interface Machine {
   readonly platform: string;
   readonly arch: string;
 }
 
 /**
- * Devices to try, by the names that the engine knows: `cuda` is `cuda-0`, `cuda:1` is `cuda-1`.
+ * The device that a value of `--device` selects; undefined for `auto`.
+ * @throws Error for a value that {@link DEVICE_FLAG} does not accept.
+ */
+export function deviceOf(choice: string): DeviceName | undefined {
+  if (choice === AUTO) return undefined;
+  const [kind = '', index = '0'] = choice.split(':');
+  if (isKind(kind)) return deviceName(kind, Number(index));
+  throw new Error(`Unknown device ${choice}; known: ${DEVICE_FLAG_HELP}`);
+}
+
+/**
+ * The devices to try, fastest first; the last one is the CPU.
  * @param choice the setting `--device`: `auto`, or one device, which is then the only one.
  */
-export function devicesToTry(choice: string, { platform, arch }: Machine = process): readonly string[] {
-  if (choice !== 'auto') return [choice.replace(/^cuda(?::(\d+))?$/, (_, index = '0') => `cuda-${Number(index)}`)];
-  return ORDER.filter(({ on }) => on?.test(`${platform} ${arch}`) ?? true).map(({ device }) => device);
+export function devicesToTry(choice: string, { platform, arch }: Machine = process): readonly DeviceName[] {
+  const device = deviceOf(choice);
+  if (device !== undefined) return [device];
+  const available = DEVICE_KINDS.filter((kind) => DEVICES[kind].platforms.test(`${platform} ${arch}`));
+  return available.map((kind) => deviceName(kind));
 }

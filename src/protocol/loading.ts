@@ -1,10 +1,15 @@
 /**
- * What the two processes say to each other while a model is opened: where it may run and from which files, what it will need, what was found.
+ * The messages of the two processes while a model is opened: the devices and files to try, the memory needed,
+ * and facts about the open model.
  */
+import type { DeviceName } from './devices.ts';
+import type { MemoryPlan } from './memory-plan.ts';
+import type { Reason } from './reasons.ts';
 
 /**
- * What a model calls its inputs and outputs, where its configuration says (`genai_config.json`); `%d` stands for the layer. Names that are
- * absent are found by the two styles in use: `past_key_values.0.key` and `present.0.key`, `past_key_0` and `present_key_0`.
+ * Names of a model's inputs and outputs, as given by its configuration (`genai_config.json`); `%d` stands for
+ * the layer. An absent name is searched in the two usual styles: `past_key_values.0.key` and `present.0.key`,
+ * `past_key_0` and `present_key_0`.
  */
 export interface TensorNames {
   readonly inputIds?: string;
@@ -17,60 +22,47 @@ export interface TensorNames {
   readonly presentValue?: string;
 }
 
-/** A device to try, and the weights that suit it. */
+/** A device to try, and the weights chosen for it. */
 export interface Candidate {
-  /** `cpu`, `cuda-0`, `webgpu`, `coreml`. */
-  readonly device: string;
-  /** Path of the .onnx file; external data lies beside it. */
+  readonly device: DeviceName;
+  /** Path of the .onnx file; external data is in the same folder. */
   readonly modelFile: string;
-  /** All files that the weights are read from, absolute: the .onnx file and its external data. */
+  /** Absolute paths of all files of the weights: the .onnx file and its external data. */
   readonly weightFiles: readonly string[];
 }
 
-/** What the engine needs to open a model. */
+/** The engine's input to open a model. */
 export interface EngineOptions {
   /** Path of libonnxruntime (.so, .dylib, .dll). */
   readonly runtimeLibrary: string;
-  /** In this order, until one opens. At least one. */
+  /** At least one; the engine tries them in this order until one opens. */
   readonly candidates: readonly Candidate[];
   readonly names: TensorNames;
-  /** Sequences decoded together; `auto` = what the memory for the cache allows, 16 at most. */
+  /** Sequences decoded together; `auto` = the number that the memory for the cache allows, at most 16. */
   readonly slots: number | 'auto';
   /** Tokens per slot, prompt and output together. */
   readonly context: number;
-  /** Most prompt tokens of one run; `auto` = what takes a quarter of a second, 512 at most. */
+  /** Most prompt tokens of one run; `auto` = a quarter of a second of prefill, at most 512. */
   readonly prefillChunk: number | 'auto';
-  /** Whether drafted tokens are verified several in a run; `auto` = where that gives the tokens of plain decoding. */
+  /** Verify several drafted tokens in one run; `auto` = only if the tokens are those of plain decoding. */
   readonly speculation: 'auto' | 'on' | 'off';
 }
 
-/** What a model needs where it runs, in bytes, as planned before it is loaded. */
-export interface MemoryPlan {
-  readonly slots: number;
-  readonly context: number;
-  readonly weights: number;
-  readonly cache: number;
-  readonly logits: number;
-  /** What the runtime takes beside them, by experience. */
-  readonly work: number;
-  readonly total: number;
-  /** Free before the load; absent where the system does not tell. */
-  readonly free?: number;
-}
-
-/** Facts about the opened model, measured or read from the session's own metadata. */
+/** Facts about the opened model, measured or read from the session's metadata. */
 export interface EngineFacts {
-  /** Version of the runtime, as it says itself. */
+  /** The runtime's version, as reported by the runtime. */
   readonly runtimeVersion: string;
-  /** `cpu`, `cuda-0`, … */
-  readonly device: string;
+  readonly device: DeviceName;
   readonly slots: number;
-  /** Memory that was free when the slots were chosen, in bytes; absent when their number was given. */
+  /** Free memory at the choice of the slots, in bytes; absent if the setting gave their number. */
   readonly availableBytes?: number;
   readonly context: number;
-  /** `in_place`: attention appends to the cache where it is. `growing`: each run makes a longer one, and a sequence runs by itself. */
+  /**
+   * `in_place`: attention appends to the cache. `growing`: each run returns a longer cache, and each sequence
+   * runs alone.
+   */
   readonly cacheUpdate: 'in_place' | 'growing';
-  /** Whether several sequences are decoded in one run; elsewhere they take turns. */
+  /** One run decodes several sequences; otherwise they take turns. */
   readonly together: boolean;
   readonly vocabSize: number;
   readonly layers: number;
@@ -80,43 +72,43 @@ export interface EngineFacts {
   readonly cacheBytes: number;
   /** Resident memory of the engine process after the first run, in bytes. */
   readonly residentBytes: number;
-  /** Bytes held on a GPU: 0 on CPU. */
+  /** Bytes of GPU memory in use; 0 on the CPU. */
   readonly deviceBytes: number;
   /** Most prompt tokens computed in one run. */
   readonly prefillChunk: number;
-  /** The same, where the device was seen to compute longer runs wrong. */
+  /** The same number, present if the device computes longer runs incorrectly. */
   readonly trustedTokens?: number;
-  /** Whether a single running sequence is decoded with drafts. */
+  /** A sequence that runs alone is decoded with drafts. */
   readonly speculation: boolean;
   /**
-   * How far the logits of one position are apart when it is computed alone and behind another: root mean square of the difference over that
-   * of the logits. About 1e-6 where only the order of sums differs; 1e-2 where activations are quantized. Absent for a cache that grows.
+   * Difference between the logits of one position computed alone and computed behind another: root mean
+   * square, relative to the logits. About 1e-6 if only the order of sums differs, 1e-2 if activations are
+   * quantized. Absent for a growing cache.
    */
   readonly runDifference?: number;
   /** Milliseconds to open the session. */
   readonly loadMs: number;
-  /** Milliseconds of the first run, which allocates what later runs reuse. */
+  /** Milliseconds of the first run, which allocates memory that later runs reuse. */
   readonly warmupMs: number;
 }
 
-/** How the opening of a model goes on. */
+/** Progress of opening a model. */
 export type LoadEvent =
-  /** The runtime is loaded, and nothing is seen to stand in the way of this device; the model is opened next. */
-  | { readonly kind: 'loading'; readonly device: string; readonly runtimeVersion: string }
-  /** A device cannot be used, and the next is tried. `present`: such hardware is there, so that something can be done about the reason. */
+  /** The runtime is loaded and no obstacle to this device is known; the model is opened on it next. */
+  | { readonly kind: 'loading'; readonly device: DeviceName; readonly runtimeVersion: string }
+  /** A device cannot be used; the engine tries `next`. */
   | {
       readonly kind: 'fallback';
-      readonly device: string;
-      readonly next: string;
-      readonly reason: string;
-      readonly present: boolean;
+      readonly device: DeviceName;
+      readonly next: DeviceName;
+      readonly reason: Reason;
     }
-  /** What the model will need; it fits. */
-  | { readonly kind: 'memory'; readonly device: string; readonly plan: MemoryPlan }
-  /** So many bytes of the weights have been read: `percent` is 0, 25, 50, 75, 100, once each. */
+  /** The memory that the model needs, which is free. */
+  | { readonly kind: 'memory'; readonly device: DeviceName; readonly plan: MemoryPlan }
+  /** `read` of `total` bytes of the weights have been read: `percent` is 0, 25, 50, 75 and 100, once each. */
   | {
       readonly kind: 'progress';
-      readonly device: string;
+      readonly device: DeviceName;
       readonly read: number;
       readonly total: number;
       readonly percent: number;

@@ -1,12 +1,17 @@
 /**
- * Every message between the worker process and its engine process. Both sides import this file, and those beside it about opening and about
- * looking around, and nothing else of each other. Numbers cross, names of files and devices, and the reasons of failures: no prompt text, no
- * environment.
+ * Every message between the worker process and its engine process. The two import nothing else of each other
+ * than this folder. Numbers, names of files and devices, and the reasons of failures cross the boundary;
+ * prompt text and the environment do not.
  */
+import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { DeviceProbe } from './probe.ts';
+import type { Refusal } from './reasons.ts';
 
-/** How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k, top-p, min-p, draw. */
+/**
+ * How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k,
+ * top-p, min-p, draw.
+ */
 export interface Sampling {
   /** 0 = greedy: the arg-max of the logits after penalties, lowest id on a tie. */
   readonly temperature: number;
@@ -26,49 +31,61 @@ export interface Sampling {
   readonly seed: number;
 }
 
-/** One sequence to generate: a prompt of ids and the rules of when to stop. */
+/** One sequence to generate: a prompt of ids, and the rules that end it. */
 export interface SequenceRequest {
   /** Chosen by the worker, unique for the life of one engine process. */
   readonly id: number;
   /** Prompt ids, at least one, each in [0, vocabulary). */
   readonly prompt: readonly number[];
-  /** Most ids to generate, at least 1; prompt + maxTokens must fit the context. */
+  /** Most ids to generate, at least 1; prompt and maxTokens together must fit the context. */
   readonly maxTokens: number;
-  /** End-of-sequence ids are not drawn before this many ids were generated. */
+  /** No end-of-sequence id is drawn before this many ids are generated. */
   readonly minTokens: number;
   /** Ids that end the sequence; the id itself is not reported as a token. */
   readonly endIds: readonly number[];
   readonly sampling: Sampling;
-  /** Absent = no log-probabilities; n = those of the chosen id and of the n likeliest. */
+  /** Absent = no log-probabilities; n = log-probabilities of the chosen id and of the n likeliest ids. */
   readonly logprobs?: number;
 }
 
 /** Worker → engine. */
 export type ToEngine =
-  /** Load the library, open the model, run once, then answer `opened` or `refused`. Sent once, first. */
+  /** Load the library, open the model, run it once, then answer `opened` or `refused`. Sent once, first. */
   | { readonly kind: 'open'; readonly options: EngineOptions }
-  /** Answer `probed` without opening anything; `devices` are told of whether or not they are there. */
-  | { readonly kind: 'probe'; readonly runtimeLibrary: string; readonly devices: readonly string[] }
+  /**
+   * Answer `probed` without opening a model; the answer includes `devices` even if this machine lacks them.
+   */
+  | { readonly kind: 'probe'; readonly runtimeLibrary: string; readonly devices: readonly DeviceName[] }
   /** Queue a sequence; its reports follow until one carries `finish`. */
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
-  /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
+  /**
+   * Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are
+   * ignored.
+   */
   | { readonly kind: 'cancel'; readonly id: number }
-  /** Leave a sequence out of the steps; it keeps its place in the queue, or its slot. Unknown and finished ids are ignored. */
+  /**
+   * Leave a sequence out of the steps; it keeps its slot, or its place in the queue. Unknown and finished ids
+   * are ignored.
+   */
   | { readonly kind: 'pause'; readonly id: number }
-  /** Let a paused sequence go on. Unknown and finished ids are ignored. */
+  /** Continue a paused sequence. Unknown and finished ids are ignored. */
   | { readonly kind: 'resume'; readonly id: number }
-  /** Answer `pong` between two steps: asked when nothing else was heard for a while. */
+  /** Answer `pong` between two steps. Sent after a while without another message from the engine. */
   | { readonly kind: 'ping' }
   /** Release everything and exit 0. */
   | { readonly kind: 'close' };
 
-/** Something the engine noticed about one sequence, narrated by the worker's request loop. */
+/** A change of one sequence, narrated by the worker's request loop. */
 export type Note =
-  /** The sequence waits; `position` 1 is next, in about `etaMs` it has a slot. Sent on arrival and at each move. */
+  /**
+   * The sequence waits for a slot, which it gets in about `etaMs`; `position` 1 is next. Sent on arrival and
+   * at each move.
+   */
   | { readonly note: 'queued'; readonly position: number; readonly etaMs: number }
   /**
-   * The sequence has a slot: `cached` prompt tokens were already in it and are kept; `divergedAt` = the place
-   * in the prompt where the slot held another id; absent when the one begins with the other. `others` sequences run beside it.
+   * The sequence has a slot, whose cache already holds `cachedTokens` tokens of the prompt. `divergedAt` =
+   * the index in the prompt of the first id that differs from the slot's; absent if one begins with the
+   * other. `others` sequences run at the same time.
    */
   | {
       readonly note: 'started';
@@ -78,7 +95,10 @@ export type Note =
       readonly others: number;
       readonly queueMs: number;
     }
-  /** `done` of `total` prompt tokens are in the cache, after `elapsedMs` of prefill; about `etaMs` remain. Sent after every chunk but the last. */
+  /**
+   * `done` of `total` prompt tokens are in the cache after `elapsedMs` of prefill; about `etaMs` remain. Sent
+   * after each chunk but the last.
+   */
   | {
       readonly note: 'prefill';
       readonly done: number;
@@ -90,60 +110,65 @@ export type Note =
 /** One generated token. */
 export interface TokenReport {
   readonly id: number;
-  /** Natural log of the probability under the model's own logits (before penalties and temperature); only if asked for. */
+  /**
+   * Natural log of the probability under the model's logits, before penalties and temperature; only on
+   * request.
+   */
   readonly logprob?: number;
-  /** The likeliest ids and their log-probabilities, best first; only if asked for. */
+  /** The likeliest ids and their log-probabilities, best first; only on request. */
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-/** Where a sequence's time went, in milliseconds on the engine's clock. */
+/** The time of a sequence in each phase, in milliseconds on the engine's clock. */
 export interface Timings {
   readonly queueMs: number;
   readonly prefillMs: number;
-  /** From the first token to the last. */
+  /** From the first token to the last one. */
   readonly decodeMs: number;
 }
 
-/** What every finished sequence tells. */
+/** The facts about every finished sequence. */
 export interface Finished {
-  /** Prompt tokens that were kept from an earlier sequence. */
+  /** Prompt tokens whose cache an earlier sequence left in the slot. */
   readonly cachedTokens: number;
-  /** Tokens that were drafted, and how many of them were what decoding gave. */
+  /** Drafted tokens, and how many of them decoding confirmed. */
   readonly drafted: number;
   readonly accepted: number;
   readonly timings: Timings;
 }
 
-/** Why a sequence is over. Finishing is not an error; `failed` is this sequence's failure, not the engine's. */
+/**
+ * How a sequence ended. Finishing is not an error; `failed` is a failure of this sequence, not of the engine.
+ */
 export type Finish =
   | (Finished & { readonly reason: 'max_tokens' | 'eos' | 'cancelled' })
   | (Finished & { readonly reason: 'failed' | 'out_of_memory'; readonly message: string });
 
-/** What one step did for one sequence. */
+/** The results of one step for one sequence. */
 export interface SequenceReport {
   readonly id: number;
   readonly notes: readonly Note[];
   /** In order of generation; empty in a step that only prefilled. */
   readonly tokens: readonly TokenReport[];
-  /** Present on the last report of a sequence: by then its slot is free. */
+  /** Present in the last report of a sequence; its slot is free by then. */
   readonly finish?: Finish;
 }
 
 /** Engine → worker. */
 export type FromEngine =
   | LoadEvent
-  /** The model is open and one run has been done. */
+  /** The model is open and has run once. */
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
-  /** The model could not be opened; the engine exits. `message` is the runtime's own. */
-  | { readonly kind: 'refused'; readonly message: string }
+  /** The model cannot be opened; the engine process exits. */
+  | ({ readonly kind: 'refused' } & Refusal)
   /** The answer to `probe`. */
   | { readonly kind: 'probed'; readonly probe: DeviceProbe }
   /** The answer to `ping`. */
   | { readonly kind: 'pong' }
   /**
-   * Everything one step did, for all sequences together. `batch` = sequences computed in it: rows that decoded, and those that prefilled;
-   * 0 when it is told before the run: who was cancelled, who has a slot, who moved.
-   * `slotFreeMs` = when a slot is expected to be free; absent while one is.
+   * The results of one step for all sequences. `batch` = sequences computed in the step, by decoding or
+   * prefill; 0 in a report sent before the run, with cancellations, assigned slots and moves in the queue.
+   * `slotFreeMs` = estimated milliseconds until a slot is free; absent while a slot is free.
    */
   | {
       readonly kind: 'report';

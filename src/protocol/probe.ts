@@ -1,51 +1,54 @@
 /**
- * What the engine process tells of the machine it runs on, without opening a model: `doctor` asks. Both sides import it.
+ * The engine's report on this machine's devices, made for `doctor` without opening a model.
  */
+import type { DeviceName } from './devices.ts';
+import type { Reason } from './reasons.ts';
 
 export interface Gpu {
   readonly name: string;
-  /** Bytes of the card's memory, and how many of them nobody holds; absent where NVML does not tell. */
+  /** Bytes of the card's memory, and how many of them are free; absent if NVML does not report them. */
   readonly totalBytes?: number;
   readonly freeBytes?: number;
 }
 
-/** Version of the driver and of the CUDA that it speaks at most (`13.0`), and the GPUs in the order of `cuda:0`, `cuda:1`, … */
+/** The NVIDIA driver and its GPUs. */
 export interface Nvidia {
   readonly driverVersion?: string;
+  /** The highest version of CUDA that the driver supports, such as `13.0`. */
   readonly cudaVersion?: string;
+  /** In the order of `cuda:0`, `cuda:1`, … */
   readonly gpus: readonly Gpu[];
-  /** `CUresult` with which the driver refuses to start: 803 where it does not fit its own kernel module. */
+  /** The `CUresult` of a driver that does not start: 803 if it does not match its kernel module. */
   readonly fault?: number;
 }
 
 export interface VulkanDevice {
   readonly name: string;
-  /** Of the largest heap that belongs to the device. */
+  /** Bytes of the largest heap of the device's memory. */
   readonly totalBytes: number;
-  /** A renderer that computes on the CPU: SwiftShader, llvmpipe. */
+  /** A renderer that computes on the CPU, such as SwiftShader or llvmpipe. */
   readonly software: boolean;
 }
 
-/** A device that the engine knows, and what can be seen to stand in its way before anything is opened. */
+/** A device that the engine supports, and the obstacles that are known before a model is opened. */
 export interface ProbedDevice {
-  /** `cpu`, `cuda-0`, `webgpu`, `coreml`. */
-  readonly name: string;
-  /** Why it cannot be used even when it is asked for by name; absent when nothing is seen. */
-  readonly obstacle?: string;
-  /** Why `auto` passes it over; a renderer in software is an obstacle to `auto` only. */
-  readonly autoObstacle?: string;
+  readonly name: DeviceName;
+  /** Why the device cannot be used even if it is selected by name; absent if no obstacle is known. */
+  readonly obstacle?: Reason;
+  /** Why `auto` skips the device. A renderer in software is an obstacle to `auto` only. */
+  readonly autoObstacle?: Reason;
 }
 
 export interface DeviceProbe {
-  /** Of the runtime's library, as it says itself; absent when it cannot be loaded. */
+  /** The version of the runtime's library; absent if the library cannot be loaded. */
   readonly runtimeVersion?: string;
-  /** Why it cannot be loaded, in the words of the dynamic loader. */
+  /** Why the library cannot be loaded, in the words of the dynamic loader. */
   readonly runtimeProblem?: string;
   readonly koffiVersion: string;
   /** Fastest first; the CPU is the last. */
   readonly devices: readonly ProbedDevice[];
-  /** Absent where there is no NVIDIA driver. */
+  /** Absent without an NVIDIA driver. */
   readonly nvidia?: Nvidia;
-  /** Absent where there is no Vulkan: elsewhere than on Linux it is not asked. */
+  /** Absent without Vulkan, and on all systems but Linux. */
   readonly vulkan?: readonly VulkanDevice[];
 }

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { GREEDY } from '../../src/commands/doctor/smoke-test.ts';
-import { deviceNamed } from '../../src/engine/devices/device.ts';
+import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';

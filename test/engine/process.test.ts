@@ -106,8 +106,8 @@ describe('the engine process', () => {
   it('refuses a model that is not there, and exits 1', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options: { ...options, ...onCpu('/no/model.onnx') } });
-    const { message } = await engine.heard('refused');
-    expect(message).toContain('/no/model.onnx');
+    const { reason } = await engine.heard('refused');
+    expect(reason).toEqual({ code: 'runtime', message: expect.stringContaining('/no/model.onnx') });
     expect(await engine.exit()).toBe(1);
   });
 

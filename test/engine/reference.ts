@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { portNamesOf } from '../../src/model/genai.ts';
+import type { DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import { Bench } from './harness.ts';
 
@@ -58,7 +59,7 @@ function weightFiles(file: string): string[] {
   return [file, ...beside.map((name) => join(dirname(file), name))];
 }
 
-export function optionsFor(model: ReferenceModel, device: string): Partial<EngineOptions> {
+export function optionsFor(model: ReferenceModel, device: DeviceName): Partial<EngineOptions> {
   const longest = Math.max(...model.continuations.map(({ prompt, ids }) => prompt.length + ids.length));
   return {
     candidates: [{ device, modelFile: model.file, weightFiles: weightFiles(model.file) }],
@@ -70,7 +71,7 @@ export function optionsFor(model: ReferenceModel, device: string): Partial<Engin
 /** All prompts of a model at once, greedily. @returns the ids of each. */
 export async function continueAll(
   model: ReferenceModel,
-  device: string,
+  device: DeviceName,
   overrides: Partial<EngineOptions> = {},
 ): Promise<number[][]> {
   const bench = new Bench({ ...optionsFor(model, device), ...overrides });

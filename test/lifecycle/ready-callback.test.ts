@@ -1,4 +1,7 @@
-/** Pool-managers that are down, slow, broken, or go away half-way: each attempt is told in words, the next one is made, none lasts for ever. */
+/**
+ * Pool-managers that are slow, broken or close early: each attempt is narrated, is limited in time, and is
+ * followed by the next.
+ */
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type ReadyNotice, reportReady } from '../../src/lifecycle/ready-callback.ts';
@@ -27,7 +30,10 @@ afterEach(() => {
   server?.close();
 });
 
-/** A server on the bare socket; the n-th connection that has sent its request is answered by the n-th behaviour, the last one for ever. */
+/**
+ * A server on a plain socket: the n-th behaviour handles the n-th connection after its first data, the last
+ * behaviour all later ones.
+ */
 async function listen(...behaviours: Behaviour[]): Promise<string> {
   let calls = 0;
   server = createServer((socket) => {
@@ -47,20 +53,20 @@ const report = (url: string, answerMs = 20_000) =>
   capture(() => reportReady(url, notice, new AbortController().signal, { firstDelayMs: 4, answerMs }));
 
 test.each<[string, string, Behaviour]>([
-  ['closes without an answer', 'the connection was closed before the answer', (socket) => socket.end()],
+  ['closes without a response', 'the connection was closed before the answer', (socket) => socket.end()],
   ['breaks the connection', 'the connection was closed before the answer', (socket) => socket.resetAndDestroy()],
   [
-    'closes half-way through the head of its answer',
+    'closes in the middle of the response head',
     'the connection was closed before the answer',
     (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'),
   ],
-  ['speaks another language', 'the answer is not HTTP', (socket) => socket.end('220 mail.example ESMTP\r\n')],
+  ['speaks another protocol', 'the answer is not HTTP', (socket) => socket.end('220 mail.example ESMTP\r\n')],
   ['answers 500', 'pool-manager answered 500', (socket) => socket.end(OK.replace('200 OK', '500 Oh'))],
-])('one that %s is asked again', async (_, reason, behave) => {
+])('repeats the report to a pool-manager that %s', async (_, reason, behave) => {
   const url = await listen(behave, fine);
   const { result, narrations } = await report(url);
   expect(result).toBe(true);
-  expect(narrations.map((told) => told.event)).toEqual([
+  expect(narrations.map(({ event }) => event)).toEqual([
     'callback.attempt',
     'callback.failed',
     'callback.attempt',
@@ -69,34 +75,34 @@ test.each<[string, string, Behaviour]>([
   expect(narrations[1]).toMatchObject({ level: 'WARN', error_kind: 'callback_failed', attempt: 1, reason });
 });
 
-test('one that hangs, with the request or in the middle of the head, is given up for the next attempt', async () => {
+test('ends an attempt that hangs before or within the response head, and makes the next one', async () => {
   const hang: Behaviour = () => undefined;
   const half: Behaviour = (socket) => socket.write('HTTP/1.1 200 OK\r\nX-');
   const url = await listen(hang, half, fine);
   const { result, narrations } = await report(url, 300);
   expect(result).toBe(true);
-  const failed = narrations.filter((told) => told.event === 'callback.failed');
-  expect(failed.map((told) => told['reason'])).toEqual(['no answer within 0.3 s', 'no answer within 0.3 s']);
+  const failed = narrations.filter(({ event }) => event === 'callback.failed');
+  expect(failed.map((narration) => narration['reason'])).toEqual(['no answer within 0.3 s', 'no answer within 0.3 s']);
 });
 
-test('one that is slow, but answers in time, is waited for', async () => {
+test('waits for a slow response within the limit', async () => {
   const url = await listen((socket) => setTimeout(() => socket.end(OK), 400));
   const { result, narrations } = await report(url);
   expect(result).toBe(true);
-  expect(narrations.map((told) => told.event)).toEqual(['callback.attempt', 'callback.ready']);
+  expect(narrations.map(({ event }) => event)).toEqual(['callback.attempt', 'callback.ready']);
   expect(Number(narrations[1]?.['duration_ms'])).toBeGreaterThan(350);
 });
 
-test('one that is slow to the last is told five times, and then nobody knows of the worker', async () => {
+test('gives up after five attempts without a response', async () => {
   const { result, narrations } = await report(await listen(() => undefined), 60);
   expect(result).toBe(false);
-  expect(narrations.map((told) => told.event)).toEqual(
+  expect(narrations.map(({ event }) => event)).toEqual(
     Array.from({ length: 5 }, () => ['callback.attempt', 'callback.failed']).flat(),
   );
   expect(narrations.at(-1)).toMatchObject({ level: 'FATAL', attempt: 5 });
 });
 
-test('2xx counts as soon as it is there: the body is not waited for, however long it is or wherever it ends', async () => {
+test('accepts 2xx without waiting for the body, which may be endless or cut off', async () => {
   const head = 'HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n';
   const endless: Behaviour = (socket) => {
     socket.write(head);

@@ -1,8 +1,9 @@
+/** Requests to stop the worker, and the second ones that force the stop. */
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { StopRequests } from '../../src/lifecycle/stop-requests.ts';
 
-/** Whether a promise has resolved by now. */
+/** True if the promise has resolved. */
 const settled = (promise: Promise<unknown>): Promise<boolean> =>
   Promise.race([promise.then(() => true), new Promise<boolean>((resolve) => setImmediate(() => resolve(false)))]);
 
@@ -16,7 +17,7 @@ test('the first request to stop counts, with its exit code', async () => {
 test.each([
   ['SIGTERM', 'SIGTERM'],
   ['SIGINT', 'SIGTERM'],
-])('%s asks, then %s forces', async (first, second) => {
+])('%s requests a stop, then %s forces it', async (first, second) => {
   const signals = new EventEmitter();
   const stops = new StopRequests(signals);
   stops.watchSignals();
@@ -27,7 +28,7 @@ test.each([
   expect(await settled(stops.forced)).toBe(true);
 });
 
-test('a second signal forces a stop that was asked for otherwise', async () => {
+test('a second signal forces a stop that something else requested', async () => {
   const signals = new EventEmitter();
   const stops = new StopRequests(signals);
   stops.watchSignals();
@@ -39,15 +40,15 @@ test('a second signal forces a stop that was asked for otherwise', async () => {
 });
 
 test.each(['uncaughtException', 'unhandledRejection'])(
-  '%s is told and drains with exit code 1; a second one forces',
+  '%s is reported and drains with exit code 1; a second one forces the stop',
   async (name) => {
     const faults = new EventEmitter();
     const stops = new StopRequests(faults);
-    const told: unknown[] = [];
-    stops.watchFaults((fault) => told.push(fault));
+    const reported: unknown[] = [];
+    stops.watchFaults((fault) => reported.push(fault));
     const fault = new Error('a bug');
     faults.emit(name, fault);
-    expect(told).toEqual([fault]);
+    expect(reported).toEqual([fault]);
     expect(await stops.requested).toEqual({ reason: 'fault', exitCode: 1 });
     expect(await settled(stops.forced)).toBe(false);
     faults.emit(name, fault);
@@ -55,7 +56,7 @@ test.each(['uncaughtException', 'unhandledRejection'])(
   },
 );
 
-test('a parent that is gone asks, one that stays does not', async () => {
+test('a parent that ends requests a stop, a running parent does not', async () => {
   const stops = new StopRequests(new EventEmitter());
   let parent = 7;
   stops.watchParent(() => parent, 5);

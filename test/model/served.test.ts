@@ -100,7 +100,7 @@ describe('the same tokens come', () => {
       device: 'cpu',
       dtype: 'fp32',
       dtypes: 'fp32',
-      reason: 'the only weights there are',
+      reason: 'the only weights available',
     });
   });
 

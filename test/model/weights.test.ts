@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { DtypeChoice } from '../../src/model/dtypes.ts';
 import { locateModel } from '../../src/model/locate.ts';
 import type { ChosenWeights } from '../../src/model/weights.ts';
+import type { DeviceName } from '../../src/protocol/devices.ts';
 import { type Graph, onnxBytes, onnxNaming } from '../onnx/onnx-bytes.ts';
 import { type Files, GENAI, genaiFolder, modelFolder, problemsIn } from './folders.ts';
 
@@ -16,7 +17,7 @@ async function chosen(files: Files, dtype?: DtypeChoice): Promise<ChosenWeights>
   if (!choice || choices.length > 1) throw new Error('one device, one choice');
   return choice;
 }
-async function problemsOf(files: Files, dtype?: DtypeChoice, devices?: readonly string[]): Promise<string[]> {
+async function problemsOf(files: Files, dtype?: DtypeChoice, devices?: readonly DeviceName[]): Promise<string[]> {
   const folder = await modelFolder(files);
   return problemsIn(folder, locateModel(folder, dtype, devices));
 }
@@ -40,7 +41,7 @@ describe('the weights', () => {
         {
           device: 'cpu',
           dtype: kind,
-          reason: 'asked for by --dtype',
+          reason: 'selected by --dtype',
           modelFile: join(folder, place),
           weightFiles: [join(folder, place)],
           bytes: ONNX.length,
@@ -56,7 +57,7 @@ describe('the weights', () => {
   it('for several devices are chosen for each, and measured once', async () => {
     const files = { 'onnx/model_q4.onnx': ONNX, 'onnx/model_q4f16.onnx': onnxNaming({ gone: 1 }) };
     const folder = await modelFolder(files);
-    const devices = ['cuda-0', 'webgpu', 'cpu'];
+    const devices = ['cuda-0', 'webgpu', 'cpu'] as const;
     await writeFile(join(folder, 'onnx/gone'), 'x');
     const { choices, dtypes } = await locateModel(folder, 'auto', devices);
     expect(choices.map(({ device, dtype }) => [device, dtype])).toEqual([
@@ -199,7 +200,7 @@ describe('the dtype of a GenAI graph', () => {
     ['bnb4', { tensors: [full], operators: [{ name: 'MatMulBnb4' }] }],
   ])('is %s by what is in it, whatever its name', async (dtype, graph) => {
     const { choices, dtypes } = await locateModel(await genaiFolder({ 'model.onnx': onnxBytes(graph) }));
-    expect([choices[0]?.dtype, dtypes, choices[0]?.reason]).toEqual([dtype, [dtype], 'the only weights there are']);
+    expect([choices[0]?.dtype, dtypes, choices[0]?.reason]).toEqual([dtype, [dtype], 'the only weights available']);
   });
 
   it('goes before a file of the hub with the same, and beside the others', async () => {

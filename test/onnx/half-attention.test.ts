@@ -1,6 +1,6 @@
 /** Attention over half floats in models of float32, as a device gets them that has no other: the ids of the reference. */
 import { describe, expect, it } from 'vitest';
-import { deviceNamed } from '../../src/engine/devices/device.ts';
+import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
 import { Session } from '../../src/engine/ort/session.ts';

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { deviceNamed } from '../../dist/engine/devices/device.js';
+import { deviceNamed } from '../../dist/engine/devices/registry.js';
 import { loadOrt } from '../../dist/engine/ort/api.js';
 import { readModel } from '../../dist/engine/ort/model-file.js';
 import { Session } from '../../dist/engine/ort/session.js';

@@ -1,15 +1,18 @@
 /**
- * `rbees-workerd doctor`: which devices there are, which one a worker with these settings would use, what is missing and the command that
- * fixes it, and whether each device draws the tokens of the CPU. stdout gets the report, a terminal's stderr what is being done.
+ * `rbees-workerd doctor`: lists the devices, names the one that a worker with these settings would use, gives
+ * a fix for each obstacle, and compares ten tokens of each device with those of the CPU. Writes the report to
+ * stdout, and progress to stderr if it is a terminal.
  */
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
+import { describeReason } from '../../lifecycle/reasons.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { libraryPath } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
-import { devicesToTry } from '../../protocol/devices.ts';
+import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
+import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { fixFor, fixForRuntime } from './fixes.ts';
@@ -17,13 +20,14 @@ import { found, type HostInfo, hostInfo } from './host-info.ts';
 import { type DeviceRow, formatReport, type ModelRow, type Report } from './report.ts';
 import { drawTen, type SmokeTestRun } from './smoke-test.ts';
 
-const SURVEY_MS = 120_000;
+const PROBE_MS = 120_000;
 const PROMPT = 'Write a haiku about morning light.';
-/** Enough for the prompt and ten tokens: whether the cache of a long context fits is told when a worker starts. */
+/** Enough for the prompt and ten tokens. Only the start of a worker checks the memory for a long context. */
 const CONTEXT = 128;
 
 /**
- * Runs the command; `args` are settings of a worker, and `--json`. Resolves with the exit code: 0 when the device that would be used works.
+ * Runs the command; `args` are settings of a worker, and `--json`.
+ * @returns the exit code: 0 if the device that a worker would use works.
  * @throws ConfigError for a bad command line.
  */
 export async function doctor(args: readonly string[], version: string): Promise<number> {
@@ -37,19 +41,19 @@ export async function doctor(args: readonly string[], version: string): Promise<
 async function examine(config: Config, version: string): Promise<Report> {
   const host = hostInfo(config);
   const library = found(() => config.runtimeLibrary ?? libraryPath());
-  const asked = devicesToTry(config.device);
-  const survey =
-    'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await probeDevices(library.value, asked);
-  const { runtimeVersion, runtimeProblem, nvidia, vulkan } = survey;
-  const names = survey.devices.map(({ name }) => name);
+  const wanted = devicesToTry(config.device);
+  const probe =
+    'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await probeDevices(library.value, wanted);
+  const { runtimeVersion, runtimeProblem, nvidia, vulkan } = probe;
+  const names = probe.devices.map(({ name }) => name);
   const model = await openModel(config, names);
   const smoke = 'problem' in model || runtimeVersion === undefined ? undefined : new SmokeTest(config, model);
   const rows: DeviceRow[] = [];
-  for (const device of survey.devices) rows.push((await smoke?.examine(device, host)) ?? rowOf(device, host));
+  for (const device of probe.devices) rows.push((await smoke?.examine(device, host)) ?? rowOf(device, host));
   const used = chosen(config, rows, model);
   return {
     ok: rows.some(({ device, run }) => device === used?.device && run?.works === true),
-    versions: { worker: version, node: process.versions.node, platform: host.platform, koffi: survey.koffiVersion },
+    versions: { worker: version, node: process.versions.node, platform: host.platform, koffi: probe.koffiVersion },
     runtime: {
       library: 'problem' in library ? undefined : library.value,
       version: runtimeVersion,
@@ -65,19 +69,19 @@ async function examine(config: Config, version: string): Promise<Report> {
   };
 }
 
-/** What can be known before anything is opened, from a process of its own: a broken driver takes that one with it. */
+/** The facts known before a model is opened, from a separate process, which a broken driver may crash. */
 async function probeDevices(
   library: string,
-  asked: readonly string[],
+  more: readonly DeviceName[],
 ): Promise<Partial<DeviceProbe> & Pick<DeviceProbe, 'devices'>> {
   say('Looking for devices…');
   const events = { onMessage: () => undefined, onLine: () => undefined, onEnded: () => undefined };
   const child = new EngineChild(forkEngine(engineEnvironment()), events);
   try {
-    return await child.probe(library, asked, SURVEY_MS);
+    return await child.probe(library, more, PROBE_MS);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { runtimeProblem: `the look at the devices ended: ${reason}`, devices: [] };
+    return { runtimeProblem: `the search for devices failed: ${reason}`, devices: [] };
   } finally {
     await child.close();
   }
@@ -92,10 +96,10 @@ interface OpenModel {
 
 async function openModel(
   config: Config,
-  devices: readonly string[],
+  devices: readonly DeviceName[],
 ): Promise<OpenModel | { readonly problem: string }> {
   try {
-    const files = await locateModel(modelFolder(config), config.dtype, devices.length > 0 ? devices : ['cpu']);
+    const files = await locateModel(modelFolder(config), config.dtype, devices.length > 0 ? devices : [CPU]);
     const spec = await readSpec(files);
     const tokenizer = await Tokenizer.open(files);
     const prompt = await tokenizer.encode(PROMPT, { addSpecialTokens: true });
@@ -111,11 +115,11 @@ const summaryOf = ({ name, files, spec }: OpenModel): ModelRow => ({
   dtypes: files.dtypes,
 });
 
-/** Ten tokens on one device after the other, each held against the CPU's with the same weights. */
+/** Ten tokens on each device, compared with those of the CPU with the same weights. */
 class SmokeTest {
   readonly #config: Config;
   readonly #model: OpenModel;
-  /** Runs on the CPU by file of weights. */
+  /** Runs on the CPU, by file of weights. */
   readonly #onCpu = new Map<string, Promise<SmokeTestRun>>();
 
   constructor(config: Config, model: OpenModel) {
@@ -123,22 +127,21 @@ class SmokeTest {
     this.#model = model;
   }
 
-  async examine(surveyed: ProbedDevice, host: HostInfo): Promise<DeviceRow> {
-    const row = rowOf(surveyed, host);
-    const weights = this.#model.files.choices.find(({ device }) => device === surveyed.name);
-    if (surveyed.obstacle !== undefined || !weights) return row;
-    say(`Drawing ten tokens on ${surveyed.name}…`);
+  async examine(probed: ProbedDevice, host: HostInfo): Promise<DeviceRow> {
+    const row = rowOf(probed, host);
+    const weights = this.#model.files.choices.find(({ device }) => device === probed.name);
+    if (probed.obstacle !== undefined || !weights) return row;
+    say(`Generating ten tokens on ${probed.name}…`);
     const { modelFile, weightFiles, dtype } = weights;
-    const cpu = this.#onCpu.get(modelFile) ?? this.#draw({ device: 'cpu', modelFile, weightFiles });
+    const cpu = this.#onCpu.get(modelFile) ?? this.#draw({ device: CPU, modelFile, weightFiles });
     this.#onCpu.set(modelFile, cpu);
-    const run = await (surveyed.name === 'cpu' ? cpu : this.#draw({ device: surveyed.name, modelFile, weightFiles }));
-    const rounds = dtype.includes('16') || surveyed.name.startsWith('cuda');
-    const told = runOf(run, await cpu, rounds);
-    const fix = run.problem === undefined ? row.fix : fixFor(run.problem, host);
-    return { ...row, dtype, run: told, fix };
+    const run = await (isCpu(probed.name) ? cpu : this.#draw({ device: probed.name, modelFile, weightFiles }));
+    const rounds = dtype.includes('16') || DEVICES[kindOf(probed.name)].halfAttention;
+    const fix = run.problem === undefined ? row.fix : run.reason && fixFor(run.reason, host);
+    return { ...row, dtype, run: runOf(run, await cpu, rounds), fix };
   }
 
-  #draw(candidate: { device: string; modelFile: string; weightFiles: readonly string[] }): Promise<SmokeTestRun> {
+  #draw(candidate: Candidate): Promise<SmokeTestRun> {
     const { files, spec, prompt } = this.#model;
     const context = Math.min(CONTEXT, spec.contextLength);
     const settings = { ...this.#config, slots: 1, context, speculation: 'off' as const };
@@ -150,15 +153,16 @@ function rowOf({ name, obstacle, autoObstacle }: ProbedDevice, host: HostInfo): 
   const reason = obstacle ?? autoObstacle;
   return {
     device: name,
-    obstacle,
-    auto_obstacle: autoObstacle,
+    obstacle: obstacle && describeReason(obstacle),
+    auto_obstacle: autoObstacle && describeReason(autoObstacle),
     fix: reason === undefined ? undefined : fixFor(reason, host),
   };
 }
 
 /**
- * `rounds`: with half floats, which CUDA's attention computes with whatever the weights are. They may turn a close call, so that such a run
- * works when it began as the CPU's.
+ * @param rounds the device computes with half floats: because of the weights, or because of its attention.
+ * Half floats can change the choice between two likely tokens, so such a run works if its first token is the
+ * CPU's.
  */
 function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullable<DeviceRow['run']> {
   const { outcome, ids, problem, openMs, tokensPerSecond, deviceBytes } = run;
@@ -167,7 +171,7 @@ function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullab
   return {
     works: outcome === 'ran' && cpu.outcome === 'ran' && (same === ids.length || (rounds && same > 0)),
     outcome,
-    problem: problem ?? (cpu.outcome === 'ran' ? undefined : `not compared: the CPU ${cpu.problem}`),
+    problem: problem ?? (cpu.outcome === 'ran' ? undefined : `no comparison: the CPU failed (${cpu.problem})`),
     tokens: ids.length,
     tokens_as_cpu: same,
     open_ms: openMs,
@@ -176,19 +180,23 @@ function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullab
   };
 }
 
-/** The device that a worker would take, and why. A device that crashes ends a worker: `auto` goes on only from one that refuses. */
+/**
+ * The device that a worker would use, and why. A device that crashes ends the worker: `auto` skips only
+ * devices that refuse.
+ */
 function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | object): Report['used'] {
   const order = devicesToTry(config.device);
-  if (config.device !== 'auto') return { device: order[0] ?? 'cpu', reason: 'asked for by --device' };
+  const selected = deviceOf(config.device);
+  if (selected !== undefined) return { device: selected, reason: 'selected by --device' };
   const choices = 'files' in model ? model.files.choices.filter(({ device }) => order.includes(device)) : [];
   if (choices.length > 0 && staysOnCpu(config, { choices }))
-    return { device: 'cpu', reason: 'the model is under 32 MB: a step on a GPU takes longer to start than to compute' };
+    return { device: CPU, reason: 'the model is under 32 MB: starting a step on a GPU takes longer than computing it' };
   const taken = order.find((name) =>
     rows.some(
       ({ device, auto_obstacle, run }) => device === name && !auto_obstacle && run && run.outcome !== 'refused',
     ),
   );
-  return taken === undefined ? undefined : { device: taken, reason: 'the first that opens' };
+  return taken === undefined ? undefined : { device: taken, reason: 'the first device that opens' };
 }
 
 function say(text: string): void {

@@ -1,73 +1,74 @@
 /**
- * What to do about a device that cannot be used: the reason, as the engine says it, → words and the command. Pure. Packages are those of
- * Debian and Ubuntu; CUDA's and cuDNN's come from NVIDIA's own package source.
+ * The fix for each reason why a device cannot be used: an explanation and the command. Pure. Packages are
+ * those of Debian and Ubuntu; the packages of CUDA and cuDNN come from NVIDIA's package source.
  */
+import { flagFor } from '../../protocol/devices.ts';
+import type { Reason, ReasonCode } from '../../protocol/reasons.ts';
 import type { HostInfo } from './host-info.ts';
 
 export interface Fix {
   readonly words: string;
-  /** To be typed as it is, or a flag of the worker. */
+  /** A command to copy, or a flag of the worker. */
   readonly command?: string;
 }
 
-type Rule = readonly [RegExp, (match: RegExpExecArray, host: HostInfo) => Fix | undefined];
+/** The reason is beyond repair, such as missing hardware, or its fix is unknown. */
+const none = (): undefined => undefined;
 
-const RULES: readonly Rule[] = [
-  [/no NVIDIA driver/, (_, host) => (host.nvidiaCard ? nvidiaDriver(host) : undefined)],
-  [/NVIDIA driver is too old/, (_, host) => nvidiaDriver(host)],
-  [
-    /NVIDIA driver has no GPU for this process/,
-    () => ({
-      words: 'CUDA_VISIBLE_DEVICES or the container (--gpus all) hides the cards; this lists them',
-      command: 'nvidia-smi',
-    }),
-  ],
-  [/the highest is cuda-(\d+)/, ([, last]) => ({ words: 'take one that is there', command: `--device cuda:${last}` })],
-  [/CUDA provider not installed/, (_, host) => cudaProvider(host)],
-  [/(lib[\w+-]+\.so[.\d]*) not found: /, ([, library = '']) => libraryOfCuda(library)],
-  [
-    /no Vulkan \(libvulkan/,
-    () => ({
-      words: "the Vulkan loader, and Mesa's drivers for AMD and Intel; NVIDIA's comes with its own driver",
-      command: 'sudo apt-get install libvulkan1 mesa-vulkan-drivers',
-    }),
-  ],
-  [/no Vulkan device/, (_, host) => vulkanDriver(host)],
-  [/is a renderer in software/, (_, host) => (host.nvidiaCard ? vulkanDriver(host) : undefined)],
-  [/no half floats/, () => ({ words: 'weights without half floats', command: '--dtype q4' })],
-  [
-    /not enough free memory|does not fit|needs .* free/,
-    () => ({ words: 'free memory there, or take smaller weights', command: '--dtype q4' }),
-  ],
-  [
-    /no such provider/,
-    () => ({
-      words: 'this library was built without that device: name a build that has it',
-      command: '--runtime-library <libonnxruntime>',
-    }),
-  ],
-];
+const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) => Fix | undefined } = {
+  no_driver: (_, host) => (host.nvidiaCard ? nvidiaDriver(host) : undefined),
+  driver_fault: none,
+  no_gpu_for_process: () => ({
+    words: 'CUDA_VISIBLE_DEVICES or the container (--gpus all) hides the cards; this command lists them',
+    command: 'nvidia-smi',
+  }),
+  index_out_of_range: ({ highest }) => ({
+    words: 'select a card of this machine',
+    command: `--device ${flagFor(highest)}`,
+  }),
+  provider_missing: (_, host) => cudaProvider(host),
+  provider_not_built: () => ({
+    words: 'this library was built without the provider: select a build that has it',
+    command: '--runtime-library <libonnxruntime>',
+  }),
+  library_missing: ({ library }) => libraryOfCuda(library),
+  driver_too_old: (_, host) => nvidiaDriver(host),
+  no_vulkan_loader: () => ({
+    words: "the Vulkan loader, and Mesa's drivers for AMD and Intel; NVIDIA's driver brings its own",
+    command: 'sudo apt-get install libvulkan1 mesa-vulkan-drivers',
+  }),
+  no_vulkan_device: (_, host) => vulkanDriver(host),
+  no_adapter: (_, host) => (host.platform.startsWith('linux') ? vulkanDriver(host) : undefined),
+  software_renderer: (_, host) => (host.nvidiaCard ? vulkanDriver(host) : undefined),
+  wrong_platform: none,
+  no_half_floats: () => ({ words: 'weights without half floats', command: '--dtype q4' }),
+  out_of_memory: () => MORE_MEMORY,
+  does_not_fit: () => MORE_MEMORY,
+  computes_wrong: none,
+  runtime: none,
+};
 
-/** @returns undefined where nothing can be done, such as for want of the hardware. */
-export function fixFor(reason: string, host: HostInfo): Fix | undefined {
-  for (const [pattern, fix] of RULES) {
-    const match = pattern.exec(reason);
-    if (match) return fix(match, host);
-  }
-  return undefined;
+const MORE_MEMORY: Fix = { words: "free some of the device's memory, or use smaller weights", command: '--dtype q4' };
+
+/** @returns undefined if there is no fix, such as for missing hardware. */
+export function fixFor<C extends ReasonCode>(reason: Reason<C>, host: HostInfo): Fix | undefined {
+  return FIXES[reason.code](reason, host);
 }
 
-/** What to do about a library of the runtime that cannot be loaded. */
+/** The fix for a library of the runtime that cannot be loaded. */
 export function fixForRuntime({ library, npmRun }: HostInfo): Fix {
   if (library !== undefined)
-    return { words: '--runtime-library must name a libonnxruntime for this machine, or be left out' };
+    return { words: '--runtime-library must name a libonnxruntime for this machine, or be omitted' };
   return npmRun === 'npm run'
-    ? { words: 'the packages are not installed, or not for this machine', command: 'npm ci' }
-    : { words: 'onnxruntime-node is not installed, or not for this machine', command: 'npm install onnxruntime-node' };
+    ? { words: 'the packages are not installed, or are for another machine', command: 'npm ci' }
+    : {
+        words: 'onnxruntime-node is not installed, or is for another machine',
+        command: 'npm install onnxruntime-node',
+      };
 }
 
 function nvidiaDriver({ distribution }: HostInfo): Fix {
-  const container = 'in a container: the driver is the host’s, start it with --gpus all';
+  const container = 'in a container: install the driver on the host, and start the container with --gpus all';
   if (distribution === 'ubuntu') return { words: container, command: 'sudo ubuntu-drivers install' };
   if (distribution === 'debian')
     return {
@@ -83,19 +84,25 @@ function cudaProvider({ library, platform, npmRun }: HostInfo): Fix {
       words: `the provider files of the same version must lie beside ${library}: libonnxruntime_providers_cuda.so, libonnxruntime_providers_shared.so`,
     };
   if (platform === 'linux x64')
-    return { words: "fetches them beside onnxruntime-node's library", command: `${npmRun} install:cuda` };
+    return {
+      words: "this command downloads the provider into the folder of onnxruntime-node's library",
+      command: `${npmRun} install:cuda`,
+    };
   return {
-    words: 'onnxruntime-node has no CUDA files for this platform: name a build that has them',
+    words: 'onnxruntime-node has no CUDA files for this platform: select a build that has them',
     command: '--runtime-library <libonnxruntime>',
   };
 }
 
-/** The package of a library by its name; which CUDA it belongs to by its number, which is another for some of them. */
+/**
+ * The package of a library. The number in its name gives the version of CUDA; some libraries have another
+ * number than CUDA.
+ */
 function libraryOfCuda(library: string): Fix | undefined {
-  const source = "from NVIDIA's package source (its package cuda-keyring adds it)";
+  const source = "from NVIDIA's package source (added by its package cuda-keyring)";
   if (library.startsWith('libcudnn'))
     return {
-      words: `cuDNN 9, ${source}; for a provider of CUDA 13 libcudnn9-cuda-13`,
+      words: `cuDNN 9, ${source}; for a provider of CUDA 13: libcudnn9-cuda-13`,
       command: 'sudo apt-get install libcudnn9-cuda-12',
     };
   if (!/^lib(cu|nv)/.test(library)) return undefined;

@@ -1,22 +1,22 @@
 /**
- * Facts about this machine that decide which fix helps: platform, distribution, NVIDIA card, how npm scripts are run.
+ * Facts about this machine that select a fix: platform, distribution, NVIDIA card, and the way to run npm
+ * scripts.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../config/config.ts';
 import { PACKAGE_FILE } from '../../config/paths.ts';
 
-/** Where the reason was met. */
 export interface HostInfo {
-  /** `linux x64`, as Node names it. */
+  /** Platform and architecture as Node names them: `linux x64`. */
   readonly platform: string;
-  /** Of /etc/os-release: `debian`, `ubuntu`, …; empty elsewhere. */
+  /** `ID` of /etc/os-release: `debian`, `ubuntu`, …; empty on other systems. */
   readonly distribution: string;
-  /** A graphics card of NVIDIA is on the PCI bus, whether or not it has a driver. */
+  /** The PCI bus has an NVIDIA graphics card, with or without a driver. */
   readonly nvidiaCard: boolean;
-  /** How a script of this package is run: `npm run` in a checkout. */
+  /** The command that runs a script of this package: `npm run` in a checkout. */
   readonly npmRun: string;
-  /** `--runtime-library`, if it was given. */
+  /** The setting `--runtime-library`. */
   readonly library: string | undefined;
 }
 
@@ -31,13 +31,15 @@ export function hostInfo({ runtimeLibrary }: Config): HostInfo {
   };
 }
 
-/** Linux lists what is on the PCI bus: vendor 0x10de, class 0x03… (displays and 3D controllers). */
+/**
+ * Linux lists the devices of the PCI bus: vendor 0x10de is NVIDIA, class 0x03… displays and 3D controllers.
+ */
 function hasNvidiaCard(bus = '/sys/bus/pci/devices'): boolean {
   const devices = found(() => readdirSync(bus));
   if ('problem' in devices) return false;
-  const says = (device: string, file: string, begins: string): boolean =>
+  const fileStarts = (device: string, file: string, begins: string): boolean =>
     textOf(`${bus}/${device}/${file}`).startsWith(begins);
-  return devices.value.some((device) => says(device, 'vendor', '0x10de') && says(device, 'class', '0x03'));
+  return devices.value.some((device) => fileStarts(device, 'vendor', '0x10de') && fileStarts(device, 'class', '0x03'));
 }
 
 function textOf(file: string): string {
@@ -45,7 +47,7 @@ function textOf(file: string): string {
   return 'problem' in text ? '' : text.value;
 }
 
-/** The value, or why there is none. */
+/** The value, or the message of the error. */
 export function found<T>(look: () => T): { readonly value: T } | { readonly problem: string } {
   try {
     return { value: look() };

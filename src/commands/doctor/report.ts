@@ -1,27 +1,31 @@
 /**
- * What `doctor` found out, as an object for programs and as a page for a person. Pure.
+ * The report of `doctor`: an object for programs, and a page for a terminal. Pure.
  */
+import type { DeviceName } from '../../protocol/devices.ts';
 import type { Nvidia, VulkanDevice } from '../../protocol/probe.ts';
 import { formatBytes } from '../pull/progress-bar.ts';
 import type { Fix } from './fixes.ts';
 
-/** One device: what stands in its way, or how ten tokens went. */
+/** One device: its obstacle, or the result of ten tokens. */
 export interface DeviceRow {
-  readonly device: string;
-  /** Why it cannot be used at all. */
+  readonly device: DeviceName;
+  /** Why the device cannot be used. */
   readonly obstacle: string | undefined;
-  /** Why `auto` passes it over. */
+  /** Why `auto` skips the device. */
   readonly auto_obstacle: string | undefined;
   readonly fix: Fix | undefined;
-  /** Of the weights that it would take. */
+  /** Dtype of the weights chosen for the device. */
   readonly dtype?: string;
   readonly run?: {
-    /** All ten tokens came, and are the CPU's with the same weights; with half floats at least the first is. */
+    /**
+     * All ten tokens are those of the CPU with the same weights; with half floats, at least the first token
+     * is.
+     */
     readonly works: boolean;
     readonly outcome: 'ran' | 'refused' | 'lost' | 'failed';
     readonly problem: string | undefined;
     readonly tokens: number;
-    /** How many of them, from the first on, are the CPU's. */
+    /** The number of tokens, from the first on, that are those of the CPU. */
     readonly tokens_as_cpu: number;
     readonly open_ms: number | undefined;
     readonly tokens_per_sec: number | undefined;
@@ -38,7 +42,7 @@ export interface ModelRow {
 
 /** The whole report, as `--json` prints it. */
 export interface Report {
-  /** The device that would be used works. */
+  /** The device that a worker would use works. */
   readonly ok: boolean;
   readonly versions: {
     readonly worker: string;
@@ -57,7 +61,7 @@ export interface Report {
   readonly model: ModelRow;
   /** `--device`. */
   readonly setting: string;
-  readonly used: { readonly device: string; readonly reason: string } | undefined;
+  readonly used: { readonly device: DeviceName; readonly reason: string } | undefined;
   readonly devices: readonly DeviceRow[];
 }
 
@@ -81,21 +85,19 @@ function drivers({ nvidia, vulkan }: Report): string {
     lines.push(`NVIDIA driver ${driverVersion}${cudaVersion === undefined ? '' : `, CUDA up to ${cudaVersion}`}`);
     for (const [index, { name, totalBytes, freeBytes }] of gpus.entries()) {
       const memory =
-        totalBytes === undefined
-          ? ''
-          : `: ${formatBytes(totalBytes)}, ${formatBytes(freeBytes ?? totalBytes)} of it free`;
+        totalBytes === undefined ? '' : `: ${formatBytes(totalBytes)}, ${formatBytes(freeBytes ?? totalBytes)} free`;
       lines.push(`  cuda:${index}  ${name}${memory}`);
     }
   }
   for (const { name, totalBytes, software } of vulkan ?? [])
-    lines.push(`Vulkan device ${name}, ${formatBytes(totalBytes)}${software ? ', in software' : ''}`);
+    lines.push(`Vulkan device ${name}, ${formatBytes(totalBytes)}${software ? ', software renderer' : ''}`);
   return lines.join('\n');
 }
 
 function devices({ devices: rows, model }: Report): string[] {
   const head =
     model.problem === undefined
-      ? `Model ${model.name} (${model.architecture}; ${model.dtypes?.join(', ')}): ten tokens on each device, against the CPU's`
+      ? `Model ${model.name} (${model.architecture}; ${model.dtypes?.join(', ')}): ten tokens on each device, compared with the CPU`
       : `Model ${model.name}: ${model.problem}`;
   const width = Math.max(0, ...rows.map(({ device }) => device.length));
   return [[head, ...rows.map((row) => `  ${row.device.padEnd(width)}  ${stateOf(row)}`)].join('\n')];
@@ -112,23 +114,23 @@ function stateOf({ obstacle, auto_obstacle, run, dtype }: DeviceRow): string {
     `${Math.round(tokens_per_sec)} tokens/s`,
     ...(vram_bytes > 0 ? [`${formatBytes(vram_bytes)} on the device`] : []),
     ...(works && tokens_as_cpu < tokens
-      ? [`${tokens_as_cpu} tokens as the CPU's, then half floats round otherwise`]
+      ? [`${tokens_as_cpu} tokens as on the CPU, then half floats round differently`]
       : []),
     ...(auto_obstacle === undefined ? [] : [auto_obstacle]),
   ];
   if (works) return `works  ${facts.join(', ')}`;
-  const why = problem ?? `only the first ${tokens_as_cpu} of ${tokens} tokens are the CPU's`;
+  const why = problem ?? `only the first ${tokens_as_cpu} of ${tokens} tokens are those of the CPU`;
   return `WRONG  ${why}; ${facts.join(', ')}`;
 }
 
 function verdict({ setting, used, ok, model, runtime }: Report): string {
   if (runtime.problem !== undefined || model.problem !== undefined) return 'A worker with these settings cannot start.';
-  if (!used) return `--device ${setting} would find no device to use.`;
-  const works = ok ? '' : ' It does not work: see above.';
+  if (!used) return `--device ${setting} finds no device to use.`;
+  const works = ok ? '' : ' It does not work, see above.';
   return `--device ${setting} would use ${used.device}: ${used.reason}.${works}`;
 }
 
-/** Each with its command on a line of its own, to be copied. */
+/** Each command is on a separate line, for copying. */
 function fixes({ runtime, devices: rows }: Report): string {
   const all: [string, string | undefined, Fix | undefined][] = [
     ['the runtime', runtime.problem, runtime.fix],

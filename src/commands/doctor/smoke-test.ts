@@ -1,33 +1,46 @@
 /**
- * Whether a device works: ten tokens on it, in an engine process of their own, so that a driver that crashes or hangs takes nothing with it.
+ * Tests a device: generates ten tokens in a separate engine process, which a driver may crash or hang.
  */
 import { EngineLostError, EngineRefusedError } from '../../bridge/child.ts';
 import { EngineClient } from '../../bridge/client.ts';
+import { describeRefusal } from '../../lifecycle/reasons.ts';
 import { sanitize } from '../../narration/sanitize.ts';
 import type { EngineOptions } from '../../protocol/loading.ts';
 import type { Sampling, SequenceRequest } from '../../protocol/messages.ts';
+import type { Reason } from '../../protocol/reasons.ts';
 
 const SMOKE_TOKENS = 10;
-/** For the opening, and for the tokens: a driver compiles its kernels at first use, one in software takes a minute for them. */
+/**
+ * Limit for opening the model, and for the tokens. A driver compiles its kernels at first use; a software
+ * renderer takes a minute.
+ */
 const TIMEOUT_MS = 120_000;
-/** Most characters of what an engine said. */
+/** Most characters of an engine's message. */
 const LONGEST_PROBLEM = 500;
 
-/** How ten tokens went. */
+/** The result of ten tokens. */
 export interface SmokeTestRun {
-  /** `refused`: the model could not be opened there. `lost`: the process crashed or hung. `failed`: it opened, and a run failed. */
+  /**
+   * `refused`: the model did not open. `lost`: the process crashed or hung. `failed`: the model opened, and a
+   * run failed.
+   */
   readonly outcome: 'ran' | 'refused' | 'lost' | 'failed';
   readonly ids: readonly number[];
-  /** In one sentence, unless it ran. */
+  /** One sentence; absent if all tokens were generated. */
   readonly problem?: string;
+  /** The reason of the engine that refused the model. */
+  readonly reason?: Reason;
   /** From the start of the process to the first runs, in milliseconds. */
   readonly openMs?: number;
-  /** Of decoding: without the prompt and its first token. */
+  /** Speed of decoding, without the prompt and the first token. */
   readonly tokensPerSecond?: number;
   readonly deviceBytes?: number;
 }
 
-/** Opens the model where `options` say and draws ten tokens, greedily. Never throws; takes twice `timeoutMs` at most. */
+/**
+ * Opens the model of `options` and generates ten tokens greedily. Never throws; takes at most twice
+ * `timeoutMs`.
+ */
 export async function drawTen(
   options: EngineOptions,
   prompt: readonly number[],
@@ -59,10 +72,10 @@ async function draw(client: EngineClient, prompt: readonly number[], timeoutMs: 
       return { outcome: 'ran', ids, tokensPerSecond: ((ids.length - 1) * 1000) / Math.max(decodeMs, 1e-3) };
     }
   }
-  return { outcome: 'failed', ids, problem: `${ids.length} tokens within ${timeoutMs / 1000} s` };
+  return { outcome: 'failed', ids, problem: `only ${ids.length} tokens within ${timeoutMs / 1000} s` };
 }
 
-/** The likeliest id, and nothing else. */
+/** Always the likeliest id. */
 export const GREEDY: Sampling = {
   temperature: 0,
   topK: 0,
@@ -82,12 +95,15 @@ const requestOf = (prompt: readonly number[]): Omit<SequenceRequest, 'id'> => ({
   sampling: GREEDY,
 });
 
-function failure(error: unknown): Pick<SmokeTestRun, 'outcome' | 'problem'> {
-  if (error instanceof EngineRefusedError) return { outcome: 'refused', problem: cleaned(error.message) };
+function failure(error: unknown): Pick<SmokeTestRun, 'outcome' | 'problem' | 'reason'> {
+  if (error instanceof EngineRefusedError) {
+    const { reason } = error.refusal;
+    return { outcome: 'refused', problem: cleaned(describeRefusal(error.refusal)), reason };
+  }
   if (!(error instanceof EngineLostError)) return { outcome: 'failed', problem: cleaned(String(error)) };
   const last = error.loss?.stderrTail.split('\n').at(-1) ?? '';
   return { outcome: 'lost', problem: cleaned(`the engine ended (${error.message})${last === '' ? '' : `: ${last}`}`) };
 }
 
-/** What an engine or a driver says may hold anything. */
+/** Messages of an engine or a driver may contain any character. */
 const cleaned = (text: string): string => sanitize(text, LONGEST_PROBLEM);

@@ -17,7 +17,7 @@ import { fileUrl, type Repository, type RepositoryFile, readRepository } from '.
 import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
-import { devicesToTry } from '../../protocol/devices.ts';
+import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
 import { formatBytes, ProgressBar } from './progress-bar.ts';
 
 /** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
@@ -63,10 +63,8 @@ function readArguments(args: readonly string[]): { reference: HubReference; sele
   return { reference, selection: { dtype, device: deviceToSuit(device) } };
 }
 
-/** `auto` is the CPU: every machine has one, and which device opens on the machine that will run the model is not known where it is pulled. */
-function deviceToSuit(choice: string): string {
-  return (choice === 'auto' ? undefined : devicesToTry(choice)[0]) ?? 'cpu';
-}
+/** `auto` selects the weights for the CPU, which every machine has: the model may run on another machine than this one. */
+const deviceToSuit = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
 
 function parsed(args: readonly string[]) {
   try {
@@ -202,7 +200,7 @@ async function fetchFile(
 async function fetchNamedInside(
   context: PullContext,
   dtype: DtypeChoice,
-  device: string,
+  device: DeviceName,
 ): Promise<ModelError | undefined> {
   const { repository } = context;
   for (let round = 1; ; round++) {

@@ -12,6 +12,7 @@ import { JobRegistry } from '../../jobs/registry.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { reportReady } from '../../lifecycle/ready-callback.ts';
+import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import { StopRequests } from '../../lifecycle/stop-requests.ts';
 import { modelName } from '../../model/folder.ts';
@@ -145,7 +146,7 @@ export class Worker {
       );
     } catch (error) {
       if (this.#stops.asked) return; // the drain ended the load
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = failureText(error);
       const model_ref = modelName(this.#config);
       narrate('model.load_failed', { model_ref, error_kind: 'model_load_failed', reason });
       this.#stops.request('model_load_failed', 1);

@@ -1,11 +1,11 @@
 /**
- * How much of the machine's memory a process may still take, what can be had back of the system's caches counted in: weights that were read
- * a moment ago lie there, and are no reason to refuse them.
+ * The memory of the machine that a process may still take. The system's file caches count as free: they hold
+ * the weights that were read a moment ago, which must not cause a refusal.
  */
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 
-/** Roots of the two versions of control groups; a container sees its own group there. */
+/** The two versions of control groups. In a container, `root` shows the container's group. */
 const GROUPS = [
   { limit: 'memory.max', used: 'memory.current', files: ['inactive_file', 'active_file'], root: '/sys/fs/cgroup' },
   {
@@ -17,8 +17,9 @@ const GROUPS = [
 ] as const;
 
 /**
- * Bytes; undefined where the system does not tell: macOS counts as free only what nobody has used since the start.
- * @param read a file of the system's, for tests.
+ * Free memory in bytes; undefined if the system does not report it: macOS counts as free only memory that was
+ * never used since its start.
+ * @param read reads a file of the system; replaced by tests.
  */
 export function hostFreeBytes(
   platform: string = process.platform,
@@ -31,7 +32,7 @@ export function hostFreeBytes(
   return Math.min(Number(available) * 1024, ...GROUPS.map((group) => leftInGroup(group, read)));
 }
 
-/** What a control group leaves; infinite without a limit. */
+/** Bytes that the limit of a control group leaves; infinite without a limit. */
 function leftInGroup({ limit, used, files, root }: (typeof GROUPS)[number], read: (path: string) => string): number {
   const [most, now] = [limit, used].map((name) => Number.parseInt(read(`${root}/${name}`), 10)) as [number, number];
   if (Number.isNaN(most) || Number.isNaN(now)) return Number.POSITIVE_INFINITY;
@@ -44,6 +45,6 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    return ''; // another system, or nothing that limits
+    return ''; // another system, or no limit
   }
 }

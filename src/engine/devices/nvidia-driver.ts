@@ -1,6 +1,7 @@
 /**
- * What the NVIDIA driver says of its GPUs: how many this process may use, their names, their memory. Asks the CUDA driver which GPUs there
- * are, since it heeds CUDA_VISIBLE_DEVICES as the provider does, and NVML about their memory, since that needs no context on the GPU.
+ * Reads the GPUs that this process may use, their names and their memory from the NVIDIA driver. The CUDA
+ * driver lists the GPUs, since it respects CUDA_VISIBLE_DEVICES as the provider does; NVML reports their
+ * memory, since it needs no context on the GPU.
  */
 import type { Gpu, Nvidia } from '../../protocol/probe.ts';
 import { functionsOf } from '../ffi.ts';
@@ -14,7 +15,9 @@ const onWindows = process.platform === 'win32';
 const CUDA_DRIVER = onWindows ? 'nvcuda.dll' : 'libcuda.so.1';
 const NVML = onWindows ? 'nvml.dll' : 'libnvidia-ml.so.1';
 
-/** @returns undefined when there is no NVIDIA driver; no GPUs when it has none for this process. */
+/**
+ * @returns undefined without an NVIDIA driver; an empty list of GPUs if the driver has none for this process.
+ */
 export function askNvidia(): Nvidia | undefined {
   const cuda = functionsOf(CUDA_DRIVER, {
     cuInit: ['int', 'uint'],
@@ -26,15 +29,16 @@ export function askNvidia(): Nvidia | undefined {
   });
   if (!cuda) return undefined;
   const number = Buffer.alloc(4);
-  const said = (status: number | bigint): number | undefined => (status === SUCCESS ? number.readInt32LE() : undefined);
-  const version = said(cuda.cuDriverGetVersion(number));
+  const valueIf = (status: number | bigint): number | undefined =>
+    status === SUCCESS ? number.readInt32LE() : undefined;
+  const version = valueIf(cuda.cuDriverGetVersion(number));
   const cudaVersion =
     version === undefined ? {} : { cudaVersion: `${Math.floor(version / 1000)}.${(version % 1000) / 10}` };
   const started = Number(cuda.cuInit(0));
-  const count = started === SUCCESS ? (said(cuda.cuDeviceGetCount(number)) ?? 0) : 0;
+  const count = started === SUCCESS ? (valueIf(cuda.cuDeviceGetCount(number)) ?? 0) : 0;
   const nvml = openNvml();
   const gpus = Array.from({ length: count }, (_, index): Gpu => {
-    const device = said(cuda.cuDeviceGet(number, index)) ?? index;
+    const device = valueIf(cuda.cuDeviceGet(number, index)) ?? index;
     const name = Buffer.alloc(TEXT_BYTES);
     cuda.cuDeviceGetName(name, TEXT_BYTES, device);
     const uuid = Buffer.alloc(UUID_BYTES);
@@ -72,11 +76,11 @@ function openNvml(): Nvml | undefined {
     },
     memory: (uuid) => {
       const handle = Buffer.alloc(8);
-      // A part of a card that was split (MIG) has a name of its own.
+      // A part of a split card (MIG) has its own prefix.
       const found = ['GPU', 'MIG'].some(
         (kind) => nvml.nvmlDeviceGetHandleByUUID(`${kind}-${dashed(uuid)}`, handle) === SUCCESS,
       );
-      // nvmlMemory_t: total, free, used, each of eight bytes.
+      // nvmlMemory_t: total, free and used, eight bytes each.
       const memory = Buffer.alloc(24);
       if (!found || nvml.nvmlDeviceGetMemoryInfo(handle.readBigUInt64LE(), memory) !== SUCCESS) return undefined;
       return { totalBytes: Number(memory.readBigUInt64LE(0)), freeBytes: Number(memory.readBigUInt64LE(8)) };
@@ -86,6 +90,6 @@ function openNvml(): Nvml | undefined {
 
 const textOf = (bytes: Buffer): string => bytes.toString('utf8', 0, Math.max(0, bytes.indexOf(0)));
 
-/** 8-4-4-4-12, as NVML writes it. */
+/** 8-4-4-4-12 digits, the form of NVML. */
 const dashed = (uuid: Buffer): string =>
   uuid.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');

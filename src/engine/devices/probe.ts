@@ -1,26 +1,34 @@
 /**
- * Looks around on the machine without opening a model: which runtime, which devices, what stands in their way, what the drivers say.
+ * Reports the runtime, the devices, their known obstacles and the drivers of this machine without opening a
+ * model.
  */
+import { DEVICE_KINDS, type DeviceKind, type DeviceName, deviceName, kindOf } from '../../protocol/devices.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { KOFFI_VERSION } from '../ffi.ts';
 import { loadOrt } from '../ort/api.ts';
-import { deviceNamed } from './device.ts';
 import { askNvidia } from './nvidia-driver.ts';
+import { deviceNamed, FAMILIES } from './registry.ts';
 import { askVulkan } from './vulkan.ts';
 
-/** Never throws: what is broken is part of the answer. `more` are devices that are told of whether or not they are there. */
-export function probeDevices(runtimeLibrary: string, more: readonly string[]): DeviceProbe {
+/** Never throws: faults are part of the answer. `more` are included even if this machine lacks them. */
+export function probeDevices(runtimeLibrary: string, more: readonly DeviceName[]): DeviceProbe {
   const nvidia = askNvidia();
   const vulkan = process.platform === 'linux' ? askVulkan() : undefined;
-  const cards = Array.from({ length: Math.max(1, nvidia?.gpus.length ?? 0) }, (_, index) => `cuda-${index}`);
-  const names = new Set([...cards, ...more.filter((name) => name.startsWith('cuda-')), 'webgpu', 'coreml', 'cpu']);
+  const names = DEVICE_KINDS.flatMap((kind) => namesOf(kind, more));
   return {
     ...runtimeOf(runtimeLibrary),
     koffiVersion: KOFFI_VERSION,
-    devices: [...names].map((name) => probed(name, runtimeLibrary)),
+    devices: names.map((name) => probed(name, runtimeLibrary)),
     ...(nvidia && { nvidia }),
     ...(vulkan && { vulkan }),
   };
+}
+
+/** At least one name of each kind, so that the report says why the kind is missing. */
+function namesOf(kind: DeviceKind, more: readonly DeviceName[]): DeviceName[] {
+  const count = Math.max(1, FAMILIES[kind].count());
+  const present = Array.from({ length: count }, (_, index) => deviceName(kind, index));
+  return [...new Set([...present, ...more.filter((name) => kindOf(name) === kind)])];
 }
 
 function runtimeOf(library: string): Pick<DeviceProbe, 'runtimeVersion' | 'runtimeProblem'> {
@@ -31,9 +39,9 @@ function runtimeOf(library: string): Pick<DeviceProbe, 'runtimeVersion' | 'runti
   }
 }
 
-function probed(name: string, runtimeLibrary: string): ProbedDevice {
+function probed(name: DeviceName, runtimeLibrary: string): ProbedDevice {
   const device = deviceNamed(name);
-  const obstacle = device.obstacle(runtimeLibrary, true)?.reason;
-  const autoObstacle = device.obstacle(runtimeLibrary, false)?.reason;
-  return { name, ...(obstacle !== undefined && { obstacle }), ...(autoObstacle !== undefined && { autoObstacle }) };
+  const obstacle = device.obstacle(runtimeLibrary, true);
+  const autoObstacle = device.obstacle(runtimeLibrary, false);
+  return { name, ...(obstacle && { obstacle }), ...(autoObstacle && { autoObstacle }) };
 }

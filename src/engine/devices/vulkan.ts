@@ -1,6 +1,6 @@
 /**
- * What Vulkan says of the GPUs on Linux, where WebGPU runs on it: their names, their memory, and which of them are only programs that
- * draw on the CPU. Structures are read at the offsets of the 64-bit layout (vulkan_core.h).
+ * Reads the GPUs from Vulkan, on which WebGPU runs on Linux: their names, their memory, and whether they are
+ * renderers in software. Structures are read at the offsets of the 64-bit layout (vulkan_core.h).
  */
 import type { VulkanDevice } from '../../protocol/probe.ts';
 import { functionsOf } from '../ffi.ts';
@@ -9,17 +9,20 @@ const SUCCESS = 0;
 const INSTANCE_CREATE_INFO = 1;
 const CREATE_INFO_BYTES = 64;
 const POINTER_BYTES = 8;
-/** More than any machine has. */
+/** More devices than any machine has. */
 const MOST_DEVICES = 64;
 
-/** VkPhysicalDeviceProperties: deviceType behind four numbers, then deviceName of 256 bytes; the rest are limits. */
+/** VkPhysicalDeviceProperties: four numbers, deviceType, deviceName of 256 bytes, then limits. */
 const PROPERTIES = { bytes: 1024, type: 16, name: 20, nameBytes: 256 };
 const TYPE_CPU = 4;
-/** VkPhysicalDeviceMemoryProperties: 32 types of 8 bytes behind their count, then the count of heaps and 16 heaps of size and flags. */
+/**
+ * VkPhysicalDeviceMemoryProperties: a count, 32 types of 8 bytes, the count of heaps, then 16 heaps of size
+ * and flags.
+ */
 const MEMORY = { bytes: 1024, heapCount: 4 + 32 * 8, heaps: 8 + 32 * 8, heapBytes: 16, heapFlags: 8 };
 const HEAP_IS_LOCAL = 1;
 
-/** @returns undefined when there is no Vulkan on this machine; nothing when it has no device. */
+/** @returns undefined without Vulkan on this machine; an empty list if Vulkan has no device. */
 export function askVulkan(): readonly VulkanDevice[] | undefined {
   const vulkan = functionsOf('libvulkan.so.1', {
     vkCreateInstance: ['int', 'void *', 'void *', 'void *'],

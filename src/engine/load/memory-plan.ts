@@ -1,49 +1,51 @@
 /**
- * What a model will need, told before it is loaded: weights, cache, logits, work space, against what is free where it will lie. Decides how
- * many slots `auto` takes; refuses what cannot fit, and says what would. Pure.
+ * Plans the memory of a model before it is loaded: weights, cache, logits and work space, compared with the
+ * free memory of the device. Chooses the slots of `auto`; refuses a model that cannot fit, with a suggestion
+ * that fits. Pure.
  */
-import type { EngineOptions, MemoryPlan } from '../../protocol/loading.ts';
+import type { DeviceName } from '../../protocol/devices.ts';
+import type { EngineOptions } from '../../protocol/loading.ts';
+import type { MemoryPlan } from '../../protocol/memory-plan.ts';
+import type { Reason } from '../../protocol/reasons.ts';
+import { LoadError } from './load-error.ts';
 
 const MOST_AUTO_SLOTS = 16;
-/** `auto` takes a quarter of what is free for the cache: other workers share the machine. */
+/** `auto` uses a quarter of the free memory for the cache: other workers share the machine. */
 const AUTO_SHARE = 4;
-/** A context that is suggested is a multiple of this. */
+/** A suggested context is a multiple of this. */
 const CONTEXT_STEP = 16;
 
-/** Slots that `auto` takes where nobody knows what is free. */
+/** Slots of `auto` if the system does not report free memory. */
 const BLIND_SLOTS = 4;
 
-/** What the plan is made from. All sizes in bytes. */
+/** The inputs of a plan. All sizes in bytes. */
 export interface Needs {
-  /** Where the model is to run. */
-  readonly device: string;
+  readonly device: DeviceName;
   readonly weights: number;
-  /** Of one row of the cache, by its tokens. */
+  /** Size of one row of the cache, by its tokens. */
   readonly rowBytes: (tokens: number) => number;
-  /** Rows that are needed beside those of the slots. */
+  /** Rows in addition to those of the slots. */
   readonly spareRows: number;
-  /** By the number of slots. */
+  /** Size of the logits, by the number of slots. */
   readonly logits: (slots: number) => number;
-  /** What the runtime takes beside them: its own state on the device, and room for the values between two operators. */
+  /**
+   * The runtime's memory besides weights, cache and logits: its state on the device, and values between two
+   * operators.
+   */
   readonly work: number;
-  /** Free memory; undefined where the system does not tell, and then everything fits. */
+  /** Free memory; undefined if the system does not report it, and then every plan fits. */
   readonly free: number | undefined;
 }
 
-type Asked = Pick<EngineOptions, 'slots' | 'context'>;
-
-/** The model does not fit. The message spells the sum out and says what would fit. */
-export class MemoryError extends Error {
-  override readonly name = 'MemoryError';
-}
+type Requested = Pick<EngineOptions, 'slots' | 'context'>;
 
 /**
- * @throws MemoryError
+ * @throws LoadError `does_not_fit`
  */
-export function planMemory(needs: Needs, { slots: asked, context }: Asked): MemoryPlan {
-  const slots = asked === 'auto' ? autoSlots(needs, context) : asked;
+export function planMemory(needs: Needs, { slots: requested, context }: Requested): MemoryPlan {
+  const slots = requested === 'auto' ? autoSlots(needs, context) : requested;
   const plan = sumOf(needs, slots, context);
-  if (needs.free !== undefined && plan.total > needs.free) throw new MemoryError(refusal(needs, plan));
+  if (needs.free !== undefined && plan.total > needs.free) throw new LoadError(refusal(needs, plan));
   return plan;
 }
 
@@ -60,7 +62,7 @@ function sumOf(
 const fits = (needs: Needs, slots: number, context: number): boolean =>
   sumOf(needs, slots, context).total <= (needs.free ?? Number.POSITIVE_INFINITY);
 
-/** At least one: whether that fits is seen afterwards. */
+/** At least one slot, even if it does not fit: the caller checks the plan. */
 function autoSlots(needs: Needs, context: number): number {
   if (needs.free === undefined) return BLIND_SLOTS;
   const quarter = Math.floor(needs.free / AUTO_SHARE / needs.rowBytes(context));
@@ -69,25 +71,23 @@ function autoSlots(needs: Needs, context: number): number {
   return slots;
 }
 
-const size = (bytes: number): string =>
-  bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
-
-function refusal(needs: Needs, { slots, context, weights, cache, logits, work, total, free = 0 }: MemoryPlan): string {
-  const parts = `weights ${size(weights)}, cache ${size(cache)} (${slots} x ${context} tokens), logits ${size(logits)}, work ${size(work)}`;
-  const sum = `The model does not fit ${needs.device}: it needs ${size(total)}: ${parts}; ${size(free)} are free`;
-  return `${sum}. ${suggestion(needs, slots, context)}`;
+function refusal(needs: Needs, plan: MemoryPlan): Reason {
+  const suggestion = suggest(needs, plan);
+  return { code: 'does_not_fit', device: needs.device, plan, ...(suggestion && { suggestion }) };
 }
 
-/** Fewer slots of the same context, or one slot of a shorter one. */
-function suggestion(needs: Needs, slots: number, context: number): string {
+/** Fewer slots of the same context, or one slot of a shorter context. */
+function suggest(needs: Needs, { slots, context }: MemoryPlan): Reason<'does_not_fit'>['suggestion'] {
   const fewer = highest(1, slots - 1, (count) => fits(needs, count, context));
-  if (fewer !== undefined) return `--slots ${fewer} would fit`;
+  if (fewer !== undefined) return { slots: fewer };
   const steps = highest(1, Math.floor(context / CONTEXT_STEP), (count) => fits(needs, 1, count * CONTEXT_STEP));
-  if (steps !== undefined) return `--slots 1 --context ${steps * CONTEXT_STEP} would fit`;
-  return 'No --slots and no --context would fit: take smaller weights with --dtype, or another device';
+  return steps === undefined ? undefined : { slots: 1, context: steps * CONTEXT_STEP };
 }
 
-/** The highest whole number that `holds`, of a range in which it holds up to some point; undefined where it holds for none. */
+/**
+ * The highest integer of a range that `holds`, which is true up to some integer; undefined if it is true for
+ * none.
+ */
 function highest(least: number, most: number, holds: (value: number) => boolean): number | undefined {
   if (most < least || !holds(least)) return undefined;
   let [low, high] = [least, most];

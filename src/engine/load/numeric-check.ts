@@ -2,6 +2,7 @@
  * Checks on an open session before it serves: how much the runtime rounds, and how long a run the device computes correctly.
  */
 import type { Session } from '../ort/session.ts';
+import { LoadError } from './load-error.ts';
 
 /** Ids of a short prompt. */
 export const PROMPT = 16;
@@ -38,14 +39,13 @@ const WRONG = 0.1;
  * 0 as scratch.
  * @param most tokens of a run that are wanted; runs over 512 are as right as those of 512.
  * @returns most tokens of a run that may be trusted, at most `most`.
- * @throws Error for a device that gives something else for one id at a time, or nothing.
+ * @throws LoadError `computes_wrong` if the device gives other logits for one id at a time, or none.
  */
 export function longestCorrectRun(session: RunsIds, context: number, most: number): number {
   const few = promptOf(session.signature.vocabSize, Math.min(SHORT, context));
   const alone = apart(inRunsOf(session, few, 1), inRunsOf(session, few, few.length));
   if (!(alone <= WRONG)) {
-    const far = Number.isFinite(alone) ? `${Math.round(alone * 100)} % apart` : 'no logits at all';
-    throw new Error(`it computes another token alone than behind others (${far})`);
+    throw new LoadError({ code: 'computes_wrong', ...(Number.isFinite(alone) && { difference: alone }) });
   }
   for (const length of PROBES) {
     const longest = Math.min(length, context, most);

@@ -1,10 +1,13 @@
 /**
- * From options to an open session with its memory reserved, and the facts about it that the worker tells. Tries the devices in their order
- * until one opens; the last one's failure is the engine's.
+ * From options to an open session with its memory reserved, and the facts about the session for the worker.
+ * Tries the devices in their order until one opens.
  */
-import type { Candidate, EngineFacts, EngineOptions, LoadEvent, MemoryPlan } from '../../protocol/loading.ts';
+import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
+import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
+import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
-import { type Device, deviceNamed, type Obstacle } from '../devices/device.ts';
+import type { Device } from '../devices/device.ts';
+import { deviceNamed } from '../devices/registry.ts';
 import { loadOrt, type OrtApi, OrtError } from '../ort/api.ts';
 import { causeOf } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
@@ -12,26 +15,19 @@ import { Session } from '../ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
 import { MOST_DRAFTED } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
-import { MemoryError, type Needs, planMemory } from './memory-plan.ts';
+import { LoadError } from './load-error.ts';
+import { type Needs, planMemory } from './memory-plan.ts';
 import { longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
 import { readWeights, sizeOf } from './read-ahead.ts';
 
-/** Takes what the engine has to say while it opens and after every step. */
+/** Receives the engine's messages while it opens a model and after every step. */
 export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;
 
-/** Runs that differ by less differ in the order of sums only; the least seen of a quantized model is a thousand times larger. */
+/**
+ * Runs whose logits differ by less differ in the order of sums only; the smallest measured difference of a
+ * quantized model is a thousand times larger.
+ */
 const ROUNDING = 1e-4;
-
-/** A device that cannot be used, in words a person can act on. */
-class DeviceError extends Error {
-  override readonly name = 'DeviceError';
-  readonly present: boolean;
-
-  constructor(device: string, { reason, present }: Obstacle, cause?: Error) {
-    super(`${device} cannot be used: ${reason}`, { cause });
-    this.present = present;
-  }
-}
 
 /** A model open on a device. */
 export interface Opened {
@@ -39,75 +35,76 @@ export interface Opened {
   readonly facts: EngineFacts;
 }
 
-/** What is wrong with the model, wherever it runs. */
+/** A fault of the model, which it has on every device. */
 class ModelFault extends Error {
   override readonly name = 'ModelFault';
 }
 
-/** `OrtErrorCode`s of a file that is none, is broken, or whose graph is. */
+/** `OrtErrorCode`s of a file that is not a model, a broken file or a broken graph. */
 const FAULTS_OF_THE_MODEL = [3, 7, 10];
 
+/** The inputs of an attempt to open the model on one device. */
+interface Loading {
+  readonly api: OrtApi;
+  readonly options: EngineOptions;
+  readonly publish: Publish;
+}
+
 /**
- * Loads the runtime, opens the model on the first device that takes it, reserves the memory of all runs, and makes the first ones. Nothing is
- * left behind when it throws.
- * @param use makes what is wanted of the open session; a device on which that fails is passed over too.
- * @throws Error in words for the operator: what is wrong with the model, or of the last device its obstacle, the memory that is lacking, or
- * the runtime's own message.
+ * Loads the runtime, opens the model on the first device that can use it, reserves the memory of all runs and
+ * runs the model. Releases everything when it throws.
+ * @param use makes the result from the open session; a device on which `use` throws is skipped too.
+ * @throws LoadError with the reason: the fault of the model, or the obstacle of the last device, its lack of
+ * memory or the runtime's message.
  */
 export function openSession<T>(options: EngineOptions, publish: Publish, use: (opened: Opened) => T): T {
   expectCount('context', options.context, 2);
   if (options.slots !== 'auto') expectCount('slots', options.slots, 1);
   if (options.prefillChunk !== 'auto') expectCount('prefillChunk', options.prefillChunk, 2);
-  const api = loadOrt(options.runtimeLibrary);
+  const loading = { api: loadOrt(options.runtimeLibrary), options, publish };
   for (const [index, candidate] of options.candidates.entries()) {
     const next = options.candidates[index + 1];
     try {
-      return openOn(candidate, api, options, publish, use);
+      return openOn(candidate, loading, use);
     } catch (error) {
       const failure = failureOn(candidate.device, error);
-      if (!next || isOfTheModel(failure)) throw failure;
-      const present = !(failure instanceof DeviceError) || failure.present;
-      publish({ kind: 'fallback', device: candidate.device, next: next.device, reason: failure.message, present });
+      if (!next || failure.device === undefined) throw failure;
+      publish({ kind: 'fallback', device: candidate.device, next: next.device, reason: failure.reason });
     }
   }
   throw new Error('There is no device to try');
 }
 
-/** What the CPU meets is told in the runtime's own words; elsewhere the device may be the reason. */
-function failureOn(device: string, error: unknown): Error {
+/**
+ * Adds the device to a failure, unless the model is its cause. Failures on the CPU keep the runtime's words.
+ */
+function failureOn(device: DeviceName, error: unknown): LoadError {
+  if (error instanceof LoadError) return new LoadError(error.reason, device);
   const failure = error instanceof Error ? error : new Error(String(error));
-  if (device === 'cpu' || isOfTheModel(failure) || failure instanceof DeviceError || failure instanceof MemoryError)
-    return failure;
-  return new DeviceError(device, { reason: causeOf(failure.message), present: true }, failure);
+  const inItsWords = { code: 'runtime', message: failure.message } as const;
+  if (isOfTheModel(failure)) return new LoadError(inItsWords, undefined, failure);
+  return new LoadError(isCpu(device) ? inItsWords : causeOf(failure.message), device, failure);
 }
 
 const isOfTheModel = (failure: Error): boolean =>
   failure instanceof ModelFault || (failure instanceof OrtError && FAULTS_OF_THE_MODEL.includes(failure.code));
 
-function openOn<T>(
-  candidate: Candidate,
-  api: OrtApi,
-  options: EngineOptions,
-  publish: Publish,
-  use: (opened: Opened) => T,
-): T {
+function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
+  const { api, options, publish } = loading;
   const began = performance.now();
   const device = deviceNamed(candidate.device);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
-  if (obstacle) throw new DeviceError(device.name, obstacle);
+  if (obstacle) throw new LoadError(obstacle);
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
-  const { halfAttention } = device;
   const { names } = options;
+  const { halfAttention } = DEVICES[kindOf(device.name)];
   const model = readModel(candidate.modelFile, { logits: names.logits, halfAttention });
   const { light } = model;
   const declared = light && understood(() => readSignature(light, names));
   const free = device.freeBytes();
   const weightBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
-  const planFor = (signature: Signature): MemoryPlan =>
-    planMemory(
-      needsOf(signature, { device, free, weightBytes, grows: !updatesInPlace(model, names) }, options),
-      options,
-    );
+  const target = { device, free, weightBytes, grows: !updatesInPlace(model, names) };
+  const planFor = (signature: Signature): MemoryPlan => planMemory(needsOf(signature, target, options), options);
   const plan = declared && planFor(declared);
   if (plan) publish({ kind: 'memory', device: device.name, plan });
   readWeights(candidate.weightFiles, (read, total, percent) =>
@@ -126,7 +123,7 @@ function openOn<T>(
       ...warm,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       residentBytes: 0,
-      // Where the system does not tell, what was asked of it.
+      // Without a report of the system: the requested bytes.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
       loadMs: loaded - began,
       warmupMs: performance.now() - loaded,
@@ -138,7 +135,7 @@ function openOn<T>(
   }
 }
 
-/** @throws ModelFault for a model that this engine cannot drive. */
+/** @throws ModelFault for a model that this engine cannot run. */
 function understood<T>(read: () => T): T {
   try {
     return read();
@@ -147,21 +144,22 @@ function understood<T>(read: () => T): T {
   }
 }
 
-interface Place {
+/** The device of an attempt, and the sizes that its memory plan needs. */
+interface Target {
   readonly device: Device;
   readonly free: number | undefined;
   readonly weightBytes: number;
   readonly grows: boolean;
 }
 
-function needsOf(signature: Signature, { device, free, weightBytes, grows }: Place, options: EngineOptions): Needs {
+function needsOf(signature: Signature, { device, free, weightBytes, grows }: Target, options: EngineOptions): Needs {
   const chunk = chunkOf(signature, options);
   const places = signature.logits.positions ?? (signature.keep ? MOST_DRAFTED + 1 : chunk);
   return {
     device: device.name,
     weights: weightBytes,
     rowBytes: (tokens) => rowBytes(signature, tokens),
-    // What a run reads and what it makes of it are both there until it is over.
+    // A run of a growing cache holds the row that it reads and the row that it writes until it ends.
     spareRows: grows ? 1 : 0,
     logits: (slots) => bytesOf(signature.logits.type, [places + slots, signature.vocabSize]),
     work: device.workBytes,
@@ -170,8 +168,8 @@ function needsOf(signature: Signature, { device, free, weightBytes, grows }: Pla
 }
 
 /** Most prompt tokens of one run. */
-function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: asked, context }: EngineOptions): number {
-  const most = asked === 'auto' ? context : asked;
+function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: requested, context }: EngineOptions): number {
+  const most = requested === 'auto' ? context : requested;
   const all = !keep && logits.positions === undefined;
   return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(most, context));
 }
@@ -181,15 +179,15 @@ type Warm = Omit<
   'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'loadMs' | 'warmupMs'
 >;
 
-/** Reserves the memory and makes the first runs. */
+/** Reserves the memory, and runs the model to check the numbers of the device. */
 function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
   const { slots, context } = plan;
   const { signature, truncates, together } = session;
   const chunk = chunkOf(signature, options);
-  // A draft and the runs below are of one row too, and may be longer than a chunk that was asked for.
+  // Drafts and the checks below use one row too, and may be longer than a requested chunk.
   const keep = MOST_DRAFTED + 1;
   session.reserve({ rows: slots, capacity: context, chunk: Math.max(chunk, keep), keep });
-  const trusted = device.name === 'cpu' ? chunk : longestCorrectRun(session, context, chunk);
+  const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
   const runDifference = truncates ? roundingBetweenRuns(session, context) : undefined;
   const exact = runDifference !== undefined && runDifference < ROUNDING;
   return {
@@ -204,7 +202,8 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
     cacheBytes: slots * rowBytes(signature, context),
     prefillChunk: trusted,
     ...(trusted < chunk && { trustedTokens: trusted }),
-    // What a draft got wrong must be forgotten, and its logits must be had.
+    // A cache must forget the wrong tokens of a draft, and the logits of all drafted tokens must be
+    // available.
     speculation:
       truncates &&
       signature.logits.positions === undefined &&

@@ -1,45 +1,37 @@
 /**
- * What the messages of the runtime, its providers and the dynamic loader mean: whether memory was lacking, and what a person can do. Pure.
+ * The meaning of messages of the runtime, its providers and the dynamic loader, as codes. Pure.
  */
+import type { Reason } from '../../protocol/reasons.ts';
 
 /**
- * By what allocators say: C++, the runtime's arenas (at a limit: "Available memory of … is smaller than requested bytes of …"), CUDA, cuBLAS,
- * WebGPU.
+ * Messages of allocators: C++, the runtime's arenas (at a limit: "Available memory of … is smaller than
+ * requested bytes of …"), CUDA, cuBLAS, WebGPU.
  */
 const OUT_OF_MEMORY =
   /bad_alloc|failed to allocate|out of memory|cannot allocate|smaller than requested bytes|failed to create GPU buffer|ALLOC_FAILED|cudaErrorMemoryAllocation/i;
 
-/** Whether something failed for want of memory. */
+/** True if the message reports a lack of memory. */
 export const isOutOfMemory = (message: string): boolean => OUT_OF_MEMORY.test(message);
 
-const NO_ADAPTER = process.platform === 'linux' ? 'no Vulkan device' : 'no GPU that WebGPU can use';
-
-/** Parts of messages, and what they mean for a person. */
-const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
+/** Parts of messages, and the reason that each of them means. The first match counts. */
+const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => Reason])[] = [
   [
     /(lib[\w+-]+\.so[.\d]*): cannot open shared object file/,
-    ([, library]) => `${library} not found: ${howToGet(library)}`,
+    ([, library = '']) => ({ code: 'library_missing', library }),
   ],
-  [/CUDA failure 35|driver version is insufficient/, () => 'the NVIDIA driver is too old for this CUDA provider'],
-  [/CUDA failure 100|no CUDA-capable device/, () => 'no NVIDIA GPU'],
-  [OUT_OF_MEMORY, () => 'the device has not enough free memory'],
-  [/requires f16 but the device does not/, () => 'this GPU has no half floats: take --dtype q4 or fp32'],
-  [/no (?:supported )?adapters?|RequestAdapter|Failed to get a WebGPU adapter/i, () => NO_ADAPTER],
-  [
-    /provider .*(?:not (?:supported|enabled|found)|is not enabled)/i,
-    () => 'this build of ONNX Runtime has no such provider',
-  ],
+  [/CUDA failure 35|driver version is insufficient/, () => ({ code: 'driver_too_old' })],
+  [/CUDA failure 100|no CUDA-capable device/, () => ({ code: 'no_gpu_for_process' })],
+  [OUT_OF_MEMORY, () => ({ code: 'out_of_memory' })],
+  [/requires f16 but the device does not/, () => ({ code: 'no_half_floats' })],
+  [/no (?:supported )?adapters?|RequestAdapter|Failed to get a WebGPU adapter/i, () => ({ code: 'no_adapter' })],
+  [/provider .*(?:not (?:supported|enabled|found)|is not enabled)/i, () => ({ code: 'provider_not_built' })],
 ];
 
-/** Which package has it depends on its version: `doctor` knows. */
-const howToGet = (library = ''): string =>
-  library.startsWith('libcu') ? 'rbees-workerd doctor names its package' : 'install it';
-
-/** Why a device could not be opened, in words a person can act on; the message itself where none fit. */
-export function causeOf(message: string): string {
-  for (const [pattern, words] of CAUSES) {
+/** The reason why a device could not be opened; `runtime` with the message if its meaning is unknown. */
+export function causeOf(message: string): Reason {
+  for (const [pattern, reason] of CAUSES) {
     const match = pattern.exec(message);
-    if (match) return words(match);
+    if (match) return reason(match);
   }
-  return message;
+  return { code: 'runtime', message };
 }

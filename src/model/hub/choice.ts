@@ -2,6 +2,7 @@
  * Which files of a repository a model needs: its configuration, its words, and the weights of one dtype with their external data. Decides
  * by names alone; nothing is downloaded here.
  */
+import type { DeviceName } from '../../protocol/devices.ts';
 import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
 import { PullError } from './connection.ts';
 import { nameOf } from './reference.ts';
@@ -25,8 +26,8 @@ const MOST_OTHERS = 8;
 /** What is asked for. */
 export interface Selection {
   readonly dtype: DtypeChoice;
-  /** Which `auto` is to suit: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
-  readonly device: string;
+  /** The device for which `auto` selects the weights. */
+  readonly device: DeviceName;
   /** The file of weights that genai_config.json names, from its folder. */
   readonly decoder?: string | undefined;
 }

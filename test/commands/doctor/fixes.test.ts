@@ -1,42 +1,42 @@
-/** What is said to do about a device: for the reasons as the engine really says them. */
+/** The fix of each reason, for the reasons that the engine really reports. */
 import { describe, expect, test } from 'vitest';
 import { fixFor, fixForRuntime } from '../../../src/commands/doctor/fixes.ts';
 import type { HostInfo } from '../../../src/commands/doctor/host-info.ts';
-import { deviceNamed } from '../../../src/engine/devices/device.ts';
 import { causeOf } from '../../../src/engine/ort/error-causes.ts';
+import type { Reason } from '../../../src/protocol/reasons.ts';
 
-const place: HostInfo = {
+const host: HostInfo = {
   platform: 'linux x64',
   distribution: 'debian',
   nvidiaCard: false,
   npmRun: 'npm run',
   library: undefined,
 };
-const withCard: HostInfo = { ...place, nvidiaCard: true };
-const missing = (library: string): string =>
+const withCard: HostInfo = { ...host, nvidiaCard: true };
+const missing = (library: string): Reason =>
   causeOf(
     `Failed to load library libonnxruntime_providers_cuda.so with error: ${library}: cannot open shared object file`,
   );
-const commandFor = (reason: string, where = place): string | undefined => fixFor(reason, where)?.command;
+const commandFor = (reason: Reason, where = host): string | undefined => fixFor(reason, where)?.command;
 
-describe('the CUDA provider is fetched', () => {
-  const reason = 'CUDA provider not installed: run npm run install:cuda';
+describe('the CUDA provider is downloaded', () => {
+  const reason: Reason = { code: 'provider_missing' };
 
   test('by the script of a checkout', () => expect(commandFor(reason)).toBe('npm run install:cuda'));
 
   test('by the same script of an installed package', () => {
     const npmRun = 'npm explore rbees-workerd -- npm run';
-    expect(commandFor(reason, { ...place, npmRun })).toBe('npm explore rbees-workerd -- npm run install:cuda');
+    expect(commandFor(reason, { ...host, npmRun })).toBe('npm explore rbees-workerd -- npm run install:cuda');
   });
 
-  test('by hand, beside a library of the operator’s own', () => {
-    const remedy = fixFor(reason, { ...place, library: '/opt/ort/libonnxruntime.so' });
-    expect(remedy?.words).toContain('must lie beside /opt/ort/libonnxruntime.so');
-    expect(remedy?.command).toBeUndefined();
+  test('by the operator, beside a library of --runtime-library', () => {
+    const fix = fixFor(reason, { ...host, library: '/opt/ort/libonnxruntime.so' });
+    expect(fix?.words).toContain('must lie beside /opt/ort/libonnxruntime.so');
+    expect(fix?.command).toBeUndefined();
   });
 
-  test('nowhere for platforms that it is not made for', () => {
-    expect(commandFor(reason, { ...place, platform: 'linux arm64' })).toContain('--runtime-library');
+  test('for no platform without a build of it', () => {
+    expect(commandFor(reason, { ...host, platform: 'linux arm64' })).toContain('--runtime-library');
   });
 });
 
@@ -52,57 +52,87 @@ describe("CUDA's libraries", () => {
     expect(commandFor(missing(library), withCard)).toBe(`sudo apt-get install ${name}`);
   });
 
-  test('others are not guessed at', () => expect(commandFor(missing('libmystery.so.1'))).toBeUndefined());
+  test('unknown libraries have no fix', () => expect(commandFor(missing('libmystery.so.1'))).toBeUndefined());
 });
 
 describe('an NVIDIA driver', () => {
-  test('is only asked for where there is such a card', () => {
-    expect(fixFor('no NVIDIA driver', place)).toBeUndefined();
-    expect(commandFor('no NVIDIA driver', withCard)).toBe('sudo apt-get install nvidia-driver');
-    expect(commandFor('no NVIDIA driver', { ...withCard, distribution: 'ubuntu' })).toBe('sudo ubuntu-drivers install');
-    expect(fixFor('no NVIDIA driver', { ...withCard, distribution: 'fedora' })?.words).toContain('--gpus all');
+  const reason: Reason = { code: 'no_driver' };
+
+  test('is suggested only for a machine with an NVIDIA card', () => {
+    expect(fixFor(reason, host)).toBeUndefined();
+    expect(commandFor(reason, withCard)).toBe('sudo apt-get install nvidia-driver');
+    expect(commandFor(reason, { ...withCard, distribution: 'ubuntu' })).toBe('sudo ubuntu-drivers install');
+    expect(fixFor(reason, { ...withCard, distribution: 'fedora' })?.words).toContain('--gpus all');
   });
 
-  test('that is too old is replaced', () => {
-    const reason = causeOf('CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version');
-    expect(commandFor(reason, withCard)).toBe('sudo apt-get install nvidia-driver');
+  test('is replaced if it is too old', () => {
+    const tooOld = causeOf('CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version');
+    expect(commandFor(tooOld, withCard)).toBe('sudo apt-get install nvidia-driver');
+  });
+
+  test('without a GPU for this process lists the cards', () => {
+    expect(commandFor({ code: 'no_gpu_for_process' })).toBe('nvidia-smi');
+  });
+
+  test('with fewer cards suggests the flag of the last one', () => {
+    expect(commandFor({ code: 'index_out_of_range', highest: 'cuda-3' })).toBe('--device cuda:3');
   });
 });
 
 describe('Vulkan', () => {
   test('needs its loader and drivers', () => {
     const command = 'sudo apt-get install libvulkan1 mesa-vulkan-drivers';
-    expect(commandFor('no Vulkan (libvulkan.so.1 not found)')).toBe(command);
+    expect(commandFor({ code: 'no_vulkan_loader' })).toBe(command);
   });
 
   test("needs Mesa's drivers, or NVIDIA's", () => {
-    const reason = causeOf('Failed to get a WebGPU adapter');
-    expect(commandFor(reason)).toBe('sudo apt-get install mesa-vulkan-drivers');
-    expect(commandFor(reason, withCard)).toBe('sudo apt-get install nvidia-vulkan-icd');
-    expect(fixFor(reason, { ...withCard, distribution: 'ubuntu' })?.words).toContain('NVIDIA_DRIVER_CAPABILITIES=all');
+    for (const reason of [causeOf('Failed to get a WebGPU adapter'), { code: 'no_vulkan_device' } as const]) {
+      expect(commandFor(reason)).toBe('sudo apt-get install mesa-vulkan-drivers');
+      expect(commandFor(reason, withCard)).toBe('sudo apt-get install nvidia-vulkan-icd');
+      expect(fixFor(reason, { ...withCard, distribution: 'ubuntu' })?.words).toContain(
+        'NVIDIA_DRIVER_CAPABILITIES=all',
+      );
+    }
   });
 
-  test('in software is all there is, where there is no card', () => {
-    expect(fixFor('llvmpipe is a renderer in software', place)).toBeUndefined();
+  test('is no fix on a system without it', () => {
+    expect(fixFor(causeOf('Failed to get a WebGPU adapter'), { ...host, platform: 'darwin arm64' })).toBeUndefined();
+  });
+
+  test('has no fix for a software renderer without a card', () => {
+    expect(fixFor({ code: 'software_renderer', name: 'llvmpipe' }, host)).toBeUndefined();
+    expect(commandFor({ code: 'software_renderer', name: 'llvmpipe' }, withCard)).toContain('nvidia-vulkan-icd');
   });
 });
 
-test('what a worker refuses for its weights is answered with a flag of its own', () => {
-  expect(commandFor(causeOf('Program requires f16 but the device does not support it'))).toBe('--dtype q4');
-  expect(commandFor(causeOf('CUDA out of memory'))).toBe('--dtype q4');
+test('a refusal because of the weights is fixed by a flag of the worker', () => {
+  const plan = { slots: 1, context: 16, weights: 2, cache: 2, logits: 2, work: 2, total: 8, free: 1 };
+  const reasons = [
+    causeOf('Program requires f16 but the device does not support it'),
+    causeOf('CUDA out of memory'),
+    { code: 'does_not_fit', device: 'cpu', plan } as const,
+  ];
+  expect(reasons.map((reason) => commandFor(reason))).toEqual(['--dtype q4', '--dtype q4', '--dtype q4']);
 });
 
-test('reasons of every device that is not here are known, or nothing can be done about them', () => {
-  const reasons = ['cuda-0', 'cuda-42', 'webgpu', 'coreml'].map(
-    (name) => deviceNamed(name).obstacle('', false)?.reason,
-  );
-  for (const reason of reasons.filter((one) => one !== undefined))
-    expect([reason, fixFor(reason, withCard)?.words ?? (/macOS/.test(reason) ? 'none' : '')]).not.toContain('');
+test('a library without the provider is replaced', () => {
+  const reason = causeOf('CUDA execution provider is not enabled in this build.');
+  expect(commandFor(reason)).toBe('--runtime-library <libonnxruntime>');
 });
 
-test('the runtime’s library comes with the packages', () => {
-  expect(fixForRuntime(place).command).toBe('npm ci');
-  expect(fixForRuntime({ ...place, npmRun: 'npm explore rbees-workerd -- npm run' }).command).toBe(
+test('reasons beyond repair have no fix', () => {
+  const reasons: Reason[] = [
+    { code: 'wrong_platform', needs: 'macOS' },
+    { code: 'driver_fault', fault: 803 },
+    { code: 'computes_wrong' },
+    { code: 'runtime', message: 'CUDA out of memory' },
+  ];
+  expect(reasons.map((reason) => fixFor(reason, withCard))).toEqual(reasons.map(() => undefined));
+});
+
+test("the runtime's library comes with the packages", () => {
+  expect(fixForRuntime(host).command).toBe('npm ci');
+  expect(fixForRuntime({ ...host, npmRun: 'npm explore rbees-workerd -- npm run' }).command).toBe(
     'npm install onnxruntime-node',
   );
 });

@@ -1,26 +1,27 @@
-/** Ten tokens in an engine process of their own: what becomes of one that does not answer, and of one that breaks. */
+/** Ten tokens in a separate engine process: one that works, hangs, refuses or fails. */
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import type { DeviceName } from '../../../src/protocol/devices.ts';
 import { options } from '../../engine/harness.ts';
 
 const DIST = new URL('../../../dist/commands/doctor/smoke-test.js', import.meta.url).href;
-/** From the build, since it starts the engine's script beside it. */
+/** From the build, which contains the script of the engine process. */
 const { drawTen } = (await import(DIST)) as typeof import('../../../src/commands/doctor/smoke-test.ts');
 const PLAYED = fileURLToPath(new URL('../../support/played-gpu.cjs', import.meta.url));
 
-const on = (device: string) => ({
+const on = (device: DeviceName) => ({
   ...options,
   slots: 1,
   candidates: options.candidates.map((candidate) => ({ ...candidate, device })),
 });
 
-test('ten tokens are drawn', async () => {
+test('generates ten tokens', async () => {
   const run = await drawTen(on('cpu'), [0, 17, 42], {});
   expect(run).toMatchObject({ outcome: 'ran', deviceBytes: 0 });
   expect(run.ids).toHaveLength(10);
 });
 
-test('a device that hangs is left after its time', { timeout: 60_000 }, async () => {
+test('ends a device that hangs after the timeout', { timeout: 60_000 }, async () => {
   const run = await drawTen(on('webgpu'), [0], { NODE_OPTIONS: `--require ${PLAYED}`, PLAYED: 'hang' }, 3000);
   expect(run).toEqual({
     outcome: 'lost',
@@ -29,13 +30,15 @@ test('a device that hangs is left after its time', { timeout: 60_000 }, async ()
   });
 });
 
-test('a device that refuses says why', async () => {
-  expect(await drawTen(on('abacus'), [0], {})).toMatchObject({
+test('reports why a device refuses, as a sentence and as a reason', async () => {
+  // No machine has a hundred cards.
+  expect(await drawTen(on('cuda-99'), [0], {})).toMatchObject({
     outcome: 'refused',
-    problem: expect.stringContaining('Unknown device abacus'),
+    problem: expect.stringMatching(/^cuda-99 cannot be used: ./),
+    reason: { code: expect.stringMatching(/^(no_driver|driver_fault|no_gpu_for_process|index_out_of_range)$/) },
   });
 });
 
-test('a prompt that the model cannot take is a run that failed', async () => {
+test('reports a failed run for a prompt outside of the vocabulary', async () => {
   expect(await drawTen(on('cpu'), [1_000_000], {})).toMatchObject({ outcome: 'failed', ids: [] });
 });

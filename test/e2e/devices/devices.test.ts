@@ -1,9 +1,13 @@
-/** Devices as the operator meets them: what auto passes over and why, what was asked for by name, and what does not fit. */
+/**
+ * Devices from the operator's view: the devices that auto skips and why, a device selected by name, and a
+ * model that does not fit.
+ */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
+import { DEVICES, type DeviceName, kindOf } from '../../../src/protocol/devices.ts';
 import { runCli } from '../../support/cli.ts';
 import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
 import { type LogLine, type StreamEvent, startWorker } from '../../support/worker.ts';
@@ -19,8 +23,8 @@ afterAll(() => rm(folder, { recursive: true }));
 const textOf = (events: readonly StreamEvent[]): string =>
   events.flatMap(({ data }) => (data.type === 'token' ? [String(data['t'])] : [])).join('');
 
-/** What the embedded model says on the CPU. */
-async function saidOnCpu(): Promise<string> {
+/** The output of the embedded model on the CPU. */
+async function outputOnCpu(): Promise<string> {
   const worker = await startWorker({ args: ['--device', 'cpu'] });
   const text = textOf(await worker.execute({ job_id: 'cpu', ...GREEDY }));
   await worker.kill();
@@ -28,7 +32,7 @@ async function saidOnCpu(): Promise<string> {
   return text;
 }
 
-/** The embedded model, large enough for `auto` to look for a GPU: a field that no reader of the format knows. */
+/** The embedded model with an unknown field, which makes it large enough for `auto` to look for a GPU. */
 async function largeCopy(): Promise<string> {
   const copy = join(folder, 'large');
   await cp(embeddedModel(), copy, { recursive: true });
@@ -37,29 +41,30 @@ async function largeCopy(): Promise<string> {
   return copy;
 }
 
-test('auto passes over what is not there, says why, and serves on what is', async () => {
+test('auto skips missing devices, narrates why, and serves on the first that opens', async () => {
   const worker = await startWorker({ args: ['--model', await largeCopy()] });
   try {
     const passed = worker.lines.filter(({ event }) => event === 'device.fallback');
-    const { device } = (await (await worker.get('/health')).json()) as { device: string };
+    const { device } = (await (await worker.get('/health')).json()) as { device: DeviceName };
     if (device === 'cpu' && `${process.platform} ${process.arch}` === 'linux x64')
       expect(passed.map((line) => line['from_device'])).toEqual(['cuda-0', 'webgpu']);
     for (const line of passed) {
       expect(line.human).toContain(`from ${line['from_device']} to ${line['device']}: `);
-      expect(line['reason']).toMatch(/^(cuda-0|webgpu|coreml) cannot be used: ./);
+      expect(line.human).toContain(String(line['reason']).slice(0, 20));
+      expect(line['reason']).not.toContain('cannot be used');
       expect(line.level).toBe(line['hardware'] === 'present' ? 'WARN' : 'INFO');
     }
     expect(passed.at(-1)?.['device'] ?? device).toBe(device);
     expect(worker.lines.filter(({ event }) => event.startsWith('device.')).at(-1)?.event).toBe(
-      `device.${device.replace(/-\d+$/, '')}`,
+      DEVICES[kindOf(device)].event,
     );
-    expect(textOf(await worker.execute({ job_id: 'auto', ...GREEDY }))).toBe(await saidOnCpu());
+    expect(textOf(await worker.execute({ job_id: 'auto', ...GREEDY }))).toBe(await outputOnCpu());
   } finally {
     await worker.kill();
   }
 });
 
-test('a small model stays on the CPU, which is faster for it, and nothing is passed over', async () => {
+test('a small model runs on the CPU, where it is faster, and no device is skipped', async () => {
   const worker = await startWorker();
   expect(worker.lines.map(({ event }) => event)).not.toContain('device.fallback');
   expect((await worker.line('device.cpu')).human).toContain('sets up the CPU: the model is small');
@@ -67,7 +72,7 @@ test('a small model stays on the CPU, which is faster for it, and nothing is pas
   await worker.kill();
 });
 
-describe('a start that cannot be', () => {
+describe('a start is refused', () => {
   async function refusedWith(args: readonly string[]): Promise<LogLine | undefined> {
     const { code, stdout } = await runCli(['--port', '0', ...args]);
     expect(code).toBe(1);
@@ -79,14 +84,14 @@ describe('a start that cannot be', () => {
     return lines.find(({ event }) => event === 'model.load_failed');
   }
 
-  test('on the device that was asked for is not replaced by another', async () => {
+  test('on a missing device selected by name: no other device replaces it', async () => {
     const failed = await refusedWith(['--device', 'cuda:99']);
     expect(failed?.['reason']).toMatch(
       /^cuda-99 cannot be used: (no NVIDIA driver|the NVIDIA driver has no GPU|the highest is)/,
     );
   });
 
-  test('with the memory there is, spells the sum out and says what would fit', async () => {
+  test('without enough memory: the reason has the sizes and a setting that fits', async () => {
     const wide = join(folder, 'wide');
     await cp(embeddedModel(), wide, { recursive: true });
     for (const [name, field] of [
@@ -99,20 +104,20 @@ describe('a start that cannot be', () => {
     const { code, stdout } = await runCli(['--port', '0', '--model', wide, '--slots', '256']);
     expect(code).toBe(1);
     expect(stdout).toMatch(
-      /The model does not fit cpu: it needs \d+\.\d\d GB: weights 3\.5 MB, cache \d+\.\d\d GB \(256 x 1048576 tokens\), logits .*?; .*? are free\. --slots \d+ would fit/,
+      /The model does not fit cpu: it needs \d+\.\d+ GB \(weights 3\.5 MB, cache \d+\.\d+ GB \(256 slots of 1048576 tokens\), logits .*?\), and .*? are free\. --slots \d+ would fit/,
     );
     expect(stdout).not.toContain('model.load_progress');
   });
 });
 
 describe.runIf(softwareVulkan)('on WebGPU in software', () => {
-  test('the embedded model says what it says on the CPU', { timeout: 120_000 }, async () => {
+  test('the embedded model generates the output of the CPU', { timeout: 120_000 }, async () => {
     const worker = await startWorker({ args: ['--device', 'webgpu', '--slots', '1'], env: { ...softwareVulkan } });
     try {
       const health = (await (await worker.get('/health')).json()) as { device: string; vram_bytes: number };
       expect(health.device).toBe('webgpu');
       expect(health.vram_bytes).toBeGreaterThan(1e6);
-      expect(textOf(await worker.execute({ job_id: 'webgpu', ...GREEDY }))).toBe(await saidOnCpu());
+      expect(textOf(await worker.execute({ job_id: 'webgpu', ...GREEDY }))).toBe(await outputOnCpu());
     } finally {
       await worker.kill();
     }

@@ -37,7 +37,7 @@ describe('a pull', () => {
     expect([code, stdout]).toEqual([0, `${me.snapshot('haiku')}\n`]);
     const [first, ...lines] = stderr.trimEnd().split('\n');
     expect(first).toMatch(
-      /^Pulling org\/haiku \(c0ffeec0\): 6 files, 3\.\d\d MB; dtype fp32 of fp32, for cpu: the only weights there are$/,
+      /^Pulling org\/haiku \(c0ffeec0\): 6 files, 3\.\d\d MB; dtype fp32 of fp32, for cpu: the only weights available$/,
     );
     expect(lines.at(-1)).toMatch(/^onnx\/model\.onnx: 3\.\d\d MB in \d+\.\d s$/);
     const files = await haiku();

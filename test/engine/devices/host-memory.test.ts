@@ -1,19 +1,20 @@
+/** Free memory of the host, from the files of systems that are given here. */
 import { describe, expect, it } from 'vitest';
 import { hostFreeBytes } from '../../../src/engine/devices/host-memory.ts';
 
 const GIB = 2 ** 30;
-/** A system of these files. */
+/** A system with these files. */
 const files = (known: Readonly<Record<string, string>>) => (path: string) => known[path] ?? '';
 const meminfo = {
   '/proc/meminfo': 'MemTotal:       16777216 kB\nMemFree:          102400 kB\nMemAvailable:    8388608 kB\n',
 };
 
 describe('free memory on Linux', () => {
-  it('is what is available: caches that can be had back are no use of it', () => {
+  it('is the available memory, which includes caches', () => {
     expect(hostFreeBytes('linux', files(meminfo))).toBe(8 * GIB);
   });
 
-  it('is what the container leaves, the files that it has read not counted', () => {
+  it('is the rest of the container limit, with its file caches as free memory', () => {
     const group = {
       '/sys/fs/cgroup/memory.max': `${6 * GIB}\n`,
       '/sys/fs/cgroup/memory.current': `${5 * GIB}\n`,
@@ -22,7 +23,7 @@ describe('free memory on Linux', () => {
     expect(hostFreeBytes('linux', files({ ...meminfo, ...group }))).toBe(5 * GIB);
   });
 
-  it('is the same in a control group of the first version', () => {
+  it('is read from control groups of version 1 too', () => {
     const root = '/sys/fs/cgroup/memory';
     const group = {
       [`${root}/memory.limit_in_bytes`]: `${2 * GIB}`,
@@ -32,23 +33,23 @@ describe('free memory on Linux', () => {
     expect(hostFreeBytes('linux', files({ ...meminfo, ...group }))).toBe(1.5 * GIB);
   });
 
-  it('has no bound from a group without a limit, and none below nothing', () => {
+  it('is not limited by a group without a limit, and never negative', () => {
     const unlimited = { '/sys/fs/cgroup/memory.max': 'max\n', '/sys/fs/cgroup/memory.current': '1\n' };
     expect(hostFreeBytes('linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
     const over = { '/sys/fs/cgroup/memory.max': '1\n', '/sys/fs/cgroup/memory.current': '5\n' };
     expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
   });
 
-  it('is not known where nothing can be read', () => {
+  it('is unknown if no file can be read', () => {
     expect(hostFreeBytes('linux', files({}))).toBeUndefined();
   });
 });
 
-it('is not known on macOS, which counts as free what nobody has used yet', () => {
+it('is unknown on macOS, which counts as free only memory that was never used', () => {
   expect(hostFreeBytes('darwin', files({}))).toBeUndefined();
 });
 
-it('is known here, and more than nothing', () => {
+it('is positive on this machine, if it is known', () => {
   if (process.platform === 'linux') expect(hostFreeBytes()).toBeGreaterThan(0);
   else expect([undefined, expect.any(Number)]).toContainEqual(hostFreeBytes());
 });

@@ -1,6 +1,7 @@
 /**
- * What crosses between host and WebGPU in a step of decoding: the same bytes however long the context is. The runtime's own profile tells
- * what is copied within a run. What crosses at its edges is not in there: it is what was bound in memory of the host.
+ * The bytes copied between host and WebGPU in a step of decoding, which do not grow with the context. The
+ * runtime's profile reports the copies within a run. The copies before and after a run are the tensors bound
+ * in memory of the host.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,7 +15,7 @@ import { modelFile } from '../harness.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../support/decode-profiled.mjs', import.meta.url));
 const GROWING = fileURLToPath(new URL('../../models/concat/model.onnx', import.meta.url));
-/** SwiftShader compiles a shader for every operator and shape that is new to it. */
+/** SwiftShader compiles a shader for every new operator and shape. */
 const TIMEOUT_MS = 240_000;
 const [SHORT, LONG] = [16, 400];
 
@@ -25,7 +26,7 @@ interface Decode {
     readonly output_size: string;
     readonly output_type_shape: readonly Readonly<Record<string, readonly number[]>>[];
   }[];
-  /** Inputs and outputs as they were bound, and whether in memory of the device. */
+  /** Bound inputs and outputs; `onDevice`: in memory of the device. */
   readonly bound: readonly { readonly name: string; readonly bytes: number; readonly onDevice: boolean }[];
   readonly programs: readonly { readonly name: string; readonly shapes: string }[];
 }
@@ -44,7 +45,7 @@ async function decodesOf(file: string): Promise<readonly [Decode, Decode]> {
 const copies = ({ operators }: Decode) => operators.filter(({ op_name }) => op_name.startsWith('Memcpy'));
 const bytesCopied = (decode: Decode): number =>
   copies(decode).reduce((sum, { output_size }) => sum + Number(output_size), 0);
-/** What ran on the GPU, each program with the shapes that it read and wrote. */
+/** The programs on the GPU, each with the shapes of its inputs and outputs. */
 const programsOf = ({ programs }: Decode): string[] => programs.map(({ name, shapes }) => `${name}: ${shapes}`).sort();
 
 describe.runIf(softwareVulkan)('a step of decoding on WebGPU', () => {
@@ -53,17 +54,17 @@ describe.runIf(softwareVulkan)('a step of decoding on WebGPU', () => {
     [short, long] = await decodesOf(modelFile);
   }, TIMEOUT_MS);
 
-  it('copies as many bytes behind 400 tokens as behind 16', () => {
+  it('copies the same number of bytes after 400 tokens as after 16', () => {
     expect(copies(short!).length).toBeGreaterThan(0);
     expect(bytesCopied(long!)).toBe(bytesCopied(short!));
   });
 
-  it('copies nothing of the cache: one number of four bytes, the length of the row', () => {
+  it('copies nothing of the cache: only one number of four bytes, the length of the row', () => {
     expect(copies(long!).map(({ output_type_shape }) => output_type_shape)).toEqual([[{ int32: [1] }]]);
     expect(bytesCopied(long!)).toBe(4);
   });
 
-  it('has the cache bound in memory of the device, and on the host ids and logits of one token, and the mask', () => {
+  it('binds the cache on the device; ids and logits of one token, and the mask, on the host', () => {
     const onHost = ({ bound }: Decode) =>
       Object.fromEntries(bound.filter(({ onDevice }) => !onDevice).map(({ name, bytes }) => [name, bytes]));
     const logits = 1024 * Float32Array.BYTES_PER_ELEMENT;
@@ -73,21 +74,21 @@ describe.runIf(softwareVulkan)('a step of decoding on WebGPU', () => {
     expect(long!.bound.filter(({ onDevice }) => onDevice)).toHaveLength(2 * 2 * 4);
   });
 
-  it('appends one token to the cache where it is: no program on the GPU reads or writes more of it', () => {
+  it('appends one token to the cache in place: no program on the GPU reads or writes more of it', () => {
     const appended = long!.programs.filter(({ name }) => name.endsWith('CopyKVCache'));
     expect(appended).toHaveLength(4);
-    // Keys and values of one token, in vectors of four; not the keys and values before it.
+    // Keys and values of one token, in vectors of four, without those of earlier tokens.
     for (const { shapes } of appended)
       expect(shapes).toMatch(/^inputs\[0\] = \{1,1,4,4\} inputs\[1\] = \{1,1,4,4\} inputs\[2\] = \{1\} outputs/);
     expect(programsOf(long!)).toEqual(programsOf(short!));
   });
 
-  it('leaves the mask, which is as long as the context, to the host', () => {
+  it('processes the mask, which is as long as the context, on the host', () => {
     const wide = long!.operators.filter((operator) => JSON.stringify(operator).includes(`[1,${LONG + 1}]`));
     expect(new Set(wide.map(({ provider }) => provider))).toEqual(new Set(['CPUExecutionProvider']));
   });
 
-  it('of a cache that grows copies the mask, which is how this counter is seen to count, and nothing of the cache', {
+  it('copies the mask of a growing cache, which proves that the counter works, and nothing of the cache', {
     timeout: TIMEOUT_MS,
   }, async () => {
     const [before, after] = await decodesOf(GROWING);

@@ -1,14 +1,19 @@
-/** The device-resident path on Vulkan in software: the ids of the CPU and of the reference, from a cache that never leaves the device. */
+/**
+ * WebGPU on a software renderer: the ids of the CPU and of the reference, with a cache that never leaves the
+ * device.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { DeviceName } from '../../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
+import type { Refusal } from '../../../src/protocol/reasons.ts';
 import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
 import { Bench, engineProcess, modelFile, options, request } from '../harness.ts';
 import { optionsFor, REFERENCE } from '../reference.ts';
 
-/** SwiftShader compiles a shader for every operator and shape that is new to it. */
+/** SwiftShader compiles a shader for every new operator and shape. */
 const TIMEOUT_MS = 120_000;
 
 const children: ChildProcess[] = [];
@@ -16,7 +21,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** An engine process that finds Vulkan in software; the libraries are looked up when a process starts. */
+/** An engine process that finds the software renderer: a process looks up its libraries when it starts. */
 async function openEngine(overrides: Partial<EngineOptions>) {
   const child = fork(engineProcess, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -27,12 +32,12 @@ async function openEngine(overrides: Partial<EngineOptions>) {
   const ids = new Map<number, number[]>();
   const ended = new Map<number, string>();
   let facts: EngineFacts | undefined;
-  let refusal: string | undefined;
+  let refusal: Refusal | undefined;
   const said: FromEngine[] = [];
   child.on('message', (message: FromEngine) => {
     if (message.kind !== 'report') said.push(message);
     if (message.kind === 'opened') facts = message.facts;
-    if (message.kind === 'refused') refusal = message.message;
+    if (message.kind === 'refused') refusal = message;
     for (const { id, tokens, finish } of message.kind === 'report' ? message.sequences : []) {
       ids.set(id, [...(ids.get(id) ?? []), ...tokens.map((token) => token.id)]);
       if (finish) ended.set(id, 'message' in finish ? finish.message : finish.reason);
@@ -40,7 +45,7 @@ async function openEngine(overrides: Partial<EngineOptions>) {
   });
   const send = (message: ToEngine) => child.send(message);
   send({ kind: 'open', options: { ...options, ...overrides } });
-  while (!facts && refusal === undefined) await once(child, 'message');
+  while (!facts && !refusal) await once(child, 'message');
   const run = async (prompt: readonly number[], maxTokens: number): Promise<number[]> => {
     const asked = request({ prompt, maxTokens });
     send({ kind: 'submit', request: asked });
@@ -51,16 +56,19 @@ async function openEngine(overrides: Partial<EngineOptions>) {
   return { facts, refusal, said, run };
 }
 
-const haiku = (device: string): Partial<EngineOptions> => ({
+const haiku = (device: DeviceName): Partial<EngineOptions> => ({
   candidates: [{ device, modelFile, weightFiles: [modelFile] }],
   slots: 2,
 });
 
-/** In place and growing; positions; keys and values in one tensor; weights beside the file. The others run on GPUs (`npm run check:cuda`). */
+/**
+ * One model of each kind: cache in place and growing, positions, keys and values in one tensor, external
+ * weights. `npm run check:cuda` runs all.
+ */
 const SHOWN = ['position-ids/', 'concat/', 'combined/', 'split/'];
 
 describe.runIf(softwareVulkan)('WebGPU', () => {
-  it('draws the tokens of the CPU: 64 of the embedded model, greedily', { timeout: TIMEOUT_MS }, async () => {
+  it('generates the tokens of the CPU: 64 of the embedded model, greedily', { timeout: TIMEOUT_MS }, async () => {
     const prompts = [Array.from({ length: 40 }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37) % 900)))];
     const cpu = new Bench(haiku('cpu'));
     const engine = await openEngine(haiku('webgpu'));
@@ -74,14 +82,14 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
     cpu.engine.close();
   });
 
-  it('is trusted with runs that are as long as its driver computes right', { timeout: TIMEOUT_MS }, async () => {
-    // SwiftShader's attention was seen to be wrong from 32 tokens a run on; another version of it may not be.
+  it('computes runs only as long as its driver computes them correctly', { timeout: TIMEOUT_MS }, async () => {
+    // SwiftShader's attention is wrong from 32 tokens per run on; another version may differ.
     const { facts } = await openEngine(haiku('webgpu'));
     expect(facts?.prefillChunk).toBeGreaterThanOrEqual(16);
     expect(facts?.trustedTokens ?? facts?.prefillChunk).toBe(facts?.prefillChunk);
   });
 
-  it.each(SHOWN)('says what %s must', { timeout: TIMEOUT_MS }, async (name) => {
+  it.each(SHOWN)('generates the reference ids of %s', { timeout: TIMEOUT_MS }, async (name) => {
     const model = REFERENCE.find((one) => one.name.startsWith(name))!;
     const engine = await openEngine(optionsFor(model, 'webgpu'));
     expect(engine.refusal).toBeUndefined();
@@ -89,23 +97,23 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
       expect(await engine.run(prompt, ids.length)).toEqual(ids);
   });
 
-  it('is refused in words a person can act on by a model of half floats, which SwiftShader lacks', {
+  it('refuses a model of half floats, which SwiftShader lacks, with that reason', {
     timeout: TIMEOUT_MS,
   }, async () => {
     const engine = await openEngine(optionsFor(REFERENCE.find((one) => one.name.startsWith('fp16/'))!, 'webgpu'));
-    expect(engine.refusal).toBe('webgpu cannot be used: this GPU has no half floats: take --dtype q4 or fp32');
+    expect(engine.refusal).toMatchObject({ device: 'webgpu', reason: { code: 'no_half_floats' } });
   });
 
-  it('is passed over for the CPU when it was not asked for by name', { timeout: TIMEOUT_MS }, async () => {
+  it('is skipped for the CPU unless it is selected by name', { timeout: TIMEOUT_MS }, async () => {
     const { facts, said } = await openEngine({
-      candidates: ['webgpu', 'cpu'].map((device) => ({ device, modelFile, weightFiles: [modelFile] })),
+      candidates: (['webgpu', 'cpu'] as const).map((device) => ({ device, modelFile, weightFiles: [modelFile] })),
     });
     expect(facts?.device).toBe('cpu');
     expect(said[0]).toMatchObject({
       kind: 'fallback',
       device: 'webgpu',
       next: 'cpu',
-      reason: expect.stringMatching(/SwiftShader.* is a renderer in software/),
+      reason: { code: 'software_renderer', name: expect.stringContaining('SwiftShader') },
     });
   });
 });

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MemoryError, type Needs, planMemory } from '../../../src/engine/load/memory-plan.ts';
+import { LoadError } from '../../../src/engine/load/load-error.ts';
+import { type Needs, planMemory } from '../../../src/engine/load/memory-plan.ts';
+import type { Reason } from '../../../src/protocol/reasons.ts';
 
 /** A model of a thousand bytes whose cache takes ten bytes a token. */
 const needs = (free: number | undefined): Needs => ({
@@ -14,7 +16,7 @@ const needs = (free: number | undefined): Needs => ({
 });
 
 describe('a plan of memory', () => {
-  it('spells out what is needed, with the slots that were asked for', () => {
+  it('lists the sizes, for the slots of the setting', () => {
     expect(planMemory(needs(10_000), { slots: 3, context: 100 })).toEqual({
       slots: 3,
       context: 100,
@@ -27,7 +29,7 @@ describe('a plan of memory', () => {
     });
   });
 
-  it('has for auto as many slots as fit a quarter of what is free, 1 to 16', () => {
+  it('chooses for auto the slots that fit a quarter of the free memory, 1 to 16', () => {
     const slots = (free: number): number => planMemory(needs(free), { slots: 'auto', context: 100 }).slots;
     expect(slots(4 * 3500)).toBe(3);
     expect(slots(2200)).toBe(1);
@@ -35,20 +37,20 @@ describe('a plan of memory', () => {
     expect(slots(1e9)).toBe(16);
   });
 
-  it('has for auto no more than is left beside the weights', () => {
+  it('chooses for auto no more slots than fit beside the weights', () => {
     const heavy = { ...needs(20_000), weights: 18_000 };
     expect(planMemory(heavy, { slots: 'auto', context: 100 }).slots).toBe(1);
-    expect(() => planMemory({ ...heavy, weights: 19_000 }, { slots: 'auto', context: 100 })).toThrow(MemoryError);
+    expect(() => planMemory({ ...heavy, weights: 19_000 }, { slots: 'auto', context: 100 })).toThrow(LoadError);
   });
 
-  it('counts the row that a cache that grows is made into', () => {
+  it('includes the spare row of a growing cache', () => {
     expect(planMemory({ ...needs(10_000), spareRows: 1 }, { slots: 3, context: 100 })).toMatchObject({
       cache: 4000,
       total: 5150,
     });
   });
 
-  it('refuses nothing where the system does not tell what is free, and takes four slots for auto', () => {
+  it('refuses nothing if the free memory is unknown, and chooses four slots for auto', () => {
     expect(planMemory(needs(undefined), { slots: 4, context: 1000 })).toMatchObject({ slots: 4, cache: 40_000 });
     const blind = planMemory(needs(undefined), { slots: 'auto', context: 1000 });
     expect(blind.slots).toBe(4);
@@ -56,42 +58,52 @@ describe('a plan of memory', () => {
   });
 });
 
-describe('what does not fit is refused with the sum and what would fit', () => {
-  const refusal = (free: number, slots: number, context: number): string => {
+describe('a model that does not fit is refused with the plan and a suggestion', () => {
+  const refusal = (free: number, slots: number, context: number): Reason<'does_not_fit'> | undefined => {
     try {
       planMemory(needs(free), { slots, context });
     } catch (error) {
-      return (error as Error).message;
+      if (error instanceof LoadError && error.reason.code === 'does_not_fit') return error.reason;
+      throw error;
     }
-    return '';
+    return undefined;
   };
 
-  it('fewer slots', () => {
-    expect(refusal(5_000_000, 8, 100_000)).toBe(
-      'The model does not fit cpu: it needs 8.0 MB: weights 0.0 MB, cache 8.0 MB (8 x 100000 tokens), logits 0.0 MB, work 0.0 MB; 5.0 MB are free. --slots 4 would fit',
-    );
+  it('of fewer slots', () => {
+    expect(refusal(5_000_000, 8, 100_000)).toEqual({
+      code: 'does_not_fit',
+      device: 'cpu',
+      plan: {
+        slots: 8,
+        context: 100_000,
+        weights: 1000,
+        cache: 8_000_000,
+        logits: 100,
+        work: 100,
+        total: 8_001_200,
+        free: 5_000_000,
+      },
+      suggestion: { slots: 4 },
+    });
   });
 
-  it('one slot of a shorter context', () => {
-    expect(refusal(500_000, 8, 100_000)).toMatch(/--slots 1 --context 49872 would fit$/);
+  it('of one slot with a shorter context', () => {
+    expect(refusal(500_000, 8, 100_000)?.suggestion).toEqual({ slots: 1, context: 49_872 });
   });
 
-  it('nothing, where the weights alone are too large', () => {
-    expect(refusal(900, 1, 100)).toMatch(/No --slots and no --context would fit: take smaller weights with --dtype/);
+  it('but without a suggestion if the weights alone are too large', () => {
+    expect(refusal(900, 1, 100)).not.toHaveProperty('suggestion');
   });
 
-  it('and what is suggested does fit', () => {
+  it('that fits', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 1e7 }),
         fc.integer({ min: 1, max: 64 }),
         fc.integer({ min: 16, max: 1e6 }),
         (free, slots, context) => {
-          const [, fewer, , shorter] =
-            /--slots (\d+)( --context (\d+))? would fit$/.exec(refusal(free, slots, context)) ?? [];
-          if (fewer === undefined) return;
-          const suggested = { slots: Number(fewer), context: shorter === undefined ? context : Number(shorter) };
-          expect(planMemory(needs(free), suggested).slots).toBe(suggested.slots);
+          const suggestion = refusal(free, slots, context)?.suggestion;
+          if (suggestion) expect(planMemory(needs(free), { context, ...suggestion })).toMatchObject(suggestion);
         },
       ),
     );

@@ -1,12 +1,15 @@
-/** What a device must give to be trusted: sessions that compute wrong in the ways that were seen, or could be. */
+/** The numeric check of a device, with sessions that compute incorrectly in measured and imagined ways. */
 import { describe, expect, it } from 'vitest';
 import { longestCorrectRun, type RunsIds, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
 import { openSession } from '../harness.ts';
 
 const VOCABULARY = 32;
 
-/** A session whose logits are a function of all ids so far, `spoilt` by the number of tokens of the run. */
-function session(spoilt: (logit: number, tokens: number) => number): RunsIds {
+/**
+ * A session whose logits are a function of all ids in the row. `spoil` changes each logit, by the number of
+ * tokens of the run.
+ */
+function session(spoil: (logit: number, tokens: number) => number): RunsIds {
   const ids = new BigInt64Array(1024);
   const logits = new Float32Array(VOCABULARY);
   const row: number[] = [];
@@ -21,14 +24,14 @@ function session(spoilt: (logit: number, tokens: number) => number): RunsIds {
       row.length = length - tokens;
       row.push(...Array.from(ids.subarray(0, tokens), Number));
       const sum = row.reduce((total, id, index) => (total * 31 + id * (index + 1)) % 1009, 7);
-      for (const id of logits.keys()) logits[id] = spoilt(Math.sin(sum * (id + 1)), tokens);
+      for (const id of logits.keys()) logits[id] = spoil(Math.sin(sum * (id + 1)), tokens);
       return 1;
     },
   };
 }
 
-describe('a device is trusted with', () => {
-  it('whatever is wanted, when all runs agree', () => {
+describe('the longest correct run is', () => {
+  it('the requested length if all runs agree', () => {
     expect(
       longestCorrectRun(
         session((logit) => logit),
@@ -52,7 +55,7 @@ describe('a device is trusted with', () => {
     ).toBe(7);
   });
 
-  it('whatever is wanted, when runs differ by their rounding', () => {
+  it('the requested length if runs differ by rounding only', () => {
     expect(
       longestCorrectRun(
         session((logit, tokens) => logit * (1 + tokens * 1e-5)),
@@ -62,7 +65,7 @@ describe('a device is trusted with', () => {
     ).toBe(512);
   });
 
-  it('runs as long as they are right', () => {
+  it('the longest length with correct logits', () => {
     expect(
       longestCorrectRun(
         session((logit, tokens) => (tokens >= 32 ? -logit : logit)),
@@ -77,7 +80,7 @@ describe('a device is trusted with', () => {
         512,
       ),
     ).toBe(32);
-    // Right where a short prompt is read in one run, wrong where a long one is.
+    // Correct for a short prompt in one run, incorrect for a long prompt in one run.
     expect(
       longestCorrectRun(
         session((logit, tokens) => (tokens > 200 ? -logit : logit)),
@@ -88,27 +91,27 @@ describe('a device is trusted with', () => {
   });
 });
 
-describe('a device is not trusted that gives', () => {
+describe('a device is refused if it gives', () => {
   it.each([
     [
-      'something else for one id alone',
+      'other logits for one id alone',
       (logit: number, tokens: number) => (tokens === 1 ? logit + 1 : logit),
-      /another token alone .* % apart/,
+      { code: 'computes_wrong', difference: expect.any(Number) },
     ],
-    ['no numbers', () => Number.NaN, /no logits at all/],
+    ['no numbers', () => Number.NaN, { code: 'computes_wrong' }],
     [
       'no numbers for one id alone',
       (logit: number, tokens: number) => (tokens === 1 ? Number.NaN : logit),
-      /no logits at all/,
+      { code: 'computes_wrong' },
     ],
-    ['nothing but zeros', () => 0, /no logits at all/],
-    ['infinities', () => Number.POSITIVE_INFINITY, /no logits at all/],
-  ] as const)('%s', (_, spoilt, message) => {
-    expect(() => longestCorrectRun(session(spoilt), 1024, 512)).toThrow(message);
+    ['only zeros', () => 0, { code: 'computes_wrong' }],
+    ['infinities', () => Number.POSITIVE_INFINITY, { code: 'computes_wrong' }],
+  ])('%s', (_, spoil, reason) => {
+    expect(() => longestCorrectRun(session(spoil), 1024, 512)).toThrow(expect.objectContaining({ reason }));
   });
 });
 
-it('the CPU computes the embedded model alike in runs of any length', () => {
+it('the CPU computes the embedded model correctly in runs of any length', () => {
   const real = openSession();
   expect(longestCorrectRun(real, 256, 256)).toBe(256);
   expect(roundingBetweenRuns(real, 256)).toBeLessThan(1e-4);

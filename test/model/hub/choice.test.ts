@@ -56,7 +56,7 @@ describe('what is taken', () => {
     ['cuda-0', 'q4f16', 'onnx/model_q4f16.onnx'],
     ['webgpu', 'q4f16', 'onnx/model_q4f16.onnx'],
     ['coreml', 'fp16', 'onnx/model_fp16.onnx'],
-  ])('auto for %s: what suits it, as a worker would choose', (device, dtype, weights) => {
+  ] as const)('auto for %s: what suits it, as a worker would choose', (device, dtype, weights) => {
     const choice = chosen(ALL, { device });
     expect([choice.dtype, choice.files.at(-1)?.path]).toEqual([dtype, weights]);
     expect(choice.why).toContain(`dtype ${dtype} of q4, q8, fp32, q4f16, fp16, for ${device}: `);

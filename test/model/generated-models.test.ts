@@ -1,4 +1,4 @@
-/** The generated models are what their table and expected.json say: every file is told of, and no continuation hangs on a rounding. */
+/** The generated models match their table and expected.json: every file is listed, and no continuation depends on rounding. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,0 +1,9 @@
+/** The CPU: the runtime's default provider, with the cache in memory of this process. */
+import { type DeviceFamily, HOST_MEMORY, single } from './device.ts';
+
+export const cpu: DeviceFamily = single({
+  name: 'cpu',
+  obstacle: () => undefined,
+  appendProvider: () => undefined,
+  ...HOST_MEMORY,
+});

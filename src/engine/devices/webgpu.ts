@@ -1,0 +1,37 @@
+/**
+ * WebGPU: on Linux it runs on Vulkan, elsewhere on Direct3D or Metal, which are part of the system.
+ */
+import type { Reason } from '../../protocol/reasons.ts';
+import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single } from './device.ts';
+import { askNvidia } from './nvidia-driver.ts';
+import { askVulkan } from './vulkan.ts';
+
+/** The runtime's name for the memory of its WebGPU provider. */
+const WEBGPU_MEMORY = 'WebGPU_Buf';
+const WORK_BYTES = 128 * 2 ** 20;
+
+export const webgpu: DeviceFamily = single({
+  name: 'webgpu',
+  obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
+  appendProvider: (api, options) => api.appendProvider(options, 'WebGPU', [], [], 0),
+  memoryInfo: (api) => api.createMemoryInfo(WEBGPU_MEMORY, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY),
+  ownMemory: true,
+  // A buffer of WebGPU is a handle: it has no addresses within it.
+  rowViews: false,
+  workBytes: WORK_BYTES,
+  // Vulkan reports the size of a card's memory, not its free part. NVML reports the free part of an NVIDIA
+  // card.
+  freeBytes: () => {
+    const name = askVulkan()?.find(({ software }) => !software)?.name;
+    return askNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
+  },
+});
+
+function obstacleOfVulkan(byName: boolean): Reason | undefined {
+  const devices = askVulkan();
+  if (!devices) return { code: 'no_vulkan_loader' };
+  const [first] = devices;
+  if (!first) return { code: 'no_vulkan_device' };
+  const usable = byName || devices.some(({ software }) => !software);
+  return usable ? undefined : { code: 'software_renderer', name: first.name };
+}

@@ -1,0 +1,29 @@
+/**
+ * The error of a model that cannot be opened: carries the reason as a code, which crosses the process
+ * boundary.
+ */
+import type { DeviceName } from '../../protocol/devices.ts';
+import type { Reason, Refusal } from '../../protocol/reasons.ts';
+
+export class LoadError extends Error {
+  override readonly name = 'LoadError';
+  readonly reason: Reason;
+  /** The device that cannot be used; undefined for a fault of the model, and until the device is known. */
+  readonly device: DeviceName | undefined;
+
+  /** The message is for logs and tests: the runtime's message, or the code. */
+  constructor(reason: Reason, device?: DeviceName, cause?: Error) {
+    super('message' in reason ? reason.message : reason.code, { cause });
+    this.reason = reason;
+    this.device = device;
+  }
+}
+
+/** The reason of any error, for the worker. An error without a code is reported in its own words. */
+export function refusalOf(error: unknown): Refusal {
+  if (!(error instanceof LoadError)) return { reason: { code: 'runtime', message: textOf(error) } };
+  const { device, reason } = error;
+  return device === undefined ? { reason } : { device, reason };
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,80 @@
+/**
+ * The sentences for the reasons that the engine reports as codes: narrated when a device is skipped or a
+ * model is refused, and printed by `doctor`.
+ */
+import { EngineRefusedError } from '../bridge/child.ts';
+import { count, size } from '../narration/phrases.ts';
+import { isCpu } from '../protocol/devices.ts';
+import type { Reason, ReasonCode, Refusal } from '../protocol/reasons.ts';
+
+interface Row<C extends ReasonCode> {
+  readonly text: (reason: Reason<C>) => string;
+  /** The reason implies hardware for the device, so that the operator can remove the obstacle. */
+  readonly hardware: boolean;
+}
+
+/** Without hardware for the device. */
+const absent = <C extends ReasonCode>(text: Row<C>['text']): Row<C> => ({ text, hardware: false });
+/** With hardware for the device. */
+const present = <C extends ReasonCode>(text: Row<C>['text']): Row<C> => ({ text, hardware: true });
+
+const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
+  no_driver: absent(() => 'no NVIDIA driver'),
+  driver_fault: present(({ fault }) => `the NVIDIA driver does not start (CUDA error ${fault})`),
+  no_gpu_for_process: absent(() => 'the NVIDIA driver has no GPU for this process'),
+  index_out_of_range: absent(({ highest }) => `the highest is ${highest}`),
+  provider_missing: present(() => 'the CUDA provider is not installed: run npm run install:cuda'),
+  provider_not_built: present(() => 'this build of ONNX Runtime does not have the provider'),
+  library_missing: present(({ library }) => `${library} not found: ${howToGet(library)}`),
+  driver_too_old: present(() => 'the NVIDIA driver is too old for this CUDA provider'),
+  no_vulkan_loader: absent(() => 'Vulkan is not installed (libvulkan.so.1 not found)'),
+  no_vulkan_device: absent(() => 'Vulkan has no device'),
+  no_adapter: present(() => 'WebGPU finds no GPU that it can use'),
+  software_renderer: absent(({ name }) => `${name} is a software renderer`),
+  wrong_platform: absent(({ needs }) => `available on ${needs} only`),
+  no_half_floats: present(() => 'this GPU does not support half floats: use --dtype q4 or fp32'),
+  out_of_memory: present(() => 'the device does not have enough free memory'),
+  does_not_fit: present(memoryText),
+  computes_wrong: present(({ difference }) =>
+    difference === undefined
+      ? 'it computes no logits'
+      : `the logits of a token computed alone and behind others differ by ${Math.round(difference * 100)} %`,
+  ),
+  runtime: present(({ message }) => message),
+};
+
+/** `doctor` knows the packages of CUDA's libraries, whose names depend on the version. */
+const howToGet = (library: string): string =>
+  library.startsWith('libcu') ? 'rbees-workerd doctor names its package' : 'install it';
+
+function memoryText({ device, plan, suggestion }: Reason<'does_not_fit'>): string {
+  const { slots, context, weights, cache, logits, work, total, free = 0 } = plan;
+  const rows = `${count(slots, 'slot')} of ${context} tokens`;
+  const parts = `weights ${size(weights)}, cache ${size(cache)} (${rows}), logits ${size(logits)}, work ${size(work)}`;
+  const sum = `The model does not fit ${device}: it needs ${size(total)} (${parts}), and ${size(free)} are free`;
+  if (!suggestion)
+    return `${sum}. No --slots and no --context would fit: use smaller weights (--dtype) or another device`;
+  const shorter = suggestion.context === undefined ? '' : ` --context ${suggestion.context}`;
+  return `${sum}. --slots ${suggestion.slots}${shorter} would fit`;
+}
+
+/** The reason as text, with the numbers and the way out. */
+export function describeReason<C extends ReasonCode>(reason: Reason<C>): string {
+  return ROWS[reason.code].text(reason);
+}
+
+/** The narrated fact `hardware` of a reason. */
+export const hardwareOf = ({ code }: Reason): 'present' | 'absent' => (ROWS[code].hardware ? 'present' : 'absent');
+
+/** Why a model cannot be opened. The device is named, unless it is the CPU, which every machine has. */
+export function describeRefusal({ device, reason }: Refusal): string {
+  const text = describeReason(reason);
+  const complete = device === undefined || isCpu(device) || reason.code === 'does_not_fit';
+  return complete ? text : `${device} cannot be used: ${text}`;
+}
+
+/** The text of any error; for an engine that refused the model, the sentence of its reason. */
+export function failureText(error: unknown): string {
+  if (error instanceof EngineRefusedError) return describeRefusal(error.refusal);
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,74 @@
+/**
+ * The reasons why a device or a model cannot be used, as codes. The engine reports them; the worker writes
+ * the sentences (`lifecycle/reasons.ts`) and `doctor` the fixes (`commands/doctor/fixes.ts`). Plain data.
+ */
+import type { DeviceName } from './devices.ts';
+import type { MemoryPlan } from './memory-plan.ts';
+
+/** A reason without details. */
+type NoDetails = Readonly<Record<never, never>>;
+
+/** The details of each reason, by its code. */
+interface ReasonDetails {
+  /** The NVIDIA driver is not installed. */
+  no_driver: NoDetails;
+  /** The NVIDIA driver does not start. `fault`: its `CUresult`. */
+  driver_fault: { readonly fault: number };
+  /** The NVIDIA driver works and reports no GPU to this process. */
+  no_gpu_for_process: NoDetails;
+  /** There are fewer devices of this kind. `highest`: the last one. */
+  index_out_of_range: { readonly highest: DeviceName };
+  /** The files of the CUDA provider are not beside the runtime's library. */
+  provider_missing: NoDetails;
+  /** The runtime's library was built without the provider of this device. */
+  provider_not_built: NoDetails;
+  /** The dynamic loader does not find a library that a provider needs, such as `libcudnn.so.9`. */
+  library_missing: { readonly library: string };
+  /** The NVIDIA driver is too old for the CUDA provider. */
+  driver_too_old: NoDetails;
+  /** Vulkan's loader (`libvulkan.so.1`) is not installed. */
+  no_vulkan_loader: NoDetails;
+  /** Vulkan is installed and reports no device. */
+  no_vulkan_device: NoDetails;
+  /** WebGPU finds no GPU that it can use. */
+  no_adapter: NoDetails;
+  /** The only device, `name`, computes on the CPU; it is used only if it is selected by name. */
+  software_renderer: { readonly name: string };
+  /** The device exists on another system only, such as `macOS`. */
+  wrong_platform: { readonly needs: string };
+  /** The weights are half floats, which the GPU does not support. */
+  no_half_floats: NoDetails;
+  /** The device ran out of memory while the model was opened. */
+  out_of_memory: NoDetails;
+  /**
+   * The plan needs more memory than is free. `suggestion` fits; absent if no number of slots and no context
+   * fits.
+   */
+  does_not_fit: {
+    readonly device: DeviceName;
+    readonly plan: MemoryPlan;
+    /** `context` is absent if the context can stay. */
+    readonly suggestion?: { readonly slots: number; readonly context?: number };
+  };
+  /**
+   * The device gives different logits for a token computed alone and behind others. `difference`: root mean
+   * square, relative to the logits; absent if the device gives no logits at all.
+   */
+  computes_wrong: { readonly difference?: number };
+  /** Any other failure, in the runtime's words. */
+  runtime: { readonly message: string };
+}
+
+export type ReasonCode = keyof ReasonDetails;
+
+/** A reason, or with a type argument the reason of one code. */
+export type Reason<C extends ReasonCode = ReasonCode> = {
+  [P in C]: { readonly code: P } & ReasonDetails[P];
+}[C];
+
+/** Why the engine cannot open a model. */
+export interface Refusal {
+  /** The device that cannot be used; absent for a fault of the model, which is the same on every device. */
+  readonly device?: DeviceName;
+  readonly reason: Reason;
+}

@@ -1,0 +1,113 @@
+/** The sentences for the engine's reasons, and the narrated level of a skipped device. */
+import { describe, expect, test } from 'vitest';
+import { EngineRefusedError } from '../../src/bridge/child.ts';
+import { describeReason, describeRefusal, failureText, hardwareOf } from '../../src/lifecycle/reasons.ts';
+import type { Reason, ReasonCode } from '../../src/protocol/reasons.ts';
+
+const plan = { slots: 8, context: 4096, weights: 1e9, cache: 8e9, logits: 2e6, work: 64e6, total: 9_066e6, free: 5e9 };
+const tooLarge: Reason<'does_not_fit'> = { code: 'does_not_fit', device: 'cuda-0', plan };
+
+/** One reason of each code; the compiler completes the table. */
+const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
+  no_driver: { code: 'no_driver' },
+  driver_fault: { code: 'driver_fault', fault: 803 },
+  no_gpu_for_process: { code: 'no_gpu_for_process' },
+  index_out_of_range: { code: 'index_out_of_range', highest: 'cuda-1' },
+  provider_missing: { code: 'provider_missing' },
+  provider_not_built: { code: 'provider_not_built' },
+  library_missing: { code: 'library_missing', library: 'libcudnn.so.9' },
+  driver_too_old: { code: 'driver_too_old' },
+  no_vulkan_loader: { code: 'no_vulkan_loader' },
+  no_vulkan_device: { code: 'no_vulkan_device' },
+  no_adapter: { code: 'no_adapter' },
+  software_renderer: { code: 'software_renderer', name: 'SwiftShader' },
+  wrong_platform: { code: 'wrong_platform', needs: 'macOS' },
+  no_half_floats: { code: 'no_half_floats' },
+  out_of_memory: { code: 'out_of_memory' },
+  does_not_fit: tooLarge,
+  computes_wrong: { code: 'computes_wrong', difference: 0.314 },
+  runtime: { code: 'runtime', message: 'bad_alloc' },
+};
+
+describe('a reason', () => {
+  test('keeps every detail', () => {
+    expect(describeReason(ALL.driver_fault)).toContain('CUDA error 803');
+    expect(describeReason(ALL.index_out_of_range)).toContain('cuda-1');
+    expect(describeReason(ALL.software_renderer)).toContain('SwiftShader');
+    expect(describeReason(ALL.wrong_platform)).toContain('macOS');
+    expect(describeReason(ALL.computes_wrong)).toContain('31 %');
+    expect(describeReason({ code: 'computes_wrong' })).toContain('no logits');
+    expect(describeReason(ALL.runtime)).toBe('bad_alloc');
+  });
+
+  test('names the way out', () => {
+    expect(describeReason(ALL.provider_missing)).toContain('npm run install:cuda');
+    expect(describeReason(ALL.no_half_floats)).toContain('--dtype q4');
+    expect(describeReason(ALL.library_missing)).toBe('libcudnn.so.9 not found: rbees-workerd doctor names its package');
+    expect(describeReason({ code: 'library_missing', library: 'libfoo.so.1' })).toBe(
+      'libfoo.so.1 not found: install it',
+    );
+  });
+
+  test('fits a field of a narrated line, and has no full stop at its end', () => {
+    for (const text of Object.values(ALL).map((reason) => describeReason(reason))) {
+      expect(text).toMatch(/[^.]$/);
+      expect(text.length).toBeLessThanOrEqual(256);
+    }
+  });
+
+  test('reports hardware unless the driver or the device is missing', () => {
+    const absent = Object.values(ALL).filter((reason) => hardwareOf(reason) === 'absent');
+    expect(absent.map(({ code }) => code)).toEqual([
+      'no_driver',
+      'no_gpu_for_process',
+      'index_out_of_range',
+      'no_vulkan_loader',
+      'no_vulkan_device',
+      'software_renderer',
+      'wrong_platform',
+    ]);
+  });
+});
+
+describe('a model that does not fit', () => {
+  test('is refused with the sum and fewer slots', () => {
+    expect(describeReason({ ...tooLarge, suggestion: { slots: 3 } })).toBe(
+      'The model does not fit cuda-0: it needs 9.1 GB (weights 1.0 GB, cache 8.0 GB (8 slots of 4096 tokens), logits 2.0 MB, work 64.0 MB), and 5.0 GB are free. --slots 3 would fit',
+    );
+  });
+
+  test('is refused with one slot of a shorter context', () => {
+    const text = describeReason({ ...tooLarge, suggestion: { slots: 1, context: 2048 } });
+    expect(text).toMatch(/ --slots 1 --context 2048 would fit$/);
+  });
+
+  test('is refused with another way out if no slots and no context fit', () => {
+    expect(describeReason(tooLarge)).toMatch(/ No --slots and no --context would fit: use smaller weights \(--dtype\)/);
+  });
+});
+
+describe('a refusal', () => {
+  const reason = { code: 'runtime', message: 'protobuf parsing failed' } as const;
+
+  test('names the device that cannot be used', () => {
+    expect(describeRefusal({ device: 'cuda-99', reason: ALL.no_driver })).toBe(
+      'cuda-99 cannot be used: no NVIDIA driver',
+    );
+  });
+
+  test('names no device for a fault of the model or on the CPU', () => {
+    expect(describeRefusal({ reason })).toBe('protobuf parsing failed');
+    expect(describeRefusal({ device: 'cpu', reason })).toBe('protobuf parsing failed');
+  });
+
+  test('names the device once if the model does not fit', () => {
+    expect(describeRefusal({ device: 'cuda-0', reason: tooLarge })).toMatch(/^The model does not fit cuda-0: /);
+  });
+
+  test('of the engine is the text of its error; other errors keep their message', () => {
+    expect(failureText(new EngineRefusedError({ reason }))).toBe('protobuf parsing failed');
+    expect(failureText(new Error('config.json is missing'))).toBe('config.json is missing');
+    expect(failureText('no error')).toBe('no error');
+  });
+});
