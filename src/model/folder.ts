@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { hubCache } from '../config/hub-settings.ts';
 import { EMBEDDED_MODEL } from '../config/paths.ts';
-import { cachedSnapshot, placeInCache } from './hub/cache.ts';
-import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';
+import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
+import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';
 
 /**
  * The folder the settings name, else the embedded model's. What is there by its path wins; else `org/name[/folder][@revision]` is what was pulled.
@@ -27,7 +27,7 @@ export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()
 export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();
   const reference = hubReference(model);
-  return reference ? placeOf(reference) : (placeInCache(folder) ?? basename(resolve(folder)));
+  return reference ? nameWithoutRevision(reference) : (nameFromCache(folder) ?? basename(resolve(folder)));
 }
 
 /** Folder of the model that comes with the package, from src/ and from dist/. */

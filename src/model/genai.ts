@@ -8,26 +8,26 @@ import type { TensorNames } from '../protocol/loading.ts';
 import { count, ids, readFields, sampling } from './json-fields.ts';
 import { leavesFolder, type ModelProblem } from './problems.ts';
 
-const LONGEST_NAME = 256;
-const name = z.string().min(1).max(LONGEST_NAME).nullish();
+const MAX_NAME = 256;
+const name = z.string().min(1).max(MAX_NAME).nullish();
 /** The name of a cache's part in every layer. */
 const template = name.refine((text) => !text || text.split('%d').length === 2, 'expected one %d, for the layer');
 
 /** @param needed whether the shape of the model is said nowhere else. */
-const genaiConfig = (needed: boolean) =>
+const genaiConfig = (required: boolean) =>
   z.looseObject({
     model: z.looseObject({
-      type: needed ? z.string() : z.string().nullish(),
-      vocab_size: count(needed),
-      context_length: count(needed),
+      type: required ? z.string() : z.string().nullish(),
+      vocab_size: count(required),
+      context_length: count(required),
       eos_token_id: ids,
       bos_token_id: ids,
       pad_token_id: ids,
       decoder: z.looseObject({
-        num_hidden_layers: count(needed),
-        num_attention_heads: count(needed),
+        num_hidden_layers: count(required),
+        num_attention_heads: count(required),
         num_key_value_heads: count(false),
-        head_size: count(needed),
+        head_size: count(required),
         inputs: z
           .looseObject({
             input_ids: name,
@@ -48,10 +48,10 @@ export type GenaiConfig = z.infer<ReturnType<typeof genaiConfig>>;
 /** Undefined: there is no such file, or it has problems, which are added to the list. */
 export function readGenai(
   path: string | undefined,
-  needed: boolean,
+  required: boolean,
   problems: ModelProblem[],
 ): Promise<GenaiConfig | undefined> {
-  return readFields(path, genaiConfig(needed), problems);
+  return readFields(path, genaiConfig(required), problems);
 }
 
 const location = z.looseObject({
@@ -68,15 +68,15 @@ const location = z.looseObject({
 
 /** Path of the .onnx file from the folder, normalized. Undefined: it is not said, or wrongly, which is added to the problems. */
 export async function graphFileOf(path: string | undefined, problems: ModelProblem[]): Promise<string | undefined> {
-  const said = await readFields(path, location, problems);
-  const file = said?.model.decoder.filename;
+  const config = await readFields(path, location, problems);
+  const file = config?.model.decoder.filename;
   return typeof file === 'string' ? normalize(file) : undefined;
 }
 
 /** Names of inputs and outputs, as far as the configuration says them. */
 export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
   const { inputs, outputs } = genai?.model.decoder ?? {};
-  const said: { [port in keyof TensorNames]-?: string | null | undefined } = {
+  const names: { [port in keyof TensorNames]-?: string | null | undefined } = {
     inputIds: inputs?.input_ids,
     attentionMask: inputs?.attention_mask,
     positionIds: inputs?.position_ids,
@@ -86,7 +86,7 @@ export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
     presentKey: outputs?.present_key_names,
     presentValue: outputs?.present_value_names,
   };
-  return Object.fromEntries(Object.entries(said).filter(([, text]) => typeof text === 'string'));
+  return Object.fromEntries(Object.entries(names).filter(([, text]) => typeof text === 'string'));
 }
 
 /**

@@ -54,14 +54,14 @@ export async function locateModel(
   const genaiFile = problems.some(({ file }) => file === GENAI)
     ? undefined
     : await graphFileOf(genaiConfigFile, problems);
-  const ofWeights: ModelProblem[] = [];
-  const weights = await findWeights(root, { dtype, devices, genaiFile }, ofWeights);
+  const weightProblems: ModelProblem[] = [];
+  const weights = await findWeights(root, { dtype, devices, genaiFile }, weightProblems);
   if (weights.dtypes.length === 0 && genaiConfigFile !== undefined && genaiFile === undefined && problems.length === 0)
     problems.push({ file: GENAI, problem: 'lacks "model.decoder.filename"' });
   await checkFile(root, TOKENIZER, problems);
   if (problems.some(({ file }) => file === TOKENIZER) && (await exists(join(root, 'tokenizer.model'))))
     problems.push({ file: 'tokenizer.model', problem: `is there, but is not read: convert it to ${TOKENIZER}` });
-  if (problems.length + ofWeights.length > 0) throw new ModelError(root, [...ofWeights, ...problems]);
+  if (problems.length + weightProblems.length > 0) throw new ModelError(root, [...weightProblems, ...problems]);
   return { folder: root, ...weights, ...found, tokenizerFile: join(root, TOKENIZER) };
 }
 
@@ -69,14 +69,14 @@ async function expectFolder(root: string): Promise<void> {
   const refuse = (problem: string): never => {
     throw new ModelError(root, [{ file: '', problem }]);
   };
-  const kind = await stat(root).catch((error: unknown) =>
+  const stats = await stat(root).catch((error: unknown) =>
     refuse(
       error instanceof Error && 'code' in error && error.code === 'ENOENT'
         ? 'there is no such folder'
         : `it ${unreadable(error)}`,
     ),
   );
-  if (!kind.isDirectory()) refuse('it is a file, not a folder');
+  if (!stats.isDirectory()) refuse('it is a file, not a folder');
 }
 
 type OptionalFiles = Partial<Record<keyof typeof OPTIONAL, string>>;

@@ -25,7 +25,7 @@ export class ModelError extends Error {
   }
 }
 
-const LFS = 'version https://git-lfs';
+const LFS_HEADER = 'version https://git-lfs';
 
 /**
  * Bytes of a file that must be there; 0 when it is not, or is broken, which is added to the problems. Only a regular file is opened:
@@ -39,7 +39,7 @@ export async function checkFile(root: string, file: string, problems: ModelProbl
     if (problem === undefined) return found.size;
     problems.push({ file, problem });
   } catch (error) {
-    problems.push({ file, problem: await absence(path, error) });
+    problems.push({ file, problem: await absenceReason(path, error) });
   }
   return 0;
 }
@@ -62,7 +62,7 @@ export function unreadable(error: unknown): string {
   return `cannot be read (${error instanceof Error && 'code' in error ? error.code : 'unknown reason'})`;
 }
 
-async function absence(path: string, error: unknown): Promise<string> {
+async function absenceReason(path: string, error: unknown): Promise<string> {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ELOOP') return 'is a link to itself';
   if (code !== 'ENOENT' && code !== 'ENOTDIR') return unreadable(error);
@@ -72,9 +72,11 @@ async function absence(path: string, error: unknown): Promise<string> {
 async function contentProblem(path: string): Promise<string | undefined> {
   const handle = await open(path);
   try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(LFS.length), 0, LFS.length, 0);
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(LFS_HEADER.length), 0, LFS_HEADER.length, 0);
     if (bytesRead === 0) return 'is empty';
-    return buffer.toString('latin1') === LFS ? 'is a Git LFS pointer, the file itself was not fetched' : undefined;
+    return buffer.toString('latin1') === LFS_HEADER
+      ? 'is a Git LFS pointer, the file itself was not fetched'
+      : undefined;
   } finally {
     await handle.close();
   }

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 /** Where the runtime's library may be looked for, when not for this machine. */
-export interface LibraryPlace {
+export interface LibraryTarget {
   /** Folder of the onnxruntime-node package. */
   readonly packageRoot?: string;
   readonly platform?: string;
@@ -23,9 +23,9 @@ const LIBRARY_NAMES: Readonly<Record<string, RegExp>> = {
  * Path of libonnxruntime inside the installed onnxruntime-node package, of whichever version.
  * @throws Error when the package is not installed, or has no library for this platform.
  */
-export function libraryPath(place: LibraryPlace = {}): string {
-  const { platform = process.platform, arch = process.arch } = place;
-  const bin = join(place.packageRoot ?? runtimePackage(), 'bin');
+export function libraryPath(target: LibraryTarget = {}): string {
+  const { platform = process.platform, arch = process.arch } = target;
+  const bin = join(target.packageRoot ?? runtimePackage(), 'bin');
   const bindings = namesIn(bin)
     .filter((name) => /^napi-v\d+$/.test(name))
     .sort((a, b) => Number(b.slice(6)) - Number(a.slice(6)));

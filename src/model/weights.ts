@@ -35,9 +35,9 @@ export interface WeightsQuery {
 }
 
 /** At most so many names of files that are there instead. */
-const MOST_STRAYS = 3;
+const MAX_ALTERNATIVES = 3;
 /** Of one folder, looked into for models. */
-const MOST_FOLDERS = 50;
+const MAX_FOLDERS = 50;
 
 /** Weights that are missing or broken, those with external data that is cut off too, are added to the problems. */
 export async function findWeights(root: string, query: WeightsQuery, problems: ModelProblem[]): Promise<FoundWeights> {
@@ -53,7 +53,7 @@ export async function findWeights(root: string, query: WeightsQuery, problems: M
     measured.set(file, sizes);
     choices.push({ device, ...chosen, modelFile: join(root, file), ...sizes });
   }
-  if (choices.length === 0 && problems.length === 0) problems.push(await missing(root, query, files));
+  if (choices.length === 0 && problems.length === 0) problems.push(await missingWeights(root, query, files));
   return { choices, dtypes };
 }
 
@@ -90,15 +90,15 @@ async function measure(
   const weightFiles = [join(root, file)];
   const graph = bytes > 0 ? await graphOf(root, file, problems) : undefined;
   for (const [name, needed] of [...(graph?.external ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const place = normalize(join(dirname(file), name));
+    const path = normalize(join(dirname(file), name));
     // The runtime refuses these too, in words that do not name the file.
-    if (name === '' || isAbsolute(name) || leavesFolder(place)) {
+    if (name === '' || isAbsolute(name) || leavesFolder(path)) {
       problems.push({ file, problem: `names weights outside of the folder (${JSON.stringify(name.slice(0, 100))})` });
       continue;
     }
-    const size = await checkFile(root, place, problems);
-    if (size > 0 && size < needed) problems.push({ file: place, problem: cutOff(size, needed, basename(file)) });
-    weightFiles.push(join(root, place));
+    const size = await checkFile(root, path, problems);
+    if (size > 0 && size < needed) problems.push({ file: path, problem: cutOff(size, needed, basename(file)) });
+    weightFiles.push(join(root, path));
     bytes += size;
   }
   return { weightFiles, bytes };
@@ -114,28 +114,32 @@ async function graphOf(root: string, file: string, problems: ModelProblem[]): Pr
 }
 
 /** Which names were looked for in vain, and what is there instead. */
-async function missing(root: string, query: WeightsQuery, files: ReadonlyMap<Dtype, string>): Promise<ModelProblem> {
+async function missingWeights(
+  root: string,
+  query: WeightsQuery,
+  files: ReadonlyMap<Dtype, string>,
+): Promise<ModelProblem> {
   const { dtype, genaiFile } = query;
   const names = weightNames(dtype === 'auto' ? 'fp32' : dtypeNamed(dtype)).join(' or ');
-  const named = [...files].map(([kind, file]) => `${file} (${kind})`);
-  const there = named.length > 0 ? named : await straysOf(root);
-  const instead = there.length === 0 ? '' : `; the folder has ${there.join(', ')}`;
-  if (genaiFile !== undefined && named.length === 0)
+  const described = [...files].map(([kind, file]) => `${file} (${kind})`);
+  const present = described.length > 0 ? described : await alternativesIn(root);
+  const instead = present.length === 0 ? '' : `; the folder has ${present.join(', ')}`;
+  if (genaiFile !== undefined && described.length === 0)
     return { file: genaiFile, problem: `is missing (genai_config.json names it)${instead}` };
   return { file: names, problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
 }
 
 /** Files of other names, and folders below that are models themselves: repositories of GenAI exports hold one for each device. */
-async function straysOf(root: string): Promise<string[]> {
-  const strays: string[] = [];
+async function alternativesIn(root: string): Promise<string[]> {
+  const alternatives: string[] = [];
   for (const folder of ['', ...(await foldersIn(root, ''))]) {
     const names = await namesIn(join(root, folder));
-    if (folder !== '' && names.includes('genai_config.json')) strays.push(`a model in ${folder}/`);
+    if (folder !== '' && names.includes('genai_config.json')) alternatives.push(`a model in ${folder}/`);
     else if (folder === '' || folder === 'onnx')
-      strays.push(...names.filter((name) => name.endsWith('.onnx')).map((name) => join(folder, name)));
+      alternatives.push(...names.filter((name) => name.endsWith('.onnx')).map((name) => join(folder, name)));
   }
-  const more = strays.length - MOST_STRAYS;
-  return more > 0 ? [...strays.slice(0, MOST_STRAYS), `${more} more`] : strays;
+  const more = alternatives.length - MAX_ALTERNATIVES;
+  return more > 0 ? [...alternatives.slice(0, MAX_ALTERNATIVES), `${more} more`] : alternatives;
 }
 
 /** Folders of the first and second floor, not those behind links: a wrong folder can be a large one. */
@@ -143,7 +147,7 @@ async function foldersIn(root: string, above: string): Promise<string[]> {
   const entries = await readdir(join(root, above), { withFileTypes: true }).catch(() => []);
   const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
   const folders: string[] = [];
-  for (const name of names.sort().slice(0, MOST_FOLDERS)) {
+  for (const name of names.sort().slice(0, MAX_FOLDERS)) {
     const folder = join(above, name);
     folders.push(folder, ...(above === '' ? await foldersIn(root, folder) : []));
   }

@@ -21,9 +21,9 @@ import { devicesToTry } from '../../protocol/devices.ts';
 import { formatBytes, ProgressBar } from './progress-bar.ts';
 
 /** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
-const MOST_ROUNDS = 3;
+const MAX_ROUNDS = 3;
 /** Largest genai_config.json that is read. */
-const LARGEST_CONFIG = 1024 * 1024;
+const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
  * Runs the command. Resolves with the exit code.
@@ -40,10 +40,10 @@ export async function pull(args: readonly string[]): Promise<number> {
     await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
     return 0;
   } catch (error) {
-    const ours = error instanceof PullError || error instanceof ModelError;
-    const reason = ours ? error.message : storageProblem(error, settings.cache);
+    const isKnown = error instanceof PullError || error instanceof ModelError;
+    const reason = isKnown ? error.message : storageProblem(error, settings.cache);
     if (reason === undefined) throw error;
-    progress.say(`rbees-workerd: ${reason}`);
+    progress.writeLine(`rbees-workerd: ${reason}`);
     return 1;
   } finally {
     progress.end();
@@ -51,7 +51,7 @@ export async function pull(args: readonly string[]): Promise<number> {
 }
 
 function readArguments(args: readonly string[]): { reference: HubReference; selection: Selection } {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = parseFlags(args);
   const [name, ...more] = positionals;
   if (name === undefined || more.length > 0)
     throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4] [--device cuda]');
@@ -60,15 +60,15 @@ function readArguments(args: readonly string[]): { reference: HubReference; sele
     throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
   // Flags beat RBEES_DTYPE and RBEES_DEVICE as they do for a worker, so that both take the same weights.
   const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
-  return { reference, selection: { dtype, device: deviceToSuit(device) } };
+  return { reference, selection: { dtype, device: deviceForDtype(device) } };
 }
 
 /** `auto` is the CPU: every machine has one, and which device opens on the machine that will run the model is not known where it is pulled. */
-function deviceToSuit(choice: string): string {
+function deviceForDtype(choice: string): string {
   return (choice === 'auto' ? undefined : devicesToTry(choice)[0]) ?? 'cpu';
 }
 
-function parsed(args: readonly string[]) {
+function parseFlags(args: readonly string[]) {
   try {
     const options = { dtype: { type: 'string' }, device: { type: 'string' } } as const;
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
@@ -101,15 +101,15 @@ async function fromHub(
   settings: HubSettings,
   progress: ProgressBar,
 ): Promise<string> {
-  const connection = new Connection(settings, reference, (sentence) => progress.say(sentence));
+  const connection = new Connection(settings, reference, (sentence) => progress.writeLine(sentence));
   const cache = new HubCache(settings.cache, reference.repo, settings.symlinks);
   const repository = await readRepository(connection, reference);
   const context: PullContext = { repository, cache, connection, settings, progress };
   const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
   await fetchFiles(context, choice.files, choice.why);
-  const problem = await fetchNamedInside(context, choice.dtype, selection.device);
+  const problem = await fetchExternalData(context, choice.dtype, selection.device);
   // Last: a revision that the cache knows is there as a whole.
-  await cache.refer(reference.revision, repository.commit);
+  await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
   return folderOf(context);
 }
@@ -123,8 +123,10 @@ function folderOf({ cache, repository: { commit, reference } }: PullContext): st
 async function decoderName(context: PullContext): Promise<string | undefined> {
   const file = genaiConfigOf(context.repository);
   if (file === undefined) return undefined;
-  if (file.size > LARGEST_CONFIG)
-    throw new PullError(`${file.path} has ${formatBytes(file.size)}, and ${formatBytes(LARGEST_CONFIG)} are allowed.`);
+  if (file.size > MAX_CONFIG_BYTES)
+    throw new PullError(
+      `${file.path} has ${formatBytes(file.size)}, and ${formatBytes(MAX_CONFIG_BYTES)} are allowed.`,
+    );
   await fetchFiles(context, [file], 'its genai_config.json first, which names the weights');
   const problems: ModelProblem[] = [];
   const name = await graphFileOf(join(context.cache.snapshot(context.repository.commit), file.path), problems);
@@ -136,35 +138,35 @@ async function decoderName(context: PullContext): Promise<string | undefined> {
 async function fetchFiles(context: PullContext, files: readonly RepositoryFile[], why: string): Promise<void> {
   const { repository, cache, progress } = context;
   const { commit, reference } = repository;
-  const lacking = (await lackingOf(context, files)).length > 0;
-  if (!lacking) return;
+  const isIncomplete = (await missingFiles(context, files)).length > 0;
+  if (!isIncomplete) return;
   await cache.prepare();
   const onWait = (holder: string): void =>
-    progress.say(`Another pull of ${reference.repo} is at work (process ${holder}); waiting for it`);
+    progress.writeLine(`Another pull of ${reference.repo} is at work (process ${holder}); waiting for it`);
   await withLock(cache.lockFile, onWait, async () => {
-    const missing = await lackingOf(context, files);
+    const missing = await missingFiles(context, files);
     if (missing.length === 0) return;
     const total = missing.reduce((sum, { size }) => sum + size, 0);
-    progress.say(
+    progress.writeLine(
       `Pulling ${nameOf(reference)} (${commit.slice(0, 8)}): ${missing.length} file${missing.length === 1 ? '' : 's'}, ${formatBytes(total)}; ${why}`,
     );
     await requireSpace(context, missing);
-    progress.begin(total);
+    progress.start(total);
     for (const file of missing) await fetchFile(context, file);
     progress.end();
   });
 }
 
-async function lackingOf(
+async function missingFiles(
   { cache, repository }: PullContext,
   files: readonly RepositoryFile[],
 ): Promise<RepositoryFile[]> {
-  const there = await Promise.all(files.map(({ path, size }) => cache.has(repository.commit, path, size)));
-  return files.filter((_, i) => there[i] !== true);
+  const present = await Promise.all(files.map(({ path, size }) => cache.has(repository.commit, path, size)));
+  return files.filter((_, i) => present[i] !== true);
 }
 
 async function requireSpace({ cache, settings }: PullContext, files: readonly RepositoryFile[]): Promise<void> {
-  const sizes = files.map(async ({ etag, size }) => size - (await cache.bytesOf(etag, size)));
+  const sizes = files.map(async ({ etag, size }) => size - (await cache.bytesPresent(etag, size)));
   const needed = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   const free = await freeBytes(settings.cache);
   if (needed > free)
@@ -177,29 +179,29 @@ async function fetchFile(
   { repository, cache, connection, progress }: PullContext,
   file: RepositoryFile,
 ): Promise<void> {
-  progress.file(file.path, file.size);
+  progress.startFile(file.path, file.size);
   if (!(await cache.hasBlob(file.etag, file.size))) {
-    let first = true;
+    let fromBefore = true;
     await download(
       connection,
       fileUrl(connection.endpoint, repository, file.path),
       file,
       cache.blob(file.etag),
       (bytes) => {
-        progress.at(bytes, first);
-        first = false;
+        progress.update(bytes, fromBefore);
+        fromBefore = false;
       },
     );
   }
-  await cache.point(repository.commit, file.path, file.etag);
-  progress.fileDone();
+  await cache.linkBlob(repository.commit, file.path, file.etag);
+  progress.finishFile();
 }
 
 /**
  * Looks at the model as a worker would. Files that the graph names and the repository has are fetched too; what is wrong in the end is
  * returned.
  */
-async function fetchNamedInside(
+async function fetchExternalData(
   context: PullContext,
   dtype: DtypeChoice,
   device: string,
@@ -211,12 +213,12 @@ async function fetchNamedInside(
       return undefined;
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
-      const named = new Set(error.problems.map(({ file }) => posix.join(repository.reference.folder, file)));
-      const more = await lackingOf(
+      const namedPaths = new Set(error.problems.map(({ file }) => posix.join(repository.reference.folder, file)));
+      const more = await missingFiles(
         context,
-        repository.files.filter(({ path }) => named.has(path)),
+        repository.files.filter(({ path }) => namedPaths.has(path)),
       );
-      if (more.length === 0 || round === MOST_ROUNDS) return error;
+      if (more.length === 0 || round === MAX_ROUNDS) return error;
       await fetchFiles(context, more, 'which its weights name');
     }
   }

@@ -64,7 +64,7 @@ export class HubCache {
   }
 
   /** Bytes of a blob that need no more room: all of it, or what an earlier try left. */
-  async bytesOf(etag: string, size: number): Promise<number> {
+  async bytesPresent(etag: string, size: number): Promise<number> {
     return Math.min(size, (await sizeOf(this.blob(etag))) ?? (await sizeOf(`${this.blob(etag)}.incomplete`)) ?? 0);
   }
 
@@ -76,34 +76,35 @@ export class HubCache {
    * Gives a blob its name in a snapshot: a relative link, or, where links cannot be had, a hard link or a copy.
    * @throws Error when `path` would lie outside of the snapshot, be it by its name or by a link that is in its way.
    */
-  async point(commit: string, path: string, etag: string): Promise<void> {
+  async linkBlob(commit: string, path: string, etag: string): Promise<void> {
     if (!isSafePath(path)) throw new Error(`${JSON.stringify(path.slice(0, 200))} is no name for a file of a model.`);
     const pointer = join(this.snapshot(commit), path);
     const blob = this.blob(etag);
     await mkdir(dirname(pointer), { recursive: true });
-    const real = await realpath(dirname(pointer));
-    const home = await realpath(this.folder);
-    if (!real.startsWith(home + sep)) throw new Error(`${dirname(pointer)} is a link that leads out of the cache.`);
+    const realFolder = await realpath(dirname(pointer));
+    const realCache = await realpath(this.folder);
+    if (!realFolder.startsWith(realCache + sep))
+      throw new Error(`${dirname(pointer)} is a link that leads out of the cache.`);
     // Under another name first: a snapshot never shows half a file, and what was there before is replaced in one step.
-    const fresh = `${pointer}.${uuid().slice(0, 8)}.tmp`;
+    const temporary = `${pointer}.${uuid().slice(0, 8)}.tmp`;
     try {
-      const linked = this.#symlinks && (await made(symlink(relative(dirname(pointer), blob), fresh)));
-      if (!linked && !(await made(link(blob, fresh)))) await copyFile(blob, fresh);
-      await rename(fresh, pointer);
+      const linked = this.#symlinks && (await succeeded(symlink(relative(dirname(pointer), blob), temporary)));
+      if (!linked && !(await succeeded(link(blob, temporary)))) await copyFile(blob, temporary);
+      await rename(temporary, pointer);
     } finally {
-      await rm(fresh, { force: true });
+      await rm(temporary, { force: true });
     }
   }
 
   /** Remembers which commit a revision was; nothing is written when it is known already. */
-  async refer(revision: string, commit: string): Promise<void> {
+  async writeRef(revision: string, commit: string): Promise<void> {
     if (revision === commit) return;
     const ref = join(this.folder, 'refs', revision);
     if ((await readFile(ref, 'utf8').catch(() => '')) === commit) return;
     await mkdir(dirname(ref), { recursive: true });
-    const fresh = `${ref}.${uuid().slice(0, 8)}.tmp`;
-    await writeFile(fresh, commit);
-    await rename(fresh, ref);
+    const temporary = `${ref}.${uuid().slice(0, 8)}.tmp`;
+    await writeFile(temporary, commit);
+    await rename(temporary, ref);
   }
 }
 
@@ -117,7 +118,7 @@ export function cachedSnapshot(root: string, { repo, folder, revision }: HubRefe
 }
 
 /** `org/name[/folder]` of a snapshot's folder in a cache, or of one in it; undefined for any other folder. */
-export function placeInCache(folder: string): string | undefined {
+export function nameFromCache(folder: string): string | undefined {
   const path = resolve(folder).split(sep);
   const at = path.lastIndexOf('snapshots');
   if (!COMMIT.test(path[at + 1] ?? '')) return undefined;
@@ -133,12 +134,12 @@ export function folderName(repo: string): string {
 /** What an error of the file system means for a pull, and what to do about it; undefined for any other error. */
 export function storageProblem(error: unknown, root: string): string | undefined {
   const { code, path } = error as NodeJS.ErrnoException;
-  const elsewhere = 'set HF_HOME or HF_HUB_CACHE to another folder';
+  const otherFolder = 'set HF_HOME or HF_HUB_CACHE to another folder';
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return `The disk of ${root} is full (${code}): make room, or ${elsewhere}.`;
+    return `The disk of ${root} is full (${code}): make room, or ${otherFolder}.`;
   if (code === 'ELOOP') return `${path ?? root} is a link where a file belongs: remove it.`;
   if (code === undefined || !/^(?:EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR|ENOENT|EIO)$/.test(code)) return undefined;
-  return `${path ?? root} cannot be written (${code}): give this user the right to, or ${elsewhere}.`;
+  return `${path ?? root} cannot be written (${code}): give this user the right to, or ${otherFolder}.`;
 }
 
 /**
@@ -170,7 +171,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   return found?.isFile() === true ? found.size : undefined;
 }
 
-async function made(link: Promise<void>): Promise<boolean> {
+async function succeeded(link: Promise<void>): Promise<boolean> {
   return link.then(
     () => true,
     () => false,

@@ -27,9 +27,9 @@ export const RETRY_POLICY: RetryPolicy = {
   longestRetryAfterMs: 300_000,
 };
 
-const MOST_REDIRECTS = 5;
+const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
-const LARGEST_ANSWER = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** A pull that cannot be done: says what and what to do about it. Exit code 1. */
 export class PullError extends Error {
@@ -54,19 +54,19 @@ export class Connection {
   readonly policy: RetryPolicy;
   readonly #reference: HubReference;
   readonly #token: string | undefined;
-  readonly #say: (sentence: string) => void;
+  readonly #report: (sentence: string) => void;
 
   constructor(
     { endpoint, token }: Pick<HubSettings, 'endpoint' | 'token'>,
     reference: HubReference,
-    say: (sentence: string) => void = () => undefined,
+    report: (sentence: string) => void = () => undefined,
     policy: RetryPolicy = RETRY_POLICY,
   ) {
     this.endpoint = endpoint;
     this.policy = policy;
     this.#reference = reference;
     this.#token = token;
-    this.#say = say;
+    this.#report = report;
   }
 
   /**
@@ -92,17 +92,17 @@ export class Connection {
    * One request for a file, redirects followed; any status but success is thrown.
    * @throws PullError for what no other try can mend, BrokenTransfer for the rest.
    */
-  async open(url: URL, headers: Readonly<Record<string, string>>, watch: Watch): Promise<Response> {
-    let place = url;
-    for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-      const response = await this.#request(place, headers, watch);
+  async open(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
+    let target = url;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#request(target, headers, stallTimer);
       if (response.ok) return response;
       await response.body?.cancel();
       const { status } = response;
-      if (![301, 302, 303, 307, 308].includes(status)) throw this.#refused(response, place);
-      place = nextPlace(place, response.headers.get('location'));
+      if (![301, 302, 303, 307, 308].includes(status)) throw this.#refused(response, target);
+      target = redirectTarget(target, response.headers.get('location'));
     }
-    throw new PullError(`${url.host} redirects more than ${MOST_REDIRECTS} times.`);
+    throw new PullError(`${url.host} redirects more than ${MAX_REDIRECTS} times.`);
   }
 
   /**
@@ -116,42 +116,42 @@ export class Connection {
       throw new PullError(`${what}: ${message}, and asks to come back in ${Math.ceil(waitMs / 1000)} s.`);
     const backoff = Math.min(backoffMs * 2 ** (failures - 1), longestBackoffMs) * (0.75 + Math.random() / 2);
     const wait = Math.max(waitMs ?? 0, backoff);
-    this.#say(`${what}: ${message}; try ${failures + 1} of ${tries} in ${(wait / 1000).toFixed(1)} s`);
+    this.#report(`${what}: ${message}; try ${failures + 1} of ${tries} in ${(wait / 1000).toFixed(1)} s`);
     await sleep(wait);
   }
 
   /** The token goes to the hub itself and to no other host, whatever redirects there. */
-  async #request(url: URL, headers: Readonly<Record<string, string>>, watch: Watch): Promise<Response> {
+  async #request(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
     const trusted = this.#token !== undefined && url.origin === new URL(this.endpoint).origin;
     const all = { ...headers, ...(trusted && { authorization: `Bearer ${this.#token}` }) };
     try {
-      return await fetch(url, { headers: all, redirect: 'manual', signal: watch.signal });
+      return await fetch(url, { headers: all, redirect: 'manual', signal: stallTimer.signal });
     } catch (error) {
       throw broken(error, url.host);
     }
   }
 
   async #answer(url: URL): Promise<Response> {
-    const watch = new Watch(this.policy.stallMs);
+    const stallTimer = new StallTimer(this.policy.stallMs);
     try {
-      const response = await this.open(url, { accept: 'application/json' }, watch);
-      const body = await bodyOf(response, url.host, watch);
+      const response = await this.open(url, { accept: 'application/json' }, stallTimer);
+      const body = await bodyOf(response, url.host, stallTimer);
       if (!isJson(body))
         throw new PullError(
           `${this.endpoint} does not answer as the hub does: is HF_ENDPOINT right, and no proxy between?`,
         );
       return new Response(body, { status: response.status, headers: response.headers });
     } finally {
-      watch.stop();
+      stallTimer.stop();
     }
   }
 
-  #refused(response: Response, place: URL): Error {
+  #refused(response: Response, target: URL): Error {
     const { status, headers } = response;
     if (status >= 500 || status === 429 || status === 408)
-      return new BrokenTransfer(`${place.host} answers ${status}`, retryAfter(headers.get('retry-after')));
+      return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers.get('retry-after')));
     // A signed URL of another host can run out or be refused; the hub gives a new one.
-    if (place.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${place.host} answers ${status}`);
+    if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
     return new PullError(this.#meaning(status, headers.get('x-error-code') ?? ''));
   }
 
@@ -159,19 +159,20 @@ export class Connection {
   #meaning(status: number, code: string): string {
     const { repo, revision } = this.#reference;
     const page = `${this.endpoint}/${repo}`;
-    const tell = this.#token === undefined ? 'set HF_TOKEN to a token that may read it' : 'HF_TOKEN may not read it';
+    const tokenAdvice =
+      this.#token === undefined ? 'set HF_TOKEN to a token that may read it' : 'HF_TOKEN may not read it';
     if (code === 'GatedRepo' || (status === 403 && code === ''))
-      return `${repo} is gated (${status}): ask for access at ${page}; ${tell}.`;
+      return `${repo} is gated (${status}): ask for access at ${page}; ${tokenAdvice}.`;
     if (code === 'RevisionNotFound') return `${repo} has no revision ${revision} (404): see ${page}.`;
     if (code === 'EntryNotFound') return `${nameOf(this.#reference)} lost a file while it was read (404): try again.`;
     if (code === 'RepoNotFound' || status === 401 || status === 404)
-      return `${repo} is not there, or is private (${status}): check the name at ${this.endpoint}; for a private one, ${tell}.`;
+      return `${repo} is not there, or is private (${status}): check the name at ${this.endpoint}; for a private one, ${tokenAdvice}.`;
     return `${new URL(this.endpoint).host} refuses ${repo} with status ${status}.`;
   }
 }
 
 /** Breaks a connection on which nothing comes for too long. */
-export class Watch {
+export class StallTimer {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
 
@@ -185,7 +186,7 @@ export class Watch {
   }
 
   /** Something came. */
-  touch(): void {
+  reset(): void {
     this.#timer.refresh();
   }
 
@@ -204,7 +205,7 @@ export function broken(error: unknown, host: string): Error {
   return new BrokenTransfer(`the connection to ${host} broke (${code})`);
 }
 
-function nextPlace(from: URL, location: string | null): URL {
+function redirectTarget(from: URL, location: string | null): URL {
   const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   // Never from https down to http.
   if (next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:')) return next;
@@ -218,14 +219,15 @@ function retryAfter(value: string | null): number | undefined {
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
-async function bodyOf(response: Response, host: string, watch: Watch): Promise<string> {
+async function bodyOf(response: Response, host: string, stallTimer: StallTimer): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
     for await (const part of response.body ?? []) {
-      watch.touch();
+      stallTimer.reset();
       bytes += part.byteLength;
-      if (bytes > LARGEST_ANSWER) throw new PullError(`${host} answers with more than ${LARGEST_ANSWER >> 20} MiB.`);
+      if (bytes > MAX_ANSWER_BYTES)
+        throw new PullError(`${host} answers with more than ${MAX_ANSWER_BYTES >> 20} MiB.`);
       parts.push(part);
     }
   } catch (error) {

@@ -26,21 +26,21 @@ export function parseReference(text: string): HubReference | undefined {
   const parts = path.split('/');
   const repo = parts.slice(0, 2).join('/');
   const folder = parts.slice(2).join('/');
-  const named = parts.length >= 2 && repo.split('/').every((part) => PART.test(part) && !part.endsWith('.git'));
-  if (!named || more.length > 0 || /--|\.\./.test(repo)) return undefined;
+  const isRepo = parts.length >= 2 && repo.split('/').every((part) => PART.test(part) && !part.endsWith('.git'));
+  if (!isRepo || more.length > 0 || /--|\.\./.test(repo)) return undefined;
   if (parts.length > 2 && !isSafePath(folder)) return undefined;
-  const revised = revision.length <= 200 && REVISION.test(revision) && !/\.\.|\.lock(?:\/|$)/.test(revision);
-  return revised ? { repo, folder, revision } : undefined;
+  const isRevision = revision.length <= 200 && REVISION.test(revision) && !/\.\.|\.lock(?:\/|$)/.test(revision);
+  return isRevision ? { repo, folder, revision } : undefined;
 }
 
 /** As it is written on a command line; `main` goes without saying. */
 export function nameOf(reference: HubReference): string {
   const { revision } = reference;
-  return revision === 'main' ? placeOf(reference) : `${placeOf(reference)}@${revision}`;
+  return revision === 'main' ? nameWithoutRevision(reference) : `${nameWithoutRevision(reference)}@${revision}`;
 }
 
 /** `org/name[/folder]`, whatever the revision. */
-export function placeOf({ repo, folder }: HubReference): string {
+export function nameWithoutRevision({ repo, folder }: HubReference): string {
   return folder === '' ? repo : `${repo}/${folder}`;
 }
 
@@ -48,10 +48,10 @@ export function placeOf({ repo, folder }: HubReference): string {
 export const COMMIT = /^[0-9a-f]{40}$/;
 
 /** Longest path that is taken from a repository. */
-const LONGEST_PATH = 200;
+const MAX_PATH = 200;
 
 /** Whether a path from a repository may be joined to a folder: relative, plain names, no way up, nothing that Windows reads otherwise. */
 export function isSafePath(path: string): boolean {
-  if (path.length > LONGEST_PATH) return false;
+  if (path.length > MAX_PATH) return false;
   return path.split('/').every((part) => /^[\w][\w.+-]*$/.test(part) && !part.includes('..') && !part.endsWith('.'));
 }

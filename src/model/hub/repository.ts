@@ -25,7 +25,7 @@ export interface Repository {
 }
 
 /** Pages of a list, 1000 files each: repositories with more files than this hold no single model. */
-const MOST_PAGES = 50;
+const MAX_PAGES = 50;
 
 const entry = z.object({
   type: z.string(),
@@ -41,14 +41,14 @@ const entry = z.object({
  */
 export async function readRepository(connection: Connection, reference: HubReference): Promise<Repository> {
   const { repo, revision } = reference;
-  const access = { hubUrl: connection.endpoint, fetch: bounded(connection) };
+  const access = { hubUrl: connection.endpoint, fetch: limitedFetch(connection) };
   try {
     const info = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...access });
     const commit = z.string().regex(COMMIT).parse(info.sha);
     const files: RepositoryFile[] = [];
     const list = listFiles({ repo: { type: 'model', name: repo }, revision: commit, recursive: true, ...access });
-    for await (const listed of list) {
-      const file = fileOf(listed);
+    for await (const entryOfList of list) {
+      const file = fileOf(entryOfList);
       if (file !== undefined) files.push(file);
     }
     return { reference, commit, files };
@@ -65,18 +65,18 @@ export function fileUrl(endpoint: string, { reference, commit }: Repository, pat
   return new URL(`${endpoint}/${reference.repo}/resolve/${commit}/${parts.join('/')}`);
 }
 
-function fileOf(listed: unknown): RepositoryFile | undefined {
-  const named = z.object({ type: z.literal('file'), path: z.string() }).safeParse(listed);
+function fileOf(entryOfList: unknown): RepositoryFile | undefined {
+  const named = z.object({ type: z.literal('file'), path: z.string() }).safeParse(entryOfList);
   if (!named.success || !isSafePath(named.data.path)) return undefined;
-  const { path, size, oid, lfs } = entry.parse(listed);
+  const { path, size, oid, lfs } = entry.parse(entryOfList);
   return lfs ? { path, size: lfs.size, etag: lfs.oid, hash: 'sha256' } : { path, size, etag: oid, hash: 'git-sha1' };
 }
 
-function bounded(connection: Connection): typeof fetch {
+function limitedFetch(connection: Connection): typeof fetch {
   let pages = 0;
   return (input, init) => {
     pages += 1;
-    if (pages > MOST_PAGES) throw new PullError(`${connection.endpoint} lists files without end.`);
+    if (pages > MAX_PAGES) throw new PullError(`${connection.endpoint} lists files without end.`);
     return connection.fetch(input, init);
   };
 }

@@ -5,11 +5,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { BrokenTransfer, broken, type Connection, PullError, Watch } from './connection.ts';
+import { BrokenTransfer, broken, type Connection, PullError, StallTimer } from './connection.ts';
 import type { RepositoryFile } from './repository.ts';
 
 /** Tries in all, however much each of them brings: a server that breaks more often than this gives no file. */
-const MOST_TRIES = 200;
+const MAX_TRIES = 200;
 const READ_BYTES = 1 << 20;
 
 /**
@@ -32,8 +32,8 @@ export async function download(
       const before = partial.bytes;
       try {
         if (partial.bytes < file.size) await receive(connection, url, partial, report);
-        if (partial.isRight()) break;
-        await partial.empty();
+        if (partial.isVerified()) break;
+        await partial.restart();
         report(0);
         if (damaged)
           throw new PullError(`${file.path} came damaged twice: its checksum is not ${file.etag}. Try again later.`);
@@ -41,10 +41,10 @@ export async function download(
       } catch (error) {
         if (!(error instanceof BrokenTransfer)) throw error;
         failures = partial.bytes > before ? 1 : failures + 1;
-        await connection.recover(error, Math.max(failures, tries < MOST_TRIES ? 0 : tries), file.path);
+        await connection.recover(error, Math.max(failures, tries < MAX_TRIES ? 0 : tries), file.path);
       }
     }
-    await partial.finish(blob);
+    await partial.commit(blob);
   } finally {
     await partial.close(damaged);
   }
@@ -57,22 +57,22 @@ async function receive(
   partial: PartialFile,
   report: (bytes: number) => void,
 ): Promise<void> {
-  const watch = new Watch(connection.policy.stallMs);
+  const stallTimer = new StallTimer(connection.policy.stallMs);
   try {
     const range = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
-    const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, watch);
-    let at = response.status === 206 ? startOf(response, partial) : 0;
+    const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, stallTimer);
+    let position = response.status === 206 ? startOf(response, partial) : 0;
     for await (const piece of bytesOf(response, url.host)) {
-      watch.touch();
+      stallTimer.reset();
       // Of a server that sends all from the beginning, what is there already is passed over.
-      const fresh = piece.subarray(Math.max(0, partial.bytes - at));
-      at += piece.byteLength;
+      const fresh = piece.subarray(Math.max(0, partial.bytes - position));
+      position += piece.byteLength;
       await partial.append(fresh);
       report(partial.bytes);
       if (partial.isTooLong) return;
     }
   } finally {
-    watch.stop();
+    stallTimer.stop();
   }
   const { bytes, size } = partial;
   if (bytes < size) throw new BrokenTransfer(`${url.host} ended after ${bytes} of ${size} bytes`);
@@ -104,7 +104,7 @@ class PartialFile {
   bytes = 0;
   /** More came than the file has: it cannot be right. */
   isTooLong = false;
-  #finished = false;
+  #committed = false;
 
   private constructor(path: string, handle: FileHandle, file: RepositoryFile) {
     this.#path = path;
@@ -144,12 +144,12 @@ class PartialFile {
     this.bytes += fitting.byteLength;
   }
 
-  isRight(): boolean {
+  isVerified(): boolean {
     return !this.isTooLong && this.bytes === this.size && this.#hash.copy().digest('hex') === this.#file.etag;
   }
 
   /** From the beginning: what is there is wrong. */
-  async empty(): Promise<void> {
+  async restart(): Promise<void> {
     await this.#handle.truncate(0);
     this.bytes = 0;
     this.isTooLong = false;
@@ -157,15 +157,15 @@ class PartialFile {
   }
 
   /** On the disk for good, and only then under its name. */
-  async finish(blob: string): Promise<void> {
+  async commit(blob: string): Promise<void> {
     await this.#handle.sync();
     await this.#handle.close();
-    this.#finished = true;
+    this.#committed = true;
     await rename(this.#path, blob);
   }
 
   async close(remove: boolean): Promise<void> {
-    if (this.#finished) return;
+    if (this.#committed) return;
     await this.#handle.close();
     if (remove && this.bytes === 0) await rm(this.#path, { force: true });
   }

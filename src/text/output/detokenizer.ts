@@ -8,7 +8,7 @@ export interface Decoder {
   /** Text of a run of ids, as if nothing stood before it; `''` for none. */
   decode(ids: readonly number[]): string;
   /** False for ids that decoding leaves out altogether: special tokens, and ids without a token. */
-  shows(id: number): boolean;
+  isVisible(id: number): boolean;
 }
 
 /** What a lossy UTF-8 decoder writes for bytes that are no character, or none yet. */
@@ -37,7 +37,7 @@ export class Detokenizer {
   /** The last ids that show, the context and those whose text may not have been given yet. */
   #window: number[] = [];
   /** UTF-16 units of the window's text that have been given. */
-  #given = 0;
+  #emitted = 0;
 
   constructor(decoder: Decoder) {
     this.#decoder = decoder;
@@ -45,47 +45,47 @@ export class Detokenizer {
 
   /** Takes one id; returns the text that is whole now, `''` if none. */
   push(id: number): string {
-    if (!this.#decoder.shows(id)) return '';
+    if (!this.#decoder.isVisible(id)) return '';
     this.#window.push(id);
     const text = this.#decoder.decode(this.#window);
-    const whole = settled(text);
-    const piece = text.slice(this.#given, whole);
-    this.#given = Math.max(this.#given, whole);
-    if (this.#window.length > LONGEST_WINDOW) this.#cut();
+    const stable = stableLength(text);
+    const piece = text.slice(this.#emitted, stable);
+    this.#emitted = Math.max(this.#emitted, stable);
+    if (this.#window.length > LONGEST_WINDOW) this.#trim();
     return piece;
   }
 
   /** The rest: what decoding gives for a character that was never finished (U+FFFD). A second call gives `''`. */
   flush(): string {
     const text = this.#window.length === 0 ? '' : this.#decoder.decode(this.#window);
-    const piece = text.slice(this.#given);
-    this.#given = text.length;
+    const piece = text.slice(this.#emitted);
+    this.#emitted = text.length;
     return piece;
   }
 
   /** Leaves the context only. All of its text counts as given but the trailing U+FFFD that is still held. */
-  #cut(): void {
+  #trim(): void {
     const window = this.#window;
     let start = window.length;
     for (let found = 0; found < CONTEXT && start > 0; ) {
       start -= 1;
-      if (this.#hasBytes(window[start])) found += 1;
+      if (this.#hasText(window[start])) found += 1;
     }
     const context = window.slice(start);
-    const given = settled(this.#decoder.decode(context));
+    const emitted = stableLength(this.#decoder.decode(context));
     // Without text of its own, a context would let the decoder strip the next token's first space: cut later.
-    if (given === 0) return;
+    if (emitted === 0) return;
     this.#window = context;
-    this.#given = given;
+    this.#emitted = emitted;
   }
 
   /** Whether a token adds to a text. Twice, because a decoder may strip a single space from the start. */
-  #hasBytes(id: number | undefined): boolean {
+  #hasText(id: number | undefined): boolean {
     return id !== undefined && this.#decoder.decode([id, id]) !== '';
   }
 }
 
 /** Length of the part of a text that later ids cannot change. */
-function settled(text: string): number {
+function stableLength(text: string): number {
   return text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
 }

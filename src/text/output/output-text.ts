@@ -4,7 +4,7 @@
  */
 import type { TokenReport } from '../../protocol/messages.ts';
 import { type Decoder, Detokenizer } from './detokenizer.ts';
-import { type Matched, StopMatcher } from './stop-strings.ts';
+import { type MatchResult, StopMatcher } from './stop-strings.ts';
 
 /** A piece of text and the tokens that ride in it. Every token rides at most once. */
 export interface Piece {
@@ -14,7 +14,7 @@ export interface Piece {
   readonly tokens: readonly TokenReport[];
 }
 
-interface Waiting {
+interface PendingToken {
   readonly token: TokenReport;
   /** UTF-16 units of the whole text that stood before this token's own. */
   readonly from: number;
@@ -24,11 +24,11 @@ export class OutputText {
   readonly #detokenizer: Detokenizer;
   readonly #matcher: StopMatcher;
   /** Tokens none of whose text has been given, in order. */
-  #waiting: Waiting[] = [];
+  #pending: PendingToken[] = [];
   /** UTF-16 units that the detokenizer has given to the matcher. */
-  #seen = 0;
+  #decoded = 0;
   /** UTF-16 units that were given to the reader. */
-  #given = 0;
+  #emitted = 0;
   #stopped: string | undefined;
 
   /** @param stops strings that end the text; none of them, and nothing after, is ever in a piece. */
@@ -48,7 +48,7 @@ export class OutputText {
    */
   push(token: TokenReport): Piece | undefined {
     if (this.#stopped !== undefined) return undefined;
-    this.#waiting.push({ token, from: this.#seen });
+    this.#pending.push({ token, from: this.#decoded });
     return this.#piece(this.#match(this.#detokenizer.push(token.id)));
   }
 
@@ -59,19 +59,19 @@ export class OutputText {
     return this.#piece({ text: text + this.#matcher.flush() });
   }
 
-  #match(text: string): Matched {
-    this.#seen += text.length;
+  #match(text: string): MatchResult {
+    this.#decoded += text.length;
     const result = this.#matcher.push(text);
     this.#stopped = result.matched;
     return result;
   }
 
   /** Takes along every waiting token whose text begins in what is given now, or else the next one, which set this text free. */
-  #piece({ text }: Matched): Piece | undefined {
+  #piece({ text }: MatchResult): Piece | undefined {
     if (text === '') return undefined;
-    this.#given += text.length;
-    const later = this.#waiting.findIndex(({ from }) => from >= this.#given);
-    const riding = later === -1 ? this.#waiting.length : Math.max(later, 1);
-    return { text, tokens: this.#waiting.splice(0, riding).map(({ token }) => token) };
+    this.#emitted += text.length;
+    const firstLater = this.#pending.findIndex(({ from }) => from >= this.#emitted);
+    const count = firstLater === -1 ? this.#pending.length : Math.max(firstLater, 1);
+    return { text, tokens: this.#pending.splice(0, count).map(({ token }) => token) };
   }
 }

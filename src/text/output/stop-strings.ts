@@ -13,7 +13,7 @@ interface Pattern {
 }
 
 /** What one piece of text gives. */
-export interface Matched {
+export interface MatchResult {
   /** Text that is no part of a stop string, whatever follows. */
   readonly text: string;
   /** The stop string that was found. Nothing after it is ever given. */
@@ -35,8 +35,8 @@ export class StopMatcher {
   /** The end of the text that might still become a stop string. */
   #held = '';
   /** A high surrogate that ended a piece: the first half of the next piece's first character. */
-  #half = '';
-  #over = false;
+  #highSurrogate = '';
+  #finished = false;
 
   /** @param stops an empty string never matches. */
   constructor(stops: readonly string[]) {
@@ -45,32 +45,32 @@ export class StopMatcher {
   }
 
   /** Takes the next piece. After a match every call gives `''`. */
-  push(piece: string): Matched {
-    if (this.#over) return { text: '' };
-    let text = this.#half + piece;
-    this.#half = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : '';
-    if (this.#half !== '') text = text.slice(0, -1);
+  push(piece: string): MatchResult {
+    if (this.#finished) return { text: '' };
+    let text = this.#highSurrogate + piece;
+    this.#highSurrogate = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : '';
+    if (this.#highSurrogate !== '') text = text.slice(0, -1);
     const whole = this.#held + text;
     let end = this.#held.length;
     for (const char of text) {
       end += char.length;
       const found = this.#step(char);
       if (found === undefined) continue;
-      this.#over = true;
+      this.#finished = true;
       this.#held = '';
       return { text: whole.slice(0, end - found.length), matched: found };
     }
-    const kept = whole.length - this.#unitsHeld();
-    this.#held = whole.slice(kept);
-    return { text: whole.slice(0, kept) };
+    const safe = whole.length - this.#unitsHeld();
+    this.#held = whole.slice(safe);
+    return { text: whole.slice(0, safe) };
   }
 
   /** The text has ended: gives what was held back. */
   flush(): string {
-    const rest = this.#over ? '' : this.#held + this.#half;
+    const rest = this.#finished ? '' : this.#held + this.#highSurrogate;
     this.#held = '';
-    this.#half = '';
-    this.#over = true;
+    this.#highSurrogate = '';
+    this.#finished = true;
     return rest;
   }
 

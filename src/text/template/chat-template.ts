@@ -34,9 +34,9 @@ const tokenText = z.union([z.string(), z.object({ content: z.string() }).transfo
 const templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
 
 /** A message of a template longer than this is cut. */
-const LONGEST_REASON = 200;
+const MAX_REASON = 200;
 /** A reason that holds a content at least this long quotes the prompt, and is not told. */
-const QUOTE = 16;
+const SHORTEST_QUOTE = 16;
 
 /** The template inside a parsed tokenizer_config.json or chat_template.json: a string, or the one named `default` of a list. Undefined: it has none. */
 export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): string | undefined {
@@ -98,11 +98,11 @@ export class ChatTemplate {
 }
 
 async function sourceOf(
-  { chatTemplateFile: own }: TemplateFiles,
+  { chatTemplateFile: templateFile }: TemplateFiles,
   config: Readonly<Record<string, unknown>>,
 ): Promise<string | undefined> {
-  if (own === undefined) return templateOf(config);
-  return own.endsWith('.json') ? templateOf(await readFields(own)) : readFile(own, 'utf8');
+  if (templateFile === undefined) return templateOf(config);
+  return templateFile.endsWith('.json') ? templateOf(await readFields(templateFile)) : readFile(templateFile, 'utf8');
 }
 
 async function readFields(file: string): Promise<Record<string, unknown>> {
@@ -112,7 +112,9 @@ async function readFields(file: string): Promise<Record<string, unknown>> {
 /** The template's own words (`raise_exception`), unless they quote the prompt: that is never echoed. No stack, one line. */
 function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError {
   const reason = reasonOf(cause);
-  const quotes = messages.some(({ content }) => content.length >= QUOTE && reason.includes(content.slice(0, QUOTE)));
+  const quotes = messages.some(
+    ({ content }) => content.length >= SHORTEST_QUOTE && reason.includes(content.slice(0, SHORTEST_QUOTE)),
+  );
   const message = `The model's chat template refuses these messages${quotes || reason === '' ? '.' : `: ${reason}`}`;
   return new WorkerError('INVALID_REQUEST', undefined, {
     violations: [{ field: 'messages', constraint: 'chat_template', message }],
@@ -122,5 +124,5 @@ function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError 
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : '';
   const line = message.replaceAll(/\s+/g, ' ').trim();
-  return Array.from(line).slice(0, LONGEST_REASON).join('');
+  return Array.from(line).slice(0, MAX_REASON).join('');
 }

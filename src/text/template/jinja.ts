@@ -5,11 +5,11 @@
  */
 import { Environment, parse, type Statement, tokenize } from '@huggingface/jinja';
 import { PythonInterpreter } from './jinja-interpreter.ts';
-import { printed } from './jinja-values.ts';
-import { dateText } from './python-text.ts';
+import { toText } from './jinja-values.ts';
+import { strftime } from './python-text.ts';
 
 /** Jinja's sandbox has the same (`MAX_RANGE`). */
-const LONGEST_RANGE = 100_000;
+const MAX_RANGE = 100_000;
 
 export class JinjaTemplate {
   readonly #program: Statement;
@@ -28,7 +28,7 @@ export class JinjaTemplate {
   render(variables: Readonly<Record<string, unknown>>): string {
     const environment = new Environment();
     for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
-    return printed(new PythonInterpreter(environment).evaluate(this.#program, environment));
+    return toText(new PythonInterpreter(environment).evaluate(this.#program, environment));
   }
 }
 
@@ -45,12 +45,12 @@ const GLOBALS: Readonly<Record<string, unknown>> = {
   raise_exception: (message: unknown) => {
     throw new Error(String(message));
   },
-  strftime_now: (format: unknown) => dateText(new Date(), String(format)),
+  strftime_now: (format: unknown) => strftime(new Date(), String(format)),
 };
 
 function range(first: number, second?: number, step = 1): number[] {
   const [from, to] = second === undefined ? [0, first] : [first, second];
   const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
-  if (!(length <= LONGEST_RANGE)) throw new Error(`a range has at most ${LONGEST_RANGE} numbers`);
+  if (!(length <= MAX_RANGE)) throw new Error(`a range has at most ${MAX_RANGE} numbers`);
   return Array.from({ length }, (_, at) => from + at * step);
 }

@@ -32,13 +32,13 @@ export function strip(text: string, chars?: string): string {
 }
 
 /** @param most splits at most; negative: as many as there are */
-export function split(text: string, separator: string | undefined, most: number): string[] {
+export function split(text: string, separator: string | undefined, maxSplits: number): string[] {
   if (separator === '') throw new Error('empty separator');
-  if (most < 0 && separator !== undefined) return text.split(separator);
-  if (most < 0) return text.split(RUNS).filter((part) => part !== '');
+  if (maxSplits < 0 && separator !== undefined) return text.split(separator);
+  if (maxSplits < 0) return text.split(RUNS).filter((part) => part !== '');
   const parts: string[] = [];
   let rest = separator === undefined ? lstrip(text) : text;
-  while (parts.length < most) {
+  while (parts.length < maxSplits) {
     const at = separator === undefined ? rest.search(SPACES) : rest.indexOf(separator);
     if (at < 0) break;
     parts.push(rest.slice(0, at));
@@ -74,12 +74,12 @@ export function count(text: string, part: string): number {
 }
 
 /** A number with a fraction, as Python prints it. */
-export function floatText(value: number): string {
+export function floatRepr(value: number): string {
   return Number.isInteger(value) && Math.abs(value) < 1e16 ? value.toFixed(1) : String(value);
 }
 
 /** A text in quotes, as it stands in a printed list. */
-export function quoted(text: string): string {
+export function stringRepr(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replaceAll(/[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}'"]|(?! )\p{Zs}/gu, (char) => {
     if (char === '\\' || char === quote) return `\\${char}`;
@@ -97,7 +97,7 @@ const MONTHS = 'January February March April May June July August September Octo
 const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
 
 /** Python's `strftime` of a local time, in English whatever the machine's language; directives beyond these stay as they are. */
-export function dateText(date: Date, format: string): string {
+export function strftime(date: Date, format: string): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   const month = MONTHS[date.getMonth()] ?? '';
   const day = DAYS[date.getDay()] ?? '';

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { Trie } from './models/trie.ts';
-import { endOfText } from './stages/normalizers.ts';
+import { trimmedLength } from './stages/normalizers.ts';
 import { SPACE } from './stages/patterns.ts';
 
 const flag = z.boolean().default(false);
@@ -53,15 +53,15 @@ export class AddedTokens {
     const sections: Section[] = [];
     let done = 0;
     for (let at = 0; at < text.length; ) {
-      const number = this.#first.has(text.charCodeAt(at)) ? this.#trie.longestAt(text, at) : -1;
-      const token = this.#tokens[number];
+      const index = this.#first.has(text.charCodeAt(at)) ? this.#trie.longestAt(text, at) : -1;
+      const token = this.#tokens[index];
       if (!token) {
         at += 1;
         continue;
       }
-      const end = at + (this.#lengths[number] ?? 0);
-      if (!token.single_word || standsAlone(text, at, end)) {
-        const from = token.lstrip ? Math.max(endOfText(text.slice(done, at)) + done, done) : at;
+      const end = at + (this.#lengths[index] ?? 0);
+      if (!token.single_word || isWholeWord(text, at, end)) {
+        const from = token.lstrip ? Math.max(trimmedLength(text.slice(done, at)) + done, done) : at;
         if (done < from) sections.push({ from: done, to: from });
         done = token.rstrip ? afterSpace(text, end) : end;
         sections.push({ from, to: done, id: token.id });
@@ -73,7 +73,7 @@ export class AddedTokens {
   }
 }
 
-function standsAlone(text: string, from: number, to: number): boolean {
+function isWholeWord(text: string, from: number, to: number): boolean {
   STARTS_WITH_WORD.lastIndex = to;
   return !STARTS_WITH_WORD.test(text) && !ENDS_WITH_WORD.test(text.slice(Math.max(0, from - 2), from));
 }

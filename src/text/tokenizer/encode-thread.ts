@@ -14,7 +14,7 @@ export interface ThreadJob {
 /** Thread → parent. A failure is one text's, not the thread's. */
 export type ThreadAnswer = { readonly ids: number[] } | { readonly failure: string };
 
-interface Waiting {
+interface PendingJob {
   readonly job: ThreadJob;
   readonly resolve: (ids: number[]) => void;
   readonly reject: (reason: unknown) => void;
@@ -25,8 +25,8 @@ export class EncodeThread {
   readonly #entry: URL;
   readonly #files: TokenizerFiles;
   #worker: Worker | undefined;
-  #running: Waiting | undefined;
-  readonly #waiting: Waiting[] = [];
+  #running: PendingJob | undefined;
+  readonly #queue: PendingJob[] = [];
   #closed = false;
 
   constructor(entry: URL, files: TokenizerFiles) {
@@ -40,10 +40,10 @@ export class EncodeThread {
     const settled = new AbortController();
     try {
       return await new Promise((resolve, reject) => {
-        const waiting = { job, resolve, reject };
-        const leave = (): void => this.#leave(waiting, signal?.reason);
-        signal?.addEventListener('abort', leave, { once: true, signal: settled.signal });
-        this.#waiting.push(waiting);
+        const pending = { job, resolve, reject };
+        const cancel = (): void => this.#cancel(pending, signal?.reason);
+        signal?.addEventListener('abort', cancel, { once: true, signal: settled.signal });
+        this.#queue.push(pending);
         this.#next();
       });
     } finally {
@@ -54,21 +54,21 @@ export class EncodeThread {
   async close(): Promise<void> {
     this.#closed = true;
     const worker = this.#worker;
-    this.#end(new Error('The tokenizer is closed.'));
+    this.#fail(new Error('The tokenizer is closed.'));
     await worker?.terminate();
   }
 
   /** A text that is on the thread already is encoded to its end, for nobody. */
-  #leave(waiting: Waiting, reason: unknown): void {
-    const place = this.#waiting.indexOf(waiting);
-    if (place >= 0) this.#waiting.splice(place, 1);
-    waiting.reject(reason);
+  #cancel(pending: PendingJob, reason: unknown): void {
+    const index = this.#queue.indexOf(pending);
+    if (index >= 0) this.#queue.splice(index, 1);
+    pending.reject(reason);
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#waiting.length === 0) return;
+    if (this.#running !== undefined || this.#queue.length === 0) return;
     this.#worker ??= this.#start();
-    this.#running = this.#waiting.shift();
+    this.#running = this.#queue.shift();
     this.#worker.postMessage(this.#running?.job);
   }
 
@@ -76,16 +76,16 @@ export class EncodeThread {
     // Options of the process (--input-type, --import of a test) are not the thread's.
     const worker = new Worker(this.#entry, { workerData: this.#files, execArgv: [] });
     const lost = (cause: unknown): void => {
-      if (this.#worker === worker) this.#end(new Error('The tokenizer thread was lost.', { cause }));
+      if (this.#worker === worker) this.#fail(new Error('The tokenizer thread was lost.', { cause }));
     };
     worker.on('error', lost);
     worker.on('exit', (code) => lost(new Error(`It exited with code ${code}.`)));
     worker.on('message', (answer: ThreadAnswer) => {
       if (this.#worker !== worker) return;
-      const asked = this.#running;
+      const finished = this.#running;
       this.#running = undefined;
-      if ('ids' in answer) asked?.resolve(answer.ids);
-      else asked?.reject(new Error(`The text could not be encoded: ${answer.failure}`));
+      if ('ids' in answer) finished?.resolve(answer.ids);
+      else finished?.reject(new Error(`The text could not be encoded: ${answer.failure}`));
       this.#next();
     });
     worker.unref();
@@ -93,10 +93,10 @@ export class EncodeThread {
   }
 
   /** Forgets the thread and rejects whoever waits for it. */
-  #end(reason: Error): void {
+  #fail(reason: Error): void {
     this.#worker = undefined;
     this.#running?.reject(reason);
     this.#running = undefined;
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    for (const { reject } of this.#queue.splice(0)) reject(reason);
   }
 }

@@ -35,7 +35,7 @@ export class Pipeline {
   readonly #normalize: Normalize;
   readonly #preTokenize: PreTokenize;
   readonly #model: Model;
-  readonly #frame: ReturnType<typeof postProcessorOf>;
+  readonly #postProcess: ReturnType<typeof postProcessorOf>;
   readonly #decode: Decode;
   /** Added tokens that are looked for in the text as it came, and those that are looked for when it is normalized. */
   readonly #raw: AddedTokens;
@@ -54,7 +54,7 @@ export class Pipeline {
     this.#normalize = normalizerOf(normalizer);
     this.#preTokenize = preTokenizerOf(pre_tokenizer);
     this.#model = modelOf(model);
-    this.#frame = postProcessorOf(post_processor);
+    this.#postProcess = postProcessorOf(post_processor);
     this.#decode = decoderOf(decoder);
     const isNormalized = ({ normalized, special }: (typeof added)[number]): boolean => normalized ?? !special;
     this.#raw = new AddedTokens(
@@ -70,14 +70,14 @@ export class Pipeline {
    * Ids of a text; half of a surrogate pair counts as U+FFFD. What a vocabulary without an unknown token cannot say gives none.
    * @param framed whether the tokenizer's own special tokens are put round it
    */
-  encode(text: string, framed: boolean): number[] {
+  encode(text: string, addSpecialTokens: boolean): number[] {
     const whole = text.toWellFormed();
     const ids: number[] = [];
     for (const section of this.#raw.split(whole)) {
       if (section.id !== undefined) ids.push(section.id);
       else this.#encodeSection(whole, section, ids);
     }
-    return framed ? [...this.#frame(ids)] : ids;
+    return addSpecialTokens ? [...this.#postProcess(ids)] : ids;
   }
 
   #encodeSection(whole: string, { from, to }: Section, ids: number[]): void {

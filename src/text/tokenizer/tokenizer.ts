@@ -48,12 +48,12 @@ export class Tokenizer {
 
   /** Text of all ids together; special tokens and ids without a token are left out, spaces stay as they are. */
   decode(ids: readonly number[]): string {
-    const shown = ids.filter((id) => this.shows(id));
+    const shown = ids.filter((id) => this.isVisible(id));
     return shown.length === 0 ? '' : this.#pipeline.decode(shown);
   }
 
   /** Whether decoding gives an id at all. */
-  shows(id: number): boolean {
+  isVisible(id: number): boolean {
     const token = this.#pipeline.tokenOf(id);
     return token !== undefined && !this.#pipeline.isSpecial(token);
   }

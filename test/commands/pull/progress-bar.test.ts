@@ -18,12 +18,12 @@ function screen(terminal: { readonly columns: number } | undefined) {
 
 /** 40 MB of 100, at 10 MB/s. */
 function fourSeconds({ stage, progress }: ReturnType<typeof screen>): void {
-  progress.begin(100e6);
-  progress.file('onnx/model_q4.onnx', 100e6);
-  progress.at(0, true);
+  progress.start(100e6);
+  progress.startFile('onnx/model_q4.onnx', 100e6);
+  progress.update(0, true);
   for (let second = 1; second <= 4; second++) {
     stage.now = second * 1000;
-    progress.at(second * 10e6);
+    progress.update(second * 10e6);
   }
 }
 
@@ -43,27 +43,27 @@ describe('on a terminal', () => {
   test.each([20, 60, 80, 200])('the line never wraps: %i columns', (columns) => {
     const one = screen({ columns });
     fourSeconds(one);
-    one.progress.file(`onnx/${'x'.repeat(300)}`, 0);
-    one.progress.fileDone();
+    one.progress.startFile(`onnx/${'x'.repeat(300)}`, 0);
+    one.progress.finishFile();
     for (const line of one.stage.written.split('\r')) expect(line.replace('\x1b[K', '').length).toBeLessThan(columns);
   });
 
   test('a sentence takes the line away and has its own', () => {
     const one = screen({ columns: 80 });
     fourSeconds(one);
-    one.progress.say('the connection broke');
+    one.progress.writeLine('the connection broke');
     expect(one.stage.written.endsWith('\r\x1b[Kthe connection broke\n')).toBe(true);
-    one.progress.at(41e6);
+    one.progress.update(41e6);
     expect(one.stage.written.split('\n').at(-1)).toContain('41 %');
   });
 
   test('is drawn ten times a second at most', () => {
     const one = screen({ columns: 80 });
-    one.progress.begin(1000);
-    one.progress.file('a', 1000);
+    one.progress.start(1000);
+    one.progress.startFile('a', 1000);
     for (let ms = 0; ms < 1000; ms++) {
       one.stage.now = ms;
-      one.progress.at(ms);
+      one.progress.update(ms);
     }
     expect(one.stage.written.split('\r').length - 1).toBe(9);
   });
@@ -72,13 +72,13 @@ describe('on a terminal', () => {
 describe('elsewhere', () => {
   test('a line every ten seconds, and one for a file that is done', () => {
     const one = screen(undefined);
-    one.progress.begin(100e6);
-    one.progress.file('onnx/model_q4.onnx', 100e6);
+    one.progress.start(100e6);
+    one.progress.startFile('onnx/model_q4.onnx', 100e6);
     for (let second = 0; second <= 20; second++) {
       one.stage.now = second * 1000;
-      one.progress.at(second * 5e6, second === 0);
+      one.progress.update(second * 5e6, second === 0);
     }
-    one.progress.fileDone();
+    one.progress.finishFile();
     one.progress.end();
     expect(one.stage.written.split('\n')).toEqual([
       'onnx/model_q4.onnx: 50 %, 50.0 MB of 100 MB, 5.00 MB/s, 0:10 left',
@@ -91,11 +91,11 @@ describe('elsewhere', () => {
 
 test('what is there from an earlier time counts as done, and not as fast', () => {
   const one = screen({ columns: 120 });
-  one.progress.begin(100e6);
-  one.progress.file('a.onnx', 100e6);
-  one.progress.at(80e6, true);
+  one.progress.start(100e6);
+  one.progress.startFile('a.onnx', 100e6);
+  one.progress.update(80e6, true);
   one.stage.now = 1000;
-  one.progress.at(81e6);
+  one.progress.update(81e6);
   expect(one.stage.written).toMatch(/81 %, 81\.0 MB of 100 MB, 1\.00 MB\/s, 0:19 left/);
 });
 
@@ -103,7 +103,7 @@ test('a file that begins again loses its percent, not the speed', () => {
   const one = screen({ columns: 120 });
   fourSeconds(one);
   one.stage.now = 5000;
-  one.progress.at(0);
+  one.progress.update(0);
   expect(one.stage.written.split('\r').at(-1)).toMatch(/ 0 %, 0 B of 100 MB, 8\.00 MB\/s, 0:13 left/);
 });
 

@@ -12,7 +12,7 @@ import {
   folderName,
   freeBytes,
   HubCache,
-  placeInCache,
+  nameFromCache,
   storageProblem,
 } from '../../../src/model/hub/cache.ts';
 import { withLock } from '../../../src/model/hub/lock.ts';
@@ -33,8 +33,8 @@ beforeEach(async () => {
 
 describe('a file of a snapshot', () => {
   test('is a relative link into the blobs, however deep it lies', async () => {
-    await cache.point(COMMIT, 'config.json', 'abc');
-    await cache.point(COMMIT, 'onnx/model.onnx', 'abc');
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
+    await cache.linkBlob(COMMIT, 'onnx/model.onnx', 'abc');
     const at = (path: string): string => join(root, 'models--org--name', 'snapshots', COMMIT, path);
     expect(await readlink(at('config.json'))).toBe('../../blobs/abc');
     expect(await readlink(at('onnx/model.onnx'))).toBe('../../../blobs/abc');
@@ -47,36 +47,36 @@ describe('a file of a snapshot', () => {
 
   test('is a file of its own where links are not wanted', async () => {
     const plain = new HubCache(root, 'org/name', false);
-    await plain.point(COMMIT, 'config.json', 'abc');
+    await plain.linkBlob(COMMIT, 'config.json', 'abc');
     const path = join(plain.snapshot(COMMIT), 'config.json');
     expect((await lstat(path)).isSymbolicLink()).toBe(false);
     expect(await readFile(path, 'utf8')).toBe('bytes');
   });
 
   test('takes the place of a link to a blob that is gone', async () => {
-    await cache.point(COMMIT, 'config.json', 'gone');
+    await cache.linkBlob(COMMIT, 'config.json', 'gone');
     expect(await cache.has(COMMIT, 'config.json', 5)).toBe(false);
-    await cache.point(COMMIT, 'config.json', 'abc');
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
     expect(await cache.has(COMMIT, 'config.json', 5)).toBe(true);
     expect(await pathsIn(cache.snapshot(COMMIT))).toEqual(['config.json']);
   });
 
   test.each(['../evil', 'a/../../evil', '/tmp/evil', ''])('never has the name %j', async (path) => {
-    expect(String(await reasonOf(cache.point(COMMIT, path, 'abc')))).toMatch(/no name for a file/);
+    expect(String(await reasonOf(cache.linkBlob(COMMIT, path, 'abc')))).toMatch(/no name for a file/);
   });
 
   test('is not written through a link that leads out of the cache', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'outside-'));
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
     await symlink(outside, join(cache.snapshot(COMMIT), 'onnx'));
-    expect(String(await reasonOf(cache.point(COMMIT, 'onnx/model.onnx', 'abc')))).toMatch(/leads out of the cache/);
+    expect(String(await reasonOf(cache.linkBlob(COMMIT, 'onnx/model.onnx', 'abc')))).toMatch(/leads out of the cache/);
     expect(await pathsIn(outside)).toEqual([]);
   });
 });
 
 describe('a revision', () => {
   test.each(['main', 'v1.0', 'refs/pr/1'])('%s is a file with a commit in it', async (revision) => {
-    await cache.refer(revision, COMMIT);
+    await cache.writeRef(revision, COMMIT);
     expect(await readFile(join(cache.folder, 'refs', revision), 'utf8')).toBe(COMMIT);
     expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision })).toBeUndefined();
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
@@ -84,7 +84,7 @@ describe('a revision', () => {
   });
 
   test('that is a commit needs no file', async () => {
-    await cache.refer(COMMIT, COMMIT);
+    await cache.writeRef(COMMIT, COMMIT);
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
     expect(await pathsIn(join(cache.folder, 'refs'))).toEqual([]);
     expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision: COMMIT })).toBe(cache.snapshot(COMMIT));
@@ -104,8 +104,8 @@ test('folders are named as the official package names them', () => {
 
 describe('--model', () => {
   beforeEach(async () => {
-    await cache.point(COMMIT, 'config.json', 'abc');
-    await cache.refer('main', COMMIT);
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
+    await cache.writeRef('main', COMMIT);
   });
 
   test.each(['org/name', 'org/name@main', `org/name@${COMMIT}`])(
@@ -118,7 +118,7 @@ describe('--model', () => {
 
   test('a snapshot given by its folder is called by the model, not by the commit', () => {
     expect(modelName({ model: cache.snapshot(COMMIT) })).toBe('org/name');
-    expect(placeInCache(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
+    expect(nameFromCache(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
   });
 
   test('a model in a folder of its repository is found there, and called by both', async () => {
@@ -126,7 +126,7 @@ describe('--model', () => {
     expect(() => modelFolder({ model: 'org/name/cpu/int4' }, root)).toThrow(
       'org/name/cpu/int4 is no folder, and is not in the cache: run rbees-workerd pull org/name/cpu/int4',
     );
-    await cache.point(COMMIT, 'cpu/int4/config.json', 'abc');
+    await cache.linkBlob(COMMIT, 'cpu/int4/config.json', 'abc');
     expect(modelFolder({ model: 'org/name/cpu/int4@main' }, root)).toBe(folder);
     expect(modelName({ model: 'org/name/cpu/int4@main' })).toBe('org/name/cpu/int4');
     expect(modelName({ model: folder })).toBe('org/name/cpu/int4');

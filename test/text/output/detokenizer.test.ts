@@ -212,7 +212,7 @@ describe('the work per token', () => {
 function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void): number {
   let longest = 0;
   const words = new Detokenizer({
-    shows: (id) => tokenizer.shows(id),
+    isVisible: (id) => tokenizer.isVisible(id),
     decode: (ids) => {
       longest = Math.max(longest, ids.length);
       return tokenizer.decode(ids);

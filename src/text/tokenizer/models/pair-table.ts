@@ -4,7 +4,7 @@
  */
 const EMPTY = -1;
 /** The table doubles when it is fuller than half. */
-const SPARE = 2;
+const SLOTS_PER_PAIR = 2;
 
 export class PairTable {
   #left: Int32Array;
@@ -16,7 +16,7 @@ export class PairTable {
   /** @param expected pairs that will be put in; more is slower, not wrong. */
   constructor(expected: number) {
     let capacity = 16;
-    while (capacity < expected * SPARE) capacity *= 2;
+    while (capacity < expected * SLOTS_PER_PAIR) capacity *= 2;
     this.#left = new Int32Array(capacity).fill(EMPTY);
     this.#right = new Int32Array(capacity);
     this.#value = new Int32Array(capacity);
@@ -36,7 +36,7 @@ export class PairTable {
     this.#left[slot] = left;
     this.#right[slot] = right;
     this.#value[slot] = value;
-    if (this.#size * SPARE > this.#mask) this.#grow();
+    if (this.#size * SLOTS_PER_PAIR > this.#mask) this.#grow();
   }
 
   /** Where a pair is, or would be put. */

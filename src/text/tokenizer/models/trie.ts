@@ -11,27 +11,27 @@ export class Trie {
   /** @param texts numbered from 0; of equal texts the last counts, empty ones never match. */
   constructor(texts: readonly string[]) {
     this.#edges = new PairTable(texts.length * 2);
-    texts.forEach((text, number) => {
-      if (text !== '') this.#ends[this.#nodeOf(text)] = number;
+    texts.forEach((text, index) => {
+      if (text !== '') this.#ends[this.#nodeOf(text)] = index;
     });
   }
 
   /** Calls back with the end and the number of every text that starts at `from` in `text`, shortest first. */
-  eachAt(text: string, from: number, found: (end: number, number: number) => void): void {
+  eachAt(text: string, from: number, onMatch: (end: number, index: number) => void): void {
     let node = 0;
     for (let at = from; at < text.length; at++) {
       node = this.#edges.get(node, text.charCodeAt(at));
       if (node < 0) return;
-      const number = this.#ends[node] ?? -1;
-      if (number >= 0) found(at + 1, number);
+      const index = this.#ends[node] ?? -1;
+      if (index >= 0) onMatch(at + 1, index);
     }
   }
 
   /** The longest text that starts at `from` in `text`: its number, or −1. */
   longestAt(text: string, from: number): number {
     let longest = -1;
-    this.eachAt(text, from, (_, number) => {
-      longest = number;
+    this.eachAt(text, from, (_, index) => {
+      longest = index;
     });
     return longest;
   }

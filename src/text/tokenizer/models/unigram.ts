@@ -57,7 +57,7 @@ export class Unigram implements WordModel {
 
   /** The best way's pieces from left to right; unknown characters that stand together are one piece. */
   *#piecesOf(word: string): Generator<string> {
-    const { starts, ids } = this.#bestWay(word);
+    const { starts, ids } = this.#bestPath(word);
     const cuts: number[] = [];
     for (let end = word.length; end > 0; end = starts[end] ?? 0) cuts.push(end);
     let from = 0;
@@ -70,11 +70,11 @@ export class Unigram implements WordModel {
   }
 
   /** For every place where a token may end: where the best one begins, and its id. */
-  #bestWay(word: string): { readonly starts: Int32Array; readonly ids: Int32Array } {
+  #bestPath(word: string): { readonly starts: Int32Array; readonly ids: Int32Array } {
     const scores = new Float64Array(word.length + 1);
     const starts = new Int32Array(word.length + 1).fill(-1);
     const ids = new Int32Array(word.length + 1);
-    const offer = (start: number, end: number, id: number, score: number): void => {
+    const consider = (start: number, end: number, id: number, score: number): void => {
       const sum = score + (scores[start] ?? 0);
       if ((starts[end] ?? -1) >= 0 && sum <= (scores[end] ?? 0)) return;
       scores[end] = sum;
@@ -82,14 +82,14 @@ export class Unigram implements WordModel {
       ids[end] = id;
     };
     for (let start = 0; start < word.length; ) {
-      const one = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
-      let alone = false;
+      const charEnd = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
+      let hasSingle = false;
       this.#trie.eachAt(word, start, (end, id) => {
-        offer(start, end, id, this.#scores[id] ?? 0);
-        alone ||= end === one;
+        consider(start, end, id, this.#scores[id] ?? 0);
+        hasSingle ||= end === charEnd;
       });
-      if (!alone) offer(start, one, this.#unknownId(), this.#unknownScore);
-      start = one;
+      if (!hasSingle) consider(start, charEnd, this.#unknownId(), this.#unknownScore);
+      start = charEnd;
     }
     return { starts, ids };
   }

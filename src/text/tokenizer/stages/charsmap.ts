@@ -5,9 +5,9 @@
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /** A longer grapheme is not looked up as a whole, only its characters (Rust library, `normalizers/precompiled`). */
-const LONGEST_WHOLE = 5;
+const LONGEST_GRAPHEME = 5;
 /** Graphemes and characters remembered with what they become. */
-const MOST_REMEMBERED = 10_000;
+const CACHE_SIZE = 10_000;
 
 /** @throws Error when the map is cut off. */
 export function charsmapOf(base64: string): (text: string) => string {
@@ -16,12 +16,12 @@ export function charsmapOf(base64: string): (text: string) => string {
   if (4 + trieBytes > bytes.length) throw new Error('the precompiled charsmap is cut off');
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, at) => bytes.readUInt32LE(4 + 4 * at));
   const texts = bytes.subarray(4 + trieBytes);
-  const known = new Map<string, string | undefined>();
+  const cache = new Map<string, string | undefined>();
   const lookUp = (text: string): string | undefined => {
-    if (known.has(text)) return known.get(text);
-    if (known.size >= MOST_REMEMBERED) known.clear();
+    if (cache.has(text)) return cache.get(text);
+    if (cache.size >= CACHE_SIZE) cache.clear();
     const normal = textAt(texts, shortestIn(units, encoder.encode(text)));
-    known.set(text, normal);
+    cache.set(text, normal);
     return normal;
   };
   const plain = PRINTABLE.every((char) => lookUp(char) === undefined);
@@ -32,7 +32,7 @@ export function charsmapOf(base64: string): (text: string) => string {
         normal += grapheme;
         continue;
       }
-      const whole = Buffer.byteLength(grapheme) <= LONGEST_WHOLE ? lookUp(grapheme) : undefined;
+      const whole = Buffer.byteLength(grapheme) <= LONGEST_GRAPHEME ? lookUp(grapheme) : undefined;
       normal += whole ?? Array.from(grapheme, (char) => lookUp(char) ?? char).join('');
     }
     return normal;

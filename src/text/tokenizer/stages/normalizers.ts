@@ -91,13 +91,13 @@ function lowercased(text: string): string {
 
 function stripped(text: string, left: boolean, right: boolean): string {
   const rest = left ? text.replace(LEADING, '') : text;
-  return right ? rest.slice(0, endOfText(rest)) : rest;
+  return right ? rest.slice(0, trimmedLength(rest)) : rest;
 }
 
 const SPACES = new RegExp(SPACE, 'u');
 
 /** Where the white space at the end of a text begins. Not by an expression, which would look at every run of spaces twice. */
-export function endOfText(text: string): number {
+export function trimmedLength(text: string): number {
   let end = text.length;
   while (end > 0 && SPACES.test(text[end - 1] ?? '')) end -= 1;
   return end;

@@ -45,12 +45,12 @@ export function postProcessorOf(definition: unknown): PostProcessor {
 }
 
 function templateOf({ single, special_tokens }: z.infer<typeof template>): PostProcessor {
-  const places = single.map((item) => {
+  const slots = single.map((item) => {
     if ('Sequence' in item) return undefined;
     const ids = special_tokens[item.SpecialToken.id]?.ids;
     if (!ids)
       throw new Error(`the post-processor's template names ${JSON.stringify(item.SpecialToken.id)}, which has no ids`);
     return ids;
   });
-  return (ids) => places.flatMap((special) => special ?? ids);
+  return (ids) => slots.flatMap((special) => special ?? ids);
 }

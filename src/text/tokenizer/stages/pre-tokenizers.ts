@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { bytesAsCharacters } from './byte-level.ts';
 import { expressionOf, patternFields, SPACE } from './patterns.ts';
-import { behaviors, cut, type PreTokenize } from './split.ts';
+import { behaviors, type PreTokenize, splitOn } from './split.ts';
 
 const part = z.looseObject({ type: z.string() });
 const yes = z.boolean().default(true);
@@ -48,24 +48,24 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
       return metaspaceOf(metaspace.parse(fields));
     case 'Split': {
       const { pattern, behavior, invert } = split.parse(fields);
-      return cut(expressionOf(pattern), behavior, invert);
+      return splitOn(expressionOf(pattern), behavior, invert);
     }
     case 'Digits': {
       const { individual_digits } = z.object({ individual_digits: z.boolean().default(false) }).parse(fields);
-      return cut(DIGIT, individual_digits ? 'Isolated' : 'Contiguous');
+      return splitOn(DIGIT, individual_digits ? 'Isolated' : 'Contiguous');
     }
     case 'Punctuation':
-      return cut(PUNCTUATION, z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
+      return splitOn(PUNCTUATION, z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
     case 'Whitespace':
-      return cut(WORDS, 'Removed', true);
+      return splitOn(WORDS, 'Removed', true);
     case 'WhitespaceSplit':
-      return cut(SPACES, 'Removed');
+      return splitOn(SPACES, 'Removed');
     case 'CharDelimiterSplit': {
       const { delimiter } = z.object({ delimiter: z.string() }).parse(fields);
-      return cut(expressionOf({ String: delimiter }), 'Removed');
+      return splitOn(expressionOf({ String: delimiter }), 'Removed');
     }
     case 'BertPreTokenizer': {
-      const [words, marks] = [cut(SPACES, 'Removed'), cut(PUNCTUATION, 'Isolated')];
+      const [words, marks] = [splitOn(SPACES, 'Removed'), splitOn(PUNCTUATION, 'Isolated')];
       return (pieces) => marks(words(pieces));
     }
     default:
@@ -74,7 +74,7 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
 }
 
 function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>): PreTokenize {
-  const words = cut(GPT2, 'Isolated');
+  const words = splitOn(GPT2, 'Isolated');
   return ({ texts, atStart }) => {
     const spaced = add_prefix_space ? texts.map((text) => (text.startsWith(' ') ? text : ` ${text}`)) : texts;
     const pieces = use_regex ? words({ texts: spaced, atStart }) : { texts: spaced, atStart };
@@ -84,7 +84,7 @@ function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>)
 
 /** SentencePiece's words: a space is a mark at the beginning of a word, and so is the beginning of the text, or of every piece. */
 function metaspaceOf({ replacement, scheme, split: splits }: z.infer<typeof metaspace>): PreTokenize {
-  const words = cut(expressionOf({ String: replacement }), 'MergedWithNext');
+  const words = splitOn(expressionOf({ String: replacement }), 'MergedWithNext');
   return ({ texts, atStart }) => {
     const marked = texts.map((text, at) => {
       const prepends = scheme === 'always' || (scheme === 'first' && atStart && at === 0);

@@ -25,7 +25,7 @@ interface Span {
  * @param expression a global one
  * @param invert what stands between the matches counts as matched, and the matches do not
  */
-export function cut(expression: RegExp, behavior: Behavior, invert = false): PreTokenize {
+export function splitOn(expression: RegExp, behavior: Behavior, invert = false): PreTokenize {
   return ({ texts, atStart }) => {
     const pieces: string[] = [];
     let first = atStart;
@@ -64,13 +64,13 @@ function spansOf(text: string, expression: RegExp, invert: boolean): Span[] {
 const GROUPED: Readonly<Record<Behavior, (spans: readonly Span[]) => readonly Span[]>> = {
   Isolated: (spans) => spans,
   Removed: (spans) => spans.filter(({ matched }) => !matched),
-  Contiguous: (spans) => joined(spans, (span, previous) => span.matched === previous.matched),
-  MergedWithPrevious: (spans) => joined(spans, (span, previous) => span.matched && !previous.matched),
-  MergedWithNext: (spans) => joined(spans, (span, previous) => previous.matched && !span.matched),
+  Contiguous: (spans) => merged(spans, (span, previous) => span.matched === previous.matched),
+  MergedWithPrevious: (spans) => merged(spans, (span, previous) => span.matched && !previous.matched),
+  MergedWithNext: (spans) => merged(spans, (span, previous) => previous.matched && !span.matched),
 };
 
 /** Joins a span to the one before it where `together` says so of the two as they were cut. */
-function joined(spans: readonly Span[], together: (span: Span, previous: Span) => boolean): Span[] {
+function merged(spans: readonly Span[], together: (span: Span, previous: Span) => boolean): Span[] {
   const groups: Span[] = [];
   spans.forEach((span, at) => {
     const previous = spans[at - 1];
