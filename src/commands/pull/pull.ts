@@ -18,6 +18,7 @@ import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
 import { devicesToTry } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import { formatBytes, ProgressBar } from './progress-bar.ts';
 
 /** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
@@ -73,7 +74,7 @@ function parseFlags(args: readonly string[]) {
     const options = { dtype: { type: 'string' }, device: { type: 'string' } } as const;
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
+    throw new ConfigError(messageOf(error));
   }
 }
 
@@ -182,16 +183,15 @@ async function fetchFile(
   progress.startFile(file.path, file.size);
   if (!(await cache.hasBlob(file.etag, file.size))) {
     let fromBefore = true;
-    await download(
-      connection,
-      fileUrl(connection.endpoint, repository, file.path),
+    await download(connection, {
+      url: fileUrl(connection.endpoint, repository, file.path),
       file,
-      cache.blob(file.etag),
-      (bytes) => {
+      blob: cache.blob(file.etag),
+      onProgress: (bytes) => {
         progress.update(bytes, fromBefore);
         fromBefore = false;
       },
-    );
+    });
   }
   await cache.linkBlob(repository.commit, file.path, file.etag);
   progress.finishFile();

@@ -12,29 +12,33 @@ import type { RepositoryFile } from './repository.ts';
 const MAX_TRIES = 200;
 const READ_BYTES = 1 << 20;
 
+/** One file to download. */
+export interface Download {
+  readonly url: URL;
+  readonly file: RepositoryFile;
+  /** Path of the complete file. */
+  readonly blob: string;
+  /** Receives the number of bytes on the disk. The number falls when the download starts over. */
+  readonly onProgress: (bytes: number) => void;
+}
+
 /**
- * Downloads a file to `blob`. `report` hears how many of its bytes are there, also when they become fewer.
- * @throws PullError when the file cannot be had; an error of the file system as it is.
+ * Downloads a file to `blob`. Continues an earlier partial download.
+ * @throws PullError if the hub does not deliver the file; file system errors unchanged.
  */
-export async function download(
-  connection: Connection,
-  url: URL,
-  file: RepositoryFile,
-  blob: string,
-  report: (bytes: number) => void,
-): Promise<void> {
+export async function download(connection: Connection, { url, file, blob, onProgress }: Download): Promise<void> {
   const partial = await PartialFile.open(`${blob}.incomplete`, file);
   let damaged = false;
   let failures = 0;
   try {
-    report(partial.bytes);
+    onProgress(partial.bytes);
     for (let tries = 1; ; tries++) {
       const before = partial.bytes;
       try {
-        if (partial.bytes < file.size) await receive(connection, url, partial, report);
+        if (partial.bytes < file.size) await receive(connection, url, partial, onProgress);
         if (partial.isVerified()) break;
         await partial.restart();
-        report(0);
+        onProgress(0);
         if (damaged)
           throw new PullError(`${file.path} came damaged twice: its checksum is not ${file.etag}. Try again later.`);
         damaged = true;
@@ -55,7 +59,7 @@ async function receive(
   connection: Connection,
   url: URL,
   partial: PartialFile,
-  report: (bytes: number) => void,
+  onProgress: (bytes: number) => void,
 ): Promise<void> {
   const stallTimer = new StallTimer(connection.policy.stallMs);
   try {
@@ -68,7 +72,7 @@ async function receive(
       const fresh = piece.subarray(Math.max(0, partial.bytes - position));
       position += piece.byteLength;
       await partial.append(fresh);
-      report(partial.bytes);
+      onProgress(partial.bytes);
       if (partial.isTooLong) return;
     }
   } finally {

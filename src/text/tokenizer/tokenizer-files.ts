@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../../protocol/error-message.ts';
 import { Pipeline } from './pipeline.ts';
 
 /** Paths of the files a tokenizer is made of. */
@@ -46,6 +47,6 @@ async function readFields(file: string): Promise<Record<string, unknown>> {
 
 function broken(file: string, cause: unknown): Error {
   const reason = cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll(/\s+/g, ' ') : undefined;
-  const message = reason ?? (cause instanceof Error ? cause.message : String(cause));
+  const message = reason ?? messageOf(cause);
   return new Error(`${basename(file)} cannot be used: ${message}`, { cause });
 }

@@ -3,6 +3,7 @@
  * one job after the other. Touches the tokenizer's two files and its parent's messages.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { ThreadAnswer, ThreadJob } from './encode-thread.ts';
 import { openPipeline, type TokenizerFiles } from './tokenizer-files.ts';
 
@@ -17,6 +18,6 @@ function answer({ text, addSpecialTokens }: ThreadJob): ThreadAnswer {
   try {
     return { ids: pipeline.encode(text, addSpecialTokens) };
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : 'unknown' };
+    return { failure: messageOf(error) };
   }
 }

@@ -42,7 +42,12 @@ async function fetched(path: string, faults: readonly Fault[] = [], connection =
   const reports: number[] = [];
   hub.fail(path, ...faults);
   const outcome = reasonOf(
-    download(connection, fileUrl(hub.url, repository, path), file, blob, (bytes) => reports.push(bytes)),
+    download(connection, {
+      url: fileUrl(hub.url, repository, path),
+      file,
+      blob,
+      onProgress: (bytes) => reports.push(bytes),
+    }),
   );
   return { blob, reports, error: await outcome };
 }
