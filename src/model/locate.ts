@@ -1,6 +1,6 @@
 /**
- * Finds the files of a model in its folder. Looks at names, sizes and first bytes, and at what names other files;
- * the rest of what the files say is `spec.ts`'s. Everything that is wrong with a folder is told at once.
+ * Finds the files of a model in its folder. Checks names, sizes and first bytes, and reads only the fields
+ * that name other files; spec.ts reads the rest. Reports all problems of a folder at once.
  */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -9,22 +9,27 @@ import { graphFileOf } from './genai.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
 import { type FoundWeights, findWeights } from './weights.ts';
 
-/** Paths of a model's files, absolute; they existed, could be read and were not cut off. At least one configuration is there. */
+/**
+ * Absolute paths of a model's files. All of them exist, are readable and complete. At least one of the two
+ * configurations is present.
+ */
 export interface ModelFiles extends FoundWeights {
   readonly folder: string;
   readonly configFile?: string;
   readonly genaiConfigFile?: string;
   readonly generationConfigFile?: string;
   readonly tokenizerFile: string;
-  /** `special_tokens_map.json` where there is no tokenizer_config.json: it says the special tokens in the same words. */
+  /**
+   * tokenizer_config.json, or else `special_tokens_map.json`, which has the same fields for special tokens.
+   */
   readonly tokenizerConfigFile?: string;
-  /** `chat_template.jinja`, or else `chat_template.json` with the template in a field of that name. */
+  /** `chat_template.jinja`, or else `chat_template.json` with the field `chat_template`. */
   readonly chatTemplateFile?: string;
 }
 
 const TOKENIZER = 'tokenizer.json';
 const GENAI = 'genai_config.json';
-/** The files that may be absent, by preference. */
+/** Files that may be absent. Of several names the first existing one is used. */
 const OPTIONAL = {
   configFile: ['config.json'],
   genaiConfigFile: [GENAI],
@@ -34,9 +39,10 @@ const OPTIONAL = {
 } as const satisfies Partial<Record<keyof ModelFiles, readonly string[]>>;
 
 /**
- * Finds all files of a folder in the style of the hub or of ONNX Runtime GenAI; links, as in the hub's cache, are followed. The weights are
- * what `genai_config.json` names, `onnx/model<suffix>.onnx`, or `model<suffix>.onnx` beside the configuration.
- * @param devices for each of them, weights are chosen.
+ * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links, as in the
+ * hub's cache. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`, or
+ * `model<suffix>.onnx` beside the configuration.
+ * @param devices weights are chosen for each of them
  * @throws ModelError with every missing or broken file.
  */
 export async function locateModel(

@@ -1,17 +1,17 @@
 /**
- * What can be wrong with a model's folder, and the look at one file that finds it out: at its kind, its size and its first bytes.
- * Problems are collected, so that all of them are told at once.
+ * Problems of a model's folder, and the check of a single file: its kind, its size and its first bytes.
+ * Callers collect problems, so that an operator sees all of them at once.
  */
 import { lstat, open, stat } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
 
-/** One thing wrong with one file of a model's folder; `file` is its path from the folder, '' the folder itself. */
+/** A problem of one file in a model's folder. `file` is relative to the folder; '' is the folder itself. */
 export interface ModelProblem {
   readonly file: string;
   readonly problem: string;
 }
 
-/** A model that cannot be used, with everything that is wrong with it. Start-up ends with exit code 1. */
+/** The model is unusable. Lists every problem. Startup ends with exit code 1. */
 export class ModelError extends Error {
   readonly folder: string;
   readonly problems: readonly ModelProblem[];
@@ -28,8 +28,8 @@ export class ModelError extends Error {
 const LFS_HEADER = 'version https://git-lfs';
 
 /**
- * Bytes of a file that must be there; 0 when it is not, or is broken, which is added to the problems. Only a regular file is opened:
- * a pipe would wait for its writer.
+ * Returns the size of a required file. Returns 0 if the file is missing or broken, and adds the problem.
+ * Opens regular files only: opening a pipe would wait for its writer.
  */
 export async function checkFile(root: string, file: string, problems: ModelProblem[]): Promise<number> {
   const path = join(root, file);
@@ -44,7 +44,7 @@ export async function checkFile(root: string, file: string, problems: ModelProbl
   return 0;
 }
 
-/** Whether there is anything by this name, be it broken or a link that leads nowhere. */
+/** True if the path exists, even as a broken file or a dangling link. */
 export async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
@@ -52,12 +52,12 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Whether a path leads out of the folder that it is relative to. */
+/** True if a path leads out of the folder that it is relative to. */
 export function leavesFolder(path: string): boolean {
   return isAbsolute(path) || /^\.\.([/\\]|$)/.test(normalize(path));
 }
 
-/** Why a file or folder cannot be read, in words that follow its name. */
+/** Reason why a file or folder is unreadable. The text follows the file's name. */
 export function unreadable(error: unknown): string {
   return `cannot be read (${error instanceof Error && 'code' in error ? error.code : 'unknown reason'})`;
 }

@@ -1,10 +1,11 @@
 /**
- * Where the runtime's native library lies: inside the installed onnxruntime-node package, whose JavaScript is not used.
+ * Finds the runtime's native library in the installed onnxruntime-node package. The package's JavaScript is
+ * not used.
  */
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-/** Where the runtime's library may be looked for, when not for this machine. */
+/** Platform and package to search. Absent fields mean this machine. */
 export interface LibraryTarget {
   /** Folder of the onnxruntime-node package. */
   readonly packageRoot?: string;
@@ -20,8 +21,8 @@ const LIBRARY_NAMES: Readonly<Record<string, RegExp>> = {
 };
 
 /**
- * Path of libonnxruntime inside the installed onnxruntime-node package, of whichever version.
- * @throws Error when the package is not installed, or has no library for this platform.
+ * Path of libonnxruntime in the installed onnxruntime-node package, of any version.
+ * @throws Error if the package is not installed or has no library for this platform.
  */
 export function libraryPath(target: LibraryTarget = {}): string {
   const { platform = process.platform, arch = process.arch } = target;
@@ -31,7 +32,7 @@ export function libraryPath(target: LibraryTarget = {}): string {
     .sort((a, b) => Number(b.slice(6)) - Number(a.slice(6)));
   for (const binding of bindings) {
     const folder = join(bin, binding, platform, arch);
-    // The shortest name is the one that other libraries are linked against: libonnxruntime.1.dylib, libonnxruntime.so.1.
+    // Other libraries link against the shortest name: libonnxruntime.1.dylib, libonnxruntime.so.1.
     const [name] = namesIn(folder)
       .filter((file) => LIBRARY_NAMES[platform]?.test(file))
       .sort((a, b) => a.length - b.length);

@@ -1,6 +1,6 @@
 /**
- * Finds a folder's weights and chooses those that suit each device: the .onnx file by its name (or by the name that `genai_config.json`
- * gives it), and beside it the files with external data by the names that the graph gives them, whatever their spelling.
+ * Finds the weights in a folder and chooses them for each device. Finds an .onnx file by the standard names
+ * or by `genai_config.json`, and its external data by the names that the graph states, whatever they are.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
@@ -8,38 +8,41 @@ import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dt
 import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
-/** The weights for one device, and why these. Paths are absolute. */
+/** Weights for one device, with the reason of the choice. Paths are absolute. */
 export interface ChosenWeights extends ChosenDtype {
-  /** As the engine names it: `cpu`, `cuda-0`, … */
+  /** The engine's name of the device: `cpu`, `cuda-0`, … */
   readonly device: string;
   readonly modelFile: string;
   /** The .onnx file and its external data. */
   readonly weightFiles: readonly string[];
-  /** Of all weight files. */
+  /** Total size of all weight files. */
   readonly bytes: number;
 }
 
 export interface FoundWeights {
-  /** One per device, in the order they were asked for. */
+  /** One per device, in the order of the query. */
   readonly choices: readonly ChosenWeights[];
-  /** All that the folder has. */
+  /** All dtypes that the folder has. */
   readonly dtypes: readonly Dtype[];
 }
 
-/** What is looked for. */
+/** Request for weights. */
 export interface WeightsQuery {
   readonly dtype: DtypeChoice;
   readonly devices: readonly string[];
-  /** Path from the folder, as `genai_config.json` says it. */
+  /** Path that `genai_config.json` states, relative to the folder. */
   readonly genaiFile?: string | undefined;
 }
 
-/** At most so many names of files that are there instead. */
+/** Largest number of other model files that a problem lists. */
 const MAX_ALTERNATIVES = 3;
-/** Of one folder, looked into for models. */
+/** Largest number of subfolders of one folder that are searched for models. */
 const MAX_FOLDERS = 50;
 
-/** Weights that are missing or broken, those with external data that is cut off too, are added to the problems. */
+/**
+ * Finds weights for each device of the query. Missing and broken weights, including truncated external data,
+ * are added to `problems`.
+ */
 export async function findWeights(root: string, query: WeightsQuery, problems: ModelProblem[]): Promise<FoundWeights> {
   const files = await filesByDtype(root, query.genaiFile, problems);
   const dtypes = DTYPES.filter((dtype) => files.has(dtype));
@@ -57,7 +60,10 @@ export async function findWeights(root: string, query: WeightsQuery, problems: M
   return { choices, dtypes };
 }
 
-/** The file of each dtype there is. What GenAI's configuration names goes by its graph: such files are called model.onnx whatever they hold. */
+/**
+ * The .onnx file of each available dtype. The graph states the dtype of the file that genai_config.json
+ * names, because such files are called model.onnx for every dtype.
+ */
 async function filesByDtype(
   root: string,
   genaiFile: string | undefined,
@@ -76,7 +82,7 @@ async function filesByDtype(
   return files;
 }
 
-/** Places for a dtype, by preference. */
+/** Standard paths for a dtype, in order of preference. */
 function weightNames(dtype: Dtype): string[] {
   return [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
 }
@@ -91,7 +97,7 @@ async function measure(
   const graph = bytes > 0 ? await graphOf(root, file, problems) : undefined;
   for (const [name, needed] of [...(graph?.external ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const path = normalize(join(dirname(file), name));
-    // The runtime refuses these too, in words that do not name the file.
+    // The runtime refuses these paths too, but its message does not name the file.
     if (name === '' || isAbsolute(name) || leavesFolder(path)) {
       problems.push({ file, problem: `names weights outside of the folder (${JSON.stringify(name.slice(0, 100))})` });
       continue;
@@ -113,7 +119,7 @@ async function graphOf(root: string, file: string, problems: ModelProblem[]): Pr
   }
 }
 
-/** Which names were looked for in vain, and what is there instead. */
+/** Names the expected files and the model files that the folder has instead. */
 async function missingWeights(
   root: string,
   query: WeightsQuery,
@@ -129,7 +135,10 @@ async function missingWeights(
   return { file: names, problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
 }
 
-/** Files of other names, and folders below that are models themselves: repositories of GenAI exports hold one for each device. */
+/**
+ * Other .onnx files, and subfolders that are models themselves: GenAI repositories have one folder for each
+ * device.
+ */
 async function alternativesIn(root: string): Promise<string[]> {
   const alternatives: string[] = [];
   for (const folder of ['', ...(await foldersIn(root, ''))]) {
@@ -142,7 +151,7 @@ async function alternativesIn(root: string): Promise<string[]> {
   return more > 0 ? [...alternatives.slice(0, MAX_ALTERNATIVES), `${more} more`] : alternatives;
 }
 
-/** Folders of the first and second floor, not those behind links: a wrong folder can be a large one. */
+/** Folders of the first two levels, links excluded: a wrong folder can be very large. */
 async function foldersIn(root: string, above: string): Promise<string[]> {
   const entries = await readdir(join(root, above), { withFileTypes: true }).catch(() => []);
   const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);

@@ -1,26 +1,26 @@
 /**
- * How far a download is, for eyes: on a terminal one line that is drawn anew, in a file or pipe a line now and then. Writes to the stream
- * that it is given and nowhere else.
+ * Shows the progress of a download: one line redrawn in place on a terminal, a line every ten seconds in a
+ * file or pipe. Writes only to the given stream.
  */
 import { basename } from 'node:path';
 
-/** Columns of the bar and of the file's name at most; a narrow terminal has less of both. */
+/** Largest widths of the bar and of the file name, in columns. A narrow terminal gets less of both. */
 const MAX_BAR = 24;
 const MAX_NAME = 28;
-/** On a terminal the line is drawn this often at most, elsewhere a line is written. */
+/** Shortest interval between two draws on a terminal, and between two lines elsewhere. */
 const DRAW_MS = 100;
 const WRITE_MS = 10_000;
-/** The speed shown is that of the last seconds. */
+/** The displayed speed is the average of this period. */
 const SPEED_WINDOW_MS = 5000;
 
 export class ProgressBar {
   readonly #out: NodeJS.WriteStream;
   readonly #now: () => number;
   #total = 0;
-  /** Bytes of the files that are done. */
+  /** Bytes of the finished files. */
   #done = 0;
   #file = { path: '', size: 0, bytes: 0, since: 0 };
-  /** When how many bytes had come over the wire, the oldest of the window first. */
+  /** Bytes received from the network at points in time, oldest first. */
   #samples: { at: number; bytes: number }[] = [];
   #shownAt = 0;
   #drawn = false;
@@ -30,27 +30,30 @@ export class ProgressBar {
     this.#now = now;
   }
 
-  /** One sentence of its own line. */
+  /** Writes a sentence on a line of its own. */
   writeLine(sentence: string): void {
     this.#out.write(`${this.#drawn ? '\r\x1b[K' : ''}${sentence}\n`);
     this.#drawn = false;
     this.#shownAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** So many bytes are to be there in the end. */
+  /** Starts a download of this many bytes. */
   start(total: number): void {
     this.#total = total;
     this.#done = 0;
     this.#samples = [];
   }
 
-  /** The next file; `bytes` of it are there from an earlier time. */
+  /** Starts the next file. */
   startFile(path: string, size: number): void {
     this.#file = { path, size, bytes: 0, since: this.#now() };
     this.#shownAt = this.#now();
   }
 
-  /** So many bytes of the file are there; fewer than before where it has to begin again. `fromBefore`: they were not downloaded now. */
+  /**
+   * Reports the bytes of the file that are on the disk; fewer than before if the file starts over.
+   * `fromBefore`: an earlier pull downloaded them.
+   */
   update(bytes: number, fromBefore = false): void {
     const at = this.#now();
     const last = this.#samples.at(-1)?.bytes ?? 0;
@@ -64,7 +67,7 @@ export class ProgressBar {
     else this.#out.write(`${this.#file.path}: ${this.#facts()}\n`);
   }
 
-  /** The file is there. On a terminal the line stays until the next one or the end. */
+  /** Finishes the file. On a terminal the line stays until the next one or the end. */
   finishFile(): void {
     const { path, size, since } = this.#file;
     this.#done += size;
@@ -73,7 +76,7 @@ export class ProgressBar {
     else this.#out.write(`${path}: ${formatBytes(size)} in ${((this.#now() - since) / 1000).toFixed(1)} s\n`);
   }
 
-  /** Leaves the terminal's line as it was last drawn. */
+  /** Ends the terminal's line as it was last drawn. */
   end(): void {
     if (this.#drawn) this.#out.write('\n');
     this.#drawn = false;
@@ -83,7 +86,7 @@ export class ProgressBar {
     const share = this.#total === 0 ? 1 : (this.#done + this.#file.bytes) / this.#total;
     const name = basename(this.#file.path).slice(0, MAX_NAME);
     const facts = this.#facts();
-    // A line that wraps could not be drawn over; every character of it is one column wide.
+    // A wrapped line could not be redrawn. Every character of the line is one column wide.
     const columns = (this.#out.columns || 80) - 1;
     const bar = Math.max(0, Math.min(MAX_BAR, columns - name.length - facts.length - 2));
     const full = Math.floor(share * bar);

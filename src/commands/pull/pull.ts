@@ -1,6 +1,7 @@
 /**
- * `rbees-workerd pull org/name[/folder][@revision]`: fetches what a model needs from the hub into the cache that is shared with huggingface_hub.
- * stdout gets the model's folder, stderr everything that is told on the way.
+ * `rbees-workerd pull org/name[/folder][@revision]`: downloads the files that a model needs from the hub into
+ * the cache shared with huggingface_hub. Prints the model's folder to stdout and progress and errors to
+ * stderr.
  */
 import { join, posix } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -21,14 +22,17 @@ import { devicesToTry } from '../../protocol/devices.ts';
 import { messageOf } from '../../protocol/error-message.ts';
 import { formatBytes, ProgressBar } from './progress-bar.ts';
 
-/** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
+/**
+ * The graph can name data files that the choice by file names misses. They are searched in at most this many
+ * rounds.
+ */
 const MAX_ROUNDS = 3;
-/** Largest genai_config.json that is read. */
+/** Largest genai_config.json that is downloaded. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
  * Runs the command. Resolves with the exit code.
- * @throws ConfigError when the command line or a variable of the hub is wrong.
+ * @throws ConfigError if the command line or a hub variable is wrong.
  */
 export async function pull(args: readonly string[]): Promise<number> {
   const { reference, selection } = readArguments(args);
@@ -59,12 +63,16 @@ function readArguments(args: readonly string[]): { reference: HubReference; sele
   const reference = parseReference(name);
   if (reference === undefined)
     throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
-  // Flags beat RBEES_DTYPE and RBEES_DEVICE as they do for a worker, so that both take the same weights.
+  // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
+  // weights.
   const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
   return { reference, selection: { dtype, device: deviceForDtype(device) } };
 }
 
-/** `auto` is the CPU: every machine has one, and which device opens on the machine that will run the model is not known where it is pulled. */
+/**
+ * `auto` means cpu: every machine has a CPU, and the machine that pulls may not be the machine that runs the
+ * model.
+ */
 function deviceForDtype(choice: string): string {
   return (choice === 'auto' ? undefined : devicesToTry(choice)[0]) ?? 'cpu';
 }
@@ -78,7 +86,7 @@ function parseFlags(args: readonly string[]) {
   }
 }
 
-/** `HF_HUB_OFFLINE`: nothing is asked, and what is there must do. */
+/** `HF_HUB_OFFLINE`: uses the cached files and sends no request. */
 async function fromCache(reference: HubReference, selection: Selection, { cache }: HubSettings): Promise<string> {
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
@@ -87,7 +95,7 @@ async function fromCache(reference: HubReference, selection: Selection, { cache 
   return folder;
 }
 
-/** What one pull works with. */
+/** Everything that one pull uses. */
 interface PullContext {
   readonly repository: Repository;
   readonly cache: HubCache;
@@ -109,7 +117,7 @@ async function fromHub(
   const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
   await fetchFiles(context, choice.files, choice.why);
   const problem = await fetchExternalData(context, choice.dtype, selection.device);
-  // Last: a revision that the cache knows is there as a whole.
+  // Last, because a revision in the cache must be complete.
   await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
   return folderOf(context);
@@ -120,7 +128,7 @@ function folderOf({ cache, repository: { commit, reference } }: PullContext): st
   return join(cache.snapshot(commit), reference.folder);
 }
 
-/** The file of weights of a GenAI layout, which may have any name. */
+/** The weight file that genai_config.json names, which may have any name. */
 async function decoderName(context: PullContext): Promise<string | undefined> {
   const file = genaiConfigOf(context.repository);
   if (file === undefined) return undefined;
@@ -135,7 +143,7 @@ async function decoderName(context: PullContext): Promise<string | undefined> {
   return name;
 }
 
-/** Brings those of the files that the cache lacks; says nothing when it lacks none. */
+/** Downloads the files that the cache lacks. Reports nothing if it lacks none. */
 async function fetchFiles(context: PullContext, files: readonly RepositoryFile[], why: string): Promise<void> {
   const { repository, cache, progress } = context;
   const { commit, reference } = repository;
@@ -198,8 +206,8 @@ async function fetchFile(
 }
 
 /**
- * Looks at the model as a worker would. Files that the graph names and the repository has are fetched too; what is wrong in the end is
- * returned.
+ * Locates the model as a worker does, and downloads the missing files that the repository has. Returns the
+ * problems that remain.
  */
 async function fetchExternalData(
   context: PullContext,

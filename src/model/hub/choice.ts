@@ -1,6 +1,6 @@
 /**
- * Which files of a repository a model needs: its configuration, its words, and the weights of one dtype with their external data. Decides
- * by names alone; nothing is downloaded here.
+ * Chooses the files of a repository that a model needs: configuration, tokenizer, and the weights of one
+ * dtype with their external data. Decides by file names alone; downloads nothing.
  */
 import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
 import { PullError } from './connection.ts';
@@ -8,7 +8,7 @@ import { nameOf } from './reference.ts';
 import type { Repository, RepositoryFile } from './repository.ts';
 
 const GENAI = 'genai_config.json';
-/** What is taken besides the weights, where the repository has it. */
+/** Files to pull besides the weights, if the repository has them. */
 const METADATA_FILES = [
   'config.json',
   'generation_config.json',
@@ -19,24 +19,24 @@ const METADATA_FILES = [
   'chat_template.jinja',
   'chat_template.json',
 ] as const;
-/** At most so many names are told of what is there instead. */
+/** Largest number of names that an error lists. */
 const MAX_LISTED = 8;
 
-/** What is asked for. */
+/** Request of the command line. */
 export interface Selection {
   readonly dtype: DtypeChoice;
-  /** Which `auto` is to suit: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
+  /** Device for which `auto` chooses: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
   readonly device: string;
-  /** The file of weights that genai_config.json names, from its folder. */
+  /** Weight file that genai_config.json names, relative to its folder. */
   readonly decoder?: string | undefined;
 }
 
-/** The files of a pull, weights last, and how the dtype was chosen. */
+/** Files to pull, weights last, and the reason for the dtype. */
 export interface Choice {
   readonly files: readonly RepositoryFile[];
-  /** What the files are to hold; `auto` where only the graph knows. */
+  /** Dtype of the weights; `auto` if only the graph states it. */
   readonly dtype: DtypeChoice;
-  /** A sentence for the person who asked. */
+  /** Reason for the choice, shown to the user. */
   readonly why: string;
 }
 
@@ -44,14 +44,16 @@ export interface Choice {
 type Files = ReadonlyMap<string, RepositoryFile>;
 
 interface Picked extends Omit<Choice, 'files'> {
-  /** Paths from the model's folder: the graph, and what is known of its data. */
+  /** Paths from the model's folder: the graph, then its known external data. */
   readonly paths: readonly [string, ...string[]];
 }
 
 /**
- * Chooses the files. The decoder that genai_config.json names is taken unless another dtype is asked for and is there by its name; its dtype
- * and its data are not seen by its name, but in its graph.
- * @throws PullError that lists what the repository has when it lacks the dtype, or lacks a file that every model needs.
+ * Chooses the files to pull. The weight file that genai_config.json names wins, unless the user asks for
+ * another dtype and a file of that dtype exists. Only the graph states the dtype and the external data of the
+ * named file; its name does not.
+ * @throws PullError if the repository lacks the dtype (lists the dtypes it has), or a file that every model
+ *   needs.
  */
 export function chooseFiles(repository: Repository, selection: Selection): Choice {
   const byPath = filesByPath(repository);
@@ -63,7 +65,7 @@ export function chooseFiles(repository: Repository, selection: Selection): Choic
   return { files: [...METADATA_FILES, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
 }
 
-/** The file that must be read before files can be chosen, where there is one. */
+/** genai_config.json, which must be read before files can be chosen. Undefined if the repository has none. */
 export function genaiConfigOf(repository: Repository): RepositoryFile | undefined {
   return filesByPath(repository).get(GENAI);
 }
@@ -95,7 +97,10 @@ function pickWeights(repository: Repository, byPath: Files, { dtype: wanted, dev
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }
 
-/** Weights by the names that `locate` looks for; GenAI's decoder is called model.onnx whatever it holds. */
+/**
+ * Weights under the names that weights.ts looks for. Excludes GenAI's decoder, because it is called
+ * model.onnx for every dtype.
+ */
 function foundWeights(byPath: Files, decoder: string | undefined): ReadonlyMap<Dtype, string> {
   const found = new Map<Dtype, string>();
   for (const dtype of DTYPES) {
@@ -106,14 +111,17 @@ function foundWeights(byPath: Files, decoder: string | undefined): ReadonlyMap<D
   return found;
 }
 
-/** `model.onnx_data`, `model.onnx_data_1`, …, `model.onnx.data`: how exporters name the data beside a graph. */
+/**
+ * Names that exporters give the external data of a graph: `model.onnx_data`, `model.onnx_data_1`, …,
+ * `model.onnx.data`.
+ */
 function externalData(byPath: Files, graph: string): string[] {
   return [...byPath.keys()].filter(
     (path) => path.startsWith(graph) && /^(?:_data|\.data)(?:_\d{1,4})?$/.test(path.slice(graph.length)),
   );
 }
 
-/** What a person can do with a repository that has no weights where they are looked for. */
+/** Suggests a way out for a repository without weights at the expected paths. */
 function alternativesIn({ files, reference }: Repository): string {
   const ending = `/${GENAI}`;
   const folders = files.flatMap(({ path }) => (path.endsWith(ending) ? [path.slice(0, -ending.length)] : []));

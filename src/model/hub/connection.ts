@@ -1,21 +1,21 @@
 /**
- * What goes over the wire to the hub: one request with its redirects, its token where it belongs, its waits and its bounds; and what an
- * answer means to the person who asked. Writes no file.
+ * Requests to the hub: redirects, token, retries and limits, and what an answer means for the user. Writes no
+ * file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubSettings } from '../../config/hub-settings.ts';
 import { type HubReference, nameOf } from './reference.ts';
 
-/** How long and how often is waited, in milliseconds. */
+/** Limits of waiting and retrying, times in milliseconds. */
 export interface RetryPolicy {
-  /** Without a byte for this long, a connection counts as broken. */
+  /** A connection is broken after this long without a byte. */
   readonly stallMs: number;
-  /** Tries in a row that bring nothing new. */
+  /** Tries in a row that transfer nothing new. */
   readonly tries: number;
-  /** Wait before the second try; it doubles from there. */
+  /** Wait before the second try. Doubles with every further try. */
   readonly backoffMs: number;
   readonly longestBackoffMs: number;
-  /** A server that asks for more than this is not waited for. */
+  /** Gives up if a server asks for a longer wait than this. */
   readonly longestRetryAfterMs: number;
 }
 
@@ -31,15 +31,15 @@ const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
-/** A pull that cannot be done: says what and what to do about it. Exit code 1. */
+/** The pull failed. The message says why and what to do about it. Exit code 1. */
 export class PullError extends Error {
   override readonly name: string = 'PullError';
 }
 
-/** A try that failed in a way that another one can mend. */
+/** A try failed; another try may succeed. */
 export class BrokenTransfer extends Error {
   override readonly name = 'BrokenTransfer';
-  /** What the server asked for by `Retry-After`. */
+  /** Wait that the server asked for with `Retry-After`. */
   readonly waitMs: number | undefined;
 
   constructor(message: string, waitMs?: number) {
@@ -48,7 +48,7 @@ export class BrokenTransfer extends Error {
   }
 }
 
-/** Speaks to one hub about one repository. */
+/** Requests to one hub about one repository. */
 export class Connection {
   readonly endpoint: string;
   readonly policy: RetryPolicy;
@@ -70,8 +70,8 @@ export class Connection {
   }
 
   /**
-   * For the official package, which is given this instead of the global `fetch`: asks the hub only, with the token, again when an answer
-   * is broken; an answer is read whole, up to a limit, and is JSON.
+   * Replaces the global `fetch` for the official package. Sends requests to the hub only, with the token, and
+   * retries broken answers. Reads an answer completely, up to a limit, and accepts only JSON.
    */
   readonly fetch: typeof fetch = async (input) => {
     const url = new URL(input instanceof Request ? input.url : input);
@@ -89,8 +89,8 @@ export class Connection {
   };
 
   /**
-   * One request for a file, redirects followed; any status but success is thrown.
-   * @throws PullError for what no other try can mend, BrokenTransfer for the rest.
+   * Sends one request for a file and follows redirects. Returns only successful answers.
+   * @throws PullError if a retry cannot help, otherwise BrokenTransfer.
    */
   async open(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
     let target = url;
@@ -106,8 +106,8 @@ export class Connection {
   }
 
   /**
-   * Waits before the next try, after so many failures in a row.
-   * @throws PullError when there were enough of them, or the server asks for too long a wait.
+   * Waits before the next try. `failures` counts the failed tries in a row.
+   * @throws PullError if there were enough tries, or if the server asks for too long a wait.
    */
   async recover({ message, waitMs }: BrokenTransfer, failures: number, what: string): Promise<void> {
     const { tries, backoffMs, longestBackoffMs, longestRetryAfterMs } = this.policy;
@@ -120,7 +120,7 @@ export class Connection {
     await sleep(wait);
   }
 
-  /** The token goes to the hub itself and to no other host, whatever redirects there. */
+  /** Sends the token to the hub only, never to a host that it redirects to. */
   async #request(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
     const trusted = this.#token !== undefined && url.origin === new URL(this.endpoint).origin;
     const all = { ...headers, ...(trusted && { authorization: `Bearer ${this.#token}` }) };
@@ -150,12 +150,15 @@ export class Connection {
     const { status, headers } = response;
     if (status >= 500 || status === 429 || status === 408)
       return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers.get('retry-after')));
-    // A signed URL of another host can run out or be refused; the hub gives a new one.
+    // A signed URL of another host can expire; the hub then issues a new one.
     if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
     return new PullError(this.#meaning(status, headers.get('x-error-code') ?? ''));
   }
 
-  /** The hub's own codes say more than a status (huggingface_hub, utils/_http.py): it answers 401 for what is not there, too. */
+  /**
+   * Explains a refusal. The hub's error code says more than the status (huggingface_hub, utils/_http.py): the
+   * hub also answers 401 for a repository that does not exist.
+   */
   #meaning(status: number, code: string): string {
     const { repo, revision } = this.#reference;
     const page = `${this.endpoint}/${repo}`;
@@ -171,7 +174,7 @@ export class Connection {
   }
 }
 
-/** Breaks a connection on which nothing comes for too long. */
+/** Aborts a connection that receives nothing for too long. */
 export class StallTimer {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -185,7 +188,7 @@ export class StallTimer {
     return this.#controller.signal;
   }
 
-  /** Something came. */
+  /** Restarts the timer when data arrives. */
   reset(): void {
     this.#timer.refresh();
   }
@@ -195,7 +198,7 @@ export class StallTimer {
   }
 }
 
-/** What an error of `fetch` or of reading a body means; an error of ours passes as it is. */
+/** Converts an error of `fetch` or of reading a body. Errors of this module pass unchanged. */
 export function broken(error: unknown, host: string): Error {
   if (error instanceof BrokenTransfer || error instanceof PullError) return error;
   const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
@@ -207,7 +210,7 @@ export function broken(error: unknown, host: string): Error {
 
 function redirectTarget(from: URL, location: string | null): URL {
   const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
-  // Never from https down to http.
+  // Never follow a redirect from https to http.
   if (next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:')) return next;
   throw new PullError(`${from.host} redirects to where it cannot be followed.`);
 }

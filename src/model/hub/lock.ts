@@ -1,6 +1,7 @@
 /**
- * One pull at a time for a repository's folder: a file that says who holds it. Node has no lock that the kernel gives back when a process
- * dies, so the file is touched while it is held, and one that nobody touches or whose process is gone counts for nothing.
+ * Lets one pull at a time write to a repository's folder, with a lock file that names its holder. Node has no
+ * lock that the kernel releases when a process dies. The holder therefore touches the file regularly; a lock
+ * whose holder is dead or silent is stale.
  */
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
@@ -11,8 +12,8 @@ const STALE_MS = 60_000;
 const POLL_MS = 300;
 
 /**
- * Runs `work` while holding the lock; waits while another process holds it, and says so once by `onWait`.
- * @throws what `work` or the file system throws.
+ * Runs `work` while holding the lock. Waits while another process holds it, and calls `onWait` once.
+ * @throws errors of `work` and of the file system.
  */
 export async function withLock<T>(path: string, onWait: (holder: string) => void, work: () => Promise<T>): Promise<T> {
   for (let reported = false; !(await acquire(path)); reported = true) {

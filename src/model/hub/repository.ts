@@ -1,6 +1,6 @@
 /**
- * What a repository on the hub holds: its commit and its files with their checksums, asked through the official package and checked field
- * by field, because all of it comes from outside.
+ * Lists a repository on the hub: its commit and its files with checksums. Uses the official package and
+ * validates every field, because the answers are untrusted.
  */
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { z } from 'zod';
@@ -12,9 +12,9 @@ export interface RepositoryFile {
   /** Path from the root; safe to join to a folder. */
   readonly path: string;
   readonly size: number;
-  /** Name of its blob in the cache, and what its bytes must hash to. */
+  /** Expected hash of the file, and the name of its blob in the cache. */
   readonly etag: string;
-  /** Files in Git LFS go by their SHA-256, others by the SHA-1 that git gives their blob. */
+  /** Kind of `etag`: SHA-256 for files in Git LFS, git's SHA-1 of the blob for other files. */
   readonly hash: 'sha256' | 'git-sha1';
 }
 
@@ -24,7 +24,7 @@ export interface Repository {
   readonly files: readonly RepositoryFile[];
 }
 
-/** Pages of a list, 1000 files each: repositories with more files than this hold no single model. */
+/** Largest number of pages, 1000 files each. A repository with more files does not hold a single model. */
 const MAX_PAGES = 50;
 
 const entry = z.object({
@@ -36,8 +36,8 @@ const entry = z.object({
 });
 
 /**
- * Finds the commit of a revision and lists its files. Files with names that could not be safe are left out.
- * @throws PullError when the repository cannot be had or the answers are not what the hub gives.
+ * Resolves a revision to its commit and lists its files. Leaves out files with unsafe names.
+ * @throws PullError if the repository is unavailable or an answer is malformed.
  */
 export async function readRepository(connection: Connection, reference: HubReference): Promise<Repository> {
   const { repo, revision } = reference;
@@ -59,7 +59,7 @@ export async function readRepository(connection: Connection, reference: HubRefer
   }
 }
 
-/** Where a file is downloaded from; the commit in it never changes what it holds. */
+/** Download URL of a file. The URL contains the commit, so its contents never change. */
 export function fileUrl(endpoint: string, { reference, commit }: Repository, path: string): URL {
   const parts = path.split('/').map(encodeURIComponent);
   return new URL(`${endpoint}/${reference.repo}/resolve/${commit}/${parts.join('/')}`);

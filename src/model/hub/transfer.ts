@@ -1,6 +1,7 @@
 /**
- * One file from the hub into the cache: goes on where an earlier try stopped, also one of another process; nothing has its final name
- * before its checksum is right. Writes the blob and, until then, `<blob>.incomplete`.
+ * Downloads one file from the hub into the cache. Resumes where an earlier try stopped, also one of another
+ * process. The file gets its final name only after its checksum is verified. Writes `<blob>.incomplete`, then
+ * the blob.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -8,7 +9,10 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { BrokenTransfer, broken, type Connection, PullError, StallTimer } from './connection.ts';
 import type { RepositoryFile } from './repository.ts';
 
-/** Tries in all, however much each of them brings: a server that breaks more often than this gives no file. */
+/**
+ * Largest number of tries, even if each of them transfers something. A server that fails more often is
+ * treated as broken.
+ */
 const MAX_TRIES = 200;
 const READ_BYTES = 1 << 20;
 
@@ -23,7 +27,7 @@ export interface Download {
 }
 
 /**
- * Downloads a file to `blob`. Continues an earlier partial download.
+ * Downloads a file to `blob`. Resumes an earlier partial download.
  * @throws PullError if the hub does not deliver the file; file system errors unchanged.
  */
 export async function download(connection: Connection, { url, file, blob, onProgress }: Download): Promise<void> {
@@ -54,7 +58,7 @@ export async function download(connection: Connection, { url, file, blob, onProg
   }
 }
 
-/** One request, from where the file ends to its end. */
+/** One request, from the end of the partial file to the end of the file. */
 async function receive(
   connection: Connection,
   url: URL,
@@ -68,7 +72,7 @@ async function receive(
     let position = response.status === 206 ? startOf(response, partial) : 0;
     for await (const piece of bytesOf(response, url.host)) {
       stallTimer.reset();
-      // Of a server that sends all from the beginning, what is there already is passed over.
+      // If the server sends the file from its beginning, skip the bytes that are already on the disk.
       const fresh = piece.subarray(Math.max(0, partial.bytes - position));
       position += piece.byteLength;
       await partial.append(fresh);
@@ -90,7 +94,10 @@ async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8A
   }
 }
 
-/** Where a 206 begins. @throws BrokenTransfer when it is not what was asked for. */
+/**
+ * Offset at which a 206 answer begins.
+ * @throws BrokenTransfer if the answer is not the requested range.
+ */
 function startOf(response: Response, { bytes, size }: PartialFile): number {
   const given = response.headers.get('content-range') ?? '';
   const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(given) ?? [];
@@ -98,15 +105,15 @@ function startOf(response: Response, { bytes, size }: PartialFile): number {
   throw new BrokenTransfer(`asked for bytes ${bytes} to ${size}, and got ${given.slice(0, 60) || 'an unknown part'}`);
 }
 
-/** The file that grows, and the checksum of all that is in it. */
+/** The growing file, with the hash of its contents. */
 class PartialFile {
   readonly #path: string;
   readonly #handle: FileHandle;
   readonly #file: RepositoryFile;
   #hash: Hash;
-  /** How many bytes are there: `size` at most. */
+  /** Bytes on the disk, at most `size`. */
   bytes = 0;
-  /** More came than the file has: it cannot be right. */
+  /** The server sent more bytes than the file has, so the contents are wrong. */
   isTooLong = false;
   #committed = false;
 
@@ -117,7 +124,7 @@ class PartialFile {
     this.#hash = newHash(file);
   }
 
-  /** Takes up what an earlier try left. A link in its place is refused: it could lead anywhere. */
+  /** Continues the partial file of an earlier try. Refuses a link, because it could lead anywhere. */
   static async open(path: string, file: RepositoryFile): Promise<PartialFile> {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
     const handle = await open(path, flags, 0o666);
@@ -152,7 +159,7 @@ class PartialFile {
     return !this.isTooLong && this.bytes === this.size && this.#hash.copy().digest('hex') === this.#file.etag;
   }
 
-  /** From the beginning: what is there is wrong. */
+  /** Starts over: the contents are wrong. */
   async restart(): Promise<void> {
     await this.#handle.truncate(0);
     this.bytes = 0;
@@ -160,7 +167,7 @@ class PartialFile {
     this.#hash = newHash(this.#file);
   }
 
-  /** On the disk for good, and only then under its name. */
+  /** Flushes the file to the disk, then gives it its final name. */
   async commit(blob: string): Promise<void> {
     await this.#handle.sync();
     await this.#handle.close();

@@ -1,23 +1,32 @@
 /**
- * Runs a parsed template. The library's interpreter, put right where it is not Python's: printing, equality, operators, attributes,
- * loops whose variables end with the round, methods of texts. Every step is counted. Touches nothing.
+ * Runs a parsed template. Corrects the library's interpreter where it differs from Python: printing,
+ * equality, operators, attributes, scope of loop variables, string methods. Counts every step. Pure except
+ * for the clock.
+ *
+ * The class overrides private methods of @huggingface/jinja 0.5.11, which jinja-library.d.ts declares by
+ * hand. The compiler cannot see an upgrade that renames a method or a node type: the override is then never
+ * called, and the library's own behaviour returns. Prompts change, or limits on time and text are lost.
+ * test/text/template/reference-templates.test.ts (prompts recorded from transformers) and jinja.test.ts
+ * (limits) fail in that case.
  */
 import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
 import { applyTextFilter, joined, MAX_TEXT, methodOf } from './jinja-methods.ts';
 import { operate } from './jinja-operators.ts';
 import * as values from './jinja-values.ts';
 
-/** Milliseconds and steps that a template may take: a hundred times what a long conversation needs. */
+/**
+ * Limits of one rendering, in milliseconds and in steps: a hundred times the needs of a long conversation.
+ */
 const MAX_RENDER_MS = 1_000;
 const MAX_STEPS = 5_000_000;
-/** UTF-16 units of all texts that filters, calls and operators make. */
+/** UTF-16 units of all strings that filters, calls and operators create. */
 const MAX_TOTAL_TEXT = 2 ** 27;
-/** Widest indent. */
+/** Widest indent that a filter may add. */
 const MAX_INDENT = 100;
-/** Steps between two looks at the clock. */
+/** Steps between two readings of the clock. */
 const STEPS_PER_CLOCK_CHECK = 32;
 
-/** Nodes of the tree, as far as they are read here. */
+/** Nodes of the syntax tree, with the fields that this file reads. */
 interface Node extends Statement {
   readonly value: string;
   readonly body: readonly Statement[];
@@ -38,7 +47,7 @@ interface Node extends Statement {
   readonly args: readonly Statement[];
 }
 
-/** Nodes that do something and print nothing but what their blocks print. */
+/** Statements. They print only the output of their blocks. */
 const STATEMENTS: ReadonlySet<string> = new Set([
   'Set',
   'If',
@@ -50,7 +59,7 @@ const STATEMENTS: ReadonlySet<string> = new Set([
   'Continue',
 ]);
 
-/** A `break` or `continue` on its way out, with what its block has printed before. */
+/** Thrown by `break` and `continue`. Carries the text that the block printed before. */
 class LoopExit extends Error {
   printed = '';
   readonly isBreak: boolean;
@@ -66,7 +75,7 @@ export class PythonInterpreter extends Interpreter {
   #steps = 0;
   #textLength = 0;
 
-  /** @throws Error: the template refuses, fails, takes too long or makes too much. */
+  /** @throws Error: the template refuses, fails, takes too long or creates too much text. */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
     this.#step();
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new LoopExit(statement.type === 'Break');
@@ -127,7 +136,7 @@ export class PythonInterpreter extends Interpreter {
     return values.string(text);
   }
 
-  /** What a block with a filter sets ends with it. */
+  /** Variables that a filter block sets end with the block. */
   protected override evaluateFilterStatement(node: Statement, environment: Environment): Value {
     return super.evaluateFilterStatement(node, new Environment(environment));
   }
@@ -206,7 +215,7 @@ function memberOf(object: Value, key: Value): Value | undefined {
   return values.isString(key) ? object.builtins.get(key.value) : undefined;
 }
 
-/** The names of a loop, bound to one of its items. */
+/** Binds the loop variables to one item. */
 function bind(target: Node, item: Value, scope: Environment): Environment {
   if (target.type === 'Identifier') {
     scope.setVariable(target.value, item);

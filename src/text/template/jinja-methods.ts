@@ -1,5 +1,5 @@
 /**
- * The methods and filters that a template may call on a text. Touches nothing.
+ * String methods and string filters of a template, with Python's behaviour. Pure.
  */
 import type { Value } from '@huggingface/jinja';
 import {
@@ -18,7 +18,7 @@ import {
 } from './jinja-values.ts';
 import { capitalize, count, lstrip, rstrip, split, splitLines, strip, title, titleWords } from './python-text.ts';
 
-/** UTF-16 units of the longest text that a template may make. */
+/** UTF-16 units of the longest string that a template may create. */
 export const MAX_TEXT = 2 ** 22;
 
 type Method = (self: string, args: readonly Value[]) => Value;
@@ -38,7 +38,7 @@ const intAt = (args: readonly Value[], at: number, otherwise: number): number =>
   const value = args[at];
   return isInt(value) ? value.value : otherwise;
 };
-/** One of several beginnings or ends: a text, or a tuple of them. */
+/** Prefixes or suffixes to test: a string, or a tuple of strings. */
 const matchesAny = (args: readonly Value[], matches: (part: string) => boolean): Value => {
   const value = args[0] ?? undefinedValue();
   return bool(
@@ -79,7 +79,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   islower: (self) => bool(self === self.toLowerCase() && self !== self.toUpperCase()),
 };
 
-/** A method of a text; undefined if it has none of that name. */
+/** Method of a string; undefined if strings have no method of this name. */
 export function methodOf(self: string, name: string): ((args: readonly Value[]) => Value) | undefined {
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
   return method && ((args) => method(self, args));
@@ -97,14 +97,14 @@ const FILTERS: Readonly<Record<string, Method>> = {
 };
 const SHARED: readonly string[] = ['upper', 'lower', 'capitalize', 'replace'];
 
-/** What a filter makes of a text; undefined if it is none of those that are for texts only. */
+/** Applies a string filter. Returns undefined if the filter is not one of the string filters. */
 export function applyTextFilter(self: string, name: string, args: () => readonly Value[]): Value | undefined {
   if (SHARED.includes(name)) return methodOf(self, name)?.(args());
   const filter = Object.hasOwn(FILTERS, name) ? FILTERS[name] : undefined;
   return filter?.(self, args());
 }
 
-/** Python's `str.replace`, that makes no longer text than is allowed. */
+/** Python's `str.replace`, with a limit on the length of the result. */
 function replaced(self: string, from: string, to: string, max: number): string {
   const length = self.length + count(self, from) * to.length;
   if (length > MAX_TEXT) throw new Error('it makes a text that is too long');
@@ -118,7 +118,7 @@ function findIn(self: string, part: string): number {
   return at < 0 ? -1 : Array.from(self.slice(0, at)).length;
 }
 
-/** Printed values side by side, what `~` does and `join` of a list. */
+/** Printed values, joined: the operator `~` and the filter `join` of a list. */
 export function joined(values: readonly Value[], separator: string): string {
   checkParts(list(values));
   const parts = values.map(toText);

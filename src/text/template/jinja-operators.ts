@@ -1,11 +1,11 @@
 /**
- * Python's operators on the values of a template. Touches nothing.
+ * Python's operators on the values of a template. Pure.
  */
 import type { Value } from '@huggingface/jinja';
 import { joined, MAX_TEXT } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
 
-/** @throws Error when Python has no such operator between the two. */
+/** @throws Error if Python does not define the operator for these types. */
 export function operate(operator: string, left: Value, right: Value): Value {
   values.checkParts(left);
   values.checkParts(right);

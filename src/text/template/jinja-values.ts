@@ -1,15 +1,20 @@
 /**
- * Values of a template as Python has them: how they are made, compared and printed. Touches nothing.
+ * Creates, compares and prints the values of a template as Python does. Pure.
  */
 import { Environment, type Value } from '@huggingface/jinja';
 import { floatRepr, stringRepr } from './python-text.ts';
 
-/** Parts of the largest list or mapping that is printed or compared: a small template can nest one in itself a thousand million times. */
+/**
+ * Limit on the nested items of a list or mapping that is printed or compared. A small template can nest a
+ * list in itself until it has a thousand million items.
+ */
 export const MAX_PARTS = 2 ** 20;
 
 type Call = (args: readonly Value[]) => Value;
 
-/** The library keeps its classes to itself: they are taken from values that it makes. */
+/**
+ * The library does not export its value classes: this takes the class from a value that the library creates.
+ */
 const classOf = (sample: unknown): (new (value: unknown) => Value) =>
   new Environment().set('sample', sample).constructor as new (
     value: unknown,
@@ -50,7 +55,7 @@ export const isNone = (value: Value): boolean => value instanceof NoneValue;
 export const isUndefined = (value: Value): boolean => value instanceof UndefinedValue;
 export const isTruthy = (value: Value): boolean => value.__bool__().value;
 
-/** A number, as which Python also takes a truth. */
+/** Value of a number. As in Python, a boolean counts as 0 or 1. */
 export function numberOf(value: Value): number | undefined {
   if (isInt(value) || isFloat(value)) return value.value;
   return isBool(value) ? Number(value.value) : undefined;
@@ -73,7 +78,7 @@ export function equal(left: Value, right: Value): boolean {
   return left.type === right.type && left.value === right.value;
 }
 
-/** @throws Error when a value has more parts, and parts of parts, than may be looked at. */
+/** @throws Error if a value has more than `MAX_PARTS` nested items. */
 export function checkParts(value: Value): void {
   let parts = 0;
   const visit = (part: Value): void => {
@@ -85,14 +90,14 @@ export function checkParts(value: Value): void {
   visit(value);
 }
 
-/** What stands in the prompt where a template prints a value. */
+/** Text that `{{ value }}` prints (Python's `str()`). */
 export function toText(value: Value): string {
   if (isString(value)) return value.value;
   checkParts(value);
   return isUndefined(value) ? '' : repr(value);
 }
 
-/** A value inside a printed list or mapping. */
+/** A value inside a printed list or mapping (Python's `repr()`). */
 function repr(value: Value): string {
   if (isString(value)) return stringRepr(value.value);
   if (isInt(value)) return String(value.value);
@@ -110,7 +115,10 @@ function repr(value: Value): string {
   throw new Error('a function is no text');
 }
 
-/** What a loop goes through: items, keys, or characters. @throws Error on what is none of them */
+/**
+ * Items that a loop iterates over: items of a list, keys of a mapping, or characters of a string.
+ * @throws Error for any other value.
+ */
 export function itemsOf(value: Value): readonly Value[] {
   if (isList(value)) return value.value;
   if (isDict(value)) return Array.from(value.value.keys(), string);

@@ -1,6 +1,6 @@
 /**
- * Added tokens, special ones among them, are found in a text before anything else is done with it; what stands between them goes the way
- * of all text. As in the Rust library (`added_vocabulary`). Touches nothing.
+ * Finds added tokens, including special tokens, in a text before the other stages see it. The text between
+ * added tokens goes through the normal stages. Follows the Rust library (`added_vocabulary`). Pure.
  */
 import { z } from 'zod';
 import { Trie } from './models/trie.ts';
@@ -15,12 +15,14 @@ export const addedToken = z.object({
   lstrip: flag,
   rstrip: flag,
   special: flag,
-  /** Absent: ordinary words are looked for in the normalized text, special tokens in the text as it came. */
+  /**
+   * If absent, ordinary tokens are searched in the normalized text and special tokens in the original text.
+   */
   normalized: z.boolean().optional(),
 });
 export type AddedToken = z.infer<typeof addedToken>;
 
-/** A part of a text: an added token, or what stands between two. */
+/** Part of a text: an added token (with `id`), or text between added tokens. */
 export interface Section {
   readonly from: number;
   readonly to: number;
@@ -35,11 +37,11 @@ const ENDS_WITH_WORD = new RegExp(`${WORD}$`, 'u');
 export class AddedTokens {
   readonly #tokens: readonly AddedToken[];
   readonly #trie: Trie;
-  /** UTF-16 units that a token may begin with: most places of a text are passed by one look. */
+  /** UTF-16 units that can begin a token. Most positions of a text need only this check. */
   readonly #first: ReadonlySet<number>;
   readonly #lengths: readonly number[];
 
-  /** @param textOf what a token looks like in the texts that it is looked for in. */
+  /** @param textOf form of a token in the texts that are searched: original or normalized */
   constructor(tokens: readonly AddedToken[], textOf: (content: string) => string) {
     const texts = tokens.map(({ content }) => textOf(content));
     this.#tokens = tokens;
@@ -48,7 +50,7 @@ export class AddedTokens {
     this.#lengths = texts.map((text) => text.length);
   }
 
-  /** The sections of a text, left to right; of tokens that begin together the longest counts. */
+  /** Sections of a text, left to right. Of tokens that begin at the same position the longest wins. */
   split(text: string): readonly Section[] {
     const sections: Section[] = [];
     let done = 0;

@@ -1,17 +1,17 @@
 /**
- * The thread on which long texts are encoded, seen from the event loop: who waits for it, what happens when it is lost. Starts
- * tokenizer-thread.
+ * The event loop's side of the thread that encodes long texts: queue, cancellation, loss of the thread.
+ * Starts tokenizer-thread.ts.
  */
 import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 
-/** Parent → thread. One at a time: the thread has no queue of its own. */
+/** Parent → thread. The parent sends one job at a time; the thread has no queue. */
 export interface ThreadJob {
   readonly text: string;
   readonly addSpecialTokens: boolean;
 }
 
-/** Thread → parent. A failure is one text's, not the thread's. */
+/** Thread → parent. A failure concerns one text; the thread continues. */
 export type ThreadAnswer = { readonly ids: number[] } | { readonly failure: string };
 
 interface PendingJob {
@@ -20,7 +20,7 @@ interface PendingJob {
   readonly reject: (reason: unknown) => void;
 }
 
-/** The thread and who waits for it. It never keeps the process alive. */
+/** The thread and its queue. Never keeps the process alive. */
 export class EncodeThread {
   readonly #entry: URL;
   readonly #files: TokenizerFiles;
@@ -58,7 +58,7 @@ export class EncodeThread {
     await worker?.terminate();
   }
 
-  /** A text that is on the thread already is encoded to its end, for nobody. */
+  /** Rejects the job. A text that the thread is encoding is encoded to its end, and its result is dropped. */
   #cancel(pending: PendingJob, reason: unknown): void {
     const index = this.#queue.indexOf(pending);
     if (index >= 0) this.#queue.splice(index, 1);
@@ -73,7 +73,7 @@ export class EncodeThread {
   }
 
   #start(): Worker {
-    // Options of the process (--input-type, --import of a test) are not the thread's.
+    // The thread must not inherit the options of the process (--input-type, or --import in tests).
     const worker = new Worker(this.#entry, { workerData: this.#files, execArgv: [] });
     const lost = (cause: unknown): void => {
       if (this.#worker === worker) this.#fail(new Error('The tokenizer thread was lost.', { cause }));
@@ -92,7 +92,7 @@ export class EncodeThread {
     return worker;
   }
 
-  /** Forgets the thread and rejects whoever waits for it. */
+  /** Drops the thread and rejects all its jobs. The next job starts a new thread. */
   #fail(reason: Error): void {
     this.#worker = undefined;
     this.#running?.reject(reason);

@@ -1,6 +1,6 @@
 /**
- * A tokenizer.json as one object: added tokens, normalizer, pre-tokenizer, model, frame, decoder. The order of the stages is the Rust
- * library's (`tokenizer/mod.rs`, `added_vocabulary.rs`). Touches nothing.
+ * A tokenizer.json as one object: added tokens, normalizer, pre-tokenizer, model, post-processor, decoder.
+ * The stages run in the order of the Rust library (`tokenizer/mod.rs`, `added_vocabulary.rs`). Pure.
  */
 import { WordPiece } from '@huggingface/tokenizers';
 import { z } from 'zod';
@@ -37,7 +37,7 @@ export class Pipeline {
   readonly #model: Model;
   readonly #postProcess: ReturnType<typeof postProcessorOf>;
   readonly #decode: Decode;
-  /** Added tokens that are looked for in the text as it came, and those that are looked for when it is normalized. */
+  /** Added tokens to find in the original text, and those to find in the normalized text. */
   readonly #raw: AddedTokens;
   readonly #normalized: AddedTokens;
   readonly #added: ReadonlyMap<number, string>;
@@ -46,7 +46,7 @@ export class Pipeline {
   /**
    * @param definition a parsed tokenizer.json
    * @param special further tokens that decoding leaves out
-   * @throws Error that says which part is missing or not known.
+   * @throws Error that names the missing or unsupported part.
    */
   constructor(definition: unknown, special: readonly string[]) {
     const { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = fields.parse(definition);
@@ -67,8 +67,10 @@ export class Pipeline {
   }
 
   /**
-   * Ids of a text; half of a surrogate pair counts as U+FFFD. What a vocabulary without an unknown token cannot say gives none.
-   * @param framed whether the tokenizer's own special tokens are put round it
+   * Ids of a text. Half of a surrogate pair counts as U+FFFD. A character that the vocabulary lacks gives no
+   * id if there is no unknown token.
+   * @param addSpecialTokens adds the special tokens of the post-processor, such as a beginning-of-sequence
+   *   token
    */
   encode(text: string, addSpecialTokens: boolean): number[] {
     const whole = text.toWellFormed();
@@ -96,7 +98,7 @@ export class Pipeline {
     }
   }
 
-  /** Text of tokens, spaces as they are; ids without a token give nothing. */
+  /** Text of all ids, spaces unchanged. Ids without a token are skipped. */
   decode(ids: readonly number[]): string {
     return this.#decode(ids.flatMap((id) => this.tokenOf(id) ?? [])).join('');
   }
@@ -110,7 +112,7 @@ export class Pipeline {
   }
 }
 
-/** Files from before models had a type are told apart by their fields. */
+/** Old files do not name the type of their model: its fields tell the type. */
 function modelOf(model: z.infer<typeof fields>['model']): Model {
   const { type } = model;
   if (type === 'Unigram' || (type === undefined && Array.isArray(model['vocab'])))

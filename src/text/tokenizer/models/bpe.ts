@@ -1,6 +1,7 @@
 /**
- * Byte-pair encoding of one word: its characters, then always the best known pair merged, as in the Rust library (`models/bpe`).
- * A heap holds the pairs, so that a word of n characters takes n log n steps. Touches nothing.
+ * Byte-pair encoding of one word: starts with its characters and always merges the pair of the best rank, as
+ * the Rust library does (`models/bpe`). A heap holds the pairs, so a word of n characters takes n log n
+ * steps. Pure except for its cache.
  */
 import { z } from 'zod';
 import { PairTable } from './pair-table.ts';
@@ -10,7 +11,7 @@ const absent = z.string().nullish();
 const off = z.boolean().nullish();
 export const bpeFields = z.object({
   vocab: vocabularyField,
-  /** `'a b'` in older files; pairs where tokens may hold spaces. */
+  /** `'a b'` in older files; pairs where tokens may contain spaces. */
   merges: z.custom<readonly (string | readonly [string, string])[]>((value) => Array.isArray(value), 'no merges'),
   unk_token: absent,
   continuing_subword_prefix: absent,
@@ -20,11 +21,14 @@ export const bpeFields = z.object({
   ignore_merges: off,
 });
 
-/** Words remembered with their ids: the same few thousand make up most texts. */
+/** Words kept with their ids: the same few thousand words make up most texts. */
 const CACHE_SIZE = 10_000;
-/** Longer words are rarely seen twice. */
+/** Longer words are not cached, because they rarely repeat. */
 const LONGEST_CACHED = 64;
-/** Room for the place of a pair beside its rank in one exact number: words to 2²⁶ characters, ranks to 2²⁷. */
+/**
+ * Packs the rank and the position of a pair into one exact number: words up to 2²⁶ characters, ranks up to
+ * 2²⁷.
+ */
 const POSITIONS = 2 ** 26;
 
 export class Bpe implements WordModel {
@@ -32,11 +36,11 @@ export class Bpe implements WordModel {
   readonly #fields: z.infer<typeof bpeFields>;
   readonly #unknown: number | undefined;
   readonly #ranks: PairTable;
-  /** By rank, the token that the merge makes. */
+  /** By rank, the id of the merged token. */
   readonly #mergedIds: Int32Array;
   readonly #cache = new Map<string, readonly number[]>();
 
-  /** @throws Error when a merge names a token that the vocabulary lacks. */
+  /** @throws Error if a merge names a token that the vocabulary lacks. */
   constructor(fields: z.infer<typeof bpeFields>) {
     this.#fields = fields;
     this.vocabulary = vocabularyOf(Object.entries(fields.vocab));
@@ -72,8 +76,8 @@ export class Bpe implements WordModel {
   }
 
   /**
-   * A character that the vocabulary lacks becomes its bytes, else the unknown token, else nothing. As in the Rust library an unknown
-   * token is put down late, after bytes that follow it.
+   * A character that the vocabulary lacks becomes its bytes, else the unknown token, else nothing. As in the
+   * Rust library, the unknown token comes late: after bytes that follow it.
    */
   #symbolsOf(word: string): number[] {
     const { continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback, fuse_unk } = this.#fields;
@@ -102,7 +106,10 @@ export class Bpe implements WordModel {
     if (this.#unknown !== undefined) ids.push(this.#unknown);
   }
 
-  /** Merges in place: `ids` by position, `next` and `before` their neighbours, −1 in `ids` what has been merged into its left. */
+  /**
+   * Merges in place. `ids` is indexed by position; `next` and `previous` hold the neighbours of a position.
+   * An id of −1 marks a symbol that was merged into its left neighbour.
+   */
   #merge(ids: number[]): number[] {
     if (ids.length < 2) return ids;
     const next = ids.map((_, at) => at + 1);
@@ -120,7 +127,7 @@ export class Bpe implements WordModel {
       const removed = next[at] ?? ids.length;
       const left = ids[at] ?? -1;
       const right = ids[removed] ?? -1;
-      // A pair that is no more: one of its two has been merged with another neighbour since.
+      // The pair is outdated: one of its symbols was merged with another neighbour.
       if (left < 0 || right < 0 || this.#ranks.get(left, right) !== rank) continue;
       ids[at] = this.#mergedIds[rank] ?? left;
       ids[removed] = -1;
@@ -134,7 +141,7 @@ export class Bpe implements WordModel {
   }
 }
 
-/** A binary heap of numbers, the lowest first. */
+/** Binary heap of numbers, lowest first. */
 class MinHeap {
   readonly #heap: number[] = [];
 

@@ -1,6 +1,6 @@
 /**
- * The tokens that a tokenizer puts round a text on its own, as a beginning of the sequence: the post-processor of a tokenizer.json, for
- * one text. Touches nothing.
+ * The post-processor of a tokenizer.json for a single text: adds the tokenizer's special tokens around the
+ * ids, such as a beginning-of-sequence token. Pure.
  */
 import { z } from 'zod';
 
@@ -18,7 +18,7 @@ const template = z.object({
   special_tokens: z.record(z.string(), z.object({ ids: z.array(z.number()) })),
 });
 
-/** @throws Error on a part that is not known, or a template that names a token without ids. */
+/** @throws Error for an unsupported post-processor, or for a template that names a token without ids. */
 export function postProcessorOf(definition: unknown): PostProcessor {
   if (definition === null || definition === undefined) return (ids) => ids;
   const fields = part.parse(definition);

@@ -1,6 +1,7 @@
 /**
- * The second stage of a tokenizer: a normalized text is cut into words. Each part of a tokenizer.json becomes a function from pieces to
- * pieces that gives what the Rust library's part of that name gives. Touches nothing.
+ * The pre-tokenizer: the second stage, which cuts a normalized text into words. Each part of a tokenizer.json
+ * becomes a function from pieces to pieces that gives the result of the Rust library's part of the same name.
+ * Pure.
  */
 import { z } from 'zod';
 import { bytesAsCharacters } from './byte-level.ts';
@@ -33,7 +34,7 @@ const PUNCTUATION = expression('[\\p{P}!-/:-@[-`{-~]');
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 const WORDS = expression(`[${WORD}]+|[^${WORD}${SPACE}]+`);
 
-/** @throws Error on a part that is not known. */
+/** @throws Error for an unsupported pre-tokenizer. */
 export function preTokenizerOf(definition: unknown): PreTokenize {
   if (definition === null || definition === undefined) return (pieces) => pieces;
   const fields = part.parse(definition);
@@ -82,7 +83,10 @@ function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>)
   };
 }
 
-/** SentencePiece's words: a space is a mark at the beginning of a word, and so is the beginning of the text, or of every piece. */
+/**
+ * SentencePiece's words. A mark replaces each space and starts a word. The scheme says whether a mark is also
+ * prepended to the text (`first`), to every piece (`always`) or not at all (`never`).
+ */
 function metaspaceOf({ replacement, scheme, split: splits }: z.infer<typeof metaspace>): PreTokenize {
   const words = splitOn(expressionOf({ String: replacement }), 'MergedWithNext');
   return ({ texts, atStart }) => {
