@@ -22,7 +22,7 @@ export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()
   const folder = cachedSnapshot(cache, reference);
   if (folder !== undefined) return folder;
   const name = nameOf(reference);
-  throw new Error(`${name} is no folder, and is not in the cache: run rbees-workerd pull ${name}`);
+  throw new Error(`${name} is neither a folder nor in the hub cache: run rbees-workerd pull ${name}`);
 }
 
 /**

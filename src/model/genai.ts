@@ -12,7 +12,7 @@ import { leavesFolder, type ModelProblem } from './problems.ts';
 const MAX_NAME = 256;
 const name = z.string().min(1).max(MAX_NAME).nullish();
 /** Name of a cache tensor, with %d for the layer. */
-const template = name.refine((text) => !text || text.split('%d').length === 2, 'expected one %d, for the layer');
+const template = name.refine((text) => !text || text.split('%d').length === 2, 'expected exactly one %d for the layer');
 
 /** @param required true if no other file states the model's shape */
 const genaiConfig = (required: boolean) =>
@@ -61,7 +61,7 @@ const location = z.looseObject({
       filename: z
         .string()
         .min(1)
-        .refine((file) => !leavesFolder(file), 'it leaves the folder')
+        .refine((file) => !leavesFolder(file), 'the path leads out of the folder')
         .nullish(),
     }),
   }),

@@ -66,7 +66,7 @@ export async function locateModel(
     problems.push({ file: GENAI, problem: 'lacks "model.decoder.filename"' });
   await checkFile(root, TOKENIZER, problems);
   if (problems.some(({ file }) => file === TOKENIZER) && (await exists(join(root, 'tokenizer.model'))))
-    problems.push({ file: 'tokenizer.model', problem: `is there, but is not read: convert it to ${TOKENIZER}` });
+    problems.push({ file: 'tokenizer.model', problem: `is not supported: convert it to ${TOKENIZER}` });
   if (problems.length + weightProblems.length > 0) throw new ModelError(root, [...weightProblems, ...problems]);
   return { folder: root, ...weights, ...found, tokenizerFile: join(root, TOKENIZER) };
 }
@@ -78,11 +78,11 @@ async function expectFolder(root: string): Promise<void> {
   const stats = await stat(root).catch((error: unknown) =>
     refuse(
       error instanceof Error && 'code' in error && error.code === 'ENOENT'
-        ? 'there is no such folder'
-        : `it ${unreadable(error)}`,
+        ? 'the folder does not exist'
+        : `the folder ${unreadable(error)}`,
     ),
   );
-  if (!stats.isDirectory()) refuse('it is a file, not a folder');
+  if (!stats.isDirectory()) refuse('the path is a file, not a folder');
 }
 
 type OptionalFiles = Partial<Record<keyof typeof OPTIONAL, string>>;

@@ -66,7 +66,7 @@ async function absenceReason(path: string, error: unknown): Promise<string> {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'ELOOP') return 'is a link to itself';
   if (code !== 'ENOENT' && code !== 'ENOTDIR') return unreadable(error);
-  return (await exists(path)) ? 'is a link to a file that is not there' : 'is missing';
+  return (await exists(path)) ? 'is a link to a missing file' : 'is missing';
 }
 
 async function contentProblem(path: string): Promise<string | undefined> {
@@ -74,9 +74,7 @@ async function contentProblem(path: string): Promise<string | undefined> {
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(LFS_HEADER.length), 0, LFS_HEADER.length, 0);
     if (bytesRead === 0) return 'is empty';
-    return buffer.toString('latin1') === LFS_HEADER
-      ? 'is a Git LFS pointer, the file itself was not fetched'
-      : undefined;
+    return buffer.toString('latin1') === LFS_HEADER ? 'is a Git LFS pointer: run git lfs pull' : undefined;
   } finally {
     await handle.close();
   }

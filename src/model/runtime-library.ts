@@ -38,7 +38,7 @@ export function libraryPath(target: LibraryTarget = {}): string {
       .sort((a, b) => a.length - b.length);
     if (name !== undefined) return join(folder, name);
   }
-  throw new Error(`onnxruntime-node has no library for ${platform} ${arch}: name one with --runtime-library.`);
+  throw new Error(`onnxruntime-node has no library for ${platform} ${arch}: set --runtime-library to a library.`);
 }
 
 function runtimePackage(): string {
@@ -46,7 +46,7 @@ function runtimePackage(): string {
     return dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   } catch (cause) {
     throw new Error(
-      'The package onnxruntime-node is not installed: install it, or name a library with --runtime-library.',
+      'The package onnxruntime-node is not installed: install it, or set --runtime-library to a library.',
       { cause },
     );
   }

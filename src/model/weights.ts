@@ -99,7 +99,10 @@ async function measure(
     const path = normalize(join(dirname(file), name));
     // The runtime refuses these paths too, but its message does not name the file.
     if (name === '' || isAbsolute(name) || leavesFolder(path)) {
-      problems.push({ file, problem: `names weights outside of the folder (${JSON.stringify(name.slice(0, 100))})` });
+      problems.push({
+        file,
+        problem: `names external data outside the folder (${JSON.stringify(name.slice(0, 100))})`,
+      });
       continue;
     }
     const size = await checkFile(root, path, problems);

@@ -90,7 +90,9 @@ function parseFlags(args: readonly string[]) {
 async function fromCache(reference: HubReference, selection: Selection, { cache }: HubSettings): Promise<string> {
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
-    throw new PullError(`HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}.`);
+    throw new PullError(
+      `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
+    );
   await locateModel(folder, selection.dtype, [selection.device]);
   return folder;
 }
@@ -134,9 +136,9 @@ async function decoderName(context: PullContext): Promise<string | undefined> {
   if (file === undefined) return undefined;
   if (file.size > MAX_CONFIG_BYTES)
     throw new PullError(
-      `${file.path} has ${formatBytes(file.size)}, and ${formatBytes(MAX_CONFIG_BYTES)} are allowed.`,
+      `${file.path} is ${formatBytes(file.size)}; at most ${formatBytes(MAX_CONFIG_BYTES)} is allowed.`,
     );
-  await fetchFiles(context, [file], 'its genai_config.json first, which names the weights');
+  await fetchFiles(context, [file], 'genai_config.json first, because it names the weights');
   const problems: ModelProblem[] = [];
   const name = await graphFileOf(join(context.cache.snapshot(context.repository.commit), file.path), problems);
   if (problems.length > 0) throw new ModelError(folderOf(context), problems);
@@ -151,7 +153,7 @@ async function fetchFiles(context: PullContext, files: readonly RepositoryFile[]
   if (!isIncomplete) return;
   await cache.prepare();
   const onWait = (holder: string): void =>
-    progress.writeLine(`Another pull of ${reference.repo} is at work (process ${holder}); waiting for it`);
+    progress.writeLine(`Another pull of ${reference.repo} is running (process ${holder}): waiting for it`);
   await withLock(cache.lockFile, onWait, async () => {
     const missing = await missingFiles(context, files);
     if (missing.length === 0) return;
@@ -180,7 +182,7 @@ async function requireSpace({ cache, settings }: PullContext, files: readonly Re
   const free = await freeBytes(settings.cache);
   if (needed > free)
     throw new PullError(
-      `${formatBytes(needed)} do not fit into ${settings.cache}, where ${formatBytes(free)} are free: make room, or set HF_HUB_CACHE to another disk.`,
+      `${settings.cache} needs ${formatBytes(needed)}, and ${formatBytes(free)} are free: free some space, or set HF_HUB_CACHE to another disk.`,
     );
 }
 
@@ -227,7 +229,7 @@ async function fetchExternalData(
         repository.files.filter(({ path }) => namedPaths.has(path)),
       );
       if (more.length === 0 || round === MAX_ROUNDS) return error;
-      await fetchFiles(context, more, 'which its weights name');
+      await fetchFiles(context, more, 'external data of the weights');
     }
   }
 }

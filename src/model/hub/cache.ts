@@ -79,14 +79,15 @@ export class HubCache {
    * @throws Error if `path` leads out of the snapshot, by its name or through an existing link.
    */
   async linkBlob(commit: string, path: string, etag: string): Promise<void> {
-    if (!isSafePath(path)) throw new Error(`${JSON.stringify(path.slice(0, 200))} is no name for a file of a model.`);
+    if (!isSafePath(path))
+      throw new Error(`${JSON.stringify(path.slice(0, 200))} is not a valid path of a model file.`);
     const pointer = join(this.snapshot(commit), path);
     const blob = this.blob(etag);
     await mkdir(dirname(pointer), { recursive: true });
     const realFolder = await realpath(dirname(pointer));
     const realCache = await realpath(this.folder);
     if (!realFolder.startsWith(realCache + sep))
-      throw new Error(`${dirname(pointer)} is a link that leads out of the cache.`);
+      throw new Error(`${dirname(pointer)} is a link that leads out of the cache: remove it.`);
     // Create under a temporary name first: a snapshot never shows half a file, and a rename replaces an old
     // entry in one step.
     const temporary = `${pointer}.${uuid().slice(0, 8)}.tmp`;
@@ -139,10 +140,10 @@ export function storageProblem(error: unknown, root: string): string | undefined
   const { code, path } = error as NodeJS.ErrnoException;
   const otherFolder = 'set HF_HOME or HF_HUB_CACHE to another folder';
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return `The disk of ${root} is full (${code}): make room, or ${otherFolder}.`;
-  if (code === 'ELOOP') return `${path ?? root} is a link where a file belongs: remove it.`;
+    return `The disk of ${root} is full (${code}): free some space, or ${otherFolder}.`;
+  if (code === 'ELOOP') return `${path ?? root} is a link instead of a file: remove it.`;
   if (code === undefined || !/^(?:EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR|ENOENT|EIO)$/.test(code)) return undefined;
-  return `${path ?? root} cannot be written (${code}): give this user the right to, or ${otherFolder}.`;
+  return `${path ?? root} cannot be written (${code}): give this user write access, or ${otherFolder}.`;
 }
 
 /**

@@ -87,7 +87,7 @@ function pickWeights(repository: Repository, byPath: Files, { dtype: wanted, dev
     const why =
       wanted === 'auto'
         ? `dtype ${dtype} of ${[...found.keys()].join(', ')}, for ${device}: ${reason}`
-        : `dtype ${dtype}, as asked`;
+        : `dtype ${dtype}, as requested`;
     return { paths: [path, ...externalData(byPath, path)], dtype, why };
   }
   if (decoder !== undefined)
@@ -126,9 +126,9 @@ function alternativesIn({ files, reference }: Repository): string {
   const ending = `/${GENAI}`;
   const folders = files.flatMap(({ path }) => (path.endsWith(ending) ? [path.slice(0, -ending.length)] : []));
   if (folders.length > 0)
-    return `it has models in folders, by the names ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
+    return `it has models in folders: pull one of ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
   const names = files.flatMap(({ path }) => (path.endsWith('.onnx') ? [path] : []));
-  if (names.length === 0) return 'it has no .onnx file at all: look for an ONNX export of the model';
+  if (names.length === 0) return 'it has no .onnx file: choose a repository with an ONNX export of the model';
   return `its .onnx files are ${listed(names)}`;
 }
 

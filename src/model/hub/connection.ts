@@ -76,7 +76,9 @@ export class Connection {
   readonly fetch: typeof fetch = async (input) => {
     const url = new URL(input instanceof Request ? input.url : input);
     if (url.origin !== new URL(this.endpoint).origin)
-      throw new PullError(`${this.endpoint} refers to ${url.origin} for its list of files, which is not followed.`);
+      throw new PullError(
+        `${this.endpoint} refers to ${url.origin} for its list of files: links to another host are not followed.`,
+      );
     for (let failures = 0; ; ) {
       try {
         return await this.#answer(url);
@@ -111,9 +113,9 @@ export class Connection {
    */
   async recover({ message, waitMs }: BrokenTransfer, failures: number, what: string): Promise<void> {
     const { tries, backoffMs, longestBackoffMs, longestRetryAfterMs } = this.policy;
-    if (failures >= tries) throw new PullError(`${what} could not be had: ${message} (${failures} tries).`);
+    if (failures >= tries) throw new PullError(`${what} could not be downloaded: ${message} (${failures} tries).`);
     if (waitMs !== undefined && waitMs > longestRetryAfterMs)
-      throw new PullError(`${what}: ${message}, and asks to come back in ${Math.ceil(waitMs / 1000)} s.`);
+      throw new PullError(`${what}: ${message} and asks for a wait of ${Math.ceil(waitMs / 1000)} s: try again later.`);
     const backoff = Math.min(backoffMs * 2 ** (failures - 1), longestBackoffMs) * (0.75 + Math.random() / 2);
     const wait = Math.max(waitMs ?? 0, backoff);
     this.#report(`${what}: ${message}; try ${failures + 1} of ${tries} in ${(wait / 1000).toFixed(1)} s`);
@@ -138,7 +140,7 @@ export class Connection {
       const body = await bodyOf(response, url.host, stallTimer);
       if (!isJson(body))
         throw new PullError(
-          `${this.endpoint} does not answer as the hub does: is HF_ENDPOINT right, and no proxy between?`,
+          `${this.endpoint} does not answer like the hub: check HF_ENDPOINT and any proxy in between.`,
         );
       return new Response(body, { status: response.status, headers: response.headers });
     } finally {
@@ -163,13 +165,13 @@ export class Connection {
     const { repo, revision } = this.#reference;
     const page = `${this.endpoint}/${repo}`;
     const tokenAdvice =
-      this.#token === undefined ? 'set HF_TOKEN to a token that may read it' : 'HF_TOKEN may not read it';
+      this.#token === undefined ? 'set HF_TOKEN to a token with read access' : 'HF_TOKEN has no read access';
     if (code === 'GatedRepo' || (status === 403 && code === ''))
-      return `${repo} is gated (${status}): ask for access at ${page}; ${tokenAdvice}.`;
+      return `${repo} is gated (${status}): request access at ${page}; ${tokenAdvice}.`;
     if (code === 'RevisionNotFound') return `${repo} has no revision ${revision} (404): see ${page}.`;
-    if (code === 'EntryNotFound') return `${nameOf(this.#reference)} lost a file while it was read (404): try again.`;
+    if (code === 'EntryNotFound') return `${nameOf(this.#reference)} lost a file during the pull (404): try again.`;
     if (code === 'RepoNotFound' || status === 401 || status === 404)
-      return `${repo} is not there, or is private (${status}): check the name at ${this.endpoint}; for a private one, ${tokenAdvice}.`;
+      return `${repo} does not exist or is private (${status}): check the name at ${this.endpoint}; if it is private, ${tokenAdvice}.`;
     return `${new URL(this.endpoint).host} refuses ${repo} with status ${status}.`;
   }
 }
@@ -180,7 +182,7 @@ export class StallTimer {
   readonly #timer: NodeJS.Timeout;
 
   constructor(stallMs: number) {
-    const reason = new BrokenTransfer(`nothing came for ${stallMs / 1000} s`);
+    const reason = new BrokenTransfer(`no data came for ${stallMs / 1000} s`);
     this.#timer = setTimeout(() => this.#controller.abort(reason), stallMs);
   }
 
@@ -212,7 +214,7 @@ function redirectTarget(from: URL, location: string | null): URL {
   const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   // Never follow a redirect from https to http.
   if (next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:')) return next;
-  throw new PullError(`${from.host} redirects to where it cannot be followed.`);
+  throw new PullError(`${from.host} redirects to an invalid or insecure address.`);
 }
 
 /** Seconds or a date (RFC 9110, 10.2.3) → milliseconds from now. */

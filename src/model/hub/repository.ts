@@ -55,7 +55,7 @@ export async function readRepository(connection: Connection, reference: HubRefer
   } catch (error) {
     if (error instanceof PullError) throw error;
     const reason = error instanceof z.ZodError ? z.prettifyError(error).replaceAll(/\s+/g, ' ') : String(error);
-    throw new PullError(`${connection.endpoint} answers about ${nameOf(reference)} in an unknown form: ${reason}`);
+    throw new PullError(`${connection.endpoint} gives a malformed answer about ${nameOf(reference)}: ${reason}`);
   }
 }
 
@@ -76,7 +76,7 @@ function limitedFetch(connection: Connection): typeof fetch {
   let pages = 0;
   return (input, init) => {
     pages += 1;
-    if (pages > MAX_PAGES) throw new PullError(`${connection.endpoint} lists files without end.`);
+    if (pages > MAX_PAGES) throw new PullError(`${connection.endpoint} lists more than ${MAX_PAGES} pages of files.`);
     return connection.fetch(input, init);
   };
 }

@@ -44,7 +44,7 @@ export async function download(connection: Connection, { url, file, blob, onProg
         await partial.restart();
         onProgress(0);
         if (damaged)
-          throw new PullError(`${file.path} came damaged twice: its checksum is not ${file.etag}. Try again later.`);
+          throw new PullError(`${file.path} arrived damaged twice: its checksum is not ${file.etag}. Try again later.`);
         damaged = true;
       } catch (error) {
         if (!(error instanceof BrokenTransfer)) throw error;
@@ -83,7 +83,7 @@ async function receive(
     stallTimer.stop();
   }
   const { bytes, size } = partial;
-  if (bytes < size) throw new BrokenTransfer(`${url.host} ended after ${bytes} of ${size} bytes`);
+  if (bytes < size) throw new BrokenTransfer(`${url.host} stopped after ${bytes} of ${size} bytes`);
 }
 
 async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8Array, void, void> {
@@ -102,7 +102,7 @@ function startOf(response: Response, { bytes, size }: PartialFile): number {
   const given = response.headers.get('content-range') ?? '';
   const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(given) ?? [];
   if (Number(start) === bytes && (total === '*' || Number(total) === size)) return bytes;
-  throw new BrokenTransfer(`asked for bytes ${bytes} to ${size}, and got ${given.slice(0, 60) || 'an unknown part'}`);
+  throw new BrokenTransfer(`requested bytes ${bytes} to ${size}, received ${given.slice(0, 60) || 'an unknown range'}`);
 }
 
 /** The growing file, with the hash of its contents. */

@@ -87,7 +87,7 @@ export class ChatTemplate {
       return new ChatTemplate(source, Object.fromEntries(tokens));
     } catch (cause) {
       const file = basename(files.chatTemplateFile ?? 'tokenizer_config.json');
-      throw new Error(`The chat template in ${file} cannot be read: ${reasonOf(cause)}`, { cause });
+      throw new Error(`The chat template in ${file} cannot be parsed: ${reasonOf(cause)}`, { cause });
     }
   }
 

@@ -10,7 +10,7 @@
  * (limits) fail in that case.
  */
 import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
-import { applyTextFilter, joined, MAX_TEXT, methodOf } from './jinja-methods.ts';
+import { applyTextFilter, joined, MAX_TEXT, methodOf, TEXT_TOO_LONG } from './jinja-methods.ts';
 import { operate } from './jinja-operators.ts';
 import * as values from './jinja-values.ts';
 
@@ -65,7 +65,7 @@ class LoopExit extends Error {
   readonly isBreak: boolean;
 
   constructor(isBreak: boolean) {
-    super('outside of a loop');
+    super('break or continue outside of a loop');
     this.isBreak = isBreak;
   }
 }
@@ -81,20 +81,21 @@ export class PythonInterpreter extends Interpreter {
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new LoopExit(statement.type === 'Break');
     const value = super.evaluate(statement, environment);
     if (values.isList(value) && value.value.length > values.MAX_PARTS)
-      throw new Error('it makes a list that is too long');
+      throw new Error(`a list is longer than ${values.MAX_PARTS} items`);
     if (values.isString(value) && statement?.type !== 'Identifier') {
       this.#textLength += value.value.length;
-      const tooLong = value.value.length > MAX_TEXT || this.#textLength > MAX_TOTAL_TEXT;
-      if (tooLong) throw new Error('it makes a text that is too long');
+      if (value.value.length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
+      if (this.#textLength > MAX_TOTAL_TEXT)
+        throw new Error(`all strings together are longer than ${MAX_TOTAL_TEXT} characters`);
     }
     return value;
   }
 
   #step(): void {
     this.#steps += 1;
-    if (this.#steps > MAX_STEPS) throw new Error('it takes too many steps');
+    if (this.#steps > MAX_STEPS) throw new Error(`rendering takes more than ${MAX_STEPS} steps`);
     if (this.#steps % STEPS_PER_CLOCK_CHECK === 0 && performance.now() > this.#deadline)
-      throw new Error('it takes too long');
+      throw new Error(`rendering takes longer than ${MAX_RENDER_MS} ms`);
   }
 
   protected override evaluateBlock(statements: readonly Statement[], environment: Environment): Value {
@@ -150,7 +151,7 @@ export class PythonInterpreter extends Interpreter {
 
   protected override evaluateMemberExpression(node: Node, environment: Environment): Value {
     const object = this.evaluate(node.object, environment);
-    if (values.isUndefined(object)) throw new Error('a value that it needs is missing');
+    if (values.isUndefined(object)) throw new Error('the template reads an attribute of an undefined value');
     if (node.computed && node.property.type === 'SliceExpression') {
       return this.evaluateSliceExpression(object, node.property, environment);
     }
@@ -177,7 +178,7 @@ export class PythonInterpreter extends Interpreter {
     if (name === 'indent' || name === 'tojson') {
       values.checkParts(operand);
       const isTooWide = args().some((value) => values.isInt(value) && value.value > MAX_INDENT);
-      if (isTooWide) throw new Error('it makes a text that is too long');
+      if (isTooWide) throw new Error(`an indent is wider than ${MAX_INDENT} characters`);
     }
     if (values.isString(operand))
       return applyTextFilter(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
@@ -223,7 +224,7 @@ function bind(target: Node, item: Value, scope: Environment): Environment {
   }
   const names = target.value as unknown as readonly Node[];
   const parts = values.itemsOf(item);
-  if (names.length !== parts.length) throw new Error('a loop has more or fewer names than its items have parts');
+  if (names.length !== parts.length) throw new Error('a loop unpacks its items into the wrong number of variables');
   names.forEach((name, at) => {
     bind(name, parts[at] ?? values.undefinedValue(), scope);
   });

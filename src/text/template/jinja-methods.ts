@@ -20,18 +20,19 @@ import { capitalize, count, lstrip, rstrip, split, splitLines, strip, title, tit
 
 /** UTF-16 units of the longest string that a template may create. */
 export const MAX_TEXT = 2 ** 22;
+export const TEXT_TOO_LONG = `a string is longer than ${MAX_TEXT} characters`;
 
 type Method = (self: string, args: readonly Value[]) => Value;
 
 const optionalString = (args: readonly Value[], at: number): string | undefined => {
   const value = args[at];
   if (value === undefined || isNone(value)) return undefined;
-  if (!isString(value)) throw new Error('a text is expected');
+  if (!isString(value)) throw new Error('a string argument is expected');
   return value.value;
 };
 const requiredString = (args: readonly Value[], at: number): string => {
   const value = optionalString(args, at);
-  if (value === undefined) throw new Error('a text is missing');
+  if (value === undefined) throw new Error('a string argument is missing');
   return value;
 };
 const intAt = (args: readonly Value[], at: number, otherwise: number): number => {
@@ -107,7 +108,7 @@ export function applyTextFilter(self: string, name: string, args: () => readonly
 /** Python's `str.replace`, with a limit on the length of the result. */
 function replaced(self: string, from: string, to: string, max: number): string {
   const length = self.length + count(self, from) * to.length;
-  if (length > MAX_TEXT) throw new Error('it makes a text that is too long');
+  if (length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
   const parts = from === '' ? ['', ...Array.from(self), ''] : self.split(from);
   if (max < 0 || parts.length - 1 <= max) return parts.join(to);
   return [...parts.slice(0, max), parts.slice(max).join(from)].join(to);
@@ -123,6 +124,6 @@ export function joined(values: readonly Value[], separator: string): string {
   checkParts(list(values));
   const parts = values.map(toText);
   const length = parts.reduce((sum, part) => sum + part.length, separator.length * parts.length);
-  if (length > MAX_TEXT) throw new Error('it makes a text that is too long');
+  if (length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
   return parts.join(separator);
 }

@@ -2,7 +2,7 @@
  * Python's operators on the values of a template. Pure.
  */
 import type { Value } from '@huggingface/jinja';
-import { joined, MAX_TEXT } from './jinja-methods.ts';
+import { joined, MAX_TEXT, TEXT_TOO_LONG } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
 
 /** @throws Error if Python does not define the operator for these types. */
@@ -32,12 +32,12 @@ export function operate(operator: string, left: Value, right: Value): Value {
     return values.list([...left.value, ...right.value]);
   if (operator === '*' && values.isString(left) && b !== undefined) return repeated(left.value, b);
   if (operator === '*' && a !== undefined && values.isString(right)) return repeated(right.value, a);
-  throw new Error(`${operator} is not for these values`);
+  throw new Error(`operator ${operator} does not support these types`);
 }
 
 function isIn(part: Value, whole: Value): boolean {
   if (values.isString(whole)) {
-    if (!values.isString(part)) throw new Error('in is not for these values');
+    if (!values.isString(part)) throw new Error('operator in does not support these types');
     return whole.value.includes(part.value);
   }
   if (values.isDict(whole)) return values.isString(part) && whole.value.has(part.value);
@@ -78,11 +78,11 @@ function compare<T extends string | number>(operator: string, a: T, b: T): boole
     case '>=':
       return a >= b;
     default:
-      throw new Error(`${operator} is not for these values`);
+      throw new Error(`operator ${operator} does not support these types`);
   }
 }
 
 function repeated(text: string, times: number): Value {
-  if (text.length * times > MAX_TEXT) throw new Error('it makes a text that is too long');
+  if (text.length * times > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
   return values.string(text.repeat(Math.max(0, times)));
 }

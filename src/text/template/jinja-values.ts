@@ -83,7 +83,7 @@ export function checkParts(value: Value): void {
   let parts = 0;
   const visit = (part: Value): void => {
     parts += 1;
-    if (parts > MAX_PARTS) throw new Error('it makes a list that is too long');
+    if (parts > MAX_PARTS) throw new Error(`a list is longer than ${MAX_PARTS} items`);
     if (isList(part)) part.value.forEach(visit);
     else if (isDict(part) || isNamespace(part)) part.value.forEach(visit);
   };
@@ -112,7 +112,7 @@ function repr(value: Value): string {
   }
   if (isDict(value))
     return `{${Array.from(value.value, ([key, item]) => `${stringRepr(key)}: ${repr(item)}`).join(', ')}}`;
-  throw new Error('a function is no text');
+  throw new Error('a function cannot be printed');
 }
 
 /**
@@ -124,5 +124,5 @@ export function itemsOf(value: Value): readonly Value[] {
   if (isDict(value)) return Array.from(value.value.keys(), string);
   if (isString(value)) return Array.from(value.value, string);
   if (isUndefined(value)) return [];
-  throw new Error(`cannot go through ${repr(value)}`);
+  throw new Error(`cannot iterate over ${repr(value)}`);
 }

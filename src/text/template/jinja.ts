@@ -55,6 +55,6 @@ const GLOBALS: Readonly<Record<string, unknown>> = {
 function range(first: number, second?: number, step = 1): number[] {
   const [from, to] = second === undefined ? [0, first] : [first, second];
   const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
-  if (!(length <= MAX_RANGE)) throw new Error(`a range has at most ${MAX_RANGE} numbers`);
+  if (!(length <= MAX_RANGE)) throw new Error(`range() is limited to ${MAX_RANGE} numbers`);
   return Array.from({ length }, (_, at) => from + at * step);
 }

@@ -119,7 +119,8 @@ function modelOf(model: z.infer<typeof fields>['model']): Model {
     return new Unigram(unigramFields.parse(model));
   if (type === 'BPE' || (type === undefined && 'merges' in model)) return new Bpe(bpeFields.parse(model));
   if (type === 'WordPiece' || (type === undefined && 'max_input_chars_per_word' in model)) return wordPieceOf(model);
-  throw new Error(type === undefined ? 'the model has no type' : `model ${JSON.stringify(type)} is not known`);
+  const problem = type === undefined ? 'is missing' : `${JSON.stringify(type)} is not supported`;
+  throw new Error(`model.type ${problem}; allowed: BPE, Unigram, WordPiece`);
 }
 
 function wordPieceOf(model: object): Model {

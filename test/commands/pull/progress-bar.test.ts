@@ -1,8 +1,8 @@
-/** The bar of a download: one line on a terminal, plain lines elsewhere, figures that are true. */
+/** The progress bar of a download: one line on a terminal, plain lines elsewhere, correct figures. */
 import { describe, expect, test } from 'vitest';
 import { formatBytes, ProgressBar } from '../../../src/commands/pull/progress-bar.ts';
 
-/** What is written, with a clock that is moved by hand. */
+/** A progress bar with its output and a clock that the test moves. */
 function screen(terminal: { readonly columns: number } | undefined) {
   const stage = { written: '', now: 0 };
   const out = {
@@ -16,7 +16,7 @@ function screen(terminal: { readonly columns: number } | undefined) {
   return { stage, progress: new ProgressBar(out, () => stage.now) };
 }
 
-/** 40 MB of 100, at 10 MB/s. */
+/** 40 MB of 100 MB, at 10 MB/s. */
 function fourSeconds({ stage, progress }: ReturnType<typeof screen>): void {
   progress.start(100e6);
   progress.startFile('onnx/model_q4.onnx', 100e6);
@@ -28,7 +28,7 @@ function fourSeconds({ stage, progress }: ReturnType<typeof screen>): void {
 }
 
 describe('on a terminal', () => {
-  test('one line is drawn over: name, bar, percent, bytes, speed and time left', () => {
+  test('redraws one line: name, bar, percent, bytes, speed and time left', () => {
     const one = screen({ columns: 100 });
     fourSeconds(one);
     expect(one.stage.written).not.toContain('\n');
@@ -40,7 +40,7 @@ describe('on a terminal', () => {
     expect(one.stage.written.endsWith('\n')).toBe(true);
   });
 
-  test.each([20, 60, 80, 200])('the line never wraps: %i columns', (columns) => {
+  test.each([20, 60, 80, 200])('never wraps the line: %i columns', (columns) => {
     const one = screen({ columns });
     fourSeconds(one);
     one.progress.startFile(`onnx/${'x'.repeat(300)}`, 0);
@@ -48,7 +48,7 @@ describe('on a terminal', () => {
     for (const line of one.stage.written.split('\r')) expect(line.replace('\x1b[K', '').length).toBeLessThan(columns);
   });
 
-  test('a sentence takes the line away and has its own', () => {
+  test('replaces the line by a sentence and redraws it below', () => {
     const one = screen({ columns: 80 });
     fourSeconds(one);
     one.progress.writeLine('the connection broke');
@@ -57,7 +57,7 @@ describe('on a terminal', () => {
     expect(one.stage.written.split('\n').at(-1)).toContain('41 %');
   });
 
-  test('is drawn ten times a second at most', () => {
+  test('draws at most ten times a second', () => {
     const one = screen({ columns: 80 });
     one.progress.start(1000);
     one.progress.startFile('a', 1000);
@@ -69,8 +69,8 @@ describe('on a terminal', () => {
   });
 });
 
-describe('elsewhere', () => {
-  test('a line every ten seconds, and one for a file that is done', () => {
+describe('in a file or pipe', () => {
+  test('writes a line every ten seconds, and one for each finished file', () => {
     const one = screen(undefined);
     one.progress.start(100e6);
     one.progress.startFile('onnx/model_q4.onnx', 100e6);
@@ -89,7 +89,7 @@ describe('elsewhere', () => {
   });
 });
 
-test('what is there from an earlier time counts as done, and not as fast', () => {
+test('counts bytes of an earlier pull as done, but not for the speed', () => {
   const one = screen({ columns: 120 });
   one.progress.start(100e6);
   one.progress.startFile('a.onnx', 100e6);
@@ -99,7 +99,7 @@ test('what is there from an earlier time counts as done, and not as fast', () =>
   expect(one.stage.written).toMatch(/81 %, 81\.0 MB of 100 MB, 1\.00 MB\/s, 0:19 left/);
 });
 
-test('a file that begins again loses its percent, not the speed', () => {
+test('resets the percentage of a file that starts over, not the speed', () => {
   const one = screen({ columns: 120 });
   fourSeconds(one);
   one.stage.now = 5000;
@@ -115,6 +115,6 @@ test.each([
   [123_456_789, '123 MB'],
   [4_200_000_000, '4.20 GB'],
   [10 ** 15, '1000 TB'],
-])('%i bytes are %s', (bytes, shown) => {
+])('formats %i bytes as %s', (bytes, shown) => {
   expect(formatBytes(bytes)).toBe(shown);
 });

@@ -103,7 +103,7 @@ describe('a pull', () => {
     };
     hub.put('org/external', { files: { ...WORDS, ...weights } });
     const { code, stderr } = await me.pull(['org/external']);
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/1 file, 13\.3 kB; which its weights name/)]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/1 file, 13\.3 kB; external data of the weights/)]);
     expect(await pathsIn(me.snapshot('external'))).toContain('onnx/other_data_file');
   });
 });
@@ -150,7 +150,7 @@ test('a worker on a name that was not pulled exits 1 with the command that pulls
   const { code, stdout } = await runCli(['--port', '0', '--model', 'org/haiku@v1.0'], { env: me.environment() });
   expect(code).toBe(1);
   expect(stdout).toContain(
-    'org/haiku@v1.0 is no folder, and is not in the cache: run rbees-workerd pull org/haiku@v1.0',
+    'org/haiku@v1.0 is neither a folder nor in the hub cache: run rbees-workerd pull org/haiku@v1.0',
   );
 });
 

@@ -12,7 +12,10 @@ const off = z.boolean().nullish();
 export const bpeFields = z.object({
   vocab: vocabularyField,
   /** `'a b'` in older files; pairs where tokens may contain spaces. */
-  merges: z.custom<readonly (string | readonly [string, string])[]>((value) => Array.isArray(value), 'no merges'),
+  merges: z.custom<readonly (string | readonly [string, string])[]>(
+    (value) => Array.isArray(value),
+    'expected an array of merges',
+  ),
   unk_token: absent,
   continuing_subword_prefix: absent,
   end_of_word_suffix: absent,
@@ -71,7 +74,9 @@ export class Bpe implements WordModel {
   #idOf(token: string): number {
     const id = this.vocabulary.idOf.get(token);
     if (id === undefined)
-      throw new Error(`the vocabulary has no token ${JSON.stringify(token)}, which the model names`);
+      throw new Error(
+        `model.vocab lacks the token ${JSON.stringify(token)}, which model.merges or model.unk_token names`,
+      );
     return id;
   }
 

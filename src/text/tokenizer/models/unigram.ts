@@ -55,7 +55,8 @@ export class Unigram implements WordModel {
   }
 
   #unknownId(): number {
-    if (this.#unknown === undefined) throw new Error('the vocabulary lacks a character and has no unknown token');
+    if (this.#unknown === undefined)
+      throw new Error('the vocabulary lacks a character of the text and has no unknown token');
     return this.#unknown;
   }
 

@@ -31,7 +31,7 @@ export function vocabularyOf(entries: Iterable<readonly [string, number]>): Voca
  */
 export const vocabularyField = z.custom<Readonly<Record<string, number>>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'no vocabulary',
+  'expected an object of tokens and ids',
 );
 
 const encoder = new TextEncoder();

@@ -16,7 +16,8 @@ const CACHE_SIZE = 10_000;
 export function charsmapOf(base64: string): (text: string) => string {
   const bytes = Buffer.from(base64, 'base64');
   const trieBytes = bytes.length < 4 ? Number.POSITIVE_INFINITY : bytes.readUInt32LE(0);
-  if (4 + trieBytes > bytes.length) throw new Error('the precompiled charsmap is cut off');
+  if (4 + trieBytes > bytes.length)
+    throw new Error('normalizer.precompiled_charsmap is truncated: download the file again');
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, at) => bytes.readUInt32LE(4 + 4 * at));
   const texts = bytes.subarray(4 + trieBytes);
   const cache = new Map<string, string | undefined>();

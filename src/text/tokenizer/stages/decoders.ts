@@ -71,7 +71,7 @@ function wordDecoderOf(fields: z.infer<typeof part>): Decode {
       return (tokens) => tokens.map((token, at) => token.replaceAll(suffix, at + 1 === tokens.length ? '' : ' '));
     }
     default:
-      throw new Error(`decoder ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`decoder.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 

@@ -80,7 +80,7 @@ function plainNormalizer(fields: z.infer<typeof part>): Normalize {
       return (text) => library.normalize(text);
     }
     default:
-      throw new Error(`normalizer ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`normalizer.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 

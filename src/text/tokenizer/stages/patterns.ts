@@ -21,7 +21,7 @@ export function expressionOf(pattern: z.infer<typeof patternFields>): RegExp {
   if ('String' in pattern) return new RegExp(pattern.String.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&'), 'gu');
   const Regex = withFolds(pattern.Regex);
   const { pattern: expression } = new SplitPreTokenizer({ type: 'Split', pattern: { Regex }, behavior: 'Isolated' });
-  if (expression === null) throw new SyntaxError('no pattern');
+  if (expression === null) throw new SyntaxError('a part has no pattern');
   return expression;
 }
 

@@ -23,7 +23,7 @@ export function postProcessorOf(definition: unknown): PostProcessor {
   if (definition === null || definition === undefined) return (ids) => ids;
   const fields = part.parse(definition);
   switch (fields.type) {
-    case 'ByteLevel': // its business is offsets only
+    case 'ByteLevel': // changes offsets only
       return (ids) => ids;
     case 'BertProcessing':
     case 'RobertaProcessing': {
@@ -40,7 +40,7 @@ export function postProcessorOf(definition: unknown): PostProcessor {
     case 'TemplateProcessing':
       return templateOf(template.parse(fields));
     default:
-      throw new Error(`post-processor ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`post_processor.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 
@@ -49,7 +49,9 @@ function templateOf({ single, special_tokens }: z.infer<typeof template>): PostP
     if ('Sequence' in item) return undefined;
     const ids = special_tokens[item.SpecialToken.id]?.ids;
     if (!ids)
-      throw new Error(`the post-processor's template names ${JSON.stringify(item.SpecialToken.id)}, which has no ids`);
+      throw new Error(
+        `post_processor.special_tokens lacks ${JSON.stringify(item.SpecialToken.id)}, which post_processor.single names`,
+      );
     return ids;
   });
   return (ids) => slots.flatMap((special) => special ?? ids);

@@ -70,7 +70,7 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
       return (pieces) => marks(words(pieces));
     }
     default:
-      throw new Error(`pre-tokenizer ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`pre_tokenizer.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 
