@@ -81,7 +81,11 @@ describe('a GenAI configuration alone', () => {
   });
 
   it.each([
-    [withDecoder({ inputs: { past_key_names: 'past_key' } }), 'model.decoder.inputs.past_key_names', 'expected one %d'],
+    [
+      withDecoder({ inputs: { past_key_names: 'past_key' } }),
+      'model.decoder.inputs.past_key_names',
+      'expected exactly one %d',
+    ],
     [withDecoder({ outputs: { present_value_names: '%d.%d' } }), 'model.decoder.outputs.present_value_names', 'one %d'],
     [withDecoder({ inputs: { input_ids: '' } }), 'model.decoder.inputs.input_ids', 'Too small'],
     [withModel({ vocab_size: 0 }), 'model.vocab_size', 'Too small'],

@@ -1,27 +1,27 @@
 /**
- * Shows the progress of a download: one line redrawn in place on a terminal, a line every ten seconds in a
- * file or pipe. Writes only to the given stream.
+ * How far a download is, for eyes: on a terminal one line that is drawn anew, in a file or pipe a line now and then. Writes to the stream
+ * that it is given and nowhere else.
  */
 import { basename } from 'node:path';
 
-/** Largest widths of the bar and of the file name, in columns. A narrow terminal gets less of both. */
-const MAX_BAR = 24;
-const MAX_NAME = 28;
-/** Shortest interval between two draws on a terminal, and between two lines elsewhere. */
+/** Columns of the bar and of the file's name at most; a narrow terminal has less of both. */
+const BAR = 24;
+const NAME = 28;
+/** On a terminal the line is drawn this often at most, elsewhere a line is written. */
 const DRAW_MS = 100;
-const WRITE_MS = 10_000;
-/** The displayed speed is the average of this period. */
-const SPEED_WINDOW_MS = 5000;
+const LINE_MS = 10_000;
+/** The speed shown is that of the last seconds. */
+const WINDOW_MS = 5000;
 
 export class ProgressBar {
   readonly #out: NodeJS.WriteStream;
   readonly #now: () => number;
   #total = 0;
-  /** Bytes of the finished files. */
+  /** Bytes of the files that are done. */
   #done = 0;
   #file = { path: '', size: 0, bytes: 0, since: 0 };
-  /** Bytes received from the network at points in time, oldest first. */
-  #samples: { at: number; bytes: number }[] = [];
+  /** When how many bytes had come over the wire, the oldest of the window first. */
+  #came: { at: number; bytes: number }[] = [];
   #shownAt = 0;
   #drawn = false;
 
@@ -30,45 +30,42 @@ export class ProgressBar {
     this.#now = now;
   }
 
-  /** Writes a sentence on a line of its own. */
-  writeLine(sentence: string): void {
+  /** One sentence of its own line. */
+  say(sentence: string): void {
     this.#out.write(`${this.#drawn ? '\r\x1b[K' : ''}${sentence}\n`);
     this.#drawn = false;
     this.#shownAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Starts a download of this many bytes. */
-  start(total: number): void {
+  /** So many bytes are to be there in the end. */
+  begin(total: number): void {
     this.#total = total;
     this.#done = 0;
-    this.#samples = [];
+    this.#came = [];
   }
 
-  /** Starts the next file. */
-  startFile(path: string, size: number): void {
+  /** The next file; `bytes` of it are there from an earlier time. */
+  file(path: string, size: number): void {
     this.#file = { path, size, bytes: 0, since: this.#now() };
     this.#shownAt = this.#now();
   }
 
-  /**
-   * Reports the bytes of the file that are on the disk; fewer than before if the file starts over.
-   * `fromBefore`: an earlier pull downloaded them.
-   */
-  update(bytes: number, fromBefore = false): void {
+  /** So many bytes of the file are there; fewer than before where it has to begin again. `fromBefore`: they were not downloaded now. */
+  at(bytes: number, fromBefore = false): void {
     const at = this.#now();
-    const last = this.#samples.at(-1)?.bytes ?? 0;
-    if (this.#samples.length === 0) this.#samples.push({ at, bytes: 0 });
-    else if (!fromBefore) this.#samples.push({ at, bytes: last + Math.max(0, bytes - this.#file.bytes) });
-    while (this.#samples.length > 2 && at - (this.#samples[1]?.at ?? at) > SPEED_WINDOW_MS) this.#samples.shift();
+    const last = this.#came.at(-1)?.bytes ?? 0;
+    if (this.#came.length === 0) this.#came.push({ at, bytes: 0 });
+    else if (!fromBefore) this.#came.push({ at, bytes: last + Math.max(0, bytes - this.#file.bytes) });
+    while (this.#came.length > 2 && at - (this.#came[1]?.at ?? at) > WINDOW_MS) this.#came.shift();
     this.#file.bytes = bytes;
-    if (at - this.#shownAt < (this.#out.isTTY ? DRAW_MS : WRITE_MS)) return;
+    if (at - this.#shownAt < (this.#out.isTTY ? DRAW_MS : LINE_MS)) return;
     this.#shownAt = at;
     if (this.#out.isTTY) this.#draw();
     else this.#out.write(`${this.#file.path}: ${this.#facts()}\n`);
   }
 
-  /** Finishes the file. On a terminal the line stays until the next one or the end. */
-  finishFile(): void {
+  /** The file is there. On a terminal the line stays until the next one or the end. */
+  fileDone(): void {
     const { path, size, since } = this.#file;
     this.#done += size;
     this.#file = { ...this.#file, size: 0, bytes: 0 };
@@ -76,7 +73,7 @@ export class ProgressBar {
     else this.#out.write(`${path}: ${formatBytes(size)} in ${((this.#now() - since) / 1000).toFixed(1)} s\n`);
   }
 
-  /** Ends the terminal's line as it was last drawn. */
+  /** Leaves the terminal's line as it was last drawn. */
   end(): void {
     if (this.#drawn) this.#out.write('\n');
     this.#drawn = false;
@@ -84,24 +81,24 @@ export class ProgressBar {
 
   #draw(): void {
     const share = this.#total === 0 ? 1 : (this.#done + this.#file.bytes) / this.#total;
-    const name = basename(this.#file.path).slice(0, MAX_NAME);
+    const name = basename(this.#file.path).slice(0, NAME);
     const facts = this.#facts();
-    // A wrapped line could not be redrawn. Every character of the line is one column wide.
-    const columns = (this.#out.columns || 80) - 1;
-    const bar = Math.max(0, Math.min(MAX_BAR, columns - name.length - facts.length - 2));
+    // A line that wraps could not be drawn over; every character of it is one column wide.
+    const room = (this.#out.columns || 80) - 1;
+    const bar = Math.max(0, Math.min(BAR, room - name.length - facts.length - 2));
     const full = Math.floor(share * bar);
     const line = `${name} ${'█'.repeat(full)}${'░'.repeat(bar - full)} ${facts}`;
-    this.#out.write(`\r${line.slice(0, columns)}\x1b[K`);
+    this.#out.write(`\r${line.slice(0, room)}\x1b[K`);
     this.#drawn = true;
   }
 
   #facts(): string {
-    const present = this.#done + this.#file.bytes;
-    const percent = Math.floor((100 * present) / Math.max(1, this.#total));
-    const [first, last] = [this.#samples[0], this.#samples.at(-1)];
+    const have = this.#done + this.#file.bytes;
+    const percent = Math.floor((100 * have) / Math.max(1, this.#total));
+    const [first, last] = [this.#came[0], this.#came.at(-1)];
     const speed = first && last && last.at > first.at ? (last.bytes - first.bytes) / ((last.at - first.at) / 1000) : 0;
-    const rate = speed > 0 ? `, ${formatBytes(speed)}/s, ${formatDuration((this.#total - present) / speed)} left` : '';
-    return `${percent} %, ${formatBytes(present)} of ${formatBytes(this.#total)}${rate}`;
+    const pace = speed > 0 ? `, ${formatBytes(speed)}/s, ${inTime((this.#total - have) / speed)} left` : '';
+    return `${percent} %, ${formatBytes(have)} of ${formatBytes(this.#total)}${pace}`;
   }
 }
 
@@ -113,7 +110,7 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(value >= 10 ? 1 : 2)} ${units[power]}`;
 }
 
-function formatDuration(seconds: number): string {
+function inTime(seconds: number): string {
   const whole = Math.ceil(seconds);
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   const two = (n: number): string => String(n).padStart(2, '0');

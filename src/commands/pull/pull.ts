@@ -23,8 +23,8 @@ import { messageOf } from '../../protocol/error-message.ts';
 import { formatBytes, ProgressBar } from './progress-bar.ts';
 
 /**
- * The graph can name data files that the choice by file names misses. They are searched in at most this many
- * rounds.
+ * The graph can name data files that the choice by file names misses. They are downloaded in at most this
+ * many rounds.
  */
 const MAX_ROUNDS = 3;
 /** Largest genai_config.json that is downloaded. */
@@ -48,7 +48,7 @@ export async function pull(args: readonly string[]): Promise<number> {
     const isKnown = error instanceof PullError || error instanceof ModelError;
     const reason = isKnown ? error.message : storageProblem(error, settings.cache);
     if (reason === undefined) throw error;
-    progress.writeLine(`rbees-workerd: ${reason}`);
+    progress.say(`rbees-workerd: ${reason}`);
     return 1;
   } finally {
     progress.end();
@@ -66,14 +66,14 @@ function readArguments(args: readonly string[]): { reference: HubReference; sele
   // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
   // weights.
   const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
-  return { reference, selection: { dtype, device: deviceForDtype(device) } };
+  return { reference, selection: { dtype, device: deviceToSuit(device) } };
 }
 
 /**
  * `auto` means cpu: every machine has a CPU, and the machine that pulls may not be the machine that runs the
  * model.
  */
-function deviceForDtype(choice: string): string {
+function deviceToSuit(choice: string): string {
   return (choice === 'auto' ? undefined : devicesToTry(choice)[0]) ?? 'cpu';
 }
 
@@ -112,7 +112,7 @@ async function fromHub(
   settings: HubSettings,
   progress: ProgressBar,
 ): Promise<string> {
-  const connection = new Connection(settings, reference, (sentence) => progress.writeLine(sentence));
+  const connection = new Connection(settings, reference, (sentence) => progress.say(sentence));
   const cache = new HubCache(settings.cache, reference.repo, settings.symlinks);
   const repository = await readRepository(connection, reference);
   const context: PullContext = { repository, cache, connection, settings, progress };
@@ -153,16 +153,16 @@ async function fetchFiles(context: PullContext, files: readonly RepositoryFile[]
   if (!isIncomplete) return;
   await cache.prepare();
   const onWait = (holder: string): void =>
-    progress.writeLine(`Another pull of ${reference.repo} is running (process ${holder}): waiting for it`);
+    progress.say(`Another pull of ${reference.repo} is running (process ${holder}): waiting for it`);
   await withLock(cache.lockFile, onWait, async () => {
     const missing = await missingFiles(context, files);
     if (missing.length === 0) return;
     const total = missing.reduce((sum, { size }) => sum + size, 0);
-    progress.writeLine(
+    progress.say(
       `Pulling ${nameOf(reference)} (${commit.slice(0, 8)}): ${missing.length} file${missing.length === 1 ? '' : 's'}, ${formatBytes(total)}; ${why}`,
     );
     await requireSpace(context, missing);
-    progress.start(total);
+    progress.begin(total);
     for (const file of missing) await fetchFile(context, file);
     progress.end();
   });
@@ -190,7 +190,7 @@ async function fetchFile(
   { repository, cache, connection, progress }: PullContext,
   file: RepositoryFile,
 ): Promise<void> {
-  progress.startFile(file.path, file.size);
+  progress.file(file.path, file.size);
   if (!(await cache.hasBlob(file.etag, file.size))) {
     let fromBefore = true;
     await download(connection, {
@@ -198,13 +198,13 @@ async function fetchFile(
       file,
       blob: cache.blob(file.etag),
       onProgress: (bytes) => {
-        progress.update(bytes, fromBefore);
+        progress.at(bytes, fromBefore);
         fromBefore = false;
       },
     });
   }
   await cache.linkBlob(repository.commit, file.path, file.etag);
-  progress.finishFile();
+  progress.fileDone();
 }
 
 /**

@@ -10,7 +10,7 @@ import { type HubReference, nameOf } from './reference.ts';
 export interface RetryPolicy {
   /** A connection is broken after this long without a byte. */
   readonly stallMs: number;
-  /** Tries in a row that transfer nothing new. */
+  /** Number of tries in a row without new data. */
   readonly tries: number;
   /** Wait before the second try. Doubles with every further try. */
   readonly backoffMs: number;
@@ -182,7 +182,7 @@ export class StallTimer {
   readonly #timer: NodeJS.Timeout;
 
   constructor(stallMs: number) {
-    const reason = new BrokenTransfer(`no data came for ${stallMs / 1000} s`);
+    const reason = new BrokenTransfer(`received no data for ${stallMs / 1000} s`);
     this.#timer = setTimeout(() => this.#controller.abort(reason), stallMs);
   }
 

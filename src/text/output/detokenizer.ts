@@ -34,9 +34,9 @@ const CONTEXT = 4;
  *   and the presence of text before it, because decoders strip the first space and a byte-order mark. So the
  *   last four tokens with text are enough context, and the window and the work per token stay bounded. The
  *   context may begin inside a character. The text of such a partial character counts as emitted.
- * - SentencePiece decoders with `ByteFallback` decode a run of byte tokens as a whole. This decoder accepts
- *   partly invalid runs; the Rust library replaces such a run completely. Finished characters are therefore
- *   final before the run ends, and nothing more is held back.
+ * - SentencePiece decoders with `ByteFallback` decode a run of byte tokens as a whole. The decoder in
+ *   tokenizer/stages keeps the valid part of a run; the Rust library replaces the complete run. So finished
+ *   characters are final before the run ends, and nothing more is held back.
  *
  * A combining mark or a joined emoji may come in a later piece than its base: a whole character is a whole
  * code point.

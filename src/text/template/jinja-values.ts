@@ -13,7 +13,7 @@ export const MAX_PARTS = 2 ** 20;
 type Call = (args: readonly Value[]) => Value;
 
 /**
- * The library does not export its value classes: this takes the class from a value that the library creates.
+ * The library does not export its value classes. `classOf` takes them from values that it creates.
  */
 const classOf = (sample: unknown): (new (value: unknown) => Value) =>
   new Environment().set('sample', sample).constructor as new (

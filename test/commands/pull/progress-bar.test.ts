@@ -1,8 +1,8 @@
-/** The progress bar of a download: one line on a terminal, plain lines elsewhere, correct figures. */
+/** The bar of a download: one line on a terminal, plain lines elsewhere, figures that are true. */
 import { describe, expect, test } from 'vitest';
 import { formatBytes, ProgressBar } from '../../../src/commands/pull/progress-bar.ts';
 
-/** A progress bar with its output and a clock that the test moves. */
+/** What is written, with a clock that is moved by hand. */
 function screen(terminal: { readonly columns: number } | undefined) {
   const stage = { written: '', now: 0 };
   const out = {
@@ -16,19 +16,19 @@ function screen(terminal: { readonly columns: number } | undefined) {
   return { stage, progress: new ProgressBar(out, () => stage.now) };
 }
 
-/** 40 MB of 100 MB, at 10 MB/s. */
+/** 40 MB of 100, at 10 MB/s. */
 function fourSeconds({ stage, progress }: ReturnType<typeof screen>): void {
-  progress.start(100e6);
-  progress.startFile('onnx/model_q4.onnx', 100e6);
-  progress.update(0, true);
+  progress.begin(100e6);
+  progress.file('onnx/model_q4.onnx', 100e6);
+  progress.at(0, true);
   for (let second = 1; second <= 4; second++) {
     stage.now = second * 1000;
-    progress.update(second * 10e6);
+    progress.at(second * 10e6);
   }
 }
 
 describe('on a terminal', () => {
-  test('redraws one line: name, bar, percent, bytes, speed and time left', () => {
+  test('one line is drawn over: name, bar, percent, bytes, speed and time left', () => {
     const one = screen({ columns: 100 });
     fourSeconds(one);
     expect(one.stage.written).not.toContain('\n');
@@ -40,45 +40,45 @@ describe('on a terminal', () => {
     expect(one.stage.written.endsWith('\n')).toBe(true);
   });
 
-  test.each([20, 60, 80, 200])('never wraps the line: %i columns', (columns) => {
+  test.each([20, 60, 80, 200])('the line never wraps: %i columns', (columns) => {
     const one = screen({ columns });
     fourSeconds(one);
-    one.progress.startFile(`onnx/${'x'.repeat(300)}`, 0);
-    one.progress.finishFile();
+    one.progress.file(`onnx/${'x'.repeat(300)}`, 0);
+    one.progress.fileDone();
     for (const line of one.stage.written.split('\r')) expect(line.replace('\x1b[K', '').length).toBeLessThan(columns);
   });
 
-  test('replaces the line by a sentence and redraws it below', () => {
+  test('a sentence takes the line away and has its own', () => {
     const one = screen({ columns: 80 });
     fourSeconds(one);
-    one.progress.writeLine('the connection broke');
+    one.progress.say('the connection broke');
     expect(one.stage.written.endsWith('\r\x1b[Kthe connection broke\n')).toBe(true);
-    one.progress.update(41e6);
+    one.progress.at(41e6);
     expect(one.stage.written.split('\n').at(-1)).toContain('41 %');
   });
 
-  test('draws at most ten times a second', () => {
+  test('is drawn ten times a second at most', () => {
     const one = screen({ columns: 80 });
-    one.progress.start(1000);
-    one.progress.startFile('a', 1000);
+    one.progress.begin(1000);
+    one.progress.file('a', 1000);
     for (let ms = 0; ms < 1000; ms++) {
       one.stage.now = ms;
-      one.progress.update(ms);
+      one.progress.at(ms);
     }
     expect(one.stage.written.split('\r').length - 1).toBe(9);
   });
 });
 
-describe('in a file or pipe', () => {
-  test('writes a line every ten seconds, and one for each finished file', () => {
+describe('elsewhere', () => {
+  test('a line every ten seconds, and one for a file that is done', () => {
     const one = screen(undefined);
-    one.progress.start(100e6);
-    one.progress.startFile('onnx/model_q4.onnx', 100e6);
+    one.progress.begin(100e6);
+    one.progress.file('onnx/model_q4.onnx', 100e6);
     for (let second = 0; second <= 20; second++) {
       one.stage.now = second * 1000;
-      one.progress.update(second * 5e6, second === 0);
+      one.progress.at(second * 5e6, second === 0);
     }
-    one.progress.finishFile();
+    one.progress.fileDone();
     one.progress.end();
     expect(one.stage.written.split('\n')).toEqual([
       'onnx/model_q4.onnx: 50 %, 50.0 MB of 100 MB, 5.00 MB/s, 0:10 left',
@@ -89,21 +89,21 @@ describe('in a file or pipe', () => {
   });
 });
 
-test('counts bytes of an earlier pull as done, but not for the speed', () => {
+test('what is there from an earlier time counts as done, and not as fast', () => {
   const one = screen({ columns: 120 });
-  one.progress.start(100e6);
-  one.progress.startFile('a.onnx', 100e6);
-  one.progress.update(80e6, true);
+  one.progress.begin(100e6);
+  one.progress.file('a.onnx', 100e6);
+  one.progress.at(80e6, true);
   one.stage.now = 1000;
-  one.progress.update(81e6);
+  one.progress.at(81e6);
   expect(one.stage.written).toMatch(/81 %, 81\.0 MB of 100 MB, 1\.00 MB\/s, 0:19 left/);
 });
 
-test('resets the percentage of a file that starts over, not the speed', () => {
+test('a file that begins again loses its percent, not the speed', () => {
   const one = screen({ columns: 120 });
   fourSeconds(one);
   one.stage.now = 5000;
-  one.progress.update(0);
+  one.progress.at(0);
   expect(one.stage.written.split('\r').at(-1)).toMatch(/ 0 %, 0 B of 100 MB, 8\.00 MB\/s, 0:13 left/);
 });
 
@@ -115,6 +115,6 @@ test.each([
   [123_456_789, '123 MB'],
   [4_200_000_000, '4.20 GB'],
   [10 ** 15, '1000 TB'],
-])('formats %i bytes as %s', (bytes, shown) => {
+])('%i bytes are %s', (bytes, shown) => {
   expect(formatBytes(bytes)).toBe(shown);
 });

@@ -217,7 +217,7 @@ describe('the lock of a repository', () => {
 test('explains file system errors and says what to do', () => {
   const error = (code: string): Error => Object.assign(new Error(code), { code, path: '/cache/x' });
   expect(storageProblem(error('ENOSPC'), '/cache')).toMatch(
-    /disk of \/cache is full \(ENOSPC\): make room, or set HF_HOME/,
+    /disk of \/cache is full \(ENOSPC\): free some space, or set HF_HOME/,
   );
   expect(storageProblem(error('EACCES'), '/cache')).toMatch(/\/cache\/x cannot be written \(EACCES\).*HF_HUB_CACHE/);
   expect(storageProblem(new Error('a bug'), '/cache')).toBeUndefined();

@@ -145,7 +145,7 @@ describe('the choice fails', () => {
     [
       having(...WORDS, 'model.safetensors'),
       'auto',
-      /has no onnx\/model\*\.onnx.*it has no \.onnx file at all: look for an ONNX export/,
+      /has no onnx\/model\*\.onnx.*it has no \.onnx file: choose a repository with an ONNX export/,
     ],
     [
       having(...WORDS, 'cpu/model.onnx', 'onnx/x.onnx'),

@@ -189,8 +189,8 @@ describe('a download gives up', () => {
 
   test.each([
     ['in a circle', (): string => `${hub.url}/tiny/noise/resolve/main/b.json`, /redirects more than 5 times/],
-    ['to a file of this machine', (): string => 'file:///etc/passwd', /where it cannot be followed/],
-    ['to nowhere', (): string => 'http://', /where it cannot be followed/],
+    ['to a file of this machine', (): string => 'file:///etc/passwd', /invalid or insecure address/],
+    ['to nowhere', (): string => 'http://', /invalid or insecure address/],
   ])('at once for redirects %s', async (_, target, reason) => {
     const { error } = await fetched('b.json', Array<Fault>(20).fill({ redirect: target() }));
     expect(String(error)).toMatch(reason);
