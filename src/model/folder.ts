@@ -1,5 +1,6 @@
 /**
- * Which folder a model is taken from: the one that is named, what was pulled from the hub under that name, or the embedded one.
+ * Finds the folder and the name of the model that the settings select: a path, a model in the hub cache, or
+ * the embedded model.
  */
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
@@ -7,12 +8,13 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/config.ts';
 import { hubCache } from '../config/hub-settings.ts';
 import { EMBEDDED_MODEL } from '../config/paths.ts';
-import { cachedSnapshot, placeInCache } from './hub/cache.ts';
-import { type HubReference, nameOf, parseReference, placeOf } from './hub/reference.ts';
+import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
+import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';
 
 /**
- * The folder the settings name, else the embedded model's. What is there by its path wins; else `org/name[/folder][@revision]` is what was pulled.
- * @throws Error when it is neither there nor in the hub's cache.
+ * Folder of the model in the settings; without a setting, the embedded model's folder. An existing path wins;
+ * otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
+ * @throws Error if there is neither a folder nor a cached model of this name.
  */
 export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()): string {
   const reference = hubReference(model);
@@ -20,17 +22,20 @@ export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()
   const folder = cachedSnapshot(cache, reference);
   if (folder !== undefined) return folder;
   const name = nameOf(reference);
-  throw new Error(`${name} is no folder, and is not in the cache: run rbees-workerd pull ${name}`);
+  throw new Error(`${name} is neither a folder nor in the hub cache: run rbees-workerd pull ${name}`);
 }
 
-/** What the model is called: `org/name[/folder]` of a model from the hub, however it was named; else its folder's base name. */
+/**
+ * Name of the model: `org/name[/folder]` for a model in the hub cache, even if the setting is a path; else
+ * the base name of its folder.
+ */
 export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();
   const reference = hubReference(model);
-  return reference ? placeOf(reference) : (placeInCache(folder) ?? basename(resolve(folder)));
+  return reference ? nameWithoutRevision(reference) : (nameFromCache(folder) ?? basename(resolve(folder)));
 }
 
-/** Folder of the model that comes with the package, from src/ and from dist/. */
+/** Folder of the model that ships with the package. Works from src/ and from dist/. */
 export function embeddedModel(): string {
   return fileURLToPath(EMBEDDED_MODEL);
 }

@@ -1,6 +1,7 @@
 /**
- * `genai_config.json`, which ONNX Runtime GenAI's model builder writes beside a model: where the graph is, what it calls its inputs and
- * outputs, its shape, and how it wants to be sampled. https://onnxruntime.ai/docs/genai/reference/config.html
+ * Reads `genai_config.json`, which ONNX Runtime GenAI's model builder writes: path of the graph, names of its
+ * inputs and outputs, shape of the model, sampling defaults.
+ * https://onnxruntime.ai/docs/genai/reference/config.html
  */
 import { normalize } from 'node:path';
 import { z } from 'zod';
@@ -8,26 +9,26 @@ import type { TensorNames } from '../protocol/loading.ts';
 import { count, ids, readFields, sampling } from './json-fields.ts';
 import { leavesFolder, type ModelProblem } from './problems.ts';
 
-const LONGEST_NAME = 256;
-const name = z.string().min(1).max(LONGEST_NAME).nullish();
-/** The name of a cache's part in every layer. */
-const template = name.refine((text) => !text || text.split('%d').length === 2, 'expected one %d, for the layer');
+const MAX_NAME = 256;
+const name = z.string().min(1).max(MAX_NAME).nullish();
+/** Name of a cache tensor, with %d for the layer. */
+const template = name.refine((text) => !text || text.split('%d').length === 2, 'expected exactly one %d for the layer');
 
-/** @param needed whether the shape of the model is said nowhere else. */
-const genaiConfig = (needed: boolean) =>
+/** @param required true if no other file states the model's shape */
+const genaiConfig = (required: boolean) =>
   z.looseObject({
     model: z.looseObject({
-      type: needed ? z.string() : z.string().nullish(),
-      vocab_size: count(needed),
-      context_length: count(needed),
+      type: required ? z.string() : z.string().nullish(),
+      vocab_size: count(required),
+      context_length: count(required),
       eos_token_id: ids,
       bos_token_id: ids,
       pad_token_id: ids,
       decoder: z.looseObject({
-        num_hidden_layers: count(needed),
-        num_attention_heads: count(needed),
+        num_hidden_layers: count(required),
+        num_attention_heads: count(required),
         num_key_value_heads: count(false),
-        head_size: count(needed),
+        head_size: count(required),
         inputs: z
           .looseObject({
             input_ids: name,
@@ -45,13 +46,13 @@ const genaiConfig = (needed: boolean) =>
 
 export type GenaiConfig = z.infer<ReturnType<typeof genaiConfig>>;
 
-/** Undefined: there is no such file, or it has problems, which are added to the list. */
+/** Returns undefined if there is no file, or if it has problems; these are added to `problems`. */
 export function readGenai(
   path: string | undefined,
-  needed: boolean,
+  required: boolean,
   problems: ModelProblem[],
 ): Promise<GenaiConfig | undefined> {
-  return readFields(path, genaiConfig(needed), problems);
+  return readFields(path, genaiConfig(required), problems);
 }
 
 const location = z.looseObject({
@@ -60,23 +61,26 @@ const location = z.looseObject({
       filename: z
         .string()
         .min(1)
-        .refine((file) => !leavesFolder(file), 'it leaves the folder')
+        .refine((file) => !leavesFolder(file), 'the path leads out of the folder')
         .nullish(),
     }),
   }),
 });
 
-/** Path of the .onnx file from the folder, normalized. Undefined: it is not said, or wrongly, which is added to the problems. */
+/**
+ * Path of the .onnx file, relative to the folder and normalized. Returns undefined if the field is absent or
+ * wrong; a wrong field is added to `problems`.
+ */
 export async function graphFileOf(path: string | undefined, problems: ModelProblem[]): Promise<string | undefined> {
-  const said = await readFields(path, location, problems);
-  const file = said?.model.decoder.filename;
+  const config = await readFields(path, location, problems);
+  const file = config?.model.decoder.filename;
   return typeof file === 'string' ? normalize(file) : undefined;
 }
 
-/** Names of inputs and outputs, as far as the configuration says them. */
+/** Names of inputs and outputs that the configuration states. */
 export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
   const { inputs, outputs } = genai?.model.decoder ?? {};
-  const said: { [port in keyof TensorNames]-?: string | null | undefined } = {
+  const names: { [port in keyof TensorNames]-?: string | null | undefined } = {
     inputIds: inputs?.input_ids,
     attentionMask: inputs?.attention_mask,
     positionIds: inputs?.position_ids,
@@ -86,12 +90,13 @@ export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
     presentKey: outputs?.present_key_names,
     presentValue: outputs?.present_value_names,
   };
-  return Object.fromEntries(Object.entries(said).filter(([, text]) => typeof text === 'string'));
+  return Object.fromEntries(Object.entries(names).filter(([, text]) => typeof text === 'string'));
 }
 
 /**
- * The defaults of `search` in the words of `generation_config.json`. GenAI samples only when it is told to, and takes a `top_p` of 0 as
- * off. Its `max_length` is no limit of the model but a default that callers override (20 in its own example), and is not read.
+ * Converts the defaults of `search` to the fields of `generation_config.json`. GenAI samples only if
+ * `do_sample` is true, and treats a `top_p` of 0 as off. `max_length` is ignored: it is not a limit of the
+ * model but a default that callers override (20 in GenAI's own example).
  */
 export function searchOf(genai: GenaiConfig | undefined): NonNullable<GenaiConfig['search']> | undefined {
   const search = genai?.search;

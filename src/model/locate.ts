@@ -1,6 +1,6 @@
 /**
- * Finds the files of a model in its folder. Looks at names, sizes and first bytes, and at what names other files;
- * the rest of what the files say is `spec.ts`'s. Everything that is wrong with a folder is told at once.
+ * Finds the files of a model in its folder. Checks names, sizes and first bytes, and reads only the fields
+ * that name other files; spec.ts reads the rest. Reports all problems of a folder at once.
  */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -10,22 +10,27 @@ import { graphFileOf } from './genai.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
 import { type FoundWeights, findWeights } from './weights.ts';
 
-/** Paths of a model's files, absolute; they existed, could be read and were not cut off. At least one configuration is there. */
+/**
+ * Absolute paths of a model's files. All of them exist, are readable and complete. At least one of the two
+ * configurations is present.
+ */
 export interface ModelFiles extends FoundWeights {
   readonly folder: string;
   readonly configFile?: string;
   readonly genaiConfigFile?: string;
   readonly generationConfigFile?: string;
   readonly tokenizerFile: string;
-  /** `special_tokens_map.json` where there is no tokenizer_config.json: it says the special tokens in the same words. */
+  /**
+   * tokenizer_config.json, or else `special_tokens_map.json`, which has the same fields for special tokens.
+   */
   readonly tokenizerConfigFile?: string;
-  /** `chat_template.jinja`, or else `chat_template.json` with the template in a field of that name. */
+  /** `chat_template.jinja`, or else `chat_template.json` with the field `chat_template`. */
   readonly chatTemplateFile?: string;
 }
 
 const TOKENIZER = 'tokenizer.json';
 const GENAI = 'genai_config.json';
-/** The files that may be absent, by preference. */
+/** Files that may be absent. Of several names the first existing one is used. */
 const OPTIONAL = {
   configFile: ['config.json'],
   genaiConfigFile: [GENAI],
@@ -35,9 +40,10 @@ const OPTIONAL = {
 } as const satisfies Partial<Record<keyof ModelFiles, readonly string[]>>;
 
 /**
- * Finds all files of a folder in the style of the hub or of ONNX Runtime GenAI; links, as in the hub's cache, are followed. The weights are
- * what `genai_config.json` names, `onnx/model<suffix>.onnx`, or `model<suffix>.onnx` beside the configuration.
- * @param devices for each of them, weights are chosen.
+ * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links, as in the
+ * hub's cache. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`, or
+ * `model<suffix>.onnx` beside the configuration.
+ * @param devices weights are chosen for each of them
  * @throws ModelError with every missing or broken file.
  */
 export async function locateModel(
@@ -55,14 +61,14 @@ export async function locateModel(
   const genaiFile = problems.some(({ file }) => file === GENAI)
     ? undefined
     : await graphFileOf(genaiConfigFile, problems);
-  const ofWeights: ModelProblem[] = [];
-  const weights = await findWeights(root, { dtype, devices, genaiFile }, ofWeights);
+  const weightProblems: ModelProblem[] = [];
+  const weights = await findWeights(root, { dtype, devices, genaiFile }, weightProblems);
   if (weights.dtypes.length === 0 && genaiConfigFile !== undefined && genaiFile === undefined && problems.length === 0)
     problems.push({ file: GENAI, problem: 'lacks "model.decoder.filename"' });
   await checkFile(root, TOKENIZER, problems);
   if (problems.some(({ file }) => file === TOKENIZER) && (await exists(join(root, 'tokenizer.model'))))
-    problems.push({ file: 'tokenizer.model', problem: `is there, but is not read: convert it to ${TOKENIZER}` });
-  if (problems.length + ofWeights.length > 0) throw new ModelError(root, [...ofWeights, ...problems]);
+    problems.push({ file: 'tokenizer.model', problem: `is not supported: convert it to ${TOKENIZER}` });
+  if (problems.length + weightProblems.length > 0) throw new ModelError(root, [...weightProblems, ...problems]);
   return { folder: root, ...weights, ...found, tokenizerFile: join(root, TOKENIZER) };
 }
 
@@ -70,14 +76,14 @@ async function expectFolder(root: string): Promise<void> {
   const refuse = (problem: string): never => {
     throw new ModelError(root, [{ file: '', problem }]);
   };
-  const kind = await stat(root).catch((error: unknown) =>
+  const stats = await stat(root).catch((error: unknown) =>
     refuse(
       error instanceof Error && 'code' in error && error.code === 'ENOENT'
-        ? 'there is no such folder'
-        : `it ${unreadable(error)}`,
+        ? 'the folder does not exist'
+        : `the folder ${unreadable(error)}`,
     ),
   );
-  if (!kind.isDirectory()) refuse('it is a file, not a folder');
+  if (!stats.isDirectory()) refuse('the path is a file, not a folder');
 }
 
 type OptionalFiles = Partial<Record<keyof typeof OPTIONAL, string>>;

@@ -1,11 +1,12 @@
 /**
- * Where the runtime's native library lies: inside the installed onnxruntime-node package, whose JavaScript is not used.
+ * Finds the runtime's native library in the installed onnxruntime-node package. The package's JavaScript is
+ * not used.
  */
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-/** Where the runtime's library may be looked for, when not for this machine. */
-export interface LibraryPlace {
+/** Platform and package to search. Absent fields mean this machine. */
+export interface LibraryTarget {
   /** Folder of the onnxruntime-node package. */
   readonly packageRoot?: string;
   readonly platform?: string;
@@ -20,24 +21,24 @@ const LIBRARY_NAMES: Readonly<Record<string, RegExp>> = {
 };
 
 /**
- * Path of libonnxruntime inside the installed onnxruntime-node package, of whichever version.
- * @throws Error when the package is not installed, or has no library for this platform.
+ * Path of libonnxruntime in the installed onnxruntime-node package, of any version.
+ * @throws Error if the package is not installed or has no library for this platform.
  */
-export function libraryPath(place: LibraryPlace = {}): string {
-  const { platform = process.platform, arch = process.arch } = place;
-  const bin = join(place.packageRoot ?? runtimePackage(), 'bin');
+export function libraryPath(target: LibraryTarget = {}): string {
+  const { platform = process.platform, arch = process.arch } = target;
+  const bin = join(target.packageRoot ?? runtimePackage(), 'bin');
   const bindings = namesIn(bin)
     .filter((name) => /^napi-v\d+$/.test(name))
     .sort((a, b) => Number(b.slice(6)) - Number(a.slice(6)));
   for (const binding of bindings) {
     const folder = join(bin, binding, platform, arch);
-    // The shortest name is the one that other libraries are linked against: libonnxruntime.1.dylib, libonnxruntime.so.1.
+    // Other libraries link against the shortest name: libonnxruntime.1.dylib, libonnxruntime.so.1.
     const [name] = namesIn(folder)
       .filter((file) => LIBRARY_NAMES[platform]?.test(file))
       .sort((a, b) => a.length - b.length);
     if (name !== undefined) return join(folder, name);
   }
-  throw new Error(`onnxruntime-node has no library for ${platform} ${arch}: name one with --runtime-library.`);
+  throw new Error(`onnxruntime-node has no library for ${platform} ${arch}: set --runtime-library to a library.`);
 }
 
 function runtimePackage(): string {
@@ -45,7 +46,7 @@ function runtimePackage(): string {
     return dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   } catch (cause) {
     throw new Error(
-      'The package onnxruntime-node is not installed: install it, or name a library with --runtime-library.',
+      'The package onnxruntime-node is not installed: install it, or set --runtime-library to a library.',
       { cause },
     );
   }

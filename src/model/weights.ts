@@ -1,6 +1,6 @@
 /**
- * Finds a folder's weights and chooses those that suit each device: the .onnx file by its name (or by the name that `genai_config.json`
- * gives it), and beside it the files with external data by the names that the graph gives them, whatever their spelling.
+ * Finds the weights in a folder and chooses them for each device. Finds an .onnx file by the standard names
+ * or by `genai_config.json`, and its external data by the names that the graph states, whatever they are.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
@@ -9,37 +9,40 @@ import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dt
 import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
-/** The weights for one device, and why these. Paths are absolute. */
+/** Weights for one device, with the reason of the choice. Paths are absolute. */
 export interface ChosenWeights extends ChosenDtype {
   readonly device: DeviceName;
   readonly modelFile: string;
   /** The .onnx file and its external data. */
   readonly weightFiles: readonly string[];
-  /** Of all weight files. */
+  /** Total size of all weight files. */
   readonly bytes: number;
 }
 
 export interface FoundWeights {
-  /** One per device, in the order they were asked for. */
+  /** One per device, in the order of the query. */
   readonly choices: readonly ChosenWeights[];
-  /** All that the folder has. */
+  /** All dtypes that the folder has. */
   readonly dtypes: readonly Dtype[];
 }
 
-/** What is looked for. */
+/** Request for weights. */
 export interface WeightsQuery {
   readonly dtype: DtypeChoice;
   readonly devices: readonly DeviceName[];
-  /** Path from the folder, as `genai_config.json` says it. */
+  /** Path that `genai_config.json` states, relative to the folder. */
   readonly genaiFile?: string | undefined;
 }
 
-/** At most so many names of files that are there instead. */
-const MOST_STRAYS = 3;
-/** Of one folder, looked into for models. */
-const MOST_FOLDERS = 50;
+/** Largest number of other model files that a problem lists. */
+const MAX_ALTERNATIVES = 3;
+/** Largest number of subfolders of one folder that are searched for models. */
+const MAX_FOLDERS = 50;
 
-/** Weights that are missing or broken, those with external data that is cut off too, are added to the problems. */
+/**
+ * Finds weights for each device of the query. Missing and broken weights, including truncated external data,
+ * are added to `problems`.
+ */
 export async function findWeights(root: string, query: WeightsQuery, problems: ModelProblem[]): Promise<FoundWeights> {
   const files = await filesByDtype(root, query.genaiFile, problems);
   const dtypes = DTYPES.filter((dtype) => files.has(dtype));
@@ -53,11 +56,14 @@ export async function findWeights(root: string, query: WeightsQuery, problems: M
     measured.set(file, sizes);
     choices.push({ device, ...chosen, modelFile: join(root, file), ...sizes });
   }
-  if (choices.length === 0 && problems.length === 0) problems.push(await missing(root, query, files));
+  if (choices.length === 0 && problems.length === 0) problems.push(await missingWeights(root, query, files));
   return { choices, dtypes };
 }
 
-/** The file of each dtype there is. What GenAI's configuration names goes by its graph: such files are called model.onnx whatever they hold. */
+/**
+ * The .onnx file of each available dtype. The graph states the dtype of the file that genai_config.json
+ * names, because such files are called model.onnx for every dtype.
+ */
 async function filesByDtype(
   root: string,
   genaiFile: string | undefined,
@@ -76,7 +82,7 @@ async function filesByDtype(
   return files;
 }
 
-/** Places for a dtype, by preference. */
+/** Standard paths for a dtype, in order of preference. */
 function weightNames(dtype: Dtype): string[] {
   return [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
 }
@@ -90,15 +96,18 @@ async function measure(
   const weightFiles = [join(root, file)];
   const graph = bytes > 0 ? await graphOf(root, file, problems) : undefined;
   for (const [name, needed] of [...(graph?.external ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const place = normalize(join(dirname(file), name));
-    // The runtime refuses these too, in words that do not name the file.
-    if (name === '' || isAbsolute(name) || leavesFolder(place)) {
-      problems.push({ file, problem: `names weights outside of the folder (${JSON.stringify(name.slice(0, 100))})` });
+    const path = normalize(join(dirname(file), name));
+    // The runtime refuses these paths too, but its message does not name the file.
+    if (name === '' || isAbsolute(name) || leavesFolder(path)) {
+      problems.push({
+        file,
+        problem: `names external data outside the folder (${JSON.stringify(name.slice(0, 100))})`,
+      });
       continue;
     }
-    const size = await checkFile(root, place, problems);
-    if (size > 0 && size < needed) problems.push({ file: place, problem: cutOff(size, needed, basename(file)) });
-    weightFiles.push(join(root, place));
+    const size = await checkFile(root, path, problems);
+    if (size > 0 && size < needed) problems.push({ file: path, problem: cutOff(size, needed, basename(file)) });
+    weightFiles.push(join(root, path));
     bytes += size;
   }
   return { weightFiles, bytes };
@@ -113,37 +122,44 @@ async function graphOf(root: string, file: string, problems: ModelProblem[]): Pr
   }
 }
 
-/** Which names were looked for in vain, and what is there instead. */
-async function missing(root: string, query: WeightsQuery, files: ReadonlyMap<Dtype, string>): Promise<ModelProblem> {
+/** Names the expected files and the model files that the folder has instead. */
+async function missingWeights(
+  root: string,
+  query: WeightsQuery,
+  files: ReadonlyMap<Dtype, string>,
+): Promise<ModelProblem> {
   const { dtype, genaiFile } = query;
   const names = weightNames(dtype === 'auto' ? 'fp32' : dtypeNamed(dtype)).join(' or ');
-  const named = [...files].map(([kind, file]) => `${file} (${kind})`);
-  const there = named.length > 0 ? named : await straysOf(root);
-  const instead = there.length === 0 ? '' : `; the folder has ${there.join(', ')}`;
-  if (genaiFile !== undefined && named.length === 0)
+  const described = [...files].map(([kind, file]) => `${file} (${kind})`);
+  const present = described.length > 0 ? described : await alternativesIn(root);
+  const instead = present.length === 0 ? '' : `; the folder has ${present.join(', ')}`;
+  if (genaiFile !== undefined && described.length === 0)
     return { file: genaiFile, problem: `is missing (genai_config.json names it)${instead}` };
   return { file: names, problem: `is missing${dtype === 'auto' ? '' : ` (dtype ${dtype})`}${instead}` };
 }
 
-/** Files of other names, and folders below that are models themselves: repositories of GenAI exports hold one for each device. */
-async function straysOf(root: string): Promise<string[]> {
-  const strays: string[] = [];
+/**
+ * Other .onnx files, and subfolders that are models themselves: GenAI repositories have one folder for each
+ * device.
+ */
+async function alternativesIn(root: string): Promise<string[]> {
+  const alternatives: string[] = [];
   for (const folder of ['', ...(await foldersIn(root, ''))]) {
     const names = await namesIn(join(root, folder));
-    if (folder !== '' && names.includes('genai_config.json')) strays.push(`a model in ${folder}/`);
+    if (folder !== '' && names.includes('genai_config.json')) alternatives.push(`a model in ${folder}/`);
     else if (folder === '' || folder === 'onnx')
-      strays.push(...names.filter((name) => name.endsWith('.onnx')).map((name) => join(folder, name)));
+      alternatives.push(...names.filter((name) => name.endsWith('.onnx')).map((name) => join(folder, name)));
   }
-  const more = strays.length - MOST_STRAYS;
-  return more > 0 ? [...strays.slice(0, MOST_STRAYS), `${more} more`] : strays;
+  const more = alternatives.length - MAX_ALTERNATIVES;
+  return more > 0 ? [...alternatives.slice(0, MAX_ALTERNATIVES), `${more} more`] : alternatives;
 }
 
-/** Folders of the first and second floor, not those behind links: a wrong folder can be a large one. */
+/** Folders of the first two levels, links excluded: a wrong folder can be very large. */
 async function foldersIn(root: string, above: string): Promise<string[]> {
   const entries = await readdir(join(root, above), { withFileTypes: true }).catch(() => []);
   const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name);
   const folders: string[] = [];
-  for (const name of names.sort().slice(0, MOST_FOLDERS)) {
+  for (const name of names.sort().slice(0, MAX_FOLDERS)) {
     const folder = join(above, name);
     folders.push(folder, ...(above === '' ? await foldersIn(root, folder) : []));
   }

@@ -1,4 +1,4 @@
-/** Model folders for tests, as small as they can be, each with what a test wants different. */
+/** Minimal model folders for tests, with the changes that each test asks for. */
 import { cp, mkdir, mkdtemp, readdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -16,7 +16,7 @@ export const CONFIG = {
   hidden_size: 128,
   eos_token_id: 2,
 };
-/** What GenAI's model builder writes, for the same model. */
+/** genai_config.json for the same model, as GenAI's model builder writes it. */
 export const GENAI = {
   model: {
     type: 'llama',
@@ -49,7 +49,9 @@ export const GENAI = {
 };
 export const TOKENIZER = { added_tokens: [], model: { type: 'BPE', vocab: { a: 10, '</s>': 11 }, merges: [] } };
 
-/** Files by path from the folder: text as it is, objects as JSON, undefined not at all. */
+/**
+ * Files by path from the folder: strings are contents, objects are written as JSON, undefined omits the file.
+ */
 export type Files = Readonly<Record<string, string | Uint8Array | object | undefined>>;
 
 export async function modelFolder(files: Files = {}): Promise<string> {
@@ -73,7 +75,7 @@ export async function modelFolder(files: Files = {}): Promise<string> {
   return folder;
 }
 
-/** The same folder as the hub's cache has it: every file a link into a folder of blobs. */
+/** The same folder in the layout of the hub's cache: every file is a link to a blob. */
 export async function linked(folder: string): Promise<string> {
   const cache = await mkdtemp(join(tmpdir(), 'cache-'));
   const snapshot = join(cache, 'snapshots', 'main');
@@ -88,7 +90,7 @@ export async function linked(folder: string): Promise<string> {
   return snapshot;
 }
 
-/** What a promise is rejected with. */
+/** The rejection reason of a promise. */
 export async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => undefined,
@@ -96,7 +98,7 @@ export async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** The folder of a GenAI export: no configuration of the hub, and the graph at the root. */
+/** Folder of a GenAI export: no config.json, and the graph at the root. */
 export const genaiFolder = (files: Files = {}): Promise<string> =>
   modelFolder({
     'config.json': undefined,
@@ -106,7 +108,7 @@ export const genaiFolder = (files: Files = {}): Promise<string> =>
     ...files,
   });
 
-/** The problems that a folder is refused with, each as it is told. */
+/** The problems of a refused folder, each as the error message states it. */
 export async function problemsIn(folder: string, refused: Promise<unknown>): Promise<string[]> {
   const error = await reasonOf(refused);
   if (!(error instanceof ModelError)) throw new Error(`not refused: ${error}`);

@@ -12,7 +12,7 @@ async function problemsOf(config: unknown, files: Files = {}): Promise<string[]>
 }
 
 describe('a GenAI configuration alone', () => {
-  it('says all that is known of the model', async () => {
+  it('gives the complete spec of the model', async () => {
     const { name, ...spec } = await specOf();
     expect(name).toMatch(/^model-/);
     expect(spec).toEqual({
@@ -41,7 +41,7 @@ describe('a GenAI configuration alone', () => {
     });
   });
 
-  it('may leave out names, one end, and heads of the cache that are as many as the others', async () => {
+  it('may omit names, all but one end id, and num_key_value_heads if all heads have their own cache', async () => {
     const decoder = { inputs: { position_ids: 'places' }, outputs: undefined, num_key_value_heads: undefined };
     const config = withModel({ eos_token_id: 7, decoder: { ...GENAI.model.decoder, ...decoder } });
     const spec = await specOf({ 'genai_config.json': config });
@@ -59,11 +59,11 @@ describe('a GenAI configuration alone', () => {
       { do_sample: true, top_k: 50, top_p: 0 },
       { temperature: 1, topK: 50, topP: 1 },
     ],
-  ])('that searches by %j samples as %j', async (search, sampling) => {
+  ])('converts the search %j to the sampling defaults %j', async (search, sampling) => {
     expect((await specOf({ 'genai_config.json': { ...GENAI, search } })).sampling).toMatchObject(sampling);
   });
 
-  it('is not limited by the length that its search stops at', async () => {
+  it('does not limit the context to max_length of the search', async () => {
     expect(GENAI.search.max_length).toBeLessThan((await specOf()).contextLength);
   });
 
@@ -74,29 +74,33 @@ describe('a GenAI configuration alone', () => {
     'decoder.num_hidden_layers',
     'decoder.num_attention_heads',
     'decoder.head_size',
-  ])('without %s says so', async (field) => {
+  ])('reports the missing field %s', async (field) => {
     const name = field.replace('decoder.', '');
     const config = (field === name ? withModel : withDecoder)({ [name]: undefined });
     expect(await problemsOf(config)).toEqual([`genai_config.json lacks "model.${field}"`]);
   });
 
   it.each([
-    [withDecoder({ inputs: { past_key_names: 'past_key' } }), 'model.decoder.inputs.past_key_names', 'expected one %d'],
+    [
+      withDecoder({ inputs: { past_key_names: 'past_key' } }),
+      'model.decoder.inputs.past_key_names',
+      'expected exactly one %d',
+    ],
     [withDecoder({ outputs: { present_value_names: '%d.%d' } }), 'model.decoder.outputs.present_value_names', 'one %d'],
     [withDecoder({ inputs: { input_ids: '' } }), 'model.decoder.inputs.input_ids', 'Too small'],
     [withModel({ vocab_size: 0 }), 'model.vocab_size', 'Too small'],
     [{ ...GENAI, search: { top_p: 1.5 } }, 'search.top_p', 'Too big'],
     [withModel({ eos_token_id: ['2'] }), 'model.eos_token_id', ''],
-  ])('with a wrong field says which: %#', async (config, field, rule) => {
+  ])('reports a wrong field by its name: %#', async (config, field, rule) => {
     expect(await problemsOf(config)).toEqual([expect.stringContaining(`genai_config.json has a wrong "${field}`)]);
     expect((await problemsOf(config))[0]).toContain(rule);
   });
 });
 
-describe('beside config.json', () => {
+describe('a GenAI configuration beside config.json', () => {
   const both = { 'config.json': { ...CONFIG, bos_token_id: 9, pad_token_id: 8, eos_token_id: 3 } };
 
-  it('GenAI says the shape and the names, both say the ends, the architecture is that of config.json', async () => {
+  it('gives the shape and the names; both files give end ids; config.json gives the architecture', async () => {
     const spec = await specOf({ ...both, 'genai_config.json': withModel({ pad_token_id: undefined }) });
     expect(spec).toMatchObject({
       architecture: 'LlamaForCausalLM',
@@ -109,13 +113,13 @@ describe('beside config.json', () => {
     expect(spec.names.pastKey).toBe('past_key_values.%d.key');
   });
 
-  it("the author's generation_config.json counts as a whole before GenAI's search", async () => {
+  it("yields to the author's generation_config.json as a whole for sampling", async () => {
     const files = { ...both, 'generation_config.json': { temperature: 0.7, eos_token_id: 6 } };
     const spec = await specOf(files);
     expect([spec.sampling.temperature, spec.sampling.topK, spec.eosIds]).toEqual([0.7, 0, [2, 3, 5, 6]]);
   });
 
-  it('either may leave out what the other says; what neither says is told', async () => {
+  it('may omit fields that config.json has; a field that both lack is reported', async () => {
     const brief = { model: { decoder: { filename: 'model.onnx' } } };
     expect(await specOf({ ...both, 'genai_config.json': brief })).toMatchObject({
       vocabSize: 100,

@@ -17,14 +17,14 @@ const genaiProblems = async (files: Files): Promise<string[]> => {
 };
 const POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n';
 
-/** Names of the files that were found, from the folder. */
+/** Paths of the located files, relative to the folder. */
 const namesOf = (files: ModelFiles): string[] =>
   Object.entries(files)
     .flatMap(([key, value]) => (key.endsWith('File') ? [relative(files.folder, String(value))] : []))
     .sort();
 
 describe('a model folder', () => {
-  it('gives the paths of all its files; the optional ones only if they are there', async () => {
+  it('gives the paths of all its files; of optional ones only if they exist', async () => {
     const files = await found({ 'generation_config.json': {}, 'chat_template.jinja': 'x' });
     expect(namesOf(files)).toEqual([
       'chat_template.jinja',
@@ -37,7 +37,7 @@ describe('a model folder', () => {
     expect(namesOf(bare)).toEqual(['config.json', 'tokenizer.json']);
   });
 
-  it('takes the special tokens and the template from their other files where the first are absent', async () => {
+  it('takes special tokens and template from their alternative files if the first ones are absent', async () => {
     const others = { 'tokenizer_config.json': undefined, 'special_tokens_map.json': {}, 'chat_template.json': {} };
     expect(await found(others)).toMatchObject({
       tokenizerConfigFile: expect.stringMatching(/special_tokens_map\.json$/),
@@ -49,7 +49,7 @@ describe('a model folder', () => {
     });
   });
 
-  it('is the embedded one when nothing else is said, with its weights in fp32', async () => {
+  it('is the embedded one by default, with weights in fp32', async () => {
     const { folder, choices } = await locateModel(embeddedModel());
     expect([basename(folder), choices[0]?.dtype, basename(choices[0]?.modelFile ?? '')]).toEqual([
       'haiku',
@@ -72,7 +72,7 @@ describe('a GenAI folder', () => {
     expect((await locateModel(folder)).choices[0]?.modelFile).toBe(join(folder, filename));
   });
 
-  it('whose graph is missing says who names it; hub files beside it will do', async () => {
+  it('without its graph names the configuration; weights of the hub beside it are used', async () => {
     const gone = { 'model.onnx': undefined };
     expect(await genaiProblems(gone)).toEqual(['model.onnx is missing (genai_config.json names it)']);
     const folder = await genaiFolder({ ...gone, 'onnx/model_q4.onnx': onnxBytes() });
@@ -86,16 +86,22 @@ describe('a GenAI folder', () => {
       { model: { decoder: { filename: 3 } } },
       'has a wrong "model.decoder.filename" (expected string, received number)',
     ],
-    [{ model: { decoder: { filename: '../x.onnx' } } }, 'has a wrong "model.decoder.filename" (it leaves the folder)'],
-    [{ model: { decoder: { filename: '/x.onnx' } } }, 'has a wrong "model.decoder.filename" (it leaves the folder)'],
+    [
+      { model: { decoder: { filename: '../x.onnx' } } },
+      'has a wrong "model.decoder.filename" (the path leads out of the folder)',
+    ],
+    [
+      { model: { decoder: { filename: '/x.onnx' } } },
+      'has a wrong "model.decoder.filename" (the path leads out of the folder)',
+    ],
     ['', 'is empty'],
     ['[]', 'is not a JSON object'],
-  ])('with %j for a configuration is refused', async (config, problem) => {
+  ])('is refused with the configuration %j', async (config, problem) => {
     const problems = await genaiProblems({ 'genai_config.json': config, 'model.onnx': undefined });
     expect(problems.filter((one) => one.startsWith('genai_config.json'))).toEqual([`genai_config.json ${problem}`]);
   });
 
-  it('that holds models in folders below names them', async () => {
+  it('without a model lists the models in its subfolders', async () => {
     const folder = await genaiFolder({
       'genai_config.json': undefined,
       'model.onnx': undefined,
@@ -109,8 +115,8 @@ describe('a GenAI folder', () => {
   });
 });
 
-describe('links, as in the cache of the hub', () => {
-  it('are followed, those of external data too', async () => {
+describe('links, as in the hub cache', () => {
+  it('are followed, also for external data', async () => {
     const graph = onnxNaming({ 'model.onnx_data': 300 });
     const folder = await linked(
       await modelFolder({ 'onnx/model.onnx': graph, 'onnx/model.onnx_data': 'x'.repeat(300) }),
@@ -123,12 +129,12 @@ describe('links, as in the cache of the hub', () => {
     });
   });
 
-  it('that lead nowhere are told as such', async () => {
+  it('that dangle are reported as such', async () => {
     const folder = await modelFolder({ 'config.json': undefined, 'tokenizer.json': undefined });
     await symlink('../blobs/gone', join(folder, 'config.json'));
     await symlink('tokenizer.json', join(folder, 'tokenizer.json'));
     expect(await problemsIn(folder, locateModel(folder))).toEqual([
-      'config.json is a link to a file that is not there',
+      'config.json is a link to a missing file',
       'tokenizer.json is a link to itself',
     ]);
   });
@@ -138,11 +144,11 @@ describe('a broken folder', () => {
   it.each([
     ['config.json', 'config.json or genai_config.json'],
     ['tokenizer.json', 'tokenizer.json'],
-  ])('without %s says so', async (name, told) => {
-    expect(await problemsOf({ [name]: undefined })).toEqual([`${told} is missing`]);
+  ])('without %s is refused', async (name, expected) => {
+    expect(await problemsOf({ [name]: undefined })).toEqual([`${expected} is missing`]);
   });
 
-  it('tells everything at once', async () => {
+  it('is reported with all its problems', async () => {
     expect(
       await problemsOf({
         'config.json': undefined,
@@ -154,24 +160,24 @@ describe('a broken folder', () => {
         'onnx/b.bin': 'short',
       }),
     ).toEqual([
-      'onnx/a.bin is a Git LFS pointer, the file itself was not fetched',
+      'onnx/a.bin is a Git LFS pointer: run git lfs pull',
       'onnx/b.bin is cut off: it has 5 of the 9 bytes that model.onnx needs',
       'onnx/c.bin is missing',
       'generation_config.json is empty',
-      'tokenizer_config.json is a Git LFS pointer, the file itself was not fetched',
+      'tokenizer_config.json is a Git LFS pointer: run git lfs pull',
       'config.json or genai_config.json is missing',
       'tokenizer.json is empty',
     ]);
   });
 
-  it('with a tokenizer of SentencePiece alone says what to do', async () => {
+  it('with only a SentencePiece tokenizer is refused with a way out', async () => {
     expect(await problemsOf({ 'tokenizer.json': undefined, 'tokenizer.model': 'x' })).toEqual([
       'tokenizer.json is missing',
-      'tokenizer.model is there, but is not read: convert it to tokenizer.json',
+      'tokenizer.model is not supported: convert it to tokenizer.json',
     ]);
   });
 
-  it('with folders where files should be says so', async () => {
+  it('with folders instead of files is refused', async () => {
     const files = { 'config.json': undefined, 'config.json/x': 'y', 'onnx/model.onnx': undefined, 'model.onnx/x': 'y' };
     expect(await problemsOf(files)).toEqual(['model.onnx is not a file', 'config.json is not a file']);
   });
@@ -182,9 +188,9 @@ describe('a broken folder', () => {
     expect(await problemsIn(folder, locateModel(folder))).toEqual(['config.json cannot be read (EIO)']);
   });
 
-  it('that is no folder says so', async () => {
+  it('that is missing or a file is refused', async () => {
     const folder = await modelFolder();
-    await expect(locateModel(join(folder, 'gone'))).rejects.toThrow(/there is no such folder/);
+    await expect(locateModel(join(folder, 'gone'))).rejects.toThrow(/the folder does not exist/);
     await expect(locateModel(join(folder, 'config.json'))).rejects.toThrow(/a file, not a folder/);
   });
 });

@@ -6,7 +6,7 @@ import { libraryPath } from '../../src/model/runtime-library.ts';
 import { modelFolder } from './folders.ts';
 
 describe('the runtime library', () => {
-  it('of this machine is inside the installed package', () => {
+  it('is found for this machine in the installed package', () => {
     expect(existsSync(libraryPath())).toBe(true);
   });
 
@@ -15,13 +15,13 @@ describe('the runtime library', () => {
     ['linux', 'arm64', 'libonnxruntime.so.1'],
     ['darwin', 'arm64', 'libonnxruntime.1.dylib'],
     ['win32', 'x64', 'onnxruntime.dll'],
-  ])('for %s %s is %s', (platform, arch, name) => {
+  ])('for %s %s is the file %s', (platform, arch, name) => {
     const path = libraryPath({ platform, arch });
     expect([basename(path), existsSync(path)]).toEqual([name, true]);
     expect(path).toContain(join(platform, arch));
   });
 
-  it('is found in whichever version of the package, the newest binding first', async () => {
+  it('is found in any version of the package, the newest binding first', async () => {
     const packageRoot = await modelFolder();
     for (const [binding, name] of [
       ['napi-v6', 'libonnxruntime.so.1'],
@@ -37,7 +37,7 @@ describe('the runtime library', () => {
     );
   });
 
-  it('that is absent is told with what to do', async () => {
+  it('is reported with a way out if it is absent', async () => {
     expect(() => libraryPath({ platform: 'sunos', arch: 'sparc' })).toThrow(
       /no library for sunos sparc.*--runtime-library/,
     );

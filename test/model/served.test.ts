@@ -1,4 +1,7 @@
-/** Folders of every style, served by a real worker: the same model gives the same tokens, a broken one ends the start with all that is wrong. */
+/**
+ * A real worker on model folders of every layout: the same model gives the same tokens; a broken one ends
+ * startup.
+ */
 import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,7 +24,7 @@ interface Served {
   readonly health: unknown;
 }
 
-/** What a worker answers on this folder, and what it says of it when it loads. */
+/** A worker's answers on this folder, and its narration while it loads. */
 async function served(folder: string): Promise<Served> {
   const worker = await startWorker({ args: ['--model', folder, '--slots', '2'] });
   try {
@@ -54,7 +57,7 @@ async function haiku(name: string): Promise<string> {
 const fieldsOf = async (file: string): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
 
-/** The embedded model as GenAI's model builder would have written it: no configuration of the hub, another name for the graph. */
+/** The embedded model in the layout of GenAI's model builder: no config.json, another name for the graph. */
 async function asGenai(folder: string, filename: string): Promise<void> {
   await mkdir(dirname(join(folder, filename)), { recursive: true });
   await rename(join(folder, 'onnx/model.onnx'), join(folder, filename));
@@ -104,11 +107,11 @@ describe('the same tokens come', () => {
     });
   });
 
-  test("from links, as in the hub's cache", async () => {
+  test('from links, as in the hub cache', async () => {
     expect((await served(await linked(embeddedModel()))).tokens).toEqual(original.tokens);
   });
 
-  test('without tokenizer_config.json, from the files that say the same', async () => {
+  test('without tokenizer_config.json, from the files with the same fields', async () => {
     const folder = await haiku('no-tokenizer-config');
     const { chat_template } = await fieldsOf(join(folder, 'tokenizer_config.json'));
     await writeFile(join(folder, 'chat_template.json'), JSON.stringify({ chat_template }));
@@ -117,7 +120,7 @@ describe('the same tokens come', () => {
   });
 });
 
-test('which weights were taken of several, and why, is told when they are opened', async () => {
+test('the narration names the chosen weights and the reason', async () => {
   const folder = await haiku('several');
   await writeFile(join(folder, 'onnx/model_fp16.onnx'), onnxBytes());
   const { started } = await served(folder);
@@ -129,7 +132,7 @@ test('which weights were taken of several, and why, is told when they are opened
   expect(started.human).toBe('Model loader opens several (3.5 MB, fp32: full floats, which a CPU need not widen)');
 });
 
-describe('a broken folder ends the start with exit code 1', () => {
+describe('a broken folder ends startup with exit code 1', () => {
   async function refusal(folder: string, args: readonly string[] = []): Promise<string[]> {
     const { code, stdout } = await runCli(['--port', '0', '--model', folder, ...args]);
     expect(code).toBe(1);
@@ -141,13 +144,13 @@ describe('a broken folder ends the start with exit code 1', () => {
     const failed = lines.filter(({ event }) => event === 'model.load_failed');
     expect(failed).toHaveLength(1);
     expect(failed[0]).toMatchObject({ level: 'FATAL', error_kind: 'model_load_failed', model_ref: basename(folder) });
-    // A reason is cut where all problems together are too long; each has a line of its own before it.
+    // The reason is cut if all problems together are too long; each problem has a line of its own before it.
     const problems = lines.filter(({ event }) => event === 'model.problem');
     for (const line of problems) expect(line.human).toMatch(new RegExp(`^Model file ${line['file']} `));
     return problems.map((line) => `${line['file']} ${line['reason']}`);
   }
 
-  test('and everything that is wrong with it', async () => {
+  test('and reports every problem', async () => {
     const folder = await haiku('broken');
     await writeFile(join(folder, 'onnx/model.onnx'), onnxNaming({ 'model.onnx_data': 1_000, 'model.onnx_data_1': 10 }));
     await writeFile(join(folder, 'onnx/model.onnx_data'), 'x'.repeat(999));
@@ -158,13 +161,13 @@ describe('a broken folder ends the start with exit code 1', () => {
     expect(await refusal(folder)).toEqual([
       'onnx/model.onnx_data is cut off: it has 999 of the 1,000 bytes that model.onnx needs',
       'onnx/model.onnx_data_1 is missing',
-      'config.json is a link to a file that is not there',
+      'config.json is a link to a missing file',
       'generation_config.json is empty',
-      'tokenizer.json is a Git LFS pointer, the file itself was not fetched',
+      'tokenizer.json is a Git LFS pointer: run git lfs pull',
     ]);
   });
 
-  test('and the fields of a GenAI configuration that are wrong', async () => {
+  test('and reports the wrong fields of a GenAI configuration', async () => {
     const folder = await haiku('wrong-fields');
     await asGenai(folder, 'model.onnx');
     const config = (await fieldsOf(join(folder, 'genai_config.json'))) as { model: Record<string, unknown> };
@@ -184,7 +187,7 @@ describe('a broken folder ends the start with exit code 1', () => {
     expect(await refusal(folder)).toEqual(['tokenizer.json is not a file']);
   });
 
-  test('where the dtype that was asked for is not there', async () => {
+  test('if the requested dtype is missing', async () => {
     expect(await refusal(embeddedModel(), ['--dtype', 'q4'])).toEqual([
       'onnx/model_q4.onnx or model_q4.onnx is missing (dtype q4); the folder has onnx/model.onnx (fp32)',
     ]);

@@ -33,17 +33,17 @@ describe('the weights', () => {
     ['q4', 'model_q4.onnx'],
     ['q4f16', 'model_q4f16.onnx'],
     ['bnb4', 'model_bnb4.onnx'],
-  ] as const)('of dtype %s are %s, in onnx/ or at the root', async (dtype, name) => {
+  ] as const)('of dtype %s are the file %s, in onnx/ or at the root', async (dtype, name) => {
     const kind = dtype === 'quantized' ? 'q8' : dtype;
-    for (const place of [`onnx/${name}`, name]) {
-      const folder = await modelFolder({ ...NONE, [place]: ONNX });
+    for (const path of [`onnx/${name}`, name]) {
+      const folder = await modelFolder({ ...NONE, [path]: ONNX });
       expect((await locateModel(folder, dtype)).choices).toEqual([
         {
           device: 'cpu',
           dtype: kind,
           reason: 'selected by --dtype',
-          modelFile: join(folder, place),
-          weightFiles: [join(folder, place)],
+          modelFile: join(folder, path),
+          weightFiles: [join(folder, path)],
           bytes: ONNX.length,
         },
       ]);
@@ -54,7 +54,7 @@ describe('the weights', () => {
     expect((await chosen({ 'model.onnx': onnxBytes({ tensors: [{}] }) })).bytes).toBe(ONNX.length);
   });
 
-  it('for several devices are chosen for each, and measured once', async () => {
+  it('are chosen for each device, and measured once', async () => {
     const files = { 'onnx/model_q4.onnx': ONNX, 'onnx/model_q4f16.onnx': onnxNaming({ gone: 1 }) };
     const folder = await modelFolder(files);
     const devices = ['cuda-0', 'webgpu', 'cpu'] as const;
@@ -70,7 +70,7 @@ describe('the weights', () => {
     expect(await problemsOf({ ...NONE, ...files }, 'fp16', devices)).toHaveLength(1);
   });
 
-  it('that are not there are named, with what is there instead', async () => {
+  it('that are missing are reported, with the files that exist instead', async () => {
     expect(await problemsOf({ 'onnx/model_q4.onnx': ONNX }, 'fp16')).toEqual([
       'onnx/model_fp16.onnx or model_fp16.onnx is missing (dtype fp16); the folder has onnx/model_q4.onnx (q4), onnx/model.onnx (fp32)',
     ]);
@@ -94,7 +94,7 @@ describe('external data', () => {
     'data/part-00001',
     `${'long'.repeat(60)}.data`,
     'gewichte_ä_重み',
-  ])('goes by the name that the graph gives it: %s', async (name) => {
+  ])('is found by the name that the graph states: %s', async (name) => {
     const graph = onnxNaming({ [name]: 1_000 });
     const choice = await chosen({
       'onnx/model.onnx': graph,
@@ -105,7 +105,7 @@ describe('external data', () => {
     expect(choice.bytes).toBe(graph.length + 1_000);
   });
 
-  it('is found in constants, in graphs inside the graph, and in files of any size', async () => {
+  it('is found in constants, in subgraphs, and in files of any size', async () => {
     const external = (location: string) => ({ external: { location, length: '1' } });
     const graph: Graph = {
       tensors: [{ raw: new Uint8Array(70_000_000) }, external('first')],
@@ -117,7 +117,7 @@ describe('external data', () => {
     expect(weightFiles.map((path) => basename(path))).toEqual(['model.onnx', 'first', 'second', 'third']);
   });
 
-  it('is not invented from text in the weights', async () => {
+  it('is not derived from text in the weights', async () => {
     const raw = Buffer.from('tensor\x0a\x08location\x12\x04nonerest', 'latin1');
     expect((await chosen({ 'onnx/model.onnx': onnxBytes({ tensors: [{ raw }] }) })).weightFiles).toHaveLength(1);
   });
@@ -133,13 +133,9 @@ describe('external data', () => {
       },
       100,
     ],
-    [
-      'no length said: by its shape',
-      { tensors: [{ type: 10, dimensions: [10, 5], external: { location: 'd' } }] },
-      100,
-    ],
+    ['no length: by its shape', { tensors: [{ type: 10, dimensions: [10, 5], external: { location: 'd' } }] }, 100],
     ['two to a byte', { tensors: [{ type: 21, dimensions: [201], external: { location: 'd' } }] }, 101],
-  ])('that is shorter than the graph needs is cut off: %s', async (_, graph, needed) => {
+  ])('shorter than the graph needs is reported as truncated: %s', async (_, graph, needed) => {
     const files = (length: number): Files => ({ 'onnx/model.onnx': onnxBytes(graph), 'onnx/d': 'x'.repeat(length) });
     expect(await problemsOf(files(needed - 1))).toEqual([
       `onnx/d is cut off: it has ${needed - 1} of the ${needed} bytes that model.onnx needs`,
@@ -151,17 +147,17 @@ describe('external data', () => {
     [{ length: '1' }, 'has weights in another file, but does not name it'],
     [{ location: 'd', offset: '-1' }, 'has a wrong offset of weights in "d"'],
     [{ location: 'd', length: 'all' }, 'has a wrong length of weights in "d"'],
-    [{ location: '', length: '1' }, 'names weights outside of the folder ("")'],
-    [{ location: '/etc/passwd', length: '1' }, 'names weights outside of the folder ("/etc/passwd")'],
-    [{ location: '../../x', length: '1' }, 'names weights outside of the folder ("../../x")'],
-  ])('named as %j is refused', async (external, problem) => {
+    [{ location: '', length: '1' }, 'names external data outside the folder ("")'],
+    [{ location: '/etc/passwd', length: '1' }, 'names external data outside the folder ("/etc/passwd")'],
+    [{ location: '../../x', length: '1' }, 'names external data outside the folder ("../../x")'],
+  ])('with the fields %j is refused', async (external, problem) => {
     const graph = onnxBytes({ tensors: [{ external }] });
     expect(await problemsOf({ 'onnx/model.onnx': graph, 'onnx/d': 'x' })).toEqual([`onnx/model.onnx ${problem}`]);
   });
 });
 
 describe('an .onnx file', () => {
-  it('that was not downloaded to its end is cut off, wherever it ends in its graph', async () => {
+  it('that was downloaded partly is reported as truncated, wherever its graph ends', async () => {
     const whole = onnxBytes({ tensors: [{ raw: new Uint8Array(5_000) }], operators: [{ name: 'Add' }] });
     for (const length of [10, 1_000, whole.length - 5]) {
       const folder = await modelFolder({ 'onnx/model.onnx': whole });
@@ -180,7 +176,7 @@ describe('an .onnx file', () => {
     ['a model without a graph', Buffer.from([8, 10])],
     ['a node that is longer than its graph', Buffer.from([0x3a, 4, 0x0a, 100, 0, 0])],
     ['a number without an end', Buffer.alloc(50, 0xff)],
-  ])('that is %s is told as such', async (_, content) => {
+  ])('that is %s is not a model', async (_, content) => {
     expect(await problemsOf({ 'onnx/model.onnx': content })).toEqual(['onnx/model.onnx is not an ONNX model']);
   });
 });
@@ -198,12 +194,12 @@ describe('the dtype of a GenAI graph', () => {
     ['q8', { tensors: [half], operators: [{ name: 'MatMulNBits', bits: 8 }] }],
     ['q8', { tensors: [full], operators: [{ name: 'MatMulInteger' }] }],
     ['bnb4', { tensors: [full], operators: [{ name: 'MatMulBnb4' }] }],
-  ])('is %s by what is in it, whatever its name', async (dtype, graph) => {
+  ])('is %s by its contents, whatever its name', async (dtype, graph) => {
     const { choices, dtypes } = await locateModel(await genaiFolder({ 'model.onnx': onnxBytes(graph) }));
     expect([choices[0]?.dtype, dtypes, choices[0]?.reason]).toEqual([dtype, [dtype], 'the only weights available']);
   });
 
-  it('goes before a file of the hub with the same, and beside the others', async () => {
+  it('wins over a hub file of the same dtype and adds to the others', async () => {
     const folder = await genaiFolder({
       'genai_config.json': { model: { ...GENAI.model, decoder: { filename: 'here.onnx' } } },
       'here.onnx': onnxBytes({ tensors: [full] }),

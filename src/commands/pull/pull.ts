@@ -1,6 +1,7 @@
 /**
- * `rbees-workerd pull org/name[/folder][@revision]`: fetches what a model needs from the hub into the cache that is shared with huggingface_hub.
- * stdout gets the model's folder, stderr everything that is told on the way.
+ * `rbees-workerd pull org/name[/folder][@revision]`: downloads the files that a model needs from the hub into
+ * the cache shared with huggingface_hub. Prints the model's folder to stdout and progress and errors to
+ * stderr.
  */
 import { join, posix } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,16 +19,20 @@ import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
 import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import { formatBytes, ProgressBar } from './progress-bar.ts';
 
-/** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
-const MOST_ROUNDS = 3;
-/** Largest genai_config.json that is read. */
-const LARGEST_CONFIG = 1024 * 1024;
+/**
+ * The graph can name data files that the choice by file names misses. They are downloaded in at most this
+ * many rounds.
+ */
+const MAX_ROUNDS = 3;
+/** Largest genai_config.json that is downloaded. */
+const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
  * Runs the command. Resolves with the exit code.
- * @throws ConfigError when the command line or a variable of the hub is wrong.
+ * @throws ConfigError if the command line or a hub variable is wrong.
  */
 export async function pull(args: readonly string[]): Promise<number> {
   const { reference, selection } = readArguments(args);
@@ -40,8 +45,8 @@ export async function pull(args: readonly string[]): Promise<number> {
     await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
     return 0;
   } catch (error) {
-    const ours = error instanceof PullError || error instanceof ModelError;
-    const reason = ours ? error.message : storageProblem(error, settings.cache);
+    const isKnown = error instanceof PullError || error instanceof ModelError;
+    const reason = isKnown ? error.message : storageProblem(error, settings.cache);
     if (reason === undefined) throw error;
     progress.say(`rbees-workerd: ${reason}`);
     return 1;
@@ -51,40 +56,43 @@ export async function pull(args: readonly string[]): Promise<number> {
 }
 
 function readArguments(args: readonly string[]): { reference: HubReference; selection: Selection } {
-  const { values, positionals } = parsed(args);
+  const { values, positionals } = parseFlags(args);
   const [name, ...more] = positionals;
   if (name === undefined || more.length > 0)
     throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4] [--device cuda]');
   const reference = parseReference(name);
   if (reference === undefined)
     throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
-  // Flags beat RBEES_DTYPE and RBEES_DEVICE as they do for a worker, so that both take the same weights.
+  // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
+  // weights.
   const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
   return { reference, selection: { dtype, device: deviceToSuit(device) } };
 }
 
-/** `auto` selects the weights for the CPU, which every machine has: the model may run on another machine than this one. */
+/** `auto` selects the weights for the CPU: the model may run on another machine, and every machine has a CPU. */
 const deviceToSuit = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
 
-function parsed(args: readonly string[]) {
+function parseFlags(args: readonly string[]) {
   try {
     const options = { dtype: { type: 'string' }, device: { type: 'string' } } as const;
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
+    throw new ConfigError(messageOf(error));
   }
 }
 
-/** `HF_HUB_OFFLINE`: nothing is asked, and what is there must do. */
+/** `HF_HUB_OFFLINE`: uses the cached files and sends no request. */
 async function fromCache(reference: HubReference, selection: Selection, { cache }: HubSettings): Promise<string> {
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
-    throw new PullError(`HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}.`);
+    throw new PullError(
+      `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
+    );
   await locateModel(folder, selection.dtype, [selection.device]);
   return folder;
 }
 
-/** What one pull works with. */
+/** Everything that one pull uses. */
 interface PullContext {
   readonly repository: Repository;
   readonly cache: HubCache;
@@ -105,9 +113,9 @@ async function fromHub(
   const context: PullContext = { repository, cache, connection, settings, progress };
   const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
   await fetchFiles(context, choice.files, choice.why);
-  const problem = await fetchNamedInside(context, choice.dtype, selection.device);
-  // Last: a revision that the cache knows is there as a whole.
-  await cache.refer(reference.revision, repository.commit);
+  const problem = await fetchExternalData(context, choice.dtype, selection.device);
+  // Last, because a revision in the cache must be complete.
+  await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
   return folderOf(context);
 }
@@ -117,30 +125,32 @@ function folderOf({ cache, repository: { commit, reference } }: PullContext): st
   return join(cache.snapshot(commit), reference.folder);
 }
 
-/** The file of weights of a GenAI layout, which may have any name. */
+/** The weight file that genai_config.json names, which may have any name. */
 async function decoderName(context: PullContext): Promise<string | undefined> {
   const file = genaiConfigOf(context.repository);
   if (file === undefined) return undefined;
-  if (file.size > LARGEST_CONFIG)
-    throw new PullError(`${file.path} has ${formatBytes(file.size)}, and ${formatBytes(LARGEST_CONFIG)} are allowed.`);
-  await fetchFiles(context, [file], 'its genai_config.json first, which names the weights');
+  if (file.size > MAX_CONFIG_BYTES)
+    throw new PullError(
+      `${file.path} is ${formatBytes(file.size)}; at most ${formatBytes(MAX_CONFIG_BYTES)} is allowed.`,
+    );
+  await fetchFiles(context, [file], 'genai_config.json first, because it names the weights');
   const problems: ModelProblem[] = [];
   const name = await graphFileOf(join(context.cache.snapshot(context.repository.commit), file.path), problems);
   if (problems.length > 0) throw new ModelError(folderOf(context), problems);
   return name;
 }
 
-/** Brings those of the files that the cache lacks; says nothing when it lacks none. */
+/** Downloads the files that the cache lacks. Reports nothing if it lacks none. */
 async function fetchFiles(context: PullContext, files: readonly RepositoryFile[], why: string): Promise<void> {
   const { repository, cache, progress } = context;
   const { commit, reference } = repository;
-  const lacking = (await lackingOf(context, files)).length > 0;
-  if (!lacking) return;
+  const isIncomplete = (await missingFiles(context, files)).length > 0;
+  if (!isIncomplete) return;
   await cache.prepare();
   const onWait = (holder: string): void =>
-    progress.say(`Another pull of ${reference.repo} is at work (process ${holder}); waiting for it`);
+    progress.say(`Another pull of ${reference.repo} is running (process ${holder}): waiting for it`);
   await withLock(cache.lockFile, onWait, async () => {
-    const missing = await lackingOf(context, files);
+    const missing = await missingFiles(context, files);
     if (missing.length === 0) return;
     const total = missing.reduce((sum, { size }) => sum + size, 0);
     progress.say(
@@ -153,21 +163,21 @@ async function fetchFiles(context: PullContext, files: readonly RepositoryFile[]
   });
 }
 
-async function lackingOf(
+async function missingFiles(
   { cache, repository }: PullContext,
   files: readonly RepositoryFile[],
 ): Promise<RepositoryFile[]> {
-  const there = await Promise.all(files.map(({ path, size }) => cache.has(repository.commit, path, size)));
-  return files.filter((_, i) => there[i] !== true);
+  const present = await Promise.all(files.map(({ path, size }) => cache.has(repository.commit, path, size)));
+  return files.filter((_, i) => present[i] !== true);
 }
 
 async function requireSpace({ cache, settings }: PullContext, files: readonly RepositoryFile[]): Promise<void> {
-  const sizes = files.map(async ({ etag, size }) => size - (await cache.bytesOf(etag, size)));
+  const sizes = files.map(async ({ etag, size }) => size - (await cache.bytesPresent(etag, size)));
   const needed = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
   const free = await freeBytes(settings.cache);
   if (needed > free)
     throw new PullError(
-      `${formatBytes(needed)} do not fit into ${settings.cache}, where ${formatBytes(free)} are free: make room, or set HF_HUB_CACHE to another disk.`,
+      `${settings.cache} needs ${formatBytes(needed)}, and ${formatBytes(free)} are free: free some space, or set HF_HUB_CACHE to another disk.`,
     );
 }
 
@@ -177,27 +187,26 @@ async function fetchFile(
 ): Promise<void> {
   progress.file(file.path, file.size);
   if (!(await cache.hasBlob(file.etag, file.size))) {
-    let first = true;
-    await download(
-      connection,
-      fileUrl(connection.endpoint, repository, file.path),
+    let fromBefore = true;
+    await download(connection, {
+      url: fileUrl(connection.endpoint, repository, file.path),
       file,
-      cache.blob(file.etag),
-      (bytes) => {
-        progress.at(bytes, first);
-        first = false;
+      blob: cache.blob(file.etag),
+      onProgress: (bytes) => {
+        progress.at(bytes, fromBefore);
+        fromBefore = false;
       },
-    );
+    });
   }
-  await cache.point(repository.commit, file.path, file.etag);
+  await cache.linkBlob(repository.commit, file.path, file.etag);
   progress.fileDone();
 }
 
 /**
- * Looks at the model as a worker would. Files that the graph names and the repository has are fetched too; what is wrong in the end is
- * returned.
+ * Locates the model as a worker does, and downloads the missing files that the repository has. Returns the
+ * problems that remain.
  */
-async function fetchNamedInside(
+async function fetchExternalData(
   context: PullContext,
   dtype: DtypeChoice,
   device: DeviceName,
@@ -209,13 +218,13 @@ async function fetchNamedInside(
       return undefined;
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
-      const named = new Set(error.problems.map(({ file }) => posix.join(repository.reference.folder, file)));
-      const more = await lackingOf(
+      const namedPaths = new Set(error.problems.map(({ file }) => posix.join(repository.reference.folder, file)));
+      const more = await missingFiles(
         context,
-        repository.files.filter(({ path }) => named.has(path)),
+        repository.files.filter(({ path }) => namedPaths.has(path)),
       );
-      if (more.length === 0 || round === MOST_ROUNDS) return error;
-      await fetchFiles(context, more, 'which its weights name');
+      if (more.length === 0 || round === MAX_ROUNDS) return error;
+      await fetchFiles(context, more, 'external data of the weights');
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * The cache folder that is shared with huggingface_hub: `models--org--name/{blobs,refs,snapshots/<commit>}`, where a snapshot's files are
- * relative links into blobs, and a blob is named by its checksum. Knows the layout; what is in a file is the business of others.
+ * The cache folder shared with huggingface_hub: `models--org--name/{blobs,refs,snapshots/<commit>}`. Files of
+ * a snapshot are relative links to blobs; the name of a blob is its checksum. Knows the layout, not the
+ * contents of the files.
  */
 import { readFileSync, statSync } from 'node:fs';
 import {
@@ -23,7 +24,7 @@ import { COMMIT, type HubReference, isSafePath } from './reference.ts';
 const CACHE_TAG =
   'Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache of models from the hub; see https://bford.info/cachedir/\n';
 
-/** One repository's part of the cache. Nothing is made on the disk before something is put there. */
+/** One repository's part of the cache. Creates no folder before the first write. */
 export class HubCache {
   readonly #root: string;
   /** Folder of the repository. */
@@ -36,7 +37,7 @@ export class HubCache {
     this.#symlinks = symlinks;
   }
 
-  /** Where a blob lies, or will. */
+  /** Path of a blob, which may not exist yet. */
   blob(etag: string): string {
     return join(this.folder, 'blobs', etag);
   }
@@ -45,26 +46,26 @@ export class HubCache {
     return join(this.folder, 'snapshots', commit);
   }
 
-  /** File that is held while something is put into the repository's folder. */
+  /** Lock file that exists while a pull writes to the repository's folder. */
   get lockFile(): string {
     return join(this.#root, '.locks', basename(this.folder), 'rbees-workerd.lock');
   }
 
-  /** Makes the folders that blobs and locks need. */
+  /** Creates the folders for blobs and locks. */
   async prepare(): Promise<void> {
     await mkdir(join(this.folder, 'blobs'), { recursive: true });
     await mkdir(dirname(this.lockFile), { recursive: true });
-    // So that backup tools pass the cache by; huggingface_hub writes it too.
+    // Tells backup tools to skip the cache. huggingface_hub writes the same file.
     await writeFile(join(this.#root, 'CACHEDIR.TAG'), CACHE_TAG, { flag: 'wx' }).catch(() => undefined);
   }
 
-  /** Whether a snapshot has a file of this size, by whichever tool it was put there. */
+  /** True if a snapshot has a file of this size, written by any tool. */
   async has(commit: string, path: string, size: number): Promise<boolean> {
     return (await sizeOf(join(this.snapshot(commit), path))) === size;
   }
 
-  /** Bytes of a blob that need no more room: all of it, or what an earlier try left. */
-  async bytesOf(etag: string, size: number): Promise<number> {
+  /** Bytes of a blob that are already on the disk: all of it, or the part of an earlier try. */
+  async bytesPresent(etag: string, size: number): Promise<number> {
     return Math.min(size, (await sizeOf(this.blob(etag))) ?? (await sizeOf(`${this.blob(etag)}.incomplete`)) ?? 0);
   }
 
@@ -73,41 +74,45 @@ export class HubCache {
   }
 
   /**
-   * Gives a blob its name in a snapshot: a relative link, or, where links cannot be had, a hard link or a copy.
-   * @throws Error when `path` would lie outside of the snapshot, be it by its name or by a link that is in its way.
+   * Adds a blob to a snapshot under a path: as a relative link or, where links are impossible, as a hard link
+   * or a copy.
+   * @throws Error if `path` leads out of the snapshot, by its name or through an existing link.
    */
-  async point(commit: string, path: string, etag: string): Promise<void> {
-    if (!isSafePath(path)) throw new Error(`${JSON.stringify(path.slice(0, 200))} is no name for a file of a model.`);
+  async linkBlob(commit: string, path: string, etag: string): Promise<void> {
+    if (!isSafePath(path))
+      throw new Error(`${JSON.stringify(path.slice(0, 200))} is not a valid path of a model file.`);
     const pointer = join(this.snapshot(commit), path);
     const blob = this.blob(etag);
     await mkdir(dirname(pointer), { recursive: true });
-    const real = await realpath(dirname(pointer));
-    const home = await realpath(this.folder);
-    if (!real.startsWith(home + sep)) throw new Error(`${dirname(pointer)} is a link that leads out of the cache.`);
-    // Under another name first: a snapshot never shows half a file, and what was there before is replaced in one step.
-    const fresh = `${pointer}.${uuid().slice(0, 8)}.tmp`;
+    const realFolder = await realpath(dirname(pointer));
+    const realCache = await realpath(this.folder);
+    if (!realFolder.startsWith(realCache + sep))
+      throw new Error(`${dirname(pointer)} is a link that leads out of the cache: remove it.`);
+    // Create under a temporary name first: a snapshot never shows half a file, and a rename replaces an old
+    // entry in one step.
+    const temporary = `${pointer}.${uuid().slice(0, 8)}.tmp`;
     try {
-      const linked = this.#symlinks && (await made(symlink(relative(dirname(pointer), blob), fresh)));
-      if (!linked && !(await made(link(blob, fresh)))) await copyFile(blob, fresh);
-      await rename(fresh, pointer);
+      const linked = this.#symlinks && (await succeeded(symlink(relative(dirname(pointer), blob), temporary)));
+      if (!linked && !(await succeeded(link(blob, temporary)))) await copyFile(blob, temporary);
+      await rename(temporary, pointer);
     } finally {
-      await rm(fresh, { force: true });
+      await rm(temporary, { force: true });
     }
   }
 
-  /** Remembers which commit a revision was; nothing is written when it is known already. */
-  async refer(revision: string, commit: string): Promise<void> {
+  /** Records the commit of a revision. Does not write if the record is already right. */
+  async writeRef(revision: string, commit: string): Promise<void> {
     if (revision === commit) return;
     const ref = join(this.folder, 'refs', revision);
     if ((await readFile(ref, 'utf8').catch(() => '')) === commit) return;
     await mkdir(dirname(ref), { recursive: true });
-    const fresh = `${ref}.${uuid().slice(0, 8)}.tmp`;
-    await writeFile(fresh, commit);
-    await rename(fresh, ref);
+    const temporary = `${ref}.${uuid().slice(0, 8)}.tmp`;
+    await writeFile(temporary, commit);
+    await rename(temporary, ref);
   }
 }
 
-/** Folder of a model that was pulled, or undefined when the cache has no such revision. */
+/** Folder of a pulled model; undefined if the cache lacks this revision. */
 export function cachedSnapshot(root: string, { repo, folder, revision }: HubReference): string | undefined {
   const cache = new HubCache(root, repo);
   const commit = COMMIT.test(revision) ? revision : readRef(join(cache.folder, 'refs', revision));
@@ -116,8 +121,8 @@ export function cachedSnapshot(root: string, { repo, folder, revision }: HubRefe
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? path : undefined;
 }
 
-/** `org/name[/folder]` of a snapshot's folder in a cache, or of one in it; undefined for any other folder. */
-export function placeInCache(folder: string): string | undefined {
+/** Name `org/name[/folder]` of a folder in a cached snapshot; undefined for any other folder. */
+export function nameFromCache(folder: string): string | undefined {
   const path = resolve(folder).split(sep);
   const at = path.lastIndexOf('snapshots');
   if (!COMMIT.test(path[at + 1] ?? '')) return undefined;
@@ -125,25 +130,25 @@ export function placeInCache(folder: string): string | undefined {
   return kind === 'models' && parts.length > 0 ? [...parts, ...path.slice(at + 2)].join('/') : undefined;
 }
 
-/** As huggingface_hub names it (file_download.py, repo_folder_name). */
+/** Same name as in huggingface_hub (file_download.py, repo_folder_name). */
 export function folderName(repo: string): string {
   return ['models', ...repo.split('/')].join('--');
 }
 
-/** What an error of the file system means for a pull, and what to do about it; undefined for any other error. */
+/** Explains a file system error of a pull and says what to do. Undefined for any other error. */
 export function storageProblem(error: unknown, root: string): string | undefined {
   const { code, path } = error as NodeJS.ErrnoException;
-  const elsewhere = 'set HF_HOME or HF_HUB_CACHE to another folder';
+  const otherFolder = 'set HF_HOME or HF_HUB_CACHE to another folder';
   if (code === 'ENOSPC' || code === 'EDQUOT')
-    return `The disk of ${root} is full (${code}): make room, or ${elsewhere}.`;
-  if (code === 'ELOOP') return `${path ?? root} is a link where a file belongs: remove it.`;
+    return `The disk of ${root} is full (${code}): free some space, or ${otherFolder}.`;
+  if (code === 'ELOOP') return `${path ?? root} is a link instead of a file: remove it.`;
   if (code === undefined || !/^(?:EACCES|EPERM|EROFS|ENOTDIR|EEXIST|EISDIR|ENOENT|EIO)$/.test(code)) return undefined;
-  return `${path ?? root} cannot be written (${code}): give this user the right to, or ${elsewhere}.`;
+  return `${path ?? root} cannot be written (${code}): give this user write access, or ${otherFolder}.`;
 }
 
 /**
- * Bytes that are free where a folder is, or will be.
- * @throws an error of the file system.
+ * Free bytes on the disk of a folder that may not exist yet.
+ * @throws file system errors.
  */
 export async function freeBytes(folder: string): Promise<number> {
   try {
@@ -170,7 +175,7 @@ async function sizeOf(path: string): Promise<number | undefined> {
   return found?.isFile() === true ? found.size : undefined;
 }
 
-async function made(link: Promise<void>): Promise<boolean> {
+async function succeeded(link: Promise<void>): Promise<boolean> {
   return link.then(
     () => true,
     () => false,

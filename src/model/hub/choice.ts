@@ -1,6 +1,6 @@
 /**
- * Which files of a repository a model needs: its configuration, its words, and the weights of one dtype with their external data. Decides
- * by names alone; nothing is downloaded here.
+ * Chooses the files of a repository that a model needs: configuration, tokenizer, and the weights of one
+ * dtype with their external data. Decides by file names alone; downloads nothing.
  */
 import type { DeviceName } from '../../protocol/devices.ts';
 import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
@@ -9,8 +9,8 @@ import { nameOf } from './reference.ts';
 import type { Repository, RepositoryFile } from './repository.ts';
 
 const GENAI = 'genai_config.json';
-/** What is taken besides the weights, where the repository has it. */
-const WORDS = [
+/** Files to pull besides the weights, if the repository has them. */
+const METADATA_FILES = [
   'config.json',
   'generation_config.json',
   GENAI,
@@ -20,24 +20,24 @@ const WORDS = [
   'chat_template.jinja',
   'chat_template.json',
 ] as const;
-/** At most so many names are told of what is there instead. */
-const MOST_OTHERS = 8;
+/** Largest number of names that an error lists. */
+const MAX_LISTED = 8;
 
-/** What is asked for. */
+/** Request of the command line. */
 export interface Selection {
   readonly dtype: DtypeChoice;
-  /** The device for which `auto` selects the weights. */
+  /** Device for which `auto` chooses: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
   readonly device: DeviceName;
-  /** The file of weights that genai_config.json names, from its folder. */
+  /** Weight file that genai_config.json names, relative to its folder. */
   readonly decoder?: string | undefined;
 }
 
-/** The files of a pull, weights last, and how the dtype was chosen. */
+/** Files to pull, weights last, and the reason for the dtype. */
 export interface Choice {
   readonly files: readonly RepositoryFile[];
-  /** What the files are to hold; `auto` where only the graph knows. */
+  /** Dtype of the weights; `auto` if only the graph states it. */
   readonly dtype: DtypeChoice;
-  /** A sentence for the person who asked. */
+  /** Reason for the choice, shown to the user. */
   readonly why: string;
 }
 
@@ -45,87 +45,95 @@ export interface Choice {
 type Files = ReadonlyMap<string, RepositoryFile>;
 
 interface Picked extends Omit<Choice, 'files'> {
-  /** Paths from the model's folder: the graph, and what is known of its data. */
+  /** Paths from the model's folder: the graph, then its known external data. */
   readonly paths: readonly [string, ...string[]];
 }
 
 /**
- * Chooses the files. The decoder that genai_config.json names is taken unless another dtype is asked for and is there by its name; its dtype
- * and its data are not seen by its name, but in its graph.
- * @throws PullError that lists what the repository has when it lacks the dtype, or lacks a file that every model needs.
+ * Chooses the files to pull. The weight file that genai_config.json names wins, unless the user asks for
+ * another dtype and a file of that dtype exists. Only the graph states the dtype and the external data of the
+ * named file; its name does not.
+ * @throws PullError if the repository lacks the dtype (lists the dtypes it has), or a file that every model
+ *   needs.
  */
 export function chooseFiles(repository: Repository, selection: Selection): Choice {
-  const here = filesHere(repository);
-  const { paths, dtype, why } = pickWeights(repository, here, selection);
-  const lacking = ['tokenizer.json', paths[0]].filter((path) => !here.has(path));
-  if (!here.has('config.json') && !here.has(GENAI)) lacking.unshift('config.json');
-  if (lacking.length > 0)
-    throw new PullError(`${nameOf(repository.reference)} has no ${lacking.join(', no ')}: the worker cannot load it.`);
-  return { files: [...WORDS, ...paths].flatMap((path) => here.get(path) ?? []), dtype, why };
+  const byPath = filesByPath(repository);
+  const { paths, dtype, why } = pickWeights(repository, byPath, selection);
+  const missing = ['tokenizer.json', paths[0]].filter((path) => !byPath.has(path));
+  if (!byPath.has('config.json') && !byPath.has(GENAI)) missing.unshift('config.json');
+  if (missing.length > 0)
+    throw new PullError(`${nameOf(repository.reference)} has no ${missing.join(', no ')}: the worker cannot load it.`);
+  return { files: [...METADATA_FILES, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
 }
 
-/** The file that must be read before files can be chosen, where there is one. */
+/** genai_config.json, which must be read before files can be chosen. Undefined if the repository has none. */
 export function genaiConfigOf(repository: Repository): RepositoryFile | undefined {
-  return filesHere(repository).get(GENAI);
+  return filesByPath(repository).get(GENAI);
 }
 
-function filesHere({ files, reference: { folder } }: Repository): Files {
+function filesByPath({ files, reference: { folder } }: Repository): Files {
   const start = folder === '' ? '' : `${folder}/`;
   return new Map(
     files.flatMap((file) => (file.path.startsWith(start) ? [[file.path.slice(start.length), file] as const] : [])),
   );
 }
 
-function pickWeights(repository: Repository, here: Files, { dtype: wanted, device, decoder }: Selection): Picked {
-  const found = foundWeights(here, decoder);
+function pickWeights(repository: Repository, byPath: Files, { dtype: wanted, device, decoder }: Selection): Picked {
+  const found = foundWeights(byPath, decoder);
   const chosen = chooseDtype(device, wanted, new Set(found.keys()));
   const path = chosen && found.get(chosen.dtype);
-  const preferred = decoder !== undefined && here.has(decoder) && wanted === 'auto';
+  const preferred = decoder !== undefined && byPath.has(decoder) && wanted === 'auto';
   if (chosen !== undefined && path !== undefined && !preferred) {
     const { dtype, reason } = chosen;
     const why =
       wanted === 'auto'
         ? `dtype ${dtype} of ${[...found.keys()].join(', ')}, for ${device}: ${reason}`
-        : `dtype ${dtype}, as asked`;
-    return { paths: [path, ...externalData(here, path)], dtype, why };
+        : `dtype ${dtype}, as requested`;
+    return { paths: [path, ...externalData(byPath, path)], dtype, why };
   }
   if (decoder !== undefined)
     return { paths: [decoder], dtype: wanted, why: `weights ${decoder}, which ${GENAI} names` };
   const lack = wanted === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${wanted}`;
-  const has = found.size === 0 ? others(repository) : `it has ${[...found.keys()].join(', ')}`;
+  const has = found.size === 0 ? alternativesIn(repository) : `it has ${[...found.keys()].join(', ')}`;
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }
 
-/** Weights by the names that `locate` looks for; GenAI's decoder is called model.onnx whatever it holds. */
-function foundWeights(here: Files, decoder: string | undefined): ReadonlyMap<Dtype, string> {
+/**
+ * Weights under the names that weights.ts looks for. Excludes GenAI's decoder, because it is called
+ * model.onnx for every dtype.
+ */
+function foundWeights(byPath: Files, decoder: string | undefined): ReadonlyMap<Dtype, string> {
   const found = new Map<Dtype, string>();
   for (const dtype of DTYPES) {
     const names = [`onnx/model${SUFFIXES[dtype]}.onnx`, `model${SUFFIXES[dtype]}.onnx`];
-    const path = names.find((name) => name !== decoder && here.has(name));
+    const path = names.find((name) => name !== decoder && byPath.has(name));
     if (path !== undefined) found.set(dtype, path);
   }
   return found;
 }
 
-/** `model.onnx_data`, `model.onnx_data_1`, …, `model.onnx.data`: how exporters name the data beside a graph. */
-function externalData(here: Files, graph: string): string[] {
-  return [...here.keys()].filter(
+/**
+ * Names that exporters give the external data of a graph: `model.onnx_data`, `model.onnx_data_1`, …,
+ * `model.onnx.data`.
+ */
+function externalData(byPath: Files, graph: string): string[] {
+  return [...byPath.keys()].filter(
     (path) => path.startsWith(graph) && /^(?:_data|\.data)(?:_\d{1,4})?$/.test(path.slice(graph.length)),
   );
 }
 
-/** What a person can do with a repository that has no weights where they are looked for. */
-function others({ files, reference }: Repository): string {
+/** Suggests a way out for a repository without weights at the expected paths. */
+function alternativesIn({ files, reference }: Repository): string {
   const ending = `/${GENAI}`;
   const folders = files.flatMap(({ path }) => (path.endsWith(ending) ? [path.slice(0, -ending.length)] : []));
   if (folders.length > 0)
-    return `it has models in folders, by the names ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
+    return `it has models in folders: pull one of ${listed(folders.map((folder) => nameOf({ ...reference, folder })))}`;
   const names = files.flatMap(({ path }) => (path.endsWith('.onnx') ? [path] : []));
-  if (names.length === 0) return 'it has no .onnx file at all: look for an ONNX export of the model';
+  if (names.length === 0) return 'it has no .onnx file: choose a repository with an ONNX export of the model';
   return `its .onnx files are ${listed(names)}`;
 }
 
 function listed(names: readonly string[]): string {
-  const more = names.length - MOST_OTHERS;
-  return `${names.slice(0, MOST_OTHERS).join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
+  const more = names.length - MAX_LISTED;
+  return `${names.slice(0, MAX_LISTED).join(', ')}${more > 0 ? `, and ${more} more` : ''}`;
 }

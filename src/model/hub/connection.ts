@@ -1,21 +1,21 @@
 /**
- * What goes over the wire to the hub: one request with its redirects, its token where it belongs, its waits and its bounds; and what an
- * answer means to the person who asked. Writes no file.
+ * Requests to the hub: redirects, token, retries and limits, and what an answer means for the user. Writes no
+ * file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubSettings } from '../../config/hub-settings.ts';
 import { type HubReference, nameOf } from './reference.ts';
 
-/** How long and how often is waited, in milliseconds. */
+/** Limits of waiting and retrying, times in milliseconds. */
 export interface RetryPolicy {
-  /** Without a byte for this long, a connection counts as broken. */
+  /** A connection is broken after this long without a byte. */
   readonly stallMs: number;
-  /** Tries in a row that bring nothing new. */
+  /** Number of tries in a row without new data. */
   readonly tries: number;
-  /** Wait before the second try; it doubles from there. */
+  /** Wait before the second try. Doubles with every further try. */
   readonly backoffMs: number;
   readonly longestBackoffMs: number;
-  /** A server that asks for more than this is not waited for. */
+  /** Gives up if a server asks for a longer wait than this. */
   readonly longestRetryAfterMs: number;
 }
 
@@ -27,19 +27,19 @@ export const RETRY_POLICY: RetryPolicy = {
   longestRetryAfterMs: 300_000,
 };
 
-const MOST_REDIRECTS = 5;
+const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
-const LARGEST_ANSWER = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
-/** A pull that cannot be done: says what and what to do about it. Exit code 1. */
+/** The pull failed. The message says why and what to do about it. Exit code 1. */
 export class PullError extends Error {
   override readonly name: string = 'PullError';
 }
 
-/** A try that failed in a way that another one can mend. */
+/** A try failed; another try may succeed. */
 export class BrokenTransfer extends Error {
   override readonly name = 'BrokenTransfer';
-  /** What the server asked for by `Retry-After`. */
+  /** Wait that the server asked for with `Retry-After`. */
   readonly waitMs: number | undefined;
 
   constructor(message: string, waitMs?: number) {
@@ -48,35 +48,37 @@ export class BrokenTransfer extends Error {
   }
 }
 
-/** Speaks to one hub about one repository. */
+/** Requests to one hub about one repository. */
 export class Connection {
   readonly endpoint: string;
   readonly policy: RetryPolicy;
   readonly #reference: HubReference;
   readonly #token: string | undefined;
-  readonly #say: (sentence: string) => void;
+  readonly #report: (sentence: string) => void;
 
   constructor(
     { endpoint, token }: Pick<HubSettings, 'endpoint' | 'token'>,
     reference: HubReference,
-    say: (sentence: string) => void = () => undefined,
+    report: (sentence: string) => void = () => undefined,
     policy: RetryPolicy = RETRY_POLICY,
   ) {
     this.endpoint = endpoint;
     this.policy = policy;
     this.#reference = reference;
     this.#token = token;
-    this.#say = say;
+    this.#report = report;
   }
 
   /**
-   * For the official package, which is given this instead of the global `fetch`: asks the hub only, with the token, again when an answer
-   * is broken; an answer is read whole, up to a limit, and is JSON.
+   * Replaces the global `fetch` for the official package. Sends requests to the hub only, with the token, and
+   * retries broken answers. Reads an answer completely, up to a limit, and accepts only JSON.
    */
   readonly fetch: typeof fetch = async (input) => {
     const url = new URL(input instanceof Request ? input.url : input);
     if (url.origin !== new URL(this.endpoint).origin)
-      throw new PullError(`${this.endpoint} refers to ${url.origin} for its list of files, which is not followed.`);
+      throw new PullError(
+        `${this.endpoint} refers to ${url.origin} for its list of files: links to another host are not followed.`,
+      );
     for (let failures = 0; ; ) {
       try {
         return await this.#answer(url);
@@ -89,94 +91,98 @@ export class Connection {
   };
 
   /**
-   * One request for a file, redirects followed; any status but success is thrown.
-   * @throws PullError for what no other try can mend, BrokenTransfer for the rest.
+   * Sends one request for a file and follows redirects. Returns only successful answers.
+   * @throws PullError if a retry cannot help, otherwise BrokenTransfer.
    */
-  async open(url: URL, headers: Readonly<Record<string, string>>, watch: Watch): Promise<Response> {
-    let place = url;
-    for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-      const response = await this.#request(place, headers, watch);
+  async open(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
+    let target = url;
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await this.#request(target, headers, stallTimer);
       if (response.ok) return response;
       await response.body?.cancel();
       const { status } = response;
-      if (![301, 302, 303, 307, 308].includes(status)) throw this.#refused(response, place);
-      place = nextPlace(place, response.headers.get('location'));
+      if (![301, 302, 303, 307, 308].includes(status)) throw this.#refused(response, target);
+      target = redirectTarget(target, response.headers.get('location'));
     }
-    throw new PullError(`${url.host} redirects more than ${MOST_REDIRECTS} times.`);
+    throw new PullError(`${url.host} redirects more than ${MAX_REDIRECTS} times.`);
   }
 
   /**
-   * Waits before the next try, after so many failures in a row.
-   * @throws PullError when there were enough of them, or the server asks for too long a wait.
+   * Waits before the next try. `failures` counts the failed tries in a row.
+   * @throws PullError if there were enough tries, or if the server asks for too long a wait.
    */
   async recover({ message, waitMs }: BrokenTransfer, failures: number, what: string): Promise<void> {
     const { tries, backoffMs, longestBackoffMs, longestRetryAfterMs } = this.policy;
-    if (failures >= tries) throw new PullError(`${what} could not be had: ${message} (${failures} tries).`);
+    if (failures >= tries) throw new PullError(`${what} could not be downloaded: ${message} (${failures} tries).`);
     if (waitMs !== undefined && waitMs > longestRetryAfterMs)
-      throw new PullError(`${what}: ${message}, and asks to come back in ${Math.ceil(waitMs / 1000)} s.`);
+      throw new PullError(`${what}: ${message} and asks for a wait of ${Math.ceil(waitMs / 1000)} s: try again later.`);
     const backoff = Math.min(backoffMs * 2 ** (failures - 1), longestBackoffMs) * (0.75 + Math.random() / 2);
     const wait = Math.max(waitMs ?? 0, backoff);
-    this.#say(`${what}: ${message}; try ${failures + 1} of ${tries} in ${(wait / 1000).toFixed(1)} s`);
+    this.#report(`${what}: ${message}; try ${failures + 1} of ${tries} in ${(wait / 1000).toFixed(1)} s`);
     await sleep(wait);
   }
 
-  /** The token goes to the hub itself and to no other host, whatever redirects there. */
-  async #request(url: URL, headers: Readonly<Record<string, string>>, watch: Watch): Promise<Response> {
+  /** Sends the token to the hub only, never to a host that it redirects to. */
+  async #request(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
     const trusted = this.#token !== undefined && url.origin === new URL(this.endpoint).origin;
     const all = { ...headers, ...(trusted && { authorization: `Bearer ${this.#token}` }) };
     try {
-      return await fetch(url, { headers: all, redirect: 'manual', signal: watch.signal });
+      return await fetch(url, { headers: all, redirect: 'manual', signal: stallTimer.signal });
     } catch (error) {
       throw broken(error, url.host);
     }
   }
 
   async #answer(url: URL): Promise<Response> {
-    const watch = new Watch(this.policy.stallMs);
+    const stallTimer = new StallTimer(this.policy.stallMs);
     try {
-      const response = await this.open(url, { accept: 'application/json' }, watch);
-      const body = await bodyOf(response, url.host, watch);
+      const response = await this.open(url, { accept: 'application/json' }, stallTimer);
+      const body = await bodyOf(response, url.host, stallTimer);
       if (!isJson(body))
         throw new PullError(
-          `${this.endpoint} does not answer as the hub does: is HF_ENDPOINT right, and no proxy between?`,
+          `${this.endpoint} does not answer like the hub: check HF_ENDPOINT and any proxy in between.`,
         );
       return new Response(body, { status: response.status, headers: response.headers });
     } finally {
-      watch.stop();
+      stallTimer.stop();
     }
   }
 
-  #refused(response: Response, place: URL): Error {
+  #refused(response: Response, target: URL): Error {
     const { status, headers } = response;
     if (status >= 500 || status === 429 || status === 408)
-      return new BrokenTransfer(`${place.host} answers ${status}`, retryAfter(headers.get('retry-after')));
-    // A signed URL of another host can run out or be refused; the hub gives a new one.
-    if (place.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${place.host} answers ${status}`);
+      return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers.get('retry-after')));
+    // A signed URL of another host can expire; the hub then issues a new one.
+    if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
     return new PullError(this.#meaning(status, headers.get('x-error-code') ?? ''));
   }
 
-  /** The hub's own codes say more than a status (huggingface_hub, utils/_http.py): it answers 401 for what is not there, too. */
+  /**
+   * Explains a refusal. The hub's error code says more than the status (huggingface_hub, utils/_http.py): the
+   * hub also answers 401 for a repository that does not exist.
+   */
   #meaning(status: number, code: string): string {
     const { repo, revision } = this.#reference;
     const page = `${this.endpoint}/${repo}`;
-    const tell = this.#token === undefined ? 'set HF_TOKEN to a token that may read it' : 'HF_TOKEN may not read it';
+    const tokenAdvice =
+      this.#token === undefined ? 'set HF_TOKEN to a token with read access' : 'HF_TOKEN has no read access';
     if (code === 'GatedRepo' || (status === 403 && code === ''))
-      return `${repo} is gated (${status}): ask for access at ${page}; ${tell}.`;
+      return `${repo} is gated (${status}): request access at ${page}; ${tokenAdvice}.`;
     if (code === 'RevisionNotFound') return `${repo} has no revision ${revision} (404): see ${page}.`;
-    if (code === 'EntryNotFound') return `${nameOf(this.#reference)} lost a file while it was read (404): try again.`;
+    if (code === 'EntryNotFound') return `${nameOf(this.#reference)} lost a file during the pull (404): try again.`;
     if (code === 'RepoNotFound' || status === 401 || status === 404)
-      return `${repo} is not there, or is private (${status}): check the name at ${this.endpoint}; for a private one, ${tell}.`;
+      return `${repo} does not exist or is private (${status}): check the name at ${this.endpoint}; if it is private, ${tokenAdvice}.`;
     return `${new URL(this.endpoint).host} refuses ${repo} with status ${status}.`;
   }
 }
 
-/** Breaks a connection on which nothing comes for too long. */
-export class Watch {
+/** Aborts a connection that receives nothing for too long. */
+export class StallTimer {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
 
   constructor(stallMs: number) {
-    const reason = new BrokenTransfer(`nothing came for ${stallMs / 1000} s`);
+    const reason = new BrokenTransfer(`received no data for ${stallMs / 1000} s`);
     this.#timer = setTimeout(() => this.#controller.abort(reason), stallMs);
   }
 
@@ -184,8 +190,8 @@ export class Watch {
     return this.#controller.signal;
   }
 
-  /** Something came. */
-  touch(): void {
+  /** Restarts the timer when data arrives. */
+  reset(): void {
     this.#timer.refresh();
   }
 
@@ -194,7 +200,7 @@ export class Watch {
   }
 }
 
-/** What an error of `fetch` or of reading a body means; an error of ours passes as it is. */
+/** Converts an error of `fetch` or of reading a body. Errors of this module pass unchanged. */
 export function broken(error: unknown, host: string): Error {
   if (error instanceof BrokenTransfer || error instanceof PullError) return error;
   const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
@@ -204,11 +210,11 @@ export function broken(error: unknown, host: string): Error {
   return new BrokenTransfer(`the connection to ${host} broke (${code})`);
 }
 
-function nextPlace(from: URL, location: string | null): URL {
+function redirectTarget(from: URL, location: string | null): URL {
   const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
-  // Never from https down to http.
+  // Never follow a redirect from https to http.
   if (next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:')) return next;
-  throw new PullError(`${from.host} redirects to where it cannot be followed.`);
+  throw new PullError(`${from.host} redirects to an invalid or insecure address.`);
 }
 
 /** Seconds or a date (RFC 9110, 10.2.3) → milliseconds from now. */
@@ -218,14 +224,15 @@ function retryAfter(value: string | null): number | undefined {
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
-async function bodyOf(response: Response, host: string, watch: Watch): Promise<string> {
+async function bodyOf(response: Response, host: string, stallTimer: StallTimer): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
     for await (const part of response.body ?? []) {
-      watch.touch();
+      stallTimer.reset();
       bytes += part.byteLength;
-      if (bytes > LARGEST_ANSWER) throw new PullError(`${host} answers with more than ${LARGEST_ANSWER >> 20} MiB.`);
+      if (bytes > MAX_ANSWER_BYTES)
+        throw new PullError(`${host} answers with more than ${MAX_ANSWER_BYTES >> 20} MiB.`);
       parts.push(part);
     }
   } catch (error) {

@@ -1,39 +1,40 @@
 /**
- * One pull at a time for a repository's folder: a file that says who holds it. Node has no lock that the kernel gives back when a process
- * dies, so the file is touched while it is held, and one that nobody touches or whose process is gone counts for nothing.
+ * Lets one pull at a time write to a repository's folder, with a lock file that names its holder. Node has no
+ * lock that the kernel releases when a process dies. The holder therefore touches the file regularly; a lock
+ * whose holder is dead or silent is stale.
  */
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const TOUCH_MS = 10_000;
+const REFRESH_MS = 10_000;
 const STALE_MS = 60_000;
-const LOOK_MS = 300;
+const POLL_MS = 300;
 
 /**
- * Runs `work` while holding the lock; waits while another process holds it, and says so once by `onWait`.
- * @throws what `work` or the file system throws.
+ * Runs `work` while holding the lock. Waits while another process holds it, and calls `onWait` once.
+ * @throws errors of `work` and of the file system.
  */
 export async function withLock<T>(path: string, onWait: (holder: string) => void, work: () => Promise<T>): Promise<T> {
-  for (let told = false; !(await take(path)); told = true) {
+  for (let reported = false; !(await acquire(path)); reported = true) {
     const holder = await readFile(path, 'utf8').catch(() => '');
     if (await isStale(path, holder)) {
       await rm(path, { force: true });
       continue;
     }
-    if (!told) onWait(holder);
-    await sleep(LOOK_MS);
+    if (!reported) onWait(holder);
+    await sleep(POLL_MS);
   }
-  const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), TOUCH_MS);
+  const refresh = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), REFRESH_MS);
   try {
     return await work();
   } finally {
-    clearInterval(touch);
+    clearInterval(refresh);
     await rm(path, { force: true });
   }
 }
 
-async function take(path: string): Promise<boolean> {
+async function acquire(path: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx');
     await file.writeFile(`${process.pid} on ${hostname()}`);
@@ -48,8 +49,8 @@ async function take(path: string): Promise<boolean> {
 async function isStale(path: string, holder: string): Promise<boolean> {
   const [, pid, host] = /^(\d{1,10}) on (.+)$/.exec(holder) ?? [];
   if (host === hostname() && !isAlive(Number(pid))) return true;
-  const found = await stat(path).catch(() => undefined);
-  return found !== undefined && Date.now() - found.mtimeMs > STALE_MS;
+  const stats = await stat(path).catch(() => undefined);
+  return stats !== undefined && Date.now() - stats.mtimeMs > STALE_MS;
 }
 
 function isAlive(pid: number): boolean {

@@ -1,6 +1,6 @@
 /**
- * What a repository on the hub holds: its commit and its files with their checksums, asked through the official package and checked field
- * by field, because all of it comes from outside.
+ * Lists a repository on the hub: its commit and its files with checksums. Uses the official package and
+ * validates every field, because the answers are untrusted.
  */
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { z } from 'zod';
@@ -12,9 +12,9 @@ export interface RepositoryFile {
   /** Path from the root; safe to join to a folder. */
   readonly path: string;
   readonly size: number;
-  /** Name of its blob in the cache, and what its bytes must hash to. */
+  /** Expected hash of the file, and the name of its blob in the cache. */
   readonly etag: string;
-  /** Files in Git LFS go by their SHA-256, others by the SHA-1 that git gives their blob. */
+  /** Kind of `etag`: SHA-256 for files in Git LFS, git's SHA-1 of the blob for other files. */
   readonly hash: 'sha256' | 'git-sha1';
 }
 
@@ -24,8 +24,8 @@ export interface Repository {
   readonly files: readonly RepositoryFile[];
 }
 
-/** Pages of a list, 1000 files each: repositories with more files than this hold no single model. */
-const MOST_PAGES = 50;
+/** Largest number of pages, 1000 files each. A repository with more files does not hold a single model. */
+const MAX_PAGES = 50;
 
 const entry = z.object({
   type: z.string(),
@@ -36,47 +36,47 @@ const entry = z.object({
 });
 
 /**
- * Finds the commit of a revision and lists its files. Files with names that could not be safe are left out.
- * @throws PullError when the repository cannot be had or the answers are not what the hub gives.
+ * Resolves a revision to its commit and lists its files. Leaves out files with unsafe names.
+ * @throws PullError if the repository is unavailable or an answer is malformed.
  */
 export async function readRepository(connection: Connection, reference: HubReference): Promise<Repository> {
   const { repo, revision } = reference;
-  const access = { hubUrl: connection.endpoint, fetch: bounded(connection) };
+  const access = { hubUrl: connection.endpoint, fetch: limitedFetch(connection) };
   try {
     const info = await modelInfo({ name: repo, revision, additionalFields: ['sha'], ...access });
     const commit = z.string().regex(COMMIT).parse(info.sha);
     const files: RepositoryFile[] = [];
     const list = listFiles({ repo: { type: 'model', name: repo }, revision: commit, recursive: true, ...access });
-    for await (const listed of list) {
-      const file = fileOf(listed);
+    for await (const entryOfList of list) {
+      const file = fileOf(entryOfList);
       if (file !== undefined) files.push(file);
     }
     return { reference, commit, files };
   } catch (error) {
     if (error instanceof PullError) throw error;
     const reason = error instanceof z.ZodError ? z.prettifyError(error).replaceAll(/\s+/g, ' ') : String(error);
-    throw new PullError(`${connection.endpoint} answers about ${nameOf(reference)} in an unknown form: ${reason}`);
+    throw new PullError(`${connection.endpoint} gives a malformed answer about ${nameOf(reference)}: ${reason}`);
   }
 }
 
-/** Where a file is downloaded from; the commit in it never changes what it holds. */
+/** Download URL of a file. The URL contains the commit, so its contents never change. */
 export function fileUrl(endpoint: string, { reference, commit }: Repository, path: string): URL {
   const parts = path.split('/').map(encodeURIComponent);
   return new URL(`${endpoint}/${reference.repo}/resolve/${commit}/${parts.join('/')}`);
 }
 
-function fileOf(listed: unknown): RepositoryFile | undefined {
-  const named = z.object({ type: z.literal('file'), path: z.string() }).safeParse(listed);
+function fileOf(entryOfList: unknown): RepositoryFile | undefined {
+  const named = z.object({ type: z.literal('file'), path: z.string() }).safeParse(entryOfList);
   if (!named.success || !isSafePath(named.data.path)) return undefined;
-  const { path, size, oid, lfs } = entry.parse(listed);
+  const { path, size, oid, lfs } = entry.parse(entryOfList);
   return lfs ? { path, size: lfs.size, etag: lfs.oid, hash: 'sha256' } : { path, size, etag: oid, hash: 'git-sha1' };
 }
 
-function bounded(connection: Connection): typeof fetch {
+function limitedFetch(connection: Connection): typeof fetch {
   let pages = 0;
   return (input, init) => {
     pages += 1;
-    if (pages > MOST_PAGES) throw new PullError(`${connection.endpoint} lists files without end.`);
+    if (pages > MAX_PAGES) throw new PullError(`${connection.endpoint} lists more than ${MAX_PAGES} pages of files.`);
     return connection.fetch(input, init);
   };
 }

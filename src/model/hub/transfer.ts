@@ -1,81 +1,89 @@
 /**
- * One file from the hub into the cache: goes on where an earlier try stopped, also one of another process; nothing has its final name
- * before its checksum is right. Writes the blob and, until then, `<blob>.incomplete`.
+ * Downloads one file from the hub into the cache. Resumes where an earlier try stopped, also one of another
+ * process. The file gets its final name only after its checksum is verified. Writes `<blob>.incomplete`, then
+ * the blob.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { BrokenTransfer, broken, type Connection, PullError, Watch } from './connection.ts';
+import { BrokenTransfer, broken, type Connection, PullError, StallTimer } from './connection.ts';
 import type { RepositoryFile } from './repository.ts';
 
-/** Tries in all, however much each of them brings: a server that breaks more often than this gives no file. */
-const MOST_TRIES = 200;
+/**
+ * Largest number of tries, even if each of them transfers something. A server that fails more often is
+ * treated as broken.
+ */
+const MAX_TRIES = 200;
 const READ_BYTES = 1 << 20;
 
+/** One file to download. */
+export interface Download {
+  readonly url: URL;
+  readonly file: RepositoryFile;
+  /** Path of the complete file. */
+  readonly blob: string;
+  /** Receives the number of bytes on the disk. The number falls when the download starts over. */
+  readonly onProgress: (bytes: number) => void;
+}
+
 /**
- * Downloads a file to `blob`. `report` hears how many of its bytes are there, also when they become fewer.
- * @throws PullError when the file cannot be had; an error of the file system as it is.
+ * Downloads a file to `blob`. Resumes an earlier partial download.
+ * @throws PullError if the hub does not deliver the file; file system errors unchanged.
  */
-export async function download(
-  connection: Connection,
-  url: URL,
-  file: RepositoryFile,
-  blob: string,
-  report: (bytes: number) => void,
-): Promise<void> {
+export async function download(connection: Connection, { url, file, blob, onProgress }: Download): Promise<void> {
   const partial = await PartialFile.open(`${blob}.incomplete`, file);
   let damaged = false;
   let failures = 0;
   try {
-    report(partial.bytes);
+    onProgress(partial.bytes);
     for (let tries = 1; ; tries++) {
       const before = partial.bytes;
       try {
-        if (partial.bytes < file.size) await receive(connection, url, partial, report);
-        if (partial.isRight()) break;
-        await partial.empty();
-        report(0);
+        if (partial.bytes < file.size) await receive(connection, url, partial, onProgress);
+        if (partial.isVerified()) break;
+        await partial.restart();
+        onProgress(0);
         if (damaged)
-          throw new PullError(`${file.path} came damaged twice: its checksum is not ${file.etag}. Try again later.`);
+          throw new PullError(`${file.path} arrived damaged twice: its checksum is not ${file.etag}. Try again later.`);
         damaged = true;
       } catch (error) {
         if (!(error instanceof BrokenTransfer)) throw error;
         failures = partial.bytes > before ? 1 : failures + 1;
-        await connection.recover(error, Math.max(failures, tries < MOST_TRIES ? 0 : tries), file.path);
+        await connection.recover(error, Math.max(failures, tries < MAX_TRIES ? 0 : tries), file.path);
       }
     }
-    await partial.finish(blob);
+    await partial.commit(blob);
   } finally {
     await partial.close(damaged);
   }
 }
 
-/** One request, from where the file ends to its end. */
+/** One request, from the end of the partial file to the end of the file. */
 async function receive(
   connection: Connection,
   url: URL,
   partial: PartialFile,
-  report: (bytes: number) => void,
+  onProgress: (bytes: number) => void,
 ): Promise<void> {
-  const watch = new Watch(connection.policy.stallMs);
+  const stallTimer = new StallTimer(connection.policy.stallMs);
   try {
     const range = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
-    const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, watch);
-    let at = response.status === 206 ? startOf(response, partial) : 0;
+    const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, stallTimer);
+    let position = response.status === 206 ? startOf(response, partial) : 0;
     for await (const piece of bytesOf(response, url.host)) {
-      watch.touch();
-      // Of a server that sends all from the beginning, what is there already is passed over.
-      const fresh = piece.subarray(Math.max(0, partial.bytes - at));
-      at += piece.byteLength;
+      stallTimer.reset();
+      // If the server sends the file from its beginning, skip the bytes that are already on the disk.
+      const fresh = piece.subarray(Math.max(0, partial.bytes - position));
+      position += piece.byteLength;
       await partial.append(fresh);
-      report(partial.bytes);
+      onProgress(partial.bytes);
       if (partial.isTooLong) return;
     }
   } finally {
-    watch.stop();
+    stallTimer.stop();
   }
   const { bytes, size } = partial;
-  if (bytes < size) throw new BrokenTransfer(`${url.host} ended after ${bytes} of ${size} bytes`);
+  if (bytes < size) throw new BrokenTransfer(`${url.host} stopped after ${bytes} of ${size} bytes`);
 }
 
 async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8Array, void, void> {
@@ -86,25 +94,28 @@ async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8A
   }
 }
 
-/** Where a 206 begins. @throws BrokenTransfer when it is not what was asked for. */
+/**
+ * Offset at which a 206 answer begins.
+ * @throws BrokenTransfer if the answer is not the requested range.
+ */
 function startOf(response: Response, { bytes, size }: PartialFile): number {
   const given = response.headers.get('content-range') ?? '';
   const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(given) ?? [];
   if (Number(start) === bytes && (total === '*' || Number(total) === size)) return bytes;
-  throw new BrokenTransfer(`asked for bytes ${bytes} to ${size}, and got ${given.slice(0, 60) || 'an unknown part'}`);
+  throw new BrokenTransfer(`requested bytes ${bytes} to ${size}, received ${given.slice(0, 60) || 'an unknown range'}`);
 }
 
-/** The file that grows, and the checksum of all that is in it. */
+/** The growing file, with the hash of its contents. */
 class PartialFile {
   readonly #path: string;
   readonly #handle: FileHandle;
   readonly #file: RepositoryFile;
   #hash: Hash;
-  /** How many bytes are there: `size` at most. */
+  /** Bytes on the disk, at most `size`. */
   bytes = 0;
-  /** More came than the file has: it cannot be right. */
+  /** The server sent more bytes than the file has, so the contents are wrong. */
   isTooLong = false;
-  #finished = false;
+  #committed = false;
 
   private constructor(path: string, handle: FileHandle, file: RepositoryFile) {
     this.#path = path;
@@ -113,7 +124,7 @@ class PartialFile {
     this.#hash = newHash(file);
   }
 
-  /** Takes up what an earlier try left. A link in its place is refused: it could lead anywhere. */
+  /** Continues the partial file of an earlier try. Refuses a link, because it could lead anywhere. */
   static async open(path: string, file: RepositoryFile): Promise<PartialFile> {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
     const handle = await open(path, flags, 0o666);
@@ -144,28 +155,28 @@ class PartialFile {
     this.bytes += fitting.byteLength;
   }
 
-  isRight(): boolean {
+  isVerified(): boolean {
     return !this.isTooLong && this.bytes === this.size && this.#hash.copy().digest('hex') === this.#file.etag;
   }
 
-  /** From the beginning: what is there is wrong. */
-  async empty(): Promise<void> {
+  /** Starts over: the contents are wrong. */
+  async restart(): Promise<void> {
     await this.#handle.truncate(0);
     this.bytes = 0;
     this.isTooLong = false;
     this.#hash = newHash(this.#file);
   }
 
-  /** On the disk for good, and only then under its name. */
-  async finish(blob: string): Promise<void> {
+  /** Flushes the file to the disk, then gives it its final name. */
+  async commit(blob: string): Promise<void> {
     await this.#handle.sync();
     await this.#handle.close();
-    this.#finished = true;
+    this.#committed = true;
     await rename(this.#path, blob);
   }
 
   async close(remove: boolean): Promise<void> {
-    if (this.#finished) return;
+    if (this.#committed) return;
     await this.#handle.close();
     if (remove && this.bytes === 0) await rm(this.#path, { force: true });
   }

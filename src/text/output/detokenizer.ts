@@ -1,91 +1,102 @@
 /**
- * Ids become text while they are generated: every token gives its text as soon as that text is whole characters, and all pieces
- * together are exactly what decoding all ids at once gives. Touches nothing but the decoder it is handed.
+ * Turns ids into text while they are generated. Each token adds text as soon as that text consists of whole
+ * characters. All pieces together equal the text of one decode call for all ids. Pure: calls only the given
+ * decoder.
  */
 
-/** What the detokenizer needs of a tokenizer. */
+/** The part of a tokenizer that the detokenizer uses. */
 export interface Decoder {
-  /** Text of a run of ids, as if nothing stood before it; `''` for none. */
+  /** Text of a run of ids, decoded as if the run starts the text. `''` for an empty run. */
   decode(ids: readonly number[]): string;
-  /** False for ids that decoding leaves out altogether: special tokens, and ids without a token. */
-  shows(id: number): boolean;
+  /** False for ids that decoding leaves out: special tokens and ids without a token. */
+  isVisible(id: number): boolean;
 }
 
-/** What a lossy UTF-8 decoder writes for bytes that are no character, or none yet. */
+/** A lossy UTF-8 decoder writes this for invalid bytes and for an unfinished character. */
 const REPLACEMENT = '\u{FFFD}';
-/** The window is cut back when it is longer than this … */
+/** The window is trimmed when it holds more ids than this. */
 const LONGEST_WINDOW = 8;
-/** … to as many tokens with text, at least one byte each. A character is at most 4 bytes: the last one, finished or not, is never cut. */
+/**
+ * Trimming keeps this many tokens with text, at least one byte each. A character has at most 4 bytes, so the
+ * last character always stays whole, finished or not.
+ */
 const CONTEXT = 4;
 
 /**
- * The window: the last few ids are decoded together, and what of their text has not been given yet is given. Three facts make it exact:
+ * Decodes a window of the last ids together and emits the part of the text that is new. Three facts make the
+ * result exact:
  *
- * - Decoding is prefix-stable but for its last character. Lossy UTF-8 decoding (WHATWG Encoding, "UTF-8 decoder") writes one U+FFFD for
- *   an unfinished character at the end, whatever its bytes so far; anything before that never changes. So exactly one trailing U+FFFD is
- *   held back, and a run of invalid bytes is given one token late instead of never. A token that is a true U+FFFD waits for the next too.
- * - What the next token adds depends on the at most 3 bytes of an unfinished character before it, and on whether any text stands before it
- *   (decoders strip the first space, and a byte-order mark). So the last four tokens with text are context enough, and the window and the
- *   work per token stay bounded. The context may begin inside a character: what that gives in its place counts as given.
- * - SentencePiece decoders with `ByteFallback` decode a run of byte tokens as a whole, here leniently, not all-or-nothing as in the Rust
- *   library: a run's finished characters are final before the run ends, so the same rule holds and nothing more is held back.
+ * - Decoding is prefix-stable except for the last character. Lossy UTF-8 decoding (WHATWG Encoding, "UTF-8
+ *   decoder") writes one U+FFFD for an unfinished character at the end, whatever its bytes are. Text before
+ *   it never changes. So exactly one trailing U+FFFD is held back. A run of invalid bytes is emitted one
+ *   token late. A token that is a true U+FFFD also waits for the next token.
+ * - The text that a token adds depends on two things: the unfinished character before it (at most 3 bytes),
+ *   and the presence of text before it, because decoders strip the first space and a byte-order mark. So the
+ *   last four tokens with text are enough context, and the window and the work per token stay bounded. The
+ *   context may begin inside a character. The text of such a partial character counts as emitted.
+ * - SentencePiece decoders with `ByteFallback` decode a run of byte tokens as a whole. The decoder in
+ *   tokenizer/stages keeps the valid part of a run; the Rust library replaces the complete run. So finished
+ *   characters are final before the run ends, and nothing more is held back.
  *
- * A combining mark or a joined emoji may follow its base in a later piece: whole characters are whole code points.
+ * A combining mark or a joined emoji may come in a later piece than its base: a whole character is a whole
+ * code point.
  */
 export class Detokenizer {
   readonly #decoder: Decoder;
-  /** The last ids that show, the context and those whose text may not have been given yet. */
+  /** The last visible ids: the context, then the ids whose text may not be emitted yet. */
   #window: number[] = [];
-  /** UTF-16 units of the window's text that have been given. */
-  #given = 0;
+  /** UTF-16 units of the window's text that are already emitted. */
+  #emitted = 0;
 
   constructor(decoder: Decoder) {
     this.#decoder = decoder;
   }
 
-  /** Takes one id; returns the text that is whole now, `''` if none. */
+  /** Takes one id. Returns the text that is complete now, or `''`. */
   push(id: number): string {
-    if (!this.#decoder.shows(id)) return '';
+    if (!this.#decoder.isVisible(id)) return '';
     this.#window.push(id);
     const text = this.#decoder.decode(this.#window);
-    const whole = settled(text);
-    const piece = text.slice(this.#given, whole);
-    this.#given = Math.max(this.#given, whole);
-    if (this.#window.length > LONGEST_WINDOW) this.#cut();
+    const stable = stableLength(text);
+    const piece = text.slice(this.#emitted, stable);
+    this.#emitted = Math.max(this.#emitted, stable);
+    if (this.#window.length > LONGEST_WINDOW) this.#trim();
     return piece;
   }
 
-  /** The rest: what decoding gives for a character that was never finished (U+FFFD). A second call gives `''`. */
+  /** Returns the rest: U+FFFD for a character that never finished. A second call returns `''`. */
   flush(): string {
     const text = this.#window.length === 0 ? '' : this.#decoder.decode(this.#window);
-    const piece = text.slice(this.#given);
-    this.#given = text.length;
+    const piece = text.slice(this.#emitted);
+    this.#emitted = text.length;
     return piece;
   }
 
-  /** Leaves the context only. All of its text counts as given but the trailing U+FFFD that is still held. */
-  #cut(): void {
+  /**
+   * Reduces the window to its context. All text of the context counts as emitted, except a trailing U+FFFD.
+   */
+  #trim(): void {
     const window = this.#window;
     let start = window.length;
     for (let found = 0; found < CONTEXT && start > 0; ) {
       start -= 1;
-      if (this.#hasBytes(window[start])) found += 1;
+      if (this.#hasText(window[start])) found += 1;
     }
     const context = window.slice(start);
-    const given = settled(this.#decoder.decode(context));
-    // Without text of its own, a context would let the decoder strip the next token's first space: cut later.
-    if (given === 0) return;
+    const emitted = stableLength(this.#decoder.decode(context));
+    // A context without text would make the decoder strip the next token's first space: trim later.
+    if (emitted === 0) return;
     this.#window = context;
-    this.#given = given;
+    this.#emitted = emitted;
   }
 
-  /** Whether a token adds to a text. Twice, because a decoder may strip a single space from the start. */
-  #hasBytes(id: number | undefined): boolean {
+  /** True if a token adds text. Decodes it twice, because a decoder may strip one space at the start. */
+  #hasText(id: number | undefined): boolean {
     return id !== undefined && this.#decoder.decode([id, id]) !== '';
   }
 }
 
 /** Length of the part of a text that later ids cannot change. */
-function settled(text: string): number {
+function stableLength(text: string): number {
   return text.endsWith(REPLACEMENT) ? text.length - 1 : text.length;
 }

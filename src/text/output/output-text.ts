@@ -1,77 +1,87 @@
 /**
- * One request's tokens become the pieces of text its reader sees: whole characters, cut at a stop string. Touches nothing but the
- * tokenizer it is handed; the HTTP layer turns each piece into `token` events.
+ * Turns the tokens of one request into pieces of text: whole characters, ended by a stop string. Pure: calls
+ * only the given tokenizer. The HTTP layer makes `token` events of the pieces.
  */
 import type { TokenReport } from '../../protocol/messages.ts';
 import { type Decoder, Detokenizer } from './detokenizer.ts';
-import { type Matched, StopMatcher } from './stop-strings.ts';
+import { type MatchResult, StopMatcher } from './stop-strings.ts';
 
-/** A piece of text and the tokens that ride in it. Every token rides at most once. */
+/** A piece of text and the tokens that it reports. Each token is reported at most once. */
 export interface Piece {
-  /** Never empty, always whole characters. */
+  /** Never empty; always whole characters. */
   readonly text: string;
-  /** At least one, in order; none only in a last piece whose text was held back of a token that has ridden already. */
+  /**
+   * In order, at least one. Empty only in a last piece whose held-back text belongs to a token that is
+   * already reported.
+   */
   readonly tokens: readonly TokenReport[];
 }
 
-interface Waiting {
+interface PendingToken {
   readonly token: TokenReport;
-  /** UTF-16 units of the whole text that stood before this token's own. */
+  /** Length of the complete text before this token, in UTF-16 units. */
   readonly from: number;
 }
 
 export class OutputText {
   readonly #detokenizer: Detokenizer;
   readonly #matcher: StopMatcher;
-  /** Tokens none of whose text has been given, in order. */
-  #waiting: Waiting[] = [];
-  /** UTF-16 units that the detokenizer has given to the matcher. */
-  #seen = 0;
-  /** UTF-16 units that were given to the reader. */
-  #given = 0;
+  /** Tokens of which no text is emitted yet, in order. */
+  #pending: PendingToken[] = [];
+  /** UTF-16 units that the detokenizer passed to the matcher. */
+  #decoded = 0;
+  /** UTF-16 units that were emitted in pieces. */
+  #emitted = 0;
   #stopped: string | undefined;
 
-  /** @param stops strings that end the text; none of them, and nothing after, is ever in a piece. */
+  /** @param stops strings that end the text. A piece never contains a stop string or text after it. */
   constructor(tokenizer: Decoder, stops: readonly string[]) {
     this.#detokenizer = new Detokenizer(tokenizer);
     this.#matcher = new StopMatcher(stops);
   }
 
-  /** The stop string that was found; from then on `push` and `flush` give nothing. */
+  /** The stop string that was found. After a match `push` and `flush` return undefined. */
   get stopped(): string | undefined {
     return this.#stopped;
   }
 
   /**
-   * Takes the next token. Undefined: it has no text of its own to give yet (half a character, a special token, perhaps the beginning of a
-   * stop string) and rides in a later piece. A token whose text belongs to a found stop string altogether rides in none.
+   * Takes the next token. Returns undefined if the token completes no text: half a character, a special
+   * token, or the possible beginning of a stop string. A later piece then reports it. A token whose text lies
+   * completely inside the found stop string is never reported.
    */
   push(token: TokenReport): Piece | undefined {
     if (this.#stopped !== undefined) return undefined;
-    this.#waiting.push({ token, from: this.#seen });
+    this.#pending.push({ token, from: this.#decoded });
     return this.#piece(this.#match(this.#detokenizer.push(token.id)));
   }
 
-  /** The sequence has ended: the last piece, if text was held back. Tokens without any text after the last piece ride in none. */
+  /**
+   * Ends the text. Returns the last piece if text was held back. Tokens without text after the last piece are
+   * never reported.
+   */
   flush(): Piece | undefined {
     if (this.#stopped !== undefined) return undefined;
     const { text } = this.#match(this.#detokenizer.flush());
     return this.#piece({ text: text + this.#matcher.flush() });
   }
 
-  #match(text: string): Matched {
-    this.#seen += text.length;
+  #match(text: string): MatchResult {
+    this.#decoded += text.length;
     const result = this.#matcher.push(text);
     this.#stopped = result.matched;
     return result;
   }
 
-  /** Takes along every waiting token whose text begins in what is given now, or else the next one, which set this text free. */
-  #piece({ text }: Matched): Piece | undefined {
+  /**
+   * The piece reports every pending token whose text begins in it. If there is none, it reports the next
+   * token, which completed this text.
+   */
+  #piece({ text }: MatchResult): Piece | undefined {
     if (text === '') return undefined;
-    this.#given += text.length;
-    const later = this.#waiting.findIndex(({ from }) => from >= this.#given);
-    const riding = later === -1 ? this.#waiting.length : Math.max(later, 1);
-    return { text, tokens: this.#waiting.splice(0, riding).map(({ token }) => token) };
+    this.#emitted += text.length;
+    const firstLater = this.#pending.findIndex(({ from }) => from >= this.#emitted);
+    const count = firstLater === -1 ? this.#pending.length : Math.max(firstLater, 1);
+    return { text, tokens: this.#pending.splice(0, count).map(({ token }) => token) };
   }
 }

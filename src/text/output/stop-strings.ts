@@ -1,42 +1,45 @@
 /**
- * Finds stop strings in a text that arrives in pieces, and lets nothing of one through. Touches nothing.
+ * Finds stop strings in a text that arrives in pieces, and withholds them. Pure.
  */
 
 /** A stop string with its failure function (Knuth, Morris, Pratt 1977), by code points. */
 interface Pattern {
   readonly stop: string;
   readonly chars: readonly string[];
-  /** `borders[n]`: length of the longest proper prefix of the first n characters that is also their suffix. */
+  /**
+   * `borders[n]`: length of the longest proper prefix of the first n characters that is also their suffix.
+   */
   readonly borders: readonly number[];
   /** `units[n]`: UTF-16 units of the first n characters. */
   readonly units: readonly number[];
 }
 
-/** What one piece of text gives. */
-export interface Matched {
-  /** Text that is no part of a stop string, whatever follows. */
+/** Result for one piece of text. */
+export interface MatchResult {
+  /** Text that cannot be part of a stop string, whatever follows. */
   readonly text: string;
-  /** The stop string that was found. Nothing after it is ever given. */
+  /** The stop string that was found. No text after it is returned. */
   readonly matched?: string;
 }
 
 /**
- * The first moment at which any stop string is complete ends the text: the match that *ends* earliest wins, and of several that end
- * together the longest, so that no part of a longer one is given. Which pieces the text arrives in, and the order of the list, change
- * nothing. Of `ab` and `abc`, `ab` wins; of `b` and `ab`, `ab`.
+ * The text ends at the first position where a stop string is complete. The match that *ends* earliest wins;
+ * of several matches that end together the longest wins, so that no part of the longer one is returned. The
+ * division into pieces and the order of the list do not matter. Of `ab` and `abc`, `ab` wins; of `b` and
+ * `ab`, `ab` wins.
  *
- * Held back is the longest end of the text that is the beginning of a stop string, and nothing more. Work is linear in the text
- * (times the number of stop strings); what is held is shorter than the longest stop string.
+ * The matcher holds back only the longest end of the text that begins a stop string. The work is linear in
+ * the text, times the number of stop strings. The text held back is shorter than the longest stop string.
  */
 export class StopMatcher {
   readonly #patterns: readonly Pattern[];
-  /** Characters of each pattern that the text so far ends with. */
+  /** For each pattern, the number of its characters that the text so far ends with. */
   readonly #states: number[];
-  /** The end of the text that might still become a stop string. */
+  /** End of the text that may still become a stop string. */
   #held = '';
-  /** A high surrogate that ended a piece: the first half of the next piece's first character. */
-  #half = '';
-  #over = false;
+  /** A high surrogate at the end of the last piece: the first half of the next piece's first character. */
+  #highSurrogate = '';
+  #finished = false;
 
   /** @param stops an empty string never matches. */
   constructor(stops: readonly string[]) {
@@ -44,37 +47,37 @@ export class StopMatcher {
     this.#states = this.#patterns.map(() => 0);
   }
 
-  /** Takes the next piece. After a match every call gives `''`. */
-  push(piece: string): Matched {
-    if (this.#over) return { text: '' };
-    let text = this.#half + piece;
-    this.#half = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : '';
-    if (this.#half !== '') text = text.slice(0, -1);
+  /** Takes the next piece. After a match every call returns `''`. */
+  push(piece: string): MatchResult {
+    if (this.#finished) return { text: '' };
+    let text = this.#highSurrogate + piece;
+    this.#highSurrogate = /[\uD800-\uDBFF]$/.test(text) ? text.slice(-1) : '';
+    if (this.#highSurrogate !== '') text = text.slice(0, -1);
     const whole = this.#held + text;
     let end = this.#held.length;
     for (const char of text) {
       end += char.length;
       const found = this.#step(char);
       if (found === undefined) continue;
-      this.#over = true;
+      this.#finished = true;
       this.#held = '';
       return { text: whole.slice(0, end - found.length), matched: found };
     }
-    const kept = whole.length - this.#unitsHeld();
-    this.#held = whole.slice(kept);
-    return { text: whole.slice(0, kept) };
+    const safe = whole.length - this.#unitsHeld();
+    this.#held = whole.slice(safe);
+    return { text: whole.slice(0, safe) };
   }
 
-  /** The text has ended: gives what was held back. */
+  /** Ends the text and returns the text held back. */
   flush(): string {
-    const rest = this.#over ? '' : this.#held + this.#half;
+    const rest = this.#finished ? '' : this.#held + this.#highSurrogate;
     this.#held = '';
-    this.#half = '';
-    this.#over = true;
+    this.#highSurrogate = '';
+    this.#finished = true;
     return rest;
   }
 
-  /** Advances every pattern by one character; the longest that is complete, if any. */
+  /** Advances every pattern by one character. Returns the longest complete pattern, if any. */
   #step(char: string): string | undefined {
     let found: string | undefined;
     this.#patterns.forEach((pattern, index) => {

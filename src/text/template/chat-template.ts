@@ -1,5 +1,6 @@
 /**
- * Messages become the prompt a chat model was trained on, by the model's own template. Reads two files of the model's folder once.
+ * Renders messages with the model's own chat template into the prompt format that the model was trained on.
+ * Reads the template and the special tokens from files in the model's folder, once.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -12,15 +13,21 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** Paths of the files a template comes from. */
+/** Paths of the files that hold the template. */
 export interface TemplateFiles {
-  /** Absent: the template names no special token. */
+  /** If absent, the template can use no special tokens. */
   readonly tokenizerConfigFile?: string;
-  /** `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in transformers. */
+  /**
+   * `chat_template.jinja`, or a JSON file with the field `chat_template`. Takes precedence over
+   * tokenizer_config.json, as in transformers.
+   */
   readonly chatTemplateFile?: string;
 }
 
-/** The special tokens a template may name, as they stand in tokenizer_config.json: strings, or objects with `content`. */
+/**
+ * Special tokens that a template may name. In tokenizer_config.json each is a string, or an object with
+ * `content`.
+ */
 const TOKEN_NAMES = [
   'bos_token',
   'eos_token',
@@ -33,18 +40,24 @@ const TOKEN_NAMES = [
 const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
 const templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
 
-/** A message of a template longer than this is cut. */
-const LONGEST_REASON = 200;
-/** A reason that holds a content at least this long quotes the prompt, and is not told. */
-const QUOTE = 16;
+/** Longer messages of a template are cut to this many characters. */
+const MAX_REASON = 200;
+/**
+ * A reason that contains the first 16 characters of a message's content quotes the prompt and is not
+ * reported.
+ */
+const SHORTEST_QUOTE = 16;
 
-/** The template inside a parsed tokenizer_config.json or chat_template.json: a string, or the one named `default` of a list. Undefined: it has none. */
+/**
+ * Template in a parsed tokenizer_config.json or chat_template.json: a string, or the entry named `default` of
+ * a list. Undefined if there is none.
+ */
 export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): string | undefined {
   const { data } = templates.safeParse(tokenizerConfig['chat_template']);
   return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
 }
 
-/** Special tokens that a template names: it needs their text. */
+/** Special tokens that a template names. Rendering needs their text. */
 export function namedTokens(template: string): string[] {
   return TOKEN_NAMES.filter((name) => template.includes(name));
 }
@@ -59,8 +72,8 @@ export class ChatTemplate {
   }
 
   /**
-   * Undefined: the model has no template.
-   * @throws Error naming the file: it cannot be read, or the template is not one.
+   * Returns undefined if the model has no template.
+   * @throws Error that names the file: the file cannot be read, or its template cannot be parsed.
    */
   static async open(files: TemplateFiles): Promise<ChatTemplate | undefined> {
     const config = files.tokenizerConfigFile === undefined ? {} : await readFields(files.tokenizerConfigFile);
@@ -74,13 +87,15 @@ export class ChatTemplate {
       return new ChatTemplate(source, Object.fromEntries(tokens));
     } catch (cause) {
       const file = basename(files.chatTemplateFile ?? 'tokenizer_config.json');
-      throw new Error(`The chat template in ${file} cannot be read: ${reasonOf(cause)}`, { cause });
+      throw new Error(`The chat template in ${file} cannot be parsed: ${reasonOf(cause)}`, { cause });
     }
   }
 
   /**
-   * The prompt, ending where the assistant begins to speak. It holds the model's own special tokens: encode it without adding them again.
-   * @throws WorkerError INVALID_REQUEST with a violation on `messages`: the template refuses them, as with roles that do not alternate.
+   * Returns the prompt, up to the start of the assistant's answer. The prompt contains the model's special
+   * tokens: encode it with `addSpecialTokens: false`.
+   * @throws WorkerError INVALID_REQUEST with a violation on `messages` if the template refuses them, for
+   *   example because roles do not alternate.
    */
   render(messages: readonly ChatMessage[]): string {
     try {
@@ -98,21 +113,26 @@ export class ChatTemplate {
 }
 
 async function sourceOf(
-  { chatTemplateFile: own }: TemplateFiles,
+  { chatTemplateFile: templateFile }: TemplateFiles,
   config: Readonly<Record<string, unknown>>,
 ): Promise<string | undefined> {
-  if (own === undefined) return templateOf(config);
-  return own.endsWith('.json') ? templateOf(await readFields(own)) : readFile(own, 'utf8');
+  if (templateFile === undefined) return templateOf(config);
+  return templateFile.endsWith('.json') ? templateOf(await readFields(templateFile)) : readFile(templateFile, 'utf8');
 }
 
 async function readFields(file: string): Promise<Record<string, unknown>> {
   return z.looseObject({}).parse(JSON.parse(await readFile(file, 'utf8')));
 }
 
-/** The template's own words (`raise_exception`), unless they quote the prompt: that is never echoed. No stack, one line. */
+/**
+ * Reports the template's own message (`raise_exception`) in one line, without a stack. A message that quotes
+ * the prompt is left out, because prompts are never echoed.
+ */
 function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError {
   const reason = reasonOf(cause);
-  const quotes = messages.some(({ content }) => content.length >= QUOTE && reason.includes(content.slice(0, QUOTE)));
+  const quotes = messages.some(
+    ({ content }) => content.length >= SHORTEST_QUOTE && reason.includes(content.slice(0, SHORTEST_QUOTE)),
+  );
   const message = `The model's chat template refuses these messages${quotes || reason === '' ? '.' : `: ${reason}`}`;
   return new WorkerError('INVALID_REQUEST', undefined, {
     violations: [{ field: 'messages', constraint: 'chat_template', message }],
@@ -122,5 +142,5 @@ function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError 
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : '';
   const line = message.replaceAll(/\s+/g, ' ').trim();
-  return Array.from(line).slice(0, LONGEST_REASON).join('');
+  return Array.from(line).slice(0, MAX_REASON).join('');
 }

@@ -1,23 +1,32 @@
 /**
- * Runs a parsed template. The library's interpreter, put right where it is not Python's: printing, equality, operators, attributes,
- * loops whose variables end with the round, methods of texts. Every step is counted. Touches nothing.
+ * Runs a parsed template. Corrects the library's interpreter where it differs from Python: printing,
+ * equality, operators, attributes, scope of loop variables, string methods. Counts every step. Pure except
+ * for the clock.
+ *
+ * The class overrides private methods of @huggingface/jinja 0.5.11, which jinja-library.d.ts declares by
+ * hand. The compiler cannot see an upgrade that renames a method or a node type: the override is then never
+ * called, and the library's own behaviour returns. Prompts change, or limits on time and text are lost.
+ * test/text/template/reference-templates.test.ts (prompts recorded from transformers) and jinja.test.ts
+ * (limits) fail in that case.
  */
 import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
-import { filtered, joined, LONGEST_TEXT, methodOf } from './jinja-methods.ts';
+import { applyTextFilter, joined, MAX_TEXT, methodOf, TEXT_TOO_LONG } from './jinja-methods.ts';
 import { operate } from './jinja-operators.ts';
 import * as values from './jinja-values.ts';
 
-/** Milliseconds and steps that a template may take: a hundred times what a long conversation needs. */
-const LONGEST_RUN = 1_000;
-const MOST_STEPS = 5_000_000;
-/** UTF-16 units of all texts that filters, calls and operators make. */
-const MOST_TEXT = 2 ** 27;
-/** Widest indent. */
-const WIDEST = 100;
-/** Steps between two looks at the clock. */
-const BETWEEN_LOOKS = 32;
+/**
+ * Limits of one rendering, in milliseconds and in steps: a hundred times the needs of a long conversation.
+ */
+const MAX_RENDER_MS = 1_000;
+const MAX_STEPS = 5_000_000;
+/** UTF-16 units of all strings that filters, calls and operators create. */
+const MAX_TOTAL_TEXT = 2 ** 27;
+/** Widest indent that a filter may add. */
+const MAX_INDENT = 100;
+/** Steps between two readings of the clock. */
+const STEPS_PER_CLOCK_CHECK = 32;
 
-/** Nodes of the tree, as far as they are read here. */
+/** Nodes of the syntax tree, with the fields that this file reads. */
 interface Node extends Statement {
   readonly value: string;
   readonly body: readonly Statement[];
@@ -38,7 +47,7 @@ interface Node extends Statement {
   readonly args: readonly Statement[];
 }
 
-/** Nodes that do something and print nothing but what their blocks print. */
+/** Statements. They print only the output of their blocks. */
 const STATEMENTS: ReadonlySet<string> = new Set([
   'Set',
   'If',
@@ -50,41 +59,43 @@ const STATEMENTS: ReadonlySet<string> = new Set([
   'Continue',
 ]);
 
-/** A `break` or `continue` on its way out, with what its block has printed before. */
-class Leaving extends Error {
+/** Thrown by `break` and `continue`. Carries the text that the block printed before. */
+class LoopExit extends Error {
   printed = '';
-  readonly ends: boolean;
+  readonly isBreak: boolean;
 
-  constructor(ends: boolean) {
-    super('outside of a loop');
-    this.ends = ends;
+  constructor(isBreak: boolean) {
+    super('break or continue outside of a loop');
+    this.isBreak = isBreak;
   }
 }
 
 export class PythonInterpreter extends Interpreter {
-  readonly #deadline = performance.now() + LONGEST_RUN;
+  readonly #deadline = performance.now() + MAX_RENDER_MS;
   #steps = 0;
-  #made = 0;
+  #textLength = 0;
 
-  /** @throws Error: the template refuses, fails, takes too long or makes too much. */
+  /** @throws Error: the template refuses, fails, takes too long or creates too much text. */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
     this.#step();
-    if (statement?.type === 'Break' || statement?.type === 'Continue') throw new Leaving(statement.type === 'Break');
+    if (statement?.type === 'Break' || statement?.type === 'Continue') throw new LoopExit(statement.type === 'Break');
     const value = super.evaluate(statement, environment);
-    if (values.isList(value) && value.value.length > values.MOST_PARTS)
-      throw new Error('it makes a list that is too long');
-    if (values.isText(value) && statement?.type !== 'Identifier') {
-      this.#made += value.value.length;
-      const tooLong = value.value.length > LONGEST_TEXT || this.#made > MOST_TEXT;
-      if (tooLong) throw new Error('it makes a text that is too long');
+    if (values.isList(value) && value.value.length > values.MAX_PARTS)
+      throw new Error(`a list is longer than ${values.MAX_PARTS} items`);
+    if (values.isString(value) && statement?.type !== 'Identifier') {
+      this.#textLength += value.value.length;
+      if (value.value.length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
+      if (this.#textLength > MAX_TOTAL_TEXT)
+        throw new Error(`all strings together are longer than ${MAX_TOTAL_TEXT} characters`);
     }
     return value;
   }
 
   #step(): void {
     this.#steps += 1;
-    if (this.#steps > MOST_STEPS) throw new Error('it takes too many steps');
-    if (this.#steps % BETWEEN_LOOKS === 0 && performance.now() > this.#deadline) throw new Error('it takes too long');
+    if (this.#steps > MAX_STEPS) throw new Error(`rendering takes more than ${MAX_STEPS} steps`);
+    if (this.#steps % STEPS_PER_CLOCK_CHECK === 0 && performance.now() > this.#deadline)
+      throw new Error(`rendering takes longer than ${MAX_RENDER_MS} ms`);
   }
 
   protected override evaluateBlock(statements: readonly Statement[], environment: Environment): Value {
@@ -93,64 +104,66 @@ export class PythonInterpreter extends Interpreter {
     try {
       for (const statement of statements) {
         const value = this.evaluate(statement, environment);
-        if (STATEMENTS.has(statement.type)) text += values.isText(value) ? value.value : '';
-        else text += values.printed(value);
+        if (STATEMENTS.has(statement.type)) text += values.isString(value) ? value.value : '';
+        else text += values.toText(value);
       }
     } catch (error) {
-      if (error instanceof Leaving) error.printed = text + error.printed;
+      if (error instanceof LoopExit) error.printed = text + error.printed;
       throw error;
     }
-    return values.text(text);
+    return values.string(text);
   }
 
   protected override evaluateFor(node: Node, environment: Environment): Value {
-    const selects = node.iterable.type === 'SelectExpression';
-    const all = values.itemsOf(this.evaluate(selects ? node.iterable.lhs : node.iterable, environment));
-    const bound = (item: Value): Environment => bind(node.loopvar, item, new Environment(environment));
-    const items = selects ? all.filter((item) => values.isTrue(this.evaluate(node.iterable.test, bound(item)))) : all;
+    const hasFilter = node.iterable.type === 'SelectExpression';
+    const all = values.itemsOf(this.evaluate(hasFilter ? node.iterable.lhs : node.iterable, environment));
+    const scopeWith = (item: Value): Environment => bind(node.loopvar, item, new Environment(environment));
+    const items = hasFilter
+      ? all.filter((item) => values.isTruthy(this.evaluate(node.iterable.test, scopeWith(item))))
+      : all;
     if (items.length === 0) return this.evaluateBlock(node.defaultBlock, new Environment(environment));
     let text = '';
     for (const [at, item] of items.entries()) {
-      const scope = bound(item);
+      const scope = scopeWith(item);
       scope.setVariable('loop', loopOf(items, at));
       try {
-        text += values.printed(this.evaluateBlock(node.body, scope));
+        text += values.toText(this.evaluateBlock(node.body, scope));
       } catch (error) {
-        if (!(error instanceof Leaving)) throw error;
+        if (!(error instanceof LoopExit)) throw error;
         text += error.printed;
-        if (error.ends) break;
+        if (error.isBreak) break;
       }
     }
-    return values.text(text);
+    return values.string(text);
   }
 
-  /** What a block with a filter sets ends with it. */
+  /** Variables that a filter block sets end with the block. */
   protected override evaluateFilterStatement(node: Statement, environment: Environment): Value {
     return super.evaluateFilterStatement(node, new Environment(environment));
   }
 
   protected override evaluateBinaryExpression(node: Node, environment: Environment): Value {
     const left = this.evaluate(node.left, environment);
-    if (node.operator.value === 'and') return values.isTrue(left) ? this.evaluate(node.right, environment) : left;
-    if (node.operator.value === 'or') return values.isTrue(left) ? left : this.evaluate(node.right, environment);
+    if (node.operator.value === 'and') return values.isTruthy(left) ? this.evaluate(node.right, environment) : left;
+    if (node.operator.value === 'or') return values.isTruthy(left) ? left : this.evaluate(node.right, environment);
     return operate(node.operator.value, left, this.evaluate(node.right, environment));
   }
 
   protected override evaluateMemberExpression(node: Node, environment: Environment): Value {
     const object = this.evaluate(node.object, environment);
-    if (values.isMissing(object)) throw new Error('a value that it needs is missing');
+    if (values.isUndefined(object)) throw new Error('the template reads an attribute of an undefined value');
     if (node.computed && node.property.type === 'SliceExpression') {
       return this.evaluateSliceExpression(object, node.property, environment);
     }
     const key = node.computed ? this.evaluate(node.property, environment) : nameOf(node.property);
-    return memberOf(object, key) ?? values.missing();
+    return memberOf(object, key) ?? values.undefinedValue();
   }
 
   protected override evaluateTestExpression(node: Node, environment: Environment): Value {
     if (node.test.value !== 'iterable') return super.evaluateTestExpression(node, environment);
     const operand = this.evaluate(node.operand, environment);
-    const iterable = values.isText(operand) || values.isList(operand) || values.isDict(operand);
-    return values.truth(iterable !== node.negate);
+    const iterable = values.isString(operand) || values.isList(operand) || values.isDict(operand);
+    return values.bool(iterable !== node.negate);
   }
 
   protected override applyFilter(operand: Value, filter: Node, environment: Environment): Value {
@@ -164,46 +177,46 @@ export class PythonInterpreter extends Interpreter {
     };
     if (name === 'indent' || name === 'tojson') {
       values.checkParts(operand);
-      const wide = args().some((value) => values.isWhole(value) && value.value > WIDEST);
-      if (wide) throw new Error('it makes a text that is too long');
+      const isTooWide = args().some((value) => values.isInt(value) && value.value > MAX_INDENT);
+      if (isTooWide) throw new Error(`an indent is wider than ${MAX_INDENT} characters`);
     }
-    if (values.isText(operand))
-      return filtered(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
+    if (values.isString(operand))
+      return applyTextFilter(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
     if (name === 'join' && values.isList(operand)) {
       const [separator] = args();
-      return values.text(joined(operand.value, separator ? values.printed(separator) : ''));
+      return values.string(joined(operand.value, separator ? values.toText(separator) : ''));
     }
-    if (name === 'string') return values.text(values.printed(operand));
-    if (name === 'trim') return values.text(values.printed(operand).trim());
-    if (name === 'length' && values.isMissing(operand)) return values.whole(0);
+    if (name === 'string') return values.string(values.toText(operand));
+    if (name === 'trim') return values.string(values.toText(operand).trim());
+    if (name === 'length' && values.isUndefined(operand)) return values.int(0);
     if (name === 'list') return values.list(values.itemsOf(operand));
-    return super.applyFilter(operand, filter, environment) ?? values.missing();
+    return super.applyFilter(operand, filter, environment) ?? values.undefinedValue();
   }
 }
 
 function nameOf(property: Node): Value {
-  return property.type === 'IntegerLiteral' ? values.whole(Number(property.value)) : values.text(property.value);
+  return property.type === 'IntegerLiteral' ? values.int(Number(property.value)) : values.string(property.value);
 }
 
 function memberOf(object: Value, key: Value): Value | undefined {
-  if (values.isDict(object) || values.isSpace(object)) {
-    const name = values.isText(key) ? key.value : undefined;
+  if (values.isDict(object) || values.isNamespace(object)) {
+    const name = values.isString(key) ? key.value : undefined;
     if (name === undefined) return undefined;
     return object.value.get(name) ?? (values.isDict(object) ? object.builtins.get(name) : undefined);
   }
-  if (values.isText(object)) {
-    if (values.isText(key)) {
+  if (values.isString(object)) {
+    if (values.isString(key)) {
       const method = methodOf(object.value, key.value);
       return method && values.callable(method);
     }
-    const char = values.isWhole(key) ? Array.from(object.value).at(key.value) : undefined;
-    return char === undefined ? undefined : values.text(char);
+    const char = values.isInt(key) ? Array.from(object.value).at(key.value) : undefined;
+    return char === undefined ? undefined : values.string(char);
   }
-  if (values.isList(object)) return values.isWhole(key) ? object.value.at(key.value) : undefined;
-  return values.isText(key) ? object.builtins.get(key.value) : undefined;
+  if (values.isList(object)) return values.isInt(key) ? object.value.at(key.value) : undefined;
+  return values.isString(key) ? object.builtins.get(key.value) : undefined;
 }
 
-/** The names of a loop, bound to one of its items. */
+/** Binds the loop variables to one item. */
 function bind(target: Node, item: Value, scope: Environment): Environment {
   if (target.type === 'Identifier') {
     scope.setVariable(target.value, item);
@@ -211,24 +224,24 @@ function bind(target: Node, item: Value, scope: Environment): Environment {
   }
   const names = target.value as unknown as readonly Node[];
   const parts = values.itemsOf(item);
-  if (names.length !== parts.length) throw new Error('a loop has more or fewer names than its items have parts');
+  if (names.length !== parts.length) throw new Error('a loop unpacks its items into the wrong number of variables');
   names.forEach((name, at) => {
-    bind(name, parts[at] ?? values.missing(), scope);
+    bind(name, parts[at] ?? values.undefinedValue(), scope);
   });
   return scope;
 }
 
 function loopOf(items: readonly Value[], at: number): Value {
   return values.dict({
-    index: values.whole(at + 1),
-    index0: values.whole(at),
-    revindex: values.whole(items.length - at),
-    revindex0: values.whole(items.length - at - 1),
-    first: values.truth(at === 0),
-    last: values.truth(at === items.length - 1),
-    length: values.whole(items.length),
-    previtem: items[at - 1] ?? values.missing(),
-    nextitem: items[at + 1] ?? values.missing(),
-    cycle: values.callable((args) => args[at % args.length] ?? values.missing()),
+    index: values.int(at + 1),
+    index0: values.int(at),
+    revindex: values.int(items.length - at),
+    revindex0: values.int(items.length - at - 1),
+    first: values.bool(at === 0),
+    last: values.bool(at === items.length - 1),
+    length: values.int(items.length),
+    previtem: items[at - 1] ?? values.undefinedValue(),
+    nextitem: items[at + 1] ?? values.undefinedValue(),
+    cycle: values.callable((args) => args[at % args.length] ?? values.undefinedValue()),
   });
 }

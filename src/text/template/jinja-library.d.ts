@@ -1,6 +1,7 @@
 /**
- * The parts of @huggingface/jinja that are used here, some of them private there: the version is pinned, and the fixtures of
- * test/text/chat-templates.test.ts say when one has changed. Its own types name their files without extensions.
+ * Types of @huggingface/jinja 0.5.11, as far as this folder uses them. Several members are private in the
+ * package. The package's own types import files without extensions, which a strict ES module cannot resolve.
+ * jinja-interpreter.ts says how to check an upgrade.
  */
 declare module '@huggingface/jinja' {
   /** A value of a template: `value` is a string, a number, a boolean, an array, a Map, null or undefined. */

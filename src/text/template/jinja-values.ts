@@ -1,57 +1,64 @@
 /**
- * Values of a template as Python has them: how they are made, compared and printed. Touches nothing.
+ * Creates, compares and prints the values of a template as Python does. Pure.
  */
 import { Environment, type Value } from '@huggingface/jinja';
-import { floatText, quoted } from './python-text.ts';
+import { floatRepr, stringRepr } from './python-text.ts';
 
-/** Parts of the largest list or mapping that is printed or compared: a small template can nest one in itself a thousand million times. */
-export const MOST_PARTS = 2 ** 20;
+/**
+ * Limit on the nested items of a list or mapping that is printed or compared. A small template can nest a
+ * list in itself until it has a thousand million items.
+ */
+export const MAX_PARTS = 2 ** 20;
 
 type Call = (args: readonly Value[]) => Value;
 
-/** The library keeps its classes to itself: they are taken from values that it makes. */
+/**
+ * The library does not export its value classes. `classOf` takes them from values that it creates.
+ */
 const classOf = (sample: unknown): (new (value: unknown) => Value) =>
   new Environment().set('sample', sample).constructor as new (
     value: unknown,
   ) => Value;
-const Text = classOf('');
-const Whole = classOf(0);
-const Fraction = classOf(0.5);
-const Truth = classOf(true);
-const List = classOf([]);
-const Dict = classOf({});
-const Callable = classOf(() => null);
-const None = classOf(null);
-const Missing = classOf(undefined);
+const StringValue = classOf('');
+const IntValue = classOf(0);
+const FloatValue = classOf(0.5);
+const BoolValue = classOf(true);
+const ListValue = classOf([]);
+const DictValue = classOf({});
+const CallableValue = classOf(() => null);
+const NoneValue = classOf(null);
+const UndefinedValue = classOf(undefined);
 
-export const text = (value: string): Value => new Text(value);
-export const whole = (value: number): Value => new Whole(value);
-export const fraction = (value: number): Value => new Fraction(value);
-export const truth = (value: boolean): Value => new Truth(value);
-export const list = (value: readonly Value[]): Value => new List(value);
-export const dict = (entries: Readonly<Record<string, Value>>): Value => new Dict(new Map(Object.entries(entries)));
-export const missing = (): Value => new Missing(undefined);
-export const callable = (call: Call): Value => new Callable(call);
+export const string = (value: string): Value => new StringValue(value);
+export const int = (value: number): Value => new IntValue(value);
+export const float = (value: number): Value => new FloatValue(value);
+export const bool = (value: boolean): Value => new BoolValue(value);
+export const list = (value: readonly Value[]): Value => new ListValue(value);
+export const dict = (entries: Readonly<Record<string, Value>>): Value =>
+  new DictValue(new Map(Object.entries(entries)));
+export const undefinedValue = (): Value => new UndefinedValue(undefined);
+export const callable = (call: Call): Value => new CallableValue(call);
 
-export const isText = (value: Value | undefined): value is Value & { readonly value: string } =>
+export const isString = (value: Value | undefined): value is Value & { readonly value: string } =>
   value?.type === 'StringValue';
-export const isWhole = (value: Value | undefined): value is Value & { readonly value: number } =>
+export const isInt = (value: Value | undefined): value is Value & { readonly value: number } =>
   value?.type === 'IntegerValue';
-export const isFraction = (value: Value): value is Value & { readonly value: number } => value.type === 'FloatValue';
-export const isTruth = (value: Value): value is Value & { readonly value: boolean } => value.type === 'BooleanValue';
-export const isList = (value: Value): value is Value & { readonly value: readonly Value[] } => value instanceof List;
+export const isFloat = (value: Value): value is Value & { readonly value: number } => value.type === 'FloatValue';
+const isBool = (value: Value): value is Value & { readonly value: boolean } => value.type === 'BooleanValue';
+export const isList = (value: Value): value is Value & { readonly value: readonly Value[] } =>
+  value instanceof ListValue;
 export const isDict = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>
-  value instanceof Dict;
-export const isSpace = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>
+  value instanceof DictValue;
+export const isNamespace = (value: Value): value is Value & { readonly value: ReadonlyMap<string, Value> } =>
   value.type === 'NamespaceValue';
-export const isNone = (value: Value): boolean => value instanceof None;
-export const isMissing = (value: Value): boolean => value instanceof Missing;
-export const isTrue = (value: Value): boolean => value.__bool__().value;
+export const isNone = (value: Value): boolean => value instanceof NoneValue;
+export const isUndefined = (value: Value): boolean => value instanceof UndefinedValue;
+export const isTruthy = (value: Value): boolean => value.__bool__().value;
 
-/** A number, as which Python also takes a truth. */
+/** Value of a number. As in Python, a boolean counts as 0 or 1. */
 export function numberOf(value: Value): number | undefined {
-  if (isWhole(value) || isFraction(value)) return value.value;
-  return isTruth(value) ? Number(value.value) : undefined;
+  if (isInt(value) || isFloat(value)) return value.value;
+  return isBool(value) ? Number(value.value) : undefined;
 }
 
 export function equal(left: Value, right: Value): boolean {
@@ -60,58 +67,62 @@ export function equal(left: Value, right: Value): boolean {
   if (isList(left) && isList(right)) {
     return (
       left.value.length === right.value.length &&
-      left.value.every((item, at) => equal(item, right.value[at] ?? missing()))
+      left.value.every((item, at) => equal(item, right.value[at] ?? undefinedValue()))
     );
   }
   if (isDict(left) && isDict(right)) {
-    const same = ([key, item]: [string, Value]): boolean => equal(item, right.value.get(key) ?? callable(missing));
+    const same = ([key, item]: [string, Value]): boolean =>
+      equal(item, right.value.get(key) ?? callable(undefinedValue));
     return left.value.size === right.value.size && [...left.value].every(same);
   }
   return left.type === right.type && left.value === right.value;
 }
 
-/** @throws Error when a value has more parts, and parts of parts, than may be looked at. */
+/** @throws Error if a value has more than `MAX_PARTS` nested items. */
 export function checkParts(value: Value): void {
   let parts = 0;
   const visit = (part: Value): void => {
     parts += 1;
-    if (parts > MOST_PARTS) throw new Error('it makes a list that is too long');
+    if (parts > MAX_PARTS) throw new Error(`a list is longer than ${MAX_PARTS} items`);
     if (isList(part)) part.value.forEach(visit);
-    else if (isDict(part) || isSpace(part)) part.value.forEach(visit);
+    else if (isDict(part) || isNamespace(part)) part.value.forEach(visit);
   };
   visit(value);
 }
 
-/** What stands in the prompt where a template prints a value. */
-export function printed(value: Value): string {
-  if (isText(value)) return value.value;
+/** Text that `{{ value }}` prints (Python's `str()`). */
+export function toText(value: Value): string {
+  if (isString(value)) return value.value;
   checkParts(value);
-  return isMissing(value) ? '' : shown(value);
+  return isUndefined(value) ? '' : repr(value);
 }
 
-/** A value inside a printed list or mapping. */
-function shown(value: Value): string {
-  if (isText(value)) return quoted(value.value);
-  if (isWhole(value)) return String(value.value);
-  if (isFraction(value)) return floatText(value.value);
-  if (isTruth(value)) return value.value ? 'True' : 'False';
+/** A value inside a printed list or mapping (Python's `repr()`). */
+function repr(value: Value): string {
+  if (isString(value)) return stringRepr(value.value);
+  if (isInt(value)) return String(value.value);
+  if (isFloat(value)) return floatRepr(value.value);
+  if (isBool(value)) return value.value ? 'True' : 'False';
   if (isNone(value)) return 'None';
-  if (isMissing(value)) return 'Undefined';
+  if (isUndefined(value)) return 'Undefined';
   if (isList(value)) {
-    const items = value.value.map(shown);
+    const items = value.value.map(repr);
     if (value.type !== 'TupleValue') return `[${items.join(', ')}]`;
     return items.length === 1 ? `(${items[0]},)` : `(${items.join(', ')})`;
   }
   if (isDict(value))
-    return `{${Array.from(value.value, ([key, item]) => `${quoted(key)}: ${shown(item)}`).join(', ')}}`;
-  throw new Error('a function is no text');
+    return `{${Array.from(value.value, ([key, item]) => `${stringRepr(key)}: ${repr(item)}`).join(', ')}}`;
+  throw new Error('a function cannot be printed');
 }
 
-/** What a loop goes through: items, keys, or characters. @throws Error on what is none of them */
+/**
+ * Items that a loop iterates over: items of a list, keys of a mapping, or characters of a string.
+ * @throws Error for any other value.
+ */
 export function itemsOf(value: Value): readonly Value[] {
   if (isList(value)) return value.value;
-  if (isDict(value)) return Array.from(value.value.keys(), text);
-  if (isText(value)) return Array.from(value.value, text);
-  if (isMissing(value)) return [];
-  throw new Error(`cannot go through ${shown(value)}`);
+  if (isDict(value)) return Array.from(value.value.keys(), string);
+  if (isString(value)) return Array.from(value.value, string);
+  if (isUndefined(value)) return [];
+  throw new Error(`cannot iterate over ${repr(value)}`);
 }

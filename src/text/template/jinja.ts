@@ -1,38 +1,42 @@
 /**
- * A chat template: parsed once, rendered many times as the transformers library renders it (Jinja 3.1 in Python's sandbox, with
- * `trim_blocks`, `lstrip_blocks`, `raise_exception`, `strftime_now` and `range` up to 100 000). A template sees what it is handed and
- * nothing else; its time and its texts are bounded. Touches nothing but the clock.
+ * A chat template, parsed once and rendered many times. Renders as the transformers library does: Jinja 3.1
+ * in Python's sandbox, with `trim_blocks`, `lstrip_blocks`, `raise_exception`, `strftime_now` and `range` up
+ * to 100 000. A template sees only its variables; its time and its strings are bounded. Reads only the clock.
  */
 import { Environment, parse, type Statement, tokenize } from '@huggingface/jinja';
 import { PythonInterpreter } from './jinja-interpreter.ts';
-import { printed } from './jinja-values.ts';
-import { dateText } from './python-text.ts';
+import { toText } from './jinja-values.ts';
+import { strftime } from './python-text.ts';
 
-/** Jinja's sandbox has the same (`MAX_RANGE`). */
-const LONGEST_RANGE = 100_000;
+/** Same limit as Jinja's sandbox (`MAX_RANGE`). */
+const MAX_RANGE = 100_000;
 
 export class JinjaTemplate {
   readonly #program: Statement;
 
-  /** @throws Error: the source is no template. */
+  /** @throws Error if the source is not a valid template. */
   constructor(source: string) {
-    // Python counts CR LF as one line end, and a template as without its last.
+    // Jinja reads CR LF as one line end and drops the last line end of a template.
     const text = source.replaceAll(/\r\n?/g, '\n').replaceAll(GENERATION, asFilter);
     this.#program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
   }
 
   /**
-   * @param variables texts, numbers, truths, null, lists and objects of them
-   * @throws Error: the template refuses (`raise_exception`: its own words), fails, takes longer than a second or makes too much.
+   * @param variables strings, numbers, booleans, null, and lists and objects of them
+   * @throws Error: the template refuses (message of `raise_exception`), fails, takes longer than a second or
+   *   creates too much text.
    */
   render(variables: Readonly<Record<string, unknown>>): string {
     const environment = new Environment();
     for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
-    return printed(new PythonInterpreter(environment).evaluate(this.#program, environment));
+    return toText(new PythonInterpreter(environment).evaluate(this.#program, environment));
   }
 }
 
-/** The library cuts these tags out, so that what is set between them would outlive them: a block with a filter that does nothing is as good. */
+/**
+ * Finds `generation` tags. The library deletes these tags, so variables set inside the block would stay
+ * visible after it. A filter block that changes nothing keeps the scope.
+ */
 const GENERATION = /(\{%[-+]?\s*)(end)?generation(?=\s*[-+]?%\})/g;
 
 function asFilter(_: string, opening: string, ends: string | undefined): string {
@@ -45,12 +49,12 @@ const GLOBALS: Readonly<Record<string, unknown>> = {
   raise_exception: (message: unknown) => {
     throw new Error(String(message));
   },
-  strftime_now: (format: unknown) => dateText(new Date(), String(format)),
+  strftime_now: (format: unknown) => strftime(new Date(), String(format)),
 };
 
 function range(first: number, second?: number, step = 1): number[] {
   const [from, to] = second === undefined ? [0, first] : [first, second];
   const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
-  if (!(length <= LONGEST_RANGE)) throw new Error(`a range has at most ${LONGEST_RANGE} numbers`);
+  if (!(length <= MAX_RANGE)) throw new Error(`range() is limited to ${MAX_RANGE} numbers`);
   return Array.from({ length }, (_, at) => from + at * step);
 }

@@ -1,14 +1,17 @@
 /**
- * What Python does to texts, where this language does something else: templates of chat models are written for Python. Lengths are
- * characters, not UTF-16 units. Touches nothing.
+ * String functions that behave as in Python, where JavaScript differs: chat templates are written for Python.
+ * Lengths count characters, not UTF-16 units. Pure.
  */
 
-/** Python's `str.isspace`: Unicode's white space and the four separators of ASCII, without the byte-order mark. */
+/**
+ * Characters of Python's `str.isspace`: Unicode white space and the four ASCII separators, without the
+ * byte-order mark.
+ */
 const SPACE = '\\p{White_Space}\\x1c-\\x1f';
 const LEADING = new RegExp(`^[${SPACE}]+`, 'u');
 const RUNS = new RegExp(`[${SPACE}]+`, 'u');
 const SPACES = new RegExp(`[${SPACE}]`, 'u');
-/** Where `str.splitlines` ends a line. */
+/** Line ends of `str.splitlines`. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: Python's line ends are these.
 const LINE_END = /\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]/;
 
@@ -31,14 +34,14 @@ export function strip(text: string, chars?: string): string {
   return rstrip(lstrip(text, chars), chars);
 }
 
-/** @param most splits at most; negative: as many as there are */
-export function split(text: string, separator: string | undefined, most: number): string[] {
+/** @param maxSplits largest number of splits; negative: no limit */
+export function split(text: string, separator: string | undefined, maxSplits: number): string[] {
   if (separator === '') throw new Error('empty separator');
-  if (most < 0 && separator !== undefined) return text.split(separator);
-  if (most < 0) return text.split(RUNS).filter((part) => part !== '');
+  if (maxSplits < 0 && separator !== undefined) return text.split(separator);
+  if (maxSplits < 0) return text.split(RUNS).filter((part) => part !== '');
   const parts: string[] = [];
   let rest = separator === undefined ? lstrip(text) : text;
-  while (parts.length < most) {
+  while (parts.length < maxSplits) {
     const at = separator === undefined ? rest.search(SPACES) : rest.indexOf(separator);
     if (at < 0) break;
     parts.push(rest.slice(0, at));
@@ -62,24 +65,24 @@ export function title(text: string): string {
   return text.replaceAll(/\p{L}+/gu, capitalize);
 }
 
-/** Jinja's filter of that name: words begin after white space, hyphens and opening brackets. */
+/** Jinja's filter `title`: words begin after white space, hyphens and opening brackets. */
 export function titleWords(text: string): string {
   const words = text.split(new RegExp(`([-${SPACE}({\\[<]+)`, 'u'));
   return words.map((word) => word.slice(0, 1).toUpperCase() + word.slice(1).toLowerCase()).join('');
 }
 
-/** How often a text is in another, side by side. */
+/** Number of occurrences without overlap (Python's `str.count`). */
 export function count(text: string, part: string): number {
   return part === '' ? Array.from(text).length + 1 : text.split(part).length - 1;
 }
 
-/** A number with a fraction, as Python prints it. */
-export function floatText(value: number): string {
+/** A float as Python prints it. */
+export function floatRepr(value: number): string {
   return Number.isInteger(value) && Math.abs(value) < 1e16 ? value.toFixed(1) : String(value);
 }
 
-/** A text in quotes, as it stands in a printed list. */
-export function quoted(text: string): string {
+/** A string in quotes, as Python prints it inside a list. */
+export function stringRepr(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const escaped = text.replaceAll(/[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}'"]|(?! )\p{Zs}/gu, (char) => {
     if (char === '\\' || char === quote) return `\\${char}`;
@@ -96,8 +99,8 @@ export function quoted(text: string): string {
 const MONTHS = 'January February March April May June July August September October November December'.split(' ');
 const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
 
-/** Python's `strftime` of a local time, in English whatever the machine's language; directives beyond these stay as they are. */
-export function dateText(date: Date, format: string): string {
+/** Python's `strftime` for a local time, always in English. Unknown directives stay unchanged. */
+export function strftime(date: Date, format: string): string {
   const two = (value: number): string => String(value).padStart(2, '0');
   const month = MONTHS[date.getMonth()] ?? '';
   const day = DAYS[date.getDay()] ?? '';

@@ -1,10 +1,10 @@
 /**
- * Added tokens, special ones among them, are found in a text before anything else is done with it; what stands between them goes the way
- * of all text. As in the Rust library (`added_vocabulary`). Touches nothing.
+ * Finds added tokens, including special tokens, in a text before the other stages see it. The text between
+ * added tokens goes through the normal stages. Follows the Rust library (`added_vocabulary`). Pure.
  */
 import { z } from 'zod';
 import { Trie } from './models/trie.ts';
-import { endOfText } from './stages/normalizers.ts';
+import { trimmedLength } from './stages/normalizers.ts';
 import { SPACE } from './stages/patterns.ts';
 
 const flag = z.boolean().default(false);
@@ -15,12 +15,14 @@ export const addedToken = z.object({
   lstrip: flag,
   rstrip: flag,
   special: flag,
-  /** Absent: ordinary words are looked for in the normalized text, special tokens in the text as it came. */
+  /**
+   * If absent, ordinary tokens are searched in the normalized text and special tokens in the original text.
+   */
   normalized: z.boolean().optional(),
 });
 export type AddedToken = z.infer<typeof addedToken>;
 
-/** A part of a text: an added token, or what stands between two. */
+/** Part of a text: an added token (with `id`), or text between added tokens. */
 export interface Section {
   readonly from: number;
   readonly to: number;
@@ -35,11 +37,11 @@ const ENDS_WITH_WORD = new RegExp(`${WORD}$`, 'u');
 export class AddedTokens {
   readonly #tokens: readonly AddedToken[];
   readonly #trie: Trie;
-  /** UTF-16 units that a token may begin with: most places of a text are passed by one look. */
+  /** UTF-16 units that can begin a token. Most positions of a text need only this check. */
   readonly #first: ReadonlySet<number>;
   readonly #lengths: readonly number[];
 
-  /** @param textOf what a token looks like in the texts that it is looked for in. */
+  /** @param textOf form of a token in the texts that are searched: original or normalized */
   constructor(tokens: readonly AddedToken[], textOf: (content: string) => string) {
     const texts = tokens.map(({ content }) => textOf(content));
     this.#tokens = tokens;
@@ -48,20 +50,20 @@ export class AddedTokens {
     this.#lengths = texts.map((text) => text.length);
   }
 
-  /** The sections of a text, left to right; of tokens that begin together the longest counts. */
+  /** Sections of a text, left to right. Of tokens that begin at the same position the longest wins. */
   split(text: string): readonly Section[] {
     const sections: Section[] = [];
     let done = 0;
     for (let at = 0; at < text.length; ) {
-      const number = this.#first.has(text.charCodeAt(at)) ? this.#trie.longestAt(text, at) : -1;
-      const token = this.#tokens[number];
+      const index = this.#first.has(text.charCodeAt(at)) ? this.#trie.longestAt(text, at) : -1;
+      const token = this.#tokens[index];
       if (!token) {
         at += 1;
         continue;
       }
-      const end = at + (this.#lengths[number] ?? 0);
-      if (!token.single_word || standsAlone(text, at, end)) {
-        const from = token.lstrip ? Math.max(endOfText(text.slice(done, at)) + done, done) : at;
+      const end = at + (this.#lengths[index] ?? 0);
+      if (!token.single_word || isWholeWord(text, at, end)) {
+        const from = token.lstrip ? Math.max(trimmedLength(text.slice(done, at)) + done, done) : at;
         if (done < from) sections.push({ from: done, to: from });
         done = token.rstrip ? afterSpace(text, end) : end;
         sections.push({ from, to: done, id: token.id });
@@ -73,7 +75,7 @@ export class AddedTokens {
   }
 }
 
-function standsAlone(text: string, from: number, to: number): boolean {
+function isWholeWord(text: string, from: number, to: number): boolean {
   STARTS_WITH_WORD.lastIndex = to;
   return !STARTS_WITH_WORD.test(text) && !ENDS_WITH_WORD.test(text.slice(Math.max(0, from - 2), from));
 }

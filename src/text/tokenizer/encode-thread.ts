@@ -1,32 +1,32 @@
 /**
- * The thread on which long texts are encoded, seen from the event loop: who waits for it, what happens when it is lost. Starts
- * tokenizer-thread.
+ * The event loop's side of the thread that encodes long texts: queue, cancellation, loss of the thread.
+ * Starts tokenizer-thread.ts.
  */
 import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 
-/** Parent → thread. One at a time: the thread has no queue of its own. */
+/** Parent → thread. The parent sends one job at a time; the thread has no queue. */
 export interface ThreadJob {
   readonly text: string;
   readonly addSpecialTokens: boolean;
 }
 
-/** Thread → parent. A failure is one text's, not the thread's. */
+/** Thread → parent. A failure concerns one text; the thread continues. */
 export type ThreadAnswer = { readonly ids: number[] } | { readonly failure: string };
 
-interface Waiting {
+interface PendingJob {
   readonly job: ThreadJob;
   readonly resolve: (ids: number[]) => void;
   readonly reject: (reason: unknown) => void;
 }
 
-/** The thread and who waits for it. It never keeps the process alive. */
+/** The thread and its queue. Never keeps the process alive. */
 export class EncodeThread {
   readonly #entry: URL;
   readonly #files: TokenizerFiles;
   #worker: Worker | undefined;
-  #running: Waiting | undefined;
-  readonly #waiting: Waiting[] = [];
+  #running: PendingJob | undefined;
+  readonly #queue: PendingJob[] = [];
   #closed = false;
 
   constructor(entry: URL, files: TokenizerFiles) {
@@ -40,10 +40,10 @@ export class EncodeThread {
     const settled = new AbortController();
     try {
       return await new Promise((resolve, reject) => {
-        const waiting = { job, resolve, reject };
-        const leave = (): void => this.#leave(waiting, signal?.reason);
-        signal?.addEventListener('abort', leave, { once: true, signal: settled.signal });
-        this.#waiting.push(waiting);
+        const pending = { job, resolve, reject };
+        const cancel = (): void => this.#cancel(pending, signal?.reason);
+        signal?.addEventListener('abort', cancel, { once: true, signal: settled.signal });
+        this.#queue.push(pending);
         this.#next();
       });
     } finally {
@@ -54,49 +54,49 @@ export class EncodeThread {
   async close(): Promise<void> {
     this.#closed = true;
     const worker = this.#worker;
-    this.#end(new Error('The tokenizer is closed.'));
+    this.#fail(new Error('The tokenizer is closed.'));
     await worker?.terminate();
   }
 
-  /** A text that is on the thread already is encoded to its end, for nobody. */
-  #leave(waiting: Waiting, reason: unknown): void {
-    const place = this.#waiting.indexOf(waiting);
-    if (place >= 0) this.#waiting.splice(place, 1);
-    waiting.reject(reason);
+  /** Rejects the job. A text that the thread is encoding is encoded to its end, and its result is dropped. */
+  #cancel(pending: PendingJob, reason: unknown): void {
+    const index = this.#queue.indexOf(pending);
+    if (index >= 0) this.#queue.splice(index, 1);
+    pending.reject(reason);
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#waiting.length === 0) return;
+    if (this.#running !== undefined || this.#queue.length === 0) return;
     this.#worker ??= this.#start();
-    this.#running = this.#waiting.shift();
+    this.#running = this.#queue.shift();
     this.#worker.postMessage(this.#running?.job);
   }
 
   #start(): Worker {
-    // Options of the process (--input-type, --import of a test) are not the thread's.
+    // The thread must not inherit the options of the process (--input-type, or --import in tests).
     const worker = new Worker(this.#entry, { workerData: this.#files, execArgv: [] });
     const lost = (cause: unknown): void => {
-      if (this.#worker === worker) this.#end(new Error('The tokenizer thread was lost.', { cause }));
+      if (this.#worker === worker) this.#fail(new Error('The tokenizer thread was lost.', { cause }));
     };
     worker.on('error', lost);
     worker.on('exit', (code) => lost(new Error(`It exited with code ${code}.`)));
     worker.on('message', (answer: ThreadAnswer) => {
       if (this.#worker !== worker) return;
-      const asked = this.#running;
+      const finished = this.#running;
       this.#running = undefined;
-      if ('ids' in answer) asked?.resolve(answer.ids);
-      else asked?.reject(new Error(`The text could not be encoded: ${answer.failure}`));
+      if ('ids' in answer) finished?.resolve(answer.ids);
+      else finished?.reject(new Error(`The text could not be encoded: ${answer.failure}`));
       this.#next();
     });
     worker.unref();
     return worker;
   }
 
-  /** Forgets the thread and rejects whoever waits for it. */
-  #end(reason: Error): void {
+  /** Drops the thread and rejects all its jobs. The next job starts a new thread. */
+  #fail(reason: Error): void {
     this.#worker = undefined;
     this.#running?.reject(reason);
     this.#running = undefined;
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    for (const { reject } of this.#queue.splice(0)) reject(reason);
   }
 }

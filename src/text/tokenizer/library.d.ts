@@ -1,11 +1,11 @@
 /**
- * The parts of @huggingface/tokenizers that are used here. Its own types name their files without extensions, so that they mean nothing
- * to a strict ES module.
+ * Types of @huggingface/tokenizers, as far as this project uses them. The package's own types import files
+ * without extensions, which a strict ES module cannot resolve.
  */
 declare module '@huggingface/tokenizers' {
   type Fields = Readonly<Record<string, unknown>>;
 
-  /** The whole of it: used by tests only, as a second opinion. */
+  /** The complete tokenizer. Only tests use it, as a second opinion. */
   export class Tokenizer {
     constructor(tokenizer: object, config: object);
     encode(text: string, options?: Fields): { readonly ids: number[] };
@@ -13,7 +13,7 @@ declare module '@huggingface/tokenizers' {
   }
   export class SplitPreTokenizer {
     constructor(fields: Fields);
-    /** Null: the pattern is neither a text nor an expression. */
+    /** Null if the pattern is neither a string nor an expression. */
     readonly pattern: RegExp | null;
   }
   export class BertNormalizer {

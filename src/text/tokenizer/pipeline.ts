@@ -1,6 +1,6 @@
 /**
- * A tokenizer.json as one object: added tokens, normalizer, pre-tokenizer, model, frame, decoder. The order of the stages is the Rust
- * library's (`tokenizer/mod.rs`, `added_vocabulary.rs`). Touches nothing.
+ * A tokenizer.json as one object: added tokens, normalizer, pre-tokenizer, model, post-processor, decoder.
+ * The stages run in the order of the Rust library (`tokenizer/mod.rs`, `added_vocabulary.rs`). Pure.
  */
 import { WordPiece } from '@huggingface/tokenizers';
 import { z } from 'zod';
@@ -35,9 +35,9 @@ export class Pipeline {
   readonly #normalize: Normalize;
   readonly #preTokenize: PreTokenize;
   readonly #model: Model;
-  readonly #frame: ReturnType<typeof postProcessorOf>;
+  readonly #postProcess: ReturnType<typeof postProcessorOf>;
   readonly #decode: Decode;
-  /** Added tokens that are looked for in the text as it came, and those that are looked for when it is normalized. */
+  /** Added tokens to find in the original text, and those to find in the normalized text. */
   readonly #raw: AddedTokens;
   readonly #normalized: AddedTokens;
   readonly #added: ReadonlyMap<number, string>;
@@ -46,7 +46,7 @@ export class Pipeline {
   /**
    * @param definition a parsed tokenizer.json
    * @param special further tokens that decoding leaves out
-   * @throws Error that says which part is missing or not known.
+   * @throws Error that names the missing or unsupported part.
    */
   constructor(definition: unknown, special: readonly string[]) {
     const { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = fields.parse(definition);
@@ -54,7 +54,7 @@ export class Pipeline {
     this.#normalize = normalizerOf(normalizer);
     this.#preTokenize = preTokenizerOf(pre_tokenizer);
     this.#model = modelOf(model);
-    this.#frame = postProcessorOf(post_processor);
+    this.#postProcess = postProcessorOf(post_processor);
     this.#decode = decoderOf(decoder);
     const isNormalized = ({ normalized, special }: (typeof added)[number]): boolean => normalized ?? !special;
     this.#raw = new AddedTokens(
@@ -67,17 +67,19 @@ export class Pipeline {
   }
 
   /**
-   * Ids of a text; half of a surrogate pair counts as U+FFFD. What a vocabulary without an unknown token cannot say gives none.
-   * @param framed whether the tokenizer's own special tokens are put round it
+   * Ids of a text. Half of a surrogate pair counts as U+FFFD. A character that the vocabulary lacks gives no
+   * id if there is no unknown token.
+   * @param addSpecialTokens adds the special tokens of the post-processor, such as a beginning-of-sequence
+   *   token
    */
-  encode(text: string, framed: boolean): number[] {
+  encode(text: string, addSpecialTokens: boolean): number[] {
     const whole = text.toWellFormed();
     const ids: number[] = [];
     for (const section of this.#raw.split(whole)) {
       if (section.id !== undefined) ids.push(section.id);
       else this.#encodeSection(whole, section, ids);
     }
-    return framed ? [...this.#frame(ids)] : ids;
+    return addSpecialTokens ? [...this.#postProcess(ids)] : ids;
   }
 
   #encodeSection(whole: string, { from, to }: Section, ids: number[]): void {
@@ -96,7 +98,7 @@ export class Pipeline {
     }
   }
 
-  /** Text of tokens, spaces as they are; ids without a token give nothing. */
+  /** Text of all ids, spaces unchanged. Ids without a token are skipped. */
   decode(ids: readonly number[]): string {
     return this.#decode(ids.flatMap((id) => this.tokenOf(id) ?? [])).join('');
   }
@@ -110,14 +112,15 @@ export class Pipeline {
   }
 }
 
-/** Files from before models had a type are told apart by their fields. */
+/** Old files do not name the type of their model: its fields tell the type. */
 function modelOf(model: z.infer<typeof fields>['model']): Model {
   const { type } = model;
   if (type === 'Unigram' || (type === undefined && Array.isArray(model['vocab'])))
     return new Unigram(unigramFields.parse(model));
   if (type === 'BPE' || (type === undefined && 'merges' in model)) return new Bpe(bpeFields.parse(model));
   if (type === 'WordPiece' || (type === undefined && 'max_input_chars_per_word' in model)) return wordPieceOf(model);
-  throw new Error(type === undefined ? 'the model has no type' : `model ${JSON.stringify(type)} is not known`);
+  const problem = type === undefined ? 'is missing' : `${JSON.stringify(type)} is not supported`;
+  throw new Error(`model.type ${problem}; allowed: BPE, Unigram, WordPiece`);
 }
 
 function wordPieceOf(model: object): Model {

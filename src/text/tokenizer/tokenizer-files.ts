@@ -1,15 +1,16 @@
 /**
- * The two files a tokenizer is made of, read and opened. Reads them once.
+ * Reads the two files of a tokenizer and builds its pipeline.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../../protocol/error-message.ts';
 import { Pipeline } from './pipeline.ts';
 
-/** Paths of the files a tokenizer is made of. */
+/** Paths of a tokenizer's files. */
 export interface TokenizerFiles {
   readonly tokenizerFile: string;
-  /** Absent: what a tokenizer is without its configuration. */
+  /** If absent, no further special tokens are known. */
   readonly tokenizerConfigFile?: string;
 }
 
@@ -18,7 +19,7 @@ const names = z.array(z.unknown()).nullish();
 
 /**
  * Reads both files.
- * @throws Error naming the file: it cannot be read, or asks for a part that is not known.
+ * @throws Error that names the file: it cannot be read, or it has an unsupported part.
  */
 export async function openPipeline(files: TokenizerFiles): Promise<Pipeline> {
   const [tokenizer, config] = await Promise.all([
@@ -46,6 +47,6 @@ async function readFields(file: string): Promise<Record<string, unknown>> {
 
 function broken(file: string, cause: unknown): Error {
   const reason = cause instanceof z.ZodError ? z.prettifyError(cause).replaceAll(/\s+/g, ' ') : undefined;
-  const message = reason ?? (cause instanceof Error ? cause.message : String(cause));
+  const message = reason ?? messageOf(cause);
   return new Error(`${basename(file)} cannot be used: ${message}`, { cause });
 }

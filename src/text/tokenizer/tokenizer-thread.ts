@@ -1,8 +1,10 @@
 /**
- * The thread on which long prompts become ids, so that the event loop stays free. Opens its own copy of the tokenizer, then answers
- * one job after the other. Touches the tokenizer's two files and its parent's messages.
+ * Entry of the thread that encodes long prompts, so that the event loop stays free. Opens its own copy of the
+ * tokenizer, then encodes one text at a time. Reads the tokenizer's two files; exchanges messages with its
+ * parent.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { ThreadAnswer, ThreadJob } from './encode-thread.ts';
 import { openPipeline, type TokenizerFiles } from './tokenizer-files.ts';
 
@@ -17,6 +19,6 @@ function answer({ text, addSpecialTokens }: ThreadJob): ThreadAnswer {
   try {
     return { ids: pipeline.encode(text, addSpecialTokens) };
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : 'unknown' };
+    return { failure: messageOf(error) };
   }
 }

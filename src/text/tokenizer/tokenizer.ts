@@ -1,6 +1,6 @@
 /**
- * Text becomes ids and ids become text, by the model's own tokenizer. Short texts are encoded at once, long ones on a thread that is
- * started when the first one comes.
+ * Converts text to ids and ids to text with the model's own tokenizer. Encodes short texts at once. The first
+ * long text starts a thread that encodes long texts.
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import { EncodeThread } from './encode-thread.ts';
@@ -8,13 +8,16 @@ import type { Pipeline } from './pipeline.ts';
 import { openPipeline, type TokenizerFiles } from './tokenizer-files.ts';
 
 export interface EncodeOptions {
-  /** Whether the tokenizer's own frame (a beginning-of-sequence token) is put round the ids. No, for a rendered chat template. */
+  /**
+   * Adds the tokenizer's special tokens, such as a beginning-of-sequence token. False for a rendered chat
+   * template.
+   */
   readonly addSpecialTokens: boolean;
-  /** Rejects with the signal's reason; a text that still waits for the thread is then never encoded. */
+  /** Rejects with the signal's reason. A text that still waits for the thread is then not encoded. */
   readonly signal?: AbortSignal;
 }
 
-/** Longest text that is encoded on the event loop, in UTF-16 units: at most 8 ms of it, measured. */
+/** Longest text that the event loop encodes, in UTF-16 units. Takes at most 8 ms, measured. */
 const INLINE_UNITS = 2_000;
 
 export class Tokenizer {
@@ -27,9 +30,9 @@ export class Tokenizer {
   }
 
   /**
-   * Reads the files; no thread is started yet.
-   * @param options.threadEntry JavaScript of the thread, when not the file beside this one.
-   * @throws Error naming the file that is missing or broken.
+   * Reads the files. Does not start the thread.
+   * @param options.threadEntry For tests: JavaScript of the thread instead of the file in dist.
+   * @throws Error that names the missing or broken file.
    */
   static async open(files: TokenizerFiles, options: { readonly threadEntry?: URL } = {}): Promise<Tokenizer> {
     const entry = options.threadEntry ?? TOKENIZER_THREAD_ENTRY;
@@ -37,8 +40,9 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of a text: at once up to 2 000 UTF-16 units, otherwise on the thread, one text after the other.
-   * @throws the signal's reason; Error when the thread is lost (the next call starts a new one) or the tokenizer is closed.
+   * Ids of a text. Up to 2 000 UTF-16 units are encoded at once, longer texts on the thread, one at a time.
+   * @throws the signal's reason; Error if the thread is lost (the next call starts a new one) or the
+   *   tokenizer is closed.
    */
   async encode(text: string, { addSpecialTokens, signal }: EncodeOptions): Promise<number[]> {
     signal?.throwIfAborted();
@@ -46,19 +50,19 @@ export class Tokenizer {
     return this.#thread.encode({ text, addSpecialTokens }, signal);
   }
 
-  /** Text of all ids together; special tokens and ids without a token are left out, spaces stay as they are. */
+  /** Text of all ids together. Special tokens and ids without a token are left out; spaces stay unchanged. */
   decode(ids: readonly number[]): string {
-    const shown = ids.filter((id) => this.shows(id));
+    const shown = ids.filter((id) => this.isVisible(id));
     return shown.length === 0 ? '' : this.#pipeline.decode(shown);
   }
 
-  /** Whether decoding gives an id at all. */
-  shows(id: number): boolean {
+  /** False for ids that decoding leaves out. */
+  isVisible(id: number): boolean {
     const token = this.#pipeline.tokenOf(id);
     return token !== undefined && !this.#pipeline.isSpecial(token);
   }
 
-  /** Ends the thread; long texts that wait for it are rejected. */
+  /** Ends the thread and rejects the texts that wait for it. */
   async close(): Promise<void> {
     await this.#thread.close();
   }

@@ -69,7 +69,7 @@ describe('a pull that is interrupted', () => {
     hub.fail(WEIGHTS_FILE, 'wrong bytes', 'wrong bytes');
     const { code, stdout, stderr } = await me.pull(['org/large']);
     expect([code, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/onnx\/model_q4\.onnx came damaged twice: its checksum is not/);
+    expect(stderr).toMatch(/onnx\/model_q4\.onnx arrived damaged twice: its checksum is not/);
     expect(
       (await pathsIn(join(me.cacheOf('large'), 'blobs'))).filter((name) => name.startsWith(sha256(WEIGHTS))),
     ).toEqual([]);

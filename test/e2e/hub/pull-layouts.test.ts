@@ -6,7 +6,7 @@ import { filesOf, Puller, pathsIn, text, WORDS } from '../../support/hub-models.
 import { type HubFile, HubServer } from '../../support/hub-server.ts';
 import { all, startWorker } from '../../support/worker.ts';
 
-const MODELS = join(import.meta.dirname, '..', 'models');
+const MODELS = join(import.meta.dirname, '..', '..', 'models');
 const FOLDER = 'cpu_and_mobile/cpu-int4-rtn-block-32';
 
 let hub: HubServer;
@@ -52,7 +52,7 @@ describe('a GenAI repository', () => {
       const { code, stdout, stderr } = await me.pull(['org/genai']);
       expect([code, stdout]).toEqual([0, `${me.snapshot('genai')}\n`]);
       expect(stderr).toMatch(new RegExp(`; weights ${file}, which genai_config.json names$`, 'm'));
-      expect(stderr).toMatch(/: 1 file, \d.*; which its weights name$/m);
+      expect(stderr).toMatch(/: 1 file, \d.*; external data of the weights$/m);
       expect(await pathsIn(me.snapshot('genai'))).toEqual(Object.keys(named(file)).sort());
       const there = await served('org/genai');
       expect(there).toEqual({ ...((await served(join(MODELS, 'genai'))) as object), model_ref: 'org/genai' });
@@ -79,7 +79,7 @@ describe('a GenAI repository', () => {
     expect(await me.pull(['org/folders'])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining(
-        `org/folders has no onnx/model*.onnx and no model*.onnx; it has models in folders, by the names org/folders/${FOLDER}, org/folders/cuda/cuda-fp16.`,
+        `org/folders has no onnx/model*.onnx and no model*.onnx; it has models in folders: pull one of org/folders/${FOLDER}, org/folders/cuda/cuda-fp16.`,
       ),
     });
     const name = `org/folders/${FOLDER}`;

@@ -38,9 +38,9 @@ describe('a token', () => {
     [
       'missing',
       undefined,
-      /org\/gated is gated \(401\): ask for access at .*\/org\/gated; set HF_TOKEN to a token that may read it/,
+      /org\/gated is gated \(401\): request access at .*\/org\/gated; set HF_TOKEN to a token with read access/,
     ],
-    ['of somebody else', 'hf_another', /org\/gated is gated \(401\).*; HF_TOKEN may not read it/],
+    ['of somebody else', 'hf_another', /org\/gated is gated \(401\).*; HF_TOKEN has no read access/],
   ])('%s: exit 1, what to do is told, the token is not', async (_, token, reason) => {
     const { code, stderr } = await me.pull(['org/gated'], token === undefined ? {} : { HF_TOKEN: token });
     expect([code, stderr]).toEqual([1, expect.stringMatching(reason)]);
@@ -53,7 +53,7 @@ describe('what cannot be done exits 1 and says why', () => {
   test('no such repository, no such revision', async () => {
     expect(await me.pull(['org/nothing'])).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/org\/nothing is not there, or is private/),
+      stderr: expect.stringMatching(/org\/nothing does not exist or is private/),
     });
     expect(await me.pull(['org/large@v9'])).toMatchObject({
       code: 1,
@@ -83,7 +83,7 @@ describe('what cannot be done exits 1 and says why', () => {
     const { code, stderr } = await me.pull(['org/huge']);
     expect([code, stderr]).toEqual([
       1,
-      expect.stringMatching(/1000 TB do not fit into .*hub, where .* are free: make room, or set HF_HUB_CACHE/),
+      expect.stringMatching(/hub needs 1000 TB, and .* are free: free some space, or set HF_HUB_CACHE/),
     ]);
     expect(hub.triesOf('config.json')).toEqual([]);
   });
@@ -123,7 +123,7 @@ describe('what cannot be done exits 1 and says why', () => {
   test('a genai_config.json that is too large for one', async () => {
     hub.put('org/much', { files: { ...WORDS, 'genai_config.json': text(' '.repeat(2 ** 21)), 'x.onnx': text('x') } });
     const { code, stderr } = await me.pull(['org/much']);
-    expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json has 2.10 MB, and 1.05 MB are allowed.\n']);
+    expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json is 2.10 MB; at most 1.05 MB is allowed.\n']);
     expect(hub.triesOf('genai_config.json')).toEqual([]);
   });
 
@@ -133,7 +133,7 @@ describe('what cannot be done exits 1 and says why', () => {
     expect(await me.pull(['org/genai'])).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(
-        /genai_config\.json has a wrong "model\.decoder\.filename" \(it leaves the folder\)/,
+        /genai_config\.json has a wrong "model\.decoder\.filename" \(the path leads out of the folder\)/,
       ),
     });
     expect(hub.triesOf('decoder.onnx')).toEqual([]);

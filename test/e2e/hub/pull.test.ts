@@ -50,7 +50,7 @@ describe('a pull', () => {
       const { bytes, lfs } = files[path] as HubFile;
       const etag = lfs ? sha256(bytes) : gitSha1(bytes);
       expect(await readlink(join(me.snapshot('haiku'), path))).toBe(
-        `${path.includes('/') ? '../../' : ''}../../blobs/${etag}`,
+        `${path.includes('/') ? '../' : ''}../../blobs/${etag}`,
       );
       expect(Buffer.compare(await readFile(join(join(me.cacheOf('haiku'), 'blobs'), etag)), bytes)).toBe(0);
     }
@@ -103,14 +103,14 @@ describe('a pull', () => {
     };
     hub.put('org/external', { files: { ...WORDS, ...weights } });
     const { code, stderr } = await me.pull(['org/external']);
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/1 file, 13\.3 kB; which its weights name/)]);
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/1 file, 13\.3 kB; external data of the weights/)]);
     expect(await pathsIn(me.snapshot('external'))).toContain('onnx/other_data_file');
   });
 });
 
 /** A model of one layer with its weights in a file of their own. */
 async function external(): Promise<{ graph: Buffer; data: Uint8Array }> {
-  const files = await filesOf(join(import.meta.dirname, '..', 'models', 'external'));
+  const files = await filesOf(join(import.meta.dirname, '..', '..', 'models', 'external'));
   const [graph, data] = [files['model.onnx'], files['model.onnx_data']] as [HubFile, HubFile];
   return { graph: Buffer.from(graph.bytes), data: data.bytes };
 }
@@ -150,7 +150,7 @@ test('a worker on a name that was not pulled exits 1 with the command that pulls
   const { code, stdout } = await runCli(['--port', '0', '--model', 'org/haiku@v1.0'], { env: me.environment() });
   expect(code).toBe(1);
   expect(stdout).toContain(
-    'org/haiku@v1.0 is no folder, and is not in the cache: run rbees-workerd pull org/haiku@v1.0',
+    'org/haiku@v1.0 is neither a folder nor in the hub cache: run rbees-workerd pull org/haiku@v1.0',
   );
 });
 

@@ -190,7 +190,7 @@ describe('a start that fails', () => {
   }
 
   test('without the model folder', async () => {
-    await loadFails(['--model', join(folder, 'nothing-here')], /no such folder/);
+    await loadFails(['--model', join(folder, 'nothing-here')], /the folder does not exist/);
   });
 
   test('with an empty folder', async () => {

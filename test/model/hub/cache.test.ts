@@ -1,4 +1,4 @@
-/** The layout of the cache, as huggingface_hub has it, and what may not be written there. */
+/** The layout of the cache, as in huggingface_hub, and the writes that are refused. */
 
 import { lstat, mkdir, mkdtemp, readFile, readlink, symlink, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import {
   folderName,
   freeBytes,
   HubCache,
-  placeInCache,
+  nameFromCache,
   storageProblem,
 } from '../../../src/model/hub/cache.ts';
 import { withLock } from '../../../src/model/hub/lock.ts';
@@ -32,9 +32,9 @@ beforeEach(async () => {
 });
 
 describe('a file of a snapshot', () => {
-  test('is a relative link into the blobs, however deep it lies', async () => {
-    await cache.point(COMMIT, 'config.json', 'abc');
-    await cache.point(COMMIT, 'onnx/model.onnx', 'abc');
+  test('is a relative link to a blob, at any depth', async () => {
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
+    await cache.linkBlob(COMMIT, 'onnx/model.onnx', 'abc');
     const at = (path: string): string => join(root, 'models--org--name', 'snapshots', COMMIT, path);
     expect(await readlink(at('config.json'))).toBe('../../blobs/abc');
     expect(await readlink(at('onnx/model.onnx'))).toBe('../../../blobs/abc');
@@ -45,38 +45,38 @@ describe('a file of a snapshot', () => {
     ]);
   });
 
-  test('is a file of its own where links are not wanted', async () => {
+  test('is a regular file when links are turned off', async () => {
     const plain = new HubCache(root, 'org/name', false);
-    await plain.point(COMMIT, 'config.json', 'abc');
+    await plain.linkBlob(COMMIT, 'config.json', 'abc');
     const path = join(plain.snapshot(COMMIT), 'config.json');
     expect((await lstat(path)).isSymbolicLink()).toBe(false);
     expect(await readFile(path, 'utf8')).toBe('bytes');
   });
 
-  test('takes the place of a link to a blob that is gone', async () => {
-    await cache.point(COMMIT, 'config.json', 'gone');
+  test('replaces a link to a deleted blob', async () => {
+    await cache.linkBlob(COMMIT, 'config.json', 'gone');
     expect(await cache.has(COMMIT, 'config.json', 5)).toBe(false);
-    await cache.point(COMMIT, 'config.json', 'abc');
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
     expect(await cache.has(COMMIT, 'config.json', 5)).toBe(true);
     expect(await pathsIn(cache.snapshot(COMMIT))).toEqual(['config.json']);
   });
 
-  test.each(['../evil', 'a/../../evil', '/tmp/evil', ''])('never has the name %j', async (path) => {
-    expect(String(await reasonOf(cache.point(COMMIT, path, 'abc')))).toMatch(/no name for a file/);
+  test.each(['../evil', 'a/../../evil', '/tmp/evil', ''])('is refused at the path %j', async (path) => {
+    expect(String(await reasonOf(cache.linkBlob(COMMIT, path, 'abc')))).toMatch(/not a valid path of a model file/);
   });
 
   test('is not written through a link that leads out of the cache', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'outside-'));
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
     await symlink(outside, join(cache.snapshot(COMMIT), 'onnx'));
-    expect(String(await reasonOf(cache.point(COMMIT, 'onnx/model.onnx', 'abc')))).toMatch(/leads out of the cache/);
+    expect(String(await reasonOf(cache.linkBlob(COMMIT, 'onnx/model.onnx', 'abc')))).toMatch(/leads out of the cache/);
     expect(await pathsIn(outside)).toEqual([]);
   });
 });
 
 describe('a revision', () => {
-  test.each(['main', 'v1.0', 'refs/pr/1'])('%s is a file with a commit in it', async (revision) => {
-    await cache.refer(revision, COMMIT);
+  test.each(['main', 'v1.0', 'refs/pr/1'])('%s is stored as a file that holds the commit', async (revision) => {
+    await cache.writeRef(revision, COMMIT);
     expect(await readFile(join(cache.folder, 'refs', revision), 'utf8')).toBe(COMMIT);
     expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision })).toBeUndefined();
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
@@ -84,72 +84,72 @@ describe('a revision', () => {
   });
 
   test('that is a commit needs no file', async () => {
-    await cache.refer(COMMIT, COMMIT);
+    await cache.writeRef(COMMIT, COMMIT);
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
     expect(await pathsIn(join(cache.folder, 'refs'))).toEqual([]);
     expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision: COMMIT })).toBe(cache.snapshot(COMMIT));
   });
 
-  test('whose file holds anything else is not there', async () => {
+  test('is unknown if its file holds anything but a commit', async () => {
     await mkdir(join(cache.folder, 'refs'), { recursive: true });
     await writeFile(join(cache.folder, 'refs', 'main'), '../../../../../etc');
     expect(cachedSnapshot(root, main)).toBeUndefined();
   });
 });
 
-test('folders are named as the official package names them', () => {
+test('names folders like the official package', () => {
   for (const name of ['org/name', 'onnx-community/Qwen3-0.6B-ONNX'])
     expect(folderName(name)).toBe(getRepoFolderName({ type: 'model', name }));
 });
 
 describe('--model', () => {
   beforeEach(async () => {
-    await cache.point(COMMIT, 'config.json', 'abc');
-    await cache.refer('main', COMMIT);
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
+    await cache.writeRef('main', COMMIT);
   });
 
   test.each(['org/name', 'org/name@main', `org/name@${COMMIT}`])(
-    '%s is found in the cache, and called by its name',
+    'finds %s in the cache and gives its name',
     (model) => {
       expect(modelFolder({ model }, root)).toBe(cache.snapshot(COMMIT));
       expect(modelName({ model })).toBe('org/name');
     },
   );
 
-  test('a snapshot given by its folder is called by the model, not by the commit', () => {
+  test('names a snapshot folder after the model, not after the commit', () => {
     expect(modelName({ model: cache.snapshot(COMMIT) })).toBe('org/name');
-    expect(placeInCache(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
+    expect(nameFromCache(dirname(cache.snapshot(COMMIT)))).toBeUndefined();
   });
 
-  test('a model in a folder of its repository is found there, and called by both', async () => {
+  test('finds a model in a folder of its repository; its name has both parts', async () => {
     const folder = join(cache.snapshot(COMMIT), 'cpu', 'int4');
     expect(() => modelFolder({ model: 'org/name/cpu/int4' }, root)).toThrow(
-      'org/name/cpu/int4 is no folder, and is not in the cache: run rbees-workerd pull org/name/cpu/int4',
+      'org/name/cpu/int4 is neither a folder nor in the hub cache: run rbees-workerd pull org/name/cpu/int4',
     );
-    await cache.point(COMMIT, 'cpu/int4/config.json', 'abc');
+    await cache.linkBlob(COMMIT, 'cpu/int4/config.json', 'abc');
     expect(modelFolder({ model: 'org/name/cpu/int4@main' }, root)).toBe(folder);
     expect(modelName({ model: 'org/name/cpu/int4@main' })).toBe('org/name/cpu/int4');
     expect(modelName({ model: folder })).toBe('org/name/cpu/int4');
   });
 
-  test('a folder that is there wins over a name', () => {
+  test('prefers an existing folder to a name in the cache', () => {
     expect(modelFolder({ model: 'src/model' }, root)).toBe('src/model');
     expect(modelName({ model: 'src/model/' })).toBe('model');
   });
 
-  test('a name that is in neither place is told with the command that brings it', () => {
+  test('refuses an unknown name with the command that pulls it', () => {
     expect(() => modelFolder({ model: 'org/other@v2' }, root)).toThrow(
-      'org/other@v2 is no folder, and is not in the cache: run rbees-workerd pull org/other@v2',
+      'org/other@v2 is neither a folder nor in the hub cache: run rbees-workerd pull org/other@v2',
     );
   });
 
-  test('nothing, and what is no name, are what they were', () => {
+  test('defaults to the embedded model, and returns a path that is not a name unchanged', () => {
     expect([modelFolder({}, root), modelName({})]).toEqual([embeddedModel(), 'haiku']);
     expect(modelFolder({ model: '/nowhere/x' }, root)).toBe('/nowhere/x');
   });
 });
 
-describe('the variables of the hub', () => {
+describe('the hub variables', () => {
   test.each([
     [{}, '/home/me/.cache/huggingface/hub'],
     [{ XDG_CACHE_HOME: '/x' }, '/x/huggingface/hub'],
@@ -159,11 +159,11 @@ describe('the variables of the hub', () => {
     [{ HUGGINGFACE_HUB_CACHE: '/old', HF_HOME: '/h' }, '/old'],
     [{ HF_HUB_CACHE: '/c', HUGGINGFACE_HUB_CACHE: '/old' }, '/c'],
     [{ HF_HUB_CACHE: '', HF_HOME: '' }, '/home/me/.cache/huggingface/hub'],
-  ])('%j: the cache is %s', (environment, folder) => {
+  ])('%j select the cache %s', (environment, folder) => {
     expect(hubCache({ HOME: '/home/me', ...environment })).toBe(folder);
   });
 
-  test('a bad one is named, a token never shown', () => {
+  test('are named when they are wrong, but a token is never shown', () => {
     expect(() => readHubSettings({ HF_ENDPOINT: 'ftp://x' })).toThrow(
       /HF_ENDPOINT: "ftp:\/\/x" is not allowed; allowed: an http/,
     );
@@ -177,8 +177,8 @@ describe('the variables of the hub', () => {
   });
 });
 
-describe('one pull at a time', () => {
-  test('works alone, in turn', async () => {
+describe('the lock of a repository', () => {
+  test('lets one pull work at a time', async () => {
     let inside = 0;
     const waited: string[] = [];
     const once = (): Promise<void> =>
@@ -198,9 +198,9 @@ describe('one pull at a time', () => {
   });
 
   test.each([
-    ['a process that is gone', `4194305 on ${hostname()}`, 0],
-    ['another machine that has not touched it for two minutes', '1 on elsewhere', 120],
-  ])('does not wait for %s', async (_, holder, seconds) => {
+    ['a dead process', `4194305 on ${hostname()}`, 0],
+    ['another machine that has not touched the lock for two minutes', '1 on elsewhere', 120],
+  ])('is not held by %s', async (_, holder, seconds) => {
     await writeFile(cache.lockFile, holder);
     const then = new Date(Date.now() - seconds * 1000);
     await utimes(cache.lockFile, then, then);
@@ -214,15 +214,15 @@ describe('one pull at a time', () => {
   });
 });
 
-test('what goes wrong on the disk is told with what to do', () => {
+test('explains file system errors and says what to do', () => {
   const error = (code: string): Error => Object.assign(new Error(code), { code, path: '/cache/x' });
   expect(storageProblem(error('ENOSPC'), '/cache')).toMatch(
-    /disk of \/cache is full \(ENOSPC\): make room, or set HF_HOME/,
+    /disk of \/cache is full \(ENOSPC\): free some space, or set HF_HOME/,
   );
   expect(storageProblem(error('EACCES'), '/cache')).toMatch(/\/cache\/x cannot be written \(EACCES\).*HF_HUB_CACHE/);
   expect(storageProblem(new Error('a bug'), '/cache')).toBeUndefined();
 });
 
-test('free room is that of the nearest folder that is there', async () => {
+test('measures free space at the nearest existing folder', async () => {
   expect(await freeBytes(join(root, 'not', 'yet', 'there'))).toBeGreaterThan(0);
 });

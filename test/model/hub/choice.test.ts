@@ -1,4 +1,4 @@
-/** Which files of a repository are taken, by names alone. */
+/** The choice of files from a repository, by names alone. */
 import { describe, expect, test } from 'vitest';
 import type { DtypeChoice } from '../../../src/model/dtypes.ts';
 import { chooseFiles, genaiConfigOf, type Selection } from '../../../src/model/hub/choice.ts';
@@ -44,8 +44,8 @@ const ALL = having(
   'onnx/model_quantized.onnx',
 );
 
-describe('what is taken', () => {
-  test('auto: the words of the model and the weights that a CPU decodes fastest, with their data, and nothing else', () => {
+describe('the choice', () => {
+  test('takes, for auto, the configuration, the tokenizer and the fastest weights for a CPU with their data', () => {
     expect(taken(ALL).sort()).toEqual([...WORDS, ...MORE, 'onnx/model_q4.onnx', 'onnx/model_q4.onnx_data'].sort());
     const { dtype, why } = chosen(ALL);
     expect(dtype).toBe('q4');
@@ -56,7 +56,7 @@ describe('what is taken', () => {
     ['cuda-0', 'q4f16', 'onnx/model_q4f16.onnx'],
     ['webgpu', 'q4f16', 'onnx/model_q4f16.onnx'],
     ['coreml', 'fp16', 'onnx/model_fp16.onnx'],
-  ] as const)('auto for %s: what suits it, as a worker would choose', (device, dtype, weights) => {
+  ] as const)('takes, for auto on %s, the weights that a worker would choose', (device, dtype, weights) => {
     const choice = chosen(ALL, { device });
     expect([choice.dtype, choice.files.at(-1)?.path]).toEqual([dtype, weights]);
     expect(choice.why).toContain(`dtype ${dtype} of q4, q8, fp32, q4f16, fp16, for ${device}: `);
@@ -68,17 +68,17 @@ describe('what is taken', () => {
     ['q8', ['onnx/model_quantized.onnx']],
     ['quantized', ['onnx/model_quantized.onnx']],
     ['q4f16', ['onnx/model_q4f16.onnx']],
-  ] satisfies [DtypeChoice, string[]][])('dtype %s, as asked', (dtype, weights) => {
+  ] satisfies [DtypeChoice, string[]][])('takes the requested dtype %s', (dtype, weights) => {
     expect(taken(ALL, { dtype, device: 'cuda-0' }).filter((path) => path.includes('.onnx'))).toEqual(weights);
-    expect(chosen(ALL, { dtype }).why).toMatch(/as asked$/);
+    expect(chosen(ALL, { dtype }).why).toMatch(/as requested$/);
   });
 
-  test('weights come last, so that a repository that cannot be loaded is found out early', () => {
+  test('puts weights last, so that an unusable repository is detected early', () => {
     const paths = taken(ALL, { dtype: 'fp32' });
     expect(paths.findIndex((path) => path.includes('.onnx'))).toBe(WORDS.length + MORE.length);
   });
 
-  test('weights at the root, and their data by either name', () => {
+  test('takes weights at the root, and their data under either name', () => {
     const root = having(
       ...WORDS,
       'model.onnx',
@@ -90,25 +90,22 @@ describe('what is taken', () => {
     expect(taken(root)).toEqual([...WORDS, 'model.onnx', 'model.onnx.data']);
   });
 
-  test.each(['special_tokens_map.json', 'README.md'])(
-    'tokenizer_config.json need not be there: %s will do',
-    (other) => {
-      expect(taken(having('config.json', 'tokenizer.json', other, 'model.onnx'))).toEqual(
-        ['config.json', 'tokenizer.json', other, 'model.onnx'].filter((path) => path !== 'README.md'),
-      );
-    },
-  );
+  test.each(['special_tokens_map.json', 'README.md'])('does not need tokenizer_config.json: %s is enough', (other) => {
+    expect(taken(having('config.json', 'tokenizer.json', other, 'model.onnx'))).toEqual(
+      ['config.json', 'tokenizer.json', other, 'model.onnx'].filter((path) => path !== 'README.md'),
+    );
+  });
 });
 
-describe('of a GenAI layout', () => {
+describe('the choice from a GenAI layout', () => {
   const words = ['genai_config.json', 'tokenizer.json', 'tokenizer_config.json'];
 
-  test('its configuration is read first, where there is one', () => {
+  test('reads its configuration first, if there is one', () => {
     expect(genaiConfigOf(having(...words, 'phi.onnx'))?.path).toBe('genai_config.json');
     expect(genaiConfigOf(having(...words.slice(1), 'cpu/genai_config.json'))).toBeUndefined();
   });
 
-  test('the decoder that it names is taken; what data that has stands in its graph', () => {
+  test('takes the decoder that the configuration names; only its graph names its data', () => {
     const genai = having(...words, 'phi.onnx', 'phi.onnx.data', 'vision.onnx');
     expect(taken(genai, { decoder: 'phi.onnx' })).toEqual([...words, 'phi.onnx']);
     expect(chosen(genai, { decoder: 'phi.onnx' })).toMatchObject({
@@ -117,7 +114,7 @@ describe('of a GenAI layout', () => {
     });
   });
 
-  test('a decoder called model.onnx says nothing of its dtype by that', () => {
+  test('does not derive a dtype from a decoder called model.onnx', () => {
     const genai = having(...words, 'model.onnx', 'model.onnx.data');
     expect(chosen(genai, { decoder: 'model.onnx' }).dtype).toBe('auto');
     for (const dtype of ['q4', 'fp32'] as const) {
@@ -127,14 +124,14 @@ describe('of a GenAI layout', () => {
     }
   });
 
-  test('weights that are named by the dtype that is asked for win, and so do any when the decoder is not there', () => {
+  test('prefers weights of the requested dtype, and any weights if the decoder is missing', () => {
     const both = having(...words, 'phi.onnx', 'onnx/model_fp16.onnx');
     expect(taken(both, { decoder: 'phi.onnx', dtype: 'fp16' }).at(-1)).toBe('onnx/model_fp16.onnx');
     expect(taken(both, { decoder: 'phi.onnx' }).at(-1)).toBe('phi.onnx');
     expect(taken(both, { decoder: 'gone.onnx' }).at(-1)).toBe('onnx/model_fp16.onnx');
   });
 
-  test('in a folder of the repository, the files of that folder and no others', () => {
+  test('takes only the files of the folder that the name selects', () => {
     const paths = [...words, 'phi.onnx', 'model.onnx'].flatMap((path) => [`cpu/int4/${path}`, `cuda/${path}`, path]);
     const folder = inFolder('cpu/int4', having(...paths));
     expect(genaiConfigOf(folder)?.path).toBe('cpu/int4/genai_config.json');
@@ -142,13 +139,13 @@ describe('of a GenAI layout', () => {
   });
 });
 
-describe('what is refused', () => {
+describe('the choice fails', () => {
   test.each([
     [ALL, 'bnb4', /org\/name has no weights of dtype bnb4; it has q4, q8, fp32, q4f16, fp16\./],
     [
       having(...WORDS, 'model.safetensors'),
       'auto',
-      /has no onnx\/model\*\.onnx.*it has no \.onnx file at all: look for an ONNX export/,
+      /has no onnx\/model\*\.onnx.*it has no \.onnx file: choose a repository with an ONNX export/,
     ],
     [
       having(...WORDS, 'cpu/model.onnx', 'onnx/x.onnx'),
@@ -161,14 +158,14 @@ describe('what is refused', () => {
     [
       having('cuda/x.onnx', 'cuda/genai_config.json', 'cpu/int4/genai_config.json', 'cpu/int4/x.onnx'),
       'auto',
-      /it has models in folders, by the names org\/name\/cuda, org\/name\/cpu\/int4\.$/,
+      /it has models in folders: pull one of org\/name\/cuda, org\/name\/cpu\/int4\.$/,
     ],
     [inFolder('gone', having(...WORDS, 'model.onnx')), 'auto', /^org\/name\/gone has no onnx\/model\*\.onnx/],
-  ] satisfies [Repository, DtypeChoice, RegExp][])('%#', (repository, dtype, reason) => {
+  ] satisfies [Repository, DtypeChoice, RegExp][])('for an unusable repository: %#', (repository, dtype, reason) => {
     expect(() => chosen(repository, { dtype })).toThrow(reason);
   });
 
-  test('a decoder that is not there', () => {
+  test('for a missing decoder', () => {
     expect(() => taken(having('genai_config.json', ...WORDS), { decoder: 'phi.onnx' })).toThrow(/has no phi\.onnx/);
   });
 });

@@ -1,11 +1,14 @@
-/** Names of models on the hub: what is one, what is none, and which paths of a repository may become paths on the disk. */
+/**
+ * Valid and invalid names of models on the hub, and the paths of a repository that may become paths on the
+ * disk.
+ */
 
 import { join, resolve, sep } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isSafePath, nameOf, parseReference } from '../../../src/model/hub/reference.ts';
 
-describe('a name', () => {
+describe('the name of a model', () => {
   test.each([
     ['org/name', 'org/name', '', 'main'],
     ['onnx-community/Qwen3-0.6B-ONNX', 'onnx-community/Qwen3-0.6B-ONNX', '', 'main'],
@@ -19,7 +22,7 @@ describe('a name', () => {
       'cpu_and_mobile/cpu-int4-rtn--block-32',
       'refs/pr/1',
     ],
-  ])('%s', (text, repo, folder, revision) => {
+  ])('%s is valid', (text, repo, folder, revision) => {
     const reference = parseReference(text);
     expect(reference).toEqual({ repo, folder, revision });
     expect(reference && parseReference(nameOf(reference))).toEqual(reference);
@@ -62,12 +65,12 @@ describe('a name', () => {
     'https://host/b',
     `${'a'.repeat(97)}/b`,
     `a/b@${'x'.repeat(201)}`,
-  ])('%j is none', (text) => {
+  ])('%j is invalid', (text) => {
     expect(parseReference(text)).toBeUndefined();
   });
 });
 
-test('whatever passes as a path stays in the folder that it is joined to', () => {
+test('a safe path stays in the folder that it is joined to', () => {
   const part = fc.oneof(
     fc.constantFrom('..', '.', '', 'a', 'C:', '\\', '~', '%2e%2e', 'onnx', 'a..b'),
     fc.string({ maxLength: 6 }),
@@ -85,7 +88,7 @@ test('whatever passes as a path stays in the folder that it is joined to', () =>
 });
 
 test.each(['config.json', 'onnx/model_q4.onnx', 'onnx/model.onnx_data_1', 'model.onnx.data', 'cpu-int4/x+y.onnx'])(
-  '%s is a path',
+  '%s is a safe path',
   (path) => {
     expect(isSafePath(path)).toBe(true);
   },

@@ -1,4 +1,4 @@
-/** What a hub says about a repository, asked over real HTTP: pages, refusals, redirects, and answers that are not to be trusted. */
+/** A hub's answers about a repository, over real HTTP: pages, refusals, redirects, and malformed answers. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ function referenceTo(name: string): HubReference {
 const read = (name: string, token?: string, endpoint = hub.url, patience = quick) =>
   readRepository(new Connection({ endpoint, token }, referenceTo(name), undefined, patience), referenceTo(name));
 
-/** Why a repository cannot be had. */
+/** The message of a refused repository. */
 const refusal = async (name: string, token?: string, endpoint = hub.url): Promise<string> =>
   String(await reasonOf(read(name, token, endpoint)));
 
@@ -57,23 +57,23 @@ describe('a repository', () => {
   });
 
   test.each(['org/open@v1.0', 'org/open@refs/pr/1', 'org/open@0123456789abcdef0123456789abcdef01234567'])(
-    'is found by a tag, a reference or a commit: %s',
+    'is found by a tag, a ref or a commit: %s',
     async (name) => {
       expect((await read(name)).commit).toBe('0123456789abcdef0123456789abcdef01234567');
     },
   );
 
-  test('has its files where the commit is in the URL', async () => {
+  test('has download URLs that contain the commit', async () => {
     const url = fileUrl(`${hub.url}/mirror`, await read('org/open'), 'onnx/g.onnx');
     expect(url.href).toBe(`${hub.url}/mirror/org/open/resolve/${COMMIT}/onnx/g.onnx`);
   });
 
-  test('is asked with the token, on every page', async () => {
+  test('is requested with the token, on every page', async () => {
     await read('org/gated', TOKEN);
     expect(new Set(hub.seen.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${TOKEN}`]));
   });
 
-  test('is asked again when the answer is an error of the server, and not for ever', async () => {
+  test('is requested again after a server error, a limited number of times', async () => {
     const [busy, down] = [
       { status: 429, headers: { 'retry-after': '0' }, body: '' },
       { status: 503, body: 'down' },
@@ -81,26 +81,26 @@ describe('a repository', () => {
     hub.answer(busy, down);
     expect((await read('org/open')).commit).toBe(COMMIT);
     hub.answer(down, down, down);
-    expect(await refusal('org/open')).toMatch(/the list of files could not be had: .* answers 503 \(3 tries\)/);
+    expect(await refusal('org/open')).toMatch(/the list of files could not be downloaded: .* answers 503 \(3 tries\)/);
   });
 });
 
-describe('a refusal says what to do, and never the token', () => {
+describe('a refusal says what to do and never shows the token', () => {
   test.each([
-    ['org/nothing', undefined, /org\/nothing is not there, or is private \(401\): check the name .*set HF_TOKEN/],
-    ['org/nothing', TOKEN, /org\/nothing is not there, or is private \(401\).*HF_TOKEN may not read it/],
-    ['org/gated', undefined, /org\/gated is gated \(401\): ask for access at http.*\/org\/gated; set HF_TOKEN/],
-    ['org/forbidden', 'hf_another', /org\/forbidden is gated \(403\): ask for access at .*HF_TOKEN may not read it/],
-    ['org/private', undefined, /org\/private is not there, or is private \(404\)/],
+    ['org/nothing', undefined, /org\/nothing does not exist or is private \(401\): check the name .*set HF_TOKEN/],
+    ['org/nothing', TOKEN, /org\/nothing does not exist or is private \(401\).*HF_TOKEN has no read access/],
+    ['org/gated', undefined, /org\/gated is gated \(401\): request access at http.*\/org\/gated; set HF_TOKEN/],
+    ['org/forbidden', 'hf_another', /org\/forbidden is gated \(403\): request access at .*HF_TOKEN has no read access/],
+    ['org/private', undefined, /org\/private does not exist or is private \(404\)/],
     ['org/open@v9', undefined, /org\/open has no revision v9 \(404\)/],
   ])('%s with token %s', async (name, token, reason) => {
-    const told = await refusal(name, token);
-    expect(told).toMatch(reason);
-    expect(told).not.toContain(TOKEN);
-    expect(told).not.toContain('hf_another');
+    const message = await refusal(name, token);
+    expect(message).toMatch(reason);
+    expect(message).not.toContain(TOKEN);
+    expect(message).not.toContain('hf_another');
   });
 
-  test('a hub that is not there is named, with the cause', async () => {
+  test('an unreachable hub is named, with the cause', async () => {
     const gone = await HubServer.start({});
     const closed = gone.url;
     await gone.close();
@@ -110,7 +110,7 @@ describe('a refusal says what to do, and never the token', () => {
   });
 });
 
-describe('an answer that is not to be trusted', () => {
+describe('a malformed answer is refused', () => {
   const tree = (entries: unknown, headers = {}) => [
     { status: 200, body: JSON.stringify({ sha: COMMIT, id: 'org/open' }) },
     { status: 200, body: JSON.stringify(entries), headers },
@@ -118,27 +118,27 @@ describe('an answer that is not to be trusted', () => {
   const entry = { type: 'file', path: 'config.json', size: 1, oid: COMMIT };
 
   test.each([
-    ['is a page for people', [{ status: 200, body: '<html>log in</html>' }], /does not answer as the hub does/],
-    ['has no commit', [{ status: 200, body: '{"sha":"../../x"}' }], /unknown form/],
-    ['lists no list', tree({ error: 'x' }), /unknown form/],
-    ['has a size below nothing', tree([{ ...entry, size: -1 }]), /unknown form.*size/],
-    ['has a checksum that is a path', tree([{ ...entry, oid: '../../../evil' }]), /unknown form.*oid/],
-    ['has an LFS checksum that is a path', tree([{ ...entry, lfs: { oid: '/etc/x', size: 1 } }]), /unknown form.*lfs/],
+    ['that is an HTML page', [{ status: 200, body: '<html>log in</html>' }], /does not answer like the hub/],
+    ['without a commit', [{ status: 200, body: '{"sha":"../../x"}' }], /malformed answer/],
+    ['without a list', tree({ error: 'x' }), /malformed answer/],
+    ['with a negative size', tree([{ ...entry, size: -1 }]), /malformed answer.*size/],
+    ['with a path as a checksum', tree([{ ...entry, oid: '../../../evil' }]), /malformed answer.*oid/],
+    ['with a path as an LFS checksum', tree([{ ...entry, lfs: { oid: '/etc/x', size: 1 } }]), /malformed answer.*lfs/],
     [
-      'goes on at another host',
+      'that continues at another host',
       tree([entry], { link: '<http://127.0.0.2:1/x>; rel="next"' }),
       /refers to http:\/\/127\.0\.0\.2:1/,
     ],
-    ['is endless', [{ status: 200, body: `"${'x'.repeat(17 * 1024 * 1024)}"` }], /more than 16 MiB/],
+    ['that is endless', [{ status: 200, body: `"${'x'.repeat(17 * 1024 * 1024)}"` }], /more than 16 MiB/],
   ])('%s', async (_, answers, reason) => {
     hub.answer(...answers);
     expect(await refusal('org/open', TOKEN)).toMatch(reason);
   });
 
-  test('has pages without end', async () => {
+  test('with endless pages', async () => {
     const next = { link: `<${hub.url}/api/models/org/open/tree/main>; rel="next"` };
     hub.answer(...tree([], next), ...Array.from({ length: 60 }, () => ({ status: 200, body: '[]', headers: next })));
-    expect(await refusal('org/open')).toMatch(/lists files without end/);
+    expect(await refusal('org/open')).toMatch(/lists more than 50 pages of files/);
   });
 
   test.each([
@@ -155,7 +155,7 @@ describe('an answer that is not to be trusted', () => {
     '\u202egnp.onnx',
     'trailing.',
     'x'.repeat(201),
-  ])('names a file %j, which is left out', async (path) => {
+  ])('without its file %j', async (path) => {
     hub.answer(...tree([{ ...entry, path }, entry]));
     expect((await read('org/open')).files.map((one) => one.path)).toEqual(['config.json']);
   });

@@ -1,4 +1,4 @@
-/** One file from a hub into the cache, over a real connection that breaks in every way. */
+/** Downloads one file from a hub into the cache, over a real connection with many kinds of faults. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ const quick = { ...RETRY_POLICY, stallMs: 1500, backoffMs: 1, tries: 4 };
 
 let hub: HubServer;
 let folder: string;
-const said: string[] = [];
+const reported: string[] = [];
 
 beforeAll(async () => {
   hub = await HubServer.start({
@@ -30,11 +30,14 @@ beforeAll(async () => {
 afterAll(() => hub.close());
 beforeEach(async () => {
   hub.seen.length = 0;
-  said.length = 0;
+  reported.length = 0;
   folder = await mkdtemp(join(tmpdir(), 'transfer-'));
 });
 
-/** Downloads a file of the repository while what is planned goes wrong; where its blob is, and what was reported on the way. */
+/**
+ * Downloads a file of the repository with the given faults. Returns its blob's path, the progress and the
+ * error.
+ */
 async function fetched(path: string, faults: readonly Fault[] = [], connection = connect()) {
   const repository = await readRepository(connection, REFERENCE);
   const file = repository.files.find((one) => one.path === path) as RepositoryFile;
@@ -42,17 +45,22 @@ async function fetched(path: string, faults: readonly Fault[] = [], connection =
   const reports: number[] = [];
   hub.fail(path, ...faults);
   const outcome = reasonOf(
-    download(connection, fileUrl(hub.url, repository, path), file, blob, (bytes) => reports.push(bytes)),
+    download(connection, {
+      url: fileUrl(hub.url, repository, path),
+      file,
+      blob,
+      onProgress: (bytes) => reports.push(bytes),
+    }),
   );
   return { blob, reports, error: await outcome };
 }
 
-function connect(patience = quick): Connection {
+function connect(policy = quick): Connection {
   return new Connection(
     { endpoint: hub.url, token: undefined },
     REFERENCE,
-    (sentence) => said.push(sentence),
-    patience,
+    (sentence) => reported.push(sentence),
+    policy,
   );
 }
 
@@ -61,32 +69,33 @@ async function expectWhole(blob: string, bytes: Uint8Array): Promise<void> {
   expect(existsSync(`${blob}.incomplete`)).toBe(false);
 }
 
-describe('a file arrives whole, and what is there is not asked for again', () => {
+describe('a download completes without requesting bytes twice', () => {
   test.each([
-    ['nothing wrong', []],
+    ['no fault', []],
     ['a cut in the middle', [{ cut: 100_000 }]],
     ['several cuts', [{ cut: 100_000 }, { cut: 1 }, { cut: 99_999 }]],
     ['a cut before the first byte', [{ cut: 0 }]],
-    ['nothing coming for too long', [{ hang: 100_000 }]],
-    ['an error of the server', [{ status: 500 }, { status: 503 }]],
-    ['a signed URL that ran out', [{ cut: 50_000 }, { status: 403 }]],
-    ['another part than was asked for', [{ cut: 50_000 }, 'other range']],
+    ['a stalled connection', [{ hang: 100_000 }]],
+    ['server errors', [{ status: 500 }, { status: 503 }]],
+    ['an expired signed URL', [{ cut: 50_000 }, { status: 403 }]],
+    ['another range than requested', [{ cut: 50_000 }, 'other range']],
   ] satisfies [string, Fault[]][])('with %s', async (_, faults) => {
     const { blob, error, reports } = await fetched('a.onnx', faults);
     expect(error).toBeUndefined();
     await expectWhole(blob, LARGE);
     expect(reports).toEqual([...reports].sort((a, b) => a - b));
     expect(reports.at(-1)).toBe(LARGE.byteLength);
-    expect(said).toHaveLength(faults.length);
+    expect(reported).toHaveLength(faults.length);
     const tries = hub.triesOf('a.onnx');
     expect(tries).toHaveLength(faults.length + 1);
-    // What was on its way when a connection broke can be lost; the next try begins where the file ends.
+    // Bytes in flight can be lost when a connection breaks; the next try begins at the end of the partial
+    // file.
     const starts = tries.map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? 'bytes=0-')?.[1]));
     for (const start of starts) expect([0, ...reports]).toContain(start);
     expect(starts).toEqual([...starts].sort((a, b) => a - b));
   });
 
-  test('when it is not in LFS, and when it is empty', async () => {
+  test('of a file outside LFS, and of an empty file', async () => {
     const small = await fetched('b.json', [{ cut: 300 }]);
     expect(small.error).toBeUndefined();
     await expectWhole(small.blob, SMALL);
@@ -96,7 +105,7 @@ describe('a file arrives whole, and what is there is not asked for again', () =>
     expect(hub.triesOf('empty')).toEqual([]);
   });
 
-  test('when an earlier process left its part', async () => {
+  test('after an earlier process left a partial file', async () => {
     const first = await fetched('a.onnx', Array<Fault>(4).fill({ status: 500 }));
     await writeFile(`${first.blob}.incomplete`, LARGE.subarray(0, 123_456));
     hub.seen.length = 0;
@@ -107,7 +116,7 @@ describe('a file arrives whole, and what is there is not asked for again', () =>
     expect(reports[0]).toBe(123_456);
   });
 
-  test('when all of it is there and only its checksum was not looked at', async () => {
+  test('if all bytes are on the disk and only the checksum was not verified', async () => {
     const { blob } = await fetched('b.json', Array<Fault>(4).fill({ status: 500 }));
     await writeFile(`${blob}.incomplete`, SMALL);
     hub.seen.length = 0;
@@ -117,7 +126,7 @@ describe('a file arrives whole, and what is there is not asked for again', () =>
   });
 });
 
-test('a server that ignores Range is read again from the beginning, and what is there is not written twice', async () => {
+test('a download from a server that ignores Range skips the bytes on the disk', async () => {
   const { blob, error, reports } = await fetched('a.onnx', [{ cut: 200_000 }, 'no range']);
   expect(error).toBeUndefined();
   await expectWhole(blob, LARGE);
@@ -125,12 +134,12 @@ test('a server that ignores Range is read again from the beginning, and what is 
   expect(reports).toEqual([...reports].sort((a, b) => a - b));
 });
 
-describe('a checksum that is wrong', () => {
+describe('a wrong checksum', () => {
   test.each([
     ['wrong bytes', ['wrong bytes']],
     ['too many bytes', [{ length: 400_000 }]],
     ['wrong bytes behind a cut', [{ cut: 1000 }, 'wrong bytes']],
-  ] satisfies [string, Fault[]][])('%s: begins once more, from nothing', async (_, faults) => {
+  ] satisfies [string, Fault[]][])('starts the download over once: %s', async (_, faults) => {
     const { blob, error, reports } = await fetched('a.onnx', faults);
     expect(error).toBeUndefined();
     await expectWhole(blob, LARGE);
@@ -138,14 +147,14 @@ describe('a checksum that is wrong', () => {
     expect(reports).toContain(0);
   });
 
-  test('twice: fails, says so, and leaves neither the file nor its part', async () => {
+  test('fails the download the second time, and leaves no file and no partial file', async () => {
     const { blob, error } = await fetched('a.onnx', ['wrong bytes', 'wrong bytes']);
-    expect(String(error)).toMatch(/a\.onnx came damaged twice: its checksum is not [0-9a-f]{64}/);
+    expect(String(error)).toMatch(/a\.onnx arrived damaged twice: its checksum is not [0-9a-f]{64}/);
     expect([existsSync(blob), existsSync(`${blob}.incomplete`)]).toEqual([false, false]);
     expect(hub.triesOf('a.onnx')).toHaveLength(2);
   });
 
-  test('of a part that an earlier process left: begins from nothing', async () => {
+  test('of a partial file of an earlier process starts the download over', async () => {
     const { blob } = await fetched('b.json', Array<Fault>(4).fill({ status: 500 }));
     await writeFile(`${blob}.incomplete`, noise(100, 99));
     const { error } = await fetched('b.json');
@@ -153,7 +162,7 @@ describe('a checksum that is wrong', () => {
     await expectWhole(blob, SMALL);
   });
 
-  test('of a body that is announced too short: the rest is asked for', async () => {
+  test('does not follow from a content-length that is too small: the rest is requested', async () => {
     const { blob, error } = await fetched('a.onnx', [{ length: 250_000 }]);
     expect(error).toBeUndefined();
     await expectWhole(blob, LARGE);
@@ -161,16 +170,18 @@ describe('a checksum that is wrong', () => {
   });
 });
 
-describe('giving up', () => {
-  test('comes after so many tries that bring nothing, names the file and the cause, and keeps the part', async () => {
+describe('a download gives up', () => {
+  test('after the allowed number of tries without progress, names file and cause, and keeps the partial file', async () => {
     const { blob, error } = await fetched('a.onnx', [{ hang: 5000 }, ...Array<Fault>(4).fill({ status: 502 })]);
-    expect(String(error)).toMatch(/^PullError: a\.onnx could not be had: 127\.0\.0\.1:\d+ answers 502 \(4 tries\)\.$/);
+    expect(String(error)).toMatch(
+      /^PullError: a\.onnx could not be downloaded: 127\.0\.0\.1:\d+ answers 502 \(4 tries\)\.$/,
+    );
     expect(hub.triesOf('a.onnx')).toHaveLength(4);
     expect((await stat(`${blob}.incomplete`)).size).toBe(5000);
     expect(existsSync(blob)).toBe(false);
   });
 
-  test('does not come while every try brings something', async () => {
+  test('never while every try makes progress', async () => {
     const { error } = await fetched('a.onnx', Array<Fault>(8).fill({ cut: 30_000 }));
     expect(error).toBeUndefined();
     expect(hub.triesOf('a.onnx')).toHaveLength(9);
@@ -178,14 +189,14 @@ describe('giving up', () => {
 
   test.each([
     ['in a circle', (): string => `${hub.url}/tiny/noise/resolve/main/b.json`, /redirects more than 5 times/],
-    ['to a file of this machine', (): string => 'file:///etc/passwd', /where it cannot be followed/],
-    ['to nowhere', (): string => 'http://', /where it cannot be followed/],
-  ])('comes at once for redirects %s', async (_, place, reason) => {
-    const { error } = await fetched('b.json', Array<Fault>(20).fill({ redirect: place() }));
+    ['to a file of this machine', (): string => 'file:///etc/passwd', /invalid or insecure address/],
+    ['to nowhere', (): string => 'http://', /invalid or insecure address/],
+  ])('at once for redirects %s', async (_, target, reason) => {
+    const { error } = await fetched('b.json', Array<Fault>(20).fill({ redirect: target() }));
     expect(String(error)).toMatch(reason);
   });
 
-  test('comes at once when the place of the part is a link: it could lead anywhere', async () => {
+  test('at once if the partial file is a link, which could lead anywhere', async () => {
     const { blob } = await fetched('b.json', Array<Fault>(4).fill({ status: 500 }));
     const target = join(folder, 'elsewhere');
     await writeFile(target, 'precious');
@@ -197,23 +208,23 @@ describe('giving up', () => {
 });
 
 describe('Retry-After', () => {
-  test('in seconds is waited for', async () => {
+  test('in seconds is respected', async () => {
     const began = performance.now();
     const { error } = await fetched('a.onnx', [{ status: 429, headers: { 'retry-after': '1' } }]);
     expect(error).toBeUndefined();
     expect(performance.now() - began).toBeGreaterThanOrEqual(990);
-    expect(said[0]).toMatch(/answers 429; try 2 of 4 in 1\.0 s/);
+    expect(reported[0]).toMatch(/answers 429; try 2 of 4 in 1\.0 s/);
   });
 
-  test('as a date is waited for', async () => {
+  test('as a date is respected', async () => {
     const later = new Date(Date.now() + 2500).toUTCString();
     const { error } = await fetched('a.onnx', [{ status: 503, headers: { 'retry-after': later } }]);
     expect(error).toBeUndefined();
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(later));
   });
 
-  test('of an hour is not waited for, but told', async () => {
+  test('of an hour ends the download with a message', async () => {
     const { error } = await fetched('a.onnx', [{ status: 429, headers: { 'retry-after': '3600' } }]);
-    expect(String(error)).toMatch(/a\.onnx: .* answers 429, and asks to come back in 3600 s/);
+    expect(String(error)).toMatch(/a\.onnx: .* answers 429 and asks for a wait of 3600 s: try again later/);
   });
 });

@@ -24,7 +24,7 @@ beforeAll(async () => {
   };
 });
 
-/** Every piece, the flush last. */
+/** All pieces; the flush comes last. */
 function pieces(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   const words = new Detokenizer(tokenizer);
   return [...ids.map((id) => words.push(id)), words.flush()];
@@ -33,8 +33,8 @@ function pieces(tokenizer: Tokenizer, ids: readonly number[]): string[] {
 const idsBelow = (most: number): fc.Arbitrary<number[]> => fc.array(fc.nat(most - 1), { maxLength: 60 });
 const runs = 1_000;
 
-describe('the text of all pieces', () => {
-  it('is what decoding all ids at once gives, for any ids of the embedded model', () => {
+describe('the text of all pieces equals one decode call', () => {
+  it('for any ids of the embedded model', () => {
     fc.assert(
       fc.property(idsBelow(HAIKU_VOCABULARY + 5), (ids) => {
         expect(pieces(haiku, ids).join('')).toBe(haiku.decode(ids));
@@ -43,8 +43,8 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for bytes alone, where nearly everything is half a character', () => {
-    // Ids 5…260 are the bytes; the second half of the table are those above 0x7F.
+  it('for single bytes, where most tokens are half a character', () => {
+    // Ids 5…260 are the bytes; the second half of the table holds the bytes above 0x7F.
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 265 }), fc.integer({ min: 100, max: 260 }))), (ids) => {
         expect(pieces(haiku, ids).join('')).toBe(haiku.decode(ids));
@@ -53,7 +53,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it.each(['sentencePiece', 'metaspace', 'wordPiece', 'halves'])('is that for a tokenizer like %s', (name) => {
+  it.each(['sentencePiece', 'metaspace', 'wordPiece', 'halves'])('for the tokenizer %s', (name) => {
     const family = families[name]!;
     fc.assert(
       fc.property(idsBelow(family.ids), (ids) => {
@@ -63,7 +63,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for characters cut by tokens that have no text at all', () => {
+  it('for characters that tokens without text interrupt', () => {
     const { tokenizer, idOf } = families['halves']!;
     const token = fc.oneof(fc.constant(idOf('')), fc.constantFrom('ð', 'Ł', 'ĺ', 'Ģ').map(idOf));
     fc.assert(
@@ -74,7 +74,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for SentencePiece byte tokens in runs, byte-order marks and unfinished runs among them', () => {
+  it('for runs of SentencePiece byte tokens, with byte-order marks and unfinished runs', () => {
     const { tokenizer, idOf } = families['sentencePiece']!;
     const byte = (value: number): number => idOf(`<0x${value.toString(16).toUpperCase().padStart(2, '0')}>`);
     const encoder = new TextEncoder();
@@ -98,7 +98,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for texts of any script, and round-trips them', async () => {
+  it('for texts of any script, which round-trip', async () => {
     const grapheme = fc.constantFrom(
       'a',
       ' ',
@@ -139,32 +139,32 @@ describe('a piece', () => {
     );
   });
 
-  it('comes with the token that completes it: three bytes of an emoji give nothing, the fourth gives it all', async () => {
+  it('comes with the token that completes it: three bytes of an emoji give nothing, the fourth gives the emoji', async () => {
     const ids = await haiku.encode('😀', { addSpecialTokens: false });
     expect(ids.length).toBeGreaterThan(1);
     expect(pieces(haiku, ids)).toEqual([...ids.slice(1).map(() => ''), '😀', '']);
   });
 
-  it('is given at once for plain words, with their spaces', async () => {
+  it('comes at once for plain words, with their spaces', async () => {
     const ids = await haiku.encode('the sea, the moon', { addSpecialTokens: false });
     expect(pieces(haiku, ids)).toEqual([...ids.map((id) => haiku.decode([id])), '']);
     const { tokenizer, idOf } = families['sentencePiece']!;
     expect(pieces(tokenizer, [idOf('▁a'), idOf('bc'), idOf('▁a')])).toEqual(['a', 'bc', ' a', '']);
   });
 
-  it('goes on with a character that a special token interrupts, as decoding does', async () => {
+  it('continues a character that a special token interrupts, as decoding does', async () => {
     const { tokenizer, idOf } = families['halves']!;
     const ids = [idOf('âĤ'), idOf('<|end|>'), idOf('¬'), idOf('a')];
     expect(tokenizer.decode(ids)).toBe('€a');
     expect(pieces(tokenizer, ids)).toEqual(['', '', '€', 'a', '']);
   });
 
-  it('gives a combining mark by itself, after its base', async () => {
+  it('holds a combining mark alone, after its base', async () => {
     const ids = await haiku.encode('e\u0301', { addSpecialTokens: false });
     expect(pieces(haiku, ids).filter((piece) => piece !== '')).toEqual(['e', '\u0301']);
   });
 
-  it('gives U+FFFD at the end for a character that was cut, once', async () => {
+  it('is one U+FFFD at the end for an unfinished character', async () => {
     const ids = await haiku.encode('ok 😀', { addSpecialTokens: false });
     const words = new Detokenizer(haiku);
     const text = ids
@@ -174,7 +174,7 @@ describe('a piece', () => {
     expect([text, words.flush(), words.flush()]).toEqual(['ok ', '\u{FFFD}', '']);
   });
 
-  it('of a run of SentencePiece bytes is final before the run ends: the library decodes such a run leniently', () => {
+  it('of a run of SentencePiece bytes is final before the run ends, because invalid runs are decoded in part', () => {
     const { tokenizer, idOf } = families['sentencePiece']!;
     const ids = ['<0xC3>', '<0xA9>', '<0xFF>', '<0x41>', '▁a'].map(idOf);
     expect(tokenizer.decode(ids)).toBe('é\u{FFFD}A a');
@@ -208,11 +208,11 @@ describe('the work per token', () => {
   });
 });
 
-/** The longest window that was decoded. */
+/** Length of the longest decoded window. */
 function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void): number {
   let longest = 0;
   const words = new Detokenizer({
-    shows: (id) => tokenizer.shows(id),
+    isVisible: (id) => tokenizer.isVisible(id),
     decode: (ids) => {
       longest = Math.max(longest, ids.length);
       return tokenizer.decode(ids);

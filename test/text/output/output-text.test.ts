@@ -19,7 +19,7 @@ function all(words: OutputText, tokens: readonly TokenReport[]): { pushed: Piece
 }
 
 describe('the pieces of a request', () => {
-  it('give the text up to the stop string, each token at most once and in order', () => {
+  it('hold the text up to the stop string, and each token at most once, in order', () => {
     const ids = fc.array(fc.nat(HAIKU_VOCABULARY), { maxLength: 40 });
     const stops = fc.array(fc.oneof(fc.string({ minLength: 1, maxLength: 3 }), fc.constantFrom('e', 'th', ' s')), {
       maxLength: 4,
@@ -43,7 +43,7 @@ describe('the pieces of a request', () => {
     );
   });
 
-  it('carry every token with text of its own when nothing stops them', async () => {
+  it('report every token that has text if nothing stops them', async () => {
     const ids = await haiku.encode('The moon😀 is é low', { addSpecialTokens: false });
     const tokens = reports(ids);
     const { pushed, last } = all(new OutputText(haiku, []), tokens);
@@ -53,7 +53,7 @@ describe('the pieces of a request', () => {
     expect(emoji?.tokens).toHaveLength((await haiku.encode('😀', { addSpecialTokens: false })).length);
   });
 
-  it('let a special token ride with the next word', async () => {
+  it('report a special token with the next word', async () => {
     const [end, ...word] = [3, ...(await haiku.encode('a', { addSpecialTokens: false }))];
     const words = new OutputText(haiku, []);
     expect(words.push({ id: end! })).toBeUndefined();
@@ -62,7 +62,7 @@ describe('the pieces of a request', () => {
 });
 
 describe('a stop string', () => {
-  it('takes its own tokens with it and ends the text', async () => {
+  it('ends the text; its tokens are not reported', async () => {
     const ids = await haiku.encode('moonQXZ and more', { addSpecialTokens: false });
     const words = new OutputText(haiku, ['QXZ']);
     const { pushed, last } = all(words, reports(ids));
@@ -73,7 +73,7 @@ describe('a stop string', () => {
     expect(words.push({ id: ids[0]! })).toBeUndefined();
   });
 
-  it('that was only begun when the sequence ends is given after all', async () => {
+  it('that is incomplete when the sequence ends is emitted', async () => {
     const ids = await haiku.encode('Q', { addSpecialTokens: false });
     const words = new OutputText(haiku, ['QX']);
     expect(words.push({ id: ids[0]! })).toBeUndefined();
@@ -91,7 +91,7 @@ describe('a stop string', () => {
   });
 });
 
-/** Ids of the embedded vocabulary that are half a character by themselves. */
+/** Ids of the embedded vocabulary that are half a character. */
 function* haikuHalf(): Generator<number> {
   for (let id = 5; id < HAIKU_VOCABULARY; id += 1) if (haiku.decode([id]) === '\u{FFFD}') yield id;
 }

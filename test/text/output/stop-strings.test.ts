@@ -19,7 +19,7 @@ function inPieces(stops: readonly string[], pieces: readonly string[]): Outcome 
   return { text: text + matcher.flush(), matched };
 }
 
-/** The rule, written the slow way: the match that ends first; of those, the longest. */
+/** Slow reference: the match that ends first; of several that end together, the longest. */
 function byTheRule(stops: readonly string[], text: string): Outcome {
   for (let end = 1; end <= text.length; end += 1) {
     const found = stops.filter((stop) => stop !== '' && text.slice(0, end).endsWith(stop));
@@ -29,14 +29,16 @@ function byTheRule(stops: readonly string[], text: string): Outcome {
   return { text, matched: undefined };
 }
 
-/** Few letters, so that stop strings overlap themselves and each other; `😀` and `😁` share their first half. */
+/**
+ * Few letters, so that stop strings overlap themselves and each other; `😀` and `😁` share their first half.
+ */
 const letters = fc.constantFrom('a', 'b', '😀', '😁');
 const word = (least: number, most: number): fc.Arbitrary<string> =>
   fc.array(letters, { minLength: least, maxLength: most }).map((parts) => parts.join(''));
 const stopLists = fc.array(word(1, 5), { maxLength: 4 });
 
 describe('a text in pieces', () => {
-  it('stops like the whole text, at every single split', () => {
+  it('stops where the whole text stops, at every possible split', () => {
     fc.assert(
       fc.property(stopLists, word(0, 24), (stops, text) => {
         const expected = byTheRule(stops, text);
@@ -49,7 +51,7 @@ describe('a text in pieces', () => {
     );
   });
 
-  it('stops like the whole text when every piece is one UTF-16 unit or any number of them', () => {
+  it('stops where the whole text stops, for pieces of any number of UTF-16 units', () => {
     fc.assert(
       fc.property(stopLists, word(0, 40), fc.array(fc.integer({ min: 1, max: 5 })), (stops, text, lengths) => {
         const expected = byTheRule(stops, text);
@@ -66,7 +68,7 @@ describe('a text in pieces', () => {
     );
   });
 
-  it('never leaks a stop string, and holds back no more than what may still become one', () => {
+  it('never leaks a stop string, and holds back only a possible beginning of one', () => {
     fc.assert(
       fc.property(stopLists, word(0, 30), (stops, text) => {
         const matcher = new StopMatcher(stops);
@@ -89,7 +91,7 @@ describe('a text in pieces', () => {
     );
   });
 
-  it('never gives half a surrogate pair', () => {
+  it('never returns half a surrogate pair', () => {
     fc.assert(
       fc.property(stopLists, word(0, 20), (stops, text) => {
         const matcher = new StopMatcher(stops);
@@ -100,21 +102,21 @@ describe('a text in pieces', () => {
   });
 });
 
-describe('of several stop strings', () => {
+describe('several stop strings', () => {
   it.each([
     { stops: ['ab', 'abc'], text: 'xabc', expected: { text: 'x', matched: 'ab' } },
     { stops: ['abc', 'ab'], text: 'xabc', expected: { text: 'x', matched: 'ab' } },
     { stops: ['b', 'ab'], text: 'xabc', expected: { text: 'x', matched: 'ab' } },
     { stops: ['abcd', 'bc'], text: 'xabcd', expected: { text: 'xa', matched: 'bc' } },
     { stops: ['\n\n', 'END'], text: 'one\nEN\n\nEND', expected: { text: 'one\nEN', matched: '\n\n' } },
-  ])('the one that is complete first stops $text: $stops', ({ stops, text, expected }) => {
+  ])('the one that is complete first stops the text $text: $stops', ({ stops, text, expected }) => {
     expect(inPieces(stops, [text])).toEqual(expected);
     expect(inPieces(stops, Array.from(text))).toEqual(expected);
   });
 });
 
-describe('what is held back', () => {
-  it('is given as soon as it cannot be a stop string, or when the text ends', () => {
+describe('the text held back', () => {
+  it('is returned as soon as it cannot become a stop string, or when the text ends', () => {
     const matcher = new StopMatcher(['</s>']);
     expect(matcher.push('a <')).toEqual({ text: 'a ' });
     expect(matcher.push('/')).toEqual({ text: '' });
@@ -123,7 +125,7 @@ describe('what is held back', () => {
     expect(matcher.flush()).toBe('');
   });
 
-  it('is nothing without stop strings, or with an empty one', () => {
+  it('is empty without stop strings, or with an empty stop string', () => {
     expect(new StopMatcher([]).push('abc')).toEqual({ text: 'abc' });
     expect(new StopMatcher(['']).push('abc')).toEqual({ text: 'abc' });
   });
@@ -135,7 +137,7 @@ describe('what is held back', () => {
     expect(matcher.flush()).toBe('');
   });
 
-  it('of a stop string that begins like most of the text costs linear time', () => {
+  it('costs linear time if the stop string begins like most of the text', () => {
     const stops = ['a', 'b', 'c', 'd'].map((end) => `${'a'.repeat(99)}${end === 'a' ? 'z' : end}`);
     const text = `${'a'.repeat(98)}x`.repeat(3_000);
     const begun = performance.now();

@@ -38,7 +38,7 @@ function violation(template: ChatTemplate, messages: { role: string; content: st
 }
 
 describe('the template', () => {
-  it('of the embedded model gives ids with its special tokens, ready for the assistant', async () => {
+  it('of the embedded model gives ids with its special tokens and the start of the answer', async () => {
     const template = await ChatTemplate.open(haikuFiles);
     const prompt = template?.render([{ role: 'user', content: 'the sea' }]) ?? '';
     expect(prompt).toBe('<|bos|><|user|>the sea<|end|><|assistant|>');
@@ -57,7 +57,7 @@ describe('the template', () => {
     ).toBeUndefined();
   });
 
-  it('is the one named default of a list', async () => {
+  it('is the entry named default of a list', async () => {
     const template = await opened({
       chat_template: [
         { name: 'rag', template: 'no' },
@@ -67,13 +67,13 @@ describe('the template', () => {
     expect(template.render(hello)).toBe('yes');
   });
 
-  it('in a file of its own wins', async () => {
+  it('in a separate file takes precedence', async () => {
     expect((await opened({ chat_template: 'config' }, '{{ messages[0].content }} from the file')).render(hello)).toBe(
       'Hello from the file',
     );
   });
 
-  it('may be in a JSON file of its own, alone or as the one named default', async () => {
+  it('may be in a separate JSON file, alone or as the entry named default', async () => {
     for (const chat_template of [
       'own',
       [
@@ -100,7 +100,7 @@ describe('the template', () => {
     expect(template.render(hello)).toBe('<s></s>FalseTrueTrue');
   });
 
-  it('that is none is refused when it is opened, by the name of its file', async () => {
+  it('with a syntax error is refused when it is opened, with the name of its file', async () => {
     await expect(ChatTemplate.open(await files({ chat_template: '{% for %}' }))).rejects.toThrow(
       /tokenizer_config\.json/,
     );
@@ -130,20 +130,20 @@ describe('messages that the template refuses', () => {
     expect(error.violations?.[0]?.message).toBe("The model's chat template refuses these messages.");
   });
 
-  it('get a short reason in one line, whatever the template says', async () => {
+  it('get a short reason in one line, for any message of the template', async () => {
     const long = `{{ raise_exception('${'😀\\n'.repeat(500)}') }}`;
     const message = violation(await opened({ chat_template: long }), hello).violations?.[0]?.message ?? '';
     expect(Array.from(message).length).toBeLessThan(300);
     expect(message).not.toMatch(/\n|\p{Surrogate}/u);
   });
 
-  it('are refused when rendering them would never end', async () => {
+  it('are refused if rendering them does not end', async () => {
     const endless = `{% for a in range(100000) %}${'{% for b in range(100000) %}{% endfor %}'}{% endfor %}`;
     const error = violation(await opened({ chat_template: endless }), hello);
-    expect(error.violations?.[0]?.message).toMatch(/refuses these messages: it takes too (long|many steps)/);
+    expect(error.violations?.[0]?.message).toMatch(/refuses these messages: rendering takes (longer|more) than/);
   });
 
-  it('are refused the same way when the template fails by itself', async () => {
+  it('are refused the same way if the template fails', async () => {
     const error = violation(await opened({ chat_template: '{{ messages[5].content.strip() }}' }), hello);
     expect(error.code).toBe('INVALID_REQUEST');
   });

@@ -7,13 +7,13 @@ const loop = (body: string): string => `{% for i in range(100000) %}${body}{% en
 const grow = (first: string, step: string): string =>
   `{% set ns = namespace(a=${first}, b=${first}) %}{% for i in range(60) %}{% set ns.a = ${step} %}{% endfor %}`;
 
-describe('a template that would never end', () => {
+describe('a template without end is stopped', () => {
   it.each([
     ['loops in loops', loop(loop(loop('x')))],
-    ['loops that do nothing', loop(loop('{% set x = 1 %}'))],
-    ['one sort after the other', loop('{% set x = range(100000) | list | sort %}')],
-  ])('is stopped: %s', (_, source) => {
-    expect(() => render(source)).toThrow(/takes too (long|many steps)/);
+    ['empty loops', loop(loop('{% set x = 1 %}'))],
+    ['repeated sorts', loop('{% set x = range(100000) | list | sort %}')],
+  ])('by the time or step limit: %s', (_, source) => {
+    expect(() => render(source)).toThrow(/rendering takes (longer than 1000 ms|more than 5000000 steps)/);
   });
 
   it.each([
@@ -22,8 +22,8 @@ describe('a template that would never end', () => {
     ['a list in itself, printed', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a }}`],
     ['a list in itself, as JSON', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a | tojson }}`],
     ['a list in itself, compared', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a == ns.a }}`],
-  ])('or made too large in numbers is: %s', (_, source) => {
-    expect(() => render(source)).toThrow(/too long|at most 100000/);
+  ])('by the limit on lists: %s', (_, source) => {
+    expect(() => render(source)).toThrow(/longer than|wider than|limited to 100000/);
   });
 
   it.each([
@@ -35,17 +35,17 @@ describe('a template that would never end', () => {
     ['printed', loop("{{ 'a' * 1000000 }}")],
     ['indented', "{{ 'a\\nb' | indent(500000000) }}"],
     ['made and dropped', loop("{% set x = ('a' * 4000000) | upper %}")],
-  ])('or a text that grows is: %s', (_, source) => {
-    expect(() => render(source)).toThrow(/too long/);
+  ])('by the limit on strings: %s', (_, source) => {
+    expect(() => render(source)).toThrow(/longer than|wider than/);
   });
 
-  it('or calls itself for ever is', () => {
+  it('if it calls itself without end', () => {
     expect(() => render('{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}')).toThrow();
   });
 });
 
 describe('a template', () => {
-  it('reaches nothing but what it is handed', () => {
+  it('reads only its variables', () => {
     for (const path of ["''.constructor", '[].constructor', 'messages.__proto__', 'messages.constructor', 'process']) {
       expect(render(`{{ ${path} }}`, { messages: [] })).toBe('');
     }
@@ -53,22 +53,22 @@ describe('a template', () => {
     expect(() => render("{{ ''.constructor.constructor('return process')() }}")).toThrow();
   });
 
-  it('leaves what looks like a template in a message as it is', () => {
+  it('does not evaluate template syntax in a message', () => {
     expect(render('{{ m }}', { m: '{{ 7*7 }}{% x %}{# y #}' })).toBe('{{ 7*7 }}{% x %}{# y #}');
   });
 
-  it('forgets a variable of a loop with its round', () => {
+  it('drops the variables of a loop body after each iteration', () => {
     const source = "{% for i in range(3) %}{% if i == 0 %}{% set x = 'set' %}{% endif %}[{{ x }}]{% endfor %}";
     expect(render(source)).toBe('[set][][]');
   });
 
-  it('keeps what it printed before a round was left', () => {
+  it('keeps the text printed before break and continue', () => {
     const source =
       '{% for i in range(5) %}{{ i }}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %},{% endfor %}';
     expect(render(source)).toBe('0,12,3');
   });
 
-  it('with a message of thousands of others takes no part of its bounds', () => {
+  it('renders thousands of messages within its limits', () => {
     const messages = Array.from({ length: 4_000 }, (_, at) => ({
       role: at % 2 ? 'assistant' : 'user',
       content: `m${at} `,
@@ -77,12 +77,17 @@ describe('a template', () => {
     expect(render(source, { messages }).length).toBeGreaterThan(60_000);
   });
 
-  it('with line ends of Windows renders as with those of Unix', () => {
+  it('renders Windows line ends like Unix line ends', () => {
     expect(render('a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n')).toBe('a\nb\nc');
   });
 
-  it('that uses what is missing is refused, not rendered with a hole', () => {
-    expect(() => render('{{ messages[5].content }}', { messages: [] })).toThrow('missing');
+  it('iterates over strings, lists and mappings, not over numbers', () => {
+    const source = "{{ ['a' is iterable, [] is iterable, {} is iterable, 1 is iterable, 1 is not iterable] }}";
+    expect(render(source)).toBe('[True, True, True, False, True]');
+  });
+
+  it('is refused if it uses an undefined value, not rendered with a gap', () => {
+    expect(() => render('{{ messages[5].content }}', { messages: [] })).toThrow('undefined value');
     expect(() => render("{{ 'a' + none }}")).toThrow();
     expect(() => render("{{ 'a' + 1 }}")).toThrow();
   });

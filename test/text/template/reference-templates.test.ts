@@ -1,4 +1,4 @@
-/** Prompts equal those of the transformers library's Jinja, recorded by tools/chat_templates/render.py. */
+/** Prompts equal those of the transformers library's Jinja, which tools/chat_templates/render.py recorded. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
@@ -7,16 +7,16 @@ interface Case {
   readonly template: string;
   readonly conversation: string;
   readonly prompts: boolean;
-  /** What the template is handed besides: tools, a date, a switch. */
+  /** Further variables of the template: tools, a date, a switch. */
   readonly variables?: Readonly<Record<string, unknown>>;
   readonly text?: string;
-  /** The words of `raise_exception`; empty where Python failed by itself. */
+  /** Message of `raise_exception`; empty if Python failed instead. */
   readonly refused?: string;
 }
 const recorded: {
   readonly now: string;
   readonly tokens: Record<string, string>;
-  /** The family that a template is like, in words. */
+  /** Family that a template imitates, by template name. */
   readonly manners: Record<string, string>;
   readonly templates: Record<string, string>;
   readonly conversations: Record<string, unknown>;
@@ -46,7 +46,7 @@ function titleOf({ conversation, prompts, variables = {} }: Case): string {
   return `the conversation "${conversation}"${names.length > 0 ? `, with ${names.join(' and ')}` : ''}`;
 }
 
-describe.each(Object.entries(recorded.manners))('the template %s, in the manner of %s,', (name) => {
+describe.each(Object.entries(recorded.manners))('the template %s, in the style of %s,', (name) => {
   it.each(
     recorded.cases
       .filter(({ template }) => template === name)
@@ -58,7 +58,7 @@ describe.each(Object.entries(recorded.manners))('the template %s, in the manner 
   });
 });
 
-it('the recordings hold every template, prompts and refusals', () => {
+it('the recordings cover every template, prompts and refusals', () => {
   expect(Object.keys(recorded.manners).sort()).toEqual(Object.keys(recorded.templates).sort());
   expect(recorded.cases.filter(({ text }) => text).length).toBeGreaterThan(150);
   expect(recorded.cases.filter(({ refused }) => refused).length).toBeGreaterThan(10);

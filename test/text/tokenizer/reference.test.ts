@@ -1,8 +1,11 @@
-/** Ids and texts equal those of the native `tokenizers` library (0.23.2), recorded by tools/tokenizers/record.mjs. */
+/**
+ * Ids and texts equal those of the native `tokenizers` library (0.23.2), recorded by
+ * tools/tokenizers/record.mjs.
+ */
 import { describe, expect, it } from 'vitest';
 import { around, codesOf, digest, expected, FAMILIES, pipelineOf } from './families.ts';
 
-describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
+describe.each(FAMILIES)('a tokenizer in the style of %s', (name) => {
   const pipeline = pipelineOf(name);
   const wanted = expected.families[name]!;
 
@@ -14,7 +17,7 @@ describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
     expect(differing).toEqual([]);
   });
 
-  it('gives its text for those ids', () => {
+  it('gives the text of the native library for those ids', () => {
     const differing = expected.texts.filter((text, at) => {
       const ids = pipeline.encode(text, true);
       const shown = ids.filter((id) => !pipeline.isSpecial(pipeline.tokenOf(id) ?? ''));
@@ -23,7 +26,7 @@ describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
     expect(differing).toEqual([]);
   });
 
-  it('gives its ids for 100 kB of one character', () => {
+  it('gives the ids of the native library for 100 kB of one character', () => {
     const runs = wanted.runs.split(' ');
     const differing = expected.runs.filter(
       ({ unit, times }, at) => digest(pipeline.encode(unit.repeat(times), false).join(' ')) !== runs[at],
@@ -31,7 +34,7 @@ describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
     expect(differing).toEqual([]);
   });
 
-  it('gives its ids for the characters of every plane', () => {
+  it('gives the ids of the native library for the characters of every plane', () => {
     const blocks = wanted.blocks.split(' ');
     const differing = expected.blocks.filter(
       (ranges, at) => digest(pipeline.encode(around(codesOf(ranges)), false).join(' ')) !== blocks[at],
@@ -40,7 +43,7 @@ describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
   });
 });
 
-it('the recordings are of different things', () => {
+it('the recordings differ from each other', () => {
   expect(new Set(Object.values(expected.families).map(({ texts }) => texts.join())).size).toBe(FAMILIES.length);
   expect(expected.blocks.flatMap(codesOf).some((code) => code > 0x10_0000)).toBe(true);
 });

@@ -1,4 +1,4 @@
-/** Tokenizers for tests: the embedded model's, and small ones of other families written into a folder of their own. */
+/** Tokenizers for tests: the embedded model's, and small ones of other families in a temporary folder. */
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ export const haikuFiles: TokenizerFiles = {
 };
 export const HAIKU_VOCABULARY = 1024;
 
-/** The thread's JavaScript: Node 20 runs no TypeScript, so `npm test` builds first. */
+/** JavaScript of the thread. Node 20 cannot run TypeScript, so `npm test` builds first. */
 export const builtThread = new URL('../../../dist/text/tokenizer/tokenizer-thread.js', import.meta.url);
 
 export async function writeTokenizer(tokenizer: object, config: object = {}): Promise<TokenizerFiles> {
@@ -31,7 +31,7 @@ const plain = { normalizer: null, pre_tokenizer: null, post_processor: null };
 
 export interface Small {
   readonly tokenizer: Tokenizer;
-  /** Ids run from 0 to this, the last one a little beyond the vocabulary. */
+  /** Tests use ids from 0 to this number, which is a little beyond the vocabulary. */
   readonly ids: number;
   readonly idOf: (token: string) => number;
 }
@@ -41,7 +41,7 @@ async function small(tokens: readonly string[], definition: object): Promise<Sma
   return { tokenizer, ids: tokens.length + 3, idOf: (token) => tokens.indexOf(token) };
 }
 
-/** Llama-2 style: BPE over `▁`, bytes as `<0x41>`, first space stripped after everything is joined. */
+/** Llama-2 style: BPE over `▁`, bytes as `<0x41>`, first space of the joined text stripped. */
 export function sentencePiece(): Promise<Small> {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   const merges = ['▁ a', 'b c', '▁a bc', '▁ ▁'];
@@ -97,7 +97,10 @@ export function wordPiece(): Promise<Small> {
   });
 }
 
-/** Byte-level BPE of the bytes of `😀` (F0 9F 98 80), a letter, a token without any text, and half characters glued to letters. */
+/**
+ * Byte-level BPE: the bytes of `😀` (F0 9F 98 80), a letter, a token without text, letters joined to half
+ * characters.
+ */
 export function halves(): Promise<Small> {
   const tokens = ['ð', 'Ł', 'ĺ', 'Ģ', 'a', '', 'ĢA', 'Ģð', 'ŁĺĢ', 'Ģa', 'âĤ', '¬', '<|end|>', '<note>'];
   return small(tokens, {

@@ -18,7 +18,7 @@ beforeEach(async () => {
 });
 afterEach(() => tokenizer.close());
 
-/** A thread that does what its source says, for faults that must be forced. */
+/** A thread with the given source, to force faults. */
 async function faulty(source: string): Promise<Tokenizer> {
   const file = join(await mkdtemp(join(tmpdir(), 'thread-')), 'thread.mjs');
   await writeFile(file, `import { parentPort } from 'node:worker_threads';\n${source}`);
@@ -42,7 +42,7 @@ async function longestGap(run: () => Promise<unknown>): Promise<number> {
 }
 
 describe('a long text', () => {
-  it('gets the ids it would get at once', async () => {
+  it('gets the same ids as on the event loop', async () => {
     const ids = await tokenizer.encode(long, plain);
     expect(tokenizer.decode(ids)).toBe(long);
     expect((await tokenizer.encode(long, { addSpecialTokens: true })).slice(0, 2)).toEqual([0, ids[0]]);
@@ -62,13 +62,13 @@ describe('a long text', () => {
     }
   });
 
-  it('is encoded beside others, each getting its own', async () => {
+  it('gets its own ids when several texts are encoded together', async () => {
     const texts = Array.from({ length: 12 }, (_, n) => `${n} `.repeat(n % 3 === 0 ? 3 : 1_500));
     const ids = await Promise.all(texts.map((text) => tokenizer.encode(text, plain)));
     expect(ids.map((list) => tokenizer.decode(list))).toEqual(texts);
   });
 
-  it('whose reader left is refused at once, waiting or running, and the others are not', async () => {
+  it('is rejected when its signal aborts, waiting or running; the others are not', async () => {
     const reader = new AbortController();
     const signal = reader.signal;
     const running = tokenizer.encode(long.repeat(50), { ...plain, signal });
@@ -82,7 +82,7 @@ describe('a long text', () => {
 });
 
 describe('a lost thread', () => {
-  it('rejects what was pending, and the next text starts a fresh one', async () => {
+  it('rejects pending texts, and the next text starts a new thread', async () => {
     const weak = await faulty(`
       let asked = 0;
       parentPort.on('message', ({ text }) => {
@@ -102,14 +102,14 @@ describe('a lost thread', () => {
     await weak.close();
   });
 
-  it('that cannot even start rejects too', async () => {
+  it('that cannot start rejects too', async () => {
     const none = await Tokenizer.open(haikuFiles, { threadEntry: new URL('./gone.js', builtThread) });
     await expect(none.encode(long, plain)).rejects.toThrow('The tokenizer thread was lost.');
   });
 });
 
 describe('closing', () => {
-  it('rejects what is pending and refuses long texts from then on', async () => {
+  it('rejects pending texts and refuses later long texts', async () => {
     const pending = tokenizer.encode(long.repeat(50), plain);
     const refused = expect(pending).rejects.toThrow('The tokenizer is closed.');
     await tokenizer.close();

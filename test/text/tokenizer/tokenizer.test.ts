@@ -9,13 +9,13 @@ beforeAll(async () => {
 });
 
 describe('encoding', () => {
-  it("puts the tokenizer's frame round a text only when asked", async () => {
+  it('adds special tokens only on request', async () => {
     const bare = await haiku.encode('the sea', { addSpecialTokens: false });
     expect(await haiku.encode('the sea', { addSpecialTokens: true })).toEqual([0, ...bare]);
     expect(await haiku.encode('', { addSpecialTokens: false })).toEqual([]);
   });
 
-  it('gives ids of the vocabulary for any text, lone surrogates among them', async () => {
+  it('gives ids of the vocabulary for any text, even with lone surrogates', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary' }), fc.constantFrom('', '\uD83D', '\uDE00'), async (text, half) => {
         for (const id of await haiku.encode(text + half, { addSpecialTokens: true })) {
@@ -25,14 +25,14 @@ describe('encoding', () => {
     );
   });
 
-  it('says characters that a SentencePiece vocabulary lacks in bytes', async () => {
+  it('encodes characters that a SentencePiece vocabulary lacks as bytes', async () => {
     const { tokenizer, idOf } = await sentencePiece();
     const ids = await tokenizer.encode('abc €', { addSpecialTokens: false });
     expect(ids).toEqual(['▁abc', '▁', '<0xE2>', '<0x82>', '<0xAC>'].map(idOf));
     expect(tokenizer.decode(ids)).toBe('abc €');
   });
 
-  it('leaves out what a vocabulary without an unknown token cannot say', async () => {
+  it('leaves out unknown characters if the vocabulary has no unknown token', async () => {
     const files = await writeTokenizer({
       added_tokens: [],
       normalizer: null,
@@ -45,7 +45,7 @@ describe('encoding', () => {
     expect(await tokenizer.encode('axb', { addSpecialTokens: false })).toEqual([0, 1]);
   });
 
-  it("is refused with the signal's reason when that has been aborted", async () => {
+  it("rejects with the signal's reason after an abort", async () => {
     const signal = AbortSignal.abort(new Error('gone'));
     await expect(haiku.encode('the sea', { addSpecialTokens: false, signal })).rejects.toThrow('gone');
   });
@@ -61,14 +61,14 @@ describe('decoding', () => {
     ]);
   });
 
-  it('leaves spaces before punctuation as they are', async () => {
+  it('keeps spaces before punctuation', async () => {
     const text = "do n't , stop . it 's";
     expect(haiku.decode(await haiku.encode(text, { addSpecialTokens: true }))).toBe(text);
   });
 });
 
 describe('opening', () => {
-  it('names the file that is missing, is no JSON, or asks for an unknown part', async () => {
+  it('names the file that is missing, is not JSON, or has an unsupported part', async () => {
     const files = await writeTokenizer({
       added_tokens: [],
       model: {},

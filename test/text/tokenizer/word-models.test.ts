@@ -6,7 +6,9 @@ import { pipelineOf } from './families.ts';
 
 type Merge = [string, string];
 
-/** Byte-pair encoding as it is defined: look through the whole word for the best pair, merge the first of its kind, start again. */
+/**
+ * Byte-pair encoding by definition: find the best pair in the whole word, merge its first occurrence, repeat.
+ */
 function slowly(word: string, merges: readonly Merge[]): string[] {
   const symbols = Array.from(word);
   for (;;) {
@@ -18,7 +20,7 @@ function slowly(word: string, merges: readonly Merge[]): string[] {
   }
 }
 
-/** Merges over an alphabet of three, each of two tokens that there are by then. */
+/** Merges over an alphabet of three; each merges two tokens that exist before it. */
 const merges = fc.array(fc.tuple(fc.nat(30), fc.nat(30)), { maxLength: 14 }).map((picks) => {
   const tokens = ['a', 'b', '😀'];
   const made: Merge[] = [];
@@ -33,7 +35,7 @@ const merges = fc.array(fc.tuple(fc.nat(30), fc.nat(30)), { maxLength: 14 }).map
 const words = fc.string({ unit: fc.constantFrom('a', 'b', '😀'), maxLength: 60 });
 
 describe('byte-pair encoding', () => {
-  it('with a heap gives what looking through the whole word gives', () => {
+  it('with a heap gives the ids of the definition', () => {
     fc.assert(
       fc.property(merges, words, ({ tokens, made }, word) => {
         const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
@@ -44,11 +46,11 @@ describe('byte-pair encoding', () => {
     );
   });
 
-  it('refuses a merge of tokens that are not there', () => {
+  it('refuses a merge of missing tokens', () => {
     expect(() => new Bpe({ vocab: { a: 0 }, merges: ['a b'] } as never)).toThrow('"b"');
   });
 
-  it('gives one unknown token for each unknown character, or for all that stand together', () => {
+  it('gives one unknown token for each unknown character, or for each run of them', () => {
     const fields = { vocab: { '?': 0, a: 1 }, merges: [], unk_token: '?' };
     expect(new Bpe({ ...fields } as never).encode('xxaxx')).toEqual([0, 0, 1, 0, 0]);
     expect(new Bpe({ ...fields, fuse_unk: true } as never).encode('xxaxx')).toEqual([0, 1, 0]);
@@ -56,7 +58,7 @@ describe('byte-pair encoding', () => {
 });
 
 describe('unigram encoding', () => {
-  it('finds the way whose scores sum highest', () => {
+  it('finds the path with the highest sum of scores', () => {
     const pieces = ['a', 'b', '😀', 'aa', 'ab', 'bab', '😀a', 'aab😀'];
     const best = (word: string, scores: readonly number[]): number => {
       if (word === '') return 0;
@@ -83,12 +85,12 @@ describe('unigram encoding', () => {
   });
 });
 
-describe('400 kB of one character', () => {
+describe('400 kB of one character are encoded quickly', () => {
   const UNITS = ['a', ' ', '\n', '1', '本', '\u0301', '😀', '👩\u200d', '<', "'", 'a ', '▁'];
   const FEW = ['gpt2', 'llama3', 'o200k', 'falcon', 'llama2', 'tinyllama', 't5', 'unigram'];
 
-  // All twelve take a few seconds together; work that grew with the square of the text would take minutes for one of them.
-  it.each(FEW)('end soon with a tokenizer in the manner of %s', { timeout: 60_000 }, (name) => {
+  // All twelve take a few seconds together. Quadratic work would take minutes for one of them.
+  it.each(FEW)('by a tokenizer in the style of %s', { timeout: 60_000 }, (name) => {
     const pipeline = pipelineOf(name);
     for (const unit of UNITS) {
       const ids = pipeline.encode(unit.repeat(400_000 / Buffer.byteLength(unit)), false);

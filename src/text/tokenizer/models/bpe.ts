@@ -1,6 +1,7 @@
 /**
- * Byte-pair encoding of one word: its characters, then always the best known pair merged, as in the Rust library (`models/bpe`).
- * A heap holds the pairs, so that a word of n characters takes n log n steps. Touches nothing.
+ * Byte-pair encoding of one word: starts with its characters and always merges the pair of the best rank, as
+ * the Rust library does (`models/bpe`). A heap holds the pairs, so a word of n characters takes n log n
+ * steps. Pure except for its cache.
  */
 import { z } from 'zod';
 import { PairTable } from './pair-table.ts';
@@ -10,8 +11,11 @@ const absent = z.string().nullish();
 const off = z.boolean().nullish();
 export const bpeFields = z.object({
   vocab: vocabularyField,
-  /** `'a b'` in older files; pairs where tokens may hold spaces. */
-  merges: z.custom<readonly (string | readonly [string, string])[]>((value) => Array.isArray(value), 'no merges'),
+  /** `'a b'` in older files; pairs where tokens may contain spaces. */
+  merges: z.custom<readonly (string | readonly [string, string])[]>(
+    (value) => Array.isArray(value),
+    'expected an array of merges',
+  ),
   unk_token: absent,
   continuing_subword_prefix: absent,
   end_of_word_suffix: absent,
@@ -20,46 +24,49 @@ export const bpeFields = z.object({
   ignore_merges: off,
 });
 
-/** Words remembered with their ids: the same few thousand make up most texts. */
-const MOST_REMEMBERED = 10_000;
-/** Longer words are rarely seen twice. */
-const LONGEST_REMEMBERED = 64;
-/** Room for the place of a pair beside its rank in one exact number: words to 2²⁶ characters, ranks to 2²⁷. */
-const PLACES = 2 ** 26;
+/** Words kept with their ids: the same few thousand words make up most texts. */
+const CACHE_SIZE = 10_000;
+/** Longer words are not cached, because they rarely repeat. */
+const LONGEST_CACHED = 64;
+/**
+ * Packs the rank and the position of a pair into one exact number: words up to 2²⁶ characters, ranks up to
+ * 2²⁷.
+ */
+const POSITIONS = 2 ** 26;
 
 export class Bpe implements WordModel {
   readonly vocabulary: Vocabulary;
   readonly #fields: z.infer<typeof bpeFields>;
   readonly #unknown: number | undefined;
   readonly #ranks: PairTable;
-  /** By rank, the token that the merge makes. */
-  readonly #made: Int32Array;
-  readonly #remembered = new Map<string, readonly number[]>();
+  /** By rank, the id of the merged token. */
+  readonly #mergedIds: Int32Array;
+  readonly #cache = new Map<string, readonly number[]>();
 
-  /** @throws Error when a merge names a token that the vocabulary lacks. */
+  /** @throws Error if a merge names a token that the vocabulary lacks. */
   constructor(fields: z.infer<typeof bpeFields>) {
     this.#fields = fields;
     this.vocabulary = vocabularyOf(Object.entries(fields.vocab));
     this.#unknown = fields.unk_token == null ? undefined : this.#idOf(fields.unk_token);
     this.#ranks = new PairTable(fields.merges.length);
-    this.#made = new Int32Array(fields.merges.length);
-    const glued = fields.continuing_subword_prefix?.length ?? 0;
+    this.#mergedIds = new Int32Array(fields.merges.length);
+    const prefixLength = fields.continuing_subword_prefix?.length ?? 0;
     fields.merges.forEach((merge, rank) => {
       const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ') : merge;
       this.#ranks.set(this.#idOf(left), this.#idOf(right), rank);
-      this.#made[rank] = this.#idOf(left + right.slice(glued));
+      this.#mergedIds[rank] = this.#idOf(left + right.slice(prefixLength));
     });
   }
 
   encode(word: string): readonly number[] {
     const whole = this.#fields.ignore_merges ? this.vocabulary.idOf.get(word) : undefined;
     if (whole !== undefined) return [whole];
-    const known = this.#remembered.get(word);
-    if (known !== undefined) return known;
+    const cached = this.#cache.get(word);
+    if (cached !== undefined) return cached;
     const ids = this.#merge(this.#symbolsOf(word));
-    if (word.length <= LONGEST_REMEMBERED) {
-      if (this.#remembered.size >= MOST_REMEMBERED) this.#remembered.clear();
-      this.#remembered.set(word, ids);
+    if (word.length <= LONGEST_CACHED) {
+      if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
+      this.#cache.set(word, ids);
     }
     return ids;
   }
@@ -67,13 +74,15 @@ export class Bpe implements WordModel {
   #idOf(token: string): number {
     const id = this.vocabulary.idOf.get(token);
     if (id === undefined)
-      throw new Error(`the vocabulary has no token ${JSON.stringify(token)}, which the model names`);
+      throw new Error(
+        `model.vocab lacks the token ${JSON.stringify(token)}, which model.merges or model.unk_token names`,
+      );
     return id;
   }
 
   /**
-   * A character that the vocabulary lacks becomes its bytes, else the unknown token, else nothing. As in the Rust library an unknown
-   * token is put down late, after bytes that follow it.
+   * A character that the vocabulary lacks becomes its bytes, else the unknown token, else nothing. As in the
+   * Rust library, the unknown token comes late: after bytes that follow it.
    */
   #symbolsOf(word: string): number[] {
     const { continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback, fuse_unk } = this.#fields;
@@ -90,52 +99,55 @@ export class Bpe implements WordModel {
         ids.push(...bytes);
         continue;
       }
-      if (pending && !(id === undefined && fuse_unk)) this.#putUnknown(ids);
+      if (pending && !(id === undefined && fuse_unk)) this.#pushUnknown(ids);
       pending = id === undefined;
       if (id !== undefined) ids.push(id);
     }
-    if (pending) this.#putUnknown(ids);
+    if (pending) this.#pushUnknown(ids);
     return ids;
   }
 
-  #putUnknown(ids: number[]): void {
+  #pushUnknown(ids: number[]): void {
     if (this.#unknown !== undefined) ids.push(this.#unknown);
   }
 
-  /** Merges in place: `ids` by position, `next` and `before` their neighbours, −1 in `ids` what has been merged into its left. */
+  /**
+   * Merges in place. `ids` is indexed by position; `next` and `previous` hold the neighbours of a position.
+   * An id of −1 marks a symbol that was merged into its left neighbour.
+   */
   #merge(ids: number[]): number[] {
     if (ids.length < 2) return ids;
     const next = ids.map((_, at) => at + 1);
-    const before = ids.map((_, at) => at - 1);
-    const queue = new Queue();
-    const offer = (at: number): void => {
+    const previous = ids.map((_, at) => at - 1);
+    const queue = new MinHeap();
+    const enqueue = (at: number): void => {
       const right = ids[next[at] ?? -1];
       const rank = right === undefined ? -1 : this.#ranks.get(ids[at] ?? 0, right);
-      if (rank >= 0) queue.push(rank * PLACES + at);
+      if (rank >= 0) queue.push(rank * POSITIONS + at);
     };
-    for (let at = 0; at + 1 < ids.length; at++) offer(at);
+    for (let at = 0; at + 1 < ids.length; at++) enqueue(at);
     for (let best = queue.pop(); best !== undefined; best = queue.pop()) {
-      const at = best % PLACES;
-      const rank = (best - at) / PLACES;
-      const gone = next[at] ?? ids.length;
+      const at = best % POSITIONS;
+      const rank = (best - at) / POSITIONS;
+      const removed = next[at] ?? ids.length;
       const left = ids[at] ?? -1;
-      const right = ids[gone] ?? -1;
-      // A pair that is no more: one of its two has been merged with another neighbour since.
+      const right = ids[removed] ?? -1;
+      // The pair is outdated: one of its symbols was merged with another neighbour.
       if (left < 0 || right < 0 || this.#ranks.get(left, right) !== rank) continue;
-      ids[at] = this.#made[rank] ?? left;
-      ids[gone] = -1;
-      const after = next[gone] ?? ids.length;
+      ids[at] = this.#mergedIds[rank] ?? left;
+      ids[removed] = -1;
+      const after = next[removed] ?? ids.length;
       next[at] = after;
-      if (after < ids.length) before[after] = at;
-      if ((before[at] ?? -1) >= 0) offer(before[at] ?? 0);
-      offer(at);
+      if (after < ids.length) previous[after] = at;
+      if ((previous[at] ?? -1) >= 0) enqueue(previous[at] ?? 0);
+      enqueue(at);
     }
     return ids.filter((id) => id >= 0);
   }
 }
 
-/** A binary heap of numbers, the lowest first. */
-class Queue {
+/** Binary heap of numbers, lowest first. */
+class MinHeap {
   readonly #heap: number[] = [];
 
   push(value: number): void {

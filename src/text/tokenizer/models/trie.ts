@@ -1,37 +1,37 @@
 /**
- * Texts by their beginnings: finds every known text that starts at a place of another. Touches nothing.
+ * Prefix tree of texts: finds every known text that starts at a position of another text. Pure.
  */
 import { PairTable } from './pair-table.ts';
 
 export class Trie {
   readonly #edges: PairTable;
-  /** By node, the number of the text that ends there; −1 where none does. */
+  /** By node, the index of the text that ends there; −1 if none does. */
   readonly #ends: number[] = [-1];
 
-  /** @param texts numbered from 0; of equal texts the last counts, empty ones never match. */
+  /** @param texts indexed from 0; of equal texts the last counts, and empty texts never match */
   constructor(texts: readonly string[]) {
     this.#edges = new PairTable(texts.length * 2);
-    texts.forEach((text, number) => {
-      if (text !== '') this.#ends[this.#nodeOf(text)] = number;
+    texts.forEach((text, index) => {
+      if (text !== '') this.#ends[this.#nodeOf(text)] = index;
     });
   }
 
-  /** Calls back with the end and the number of every text that starts at `from` in `text`, shortest first. */
-  eachAt(text: string, from: number, found: (end: number, number: number) => void): void {
+  /** Calls `onMatch` for every text that starts at `from` in `text`, shortest first. */
+  eachAt(text: string, from: number, onMatch: (end: number, index: number) => void): void {
     let node = 0;
     for (let at = from; at < text.length; at++) {
       node = this.#edges.get(node, text.charCodeAt(at));
       if (node < 0) return;
-      const number = this.#ends[node] ?? -1;
-      if (number >= 0) found(at + 1, number);
+      const index = this.#ends[node] ?? -1;
+      if (index >= 0) onMatch(at + 1, index);
     }
   }
 
-  /** The longest text that starts at `from` in `text`: its number, or −1. */
+  /** Index of the longest text that starts at `from` in `text`; −1 if there is none. */
   longestAt(text: string, from: number): number {
     let longest = -1;
-    this.eachAt(text, from, (_, number) => {
-      longest = number;
+    this.eachAt(text, from, (_, index) => {
+      longest = index;
     });
     return longest;
   }

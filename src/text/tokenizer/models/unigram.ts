@@ -1,19 +1,20 @@
 /**
- * Unigram encoding of one word: the division into tokens whose scores sum highest (Viterbi), as in the Rust library
- * (`models/unigram`, `encode_optimized`). Linear in the word, times the longest token. Touches nothing.
+ * Unigram encoding of one word: the division into tokens with the highest sum of scores (Viterbi), as in the
+ * Rust library (`models/unigram`, `encode_optimized`). Linear in the word's length times the longest token.
+ * Pure.
  */
 import { z } from 'zod';
 import { Trie } from './trie.ts';
 import { byteIdsOf, type Vocabulary, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 export const unigramFields = z.object({
-  /** Tokens with their logarithmic probabilities, the id is the place. */
+  /** Tokens with their logarithmic probabilities. The index is the id. */
   vocab: z.array(z.tuple([z.string(), z.number()])),
   unk_id: z.number().nullish(),
   byte_fallback: z.boolean().nullish(),
 });
 
-/** How much worse than the worst token an unknown character is (SentencePiece's kUnkPenalty). */
+/** An unknown character scores this much less than the worst token (SentencePiece's kUnkPenalty). */
 const UNKNOWN_PENALTY = 10;
 
 export class Unigram implements WordModel {
@@ -34,7 +35,10 @@ export class Unigram implements WordModel {
     this.#trie = new Trie(vocab.map(([token]) => token));
   }
 
-  /** @throws Error on a character that the vocabulary lacks, if it has no unknown token either, as the Rust library. */
+  /**
+   * @throws Error for a character that the vocabulary lacks, if there is no unknown token either. The Rust
+   *   library fails here too.
+   */
   encode(word: string): readonly number[] {
     const ids: number[] = [];
     for (const piece of this.#piecesOf(word)) {
@@ -51,13 +55,14 @@ export class Unigram implements WordModel {
   }
 
   #unknownId(): number {
-    if (this.#unknown === undefined) throw new Error('the vocabulary lacks a character and has no unknown token');
+    if (this.#unknown === undefined)
+      throw new Error('the vocabulary lacks a character of the text and has no unknown token');
     return this.#unknown;
   }
 
-  /** The best way's pieces from left to right; unknown characters that stand together are one piece. */
+  /** Pieces of the best path, left to right. Adjacent unknown characters form one piece. */
   *#piecesOf(word: string): Generator<string> {
-    const { starts, ids } = this.#bestWay(word);
+    const { starts, ids } = this.#bestPath(word);
     const cuts: number[] = [];
     for (let end = word.length; end > 0; end = starts[end] ?? 0) cuts.push(end);
     let from = 0;
@@ -69,12 +74,12 @@ export class Unigram implements WordModel {
     }
   }
 
-  /** For every place where a token may end: where the best one begins, and its id. */
-  #bestWay(word: string): { readonly starts: Int32Array; readonly ids: Int32Array } {
+  /** For every position where a token may end: start and id of the best token that ends there. */
+  #bestPath(word: string): { readonly starts: Int32Array; readonly ids: Int32Array } {
     const scores = new Float64Array(word.length + 1);
     const starts = new Int32Array(word.length + 1).fill(-1);
     const ids = new Int32Array(word.length + 1);
-    const offer = (start: number, end: number, id: number, score: number): void => {
+    const consider = (start: number, end: number, id: number, score: number): void => {
       const sum = score + (scores[start] ?? 0);
       if ((starts[end] ?? -1) >= 0 && sum <= (scores[end] ?? 0)) return;
       scores[end] = sum;
@@ -82,14 +87,14 @@ export class Unigram implements WordModel {
       ids[end] = id;
     };
     for (let start = 0; start < word.length; ) {
-      const one = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
-      let alone = false;
+      const charEnd = start + ((word.codePointAt(start) ?? 0) > 0xffff ? 2 : 1);
+      let hasSingle = false;
       this.#trie.eachAt(word, start, (end, id) => {
-        offer(start, end, id, this.#scores[id] ?? 0);
-        alone ||= end === one;
+        consider(start, end, id, this.#scores[id] ?? 0);
+        hasSingle ||= end === charEnd;
       });
-      if (!alone) offer(start, one, this.#unknownId(), this.#unknownScore);
-      start = one;
+      if (!hasSingle) consider(start, charEnd, this.#unknownId(), this.#unknownScore);
+      start = charEnd;
     }
     return { starts, ids };
   }

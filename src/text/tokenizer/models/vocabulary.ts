@@ -1,17 +1,17 @@
 /**
- * What every model of a tokenizer has: tokens with their ids, and a way from a word to ids. Touches nothing.
+ * Types and helpers that all tokenizer models share: the vocabulary, and the encoding of one word. Pure.
  */
 import { z } from 'zod';
 
 export interface WordModel {
-  /** Ids of one word, which the pre-tokenizer has cut from the text. */
+  /** Ids of one word that the pre-tokenizer cut from the text. */
   encode(word: string): readonly number[];
 }
 
-/** The vocabulary of a model, both ways. */
+/** Vocabulary of a model: token → id and id → token. */
 export interface Vocabulary {
   readonly idOf: ReadonlyMap<string, number>;
-  /** By id. */
+  /** Indexed by id. */
   readonly tokens: readonly string[];
 }
 
@@ -25,15 +25,18 @@ export function vocabularyOf(entries: Iterable<readonly [string, number]>): Voca
   return { idOf, tokens };
 }
 
-/** Tokens with their ids, as they stand in a file. Only looked at from outside: a check of every entry takes as long as opening them. */
+/**
+ * Tokens with their ids, as in the file. The schema checks only the object: checking every entry takes as
+ * long as opening the tokenizer.
+ */
 export const vocabularyField = z.custom<Readonly<Record<string, number>>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'no vocabulary',
+  'expected an object of tokens and ids',
 );
 
 const encoder = new TextEncoder();
 
-/** Ids of a text's UTF-8 bytes as tokens `<0x41>`; undefined unless the vocabulary has all of them. */
+/** Ids of a text's UTF-8 bytes as tokens like `<0x41>`; undefined unless the vocabulary has all of them. */
 export function byteIdsOf(text: string, idOf: ReadonlyMap<string, number>): number[] | undefined {
   const ids: number[] = [];
   for (const byte of encoder.encode(text)) {

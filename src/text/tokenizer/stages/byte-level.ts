@@ -1,20 +1,26 @@
 /**
- * GPT-2's alphabet of bytes: every byte as one printable character, so that a vocabulary of texts can hold any bytes. Touches nothing.
+ * GPT-2's byte alphabet: one printable character for each byte, so that a vocabulary of strings can hold any
+ * bytes. Pure.
  */
 const encoder = new TextEncoder();
 
-/** The character of each byte: printable Latin-1 stands for itself, the rest from U+0100 on. */
+/**
+ * Character of each byte: printable Latin-1 bytes map to themselves, the others to characters from U+0100 on.
+ */
 const CHARACTERS: readonly string[] = alphabet();
 const BYTES: ReadonlyMap<string, number> = new Map(CHARACTERS.map((char, byte) => [char, byte]));
 
-/** A text's UTF-8 bytes, one character for each. */
+/** A text's UTF-8 bytes, one character for each byte. */
 export function bytesAsCharacters(text: string): string {
   let characters = '';
   for (const byte of encoder.encode(text)) characters += CHARACTERS[byte] ?? '';
   return characters;
 }
 
-/** The bytes that a token's characters stand for; its own UTF-8 if one of them stands for none, as for an added token with a space. */
+/**
+ * The bytes of a token's characters. A token with a character outside the alphabet, such as an added token
+ * with a space, gives its own UTF-8 bytes.
+ */
 export function bytesOf(token: string): readonly number[] | Uint8Array {
   const bytes: number[] = [];
   for (const char of token) {

@@ -1,27 +1,31 @@
 /**
- * SentencePiece's compiled normalization: a double-array trie from byte sequences to places in a block of zero-terminated texts, in the
- * form of its `precompiled_charsmap`. Touches nothing.
+ * SentencePiece's compiled normalization (`precompiled_charsmap`): a double-array trie maps byte sequences to
+ * offsets in a block of zero-terminated texts. Pure except for its cache.
  */
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-/** A longer grapheme is not looked up as a whole, only its characters (Rust library, `normalizers/precompiled`). */
-const LONGEST_WHOLE = 5;
-/** Graphemes and characters remembered with what they become. */
-const MOST_REMEMBERED = 10_000;
+/**
+ * Longer graphemes (in bytes) are looked up character by character only (Rust library,
+ * `normalizers/precompiled`).
+ */
+const LONGEST_GRAPHEME = 5;
+/** Graphemes and characters kept with their normalized text. */
+const CACHE_SIZE = 10_000;
 
-/** @throws Error when the map is cut off. */
+/** @throws Error if the map is truncated. */
 export function charsmapOf(base64: string): (text: string) => string {
   const bytes = Buffer.from(base64, 'base64');
   const trieBytes = bytes.length < 4 ? Number.POSITIVE_INFINITY : bytes.readUInt32LE(0);
-  if (4 + trieBytes > bytes.length) throw new Error('the precompiled charsmap is cut off');
+  if (4 + trieBytes > bytes.length)
+    throw new Error('normalizer.precompiled_charsmap is truncated: download the file again');
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, at) => bytes.readUInt32LE(4 + 4 * at));
   const texts = bytes.subarray(4 + trieBytes);
-  const known = new Map<string, string | undefined>();
+  const cache = new Map<string, string | undefined>();
   const lookUp = (text: string): string | undefined => {
-    if (known.has(text)) return known.get(text);
-    if (known.size >= MOST_REMEMBERED) known.clear();
+    if (cache.has(text)) return cache.get(text);
+    if (cache.size >= CACHE_SIZE) cache.clear();
     const normal = textAt(texts, shortestIn(units, encoder.encode(text)));
-    known.set(text, normal);
+    cache.set(text, normal);
     return normal;
   };
   const plain = PRINTABLE.every((char) => lookUp(char) === undefined);
@@ -32,7 +36,7 @@ export function charsmapOf(base64: string): (text: string) => string {
         normal += grapheme;
         continue;
       }
-      const whole = Buffer.byteLength(grapheme) <= LONGEST_WHOLE ? lookUp(grapheme) : undefined;
+      const whole = Buffer.byteLength(grapheme) <= LONGEST_GRAPHEME ? lookUp(grapheme) : undefined;
       normal += whole ?? Array.from(grapheme, (char) => lookUp(char) ?? char).join('');
     }
     return normal;
@@ -40,15 +44,19 @@ export function charsmapOf(base64: string): (text: string) => string {
 }
 
 const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
-/** UTF-16 units that are segmented at once: the work of `Intl.Segmenter` grows with the square of its text. */
+/**
+ * UTF-16 units that are segmented at once: the work of `Intl.Segmenter` grows with the square of the length.
+ */
 const WINDOW = 128;
 const PRINTABLE = Array.from({ length: 95 }, (_, at) => String.fromCharCode(0x20 + at));
 const PLAIN = /^[ -~]{6,}$/;
 const PLAIN_RUN = /[ -~]{7,}/;
 
 /**
- * The graphemes of a text, window by window: the last one of a window begins the next, because it may go on there.
- * @param plain the map leaves printable ASCII as it is: a run of it is given as one, but for its last character
+ * Graphemes of a text, window by window. The last grapheme of a window begins the next window, because it may
+ * continue there.
+ * @param plain the map leaves printable ASCII unchanged: a run of it is returned as one grapheme, without its
+ *   last character
  */
 function* graphemesOf(text: string, plain: boolean): Generator<string> {
   for (let from = 0, units = WINDOW; from < text.length; ) {
@@ -69,9 +77,9 @@ function* graphemesOf(text: string, plain: boolean): Generator<string> {
 }
 
 /**
- * The value of the shortest known beginning of a key, −1 for none: odd, since the rest of a grapheme is dropped with it, but what
- * every model with such a map was trained on. A unit's low byte is its label, bit 8 says that a value follows, the rest is the offset
- * (Darts-clone).
+ * Value of the shortest prefix of a key that the trie knows; −1 if there is none. The rest of a grapheme is
+ * dropped with this prefix. This is odd, but every model with such a map was trained this way. Bits of a unit
+ * (Darts-clone): the low byte is the label, bit 8 says that a value follows, the rest is the offset.
  */
 function shortestIn(units: Uint32Array, key: Uint8Array): number {
   let node = offsetOf(units[0] ?? 0);

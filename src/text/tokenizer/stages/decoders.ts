@@ -1,6 +1,7 @@
 /**
- * From tokens back to text. Each part of a tokenizer.json becomes a function from texts to texts, whose results are joined; it gives what
- * the Rust library's part of that name gives, but for runs of byte tokens (see there). Touches nothing.
+ * The decoder: tokens to text. Each part of a tokenizer.json becomes a function from texts to texts; the
+ * results are joined. Each part gives the result of the Rust library's part of the same name, except for runs
+ * of byte tokens (see `bytesToText`). Pure.
  */
 import { CTCDecoder, WordPieceDecoder } from '@huggingface/tokenizers';
 import { z } from 'zod';
@@ -21,10 +22,10 @@ const metaspace = z.object({
 const wordPiece = z.object({ prefix: z.string().default('##'), cleanup: z.boolean().default(true) });
 const ctc = z.object({ pad_token: z.string(), word_delimiter_token: z.string(), cleanup: z.boolean().default(true) });
 
-/** Malformed UTF-8 becomes U+FFFD, a byte-order mark stays. */
+/** Malformed UTF-8 becomes U+FFFD; a byte-order mark stays. */
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-/** @throws Error on a part that is not known. */
+/** @throws Error for an unsupported decoder. */
 export function decoderOf(definition: unknown): Decode {
   if (definition === null || definition === undefined) return (tokens) => [tokens.join(' ')];
   const fields = part.parse(definition);
@@ -70,20 +71,20 @@ function wordDecoderOf(fields: z.infer<typeof part>): Decode {
       return (tokens) => tokens.map((token, at) => token.replaceAll(suffix, at + 1 === tokens.length ? '' : ' '));
     }
     default:
-      throw new Error(`decoder ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`decoder.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 
-/** The mark of a word's beginning is a space, but nothing in the first token if the tokenizer puts one before a text. */
+/** The word-start mark becomes a space. In the first token it is dropped if the tokenizer prepends a mark. */
 function metaspaceOf({ replacement, add_prefix_space, prepend_scheme }: z.infer<typeof metaspace>): Decode {
   const strips = add_prefix_space && prepend_scheme !== 'never';
   return (tokens) => tokens.map((token, at) => token.replaceAll(replacement, strips && at === 0 ? '' : ' '));
 }
 
 /**
- * Runs of tokens like `<0x41>` become text. Where a run is not UTF-8, its whole characters are text and the rest is U+FFFD; the Rust
- * library makes U+FFFD of the whole run. What a reader has seen while the run grew cannot be taken back, so this is the only way for a
- * stream, and both ways give the same for every text that a tokenizer has encoded.
+ * Decodes runs of tokens like `<0x41>`. In a run of invalid UTF-8 the whole characters are kept and the rest
+ * is U+FFFD; the Rust library turns the complete run into U+FFFD. A stream cannot take back text that it sent
+ * while the run grew. Both ways give the same text for all ids that a tokenizer encoded.
  */
 function bytesToText(tokens: readonly string[]): string[] {
   const texts: string[] = [];

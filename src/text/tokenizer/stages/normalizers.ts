@@ -1,6 +1,7 @@
 /**
- * The first stage of a tokenizer: what a text looks like before it is cut. Each part of a tokenizer.json becomes a function from text to
- * text that gives what the Rust library's part of that name gives. Touches nothing; BERT's part is @huggingface/tokenizers' own.
+ * The normalizer: the first stage of a tokenizer. Each part of a tokenizer.json becomes a function from text
+ * to text that gives the result of the Rust library's part of the same name. Pure. BERT's part comes from
+ * @huggingface/tokenizers.
  */
 import { BertNormalizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
@@ -28,7 +29,7 @@ const MARKS = /\p{M}/gu;
 const NMT_REMOVED = /[\u0001-\u0008\u000B\u000E-\u001F\u007F\u008F\u009F]/g;
 const NMT_SPACES = /[\t\n\f\r\u1680\u200B-\u200F\u2028\u2029\u2581\uFEFF\uFFFD]/gu;
 
-/** @throws Error on a part that is not known. */
+/** @throws Error for an unsupported normalizer. */
 export function normalizerOf(definition: unknown): Normalize {
   if (definition === null || definition === undefined) return (text) => text;
   const fields = part.parse(definition);
@@ -79,11 +80,14 @@ function plainNormalizer(fields: z.infer<typeof part>): Normalize {
       return (text) => library.normalize(text);
     }
     default:
-      throw new Error(`normalizer ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`normalizer.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 
-/** Character by character: of a whole word this language makes a final sigma, the Rust library does not. */
+/**
+ * Lowers character by character if a word ends in sigma: JavaScript writes a final sigma, the Rust library
+ * does not.
+ */
 function lowercased(text: string): string {
   const whole = text.toLowerCase();
   return whole.includes('ς') ? Array.from(text, (char) => char.toLowerCase()).join('') : whole;
@@ -91,13 +95,16 @@ function lowercased(text: string): string {
 
 function stripped(text: string, left: boolean, right: boolean): string {
   const rest = left ? text.replace(LEADING, '') : text;
-  return right ? rest.slice(0, endOfText(rest)) : rest;
+  return right ? rest.slice(0, trimmedLength(rest)) : rest;
 }
 
 const SPACES = new RegExp(SPACE, 'u');
 
-/** Where the white space at the end of a text begins. Not by an expression, which would look at every run of spaces twice. */
-export function endOfText(text: string): number {
+/**
+ * Length of a text without its trailing white space. A regular expression would scan every run of spaces
+ * repeatedly.
+ */
+export function trimmedLength(text: string): number {
   let end = text.length;
   while (end > 0 && SPACES.test(text[end - 1] ?? '')) end -= 1;
   return end;

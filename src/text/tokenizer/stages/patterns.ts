@@ -1,13 +1,13 @@
 /**
- * The patterns of a tokenizer.json, written for Oniguruma, as regular expressions of this language. The library translates; what it
- * leaves out is put right here. Touches nothing.
+ * Translates the patterns of a tokenizer.json, written for Oniguruma, into JavaScript regular expressions.
+ * The library translates most of them; this file adds the missing case folds. Pure.
  */
 import { SplitPreTokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 
 export const patternFields = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
 
-/** Letters of the ASCII alphabet that a character beyond it folds to: ſ (long s) and the Kelvin sign. */
+/** ASCII letters to which a non-ASCII character folds: ſ (long s) and the Kelvin sign. */
 const FOLDED = new Map([
   ['s', '\u{17F}'],
   ['k', '\u{212A}'],
@@ -15,17 +15,20 @@ const FOLDED = new Map([
 
 /**
  * A global expression with Unicode semantics.
- * @throws SyntaxError: the pattern uses what has no counterpart here.
+ * @throws SyntaxError if the pattern uses a feature that JavaScript lacks.
  */
 export function expressionOf(pattern: z.infer<typeof patternFields>): RegExp {
   if ('String' in pattern) return new RegExp(pattern.String.replaceAll(/[.*+?^${}()|[\]\\/]/g, '\\$&'), 'gu');
   const Regex = withFolds(pattern.Regex);
   const { pattern: expression } = new SplitPreTokenizer({ type: 'Split', pattern: { Regex }, behavior: 'Isolated' });
-  if (expression === null) throw new SyntaxError('no pattern');
+  if (expression === null) throw new SyntaxError('a part has no pattern');
   return expression;
 }
 
-/** Adds to the letters inside `(?i:…)` what folds to them, which the library does for A to Z only: `'ſ` is a contraction to Llama 3. */
+/**
+ * Adds the non-ASCII case folds to the letters inside `(?i:…)`. The library folds A to Z only, but Llama 3
+ * treats `'ſ` as a contraction.
+ */
 function withFolds(source: string): string {
   const groups: boolean[] = [];
   let inClass = false;
@@ -40,5 +43,8 @@ function withFolds(source: string): string {
   });
 }
 
-/** Unicode's white space: what `\s` means to the Rust library (here `\s` has U+FEFF instead of U+0085). */
+/**
+ * Unicode white space, the meaning of `\s` in the Rust library. JavaScript's `\s` includes U+FEFF and
+ * excludes U+0085.
+ */
 export const SPACE = '\\p{White_Space}';

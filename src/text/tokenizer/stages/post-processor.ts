@@ -1,6 +1,6 @@
 /**
- * The tokens that a tokenizer puts round a text on its own, as a beginning of the sequence: the post-processor of a tokenizer.json, for
- * one text. Touches nothing.
+ * The post-processor of a tokenizer.json for a single text: adds the tokenizer's special tokens around the
+ * ids, such as a beginning-of-sequence token. Pure.
  */
 import { z } from 'zod';
 
@@ -18,12 +18,12 @@ const template = z.object({
   special_tokens: z.record(z.string(), z.object({ ids: z.array(z.number()) })),
 });
 
-/** @throws Error on a part that is not known, or a template that names a token without ids. */
+/** @throws Error for an unsupported post-processor, or for a template that names a token without ids. */
 export function postProcessorOf(definition: unknown): PostProcessor {
   if (definition === null || definition === undefined) return (ids) => ids;
   const fields = part.parse(definition);
   switch (fields.type) {
-    case 'ByteLevel': // its business is offsets only
+    case 'ByteLevel': // changes offsets only
       return (ids) => ids;
     case 'BertProcessing':
     case 'RobertaProcessing': {
@@ -40,17 +40,19 @@ export function postProcessorOf(definition: unknown): PostProcessor {
     case 'TemplateProcessing':
       return templateOf(template.parse(fields));
     default:
-      throw new Error(`post-processor ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`post_processor.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 
 function templateOf({ single, special_tokens }: z.infer<typeof template>): PostProcessor {
-  const places = single.map((item) => {
+  const slots = single.map((item) => {
     if ('Sequence' in item) return undefined;
     const ids = special_tokens[item.SpecialToken.id]?.ids;
     if (!ids)
-      throw new Error(`the post-processor's template names ${JSON.stringify(item.SpecialToken.id)}, which has no ids`);
+      throw new Error(
+        `post_processor.special_tokens lacks ${JSON.stringify(item.SpecialToken.id)}, which post_processor.single names`,
+      );
     return ids;
   });
-  return (ids) => places.flatMap((special) => special ?? ids);
+  return (ids) => slots.flatMap((special) => special ?? ids);
 }

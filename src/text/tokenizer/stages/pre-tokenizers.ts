@@ -1,11 +1,12 @@
 /**
- * The second stage of a tokenizer: a normalized text is cut into words. Each part of a tokenizer.json becomes a function from pieces to
- * pieces that gives what the Rust library's part of that name gives. Touches nothing.
+ * The pre-tokenizer: the second stage, which cuts a normalized text into words. Each part of a tokenizer.json
+ * becomes a function from pieces to pieces that gives the result of the Rust library's part of the same name.
+ * Pure.
  */
 import { z } from 'zod';
 import { bytesAsCharacters } from './byte-level.ts';
 import { expressionOf, patternFields, SPACE } from './patterns.ts';
-import { behaviors, cut, type PreTokenize } from './split.ts';
+import { behaviors, type PreTokenize, splitOn } from './split.ts';
 
 const part = z.looseObject({ type: z.string() });
 const yes = z.boolean().default(true);
@@ -33,7 +34,7 @@ const PUNCTUATION = expression('[\\p{P}!-/:-@[-`{-~]');
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 const WORDS = expression(`[${WORD}]+|[^${WORD}${SPACE}]+`);
 
-/** @throws Error on a part that is not known. */
+/** @throws Error for an unsupported pre-tokenizer. */
 export function preTokenizerOf(definition: unknown): PreTokenize {
   if (definition === null || definition === undefined) return (pieces) => pieces;
   const fields = part.parse(definition);
@@ -48,33 +49,33 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
       return metaspaceOf(metaspace.parse(fields));
     case 'Split': {
       const { pattern, behavior, invert } = split.parse(fields);
-      return cut(expressionOf(pattern), behavior, invert);
+      return splitOn(expressionOf(pattern), behavior, invert);
     }
     case 'Digits': {
       const { individual_digits } = z.object({ individual_digits: z.boolean().default(false) }).parse(fields);
-      return cut(DIGIT, individual_digits ? 'Isolated' : 'Contiguous');
+      return splitOn(DIGIT, individual_digits ? 'Isolated' : 'Contiguous');
     }
     case 'Punctuation':
-      return cut(PUNCTUATION, z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
+      return splitOn(PUNCTUATION, z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
     case 'Whitespace':
-      return cut(WORDS, 'Removed', true);
+      return splitOn(WORDS, 'Removed', true);
     case 'WhitespaceSplit':
-      return cut(SPACES, 'Removed');
+      return splitOn(SPACES, 'Removed');
     case 'CharDelimiterSplit': {
       const { delimiter } = z.object({ delimiter: z.string() }).parse(fields);
-      return cut(expressionOf({ String: delimiter }), 'Removed');
+      return splitOn(expressionOf({ String: delimiter }), 'Removed');
     }
     case 'BertPreTokenizer': {
-      const [words, marks] = [cut(SPACES, 'Removed'), cut(PUNCTUATION, 'Isolated')];
+      const [words, marks] = [splitOn(SPACES, 'Removed'), splitOn(PUNCTUATION, 'Isolated')];
       return (pieces) => marks(words(pieces));
     }
     default:
-      throw new Error(`pre-tokenizer ${JSON.stringify(fields.type)} is not known`);
+      throw new Error(`pre_tokenizer.type ${JSON.stringify(fields.type)} is not supported: use another model`);
   }
 }
 
 function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>): PreTokenize {
-  const words = cut(GPT2, 'Isolated');
+  const words = splitOn(GPT2, 'Isolated');
   return ({ texts, atStart }) => {
     const spaced = add_prefix_space ? texts.map((text) => (text.startsWith(' ') ? text : ` ${text}`)) : texts;
     const pieces = use_regex ? words({ texts: spaced, atStart }) : { texts: spaced, atStart };
@@ -82,9 +83,12 @@ function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>)
   };
 }
 
-/** SentencePiece's words: a space is a mark at the beginning of a word, and so is the beginning of the text, or of every piece. */
+/**
+ * SentencePiece's words. A mark replaces each space and starts a word. The scheme says whether a mark is also
+ * prepended to the text (`first`), to every piece (`always`) or not at all (`never`).
+ */
 function metaspaceOf({ replacement, scheme, split: splits }: z.infer<typeof metaspace>): PreTokenize {
-  const words = cut(expressionOf({ String: replacement }), 'MergedWithNext');
+  const words = splitOn(expressionOf({ String: replacement }), 'MergedWithNext');
   return ({ texts, atStart }) => {
     const marked = texts.map((text, at) => {
       const prepends = scheme === 'always' || (scheme === 'first' && atStart && at === 0);

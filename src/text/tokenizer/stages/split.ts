@@ -1,17 +1,18 @@
 /**
- * Cuts pieces of a text where an expression matches, in the five ways of the Rust library (`SplitDelimiterBehavior`). Touches nothing.
+ * Splits pieces of a text at the matches of an expression, in the five ways of the Rust library
+ * (`SplitDelimiterBehavior`). Pure.
  */
 import { z } from 'zod';
 
 /** Pieces of a text, none of them empty. */
 export interface Pieces {
   readonly texts: readonly string[];
-  /** Whether the first piece is where the whole text begins, with no added token before it. */
+  /** True if the first piece is the beginning of the whole text, with no added token before it. */
   readonly atStart: boolean;
 }
 export type PreTokenize = (pieces: Pieces) => Pieces;
 
-/** What becomes of the matches: pieces of their own, nothing, or joined with a neighbour. */
+/** Use of the matches: dropped, separate pieces, or merged with a neighbour. */
 export const behaviors = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
 type Behavior = z.infer<typeof behaviors>;
 
@@ -22,10 +23,10 @@ interface Span {
 }
 
 /**
- * @param expression a global one
- * @param invert what stands between the matches counts as matched, and the matches do not
+ * @param expression must be global
+ * @param invert swaps the roles: text between matches counts as matched
  */
-export function cut(expression: RegExp, behavior: Behavior, invert = false): PreTokenize {
+export function splitOn(expression: RegExp, behavior: Behavior, invert = false): PreTokenize {
   return ({ texts, atStart }) => {
     const pieces: string[] = [];
     let first = atStart;
@@ -41,7 +42,9 @@ export function cut(expression: RegExp, behavior: Behavior, invert = false): Pre
   };
 }
 
-/** The matches, if they are the whole text, as with nearly every model: four times as fast as asking for their places. */
+/**
+ * The matches, if they cover the whole text, as with nearly every model. Four times as fast as `matchAll`.
+ */
 function matchesOf(text: string, expression: RegExp): readonly string[] | undefined {
   const matches: readonly string[] = text.match(expression) ?? [];
   const length = matches.reduce((sum, match) => sum + match.length, 0);
@@ -60,17 +63,19 @@ function spansOf(text: string, expression: RegExp, invert: boolean): Span[] {
   return spans;
 }
 
-/** From what matched and what did not to the pieces that are left, in order. */
+/** Spans of a text → the pieces that remain, in order. */
 const GROUPED: Readonly<Record<Behavior, (spans: readonly Span[]) => readonly Span[]>> = {
   Isolated: (spans) => spans,
   Removed: (spans) => spans.filter(({ matched }) => !matched),
-  Contiguous: (spans) => joined(spans, (span, previous) => span.matched === previous.matched),
-  MergedWithPrevious: (spans) => joined(spans, (span, previous) => span.matched && !previous.matched),
-  MergedWithNext: (spans) => joined(spans, (span, previous) => previous.matched && !span.matched),
+  Contiguous: (spans) => merged(spans, (span, previous) => span.matched === previous.matched),
+  MergedWithPrevious: (spans) => merged(spans, (span, previous) => span.matched && !previous.matched),
+  MergedWithNext: (spans) => merged(spans, (span, previous) => previous.matched && !span.matched),
 };
 
-/** Joins a span to the one before it where `together` says so of the two as they were cut. */
-function joined(spans: readonly Span[], together: (span: Span, previous: Span) => boolean): Span[] {
+/**
+ * Merges a span with the span before it where `together` is true. `together` gets both as they were split.
+ */
+function merged(spans: readonly Span[], together: (span: Span, previous: Span) => boolean): Span[] {
   const groups: Span[] = [];
   spans.forEach((span, at) => {
     const previous = spans[at - 1];
