@@ -30,7 +30,7 @@ export const FIELDS = {
   max_tokens: integer('Maximum number of tokens to generate', 64),
   temperature: number('Sampling temperature; 0 is greedy', 0.8),
   seed: integer('Seed of the sampler; the same seed gives the same tokens', 42),
-  tokens_discarded: integer('Generated tokens of a cancelled request', 12),
+  tokens_discarded: integer('Tokens generated before the cancel, and discarded', 12),
   tokens_per_sec: number('Tokens generated per second', 812.5),
   tokens_drafted: integer('Drafted tokens; absent if there were none', 20),
   tokens_accepted: integer('Drafted tokens that were accepted because decoding gave the same tokens', 12),

@@ -6,7 +6,8 @@
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
 /** `412 ms` below one second, `1.23 s` from there. */
-export const formatMs = (ms: number): string => (Math.round(ms) < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
+export const formatMs = (ms: number): string =>
+  Math.round(ms) < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
 
 /** `30 s`: whole seconds of a time limit in milliseconds. */
 export const formatSeconds = (ms: number): string => `${Math.round(ms / 1000)} s`;

@@ -126,7 +126,7 @@ test('which weights were taken of several, and why, is told when they are opened
     dtypes: 'fp32, fp16',
     reason: 'full floats, which a CPU need not widen',
   });
-  expect(started.human).toBe('Model loader opens several (3.5 MB, fp32: full floats, which a CPU need not widen)');
+  expect(started.human).toBe('Model loader opens several (3.52 MB, fp32: full floats, which a CPU need not widen)');
 });
 
 describe('a broken folder ends the start with exit code 1', () => {

@@ -1,8 +1,9 @@
 /**
  * What `doctor` found out, as an object for programs and as a page for a person. Pure.
  */
+
+import { formatBytes } from '../../narration/phrases.ts';
 import type { Nvidia, VulkanDevice } from '../../protocol/probe.ts';
-import { formatBytes } from '../pull/progress-bar.ts';
 import type { Fix } from './fixes.ts';
 
 /** One device: what stands in its way, or how ten tokens went. */

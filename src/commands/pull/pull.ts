@@ -17,8 +17,9 @@ import { fileUrl, type Repository, type RepositoryFile, readRepository } from '.
 import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
+import { formatBytes } from '../../narration/phrases.ts';
 import { devicesToTry } from '../../protocol/devices.ts';
-import { formatBytes, ProgressBar } from './progress-bar.ts';
+import { ProgressBar } from './progress-bar.ts';
 
 /** Files that a graph names and that are not named after it are found in so many rounds, or not at all. */
 const MOST_ROUNDS = 3;

@@ -38,7 +38,7 @@ describe('the second turn of a chat', () => {
     expect(hitOf(second)).toMatchObject({ cached_tokens: kept, tokens_in: lastOf(second)['tokens_in'], slot: 0 });
     expect(hitOf(second)).not.toHaveProperty('diverged_at');
     expect(hitOf(second)?.['human']).toBe(
-      `Engine reuses ${kept} of ${lastOf(second)['tokens_in']} prompt tokens; the prompt goes on where the slot ended`,
+      `Engine reuses ${kept} of ${lastOf(second)['tokens_in']} prompt tokens; the prompt continues where the slot ended`,
     );
     const reset = all(second, 'narration').find((told) => told['event'] === 'cache.reset');
     expect(reset).toMatchObject({ cached_tokens: kept });
