@@ -67,10 +67,10 @@ function introduction(line, event) {
   return `<!-- Made by \`npm run generate\` from src/narration: edit the files of catalogue/ and fields.ts instead. -->
 # Narration
 
-The worker narrates each step of its work. The code calls \`narrate(event, facts)\`. The sentences are in one catalogue, and
-this page is generated from it. Each narration is one line of JSON on standard output. A narration of a request also goes
-into the stream of that request, as an event named \`narration\`. The caller of \`narrate\` cannot choose between the two, so
-operators and users read the same sentences. A narration has up to three texts:
+The worker narrates each step of its work. The code calls \`narrate(event, facts)\`. The sentences are in one catalogue,
+and this page is generated from it. Each narration is one line of JSON on standard output. A narration of a request also
+goes into the stream of that request, as an event named \`narration\`. The caller of \`narrate\` cannot choose between the
+two, so operators and users read the same sentences. A narration has up to three texts:
 
 | Text | Purpose | Maximum length |
 |---|---|---|
@@ -78,26 +78,42 @@ operators and users read the same sentences. A narration has up to three texts:
 | \`cute\` | a playful sentence, gentle also in failures | 150 characters |
 | \`story\` | a short dialogue of two components; only some events have one | 200 characters |
 
-\`--narration\` selects the texts in streams: \`full\` sends all three, \`human\` sends only the first, \`off\` sends no narration.
-Standard output always has all texts. Narrations never contain text of a prompt or an output, only counts. Secrets are
-replaced by \`[REDACTED]\`.
+\`--narration\` selects the texts in streams: \`full\` sends all three, \`human\` sends only the first, \`off\` sends no
+narration. Standard output always has all texts. Narrations never contain text of a prompt or an output, only counts.
+Secrets are replaced by \`[REDACTED]\`.
 
 A line has its keys in this order:
 
 ${lineOrder(line)}
 
-The same narration on standard output and in the stream of its request:
+The same narration on standard output and in the stream of its request, with line breaks that the real ones do not have:
 
 \`\`\`json
-${JSON.stringify(line)}
+${wrapped(line)}
 \`\`\`
 
 \`\`\`json
-${JSON.stringify(event)}
+${wrapped(event)}
 \`\`\`
 
 In the tables below, the last column shows an example of each text, in the order \`human\`, \`cute\`, \`story\`.
 `;
+}
+
+/** JSON on several lines of at most 120 columns, as far as the values allow. */
+function wrapped(object) {
+  const members = Object.entries(object).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+  const lines = members.reduce(
+    ([line, ...before], member) =>
+      `${line}, ${member}`.length < 118
+        ? [line === '' ? member : `${line}, ${member}`, ...before]
+        : [member, line, ...before],
+    [''],
+  );
+  return `{\n${lines
+    .reverse()
+    .map((line) => `  ${line}`)
+    .join(',\n')}\n}`;
 }
 
 /** The keys of a line, in the order of a recorded line. */

@@ -46,7 +46,7 @@ export function cacheHitEnd(hit: {
   tokens_in: number;
   diverged_at?: number | undefined;
 }): string {
-  if (hit.diverged_at !== undefined) return `the prompt differs from token ${hit.diverged_at} on`;
+  if (hit.diverged_at !== undefined) return `the prompt differs from position ${hit.diverged_at} on`;
   return hit.cached_tokens < hit.tokens_in - 2
     ? 'the prompt continues where the slot ended'
     : 'the last two are always computed';

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import type { Entry } from '../../src/narration/entry.ts';
 import { FIELDS } from '../../src/narration/fields.ts';
+import { redact } from '../../src/narration/sanitize.ts';
 import { narrationProblems } from './rules.ts';
 
 const FACTS = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example])) as Parameters<
@@ -30,6 +31,17 @@ test.each(entries)('%s keeps the length limits of its texts, and cute has an emo
       ...(entry.story && { story: entry.story(facts, 'job-1') }),
     };
     expect(narrationProblems(said)).toEqual([]);
+  }
+});
+
+/** `token: x` and `token 123` look like credentials to the sanitizer: a number can be 1 or have many digits. */
+test.each(entries)('%s has no words that look like a secret', (_, entry) => {
+  for (const number of [1, 2, 123_456]) {
+    const facts = Object.fromEntries(
+      Object.entries(FACTS).map(([name, fact]) => [name, typeof fact === 'string' ? fact : number]),
+    ) as typeof FACTS;
+    for (const text of [entry.human, entry.cute, entry.story].map((sentence) => sentence?.(facts, 'job-1') ?? ''))
+      expect(redact(text)).toBe(text);
   }
 });
 

@@ -34,9 +34,9 @@ describe('an estimated wait', () => {
 describe('a cache hit', () => {
   const kept = { cached_tokens: 57, tokens_in: 100, slot: 0 };
 
-  test('names the token from which the prompt differs', async () => {
+  test('names the position from which the prompt differs', async () => {
     expect(await humanOf('cache.hit', { ...kept, diverged_at: 57 })).toBe(
-      'Engine reuses 57 of 100 prompt tokens; the prompt differs from token 57 on',
+      'Engine reuses 57 of 100 prompt tokens; the prompt differs from position 57 on',
     );
   });
 
@@ -84,10 +84,10 @@ describe('the cache and the warm-up', () => {
       cache_update: 'in_place',
     };
     expect(await humanOf('cache.reserved', cache)).toBe(
-      'Engine reserves 8.39 MB for 8 slots of 512 tokens (in-place cache, set by --slots)',
+      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, set by --slots)',
     );
     expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto', available_bytes: 22_100_000_000 })).toBe(
-      'Engine reserves 8.39 MB for 8 slots of 512 tokens (in-place cache, auto: ¼ of 22.1 GB free)',
+      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, auto: ¼ of 22.1 GB free)',
     );
     expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/, auto: free memory unknown\)$/);
   });
@@ -133,7 +133,7 @@ describe('requests at the loss of an engine', () => {
 test('a cancel gives the reason last, where a cut does the least harm', async () => {
   const cancel = { reason: 'asked by the caller', duration_ms: 2.41 };
   expect(await humanOf('request.cancelled', { ...cancel, tokens_discarded: 1 })).toBe(
-    'Engine cancelled the request in 2.4 ms and discarded 1 token: asked by the caller',
+    'Engine cancelled the request in 2.4 ms after 1 token (asked by the caller)',
   );
   expect(await humanOf('cancel.unconfirmed', cancel)).toBe(
     'Engine did not confirm the cancel within 2 ms; the slot stays busy (asked by the caller)',

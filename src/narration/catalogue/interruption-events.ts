@@ -84,7 +84,7 @@ export const INTERRUPTION_EVENTS = {
     when: 'a cancelled request has released its slot',
     required: ['reason', 'duration_ms', 'tokens_discarded'],
     human: (f) =>
-      `Engine cancelled the request in ${f.duration_ms.toFixed(1)} ms and discarded ${count(f.tokens_discarded, 'token')}: ${f.reason}`,
+      `Engine cancelled the request in ${f.duration_ms.toFixed(1)} ms after ${count(f.tokens_discarded, 'token')} (${f.reason})`,
     cute: () => '🛑 Stopped, tidied up, no hard feelings!',
   }),
   'cancel.unconfirmed': requestEvent({
@@ -130,7 +130,7 @@ export const INTERRUPTION_EVENTS = {
     level: (f) => (f.error_kind === 'cancelled' ? 'INFO' : 'ERROR'),
     when: 'the request ends with an error, a cancel or a timeout',
     required: ['error_kind', 'reason', 'tokens_out'],
-    human: (f) => `Inference ended early (${f.error_kind}) after ${count(f.tokens_out, 'token')}: ${f.reason}`,
+    human: (f) => `Inference ended early after ${count(f.tokens_out, 'token')} (${f.error_kind}): ${f.reason}`,
     cute: () => '🌧️ This one did not work out. Shall we try again?',
   }),
 } as const;

@@ -146,7 +146,7 @@ export const MODEL_EVENTS = {
           ? 'set by --slots'
           : `auto: ${f.available_bytes === undefined ? 'free memory unknown' : `¼ of ${formatBytes(f.available_bytes)} free`}`;
       const cache = f.cache_update === 'in_place' ? 'in-place' : 'growing';
-      return `Engine reserves ${formatBytes(f.cache_bytes)} for ${count(f.slots, 'slot')} of ${f.context_length} tokens (${cache} cache, ${chosenBy})`;
+      return `Engine reserves ${formatBytes(f.cache_bytes)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens (${cache} cache, ${chosenBy})`;
     },
     cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
   }),

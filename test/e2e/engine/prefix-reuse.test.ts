@@ -70,7 +70,7 @@ describe('a prompt as it is', () => {
     await run(warm, 'before', PROMPT);
     const events = await run(warm, 'after', other);
     expect(hitOf(events)).toMatchObject({ cached_tokens: place, diverged_at: place, tokens_in: after.length });
-    expect(hitOf(events)?.['human']).toContain(`differs from token ${place} on`);
+    expect(hitOf(events)?.['human']).toContain(`differs from position ${place} on`);
     expect(textOf(events)).toBe(textOf(await run(cold, 'after', other)));
   });
 
