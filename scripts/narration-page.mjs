@@ -10,7 +10,7 @@ const JOB = 'job-1';
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 const EXAMPLES = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
 
-/** Facts of single events, where the general example of a field would give an odd sentence. */
+/** Facts of single events for which the general example of a field gives an odd sentence. */
 const FITTING = {
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
   'device.cpu': { reason: 'the model is small' },

@@ -11,9 +11,9 @@ export interface Setting<S extends z.ZodType> {
   readonly meaning: string;
   /** The allowed values, as text. */
   readonly allowed: string;
-  /** The default, as it is written on the command line. The schema parses it. */
+  /** The default, in command-line form. The schema parses it. */
   readonly fallback?: z.input<S> | undefined;
-  /** The default as the help shows it, where it is not a plain value. */
+  /** The default as the help shows it, if it is not a plain value. */
   readonly shown?: string;
   /** True for a flag without a value on the command line. */
   readonly boolean?: true;

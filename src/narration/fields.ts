@@ -9,7 +9,7 @@ interface FieldRow<T extends 'integer' | 'number' | 'string'> {
   readonly meaning: string;
   /** For the documentation. */
   readonly example: T extends 'string' ? string : number;
-  /** Maximum length in characters, where it differs from the general limit. */
+  /** Maximum length in characters, if it differs from the general limit. */
   readonly limit?: number;
 }
 
