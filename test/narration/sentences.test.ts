@@ -87,7 +87,7 @@ describe('the cache and the warm-up', () => {
       'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, set by --slots)',
     );
     expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto', available_bytes: 22_100_000_000 })).toBe(
-      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, auto: ¼ of 22.1 GB free)',
+      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, auto: ≤ ¼ of 22.1 GB free)',
     );
     expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/, auto: free memory unknown\)$/);
   });

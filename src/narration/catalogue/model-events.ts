@@ -144,7 +144,7 @@ export const MODEL_EVENTS = {
       const chosenBy =
         f.chosen_by === 'asked'
           ? 'set by --slots'
-          : `auto: ${f.available_bytes === undefined ? 'free memory unknown' : `¼ of ${formatBytes(f.available_bytes)} free`}`;
+          : `auto: ${f.available_bytes === undefined ? 'free memory unknown' : `≤ ¼ of ${formatBytes(f.available_bytes)} free`}`;
       const cache = f.cache_update === 'in_place' ? 'in-place' : 'growing';
       return `Engine reserves ${formatBytes(f.cache_bytes)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens (${cache} cache, ${chosenBy})`;
     },
