@@ -1,5 +1,5 @@
 /**
- * docs/narration.md from the catalogue and the vocabulary: every event with when it is told, its facts, and how it sounds.
+ * Makes docs/narration.md from the catalogue and the typed fields: all events with their conditions, facts and example texts.
  */
 import { CATALOGUE } from '../dist/narration/catalogue/catalogue.js';
 import { FIELDS } from '../dist/narration/fields.js';
@@ -10,14 +10,15 @@ const JOB = 'job-1';
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 const EXAMPLES = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
 
-/** Where the vocabulary's one example of a word would make an odd sentence. */
+/** Facts of single events for which the general example of a field gives an odd sentence. */
 const FITTING = {
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
+  'device.cpu': { reason: 'the model is small' },
   'device.cuda': { device: 'cuda-0' },
   'device.metal': { device: 'metal-0' },
   'device.webgpu': { device: 'webgpu' },
-  'device.fallback': { reason: 'cuda-0 has no driver' },
-  'model.load_started': { reason: 'full floats, which a CPU need not widen', dtypes: 'fp32, fp16' },
+  'device.fallback': { reason: 'the NVIDIA driver is missing' },
+  'model.load_started': { reason: 'the only weights in the folder', dtypes: 'fp32' },
   'model.problem': { file: 'onnx/model.onnx_data', reason: 'is missing' },
   'model.load_failed': { error_kind: 'model_load_failed', reason: 'tokenizer.json is missing' },
   'warmup.done': { speculation: 'off' },
@@ -25,15 +26,22 @@ const FITTING = {
   'engine.lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },
   'engine.warning': { reason: 'Some nodes were not assigned to the preferred device' },
   'worker.fault': { error_kind: 'http', reason: 'TypeError' },
-  'worker.failed': { error_kind: 'engine_lost', reason: 'the engine was lost too often' },
+  'worker.failed': { error_kind: 'engine_lost', reason: 'the engine was lost 4 times in ten minutes' },
   'fields.ignored': { fields: 'max_token' },
   'request.invalid': { fields: 'temperature, max_tokens' },
   'request.cancelled': { reason: 'asked by the caller', duration_ms: 2.4 },
+  'cancel.unconfirmed': { reason: 'asked by the caller', duration_ms: 2000 },
+  'request.requeued': { reason: 'signal SIGKILL' },
+  'reader.detached': { timeout_ms: 30_000 },
+  'reader.dropped': { timeout_ms: 30_000 },
+  'request.draining': { timeout_ms: 30_000 },
+  'worker.draining': { timeout_ms: 30_000 },
+  'cache.reserved': { slots: 8, cache_bytes: 8_388_608 },
   'request.engine_lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },
   'inference.failed': { error_kind: 'timeout', reason: 'the deadline passed' },
 };
 
-/** @param recordings real exchanges, for the example of a line and of its event */
+/** @param recordings recorded exchanges; one gives the example of a log line and of its stream event */
 export function narrationPage(recordings) {
   const { log, ...stream } = recordings.find(({ name }) => name === 'execute-seed-42');
   const line = log.find(({ event }) => event === 'request.validated');
@@ -41,72 +49,92 @@ export function narrationPage(recordings) {
   return `${introduction(line, event)}
 ${section(
   'lifecycle',
-  `## The worker's life
+  `## Events of the worker
 
-These go to standard output only.`,
+These events go to standard output only.`,
 )}
 ${section(
   'request',
-  `## One request
+  `## Events of a request
 
-These go to standard output, and to the stream of their request. They are about its job unless the table says otherwise.`,
+These events go to standard output and to the stream of their request. Their target is the job unless the table names
+another one.`,
 )}
 ${vocabulary()}`;
 }
 
 function introduction(line, event) {
-  return `<!-- Made by \`npm run generate\` from src/narration: edit catalogue.ts and fields.ts instead. -->
-# What the worker says
+  return `<!-- Made by \`npm run generate\` from src/narration: edit the files of catalogue/ and fields.ts instead. -->
+# Narration
 
-The worker narrates what it does. Code says \`narrate(event, facts)\`; the sentences live in one catalogue, and this page is made
-from it. Every narration goes to standard output as one line of JSON. A narration that happens inside a request, and concerns it,
-also goes into the stream of that request as an event named \`narration\`. No caller chooses where it goes: operators and the user
-who waits read the same words. In the tables below, the last column has an example of each text, in the order of this one:
+The worker narrates each step of its work. The code calls \`narrate(event, facts)\`. The sentences are in one catalogue,
+and this page is generated from it. Each narration is one line of JSON on standard output. A narration of a request also
+goes into the stream of that request, as an event named \`narration\`. The caller of \`narrate\` cannot choose between the
+two, so operators and users read the same sentences. A narration has up to three texts:
 
-| Text | For whom | At most |
+| Text | Purpose | Maximum length |
 |---|---|---|
-| \`human\` | everybody: who does what, with numbers and units | 100 characters |
-| \`cute\` | whoever wants to smile; gentle even when something fails | 150 characters |
-| \`story\` | a short dialogue, only where two parts talk | 200 characters |
+| \`human\` | a factual sentence, with numbers and units | 100 characters |
+| \`cute\` | a playful sentence, gentle also in failures | 150 characters |
+| \`story\` | a short dialogue of two components; only some events have one | 200 characters |
 
-What a stream carries depends on \`--narration\`: \`full\` is all three, \`human\` is the first alone, \`off\` is none. Standard output
-always has all. Words of a prompt or of an output are never narrated, only counts; secrets are replaced by \`[REDACTED]\`.
+\`--narration\` selects the texts in streams: \`full\` sends all three, \`human\` sends only the first, \`off\` sends no
+narration. Standard output always has all texts. Narrations never contain text of a prompt or an output, only counts.
+Secrets are replaced by \`[REDACTED]\`.
 
 A line has its keys in this order:
 
 ${lineOrder(line)}
 
-The same narration, on standard output and in the stream of its request:
+The same narration on standard output and in the stream of its request, with line breaks that the real ones do not have:
 
 \`\`\`json
-${JSON.stringify(line)}
+${wrapped(line)}
 \`\`\`
 
 \`\`\`json
-${JSON.stringify(event)}
+${wrapped(event)}
 \`\`\`
+
+In the tables below, the last column shows an example of each text, in the order \`human\`, \`cute\`, \`story\`.
 `;
 }
 
-/** The order is read off a real line; the words are ours. */
+/** JSON on several lines of at most 120 columns, as far as the values allow. */
+function wrapped(object) {
+  const members = Object.entries(object).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
+  const lines = members.reduce(
+    ([line, ...before], member) =>
+      `${line}, ${member}`.length < 118
+        ? [line === '' ? member : `${line}, ${member}`, ...before]
+        : [member, line, ...before],
+    [''],
+  );
+  return `{\n${lines
+    .reverse()
+    .map((line) => `  ${line}`)
+    .join(',\n')}\n}`;
+}
+
+/** The keys of a line, in the order of a recorded line. */
 function lineOrder(line) {
   const words = {
     timestamp: 'ISO 8601, UTC, with milliseconds; on standard output only',
     level: LEVELS.map((level) => `\`${level}\``).join(' '),
-    event: 'the stable code; the tables below have them all',
-    actor: 'the part of the worker that speaks',
-    action: 'what that part does',
-    target: 'what it is about',
-    human: 'the sentence',
-    cute: 'the same with a smile',
-    story: 'the same as a dialogue; only some events have one',
-    correlation_id: 'of the request; absent outside of one',
-    worker_id: 'of this worker',
-    job_id: 'of the request; absent outside of one',
+    event: 'the stable name of the event; the tables below list all of them',
+    actor: 'the component of the worker',
+    action: 'the action of that component',
+    target: 'the subject of the event, such as a job, a slot or an address',
+    human: 'the factual sentence',
+    cute: 'the playful sentence',
+    story: 'the dialogue; only some events have one',
+    correlation_id: 'the id of the request; absent outside of a request',
+    worker_id: 'the id of this worker',
+    job_id: 'the id of the job; absent outside of a request',
     '…': 'the typed fields of the event, listed below',
-    trace_id: 'with `traceparent`: the trace',
-    span_id: 'with `traceparent`: the parent span',
-    emitted_by: 'name and version of the worker',
+    trace_id: 'the id of the trace, if the request has a `traceparent`',
+    span_id: 'the id of the parent span, if the request has a `traceparent`',
+    emitted_by: 'name and version of the worker software',
   };
   const keys = Object.keys(line);
   const rank = (key) => (key === '…' ? keys.indexOf('job_id') + 0.5 : keys.indexOf(key));
@@ -118,7 +146,7 @@ function section(scope, heading) {
   const rows = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === scope);
   return `${heading}
 
-| Event | When | Who, about what | Facts | How it sounds |
+| Event | Condition | Actor, action, target | Facts | Example texts |
 |---|---|---|---|---|
 ${rows.map(([name, entry]) => row(name, entry)).join('\n')}
 `;
@@ -132,13 +160,16 @@ function row(name, entry) {
   return cells([
     [code(name), levels(entry, known).join(', ')],
     [`When ${plain(entry.when)}`],
-    [`${code(entry.actor)} / ${code(entry.action)}`, about === undefined ? '' : `about ${code(about)}`],
-    [entry.required.map(code).join(' '), entry.optional.length > 0 ? `may: ${entry.optional.map(code).join(' ')}` : ''],
+    [`${code(entry.actor)} / ${code(entry.action)}`, about === undefined ? '' : `target ${code(about)}`],
+    [
+      entry.required.map(code).join(' '),
+      entry.optional.length > 0 ? `optional: ${entry.optional.map(code).join(' ')}` : '',
+    ],
     sentences.filter(Boolean).map(plain),
   ]);
 }
 
-/** All levels an event can have: with every fact, with only those it must have, and as a cancel. */
+/** All levels of an event: with all facts, with only the required ones, and for a cancel. */
 function levels({ level, required }, known) {
   if (typeof level !== 'function') return [level];
   const least = Object.fromEntries(required.map((field) => [field, known[field]]));
@@ -152,7 +183,7 @@ function vocabulary() {
   );
   return `## Facts
 
-The words in which facts are told. A number is a number, never a text.
+The typed fields of the events. Numbers are JSON numbers, never strings.
 
 | Field | Type | Meaning | Example |
 |---|---|---|---|
@@ -163,7 +194,7 @@ ${rows.join('\n')}
 /** A row of a table. Each cell is a list of lines. */
 const cells = (columns) => `| ${columns.map((lines) => lines.filter(Boolean).join('<br>')).join(' | ')} |`;
 
-/** Text that Markdown shows as it is, in a cell too. */
+/** Escapes text for Markdown, also in a cell of a table. */
 const plain = (text) =>
   text
     .replace(/\s+/g, ' ')

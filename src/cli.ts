@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Arguments → one of the commands. The only file that touches process.argv and process.exit.
+ * Runs the command that the arguments name. The only file that uses process.argv and process.exit.
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
@@ -10,31 +10,32 @@ import { PACKAGE_FILE } from './config/paths.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
-const HELP = `rbees-workerd ${VERSION}: an LLM worker that tells what it does.
+const HELP = `rbees-workerd ${VERSION}: an LLM worker that narrates each step of its work.
 
 Usage
-  rbees-workerd [serve] [settings]     run the worker (the default)
-  rbees-workerd ask "<prompt>"         start a worker, send it one prompt, show narration and output
+  rbees-workerd [serve] [settings]     run the worker (default command)
+  rbees-workerd ask "<prompt>" [settings]
+                                       start a worker, send it one prompt, show narration and output
   rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]
-                                       fetch a model from the hub into its cache; --model org/model runs it then.
-                                       A model in a folder of its repository is org/model/folder; without a dtype
-                                       the weights suit the device, which is the CPU where none is named
+                                       download a model from the hub into its cache; run it with --model org/model.
+                                       A model in a folder of its repository: org/model/folder. Without --dtype, pull
+                                       chooses weights for --device, or for the CPU if there is no --device
   rbees-workerd doctor [--json] [settings]
-                                       which devices there are, which would be used, what is missing; exit code 0 when
-                                       the one that would be used works
+                                       list the devices, the device that the worker would use, and the missing parts;
+                                       exit code 0 if that device works
   rbees-workerd --help | --version
 
-Settings, as flag or as environment variable (flag beats environment beats .env beats default)
+Settings (order of precedence: flag, environment variable, .env, default)
 ${settingsHelp()}
 
-The hub's own variables, which are huggingface_hub's too
-  HF_TOKEN                             for models that are gated or private
-  HF_ENDPOINT                          another hub; default: https://huggingface.co
-  HF_HUB_CACHE, HF_HOME                the cache, or the folder with the cache in hub/; default: ~/.cache/huggingface
-  HF_HUB_OFFLINE=1                     pull asks nobody: what is in the cache must do
-  HF_HUB_DISABLE_SYMLINKS=1            pull copies into the cache's snapshots instead of linking
+Environment variables of the hub, the same as those of huggingface_hub
+  HF_TOKEN                             token for gated and private models
+  HF_ENDPOINT                          URL of another hub; default: https://huggingface.co
+  HF_HUB_CACHE, HF_HOME                folder of the cache, or its parent folder; default: ~/.cache/huggingface
+  HF_HUB_OFFLINE=1                     pull uses only the cache and sends no requests
+  HF_HUB_DISABLE_SYMLINKS=1            pull copies files into the snapshots of the cache instead of linking them
 
-Exit codes: 0 clean stop; 1 start-up or fatal failure; 2 bad command line or environment.
+Exit codes: 0 clean stop; 1 failed start or fatal error; 2 wrong command line or environment.
 `;
 
 async function main(args: readonly string[]): Promise<number> {
@@ -54,16 +55,19 @@ async function main(args: readonly string[]): Promise<number> {
     return doctor(rest, VERSION);
   }
   if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
-    throw new ConfigError(`Unknown command "${first}"; allowed: serve, ask, pull, doctor (or --help).`);
+    throw new ConfigError(
+      `Unknown command "${first}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
+    );
   }
   const config = readConfig(first === 'serve' ? rest : args);
-  // The engine process takes about as long to boot as this one takes to load its HTTP side: both at once.
+  // The engine process boots in about the time in which this process loads its HTTP modules: both start at
+  // once.
   const engine = forkEngine(engineEnvironment());
   const { serve } = await import('./commands/serve/serve.ts');
   return serve(config, VERSION, engine);
 }
 
-/** Waits until the text is out: a pipe takes it later, and the process exits right after. */
+/** Waits until the text is written: a pipe may accept it late, and the process exits right afterwards. */
 function print(text: string): Promise<number> {
   return new Promise((resolve) => process.stdout.write(text, () => resolve(0)));
 }

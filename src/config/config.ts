@@ -1,6 +1,6 @@
 /**
- * The settings of this process, read and checked: flag beats environment beats .env beats default.
- * The only file that reads process.env.
+ * Reads and checks the settings of this process. Order of precedence: flag, environment variable, .env,
+ * default. The files of this folder are the only ones that read process.env.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -13,19 +13,22 @@ type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
 type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
 type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : S;
 
-/** The settings of one worker, checked. Times are in seconds. */
+/** The checked settings of one worker. Times are in seconds. */
 export type Config = { readonly [K in Exclude<SettingName, Optional> as Camel<K>]: Raw[K] } & {
   readonly [K in Optional as Camel<K>]?: Raw[K];
 };
 
-/** A setting that cannot be used: names the flag (or variable), the value and what is allowed. Exit code 2. */
+/**
+ * A setting or command line is wrong. The message names the flag or variable, its value and the allowed
+ * values. Exit code 2.
+ */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
 /**
- * Reads flags, environment and `.env`.
- * @throws ConfigError that lists every bad setting, one a line.
+ * Reads flags, environment variables and `.env`.
+ * @throws ConfigError that lists all bad settings, one per line.
  */
 export function readConfig(
   args: readonly string[],
@@ -43,7 +46,7 @@ export function readConfig(
       [variable, environment[variable]],
       [`${variable} in ${envFile}`, file[variable]],
     );
-    if (flags[name] === '') problems.push(`--${name}: a value is missing; allowed: ${row.allowed}`);
+    if (flags[name] === '') problems.push(`--${name}: the value is missing; allowed: ${row.allowed}`);
     const value = given ?? row.fallback;
     if (value === undefined) continue;
     const parsed = row.schema.safeParse(value);
@@ -63,11 +66,13 @@ function readEnvFile(path: string): NodeJS.Dict<string> {
   try {
     return parseEnv(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new ConfigError(`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigError(
+      `Cannot read the settings file ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 
-/** An empty variable counts as not given: that is how shells and compose files say "none". */
+/** An empty value counts as absent: shells and compose files express "none" in this way. */
 function firstGiven(...sources: [name: string, value: string | undefined][]): [string, string | undefined] {
   return sources.find(([, value]) => value !== undefined && value !== '') ?? ['default', undefined];
 }
@@ -89,7 +94,8 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     });
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
   }
 }
 
@@ -97,12 +103,12 @@ function contradictions(config: Config): string[] {
   const open = !isLoopback(config.host) && config.apiToken === undefined && !config.allowUnauthenticated;
   return open
     ? [
-        `--host: "${config.host}" is reachable from outside; give --api-token, or --allow-unauthenticated to say that this is meant`,
+        `--host: "${config.host}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated`,
       ]
     : [];
 }
 
-/** Whether only this machine can reach `host`. */
+/** True if only this machine can reach `host`. */
 function isLoopback(host: string): boolean {
   if (host === 'localhost' || host === '::1') return true;
   return isIP(host) === 4 && host.startsWith('127.');
@@ -110,15 +116,21 @@ function isLoopback(host: string): boolean {
 
 const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
-/** Whether `npm start` runs this process: npm puts a shell in between, which dies of a SIGTERM without passing it on. */
+/**
+ * True if `npm start` runs this process: then npm puts a shell in between, which dies of SIGTERM without
+ * forwarding it.
+ */
 export function startedByNpm(environment: NodeJS.ProcessEnv = process.env): boolean {
   return environment['npm_lifecycle_event'] === 'start';
 }
 
-/** Names of the worker's settings and of all that has to do with the hub: the engine has no use for them, and some are secrets. */
+/** Variables of the worker and of the hub. The engine does not need them, and some are secrets. */
 const NOT_FOR_THE_ENGINE = /^(?:RBEES|HF|HUGGING_?FACE)_/;
 
-/** What the engine process gets to see: the paths and device variables it inherits, none of the worker's own settings, no token. */
+/**
+ * The environment of the engine process: paths and device variables, but no settings of the worker and no
+ * token.
+ */
 export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !NOT_FOR_THE_ENGINE.test(name)));
 }

@@ -1,24 +1,26 @@
 /**
- * The settings as text: the list of `--help` and the file `.env.example`.
+ * The table of settings as text: for `--help` and for `.env.example`.
  */
 import type { z } from 'zod';
 import { environmentName, SETTINGS, type Setting } from './settings.ts';
 
-/** The settings part of `--help`. */
+const shownDefault = ({ shown, fallback }: Setting<z.ZodType>): string => shown ?? String(fallback);
+
+/** The list of settings in `--help`. */
 export function settingsHelp(): string {
   return (Object.entries(SETTINGS) as [string, Setting<z.ZodType>][])
     .map(
       ([name, row]) =>
-        `  --${name}\n      ${row.meaning}\n      ${row.allowed}; default: ${row.shown}; ${environmentName(name)}`,
+        `  --${name}\n      ${row.meaning}\n      ${row.allowed}; default: ${shownDefault(row)}; ${environmentName(name)}`,
     )
     .join('\n');
 }
 
-/** The text of `.env.example`: every setting, commented out, with its default. */
+/** The text of `.env.example`: all settings, commented out, with their defaults. */
 export function envExample(): string {
   const rows = (Object.entries(SETTINGS) as [string, Setting<z.ZodType>][]).map(([name, row]) => {
     const value = row.fallback === undefined ? '' : String(row.fallback);
-    return `# ${row.meaning} (${row.allowed}; default: ${row.shown})\n#${environmentName(name)}=${value}`;
+    return `# ${row.meaning} (${row.allowed}; default: ${shownDefault(row)})\n#${environmentName(name)}=${value}`;
   });
-  return `# Settings of rbees-workerd. A flag beats the environment, which beats this file, which beats the default.\n\n${rows.join('\n\n')}\n`;
+  return `# Settings of rbees-workerd. Order of precedence: flag, environment variable, this file, default.\n\n${rows.join('\n\n')}\n`;
 }

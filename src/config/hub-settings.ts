@@ -1,5 +1,5 @@
 /**
- * The model hub's own variables, which huggingface_hub reads too: where the hub is, its token, its cache.
+ * The variables of the model hub, the same as those of huggingface_hub: endpoint, token and cache.
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,21 +7,22 @@ import { ConfigError } from './config.ts';
 
 const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];
 
-/** How the model hub is reached, and where what comes from it is kept: by the variables that huggingface_hub reads too. */
+/** Address of the model hub, access to it, and the cache of its files. */
 export interface HubSettings {
-  /** Folder of the cache, absolute. */
+  /** Folder of the cache, an absolute path. */
   readonly cache: string;
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly endpoint: string;
   readonly token: string | undefined;
+  /** True: only the cache is used. */
   readonly offline: boolean;
-  /** False: files of the cache are never linked, always copied. */
+  /** False: snapshots of the cache contain copies instead of links. */
   readonly symlinks: boolean;
 }
 
 /**
- * Reads the hub's own variables.
- * @throws ConfigError when one cannot be used; a token is never shown.
+ * Reads the variables of the hub.
+ * @throws ConfigError if a value is not allowed. The message never contains the token.
  */
 export function readHubSettings(environment: NodeJS.Dict<string> = process.env): HubSettings {
   const endpoint = (environment['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/{1,8}$/, '');
@@ -40,7 +41,10 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
   };
 }
 
-/** Folder of the hub's cache: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in the user's cache folder (huggingface_hub, constants.py). */
+/**
+ * The cache folder: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in the cache folder of the user
+ * (huggingface_hub, constants.py).
+ */
 export function hubCache(environment: NodeJS.Dict<string> = process.env): string {
   const home = environment['HOME'] || homedir();
   const expanded = (path: string): string =>

@@ -1,6 +1,6 @@
 /**
- * Where the package's own files lie. The build bundles modules into files of dist/ itself, so the root is found by its package.json and no
- * module counts folders from its own place.
+ * Paths of the files in this package. The build bundles modules into files of dist/, so a module cannot find
+ * other files relative to itself: the root is the first folder above that has a package.json.
  */
 import { existsSync } from 'node:fs';
 import { dirname, extname, join, relative, sep } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const here = fileURLToPath(import.meta.url);
 const root = rootAbove(dirname(here));
-/** `dist` when built, `src` where Node runs the sources. */
+/** `dist` in a build, `src` if Node.js runs the sources. */
 const [code = 'dist'] = relative(root, here).split(sep);
 const script = extname(here);
 
@@ -22,11 +22,13 @@ function inRoot(path: string): URL {
   return pathToFileURL(join(root, path));
 }
 
-/** @throws Error when no folder above has a package.json: the installation is broken. */
+/** @throws Error if no folder above has a package.json: the installation is broken. */
 function rootAbove(folder: string): string {
   if (existsSync(join(folder, 'package.json'))) return folder;
   const above = dirname(folder);
   if (above === folder)
-    throw new Error(`No package.json above ${here}: the installation of rbees-workerd is incomplete`);
+    throw new Error(
+      `No package.json in the folders above ${here}: the installation of rbees-workerd is incomplete; install it again`,
+    );
   return rootAbove(above);
 }

@@ -1,32 +1,30 @@
 /**
- * Every setting in one table: its zod schema, default and meaning. Flags, environment, help text and .env.example come from here.
+ * The table of all settings: schema, default and help text. Flags, environment variables, `--help` and
+ * .env.example come from it.
  */
 import { z } from 'zod';
 import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
 
-/** One setting: how a value is checked, what is shown of it. */
+/** One setting: its check, its default and its texts. */
 export interface Setting<S extends z.ZodType> {
   readonly schema: S;
-  /** As shown in the help; the parsed default is `fallback`. */
-  readonly shown: string;
-  readonly fallback?: unknown;
+  /** The help text. */
   readonly meaning: string;
+  /** The allowed values, as text. */
   readonly allowed: string;
-  /** A flag that takes no value on the command line. */
+  /** The default, in command-line form. The schema parses it. */
+  readonly fallback?: z.input<S> | undefined;
+  /** The default as the help shows it, if it is not a plain value. */
+  readonly shown?: string;
+  /** True for a flag without a value on the command line. */
   readonly boolean?: true;
 }
 
-/** `shown` is the default in the help where it is not a plain value. */
-const setting = <S extends z.ZodType>(
-  schema: S,
-  fallback: z.input<S> | undefined,
-  allowed: string,
-  meaning: string,
-  shown = String(fallback),
-): Setting<S> => ({ schema, shown, fallback, meaning, allowed });
+/** Checks that the default of a row fits its schema. */
+const setting = <S extends z.ZodType>(row: Setting<S>): Setting<S> => row;
 
-/** Digits only: `Number('')` and `Number(' ')` are 0, which nobody means. */
-const whole = (least: number, most: number) =>
+/** Only digits, because `Number('')` and `Number(' ')` are 0. */
+const wholeNumber = (least: number, most: number) =>
   z
     .union([
       z.number(),
@@ -36,160 +34,196 @@ const whole = (least: number, most: number) =>
         .transform(Number),
     ])
     .pipe(z.int().min(least).max(most));
-const seconds = whole(1, 86_400);
+
+interface NumberRow {
+  readonly meaning: string;
+  readonly least: number;
+  readonly most: number;
+  readonly fallback?: number;
+  readonly unit?: string;
+  readonly shown?: string;
+}
+
+/** A whole number of a range. */
+function whole({ least, most, unit = '', ...row }: NumberRow) {
+  const allowed = `${least} to ${most}${unit && ` ${unit}`}`;
+  return setting({ ...row, schema: wholeNumber(least, most), allowed });
+}
+
+/** A time limit in seconds, up to a day. */
+const seconds = (fallback: number, meaning: string) =>
+  whole({ meaning, least: 1, most: 86_400, unit: 'seconds', fallback });
+
+/** One word of a list. */
+const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W>, meaning: string) =>
+  setting({ schema: z.enum(words), meaning, allowed: words.join(', '), fallback });
+
 const httpUrl = z.url({ protocol: /^https?$/ });
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
-/** Every setting, in the order of the help text. */
+/** All settings, in the order of the help text. */
 export const SETTINGS = {
-  'worker-id': setting(
-    z.string().regex(/^[A-Za-z0-9._-]{1,128}$/),
-    undefined,
-    '1 to 128 of A-Z a-z 0-9 . _ -',
-    'identity given by the pool-manager',
-    'a fresh UUID',
-  ),
-  model: setting(
-    z.string().min(1),
-    undefined,
-    'a folder, or org/name[/folder][@revision] of a model that was pulled',
-    'the model: its folder, or its name on the hub',
-    'the embedded haiku model',
-  ),
-  dtype: setting(z.enum(DTYPES), 'auto', DTYPES.join(' '), 'which weight file of the folder'),
-  device: setting(
-    z.string().regex(DEVICE_FLAG),
-    'auto',
-    DEVICE_FLAG_HELP,
-    'where the model runs; auto is the best that really opens, and the CPU for a model under 32 MB',
-  ),
-  'runtime-library': setting(
-    z.string().min(1),
-    undefined,
-    'a file',
-    'path of another libonnxruntime with the same C API',
-    'the one inside onnxruntime-node',
-  ),
-  host: setting(
-    z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
-    '127.0.0.1',
-    'a host name or an IP address',
-    'address to listen on; beyond loopback it needs --api-token or --allow-unauthenticated',
-  ),
-  port: setting(whole(0, 65_535), 8080, '0 to 65535', 'port to listen on; 0 takes a free one'),
-  'callback-url': setting(
-    z.union([z.literal('none').transform(() => undefined), httpUrl]),
-    undefined,
-    'an http or https URL, or none',
-    'the ready URL of the pool-manager',
-    'none',
-  ),
-  'advertise-url': setting(
-    httpUrl,
-    undefined,
-    'an http or https URL',
-    'the uri told to the pool-manager',
-    'http://<host>:<port>',
-  ),
-  'api-token': setting(
-    z.string().regex(/^[\x21-\x7e]{8,512}$/),
-    undefined,
-    '8 to 512 visible ASCII characters',
-    'bearer token for every route but liveness and readiness',
-    'none',
-  ),
-  'cors-origin': setting(
-    z
+  'worker-id': setting({
+    schema: z.string().regex(/^[A-Za-z0-9._-]{1,128}$/),
+    meaning: 'name of this worker, given by the pool-manager',
+    allowed: '1 to 128 of A-Z a-z 0-9 . _ -',
+    shown: 'a new UUID',
+  }),
+  model: setting({
+    schema: z.string().min(1),
+    meaning: 'folder of the model, or its name on the hub',
+    allowed: 'a folder, or org/name[/folder][@revision] of a pulled model',
+    shown: 'the embedded haiku model',
+  }),
+  dtype: choice(DTYPES, 'auto', 'data type of the weights; auto takes the best one for the device'),
+  device: setting({
+    schema: z.string().regex(DEVICE_FLAG),
+    meaning: 'device for the model; auto takes the best device that works, and the CPU for a model under 32 MB',
+    allowed: DEVICE_FLAG_HELP,
+    fallback: 'auto',
+  }),
+  'runtime-library': setting({
+    schema: z.string().min(1),
+    meaning: 'path of another libonnxruntime with the same C API',
+    allowed: 'a file',
+    shown: 'the library of onnxruntime-node',
+  }),
+  host: setting({
+    schema: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
+    meaning: 'address to listen on; a non-loopback address requires --api-token or --allow-unauthenticated',
+    allowed: 'a host name or an IP address',
+    fallback: '127.0.0.1',
+  }),
+  port: whole({ meaning: 'port to listen on; 0 takes any free port', least: 0, most: 65_535, fallback: 8080 }),
+  'callback-url': setting({
+    schema: z.union([z.literal('none').transform(() => undefined), httpUrl]),
+    meaning: 'URL of the pool-manager; the worker sends it a POST when it is ready',
+    allowed: 'an http or https URL, or none',
+    shown: 'none',
+  }),
+  'advertise-url': setting({
+    schema: httpUrl,
+    meaning: 'URL of this worker for the pool-manager (uri in the ready callback)',
+    allowed: 'an http or https URL',
+    shown: 'http://<host>:<port>',
+  }),
+  'api-token': setting({
+    schema: z.string().regex(/^[\x21-\x7e]{8,512}$/),
+    meaning: 'bearer token that every route except liveness and readiness requires',
+    allowed: '8 to 512 visible ASCII characters',
+    shown: 'none',
+  }),
+  'cors-origin': setting({
+    schema: z
       .string()
       .transform((list) => (list === 'none' ? [] : list.split(',').map((origin) => origin.trim())))
       .pipe(z.array(z.string().regex(/^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/)).max(32)),
-    'none',
-    'none, or up to 32 origins such as https://app.example, separated by commas',
-    'web pages that may use the worker from a browser',
-  ),
-  'max-connections': setting(whole(1, 65_535), 1024, '1 to 65535', 'connections at the same time; more are closed'),
-  'arrival-timeout': setting(
-    whole(1, 3600),
-    30,
-    '1 to 3600 seconds',
-    'time a request may take to arrive, its headers a third of it',
-  ),
-  'allow-unauthenticated': {
-    ...setting(z.stringbool(), 'false', 'true or false', 'listen beyond loopback without a token'),
+    meaning: 'origins of web pages that may call the worker from a browser',
+    allowed: 'none, or up to 32 origins such as https://app.example, separated by commas',
+    fallback: 'none',
+  }),
+  'max-connections': whole({
+    meaning: 'maximum number of connections; further ones are closed',
+    least: 1,
+    most: 65_535,
+    fallback: 1024,
+  }),
+  'arrival-timeout': whole({
+    meaning: 'answer 408 if a request has not arrived after this many seconds; its headers get a third of the time',
+    least: 1,
+    most: 3600,
+    unit: 'seconds',
+    fallback: 30,
+  }),
+  'allow-unauthenticated': setting({
+    schema: z.stringbool(),
+    meaning: 'listen on a non-loopback address without a token',
+    allowed: 'true or false',
+    fallback: 'false',
     boolean: true,
-  } as Setting<z.ZodCodec<z.ZodString, z.ZodBoolean>>,
-  slots: setting(
-    z.union([z.literal('auto'), whole(1, 256)]),
+  }),
+  slots: setting({
+    schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
+    meaning:
+      'number of requests in the cache, decoded together if model and device allow it; auto takes as many as fit into a quarter of the free memory, at most 16',
+    allowed: 'auto, or 1 to 256',
+    fallback: 'auto',
+  }),
+  context: whole({
+    meaning: 'tokens per slot, prompt and output together',
+    least: 16,
+    most: 1_048_576,
+    shown: 'the context length of the model',
+  }),
+  'prefill-chunk': setting({
+    schema: z.union([z.literal('auto'), wholeNumber(2, 4096)]),
+    meaning:
+      'maximum number of prompt tokens per run; other requests and cancels wait until the run ends; auto aims at a quarter of a second',
+    allowed: 'auto, or 2 to 4096',
+    fallback: 'auto',
+  }),
+  speculation: choice(
+    ['auto', 'on', 'off'],
     'auto',
-    'auto, or 1 to 256',
-    'sequences that have a place in the cache, decoded together where model and device allow it; auto is what a quarter of the free memory holds, 16 at most',
+    'draft tokens from earlier text for a request that runs alone; auto drafts only if drafts cannot change the output',
   ),
-  context: setting(
-    whole(16, 1_048_576),
-    undefined,
-    '16 to 1048576',
-    'tokens per slot, prompt and output',
-    "the model's",
-  ),
-  'prefill-chunk': setting(
-    z.union([z.literal('auto'), whole(2, 4096)]),
-    'auto',
-    'auto, or 2 to 4096',
-    'most prompt tokens computed in one run, which is how long a cancel or a neighbour waits; auto takes a quarter of a second',
-  ),
-  speculation: setting(
-    z.enum(['auto', 'on', 'off']),
-    'auto',
-    'auto, on, off',
-    'draft tokens from what was said before for a request that runs alone; auto drafts where it cannot change the output',
-  ),
-  queue: setting(whole(0, 100_000), 64, '0 to 100000', 'requests that may wait; beyond it 503'),
-  'max-prompt-chars': setting(whole(1, 10_000_000), 32_768, '1 to 10000000', 'most characters of a prompt'),
-  'max-tokens-cap': setting(whole(1, 1_048_576), 2048, '1 to 1048576', 'highest max_tokens of a request'),
-  'progress-every': setting(whole(1, 100_000), 10, '1 to 100000', 'tokens between two progress narrations'),
-  'request-timeout': setting(
-    seconds,
+  queue: whole({
+    meaning: 'maximum number of queued requests; further ones get 503',
+    least: 0,
+    most: 100_000,
+    fallback: 64,
+  }),
+  'max-prompt-chars': whole({
+    meaning: 'maximum length of a prompt in characters',
+    least: 1,
+    most: 10_000_000,
+    fallback: 32_768,
+  }),
+  'max-tokens-cap': whole({
+    meaning: 'maximum value of max_tokens in a request',
+    least: 1,
+    most: 1_048_576,
+    fallback: 2048,
+  }),
+  'progress-every': whole({
+    meaning: 'number of tokens between two progress narrations',
+    least: 1,
+    most: 100_000,
+    fallback: 10,
+  }),
+  'request-timeout': seconds(
     300,
-    '1 to 86400 seconds',
-    'time a request may take from its acceptance, unless it brings its own timeout_ms',
+    'stop a request this many seconds after it was accepted; a request can set its own timeout_ms',
   ),
-  'step-timeout': setting(
-    seconds,
+  'step-timeout': seconds(
     60,
-    '1 to 86400 seconds',
-    'time without a word of the engine after which it counts as hung and is replaced; longer than any step, loading is not counted',
+    'restart the engine after this many seconds without a message; must exceed the longest step; loading does not count',
   ),
-  'detach-timeout': setting(
-    seconds,
+  'detach-timeout': seconds(
     30,
-    '1 to 86400 seconds',
-    'time a job with on_disconnect "continue" goes on without a reader',
+    'stop a job with on_disconnect "continue" after this many seconds without a subscriber',
   ),
-  'slow-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time a reader that is far behind may take nothing'),
-  'replay-ttl': setting(seconds, 60, '1 to 86400 seconds', 'time the events of a job can be read after its end'),
-  'replay-memory': setting(
-    whole(1, 65_536),
-    64,
-    '1 to 65536 MiB',
-    'memory of the events of all jobs together; the oldest jobs that are over make room',
-  ),
-  'shutdown-timeout': setting(seconds, 30, '1 to 86400 seconds', 'time running requests have to finish at a stop'),
-  'log-level': setting(
-    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']),
-    'info',
-    'trace debug info warn error fatal',
-    'lowest level printed',
-  ),
-  'log-format': setting(z.enum(['json', 'pretty']), 'json', 'json, pretty', 'form of the lines on stdout'),
-  narration: setting(
-    z.enum(['full', 'human', 'off']),
+  'slow-timeout': seconds(30, 'disconnect a stalled client after this many seconds'),
+  'replay-ttl': seconds(60, 'keep the events of a finished job for this many seconds'),
+  'replay-memory': whole({
+    meaning: 'memory for the events of all jobs; the oldest finished jobs are dropped first',
+    least: 1,
+    most: 65_536,
+    unit: 'MiB',
+    fallback: 64,
+  }),
+  'shutdown-timeout': seconds(30, 'at a stop, give running requests this many seconds to finish'),
+  'log-level': choice(LOG_LEVELS, 'info', 'lowest level of the log lines on stdout'),
+  'log-format': choice(['json', 'pretty'], 'json', 'format of the log lines on stdout'),
+  narration: choice(
+    ['full', 'human', 'off'],
     'full',
-    'full, human, off',
-    'what streams carry: full is human, cute and story; the log always has all',
+    'narration in streams: full has the texts human, cute and story; the log always has all of them',
   ),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;
 
-/** A setting's name as environment variable. */
+/** The environment variable of a setting: `max-tokens-cap` → `RBEES_MAX_TOKENS_CAP`. */
 export const environmentName = (name: string): string => `RBEES_${name.replaceAll('-', '_').toUpperCase()}`;

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
 import { narrate, runIn } from '../narration/narrate.ts';
+import { backoffDelay } from '../protocol/backoff.ts';
 import type { DeviceName } from '../protocol/devices.ts';
 
 const ATTEMPTS = 5;
@@ -54,7 +55,7 @@ export function reportReady(
         return true;
       }
       const last = attempt === ATTEMPTS;
-      const delay = Math.min(firstDelayMs * 2 ** (attempt - 1), LONGEST_DELAY_MS) * (0.75 + Math.random() / 2);
+      const delay = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: LONGEST_DELAY_MS });
       narrate('callback.failed', {
         url,
         attempt,

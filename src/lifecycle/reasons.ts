@@ -3,7 +3,7 @@
  * model is refused, and printed by `doctor`.
  */
 import { EngineRefusedError } from '../bridge/child.ts';
-import { count, size } from '../narration/phrases.ts';
+import { count, formatBytes } from '../narration/phrases.ts';
 import { isCpu } from '../protocol/devices.ts';
 import type { Reason, ReasonCode, Refusal } from '../protocol/reasons.ts';
 
@@ -50,8 +50,8 @@ const howToGet = (library: string): string =>
 function memoryText({ device, plan, suggestion }: Reason<'does_not_fit'>): string {
   const { slots, context, weights, cache, logits, work, total, free = 0 } = plan;
   const rows = `${count(slots, 'slot')} of ${context} tokens`;
-  const parts = `weights ${size(weights)}, cache ${size(cache)} (${rows}), logits ${size(logits)}, work ${size(work)}`;
-  const sum = `The model does not fit ${device}: it needs ${size(total)} (${parts}), and ${size(free)} are free`;
+  const parts = `weights ${formatBytes(weights)}, cache ${formatBytes(cache)} (${rows}), logits ${formatBytes(logits)}, work ${formatBytes(work)}`;
+  const sum = `The model does not fit ${device}: it needs ${formatBytes(total)} (${parts}), and ${formatBytes(free)} are free`;
   if (!suggestion)
     return `${sum}. No --slots and no --context would fit: use smaller weights (--dtype) or another device`;
   const shorter = suggestion.context === undefined ? '' : ` --context ${suggestion.context}`;

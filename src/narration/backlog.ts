@@ -1,55 +1,60 @@
 /**
- * Lines on their way to a reader that may be slower than they come, or to a disk that may be full for a while: in order, whole, bounded.
- * Never blocks and never throws; what finds no room is counted.
+ * A bounded queue of log lines for an output that may be slow (a pipe) or full (a disk). Keeps the order and
+ * writes only whole lines. Never blocks and never throws. Lines that do not fit are dropped and counted.
  */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Unread output held in memory at most, in characters: about 40 000 lines. */
+/** Maximum size of the queue, in characters: about 40 000 lines. */
 const MOST_PENDING = 16 * 1024 * 1024;
-/** Handed on at once: small enough that one can see whether a slow reader reads. */
+/** Maximum size of one write: small enough to see whether a slow reader makes progress. */
 const CHUNK = 64 * 1024;
-/** A full disk is tried again this often. */
+/** Time between two attempts to write to a full disk. */
 const RETRY_MS = 250;
-/** At the end a reader is waited for as long as it reads: a pipe that stood still for ten seconds loses nothing, one that nobody reads … */
+/** `flush` waits this long for progress: a pipe that stalls for ten seconds loses nothing. */
 const IDLE_FLUSH_MS = 15_000;
-/** … or hardly reads does not keep the process. */
+/** `flush` takes at most this long, even if a slow reader makes progress. */
 const LONGEST_FLUSH_MS = 60_000;
-const LOOK_MS = 10;
+/** Time between two looks at the progress in `flush`. */
+const POLL_MS = 10;
 
-/** Where lines go. `done` is called when the text has been taken, perhaps much later. */
+/** The output of a backlog. `write` calls `done` when the text is written, perhaps much later. */
 export interface Target {
   readonly write: (text: string, done: () => void) => void;
-  /** Nobody will ever take anything any more. */
+  /** True if the output is closed for good. */
   readonly gone: () => boolean;
-  /** It cannot be written at the moment, for another reason than a slow reader. */
+  /** True if writing fails at the moment (a full disk). A slow reader does not count. */
   readonly stuck: () => boolean;
 }
 
 export class Backlog {
   readonly #target: Target;
   #lines: string[] = [];
-  /** Characters that were pushed and not yet taken. */
+  /** Characters that are pushed and not yet written. */
   #pending = 0;
-  #underWay = 0;
+  /** Lines of the current write. */
+  #inFlight = 0;
   #lost = 0;
 
   constructor(target: Target) {
     this.#target = target;
   }
 
-  /** Lines that are not written yet. */
+  /** Number of lines that are not written yet. */
   get length(): number {
-    return this.#lines.length + this.#underWay;
+    return this.#lines.length + this.#inFlight;
   }
 
-  /** Appends a line, or counts it as lost: when there is no room, and from then on until there is room again for some. */
+  /**
+   * Appends a line. If the queue is full, the line is lost, and so are the next ones until there is room for
+   * a whole write.
+   */
   push(line: string): void {
     if (this.#target.gone()) {
       this.#lines = [];
       return;
     }
-    const full = this.#pending + line.length > MOST_PENDING || (this.#lost > 0 && !this.#roomy);
+    const full = this.#pending + line.length > MOST_PENDING || (this.#lost > 0 && !this.#hasRoom);
     if (full) {
       this.#lost += 1;
       return;
@@ -59,20 +64,23 @@ export class Backlog {
     this.#pump();
   }
 
-  /** Lines lost since the last call; 0 as long as there is no room to tell of them. */
+  /** Returns and resets the number of lost lines; 0 while there is no room for a line that reports them. */
   takeLost(): number {
-    if (!this.#roomy) return 0;
+    if (!this.#hasRoom) return 0;
     const lost = this.#lost;
     this.#lost = 0;
     return lost;
   }
 
-  /** Resolves when every line was taken, or longer waiting is not worth it, with the number of lines that were not. Times in milliseconds. */
+  /**
+   * Waits until all lines are written, the output fails, or the time is over (milliseconds). Resolves with
+   * the number of unwritten lines.
+   */
   async flush(idleMs = IDLE_FLUSH_MS, longestMs = LONGEST_FLUSH_MS): Promise<number> {
     const began = performance.now();
     let [left, movedAt] = [this.#pending, began];
     while (this.#pending > 0 && !this.#target.gone() && !this.#target.stuck()) {
-      await sleep(LOOK_MS);
+      await sleep(POLL_MS);
       const now = performance.now();
       if (this.#pending < left) movedAt = now;
       left = this.#pending;
@@ -81,32 +89,33 @@ export class Backlog {
     return this.#target.gone() ? 0 : this.length + this.#lost;
   }
 
-  get #roomy(): boolean {
+  /** True if a whole write fits into the queue. */
+  get #hasRoom(): boolean {
     return this.#pending <= MOST_PENDING - CHUNK;
   }
 
   #pump(): void {
-    if (this.#underWay > 0 || this.#lines.length === 0) return;
+    if (this.#inFlight > 0 || this.#lines.length === 0) return;
     let [count, length] = [0, 0];
     for (const line of this.#lines) {
       if (count > 0 && length + line.length > CHUNK) break;
       count += 1;
       length += line.length;
     }
-    this.#underWay = count;
+    this.#inFlight = count;
     this.#target.write(this.#lines.splice(0, count).join(''), () => {
-      this.#underWay = 0;
+      this.#inFlight = 0;
       this.#pending -= length;
       this.#pump();
     });
   }
 }
 
-/** A pipe, a socket or a terminal: its reader may be slow, or leave. */
+/** The target for a pipe, a socket or a terminal. Its reader may be slow, and may leave. */
 export function streamTarget(stream: NodeJS.WritableStream): Target {
   let gone = false;
   stream.on('error', () => {
-    gone = true; // the reader closed the pipe: the work goes on, only the lines have no listener
+    gone = true; // the reader closed the pipe; the worker keeps running without a log
   });
   const write = (text: string, done: () => void): void => {
     stream.write(text, (error) => {
@@ -116,7 +125,10 @@ export function streamTarget(stream: NodeJS.WritableStream): Target {
   return { write, gone: () => gone, stuck: () => false };
 }
 
-/** A file or a device. A disk that is full is tried again, from the very byte at which it was: no line is ever half a line. */
+/**
+ * The target for a file or a device. After an error it retries from the same byte, so that no line is ever
+ * cut.
+ */
 export function fileTarget(fd: number, writeSome: (fd: number, bytes: Uint8Array) => number = writeSync): Target {
   let stuck = false;
   const attempt = (bytes: Uint8Array, done: () => void): void => {

@@ -1,5 +1,5 @@
 /**
- * The form of one entry of the catalogue: who speaks, how loud, when, with which typed facts, in which sentences.
+ * The type of a catalogue entry: actor, action, level, condition, typed facts and sentences of one event.
  */
 import type { FieldName, FieldValues } from './fields.ts';
 import type { Level } from './stdout.ts';
@@ -10,31 +10,34 @@ export type Facts<Required extends FieldName, Optional extends FieldName> = {
   readonly [F in Optional]?: FieldValues[F] | undefined;
 };
 
-/** What the catalogue says of an event. `to` is the job id of the request in which it is told, `unknown` outside of one. */
-interface Described<Required extends FieldName, Optional extends FieldName> {
+/**
+ * Everything about an event but its scope and its facts. `job` is the id of the current job, `unknown`
+ * outside of a job.
+ */
+interface Description<Required extends FieldName, Optional extends FieldName> {
   readonly actor: string;
   readonly action: string;
   readonly level: Level | ((facts: Facts<Required, Optional>) => Level);
   /** Completes the sentence "When …". */
   readonly when: string;
-  /** What the event is about; absent for request events: their job id. */
+  /** The subject of the event; if absent, it is the job id. */
   readonly target?: (facts: Facts<Required, Optional>, worker: string) => string;
-  readonly human: (facts: Facts<Required, Optional>, to: string) => string;
-  readonly cute?: (facts: Facts<Required, Optional>, to: string) => string;
-  readonly story?: (facts: Facts<Required, Optional>, to: string) => string;
+  readonly human: (facts: Facts<Required, Optional>, job: string) => string;
+  readonly cute?: (facts: Facts<Required, Optional>, job: string) => string;
+  readonly story?: (facts: Facts<Required, Optional>, job: string) => string;
 }
 
-/** One event. */
+/** One event of the catalogue. */
 export interface Entry<Required extends FieldName = FieldName, Optional extends FieldName = FieldName>
-  extends Described<Required, Optional> {
-  /** `lifecycle` events go to stdout only; `request` events also to the stream of their request. */
+  extends Description<Required, Optional> {
+  /** `lifecycle` events go to stdout only, `request` events also to the stream of their request. */
   readonly scope: 'lifecycle' | 'request';
   readonly required: readonly Required[];
   readonly optional: readonly Optional[];
 }
 
 type Maker = <const Required extends FieldName = never, const Optional extends FieldName = never>(
-  event: { readonly required?: readonly Required[]; readonly optional?: readonly Optional[] } & Described<
+  event: { readonly required?: readonly Required[]; readonly optional?: readonly Optional[] } & Description<
     Required,
     Optional
   >,

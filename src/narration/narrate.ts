@@ -1,6 +1,7 @@
 /**
- * How the worker speaks. `narrate()` writes every event as one line to stdout and, when a request event is told inside a request,
- * also into that request's own stream: the same sentences, the same facts. The caller cannot choose the sinks.
+ * The narration of the worker. `narrate()` writes every event as one line to stdout. Inside a request it also
+ * passes request events, with the same sentences and facts, to the stream of that request. The caller cannot
+ * choose the sinks.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { CATALOGUE, type EventName, type FactsOf } from './catalogue/catalogue.ts';
@@ -9,10 +10,13 @@ import { FIELDS } from './fields.ts';
 import { sanitize } from './sanitize.ts';
 import type { Level, Line, Stdout } from './stdout.ts';
 
-/** Most characters (UTF-16 units) of each kind of text. */
+/** Maximum length of each kind of text, in UTF-16 units. */
 const LIMITS = { human: 100, cute: 150, story: 200, field: 256 } as const;
 
-/** One event as it is told: what stdout prints after the timestamp, and what a stream's `narration` event carries. */
+/**
+ * One narrated event: the line on stdout without its timestamp, and the data of a `narration` event in a
+ * stream.
+ */
 export interface Narration extends Line {
   readonly level: Level;
   readonly event: EventName;
@@ -27,18 +31,21 @@ export interface Narration extends Line {
   readonly job_id?: string;
 }
 
-/** Whose story is being told: the ids that every event of it carries, and the stream that hears its request events. */
+/** The current request: the ids that all its events carry, and the receiver of its request events. */
 export interface RequestContext {
   readonly correlationId: string;
   readonly jobId?: string;
-  /** W3C trace context of the caller. */
+  /** W3C trace context of the caller: id of the trace, id of the parent span. */
   readonly traceId?: string;
   readonly spanId?: string;
+  /** Receives every request event of this request. */
   readonly onNarration?: (narration: Narration) => void;
 }
 
+/** The asynchronous scope of `runIn` or `capture`. */
 interface Scope {
   readonly context?: RequestContext | undefined;
+  /** For tests only: see `capture`. */
   readonly captured?: Narration[] | undefined;
 }
 
@@ -48,26 +55,27 @@ interface NarrationOutput {
   readonly workerId: string;
   readonly version: string;
   readonly stdout: Stdout;
-  /** Told of every event, to count it. */
+  /** Called once for every event. */
   readonly count: (event: EventName) => void;
 }
 
 let output: NarrationOutput | undefined;
 
-/** Gives the worker its name and its standard output. Called once, before the first event. */
-export function startNarration(opened: NarrationOutput): void {
-  output = opened;
+/** Sets the worker id, the version and the output. Called once, before the first event. */
+export function startNarration(target: NarrationOutput): void {
+  output = target;
 }
 
-/** Resolves when everything narrated so far has left the process. */
+/** Resolves when all lines so far are written, or when the output stays blocked (see `Stdout.flush`). */
 export async function stopNarration(): Promise<void> {
   reportLostLines();
   await output?.stdout.flush();
 }
 
 /**
- * Tells one event with its typed facts. Adds worker, job, correlation and trace ids by itself; sentences come from the catalogue;
- * every string is redacted, made harmless and cut before either sink sees it. Never throws, never waits.
+ * Narrates one event with its typed facts. The sentences come from the catalogue; worker, job, correlation
+ * and trace ids are added here. Every string is sanitized before it reaches a sink. Never throws and never
+ * waits.
  */
 export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void {
   const { context, captured } = scopes.getStore() ?? {};
@@ -80,22 +88,27 @@ export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void 
   if (entry.scope === 'request') context?.onNarration?.(narration);
 }
 
-/** Runs `work` inside a story: whatever it narrates, now and after every await, belongs to that story. */
+/**
+ * Runs `work` in a request context: all events that it narrates, also after an await, belong to that request.
+ */
 export function runIn<T>(context: RequestContext, work: () => T): T {
   return scopes.run({ context, captured: scopes.getStore()?.captured }, work);
 }
 
-/** Runs `work` and returns what was narrated inside it, and only there. For tests. */
+/**
+ * Test seam, unused in production: runs `work` and returns the events that it narrates, also after an await.
+ */
 export async function capture<T>(work: () => T | Promise<T>): Promise<{ result: T; narrations: readonly Narration[] }> {
   const captured: Narration[] = [];
   const result = await scopes.run({ ...scopes.getStore(), captured }, work);
   return { result, narrations: captured };
 }
 
-function compose(event: EventName, entry: Entry, facts: object, story: RequestContext | undefined): Narration {
-  // The catalogue's functions are typed per event; here, where all events pass, the facts are known only as a record.
+function compose(event: EventName, entry: Entry, facts: object, context: RequestContext | undefined): Narration {
+  // The functions of the catalogue are typed per event. This function handles all events, so it knows the
+  // facts only as a record.
   const known = facts as Parameters<Entry['human']>[0];
-  const job = sanitize(story?.jobId ?? 'unknown', LIMITS.field);
+  const job = sanitize(context?.jobId ?? 'unknown', LIMITS.field);
   const worker = output?.workerId ?? 'unnamed';
   const target = entry.target?.(known, worker) ?? job;
   const line: Record<string, string | number> = {
@@ -108,27 +121,28 @@ function compose(event: EventName, entry: Entry, facts: object, story: RequestCo
   };
   if (entry.cute) line['cute'] = sanitize(entry.cute(known, job), LIMITS.cute);
   if (entry.story) line['story'] = sanitize(entry.story(known, job), LIMITS.story);
-  if (story) line['correlation_id'] = story.correlationId;
+  if (context) line['correlation_id'] = context.correlationId;
   line['worker_id'] = worker;
-  if (story?.jobId !== undefined) line['job_id'] = job;
+  if (context?.jobId !== undefined) line['job_id'] = job;
   for (const [name, value] of Object.entries(facts) as [keyof typeof FIELDS, string | number | undefined][]) {
     if (value === undefined) continue;
     line[name] = typeof value === 'string' ? sanitize(value, FIELDS[name].limit ?? LIMITS.field) : round(value);
   }
-  if (story?.traceId !== undefined) line['trace_id'] = story.traceId;
-  if (story?.spanId !== undefined) line['span_id'] = story.spanId;
+  if (context?.traceId !== undefined) line['trace_id'] = context.traceId;
+  if (context?.spanId !== undefined) line['span_id'] = context.spanId;
   if (output) line['emitted_by'] = `rbees-workerd@${output.version}`;
   return line as unknown as Narration;
 }
 
-/** Microseconds are the finest figure worth reading. */
+/** At most three decimals: microseconds for a time in milliseconds. */
 function round(value: number): number {
   return Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
 }
 
+/** True while `reportLostLines` narrates, which calls it again. */
 let reporting = false;
 
-/** Tells of dropped lines as soon as lines get through again. */
+/** Narrates the number of dropped lines as soon as the output accepts lines again. */
 function reportLostLines(): void {
   if (reporting || !output) return;
   const lost = output.stdout.takeLost();

@@ -1,24 +1,53 @@
 /**
- * Numbers as the sentences of the catalogue say them: with their units, and in the singular where there is one.
+ * Numbers as text, with their units and in singular or plural: for the sentences of the catalogue and for the
+ * commands. Pure.
  */
 
-export const time = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`);
-/** An estimate: no more digits than it is worth. */
-export const soon = (ms: number): string =>
+const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+
+/** `412 ms` below one second, `1.23 s` from there. */
+export const formatMs = (ms: number): string =>
+  Math.round(ms) < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
+
+/** `30 s`: whole seconds of a time limit in milliseconds. */
+export const formatSeconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+
+/**
+ * An estimate with at most one decimal, because it is not more precise: `a moment`, `about 1.2 s`, `about 5
+ * min`.
+ */
+export const formatEta = (ms: number): string =>
   ms < 50 ? 'a moment' : ms < 59_950 ? `about ${(ms / 1000).toFixed(1)} s` : `about ${Math.round(ms / 60_000)} min`;
-export const size = (bytes: number): string =>
-  bytes < 1e6
-    ? `${(bytes / 1e3).toFixed(1)} kB`
-    : bytes < 1e9
-      ? `${(bytes / 1e6).toFixed(1)} MB`
-      : `${(bytes / 1e9).toFixed(1)} GB`;
-/** One unit for all parts of a time. */
-export const whole = (ms: number, unit: 'ms' | 's'): number => Math.round(unit === 'ms' ? ms : ms / 1000);
-/** The last two tokens of a prompt are computed whatever the slot holds: whether the two part among them is not said. */
-export const parting = (f: { cached_tokens: number; tokens_in: number; diverged_at?: number | undefined }): string => {
-  if (f.diverged_at !== undefined) return `the prompt differs from token ${f.diverged_at} on`;
-  return f.cached_tokens < f.tokens_in - 2
-    ? 'the prompt goes on where the slot ended'
-    : 'the last two are always computed';
-};
+
+/** Three significant digits and a decimal unit: `999 B`, `3.52 MB`, `187 MB`, `22.1 GB`. */
+export function formatBytes(bytes: number): string {
+  // Rounded first: 999 999 bytes are 1.00 MB, not 1000 kB.
+  let value = bytes < 1000 ? Math.round(bytes) : Number(bytes.toPrecision(3));
+  let power = 0;
+  while (value >= 1000 && power < BYTE_UNITS.length - 1) {
+    value /= 1000;
+    power += 1;
+  }
+  return `${power === 0 || value >= 1000 ? Math.round(value) : value.toPrecision(3)} ${BYTE_UNITS[power]}`;
+}
+
+/** A whole number of `unit`s, without the unit: for a list of times that share one. */
+export const roundTo = (unit: 'ms' | 's', ms: number): number => Math.round(unit === 'ms' ? ms : ms / 1000);
+
+/** `1 token`, `2 tokens`. */
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
+
+/**
+ * The reason for the end of a cache hit. The last two tokens of a prompt are always computed. If only these two
+ * are left, it is unknown if the slot had the same tokens, and the phrase makes no claim.
+ */
+export function cacheHitEnd(hit: {
+  cached_tokens: number;
+  tokens_in: number;
+  diverged_at?: number | undefined;
+}): string {
+  if (hit.diverged_at !== undefined) return `the prompt differs from position ${hit.diverged_at} on`;
+  return hit.cached_tokens < hit.tokens_in - 2
+    ? 'the prompt continues where the slot ended'
+    : 'the last two are always computed';
+}

@@ -1,7 +1,7 @@
 /**
- * The only writer to standard output, and the only importer of pino: one flat JSON line per narration.
- * A reader that stalls never blocks the event loop, and memory for unread lines is bounded. On standard error there is a word only when
- * lines could not be written to the very end.
+ * The only writer to standard output and the only importer of pino: one flat JSON line per narration. A
+ * stalled reader never blocks the event loop, and the memory for unread lines is bounded. Standard error gets
+ * one message, only if lines are still unwritten at the end.
  */
 import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
@@ -14,7 +14,7 @@ export type Level = 'TRACE' | 'DEBUG' | 'INFO' | 'WARN' | 'ERROR' | 'FATAL';
 export type LogLevel = Lowercase<Level>;
 export type LogFormat = 'json' | 'pretty';
 
-/** A line before it is written: keys in the order in which they appear. */
+/** A line before it is written, with its keys in output order. */
 export interface Line {
   readonly level: Level;
   readonly worker_id: string;
@@ -24,13 +24,19 @@ export interface Line {
 
 export interface Stdout {
   write(line: Line): void;
-  /** Lines dropped since the last call, because nobody read or the disk is full; 0 as long as there is no room to tell of them. */
+  /**
+   * Lines dropped since the last call (slow reader or full disk); 0 while there is no room for a line that
+   * reports them.
+   */
   takeLost(): number;
-  /** Resolves when everything written so far has been handed to the operating system, or nobody reads any more: after a minute at most. */
+  /**
+   * Resolves when the operating system has all lines, or when the output stays blocked: after one minute at
+   * most.
+   */
   flush(): Promise<void>;
 }
 
-/** Opens standard output (or another stream, in tests) at a level and in a format. */
+/** Opens standard output with a level and a format. Tests pass another stream. */
 export function openStdout(options: { level: LogLevel; format: LogFormat }, stream?: NodeJS.WritableStream): Stdout {
   const backlog = new Backlog(stream ? streamTarget(stream) : standardOutput());
   const put = (line: string): void => backlog.push(line);
@@ -51,7 +57,9 @@ export function openStdout(options: { level: LogLevel; format: LogFormat }, stre
   };
 }
 
-/** Node's own stream gives up a file at the first error, and may leave half a line there. */
+/**
+ * A file gets its own target: the stream of Node.js gives up at the first error and may leave half a line.
+ */
 function standardOutput(): Target {
   const stat = fstatSync(STDOUT);
   const file = stat.isFile() || (stat.isCharacterDevice() && !isatty(STDOUT));
@@ -59,8 +67,8 @@ function standardOutput(): Target {
 }
 
 /**
- * pino writes its level before its timestamp; the contract has them the other way round. So its own level is empty, the timestamp
- * is written without its leading comma, and the level comes first of the line's own fields.
+ * pino writes its level before its timestamp; the contract wants the timestamp first. So pino's own level is
+ * empty, the timestamp has no leading comma, and the level is the first field of the line itself.
  */
 const CONTRACT_ORDER: Pick<pino.LoggerOptions, 'formatters' | 'timestamp'> = {
   formatters: { level: () => ({}) },

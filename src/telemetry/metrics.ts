@@ -1,36 +1,36 @@
 /**
- * What the worker counts, in Prometheus' form. A scrape reads cached state only and never touches the engine.
- * No label is ever a job or correlation id.
+ * The metrics of the worker in the Prometheus format. A scrape reads only cached state and never calls the
+ * engine. No label contains a job id or a correlation id.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
 
-/** What a scrape asks the worker for. */
+/** Values that a scrape reads from the worker. */
 export interface Gauges {
   readonly running: () => number;
   readonly waiting: () => number;
-  /** Tokens in the cache of running sequences ÷ tokens it can hold, 0 … 1. */
+  /** Cached tokens of running sequences divided by the capacity of the cache in tokens, 0 to 1. */
   readonly cacheUsage: () => number;
   readonly vramBytes: () => number;
-  /** Bytes of all event logs. */
+  /** Bytes of all event logs together. */
   readonly logBytes: () => number;
   readonly uptimeSeconds: () => number;
 }
 
-/** One finished request, whatever its end. Times in milliseconds. */
+/** One finished request of any outcome. Times in milliseconds. */
 export interface Account {
   readonly outcome: Outcome;
   readonly tokensIn: number;
   readonly tokensOut: number;
-  /** Prompt tokens that were kept from an earlier request. */
+  /** Prompt tokens reused from the cache. */
   readonly tokensCached?: number;
   readonly tokensDrafted?: number;
   readonly tokensAccepted?: number;
   readonly durationMs: number;
   readonly queueMs?: number;
   readonly timeToFirstTokenMs?: number;
-  /** From the first token to the last: time per output token excludes the first. */
+  /** From the first token to the last, because the time per output token excludes the first one. */
   readonly decodeMs?: number;
 }
 
@@ -38,63 +38,72 @@ const MILLISECONDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_0
 
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #requests = this.#counter('worker_requests_total', 'Requests that were accepted, by their end', ['outcome']);
-  readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of accepted requests');
-  readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Tokens generated');
-  readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens kept from an earlier request');
-  readonly #drafted = this.#counter('worker_tokens_drafted_total', 'Tokens drafted for requests that ran alone');
-  readonly #accepted = this.#counter('worker_tokens_accepted_total', 'Drafted tokens that were what decoding gave');
+  readonly #requests = this.#counter('worker_requests_total', 'Finished requests, by outcome', ['outcome']);
+  readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of finished requests');
+  readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Generated tokens');
+  readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens reused from the cache');
+  readonly #drafted = this.#counter('worker_tokens_drafted_total', 'Drafted tokens of requests that ran alone');
+  readonly #accepted = this.#counter('worker_tokens_accepted_total', 'Drafted tokens that were accepted');
   readonly #duration = this.#histogram(
     'worker_inference_duration_ms',
-    'Milliseconds from acceptance to the last event',
+    'Milliseconds from the acceptance of a request to its last event',
   );
   readonly #firstToken = this.#histogram(
     'worker_time_to_first_token_ms',
-    'Milliseconds from acceptance to the first token',
+    'Milliseconds from the acceptance of a request to its first token',
   );
-  readonly #perToken = this.#histogram('worker_time_per_output_token_ms', 'Milliseconds per token after the first');
-  readonly #queueWait = this.#histogram('worker_queue_wait_ms', 'Milliseconds spent waiting for a slot');
+  readonly #perToken = this.#histogram(
+    'worker_time_per_output_token_ms',
+    'Milliseconds per generated token, without the first token',
+  );
+  readonly #queueWait = this.#histogram('worker_queue_wait_ms', 'Milliseconds that a request waited for a slot');
   readonly #batch = this.#histogram(
     'worker_batch_size',
-    'Sequences computed in the same step, per token',
+    'Sequences decoded in the same step, observed once per token',
     [1, 2, 4, 8, 16, 32, 64],
   );
-  readonly #narrations = this.#counter('worker_narration_events_total', 'Narrations told, by event', ['event']);
-  readonly #shed = this.#counter('worker_narration_shed_total', 'Narrations and metrics held back from slow readers');
+  readonly #narrations = this.#counter('worker_narration_events_total', 'Narrations, by event', ['event']);
+  readonly #shed = this.#counter(
+    'worker_narration_shed_total',
+    'Narration and metrics events skipped because all subscribers were slow',
+  );
 
   constructor(gauges: Gauges) {
     collectDefaultMetrics({ register: this.#registry });
     this.#gauge('worker_requests_running', 'Requests that hold a slot', gauges.running);
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
-    this.#gauge('worker_kv_cache_usage_ratio', 'Share of the cache in use, 0 to 1', gauges.cacheUsage);
-    this.#gauge('worker_vram_bytes', 'Bytes held on the device; 0 on CPU', gauges.vramBytes);
-    this.#gauge('worker_event_log_bytes', 'Bytes of the event logs of all jobs that can be read', gauges.logBytes);
-    this.#gauge('worker_uptime_seconds', 'Seconds since start', gauges.uptimeSeconds);
+    this.#gauge('worker_kv_cache_usage_ratio', 'Used share of the cache, 0 to 1', gauges.cacheUsage);
+    this.#gauge('worker_vram_bytes', 'Bytes used on the device; 0 on the CPU', gauges.vramBytes);
+    this.#gauge('worker_event_log_bytes', 'Bytes of the event logs of all running and finished jobs', gauges.logBytes);
+    this.#gauge('worker_uptime_seconds', 'Seconds since the start of the worker', gauges.uptimeSeconds);
   }
 
   get contentType(): string {
     return this.#registry.contentType;
   }
 
-  /** The text of a scrape. */
+  /** The answer to a scrape. */
   render(): Promise<string> {
     return this.#registry.metrics();
   }
 
+  /** Counts one narration. */
   narrated(event: string): void {
     this.#narrations.inc({ event });
   }
 
+  /** Counts skipped narration and metrics events. */
   shed(count: number): void {
     if (count > 0) this.#shed.inc(count);
   }
 
-  /** Counts one token that was decoded beside `batch - 1` others. */
+  /** Counts one token of a step that decoded `batch` sequences. */
   token(batch: number): void {
     this.#tokensOut.inc();
     this.#batch.observe(batch);
   }
 
+  /** Counts one finished request. */
   finished(account: Account): void {
     this.#requests.inc({ outcome: account.outcome });
     this.#tokensIn.inc(account.tokensIn);
@@ -128,7 +137,10 @@ export class Metrics {
   }
 }
 
-/** Resident memory of this process and, as of its first run, of the engine process. */
+/**
+ * Resident memory of this process plus `engineBytes`, the resident memory of the engine process after its
+ * warm-up.
+ */
 export function memoryBytes(engineBytes: number): number {
   return process.memoryUsage.rss() + engineBytes;
 }

@@ -2,13 +2,14 @@ import { expect, test } from 'vitest';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import type { Entry } from '../../src/narration/entry.ts';
 import { FIELDS } from '../../src/narration/fields.ts';
+import { redact } from '../../src/narration/sanitize.ts';
 import { narrationProblems } from './rules.ts';
 
 const FACTS = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example])) as Parameters<
   Entry['human']
 >[0];
 const entries = Object.entries(CATALOGUE as unknown as Record<string, Entry>);
-/** The largest that a number can be: a day, a million tokens, the memory of a large machine. */
+/** Very large facts: a day, a million tokens, the memory of a large machine. */
 const LARGEST = Object.fromEntries(
   Object.entries(FIELDS).map(([name, { type, example }]) => [name, type === 'string' ? example : largest(name)]),
 ) as typeof FACTS;
@@ -18,11 +19,11 @@ function largest(name: string): number {
   if (name.endsWith('_percent')) return 100;
   return 1_048_576;
 }
-/** Without the facts that an event may have, a sentence can be another one. */
+/** Only the required facts: a sentence can depend on the optional ones. */
 const leastOf = (entry: Entry, facts: typeof FACTS) =>
   Object.fromEntries(entry.required.map((name) => [name, facts[name]])) as Parameters<Entry['human']>[0];
 
-test.each(entries)('%s keeps the limits of its sentences, and its cute one smiles', (_, entry) => {
+test.each(entries)('%s keeps the length limits of its texts, and cute has an emoji', (_, entry) => {
   for (const facts of [FACTS, leastOf(entry, FACTS), LARGEST, leastOf(entry, LARGEST)]) {
     const said = {
       human: entry.human(facts, 'job-1'),
@@ -30,6 +31,17 @@ test.each(entries)('%s keeps the limits of its sentences, and its cute one smile
       ...(entry.story && { story: entry.story(facts, 'job-1') }),
     };
     expect(narrationProblems(said)).toEqual([]);
+  }
+});
+
+/** `token: x` and `token 123` look like credentials to the sanitizer: a number can be 1 or have many digits. */
+test.each(entries)('%s has no words that look like a secret', (_, entry) => {
+  for (const number of [1, 2, 123_456]) {
+    const facts = Object.fromEntries(
+      Object.entries(FACTS).map(([name, fact]) => [name, typeof fact === 'string' ? fact : number]),
+    ) as typeof FACTS;
+    for (const text of [entry.human, entry.cute, entry.story].map((sentence) => sentence?.(facts, 'job-1') ?? ''))
+      expect(redact(text)).toBe(text);
   }
 });
 
@@ -49,7 +61,7 @@ test.each(entries)('%s uses only the facts that it declares', (_, entry) => {
   expect([...asked].filter((name) => ![...entry.required, ...entry.optional].includes(name as never))).toEqual([]);
 });
 
-test('every fact of the vocabulary is told by some event', () => {
+test('every typed field belongs to an event', () => {
   const used = new Set(entries.flatMap(([, { required, optional }]) => [...required, ...optional] as string[]));
   expect(Object.keys(FIELDS).filter((name) => !used.has(name))).toEqual([]);
 });

@@ -129,7 +129,7 @@ test('the narration names the chosen weights and the reason', async () => {
     dtypes: 'fp32, fp16',
     reason: 'full floats, which a CPU need not widen',
   });
-  expect(started.human).toBe('Model loader opens several (3.5 MB, fp32: full floats, which a CPU need not widen)');
+  expect(started.human).toBe('Model loader opens several (3.52 MB, fp32: full floats, which a CPU need not widen)');
 });
 
 describe('a broken folder ends startup with exit code 1', () => {

@@ -1,4 +1,4 @@
-/** Lines on their way to readers that stall and to disks that fill up: in order, whole, bounded, and counted where they are lost. */
+/** The queue of log lines with stalled readers and full disks: in order, whole lines, bounded, lost lines are counted. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Backlog, fileTarget, streamTarget } from '../../src/narration/backlog.ts';
@@ -23,13 +23,13 @@ describe('a reader that stalls', () => {
     expect(backlog.takeLost()).toBe(0);
   });
 
-  test('is waited for as long as it takes a little now and then', async () => {
+  test('delays the flush as long as it makes some progress', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
     push(backlog, lines(0, 100_000));
     const reading = setInterval(() => stream.takeOne(), 75);
-    // Every pause is shorter than the patience; all of them together are not.
+    // Each pause is shorter than the idle limit; all pauses together are longer.
     const began = performance.now();
     expect(await backlog.flush(1000)).toBe(0);
     clearInterval(reading);
@@ -37,7 +37,7 @@ describe('a reader that stalls', () => {
     expect(stream.lines).toEqual(lines(0, 100_000));
   });
 
-  test('that takes nothing at all is given up, and what it missed is counted', async () => {
+  test('without any progress ends the flush, and the unwritten lines are counted', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
@@ -45,7 +45,7 @@ describe('a reader that stalls', () => {
     expect(await backlog.flush(50)).toBe(100);
   });
 
-  test('that takes ever so little is given up in the end', async () => {
+  test('with too little progress ends the flush at the longest time', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
@@ -55,7 +55,7 @@ describe('a reader that stalls', () => {
     clearInterval(reading);
   });
 
-  test('that leaves is not waited for, and misses nothing', async () => {
+  test('that leaves does not delay the flush', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
@@ -68,7 +68,7 @@ describe('a reader that stalls', () => {
 });
 
 describe('a disk', () => {
-  /** A file that has room for so many bytes. */
+  /** A file with limited free space, in bytes. */
   class Disk {
     text = '';
     room: number;
@@ -84,7 +84,7 @@ describe('a disk', () => {
     };
   }
 
-  test('that is full loses nothing when room comes back, and no line is broken', async () => {
+  test('that is full for a while loses no line and breaks no line', async () => {
     const disk = new Disk(100);
     const backlog = new Backlog(fileTarget(1, disk.write));
     push(backlog, lines(0, 1000));
@@ -101,20 +101,20 @@ describe('a disk', () => {
     expect(backlog.takeLost()).toBe(0);
   });
 
-  test('that stays full holds 16 MiB back, counts what is beyond, and tells it when there is room', async () => {
+  test('that stays full keeps 16 MiB of lines in the queue and reports the lost ones when there is room', async () => {
     const disk = new Disk(0);
     const backlog = new Backlog(fileTarget(1, disk.write));
     const line = `${'x'.repeat(1023)}\n`;
     for (let count = 0; count < 20_000; count += 1) backlog.push(line);
     expect(backlog.length).toBe(16_384);
-    expect(backlog.takeLost()).toBe(0); // nobody could be told
+    expect(backlog.takeLost()).toBe(0); // no room for a line that reports them
     disk.room = Number.POSITIVE_INFINITY;
     await expect.poll(() => backlog.length, { timeout: 20_000 }).toBe(0);
     expect(backlog.takeLost()).toBe(20_000 - 16_384);
     expect(backlog.takeLost()).toBe(0);
   });
 
-  test('that is full at the end is not waited for', async () => {
+  test('that is full at the end does not delay the flush', async () => {
     const disk = new Disk(0);
     const backlog = new Backlog(fileTarget(1, disk.write));
     push(backlog, lines(0, 3));

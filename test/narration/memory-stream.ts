@@ -1,4 +1,4 @@
-/** A stream that keeps what is written, and that takes nothing for a while when a test says so. */
+/** A stream that records its lines. A test can make it stall. */
 import { EventEmitter } from 'node:events';
 
 type Done = (error?: Error | null) => void;
@@ -20,17 +20,17 @@ export class MemoryStream extends EventEmitter {
     return true;
   }
 
-  /** From now on what is written is not taken: the reader has stopped to read. */
+  /** Stalls: the callbacks of later writes wait. */
   hold(): void {
     this.#held = [];
   }
 
-  /** The reader takes one of the writes that are held. */
+  /** Completes the oldest waiting write. */
   takeOne(): void {
     this.#held?.shift()?.();
   }
 
-  /** The reader takes all there is, and whatever comes. */
+  /** Completes all waiting writes and stops stalling. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;

@@ -15,12 +15,12 @@ import { MemoryStream } from './memory-stream.ts';
 const silent = { write: () => undefined, takeLost: () => 0, flush: () => Promise.resolve() };
 afterEach(() => startNarration({ workerId: 'w-1', version: '9.9.9', stdout: silent, count: () => undefined }));
 
-function story(id: string, heard: Narration[]): RequestContext {
+function contextOf(id: string, heard: Narration[]): RequestContext {
   return { correlationId: `req-${id}`, jobId: `job-${id}`, onNarration: (narration) => heard.push(narration) };
 }
 
 describe('one narrate(), two sinks', () => {
-  test('a request event goes to stdout and to the stream of its request, the same to the letter', async () => {
+  test('a request event goes to stdout and to the stream of its request, with equal fields', async () => {
     const heard: Narration[] = [];
     const written: Line[] = [];
     startNarration({
@@ -29,7 +29,7 @@ describe('one narrate(), two sinks', () => {
       stdout: { ...silent, write: (line) => written.push(line) },
       count: () => undefined,
     });
-    runIn(story('a', heard), () => narrate('request.validated', { requests_running: 1 }));
+    runIn(contextOf('a', heard), () => narrate('request.validated', { requests_running: 1 }));
     expect(heard).toHaveLength(1);
     expect(written).toEqual(heard);
     expect(heard[0]).toMatchObject({
@@ -41,23 +41,23 @@ describe('one narrate(), two sinks', () => {
     });
   });
 
-  test('a lifecycle event stays out of the stream even when it is told inside a request', async () => {
+  test('a lifecycle event inside a request goes to stdout only', async () => {
     const heard: Narration[] = [];
     const { narrations } = await capture(() =>
-      runIn(story('a', heard), () => narrate('server.shutdown', { reason: 'sigterm' })),
+      runIn(contextOf('a', heard), () => narrate('server.shutdown', { reason: 'sigterm' })),
     );
     expect(narrations).toHaveLength(1);
     expect(heard).toEqual([]);
   });
 
-  test('outside of a request there are no ids of one', async () => {
+  test('an event outside of a request has no correlation id and no job id', async () => {
     const { narrations } = await capture(() => narrate('server.start', { address: '127.0.0.1:1' }));
     expect(narrations[0]).not.toHaveProperty('correlation_id');
     expect(narrations[0]).not.toHaveProperty('job_id');
   });
 
-  test('the trace of the caller rides along', async () => {
-    const traced = { ...story('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
+  test('an event carries the trace of the caller', async () => {
+    const traced = { ...contextOf('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
     const { narrations } = await capture(() =>
       runIn(traced, () => narrate('request.queued', { queue_position: 2, eta_ms: 90 })),
     );
@@ -68,7 +68,7 @@ describe('one narrate(), two sinks', () => {
     const heard: Narration[] = [];
     const reason = 'bad token=hunter2\nINFO forged';
     await capture(() =>
-      runIn({ ...story('a', heard), jobId: 'job\n1' }, () =>
+      runIn({ ...contextOf('a', heard), jobId: 'job\n1' }, () =>
         narrate('inference.failed', { error_kind: 'x', reason, tokens_out: 0 }),
       ),
     );
@@ -77,7 +77,7 @@ describe('one narrate(), two sinks', () => {
     expect(heard[0]?.job_id).toBe('job 1');
   });
 
-  test('a large seed is told to the last digit, a duration to the microsecond', async () => {
+  test('a large seed keeps all digits, a duration is rounded to microseconds', async () => {
     const { narrations } = await capture(() => {
       narrate('inference.start', { max_tokens: 1, temperature: 0.7, seed: Number.MAX_SAFE_INTEGER });
       narrate('prompt.tokenized', { tokens_in: 1, duration_ms: 1.23456789 });
@@ -86,15 +86,15 @@ describe('one narrate(), two sinks', () => {
     expect(narrations[1]).toMatchObject({ duration_ms: 1.235 });
   });
 
-  test('however stories interleave, none hears another', async () => {
+  test('interleaved requests never receive the events of another request', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 5 }), { minLength: 2, maxLength: 12 }),
-        async (stories) => {
-          const heard = stories.map((): Narration[] => []);
+        async (requests) => {
+          const heard = requests.map((): Narration[] => []);
           await Promise.all(
-            stories.map((pauses, index) =>
-              runIn(story(String(index), heard[index] ?? []), async () => {
+            requests.map((pauses, index) =>
+              runIn(contextOf(String(index), heard[index] ?? []), async () => {
                 for (const [step, pause] of pauses.entries()) {
                   await sleep(pause);
                   narrate('request.queued', { queue_position: step, eta_ms: 90 });
@@ -103,7 +103,7 @@ describe('one narrate(), two sinks', () => {
             ),
           );
           for (const [index, narrations] of heard.entries()) {
-            expect(narrations.map((one) => one['queue_position'])).toEqual(stories[index]?.map((_, step) => step));
+            expect(narrations.map((one) => one['queue_position'])).toEqual(requests[index]?.map((_, step) => step));
             expect(new Set(narrations.map((one) => one.correlation_id)).size).toBeLessThanOrEqual(1);
             for (const one of narrations) expect(one.correlation_id).toBe(`req-${index}`);
           }
@@ -115,11 +115,11 @@ describe('one narrate(), two sinks', () => {
 });
 
 describe('a capture', () => {
-  test('hears what is told inside it, also inside stories and after waits, and nothing else', async () => {
+  test('collects the events of its own work, also inside requests and after waits, and no others', async () => {
     const outside = sleep(5).then(() => narrate('server.start', { address: 'outside' }));
     const { narrations } = await capture(async () => {
       narrate('server.start', { address: 'a' });
-      await runIn(story('a', []), async () => {
+      await runIn(contextOf('a', []), async () => {
         await sleep(10);
         narrate('queue.moved', { queue_position: 1, eta_ms: 90 });
       });
@@ -136,10 +136,10 @@ describe('the lines on stdout', () => {
     return stdout;
   };
 
-  test('have the keys of the contract in its order', () => {
+  test('have the keys of the contract in the order of the contract', () => {
     const stream = new MemoryStream();
     openOn(stream);
-    runIn(story('a', []), () => narrate('inference.start', { max_tokens: 5, temperature: 1, seed: 3 }));
+    runIn(contextOf('a', []), () => narrate('inference.start', { max_tokens: 5, temperature: 1, seed: 3 }));
     const [line = ''] = stream.lines;
     expect(Object.keys(JSON.parse(line))).toEqual([
       ...[
@@ -161,7 +161,7 @@ describe('the lines on stdout', () => {
     expect(JSON.parse(line).timestamp).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   });
 
-  test('below the level are not written', () => {
+  test('below the log level are not written', () => {
     const stream = new MemoryStream();
     openOn(stream, 'warn');
     narrate('server.start', { address: 'a' });
@@ -169,33 +169,41 @@ describe('the lines on stdout', () => {
     expect(stream.lines.map((line) => JSON.parse(line).event)).toEqual(['stdout.lines_lost']);
   });
 
-  test('can be read by a person', () => {
+  test('have a pretty format for people', () => {
     const stream = new MemoryStream();
     openOn(stream, 'info', 'pretty');
     narrate('server.start', { address: '127.0.0.1:1' });
-    expect(stream.lines[0]).toMatch(/^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] INFO w-1: HTTP server opens 127\.0\.0\.1:1$/);
+    expect(stream.lines[0]).toMatch(
+      /^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] INFO w-1: HTTP server starts on 127\.0\.0\.1:1$/,
+    );
   });
 
-  test('that nobody reads are bounded in memory, and their loss is told when reading goes on', () => {
+  test('without a reader use bounded memory, and the lost ones are counted when reading continues', () => {
     const stream = new MemoryStream();
     openOn(stream);
     stream.hold();
-    const told = (): void => narrate('server.start', { address: 'a'.repeat(200) });
-    for (let lines = 0; lines < 50_000; lines += 1) told();
+    const facts = {
+      error_kind: 'engine_lost',
+      reason: 'exit code 1',
+      requests_running: 0,
+      stderr_tail: 'a'.repeat(8000),
+    };
+    const narrateOne = (): void => narrate('engine.lost', facts);
+    for (let lines = 0; lines < 2500; lines += 1) narrateOne();
     stream.release();
-    told();
+    narrateOne();
     const lines = stream.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     const lost = lines.filter((line) => line['event'] === 'stdout.lines_lost');
     expect(lost).toHaveLength(1);
     expect(lines.indexOf(lost[0] ?? {})).toBe(lines.length - 2);
-    // Every line is there or counted, and what was held is no more than 16 MiB.
-    expect(lines.length - 1 + Number(lost[0]?.['lines_lost'])).toBe(50_001);
+    // Every line is written or counted as lost, and the queue holds at most 16 MiB.
+    expect(lines.length - 1 + Number(lost[0]?.['lines_lost'])).toBe(2501);
     const held = stream.lines.slice(0, -2).reduce((sum, line) => sum + line.length + 1, 0);
     expect(held).toBeLessThanOrEqual(16 * 1024 * 1024);
     expect(held).toBeGreaterThan(15 * 1024 * 1024);
   });
 
-  test('whose reader has gone end the writing, not the worker', async () => {
+  test('are dropped without an error after the reader has closed the pipe', async () => {
     const stream = new MemoryStream();
     const stdout = openOn(stream);
     stream.emit('error', Object.assign(new Error('broken pipe'), { code: 'EPIPE' }));

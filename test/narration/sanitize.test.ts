@@ -24,9 +24,9 @@ describe('secrets become [REDACTED]', () => {
     expect(redact(text)).not.toContain(secret);
   });
 
-  test('what only looks like a secret stays', () => {
+  test('text that only resembles a secret stays', () => {
     for (const text of [
-      'Tokenizer made 17 tokens',
+      'Tokenizer split the prompt into 17 tokens',
       'http://127.0.0.1:8080/ready',
       'max_tokens: 5',
       'the bearer of news',
@@ -35,12 +35,12 @@ describe('secrets become [REDACTED]', () => {
     }
   });
 
-  test("the worker's own token is hidden wherever it stands", () => {
+  test('the token of the worker is removed everywhere', () => {
     keepSecret('zebra-crossing-42');
     expect(redact('see zebra-crossing-42x')).toBe('see [REDACTED]x');
   });
 
-  test('redacting twice changes nothing more', () => {
+  test('redacting twice gives the same text as redacting once', () => {
     const text = 'Authorization: Bearer abcdef token=xyz http://a:b@c';
     expect(redact(redact(text))).toBe(redact(text));
   });
@@ -72,21 +72,21 @@ describe('harmful characters are made harmless', () => {
     expect(harmless('a\r\nb\tc\u2028d\u0085e')).toBe('a b c d e');
   });
 
-  test('control and zero-width formatting characters vanish', () => {
+  test('control and zero-width formatting characters are removed', () => {
     expect(harmless('a\u0000b\u001b[31mc\u200bd\u202ee\ufefff\u00adg\u2066h\u{e0041}i')).toBe('ab[31mcdefghi');
   });
 
-  test.each(['👩‍👩‍👧‍👦', '🏳️‍🌈', '👩🏽‍🚀', '❤️‍🔥'])('the emoji %s survives whole', (emoji) => {
+  test.each(['👩‍👩‍👧‍👦', '🏳️‍🌈', '👩🏽‍🚀', '❤️‍🔥'])('the emoji %s stays whole', (emoji) => {
     expect(harmless(`a\n${emoji}b`)).toBe(`a ${emoji}b`);
   });
 
-  test('a joiner between letters does not', () => {
+  test('a joiner between letters is removed', () => {
     expect(harmless('a\u200db\u200d')).toBe('ab');
   });
 });
 
 describe('text is cut at a whole character', () => {
-  test('short text is left alone', () => expect(cut('hello', 5)).toBe('hello'));
+  test('short text stays unchanged', () => expect(cut('hello', 5)).toBe('hello'));
 
   test('an emoji is never split', () => {
     const family = '👩‍👩‍👧‍👦';
@@ -94,7 +94,7 @@ describe('text is cut at a whole character', () => {
     expect(cut(`ab${family}c`, 14)).toBe(`ab${family}c`);
   });
 
-  test('for any text: the result fits, is well formed, has no line break and nothing invisible', () => {
+  test('any text gets short, well formed, and free of line breaks and invisible characters', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), fc.integer({ min: 2, max: 120 }), (text, limit) => {
         const clean = sanitize(text, limit);

@@ -1,14 +1,14 @@
-/** Sentences that are another one by their facts. */
+/** Sentences that depend on their facts. */
 import { describe, expect, test } from 'vitest';
 import type { EventName, FactsOf } from '../../src/narration/catalogue/catalogue.ts';
 import { capture, narrate } from '../../src/narration/narrate.ts';
 
-async function said<E extends EventName>(event: E, facts: FactsOf<E>): Promise<string | undefined> {
+async function humanOf<E extends EventName>(event: E, facts: FactsOf<E>): Promise<string | undefined> {
   const { narrations } = await capture(() => narrate(event, facts));
   return narrations[0]?.human;
 }
 
-describe('an expected wait', () => {
+describe('an estimated wait', () => {
   test.each([
     [0, 'a moment'],
     [49, 'a moment'],
@@ -17,16 +17,16 @@ describe('an expected wait', () => {
     [59_900, 'about 59.9 s'],
     [59_960, 'about 1 min'],
     [270_000, 'about 5 min'],
-  ])('of %d ms is %s', async (eta_ms, words) => {
+  ])('of %d ms reads as %s', async (eta_ms, text) => {
     const queue_position = 2;
-    expect(await said('request.queued', { queue_position, eta_ms })).toBe(
-      `Engine queues the request at position 2; its turn is in ${words}`,
+    expect(await humanOf('request.queued', { queue_position, eta_ms })).toBe(
+      `Engine queues the request at position 2; it starts in ${text}`,
     );
-    expect(await said('queue.moved', { queue_position, eta_ms })).toBe(
-      `Request moved up to queue position 2; its turn is in ${words}`,
+    expect(await humanOf('queue.moved', { queue_position, eta_ms })).toBe(
+      `Request moved up to queue position 2; it starts in ${text}`,
     );
-    expect(await said('prefill.progress', { tokens_done: 1, tokens_total: 3, prefill_ms: 5, eta_ms })).toBe(
-      `Engine read 1 of 3 prompt tokens; the rest takes ${words}`,
+    expect(await humanOf('prefill.progress', { tokens_done: 1, tokens_total: 3, prefill_ms: 5, eta_ms })).toBe(
+      `Engine read 1 of 3 prompt tokens; the rest takes ${text}`,
     );
   });
 });
@@ -34,48 +34,48 @@ describe('an expected wait', () => {
 describe('a cache hit', () => {
   const kept = { cached_tokens: 57, tokens_in: 100, slot: 0 };
 
-  test('says where the prompt differs', async () => {
-    expect(await said('cache.hit', { ...kept, diverged_at: 57 })).toBe(
-      'Engine reuses 57 of 100 prompt tokens; the prompt differs from token 57 on',
+  test('names the position from which the prompt differs', async () => {
+    expect(await humanOf('cache.hit', { ...kept, diverged_at: 57 })).toBe(
+      'Engine reuses 57 of 100 prompt tokens; the prompt differs from position 57 on',
     );
   });
 
-  test('says that the prompt goes on with what the slot held', async () => {
-    expect(await said('cache.hit', kept)).toBe(
-      'Engine reuses 57 of 100 prompt tokens; the prompt goes on where the slot ended',
+  test('reports that the prompt continues the tokens of the slot', async () => {
+    expect(await humanOf('cache.hit', kept)).toBe(
+      'Engine reuses 57 of 100 prompt tokens; the prompt continues where the slot ended',
     );
   });
 
-  test('says no more than it knows where all was kept that can be', async () => {
-    expect(await said('cache.hit', { ...kept, cached_tokens: 98 })).toBe(
+  test('makes no claim about the last two tokens', async () => {
+    expect(await humanOf('cache.hit', { ...kept, cached_tokens: 98 })).toBe(
       'Engine reuses 98 of 100 prompt tokens; the last two are always computed',
     );
   });
 });
 
-describe('where the time went', () => {
+describe('the parts of the time', () => {
   const times = { duration_ms: 91.2, queue_ms: 1, prefill_ms: 4.4, decode_time_ms: 70 };
 
-  test('is told in one unit, with the drafts if there were any', async () => {
-    expect(await said('time.explained', times)).toBe('Request took 91 ms: queue 1, prefill 4, decode 70 ms');
-    expect(await said('time.explained', { ...times, tokens_drafted: 20, tokens_accepted: 12 })).toBe(
+  test('share one unit, with the drafts if some were accepted', async () => {
+    expect(await humanOf('time.explained', times)).toBe('Request took 91 ms: queue 1, prefill 4, decode 70 ms');
+    expect(await humanOf('time.explained', { ...times, tokens_drafted: 20, tokens_accepted: 12 })).toBe(
       'Request took 91 ms: queue 1, prefill 4, decode 70 ms; 12 of 20 drafts kept',
     );
-    expect(await said('time.explained', { ...times, tokens_drafted: 3, tokens_accepted: 0 })).toBe(
+    expect(await humanOf('time.explained', { ...times, tokens_drafted: 3, tokens_accepted: 0 })).toBe(
       'Request took 91 ms: queue 1, prefill 4, decode 70 ms',
     );
   });
 
-  test('is told in seconds when it was long, so that the longest fits', async () => {
+  test('are in seconds for a long request, so that the longest sentence fits', async () => {
     const long = { duration_ms: 86_400_000, queue_ms: 9_000_000, prefill_ms: 400_000, decode_time_ms: 77_000_000 };
-    expect(await said('time.explained', { ...long, tokens_drafted: 1_048_576, tokens_accepted: 1_048_575 })).toBe(
+    expect(await humanOf('time.explained', { ...long, tokens_drafted: 1_048_576, tokens_accepted: 1_048_575 })).toBe(
       'Request took 86400 s: queue 9000, prefill 400, decode 77000 s; 1048575 of 1048576 drafts kept',
     );
   });
 });
 
-describe('what is reserved and warmed up', () => {
-  test('slots that were chosen name the memory they were chosen by, slots that were given do not', async () => {
+describe('the cache and the warm-up', () => {
+  test('automatic slots name the free memory, given slots name the flag', async () => {
     const cache = {
       slots: 8,
       chosen_by: 'asked',
@@ -83,16 +83,16 @@ describe('what is reserved and warmed up', () => {
       cache_bytes: 8_388_608,
       cache_update: 'in_place',
     };
-    expect(await said('cache.reserved', cache)).toBe(
-      'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place, as asked',
+    expect(await humanOf('cache.reserved', cache)).toBe(
+      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, set by --slots)',
     );
-    expect(await said('cache.reserved', { ...cache, chosen_by: 'auto', available_bytes: 22_100_000_000 })).toBe(
-      'Engine reserves 8 slots of 512 tokens in 8.4 MB, in place; auto: ¼ of 22.1 GB free',
+    expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto', available_bytes: 22_100_000_000 })).toBe(
+      'Engine reserves 8.39 MB: 8 slots of 512 tokens (in-place cache, auto: ≤ ¼ of 22.1 GB free)',
     );
-    expect(await said('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/; auto: free memory unknown$/);
+    expect(await humanOf('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/, auto: free memory unknown\)$/);
   });
 
-  test('a cache that grows is told', async () => {
+  test('a growing cache is named', async () => {
     const cache = {
       slots: 2,
       chosen_by: 'asked',
@@ -100,14 +100,42 @@ describe('what is reserved and warmed up', () => {
       cache_bytes: 8_388_608,
       cache_update: 'growing',
     };
-    expect(await said('cache.reserved', cache)).toContain('in 8.4 MB, growing, as asked');
+    expect(await humanOf('cache.reserved', cache)).toContain('(growing cache, set by --slots)');
   });
 
-  test('why drafts are off is said where rounding is the reason', async () => {
+  test('the warm-up gives the reason if speculation is off or runs are limited', async () => {
     const warm = { duration_ms: 41, slots: 8, context_length: 512, memory_bytes: 1, vram_bytes: 0 };
-    expect(await said('warmup.done', { ...warm, speculation: 'on' })).toBe('Engine warmed up in 41 ms; speculation on');
-    expect(await said('warmup.done', { ...warm, speculation: 'off', rounding_percent: 1.2345 })).toBe(
-      'Engine warmed up in 41 ms; speculation off: runs of several tokens round differently, by 1.2 %',
+    expect(await humanOf('warmup.done', { ...warm, speculation: 'on' })).toBe(
+      'Engine warmed up in 41 ms; speculation on',
+    );
+    expect(await humanOf('warmup.done', { ...warm, speculation: 'off', rounding_percent: 1.2345 })).toBe(
+      'Engine warmed up in 41 ms; speculation off: runs of several tokens differ by 1.2 %',
+    );
+    expect(await humanOf('warmup.done', { ...warm, speculation: 'off', trusted_tokens: 16 })).toBe(
+      'Engine warmed up in 41 ms; speculation off; runs limited to 16 tokens for correctness',
     );
   });
+});
+
+describe('requests at the loss of an engine', () => {
+  const loss = { error_kind: 'engine_lost', reason: 'signal SIGKILL' };
+
+  test('are counted as running and waiting', async () => {
+    expect(await humanOf('engine.lost', { ...loss, requests_running: 2, requests_waiting: 1 })).toBe(
+      'Engine process was lost (signal SIGKILL) with 2 requests running and 1 waiting',
+    );
+    expect(await humanOf('engine.lost', { ...loss, requests_running: 1, requests_waiting: 0 })).toBe(
+      'Engine process was lost (signal SIGKILL) with 1 request running',
+    );
+  });
+});
+
+test('a cancel gives the reason last, where a cut does the least harm', async () => {
+  const cancel = { reason: 'asked by the caller', duration_ms: 2.41 };
+  expect(await humanOf('request.cancelled', { ...cancel, tokens_discarded: 1 })).toBe(
+    'Engine cancelled the request in 2.4 ms after 1 token (asked by the caller)',
+  );
+  expect(await humanOf('cancel.unconfirmed', cancel)).toBe(
+    'Engine did not confirm the cancel within 2 ms; the slot stays busy (asked by the caller)',
+  );
 });

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { v7 as uuid } from 'uuid';
 import { ConfigError, readConfig } from '../../config/config.ts';
-import { TerminalView } from './terminal-view.ts';
+import type { TerminalView } from './terminal-view.ts';
 
 interface Line {
   readonly event: string;
@@ -60,8 +60,9 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
     },
   );
   try {
-    const url = await readyUrl(worker);
-    return await show(await post(url, prompt, apiToken), new TerminalView(process.stdout));
+    // Loading the view takes tens of milliseconds (string-width), so it happens while the worker starts.
+    const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
+    return await show(await post(url, prompt, apiToken), new view.TerminalView(process.stdout));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
     return 1;

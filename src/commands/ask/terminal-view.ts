@@ -1,17 +1,17 @@
 /**
- * What a user sees of one request: narration and output as they come, each line under its label. On a terminal the unfinished line of
- * output grows token by token at the bottom; in a file or pipe every line is written once, whole.
+ * Shows one request to its user: narration and output as they arrive, each line with its label. On a
+ * terminal, the unfinished output line grows token by token at the bottom. A file or a pipe gets only whole
+ * lines.
  */
 import { styleText } from 'node:util';
+import { rowsOf } from '../terminal-text.ts';
 
 const NARRATION = '[Narration]';
 const OUTPUT = '[Output]';
 
-const graphemes = new Intl.Segmenter();
-
 export class TerminalView {
   readonly #out: NodeJS.WriteStream;
-  /** The line of output that has no end yet. */
+  /** The unfinished output line. */
   #line = '';
 
   constructor(out: NodeJS.WriteStream) {
@@ -25,7 +25,10 @@ export class TerminalView {
     this.#draw();
   }
 
-  /** A model can write anything: control characters but the line end are not for a terminal. */
+  /**
+   * Control characters except the line feed are removed: a model can write anything, and a terminal would
+   * execute it.
+   */
   token(text: string): void {
     const [first = '', ...later] = text.replace(/[^\P{Cc}\n]/gu, '').split('\n');
     this.#grow(first);
@@ -35,7 +38,7 @@ export class TerminalView {
     }
   }
 
-  /** The request is over: the rest of the output, then a closing line. */
+  /** Ends the output and writes a closing line. */
   end(summary: string): void {
     this.#finishLine();
     this.#out.write(`${styleText('dim', summary)}\n`);
@@ -57,17 +60,10 @@ export class TerminalView {
     if (this.#out.isTTY && this.#line !== '') this.#out.write(`${styleText('green', OUTPUT)} ${this.#line}`);
   }
 
-  /** Takes the unfinished line off the terminal, all rows that it covers. */
+  /** Erases the unfinished line from the terminal, with all rows that it covers. */
   #erase(): void {
     if (!this.#out.isTTY || this.#line === '') return;
-    const above = Math.ceil(columnsOf(`${OUTPUT} ${this.#line}`) / (this.#out.columns || 80)) - 1;
+    const above = rowsOf(`${OUTPUT} ${this.#line}`, this.#out.columns || 80) - 1;
     this.#out.write(`\r${above > 0 ? `\x1b[${above}A` : ''}\x1b[J`);
   }
-}
-
-/** Columns a line takes on a terminal: pictographs are two wide. */
-function columnsOf(line: string): number {
-  let columns = 0;
-  for (const { segment } of graphemes.segment(line)) columns += /\p{Extended_Pictographic}/u.test(segment) ? 2 : 1;
-  return columns;
 }

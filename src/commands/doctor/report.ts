@@ -1,9 +1,10 @@
 /**
  * The report of `doctor`: an object for programs, and a page for a terminal. Pure.
  */
+
+import { formatBytes } from '../../narration/phrases.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Nvidia, VulkanDevice } from '../../protocol/probe.ts';
-import { formatBytes } from '../pull/progress-bar.ts';
 import type { Fix } from './fixes.ts';
 
 /** One device: its obstacle, or the result of ten tokens. */

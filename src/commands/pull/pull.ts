@@ -18,9 +18,10 @@ import { fileUrl, type Repository, type RepositoryFile, readRepository } from '.
 import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
+import { formatBytes } from '../../narration/phrases.ts';
 import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
 import { messageOf } from '../../protocol/error-message.ts';
-import { formatBytes, ProgressBar } from './progress-bar.ts';
+import { ProgressBar } from './progress-bar.ts';
 
 /**
  * The graph can name data files that the choice by file names misses. They are downloaded in at most this

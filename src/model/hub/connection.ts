@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubSettings } from '../../config/hub-settings.ts';
+import { backoffDelay } from '../../protocol/backoff.ts';
 import { type HubReference, nameOf } from './reference.ts';
 
 /** Limits of waiting and retrying, times in milliseconds. */
@@ -116,7 +117,7 @@ export class Connection {
     if (failures >= tries) throw new PullError(`${what} could not be downloaded: ${message} (${failures} tries).`);
     if (waitMs !== undefined && waitMs > longestRetryAfterMs)
       throw new PullError(`${what}: ${message} and asks for a wait of ${Math.ceil(waitMs / 1000)} s: try again later.`);
-    const backoff = Math.min(backoffMs * 2 ** (failures - 1), longestBackoffMs) * (0.75 + Math.random() / 2);
+    const backoff = backoffDelay(failures, { firstMs: backoffMs, longestMs: longestBackoffMs });
     const wait = Math.max(waitMs ?? 0, backoff);
     this.#report(`${what}: ${message}; try ${failures + 1} of ${tries} in ${(wait / 1000).toFixed(1)} s`);
     await sleep(wait);

@@ -1,6 +1,7 @@
 /**
- * Every event that the worker can narrate, by its stable name. The sentences are in the files beside this one, grouped by topic.
- * `human` is for users and operators (subject, verb, object, numbers with units), `cute` is playful, `story` is a dialogue of two components.
+ * All events that the worker can narrate, by their stable names. The other files of this folder have the
+ * sentences, grouped by topic. `human` is for users and operators: subject, verb, object, numbers with units.
+ * `cute` is playful. `story` is a dialogue of two components.
  */
 import type { Entry, Facts } from '../entry.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
@@ -12,6 +13,6 @@ export const CATALOGUE = { ...WORKER_EVENTS, ...MODEL_EVENTS, ...REQUEST_EVENTS,
 
 export type EventName = keyof typeof CATALOGUE;
 
-/** The typed fields an event takes. */
+/** The typed fields of an event. */
 export type FactsOf<E extends EventName> =
   (typeof CATALOGUE)[E] extends Entry<infer Has, infer May> ? Facts<Has, May> : never;

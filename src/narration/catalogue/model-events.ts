@@ -1,8 +1,8 @@
 /**
- * Sentences about devices, the model and the engine process. Lifecycle events: stdout only.
+ * Sentences about devices, the model and the engine process. Lifecycle events: they go to stdout only.
  */
 import { lifecycleEvent } from '../entry.ts';
-import { count, size, time } from '../phrases.ts';
+import { count, formatBytes, formatMs } from '../phrases.ts';
 
 const ENGINE = 'inference-engine';
 const DEVICE = { actor: 'device-manager', action: 'device_init' } as const;
@@ -11,7 +11,7 @@ export const MODEL_EVENTS = {
   'device.cpu': lifecycleEvent({
     ...DEVICE,
     level: 'INFO',
-    when: 'the model is opened on the CPU next; a reason is told where a GPU was passed by',
+    when: 'the model is about to be opened on the CPU; the reason says why no GPU was tried',
     required: ['device', 'runtime_version'],
     optional: ['reason'],
     target: (f) => f.device,
@@ -21,7 +21,7 @@ export const MODEL_EVENTS = {
   'device.cuda': lifecycleEvent({
     ...DEVICE,
     level: 'INFO',
-    when: 'nothing is seen to stand in the way of an NVIDIA GPU, and the model is opened on it next',
+    when: 'an NVIDIA GPU passed its checks and the model is about to be opened on it',
     required: ['device', 'runtime_version'],
     target: (f) => f.device,
     human: (f) => `ONNX Runtime ${f.runtime_version} sets up ${f.device}`,
@@ -30,16 +30,16 @@ export const MODEL_EVENTS = {
   'device.metal': lifecycleEvent({
     ...DEVICE,
     level: 'INFO',
-    when: 'nothing is seen to stand in the way of an Apple GPU, and the model is opened on it through CoreML next',
+    when: 'an Apple GPU passed its checks and the model is about to be opened on it through CoreML',
     required: ['device', 'runtime_version'],
     target: (f) => f.device,
     human: (f) => `ONNX Runtime ${f.runtime_version} sets up ${f.device}`,
-    cute: (f) => `🍎 ${f.device} polishes its metal!`,
+    cute: (f) => `🍎 ${f.device} is polished and ready to shine!`,
   }),
   'device.webgpu': lifecycleEvent({
     ...DEVICE,
     level: 'INFO',
-    when: 'nothing is seen to stand in the way of a GPU, and the model is opened on it through WebGPU next',
+    when: 'a GPU passed its checks and the model is about to be opened on it through WebGPU',
     required: ['device', 'runtime_version'],
     target: (f) => f.device,
     human: (f) => `ONNX Runtime ${f.runtime_version} sets up ${f.device}`,
@@ -49,18 +49,17 @@ export const MODEL_EVENTS = {
     actor: 'device-manager',
     action: 'device_fallback',
     level: (f) => (f.hardware === 'present' ? 'WARN' : 'INFO'),
-    when: 'a device of --device auto cannot be used and the next one is tried; WARN where such hardware is there, so that something can be done about the reason',
+    when: 'a device of --device auto cannot be used and the next one is tried; the level is WARN if the hardware is present, because an operator can then fix the reason',
     required: ['device', 'from_device', 'reason', 'hardware'],
     target: (f) => f.device,
-    human: (f) =>
-      `Device manager goes on from ${f.from_device} to ${f.device}: ${f.reason.replace(`${f.from_device} cannot be used: `, '')}`,
+    human: (f) => `Device manager falls back from ${f.from_device} to ${f.device}: ${f.reason}`,
     cute: (f) => `🪂 Plan B: landing softly on ${f.device}!`,
   }),
   'memory.expected': lifecycleEvent({
     actor: ENGINE,
     action: 'memory_plan',
     level: 'INFO',
-    when: 'what the model will need is known and fits, before it is loaded',
+    when: 'the planned memory of the model fits and the model is about to be loaded',
     required: [
       'device',
       'needed_bytes',
@@ -74,27 +73,27 @@ export const MODEL_EVENTS = {
     optional: ['available_bytes'],
     target: (f) => f.device,
     human: (f) =>
-      `Engine expects ${size(f.needed_bytes)} on ${f.device}: weights ${size(f.model_bytes)}, cache ${size(f.cache_bytes)}${f.available_bytes === undefined ? '' : `; ${size(f.available_bytes)} free`}`,
+      `Engine needs about ${formatBytes(f.needed_bytes)} on ${f.device}: weights ${formatBytes(f.model_bytes)}, cache ${formatBytes(f.cache_bytes)}${f.available_bytes === undefined ? '' : `; ${formatBytes(f.available_bytes)} free`}`,
     cute: () => '🧮 Measuring the nest before moving in: it fits!',
   }),
   'model.load_started': lifecycleEvent({
     actor: 'model-loader',
     action: 'model_load',
     level: 'INFO',
-    when: 'the engine begins to open the model; the reason says why these weights of those that the folder has',
+    when: 'the engine starts to open the model; the reason says why it uses these weights of the folder',
     required: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'],
     target: (f) => f.model_ref,
-    human: (f) => `Model loader opens ${f.model_ref} (${size(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
+    human: (f) => `Model loader opens ${f.model_ref} (${formatBytes(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
     cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
   }),
   'model.load_progress': lifecycleEvent({
     actor: 'model-loader',
     action: 'model_load',
     level: 'INFO',
-    when: 'so much of the weights has been read: none, each quarter, all',
+    when: 'the engine has read 0, 25, 50, 75 or 100 % of the weights',
     required: ['model_ref', 'percent', 'bytes_read', 'model_bytes'],
     target: (f) => f.model_ref,
-    human: (f) => `Model loader has read ${f.percent} % of ${size(f.model_bytes)}`,
+    human: (f) => `Model loader has read ${f.percent} % of ${formatBytes(f.model_bytes)}`,
     cute: (f) =>
       f.percent === 100 ? '🍯 Every last drop is in!' : `🐜 Carrying it in, crumb by crumb: ${f.percent} %`,
   }),
@@ -106,14 +105,14 @@ export const MODEL_EVENTS = {
     required: ['model_ref', 'architecture', 'model_bytes', 'vocab_size', 'dtype', 'context_length', 'duration_ms'],
     target: (f) => f.architecture,
     human: (f) =>
-      `Model loader loaded ${size(f.model_bytes)} of ${f.dtype} weights, vocabulary ${f.vocab_size}, in ${time(f.duration_ms)}`,
+      `Model loader loaded ${formatBytes(f.model_bytes)} of ${f.dtype} weights and ${f.vocab_size} vocabulary entries in ${formatMs(f.duration_ms)}`,
     cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
   }),
   'model.problem': lifecycleEvent({
     actor: 'model-loader',
     action: 'error',
     level: 'ERROR',
-    when: 'a file of the model is missing or broken, or says something wrong; one for each problem, then model.load_failed',
+    when: 'a file of the model is missing, broken or wrong; one event for each problem, then model.load_failed',
     required: ['model_ref', 'file', 'reason'],
     target: (f) => f.file,
     human: (f) => `Model file ${f.file} ${f.reason}`,
@@ -123,61 +122,67 @@ export const MODEL_EVENTS = {
     actor: 'model-loader',
     action: 'error',
     level: 'FATAL',
-    when: 'the model cannot be opened; the worker exits 1',
+    when: 'the model cannot be opened; the worker exits with code 1',
     required: ['model_ref', 'error_kind', 'reason'],
     target: (f) => f.model_ref,
     human: (f) => `Model loader cannot open ${f.model_ref}: ${f.reason}`,
-    cute: (f) => `🧩 ${f.model_ref} has a piece missing. We will find it together!`,
+    cute: (f) => `🧩 ${f.model_ref} is missing a piece. We will find it together!`,
   }),
   'cache.reserved': lifecycleEvent({
     actor: ENGINE,
     action: 'cache_reserve',
     level: 'INFO',
-    when: 'the memory of the slots is reserved (a cache that grows takes it as it needs it); --slots auto takes what a quarter of the free memory holds, 16 at most, or 4 where nobody tells what is free',
+    when: 'the memory of the slots is reserved (a growing cache allocates it later, as needed); --slots auto takes as many slots as fit into a quarter of the free memory, at most 16, or 4 if the free memory is unknown',
     required: ['slots', 'chosen_by', 'context_length', 'cache_bytes', 'cache_update'],
     optional: ['available_bytes'],
     target: (f) => count(f.slots, 'slot'),
-    human: (f) =>
-      `Engine reserves ${count(f.slots, 'slot')} of ${f.context_length} tokens in ${size(f.cache_bytes)}, ${f.cache_update === 'in_place' ? 'in place' : 'growing'}${f.chosen_by === 'asked' ? ', as asked' : `; auto: ${f.available_bytes === undefined ? 'free memory unknown' : `¼ of ${size(f.available_bytes)} free`}`}`,
+    human: (f) => {
+      const chosenBy =
+        f.chosen_by === 'asked'
+          ? 'set by --slots'
+          : `auto: ${f.available_bytes === undefined ? 'free memory unknown' : `≤ ¼ of ${formatBytes(f.available_bytes)} free`}`;
+      const cache = f.cache_update === 'in_place' ? 'in-place' : 'growing';
+      return `Engine reserves ${formatBytes(f.cache_bytes)}: ${count(f.slots, 'slot')} of ${f.context_length} tokens (${cache} cache, ${chosenBy})`;
+    },
     cute: (f) => `🛋️ ${count(f.slots, 'comfy seat')}, cushions plumped!`,
   }),
   'warmup.done': lifecycleEvent({
     actor: ENGINE,
     action: 'warmup',
     level: 'INFO',
-    when: 'the first runs are over; --speculation auto drafts unless runs of several tokens round differently, as those of quantized weights do',
+    when: 'the warm-up runs are done; --speculation auto turns speculation on unless runs of several tokens round differently, as they do with quantized weights',
     required: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'],
     optional: ['rounding_percent', 'trusted_tokens'],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
-      const warm = `Engine warmed up in ${time(f.duration_ms)}; speculation ${f.speculation}`;
-      if (f.trusted_tokens !== undefined) return `${warm}; runs over ${f.trusted_tokens} tokens are wrong here`;
+      const warm = `Engine warmed up in ${formatMs(f.duration_ms)}; speculation ${f.speculation}`;
+      if (f.trusted_tokens !== undefined) return `${warm}; runs limited to ${f.trusted_tokens} tokens for correctness`;
       return f.rounding_percent === undefined
         ? warm
-        : `${warm}: runs of several tokens round differently, by ${Number(f.rounding_percent.toPrecision(2))} %`;
+        : `${warm}: runs of several tokens differ by ${Number(f.rounding_percent.toPrecision(2))} %`;
     },
-    cute: () => '🔥 Engine warm, mittens off!',
+    cute: () => '🔥 The engine is warm, mittens off!',
   }),
   'engine.lost': lifecycleEvent({
     actor: ENGINE,
     action: 'error',
     level: 'ERROR',
-    when: 'the engine process ended by itself, or said nothing for --step-timeout and was killed',
+    when: 'the engine process ended unexpectedly, or was killed after --step-timeout without a message',
     required: ['error_kind', 'reason', 'requests_running'],
     optional: ['requests_waiting', 'exit_code', 'signal', 'stderr_tail'],
     target: () => 'engine',
     human: (f) =>
-      `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} in flight${f.requests_waiting ? `; ${f.requests_waiting} will wait` : ''}`,
+      `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} running${f.requests_waiting ? ` and ${f.requests_waiting} waiting` : ''}`,
     cute: () => '💔 The engine fainted. Smelling salts are on their way!',
   }),
   'engine.restarted': lifecycleEvent({
     actor: ENGINE,
     action: 'engine_restart',
     level: 'INFO',
-    when: 'a new engine process has the model open',
+    when: 'a new engine process has opened the model',
     required: ['duration_ms', 'restarts'],
     target: () => 'engine',
-    human: (f) => `Engine process is back after ${time(f.duration_ms)}, restart ${f.restarts} in ten minutes`,
+    human: (f) => `Engine process restarted in ${formatMs(f.duration_ms)} (restart ${f.restarts} within ten minutes)`,
     cute: () => '💪 The engine is on its feet again!',
   }),
   'engine.warning': lifecycleEvent({
@@ -187,7 +192,7 @@ export const MODEL_EVENTS = {
     when: 'the runtime wrote a line to the standard error of the engine process',
     required: ['reason'],
     target: () => 'engine',
-    human: (f) => `Runtime says: ${f.reason}`,
+    human: (f) => `Engine process logged: ${f.reason}`,
     cute: () => '🔧 The engine mumbles something about bolts.',
   }),
 } as const;

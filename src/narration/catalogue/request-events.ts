@@ -1,8 +1,9 @@
 /**
- * Sentences about one request from its validation to its last token. Request events: stdout and the stream of the request.
+ * Sentences about one request, from its validation to its last token. Request events: they go to stdout and
+ * to the stream of the request.
  */
 import { requestEvent } from '../entry.ts';
-import { count, parting, soon, whole } from '../phrases.ts';
+import { cacheHitEnd, count, formatEta, formatMs, roundTo } from '../phrases.ts';
 
 const HTTP = 'http-server';
 const ENGINE = 'inference-engine';
@@ -12,16 +13,16 @@ export const REQUEST_EVENTS = {
     actor: HTTP,
     action: 'error',
     level: 'WARN',
-    when: 'the request breaks a rule',
+    when: 'the request fails validation',
     required: ['error_kind', 'field_errors', 'fields'],
-    human: (f) => `Request breaks ${count(f.field_errors, 'rule')}: ${f.fields}`,
-    cute: (f) => `🤔 Almost! A second look at ${f.fields} and we try again.`,
+    human: (f) => `Request is invalid: ${count(f.field_errors, 'error')} in ${f.fields}`,
+    cute: (f) => `🤔 Almost! Take a second look at ${f.fields} and try again.`,
   }),
   'request.validated': requestEvent({
     actor: HTTP,
     action: 'execute_request',
     level: 'INFO',
-    when: 'the request is valid and accepted',
+    when: 'the request is valid and the job is accepted',
     optional: ['requests_running'],
     human: (_, job) => `HTTP server accepted job ${job}`,
     cute: () => '✅ Everything looks lovely. In you come!',
@@ -31,46 +32,46 @@ export const REQUEST_EVENTS = {
     actor: HTTP,
     action: 'fields_ignored',
     level: 'WARN',
-    when: 'the body has fields that the worker does not know',
+    when: 'the request body has unknown fields',
     required: ['fields'],
     human: (f) => `HTTP server ignores unknown fields: ${f.fields}`,
-    cute: (f) => `🙈 No idea what ${f.fields} means, so we leave it be!`,
+    cute: (f) => `🙈 We have never met ${f.fields}, so we politely look away!`,
   }),
   'prompt.tokenized': requestEvent({
     actor: 'tokenizer',
     action: 'tokenize',
     level: 'INFO',
-    when: 'the prompt has become ids',
+    when: 'the prompt has been converted to token ids',
     required: ['tokens_in', 'duration_ms'],
-    human: (f) => `Tokenizer made ${count(f.tokens_in, 'token')} of the prompt in ${f.duration_ms.toFixed(1)} ms`,
+    human: (f) => `Tokenizer split the prompt into ${count(f.tokens_in, 'token')} in ${f.duration_ms.toFixed(1)} ms`,
     cute: (f) => `✂️ Snip, snip: your words became ${count(f.tokens_in, 'tiny token')}!`,
   }),
   'request.queued': requestEvent({
     actor: ENGINE,
     action: 'queue',
     level: 'INFO',
-    when: 'all slots are taken and the request waits',
+    when: 'all slots are busy and the request waits in the queue',
     required: ['queue_position', 'eta_ms'],
-    human: (f) => `Engine queues the request at position ${f.queue_position}; its turn is in ${soon(f.eta_ms)}`,
-    cute: (f) => `🎟️ Number ${f.queue_position} in line. The bees hurry!`,
+    human: (f) => `Engine queues the request at position ${f.queue_position}; it starts in ${formatEta(f.eta_ms)}`,
+    cute: (f) => `🎟️ Number ${f.queue_position} in line. The bees are hurrying!`,
   }),
   'queue.moved': requestEvent({
     actor: ENGINE,
     action: 'queue',
     level: 'INFO',
-    when: 'the request moved up in the queue',
+    when: 'the request has moved up in the queue',
     required: ['queue_position', 'eta_ms'],
-    human: (f) => `Request moved up to queue position ${f.queue_position}; its turn is in ${soon(f.eta_ms)}`,
+    human: (f) => `Request moved up to queue position ${f.queue_position}; it starts in ${formatEta(f.eta_ms)}`,
     cute: (f) => `👣 One step closer: number ${f.queue_position}!`,
   }),
   'inference.start': requestEvent({
     actor: ENGINE,
     action: 'inference_start',
     level: 'INFO',
-    when: 'the engine takes the job on',
+    when: 'the engine receives the job',
     required: ['max_tokens', 'temperature', 'seed'],
     human: (f) =>
-      `Engine takes on the job: at most ${count(f.max_tokens, 'token')}, temperature ${f.temperature}, seed ${f.seed}`,
+      `Engine receives the job: at most ${count(f.max_tokens, 'token')}, temperature ${f.temperature}, seed ${f.seed}`,
     cute: () => '🚀 Engines on! Here comes your answer…',
     story: () => '"Will you write this for me?" asked the worker. "With joy," hummed the engine.',
   }),
@@ -78,24 +79,24 @@ export const REQUEST_EVENTS = {
     actor: ENGINE,
     action: 'cache_reset',
     level: 'INFO',
-    when: 'the request has a slot: what the prompt shares with its last tokens is kept, the rest cleared',
+    when: 'the request gets a slot; cached tokens that match the start of the prompt are kept, the others are dropped',
     required: ['slot', 'cached_tokens', 'queue_ms'],
     target: (f) => `slot-${f.slot}`,
     human: (f) =>
-      `Engine cleared slot ${f.slot}, kept ${count(f.cached_tokens, 'token')}, after ${Math.round(f.queue_ms)} ms of waiting`,
+      `Engine reset slot ${f.slot} and kept ${count(f.cached_tokens, 'cached token')}; the request waited ${formatMs(f.queue_ms)}`,
     cute: (f) =>
       f.cached_tokens > 0
         ? `🧽 Wiped the slate, but kept ${count(f.cached_tokens, 'token')} we remember!`
-        : '🧽 A fresh clean slate, just for you!',
+        : '🧽 A fresh, clean slate, just for you!',
   }),
   'cache.hit': requestEvent({
     actor: ENGINE,
     action: 'cache_hit',
     level: 'INFO',
-    when: 'part of the prompt need not be computed again; its last two tokens always are',
+    when: 'the cache already has a part of the prompt; the last two tokens of a prompt are always computed',
     required: ['cached_tokens', 'tokens_in', 'slot'],
     optional: ['diverged_at'],
-    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${parting(f)}`,
+    human: (f) => `Engine reuses ${f.cached_tokens} of ${count(f.tokens_in, 'prompt token')}; ${cacheHitEnd(f)}`,
     cute: (f) =>
       f.cached_tokens === 1 ? '🧠 I remember the first token!' : `🧠 I remember the first ${f.cached_tokens} tokens!`,
   }),
@@ -103,26 +104,26 @@ export const REQUEST_EVENTS = {
     actor: ENGINE,
     action: 'batch_join',
     level: 'INFO',
-    when: 'other requests are decoded in the same steps',
+    when: 'the engine decodes this request together with others in the same steps',
     required: ['batch_size'],
-    human: (f) => `Request shares the engine with ${count(f.batch_size - 1, 'other request')}`,
+    human: (f) => `Request runs in a batch with ${count(f.batch_size - 1, 'other request')}`,
     cute: () => '🫂 Cosy! Your request dances with others.',
   }),
   'prefill.progress': requestEvent({
     actor: ENGINE,
     action: 'prefill',
     level: 'INFO',
-    when: 'a chunk of a long prompt is in the cache',
+    when: 'the engine has computed a chunk of a long prompt',
     required: ['tokens_done', 'tokens_total', 'prefill_ms', 'eta_ms'],
     human: (f) =>
-      `Engine read ${f.tokens_done} of ${count(f.tokens_total, 'prompt token')}; the rest takes ${soon(f.eta_ms)}`,
+      `Engine read ${f.tokens_done} of ${count(f.tokens_total, 'prompt token')}; the rest takes ${formatEta(f.eta_ms)}`,
     cute: (f) => `📖 Reading… ${Math.round((100 * f.tokens_done) / f.tokens_total)} % of your prompt so far!`,
   }),
   'tokens.progress': requestEvent({
     actor: ENGINE,
     action: 'token_generate',
     level: 'INFO',
-    when: 'another 10 tokens are out (--progress-every)',
+    when: 'the engine has generated another 10 tokens (--progress-every)',
     required: ['tokens_out', 'tokens_per_sec', 'decode_time_ms', 'batch_size'],
     human: (f) => `Engine generated ${count(f.tokens_out, 'token')} at ${f.tokens_per_sec.toFixed(1)} tokens/s`,
     cute: (f) => `🍯 ${count(f.tokens_out, 'drop')} of honey so far…`,
@@ -131,24 +132,24 @@ export const REQUEST_EVENTS = {
     actor: ENGINE,
     action: 'inference_complete',
     level: 'INFO',
-    when: 'the last token is out',
+    when: 'the engine has generated the last token',
     required: ['tokens_out', 'tokens_in', 'decode_time_ms', 'tokens_per_sec', 'stop_reason', 'cached_tokens'],
     human: (f) =>
-      `Engine finished ${count(f.tokens_out, 'token')} in ${Math.round(f.decode_time_ms)} ms, ${f.tokens_per_sec.toFixed(1)} tokens/s (${f.stop_reason})`,
+      `Engine finished: ${count(f.tokens_out, 'token')} in ${formatMs(f.decode_time_ms)}, ${f.tokens_per_sec.toFixed(1)} tokens/s (${f.stop_reason})`,
     cute: (f) => `🎉 Done! ${count(f.tokens_out, 'token')}, fresh from the hive!`,
   }),
   'time.explained': requestEvent({
     actor: ENGINE,
     action: 'time_explained',
     level: 'INFO',
-    when: 'the request is over: where its time went',
+    when: 'the request is complete; the event splits its duration into parts',
     required: ['duration_ms', 'queue_ms', 'prefill_ms', 'decode_time_ms'],
     optional: ['tokens_drafted', 'tokens_accepted'],
     human: (f) => {
       const unit = f.duration_ms < 100_000 ? 'ms' : 's';
-      const parts = `queue ${whole(f.queue_ms, unit)}, prefill ${whole(f.prefill_ms, unit)}, decode ${whole(f.decode_time_ms, unit)} ${unit}`;
+      const parts = `queue ${roundTo(unit, f.queue_ms)}, prefill ${roundTo(unit, f.prefill_ms)}, decode ${roundTo(unit, f.decode_time_ms)} ${unit}`;
       const drafts = f.tokens_accepted ? `; ${f.tokens_accepted} of ${count(f.tokens_drafted ?? 0, 'draft')} kept` : '';
-      return `Request took ${whole(f.duration_ms, unit)} ${unit}: ${parts}${drafts}`;
+      return `Request took ${roundTo(unit, f.duration_ms)} ${unit}: ${parts}${drafts}`;
     },
     cute: (f) => `⏱️ ${Math.round(f.duration_ms)} ms well spent!`,
   }),

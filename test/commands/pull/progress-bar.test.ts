@@ -1,8 +1,9 @@
-/** The bar of a download: one line on a terminal, plain lines elsewhere, figures that are true. */
+/** The progress of a download: one line on a terminal, plain lines elsewhere, correct figures. */
+import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
-import { formatBytes, ProgressBar } from '../../../src/commands/pull/progress-bar.ts';
+import { ProgressBar } from '../../../src/commands/pull/progress-bar.ts';
 
-/** What is written, with a clock that is moved by hand. */
+/** A stream that records its text, and a clock that the test moves. */
 function screen(terminal: { readonly columns: number } | undefined) {
   const stage = { written: '', now: 0 };
   const out = {
@@ -28,7 +29,7 @@ function fourSeconds({ stage, progress }: ReturnType<typeof screen>): void {
 }
 
 describe('on a terminal', () => {
-  test('one line is drawn over: name, bar, percent, bytes, speed and time left', () => {
+  test('redraws one line: name, bar, percent, bytes, speed and time left', () => {
     const one = screen({ columns: 100 });
     fourSeconds(one);
     expect(one.stage.written).not.toContain('\n');
@@ -40,7 +41,7 @@ describe('on a terminal', () => {
     expect(one.stage.written.endsWith('\n')).toBe(true);
   });
 
-  test.each([20, 60, 80, 200])('the line never wraps: %i columns', (columns) => {
+  test.each([20, 60, 80, 200])('the line never wraps on %i columns', (columns) => {
     const one = screen({ columns });
     fourSeconds(one);
     one.progress.file(`onnx/${'x'.repeat(300)}`, 0);
@@ -48,7 +49,22 @@ describe('on a terminal', () => {
     for (const line of one.stage.written.split('\r')) expect(line.replace('\x1b[K', '').length).toBeLessThan(columns);
   });
 
-  test('a sentence takes the line away and has its own', () => {
+  test.each(['模型权重文件模型权重文件模型权重文件', '👩‍👩‍👧‍👦'.repeat(20), 'e\u0301'.repeat(40)])(
+    'the line never wraps with the wide name %s',
+    (name) => {
+      for (const columns of [20, 41, 60, 80]) {
+        const one = screen({ columns });
+        one.progress.begin(100e6);
+        one.progress.file(`onnx/${name}.onnx`, 100e6);
+        one.progress.fileDone();
+        const line = one.stage.written.replace('\r', '').replace('\x1b[K', '');
+        expect(stringWidth(line)).toBeLessThan(columns);
+        expect(name.startsWith(line.split(' ')[0] ?? '-')).toBe(true);
+      }
+    },
+  );
+
+  test('a sentence replaces the line', () => {
     const one = screen({ columns: 80 });
     fourSeconds(one);
     one.progress.say('the connection broke');
@@ -57,7 +73,7 @@ describe('on a terminal', () => {
     expect(one.stage.written.split('\n').at(-1)).toContain('41 %');
   });
 
-  test('is drawn ten times a second at most', () => {
+  test('is drawn at most ten times per second', () => {
     const one = screen({ columns: 80 });
     one.progress.begin(1000);
     one.progress.file('a', 1000);
@@ -70,7 +86,7 @@ describe('on a terminal', () => {
 });
 
 describe('elsewhere', () => {
-  test('a line every ten seconds, and one for a file that is done', () => {
+  test('writes a line every ten seconds, and one for a complete file', () => {
     const one = screen(undefined);
     one.progress.begin(100e6);
     one.progress.file('onnx/model_q4.onnx', 100e6);
@@ -89,7 +105,7 @@ describe('elsewhere', () => {
   });
 });
 
-test('what is there from an earlier time counts as done, and not as fast', () => {
+test('bytes of an earlier pull count as done, but not for the speed', () => {
   const one = screen({ columns: 120 });
   one.progress.begin(100e6);
   one.progress.file('a.onnx', 100e6);
@@ -99,22 +115,10 @@ test('what is there from an earlier time counts as done, and not as fast', () =>
   expect(one.stage.written).toMatch(/81 %, 81\.0 MB of 100 MB, 1\.00 MB\/s, 0:19 left/);
 });
 
-test('a file that begins again loses its percent, not the speed', () => {
+test('a file that starts again loses its percentage, but not its speed', () => {
   const one = screen({ columns: 120 });
   fourSeconds(one);
   one.stage.now = 5000;
   one.progress.at(0);
   expect(one.stage.written.split('\r').at(-1)).toMatch(/ 0 %, 0 B of 100 MB, 8\.00 MB\/s, 0:13 left/);
-});
-
-test.each([
-  [0, '0 B'],
-  [999, '999 B'],
-  [1000, '1.00 kB'],
-  [12_345, '12.3 kB'],
-  [123_456_789, '123 MB'],
-  [4_200_000_000, '4.20 GB'],
-  [10 ** 15, '1000 TB'],
-])('%i bytes are %s', (bytes, shown) => {
-  expect(formatBytes(bytes)).toBe(shown);
 });

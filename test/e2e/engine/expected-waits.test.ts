@@ -82,7 +82,7 @@ describe('somebody who waits', () => {
     ]);
     for (const narration of places.flat()) {
       expect(narration['eta_ms']).toBeGreaterThanOrEqual(0);
-      expect(narration['human']).toMatch(/; its turn is in (a moment|about \d+\.\d s)$/);
+      expect(narration['human']).toMatch(/; it starts in (a moment|about \d+\.\d s)$/);
     }
     const [one, two, three] = places.map(([first]) => Number(first?.['eta_ms']));
     expect(two).toBeGreaterThan(Number(one));

@@ -38,7 +38,7 @@ describe('the second turn of a chat', () => {
     expect(hitOf(second)).toMatchObject({ cached_tokens: kept, tokens_in: lastOf(second)['tokens_in'], slot: 0 });
     expect(hitOf(second)).not.toHaveProperty('diverged_at');
     expect(hitOf(second)?.['human']).toBe(
-      `Engine reuses ${kept} of ${lastOf(second)['tokens_in']} prompt tokens; the prompt goes on where the slot ended`,
+      `Engine reuses ${kept} of ${lastOf(second)['tokens_in']} prompt tokens; the prompt continues where the slot ended`,
     );
     const reset = all(second, 'narration').find((told) => told['event'] === 'cache.reset');
     expect(reset).toMatchObject({ cached_tokens: kept });
@@ -70,7 +70,7 @@ describe('a prompt as it is', () => {
     await run(warm, 'before', PROMPT);
     const events = await run(warm, 'after', other);
     expect(hitOf(events)).toMatchObject({ cached_tokens: place, diverged_at: place, tokens_in: after.length });
-    expect(hitOf(events)?.['human']).toContain(`differs from token ${place} on`);
+    expect(hitOf(events)?.['human']).toContain(`differs from position ${place} on`);
     expect(textOf(events)).toBe(textOf(await run(cold, 'after', other)));
   });
 

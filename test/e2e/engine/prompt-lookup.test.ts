@@ -106,7 +106,7 @@ describe('a request that runs alone', () => {
       const reserved = await worker.line('cache.reserved');
       expect(reserved).toMatchObject({ slots: 3, context_length: 64, target: '3 slots' });
       expect(reserved).not.toHaveProperty('available_bytes');
-      expect(reserved.human).toContain('as asked');
+      expect(reserved.human).toContain('set by --slots');
       expect(await worker.line('warmup.done')).toMatchObject({ speculation: 'on' });
     } finally {
       await worker.kill();

@@ -160,7 +160,7 @@ test.each([
   [['name'], /"name" is not allowed; allowed: org\/name/],
   [['../../etc'], /is not allowed; allowed: org\/name/],
   [['org/name@../x'], /is not allowed/],
-  [['org/name', '--dtype', 'q5'], /--dtype: "q5" is not allowed; allowed: auto fp32 fp16/],
+  [['org/name', '--dtype', 'q5'], /--dtype: "q5" is not allowed; allowed: auto, fp32, fp16/],
   [['org/name', '--device', 'gpu'], /--device: "gpu" is not allowed; allowed: auto, cpu, cuda/],
   [['org/name', '--port', '1'], /Unknown option '--port'/],
 ] satisfies [string[], RegExp][])('a bad command line exits 2 and names what is wrong: %j', async (args, reason) => {

@@ -1,0 +1,49 @@
+/** The terminal of `ask`: narration goes above the unfinished output line, of which no row stays behind. */
+import { expect, test } from 'vitest';
+import { TerminalView } from '../../../src/commands/ask/terminal-view.ts';
+
+const UP = '\x1b[';
+const LABEL = '[Output] '.length;
+
+/** The number of rows that the view moves up to erase `output` on a terminal of `columns` columns. */
+function rowsErased(output: string, columns: number): number {
+  let written = '';
+  const out = { isTTY: true, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+  const view = new TerminalView(out);
+  view.token(output);
+  written = '';
+  view.narration('Engine generated 10 tokens', undefined);
+  const erase = written.slice(0, written.indexOf('\x1b[J'));
+  expect(erase.startsWith('\r')).toBe(true);
+  return erase.includes(UP) ? Number.parseInt(erase.slice(erase.indexOf(UP) + UP.length), 10) : 0;
+}
+
+test.each([
+  ['ASCII that ends at the edge', 'x'.repeat(80 - LABEL), 80, 0],
+  ['ASCII one column longer', 'x'.repeat(81 - LABEL), 80, 1],
+  ['CJK, two columns each', '海'.repeat(40), 80, 1],
+  ['CJK on an odd width, where one column of each row stays empty', '海'.repeat(57), 41, 3],
+  ['an emoji of four people, two columns', '👩‍👩‍👧‍👦'.repeat(36), 80, 1],
+  ['combining marks, no columns', 'e\u0301'.repeat(80 - LABEL), 80, 0],
+  ['an emoji with a skin tone', '👩🏽‍🚀'.repeat(35), 80, 0],
+])('erases all rows of %s', (_, output, columns, rows) => {
+  expect(rowsErased(output, columns)).toBe(rows);
+});
+
+test('a file gets whole lines without control sequences', () => {
+  let written = '';
+  const out = { isTTY: false, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+  const view = new TerminalView(out);
+  view.token('first\x1b[2Jsec');
+  view.narration('Engine generated 10 tokens', undefined);
+  view.token('ond\nthird');
+  view.end('2 lines');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: styles depend on the terminal of the test run.
+  expect(written.replace(/\x1b\[\d+m/g, '').split('\n')).toEqual([
+    '[Narration] Engine generated 10 tokens',
+    '[Output] first[2Jsecond',
+    '[Output] third',
+    '2 lines',
+    '',
+  ]);
+});
