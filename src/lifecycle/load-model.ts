@@ -8,6 +8,7 @@ import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { libraryPath } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
+import { readTemplate } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -112,9 +113,14 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
 
 /** Opens tokenizer and template, and uses both once: the first use takes milliseconds that no request should wait for. */
 async function openWords(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
-  const [tokenizer, template] = await Promise.all([Tokenizer.open(files), ChatTemplate.open(files)]);
+  const [tokenizer, template] = await Promise.all([Tokenizer.open(files), openTemplate(files)]);
   tokenizer.decode(await tokenizer.encode(rehearsed(template), { addSpecialTokens: template === undefined }));
   return { tokenizer, template };
+}
+
+async function openTemplate(files: ModelFiles): Promise<ChatTemplate | undefined> {
+  const source = await readTemplate(files);
+  return source && new ChatTemplate(source);
 }
 
 function rehearsed(template: ChatTemplate | undefined): string {

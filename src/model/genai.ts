@@ -21,8 +21,6 @@ const genaiConfig = (needed: boolean) =>
       vocab_size: count(needed),
       context_length: count(needed),
       eos_token_id: ids,
-      bos_token_id: ids,
-      pad_token_id: ids,
       decoder: z.looseObject({
         num_hidden_layers: count(needed),
         num_attention_heads: count(needed),

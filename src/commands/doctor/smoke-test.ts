@@ -5,7 +5,8 @@ import { EngineLostError, EngineRefusedError } from '../../bridge/child.ts';
 import { EngineClient } from '../../bridge/client.ts';
 import { sanitize } from '../../narration/sanitize.ts';
 import type { EngineOptions } from '../../protocol/loading.ts';
-import type { Sampling, SequenceRequest } from '../../protocol/messages.ts';
+import type { SequenceRequest } from '../../protocol/messages.ts';
+import { GREEDY } from '../../protocol/sampling.ts';
 
 const SMOKE_TOKENS = 10;
 /** For the opening, and for the tokens: a driver compiles its kernels at first use, one in software takes a minute for them. */
@@ -61,18 +62,6 @@ async function draw(client: EngineClient, prompt: readonly number[], timeoutMs: 
   }
   return { outcome: 'failed', ids, problem: `${ids.length} tokens within ${timeoutMs / 1000} s` };
 }
-
-/** The likeliest id, and nothing else. */
-export const GREEDY: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-};
 
 const requestOf = (prompt: readonly number[]): Omit<SequenceRequest, 'id'> => ({
   prompt,

@@ -1,9 +1,4 @@
-/**
- * Messages become the prompt a chat model was trained on, by the model's own template. Reads two files of the model's folder once.
- */
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
-import { z } from 'zod';
+/** Messages become the prompt that a chat model was trained on, by the model's own template. Pure. */
 import { WorkerError } from '../../contract/errors.ts';
 import { JinjaTemplate } from './jinja.ts';
 
@@ -12,68 +7,31 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** Paths of the files a template comes from. */
-export interface TemplateFiles {
-  /** Absent: the template names no special token. */
-  readonly tokenizerConfigFile?: string;
-  /** `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in transformers. */
-  readonly chatTemplateFile?: string;
+/** The model's template and the special tokens that it can name. */
+interface TemplateSource {
+  /** Name of the file that holds the template, for errors. */
+  readonly file: string;
+  /** The template, in Jinja. */
+  readonly text: string;
+  /** Name of a special token, such as `bos_token` → its text. */
+  readonly tokens: Readonly<Record<string, string>>;
 }
-
-/** The special tokens a template may name, as they stand in tokenizer_config.json: strings, or objects with `content`. */
-const TOKEN_NAMES = [
-  'bos_token',
-  'eos_token',
-  'unk_token',
-  'sep_token',
-  'pad_token',
-  'cls_token',
-  'mask_token',
-] as const;
-const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
-const templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
 
 /** A message of a template longer than this is cut. */
 const LONGEST_REASON = 200;
 /** A reason that holds a content at least this long quotes the prompt, and is not told. */
 const QUOTE = 16;
 
-/** The template inside a parsed tokenizer_config.json or chat_template.json: a string, or the one named `default` of a list. Undefined: it has none. */
-export function templateOf(tokenizerConfig: Readonly<Record<string, unknown>>): string | undefined {
-  const { data } = templates.safeParse(tokenizerConfig['chat_template']);
-  return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
-}
-
-/** Special tokens that a template names: it needs their text. */
-export function namedTokens(template: string): string[] {
-  return TOKEN_NAMES.filter((name) => template.includes(name));
-}
-
 export class ChatTemplate {
   readonly #template: JinjaTemplate;
   readonly #tokens: Readonly<Record<string, string>>;
 
-  private constructor(source: string, tokens: Record<string, string>) {
-    this.#template = new JinjaTemplate(source);
+  /** @throws Error that names the file if the text is not a template. */
+  constructor({ file, text, tokens }: TemplateSource) {
     this.#tokens = tokens;
-  }
-
-  /**
-   * Undefined: the model has no template.
-   * @throws Error naming the file: it cannot be read, or the template is not one.
-   */
-  static async open(files: TemplateFiles): Promise<ChatTemplate | undefined> {
-    const config = files.tokenizerConfigFile === undefined ? {} : await readFields(files.tokenizerConfigFile);
-    const source = await sourceOf(files, config);
-    if (source === undefined) return undefined;
-    const tokens = TOKEN_NAMES.flatMap((name) => {
-      const text = tokenText.safeParse(config[name]);
-      return text.success ? [[name, text.data] as const] : [];
-    });
     try {
-      return new ChatTemplate(source, Object.fromEntries(tokens));
+      this.#template = new JinjaTemplate(text);
     } catch (cause) {
-      const file = basename(files.chatTemplateFile ?? 'tokenizer_config.json');
       throw new Error(`The chat template in ${file} cannot be read: ${reasonOf(cause)}`, { cause });
     }
   }
@@ -95,18 +53,6 @@ export class ChatTemplate {
       throw refusal(cause, messages);
     }
   }
-}
-
-async function sourceOf(
-  { chatTemplateFile: own }: TemplateFiles,
-  config: Readonly<Record<string, unknown>>,
-): Promise<string | undefined> {
-  if (own === undefined) return templateOf(config);
-  return own.endsWith('.json') ? templateOf(await readFields(own)) : readFile(own, 'utf8');
-}
-
-async function readFields(file: string): Promise<Record<string, unknown>> {
-  return z.looseObject({}).parse(JSON.parse(await readFile(file, 'utf8')));
 }
 
 /** The template's own words (`raise_exception`), unless they quote the prompt: that is never echoed. No stack, one line. */

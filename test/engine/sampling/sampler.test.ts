@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
 import { type Drawing, Sampler } from '../../../src/engine/sampling/sampler.ts';
 import { Sequence } from '../../../src/engine/sequence.ts';
-import type { Sampling } from '../../../src/protocol/messages.ts';
+import type { Sampling } from '../../../src/protocol/sampling.ts';
 import { request } from '../harness.ts';
 
 const VOCAB = 48;
