@@ -1,6 +1,6 @@
 /**
- * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml come from these schemas.
- * Descriptions are read by callers: they become the words of openapi.yaml.
+ * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml come from these
+ * schemas. Descriptions are read by callers: they become the words of openapi.yaml.
  */
 import { z } from 'zod';
 import { SAMPLING_FIELDS } from './sampling-fields.ts';

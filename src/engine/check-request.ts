@@ -1,4 +1,7 @@
-/** Checks a sequence against the rules of the protocol: a request that breaks one fails before it reaches the runtime. */
+/**
+ * Checks a sequence against the rules of the protocol: a request that breaks one fails before it reaches the
+ * runtime.
+ */
 import type { EngineFacts } from '../protocol/loading.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import {

@@ -22,7 +22,10 @@ type SamplingKey = {
     : never;
 }[SamplingName];
 
-/** The model's defaults of sampling parameters, under the names of `generation_config.json` and of GenAI's `search`. */
+/**
+ * The model's defaults of sampling parameters, under the names of `generation_config.json` and of GenAI's
+ * `search`.
+ */
 export const sampling = {
   do_sample: z.boolean().nullish(),
   ...(Object.fromEntries(

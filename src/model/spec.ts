@@ -1,6 +1,7 @@
 /**
- * Reads a model's configuration files once and checks them field by field. The result is one value. Reads only files of the model's
- * folder. Unknown fields are ignored; a needed field that is missing or wrong is reported by file and name.
+ * Reads a model's configuration files once and checks them field by field. The result is one value. Reads
+ * only files of the model's folder. Unknown fields are ignored; a needed field that is missing or wrong is
+ * reported by file and name.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -27,7 +28,10 @@ export interface ModelSpec {
   /** As given, such as `LlamaForCausalLM`; the model type if no architecture is named. */
   readonly architecture: string;
   readonly vocabSize: number;
-  /** Most tokens of prompt and output together: the model's positions, or the tokenizer's limit if that is lower. */
+  /**
+   * Most tokens of prompt and output together: the model's positions, or the tokenizer's limit if that is
+   * lower.
+   */
   readonly contextLength: number;
   /** Ids that end a sequence, ascending; empty for a model that never ends by itself. */
   readonly eosIds: readonly number[];
@@ -41,7 +45,8 @@ export interface ModelSpec {
 const tokenizerKind = z.enum(['bpe', 'unigram', 'wordpiece']);
 
 /**
- * config.json with the names of Llama. `OLDER_NAMES` are the names of GPT-2, GPT-J, T5 and MPT for the same fields.
+ * config.json with the names of Llama. `OLDER_NAMES` are the names of GPT-2, GPT-J, T5 and MPT for the same
+ * fields.
  * @param needed true if no other file gives the shape of the model.
  */
 const modelConfig = (needed: boolean) =>
@@ -66,7 +71,10 @@ const OLDER_NAMES: Readonly<Record<string, readonly string[]>> = {
   hidden_size: ['n_embd', 'd_model'],
 };
 
-/** Renames older fields. A model for images or sound describes its text part in `text_config`; fields at the top win. */
+/**
+ * Renames older fields. A model for images or sound describes its text part in `text_config`; fields at the
+ * top win.
+ */
 function withLlamaNames(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const fields = { ...config };
   const text = config['text_config'];
@@ -82,8 +90,8 @@ const token = z.union([z.string(), z.object({ content: z.string() }).transform((
 const tokenizerConfig = z.looseObject({ eos_token: token, model_max_length: z.number().nullish() });
 
 /**
- * The kind of a tokenizer.json and the ids of its tokens: BPE and WordPiece map a text to its id, Unigram lists pairs of text and
- * score in the order of ids.
+ * The kind of a tokenizer.json and the ids of its tokens: BPE and WordPiece map a text to its id, Unigram
+ * lists pairs of text and score in the order of ids.
  */
 const tokenizer = z.looseObject({
   added_tokens: z.array(z.object({ id: z.int(), content: z.string() })).default([]),
@@ -97,7 +105,10 @@ const tokenizer = z.looseObject({
   ),
 });
 
-/** Older files, such as the one of GPT-2, do not name their kind. Only BPE has merges, and only Unigram lists its vocabulary. */
+/**
+ * Older files, such as the one of GPT-2, do not name their kind. Only BPE has merges, and only Unigram lists
+ * its vocabulary.
+ */
 function withKind(model: unknown): unknown {
   if (typeof model !== 'object' || model === null || !('vocab' in model)) return model;
   return { type: 'merges' in model ? 'bpe' : Array.isArray(model.vocab) ? 'unigram' : 'wordpiece', ...model };
@@ -113,8 +124,8 @@ const templateFile = z.looseObject({ chat_template: z.union([z.string(), z.array
  * - sampling: `generation_config.json` as a whole, which its author wrote, then GenAI's `search`;
  * - ids that end a sequence: the ids of all files together.
  *
- * The graph implements a sliding window of attention (`sliding_window`) and scaled positions (`rope_scaling`). This reader ignores
- * both: the cache always holds the whole context.
+ * The graph implements a sliding window of attention (`sliding_window`) and scaled positions
+ * (`rope_scaling`). This reader ignores both: the cache always holds the whole context.
  * @throws ModelError with every file that is not valid JSON and every field that is missing or wrong.
  */
 export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
@@ -151,8 +162,9 @@ export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
 type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength'>;
 
 /**
- * A field that neither file gives is a problem of config.json, because a complete genai_config.json is not expected beside it.
- * Layers, heads and sizes are required although the engine reads them from the graph: a configuration without them is truncated.
+ * A field that neither file gives is a problem of config.json, because a complete genai_config.json is not
+ * expected beside it. Layers, heads and sizes are required although the engine reads them from the graph: a
+ * configuration without them is truncated.
  */
 function shapeOf(
   config: ModelConfig | undefined,
@@ -182,8 +194,8 @@ function shapeOf(
 }
 
 /**
- * A template without a tokenizer_config.json can be rendered unless it names special tokens, because their texts stand in that file.
- * A model is not trained on prompts without their first token.
+ * A template without a tokenizer_config.json can be rendered unless it names special tokens, because their
+ * texts stand in that file. A model is not trained on prompts without their first token.
  */
 async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
   const { chatTemplateFile: path, tokenizerConfigFile } = files;
@@ -199,9 +211,10 @@ async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promi
 }
 
 /**
- * A parameter that the file does not give is neutral (contract, "POST /execute body"). `do_sample: false` is greedy: temperature 0, and
- * only the penalties of the file count. Its filters do not, because exports write `top_k: 1` beside `do_sample: false`, and a request
- * that gives a temperature must draw from more than one token.
+ * A parameter that the file does not give is neutral (contract, "POST /execute body"). `do_sample: false` is
+ * greedy: temperature 0, and only the penalties of the file count. Its filters do not, because exports write
+ * `top_k: 1` beside `do_sample: false`, and a request that gives a temperature must draw from more than one
+ * token.
  */
 function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
   const greedy = given.do_sample === false;
@@ -213,7 +226,10 @@ function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
   return { ...NEUTRAL, ...(greedy && { temperature: 0 }), ...Object.fromEntries(defaults) };
 }
 
-/** The limit of a tokenizer. transformers writes 10³⁰ for "no limit known"; a value below 1 counts as no limit too. */
+/**
+ * The limit of a tokenizer. transformers writes 10³⁰ for "no limit known"; a value below 1 counts as no limit
+ * too.
+ */
 function saneLength(length: number | null | undefined): number {
   return length !== null && length !== undefined && length >= 1 ? Math.floor(length) : Number.POSITIVE_INFINITY;
 }

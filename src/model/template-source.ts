@@ -1,5 +1,6 @@
 /**
- * Finds a model's chat template and the special tokens that it can name. Reads two files of the model's folder.
+ * Finds a model's chat template and the special tokens that it can name. Reads two files of the model's
+ * folder.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -9,7 +10,10 @@ import { z } from 'zod';
 export interface TemplateFiles {
   /** Absent: the template names no special token. */
   readonly tokenizerConfigFile?: string;
-  /** `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in transformers. */
+  /**
+   * `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in
+   * transformers.
+   */
   readonly chatTemplateFile?: string;
 }
 
@@ -23,7 +27,10 @@ export interface TemplateSource {
   readonly tokens: Readonly<Record<string, string>>;
 }
 
-/** The special tokens that a template can name. In tokenizer_config.json they are strings, or objects with `content`. */
+/**
+ * The special tokens that a template can name. In tokenizer_config.json they are strings, or objects with
+ * `content`.
+ */
 const TOKEN_NAMES = [
   'bos_token',
   'eos_token',

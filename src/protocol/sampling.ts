@@ -1,7 +1,7 @@
 /**
- * The table of sampling parameters: plain data that both processes import. From a row come the type, the field of a request with its
- * error sentence, the engine's check, the neutral value, the warm-up value and the default of the model.
- * A new parameter is a row here and a rule in `engine/sampling/`.
+ * The table of sampling parameters: plain data that both processes import. From a row come the type, the
+ * field of a request with its error sentence, the engine's check, the neutral value, the warm-up value and
+ * the default of the model. A new parameter is a row here and a rule in `engine/sampling/`.
  */
 
 /** The numbers that a parameter may be. NaN and infinite numbers are in no range. */
@@ -34,11 +34,13 @@ export interface SamplingParameter {
   /** What a request may give. */
   readonly range: Range;
   /**
-   * The default of the model: its key in `generation_config.json` and the range there, which includes `range`. The engine accepts this
-   * range. Absent: models give no default.
+   * The default of the model: its key in `generation_config.json` and the range there, which includes
+   * `range`. The engine accepts this range. Absent: models give no default.
    */
   readonly modelDefault?: { readonly key: string; readonly range: Range };
-  /** The value that changes nothing. Absent: there is none, and the worker chooses a value for each request. */
+  /**
+   * The value that changes nothing. Absent: there is none, and the worker chooses a value for each request.
+   */
   readonly neutral?: number;
   /** A value that makes the warm-up run the rule. */
   readonly warmUp: number;
@@ -47,7 +49,10 @@ export interface SamplingParameter {
 const FRACTION: Range = { min: 0, max: 1 };
 const COUNT: Range = { min: 0, whole: true };
 
-/** The rows in the order of the fields in openapi.yaml. The order of application is the order of the rules in `engine/sampling/`. */
+/**
+ * The rows in the order of the fields in openapi.yaml. The order of application is the order of the rules in
+ * `engine/sampling/`.
+ */
 export const SAMPLING = {
   /** 0 = greedy: the arg-max of the logits after penalties, lowest id on a tie. */
   temperature: {

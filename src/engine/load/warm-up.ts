@@ -1,5 +1,6 @@
 /**
- * The sequence that the engine runs before it serves: it allocates what later runs reuse and compiles the code of every part of a step.
+ * The sequence that the engine runs before it serves: it allocates what later runs reuse and compiles the
+ * code of every part of a step.
  */
 import type { SequenceRequest } from '../../protocol/messages.ts';
 import { WARM_UP } from '../../protocol/sampling.ts';

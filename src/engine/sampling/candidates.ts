@@ -1,10 +1,11 @@
 /**
- * The ids that may be drawn next, and the filters that remove some of them. The candidates are first the whole row of logits, then a
- * list in ascending order of ids: a logit that differs in its last bit does not move the other ids in the draw. Nothing is sorted, so
- * every filter is linear in the vocabulary, for equal logits too. This file decides; the passes over memory are WebAssembly (kernels.ts).
+ * The ids that may be drawn next, and the filters that remove some of them. The candidates are first the
+ * whole row of logits, then a list in ascending order of ids: a logit that differs in its last bit does not
+ * move the other ids in the draw. Nothing is sorted, so every filter is linear in the vocabulary, for equal
+ * logits too. This file decides; the passes over memory are WebAssembly (kernels.ts).
  *
- * Logits are compared exactly. Weights are float32 with a relative error of 1e-6 where they matter, which is the error that the last
- * bit of a float32 logit of 16 makes. Sums of weights are float64.
+ * Logits are compared exactly. Weights are float32 with a relative error of 1e-6 where they matter, which is
+ * the error that the last bit of a float32 logit of 16 makes. Sums of weights are float64.
  */
 import { NEUTRAL, namesOf, type ParameterOf, type Sampling } from '../../protocol/sampling.ts';
 import { BUCKET_BITS, GROUP, Kernels, type List } from './kernels.ts';
@@ -13,7 +14,10 @@ import { BUCKET_BITS, GROUP, Kernels, type List } from './kernels.ts';
 const LARGEST = 3.4028234663852886e38;
 /** Below this temperature only ties with the likeliest are drawn. Its inverse is still a float32. */
 const LEAST_TEMPERATURE = 1e-37;
-/** More than the error of a weight: an id that is dropped before its weight is compared must be unlikely for certain. */
+/**
+ * More than the error of a weight: an id that is dropped before its weight is compared must be unlikely for
+ * certain.
+ */
 const MARGIN = 1e-4;
 
 export class Candidates {
@@ -27,7 +31,10 @@ export class Candidates {
   #count = 0;
   /** The weights in memory are those of the candidates. */
   #weighed = false;
-  /** Where the last cut was made: the least logit that stays, and the last id that stays among the ids with that logit. */
+  /**
+   * Where the last cut was made: the least logit that stays, and the last id that stays among the ids with
+   * that logit.
+   */
   #least = 0;
   #last = 0;
 
@@ -42,7 +49,8 @@ export class Candidates {
 
   /**
    * Reads the logits: every id is a candidate again, at temperature 1.
-   * @returns the likeliest id, the lowest on a tie; -1 when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
+   * @returns the likeliest id, the lowest on a tie; -1 when no id can be drawn: a logit is NaN or +Infinity,
+   * or all are -Infinity.
    */
   argMax(): number {
     const { passes } = this.#kernels;
@@ -63,7 +71,10 @@ export class Candidates {
     for (const name of FILTER_NAMES) if (sampling[name] !== NEUTRAL[name]) FILTERS[name](this, sampling[name]);
   }
 
-  /** Keeps the k likeliest; the lowest ids among equals. For the whole row only. Rule: Fan et al., arXiv:1805.04833. */
+  /**
+   * Keeps the k likeliest; the lowest ids among equals. For the whole row only. Rule: Fan et al.,
+   * arXiv:1805.04833.
+   */
   keepTopK(k: number): void {
     // The passes count with weights of 1, which overwrite the weights of the candidates.
     this.#weighed = false;
@@ -75,14 +86,14 @@ export class Candidates {
   }
 
   /**
-   * Keeps the smallest set of the likeliest whose probabilities, renormalized over the candidates, reach p: at least one id.
-   * Rule: Holtzman et al., nucleus sampling, arXiv:1904.09751.
+   * Keeps the smallest set of the likeliest whose probabilities, renormalized over the candidates, reach p:
+   * at least one id. Rule: Holtzman et al., nucleus sampling, arXiv:1904.09751.
    */
   keepTopP(p: number): void {
     const total = this.#weigh();
     if (!this.#listed) {
-      // Ids with less than 1/vocab of the unwanted weight are unwanted, even all together. In a row of a real model these are
-      // all but some hundred ids.
+      // Ids with less than 1/vocab of the unwanted weight are unwanted, even all together. In a row of a real
+      // model these are all but some hundred ids.
       const unwanted = ((1 - p) * total) / this.logits.length;
       this.#gather(this.#most + this.#temperature * (Math.log(unwanted) - MARGIN));
     }
@@ -137,7 +148,10 @@ export class Candidates {
     return passes.add(to, count);
   }
 
-  /** Turns the row into a list of the ids with at least this logit. An id with a logit of -Infinity is never listed. */
+  /**
+   * Turns the row into a list of the ids with at least this logit. An id with a logit of -Infinity is never
+   * listed.
+   */
   #gather(least: number): void {
     const { passes, candidates } = this.#kernels;
     this.#count = passes.gather(Math.max(least, -LARGEST), candidates.at);
@@ -160,9 +174,10 @@ export class Candidates {
   }
 
   /**
-   * Finds the place where the summed weights of the likeliest reach `limit`; the last id if rounding leaves the sum short.
-   * A histogram finds the bucket that holds the place, the next histogram divides that bucket, until all logits in the bucket are
-   * equal. Each histogram has at least as many buckets as entries are left, so two are usual, and each uses up bits of a 32-bit key.
+   * Finds the place where the summed weights of the likeliest reach `limit`; the last id if rounding leaves
+   * the sum short. A histogram finds the bucket that holds the place, the next histogram divides that bucket,
+   * until all logits in the bucket are equal. Each histogram has at least as many buckets as entries are
+   * left, up to 2^11. Two histograms are usual; the 32 bits of a key limit their number.
    */
   #cut(limit: number, count: number): void {
     const { passes, span, buckets, candidates, edge } = this.#kernels;
@@ -198,7 +213,10 @@ const FILTERS: Readonly<Record<ParameterOf<'filter'>, (candidates: Candidates, v
 };
 const FILTER_NAMES = namesOf(FILTERS);
 
-/** The first place where the sum from `from` exceeds the target; the last place with a weight if rounding leaves the sum short. */
+/**
+ * The first place where the sum from `from` exceeds the target; the last place with a weight if rounding
+ * leaves the sum short.
+ */
 function crossing(weights: Float32Array | Float64Array, from: number, to: number, target: number): number {
   let found = from;
   let sum = 0;

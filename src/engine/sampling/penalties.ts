@@ -1,4 +1,7 @@
-/** The penalties: they change the logits of ids that occurred in prompt or output, before any other rule of the draw. */
+/**
+ * The penalties: they change the logits of ids that occurred in prompt or output, before any other rule of
+ * the draw.
+ */
 import { NEUTRAL, namesOf, type ParameterOf, type Sampling } from '../../protocol/sampling.ts';
 
 /** Ids that occurred: parallel arrays, so that a step walks them without allocating. */
@@ -55,7 +58,9 @@ function penalizeRepetition(logits: Float32Array, { ids }: Occurred, penalty: nu
   }
 }
 
-/** Subtracts the penalty once per occurrence in the output. Rule: OpenAI API reference, `frequency_penalty`. */
+/**
+ * Subtracts the penalty once per occurrence in the output. Rule: OpenAI API reference, `frequency_penalty`.
+ */
 function penalizeFrequency(logits: Float32Array, { ids, outputCounts }: Occurred, penalty: number): void {
   for (let place = 0; place < ids.length; place++) {
     const id = ids[place] ?? 0;

@@ -57,9 +57,10 @@ export class Sampler {
   }
 
   /**
-   * Log-probabilities under the model's own logits: log-softmax over the whole vocabulary, before penalties and temperature,
-   * accurate to 1e-6.
-   * @param count length of the list of likeliest ids: best first, lowest id first on a tie, without ids of probability 0.
+   * Log-probabilities under the model's own logits: log-softmax over the whole vocabulary, before penalties
+   * and temperature, accurate to 1e-6.
+   * @param count length of the list of likeliest ids: best first, lowest id first on a tie, without ids of
+   * probability 0.
    */
   #logProbabilities(
     logits: Float32Array,
@@ -84,7 +85,8 @@ function mask(logits: Float32Array, ids: ReadonlySet<number>): void {
 }
 
 /**
- * The id of the largest logit, the lowest id on a tie, in one pass that also finds a logit that no id can be drawn with.
+ * The id of the largest logit, the lowest id on a tie, in one pass that also finds a logit that no id can be
+ * drawn with.
  * @throws Error for NaN, +Infinity, or nothing but -Infinity.
  */
 export function argMax(logits: Float32Array): number {
