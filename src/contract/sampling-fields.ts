@@ -20,8 +20,8 @@ export function numberIn({ min, exclusiveMin, max, whole }: Range): z.ZodNumber 
   return max === undefined ? bounded : bounded.max(max);
 }
 
-function fieldOf({ range, description, modelDefault, neutral }: SamplingParameter): z.ZodOptional<z.ZodNumber> {
-  const otherwise = modelDefault ? `. When absent: the model's own, else ${neutral}` : '';
+function fieldOf({ range, description, modelKey, neutral }: SamplingParameter): z.ZodOptional<z.ZodNumber> {
+  const otherwise = modelKey ? `. When absent: the model's own, else ${neutral}` : '';
   return numberIn(range)
     .optional()
     .meta({ description: description + otherwise });

@@ -5,8 +5,8 @@
 import type { EngineFacts } from '../protocol/loading.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import {
-  acceptedRange,
   describeRange,
+  engineRangeOf,
   isInRange,
   SAMPLING,
   SAMPLING_NAMES,
@@ -36,6 +36,6 @@ export function checkRequest(request: SequenceRequest, { vocabSize, context }: L
 }
 
 function checkSampling(sampling: Sampling): string | undefined {
-  const broken = SAMPLING_NAMES.find((name) => !isInRange(sampling[name], acceptedRange(SAMPLING[name])));
-  return broken && `${broken} must be ${describeRange(acceptedRange(SAMPLING[broken]))}, not ${sampling[broken]}`;
+  const broken = SAMPLING_NAMES.find((name) => !isInRange(sampling[name], engineRangeOf(SAMPLING[name])));
+  return broken && `${broken} must be ${describeRange(engineRangeOf(SAMPLING[broken]))}, not ${sampling[broken]}`;
 }

@@ -5,7 +5,13 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { numberIn } from '../contract/sampling-fields.ts';
-import { SAMPLING, SAMPLING_NAMES, type SamplingName, type SamplingParameter } from '../protocol/sampling.ts';
+import {
+  engineRangeOf,
+  SAMPLING,
+  SAMPLING_NAMES,
+  type SamplingName,
+  type SamplingParameter,
+} from '../protocol/sampling.ts';
 import { type ModelProblem, unreadable } from './problems.ts';
 
 /** An id, a list of ids, or nothing; configurations write −1 for "none" too. */
@@ -17,9 +23,7 @@ export const count = (needed: boolean): z.ZodType<number | null | undefined> =>
 
 type Table = typeof SAMPLING;
 type SamplingKey = {
-  [name in SamplingName]: Table[name] extends { readonly modelDefault: { readonly key: infer K extends string } }
-    ? K
-    : never;
+  [name in SamplingName]: Table[name] extends { readonly modelKey: infer K extends string } ? K : never;
 }[SamplingName];
 
 /**
@@ -30,8 +34,9 @@ export const sampling = {
   do_sample: z.boolean().nullish(),
   ...(Object.fromEntries(
     SAMPLING_NAMES.flatMap((name) => {
-      const { modelDefault }: SamplingParameter = SAMPLING[name];
-      return modelDefault ? [[modelDefault.key, numberIn(modelDefault.range).nullish()] as const] : [];
+      const parameter: SamplingParameter = SAMPLING[name];
+      const { modelKey } = parameter;
+      return modelKey ? [[modelKey, numberIn(engineRangeOf(parameter)).nullish()] as const] : [];
     }),
   ) as Record<SamplingKey, z.ZodOptional<z.ZodNullable<z.ZodNumber>>>),
 } as const;

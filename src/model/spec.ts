@@ -219,8 +219,8 @@ async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promi
 function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
   const greedy = given.do_sample === false;
   const defaults = NEUTRAL_NAMES.flatMap((name) => {
-    const { stage, modelDefault }: SamplingParameter = SAMPLING[name];
-    const value = modelDefault && given[modelDefault.key];
+    const { stage, modelKey }: SamplingParameter = SAMPLING[name];
+    const value = modelKey && given[modelKey];
     return typeof value === 'number' && (stage === 'penalty' || !greedy) ? [[name, value] as const] : [];
   });
   return { ...NEUTRAL, ...(greedy && { temperature: 0 }), ...Object.fromEntries(defaults) };

@@ -29,18 +29,15 @@ export interface SamplingParameter {
   readonly stage: Stage;
   /** Name of the field in a request. */
   readonly field: string;
-  /** Sentences for openapi.yaml, without the value that counts when the model may give a default. */
+  /** Description in openapi.yaml. The contract adds the value that counts when the field is absent. */
   readonly description: string;
   /** What a request may give. */
   readonly range: Range;
-  /**
-   * The default of the model: its key in `generation_config.json` and the range there, which includes
-   * `range`. The engine accepts this range. Absent: models give no default.
-   */
-  readonly modelDefault?: { readonly key: string; readonly range: Range };
-  /**
-   * The value that changes nothing. Absent: there is none, and the worker chooses a value for each request.
-   */
+  /** What the engine accepts and a model may give. It includes `range`. Absent: it is `range`. */
+  readonly engineRange?: Range;
+  /** The key of the model's default in `generation_config.json`. Absent: models give no default. */
+  readonly modelKey?: string;
+  /** The value that changes nothing. Absent: there is none, and the worker chooses one for each request. */
   readonly neutral?: number;
   /** A value that makes the warm-up run the rule. */
   readonly warmUp: number;
@@ -48,6 +45,7 @@ export interface SamplingParameter {
 
 const FRACTION: Range = { min: 0, max: 1 };
 const COUNT: Range = { min: 0, whole: true };
+const FINITE: Range = { min: -Number.MAX_VALUE };
 
 /**
  * The rows in the order of the fields in openapi.yaml. The order of application is the order of the rules in
@@ -60,7 +58,8 @@ export const SAMPLING = {
     field: 'temperature',
     description: '0 is greedy',
     range: { min: 0, max: 2 },
-    modelDefault: { key: 'temperature', range: { min: 0 } },
+    engineRange: { min: 0 },
+    modelKey: 'temperature',
     neutral: 1,
     warmUp: 1,
   },
@@ -70,7 +69,7 @@ export const SAMPLING = {
     field: 'top_p',
     description: 'Keep the smallest set of tokens that reaches this probability',
     range: FRACTION,
-    modelDefault: { key: 'top_p', range: FRACTION },
+    modelKey: 'top_p',
     neutral: 1,
     warmUp: 0.95,
   },
@@ -80,7 +79,7 @@ export const SAMPLING = {
     field: 'min_p',
     description: 'Keep tokens at least this fraction as likely as the likeliest',
     range: FRACTION,
-    modelDefault: { key: 'min_p', range: FRACTION },
+    modelKey: 'min_p',
     neutral: 0,
     warmUp: 0.02,
   },
@@ -90,7 +89,7 @@ export const SAMPLING = {
     field: 'top_k',
     description: 'Keep the k likeliest tokens; 0 is off',
     range: COUNT,
-    modelDefault: { key: 'top_k', range: COUNT },
+    modelKey: 'top_k',
     neutral: 0,
     warmUp: 40,
   },
@@ -100,7 +99,8 @@ export const SAMPLING = {
     field: 'repetition_penalty',
     description: 'Makes tokens of prompt and output less likely; 1 is off',
     range: { min: 0, exclusiveMin: true, max: 2 },
-    modelDefault: { key: 'repetition_penalty', range: { min: 0, exclusiveMin: true } },
+    engineRange: { min: 0, exclusiveMin: true },
+    modelKey: 'repetition_penalty',
     neutral: 1,
     warmUp: 1.1,
   },
@@ -110,6 +110,7 @@ export const SAMPLING = {
     field: 'frequency_penalty',
     description: 'Subtracted per occurrence in the output; 0 is off',
     range: { min: -2, max: 2 },
+    engineRange: FINITE,
     neutral: 0,
     warmUp: 0.1,
   },
@@ -119,6 +120,7 @@ export const SAMPLING = {
     field: 'presence_penalty',
     description: 'Subtracted once from every token in the output; 0 is off',
     range: { min: -2, max: 2 },
+    engineRange: FINITE,
     neutral: 0,
     warmUp: 0.1,
   },
@@ -149,20 +151,22 @@ export type NeutralName = {
   [name in SamplingName]: Table[name] extends { readonly neutral: number } ? name : never;
 }[SamplingName];
 
-/** The values of a request that gives no sampling parameter. */
+/** A value for every parameter that has a neutral one: the values of a request that gives none. */
 export type SamplingDefaults = Pick<Sampling, NeutralName>;
 
 /** The names of a record in the order in which it lists them. */
 export const namesOf = <K extends string>(record: Readonly<Record<K, unknown>>): readonly K[] =>
   Object.keys(record) as K[];
 
+/** All parameters, in the order of the table. */
 export const SAMPLING_NAMES = namesOf(SAMPLING);
 
 const hasNeutral = (name: SamplingName): name is NeutralName => 'neutral' in SAMPLING[name];
 
+/** The parameters that have a neutral value, in the order of the table. */
 export const NEUTRAL_NAMES = SAMPLING_NAMES.filter(hasNeutral);
 
-/** Draws from the probabilities of the model. A sequence needs a seed besides. */
+/** The neutral values: draws with the probabilities of the model. A sequence also needs a seed. */
 export const NEUTRAL: SamplingDefaults = Object.fromEntries(
   NEUTRAL_NAMES.map((name) => [name, SAMPLING[name].neutral]),
 ) as SamplingDefaults;
@@ -175,9 +179,10 @@ export const WARM_UP: Sampling = Object.fromEntries(
   SAMPLING_NAMES.map((name) => [name, SAMPLING[name].warmUp]),
 ) as Sampling;
 
-/** The numbers that the engine accepts: what a request or a model may give. */
-export const acceptedRange = ({ range, modelDefault }: SamplingParameter): Range => modelDefault?.range ?? range;
+/** The numbers that the engine accepts: every number that a request or a model may give. */
+export const engineRangeOf = ({ range, engineRange }: SamplingParameter): Range => engineRange ?? range;
 
+/** True if a number is in a range; false for NaN. */
 export function isInRange(value: number, { min, exclusiveMin, max = Number.MAX_VALUE, whole }: Range): boolean {
   if (whole && !Number.isSafeInteger(value)) return false;
   return (exclusiveMin ? value > min : value >= min) && value <= max;

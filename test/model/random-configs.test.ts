@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { locateModel } from '../../src/model/locate.ts';
 import { ModelError } from '../../src/model/problems.ts';
 import { readSpec } from '../../src/model/spec.ts';
-import { acceptedRange, isInRange, NEUTRAL_NAMES, SAMPLING } from '../../src/protocol/sampling.ts';
+import { engineRangeOf, isInRange, NEUTRAL_NAMES, SAMPLING } from '../../src/protocol/sampling.ts';
 import { CONFIG, type Files, GENAI, genaiFolder, modelFolder } from './folders.ts';
 
 const NAMES = [
@@ -67,7 +67,7 @@ async function check(make: typeof modelFolder, files: Files): Promise<void> {
     const spec = await readSpec(await locateModel(folder));
     for (const value of [spec.vocabSize, spec.contextLength]) expect(value).toBeGreaterThanOrEqual(1);
     for (const id of spec.eosIds) expect(id >= 0 && id < spec.vocabSize).toBe(true);
-    const refused = NEUTRAL_NAMES.filter((name) => !isInRange(spec.sampling[name], acceptedRange(SAMPLING[name])));
+    const refused = NEUTRAL_NAMES.filter((name) => !isInRange(spec.sampling[name], engineRangeOf(SAMPLING[name])));
     expect(refused).toEqual([]);
     for (const name of Object.values(spec.names)) expect(name).toMatch(/^.+$/s);
   } catch (error) {
