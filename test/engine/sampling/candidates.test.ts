@@ -1,6 +1,6 @@
 /**
- * Compares the filters and their WebAssembly passes with plain JavaScript that sorts, on logits of many shapes
- * and vocabularies of odd sizes.
+ * Compares the filters and their WebAssembly passes with plain JavaScript that sorts, on logits of many
+ * shapes and vocabularies of odd sizes.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -81,7 +81,9 @@ const idsOf = (entries: readonly { readonly id: number }[]): number[] =>
   entries.map(({ id }) => id).sort((a, b) => a - b);
 const sumOf = (entries: readonly Entry[]): number => entries.reduce((sum, { weight }) => sum + weight, 0);
 
-/** The entries of `left` that `candidates` has kept. Checks that these are the likeliest, in the order of ids. */
+/**
+ * The entries of `left` that `candidates` has kept. Checks that these are the likeliest, in the order of ids.
+ */
 function kept(candidates: Candidates, left: readonly Entry[]): Entry[] {
   const entries = candidates.entries();
   const likeliest = left.slice(0, entries.length);
