@@ -1,8 +1,8 @@
 /** The engine inside the benches' own process: no other process, no bridge, no HTTP, no text. */
 import { join } from 'node:path';
-import { GREEDY } from '../dist/commands/doctor/smoke-test.js';
 import { Engine } from '../dist/engine/engine.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
+import { GREEDY } from '../dist/protocol/sampling.js';
 import { freshPrompt } from './measure.mjs';
 import { modelFolder, weightFile } from './models.mjs';
 

@@ -1,33 +1,24 @@
 /** What does it cost to draw one id, by rule, shape of the logits and size of the vocabulary? */
 import { Random } from '../dist/engine/sampling/random.js';
 import { Sampler } from '../dist/engine/sampling/sampler.js';
+import { GREEDY, SAMPLING, SAMPLING_NAMES, WARM_UP } from '../dist/protocol/sampling.js';
 import { quantile, rounds, section, spread, table } from './measure.mjs';
 
 const VOCABULARIES = [49_152, 128_256];
 /** Rows that are drawn from in turn, as in a step. */
 const ROWS = 16;
 const ROUNDS = 11;
-const OFF = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-};
+/** The penalties of the warm-up: every one is on. */
+const PENALTIES = Object.fromEntries(
+  SAMPLING_NAMES.filter((name) => SAMPLING[name].stage === 'penalty').map((name) => [name, WARM_UP[name]]),
+);
 const SETTINGS = {
   greedy: {},
   'temperature 0.8': { temperature: 0.8 },
   '… and top-k 50': { temperature: 0.8, topK: 50 },
   '… and top-p 0.95': { temperature: 0.8, topP: 0.95 },
   '… and min-p 0.05': { temperature: 0.8, minP: 0.05 },
-  '… and penalties, 500 ids seen': {
-    temperature: 0.8,
-    repetitionPenalty: 1.1,
-    frequencyPenalty: 0.1,
-    presencePenalty: 0.1,
-  },
+  '… and penalties, 500 ids seen': { temperature: 0.8, ...PENALTIES },
 };
 
 /** @param samplers name → class: another build's beside this one's, in the same run, gives a ratio. */
@@ -40,7 +31,7 @@ export async function sampler(samplers = { µs: Sampler }) {
       const logits = Array.from({ length: ROWS }, () => draw(vocabulary, random));
       const made = names.map((name) => new samplers[name](vocabulary));
       for (const [setting, sampling] of Object.entries(SETTINGS)) {
-        const times = measured(made, logits, { ...OFF, ...sampling });
+        const times = measured(made, logits, { ...GREEDY, ...sampling });
         const ratio = names.length > 1 ? [(quantile(times[1], 0.5) / quantile(times[0], 0.5)).toFixed(2)] : [];
         rows.push([vocabulary, shape, setting, ...times.map((each) => spread(each, 0)), ...ratio]);
       }

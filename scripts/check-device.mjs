@@ -9,11 +9,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { GREEDY } from '../dist/commands/doctor/smoke-test.js';
 import { describeRefusal } from '../dist/lifecycle/reasons.js';
 import { portNamesOf } from '../dist/model/genai.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
 import { devicesToTry } from '../dist/protocol/devices.js';
+import { GREEDY } from '../dist/protocol/sampling.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODELS = join(ROOT, 'test', 'models');

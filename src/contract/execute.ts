@@ -1,9 +1,9 @@
 /**
- * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml come from these schemas.
- * Descriptions are read by callers: they become the words of openapi.yaml.
+ * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml come from these
+ * schemas. Descriptions are read by callers: they become the words of openapi.yaml.
  */
 import { z } from 'zod';
-import { fitsIn, SAMPLING_FIELDS } from './sampling-fields.ts';
+import { SAMPLING_FIELDS } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
 /** Limits that the operator sets and a request is held to. */
@@ -23,6 +23,42 @@ const message = z.object({
   role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Who says it' }),
   content: z.string().meta({ description: 'What is said' }),
 });
+
+/** True if `text` has at most `most` code points. Reads no more of it than that takes. */
+function fitsIn(text: string, most: number): boolean {
+  if (text.length <= most) return true;
+  if (text.length > 2 * most) return false;
+  let points = 0;
+  for (const _ of text) points += 1;
+  return points <= most;
+}
+
+/** The other fields whose rules are the same on every worker. */
+const FIXED_FIELDS = {
+  stop: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .refine((text) => fitsIn(text, 100), { params: { constraint: 'max_length' } })
+        .meta({ maxLength: 100 }),
+    )
+    .max(4)
+    .optional()
+    .meta({ description: 'Up to 4 strings of 1 to 100 characters that end the output; they are not part of it' }),
+  logprobs: z
+    .int()
+    .min(0)
+    .max(20)
+    .optional()
+    .meta({ description: 'Report the log-probability of each token and of this many alternatives' }),
+  timeout_ms: z
+    .int()
+    .min(1)
+    .max(86_400_000)
+    .optional()
+    .meta({ description: 'Milliseconds this request may take. When absent: --request-timeout' }),
+};
 
 /** The fields of `POST /execute`, each held to its own rule. */
 export function executeFields(limits: Limits = DEFAULT_LIMITS) {
@@ -56,6 +92,7 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       description: 'End of sequence is not drawn before this many tokens; at most `max_tokens`. When absent: 0',
     }),
     ...SAMPLING_FIELDS,
+    ...FIXED_FIELDS,
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()

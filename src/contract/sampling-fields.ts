@@ -1,75 +1,42 @@
-/** How the next token is drawn, as a request may say it. Descriptions become the words of openapi.yaml. */
+/** The sampling parameters as fields of a request. They come from the table in protocol/sampling.ts. */
 import { z } from 'zod';
+import {
+  type Range,
+  SAMPLING,
+  SAMPLING_NAMES,
+  type Sampling,
+  type SamplingName,
+  type SamplingParameter,
+} from '../protocol/sampling.ts';
 
-const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
+type Table = typeof SAMPLING;
 
-/** Whether `text` has at most `most` code points; looks no further than it must. */
-export function fitsIn(text: string, most: number): boolean {
-  if (text.length <= most) return true;
-  if (text.length > 2 * most) return false;
-  let points = 0;
-  for (const _ of text) points += 1;
-  return points <= most;
+type SamplingFields = { [name in SamplingName as Table[name]['field']]: z.ZodOptional<z.ZodNumber> };
+
+/** A number in a range. */
+export function numberIn({ min, exclusiveMin, max, whole }: Range): z.ZodNumber {
+  const number = whole ? z.int() : z.number();
+  const bounded = exclusiveMin ? number.gt(min) : number.min(min);
+  return max === undefined ? bounded : bounded.max(max);
 }
 
-/** The fields whose rules are the same on every worker. */
-export const SAMPLING_FIELDS = {
-  temperature: z
-    .number()
-    .min(0)
-    .max(2)
+function fieldOf({ range, description, modelKey, neutral }: SamplingParameter): z.ZodOptional<z.ZodNumber> {
+  const otherwise = modelKey ? `. When absent: the model's own, else ${neutral}` : '';
+  return numberIn(range)
     .optional()
-    .meta({ description: "0 is greedy. When absent: the model's own, else 1" }),
-  top_p: z.number().min(0).max(1).optional().meta({
-    description: "Keep the smallest set of tokens that reaches this probability. When absent: the model's own, else 1",
-  }),
-  min_p: z.number().min(0).max(1).optional().meta({
-    description: "Keep tokens at least this fraction as likely as the likeliest. When absent: the model's own, else 0",
-  }),
-  top_k: z
-    .int()
-    .min(0)
-    .optional()
-    .meta({ description: "Keep the k likeliest tokens; 0 is off. When absent: the model's own, else 0" }),
-  repetition_penalty: z.number().gt(0).max(2).optional().meta({
-    description: "Makes tokens of prompt and output less likely; 1 is off. When absent: the model's own, else 1",
-  }),
-  frequency_penalty: z
-    .number()
-    .min(-2)
-    .max(2)
-    .optional()
-    .meta({ description: 'Subtracted per occurrence in the output; 0 is off' }),
-  presence_penalty: z
-    .number()
-    .min(-2)
-    .max(2)
-    .optional()
-    .meta({ description: 'Subtracted once from every token in the output; 0 is off' }),
-  seed: z.int().min(0).max(LARGEST_SEED).optional().meta({
-    description: 'The same seed draws the same tokens. When absent: drawn at random and reported in `started`',
-  }),
-  stop: z
-    .array(
-      z
-        .string()
-        .min(1)
-        .refine((text) => fitsIn(text, 100), { params: { constraint: 'max_length' } })
-        .meta({ maxLength: 100 }),
-    )
-    .max(4)
-    .optional()
-    .meta({ description: 'Up to 4 strings of 1 to 100 characters that end the output; they are not part of it' }),
-  logprobs: z
-    .int()
-    .min(0)
-    .max(20)
-    .optional()
-    .meta({ description: 'Report the log-probability of each token and of this many alternatives' }),
-  timeout_ms: z
-    .int()
-    .min(1)
-    .max(86_400_000)
-    .optional()
-    .meta({ description: 'Milliseconds this request may take. When absent: --request-timeout' }),
-};
+    .meta({ description: description + otherwise });
+}
+
+/** One optional field for each sampling parameter; the rules are the same on every worker. */
+export const SAMPLING_FIELDS = Object.fromEntries(
+  SAMPLING_NAMES.map((name) => [SAMPLING[name].field, fieldOf(SAMPLING[name])]),
+) as SamplingFields;
+
+/** The sampling parameters that a body gives, under the names of the engine. */
+export function samplingIn(body: { readonly [field in keyof SamplingFields]?: number | undefined }): Partial<Sampling> {
+  const given = SAMPLING_NAMES.flatMap((name) => {
+    const value = body[SAMPLING[name].field];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(given);
+}

@@ -1,12 +1,22 @@
-/** The protocol's rules for a sequence, checked at the engine's door: a request that breaks one fails, and never reaches the runtime. */
+/**
+ * Checks a sequence against the rules of the protocol: a request that breaks one fails before it reaches the
+ * runtime.
+ */
 import type { EngineFacts } from '../protocol/loading.ts';
-import type { Sampling, SequenceRequest } from '../protocol/messages.ts';
+import type { SequenceRequest } from '../protocol/messages.ts';
+import {
+  describeRange,
+  engineRangeOf,
+  isInRange,
+  SAMPLING,
+  SAMPLING_NAMES,
+  type Sampling,
+} from '../protocol/sampling.ts';
 
 type Limits = Pick<EngineFacts, 'vocabSize' | 'context'>;
 
 const isCount = (value: number, least: number, most = Number.MAX_SAFE_INTEGER): boolean =>
   Number.isSafeInteger(value) && value >= least && value <= most;
-const isBetween = (value: number, least: number, most: number): boolean => value >= least && value <= most;
 
 /** @returns the first rule that the request breaks, as a sentence, or undefined. */
 export function checkRequest(request: SequenceRequest, { vocabSize, context }: Limits): string | undefined {
@@ -26,17 +36,6 @@ export function checkRequest(request: SequenceRequest, { vocabSize, context }: L
 }
 
 function checkSampling(sampling: Sampling): string | undefined {
-  const big = Number.MAX_VALUE;
-  const rules: readonly (readonly [keyof Sampling, boolean, string])[] = [
-    ['temperature', isBetween(sampling.temperature, 0, big), 'at least 0'],
-    ['topK', isCount(sampling.topK, 0), 'a whole number, at least 0'],
-    ['topP', isBetween(sampling.topP, 0, 1), 'from 0 to 1'],
-    ['minP', isBetween(sampling.minP, 0, 1), 'from 0 to 1'],
-    ['repetitionPenalty', sampling.repetitionPenalty > 0 && sampling.repetitionPenalty <= big, 'above 0'],
-    ['frequencyPenalty', isBetween(sampling.frequencyPenalty, -big, big), 'a finite number'],
-    ['presencePenalty', isBetween(sampling.presencePenalty, -big, big), 'a finite number'],
-    ['seed', isCount(sampling.seed, 0), 'a whole number from 0 to 2^53 - 1'],
-  ];
-  const broken = rules.find(([, holds]) => !holds);
-  return broken && `${broken[0]} must be ${broken[2]}, not ${sampling[broken[0]]}`;
+  const broken = SAMPLING_NAMES.find((name) => !isInRange(sampling[name], engineRangeOf(SAMPLING[name])));
+  return broken && `${broken} must be ${describeRange(engineRangeOf(SAMPLING[broken]))}, not ${sampling[broken]}`;
 }

@@ -5,27 +5,11 @@
 import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../protocol/messages.ts';
 import type { Taken } from './kv-cache.ts';
 import { PromptLookup } from './prompt-lookup.ts';
+import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
 
 /** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
-
-/** Ids that occurred, for the penalties: parallel arrays, so that a step walks them without allocating. */
-export class Occurrences {
-  readonly ids: number[] = [];
-  /** How often each of `ids` occurs in the output; 0 for those of the prompt only. */
-  readonly outputCounts: number[] = [];
-  readonly #places = new Map<number, number>();
-
-  add(id: number, output: 0 | 1): void {
-    const place = this.#places.get(id);
-    if (place === undefined) {
-      this.#places.set(id, this.ids.length);
-      this.ids.push(id);
-      this.outputCounts.push(output);
-    } else this.outputCounts[place] = (this.outputCounts[place] ?? 0) + output;
-  }
-}
 
 export class Sequence {
   readonly request: SequenceRequest;
@@ -64,8 +48,7 @@ export class Sequence {
     this.#arrived = now;
     this.endIds = new Set(request.endIds);
     this.random = Random.seeded(request.sampling.seed);
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = request.sampling;
-    if (repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0) {
+    if (hasPenalty(request.sampling)) {
       this.occurrences = new Occurrences();
       for (const id of request.prompt) this.occurrences.add(id, 0);
     }

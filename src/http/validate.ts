@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, type Limits } from '../contract/execute.ts';
+import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
 
 /** What is allowed in each field, as the end of the sentence "… must be". */
 const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
@@ -14,14 +15,9 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   raw: () => 'true or false',
   max_tokens: (limits) => `a whole number from 1 to ${limits.maxTokens}`,
   min_tokens: (limits) => `a whole number from 0 to max_tokens, at most ${limits.maxTokens}`,
-  temperature: () => 'a number from 0 to 2',
-  top_p: () => 'a number from 0 to 1',
-  min_p: () => 'a number from 0 to 1',
-  top_k: () => 'a whole number from 0 up',
-  repetition_penalty: () => 'a number above 0 and up to 2',
-  frequency_penalty: () => 'a number from -2 to 2',
-  presence_penalty: () => 'a number from -2 to 2',
-  seed: () => `a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+  ...Object.fromEntries(
+    SAMPLING_NAMES.map((name) => [SAMPLING[name].field, () => describeRange(SAMPLING[name].range)]),
+  ),
   stop: () => 'up to 4 strings of 1 to 100 characters each',
   logprobs: () => 'a whole number from 0 to 20',
   on_disconnect: () => 'cancel or continue',

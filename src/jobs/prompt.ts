@@ -4,8 +4,10 @@
 import { randomBytes } from 'node:crypto';
 import { WorkerError } from '../contract/errors.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
+import { samplingIn } from '../contract/sampling-fields.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
-import type { Sampling, SequenceRequest } from '../protocol/messages.ts';
+import type { SequenceRequest } from '../protocol/messages.ts';
+import type { Sampling } from '../protocol/sampling.ts';
 
 export interface Prepared {
   readonly sequence: Omit<SequenceRequest, 'id'>;
@@ -71,18 +73,9 @@ function renderPrompt(request: ExecuteRequest, { template }: LoadedModel): { tex
   return { text: template.render([{ role: 'user', content: prompt }]), addSpecialTokens: false };
 }
 
-/** What the request says, else what the model's generation_config says, else neutral. */
+/** The value of the request, else the default of the model. A request without a seed gets a random one. */
 function samplingOf(request: ExecuteRequest, { spec }: LoadedModel): Sampling {
-  return {
-    temperature: request.temperature ?? spec.sampling.temperature,
-    topK: request.top_k ?? spec.sampling.topK,
-    topP: request.top_p ?? spec.sampling.topP,
-    minP: request.min_p ?? spec.sampling.minP,
-    repetitionPenalty: request.repetition_penalty ?? spec.sampling.repetitionPenalty,
-    frequencyPenalty: request.frequency_penalty ?? 0,
-    presencePenalty: request.presence_penalty ?? 0,
-    seed: request.seed ?? drawSeed(),
-  };
+  return { seed: drawSeed(), ...spec.sampling, ...samplingIn(request) };
 }
 
 /** 53 random bits: every seed a caller may give. */

@@ -8,6 +8,7 @@ import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { libraryPath } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
+import { readTemplate } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -118,9 +119,14 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
  * request.
  */
 async function openText(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
-  const [tokenizer, template] = await Promise.all([Tokenizer.open(files), ChatTemplate.open(files)]);
+  const [tokenizer, template] = await Promise.all([Tokenizer.open(files), openTemplate(files)]);
   tokenizer.decode(await tokenizer.encode(warmUpText(template), { addSpecialTokens: template === undefined }));
   return { tokenizer, template };
+}
+
+async function openTemplate(files: ModelFiles): Promise<ChatTemplate | undefined> {
+  const source = await readTemplate(files);
+  return source && new ChatTemplate(source);
 }
 
 function warmUpText(template: ChatTemplate | undefined): string {

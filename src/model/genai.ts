@@ -22,8 +22,6 @@ const genaiConfig = (required: boolean) =>
       vocab_size: count(required),
       context_length: count(required),
       eos_token_id: ids,
-      bos_token_id: ids,
-      pad_token_id: ids,
       decoder: z.looseObject({
         num_hidden_layers: count(required),
         num_attention_heads: count(required),

@@ -1,34 +1,52 @@
 /**
- * Reads one JSON file of a model by a schema. What is wrong with it is added to a list of problems, by file and field.
+ * Reads one JSON file of a model by a schema. Adds each problem of the file to a list, by file and field.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { numberIn } from '../contract/sampling-fields.ts';
+import {
+  engineRangeOf,
+  SAMPLING,
+  SAMPLING_NAMES,
+  type SamplingName,
+  type SamplingParameter,
+} from '../protocol/sampling.ts';
 import { type ModelProblem, unreadable } from './problems.ts';
 
 /** An id, a list of ids, or nothing; configurations write −1 for "none" too. */
 export const ids = z.union([z.int(), z.array(z.int())]).nullish();
 
-/** A number of something, which may be left out where another file says it. */
+/** A positive whole number. It may be absent if another file can give it. */
 export const count = (needed: boolean): z.ZodType<number | null | undefined> =>
   needed ? z.int().min(1) : z.int().min(1).nullish();
 
-/** How a model wants to be sampled, as `generation_config.json` and GenAI's `search` name it. */
+type Table = typeof SAMPLING;
+type SamplingKey = {
+  [name in SamplingName]: Table[name] extends { readonly modelKey: infer K extends string } ? K : never;
+}[SamplingName];
+
+/**
+ * The model's defaults of sampling parameters, under the names of `generation_config.json` and of GenAI's
+ * `search`.
+ */
 export const sampling = {
   do_sample: z.boolean().nullish(),
-  temperature: z.number().min(0).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  repetition_penalty: z.number().positive().nullish(),
+  ...(Object.fromEntries(
+    SAMPLING_NAMES.flatMap((name) => {
+      const parameter: SamplingParameter = SAMPLING[name];
+      const { modelKey } = parameter;
+      return modelKey ? [[modelKey, numberIn(engineRangeOf(parameter)).nullish()] as const] : [];
+    }),
+  ) as Record<SamplingKey, z.ZodOptional<z.ZodNullable<z.ZodNumber>>>),
 } as const;
 
-/** Told of one file: a list of ten thousand wrong entries is one mistake. */
+/** Most problems that are reported of one file: a list of ten thousand wrong entries is one mistake. */
 const MOST_ISSUES = 20;
 
 /**
- * @param prepare makes the fields of the schema from those of the file, which are an object.
- * @returns undefined: there is no such file to read, or it has problems.
+ * @param prepare makes the input of the schema from the fields of the file.
+ * @returns undefined if `path` is undefined or the file has problems.
  */
 export async function readFields<S extends z.ZodType>(
   path: string | undefined,
@@ -50,7 +68,7 @@ export async function readFields<S extends z.ZodType>(
   return undefined;
 }
 
-/** Whether a value is a JSON object. */
+/** True if a value is a JSON object. */
 export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -7,29 +7,7 @@ import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { DeviceProbe } from './probe.ts';
 import type { Refusal } from './reasons.ts';
-
-/**
- * How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k,
- * top-p, min-p, draw.
- */
-export interface Sampling {
-  /** 0 = greedy: the arg-max of the logits after penalties, lowest id on a tie. */
-  readonly temperature: number;
-  /** Keep the k likeliest ids; 0 = off. */
-  readonly topK: number;
-  /** Keep the smallest set of ids whose probabilities reach p; 1 = off, 0 keeps one. */
-  readonly topP: number;
-  /** Keep ids at least this fraction as likely as the likeliest; 0 = off. */
-  readonly minP: number;
-  /** Divides positive and multiplies negative logits of every id in prompt or output; 1 = off. */
-  readonly repetitionPenalty: number;
-  /** Subtracted once per occurrence of an id in the output; 0 = off. */
-  readonly frequencyPenalty: number;
-  /** Subtracted once from every id that occurs in the output; 0 = off. */
-  readonly presencePenalty: number;
-  /** 0 … 2⁵³−1: the same seed draws the same tokens, whatever runs beside it. */
-  readonly seed: number;
-}
+import type { Sampling } from './sampling.ts';
 
 /** One sequence to generate: a prompt of ids, and the rules that end it. */
 export interface SequenceRequest {
@@ -43,6 +21,7 @@ export interface SequenceRequest {
   readonly minTokens: number;
   /** Ids that end the sequence; the id itself is not reported as a token. */
   readonly endIds: readonly number[];
+  /** Applied in the order penalties, temperature, top-k, top-p, min-p, draw. */
   readonly sampling: Sampling;
   /** Absent = no log-probabilities; n = log-probabilities of the chosen id and of the n likeliest ids. */
   readonly logprobs?: number;

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SequenceRequest } from '../../src/protocol/messages.ts';
+import { SAMPLING_NAMES } from '../../src/protocol/sampling.ts';
 import { Bench, prompt, request } from './harness.ts';
 
 const bench = new Bench({ slots: 2 });
@@ -138,14 +139,12 @@ describe('a request that breaks the rules fails, and the engine goes on', () => 
     ['logprobs', { logprobs: -1 }],
     ...(
       [
+        ...SAMPLING_NAMES.flatMap((name) => [[name, Number.NaN] as const, [name, Number.POSITIVE_INFINITY] as const]),
         ['temperature', -1],
-        ['temperature', Number.NaN],
         ['topK', 1.5],
         ['topP', 1.1],
         ['minP', -0.1],
         ['repetitionPenalty', 0],
-        ['frequencyPenalty', Number.NaN],
-        ['presencePenalty', Number.POSITIVE_INFINITY],
         ['seed', -1],
       ] as const
     ).map(([field, value]): [string, Partial<SequenceRequest>] => [

@@ -1,7 +1,6 @@
 /** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { GREEDY } from '../../src/commands/doctor/smoke-test.ts';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
@@ -9,7 +8,8 @@ import { readModel } from '../../src/engine/ort/model-file.ts';
 import { type Capacity, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampling/sampler.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import type { Finish, FromEngine, Note, Sampling, SequenceRequest, TokenReport } from '../../src/protocol/messages.ts';
+import type { Finish, FromEngine, Note, SequenceRequest, TokenReport } from '../../src/protocol/messages.ts';
+import { GREEDY, type Sampling } from '../../src/protocol/sampling.ts';
 
 const root = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RunCost } from '../../src/engine/cost-model.ts';
 import { MOST_DRAFTED, PromptLookup } from '../../src/engine/prompt-lookup.ts';
-import type { Sampling } from '../../src/protocol/messages.ts';
+import type { Sampling } from '../../src/protocol/sampling.ts';
 import { Bench, prompt, type request } from './harness.ts';
 
 /** A machine on which a run of more tokens costs hardly more. */

@@ -13,6 +13,7 @@ import { WorkerState } from '../../src/lifecycle/state.ts';
 import { embeddedModel } from '../../src/model/folder.ts';
 import { capture, type Narration, runIn } from '../../src/narration/narrate.ts';
 import type { Finish, SequenceReport } from '../../src/protocol/messages.ts';
+import { NEUTRAL } from '../../src/protocol/sampling.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 
@@ -86,22 +87,12 @@ async function play(
     model: () => model,
     shutdown: () => undefined,
   };
-  const sampling = {
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    frequencyPenalty: 0,
-    presencePenalty: 0,
-    seed: 1,
-  };
   const sequence = {
     prompt: new Array<number>(promptTokens).fill(0),
     maxTokens: ids.length,
     minTokens: 0,
     endIds: [3],
-    sampling,
+    sampling: { ...NEUTRAL, seed: 1 },
   };
   const generation = new Generation(job, { sequence, stops, tokenizeMs: 0 }, model, service);
   const { narrations } = await capture(() => runIn(story, () => generation.run()));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { locateModel } from '../../src/model/locate.ts';
 import { type ModelSpec, readSpec } from '../../src/model/spec.ts';
+import { NEUTRAL } from '../../src/protocol/sampling.ts';
 import { CONFIG, type Files, GENAI, genaiFolder, problemsIn } from './folders.ts';
 
 const specOf = async (files: Files = {}): Promise<ModelSpec> => readSpec(await locateModel(await genaiFolder(files)));
@@ -17,18 +18,11 @@ describe('a GenAI configuration alone', () => {
     expect(name).toMatch(/^model-/);
     expect(spec).toEqual({
       architecture: 'llama',
-      modelType: 'llama',
       vocabSize: 100,
       contextLength: 1024,
       eosIds: [2, 5],
-      bosId: 1,
-      padId: 0,
-      sampling: { temperature: 0, topP: 1, topK: 0, minP: 0, repetitionPenalty: 1 },
-      layers: 2,
-      kvHeads: 4,
-      headDim: 16,
+      sampling: { ...NEUTRAL, temperature: 0 },
       tokenizerKind: 'bpe',
-      hasChatTemplate: false,
       names: {
         inputIds: 'input_ids',
         attentionMask: 'attention_mask',
@@ -45,7 +39,7 @@ describe('a GenAI configuration alone', () => {
     const decoder = { inputs: { position_ids: 'places' }, outputs: undefined, num_key_value_heads: undefined };
     const config = withModel({ eos_token_id: 7, decoder: { ...GENAI.model.decoder, ...decoder } });
     const spec = await specOf({ 'genai_config.json': config });
-    expect([spec.names, spec.eosIds, spec.kvHeads]).toEqual([{ positionIds: 'places' }, [7], 8]);
+    expect([spec.names, spec.eosIds]).toEqual([{ positionIds: 'places' }, [7]]);
   });
 
   it.each<[object | undefined, Partial<ModelSpec['sampling']>]>([
@@ -97,17 +91,15 @@ describe('a GenAI configuration alone', () => {
   });
 });
 
-describe('a GenAI configuration beside config.json', () => {
-  const both = { 'config.json': { ...CONFIG, bos_token_id: 9, pad_token_id: 8, eos_token_id: 3 } };
+describe('beside config.json', () => {
+  const both = { 'config.json': { ...CONFIG, eos_token_id: 3 } };
 
-  it('gives the shape and the names; both files give end ids; config.json gives the architecture', async () => {
-    const spec = await specOf({ ...both, 'genai_config.json': withModel({ pad_token_id: undefined }) });
+  it('GenAI says the shape and the names, both say the ends, the architecture is that of config.json', async () => {
+    const spec = await specOf({ ...both, 'genai_config.json': GENAI });
     expect(spec).toMatchObject({
       architecture: 'LlamaForCausalLM',
       contextLength: 1024,
       eosIds: [2, 3, 5],
-      bosId: 1,
-      padId: 8,
       sampling: { temperature: 0 },
     });
     expect(spec.names.pastKey).toBe('past_key_values.%d.key');
@@ -124,9 +116,6 @@ describe('a GenAI configuration beside config.json', () => {
     expect(await specOf({ ...both, 'genai_config.json': brief })).toMatchObject({
       vocabSize: 100,
       contextLength: 2048,
-      layers: 2,
-      kvHeads: 4,
-      headDim: 16,
       names: {},
     });
     const { vocab_size, hidden_size, num_hidden_layers, ...rest } = CONFIG;

@@ -6,8 +6,9 @@ import { EngineClient } from '../../bridge/client.ts';
 import { describeRefusal } from '../../lifecycle/reasons.ts';
 import { sanitize } from '../../narration/sanitize.ts';
 import type { EngineOptions } from '../../protocol/loading.ts';
-import type { Sampling, SequenceRequest } from '../../protocol/messages.ts';
+import type { SequenceRequest } from '../../protocol/messages.ts';
 import type { Reason } from '../../protocol/reasons.ts';
+import { GREEDY } from '../../protocol/sampling.ts';
 
 const SMOKE_TOKENS = 10;
 /**
@@ -74,18 +75,6 @@ async function draw(client: EngineClient, prompt: readonly number[], timeoutMs: 
   }
   return { outcome: 'failed', ids, problem: `only ${ids.length} tokens within ${timeoutMs / 1000} s` };
 }
-
-/** Always the likeliest id. */
-export const GREEDY: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  seed: 0,
-};
 
 const requestOf = (prompt: readonly number[]): Omit<SequenceRequest, 'id'> => ({
   prompt,

@@ -1,12 +1,14 @@
 /**
- * The sequence that the engine runs before it serves: it allocates what later runs reuse and compiles the code of every part of a step.
+ * The sequence that the engine runs before it serves: it allocates what later runs reuse and compiles the
+ * code of every part of a step.
  */
 import type { SequenceRequest } from '../../protocol/messages.ts';
+import { WARM_UP } from '../../protocol/sampling.ts';
 import { PROMPT, promptOf } from './numeric-check.ts';
 
 const TOKENS = 4;
 
-/** A short sequence that uses every rule of the sampler. Its id is nobody's. */
+/** A short sequence that uses every rule of the sampler. No request of the worker has its id. */
 export function warmUpRequest(vocabSize: number, context: number): SequenceRequest {
   const prompt = promptOf(vocabSize, Math.min(PROMPT, context - 1));
   return {
@@ -15,15 +17,6 @@ export function warmUpRequest(vocabSize: number, context: number): SequenceReque
     maxTokens: Math.min(TOKENS, context - prompt.length),
     minTokens: 0,
     endIds: [],
-    sampling: {
-      temperature: 1,
-      topK: 40,
-      topP: 0.95,
-      minP: 0.02,
-      repetitionPenalty: 1.1,
-      frequencyPenalty: 0.1,
-      presencePenalty: 0.1,
-      seed: 0,
-    },
+    sampling: WARM_UP,
   };
 }

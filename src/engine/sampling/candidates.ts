@@ -1,18 +1,23 @@
 /**
- * The ids that may be drawn next, and the rules that narrow them down: first the whole row of logits, then a list of ids in their order,
- * so that a logit that differs in its last bit moves no other id's place in the draw. Every rule is linear in the vocabulary whatever the
- * logits are, all equal too: nothing is sorted. The passes are WebAssembly (kernels.ts), what they are for is decided here.
+ * The ids that may be drawn next, and the filters that remove some of them. The candidates are first the
+ * whole row of logits, then a list in ascending order of ids: a logit that differs in its last bit does not
+ * move the other ids in the draw. Nothing is sorted, so every filter is linear in the vocabulary, for equal
+ * logits too. This file decides; the passes over memory are WebAssembly (kernels.ts).
  *
- * Logits are compared as they are. Weights are float32, off by 1e-6 of themselves where they matter, as a float32 logit of 16 is by its
- * last bit alone; sums of weights are float64.
+ * Logits are compared exactly. Weights are float32 with a relative error of 1e-6 where they matter, which is
+ * the error that the last bit of a float32 logit of 16 makes. Sums of weights are float64.
  */
+import { NEUTRAL, namesOf, type ParameterOf, type Sampling } from '../../protocol/sampling.ts';
 import { BUCKET_BITS, GROUP, Kernels, type List } from './kernels.ts';
 
-/** The largest float32, and minus it the least logit that an id can be drawn with. */
+/** The largest float32. An id with a logit below minus this cannot be drawn. */
 const LARGEST = 3.4028234663852886e38;
-/** Nothing but ties with the likeliest is drawn below this, and its inverse is still a float32. */
+/** Below this temperature only ties with the likeliest are drawn. Its inverse is still a float32. */
 const LEAST_TEMPERATURE = 1e-37;
-/** More than weights are off by: what is dropped before it is looked at must be dropped for sure. */
+/**
+ * More than the error of a weight: an id that is dropped before its weight is compared must be unlikely for
+ * certain.
+ */
 const MARGIN = 1e-4;
 
 export class Candidates {
@@ -20,13 +25,16 @@ export class Candidates {
   /** The largest logit. */
   #most = 0;
   #temperature = 1;
-  /** Whether they are the list, or still the whole row. */
+  /** The candidates are the list; otherwise they are the whole row. */
   #listed = false;
-  /** Of the list. */
+  /** Length of the list. */
   #count = 0;
-  /** Whether the list's weights are theirs, as long as they are the row by id. */
+  /** The weights in memory are those of the candidates. */
   #weighed = false;
-  /** Where the last cut was made: the least logit that stays, and the last id that stays of those with just that. */
+  /**
+   * Where the last cut was made: the least logit that stays, and the last id that stays among the ids with
+   * that logit.
+   */
   #least = 0;
   #last = 0;
 
@@ -34,14 +42,15 @@ export class Candidates {
     this.#kernels = new Kernels(vocabSize);
   }
 
-  /** `[vocab]`: to be filled, and changed at will before `survey`. */
+  /** `[vocab]`: the caller fills it, and may change it until it calls `argMax`. */
   get logits(): Float32Array {
     return this.#kernels.row;
   }
 
   /**
    * Reads the logits: every id is a candidate again, at temperature 1.
-   * @returns the likeliest id, the lowest on a tie; -1 when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
+   * @returns the likeliest id, the lowest on a tie; -1 when no id can be drawn: a logit is NaN or +Infinity,
+   * or all are -Infinity.
    */
   argMax(): number {
     const { passes } = this.#kernels;
@@ -57,9 +66,17 @@ export class Candidates {
     this.#temperature = Math.max(temperature, LEAST_TEMPERATURE);
   }
 
-  /** Keeps the k likeliest; the lowest ids among equals. For the whole row only. Rule: Fan et al., arXiv:1805.04833. */
+  /** Applies every filter whose parameter is not neutral. */
+  filter(sampling: Sampling): void {
+    for (const name of FILTER_NAMES) if (sampling[name] !== NEUTRAL[name]) FILTERS[name](this, sampling[name]);
+  }
+
+  /**
+   * Keeps the k likeliest; the lowest ids among equals. For the whole row only. Rule: Fan et al.,
+   * arXiv:1805.04833.
+   */
   keepTopK(k: number): void {
-    // Each counts for one here.
+    // The passes count with weights of 1, which overwrite the weights of the candidates.
     this.#weighed = false;
     this.#gather(this.#kthMaximum(k));
     if (k >= this.#count) return;
@@ -69,13 +86,14 @@ export class Candidates {
   }
 
   /**
-   * Keeps the smallest set of the likeliest whose probabilities, renormalized over what is left, reach p: at least one.
-   * Rule: Holtzman et al., nucleus sampling, arXiv:1904.09751.
+   * Keeps the smallest set of the likeliest whose probabilities, renormalized over the candidates, reach p:
+   * at least one id. Rule: Holtzman et al., nucleus sampling, arXiv:1904.09751.
    */
   keepTopP(p: number): void {
     const total = this.#weigh();
     if (!this.#listed) {
-      // Ids below 1/vocab of what is not wanted are not wanted, even all together: of a real model's row, all but some hundred.
+      // Ids with less than 1/vocab of the unwanted weight are unwanted, even all together. In a row of a real
+      // model these are all but some hundred ids.
       const unwanted = ((1 - p) * total) / this.logits.length;
       this.#gather(this.#most + this.#temperature * (Math.log(unwanted) - MARGIN));
     }
@@ -85,21 +103,21 @@ export class Candidates {
 
   /** Keeps ids at least p times as likely as the likeliest. Rule: Nguyen et al., arXiv:2407.01082. */
   keepMinP(p: number): void {
-    // A weight equal to p stays.
+    // An id with a weight of exactly p stays.
     const least = this.#most + this.#temperature * Math.log(p) * (1 + Number.EPSILON);
     if (this.#listed) this.#keep(Math.max(least, -LARGEST), this.logits.length);
     else this.#gather(least);
   }
 
   /**
-   * One id by its weight.
+   * Draws one id by the weights.
    * @param uniform in [0, 1).
    */
   draw(uniform: number): number {
     const { sums, candidates } = this.#kernels;
     const target = uniform * this.#weigh();
     const count = this.#listed ? this.#count : this.logits.length;
-    // By the sums of groups to the group, then through it.
+    // First find the group by the sums of the groups, then the id inside the group.
     const group = crossing(sums, 0, Math.ceil(count / GROUP), target);
     let before = 0;
     for (let index = 0; index < group; index++) before += sums[index] ?? 0;
@@ -113,13 +131,13 @@ export class Candidates {
     return Math.log(this.#weigh());
   }
 
-  /** The candidates with their logits, in the order of ids. Allocates; for after `keepTopK`. */
+  /** The candidates with their logits, in ascending order of ids. Allocates, so call it after `keepTopK`. */
   entries(): { id: number; logit: number }[] {
     const { ids, values } = this.#kernels.candidates;
     return Array.from({ length: this.#count }, (_, place) => ({ id: ids[place] ?? 0, logit: values[place] ?? 0 }));
   }
 
-  /** Probabilities of the candidates relative to the likeliest, and their sum. */
+  /** Computes the weights of the candidates: probabilities relative to the likeliest. Returns their sum. */
   #weigh(): number {
     const { passes, row, candidates } = this.#kernels;
     const from = this.#listed ? candidates.values : row;
@@ -130,7 +148,10 @@ export class Candidates {
     return passes.add(to, count);
   }
 
-  /** From the row to a list of those with at least this logit. -Infinity is never listed. */
+  /**
+   * Turns the row into a list of the ids with at least this logit. An id with a logit of -Infinity is never
+   * listed.
+   */
   #gather(least: number): void {
     const { passes, candidates } = this.#kernels;
     this.#count = passes.gather(Math.max(least, -LARGEST), candidates.at);
@@ -142,7 +163,7 @@ export class Candidates {
     this.#count = passes.keep(candidates.at, this.#count, least, last);
   }
 
-  /** A bound for the k-th largest logit: at least k groups have a logit of this size. */
+  /** A lower bound of the k-th largest logit: at least k groups have a logit of this size. */
   #kthMaximum(k: number): number {
     const { maxima, candidates } = this.#kernels;
     if (k >= maxima.length) return -LARGEST;
@@ -153,9 +174,10 @@ export class Candidates {
   }
 
   /**
-   * Finds where the likeliest of the list, added up by their weights, reach `limit`: at the last of all when rounding leaves them short.
-   * A histogram finds the bucket in which that happens, one over that bucket the next, until the bucket is one logit or equal ones.
-   * Each divides the range of what is left anew, by at least as many as are left: two are usual, and the 32 bits of a key are soon used up.
+   * Finds the place where the summed weights of the likeliest reach `limit`; the last id if rounding leaves
+   * the sum short. A histogram finds the bucket that holds the place, the next histogram divides that bucket,
+   * until all logits in the bucket are equal. Each histogram has at least as many buckets as entries are
+   * left, up to 2^11. Two histograms are usual; the 32 bits of a key limit their number.
    */
   #cut(limit: number, count: number): void {
     const { passes, span, buckets, candidates, edge } = this.#kernels;
@@ -183,7 +205,18 @@ export class Candidates {
   }
 }
 
-/** The first place at which the sum from `from` on exceeds the target; where rounding leaves it short, the last that adds anything. */
+/** The filters in the order of application: top-k is first, because it needs the whole row. */
+const FILTERS: Readonly<Record<ParameterOf<'filter'>, (candidates: Candidates, value: number) => void>> = {
+  topK: (candidates, k) => candidates.keepTopK(k),
+  topP: (candidates, p) => candidates.keepTopP(p),
+  minP: (candidates, p) => candidates.keepMinP(p),
+};
+const FILTER_NAMES = namesOf(FILTERS);
+
+/**
+ * The first place where the sum from `from` exceeds the target; the last place with a weight if rounding
+ * leaves the sum short.
+ */
 function crossing(weights: Float32Array | Float64Array, from: number, to: number, target: number): number {
   let found = from;
   let sum = 0;

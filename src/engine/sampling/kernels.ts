@@ -1,78 +1,99 @@
 /**
- * The sampler's passes over a row of logits, written by hand in WebAssembly SIMD (kernels.wat), and the memory they work in:
- * allocated once for one vocabulary, seen from both sides. What calls which pass when is candidates.ts.
+ * The sampler's passes over a row of logits, written in WebAssembly SIMD (kernels.wat), and their memory,
+ * which both sides share: allocated once for one vocabulary. candidates.ts calls the passes.
  */
 import { KERNELS } from './kernels.wasm.ts';
 
-/** The part that is used here: neither TypeScript's es2023 nor @types/node 20 declares WebAssembly. */
+/**
+ * Only the members that this file uses: neither TypeScript's es2023 nor @types/node 20 declares WebAssembly.
+ */
 declare const WebAssembly: {
   readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
   readonly Module: new (bytes: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
 };
 
-/** Ids of one group: the row is read, and weights are summed up, by groups. */
+/** Ids in one group. The passes read the row and sum the weights group by group. */
 export const GROUP = 64;
-/** A histogram has 2^11 buckets at most: 16 KiB, half of the fastest cache. */
+/** A histogram has at most 2^11 buckets: 16 KiB, half of the fastest cache. */
 export const BUCKET_BITS = 11;
 
 const PAGE = 65_536;
-/** Bytes at address 0 that the module itself fills. */
+/** Bytes at address 0 that the module fills. */
 const TABLE = 256;
 const ALIGNMENT = 64;
 
-/** Ids and their logits, in the order of ids, and what each counts for. Valid up to a count that the owner knows. */
+/** Ids in ascending order with their logits and weights. Valid up to a count that the owner keeps. */
 export interface List {
-  /** Its address, for the passes. */
+  /** The address of the list, for the passes. */
   readonly at: number;
   readonly ids: Int32Array;
   readonly values: Float32Array;
   readonly weights: Float32Array;
 }
 
-/** All pointers are `at` of a list, or byte offsets of an array; ids and counts are whole numbers, values are rounded to float32. */
+/**
+ * All pointers are `at` of a list, or byte offsets of an array; ids and counts are whole numbers, values are
+ * rounded to float32.
+ */
 interface Passes {
-  /** Writes the largest logit of each group to `maxima`. @returns the largest of all; NaN where a logit is NaN or +Infinity. */
+  /**
+   * Writes the largest logit of each group to `maxima`. @returns the largest of all; NaN where a logit is NaN
+   * or +Infinity.
+   */
   argMax(): number;
   /** @returns the lowest id with this logit, which must be among `maxima`. */
   find(value: number): number;
-  /** weight = 2^((value − most) · scale), 0 below 2^-92; relative error below 1.3e-7 + 9e-8 per unit of the exponent. */
+  /**
+   * weight = 2^((value − most) · scale), 0 below 2^-92; relative error below 1.3e-7 + 9e-8 per unit of the
+   * exponent.
+   */
   weigh(values: number, count: number, most: number, scale: number, weights: number): void;
-  /** Writes the float64 sum of each 64 to `sums`; the 64 weights after the last become 0. @returns the sum of all. */
+  /**
+   * Writes the float64 sum of each group to `sums`; the 64 weights after the last become 0. @returns the
+   * total.
+   */
   add(weights: number, count: number): number;
   /**
-   * Lists the ids of the row with at least this logit; -0 becomes 0. The list's weights are those of the whole row before, and of the list
-   * after. @returns how many.
+   * Lists the ids of the row with at least this logit; -0 becomes 0. The weights in the list belong to the
+   * whole row before the call, and to the listed ids after it. @returns how many.
    */
   gather(least: number, list: number): number;
-  /** Keeps of a list what is above `least`, and what is equal to it up to the id `last`. @returns how many. */
+  /**
+   * Keeps the entries above `least`, and the entries equal to `least` up to the id `last`. @returns how many.
+   */
   keep(list: number, count: number, least: number, last: number): number;
-  /** Writes the largest key of a list and the smallest to `span`. A key is a float32's bits, arranged to compare as integers. */
+  /**
+   * Writes the largest and the smallest key of a list to `span`. A key is the bits of a float32, arranged to
+   * compare as integers.
+   */
   measure(list: number, count: number): void;
-  /** Adds each weight to the bucket (high − key) >>> shift; right after `measure` of the same list. */
+  /**
+   * Adds each weight to the bucket (high − key) >>> shift. Call it right after `measure` of the same list.
+   */
   tally(list: number, count: number, high: number, shift: number): void;
-  /** Copies what is in one bucket of `tally` to another list or to the same. @returns how many. */
+  /** Copies the entries of one bucket of `tally` to another list or to the same one. @returns how many. */
   sift(list: number, count: number, high: number, shift: number, bucket: number, to: number): number;
 }
 
 export class Kernels {
   readonly passes: Passes;
-  /** `[vocab]`: the logits, to be written from outside. */
+  /** `[vocab]`: the logits. The owner writes them. */
   readonly row: Float32Array;
-  /** The largest logit of each group, after `survey`. */
+  /** The largest logit of each group, after `argMax`. */
   readonly maxima: Float32Array;
-  /** The sum of weights of each group, after `add`. */
+  /** The sum of the weights of each group, after `add`. */
   readonly sums: Float64Array;
   readonly span: Int32Array;
   readonly buckets: Float64Array;
-  /** Two lists of up to a vocabulary. */
+  /** Two lists, each as long as the vocabulary at most. */
   readonly candidates: List;
   readonly edge: List;
 
   /** @param vocabSize at least 1. */
   constructor(vocabSize: number) {
     const groups = Math.ceil(vocabSize / GROUP);
-    // Passes read and write up to a group past the end.
+    // Passes read and write up to one group past the end.
     const places = (groups + 1) * GROUP;
     const stride = places * Float32Array.BYTES_PER_ELEMENT;
     let end = TABLE;

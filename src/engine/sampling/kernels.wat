@@ -1,9 +1,11 @@
-;; The sampler's passes over one row of logits, four float32 at a time. `npm run generate` compiles this to kernels.wasm.ts;
-;; kernels.ts lays out the memory and says what each pass is for; candidates.ts calls them in turn. Nothing here allocates or decides.
+;; The sampler's passes over one row of logits, four float32 at a time. `npm run generate` compiles this to
+;; kernels.wasm.ts; kernels.ts lays out the memory and documents each pass; candidates.ts calls the passes. No
+;; pass allocates memory.
 ;;
-;; The row is read in groups of 64 ids. It is padded with -Infinity to a whole number of groups, so no pass over it has a tail.
-;; A list is three arrays, one after the other, `stride` bytes apart: ids (i32), values (f32: logits), weights (f32).
-;; Arrays have 64 places more than they need: passes read and write past the end of a list by up to a group.
+;; The row is read in groups of 64 ids. It is padded with -Infinity to a whole number of groups, so no pass
+;; over it has a tail. A list is three arrays, one after the other, `stride` bytes apart: ids (i32), values
+;; (f32: logits), weights (f32). Arrays have 64 places more than they need: passes read and write past the end
+;; of a list by up to a group.
 (module
   (import "layout" "memory" (memory 1))
   ;; Byte addresses. `row` and `maxima` are f32, `sums` and `buckets` f64, `span` two i32.
@@ -16,7 +18,8 @@
   ;; How many groups the row has.
   (import "layout" "groups" (global $groups i32))
 
-  ;; At address 0, for each of 16 masks of lanes: the shuffle of bytes that moves the lanes of the mask to the front.
+  ;; At address 0, for each of the 16 lane masks: the byte shuffle that moves the lanes of the mask to the
+  ;; front.
   (data (i32.const 0)
     "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f"
     "\04\05\06\07\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f"
@@ -27,7 +30,8 @@
     "\08\09\0a\0b\0c\0d\0e\0f\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f"
     "\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f")
 
-  ;; argMax() → the largest logit, after writing the largest of each group to `maxima`; NaN where a logit is NaN or +Infinity.
+  ;; argMax() → the largest logit, after writing the largest of each group to `maxima`; NaN where a logit is
+  ;; NaN or +Infinity.
   (func (export "argMax") (result f32)
     (local $at i32) (local $end i32) (local $group i32) (local $a v128) (local $b v128)
     (local $most v128) (local $own v128) (local $sound v128) (local $infinity v128)
@@ -44,7 +48,8 @@
         ;; Below +Infinity: false for NaN too.
         (local.set $sound (v128.and (local.get $sound) (v128.and
           (f32x4.lt (local.get $a) (local.get $infinity)) (f32x4.lt (local.get $b) (local.get $infinity)))))
-        ;; pmax, not max: one instruction. What it does with NaN does not matter, `sound` has seen it.
+        ;; pmax is one instruction, max is several. Its result for NaN does not matter, because `sound` is
+        ;; false then.
         (local.set $own (f32x4.pmax (local.get $own) (f32x4.pmax (local.get $a) (local.get $b))))
         (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $end))))
       (local.set $most (f32x4.pmax (local.get $most) (local.get $own)))
@@ -76,18 +81,20 @@
           (br $logits))))
     (i32.shr_u (i32.sub (local.get $at) (global.get $row)) (i32.const 2)))
 
-  ;; weigh(from, count, most, scale, to): weights[i] = 2^((values[i] - most) · scale), 0 below 2^-92, for `count` values at `from`, weights
-  ;; at `to`. Relative error of a weight: 1.3e-7, and 9e-8 more for each unit of the exponent.
+  ;; weigh(from, count, most, scale, to): weights[i] = 2^((values[i] - most) · scale), 0 below 2^-92, for
+  ;; `count` values at `from`, weights at `to`. Relative error of a weight: 1.3e-7, and 9e-8 more for each
+  ;; unit of the exponent.
   (func (export "weigh") (param $from i32) (param $count i32) (param $most f32) (param $scale f32) (param $to i32)
     (local $end i32) (local $mosts v128) (local $scales v128) (local $magic v128) (local $least v128)
     (local $x v128) (local $z v128) (local $f v128) (local $f2 v128)
     (local $c0 v128) (local $c1 v128) (local $c2 v128) (local $c3 v128) (local $c4 v128) (local $c5 v128) (local $c6 v128)
     (local.set $mosts (f32x4.splat (local.get $most)))
     (local.set $scales (f32x4.splat (local.get $scale)))
-    ;; 1.5 · 2^23: added to a small number it leaves the nearest whole number in the low bits.
+    ;; 1.5 · 2^23: the sum with a small number has the nearest whole number in its low bits.
     (local.set $magic (f32x4.splat (f32.const 12582912)))
     (local.set $least (f32x4.splat (f32.const -92)))
-    ;; Of 2^f, minimax for the relative error on [-1/2, 1/2]: 2e-9 in exact arithmetic, and exactly 1 at 0.
+    ;; Coefficients of 2^f, minimax for the relative error on [-1/2, 1/2]: 2e-9 in exact arithmetic, exactly 1
+    ;; at 0.
     (local.set $c0 (f32x4.splat (f32.const 1)))
     (local.set $c1 (f32x4.splat (f32.const 0.6931472)))
     (local.set $c2 (f32x4.splat (f32.const 0.24022648)))
@@ -98,16 +105,17 @@
     (local.set $end (i32.add (local.get $from) (i32.shl (local.get $count) (i32.const 2))))
     (loop $vectors
       (local.set $x (f32x4.mul (f32x4.sub (v128.load (local.get $from)) (local.get $mosts)) (local.get $scales)))
-      ;; x = n + f, n whole and |f| ≤ 1/2: 2^x is a polynomial of f, its exponent raised by n.
+      ;; x = n + f, n whole and |f| ≤ 1/2: 2^x is a polynomial of f whose exponent is raised by n.
       (local.set $z (f32x4.add (local.get $x) (local.get $magic)))
       (local.set $f (f32x4.sub (local.get $x) (f32x4.sub (local.get $z) (local.get $magic))))
       (local.set $f2 (f32x4.mul (local.get $f) (local.get $f)))
       (v128.store (local.get $to) (v128.and
-        ;; False for NaN too, which is -Infinity times a scale of 0.
+        ;; False for NaN too, which is the product of -Infinity and a scale of 0.
         (f32x4.ge (local.get $x) (local.get $least))
         (i32x4.add
           (i32x4.shl (local.get $z) (i32.const 23))
-          ;; By pairs: one term after the other waits for itself, and takes a sixth longer.
+          ;; Adds the terms in pairs. One by one, each addition waits for the one before, which takes a sixth
+          ;; longer.
           (f32x4.add
             (f32x4.add (local.get $c0) (f32x4.mul (local.get $c1) (local.get $f)))
             (f32x4.mul (local.get $f2) (f32x4.add
@@ -118,7 +126,8 @@
       (local.set $to (i32.add (local.get $to) (i32.const 16)))
       (br_if $vectors (i32.lt_u (local.tee $from (i32.add (local.get $from) (i32.const 16))) (local.get $end)))))
 
-  ;; add(weights, count) → their sum in float64; the sum of each 64 goes to `sums`. The 64 weights after the last become 0.
+  ;; add(weights, count) → their sum in float64; the sum of each 64 goes to `sums`. The 64 weights after the
+  ;; last become 0.
   (func (export "add") (param $at i32) (param $count i32) (result f64)
     (local $last i32) (local $end i32) (local $group i32) (local $total f64)
     (local $w v128) (local $low v128) (local $high v128)
@@ -147,15 +156,16 @@
       (br_if $groups_ (i32.lt_u (local.get $at) (local.get $last))))
     (local.get $total))
 
-  ;; gather(least, list) → how many ids have at least this logit. They go to the list in their order; -0 becomes 0. Weights of the whole row
-  ;; lie in the list beforehand, and what is written there never reaches what is still to be read.
+  ;; gather(least, list) → how many ids have at least this logit. They go to the list in ascending order; -0
+  ;; becomes 0. The list holds the weights of the whole row before; the pass never overwrites a weight that it
+  ;; has yet to read.
   (func (export "gather") (param $least f32) (param $list i32) (result i32)
     (local $at i32) (local $end i32) (local $group i32) (local $out i32) (local $mask i32)
     (local $weights i32) (local $v v128) (local $w v128) (local $ids v128) (local $pack v128) (local $leasts v128)
     (local.set $leasts (f32x4.splat (local.get $least)))
     (local.set $out (local.get $list))
     (loop $groups_
-      ;; Most groups of a row have nothing to give.
+      ;; Most groups of a row hold no such id.
       (if (f32.ge (f32.load (i32.add (global.get $maxima) (i32.shl (local.get $group) (i32.const 2)))) (local.get $least))
         (then
           (local.set $at (i32.add (global.get $row) (i32.shl (local.get $group) (i32.const 8))))
@@ -184,7 +194,8 @@
         (i32.lt_u (local.tee $group (i32.add (local.get $group) (i32.const 1))) (global.get $groups))))
     (i32.shr_u (i32.sub (local.get $out) (local.get $list)) (i32.const 2)))
 
-  ;; keep(list, count, least, last) → how many are left of the list: those above `least`, and those equal to it up to the id `last`.
+  ;; keep(list, count, least, last) → how many entries are left: entries above `least`, and entries equal to
+  ;; `least` up to the id `last`.
   (func (export "keep") (param $list i32) (param $count i32) (param $least f32) (param $last i32) (result i32)
     (local $at i32) (local $end i32) (local $out i32) (local $mask i32)
     (local $ids v128) (local $v v128) (local $w v128) (local $pack v128) (local $leasts v128) (local $lasts v128)
@@ -219,16 +230,17 @@
       (i32.shl (i32.const 1) (i32.shr_u (i32.sub (local.get $end) (local.get $at)) (i32.const 2)))
       (i32.const 1)))
 
-  ;; The three passes below sort by key: the bits of a float32 that is no NaN and not -0, those under the sign turned over where it is set.
-  ;; Keys compare as integers as the floats do, so that a histogram over them has no rounding, and a few levels of one suffice for any logits.
-  ;; The engine that runs this inlines no calls, so each pass computes the key itself.
+  ;; The three passes below sort by key. A key is the bits of a float32 that is neither NaN nor -0; if the
+  ;; sign is set, the other bits are inverted. Keys compare as integers like the floats do, so a histogram of
+  ;; keys has no rounding, and a few histograms suffice for any logits. V8 inlines no WebAssembly calls here,
+  ;; so each pass computes the key itself.
 
   ;; measure(list, count): writes the largest key and the smallest to `span`.
   (func (export "measure") (param $list i32) (param $count i32)
     (local $at i32) (local $end i32) (local $key v128) (local $high v128) (local $low v128)
     (local.set $at (i32.add (local.get $list) (global.get $stride)))
     (local.set $end (i32.add (local.get $at) (i32.shl (local.get $count) (i32.const 2))))
-    ;; The last vector is filled up with what changes nothing.
+    ;; Fills the last vector with copies of the first value, which change neither extreme.
     (v128.store (local.get $end) (v128.load32_splat (local.get $at)))
     (local.set $high (i32x4.splat (i32.const 0x80000000)))
     (local.set $low (i32x4.splat (i32.const 0x7fffffff)))
@@ -250,8 +262,8 @@
     (v128.store32_lane 0 (global.get $span) (local.get $high))
     (v128.store32_lane offset=4 0 (global.get $span) (local.get $low)))
 
-  ;; tally(list, count, high, shift): adds each weight to the bucket (high - key) >> shift. Right after `measure` of the same list, which fills
-  ;; up the last vector; the buckets must be cleared before.
+  ;; tally(list, count, high, shift): adds each weight to the bucket (high - key) >> shift. Call it right
+  ;; after `measure` of the same list, which fills the last vector, and after clearing the buckets.
   (func (export "tally") (param $list i32) (param $count i32) (param $high i32) (param $shift i32)
     (local $at i32) (local $end i32) (local $bucket i32) (local $v v128) (local $highs v128) (local $origin v128)
     (local.set $highs (i32x4.splat (local.get $high)))
@@ -266,7 +278,7 @@
       (local.set $v (i32x4.add (local.get $origin) (i32x4.shl
         (i32x4.shr_u (i32x4.sub (local.get $highs) (local.get $v)) (local.get $shift))
         (i32.const 3))))
-      ;; One after the other: two may be the same bucket.
+      ;; One lane after the other, because two lanes can have the same bucket.
       (local.set $bucket (i32x4.extract_lane 0 (local.get $v)))
       (f64.store (local.get $bucket) (f64.add (f64.load (local.get $bucket))
         (f64.promote_f32 (f32.load (i32.add (local.get $at) (global.get $stride))))))
@@ -281,7 +293,8 @@
         (f64.promote_f32 (f32.load offset=12 (i32.add (local.get $at) (global.get $stride))))))
       (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end)))))
 
-  ;; sift(list, count, high, shift, bucket, to) → how many of the list are in this bucket. They go to the list `to`, which may be the same.
+  ;; sift(list, count, high, shift, bucket, to) → how many entries are in this bucket. They go to the list
+  ;; `to`, which can be the same list.
   (func (export "sift")
     (param $list i32) (param $count i32) (param $high i32) (param $shift i32) (param $bucket i32) (param $to i32) (result i32)
     (local $at i32) (local $end i32) (local $out i32) (local $mask i32)

@@ -1,6 +1,6 @@
 /**
- * A seeded generator per sequence: the same seed draws the same numbers, whatever runs beside it and on every platform.
- * xoshiro128** 1.1 and splitmix64, Blackman and Vigna, https://prng.di.unimi.it. Not for secrets.
+ * A seeded generator per sequence: the same seed draws the same numbers, whatever runs beside it and on every
+ * platform. xoshiro128** 1.1 and splitmix64, Blackman and Vigna, https://prng.di.unimi.it. Not for secrets.
  */
 
 const rotateLeft = (x: number, k: number): number => (x << k) | (x >>> (32 - k));

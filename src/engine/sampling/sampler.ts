@@ -1,10 +1,11 @@
 /**
- * How the next id is drawn from one row of logits: penalties → temperature → top-k → top-p → min-p → draw.
- * The row is copied into the memory of the passes (10 µs for 49 152 ids), so the penalties may change it, and only at ids that occurred.
+ * Draws the next id from one row of logits: penalties → temperature → top-k → top-p → min-p → draw.
+ * The row is copied into the memory of the kernels (10 µs for 49 152 ids), so the penalties may change it.
  */
-import type { Sampling, TokenReport } from '../../protocol/messages.ts';
-import type { Occurrences } from '../sequence.ts';
+import type { TokenReport } from '../../protocol/messages.ts';
+import type { Sampling } from '../../protocol/sampling.ts';
 import { Candidates } from './candidates.ts';
+import { type Occurrences, penalize } from './penalties.ts';
 import type { Random } from './random.ts';
 
 /** What the sampler reads of a sequence. */
@@ -25,39 +26,41 @@ export class Sampler {
   }
 
   /**
-   * @param logits `[vocab]`, left as they are.
+   * @param logits `[vocab]`, not changed.
    * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
    */
   sample(logits: Float32Array, sequence: Drawing): TokenReport {
     const { sampling, logprobs } = sequence.request;
-    this.#candidates.logits.set(logits);
-    penalize(this.#candidates.logits, sequence);
+    const row = this.#candidates.logits;
+    row.set(logits);
+    if (sequence.occurrences) penalize(row, sequence.occurrences, sampling);
+    if (sequence.belowMinTokens) mask(row, sequence.endIds);
     const id = this.#draw(sampling, sequence.random);
     return logprobs === undefined ? { id } : { id, ...this.#logProbabilities(logits, id, logprobs) };
   }
 
-  #draw({ temperature, topK, topP, minP }: Sampling, random: Random): number {
+  #draw(sampling: Sampling, random: Random): number {
     const likeliest = this.#likeliest();
-    // A draw per token, greedy or not, so that a seed's n-th token has the seed's n-th draw.
+    // A greedy draw takes a number too, so that the n-th token of a seed always gets the n-th number.
     const uniform = random.uniform();
-    if (temperature === 0) return likeliest;
+    if (sampling.temperature === 0) return likeliest;
     const candidates = this.#candidates;
-    candidates.setTemperature(temperature);
-    if (topK > 0) candidates.keepTopK(topK);
-    if (topP < 1) candidates.keepTopP(topP);
-    if (minP > 0) candidates.keepMinP(minP);
+    candidates.setTemperature(sampling.temperature);
+    candidates.filter(sampling);
     return candidates.draw(uniform);
   }
 
   #likeliest(): number {
     const id = this.#candidates.argMax();
-    // The plain loop says which logit it is.
+    // No id can be drawn. `argMax` throws an error that names the bad logit.
     return id < 0 ? argMax(this.#candidates.logits) : id;
   }
 
   /**
-   * Log-probabilities under the model's own logits: log-softmax over the whole vocabulary, before penalties and temperature; good to 1e-6.
-   * @param count how many of the likeliest to list, best first, lowest id first on a tie; an id of probability 0 is not among them.
+   * Log-probabilities under the model's own logits: log-softmax over the whole vocabulary, before penalties
+   * and temperature, accurate to 1e-6.
+   * @param count length of the list of likeliest ids: best first, lowest id first on a tie, without ids of
+   * probability 0.
    */
   #logProbabilities(
     logits: Float32Array,
@@ -76,50 +79,14 @@ export class Sampler {
   }
 }
 
-/** Changes a row by the sequence's penalties, and masks what must not be drawn. */
-function penalize(logits: Float32Array, { request, endIds, belowMinTokens, occurrences }: Drawing): void {
-  if (occurrences) {
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = request.sampling;
-    if (repetitionPenalty !== 1) penalizeRepetition(logits, occurrences, repetitionPenalty);
-    if (frequencyPenalty !== 0) penalizeFrequency(logits, occurrences, frequencyPenalty);
-    if (presencePenalty !== 0) penalizePresence(logits, occurrences, presencePenalty);
-  }
-  if (belowMinTokens) for (const id of endIds) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
-}
-
-/** Of a float32: dividing by a tiny penalty must not make a logit infinite. */
-const LARGEST = 3.4028234663852886e38;
-
-/**
- * Every id of prompt or output, once: a positive logit is divided, a negative one multiplied.
- * Rule: Hugging Face `RepetitionPenaltyLogitsProcessor`, after Keskar et al., CTRL, arXiv:1909.05858.
- */
-function penalizeRepetition(logits: Float32Array, { ids }: Occurrences, penalty: number): void {
-  for (const id of ids) {
-    const logit = logits[id] ?? 0;
-    if (logit > 0 && logit <= LARGEST) logits[id] = Math.min(logit / penalty, LARGEST);
-    else logits[id] = logit * penalty;
-  }
-}
-
-/** Subtracts the penalty once per occurrence in the output. Rule: OpenAI API reference, `frequency_penalty`. */
-function penalizeFrequency(logits: Float32Array, occurrences: Occurrences, penalty: number): void {
-  for (let place = 0; place < occurrences.ids.length; place++) {
-    const id = occurrences.ids[place] ?? 0;
-    logits[id] = (logits[id] ?? 0) - (occurrences.outputCounts[place] ?? 0) * penalty;
-  }
-}
-
-/** Subtracts the penalty once from every id that occurs in the output. Rule: OpenAI API reference, `presence_penalty`. */
-function penalizePresence(logits: Float32Array, occurrences: Occurrences, penalty: number): void {
-  for (let place = 0; place < occurrences.ids.length; place++) {
-    const id = occurrences.ids[place] ?? 0;
-    if ((occurrences.outputCounts[place] ?? 0) > 0) logits[id] = (logits[id] ?? 0) - penalty;
-  }
+/** Gives ids the probability 0. */
+function mask(logits: Float32Array, ids: ReadonlySet<number>): void {
+  for (const id of ids) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
 }
 
 /**
- * The id of the largest logit, the lowest id on a tie, in one pass that also finds what cannot be drawn from.
+ * The id of the largest logit, the lowest id on a tie, in one pass that also finds a logit that no id can be
+ * drawn with.
  * @throws Error for NaN, +Infinity, or nothing but -Infinity.
  */
 export function argMax(logits: Float32Array): number {
@@ -127,7 +94,7 @@ export function argMax(logits: Float32Array): number {
   let id = -1;
   for (let index = 0; index < logits.length; index++) {
     const logit = logits[index] ?? 0;
-    // Not `>`: NaN must come in here too.
+    // `logit > best` would skip NaN.
     if (logit <= best) continue;
     if (!(logit < Number.POSITIVE_INFINITY)) throw new Error(`The logit of id ${index} is ${logit}`);
     best = logit;

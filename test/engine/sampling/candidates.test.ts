@@ -1,4 +1,7 @@
-/** The rules and their WebAssembly passes against plain JavaScript with sorting, on logits of every shape and vocabularies of odd sizes. */
+/**
+ * Compares the filters and their WebAssembly passes with plain JavaScript that sorts, on logits of many
+ * shapes and vocabularies of odd sizes.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Candidates } from '../../../src/engine/sampling/candidates.ts';
@@ -7,13 +10,13 @@ import { Random } from '../../../src/engine/sampling/random.ts';
 import { argMax } from '../../../src/engine/sampling/sampler.ts';
 
 const LARGEST = 3.4028234663852886e38;
-/** More than a float32 weight is off by: 1.3e-7 + 92 · 9e-8. */
+/** More than the error of a float32 weight, 1.3e-7 + 92 · 9e-8. */
 const TOLERANCE = 1e-5;
 
 const gaussian = (random: Random): number =>
   Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
 
-/** Shapes of logits: each draws one. */
+/** Shapes of logits: each function draws one logit. */
 const SHAPES: Readonly<Record<string, (random: Random) => number>> = {
   random: (random) => gaussian(random) * 3,
   flat: (random) => 7 + random.uniform() * 1e-5,
@@ -37,7 +40,7 @@ const logitsArbitrary = fc
   .map(({ shape, size, seed }) => {
     const random = Random.seeded(seed);
     const logits = Float32Array.from({ length: size }, () => SHAPES[shape]!(random));
-    // One at least can be drawn.
+    // At least one id can be drawn.
     const place = Math.floor(random.uniform() * size);
     if (logits[place] === Number.NEGATIVE_INFINITY) logits[place] = 1;
     return logits;
@@ -45,7 +48,7 @@ const logitsArbitrary = fc
 
 const temperatureArbitrary = fc.constantFrom(1e-40, 0.05, 0.8, 1, 3, 1000);
 
-/** One per size, used again and again: what the row before has left in memory must not matter. */
+/** One instance per size, used for all rows: data of the previous row in memory must not matter. */
 const made = new Map<number, Candidates>();
 function candidatesOf(logits: Float32Array, temperature = 1): Candidates {
   const candidates = made.get(logits.length) ?? new Candidates(logits.length);
@@ -62,7 +65,7 @@ interface Entry {
   readonly weight: number;
 }
 
-/** Everything that can be drawn with its exact weight, likeliest first, lowest id first among equals. */
+/** All ids that can be drawn with their exact weights, likeliest first, lowest id first among equals. */
 function ranked(logits: Float32Array, temperature: number): Entry[] {
   const most = logits[argMax(logits)]!;
   return Array.from(logits, (logit, id) => ({
@@ -78,7 +81,9 @@ const idsOf = (entries: readonly { readonly id: number }[]): number[] =>
   entries.map(({ id }) => id).sort((a, b) => a - b);
 const sumOf = (entries: readonly Entry[]): number => entries.reduce((sum, { weight }) => sum + weight, 0);
 
-/** Of `left`, the likeliest that `candidates` has kept, after the check that there is nothing else in it, in the order of ids. */
+/**
+ * The entries of `left` that `candidates` has kept. Checks that these are the likeliest, in the order of ids.
+ */
 function kept(candidates: Candidates, left: readonly Entry[]): Entry[] {
   const entries = candidates.entries();
   const likeliest = left.slice(0, entries.length);
@@ -87,8 +92,8 @@ function kept(candidates: Candidates, left: readonly Entry[]): Entry[] {
   return likeliest;
 }
 
-describe('the rules keep what sorting keeps', () => {
-  it('one after the other', () => {
+describe('the filters keep the ids that sorting keeps', () => {
+  it('applied one after the other', () => {
     fc.assert(
       fc.property(
         logitsArbitrary,
@@ -126,7 +131,7 @@ describe('the rules keep what sorting keeps', () => {
     );
   });
 
-  it('of equal logits the lowest ids, in a vocabulary of 128 256', () => {
+  it('for equal logits, the lowest ids of a vocabulary of 128 256', () => {
     const logits = new Float32Array(128_256).fill(3);
     const candidates = candidatesOf(logits);
     candidates.keepTopP(0.25);
@@ -147,7 +152,7 @@ describe('the rules keep what sorting keeps', () => {
 });
 
 describe('the draw', () => {
-  it('takes the id in whose part of the sum the number falls', () => {
+  it('takes the id whose share of the sum contains the number', () => {
     fc.assert(
       fc.property(
         logitsArbitrary,
@@ -176,7 +181,7 @@ describe('the draw', () => {
     );
   });
 
-  it('never takes an id of weight 0, whatever the number', () => {
+  it('never takes an id of weight 0', () => {
     const logits = new Float32Array(300).fill(Number.NEGATIVE_INFINITY);
     logits[70] = 0;
     logits[71] = 1;
@@ -190,16 +195,16 @@ describe('the draw', () => {
     }
   });
 
-  it('… not even where rounding leaves the sum short of the number', () => {
-    // Weights 1, 2^-53 and 0: added one by one they stay at 1, by lanes they do not.
+  it('never takes an id of weight 0 if rounding leaves the sum short of the number', () => {
+    // Weights 1, 2^-53 and 0: the sum is 1 if they are added one by one, and more if they are added by lanes.
     const logits = new Float32Array(GROUP).fill(-200).fill(-53, 0, 41);
     logits[0] = 0;
     expect(candidatesOf(logits, Math.LOG2E).draw(1 - 2 ** -53)).toBe(40);
   });
 });
 
-describe('the survey', () => {
-  it('finds the likeliest, and every logit that nothing can be drawn from', () => {
+describe('argMax', () => {
+  it('returns -1 if a logit is NaN or Infinity, or all are -Infinity', () => {
     const broken = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY);
     fc.assert(
       fc.property(logitsArbitrary, broken, fc.nat(), (logits, wrong, salt) => {
@@ -221,7 +226,7 @@ describe('a weight', () => {
     return candidates.weights[0]!;
   };
 
-  it('is 2^((value - most) · scale) to the precision that is promised', () => {
+  it('is 2^((value - most) · scale) to the documented precision', () => {
     for (let gap = 0; gap <= 92; gap += 0.0137) {
       const value = Math.fround(-gap);
       expect(Math.abs(weightOf(value) / 2 ** value - 1)).toBeLessThan(1.3e-7);
@@ -233,7 +238,7 @@ describe('a weight', () => {
     }
   });
 
-  it('is exactly 1 for the likeliest, and 0 where a draw cannot meet it', () => {
+  it('is exactly 1 for the likeliest, and 0 below 2^-92', () => {
     expect(weightOf(0)).toBe(1);
     expect(weightOf(-92)).toBe(2 ** -92);
     expect(weightOf(-92.001)).toBe(0);

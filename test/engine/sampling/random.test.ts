@@ -1,19 +1,19 @@
 import { expect, it } from 'vitest';
 import { Random, splitmix } from '../../../src/engine/sampling/random.ts';
 
-it('is xoshiro128** 1.1, by its reference sequence', () => {
+it('gives the reference sequence of xoshiro128** 1.1', () => {
   const random = new Random([1, 2, 3, 4]);
   const words = Array.from({ length: 8 }, () => random.next());
   expect(words).toEqual([11520, 0, 5927040, 70819200, 2031721883, 1637235492, 1287239034, 3734860849]);
 });
 
-it('is seeded by splitmix64, by its reference sequence', () => {
+it('takes its state from the reference sequence of splitmix64', () => {
   const [a, b, c, d] = splitmix(1234567);
   expect((BigInt(b) << 32n) | BigInt(a)).toBe(6457827717110365317n);
   expect((BigInt(d) << 32n) | BigInt(c)).toBe(3203168211198807973n);
 });
 
-it('is uniform in [0, 1), to 53 bits', () => {
+it('gives uniform numbers in [0, 1) with 53 bits', () => {
   const random = Random.seeded(9);
   const tenths = Array(10).fill(0);
   let odd = 0;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
 import { type Drawing, Sampler } from '../../../src/engine/sampling/sampler.ts';
 import { Sequence } from '../../../src/engine/sequence.ts';
-import type { Sampling } from '../../../src/protocol/messages.ts';
+import type { Sampling } from '../../../src/protocol/sampling.ts';
 import { request } from '../harness.ts';
 
 const VOCAB = 48;
@@ -23,7 +23,7 @@ function sequence(
   return made;
 }
 
-/** The rules written out plainly, with sorting: id → probability. */
+/** The filters in plain JavaScript with sorting: id → probability. */
 function exact(logits: Float32Array, { temperature, topK, topP, minP }: Sampling): Map<number, number> {
   const most = Math.max(...logits);
   let left = Array.from(logits, (logit, id) => ({ id, weight: Math.exp((logit - most) / temperature), logit }));
@@ -56,7 +56,7 @@ const ramp = Float32Array.from({ length: VOCAB }, (_, id) => Math.sin(id * 1.7) 
 
 describe('the draw', () => {
   const settings: [string, Partial<Sampling>][] = [
-    ['nothing narrowed', {}],
+    ['no filter', {}],
     ['temperature 0.5', { temperature: 0.5 }],
     ['temperature 2', { temperature: 2 }],
     ['top-k', { topK: 5 }],
@@ -79,7 +79,7 @@ describe('the draw', () => {
     expect(chiSquare).toBeLessThan(freedom + 5 * Math.sqrt(2 * freedom));
   });
 
-  it.each(settings.slice(1))('is another one without the parameter: %s', (_, setting) => {
+  it.each(settings.slice(1))('follows another distribution without the parameter: %s', (_, setting) => {
     const drawing = sequence({ seed: 7, ...setting });
     const plain = exact(ramp, { ...drawing.request.sampling, temperature: 1, topK: 0, topP: 1, minP: 0 });
     const seen = frequencies(sampler, ramp, drawing, 5000);
@@ -90,7 +90,7 @@ describe('the draw', () => {
     expect(distance).toBeGreaterThan(0.1);
   });
 
-  it('keeps exactly the ids that sorting would keep', () => {
+  it('keeps exactly the ids that sorting keeps', () => {
     fc.assert(
       fc.property(
         logitsArbitrary,
@@ -117,13 +117,13 @@ describe('the draw', () => {
     );
   });
 
-  it('takes the likeliest when nothing else is left: top-k 1, top-p 0, min-p 1, a tiny temperature', () => {
+  it('takes the likeliest id with top-k 1, top-p 0, min-p 1 or a tiny temperature', () => {
     const likeliest = ramp.indexOf(Math.max(...ramp));
     for (const setting of [{ topK: 1 }, { topP: 0 }, { minP: 1 }, { temperature: 1e-6 }, { temperature: 5e-324 }])
       expect(frequencies(sampler, ramp, sequence(setting), 50)).toEqual(new Map([[likeliest, expect.closeTo(1)]]));
   });
 
-  it('repeats with its seed and differs with another', () => {
+  it('repeats with the same seed and differs with another seed', () => {
     const draw = (seed: number): number[] => {
       const drawing = sequence({ seed });
       return Array.from({ length: 30 }, () => sampler.sample(ramp, drawing).id);
@@ -133,7 +133,7 @@ describe('the draw', () => {
     expect(draw(2 ** 53 - 1)).not.toEqual(draw(2 ** 52 - 1));
   });
 
-  it('spends one draw of the generator per token', () => {
+  it('takes one number of the generator per token', () => {
     for (const temperature of [0, 1]) {
       const drawing = sequence({ temperature, topK: 3, topP: 0.9, seed: 3 });
       const beside = Random.seeded(3);
@@ -144,13 +144,13 @@ describe('the draw', () => {
   });
 });
 
-describe('logits that cannot be drawn from', () => {
+describe('logits without an id to draw', () => {
   it.each([
     ['NaN', [1, Number.NaN, 2]],
     ['NaN first', [Number.NaN, 1, 2]],
     ['Infinity', [1, Number.POSITIVE_INFINITY, 2]],
     ['-Infinity', Array(3).fill(Number.NEGATIVE_INFINITY)],
-  ])('are a clear failure: %s', (name, values) => {
+  ])('throw an error that names the logit: %s', (name, values) => {
     for (const temperature of [0, 1]) {
       const small = new Sampler(3);
       expect(() => small.sample(Float32Array.from(values as number[]), sequence({ temperature }))).toThrow(
@@ -159,7 +159,7 @@ describe('logits that cannot be drawn from', () => {
     }
   });
 
-  it('are not those where some ids are -Infinity', () => {
+  it('are only those where all ids are -Infinity', () => {
     const half = ramp.map((logit, id) => (id % 2 ? Number.NEGATIVE_INFINITY : logit));
     const seen = frequencies(sampler, half, sequence({ temperature: 1.5, topP: 0.99 }), 2000);
     expect([...seen.keys()].filter((id) => id % 2)).toEqual([]);
@@ -184,7 +184,7 @@ describe('penalties', () => {
     expect(new Sampler(3).sample(negative, drawing).id).toBe(1);
   });
 
-  it('never make a finite logit infinite, however small, and never hide an infinite one', () => {
+  it('never make a finite logit infinite, and never hide an infinite logit', () => {
     const drawing = sequence({ temperature: 0, repetitionPenalty: 1e-300 }, { prompt: [0, 1] });
     expect(new Sampler(3).sample(Float32Array.from([1, 2, 3]), drawing).id).toBe(0);
     expect(() => new Sampler(3).sample(Float32Array.from([Number.POSITIVE_INFINITY, 2, 3]), drawing)).toThrow(
@@ -192,27 +192,27 @@ describe('penalties', () => {
     );
   });
 
-  it('by frequency count every occurrence in the output, and none in the prompt', () => {
+  it('by frequency count every occurrence in the output, and no occurrence in the prompt', () => {
     expect(greedy({ frequencyPenalty: 0.06 }, [20], [0])).toBe(0);
     expect(greedy({ frequencyPenalty: 0.06 }, [20], [0, 0])).toBe(1);
     expect(greedy({ frequencyPenalty: 2 }, [0, 0, 0], [])).toBe(0);
     expect(greedy({ frequencyPenalty: -1 }, [20], [5])).toBe(5);
   });
 
-  it('by presence count once what is in the output, and nothing in the prompt', () => {
+  it('by presence count an id of the output once, and no id of the prompt', () => {
     expect(greedy({ presencePenalty: 0.06 }, [20], [0, 0, 0])).toBe(0);
     expect(greedy({ presencePenalty: 0.15 }, [20], [0])).toBe(1);
     expect(greedy({ presencePenalty: 2 }, [0], [])).toBe(0);
   });
 
-  it('come before the temperature', () => {
+  it('apply before the temperature', () => {
     const drawing = sequence({ temperature: 2, presencePenalty: 1, seed: 4 }, {}, [3]);
     const changed = ramp.map((logit, id) => (id === 3 ? logit - 1 : logit));
     const wanted = exact(changed, drawing.request.sampling);
     expect(frequencies(sampler, ramp, drawing, 40_000).get(3)).toBeCloseTo(wanted.get(3)!, 2);
   });
 
-  it('leave the logits as they are', () => {
+  it('do not change the logits of the caller', () => {
     const copy = ramp.slice();
     sampler.sample(
       ramp,
@@ -239,7 +239,7 @@ describe('log-probabilities', () => {
     for (const [index, entry] of top!.entries()) expect(entry.logprob).toBeCloseTo(sorted[index]!.logprob, 5);
   });
 
-  it('come only when asked for', () => {
+  it('are absent unless the request asks for them', () => {
     expect(sampler.sample(ramp, sequence({}))).toEqual({ id: expect.any(Number) });
     expect(sampler.sample(ramp, sequence({}, { logprobs: 0 }))).toEqual({
       id: expect.any(Number),
@@ -249,7 +249,7 @@ describe('log-probabilities', () => {
   });
 });
 
-/** A generator that says one number for ever. */
+/** A generator that always gives the same number. */
 function fixedAt(uniform: number): Random {
   const random = new Random([1, 2, 3, 4]);
   random.uniform = () => uniform;

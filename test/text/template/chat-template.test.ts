@@ -1,27 +1,12 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
-import { ChatTemplate, type TemplateFiles } from '../../../src/text/template/chat-template.ts';
+import { readTemplate } from '../../../src/model/template-source.ts';
+import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
 import { haikuFiles } from '../tokenizer/small-tokenizers.ts';
 
-async function files(config: object, jinja?: string, name = 'chat_template.jinja'): Promise<TemplateFiles> {
-  const folder = await mkdtemp(join(tmpdir(), 'template-'));
-  const tokenizerConfigFile = join(folder, 'tokenizer_config.json');
-  await writeFile(tokenizerConfigFile, JSON.stringify(config));
-  if (jinja === undefined) return { tokenizerConfigFile };
-  const chatTemplateFile = join(folder, name);
-  await writeFile(chatTemplateFile, jinja);
-  return { tokenizerConfigFile, chatTemplateFile };
-}
-
-async function opened(config: object, jinja?: string): Promise<ChatTemplate> {
-  const template = await ChatTemplate.open(await files(config, jinja));
-  if (template === undefined) throw new Error('no template');
-  return template;
-}
+const opened = (text: string, tokens: Record<string, string> = {}): ChatTemplate =>
+  new ChatTemplate({ file: 'chat_template.jinja', text, tokens });
 
 const hello = [{ role: 'user', content: 'Hello' }];
 const refusing =
@@ -38,79 +23,31 @@ function violation(template: ChatTemplate, messages: { role: string; content: st
 }
 
 describe('the template', () => {
-  it('of the embedded model gives ids with its special tokens and the start of the answer', async () => {
-    const template = await ChatTemplate.open(haikuFiles);
-    const prompt = template?.render([{ role: 'user', content: 'the sea' }]) ?? '';
+  it('of the embedded model gives ids with its special tokens, ready for the assistant', async () => {
+    const source = await readTemplate(haikuFiles);
+    const prompt = source && new ChatTemplate(source).render([{ role: 'user', content: 'the sea' }]);
     expect(prompt).toBe('<|bos|><|user|>the sea<|end|><|assistant|>');
     const tokenizer = await Tokenizer.open(haikuFiles);
-    const ids = await tokenizer.encode(prompt, { addSpecialTokens: false });
+    const ids = await tokenizer.encode(prompt ?? '', { addSpecialTokens: false });
     expect([ids.slice(0, 2), ids.slice(-2)]).toEqual([
       [0, 1],
       [3, 2],
     ]);
   });
 
-  it('is absent for a model without one', async () => {
-    expect(await ChatTemplate.open(await files({ bos_token: '<s>' }))).toBeUndefined();
-    expect(
-      await ChatTemplate.open(await files({ chat_template: [{ name: 'tool_use', template: 'x' }] })),
-    ).toBeUndefined();
+  it('sees its special tokens, the generation prompt, and no tools', () => {
+    const text = '{{ bos_token }}{{ pad_token is defined }}{{ add_generation_prompt }}{{ tools is none }}';
+    expect(opened(text, { bos_token: '<s>' }).render(hello)).toBe('<s>FalseTrueTrue');
   });
 
-  it('is the entry named default of a list', async () => {
-    const template = await opened({
-      chat_template: [
-        { name: 'rag', template: 'no' },
-        { name: 'default', template: 'yes' },
-      ],
-    });
-    expect(template.render(hello)).toBe('yes');
-  });
-
-  it('in a separate file takes precedence', async () => {
-    expect((await opened({ chat_template: 'config' }, '{{ messages[0].content }} from the file')).render(hello)).toBe(
-      'Hello from the file',
-    );
-  });
-
-  it('may be in a separate JSON file, alone or as the entry named default', async () => {
-    for (const chat_template of [
-      'own',
-      [
-        { name: 'tool_use', template: 'no' },
-        { name: 'default', template: 'own' },
-      ],
-    ]) {
-      const own = await files({ chat_template: 'config' }, JSON.stringify({ chat_template }), 'chat_template.json');
-      expect((await ChatTemplate.open(own))?.render(hello)).toBe('own');
-    }
-    await expect(ChatTemplate.open(await files({}, '{"chat_template": "{{ a"}', 'chat_template.json'))).rejects.toThrow(
-      /chat_template\.json/,
-    );
-  });
-
-  it('sees special tokens as strings or objects, the generation prompt, and no tools', async () => {
-    const template = await opened({
-      bos_token: { content: '<s>', lstrip: false },
-      eos_token: '</s>',
-      pad_token: null,
-      chat_template:
-        '{{ bos_token }}{{ eos_token }}{{ pad_token is defined }}{{ add_generation_prompt }}{{ tools is none }}',
-    });
-    expect(template.render(hello)).toBe('<s></s>FalseTrueTrue');
-  });
-
-  it('with a syntax error is refused when it is opened, with the name of its file', async () => {
-    await expect(ChatTemplate.open(await files({ chat_template: '{% for %}' }))).rejects.toThrow(
-      /tokenizer_config\.json/,
-    );
-    await expect(ChatTemplate.open(await files({}, '{{ a'))).rejects.toThrow(/chat_template\.jinja/);
+  it('that is no template is refused when it is opened, by the name of its file', () => {
+    for (const text of ['{% for %}', '{{ a']) expect(() => opened(text)).toThrow(/chat_template\.jinja/);
   });
 });
 
 describe('messages that the template refuses', () => {
-  it("are an invalid request with the template's reason on the field messages", async () => {
-    const error = violation(await opened({ chat_template: refusing }), [...hello, { role: 'user', content: 'again' }]);
+  it("are an invalid request with the template's reason on the field messages", () => {
+    const error = violation(opened(refusing), [...hello, { role: 'user', content: 'again' }]);
     expect(error.code).toBe('INVALID_REQUEST');
     expect(error.violations).toEqual([
       {
@@ -122,29 +59,26 @@ describe('messages that the template refuses', () => {
     expect(JSON.stringify(error.violations)).not.toContain(' at ');
   });
 
-  it('are not quoted', async () => {
-    const error = violation(await opened({ chat_template: refusing }), [
-      ...hello,
-      { role: 'user', content: 'a secret of the user' },
-    ]);
+  it('are not quoted', () => {
+    const error = violation(opened(refusing), [...hello, { role: 'user', content: 'a secret of the user' }]);
     expect(error.violations?.[0]?.message).toBe("The model's chat template refuses these messages.");
   });
 
-  it('get a short reason in one line, for any message of the template', async () => {
+  it('get a short reason in one line, whatever the template says', () => {
     const long = `{{ raise_exception('${'😀\\n'.repeat(500)}') }}`;
-    const message = violation(await opened({ chat_template: long }), hello).violations?.[0]?.message ?? '';
+    const message = violation(opened(long), hello).violations?.[0]?.message ?? '';
     expect(Array.from(message).length).toBeLessThan(300);
     expect(message).not.toMatch(/\n|\p{Surrogate}/u);
   });
 
-  it('are refused if rendering them does not end', async () => {
+  it('are refused when rendering them would never end', () => {
     const endless = `{% for a in range(100000) %}${'{% for b in range(100000) %}{% endfor %}'}{% endfor %}`;
-    const error = violation(await opened({ chat_template: endless }), hello);
+    const error = violation(opened(endless), hello);
     expect(error.violations?.[0]?.message).toMatch(/refuses these messages: rendering takes (longer|more) than/);
   });
 
-  it('are refused the same way if the template fails', async () => {
-    const error = violation(await opened({ chat_template: '{{ messages[5].content.strip() }}' }), hello);
+  it('are refused the same way when the template fails by itself', () => {
+    const error = violation(opened('{{ messages[5].content.strip() }}'), hello);
     expect(error.code).toBe('INVALID_REQUEST');
   });
 });

@@ -1,0 +1,79 @@
+/**
+ * Finds a model's chat template and the special tokens that it can name. Reads two files of the model's
+ * folder.
+ */
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { z } from 'zod';
+
+/** Paths of the files that can hold a template. */
+export interface TemplateFiles {
+  /** Absent: the template names no special token. */
+  readonly tokenizerConfigFile?: string;
+  /**
+   * `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in
+   * transformers.
+   */
+  readonly chatTemplateFile?: string;
+}
+
+/** A chat template as it stands in a file. */
+export interface TemplateSource {
+  /** Name of the file, without its folder. */
+  readonly file: string;
+  /** The template, in Jinja. */
+  readonly text: string;
+  /** Name of a special token, such as `bos_token` → its text. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
+
+/**
+ * The special tokens that a template can name. In tokenizer_config.json they are strings, or objects with
+ * `content`.
+ */
+const TOKEN_NAMES = [
+  'bos_token',
+  'eos_token',
+  'unk_token',
+  'sep_token',
+  'pad_token',
+  'cls_token',
+  'mask_token',
+] as const;
+const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
+const templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
+
+/** The special tokens that a template names; it cannot be rendered without their texts. */
+export function namedTokens(template: string): string[] {
+  return TOKEN_NAMES.filter((name) => template.includes(name));
+}
+
+/**
+ * @returns undefined if the model has no template.
+ * @throws Error for a file that cannot be read or is not JSON.
+ */
+export async function readTemplate(files: TemplateFiles): Promise<TemplateSource | undefined> {
+  const { tokenizerConfigFile, chatTemplateFile: own } = files;
+  const config = tokenizerConfigFile === undefined ? {} : await readObject(tokenizerConfigFile);
+  const text = own === undefined ? templateOf(config) : await ownTemplate(own);
+  if (text === undefined) return undefined;
+  const tokens = TOKEN_NAMES.flatMap((name) => {
+    const { success, data } = tokenText.safeParse(config[name]);
+    return success ? [[name, data] as const] : [];
+  });
+  return { file: basename(own ?? 'tokenizer_config.json'), text, tokens: Object.fromEntries(tokens) };
+}
+
+async function ownTemplate(path: string): Promise<string | undefined> {
+  return path.endsWith('.json') ? templateOf(await readObject(path)) : readFile(path, 'utf8');
+}
+
+/** The template in the fields of a JSON file: a string, or the entry named `default` of a list. */
+function templateOf(fields: Readonly<Record<string, unknown>>): string | undefined {
+  const { data } = templates.safeParse(fields['chat_template']);
+  return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
+}
+
+async function readObject(path: string): Promise<Record<string, unknown>> {
+  return z.looseObject({}).parse(JSON.parse(await readFile(path, 'utf8')));
+}
