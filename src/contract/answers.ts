@@ -1,5 +1,6 @@
 /**
- * The JSON answers of all routes. The types and openapi.yaml, with these descriptions, are derived from the schemas.
+ * The JSON answers of all routes. The types and openapi.yaml, with these descriptions, are derived from the
+ * schemas.
  */
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from './errors.ts';

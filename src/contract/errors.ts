@@ -69,14 +69,18 @@ interface ErrorExtras {
   readonly retryAfterMs?: number;
 }
 
-/** An error that is reported to the caller. Any other thrown value is a defect and is answered as `INTERNAL`. */
+/**
+ * An error that is reported to the caller. Any other thrown value is a defect and is answered as `INTERNAL`.
+ */
 export class WorkerError extends Error {
   readonly code: ErrorCode;
   /** Facts in typed fields, such as `slots_total`. They are part of the answer's body. */
   readonly details: Readonly<Record<string, string | number>> | undefined;
   /** All broken rules, for `INVALID_REQUEST`. */
   readonly violations: readonly Violation[] | undefined;
-  /** Milliseconds after which a retry makes sense; undefined where no estimate exists. Not part of the body. */
+  /**
+   * Milliseconds after which a retry makes sense; undefined where no estimate exists. Not part of the body.
+   */
   readonly retryAfterMs: number | undefined;
 
   constructor(code: ErrorCode, message: string = ERRORS[code].sentence, extras: ErrorExtras = {}) {

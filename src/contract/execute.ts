@@ -1,6 +1,6 @@
 /**
- * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml are derived from these schemas.
- * Callers read the descriptions: they become the text of openapi.yaml.
+ * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml are derived from these
+ * schemas. Callers read the descriptions: they become the text of openapi.yaml.
  */
 import { z } from 'zod';
 import { fitsIn, SAMPLING_FIELDS } from './sampling-fields.ts';

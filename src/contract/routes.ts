@@ -9,7 +9,10 @@ export interface Route {
   readonly path: string;
   /** True for a probe: no bearer token is required. */
   readonly open?: true;
-  /** True for a `GET` whose answer is a live stream: the route has no `HEAD`, which would read the stream to its end. */
+  /**
+   * True for a `GET` whose answer is a live stream: the route has no `HEAD`, which would read the stream to
+   * its end.
+   */
   readonly endless?: true;
   /** Every error code of an answer before a stream begins, in the order of the document. */
   readonly errors: readonly ErrorCode[];
@@ -23,7 +26,10 @@ const BODY: readonly ErrorCode[] = [
   'UNSUPPORTED_MEDIA_TYPE',
 ];
 const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
-/** Errors of every route: malformed HTTP (400), a request of another site's page (403), a defect of the worker (500). */
+/**
+ * Errors of every route: malformed HTTP (400), a request of another site's page (403), a defect of the worker
+ * (500).
+ */
 const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
 

@@ -6,8 +6,8 @@ import type { FastifyRequest } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 
 /**
- * A hook that requires the token, or undefined if there is none. Compares digests, so that response times reveal
- * neither length nor content of the token.
+ * A hook that requires the token, or undefined if there is none. Compares digests, so that response times
+ * reveal neither length nor content of the token.
  */
 export function authenticator(token: string | undefined) {
   if (token === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The limits of connections: their number, the time for a request to arrive, the time of silence. Also the answer to
- * malformed HTTP.
+ * The limits of connections: their number, the time for a request to arrive, the time of silence. Also the
+ * answer to malformed HTTP.
  */
 import type { ServerOptions } from 'node:http';
 import type { Server, Socket } from 'node:net';
@@ -10,7 +10,10 @@ import { narrate } from '../narration/narrate.ts';
 import { correlationIdOf } from './correlation.ts';
 import { errorBody } from './native/errors.ts';
 
-/** Bytes of the request line and all headers. Node's default, set here so that `--max-http-header-size` cannot change it. */
+/**
+ * Bytes of the request line and all headers. Node's default, set here so that `--max-http-header-size` cannot
+ * change it.
+ */
 const HEADER_BYTES = 16 * 1024;
 /** Buffer of a socket: the memory of a connection that does not read. */
 const SOCKET_BYTES = 16 * 1024;
@@ -18,7 +21,10 @@ const SOCKET_BYTES = 16 * 1024;
 const CHECK_MS = 500;
 /** Maximum silence between two requests. */
 const KEEP_ALIVE_MS = 72_000;
-/** Maximum silence within a request, in addition to `--slow-timeout`. A healthy stream sends something every 15 seconds. */
+/**
+ * Maximum silence within a request, in addition to `--slow-timeout`. A healthy stream sends something every
+ * 15 seconds.
+ */
 const SILENCE_MS = 60_000;
 /** Minimum time between two narrations of refused connections. */
 const NARRATE_DROPPED_MS = 10_000;
@@ -91,8 +97,8 @@ function answerBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
-  // An immediate destroy would reset the connection, possibly before the client reads the answer. Without a timeout the
-  // connection could stay half-open forever.
+  // An immediate destroy would reset the connection, possibly before the client reads the answer. Without a
+  // timeout the connection could stay half-open forever.
   socket.setTimeout(CLOSE_MS, () => socket.destroy());
   socket.end(`${[...head, `X-Correlation-Id: ${correlationId}`, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`);
 }

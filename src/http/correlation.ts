@@ -7,7 +7,10 @@ import { v4 as uuid } from 'uuid';
 import type { RequestIds } from '../jobs/job.ts';
 
 const VALID = /^[A-Za-z0-9._-]{1,64}$/;
-/** Any version except ff; trace id and parent id in lower-case hex, not all zeros. https://www.w3.org/TR/trace-context/ */
+/**
+ * Any version except ff; trace id and parent id in lower-case hex, not all zeros.
+ * https://www.w3.org/TR/trace-context/
+ */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
 
 /** `X-Correlation-Id` if it has 1 to 64 characters of `[A-Za-z0-9._-]`, otherwise a UUID v4. */

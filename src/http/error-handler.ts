@@ -1,6 +1,6 @@
 /**
- * The one error handler: turns a thrown value into a WorkerError, sets the headers that belong to the error, and has the
- * route family write the body.
+ * The one error handler: turns a thrown value into a WorkerError, sets the headers that belong to the error,
+ * and has the route family write the body.
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, WorkerError } from '../contract/errors.ts';

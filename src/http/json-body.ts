@@ -24,7 +24,9 @@ function tooDeep(): WorkerError {
   return new WorkerError('INVALID_REQUEST', message, { violations: [{ field: 'body', constraint: 'depth', message }] });
 }
 
-/** True if more than `most` brackets are open at the same time. Skips strings, and stops as early as possible. */
+/**
+ * True if more than `most` brackets are open at the same time. Skips strings, and stops as early as possible.
+ */
 function isDeeperThan(most: number, text: string): boolean {
   const structure = /"(?:[^"\\]|\\.)*"?|[[\]{}]/gs;
   let depth = 0;

@@ -1,6 +1,6 @@
 /**
- * Refuses requests of web pages, except of origins that the operator allows. A browser sends requests for any page that
- * the user opens, and a worker on loopback often has no token.
+ * Refuses requests of web pages, except of origins that the operator allows. A browser sends requests for any
+ * page that the user opens, and a worker on loopback often has no token.
  */
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -54,9 +54,9 @@ function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest): v
 }
 
 /**
- * Host names that are valid in `Host` for a worker on loopback without a token, besides addresses. A page whose DNS name
- * points to 127.0.0.1 (DNS rebinding) has the same origin as the worker for its browser; only the name in `Host` reveals
- * it. A name without a dot cannot be registered. Undefined: every name is valid.
+ * Host names that are valid in `Host` for a worker on loopback without a token, besides addresses. A page
+ * whose DNS name points to 127.0.0.1 (DNS rebinding) has the same origin as the worker for its browser; only
+ * the name in `Host` reveals it. A name without a dot cannot be registered. Undefined: every name is valid.
  */
 function hostNamesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config): ReadonlySet<string> | undefined {
   if (apiToken !== undefined || allowUnauthenticated) return undefined;

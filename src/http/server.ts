@@ -21,7 +21,9 @@ declare module 'fastify' {
   }
 }
 
-/** A character takes at most 12 bytes (an escaped surrogate pair); the rest is for the JSON around the texts. */
+/**
+ * A character takes at most 12 bytes (an escaped surrogate pair); the rest is for the JSON around the texts.
+ */
 const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
 
 /** A job id of 256 characters with four bytes each, percent-encoded. */

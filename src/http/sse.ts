@@ -25,7 +25,9 @@ export function sseEncoder(correlationId: string): Encoder {
   };
 }
 
-/** SSE ends lines at CR and LF only, but some clients split at every Unicode line end (Python's `splitlines`). */
+/**
+ * SSE ends lines at CR and LF only, but some clients split at every Unicode line end (Python's `splitlines`).
+ */
 function oneLine(json: string): string {
   return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

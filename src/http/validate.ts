@@ -1,5 +1,6 @@
 /**
- * Checks a body against its schema: a valid value, or all violations as sentences. A violation never contains prompt text.
+ * Checks a body against its schema: a valid value, or all violations as sentences. A violation never contains
+ * prompt text.
  */
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
@@ -38,7 +39,10 @@ export type Checked<T> =
   | { readonly ok: true; readonly value: T; readonly unknown: readonly string[] }
   | { readonly ok: false; readonly violations: readonly Violation[] };
 
-/** Returns a checker of `POST /execute` bodies with the operator's limits. Compiles the schema at its first call. */
+/**
+ * Returns a checker of `POST /execute` bodies with the operator's limits. Compiles the schema at its first
+ * call.
+ */
 export function executeChecker(limits: Limits): (body: unknown) => Checked<ExecuteRequest> {
   const fields = executeFields(limits);
   const schema = z.object(fields);
@@ -75,7 +79,10 @@ function once(violations: readonly Violation[]): Violation[] {
   return violations.filter(({ message }) => !seen.has(message) && seen.add(message));
 }
 
-/** Fields whose list is longer than any rule allows. Their elements are not read, which bounds the cost of a bad body. */
+/**
+ * Fields whose list is longer than any rule allows. Their elements are not read, which bounds the cost of a
+ * bad body.
+ */
 function overlong(body: unknown): string[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
   return Object.entries(body).flatMap(([name, value]) =>
@@ -85,7 +92,10 @@ function overlong(body: unknown): string[] {
 
 const blanked = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, undefined]));
 
-/** Rules between fields. Checked even if single fields are invalid, so that one answer contains all violations. */
+/**
+ * Rules between fields. Checked even if single fields are invalid, so that one answer contains all
+ * violations.
+ */
 function contradictions(body: unknown): Violation[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
   const { prompt, messages, raw, min_tokens: least, max_tokens: most } = body as Record<string, unknown>;

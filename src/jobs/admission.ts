@@ -16,7 +16,10 @@ import { type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 
-/** Time until a retry where the engine has no estimate: before its first report with all slots busy, and during a load. */
+/**
+ * Time until a retry where the engine has no estimate: before its first report with all slots busy, and
+ * during a load.
+ */
 const RETRY_MS = 1000;
 
 export interface AdmissionParts {
@@ -55,7 +58,10 @@ export class Admission {
     this.#parts = parts;
   }
 
-  /** @throws WorkerError `LOADING`, `DRAINING` or `WORKER_UNHEALTHY`, with a retry time, if no job can be accepted */
+  /**
+   * @throws WorkerError `LOADING`, `DRAINING` or `WORKER_UNHEALTHY`, with a retry time, if no job can be
+   * accepted
+   */
   requireReady(): LoadedModel {
     const { state, engine, config, model } = this.#parts;
     const loaded = model();
@@ -66,9 +72,10 @@ export class Admission {
   }
 
   /**
-   * Registers a job, starts its deadline, and returns it. The caller adds a subscriber and must then call `start`.
-   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`; `ALL_SLOTS_BUSY` with
-   * a retry time
+   * Registers a job, starts its deadline, and returns it. The caller adds a subscriber and must then call
+   * `start`.
+   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
+   * `ALL_SLOTS_BUSY` with a retry time
    */
   admit({ order, ids, encoder }: Request): Job {
     const { config, jobs } = this.#parts;
@@ -92,8 +99,10 @@ export class Admission {
   }
 
   /**
-   * Prepares the prompt, emits `started` and starts the generation, which ends the log itself. Resolves at that point.
-   * @throws WorkerError for a prompt that the model cannot process, and for a job that was stopped before its start
+   * Prepares the prompt, emits `started` and starts the generation, which ends the log itself. Resolves at
+   * that point.
+   * @throws WorkerError for a prompt that the model cannot process, and for a job that was stopped before its
+   * start
    */
   start(job: Job, order: GenerationOrder): Promise<void> {
     return runIn(job.context, () => this.#start(job, order));
@@ -130,7 +139,10 @@ export class Admission {
     void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(leave);
   }
 
-  /** Counts sequences as well: the engine may still hold sequences of jobs that are over, until it confirms a cancel. */
+  /**
+   * Counts sequences as well: the engine may still hold sequences of jobs that are over, until it confirms a
+   * cancel.
+   */
   #requireCapacity(slots: number): void {
     const { config, jobs, engine } = this.#parts;
     const { busy, waiting } = engine.occupancy;
@@ -146,7 +158,10 @@ export class Admission {
     throw new WorkerError('ALL_SLOTS_BUSY', undefined, { details, retryAfterMs });
   }
 
-  /** The error for a job that ended before `started`. Narrates the end, except of an invalid body: its route does that. */
+  /**
+   * The error for a job that ended before `started`. Narrates the end, except of an invalid body: its route
+   * does that.
+   */
   #refusalOf(error: unknown, job: Job): unknown {
     if (error instanceof WorkerError) {
       if (!error.violations)

@@ -1,6 +1,7 @@
 /**
- * The event log of one job: encoded events with ids, one terminal event, shedding, trimming. Knows no wire format,
- * no inference and no sockets. All subscribers read this log, so a replay has the same bytes as the live stream.
+ * The event log of one job: encoded events with ids, one terminal event, shedding, trimming. Knows no wire
+ * format, no inference and no sockets. All subscribers read this log, so a replay has the same bytes as the
+ * live stream.
  */
 import type { JobEvent } from '../contract/events.ts';
 
@@ -10,17 +11,23 @@ const FRAME_BYTES = 64;
 /** A wire format. */
 export interface Encoder {
   /**
-   * Text of an event, with all separators of the format. Undefined if the format does not send this event: the event
-   * then uses no id, and the next event gets `id`. A format without a stream returns one text for the terminal event.
+   * Text of an event, with all separators of the format. Undefined if the format does not send this event:
+   * the event then uses no id, and the next event gets `id`. A format without a stream returns one text for
+   * the terminal event.
    */
   encode(event: JobEvent, id: number): string | undefined;
-  /** Text that keeps a quiet connection open. It has no id and is not logged. Absent if the format has none. */
+  /**
+   * Text that keeps a quiet connection open. It has no id and is not logged. Absent if the format has none.
+   */
   readonly keepAlive?: string;
 }
 
 /** The subscribers of a log. */
 export interface LogListener {
-  /** True if all subscribers are so far behind that narration and metrics are shed. Called before each of those. */
+  /**
+   * True if all subscribers are so far behind that narration and metrics are shed. Called before each of
+   * those.
+   */
   readonly isLagging: () => boolean;
   /** Called after each event, and when the log is closed. */
   readonly onChange: () => void;
@@ -110,7 +117,10 @@ export class EventLog {
     this.#listener = listener;
   }
 
-  /** Appends an event. Drops every event after the terminal one, and narration and metrics while all subscribers lag. */
+  /**
+   * Appends an event. Drops every event after the terminal one, and narration and metrics while all
+   * subscribers lag.
+   */
   emit(event: JobEvent): void {
     if (this.#over) return;
     if (event.type === 'narration' && this.#early) {
@@ -137,7 +147,10 @@ export class EventLog {
     this.#listener?.onChange();
   }
 
-  /** Text of the frames from `from` on: at most `most` bytes, but at least one frame. No frames: an empty text. */
+  /**
+   * Text of the frames from `from` on: at most `most` bytes, but at least one frame. No frames: an empty
+   * text.
+   */
   take(from: number, most: number): { readonly text: string; readonly next: number } {
     const start = from - this.#first;
     const limit = this.#written - this.beyond(from) + most;

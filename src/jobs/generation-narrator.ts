@@ -1,6 +1,6 @@
 /**
- * Narrates one generation: the engine's notes, its progress and its end become sentences. Runs inside the context of
- * its request.
+ * Narrates one generation: the engine's notes, its progress and its end become sentences. Runs inside the
+ * context of its request.
  */
 import { narrate } from '../narration/narrate.ts';
 import type { Finish, Note } from '../protocol/messages.ts';
@@ -55,7 +55,10 @@ export class GenerationNarrator {
     }
   }
 
-  /** The engine was lost before the request had a slot. Its place in the queue of the next engine is a new one. */
+  /**
+   * The engine was lost before the request had a slot. Its place in the queue of the next engine is a new
+   * one.
+   */
   requeued(reason: string): void {
     narrate('request.requeued', { reason });
     this.#queued = false;
@@ -98,7 +101,10 @@ export class GenerationNarrator {
     narrate('request.engine_lost', { error_kind: 'engine_lost', reason });
   }
 
-  /** A failure inside the worker or the runtime. `reason` may name files: this narration goes to the operator only. */
+  /**
+   * A failure inside the worker or the runtime. `reason` may name files: this narration goes to the operator
+   * only.
+   */
   fault(kind: string, reason: string): void {
     narrate('worker.fault', { error_kind: kind, reason });
   }

@@ -1,5 +1,6 @@
 /**
- * One accepted job: its request context, its event log, its subscribers, its deadline, and why it was stopped.
+ * One accepted job: its request context, its event log, its subscribers, its deadline, and why it was
+ * stopped.
  */
 import type { Config } from '../config/config.ts';
 import type { Narration, RequestContext } from '../narration/narrate.ts';
@@ -51,7 +52,9 @@ export class Job {
 /** The ids of a request. */
 export type RequestIds = Pick<RequestContext, 'correlationId' | 'jobId' | 'traceId' | 'spanId'>;
 
-/** A context whose narrations also go into `log`: in full, as sentences only, or not at all (`--narration`). */
+/**
+ * A context whose narrations also go into `log`: in full, as sentences only, or not at all (`--narration`).
+ */
 export function contextOf(ids: RequestIds, log: EventLog, mode: Config['narration']): RequestContext {
   const onNarration = (narration: Narration): void => {
     if (mode === 'full') log.emit({ type: 'narration', ...narration });

@@ -1,6 +1,6 @@
 /**
- * Turns an order into the numbers for the engine: renders and tokenizes the prompt, applies the model's defaults and
- * the limits of the context.
+ * Turns an order into the numbers for the engine: renders and tokenizes the prompt, applies the model's
+ * defaults and the limits of the context.
  */
 import { randomBytes } from 'node:crypto';
 import { WorkerError } from '../contract/errors.ts';
@@ -17,8 +17,8 @@ export interface Prepared {
 
 /**
  * @param cap the operator's maximum of generated tokens
- * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the context;
- * `INVALID_REQUEST` if the model's template rejects the messages
+ * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
+ * context; `INVALID_REQUEST` if the model's template rejects the messages
  */
 export async function prepare(
   order: GenerationOrder,
@@ -56,7 +56,10 @@ export async function prepare(
   return { sequence, stops: order.stop ?? [], tokenizeMs };
 }
 
-/** Applies the chat template to messages, and to a prompt (as one user message) unless `raw` or without a template. */
+/**
+ * Applies the chat template to messages, and to a prompt (as one user message) unless `raw` or without a
+ * template.
+ */
 function renderPrompt(
   { input }: GenerationOrder,
   { template }: LoadedModel,

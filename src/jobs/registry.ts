@@ -1,6 +1,6 @@
 /**
- * The running jobs, and the finished jobs whose logs can still be read. The only owner of this list, and of the memory
- * of all event logs together.
+ * The running jobs, and the finished jobs whose logs can still be read. The only owner of this list, and of
+ * the memory of all event logs together.
  */
 import { WorkerError } from '../contract/errors.ts';
 import type { Job } from './job.ts';

@@ -1,5 +1,6 @@
 /**
- * The outcome of a job that was stopped from outside: by its caller, its subscribers, its deadline or the drain.
+ * The outcome of a job that was stopped from outside: by its caller, its subscribers, its deadline or the
+ * drain.
  */
 import type { StreamErrorCode } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';

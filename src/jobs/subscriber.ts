@@ -1,13 +1,16 @@
 /**
- * One subscriber of a job's log: a cursor that advances as its socket takes data. Waits for new events, sends keep-alive
- * text, and measures how far its socket is behind. Decides nothing: `Subscribers` does.
+ * One subscriber of a job's log: a cursor that advances as its socket takes data. Waits for new events, sends
+ * keep-alive text, and measures how far its socket is behind. Decides nothing: `Subscribers` does.
  */
 import { Readable, type Writable } from 'node:stream';
 import type { EventLog } from './event-log.ts';
 
 /** A quiet connection gets keep-alive text this often, so that no proxy closes it. */
 const KEEP_ALIVE_MS = 15_000;
-/** Size of a write to the socket, and of the buffer between log and socket: memory of a subscriber that does not read. */
+/**
+ * Size of a write to the socket, and of the buffer between log and socket: memory of a subscriber that does
+ * not read.
+ */
 const CHUNK_BYTES = 16 * 1024;
 
 export interface SubscriberOptions {

@@ -1,6 +1,7 @@
 /**
- * The subscribers of one job, and the effects of how they read. The generation pauses while all of them lag; narration
- * and metrics are shed; a stalled subscriber is disconnected; when the last one leaves, the job stops or waits.
+ * The subscribers of one job, and the effects of how they read. The generation pauses while all of them lag;
+ * narration and metrics are shed; a stalled subscriber is disconnected; when the last one leaves, the job
+ * stops or waits.
  */
 import type { Writable } from 'node:stream';
 import type { Backpressure } from '../bridge/sequence-inbox.ts';
@@ -12,15 +13,19 @@ import { Subscriber } from './subscriber.ts';
 
 /** Each event is written to every subscriber of its job: this bounds the time that one event takes. */
 export const MAX_SUBSCRIBERS = 16;
-/** Narration and metrics are shed while every subscriber has more unread bytes than this: about 800 tokens. */
+/**
+ * Narration and metrics are shed while every subscriber has more unread bytes than this: about 800 tokens.
+ */
 const SHED_BYTES = 64 * 1024;
 /**
- * Unread bytes at which a subscriber becomes stalled, and below which it is no longer stalled. The distance keeps pauses
- * rare. The lower value is more than what is between the log and a healthy socket.
+ * Unread bytes at which a subscriber becomes stalled, and below which it is no longer stalled. The distance
+ * keeps pauses rare. The lower value is more than what is between the log and a healthy socket.
  */
 const STALLED_BYTES = 128 * 1024;
 const CAUGHT_UP_BYTES = 64 * 1024;
-/** A log over its limit is trimmed to this share of the limit, so that the next event does not trim it again. */
+/**
+ * A log over its limit is trimmed to this share of the limit, so that the next event does not trim it again.
+ */
 const TRIM_TO = 0.75;
 
 /** Settings of the caller and the operator for the subscribers of one job. Times in milliseconds. */
@@ -47,7 +52,10 @@ export class Subscribers implements Backpressure {
   readonly #job: Subject;
   readonly #policy: ReadPolicy;
   readonly #subscribers = new Set<Subscriber>();
-  /** Stalled subscribers, each with the timer that disconnects it. Its size is the number of stalled subscribers. */
+  /**
+   * Stalled subscribers, each with the timer that disconnects it. Its size is the number of stalled
+   * subscribers.
+   */
   readonly #stalled = new Map<Subscriber, NodeJS.Timeout>();
   /** Runs while a job that continues has no subscriber. */
   #detached: NodeJS.Timeout | undefined;
@@ -81,7 +89,8 @@ export class Subscribers implements Backpressure {
   }
 
   /**
-   * Adds a subscriber that reads the events from `from` on. The caller pipes it into `answer`; it ends with `answer`.
+   * Adds a subscriber that reads the events from `from` on. The caller pipes it into `answer`; it ends with
+   * `answer`.
    * @throws WorkerError `TOO_MANY_READERS` if the job has 16 subscribers
    */
   add(from: number, answer: Writable): Subscriber {
@@ -148,7 +157,10 @@ export class Subscribers implements Backpressure {
     this.#setPaused(!over && (allStalled || full));
   }
 
-  /** After the end of the log every subscriber with unread bytes counts as stalled, so that its connection is bounded. */
+  /**
+   * After the end of the log every subscriber with unread bytes counts as stalled, so that its connection is
+   * bounded.
+   */
   #updateStalled(subscriber: Subscriber, over: boolean): void {
     const { unread } = subscriber;
     const timer = this.#stalled.get(subscriber);
@@ -164,8 +176,8 @@ export class Subscribers implements Backpressure {
   }
 
   /**
-   * Disconnects a stalled subscriber. If it is the last one of a job with `on_disconnect: cancel`, the job ends with
-   * SLOW_CONSUMER instead, and the subscriber gets one more timeout to read the rest.
+   * Disconnects a stalled subscriber. If it is the last one of a job with `on_disconnect: cancel`, the job
+   * ends with SLOW_CONSUMER instead, and the subscriber gets one more timeout to read the rest.
    */
   #onStallTimeout(subscriber: Subscriber): void {
     this.#stalled.delete(subscriber);
@@ -180,8 +192,8 @@ export class Subscribers implements Backpressure {
   }
 
   /**
-   * Drops events that all up-to-date subscribers have received. A subscriber that still needs them is disconnected; it can
-   * reconnect and replay the rest.
+   * Drops events that all up-to-date subscribers have received. A subscriber that still needs them is
+   * disconnected; it can reconnect and replay the rest.
    */
   #trimLog(): void {
     const { log } = this.#job;

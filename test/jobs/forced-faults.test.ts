@@ -1,4 +1,6 @@
-/** Faults that no real engine has on demand: a script plays the engine, the rest of the generation is real. */
+/**
+ * Faults that no real engine has on demand: a script plays the engine, the rest of the generation is real.
+ */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Step } from '../../src/bridge/sequence-inbox.ts';
 import { Generation, type GenerationModel } from '../../src/jobs/generation.ts';

@@ -6,10 +6,16 @@ import type { FastifyInstance } from 'fastify';
 import type { JobRegistry } from '../../jobs/registry.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
 
-/** Time for jobs to end with an error after the deadline of the drain. Longer than a cancel waits for the engine. */
+/**
+ * Time for jobs to end with an error after the deadline of the drain. Longer than a cancel waits for the
+ * engine.
+ */
 const LAST_EVENTS_MS = 2000;
 
-/** Waits for the running jobs, at most `timeoutMs` milliseconds. Then stops them and waits for their last events. */
+/**
+ * Waits for the running jobs, at most `timeoutMs` milliseconds. Then stops them and waits for their last
+ * events.
+ */
 export async function finishJobs(jobs: JobRegistry, reason: string, timeoutMs: number): Promise<void> {
   narrate('worker.draining', { reason, requests_running: jobs.size, timeout_ms: timeoutMs });
   for (const job of jobs) runIn(job.context, () => narrate('request.draining', { timeout_ms: timeoutMs }));

@@ -11,8 +11,8 @@ import { Worker } from './worker.ts';
 const FORCED_FLUSH_MS = 100;
 
 /**
- * Runs a worker until it is asked to stop. `engine` is the engine process, already forked. Resolves with the exit code
- * when everything is closed and standard output is flushed.
+ * Runs a worker until it is asked to stop. `engine` is the engine process, already forked. Resolves with the
+ * exit code when everything is closed and standard output is flushed.
  */
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
   const worker = new Worker(config, version, engine);

@@ -100,7 +100,10 @@ export class Worker {
     });
   }
 
-  /** Listens before the model is loaded, so that probes are answered from the start. False if the address is not available. */
+  /**
+   * Listens before the model is loaded, so that probes are answered from the start. False if the address is
+   * not available.
+   */
   async #listen(): Promise<boolean> {
     const { host, port } = this.#config;
     const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -126,8 +129,8 @@ export class Worker {
   }
 
   /**
-   * Sends a request that is refused because the model is loading. It runs the code of routing, parsing and answering while
-   * the engine process loads the model, so the first real request is faster.
+   * Sends a request that is refused because the model is loading. It runs the code of routing, parsing and
+   * answering while the engine process loads the model, so the first real request is faster.
    */
   async #warmUpHttp(): Promise<void> {
     const headers = { Authorization: `Bearer ${this.#config.apiToken}` };

@@ -1,5 +1,6 @@
 /**
- * The native shape of an error before a stream begins: `ErrorAnswer`, or for `POST /execute` two events on request.
+ * The native shape of an error before a stream begins: `ErrorAnswer`, or for `POST /execute` two events on
+ * request.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
@@ -33,8 +34,8 @@ export function sendError(error: WorkerError, request: FastifyRequest, reply: Fa
 }
 
 /**
- * The formatter of `POST /execute`: narrates violations for the job. A caller that accepts an event stream gets them as two
- * events, `narration` and `error`, so that it can show them to its user.
+ * The formatter of `POST /execute`: narrates violations for the job. A caller that accepts an event stream
+ * gets them as two events, `narration` and `error`, so that it can show them to its user.
  */
 export function executeErrors(mode: Config['narration']): ErrorFormatter {
   return (error, request, reply) => {

@@ -1,5 +1,6 @@
 /**
- * GET /jobs/{job_id}/events: one more subscriber of a job's log, while the job runs and for a time after its end.
+ * GET /jobs/{job_id}/events: one more subscriber of a job's log, while the job runs and for a time after its
+ * end.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Violation, WorkerError } from '../../contract/errors.ts';
@@ -8,7 +9,10 @@ import type { JobRegistry } from '../../jobs/registry.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
 import { SSE_HEADERS } from '../sse.ts';
 
-/** Replays the events after `Last-Event-ID` or `?after=` (without either, all events), then follows the job live. */
+/**
+ * Replays the events after `Last-Event-ID` or `?after=` (without either, all events), then follows the job
+ * live.
+ */
 export function eventsHandler(jobs: JobRegistry) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const after = afterOf(request);

@@ -39,7 +39,9 @@ export function orderOf(
   };
 }
 
-/** The time of an `X-Deadline` header, in epoch milliseconds or ISO 8601; a violation if it has neither form. */
+/**
+ * The time of an `X-Deadline` header, in epoch milliseconds or ISO 8601; a violation if it has neither form.
+ */
 function deadlineOf(header: string | string[] | undefined): { readonly at?: number; readonly violation?: Violation } {
   if (header === undefined) return {};
   const text = String(header).trim();

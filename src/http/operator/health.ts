@@ -49,7 +49,9 @@ export function healthHandler(sources: HealthSources) {
     reply.code(sources.state.phase === 'ready' ? 200 : 503).send(healthOf(sources));
 }
 
-/** 200 as long as the process answers, even without an engine. Reports the age of the engine's last message. */
+/**
+ * 200 as long as the process answers, even without an engine. Reports the age of the engine's last message.
+ */
 export function liveHandler(workerId: string, engine: Pick<EngineClient, 'heartbeatAgeMs'>) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const age = engine.heartbeatAgeMs;
