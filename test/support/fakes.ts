@@ -5,6 +5,7 @@ import type { Encoder } from '../../src/jobs/event-log.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
 import { Job } from '../../src/jobs/job.ts';
 import type { ReadPolicy } from '../../src/jobs/subscribers.ts';
+import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import type { Narration } from '../../src/narration/narrate.ts';
 import type { Finish, Sampling } from '../../src/protocol/messages.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
@@ -60,6 +61,23 @@ export function fakeJob(
   const log = new EventLog(encoder, { awaitsStart });
   const onNarration = (told: Narration): void => log.emit({ type: 'narration', ...told });
   return new Job({ correlationId, jobId: 'job-1', onNarration }, log, { ...POLICY, ...policy });
+}
+
+/** A loaded model with the fields that admission and prompts read; its tokenizer makes one token of each character. */
+export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
+  const encode = async (text: string, { signal }: { signal: AbortSignal }): Promise<number[]> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+    return [...text].map((_, index) => index);
+  };
+  const model = {
+    spec: { name: 'fake', eosIds: [3], sampling: NEUTRAL_SAMPLING },
+    dtype: 'fp32',
+    facts: { slots, context, deviceBytes: 0 },
+    tokenizer: { encode },
+    template: undefined,
+  };
+  return model as unknown as LoadedModel;
 }
 
 /** A socket that takes everything while it is open, and one write per `step` while it is blocked. */
