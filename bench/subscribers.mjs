@@ -1,10 +1,11 @@
 /**
- * How long does one token event occupy the event loop of the worker process, by the number of subscribers and connections?
+ * How long does one token event occupy the event loop of the worker process, by the number of subscribers and
+ * connections?
  *
- * Prediction, written before the first measurement. An event costs one write of some 90 bytes to each subscriber of its job: about
- * 15 µs each on this kind of machine. The rest is linear and small: 0.03 ms with 1 subscriber, 0.1 ms with 4, 0.3 ms with 16. Other
- * connections cost nothing while they are silent: 1 000 connections in groups of 16 have the cost of 16, so one event stays far
- * below 5 ms, and a step in which all 63 jobs emit takes about 63 × 0.3 = 19 ms in all.
+ * Prediction, written before the first measurement. An event costs one write of some 90 bytes to each
+ * subscriber of its job: about 15 µs each on this kind of machine. The rest is linear and small: 0.03 ms with
+ * 1 subscriber, 0.1 ms with 4, 0.3 ms with 16. Other connections cost nothing while they are silent: 1 000
+ * connections in groups of 16 have the cost of 16, far below the goal of 5 ms.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +21,10 @@ const EVENTS = 200;
 const CONNECTIONS = 1000;
 const PER_JOB = 16;
 const POLICY = { onDisconnect: 'continue', detachMs: 1e9, slowMs: 1e9, logBytes: 256 * 1024 };
-/** Microseconds of this thread, or of the process where Node cannot tell: the machine is shared, so time on the clock says less. */
+/**
+ * Microseconds of this thread, or of the process where Node cannot tell: the machine is shared, so time on
+ * the clock says less.
+ */
 const cpuUsage = process.threadCpuUsage ?? process.cpuUsage;
 const CLIENT = new URL('./subscribers-client.mjs', import.meta.url);
 

@@ -44,7 +44,7 @@ export interface AdmissionParts {
 }
 
 /** A request as its route read it. */
-export interface Request {
+export interface AdmissionRequest {
   readonly order: GenerationOrder;
   readonly ids: RequestIds;
   /** Wire format of the answer. */
@@ -77,7 +77,7 @@ export class Admission {
    * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
    * `ALL_SLOTS_BUSY` with a retry time
    */
-  admit({ order, ids, encoder }: Request): Job {
+  admit({ order, ids, encoder }: AdmissionRequest): Job {
     const { config, jobs } = this.#parts;
     const { slots } = this.requireReady().facts;
     const timeoutMs = order.timeoutMs ?? config.requestTimeout * 1000;
