@@ -25,6 +25,7 @@ import { peerVersions, stopAll } from './processes.mjs';
 import { sampler } from './sampler.mjs';
 import { secondTurn } from './second-turn.mjs';
 import { stalledReaders } from './stalled-readers.mjs';
+import { subscribers } from './subscribers.mjs';
 
 /** In the order of the page. */
 const BENCHES = {
@@ -44,6 +45,7 @@ const BENCHES = {
   healthUnderLoad,
   memory10k,
   stalledReaders,
+  subscribers,
 };
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
 const versionOf = (name) =>

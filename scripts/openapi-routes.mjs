@@ -1,17 +1,10 @@
 /**
- * The routes in a caller's words: what each does, what it takes, what it answers. Schemas, error sentences and examples are not
- * here: scripts/openapi.mjs takes them from the code and from the recordings.
+ * The prose of every route: purpose, parameters and answers. scripts/openapi.mjs takes methods, paths, error codes, schemas
+ * and error sentences from the code, and examples from the recordings.
  */
 const json = (schema) => ({ 'application/json': schema });
 const ref = (schema) => ({ $ref: `#/components/schemas/${schema}` });
 const text = { type: 'string' };
-
-/** What every `POST` with a body can be refused with before its own rules are asked. */
-const BODY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
-const GUARDED = ['UNAUTHORIZED'];
-/** Not well-formed HTTP (400), from or through the page of another site (403), a fault of the worker (500). */
-const ANY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
-const NOT_READY = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
 
 /** A schema that is one of several events, told apart by `type`. */
 const oneOf = (events) => ({
@@ -54,13 +47,13 @@ The data of an \`error\` event has one of these codes:
 
 `;
 
-/** @param events event name → name of its schema */
-export const routes = (events) => [
-  {
-    method: 'POST',
-    path: '/execute',
+/**
+ * The prose of every route by its operation id: method, path and error codes are in src/contract/routes.ts.
+ * @param events event name → name of its schema
+ */
+export const routeProse = (events) => ({
+  execute: {
     tag: 'jobs',
-    id: 'execute',
     summary: 'Run one job and stream its output',
     description:
       'The stream begins as soon as the job is accepted; what goes wrong before that is answered as JSON. A job that has to wait for ' +
@@ -68,17 +61,6 @@ export const routes = (events) => [
     takes: ['X-Deadline', 'traceparent'],
     body: 'ExecuteRequest',
     answers: { 200: { description: THE_STREAM, stream: true, content: { 'text/event-stream': oneOf(events) } } },
-    errors: [
-      ...BODY,
-      ...GUARDED,
-      'DUPLICATE_JOB',
-      'CANCELLED',
-      'PROMPT_TOO_LONG',
-      'ALL_SLOTS_BUSY',
-      ...NOT_READY,
-      'TIMEOUT',
-      'INTERNAL',
-    ],
     errorHeaders: { 503: ['Retry-After'] },
     errorForms: {
       499: { description: 'By `POST /cancel`, while the prompt was still being read: no stream had begun.' },
@@ -90,14 +72,11 @@ export const routes = (events) => [
       },
     },
   },
-  {
-    method: 'GET',
-    path: '/jobs/{job_id}/events',
+  jobEvents: {
     tag: 'jobs',
-    id: 'jobEvents',
     summary: 'Read the stream of a job again, or from where it broke off',
     description:
-      'While the job runs, and for `--replay-ttl` after its end. Any number of readers at the same time are given the same events, byte for ' +
+      'While the job runs, and for `--replay-ttl` after its end. Up to 16 readers at the same time are given the same events, byte for ' +
       'byte, each from where it asks: after the event of `Last-Event-ID` or `after` (the header counts where both are given), from the first ' +
       'one without either. A reader of a running job that leaves as the last one stops the job, unless it was sent with ' +
       '`"on_disconnect": "continue"`; such a job waits for the next reader for `--detach-timeout`. A reader that lags behind others and takes ' +
@@ -107,7 +86,6 @@ export const routes = (events) => [
       200: { description: THE_REPLAY, stream: true, content: { 'text/event-stream': oneOf(events) } },
       204: { description: 'The job is over and the reader has had its last event: there is no reason to come back.' },
     },
-    errors: [...ANY, ...GUARDED, 'NOT_FOUND', 'GONE'],
     errorForms: {
       400: { description: 'Also when `after` is no number, or beyond the last event of a job that runs.' },
       410: {
@@ -115,13 +93,11 @@ export const routes = (events) => [
           'Its end is too long ago, or newer jobs needed the memory (`--replay-memory`), or it was refused before its first event. With ' +
           '`first_event_id` in `details`: only what comes before that event is gone, of a job with a very long output.',
       },
+      429: { description: 'Disconnect one of the readers, or retry when one has left.' },
     },
   },
-  {
-    method: 'POST',
-    path: '/cancel',
+  cancel: {
     tag: 'jobs',
-    id: 'cancel',
     summary: 'Stop a job',
     description:
       'Can be repeated: the answer is the same until the job is over, and `finished` from then on. The stream of the job tells when it ' +
@@ -129,85 +105,54 @@ export const routes = (events) => [
     takes: ['traceparent'],
     body: 'CancelRequest',
     answers: { 202: { description: 'The job is being stopped, or is over.', content: json(ref('CancelAnswer')) } },
-    errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'],
   },
-  {
-    method: 'POST',
-    path: '/shutdown',
+  shutdown: {
     tag: 'worker',
-    id: 'shutdown',
     summary: 'Let the jobs in flight finish, then exit',
     description: 'Takes no body.',
     takes: ['traceparent'],
     answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
-    errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'],
   },
-  {
-    method: 'GET',
-    path: '/health',
+  health: {
     tag: 'worker',
-    id: 'health',
     summary: 'How the worker is, and what it holds',
     takes: ['traceparent'],
     answers: {
       200: { description: 'Healthy: a job would be accepted.', content: json(ref('Health')) },
       503: { description: 'Starting, draining or unhealthy.', content: json(ref('Health')) },
     },
-    errors: [...ANY, ...GUARDED],
   },
-  {
-    method: 'GET',
-    path: '/live',
+  live: {
     tag: 'worker',
-    id: 'live',
-    open: true,
     summary: 'Probe: does the process answer?',
     takes: ['traceparent'],
     answers: { 200: { description: 'It does.', content: json(ref('LiveAnswer')) } },
-    errors: ANY,
   },
-  {
-    method: 'GET',
-    path: '/ready',
+  ready: {
     tag: 'worker',
-    id: 'ready',
-    open: true,
     summary: 'Probe: would a job be accepted?',
     takes: ['traceparent'],
     answers: { 200: { description: 'It would.', content: json(ref('ReadyAnswer')) } },
-    errors: [...ANY, ...NOT_READY],
   },
-  {
-    method: 'GET',
-    path: '/metrics',
+  metrics: {
     tag: 'worker',
-    id: 'metrics',
     summary: 'What the worker counts, for Prometheus',
     takes: ['traceparent'],
     answers: { 200: { description: "The worker's own metrics and Node's.", content: { 'text/plain': text } } },
-    errors: [...ANY, ...GUARDED],
   },
-  {
-    method: 'GET',
-    path: '/openapi.yaml',
+  openapiYaml: {
     tag: 'contract',
-    id: 'openapiYaml',
     summary: 'This document as YAML',
     takes: ['traceparent'],
     answers: { 200: { description: 'This document.', content: { 'application/yaml': text } } },
-    errors: [...ANY, ...GUARDED],
   },
-  {
-    method: 'GET',
-    path: '/openapi.json',
+  openapiJson: {
     tag: 'contract',
-    id: 'openapiJson',
     summary: 'This document as JSON',
     takes: ['traceparent'],
     answers: { 200: { description: 'This document.', content: json({ type: 'object', additionalProperties: true }) } },
-    errors: [...ANY, ...GUARDED],
   },
-];
+});
 
 export const TAGS = [
   { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },

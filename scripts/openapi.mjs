@@ -1,6 +1,6 @@
 /**
- * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from openapi-routes.mjs,
- * examples from test/recordings. Nothing is typed a second time.
+ * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from the
+ * route table and their prose from openapi-routes.mjs, examples from test/recordings. Nothing is typed a second time.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
@@ -8,7 +8,8 @@ import { ERRORS, STREAM_ERROR_CODES } from '../dist/contract/errors.js';
 import { EVENTS } from '../dist/contract/events.js';
 import '../dist/contract/answers.js';
 import '../dist/contract/execute.js';
-import { ABOUT, HEADERS_OUT, PARAMETERS, routes, TAGS } from './openapi-routes.mjs';
+import { ROUTES } from '../dist/contract/routes.js';
+import { ABOUT, HEADERS_OUT, PARAMETERS, routeProse, TAGS } from './openapi-routes.mjs';
 
 const ROOT = new URL('../', import.meta.url);
 const RECORDINGS = new URL('test/recordings/', ROOT);
@@ -91,13 +92,19 @@ function tidy(node) {
 function pathsOf(recordings, components) {
   const events = Object.fromEntries(Object.entries(EVENTS).map(([type, schema]) => [type, schema.meta().id]));
   return Object.fromEntries(
-    routes(events).map((route) => {
+    routesOf(events).map((route) => {
       const mine = recordings.filter(
         ({ request }) => request.method === route.method && leadsTo(request.path, route.path),
       );
       return [route.path, { [route.method.toLowerCase()]: operation(route, mine, components) }];
     }),
   );
+}
+
+/** Every route of the contract with its prose. */
+function routesOf(events) {
+  const prose = routeProse(events);
+  return Object.entries(ROUTES).map(([id, route]) => ({ id, ...route, ...prose[id] }));
 }
 
 /** Whether a path is one of a route's: `/jobs/job-1/events?after=3` is one of `/jobs/{job_id}/events`. */

@@ -141,10 +141,19 @@ async function recordRefusals(worker) {
   );
   const running = await worker.begin({ job_id: 'job-11', ...LONG });
   await execute('execute-duplicate', 'The id of a job in flight', { job_id: 'job-11', ...LONG });
+  await recordFullJob(worker, 'job-11');
   await worker.send('POST', '/cancel', { job_id: 'job-11' });
   await running.text();
   await worker.record('cancel-unknown', 'An id that was never here', 'POST', '/cancel', { job_id: 'job-unknown' });
   await worker.record('cancel-invalid', 'No id at all', 'POST', '/cancel', {});
+}
+
+/** A running job with one reader gets 15 more, which is the maximum; the next one is refused. */
+async function recordFullJob(worker, id) {
+  const path = `/jobs/${id}/events`;
+  const readers = await Promise.all(Array.from({ length: 15 }, () => worker.send('GET', path)));
+  await worker.record('events-full', 'A job that has 16 readers', 'GET', path);
+  await Promise.all(readers.map(({ body }) => body.cancel()));
 }
 
 async function recordCancel(worker) {

@@ -1,5 +1,6 @@
 /**
- * The JSON answers of every route. Types and openapi.yaml come from these schemas; descriptions become its words.
+ * The JSON answers of all routes. The types and openapi.yaml, with these descriptions, are derived from the
+ * schemas.
  */
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from './errors.ts';
@@ -8,28 +9,27 @@ import { counted, named, WORKER_ID } from './schema.ts';
 export const CancelAnswer = named(
   'CancelAnswer',
   z.object({
-    job_id: z.string().meta({ description: 'The id that was asked for' }),
+    job_id: z.string().meta({ description: 'Id of the job in the request' }),
     status: z.enum(['cancelling', 'finished']).meta({
-      description:
-        '`cancelling`: the stream ends with the error `CANCELLED` in a moment. `finished`: it was over already',
+      description: '`cancelling`: the stream will end with the error `CANCELLED`. `finished`: the job was already over',
     }),
   }),
 );
 export const ShutdownAnswer = named(
   'ShutdownAnswer',
   z.object({
-    status: z.literal('draining').meta({ description: 'No new jobs; those in flight may finish' }),
-    timeout_seconds: counted('Seconds that jobs in flight have (`--shutdown-timeout`)'),
+    status: z.literal('draining').meta({ description: 'New jobs are refused; running jobs may finish' }),
+    timeout_seconds: counted('Seconds that running jobs have to finish (`--shutdown-timeout`)'),
   }),
 );
 export const LiveAnswer = named(
   'LiveAnswer',
   z.object({
-    status: z.literal('alive').meta({ description: 'The process answers' }),
+    status: z.literal('alive').meta({ description: 'The process responds' }),
     worker_id: WORKER_ID,
     engine_heartbeat_age_ms: counted(
-      'Milliseconds since the engine process was last heard: about a second at most while it is idle, as long as a step takes while it works. ' +
-        'Absent until it has spoken for the first time',
+      'Milliseconds since the last message of the engine process: about one second at most while the engine is idle, ' +
+        'up to the length of a step while it computes. Absent before its first message',
     ).optional(),
   }),
 );
@@ -41,11 +41,11 @@ export const ReadyAnswer = named(
 const violation = z.object({
   field: z.string().meta({ description: 'Path of the field in the body, or the name of the header' }),
   constraint: z.string().meta({ description: 'Short name of the rule, such as `required` or `maximum`' }),
-  message: z.string().meta({ description: 'What the field must be, as a sentence' }),
+  message: z.string().meta({ description: 'The rule as a sentence' }),
   value: z
     .union([z.string(), z.number(), z.boolean()])
     .optional()
-    .meta({ description: 'What it is, where that may be shown. Words of a prompt never are' }),
+    .meta({ description: 'The rejected value; absent where it may contain text of a prompt' }),
 });
 
 export const ErrorAnswer = named(
@@ -54,17 +54,17 @@ export const ErrorAnswer = named(
     .object({
       error: z.object({
         code: z.enum(Object.keys(ERRORS) as [ErrorCode]).meta({ description: 'Stable name of the error' }),
-        message: z.string().meta({ description: 'One sentence for people' }),
-        retriable: z.boolean().meta({ description: 'Whether the same request can succeed later' }),
-        correlation_id: z.string().meta({ description: 'The same as in `X-Correlation-Id`' }),
+        message: z.string().meta({ description: 'The error as a sentence' }),
+        retriable: z.boolean().meta({ description: 'True if the same request can succeed later' }),
+        correlation_id: z.string().meta({ description: 'Same as the header `X-Correlation-Id`' }),
         details: z
           .record(z.string(), z.union([z.string(), z.number()]))
           .optional()
-          .meta({ description: 'Facts of this error, such as `slots_total` and `slots_busy` or `retry_after_ms`' }),
-        errors: z.array(violation).optional().meta({ description: 'Every rule that the request breaks' }),
+          .meta({ description: 'Facts about the error, such as `slots_total`, `slots_busy` and `retry_after_ms`' }),
+        errors: z.array(violation).optional().meta({ description: 'All rules that the request breaks' }),
       }),
     })
-    .meta({ description: 'The one shape of every error that is answered before a stream begins' }),
+    .meta({ description: 'Body of every error that is answered before a stream begins' }),
 );
 
 export const HealthAnswer = named(
@@ -75,26 +75,31 @@ export const HealthAnswer = named(
         description: '`starting`: the model is loading. `unhealthy`: the engine process was lost',
       }),
       worker_id: WORKER_ID,
-      model: z.string().meta({ description: 'Name of the model; empty while it is loading' }),
-      device: z.string().meta({ description: 'Where the model runs: `cpu`, `cuda-0`, …; empty while it is loading' }),
-      resident: z.boolean().meta({ description: 'Whether the model is in memory' }),
-      vram_bytes: counted('Bytes held on the device; 0 on CPU'),
-      memory_bytes: counted('Bytes of memory held by the worker and its engine'),
+      model: z.string().meta({ description: 'Name of the model; empty while the model is loading' }),
+      device: z
+        .string()
+        .meta({ description: 'Device that runs the model: `cpu`, `cuda-0`, …; empty while the model is loading' }),
+      resident: z.boolean().meta({ description: 'True if the model is in memory' }),
+      vram_bytes: counted('Bytes used on the device; 0 on CPU'),
+      memory_bytes: counted('Bytes of memory used by the worker and its engine'),
       quant_kind: z.string().meta({ description: 'Type of the weights, such as `fp32` or `q4`' }),
       tokenizer_kind: z.string().meta({ description: 'Kind of the tokenizer, such as `bpe`' }),
-      vocab_size: counted('Ids in the vocabulary'),
+      vocab_size: counted('Number of ids in the vocabulary'),
       context_length: counted('Tokens per slot, prompt and output together'),
-      uptime_seconds: z.number().min(0).meta({ description: 'Seconds since the process began its work' }),
+      uptime_seconds: z.number().min(0).meta({ description: 'Seconds since the process started' }),
       slots: z
-        .object({ total: counted('Sequences that can be decoded together'), busy: counted('Slots that are taken') })
+        .object({ total: counted('Sequences that can be decoded at the same time'), busy: counted('Slots in use') })
         .meta({ description: 'Rows of the cache' }),
       queue: z
-        .object({ length: counted('Requests that wait for a slot'), limit: counted('Requests that may wait') })
-        .meta({ description: 'Beyond the limit, `POST /execute` answers 503' }),
-      capabilities: z.array(z.string()).meta({ description: 'What the worker can do' }),
-      protocol: z.literal('sse').meta({ description: 'How it answers' }),
+        .object({
+          length: counted('Requests that wait for a slot'),
+          limit: counted('Maximum number of waiting requests'),
+        })
+        .meta({ description: 'A request beyond the limit is answered 503' }),
+      capabilities: z.array(z.string()).meta({ description: 'Capabilities of the worker' }),
+      protocol: z.literal('sse').meta({ description: 'Protocol of the answers' }),
       version: z.string().meta({ description: 'Version of the worker' }),
     })
-    .meta({ description: 'Cached state only: answered in the middle of any load' }),
+    .meta({ description: 'Cached state only, so the answer is fast under any load' }),
 );
 export type Health = z.output<typeof HealthAnswer>;

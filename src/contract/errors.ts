@@ -1,10 +1,10 @@
 /**
- * The table of everything that can go wrong for a caller: code → HTTP status, sentence, whether trying again can help.
- * A code is part of the contract; a sentence leaks no path, token or stack trace.
+ * The table of errors that a caller can receive: code → HTTP status, sentence, and if a retry can help.
+ * A code is part of the contract. A sentence contains no path, token or stack trace.
  */
 
 interface ErrorRow {
-  /** HTTP status before a stream has begun; in a stream the code alone counts. */
+  /** HTTP status of an answer before the stream begins. An `error` event in a stream has only the code. */
   readonly status: number;
   readonly sentence: string;
   readonly retriable: boolean;
@@ -12,17 +12,18 @@ interface ErrorRow {
 
 const row = (status: number, retriable: boolean, sentence: string): ErrorRow => ({ status, retriable, sentence });
 
-/** Errors answered as JSON before a stream begins, and those that end a stream (`STREAM_ERROR_CODES`). */
+/** Errors answered as JSON before a stream begins, and errors that end a stream (`STREAM_ERROR_CODES`). */
 export const ERRORS = {
   INVALID_REQUEST: row(400, false, 'The request is not valid.'),
-  UNAUTHORIZED: row(401, false, 'A valid bearer token is needed.'),
-  FORBIDDEN_ORIGIN: row(403, false, 'Requests from a web page of another site are not taken.'),
-  NOT_FOUND: row(404, false, 'There is nothing here.'),
-  DUPLICATE_JOB: row(409, false, 'A job with this id is in flight.'),
-  GONE: row(410, false, 'The events of this job are no longer kept.'),
-  PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit.'),
+  UNAUTHORIZED: row(401, false, 'A valid bearer token is required.'),
+  FORBIDDEN_ORIGIN: row(403, false, 'Cross-origin browser requests are refused.'),
+  NOT_FOUND: row(404, false, 'Not found.'),
+  DUPLICATE_JOB: row(409, false, 'A job with this id is already running.'),
+  GONE: row(410, false, 'The events of this job are no longer available.'),
+  PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit into the context.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),
   UNSUPPORTED_MEDIA_TYPE: row(415, false, 'The body must be application/json.'),
+  TOO_MANY_READERS: row(429, true, 'The job has as many readers as a job can have.'),
   INTERNAL: row(500, true, 'The worker failed to answer.'),
   ALL_SLOTS_BUSY: row(503, true, 'All slots are busy and the queue is full.'),
   WORKER_UNHEALTHY: row(503, true, 'The engine is not running.'),
@@ -51,32 +52,44 @@ export const STREAM_ERROR_CODES = [
 ] as const satisfies readonly ErrorCode[];
 export type StreamErrorCode = (typeof STREAM_ERROR_CODES)[number];
 
-/** One broken rule of a request: which field, which rule by its short name, a sentence, and the value where it may be shown. */
+/** One rule that a request breaks. */
 export interface Violation {
   readonly field: string;
+  /** Short name of the rule, such as `maximum`. */
   readonly constraint: string;
+  /** The rule as a sentence. */
   readonly message: string;
+  /** The rejected value; absent where it may contain text of a user. */
   readonly value?: string | number | boolean;
 }
 
-/** An error that a caller is told. Anything else that is thrown is a fault of ours and answered as `INTERNAL`. */
+interface ErrorExtras {
+  readonly details?: Readonly<Record<string, string | number>>;
+  readonly violations?: readonly Violation[];
+  readonly retryAfterMs?: number;
+}
+
+/**
+ * An error that is reported to the caller. Any other thrown value is a defect and is answered as `INTERNAL`.
+ */
 export class WorkerError extends Error {
   readonly code: ErrorCode;
-  /** Facts in typed fields, such as `slots_total`. */
+  /** Facts in typed fields, such as `slots_total`. They are part of the answer's body. */
   readonly details: Readonly<Record<string, string | number>> | undefined;
   /** All broken rules, for `INVALID_REQUEST`. */
   readonly violations: readonly Violation[] | undefined;
+  /**
+   * Milliseconds after which a retry makes sense; undefined where no estimate exists. Not part of the body.
+   */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(
-    code: ErrorCode,
-    message: string = ERRORS[code].sentence,
-    extra: { details?: Record<string, string | number>; violations?: readonly Violation[] } = {},
-  ) {
+  constructor(code: ErrorCode, message: string = ERRORS[code].sentence, extras: ErrorExtras = {}) {
     super(message);
     this.name = 'WorkerError';
     this.code = code;
-    this.details = extra.details;
-    this.violations = extra.violations;
+    this.details = extras.details;
+    this.violations = extras.violations;
+    this.retryAfterMs = extras.retryAfterMs;
   }
 
   get status(): number {

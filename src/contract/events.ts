@@ -1,5 +1,5 @@
 /**
- * The zod schemas of every event of a stream: types and openapi.yaml come from here.
+ * The zod schemas of all events of a stream. The types and openapi.yaml are derived from them.
  */
 import { z } from 'zod';
 import { CATALOGUE } from '../narration/catalogue/catalogue.ts';
@@ -9,18 +9,18 @@ import { counted, named, WORKER_ID } from './schema.ts';
 
 const said = (description: string) => z.string().meta({ description });
 const milliseconds = (description: string) => z.number().min(0).meta({ description });
-const type = <N extends string>(name: N) => z.literal(name).meta({ description: 'The same as the `event:` line' });
+const type = <N extends string>(name: N) => z.literal(name).meta({ description: 'Same as the `event:` line' });
 
-const correlated = { correlation_id: said('The same as in `X-Correlation-Id`') };
-const SEED = counted('Seed of the draw; the same seed draws the same tokens');
+const correlated = { correlation_id: said('Same as the header `X-Correlation-Id`') };
+const SEED = counted('Seed of the sampler; the same seed samples the same tokens');
 const likelihood = {
   id: counted('Id of the token in the vocabulary'),
   logprob: z.number().meta({ description: 'Natural logarithm of its probability' }),
 };
-const alternatives = z.array(z.object(likelihood)).meta({ description: 'The likeliest tokens at this place' });
+const alternatives = z.array(z.object(likelihood)).meta({ description: 'The most likely tokens at this position' });
 const scored = { ...likelihood, top: alternatives };
 
-/** Only these are told in a stream; `shed` can ride with any of them. */
+/** Narrations that a stream can carry. Each can carry `shed`. */
 const REQUEST_EVENTS = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === 'request');
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(
   REQUEST_EVENTS.flatMap(([, { required, optional }]) => [...required, ...optional]),
@@ -39,14 +39,14 @@ const typedFields = Object.fromEntries(
   readonly [F in FieldName]: z.ZodOptional<z.ZodType<FieldValues[F]>>;
 };
 
-/** Every event of a stream by its name. */
+/** Every event of a stream, by name. */
 export const EVENTS = {
   started: named(
     'StartedEvent',
     z
       .object({
         type: type('started'),
-        job_id: said('Id of the job, as the caller chose it'),
+        job_id: said('Id of the job, chosen by the caller'),
         model: said('Name of the model'),
         started_at: z.iso.datetime().meta({ description: 'When the job was accepted' }),
         seed: SEED,
@@ -62,46 +62,46 @@ export const EVENTS = {
         type: type('narration'),
         event: z
           .enum(REQUEST_EVENTS.map(([name]) => name) as [keyof typeof CATALOGUE])
-          .meta({ description: 'Stable code of what happened; docs/narration.md has them all' }),
-        level: z.enum(['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']).meta({ description: 'How loud it is' }),
-        actor: said('The part of the worker that speaks'),
-        action: said('What that part does'),
-        target: said('What it is about: the job id, or for example a slot'),
-        human: z.string().max(100).meta({ description: 'The sentence for everybody' }),
-        cute: z.string().max(150).optional().meta({ description: 'The same with a smile (`--narration full`)' }),
+          .meta({ description: 'Stable name of the narration; docs/narration.md lists all of them' }),
+        level: z.enum(['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']).meta({ description: 'Severity' }),
+        actor: said('The component that reports'),
+        action: said('The action of that component'),
+        target: said('The object of the action: the job id, or for example a slot'),
+        human: z.string().max(100).meta({ description: 'The event as a sentence' }),
+        cute: z.string().max(150).optional().meta({ description: 'The same, playfully (`--narration full`)' }),
         story: z
           .string()
           .max(200)
           .optional()
-          .meta({ description: 'The same as a dialogue, where two parts talk (`--narration full`)' }),
+          .meta({ description: 'The same as a dialogue between two components (`--narration full`)' }),
         ...correlated,
         worker_id: WORKER_ID,
-        job_id: said('Id of the job; absent when the request had none').optional(),
-        trace_id: said('Trace of the `traceparent` header').optional(),
-        span_id: said('Parent span of the `traceparent` header').optional(),
+        job_id: said('Id of the job; absent if the request had none').optional(),
+        trace_id: said('Trace id of the `traceparent` header').optional(),
+        span_id: said('Parent span id of the `traceparent` header').optional(),
         emitted_by: said('Name and version of the worker').optional(),
         ...typedFields,
       })
-      .meta({ description: 'What the worker is doing for this job, in words and typed facts' }),
+      .meta({ description: 'A step of the worker for this job, as a sentence and typed facts' }),
   ),
   token: named(
     'TokenEvent',
     z
       .object({
         type: type('token'),
-        t: z.string().min(1).meta({ description: 'Text, always whole characters' }),
-        i: counted('0, 1, 2, … without a gap'),
+        t: z.string().min(1).meta({ description: 'Text; always whole characters' }),
+        i: counted('Index of the piece: 0, 1, 2, … without a gap'),
         id: counted('With logprobs: id of the token that completed the text').optional(),
         logprob: likelihood.logprob
           .optional()
           .meta({ description: 'With logprobs: natural logarithm of its probability' }),
-        top: alternatives.optional().meta({ description: 'With logprobs: the likeliest tokens at this place' }),
+        top: alternatives.optional().meta({ description: 'With logprobs: the most likely tokens at this position' }),
         earlier: z
           .array(z.object(scored))
           .optional()
-          .meta({ description: 'With logprobs: tokens that completed no character and ride with this one' }),
+          .meta({ description: 'With logprobs: earlier tokens that did not complete a character' }),
       })
-      .meta({ description: 'A piece of the output. All `t` joined are the output' }),
+      .meta({ description: 'A piece of the output. All `t` joined give the output' }),
   ),
   metrics: named(
     'MetricsEvent',
@@ -114,7 +114,7 @@ export const EVENTS = {
         vram_bytes: counted('Bytes held on the device; 0 on CPU'),
         batch_size: counted('Sequences decoded together'),
       })
-      .meta({ description: 'How fast it goes; two of them are at least 500 ms apart' }),
+      .meta({ description: 'Speed so far; at most one such event in 500 ms' }),
   ),
   end: named(
     'EndEvent',
@@ -126,14 +126,14 @@ export const EVENTS = {
         decode_time_ms: milliseconds('Milliseconds from the first token to the last'),
         time_to_first_token_ms: milliseconds('Milliseconds from acceptance to the first token'),
         queue_ms: milliseconds('Milliseconds spent waiting for a slot'),
-        cached_tokens: counted('Prompt tokens that were still in the cache'),
-        stop_reason: z.enum(['max_tokens', 'eos', 'stop_sequence']).meta({ description: 'Why the output ends here' }),
-        stop_sequence_matched: said('The string of `stop` that was met').optional(),
+        cached_tokens: counted('Prompt tokens that were in the cache'),
+        stop_reason: z.enum(['max_tokens', 'eos', 'stop_sequence']).meta({ description: 'Why the output ended' }),
+        stop_sequence_matched: said('The string of `stop` that ended the output').optional(),
         seed: SEED,
-        shed: counted('Narrations and metrics held back from a slow reader').optional(),
+        shed: counted('Narrations and metrics that were not sent because the reader was slow').optional(),
         ...correlated,
       })
-      .meta({ description: 'The job is done. The last event of its stream' }),
+      .meta({ description: 'The job is complete. Last event of the stream' }),
   ),
   error: named(
     'ErrorEvent',
@@ -141,15 +141,15 @@ export const EVENTS = {
       .object({
         type: type('error'),
         code: z.enum(STREAM_ERROR_CODES).meta({ description: 'Stable name of the error' }),
-        message: said('One sentence for people'),
-        retriable: z.boolean().meta({ description: 'Whether the same request can succeed later' }),
+        message: said('The error as a sentence'),
+        retriable: z.boolean().meta({ description: 'True if the same request can succeed later' }),
         ...correlated,
       })
-      .meta({ description: 'The job ends early. The last event of its stream' }),
+      .meta({ description: 'The job ended early. Last event of the stream' }),
   ),
 } as const;
 
 export type EventType = keyof typeof EVENTS;
-type Event<T extends EventType> = z.input<(typeof EVENTS)[T]>;
-/** The data of an event, without the name that is repeated in it and the correlation id that the stream adds. */
-export type EventData<T extends EventType> = Omit<Event<T>, 'type' | 'correlation_id'>;
+type EventOf<T extends EventType> = Omit<z.input<(typeof EVENTS)[T]>, 'type' | 'correlation_id'> & { readonly type: T };
+/** An event as a job emits it. The encoder of a stream adds the correlation id. */
+export type JobEvent<T extends EventType = EventType> = { [N in T]: EventOf<N> }[T];

@@ -1,12 +1,12 @@
 /**
- * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml come from these
- * schemas. Descriptions are read by callers: they become the words of openapi.yaml.
+ * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml are derived from these
+ * schemas. Callers read the descriptions: they become the text of openapi.yaml.
  */
 import { z } from 'zod';
 import { SAMPLING_FIELDS } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
-/** Limits that the operator sets and a request is held to. */
+/** Limits of a request that the operator sets. */
 export interface Limits {
   /** Characters (Unicode code points) of the prompt, or of all messages together. */
   readonly promptChars: number;
@@ -20,8 +20,8 @@ const JOB_ID = z
   .meta({ description: 'Id of the job, chosen by the caller: 1 to 256 characters, no control characters' });
 
 const message = z.object({
-  role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Who says it' }),
-  content: z.string().meta({ description: 'What is said' }),
+  role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Author of the message' }),
+  content: z.string().meta({ description: 'Text of the message' }),
 });
 
 /** True if `text` has at most `most` code points. Reads no more of it than that takes. */
@@ -60,7 +60,7 @@ const FIXED_FIELDS = {
     .meta({ description: 'Milliseconds this request may take. When absent: --request-timeout' }),
 };
 
-/** The fields of `POST /execute`, each held to its own rule. */
+/** The fields of `POST /execute`, each with its own rule. */
 export function executeFields(limits: Limits = DEFAULT_LIMITS) {
   const chars = (text: string): boolean => fitsIn(text, limits.promptChars);
   return {
@@ -84,12 +84,13 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
     raw: z
       .boolean()
       .optional()
-      .meta({ description: 'true = do not wrap `prompt` in the chat template. Not with `messages`' }),
+      .meta({ description: 'true: the chat template is not applied to `prompt`. Not allowed with `messages`' }),
     max_tokens: z.int().min(1).max(limits.maxTokens).optional().meta({
-      description: 'Most tokens to generate. When absent: the highest allowed, cut to what the context leaves',
+      description:
+        'Maximum number of tokens to generate. Default: the highest allowed number, at most the rest of the context',
     }),
     min_tokens: z.int().min(0).max(limits.maxTokens).optional().meta({
-      description: 'End of sequence is not drawn before this many tokens; at most `max_tokens`. When absent: 0',
+      description: 'End of sequence is not sampled before this many tokens; at most `max_tokens`. Default: 0',
     }),
     ...SAMPLING_FIELDS,
     ...FIXED_FIELDS,
@@ -98,8 +99,8 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       .optional()
       .meta({
         description:
-          'What happens when the last reader leaves before the end. `cancel`: the job stops. `continue`: it goes on, and waits for a reader ' +
-          'at `GET /jobs/{job_id}/events` for `--detach-timeout`. When absent: `cancel`',
+          'What happens when the last reader leaves before the end. `cancel`: the job stops. `continue`: the job continues, and waits ' +
+          'for a reader at `GET /jobs/{job_id}/events` for `--detach-timeout`. Default: `cancel`',
       }),
   };
 }
@@ -109,8 +110,8 @@ export const ExecuteBody = named(
   z.object(executeFields()).meta({
     oneOf: [{ required: ['prompt'] }, { required: ['messages'] }],
     description:
-      'One job. Exactly one of `prompt` and `messages` is given. Unknown fields are ignored, and named in a narration. ' +
-      'The highest `prompt` length and `max_tokens` are the defaults of `--max-prompt-chars` and `--max-tokens-cap`.',
+      'One job. Exactly one of `prompt` and `messages` is required. Unknown fields are ignored, and a narration lists them. ' +
+      'The maximum length of `prompt` and the maximum of `max_tokens` are the defaults of `--max-prompt-chars` and `--max-tokens-cap`.',
   }),
 );
 export type ExecuteRequest = z.output<typeof ExecuteBody>;

@@ -1,6 +1,6 @@
 /**
- * The bounds of connections: how many there may be, how long a request may take to arrive, how long a peer may be silent; and what is said
- * to a peer that does not speak HTTP.
+ * The limits of connections: their number, the time for a request to arrive, the time of silence. Also the
+ * answer to malformed HTTP.
  */
 import type { ServerOptions } from 'node:http';
 import type { Server, Socket } from 'node:net';
@@ -10,71 +10,81 @@ import { narrate } from '../narration/narrate.ts';
 import { correlationIdOf } from './correlation.ts';
 import { errorBody } from './native/errors.ts';
 
-/** Bytes of the request line and all headers: Node's own default, said so that nobody's `--max-http-header-size` changes it. */
+/**
+ * Bytes of the request line and all headers. Node's default, set here so that `--max-http-header-size` cannot
+ * change it.
+ */
 const HEADER_BYTES = 16 * 1024;
-/** What a socket buffers: the memory of a connection that does not read. */
+/** Buffer of a socket: the memory of a connection that does not read. */
 const SOCKET_BYTES = 16 * 1024;
-/** How often late requests are looked for. */
-const LOOK_MS = 500;
-/** A connection may be silent for so long between two requests. */
-const BETWEEN_REQUESTS_MS = 72_000;
-/** In the middle of one it may be silent for longer than any reader may be slow; a healthy stream speaks every 15 seconds. */
+/** Interval of the check for late requests. */
+const CHECK_MS = 500;
+/** Maximum silence between two requests. */
+const KEEP_ALIVE_MS = 72_000;
+/**
+ * Maximum silence within a request, in addition to `--slow-timeout`. A healthy stream sends something every
+ * 15 seconds.
+ */
 const SILENCE_MS = 60_000;
-/** How often at most connections that were one too many are told. */
-const TELL_DROPPED_MS = 10_000;
+/** Minimum time between two narrations of refused connections. */
+const NARRATE_DROPPED_MS = 10_000;
 
-/** Options of the server, for Fastify. */
+/** Fastify's options for connections. */
 export function connectionOptions({ arrivalTimeout, slowTimeout }: Config) {
   const http: ServerOptions = {
     maxHeaderSize: HEADER_BYTES,
     highWaterMark: SOCKET_BYTES,
     headersTimeout: Math.ceil((arrivalTimeout * 1000) / 3),
-    connectionsCheckingInterval: LOOK_MS,
+    connectionsCheckingInterval: CHECK_MS,
   };
   return {
     http,
     requestTimeout: arrivalTimeout * 1000,
-    keepAliveTimeout: BETWEEN_REQUESTS_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: SILENCE_MS + slowTimeout * 1000,
     clientErrorHandler: answerBrokenHttp,
   };
 }
 
-/** Beyond `most` connections, new ones are closed at once; how many is told, but not one by one. */
+/** Closes every connection beyond `most`, and narrates their number at most once in ten seconds. */
 export function limitConnections(server: Server, most: number): void {
   server.maxConnections = most;
   let dropped = 0;
-  let toldAt = Number.NEGATIVE_INFINITY;
+  let narratedAt = Number.NEGATIVE_INFINITY;
   server.on('drop', () => {
     dropped += 1;
     const now = performance.now();
-    if (now - toldAt < TELL_DROPPED_MS) return;
-    toldAt = now;
+    if (now - narratedAt < NARRATE_DROPPED_MS) return;
+    narratedAt = now;
     narrate('connections.refused', { connections: dropped, connections_limit: most });
     dropped = 0;
   });
 }
 
-/** What does not arrive as HTTP: status line and code by the parser's own error. */
+/** Status line and error code for malformed HTTP, by the code of the parser's error. */
 const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; message: string }>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: { line: '408 Request Timeout', code: 'TIMEOUT', message: 'the request must arrive sooner' },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    line: '408 Request Timeout',
+    code: 'TIMEOUT',
+    message: 'the request must arrive in time',
+  },
   HPE_HEADER_OVERFLOW: {
     line: '431 Request Header Fields Too Large',
     code: 'INVALID_REQUEST',
     message: 'the headers must be shorter',
   },
 };
-/** How long a peer that was told so may take to close. */
-const LAST_READ_MS = 1000;
+/** Time that a client has to close its connection after the answer to malformed HTTP. */
+const CLOSE_MS = 1000;
 const MALFORMED = {
   line: '400 Bad Request',
   code: 'INVALID_REQUEST',
   message: 'the request must be well-formed HTTP',
 } as const;
 
-/** It gets the error shape too, on the bare socket; in the middle of an answer there is no place for one, and the connection ends. */
+/** Writes the native error to the socket. Closes the connection if an answer has already begun. */
 function answerBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (socket.writableEnded) return; // told already: what else the peer sends is no news
+  if (socket.writableEnded) return; // Already answered.
   if (!socket.writable || socket.bytesWritten > 0) {
     socket.destroy();
     return;
@@ -87,7 +97,8 @@ function answerBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
   ];
-  // Destroyed at once, the connection would be reset and the peer might never read the answer; left alone, it could stay half-open for ever.
-  socket.setTimeout(LAST_READ_MS, () => socket.destroy());
+  // An immediate destroy would reset the connection, possibly before the client reads the answer. Without a
+  // timeout the connection could stay half-open forever.
+  socket.setTimeout(CLOSE_MS, () => socket.destroy());
   socket.end(`${[...head, `X-Correlation-Id: ${correlationId}`, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`);
 }

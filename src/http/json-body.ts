@@ -1,30 +1,32 @@
 /**
- * The only parser of bodies: JSON, not nested deeper than any body of ours, without names that would poison a prototype.
+ * The only body parser: JSON with a limited depth, and without names that could pollute a prototype.
  */
 import type { FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 
-/** The deepest body of the contract has three levels; what unknown fields hold may have some more. */
-const MOST_LEVELS = 32;
+/** The deepest body of the contract has three levels; unknown fields may contain more. */
+const MAX_LEVELS = 32;
 
-/** An empty body is no error of the parser's: whether one is needed is the route's to say. */
+/** Accepts an empty body: the route decides if a body is required. */
 export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = String(body);
     if (text === '') done(null, undefined);
-    else if (isDeeperThan(MOST_LEVELS, text)) done(tooDeep(), undefined);
+    else if (isDeeperThan(MAX_LEVELS, text)) done(tooDeep(), undefined);
     else parse(request, text, done);
   });
 }
 
 function tooDeep(): WorkerError {
-  const message = `body must not be nested deeper than ${MOST_LEVELS} levels`;
+  const message = `body must not be nested deeper than ${MAX_LEVELS} levels`;
   return new WorkerError('INVALID_REQUEST', message, { violations: [{ field: 'body', constraint: 'depth', message }] });
 }
 
-/** Whether more than `most` brackets are open at once, without looking further than it must. Strings are skipped. */
+/**
+ * True if more than `most` brackets are open at the same time. Skips strings, and stops as early as possible.
+ */
 function isDeeperThan(most: number, text: string): boolean {
   const structure = /"(?:[^"\\]|\\.)*"?|[[\]{}]/gs;
   let depth = 0;

@@ -1,12 +1,13 @@
 /**
- * One body against its schema: either a checked value, or every broken rule in a caller's words. The prompt is never echoed.
+ * Checks a body against its schema: a valid value, or all violations as sentences. A violation never contains
+ * prompt text.
  */
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, type Limits } from '../contract/execute.ts';
 import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
 
-/** What is allowed in each field, as the end of the sentence "… must be". */
+/** The allowed values of each field, as the end of the sentence "… must be". */
 const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   job_id: () => '1 to 256 characters without control characters',
   prompt: (limits) => `1 to ${limits.promptChars} Unicode characters`,
@@ -24,17 +25,20 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
 
-/** Fields whose values are somebody's words: a violation never repeats them. */
+/** Fields that contain text of a user: a violation never repeats their values. */
 const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 
-/** Elements of the longest list that a field may hold. */
-const LONGEST_LIST = 1024;
+/** Maximum number of elements of a list in any field. A longer list is refused unread. */
+const MAX_LIST = 1024;
 
 export type Checked<T> =
   | { readonly ok: true; readonly value: T; readonly unknown: readonly string[] }
   | { readonly ok: false; readonly violations: readonly Violation[] };
 
-/** A checker of `POST /execute` bodies under the operator's limits. The schema is compiled once. */
+/**
+ * Returns a checker of `POST /execute` bodies with the operator's limits. Compiles the schema at its first
+ * call.
+ */
 export function executeChecker(limits: Limits): (body: unknown) => Checked<ExecuteRequest> {
   const fields = executeFields(limits);
   const schema = z.object(fields);
@@ -65,23 +69,29 @@ export function checkCancel(body: unknown): Checked<z.output<typeof CancelBody>>
   return { ok: false, violations: parsed.error.issues.map((issue) => violationOf(issue, body, limits)) };
 }
 
-/** A value can break two rules of its schema; the caller's sentence names both at once and is told once. */
+/** Removes repeated sentences: one value can break two rules of its schema that share a sentence. */
 function once(violations: readonly Violation[]): Violation[] {
-  const told = new Set<string>();
-  return violations.filter(({ message }) => !told.has(message) && told.add(message));
+  const seen = new Set<string>();
+  return violations.filter(({ message }) => !seen.has(message) && seen.add(message));
 }
 
-/** Fields with a list that is longer than any rule allows: not looked into, so that a broken body costs no more than a good one. */
+/**
+ * Fields whose list is longer than any rule allows. Their elements are not read, which bounds the cost of a
+ * bad body.
+ */
 function overlong(body: unknown): string[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
   return Object.entries(body).flatMap(([name, value]) =>
-    Array.isArray(value) && value.length > LONGEST_LIST ? [name] : [],
+    Array.isArray(value) && value.length > MAX_LIST ? [name] : [],
   );
 }
 
 const blanked = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, undefined]));
 
-/** Rules between fields. They are checked even where single fields are wrong, so that a caller sees everything at once. */
+/**
+ * Rules between fields. Checked even if single fields are invalid, so that one answer contains all
+ * violations.
+ */
 function contradictions(body: unknown): Violation[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
   const { prompt, messages, raw, min_tokens: least, max_tokens: most } = body as Record<string, unknown>;
@@ -90,11 +100,11 @@ function contradictions(body: unknown): Violation[] {
     found.push({ field, constraint, message });
   };
   if (prompt === undefined && messages === undefined)
-    add('prompt', 'required', 'either prompt or messages must be given');
+    add('prompt', 'required', 'either prompt or messages is required');
   if (prompt !== undefined && messages !== undefined)
-    add('messages', 'exclusive', 'prompt and messages must not both be given');
+    add('messages', 'exclusive', 'prompt and messages must not be used together');
   if (raw === true && messages !== undefined)
-    add('raw', 'exclusive', 'raw is for prompt; messages always pass through the chat template');
+    add('raw', 'exclusive', 'raw applies to prompt only; the chat template is always applied to messages');
   if (typeof least === 'number' && typeof most === 'number' && least > most) {
     add('min_tokens', 'maximum', `min_tokens must be at most max_tokens, ${most}, but is ${least}`);
   }
@@ -137,7 +147,7 @@ function constraintOf(issue: z.core.$ZodIssue): string {
   return CONSTRAINTS[issue.code] ?? issue.code;
 }
 
-/** Scalars can be shown; a long string is cut so that an error cannot be blown up. */
+/** A scalar, which an error may contain. Cuts a long string, to bound the size of the error. */
 function showable(value: unknown): string | number | boolean | undefined {
   if (typeof value === 'string') return value.length > 64 ? `${value.slice(0, 63)}…` : value;
   return typeof value === 'number' || typeof value === 'boolean' ? value : undefined;

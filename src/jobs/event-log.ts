@@ -1,131 +1,156 @@
 /**
- * The event log of one job: its frames with ids, one terminal event, and what is shed. Knows nothing of inference, nor of sockets.
- * Every reader, the first and any later one, reads this log: what is replayed is what was live.
+ * The event log of one job: encoded events with ids, one terminal event, shedding, trimming. Knows no wire
+ * format, no inference and no sockets. All subscribers read this log, so a replay has the same bytes as the
+ * live stream.
  */
-import type { EventData, EventType } from '../contract/events.ts';
+import type { JobEvent } from '../contract/events.ts';
 
-/** What a frame costs in memory beside its text: headers of objects, and its place in the list. */
+/** Memory of a frame besides its text: object headers and an entry of the list. */
 const FRAME_BYTES = 64;
 
-/** Events that carry the correlation id. */
-const CORRELATED: ReadonlySet<EventType> = new Set<EventType>(['started', 'narration', 'end', 'error']);
+/** A wire format. */
+export interface Encoder {
+  /**
+   * Text of an event, with all separators of the format. Undefined if the format does not send this event:
+   * the event then uses no id, and the next event gets `id`. A format without a stream returns one text for
+   * the terminal event.
+   */
+  encode(event: JobEvent, id: number): string | undefined;
+  /**
+   * Text that keeps a quiet connection open. It has no id and is not logged. Absent if the format has none.
+   */
+  readonly keepAlive?: string;
+}
 
-export const SSE_HEADERS = {
-  'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-cache, no-transform',
-  'X-Accel-Buffering': 'no',
-} as const;
+/** The subscribers of a log. */
+export interface LogListener {
+  /**
+   * True if all subscribers are so far behind that narration and metrics are shed. Called before each of
+   * those.
+   */
+  readonly isLagging: () => boolean;
+  /** Called after each event, and when the log is closed. */
+  readonly onChange: () => void;
+}
 
 interface Frame {
   readonly text: string;
-  /** Bytes of the log up to the end of this frame, from its very first. */
+  /** Bytes of the log up to the end of this frame, counted from the first frame ever. */
   readonly end: number;
   /** Bytes of memory. */
   readonly cost: number;
 }
 
 export class EventLog {
-  readonly #correlationId: string;
+  readonly #encoder: Encoder;
+  #listener: LogListener | undefined;
   #frames: Frame[] = [];
-  /** Id of the oldest frame that is kept. */
+  /** Id of the oldest frame in memory. */
   #first = 0;
-  /** Bytes of all frames that there ever were. */
+  /** Bytes of all frames ever written. */
   #written = 0;
+  /** Bytes of all frames that were trimmed. */
   #trimmed = 0;
   #cost = 0;
+  /** Shed events since the last narration, and in total. */
   #shed = 0;
-  #shedInAll = 0;
-  /** Narrations told before `started`, which is always first; undefined once it is out, or where a log has none. */
-  #early: EventData<'narration'>[] | undefined;
-  /** A terminal event is in the log, or the job was refused: nothing follows. */
+  #totalShed = 0;
+  /** Narrations from before `started`, which is always the first event; undefined afterwards. */
+  #early: JobEvent<'narration'>[] | undefined;
+  #begun = false;
+  /** True after the terminal event, or after `close`: no event follows. */
   #over = false;
-  #begin: () => void = () => undefined;
-  /** Resolves when the first event is in the log, or when there will be none. */
+  #resolveOpened: () => void = () => undefined;
+  /** Resolves at the first event, or when the log is closed without one. */
   readonly opened = new Promise<void>((resolve) => {
-    this.#begin = resolve;
+    this.#resolveOpened = resolve;
   });
-  /** Whether every reader lags so far behind that narration and metrics are shed. */
-  lagging: () => boolean = () => false;
-  /** Called after each event, and when the log is closed. */
-  changed: () => void = () => undefined;
 
-  /** `awaitsStart`: the log of a job, which begins with `started`; what is narrated before it is told right after it. */
-  constructor(correlationId: string, { awaitsStart = false } = {}) {
-    this.#correlationId = correlationId;
+  /** `awaitsStart`: the log begins with `started`; narrations before it are written right after it. */
+  constructor(encoder: Encoder, { awaitsStart = false } = {}) {
+    this.#encoder = encoder;
     if (awaitsStart) this.#early = [];
   }
 
-  /** Whether nothing will be written any more. */
+  /** True if no event will follow. */
   get over(): boolean {
     return this.#over;
   }
 
-  /** Whether the first event is in the log, or was. */
+  /** True if the first event was emitted, even if the format does not send it. */
   get begun(): boolean {
-    return this.#written > 0;
+    return this.#begun;
   }
 
-  /** Id of the oldest event that is kept. */
+  /** Id of the oldest event in memory. */
   get first(): number {
     return this.#first;
   }
 
-  /** Id of the event that comes next. */
+  /** Id of the next event. */
   get next(): number {
     return this.#first + this.#frames.length;
   }
 
-  /** Bytes that the log holds in memory. */
+  /** Bytes of memory that the log uses. */
   get bytes(): number {
     return this.#cost;
   }
 
-  /** Narrations and metrics shed so far. */
+  /** Number of narrations and metrics shed so far. */
   get shed(): number {
-    return this.#shedInAll;
+    return this.#totalShed;
   }
 
-  /** All that is kept, as it goes over the wire. */
+  /** Text of all events in memory. */
   get text(): string {
     return this.take(this.#first, Number.POSITIVE_INFINITY).text;
   }
 
-  /** Appends one event. After the terminal event, and while all readers lag (narration, metrics), it is not written. */
-  emit<T extends EventType>(type: T, data: EventData<T>): void {
+  /** Keep-alive text of the wire format. */
+  get keepAlive(): string | undefined {
+    return this.#encoder.keepAlive;
+  }
+
+  /** Sets the listener. A log has one: the subscribers of its job. */
+  subscribe(listener: LogListener): void {
+    this.#listener = listener;
+  }
+
+  /**
+   * Appends an event. Drops every event after the terminal one, and narration and metrics while all
+   * subscribers lag.
+   */
+  emit(event: JobEvent): void {
     if (this.#over) return;
-    if (type === 'narration' && this.#early) {
-      this.#early.push(data as EventData<'narration'>);
+    if (event.type === 'narration' && this.#early) {
+      this.#early.push(event);
       return;
     }
-    if ((type === 'narration' || type === 'metrics') && this.lagging()) {
+    if ((event.type === 'narration' || event.type === 'metrics') && this.#listener?.isLagging()) {
       this.#shed += 1;
-      this.#shedInAll += 1;
+      this.#totalShed += 1;
       return;
     }
-    const told = type === 'narration' && this.#shed > 0 ? { shed: this.#takeShed() } : undefined;
-    const correlation = CORRELATED.has(type) ? { correlation_id: this.#correlationId } : undefined;
-    const json = oneLine(JSON.stringify({ type, ...data, ...told, ...correlation }));
-    const text = `id: ${this.next}\nevent: ${type}\ndata: ${json}\n\n`;
-    const size = Buffer.byteLength(text);
-    // A string of nothing but Latin-1 takes a byte a character in memory, any other takes two.
-    const cost = FRAME_BYTES + (size === text.length ? size : 2 * text.length);
-    this.#written += size;
-    this.#cost += cost;
-    this.#frames.push({ text, end: this.#written, cost });
-    this.#over = type === 'end' || type === 'error';
-    this.#begin();
-    if (type === 'started') this.#tellEarly();
-    this.changed();
+    this.#append(this.#withShed(event));
+    this.#begun = true;
+    this.#over = event.type === 'end' || event.type === 'error';
+    this.#resolveOpened();
+    if (event.type === 'started') this.#emitEarly();
+    this.#listener?.onChange();
   }
 
   /** Ends the log of a job that was refused before its first event. */
   close(): void {
     this.#over = true;
-    this.#begin();
-    this.changed();
+    this.#resolveOpened();
+    this.#listener?.onChange();
   }
 
-  /** The frames from event `from` on that together have at most `most` bytes, but at least one; no text when there are none. */
+  /**
+   * Text of the frames from `from` on: at most `most` bytes, but at least one frame. No frames: an empty
+   * text.
+   */
   take(from: number, most: number): { readonly text: string; readonly next: number } {
     const start = from - this.#first;
     const limit = this.#written - this.beyond(from) + most;
@@ -135,38 +160,46 @@ export class EventLog {
     return { text: taken.map(({ text }) => text).join(''), next: this.#first + end };
   }
 
-  /** Bytes of the frames from event `from` on. */
+  /** Bytes of the frames from `from` on. */
   beyond(from: number): number {
     const before = this.#frames[from - this.#first - 1];
     return this.#written - (before?.end ?? this.#trimmed);
   }
 
-  /** Lets go of the oldest frames, for good, until the log holds at most `bytes`; those from event `before` on stay. */
+  /** Drops the oldest frames until the log uses at most `bytes`. Keeps the frames from `before` on. */
   trim(bytes: number, before: number): void {
     let count = 0;
     while (this.#cost > bytes && this.#first + count < before) {
       this.#cost -= this.#frames[count]?.cost ?? 0;
       count += 1;
     }
-    const gone = this.#frames.splice(0, count);
-    this.#first += gone.length;
-    this.#trimmed = gone.at(-1)?.end ?? this.#trimmed;
+    const dropped = this.#frames.splice(0, count);
+    this.#first += dropped.length;
+    this.#trimmed = dropped.at(-1)?.end ?? this.#trimmed;
   }
 
-  #tellEarly(): void {
+  #append(event: JobEvent): void {
+    const text = this.#encoder.encode(event, this.next);
+    if (text === undefined) return;
+    const size = Buffer.byteLength(text);
+    // V8 stores Latin-1 text with one byte per character and all other text with two.
+    const cost = FRAME_BYTES + (size === text.length ? size : 2 * text.length);
+    this.#written += size;
+    this.#cost += cost;
+    this.#frames.push({ text, end: this.#written, cost });
+  }
+
+  #emitEarly(): void {
     const early = this.#early ?? [];
     this.#early = undefined;
-    for (const narration of early) this.emit('narration', narration);
+    for (const narration of early) this.emit(narration);
   }
 
-  #takeShed(): number {
+  /** Adds the number of shed events to the next narration. */
+  #withShed(event: JobEvent): JobEvent {
+    if (event.type !== 'narration' || this.#shed === 0) return event;
     const shed = this.#shed;
     this.#shed = 0;
-    return shed;
+    return { ...event, shed };
   }
-}
-
-/** SSE ends lines at CR and LF only, but some readers split at every line end that Unicode knows (Python's `splitlines`). */
-function oneLine(json: string): string {
-  return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

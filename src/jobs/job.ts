@@ -1,7 +1,9 @@
 /**
- * One accepted job: its ids, its event log, its subscribers, and why it was stopped.
+ * One accepted job: its request context, its event log, its subscribers, its deadline, and why it was
+ * stopped.
  */
-import type { RequestContext } from '../narration/narrate.ts';
+import type { Config } from '../config/config.ts';
+import type { Narration, RequestContext } from '../narration/narrate.ts';
 import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
 import { type ReadPolicy, Subscribers } from './subscribers.ts';
@@ -10,14 +12,16 @@ export class Job {
   readonly context: RequestContext;
   readonly log: EventLog;
   readonly subscribers: Subscribers;
+  /** On the clock of performance.now(). */
   readonly acceptedAt = performance.now();
   readonly #controller = new AbortController();
   #stop: { readonly why: StopReason; readonly at: number } | undefined;
+  #deadline: NodeJS.Timeout | undefined;
 
-  constructor(story: RequestContext, stream: EventLog, terms: ReadPolicy) {
-    this.context = story;
-    this.log = stream;
-    this.subscribers = new Subscribers(this, terms);
+  constructor(context: RequestContext, log: EventLog, policy: ReadPolicy) {
+    this.context = context;
+    this.log = log;
+    this.subscribers = new Subscribers(this, policy);
   }
 
   get signal(): AbortSignal {
@@ -34,4 +38,27 @@ export class Job {
     this.#stop = { why, at: performance.now() };
     this.#controller.abort();
   }
+
+  /** Stops the job with `timeout` after `ms` milliseconds, unless `clearDeadline` comes first. */
+  setDeadline(ms: number): void {
+    this.#deadline = setTimeout(() => this.stop('timeout'), ms);
+  }
+
+  clearDeadline(): void {
+    clearTimeout(this.#deadline);
+  }
+}
+
+/** The ids of a request. */
+export type RequestIds = Pick<RequestContext, 'correlationId' | 'jobId' | 'traceId' | 'spanId'>;
+
+/**
+ * A context whose narrations also go into `log`: in full, as sentences only, or not at all (`--narration`).
+ */
+export function contextOf(ids: RequestIds, log: EventLog, mode: Config['narration']): RequestContext {
+  const onNarration = (narration: Narration): void => {
+    if (mode === 'full') log.emit({ type: 'narration', ...narration });
+    if (mode === 'human') log.emit({ type: 'narration', ...narration, cute: undefined, story: undefined });
+  };
+  return { ...ids, onNarration };
 }

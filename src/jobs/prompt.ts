@@ -1,13 +1,13 @@
 /**
- * From a checked request to the numbers the engine gets: template, tokenizer, the model's defaults, what the context leaves.
+ * Turns an order into the numbers for the engine: renders and tokenizes the prompt, applies the model's
+ * defaults and the limits of the context.
  */
 import { randomBytes } from 'node:crypto';
 import { WorkerError } from '../contract/errors.ts';
-import type { ExecuteRequest } from '../contract/execute.ts';
-import { samplingIn } from '../contract/sampling-fields.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import type { Sampling } from '../protocol/sampling.ts';
+import type { GenerationOrder } from './order.ts';
 
 export interface Prepared {
   readonly sequence: Omit<SequenceRequest, 'id'>;
@@ -17,18 +17,18 @@ export interface Prepared {
 }
 
 /**
- * @param cap highest `max_tokens` of a request
- * @throws WorkerError `PROMPT_TOO_LONG` with both numbers when prompt and one token do not fit the context, `INVALID_REQUEST` when the
- * model's template refuses the messages.
+ * @param cap the operator's maximum of generated tokens
+ * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
+ * context; `INVALID_REQUEST` if the model's template rejects the messages
  */
 export async function prepare(
-  request: ExecuteRequest,
+  order: GenerationOrder,
   model: LoadedModel,
   cap: number,
   signal: AbortSignal,
 ): Promise<Prepared> {
   const began = performance.now();
-  const { text, addSpecialTokens } = renderPrompt(request, model);
+  const { text, addSpecialTokens } = renderPrompt(order, model);
   const prompt = await model.tokenizer.encode(text, { addSpecialTokens, signal });
   const tokenizeMs = performance.now() - began;
   const left = model.facts.context - prompt.length;
@@ -45,40 +45,42 @@ export async function prepare(
     const violation = { field: 'prompt', constraint: 'min_tokens', message: 'prompt must give at least one token' };
     throw new WorkerError('INVALID_REQUEST', undefined, { violations: [violation] });
   }
-  const maxTokens = Math.min(request.max_tokens ?? cap, left);
+  const maxTokens = Math.min(order.maxTokens ?? cap, left);
   const sequence = {
     prompt,
     maxTokens,
-    minTokens: Math.min(request.min_tokens ?? 0, maxTokens),
+    minTokens: Math.min(order.minTokens ?? 0, maxTokens),
     endIds: model.spec.eosIds,
-    sampling: samplingOf(request, model),
-    ...(request.logprobs !== undefined && { logprobs: request.logprobs }),
+    sampling: samplingOf(order.sampling, model),
+    ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
   };
-  return { sequence, stops: request.stop ?? [], tokenizeMs };
+  return { sequence, stops: order.stop ?? [], tokenizeMs };
 }
 
-/** A prompt is wrapped as one user message if the model has a template and `raw` is not asked for. */
-function renderPrompt(request: ExecuteRequest, { template }: LoadedModel): { text: string; addSpecialTokens: boolean } {
-  if (request.messages) {
-    if (template) return { text: template.render(request.messages), addSpecialTokens: false };
-    const violation = {
-      field: 'messages',
-      constraint: 'unsupported',
-      message: 'messages need a model with a chat template; give prompt',
-    };
+/**
+ * Applies the chat template to messages, and to a prompt (as one user message) unless `raw` or without a
+ * template.
+ */
+function renderPrompt(
+  { input }: GenerationOrder,
+  { template }: LoadedModel,
+): { text: string; addSpecialTokens: boolean } {
+  if ('messages' in input) {
+    if (template) return { text: template.render(input.messages), addSpecialTokens: false };
+    const message = 'messages require a model with a chat template; use prompt instead';
+    const violation = { field: 'messages', constraint: 'unsupported', message };
     throw new WorkerError('INVALID_REQUEST', undefined, { violations: [violation] });
   }
-  const prompt = request.prompt ?? '';
-  if (!template || request.raw === true) return { text: prompt, addSpecialTokens: true };
-  return { text: template.render([{ role: 'user', content: prompt }]), addSpecialTokens: false };
+  if (!template || input.raw) return { text: input.prompt, addSpecialTokens: true };
+  return { text: template.render([{ role: 'user', content: input.prompt }]), addSpecialTokens: false };
 }
 
-/** The value of the request, else the default of the model. A request without a seed gets a random one. */
-function samplingOf(request: ExecuteRequest, { spec }: LoadedModel): Sampling {
-  return { seed: drawSeed(), ...spec.sampling, ...samplingIn(request) };
+/** The value of the order, otherwise the default of the model. An order without a seed gets a random one. */
+function samplingOf(asked: GenerationOrder['sampling'], { spec }: LoadedModel): Sampling {
+  return { seed: drawSeed(), ...spec.sampling, ...asked };
 }
 
-/** 53 random bits: every seed a caller may give. */
+/** 53 random bits: the range of seeds that a caller can choose. */
 function drawSeed(): number {
   return Number(randomBytes(8).readBigUInt64BE() >> 11n);
 }

@@ -1,36 +1,40 @@
 /**
- * The jobs in flight and those that are over but can still be read: who is running, who may come in, who was asked to stop. The one owner
- * of this list, and of the memory of all event logs together.
+ * The running jobs, and the finished jobs whose logs can still be read. The only owner of this list, and of
+ * the memory of all event logs together.
  */
 import { WorkerError } from '../contract/errors.ts';
 import type { Job } from './job.ts';
 
-/** Ids of jobs whose log is gone, that are told apart from ids that were never here. */
+/** Number of remembered ids of jobs without a log. They are answered 410; an unknown id is answered 404. */
 const REMEMBERED = 10_000;
-/** The least that the log of a running job may hold, however many slots share the memory. */
-const LEAST_LOG_BYTES = 256 * 1024;
+/** Minimum memory of the log of a running job, whatever the number of slots. */
+const MIN_LOG_BYTES = 256 * 1024;
 
-/** How long, in milliseconds, and in how much memory the logs of jobs are kept. */
+/** Limits of finished jobs' logs in time, and of all logs in memory. */
 export interface ReplayLimits {
+  /** Time from the end of a job until its log is dropped, in milliseconds. */
   readonly ttlMs: number;
-  /** Of all logs together: half for the running jobs, half for those that are over. */
+  /** Of all logs together: half for running jobs, half for finished jobs. */
   readonly bytes: number;
 }
 
 export class JobRegistry {
   readonly #limits: ReplayLimits;
   readonly #running = new Map<string, Job>();
-  /** Over, oldest end first. */
+  /** Finished jobs with a log, the oldest end first. */
   readonly #kept = new Map<string, { readonly job: Job; readonly until: number }>();
   #keptBytes = 0;
   #expiry: NodeJS.Timeout | undefined;
+  /** Ids of finished jobs without a log, the oldest first. */
   readonly #finished = new Set<string>();
+  /** Callbacks of `idle`. */
   #idle: (() => void)[] = [];
 
-  constructor(keeping: ReplayLimits) {
-    this.#limits = keeping;
+  constructor(limits: ReplayLimits) {
+    this.#limits = limits;
   }
 
+  /** Number of running jobs. */
   get size(): number {
     return this.#running.size;
   }
@@ -44,22 +48,22 @@ export class JobRegistry {
     return [...this.#running.values()].reduce((sum, { log }) => sum + log.bytes, this.#keptBytes);
   }
 
-  /** Most bytes of the log of one running job, where `slots` of them grow at the same time. */
+  /** Maximum bytes of the log of one running job, if `slots` jobs run at the same time. */
   share(slots: number): number {
-    return Math.max(LEAST_LOG_BYTES, this.#limits.bytes / 2 / slots);
+    return Math.max(MIN_LOG_BYTES, this.#limits.bytes / 2 / slots);
   }
 
-  /** @throws WorkerError `DUPLICATE_JOB` if a job of this id is in flight. */
+  /** @throws WorkerError `DUPLICATE_JOB` if a job with this id is running */
   refuseDuplicate(jobId: string): void {
     if (this.#running.has(jobId)) {
       throw new WorkerError(
         'DUPLICATE_JOB',
-        'A job with this job_id is in flight; wait for its end or choose another id.',
+        'A job with this job_id is already running; wait for its end or use another id.',
       );
     }
   }
 
-  /** A job that was here before under this id is forgotten. */
+  /** Adds a running job. Forgets a finished job with the same id. */
   add(jobId: string, job: Job): void {
     this.refuseDuplicate(jobId);
     this.#drop(jobId);
@@ -67,7 +71,7 @@ export class JobRegistry {
     this.#running.set(jobId, job);
   }
 
-  /** Takes a job that is over off the list of those in flight, or one that was refused before its stream began. */
+  /** Removes a job from the running ones: it is over, or was refused before its stream began. */
   remove(jobId: string): void {
     const job = this.#running.get(jobId);
     if (!job) return;
@@ -78,13 +82,13 @@ export class JobRegistry {
     for (const done of this.#idle.splice(0)) done();
   }
 
-  /** A job that runs or whose log is still kept; `gone` if there was one (of the last 10 000). */
+  /** A running job, or a finished one with a log; `gone` for one of the last 10 000 jobs without a log. */
   find(jobId: string): Job | 'gone' | undefined {
     const job = this.#running.get(jobId) ?? this.#kept.get(jobId)?.job;
     return job ?? (this.#finished.has(jobId) ? 'gone' : undefined);
   }
 
-  /** Asks a job to stop. Undefined if no job of this id was ever here (of the last 10 000). */
+  /** Stops a running job. Undefined if the id is unknown. */
   cancel(jobId: string): 'cancelling' | 'finished' | undefined {
     const job = this.#running.get(jobId);
     job?.stop('cancelled');
@@ -92,13 +96,13 @@ export class JobRegistry {
     return this.find(jobId) ? 'finished' : undefined;
   }
 
-  /** Resolves when no job is in flight. */
+  /** Resolves when no job is running. */
   idle(): Promise<void> {
     if (this.#running.size === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** The oldest logs make room for a new one. */
+  /** Keeps the log of a finished job. Drops the oldest logs if the memory is full. */
   #keep(jobId: string, job: Job): void {
     this.#kept.set(jobId, { job, until: performance.now() + this.#limits.ttlMs });
     this.#keptBytes += job.log.bytes;
@@ -109,7 +113,7 @@ export class JobRegistry {
     this.#expire();
   }
 
-  /** Lets go of what has been kept long enough, and comes back for the next. */
+  /** Drops the logs whose time is over, and schedules the next call. */
   #expire(): void {
     clearTimeout(this.#expiry);
     for (const [jobId, { until }] of this.#kept) {
@@ -122,7 +126,7 @@ export class JobRegistry {
     }
   }
 
-  /** Readers that are at it keep their log until they have read it. */
+  /** Subscribers that are still reading keep the log alive until they finish. */
   #drop(jobId: string): void {
     const kept = this.#kept.get(jobId);
     if (!kept) return;

@@ -1,11 +1,12 @@
 /**
- * How a job ends that was stopped from outside: by the caller, a reader that left, a deadline, the drain.
+ * The outcome of a job that was stopped from outside: by its caller, its subscribers, its deadline or the
+ * drain.
  */
 import type { StreamErrorCode } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Outcome } from '../telemetry/metrics.ts';
 
-/** Why a job is stopped before the engine would have ended it. */
+/** Why a job is stopped before the engine ends it. */
 export type StopReason =
   | 'stop_sequence'
   | 'cancelled'
@@ -22,24 +23,24 @@ interface StoppedRow {
   readonly reason: string;
 }
 
-/** A stop string is no error and has no row. */
+/** A stop string is not an error and has no row. */
 const STOPPED: Readonly<Record<Exclude<StopReason, 'stop_sequence'>, StoppedRow>> = {
-  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'asked by the caller' },
+  cancelled: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'requested by the caller' },
   reader_left: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'the reader left' },
-  unclaimed: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'nobody came back to read it' },
+  unclaimed: { code: 'CANCELLED', outcome: 'cancelled', kind: 'cancelled', reason: 'no reader came back in time' },
   slow_reader: {
     code: 'SLOW_CONSUMER',
     outcome: 'error',
     kind: 'slow_consumer',
-    reason: 'the reader took nothing for too long',
+    reason: 'the reader read nothing for too long',
   },
   timeout: { code: 'TIMEOUT', outcome: 'timeout', kind: 'timeout', reason: 'the deadline passed' },
   draining: { code: 'DRAINING', outcome: 'error', kind: 'draining', reason: 'the worker stopped' },
 };
 
 /**
- * Tells the end of a stopped job, inside its story, and says what its caller is told. `unconfirmed` = the engine has not said yet that the
- * slot is free.
+ * Narrates the end of a stopped job and returns the error for its caller. Runs inside the context of the job.
+ * @param unconfirmed true if the engine has not confirmed yet that the slot is free
  */
 export function narrateStop(
   { stopped }: { readonly stopped: { readonly why: StopReason; readonly at: number } | undefined },

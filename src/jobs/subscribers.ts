@@ -1,38 +1,46 @@
 /**
- * Who reads a job's log, and what follows from how they read: its generation pauses while all of them lag, narration and metrics are shed,
- * one who takes nothing for too long is let go, and when the last has left the job stops or waits for somebody to come back.
+ * The subscribers of one job, and the effects of how they read. The generation pauses while all of them lag;
+ * narration and metrics are shed; a stalled subscriber is disconnected; when the last one leaves, the job
+ * stops or waits.
  */
-import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import type { Backpressure } from '../bridge/sequence-inbox.ts';
+import { WorkerError } from '../contract/errors.ts';
 import { narrate, type RequestContext, runIn } from '../narration/narrate.ts';
 import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
 import { Subscriber } from './subscriber.ts';
 
-/** Unread bytes of a reader beyond which narration and metrics are shed, if every reader has as many: some 800 tokens. */
+/** Each event is written to every subscriber of its job: this bounds the time that one event takes. */
+export const MAX_SUBSCRIBERS = 16;
+/**
+ * Narration and metrics are shed while every subscriber has more unread bytes than this: about 800 tokens.
+ */
 const SHED_BYTES = 64 * 1024;
 /**
- * Unread bytes at which a reader counts as stalled, and at which it no longer does: far enough apart that a pause is seldom. The lower one is
- * more than what lies between log and socket when all is well.
+ * Unread bytes at which a subscriber becomes stalled, and below which it is no longer stalled. The distance
+ * keeps pauses rare. The lower value is more than what is between the log and a healthy socket.
  */
 const STALLED_BYTES = 128 * 1024;
 const CAUGHT_UP_BYTES = 64 * 1024;
-/** A log that is too long is cut to this share of what it may hold, so that it is not cut again at once. */
-const CUT_TO = 0.75;
+/**
+ * A log over its limit is trimmed to this share of the limit, so that the next event does not trim it again.
+ */
+const TRIM_TO = 0.75;
 
-/** What the caller and the operator have decided about readers. Times in milliseconds. */
+/** Settings of the caller and the operator for the subscribers of one job. Times in milliseconds. */
 export interface ReadPolicy {
-  /** What happens when the last reader leaves before the end. */
+  /** What happens when the last subscriber leaves before the end. */
   readonly onDisconnect: 'cancel' | 'continue';
-  /** How long a job that goes on without a reader waits for one. */
+  /** Time that a job without subscribers waits for one, if it continues. */
   readonly detachMs: number;
-  /** How long a reader that is stalled may take nothing. */
+  /** Time in which a stalled subscriber must take something. */
   readonly slowMs: number;
-  /** Most bytes of the log of a running job. */
+  /** Maximum memory of the log of a running job, in bytes. */
   readonly logBytes: number;
 }
 
-/** The job whose readers these are. */
+/** The job of the subscribers. */
 interface Subject {
   readonly context: RequestContext;
   readonly log: EventLog;
@@ -44,21 +52,30 @@ export class Subscribers implements Backpressure {
   readonly #job: Subject;
   readonly #policy: ReadPolicy;
   readonly #subscribers = new Set<Subscriber>();
-  /** Readers that take too little, each with the end of the worker's patience. */
+  /**
+   * Stalled subscribers, each with the timer that disconnects it. Its size is the number of stalled
+   * subscribers.
+   */
   readonly #stalled = new Map<Subscriber, NodeJS.Timeout>();
-  /** Runs while nobody reads a job that goes on all the same. */
-  #absence: NodeJS.Timeout | undefined;
+  /** Runs while a job that continues has no subscriber. */
+  #detached: NodeJS.Timeout | undefined;
   #pausedSince: number | undefined;
-  #listener: (held: boolean) => void = () => undefined;
+  #onPause: (paused: boolean) => void = () => undefined;
+  /** True while an event is handed to all subscribers: one evaluation follows for all of them. */
+  #serving = false;
+  /** True if an evaluation is scheduled for the end of this turn of the event loop. */
+  #scheduled = false;
 
-  constructor(job: Subject, terms: ReadPolicy) {
+  constructor(job: Subject, policy: ReadPolicy) {
     this.#job = job;
-    this.#policy = terms;
-    job.log.lagging = () => this.#leastUnread() > SHED_BYTES;
-    job.log.changed = () => this.#serve();
+    this.#policy = policy;
+    job.log.subscribe({
+      isLagging: () => this.#leastUnread() > SHED_BYTES,
+      onChange: () => this.#serve(),
+    });
   }
 
-  /** Whether the generation is to pause. */
+  /** True if the generation must pause. */
   get paused(): boolean {
     return this.#pausedSince !== undefined;
   }
@@ -67,102 +84,129 @@ export class Subscribers implements Backpressure {
     return this.#subscribers.size;
   }
 
-  onChange(changed: (held: boolean) => void): void {
-    this.#listener = changed;
+  onChange(changed: (paused: boolean) => void): void {
+    this.#onPause = changed;
   }
 
-  /** A reader of the events from `from` on, to be piped into `answer`, whose end is its own. */
-  add(from: number, answer: ServerResponse): Subscriber {
-    const reader = new Subscriber(this.#job.log, from, answer, {
-      onTaken: () => this.#onRead(reader),
-      onGone: () => this.#remove(reader),
+  /**
+   * Adds a subscriber that reads the events from `from` on. The caller pipes it into `answer`; it ends with
+   * `answer`.
+   * @throws WorkerError `TOO_MANY_READERS` if the job has 16 subscribers
+   */
+  add(from: number, answer: Writable): Subscriber {
+    if (this.#subscribers.size >= MAX_SUBSCRIBERS) throw tooMany();
+    const subscriber = new Subscriber(this.#job.log, from, answer, {
+      onTaken: () => this.#onTaken(subscriber),
+      onGone: () => this.#remove(subscriber),
     });
-    clearTimeout(this.#absence);
-    this.#subscribers.add(reader);
-    answer.on('drain', () => this.#onRead(reader)).once('close', () => reader.destroy());
-    if (answer.destroyed) reader.destroy();
+    clearTimeout(this.#detached);
+    this.#subscribers.add(subscriber);
+    answer.on('drain', () => this.#onTaken(subscriber)).once('close', () => subscriber.destroy());
+    if (answer.destroyed) subscriber.destroy();
     this.#evaluate();
-    return reader;
+    return subscriber;
   }
 
-  /** The log has grown, or is over. */
+  /** Hands a new event to all subscribers, then evaluates once: the cost is linear in their number. */
   #serve(): void {
-    for (const reader of this.#subscribers) reader.serve();
-    if (this.#job.log.over) clearTimeout(this.#absence);
+    this.#serving = true;
+    for (const subscriber of this.#subscribers) subscriber.serve();
+    this.#serving = false;
+    if (this.#job.log.over) clearTimeout(this.#detached);
     this.#evaluate();
   }
 
-  #onRead(reader: Subscriber): void {
-    this.#stalled.get(reader)?.refresh();
-    this.#evaluate();
+  #onTaken(subscriber: Subscriber): void {
+    this.#stalled.get(subscriber)?.refresh();
+    this.#scheduleEvaluation();
   }
 
-  #remove(reader: Subscriber): void {
-    this.#subscribers.delete(reader);
-    clearTimeout(this.#stalled.get(reader));
-    this.#stalled.delete(reader);
+  #remove(subscriber: Subscriber): void {
+    this.#subscribers.delete(subscriber);
+    clearTimeout(this.#stalled.get(subscriber));
+    this.#stalled.delete(subscriber);
     const { log, stopped, context } = this.#job;
     if (this.#subscribers.size === 0 && !log.over && !stopped) {
       if (this.#policy.onDisconnect === 'cancel') this.#job.stop('reader_left');
       else {
         const timeout_ms = this.#policy.detachMs;
-        this.#absence = setTimeout(() => this.#job.stop('unclaimed'), timeout_ms);
+        this.#detached = setTimeout(() => this.#job.stop('unclaimed'), timeout_ms);
         runIn(context, () => narrate('reader.detached', { timeout_ms }));
       }
     }
-    this.#evaluate();
+    this.#scheduleEvaluation();
   }
 
-  /** Looks at every reader, at the length of the log, and decides whether the generation goes on. */
+  /** Sockets drain in bursts: all drains of one turn of the event loop share one evaluation. */
+  #scheduleEvaluation(): void {
+    if (this.#serving || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#evaluate();
+    });
+  }
+
+  /** Updates the stalled subscribers, trims the log, and pauses or resumes the generation. */
   #evaluate(): void {
     const { over } = this.#job.log;
-    for (const reader of this.#subscribers) this.#updateStalled(reader, over);
+    for (const subscriber of this.#subscribers) this.#updateStalled(subscriber, over);
     this.#trimLog();
-    const all = this.#subscribers.size > 0 && this.#stalled.size === this.#subscribers.size;
+    const allStalled = this.#subscribers.size > 0 && this.#stalled.size === this.#subscribers.size;
     const full = this.#subscribers.size === 0 && this.#job.log.bytes > this.#policy.logBytes;
-    this.#setPaused(!over && (all || full));
+    this.#setPaused(!over && (allStalled || full));
   }
 
-  /** When a log is over, whatever is unread waits for its reader, and so does the connection. */
-  #updateStalled(reader: Subscriber, over: boolean): void {
-    const { unread } = reader;
-    const patience = this.#stalled.get(reader);
-    if (!patience && unread > (over ? 0 : STALLED_BYTES)) {
+  /**
+   * After the end of the log every subscriber with unread bytes counts as stalled, so that its connection is
+   * bounded.
+   */
+  #updateStalled(subscriber: Subscriber, over: boolean): void {
+    const { unread } = subscriber;
+    const timer = this.#stalled.get(subscriber);
+    if (!timer && unread > (over ? 0 : STALLED_BYTES)) {
       this.#stalled.set(
-        reader,
-        setTimeout(() => this.#onStallTimeout(reader), this.#policy.slowMs),
+        subscriber,
+        setTimeout(() => this.#onStallTimeout(subscriber), this.#policy.slowMs),
       );
-    } else if (patience && unread < (over ? 1 : CAUGHT_UP_BYTES)) {
-      clearTimeout(patience);
-      this.#stalled.delete(reader);
+    } else if (timer && unread < (over ? 1 : CAUGHT_UP_BYTES)) {
+      clearTimeout(timer);
+      this.#stalled.delete(subscriber);
     }
   }
 
-  /** The last reader of a job that is not to go on without one ends it, and gets as long again to take what is left. */
-  #onStallTimeout(reader: Subscriber): void {
-    this.#stalled.delete(reader);
+  /**
+   * Disconnects a stalled subscriber. If it is the last one of a job with `on_disconnect: cancel`, the job
+   * ends with SLOW_CONSUMER instead, and the subscriber gets one more timeout to read the rest.
+   */
+  #onStallTimeout(subscriber: Subscriber): void {
+    this.#stalled.delete(subscriber);
     const { context, log } = this.#job;
     if (!log.over && this.#subscribers.size === 1 && this.#policy.onDisconnect === 'cancel') {
       this.#job.stop('slow_reader');
       return;
     }
-    runIn(context, () => narrate('reader.dropped', { unread_bytes: reader.unread, timeout_ms: this.#policy.slowMs }));
-    reader.destroy();
+    const facts = { unread_bytes: subscriber.unread, timeout_ms: this.#policy.slowMs };
+    runIn(context, () => narrate('reader.dropped', facts));
+    subscriber.destroy();
   }
 
-  /** What every reader that keeps up has had goes first; one that is still there is let go. It can come back for what is kept. */
+  /**
+   * Drops events that all up-to-date subscribers have received. A subscriber that still needs them is
+   * disconnected; it can reconnect and replay the rest.
+   */
   #trimLog(): void {
     const { log } = this.#job;
     if (log.bytes <= this.#policy.logBytes || this.#subscribers.size === 0) return;
-    log.trim(this.#policy.logBytes * CUT_TO, Math.max(...[...this.#subscribers].map(({ next }) => next)));
-    for (const reader of this.#subscribers) if (reader.next < log.first) reader.destroy();
+    log.trim(this.#policy.logBytes * TRIM_TO, Math.max(...[...this.#subscribers].map(({ next }) => next)));
+    for (const subscriber of this.#subscribers) if (subscriber.next < log.first) subscriber.destroy();
   }
 
-  #setPaused(held: boolean): void {
-    if (held === this.paused) return;
+  #setPaused(paused: boolean): void {
+    if (paused === this.paused) return;
     const since = this.#pausedSince;
-    this.#pausedSince = held ? performance.now() : undefined;
-    this.#listener(held);
+    this.#pausedSince = paused ? performance.now() : undefined;
+    this.#onPause(paused);
     const unread_bytes = this.#subscribers.size > 0 ? this.#leastUnread() : this.#job.log.bytes;
     runIn(this.#job.context, () => {
       if (since === undefined) narrate('generation.paused', { unread_bytes });
@@ -170,8 +214,16 @@ export class Subscribers implements Backpressure {
     });
   }
 
-  /** Unread bytes of the reader that is nearest to the end; 0 when nobody reads. */
+  /** Unread bytes of the subscriber that is nearest to the end; 0 without subscribers. */
   #leastUnread(): number {
-    return this.#subscribers.size === 0 ? 0 : Math.min(...[...this.#subscribers].map(({ unread }) => unread));
+    if (this.#subscribers.size === 0) return 0;
+    let least = Number.POSITIVE_INFINITY;
+    for (const { unread } of this.#subscribers) least = Math.min(least, unread);
+    return least;
   }
+}
+
+function tooMany(): WorkerError {
+  const message = `This job has ${MAX_SUBSCRIBERS} readers, the maximum. Disconnect one of them, or retry when one has left.`;
+  return new WorkerError('TOO_MANY_READERS', message);
 }

@@ -1,5 +1,5 @@
 /**
- * How fast the tokens of one job came, as this process saw them. Times in milliseconds.
+ * Token timing of one job, measured in this process. Times in milliseconds.
  */
 export class TokenTiming {
   readonly #acceptedAt: number;
@@ -7,12 +7,12 @@ export class TokenTiming {
   #firstAt: number | undefined;
   #lastAt = 0;
 
-  /** @param acceptedAt when the job was accepted, on performance.now()'s clock */
+  /** @param acceptedAt time of the job's acceptance, on the clock of performance.now() */
   constructor(acceptedAt: number) {
     this.#acceptedAt = acceptedAt;
   }
 
-  /** A token has arrived. */
+  /** Counts a token that has arrived now. */
   tick(): void {
     this.#lastAt = performance.now();
     this.#firstAt ??= this.#lastAt;
@@ -23,7 +23,7 @@ export class TokenTiming {
     return this.#tokens;
   }
 
-  /** From acceptance to the first token; undefined before it. */
+  /** From acceptance to the first token; undefined before the first token. */
   get timeToFirstTokenMs(): number | undefined {
     return this.#firstAt === undefined ? undefined : this.#firstAt - this.#acceptedAt;
   }
@@ -33,16 +33,16 @@ export class TokenTiming {
     return this.#firstAt === undefined ? 0 : this.#lastAt - this.#firstAt;
   }
 
-  /** Tokens after the first ÷ the time they took; 0 while there is only one. */
+  /** Tokens after the first ÷ time from the first to the last; 0 for one token. */
   get tokensPerSecond(): number {
     return this.decodeMs > 0 ? ((this.#tokens - 1) * 1000) / this.decodeMs : 0;
   }
 
-  /** Since acceptance. */
+  /** Time since acceptance. */
   get elapsedMs(): number {
     return performance.now() - this.#acceptedAt;
   }
 }
 
-/** Microseconds are the finest figure worth telling. */
+/** Rounds to microseconds. */
 export const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;

@@ -81,6 +81,7 @@ export class Scene {
     await this.#jobs(worker);
     await this.#refusals(worker);
     await this.#replays(worker);
+    await this.#manyReaders(worker);
     await this.#stops(worker);
     await this.#earlyCancel(worker);
     await this.#shutdown(worker);
@@ -172,6 +173,17 @@ export class Scene {
     await this.#ask(worker, 'GET', events('alone'), { headers });
   }
 
+  /** A job with 16 readers: the next one is refused. */
+  async #manyReaders(worker: TestWorker): Promise<void> {
+    const leaving = new AbortController();
+    const path = '/jobs/crowded/events';
+    await worker.post('/execute', { job_id: 'crowded', ...LONG }, {}, leaving.signal);
+    await Promise.all(Array.from({ length: 15 }, () => fetch(worker.url + path, { signal: leaving.signal })));
+    await this.#ask(worker, 'GET', path);
+    leaving.abort();
+    await worker.line('reader.left', (line) => line['job_id'] === 'crowded');
+  }
+
   async #stops(worker: TestWorker): Promise<void> {
     await this.#execute(worker, { job_id: 'brief', ...LONG, timeout_ms: 60 });
     const running = this.#execute(worker, { job_id: 'cancel-me', ...LONG });
@@ -183,7 +195,7 @@ export class Scene {
     const reader = new AbortController();
     await worker.post('/execute', { job_id: 'unread', ...LONG }, {}, reader.signal);
     reader.abort();
-    await worker.line('reader.left');
+    await worker.line('reader.left', (line) => line['job_id'] === 'unread');
   }
 
   /** Cancelled while the prompt is still being read: there is no stream to end. */

@@ -1,4 +1,4 @@
-/** The limits of lists and texts, each at its edge. */
+/** The limits of lists and texts: the last valid value and the first invalid one. */
 import { expect, test } from 'vitest';
 import { executeChecker } from '../../src/http/validate.ts';
 
@@ -17,7 +17,7 @@ test.each([
     { messages: messages(11, 'x'.repeat(91)) },
   ],
   ['1000 characters of a prompt', { prompt: '🐸'.repeat(1000) }, { prompt: '🐸'.repeat(1001) }],
-])('%s are the most', (_, most, beyond) => {
+])('%s are the maximum', (_, most, beyond) => {
   expect(fields(most)).toEqual([]);
   expect(fields(beyond)).toEqual(Object.keys(beyond));
 });
@@ -29,17 +29,17 @@ test.each([
   ['a day of time', 'timeout_ms', 86_400_000, 86_400_001],
   ['the cap of tokens', 'max_tokens', 2048, 2049],
   ['256 characters of an id', 'job_id', '🐸'.repeat(256), '🐸'.repeat(257)],
-])('%s are the most', (_, field, most, beyond) => {
+])('%s are the maximum', (_, field, most, beyond) => {
   expect(fields({ prompt: 'x', [field]: most })).toEqual([]);
   const [first = ''] = fields({ prompt: 'x', [field]: beyond });
   expect(first.replace(/[[.].*/, '')).toBe(field);
 });
 
-test('a list of more than 1024 is not looked into, and told once', () => {
+test('a list of more than 1024 elements is not read, and gives one violation', () => {
   const listOf = (length: number): unknown[] =>
     Object.defineProperty(Array(length).fill('x'), 0, {
       get: () => {
-        throw new Error('looked into');
+        throw new Error('an element was read');
       },
     });
   expect(fields({ prompt: 'x', stop: listOf(1025) })).toEqual(['stop']);

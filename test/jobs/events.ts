@@ -1,7 +1,8 @@
-/** Events to write into a log, and what is read out of its text. */
-import type { EventData } from '../../src/contract/events.ts';
+/** Events to write into a log, and readers of the log's text. */
+import type { JobEvent } from '../../src/contract/events.ts';
 
-export const NARRATION: EventData<'narration'> = {
+export const NARRATION: JobEvent<'narration'> = {
+  type: 'narration',
   event: 'request.queued',
   level: 'INFO',
   actor: 'inference-engine',
@@ -10,13 +11,30 @@ export const NARRATION: EventData<'narration'> = {
   human: 'Engine queues the request at position 1',
   worker_id: 'w',
 };
-export const ERROR: EventData<'error'> = { code: 'CANCELLED', message: 'The job was cancelled.', retriable: false };
-export const STARTED: EventData<'started'> = {
+export const ERROR: JobEvent<'error'> = {
+  type: 'error',
+  code: 'CANCELLED',
+  message: 'The job was cancelled.',
+  retriable: false,
+};
+export const STARTED: JobEvent<'started'> = {
+  type: 'started',
   job_id: 'job-1',
   model: 'haiku',
   started_at: new Date().toISOString(),
   seed: 1,
   worker_id: 'w',
+};
+export const END: JobEvent<'end'> = {
+  type: 'end',
+  tokens_in: 1,
+  tokens_out: 2,
+  decode_time_ms: 1,
+  time_to_first_token_ms: 1,
+  queue_ms: 0,
+  cached_tokens: 0,
+  stop_reason: 'eos',
+  seed: 1,
 };
 
 export const dataOf = (text: string): Record<string, unknown>[] =>

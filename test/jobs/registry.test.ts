@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { EventLog } from '../../src/jobs/event-log.ts';
 import { Job } from '../../src/jobs/job.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
+import { fakeJob } from '../support/fakes.ts';
 import { ERROR, STARTED } from './events.ts';
 
 beforeEach(() => {
@@ -11,22 +11,21 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const TERMS = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 } as const;
 const jobsOf = (bytes = 1e6): JobRegistry => new JobRegistry({ ttlMs: 60_000, bytes });
-const job = (): Job => new Job({ correlationId: 'req-1' }, new EventLog('req-1', { awaitsStart: true }), TERMS);
+const job = (): Job => fakeJob('req-1', { awaitsStart: true });
 
-/** A job that runs and is over at once, with about `bytes` of events. */
+/** A job that is over at once, with about `bytes` of events. */
 function finish(jobs: JobRegistry, jobId: string, bytes = 0): Job {
   const done = job();
   jobs.add(jobId, done);
-  done.log.emit('started', STARTED);
-  if (bytes > 0) done.log.emit('token', { t: 'x'.repeat(bytes), i: 0 });
-  done.log.emit('error', ERROR);
+  done.log.emit(STARTED);
+  if (bytes > 0) done.log.emit({ type: 'token', t: 'x'.repeat(bytes), i: 0 });
+  done.log.emit(ERROR);
   jobs.remove(jobId);
   return done;
 }
 
-test('a second job with the id of a running one is refused, after its end it is welcome', () => {
+test('refuses a second job with the id of a running one, and accepts it after the end of the first', () => {
   const jobs = jobsOf();
   jobs.add('a', job());
   expect(() => jobs.add('a', job())).toThrow(expect.objectContaining({ code: 'DUPLICATE_JOB' }));
@@ -34,7 +33,7 @@ test('a second job with the id of a running one is refused, after its end it is 
   expect(() => jobs.add('a', job())).not.toThrow();
 });
 
-test('cancelling is idempotent and knows running, finished and unknown jobs apart', () => {
+test('cancel is idempotent, and distinguishes running, finished and unknown jobs', () => {
   const jobs = jobsOf();
   const running = job();
   jobs.add('a', running);
@@ -45,14 +44,14 @@ test('cancelling is idempotent and knows running, finished and unknown jobs apar
   expect(jobs.cancel('b')).toBeUndefined();
 });
 
-test('the first reason to stop counts', () => {
+test('a job keeps the first reason to stop', () => {
   const stopped = job();
   stopped.stop('timeout');
   stopped.stop('cancelled');
   expect(stopped.stopped?.why).toBe('timeout');
 });
 
-test('idle is told when the last job has left, and at once when there is none', async () => {
+test('idle resolves when the last job has left, and at once without jobs', async () => {
   const jobs = jobsOf();
   await jobs.idle();
   jobs.add('a', job());
@@ -68,8 +67,8 @@ test('idle is told when the last job has left, and at once when there is none', 
   await waiting;
 });
 
-describe('a job that is over', () => {
-  test('can be found until its time is up, then it is gone, and one that never was is unknown', () => {
+describe('a finished job', () => {
+  test('is found until its time is over, then it is gone; another id is unknown', () => {
     const jobs = jobsOf();
     const first = finish(jobs, 'first');
     vi.advanceTimersByTime(30_000);
@@ -83,7 +82,7 @@ describe('a job that is over', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('makes room when the memory of logs is full: the oldest goes first, and all together stay within the half', () => {
+  test('is dropped when the memory of logs is full: the oldest first, so that all stay within the half', () => {
     const jobs = jobsOf(1e6);
     for (let index = 0; index < 20; index += 1) {
       finish(jobs, `job-${index}`, 90_000);
@@ -95,7 +94,7 @@ describe('a job that is over', () => {
     expect(jobs.cancel('job-0')).toBe('finished');
   });
 
-  test('is forgotten when its id comes again', () => {
+  test('is forgotten when its id is used again', () => {
     const jobs = jobsOf();
     finish(jobs, 'again');
     const second = job();
@@ -106,7 +105,7 @@ describe('a job that is over', () => {
     expect(jobs.cancel('again')).toBe('cancelling');
   });
 
-  test('and was refused before its first event has nothing to read', () => {
+  test('is gone at once if it was refused before its first event', () => {
     const jobs = jobsOf();
     const refused = job();
     jobs.add('refused', refused);
@@ -116,7 +115,7 @@ describe('a job that is over', () => {
   });
 });
 
-test('the memory of ids is bounded: the oldest are forgotten', () => {
+test('remembers 10 000 ids and forgets the oldest', () => {
   const jobs = jobsOf();
   for (let index = 0; index <= 10_000; index += 1) {
     jobs.add(`job-${index}`, job());
@@ -127,7 +126,7 @@ test('the memory of ids is bounded: the oldest are forgotten', () => {
   expect(jobs.cancel('job-10000')).toBe('finished');
 });
 
-test('the running jobs share half of the memory, each with room for a short output at least', () => {
+test('running jobs share half of the memory, each with at least 256 KiB', () => {
   expect(jobsOf(64 * 2 ** 20).share(16)).toBe(2 * 2 ** 20);
   expect(jobsOf(2 ** 20).share(256)).toBe(256 * 1024);
 });

@@ -1,13 +1,12 @@
-/** Who reads a log, how they pace it, and what happens when they leave. Sockets are streams that take what the test lets them take. */
-import type { ServerResponse } from 'node:http';
-import { Writable } from 'node:stream';
+/** Subscribers of a log: replay and live, pause, shedding, stall timeout, and the last one that leaves. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { sseEncoder } from '../../src/http/sse.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
-import { Job } from '../../src/jobs/job.ts';
 import { Subscriber } from '../../src/jobs/subscriber.ts';
-import type { ReadPolicy } from '../../src/jobs/subscribers.ts';
-import { capture, type Narration } from '../../src/narration/narrate.ts';
+import { MAX_SUBSCRIBERS, type ReadPolicy } from '../../src/jobs/subscribers.ts';
+import { capture } from '../../src/narration/narrate.ts';
+import { FakeSocket, fakeJob } from '../support/fakes.ts';
 import { ERROR, idsOf, NARRATION } from './events.ts';
 
 beforeEach(() => {
@@ -19,151 +18,109 @@ afterEach(() => {
 
 const KILOBYTE = 'x'.repeat(1000);
 
-/** A socket that takes what comes as long as it is open. */
-class Socket extends Writable {
-  heard = '';
-  #open = true;
-  #stuck: (() => void) | undefined;
-
-  constructor() {
-    super({ highWaterMark: 16 * 1024 });
-  }
-
-  override _write(chunk: Buffer, _: string, done: () => void): void {
-    const take = (): void => {
-      this.heard += String(chunk);
-      done();
-    };
-    if (this.#open) take();
-    else this.#stuck = take;
-  }
-
-  block(): void {
-    this.#open = false;
-  }
-
-  /** Takes one write more. */
-  step(): void {
-    const take = this.#stuck;
-    this.#stuck = undefined;
-    take?.();
-  }
-
-  unblock(): void {
-    this.#open = true;
-    this.step();
-  }
-}
-
-function setUp(terms: Partial<ReadPolicy> = {}) {
-  const log = new EventLog('req-1');
-  const story = { correlationId: 'req-1', onNarration: (told: Narration) => log.emit('narration', told) };
-  const job = new Job(story, log, { onDisconnect: 'cancel', detachMs: 5000, slowMs: 3000, logBytes: 1e6, ...terms });
-  const paces: string[] = [];
-  job.subscribers.onChange((held) => paces.push(held ? 'pause' : 'resume'));
+function setUp(policy: Partial<ReadPolicy> = {}) {
+  const job = fakeJob('req-1', { detachMs: 5000, slowMs: 3000, ...policy });
+  const { log } = job;
+  const pauses: string[] = [];
+  job.subscribers.onChange((paused) => pauses.push(paused ? 'pause' : 'resume'));
   let tokens = 0;
-  const say = (count: number, t = KILOBYTE): void => {
-    for (let i = 0; i < count; i += 1) log.emit('token', { t, i: tokens++ });
+  const emit = (count: number, t = KILOBYTE): void => {
+    for (let i = 0; i < count; i += 1) log.emit({ type: 'token', t, i: tokens++ });
   };
-  const join = (from = 0): { socket: Socket; reader: Subscriber } => {
-    const socket = new Socket();
-    const reader = job.subscribers.add(from, socket as unknown as ServerResponse);
-    reader.on('error', () => undefined).pipe(socket);
-    return { socket, reader };
+  const add = (from = 0): { socket: FakeSocket; subscriber: Subscriber } => {
+    const socket = new FakeSocket();
+    const subscriber = job.subscribers.add(from, socket);
+    subscriber.on('error', () => undefined).pipe(socket);
+    return { socket, subscriber };
   };
-  return { log, job, say, join, paces };
+  return { log, job, emit, add, pauses };
 }
 
-/** Lets streams hand on what they have. */
+/** Waits until the streams have passed on their data. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 200; i += 1) await turn();
 }
 
-describe('a reader', () => {
-  test('hears what was, what is and the end, byte for byte', async () => {
-    const { log, say, join } = setUp();
-    say(3);
-    const { socket } = join();
-    say(40);
-    log.emit('error', ERROR);
+describe('a subscriber', () => {
+  test('receives past events, live events and the end, byte for byte', async () => {
+    const { log, emit, add } = setUp();
+    emit(3);
+    const { socket } = add();
+    emit(40);
+    log.emit(ERROR);
     await settle();
-    expect(socket.heard).toBe(log.text);
+    expect(socket.received).toBe(log.text);
     expect(socket.writableFinished).toBe(true);
   });
 
-  test('that comes later begins where it says, and several hear the same', async () => {
-    const { log, say, join } = setUp();
-    const first = join();
-    say(5);
-    const second = join(3);
-    say(5);
+  test('that comes later begins at its id, and receives the same bytes as the others', async () => {
+    const { log, emit, add } = setUp();
+    const first = add();
+    emit(5);
+    const second = add(3);
+    emit(5);
     await settle();
-    log.emit('error', ERROR);
-    const third = join(10);
+    log.emit(ERROR);
+    const third = add(10);
     await settle();
-    expect(first.socket.heard).toBe(log.text);
-    expect(idsOf(second.socket.heard)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
-    expect(idsOf(third.socket.heard)).toEqual([10]);
-    expect(log.text.endsWith(second.socket.heard)).toBe(true);
+    expect(first.socket.received).toBe(log.text);
+    expect(idsOf(second.socket.received)).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(idsOf(third.socket.received)).toEqual([10]);
+    expect(log.text.endsWith(second.socket.received)).toBe(true);
   });
 
-  test('of a quiet log is told every so often that it lives, by a comment that is no event', async () => {
+  test('of a quiet log receives the keep-alive text of the format, which is no event', async () => {
     vi.useRealTimers();
-    const log = new EventLog('req-1');
-    const reader = new Subscriber(
-      log,
-      0,
-      { writableLength: 0 },
-      { onTaken: () => undefined, onGone: () => undefined },
-      20,
-    );
-    const chunks = reader[Symbol.asyncIterator]();
+    const log = new EventLog(sseEncoder('req-1'));
+    const options = { onTaken: () => undefined, onGone: () => undefined, keepAliveMs: 20 };
+    const subscriber = new Subscriber(log, 0, { writableLength: 0 }, options);
+    const chunks = subscriber[Symbol.asyncIterator]();
     expect(String((await chunks.next()).value)).toBe(': keep-alive\n\n');
     expect(String((await chunks.next()).value)).toBe(': keep-alive\n\n');
-    log.emit('error', ERROR);
-    reader.serve();
+    log.emit(ERROR);
+    subscriber.serve();
     expect(idsOf(String((await chunks.next()).value))).toEqual([0]);
     expect((await chunks.next()).done).toBe(true);
   });
 });
 
-describe('a reader that does not read', () => {
-  test('pauses the generation after a bounded backlog, and lets it go on when it has caught up', async () => {
-    const { log, say, join, paces } = setUp();
-    const { socket } = join();
+describe('a subscriber that does not read', () => {
+  test('pauses the generation after a bounded backlog, and resumes it when it has caught up', async () => {
+    const { log, emit, add, pauses } = setUp();
+    const { socket } = add();
     socket.block();
-    say(100);
+    emit(100);
     await settle();
-    expect(paces).toEqual([]);
-    say(60);
+    expect(pauses).toEqual([]);
+    emit(60);
     await settle();
-    expect(paces).toEqual(['pause']);
+    expect(pauses).toEqual(['pause']);
     socket.unblock();
     await settle();
-    expect(paces).toEqual(['pause', 'resume']);
-    expect(socket.heard).toBe(log.text);
+    expect(pauses).toEqual(['pause', 'resume']);
+    expect(socket.received).toBe(log.text);
   });
 
-  test('has narration shed long before, and hears how many once it reads again', async () => {
-    const { log, say, join } = setUp();
-    const { socket } = join();
+  test('has narration shed before that, and receives the number when it reads again', async () => {
+    const { log, emit, add } = setUp();
+    const { socket } = add();
     socket.block();
-    say(80);
-    log.emit('narration', NARRATION);
-    say(1);
+    emit(80);
+    log.emit(NARRATION);
+    emit(1);
     expect(log.shed).toBe(1);
     socket.unblock();
     await settle();
-    log.emit('narration', NARRATION);
+    log.emit(NARRATION);
     await settle();
-    expect(socket.heard).toContain('"shed":1');
+    expect(socket.received).toContain('"shed":1');
   });
 
-  test('ends its job after a while without any progress, and gets as long again for what is left', async () => {
-    const { log, job, say, join } = setUp();
-    const { socket, reader } = join();
+  test('ends its job after a timeout without progress, and gets one more timeout for the rest', async () => {
+    const { log, job, emit, add } = setUp();
+    const { socket, subscriber } = add();
     socket.block();
-    say(200);
+    emit(200);
     await settle();
     vi.advanceTimersByTime(2999);
     expect(job.stopped).toBeUndefined();
@@ -173,43 +130,43 @@ describe('a reader that does not read', () => {
     expect(job.stopped).toBeUndefined();
     vi.advanceTimersByTime(1);
     expect(job.stopped?.why).toBe('slow_reader');
-    log.emit('error', { ...ERROR, code: 'SLOW_CONSUMER' });
+    log.emit({ ...ERROR, code: 'SLOW_CONSUMER' });
     await settle();
-    expect(reader.destroyed).toBe(false);
+    expect(subscriber.destroyed).toBe(false);
     vi.advanceTimersByTime(3000);
-    expect(reader.destroyed).toBe(true);
+    expect(subscriber.destroyed).toBe(true);
   });
 
-  test('is let go alone where others read, and the generation never pauses for it', async () => {
-    const { job, say, join, paces } = setUp();
-    const [slow, fast] = [join(), join()];
+  test('is disconnected alone if others read, and the generation never pauses for it', async () => {
+    const { job, emit, add, pauses } = setUp();
+    const [slow, fast] = [add(), add()];
     slow.socket.block();
     for (let i = 0; i < 20; i += 1) {
-      say(10);
+      emit(10);
       await settle();
     }
-    expect(paces).toEqual([]);
+    expect(pauses).toEqual([]);
     const { narrations } = await capture(() => vi.advanceTimersByTime(3000));
-    expect([slow.reader.destroyed, fast.reader.destroyed, job.stopped]).toEqual([true, false, undefined]);
+    expect([slow.subscriber.destroyed, fast.subscriber.destroyed, job.stopped]).toEqual([true, false, undefined]);
     expect(narrations.map(({ event }) => event)).toEqual(['reader.dropped']);
   });
 
-  test('is let go of a job that goes on without it', async () => {
-    const { job, say, join } = setUp({ onDisconnect: 'continue' });
-    const { socket, reader } = join();
+  test('is disconnected from a job that continues without it', async () => {
+    const { job, emit, add } = setUp({ onDisconnect: 'continue' });
+    const { socket, subscriber } = add();
     socket.block();
-    say(200);
+    emit(200);
     await settle();
     vi.advanceTimersByTime(3000);
-    expect([reader.destroyed, job.stopped, job.subscribers.paused]).toEqual([true, undefined, false]);
+    expect([subscriber.destroyed, job.stopped, job.subscribers.paused]).toEqual([true, undefined, false]);
   });
 });
 
-describe('a reader that leaves', () => {
-  test('stops the job when it was the last one', async () => {
-    const { job, say, join } = setUp();
-    const [first, second] = [join(), join()];
-    say(1);
+describe('a subscriber that leaves', () => {
+  test('stops the job if it was the last one', async () => {
+    const { job, emit, add } = setUp();
+    const [first, second] = [add(), add()];
+    emit(1);
     first.socket.destroy();
     await settle();
     expect(job.stopped).toBeUndefined();
@@ -218,16 +175,16 @@ describe('a reader that leaves', () => {
     expect(job.stopped?.why).toBe('reader_left');
   });
 
-  test('leaves a job that goes on for a while, and no longer than that', async () => {
-    const { job, say, join } = setUp({ onDisconnect: 'continue' });
+  test('leaves a job that continues until the detach timeout', async () => {
+    const { job, emit, add } = setUp({ onDisconnect: 'continue' });
     const { narrations } = await capture(async () => {
-      join().socket.destroy();
+      add().socket.destroy();
       await settle();
     });
     expect(narrations.map(({ event }) => event)).toEqual(['reader.detached']);
     vi.advanceTimersByTime(4999);
-    const again = join();
-    say(1);
+    const again = add();
+    emit(1);
     await settle();
     vi.advanceTimersByTime(60_000);
     expect(job.stopped).toBeUndefined();
@@ -237,10 +194,10 @@ describe('a reader that leaves', () => {
     expect(job.stopped?.why).toBe('unclaimed');
   });
 
-  test('of a job that is over changes nothing', async () => {
-    const { log, job, join } = setUp({ onDisconnect: 'continue' });
-    const { socket } = join();
-    log.emit('error', ERROR);
+  test('changes nothing for a finished job', async () => {
+    const { log, job, add } = setUp({ onDisconnect: 'continue' });
+    const { socket } = add();
+    log.emit(ERROR);
     socket.destroy();
     await settle();
     vi.advanceTimersByTime(60_000);
@@ -249,30 +206,59 @@ describe('a reader that leaves', () => {
 });
 
 describe('the log of a running job', () => {
-  test('is cut to its bound where readers have had it; one that has not is let go', async () => {
-    const { log, say, join } = setUp({ logBytes: 300_000 });
-    const [slow, fast] = [join(), join()];
+  test('is trimmed to its limit; a subscriber that still needs dropped events is disconnected', async () => {
+    const { log, emit, add } = setUp({ logBytes: 300_000 });
+    const [slow, fast] = [add(), add()];
     slow.socket.block();
     for (let i = 0; i < 100; i += 1) {
-      say(10);
+      emit(10);
       await settle();
     }
     expect(log.bytes).toBeLessThanOrEqual(300_000);
-    expect(idsOf(fast.socket.heard)).toEqual(Array.from({ length: 1000 }, (_, id) => id));
-    expect(slow.reader.destroyed).toBe(true);
+    expect(idsOf(fast.socket.received)).toEqual(Array.from({ length: 1000 }, (_, id) => id));
+    expect(slow.subscriber.destroyed).toBe(true);
   });
 
-  test('pauses its generation where nobody reads, until somebody does', async () => {
-    const { log, say, join, paces } = setUp({ onDisconnect: 'continue', logBytes: 300_000 });
-    join().socket.destroy();
+  test('pauses the generation when it is full and nobody reads, until a subscriber comes', async () => {
+    const { log, emit, add, pauses } = setUp({ onDisconnect: 'continue', logBytes: 300_000 });
+    add().socket.destroy();
     await settle();
-    say(320);
-    expect(paces).toEqual(['pause']);
+    emit(320);
+    expect(pauses).toEqual(['pause']);
     expect(log.first).toBe(0);
-    const { socket } = join();
+    const { socket } = add();
     await settle();
-    expect(paces).toEqual(['pause', 'resume']);
-    expect(idsOf(socket.heard).filter((id, at) => id !== at)).toEqual([]);
+    expect(pauses).toEqual(['pause', 'resume']);
+    expect(idsOf(socket.received).filter((id, at) => id !== at)).toEqual([]);
     expect(log.bytes).toBeLessThanOrEqual(300_000);
+  });
+});
+
+describe('many subscribers', () => {
+  test('are at most 16 per job: the next one is refused, and accepted when one has left', async () => {
+    const { job, add } = setUp();
+    const all = Array.from({ length: MAX_SUBSCRIBERS }, () => add());
+    expect(MAX_SUBSCRIBERS).toBe(16);
+    expect(() => add()).toThrow(expect.objectContaining({ code: 'TOO_MANY_READERS', status: 429, retriable: true }));
+    expect(job.subscribers.size).toBe(16);
+    all[3]?.socket.destroy();
+    await settle();
+    expect(() => add()).not.toThrow();
+  });
+
+  test('cost one look at each of them per event, and one per turn for all drains', async () => {
+    const { emit, add } = setUp();
+    const all = Array.from({ length: MAX_SUBSCRIBERS }, () => add());
+    await settle();
+    const looks = vi.spyOn(Subscriber.prototype, 'unread', 'get');
+    emit(1, 'x');
+    expect(looks.mock.calls.length).toBe(MAX_SUBSCRIBERS);
+    await settle();
+    looks.mockClear();
+    for (const { socket } of all) socket.emit('drain');
+    expect(looks.mock.calls.length).toBe(0);
+    await settle();
+    expect(looks.mock.calls.length).toBe(MAX_SUBSCRIBERS);
+    looks.mockRestore();
   });
 });

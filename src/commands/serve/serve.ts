@@ -7,12 +7,12 @@ import type { Config } from '../../config/config.ts';
 import { stopNarration } from '../../narration/narrate.ts';
 import { Worker } from './worker.ts';
 
-/** A stop that is forced waits no longer than this for somebody to read the last lines. */
+/** Maximum time that a forced stop waits for a reader of the last lines of standard output. */
 const FORCED_FLUSH_MS = 100;
 
 /**
- * Runs a worker, on an engine process that was forked already, until it is asked to stop. Resolves with the exit code when everything is
- * closed and stdout is flushed.
+ * Runs a worker until it is asked to stop. `engine` is the engine process, already forked. Resolves with the
+ * exit code when everything is closed and standard output is flushed.
  */
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
   const worker = new Worker(config, version, engine);

@@ -1,13 +1,12 @@
 /**
- * The composition root: starts the rooms in order, hands each what it needs, and stops them in reverse.
+ * The composition root: creates the parts of a worker, starts them in order, and stops them in reverse order.
  */
 import type { ChildProcess } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, startedByNpm } from '../../config/config.ts';
 import { CONTRACT_FILE } from '../../config/paths.ts';
 import { buildServer } from '../../http/server.ts';
-import type { Service } from '../../http/service.ts';
+import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
@@ -16,14 +15,12 @@ import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import { StopRequests } from '../../lifecycle/stop-requests.ts';
 import { modelName } from '../../model/folder.ts';
-import { narrate, runIn, startNarration } from '../../narration/narrate.ts';
+import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
 import type { EngineFacts } from '../../protocol/loading.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
-
-/** What still runs when the drain deadline has passed gets this long to end with its error: longer than a cancel waits for the engine. */
-const LAST_WORDS_MS = 2000;
+import { closeServer, finishJobs } from './drain.ts';
 
 export class Worker {
   readonly #config: Config;
@@ -35,7 +32,7 @@ export class Worker {
   readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
   readonly #callback = new AbortController();
-  /** Resolves when the second signal has come: stop at once. */
+  /** Resolves at the second signal: the worker must stop immediately. */
   readonly forced = this.#stops.forced;
   #model: LoadedModel | undefined;
 
@@ -58,10 +55,10 @@ export class Worker {
       logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,
     });
-    this.#app = buildServer(this.#service(), CONTRACT_FILE);
+    this.#app = this.#buildServer();
   }
 
-  /** Start-up, service, drain. Resolves with the exit code. */
+  /** Starts, serves and drains. Resolves with the exit code. */
   async run(): Promise<number> {
     this.#introduce();
     this.#stops.watchSignals();
@@ -77,17 +74,18 @@ export class Worker {
     return Promise.race([life, this.forced.then(() => 1)]);
   }
 
-  #service(): Service {
-    return {
+  #buildServer(): FastifyInstance {
+    const parts = {
       config: this.#config,
-      version: this.#version,
       state: this.#state,
       jobs: this.#jobs,
       engine: this.#supervisor.client,
       metrics: this.#metrics,
       model: () => this.#model,
-      shutdown: (reason) => this.#stops.request(reason),
     };
+    const shutdown = (reason: string): void => this.#stops.request(reason);
+    const admission = new Admission(parts);
+    return buildServer({ ...parts, version: this.#version, admission, shutdown }, CONTRACT_FILE);
   }
 
   #introduce(): void {
@@ -103,7 +101,10 @@ export class Worker {
     });
   }
 
-  /** Listens before the model is loaded, so that probes are answered from the first moment. False: the address cannot be had. */
+  /**
+   * Listens before the model is loaded, so that probes are answered from the start. False if the address is
+   * not available.
+   */
   async #listen(): Promise<boolean> {
     const { host, port } = this.#config;
     const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -129,15 +130,15 @@ export class Worker {
   }
 
   /**
-   * A request that is refused because the model is still loading goes the way of every later one through routing, parsing and answering,
-   * while the engine process does the work: the first real one need not wait for code that has never run.
+   * Sends a request that is refused because the model is loading. It runs the code of routing, parsing and
+   * answering while the engine process loads the model, so the first real request is faster.
    */
   async #warmUpHttp(): Promise<void> {
     const headers = { Authorization: `Bearer ${this.#config.apiToken}` };
     await this.#app.inject({ method: 'POST', url: '/execute', headers, payload: {} }).catch(() => undefined);
   }
 
-  /** Opens the model; from then on requests are served, whatever the callback's fate so far. */
+  /** Loads the model, then serves requests. The ready callback runs beside that. */
   async #load(): Promise<void> {
     void this.#warmUpHttp();
     try {
@@ -145,7 +146,7 @@ export class Worker {
         this.#supervisor.start(options, onLoadEvent),
       );
     } catch (error) {
-      if (this.#stops.asked) return; // the drain ended the load
+      if (this.#stops.asked) return; // The drain ended the load.
       const reason = failureText(error);
       const model_ref = modelName(this.#config);
       narrate('model.load_failed', { model_ref, error_kind: 'model_load_failed', reason });
@@ -154,7 +155,8 @@ export class Worker {
     }
     if (this.#stops.asked) return;
     narrateWarmup(this.#model.facts, this.#config.speculation === 'auto');
-    if (this.#state.phase === 'starting') this.#state.enter('ready'); // else the engine was lost meanwhile, and says when it is back
+    // If the engine was lost in the meantime, its supervisor sets the state after the restart.
+    if (this.#state.phase === 'starting') this.#state.enter('ready');
     void this.#report(this.#model);
   }
 
@@ -181,32 +183,15 @@ export class Worker {
     this.#stops.request(kind, 1);
   }
 
-  /** Refuses new work, lets running requests finish until the deadline, then closes everything. */
+  /** Refuses new jobs, lets running jobs finish until the deadline, then closes everything. */
   async #drain(reason: string, listening: boolean): Promise<void> {
     const began = performance.now();
     this.#callback.abort();
     this.#state.enter('draining');
-    if (listening) await this.#finishJobs(reason);
-    await this.#closeServer();
+    if (listening) await finishJobs(this.#jobs, reason, this.#config.shutdownTimeout * 1000);
+    await closeServer(this.#app);
     await Promise.all([this.#supervisor.close(), this.#model?.tokenizer.close()]);
     if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
-  }
-
-  async #finishJobs(reason: string): Promise<void> {
-    const timeoutMs = this.#config.shutdownTimeout * 1000;
-    narrate('worker.draining', { reason, requests_running: this.#jobs.size, timeout_ms: timeoutMs });
-    for (const job of this.#jobs) runIn(job.context, () => narrate('request.draining', { timeout_ms: timeoutMs }));
-    await within(timeoutMs, this.#jobs.idle());
-    for (const job of this.#jobs) job.stop('draining');
-    await within(LAST_WORDS_MS, this.#jobs.idle());
-  }
-
-  /** Streams have had their last event; a reader that does not take it is not waited for. */
-  async #closeServer(): Promise<void> {
-    const closed = this.#app.close();
-    await within(LAST_WORDS_MS, closed);
-    this.#app.server.closeAllConnections();
-    await closed;
   }
 }
 
@@ -227,11 +212,4 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
 
 function narrateFault(kind: string, fault: unknown): void {
   narrate('worker.failed', { error_kind: kind, reason: String(fault instanceof Error ? fault.stack : fault) });
-}
-
-/** Resolves when `work` does, or after `ms`. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const patience = new AbortController();
-  await Promise.race([work, sleep(ms, undefined, { signal: patience.signal }).catch(() => undefined)]);
-  patience.abort();
 }

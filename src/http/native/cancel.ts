@@ -3,16 +3,16 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
-import type { Service } from '../service.ts';
+import type { JobRegistry } from '../../jobs/registry.ts';
 import { checkCancel } from '../validate.ts';
 
-/** `POST /cancel`: idempotent; the stream itself tells when the generation has stopped. */
-export function cancelHandler({ jobs }: Service) {
+/** Idempotent. The stream of the job reports the end of the generation. */
+export function cancelHandler(jobs: JobRegistry) {
   return (request: FastifyRequest, reply: FastifyReply) => {
     const checked = checkCancel(request.body);
     if (!checked.ok) throw new WorkerError('INVALID_REQUEST', undefined, { violations: checked.violations });
     const status = jobs.cancel(checked.value.job_id);
-    if (status === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id was ever here.');
+    if (status === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id is known.');
     return reply.code(202).send({ job_id: checked.value.job_id, status });
   };
 }

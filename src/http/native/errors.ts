@@ -1,10 +1,21 @@
 /**
- * The one shape of every error answered before a stream begins, and how foreign errors are turned into it.
+ * The native shape of an error before a stream begins: `ErrorAnswer`, or for `POST /execute` two events on
+ * request.
  */
-import type { FastifyError, FastifyReply } from 'fastify';
-import { ERRORS, WorkerError } from '../../contract/errors.ts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../../config/config.ts';
+import { ERRORS, type Violation, WorkerError } from '../../contract/errors.ts';
+import { EventLog } from '../../jobs/event-log.ts';
+import { contextOf } from '../../jobs/job.ts';
+import { narrate, runIn } from '../../narration/narrate.ts';
+import { idsOf } from '../correlation.ts';
+import type { ErrorFormatter } from '../error-handler.ts';
+import { SSE_HEADERS, sseEncoder } from '../sse.ts';
 
-/** The body of an error answer. Holds only what the error table, a violation or typed details say. */
+/** Maximum characters of the message that joins the sentences of all violations. */
+const MESSAGE_CHARS = 2000;
+
+/** Body of an error answer. Contains only the error table's row, violations and typed details. */
 export function errorBody(error: WorkerError, correlationId: string): object {
   return {
     error: {
@@ -18,21 +29,38 @@ export function errorBody(error: WorkerError, correlationId: string): object {
   };
 }
 
-export function sendError(reply: FastifyReply, error: WorkerError): FastifyReply {
-  return reply.code(error.status).type('application/json; charset=utf-8').send(errorBody(error, reply.request.id));
+export function sendError(error: WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.code(error.status).type('application/json; charset=utf-8').send(errorBody(error, request.id));
 }
 
-/** The worker's error for whatever was thrown: its own as they are, Fastify's by their status, anything else as `INTERNAL`. */
-export function workerErrorOf(error: FastifyError | WorkerError): WorkerError {
-  if (error instanceof WorkerError) return error;
-  if (error.statusCode === 413) return new WorkerError('PAYLOAD_TOO_LARGE');
-  if (error.statusCode === 415) return new WorkerError('UNSUPPORTED_MEDIA_TYPE');
-  if (error.statusCode !== undefined && error.statusCode < 500) {
-    const body = error.code?.startsWith('FST_ERR_CTP') === true || error instanceof SyntaxError;
-    const violation = body
-      ? { field: 'body', constraint: 'json', message: 'body must be well-formed JSON' }
-      : { field: 'request', constraint: 'http', message: 'the request must be well-formed HTTP' };
-    return new WorkerError('INVALID_REQUEST', ERRORS.INVALID_REQUEST.sentence, { violations: [violation] });
-  }
-  return new WorkerError('INTERNAL');
+/**
+ * The formatter of `POST /execute`: narrates violations for the job. A caller that accepts an event stream
+ * gets them as two events, `narration` and `error`, so that it can show them to its user.
+ */
+export function executeErrors(mode: Config['narration']): ErrorFormatter {
+  return (error, request, reply) => {
+    if (!error.violations) return sendError(error, request, reply);
+    const { violations } = error;
+    const log = new EventLog(sseEncoder(request.id));
+    const context = contextOf({ ...idsOf(request), ...jobIdOf(request.body) }, log, mode);
+    runIn(context, () => narrateViolations(violations));
+    const sentences = violations.map((violation) => violation.message).join('; ');
+    const message = sentences.slice(0, MESSAGE_CHARS);
+    if (!/\btext\/event-stream\b/i.test(request.headers.accept ?? ''))
+      return sendError(new WorkerError('INVALID_REQUEST', message, { violations }), request, reply);
+    log.emit({ type: 'error', code: 'INVALID_REQUEST', message, retriable: ERRORS.INVALID_REQUEST.retriable });
+    return reply.code(400).headers(SSE_HEADERS).send(log.text);
+  };
+}
+
+function narrateViolations(violations: readonly Violation[]): void {
+  const fields = [...new Set(violations.map((violation) => violation.field))].join(', ');
+  narrate('request.invalid', { error_kind: 'validation_failed', field_errors: violations.length, fields });
+}
+
+/** The job id of an unchecked body, for the narration of the error. */
+function jobIdOf(body: unknown): { readonly jobId?: string } {
+  if (typeof body !== 'object' || body === null || !('job_id' in body)) return {};
+  const { job_id: jobId } = body;
+  return typeof jobId === 'string' && jobId.length > 0 ? { jobId } : {};
 }

@@ -1,44 +1,48 @@
 /**
- * GET /jobs/{job_id}/events: another reader of a job's log, while it runs and for a while after its end.
+ * GET /jobs/{job_id}/events: one more subscriber of a job's log, while the job runs and for a time after its
+ * end.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Violation, WorkerError } from '../../contract/errors.ts';
-import { SSE_HEADERS } from '../../jobs/event-log.ts';
 import type { Job } from '../../jobs/job.ts';
+import type { JobRegistry } from '../../jobs/registry.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
-import type { Service } from '../service.ts';
+import { SSE_HEADERS } from '../sse.ts';
 
-/** Replays what comes after `Last-Event-ID` (or `?after=`), from the first event on without either, then goes on live. */
-export function eventsHandler({ jobs }: Service) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+/**
+ * Replays the events after `Last-Event-ID` or `?after=` (without either, all events), then follows the job
+ * live.
+ */
+export function eventsHandler(jobs: JobRegistry) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const after = afterOf(request);
     const job = jobs.find((request.params as { job_id: string }).job_id);
-    if (job === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id was ever here.');
+    if (job === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id is known.');
     if (job === 'gone') throw gone();
     await job.log.opened;
     if (!job.log.begun) throw gone();
-    if (reply.raw.destroyed) return reply.hijack(); // it left while the prompt was read
+    if (reply.raw.destroyed) return reply.hijack(); // The client left while the prompt was tokenized.
     const from = after.id + 1;
     if (from < job.log.first) throw gone(job.log.first);
     if (from >= job.log.next) {
-      // By the standard of event streams, 204 is what keeps a reader that has had everything from coming back again and again.
+      // The SSE standard: 204 tells a client that has received all events not to reconnect.
       if (job.log.over) return reply.code(204).send();
       if (from > job.log.next) throw beyond(after, job);
     }
-    const reader = job.subscribers.add(from, reply.raw);
+    const subscriber = job.subscribers.add(from, reply.raw);
     const events_replayed = job.log.next - from;
     runIn(job.context, () => narrate('reader.returned', { events_replayed, readers: job.subscribers.size }));
-    return reply.headers(SSE_HEADERS).send(reader);
+    return reply.headers(SSE_HEADERS).send(subscriber);
   };
 }
 
 interface After {
   readonly field: 'Last-Event-ID' | 'after';
-  /** Id of the last event that the reader has; -1 for none. */
+  /** Id of the last event that the client received; -1 for none. */
   readonly id: number;
 }
 
-/** The header beats the query: it is what a browser that comes back adds to the address it was given. */
+/** The header has priority over the query: a browser that reconnects adds it to the original address. */
 function afterOf({ headers, query }: FastifyRequest): After {
   const header = headers['last-event-id'];
   const field = header === undefined ? 'after' : 'Last-Event-ID';
@@ -65,6 +69,6 @@ const refused = (violation: Violation): WorkerError =>
 
 function gone(first?: number): WorkerError {
   if (first === undefined) return new WorkerError('GONE');
-  const message = `The events of this job before ${first} are no longer kept.`;
+  const message = `The events of this job before ${first} are no longer available.`;
   return new WorkerError('GONE', message, { details: { first_event_id: first } });
 }

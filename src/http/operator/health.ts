@@ -1,15 +1,26 @@
 /**
- * Health and probes: cached state only, so that they answer in the middle of any load.
+ * Health and probes. They read cached state only, so they answer fast under any load.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { EngineClient } from '../../bridge/client.ts';
+import type { Config } from '../../config/config.ts';
 import type { Health } from '../../contract/answers.ts';
 import { WorkerError } from '../../contract/errors.ts';
+import type { LoadedModel } from '../../lifecycle/load-model.ts';
+import type { WorkerState } from '../../lifecycle/state.ts';
 import { memoryBytes } from '../../telemetry/metrics.ts';
-import { sendError } from '../native/errors.ts';
-import type { Service } from '../service.ts';
 
-/** The body of `/health`. */
-function healthOf({ config, state, engine, model, version }: Service): Health {
+/** Sources of the body of `/health`. */
+export interface HealthSources {
+  readonly config: Pick<Config, 'workerId' | 'queue'>;
+  readonly version: string;
+  readonly state: WorkerState;
+  readonly engine: Pick<EngineClient, 'occupancy'>;
+  /** Undefined until the model is loaded. */
+  readonly model: () => LoadedModel | undefined;
+}
+
+function healthOf({ config, state, engine, model, version }: HealthSources): Health {
   const loaded = model();
   const { busy, waiting } = engine.occupancy;
   return {
@@ -33,23 +44,25 @@ function healthOf({ config, state, engine, model, version }: Service): Health {
   };
 }
 
-export function healthHandler(service: Service) {
-  return (_request: FastifyRequest, reply: FastifyReply) =>
-    reply.code(service.state.phase === 'ready' ? 200 : 503).send(healthOf(service));
+export function healthHandler(sources: HealthSources) {
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+    reply.code(sources.state.phase === 'ready' ? 200 : 503).send(healthOf(sources));
 }
 
-/** Alive as long as it answers, also while the engine is away; how long nothing was heard of the engine rides along. */
-export function liveHandler({ config, engine }: Service) {
-  return (_request: FastifyRequest, reply: FastifyReply) => {
+/**
+ * 200 as long as the process answers, even without an engine. Reports the age of the engine's last message.
+ */
+export function liveHandler(workerId: string, engine: Pick<EngineClient, 'heartbeatAgeMs'>) {
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const age = engine.heartbeatAgeMs;
     const heartbeat = age === undefined ? undefined : { engine_heartbeat_age_ms: Math.round(age) };
-    return reply.send({ status: 'alive', worker_id: config.workerId, ...heartbeat });
+    return reply.send({ status: 'alive', worker_id: workerId, ...heartbeat });
   };
 }
 
-export function readyHandler({ state, config }: Service) {
-  return (_request: FastifyRequest, reply: FastifyReply) => {
-    if (state.refusal !== undefined) return sendError(reply, new WorkerError(state.refusal));
-    return reply.send({ status: 'ready', worker_id: config.workerId });
+export function readyHandler(workerId: string, state: WorkerState) {
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (state.refusal !== undefined) throw new WorkerError(state.refusal);
+    return reply.send({ status: 'ready', worker_id: workerId });
   };
 }

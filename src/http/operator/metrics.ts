@@ -2,9 +2,9 @@
  * GET /metrics: Prometheus text.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Service } from '../service.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 
-export function metricsHandler({ metrics }: Service) {
-  return async (_request: FastifyRequest, reply: FastifyReply) =>
+export function metricsHandler(metrics: Metrics) {
+  return async (_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
     reply.type(metrics.contentType).send(await metrics.render());
 }

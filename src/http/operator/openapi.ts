@@ -1,5 +1,5 @@
 /**
- * GET /openapi.yaml and /openapi.json: the contract.
+ * GET /openapi.yaml and /openapi.json: the contract of the worker.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -8,7 +8,7 @@ export function yamlHandler(contract: string) {
     reply.type('application/yaml; charset=utf-8').send(contract);
 }
 
-/** The YAML parser is loaded at the first request: start-up does not need it. */
+/** Loads the YAML parser at the first request, to keep the start-up short. */
 export function jsonHandler(contract: string) {
   return async (_request: FastifyRequest, reply: FastifyReply) => {
     const { parse } = await import('yaml');

@@ -3,14 +3,13 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
-import { sendError } from '../native/errors.ts';
-import type { Service } from '../service.ts';
+import type { WorkerState } from '../../lifecycle/state.ts';
 
-/** `POST /shutdown`: the worker drains; a second call is told that it already does. */
-export function shutdownHandler({ state, config, shutdown }: Service) {
-  return (_request: FastifyRequest, reply: FastifyReply) => {
-    if (state.phase === 'draining') return sendError(reply, new WorkerError('DRAINING'));
+/** The worker drains. Every further call is answered `DRAINING`. */
+export function shutdownHandler(state: WorkerState, timeoutSeconds: number, shutdown: (reason: string) => void) {
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (state.phase === 'draining') throw new WorkerError('DRAINING');
     shutdown('shutdown_request');
-    return reply.code(202).send({ status: 'draining', timeout_seconds: config.shutdownTimeout });
+    return reply.code(202).send({ status: 'draining', timeout_seconds: timeoutSeconds });
   };
 }

@@ -1,0 +1,69 @@
+/**
+ * The route table, as plain data: the HTTP server and the OpenAPI document both read it.
+ */
+import type { ErrorCode } from './errors.ts';
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  /** As in OpenAPI: a parameter is in braces. */
+  readonly path: string;
+  /** True for a probe: no bearer token is required. */
+  readonly open?: true;
+  /**
+   * True for a `GET` whose answer is a live stream: the route has no `HEAD`, which would read the stream to
+   * its end.
+   */
+  readonly endless?: true;
+  /** Every error code of an answer before a stream begins, in the order of the document. */
+  readonly errors: readonly ErrorCode[];
+}
+
+/** Errors of a `POST` before the route checks its own rules. */
+const BODY: readonly ErrorCode[] = [
+  'INVALID_REQUEST',
+  'FORBIDDEN_ORIGIN',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+];
+const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
+/**
+ * Errors of every route: malformed HTTP (400), a request of another site's page (403), a defect of the worker
+ * (500).
+ */
+const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
+const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
+
+/** Every route by its operation id, in the order of the document. */
+export const ROUTES = {
+  execute: {
+    method: 'POST',
+    path: '/execute',
+    errors: [
+      ...BODY,
+      ...GUARDED,
+      'DUPLICATE_JOB',
+      'CANCELLED',
+      'PROMPT_TOO_LONG',
+      'ALL_SLOTS_BUSY',
+      ...NOT_READY,
+      'TIMEOUT',
+      'INTERNAL',
+    ],
+  },
+  jobEvents: {
+    method: 'GET',
+    path: '/jobs/{job_id}/events',
+    endless: true,
+    errors: [...ANY, ...GUARDED, 'NOT_FOUND', 'GONE', 'TOO_MANY_READERS'],
+  },
+  cancel: { method: 'POST', path: '/cancel', errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'] },
+  shutdown: { method: 'POST', path: '/shutdown', errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'] },
+  health: { method: 'GET', path: '/health', errors: [...ANY, ...GUARDED] },
+  live: { method: 'GET', path: '/live', open: true, errors: ANY },
+  ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, ...NOT_READY] },
+  metrics: { method: 'GET', path: '/metrics', errors: [...ANY, ...GUARDED] },
+  openapiYaml: { method: 'GET', path: '/openapi.yaml', errors: [...ANY, ...GUARDED] },
+  openapiJson: { method: 'GET', path: '/openapi.json', errors: [...ANY, ...GUARDED] },
+} as const satisfies Record<string, Route>;
+
+export type RouteId = keyof typeof ROUTES;

@@ -1,0 +1,61 @@
+/**
+ * The handler of every route, each with only the parts that it uses.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { EngineClient } from '../bridge/client.ts';
+import type { Config } from '../config/config.ts';
+import type { RouteId } from '../contract/routes.ts';
+import type { Admission } from '../jobs/admission.ts';
+import type { JobRegistry } from '../jobs/registry.ts';
+import type { LoadedModel } from '../lifecycle/load-model.ts';
+import type { WorkerState } from '../lifecycle/state.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { ErrorFormatter } from './error-handler.ts';
+import { cancelHandler } from './native/cancel.ts';
+import { executeErrors, sendError } from './native/errors.ts';
+import { executeHandler } from './native/execute.ts';
+import { eventsHandler } from './native/job-events.ts';
+import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
+import { metricsHandler } from './operator/metrics.ts';
+import { jsonHandler, yamlHandler } from './operator/openapi.ts';
+import { shutdownHandler } from './operator/shutdown.ts';
+
+/** The parts of the worker that the routes use, from the composition root. */
+export interface ServerParts {
+  readonly config: Config;
+  readonly version: string;
+  readonly state: WorkerState;
+  readonly jobs: JobRegistry;
+  readonly admission: Admission;
+  readonly engine: Pick<EngineClient, 'occupancy' | 'heartbeatAgeMs'>;
+  readonly metrics: Metrics;
+  /** Undefined until the model is loaded. */
+  readonly model: () => LoadedModel | undefined;
+  /** Asks the worker to drain and stop. */
+  readonly shutdown: (reason: string) => void;
+}
+
+export interface Handler {
+  readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
+  /** Shape of the errors of the route's family. */
+  readonly formatError: ErrorFormatter;
+}
+
+/** @param contract text of openapi.yaml */
+export function handlersOf(parts: ServerParts, contract: string): Readonly<Record<RouteId, Handler>> {
+  const { config, state, jobs, admission, engine, metrics } = parts;
+  const limits = { promptChars: config.maxPromptChars, maxTokens: config.maxTokensCap };
+  const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
+  return {
+    execute: { handle: executeHandler(admission, limits), formatError: executeErrors(config.narration) },
+    jobEvents: native(eventsHandler(jobs)),
+    cancel: native(cancelHandler(jobs)),
+    shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
+    health: native(healthHandler(parts)),
+    live: native(liveHandler(config.workerId, engine)),
+    ready: native(readyHandler(config.workerId, state)),
+    metrics: native(metricsHandler(metrics)),
+    openapiYaml: native(yamlHandler(contract)),
+    openapiJson: native(jsonHandler(contract)),
+  };
+}

@@ -1,0 +1,46 @@
+/**
+ * Turns the body and the headers of `POST /execute` into a neutral order.
+ */
+import { type Violation, WorkerError } from '../../contract/errors.ts';
+import type { ExecuteRequest } from '../../contract/execute.ts';
+import { samplingIn } from '../../contract/sampling-fields.ts';
+import type { GenerationOrder } from '../../jobs/order.ts';
+import type { Checked } from '../validate.ts';
+
+/** @throws WorkerError `INVALID_REQUEST` with all violations of the body and of the `X-Deadline` header */
+export function orderOf(
+  checked: Checked<ExecuteRequest>,
+  deadlineHeader: string | string[] | undefined,
+): GenerationOrder {
+  const deadline = deadlineOf(deadlineHeader);
+  const violations = [...(checked.ok ? [] : checked.violations), ...(deadline.violation ? [deadline.violation] : [])];
+  if (!checked.ok || deadline.violation) throw new WorkerError('INVALID_REQUEST', undefined, { violations });
+  const { value: body, unknown: ignoredFields } = checked;
+  return {
+    jobId: body.job_id,
+    input: body.messages ? { messages: body.messages } : { prompt: body.prompt ?? '', raw: body.raw === true },
+    maxTokens: body.max_tokens,
+    minTokens: body.min_tokens,
+    sampling: samplingIn(body),
+    stop: body.stop,
+    logprobs: body.logprobs,
+    timeoutMs: body.timeout_ms,
+    deadline: deadline.at,
+    onDisconnect: body.on_disconnect ?? 'cancel',
+    ignoredFields,
+  };
+}
+
+/**
+ * The time of an `X-Deadline` header, in epoch milliseconds or ISO 8601; a violation if it has neither form.
+ */
+function deadlineOf(header: string | string[] | undefined): { readonly at?: number; readonly violation?: Violation } {
+  if (header === undefined) return {};
+  const text = String(header).trim();
+  const date = /^\d{1,16}$/.test(text)
+    ? new Date(Number(text))
+    : new Date(/^\d{4}-\d{2}-\d{2}T/.test(text) ? text : Number.NaN);
+  if (!Number.isNaN(date.getTime())) return { at: date.getTime() };
+  const message = 'X-Deadline must be epoch milliseconds or an ISO 8601 time such as 2026-01-31T12:00:00Z';
+  return { violation: { field: 'X-Deadline', constraint: 'format', message, value: text.slice(0, 64) } };
+}

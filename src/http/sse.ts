@@ -1,0 +1,33 @@
+/**
+ * The native wire format of a stream: server-sent events with an id, a name, and one line of JSON.
+ */
+import type { EventType } from '../contract/events.ts';
+import type { Encoder } from '../jobs/event-log.ts';
+
+export const SSE_HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+} as const;
+
+/** Events that carry the correlation id. */
+const CORRELATED: ReadonlySet<EventType> = new Set<EventType>(['started', 'narration', 'end', 'error']);
+
+/** Every event becomes one frame. The keep-alive text is a comment, which clients ignore. */
+export function sseEncoder(correlationId: string): Encoder {
+  return {
+    keepAlive: ': keep-alive\n\n',
+    encode(event, id) {
+      const correlation = CORRELATED.has(event.type) ? { correlation_id: correlationId } : undefined;
+      const json = oneLine(JSON.stringify({ ...event, ...correlation }));
+      return `id: ${id}\nevent: ${event.type}\ndata: ${json}\n\n`;
+    },
+  };
+}
+
+/**
+ * SSE ends lines at CR and LF only, but some clients split at every Unicode line end (Python's `splitlines`).
+ */
+function oneLine(json: string): string {
+  return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}

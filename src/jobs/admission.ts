@@ -1,0 +1,178 @@
+/**
+ * Decides which orders become jobs, and starts their generation. Knows neither HTTP nor a wire format.
+ */
+import type { EngineClient } from '../bridge/client.ts';
+import type { Config } from '../config/config.ts';
+import { WorkerError } from '../contract/errors.ts';
+import type { LoadedModel } from '../lifecycle/load-model.ts';
+import type { WorkerState } from '../lifecycle/state.ts';
+import { narrate, runIn } from '../narration/narrate.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { type Encoder, EventLog } from './event-log.ts';
+import { Generation } from './generation.ts';
+import { contextOf, Job, type RequestIds } from './job.ts';
+import type { GenerationOrder } from './order.ts';
+import { type Prepared, prepare } from './prompt.ts';
+import type { JobRegistry } from './registry.ts';
+import { narrateStop } from './stop-outcome.ts';
+
+/**
+ * Time until a retry where the engine has no estimate: before its first report with all slots busy, and
+ * during a load.
+ */
+const RETRY_MS = 1000;
+
+export interface AdmissionParts {
+  readonly config: Pick<
+    Config,
+    | 'requestTimeout'
+    | 'detachTimeout'
+    | 'slowTimeout'
+    | 'shutdownTimeout'
+    | 'queue'
+    | 'maxTokensCap'
+    | 'narration'
+    | 'progressEvery'
+    | 'workerId'
+  >;
+  readonly state: WorkerState;
+  readonly jobs: JobRegistry;
+  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs'>;
+  readonly metrics: Metrics;
+  /** Undefined until the model is loaded. */
+  readonly model: () => LoadedModel | undefined;
+}
+
+/** A request as its route read it. */
+export interface AdmissionRequest {
+  readonly order: GenerationOrder;
+  readonly ids: RequestIds;
+  /** Wire format of the answer. */
+  readonly encoder: Encoder;
+}
+
+export class Admission {
+  readonly #parts: AdmissionParts;
+
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @throws WorkerError `LOADING`, `DRAINING` or `WORKER_UNHEALTHY`, with a retry time, if no job can be
+   * accepted
+   */
+  requireReady(): LoadedModel {
+    const { state, engine, config, model } = this.#parts;
+    const loaded = model();
+    if (loaded && state.refusal === undefined) return loaded;
+    const draining = state.refusal === 'DRAINING';
+    const retryAfterMs = draining ? config.shutdownTimeout * 1000 : (engine.slotFreeMs ?? RETRY_MS);
+    throw new WorkerError(state.refusal ?? 'LOADING', undefined, { retryAfterMs });
+  }
+
+  /**
+   * Registers a job, starts its deadline, and returns it. The caller adds a subscriber and must then call
+   * `start`.
+   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
+   * `ALL_SLOTS_BUSY` with a retry time
+   */
+  admit({ order, ids, encoder }: AdmissionRequest): Job {
+    const { config, jobs } = this.#parts;
+    const { slots } = this.requireReady().facts;
+    const timeoutMs = order.timeoutMs ?? config.requestTimeout * 1000;
+    const allowedMs = Math.min(timeoutMs, (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
+    if (allowedMs <= 0) throw new WorkerError('TIMEOUT', 'The deadline of this request has already passed.');
+    jobs.refuseDuplicate(order.jobId);
+    this.#requireCapacity(slots);
+    const log = new EventLog(encoder, { awaitsStart: true });
+    const context = contextOf({ ...ids, jobId: order.jobId }, log, config.narration);
+    const job = new Job(context, log, {
+      onDisconnect: order.onDisconnect,
+      detachMs: config.detachTimeout * 1000,
+      slowMs: config.slowTimeout * 1000,
+      logBytes: jobs.share(slots),
+    });
+    jobs.add(order.jobId, job);
+    job.setDeadline(allowedMs);
+    return job;
+  }
+
+  /**
+   * Prepares the prompt, emits `started` and starts the generation, which ends the log itself. Resolves at
+   * that point.
+   * @throws WorkerError for a prompt that the model cannot process, and for a job that was stopped before its
+   * start
+   */
+  start(job: Job, order: GenerationOrder): Promise<void> {
+    return runIn(job.context, () => this.#start(job, order));
+  }
+
+  async #start(job: Job, order: GenerationOrder): Promise<void> {
+    const { jobs, config, engine, metrics } = this.#parts;
+    const model = this.#parts.model();
+    if (!model) throw new WorkerError('LOADING');
+    const leave = (): void => {
+      job.clearDeadline();
+      jobs.remove(order.jobId);
+    };
+    let prepared: Prepared;
+    try {
+      prepared = await prepare(order, model, config.maxTokensCap, job.signal);
+    } catch (error) {
+      job.log.close();
+      leave();
+      throw this.#refusalOf(error, job);
+    }
+    const { spec } = model;
+    job.log.emit({
+      type: 'started',
+      job_id: order.jobId,
+      model: spec.name,
+      started_at: new Date().toISOString(),
+      seed: prepared.sequence.sampling.seed,
+      worker_id: config.workerId,
+    });
+    narrate('request.validated', { requests_running: jobs.size });
+    if (order.ignoredFields.length > 0) narrate('fields.ignored', { fields: order.ignoredFields.join(', ') });
+    const { progressEvery } = config;
+    void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(leave);
+  }
+
+  /**
+   * Counts sequences as well: the engine may still hold sequences of jobs that are over, until it confirms a
+   * cancel.
+   */
+  #requireCapacity(slots: number): void {
+    const { config, jobs, engine } = this.#parts;
+    const { busy, waiting } = engine.occupancy;
+    if (Math.max(jobs.size, busy + waiting) < slots + config.queue) return;
+    const retryAfterMs = engine.slotFreeMs ?? RETRY_MS;
+    const details = {
+      slots_total: slots,
+      slots_busy: busy,
+      queue_length: waiting,
+      queue_limit: config.queue,
+      retry_after_ms: Math.ceil(retryAfterMs),
+    };
+    throw new WorkerError('ALL_SLOTS_BUSY', undefined, { details, retryAfterMs });
+  }
+
+  /**
+   * The error for a job that ended before `started`. Narrates the end, except of an invalid body: its route
+   * does that.
+   */
+  #refusalOf(error: unknown, job: Job): unknown {
+    if (error instanceof WorkerError) {
+      if (!error.violations)
+        narrate('request.invalid', { error_kind: error.code.toLowerCase(), field_errors: 1, fields: 'prompt' });
+      return error;
+    }
+    if (!job.stopped) return error;
+    const { config, metrics } = this.#parts;
+    const { code, outcome } = narrateStop(job, 0);
+    metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
+    const retry = code === 'DRAINING' ? { retryAfterMs: config.shutdownTimeout * 1000 } : {};
+    return new WorkerError(code, undefined, retry);
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * Narrates one generation: the engine's notes, its progress and its end become sentences. Runs inside the
+ * context of its request.
+ */
+import { narrate } from '../narration/narrate.ts';
+import type { Finish, Note } from '../protocol/messages.ts';
+import type { EventLog } from './event-log.ts';
+import type { Prepared } from './prompt.ts';
+import type { TokenTiming } from './timing.ts';
+
+export class GenerationNarrator {
+  readonly #prepared: Prepared;
+  readonly #timing: TokenTiming;
+  readonly #log: EventLog;
+  /** True if the request already reported a position in the queue of the current engine. */
+  #queued = false;
+  #slowReported = false;
+
+  constructor(prepared: Prepared, timing: TokenTiming, log: EventLog) {
+    this.#prepared = prepared;
+    this.#timing = timing;
+    this.#log = log;
+  }
+
+  get #tokensIn(): number {
+    return this.#prepared.sequence.prompt.length;
+  }
+
+  begin(): void {
+    const { sequence, tokenizeMs } = this.#prepared;
+    const { temperature, seed } = sequence.sampling;
+    narrate('inference.start', { max_tokens: sequence.maxTokens, temperature, seed });
+    narrate('prompt.tokenized', { tokens_in: this.#tokensIn, duration_ms: tokenizeMs });
+  }
+
+  note(note: Note): void {
+    switch (note.note) {
+      case 'queued':
+        narrate(this.#queued ? 'queue.moved' : 'request.queued', { queue_position: note.position, eta_ms: note.etaMs });
+        this.#queued = true;
+        return;
+      case 'started':
+        this.#started(note);
+        return;
+      case 'prefill':
+        narrate('prefill.progress', {
+          tokens_done: note.done,
+          tokens_total: note.total,
+          prefill_ms: note.elapsedMs,
+          eta_ms: note.etaMs,
+        });
+        return;
+      default:
+        note satisfies never;
+    }
+  }
+
+  /**
+   * The engine was lost before the request had a slot. Its place in the queue of the next engine is a new
+   * one.
+   */
+  requeued(reason: string): void {
+    narrate('request.requeued', { reason });
+    this.#queued = false;
+  }
+
+  /** Reports the tokens so far, and once that narration was shed for a slow subscriber. */
+  progress(batch: number): void {
+    narrate('tokens.progress', {
+      tokens_out: this.#timing.tokens,
+      tokens_per_sec: this.#timing.tokensPerSecond,
+      decode_time_ms: this.#timing.decodeMs,
+      batch_size: batch,
+    });
+    if (this.#log.shed === 0 || this.#slowReported) return;
+    this.#slowReported = true;
+    narrate('reader.slow', { shed: this.#log.shed });
+  }
+
+  complete(reason: string, { cachedTokens, drafted, accepted, timings }: Finish): void {
+    const durationMs = this.#timing.elapsedMs;
+    const decode = { decode_time_ms: this.#timing.decodeMs };
+    narrate('inference.complete', {
+      tokens_in: this.#tokensIn,
+      tokens_out: this.#timing.tokens,
+      cached_tokens: cachedTokens,
+      ...decode,
+      tokens_per_sec: this.#timing.tokensPerSecond,
+      stop_reason: reason,
+    });
+    narrate('time.explained', {
+      duration_ms: durationMs,
+      queue_ms: timings.queueMs,
+      prefill_ms: timings.prefillMs,
+      ...decode,
+      ...(drafted > 0 && { tokens_drafted: drafted, tokens_accepted: accepted }),
+    });
+  }
+
+  engineLost(reason: string): void {
+    narrate('request.engine_lost', { error_kind: 'engine_lost', reason });
+  }
+
+  /**
+   * A failure inside the worker or the runtime. `reason` may name files: this narration goes to the operator
+   * only.
+   */
+  fault(kind: string, reason: string): void {
+    narrate('worker.fault', { error_kind: kind, reason });
+  }
+
+  failed(kind: string, reason: string): void {
+    narrate('inference.failed', { error_kind: kind, reason, tokens_out: this.#timing.tokens });
+  }
+
+  #started({ slot, cachedTokens, divergedAt, others, queueMs }: Extract<Note, { note: 'started' }>): void {
+    narrate('cache.reset', { slot, cached_tokens: cachedTokens, queue_ms: queueMs });
+    if (cachedTokens > 0)
+      narrate('cache.hit', { cached_tokens: cachedTokens, tokens_in: this.#tokensIn, slot, diverged_at: divergedAt });
+    if (others > 0) narrate('batch.joined', { batch_size: others + 1 });
+  }
+}

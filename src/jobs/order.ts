@@ -1,0 +1,33 @@
+/**
+ * The neutral form of a request for a generation. Each route family makes one of its own body.
+ */
+import type { Sampling } from '../protocol/sampling.ts';
+
+export interface GenerationOrder {
+  /** Chosen by the caller; unique among the running jobs. */
+  readonly jobId: string;
+  readonly input: Input;
+  /** Maximum number of tokens to generate; absent: the operator's maximum. */
+  readonly maxTokens?: number | undefined;
+  /** End of sequence is not sampled before this many tokens. */
+  readonly minTokens?: number | undefined;
+  /** An absent parameter has the default of the model. */
+  readonly sampling: Partial<Sampling>;
+  /** Strings that end the output. They are not part of it. */
+  readonly stop?: readonly string[] | undefined;
+  /** Report the log-probability of each token and of this many alternatives. */
+  readonly logprobs?: number | undefined;
+  /** Milliseconds from acceptance to the end; absent: the operator's limit. */
+  readonly timeoutMs?: number | undefined;
+  /** Time at which the caller no longer needs the answer, in epoch milliseconds. */
+  readonly deadline?: number | undefined;
+  /** What happens when the last subscriber leaves before the end. */
+  readonly onDisconnect: 'cancel' | 'continue';
+  /** Names of fields of the body that the route does not know. A narration lists them. */
+  readonly ignoredFields: readonly string[];
+}
+
+/** A text, which becomes one user message unless `raw`; or a conversation. */
+export type Input =
+  | { readonly prompt: string; readonly raw: boolean }
+  | { readonly messages: readonly { readonly role: 'system' | 'user' | 'assistant'; readonly content: string }[] };

@@ -1,0 +1,131 @@
+/** Admission without HTTP: which orders become jobs, the errors of the others, and when a retry makes sense. */
+import { describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config/config.ts';
+import { WorkerError } from '../../src/contract/errors.ts';
+import { sseEncoder } from '../../src/http/sse.ts';
+import { Admission, type AdmissionParts } from '../../src/jobs/admission.ts';
+import type { GenerationOrder } from '../../src/jobs/order.ts';
+import { JobRegistry } from '../../src/jobs/registry.ts';
+import { WorkerState } from '../../src/lifecycle/state.ts';
+import { capture } from '../../src/narration/narrate.ts';
+import { fakeModel, idleMetrics } from '../support/fakes.ts';
+
+const config = { ...readConfig([], {}, 'no-such-file'), queue: 1, shutdownTimeout: 7 };
+
+function setUp(
+  phase: 'starting' | 'ready' | 'engine_lost' | 'draining',
+  engine: Partial<AdmissionParts['engine']> = {},
+) {
+  const state = new WorkerState();
+  state.enter(phase);
+  const jobs = new JobRegistry({ ttlMs: 1000, bytes: 1e6 });
+  const idle = { occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined };
+  const admission = new Admission({
+    config,
+    state,
+    jobs,
+    engine: {
+      ...idle,
+      async *submit() {
+        yield await new Promise<never>(() => undefined);
+      },
+      ...engine,
+    },
+    metrics: idleMetrics(),
+    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context: 64 })),
+  });
+  const admit = (order: Partial<GenerationOrder> = {}) => {
+    const whole = orderOf(order);
+    return {
+      order: whole,
+      job: admission.admit({ order: whole, ids: { correlationId: 'r' }, encoder: sseEncoder('r') }),
+    };
+  };
+  return { admission, jobs, state, admit };
+}
+
+const orderOf = (order: Partial<GenerationOrder>): GenerationOrder => ({
+  jobId: 'a',
+  input: { prompt: 'The sea', raw: true },
+  sampling: {},
+  onDisconnect: 'cancel',
+  ignoredFields: [],
+  ...order,
+});
+
+async function errorOf(work: () => unknown): Promise<WorkerError> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof WorkerError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('an order is refused', () => {
+  test.each([
+    ['starting', 'LOADING', 1000],
+    ['engine_lost', 'WORKER_UNHEALTHY', 1000],
+    ['draining', 'DRAINING', 7000],
+  ] as const)('while the worker is %s: %s with a retry time, and no details', async (phase, code, retryAfterMs) => {
+    const { admit, jobs } = setUp(phase);
+    const error = await errorOf(() => admit());
+    expect(error).toMatchObject({ code, retryAfterMs, details: undefined });
+    expect(jobs.size).toBe(0);
+  });
+
+  test.each([
+    [2500.4, 2500.4, 2501],
+    [undefined, 1000, 1000],
+  ])('with all places taken, by sequences too: the estimate of the engine is %s', async (slotFreeMs, wait, shown) => {
+    const { admit } = setUp('ready', { occupancy: { busy: 1, waiting: 1, tokens: 5 }, slotFreeMs });
+    const error = await errorOf(() => admit());
+    expect(error).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: wait });
+    expect(error.details).toEqual({
+      slots_total: 1,
+      slots_busy: 1,
+      queue_length: 1,
+      queue_limit: 1,
+      retry_after_ms: shown,
+    });
+  });
+
+  test('after its deadline, and with the id of a running job: neither has a retry time', async () => {
+    const { admit } = setUp('ready');
+    expect(await errorOf(() => admit({ deadline: Date.now() - 1 }))).toMatchObject({ code: 'TIMEOUT' });
+    admit();
+    const error = await errorOf(() => admit());
+    expect([error.code, error.retryAfterMs]).toEqual(['DUPLICATE_JOB', undefined]);
+  });
+});
+
+describe('an admitted job', () => {
+  test('that is drained while its prompt is tokenized ends with DRAINING and a retry time, and leaves', async () => {
+    const { admission, admit, jobs } = setUp('ready');
+    const { job, order } = admit();
+    const started = errorOf(() => admission.start(job, order));
+    job.stop('draining');
+    expect(await started).toMatchObject({ code: 'DRAINING', retryAfterMs: 7000, details: undefined });
+    expect([jobs.size, job.log.over, job.log.begun]).toEqual([0, true, false]);
+  });
+
+  test('with a prompt beyond the context is refused and narrated, and leaves', async () => {
+    const { admission, admit, jobs } = setUp('ready');
+    const { job, order } = admit({ input: { prompt: 'x'.repeat(64), raw: true } });
+    const { result, narrations } = await capture(() => errorOf(() => admission.start(job, order)));
+    expect(result).toMatchObject({ code: 'PROMPT_TOO_LONG', details: { tokens_in: 64, context_length: 64 } });
+    expect(narrations.map(({ event }) => event)).toEqual(['request.invalid']);
+    expect(jobs.size).toBe(0);
+  });
+
+  test('begins with `started`, then narrates the fields that its route ignored', async () => {
+    const { admission, admit } = setUp('ready');
+    const { job, order } = admit({ ignoredFields: ['max_token'], sampling: { seed: 5 } });
+    const { narrations } = await capture(() => admission.start(job, order));
+    expect(job.log.text).toMatch(/^id: 0\nevent: started\ndata: .*"seed":5/);
+    const first = narrations.slice(0, 3).map(({ event }) => event);
+    expect(first).toEqual(['request.validated', 'fields.ignored', 'inference.start']);
+    job.clearDeadline();
+  });
+});

@@ -1,0 +1,109 @@
+/** Parts of a worker for tests that need only one of them: neutral values, and streams that tests control. */
+import { Writable } from 'node:stream';
+import { sseEncoder } from '../../src/http/sse.ts';
+import type { Encoder } from '../../src/jobs/event-log.ts';
+import { EventLog } from '../../src/jobs/event-log.ts';
+import { Job } from '../../src/jobs/job.ts';
+import type { ReadPolicy } from '../../src/jobs/subscribers.ts';
+import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
+import type { Narration } from '../../src/narration/narrate.ts';
+import type { Finish } from '../../src/protocol/messages.ts';
+import { NEUTRAL, type Sampling } from '../../src/protocol/sampling.ts';
+import { Metrics } from '../../src/telemetry/metrics.ts';
+
+/** Temperature 1 and no filter or penalty, with a fixed seed. */
+export const NEUTRAL_SAMPLING: Sampling = { ...NEUTRAL, seed: 1 };
+
+const FINISHED = { cachedTokens: 0, drafted: 0, accepted: 0, timings: { queueMs: 0, prefillMs: 1, decodeMs: 2 } };
+
+/** The end of a sequence without a failure. */
+export const finish = (reason: 'max_tokens' | 'eos' | 'cancelled'): Finish => ({ reason, ...FINISHED });
+
+/** The end of a sequence that the runtime could not compute. */
+export const failure = (reason: 'failed' | 'out_of_memory', message: string): Finish => ({
+  reason,
+  message,
+  ...FINISHED,
+});
+
+/** Metrics of a worker without an engine. */
+export function idleMetrics(): Metrics {
+  const zero = (): number => 0;
+  return new Metrics({
+    running: zero,
+    waiting: zero,
+    cacheUsage: zero,
+    vramBytes: zero,
+    logBytes: zero,
+    uptimeSeconds: zero,
+  });
+}
+
+const POLICY: ReadPolicy = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 };
+
+/** A job whose narrations go into its log, in the native format unless `encoder` is given. */
+export function fakeJob(
+  correlationId: string,
+  {
+    encoder = sseEncoder(correlationId),
+    awaitsStart = false,
+    ...policy
+  }: Partial<ReadPolicy> & { encoder?: Encoder; awaitsStart?: boolean } = {},
+): Job {
+  const log = new EventLog(encoder, { awaitsStart });
+  const onNarration = (told: Narration): void => log.emit({ type: 'narration', ...told });
+  return new Job({ correlationId, jobId: 'job-1', onNarration }, log, { ...POLICY, ...policy });
+}
+
+/** A loaded model with the fields that admission and prompts read; its tokenizer makes one token of each character. */
+export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
+  const encode = async (text: string, { signal }: { signal: AbortSignal }): Promise<number[]> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+    return [...text].map((_, index) => index);
+  };
+  const model = {
+    spec: { name: 'fake', eosIds: [3], sampling: NEUTRAL_SAMPLING },
+    dtype: 'fp32',
+    facts: { slots, context, deviceBytes: 0 },
+    tokenizer: { encode },
+    template: undefined,
+  };
+  return model as unknown as LoadedModel;
+}
+
+/** A socket that takes everything while it is open, and one write per `step` while it is blocked. */
+export class FakeSocket extends Writable {
+  received = '';
+  #open = true;
+  #blocked: (() => void) | undefined;
+
+  constructor() {
+    super({ highWaterMark: 16 * 1024 });
+  }
+
+  override _write(chunk: Buffer, _: string, done: () => void): void {
+    const take = (): void => {
+      this.received += String(chunk);
+      done();
+    };
+    if (this.#open) take();
+    else this.#blocked = take;
+  }
+
+  block(): void {
+    this.#open = false;
+  }
+
+  /** Takes one more write. */
+  step(): void {
+    const take = this.#blocked;
+    this.#blocked = undefined;
+    take?.();
+  }
+
+  unblock(): void {
+    this.#open = true;
+    this.step();
+  }
+}
