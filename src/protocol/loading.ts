@@ -70,12 +70,7 @@ export interface EngineFacts {
   readonly context: number;
   /** `in_place`: attention appends to the cache where it is. `growing`: each run makes a longer one, and a sequence runs by itself. */
   readonly cacheUpdate: 'in_place' | 'growing';
-  /** Whether several sequences are decoded in one run; elsewhere they take turns. */
-  readonly together: boolean;
   readonly vocabSize: number;
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
   /** Bytes of the key/value cache of all slots. */
   readonly cacheBytes: number;
   /** Resident memory of the engine process after the first run, in bytes. */
@@ -89,12 +84,10 @@ export interface EngineFacts {
   /** Whether a single running sequence is decoded with drafts. */
   readonly speculation: boolean;
   /**
-   * How far the logits of one position are apart when it is computed alone and behind another: root mean square of the difference over that
-   * of the logits. About 1e-6 where only the order of sums differs; 1e-2 where activations are quantized. Absent for a cache that grows.
+   * Difference between the logits of one position computed alone and behind others: root mean square, divided by that of
+   * the logits. About 1e-6 if only the order of sums differs; 1e-2 if activations are quantized. Absent for a growing cache.
    */
   readonly runDifference?: number;
-  /** Milliseconds to open the session. */
-  readonly loadMs: number;
   /** Milliseconds of the first run, which allocates what later runs reuse. */
   readonly warmupMs: number;
 }

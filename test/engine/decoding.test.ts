@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Bench, continueGreedily, logitsOf, openSession, prompt, request } from './harness.ts';
+import { Bench, continueGreedily, logitsOf, openPoisonable, prompt, request } from './harness.ts';
 
-const session = openSession();
+const { session, poison } = openPoisonable();
 const bench = new Bench({ slots: 4 });
 afterAll(() => {
   session.close();
@@ -24,7 +24,8 @@ describe('decoding', () => {
     for (const count of [7, 1, 64, 100, 28]) {
       for (let index = 0; index < count; index++) session.ids[index] = BigInt(ids[start + index]!);
       start += count;
-      const written = session.run({ first: 2, count: 1 }, [start], count, 0, 1);
+      const rows = { first: 2, count: 1 };
+      const written = session.run({ rows, lengths: [start], tokens: count, logitsAt: 0, keep: 1 });
       if (start === ids.length) {
         const { vocabSize } = session.signature;
         const last = session.logits.slice((written - 1) * vocabSize, written * vocabSize);
@@ -97,7 +98,7 @@ describe('decoding', () => {
   it('reads nothing of the cache but what it has written there', () => {
     const ids = prompt(12, 6);
     const before = continueGreedily(session, ids, 12);
-    for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
+    poison();
     expect(continueGreedily(session, ids, 12)).toEqual(before);
     expect(logitsOf(session, ids).some(Number.isNaN)).toBe(false);
   });

@@ -4,8 +4,7 @@ import { Bench, prompt, request } from './harness.ts';
 
 const bench = new Bench({ slots: 2 });
 afterAll(() => bench.engine.close());
-const idle = { slots: 2, busy: 0 };
-afterEach(() => expect(bench.engine.usage()).toMatchObject(idle));
+afterEach(() => expect(bench.engine.cache.free).toBe(2));
 
 /** What greedy decoding draws for the prompt. */
 let natural: number[];
@@ -56,16 +55,16 @@ describe('cancel', () => {
   it('stops a running sequence, and its slot is free when that is told', async () => {
     const asked = request({ maxTokens: 200 });
     const outcome = bench.submit(asked);
-    let busyWhenTold = -1;
+    let freeWhenReported = -1;
     await bench.afterTokens(asked.id, 3);
     bench.onReport = ({ sequences }) => {
-      if (sequences.some(({ id, finish }) => id === asked.id && finish)) busyWhenTold = bench.engine.usage().busy;
+      if (sequences.some(({ id, finish }) => id === asked.id && finish)) freeWhenReported = bench.engine.cache.free;
     };
     bench.engine.cancel(asked.id);
     const { ids, finish } = await outcome;
     expect(finish.reason).toBe('cancelled');
     expect(ids).toHaveLength(3);
-    expect(busyWhenTold).toBe(0);
+    expect(freeWhenReported).toBe(2);
     bench.onReport = () => undefined;
   });
 
@@ -89,10 +88,10 @@ describe('cancel', () => {
       if (sequences.some(({ notes }) => notes.some(({ note }) => note === 'prefill'))) long.engine.cancel(asked.id);
     };
     expect(await outcome).toMatchObject({ ids: [], finish: { reason: 'cancelled' } });
-    const { busy, held } = long.engine.usage();
-    expect(busy).toBe(0);
-    expect(held).toBeGreaterThan(0);
-    expect(held).toBeLessThanOrEqual(256);
+    const { cache } = long.engine;
+    expect(cache.free).toBe(1);
+    expect(cache.length(0)).toBeGreaterThan(0);
+    expect(cache.length(0)).toBeLessThanOrEqual(256);
     long.engine.close();
   });
 

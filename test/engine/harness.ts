@@ -4,10 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { GREEDY } from '../../src/commands/doctor/smoke-test.ts';
 import { deviceNamed } from '../../src/engine/devices/device.ts';
 import { Engine } from '../../src/engine/engine.ts';
+import { type Pointer, viewMemory } from '../../src/engine/ffi.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
 import { type Capacity, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampling/sampler.ts';
+import { FLOAT32 } from '../../src/onnx/types.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import type { Finish, FromEngine, Note, Sampling, SequenceRequest, TokenReport } from '../../src/protocol/messages.ts';
 
@@ -110,13 +112,47 @@ export class Bench {
   }
 }
 
-const room: Capacity = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
+const capacity: Capacity = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
 
-/** A session with room for the logits of all positions of a run. */
-export function openSession(file = modelFile, asked: Partial<Capacity> = {}): Session {
-  const session = Session.open(loadOrt(runtimeLibrary), readModel(file), deviceNamed('cpu'));
-  session.reserve({ ...room, ...asked });
+/** A session with capacity for the logits of all positions of a run. */
+export function openSession(
+  file = modelFile,
+  overrides: Partial<Capacity> = {},
+  api = loadOrt(runtimeLibrary),
+): Session {
+  const session = Session.open(api, readModel(file), deviceNamed('cpu'));
+  session.reserve({ ...capacity, ...overrides });
   return session;
+}
+
+/** A session, and a function that fills its whole cache with NaN: every float32 tensor that it allocates. */
+export function openPoisonable(): { session: Session; poison: () => void } {
+  const api = loadOrt(runtimeLibrary);
+  const { createTensor, getTensorMutableData } = api;
+  const lengths = new Map<Pointer, number>();
+  const tensors: Float32Array[] = [];
+  const session = openSession(
+    modelFile,
+    {},
+    {
+      ...api,
+      createTensor: (allocator, shape, rank, type) => {
+        const value = createTensor(allocator, shape, rank, type);
+        if (type === FLOAT32) lengths.set(value, Number(shape.reduce((product, size) => product * size, 1n)));
+        return value;
+      },
+      getTensorMutableData: (value) => {
+        const pointer = getTensorMutableData(value);
+        const length = lengths.get(value);
+        if (length !== undefined) tensors.push(new Float32Array(viewMemory(pointer, length * 4)));
+        return pointer;
+      },
+    },
+  );
+  const poison = (): void => {
+    for (const tensor of tensors) tensor.fill(Number.NaN);
+  };
+  return { session, poison };
 }
 
 /**
@@ -125,7 +161,8 @@ export function openSession(file = modelFile, asked: Partial<Capacity> = {}): Se
  */
 export function logitsOf(session: Session, ids: readonly number[], keep = 1): Float32Array {
   for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
-  const written = session.run({ first: 0, count: 1 }, [ids.length], ids.length, 0, keep);
+  const rows = { first: 0, count: 1 };
+  const written = session.run({ rows, lengths: [ids.length], tokens: ids.length, logitsAt: 0, keep });
   const { vocabSize } = session.signature;
   return session.logits.slice((written - keep) * vocabSize, written * vocabSize);
 }

@@ -2,12 +2,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { CostModel } from '../../src/engine/cost-model.ts';
 import { KvCache } from '../../src/engine/kv-cache.ts';
 import { isOutOfMemory } from '../../src/engine/ort/error-causes.ts';
+import type { Run } from '../../src/engine/ort/session.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
 import { argMax } from '../../src/engine/sampling/sampler.ts';
+import type { Plan } from '../../src/engine/scheduler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
-import { continueGreedily, modelFile, openSession, prompt, request } from './harness.ts';
+import { continueGreedily, modelFile, openPoisonable, openSession, prompt, request } from './harness.ts';
 
-const session = openSession();
+const { session, poison } = openPoisonable();
 const reference = openSession();
 afterAll(() => {
   session.close();
@@ -19,21 +21,28 @@ function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[
   return lengths.map((length, index) => {
     const sequence = new Sequence(request({ prompt: prompt(length, index + 50), maxTokens: 200 }), 0);
     sequence.start(cache.take(sequence.request.prompt)!, 0, 0);
-    sequence.accept({ id: argMax(runner.prefill({ sequence, start: 0, count: length })) }, 0);
+    draw(runner, { prefill: [{ sequence, start: 0, count: length }], decode: [] });
     return sequence;
   });
+}
+
+/** Runs a plan and draws greedily; the ids of the sequences, or their errors. */
+function draw(runner: Runner, plan: Plan): (number | Error)[] {
+  const drawn: (number | Error)[] = [];
+  for (const [sequence, logits] of runner.run(plan)) {
+    const id = logits instanceof Error ? logits : argMax(logits);
+    if (typeof id === 'number') sequence.accept({ id }, 0);
+    drawn.push(id);
+  }
+  return drawn;
 }
 
 /** Decodes `steps` times; the ids of each sequence, its first included. */
 function decode(runner: Runner, sequences: Sequence[], steps: number): number[][] {
   const ids = sequences.map((sequence) => [sequence.lastId]);
   for (let step = 0; step < steps; step++) {
-    const rows = runner.decode(sequences);
-    for (const [index, sequence] of sequences.entries()) {
-      const id = argMax(rows[index] as Float32Array);
-      ids[index]!.push(id);
-      sequence.accept({ id }, 0);
-    }
+    draw(runner, { prefill: [], decode: sequences });
+    for (const [index, { lastId }] of sequences.entries()) ids[index]!.push(lastId);
   }
   return ids;
 }
@@ -42,7 +51,7 @@ const expected = (sequence: Sequence, count: number): number[] =>
   continueGreedily(reference, sequence.request.prompt, count);
 
 function fresh(): { cache: KvCache; runner: Runner } {
-  for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
+  poison();
   const cache = new KvCache(4, 256);
   return { cache, runner: new Runner(session, cache, new CostModel(), () => 0) };
 }
@@ -84,9 +93,9 @@ it('rows far apart are run apart when the rows between them would cost more than
   const watched = new Proxy(session, {
     get: (target, name) => {
       if (name === 'run') {
-        return (...args: Parameters<typeof session.run>) => {
-          runs.push(args[0]);
-          return target.run(...args);
+        return (run: Run) => {
+          runs.push(run.rows);
+          return target.run(run);
         };
       }
       const value = Reflect.get(target, name, target);
@@ -96,7 +105,7 @@ it('rows far apart are run apart when the rows between them would cost more than
   const runner = new Runner(watched, cache, rates, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
   runs.length = 0;
-  const outer = runner.decode([sequences[3]!, sequences[0]!]).map((logits) => argMax(logits as Float32Array));
+  const outer = draw(runner, { prefill: [], decode: [sequences[3]!, sequences[0]!] });
   expect(runs).toEqual([
     { first: 0, count: 1 },
     { first: 3, count: 1 },
@@ -132,13 +141,13 @@ it('more sets of rows than bindings are kept give each row the same logits', () 
     const { vocabSize } = session.signature;
     session.ids.fill(9n);
     const alone = (): Float32Array => {
-      session.run({ first: 0, count: 1 }, [1], 1, 0, 1);
+      session.run({ rows: { first: 0, count: 1 }, lengths: [1], tokens: 1, logitsAt: 0, keep: 1 });
       return session.logits.slice(0, vocabSize);
     };
     const expected = alone();
     for (let first = 0; first < rows; first++)
       for (let count = 1; first + count <= rows; count++) {
-        session.run({ first, count }, new Array(count).fill(1), 1, 0, 1);
+        session.run({ rows: { first, count }, lengths: new Array(count).fill(1), tokens: 1, logitsAt: 0, keep: 1 });
         const last = session.logits.subarray((count - 1) * vocabSize, count * vocabSize);
         expect(Math.max(...last.map((logit, id) => Math.abs(logit - (expected[id] ?? 0))))).toBeLessThan(1e-4);
       }
@@ -162,16 +171,16 @@ it('a run that fails is the failure of its rows, and of no others', () => {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
       if (name !== 'run') return typeof value === 'function' ? value.bind(target) : value;
-      return (rows: { first: number }, ...rest: [number[], number, number, number]) => {
-        if (rest[1] === 1 && rows.first === 3) throw new Error('std::bad_alloc');
-        return target.run(rows as never, ...rest);
+      return (run: Run) => {
+        if (run.tokens === 1 && run.rows.first === 3) throw new Error('std::bad_alloc');
+        return target.run(run);
       };
     },
   });
   const runner = new Runner(failing, cache, dear, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
-  const [first, last] = runner.decode([sequences[0]!, sequences[3]!]);
+  const [first, last] = draw(runner, { prefill: [], decode: [sequences[0]!, sequences[3]!] });
   expect(last).toEqual(new Error('std::bad_alloc'));
-  expect(argMax(first as Float32Array)).toBe(expected(sequences[0]!, 2)[1]);
+  expect(first).toBe(expected(sequences[0]!, 2)[1]);
   expect([cache.length(0), cache.length(3)]).toEqual([6, 2]);
 });

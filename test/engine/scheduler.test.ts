@@ -10,21 +10,28 @@ import { prompt, request } from './harness.ts';
 function setUp(slots: number, chunk = 4) {
   const clock = { now: 0 };
   const cache = new KvCache(slots, 64);
-  const rates = new CostModel();
+  const costs = new CostModel();
   // Every run costs as much: a chunk beside a step doubles it.
-  rates.noteTokens(chunk, 10);
-  rates.noteRows(1, 10);
-  const pacing = new PrefillBudget(rates, chunk);
-  const scheduler = new Scheduler(cache, pacing, new WaitEstimate(pacing), () => clock.now);
+  costs.noteTokens(chunk, 10);
+  costs.noteRows(1, 10);
+  const budget = new PrefillBudget(costs, chunk);
+  const scheduler = new Scheduler({
+    cache,
+    budget,
+    waits: new WaitEstimate(budget),
+    now: () => clock.now,
+    draftCost: costs.tokens,
+  });
   /** Does to the cache and the sequences what running the plan does. */
   const run = () => {
+    scheduler.admit();
     const plan = scheduler.plan();
     for (const { sequence, start, count } of plan.prefill) {
       cache.commit(sequence.slot, sequence.request.prompt.slice(start, start + count));
       if (start + count === sequence.request.prompt.length) sequence.accept({ id: 1 }, clock.now);
       else sequence.notePrefill(start + count, clock.now);
     }
-    for (const sequence of plan.decode) {
+    for (const sequence of plan.verify ? [plan.verify.sequence] : plan.decode) {
       cache.commit(sequence.slot, [sequence.lastId]);
       sequence.accept({ id: 1 }, clock.now);
     }
@@ -60,13 +67,26 @@ describe('a step', () => {
     expect(run().prefill.map(({ sequence }) => sequence)).toEqual([c]);
   });
 
-  it('has one sequence alone when no other runs', () => {
+  it('verifies a draft of the only running sequence, and drafts for none of several', () => {
     const { run, add } = setUp(3);
     const a = add(3);
-    run();
-    expect(run()).toEqual({ prefill: [], decode: [a], alone: a });
+    let plan = run();
+    for (let step = 0; step < 5 && !plan.verify; step++) plan = run();
+    // Every drawn id is 1: so is every drafted one.
+    expect(plan).toMatchObject({ prefill: [], decode: [], verify: { sequence: a } });
+    expect(new Set(plan.verify?.ids)).toEqual(new Set([1]));
+    const b = add(2);
+    expect(run()).toEqual({ prefill: [{ sequence: b, start: 0, count: 2 }], decode: [a] });
+    expect(run()).toEqual({ prefill: [], decode: [a, b] });
+  });
+
+  it('of a plan has only sequences that were admitted before', () => {
+    const { add, scheduler } = setUp(2);
+    const [a, b] = [add(3), add(3)];
+    scheduler.admit();
     add(2);
-    expect(run().alone).toBeUndefined();
+    expect(scheduler.plan()).toEqual({ prefill: [{ sequence: a, start: 0, count: 3 }], decode: [] });
+    expect([a.state, b.state]).toEqual(['prefill', 'prefill']);
   });
 
   it('begins a prompt after what its slot already holds', () => {

@@ -23,7 +23,8 @@ function continued(session: Session, prompt: readonly number[], count: number): 
   for (let next = [...prompt], length = 0; ids.length < count; next = ids.slice(-1)) {
     for (const [index, id] of next.entries()) session.ids[index] = BigInt(id);
     length += next.length;
-    const written = session.run({ first: 0, count: 1 }, [length], next.length, 0, 1);
+    const rows = { first: 0, count: 1 };
+    const written = session.run({ rows, lengths: [length], tokens: next.length, logitsAt: 0, keep: 1 });
     ids.push(argMax(session.logits.subarray((written - 1) * vocabSize, written * vocabSize)));
   }
   return ids;

@@ -15,9 +15,9 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Session } from '../../src/engine/ort/session.ts';
-import { GRAPH, MODEL } from '../../src/onnx/graph.ts';
 import { KEEP_INPUT } from '../../src/onnx/last-logits.ts';
 import { type Field, Message, writeBytes } from '../../src/onnx/protobuf.ts';
+import { GRAPH, MODEL } from '../../src/onnx/types.ts';
 import { logitsOf, modelFile, openSession, prompt } from '../engine/harness.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../models/${name}/model.onnx`, import.meta.url));
@@ -81,14 +81,14 @@ function decodeThree(session: Session): Float32Array {
   const lengths = [9, 20, 3];
   for (const [row, length] of lengths.entries()) {
     session.ids.set(idsFor(session, length, row).map(BigInt));
-    session.run({ first: row, count: 1 }, [length], length, 0, 1);
+    session.run({ rows: { first: row, count: 1 }, lengths: [length], tokens: length, logitsAt: 0, keep: 1 });
   }
   session.ids.set([5n, 6n, 7n]);
   const after = lengths.map((length) => length + 1);
-  const place = session.rowPlaces;
-  expect(session.run({ first: 0, count: 3 }, after, 1, place, 1)).toBe(1);
+  const logitsAt = session.rowLogits;
+  expect(session.run({ rows: { first: 0, count: 3 }, lengths: after, tokens: 1, logitsAt, keep: 1 })).toBe(1);
   const { vocabSize } = session.signature;
-  return session.logits.slice(place * vocabSize, (place + 3) * vocabSize);
+  return session.logits.slice(logitsAt * vocabSize, (logitsAt + 3) * vocabSize);
 }
 
 describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the input: %s', (_, file) => {
@@ -121,10 +121,10 @@ describe('a graph with the input', () => {
 describe('the memory of logits', () => {
   it('has a place for each position that can be asked for, or for each of a chunk', () => {
     withBoth(fixture('fp32'), leftAlone(fixture('fp32')), (edited, whole) => {
-      expect([edited.rowPlaces, whole.rowPlaces]).toEqual([32, 32]);
+      expect([edited.rowLogits, whole.rowLogits]).toEqual([32, 32]);
     });
     const session = openSession(fixture('fp32'), { ...room, keep: 2 });
-    expect(session.rowPlaces).toBe(2);
+    expect(session.rowLogits).toBe(2);
     expect(session.logits.length).toBe((2 + room.rows) * 64);
     expect(logitsOf(session, idsFor(session, 30), 2)).toHaveLength(2 * 64);
     session.close();
@@ -139,7 +139,7 @@ describe('the memory of logits', () => {
   it('holds fewer positions when a run has fewer tokens than are asked for', () => {
     const session = openSession(fixture('fp32'), room);
     session.ids.set([3n, 4n]);
-    expect(session.run({ first: 0, count: 1 }, [2], 2, 0, 17)).toBe(2);
+    expect(session.run({ rows: { first: 0, count: 1 }, lengths: [2], tokens: 2, logitsAt: 0, keep: 17 })).toBe(2);
     session.close();
   });
 });

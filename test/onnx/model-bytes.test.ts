@@ -4,22 +4,22 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { withExternalData } from '../../src/onnx/external-data.ts';
-import { GRAPH, MODEL } from '../../src/onnx/graph.ts';
 import { writeNode } from '../../src/onnx/graph-edit.ts';
 import { keepLastLogits } from '../../src/onnx/last-logits.ts';
 import { Message, type Source, writeBytes, writeNumber } from '../../src/onnx/protobuf.ts';
+import { ENTRY, GRAPH, MODEL, TENSOR } from '../../src/onnx/types.ts';
 import { modelFile } from '../engine/harness.ts';
 
 const fixture = (name: string): Buffer =>
   readFileSync(fileURLToPath(new URL(`../models/${name}/model.onnx`, import.meta.url)));
 const haiku = readFileSync(modelFile);
-const places = { model: 'model.onnx', resolve: (location: string) => `elsewhere/${location}` };
+const files = { model: 'model.onnx', resolve: (location: string) => `elsewhere/${location}` };
 
 const memory = (bytes: Uint8Array): Source => ({
   byte: (position) => bytes[position],
   bytes: (from, to) => bytes.subarray(from, to),
 });
-const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, places);
+const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, files);
 
 function graphOf(model: Uint8Array): Message {
   const root = new Message(model);
@@ -35,10 +35,12 @@ function tensorsOf(model: Uint8Array): { data: Record<string, string>; raw: Uint
   const graph = graphOf(model);
   return graph.all(GRAPH.initializer).map((field) => {
     const tensor = graph.message(field);
-    const entries = tensor.all(13).map((one) => tensor.message(one));
-    const raw = tensor.last(9);
+    const entries = tensor.all(TENSOR.externalData).map((one) => tensor.message(one));
+    const raw = tensor.last(TENSOR.raw);
     return {
-      data: Object.fromEntries(entries.map((entry) => [entry.text(entry.last(1)), entry.text(entry.last(2))])),
+      data: Object.fromEntries(
+        entries.map((entry) => [entry.text(entry.last(ENTRY.key)), entry.text(entry.last(ENTRY.value))]),
+      ),
       raw: raw && tensor.content(raw),
     };
   });

@@ -71,8 +71,7 @@ async function probeDevices(
   asked: readonly string[],
 ): Promise<Partial<DeviceProbe> & Pick<DeviceProbe, 'devices'>> {
   say('Looking for devices…');
-  const events = { onMessage: () => undefined, onLine: () => undefined, onEnded: () => undefined };
-  const child = new EngineChild(forkEngine(engineEnvironment()), events);
+  const child = new EngineChild(forkEngine(engineEnvironment()), {});
   try {
     return await child.probe(library, asked, SURVEY_MS);
   } catch (error) {

@@ -91,7 +91,6 @@ function openOn<T>(
   publish: Publish,
   use: (opened: Opened) => T,
 ): T {
-  const began = performance.now();
   const device = deviceNamed(candidate.device);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new DeviceError(device.name, obstacle);
@@ -128,7 +127,6 @@ function openOn<T>(
       residentBytes: 0,
       // Where the system does not tell, what was asked of it.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
-      loadMs: loaded - began,
       warmupMs: performance.now() - loaded,
     };
     return use({ session, facts });
@@ -178,13 +176,13 @@ function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: asked, 
 
 type Warm = Omit<
   EngineFacts,
-  'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'loadMs' | 'warmupMs'
+  'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
 /** Reserves the memory and makes the first runs. */
 function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
   const { slots, context } = plan;
-  const { signature, truncates, together } = session;
+  const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
   // A draft and the runs below are of one row too, and may be longer than a chunk that was asked for.
   const keep = MOST_DRAFTED + 1;
@@ -196,11 +194,7 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
     slots,
     context,
     cacheUpdate: truncates ? 'in_place' : 'growing',
-    together,
     vocabSize: signature.vocabSize,
-    layers: signature.layers,
-    kvHeads: signature.kvHeads,
-    headDim: signature.headDim,
     cacheBytes: slots * rowBytes(signature, context),
     prefillChunk: trusted,
     ...(trusted < chunk && { trustedTokens: trusted }),

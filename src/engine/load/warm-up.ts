@@ -1,12 +1,13 @@
 /**
- * The sequence that the engine runs before it serves: it allocates what later runs reuse and compiles the code of every part of a step.
+ * The sequence that the engine runs before it serves: it allocates memory that later runs reuse, and makes the code of
+ * every part of a step hot.
  */
 import type { SequenceRequest } from '../../protocol/messages.ts';
 import { PROMPT, promptOf } from './numeric-check.ts';
 
 const TOKENS = 4;
 
-/** A short sequence that uses every rule of the sampler. Its id is nobody's. */
+/** A short sequence that uses every rule of the sampler. No request has its id. */
 export function warmUpRequest(vocabSize: number, context: number): SequenceRequest {
   const prompt = promptOf(vocabSize, Math.min(PROMPT, context - 1));
   return {

@@ -99,9 +99,6 @@ describe('a signature', () => {
         { past: 'past_key_values.0.key', present: 'present.0.key', type: 1, shape: [1, 3, -1, 64] },
         { past: 'past_key_values.0.value', present: 'present.0.value', type: 1, shape: [1, 3, -1, 64] },
       ],
-      layers: 1,
-      kvHeads: 3,
-      headDim: 64,
       vocabSize: 100,
     });
   });
@@ -150,9 +147,6 @@ describe('an open session', () => {
       slots: 3,
       context: 128,
       vocabSize: 1024,
-      layers: 4,
-      kvHeads: 4,
-      headDim: 16,
       cacheBytes: 3 * 128 * 2 * 4 * 4 * 16 * 4,
       deviceBytes: 0,
       prefillChunk: 128,
@@ -207,7 +201,9 @@ describe('an open session', () => {
 
 it('never reads ids or a mask beyond their end', () => {
   const session = openSession(modelFile, { rows: 2, capacity: 32, chunk: 8, keep: 4 });
-  expect(() => session.run({ first: 0, count: 1 }, [9], 9, 0, 1)).toThrow('so many ids');
-  expect(() => session.run({ first: 0, count: 2 }, [33, 2], 1, 4, 1)).toThrow('so wide a mask');
+  const one = { first: 0, count: 1 };
+  expect(() => session.run({ rows: one, lengths: [9], tokens: 9, logitsAt: 0, keep: 1 })).toThrow('ids');
+  const two = { first: 0, count: 2 };
+  expect(() => session.run({ rows: two, lengths: [33, 2], tokens: 1, logitsAt: 4, keep: 1 })).toThrow('mask');
   session.close();
 });
