@@ -1,6 +1,6 @@
 /**
- * One engine process on the worker's side: starts it, opens a model in it, watches it and ends it. Passes its messages on,
- * and reports its end once. Knows nothing of sequences, and nothing of the next engine.
+ * One engine process on the worker's side: starts it, opens a model in it, watches it and ends it. Passes its
+ * messages on, and reports its end once. Knows nothing of sequences, and nothing of the next engine.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../config/paths.ts';
@@ -14,8 +14,8 @@ const STDERR_TAIL = 8 * 1024;
 /** Time for an engine to close before it is killed. */
 const CLOSE_MS = 2000;
 /**
- * Time to wait for the end of a killed engine. Its memory should be free before the next engine starts, but a process that
- * hangs in a driver may never end.
+ * Time to wait for the end of a killed engine. Its memory should be free before the next engine starts, but a
+ * process that hangs in a driver may never end.
  */
 const KILL_MS = 1000;
 
@@ -60,7 +60,9 @@ export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
 }
 
 export interface EngineChildOptions {
-  /** Milliseconds without a message after which an open engine is killed: longer than any step. Absent = unlimited. */
+  /**
+   * Milliseconds without a message after which an open engine is killed: longer than any step. Default: none.
+   */
   readonly stepMs?: number;
   /** Milliseconds from `open` to `opened`; absent = unlimited. */
   readonly openMs?: number;
@@ -93,7 +95,7 @@ export class EngineChild {
 
   /**
    * Opens the model.
-   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended, or was too slow.
+   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended or was slow.
    */
   open(options: EngineOptions): Promise<EngineFacts> {
     const { openMs, onMessage } = this.#options;
@@ -123,7 +125,8 @@ export class EngineChild {
   }
 
   /**
-   * Asks for the devices of this machine, instead of opening a model. The answer contains `devices` even if they are missing.
+   * Asks for the devices of this machine, instead of opening a model. Missing `devices` are in the answer
+   * too.
    * @throws EngineLostError if the process ended, for example because of a driver, or did not answer in time.
    */
   probe(runtimeLibrary: string, devices: readonly string[], withinMs: number): Promise<DeviceProbe> {
@@ -148,7 +151,10 @@ export class EngineChild {
     if (this.#process.connected) this.#process.send(message, () => undefined);
   }
 
-  /** Lets the engine release everything and exit; kills it if it does not. Waits 3 s at most: a hung process may never end. */
+  /**
+   * Lets the engine release everything and exit; kills it if it does not. Waits 3 s at most: a hung process
+   * may never end.
+   */
   async close(): Promise<void> {
     this.#over = true;
     this.#heartbeat?.stop();

@@ -1,7 +1,8 @@
 /**
- * The worker's side of the bridge: gives sequences to the engine process and returns their steps. Sequences without a slot
- * survive the loss of an engine and go to the next one. Owns the sequences in the engine, and the engine's last estimate of
- * a wait. Never narrates: the callback of a message runs outside of every request's context.
+ * The worker's side of the bridge: gives sequences to the engine process and returns their steps. Sequences
+ * without a slot survive the loss of an engine and go to the next one. Owns the sequences in the engine, and
+ * the engine's last estimate of a wait. Never narrates: the callback of a message runs outside of every
+ * request's context.
  */
 import type { ChildProcess } from 'node:child_process';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -9,7 +10,7 @@ import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
 import { type Backpressure, RemoteSequence, SequenceInbox, type Step } from './sequence-inbox.ts';
 
-/** Time for the engine to confirm a cancel, after which the caller stops waiting: longer than most steps, short for a caller. */
+/** Time for the engine to confirm a cancel, longer than most steps; then the caller stops waiting. */
 const CANCEL_MS = 1000;
 
 /** The sequences that were in the engine when it was lost. */
@@ -36,7 +37,7 @@ export interface EngineClientOptions {
 export class EngineClient {
   readonly #options: EngineClientOptions;
   readonly #inbox = new SequenceInbox();
-  /** An engine process that was forked ahead of time, so that it started while this process loaded its own code. */
+  /** An engine process forked ahead of time, which started while this process loaded its own code. */
   #forked: ChildProcess | undefined;
   #child: EngineChild | undefined;
   /** The engine is open and takes sequences. */
@@ -45,7 +46,7 @@ export class EngineClient {
   #lost = 'no engine is running';
   /** Why there will be no further engine. */
   #abandoned: string | undefined;
-  /** Expected time of a free slot, on performance.now()'s clock; undefined while a slot is free, and without an estimate. */
+  /** Expected time of a free slot, on performance.now()'s clock; undefined without an estimate. */
   #slotFreeAt: number | undefined;
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
@@ -64,12 +65,12 @@ export class EngineClient {
     return { busy: running.length, waiting: live.length - running.length, tokens };
   }
 
-  /** Milliseconds until a slot is expected to be free, by the engine's last report; undefined without an estimate. */
+  /** Expected milliseconds until a slot is free, by the last report; undefined without an estimate. */
   get slotFreeMs(): number | undefined {
     return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
   }
 
-  /** Milliseconds since the last message of an engine, a lost one included; undefined before the first message. */
+  /** Milliseconds since the last message of any engine; undefined before the first message. */
   get heartbeatAgeMs(): number | undefined {
     return this.#heardAt === undefined ? undefined : performance.now() - this.#heardAt;
   }
@@ -77,7 +78,7 @@ export class EngineClient {
   /**
    * Opens the model in an engine process, and gives it the waiting sequences in their order.
    * @param openMs longest time to open the model; absent = unlimited.
-   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended, or was too slow.
+   * @throws EngineRefusedError with the runtime's message; EngineLostError if the process ended or was slow.
    */
   start(options: EngineOptions, openMs?: number): Promise<EngineFacts> {
     const { environment, stepMs, onLine } = this.#options;
@@ -97,11 +98,12 @@ export class EngineClient {
   }
 
   /**
-   * Runs one sequence. Yields a step per report, until a step has `finish`. Aborting `signal` cancels the sequence: the last
-   * step has the reason `cancelled`, and its slot is free by then unless the step is `unconfirmed`. A sequence without a slot
-   * waits for the next engine when the engine is lost. While `backpressure` is paused, no step of the engine includes the
-   * sequence.
-   * @throws EngineLostError if the engine is lost while the sequence has a slot, or if there will be no further engine.
+   * Runs one sequence. Yields a step per report, until a step has `finish`. Aborting `signal` cancels the
+   * sequence: the last step has the reason `cancelled`, and its slot is free by then unless the step is
+   * `unconfirmed`. A sequence without a slot waits for the next engine when the engine is lost. While
+   * `backpressure` is paused, no step of the engine includes the sequence.
+   * @throws EngineLostError if the engine is lost while the sequence has a slot, or if no further engine will
+   * start.
    */
   async *submit(
     request: Omit<SequenceRequest, 'id'>,

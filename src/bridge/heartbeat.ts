@@ -1,7 +1,7 @@
 /**
- * Watches whether an engine process still answers. The engine reads no messages during a step, so the worker measures the
- * silence: every message of the engine is a heartbeat, and a silent engine gets a ping. Knows nothing of processes or
- * sequences.
+ * Watches whether an engine process still answers. The engine reads no messages during a step, so the worker
+ * measures the silence: every message of the engine is a heartbeat, and a silent engine gets a ping. Knows
+ * nothing of processes or sequences.
  */
 
 /** Interval of the pings to an idle engine. */
@@ -20,7 +20,8 @@ export class Heartbeat {
     const everyMs = Math.min(PING_MS, timeoutMs / 4);
     this.#timer = setInterval(() => {
       const now = performance.now();
-      // After a suspension, or a busy time, of this process its messages are still unread: that time does not count.
+      // A tick that is late does not count in full: this process was suspended or busy, and has unread
+      // messages.
       this.#silentMs += Math.min(now - this.#tickedAt, 2 * everyMs);
       this.#tickedAt = now;
       if (this.#silentMs >= timeoutMs) {

@@ -1,6 +1,7 @@
 /**
- * The way of the engine's reports to the requests: one inbox for the client, which delivers one report per event-loop turn,
- * and one list of steps per sequence, which the request's own loop reads. Sends nothing to the engine.
+ * The way of the engine's reports to the requests: one inbox for the client, which delivers one report per
+ * event-loop turn, and one list of steps per sequence, which the request's own loop reads. Sends nothing to
+ * the engine.
  */
 import type { Finish, FromEngine, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 
@@ -8,13 +9,13 @@ import type { Finish, FromEngine, Note, SequenceReport, SequenceRequest } from '
 export interface Step {
   readonly batch: number;
   readonly report: SequenceReport;
-  /** Why the engine was lost while the sequence waited in it; the sequence keeps its position for the next engine. */
+  /** Why the engine was lost in which the sequence waited; it waits for the next engine. */
   readonly lost?: string;
-  /** The engine has not confirmed the cancel in time: the sequence has ended for its caller, its slot is free later. */
+  /** The engine has not confirmed the cancel in time: the slot of the sequence is still busy. */
   readonly unconfirmed?: true;
 }
 
-/** Pauses a sequence while its subscriber lags: read when the sequence is submitted, then reported at each change. */
+/** Pauses a sequence while its subscriber lags. */
 export interface Backpressure {
   readonly paused: boolean;
   /** Calls `changed` at every change from now on; one listener at a time. */
@@ -24,8 +25,8 @@ export interface Backpressure {
 type Report = Extract<FromEngine, { kind: 'report' }>;
 
 /**
- * The sequences of a client, and the reports on their way to them. A busy worker can read dozens of reports from the pipe
- * at once; handling them together would block `/health` for tens of milliseconds.
+ * The sequences of a client, and the reports on their way to them. A busy worker can read dozens of reports
+ * from the pipe at once; handling them together would block `/health` for tens of milliseconds.
  */
 export class SequenceInbox {
   readonly #sequences = new Map<number, RemoteSequence>();
@@ -76,8 +77,8 @@ export class SequenceInbox {
 }
 
 /**
- * One sequence on the worker's side: its state, and its steps until the caller reads them. The sequence's `maxTokens` bounds
- * the list: the engine reports no more tokens.
+ * One sequence on the worker's side: its state, and its steps until the caller reads them. The sequence's
+ * `maxTokens` bounds the list: the engine reports no more tokens.
  */
 export class RemoteSequence {
   readonly request: SequenceRequest;
@@ -136,7 +137,7 @@ export class RemoteSequence {
     this.#push({ batch: 0, report: this.#cancelled() });
   }
 
-  /** The engine has not confirmed the cancel. Ends the sequence for the caller; the slot stays busy until the engine confirms. */
+  /** Ends the sequence for the caller only. The slot stays busy until the engine confirms the cancel. */
   giveUp(): void {
     this.#push({ batch: 0, report: this.#cancelled(), unconfirmed: true });
   }

@@ -1,6 +1,6 @@
 /**
- * Measured costs of runs on this machine: milliseconds by the size of a run. Scheduling, drafting and all reported
- * estimates read the same two curves. Remembers; decides nothing.
+ * Measured costs of runs on this machine: milliseconds by the size of a run. Scheduling, drafting and all
+ * reported estimates read the same two curves. Remembers; decides nothing.
  */
 
 /** Sizes up to this have a bucket each; larger ones share a bucket per half octave. */
@@ -34,9 +34,9 @@ export class RunCost {
   }
 
   /**
-   * Expected milliseconds of a run of `size`: linear between two measured sizes, proportional above the largest, constant
-   * below the smallest. Never more than in proportion to the next smaller size: a size that was slow once, and is avoided
-   * because of that, gets another chance. 0 if nothing was measured.
+   * Expected milliseconds of a run of `size`: linear between two measured sizes, proportional above the
+   * largest, constant below the smallest. Never more than in proportion to the next smaller size: a size that
+   * was slow once, and is avoided because of that, gets another chance. 0 if nothing was measured.
    */
   estimate(size: number): number {
     let below: Point | undefined;

@@ -1,6 +1,6 @@
 /**
- * The engine. A step is admit → plan → run → sample → settle → report; one report covers all sequences. Between two
- * steps the engine returns to the event loop, so that new messages are read before the next step.
+ * The engine. A step is admit → plan → run → sample → settle → report; one report covers all sequences.
+ * Between two steps the engine returns to the event loop, so that new messages are read before the next step.
  * Handles numbers only: no processes, no text, no narration.
  */
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
@@ -122,8 +122,8 @@ export class Engine {
   }
 
   /**
-   * Runs a sequence that belongs to no request through every part of a step. Together with the worker's own warm-up this
-   * brings the first token of the first request from 23 ms to 16.
+   * Runs a sequence that belongs to no request through every part of a step. Together with the worker's own
+   * warm-up this brings the first token of the first request from 23 ms to 16.
    * @throws Error with the runtime's message.
    */
   #warmUp(): void {

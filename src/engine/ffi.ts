@@ -1,7 +1,7 @@
 /**
- * Native code and native memory through koffi: libraries that stay loaded, their functions by name, views of memory
- * without a copy. Knows no particular library: the calls of ONNX Runtime are in ort/api.ts, those of drivers in devices/.
- * Only this file and ort/api.ts import koffi.
+ * Native code and native memory through koffi: libraries that stay loaded, their functions by name, views of
+ * memory without a copy. Knows no particular library: the calls of ONNX Runtime are in ort/api.ts, those of
+ * drivers in devices/. Only this file and ort/api.ts import koffi.
  */
 import koffi from 'koffi';
 
@@ -12,7 +12,7 @@ export type Pointer = bigint;
 
 type Library = ReturnType<typeof koffi.load>;
 
-/** Kept until the process ends: koffi unloads a library when its handle is collected, although functions of it are in use. */
+/** Kept until the process ends: koffi unloads a library with its handle, although functions are in use. */
 const LIBRARIES = new Map<string, Library>();
 
 /**
@@ -51,8 +51,8 @@ export function functionsOf<N extends string>(
 }
 
 /**
- * Native memory as a JavaScript buffer, without a copy. The view does not keep the memory alive: drop it before the memory
- * is released.
+ * Native memory as a JavaScript buffer, without a copy. The view does not keep the memory alive: drop it
+ * before the memory is released.
  */
 export function viewMemory(pointer: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(pointer, bytes);
@@ -67,9 +67,9 @@ const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
 
 /**
- * Asks the kernel to kill this process when its parent process ends for any reason, even during a native call.
- * On Linux only (`prctl(2)`: the signal follows the *thread* that forked, so fork from the main thread). On other systems
- * the engine ends between two steps, when the IPC channel closes.
+ * Asks the kernel to kill this process when its parent process ends for any reason, even during a native
+ * call. On Linux only (`prctl(2)`: the signal follows the *thread* that forked, so fork from the main
+ * thread). On other systems the engine ends between two steps, when the IPC channel closes.
  * @returns true if the kernel was asked.
  */
 export function dieWithParent(): boolean {

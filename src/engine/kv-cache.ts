@@ -1,7 +1,7 @@
 /**
- * The slots of the cache: which are free, and which ids each contains. Bookkeeping only: the memory belongs to the
- * session. A slot is a row of the cache. A slot keeps its ids after its sequence has ended, so that a later prompt with
- * the same beginning starts from them.
+ * The slots of the cache: which are free, and which ids each contains. Bookkeeping only: the memory belongs
+ * to the session. A slot is a row of the cache. A slot keeps its ids after its sequence has ended, so that a
+ * later prompt with the same beginning starts from them.
  */
 
 /** Ids of a prompt that are computed even if the slot contains all of them. */
@@ -12,7 +12,9 @@ export interface Taken {
   readonly slot: number;
   /** Ids of the prompt that the slot already contains, from the first on: 0 … prompt − 2. */
   readonly cachedTokens: number;
-  /** Index in the prompt of the first id that differs from the slot's; absent if one begins with the other. */
+  /**
+   * Index in the prompt of the first id that differs from the slot's; absent if one begins with the other.
+   */
   readonly divergedAt?: number;
 }
 
@@ -54,9 +56,10 @@ export class KvCache {
   }
 
   /**
-   * Takes the free slot with the longest common prefix and keeps that prefix; returns undefined if no slot is free. At least
-   * the last two ids of the prompt remain to be computed: the first token is drawn from the logits of the last id, and a run
-   * over one position rounds differently from a run over several, so that a prompt computed anew would give other logits.
+   * Takes the free slot with the longest common prefix and keeps that prefix; returns undefined if no slot is
+   * free. At least the last two ids of the prompt remain to be computed: the first token is drawn from the
+   * logits of the last id, and a run over one position rounds differently from a run over several, so that a
+   * prompt computed anew would give other logits.
    */
   take(prompt: ArrayLike<number>): Taken | undefined {
     let best:

@@ -1,22 +1,22 @@
 /**
- * Decides how much of a prompt one step may compute. The next token of every decoding sequence waits for the run over a
- * chunk; the budget bounds that delay. Decides from measured costs; runs nothing.
+ * Decides how much of a prompt one step may compute. The next token of every decoding sequence waits for the
+ * run over a chunk; the budget bounds that delay. Decides from measured costs; runs nothing.
  */
 import type { CostModel } from './cost-model.ts';
 
 /** Longest time of a chunk: a cancel and the tokens of the neighbours wait for it. */
 const LONGEST_MS = 250;
-/** A chunk of a long prompt may take as long as the decode steps before it, up to this bound: half of the time each. */
+/** A chunk of a long prompt may take as long as the decode steps before it, up to this bound. */
 const LONGEST_BESIDE_MS = 500;
-/** Shorter chunks cost more per token: measured on a 135 M model, 32 tokens 1.1, 16 tokens 1.4 times as much as 128. */
+/** Shorter chunks cost more per token: on a 135 M model 32 tokens 1.1, 16 tokens 1.4 times those of 128. */
 const LEAST = 32;
 const MULTIPLE = 16;
 /**
- * Decode steps between two chunks of a long prompt. Clearly fewer than one in 20 gaps between a neighbour's tokens then
- * contains a chunk, so that the 95th percentile of the gaps does not change.
+ * Decode steps between two chunks of a long prompt. Clearly fewer than one in 20 gaps between a neighbour's
+ * tokens then contains a chunk, so that the 95th percentile of the gaps does not change.
  */
 const STEPS_BETWEEN = 24;
-/** A chunk that takes at most half as long as the decode step may run in every step: the gap grows to 1.5 times. */
+/** A chunk of at most half a decode step may run in every step: the gap grows to 1.5 times. */
 const BESIDE = 0.5;
 
 export class PrefillBudget {
@@ -37,8 +37,9 @@ export class PrefillBudget {
   }
 
   /**
-   * Tokens of a long prompt that this step may compute beside `rows` decoding sequences; 0 = none in this step. Chooses the
-   * faster of two ways for the prompt: a few tokens in every step, or a whole chunk in every 25th.
+   * Tokens of a long prompt that this step may compute beside `rows` decoding sequences; 0 = none in this
+   * step. Chooses the faster of two ways for the prompt: a few tokens in every step, or a whole chunk in
+   * every 25th.
    */
   allowance(rows: number): number {
     if (rows === 0) return this.chunk;

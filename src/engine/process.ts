@@ -1,6 +1,7 @@
 /**
- * The engine process: passes messages to the engine and back. The worker forks it with an IPC channel and nothing else; it
- * ends with the worker. Uses the engine and the protocol; no other file of the engine uses the IPC channel.
+ * The engine process: passes messages to the engine and back. The worker forks it with an IPC channel and
+ * nothing else; it ends with the worker. Uses the engine and the protocol; no other file of the engine uses
+ * the IPC channel.
  */
 import { getPriority, setPriority } from 'node:os';
 import type { EngineOptions } from '../protocol/loading.ts';
@@ -10,8 +11,8 @@ import { Engine } from './engine.ts';
 import { dieWithParent } from './ffi.ts';
 
 /**
- * Niceness of this process above the worker's; the runtime's threads inherit it. With as many busy threads as cores, the
- * worker, which answers probes and writes streams, would wait for a core behind steps
+ * Niceness of this process above the worker's; the runtime's threads inherit it. With as many busy threads as
+ * cores, the worker, which answers probes and writes streams, would wait for a core behind steps
  * (docs/decisions/0016-the-engine-goes-second.md).
  */
 const NICER = 5;
@@ -20,8 +21,8 @@ const NICEST = 19;
 let engine: Engine | undefined;
 
 function send(message: FromEngine, sent?: () => void): void {
-  // The worker can be gone before `disconnect` arrives here. With a callback, a broken pipe is passed to the callback and
-  // does not become an uncaught error.
+  // The worker can be gone before `disconnect` arrives here. With a callback, a broken pipe is passed to the
+  // callback and does not become an uncaught error.
   if (process.connected) process.send?.(message, undefined, undefined, () => sent?.());
 }
 
@@ -35,7 +36,9 @@ function open(options: EngineOptions): void {
   }
 }
 
-/** @throws Error if no model is open, which is a bug of the worker: the process ends with the error on stderr. */
+/**
+ * @throws Error if no model is open, which is a bug of the worker: the process ends with the error on stderr.
+ */
 function opened(): Engine {
   if (!engine) throw new Error('The engine was given work before a model');
   return engine;
@@ -86,8 +89,8 @@ function receive(message: ToEngine): void {
 
 dieWithParent();
 lowerPriority();
-// Ctrl-C in a terminal and a stop of a service manager reach the whole process group. The worker drains first, and then
-// sends `close`.
+// Ctrl-C in a terminal and a stop of a service manager reach the whole process group. The worker drains
+// first, and then sends `close`.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', close);
 process.on('message', receive);

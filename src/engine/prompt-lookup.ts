@@ -1,8 +1,8 @@
 /**
- * Prompt-lookup drafts of one sequence: proposes the ids that followed the last earlier occurrence of the current n-gram
- * in prompt or output. Learns from the accepted ids how long a draft pays. Proposes only; the sampler verifies.
+ * Prompt-lookup drafts of one sequence: proposes the ids that followed the last earlier occurrence of the
+ * current n-gram in prompt or output. Learns from the accepted ids how long a draft pays. Proposes only; the
+ * sampler verifies. N-grams have three ids, then two.
  * Rule: Saxena, prompt lookup decoding, https://github.com/apoorvumang/prompt-lookup-decoding
- * with n-grams of three, then of two ids.
  */
 import type { RunCost } from './cost-model.ts';
 
@@ -16,7 +16,7 @@ const FRESH = 0.12;
 /** After every id without a draft the chance moves back to the prior by this share. */
 const RECOVERY = 0.01;
 
-/** Larger than any vocabulary. Keys of three ids may collide beyond 2^53, which is harmless: drafts are verified. */
+/** Larger than any vocabulary. Keys above 2^53 may collide, which is harmless: drafts are verified. */
 const RADIX = 2 ** 18;
 
 export class PromptLookup {
@@ -71,7 +71,7 @@ export class PromptLookup {
     if (accepted < drafted) this.#chance -= this.#chance * FRESH;
   }
 
-  /** The length with the most expected ids per millisecond; 0 if no draft is faster than decoding one by one. */
+  /** The length with the most expected ids per millisecond; 0 if decoding one by one is faster. */
   #worthwhile(most: number, cost: RunCost): number {
     let best = 0;
     let bestRate = 1 / cost.estimate(1);

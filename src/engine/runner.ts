@@ -1,6 +1,6 @@
 /**
- * Runs a plan: fills ids, runs the session, and yields the logits that the next tokens are drawn from.
- * Knows where a sequence's ids go in the cache, and notes the cost of each run; draws nothing and schedules nothing.
+ * Runs a plan: fills ids, runs the session, and yields the logits that the next tokens are drawn from. Knows
+ * where a sequence's ids go in the cache, and notes the cost of each run; neither draws nor schedules.
  */
 
 import type { CostModel } from './cost-model.ts';
@@ -19,7 +19,7 @@ const PAD_ID = 0n;
 
 /**
  * Most prompt ids of one run.
- * @param logitsBytes of one position, if the logits of all positions of a run are computed; 0 if only the last are.
+ * @param logitsBytes of one position, if all positions of a run get logits; 0 if only the last do.
  * @param most the number that the options ask for, or that the context has.
  */
 export function prefillChunk(logitsBytes: number, most: number): number {
@@ -44,8 +44,8 @@ export class Runner {
   }
 
   /**
-   * Runs the parts of a plan one after another. The caller draws from the logits before it takes the next result: the
-   * next run overwrites them, and a draft is verified against the id that was drawn.
+   * Runs the parts of a plan one after another. The caller draws from the logits before it takes the next
+   * result: the next run overwrites them, and a draft is verified against the id that was drawn.
    * After an error the row is as long as before; its content past that length is undefined.
    */
   *run({ prefill, decode, verify }: Plan): Generator<Result, void, void> {
@@ -71,8 +71,8 @@ export class Runner {
   }
 
   /**
-   * Appends the last id and the draft to the row. Yields the logits after each of these ids in turn, as if decoded one by
-   * one, until an id that is drawn differs from the draft; the rest of the draft is removed from the row.
+   * Appends the last id and the draft to the row. Yields the logits after each of these ids in turn, as if
+   * decoded one by one, until a drawn id differs from the draft; removes the rest of the draft from the row.
    */
   *#verify(sequence: Sequence, draft: readonly number[]): Generator<Result, void, void> {
     const { slot, promptLookup } = sequence;
@@ -93,8 +93,8 @@ export class Runner {
   }
 
   /**
-   * Appends each sequence's last id to its row, in the cheapest runs over consecutive rows. Idle rows in between get a pad
-   * id past their content. Yields in the order of `sequences`.
+   * Appends each sequence's last id to its row, in the cheapest runs over consecutive rows. Idle rows in
+   * between get a pad id past their content. Yields in the order of `sequences`.
    */
   *#decode(sequences: readonly Sequence[]): Generator<Result, void, void> {
     const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
@@ -114,7 +114,7 @@ export class Runner {
     }
   }
 
-  /** One run of several tokens of one row: the logits after the last `keep` of them, or the error of the run. */
+  /** One run of several tokens of one row: the logits after the last `keep` tokens, or the error. */
   #append({ slot }: Sequence, ids: readonly number[], keep: number): Float32Array[] | Error {
     const session = this.#session;
     const lengths = [this.#cache.length(slot) + ids.length];
@@ -144,7 +144,7 @@ export class Runner {
     for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
   }
 
-  /** Consecutive rows to run together, idle rows in between included, where that is cheaper than another run. */
+  /** Consecutive rows to run together; idle rows in between, if that is cheaper than another run. */
   #groups(slots: readonly number[]): Rows[] {
     if (!this.#session.together) return slots.map((first) => ({ first, count: 1 }));
     const { rows } = this.#costs;
@@ -159,7 +159,7 @@ export class Runner {
     return groups;
   }
 
-  /** Length of a row after it was fed one id. A full row, which is idle, gives up its last id for the pad id. */
+  /** Length of a row after one more id. A full row, which is idle, loses its last id to the pad id. */
   #lengthAfter(slot: number): number {
     const length = this.#cache.length(slot);
     if (length < this.#cache.capacity) return length + 1;

@@ -1,8 +1,8 @@
 /**
- * Decides which sequences run in the next step. Waiting sequences get slots in the order of their arrival; a step is at
- * most one chunk of prompts and one token of every sequence that decodes. Prompts that fit a chunk are computed at once.
- * Longer ones are spread over steps, so that they slow their neighbours by a known amount and are not starved by short
- * ones. Owns the waiting and the running sequences; runs nothing.
+ * Decides which sequences run in the next step. Waiting sequences get slots in the order of their arrival; a
+ * step is at most one chunk of prompts and one token of every sequence that decodes. Prompts that fit a chunk
+ * are computed at once. Longer ones are spread over steps, so that they slow their neighbours by a known
+ * amount and are not starved by short ones. Owns the waiting and the running sequences; runs nothing.
  */
 
 import type { RunCost } from './cost-model.ts';
@@ -66,7 +66,7 @@ export class Scheduler {
     return [...this.#running, ...this.#waiting];
   }
 
-  /** Expected milliseconds until a slot is free; undefined while one is, and if all slots belong to paused sequences. */
+  /** Expected milliseconds until a slot is free; undefined while one is, and if all sequences are paused. */
   get slotFreeMs(): number | undefined {
     const active = this.#active;
     return this.#cache.free > 0 || active.length === 0 ? undefined : this.#waits.slotFreeMs(active);
@@ -156,7 +156,7 @@ export class Scheduler {
     return chunks;
   }
 
-  /** Free slots go to the first in the queue. The sequences after them get a note when their position has changed. */
+  /** Free slots go to the first in the queue. The others get a note when their position has changed. */
   #notePositions(): void {
     const { free } = this.#cache;
     const moved = (sequence: Sequence, index: number): boolean =>
@@ -172,9 +172,9 @@ export class Scheduler {
 }
 
 /**
- * The next ids of the prompt, at most `most`. A chunk is never one id, and never leaves one id over: a run over one
- * position rounds differently from a run over several, all of which round alike. The logits should not depend on how a
- * prompt was cut.
+ * The next ids of the prompt, at most `most`. A chunk is never one id, and never leaves one id over: a run
+ * over one position rounds differently from a run over several, all of which round alike. The logits should
+ * not depend on how a prompt was cut.
  */
 function chunkOf(sequence: Sequence, most: number): Chunk {
   const start = sequence.computed;

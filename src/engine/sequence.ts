@@ -10,7 +10,9 @@ import { Random } from './sampling/random.ts';
 /** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
 
-/** Ids of prompt and output, for the penalties: parallel arrays, so that a step reads them without allocating. */
+/**
+ * Ids of prompt and output, for the penalties: parallel arrays, so that a step reads them without allocating.
+ */
 export class Occurrences {
   readonly ids: number[] = [];
   /** Occurrences of each of `ids` in the output; 0 for ids of the prompt only. */

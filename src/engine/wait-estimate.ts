@@ -1,6 +1,6 @@
 /**
- * Estimates when slots will be free, for requests that wait and for requests that are refused. Computed from measured
- * costs and from the lengths of recent outputs; an estimate, not a promise.
+ * Estimates when slots will be free, for requests that wait and for requests that are refused. Computed from
+ * measured costs and from the lengths of recent outputs; an estimate, not a promise.
  */
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';

@@ -1,6 +1,6 @@
 /**
- * Reads from an .onnx file the facts about its weights: the other files that contain them, the least size of each, and the
- * dtype. Reads lengths and names but no weights: a file of gigabytes takes milliseconds.
+ * Reads from an .onnx file the facts about its weights: the other files that contain them, the least size of
+ * each, and the dtype. Reads lengths and names but no weights: a file of gigabytes takes milliseconds.
  */
 import { open } from 'node:fs/promises';
 import { BYTES, type Field, VARINT, writeBytes, writeNumber } from '../onnx/protobuf.ts';
@@ -25,7 +25,9 @@ import type { Dtype } from './dtypes.ts';
 export interface OnnxFile {
   /** The dtype of most of the weights. */
   readonly dtype: Dtype;
-  /** Names of the files with external data, relative to the folder of the .onnx file → least bytes of each. */
+  /**
+   * Names of the files with external data, relative to the folder of the .onnx file → least bytes of each.
+   */
   readonly external: ReadonlyMap<string, number>;
 }
 
@@ -35,7 +37,7 @@ export class BrokenOnnx extends Error {}
 const HALF_FLOATS: ReadonlySet<number> = new Set([FLOAT16, BFLOAT16]);
 const FOUR_BITS: ReadonlySet<number> = new Set([UINT4, INT4]);
 
-/** Operators that compute with quantized weights → bits of a weight; 0: read the attribute `bits`, which defaults to 4. */
+/** Operators with quantized weights → bits of a weight; 0: read the attribute `bits`, default 4. */
 const QUANTIZED = {
   MatMulNBits: 0,
   GatherBlockQuantized: 0,
@@ -55,7 +57,8 @@ const LONGEST_TEXT = 4096;
 
 /**
  * Walks the graph and its subgraphs.
- * @throws BrokenOnnx for a file that is truncated or is no model; the system's error for a file that cannot be read.
+ * @throws BrokenOnnx for a file that is truncated or is no model; the system's error for a file that cannot
+ * be read.
  */
 export async function readOnnxFile(path: string): Promise<OnnxFile> {
   const handle = await open(path);

@@ -1,12 +1,14 @@
 /**
- * Removes the weights from a model's graph: every large initializer becomes a reference to its bytes in the file, which the
- * runtime maps. A model of any size shrinks to a few hundred kilobytes, which can be edited and given to the runtime as
- * bytes. Pure: reads the file through an interface.
+ * Removes the weights from a model's graph: every large initializer becomes a reference to its bytes in the
+ * file, which the runtime maps. A model of any size shrinks to a few hundred kilobytes, which can be edited
+ * and given to the runtime as bytes. Pure: reads the file through an interface.
  */
 import { type Field, fields, Message, type Source, writeBytes, writeNumber } from './protobuf.ts';
 import { ENTRY, EXTERNAL, GRAPH, MODEL, TENSOR } from './types.ts';
 
-/** Smaller tensors stay in the graph: shapes, norms and scalars, which the runtime reads when it optimizes. */
+/**
+ * Smaller tensors stay in the graph: shapes, norms and scalars, which the runtime reads when it optimizes.
+ */
 const LEAST_MAPPED_BYTES = 64 * 1024;
 /** Most bytes of the graph without weights: it is read into memory and parsed twice. */
 const MOST_BYTES = 256 * 2 ** 20;
@@ -22,7 +24,8 @@ export interface WeightFiles {
 /**
  * @param size bytes of the file.
  * @returns the ModelProto.
- * @throws Error for a file that is no protobuf message, and for a graph of more than 256 MiB without its weights.
+ * @throws Error for a file that is no protobuf message, and for a graph of more than 256 MiB without its
+ * weights.
  */
 export function withExternalData(source: Source, size: number, files: WeightFiles): Uint8Array {
   let left = MOST_BYTES;
@@ -85,7 +88,7 @@ const entry = (key: string, value: string): Uint8Array[] => [
   ...writeBytes(ENTRY.value, [Buffer.from(value)]),
 ];
 
-/** One pair of an initializer's external data. A location becomes relative to the folder that the runtime is given. */
+/** One pair of an initializer's external data. A location becomes relative to the model's folder. */
 function relocated(bytes: Uint8Array, files: WeightFiles): Uint8Array[] {
   const pair = new Message(bytes);
   if (pair.text(pair.last(ENTRY.key)) !== 'location') return [bytes];

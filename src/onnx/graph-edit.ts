@@ -1,4 +1,4 @@
-/** Writes the nodes, constants and declarations that an edit adds to a graph or changes, as fields of the graph. Pure. */
+/** Writes nodes, constants and declarations as fields of a graph, for edits. Pure. */
 
 import { type Field, type Message, writeBytes, writeNumber } from './protobuf.ts';
 import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, NODE, TENSOR, VALUE } from './types.ts';
@@ -22,7 +22,7 @@ export function writeCast(input: string, output: string, type: number): Uint8Arr
   return writeBytes(GRAPH.node, content);
 }
 
-/** A node with other names for inputs and outputs, as a field of a graph. `rename` returns undefined to keep a name. */
+/** A node with other names for inputs and outputs, as a field of a graph; undefined keeps a name. */
 export function writeRenamed(
   node: Message,
   rename: (name: string, index: number, side: 'input' | 'output') => string | undefined,
@@ -95,7 +95,9 @@ export function writeWithType(
   return changed && writeBytes(side, changed);
 }
 
-/** A declared value with its tensor changed; undefined if it is no tensor, or if `change` returns undefined. */
+/**
+ * A declared value with its tensor changed; undefined if it is no tensor, or if `change` returns undefined.
+ */
 function changeTensor(value: Message, change: (tensor: Message) => Uint8Array[] | undefined): Uint8Array[] | undefined {
   const typeField = value.last(VALUE.type);
   const type = typeField && value.message(typeField);

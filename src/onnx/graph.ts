@@ -1,6 +1,6 @@
 /**
- * A model's graph as far as an edit needs it: the node that produces a value, the nodes that read it, the constants, and the
- * declarations of inputs and outputs. Values are known by name, one character per byte. Pure.
+ * A model's graph as far as an edit needs it: the node that produces a value, the nodes that read it, the
+ * constants, and the declarations of inputs and outputs. Names have one character per byte. Pure.
  */
 
 import { type Field, Message } from './protobuf.ts';
@@ -94,7 +94,7 @@ export class Graph {
     });
   }
 
-  /** Reads the graphs in an attribute. Most attributes contain none, and are not parsed: they are most of the bytes. */
+  /** Reads the graphs in an attribute. Most attributes contain none and are not parsed, to save time. */
   #readAttribute(bytes: Uint8Array, depth: number): void {
     if (!GRAPH_TAGS.some((tag) => bytes.includes(tag))) return;
     const attribute = new Message(bytes);
@@ -127,7 +127,7 @@ export function tensorInfoOf(graph: Message, field: Field): TensorInfo | undefin
   return { name: nameOf(graph, field), type: tensor.last(VALUE.elementType)?.value ?? 0, shape: sizes };
 }
 
-/** The shape of a Constant node that is a tensor or a scalar. Its other forms do not occur on the path to the logits. */
+/** The shape of a Constant node that is a tensor or a scalar; the path to the logits has no others. */
 function shapeOfConstant(node: Message): number[] | undefined {
   const [attribute] = node.all(NODE.attribute).map((field) => node.message(field));
   const name = attribute?.text(attribute.last(ATTRIBUTE.name));

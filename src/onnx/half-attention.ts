@@ -1,7 +1,7 @@
 /**
- * Finds the attention that updates its cache in place: GroupQueryAttention does, if past and present are the same memory.
- * In every other decoder each run makes a longer cache. Also changes attention to half floats, for a device that supports
- * no other: all of a float32 model but attention and its cache computes as before. Pure.
+ * Finds the attention that updates its cache in place: GroupQueryAttention does, if past and present are the
+ * same memory. In every other decoder each run makes a longer cache. Also changes attention and cache of a
+ * float32 model to half floats, for a device that supports no other attention. Pure.
  */
 
 import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
@@ -16,7 +16,7 @@ const MICROSOFT = 'com.microsoft';
  */
 const PASTS = [3, 4];
 const PRESENTS = [1, 2];
-/** Inputs with the type of the query: query, key, value, the tables of the rotary embedding, a bias and a sink. */
+/** Inputs of the query's type: query, key, value, tables of the rotary embedding, bias, sink. */
 const FLOATS = [0, 1, 2, 7, 8, 10, 11];
 
 /** Names of the values that a GroupQueryAttention makes from a cache that is an input of the graph. */

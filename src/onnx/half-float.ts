@@ -1,4 +1,6 @@
-/** Widens 16-bit floats to 32 bits: the sampler reads the logits of models that compute in half precision as float32. */
+/**
+ * Widens 16-bit floats to float32, the type of the logits that the sampler reads. Pure but for its tables.
+ */
 import { BFLOAT16 } from './types.ts';
 
 const VALUES = 2 ** 16;

@@ -1,18 +1,19 @@
 /**
- * Adds the input `num_logits_to_keep` to a decoder that lacks it, so that logits are computed for the last positions only.
- * The projection to the vocabulary is 16 % of a prompt's work in a 4-bit model of 135 M parameters, and the memory of its
- * result bounds a chunk. Pure: bytes of a ModelProto in, bytes out. Does not change a graph that it does not fully know.
+ * Adds the input `num_logits_to_keep` to a decoder that lacks it, so that logits are computed for the last
+ * positions only. The projection to the vocabulary is 16 % of a prompt's work in a 4-bit model of 135 M
+ * parameters, and the memory of its result bounds a chunk. Pure: bytes of a ModelProto in, bytes out. Does
+ * not change a graph that it does not fully know.
  *
  * Walks from `logits` back through element-wise nodes to the projection, and slices the projection's input:
- * `[rows, tokens, hidden]` → `[rows, keep, hidden]`. Every node on the path treats all positions alike, and nothing else
- * reads the values in between, so the result equals the last positions of the unchanged graph.
+ * `[rows, tokens, hidden]` → `[rows, keep, hidden]`. Every node on the path treats all positions alike, and
+ * nothing else reads the values in between, so the result equals the last positions of the unchanged graph.
  */
 import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
 import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
 import { GRAPH, MODEL } from './types.ts';
 
-/** The input's name in exports of Hugging Face. Its value is the number of last positions that get logits, 0 for all. */
+/** The input's name in exports of Hugging Face: the number of last positions that get logits, 0 for all. */
 export const KEEP_INPUT = 'num_logits_to_keep';
 
 /** From this version of the operators on, the bounds of Slice are inputs. */
@@ -54,7 +55,9 @@ function opset(root: Message): number {
   return standard?.last(MODEL.opsetVersion)?.value ?? 0;
 }
 
-/** The nodes from the logits back to the projection; undefined if there is another kind of node in between. */
+/**
+ * The nodes from the logits back to the projection; undefined if there is another kind of node in between.
+ */
 function pathToProjection(graph: Graph, logits: string): Node[] | undefined {
   const path: Node[] = [];
   for (let name = logits; path.length < graph.nodes.length; ) {
@@ -80,8 +83,8 @@ function dataOf(graph: Graph, { domain, operator, inputs }: Node): string | unde
 }
 
 /**
- * True if a value is the same for every position and does not raise the rank of `[rows, tokens, …]`: a constant without a
- * dimension of positions, or the scale with which a whole tensor was quantized.
+ * True if a value is the same for every position and does not raise the rank of `[rows, tokens, …]`: a
+ * constant without a dimension of positions, or the scale with which a whole tensor was quantized.
  */
 function isFlat(graph: Graph, name: string, depth = 4): boolean {
   const shape = graph.constantShape(name);
@@ -117,7 +120,7 @@ function weightsRank(graph: Graph, name: string, depth = 4): number | undefined 
   return weightsRank(graph, node.inputs[0] ?? '', depth - 1);
 }
 
-/** The graph with the slice before the projection; undefined if the output is not declared as `[rows, tokens, vocab]`. */
+/** The graph with the slice before the projection; undefined if the output has not three dimensions. */
 function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[] | undefined {
   const { message } = graph;
   const projection = path.at(-1);

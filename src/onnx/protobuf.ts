@@ -1,10 +1,13 @@
 /**
- * The part of protobuf's wire format that an ONNX model needs: the fields of a message with their positions, and how to
- * write a field. Reads a message synchronously through an interface, so that a file of gigabytes is walked without reading
- * all of it. Knows nothing of models. https://protobuf.dev/programming-guides/encoding/
+ * The part of protobuf's wire format that an ONNX model needs: the fields of a message with their positions,
+ * and how to write a field. Reads a message synchronously through an interface, so that a file of gigabytes
+ * is walked without reading all of it. Knows nothing of models.
+ * https://protobuf.dev/programming-guides/encoding/
  */
 
-/** Bytes by position. Past the end `byte` returns undefined and `bytes` fewer bytes. Returned bytes never change. */
+/**
+ * Bytes by position. Past the end `byte` returns undefined and `bytes` fewer. Returned bytes never change.
+ */
 export interface Source {
   readonly byte: (position: number) => number | undefined;
   readonly bytes: (from: number, to: number) => Uint8Array;
@@ -33,7 +36,7 @@ const FIXED64 = 1;
 const FIXED32 = 5;
 /** A varint has at most ten bytes of seven bits. */
 const MOST_VARINT = 2 ** 70;
-/** Fields of one message. Graphs have about ten thousand nodes; random bytes must not fill the memory with small fields. */
+/** Fields of one message: graphs have about ten thousand nodes. Bounds the memory for random bytes. */
 const MOST_FIELDS = 2 ** 20;
 
 /**
@@ -61,7 +64,7 @@ export function* fields(source: Source, from: number, to: number): Generator<Fie
   }
 }
 
-/** Bytes of the content of a field that is no varint, by its wire type and length; undefined for an unknown wire type. */
+/** Bytes of the content of a field that is no varint; undefined for an unknown wire type. */
 export function contentBytes(wire: number, length: number): number | undefined {
   if (wire === BYTES) return length;
   if (wire === FIXED32) return 4;
@@ -145,7 +148,7 @@ export class Message {
     });
   }
 
-  /** The message with some fields changed: `change` returns the new bytes, none to remove the field, undefined to keep it. */
+  /** The message with changed fields: `change` returns new bytes, none to remove, undefined to keep. */
   rewrite(change: (field: Field) => readonly Uint8Array[] | undefined): Uint8Array[] {
     const pieces: Uint8Array[] = [];
     let copied = 0;

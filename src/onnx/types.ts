@@ -1,6 +1,6 @@
 /**
- * The vocabulary of the ONNX format: field numbers of its messages, element types of tensors, inputs and outputs of a graph.
- * Pure.
+ * The vocabulary of the ONNX format: field numbers of its messages, element types of tensors, inputs and
+ * outputs of a graph. Pure.
  */
 
 /** Field numbers by message: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
@@ -28,7 +28,7 @@ export const EXTERNAL = 1;
 /** `AttributeProto.AttributeType` of one integer. */
 export const INTEGER_ATTRIBUTE = 2;
 
-/** Element types of a tensor. `TensorProto.DataType` and `ONNXTensorElementDataType` of the C API use the same numbers. */
+/** Element types of a tensor: `TensorProto.DataType`, and `ONNXTensorElementDataType` of the C API. */
 export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
   1: 'float32',
   2: 'uint8',

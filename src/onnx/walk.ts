@@ -1,8 +1,9 @@
 /**
- * Reads a protobuf message from a file without blocking the event loop: goes from one length to the next in bounded
- * asynchronous reads, and skips the content between. For the worker, which must answer probes meanwhile. protobuf.ts is
- * the synchronous reader of the engine: it reads byte by byte and edits the message in memory. One reader for both would
- * await every byte there, or block here. Knows nothing of models. https://protobuf.dev/programming-guides/encoding/
+ * Reads a protobuf message from a file without blocking the event loop: goes from one length to the next in
+ * bounded asynchronous reads, and skips the content between. For the worker, which must answer probes
+ * meanwhile. protobuf.ts is the synchronous reader of the engine: it reads byte by byte and edits the message
+ * in memory. One reader for both would await every byte there, or block here. Knows nothing of models.
+ * https://protobuf.dev/programming-guides/encoding/
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BYTES, contentBytes, type Field, VARINT } from './protobuf.ts';
@@ -40,7 +41,7 @@ export class ProtobufFile {
   }
 
   /**
-   * The fields of the message between two positions. A field may end after the end of the file, but not after `to`.
+   * The fields of the message between two positions. A field may end past the file, but not past `to`.
    * @throws NotProtobuf.
    */
   async *fields(from: number, to: number): AsyncGenerator<Field> {

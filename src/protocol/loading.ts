@@ -84,8 +84,8 @@ export interface EngineFacts {
   /** Whether a single running sequence is decoded with drafts. */
   readonly speculation: boolean;
   /**
-   * Difference between the logits of one position computed alone and behind others: root mean square, divided by that of
-   * the logits. About 1e-6 if only the order of sums differs; 1e-2 if activations are quantized. Absent for a growing cache.
+   * How far the logits of one position are apart when it is computed alone and behind another: root mean square of the difference over that
+   * of the logits. About 1e-6 where only the order of sums differs; 1e-2 where activations are quantized. Absent for a cache that grows.
    */
   readonly runDifference?: number;
   /** Milliseconds of the first run, which allocates what later runs reuse. */

@@ -1,12 +1,15 @@
 /**
- * Every message between the worker process and its engine process. Both sides import this file, and those beside it about opening and about
- * looking around, and nothing else of each other. Numbers cross, names of files and devices, and the reasons of failures: no prompt text, no
- * environment.
+ * All messages between the worker process and its engine process. Both sides import this folder, and nothing
+ * else of each other. Messages contain numbers, names of files and devices, and reasons of failures; no
+ * prompt text, no environment.
  */
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { DeviceProbe } from './probe.ts';
 
-/** How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k, top-p, min-p, draw. */
+/**
+ * How the next token is drawn. The engine applies the fields in the order penalties, temperature, top-k,
+ * top-p, min-p, draw.
+ */
 export interface Sampling {
   /** 0 = greedy: the arg-max of the logits after penalties, lowest id on a tie. */
   readonly temperature: number;
@@ -26,7 +29,7 @@ export interface Sampling {
   readonly seed: number;
 }
 
-/** One sequence to generate: a prompt of ids and the rules of when to stop. */
+/** One sequence to generate: a prompt of ids, and when to stop. */
 export interface SequenceRequest {
   /** Chosen by the worker, unique for the life of one engine process. */
   readonly id: number;
@@ -47,28 +50,29 @@ export interface SequenceRequest {
 export type ToEngine =
   /** Load the library, open the model, run once, then answer `opened` or `refused`. Sent once, first. */
   | { readonly kind: 'open'; readonly options: EngineOptions }
-  /** Answer `probed` without opening anything; `devices` are told of whether or not they are there. */
+  /** Answer `probed` without opening a model. The answer contains `devices` even if they are missing. */
   | { readonly kind: 'probe'; readonly runtimeLibrary: string; readonly devices: readonly string[] }
   /** Queue a sequence; its reports follow until one carries `finish`. */
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
-  /** Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are ignored. */
+  /** Stop a sequence between two steps, with a last report. Unknown and finished ids are ignored. */
   | { readonly kind: 'cancel'; readonly id: number }
-  /** Leave a sequence out of the steps; it keeps its place in the queue, or its slot. Unknown and finished ids are ignored. */
+  /** Leave a sequence out of the steps; it keeps position or slot. Unknown and finished ids are ignored. */
   | { readonly kind: 'pause'; readonly id: number }
-  /** Let a paused sequence go on. Unknown and finished ids are ignored. */
+  /** Resume a paused sequence. Unknown and finished ids are ignored. */
   | { readonly kind: 'resume'; readonly id: number }
-  /** Answer `pong` between two steps: asked when nothing else was heard for a while. */
+  /** Answer `pong` between two steps. Sent after a time without other messages from the engine. */
   | { readonly kind: 'ping' }
   /** Release everything and exit 0. */
   | { readonly kind: 'close' };
 
-/** Something the engine noticed about one sequence, narrated by the worker's request loop. */
+/** News of one sequence, narrated by the worker's request loop. */
 export type Note =
-  /** The sequence waits; `position` 1 is next, in about `etaMs` it has a slot. Sent on arrival and at each move. */
+  /** The sequence waits for about `etaMs`; `position` 1 is next. Sent on arrival and at each new position. */
   | { readonly note: 'queued'; readonly position: number; readonly etaMs: number }
   /**
-   * The sequence has a slot: `cached` prompt tokens were already in it and are kept; `divergedAt` = the place
-   * in the prompt where the slot held another id; absent when the one begins with the other. `others` sequences run beside it.
+   * The sequence has a slot, which already contained the first `cachedTokens` of the prompt. `divergedAt` =
+   * index of the first prompt id that differs from the slot's; absent if one begins with the other. `others`
+   * sequences run beside it.
    */
   | {
       readonly note: 'started';
@@ -78,7 +82,10 @@ export type Note =
       readonly others: number;
       readonly queueMs: number;
     }
-  /** `done` of `total` prompt tokens are in the cache, after `elapsedMs` of prefill; about `etaMs` remain. Sent after every chunk but the last. */
+  /**
+   * `done` of `total` prompt tokens are in the cache, after `elapsedMs` of prefill; about `etaMs` remain.
+   * Sent after every chunk but the last.
+   */
   | {
       readonly note: 'prefill';
       readonly done: number;
@@ -90,13 +97,13 @@ export type Note =
 /** One generated token. */
 export interface TokenReport {
   readonly id: number;
-  /** Natural log of the probability under the model's own logits (before penalties and temperature); only if asked for. */
+  /** Natural log of the probability by the model's own logits, before penalties and temperature; optional. */
   readonly logprob?: number;
   /** The likeliest ids and their log-probabilities, best first; only if asked for. */
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-/** Where a sequence's time went, in milliseconds on the engine's clock. */
+/** Durations of a sequence, in milliseconds on the engine's clock. */
 export interface Timings {
   readonly queueMs: number;
   readonly prefillMs: number;
@@ -104,35 +111,37 @@ export interface Timings {
   readonly decodeMs: number;
 }
 
-/** What every finished sequence tells. */
+/** Facts about every finished sequence. */
 export interface Finished {
-  /** Prompt tokens that were kept from an earlier sequence. */
+  /** Prompt tokens that an earlier sequence had left in the slot. */
   readonly cachedTokens: number;
-  /** Tokens that were drafted, and how many of them were what decoding gave. */
+  /** Drafted tokens, and how many of them decoding confirmed. */
   readonly drafted: number;
   readonly accepted: number;
   readonly timings: Timings;
 }
 
-/** Why a sequence is over. Finishing is not an error; `failed` is this sequence's failure, not the engine's. */
+/**
+ * Why a sequence has ended. Finishing is not an error; `failed` is this sequence's failure, not the engine's.
+ */
 export type Finish =
   | (Finished & { readonly reason: 'max_tokens' | 'eos' | 'cancelled' })
   | (Finished & { readonly reason: 'failed' | 'out_of_memory'; readonly message: string });
 
-/** What one step did for one sequence. */
+/** The result of one step for one sequence. */
 export interface SequenceReport {
   readonly id: number;
   readonly notes: readonly Note[];
   /** In order of generation; empty in a step that only prefilled. */
   readonly tokens: readonly TokenReport[];
-  /** Present on the last report of a sequence: by then its slot is free. */
+  /** Present on the last report of a sequence; its slot is free by then. */
   readonly finish?: Finish;
 }
 
 /** Engine → worker. */
 export type FromEngine =
   | LoadEvent
-  /** The model is open and one run has been done. */
+  /** The model is open and has run once. */
   | { readonly kind: 'opened'; readonly facts: EngineFacts }
   /** The model could not be opened; the engine exits. `message` is the runtime's own. */
   | { readonly kind: 'refused'; readonly message: string }
@@ -141,9 +150,9 @@ export type FromEngine =
   /** The answer to `ping`. */
   | { readonly kind: 'pong' }
   /**
-   * Everything one step did, for all sequences together. `batch` = sequences computed in it: rows that decoded, and those that prefilled;
-   * 0 when it is told before the run: who was cancelled, who has a slot, who moved.
-   * `slotFreeMs` = when a slot is expected to be free; absent while one is.
+   * The results of one step for all sequences. `batch` = sequences that decoded or prefilled in it; 0 for the
+   * report before the run, with cancels, new slots and new positions in the queue.
+   * `slotFreeMs` = expected time until a slot is free; absent while one is.
    */
   | {
       readonly kind: 'report';

@@ -1,6 +1,6 @@
 /**
- * Checks an open session before it serves: how much the runtime rounds, and how long a run the device computes correctly.
- * Uses row 0 of the session as scratch.
+ * Checks an open session before it serves: how much the runtime rounds, and how long a run the device
+ * computes correctly. Uses row 0 of the session as scratch.
  */
 import type { Session } from '../ort/session.ts';
 
@@ -12,12 +12,12 @@ export const promptOf = (vocabSize: number, length: number): number[] =>
   Array.from({ length }, (_, index) => (index * 7919) % vocabSize);
 
 /**
- * Compares the logits of one position computed alone, as in decoding, with those computed behind other positions, as in a
- * prompt or a draft. Both are correct; the order of the sums differs. Where activations are quantized (4- and 8-bit
- * weights), the last bits decide how a value is rounded, and the difference grows from 1e-6 to 1e-2: decoding with drafts
- * would then give other tokens in close calls.
- * @returns root mean square of the difference, divided by that of the logits; 0 if the context is shorter than two ids,
- * infinite if the logits are not numbers.
+ * Compares the logits of one position computed alone, as in decoding, with those computed behind other
+ * positions, as in a prompt or a draft. Both are correct; the order of the sums differs. Where activations
+ * are quantized (4- and 8-bit weights), the last bits decide how a value is rounded, and the difference grows
+ * from 1e-6 to 1e-2: decoding with drafts would then give other tokens in close calls.
+ * @returns root mean square of the difference, divided by that of the logits; 0 if the context is shorter
+ * than two ids, infinite if the logits are not numbers.
  */
 export function roundingBetweenRuns(session: RunsIds, context: number): number {
   const ids = promptOf(session.signature.vocabSize, Math.min(PROMPT, context));
@@ -30,14 +30,15 @@ export function roundingBetweenRuns(session: RunsIds, context: number): number {
 const PROBES = [64, 512];
 /** Length of runs that are assumed correct. */
 const SHORT = 16;
-/** Half floats differ by less than 0.01; SwiftShader differs by 0.06 for 64 tokens in one run, by 0.31 for 32 tokens. */
+/** Half floats differ by less than 0.01; SwiftShader by 0.06 for 64 tokens in one run, by 0.31 for 32. */
 const DOUBTFUL = 0.03;
-/** Float32 attention on the host of a CUDA device, which reads another cache than it writes, differs by 0.34. */
+/** Float32 attention beside a CUDA device reads another cache than it writes: it differs by 0.34. */
 const WRONG = 0.1;
 
 /**
- * Compares the logits of one long run with those of several short runs, and those with one id at a time. Some driver bugs
- * show only in long runs, and an operator that a provider lacks can make a device read another cache than it wrote.
+ * Compares the logits of one long run with those of several short runs, and those with one id at a time. Some
+ * driver bugs show only in long runs, and an operator that a provider lacks can make a device read another
+ * cache than it wrote.
  * @param most wanted tokens of a run; runs over 512 are as correct as runs of 512.
  * @returns the longest run that is correct, at most `most`.
  * @throws Error for a device whose logits for one id at a time differ, or are not numbers.
@@ -69,7 +70,7 @@ function correctUpTo(session: RunsIds, longest: number): number {
 /** The part of a session that the checks use. */
 export type RunsIds = Pick<Session, 'signature' | 'ids' | 'logits' | 'run'>;
 
-/** Root mean square of the difference, divided by that of `others`; infinite for logits that are NaN or all zero. */
+/** Root mean square of the difference, divided by that of `others`; infinite for NaN and for all zeros. */
 function apart(logits: Float32Array, others: Float32Array): number {
   let [difference, size] = [0, 0];
   for (const [id, logit] of others.entries()) {

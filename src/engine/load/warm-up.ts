@@ -1,6 +1,6 @@
 /**
- * The sequence that the engine runs before it serves: it allocates memory that later runs reuse, and makes the code of
- * every part of a step hot.
+ * The sequence that the engine runs before it serves: it allocates memory that later runs reuse, and makes
+ * the code of every part of a step hot.
  */
 import type { SequenceRequest } from '../../protocol/messages.ts';
 import { PROMPT, promptOf } from './numeric-check.ts';

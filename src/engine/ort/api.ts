@@ -1,15 +1,19 @@
 /**
- * ONNX Runtime's C API, called through koffi: the library behind onnxruntime-node without its class, which copies every
- * output and keeps no memory on the device. Knows calls and statuses, but no models, caches or tokens.
+ * ONNX Runtime's C API, called through koffi: the library behind onnxruntime-node without its class, which
+ * copies every output and keeps no memory on the device. Knows calls and statuses only.
  *
- * `OrtGetApiBase()->GetApi(18)` is a table of function pointers. The ABI promises its order: a call is an index into it.
+ * `OrtGetApiBase()->GetApi(18)` is a table of function pointers. Its order is an ABI promise: a call is an
+ * index.
  */
 import koffi from 'koffi';
 import { openLibrary, type Pointer } from '../ffi.ts';
 
 /** A call of the runtime that failed. */
 export class OrtError extends Error {
-  /** `OrtErrorCode`: 1 fail, 2 invalid argument, 3 no such file, 6 runtime exception, 7 invalid protobuf, 9 not implemented, … */
+  /**
+   * `OrtErrorCode`: 1 fail, 2 invalid argument, 3 no such file, 6 runtime exception, 7 invalid protobuf, 9
+   * not implemented, …
+   */
   readonly code: number;
   /** Name of the call in the C API. */
   readonly call: string;
@@ -118,7 +122,9 @@ const CALLS = {
   bindInput: call(136, ['pointer', 'text', 'pointer']),
   bindOutput: call(137, ['pointer', 'text', 'pointer']),
   bindOutputToDevice: call(138, ['pointer', 'text', 'pointer']),
-  /** The values in the order of the bound outputs; the caller releases each. Second argument: the default allocator. */
+  /**
+   * Values in the order of the bound outputs, owned by the caller. Second argument: the default allocator.
+   */
   getBoundOutputValues: call(140, ['pointer', 'pointer'], 'pointers'),
   appendCudaProvider: call(204, ['pointer', 'pointer']),
   createCudaOptions: call(205, [], 'pointer'),
@@ -155,8 +161,8 @@ export interface OrtApi extends Calls, Releases {
 
 /**
  * Loads libonnxruntime.
- * @throws Error with the dynamic loader's message if the file is missing or no library; Error if the library is too old for
- * the table used here.
+ * @throws Error with the dynamic loader's message if the file is missing or no library; Error if the library
+ * is too old for the table used here.
  */
 export function loadOrt(path: string): OrtApi {
   const base = openLibrary(path).func('OrtGetApiBase', 'void *', [])() as Pointer;

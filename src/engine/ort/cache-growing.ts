@@ -1,7 +1,7 @@
 /**
- * The cache of a model whose attention appends to it by making a longer tensor. The outputs of a run stay where the
- * runtime has put them, on the device, and are the inputs of the next run. Each row runs alone; it cannot drop its last
- * tokens, only all of them.
+ * The cache of a model whose attention appends to it by making a longer tensor. The outputs of a run stay
+ * where the runtime has put them, on the device, and are the inputs of the next run. Each row runs alone; it
+ * cannot drop its last tokens, only all of them.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';

@@ -1,7 +1,7 @@
 /**
- * The cache of a model whose attention appends to it in place: allocated once on the device, and bound as past and as
- * present at the same address. If the device has addresses within a buffer, all rows are in one tensor and several rows
- * run together; if not, each row has tensors of its own.
+ * The cache of a model whose attention appends to it in place: allocated once on the device, and bound as
+ * past and as present at the same address. If the device has addresses within a buffer, all rows are in one
+ * tensor and several rows run together; if not, each row has tensors of its own.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
@@ -9,7 +9,7 @@ import type { CacheMemory, Rows } from './cache-memory.ts';
 import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 
-/** Bindings to keep: each references every cache tensor of the model, and many slots have many sets of rows. */
+/** Bindings to keep: each references all cache tensors, and many slots have many sets of rows. */
 const MOST_BINDINGS = 64;
 
 interface CacheParts {
@@ -34,7 +34,7 @@ export class CacheInPlace implements CacheMemory {
   readonly #memoryInfo: Pointer;
   /** Key: first row and count. The cache stays bound in each. The least recently used one comes first. */
   readonly #bindings = new Map<string, Pointer>();
-  /** One per cache, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache, row by row. */
+  /** One per cache, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache. */
   #buffers: readonly TensorMemory[] = [];
   #capacity = 0;
 

@@ -1,4 +1,4 @@
-/** The memory of a model's cache between runs: the interface that a session uses. Two classes implement it. */
+/** The memory of a model's cache, as a session uses it. Two classes implement this interface. */
 import type { Pointer } from '../ffi.ts';
 
 /** Consecutive rows of the cache. */
@@ -22,7 +22,7 @@ export interface CacheMemory {
    * @throws Error if a row that cannot drop tokens contains another number of them.
    */
   begin(rows: Rows, past: number): Pointer;
-  /** Called after a run: each row contains `tokens` tokens; undefined if the run failed and the rows are undefined. */
+  /** Called after a run: each row contains `tokens` tokens; undefined if the run failed. */
   end(rows: Rows, binding: Pointer, tokens: number | undefined): void;
   /** Drops the content of a row. */
   forget(row: number): void;

@@ -1,6 +1,6 @@
 /**
- * The inputs and outputs of a run on the host, in memory with a fixed address: ids, mask, positions, number of logits, and
- * the logits. Bound again for each run, since their shapes change; never copied.
+ * The inputs and outputs of a run on the host, in memory with a fixed address: ids, mask, positions, number
+ * of logits, and the logits. Bound again for each run, since their shapes change; never copied.
  */
 
 import { widen } from '../../onnx/half-float.ts';

@@ -1,6 +1,6 @@
 /**
- * Opens a model's file as a session that computes only the wanted logits and maps its weights from the file. On any error,
- * opens the unchanged file by its path, so that ONNX Runtime reports what is wrong with it.
+ * Opens a model's file as a session that computes only the wanted logits and maps its weights from the file.
+ * On any error, opens the unchanged file by its path, so that ONNX Runtime reports what is wrong with it.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -50,7 +50,7 @@ export interface Edits {
 export function readModel(path: string, { logits, halfAttention = false }: Edits = {}): ModelFile {
   let file: number | undefined;
   try {
-    // The hub's cache consists of links, and the runtime refuses weights outside of the folder that it is given.
+    // The hub's cache consists of links, and the runtime refuses weights outside of the given folder.
     const real = realpathSync(path);
     const folder = dirname(real);
     const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(path), location)));
@@ -101,7 +101,7 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
       api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, light.folder);
       return api.createSessionFromArray(env, light.bytes, light.bytes.length, sessionOptions);
     } catch (error) {
-      // A model that needs half attention would compute wrong results without it. Memory would be short again below.
+      // Without its edit the model would compute wrong results; and memory would be short again below.
       if (light.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
       // Below, the runtime opens the file itself, or reports what is wrong with it.
     }
@@ -115,8 +115,9 @@ export function updatesInPlace({ light }: ModelFile, names: TensorNames): boolea
 }
 
 /**
- * Reads a file through two windows: after the bytes behind a tensor's data, the bytes before the data are needed again.
- * This makes one read per skipped tensor. The bytes of a window never change, because parts of it are handed out.
+ * Reads a file through two windows: after the bytes behind a tensor's data, the bytes before the data are
+ * needed again. This makes one read per skipped tensor. The bytes of a window never change, because parts of
+ * it are handed out.
  */
 function windowsOn(file: number): Source {
   let near: Window = { start: 0, bytes: NOTHING };

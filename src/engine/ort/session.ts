@@ -1,7 +1,7 @@
 /**
- * One model open on one device, and the memory that its runs read and write. The memory is fixed from `reserve` to
- * `close`: small tensors on the host, the cache of all rows on the device. A run binds only the small tensors again.
- * Handles numbers only: no sequences, no slots.
+ * One model open on one device, and the memory that its runs read and write. The memory is fixed from
+ * `reserve` to `close`: small tensors on the host, the cache of all rows on the device. A run binds only the
+ * small tensors again. Handles numbers only: no sequences, no slots.
  */
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
@@ -19,8 +19,8 @@ import { Tensors } from './tensors.ts';
 import { configureThreads } from './threads.ts';
 
 /**
- * The runtime writes its warnings and errors to stderr. On a GPU only errors: each load would warn that shapes are computed
- * on the host, which is intended.
+ * The runtime writes its warnings and errors to stderr. On a GPU only errors: each load would warn that
+ * shapes are computed on the host, which is intended.
  */
 const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
@@ -99,7 +99,7 @@ export class Session {
     const env = tensors.own(api.createEnv(device.ownMemory ? LOG_ERRORS : LOG_WARNINGS, 'engine'), api.releaseEnv);
     const sessionOptions = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
     configureThreads(api, sessionOptions, options.weightBytes ?? sizeOf(model.path));
-    // The runtime keeps a pattern per shape, and the width of the mask makes every step a new shape. No loss of speed.
+    // The runtime keeps a pattern per shape, and every step has a new shape, the mask's. Costs no speed.
     api.disableMemPattern(sessionOptions);
     options.configure?.(api, sessionOptions);
     const inPlace = updatesInPlace(model, options.names ?? {});
@@ -132,12 +132,14 @@ export class Session {
     return this.#cache.together;
   }
 
-  /** True if the cache is updated in place: a row can then drop its last tokens and keep those before them. */
+  /** True if the cache is updated in place, so that a row can drop its last tokens only. */
   get truncates(): boolean {
     return this.#cache.truncates;
   }
 
-  /** Positions at the start of `logits` for a run of one row. Those after them are for runs of one token of all rows. */
+  /**
+   * Positions at the start of `logits` for a run of one row. Runs of one token of all rows use the others.
+   */
   get rowLogits(): number {
     const { positions } = this.signature.logits;
     return positions ?? (this.signature.keep ? this.#capacity.keep : this.#capacity.chunk);
@@ -156,11 +158,12 @@ export class Session {
 
   /**
    * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the cache of the rows, and writes logits
-   * `[rows, positions, vocab]`. Only a run of one row can have more than one token. Without `together` every run has one row.
-   * @returns positions written per row; the last of them belongs to the last token. `keep` or fewer: never more than
-   * `tokens`. A model that cannot choose writes all `tokens`, or a fixed number.
-   * @throws OrtError; the cache of the rows past their former lengths is undefined then. RangeError if ids, mask or logits
-   * exceed their capacity: the runtime would read or write past their end.
+   * `[rows, positions, vocab]`. Only a run of one row can have more than one token. Without `together` every
+   * run has one row.
+   * @returns positions written per row; the last of them belongs to the last token. `keep` or fewer: never
+   * more than `tokens`. A model that cannot choose writes all `tokens`, or a fixed number.
+   * @throws OrtError; the cache of the rows past their former lengths is undefined then. RangeError if ids,
+   * mask or logits exceed their capacity: the runtime would read or write past their end.
    */
   run({ rows, lengths, tokens, logitsAt, keep }: Run): number {
     const { signature } = this;

@@ -1,6 +1,7 @@
 /**
- * The signature of a decoder, read from its own metadata: names, types and shapes, never assumed from its architecture.
- * Refuses a model that this engine cannot run, and names the input or output that is not supported. Pure.
+ * The signature of a decoder, read from its own metadata: names, types and shapes, never assumed from its
+ * architecture. Refuses a model that this engine cannot run, and names the input or output that is not
+ * supported. Pure.
  */
 
 import { KEEP_INPUT } from '../../onnx/last-logits.ts';
@@ -14,26 +15,26 @@ export interface CacheTensor {
   readonly present: string;
   /** `ONNXTensorElementDataType`. */
   readonly type: number;
-  /** Shape of one row with the tokens as -1: `[1, kv heads, -1, head]`; a growing cache can have other dimensions. */
+  /** Shape of one row with -1 for the tokens: `[1, kv heads, -1, head]`; of a growing cache also others. */
   readonly shape: readonly number[];
 }
 
 /** The inputs and outputs by which the engine runs a model. */
 export interface Signature {
-  /** Names of the inputs int64 `[rows, tokens]`, `[rows, width]` and, if the model has it, `[rows, tokens]`. */
+  /** Names of the inputs int64 `[rows, tokens]`, `[rows, width]` and optionally `[rows, tokens]`. */
   readonly ids: string;
   readonly mask: string;
   readonly positions?: string;
-  /** Input for the number of last positions that get logits, shape `[]` or `[1]`; absent if all positions get logits. */
+  /** Input for the number of last positions that get logits, shape `[]` or `[1]`; absent: all get logits. */
   readonly keep?: { readonly name: string; readonly shape: readonly number[] };
-  /** Output `[rows, positions, vocab]` of float32, float16 or bfloat16; `positions` if it is always 1, the last one. */
+  /** Output `[rows, positions, vocab]`, float32, float16 or bfloat16; `positions` if it is always 1. */
   readonly logits: { readonly name: string; readonly type: number; readonly positions?: 1 };
   readonly vocabSize: number;
   /** The tensors of the cache, in the order of the model's inputs. */
   readonly caches: readonly CacheTensor[];
 }
 
-/** Cache names without a configuration: of Hugging Face's exports, and of older ones. `%d` stands for the layer. */
+/** Default names: of Hugging Face's exports, and of older ones. `%d` stands for the layer. */
 const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
   ['past_key_values.%d.key', 'present.%d.key'],
   ['past_key_values.%d.value', 'present.%d.value'],
@@ -43,8 +44,9 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
 ];
 
 /**
- * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64, optionally
- * `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs: `logits` and each updated cache.
+ * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64,
+ * optionally `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs:
+ * `logits` and each updated cache.
  * @param names of the inputs and outputs, if the model's configuration gives others.
  * @throws Error that names the input or output that is missing, unknown or of another type.
  */
@@ -113,8 +115,8 @@ function layerOf(name: string, template: string): string | undefined {
 }
 
 /**
- * The shape of one row. Tokens are the last dimension but one: `[rows, heads, tokens, head]`, or the same with a dimension
- * for keys and values in front. At most one other dimension is open, that of the rows.
+ * The shape of one row. Tokens are the last dimension but one: `[rows, heads, tokens, head]`, or the same
+ * with a dimension for keys and values in front. At most one other dimension is open, that of the rows.
  */
 function rowShape(input: TensorInfo): number[] {
   const tokens = input.shape.length - 2;

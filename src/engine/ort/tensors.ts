@@ -1,6 +1,4 @@
-/**
- * Tensors in memory with a fixed address: allocated once, bound under a name any number of times, released together.
- */
+/** Tensors in memory with a fixed address: allocated once, bound any number of times, released together. */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { bytesOf } from './signature.ts';
