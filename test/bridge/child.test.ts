@@ -1,4 +1,7 @@
-/** The worker's side of one engine process. A fake process plays the faults that a real one does not show on demand. */
+/**
+ * The worker's side of one engine process. A fake process plays the faults that a real one does not show on
+ * demand.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';

@@ -1,4 +1,7 @@
-/** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
+/**
+ * Shared by the engine's tests: the embedded model, an engine with a promise per sequence, requests with
+ * defaults.
+ */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { GREEDY } from '../../src/commands/doctor/smoke-test.ts';
@@ -21,7 +24,7 @@ export const runtimeLibrary =
 export const modelFile = root('models/haiku/onnx/model.onnx');
 export const engineProcess = root('dist/engine/process.js');
 
-/** The CPU and one file. */
+/** The CPU as the only device, with this model file. */
 export const onCpu = (file: string): Pick<EngineOptions, 'candidates'> => ({
   candidates: [{ device: 'cpu', modelFile: file, weightFiles: [file] }],
 });
@@ -53,7 +56,7 @@ export function request({ sampling, ...rest }: Ask = {}): SequenceRequest {
   };
 }
 
-/** Everything that was reported of one sequence. */
+/** All reports of one sequence. */
 export interface Outcome {
   readonly notes: Note[];
   readonly tokens: TokenReport[];
@@ -61,12 +64,12 @@ export interface Outcome {
   readonly finish: Finish;
 }
 
-/** An engine, and promises of how its sequences end. */
+/** An engine, and a promise of the outcome of each sequence. */
 export class Bench {
   readonly engine: Engine;
   readonly reports: Extract<FromEngine, { kind: 'report' }>[] = [];
   readonly #watchers = new Map<number, { notes: Note[]; tokens: TokenReport[]; resolve: (outcome: Outcome) => void }>();
-  /** Called after each report, for tests that act in the middle. */
+  /** Called after each report, for tests that act while sequences run. */
   onReport: (report: Extract<FromEngine, { kind: 'report' }>) => void = () => undefined;
 
   constructor(overrides: Partial<EngineOptions> = {}) {
@@ -99,7 +102,7 @@ export class Bench {
     return outcome;
   }
 
-  /** The report in which the sequence first has `count` tokens. */
+  /** Resolves after the report that brings the sequence to `count` tokens. */
   async afterTokens(id: number, count: number): Promise<void> {
     let seen = 0;
     await new Promise<void>((resolve) => {
@@ -156,7 +159,8 @@ export function openPoisonable(): { session: Session; poison: () => void } {
 }
 
 /**
- * Logits after the last `keep` ids, of all ids in one run on an empty row: no cache, no chunks, no neighbours.
+ * Logits after the last `keep` ids, of all ids in one run on an empty row: no cache, no chunks, no
+ * neighbours.
  * @returns `[keep, vocab]`
  */
 export function logitsOf(session: Session, ids: readonly number[], keep = 1): Float32Array {
@@ -174,6 +178,6 @@ export function continueGreedily(session: Session, prompt: readonly number[], co
   return ids.slice(prompt.length);
 }
 
-/** A prompt of ids that repeat nothing obvious. */
+/** A prompt of ids without an obvious repetition. */
 export const prompt = (length: number, salt = 0): number[] =>
   Array.from({ length }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37 + salt * 101 + index * index) % 1000)));

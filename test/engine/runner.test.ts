@@ -57,14 +57,14 @@ function fresh(): { cache: KvCache; runner: Runner } {
 }
 
 describe('rows of different lengths decoded together', () => {
-  it('draw what each draws alone, on a cache full of NaN', () => {
+  it('draw the ids that each draws alone, on a cache full of NaN', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
     const ids = decode(runner, sequences, 15);
     for (const [index, sequence] of sequences.entries()) expect(ids[index]).toEqual(expected(sequence, 16));
   });
 
-  it('leave the rows between them as they were', () => {
+  it('do not change the rows between them', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
     const outer = decode(runner, [sequences[0]!, sequences[3]!], 10);
@@ -73,7 +73,7 @@ describe('rows of different lengths decoded together', () => {
     expect(inner).toEqual([expected(sequences[1]!, 11), expected(sequences[2]!, 11)]);
   });
 
-  it('go around a full row between them, which gives up its last id', () => {
+  it('run with a full row between them, which loses its last id', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 256, 31]);
     expect(decode(runner, [sequences[0]!, sequences[2]!], 3)).toEqual([
@@ -84,11 +84,11 @@ describe('rows of different lengths decoded together', () => {
   });
 });
 
-it('rows far apart are run apart when the rows between them would cost more than another run', () => {
+it('runs distant rows separately if the rows between them cost more than another run', () => {
   const { cache } = fresh();
-  const rates = new CostModel();
-  // A run of one row 10, and 9 for each row more: four rows in one run cost 37, two runs 20.
-  for (const rows of [1, 2, 3, 4]) rates.noteRows(rows, 1 + 9 * rows);
+  const costs = new CostModel();
+  // One row costs 10, each further row 9: one run of four rows costs 37, two runs of one row cost 20.
+  for (const rows of [1, 2, 3, 4]) costs.noteRows(rows, 1 + 9 * rows);
   const runs: unknown[] = [];
   const watched = new Proxy(session, {
     get: (target, name) => {
@@ -102,7 +102,7 @@ it('rows far apart are run apart when the rows between them would cost more than
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  const runner = new Runner(watched, cache, rates, () => 0);
+  const runner = new Runner(watched, cache, costs, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
   runs.length = 0;
   const outer = draw(runner, { prefill: [], decode: [sequences[3]!, sequences[0]!] });
@@ -113,7 +113,7 @@ it('rows far apart are run apart when the rows between them would cost more than
   expect(outer).toEqual([expected(sequences[3]!, 2)[1], expected(sequences[0]!, 2)[1]]);
 });
 
-it('a chunk of prefill is 512 ids at most, no more than asked for, and its logits fit 64 MiB', () => {
+it('a chunk has at most 512 ids, and the asked number, and its logits fit 64 MiB', () => {
   expect(prefillChunk(4 * 1024, 4096)).toBe(512);
   expect(prefillChunk(0, 4096)).toBe(512);
   expect(prefillChunk(4 * 1024, 100)).toBe(100);
@@ -134,7 +134,7 @@ it.each([
   expect(isOutOfMemory(message)).toBe(is);
 });
 
-it('more sets of rows than bindings are kept give each row the same logits', () => {
+it('each row gets the same logits with more sets of rows than cached bindings', () => {
   const rows = 12;
   const session = openSession(modelFile, { rows, capacity: 32, chunk: 32, keep: 1 });
   try {
@@ -157,16 +157,16 @@ it('more sets of rows than bindings are kept give each row the same logits', () 
   }
 });
 
-it('a run that fails is the failure of its rows, and of no others', () => {
+it('a failed run fails its rows, and no others', () => {
   const cache = new KvCache(4, 256);
-  const dear = new CostModel();
-  // Two rows that are apart are run apart.
+  const costs = new CostModel();
+  // Distant rows run separately.
   for (const [rows, ms] of [
     [1, 1],
     [2, 50],
     [4, 200],
   ] as const)
-    dear.noteRows(rows, ms);
+    costs.noteRows(rows, ms);
   const failing = new Proxy(session, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
@@ -177,7 +177,7 @@ it('a run that fails is the failure of its rows, and of no others', () => {
       };
     },
   });
-  const runner = new Runner(failing, cache, dear, () => 0);
+  const runner = new Runner(failing, cache, costs, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
   const [first, last] = draw(runner, { prefill: [], decode: [sequences[0]!, sequences[3]!] });
   expect(last).toEqual(new Error('std::bad_alloc'));

@@ -1,9 +1,10 @@
 /**
- * Decodes one token on WebGPU at each of several lengths of the context, after a prompt that was computed. Prints the
- * runtime's profile of these runs, and the location of the bound tensors: copies before and after a run are not in the
- * profile. Runs as a separate process, because a process looks up its Vulkan driver when it starts.
+ * Decodes one token on WebGPU at each of several lengths of the context, after a prompt that was computed.
+ * Prints the runtime's profile of these runs, and the location of the bound tensors: copies before and after
+ * a run are not in the profile. Runs as a separate process, because a process looks up its Vulkan driver when
+ * it starts.
  *
- *   node decode-profiled.mjs <model.onnx> <folder for the profile> <length>…
+ * node decode-profiled.mjs <model.onnx> <folder for the profile> <length>…
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,11 +1,13 @@
-/** What a device must give to be trusted: sessions that compute wrong in the ways that were seen, or could be. */
+/**
+ * What a device must give to be trusted: sessions that compute wrong in the ways that were seen, or could be.
+ */
 import { describe, expect, it } from 'vitest';
 import { longestCorrectRun, type RunsIds, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
 import { openSession } from '../harness.ts';
 
 const VOCABULARY = 32;
 
-/** A session whose logits are a function of all ids so far, `spoilt` by the number of tokens of the run. */
+/** A session whose logits are a function of all ids so far; `spoilt` changes them by the length of the run. */
 function session(spoilt: (logit: number, tokens: number) => number): RunsIds {
   const ids = new BigInt64Array(1024);
   const logits = new Float32Array(VOCABULARY);
@@ -28,7 +30,7 @@ function session(spoilt: (logit: number, tokens: number) => number): RunsIds {
 }
 
 describe('a device is trusted with', () => {
-  it('whatever is wanted, when all runs agree', () => {
+  it('the wanted run, if all runs agree', () => {
     expect(
       longestCorrectRun(
         session((logit) => logit),
@@ -52,7 +54,7 @@ describe('a device is trusted with', () => {
     ).toBe(7);
   });
 
-  it('whatever is wanted, when runs differ by their rounding', () => {
+  it('the wanted run, if runs differ by rounding', () => {
     expect(
       longestCorrectRun(
         session((logit, tokens) => logit * (1 + tokens * 1e-5)),
@@ -62,7 +64,7 @@ describe('a device is trusted with', () => {
     ).toBe(512);
   });
 
-  it('runs as long as they are right', () => {
+  it('the longest correct run', () => {
     expect(
       longestCorrectRun(
         session((logit, tokens) => (tokens >= 32 ? -logit : logit)),
@@ -77,7 +79,7 @@ describe('a device is trusted with', () => {
         512,
       ),
     ).toBe(32);
-    // Right where a short prompt is read in one run, wrong where a long one is.
+    // Correct for a short prompt in one run, wrong for a long one.
     expect(
       longestCorrectRun(
         session((logit, tokens) => (tokens > 200 ? -logit : logit)),
@@ -88,10 +90,10 @@ describe('a device is trusted with', () => {
   });
 });
 
-describe('a device is not trusted that gives', () => {
+describe('a device is refused that computes', () => {
   it.each([
     [
-      'something else for one id alone',
+      'other logits for one id alone',
       (logit: number, tokens: number) => (tokens === 1 ? logit + 1 : logit),
       /another token alone .* % apart/,
     ],
@@ -108,7 +110,7 @@ describe('a device is not trusted that gives', () => {
   });
 });
 
-it('the CPU computes the embedded model alike in runs of any length', () => {
+it('the CPU computes the embedded model correctly in runs of any length', () => {
   const real = openSession();
   expect(longestCorrectRun(real, 256, 256)).toBe(256);
   expect(roundingBetweenRuns(real, 256)).toBeLessThan(1e-4);
