@@ -1,6 +1,7 @@
 /**
- * Reads the files of the weights from front to back before the runtime opens them, so that the operator sees how far a load has come: the
- * runtime maps them and faults page by page, in an order of its own and without a word. What was read is in the system's page cache then.
+ * Reads the files of the weights in order before the runtime opens them, so that the operator sees the progress of
+ * a load: the runtime maps them, reads pages in its own order and reports nothing. Afterwards the files are in the
+ * system's page cache.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
@@ -8,8 +9,8 @@ const MOST_CHUNK_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
 
 /**
- * @param onProgress hears how many bytes of how many were read, and the quarter that has been reached in percent: none, each quarter and all, once each.
- * A file that cannot be read is left to the runtime, which says what is wrong with it.
+ * Reads all files. Ignores a file that cannot be read: the runtime reports what is wrong with it.
+ * @param onProgress receives the bytes read, the total, and the percentage: 0, 25, 50, 75 and 100, once each.
  */
 export function readWeights(
   files: readonly string[],
@@ -17,23 +18,23 @@ export function readWeights(
 ): void {
   const sizes = files.map(sizeOf);
   const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
-  // Small enough that every quarter is met.
+  // Small enough to report every quarter.
   const buffer = Buffer.allocUnsafe(Math.min(MOST_CHUNK_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
-  let [read, told] = [0, 0];
+  let [read, reported] = [0, 0];
   onProgress(0, total, 0);
   for (const [index, file] of files.entries()) {
     if (sizes[index] === 0) continue;
     for (const bytes of chunksOf(file, buffer)) {
-      // A file that grows while it is read does not make more of all than all.
+      // A file can grow while it is read.
       read = Math.min(total, read + bytes);
       const step = Math.floor((read * STEPS) / total);
-      if (step > told) onProgress(read, total, (100 * step) / STEPS);
-      told = step;
+      if (step > reported) onProgress(read, total, (100 * step) / STEPS);
+      reported = step;
     }
   }
 }
 
-/** Bytes of a file; 0 for one that is not there. */
+/** Bytes of a file; 0 for a missing file. */
 export function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,6 +1,4 @@
-/**
- * What a device must give to be trusted: sessions that compute wrong in the ways that were seen, or could be.
- */
+/** The checks of a device, with sessions that compute wrong as real drivers did, or could. */
 import { describe, expect, it } from 'vitest';
 import { longestCorrectRun, type RunsIds, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
 import { openSession } from '../harness.ts';
