@@ -84,6 +84,16 @@ describe('rows of different lengths decoded together', () => {
   });
 });
 
+it('verifies a draft id by id, and removes the rest after the first id that differs', () => {
+  const { cache, runner } = fresh();
+  const [sequence] = prefilled(runner, cache, [5]) as [Sequence];
+  const [, second, third] = expected(sequence, 3) as [number, number, number];
+  const ids = [second, third + 1, 7];
+  expect(draw(runner, { prefill: [], decode: [], verify: { sequence, ids } })).toEqual([second, third]);
+  expect(cache.length(sequence.slot)).toBe(7);
+  expect([sequence.promptLookup.drafted, sequence.promptLookup.accepted]).toEqual([3, 1]);
+});
+
 it('runs distant rows separately if the rows between them cost more than another run', () => {
   const { cache } = fresh();
   const costs = new CostModel();
