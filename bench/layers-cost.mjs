@@ -19,8 +19,8 @@ const CONTEXT = 512;
 export async function layersCost() {
   const options = engineOptions(`${embeddedModel()}/onnx/model.onnx`, Math.max(...STREAMS), CONTEXT);
   const engine = new OpenEngine(options);
-  const client = new EngineClient(engineEnvironment(), { onLost: () => undefined, onLine: () => undefined });
-  await client.start(options, { stepMs: 60_000 }, () => undefined);
+  const client = new EngineClient({ environment: engineEnvironment(), stepMs: 60_000 });
+  await client.start(options);
   const rows = [];
   for (const streams of STREAMS) rows.push(await bridge(engine, client, streams));
   engine.close();

@@ -1,37 +1,40 @@
 /**
- * One engine process as the worker sees it: started, opened, watched, ended. What it says is passed on; how it ended is told once.
- * Knows nothing of sequences, and nothing of the engine that comes after it.
+ * One engine process on the worker's side: starts it, opens a model in it, watches it and ends it. Passes its
+ * messages on, and reports its end once. Knows nothing of sequences, and nothing of the next engine.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../config/paths.ts';
 import type { DeviceName } from '../protocol/devices.ts';
-import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
 import type { Refusal } from '../protocol/reasons.ts';
 import { Heartbeat } from './heartbeat.ts';
 
-/** Last words kept of an engine's standard error. */
+/** Bytes to keep of the end of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
-/** How long a closing engine may take before it is killed. */
+/** Time for an engine to close before it is killed. */
 const CLOSE_MS = 2000;
-/** How long the end of a killed engine is waited for: its memory should be free when the next one asks for some, but a process that hangs in a driver may never die. */
+/**
+ * Time to wait for the end of a killed engine. Its memory should be free before the next engine starts, but a
+ * process that hangs in a driver may never end.
+ */
 const KILL_MS = 1000;
 
-/** How an engine process ended that should not have. */
+/** The unexpected end of an engine process. */
 export interface Loss {
   readonly exitCode?: number;
   readonly signal?: string;
-  /** The last 8 KiB of its standard error, from the first whole word on. */
+  /** The last 8 KiB of its standard error, from the first complete word on. */
   readonly stderrTail: string;
-  /** In a few words: `signal SIGKILL`, `exit code 1`, `no step for 60 s`. */
+  /** For example `signal SIGKILL`, `exit code 1`, `no step for 60 s`. */
   readonly reason: string;
 }
 
-/** The engine process ended while a sequence was in it, or there is none. */
+/** The engine process has ended, or there is none. */
 export class EngineLostError extends Error {
   override readonly name = 'EngineLostError';
-  /** How it ended; absent where there was none. */
+  /** How the process ended; absent if there was none. */
   readonly loss: Loss | undefined;
 
   constructor(reason: string, loss?: Loss) {
@@ -51,7 +54,7 @@ export class EngineRefusedError extends Error {
   }
 }
 
-/** Starts an engine process; it waits for `open`. `environment` is all it gets to see. */
+/** Starts an engine process, which waits for `open`. `environment` is its whole environment. */
 export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
   const child = fork(ENGINE_ENTRY, [], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -59,40 +62,38 @@ export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
     env: environment,
     execArgv: [],
   });
-  // A process that could not be started says so here and has no pid: `open` tells it as a loss.
+  // A process that could not be started emits `error` and has no pid; `open` reports the loss.
   child.on('error', () => undefined);
   return child;
 }
 
-export interface ChildEvents {
-  readonly onMessage: (message: FromEngine) => void;
-  /** A line on its standard output or error. */
-  readonly onLine: (line: string) => void;
-  /** It ended by itself, or was killed because it hung. Not told of one that was closed. */
-  readonly onEnded: (loss: Loss) => void;
-}
-
-/** Bounds of an engine's silence, in milliseconds. */
-export interface EngineTimeouts {
-  /** Without a word once the model is open: longer than any step takes. */
-  readonly stepMs: number;
-  /** From `open` to `opened`; absent = as long as it takes. */
+export interface EngineChildOptions {
+  /**
+   * Milliseconds without a message after which an open engine is killed: longer than any step. Default: none.
+   */
+  readonly stepMs?: number;
+  /** Milliseconds from `open` to `opened`; absent = unlimited. */
   readonly openMs?: number;
+  readonly onMessage?: (message: FromEngine) => void;
+  /** Receives each line on its standard output and error. */
+  readonly onLine?: (line: string) => void;
+  /** The process ended by itself, or was killed because it hung. Not called after `close`. */
+  readonly onEnded?: (loss: Loss) => void;
 }
 
 export class EngineChild {
   readonly #process: ChildProcess;
-  readonly #events: ChildEvents;
+  readonly #options: EngineChildOptions;
   #heartbeat: Heartbeat | undefined;
   #stderrTail = '';
   #over = false;
-  /** Why it was killed. */
+  /** Why the process was killed. */
   #hung: string | undefined;
   #refuse: (error: Error) => void = () => undefined;
 
-  constructor(forked: ChildProcess, events: ChildEvents) {
+  constructor(forked: ChildProcess, options: EngineChildOptions) {
     this.#process = forked;
-    this.#events = events;
+    this.#options = options;
     this.#readLines(forked.stdout, () => undefined);
     this.#readLines(forked.stderr, (text) => {
       this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL - 1);
@@ -101,14 +102,11 @@ export class EngineChild {
   }
 
   /**
-   * Opens the model. `onLoadEvent` hears how it goes on.
-   * @throws EngineRefusedError with the reason; EngineLostError if the process ended, or was too slow, before it could say anything.
+   * Opens the model.
+   * @throws EngineRefusedError with the reason; EngineLostError if the process ended or was slow.
    */
-  open(
-    options: EngineOptions,
-    { stepMs, openMs }: EngineTimeouts,
-    onLoadEvent: (message: LoadEvent) => void,
-  ): Promise<EngineFacts> {
+  open(options: EngineOptions): Promise<EngineFacts> {
+    const { openMs, onMessage } = this.#options;
     if (this.#process.pid === undefined) {
       return Promise.reject(new EngineLostError('the process could not be started'));
     }
@@ -120,15 +118,14 @@ export class EngineChild {
         reject(error);
       };
       this.#process.on('message', (message: FromEngine) => {
-        if (isLoadEvent(message)) onLoadEvent(message);
         if (message.kind === 'refused') this.#refuse(new EngineRefusedError(message));
         if (message.kind === 'opened') {
           clearTimeout(alarm);
-          this.#watch(stepMs);
+          this.#watch();
           resolve(message.facts);
         }
         this.#heartbeat?.heard();
-        this.#events.onMessage(message);
+        onMessage?.(message);
       });
       this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
       this.send({ kind: 'open', options });
@@ -136,8 +133,9 @@ export class EngineChild {
   }
 
   /**
-   * Asks what there is on this machine, in place of opening a model. `devices` are told of whether or not they are there.
-   * @throws EngineLostError if the process ended, a driver's fault perhaps, or did not answer in time.
+   * Asks for the devices of this machine, instead of opening a model. Missing `devices` are in the answer
+   * too.
+   * @throws EngineLostError if the process ended, for example because of a driver, or did not answer in time.
    */
   probe(runtimeLibrary: string, devices: readonly DeviceName[], withinMs: number): Promise<DeviceProbe> {
     return new Promise((resolve, reject) => {
@@ -156,12 +154,15 @@ export class EngineChild {
     });
   }
 
-  /** A message to an engine that is going down is answered by its end. */
+  /** Sends a message. Does nothing if the process is ending: `onEnded` follows. */
   send(message: ToEngine): void {
     if (this.#process.connected) this.#process.send(message, () => undefined);
   }
 
-  /** Lets it release everything and exit; kills it if it does not. One that hangs in a driver and cannot die is not waited for. */
+  /**
+   * Lets the engine release everything and exit; kills it if it does not. Waits 3 s at most: a hung process
+   * may never end.
+   */
   async close(): Promise<void> {
     this.#over = true;
     this.#heartbeat?.stop();
@@ -180,8 +181,10 @@ export class EngineChild {
     });
   }
 
-  /** From now on it is to be heard. */
-  #watch(stepMs: number): void {
+  /** Starts the watch for messages. */
+  #watch(): void {
+    const { stepMs } = this.#options;
+    if (stepMs === undefined) return;
     this.#heartbeat = new Heartbeat(
       stepMs,
       () => this.send({ kind: 'ping' }),
@@ -189,7 +192,7 @@ export class EngineChild {
     );
   }
 
-  /** It does not answer, so it is made to end. */
+  /** Kills a process that does not answer. */
   #hang(reason: string): void {
     this.#hung = reason;
     this.#process.kill('SIGKILL');
@@ -202,7 +205,7 @@ export class EngineChild {
     this.#refuse(new EngineLostError(loss.reason, loss));
     if (this.#over) return;
     this.#over = true;
-    this.#events.onEnded(loss);
+    this.#options.onEnded?.(loss);
   }
 
   #readLines(output: NodeJS.ReadableStream | null, keep: (text: string) => void): void {
@@ -211,13 +214,13 @@ export class EngineChild {
       keep(text);
       const lines = (rest + text).split('\n');
       rest = (lines.pop() ?? '').slice(-STDERR_TAIL);
-      for (const line of lines) if (line.trim() !== '') this.#events.onLine(line);
+      for (const line of lines) if (line.trim() !== '') this.#options.onLine?.(line);
     });
   }
 }
 
 function lossOf(exitCode: number | null, signal: string | null, stderr: string): Loss {
-  // Where the beginning was cut off, half a word goes with it: half a secret would not be known as one.
+  // If the start was truncated, drop the partial first word: redaction would not recognise half a secret.
   const tail = stderr.length > STDERR_TAIL ? stderr.replace(/^\S*/, '') : stderr;
   return {
     ...(exitCode !== null && { exitCode }),
@@ -226,12 +229,3 @@ function lossOf(exitCode: number | null, signal: string | null, stderr: string):
     reason: signal === null ? `exit code ${exitCode}` : `signal ${signal}`,
   };
 }
-
-const LOAD_EVENTS: readonly FromEngine['kind'][] = [
-  'loading',
-  'fallback',
-  'memory',
-  'progress',
-] satisfies LoadEvent['kind'][];
-
-const isLoadEvent = (message: FromEngine): message is LoadEvent => LOAD_EVENTS.includes(message.kind);

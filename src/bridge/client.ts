@@ -1,141 +1,144 @@
 /**
- * The worker's side of the bridge: hands sequences to the engine process and gives back their steps; keeps those that wait when the engine
- * is lost. Owns the sequences that are in the engine and its last estimate of a wait; never narrates (a message callback runs outside of
- * every story).
+ * The worker's side of the bridge: gives sequences to the engine process and returns their steps. Sequences
+ * without a slot survive the loss of an engine and go to the next one. Owns the sequences in the engine, and
+ * the engine's last estimate of a wait. Never narrates: the callback of a message runs outside of every
+ * request's context.
  */
 import type { ChildProcess } from 'node:child_process';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
-import { EngineChild, EngineLostError, type EngineTimeouts, forkEngine, type Loss } from './child.ts';
-import { type Backpressure, SequenceInbox, type Step } from './sequence-inbox.ts';
-import { Turns } from './turns.ts';
+import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
+import { type Backpressure, RemoteSequence, SequenceInbox, type Step } from './sequence-inbox.ts';
 
-/** How long the engine has to confirm a cancel before its caller is told without it: longer than a usual step, short for whoever waits. */
+/** Time for the engine to confirm a cancel, longer than most steps; then the caller stops waiting. */
 const CANCEL_MS = 1000;
 
-/** The sequences that a loss of the engine found in it. */
+/** The sequences that were in the engine when it was lost. */
 export interface LostCounts {
-  /** Had a slot; each has failed with EngineLostError. */
+  /** With a slot; each has failed with EngineLostError. */
   readonly running: number;
-  /** Had none; each waits for the next engine. */
+  /** Without a slot; each waits for the next engine. */
   readonly waiting: number;
 }
 
-export interface EngineEvents {
-  /** The open engine ended by itself, or was ended because it hung. */
-  readonly onLost: (loss: Loss, lost: LostCounts) => void;
-  /** A line on the engine's standard output or error: the runtime warns there. */
-  readonly onLine: (line: string) => void;
+export interface EngineClientOptions {
+  /** The whole environment of the engine processes. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Milliseconds without a message after which an open engine counts as hung: longer than any step. */
+  readonly stepMs: number;
+  /** The open engine ended by itself, or was killed because it hung. */
+  readonly onLost?: (loss: Loss, lost: LostCounts) => void;
+  /** Receives the lines on the engine's standard output and error: the runtime writes its warnings there. */
+  readonly onLine?: (line: string) => void;
+  /** Receives the progress of each load. */
+  readonly onLoadEvent?: (event: LoadEvent) => void;
 }
 
-type Report = Extract<FromEngine, { kind: 'report' }>;
-
 export class EngineClient {
-  readonly #environment: NodeJS.ProcessEnv;
-  readonly #events: EngineEvents;
-  readonly #sequences = new Map<number, SequenceInbox>();
-  /** An engine process that was forked ahead of time, so that it booted while this process loaded its other half. */
+  readonly #options: EngineClientOptions;
+  readonly #inbox = new SequenceInbox();
+  /** An engine process forked ahead of time, which started while this process loaded its own code. */
   #forked: ChildProcess | undefined;
   #child: EngineChild | undefined;
   /** The engine is open and takes sequences. */
   #open = false;
   /** Why there is no engine at the moment. */
   #lost = 'no engine is running';
-  /** Why there will be none any more. */
+  /** Why there will be no further engine. */
   #abandoned: string | undefined;
-  /** When a slot is expected to be free, on performance.now()'s clock; undefined while one is, and while nobody knows. */
+  /** Expected time of a free slot, on performance.now()'s clock; undefined without an estimate. */
   #slotFreeAt: number | undefined;
-  /** When an engine was last heard, on the same clock. */
+  /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
   #nextId = 0;
-  readonly #reports = new Turns<Report>((report) => this.#deliver(report));
 
-  constructor(environment: NodeJS.ProcessEnv, events: EngineEvents, first?: ChildProcess) {
-    this.#environment = environment;
-    this.#events = events;
+  constructor(options: EngineClientOptions, first?: ChildProcess) {
+    this.#options = options;
     this.#forked = first;
   }
 
-  /** Sequences that hold a slot, those that wait for one, and the tokens that the former have in the cache. */
+  /** Sequences with a slot, sequences that wait for one, and the tokens of the former in the cache. */
   get occupancy(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
-    const here = [...this.#sequences.values()].filter((inbox) => !inbox.finished);
-    const running = here.filter((inbox) => inbox.started);
-    const tokens = running.reduce((sum, inbox) => sum + inbox.tokens, 0);
-    return { busy: running.length, waiting: here.length - running.length, tokens };
+    const live = [...this.#inbox.sequences].filter((sequence) => !sequence.finished);
+    const running = live.filter((sequence) => sequence.started);
+    const tokens = running.reduce((sum, sequence) => sum + sequence.tokens, 0);
+    return { busy: running.length, waiting: live.length - running.length, tokens };
   }
 
-  /** Milliseconds until a slot is expected to be free, by the engine's last report; undefined when it made no estimate. */
+  /** Expected milliseconds until a slot is free, by the last report; undefined without an estimate. */
   get slotFreeMs(): number | undefined {
     return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
   }
 
-  /** Milliseconds since an engine was last heard, be it the one that is gone; undefined before the first word of the first. */
+  /** Milliseconds since the last message of any engine; undefined before the first message. */
   get heartbeatAgeMs(): number | undefined {
     return this.#heardAt === undefined ? undefined : performance.now() - this.#heardAt;
   }
 
   /**
-   * Opens the model in an engine process; sequences that wait are handed to it in their order. `onLoadEvent` hears how it goes on.
-   * @throws EngineRefusedError with the reason; EngineLostError if the process ended before it could say anything.
+   * Opens the model in an engine process, and gives it the waiting sequences in their order.
+   * @param openMs longest time to open the model; absent = unlimited.
+   * @throws EngineRefusedError with the reason; EngineLostError if the process ended or was slow.
    */
-  start(
-    options: EngineOptions,
-    timeouts: EngineTimeouts,
-    onLoadEvent: (message: LoadEvent) => void,
-  ): Promise<EngineFacts> {
+  start(options: EngineOptions, openMs?: number): Promise<EngineFacts> {
+    const { environment, stepMs, onLine } = this.#options;
     const ready = this.#forked?.connected === true ? this.#forked : undefined;
     this.#forked = undefined;
-    const child: EngineChild = new EngineChild(ready ?? forkEngine(this.#environment), {
+    const child: EngineChild = new EngineChild(ready ?? forkEngine(environment), {
+      stepMs,
+      ...(openMs !== undefined && { openMs }),
       onMessage: (message) => {
         if (child === this.#child) this.#receive(message);
       },
-      onLine: this.#events.onLine,
+      ...(onLine && { onLine }),
       onEnded: (loss) => this.#ended(loss),
     });
     this.#child = child;
-    return child.open(options, timeouts, onLoadEvent);
+    return child.open(options);
   }
 
   /**
-   * Runs one sequence. Yields a step for each report until one carries `finish`; aborting `signal` cancels the sequence, and the
-   * last step then says `cancelled`, by which time its slot is free, unless the step says that the engine did not answer. A sequence that
-   * has no slot yet when the engine is lost waits for the next one. While `flow` is held, the engine leaves the sequence out of its steps.
-   * @throws EngineLostError when the engine ends in which the sequence has a slot, or when there will be none any more.
+   * Runs one sequence. Yields a step per report, until a step has `finish`. Aborting `signal` cancels the
+   * sequence: the last step has the reason `cancelled`, and its slot is free by then unless the step is
+   * `unconfirmed`. A sequence without a slot waits for the next engine when the engine is lost. While
+   * `backpressure` is paused, no step of the engine includes the sequence.
+   * @throws EngineLostError if the engine is lost while the sequence has a slot, or if no further engine will
+   * start.
    */
   async *submit(
     request: Omit<SequenceRequest, 'id'>,
     signal: AbortSignal,
-    flow?: Backpressure,
+    backpressure?: Backpressure,
   ): AsyncGenerator<Step, void, void> {
     if (this.#abandoned !== undefined) throw new EngineLostError(this.#abandoned);
-    const inbox = new SequenceInbox({ ...request, id: this.#nextId++ }, flow);
-    let patience: NodeJS.Timeout | undefined;
+    const sequence = new RemoteSequence({ ...request, id: this.#nextId++ }, backpressure);
+    let timeout: NodeJS.Timeout | undefined;
     const cancel = (): void => {
-      patience = this.#cancel(inbox);
+      timeout = this.#cancel(sequence);
     };
-    this.#sequences.set(inbox.request.id, inbox);
+    this.#inbox.add(sequence);
     signal.addEventListener('abort', cancel, { once: true });
-    flow?.onChange((held) => this.#pace(inbox, held));
+    backpressure?.onChange((paused) => this.#pause(sequence, paused));
     try {
-      if (this.#open) this.#hand(inbox);
-      else inbox.wait(this.#lost);
+      if (this.#open) this.#send(sequence);
+      else sequence.wait(this.#lost);
       if (signal.aborted) cancel();
       for (;;) {
-        const step = await inbox.next();
+        const step = await sequence.next();
         yield step;
         if (step.report.finish) return;
       }
     } finally {
       signal.removeEventListener('abort', cancel);
-      clearTimeout(patience);
-      this.#leave(inbox);
+      clearTimeout(timeout);
+      this.#leave(sequence);
     }
   }
 
-  /** There will be no engine any more: whoever waits for one is told why. */
+  /** Fails all sequences with the reason: there will be no further engine. */
   abandon(reason: string): void {
     this.#abandoned = reason;
-    for (const inbox of this.#sequences.values()) inbox.fail(new EngineLostError(reason));
+    for (const sequence of this.#inbox.sequences) sequence.fail(new EngineLostError(reason));
   }
 
   /** Lets the engine release everything and exit; kills it if it does not. */
@@ -146,23 +149,23 @@ export class EngineClient {
     await this.#child?.close();
   }
 
-  /** Returns the timer after which the caller is told without the engine. */
-  #cancel(inbox: SequenceInbox): NodeJS.Timeout | undefined {
-    inbox.cancelled = true;
+  /** Returns the timer after which the sequence ends for its caller without the engine's confirmation. */
+  #cancel(sequence: RemoteSequence): NodeJS.Timeout | undefined {
+    sequence.cancelled = true;
     if (!this.#open) {
-      if (!inbox.finished) inbox.end();
+      if (!sequence.finished) sequence.end();
       return undefined;
     }
-    this.#child?.send({ kind: 'cancel', id: inbox.request.id });
-    return setTimeout(() => inbox.giveUp(), CANCEL_MS);
+    this.#child?.send({ kind: 'cancel', id: sequence.request.id });
+    return setTimeout(() => sequence.giveUp(), CANCEL_MS);
   }
 
-  /** Its caller has its last step, or goes before that. Its slot is the engine's to give back: until then it counts as taken. */
-  #leave(inbox: SequenceInbox): void {
-    const { id } = inbox.request;
-    inbox.left = true;
-    if (this.#open && !inbox.finished && !inbox.cancelled) this.#child?.send({ kind: 'cancel', id });
-    if (!this.#open || inbox.finished) this.#sequences.delete(id);
+  /** Called when the caller stops reading. The slot stays busy until the engine reports it free. */
+  #leave(sequence: RemoteSequence): void {
+    const { id } = sequence.request;
+    sequence.left = true;
+    if (this.#open && !sequence.finished && !sequence.cancelled) this.#child?.send({ kind: 'cancel', id });
+    if (!this.#open || sequence.finished) this.#inbox.remove(sequence);
   }
 
   #receive(message: FromEngine): void {
@@ -170,71 +173,65 @@ export class EngineClient {
     switch (message.kind) {
       case 'opened':
         this.#open = true;
-        this.#submitWaiting();
+        this.#sendWaiting();
         return;
       case 'report':
         this.#slotFreeAt = message.slotFreeMs === undefined ? undefined : performance.now() + message.slotFreeMs;
-        this.#reports.put(message);
+        this.#inbox.put(message);
         return;
       case 'loading':
       case 'fallback':
       case 'memory':
       case 'progress':
+        this.#options.onLoadEvent?.(message);
+        return;
       case 'refused':
       case 'probed':
       case 'pong':
-        return; // answers that others wait for
+        return; // handled by EngineChild
       default:
         message satisfies never;
     }
   }
 
-  #deliver({ batch, sequences }: Report): void {
-    for (const report of sequences) {
-      const inbox = this.#sequences.get(report.id);
-      inbox?.put({ batch, report });
-      if (inbox?.left && inbox.finished) this.#sequences.delete(report.id);
+  #sendWaiting(): void {
+    for (const sequence of this.#inbox.sequences) {
+      if (sequence.finished) continue;
+      sequence.moved();
+      this.#send(sequence);
     }
   }
 
-  #submitWaiting(): void {
-    for (const inbox of this.#sequences.values()) {
-      if (inbox.finished) continue;
-      inbox.moved();
-      this.#hand(inbox);
-    }
-  }
-
-  /** Gives a sequence to the engine, which does not know whether it is held. */
-  #hand({ request, backpressure }: SequenceInbox): void {
+  /** Sends a sequence to the engine, and then whether it is paused. */
+  #send({ request, backpressure }: RemoteSequence): void {
     this.#child?.send({ kind: 'submit', request });
     if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
   }
 
-  /** Without an engine nothing runs: the next one is told when it gets the sequence. */
-  #pace({ request }: SequenceInbox, held: boolean): void {
-    if (this.#open) this.#child?.send({ kind: held ? 'pause' : 'resume', id: request.id });
+  /** Without an engine nothing runs; the next one gets the state together with the sequence. */
+  #pause({ request }: RemoteSequence, paused: boolean): void {
+    if (this.#open) this.#child?.send({ kind: paused ? 'pause' : 'resume', id: request.id });
   }
 
   #ended(loss: Loss): void {
-    this.#reports.flush();
+    this.#inbox.flush();
     this.#slotFreeAt = undefined;
-    if (!this.#open) return; // it was never open: `start` has failed with the loss
+    if (!this.#open) return; // the engine was never open, and `start` fails with the loss
     this.#open = false;
     this.#lost = loss.reason;
     let [running, waiting] = [0, 0];
-    for (const [id, inbox] of this.#sequences) {
-      if (inbox.left) this.#sequences.delete(id);
-      else if (inbox.finished) continue;
-      else if (inbox.cancelled) inbox.end();
-      else if (inbox.started) {
+    for (const sequence of this.#inbox.sequences) {
+      if (sequence.left) this.#inbox.remove(sequence);
+      else if (sequence.finished) continue;
+      else if (sequence.cancelled) sequence.end();
+      else if (sequence.started) {
         running += 1;
-        inbox.fail(new EngineLostError(loss.reason, loss));
+        sequence.fail(new EngineLostError(loss.reason, loss));
       } else {
         waiting += 1;
-        inbox.wait(loss.reason);
+        sequence.wait(loss.reason);
       }
     }
-    this.#events.onLost(loss, { running, waiting });
+    this.#options.onLost?.(loss, { running, waiting });
   }
 }

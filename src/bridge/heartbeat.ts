@@ -1,42 +1,44 @@
 /**
- * Whether an engine process still answers. The engine is deaf within a step, so the watch is kept on this side: whatever it says is a
- * heartbeat, and when it says nothing it is pinged. Knows nothing of processes or sequences.
+ * Watches whether an engine process still answers. The engine reads no messages during a step, so the worker
+ * measures the silence: every message of the engine is a heartbeat, and a silent engine gets a ping. Knows
+ * nothing of processes or sequences.
  */
 
-/** An idle engine is pinged this often. */
+/** Interval of the pings to an idle engine. */
 const PING_MS = 1000;
 
 export class Heartbeat {
   readonly #timer: NodeJS.Timeout;
   #tickedAt = performance.now();
-  /** Milliseconds without a word, as this process lived through them. */
+  /** Milliseconds without a message, counted only while this process was running. */
   #silentMs = 0;
-  /** A ping is under way: one is enough. */
-  #asked = false;
+  /** A ping is unanswered: one is enough. */
+  #pinged = false;
 
-  /** Calls `ping` when there was nothing to hear, and `onSilent` once when that was so for `patienceMs`. */
-  constructor(patienceMs: number, ping: () => void, onSilent: () => void) {
-    const everyMs = Math.min(PING_MS, patienceMs / 4);
+  /** Calls `ping` after an interval without a message, and `onSilent` once after `timeoutMs` without one. */
+  constructor(timeoutMs: number, ping: () => void, onSilent: () => void) {
+    const everyMs = Math.min(PING_MS, timeoutMs / 4);
     this.#timer = setInterval(() => {
       const now = performance.now();
-      // A process that was itself suspended, or busy, has not yet read what waits for it: that time is not held against the engine.
+      // A tick that is late does not count in full: this process was suspended or busy, and has unread
+      // messages.
       this.#silentMs += Math.min(now - this.#tickedAt, 2 * everyMs);
       this.#tickedAt = now;
-      if (this.#silentMs >= patienceMs) {
+      if (this.#silentMs >= timeoutMs) {
         this.stop();
         onSilent();
-      } else if (!this.#asked) {
-        this.#asked = true;
+      } else if (!this.#pinged) {
+        this.#pinged = true;
         ping();
       }
     }, everyMs);
     this.#timer.unref();
   }
 
-  /** The engine has said something. */
+  /** The engine has sent a message. */
   heard(): void {
     this.#silentMs = 0;
-    this.#asked = false;
+    this.#pinged = false;
   }
 
   stop(): void {

@@ -1,85 +1,143 @@
 /**
- * One sequence on the worker's side: its steps on their way from the message callback to the request's own loop, and what is known of
- * where it stands. Sends nothing itself.
+ * The way of the engine's reports to the requests: one inbox for the client, which delivers one report per
+ * event-loop turn, and one list of steps per sequence, which the request's own loop reads. Sends nothing to
+ * the engine.
  */
-import type { Finish, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import type { Finish, FromEngine, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 
-/** What one step did for a sequence; `batch` = sequences computed in that step. */
+/** One step of a sequence; `batch` = sequences computed in that step. */
 export interface Step {
   readonly batch: number;
   readonly report: SequenceReport;
-  /** Why the engine was lost in which the sequence waited: it has its place in the queue of the next one. */
+  /** Why the engine was lost in which the sequence waited; it waits for the next engine. */
   readonly lost?: string;
-  /** The engine has not confirmed the cancel in time: the sequence is over for its caller, its slot is free later. */
+  /** The engine has not confirmed the cancel in time: the slot of the sequence is still busy. */
   readonly unconfirmed?: true;
 }
 
-/** Whether a sequence is to pause because its reader lags: asked when it is submitted, told when that changes. */
+/** Pauses a sequence while its subscriber lags. */
 export interface Backpressure {
   readonly paused: boolean;
-  /** `changed` is called at every change from then on; one listener at a time. */
-  onChange(changed: (held: boolean) => void): void;
+  /** Calls `changed` at every change from now on; one listener at a time. */
+  onChange(changed: (paused: boolean) => void): void;
 }
 
-/** Bounded by the sequence's max_tokens: the engine reports no more tokens than that. */
+type Report = Extract<FromEngine, { kind: 'report' }>;
+
+/**
+ * The sequences of a client, and the reports on their way to them. A busy worker can read dozens of reports
+ * from the pipe at once; handling them together would block `/health` for tens of milliseconds.
+ */
 export class SequenceInbox {
+  readonly #sequences = new Map<number, RemoteSequence>();
+  /** In the order of their arrival. */
+  readonly #reports: Report[] = [];
+  #next: NodeJS.Immediate | undefined;
+
+  /** In the order of `add`. A sequence may be removed during the iteration. */
+  get sequences(): Iterable<RemoteSequence> {
+    return this.#sequences.values();
+  }
+
+  add(sequence: RemoteSequence): void {
+    this.#sequences.set(sequence.request.id, sequence);
+  }
+
+  remove({ request }: RemoteSequence): void {
+    this.#sequences.delete(request.id);
+  }
+
+  /** Delivers a report at the end of this turn; later if other reports are before it, one per turn. */
+  put(report: Report): void {
+    this.#reports.push(report);
+    this.#next ??= setImmediate(() => this.#turn());
+  }
+
+  /** Delivers all reports now, because something must come after them. */
+  flush(): void {
+    clearImmediate(this.#next);
+    this.#next = undefined;
+    for (const report of this.#reports.splice(0)) this.#deliver(report);
+  }
+
+  #turn(): void {
+    const report = this.#reports.shift();
+    this.#next = this.#reports.length > 0 ? setImmediate(() => this.#turn()) : undefined;
+    if (report) this.#deliver(report);
+  }
+
+  /** Removes a sequence that has ended and has no caller any more. */
+  #deliver({ batch, sequences }: Report): void {
+    for (const report of sequences) {
+      const sequence = this.#sequences.get(report.id);
+      sequence?.put({ batch, report });
+      if (sequence?.left && sequence.finished) this.remove(sequence);
+    }
+  }
+}
+
+/**
+ * One sequence on the worker's side: its state, and its steps until the caller reads them. The sequence's
+ * `maxTokens` bounds the list: the engine reports no more tokens.
+ */
+export class RemoteSequence {
   readonly request: SequenceRequest;
-  /** Holds it while its reader lags, in whichever engine it is. */
+  /** Pauses the sequence while its subscriber lags, in each engine that gets the sequence. */
   readonly backpressure: Backpressure | undefined;
   readonly #steps: Step[] = [];
-  readonly #bornAt = performance.now();
+  readonly #createdAt = performance.now();
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
-  /** What the engine said when it gave the sequence a slot. */
+  /** The engine's note that the sequence has a slot. */
   #started: Extract<Note, { note: 'started' }> | undefined;
-  /** Milliseconds that it waited for an engine that is gone: the next one counts from its arrival there. */
+  /** Milliseconds that it waited for former engines: an engine counts from the arrival of the sequence. */
   #waitedMs = 0;
-  /** It was asked to stop. */
+  /** The caller has cancelled it. */
   cancelled = false;
-  /** Nobody takes its steps any more. */
+  /** The caller reads no more steps. */
   left = false;
-  /** The engine is done with it: its slot is free, or was lost with the engine. */
+  /** The engine has ended it: its slot is free, or was lost with the engine. */
   finished = false;
   /** Prompt and output so far. */
   tokens: number;
 
-  constructor(request: SequenceRequest, flow?: Backpressure) {
+  constructor(request: SequenceRequest, backpressure?: Backpressure) {
     this.request = request;
-    this.backpressure = flow;
+    this.backpressure = backpressure;
     this.tokens = request.prompt.length;
   }
 
-  /** Whether it has, or had, a slot. */
+  /** True from the moment that it has a slot. */
   get started(): boolean {
     return this.#started !== undefined;
   }
 
-  /** A step that the engine reports. */
+  /** Adds a step that the engine reports. */
   put({ batch, report }: Step): void {
     this.tokens += report.tokens.length;
     this.finished ||= report.finish !== undefined;
-    const whole = this.#waitedMs > 0 ? withWait(report, this.#waitedMs) : report;
-    this.#started ??= whole.notes.find((note) => note.note === 'started');
-    this.#push({ batch, report: whole });
+    const adjusted = this.#waitedMs > 0 ? withWait(report, this.#waitedMs) : report;
+    this.#started ??= adjusted.notes.find((note) => note.note === 'started');
+    this.#push({ batch, report: adjusted });
   }
 
-  /** Its engine was lost before it had a slot, or there is none at the moment: it waits on. */
+  /** Adds a step that says that there is no engine, and why. The sequence waits for the next one. */
   wait(lost: string): void {
     this.#push({ batch: 0, report: { id: this.request.id, notes: [], tokens: [] }, lost });
   }
 
-  /** A new engine has it from now on. */
+  /** A new engine gets the sequence now. */
   moved(): void {
-    this.#waitedMs = performance.now() - this.#bornAt;
+    this.#waitedMs = performance.now() - this.#createdAt;
   }
 
-  /** Its engine is gone, and it was asked to stop anyway: that is how it ends. */
+  /** Ends a cancelled sequence whose engine is gone. */
   end(): void {
     this.finished = true;
     this.#push({ batch: 0, report: this.#cancelled() });
   }
 
-  /** The engine says nothing to the cancel: the caller is not kept waiting, the slot is counted as taken until it does. */
+  /** Ends the sequence for the caller only. The slot stays busy until the engine confirms the cancel. */
   giveUp(): void {
     this.#push({ batch: 0, report: this.#cancelled(), unconfirmed: true });
   }
@@ -90,7 +148,10 @@ export class SequenceInbox {
     this.#wake?.();
   }
 
-  /** The next step; what arrived before a failure is still given. */
+  /**
+   * The next step.
+   * @throws Error of `fail`, after the steps that arrived before it.
+   */
   async next(): Promise<Step> {
     for (;;) {
       const step = this.#steps.shift();

@@ -1,15 +1,15 @@
 /**
- * What runs cost on this machine, as observed: milliseconds by how much was computed. Scheduling, drafting and every estimate that is told
- * read the same two curves. Remembers, decides nothing.
+ * Measured costs of runs on this machine: milliseconds by the size of a run. Scheduling, drafting and all
+ * reported estimates read the same two curves. Remembers; decides nothing.
  */
 
-/** Sizes up to this are told apart one by one, larger ones by half octaves. */
+/** Sizes up to this have a bucket each; larger ones share a bucket per half octave. */
 const EXACT = 16;
 const PER_OCTAVE = 2;
 /** Weight of a new observation. */
 const FRESH = 0.25;
 
-const placeOf = (size: number): number =>
+const bucketOf = (size: number): number =>
   size <= EXACT ? size : EXACT + Math.round(Math.log2(size / EXACT) * PER_OCTAVE);
 
 interface Point {
@@ -19,14 +19,14 @@ interface Point {
 
 /** Milliseconds of a run by its size. */
 export class RunCost {
-  /** By place; holes where nothing was observed. */
+  /** By bucket; undefined where nothing was measured. */
   readonly #points: (Point | undefined)[] = [];
 
   /** Notes that a run of `size` (at least 1) took `ms`. */
   note(size: number, ms: number): void {
-    const place = placeOf(size);
-    const point = this.#points[place];
-    if (!point) this.#points[place] = { size, ms };
+    const bucket = bucketOf(size);
+    const point = this.#points[bucket];
+    if (!point) this.#points[bucket] = { size, ms };
     else {
       point.size += (size - point.size) * FRESH;
       point.ms += (ms - point.ms) * FRESH;
@@ -34,9 +34,9 @@ export class RunCost {
   }
 
   /**
-   * Expected milliseconds of a run of `size`: between two observations a straight line, above all of them in proportion, below all of them
-   * the least. Never more than in proportion to the next smaller one: a size that was slow once, and is avoided for that, gets its chance
-   * again. 0 when nothing was observed.
+   * Expected milliseconds of a run of `size`: linear between two measured sizes, proportional above the
+   * largest, constant below the smallest. Never more than in proportion to the next smaller size: a size that
+   * was slow once, and is avoided because of that, gets another chance. 0 if nothing was measured.
    */
   estimate(size: number): number {
     let below: Point | undefined;
@@ -54,7 +54,7 @@ export class RunCost {
   }
 }
 
-/** The two kinds of runs that a decoder makes. */
+/** The two kinds of runs of a decoder. */
 export class CostModel {
   /** Several tokens of one row: a chunk of a prompt, a draft to verify. */
   readonly tokens = new RunCost();

@@ -1,12 +1,13 @@
 /**
- * The engine: schedule → run → sample → settle, one report per step for all sequences, and back to the event loop in between so that
- * what arrives is seen before the next step. Numbers only: it knows nothing of processes, text or narration.
+ * The engine. A step is admit → plan → run → sample → settle → report; one report covers all sequences.
+ * Between two steps the engine returns to the event loop, so that new messages are read before the next step.
+ * Handles numbers only: no processes, no text, no narration.
  */
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
-import { type CacheUsage, KvCache } from './kv-cache.ts';
+import { KvCache } from './kv-cache.ts';
 import { openSession, type Publish } from './load/open-model.ts';
 import { warmUpRequest } from './load/warm-up.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';
@@ -14,7 +15,7 @@ import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
 import { Runner } from './runner.ts';
 import { Sampler } from './sampling/sampler.ts';
-import { type Chunk, Scheduler } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { WaitEstimate } from './wait-estimate.ts';
 
@@ -23,22 +24,22 @@ type Report = Extract<FromEngine, { kind: 'report' }>;
 const now = (): number => performance.now();
 
 export class Engine {
+  /** For tests. */
+  readonly cache: KvCache;
   #facts: EngineFacts;
   readonly #session: Session;
-  readonly #cache: KvCache;
-  readonly #costs = new CostModel();
   readonly #waits: WaitEstimate;
   readonly #scheduler: Scheduler;
   readonly #runner: Runner;
   readonly #sampler: Sampler;
   readonly #publish: Publish;
-  /** Sequences that never came to be scheduled. */
+  /** Reports of requests that were refused and never became sequences. */
   #rejected: SequenceReport[] = [];
   #next: NodeJS.Immediate | undefined;
   #closed = false;
 
   /**
-   * Opens the model, reserves the memory and runs once. Nothing is left behind when it throws.
+   * Opens the model, reserves the memory and runs one sequence. Releases everything if it throws.
    * @throws OrtError with the runtime's message; Error for options out of range.
    */
   static open(options: EngineOptions, publish: Publish): Engine {
@@ -56,11 +57,18 @@ export class Engine {
     this.#facts = facts;
     this.#session = session;
     this.#publish = publish;
-    this.#cache = new KvCache(facts.slots, facts.context, facts.cacheUpdate === 'in_place');
-    const budget = new PrefillBudget(this.#costs, facts.prefillChunk);
+    this.cache = new KvCache(facts.slots, facts.context, facts.cacheUpdate === 'in_place');
+    const costs = new CostModel();
+    const budget = new PrefillBudget(costs, facts.prefillChunk);
     this.#waits = new WaitEstimate(budget);
-    this.#scheduler = new Scheduler(this.#cache, budget, this.#waits, now);
-    this.#runner = new Runner(session, this.#cache, this.#costs, now);
+    this.#scheduler = new Scheduler({
+      cache: this.cache,
+      budget,
+      waits: this.#waits,
+      now,
+      ...(facts.speculation && { draftCost: costs.tokens }),
+    });
+    this.#runner = new Runner(session, this.cache, costs, now);
     this.#sampler = new Sampler(facts.vocabSize);
   }
 
@@ -68,7 +76,7 @@ export class Engine {
     return this.#facts;
   }
 
-  /** Queues a sequence. One that breaks the protocol's rules is reported as `failed`. */
+  /** Queues a sequence. A request that breaks the protocol's rules is reported as `failed`. */
   submit(request: SequenceRequest): void {
     const live = this.#scheduler.find(request.id);
     const broken = checkRequest(request, this.facts);
@@ -84,15 +92,11 @@ export class Engine {
     this.#wake();
   }
 
-  /** Leaves a sequence out of the steps, or lets it go on; it keeps its slot. Unknown ids are ignored. */
+  /** Leaves a sequence out of the steps, or resumes it; it keeps its slot. Unknown ids are ignored. */
   pause(id: number, paused: boolean): void {
     const sequence = this.#scheduler.find(id);
     if (sequence) sequence.paused = paused;
     this.#wake();
-  }
-
-  usage(): CacheUsage {
-    return this.#cache.usage();
   }
 
   /** Stops without another report and releases everything. */
@@ -118,8 +122,8 @@ export class Engine {
   }
 
   /**
-   * A sequence that nobody waits for, through every part of a step. With the worker's own rehearsal, the first token of the first request
-   * takes 16 ms instead of 23.
+   * Runs a sequence that belongs to no request through every part of a step. Together with the worker's own
+   * warm-up this brings the first token of the first request from 23 ms to 16.
    * @throws Error with the runtime's message.
    */
   #warmUp(): void {
@@ -130,31 +134,39 @@ export class Engine {
         if (report?.finish && 'message' in report.finish) throw new Error(report.finish.message);
       });
     }
-    this.#cache.truncate(sequence.slot, 0);
+    this.cache.truncate(sequence.slot, 0);
     this.#waits.forgetOutputs();
   }
 
-  /** One step. Who was cancelled and who has a slot is told before the run, which may take a quarter of a second. */
+  /** One step. Cancels and new slots are reported before the run, which can take a quarter of a second. */
   #step(publish: (report: Report) => void): void {
     const began = now();
     const cancelled = this.#scheduler.settle();
     this.#scheduler.admit();
     this.#report(cancelled, 0, publish);
-    // Whoever was told may have cancelled or closed.
+    if (this.#closed) return; // by the receiver of the report
+    const plan = this.#scheduler.plan();
+    for (const [sequence, logits] of this.#runner.run(plan)) this.#sample(sequence, logits);
+    const decoded = plan.decode.length + (plan.verify ? 1 : 0);
+    if (decoded > 0) this.#waits.noteStep(now() - began);
+    // The slots are free before the ends are reported.
     const ended = this.#scheduler.settle();
-    if (this.#closed) return;
-    const { prefill, decode, alone } = this.#scheduler.plan();
-    for (const chunk of prefill) this.#prefill(chunk);
-    const draft = alone && decode.length === 1 ? this.#draft(alone) : [];
-    if (alone && draft.length > 0) this.#verify(alone, draft);
-    else if (decode.length > 0) this.#decode(decode);
-    if (decode.length > 0) this.#waits.noteStep(now() - began);
-    // Slots are free before anyone is told.
-    ended.push(...this.#scheduler.settle());
-    this.#report(ended, decode.length + prefill.length, publish);
+    this.#report(ended, decoded + plan.prefill.length, publish);
   }
 
-  /** Tells what there is to tell of those that have ended and of all others, if anything. */
+  /** Draws the next id. If the run failed, or the logits give no id, only this sequence fails. */
+  #sample(sequence: Sequence, logits: Float32Array | Error): void {
+    try {
+      if (logits instanceof Error) throw logits;
+      sequence.accept(this.#sampler.sample(logits, sequence), now());
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
+      this.#runner.forget(sequence.slot);
+    }
+  }
+
+  /** Publishes the news of the ended sequences and of all others, if there are any. */
   #report(ended: readonly Sequence[], batch: number, publish: (report: Report) => void): void {
     const sequences = this.#rejected.splice(0);
     for (const sequence of [...ended, ...this.#scheduler.sequences]) {
@@ -164,67 +176,5 @@ export class Engine {
     if (sequences.length === 0) return;
     const { slotFreeMs } = this.#scheduler;
     publish({ kind: 'report', batch, ...(slotFreeMs !== undefined && { slotFreeMs }), sequences });
-  }
-
-  #prefill(chunk: Chunk): void {
-    const { sequence, start, count } = chunk;
-    const done = start + count;
-    try {
-      const logits = this.#runner.prefill(chunk);
-      if (done === sequence.request.prompt.length) this.#sample(sequence, logits);
-      else sequence.notePrefill(done, now());
-    } catch (error) {
-      this.#fail(sequence, error);
-    }
-  }
-
-  #decode(sequences: readonly Sequence[]): void {
-    const rows = this.#runner.decode(sequences);
-    for (const [index, sequence] of sequences.entries()) {
-      const logits = rows[index];
-      if (logits instanceof Error) this.#fail(sequence, logits);
-      else if (logits) this.#sample(sequence, logits);
-    }
-  }
-
-  /** What the only running sequence may go on with; its last token needs no draft. */
-  #draft({ promptLookup, request, generated }: Sequence): readonly number[] {
-    if (!this.#facts.speculation) return [];
-    return promptLookup.propose(request.maxTokens - generated - 1, this.#costs.tokens);
-  }
-
-  /** Every position is drawn from as if decoded by itself; the first id that is not the drafted one ends the step. */
-  #verify(sequence: Sequence, draft: readonly number[]): void {
-    let rows: Float32Array[];
-    const length = this.#cache.length(sequence.slot);
-    try {
-      rows = this.#runner.verify(sequence, draft);
-    } catch (error) {
-      this.#fail(sequence, error);
-      return;
-    }
-    let right = 0;
-    for (const [index, logits] of rows.entries()) {
-      this.#sample(sequence, logits);
-      if (sequence.state !== 'decode' || sequence.lastId !== draft[index]) break;
-      right++;
-    }
-    sequence.promptLookup.learn(draft.length, right);
-    this.#cache.truncate(sequence.slot, length + 1 + right);
-  }
-
-  /** Logits that nothing can be drawn from are this sequence's failure, not its neighbours'. */
-  #sample(sequence: Sequence, logits: Float32Array): void {
-    try {
-      sequence.accept(this.#sampler.sample(logits, sequence), now());
-    } catch (error) {
-      this.#fail(sequence, error);
-    }
-  }
-
-  #fail(sequence: Sequence, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
-    this.#runner.forget(sequence.slot);
   }
 }

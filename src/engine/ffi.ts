@@ -1,6 +1,7 @@
 /**
- * Native code and native memory, through koffi: libraries that stay loaded, functions of theirs by name, views of memory without a copy.
- * Knows no library in particular: ONNX Runtime's calls are in ort/api.ts, a driver's in gpu/. With ort/api.ts the only importer of koffi.
+ * Native code and native memory through koffi: libraries that stay loaded, their functions by name, views of
+ * memory without a copy. Knows no particular library: the calls of ONNX Runtime are in ort/api.ts, those of
+ * drivers in devices/. Only this file and ort/api.ts import koffi.
  */
 import koffi from 'koffi';
 
@@ -11,12 +12,12 @@ export type Pointer = bigint;
 
 type Library = ReturnType<typeof koffi.load>;
 
-/** For the life of the process: koffi unloads a library whose handle is collected, under the feet of functions taken from its table. */
+/** Kept until the process ends: koffi unloads a library with its handle, although functions are in use. */
 const LIBRARIES = new Map<string, Library>();
 
 /**
  * Loads a library by path, or by a name that the dynamic loader looks up.
- * @throws Error with the loader's message, which leaves the path out, behind the path.
+ * @throws Error with the path and the loader's message, which does not contain the path.
  */
 export function openLibrary(path: string): Library {
   try {
@@ -28,12 +29,12 @@ export function openLibrary(path: string): Library {
   }
 }
 
-/** A function that takes and gives what koffi's types say; buffers are passed as their address and may be written. */
+/** A function declared with koffi's types. Buffers are passed by address; the function may write to them. */
 export type NativeFunction = (...args: readonly (number | bigint | string | Uint8Array | null)[]) => number | bigint;
 
 /**
  * Functions of a library by name, each with its result and its parameters.
- * @returns undefined when the library or one of the functions is not there.
+ * @returns undefined if the library or one of the functions is missing.
  */
 export function functionsOf<N extends string>(
   path: string,
@@ -50,13 +51,14 @@ export function functionsOf<N extends string>(
 }
 
 /**
- * Native memory as a JavaScript buffer, without a copy. It does not keep the memory alive: drop the view before the memory is released.
+ * Native memory as a JavaScript buffer, without a copy. The view does not keep the memory alive: drop it
+ * before the memory is released.
  */
 export function viewMemory(pointer: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(pointer, bytes);
 }
 
-/** Text at an address, up to its zero byte, as UTF-8. */
+/** UTF-8 text at an address, up to its zero byte. */
 export function readText(pointer: Pointer): string {
   return koffi.decode.string(pointer);
 }
@@ -65,10 +67,10 @@ const PR_SET_PDEATHSIG = 1;
 const SIGKILL = 9;
 
 /**
- * Asks the kernel to kill this process when the one that forked it is gone, whatever ended it and even in the middle of a native call.
- * On Linux only (`prctl(2)`: the signal follows the *thread* that forked, so fork from the main thread); elsewhere the closing of the IPC
- * channel ends the engine between two steps.
- * @returns whether the kernel was asked.
+ * Asks the kernel to kill this process when its parent process ends for any reason, even during a native
+ * call. On Linux only (`prctl(2)`: the signal follows the *thread* that forked, so fork from the main
+ * thread). On other systems the engine ends between two steps, when the IPC channel closes.
+ * @returns true if the kernel was asked.
  */
 export function dieWithParent(): boolean {
   if (process.platform !== 'linux') return false;

@@ -1,43 +1,36 @@
 /**
- * The slots of the cache: which are free, and which ids each holds. Bookkeeping only: the memory belongs to the session.
- * A slot is a row of the cache. What a slot holds is kept after its sequence has ended, so that a prompt that begins alike starts there.
+ * The slots of the cache: which are free, and which ids each contains. Bookkeeping only: the memory belongs
+ * to the session. A slot is a row of the cache. A slot keeps its ids after its sequence has ended, so that a
+ * later prompt with the same beginning starts from them.
  */
 
-/** Ids of a prompt that are computed even if all of them are in the slot. */
+/** Ids of a prompt that are computed even if the slot contains all of them. */
 const LEFT_TO_COMPUTE = 2;
 
 /** A free slot taken for a prompt. */
 export interface Taken {
   readonly slot: number;
-  /** Ids of the prompt that the slot already holds, from the first on: 0 … prompt − 2. */
+  /** Ids of the prompt that the slot already contains, from the first on: 0 … prompt − 2. */
   readonly cachedTokens: number;
-  /** The place in the prompt where the slot held another id; absent when the one begins with the other. */
+  /**
+   * Index in the prompt of the first id that differs from the slot's; absent if one begins with the other.
+   */
   readonly divergedAt?: number;
 }
 
-/** How full the cache is. */
-export interface CacheUsage {
-  readonly slots: number;
-  readonly busy: number;
-  /** Tokens of room, of all slots. */
-  readonly capacity: number;
-  /** Tokens held, those of free slots too. */
-  readonly held: number;
-}
-
 interface Slot {
-  /** The ids whose keys and values are in the row: the first `length` are valid. */
+  /** The ids whose keys and values are in the row; the first `length` are valid. */
   readonly ids: Int32Array;
   length: number;
   busy: boolean;
-  /** Order of the last release: among equals the slot that has been free longest is taken. */
+  /** Number of the last release: among equal slots the one that has been free longest is taken. */
   released: number;
 }
 
 export class KvCache {
   /** Tokens per slot. */
   readonly capacity: number;
-  /** Whether a slot can forget its last ids and keep those before them; elsewhere it keeps all or nothing. */
+  /** True if a slot can drop its last ids and keep those before them; if not, it keeps all or nothing. */
   readonly #truncates: boolean;
   readonly #slots: readonly Slot[];
   #releases = 0;
@@ -57,36 +50,41 @@ export class KvCache {
     return this.#slots.reduce((count, slot) => count + (slot.busy ? 0 : 1), 0);
   }
 
-  /** How many ids the slot holds: where the next one goes. */
+  /** Number of ids in the slot, which is the index of the next one. */
   length(slot: number): number {
     return this.#at(slot).length;
   }
 
   /**
-   * Takes the free slot with the longest common prefix, keeping that prefix, or nothing when no slot is free. At least the prompt's last
-   * two ids are left to compute: the first token is drawn from the logits of the last, and a run over one position rounds in another way
-   * than one over several, so that a prompt computed anew would give other logits.
+   * Takes the free slot with the longest common prefix and keeps that prefix; returns undefined if no slot is
+   * free. At least the last two ids of the prompt remain to be computed: the first token is drawn from the
+   * logits of the last id, and a run over one position rounds differently from a run over several, so that a
+   * prompt computed anew would give other logits.
    */
   take(prompt: ArrayLike<number>): Taken | undefined {
     let best:
-      | { readonly index: number; readonly common: number; readonly kept: number; readonly slot: Slot }
+      | { readonly index: number; readonly common: number; readonly cachedTokens: number; readonly slot: Slot }
       | undefined;
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.busy) continue;
       const common = commonPrefix(slot, prompt);
-      const kept = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE)));
-      if (!best || kept > best.kept || (kept === best.kept && slot.released < best.slot.released))
-        best = { index, common, kept, slot };
+      const cachedTokens = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE)));
+      const more = cachedTokens - (best?.cachedTokens ?? -1);
+      if (!best || more > 0 || (more === 0 && slot.released < best.slot.released))
+        best = { index, common, cachedTokens, slot };
     }
     if (!best) return undefined;
-    const { index, common, kept: cachedTokens, slot } = best;
+    const { index, common, cachedTokens, slot } = best;
     const diverged = common < Math.min(slot.length, prompt.length);
     slot.busy = true;
     slot.length = cachedTokens;
     return { slot: index, cachedTokens, ...(diverged && { divergedAt: common }) };
   }
 
-  /** Records ids whose keys and values a run has appended to the row. */
+  /**
+   * Records ids whose keys and values a run has appended to the row.
+   * @throws RangeError if the slot has no capacity for them.
+   */
   commit(slot: number, ids: ArrayLike<number>): void {
     const row = this.#at(slot);
     if (row.length + ids.length > this.capacity) throw new RangeError(`Slot ${slot} is full`);
@@ -94,26 +92,20 @@ export class KvCache {
     row.length += ids.length;
   }
 
-  /** Frees the slot; what it holds is kept for the next prompt. */
+  /** Frees the slot, and keeps its ids for the next prompt. */
   release(slot: number): void {
     const row = this.#at(slot);
     row.busy = false;
     row.released = ++this.#releases;
   }
 
-  /** Forgets all but the first `length` ids, or all: what lies past them may be overwritten. */
+  /** Drops all ids but the first `length`, or all ids if the cache cannot drop a part. */
   truncate(slot: number, length: number): void {
     const row = this.#at(slot);
     row.length = this.#keep(row, Math.min(row.length, length));
   }
 
-  usage(): CacheUsage {
-    const slots = this.#slots.length;
-    const held = this.#slots.reduce((sum, slot) => sum + slot.length, 0);
-    return { slots, busy: slots - this.free, capacity: slots * this.capacity, held };
-  }
-
-  /** How many of the `wanted` first ids a slot can keep. */
+  /** How many of the first `wanted` ids a slot can keep. */
   #keep(slot: Slot, wanted: number): number {
     return this.#truncates || wanted === slot.length ? wanted : 0;
   }
@@ -125,7 +117,7 @@ export class KvCache {
   }
 }
 
-/** Ids that slot and prompt have in common from the first on. */
+/** Length of the common prefix of slot and prompt. */
 function commonPrefix(slot: Slot, prompt: ArrayLike<number>): number {
   const most = Math.min(slot.length, prompt.length);
   let common = 0;

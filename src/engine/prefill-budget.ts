@@ -1,26 +1,29 @@
 /**
- * How much of a prompt one step may compute, so that sequences that decode are slowed by a known amount: a run over a chunk holds up their
- * next token for as long as it takes. Decides from observed costs; runs nothing.
+ * Decides how much of a prompt one step may compute. The next token of every decoding sequence waits for the
+ * run over a chunk; the budget bounds that delay. Decides from measured costs; runs nothing.
  */
 import type { CostModel } from './cost-model.ts';
 
-/** A chunk is to take no longer: it is how long a cancel, and a neighbour's token, wait. */
+/** Longest time of a chunk: a cancel and the tokens of the neighbours wait for it. */
 const LONGEST_MS = 250;
-/** A long prompt may take as long as it has waited for the others, up to this: half of the time is its own. */
+/** A chunk of a long prompt may take as long as the decode steps before it, up to this bound. */
 const LONGEST_BESIDE_MS = 500;
-/** Shorter chunks cost more per token: measured on a 135 M model, 32 tokens 1.1, 16 tokens 1.4 times as much as 128. */
+/** Shorter chunks cost more per token: on a 135 M model 32 tokens 1.1, 16 tokens 1.4 times those of 128. */
 const LEAST = 32;
 const MULTIPLE = 16;
-/** Of the gaps between a neighbour's tokens, clearly fewer than one in 20 has a long chunk in it: the 95th percentile does not see it. */
+/**
+ * Decode steps between two chunks of a long prompt. Clearly fewer than one in 20 gaps between a neighbour's
+ * tokens then contains a chunk, so that the 95th percentile of the gaps does not change.
+ */
 const STEPS_BETWEEN = 24;
-/** A chunk that takes at most half as long as the step beside it may come with every step: 1.5 times the gap. */
+/** A chunk of at most half a decode step may run in every step: the gap grows to 1.5 times. */
 const BESIDE = 0.5;
 
 export class PrefillBudget {
   readonly #costs: CostModel;
   /** Most tokens of one run. */
   readonly #most: number;
-  /** Decode steps since a chunk of a long prompt. */
+  /** Steps since the last chunk of a long prompt. */
   #stepsSince = STEPS_BETWEEN;
 
   constructor(costs: CostModel, most: number) {
@@ -28,14 +31,15 @@ export class PrefillBudget {
     this.#most = most;
   }
 
-  /** Tokens of a chunk of the best size: few enough to be over in 250 ms, many enough to be worth their run. */
+  /** Tokens of a chunk: as many as a run computes in 250 ms, at least 32. */
   get chunk(): number {
     return this.#chunkWithin(LONGEST_MS);
   }
 
   /**
-   * Tokens of a long prompt that this step may compute beside `rows` sequences that decode; 0 = none in this step. Whichever of two ways is
-   * faster for the prompt: a few tokens with every step, or a whole chunk with every 25th.
+   * Tokens of a long prompt that this step may compute beside `rows` decoding sequences; 0 = none in this
+   * step. Chooses the faster of two ways for the prompt: a few tokens in every step, or a whole chunk in
+   * every 25th.
    */
   allowance(rows: number): number {
     if (rows === 0) return this.chunk;
@@ -49,17 +53,17 @@ export class PrefillBudget {
     return this.#stepsSince >= STEPS_BETWEEN ? chunk : 0;
   }
 
-  /** Whether a long prompt's turn has come: short ones do not go before it for ever. */
+  /** True if the next chunk is for a long prompt, so that short ones do not starve it. */
   get due(): boolean {
     return this.#stepsSince >= STEPS_BETWEEN;
   }
 
-  /** A step was planned, with or without a chunk of a long prompt. */
+  /** Counts a planned step, with or without a chunk of a long prompt. */
   stepped(withLongPrompt: boolean): void {
     this.#stepsSince = withLongPrompt ? 0 : this.#stepsSince + 1;
   }
 
-  /** Expected milliseconds to compute `tokens` of a prompt beside `rows` sequences that decode. */
+  /** Expected milliseconds to compute `tokens` of a prompt beside `rows` decoding sequences. */
   expectedMs(tokens: number, rows: number): number {
     const { chunk } = this;
     const gaps = Math.max(0, Math.ceil(tokens / chunk) - 1);
@@ -73,7 +77,7 @@ export class PrefillBudget {
     return Math.min(this.#most, Math.max(size, LEAST));
   }
 
-  /** Most tokens whose run takes at most half a step. */
+  /** Most tokens whose run takes at most half as long as a decode step of `rows`. */
   #few(rows: number): number {
     const allowed = BESIDE * this.#costs.rows.estimate(rows);
     let size = Math.min(this.#most, this.chunk);

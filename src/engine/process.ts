@@ -1,6 +1,7 @@
 /**
- * The engine process: messages to the engine and back. Forked by the worker with an IPC channel and nothing else; it dies with the worker.
- * It may use the engine and the protocol, and is the engine side's only user of `process`.
+ * The engine process: passes messages to the engine and back. The worker forks it with an IPC channel and
+ * nothing else; it ends with the worker. Uses the engine and the protocol; no other file of the engine uses
+ * the IPC channel.
  */
 import { getPriority, setPriority } from 'node:os';
 import type { EngineOptions } from '../protocol/loading.ts';
@@ -11,8 +12,9 @@ import { dieWithParent } from './ffi.ts';
 import { refusalOf } from './load/load-error.ts';
 
 /**
- * How much nicer than the worker this process is, and with it the runtime's threads, which inherit it. With as many busy threads as cores, the worker that answers
- * probes and writes streams would queue for a core behind steps (docs/decisions/0016-the-engine-goes-second.md).
+ * Niceness of this process above the worker's; the runtime's threads inherit it. With as many busy threads as
+ * cores, the worker, which answers probes and writes streams, would wait for a core behind steps
+ * (docs/decisions/0016-the-engine-goes-second.md).
  */
 const NICER = 5;
 const NICEST = 19;
@@ -20,8 +22,8 @@ const NICEST = 19;
 let engine: Engine | undefined;
 
 function send(message: FromEngine, sent?: () => void): void {
-  // The worker may be gone before this process hears of it: `disconnect` follows, and there is nobody left to tell. With a callback, a pipe
-  // that broke is told there and is no uncaught error.
+  // The worker can be gone before `disconnect` arrives here. With a callback, a broken pipe is passed to the
+  // callback and does not become an uncaught error.
   if (process.connected) process.send?.(message, undefined, undefined, () => sent?.());
 }
 
@@ -35,7 +37,9 @@ function open(options: EngineOptions): void {
   }
 }
 
-/** What cannot be answered before a model is open is a fault of the worker's: the process ends with the error on stderr. */
+/**
+ * @throws Error if no model is open, which is a bug of the worker: the process ends with the error on stderr.
+ */
 function opened(): Engine {
   if (!engine) throw new Error('The engine was given work before a model');
   return engine;
@@ -46,8 +50,8 @@ function close(): void {
   process.exit(0);
 }
 
-/** A system that does not allow it runs the engine all the same. */
-function goSecond(): void {
+/** Lowers the priority of this process. A system that refuses runs the engine with the normal priority. */
+function lowerPriority(): void {
   try {
     setPriority(Math.min(NICEST, getPriority() + NICER));
   } catch {
@@ -85,8 +89,9 @@ function receive(message: ToEngine): void {
 }
 
 dieWithParent();
-goSecond();
-// A terminal's Ctrl-C and a service manager's stop reach the whole group: the worker drains first, and says when the engine is to end.
+lowerPriority();
+// Ctrl-C in a terminal and a stop of a service manager reach the whole process group. The worker drains
+// first, and then sends `close`.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', close);
 process.on('message', receive);

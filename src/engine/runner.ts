@@ -1,31 +1,34 @@
 /**
- * Executes what the scheduler planned: fills ids, runs the session, and hands out the logits that the next tokens are drawn from.
- * Knows where a sequence's ids go in the cache, and notes what each run cost; draws nothing and decides nothing.
+ * Runs a plan: fills ids, runs the session, and yields the logits that the next tokens are drawn from. Knows
+ * where a sequence's ids go in the cache, and notes the cost of each run; neither draws nor schedules.
  */
 
 import type { CostModel } from './cost-model.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { Rows } from './ort/cache-memory.ts';
 import type { Session } from './ort/session.ts';
-import type { Chunk } from './scheduler.ts';
+import type { Chunk, Plan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 
-/** Where a model computes logits of every position of a chunk, their memory bounds the chunk (a 128 k vocabulary: 125 tokens). */
+/** Bounds the chunk of a model that computes logits of every position (a 128 k vocabulary: 125 tokens). */
 const MOST_LOGITS_BYTES = 64 * 2 ** 20;
 /** Longer chunks are not faster, and neighbours wait for them. */
 const MOST_CHUNK = 512;
-/** Fed to rows that only lie between others. */
+/** Input of idle rows that lie between the rows of a run. */
 const PAD_ID = 0n;
 
 /**
  * Most prompt ids of one run.
- * @param logitsBytes of one position, where the logits of all positions of a run are computed; 0 where only the last are.
- * @param most that is asked for, or that there is room for.
+ * @param logitsBytes of one position, if all positions of a run get logits; 0 if only the last do.
+ * @param most the number that the options ask for, or that the context has.
  */
 export function prefillChunk(logitsBytes: number, most: number): number {
   const fits = logitsBytes > 0 ? Math.floor(MOST_LOGITS_BYTES / logitsBytes) : MOST_CHUNK;
   return Math.max(2, Math.min(MOST_CHUNK, most, fits));
 }
+
+/** A sequence, and the logits `[vocab]` of its next token or the error of its run. */
+export type Result = readonly [sequence: Sequence, logits: Float32Array | Error];
 
 export class Runner {
   readonly #session: Session;
@@ -41,77 +44,107 @@ export class Runner {
   }
 
   /**
-   * Appends a chunk of a prompt to its row.
-   * @returns logits `[vocab]` after the chunk's last id, valid until the next prefill.
-   * @throws OrtError; the row is as long as before, what lies past it is undefined.
+   * Runs the parts of a plan one after another. The caller draws from the logits before it takes the next
+   * result: the next run overwrites them, and a draft is verified against the id that was drawn.
+   * After an error the row is as long as before; its content past that length is undefined.
    */
-  prefill({ sequence, start, count }: Chunk): Float32Array {
-    const [last] = this.#append(sequence.slot, sequence.request.prompt.slice(start, start + count), 1);
-    return last as Float32Array;
+  *run({ prefill, decode, verify }: Plan): Generator<Result, void, void> {
+    for (const chunk of prefill) yield* this.#prefill(chunk);
+    if (verify) yield* this.#verify(verify.sequence, verify.ids);
+    if (decode.length > 0) yield* this.#decode(decode);
   }
 
-  /**
-   * Appends the sequence's last id and a draft to its row. What of the draft turns out wrong is to be truncated.
-   * @returns logits `[vocab]` after each of these ids, valid until the next prefill.
-   * @throws OrtError as in `prefill`.
-   */
-  verify(sequence: Sequence, draft: readonly number[]): Float32Array[] {
-    return this.#append(sequence.slot, [sequence.lastId, ...draft], draft.length + 1);
-  }
-
-  /**
-   * Appends each sequence's last id to its row, in as few runs over consecutive rows as are worth it. Rows in between are fed a pad id, which
-   * lands past what they hold.
-   * @returns of each sequence, in the order given, logits `[vocab]`, valid until the next decode, or why its run failed; its row is as long as
-   * before then.
-   */
-  decode(sequences: readonly Sequence[]): (Float32Array | Error)[] {
-    const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
-    const failures = new Map<number, Error>();
-    for (const rows of this.#groups(slots)) {
-      const last = rows.first + rows.count - 1;
-      const those = sequences.filter(({ slot }) => slot >= rows.first && slot <= last);
-      try {
-        this.#step(rows, those);
-      } catch (error) {
-        for (const { slot } of those) failures.set(slot, error instanceof Error ? error : new Error(String(error)));
-      }
-    }
-    return sequences.map(({ slot }) => failures.get(slot) ?? this.#logitsAt(this.#session.rowPlaces + slot));
-  }
-
-  /** What a failed run has left in the row is not trusted. */
+  /** Empties a row after a failed run. */
   forget(slot: number): void {
     this.#cache.truncate(slot, 0);
     this.#session.forget(slot);
   }
 
-  /** One run of several tokens of one row: logits after the last `keep` of them. */
-  #append(slot: number, ids: readonly number[], keep: number): Float32Array[] {
-    const session = this.#session;
-    const length = this.#cache.length(slot) + ids.length;
-    for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
-    const began = this.#now();
-    const written = session.run({ first: slot, count: 1 }, [length], ids.length, 0, keep);
-    this.#costs.noteTokens(ids.length, this.#now() - began);
-    this.#cache.commit(slot, ids);
-    return Array.from({ length: keep }, (_, index) => this.#logitsAt(written - keep + index));
+  /** Appends a chunk of a prompt to its row. Yields logits after the prompt's last id only. */
+  *#prefill({ sequence, start, count }: Chunk): Generator<Result, void, void> {
+    const { prompt } = sequence.request;
+    const done = start + count;
+    const result = this.#append(sequence, prompt.slice(start, done), 1);
+    if (result instanceof Error) yield [sequence, result];
+    else if (done < prompt.length) sequence.notePrefill(done, this.#now());
+    else for (const logits of result) yield [sequence, logits];
   }
 
-  /** One run of one token of each of `rows`, of which `sequences` are those that are in use. */
-  #step(rows: Rows, sequences: readonly Sequence[]): void {
-    const { ids, rowPlaces } = this.#session;
+  /**
+   * Appends the last id and the draft to the row. Yields the logits after each of these ids in turn, as if
+   * decoded one by one, until a drawn id differs from the draft; removes the rest of the draft from the row.
+   */
+  *#verify(sequence: Sequence, draft: readonly number[]): Generator<Result, void, void> {
+    const { slot, promptLookup } = sequence;
+    const length = this.#cache.length(slot);
+    const result = this.#append(sequence, [sequence.lastId, ...draft], draft.length + 1);
+    if (result instanceof Error) {
+      yield [sequence, result];
+      return;
+    }
+    let accepted = 0;
+    for (const [index, logits] of result.entries()) {
+      yield [sequence, logits];
+      if (sequence.state !== 'decode' || sequence.lastId !== draft[index]) break;
+      accepted++;
+    }
+    promptLookup.learn(draft.length, accepted);
+    this.#cache.truncate(slot, length + 1 + accepted);
+  }
+
+  /**
+   * Appends each sequence's last id to its row, in the cheapest runs over consecutive rows. Idle rows in
+   * between get a pad id past their content. Yields in the order of `sequences`.
+   */
+  *#decode(sequences: readonly Sequence[]): Generator<Result, void, void> {
+    const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
+    const failures = new Map<number, Error>();
+    for (const rows of this.#groups(slots)) {
+      const last = rows.first + rows.count - 1;
+      const members = sequences.filter(({ slot }) => slot >= rows.first && slot <= last);
+      try {
+        this.#decodeRows(rows, members);
+      } catch (error) {
+        for (const { slot } of members) failures.set(slot, asError(error));
+      }
+    }
+    for (const sequence of sequences) {
+      const { slot } = sequence;
+      yield [sequence, failures.get(slot) ?? this.#logitsAt(this.#session.rowLogits + slot)];
+    }
+  }
+
+  /** One run of several tokens of one row: the logits after the last `keep` tokens, or the error. */
+  #append({ slot }: Sequence, ids: readonly number[], keep: number): Float32Array[] | Error {
+    const session = this.#session;
+    const lengths = [this.#cache.length(slot) + ids.length];
+    for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
+    const began = this.#now();
+    try {
+      const rows = { first: slot, count: 1 };
+      const written = session.run({ rows, lengths, tokens: ids.length, logitsAt: 0, keep });
+      this.#costs.noteTokens(ids.length, this.#now() - began);
+      this.#cache.commit(slot, ids);
+      return Array.from({ length: keep }, (_, index) => this.#logitsAt(written - keep + index));
+    } catch (error) {
+      return asError(error);
+    }
+  }
+
+  /** One run of one token of each of `rows`; `sequences` are the rows in use. */
+  #decodeRows(rows: Rows, sequences: readonly Sequence[]): void {
+    const { ids, rowLogits } = this.#session;
     const { first, count } = rows;
     ids.fill(PAD_ID, 0, count);
     for (const { slot, lastId } of sequences) ids[slot - first] = BigInt(lastId);
     const lengths = Array.from({ length: count }, (_, row) => this.#lengthAfter(first + row));
     const began = this.#now();
-    this.#session.run(rows, lengths, 1, rowPlaces + first, 1);
+    this.#session.run({ rows, lengths, tokens: 1, logitsAt: rowLogits + first, keep: 1 });
     this.#costs.noteRows(count, this.#now() - began);
     for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
   }
 
-  /** Consecutive rows to run together: rows in between are computed for nothing, where that is cheaper than a run more. */
+  /** Consecutive rows to run together; idle rows in between, if that is cheaper than another run. */
   #groups(slots: readonly number[]): Rows[] {
     if (!this.#session.together) return slots.map((first) => ({ first, count: 1 }));
     const { rows } = this.#costs;
@@ -126,7 +159,7 @@ export class Runner {
     return groups;
   }
 
-  /** Of a row fed one id. A full row that only lies between others gives up its last id for the pad. */
+  /** Length of a row after one more id. A full row, which is idle, loses its last id to the pad id. */
   #lengthAfter(slot: number): number {
     const length = this.#cache.length(slot);
     if (length < this.#cache.capacity) return length + 1;
@@ -134,8 +167,11 @@ export class Runner {
     return length;
   }
 
-  #logitsAt(place: number): Float32Array {
+  /** Logits by their index, counted in vocabularies. */
+  #logitsAt(index: number): Float32Array {
     const { vocabSize } = this.#session.signature;
-    return this.#session.logits.subarray(place * vocabSize, (place + 1) * vocabSize);
+    return this.#session.logits.subarray(index * vocabSize, (index + 1) * vocabSize);
   }
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

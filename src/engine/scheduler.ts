@@ -1,9 +1,11 @@
 /**
- * Who runs in the next step. Waiting sequences get slots in the order they came; a step is at most one chunk of prompts and one token of
- * every sequence that decodes. Prompts that fit a chunk are computed at once; longer ones are paced, so that they slow their neighbours
- * by a known amount, and do not wait for ever behind short ones. Owns the waiting and the running sequences; says what to run, runs nothing.
+ * Decides which sequences run in the next step. Waiting sequences get slots in the order of their arrival; a
+ * step is at most one chunk of prompts and one token of every sequence that decodes. Prompts that fit a chunk
+ * are computed at once. Longer ones are spread over steps, so that they slow their neighbours by a known
+ * amount and are not starved by short ones. Owns the waiting and the running sequences; runs nothing.
  */
 
+import type { RunCost } from './cost-model.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
@@ -16,14 +18,23 @@ export interface Chunk {
   readonly count: number;
 }
 
-/** What one step runs. */
+/** The work of one step. */
 export interface Plan {
-  /** Of one long prompt, or of several short ones that together are no longer than a chunk. */
+  /** One chunk of a long prompt, or several short prompts that together are no longer than a chunk. */
   readonly prefill: readonly Chunk[];
-  /** One id each, together. */
+  /** Sequences that get one token each, together. */
   readonly decode: readonly Sequence[];
-  /** The one sequence that runs: it may be decoded with a draft. */
-  readonly alone?: Sequence;
+  /** The only running sequence and the ids drafted for it; `prefill` and `decode` are empty then. */
+  readonly verify?: { readonly sequence: Sequence; readonly ids: readonly number[] };
+}
+
+interface SchedulerParts {
+  readonly cache: KvCache;
+  readonly budget: PrefillBudget;
+  readonly waits: WaitEstimate;
+  readonly now: () => number;
+  /** Cost of a run by the tokens of its one row, for the length of a draft; absent = no drafts. */
+  readonly draftCost?: RunCost;
 }
 
 export class Scheduler {
@@ -31,19 +42,21 @@ export class Scheduler {
   readonly #budget: PrefillBudget;
   readonly #waits: WaitEstimate;
   readonly #now: () => number;
+  readonly #draftCost: RunCost | undefined;
   /** First come first. */
   #waiting: Sequence[] = [];
-  /** Each has a slot. In the order they started. */
+  /** Each has a slot. In the order of their start. */
   #running: Sequence[] = [];
 
-  constructor(cache: KvCache, budget: PrefillBudget, waits: WaitEstimate, now: () => number) {
+  constructor({ cache, budget, waits, now, draftCost }: SchedulerParts) {
     this.#cache = cache;
     this.#budget = budget;
     this.#waits = waits;
     this.#now = now;
+    this.#draftCost = draftCost;
   }
 
-  /** Whether there is anything to run: who waits needs a free slot, and who is paused runs no step. */
+  /** True if a step has work: a running sequence that is not paused, or a waiting one and a free slot. */
   get busy(): boolean {
     return this.#active.length > 0 || (this.#waiting.length > 0 && this.#cache.free > 0);
   }
@@ -53,13 +66,13 @@ export class Scheduler {
     return [...this.#running, ...this.#waiting];
   }
 
-  /** Expected milliseconds until a slot is free; undefined while one is, and when all are held by paused sequences. */
+  /** Expected milliseconds until a slot is free; undefined while one is, and if all sequences are paused. */
   get slotFreeMs(): number | undefined {
     const active = this.#active;
     return this.#cache.free > 0 || active.length === 0 ? undefined : this.#waits.slotFreeMs(active);
   }
 
-  /** Queues a sequence. It is told its place when it has to wait. */
+  /** Queues a sequence, and notes its position if it has to wait. */
   add(sequence: Sequence): void {
     this.#waiting.push(sequence);
     this.#notePositions();
@@ -69,7 +82,7 @@ export class Scheduler {
     return this.sequences.find((sequence) => sequence.request.id === id);
   }
 
-  /** Gives the free slots to those who wait, and tells the others how far they have moved. */
+  /** Gives the free slots to the first waiting sequences, and notes the new positions of the others. */
   admit(): void {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       const taken = this.#cache.take(next.request.prompt);
@@ -81,17 +94,17 @@ export class Scheduler {
     this.#notePositions();
   }
 
-  /** The next step. Admits whoever fits first. */
+  /** The next step of the running sequences. */
   plan(): Plan {
-    this.admit();
     const active = this.#active;
     const decode = active.filter((sequence) => sequence.state === 'decode');
     const prefill = this.#nextChunks(decode.length);
-    const [alone] = active;
-    return { prefill, decode, ...(alone && active.length === 1 && { alone }) };
+    const [only] = decode;
+    const ids = only && active.length === 1 ? this.#draft(only) : [];
+    return only && ids.length > 0 ? { prefill, decode: [], verify: { sequence: only, ids } } : { prefill, decode };
   }
 
-  /** Lets go of the sequences that have ended and frees their slots. */
+  /** Removes the sequences that have ended, frees their slots and returns them. */
   settle(): Sequence[] {
     const ended = this.sequences.filter((sequence) => sequence.state === 'finished');
     if (ended.length === 0) return ended;
@@ -106,12 +119,19 @@ export class Scheduler {
     return ended;
   }
 
-  /** Those that are not paused. */
+  /** Running sequences that are not paused. */
   get #active(): readonly Sequence[] {
     return this.#running.filter((sequence) => !sequence.paused);
   }
 
-  /** Short prompts first, but for a long one whose turn has come. */
+  /** The ids that the only running sequence may continue with. Its last token needs no draft. */
+  #draft(sequence: Sequence): readonly number[] {
+    if (!this.#draftCost) return [];
+    const most = sequence.request.maxTokens - sequence.generated - 1;
+    return sequence.promptLookup.propose(most, this.#draftCost);
+  }
+
+  /** Short prompts first, unless the turn of a long one has come. */
   #nextChunks(rows: number): Chunk[] {
     const reading = this.#active.filter((sequence) => sequence.state === 'prefill');
     if (reading.length === 0) {
@@ -126,17 +146,17 @@ export class Scheduler {
     const allowed = longFirst ? this.#budget.allowance(rows) : most;
     this.#budget.stepped(longFirst && allowed > 0);
     const chunks: Chunk[] = [];
-    let room = allowed;
+    let budget = allowed;
     for (const sequence of longFirst ? [long] : short) {
       const left = sequence.request.prompt.length - sequence.computed;
-      if (room <= 0 || (chunks.length > 0 && left > room)) break;
-      chunks.push(chunkOf(sequence, room));
-      room -= left;
+      if (budget <= 0 || (chunks.length > 0 && left > budget)) break;
+      chunks.push(chunkOf(sequence, budget));
+      budget -= left;
     }
     return chunks;
   }
 
-  /** Free slots go to the first in the queue: whoever comes after them is told a new place when it has one. */
+  /** Free slots go to the first in the queue. The others get a note when their position has changed. */
   #notePositions(): void {
     const { free } = this.#cache;
     const moved = (sequence: Sequence, index: number): boolean =>
@@ -152,8 +172,9 @@ export class Scheduler {
 }
 
 /**
- * The next ids of the prompt, at most `most`. One id is never left over or taken alone: a run over one position rounds in another way
- * than a run over several, all of which round alike, and the logits should not depend on how a prompt was cut.
+ * The next ids of the prompt, at most `most`. A chunk is never one id, and never leaves one id over: a run
+ * over one position rounds differently from a run over several, all of which round alike. The logits should
+ * not depend on how a prompt was cut.
  */
 function chunkOf(sequence: Sequence, most: number): Chunk {
   const start = sequence.computed;

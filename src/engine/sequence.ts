@@ -1,6 +1,6 @@
 /**
- * One sequence: what was asked for, what was generated, where its time went, and what there is to report of it.
- * It owns its tokens, its counters and its generator, and touches nothing else.
+ * One sequence: its request, its output, its timings, and the news for the next report.
+ * Owns its tokens, its counters and its random generator; changes nothing else.
  */
 import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../protocol/messages.ts';
 import type { Taken } from './kv-cache.ts';
@@ -18,24 +18,24 @@ export class Sequence {
   /** Absent when no penalty is on. */
   readonly occurrences: Occurrences | undefined;
   state: SequenceState = 'waiting';
-  /** The slot it runs in; -1 while it waits. */
+  /** Its slot in the cache; -1 while it waits. */
   slot = -1;
-  /** Prompt ids that were in the slot already. */
+  /** Prompt ids that the slot contained at the start. */
   cachedTokens = 0;
-  /** Prompt ids that are in the cache by now. */
+  /** Prompt ids that are in the cache now. */
   computed = 0;
-  /** Last position in the queue that was noted; 0 = none. */
+  /** Last noted position in the queue; 0 = none. */
   position = 0;
-  /** The id to feed in the next decode step: the last one generated. */
+  /** The last generated id: the input of the next decode step. */
   lastId = -1;
-  /** Its reader lags: it is left out of the steps, and keeps its slot. */
+  /** True while its subscriber lags: no step includes it, and it keeps its slot. */
   paused = false;
 
   readonly #arrived: number;
   #started: number | undefined;
   #firstToken: number | undefined;
   #lastToken: number | undefined;
-  /** Ids generated so far. */
+  /** Generated ids. */
   readonly #output: number[] = [];
   #notes: Note[] = [];
   #tokens: TokenReport[] = [];
@@ -54,38 +54,38 @@ export class Sequence {
     }
   }
 
-  /** How many ids were generated so far. */
+  /** Number of generated ids. */
   get generated(): number {
     return this.#output.length;
   }
 
-  /** Whether end-of-sequence must not be drawn yet. */
+  /** True while end-of-sequence must not be drawn. */
   get belowMinTokens(): boolean {
     return this.generated < this.request.minTokens;
   }
 
-  /** Records something for the next report. */
+  /** Adds a note to the next report. */
   note(note: Note): void {
     this.#notes.push(note);
   }
 
-  /** Proposes what comes next. Made at first use: a sequence that is never alone needs none. */
+  /** Proposes drafts. Created at first use: a sequence that always has neighbours needs none. */
   get promptLookup(): PromptLookup {
     this.#promptLookup ??= new PromptLookup([...this.request.prompt, ...this.#output]);
     return this.#promptLookup;
   }
 
-  /** It has a slot; `others` sequences run beside it. */
-  start({ slot, cachedTokens, ...place }: Taken, others: number, now: number): void {
+  /** The sequence has a slot; `others` sequences run beside it. */
+  start({ slot, cachedTokens, ...diverged }: Taken, others: number, now: number): void {
     this.state = 'prefill';
     this.slot = slot;
     this.cachedTokens = cachedTokens;
     this.computed = cachedTokens;
     this.#started = now;
-    this.note({ note: 'started', slot, cachedTokens, ...place, others, queueMs: now - this.#arrived });
+    this.note({ note: 'started', slot, cachedTokens, ...diverged, others, queueMs: now - this.#arrived });
   }
 
-  /** The first `done` ids of the prompt are in the cache, and more are to come. */
+  /** The first `done` ids of the prompt are in the cache; more follow. */
   notePrefill(done: number, now: number): void {
     this.computed = done;
     const total = this.request.prompt.length;
@@ -94,7 +94,7 @@ export class Sequence {
     this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
   }
 
-  /** One id was drawn: the sequence decodes on, or is over when the id ends it or was the last it may have. */
+  /** One id was drawn. Ends the sequence at an end id, and after the last token of `maxTokens`. */
   accept(token: TokenReport, now: number): void {
     this.state = 'decode';
     this.#firstToken ??= now;
@@ -111,17 +111,17 @@ export class Sequence {
     if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
   }
 
-  /** The sequence is over. */
+  /** Ends the sequence normally. */
   end(reason: 'max_tokens' | 'eos' | 'cancelled', now: number): void {
-    this.#over({ reason, ...this.#finished(now) });
+    this.#finishWith({ reason, ...this.#finished(now) });
   }
 
-  /** The sequence is over, and not as it should be. */
+  /** Ends the sequence with an error. */
   fail(reason: 'failed' | 'out_of_memory', message: string, now: number): void {
-    this.#over({ reason, message, ...this.#finished(now) });
+    this.#finishWith({ reason, message, ...this.#finished(now) });
   }
 
-  /** What happened since the last call, or undefined for nothing. */
+  /** The news since the last call; undefined if there is none. */
   report(): SequenceReport | undefined {
     if (this.#notes.length === 0 && this.#tokens.length === 0 && !this.#finish) return undefined;
     const report: SequenceReport = {
@@ -136,8 +136,8 @@ export class Sequence {
     return report;
   }
 
-  /** The first end counts. */
-  #over(finish: Finish): void {
+  /** The first end counts; later ones are ignored. */
+  #finishWith(finish: Finish): void {
     if (this.state === 'finished') return;
     this.state = 'finished';
     this.#finish = finish;

@@ -1,45 +1,45 @@
 /**
- * When slots will be free: what is told to those who wait, and to those who are sent away. From observed rates and from how long outputs
- * have been lately; an estimate, not a promise.
+ * Estimates when slots will be free, for requests that wait and for requests that are refused. Computed from
+ * measured costs and from the lengths of recent outputs; an estimate, not a promise.
  */
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Weight of a new observation. */
 const FRESH = 0.1;
-/** A sequence that has outlived the usual output is expected to go on for this share of what it has. */
+/** A sequence that is longer than the mean output is expected to grow by this share of its length. */
 const LONGER = 0.25;
 
 export class WaitEstimate {
   readonly #budget: PrefillBudget;
-  /** Mean tokens of an output; undefined until one has ended by itself. */
+  /** Mean tokens of an output; undefined until a sequence with output has ended. */
   #output: number | undefined;
-  /** Milliseconds from one decode step to the next, whatever comes between. */
+  /** Mean milliseconds of a step with decoding, prefill included. */
   #stepMs = 0;
 
   constructor(budget: PrefillBudget) {
     this.#budget = budget;
   }
 
-  /** A sequence ended after so many tokens. */
+  /** Notes the length of the output of a sequence that ended. */
   noteOutput(tokens: number): void {
     this.#output = this.#output === undefined ? tokens : this.#output + (tokens - this.#output) * FRESH;
   }
 
-  /** What was noted of outputs so far was not asked for by anybody. */
+  /** Forgets the output lengths so far: they come from the warm-up, not from requests. */
   forgetOutputs(): void {
     this.#output = undefined;
   }
 
-  /** A step in which sequences decoded took so long in all. */
+  /** Notes the duration of a whole step in which sequences decoded. */
   noteStep(ms: number): void {
     this.#stepMs = this.#stepMs === 0 ? ms : this.#stepMs + (ms - this.#stepMs) * FRESH;
   }
 
   /**
    * Expected milliseconds until each waiting sequence has a slot, first come first.
-   * @param busy sequences that hold a slot.
-   * @param free slots that nobody holds.
+   * @param busy sequences that have a slot.
+   * @param free number of free slots.
    */
   waits(busy: readonly Sequence[], waiting: readonly Sequence[], free: number): number[] {
     const slots = [
@@ -53,7 +53,7 @@ export class WaitEstimate {
     });
   }
 
-  /** Expected milliseconds until a slot is free for somebody who comes now, before those who wait are served. */
+  /** Expected milliseconds until the first slot is free, leaving the queue aside. */
   slotFreeMs(busy: readonly Sequence[]): number {
     return Math.min(...busy.map((sequence) => this.#remainingMs(sequence, busy.length)));
   }

@@ -32,6 +32,8 @@ export class EngineSupervisor {
   readonly #state: WorkerState;
   readonly #settings: SupervisorOptions;
   #options: EngineOptions | undefined;
+  /** Receives the progress of the first load; restarts report none. */
+  #onLoadEvent: ((event: LoadEvent) => void) | undefined;
   /**
    * Most milliseconds of a restart. The first load has no limit: the operator sees its progress and can stop
    * the worker.
@@ -46,9 +48,15 @@ export class EngineSupervisor {
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
+    const { environment, stepMs } = settings;
     this.client = new EngineClient(
-      settings.environment,
-      { onLost: (loss, lost) => void this.#restart(loss, lost), onLine: (line) => this.#warn(line) },
+      {
+        environment,
+        stepMs,
+        onLost: (loss, lost) => void this.#restart(loss, lost),
+        onLine: (line) => this.#warn(line),
+        onLoadEvent: (event) => this.#onLoadEvent?.(event),
+      },
       first,
     );
   }
@@ -58,12 +66,13 @@ export class EngineSupervisor {
    * published.
    * @throws EngineRefusedError, EngineLostError
    */
-  async start(options: EngineOptions, onLoadEvent: (message: LoadEvent) => void): Promise<EngineFacts> {
+  async start(options: EngineOptions, onLoadEvent: (event: LoadEvent) => void): Promise<EngineFacts> {
     if (this.#closed) throw new EngineLostError('the worker stops');
-    const { stepMs } = this.#settings;
     const began = performance.now();
-    const facts = await this.client.start(options, { stepMs }, onLoadEvent);
-    this.#restartMs = Math.ceil(SLOWEST_RESTART * (performance.now() - began) + stepMs);
+    this.#onLoadEvent = onLoadEvent;
+    const facts = await this.client.start(options);
+    this.#onLoadEvent = undefined;
+    this.#restartMs = Math.ceil(SLOWEST_RESTART * (performance.now() - began) + this.#settings.stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
     this.#options = { ...options, candidates, slots: facts.slots };
     return facts;
@@ -103,8 +112,7 @@ export class EngineSupervisor {
    */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
-      const timeouts = { stepMs: this.#settings.stepMs, openMs: this.#restartMs };
-      await this.client.start(options, timeouts, () => undefined);
+      await this.client.start(options, this.#restartMs);
     } catch (error) {
       if (this.#closed) return undefined;
       if (error instanceof EngineLostError && error.loss) return error.loss;

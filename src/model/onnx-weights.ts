@@ -1,38 +1,43 @@
 /**
- * What an .onnx file says about its weights: which other files hold them, up to which byte, and how they are stored. Lengths and names are
- * read, weights are not: a file of gigabytes takes milliseconds.
+ * Reads from an .onnx file the facts about its weights: the other files that contain them, the least size of
+ * each, and the dtype. Reads lengths and names but no weights: a file of gigabytes takes milliseconds.
  */
 import { open } from 'node:fs/promises';
-import { BYTES, type Field, NotProtobuf, ProtobufFile, packed, VARINT } from '../onnx/walk.ts';
+import { BYTES, type Field, VARINT, writeBytes, writeNumber } from '../onnx/protobuf.ts';
+import {
+  ATTRIBUTE,
+  BFLOAT16,
+  ELEMENT_BITS,
+  ENTRY,
+  FLOAT16,
+  FLOAT32,
+  GRAPH,
+  INT4,
+  MODEL,
+  NODE,
+  TENSOR,
+  UINT4,
+} from '../onnx/types.ts';
+import { NotProtobuf, ProtobufFile, packed } from '../onnx/walk.ts';
 import type { Dtype } from './dtypes.ts';
 
-/** What the graph says; the other files were not looked at. */
+/** Facts from the graph; the other files are not opened. */
 export interface OnnxFile {
-  /** How most of the weights are stored. */
+  /** The dtype of most of the weights. */
   readonly dtype: Dtype;
-  /** Names of the files with external data, relative to the folder of the .onnx file → bytes that each must have at least. */
+  /**
+   * Names of the files with external data, relative to the folder of the .onnx file → least bytes of each.
+   */
   readonly external: ReadonlyMap<string, number>;
 }
 
-/** A file that is no whole model. The message is what follows the file's name. */
+/** A file that is no complete model. The message continues a sentence that begins with the file's name. */
 export class BrokenOnnx extends Error {}
 
-/** Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
-const MODEL_GRAPH = 7;
-const GRAPH = { node: 1, initializer: 5 } as const;
-const NODE_ATTRIBUTE = 5;
-const ATTRIBUTE = { tensor: 5, graph: 6, tensors: 10, graphs: 11 } as const;
-const TENSOR = { dimensions: 1, type: 2, external: 13 } as const;
-const ENTRY = { key: 1, value: 2 } as const;
+const HALF_FLOATS: ReadonlySet<number> = new Set([FLOAT16, BFLOAT16]);
+const FOUR_BITS: ReadonlySet<number> = new Set([UINT4, INT4]);
 
-/** TensorProto.DataType: those that weights are stored in. */
-const FLOAT = 1;
-const HALF_FLOATS: ReadonlySet<number> = new Set([10, 16]);
-const FOUR_BITS: ReadonlySet<number> = new Set([21, 22]);
-/** Bits of an element by TensorProto.DataType. */
-const ELEMENT_BITS = [0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4];
-
-/** Operators that compute with quantized weights → bits of a weight; 0: it says so itself, and means 4 where it does not. */
+/** Operators with quantized weights → bits of a weight; 0: read the attribute `bits`, default 4. */
 const QUANTIZED = {
   MatMulNBits: 0,
   GatherBlockQuantized: 0,
@@ -41,18 +46,19 @@ const QUANTIZED = {
   DynamicQuantizeMatMul: 8,
   QLinearMatMul: 8,
 };
-/** `attribute { name: "bits" i: …`, as protobuf writes it; one byte with the number follows. */
-const BITS = Buffer.from('\x0a\x04bits\x18', 'latin1');
+/** The attribute `bits` as protobuf writes it, without its last byte: the number. */
+const BITS = Buffer.concat([...writeBytes(ATTRIBUTE.name, 'bits'), writeNumber(ATTRIBUTE.integer, 4)]).subarray(0, -1);
 
-/** A longer node is not looked at whole: it holds a tensor or a graph. */
+/** A longer node is not read as a whole: it contains a tensor or a graph. */
 const LONGEST_NODE = 64 * 1024;
 const DEEPEST_SUBGRAPH = 8;
-/** Of a name, an offset or a length, in bytes. */
+/** Most bytes of a name, an offset or a length. */
 const LONGEST_TEXT = 4096;
 
 /**
  * Walks the graph and its subgraphs.
- * @throws BrokenOnnx for a file that is cut off or is no model; the system's error for one that cannot be read.
+ * @throws BrokenOnnx for a file that is truncated or is no model; the system's error for a file that cannot
+ * be read.
  */
 export async function readOnnxFile(path: string): Promise<OnnxFile> {
   const handle = await open(path);
@@ -81,13 +87,13 @@ class Walk {
     this.#size = size;
   }
 
-  /** The graph is nearly all of a file: one that was not downloaded to its end ends in it. */
+  /** The graph is almost the whole file: an incomplete download ends inside the graph. */
   async model(): Promise<void> {
     let graphs = 0;
     for await (const { number, from, to } of this.#file.fields(0, this.#size)) {
-      if (number === MODEL_GRAPH) graphs += 1;
+      if (number === MODEL.graph) graphs += 1;
       if (to > this.#size && graphs > 0) throw new BrokenOnnx(cutOff(this.#size, to, 'its graph'));
-      if (number === MODEL_GRAPH) await this.#graph(from, to, 0);
+      if (number === MODEL.graph) await this.#graph(from, to, 0);
     }
     if (graphs === 0) throw new NotProtobuf();
   }
@@ -108,7 +114,7 @@ class Walk {
     }
   }
 
-  /** Most nodes are short and name no file: those are not taken apart. */
+  /** Most nodes are short and name no file; they are not parsed. */
   async #node({ from, to }: Field, depth: number): Promise<void> {
     if (to - from <= LONGEST_NODE) {
       const node = await this.#file.bytes(from, to);
@@ -116,7 +122,7 @@ class Walk {
       if (!node.includes('location')) return;
     }
     for await (const attribute of this.#file.fields(from, to)) {
-      if (attribute.number !== NODE_ATTRIBUTE) continue;
+      if (attribute.number !== NODE.attribute) continue;
       for await (const value of this.#file.fields(attribute.from, attribute.to)) {
         if (value.number === ATTRIBUTE.tensor || value.number === ATTRIBUTE.tensors) await this.#tensor(value);
         if (value.number === ATTRIBUTE.graph || value.number === ATTRIBUTE.graphs)
@@ -129,8 +135,8 @@ class Walk {
     for (const [operator, bits] of Object.entries(QUANTIZED)) {
       if (!node.includes(operator)) continue;
       this.#operators.add(operator);
-      const said = node.indexOf(BITS);
-      this.#bits.add(bits || (said < 0 ? 4 : (node[said + BITS.length] ?? 4)));
+      const at = node.indexOf(BITS);
+      this.#bits.add(bits || (at < 0 ? 4 : (node[at + BITS.length] ?? 4)));
     }
   }
 
@@ -141,16 +147,16 @@ class Walk {
     for await (const field of this.#file.fields(from, to)) {
       if (field.number === TENSOR.type) type = field.value;
       if (field.number === TENSOR.dimensions) for (const size of await this.#numbers(field)) elements *= size;
-      if (field.number === TENSOR.external) outside.set(...(await this.#entry(field)));
+      if (field.number === TENSOR.externalData) outside.set(...(await this.#entry(field)));
     }
     const bytes = Math.ceil((elements * (ELEMENT_BITS[type] ?? 0)) / 8);
-    if (type === FLOAT) this.#fullBytes += bytes;
+    if (type === FLOAT32) this.#fullBytes += bytes;
     if (HALF_FLOATS.has(type)) this.#halfBytes += bytes;
     if (FOUR_BITS.has(type)) this.#bits.add(4);
     if (outside.size > 0) this.#noteExternal(outside, bytes);
   }
 
-  /** Without a length, the data is as long as its shape says. */
+  /** Without an explicit length, the length follows from shape and type: `bytes`. */
   #noteExternal(outside: ReadonlyMap<string, string>, bytes: number): void {
     const location = outside.get('location');
     const offset = outside.get('offset') ?? '0';
@@ -184,8 +190,8 @@ class Walk {
   }
 }
 
-/** Words for a file that is shorter than it must be. */
-export function cutOff(has: number, needs: number, who: string): string {
+/** Describes a file that is too short; `reader` needs its bytes. */
+export function cutOff(has: number, needs: number, reader: string): string {
   const bytes = (count: number): string => count.toLocaleString('en-US');
-  return `is cut off: it has ${bytes(has)} of the ${bytes(needs)} bytes that ${who} needs`;
+  return `is cut off: it has ${bytes(has)} of the ${bytes(needs)} bytes that ${reader} needs`;
 }

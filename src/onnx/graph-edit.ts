@@ -1,11 +1,7 @@
-/** How the nodes, constants and declarations that an edit of a graph adds or changes are written, as fields of the graph. Pure. */
+/** Writes nodes, constants and declarations as fields of a graph, for edits. Pure. */
 
-import { ATTRIBUTE, GRAPH, NODE, TENSOR, VALUE } from './graph.ts';
 import { type Field, type Message, writeBytes, writeNumber } from './protobuf.ts';
-import { INT64 } from './types.ts';
-
-/** `AttributeProto.AttributeType`. */
-const ATTRIBUTE_IS_INTEGER = 2;
+import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, NODE, TENSOR, VALUE } from './types.ts';
 
 /** A node of the standard operators without attributes, as a field of a graph. */
 export function writeNode(operator: string, inputs: readonly string[], output: string): Uint8Array[] {
@@ -19,23 +15,23 @@ export function writeCast(input: string, output: string, type: number): Uint8Arr
   const to = [
     ...writeBytes(ATTRIBUTE.name, 'to'),
     writeNumber(ATTRIBUTE.integer, type),
-    writeNumber(ATTRIBUTE.type, ATTRIBUTE_IS_INTEGER),
+    writeNumber(ATTRIBUTE.type, INTEGER_ATTRIBUTE),
   ];
   const content = [...writeBytes(NODE.input, input), ...writeBytes(NODE.output, output)];
   content.push(...writeBytes(NODE.operator, 'Cast'), ...writeBytes(NODE.attribute, to));
   return writeBytes(GRAPH.node, content);
 }
 
-/** The node with other names for its inputs and outputs, as a field of a graph. A name that `rename` has nothing for stays. */
+/** A node with other names for inputs and outputs, as a field of a graph; undefined keeps a name. */
 export function writeRenamed(
   node: Message,
-  rename: (name: string, place: number, side: 'input' | 'output') => string | undefined,
+  rename: (name: string, index: number, side: 'input' | 'output') => string | undefined,
 ): Uint8Array[] {
   const sides = ['input', 'output'] as const;
   const renamed = new Map(
     sides.flatMap((side) =>
-      node.all(NODE[side]).flatMap((field, place): [Field, Uint8Array[]][] => {
-        const name = rename(node.text(field), place, side);
+      node.all(NODE[side]).flatMap((field, index): [Field, Uint8Array[]][] => {
+        const name = rename(node.text(field), index, side);
         return name === undefined ? [] : [[field, writeBytes(NODE[side], name)]];
       }),
     ),
@@ -66,8 +62,8 @@ export function writeScalarInput(name: string): Uint8Array[] {
 }
 
 /**
- * An output whose second dimension has a name of its own, as a field of a graph.
- * @returns undefined when it is not declared as a tensor of three dimensions.
+ * An output with `length` as the name of its second dimension, as a field of a graph.
+ * @returns undefined if it is not declared as a tensor of three dimensions.
  */
 export function writeWithOpenLength(output: Message, length: string): Uint8Array[] | undefined {
   const changed = changeTensor(output, (tensor) => {
@@ -83,8 +79,8 @@ export function writeWithOpenLength(output: Message, length: string): Uint8Array
 }
 
 /**
- * An input or an output of another element type, as a field of a graph.
- * @returns undefined when it is not declared as a tensor.
+ * An input or an output with another element type, as a field of a graph.
+ * @returns undefined if it is not declared as a tensor.
  */
 export function writeWithType(
   side: typeof GRAPH.input | typeof GRAPH.output,
@@ -99,7 +95,9 @@ export function writeWithType(
   return changed && writeBytes(side, changed);
 }
 
-/** A declared value with another declaration of its tensor; undefined when there is none, or none to put in its place. */
+/**
+ * A declared value with its tensor changed; undefined if it is no tensor, or if `change` returns undefined.
+ */
 function changeTensor(value: Message, change: (tensor: Message) => Uint8Array[] | undefined): Uint8Array[] | undefined {
   const typeField = value.last(VALUE.type);
   const type = typeField && value.message(typeField);

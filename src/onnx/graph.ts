@@ -1,29 +1,12 @@
 /**
- * A model's graph as far as an edit must understand it: which node makes and which nodes read a value, what is constant, and how inputs and
- * outputs are declared. Values are known by name, one character per byte. Pure.
+ * A model's graph as far as an edit needs it: the node that produces a value, the nodes that read it, the
+ * constants, and the declarations of inputs and outputs. Names have one character per byte. Pure.
  */
 
 import { type Field, Message } from './protobuf.ts';
-import type { TensorInfo } from './types.ts';
+import { ATTRIBUTE, GRAPH, NODE, TENSOR, type TensorInfo, VALUE } from './types.ts';
 
-/** Field numbers of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
-export const MODEL = { irVersion: 1, graph: 7, opsetImport: 8, opsetDomain: 1, opsetVersion: 2 } as const;
-export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
-export const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
-export const ATTRIBUTE = { name: 1, integer: 3, tensor: 5, graph: 6, graphs: 11, type: 20 } as const;
-export const TENSOR = { dimensions: 1, type: 2, name: 8, raw: 9 } as const;
-export const VALUE = {
-  name: 1,
-  type: 2,
-  tensor: 1,
-  elementType: 1,
-  shape: 2,
-  dimension: 1,
-  size: 1,
-  dimensionName: 2,
-} as const;
-
-/** First byte of an attribute's field that holds a graph. */
+/** First byte of a field of an attribute that contains a graph. */
 const GRAPH_TAGS = [ATTRIBUTE.graph, ATTRIBUTE.graphs].map((number) => number * 8 + 2);
 const DEEPEST_SUBGRAPH = 8;
 
@@ -32,7 +15,7 @@ export interface Node {
   /** '' for the standard operators. */
   readonly domain: string;
   readonly operator: string;
-  /** '' for an optional input that is not given. */
+  /** '' for an omitted optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }
@@ -43,7 +26,7 @@ export class Graph {
   readonly #producers = new Map<string, Node>();
   readonly #readers = new Map<string, number>();
   readonly #constants = new Map<string, readonly number[]>();
-  /** Names of inputs, of values that only a note tells of, and of those that were given. */
+  /** Other names in use: of inputs, of values in a ValueInfoProto, and of values that an edit adds. */
   readonly #others = new Set<string>();
 
   /** @throws Error for a message that is no GraphProto. */
@@ -63,12 +46,12 @@ export class Graph {
       this.#others.add(nameOf(message, field));
   }
 
-  /** The node that makes a value; undefined for an input or an initializer. */
+  /** The node that produces a value; undefined for an input or an initializer. */
   producer(name: string): Node | undefined {
     return this.#producers.get(name);
   }
 
-  /** How often a value is read: by nodes, those of subgraphs too, and as an output. */
+  /** Number of readers of a value: nodes, those of subgraphs included, and outputs of graphs. */
   readers(name: string): number {
     return this.#readers.get(name) ?? 0;
   }
@@ -82,15 +65,15 @@ export class Graph {
     return [this.#producers, this.#readers, this.#constants, this.#others].some((names) => names.has(name));
   }
 
-  /** A name that no value has, and that is not given again. */
-  fresh(wish: string): string {
-    let name = wish;
+  /** A name that no value has; reserves it. Appends underscores to `preferred` as needed. */
+  fresh(preferred: string): string {
+    let name = preferred;
     while (this.has(name)) name += '_';
     this.#others.add(name);
     return name;
   }
 
-  /** The nodes of a graph, and who reads what in it and in the graphs inside its nodes. */
+  /** The nodes of a graph. Also counts the readers of values, those in subgraphs included. */
   #readNodes(graph: Message, depth: number): Node[] {
     if (depth > DEEPEST_SUBGRAPH) throw new Error(`Graphs in graphs, more than ${DEEPEST_SUBGRAPH} deep`);
     const read = (name: string): void => void this.#readers.set(name, this.readers(name) + 1);
@@ -111,7 +94,7 @@ export class Graph {
     });
   }
 
-  /** Most attributes are numbers and words, and most of a graph's bytes: only what could hold a graph is looked into. */
+  /** Reads the graphs in an attribute. Most attributes contain none and are not parsed, to save time. */
   #readAttribute(bytes: Uint8Array, depth: number): void {
     if (!GRAPH_TAGS.some((tag) => bytes.includes(tag))) return;
     const attribute = new Message(bytes);
@@ -121,17 +104,17 @@ export class Graph {
   }
 }
 
-/** Of an input, an output or a note about a value. */
+/** The name in a ValueInfoProto: of an input, an output or an inner value. */
 export function nameOf(graph: Message, field: Field): string {
   const value = graph.message(field);
   return value.text(value.last(VALUE.name));
 }
 
 /**
- * An input or an output as it is declared: element type and dimensions, those that are left open as -1.
- * @returns undefined when it is no tensor, or its shape is not said.
+ * The declaration of an input or an output: element type and dimensions, open ones as -1.
+ * @returns undefined if it is no tensor, or has no shape.
  */
-export function portOf(graph: Message, field: Field): TensorInfo | undefined {
+export function tensorInfoOf(graph: Message, field: Field): TensorInfo | undefined {
   const value = graph.message(field);
   const typeField = value.last(VALUE.type);
   const type = typeField && value.message(typeField);
@@ -144,7 +127,7 @@ export function portOf(graph: Message, field: Field): TensorInfo | undefined {
   return { name: nameOf(graph, field), type: tensor.last(VALUE.elementType)?.value ?? 0, shape: sizes };
 }
 
-/** Of the forms that a Constant can have, the tensor and the scalars; the others do not stand on the way to logits. */
+/** The shape of a Constant node that is a tensor or a scalar; the path to the logits has no others. */
 function shapeOfConstant(node: Message): number[] | undefined {
   const [attribute] = node.all(NODE.attribute).map((field) => node.message(field));
   const name = attribute?.text(attribute.last(ATTRIBUTE.name));

@@ -1,22 +1,25 @@
 /**
- * How a model's attention keeps its cache. GroupQueryAttention appends to it in place, when past and present are the same memory; in every
- * other decoder the cache grows into a new tensor with each run. Also gives attention over half floats to a device that has no other: a
- * float32 model computes as before, but for what goes into attention and its cache. Pure.
+ * Finds the attention that updates its cache in place: GroupQueryAttention does, if past and present are the
+ * same memory. In every other decoder each run makes a longer cache. Also changes attention and cache of a
+ * float32 model to half floats, for a device that supports no other attention. Pure.
  */
 
-import { GRAPH, Graph, MODEL, type Node, nameOf, portOf } from './graph.ts';
+import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
 import { writeCast, writeRenamed, writeWithType } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
-import { FLOAT16, FLOAT32 } from './types.ts';
+import { FLOAT16, FLOAT32, GRAPH, MODEL } from './types.ts';
 
 const MICROSOFT = 'com.microsoft';
-/** Places among GroupQueryAttention's inputs and outputs: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md */
+/**
+ * Indexes of GroupQueryAttention's inputs and outputs:
+ * https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+ */
 const PASTS = [3, 4];
 const PRESENTS = [1, 2];
-/** Of the type of query, key and value: they themselves, the tables of the rotary embedding, a bias and a sink. */
+/** Inputs of the query's type: query, key, value, tables of the rotary embedding, bias, sink. */
 const FLOATS = [0, 1, 2, 7, 8, 10, 11];
 
-/** Names of the graph's values that a GroupQueryAttention makes of a cache that is an input of the graph. */
+/** Names of the values that a GroupQueryAttention makes from a cache that is an input of the graph. */
 export function updatedInPlace(graph: Graph): ReadonlySet<string> {
   const attention = graph.nodes.filter((node) => readsCaches(graph, node));
   return new Set(attention.flatMap(({ outputs }) => PRESENTS.map((at) => outputs[at] ?? '')));
@@ -28,8 +31,9 @@ function readsCaches(graph: Graph, { domain, operator, inputs }: Node): boolean 
 }
 
 /**
+ * Changes every GroupQueryAttention over float32, and its cache, to float16.
  * @param model a ModelProto.
- * @returns it with every GroupQueryAttention over float32, and its cache, over float16; undefined when there is nothing to change.
+ * @returns the changed ModelProto; undefined if there is nothing to change.
  * @throws Error for bytes that are no protobuf message.
  */
 export function halveAttention(model: Uint8Array): Uint8Array | undefined {
@@ -44,8 +48,8 @@ function edit(graph: Graph): Uint8Array[] | undefined {
   const { message } = graph;
   const wide = new Set(
     message.all(GRAPH.input).flatMap((field) => {
-      const port = portOf(message, field);
-      return port?.type === FLOAT32 ? [port.name] : [];
+      const tensor = tensorInfoOf(message, field);
+      return tensor?.type === FLOAT32 ? [tensor.name] : [];
     }),
   );
   const attention = graph.nodes.filter(
@@ -69,15 +73,15 @@ function edit(graph: Graph): Uint8Array[] | undefined {
   });
 }
 
-/** Casts of what goes in, the node, and a cast of what comes out. */
+/** The node between casts of its inputs and of its output. */
 function halved(graph: Graph, { field, inputs, outputs }: Node): Uint8Array[] {
   const narrow = new Map(
     FLOATS.flatMap((at) => (inputs[at] ? [[at, graph.fresh(`${outputs[0]}/half_${at}`)] as const] : [])),
   );
   const result = graph.fresh(`${outputs[0]}/half`);
   const casts = [...narrow].flatMap(([at, name]) => writeCast(inputs[at] ?? '', name, FLOAT16));
-  const node = writeRenamed(graph.message.message(field), (_, place, side) =>
-    side === 'input' ? narrow.get(place) : place === 0 ? result : undefined,
+  const node = writeRenamed(graph.message.message(field), (_, index, side) =>
+    side === 'input' ? narrow.get(index) : index === 0 ? result : undefined,
   );
   return [...casts, ...node, ...writeCast(result, outputs[0] ?? '', FLOAT32)];
 }

@@ -1,17 +1,23 @@
 /**
- * Sixteen-bit floats → 32 bits: logits of models that compute in half precision are read by the sampler as float32.
+ * Widens 16-bit floats to float32, the type of the logits that the sampler reads. Pure but for its tables.
  */
 import { BFLOAT16 } from './types.ts';
 
 const VALUES = 2 ** 16;
-/** By type: the float32 of each of the 65 536 patterns, all of which are exact. */
+/** By type: the float32 of each of the 65 536 patterns. All are exact. */
 const TABLES = new Map<number, Float32Array>();
 
 /**
- * Widens `from[start … end)` into the same places of `to`.
+ * Widens the elements of `from` in a range into the same range of `to`.
  * @param type `FLOAT16` (IEEE 754 binary16) or `BFLOAT16` (the upper half of a float32).
+ * @param range first index, and the index after the last.
  */
-export function widen(type: number, from: Uint16Array, to: Float32Array, start: number, end: number): void {
+export function widen(
+  type: number,
+  from: Uint16Array,
+  to: Float32Array,
+  { start, end }: { readonly start: number; readonly end: number },
+): void {
   const table = TABLES.get(type) ?? Float32Array.from({ length: VALUES }, (_, bits) => floatOf(type, bits));
   TABLES.set(type, table);
   for (let index = start; index < end; index++) to[index] = table[from[index] as number] as number;

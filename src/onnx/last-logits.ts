@@ -1,33 +1,36 @@
 /**
- * Gives a decoder the input `num_logits_to_keep` when its graph has none, so that logits are computed for the last positions only: the
- * projection to the vocabulary is 16 % of a prompt's work in a 4-bit model of 135 M parameters, and the memory of its result is what
- * bounds a chunk. Pure: bytes of a ModelProto in, bytes out. A graph that is not surely understood is left alone.
+ * Adds the input `num_logits_to_keep` to a decoder that lacks it, so that logits are computed for the last
+ * positions only. The projection to the vocabulary is 16 % of a prompt's work in a 4-bit model of 135 M
+ * parameters, and the memory of its result bounds a chunk. Pure: bytes of a ModelProto in, bytes out. Does
+ * not change a graph that it does not fully know.
  *
- * From `logits` it walks back through element-wise nodes to the projection, and slices what goes into that: `[rows, tokens, hidden]`
- * → `[rows, keep, hidden]`. Every node on the way treats positions alike and nothing else reads what lies between, so the result is that
- * of the whole graph, cut.
+ * Walks from `logits` back through element-wise nodes to the projection, and slices the projection's input:
+ * `[rows, tokens, hidden]` → `[rows, keep, hidden]`. Every node on the path treats all positions alike, and
+ * nothing else reads the values in between, so the result equals the last positions of the unchanged graph.
  */
-import { GRAPH, Graph, MODEL, type Node, nameOf, portOf } from './graph.ts';
+import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
 import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
+import { GRAPH, MODEL } from './types.ts';
 
-/** The name that exports of Hugging Face give it: logits of that many last positions, 0 for all. */
+/** The input's name in exports of Hugging Face: the number of last positions that get logits, 0 for all. */
 export const KEEP_INPUT = 'num_logits_to_keep';
 
-/** Slice takes its bounds as inputs from this version on. */
+/** From this version of the operators on, the bounds of Slice are inputs. */
 const LEAST_OPSET = 10;
 /** From this version of the format on, an initializer need not be an input too. */
 const LEAST_IR = 4;
 const MICROSOFT = 'com.microsoft';
 
-/** Nodes whose first input is data and whose others are constants. */
+/** Element-wise nodes whose first input is data and whose other inputs are constants. */
 const UNARY = new Set(['Cast', 'Identity', 'Tanh', 'Clip']);
 const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div']);
 
 /**
+ * Adds the input to a model.
  * @param model a ModelProto.
  * @param logits name of the output.
- * @returns it with the input, or undefined when it has it already or its graph is of another kind.
+ * @returns the changed ModelProto; undefined if it has the input already, or if its graph is of another kind.
  * @throws Error for bytes that are no protobuf message.
  */
 export function keepLastLogits(model: Uint8Array, logits = 'logits'): Uint8Array | undefined {
@@ -52,7 +55,9 @@ function opset(root: Message): number {
   return standard?.last(MODEL.opsetVersion)?.value ?? 0;
 }
 
-/** The nodes from the one that gives the logits back to the projection; undefined when there is another kind of node between. */
+/**
+ * The nodes from the logits back to the projection; undefined if there is another kind of node in between.
+ */
 function pathToProjection(graph: Graph, logits: string): Node[] | undefined {
   const path: Node[] = [];
   for (let name = logits; path.length < graph.nodes.length; ) {
@@ -67,7 +72,7 @@ function pathToProjection(graph: Graph, logits: string): Node[] | undefined {
   return undefined;
 }
 
-/** The one input of an element-wise node that has positions. */
+/** The only input of an element-wise node that differs between positions. */
 function dataOf(graph: Graph, { domain, operator, inputs }: Node): string | undefined {
   if (domain !== '') return undefined;
   const varying = inputs.filter((name) => name !== '' && !isFlat(graph, name));
@@ -77,7 +82,10 @@ function dataOf(graph: Graph, { domain, operator, inputs }: Node): string | unde
   return BINARY.has(operator) && inputs.length === 2 ? data : undefined;
 }
 
-/** Whether a value is the same for every position: a constant without such a dimension, or the scale that a whole tensor was quantized with. It does not raise the rank of `[rows, tokens, …]`. */
+/**
+ * True if a value is the same for every position and does not raise the rank of `[rows, tokens, …]`: a
+ * constant without a dimension of positions, or the scale with which a whole tensor was quantized.
+ */
 function isFlat(graph: Graph, name: string, depth = 4): boolean {
   const shape = graph.constantShape(name);
   if (shape) return shape.length <= 2 && shape.slice(0, -1).every((dimension) => dimension === 1);
@@ -88,7 +96,10 @@ function isFlat(graph: Graph, name: string, depth = 4): boolean {
   return node.inputs.every((input) => isFlat(graph, input, depth - 1));
 }
 
-/** Whether the first input is `[rows, tokens, hidden]` where the output is `[rows, tokens, vocab]`: the other operand is a matrix of weights. */
+/**
+ * True if the other operand is a matrix of weights: then an output `[rows, tokens, vocab]` has a first input
+ * `[rows, tokens, hidden]`.
+ */
 function isProjection(graph: Graph, { domain, operator, inputs }: Node): boolean {
   const [data = '', weights = '', ...rest] = inputs;
   if (data === '' || graph.constantShape(data)) return false;
@@ -99,7 +110,7 @@ function isProjection(graph: Graph, { domain, operator, inputs }: Node): boolean
   return operator === 'MatMul';
 }
 
-/** Rank of a constant, also of one that is transposed, cast or dequantized when the model is loaded. */
+/** Rank of a constant, also if it is transposed, cast or dequantized when the model is loaded. */
 function weightsRank(graph: Graph, name: string, depth = 4): number | undefined {
   const shape = graph.constantShape(name);
   if (shape) return shape.length;
@@ -109,13 +120,13 @@ function weightsRank(graph: Graph, name: string, depth = 4): number | undefined 
   return weightsRank(graph, node.inputs[0] ?? '', depth - 1);
 }
 
-/** The graph's pieces with the slice before the projection; undefined when the output is not declared as `[rows, tokens, vocab]`. */
+/** The graph with the slice before the projection; undefined if the output has not three dimensions. */
 function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[] | undefined {
   const { message } = graph;
   const projection = path.at(-1);
   const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === logits);
-  // Some exports give the last position's whatever is asked.
-  if (output && portOf(message, output)?.shape[1] === 1) return undefined;
+  // Some exports always give the logits of the last position only.
+  if (output && tensorInfoOf(message, output)?.shape[1] === 1) return undefined;
   const declared = output && writeWithOpenLength(message.message(output), graph.fresh('last_logits/length'));
   if (!projection || !declared) return undefined;
   const between = new Set(path.flatMap((node) => node.outputs));
@@ -124,16 +135,16 @@ function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[]
     if (field === output) return declared;
     if (field === projection.field) {
       const cut = slice(graph, projection.inputs[0] ?? '', kept);
-      const first = (_: string, place: number, side: string) => (side === 'input' && place === 0 ? kept : undefined);
+      const first = (_: string, index: number, side: string) => (side === 'input' && index === 0 ? kept : undefined);
       return [...cut, ...writeRenamed(message.message(field), first)];
     }
-    // The shapes that an exporter noted of what lies between are not true any more.
+    // The shapes that the exporter recorded for the values in between are wrong now.
     return field.number === GRAPH.valueInfo && between.has(nameOf(message, field)) ? [] : undefined;
   });
   return [...pieces, ...writeScalarInput(KEEP_INPUT)];
 }
 
-/** Nodes and constants of `kept = data[:, -num_logits_to_keep:]`. A slice from -0 on is a slice of everything. */
+/** Nodes and constants of `kept = data[:, -num_logits_to_keep:]`. A slice from -0 on takes everything. */
 function slice(graph: Graph, data: string, kept: string): Uint8Array[] {
   const axis = graph.fresh('last_logits/axis');
   const zero = graph.fresh('last_logits/zero');

@@ -1,38 +1,46 @@
 /**
- * As much of protobuf's wire format as an ONNX model needs: which fields a message has and where they lie, and how to write one. A message
- * is read through an interface, so that a file of gigabytes is walked without being read. Knows nothing of models.
+ * The part of protobuf's wire format that an ONNX model needs: the fields of a message with their positions,
+ * and how to write a field. Reads a message synchronously through an interface, so that a file of gigabytes
+ * is walked without reading all of it. Knows nothing of models.
  * https://protobuf.dev/programming-guides/encoding/
  */
 
-/** Bytes by position. Where there are none, `byte` gives none and `bytes` gives fewer; what it gave stays as it is. */
+/**
+ * Bytes by position. Past the end `byte` returns undefined and `bytes` fewer. Returned bytes never change.
+ */
 export interface Source {
   readonly byte: (position: number) => number | undefined;
   readonly bytes: (from: number, to: number) => Uint8Array;
 }
 
-/** One field of a message: positions of its tag, of its content, and of what comes after it. */
+/** One field of a message. */
 export interface Field {
   readonly number: number;
-  /** How it is written: 0 varint, 1 eight bytes, 2 a length and bytes, 5 four bytes. */
+  /** Wire type: `VARINT`, `BYTES`, or one of two fixed sizes. */
   readonly wire: number;
-  /** Of a varint, 0 of the others. Exact up to 2^53. */
+  /** Value of a varint, exact up to 2^53; 0 for other wire types. */
   readonly value: number;
+  /** Position of the tag. */
   readonly start: number;
+  /** Position of the content. */
   readonly from: number;
+  /** Position after the content. */
   readonly to: number;
 }
 
-const VARINT = 0;
+/** Wire types: a number, and a length with bytes. */
+export const VARINT = 0;
+export const BYTES = 2;
+/** Wire types of fixed size: eight bytes, four bytes. */
 const FIXED64 = 1;
-const BYTES = 2;
 const FIXED32 = 5;
-/** A varint has ten bytes of seven bits at most. */
+/** A varint has at most ten bytes of seven bits. */
 const MOST_VARINT = 2 ** 70;
-/** Of one message. Graphs have some ten thousand nodes; random bytes must not fill the memory with fields of two bytes. */
+/** Fields of one message: graphs have about ten thousand nodes. Bounds the memory for random bytes. */
 const MOST_FIELDS = 2 ** 20;
 
 /**
- * The fields one after the other, so that a source is read once from front to back.
+ * The fields of a message in order, so that a source is read once from front to back.
  * @throws Error for bytes that are no message.
  */
 export function* fields(source: Source, from: number, to: number): Generator<Field> {
@@ -46,19 +54,21 @@ export function* fields(source: Source, from: number, to: number): Generator<Fie
     const value = wire === VARINT || wire === BYTES ? cursor.varint() : 0;
     if (wire !== VARINT) {
       content = cursor.position;
-      cursor.position += contentBytes(wire, value);
+      const bytes = contentBytes(wire, value);
+      if (bytes === undefined) throw new Error(`Not a protobuf message: wire type ${wire}`);
+      cursor.position += bytes;
     }
-    if (cursor.position > to) throw new Error(`Not a protobuf message: the field at ${start} ends behind it`);
+    if (cursor.position > to) throw new Error(`Not a protobuf message: the field at ${start} ends after it`);
     const number = Math.floor(tag / 8);
     yield { number, wire, value: wire === VARINT ? value : 0, start, from: content, to: cursor.position };
   }
 }
 
-function contentBytes(wire: number, length: number): number {
+/** Bytes of the content of a field that is no varint; undefined for an unknown wire type. */
+export function contentBytes(wire: number, length: number): number | undefined {
   if (wire === BYTES) return length;
   if (wire === FIXED32) return 4;
-  if (wire === FIXED64) return 8;
-  throw new Error(`Not a protobuf message: wire type ${wire}`);
+  return wire === FIXED64 ? 8 : undefined;
 }
 
 class Cursor {
@@ -70,7 +80,7 @@ class Cursor {
     this.position = position;
   }
 
-  /** The number here, and on to what comes after it. */
+  /** Reads the number at the position and advances past it. */
   varint(): number {
     let value = 0;
     for (let scale = 1; scale < MOST_VARINT; scale *= 128) {
@@ -88,7 +98,7 @@ const memory = (bytes: Uint8Array): Source => ({
   bytes: (from, to) => bytes.subarray(from, to),
 });
 
-/** A message in memory, with what is often asked of one. */
+/** A message in memory. */
 export class Message {
   readonly bytes: Uint8Array;
   readonly fields: readonly Field[];
@@ -103,7 +113,7 @@ export class Message {
     return this.fields.filter((field) => field.number === number);
   }
 
-  /** Protobuf's rule for a field that comes twice: the last counts. */
+  /** The last field with this number: protobuf's rule for a field that occurs twice. */
   last(number: number): Field | undefined {
     return this.fields.findLast((field) => field.number === number);
   }
@@ -116,7 +126,7 @@ export class Message {
     return new Message(this.content(field));
   }
 
-  /** The text as one character per byte: names are compared and written again, never shown. */
+  /** Text with one character per byte: names are compared and written again, never displayed. */
   text(field: Field | undefined): string {
     if (!field) return '';
     const { buffer, byteOffset } = this.bytes;
@@ -127,7 +137,7 @@ export class Message {
     return this.all(number).map((field) => this.text(field));
   }
 
-  /** A repeated number, written one by one or packed. */
+  /** A repeated number, packed or not. */
   numbers(number: number): number[] {
     return this.all(number).flatMap((field) => {
       if (field.wire === VARINT) return [field.value];
@@ -138,7 +148,7 @@ export class Message {
     });
   }
 
-  /** The fields as they are, but those that `change` answers for: with nothing they are left out, with bytes replaced. */
+  /** The message with changed fields: `change` returns new bytes, none to remove, undefined to keep. */
   rewrite(change: (field: Field) => readonly Uint8Array[] | undefined): Uint8Array[] {
     const pieces: Uint8Array[] = [];
     let copied = 0;
@@ -152,14 +162,14 @@ export class Message {
   }
 }
 
-/** A field that holds bytes: text (one byte per character) or the pieces of a message. */
+/** A field of bytes: text (one byte per character) or the pieces of a message. */
 export function writeBytes(number: number, content: string | readonly Uint8Array[]): Uint8Array[] {
   const pieces = typeof content === 'string' ? [Buffer.from(content, 'latin1')] : content;
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   return [Uint8Array.from([...writeVarint(number * 8 + BYTES), ...writeVarint(length)]), ...pieces];
 }
 
-/** A field that holds a number from 0 to 2^53. */
+/** A field of a number from 0 to 2^53. */
 export function writeNumber(number: number, value: number): Uint8Array {
   return Uint8Array.from([...writeVarint(number * 8 + VARINT), ...writeVarint(value)]);
 }

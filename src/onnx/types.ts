@@ -1,8 +1,34 @@
 /**
- * The types of the ONNX format: element types of tensors, and the inputs and outputs of a graph. Pure.
+ * The vocabulary of the ONNX format: field numbers of its messages, element types of tensors, inputs and
+ * outputs of a graph. Pure.
  */
 
-/** Element types of a tensor, as the C API numbers them (`ONNXTensorElementDataType`). */
+/** Field numbers by message: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
+export const MODEL = { irVersion: 1, graph: 7, opsetImport: 8, opsetDomain: 1, opsetVersion: 2 } as const;
+export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
+export const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
+export const ATTRIBUTE = { name: 1, integer: 3, tensor: 5, graph: 6, tensors: 10, graphs: 11, type: 20 } as const;
+export const TENSOR = { dimensions: 1, type: 2, name: 8, raw: 9, externalData: 13, dataLocation: 14 } as const;
+/** StringStringEntryProto: one pair of a tensor's external data. */
+export const ENTRY = { key: 1, value: 2 } as const;
+/** ValueInfoProto, and the messages inside it: TypeProto, its tensor, the shape, a dimension. */
+export const VALUE = {
+  name: 1,
+  type: 2,
+  tensor: 1,
+  elementType: 1,
+  shape: 2,
+  dimension: 1,
+  size: 1,
+  dimensionName: 2,
+} as const;
+
+/** `TensorProto.DataLocation`: the data is in another file. */
+export const EXTERNAL = 1;
+/** `AttributeProto.AttributeType` of one integer. */
+export const INTEGER_ATTRIBUTE = 2;
+
+/** Element types of a tensor: `TensorProto.DataType`, and `ONNXTensorElementDataType` of the C API. */
 export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
   1: 'float32',
   2: 'uint8',
@@ -17,17 +43,23 @@ export const ELEMENT_TYPES: Readonly<Record<number, string>> = {
   11: 'float64',
   16: 'bfloat16',
 };
+/** Bits of one element by its type; 0 for a string and for no type. */
+export const ELEMENT_BITS: readonly number[] = [
+  0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 64, 128, 16, 8, 8, 8, 8, 4, 4,
+];
 /** Bytes of one element of the types that a cache, ids, a mask or logits can have. */
 export const ELEMENT_BYTES: Readonly<Record<number, number>> = { 1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 10: 2, 16: 2 };
 export const FLOAT32 = 1;
 export const INT64 = 7;
 export const FLOAT16 = 10;
 export const BFLOAT16 = 16;
+export const UINT4 = 21;
+export const INT4 = 22;
 
-/** One input or output. Dimensions that the model leaves open are -1. */
+/** One input or output. Open dimensions are -1. */
 export interface TensorInfo {
   readonly name: string;
-  /** `ONNXTensorElementDataType`. */
+  /** An element type. */
   readonly type: number;
   readonly shape: readonly number[];
 }

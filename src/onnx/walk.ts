@@ -1,45 +1,37 @@
 /**
- * A protobuf message in a file, walked from one length to the next in bounded reads that never hold up the event loop: what lies between
- * the lengths is not read. Knows nothing of models. https://protobuf.dev/programming-guides/encoding/
+ * Reads a protobuf message from a file without blocking the event loop: goes from one length to the next in
+ * bounded asynchronous reads, and skips the content between. For the worker, which must answer probes
+ * meanwhile. protobuf.ts is the synchronous reader of the engine: it reads byte by byte and edits the message
+ * in memory. One reader for both would await every byte there, or block here. Knows nothing of models.
+ * https://protobuf.dev/programming-guides/encoding/
  */
 import type { FileHandle } from 'node:fs/promises';
-
-/** One field of a message: where its content lies. `value` is that of a varint, exact up to 2^53; 0 of the others. */
-export interface Field {
-  readonly number: number;
-  readonly wire: number;
-  readonly value: number;
-  readonly from: number;
-  readonly to: number;
-}
+import { BYTES, contentBytes, type Field, VARINT } from './protobuf.ts';
 
 /** Bytes that are no message. */
 export class NotProtobuf extends Error {}
 
-export const VARINT = 0;
-const FIXED64 = 1;
-export const BYTES = 2;
-const FIXED32 = 5;
-
-/** Read at once. */
+/** Bytes of one read. */
 const WINDOW_BYTES = 64 * 1024;
-/** A tag and a length have ten bytes of seven bits each at most. */
+/** A tag and a length have at most ten bytes each. */
 const HEAD_BYTES = 20;
+/** A varint has at most ten bytes of seven bits. */
 const MOST_VARINT = 2 ** 70;
-/** Of one message: random bytes must not be walked for ever. */
+/** Fields of one message: bounds the time for random bytes. */
 const MOST_FIELDS = 2 ** 20;
 
 export class ProtobufFile {
   readonly #file: FileHandle;
-  /** The bytes read last, and where they lie. Never written again: parts of it are given away. */
+  /** The last bytes read. Their content never changes: parts of it are handed out. */
   #window: Buffer = Buffer.alloc(0);
+  /** Position of the window in the file. */
   #start = 0;
 
   constructor(file: FileHandle) {
     this.#file = file;
   }
 
-  /** Bytes of the file, fewer where it ends. */
+  /** Bytes of the file; fewer at its end. */
   async bytes(from: number, to: number): Promise<Buffer> {
     if (from < this.#start || to > this.#start + this.#window.length) {
       this.#window = await this.#read(from, Math.max(to - from, WINDOW_BYTES));
@@ -49,7 +41,7 @@ export class ProtobufFile {
   }
 
   /**
-   * The fields of the message between two places. A field may end behind the file's end, but not behind `to`.
+   * The fields of the message between two positions. A field may end past the file, but not past `to`.
    * @throws NotProtobuf.
    */
   async *fields(from: number, to: number): AsyncGenerator<Field> {
@@ -72,7 +64,7 @@ export class ProtobufFile {
   }
 }
 
-/** Numbers that are written one behind the other. */
+/** The numbers of a packed field. */
 export function* packed(bytes: Uint8Array): Generator<number> {
   for (let at = 0; at < bytes.length; ) {
     const { value, length } = varintAt(bytes, at);
@@ -81,20 +73,25 @@ export function* packed(bytes: Uint8Array): Generator<number> {
   }
 }
 
-/** The field whose first bytes these are; `place` is where they lie. */
-function fieldAt(head: Uint8Array, place: number): Field {
+/** The field that begins with the bytes of `head`, at the position `start` of the file. */
+function fieldAt(head: Uint8Array, start: number): Field {
   const tag = varintAt(head, 0);
   const number = Math.floor(tag.value / 8);
   const wire = tag.value % 8;
   if (number === 0) throw new NotProtobuf();
-  let from = place + tag.length;
-  if (wire === FIXED64 || wire === FIXED32)
-    return { number, wire, value: 0, from, to: from + (wire === FIXED64 ? 8 : 4) };
-  if (wire !== VARINT && wire !== BYTES) throw new NotProtobuf();
+  let from = start + tag.length;
+  if (wire !== VARINT && wire !== BYTES) return { number, wire, value: 0, start, from, to: from + sizeOf(wire) };
   const { value, length } = varintAt(head, tag.length);
-  if (wire === VARINT) return { number, wire, value, from, to: from + length };
+  if (wire === VARINT) return { number, wire, value, start, from, to: from + length };
   from += length;
-  return { number, wire, value: 0, from, to: from + value };
+  return { number, wire, value: 0, start, from, to: from + value };
+}
+
+/** Bytes of the content of a field of fixed size. */
+function sizeOf(wire: number): number {
+  const bytes = contentBytes(wire, 0);
+  if (bytes === undefined) throw new NotProtobuf();
+  return bytes;
 }
 
 function varintAt(bytes: Uint8Array, at: number): { value: number; length: number } {

@@ -62,12 +62,7 @@ export interface EngineFacts {
    * runs alone.
    */
   readonly cacheUpdate: 'in_place' | 'growing';
-  /** One run decodes several sequences; otherwise they take turns. */
-  readonly together: boolean;
   readonly vocabSize: number;
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
   /** Bytes of the key/value cache of all slots. */
   readonly cacheBytes: number;
   /** Resident memory of the engine process after the first run, in bytes. */
@@ -86,8 +81,6 @@ export interface EngineFacts {
    * quantized. Absent for a growing cache.
    */
   readonly runDifference?: number;
-  /** Milliseconds to open the session. */
-  readonly loadMs: number;
   /** Milliseconds of the first run, which allocates memory that later runs reuse. */
   readonly warmupMs: number;
 }

@@ -1,16 +1,19 @@
-/** One engine process as the worker sees it: a part that is played here where no real process would play it. */
+/**
+ * The worker's side of one engine process. A fake process plays the faults that a real one does not show on
+ * demand.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { EngineChild, EngineLostError, type Loss } from '../../src/bridge/child.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 
-/** A process that is there and says nothing, and what is told of its end. */
-function mute(pid: number | undefined = 1) {
+/** A process that runs and sends nothing, and the losses that are reported of it. */
+function silent(openMs?: number) {
   const killed: unknown[] = [];
   const fake = Object.assign(new EventEmitter(), {
     connected: true,
-    pid,
+    pid: 1 as number | undefined,
     exitCode: null as number | null,
     signalCode: null,
     send: () => true,
@@ -18,18 +21,16 @@ function mute(pid: number | undefined = 1) {
   });
   const ends: Loss[] = [];
   const child = new EngineChild(fake as unknown as ChildProcess, {
-    onMessage: () => undefined,
-    onLine: () => undefined,
+    stepMs: 20,
+    ...(openMs !== undefined && { openMs }),
     onEnded: (loss) => ends.push(loss),
   });
-  const open = (openMs?: number) =>
-    child.open({} as EngineOptions, { stepMs: 20, ...(openMs !== undefined && { openMs }) }, () => undefined);
-  return { fake, child, killed, ends, open };
+  return { fake, child, killed, ends, open: () => child.open({} as EngineOptions) };
 }
 
-test('a restart that does not come to an end is a loss, told once, and the process is killed', async () => {
-  const { fake, killed, ends, open } = mute();
-  const refused = await open(30).catch((error: unknown) => error);
+test('kills a process that does not open the model in time, and reports the loss once', async () => {
+  const { fake, killed, ends, open } = silent(30);
+  const refused = await open().catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(EngineLostError);
   expect((refused as EngineLostError).loss).toMatchObject({ reason: 'the model was not open within 30 ms' });
   expect(killed).toEqual(['SIGKILL']);
@@ -37,8 +38,8 @@ test('a restart that does not come to an end is a loss, told once, and the proce
   expect(ends).toHaveLength(1);
 });
 
-test('a process that hangs and cannot even die is lost all the same', async () => {
-  const { fake, killed, ends, open } = mute();
+test('reports the loss of a process that hangs and does not end when it is killed', async () => {
+  const { fake, killed, ends, open } = silent();
   const opened = open();
   fake.emit('message', { kind: 'opened', facts: {} });
   await opened;
@@ -47,14 +48,14 @@ test('a process that hangs and cannot even die is lost all the same', async () =
   expect(killed).toEqual(['SIGKILL']);
 });
 
-test('a process that was never started is lost', async () => {
-  const { fake, open } = mute();
+test('fails to open a model in a process that did not start', async () => {
+  const { fake, open } = silent();
   Object.assign(fake, { pid: undefined });
   await expect(open()).rejects.toThrow('the process could not be started');
 });
 
-test('one that is closed is not lost, and whoever waits for it to open is told', async () => {
-  const { fake, child, ends, open } = mute();
+test('fails a pending open when the process is closed, and reports no loss', async () => {
+  const { fake, child, ends, open } = silent();
   const opened = open();
   const closed = child.close();
   await expect(opened).rejects.toThrow('the worker stops');
@@ -64,8 +65,8 @@ test('one that is closed is not lost, and whoever waits for it to open is told',
   expect(ends).toEqual([]);
 });
 
-test('one that neither closes nor dies is not waited for', async () => {
-  const { child, killed, ends, open } = mute();
+test('does not wait for a process that neither closes nor ends when it is killed', async () => {
+  const { child, killed, ends, open } = silent();
   const opening = open().catch((error: unknown) => error);
   await child.close();
   expect(killed).toEqual(['SIGKILL']);

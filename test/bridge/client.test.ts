@@ -12,50 +12,46 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A client with an engine process that says what the test lets it say. */
-function open(): { client: EngineClient; engine: EventEmitter; say: (slotFreeMs?: number) => void } {
+/** A client whose engine process sends the messages of the test. */
+function open(): { client: EngineClient; engine: EventEmitter; report: (slotFreeMs?: number) => void } {
   const engine = Object.assign(new EventEmitter(), { connected: true, pid: 1, send: () => true });
-  const client = new EngineClient(
-    {},
-    { onLost: () => undefined, onLine: () => undefined },
-    engine as unknown as ChildProcess,
-  );
-  void client.start({} as EngineOptions, { stepMs: 60_000 }, () => undefined).catch(() => undefined);
-  const say = (slotFreeMs?: number): void => {
-    const report: FromEngine = {
+  const client = new EngineClient({ environment: {}, stepMs: 60_000 }, engine as unknown as ChildProcess);
+  void client.start({} as EngineOptions).catch(() => undefined);
+  const report = (slotFreeMs?: number): void => {
+    const message: FromEngine = {
       kind: 'report',
       batch: 1,
       ...(slotFreeMs !== undefined && { slotFreeMs }),
       sequences: [],
     };
-    engine.emit('message', report);
+    engine.emit('message', message);
   };
-  return { client, engine, say };
+  return { client, engine, report };
 }
 
-test('when a slot will be free is unknown until the engine says so, and while a slot is free', () => {
-  const { client, say } = open();
+test('has no time of a free slot before the first report, and while a slot is free', () => {
+  const { client, report } = open();
   expect(client.slotFreeMs).toBeUndefined();
-  say(800);
+  report(800);
   expect(client.slotFreeMs).toBe(800);
-  say();
+  report();
   expect(client.slotFreeMs).toBeUndefined();
 });
 
-test('the time that has passed since the report is taken off, to nothing at least', () => {
-  const { client, say } = open();
-  say(800);
+test('subtracts the time since the report, down to zero', () => {
+  const { client, report } = open();
+  report(800);
   vi.advanceTimersByTime(300);
   expect(client.slotFreeMs).toBe(500);
   vi.advanceTimersByTime(3000);
   expect(client.slotFreeMs).toBe(0);
-  say(40_000);
+  report(40_000);
   expect(client.slotFreeMs).toBe(40_000);
 });
 
-test('what an engine said that is lost is forgotten', () => {
-  const { client, engine, say } = open();
-  say(800);
+test('forgets the estimate of a lost engine', () => {
+  const { client, engine, report } = open();
+  report(800);
   engine.emit('close', 1, null);
   expect(client.slotFreeMs).toBeUndefined();
 });

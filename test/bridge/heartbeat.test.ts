@@ -1,4 +1,4 @@
-/** How long an engine may be silent, on a clock that the test turns. */
+/** The longest silence of an engine, on a fake clock. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Heartbeat } from '../../src/bridge/heartbeat.ts';
 
@@ -9,16 +9,16 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function watch(patienceMs: number): {
-  pulse: Heartbeat;
+function watch(timeoutMs: number): {
+  heartbeat: Heartbeat;
   ping: ReturnType<typeof vi.fn>;
   silent: ReturnType<typeof vi.fn>;
 } {
   const [ping, silent] = [vi.fn(), vi.fn()];
-  return { pulse: new Heartbeat(patienceMs, ping, silent), ping, silent };
+  return { heartbeat: new Heartbeat(timeoutMs, ping, silent), ping, silent };
 }
 
-test('an engine that says nothing is pinged once, and given up when the patience is over, once', () => {
+test('pings a silent engine once, and reports it once after the timeout', () => {
   const { ping, silent } = watch(10_000);
   vi.advanceTimersByTime(9900);
   expect(ping).toHaveBeenCalledTimes(1);
@@ -27,37 +27,37 @@ test('an engine that says nothing is pinged once, and given up when the patience
   expect(silent).toHaveBeenCalledTimes(1);
 });
 
-test('an idle engine that answers is pinged every second and never given up', () => {
-  const { pulse, ping, silent } = watch(3000);
-  ping.mockImplementation(() => pulse.heard());
+test('pings an idle engine every second, and never reports it while it answers', () => {
+  const { heartbeat, ping, silent } = watch(3000);
+  ping.mockImplementation(() => heartbeat.heard());
   vi.advanceTimersByTime(60_000);
   expect(ping.mock.calls.length).toBeGreaterThanOrEqual(60);
   expect(silent).not.toHaveBeenCalled();
 });
 
-test('a word just in time starts the patience anew', () => {
-  const { pulse, silent } = watch(4000);
-  for (let words = 0; words < 10; words += 1) {
+test('starts the timeout again after a message just in time', () => {
+  const { heartbeat, silent } = watch(4000);
+  for (let messages = 0; messages < 10; messages += 1) {
     vi.advanceTimersByTime(3000);
-    pulse.heard();
+    heartbeat.heard();
   }
   expect(silent).not.toHaveBeenCalled();
   vi.advanceTimersByTime(5000);
   expect(silent).toHaveBeenCalledTimes(1);
 });
 
-test('time in which this process was suspended does not count', () => {
-  const { pulse, silent } = watch(4000);
+test('does not count the time of a suspension of this process', () => {
+  const { heartbeat, silent } = watch(4000);
   const jump = performance.now() + 3_600_000;
   vi.spyOn(performance, 'now').mockImplementation(() => jump);
   vi.advanceTimersByTime(1000);
   expect(silent).not.toHaveBeenCalled();
-  pulse.stop();
+  heartbeat.stop();
 });
 
-test('a watch that was stopped says nothing', () => {
-  const { pulse, ping, silent } = watch(1000);
-  pulse.stop();
+test('does nothing after it was stopped', () => {
+  const { heartbeat, ping, silent } = watch(1000);
+  heartbeat.stop();
   vi.advanceTimersByTime(60_000);
   expect([ping.mock.calls, silent.mock.calls]).toEqual([[], []]);
 });

@@ -1,45 +1,89 @@
-/** Reports that come together are taken one in each turn of the event loop, so that whatever else is due comes between them. */
+/** The inbox delivers one report per event-loop turn, so that other work runs in between. */
 import { expect, test } from 'vitest';
-import { Turns } from '../../src/bridge/turns.ts';
+import { RemoteSequence, SequenceInbox } from '../../src/bridge/sequence-inbox.ts';
+import type { FromEngine } from '../../src/protocol/messages.ts';
+import { request } from '../engine/harness.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('what comes at once is taken in its order, one in each turn', async () => {
-  const taken: number[] = [];
-  const turns = new Turns<number>((item) => taken.push(item));
-  for (const item of [1, 2, 3]) turns.put(item);
-  expect(taken).toEqual([]);
+/** An inbox with one sequence whose prompt is empty, so that `tokens` counts the delivered ones. */
+function open(): { inbox: SequenceInbox; sequence: RemoteSequence } {
+  const inbox = new SequenceInbox();
+  const sequence = new RemoteSequence(request({ prompt: [] }));
+  inbox.add(sequence);
+  return { inbox, sequence };
+}
+
+/** A report of one token. */
+const reportOf = ({ request: { id } }: RemoteSequence, token: number): Extract<FromEngine, { kind: 'report' }> => ({
+  kind: 'report',
+  batch: 1,
+  sequences: [{ id, notes: [], tokens: [{ id: token }] }],
+});
+
+async function read(sequence: RemoteSequence, count: number): Promise<number[]> {
+  const ids: number[] = [];
+  while (ids.length < count) ids.push(...(await sequence.next()).report.tokens.map(({ id }) => id));
+  return ids;
+}
+
+test('delivers reports that arrive together in their order, one per turn', async () => {
+  const { inbox, sequence } = open();
+  for (const token of [1, 2, 3]) inbox.put(reportOf(sequence, token));
+  expect(sequence.tokens).toBe(0);
   const seen: number[] = [];
   for (let count = 0; count < 3; count += 1) {
     await turn();
-    seen.push(taken.length);
+    seen.push(sequence.tokens);
   }
   expect(seen).toEqual([1, 2, 3]);
-  expect(taken).toEqual([1, 2, 3]);
+  expect(await read(sequence, 3)).toEqual([1, 2, 3]);
 });
 
-test('what comes while one is taken waits its turn', async () => {
-  const taken: string[] = [];
-  const turns: Turns<string> = new Turns((item) => {
-    taken.push(item);
-    if (item === 'first') turns.put('second');
-  });
-  turns.put('first');
+test('delivers a report that arrives during a delivery in the next turn', async () => {
+  const { inbox, sequence } = open();
+  const reading = sequence.next().then(() => inbox.put(reportOf(sequence, 2)));
+  inbox.put(reportOf(sequence, 1));
   await turn();
-  expect(taken).toEqual(['first']);
+  await reading;
+  expect(sequence.tokens).toBe(1);
   await turn();
-  expect(taken).toEqual(['first', 'second']);
+  expect(sequence.tokens).toBe(2);
 });
 
-test('a flush takes all that waits, in its order, and nothing twice', async () => {
-  const taken: number[] = [];
-  const turns = new Turns<number>((item) => taken.push(item));
-  for (const item of [1, 2, 3]) turns.put(item);
+test('delivers all reports at a flush, in their order, and none of them twice', async () => {
+  const { inbox, sequence } = open();
+  for (const token of [1, 2, 3]) inbox.put(reportOf(sequence, token));
   await turn();
-  turns.flush();
-  expect(taken).toEqual([1, 2, 3]);
+  inbox.flush();
+  expect(sequence.tokens).toBe(3);
   await turn();
-  turns.put(4);
+  inbox.put(reportOf(sequence, 4));
   await turn();
-  expect(taken).toEqual([1, 2, 3, 4]);
+  expect(await read(sequence, 4)).toEqual([1, 2, 3, 4]);
+  expect(sequence.tokens).toBe(4);
+});
+
+test('delivers a report to each of its sequences, and ignores unknown ones', async () => {
+  const { inbox, sequence } = open();
+  const other = new RemoteSequence(request({ prompt: [] }));
+  inbox.add(other);
+  const [one, two] = [reportOf(sequence, 1), reportOf(other, 2)];
+  const unknown = reportOf(new RemoteSequence(request()), 3);
+  inbox.put({ ...one, sequences: [...one.sequences, ...two.sequences, ...unknown.sequences] });
+  await turn();
+  expect([await read(sequence, 1), await read(other, 1)]).toEqual([[1], [2]]);
+});
+
+test('removes a sequence without a caller when its end is reported', async () => {
+  const { inbox, sequence } = open();
+  const timings = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
+  const finish = { reason: 'cancelled', cachedTokens: 0, drafted: 0, accepted: 0, timings } as const;
+  sequence.left = true;
+  inbox.put(reportOf(sequence, 1));
+  await turn();
+  expect([...inbox.sequences]).toEqual([sequence]);
+  inbox.put({ kind: 'report', batch: 0, sequences: [{ id: sequence.request.id, notes: [], tokens: [], finish }] });
+  await turn();
+  expect([...inbox.sequences]).toEqual([]);
 });

@@ -3,25 +3,25 @@ import { describe, expect, it } from 'vitest';
 import { RunCost } from '../../src/engine/cost-model.ts';
 
 describe('the cost of a run', () => {
-  it('is nothing before anything was observed', () => {
+  it('is 0 before the first measurement', () => {
     expect(new RunCost().estimate(8)).toBe(0);
   });
 
-  it('lies on a line between two observations, in proportion above them, and is the least below them', () => {
+  it('is linear between two measured sizes, proportional above them, and constant below them', () => {
     const curve = new RunCost();
     curve.note(4, 20);
     curve.note(8, 32);
     expect([1, 4, 6, 8, 16].map((size) => curve.estimate(size))).toEqual([20, 20, 26, 32, 64]);
   });
 
-  it('follows what is observed later', () => {
+  it('follows later measurements', () => {
     const curve = new RunCost();
     curve.note(4, 20);
     for (let run = 0; run < 40; run++) curve.note(4, 10);
     expect(curve.estimate(4)).toBeCloseTo(10, 2);
   });
 
-  it('lets a size that was slow once be tried again', () => {
+  it('gives a size that was slow once another chance', () => {
     const curve = new RunCost();
     curve.note(64, 1000);
     curve.note(48, 96);
@@ -29,7 +29,7 @@ describe('the cost of a run', () => {
     expect(curve.estimate(56)).toBe(112);
   });
 
-  it('is never more for a part than in proportion to a smaller one, nor below zero', () => {
+  it('is never more than in proportion to a smaller size, and never below zero', () => {
     const observed = fc.array(
       fc.tuple(fc.integer({ min: 1, max: 600 }), fc.double({ min: 0.01, max: 1e4, noNaN: true })),
       {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { Bench, continueGreedily, logitsOf, openSession, prompt, request } from './harness.ts';
+import { Bench, continueGreedily, logitsOf, openPoisonable, prompt, request } from './harness.ts';
 
-const session = openSession();
+const { session, poison } = openPoisonable();
 const bench = new Bench({ slots: 4 });
 afterAll(() => {
   session.close();
@@ -10,33 +10,34 @@ afterAll(() => {
 });
 
 describe('decoding', () => {
-  it('is the arg-max of the logits, step by step', async () => {
+  it('draws the arg-max of the logits in each step', async () => {
     for (const length of [1, 3, 40]) {
       const { ids } = await bench.run({ prompt: prompt(length, 1), maxTokens: 24 });
       expect(ids).toEqual(continueGreedily(session, prompt(length, 1), 24));
     }
   });
 
-  it('gives a prompt in chunks the logits of one run', () => {
+  it('computes the same logits for a prompt in chunks as in one run', () => {
     const ids = prompt(200, 2);
     const whole = logitsOf(session, ids);
     let start = 0;
     for (const count of [7, 1, 64, 100, 28]) {
       for (let index = 0; index < count; index++) session.ids[index] = BigInt(ids[start + index]!);
       start += count;
-      const written = session.run({ first: 2, count: 1 }, [start], count, 0, 1);
+      const rows = { first: 2, count: 1 };
+      const written = session.run({ rows, lengths: [start], tokens: count, logitsAt: 0, keep: 1 });
       if (start === ids.length) {
         const { vocabSize } = session.signature;
         const last = session.logits.slice((written - 1) * vocabSize, written * vocabSize);
         const difference = Math.max(...last.map((logit, id) => Math.abs(logit - whole[id]!)));
-        // Another kernel multiplies a chunk of one id: 4e-6 apart.
+        // A chunk of one id uses another kernel: 4e-6 apart.
         expect(difference).toBeLessThan(1e-4);
       }
     }
     expect(start).toBe(200);
   });
 
-  it('starts where a slot already holds the prompt, and draws the same', async () => {
+  it('starts after the ids that the slot already contains, and draws the same ids', async () => {
     const shared = prompt(60, 3);
     const cold = await new Bench({ slots: 1 }).run({ prompt: [...shared, 9, 4], maxTokens: 16 });
     const warm = new Bench({ slots: 1 });
@@ -48,17 +49,17 @@ describe('decoding', () => {
     expect(reused.ids).toEqual(cold.ids);
   });
 
-  it('keeps the generated ids for a conversation that goes on', async () => {
+  it('keeps the generated ids for the next turn of a conversation', async () => {
     const one = new Bench({ slots: 1 });
     const first = prompt(20, 4);
     const { ids } = await one.run({ prompt: first, maxTokens: 10 });
     const second = await one.run({ prompt: [...first, ...ids, 11, 12], maxTokens: 10 });
-    // The last id was drawn but never fed.
+    // The last id was drawn, but was never the input of a run.
     expect(second.finish.cachedTokens).toBe(29);
     expect(second.ids).toEqual(continueGreedily(session, [...first, ...ids, 11, 12], 10));
   });
 
-  it('computes of a prompt it has just seen only the last two ids again', async () => {
+  it('computes only the last two ids of a repeated prompt', async () => {
     const one = new Bench({ slots: 1 });
     const first = await one.run({ prompt: prompt(30, 5) });
     const again = await one.run({ prompt: prompt(30, 5) });
@@ -70,7 +71,7 @@ describe('decoding', () => {
     ['greedy', { temperature: 0 }],
     ['seeded', { temperature: 0.9, topP: 0.95 }],
     ['seeded, with penalties', { temperature: 0.8, topK: 40, repetitionPenalty: 1.2, frequencyPenalty: 0.3 }],
-  ])('draws for sixteen together what it draws for each alone: %s', async (_, sampling) => {
+  ])('draws the same ids for sixteen sequences together as for each alone: %s', async (_, sampling) => {
     const many = new Bench({ slots: 16 });
     const alone = new Bench({ slots: 1 });
     const [asked = []] = fc.sample(
@@ -94,10 +95,10 @@ describe('decoding', () => {
     alone.engine.close();
   });
 
-  it('reads nothing of the cache but what it has written there', () => {
+  it('reads only those parts of the cache that it has written', () => {
     const ids = prompt(12, 6);
     const before = continueGreedily(session, ids, 12);
-    for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
+    poison();
     expect(continueGreedily(session, ids, 12)).toEqual(before);
     expect(logitsOf(session, ids).some(Number.isNaN)).toBe(false);
   });
@@ -116,7 +117,7 @@ describe('decoding', () => {
     await small.afterTokens(neighbour.id, 5);
     const long = await small.run({ prompt: prompt(500, 7), maxTokens: 2 });
     const chunks = long.notes.filter((note) => note.note === 'prefill');
-    // How many is a matter of speed: a chunk is to be over in a quarter of a second.
+    // The number of chunks depends on the speed: a chunk takes a quarter of a second at most.
     expect(chunks.length).toBeGreaterThan(0);
     for (const [index, { done, total, etaMs }] of chunks.entries()) {
       expect(total).toBe(500);
@@ -131,7 +132,7 @@ describe('decoding', () => {
   });
 });
 
-/** Slots 0 and 2 decode while slot 1 between them is idle and holds a prompt: that prompt must survive. */
+/** Slots 0 and 2 decode while slot 1 between them is idle and contains a prompt, which must survive. */
 async function threeRowsWithAGap() {
   const three = new Bench({ slots: 3 });
   const prompts = [prompt(10, 20), prompt(15, 21), prompt(20, 22)];

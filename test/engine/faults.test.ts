@@ -6,7 +6,7 @@ const bench = new Bench({ slots: 3, context: 600, prefillChunk: 256 });
 afterAll(() => bench.engine.close());
 
 describe('a run that fails', () => {
-  it('in prefill ends its sequence and no other, frees the slot, and the engine goes on', async () => {
+  it('in prefill ends its sequence only and frees the slot; the engine continues', async () => {
     const before = await bench.run({ maxTokens: 30 });
     const neighbour = bench.run({ prompt: prompt(8), maxTokens: 60 });
     const { notes, ids, finish } = await bench.run({ prompt: prompt(560), maxTokens: 2 });
@@ -17,17 +17,17 @@ describe('a run that fails', () => {
     expect(ids).toEqual([]);
     expect((await neighbour).finish.reason).toBe('max_tokens');
     expect((await bench.run({ maxTokens: 30 })).ids).toEqual(before.ids);
-    expect(bench.engine.usage().busy).toBe(0);
+    expect(bench.engine.cache.free).toBe(3);
   });
 
-  it('leaves nothing in the slot that a later prompt would trust', async () => {
+  it('leaves no ids in the slot for a later prompt', async () => {
     const { finish } = await bench.run({ prompt: prompt(560, 1), maxTokens: 2 });
     expect(finish.reason).toBe('failed');
     const again = await bench.run({ prompt: prompt(400, 1), maxTokens: 2 });
     expect(again.finish).toMatchObject({ reason: 'max_tokens', cachedTokens: 0 });
   });
 
-  it('in decode ends the sequences that ran in it, after the tokens they had', async () => {
+  it('in decode ends the sequences of the run, after their earlier tokens', async () => {
     const { ids, finish } = await bench.run({ prompt: prompt(500), maxTokens: 50 });
     expect(finish).toMatchObject({ reason: 'failed', message: expect.stringContaining('GroupQueryAttention') });
     expect(ids).toHaveLength(13);

@@ -5,10 +5,9 @@ import { Bench, prompt, request } from './harness.ts';
 
 const bench = new Bench({ slots: 2 });
 afterAll(() => bench.engine.close());
-const idle = { slots: 2, busy: 0 };
-afterEach(() => expect(bench.engine.usage()).toMatchObject(idle));
+afterEach(() => expect(bench.engine.cache.free).toBe(2));
 
-/** What greedy decoding draws for the prompt. */
+/** The ids that greedy decoding draws for the prompt. */
 let natural: number[];
 beforeEach(async () => {
   natural = (await bench.run({ maxTokens: 20 })).ids;
@@ -54,19 +53,19 @@ describe('a sequence ends', () => {
 });
 
 describe('cancel', () => {
-  it('stops a running sequence, and its slot is free when that is told', async () => {
+  it('stops a running sequence, and frees its slot before the report', async () => {
     const asked = request({ maxTokens: 200 });
     const outcome = bench.submit(asked);
-    let busyWhenTold = -1;
+    let freeWhenReported = -1;
     await bench.afterTokens(asked.id, 3);
     bench.onReport = ({ sequences }) => {
-      if (sequences.some(({ id, finish }) => id === asked.id && finish)) busyWhenTold = bench.engine.usage().busy;
+      if (sequences.some(({ id, finish }) => id === asked.id && finish)) freeWhenReported = bench.engine.cache.free;
     };
     bench.engine.cancel(asked.id);
     const { ids, finish } = await outcome;
     expect(finish.reason).toBe('cancelled');
     expect(ids).toHaveLength(3);
-    expect(busyWhenTold).toBe(0);
+    expect(freeWhenReported).toBe(2);
     bench.onReport = () => undefined;
   });
 
@@ -90,30 +89,30 @@ describe('cancel', () => {
       if (sequences.some(({ notes }) => notes.some(({ note }) => note === 'prefill'))) long.engine.cancel(asked.id);
     };
     expect(await outcome).toMatchObject({ ids: [], finish: { reason: 'cancelled' } });
-    const { busy, held } = long.engine.usage();
-    expect(busy).toBe(0);
-    expect(held).toBeGreaterThan(0);
-    expect(held).toBeLessThanOrEqual(256);
+    const { cache } = long.engine;
+    expect(cache.free).toBe(1);
+    expect(cache.length(0)).toBeGreaterThan(0);
+    expect(cache.length(0)).toBeLessThanOrEqual(256);
     long.engine.close();
   });
 
-  it('is told before the run of the next step, and so is who has the slot', async () => {
+  it('is reported before the run of the next step, together with the new owner of the slot', async () => {
     const one = new Bench({ slots: 1 });
     const asked = request({ maxTokens: 200 });
     const cancelled = one.submit(asked);
     const next = request({ maxTokens: 3 });
     const waiting = one.submit(next);
     await one.afterTokens(asked.id, 3);
-    const before = one.reports.length;
+    const count = one.reports.length;
     one.engine.cancel(asked.id);
     await Promise.all([cancelled, waiting]);
-    const [told, computed] = one.reports.slice(before);
-    expect(told).toMatchObject({
+    const [beforeRun, afterRun] = one.reports.slice(count);
+    expect(beforeRun).toMatchObject({
       batch: 0,
       sequences: [{ id: asked.id, finish: { reason: 'cancelled' } }, { id: next.id }],
     });
-    expect(told?.sequences[1]?.notes.at(-1)).toMatchObject({ note: 'started', slot: 0 });
-    expect(computed).toMatchObject({ batch: 1, sequences: [{ id: next.id }] });
+    expect(beforeRun?.sequences[1]?.notes.at(-1)).toMatchObject({ note: 'started', slot: 0 });
+    expect(afterRun).toMatchObject({ batch: 1, sequences: [{ id: next.id }] });
     one.engine.close();
   });
 
@@ -126,7 +125,7 @@ describe('cancel', () => {
   });
 });
 
-describe('a request that breaks the rules fails, and the engine goes on', () => {
+describe('a request that breaks a rule fails, and the engine continues', () => {
   const broken: [string, Partial<SequenceRequest>][] = [
     ['no ids', { prompt: [] }],
     ['outside the vocabulary', { prompt: [0, 1024] }],
@@ -159,7 +158,7 @@ describe('a request that breaks the rules fails, and the engine goes on', () => 
     expect((await bench.run({ maxTokens: 2 })).ids).toEqual(natural.slice(0, 2));
   });
 
-  it('an id that is still in use ends both', async () => {
+  it('a second request with an id in use ends the first', async () => {
     const asked = request({ maxTokens: 100 });
     const outcome = bench.submit(asked);
     await bench.afterTokens(asked.id, 1);

@@ -1,12 +1,17 @@
-/** What the engine's tests share: the embedded model, an engine whose reports are awaited by sequence, and requests with defaults. */
+/**
+ * Shared by the engine's tests: the embedded model, an engine with a promise per sequence, requests with
+ * defaults.
+ */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { Engine } from '../../src/engine/engine.ts';
+import { type Pointer, viewMemory } from '../../src/engine/ffi.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
 import { readModel } from '../../src/engine/ort/model-file.ts';
 import { type Capacity, Session } from '../../src/engine/ort/session.ts';
 import { argMax } from '../../src/engine/sampling/sampler.ts';
+import { FLOAT32 } from '../../src/onnx/types.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import type { Finish, FromEngine, Note, SequenceRequest, TokenReport } from '../../src/protocol/messages.ts';
 import { GREEDY, type Sampling } from '../../src/protocol/sampling.ts';
@@ -19,7 +24,7 @@ export const runtimeLibrary =
 export const modelFile = root('models/haiku/onnx/model.onnx');
 export const engineProcess = root('dist/engine/process.js');
 
-/** The CPU and one file. */
+/** The CPU as the only device, with this model file. */
 export const onCpu = (file: string): Pick<EngineOptions, 'candidates'> => ({
   candidates: [{ device: 'cpu', modelFile: file, weightFiles: [file] }],
 });
@@ -51,7 +56,7 @@ export function request({ sampling, ...rest }: Ask = {}): SequenceRequest {
   };
 }
 
-/** Everything that was reported of one sequence. */
+/** All reports of one sequence. */
 export interface Outcome {
   readonly notes: Note[];
   readonly tokens: TokenReport[];
@@ -59,12 +64,12 @@ export interface Outcome {
   readonly finish: Finish;
 }
 
-/** An engine, and promises of how its sequences end. */
+/** An engine, and a promise of the outcome of each sequence. */
 export class Bench {
   readonly engine: Engine;
   readonly reports: Extract<FromEngine, { kind: 'report' }>[] = [];
   readonly #watchers = new Map<number, { notes: Note[]; tokens: TokenReport[]; resolve: (outcome: Outcome) => void }>();
-  /** Called after each report, for tests that act in the middle. */
+  /** Called after each report, for tests that act while sequences run. */
   onReport: (report: Extract<FromEngine, { kind: 'report' }>) => void = () => undefined;
 
   constructor(overrides: Partial<EngineOptions> = {}) {
@@ -97,7 +102,7 @@ export class Bench {
     return outcome;
   }
 
-  /** The report in which the sequence first has `count` tokens. */
+  /** Resolves after the report that brings the sequence to `count` tokens. */
   async afterTokens(id: number, count: number): Promise<void> {
     let seen = 0;
     await new Promise<void>((resolve) => {
@@ -110,22 +115,58 @@ export class Bench {
   }
 }
 
-const room: Capacity = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
+const capacity: Capacity = { rows: 4, capacity: 256, chunk: 256, keep: 256 };
 
-/** A session with room for the logits of all positions of a run. */
-export function openSession(file = modelFile, asked: Partial<Capacity> = {}): Session {
-  const session = Session.open(loadOrt(runtimeLibrary), readModel(file), deviceNamed('cpu'));
-  session.reserve({ ...room, ...asked });
+/** A session with capacity for the logits of all positions of a run. */
+export function openSession(
+  file = modelFile,
+  overrides: Partial<Capacity> = {},
+  api = loadOrt(runtimeLibrary),
+): Session {
+  const session = Session.open(api, readModel(file), deviceNamed('cpu'));
+  session.reserve({ ...capacity, ...overrides });
   return session;
 }
 
+/** A session, and a function that fills its whole cache with NaN: every float32 tensor that it allocates. */
+export function openPoisonable(): { session: Session; poison: () => void } {
+  const api = loadOrt(runtimeLibrary);
+  const { createTensor, getTensorMutableData } = api;
+  const lengths = new Map<Pointer, number>();
+  const tensors: Float32Array[] = [];
+  const session = openSession(
+    modelFile,
+    {},
+    {
+      ...api,
+      createTensor: (allocator, shape, rank, type) => {
+        const value = createTensor(allocator, shape, rank, type);
+        if (type === FLOAT32) lengths.set(value, Number(shape.reduce((product, size) => product * size, 1n)));
+        return value;
+      },
+      getTensorMutableData: (value) => {
+        const pointer = getTensorMutableData(value);
+        const length = lengths.get(value);
+        if (length !== undefined) tensors.push(new Float32Array(viewMemory(pointer, length * 4)));
+        return pointer;
+      },
+    },
+  );
+  const poison = (): void => {
+    for (const tensor of tensors) tensor.fill(Number.NaN);
+  };
+  return { session, poison };
+}
+
 /**
- * Logits after the last `keep` ids, of all ids in one run on an empty row: no cache, no chunks, no neighbours.
+ * Logits after the last `keep` ids, of all ids in one run on an empty row: no cache, no chunks, no
+ * neighbours.
  * @returns `[keep, vocab]`
  */
 export function logitsOf(session: Session, ids: readonly number[], keep = 1): Float32Array {
   for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
-  const written = session.run({ first: 0, count: 1 }, [ids.length], ids.length, 0, keep);
+  const rows = { first: 0, count: 1 };
+  const written = session.run({ rows, lengths: [ids.length], tokens: ids.length, logitsAt: 0, keep });
   const { vocabSize } = session.signature;
   return session.logits.slice((written - keep) * vocabSize, written * vocabSize);
 }
@@ -137,6 +178,6 @@ export function continueGreedily(session: Session, prompt: readonly number[], co
   return ids.slice(prompt.length);
 }
 
-/** A prompt of ids that repeat nothing obvious. */
+/** A prompt of ids without an obvious repetition. */
 export const prompt = (length: number, salt = 0): number[] =>
   Array.from({ length }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37 + salt * 101 + index * index) % 1000)));

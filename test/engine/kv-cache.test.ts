@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KvCache } from '../../src/engine/kv-cache.ts';
 
-/** A cache whose slots hold these ids, released in this order. */
+/** A cache whose slots contain these ids and were released in this order. */
 function holding(...contents: number[][]): KvCache {
   const cache = new KvCache(contents.length, 16);
   const taken = contents.map((ids) => ({ ids, slot: cache.take([0])!.slot }));
@@ -12,7 +12,7 @@ function holding(...contents: number[][]): KvCache {
 }
 
 describe('a slot', () => {
-  it('is taken for the prompt it has most in common with', () => {
+  it('is taken for the prompt with the longest common prefix', () => {
     const cache = holding([1, 2, 9], [1, 2, 3, 4], [5]);
     expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 1, cachedTokens: 4 });
     expect(cache.take([1, 2, 3, 4, 5, 6])).toEqual({ slot: 0, cachedTokens: 2, divergedAt: 2 });
@@ -20,13 +20,13 @@ describe('a slot', () => {
     expect(cache.take([1])).toBeUndefined();
   });
 
-  it('leaves the last two ids of the prompt to compute, even when it holds them all', () => {
+  it('leaves the last two ids of the prompt to compute, even if it contains all of them', () => {
     expect(holding([1, 2, 3, 4]).take([1, 2, 3])).toEqual({ slot: 0, cachedTokens: 1 });
     expect(holding([1, 2, 3, 4]).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, cachedTokens: 3 });
     expect(holding([1]).take([1])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
-  it('forgets what lies past the common prefix when it is taken', () => {
+  it('drops the ids past the common prefix when it is taken', () => {
     const cache = holding([1, 2, 3, 4]);
     cache.take([1, 2, 7, 8]);
     expect(cache.length(0)).toBe(2);
@@ -35,7 +35,7 @@ describe('a slot', () => {
     expect(cache.take([1, 2, 7, 8, 9, 9])).toEqual({ slot: 0, cachedTokens: 4 });
   });
 
-  it('is the one free longest among equals, an untouched one first', () => {
+  it('is the one that has been free longest among equals, an unused one first', () => {
     const cache = new KvCache(3, 8);
     expect(cache.take([5])?.slot).toBe(0);
     cache.release(0);
@@ -47,13 +47,13 @@ describe('a slot', () => {
     expect(cache.take([5])?.slot).toBe(2);
   });
 
-  it('is not trusted after its content was truncated', () => {
+  it('matches no prompt after it was truncated to nothing', () => {
     const cache = holding([1, 2, 3]);
     cache.truncate(0, 0);
     expect(cache.take([1, 2, 3])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
-  it('holds no more than it has room for', () => {
+  it('refuses more ids than its capacity', () => {
     const cache = new KvCache(1, 3);
     cache.take([1]);
     cache.commit(0, [1, 2, 3]);
@@ -61,7 +61,7 @@ describe('a slot', () => {
   });
 });
 
-it('keeps only what is common, whatever happens to it', () => {
+it('keeps only common prefixes, for random prompts in random order', () => {
   const ids = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(fc.array(fc.tuple(ids, fc.boolean()), { maxLength: 40 }), (prompts) => {
@@ -77,19 +77,15 @@ it('keeps only what is common, whatever happens to it', () => {
         busy.push(slot);
         cache.commit(slot, prompt.slice(cachedTokens));
         rows[slot] = prompt;
-        expect(cache.usage()).toEqual({
-          slots: 3,
-          busy: busy.length,
-          capacity: 24,
-          held: rows.reduce((sum, row) => sum + row.length, 0),
-        });
+        expect(cache.free).toBe(3 - busy.length);
+        expect(rows.map((_, index) => cache.length(index))).toEqual(rows.map((row) => row.length));
       }
     }),
     { seed: 1 },
   );
 });
 
-describe('a slot of a cache that cannot be cut', () => {
+describe('a slot of a cache that cannot drop a part', () => {
   const whole = (...ids: number[]): KvCache => {
     const cache = new KvCache(1, 16, false);
     cache.commit(cache.take([0])!.slot, ids);
@@ -97,16 +93,16 @@ describe('a slot of a cache that cannot be cut', () => {
     return cache;
   };
 
-  it('is kept by a prompt that goes on where it ended', () => {
+  it('is reused by a prompt that continues its ids', () => {
     expect(whole(1, 2, 3).take([1, 2, 3, 4, 5])).toEqual({ slot: 0, cachedTokens: 3 });
   });
 
-  it('is given up by a prompt that parts from it, even at its end', () => {
+  it('is emptied for a prompt that differs, even at the end', () => {
     expect(whole(1, 2, 3).take([1, 2, 9, 4, 5])).toEqual({ slot: 0, cachedTokens: 0, divergedAt: 2 });
     expect(whole(1, 2, 3).take([1, 2, 3, 4])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
-  it('forgets all when it is to forget a part', () => {
+  it('drops all ids when a part is to be dropped', () => {
     const cache = whole(1, 2, 3);
     cache.truncate(0, 3);
     expect(cache.length(0)).toBe(3);

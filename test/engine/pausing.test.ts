@@ -1,4 +1,4 @@
-/** A paused sequence is left out of the steps and keeps its slot; what it says is what it would have said. */
+/** No step includes a paused sequence; it keeps its slot, and its ids do not change. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, prompt, request } from './harness.ts';
@@ -6,14 +6,14 @@ import { Bench, prompt, request } from './harness.ts';
 const bench = new Bench({ slots: 2, context: 256 });
 afterAll(() => bench.engine.close());
 
-/** Tokens reported for a sequence so far. */
+/** Number of reported tokens of a sequence. */
 const tokensOf = (id: number): number =>
   bench.reports
     .flatMap(({ sequences }) => sequences)
     .reduce((sum, one) => sum + (one.id === id ? one.tokens.length : 0), 0);
 
 describe('a paused sequence', () => {
-  it('gets no tokens, while another decodes to its end at its side', async () => {
+  it('gets no tokens while another sequence decodes to its end', async () => {
     const [paused, other] = [
       request({ prompt: prompt(20, 1), maxTokens: 60 }),
       request({ prompt: prompt(20, 2), maxTokens: 60 }),
@@ -24,12 +24,12 @@ describe('a paused sequence', () => {
     const before = tokensOf(paused.id);
     expect((await bench.submit(other)).finish.reason).toBe('max_tokens');
     expect(tokensOf(paused.id)).toBe(before);
-    expect(bench.engine.usage()).toMatchObject({ busy: 1 });
+    expect(bench.engine.cache.free).toBe(1);
     bench.engine.pause(paused.id, false);
     expect((await outcome).ids).toHaveLength(60);
   });
 
-  it('has the same tokens as one that never paused', async () => {
+  it('has the same tokens as a sequence that never paused', async () => {
     const asked = { prompt: prompt(30, 3), maxTokens: 40, sampling: { temperature: 1, seed: 5 } };
     const straight = await bench.run(asked);
     const pausing = request(asked);
@@ -43,7 +43,7 @@ describe('a paused sequence', () => {
     expect((await outcome).ids).toEqual(straight.ids);
   });
 
-  it('costs no steps: the engine is idle when nothing else runs', async () => {
+  it('leaves the engine idle when nothing else runs', async () => {
     const paused = request({ prompt: prompt(20, 4), maxTokens: 60 });
     const outcome = bench.submit(paused);
     await bench.afterTokens(paused.id, 2);
@@ -59,21 +59,24 @@ describe('a paused sequence', () => {
     expect((await outcome).finish.reason).toBe('max_tokens');
   });
 
-  it('can be cancelled, and who waits gets its slot', async () => {
-    const held = [request({ prompt: prompt(20, 5), maxTokens: 60 }), request({ prompt: prompt(20, 6), maxTokens: 60 })];
-    const outcomes = held.map((one) => bench.submit(one));
-    await bench.afterTokens(held[1]?.id ?? 0, 1);
-    for (const { id } of held) bench.engine.pause(id, true);
+  it('can be cancelled, and gives its slot to a waiting sequence', async () => {
+    const sequences = [
+      request({ prompt: prompt(20, 5), maxTokens: 60 }),
+      request({ prompt: prompt(20, 6), maxTokens: 60 }),
+    ];
+    const outcomes = sequences.map((one) => bench.submit(one));
+    await bench.afterTokens(sequences[1]?.id ?? 0, 1);
+    for (const { id } of sequences) bench.engine.pause(id, true);
     const waiting = bench.run({ prompt: prompt(20, 7), maxTokens: 4 });
     await sleep(20);
-    bench.engine.cancel(held[0]?.id ?? 0);
+    bench.engine.cancel(sequences[0]?.id ?? 0);
     expect((await outcomes[0])?.finish.reason).toBe('cancelled');
     expect((await waiting).ids).toHaveLength(4);
-    bench.engine.pause(held[1]?.id ?? 0, false);
+    bench.engine.pause(sequences[1]?.id ?? 0, false);
     expect((await outcomes[1])?.ids).toHaveLength(60);
   });
 
-  it('that is unknown or over is ignored', async () => {
+  it('is ignored if it is unknown or has ended', async () => {
     const { finish } = await bench.run();
     bench.engine.pause(123_456, true);
     bench.engine.pause(123_456, false);

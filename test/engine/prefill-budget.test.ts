@@ -2,31 +2,34 @@ import { describe, expect, it } from 'vitest';
 import { CostModel } from '../../src/engine/cost-model.ts';
 import { PrefillBudget } from '../../src/engine/prefill-budget.ts';
 
-/** A machine on which a run of n tokens of one row takes `base + each · n` ms, and one of n rows `step + row · n`. */
+/**
+ * The costs of a machine: a run of n tokens of one row takes `base + each · n` ms, and one of n rows `step +
+ * row · n`.
+ */
 function machine({ base = 10, each = 2, step = 10, row = 3 } = {}): CostModel {
-  const rates = new CostModel();
-  for (const count of [2, 4, 8, 16, 32, 64, 128, 256, 512]) rates.noteTokens(count, base + each * count);
-  for (const count of [1, 2, 4, 8, 16]) rates.noteRows(count, step + row * count);
-  return rates;
+  const costs = new CostModel();
+  for (const count of [2, 4, 8, 16, 32, 64, 128, 256, 512]) costs.noteTokens(count, base + each * count);
+  for (const count of [1, 2, 4, 8, 16]) costs.noteRows(count, step + row * count);
+  return costs;
 }
 
 /** Tokens of a long prompt in each of `steps` steps beside `rows` others. */
-function steps(pacing: PrefillBudget, rows: number, steps: number): number[] {
+function steps(budget: PrefillBudget, rows: number, steps: number): number[] {
   return Array.from({ length: steps }, () => {
-    const allowed = pacing.allowance(rows);
-    pacing.stepped(allowed > 0);
+    const allowed = budget.allowance(rows);
+    budget.stepped(allowed > 0);
     return allowed;
   });
 }
 
 describe('a chunk', () => {
-  it('is over in a quarter of a second, but not so short that its run is not worth it', () => {
+  it('takes a quarter of a second at most, but has at least 32 tokens', () => {
     expect(new PrefillBudget(machine(), 512).chunk).toBe(112);
     expect(new PrefillBudget(machine({ each: 0.1 }), 512).chunk).toBe(512);
     expect(new PrefillBudget(machine({ each: 50 }), 512).chunk).toBe(32);
   });
 
-  it('is no longer than the memory allows', () => {
+  it('is no longer than the memory of the logits allows', () => {
     expect(new PrefillBudget(machine({ each: 0.01 }), 100).chunk).toBe(96);
     expect(new PrefillBudget(machine(), 7).chunk).toBe(7);
     expect(new PrefillBudget(new CostModel(), 256).chunk).toBe(256);
@@ -34,41 +37,41 @@ describe('a chunk', () => {
 });
 
 describe('a long prompt beside sequences that decode', () => {
-  it('has every step to itself when nobody decodes', () => {
+  it('gets a whole chunk in every step when no sequence decodes', () => {
     expect(steps(new PrefillBudget(machine(), 512), 0, 3)).toEqual([112, 112, 112]);
   });
 
-  it('takes one step in 25 where every run costs as much as a step', () => {
+  it('gets one step in 25 if every run costs as much as a step', () => {
     const allowed = steps(new PrefillBudget(machine(), 512), 1, 64);
     expect(allowed.filter((count) => count > 0)).toEqual([144, 144, 144]);
     expect(allowed.indexOf(144, 1)).toBe(25);
   });
 
-  it('takes larger chunks where it has to wait longer: as long as it has waited, half a second at most', () => {
+  it('gets larger chunks if the steps take longer: as long as the wait, half a second at most', () => {
     const beside = (step: number): number => {
-      const pacing = new PrefillBudget(machine({ step, row: 0, base: 200 }), 512);
-      return Math.max(...steps(pacing, 1, 1));
+      const budget = new PrefillBudget(machine({ step, row: 0, base: 200 }), 512);
+      return Math.max(...steps(budget, 1, 1));
     };
     expect([5, 12, 15, 90].map(beside)).toEqual([32, 32, 80, 144]);
   });
 
-  it('goes along with every step where a few tokens take at most half as long as the step', () => {
+  it('gets a few tokens in every step if they take at most half as long as the step', () => {
     const allowed = steps(new PrefillBudget(machine({ base: 2, each: 2, step: 10, row: 5 }), 512), 16, 3);
     expect(allowed[0]).toBeGreaterThan(8);
     expect(new Set(allowed).size).toBe(1);
     expect(2 + 2 * (allowed[0] ?? 0)).toBeLessThanOrEqual((10 + 5 * 16) / 2);
   });
 
-  it('goes at full speed where chunks are as cheap as steps: on a fast device', () => {
+  it('gets a whole chunk in every step if chunks are as cheap as steps, as on a fast device', () => {
     expect(steps(new PrefillBudget(machine({ base: 2, each: 0.01, step: 20, row: 1 }), 512), 8, 3)).toEqual([
       512, 512, 512,
     ]);
   });
 
-  it('is expected to take its chunks and the steps between them', () => {
-    const pacing = new PrefillBudget(machine(), 512);
-    expect(pacing.expectedMs(112, 0)).toBeCloseTo(234);
-    expect(pacing.expectedMs(224, 0)).toBeCloseTo(468);
-    expect(pacing.expectedMs(224, 1)).toBeCloseTo(468 + 24 * 13);
+  it('is expected to take the time of its chunks and of the steps between them', () => {
+    const budget = new PrefillBudget(machine(), 512);
+    expect(budget.expectedMs(112, 0)).toBeCloseTo(234);
+    expect(budget.expectedMs(224, 0)).toBeCloseTo(468);
+    expect(budget.expectedMs(224, 1)).toBeCloseTo(468 + 24 * 13);
   });
 });

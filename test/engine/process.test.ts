@@ -10,7 +10,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** The engine as the worker forks it, with what it has said so far. */
+/** The engine as the worker forks it, with its messages so far. */
 function forkEngine() {
   const child = fork(engineProcess, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced', env: {} });
   children.push(child);
@@ -56,7 +56,7 @@ async function goneWithin(pid: number, milliseconds: number): Promise<boolean> {
 }
 
 describe('the engine process', () => {
-  it('tells what it opens, then what it has opened', async () => {
+  it('reports the load, then the facts about the open model', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options });
     const { facts } = await engine.heard('opened');
@@ -71,7 +71,7 @@ describe('the engine process', () => {
     expect(facts.residentBytes).toBeGreaterThan(facts.cacheBytes);
   });
 
-  it('generates what the engine generates in this process, one report per step', async () => {
+  it('generates the same ids as an engine in this process, with one report per step', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options });
     await engine.heard('opened');
@@ -85,14 +85,14 @@ describe('the engine process', () => {
       expect(tokens.map((token) => token.id)).toEqual(ids);
       for (const { top } of tokens) expect(top?.length).toBe(each.logprobs);
     }
-    // Forty tokens: the second sequence comes some steps after the first.
+    // Forty tokens, because the second sequence arrives some steps after the first.
     const reports = engine.said.filter((message) => message.kind === 'report');
     expect(reports.length).toBeLessThan(40);
     expect(reports.some((report) => report.sequences.length === 2)).toBe(true);
     bench.engine.close();
   });
 
-  it('stops what is cancelled', async () => {
+  it('stops a cancelled sequence', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options });
     const asked = request({ maxTokens: 250 });
@@ -103,7 +103,7 @@ describe('the engine process', () => {
     expect(engine.of(asked.id).flatMap((report) => report.tokens).length).toBeLessThan(250);
   });
 
-  it('refuses a model that is not there, and exits 1', async () => {
+  it('refuses a missing model, and exits with code 1', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options: { ...options, ...onCpu('/no/model.onnx') } });
     const { reason } = await engine.heard('refused');
@@ -111,7 +111,7 @@ describe('the engine process', () => {
     expect(await engine.exit()).toBe(1);
   });
 
-  it('exits 0 when it is closed, and says nothing on stdout', async () => {
+  it('exits with code 0 when it is closed, and writes nothing to stdout', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options });
     await engine.heard('opened');
@@ -120,10 +120,10 @@ describe('the engine process', () => {
     expect(engine.output).toEqual([]);
   });
 
-  it('exits when the channel closes, whatever is left to do', async () => {
+  it('exits when the channel closes, even with work left', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options: { ...options, slots: 1 } });
-    // A minute's work.
+    // A minute of work.
     for (let index = 0; index < 200; index++) engine.send({ kind: 'submit', request: request({ maxTokens: 250 }) });
     await engine.heard('report');
     engine.child.disconnect();
@@ -132,7 +132,7 @@ describe('the engine process', () => {
     clearTimeout(patience);
   });
 
-  it('ends with an error on stderr when it is given work before a model', async () => {
+  it('ends with an error on stderr when it gets a sequence before a model', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'cancel', id: 1 });
     expect(await engine.exit()).toBe(1);
@@ -141,7 +141,7 @@ describe('the engine process', () => {
 });
 
 describe('a worker that is killed', () => {
-  /** A process that forks the engine, tells its pid once it is open, and does nothing else. */
+  /** A process that forks the engine and prints its pid when the model is open. */
   const worker = `
     const engine = require('node:child_process').fork(process.argv[1], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' });
     engine.on('message', (message) => message.kind === 'opened' && console.log(engine.pid));
@@ -154,14 +154,14 @@ describe('a worker that is killed', () => {
     return { parent, pid: Number(pid) };
   }
 
-  it('takes its engine with it', async () => {
+  it('ends its engine', async () => {
     const { parent, pid } = await forkThroughWorker();
     expect(isGone(pid)).toBe(false);
     parent.kill('SIGKILL');
     expect(await goneWithin(pid, 1000)).toBe(true);
   });
 
-  it.runIf(process.platform === 'linux')('takes even an engine that cannot listen', async () => {
+  it.runIf(process.platform === 'linux')('ends even an engine that reads no messages', async () => {
     const { parent, pid } = await forkThroughWorker();
     process.kill(pid, 'SIGSTOP');
     parent.kill('SIGKILL');

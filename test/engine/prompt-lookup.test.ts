@@ -5,7 +5,7 @@ import { MOST_DRAFTED, PromptLookup } from '../../src/engine/prompt-lookup.ts';
 import type { Sampling } from '../../src/protocol/sampling.ts';
 import { Bench, prompt, type request } from './harness.ts';
 
-/** A machine on which a run of more tokens costs hardly more. */
+/** The costs of a machine on which longer runs cost little more. */
 function cheap(): RunCost {
   const cost = new RunCost();
   cost.note(1, 10);
@@ -14,27 +14,27 @@ function cheap(): RunCost {
 }
 
 describe('a draft', () => {
-  it('is what came after the last three ids when they last occurred', () => {
+  it('is the ids after the last earlier occurrence of the last three ids', () => {
     expect(new PromptLookup([1, 2, 3, 4, 5, 9, 1, 2, 3, 6, 7, 1, 2, 3]).propose(4, cheap())).toEqual([6, 7, 1, 2]);
   });
 
-  it('is what came after the last two when three never did', () => {
+  it('is the ids after the last earlier occurrence of two ids, if three never occurred', () => {
     expect(new PromptLookup([8, 2, 3, 4, 5, 1, 2, 3]).propose(2, cheap())).toEqual([4, 5]);
   });
 
-  it('goes on with a repetition that is shorter than itself', () => {
+  it('repeats a period that is shorter than the draft', () => {
     expect(new PromptLookup([7, 7, 7]).propose(5, cheap())).toEqual([7, 7, 7, 7, 7]);
     expect(new PromptLookup([1, 2, 1, 2, 1, 2]).propose(5, cheap())).toEqual([1, 2, 1, 2, 1]);
   });
 
-  it('is empty when the last ids are new, when there is no room, and when there are hardly any ids', () => {
+  it('is empty if the last ids are new, if no more ids are allowed, and if there are fewer than three ids', () => {
     expect(new PromptLookup([1, 2, 3, 4]).propose(9, cheap())).toEqual([]);
     expect(new PromptLookup([1, 2, 1, 2]).propose(0, cheap())).toEqual([]);
     expect(new PromptLookup([1, 2, 1, 2]).propose(-1, cheap())).toEqual([]);
     expect(new PromptLookup([1]).propose(9, cheap())).toEqual([]);
   });
 
-  it('is as long as is worth its run', () => {
+  it('is as long as saves time', () => {
     const dear = new RunCost();
     for (const tokens of [1, 2, 4, 8, 17]) dear.note(tokens, 10 * tokens);
     const repeated = [1, 2, 3, 1, 2, 3];
@@ -45,7 +45,7 @@ describe('a draft', () => {
     expect(new PromptLookup(repeated).propose(99, free)).toHaveLength(MOST_DRAFTED);
   });
 
-  it('is given up when drafts are wrong, and tried again later', () => {
+  it('is empty after rejected drafts, and is tried again later', () => {
     const cost = new RunCost();
     for (const tokens of [1, 2, 4, 8, 17]) cost.note(tokens, 10 + 4 * tokens);
     const drafts = new PromptLookup([1, 2, 3, 1, 2, 3]);
@@ -71,7 +71,8 @@ afterAll(() => {
 });
 
 describe('decoding with drafts', () => {
-  // Whether a draft is worth its run is a matter of time: here every run takes as long as any other, so that drafts are made on every machine.
+  // The length of a draft depends on measured times. Here every run takes the same time, so that every
+  // machine drafts.
   beforeAll(() => {
     vi.spyOn(RunCost.prototype, 'estimate').mockReturnValue(10);
   });
@@ -79,7 +80,7 @@ describe('decoding with drafts', () => {
     vi.restoreAllMocks();
   });
 
-  it('is on where runs of one and of several tokens round alike', () => {
+  it('is on if runs of one token and of several round alike', () => {
     expect(drafting.engine.facts.speculation).toBe(true);
     expect(drafting.engine.facts.runDifference).toBeLessThan(1e-5);
     expect(plain.engine.facts.speculation).toBe(false);
@@ -104,7 +105,7 @@ describe('decoding with drafts', () => {
     ],
     ['log-probabilities', { prompt: repeated, maxTokens: 30, logprobs: 3 }],
   ];
-  it.each(cases)('gives what plain decoding gives: %s', async (_, asked) => {
+  it.each(cases)('gives the ids of plain decoding: %s', async (_, asked) => {
     const expected = await plain.run(asked);
     const { ids, tokens, finish } = await drafting.run(asked);
     expect(ids).toEqual(expected.ids);
@@ -115,7 +116,7 @@ describe('decoding with drafts', () => {
     }
   });
 
-  it('gives what plain decoding gives: 60 random requests, with end ids among the drafted', async () => {
+  it('gives the ids of plain decoding: 60 random requests, with end ids in drafts', async () => {
     const sampling = fc.record({
       temperature: fc.constantFrom(0, 0, 0.3, 1),
       topP: fc.constantFrom(1, 0.9),
@@ -144,7 +145,7 @@ describe('decoding with drafts', () => {
     );
   });
 
-  it('tells how many were drafted and how many were right, and takes several tokens in one step', async () => {
+  it('reports drafted and accepted ids, and generates several tokens in one step', async () => {
     const { finish } = await drafting.run({ prompt: repeated, maxTokens: 60 });
     expect(finish.drafted).toBeGreaterThan(0);
     expect(finish.accepted).toBeGreaterThan(0);
@@ -154,7 +155,7 @@ describe('decoding with drafts', () => {
     expect((await plain.run({ prompt: repeated, maxTokens: 60 })).finish).toMatchObject({ drafted: 0, accepted: 0 });
   });
 
-  it('leaves a slot that a conversation can go on from', async () => {
+  it('leaves a slot that the next turn of a conversation can use', async () => {
     const { ids } = await drafting.run({ prompt: repeated, maxTokens: 40 });
     const next = { prompt: [...repeated, ...ids, 30, 31], maxTokens: 20 };
     const again = await drafting.run(next);
@@ -162,7 +163,7 @@ describe('decoding with drafts', () => {
     expect(again.ids).toEqual((await plain.run(next)).ids);
   });
 
-  it('gives what plain decoding gives where prompts are computed in chunks shorter than a draft', async () => {
+  it('gives the ids of plain decoding if the chunks of prompts are shorter than a draft', async () => {
     const narrow = new Bench({ slots: 1, context: 512, prefillChunk: 2, speculation: 'on' });
     const { ids, finish } = await narrow.run({ prompt: repeated, maxTokens: 60 });
     expect(finish.accepted).toBeGreaterThan(0);

@@ -1,4 +1,7 @@
-/** The generated models of test/models and what each must say on any device, computed without their graphs (tools/reference_llama.py). */
+/**
+ * The generated models of test/models, and the ids that each must generate on any device, computed without
+ * their graphs (tools/reference_llama.py).
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,7 +29,7 @@ export interface ReferenceModel {
   readonly file: string;
   /** Its attention writes a longer cache with each run. */
   readonly grows: boolean;
-  /** Computed in float16, or with float16 attention. */
+  /** The model computes in float16, or has float16 attention. */
   readonly half: boolean;
   readonly continuations: NonNullable<Expected['continuations']>;
 }
@@ -45,13 +48,13 @@ export const REFERENCE: readonly ReferenceModel[] = Object.entries(models).flatM
     : [],
 );
 
-/** Names of inputs and outputs that only a configuration beside the model tells. */
+/** Names of inputs and outputs that only the model's configuration gives. */
 function namesOf(file: string): EngineOptions['names'] {
   const configuration = join(dirname(file), 'genai_config.json');
   return existsSync(configuration) ? portNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
 }
 
-/** The file and what lies beside it that belongs to it. */
+/** The model's file and the other files of its weights. */
 function weightFiles(file: string): string[] {
   const beside = readdirSync(dirname(file)).filter(
     (name) => name.startsWith(`${basename(file)}_`) || name === `${basename(file)}.data`,
@@ -68,7 +71,7 @@ export function optionsFor(model: ReferenceModel, device: DeviceName): Partial<E
   };
 }
 
-/** All prompts of a model at once, greedily. @returns the ids of each. */
+/** Continues all prompts of a model at once, greedily. @returns the ids of each. */
 export async function continueAll(
   model: ReferenceModel,
   device: DeviceName,

@@ -2,12 +2,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { CostModel } from '../../src/engine/cost-model.ts';
 import { KvCache } from '../../src/engine/kv-cache.ts';
 import { isOutOfMemory } from '../../src/engine/ort/error-causes.ts';
+import type { Run } from '../../src/engine/ort/session.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
 import { argMax } from '../../src/engine/sampling/sampler.ts';
+import type { Plan } from '../../src/engine/scheduler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
-import { continueGreedily, modelFile, openSession, prompt, request } from './harness.ts';
+import { continueGreedily, modelFile, openPoisonable, openSession, prompt, request } from './harness.ts';
 
-const session = openSession();
+const { session, poison } = openPoisonable();
 const reference = openSession();
 afterAll(() => {
   session.close();
@@ -19,21 +21,28 @@ function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[
   return lengths.map((length, index) => {
     const sequence = new Sequence(request({ prompt: prompt(length, index + 50), maxTokens: 200 }), 0);
     sequence.start(cache.take(sequence.request.prompt)!, 0, 0);
-    sequence.accept({ id: argMax(runner.prefill({ sequence, start: 0, count: length })) }, 0);
+    draw(runner, { prefill: [{ sequence, start: 0, count: length }], decode: [] });
     return sequence;
   });
+}
+
+/** Runs a plan and draws greedily; the ids of the sequences, or their errors. */
+function draw(runner: Runner, plan: Plan): (number | Error)[] {
+  const drawn: (number | Error)[] = [];
+  for (const [sequence, logits] of runner.run(plan)) {
+    const id = logits instanceof Error ? logits : argMax(logits);
+    if (typeof id === 'number') sequence.accept({ id }, 0);
+    drawn.push(id);
+  }
+  return drawn;
 }
 
 /** Decodes `steps` times; the ids of each sequence, its first included. */
 function decode(runner: Runner, sequences: Sequence[], steps: number): number[][] {
   const ids = sequences.map((sequence) => [sequence.lastId]);
   for (let step = 0; step < steps; step++) {
-    const rows = runner.decode(sequences);
-    for (const [index, sequence] of sequences.entries()) {
-      const id = argMax(rows[index] as Float32Array);
-      ids[index]!.push(id);
-      sequence.accept({ id }, 0);
-    }
+    draw(runner, { prefill: [], decode: sequences });
+    for (const [index, { lastId }] of sequences.entries()) ids[index]!.push(lastId);
   }
   return ids;
 }
@@ -42,20 +51,20 @@ const expected = (sequence: Sequence, count: number): number[] =>
   continueGreedily(reference, sequence.request.prompt, count);
 
 function fresh(): { cache: KvCache; runner: Runner } {
-  for (let index = 0; index < session.signature.caches.length; index++) session.viewCache(index).fill(Number.NaN);
+  poison();
   const cache = new KvCache(4, 256);
   return { cache, runner: new Runner(session, cache, new CostModel(), () => 0) };
 }
 
 describe('rows of different lengths decoded together', () => {
-  it('draw what each draws alone, on a cache full of NaN', () => {
+  it('draw the ids that each draws alone, on a cache full of NaN', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
     const ids = decode(runner, sequences, 15);
     for (const [index, sequence] of sequences.entries()) expect(ids[index]).toEqual(expected(sequence, 16));
   });
 
-  it('leave the rows between them as they were', () => {
+  it('do not change the rows between them', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
     const outer = decode(runner, [sequences[0]!, sequences[3]!], 10);
@@ -64,7 +73,7 @@ describe('rows of different lengths decoded together', () => {
     expect(inner).toEqual([expected(sequences[1]!, 11), expected(sequences[2]!, 11)]);
   });
 
-  it('go around a full row between them, which gives up its last id', () => {
+  it('run with a full row between them, which loses its last id', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 256, 31]);
     expect(decode(runner, [sequences[0]!, sequences[2]!], 3)).toEqual([
@@ -75,28 +84,38 @@ describe('rows of different lengths decoded together', () => {
   });
 });
 
-it('rows far apart are run apart when the rows between them would cost more than another run', () => {
+it('verifies a draft id by id, and removes the rest after the first id that differs', () => {
+  const { cache, runner } = fresh();
+  const [sequence] = prefilled(runner, cache, [5]) as [Sequence];
+  const [, second, third] = expected(sequence, 3) as [number, number, number];
+  const ids = [second, third + 1, 7];
+  expect(draw(runner, { prefill: [], decode: [], verify: { sequence, ids } })).toEqual([second, third]);
+  expect(cache.length(sequence.slot)).toBe(7);
+  expect([sequence.promptLookup.drafted, sequence.promptLookup.accepted]).toEqual([3, 1]);
+});
+
+it('runs distant rows separately if the rows between them cost more than another run', () => {
   const { cache } = fresh();
-  const rates = new CostModel();
-  // A run of one row 10, and 9 for each row more: four rows in one run cost 37, two runs 20.
-  for (const rows of [1, 2, 3, 4]) rates.noteRows(rows, 1 + 9 * rows);
+  const costs = new CostModel();
+  // One row costs 10, each further row 9: one run of four rows costs 37, two runs of one row cost 20.
+  for (const rows of [1, 2, 3, 4]) costs.noteRows(rows, 1 + 9 * rows);
   const runs: unknown[] = [];
   const watched = new Proxy(session, {
     get: (target, name) => {
       if (name === 'run') {
-        return (...args: Parameters<typeof session.run>) => {
-          runs.push(args[0]);
-          return target.run(...args);
+        return (run: Run) => {
+          runs.push(run.rows);
+          return target.run(run);
         };
       }
       const value = Reflect.get(target, name, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  const runner = new Runner(watched, cache, rates, () => 0);
+  const runner = new Runner(watched, cache, costs, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
   runs.length = 0;
-  const outer = runner.decode([sequences[3]!, sequences[0]!]).map((logits) => argMax(logits as Float32Array));
+  const outer = draw(runner, { prefill: [], decode: [sequences[3]!, sequences[0]!] });
   expect(runs).toEqual([
     { first: 0, count: 1 },
     { first: 3, count: 1 },
@@ -104,7 +123,7 @@ it('rows far apart are run apart when the rows between them would cost more than
   expect(outer).toEqual([expected(sequences[3]!, 2)[1], expected(sequences[0]!, 2)[1]]);
 });
 
-it('a chunk of prefill is 512 ids at most, no more than asked for, and its logits fit 64 MiB', () => {
+it('a chunk has at most 512 ids, and the asked number, and its logits fit 64 MiB', () => {
   expect(prefillChunk(4 * 1024, 4096)).toBe(512);
   expect(prefillChunk(0, 4096)).toBe(512);
   expect(prefillChunk(4 * 1024, 100)).toBe(100);
@@ -125,20 +144,20 @@ it.each([
   expect(isOutOfMemory(message)).toBe(is);
 });
 
-it('more sets of rows than bindings are kept give each row the same logits', () => {
+it('each row gets the same logits with more sets of rows than cached bindings', () => {
   const rows = 12;
   const session = openSession(modelFile, { rows, capacity: 32, chunk: 32, keep: 1 });
   try {
     const { vocabSize } = session.signature;
     session.ids.fill(9n);
     const alone = (): Float32Array => {
-      session.run({ first: 0, count: 1 }, [1], 1, 0, 1);
+      session.run({ rows: { first: 0, count: 1 }, lengths: [1], tokens: 1, logitsAt: 0, keep: 1 });
       return session.logits.slice(0, vocabSize);
     };
     const expected = alone();
     for (let first = 0; first < rows; first++)
       for (let count = 1; first + count <= rows; count++) {
-        session.run({ first, count }, new Array(count).fill(1), 1, 0, 1);
+        session.run({ rows: { first, count }, lengths: new Array(count).fill(1), tokens: 1, logitsAt: 0, keep: 1 });
         const last = session.logits.subarray((count - 1) * vocabSize, count * vocabSize);
         expect(Math.max(...last.map((logit, id) => Math.abs(logit - (expected[id] ?? 0))))).toBeLessThan(1e-4);
       }
@@ -148,30 +167,30 @@ it('more sets of rows than bindings are kept give each row the same logits', () 
   }
 });
 
-it('a run that fails is the failure of its rows, and of no others', () => {
+it('a failed run fails its rows, and no others', () => {
   const cache = new KvCache(4, 256);
-  const dear = new CostModel();
-  // Two rows that are apart are run apart.
+  const costs = new CostModel();
+  // Distant rows run separately.
   for (const [rows, ms] of [
     [1, 1],
     [2, 50],
     [4, 200],
   ] as const)
-    dear.noteRows(rows, ms);
+    costs.noteRows(rows, ms);
   const failing = new Proxy(session, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);
       if (name !== 'run') return typeof value === 'function' ? value.bind(target) : value;
-      return (rows: { first: number }, ...rest: [number[], number, number, number]) => {
-        if (rest[1] === 1 && rows.first === 3) throw new Error('std::bad_alloc');
-        return target.run(rows as never, ...rest);
+      return (run: Run) => {
+        if (run.tokens === 1 && run.rows.first === 3) throw new Error('std::bad_alloc');
+        return target.run(run);
       };
     },
   });
-  const runner = new Runner(failing, cache, dear, () => 0);
+  const runner = new Runner(failing, cache, costs, () => 0);
   const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
-  const [first, last] = runner.decode([sequences[0]!, sequences[3]!]);
+  const [first, last] = draw(runner, { prefill: [], decode: [sequences[0]!, sequences[3]!] });
   expect(last).toEqual(new Error('std::bad_alloc'));
-  expect(argMax(first as Float32Array)).toBe(expected(sequences[0]!, 2)[1]);
+  expect(first).toBe(expected(sequences[0]!, 2)[1]);
   expect([cache.length(0), cache.length(3)]).toEqual([6, 2]);
 });

@@ -10,21 +10,28 @@ import { prompt, request } from './harness.ts';
 function setUp(slots: number, chunk = 4) {
   const clock = { now: 0 };
   const cache = new KvCache(slots, 64);
-  const rates = new CostModel();
-  // Every run costs as much: a chunk beside a step doubles it.
-  rates.noteTokens(chunk, 10);
-  rates.noteRows(1, 10);
-  const pacing = new PrefillBudget(rates, chunk);
-  const scheduler = new Scheduler(cache, pacing, new WaitEstimate(pacing), () => clock.now);
-  /** Does to the cache and the sequences what running the plan does. */
+  const costs = new CostModel();
+  // All runs cost the same: a chunk doubles the time of a decode step.
+  costs.noteTokens(chunk, 10);
+  costs.noteRows(1, 10);
+  const budget = new PrefillBudget(costs, chunk);
+  const scheduler = new Scheduler({
+    cache,
+    budget,
+    waits: new WaitEstimate(budget),
+    now: () => clock.now,
+    draftCost: costs.tokens,
+  });
+  /** Changes the cache and the sequences as a run of the plan does. */
   const run = () => {
+    scheduler.admit();
     const plan = scheduler.plan();
     for (const { sequence, start, count } of plan.prefill) {
       cache.commit(sequence.slot, sequence.request.prompt.slice(start, start + count));
       if (start + count === sequence.request.prompt.length) sequence.accept({ id: 1 }, clock.now);
       else sequence.notePrefill(start + count, clock.now);
     }
-    for (const sequence of plan.decode) {
+    for (const sequence of plan.verify ? [plan.verify.sequence] : plan.decode) {
       cache.commit(sequence.slot, [sequence.lastId]);
       sequence.accept({ id: 1 }, clock.now);
     }
@@ -41,7 +48,7 @@ function setUp(slots: number, chunk = 4) {
 }
 
 describe('a step', () => {
-  it('is one chunk of one prompt, and one token of all that decode', () => {
+  it('has one chunk of one prompt, and one token of each decoding sequence', () => {
     const { run, add } = setUp(3);
     const [a, b] = [add(3), add(2)];
     expect(run()).toEqual({ prefill: [{ sequence: a, start: 0, count: 3 }], decode: [] });
@@ -49,7 +56,7 @@ describe('a step', () => {
     expect(run()).toEqual({ prefill: [], decode: [a, b] });
   });
 
-  it('is several prompts that fit one chunk together', () => {
+  it('has several prompts that fit one chunk together', () => {
     const { run, add } = setUp(5, 8);
     const [a, b, c, d] = [add(3), add(5), add(2), add(9)];
     expect(run().prefill.map(({ sequence, count }) => [sequence, count])).toEqual([
@@ -60,16 +67,29 @@ describe('a step', () => {
     expect(run().prefill.map(({ sequence }) => sequence)).toEqual([c]);
   });
 
-  it('has one sequence alone when no other runs', () => {
+  it('verifies a draft of the only running sequence, and drafts for none of several', () => {
     const { run, add } = setUp(3);
     const a = add(3);
-    run();
-    expect(run()).toEqual({ prefill: [], decode: [a], alone: a });
-    add(2);
-    expect(run().alone).toBeUndefined();
+    let plan = run();
+    for (let step = 0; step < 5 && !plan.verify; step++) plan = run();
+    // Every drawn id is 1, and so is every drafted id.
+    expect(plan).toMatchObject({ prefill: [], decode: [], verify: { sequence: a } });
+    expect(new Set(plan.verify?.ids)).toEqual(new Set([1]));
+    const b = add(2);
+    expect(run()).toEqual({ prefill: [{ sequence: b, start: 0, count: 2 }], decode: [a] });
+    expect(run()).toEqual({ prefill: [], decode: [a, b] });
   });
 
-  it('begins a prompt after what its slot already holds', () => {
+  it('has only sequences with a slot: a plan admits none', () => {
+    const { add, scheduler } = setUp(2);
+    const [a, b] = [add(3), add(3)];
+    scheduler.admit();
+    add(2);
+    expect(scheduler.plan()).toEqual({ prefill: [{ sequence: a, start: 0, count: 3 }], decode: [] });
+    expect([a.state, b.state]).toEqual(['prefill', 'prefill']);
+  });
+
+  it('begins a prompt after the ids that its slot already contains', () => {
     const { run, add, scheduler } = setUp(1, 12);
     const first = add(10);
     run();
@@ -80,7 +100,7 @@ describe('a step', () => {
     expect(again.cachedTokens).toBe(8);
   });
 
-  it('neither leaves one id of a prompt over nor takes one alone', () => {
+  it('never has one id of a prompt, and never leaves one id over', () => {
     const { run, add } = setUp(1);
     add(9);
     expect([run(), run(), run()].map(({ prefill }) => prefill[0]?.count)).toEqual([4, 3, 2]);
@@ -88,18 +108,18 @@ describe('a step', () => {
 });
 
 describe('prompts of different lengths', () => {
-  /** Lengths of the prompts that a step computes, step by step; 0 = none. */
+  /** Length of the prompt of each step; 0 = none. */
   const lengths = (run: ReturnType<typeof setUp>['run'], steps: number): number[] =>
     Array.from({ length: steps }, () => run().prefill[0]?.sequence.request.prompt.length ?? 0);
 
-  it('go short ones first when nobody decodes', () => {
+  it('run short ones first if no sequence decodes', () => {
     const { run, add } = setUp(3);
     add(10);
     add(3);
     expect(lengths(run, 1)).toEqual([3]);
   });
 
-  it('a long one beside others takes a step in 25', () => {
+  it('run a long one beside others in one step of 25', () => {
     const { run, add } = setUp(2);
     add(3, 60);
     run();
@@ -108,7 +128,7 @@ describe('prompts of different lengths', () => {
     expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual([0, 25]);
   });
 
-  it('a short one is not starved by a stream of long ones', () => {
+  it('do not starve a short one behind long ones', () => {
     const { run, add } = setUp(8);
     for (let index = 0; index < 6; index++) add(20 + index);
     run();
@@ -117,7 +137,7 @@ describe('prompts of different lengths', () => {
     expect(short.state).toBe('decode');
   });
 
-  it('a long one is not starved by a stream of short ones', () => {
+  it('do not starve a long one behind a stream of short ones', () => {
     const { run, add } = setUp(3);
     const long = add(12);
     for (let step = 0; step < 120; step++) {
@@ -136,7 +156,7 @@ describe('the queue', () => {
     expect(order.map(() => run().prefill[0]?.sequence)).toEqual(order);
   });
 
-  it('tells a sequence its place on arrival and at each move, and nothing to one that need not wait', () => {
+  it('notes the position of a sequence on arrival and at each change, and none for a sequence that need not wait', () => {
     const { run, add, notes } = setUp(1);
     const [a, b, c] = [add(2, 2), add(2, 1), add(2, 1)];
     expect(notes(a)).toEqual([]);
@@ -151,7 +171,7 @@ describe('the queue', () => {
     expect(notes(c)).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
   });
 
-  it('moves up when one that waits gives up', () => {
+  it('moves up when a waiting sequence is cancelled', () => {
     const { run, add, notes, scheduler } = setUp(1);
     const [, b, c] = [add(2), add(2), add(2)];
     run();
@@ -162,7 +182,7 @@ describe('the queue', () => {
     expect(notes(c)).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
   });
 
-  it('tells how long a sequence waited, and how many run beside it', () => {
+  it('notes how long a sequence waited, and how many run beside it', () => {
     const { run, add, notes, clock } = setUp(2);
     add(2, 3);
     const [b, c] = [add(2, 1), add(2)];
@@ -175,7 +195,7 @@ describe('the queue', () => {
   });
 });
 
-it('frees the slot of a sequence that has ended, and hands it over once', () => {
+it('frees the slot of an ended sequence, and returns the sequence once', () => {
   const { run, add, cache, scheduler } = setUp(2);
   const [a] = [add(2), add(2)];
   run();

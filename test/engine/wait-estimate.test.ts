@@ -7,10 +7,10 @@ import { prompt, request } from './harness.ts';
 
 /** Every token of a prompt takes 1 ms, every decode step 10. */
 function setUp(): WaitEstimate {
-  const rates = new CostModel();
-  rates.noteTokens(32, 32);
-  rates.noteRows(1, 10);
-  const forecast = new WaitEstimate(new PrefillBudget(rates, 512));
+  const costs = new CostModel();
+  costs.noteTokens(32, 32);
+  costs.noteRows(1, 10);
+  const forecast = new WaitEstimate(new PrefillBudget(costs, 512));
   forecast.noteStep(10);
   return forecast;
 }
@@ -26,19 +26,19 @@ function decoding(maxTokens: number, generated: number): Sequence {
   return sequence;
 }
 
-describe('what is expected', () => {
-  it('is the tokens that a sequence may still have, until outputs were seen', () => {
+describe('the expected output', () => {
+  it('is the remaining tokens of `maxTokens` before the first ended output', () => {
     expect(setUp().slotFreeMs([decoding(50, 10)])).toBe(400);
   });
 
-  it('is how long outputs were lately, and at most what a sequence may have', () => {
+  it('is the mean of recent outputs, and at most `maxTokens`', () => {
     const forecast = setUp();
     forecast.noteOutput(20);
     expect(forecast.slotFreeMs([decoding(500, 5)])).toBe(150);
     expect(forecast.slotFreeMs([decoding(8, 5)])).toBe(30);
   });
 
-  it('is a quarter more than it has for one that goes on longer than usual, and never nothing', () => {
+  it('is a quarter more than the present length of a longer sequence, and never 0', () => {
     const forecast = setUp();
     forecast.noteOutput(20);
     expect(forecast.slotFreeMs([decoding(500, 100)])).toBe(250);
@@ -46,22 +46,22 @@ describe('what is expected', () => {
     expect(forecast.slotFreeMs([decoding(100, 99)])).toBe(10);
   });
 
-  it('counts the prompt that is still to be read', () => {
+  it('includes the part of the prompt that is not computed yet', () => {
     const sequence = waiting(64, 10);
     sequence.start({ slot: 0, cachedTokens: 32 }, 0, 0);
     expect(setUp().slotFreeMs([sequence])).toBe(32 + 100);
   });
 });
 
-describe('those who wait', () => {
-  it('get the slots in the order they become free, and hold them as long as they need', () => {
+describe('waiting sequences', () => {
+  it('get the slots in the order in which they become free, and keep them as long as needed', () => {
     const forecast = setUp();
     const busy = [decoding(50, 10), decoding(30, 10)];
     const waits = forecast.waits(busy, [waiting(1, 10), waiting(1, 10), waiting(1, 100), waiting(1, 10)], 0);
     expect(waits.map(Math.round)).toEqual([200, 301, 400, 402]);
   });
 
-  it('do not wait while slots are free', () => {
+  it('need not wait while slots are free', () => {
     expect(
       setUp()
         .waits([decoding(50, 10)], [waiting(1, 10), waiting(1, 10)], 1)

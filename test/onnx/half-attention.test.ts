@@ -1,4 +1,7 @@
-/** Attention over half floats in models of float32, as a device gets them that has no other: the ids of the reference. */
+/**
+ * Float32 models with attention over half floats, for a device that supports no other: the ids of the
+ * reference.
+ */
 import { describe, expect, it } from 'vitest';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { loadOrt } from '../../src/engine/ort/api.ts';
@@ -16,14 +19,15 @@ function openHalved(file: string, context: number): Session {
   return session;
 }
 
-/** Greedily, the prompt in one run. */
+/** The greedy continuation, with the prompt in one run. */
 function continued(session: Session, prompt: readonly number[], count: number): number[] {
   const { vocabSize } = session.signature;
   const ids: number[] = [];
   for (let next = [...prompt], length = 0; ids.length < count; next = ids.slice(-1)) {
     for (const [index, id] of next.entries()) session.ids[index] = BigInt(id);
     length += next.length;
-    const written = session.run({ first: 0, count: 1 }, [length], next.length, 0, 1);
+    const rows = { first: 0, count: 1 };
+    const written = session.run({ rows, lengths: [length], tokens: next.length, logitsAt: 0, keep: 1 });
     ids.push(argMax(session.logits.subarray((written - 1) * vocabSize, written * vocabSize)));
   }
   return ids;
@@ -32,7 +36,7 @@ function continued(session: Session, prompt: readonly number[], count: number): 
 const wide = REFERENCE.filter(({ grows, half, name }) => !grows && !half && !name.startsWith('renamed'));
 
 describe.each(wide.map((one) => [one.name, one] as const))('%s with attention over half floats', (_, model) => {
-  it('keeps a cache of half floats and says what it must', () => {
+  it('has a cache of half floats and generates the ids of the reference', () => {
     const session = openHalved(model.file, 192);
     expect(session.signature.caches.every(({ type }) => type === FLOAT16)).toBe(true);
     expect(session.truncates).toBe(true);
@@ -41,7 +45,7 @@ describe.each(wide.map((one) => [one.name, one] as const))('%s with attention ov
   });
 });
 
-it('models of half floats, and those without such attention, are left as they are', () => {
+it('does not change models of half floats, and models without GroupQueryAttention', () => {
   for (const { file, grows, half } of REFERENCE.filter((one) => one.grows || one.half))
     expect([readModel(file, { halfAttention: true }).light?.halved, grows || half]).toEqual([false, true]);
   expect(readModel(modelFile, { halfAttention: true }).light?.halved).toBe(true);

@@ -1,4 +1,7 @@
-/** Only the logits asked for: the same numbers as the whole graph gives, from graphs with and without an input for it. */
+/**
+ * Only the wanted logits: equal to those of the unchanged graph, for graphs with and without an input for the
+ * number.
+ */
 import {
   cpSync,
   mkdirSync,
@@ -15,9 +18,9 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Session } from '../../src/engine/ort/session.ts';
-import { GRAPH, MODEL } from '../../src/onnx/graph.ts';
 import { KEEP_INPUT } from '../../src/onnx/last-logits.ts';
 import { type Field, Message, writeBytes } from '../../src/onnx/protobuf.ts';
+import { GRAPH, MODEL } from '../../src/onnx/types.ts';
 import { logitsOf, modelFile, openSession, prompt } from '../engine/harness.ts';
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../models/${name}/model.onnx`, import.meta.url));
@@ -25,7 +28,7 @@ const MODELS: [string, string][] = [
   ['haiku', modelFile],
   ...['fp32', 'external', 'asked', 'softcap', 'integer'].map((name): [string, string] => [name, fixture(name)]),
 ];
-const room = { rows: 3, capacity: 48, chunk: 32, keep: 32 };
+const capacity = { rows: 3, capacity: 48, chunk: 32, keep: 32 };
 
 let folder: string;
 beforeAll(() => {
@@ -33,7 +36,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A copy of a model, and of what lies beside it, with other bytes. */
+/** A copy of a model's folder, with other bytes in the model's file. */
 function copyOf(file: string, change: (bytes: Buffer) => Buffer): string {
   const to = mkdtempSync(join(folder, 'copy-'));
   cpSync(dirname(file), to, { recursive: true });
@@ -42,7 +45,7 @@ function copyOf(file: string, change: (bytes: Buffer) => Buffer): string {
   return copy;
 }
 
-/** The same model in a form that is left alone: a note about a value that nobody makes, of the name that the input would get. */
+/** The same model in a form that is not edited: a ValueInfoProto already has the name of the new input. */
 const leftAlone = (file: string): string =>
   copyOf(file, (bytes) => {
     const note = writeBytes(GRAPH.valueInfo, writeBytes(1, KEEP_INPUT));
@@ -53,9 +56,9 @@ const leftAlone = (file: string): string =>
     );
   });
 
-/** Runs with two sessions that are closed again. */
+/** Opens two sessions for a test, and closes them. */
 function withBoth(file: string, other: string, test: (edited: Session, whole: Session) => void): void {
-  const sessions = [file, other].map((one) => openSession(one, room)) as [Session, Session];
+  const sessions = [file, other].map((one) => openSession(one, capacity)) as [Session, Session];
   try {
     test(...sessions);
   } finally {
@@ -64,8 +67,8 @@ function withBoth(file: string, other: string, test: (edited: Session, whole: Se
 }
 
 /**
- * The same logits but for rounding: which kernel of the runtime multiplies one position, and which several, is the processor's matter.
- * Those of any two positions, or rows, are far further apart.
+ * The same logits but for rounding: the kernels for one position and for several can differ, depending on the
+ * processor. The logits of any two positions, or rows, differ far more.
  */
 function expectSame(some: Float32Array, others: Float32Array): void {
   expect(some).toHaveLength(others.length);
@@ -76,23 +79,26 @@ function expectSame(some: Float32Array, others: Float32Array): void {
 const idsFor = ({ signature }: Session, length: number, salt = 0): number[] =>
   prompt(length, salt).map((id) => id % signature.vocabSize);
 
-/** Fills three rows with prompts of different lengths, then decodes one id of each in one run: `[rows, vocab]`. */
+/**
+ * Fills three rows with prompts of different lengths, then decodes one id of each in one run: `[rows,
+ * vocab]`.
+ */
 function decodeThree(session: Session): Float32Array {
   const lengths = [9, 20, 3];
   for (const [row, length] of lengths.entries()) {
     session.ids.set(idsFor(session, length, row).map(BigInt));
-    session.run({ first: row, count: 1 }, [length], length, 0, 1);
+    session.run({ rows: { first: row, count: 1 }, lengths: [length], tokens: length, logitsAt: 0, keep: 1 });
   }
   session.ids.set([5n, 6n, 7n]);
   const after = lengths.map((length) => length + 1);
-  const place = session.rowPlaces;
-  expect(session.run({ first: 0, count: 3 }, after, 1, place, 1)).toBe(1);
+  const logitsAt = session.rowLogits;
+  expect(session.run({ rows: { first: 0, count: 3 }, lengths: after, tokens: 1, logitsAt, keep: 1 })).toBe(1);
   const { vocabSize } = session.signature;
-  return session.logits.slice(place * vocabSize, (place + 3) * vocabSize);
+  return session.logits.slice(logitsAt * vocabSize, (logitsAt + 3) * vocabSize);
 }
 
 describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the input: %s', (_, file) => {
-  it('gets it, and gives the last positions of what it gave before', () => {
+  it('gets it, and computes the same logits for the last positions', () => {
     withBoth(file, leftAlone(file), (edited, whole) => {
       expect([edited.signature.keep !== undefined, whole.signature.keep]).toEqual([true, undefined]);
       const ids = idsFor(whole, 24);
@@ -108,7 +114,7 @@ describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the 
 });
 
 describe('a graph with the input', () => {
-  it('is asked for the positions wanted', () => {
+  it('computes the wanted positions', () => {
     withBoth(fixture('asked'), fixture('asked'), (session, other) => {
       expect(session.signature).toMatchObject({ keep: { name: KEEP_INPUT, shape: [] } });
       const ids = idsFor(session, 24);
@@ -119,44 +125,44 @@ describe('a graph with the input', () => {
 });
 
 describe('the memory of logits', () => {
-  it('has a place for each position that can be asked for, or for each of a chunk', () => {
+  it('has capacity for each position that can be wanted, or for each of a chunk', () => {
     withBoth(fixture('fp32'), leftAlone(fixture('fp32')), (edited, whole) => {
-      expect([edited.rowPlaces, whole.rowPlaces]).toEqual([32, 32]);
+      expect([edited.rowLogits, whole.rowLogits]).toEqual([32, 32]);
     });
-    const session = openSession(fixture('fp32'), { ...room, keep: 2 });
-    expect(session.rowPlaces).toBe(2);
-    expect(session.logits.length).toBe((2 + room.rows) * 64);
+    const session = openSession(fixture('fp32'), { ...capacity, keep: 2 });
+    expect(session.rowLogits).toBe(2);
+    expect(session.logits.length).toBe((2 + capacity.rows) * 64);
     expect(logitsOf(session, idsFor(session, 30), 2)).toHaveLength(2 * 64);
     session.close();
   });
 
-  it('is never written beyond its end', () => {
-    const session = openSession(fixture('fp32'), { ...room, keep: 2 });
+  it('is never written past its end', () => {
+    const session = openSession(fixture('fp32'), { ...capacity, keep: 2 });
     expect(() => logitsOf(session, idsFor(session, 30), 6)).toThrow(RangeError);
     session.close();
   });
 
-  it('holds fewer positions when a run has fewer tokens than are asked for', () => {
-    const session = openSession(fixture('fp32'), room);
+  it('gets fewer positions from a run with fewer tokens than wanted positions', () => {
+    const session = openSession(fixture('fp32'), capacity);
     session.ids.set([3n, 4n]);
-    expect(session.run({ first: 0, count: 1 }, [2], 2, 0, 17)).toBe(2);
+    expect(session.run({ rows: { first: 0, count: 1 }, lengths: [2], tokens: 2, logitsAt: 0, keep: 17 })).toBe(2);
     session.close();
   });
 });
 
-describe('what is not understood runs as it is', () => {
-  it('a node behind the projection that is of another kind', () => {
+describe('the runtime opens the unchanged file of', () => {
+  it('a model with an unknown node after the projection', () => {
     const file = copyOf(fixture('softcap'), (bytes) =>
       Buffer.from(bytes.toString('latin1').replaceAll('Tanh', 'Relu'), 'latin1'),
     );
-    const session = openSession(file, room);
+    const session = openSession(file, capacity);
     expect(session.signature.keep).toBeUndefined();
     const logits = logitsOf(session, idsFor(session, 8), 8);
     expect(logits.every((logit) => logit >= 0) && logits.some((logit) => logit > 0)).toBe(true);
     session.close();
   });
 
-  it('bytes that are no model: refused in the words of the runtime', () => {
+  it('bytes that are no model, and refuses them with its own message', () => {
     const broken = [
       copyOf(fixture('fp32'), (bytes) => bytes.subarray(0, 30_000)),
       copyOf(fixture('fp32'), () => Buffer.from('this is not a model, and never was one')),
@@ -166,7 +172,7 @@ describe('what is not understood runs as it is', () => {
       expect(() => openSession(file)).toThrow(/protobuf parsing failed|ModelProto|invalid model/i);
   });
 
-  it('a model whose weights are missing: refused in the words of the runtime', () => {
+  it('a model without its weights, and refuses it with its own message', () => {
     const file = copyOf(fixture('external'), (bytes) => bytes);
     rmSync(`${file}_data`);
     expect(() => openSession(file)).toThrow(/model\.onnx_data/);

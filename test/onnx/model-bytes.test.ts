@@ -1,25 +1,28 @@
-/** The edit of a model's bytes by itself: what it changes, what it leaves, and what it makes of bytes that are none. */
+/**
+ * The edit of a model's bytes alone: its changes, the graphs that it does not change, and bytes that are no
+ * model.
+ */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { withExternalData } from '../../src/onnx/external-data.ts';
-import { GRAPH, MODEL } from '../../src/onnx/graph.ts';
 import { writeNode } from '../../src/onnx/graph-edit.ts';
 import { keepLastLogits } from '../../src/onnx/last-logits.ts';
 import { Message, type Source, writeBytes, writeNumber } from '../../src/onnx/protobuf.ts';
+import { ENTRY, GRAPH, MODEL, TENSOR } from '../../src/onnx/types.ts';
 import { modelFile } from '../engine/harness.ts';
 
 const fixture = (name: string): Buffer =>
   readFileSync(fileURLToPath(new URL(`../models/${name}/model.onnx`, import.meta.url)));
 const haiku = readFileSync(modelFile);
-const places = { model: 'model.onnx', resolve: (location: string) => `elsewhere/${location}` };
+const files = { model: 'model.onnx', resolve: (location: string) => `elsewhere/${location}` };
 
 const memory = (bytes: Uint8Array): Source => ({
   byte: (position) => bytes[position],
   bytes: (from, to) => bytes.subarray(from, to),
 });
-const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, places);
+const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, files);
 
 function graphOf(model: Uint8Array): Message {
   const root = new Message(model);
@@ -35,16 +38,18 @@ function tensorsOf(model: Uint8Array): { data: Record<string, string>; raw: Uint
   const graph = graphOf(model);
   return graph.all(GRAPH.initializer).map((field) => {
     const tensor = graph.message(field);
-    const entries = tensor.all(13).map((one) => tensor.message(one));
-    const raw = tensor.last(9);
+    const entries = tensor.all(TENSOR.externalData).map((one) => tensor.message(one));
+    const raw = tensor.last(TENSOR.raw);
     return {
-      data: Object.fromEntries(entries.map((entry) => [entry.text(entry.last(1)), entry.text(entry.last(2))])),
+      data: Object.fromEntries(
+        entries.map((entry) => [entry.text(entry.last(ENTRY.key)), entry.text(entry.last(ENTRY.value))]),
+      ),
       raw: raw && tensor.content(raw),
     };
   });
 }
 
-/** What a small graph is made of: hidden · weights + bias → logits `[rows, tokens, 8]`. */
+/** The parts of a small graph: hidden · weights + bias → logits `[rows, tokens, 8]`. */
 interface Layout {
   readonly head?: string;
   readonly tail?: string;
@@ -110,7 +115,7 @@ describe('the edit', () => {
     expect(after.size - before.length).toBe(7);
   });
 
-  it('leaves a graph alone that has the input, also one that it made', () => {
+  it('does not change a graph that has the input, such as its own result', () => {
     expect(keepLastLogits(fixture('asked'))).toBeUndefined();
     expect(keepLastLogits(keepLastLogits(fixture('fp32')) ?? haiku)).toBeUndefined();
   });
@@ -142,11 +147,11 @@ describe('the edit', () => {
     expect(keepLastLogits(modelOf(layout)) !== undefined).toBe(made);
   });
 
-  it('refuses graphs that lie too deep in each other', () => {
+  it('refuses graphs that are nested too deep', () => {
     expect(() => keepLastLogits(modelOf({ more: [nested(9)] }))).toThrow('Graphs in graphs');
   });
 
-  it('gives what it adds names that are free', () => {
+  it('gives unused names to the added values', () => {
     const graph = graphOf(
       keepLastLogits(modelOf({ more: [writeNode('Relu', ['hidden'], 'last_logits/kept')] })) ?? haiku,
     );
@@ -157,7 +162,7 @@ describe('the edit', () => {
 });
 
 describe('a model without weights', () => {
-  it('says where in the file each large tensor lies, and keeps the small ones', () => {
+  it('references the bytes of each large tensor in the file, and keeps the small ones', () => {
     const before = tensorsOf(haiku);
     const after = tensorsOf(light(haiku));
     let mapped = 0;
@@ -176,18 +181,18 @@ describe('a model without weights', () => {
     expect(light(haiku).length).toBeLessThan(haiku.length / 10);
   });
 
-  it('names weights that lay outside already as the runtime will find them', () => {
+  it('changes the location of external weights to one that the runtime finds', () => {
     const locations = new Set(tensorsOf(light(fixture('external'))).map(({ data }) => data['location']));
     expect([...locations]).toEqual([undefined, 'elsewhere/model.onnx_data']);
   });
 
-  it('is the same model where nothing is large', () => {
+  it('is unchanged without large tensors', () => {
     expect(Buffer.compare(light(fixture('softcap')), fixture('softcap'))).toBe(0);
   });
 });
 
 describe('bytes that are no model', () => {
-  /** All that may come of any bytes: an edited model, nothing, or an error that says so. */
+  /** The possible results for any bytes: an edited model, undefined, or a known error. */
   function survive(bytes: Uint8Array): void {
     for (const edit of [keepLastLogits, light]) {
       try {
@@ -202,7 +207,7 @@ describe('bytes that are no model', () => {
     }
   }
 
-  it('are refused or left alone: truncations', () => {
+  it('are refused or not changed: truncations', () => {
     const model = fixture('softcap');
     fc.assert(
       fc.property(fc.nat({ max: model.length }), (length) => survive(model.subarray(0, length))),
@@ -210,8 +215,8 @@ describe('bytes that are no model', () => {
     );
   });
 
-  it('are refused or left alone: flipped bytes', () => {
-    // The weights are left out, so that most flips hit the graph.
+  it('are refused or not changed: flipped bytes', () => {
+    // Without the weights, so that most flips hit the graph.
     const model = light(haiku);
     const flips = fc.array(fc.tuple(fc.nat({ max: model.length - 1 }), fc.integer({ min: 1, max: 255 })), {
       minLength: 1,
@@ -227,11 +232,11 @@ describe('bytes that are no model', () => {
     );
   });
 
-  it('are refused or left alone: anything', () => {
+  it('are refused or not changed: random bytes', () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), survive), { seed: 7, numRuns: 1000 });
   });
 
-  it('do not fill the memory: two million fields of two bytes', () => {
+  it('are refused before they fill the memory: two million fields of two bytes', () => {
     expect(() => light(new Uint8Array(4_000_000))).toThrow('more than 1048576 fields');
   });
 });

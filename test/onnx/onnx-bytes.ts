@@ -1,4 +1,4 @@
-/** Small .onnx files for tests, written field by field as protobuf lays them out; they have names and lengths, but compute nothing. */
+/** Small .onnx files for tests, written field by field. They have names and lengths, but compute nothing. */
 
 /** A tensor of the graph; with `external`, its data is in another file. */
 export interface Tensor {
@@ -7,17 +7,17 @@ export interface Tensor {
   readonly dimensions?: readonly number[];
   /** Data in the graph itself. */
   readonly raw?: Uint8Array;
-  /** `location`, and `offset` and `length` where they are said. */
+  /** `location`, and optionally `offset` and `length`. */
   readonly external?: Readonly<Record<string, string>>;
 }
 
 export interface Graph {
   readonly tensors?: readonly Tensor[];
-  /** Operators of the nodes, by name; with `bits` where that is said. */
+  /** Operators of the nodes, by name, optionally with `bits`. */
   readonly operators?: readonly { readonly name: string; readonly bits?: number }[];
   /** Values of Constant nodes. */
   readonly constants?: readonly Tensor[];
-  /** Graphs inside of If nodes. */
+  /** Graphs inside If nodes. */
   readonly inside?: readonly Graph[];
 }
 
@@ -64,7 +64,7 @@ export function onnxBytes(graph: Graph = {}): Buffer {
   return Buffer.concat([number(1, 10), bytes(7, graphBytes(graph)), bytes(8, number(2, 21))]);
 }
 
-/** A ModelProto with weights in these files, each as long as it is said. */
+/** A ModelProto with weights in these files, each with the given length. */
 export function onnxNaming(files: Readonly<Record<string, number>>): Buffer {
   const tensors = Object.entries(files).map(([location, length]) => ({
     external: { location, length: String(length) },

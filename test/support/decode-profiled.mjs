@@ -1,11 +1,12 @@
 /**
- * Runs as a process of its own, since a driver of Vulkan is looked up when a process starts: decodes one token on WebGPU at each of some
- * lengths of the context, behind a prompt that was really read, and prints what the runtime's profile says of those runs, and where the
- * tensors lay that were bound to them: what crosses at the edges of a run is not in the profile.
+ * Decodes one token on WebGPU at each of several lengths of the context, after a prompt that was computed.
+ * Prints the runtime's profile of these runs, and the location of the bound tensors: copies before and after
+ * a run are not in the profile. Runs as a separate process, because a process looks up its Vulkan driver when
+ * it starts.
  *
- *   node decode-profiled.mjs <model.onnx> <folder for the profile> <length>…
+ * node decode-profiled.mjs <model.onnx> <folder for the profile> <length>…
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceNamed } from '../../dist/engine/devices/registry.js';
 import { loadOrt } from '../../dist/engine/ort/api.js';
@@ -37,13 +38,16 @@ for (const bind of ['bindInput', 'bindOutput']) {
     original(binding, name, value);
   };
 }
-const session = Session.open(api, model, deviceNamed('webgpu'), { profiled: { prefix: join(folder, 'run') } });
+const prefix = `run-${process.pid}-`;
+const session = Session.open(api, model, deviceNamed('webgpu'), {
+  configure: ({ enableProfiling }, options) => enableProfiling(options, join(folder, prefix)),
+});
 session.reserve({ rows: 1, capacity: 512, chunk: CHUNK, keep: 1 });
 let [runs, length] = [0, 0];
 const run = (tokens) => {
   length += tokens;
   session.ids.fill(7n, 0, tokens);
-  session.run({ first: 0, count: 1 }, [length], tokens, 0, 1);
+  session.run({ rows: { first: 0, count: 1 }, lengths: [length], tokens, logitsAt: 0, keep: 1 });
   runs += 1;
 };
 const decodes = lengths.map(Number).map((target) => {
@@ -52,8 +56,10 @@ const decodes = lengths.map(Number).map((target) => {
   return { index: runs - 1, bound: [...bound].map(([name, tensor]) => ({ name, ...tensor })) };
 });
 const { vocabSize } = session.signature;
-const events = JSON.parse(readFileSync(session.endProfile(), 'utf8'));
+// The runtime writes the profile when the session is released, and appends the time to the prefix.
 session.close();
+const profile = readdirSync(folder).find((name) => name.startsWith(prefix));
+const events = JSON.parse(readFileSync(join(folder, profile), 'utf8'));
 
 const spans = events.filter(({ name }) => name === 'model_run').sort((a, b) => a.ts - b.ts);
 const profiled = decodes.map(({ index, ...more }) => {

@@ -75,8 +75,7 @@ async function probeDevices(
   more: readonly DeviceName[],
 ): Promise<Partial<DeviceProbe> & Pick<DeviceProbe, 'devices'>> {
   say('Looking for devices…');
-  const events = { onMessage: () => undefined, onLine: () => undefined, onEnded: () => undefined };
-  const child = new EngineChild(forkEngine(engineEnvironment()), events);
+  const child = new EngineChild(forkEngine(engineEnvironment()), {});
   try {
     return await child.probe(library, more, PROBE_MS);
   } catch (error) {

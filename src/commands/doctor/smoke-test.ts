@@ -48,11 +48,10 @@ export async function drawTen(
   environment: NodeJS.ProcessEnv,
   timeoutMs = TIMEOUT_MS,
 ): Promise<SmokeTestRun> {
-  const client = new EngineClient(environment, { onLost: () => undefined, onLine: () => undefined });
+  const client = new EngineClient({ environment, stepMs: timeoutMs });
   const began = performance.now();
   try {
-    const timeouts = { stepMs: timeoutMs, openMs: timeoutMs };
-    const { deviceBytes } = await client.start(options, timeouts, () => undefined);
+    const { deviceBytes } = await client.start(options, timeoutMs);
     const openMs = performance.now() - began;
     return { ...(await draw(client, prompt, timeoutMs)), openMs, deviceBytes };
   } catch (error) {

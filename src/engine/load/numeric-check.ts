@@ -1,5 +1,6 @@
 /**
- * Checks on an open session before it serves: how much the runtime rounds, and how long a run the device computes correctly.
+ * Checks an open session before it serves: how much the runtime rounds, and how long a run the device
+ * computes correctly. Uses row 0 of the session as scratch.
  */
 import type { Session } from '../ort/session.ts';
 import { LoadError } from './load-error.ts';
@@ -7,15 +8,17 @@ import { LoadError } from './load-error.ts';
 /** Ids of a short prompt. */
 export const PROMPT = 16;
 
-/** Ids that differ, so that attention has something to weigh. */
+/** A prompt of different ids, so that attention weights differ. */
 export const promptOf = (vocabSize: number, length: number): number[] =>
   Array.from({ length }, (_, index) => (index * 7919) % vocabSize);
 
 /**
- * How far the logits of one position are apart when it is computed alone, as decoding does, and behind others, as a prompt's or a draft's is.
- * Both are right; the order of sums differs. Where activations are quantized (4- and 8-bit weights), the last bits decide what is rounded up
- * and the difference grows from 1e-6 to 1e-2: decoding with drafts would then give other tokens in close calls. Uses row 0 as scratch.
- * @returns root mean square of the difference over that of the logits; 0 when the context has no room for two ids, infinite without numbers.
+ * Compares the logits of one position computed alone, as in decoding, with those computed behind other
+ * positions, as in a prompt or a draft. Both are correct; the order of the sums differs. Where activations
+ * are quantized (4- and 8-bit weights), the last bits decide how a value is rounded, and the difference grows
+ * from 1e-6 to 1e-2: decoding with drafts would then give other tokens in close calls.
+ * @returns root mean square of the difference, divided by that of the logits; 0 if the context is shorter
+ * than two ids, infinite if the logits are not numbers.
  */
 export function roundingBetweenRuns(session: RunsIds, context: number): number {
   const ids = promptOf(session.signature.vocabSize, Math.min(PROMPT, context));
@@ -24,22 +27,22 @@ export function roundingBetweenRuns(session: RunsIds, context: number): number {
   return apart(lastLogits(session, ids, 1), behind);
 }
 
-/** Lengths of prompts that show whether a device computes long runs right: the first shows what is wrong with most that is. */
+/** Lengths of the prompts that test long runs. The first finds most of the known faults. */
 const PROBES = [64, 512];
-/** Runs that are taken to be right. */
+/** Length of runs that are assumed correct. */
 const SHORT = 16;
-/** Half floats round by less than 0.01; what SwiftShader gives for 64 tokens in one run is 0.06 apart, for 32 tokens 0.31. */
+/** Half floats differ by less than 0.01; SwiftShader by 0.06 for 64 tokens in one run, by 0.31 for 32. */
 const DOUBTFUL = 0.03;
-/** What float32 attention gives on the host of a CUDA device, behind the cache's back, is 0.34 apart. */
+/** Float32 attention beside a CUDA device reads another cache than it writes: it differs by 0.34. */
 const WRONG = 0.1;
 
 /**
- * Drivers have bugs that show in long runs only, and an operator that a provider lacks can leave a device with another cache than was written:
- * what a device gives for a prompt in one run is held against what it gives for it in short ones, and that against one id at a time. Uses row
- * 0 as scratch.
- * @param most tokens of a run that are wanted; runs over 512 are as right as those of 512.
- * @returns most tokens of a run that may be trusted, at most `most`.
- * @throws LoadError `computes_wrong` if the device gives other logits for one id at a time, or none.
+ * Compares the logits of one long run with those of several short runs, and those with one id at a time. Some
+ * driver bugs show only in long runs, and an operator that a provider lacks can make a device read another
+ * cache than it wrote.
+ * @param most wanted tokens of a run; runs over 512 are as correct as runs of 512.
+ * @returns the longest run that is correct, at most `most`.
+ * @throws LoadError `computes_wrong` for a device whose logits for one id at a time differ, or are not numbers.
  */
 export function longestCorrectRun(session: RunsIds, context: number, most: number): number {
   const few = promptOf(session.signature.vocabSize, Math.min(SHORT, context));
@@ -49,14 +52,14 @@ export function longestCorrectRun(session: RunsIds, context: number, most: numbe
   }
   for (const length of PROBES) {
     const longest = Math.min(length, context, most);
-    const trusted = trustedOf(session, longest);
-    if (trusted < longest) return trusted;
+    const correct = correctUpTo(session, longest);
+    if (correct < longest) return correct;
   }
   return most;
 }
 
-/** Most tokens of a run, up to `longest`, that give for a prompt of so many what short ones give. */
-function trustedOf(session: RunsIds, longest: number): number {
+/** The longest run, up to `longest`, that gives the logits of short runs for a prompt of `longest` ids. */
+function correctUpTo(session: RunsIds, longest: number): number {
   const ids = promptOf(session.signature.vocabSize, longest);
   const right = inRunsOf(session, ids, SHORT);
   let size = longest;
@@ -64,10 +67,10 @@ function trustedOf(session: RunsIds, longest: number): number {
   return Math.min(longest, Math.max(size, SHORT));
 }
 
-/** What is asked of a session here. */
+/** The part of a session that the checks use. */
 export type RunsIds = Pick<Session, 'signature' | 'ids' | 'logits' | 'run'>;
 
-/** Root mean square of the difference over that of the second; infinite where there is nothing to compare: no numbers, or nothing but zeros. */
+/** Root mean square of the difference, divided by that of `others`; infinite for NaN and for all zeros. */
 function apart(logits: Float32Array, others: Float32Array): number {
   let [difference, size] = [0, 0];
   for (const [id, logit] of others.entries()) {
@@ -84,10 +87,11 @@ function inRunsOf(session: RunsIds, ids: readonly number[], size: number): Float
   return lastLogits(session, ids, ids.length % size || size).slice();
 }
 
-/** Logits after all of `ids`, of which the last `count` are computed in this run and the others lie in row 0 already. */
+/** Logits after all of `ids`. This run computes the last `count`; the others are in row 0 already. */
 function lastLogits(session: RunsIds, ids: readonly number[], count: number): Float32Array {
   const { vocabSize } = session.signature;
   for (const [index, id] of ids.slice(-count).entries()) session.ids[index] = BigInt(id);
-  const written = session.run({ first: 0, count: 1 }, [ids.length], count, 0, 1);
+  const rows = { first: 0, count: 1 };
+  const written = session.run({ rows, lengths: [ids.length], tokens: count, logitsAt: 0, keep: 1 });
   return session.logits.subarray((written - 1) * vocabSize, written * vocabSize);
 }

@@ -91,7 +91,6 @@ const isOfTheModel = (failure: Error): boolean =>
 
 function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
   const { api, options, publish } = loading;
-  const began = performance.now();
   const device = deviceNamed(candidate.device);
   const obstacle = device.obstacle(options.runtimeLibrary, options.candidates.length === 1);
   if (obstacle) throw new LoadError(obstacle);
@@ -125,7 +124,6 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       residentBytes: 0,
       // Without a report of the system: the requested bytes.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
-      loadMs: loaded - began,
       warmupMs: performance.now() - loaded,
     };
     return use({ session, facts });
@@ -176,13 +174,13 @@ function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: request
 
 type Warm = Omit<
   EngineFacts,
-  'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'loadMs' | 'warmupMs'
+  'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
 /** Reserves the memory, and runs the model to check the numbers of the device. */
 function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
   const { slots, context } = plan;
-  const { signature, truncates, together } = session;
+  const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
   // Drafts and the checks below use one row too, and may be longer than a requested chunk.
   const keep = MOST_DRAFTED + 1;
@@ -194,11 +192,7 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
     slots,
     context,
     cacheUpdate: truncates ? 'in_place' : 'growing',
-    together,
     vocabSize: signature.vocabSize,
-    layers: signature.layers,
-    kvHeads: signature.kvHeads,
-    headDim: signature.headDim,
     cacheBytes: slots * rowBytes(signature, context),
     prefillChunk: trusted,
     ...(trusted < chunk && { trustedTokens: trusted }),

@@ -8,7 +8,7 @@ import { PROMPT, promptOf } from './numeric-check.ts';
 
 const TOKENS = 4;
 
-/** A short sequence that uses every rule of the sampler. No request of the worker has its id. */
+/** A short sequence that uses every rule of the sampler. No request has its id. */
 export function warmUpRequest(vocabSize: number, context: number): SequenceRequest {
   const prompt = promptOf(vocabSize, Math.min(PROMPT, context - 1));
   return {

@@ -1,15 +1,19 @@
 /**
- * ONNX Runtime's C API, called through koffi: the library behind onnxruntime-node without its class, which copies every output and holds
- * no device memory. It knows calls and statuses, nothing of models, caches or tokens.
+ * ONNX Runtime's C API, called through koffi: the library behind onnxruntime-node without its class, which
+ * copies every output and keeps no memory on the device. Knows calls and statuses only.
  *
- * `OrtGetApiBase()->GetApi(18)` is a table of function pointers whose order is frozen by ABI promise: a call is its index in it.
+ * `OrtGetApiBase()->GetApi(18)` is a table of function pointers. Its order is an ABI promise: a call is an
+ * index.
  */
 import koffi from 'koffi';
 import { openLibrary, type Pointer } from '../ffi.ts';
 
-/** A call that the runtime answered with a status other than success. */
+/** A call of the runtime that failed. */
 export class OrtError extends Error {
-  /** `OrtErrorCode`: 1 fail, 2 invalid argument, 3 no such file, 6 runtime exception, 7 invalid protobuf, 9 not implemented, … */
+  /**
+   * `OrtErrorCode`: 1 fail, 2 invalid argument, 3 no such file, 6 runtime exception, 7 invalid protobuf, 9
+   * not implemented, …
+   */
   readonly code: number;
   /** Name of the call in the C API. */
   readonly call: string;
@@ -28,7 +32,7 @@ const PATH = process.platform === 'win32' ? 'str16' : 'str';
 
 type KoffiType = string | ReturnType<typeof koffi.out>;
 
-/** Kinds of parameters: what TypeScript passes, and how koffi declares it. */
+/** Kinds of parameters: their types in TypeScript, and in koffi below. */
 interface Parameters {
   int: number;
   size: number;
@@ -53,11 +57,11 @@ const PARAMETER_TYPES: Readonly<Record<keyof Parameters, KoffiType>> = {
   texts: 'const str *',
 };
 
-/** What comes back: nothing, or the one out parameter that ends the list. */
+/** Kinds of results: nothing, or the out parameter at the end of the list. */
 interface Results {
   nothing: undefined;
   pointer: Pointer;
-  /** Of an array that the runtime allocated and a number of entries; the array is freed. */
+  /** The content of an array that the runtime allocated; the array is freed. */
   pointers: readonly Pointer[];
   int: number;
   size: number;
@@ -83,12 +87,13 @@ const call = <const P extends Signature, R extends keyof Results = 'nothing'>(
   result?: R,
 ): Declaration<P, R> => ({ index, parameters, result: result ?? ('nothing' as R) });
 
-/** Calls that answer with a status: index in the table, parameters, out parameter. */
+/** Calls that return a status: index in the table, parameters, out parameter. */
 const CALLS = {
   createEnv: call(3, ['int', 'text'], 'pointer'),
   createSession: call(7, ['pointer', 'path', 'pointer'], 'pointer'),
   createSessionFromArray: call(8, ['pointer', 'bytes', 'size', 'pointer'], 'pointer'),
   createSessionOptions: call(10, [], 'pointer'),
+  /** For tests: a file with this prefix gets a profile of all runs, written when the session is released. */
   enableProfiling: call(14, ['pointer', 'path']),
   disableMemPattern: call(17, ['pointer']),
   setIntraOpNumThreads: call(24, ['pointer', 'int']),
@@ -110,8 +115,6 @@ const CALLS = {
   createCpuMemoryInfo: call(69, ['int', 'int'], 'pointer'),
   allocatorFree: call(76, ['pointer', 'pointer']),
   getAllocatorWithDefaultOptions: call(78, [], 'pointer'),
-  /** Path of the profile that was written, to be freed with the allocator. */
-  sessionEndProfiling: call(110, ['pointer', 'pointer'], 'pointer'),
   addSessionConfigEntry: call(130, ['pointer', 'text', 'text']),
   createAllocator: call(131, ['pointer', 'pointer'], 'pointer'),
   runWithBinding: call(133, ['pointer', 'pointer', 'pointer']),
@@ -119,7 +122,9 @@ const CALLS = {
   bindInput: call(136, ['pointer', 'text', 'pointer']),
   bindOutput: call(137, ['pointer', 'text', 'pointer']),
   bindOutputToDevice: call(138, ['pointer', 'text', 'pointer']),
-  /** Values in the order in which outputs were bound, each to be released. The second argument is the default allocator. */
+  /**
+   * Values in the order of the bound outputs, owned by the caller. Second argument: the default allocator.
+   */
   getBoundOutputValues: call(140, ['pointer', 'pointer'], 'pointers'),
   appendCudaProvider: call(204, ['pointer', 'pointer']),
   createCudaOptions: call(205, [], 'pointer'),
@@ -127,7 +132,7 @@ const CALLS = {
   appendProvider: call(216, ['pointer', 'text', 'texts', 'texts', 'size']),
 };
 
-/** Calls that release what another made; they answer nothing. */
+/** Calls that release an object; they return nothing. */
 const RELEASES = {
   releaseEnv: 92,
   releaseStatus: 93,
@@ -150,13 +155,14 @@ type Releases = { readonly [K in keyof typeof RELEASES]: (pointer: Pointer) => v
 
 /** The runtime's calls, typed. Each throws `OrtError` with the runtime's own message and code. */
 export interface OrtApi extends Calls, Releases {
-  /** As the library says itself, such as `1.30.0`. */
+  /** The version that the library reports, such as `1.30.0`. */
   readonly version: string;
 }
 
 /**
  * Loads libonnxruntime.
- * @throws Error with the dynamic loader's message when the file is missing or no library, or when it is too old for the table used here.
+ * @throws Error with the dynamic loader's message if the file is missing or no library; Error if the library
+ * is too old for the table used here.
  */
 export function loadOrt(path: string): OrtApi {
   const base = openLibrary(path).func('OrtGetApiBase', 'void *', [])() as Pointer;
@@ -174,14 +180,14 @@ export function loadOrt(path: string): OrtApi {
   const getErrorCode = entry(GET_ERROR_CODE, 'int', ['void *']);
   const getErrorMessage = entry(GET_ERROR_MESSAGE, 'str', ['void *']);
 
-  /** Throws what a status says, after releasing it. */
+  /** Throws the error of a status, if there is one, and releases the status. */
   const check = (name: string, status: Pointer | null): void => {
     if (!status) return;
     const error = new OrtError(name, getErrorCode(status) as number, getErrorMessage(status) as string);
     releases.releaseStatus(status);
     throw error;
   };
-  /** Memory that an allocator of the runtime gave. */
+  /** Frees memory of an allocator of the runtime. */
   const free = entry(CALLS.allocatorFree.index, 'void *', ['void *', 'void *']);
   const bind = (name: string, { index, parameters, result }: Declaration<Signature, keyof Results>) => {
     const types: KoffiType[] = parameters.map((kind) => PARAMETER_TYPES[kind]);

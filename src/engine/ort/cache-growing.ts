@@ -1,14 +1,14 @@
 /**
- * The cache of a model whose attention appends to it by making a longer one: what a run gives is kept where the runtime put it, on the
- * device, and is the next run's input. A row is run by itself, and cannot forget its last tokens, only all of them.
+ * The cache of a model whose attention appends to it by making a longer tensor. The outputs of a run stay
+ * where the runtime has put them, on the device, and are the inputs of the next run. Each row runs alone; it
+ * cannot drop its last tokens, only all of them.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
-import { type CachePort, rowOf } from './signature.ts';
-import type { TensorMemory } from './tensors.ts';
+import { type CacheTensor, rowOf } from './signature.ts';
 
-/** What a row holds: a value of the runtime for each port, and how many tokens are in each. */
+/** The content of a row: one value of the runtime per cache tensor, and the number of tokens in each. */
 interface GrownRow {
   readonly values: readonly Pointer[];
   readonly tokens: number;
@@ -19,19 +19,19 @@ export class CacheGrowing implements CacheMemory {
   readonly truncates = false;
   readonly #api: OrtApi;
   readonly #session: Pointer;
-  readonly #ports: readonly CachePort[];
+  readonly #caches: readonly CacheTensor[];
   readonly #memoryInfo: Pointer;
   #allocator: Pointer = 0n;
   #rows: (GrownRow | undefined)[] = [];
 
-  constructor(api: OrtApi, session: Pointer, ports: readonly CachePort[], memoryInfo: Pointer) {
+  constructor(api: OrtApi, session: Pointer, caches: readonly CacheTensor[], memoryInfo: Pointer) {
     this.#api = api;
     this.#session = session;
-    this.#ports = ports;
+    this.#caches = caches;
     this.#memoryInfo = memoryInfo;
   }
 
-  /** Nothing is allocated before it is needed. */
+  /** Allocates nothing: runs allocate their outputs. */
   reserve(rows: number, _capacity: number, allocator: Pointer): void {
     this.#allocator = allocator;
     this.#rows = Array.from({ length: rows }, () => undefined);
@@ -39,13 +39,13 @@ export class CacheGrowing implements CacheMemory {
 
   begin({ first }: Rows, past: number): Pointer {
     if (past === 0) this.forget(first);
-    const held = this.#rows[first] ?? this.#begin(first);
-    if (held.tokens !== past)
-      throw new Error(`Row ${first} holds ${held.tokens} tokens, not ${past}: a cache that grows forgets nothing`);
+    const row = this.#rows[first] ?? this.#begin(first);
+    if (row.tokens !== past)
+      throw new Error(`Row ${first} contains ${row.tokens} tokens, not ${past}: a growing cache cannot drop tokens`);
     const binding = this.#api.createIoBinding(this.#session);
     try {
-      for (const [index, { past: name, present }] of this.#ports.entries()) {
-        this.#api.bindInput(binding, name, held.values[index] ?? 0n);
+      for (const [index, { past: name, present }] of this.#caches.entries()) {
+        this.#api.bindInput(binding, name, row.values[index] ?? 0n);
         this.#api.bindOutputToDevice(binding, present, this.#memoryInfo);
       }
     } catch (error) {
@@ -59,10 +59,10 @@ export class CacheGrowing implements CacheMemory {
     this.forget(first);
     try {
       if (tokens === undefined) return;
-      // The caches were bound before anything else: they come first.
+      // The caches were bound before anything else, so their values come first.
       const values = this.#api.getBoundOutputValues(binding, this.#api.getAllocatorWithDefaultOptions());
-      for (const other of values.slice(this.#ports.length)) this.#api.releaseValue(other);
-      this.#rows[first] = { values: values.slice(0, this.#ports.length), tokens };
+      for (const other of values.slice(this.#caches.length)) this.#api.releaseValue(other);
+      this.#rows[first] = { values: values.slice(0, this.#caches.length), tokens };
     } finally {
       this.#api.releaseIoBinding(binding);
     }
@@ -73,24 +73,20 @@ export class CacheGrowing implements CacheMemory {
     this.#rows[row] = undefined;
   }
 
-  buffers(): readonly TensorMemory[] {
-    return [];
-  }
-
   release(): void {
     for (const row of this.#rows.keys()) this.forget(row);
   }
 
-  /** A row without tokens; what was made of it is kept, and released, also when the rest cannot be made. */
+  /** A row without tokens. Values created before a failure stay in the row and are released with it. */
   #begin(row: number): GrownRow {
     const values: Pointer[] = [];
-    const held = { values, tokens: 0 };
-    this.#rows[row] = held;
-    for (const port of this.#ports) values.push(this.#empty(port));
-    return held;
+    const begun = { values, tokens: 0 };
+    this.#rows[row] = begun;
+    for (const cache of this.#caches) values.push(this.#empty(cache));
+    return begun;
   }
 
-  #empty({ type, shape }: CachePort): Pointer {
+  #empty({ type, shape }: CacheTensor): Pointer {
     const empty = rowOf(shape, 0);
     return this.#api.createTensor(this.#allocator, BigInt64Array.from(empty, BigInt), empty.length, type);
   }

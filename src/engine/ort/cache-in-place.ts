@@ -1,16 +1,28 @@
 /**
- * The cache of a model whose attention appends to it in place: allocated once on the device, and bound as past and as present at the same
- * address. Rows lie behind one another in one tensor, so that several run together, where the device has addresses within a buffer;
- * elsewhere each row has tensors of its own.
+ * The cache of a model whose attention appends to it in place: allocated once on the device, and bound as
+ * past and as present at the same address. If the device has addresses within a buffer, all rows are in one
+ * tensor and several rows run together; if not, each row has tensors of its own.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
-import { bytesOf, type CachePort, rowOf } from './signature.ts';
+import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 
-/** Bindings kept: each holds a reference for every cache of the model, and many slots have many sets of rows. */
+/** Bindings to keep: each references all cache tensors, and many slots have many sets of rows. */
 const MOST_BINDINGS = 64;
+
+interface CacheParts {
+  readonly api: OrtApi;
+  readonly session: Pointer;
+  readonly tensors: Tensors;
+  /** The cache tensors of the model. */
+  readonly caches: readonly CacheTensor[];
+  /** Describes the memory of the cache. */
+  readonly memoryInfo: Pointer;
+  /** True if a pointer into the middle of a buffer of this memory is valid. */
+  readonly together: boolean;
+}
 
 export class CacheInPlace implements CacheMemory {
   readonly together: boolean;
@@ -18,42 +30,34 @@ export class CacheInPlace implements CacheMemory {
   readonly #api: OrtApi;
   readonly #session: Pointer;
   readonly #tensors: Tensors;
-  readonly #ports: readonly CachePort[];
+  readonly #caches: readonly CacheTensor[];
   readonly #memoryInfo: Pointer;
-  /** Key: first row and count. The cache is bound in it for good. The one used longest ago comes first. */
+  /** Key: first row and count. The cache stays bound in each. The least recently used one comes first. */
   readonly #bindings = new Map<string, Pointer>();
-  /** One for each port: `[rows, kvHeads, capacity, headDim]`; or, without addresses within a buffer, rows · ports of one row each. */
+  /** One per cache, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache. */
   #buffers: readonly TensorMemory[] = [];
   #capacity = 0;
 
-  /** @param together whether an address within a buffer of this memory is one too. */
-  constructor(
-    api: OrtApi,
-    session: Pointer,
-    tensors: Tensors,
-    ports: readonly CachePort[],
-    memoryInfo: Pointer,
-    together: boolean,
-  ) {
+  constructor({ api, session, tensors, caches, memoryInfo, together }: CacheParts) {
     this.#api = api;
     this.#session = session;
     this.#tensors = tensors;
-    this.#ports = ports;
+    this.#caches = caches;
     this.#memoryInfo = memoryInfo;
     this.together = together;
   }
 
-  /** The cache is left as the allocator gives it: attention reads only what it has written. */
+  /** The memory is not cleared: attention reads only what it has written. */
   reserve(rows: number, capacity: number, allocator: Pointer): void {
     const together = this.together ? rows : 1;
-    const turns = this.together ? 1 : rows;
+    const count = this.together ? 1 : rows;
     this.#capacity = capacity;
-    this.#buffers = Array.from({ length: turns }, () =>
-      this.#ports.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, together))),
+    this.#buffers = Array.from({ length: count }, () =>
+      this.#caches.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, together))),
     ).flat();
   }
 
-  /** The binding of these rows, made at first use. */
+  /** The binding of these rows, created at first use. */
   begin({ first, count }: Rows): Pointer {
     const key = `${first}+${count}`;
     const known = this.#bindings.get(key);
@@ -75,24 +79,21 @@ export class CacheInPlace implements CacheMemory {
   }
 
   #bindCaches(binding: Pointer, { first, count }: Rows): void {
-    for (const [index, { past, present, type, shape }] of this.#ports.entries()) {
+    const memoryInfo = this.#memoryInfo;
+    for (const [index, { past, present, type, shape }] of this.#caches.entries()) {
       const rows = this.#shape(shape, count);
       const pointer = this.#address(index, first, bytesOf(type, this.#shape(shape, 1)));
-      this.#tensors.bind(binding, this.#api.bindInput, past, type, pointer, rows, this.#memoryInfo);
-      this.#tensors.bind(binding, this.#api.bindOutput, present, type, pointer, rows, this.#memoryInfo);
+      this.#tensors.bind(binding, this.#api.bindInput, { name: past, type, pointer, memoryInfo }, rows);
+      this.#tensors.bind(binding, this.#api.bindOutput, { name: present, type, pointer, memoryInfo }, rows);
     }
   }
 
   end(): void {
-    // What attention appended is where the next run reads it.
+    // The next run reads the appended tokens where attention has written them.
   }
 
   forget(): void {
-    // What a row holds is overwritten; its memory is reserved.
-  }
-
-  buffers(): readonly TensorMemory[] {
-    return this.#buffers;
+    // The next tokens overwrite the content; the memory stays reserved.
   }
 
   release(): void {
@@ -101,13 +102,13 @@ export class CacheInPlace implements CacheMemory {
     this.#bindings.clear();
   }
 
-  /** Of `count` rows. */
+  /** Shape of `count` rows. */
   #shape(shape: readonly number[], count: number): number[] {
     return [count, ...rowOf(shape, this.#capacity).slice(1)];
   }
 
-  #address(port: number, row: number, rowBytes: number): Pointer {
-    const buffer = this.#buffers[this.together ? port : row * this.#ports.length + port];
+  #address(cache: number, row: number, rowBytes: number): Pointer {
+    const buffer = this.#buffers[this.together ? cache : row * this.#caches.length + cache];
     return (buffer?.pointer ?? 0n) + (this.together ? BigInt(row * rowBytes) : 0n);
   }
 

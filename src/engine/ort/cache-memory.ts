@@ -1,6 +1,5 @@
-/** Where a model's cache is between runs: what a session wants of it. */
+/** The memory of a model's cache, as a session uses it. Two classes implement this interface. */
 import type { Pointer } from '../ffi.ts';
-import type { TensorMemory } from './tensors.ts';
 
 /** Consecutive rows of the cache. */
 export interface Rows {
@@ -9,25 +8,23 @@ export interface Rows {
 }
 
 export interface CacheMemory {
-  /** Whether several rows can be in one run. */
+  /** True if one run can contain several rows. */
   readonly together: boolean;
-  /** Whether a row can forget its last tokens and keep those before them. */
+  /** True if a row can drop its last tokens and keep those before them. */
   readonly truncates: boolean;
   /**
-   * Makes room for `rows` rows of `capacity` tokens.
-   * @throws OrtError when the memory is not to be had.
+   * Allocates `rows` rows with a capacity of `capacity` tokens.
+   * @throws OrtError if the memory is not available.
    */
   reserve(rows: number, capacity: number, allocator: Pointer): void;
   /**
-   * A binding in which the cache of `rows` is bound, with `past` tokens in each.
-   * @throws Error when a row that cannot forget holds another number of them.
+   * A binding that contains the cache of `rows`, with `past` tokens in each.
+   * @throws Error if a row that cannot drop tokens contains another number of them.
    */
   begin(rows: Rows, past: number): Pointer;
-  /** After a run with the binding: `tokens` are in each row now; undefined when the run failed, and what the rows hold is not known. */
+  /** Called after a run: each row contains `tokens` tokens; undefined if the run failed. */
   end(rows: Rows, binding: Pointer, tokens: number | undefined): void;
-  /** What the row holds is not wanted any more. */
+  /** Drops the content of a row. */
   forget(row: number): void;
-  /** Memory that was reserved. */
-  buffers(): readonly TensorMemory[];
   release(): void;
 }

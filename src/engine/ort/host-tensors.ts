@@ -1,6 +1,6 @@
 /**
- * What a run reads and writes on the host, in memory that stays: ids, mask, positions, how many logits are wanted, and the logits. Bound anew
- * for each run, since their shapes change; copied never.
+ * The inputs and outputs of a run on the host, in memory with a fixed address: ids, mask, positions, number
+ * of logits, and the logits. Bound again for each run, since their shapes change; never copied.
  */
 
 import { widen } from '../../onnx/half-float.ts';
@@ -9,23 +9,23 @@ import { hostMemoryInfo } from '../devices/device.ts';
 import { type Pointer, viewMemory } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { bytesOf, type Signature } from './signature.ts';
-import type { TensorMemory, Tensors } from './tensors.ts';
+import type { NamedMemory, TensorMemory, Tensors } from './tensors.ts';
 
-/** How much is to be room for, in elements. */
-export interface HostRoom {
+/** Capacities, in elements. */
+export interface HostCapacity {
   readonly ids: number;
   readonly mask: number;
-  /** Places of one vocabulary each. */
+  /** In positions of one vocabulary each. */
   readonly logits: number;
 }
 
-interface Numbers {
-  readonly pointer: Pointer;
+/** An int64 input of the model. */
+interface Numbers extends NamedMemory {
   readonly values: BigInt64Array;
 }
 
-const NOTHING: TensorMemory = { pointer: 0n, bytes: 0 };
-const NO_NUMBERS: Numbers = { pointer: 0n, values: new BigInt64Array(0) };
+const NO_MEMORY: TensorMemory = { pointer: 0n, bytes: 0 };
+const NO_NUMBERS: Numbers = { name: '', type: INT64, pointer: 0n, memoryInfo: 0n, values: new BigInt64Array(0) };
 const NO_LOGITS = new Float32Array(0);
 
 export class HostTensors {
@@ -35,14 +35,14 @@ export class HostTensors {
   /** Describes memory that this process reads and writes. */
   readonly #memoryInfo: Pointer;
   #ids = NO_NUMBERS;
-  /** `[rows, width]`: a row's ones are its length after the run. */
+  /** `[rows, width]`: as many ones in a row as its length after the run. */
   #mask = NO_NUMBERS;
-  /** Where each id is in its row. */
+  /** The position of each id in its row. */
   #positions = NO_NUMBERS;
-  /** How many last positions the run gives logits of: one number. */
+  /** One number: how many last positions get logits. */
   #keep = NO_NUMBERS;
-  #logits = NOTHING;
-  /** Where a model of half floats writes them first. */
+  #logits = NO_MEMORY;
+  /** The logits as a model with 16-bit logits writes them. */
   #halves: Uint16Array = new Uint16Array(0);
   logits: Float32Array = NO_LOGITS;
 
@@ -61,55 +61,60 @@ export class HostTensors {
     return this.#mask.values;
   }
 
-  /** @throws OrtError when the memory is not to be had. */
-  reserve(room: HostRoom): void {
-    const { logits, vocabSize } = this.#signature;
-    const elements = room.logits * vocabSize;
-    this.#ids = this.#allocate(room.ids);
-    this.#positions = this.#allocate(room.ids);
-    this.#mask = this.#allocate(room.mask);
-    this.#keep = this.#allocate(1);
+  /** @throws OrtError if the memory is not available. */
+  reserve(capacity: HostCapacity): void {
+    const { ids, mask, positions = '', keep, logits, vocabSize } = this.#signature;
+    const elements = capacity.logits * vocabSize;
+    this.#ids = this.#allocate(ids, capacity.ids);
+    this.#positions = this.#allocate(positions, capacity.ids);
+    this.#mask = this.#allocate(mask, capacity.mask);
+    this.#keep = this.#allocate(keep?.name ?? '', 1);
     this.#logits = this.#tensors.allocate(this.#api.getAllocatorWithDefaultOptions(), logits.type, [elements]);
     const written = viewMemory(this.#logits.pointer, this.#logits.bytes);
     this.#halves = new Uint16Array(written);
     this.logits = logits.type === FLOAT32 ? new Float32Array(written) : new Float32Array(elements);
   }
 
-  /** Fills mask and positions by the rows' `lengths` after the run, and binds all that goes in. */
-  bindInputs(binding: Pointer, lengths: readonly number[], tokens: number, positions: number): void {
-    const { ids, mask, positions: places, keep } = this.#signature;
+  /**
+   * Fills mask and positions, and binds all inputs but the cache.
+   * @param lengths tokens in each row after the run.
+   * @param tokens of each row in the run.
+   * @param keep last positions that get logits.
+   */
+  bindInputs(binding: Pointer, lengths: readonly number[], tokens: number, keep: number): void {
     const [rows, width] = [lengths.length, Math.max(...lengths)];
-    this.#bind(binding, ids, this.#ids, [rows, tokens]);
+    this.#bind(binding, this.#ids, [rows, tokens]);
     this.mask.fill(0n, 0, rows * width);
     for (const [row, length] of lengths.entries()) this.mask.fill(1n, row * width, row * width + length);
-    this.#bind(binding, mask, this.#mask, [rows, width]);
-    if (places !== undefined) {
+    this.#bind(binding, this.#mask, [rows, width]);
+    if (this.#signature.positions !== undefined) {
       for (const [row, length] of lengths.entries())
         for (let token = 0; token < tokens; token++)
           this.#positions.values[row * tokens + token] = BigInt(length - tokens + token);
-      this.#bind(binding, places, this.#positions, [rows, tokens]);
+      this.#bind(binding, this.#positions, [rows, tokens]);
     }
-    if (keep) {
-      this.#keep.values[0] = BigInt(positions);
-      this.#bind(binding, keep.name, this.#keep, keep.shape);
+    if (this.#signature.keep) {
+      this.#keep.values[0] = BigInt(keep);
+      this.#bind(binding, this.#keep, this.#signature.keep.shape);
     }
   }
 
-  /** Logits are written from `place` on. */
-  bindLogits(binding: Pointer, place: number, shape: readonly number[]): void {
-    const { logits, vocabSize } = this.#signature;
-    const pointer = this.#logits.pointer + BigInt(place * bytesOf(logits.type, [vocabSize]));
-    this.#tensors.bind(binding, this.#api.bindOutput, logits.name, logits.type, pointer, shape, this.#memoryInfo);
+  /** Binds the logits from the position `at` on. */
+  bindLogits(binding: Pointer, at: number, shape: readonly number[]): void {
+    const { vocabSize, logits } = this.#signature;
+    const { name, type } = logits;
+    const pointer = this.#logits.pointer + BigInt(at * bytesOf(type, [vocabSize]));
+    this.#tensors.bind(binding, this.#api.bindOutput, { name, type, pointer, memoryInfo: this.#memoryInfo }, shape);
   }
 
-  /** Makes float32 of what a model of half floats has written to `count` places. */
-  widen(place: number, count: number): void {
+  /** Widens 16-bit logits of `count` positions from `at` on to float32. */
+  widen(at: number, count: number): void {
     const { logits, vocabSize } = this.#signature;
     if (logits.type === FLOAT32) return;
-    widen(logits.type, this.#halves, this.logits, place * vocabSize, (place + count) * vocabSize);
+    widen(logits.type, this.#halves, this.logits, { start: at * vocabSize, end: (at + count) * vocabSize });
   }
 
-  /** Before the memory is released. */
+  /** Drops all views; to be called before the memory is released. */
   dropViews(): void {
     this.#ids = NO_NUMBERS;
     this.#positions = NO_NUMBERS;
@@ -119,13 +124,14 @@ export class HostTensors {
     this.logits = NO_LOGITS;
   }
 
-  #allocate(count: number): Numbers {
+  #allocate(name: string, count: number): Numbers {
     const allocator = this.#api.getAllocatorWithDefaultOptions();
     const { pointer, bytes } = this.#tensors.allocate(allocator, INT64, [count]);
-    return { pointer, values: new BigInt64Array(viewMemory(pointer, bytes)) };
+    const values = new BigInt64Array(viewMemory(pointer, bytes));
+    return { name, type: INT64, pointer, memoryInfo: this.#memoryInfo, values };
   }
 
-  #bind(binding: Pointer, name: string, { pointer }: Numbers, shape: readonly number[]): void {
-    this.#tensors.bind(binding, this.#api.bindInput, name, INT64, pointer, shape, this.#memoryInfo);
+  #bind(binding: Pointer, numbers: Numbers, shape: readonly number[]): void {
+    this.#tensors.bind(binding, this.#api.bindInput, numbers, shape);
   }
 }

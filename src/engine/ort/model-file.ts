@@ -1,56 +1,56 @@
 /**
- * Opens a model's file as a session that computes only the logits asked for and maps its weights from the file. What it cannot do that
- * with is opened by its path, as it is: the runtime alone says what is wrong with a file.
+ * Opens a model's file as a session that computes only the wanted logits and maps its weights from the file.
+ * On any error, opens the unchanged file by its path, so that ONNX Runtime reports what is wrong with it.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { withExternalData } from '../../onnx/external-data.ts';
-import { GRAPH, Graph, MODEL, nameOf, portOf } from '../../onnx/graph.ts';
+import { Graph, nameOf, tensorInfoOf } from '../../onnx/graph.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
 import { keepLastLogits } from '../../onnx/last-logits.ts';
 import { Message, type Source } from '../../onnx/protobuf.ts';
-import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
+import { GRAPH, type GraphIo, MODEL, type TensorInfo } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { isOutOfMemory } from './error-causes.ts';
 import { readSignature } from './signature.ts';
 
-/** Read at once: the head of a tensor, or a dozen nodes. */
+/** Bytes of one read: the head of a tensor, or a dozen nodes. */
 const WINDOW_BYTES = 4 * 1024;
 const FOLDER_OF_WEIGHTS = 'session.model_external_initializers_file_folder_path';
 
-/** A model as its file tells it, before the runtime has seen it. */
+/** A model read from its file, before the runtime opens it. */
 export interface ModelFile {
   readonly path: string;
-  /** What could be read of it; absent for a file that cannot be read or is no model. */
+  /** The edited graph; absent for a file that cannot be read or is no model. */
   readonly light?: LightModel;
 }
 
-/** The graph without its weights, edited: logits of the last positions only. */
+/** The graph without its weights, edited to compute logits of the last positions only. */
 interface LightModel extends GraphIo {
   readonly bytes: Uint8Array;
-  /** The folder that the weights are named in. */
+  /** The folder that the file names of the weights are relative to. */
   readonly folder: string;
-  /** Outputs that are the cache that went in, with something appended: their memory can be the same. */
+  /** Outputs that extend a cache input in place: both can use the same memory. */
   readonly updated: ReadonlySet<string>;
-  /** Attention was made to be over half floats. */
+  /** True if attention was changed to half floats. */
   readonly halved: boolean;
 }
 
-/** How a graph is to be edited. */
+/** The edits of a graph. */
 export interface Edits {
-  /** Name of the output of logits; `logits` where no configuration says another. */
+  /** Name of the output of logits; default `logits`. */
   readonly logits?: string | undefined;
-  /** Whether attention is to be over half floats. */
+  /** True to change attention to half floats. */
   readonly halfAttention?: boolean;
 }
 
-/** Reads the graph of a model. What is wrong with a file is for the runtime to say. */
+/** Reads and edits the graph of a model. Never throws: the runtime reports what is wrong with a file. */
 export function readModel(path: string, { logits, halfAttention = false }: Edits = {}): ModelFile {
   let file: number | undefined;
   try {
-    // The hub's cache is made of links, and the runtime refuses weights that lie elsewhere than the folder it is told.
+    // The hub's cache consists of links, and the runtime refuses weights outside of the given folder.
     const real = realpathSync(path);
     const folder = dirname(real);
     const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(path), location)));
@@ -68,7 +68,10 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
   }
 }
 
-/** @throws Error for bytes that are no model, or whose inputs and outputs are not all tensors of known shape. */
+/**
+ * The inputs and outputs that a model declares.
+ * @throws Error for bytes that are no model, or if an input or output is not a tensor of known shape.
+ */
 function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
   const root = new Message(bytes);
   const [field, second] = root.all(MODEL.graph);
@@ -77,18 +80,19 @@ function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
   const graph = new Graph(message);
   const side = (number: number): TensorInfo[] =>
     message.all(number).flatMap((value) => {
-      // Before version 4 of the format weights are inputs too.
+      // Before version 4 of the format, weights are inputs too.
       if (number === GRAPH.input && graph.constantShape(nameOf(message, value))) return [];
-      const port = portOf(message, value);
-      if (!port) throw new Error(`${nameOf(message, value)} is not a tensor of known shape`);
-      return [port];
+      const tensor = tensorInfoOf(message, value);
+      if (!tensor) throw new Error(`${nameOf(message, value)} is not a tensor of known shape`);
+      return [tensor];
     });
   return { inputs: side(GRAPH.input), outputs: side(GRAPH.output), updated: updatedInPlace(graph) };
 }
 
 /**
- * @param sessionOptions gets the folder of the weights.
- * @returns the session, to be released.
+ * Opens the edited graph, or else the file.
+ * @param sessionOptions gets an entry with the folder of the weights.
+ * @returns the session; the caller releases it.
  * @throws OrtError with the runtime's message about the file.
  */
 export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, light }: ModelFile): Pointer {
@@ -97,40 +101,41 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
       api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, light.folder);
       return api.createSessionFromArray(env, light.bytes, light.bytes.length, sessionOptions);
     } catch (error) {
-      // As it is, a model that needs its edit would run, wrongly; and memory that is lacking is lacking for both.
+      // Without its edit the model would compute wrong results; and memory would be short again below.
       if (light.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
-      // The runtime opens the file itself below, or says what is wrong with it.
+      // Below, the runtime opens the file itself, or reports what is wrong with it.
     }
   }
   return api.createSession(env, path, sessionOptions);
 }
 
-/** Whether attention appends to every cache where it is; false for a model that could not be read. */
+/** True if attention appends to every cache in place; false for a model that could not be read. */
 export function updatesInPlace({ light }: ModelFile, names: TensorNames): boolean {
   return light !== undefined && readSignature(light, names).caches.every(({ present }) => light.updated.has(present));
 }
 
 /**
- * Reads a file through two windows, since what lies before a tensor's data is asked for again after what lies behind it: one call for
- * each tensor that is skipped. A window that was given away is not written again.
+ * Reads a file through two windows: after the bytes behind a tensor's data, the bytes before the data are
+ * needed again. This makes one read per skipped tensor. The bytes of a window never change, because parts of
+ * it are handed out.
  */
 function windowsOn(file: number): Source {
   let near: Window = { start: 0, bytes: NOTHING };
   let far = near;
-  const holding = (from: number, to: number): Window => {
-    if (holds(near, from, to)) return near;
-    const found = holds(far, from, to) ? far : { start: from, bytes: readFully(file, from, to - from) };
+  const windowWith = (from: number, to: number): Window => {
+    if (contains(near, from, to)) return near;
+    const found = contains(far, from, to) ? far : { start: from, bytes: readFully(file, from, to - from) };
     far = near;
     near = found;
     return near;
   };
   return {
     byte: (position) => {
-      const { start, bytes } = holding(position, position + 1);
+      const { start, bytes } = windowWith(position, position + 1);
       return bytes[position - start];
     },
     bytes: (from, to) => {
-      const { start, bytes } = holding(from, to);
+      const { start, bytes } = windowWith(from, to);
       return bytes.subarray(from - start, to - start);
     },
   };
@@ -142,10 +147,10 @@ interface Window {
 }
 
 const NOTHING = new Uint8Array(0);
-const holds = ({ start, bytes }: Window, from: number, to: number): boolean =>
+const contains = ({ start, bytes }: Window, from: number, to: number): boolean =>
   from >= start && to <= start + bytes.length;
 
-/** A window's worth of bytes or more, fewer than asked for at the file's end. */
+/** At least a window of bytes; fewer at the end of the file. */
 function readFully(file: number, position: number, length: number): Uint8Array {
   const bytes = Buffer.allocUnsafeSlow(Math.max(length, WINDOW_BYTES));
   let done = 0;

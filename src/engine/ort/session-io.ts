@@ -1,12 +1,10 @@
-/**
- * The inputs and outputs of a model, as an open session tells them, or as its file does before it is opened.
- */
+/** Reads the inputs and outputs of a model from an open session. */
 
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { type Pointer, readText } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 
-/** Of an open session, in the model's order. */
+/** The inputs and outputs of an open session, in the model's order. */
 export function readSessionIo(api: OrtApi, session: Pointer): GraphIo {
   return { inputs: readSide(api, session, true), outputs: readSide(api, session, false) };
 }
@@ -27,7 +25,7 @@ function readSide(api: OrtApi, session: Pointer, inputs: boolean): TensorInfo[] 
   });
 }
 
-/** Element type and dimensions. The tensor's info belongs to `info` and is not released. */
+/** Element type and dimensions. The tensor's info belongs to `info` and is not released separately. */
 function readTensorInfo(api: OrtApi, info: Pointer, name: string): Omit<TensorInfo, 'name'> {
   const tensor = api.castTypeInfoToTensorInfo(info);
   if (!tensor) throw new Error(`${name} is not a tensor`);

@@ -1,10 +1,11 @@
 /**
- * One model open on one device, and the memory its runs read and write, which stays where it is from `reserve` to `close`: small tensors on
- * the host, the cache of all rows on the device. A run binds the small ones again and nothing else. Only numbers: no sequences, no slots.
+ * One model open on one device, and the memory that its runs read and write. The memory is fixed from
+ * `reserve` to `close`: small tensors on the host, the cache of all rows on the device. A run binds only the
+ * small tensors again. Handles numbers only: no sequences, no slots.
  */
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
-import { type Pointer, viewMemory } from '../ffi.ts';
+import type { Pointer } from '../ffi.ts';
 import { sizeOf } from '../load/read-ahead.ts';
 import type { OrtApi } from './api.ts';
 import { CacheGrowing } from './cache-growing.ts';
@@ -12,13 +13,15 @@ import { CacheInPlace } from './cache-in-place.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
 import { HostTensors } from './host-tensors.ts';
 import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
-import { endProfile, type Profiled } from './profile.ts';
 import { readSessionIo } from './session-io.ts';
 import { readSignature, type Signature } from './signature.ts';
 import { Tensors } from './tensors.ts';
 import { configureThreads } from './threads.ts';
 
-/** The runtime's own warnings and errors go to stderr. On a GPU each load would warn that shapes are computed on the host, which is meant. */
+/**
+ * The runtime writes its warnings and errors to stderr. On a GPU only errors: each load would warn that
+ * shapes are computed on the host, which is intended.
+ */
 const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
 
@@ -30,16 +33,37 @@ export interface Capacity {
   readonly capacity: number;
   /** Most tokens of one row in one run. */
   readonly chunk: number;
-  /** Most last positions of one row that logits are wanted of. */
+  /** Most last positions of one row that get logits. */
   readonly keep: number;
 }
 
-/** What the caller of `open` may say beside what is opened. */
+/** One run of the model. */
+export interface Run {
+  readonly rows: Rows;
+  /** Tokens in each row after the run. */
+  readonly lengths: readonly number[];
+  /** Tokens of each row in this run. */
+  readonly tokens: number;
+  /** Index in `logits` of the first position to write, counted in vocabularies. */
+  readonly logitsAt: number;
+  /** Wanted last positions of each row, at least 1. A model that cannot choose gives all positions. */
+  readonly keep: number;
+}
+
 interface OpenOptions {
   readonly names?: TensorNames;
-  /** Of all files of the model; those of its own file where nothing is said. */
+  /** Bytes of all files of the model; default: those of the model's own file. */
   readonly weightBytes?: number;
-  readonly profiled?: Profiled;
+  /** For tests: changes the runtime's options before the model is opened. */
+  readonly configure?: (api: OrtApi, sessionOptions: Pointer) => void;
+}
+
+interface SessionParts {
+  readonly api: OrtApi;
+  readonly model: ModelFile;
+  readonly device: Device;
+  readonly tensors: Tensors;
+  readonly options: OpenOptions;
 }
 
 export class Session {
@@ -52,128 +76,122 @@ export class Session {
   readonly #cacheInfo: Pointer;
   readonly #cache: CacheMemory;
   readonly #host: HostTensors;
-  #room: Capacity = { rows: 0, capacity: 0, chunk: 0, keep: 0 };
+  #capacity: Capacity = { rows: 0, capacity: 0, chunk: 0, keep: 0 };
 
   /**
-   * Opens the model. Nothing is left behind when it throws.
+   * Opens the model. Releases everything if it throws.
    * @throws OrtError with the runtime's message; Error for a model that is not a known decoder.
    */
-  static open(api: OrtApi, model: ModelFile, device: Device, asked: OpenOptions = {}): Session {
+  static open(api: OrtApi, model: ModelFile, device: Device, options: OpenOptions = {}): Session {
     const tensors = new Tensors(api);
     try {
-      return new Session(api, model, device, tensors, asked);
+      return new Session({ api, model, device, tensors, options });
     } catch (error) {
       tensors.release();
       throw error;
     }
   }
 
-  private constructor(api: OrtApi, model: ModelFile, device: Device, tensors: Tensors, asked: OpenOptions) {
+  private constructor({ api, model, device, tensors, options }: SessionParts) {
     this.#api = api;
     this.#device = device;
     this.#tensors = tensors;
     const env = tensors.own(api.createEnv(device.ownMemory ? LOG_ERRORS : LOG_WARNINGS, 'engine'), api.releaseEnv);
-    const options = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
-    configureThreads(api, options, asked.weightBytes ?? sizeOf(model.path));
-    // A pattern is kept for every shape met, and the mask's width makes each step a new one. No difference in speed.
-    api.disableMemPattern(options);
-    if (asked.profiled) api.enableProfiling(options, asked.profiled.prefix);
-    const inPlace = updatesInPlace(model, asked.names ?? {});
-    device.appendProvider(api, options, { free: device.freeBytes(), grows: !inPlace });
-    this.#session = tensors.own(openModel(api, env, options, model), api.releaseSession);
-    this.signature = readSignature(readSessionIo(api, this.#session), asked.names);
+    const sessionOptions = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
+    configureThreads(api, sessionOptions, options.weightBytes ?? sizeOf(model.path));
+    // The runtime keeps a pattern per shape, and every step has a new shape, the mask's. Costs no speed.
+    api.disableMemPattern(sessionOptions);
+    options.configure?.(api, sessionOptions);
+    const inPlace = updatesInPlace(model, options.names ?? {});
+    device.appendProvider(api, sessionOptions, { free: device.freeBytes(), grows: !inPlace });
+    const session = tensors.own(openModel(api, env, sessionOptions, model), api.releaseSession);
+    this.#session = session;
+    this.signature = readSignature(readSessionIo(api, session), options.names);
     this.#runOptions = tensors.own(api.createRunOptions(), api.releaseRunOptions);
     this.#host = new HostTensors(api, tensors, this.signature);
-    this.#cacheInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);
+    const memoryInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);
+    this.#cacheInfo = memoryInfo;
     const { caches } = this.signature;
     this.#cache = inPlace
-      ? new CacheInPlace(api, this.#session, tensors, caches, this.#cacheInfo, device.rowViews)
-      : new CacheGrowing(api, this.#session, caches, this.#cacheInfo);
+      ? new CacheInPlace({ api, session, tensors, caches, memoryInfo, together: device.rowViews })
+      : new CacheGrowing(api, session, caches, memoryInfo);
   }
 
-  /** Ids of the next run, `[rows, tokens]` from the start; room for `max(rows, chunk)`. */
+  /** Ids of the next run, `[rows, tokens]` from index 0 on; capacity `max(rows, chunk)`. */
   get ids(): BigInt64Array {
     return this.#host.ids;
   }
 
-  /** Where runs write, one vocabulary per place; room for `rowPlaces + rows` places. */
+  /** Logits of the runs; capacity of `rowLogits + rows` positions of one vocabulary each. */
   get logits(): Float32Array {
     return this.#host.logits;
   }
 
-  /** Whether several rows can be in one run. */
+  /** True if one run can contain several rows. */
   get together(): boolean {
     return this.#cache.together;
   }
 
-  /** Whether the cache is updated in place: then a row can forget its last tokens and keep those before them. */
+  /** True if the cache is updated in place, so that a row can drop its last tokens only. */
   get truncates(): boolean {
     return this.#cache.truncates;
   }
 
-  /** Places of the logits of one row's run. Those behind them are for runs of one token of all rows. */
-  get rowPlaces(): number {
+  /**
+   * Positions at the start of `logits` for a run of one row. Runs of one token of all rows use the others.
+   */
+  get rowLogits(): number {
     const { positions } = this.signature.logits;
-    return positions ?? (this.signature.keep ? this.#room.keep : this.#room.chunk);
+    return positions ?? (this.signature.keep ? this.#capacity.keep : this.#capacity.chunk);
   }
 
   /**
    * Allocates the memory of all runs, once.
-   * @throws OrtError when the memory is not to be had; the session can only be closed then.
+   * @throws OrtError if the memory is not available; the session can only be closed then.
    */
-  reserve(room: Capacity): void {
-    const { rows, capacity, chunk } = room;
-    this.#room = room;
-    this.#reserveCache(room);
-    this.#host.reserve({ ids: Math.max(rows, chunk), mask: rows * capacity, logits: this.rowPlaces + rows });
+  reserve(capacity: Capacity): void {
+    const { rows, chunk } = capacity;
+    this.#capacity = capacity;
+    this.#reserveCache(capacity);
+    this.#host.reserve({ ids: Math.max(rows, chunk), mask: rows * capacity.capacity, logits: this.rowLogits + rows });
   }
 
   /**
-   * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the rows' cache, and writes logits `[rows, positions, vocab]` from
-   * `place` on. More than one token is for one row only, and so is every run of a cache that is not `together`.
-   * @param lengths tokens in each row after the run.
-   * @param keep last positions of each row that logits are wanted of, at least 1; a model that cannot choose gives those of all tokens.
-   * @returns positions written of each row, the last of them that of the last token: `keep`, or `tokens` when they are fewer or all, or what
-   * the model gives whatever is asked.
-   * @throws OrtError; the cache past the rows' former lengths is undefined then. RangeError for ids, a mask or logits that have no room:
-   * the runtime would read or write past them.
+   * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the cache of the rows, and writes logits
+   * `[rows, positions, vocab]`. Only a run of one row can have more than one token. Without `together` every
+   * run has one row.
+   * @returns positions written per row; the last of them belongs to the last token. `keep` or fewer: never
+   * more than `tokens`. A model that cannot choose writes all `tokens`, or a fixed number.
+   * @throws OrtError; the cache of the rows past their former lengths is undefined then. RangeError if ids,
+   * mask or logits exceed their capacity: the runtime would read or write past their end.
    */
-  run(rows: Rows, lengths: readonly number[], tokens: number, place: number, keep: number): number {
+  run({ rows, lengths, tokens, logitsAt, keep }: Run): number {
     const { signature } = this;
     const positions = signature.logits.positions ?? (signature.keep ? Math.min(keep, tokens) : tokens);
     const width = Math.max(...lengths);
     const shape = [rows.count, positions, signature.vocabSize];
-    if ((place + rows.count * positions) * signature.vocabSize > this.logits.length)
-      throw new RangeError('No room for so many logits');
-    if (rows.count * tokens > this.ids.length) throw new RangeError('No room for so many ids');
-    if (rows.count * width > this.#host.mask.length) throw new RangeError('No room for so wide a mask');
-    if (rows.count > 1 && (!this.together || tokens > 1)) throw new RangeError('No run for so many rows');
+    if ((logitsAt + rows.count * positions) * signature.vocabSize > this.logits.length)
+      throw new RangeError('The logits of the run exceed the reserved memory');
+    if (rows.count * tokens > this.ids.length) throw new RangeError('The ids of the run exceed the reserved memory');
+    if (rows.count * width > this.#host.mask.length)
+      throw new RangeError('The mask of the run exceeds the reserved memory');
+    if (rows.count > 1 && (!this.together || tokens > 1))
+      throw new RangeError('A run of several rows has one token per row and a cache in one tensor');
     const binding = this.#cache.begin(rows, width - tokens);
     let after: number | undefined;
     try {
       this.#host.bindInputs(binding, lengths, tokens, positions);
-      this.#host.bindLogits(binding, place, shape);
+      this.#host.bindLogits(binding, logitsAt, shape);
       this.#api.runWithBinding(this.#session, this.#runOptions, binding);
       after = width;
     } finally {
       this.#cache.end(rows, binding, after);
     }
-    this.#host.widen(place, rows.count * positions);
+    this.#host.widen(logitsAt, rows.count * positions);
     return positions;
   }
 
-  /** The memory of one cache, for tests that spoil it. In-place caches on the host only. */
-  viewCache(index: number): Float32Array {
-    const cache = this.#cache.buffers()[index];
-    return cache ? new Float32Array(viewMemory(cache.pointer, cache.bytes)) : new Float32Array(0);
-  }
-
-  /** Of a session that was opened with it: the path of what was written about its runs. */
-  endProfile(): string {
-    return endProfile(this.#api, this.#session);
-  }
-
-  /** What the row holds is not wanted any more. */
+  /** Drops the content of a row. */
   forget(row: number): void {
     this.#cache.forget(row);
   }

@@ -1,6 +1,7 @@
 /**
- * What a decoder takes and gives, read from its own metadata: names, types and shapes, never assumed from its architecture.
- * A model this engine cannot drive is refused here, with the name of what is in the way. Pure.
+ * The signature of a decoder, read from its own metadata: names, types and shapes, never assumed from its
+ * architecture. Refuses a model that this engine cannot run, and names the input or output that is not
+ * supported. Pure.
  */
 
 import { KEEP_INPUT } from '../../onnx/last-logits.ts';
@@ -8,37 +9,32 @@ import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 
-/** One tensor of the cache: read under the name `past`, written under the name `present`. */
-export interface CachePort {
+/** One tensor of the cache: an input named `past` and an output named `present`. */
+export interface CacheTensor {
   readonly past: string;
   readonly present: string;
   /** `ONNXTensorElementDataType`. */
   readonly type: number;
-  /** Of one row, with the tokens left out as -1: `[1, kv heads, -1, head]`, or whatever a cache that grows is made of. */
+  /** Shape of one row with -1 for the tokens: `[1, kv heads, -1, head]`; of a growing cache also others. */
   readonly shape: readonly number[];
 }
 
-/** What a model is driven by. */
+/** The inputs and outputs by which the engine runs a model. */
 export interface Signature {
-  /** Names of the inputs int64 `[rows, tokens]`, `[rows, width]` and, where there is one, `[rows, tokens]`. */
+  /** Names of the inputs int64 `[rows, tokens]`, `[rows, width]` and optionally `[rows, tokens]`. */
   readonly ids: string;
   readonly mask: string;
   readonly positions?: string;
-  /** The input that says how many last positions to give logits of, and its shape, `[]` or `[1]`; absent where logits of all are given. */
+  /** Input for the number of last positions that get logits, shape `[]` or `[1]`; absent: all get logits. */
   readonly keep?: { readonly name: string; readonly shape: readonly number[] };
-  /** Output `[rows, positions, vocab]` of float32, float16 or bfloat16; `positions` where it is 1, the last, whatever went in. */
+  /** Output `[rows, positions, vocab]`, float32, float16 or bfloat16; `positions` if it is always 1. */
   readonly logits: { readonly name: string; readonly type: number; readonly positions?: 1 };
   readonly vocabSize: number;
-  /** All that attention keeps, in the order of the model's inputs. */
-  readonly caches: readonly CachePort[];
-  /** Layers that keep something: keys and values, or both in one tensor. */
-  readonly layers: number;
-  /** Of the first cache. */
-  readonly kvHeads: number;
-  readonly headDim: number;
+  /** The tensors of the cache, in the order of the model's inputs. */
+  readonly caches: readonly CacheTensor[];
 }
 
-/** How caches are called where no configuration says: by the exports of Hugging Face, and by those before them. `%d` stands for the layer. */
+/** Default names: of Hugging Face's exports, and of older ones. `%d` stands for the layer. */
 const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
   ['past_key_values.%d.key', 'present.%d.key'],
   ['past_key_values.%d.value', 'present.%d.value'],
@@ -48,10 +44,11 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
 ];
 
 /**
- * @param ports of the model. Inputs `input_ids` and `attention_mask` int64, perhaps `position_ids` int64 and `num_logits_to_keep` int64 `[]`
- * or `[1]`, and the caches; outputs `logits` and what each cache becomes.
- * @param names what the model's configuration calls them.
- * @throws Error naming the input or output that is missing, unknown or of another type.
+ * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64,
+ * optionally `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs:
+ * `logits` and each updated cache.
+ * @param names of the inputs and outputs, if the model's configuration gives others.
+ * @throws Error that names the input or output that is missing, unknown or of another type.
  */
 export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames = {}): Signature {
   const ids = names.inputIds ?? 'input_ids';
@@ -67,11 +64,11 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
     throw refusal(logits, 'has no fixed vocabulary as its last dimension');
 
   const others = [ids, mask, positions?.name, keep?.name];
-  const found = inputs
+  const caches = inputs
     .filter(({ name }) => !others.includes(name))
-    .map((input) => readCache(input, outputs, namesOfCaches(names)));
-  const [first] = found;
-  if (!first) throw new Error('The model has no past_key_values inputs: a decoder without a cache is not supported');
+    .map((input) => readCache(input, outputs, cacheNames(names)));
+  if (caches.length === 0)
+    throw new Error('The model has no past_key_values inputs: a decoder without a cache is not supported');
   return {
     ids,
     mask,
@@ -79,35 +76,32 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
     ...(keep && { keep: { name: keep.name, shape: readKeepShape(keep) } }),
     logits: { name: logits.name, type: logits.type, ...(logits.shape[1] === 1 && { positions: 1 }) },
     vocabSize,
-    caches: found.map(({ layer: _, ...cache }) => cache),
-    layers: new Set(found.map(({ layer }) => layer)).size,
-    kvHeads: first.shape.at(-3) ?? 1,
-    headDim: first.shape.at(-1) ?? 1,
+    caches,
   };
 }
 
-/** What a configuration says comes first. */
-function namesOfCaches(names: TensorNames): (readonly [past: string, present: string])[] {
-  const said = [
+/** The names of the configuration first, then the usual ones. */
+function cacheNames(names: TensorNames): (readonly [past: string, present: string])[] {
+  const configured = [
     [names.pastKey, names.presentKey],
     [names.pastValue, names.presentValue],
   ].flatMap(([past, present]) => (past && present ? [[past, present] as const] : []));
-  return [...said, ...CACHE_NAMES];
+  return [...configured, ...CACHE_NAMES];
 }
 
 function readCache(
   input: TensorInfo,
   outputs: readonly TensorInfo[],
   names: readonly (readonly [past: string, present: string])[],
-): CachePort & { layer: string } {
+): CacheTensor {
   for (const [past, present] of names) {
     const layer = layerOf(input.name, past);
     if (layer === undefined) continue;
     if (!ELEMENT_BYTES[input.type])
-      throw new Error(`${input.name} is ${typeName(input.type)}: no cache is kept as that`);
+      throw new Error(`${input.name} is ${typeName(input.type)}: a cache cannot have this type`);
     const output = find(outputs, 'output', present.replace('%d', layer));
     expectType(output, [input.type]);
-    return { past: input.name, present: output.name, type: input.type, shape: rowShape(input), layer };
+    return { past: input.name, present: output.name, type: input.type, shape: rowShape(input) };
   }
   throw new Error(`The model has an input that this engine does not know: ${input.name}`);
 }
@@ -120,7 +114,10 @@ function layerOf(name: string, template: string): string | undefined {
   return /^\d+$/.test(layer) ? layer : undefined;
 }
 
-/** Tokens lie along the last dimension but one, `[rows, heads, tokens, head]` or with keys and values in front; rows along another, or are one. */
+/**
+ * The shape of one row. Tokens are the last dimension but one: `[rows, heads, tokens, head]`, or the same
+ * with a dimension for keys and values in front. At most one other dimension is open, that of the rows.
+ */
 function rowShape(input: TensorInfo): number[] {
   const tokens = input.shape.length - 2;
   const open = input.shape.flatMap((size, axis) => (size < 1 ? [axis] : []));
@@ -130,38 +127,41 @@ function rowShape(input: TensorInfo): number[] {
   return input.shape.map((size, axis) => (axis === tokens ? -1 : axis === rows ? 1 : size));
 }
 
-/** Of the input that says how many positions are wanted. */
+/** The shape of the input for the number of wanted positions. */
 function readKeepShape(input: TensorInfo): number[] {
   expectType(input, [INT64]);
   if (input.shape.length > 1 || Math.abs(input.shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
   return input.shape.map(() => 1);
 }
 
-function find(ports: readonly TensorInfo[], side: string, name: string): TensorInfo {
-  const port = ports.find((candidate) => candidate.name === name);
-  if (!port) throw new Error(`The model has no ${side} ${name}`);
-  return port;
+function find(tensors: readonly TensorInfo[], side: 'input' | 'output', name: string): TensorInfo {
+  const tensor = tensors.find((candidate) => candidate.name === name);
+  if (!tensor) throw new Error(`The model has no ${side} ${name}`);
+  return tensor;
 }
 
 const typeName = (type: number): string => ELEMENT_TYPES[type] ?? `type ${type}`;
 
-function expectType(port: TensorInfo, types: readonly number[]): void {
-  if (types.includes(port.type)) return;
-  throw new Error(`${port.name} is ${typeName(port.type)}: only ${types.map(typeName).join(', ')} is supported`);
+function expectType({ name, type }: TensorInfo, types: readonly number[]): void {
+  if (types.includes(type)) return;
+  throw new Error(`${name} is ${typeName(type)}: only ${types.map(typeName).join(', ')} is supported`);
 }
 
-const refusal = (port: TensorInfo, why: string): Error => new Error(`${port.name} ${why}: [${port.shape.join(', ')}]`);
+const refusal = ({ name, shape }: TensorInfo, why: string): Error => new Error(`${name} ${why}: [${shape.join(', ')}]`);
 
-/** Bytes of the cache of one row of `tokens`. */
+/** Bytes of the cache of one row with `tokens` tokens. */
 export function rowBytes({ caches }: Signature, tokens: number): number {
   return caches.reduce((sum, { type, shape }) => sum + bytesOf(type, rowOf(shape, tokens)), 0);
 }
 
-/** The shape of a row of a cache that holds `tokens`. */
+/** The shape of a row of a cache with `tokens` tokens. */
 export const rowOf = (shape: readonly number[], tokens: number): number[] =>
   shape.map((size) => (size === -1 ? tokens : size));
 
-/** @throws Error for a type whose elements have no size of their own. */
+/**
+ * Bytes of a tensor.
+ * @throws Error for a type whose elements have no fixed size.
+ */
 export function bytesOf(type: number, shape: readonly number[]): number {
   const size = ELEMENT_BYTES[type];
   if (!size) throw new Error(`${typeName(type)} has no fixed size`);

@@ -1,6 +1,4 @@
-/**
- * Tensors in memory that stays where it is: allocated once, bound under a name as often as wanted, released together.
- */
+/** Tensors in memory with a fixed address: allocated once, bound any number of times, released together. */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { bytesOf } from './signature.ts';
@@ -11,38 +9,44 @@ export interface TensorMemory {
   readonly bytes: number;
 }
 
+/** A name of the model and the memory to bind under it. */
+export interface NamedMemory {
+  readonly name: string;
+  /** `ONNXTensorElementDataType`. */
+  readonly type: number;
+  readonly pointer: Pointer;
+  /** Describes where the memory is. */
+  readonly memoryInfo: Pointer;
+}
+
 export class Tensors {
   readonly #api: OrtApi;
-  /** What to release, in the order it was made. */
-  readonly #made: (() => void)[] = [];
+  /** One function per object of the runtime, in the order of creation. */
+  readonly #releases: (() => void)[] = [];
 
   constructor(api: OrtApi) {
     this.#api = api;
   }
 
-  /** Takes what the runtime made into this one's care. */
+  /** Takes over an object of the runtime, to be released with the others. */
   own(pointer: Pointer, release: (pointer: Pointer) => void): Pointer {
-    this.#made.push(() => release(pointer));
+    this.#releases.push(() => release(pointer));
     return pointer;
   }
 
-  /** @throws OrtError when the memory is not to be had. */
+  /** @throws OrtError if the memory is not available. */
   allocate(allocator: Pointer, type: number, shape: readonly number[]): TensorMemory {
     const dimensions = BigInt64Array.from(shape, BigInt);
     const value = this.own(this.#api.createTensor(allocator, dimensions, shape.length, type), this.#api.releaseValue);
     return { pointer: this.#api.getTensorMutableData(value), bytes: bytesOf(type, shape) };
   }
 
-  /** Binds memory at an address under a name. The binding keeps its own reference of the value. */
-  bind(
-    binding: Pointer,
-    bindAs: OrtApi['bindInput'],
-    name: string,
-    type: number,
-    pointer: Pointer,
-    shape: readonly number[],
-    memoryInfo: Pointer,
-  ): void {
+  /**
+   * Binds memory under a name as a tensor of this shape. The binding keeps its own reference to the value.
+   * @param bindAs the call for an input or for an output.
+   */
+  bind(binding: Pointer, bindAs: OrtApi['bindInput'], memory: NamedMemory, shape: readonly number[]): void {
+    const { name, type, pointer, memoryInfo } = memory;
     const dimensions = BigInt64Array.from(shape, BigInt);
     const bytes = bytesOf(type, shape);
     const value = this.#api.createTensorWithData(memoryInfo, pointer, bytes, dimensions, shape.length, type);
@@ -53,8 +57,8 @@ export class Tensors {
     }
   }
 
-  /** Releases everything, the last first. */
+  /** Releases everything in reverse order. */
   release(): void {
-    for (const undo of this.#made.splice(0).reverse()) undo();
+    for (const release of this.#releases.splice(0).reverse()) release();
   }
 }

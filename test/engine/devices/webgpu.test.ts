@@ -72,7 +72,7 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
     const prompts = [Array.from({ length: 40 }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37) % 900)))];
     const cpu = new Bench(haiku('cpu'));
     const engine = await openEngine(haiku('webgpu'));
-    expect(engine.facts).toMatchObject({ device: 'webgpu', cacheUpdate: 'in_place', together: false });
+    expect(engine.facts).toMatchObject({ device: 'webgpu', cacheUpdate: 'in_place' });
     expect(engine.facts?.deviceBytes).toBeGreaterThan(1e6);
     const [some, others] = await Promise.all([
       Promise.all(prompts.map((prompt) => engine.run(prompt, 64))),

@@ -20,7 +20,7 @@ function session(spoil: (logit: number, tokens: number) => number): RunsIds {
     } as unknown as RunsIds['signature'],
     ids,
     logits,
-    run: (_, [length = 0], tokens) => {
+    run: ({ lengths: [length = 0], tokens }) => {
       row.length = length - tokens;
       row.push(...Array.from(ids.subarray(0, tokens), Number));
       const sum = row.reduce((total, id, index) => (total * 31 + id * (index + 1)) % 1009, 7);

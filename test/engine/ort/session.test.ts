@@ -19,13 +19,16 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A field of a protobuf message that holds bytes: number, length, content. */
+/** A field of bytes of a protobuf message: number, length, content. */
 function field(number: number, content: Uint8Array | string): Buffer {
   const bytes = Buffer.from(content);
   return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
 }
 
-/** The embedded model with one more input, int64 without a shape: appended messages are merged into the first. */
+/**
+ * The embedded model with one more input, int64 without a shape: protobuf merges appended messages into the
+ * first.
+ */
 function modelWithInput(name: string): string {
   const int64 = Buffer.from([0x08, 7]);
   const input = Buffer.concat([field(1, name), field(2, field(1, int64))]);
@@ -34,8 +37,8 @@ function modelWithInput(name: string): string {
   return file;
 }
 
-describe('what cannot be opened is refused', () => {
-  it('a missing model, in the words of the runtime', () => {
+describe('the engine refuses', () => {
+  it("a missing model, with the runtime's message", () => {
     const file = join(folder, 'missing.onnx');
     const cause = expect.any(OrtError);
     expect(refused(onCpu(file))).toThrow(expect.objectContaining({ cause }));
@@ -47,13 +50,13 @@ describe('what cannot be opened is refused', () => {
     }
   });
 
-  it('a broken model, in the words of the runtime', () => {
+  it("a broken model, with the runtime's message", () => {
     const file = join(folder, 'broken.onnx');
     writeFileSync(file, readFileSync(modelFile).subarray(0, 100_000));
     expect(refused(onCpu(file))).toThrow(/protobuf parsing failed/i);
   });
 
-  it('a library that is missing or none, in the words of the loader', () => {
+  it("a missing or broken library, with the loader's message", () => {
     expect(refused({ runtimeLibrary: '/no/where.so' })).toThrow('/no/where.so: ');
     expect(refused({ runtimeLibrary: modelFile })).toThrow(`${modelFile}: `);
   });
@@ -68,11 +71,11 @@ describe('what cannot be opened is refused', () => {
     expect(refused({ context: 1.5 })).toThrow('context');
   });
 
-  it('a cache larger than any memory, in the words of the runtime', () => {
+  it("a cache larger than the memory, with the runtime's message", () => {
     expect(refused({ slots: 4096, context: 2 ** 31 })).toThrow();
   });
 
-  it('a model with an input that the engine does not know, by its name', () => {
+  it('a model with an unknown input, and names the input', () => {
     expect(refused(onCpu(modelWithInput('encoder_hidden_states')))).toThrow(
       'The model has an input that this engine does not know: encoder_hidden_states',
     );
@@ -89,7 +92,7 @@ describe('a signature', () => {
     cache('past_key_values.0.value'),
   ];
   const outputs = [{ name: 'logits', type: 1, shape: [-1, -1, 100] }, cache('present.0.key'), cache('present.0.value')];
-  const without = (ports: TensorInfo[], name: string) => ports.filter((port) => port.name !== name);
+  const without = (tensors: TensorInfo[], name: string) => tensors.filter((tensor) => tensor.name !== name);
 
   it('is read from names, types and shapes', () => {
     expect(readSignature({ inputs, outputs })).toEqual({
@@ -100,15 +103,12 @@ describe('a signature', () => {
         { past: 'past_key_values.0.key', present: 'present.0.key', type: 1, shape: [1, 3, -1, 64] },
         { past: 'past_key_values.0.value', present: 'present.0.value', type: 1, shape: [1, 3, -1, 64] },
       ],
-      layers: 1,
-      kvHeads: 3,
-      headDim: 64,
       vocabSize: 100,
     });
   });
 
   it.each([[[]], [[1]], [[-1]]])(
-    'may be told how many last positions to give logits of, as int64 of shape %j',
+    'can have an input for the number of positions that get logits, int64 of shape %j',
     (shape) => {
       const keep = { name: 'num_logits_to_keep', type: 7, shape };
       expect(readSignature({ inputs: [...inputs, keep], outputs })).toMatchObject({
@@ -143,7 +143,7 @@ describe('a signature', () => {
 });
 
 describe('an open session', () => {
-  it('tells what it is', () => {
+  it('reports its facts', () => {
     const bench = new Bench({ slots: 3, context: 128 });
     expect(bench.engine.facts).toMatchObject({
       runtimeVersion: expect.stringMatching(/^1\.\d+\.\d+$/),
@@ -151,9 +151,6 @@ describe('an open session', () => {
       slots: 3,
       context: 128,
       vocabSize: 1024,
-      layers: 4,
-      kvHeads: 4,
-      headDim: 16,
       cacheBytes: 3 * 128 * 2 * 4 * 4 * 16 * 4,
       deviceBytes: 0,
       prefillChunk: 128,
@@ -161,7 +158,7 @@ describe('an open session', () => {
     bench.engine.close();
   });
 
-  it('has as many slots as fit, for auto', () => {
+  it('has as many slots as fit, with `auto`', () => {
     const bench = new Bench({ slots: 'auto' });
     expect(bench.engine.facts.slots).toBe(16);
     expect(bench.engine.facts.availableBytes).toBeGreaterThan(0);
@@ -180,11 +177,11 @@ describe('an open session', () => {
     session.close();
   });
 
-  it('gives its memory back: 20 times opened and closed', async () => {
-    const room = { slots: 8, context: 512 };
+  it('releases its memory: opened and closed 20 times', async () => {
+    const size = { slots: 8, context: 512 };
     const rounds = async (count: number): Promise<number> => {
       for (let round = 0; round < count; round++) {
-        const bench = new Bench(room);
+        const bench = new Bench(size);
         await bench.run({ maxTokens: 4 });
         bench.engine.close();
       }
@@ -195,7 +192,7 @@ describe('an open session', () => {
     expect((await rounds(20)) - before).toBeLessThan(60e6);
   });
 
-  it('leaves nothing behind when it is refused', () => {
+  it('releases everything when the model is refused', () => {
     const file = modelWithInput('mystery');
     const round = (): number => {
       for (let index = 0; index < 10; index++) expect(refused(onCpu(file))).toThrow('mystery');
@@ -206,9 +203,11 @@ describe('an open session', () => {
   });
 });
 
-it('never reads ids or a mask beyond their end', () => {
+it('refuses a run that exceeds the memory of ids or mask', () => {
   const session = openSession(modelFile, { rows: 2, capacity: 32, chunk: 8, keep: 4 });
-  expect(() => session.run({ first: 0, count: 1 }, [9], 9, 0, 1)).toThrow('so many ids');
-  expect(() => session.run({ first: 0, count: 2 }, [33, 2], 1, 4, 1)).toThrow('so wide a mask');
+  const one = { first: 0, count: 1 };
+  expect(() => session.run({ rows: one, lengths: [9], tokens: 9, logitsAt: 0, keep: 1 })).toThrow('ids');
+  const two = { first: 0, count: 2 };
+  expect(() => session.run({ rows: two, lengths: [33, 2], tokens: 1, logitsAt: 4, keep: 1 })).toThrow('mask');
   session.close();
 });
