@@ -43,7 +43,10 @@ export class EngineLostError extends Error {
   }
 }
 
-/** The engine could not open the model. The worker writes the sentence from `refusal`; the message is the code. */
+/**
+ * The engine could not open the model. The worker writes the sentence from `refusal`; the message is the
+ * code.
+ */
 export class EngineRefusedError extends Error {
   override readonly name = 'EngineRefusedError';
   readonly refusal: Refusal;

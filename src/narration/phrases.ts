@@ -38,8 +38,8 @@ export const roundTo = (unit: 'ms' | 's', ms: number): number => Math.round(unit
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
 
 /**
- * The reason for the end of a cache hit. The last two tokens of a prompt are always computed. If only these two
- * are left, it is unknown if the slot had the same tokens, and the phrase makes no claim.
+ * The reason for the end of a cache hit. The last two tokens of a prompt are always computed. If only these
+ * two are left, it is unknown if the slot had the same tokens, and the phrase makes no claim.
  */
 export function cacheHitEnd(hit: {
   cached_tokens: number;

@@ -73,7 +73,7 @@ describe('a reason', () => {
 describe('a model that does not fit', () => {
   test('is refused with the sum and fewer slots', () => {
     expect(describeReason({ ...tooLarge, suggestion: { slots: 3 } })).toBe(
-      'The model does not fit cuda-0: it needs 9.1 GB (weights 1.0 GB, cache 8.0 GB (8 slots of 4096 tokens), logits 2.0 MB, work 64.0 MB), and 5.0 GB are free. --slots 3 would fit',
+      'The model does not fit cuda-0: it needs 9.07 GB (weights 1.00 GB, cache 8.00 GB (8 slots of 4096 tokens), logits 2.00 MB, work 64.0 MB), and 5.00 GB are free. --slots 3 would fit',
     );
   });
 

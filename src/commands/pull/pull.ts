@@ -70,7 +70,9 @@ function readArguments(args: readonly string[]): { reference: HubReference; sele
   return { reference, selection: { dtype, device: deviceToSuit(device) } };
 }
 
-/** `auto` selects the weights for the CPU: the model may run on another machine, and every machine has a CPU. */
+/**
+ * `auto` selects the weights for the CPU: the model may run on another machine, and every machine has a CPU.
+ */
 const deviceToSuit = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
 
 function parseFlags(args: readonly string[]) {

@@ -42,7 +42,8 @@ const WRONG = 0.1;
  * cache than it wrote.
  * @param most wanted tokens of a run; runs over 512 are as correct as runs of 512.
  * @returns the longest run that is correct, at most `most`.
- * @throws LoadError `computes_wrong` for a device whose logits for one id at a time differ, or are not numbers.
+ * @throws LoadError `computes_wrong` for a device whose logits for one id at a time differ, or are not
+ * numbers.
  */
 export function longestCorrectRun(session: RunsIds, context: number, most: number): number {
   const few = promptOf(session.signature.vocabSize, Math.min(SHORT, context));

@@ -1,5 +1,6 @@
 /**
- * Renders messages with the model's own chat template into the prompt format that the model was trained on. Pure.
+ * Renders messages with the model's own chat template into the prompt format that the model was trained on.
+ * Pure.
  */
 import { WorkerError } from '../../contract/errors.ts';
 import { JinjaTemplate } from './jinja.ts';
@@ -22,7 +23,8 @@ interface TemplateSource {
 /** Longer messages of a template are cut to this many characters. */
 const MAX_REASON = 200;
 /**
- * A reason that contains the first 16 characters of a message's content quotes the prompt and is not reported.
+ * A reason that contains the first 16 characters of a message's content quotes the prompt and is not
+ * reported.
  */
 const SHORTEST_QUOTE = 16;
 
@@ -62,8 +64,8 @@ export class ChatTemplate {
 }
 
 /**
- * Reports the template's own message (`raise_exception`) in one line, without a stack. A message that quotes the
- * prompt is left out, because prompts are never echoed.
+ * Reports the template's own message (`raise_exception`) in one line, without a stack. A message that quotes
+ * the prompt is left out, because prompts are never echoed.
  */
 function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError {
   const reason = reasonOf(cause);
