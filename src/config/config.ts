@@ -2,11 +2,13 @@
  * Reads and checks the settings of this process. Order of precedence: flag, environment variable, .env,
  * default. The files of this folder are the only ones that read process.env.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { parseArgs, parseEnv } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
+import { messageOf } from '../protocol/error-message.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 
 type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
@@ -66,9 +68,7 @@ function readEnvFile(path: string): NodeJS.Dict<string> {
   try {
     return parseEnv(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new ConfigError(
-      `Cannot read the settings file ${path}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new ConfigError(`Cannot read the settings file ${path}: ${messageOf(error)}`);
   }
 }
 
@@ -94,7 +94,7 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     });
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
   }
 }

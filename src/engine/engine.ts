@@ -3,6 +3,7 @@
  * Between two steps the engine returns to the event loop, so that new messages are read before the next step.
  * Handles numbers only: no processes, no text, no narration.
  */
+import { messageOf } from '../protocol/error-message.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { checkRequest } from './check-request.ts';
@@ -160,7 +161,7 @@ export class Engine {
       if (logits instanceof Error) throw logits;
       sequence.accept(this.#sampler.sample(logits, sequence), now());
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());
       this.#runner.forget(sequence.slot);
     }

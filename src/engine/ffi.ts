@@ -3,7 +3,9 @@
  * memory without a copy. Knows no particular library: the calls of ONNX Runtime are in ort/api.ts, those of
  * drivers in devices/. Only this file and ort/api.ts import koffi.
  */
+
 import koffi from 'koffi';
+import { messageOf } from '../protocol/error-message.ts';
 
 export const KOFFI_VERSION: string = koffi.version;
 
@@ -25,7 +27,7 @@ export function openLibrary(path: string): Library {
     LIBRARIES.set(path, library);
     return library;
   } catch (error) {
-    throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 

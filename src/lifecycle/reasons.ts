@@ -2,9 +2,11 @@
  * The sentences for the reasons that the engine reports as codes: narrated when a device is skipped or a
  * model is refused, and printed by `doctor`.
  */
+
 import { EngineRefusedError } from '../bridge/child.ts';
 import { count, formatBytes } from '../narration/phrases.ts';
 import { isCpu } from '../protocol/devices.ts';
+import { messageOf } from '../protocol/error-message.ts';
 import type { Reason, ReasonCode, Refusal } from '../protocol/reasons.ts';
 
 interface Row<C extends ReasonCode> {
@@ -76,5 +78,5 @@ export function describeRefusal({ device, reason }: Refusal): string {
 /** The text of any error; for an engine that refused the model, the sentence of its reason. */
 export function failureText(error: unknown): string {
   if (error instanceof EngineRefusedError) return describeRefusal(error.refusal);
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }

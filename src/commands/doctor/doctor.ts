@@ -3,6 +3,7 @@
  * a fix for each obstacle, and compares ten tokens of each device with those of the CPU. Writes the report to
  * stdout, and progress to stderr if it is a terminal.
  */
+
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
@@ -12,6 +13,7 @@ import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { libraryPath } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
@@ -79,7 +81,7 @@ async function probeDevices(
   try {
     return await child.probe(library, more, PROBE_MS);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return { runtimeProblem: `the search for devices failed: ${reason}`, devices: [] };
   } finally {
     await child.close();
@@ -104,7 +106,7 @@ async function openModel(
     const prompt = await tokenizer.encode(PROMPT, { addSpecialTokens: true });
     return { name: modelName(config), files, spec, prompt };
   } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
+    return { problem: messageOf(error) };
   }
 }
 

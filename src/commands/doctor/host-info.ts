@@ -2,10 +2,12 @@
  * Facts about this machine that select a fix: platform, distribution, NVIDIA card, and the way to run npm
  * scripts.
  */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../config/config.ts';
 import { PACKAGE_FILE } from '../../config/paths.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 
 export interface HostInfo {
   /** Platform and architecture as Node names them: `linux x64`. */
@@ -52,6 +54,6 @@ export function found<T>(look: () => T): { readonly value: T } | { readonly prob
   try {
     return { value: look() };
   } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
+    return { problem: messageOf(error) };
   }
 }

@@ -2,7 +2,9 @@
  * Reports the runtime, the devices, their known obstacles and the drivers of this machine without opening a
  * model.
  */
+
 import { DEVICE_KINDS, type DeviceKind, type DeviceName, deviceName, kindOf } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { KOFFI_VERSION } from '../ffi.ts';
 import { loadOrt } from '../ort/api.ts';
@@ -35,7 +37,7 @@ function runtimeOf(library: string): Pick<DeviceProbe, 'runtimeVersion' | 'runti
   try {
     return { runtimeVersion: loadOrt(library).version };
   } catch (error) {
-    return { runtimeProblem: error instanceof Error ? error.message : String(error) };
+    return { runtimeProblem: messageOf(error) };
   }
 }
 

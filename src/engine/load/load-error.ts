@@ -2,7 +2,9 @@
  * The error of a model that cannot be opened: carries the reason as a code, which crosses the process
  * boundary.
  */
+
 import type { DeviceName } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { Reason, Refusal } from '../../protocol/reasons.ts';
 
 export class LoadError extends Error {
@@ -21,9 +23,7 @@ export class LoadError extends Error {
 
 /** The reason of any error, for the worker. An error without a code is reported in its own words. */
 export function refusalOf(error: unknown): Refusal {
-  if (!(error instanceof LoadError)) return { reason: { code: 'runtime', message: textOf(error) } };
+  if (!(error instanceof LoadError)) return { reason: { code: 'runtime', message: messageOf(error) } };
   const { device, reason } = error;
   return device === undefined ? { reason } : { device, reason };
 }
-
-const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -2,7 +2,9 @@
  * From options to an open session with its memory reserved, and the facts about the session for the worker.
  * Tries the devices in their order until one opens.
  */
+
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
@@ -138,7 +140,7 @@ function understood<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    throw new ModelFault(error instanceof Error ? error.message : String(error));
+    throw new ModelFault(messageOf(error));
   }
 }
 
