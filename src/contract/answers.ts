@@ -98,3 +98,4 @@ export const HealthAnswer = named(
     .meta({ description: 'Cached state only: answered in the middle of any load' }),
 );
 export type Health = z.output<typeof HealthAnswer>;
+export type ErrorBody = z.output<typeof ErrorAnswer>;

@@ -153,3 +153,5 @@ export type EventType = keyof typeof EVENTS;
 type Event<T extends EventType> = z.input<(typeof EVENTS)[T]>;
 /** The data of an event, without the name that is repeated in it and the correlation id that the stream adds. */
 export type EventData<T extends EventType> = Omit<Event<T>, 'type' | 'correlation_id'>;
+/** The data of any event of a stream, told apart by `type`. */
+export type StreamEvent = { [T in EventType]: Event<T> }[EventType];
