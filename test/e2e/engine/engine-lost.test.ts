@@ -1,8 +1,9 @@
 /** The engine process dies: its streams are told, the next one starts, and after three deaths the worker gives up. No orphans. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { enginePid, goneWithin, isAlive, nextEnginePid } from '../../support/cli.ts';
+import { enginePid, nextEnginePid } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { isAlive, untilGone } from '../../support/processes.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
@@ -139,7 +140,7 @@ describe('an engine lives exactly as long as its worker', () => {
     const stream = await Listener.open(worker, longJob('orphan'));
     await stream.untilToken();
     worker.process.kill('SIGKILL');
-    expect(await goneWithin(engine, 1000)).toBe(true);
+    await untilGone(engine);
     await stream.ended.catch(() => undefined);
   });
 
@@ -147,7 +148,7 @@ describe('an engine lives exactly as long as its worker', () => {
     worker = await startWorker({ early: true });
     const engine = await nextEnginePid(worker, -1);
     worker.process.kill('SIGKILL');
-    expect(await goneWithin(engine, 1000)).toBe(true);
+    await untilGone(engine);
   });
 
   test('that is asked to stop', async () => {
@@ -166,7 +167,7 @@ describe('an engine lives exactly as long as its worker', () => {
     await worker.line('worker.draining');
     worker.process.kill('SIGTERM');
     expect((await worker.exited).code).toBe(1);
-    expect(await goneWithin(engine, 1000)).toBe(true);
+    await untilGone(engine);
     await stream.ended.catch(() => undefined);
   });
 

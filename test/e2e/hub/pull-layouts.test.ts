@@ -6,7 +6,7 @@ import { filesOf, Puller, pathsIn, text, WORDS } from '../../support/hub-models.
 import { type HubFile, HubServer } from '../../support/hub-server.ts';
 import { all, startWorker } from '../../support/worker.ts';
 
-const MODELS = join(import.meta.dirname, '..', 'models');
+const MODELS = join(import.meta.dirname, '..', '..', 'models');
 const FOLDER = 'cpu_and_mobile/cpu-int4-rtn-block-32';
 
 let hub: HubServer;

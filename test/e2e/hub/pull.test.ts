@@ -50,7 +50,7 @@ describe('a pull', () => {
       const { bytes, lfs } = files[path] as HubFile;
       const etag = lfs ? sha256(bytes) : gitSha1(bytes);
       expect(await readlink(join(me.snapshot('haiku'), path))).toBe(
-        `${path.includes('/') ? '../../' : ''}../../blobs/${etag}`,
+        `${path.includes('/') ? '../' : ''}../../blobs/${etag}`,
       );
       expect(Buffer.compare(await readFile(join(join(me.cacheOf('haiku'), 'blobs'), etag)), bytes)).toBe(0);
     }
@@ -110,7 +110,7 @@ describe('a pull', () => {
 
 /** A model of one layer with its weights in a file of their own. */
 async function external(): Promise<{ graph: Buffer; data: Uint8Array }> {
-  const files = await filesOf(join(import.meta.dirname, '..', 'models', 'external'));
+  const files = await filesOf(join(import.meta.dirname, '..', '..', 'models', 'external'));
   const [graph, data] = [files['model.onnx'], files['model.onnx_data']] as [HubFile, HubFile];
   return { graph: Buffer.from(graph.bytes), data: data.bytes };
 }
