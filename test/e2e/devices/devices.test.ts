@@ -1,14 +1,12 @@
-/** Devices as the operator meets them: what auto passes over and why, what was asked for by name, and what does not fit. */
+/** The choice of a device: what `auto` skips and why, a device asked for by name, a model that does not fit. */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
 import { runCli } from '../../support/cli.ts';
-import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
-import { type LogLine, type StreamEvent, startWorker } from '../../support/worker.ts';
-
-const GREEDY = { prompt: 'Write a haiku about the sea', temperature: 0, max_tokens: 24 };
+import { type LogLine, startWorker, textOf } from '../../support/worker.ts';
+import { GREEDY, textOnCpu } from './greedy.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -16,19 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const textOf = (events: readonly StreamEvent[]): string =>
-  events.flatMap(({ data }) => (data.type === 'token' ? [String(data['t'])] : [])).join('');
-
-/** What the embedded model says on the CPU. */
-async function saidOnCpu(): Promise<string> {
-  const worker = await startWorker({ args: ['--device', 'cpu'] });
-  const text = textOf(await worker.execute({ job_id: 'cpu', ...GREEDY }));
-  await worker.kill();
-  expect(text.length).toBeGreaterThan(20);
-  return text;
-}
-
-/** The embedded model, large enough for `auto` to look for a GPU: a field that no reader of the format knows. */
+/** The embedded model, made large enough for `auto` to look for a GPU by a field that no reader of the format knows. */
 async function largeCopy(): Promise<string> {
   const copy = join(folder, 'large');
   await cp(embeddedModel(), copy, { recursive: true });
@@ -37,7 +23,7 @@ async function largeCopy(): Promise<string> {
   return copy;
 }
 
-test('auto passes over what is not there, says why, and serves on what is', async () => {
+test('auto skips missing devices, reports the reasons, and serves on the best device there is', async () => {
   const worker = await startWorker({ args: ['--model', await largeCopy()] });
   try {
     const passed = worker.lines.filter(({ event }) => event === 'device.fallback');
@@ -53,13 +39,13 @@ test('auto passes over what is not there, says why, and serves on what is', asyn
     expect(worker.lines.filter(({ event }) => event.startsWith('device.')).at(-1)?.event).toBe(
       `device.${device.replace(/-\d+$/, '')}`,
     );
-    expect(textOf(await worker.execute({ job_id: 'auto', ...GREEDY }))).toBe(await saidOnCpu());
+    expect(textOf(await worker.execute({ job_id: 'auto', ...GREEDY }))).toBe(await textOnCpu());
   } finally {
     await worker.kill();
   }
 });
 
-test('a small model stays on the CPU, which is faster for it, and nothing is passed over', async () => {
+test('a small model runs on the CPU, which is faster for it, and no device is skipped', async () => {
   const worker = await startWorker();
   expect(worker.lines.map(({ event }) => event)).not.toContain('device.fallback');
   expect((await worker.line('device.cpu')).human).toContain('sets up the CPU: the model is small');
@@ -67,7 +53,7 @@ test('a small model stays on the CPU, which is faster for it, and nothing is pas
   await worker.kill();
 });
 
-describe('a start that cannot be', () => {
+describe('a start that fails', () => {
   async function refusedWith(args: readonly string[]): Promise<LogLine | undefined> {
     const { code, stdout } = await runCli(['--port', '0', ...args]);
     expect(code).toBe(1);
@@ -79,14 +65,14 @@ describe('a start that cannot be', () => {
     return lines.find(({ event }) => event === 'model.load_failed');
   }
 
-  test('on the device that was asked for is not replaced by another', async () => {
+  test('on the device that was asked for does not fall back to another device', async () => {
     const failed = await refusedWith(['--device', 'cuda:99']);
     expect(failed?.['reason']).toMatch(
       /^cuda-99 cannot be used: (no NVIDIA driver|the NVIDIA driver has no GPU|the highest is)/,
     );
   });
 
-  test('with the memory there is, spells the sum out and says what would fit', async () => {
+  test('for lack of memory reports the sum and a setting that fits', async () => {
     const wide = join(folder, 'wide');
     await cp(embeddedModel(), wide, { recursive: true });
     for (const [name, field] of [
@@ -103,22 +89,4 @@ describe('a start that cannot be', () => {
     );
     expect(stdout).not.toContain('model.load_progress');
   });
-});
-
-describe.runIf(softwareVulkan)('on WebGPU in software', () => {
-  test('the embedded model says what it says on the CPU', { timeout: 120_000 }, async () => {
-    const worker = await startWorker({ args: ['--device', 'webgpu', '--slots', '1'], env: { ...softwareVulkan } });
-    try {
-      const health = (await (await worker.get('/health')).json()) as { device: string; vram_bytes: number };
-      expect(health.device).toBe('webgpu');
-      expect(health.vram_bytes).toBeGreaterThan(1e6);
-      expect(textOf(await worker.execute({ job_id: 'webgpu', ...GREEDY }))).toBe(await saidOnCpu());
-    } finally {
-      await worker.kill();
-    }
-  });
-});
-
-describe.runIf(!softwareVulkan)('on WebGPU in software', () => {
-  test(WITHOUT_VULKAN, () => expect(softwareVulkan).toBeUndefined());
 });

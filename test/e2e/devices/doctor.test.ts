@@ -1,12 +1,9 @@
-/** `doctor`: what there is, what would be used, what is missing, and ten tokens on each device held against the CPU's. */
+/** `doctor`: lists devices and problems, names the device to use, and compares ten tokens on each device with the CPU's. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/commands/doctor/report.ts';
 import { runCli } from '../../support/cli.ts';
-import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
 
-/** The doctor itself gives up after four minutes a device. */
-const TIMEOUT_MS = 240_000;
 const MODELS = fileURLToPath(new URL('../../models/', import.meta.url));
 const NOT_A_LIBRARY = fileURLToPath(new URL('../../../package.json', import.meta.url));
 
@@ -17,12 +14,12 @@ async function examined(args: readonly string[], env: Readonly<Record<string, st
   return { code, stdout, report, device: (name: string) => report.devices.find(({ device }) => device === name) };
 }
 
-/** A machine on which WebGPU is seen to be there. */
+/** A machine on which the probe reports WebGPU. */
 const PLAYED = fileURLToPath(new URL('../../support/played-gpu.cjs', import.meta.url));
 const played = (how: string) => ({ NODE_OPTIONS: `--require ${PLAYED}`, PLAYED: how });
 
-describe('a machine that can run the model', { timeout: TIMEOUT_MS }, () => {
-  test('is told on one page: versions, each device, the one that would be used and why; exit 0', async () => {
+describe('a machine that can run the model', () => {
+  test('gets one page with versions, each device, and the device to use with the reason; exit 0', async () => {
     const { code, stdout, stderr } = await runCli(['doctor']);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^rbees-workerd \d+\.\d+\.\d+ · Node 2\d\.\S+ · \w+ \w+ · koffi 3\./);
@@ -32,7 +29,7 @@ describe('a machine that can run the model', { timeout: TIMEOUT_MS }, () => {
     expect(stdout).toContain('--device auto would use cpu: the model is under 32 MB');
   });
 
-  test('is told to programs as one object, in which ten tokens of the CPU are its own', async () => {
+  test('gets one JSON object with --json, in which the ten tokens of the CPU equal themselves', async () => {
     const { code, report, device } = await examined([]);
     expect([code, report.ok]).toEqual([0, true]);
     expect(report).toMatchObject({
@@ -45,14 +42,14 @@ describe('a machine that can run the model', { timeout: TIMEOUT_MS }, () => {
     expect(device('cpu')?.run?.tokens_per_sec).toBeGreaterThan(0);
   });
 
-  test('is asked about another model, which is told with the weights that suit each device', async () => {
+  test('reports another model with the weights that suit each device', async () => {
     const { code, report, device } = await examined(['--model', `${MODELS}hub`]);
     expect([code, report.model.name]).toEqual([0, 'hub']);
     expect(report.model.dtypes).toContain('q4f16');
     expect(device('cpu')).toMatchObject({ dtype: 'q4', run: { works: true } });
   });
 
-  test('says no secret of its environment', async () => {
+  test('reports no secret of the environment', async () => {
     const secrets = {
       RBEES_API_TOKEN: 'never-to-be-seen',
       HF_TOKEN: 'hf_neither-this',
@@ -64,14 +61,14 @@ describe('a machine that can run the model', { timeout: TIMEOUT_MS }, () => {
   });
 });
 
-describe('a GPU', { timeout: TIMEOUT_MS }, () => {
-  test('that draws the tokens of the CPU works, with the weights that it would take', async () => {
+describe('a GPU', () => {
+  test('that draws the tokens of the CPU works, with the weights that suit it', async () => {
     const { code, report, device } = await examined(['--device', 'webgpu', '--model', `${MODELS}hub`], played('right'));
     expect([code, report.used]).toEqual([0, { device: 'webgpu', reason: 'asked for by --device' }]);
     expect(device('webgpu')).toMatchObject({ dtype: 'q4f16', run: { works: true, tokens_as_cpu: 10 } });
   });
 
-  test('that draws others is wrong, and is no device to use', async () => {
+  test('that draws other tokens is wrong, and is not used', async () => {
     const { code, report, device } = await examined(['--device', 'webgpu'], played('wrong'));
     expect([code, report.ok]).toEqual([1, false]);
     expect(device('webgpu')?.run).toMatchObject({ works: false, outcome: 'ran', tokens: 10, tokens_as_cpu: 0 });
@@ -81,55 +78,35 @@ describe('a GPU', { timeout: TIMEOUT_MS }, () => {
     expect(page.stdout).toMatch(/would use webgpu: asked for by --device\. It does not work/);
   });
 
-  test.each(['crash', 'refused'])(
-    'that fails (%s) is told, and the next device is looked at all the same',
-    async (how) => {
-      const { code, report, device } = await examined([], played(how));
-      expect([code, report.used?.device]).toEqual([0, 'cpu']);
-      expect(device('cpu')?.run?.works).toBe(true);
-      expect(device('webgpu')?.run).toMatchObject(
-        how === 'crash'
-          ? { works: false, outcome: 'lost', problem: expect.stringContaining('signal SIGSEGV') }
-          : { works: false, outcome: 'refused', problem: expect.stringContaining('Core ML is there on macOS only') },
-      );
-    },
-  );
+  test.each(['crash', 'refused'])('that fails (%s) is reported, and the next device is still examined', async (how) => {
+    const { code, report, device } = await examined([], played(how));
+    expect([code, report.used?.device]).toEqual([0, 'cpu']);
+    expect(device('cpu')?.run?.works).toBe(true);
+    expect(device('webgpu')?.run).toMatchObject(
+      how === 'crash'
+        ? { works: false, outcome: 'lost', problem: expect.stringContaining('signal SIGSEGV') }
+        : { works: false, outcome: 'refused', problem: expect.stringContaining('Core ML is there on macOS only') },
+    );
+  });
 
-  test('whose driver crashes at the first look is told, too', async () => {
+  test('whose driver crashes in the probe is reported too', async () => {
     const { code, report } = await examined([], played('probe-crash'));
     expect(code).toBe(1);
     expect(report.runtime.problem).toBe('the look at the devices ended: signal SIGSEGV');
   });
 
-  test('that is not there and was asked for: exit 1, and the reason', async () => {
+  test('that is asked for and missing: exit 1, and the reason', async () => {
     const { code, report, device } = await examined(['--device', 'cuda:42']);
     expect([code, report.used?.device]).toEqual([1, 'cuda-42']);
     expect(device('cuda-42')?.obstacle).toMatch(/no NVIDIA driver|the highest is|no GPU for this process/);
   });
 });
 
-describe.runIf(softwareVulkan)('WebGPU in software', { timeout: TIMEOUT_MS }, () => {
-  test('is passed over by auto, and draws the tokens of the CPU when it is asked for', async () => {
-    const { code, report, device } = await examined(['--device', 'webgpu'], softwareVulkan);
-    expect([code, report.used?.device]).toEqual([0, 'webgpu']);
-    expect(report.vulkan).toMatchObject([{ name: expect.stringContaining('SwiftShader'), software: true }]);
-    expect(device('webgpu')).toMatchObject({
-      auto_obstacle: expect.stringContaining('is a renderer in software'),
-      run: { works: true, tokens_as_cpu: 10 },
-    });
-    expect(device('webgpu')?.run?.vram_bytes).toBeGreaterThan(1e6);
-  });
-});
-
-describe.runIf(!softwareVulkan)('WebGPU in software', () => {
-  test(WITHOUT_VULKAN, () => expect(softwareVulkan).toBeUndefined());
-});
-
-describe('what is broken is an answer', () => {
+describe('a broken part is reported', () => {
   test.each([
-    ['is none', NOT_A_LIBRARY],
+    ['is another file', NOT_A_LIBRARY],
     ['is missing', '/no/where/libonnxruntime.so'],
-  ])('a runtime library that %s: exit 1, its path and what to do', async (_, library) => {
+  ])('a runtime library that %s: exit 1, its path and a fix', async (_, library) => {
     const { code, report } = await examined(['--runtime-library', library]);
     expect([code, report.ok]).toEqual([1, false]);
     expect(report.runtime.problem).toContain(library);
@@ -137,7 +114,7 @@ describe('what is broken is an answer', () => {
     expect(report.devices.map(({ run }) => run).filter(Boolean)).toEqual([]);
   });
 
-  test('a model that cannot be used: exit 1, and what is wrong with it', async () => {
+  test('an unusable model: exit 1, and its problem', async () => {
     const { code, stdout } = await runCli(['doctor', '--model', MODELS]);
     expect(code).toBe(1);
     expect(stdout).toContain('config.json or genai_config.json is missing');
@@ -145,7 +122,7 @@ describe('what is broken is an answer', () => {
   });
 
   test.each([[['again']], [['--device', 'abacus']], [['--jsonn']], [['--dtype']]])(
-    'a command line that is wrong is none: exit 2 (%j)',
+    'a wrong command line: exit 2 (%j)',
     async (args) => {
       const { code, stdout, stderr } = await runCli(['doctor', ...args]);
       expect([code, stdout]).toEqual([2, '']);

@@ -1,12 +1,12 @@
+/** The word models (byte-pair encoding, unigram) against their definitions, on random vocabularies and words. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Bpe } from '../../../src/text/tokenizer/models/bpe.ts';
 import { Unigram } from '../../../src/text/tokenizer/models/unigram.ts';
-import { pipelineOf } from './families.ts';
 
 type Merge = [string, string];
 
-/** Byte-pair encoding as it is defined: look through the whole word for the best pair, merge the first of its kind, start again. */
+/** Byte-pair encoding by its definition: search the word for the best pair, merge its first occurrence, start again. */
 function slowly(word: string, merges: readonly Merge[]): string[] {
   const symbols = Array.from(word);
   for (;;) {
@@ -18,7 +18,7 @@ function slowly(word: string, merges: readonly Merge[]): string[] {
   }
 }
 
-/** Merges over an alphabet of three, each of two tokens that there are by then. */
+/** Merges over an alphabet of three. Each merges two tokens that exist by then. */
 const merges = fc.array(fc.tuple(fc.nat(30), fc.nat(30)), { maxLength: 14 }).map((picks) => {
   const tokens = ['a', 'b', '😀'];
   const made: Merge[] = [];
@@ -33,7 +33,7 @@ const merges = fc.array(fc.tuple(fc.nat(30), fc.nat(30)), { maxLength: 14 }).map
 const words = fc.string({ unit: fc.constantFrom('a', 'b', '😀'), maxLength: 60 });
 
 describe('byte-pair encoding', () => {
-  it('with a heap gives what looking through the whole word gives', () => {
+  it('with a heap gives the result of the definition', () => {
     fc.assert(
       fc.property(merges, words, ({ tokens, made }, word) => {
         const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
@@ -44,11 +44,11 @@ describe('byte-pair encoding', () => {
     );
   });
 
-  it('refuses a merge of tokens that are not there', () => {
+  it('refuses a merge of tokens that do not exist', () => {
     expect(() => new Bpe({ vocab: { a: 0 }, merges: ['a b'] } as never)).toThrow('"b"');
   });
 
-  it('gives one unknown token for each unknown character, or for all that stand together', () => {
+  it('gives one unknown token for each unknown character, or one for a run of them', () => {
     const fields = { vocab: { '?': 0, a: 1 }, merges: [], unk_token: '?' };
     expect(new Bpe({ ...fields } as never).encode('xxaxx')).toEqual([0, 0, 1, 0, 0]);
     expect(new Bpe({ ...fields, fuse_unk: true } as never).encode('xxaxx')).toEqual([0, 1, 0]);
@@ -56,7 +56,7 @@ describe('byte-pair encoding', () => {
 });
 
 describe('unigram encoding', () => {
-  it('finds the way whose scores sum highest', () => {
+  it('finds the split with the highest sum of scores', () => {
     const pieces = ['a', 'b', '😀', 'aa', 'ab', 'bab', '😀a', 'aab😀'];
     const best = (word: string, scores: readonly number[]): number => {
       if (word === '') return 0;
@@ -77,22 +77,8 @@ describe('unigram encoding', () => {
     );
   });
 
-  it('refuses an unknown character only if there is no unknown token', () => {
+  it('refuses an unknown character only without an unknown token', () => {
     expect(new Unigram({ vocab: [['?', -1]], unk_id: 0 }).encode('xyz')).toEqual([0]);
     expect(() => new Unigram({ vocab: [['a', -1]] }).encode('x')).toThrow('no unknown token');
-  });
-});
-
-describe('400 kB of one character', () => {
-  const UNITS = ['a', ' ', '\n', '1', '本', '\u0301', '😀', '👩\u200d', '<', "'", 'a ', '▁'];
-  const FEW = ['gpt2', 'llama3', 'o200k', 'falcon', 'llama2', 'tinyllama', 't5', 'unigram'];
-
-  // All twelve take a few seconds together; work that grew with the square of the text would take minutes for one of them.
-  it.each(FEW)('end soon with a tokenizer in the manner of %s', { timeout: 60_000 }, (name) => {
-    const pipeline = pipelineOf(name);
-    for (const unit of UNITS) {
-      const ids = pipeline.encode(unit.repeat(400_000 / Buffer.byteLength(unit)), false);
-      expect(ids.length, `of ${JSON.stringify(unit)}`).toBeGreaterThanOrEqual(unit.trim() === '' ? 0 : 1);
-    }
   });
 });

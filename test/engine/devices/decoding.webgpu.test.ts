@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
-import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
+import { softwareVulkan } from '../../support/vulkan.ts';
 import { Bench, engineProcess, modelFile, options, request } from '../harness.ts';
 import { optionsFor, REFERENCE } from '../reference.ts';
 
 /** SwiftShader compiles a shader for every operator and shape that is new to it. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 600_000;
 
 const children: ChildProcess[] = [];
 afterEach(() => {
@@ -108,8 +108,4 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
       reason: expect.stringMatching(/SwiftShader.* is a renderer in software/),
     });
   });
-});
-
-describe.runIf(!softwareVulkan)('WebGPU', () => {
-  it(WITHOUT_VULKAN, () => expect(softwareVulkan).toBeUndefined());
 });
