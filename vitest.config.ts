@@ -15,8 +15,8 @@ const shared = {
   // A time-out is a ceiling for a machine under load, not a benchmark.
   testTimeout: 120_000,
   hookTimeout: 120_000,
-  pool: 'forks',
-} as const;
+  pool: 'forks' as const,
+};
 
 export default defineConfig({
   test: {

