@@ -15,6 +15,7 @@ const shared = {
   // A time-out is a ceiling for a machine under load, not a benchmark.
   testTimeout: 120_000,
   hookTimeout: 120_000,
+  expect: { poll: { timeout: 60_000, interval: 20 } },
   pool: 'forks' as const,
 };
 

@@ -9,8 +9,7 @@ import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 let worker: TestWorker;
 afterEach(() => worker.kill());
 
-const ready = (): Promise<void> =>
-  expect.poll(async () => (await worker.get('/ready')).status, { timeout: 10_000, interval: 10 }).toBe(200);
+const ready = (): Promise<void> => expect.poll(async () => (await worker.get('/ready')).status).toBe(200);
 
 describe('an engine that dies', () => {
   test.each([

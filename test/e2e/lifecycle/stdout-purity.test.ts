@@ -121,7 +121,7 @@ describe('--log-format pretty', () => {
     const { TestWorker: Bare } = await import('../../support/worker.ts');
     const worker = new Bare({ args: ['--log-format', 'pretty', '--worker-id', 'pretty-1'] });
     try {
-      await expect.poll(() => worker.stdout, { timeout: 15_000 }).toContain('Engine warmed up');
+      await expect.poll(() => worker.stdout).toContain('Engine warmed up');
       await worker.stop();
       return worker;
     } finally {
@@ -148,7 +148,7 @@ describe('--log-level warn', () => {
     const url = `http://127.0.0.1:${port}`;
     try {
       const ready = async (): Promise<number> => (await fetch(`${url}/ready`).catch(() => ({ status: 0 }))).status;
-      await expect.poll(ready, { timeout: 15_000 }).toBe(200);
+      await expect.poll(ready).toBe(200);
       const response = await fetch(`${url}/execute`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },

@@ -73,9 +73,7 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
     expect(failed).toMatchObject({ error_kind: 'slow_consumer', level: 'ERROR' });
     const told = events(await read(socket));
     expect(told.at(-1)).toMatchObject({ type: 'error', code: 'SLOW_CONSUMER', retriable: true });
-    await expect
-      .poll(async () => (await hasty.get('/health')).json(), { timeout: 10_000 })
-      .toMatchObject({ slots: { busy: 0 } });
+    await expect.poll(async () => (await hasty.get('/health')).json()).toMatchObject({ slots: { busy: 0 } });
     const replay = await (await hasty.get('/jobs/sleeps/events')).text();
     expect(events(replay)).toEqual(told);
   });
