@@ -1,6 +1,6 @@
 /**
- * The suites. `npm test` runs `unit`, `stateful` and `e2e`; a file whose name ends in `.webgpu.test.ts` or `.tokenizers.test.ts` belongs to
- * the npm script of that name.
+ * The suites. `npm test` runs `unit`, `stateful` and `e2e`; a file whose name ends in `.webgpu.test.ts` or
+ * `.tokenizers.test.ts` belongs to the npm script of that name.
  */
 import { defineConfig } from 'vitest/config';
 

@@ -19,7 +19,9 @@ import { startWorker } from './processes.mjs';
 const ROUNDS = 3;
 const STREAMS = [1, 4];
 const PROMPT = 2000;
-/** Milliseconds that the streams run before the long prompt comes and after it is done, and at most beside it. */
+/**
+ * Milliseconds that the streams run before the long prompt comes and after it is done, and at most beside it.
+ */
 const ALONE_MS = 4000;
 const MOST_MS = 45_000;
 /** More than the streams can say in that time: they are ended when the prompt is done. */

@@ -33,7 +33,9 @@ export const freshIds = (length) => [...Buffer.from(freshPrompt(length))];
 export const openEngine = (dtype, slots, context) =>
   new OpenEngine(engineOptions(join(modelFolder(dtype), weightFile(dtype)), slots, context));
 
-/** An engine whose sequences are summed up as `ask` sums up jobs: sent, tokens (milliseconds since then), end. */
+/**
+ * An engine whose sequences are summed up as `ask` sums up jobs: sent, tokens (milliseconds since then), end.
+ */
 export class OpenEngine {
   #engine;
   #heard = new Map();

@@ -5,8 +5,9 @@ import { messageParser } from '../dist/client/sse.js';
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
 /**
- * Posts one job and reads its stream to the end; the same client for the worker and its peers. Calls `onEvent(type, data, at)` with each
- * event's name, its JSON text, and the milliseconds since the POST was sent. Rejects when `signal` aborts, after hanging up.
+ * Posts one job and reads its stream to the end; the same client for the worker and its peers. Calls
+ * `onEvent(type, data, at)` with each event's name, its JSON text, and the milliseconds since the POST was
+ * sent. Rejects when `signal` aborts, after hanging up.
  */
 export function execute(url, body, onEvent, signal) {
   return post(`${url}/execute`, { job_id: crypto.randomUUID(), ...body }, onEvent, signal);
@@ -35,8 +36,8 @@ export function post(url, body, onEvent = () => undefined, signal = undefined) {
 }
 
 /**
- * Runs one job. Returns when it was sent, when each of its token events arrived after that (milliseconds), and its `end`, which is absent if
- * `signal` ended the job. Calls `onEvent` with all events.
+ * Runs one job. Returns when it was sent, when each of its token events arrived after that (milliseconds),
+ * and its `end`, which is absent if `signal` ended the job. Calls `onEvent` with all events.
  */
 export async function ask(url, body, { signal, onEvent = () => undefined } = {}) {
   const outcome = { sent: performance.now(), tokens: [], end: undefined };
@@ -70,8 +71,8 @@ export const job = (prompt, tokens) => ({ prompt, raw: true, temperature: 0, max
 let lastPrompt = 0;
 
 /**
- * A text of `length` visible ASCII characters, one token each for the byte tokenizer of a random model. It begins unlike the texts before, so
- * that no cache helps.
+ * A text of `length` visible ASCII characters, one token each for the byte tokenizer of a random model. It
+ * begins unlike the texts before, so that no cache helps.
  */
 export function freshPrompt(length) {
   lastPrompt += 1;
@@ -81,10 +82,16 @@ export function freshPrompt(length) {
   return String.fromCharCode(...text);
 }
 
-/** Most prompt tokens that a fresh prompt may find in a slot by chance: some texts begin with the same character. */
+/**
+ * Most prompt tokens that a fresh prompt may find in a slot by chance: some texts begin with the same
+ * character.
+ */
 const CHANCE = 4;
 
-/** @throws Error unless every job has the intended number of tokens and found nothing of its prompt in a cache. */
+/**
+ * @throws Error unless every job has the intended number of tokens and found nothing of its prompt in a
+ * cache.
+ */
 export function expectCold(outcomes, tokensIn, tokensOut) {
   for (const { end } of outcomes) {
     const { tokens_in, tokens_out, cached_tokens = 0 } = end;
@@ -111,7 +118,10 @@ export function rateInAll(outcomes) {
   return (count * 1000) / (to - from);
 }
 
-/** Milliseconds between the token events of one stream that arrived in [from, to] (milliseconds since it was sent). */
+/**
+ * Milliseconds between the token events of one stream that arrived in [from, to] (milliseconds since it was
+ * sent).
+ */
 export const gapsOf = ({ tokens }, from = 0, to = Number.POSITIVE_INFINITY) =>
   tokens.flatMap((at, index) => (index > 0 && tokens[index - 1] >= from && at <= to ? [at - tokens[index - 1]] : []));
 
@@ -119,8 +129,8 @@ export const gapsOf = ({ tokens }, from = 0, to = Number.POSITIVE_INFINITY) =>
 export const rounds = (usual) => Math.min(usual, Number(process.env.BENCH_ROUNDS ?? usual));
 
 /**
- * Runs the sides in turn, in reverse order every second round, so that other load of the machine affects all of them:
- * `{name: async () => figure}` gives `{name: [figure of each round]}`.
+ * Runs the sides in turn, in reverse order every second round, so that other load of the machine affects all
+ * of them: `{name: async () => figure}` gives `{name: [figure of each round]}`.
  */
 export async function interleaved(count, sides) {
   const figures = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));

@@ -1,6 +1,7 @@
 /**
- * Models with random weights of the shape `smollm2-135m`, under bench/.models/: hub folders for the worker and transformers.js, GGUF files for
- * llama.cpp. Made by the scripts in tools/ when first asked for; their speed is that of a trained model, their output means nothing.
+ * Models with random weights of the shape `smollm2-135m`, under bench/.models/: hub folders for the worker
+ * and transformers.js, GGUF files for llama.cpp. Made by the scripts in tools/ when first asked for; their
+ * speed is that of a trained model, their output means nothing.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -35,8 +36,8 @@ export function ggufFile(dtype) {
 export const modelConfig = (dtype) => configIn(modelFolder(dtype));
 
 /**
- * Flags of a worker with this model. Nothing is drafted: random weights repeat one token for ever, and every guess would be right, which no
- * real text grants.
+ * Flags of a worker with this model. Nothing is drafted: random weights repeat one token for ever, and every
+ * guess would be right, which no real text grants.
  */
 export const workerFlags = (dtype) => ['--model', modelFolder(dtype), '--dtype', dtype, '--speculation', 'off'];
 

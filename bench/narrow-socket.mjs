@@ -1,7 +1,7 @@
 /**
- * A connection that the kernel buffers little of, on Linux: what its peer sends and nobody reads stays with the peer. Between two ordinary
- * sockets on loopback some 2.6 MB disappear into the kernel before a server notices that nobody reads. Node has no such options, so
- * the socket is made through libc.
+ * A connection that the kernel buffers little of, on Linux: what its peer sends and nobody reads stays with
+ * the peer. Between two ordinary sockets on loopback some 2.6 MB disappear into the kernel before a server
+ * notices that nobody reads. Node has no such options, so the socket is made through libc.
  */
 import { Socket } from 'node:net';
 import koffi from 'koffi';

@@ -1,4 +1,7 @@
-/** What do HTTP, text, narration and the second process take of the engine's speed, and what does a client see as clients become many? */
+/**
+ * What do HTTP, text, narration and the second process take of the engine's speed, and what does a client see
+ * as clients become many?
+ */
 import { freshIds, openEngine, sequence } from './engine.mjs';
 import {
   ask,

@@ -1,5 +1,6 @@
 /**
- * Runs the benches and writes docs/benchmarks.md: goals, machine, versions, medians and spread. Never part of a test.
+ * Runs the benches and writes docs/benchmarks.md: goals, machine, versions, medians and spread. Never part of
+ * a test.
  *
  *   npm run bench [-- name…]      with names, only those benches run and nothing is written
  *

@@ -41,7 +41,10 @@ export async function secondTurn() {
   );
 }
 
-/** Milliseconds to the first token. A few tokens more may be kept than the history: two new turns can begin alike. */
+/**
+ * Milliseconds to the first token. A few tokens more may be kept than the history: two new turns can begin
+ * alike.
+ */
 async function timed(url, prompt, cached = 0) {
   const { tokens, end } = await ask(url, job(prompt, 2));
   if (end.tokens_in !== prompt.length || end.cached_tokens < cached || end.cached_tokens > cached + TURN / 2)

@@ -1,6 +1,7 @@
 /**
- * Checks that a device computes correctly: runs every model of test/models and the embedded one on it, each in an engine process of its own,
- * and compares the ids with ids that were computed without a runtime, and with the CPU. Prints a table; exits with 1 if a row is wrong.
+ * Checks that a device computes correctly: runs every model of test/models and the embedded one on it, each
+ * in an engine process of its own, and compares the ids with ids that were computed without a runtime, and
+ * with the CPU. Prints a table; exits with 1 if a row is wrong.
  *
  *   npm run check:device -- cuda [--runtime-library <libonnxruntime>]      also webgpu, cuda:1, coreml, cpu
  */

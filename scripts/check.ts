@@ -1,6 +1,6 @@
 /**
- * `npm test`: types, lint and architecture, then all tests, then the processes that the tests have left behind. The last line is
- * `N passed, N failed`: every test counts, and so does each of the other checks.
+ * `npm test`: types, lint and architecture, then all tests, then the processes that the tests have left
+ * behind. The last line is `N passed, N failed`: every test counts, and so does each of the other checks.
  *
  *   node scripts/run.mjs scripts/check.ts [test files…]           with files, only those tests run
  *   node scripts/run.mjs scripts/check.ts --suite <name>          the tests of npm run test:<name>

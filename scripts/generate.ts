@@ -1,6 +1,6 @@
 /**
- * Writes the files that are made from the code: openapi.yaml, .env.example, docs/narration.md and the sampler's kernels. A test compares
- * the files with `generated()`.
+ * Writes the files that are made from the code: openapi.yaml, .env.example, docs/narration.md and the
+ * sampler's kernels. A test compares the files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

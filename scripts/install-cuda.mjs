@@ -1,14 +1,18 @@
 /**
- * `npm run install:cuda`: runs the installer of onnxruntime-node, which downloads the CUDA provider, and reports the result. Works in a checkout
- * and in an installed package. Plain JavaScript: it is part of the package, where there is nothing to build it with, and it runs before dist/
- * exists. Only the installer writes files, beside the runtime's library.
+ * `npm run install:cuda`: runs the installer of onnxruntime-node, which downloads the CUDA provider, and
+ * reports the result. Works in a checkout and in an installed package. Plain JavaScript: it is part of the
+ * package, where there is nothing to build it with, and it runs before dist/ exists. Only the installer
+ * writes files, beside the runtime's library.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Limit until the download begins: some networks drop refused packets, and the installer would wait for minutes. */
+/**
+ * Limit until the download begins: some networks drop refused packets, and the installer would wait for
+ * minutes.
+ */
 const INDEX_MS = 60_000;
 const DOWNLOAD_MS = 60 * 60_000;
 /** The files that the worker loads. The installer also brings the provider of TensorRT, which is not used. */
@@ -78,9 +82,12 @@ function sizes(path) {
   return new Map(readdirSync(path).map((name) => [name, statSync(join(path, name)).size]));
 }
 
-/** Runs the installer and passes its output on. `late`: it was killed after this many milliseconds of silence. */
+/**
+ * Runs the installer and passes its output on. `late`: it was killed after this many milliseconds of silence.
+ */
 function install() {
-  // Not `cuda12`: the installer reads any word as its default, and by default it does nothing if npm runs it inside a project.
+  // Not `cuda12`: the installer reads any word as its default, and by default it does nothing if npm runs it
+  // inside a project.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'true' };
   const child = spawn(process.execPath, [join(root, 'script', 'install.js')], {
     env,
@@ -139,7 +146,10 @@ function tell() {
   say('rbees-workerd doctor tells whether they are there, and tries it.');
 }
 
-/** Names of the libraries that a 64-bit little-endian ELF file needs (System V ABI, dynamic section); none for another file. */
+/**
+ * Names of the libraries that a 64-bit little-endian ELF file needs (System V ABI, dynamic section); none for
+ * another file.
+ */
 function neededBy(elf) {
   if (elf.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return [];
   const number = (at) => Number(elf.readBigUInt64LE(at));

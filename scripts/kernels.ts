@@ -1,4 +1,7 @@
-/** Compiles the sampler's passes: src/engine/sampling/kernels.wat → the text of src/engine/sampling/kernels.wasm.ts. */
+/**
+ * Compiles the sampler's passes: src/engine/sampling/kernels.wat → the text of
+ * src/engine/sampling/kernels.wasm.ts.
+ */
 import { readFileSync } from 'node:fs';
 import loadWabt from 'wabt';
 

@@ -1,4 +1,7 @@
-/** Makes docs/narration.md from the catalogue and the fields: every event with its condition, its facts and examples of its texts. */
+/**
+ * Makes docs/narration.md from the catalogue and the fields: every event with its condition, its facts and
+ * examples of its texts.
+ */
 import { CATALOGUE } from '../src/narration/catalogue/catalogue.ts';
 import type { Entry } from '../src/narration/entry.ts';
 import { FIELDS } from '../src/narration/fields.ts';

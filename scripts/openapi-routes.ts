@@ -1,6 +1,6 @@
 /**
- * The routes for a caller: purpose, parameters, answers. scripts/openapi.ts takes schemas, error sentences and examples from the code and
- * from the recordings.
+ * The routes for a caller: purpose, parameters, answers. scripts/openapi.ts takes schemas, error sentences
+ * and examples from the code and from the recordings.
  */
 import type { ErrorCode } from '../src/contract/errors.ts';
 import type { EventType } from '../src/contract/events.ts';
@@ -48,7 +48,9 @@ const BODY: readonly ErrorCode[] = [
   'UNSUPPORTED_MEDIA_TYPE',
 ];
 const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
-/** Not well-formed HTTP (400), from or through the page of another site (403), a fault of the worker (500). */
+/**
+ * Not well-formed HTTP (400), from or through the page of another site (403), a fault of the worker (500).
+ */
 const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
 

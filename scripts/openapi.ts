@@ -1,6 +1,6 @@
 /**
- * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from openapi-routes.ts, examples from
- * test/recordings.
+ * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from
+ * openapi-routes.ts, examples from test/recordings.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
@@ -91,7 +91,10 @@ function schemas(): Components {
   );
 }
 
-/** Removes additions of zod that no schema states: bounds of safe integers, the pattern of a date, the type of a record's keys. */
+/**
+ * Removes additions of zod that no schema states: bounds of safe integers, the pattern of a date, the type of
+ * a record's keys.
+ */
 function dropNoise({
   zodSchema,
   jsonSchema,

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * Makes a checkout ready to run: installs from the lock file and builds, each only if something has changed. Every npm script runs it first, so
- * that a fresh clone needs no other command. Plain JavaScript: it runs before any package is installed.
+ * Makes a checkout ready to run: installs from the lock file and builds, each only if something has changed.
+ * Every npm script runs it first, so that a fresh clone needs no other command. Plain JavaScript: it runs
+ * before any package is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -36,7 +37,8 @@ function install() {
   );
   if (readOr(stamp, '') === wanted) return;
   say('Installing packages (once)…');
-  // The install script of onnxruntime-node downloads the CUDA provider. .npmrc skips all scripts; this skips it again.
+  // The install script of onnxruntime-node downloads the CUDA provider. .npmrc skips all scripts; this skips
+  // it again.
   const environment = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
   run(npm(), ['ci', '--no-audit', '--no-fund', '--loglevel=error'], environment);
   writeFileSync(stamp, wanted);
@@ -51,7 +53,8 @@ function build() {
   );
   if (readOr(stamp, '') === wanted) return;
   say('Building…');
-  // Built beside dist/ and moved: a failed build keeps the last good one, and nothing of a deleted file remains.
+  // Built beside dist/ and moved: a failed build keeps the last good one, and nothing of a deleted file
+  // remains.
   const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
   run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);

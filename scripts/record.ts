@@ -1,7 +1,7 @@
 /**
- * Records real exchanges with the built worker into test/recordings: one request, its whole answer, and the lines of stdout with its
- * correlation id. They are the examples of openapi.yaml, and a test compares them with that contract. Times, process ids and durations are
- * recorded as they are, and differ from run to run.
+ * Records real exchanges with the built worker into test/recordings: one request, its whole answer, and the
+ * lines of stdout with its correlation id. They are the examples of openapi.yaml, and a test compares them
+ * with that contract. Times, process ids and durations are recorded as they are, and differ from run to run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -168,7 +168,10 @@ async function recordCancel(worker: Recorder): Promise<void> {
   await worker.record('cancel-finished', 'A job that is over', 'POST', '/cancel', { job_id: 'job-12' });
 }
 
-/** The stream begins when the prompt has been tokenized. A cancel before that needs a long prompt and some tries. */
+/**
+ * The stream begins when the prompt has been tokenized. A cancel before that needs a long prompt and some
+ * tries.
+ */
 async function recordEarlyCancel(worker: Recorder): Promise<void> {
   const body = { job_id: 'job-early', prompt: 'sea wind '.repeat(1500) };
   for (let tries = 0; tries < 50; tries += 1) {

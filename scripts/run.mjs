@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * Runs a TypeScript file of this repository: makes the checkout ready, bundles the file into build/ (Node 20 does not run TypeScript) and
- * imports it. The bundle lies as deep as its source, so that `import.meta.url` leads to the same places.
+ * Runs a TypeScript file of this repository: makes the checkout ready, bundles the file into build/ (Node 20
+ * does not run TypeScript) and imports it. The bundle lies as deep as its source, so that `import.meta.url`
+ * leads to the same places.
  *
  *   node scripts/run.mjs <file.ts> [arguments…]
  */

@@ -26,7 +26,8 @@ export class RefusedError extends Error {
 }
 
 /**
- * Posts one job and yields the events of its stream. Leaving the loop closes the connection, which cancels the job.
+ * Posts one job and yields the events of its stream. Leaving the loop closes the connection, which cancels
+ * the job.
  * @throws RefusedError if the worker does not accept the job; TypeError if it cannot be reached.
  */
 export async function* execute(

@@ -1,4 +1,6 @@
-/** Reads server-sent events: bytes of a response in, messages or typed events out. Pure: opens no connection. */
+/**
+ * Reads server-sent events: bytes of a response in, messages or typed events out. Pure: opens no connection.
+ */
 import { createParser } from 'eventsource-parser';
 import type { StreamEvent } from '../contract/events.ts';
 
@@ -20,8 +22,8 @@ export interface SseEvent<Data = StreamEvent> {
 export type SseSource = Response | AsyncIterable<Uint8Array>;
 
 /**
- * Returns a function that takes the bytes of a stream in any portions and calls `onMessage` for every message they complete.
- * Comments are skipped; a message without its empty line is never reported.
+ * Returns a function that takes the bytes of a stream in any portions and calls `onMessage` for every message
+ * they complete. Comments are skipped; a message without its empty line is never reported.
  */
 export function messageParser(onMessage: (message: SseMessage) => void): (bytes: Uint8Array) => void {
   const parser = createParser({ onEvent: ({ id, event, data }) => onMessage({ id, event, data }) });
@@ -29,7 +31,10 @@ export function messageParser(onMessage: (message: SseMessage) => void): (bytes:
   return (bytes) => parser.feed(decoder.decode(bytes, { stream: true }));
 }
 
-/** The messages of a stream as they arrive. Leaving the loop cancels the stream. @throws Error if there is no body. */
+/**
+ * The messages of a stream as they arrive. Leaving the loop cancels the stream. @throws Error if there is no
+ * body.
+ */
 export async function* readMessages(source: SseSource): AsyncGenerator<SseMessage, void, void> {
   const arrived: SseMessage[] = [];
   const feed = messageParser((message) => arrived.push(message));
@@ -39,7 +44,10 @@ export async function* readMessages(source: SseSource): AsyncGenerator<SseMessag
   }
 }
 
-/** The events of a worker's stream as they arrive. The worker is trusted to keep its contract: data is parsed, not checked. */
+/**
+ * The events of a worker's stream as they arrive. The worker is trusted to keep its contract: data is parsed,
+ * not checked.
+ */
 export async function* readEvents<Data = StreamEvent>(source: SseSource): AsyncGenerator<SseEvent<Data>, void, void> {
   for await (const { id, event, data } of readMessages(source)) yield { id, event, data: JSON.parse(data) as Data };
 }

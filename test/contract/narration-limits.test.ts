@@ -8,7 +8,7 @@ const FACTS = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]
   Entry['human']
 >[0];
 const entries = Object.entries(CATALOGUE as unknown as Record<string, Entry>);
-/** The largest that a number can be: a day, a million tokens, the memory of a large machine. */
+/** The largest values: a day, a million tokens, the memory of a large machine. */
 const LARGEST = Object.fromEntries(
   Object.entries(FIELDS).map(([name, { type, example }]) => [name, type === 'string' ? example : largest(name)]),
 ) as typeof FACTS;
@@ -18,11 +18,11 @@ function largest(name: string): number {
   if (name.endsWith('_percent')) return 100;
   return 1_048_576;
 }
-/** Without the facts that an event may have, a sentence can be another one. */
+/** Without its optional facts, an event can have another sentence. */
 const leastOf = (entry: Entry, facts: typeof FACTS) =>
   Object.fromEntries(entry.required.map((name) => [name, facts[name]])) as Parameters<Entry['human']>[0];
 
-test.each(entries)('%s keeps the limits of its sentences, and its cute one smiles', (_, entry) => {
+test.each(entries)('%s keeps the limits of its sentences, and its cute one has an emoji', (_, entry) => {
   for (const facts of [FACTS, leastOf(entry, FACTS), LARGEST, leastOf(entry, LARGEST)]) {
     const said = {
       human: entry.human(facts, 'job-1'),
@@ -49,7 +49,7 @@ test.each(entries)('%s uses only the facts that it declares', (_, entry) => {
   expect([...asked].filter((name) => ![...entry.required, ...entry.optional].includes(name as never))).toEqual([]);
 });
 
-test('every fact of the vocabulary is told by some event', () => {
+test('every field is a fact of some event', () => {
   const used = new Set(entries.flatMap(([, { required, optional }]) => [...required, ...optional] as string[]));
   expect(Object.keys(FIELDS).filter((name) => !used.has(name))).toEqual([]);
 });

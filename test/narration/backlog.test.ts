@@ -1,4 +1,7 @@
-/** Lines on their way to readers that stall and to disks that fill up: in order, whole, bounded, and counted where they are lost. */
+/**
+ * Lines on their way to readers that stall and to disks that fill up: in order, whole, bounded, and counted
+ * where they are lost.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Backlog, fileTarget, streamTarget } from '../../src/narration/backlog.ts';

@@ -1,5 +1,6 @@
 /**
- * `npm run install:cuda`: onnxruntime-node's own installer is run as it is, in a copy of the package, and asks a feed that is played here.
+ * `npm run install:cuda`: onnxruntime-node's own installer is run as it is, in a copy of the package, and
+ * asks a feed that is played here.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,7 +29,10 @@ const INSIDE = 'runtimes/linux-x64/native';
 const PROVIDERS = ['cuda', 'shared', 'tensorrt'].map((name) => `libonnxruntime_providers_${name}.so`);
 const NEEDED = ['libcublasLt.so.12', 'libcudnn.so.9', 'libc.so.6'];
 
-/** As little of a shared library as says which others it needs: two segments over the whole file, a dynamic section, the names. */
+/**
+ * As little of a shared library as says which others it needs: two segments over the whole file, a dynamic
+ * section, the names.
+ */
 function providerFile(): Buffer {
   const [headers, entry] = [64 + 2 * 56, 16];
   const dynamicBytes = (NEEDED.length + 2) * entry;
@@ -62,7 +66,9 @@ afterEach(() => {
   for (const one of undo.splice(0).reverse()) one();
 });
 
-/** A project of somebody's with this package's script and a copy of onnxruntime-node whose feed is at `index`. */
+/**
+ * A project of somebody's with this package's script and a copy of onnxruntime-node whose feed is at `index`.
+ */
 function project(index?: string) {
   const folder = mkdtempSync(join(tmpdir(), 'install-cuda-'));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));

@@ -16,7 +16,9 @@ export interface Went {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly frames: Frame[];
-  /** `ended`: the worker closed the stream whole; `left`: the client did; `broken`: the connection was cut. */
+  /**
+   * `ended`: the worker closed the stream whole; `left`: the client did; `broken`: the connection was cut.
+   */
   readonly how: 'ended' | 'left' | 'broken' | 'stuck';
   /** The body of an answer that is not a stream. */
   readonly text: string;
@@ -157,7 +159,10 @@ async function follow(request: http.ClientRequest, response: http.IncomingMessag
   return { status: response.statusCode ?? 0, headers: response.headers, frames, how, text };
 }
 
-/** Reads events until the stream ends or the visit does. A stall does not read: the buffers on the way fill up. */
+/**
+ * Reads events until the stream ends or the visit does. A stall does not read: the buffers on the way fill
+ * up.
+ */
 async function readStream(response: http.IncomingMessage, call: Call, frames: Frame[]): Promise<Went['how']> {
   const { leaveAfter, stallAfter, stallMs } = call.visit ?? {};
   for await (const { id, event, data } of readMessages(response)) {

@@ -1,5 +1,6 @@
 /**
- * Sixteen streams, and their engine is killed: how soon do all of them know, and how soon does a new request end well?
+ * Sixteen streams, and their engine is killed: how soon do all of them know, and how soon does a new request
+ * end well?
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from './client.ts';

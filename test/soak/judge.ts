@@ -1,5 +1,6 @@
 /**
- * Holds what one client saw against the invariants. Knows what was done to the client's request, and what each job says when it runs alone.
+ * Holds what one client saw against the invariants. Knows what was done to the client's request, and what
+ * each job says when it runs alone.
  */
 import type { Account, Frame, Went } from './client.ts';
 import type { Ledger } from './ledger.ts';

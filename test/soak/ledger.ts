@@ -1,6 +1,6 @@
 /**
- * What was done and what was found: how often each invariant was looked at, how often each fault was injected, how requests ended. A
- * violation says what broke, for whom, and how to run it again.
+ * What was done and what was found: how often each invariant was looked at, how often each fault was
+ * injected, how requests ended. A violation says what broke, for whom, and how to run it again.
  */
 export const INVARIANTS = {
   answer:

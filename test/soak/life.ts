@@ -1,6 +1,6 @@
 /**
- * One life of a worker under attack: a wave of clients while its engine is killed and stands still, a look at whether everything is as
- * before, and a second wave in the middle of which it is asked to stop.
+ * One life of a worker under attack: a wave of clients while its engine is killed and stands still, a look at
+ * whether everything is as before, and a second wave in the middle of which it is asked to stop.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, Client } from './client.ts';
@@ -30,7 +30,9 @@ const ARGS = [
   '--shutdown-timeout',
   '3',
 ];
-/** Logs are kept for as long as a client may need to come back, and are gone soon enough to see that they go. */
+/**
+ * Logs are kept for as long as a client may need to come back, and are gone soon enough to see that they go.
+ */
 const REPLAY = ['--replay-ttl', '5'];
 
 /** Runs one life; everything that is found goes into the ledger. `texts` are what `learnTexts` gave. */

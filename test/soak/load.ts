@@ -1,5 +1,6 @@
 /**
- * Many thousand requests on one worker, a tenth of them given up half-way: does its memory grow, does a file stay open, is anything left?
+ * Many thousand requests on one worker, a tenth of them given up half-way: does its memory grow, does a file
+ * stay open, is anything left?
  */
 import { Client } from './client.ts';
 import { judge } from './judge.ts';
@@ -9,7 +10,10 @@ import { FIRST_BULKY, JOBS, type Plan } from './plans.ts';
 import { Subject, type Usage } from './subject.ts';
 
 const CLIENTS = 8;
-/** The load comes in so many parts; after each, all logs are let go and garbage is collected, and what is held then is measured. */
+/**
+ * The load comes in so many parts; after each, all logs are let go and garbage is collected, and what is held
+ * then is measured.
+ */
 const PARTS = 20;
 /** One in so many is given up after a few events. */
 const ABORT_EVERY = 10;

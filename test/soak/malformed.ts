@@ -1,11 +1,15 @@
 /**
- * Requests that are wrong, drawn from a seed: random bytes, random JSON, random headers, requests that stop half-way. Each is sent on a socket
- * of its own, which is closed when the answer is there, or when none can come.
+ * Requests that are wrong, drawn from a seed: random bytes, random JSON, random headers, requests that stop
+ * half-way. Each is sent on a socket of its own, which is closed when the answer is there, or when none can
+ * come.
  */
 import { connect } from 'node:net';
 import fc from 'fast-check';
 
-/** How long an answer is waited for where one need not come: a half request is still on its way for the worker. */
+/**
+ * How long an answer is waited for where one need not come: a half request is still on its way for the
+ * worker.
+ */
 const QUIET_MS = 40;
 /** Longer than any answer takes. */
 const STUCK_MS = 30_000;
@@ -117,7 +121,9 @@ const malformed: fc.Arbitrary<Malformed> = fc.oneof(
 export const drawMalformed = (seed: number, count: number): Malformed[] =>
   fc.sample(malformed, { seed, numRuns: count });
 
-/** Sends one, and gives back all that was answered until the worker closed, or has said what it has to say. */
+/**
+ * Sends one, and gives back all that was answered until the worker closed, or has said what it has to say.
+ */
 export function send(url: string, { bytes, half }: Malformed): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {

@@ -1,10 +1,13 @@
 /**
- * What simulated clients do, drawn from a seed: the same seed draws the same plans, and a plan that is printed can be run again. Knows
- * nothing of HTTP.
+ * What simulated clients do, drawn from a seed: the same seed draws the same plans, and a plan that is
+ * printed can be run again. Knows nothing of HTTP.
  */
 import fc from 'fast-check';
 
-/** One job that clients ask for: its text is known from a run alone. `bulky`: more than a reader may leave unread. */
+/**
+ * One job that clients ask for: its text is known from a run alone. `bulky`: more than a reader may leave
+ * unread.
+ */
 export interface KnownJob {
   readonly prompt: string;
   readonly seed: number;

@@ -1,6 +1,7 @@
 /**
- * Are probes answered while 64 clients stream? Clients and probe are processes of their own; beside the worker the probe asks a server that
- * does nothing (this process), which tells how long one waits on this machine for a core alone.
+ * Are probes answered while 64 clients stream? Clients and probe are processes of their own; beside the
+ * worker the probe asks a server that does nothing (this process), which tells how long one waits on this
+ * machine for a core alone.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +21,10 @@ export interface ProbeResult {
 
 const besideThis = (name: string): string => fileURLToPath(new URL(`./${name}.mjs`, import.meta.url));
 
-/** The time of probes while so many clients stream. Runs from the bundle only: it starts the bundle's other entries. */
+/**
+ * The time of probes while so many clients stream. Runs from the bundle only: it starts the bundle's other
+ * entries.
+ */
 export async function probe(clients: number): Promise<ProbeResult> {
   const idle = http.createServer((_, response) => response.end('{}')).listen(0, '127.0.0.1');
   await once(idle, 'listening');

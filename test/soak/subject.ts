@@ -1,6 +1,6 @@
 /**
- * The worker under test, seen from outside: what its lines say is counted, not kept, so that a hundred thousand requests need no memory
- * here; its memory and its open files come from /proc.
+ * The worker under test, seen from outside: what its lines say is counted, not kept, so that a hundred
+ * thousand requests need no memory here; its memory and its open files come from /proc.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

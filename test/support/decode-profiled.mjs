@@ -1,7 +1,8 @@
 /**
- * Runs as a process of its own, since a driver of Vulkan is looked up when a process starts: decodes one token on WebGPU at each of some
- * lengths of the context, behind a prompt that was really read, and prints what the runtime's profile says of those runs, and where the
- * tensors lay that were bound to them: what crosses at the edges of a run is not in the profile.
+ * Runs as a process of its own, since a driver of Vulkan is looked up when a process starts: decodes one
+ * token on WebGPU at each of some lengths of the context, behind a prompt that was really read, and prints
+ * what the runtime's profile says of those runs, and where the tensors lay that were bound to them: what
+ * crosses at the edges of a run is not in the profile.
  *
  *   node decode-profiled.mjs <model.onnx> <folder for the profile> <length>…
  */

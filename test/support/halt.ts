@@ -1,6 +1,6 @@
 /**
- * Engine processes that wait at their start, before they load anything, until a test lets them go on: what happens until an engine is there
- * can be tested at every speed of the machine.
+ * Engine processes that wait at their start, before they load anything, until a test lets them go on: what
+ * happens until an engine is there can be tested at every speed of the machine.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

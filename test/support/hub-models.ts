@@ -1,4 +1,7 @@
-/** Repositories for tests of the hub: the embedded model as it would be published, small ones made up, and their cache folders. */
+/**
+ * Repositories for tests of the hub: the embedded model as it would be published, small ones made up, and
+ * their cache folders.
+ */
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -49,7 +52,10 @@ export const WORDS = {
   'tokenizer_config.json': text('{}'),
   'README.md': text('# Not needed'),
 };
-/** The file of weights of `LARGE`, and its bytes: enough of them to be interrupted, and a graph, so that a folder with it passes. */
+/**
+ * The file of weights of `LARGE`, and its bytes: enough of them to be interrupted, and a graph, so that a
+ * folder with it passes.
+ */
 export const WEIGHTS_FILE = 'onnx/model_q4.onnx';
 export const WEIGHTS = onnxBytes({ tensors: [{ dimensions: [500_000], raw: noise(2_000_000) }] });
 export const LARGE = { ...WORDS, [WEIGHTS_FILE]: { bytes: WEIGHTS, lfs: true } };

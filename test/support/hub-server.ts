@@ -1,13 +1,17 @@
 /**
- * A model hub on this machine: model info, tree with pages, `resolve` that redirects large files to a "CDN" of another origin, Range, ETag,
- * the codes of refusals; and, file by file and try by try, what can go wrong on the way. Counts what was asked and what was sent.
+ * A model hub on this machine: model info, tree with pages, `resolve` that redirects large files to a "CDN"
+ * of another origin, Range, ETag, the codes of refusals; and, file by file and try by try, what can go wrong
+ * on the way. Counts what was asked and what was sent.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What happens to one request for a file's bytes; after the last one of its list a file is served as it should be. */
+/**
+ * What happens to one request for a file's bytes; after the last one of its list a file is served as it
+ * should be.
+ */
 export type Fault =
   /** The connection is cut after so many bytes of the body. */
   | { readonly cut: number }

@@ -1,12 +1,16 @@
 /**
- * A reader of one stream who can wait for a moment in it, act then, and leave: what a test of races and cancels needs.
+ * A reader of one stream who can wait for a moment in it, act then, and leave: what a test of races and
+ * cancels needs.
  */
 import { eventsOf, type StreamEvent, type TestWorker, textOf } from './worker.ts';
 
 export class Listener {
   readonly response: Response;
   readonly events: StreamEvent[] = [];
-  /** Resolves with all events when the stream closed by itself; with those so far when this reader left or the connection broke. */
+  /**
+   * Resolves with all events when the stream closed by itself; with those so far when this reader left or the
+   * connection broke.
+   */
   readonly ended: Promise<readonly StreamEvent[]>;
   readonly #leaving: AbortController;
   readonly #waiting = new Set<() => void>();
@@ -15,7 +19,8 @@ export class Listener {
   private constructor(response: Response, leaving: AbortController) {
     this.response = response;
     this.#leaving = leaving;
-    // An abort in the very moment in which the body ends is lost on fetch: whoever leaves does not wait for it.
+    // An abort in the very moment in which the body ends is lost on fetch: whoever leaves does not wait for
+    // it.
     const left = new Promise<readonly StreamEvent[]>((resolve) => {
       leaving.signal.addEventListener('abort', () => resolve(this.events), { once: true });
     });

@@ -1,4 +1,7 @@
-/** The child processes that tests start. None of them outlives its test file, even if a test times out half-way. */
+/**
+ * The child processes that tests start. None of them outlives its test file, even if a test times out
+ * half-way.
+ */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -45,7 +48,9 @@ export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Living children of `parent` that run the engine's script. A child between fork and exec does not count yet. */
+/**
+ * Living children of `parent` that run the engine's script. A child between fork and exec does not count yet.
+ */
 export function enginesOf(parent: number): number[] {
   if (process.platform !== 'linux') return [];
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));

@@ -4,7 +4,9 @@
 import { connect, type Socket } from 'node:net';
 import type { TestWorker } from './worker.ts';
 
-/** A connection to the worker. Errors after that are part of what tests provoke: its end is what they look at. */
+/**
+ * A connection to the worker. Errors after that are part of what tests provoke: its end is what they look at.
+ */
 export function open(worker: TestWorker): Promise<Socket> {
   const { hostname, port } = new URL(worker.url);
   return new Promise((resolve, reject) => {

@@ -1,4 +1,7 @@
-/** Vulkan in software (SwiftShader, from Debian's package `chromium`): WebGPU runs on it on a machine without a GPU. */
+/**
+ * Vulkan in software (SwiftShader, from Debian's package `chromium`): WebGPU runs on it on a machine without
+ * a GPU.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 

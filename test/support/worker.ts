@@ -1,4 +1,7 @@
-/** A real worker process for end-to-end tests: reads its stdout line by line, calls it over HTTP, awaits its exit. */
+/**
+ * A real worker process for end-to-end tests: reads its stdout line by line, calls it over HTTP, awaits its
+ * exit.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +16,9 @@ export type LogLine = { event: string; level: string; human: string } & Record<s
 /** The last line of a request, however the request ends. */
 const LAST_LINES: ReadonlySet<string> = new Set(['time.explained', 'inference.failed', 'request.invalid']);
 
-/** One event of a stream: its SSE id and name, its parsed data, and its arrival (ms of this process's clock). */
+/**
+ * One event of a stream: its SSE id and name, its parsed data, and its arrival (ms of this process's clock).
+ */
 export interface StreamEvent {
   readonly id: string | undefined;
   readonly name: string | undefined;
@@ -74,12 +79,17 @@ export class TestWorker {
     }
   }
 
-  /** The first line of `event` that satisfies `where`, now or later. @throws Error if the process ends without it. */
+  /**
+   * The first line of `event` that satisfies `where`, now or later. @throws Error if the process ends without
+   * it.
+   */
   line(event: string, where: (line: LogLine) => boolean = () => true): Promise<LogLine> {
     return this.#first(event, (line) => line.event === event && where(line));
   }
 
-  /** All lines of a request that is over. Waits for its last line, which may come after the end of its stream. */
+  /**
+   * All lines of a request that is over. Waits for its last line, which may come after the end of its stream.
+   */
   async told(correlationId: string): Promise<LogLine[]> {
     const last = (line: LogLine): boolean => line['correlation_id'] === correlationId && LAST_LINES.has(line.event);
     await this.#first(`the last line of ${correlationId}`, last);

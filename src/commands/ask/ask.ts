@@ -1,4 +1,7 @@
-/** `rbees-workerd ask "<prompt>"`: starts a worker process on a free port, sends it one job and shows the stream. */
+/**
+ * `rbees-workerd ask "<prompt>"`: starts a worker process on a free port, sends it one job and shows the
+ * stream.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -56,7 +59,10 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
   }
 }
 
-/** The worker's URL, once the worker serves. @throws Error with the worker's fatal line if the worker ends first. */
+/**
+ * The worker's URL, once the worker serves. @throws Error with the worker's fatal line if the worker ends
+ * first.
+ */
 async function readyUrl(worker: ChildProcess): Promise<string> {
   let url = '';
   let complaint = 'The worker ended before it was ready.';

@@ -1,4 +1,7 @@
-/** POST /cancel: running, waiting, finished and unknown jobs; the events and lines of a cancel; the slot that is free again. */
+/**
+ * POST /cancel: running, waiting, finished and unknown jobs; the events and lines of a cancel; the slot that
+ * is free again.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';

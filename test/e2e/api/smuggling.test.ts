@@ -1,4 +1,6 @@
-/** Requests that two HTTP parsers would read differently, requests that never end, and too many connections. */
+/**
+ * Requests that two HTTP parsers would read differently, requests that never end, and too many connections.
+ */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { longJob } from '../../support/listener.ts';

@@ -1,4 +1,6 @@
-/** The choice of a device: what `auto` skips and why, a device asked for by name, a model that does not fit. */
+/**
+ * The choice of a device: what `auto` skips and why, a device asked for by name, a model that does not fit.
+ */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +16,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The embedded model, made large enough for `auto` to look for a GPU by a field that no reader of the format knows. */
+/**
+ * The embedded model, made large enough for `auto` to look for a GPU by a field that no reader of the format
+ * knows.
+ */
 async function largeCopy(): Promise<string> {
   const copy = join(folder, 'large');
   await cp(embeddedModel(), copy, { recursive: true });

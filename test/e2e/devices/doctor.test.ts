@@ -1,4 +1,7 @@
-/** `doctor`: lists devices and problems, names the device to use, and compares ten tokens on each device with the CPU's. */
+/**
+ * `doctor`: lists devices and problems, names the device to use, and compares ten tokens on each device with
+ * the CPU's.
+ */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/commands/doctor/report.ts';

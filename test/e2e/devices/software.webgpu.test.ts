@@ -6,7 +6,10 @@ import { softwareVulkan } from '../../support/vulkan.ts';
 import { startWorker, textOf } from '../../support/worker.ts';
 import { GREEDY, textOnCpu } from './greedy.ts';
 
-/** SwiftShader compiles a shader for every operator and shape that is new to it; the doctor gives up after four minutes. */
+/**
+ * SwiftShader compiles a shader for every operator and shape that is new to it; the doctor gives up after
+ * four minutes.
+ */
 const TIMEOUT_MS = 600_000;
 
 describe.runIf(softwareVulkan)('on WebGPU in software', { timeout: TIMEOUT_MS }, () => {

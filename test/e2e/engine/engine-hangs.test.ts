@@ -1,4 +1,7 @@
-/** An engine that stops to answer, as with a driver that hangs or a machine that swaps: the tests stop it by SIGSTOP. */
+/**
+ * An engine that stops to answer, as with a driver that hangs or a machine that swaps: the tests stop it by
+ * SIGSTOP.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid } from '../../support/cli.ts';

@@ -85,7 +85,8 @@ describe('a signal', () => {
     expect((await worker.post('/shutdown', {})).status).toBe(202);
     await worker.line('worker.draining');
     worker.process.kill('SIGTERM');
-    // Two equal signals at once are one for the kernel: this answer comes from a loop that has taken the first.
+    // Two equal signals at once are one for the kernel: this answer comes from a loop that has taken the
+    // first.
     expect((await worker.get('/live')).status).toBe(200);
     worker.process.kill('SIGTERM');
     expect(await worker.exited).toEqual({ code: 1, signal: null });

@@ -1,4 +1,7 @@
-/** Standard output that takes no lines for a while: a pipe without a reader, a full disk. Work continues and no line is lost. */
+/**
+ * Standard output that takes no lines for a while: a pipe without a reader, a full disk. Work continues and
+ * no line is lost.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
@@ -17,7 +20,10 @@ afterEach(killAll);
 const TALKATIVE = ['--progress-every', '1', '--slots', '2'];
 const JOBS = [0, 1];
 
-/** `tokens_out` of the lines `tokens.progress` of every job is 1, 2, 3 … 480: no line is missing, doubled or out of order. */
+/**
+ * `tokens_out` of the lines `tokens.progress` of every job is 1, 2, 3 … 480: no line is missing, doubled or
+ * out of order.
+ */
 function expectEveryLine(lines: readonly LogLine[]): void {
   for (const index of JOBS) {
     const mine = lines.filter((line) => line['job_id'] === `job-${index}`);
@@ -127,7 +133,8 @@ describe('a file', () => {
     const folder = mkdtempSync(join(tmpdir(), 'log-target-'));
     const file = join(folder, 'worker.log');
     try {
-      // For a writer the same as a full disk, and it needs no mount: the test makes room by truncating the file.
+      // For a writer the same as a full disk, and it needs no mount: the test makes room by truncating the
+      // file.
       const { url, stop } = await start(file, 'ulimit -f 256;');
       const texts = await Promise.all(JOBS.map((index) => execute(url, longJob(`job-${index}`))));
       for (const text of texts) expect(text).toContain('event: end');

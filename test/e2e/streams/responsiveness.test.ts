@@ -1,4 +1,7 @@
-/** Under load the worker still answers: nothing blocks its event loop. The latencies themselves are measured by `npm run bench`. */
+/**
+ * Under load the worker still answers: nothing blocks its event loop. The latencies themselves are measured
+ * by `npm run bench`.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { executeChecker } from '../../../src/http/validate.ts';

@@ -1,4 +1,6 @@
-/** A client that leaves stops its generation and frees its slot; a client that does not read affects no other. */
+/**
+ * A client that leaves stops its generation and frees its slot; a client that does not read affects no other.
+ */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';

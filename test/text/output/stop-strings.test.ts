@@ -29,7 +29,9 @@ function byTheRule(stops: readonly string[], text: string): Outcome {
   return { text, matched: undefined };
 }
 
-/** Few letters, so that stop strings overlap themselves and each other; `😀` and `😁` share their first half. */
+/**
+ * Few letters, so that stop strings overlap themselves and each other; `😀` and `😁` share their first half.
+ */
 const letters = fc.constantFrom('a', 'b', '😀', '😁');
 const word = (least: number, most: number): fc.Arbitrary<string> =>
   fc.array(letters, { minLength: least, maxLength: most }).map((parts) => parts.join(''));

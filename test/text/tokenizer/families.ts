@@ -1,4 +1,7 @@
-/** Tokenizers in the manner of well-known families with small vocabularies, and what the native library gives for hostile texts (tools/tokenizers). */
+/**
+ * Tokenizers in the manner of well-known families with small vocabularies, and what the native library gives
+ * for hostile texts (tools/tokenizers).
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
@@ -15,7 +18,9 @@ interface Vocabularies {
   readonly unigram: readonly unknown[];
 }
 interface Expected {
-  /** Ids of the framed text, spelled or as a digest, and the digest of their text, '' where none is recorded. */
+  /**
+   * Ids of the framed text, spelled or as a digest, and the digest of their text, '' where none is recorded.
+   */
   readonly texts: readonly (readonly [string, string])[];
   readonly runs: string;
   readonly blocks: string;
@@ -63,7 +68,10 @@ export function codesOf(ranges: string): number[] {
   });
 }
 
-/** Each code point between letters, at the end of a word and before a contraction: as tools/tokenizers/texts.mjs writes it. */
+/**
+ * Each code point between letters, at the end of a word and before a contraction: as
+ * tools/tokenizers/texts.mjs writes it.
+ */
 export function around(codes: readonly number[]): string {
   const chars = codes.map((code) => String.fromCodePoint(code));
   return chars.map((char) => `${char}'s a${char}a  ${char}1'${char}s \n${char}\n`).join('');

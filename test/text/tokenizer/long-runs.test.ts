@@ -1,4 +1,7 @@
-/** 100 kB of one character, with every kind of tokenizer. `npm run test:tokenizers` takes 400 kB of each of twelve. */
+/**
+ * 100 kB of one character, with every kind of tokenizer. `npm run test:tokenizers` takes 400 kB of each of
+ * twelve.
+ */
 import { describe, it } from 'vitest';
 import { encodeRuns, RUN_FAMILIES, UNITS } from './long-runs.ts';
 

@@ -1,4 +1,7 @@
-/** Compares a tokenizer with the ids that the native library has recorded. Each function returns the inputs that differ. */
+/**
+ * Compares a tokenizer with the ids that the native library has recorded. Each function returns the inputs
+ * that differ.
+ */
 import { around, codesOf, digest, expected, pipelineOf } from './families.ts';
 
 /** A part of a table: every `step`th entry, counted from `first`. */

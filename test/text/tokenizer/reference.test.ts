@@ -1,6 +1,7 @@
 /**
- * Ids and texts equal those of the native `tokenizers` library (0.23.2), recorded by tools/tokenizers/record.mjs: a sample of the tables that
- * `npm run test:tokenizers` compares whole. FC_SEED=<number> takes another sample.
+ * Ids and texts equal those of the native `tokenizers` library (0.23.2), recorded by
+ * tools/tokenizers/record.mjs: a sample of the tables that `npm run test:tokenizers` compares whole.
+ * FC_SEED=<number> takes another sample.
  */
 import { describe, expect, it } from 'vitest';
 import { codesOf, expected, FAMILIES } from './families.ts';

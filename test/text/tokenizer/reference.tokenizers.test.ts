@@ -1,4 +1,7 @@
-/** Ids and texts equal those of the native `tokenizers` library (0.23.2), recorded by tools/tokenizers/record.mjs: the whole tables. */
+/**
+ * Ids and texts equal those of the native `tokenizers` library (0.23.2), recorded by
+ * tools/tokenizers/record.mjs: the whole tables.
+ */
 import { describe, expect, it } from 'vitest';
 import { FAMILIES } from './families.ts';
 import { NativeIds, WHOLE } from './native-ids.ts';

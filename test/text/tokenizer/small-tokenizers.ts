@@ -1,4 +1,7 @@
-/** Tokenizers for tests: the embedded model's, and small ones of other families written into a folder of their own. */
+/**
+ * Tokenizers for tests: the embedded model's, and small ones of other families written into a folder of their
+ * own.
+ */
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,7 +100,10 @@ export function wordPiece(): Promise<Small> {
   });
 }
 
-/** Byte-level BPE of the bytes of `😀` (F0 9F 98 80), a letter, a token without any text, and half characters glued to letters. */
+/**
+ * Byte-level BPE of the bytes of `😀` (F0 9F 98 80), a letter, a token without any text, and half characters
+ * glued to letters.
+ */
 export function halves(): Promise<Small> {
   const tokens = ['ð', 'Ł', 'ĺ', 'Ģ', 'a', '', 'ĢA', 'Ģð', 'ŁĺĢ', 'Ģa', 'âĤ', '¬', '<|end|>', '<note>'];
   return small(tokens, {

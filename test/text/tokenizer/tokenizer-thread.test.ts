@@ -1,4 +1,7 @@
-/** Long texts are encoded on a thread of their own: event loop, order, cancels, faults and the end of that thread. */
+/**
+ * Long texts are encoded on a thread of their own: event loop, order, cancels, faults and the end of that
+ * thread.
+ */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';

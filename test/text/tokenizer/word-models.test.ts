@@ -1,4 +1,6 @@
-/** The word models (byte-pair encoding, unigram) against their definitions, on random vocabularies and words. */
+/**
+ * The word models (byte-pair encoding, unigram) against their definitions, on random vocabularies and words.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Bpe } from '../../../src/text/tokenizer/models/bpe.ts';
@@ -6,7 +8,10 @@ import { Unigram } from '../../../src/text/tokenizer/models/unigram.ts';
 
 type Merge = [string, string];
 
-/** Byte-pair encoding by its definition: search the word for the best pair, merge its first occurrence, start again. */
+/**
+ * Byte-pair encoding by its definition: search the word for the best pair, merge its first occurrence, start
+ * again.
+ */
 function slowly(word: string, merges: readonly Merge[]): string[] {
   const symbols = Array.from(word);
   for (;;) {
