@@ -1,5 +1,6 @@
 /**
- * Is the worker faster than what a Node.js user would take today, on the same weights and the same machine?
+ * The speed of the worker against the usual choices of a Node.js user today, on the same weights and the same
+ * machine.
  */
 import {
   ask,

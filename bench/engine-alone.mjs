@@ -1,4 +1,4 @@
-/** How fast is the engine by itself: prompts, and rows decoded together at growing context? */
+/** The speed of the engine alone: prompts, and rows decoded together at growing context. */
 import { freshIds, openEngine, sequence } from './engine.mjs';
 import { expectCold, quantile, rounds, section, spread, table } from './measure.mjs';
 
@@ -6,7 +6,7 @@ const ROUNDS = 3;
 const PREFILL = 448;
 /** Steps counted in one round of one cell, after the last row has joined. */
 const STEPS = 16;
-/** What filling the rows of one context may take: rows beyond it are left out. */
+/** Time limit to fill the rows of one context; later rows are left out. */
 const FILL_MS = 75_000;
 const GRIDS = {
   q4: { rows: [1, 2, 4, 8, 16], contexts: [128, 512, 2048] },

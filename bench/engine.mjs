@@ -1,4 +1,4 @@
-/** The engine inside the benches' own process: no other process, no bridge, no HTTP, no text. */
+/** The engine inside the process of the bench: without bridge, HTTP and text. */
 import { join } from 'node:path';
 import { GREEDY } from '../dist/commands/doctor/smoke-test.js';
 import { Engine } from '../dist/engine/engine.js';
@@ -26,7 +26,7 @@ export const sequence = (prompt, tokens) => ({
   sampling: GREEDY,
 });
 
-/** The ids that a random model's byte tokenizer makes of a fresh prompt. */
+/** The ids of a fresh prompt with the byte tokenizer of a random model. */
 export const freshIds = (length) => [...Buffer.from(freshPrompt(length))];
 
 /** The engine of a random model. */

@@ -1,6 +1,6 @@
 /**
- * The servers that benches measure: each is started warm and stopped by its bench, or at the latest when the
- * benches end.
+ * The servers that the benches measure. Each starts warm and is stopped by its bench, or at the latest at the
+ * end of the benches.
  */
 import { execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ const STOP_MS = 10_000;
 
 const running = new Set();
 
-/** Stops whatever a bench that failed has left running. */
+/** Stops the servers that a failed bench has left running. */
 export const stopAll = () => Promise.all([...running].map((stop) => stop()));
 
 /**

@@ -74,7 +74,7 @@ try {
 }
 process.stdout.write(goals());
 if (only.length === 0 && process.env.BENCH_ROUNDS === undefined) writeFileSync(PAGE, page());
-// A connection that is kept alive, or a thread of the runtime, would keep the process.
+// A kept-alive connection or a thread of the runtime would keep the process running.
 process.exit(0);
 
 function goals() {

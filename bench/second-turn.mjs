@@ -1,4 +1,4 @@
-/** How soon does a chat's second turn begin, when the first is still in its slot? */
+/** The time to the first token of the second turn of a chat whose first turn is still in its slot. */
 import { ask, freshPrompt, goal, job, ratios, rounds, section, spread, table } from './measure.mjs';
 import { workerFlags } from './models.mjs';
 import { startWorker } from './processes.mjs';

@@ -1,6 +1,6 @@
 /**
- * What do readers cost that do not read? Memory of the worker with 64 of them, and the speed of one who reads
- * beside them.
+ * The cost of clients that do not read: memory of the worker with 64 of them, and the speed of a client that
+ * reads beside them.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
