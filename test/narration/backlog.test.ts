@@ -26,13 +26,13 @@ describe('a reader that stalls', () => {
     expect(backlog.takeLost()).toBe(0);
   });
 
-  test('is waited for as long as it takes a little now and then', async () => {
+  test('is waited for while it reads a little now and then', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
     push(backlog, lines(0, 100_000));
     const reading = setInterval(() => stream.takeOne(), 75);
-    // Every pause is shorter than the patience; all of them together are not.
+    // Every pause is shorter than the time-out; all of them together are longer.
     const began = performance.now();
     expect(await backlog.flush(1000)).toBe(0);
     clearInterval(reading);
@@ -40,7 +40,7 @@ describe('a reader that stalls', () => {
     expect(stream.lines).toEqual(lines(0, 100_000));
   });
 
-  test('that takes nothing at all is given up, and what it missed is counted', async () => {
+  test('that reads nothing is given up, and the lost lines are counted', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
@@ -48,7 +48,7 @@ describe('a reader that stalls', () => {
     expect(await backlog.flush(50)).toBe(100);
   });
 
-  test('that takes ever so little is given up in the end', async () => {
+  test('that reads very little is given up in the end', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
@@ -58,7 +58,7 @@ describe('a reader that stalls', () => {
     clearInterval(reading);
   });
 
-  test('that leaves is not waited for, and misses nothing', async () => {
+  test('that leaves is not waited for, and no line counts as lost', async () => {
     const stream = new MemoryStream();
     const backlog = new Backlog(streamTarget(stream));
     stream.hold();
@@ -71,7 +71,7 @@ describe('a reader that stalls', () => {
 });
 
 describe('a disk', () => {
-  /** A file that has room for so many bytes. */
+  /** A file with room for this many bytes. */
   class Disk {
     text = '';
     room: number;
@@ -87,7 +87,7 @@ describe('a disk', () => {
     };
   }
 
-  test('that is full loses nothing when room comes back, and no line is broken', async () => {
+  test('that is full loses no line when there is room again, and no line is broken', async () => {
     const disk = new Disk(100);
     const backlog = new Backlog(fileTarget(1, disk.write));
     push(backlog, lines(0, 1000));
@@ -104,7 +104,7 @@ describe('a disk', () => {
     expect(backlog.takeLost()).toBe(0);
   });
 
-  test('that stays full holds 16 MiB back, counts what is beyond, and tells it when there is room', async () => {
+  test('that stays full keeps 16 MiB in memory, counts further lines, and reports them when there is room', async () => {
     const disk = new Disk(0);
     const backlog = new Backlog(fileTarget(1, disk.write));
     const line = `${'x'.repeat(1023)}\n`;

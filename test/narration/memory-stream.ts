@@ -1,4 +1,4 @@
-/** A stream that keeps what is written, and that takes nothing for a while when a test says so. */
+/** A stream that keeps the written lines, and that a test can stop and release. */
 import { EventEmitter } from 'node:events';
 
 type Done = (error?: Error | null) => void;
@@ -20,17 +20,17 @@ export class MemoryStream extends EventEmitter {
     return true;
   }
 
-  /** From now on what is written is not taken: the reader has stopped to read. */
+  /** The reader stops: later writes do not complete. */
   hold(): void {
     this.#held = [];
   }
 
-  /** The reader takes one of the writes that are held. */
+  /** The reader takes one of the pending writes. */
   takeOne(): void {
     this.#held?.shift()?.();
   }
 
-  /** The reader takes all there is, and whatever comes. */
+  /** The reader takes all pending and later writes. */
   release(): void {
     const held = this.#held ?? [];
     this.#held = undefined;

@@ -1,3 +1,4 @@
+/** narrate(): its two sinks, its request context and its lines on stdout. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -20,7 +21,7 @@ function story(id: string, heard: Narration[]): RequestContext {
 }
 
 describe('one narrate(), two sinks', () => {
-  test('a request event goes to stdout and to the stream of its request, the same to the letter', async () => {
+  test('a request event goes to stdout and to the stream of its request, with the same text', async () => {
     const heard: Narration[] = [];
     const written: Line[] = [];
     startNarration({
@@ -41,7 +42,7 @@ describe('one narrate(), two sinks', () => {
     });
   });
 
-  test('a lifecycle event stays out of the stream even when it is told inside a request', async () => {
+  test('a lifecycle event is not in the stream, even if it is narrated inside a request', async () => {
     const heard: Narration[] = [];
     const { narrations } = await capture(() =>
       runIn(story('a', heard), () => narrate('server.shutdown', { reason: 'sigterm' })),
@@ -50,13 +51,13 @@ describe('one narrate(), two sinks', () => {
     expect(heard).toEqual([]);
   });
 
-  test('outside of a request there are no ids of one', async () => {
+  test('outside of a request there are no request ids', async () => {
     const { narrations } = await capture(() => narrate('server.start', { address: '127.0.0.1:1' }));
     expect(narrations[0]).not.toHaveProperty('correlation_id');
     expect(narrations[0]).not.toHaveProperty('job_id');
   });
 
-  test('the trace of the caller rides along', async () => {
+  test('the narration has the trace of the caller', async () => {
     const traced = { ...story('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
     const { narrations } = await capture(() =>
       runIn(traced, () => narrate('request.queued', { queue_position: 2, eta_ms: 90 })),
@@ -77,7 +78,7 @@ describe('one narrate(), two sinks', () => {
     expect(heard[0]?.job_id).toBe('job 1');
   });
 
-  test('a large seed is told to the last digit, a duration to the microsecond', async () => {
+  test('a large seed keeps its last digit, a duration its microseconds', async () => {
     const { narrations } = await capture(() => {
       narrate('inference.start', { max_tokens: 1, temperature: 0.7, seed: Number.MAX_SAFE_INTEGER });
       narrate('prompt.tokenized', { tokens_in: 1, duration_ms: 1.23456789 });
@@ -86,7 +87,7 @@ describe('one narrate(), two sinks', () => {
     expect(narrations[1]).toMatchObject({ duration_ms: 1.235 });
   });
 
-  test('however stories interleave, none hears another', async () => {
+  test('requests that interleave get only their own narrations', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 5 }), { minLength: 2, maxLength: 12 }),
@@ -115,7 +116,7 @@ describe('one narrate(), two sinks', () => {
 });
 
 describe('a capture', () => {
-  test('hears what is told inside it, also inside stories and after waits, and nothing else', async () => {
+  test('has the narrations inside it, also inside requests and after waits, and no others', async () => {
     const outside = sleep(5).then(() => narrate('server.start', { address: 'outside' }));
     const { narrations } = await capture(async () => {
       narrate('server.start', { address: 'a' });
@@ -169,14 +170,14 @@ describe('the lines on stdout', () => {
     expect(stream.lines.map((line) => JSON.parse(line).event)).toEqual(['stdout.lines_lost']);
   });
 
-  test('can be read by a person', () => {
+  test('are readable text in the pretty format', () => {
     const stream = new MemoryStream();
     openOn(stream, 'info', 'pretty');
     narrate('server.start', { address: '127.0.0.1:1' });
     expect(stream.lines[0]).toMatch(/^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] INFO w-1: HTTP server opens 127\.0\.0\.1:1$/);
   });
 
-  test('that nobody reads are bounded in memory, and their loss is told when reading goes on', () => {
+  test('without a reader are bounded in memory, and their loss is narrated when the reader continues', () => {
     const stream = new MemoryStream();
     openOn(stream);
     stream.hold();
@@ -188,14 +189,14 @@ describe('the lines on stdout', () => {
     const lost = lines.filter((line) => line['event'] === 'stdout.lines_lost');
     expect(lost).toHaveLength(1);
     expect(lines.indexOf(lost[0] ?? {})).toBe(lines.length - 2);
-    // Every line is there or counted, and what was held is no more than 16 MiB.
+    // Every line is delivered or counted, and at most 16 MiB were kept.
     expect(lines.length - 1 + Number(lost[0]?.['lines_lost'])).toBe(50_001);
     const held = stream.lines.slice(0, -2).reduce((sum, line) => sum + line.length + 1, 0);
     expect(held).toBeLessThanOrEqual(16 * 1024 * 1024);
     expect(held).toBeGreaterThan(15 * 1024 * 1024);
   });
 
-  test('whose reader has gone end the writing, not the worker', async () => {
+  test('stop when their reader has closed, without an error', async () => {
     const stream = new MemoryStream();
     const stdout = openOn(stream);
     stream.emit('error', Object.assign(new Error('broken pipe'), { code: 'EPIPE' }));

@@ -1,3 +1,4 @@
+/** Sanitizing of text for both sinks: secrets, harmful characters, length. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { cut, harmless, keepSecret, redact, sanitize } from '../../src/narration/sanitize.ts';
@@ -24,7 +25,7 @@ describe('secrets become [REDACTED]', () => {
     expect(redact(text)).not.toContain(secret);
   });
 
-  test('what only looks like a secret stays', () => {
+  test('text that only looks like a secret stays', () => {
     for (const text of [
       'Tokenizer made 17 tokens',
       'http://127.0.0.1:8080/ready',
@@ -35,7 +36,7 @@ describe('secrets become [REDACTED]', () => {
     }
   });
 
-  test("the worker's own token is hidden wherever it stands", () => {
+  test("the worker's own token is hidden everywhere", () => {
     keepSecret('zebra-crossing-42');
     expect(redact('see zebra-crossing-42x')).toBe('see [REDACTED]x');
   });
@@ -80,7 +81,7 @@ describe('harmful characters are made harmless', () => {
     expect(harmless(`a\n${emoji}b`)).toBe(`a ${emoji}b`);
   });
 
-  test('a joiner between letters does not', () => {
+  test('a joiner between letters is removed', () => {
     expect(harmless('a\u200db\u200d')).toBe('ab');
   });
 });

@@ -1,4 +1,4 @@
-/** Sentences that are another one by their facts. */
+/** Sentences that depend on their facts. */
 import { describe, expect, test } from 'vitest';
 import type { EventName, FactsOf } from '../../src/narration/catalogue/catalogue.ts';
 import { capture, narrate } from '../../src/narration/narrate.ts';
@@ -40,13 +40,13 @@ describe('a cache hit', () => {
     );
   });
 
-  test('says that the prompt goes on with what the slot held', async () => {
+  test('says that the prompt continues the content of the slot', async () => {
     expect(await said('cache.hit', kept)).toBe(
       'Engine reuses 57 of 100 prompt tokens; the prompt goes on where the slot ended',
     );
   });
 
-  test('says no more than it knows where all was kept that can be', async () => {
+  test('gives no reason if all possible tokens are reused', async () => {
     expect(await said('cache.hit', { ...kept, cached_tokens: 98 })).toBe(
       'Engine reuses 98 of 100 prompt tokens; the last two are always computed',
     );
@@ -56,7 +56,7 @@ describe('a cache hit', () => {
 describe('where the time went', () => {
   const times = { duration_ms: 91.2, queue_ms: 1, prefill_ms: 4.4, decode_time_ms: 70 };
 
-  test('is told in one unit, with the drafts if there were any', async () => {
+  test('has one unit, and the drafts if there are any', async () => {
     expect(await said('time.explained', times)).toBe('Request took 91 ms: queue 1, prefill 4, decode 70 ms');
     expect(await said('time.explained', { ...times, tokens_drafted: 20, tokens_accepted: 12 })).toBe(
       'Request took 91 ms: queue 1, prefill 4, decode 70 ms; 12 of 20 drafts kept',
@@ -66,7 +66,7 @@ describe('where the time went', () => {
     );
   });
 
-  test('is told in seconds when it was long, so that the longest fits', async () => {
+  test('is in seconds if it is long, so that the longest fits', async () => {
     const long = { duration_ms: 86_400_000, queue_ms: 9_000_000, prefill_ms: 400_000, decode_time_ms: 77_000_000 };
     expect(await said('time.explained', { ...long, tokens_drafted: 1_048_576, tokens_accepted: 1_048_575 })).toBe(
       'Request took 86400 s: queue 9000, prefill 400, decode 77000 s; 1048575 of 1048576 drafts kept',
@@ -74,8 +74,8 @@ describe('where the time went', () => {
   });
 });
 
-describe('what is reserved and warmed up', () => {
-  test('slots that were chosen name the memory they were chosen by, slots that were given do not', async () => {
+describe('the cache and the warm-up', () => {
+  test('automatic slots name the memory they depend on, given slots do not', async () => {
     const cache = {
       slots: 8,
       chosen_by: 'asked',
@@ -92,7 +92,7 @@ describe('what is reserved and warmed up', () => {
     expect(await said('cache.reserved', { ...cache, chosen_by: 'auto' })).toMatch(/; auto: free memory unknown$/);
   });
 
-  test('a cache that grows is told', async () => {
+  test('a growing cache is named', async () => {
     const cache = {
       slots: 2,
       chosen_by: 'asked',
@@ -103,7 +103,7 @@ describe('what is reserved and warmed up', () => {
     expect(await said('cache.reserved', cache)).toContain('in 8.4 MB, growing, as asked');
   });
 
-  test('why drafts are off is said where rounding is the reason', async () => {
+  test('the reason of disabled drafts is named if it is rounding', async () => {
     const warm = { duration_ms: 41, slots: 8, context_length: 512, memory_bytes: 1, vram_bytes: 0 };
     expect(await said('warmup.done', { ...warm, speculation: 'on' })).toBe('Engine warmed up in 41 ms; speculation on');
     expect(await said('warmup.done', { ...warm, speculation: 'off', rounding_percent: 1.2345 })).toBe(

@@ -1,3 +1,4 @@
+/** The detokenizer: the text of ids, piece by piece, equals the text of all ids at once. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Detokenizer } from '../../../src/text/output/detokenizer.ts';
@@ -34,7 +35,7 @@ const idsBelow = (most: number): fc.Arbitrary<number[]> => fc.array(fc.nat(most 
 const runs = 1_000;
 
 describe('the text of all pieces', () => {
-  it('is what decoding all ids at once gives, for any ids of the embedded model', () => {
+  it('equals the text of all ids decoded at once, for any ids of the embedded model', () => {
     fc.assert(
       fc.property(idsBelow(HAIKU_VOCABULARY + 5), (ids) => {
         expect(pieces(haiku, ids).join('')).toBe(haiku.decode(ids));
@@ -43,7 +44,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for bytes alone, where nearly everything is half a character', () => {
+  it('equals it for single bytes, most of which are half a character', () => {
     // Ids 5…260 are the bytes; the second half of the table are those above 0x7F.
     fc.assert(
       fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 265 }), fc.integer({ min: 100, max: 260 }))), (ids) => {
@@ -53,7 +54,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it.each(['sentencePiece', 'metaspace', 'wordPiece', 'halves'])('is that for a tokenizer like %s', (name) => {
+  it.each(['sentencePiece', 'metaspace', 'wordPiece', 'halves'])('equals it for a tokenizer like %s', (name) => {
     const family = families[name]!;
     fc.assert(
       fc.property(idsBelow(family.ids), (ids) => {
@@ -63,7 +64,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for characters cut by tokens that have no text at all', () => {
+  it('equals it for characters cut by tokens without text', () => {
     const { tokenizer, idOf } = families['halves']!;
     const token = fc.oneof(fc.constant(idOf('')), fc.constantFrom('ð', 'Ł', 'ĺ', 'Ģ').map(idOf));
     fc.assert(
@@ -74,7 +75,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for SentencePiece byte tokens in runs, byte-order marks and unfinished runs among them', () => {
+  it('equals it for runs of SentencePiece byte tokens, with byte-order marks and unfinished runs', () => {
     const { tokenizer, idOf } = families['sentencePiece']!;
     const byte = (value: number): number => idOf(`<0x${value.toString(16).toUpperCase().padStart(2, '0')}>`);
     const encoder = new TextEncoder();
@@ -98,7 +99,7 @@ describe('the text of all pieces', () => {
     );
   });
 
-  it('is that for texts of any script, and round-trips them', async () => {
+  it('equals it for texts of any script, and round-trips them', async () => {
     const grapheme = fc.constantFrom(
       'a',
       ' ',
@@ -131,7 +132,7 @@ describe('the text of all pieces', () => {
 });
 
 describe('a piece', () => {
-  it('holds whole characters only, even of random bytes', () => {
+  it('has only whole characters, even of random bytes', () => {
     fc.assert(
       fc.property(idsBelow(HAIKU_VOCABULARY), (ids) => {
         for (const piece of pieces(haiku, ids)) expect(Buffer.from(piece, 'utf8').toString('utf8')).toBe(piece);
@@ -139,32 +140,32 @@ describe('a piece', () => {
     );
   });
 
-  it('comes with the token that completes it: three bytes of an emoji give nothing, the fourth gives it all', async () => {
+  it('comes with the token that completes it: three bytes of an emoji give nothing, the fourth gives the emoji', async () => {
     const ids = await haiku.encode('😀', { addSpecialTokens: false });
     expect(ids.length).toBeGreaterThan(1);
     expect(pieces(haiku, ids)).toEqual([...ids.slice(1).map(() => ''), '😀', '']);
   });
 
-  it('is given at once for plain words, with their spaces', async () => {
+  it('comes at once for plain words, with their spaces', async () => {
     const ids = await haiku.encode('the sea, the moon', { addSpecialTokens: false });
     expect(pieces(haiku, ids)).toEqual([...ids.map((id) => haiku.decode([id])), '']);
     const { tokenizer, idOf } = families['sentencePiece']!;
     expect(pieces(tokenizer, [idOf('▁a'), idOf('bc'), idOf('▁a')])).toEqual(['a', 'bc', ' a', '']);
   });
 
-  it('goes on with a character that a special token interrupts, as decoding does', async () => {
+  it('continues a character that a special token interrupts, as decoding does', async () => {
     const { tokenizer, idOf } = families['halves']!;
     const ids = [idOf('âĤ'), idOf('<|end|>'), idOf('¬'), idOf('a')];
     expect(tokenizer.decode(ids)).toBe('€a');
     expect(pieces(tokenizer, ids)).toEqual(['', '', '€', 'a', '']);
   });
 
-  it('gives a combining mark by itself, after its base', async () => {
+  it('has a combining mark alone, after its base', async () => {
     const ids = await haiku.encode('e\u0301', { addSpecialTokens: false });
     expect(pieces(haiku, ids).filter((piece) => piece !== '')).toEqual(['e', '\u0301']);
   });
 
-  it('gives U+FFFD at the end for a character that was cut, once', async () => {
+  it('has one U+FFFD at the end for an incomplete character', async () => {
     const ids = await haiku.encode('ok 😀', { addSpecialTokens: false });
     const words = new Detokenizer(haiku);
     const text = ids
@@ -208,7 +209,7 @@ describe('the work per token', () => {
   });
 });
 
-/** The longest window that was decoded. */
+/** The longest decoded window. */
 function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void): number {
   let longest = 0;
   const words = new Detokenizer({

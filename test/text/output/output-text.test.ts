@@ -1,3 +1,4 @@
+/** The pieces of text and tokens that a request sends, with stop strings. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TokenReport } from '../../../src/protocol/messages.ts';
@@ -19,7 +20,7 @@ function all(words: OutputText, tokens: readonly TokenReport[]): { pushed: Piece
 }
 
 describe('the pieces of a request', () => {
-  it('give the text up to the stop string, each token at most once and in order', () => {
+  it('have the text up to the stop string, each token at most once and in order', () => {
     const ids = fc.array(fc.nat(HAIKU_VOCABULARY), { maxLength: 40 });
     const stops = fc.array(fc.oneof(fc.string({ minLength: 1, maxLength: 3 }), fc.constantFrom('e', 'th', ' s')), {
       maxLength: 4,
@@ -43,7 +44,7 @@ describe('the pieces of a request', () => {
     );
   });
 
-  it('carry every token with text of its own when nothing stops them', async () => {
+  it('carry every token with its own text if nothing stops them', async () => {
     const ids = await haiku.encode('The moon😀 is é low', { addSpecialTokens: false });
     const tokens = reports(ids);
     const { pushed, last } = all(new OutputText(haiku, []), tokens);
@@ -53,7 +54,7 @@ describe('the pieces of a request', () => {
     expect(emoji?.tokens).toHaveLength((await haiku.encode('😀', { addSpecialTokens: false })).length);
   });
 
-  it('let a special token ride with the next word', async () => {
+  it('carry a special token with the next word', async () => {
     const [end, ...word] = [3, ...(await haiku.encode('a', { addSpecialTokens: false }))];
     const words = new OutputText(haiku, []);
     expect(words.push({ id: end! })).toBeUndefined();
@@ -62,7 +63,7 @@ describe('the pieces of a request', () => {
 });
 
 describe('a stop string', () => {
-  it('takes its own tokens with it and ends the text', async () => {
+  it('removes its own tokens and ends the text', async () => {
     const ids = await haiku.encode('moonQXZ and more', { addSpecialTokens: false });
     const words = new OutputText(haiku, ['QXZ']);
     const { pushed, last } = all(words, reports(ids));
@@ -73,7 +74,7 @@ describe('a stop string', () => {
     expect(words.push({ id: ids[0]! })).toBeUndefined();
   });
 
-  it('that was only begun when the sequence ends is given after all', async () => {
+  it('that is incomplete at the end of the sequence is part of the text', async () => {
     const ids = await haiku.encode('Q', { addSpecialTokens: false });
     const words = new OutputText(haiku, ['QX']);
     expect(words.push({ id: ids[0]! })).toBeUndefined();

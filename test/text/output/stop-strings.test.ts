@@ -1,3 +1,4 @@
+/** Stop strings in a text that arrives in pieces. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StopMatcher } from '../../../src/text/output/stop-strings.ts';
@@ -19,7 +20,7 @@ function inPieces(stops: readonly string[], pieces: readonly string[]): Outcome 
   return { text: text + matcher.flush(), matched };
 }
 
-/** The rule, written the slow way: the match that ends first; of those, the longest. */
+/** The rule in its simple form: the match that ends first; of several, the longest. */
 function byTheRule(stops: readonly string[], text: string): Outcome {
   for (let end = 1; end <= text.length; end += 1) {
     const found = stops.filter((stop) => stop !== '' && text.slice(0, end).endsWith(stop));
@@ -68,7 +69,7 @@ describe('a text in pieces', () => {
     );
   });
 
-  it('never leaks a stop string, and holds back no more than what may still become one', () => {
+  it('never contains a stop string, and holds back only text that may become one', () => {
     fc.assert(
       fc.property(stopLists, word(0, 30), (stops, text) => {
         const matcher = new StopMatcher(stops);
@@ -91,7 +92,7 @@ describe('a text in pieces', () => {
     );
   });
 
-  it('never gives half a surrogate pair', () => {
+  it('never splits a surrogate pair', () => {
     fc.assert(
       fc.property(stopLists, word(0, 20), (stops, text) => {
         const matcher = new StopMatcher(stops);
@@ -115,8 +116,8 @@ describe('of several stop strings', () => {
   });
 });
 
-describe('what is held back', () => {
-  it('is given as soon as it cannot be a stop string, or when the text ends', () => {
+describe('the text held back', () => {
+  it('is released as soon as it cannot be a stop string, or when the text ends', () => {
     const matcher = new StopMatcher(['</s>']);
     expect(matcher.push('a <')).toEqual({ text: 'a ' });
     expect(matcher.push('/')).toEqual({ text: '' });
@@ -125,7 +126,7 @@ describe('what is held back', () => {
     expect(matcher.flush()).toBe('');
   });
 
-  it('is nothing without stop strings, or with an empty one', () => {
+  it('is empty without stop strings, or with an empty one', () => {
     expect(new StopMatcher([]).push('abc')).toEqual({ text: 'abc' });
     expect(new StopMatcher(['']).push('abc')).toEqual({ text: 'abc' });
   });
@@ -137,7 +138,7 @@ describe('what is held back', () => {
     expect(matcher.flush()).toBe('');
   });
 
-  it('of a stop string that begins like most of the text costs linear time', () => {
+  it('takes linear time for a stop string that begins like most of the text', () => {
     const stops = ['a', 'b', 'c', 'd'].map((end) => `${'a'.repeat(99)}${end === 'a' ? 'z' : end}`);
     const text = `${'a'.repeat(98)}x`.repeat(3_000);
     const begun = performance.now();

@@ -1,3 +1,4 @@
+/** Chat templates: files, arguments and refusals. */
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,13 +68,13 @@ describe('the template', () => {
     expect(template.render(hello)).toBe('yes');
   });
 
-  it('in a file of its own wins', async () => {
+  it('in a separate file takes precedence', async () => {
     expect((await opened({ chat_template: 'config' }, '{{ messages[0].content }} from the file')).render(hello)).toBe(
       'Hello from the file',
     );
   });
 
-  it('may be in a JSON file of its own, alone or as the one named default', async () => {
+  it('may be in a separate JSON file, alone or as the one named default', async () => {
     for (const chat_template of [
       'own',
       [
@@ -89,7 +90,7 @@ describe('the template', () => {
     );
   });
 
-  it('sees special tokens as strings or objects, the generation prompt, and no tools', async () => {
+  it('gets special tokens as strings or objects, the generation prompt, and no tools', async () => {
     const template = await opened({
       bos_token: { content: '<s>', lstrip: false },
       eos_token: '</s>',
@@ -100,7 +101,7 @@ describe('the template', () => {
     expect(template.render(hello)).toBe('<s></s>FalseTrueTrue');
   });
 
-  it('that is none is refused when it is opened, by the name of its file', async () => {
+  it('that is invalid is refused at the load, with the name of its file', async () => {
     await expect(ChatTemplate.open(await files({ chat_template: '{% for %}' }))).rejects.toThrow(
       /tokenizer_config\.json/,
     );
@@ -130,20 +131,20 @@ describe('messages that the template refuses', () => {
     expect(error.violations?.[0]?.message).toBe("The model's chat template refuses these messages.");
   });
 
-  it('get a short reason in one line, whatever the template says', async () => {
+  it('get a short reason in one line for any text of the template', async () => {
     const long = `{{ raise_exception('${'😀\\n'.repeat(500)}') }}`;
     const message = violation(await opened({ chat_template: long }), hello).violations?.[0]?.message ?? '';
     expect(Array.from(message).length).toBeLessThan(300);
     expect(message).not.toMatch(/\n|\p{Surrogate}/u);
   });
 
-  it('are refused when rendering them would never end', async () => {
+  it('are refused if rendering them would never end', async () => {
     const endless = `{% for a in range(100000) %}${'{% for b in range(100000) %}{% endfor %}'}{% endfor %}`;
     const error = violation(await opened({ chat_template: endless }), hello);
     expect(error.violations?.[0]?.message).toMatch(/refuses these messages: it takes too (long|many steps)/);
   });
 
-  it('are refused the same way when the template fails by itself', async () => {
+  it('are refused in the same way if the template itself fails', async () => {
     const error = violation(await opened({ chat_template: '{{ messages[5].content.strip() }}' }), hello);
     expect(error.code).toBe('INVALID_REQUEST');
   });

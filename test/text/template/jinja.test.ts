@@ -1,3 +1,4 @@
+/** The bounds of a template, and what it can reach. */
 import { describe, expect, it } from 'vitest';
 import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
 
@@ -39,13 +40,13 @@ describe('a template that would never end', () => {
     expect(() => render(source)).toThrow(/too long/);
   });
 
-  it('or calls itself for ever is', () => {
+  it('or calls itself forever is stopped', () => {
     expect(() => render('{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}')).toThrow();
   });
 });
 
 describe('a template', () => {
-  it('reaches nothing but what it is handed', () => {
+  it('reaches only its arguments', () => {
     for (const path of ["''.constructor", '[].constructor', 'messages.__proto__', 'messages.constructor', 'process']) {
       expect(render(`{{ ${path} }}`, { messages: [] })).toBe('');
     }
@@ -53,16 +54,16 @@ describe('a template', () => {
     expect(() => render("{{ ''.constructor.constructor('return process')() }}")).toThrow();
   });
 
-  it('leaves what looks like a template in a message as it is', () => {
+  it('does not evaluate a template inside a message', () => {
     expect(render('{{ m }}', { m: '{{ 7*7 }}{% x %}{# y #}' })).toBe('{{ 7*7 }}{% x %}{# y #}');
   });
 
-  it('forgets a variable of a loop with its round', () => {
+  it('drops a loop variable at the end of its iteration', () => {
     const source = "{% for i in range(3) %}{% if i == 0 %}{% set x = 'set' %}{% endif %}[{{ x }}]{% endfor %}";
     expect(render(source)).toBe('[set][][]');
   });
 
-  it('keeps what it printed before a round was left', () => {
+  it('keeps the output before a break out of an iteration', () => {
     const source =
       '{% for i in range(5) %}{{ i }}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %},{% endfor %}';
     expect(render(source)).toBe('0,12,3');
@@ -77,11 +78,11 @@ describe('a template', () => {
     expect(render(source, { messages }).length).toBeGreaterThan(60_000);
   });
 
-  it('with line ends of Windows renders as with those of Unix', () => {
+  it('renders the same with line ends of Windows and Unix', () => {
     expect(render('a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n')).toBe('a\nb\nc');
   });
 
-  it('that uses what is missing is refused, not rendered with a hole', () => {
+  it('that uses a missing value is refused, not rendered with a gap', () => {
     expect(() => render('{{ messages[5].content }}', { messages: [] })).toThrow('missing');
     expect(() => render("{{ 'a' + none }}")).toThrow();
     expect(() => render("{{ 'a' + 1 }}")).toThrow();

@@ -7,10 +7,10 @@ interface Case {
   readonly template: string;
   readonly conversation: string;
   readonly prompts: boolean;
-  /** What the template is handed besides: tools, a date, a switch. */
+  /** Further arguments of the template: tools, a date, a switch. */
   readonly variables?: Readonly<Record<string, unknown>>;
   readonly text?: string;
-  /** The words of `raise_exception`; empty where Python failed by itself. */
+  /** The message of `raise_exception`; empty if Python itself failed. */
   readonly refused?: string;
 }
 const recorded: {

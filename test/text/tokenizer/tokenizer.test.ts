@@ -1,3 +1,4 @@
+/** The tokenizer of a model: encoding, decoding, opening. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
@@ -9,7 +10,7 @@ beforeAll(async () => {
 });
 
 describe('encoding', () => {
-  it("puts the tokenizer's frame round a text only when asked", async () => {
+  it('adds the special tokens of the tokenizer only on request', async () => {
     const bare = await haiku.encode('the sea', { addSpecialTokens: false });
     expect(await haiku.encode('the sea', { addSpecialTokens: true })).toEqual([0, ...bare]);
     expect(await haiku.encode('', { addSpecialTokens: false })).toEqual([]);
@@ -25,14 +26,14 @@ describe('encoding', () => {
     );
   });
 
-  it('says characters that a SentencePiece vocabulary lacks in bytes', async () => {
+  it('encodes characters outside a SentencePiece vocabulary as bytes', async () => {
     const { tokenizer, idOf } = await sentencePiece();
     const ids = await tokenizer.encode('abc €', { addSpecialTokens: false });
     expect(ids).toEqual(['▁abc', '▁', '<0xE2>', '<0x82>', '<0xAC>'].map(idOf));
     expect(tokenizer.decode(ids)).toBe('abc €');
   });
 
-  it('leaves out what a vocabulary without an unknown token cannot say', async () => {
+  it('omits characters outside a vocabulary without an unknown token', async () => {
     const files = await writeTokenizer({
       added_tokens: [],
       normalizer: null,
@@ -45,7 +46,7 @@ describe('encoding', () => {
     expect(await tokenizer.encode('axb', { addSpecialTokens: false })).toEqual([0, 1]);
   });
 
-  it("is refused with the signal's reason when that has been aborted", async () => {
+  it("rejects with the signal's reason if the signal is aborted", async () => {
     const signal = AbortSignal.abort(new Error('gone'));
     await expect(haiku.encode('the sea', { addSpecialTokens: false, signal })).rejects.toThrow('gone');
   });
@@ -61,14 +62,14 @@ describe('decoding', () => {
     ]);
   });
 
-  it('leaves spaces before punctuation as they are', async () => {
+  it('keeps spaces before punctuation', async () => {
     const text = "do n't , stop . it 's";
     expect(haiku.decode(await haiku.encode(text, { addSpecialTokens: true }))).toBe(text);
   });
 });
 
 describe('opening', () => {
-  it('names the file that is missing, is no JSON, or asks for an unknown part', async () => {
+  it('names the file that is missing, is not JSON, or has an unknown part', async () => {
     const files = await writeTokenizer({
       added_tokens: [],
       model: {},
