@@ -1,4 +1,7 @@
-/** Is the worker faster than what a Node.js user would take today, on the same weights and the same machine? */
+/**
+ * The speed of the worker against the usual choices of a Node.js user today, on the same weights and the same
+ * machine.
+ */
 import {
   ask,
   askAll,
@@ -23,7 +26,10 @@ const PROMPT = 448;
 const TOKENS = 64;
 const STREAMS = 16;
 const CONTEXT = 1024;
-/** Shapes of the many streams. transformers.js makes one after another: `inTurn` of them say how fast that goes. */
+/**
+ * Shapes of the many streams. transformers.js makes one after another: `inTurn` of them say how fast that
+ * goes.
+ */
 const MANY = {
   short: { prompt: 32, tokens: 64, inTurn: 4 },
   long: { prompt: 64, tokens: 448, inTurn: 2 },
@@ -47,7 +53,10 @@ export async function againstPeers() {
   );
 }
 
-/** Figures of each round of each side, `{decode, prefill, together}`, and how many of the streams really ran at once. */
+/**
+ * Figures of each round of each side, `{decode, prefill, together}`, and how many of the streams really ran
+ * at once.
+ */
 async function compare(dtype, { alone, ...many }) {
   const ours = await startWorker([...workerFlags(dtype), '--slots', STREAMS, '--context', CONTEXT].map(String));
   const transformers = await startPeer('transformers-server.mjs', [modelFolder(dtype), dtype]);

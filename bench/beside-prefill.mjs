@@ -1,4 +1,4 @@
-/** How much does a long prompt disturb those who are being answered, and how much do they delay it? */
+/** How much a long prompt disturbs running streams, and how much the streams delay it. */
 import {
   ask,
   freshPrompt,
@@ -19,10 +19,12 @@ import { startWorker } from './processes.mjs';
 const ROUNDS = 3;
 const STREAMS = [1, 4];
 const PROMPT = 2000;
-/** Milliseconds that the streams run before the long prompt comes and after it is done, and at most beside it. */
+/**
+ * Milliseconds that the streams run before the long prompt comes and after it is done, and at most beside it.
+ */
 const ALONE_MS = 4000;
 const MOST_MS = 45_000;
-/** More than the streams can say in that time: they are ended when the prompt is done. */
+/** More tokens than the streams can produce in that time: they are ended when the prompt is done. */
 const ENDLESS = 2000;
 const SHARES = [0.5, 0.95, 0.99, 1];
 

@@ -1,4 +1,4 @@
-/** How soon is a slot free again after a cancel? */
+/** The time from a cancel to a free slot. */
 import { execute, freshPrompt, goal, job, post, quantile, quantiles, rounds, section, table } from './measure.mjs';
 import { workerFlags } from './models.mjs';
 import { startWorker } from './processes.mjs';
@@ -9,7 +9,7 @@ const GOAL_MS = 100;
 const ENDLESS = 2000;
 const SHARES = [0.5, 0.95, 1];
 
-/** What is cancelled, how often, and when: a spread of moments, so that they fall anywhere within a step. */
+/** The cancelled jobs, their number and times, spread so that they fall anywhere within a step. */
 const WHEN = {
   decode: {
     trials: 25,
@@ -71,7 +71,7 @@ async function decodeStep(url) {
   return quantile(pauses(at), 0.5);
 }
 
-/** The longest stretch of a prompt that nothing is heard of. */
+/** The longest time without an event during a prompt. */
 async function prefillStep(url) {
   const at = [];
   await execute(url, job(freshPrompt(PROMPT), 1), (type, data, ms) => {

@@ -1,4 +1,4 @@
-/** How long from spawning the process until it serves? */
+/** The time from the spawn of the process until it is ready. */
 import { rounds, section, spread, table } from './measure.mjs';
 import { startWorker } from './processes.mjs';
 

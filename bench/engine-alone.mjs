@@ -1,4 +1,4 @@
-/** How fast is the engine by itself: prompts, and rows decoded together at growing context? */
+/** The speed of the engine alone: prompts, and rows decoded together at growing context. */
 import { freshIds, openEngine, sequence } from './engine.mjs';
 import { expectCold, quantile, rounds, section, spread, table } from './measure.mjs';
 
@@ -6,7 +6,7 @@ const ROUNDS = 3;
 const PREFILL = 448;
 /** Steps counted in one round of one cell, after the last row has joined. */
 const STEPS = 16;
-/** What filling the rows of one context may take: rows beyond it are left out. */
+/** Time limit to fill the rows of one context; later rows are left out. */
 const FILL_MS = 75_000;
 const GRIDS = {
   q4: { rows: [1, 2, 4, 8, 16], contexts: [128, 512, 2048] },
@@ -29,7 +29,8 @@ async function measure(dtype, { rows, contexts }) {
   const engine = openEngine(dtype, most, Math.max(...contexts) + STEPS + most);
   try {
     const prefill = await prefillRates(engine);
-    // Each row grows from context to context, and begins with an id that no other has: its slot is found again by its prefix.
+    // Each row grows from context to context, and begins with an id that no other has: its slot is found
+    // again by its prefix.
     const texts = Array.from({ length: most }, (_, row) => [row, ...freshIds(Math.max(...contexts) - 1)]);
     const cells = [];
     for (const [index, context] of contexts.entries()) {
@@ -56,7 +57,9 @@ async function prefillRates(engine) {
   return rates;
 }
 
-/** Brings rows to `context` tokens one after another, each in about `msPerRow`; how many there was time for. */
+/**
+ * Brings rows to `context` tokens one after another, each in about `msPerRow`; how many there was time for.
+ */
 async function fill(engine, texts, context, msPerRow) {
   const began = performance.now();
   for (const [row, text] of texts.entries()) {
@@ -77,7 +80,8 @@ async function decodeCells(engine, texts, context, rows, filled) {
 
 /** Tokens per second from when the last of the rows has its first token to when the first row is over. */
 async function decodeTogether(engine, texts, context, count) {
-  // The last two tokens of each are computed again: at most one row joins per step, and the first has made `count` tokens by then.
+  // The last two tokens of each are computed again: at most one row joins per step, and the first has made
+  // `count` tokens by then.
   const asked = texts.slice(0, count).map((text) => engine.run(sequence(text.slice(0, context), STEPS + count)));
   const outcomes = await Promise.all(asked);
   const stray = outcomes.find(({ end }) => end.cached_tokens !== context - 2);

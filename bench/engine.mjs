@@ -1,4 +1,4 @@
-/** The engine inside the benches' own process: no other process, no bridge, no HTTP, no text. */
+/** The engine inside the process of the bench: without bridge, HTTP and text. */
 import { join } from 'node:path';
 import { Engine } from '../dist/engine/engine.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
@@ -26,14 +26,16 @@ export const sequence = (prompt, tokens) => ({
   sampling: GREEDY,
 });
 
-/** The ids that a random model's byte tokenizer makes of a fresh prompt. */
+/** The ids of a fresh prompt with the byte tokenizer of a random model. */
 export const freshIds = (length) => [...Buffer.from(freshPrompt(length))];
 
 /** The engine of a random model. */
 export const openEngine = (dtype, slots, context) =>
   new OpenEngine(engineOptions(join(modelFolder(dtype), weightFile(dtype)), slots, context));
 
-/** An engine whose sequences are summed up as `ask` sums up jobs: sent, tokens (milliseconds since then), end. */
+/**
+ * An engine whose sequences are summed up as `ask` sums up jobs: sent, tokens (milliseconds since then), end.
+ */
 export class OpenEngine {
   #engine;
   #heard = new Map();

@@ -1,4 +1,4 @@
-/** How long until the first token, and from token to token? */
+/** The time to the first token, and from token to token. */
 import { ask, gapsOf, quantile, quantiles, rounds, section, spread, table } from './measure.mjs';
 import { startWorker } from './processes.mjs';
 

@@ -1,4 +1,4 @@
-/** Does inference ever hold up the event loop that answers probes? */
+/** Measures whether inference delays the event loop that answers probes. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { quantile, section, table } from './measure.mjs';

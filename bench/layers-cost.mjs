@@ -1,4 +1,4 @@
-/** What do the bridge to the engine process and the frames of a stream cost per token? */
+/** The cost per token of the bridge to the engine process and of the frames of a stream. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { finished } from 'node:stream/promises';
@@ -72,7 +72,7 @@ async function through(client, request) {
   return outcome;
 }
 
-/** What the turns of the event loop cost by themselves. */
+/** The cost of the turns of the event loop alone. */
 const emptyTurns = () =>
   busyMicros(async () => {
     for (let index = 0; index < FRAMES; index += 1) await new Promise(setImmediate);

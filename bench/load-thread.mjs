@@ -1,4 +1,7 @@
-/** Clients that stream without a pause, on a thread of their own: whoever measures beside them is not slowed by their parsing. */
+/**
+ * Clients that stream without a pause, on a thread of their own: their parsing does not slow down the
+ * measurement.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import { ask } from './measure.mjs';
 

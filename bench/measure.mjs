@@ -1,12 +1,13 @@
-/** What the benches share: the client of every server, how rounds take turns, how figures are summed up and shown. */
+/** Shared by the benches: the client of every server, the order of rounds, statistics and tables. */
 import http from 'node:http';
-import { createParser } from 'eventsource-parser';
+import { messageParser } from '../dist/client/sse.js';
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
 /**
- * Posts one job and reads its stream to the end; the same client for the worker and its peers. Calls `onEvent(type, data, at)` with each
- * event's name, its JSON text, and the milliseconds since the POST was sent. Rejects when `signal` aborts, after hanging up.
+ * Posts one job and reads its stream to the end; the same client for the worker and its peers. Calls
+ * `onEvent(type, data, at)` with each event's name, its JSON text, and the milliseconds since the POST was
+ * sent. Rejects when `signal` aborts, after hanging up.
  */
 export function execute(url, body, onEvent, signal) {
   return post(`${url}/execute`, { job_id: crypto.randomUUID(), ...body }, onEvent, signal);
@@ -21,10 +22,10 @@ export function post(url, body, onEvent = () => undefined, signal = undefined) {
     const request = http.request(url, { method: 'POST', agent, headers, signal }, (response) => {
       const ok = response.statusCode >= 200 && response.statusCode < 300;
       let [at, refusal] = [0, ''];
-      const parser = createParser({ onEvent: ({ event, data }) => onEvent(event, data, at) });
-      response.setEncoding('utf8').on('data', (chunk) => {
+      const feed = messageParser(({ event, data }) => onEvent(event, data, at));
+      response.on('data', (chunk) => {
         at = performance.now() - began;
-        if (ok) parser.feed(chunk);
+        if (ok) feed(chunk);
         else refusal += chunk;
       });
       response.once('error', reject).once('end', () => (ok ? resolve() : reject(new Error(refusal))));
@@ -35,8 +36,8 @@ export function post(url, body, onEvent = () => undefined, signal = undefined) {
 }
 
 /**
- * One job, summed up: when it was sent, when each of its token events arrived after that (milliseconds), and its `end`, which is absent
- * when `signal` ended it. `onEvent` hears all events too.
+ * Runs one job. Returns when it was sent, when each of its token events arrived after that (milliseconds),
+ * and its `end`, which is absent if `signal` ended the job. Calls `onEvent` with all events.
  */
 export async function ask(url, body, { signal, onEvent = () => undefined } = {}) {
   const outcome = { sent: performance.now(), tokens: [], end: undefined };
@@ -54,7 +55,7 @@ export async function ask(url, body, { signal, onEvent = () => undefined } = {})
   return outcome;
 }
 
-/** All jobs, at most `clients` of them at once, each client sending its next when its last is over. */
+/** Runs all jobs, at most `clients` at once. Each client sends its next job when its last one is over. */
 export async function askAll(url, bodies, clients = bodies.length) {
   const [waiting, outcomes] = [[...bodies], []];
   const client = async () => {
@@ -64,14 +65,14 @@ export async function askAll(url, bodies, clients = bodies.length) {
   return outcomes;
 }
 
-/** A job of exact length: greedy, without a template, `tokens` tokens whatever the model says. */
+/** A job of exact length: greedy, without a template, always `tokens` tokens. */
 export const job = (prompt, tokens) => ({ prompt, raw: true, temperature: 0, max_tokens: tokens, min_tokens: tokens });
 
 let lastPrompt = 0;
 
 /**
- * A text of `length` visible ASCII characters, which is as many tokens of a random model's byte tokenizer. It begins unlike the ones before,
- * so that no cache helps.
+ * A text of `length` visible ASCII characters, one token each for the byte tokenizer of a random model. It
+ * begins unlike the texts before, so that no cache helps.
  */
 export function freshPrompt(length) {
   lastPrompt += 1;
@@ -81,10 +82,16 @@ export function freshPrompt(length) {
   return String.fromCharCode(...text);
 }
 
-/** Most prompt tokens that a fresh prompt may find in a slot by chance: two texts of many begin with the same character. */
+/**
+ * Most prompt tokens that a fresh prompt may find in a slot by chance: some texts begin with the same
+ * character.
+ */
 const CHANCE = 4;
 
-/** @throws Error unless every job had as many tokens as it was meant to have, and found nothing of its prompt in a cache. */
+/**
+ * @throws Error unless every job has the intended number of tokens and found nothing of its prompt in a
+ * cache.
+ */
 export function expectCold(outcomes, tokensIn, tokensOut) {
   for (const { end } of outcomes) {
     const { tokens_in, tokens_out, cached_tokens = 0 } = end;
@@ -100,7 +107,7 @@ export function mostAtOnce(outcomes) {
   return Math.max(...spans.map(([at]) => spans.filter(([from, to]) => from <= at && at <= to).length));
 }
 
-/** Tokens per second of one stream after its first token: what time per output token is the inverse of. */
+/** Tokens per second of one stream after its first token: the inverse of the time per output token. */
 export const decodeRate = ({ tokens, end }) => ((end.tokens_out - 1) * 1000) / (tokens.at(-1) - tokens[0]);
 
 /** Tokens per second of all jobs together, from the first POST to the last token. */
@@ -111,16 +118,19 @@ export function rateInAll(outcomes) {
   return (count * 1000) / (to - from);
 }
 
-/** Milliseconds between the token events of one stream that arrived in [from, to] (milliseconds since it was sent). */
+/**
+ * Milliseconds between the token events of one stream that arrived in [from, to] (milliseconds since it was
+ * sent).
+ */
 export const gapsOf = ({ tokens }, from = 0, to = Number.POSITIVE_INFINITY) =>
   tokens.flatMap((at, index) => (index > 0 && tokens[index - 1] >= from && at <= to ? [at - tokens[index - 1]] : []));
 
-/** How many rounds a bench takes: `usual`, or fewer with BENCH_ROUNDS=n, for a quick look. */
+/** The number of rounds of a bench: `usual`, or fewer with BENCH_ROUNDS=n for a quick look. */
 export const rounds = (usual) => Math.min(usual, Number(process.env.BENCH_ROUNDS ?? usual));
 
 /**
- * Lets the sides take turns, there and back, so that whatever else the machine does falls on all of them: `{name: async () => figure}` gives
- * `{name: [figure of each round]}`.
+ * Runs the sides in turn, in reverse order every second round, so that other load of the machine affects all
+ * of them: `{name: async () => figure}` gives `{name: [figure of each round]}`.
  */
 export async function interleaved(count, sides) {
   const figures = Object.fromEntries(Object.keys(sides).map((name) => [name, []]));
@@ -132,10 +142,10 @@ export async function interleaved(count, sides) {
   return figures;
 }
 
-/** Of each round: ours over theirs. */
+/** The ratio of each round: ours to theirs. */
 export const ratios = (ours, theirs) => ours.map((value, round) => value / theirs[round]);
 
-/** Between two values it lies on the line that joins them. */
+/** A quantile, interpolated linearly between two values. */
 export function quantile(values, q) {
   const sorted = [...values].sort((a, b) => a - b);
   const place = q * (sorted.length - 1);
@@ -160,7 +170,7 @@ export function table(head, rows) {
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** A goal and what was measured: the median of `values` is to be at least, or at most, so much. */
+/** A goal and the measurement: the median of `values` must be at least `least`, or at most `most`. */
 export function goal(what, { least, most, unit = '', digits = 2 }, values) {
   const median = quantile(values, 0.5);
   const wanted = least === undefined ? `≤ ${most}${unit}` : `≥ ${least}${unit}`;
@@ -168,7 +178,7 @@ export function goal(what, { least, most, unit = '', digits = 2 }, values) {
   return { what, wanted, figure: spread(values, digits), reached };
 }
 
-/** A section of the page: paragraphs and tables, and the goals that it has figures for. */
+/** A section of the page: paragraphs and tables, and its goals. */
 export function section(title, parts, goals = []) {
   return { markdown: [`## ${title}`, ...parts, ''].join('\n\n').trimEnd().concat('\n'), goals };
 }

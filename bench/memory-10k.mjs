@@ -1,4 +1,4 @@
-/** Does the worker, or its engine, grow from request to request? */
+/** Growth of the memory of the worker and its engine from request to request. */
 import { readFileSync } from 'node:fs';
 import { askAll, freshPrompt, job, rounds, section, spread, table } from './measure.mjs';
 import { startWorker } from './processes.mjs';
@@ -40,7 +40,7 @@ const residentBytes = (pid) =>
 /** The engine process is the worker's only child. */
 const childOf = (pid) => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
 
-/** Of the least-squares line through values at 0, 1, 2… */
+/** Slope of the least-squares line through values at 0, 1, 2… */
 function slope(values) {
   const mean = (numbers) => numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
   const middle = (values.length - 1) / 2;

@@ -1,4 +1,4 @@
-/** How many tokens a second can one stream have at most, if reading the weights were all there is to do? */
+/** The upper limit of tokens per second for one stream, if reading the weights were the only cost. */
 import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';

@@ -1,6 +1,7 @@
 /**
- * Models with random weights of the shape `smollm2-135m`, under bench/.models/: hub folders for the worker and transformers.js, GGUF files for
- * llama.cpp. Made by the scripts in tools/ when first asked for; their speed is that of a trained model, their output means nothing.
+ * Models with random weights of the shape `smollm2-135m`, under bench/.models/: hub folders for the worker
+ * and transformers.js, GGUF files for llama.cpp. The scripts in tools/ make them at first use. Their speed is
+ * that of a trained model; their output is random.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const SHAPE = 'smollm2-135m';
 const MODELS = fileURLToPath(new URL('./.models/', import.meta.url));
 const SCRIPTS = fileURLToPath(new URL('../tools/', import.meta.url));
-/** Debian's packages are seen by Debian's Python, which another one may hide. */
+/** Only Debian's Python finds Debian's packages; another Python may precede it in the path. */
 const PYTHONS = ['python3', '/usr/bin/python3'];
 
 /** Path of the weights inside a model's folder, by the names of the hub. */
@@ -35,14 +36,14 @@ export function ggufFile(dtype) {
 export const modelConfig = (dtype) => configIn(modelFolder(dtype));
 
 /**
- * Flags of a worker with this model. Nothing is drafted: random weights repeat one token for ever, and every guess would be right, which no
- * real text grants.
+ * Flags of a worker with this model. Nothing is drafted: random weights repeat one token for ever, and every
+ * guess would be right, which no real text grants.
  */
 export const workerFlags = (dtype) => ['--model', modelFolder(dtype), '--dtype', dtype, '--speculation', 'off'];
 
 const configIn = (folder) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 
-/** Makes what is missing beside its place and moves it there, so that nothing half made is ever found. */
+/** Makes a missing file beside its place and moves it there, so that no partial file exists. */
 function made(path, make) {
   if (existsSync(path)) return path;
   process.stderr.write(`Making ${path}…\n`);

@@ -1,4 +1,4 @@
-/** What does one call of narrate() cost, with both sinks? */
+/** The cost of one call of narrate(), with both sinks. */
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { narrate, runIn, startNarration } from '../dist/narration/narrate.js';

@@ -1,4 +1,4 @@
-/** What does telling a request's user what happens cost? Streams with and without narration. */
+/** The cost of the narration in a stream: streams with and without it. */
 import {
   askAll,
   freshPrompt,

@@ -1,7 +1,7 @@
 /**
- * A connection that the kernel buffers little of, on Linux: what its peer sends and nobody reads stays with the peer. Between two ordinary
- * sockets on loopback some 2.6 MB disappear into the kernel before a server notices that nobody reads. Node has no such options, so
- * the socket is made through libc.
+ * A connection with small kernel buffers, on Linux: unread bytes stay with the sender. Between two ordinary
+ * sockets on loopback the kernel takes some 2.6 MB before a server notices that its client does not read.
+ * Node has no such options, so the socket is made through libc.
  */
 import { Socket } from 'node:net';
 import koffi from 'koffi';
@@ -11,7 +11,7 @@ const [AF_INET, SOCK_STREAM, SOL_SOCKET, SO_RCVBUF, IPPROTO_TCP, TCP_MAXSEG] = [
 const SEGMENT_BYTES = 536;
 const RECEIVE_BYTES = 4096;
 
-/** Whether there can be one. */
+/** True on systems that have such sockets. */
 export const canBeNarrow = process.platform === 'linux';
 
 /** Connects to a port of 127.0.0.1. The socket reads nothing until it is told to. */

@@ -1,5 +1,6 @@
 /**
- * How fast is one model file on one device? By itself, since the machines that have a GPU are others than those that the rest is measured on.
+ * How fast is one model file on one device? By itself, since the machines that have a GPU are others than
+ * those that the rest is measured on.
  *
  *   node bench/on-device.mjs <device> <model.onnx> [<libonnxruntime>]
  */

@@ -1,4 +1,7 @@
-/** What do HTTP, text, narration and the second process take of the engine's speed, and what does a client see as clients become many? */
+/**
+ * The share of the engine's speed that HTTP, text, narration and the second process cost, and the load seen
+ * by many clients.
+ */
 import { freshIds, openEngine, sequence } from './engine.mjs';
 import {
   ask,

@@ -1,4 +1,7 @@
-/** The servers that benches measure: each is started warm and stopped by its bench, or at the latest when the benches end. */
+/**
+ * The servers that the benches measure. Each starts warm and is stopped by its bench, or at the latest at the
+ * end of the benches.
+ */
 import { execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -12,10 +15,13 @@ const STOP_MS = 10_000;
 
 const running = new Set();
 
-/** Stops whatever a bench that failed has left running. */
+/** Stops the servers that a failed bench has left running. */
 export const stopAll = () => Promise.all([...running].map((stop) => stop()));
 
-/** Starts a worker. Resolves when it says that it is warm, with the milliseconds from spawn to each of its lines so far. */
+/**
+ * Starts a worker. Resolves when it says that it is warm, with the milliseconds from spawn to each of its
+ * lines so far.
+ */
 export async function startWorker(args = []) {
   const began = performance.now();
   // It drains when its stdin closes: it never outlives the benches.
@@ -82,7 +88,8 @@ function installPeers() {
   if (installed) return;
   process.stderr.write('Installing the peers (once, about 1 GB)…\n');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  // Not `ci`: it refuses a lock file without the optional packages of every platform, and some registries do not have them all.
+  // Not `ci`: it refuses a lock file without the optional packages of every platform, and some registries do
+  // not have them all.
   execFileSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: PEERS,
     env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },

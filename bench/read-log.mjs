@@ -1,9 +1,9 @@
-/** The event log of a job with one reader, as the worker has it, without a worker. */
+/** The event log of a job with one subscriber, without a worker. */
 import { Writable } from 'node:stream';
 import { EventLog } from '../dist/jobs/event-log.js';
 import { Job } from '../dist/jobs/job.js';
 
-/** What a slot has of the memory of all logs by default. */
+/** The share of one slot in the memory of all logs by default. */
 const LOG_BYTES = 2 * 2 ** 20;
 
 /** A log whose reader is piped into `answer`. */
@@ -14,5 +14,5 @@ export function logReadInto(answer) {
   return log;
 }
 
-/** Takes everything and keeps nothing. */
+/** Takes all bytes and keeps none. */
 export const nowhere = () => new Writable({ write: (_chunk, _encoding, done) => done() });

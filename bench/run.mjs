@@ -1,5 +1,6 @@
 /**
- * Runs the benches and writes docs/benchmarks.md: goals, machine, versions, medians and spread. Never part of a test.
+ * Runs the benches and writes docs/benchmarks.md: goals, machine, versions, medians and spread. Never part of
+ * a test.
  *
  *   npm run bench [-- name…]      with names, only those benches run and nothing is written
  *
@@ -75,7 +76,7 @@ try {
 }
 process.stdout.write(goals());
 if (only.length === 0 && process.env.BENCH_ROUNDS === undefined) writeFileSync(PAGE, page());
-// A connection that is kept alive, or a thread of the runtime, would keep the process.
+// A kept-alive connection or a thread of the runtime would keep the process running.
 process.exit(0);
 
 function goals() {

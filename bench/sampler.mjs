@@ -1,4 +1,4 @@
-/** What does it cost to draw one id, by rule, shape of the logits and size of the vocabulary? */
+/** The cost of drawing one id, by rule, shape of the logits and size of the vocabulary. */
 import { Random } from '../dist/engine/sampling/random.js';
 import { Sampler } from '../dist/engine/sampling/sampler.js';
 import { GREEDY, SAMPLING, SAMPLING_NAMES, WARM_UP } from '../dist/protocol/sampling.js';

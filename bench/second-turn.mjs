@@ -1,4 +1,4 @@
-/** How soon does a chat's second turn begin, when the first is still in its slot? */
+/** The time to the first token of the second turn of a chat whose first turn is still in its slot. */
 import { ask, freshPrompt, goal, job, ratios, rounds, section, spread, table } from './measure.mjs';
 import { workerFlags } from './models.mjs';
 import { startWorker } from './processes.mjs';
@@ -41,7 +41,10 @@ export async function secondTurn() {
   );
 }
 
-/** Milliseconds to the first token. A few tokens more may be kept than the history: two new turns can begin alike. */
+/**
+ * Milliseconds to the first token. A few tokens more may be kept than the history: two new turns can begin
+ * alike.
+ */
 async function timed(url, prompt, cached = 0) {
   const { tokens, end } = await ask(url, job(prompt, 2));
   if (end.tokens_in !== prompt.length || end.cached_tokens < cached || end.cached_tokens > cached + TURN / 2)

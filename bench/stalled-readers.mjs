@@ -1,4 +1,7 @@
-/** What do readers cost that do not read? Memory of the worker with 64 of them, and the speed of one who reads beside them. */
+/**
+ * The cost of clients that do not read: memory of the worker with 64 of them, and the speed of a client that
+ * reads beside them.
+ */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ask, askAll, decodeRate, freshPrompt, goal, job, ratios, rounds, section, spread, table } from './measure.mjs';
@@ -10,7 +13,10 @@ const ROUNDS = 5;
 /** With the likeliest 20 of each token, an output is some 430 kB: more than may be unread. */
 const TOKENS = 480;
 const PAUSED = 'worker_narration_events_total\\{event="generation.paused"\\}';
-/** A whole output with what it costs in memory: where a worker is busier than its engine, more tokens are on their way when a pause is asked for. */
+/**
+ * A whole output with what it costs in memory: where a worker is busier than its engine, more tokens are on
+ * their way when a pause is asked for.
+ */
 const MOST_KIB_EACH = 1024;
 
 export async function stalledReaders() {

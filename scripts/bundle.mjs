@@ -1,6 +1,8 @@
+// @ts-check
 /**
- * Bundles the three entries of a build with their packages, in place: a worker is spawned by the hundred, and most of its start-up was
- * Node finding and reading some 400 small files (docs/decisions/0005-bundled-entries.md). The modules beside the entries stay for scripts, benches and tests.
+ * Bundles the three entries of a build with their packages, in place: before, a worker spent most of its
+ * start-up on finding and reading some 400 small files (docs/decisions/0005-bundled-entries.md). Benches and
+ * tests use the modules beside the entries.
  *
  *   node scripts/bundle.mjs <folder of the build>
  */
@@ -9,7 +11,7 @@ import { rolldown } from 'rolldown';
 
 const folder = resolve(process.argv[2] ?? 'dist');
 const ENTRIES = ['cli', 'engine/process', 'text/tokenizer/tokenizer-thread'];
-/** Native code beside its own JavaScript, and a package that is only looked up. */
+/** Native code that finds files by its own path, and a package of which only the path is needed. */
 const EXTERNAL = ['koffi', 'onnxruntime-node'];
 
 const bundle = await rolldown({

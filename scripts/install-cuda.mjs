@@ -1,16 +1,21 @@
 /**
- * `npm run install:cuda`: lets onnxruntime-node's own installer fetch the CUDA provider, and says what came of it. In a checkout and in an
- * installed package alike. Nothing is written elsewhere than that installer writes it: beside the runtime's library.
+ * `npm run install:cuda`: runs the installer of onnxruntime-node, which downloads the CUDA provider, and
+ * reports the result. Works in a checkout and in an installed package. Plain JavaScript: it is part of the
+ * package, where there is nothing to build it with, and it runs before dist/ exists. Only the installer
+ * writes files, beside the runtime's library.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-/** Until the download begins: some networks drop what they refuse, and the installer would wait for minutes. */
+/**
+ * Limit until the download begins: some networks drop refused packets, and the installer would wait for
+ * minutes.
+ */
 const INDEX_MS = 60_000;
 const DOWNLOAD_MS = 60 * 60_000;
-/** What the worker loads; the installer brings TensorRT's provider too, which is not used. */
+/** The files that the worker loads. The installer also brings the provider of TensorRT, which is not used. */
 const NEEDED = ['libonnxruntime_providers_cuda.so', 'libonnxruntime_providers_shared.so'];
 const PLATFORM = `${process.platform}/${process.arch}`;
 
@@ -64,7 +69,7 @@ function packageRoot() {
   }
 }
 
-/** Where the installer puts the files: beside the library. */
+/** The folder of the library, into which the installer writes. */
 function folderOf(from) {
   const bin = join(from, 'bin');
   const bindings = readdirSync(bin).map((name) => join(bin, name, ...PLATFORM.split('/')));
@@ -77,9 +82,12 @@ function sizes(path) {
   return new Map(readdirSync(path).map((name) => [name, statSync(join(path, name)).size]));
 }
 
-/** Runs the installer; what it prints is passed on. `late`: it was ended, having been silent for so many milliseconds. */
+/**
+ * Runs the installer and passes its output on. `late`: it was killed after this many milliseconds of silence.
+ */
 function install() {
-  // Not `cuda12`: it takes any word for its default, and by default it does nothing when npm runs it within a project of its own.
+  // Not `cuda12`: the installer reads any word as its default, and by default it does nothing if npm runs it
+  // inside a project.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'true' };
   const child = spawn(process.execPath, [join(root, 'script', 'install.js')], {
     env,
@@ -138,7 +146,10 @@ function tell() {
   say('rbees-workerd doctor tells whether they are there, and tries it.');
 }
 
-/** Names of the libraries that a 64-bit little-endian ELF file needs (System V ABI, dynamic section); none of another file. */
+/**
+ * Names of the libraries that a 64-bit little-endian ELF file needs (System V ABI, dynamic section); none for
+ * another file.
+ */
 function neededBy(elf) {
   if (elf.toString('latin1', 0, 6) !== '\x7fELF\x02\x01') return [];
   const number = (at) => Number(elf.readBigUInt64LE(at));
@@ -162,6 +173,6 @@ function neededBy(elf) {
     const names = entries.filter(([tag]) => tag === NEEDS).map(([, name]) => from + name);
     return names.map((at) => elf.toString('latin1', at, elf.indexOf(0, at)));
   } catch {
-    return []; // cut off, or without such a section: the dynamic loader will say so
+    return []; // truncated, or without such a section: the dynamic loader reports that
   }
 }

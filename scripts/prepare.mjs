@@ -1,6 +1,8 @@
+// @ts-check
 /**
- * Makes a checkout ready to run: installs from the lock file and builds, each only when something changed since the last time.
- * Every npm script calls it first, so that a fresh clone needs no other command.
+ * Makes a checkout ready to run: installs from the lock file and builds, each only if something has changed.
+ * Every npm script runs it first, so that a fresh clone needs no other command. Plain JavaScript: it runs
+ * before any package is installed.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,10 +11,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const LEAST_NODE = [20, 19];
+const LEAST_NODE = { major: 20, minor: 19 };
 
+/** @type {(...parts: string[]) => string} */
 const at = (...parts) => join(ROOT, ...parts);
+/** @type {(text: string) => string} */
 const digest = (text) => createHash('sha256').update(text).digest('hex');
+/** @type {(file: string, otherwise: string) => string} */
 const readOr = (file, otherwise) => (existsSync(file) ? readFileSync(file, 'utf8') : otherwise);
 
 requireNode();
@@ -20,9 +25,9 @@ install();
 build();
 
 function requireNode() {
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  if (major > LEAST_NODE[0] || (major === LEAST_NODE[0] && minor >= LEAST_NODE[1])) return;
-  fail(`Node ${LEAST_NODE.join('.')} or newer is needed; this is ${process.versions.node}.`);
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > LEAST_NODE.major || (major === LEAST_NODE.major && minor >= LEAST_NODE.minor)) return;
+  fail(`Node ${LEAST_NODE.major}.${LEAST_NODE.minor} or newer is needed; this is ${process.versions.node}.`);
 }
 
 function install() {
@@ -32,7 +37,8 @@ function install() {
   );
   if (readOr(stamp, '') === wanted) return;
   say('Installing packages (once)…');
-  // ONNXRUNTIME_NODE_INSTALL: its install script would download the CUDA provider; .npmrc skips all scripts, this says so twice.
+  // The install script of onnxruntime-node downloads the CUDA provider. .npmrc skips all scripts; this skips
+  // it again.
   const environment = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
   run(npm(), ['ci', '--no-audit', '--no-fund', '--loglevel=error'], environment);
   writeFileSync(stamp, wanted);
@@ -47,7 +53,8 @@ function build() {
   );
   if (readOr(stamp, '') === wanted) return;
   say('Building…');
-  // Built beside and moved, so that a failed build leaves the last good one, and nothing of a deleted file survives.
+  // Built beside dist/ and moved: a failed build keeps the last good one, and nothing of a deleted file
+  // remains.
   const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
   run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);
@@ -56,6 +63,7 @@ function build() {
   renameSync(fresh, at('dist'));
 }
 
+/** @param {string} folder */
 function filesOf(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -63,29 +71,42 @@ function filesOf(folder) {
     .sort();
 }
 
+/** @param {string} file */
 function fingerprint(file) {
   const { mtimeMs, size } = statSync(file);
   return [file, mtimeMs, size];
 }
 
-/** npm names itself when it runs a script; outside of one, the npm on the path is taken. */
+/**
+ * npm sets `npm_execpath` for its scripts; otherwise the npm on the path runs.
+ * @returns {[string, ...string[]]}
+ */
 function npm() {
-  const script = process.env.npm_execpath;
+  const script = process.env['npm_execpath'];
   if (script?.endsWith('.js')) return [process.execPath, script];
   return [process.platform === 'win32' ? 'npm.cmd' : 'npm'];
 }
 
+/**
+ * @param {[string, ...string[]]} command
+ * @param {string[]} rest
+ */
 function run([command, ...first], rest, env = process.env) {
-  // What npm and tsc print goes to stderr: stdout belongs to the command that follows.
+  // The output of npm and tsc goes to stderr: stdout belongs to the command that follows.
   const { status, error } = spawnSync(command, [...first, ...rest], { cwd: ROOT, env, stdio: ['ignore', 2, 2] });
   if (error) fail(`${command} could not be started: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
 }
 
+/** @param {string} text */
 function say(text) {
   process.stderr.write(`${text}\n`);
 }
 
+/**
+ * @param {string} text
+ * @returns {never}
+ */
 function fail(text) {
   say(text);
   process.exit(1);

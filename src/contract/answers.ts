@@ -103,3 +103,4 @@ export const HealthAnswer = named(
     .meta({ description: 'Cached state only, so the answer is fast under any load' }),
 );
 export type Health = z.output<typeof HealthAnswer>;
+export type ErrorBody = z.output<typeof ErrorAnswer>;

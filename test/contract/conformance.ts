@@ -1,5 +1,5 @@
 /**
- * Everything a caller may rely on in one exchange: openapi.yaml, the order of a stream, and one correlation id all the way through.
+ * The guarantees of one exchange: openapi.yaml, the order of a stream, and one correlation id everywhere.
  */
 import { ERRORS } from '../../src/contract/errors.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
@@ -17,7 +17,7 @@ const FRAME = /^id: (\d+)\nevent: ([a-z]+)\ndata: ([^\n\r]+)$/;
 const CORRELATED = ['started', 'narration', 'end', 'error'];
 const LAST = ['end', 'error'];
 
-/** What is wrong with an exchange; nothing, as it should be. */
+/** The problems of an exchange. */
 export function problemsOf(exchange: Exchange): string[] {
   const { status, headers, body } = exchange.response;
   const answer = answerFor(exchange);
@@ -45,7 +45,7 @@ function bodyProblems(
   return [...schemaProblems(media.schema, value), ...errorProblems(value['error'], status, correlationId)];
 }
 
-/** Status, code and retriability belong together, and the id is the header's. */
+/** Status, code and retriability agree with the error table, and the id equals the header. */
 function errorProblems(error: unknown, status: number, correlationId: string): string[] {
   if (error === undefined) return [];
   const { code, retriable, correlation_id } = error as Record<string, string>;
@@ -115,7 +115,7 @@ function eventProblems(media: Media, { name, data }: Told, correlationId: string
   ];
 }
 
-/** What several events say of the same thing agrees. */
+/** Facts that several events have are equal. */
 function factProblems(events: readonly Told[]): string[] {
   const all = (name: string) => events.filter((event) => event.name === name).map((event) => event.data);
   const [started, end] = [all('started')[0], all('end')[0]];

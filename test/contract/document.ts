@@ -1,5 +1,5 @@
 /**
- * openapi.yaml as a judge: what is wrong with an exchange, by the document alone. A field that a schema does not name is wrong too.
+ * Compares exchanges with openapi.yaml alone. A field that a schema does not name is a problem too.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
@@ -55,19 +55,19 @@ export function operations(): { method: string; path: string; operation: Operati
   );
 }
 
-/** The path of the document that a request's path is one of; undefined if there is none. */
+/** The path of the document that matches a request's path; undefined if there is none. */
 export function templateOf(path: string): string | undefined {
   const bare = path.replace(/\?.*/, '');
   const fits = (template: string): boolean => new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`).test(bare);
   return Object.keys(DOCUMENT.paths).find(fits);
 }
 
-/** What the document says of an answer; undefined if it says nothing. */
+/** The document's entry for an answer; undefined if there is none. */
 export function answerFor({ request, response }: Exchange): Answer | undefined {
   return DOCUMENT.paths[templateOf(request.path) ?? '']?.[request.method.toLowerCase()]?.responses[response.status];
 }
 
-/** Closes every object that names its fields. Requests stay open: the worker ignores what it does not know. */
+/** Closes every object that names its fields. Requests stay open: the worker ignores unknown fields. */
 function closed(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(closed);
   if (typeof node !== 'object' || node === null) return node;
@@ -84,7 +84,7 @@ for (const [name, schema] of Object.entries(DOCUMENT.components.schemas)) {
 
 const compiled = new Map<string, ValidateFunction>();
 
-/** What is wrong with `value` by a schema of the document. */
+/** The problems of `value` under a schema of the document. */
 export function schemaProblems(schema: Json, value: unknown): string[] {
   const text = JSON.stringify(schema).replaceAll('#/components/schemas/', 'contract:/');
   const validate = compiled.get(text) ?? judge.compile(JSON.parse(text) as Json);
@@ -95,7 +95,7 @@ export function schemaProblems(schema: Json, value: unknown): string[] {
   );
 }
 
-/** What is wrong with the headers of an answer: a required one is absent, or one has a value that is not allowed. */
+/** The problems of the headers of an answer: a required one is absent, or a value is not allowed. */
 export function headerProblems(answer: Answer, headers: Record<string, string>): string[] {
   return Object.entries(answer.headers).flatMap(([name, { $ref }]) => {
     const header = DOCUMENT.components.headers[$ref.split('/').at(-1) ?? ''];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { generated } from '../../scripts/generate.mjs';
+import { generated } from '../../scripts/generate.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { environmentName, SETTINGS } from '../../src/config/settings.ts';
 
@@ -11,11 +11,11 @@ const read = (path: string): string => readFileSync(new URL(`../../${path}`, imp
 const files = generated();
 
 describe('files made from the code', () => {
-  test.each(Object.keys(files))('%s is what `npm run generate` makes now', (path) => {
+  test.each(Object.keys(files))('%s is the current output of `npm run generate`', (path) => {
     expect(read(path)).toBe(files[path]);
   });
 
-  test('none of them names a path of the machine they were made on', () => {
+  test('none of them has a path of this machine', () => {
     const root = new URL('../../', import.meta.url).pathname;
     expect(Object.values(files).filter((text) => text.includes(root))).toEqual([]);
   });
@@ -44,11 +44,11 @@ describe('.env.example', () => {
     expect(parseEnv(uncommented)).toEqual(Object.fromEntries(defaults));
   });
 
-  test('as it is, it sets nothing', () => {
+  test('unchanged, it sets nothing', () => {
     expect(parseEnv(read('.env.example'))).toEqual({});
   });
 
-  test('read back with nothing commented out, it gives the defaults', () => {
+  test('without comment signs, it gives the defaults', () => {
     const folder = mkdtempSync(join(tmpdir(), 'env-'));
     try {
       const file = join(folder, '.env');

@@ -1,4 +1,4 @@
-/** docs/limits.md names code, tests and settings that there are, and what the server is told is what the page says. */
+/** docs/limits.md names existing code, tests and settings, and the server's options equal the page. */
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
@@ -13,7 +13,7 @@ const rows = readFileSync(new URL('docs/limits.md', ROOT), 'utf8')
   .map(([, what = '', bound = '', set = '', , code = '', tests = '']) => ({ what, bound, set, code, tests }));
 const quoted = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name ?? '');
 
-test('every row says where the bound is and what tests it', () => {
+test('every row names the code of the limit and its test', () => {
   expect(rows.length).toBeGreaterThan(35);
   for (const { what, bound, code, tests } of rows) {
     expect([what, bound !== '', quoted(code).length > 0, quoted(tests).length > 0]).toEqual([what, true, true, true]);
@@ -25,7 +25,7 @@ test('every row says where the bound is and what tests it', () => {
   }
 });
 
-test('every setting that it names is one, and every setting of a limit is named', () => {
+test('every named setting exists, and every setting of a limit is named', () => {
   const named = new Set(rows.flatMap(({ set }) => quoted(set).filter((name) => name.startsWith('--'))));
   const known = new Set(Object.keys(SETTINGS).map((name) => `--${name}`));
   expect([...named].filter((name) => !known.has(name))).toEqual([]);
@@ -33,7 +33,7 @@ test('every setting that it names is one, and every setting of a limit is named'
   expect(limits.filter((name) => !named.has(name))).toEqual([]);
 });
 
-test('the server is told the times and sizes of the page', () => {
+test('the server has the times and sizes of the page', () => {
   const options = connectionOptions(readConfig([], {}, 'no-such-file'));
   expect(options).toMatchObject({ requestTimeout: 30_000, keepAliveTimeout: 72_000, connectionTimeout: 90_000 });
   expect(options.http).toMatchObject({ maxHeaderSize: 16 * 1024, highWaterMark: 16 * 1024, headersTimeout: 10_000 });

@@ -7,13 +7,13 @@ const all = recordings();
 const known = all.filter(({ request }) => templateOf(request.path) !== undefined);
 
 test.each(known.map((recording) => [recording.name, recording] as const))(
-  '%s is as openapi.yaml says',
+  '%s conforms to openapi.yaml',
   (_, recording) => {
     expect(problemsOf(recording)).toEqual([]);
   },
 );
 
-test('what is recorded on no path of the contract is its 404', () => {
+test('the recording of an unknown path is the 404', () => {
   const others = all.filter((recording) => !known.includes(recording));
   expect(others.map(({ response }) => response.status)).toEqual([404]);
   const bodies = others.map(({ response }) => JSON.parse(response.body) as unknown);
@@ -30,7 +30,7 @@ test('accepted request bodies are valid by the schema of their request', () => {
   expect(problems).toEqual([]);
 });
 
-test('every recorded line keeps the limits, and the stream of a job heard the same narrations as the log', () => {
+test('every recorded line keeps the limits, and the stream of a job has the same narrations as the log', () => {
   for (const { request, response, log } of all) {
     expect(log.flatMap((line) => narrationProblems(line))).toEqual([]);
     if (request.method === 'GET' || !response.headers['content-type']?.startsWith('text/event-stream')) continue;
@@ -39,7 +39,7 @@ test('every recorded line keeps the limits, and the stream of a job heard the sa
   }
 });
 
-test('what must be noticed is noticed', () => {
+test('the check finds planted errors', () => {
   const [good] = known.filter(({ name }) => name === 'execute-stop-string');
   if (!good) throw new Error('execute-stop-string is not recorded');
   const spoilt = (from: string | RegExp, to: string): string[] =>

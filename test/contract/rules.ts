@@ -1,5 +1,5 @@
 /**
- * Rules as pairs of whether it holds and what is wrong if not; and the rules of a narration's sentences.
+ * Rules as pairs of a condition and its problem, and the rules of a narration's sentences.
  */
 const LIMITS = { human: 100, cute: 150, story: 200 } as const;
 
@@ -8,7 +8,7 @@ export function wrong(...rules: readonly (readonly [holds: boolean, problem: str
   return rules.filter(([holds]) => !holds).map(([, problem]) => problem);
 }
 
-/** Lengths in UTF-16 units, the strictest count. `cute` and `story` may be absent; a `cute` one smiles. */
+/** Lengths in UTF-16 units, the strictest count. `cute` and `story` may be absent; `cute` has an emoji. */
 export function narrationProblems(said: Readonly<Record<string, unknown>>): string[] {
   const cute = said['cute'];
   return wrong(

@@ -1,5 +1,5 @@
 /**
- * A scene for the contract: real workers, provoked into every answer and event that can be provoked from outside.
+ * Real workers, provoked into every answer and event that a caller can provoke.
  */
 import { connect } from 'node:net';
 import { enginePid } from '../support/cli.ts';
@@ -22,7 +22,7 @@ export class Scene {
   readonly #workers: TestWorker[] = [];
   #asked = 0;
 
-  /** Plays everything. Workers are gone when it resolves or rejects. */
+  /** Plays all parts. All workers have ended when it resolves or rejects. */
   async play(): Promise<void> {
     try {
       await Promise.all([this.#life(), this.#narrowWorker()]);
@@ -41,7 +41,7 @@ export class Scene {
     return worker;
   }
 
-  /** One exchange under a correlation id of its own. */
+  /** One exchange with its own correlation id. */
   async #ask(worker: TestWorker, method: string, path: string, { body, headers = {} }: Ask = {}): Promise<Seen> {
     this.#asked += 1;
     const asked: Record<string, string> = { 'X-Correlation-Id': `req-${this.#asked}`, traceparent: TRACE, ...headers };
@@ -91,7 +91,7 @@ export class Scene {
     for (const { path } of operations().filter(({ method }) => method === 'GET')) await this.#ask(worker, 'GET', path);
   }
 
-  /** What is not HTTP at all, on every path; what no `POST` takes. */
+  /** Bytes that are not HTTP, on every path; bodies that no `POST` takes. */
   async #everyBrokenRequest(worker: TestWorker): Promise<void> {
     for (const { method, path } of operations()) {
       for (const header of [`Host: 127.0.0.1\r\nno colon here`, 'Host: rebound.example']) {
@@ -154,7 +154,7 @@ export class Scene {
     await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'never-here' } });
   }
 
-  /** A stream read again in every way, and one that goes on without its reader. */
+  /** A stream read again in every way, and one that continues without its client. */
   async #replays(worker: TestWorker): Promise<void> {
     const { asked, response } = await this.#execute(worker, { job_id: 'again', prompt: 'The sea', max_tokens: 30 });
     const last = response.body.match(/^id: /gm)?.length ?? 0;
@@ -198,7 +198,7 @@ export class Scene {
     await worker.line('reader.left', (line) => line['job_id'] === 'unread');
   }
 
-  /** Cancelled while the prompt is still being read: there is no stream to end. */
+  /** Cancelled during the tokenization: no stream has begun. */
   async #earlyCancel(worker: TestWorker): Promise<void> {
     for (let tries = 0; tries < 20; tries += 1) {
       const job_id = `early-${tries}`;
@@ -223,7 +223,7 @@ export class Scene {
     await worker.exited;
   }
 
-  /** One slot, two places to wait: queue, move up, do not fit. */
+  /** One slot, a queue of two: wait, move up, be refused. */
   async #narrowWorker(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '1', '--queue', '2', '--narration', 'human'] });
     const first = this.#execute(worker, { job_id: 'first', ...LONG });
@@ -243,7 +243,7 @@ export class Scene {
     await this.#ask(worker, 'GET', '/health', { headers: { Authorization: `Bearer ${token}` } });
   }
 
-  /** Silent when it is told to cancel, then dead with one job in it and one that waits. */
+  /** An engine that does not answer a cancel, then dies with one running and one queued job. */
   async #lostEngine(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '1'] });
     const held = this.#execute(worker, { job_id: 'held', ...LONG });
@@ -268,7 +268,9 @@ export class Scene {
     ]);
   }
 
-  /** An engine that is silent at the end: what is left in it at the deadline of the drain ends without its word. */
+  /**
+   * An engine that is silent at the end: its jobs end at the deadline of the drain without its confirmation.
+   */
   async #hastyEnd(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '1'] });
     const jobs = ['one', 'two'].map((job_id) => this.#execute(worker, { job_id, ...LONG }));
@@ -280,7 +282,7 @@ export class Scene {
   }
 }
 
-/** Headers that no client would send: one without a colon, another's name. */
+/** Headers that no client sends: one without a colon, the Host of another machine. */
 async function onSocket(
   worker: TestWorker,
   method: string,

@@ -90,9 +90,9 @@ describe('a disk', () => {
     push(backlog, lines(0, 1000));
     expect(disk.text).toHaveLength(100);
     disk.room = 150; // in the middle of a line again
-    await expect.poll(() => disk.text.length, { timeout: 20_000 }).toBe(250);
+    await expect.poll(() => disk.text.length).toBe(250);
     disk.room = 1_000_000;
-    await expect.poll(() => backlog.length, { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => backlog.length).toBe(0);
     expect(disk.text).toBe(
       lines(0, 1000)
         .map((line) => `${line}\n`)
@@ -109,7 +109,7 @@ describe('a disk', () => {
     expect(backlog.length).toBe(16_384);
     expect(backlog.takeLost()).toBe(0); // no room for a line that reports them
     disk.room = Number.POSITIVE_INFINITY;
-    await expect.poll(() => backlog.length, { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => backlog.length).toBe(0);
     expect(backlog.takeLost()).toBe(20_000 - 16_384);
     expect(backlog.takeLost()).toBe(0);
   });

@@ -1,3 +1,4 @@
+/** narrate(): its two sinks, its request context and its lines on stdout. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';

@@ -1,5 +1,6 @@
 /**
- * `npm run install:cuda`: onnxruntime-node's own installer is run as it is, in a copy of the package, and asks a feed that is played here.
+ * `npm run install:cuda`: onnxruntime-node's own installer is run as it is, in a copy of the package, and
+ * asks a feed that is played here.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -22,13 +23,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PACKAGE = join(ROOT, 'node_modules', 'onnxruntime-node');
 const INSIDE = 'runtimes/linux-x64/native';
 const PROVIDERS = ['cuda', 'shared', 'tensorrt'].map((name) => `libonnxruntime_providers_${name}.so`);
 const NEEDED = ['libcublasLt.so.12', 'libcudnn.so.9', 'libc.so.6'];
 
-/** As little of a shared library as says which others it needs: two segments over the whole file, a dynamic section, the names. */
+/**
+ * As little of a shared library as says which others it needs: two segments over the whole file, a dynamic
+ * section, the names.
+ */
 function providerFile(): Buffer {
   const [headers, entry] = [64 + 2 * 56, 16];
   const dynamicBytes = (NEEDED.length + 2) * entry;
@@ -62,7 +66,9 @@ afterEach(() => {
   for (const one of undo.splice(0).reverse()) one();
 });
 
-/** A project of somebody's with this package's script and a copy of onnxruntime-node whose feed is at `index`. */
+/**
+ * A project of somebody's with this package's script and a copy of onnxruntime-node whose feed is at `index`.
+ */
 function project(index?: string) {
   const folder = mkdtempSync(join(tmpdir(), 'install-cuda-'));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));
@@ -85,7 +91,7 @@ function project(index?: string) {
 async function install({ folder }: { folder: string }, env: Readonly<Record<string, string>> = {}) {
   const child = spawn(process.execPath, [join(folder, 'scripts', 'install-cuda.mjs')], {
     cwd: folder,
-    // What npm tells a script that it runs: the installer does nothing then, unless it is really told to.
+    // The variables that npm sets for its scripts: with them the installer does nothing unless it is forced.
     env: { npm_config_local_prefix: folder, npm_package_json: join(folder, 'package.json'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -100,7 +106,7 @@ async function install({ folder }: { folder: string }, env: Readonly<Record<stri
   return { code, stdout, stderr };
 }
 
-/** The installer asks by https: this makes it plain, and changes nothing else of it. */
+/** The installer uses https: this changes it to http, and nothing else. */
 const PLAIN = `
 const [http, https] = [require('node:http'), require('node:https')];
 https.get = (url, ...rest) => http.get(String(url).replace('https:', 'http:'), rest.at(-1));
@@ -111,7 +117,7 @@ interface Zip {
   toBuffer(): Buffer;
 }
 
-/** As much of NuGet as the installer asks for, with a package of these files. */
+/** The part of NuGet that the installer uses, with a package of these files. */
 async function feed(contents: readonly string[], versions?: readonly string[]) {
   const AdmZip = createRequire(import.meta.url)('adm-zip') as new () => Zip;
   const zip = new AdmZip();
@@ -140,7 +146,7 @@ function plainly({ folder }: { folder: string }): Record<string, string> {
 }
 
 describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:cuda', { timeout: 120_000 }, () => {
-  test('fetches the files beside the library, and says where they are and what they need', async () => {
+  test('downloads the files beside the library, and reports their paths and requirements', async () => {
     const { index, asked } = await feed(PROVIDERS);
     const place = project(index);
     const { code, stdout, stderr } = await install(place, plainly(place));
@@ -154,9 +160,9 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect(asked.filter((url) => url.endsWith('.nupkg'))).toHaveLength(1);
   });
 
-  test('says which host the network refuses, that nothing was changed, and what else can be done', async () => {
+  test('names the host that the network refuses, and reports that nothing was changed and an alternative', async () => {
     const place = project();
-    // A proxy that is not there: refused by this machine itself, whether or not it has a network.
+    // A missing proxy: this machine refuses the connection, with or without a network.
     const { code, stderr } = await install(place, {
       GLOBAL_AGENT_HTTPS_PROXY: 'http://127.0.0.1:1',
       GLOBAL_AGENT_HTTP_PROXY: 'http://127.0.0.1:1',
@@ -170,7 +176,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect(place.files()).toEqual(['libonnxruntime.so.1']);
   });
 
-  test('says so when the feed does not have this version', async () => {
+  test('reports a feed without this version', async () => {
     const { index, host } = await feed(PROVIDERS, ['0.0.1']);
     const place = project(index);
     const { code, stderr } = await install(place, plainly(place));
@@ -179,7 +185,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect(place.files()).toEqual(['libonnxruntime.so.1']);
   });
 
-  test('says which files came, when not all did', async () => {
+  test('names the files of an incomplete download', async () => {
     const { index } = await feed(['libonnxruntime_providers_cuda.so']);
     const place = project(index);
     const { code, stderr } = await install(place, plainly(place));
@@ -188,7 +194,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect(stderr).toContain('of no use by themselves: libonnxruntime_providers_cuda.so');
   });
 
-  test('says so on a platform that has no such files', async () => {
+  test('reports a platform without such files', async () => {
     const place = project();
     const metadata = join(place.runtime, 'script', 'install-metadata.js');
     writeFileSync(metadata, readFileSync(metadata, 'utf8').replaceAll('linux/x64:cuda12', 'plan9/x64:cuda12'));
@@ -196,7 +202,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect([code, stderr]).toEqual([1, expect.stringMatching(/has no CUDA files for linux\/x64, only for plan9\/x64/)]);
   });
 
-  test('says so without the package', async () => {
+  test('reports a missing package', async () => {
     const place = project();
     rmSync(place.runtime, { recursive: true });
     const { code, stderr } = await install(place);
@@ -204,7 +210,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
   });
 });
 
-test('the script is in the package, and npm knows it', () => {
+test('the script is part of the package and an npm script', () => {
   const { files, scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
     files: string[];
     scripts: Record<string, string>;

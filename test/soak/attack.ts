@@ -1,6 +1,4 @@
-/**
- * Malformed requests by the thousand, on one worker: what is answered, does it live on, does its memory grow?
- */
+/** Thousands of malformed requests on one worker: its answers, its health and its memory. */
 import type { Ledger } from './ledger.ts';
 import { raise } from './ledger.ts';
 import { slopeOf } from './load.ts';
@@ -9,20 +7,20 @@ import { Subject } from './subject.ts';
 
 const AT_ONCE = 16;
 const BATCH = 500;
-/** What never becomes a request is given up soon. */
+/** Bytes that never become a request time out soon. */
 const ARGS = ['--arrival-timeout', '2'];
 
 export interface AttackResult {
   readonly requests: number;
-  /** How often each status was answered; `none` where there was nothing to answer. */
+  /** Number of answers of each status; `none` without an answer. */
   readonly statuses: ReadonlyMap<string, number>;
-  /** Bytes that the worker's JavaScript holds after each batch, when garbage is collected. */
+  /** Heap of the worker after each batch and garbage collection, bytes. */
   readonly memory: readonly number[];
-  /** Bytes per request, of a straight line through the last half of them. */
+  /** Slope of a straight line through their last half, bytes per request. */
   readonly slope: number;
 }
 
-/** Sends `count` requests drawn from `seed`, and looks at every answer. */
+/** Sends `count` requests drawn from `seed` and checks every answer. */
 export async function attack(count: number, seed: number, ledger: Ledger): Promise<AttackResult> {
   const subject = await Subject.start(ARGS);
   const statuses = new Map<string, number>();

@@ -1,36 +1,37 @@
-/**
- * A client that does what its plan says, over HTTP, and writes down what it was given: nothing is judged here.
- */
+/** A client that follows its plan over HTTP and records what it receives. judge.ts judges the record. */
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNarrow } from '../../bench/narrow-socket.mjs';
+import { readMessages } from '../../src/client/sse.ts';
 import { JOBS, type Plan, type Visit } from './plans.ts';
 
-/** A stream in which nothing happens for so long is stuck: far longer than any drain, stall or restart. */
+/** A stream without any event for this long is stuck: far longer than any drain, stall or restart. */
 const STUCK_MS = 60_000;
 
-/** One event as it came over the wire, without the empty line that ends it. */
+/** One event as lines `id:`, `event:` and `data:`, for byte-wise comparison. */
 export type Frame = string;
 
-/** How one visit went. */
+/** The outcome of one visit. */
 export interface Went {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly frames: Frame[];
-  /** `ended`: the worker closed the stream whole; `left`: the client did; `broken`: the connection was cut. */
+  /**
+   * `ended`: the worker closed the stream whole; `left`: the client did; `broken`: the connection was cut.
+   */
   readonly how: 'ended' | 'left' | 'broken' | 'stuck';
-  /** The answer's text where it is no stream. */
+  /** The body of an answer that is not a stream. */
   readonly text: string;
 }
 
-/** What one client saw. */
+/** The record of one client. */
 export interface Account {
   readonly plan: Plan;
   readonly jobId: string;
   readonly correlationId: string;
-  /** Absent where nobody listened any more. */
+  /** Undefined for a visit that could not connect: the worker no longer listened. */
   readonly visits: readonly (Went | undefined)[];
-  /** The whole stream read again from its first event, after all visits; absent where there was none to read. */
+  /** The whole stream, read again from its first event after all visits; undefined if there was none. */
   readonly replay: Went | undefined;
   readonly cancel: number | undefined;
 }
@@ -59,7 +60,7 @@ export class Client {
     this.#agent.destroy();
   }
 
-  /** Does what `plan` says for a job of its own, whose ids are made of `name`; then reads the whole stream again. */
+  /** Follows `plan` with a job of its own, whose ids contain `name`; then reads the whole stream again. */
   async perform(plan: Plan, name: string): Promise<Account> {
     const [jobId, correlationId] = [`job-${name}`, `req-${name}`];
     const visits: (Went | undefined)[] = [];
@@ -89,7 +90,7 @@ export class Client {
     return { method: 'POST', path: '/execute', headers, body: bodyOf(plan, jobId) };
   }
 
-  /** One request. Resolves with what came, in whatever way it ended; undefined: nobody listens. */
+  /** One request. Resolves with its outcome, however it ended; undefined if the worker does not listen. */
   call(call: Call): Promise<Went | undefined> {
     const body = call.body && JSON.stringify(call.body);
     const headers = {
@@ -109,7 +110,7 @@ export class Client {
             : { ...options, agent: this.#agent },
           (response) => void follow(request, response, call).then(resolve),
         );
-        // A narrow socket is made paused.
+        // A narrow socket starts paused.
         request.once('socket', (socket) => socket.resume());
         request.once('error', () => resolve(undefined));
         request.setTimeout(STUCK_MS, () => {
@@ -118,7 +119,7 @@ export class Client {
         });
         request.end(body);
       } catch {
-        resolve(undefined); // a narrow socket connects at once, or throws
+        resolve(undefined); // a narrow socket connects synchronously, or throws
       }
     });
   }
@@ -141,41 +142,34 @@ const comeBack = (jobId: string, last: number): Call => ({
 });
 
 /** Reads an answer as its visit says. */
-function follow(request: http.ClientRequest, response: http.IncomingMessage, call: Call): Promise<Went> {
-  const {
-    leaveAfter = Number.POSITIVE_INFINITY,
-    stallAfter = Number.POSITIVE_INFINITY,
-    stallMs = 0,
-  } = call.visit ?? {};
+async function follow(request: http.ClientRequest, response: http.IncomingMessage, call: Call): Promise<Went> {
   const streams =
     response.statusCode === 200 && String(response.headers['content-type']).startsWith('text/event-stream');
   const frames: Frame[] = [];
-  let rest = '';
-  let stalled = false;
-  return new Promise((resolve) => {
-    const settle = (how: Went['how']): void => {
-      const text = streams ? '' : rest;
-      resolve({ status: response.statusCode ?? 0, headers: response.headers, frames, how, text });
-    };
-    response.setEncoding('utf8').on('data', (chunk: string) => {
-      rest += chunk;
-      if (!streams) return;
-      const parts = rest.split('\n\n');
-      rest = parts.pop() ?? '';
-      frames.push(...parts.filter((part) => !part.startsWith(':')));
-      if (frames.length >= leaveAfter) {
-        frames.length = leaveAfter; // what came beside it is as good as unread
-        settle('left');
-        request.destroy();
-      } else if (frames.length >= stallAfter && !stalled) {
-        stalled = true;
-        response.pause();
-        setTimeout(() => response.resume(), stallMs);
-      }
-      call.onEvents?.(frames.length);
-    });
-    response.once('end', () => settle('ended'));
-    response.once('error', () => settle('broken'));
-    response.once('close', () => settle(response.complete ? 'ended' : 'broken'));
-  });
+  let text = '';
+  let how: Went['how'] = 'broken';
+  try {
+    if (streams) how = await readStream(response, call, frames);
+    else for await (const chunk of response.setEncoding('utf8')) text += chunk;
+    if (how !== 'left' && response.complete) how = 'ended';
+  } catch {
+    // The connection was cut.
+  }
+  request.destroy();
+  return { status: response.statusCode ?? 0, headers: response.headers, frames, how, text };
+}
+
+/**
+ * Reads events until the stream ends or the visit does. A stall does not read: the buffers on the way fill
+ * up.
+ */
+async function readStream(response: http.IncomingMessage, call: Call, frames: Frame[]): Promise<Went['how']> {
+  const { leaveAfter, stallAfter, stallMs } = call.visit ?? {};
+  for await (const { id, event, data } of readMessages(response)) {
+    frames.push(`id: ${id}\nevent: ${event}\ndata: ${data}`);
+    call.onEvents?.(frames.length);
+    if (frames.length === leaveAfter) return 'left';
+    if (frames.length === stallAfter) await sleep(stallMs);
+  }
+  return 'broken';
 }

@@ -1,5 +1,5 @@
 /**
- * Sixteen streams, and their engine is killed: how soon do all of them know, and how soon does a new request end well?
+ * Kills an engine under sixteen streams and measures when all of them know, and when a new request ends well.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from './client.ts';
@@ -8,14 +8,14 @@ import type { Ledger } from './ledger.ts';
 import { Subject } from './subject.ts';
 
 const STREAMS = 16;
-/** As many tokens as the model's context has, and few. */
+/** A job as long as the context, and a short one. */
 const LONG = { prompt: 'The sea', min_tokens: 480, max_tokens: 480, temperature: 1, seed: 1 };
 const SHORT = { ...LONG, min_tokens: 4, max_tokens: 4 };
 
 export interface KillResult {
   /** Milliseconds from the kill until the last of the sixteen streams was closed with its error. */
   readonly toldMs: number;
-  /** Milliseconds from the kill until a request that was sent again and again had its `end`. */
+  /** Milliseconds from the kill until a repeated request has its `end`. */
   readonly recoveredMs: number;
   readonly exitCode: number | null;
 }
@@ -29,7 +29,7 @@ export async function killOnce(round: number, ledger: Ledger): Promise<KillResul
       const last = await run(client, { ...LONG, job_id: `${round}-kill-${index}` });
       return { last, at: performance.now() };
     });
-    // Every one has its slot, and some tokens.
+    // Every stream has a slot and some tokens.
     await subject.until(() => subject.count('cache.reset') >= STREAMS, 'busy');
     const progress = subject.count('tokens.progress');
     await subject.until(() => subject.count('tokens.progress') >= progress + STREAMS, 'busy with all of them');
@@ -50,13 +50,13 @@ export async function killOnce(round: number, ledger: Ledger): Promise<KillResul
   }
 }
 
-/** The last event of a job, or an empty one where it was refused. */
+/** The last event of a job, or an empty one if it was refused. */
 async function run(client: Client, body: object): Promise<Readonly<Record<string, unknown>>> {
   const went = await client.call({ method: 'POST', path: '/execute', body });
   return eventOf(went?.frames.at(-1) ?? '').data;
 }
 
-/** When a request ended well that was sent again and again. */
+/** Repeats a request until it ends well. Returns the time. */
 async function firstThatEnds(client: Client, round: number): Promise<number> {
   for (let attempt = 0; ; attempt += 1) {
     const { type } = await run(client, { ...SHORT, job_id: `${round}-again-${attempt}` });

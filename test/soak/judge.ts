@@ -1,10 +1,11 @@
 /**
- * Holds what one client saw against the invariants. Knows what was done to the client's request, and what each job says when it runs alone.
+ * Compares the record of one client with the invariants. Knows the faults that were injected and the text of
+ * each job when it runs alone.
  */
 import type { Account, Frame, Went } from './client.ts';
 import type { Ledger } from './ledger.ts';
 
-/** What was done while a client was served, beside what it did itself. */
+/** The faults that were injected while a client was served. */
 export interface Circumstances {
   /** The engine was killed. */
   readonly killed: boolean;
@@ -32,7 +33,7 @@ export function eventOf(frame: Frame): Event {
 
 const isTerminal = ({ data }: Event): boolean => data.type === 'end' || data.type === 'error';
 
-/** Looks at everything that one client saw. */
+/** Checks the whole record of one client. */
 export function judge(account: Account, circumstances: Circumstances, ledger: Ledger): void {
   const { plan, jobId, correlationId, visits, replay } = account;
   const who = (): string => `${jobId} (${circumstances.again}), plan ${JSON.stringify(plan)}`;
@@ -61,7 +62,7 @@ export function judge(account: Account, circumstances: Circumstances, ledger: Le
   judgeEvents(events, ended || whole, account, circumstances, ledger, who);
 }
 
-/** How each visit closed, and what those got who came back. */
+/** Checks the end of each visit and the answers to returning clients. */
 function judgeVisits(
   { plan, visits, replay }: Account,
   { stopping }: Circumstances,
@@ -129,7 +130,7 @@ function isForeign(data: Event['data'], jobId: string, correlationId: string): b
   return !correlated || ids.some((id) => id !== jobId && id !== correlationId);
 }
 
-/** Whether a request may end so, after what it and others did. */
+/** True if the actions of the client or the faults explain this end. */
 function isExplained(how: string, { plan, visits }: Account, { killed, stopping }: Circumstances): boolean {
   const left = visits.some((went) => went?.how === 'left' || went?.how === 'broken');
   switch (how) {
@@ -150,7 +151,7 @@ function isExplained(how: string, { plan, visits }: Account, { killed, stopping 
   }
 }
 
-/** Whether a refusal has the error shape, and the request may be refused so. */
+/** True if a refusal has the error shape and an explained reason. */
 function isRefusal(went: Went, { plan, correlationId }: Account, { killed, stopping }: Circumstances): boolean {
   const code = codeOf(went);
   const { error } = jsonOf(went);

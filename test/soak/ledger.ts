@@ -1,6 +1,6 @@
 /**
- * What was done and what was found: how often each invariant was looked at, how often each fault was injected, how requests ended. A
- * violation says what broke, for whom, and how to run it again.
+ * Counts checks of invariants, injected faults and outcomes of requests. A violation names the invariant, the
+ * client and how to run it again.
  */
 export const INVARIANTS = {
   answer:
@@ -30,7 +30,7 @@ export class Ledger {
   readonly violations: string[] = [];
   requests = 0;
 
-  /** Looks at an invariant; `what` is asked for only when it does not hold. */
+  /** Checks an invariant; `what` is called only if it does not hold. */
   expect(invariant: Invariant, holds: boolean, what: () => string): void {
     raise(this.checks, invariant);
     if (!holds) this.violations.push(`${INVARIANTS[invariant]}: ${what()}`);

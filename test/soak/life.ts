@@ -1,6 +1,6 @@
 /**
- * One life of a worker under attack: a wave of clients while its engine is killed and stands still, a look at whether everything is as
- * before, and a second wave in the middle of which it is asked to stop.
+ * One life of a worker under attack: a wave of clients while its engine is killed and stopped, a check that
+ * everything is as before, and a second wave during which the worker is stopped.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, Client } from './client.ts';
@@ -13,11 +13,11 @@ export interface LifeOptions {
   readonly seed: number;
   readonly clients: number;
   readonly spreadMs: number;
-  /** At most two: the third loss within ten minutes is the worker's end. */
+  /** At most two: the third loss within ten minutes ends the worker. */
   readonly kills: number;
 }
 
-/** Few slots and a short patience, so that clients meet queue, refusals and their limits. */
+/** Few slots and short time-outs, so that clients meet the queue, refusals and limits. */
 const ARGS = [
   '--slots',
   '4',
@@ -30,10 +30,10 @@ const ARGS = [
   '--shutdown-timeout',
   '3',
 ];
-/** Logs are kept for as long as a client may need to come back, and are gone soon enough to see that they go. */
+/** Logs are kept long enough for clients to come back, and dropped early enough to observe it. */
 const REPLAY = ['--replay-ttl', '5'];
 
-/** Runs one life; everything that is found goes into the ledger. `texts` are what `learnTexts` gave. */
+/** Runs one life and records the results in the ledger. `texts` comes from `learnTexts`. */
 export async function live(options: LifeOptions, texts: readonly string[], ledger: Ledger): Promise<void> {
   const { seed, clients, spreadMs, kills } = options;
   const again = `seed ${seed}, ${clients} clients in ${spreadMs} ms, ${kills} kills`;
@@ -56,12 +56,12 @@ export async function live(options: LifeOptions, texts: readonly string[], ledge
   }
 }
 
-/** All clients of a wave, to their ends. What they did is part of what was injected. */
+/** Runs all clients of a wave to their ends. */
 async function wave(client: Client, plans: readonly Plan[], name: string) {
   return Promise.all(plans.map((plan, index) => client.perform(plan, `${name}-${index}`)));
 }
 
-/** What clients did to the worker by themselves. */
+/** Counts the actions of the clients as injected faults. */
 function countDeeds(accounts: readonly Account[], ledger: Ledger): void {
   for (const { plan, visits, cancel } of accounts) {
     if (cancel !== undefined) ledger.injected('cancels');
@@ -78,7 +78,7 @@ function countDeeds(accounts: readonly Account[], ledger: Ledger): void {
 
 async function inject({ kind, atMs, forMs }: Fault, subject: Subject, ledger: Ledger): Promise<void> {
   await sleep(atMs);
-  // Where the one before it was a kill, the worker may not have noticed yet.
+  // After a kill, the worker may not have noticed it yet.
   let engine: number | undefined;
   const engineIsThere = async (): Promise<boolean> => {
     engine = subject.living;
@@ -93,7 +93,7 @@ async function inject({ kind, atMs, forMs }: Fault, subject: Subject, ledger: Le
   signal(engine, 'SIGCONT');
 }
 
-/** It may have been killed meanwhile. */
+/** Sends a signal; the process may have ended meanwhile. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
@@ -102,7 +102,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Everything is as it was before the wave. */
+/** Checks that the state is as before the wave. */
 export async function expectRest(
   subject: Subject,
   { files, accepted }: { readonly files: number; readonly accepted: number },
@@ -139,7 +139,7 @@ export async function expectRest(
   ledger.expect('accounted', counted === accepted, () => `${counted} counted, ${accepted} accepted; ${again}`);
 }
 
-/** A second wave, and SIGTERM in the middle of it. */
+/** A second wave, with a SIGTERM during it. */
 async function stopAmid(
   subject: Subject,
   { seed, clients, spreadMs }: LifeOptions,
@@ -171,7 +171,7 @@ async function stopAmid(
   );
 }
 
-/** What each job says when nothing runs beside it and nothing is done to it. */
+/** The text of each job when it runs alone and without faults. */
 export async function learnTexts(): Promise<string[]> {
   const subject = await Subject.start(['--slots', '1']);
   const client = new Client(subject.url);

@@ -1,5 +1,6 @@
 /**
- * Many thousand requests on one worker, a tenth of them given up half-way: does its memory grow, does a file stay open, is anything left?
+ * Many thousand requests on one worker, a tenth of them abandoned half-way: growth of memory, open files,
+ * remaining state.
  */
 import { Client } from './client.ts';
 import { judge } from './judge.ts';
@@ -9,9 +10,12 @@ import { FIRST_BULKY, JOBS, type Plan } from './plans.ts';
 import { Subject, type Usage } from './subject.ts';
 
 const CLIENTS = 8;
-/** The load comes in so many parts; after each, all logs are let go and garbage is collected, and what is held then is measured. */
+/**
+ * The load has this many parts. After each, all logs are dropped, garbage is collected and the memory is
+ * measured.
+ */
 const PARTS = 20;
-/** One in so many is given up after a few events. */
+/** One in this many is abandoned after a few events. */
 const ABORT_EVERY = 10;
 
 export interface LoadResult {
@@ -23,7 +27,7 @@ export interface LoadResult {
   readonly slope: { readonly heap: number; readonly worker: number; readonly engine: number };
 }
 
-/** Short jobs, in turn: which one and where it is given up follow from its number alone. */
+/** Short jobs, in turn. The number of a job determines which one it is and where it is abandoned. */
 function planOf(index: number, seed: number): Plan {
   const aborted = index % ABORT_EVERY === ABORT_EVERY - 1;
   const job = (index + seed) % Math.min(3, FIRST_BULKY, JOBS.length);
@@ -79,7 +83,7 @@ export async function load(
   }
 }
 
-/** Of the least-squares line through values at 0, 1, 2… */
+/** Slope of the least-squares line through values at 0, 1, 2… */
 export function slopeOf(values: readonly number[]): number {
   const mean = (numbers: readonly number[]): number => numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
   const middle = (values.length - 1) / 2;

@@ -1,13 +1,13 @@
 /**
- * Requests that are wrong, drawn from a seed: random bytes, random JSON, random headers, requests that stop half-way. Each is sent on a socket
- * of its own, which is closed when the answer is there, or when none can come.
+ * Malformed requests from a seed: random bytes, random JSON, random headers, requests that stop half-way.
+ * Each has its own socket, which is closed when the answer is complete or none can come.
  */
 import { connect } from 'node:net';
 import fc from 'fast-check';
 
-/** How long an answer is waited for where one need not come: a half request is still on its way for the worker. */
+/** Time to wait for an optional answer: the worker still waits for the rest of a half request. */
 const QUIET_MS = 40;
-/** Longer than any answer takes. */
+/** Longer than any answer. */
 const STUCK_MS = 30_000;
 
 /** One request as bytes. `half`: its sender stops before its end. */
@@ -79,7 +79,7 @@ const sized = (path: string, body: string, more: readonly (readonly [string, str
   return request('POST', path, [['Content-Type', 'application/json'], ['Content-Length', length], ...more], body);
 };
 
-/** Mostly not what is asked for: a body of some of the right names with values of any kind. */
+/** Mostly invalid: a body with some valid names and values of any kind. */
 const almost = fc.record(
   {
     job_id: fc.oneof(fc.constant('almost'), fc.jsonValue()),
@@ -117,7 +117,7 @@ const malformed: fc.Arbitrary<Malformed> = fc.oneof(
 export const drawMalformed = (seed: number, count: number): Malformed[] =>
   fc.sample(malformed, { seed, numRuns: count });
 
-/** Sends one, and gives back all that was answered until the worker closed, or has said what it has to say. */
+/** Sends one and returns the answer until the worker closes, or until the answer is complete. */
 export function send(url: string, { bytes, half }: Malformed): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
@@ -137,18 +137,18 @@ export function send(url: string, { bytes, half }: Malformed): Promise<string> {
   });
 }
 
-/** A head and as much of a body as it announces. */
+/** A head and the announced length of body. */
 function isWhole(heard: string): boolean {
   const [head = '', body] = heard.split(/\r\n\r\n([\s\S]*)/);
   const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
   return body !== undefined && (length === undefined || body.length >= Number(length));
 }
 
-/** Statuses of what was answered; none where nothing was. */
+/** Statuses of the answers. */
 export const statusesOf = (heard: string): number[] =>
   [...heard.matchAll(/(?:^|\}|\n)HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 
-/** Whether every error that was answered has the error shape. */
+/** True if every error has the error shape. */
 export function isShaped(heard: string): boolean {
   const [head = '', body = ''] = heard.split(/\r\n\r\n([\s\S]*)/);
   const status = statusesOf(head)[0] ?? 0;

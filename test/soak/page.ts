@@ -1,6 +1,4 @@
-/**
- * docs/reliability.md: what a soak did and found, in words and tables.
- */
+/** Writes docs/reliability.md: the parts of a soak and its results, in text and tables. */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { quantile, spread, table } from '../../bench/measure.mjs';
 import type { AttackResult } from './attack.ts';
@@ -20,7 +18,7 @@ export interface Results {
   readonly probes: readonly ProbeResult[];
 }
 
-/** Bytes per request below which a slope is flat: a line of a log that was kept would be more. */
+/** Bytes per request below which a slope is flat: one kept line of a log would be more. */
 const FLAT = 200;
 
 const thousands = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');

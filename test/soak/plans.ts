@@ -1,10 +1,10 @@
 /**
- * What simulated clients do, drawn from a seed: the same seed draws the same plans, and a plan that is printed can be run again. Knows
- * nothing of HTTP.
+ * The actions of simulated clients, drawn from a seed: the same seed draws the same plans, and a printed plan
+ * can be run again. Knows nothing of HTTP.
  */
 import fc from 'fast-check';
 
-/** One job that clients ask for: its text is known from a run alone. `bulky`: more than a reader may leave unread. */
+/** A job with a known text. `bulky`: more than a client may leave unread. */
 export interface KnownJob {
   readonly prompt: string;
   readonly seed: number;
@@ -37,14 +37,14 @@ export const JOBS: readonly KnownJob[] = [
 ];
 export const FIRST_BULKY = LENGTHS.length;
 
-/** One time that a client is connected to its job's stream. */
+/** One connection of a client to the stream of its job. */
 export interface Visit {
-  /** Leaves after so many events of this visit; absent = stays to the end. */
+  /** Leaves after this many events of this visit; absent = stays to the end. */
   readonly leaveAfter?: number;
-  /** Reads nothing for `stallMs` once it has had so many events of this visit. */
+  /** Reads nothing for `stallMs` after this many events of this visit. */
   readonly stallAfter?: number;
   readonly stallMs?: number;
-  /** How long it was away before. For the first visit: how long after the others began it comes. */
+  /** Milliseconds away before this visit; before the first, milliseconds after the start of the wave. */
   readonly awayMs: number;
 }
 
@@ -52,15 +52,15 @@ export interface Plan {
   /** Index into JOBS. */
   readonly job: number;
   readonly onDisconnect: 'cancel' | 'continue';
-  /** Over a socket that the kernel buffers little of: a stall is felt by the worker. */
+  /** Over a socket with small kernel buffers: the worker notices a stall. */
   readonly narrow: boolean;
   readonly timeoutMs?: number;
-  /** Asks for a cancel, on another connection, once it has had so many events. */
+  /** Cancels the job on another connection after this many events. */
   readonly cancelAfter?: number;
   readonly visits: readonly [Visit, ...Visit[]];
 }
 
-/** What is done to the worker's engine while clients are served, and when. */
+/** A fault of the worker's engine while clients are served, and its time. */
 export interface Fault {
   readonly kind: 'kill' | 'freeze';
   readonly atMs: number;
@@ -88,7 +88,7 @@ const plans = (spreadMs: number): fc.Arbitrary<Plan> => {
         { weight: 5, arbitrary: fc.constant([]) },
         { weight: 4, arbitrary: fc.array(visit(300), { minLength: 1, maxLength: 3 }) },
       ),
-      /** Whether the last visit goes to the end. */
+      /** True if the last visit stays to the end. */
       stays: fc.integer({ min: 0, max: 9 }).map((draw) => draw < 7),
       onDisconnect: fc.constantFrom('cancel' as const, 'continue' as const),
       bulky: fc.integer({ min: 0, max: 9 }).map((draw) => draw < 2),
@@ -119,7 +119,7 @@ function lastStays(visits: readonly (Visit & { leaveAfter: number })[]): Visit[]
 export const drawPlans = (seed: number, clients: number, spreadMs: number): Plan[] =>
   fc.sample(plans(spreadMs), { seed, numRuns: clients });
 
-/** What happens to the engine in one wave: `kills` kills, and as many times that it stands still. */
+/** The faults of the engine in one wave: `kills` kills, and as many stops. */
 export function drawFaults(seed: number, kills: number, spreadMs: number): Fault[] {
   const fault = (kind: Fault['kind']) =>
     fc.record({

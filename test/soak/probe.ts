@@ -1,6 +1,7 @@
 /**
- * A process that asks and waits, one question at a time, as a monitor does: `node probe.mjs <seconds> <name>=<url>…` takes the addresses in turn
- * and prints the milliseconds of each as JSON. It does nothing else, so that what it measures is not its own work.
+ * A process that asks and waits, one question at a time, as a monitor does: `node probe.mjs <seconds>
+ * <name>=<url>…` takes the addresses in turn and prints the milliseconds of each as JSON. It does nothing
+ * else, so that what it measures is not its own work.
  */
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';

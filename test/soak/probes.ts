@@ -1,6 +1,6 @@
 /**
- * Are probes answered while 64 clients stream? Clients and probe are processes of their own; beside the worker the probe asks a server that
- * does nothing (this process), which tells how long one waits on this machine for a core alone.
+ * Measures probes while 64 clients stream. Clients and probe are processes of their own. The probe also asks
+ * a server that does nothing (this process), which measures the wait for a core on this machine.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,13 +14,13 @@ const SECONDS = 12;
 
 export interface ProbeResult {
   readonly clients: number;
-  /** Milliseconds of each question, by what was asked: `health`, `metrics`, and `nothing`. */
+  /** Milliseconds of each request by its target: `health`, `metrics`, `nothing`. */
   readonly took: Readonly<Record<string, readonly number[]>>;
 }
 
 const besideThis = (name: string): string => fileURLToPath(new URL(`./${name}.mjs`, import.meta.url));
 
-/** The time of probes while so many clients stream. Runs from the bundle only: it starts the bundle's other entries. */
+/** Times of probes while this many clients stream. Runs only from the bundle: it starts the other entries. */
 export async function probe(clients: number): Promise<ProbeResult> {
   const idle = http.createServer((_, response) => response.end('{}')).listen(0, '127.0.0.1');
   await once(idle, 'listening');

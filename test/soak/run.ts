@@ -1,5 +1,7 @@
 /**
- * All of the soak, and the page it writes. Bundled and started by scripts/soak.mjs.
+ * The soak: runs all parts and writes docs/reliability.md.
+ *
+ *   npm run soak [-- --requests n] [--minutes n] [--malformed n] [--seed n]
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -11,19 +13,19 @@ import { load } from './load.ts';
 import { page } from './page.ts';
 import { type ProbeResult, probe } from './probes.ts';
 
-const USUAL = { requests: '50000', malformed: '10000', minutes: '2', seed: '575' };
+const DEFAULTS = { requests: '50000', malformed: '10000', minutes: '2', seed: '575' };
 const KILLS = 5;
 const PROBED = [0, 16, 64];
-/** Clients of a wave, and in how many milliseconds they come. */
+/** Clients of a wave, and the milliseconds in which they start. */
 const WAVE = { clients: 60, spreadMs: 3000 };
 const PAGE = new URL('../../docs/reliability.md', import.meta.url);
 
 const { values } = parseArgs({
   options: {
-    requests: { type: 'string', default: USUAL.requests },
-    malformed: { type: 'string', default: USUAL.malformed },
-    minutes: { type: 'string', default: USUAL.minutes },
-    seed: { type: 'string', default: USUAL.seed },
+    requests: { type: 'string', default: DEFAULTS.requests },
+    malformed: { type: 'string', default: DEFAULTS.malformed },
+    minutes: { type: 'string', default: DEFAULTS.minutes },
+    seed: { type: 'string', default: DEFAULTS.seed },
   },
 });
 const seed = Number(values.seed);
@@ -59,8 +61,8 @@ say(`${loaded.requests} requests in a row`);
 
 const minutes = (performance.now() - began) / 60_000;
 const text = page({ seed, minutes, lives, ledger, load: loaded, attack: attacked, kills, probes });
-const usual = Object.entries(USUAL).every(
-  ([name, value]) => name === 'seed' || values[name as keyof typeof USUAL] === value,
+const usual = Object.entries(DEFAULTS).every(
+  ([name, value]) => name === 'seed' || values[name as keyof typeof DEFAULTS] === value,
 );
 if (usual) writeFileSync(PAGE, text);
 process.stdout.write(text);

@@ -1,4 +1,7 @@
-/** A process of clients that stream without a pause: `node streams.mjs <url> <clients>`. Ends when its stdin closes. */
+/**
+ * A process of clients that stream without a pause: `node streams.mjs <url> <clients>`. Ends when its stdin
+ * closes.
+ */
 import { Client } from './client.ts';
 
 const HAIKU = { prompt: 'Write a haiku about bees', temperature: 1 };

@@ -1,6 +1,6 @@
 /**
- * The worker under test, seen from outside: what its lines say is counted, not kept, so that a hundred thousand requests need no memory
- * here; its memory and its open files come from /proc.
+ * The worker under test, seen from outside. Its lines are counted, not kept, so that a hundred thousand
+ * requests need no memory here. Its memory and open files come from /proc.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,14 +11,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { enginePid } from '../support/cli.ts';
 import { CLI, type LogLine } from '../support/worker.ts';
 
-/** What a worker never has to say, whatever is done to it: a fault of its own. */
+/** Events that report a fault of the worker itself. */
 const BLAMED: ReadonlySet<string> = new Set(['worker.fault', 'worker.failed', 'stdout.lines_lost', 'engine.warning']);
-/** Garbage is collected when it is asked for as well: what is left then is what is really held. */
+/** SIGUSR2 collects garbage, so that the heap is the memory really in use. */
 const COLLECTS = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGUSR2",()=>gc())'];
 const ENDINGS: ReadonlySet<string> = new Set(['inference.complete', 'inference.failed']);
 
 export interface Usage {
-  /** What the worker's JavaScript holds on to, bytes: exact only right after `collect`. */
+  /** Heap in use, bytes: exact only right after `collect`. */
   readonly heap: number;
   /** Resident memory, bytes. */
   readonly worker: number;
@@ -29,11 +29,11 @@ export interface Usage {
 
 export class Subject {
   readonly process: ChildProcess;
-  /** How often each event was told. */
+  /** Number of lines of each event. */
   readonly told = new Map<string, number>();
-  /** Lines that blame the worker itself, whole. */
+  /** Whole lines of faults of the worker itself. */
   readonly blamed: string[] = [];
-  /** How often each request was said to be over, by correlation id; 0 while it runs. */
+  /** Number of end lines of each request by correlation id; 0 while it runs. */
   readonly #endings = new Map<string, number>();
   readonly #exited: Promise<number | null>;
   #url = '';
@@ -43,7 +43,7 @@ export class Subject {
   private constructor(args: readonly string[]) {
     this.process = spawn(process.execPath, [...COLLECTS, CLI, '--port', '0', ...args], {
       env: { PATH: process.env['PATH'] ?? '' },
-      // It drains when its stdin closes: it never outlives whoever started it.
+      // It drains when its stdin closes, so that it never outlives its parent.
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#exited = once(this.process, 'close').then(([code]) => code);
@@ -69,7 +69,7 @@ export class Subject {
     return this.process.pid ?? 0;
   }
 
-  /** Process id of the engine that runs now. @throws Error while there is none. */
+  /** Process id of the current engine. @throws Error while there is none. */
   get enginePid(): number {
     return enginePid(this);
   }
@@ -92,12 +92,12 @@ export class Subject {
     return this.told.get(event) ?? 0;
   }
 
-  /** Requests that were accepted and are not said to be over exactly once. */
+  /** Accepted requests without exactly one end line. */
   get unsettled(): string[] {
     return [...this.#endings].filter(([, times]) => times !== 1).map(([id, times]) => `${id}: ${times} times over`);
   }
 
-  /** What it wrote to stderr: nothing, when all is well. */
+  /** The text of stderr. A healthy worker writes none. */
   get stderr(): string {
     return this.#stderr;
   }
@@ -107,7 +107,7 @@ export class Subject {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
-  /** What is held when all garbage is collected. */
+  /** Memory in use after a garbage collection. */
   async collect(): Promise<Usage> {
     this.process.kill('SIGUSR2');
     await this.get('/live'); // the signal is taken by the loop that answers
@@ -115,7 +115,7 @@ export class Subject {
     return { heap, worker: residentBytes(this.pid), engine: residentBytes(this.enginePid), files: this.files };
   }
 
-  /** One question on a connection of its own, closed behind it: nothing stays open that would be counted. */
+  /** One request on its own connection, which is closed afterwards: no open connection changes the counts. */
   get(path: string): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {
       const request = http.get(this.#url + path, { agent: false }, (response) => {
@@ -142,7 +142,7 @@ export class Subject {
     return figures;
   }
 
-  /** Waits until something is so. @throws Error, which names it, when it is not so within a minute. */
+  /** Waits until a condition holds. @throws Error that names it after a minute. */
   async until(so: () => boolean | Promise<boolean>, what: string): Promise<void> {
     const end = performance.now() + 60_000;
     while (!(await so())) {
@@ -158,7 +158,7 @@ export class Subject {
     return this.#exited;
   }
 
-  /** Ends the process whatever state it is in. */
+  /** Kills the process in any state. */
   async kill(): Promise<void> {
     if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL');
     await this.#exited;

@@ -1,4 +1,4 @@
-/** Global set-up of the tests: end-to-end tests run what is built, so what is built must be what is written. */
+/** Global set-up of the tests: builds dist/, which the end-to-end tests run. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 

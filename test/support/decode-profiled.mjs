@@ -70,7 +70,7 @@ const profiled = decodes.map(({ index, ...more }) => {
     operators: within
       .filter(({ cat, name }) => cat === 'Node' && name.endsWith('_kernel_time'))
       .map(({ args }) => args),
-    /** Programs that ran on the GPU, by the shapes of what they read and wrote. */
+    /** Programs that ran on the GPU, by the shapes of their inputs and outputs. */
     programs: within.filter(({ cat }) => cat === 'Api').map(({ name, args }) => ({ name, shapes: args.shapes })),
   };
 });

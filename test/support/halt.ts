@@ -1,6 +1,6 @@
 /**
- * Engine processes that wait at their start, before they load anything, until a test lets them go on: what happens until an engine is there
- * can be tested at every speed of the machine.
+ * Engine processes that wait at their start, before they load anything, until a test releases them. Tests of
+ * the time without an engine then do not depend on the speed of the machine.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 export class Halt {
   readonly #folder = mkdtempSync(join(tmpdir(), 'halt-'));
   readonly #armed = join(this.#folder, 'armed');
-  /** For the worker: it hands these variables on to its engines. */
+  /** For the worker, which passes these variables to its engines. */
   readonly env: Readonly<Record<string, string>>;
 
   constructor() {
@@ -28,7 +28,7 @@ export class Halt {
     writeFileSync(this.#armed, '');
   }
 
-  /** They go on, and those after them do not wait. */
+  /** They continue, and later engines do not wait. */
   disarm(): void {
     rmSync(this.#armed, { force: true });
   }

@@ -1,4 +1,7 @@
-/** Repositories for tests of the hub: the embedded model as it would be published, small ones made up, and their cache folders. */
+/**
+ * Repositories for tests of the hub: the embedded model as it would be published, small made-up ones, and
+ * their cache folders.
+ */
 import { mkdtemp, readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -7,7 +10,7 @@ import { onnxBytes } from '../onnx/onnx-bytes.ts';
 import { type Run, runCli } from './cli.ts';
 import { COMMIT, type HubFile, type HubServer } from './hub-server.ts';
 
-/** A folder's files as those of a repository; `.onnx` and their data in LFS. */
+/** The files of a folder as files of a repository; `.onnx` and their data are in LFS. */
 export async function filesOf(folder: string): Promise<Record<string, HubFile>> {
   const files: Record<string, HubFile> = {};
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -20,7 +23,7 @@ export async function filesOf(folder: string): Promise<Record<string, HubFile>> 
 
 export const haiku = (): Promise<Record<string, HubFile>> => filesOf(embeddedModel());
 
-/** Bytes that repeat nowhere in a thousand, the same in every run. */
+/** Bytes without repetition within a thousand, the same in every run. */
 export function noise(length: number, seed = 1): Uint8Array {
   const bytes = new Uint8Array(length);
   let state = seed;
@@ -42,19 +45,19 @@ export async function pathsIn(folder: string): Promise<string[]> {
 
 export const text = (content: string): HubFile => ({ bytes: Buffer.from(content) });
 
-/** What `pull` asks of a repository besides weights; nothing that could be run. */
+/** The files that `pull` needs besides weights. They cannot be run. */
 export const WORDS = {
   'config.json': text('{}'),
   'tokenizer.json': text('{"model":{}}'),
   'tokenizer_config.json': text('{}'),
   'README.md': text('# Not needed'),
 };
-/** The file of weights of `LARGE`, and its bytes: enough of them to be interrupted, and a graph, so that a folder with it passes. */
+/** The weights of `LARGE`: long enough to be interrupted, and a graph, so that the folder is valid. */
 export const WEIGHTS_FILE = 'onnx/model_q4.onnx';
 export const WEIGHTS = onnxBytes({ tensors: [{ dimensions: [500_000], raw: noise(2_000_000) }] });
 export const LARGE = { ...WORDS, [WEIGHTS_FILE]: { bytes: WEIGHTS, lfs: true } };
 
-/** Somebody who pulls from a hub into a home of their own. */
+/** A user who pulls from a hub into a home folder. */
 export class Puller {
   readonly home: string;
   readonly #hub: HubServer;

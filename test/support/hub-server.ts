@@ -1,24 +1,28 @@
 /**
- * A model hub on this machine: model info, tree with pages, `resolve` that redirects large files to a "CDN" of another origin, Range, ETag,
- * the codes of refusals; and, file by file and try by try, what can go wrong on the way. Counts what was asked and what was sent.
+ * A local model hub: model info, tree with pages, `resolve` that redirects large files to a "CDN" of another
+ * origin, Range, ETag, refusals with codes; and planned faults for each file and try. Counts requests and
+ * sent bytes.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What happens to one request for a file's bytes; after the last one of its list a file is served as it should be. */
+/**
+ * The fault of one request for the bytes of a file. After the last fault of its list a file is served
+ * correctly.
+ */
 export type Fault =
-  /** The connection is cut after so many bytes of the body. */
+  /** The connection is cut after this many bytes of the body. */
   | { readonly cut: number }
-  /** So many bytes, and then nothing more. */
+  /** This many bytes, then nothing. */
   | { readonly hang: number }
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   /** The right number of bytes, one of which is wrong. */
   | 'wrong bytes'
-  /** A body, honestly announced, that is not as long as the file. */
+  /** A body with a correct length that is not the length of the file. */
   | { readonly length: number }
-  /** All bytes with status 200, whatever part was asked for. */
+  /** All bytes with status 200, for any requested range. */
   | 'no range'
   /** A part with status 206 that begins elsewhere. */
   | 'other range'
@@ -26,34 +30,34 @@ export type Fault =
 
 export interface HubFile {
   readonly bytes: Uint8Array;
-  /** Kept in Git LFS: goes by SHA-256, and its bytes are on the CDN. */
+  /** Stored in Git LFS: identified by SHA-256, with its bytes on the CDN. */
   readonly lfs?: boolean;
-  /** Fields of its entry in the tree that are told wrongly. */
+  /** Wrong fields of its entry in the tree. */
   readonly told?: Readonly<Record<string, unknown>>;
 }
 
 export interface HubRepository {
   readonly files: Readonly<Record<string, HubFile>>;
-  /** Revision → commit; `main` is there by itself. */
+  /** Revision → commit; `main` always exists. */
   readonly refs?: Readonly<Record<string, string>>;
-  /** Only for who sends this token; without it, status and code of the refusal. */
+  /** Requires this token; without it, status and code of the refusal. */
   readonly token?: string;
   readonly refusal?: { readonly status: number; readonly code: string };
 }
 
-/** One request as the server saw it. */
+/** One request that the server received. */
 export interface Seen {
   readonly host: 'hub' | 'cdn';
   readonly path: string;
   readonly authorization: string | undefined;
   readonly range: string | undefined;
-  /** Bytes of a file that were handed to the socket. */
+  /** Bytes of a file that were written to the socket. */
   sent: number;
 }
 
 export const COMMIT = 'c0ffee'.repeat(7).slice(0, 40);
 const PAGE = 3;
-/** A client loses what it had not yet read when its connection breaks: it gets a little time. */
+/** A client loses unread bytes when its connection breaks, so it gets some time. */
 const CUT_MS = 30;
 
 interface Shape {
@@ -65,9 +69,9 @@ interface Shape {
 export class HubServer {
   readonly seen: Seen[] = [];
   readonly #repositories = new Map<string, HubRepository>();
-  /** Path of a file → what goes wrong, in order. */
+  /** Path of a file → faults, in order. */
   readonly #faults = new Map<string, Fault[]>();
-  /** Path of the API → answers instead of the right ones, in order. */
+  /** Path of the API → wrong answers, in order. */
   readonly #answers: { status: number; headers?: Record<string, string>; body: string }[] = [];
   readonly #hub: Server;
   readonly #cdn: Server;
@@ -92,12 +96,12 @@ export class HubServer {
     this.#repositories.set(name, repository);
   }
 
-  /** The next requests for the bytes of a file go wrong like this. */
+  /** Sets the faults of the next requests for the bytes of a file. */
   fail(path: string, ...faults: readonly Fault[]): void {
     this.#faults.set(path, [...faults]);
   }
 
-  /** The next questions to the API, and only they, are answered like this. */
+  /** Sets the answers of the next requests to the API. */
   answer(...answers: readonly { status: number; headers?: Record<string, string>; body: string }[]): void {
     this.#answers.splice(0, Number.POSITIVE_INFINITY, ...answers);
   }
@@ -110,7 +114,7 @@ export class HubServer {
     return urlOf(this.#cdn);
   }
 
-  /** Bytes of a file that were sent, by all tries. */
+  /** Bytes of a file sent by all tries. */
   sentOf(path: string): number {
     return this.seen.filter((one) => one.path.endsWith(`/${path}`)).reduce((sum, { sent }) => sum + sent, 0);
   }
@@ -121,7 +125,7 @@ export class HubServer {
     return this.seen.filter((one) => one.host === holder && one.path.endsWith(`/${path}`));
   }
 
-  /** Resolves when so many bytes of a file were sent. */
+  /** Resolves when this many bytes of a file are sent. */
   async untilSent(path: string, bytes: number): Promise<void> {
     while (this.sentOf(path) < bytes) await new Promise<void>((resolve) => this.#sending.add(resolve));
   }
@@ -165,7 +169,7 @@ export class HubServer {
     response.end();
   }
 
-  /** Like S3, it refuses a request that carries a token of somebody else. */
+  /** Like S3, it refuses a request with a token of another service. */
   #atCdn(request: IncomingMessage, response: ServerResponse): void {
     const seen = this.#see('cdn', request);
     const [, name = '', path = ''] = /^\/signed\/([^/]+\/[^/]+)\/(.+)$/.exec(seen.path) ?? [];
@@ -257,7 +261,7 @@ function json(response: ServerResponse, body: unknown, headers: Readonly<Record<
   response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
 }
 
-/** As the hub refuses: the code in a header says more than the status. */
+/** A refusal of the hub: the code in a header is more precise than the status. */
 function refuse(response: ServerResponse, status: number, code: string): void {
   response.writeHead(status, { 'content-type': 'application/json', ...(code !== '' && { 'x-error-code': code }) });
   response.end(JSON.stringify({ error: 'planned refusal' }));

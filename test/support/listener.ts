@@ -1,12 +1,13 @@
-/**
- * A reader of one stream who can wait for a moment in it, act then, and leave: what a test of races and cancels needs.
- */
+/** A client of one stream that can wait for an event, act then, and leave: for tests of races and cancels. */
 import { eventsOf, type StreamEvent, type TestWorker, textOf } from './worker.ts';
 
 export class Listener {
   readonly response: Response;
   readonly events: StreamEvent[] = [];
-  /** Resolves with all events when the stream closed by itself; with those so far when this reader left or the connection broke. */
+  /**
+   * Resolves with all events when the stream closes, or with the events so far when this client leaves or the
+   * connection breaks.
+   */
   readonly ended: Promise<readonly StreamEvent[]>;
   readonly #leaving: AbortController;
   readonly #waiting = new Set<() => void>();
@@ -15,7 +16,8 @@ export class Listener {
   private constructor(response: Response, leaving: AbortController) {
     this.response = response;
     this.#leaving = leaving;
-    // An abort in the very moment in which the body ends is lost on fetch: whoever leaves does not wait for it.
+    // An abort in the very moment in which the body ends is lost on fetch: whoever leaves does not wait for
+    // it.
     const left = new Promise<readonly StreamEvent[]>((resolve) => {
       leaving.signal.addEventListener('abort', () => resolve(this.events), { once: true });
     });
@@ -29,7 +31,7 @@ export class Listener {
     return new Listener(await worker.post('/execute', body, headers, leaving.signal), leaving);
   }
 
-  /** Reads the stream of a job that is there already, after the event of `after`. */
+  /** Reads the stream of an existing job, after the event `after`. */
   static async attach(worker: TestWorker, jobId: string, after?: number): Promise<Listener> {
     const leaving = new AbortController();
     const query = after === undefined ? '' : `?after=${after}`;
@@ -37,7 +39,7 @@ export class Listener {
     return new Listener(await fetch(url, { signal: leaving.signal }), leaving);
   }
 
-  /** The first event that fits, now or later. @throws Error when the stream closes without it. */
+  /** The first event that fits, now or later. @throws Error if the stream closes without it. */
   async until(fits: (event: StreamEvent) => boolean): Promise<StreamEvent> {
     for (;;) {
       const found = this.events.find(fits);
@@ -61,7 +63,7 @@ export class Listener {
     return this.until(({ data }) => data.type === 'narration' && data['event'] === event);
   }
 
-  /** Breaks the connection, as a browser does that closes a tab. */
+  /** Breaks the connection, as a browser does when its tab is closed. */
   leave(): void {
     this.#leaving.abort();
   }
@@ -70,7 +72,7 @@ export class Listener {
     return textOf(this.events);
   }
 
-  /** Names of the narrations heard, in order. */
+  /** Names of the narrations so far, in order. */
   get told(): string[] {
     return narrated(this.events);
   }
@@ -105,14 +107,14 @@ export function endings(events: readonly StreamEvent[]): StreamEvent[] {
   return events.filter(({ data }) => data.type === 'end' || data.type === 'error');
 }
 
-/** The data of the last event, whatever it is. */
+/** The data of the last event. */
 export function lastOf(events: readonly StreamEvent[]): StreamEvent['data'] {
   const last = events.at(-1);
   if (!last) throw new Error('The stream had no events.');
   return last.data;
 }
 
-/** A job that runs for as many tokens as the embedded model's context has: about a second. */
+/** A job of 480 tokens, almost the context of the embedded model: about a second. */
 export function longJob(id: string, more: object = {}): object {
   return { job_id: id, prompt: 'The sea', min_tokens: 480, max_tokens: 480, temperature: 1, seed: 1, ...more };
 }

@@ -1,6 +1,7 @@
 /**
- * Preloaded into an engine process (`NODE_OPTIONS`): plays a GPU where there is none. WebGPU is seen to be there, and is the CPU underneath;
- * what goes wrong with it is said by PLAYED: `right`, `wrong` (other tokens), `refused`, `crash`, `hang`, `probe-crash`.
+ * Preloaded into an engine process (`NODE_OPTIONS`): plays a GPU on a machine without one. The probe reports
+ * WebGPU, and the CPU computes. PLAYED selects the fault: `right`, `wrong` (other tokens), `refused`,
+ * `crash`, `hang`, `probe-crash`.
  */
 const { PLAYED = 'right' } = process.env;
 

@@ -1,10 +1,8 @@
-/**
- * HTTP as no client speaks it: bytes on a bare socket, sent one part after the other.
- */
+/** HTTP on a bare socket: bytes that no client sends, one part after the other. */
 import { connect, type Socket } from 'node:net';
 import type { TestWorker } from './worker.ts';
 
-/** A connection to the worker. Errors after that are part of what tests provoke: its end is what they look at. */
+/** A connection to the worker. Later errors are part of the tests, which look at its end. */
 export function open(worker: TestWorker): Promise<Socket> {
   const { hostname, port } = new URL(worker.url);
   return new Promise((resolve, reject) => {
@@ -14,12 +12,12 @@ export function open(worker: TestWorker): Promise<Socket> {
 }
 
 export interface Part {
-  /** Sent when all that came so far fits. */
+  /** Sent when the text received so far matches. */
   readonly when: RegExp;
   readonly send: string;
 }
 
-/** Sends `parts` over one connection and returns all that came until the worker closed it. */
+/** Sends `parts` over one connection and returns the text received until the worker closes it. */
 export async function raw(worker: TestWorker, parts: readonly Part[]): Promise<string> {
   const socket = await open(worker);
   let heard = '';
@@ -42,7 +40,7 @@ export async function raw(worker: TestWorker, parts: readonly Part[]): Promise<s
 /** Sends everything at once. */
 export const rawOnce = (worker: TestWorker, send: string): Promise<string> => raw(worker, [{ when: /^/, send }]);
 
-/** Resolves when a connection is closed, with the milliseconds that it took. */
+/** Resolves when a connection is closed, with the milliseconds until then. */
 export async function closed(socket: Socket): Promise<number> {
   const began = performance.now();
   if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
@@ -56,6 +54,6 @@ export function requestOf(method: string, path: string, body = '', headers: read
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** Status of each answer in what came. */
+/** Status of each answer in a received text. */
 export const statusesOf = (heard: string): number[] =>
   [...heard.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));

@@ -1,5 +1,6 @@
 /**
- * Vulkan in software, with which WebGPU runs on a machine without a GPU: SwiftShader as Debian's package `chromium` brings it.
+ * Vulkan in software (SwiftShader, from Debian's package `chromium`): WebGPU runs on it on a machine without
+ * a GPU.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,9 +8,6 @@ import { join } from 'node:path';
 const CHROMIUM = '/usr/lib/chromium';
 const ICD = join(CHROMIUM, 'vk_swiftshader_icd.json');
 
-/** The environment in which a process finds it; undefined where it is not installed. */
+/** The environment in which a process finds SwiftShader; undefined if it is not installed. */
 export const softwareVulkan: Readonly<Record<string, string>> | undefined =
   process.platform === 'linux' && existsSync(ICD) ? { VK_ICD_FILENAMES: ICD, LD_LIBRARY_PATH: CHROMIUM } : undefined;
-
-/** What a run without it says in place of its tests. */
-export const WITHOUT_VULKAN = "not run: WebGPU needs a GPU, or Debian's package chromium for Vulkan in software";

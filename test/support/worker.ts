@@ -1,20 +1,24 @@
 /**
- * A real worker process for end-to-end tests: its stdout read line by line, its HTTP spoken over a real socket, its end awaited.
+ * A real worker process for end-to-end tests: reads its stdout line by line, calls it over HTTP, awaits its
+ * exit.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { readEvents } from '../../src/client/sse.ts';
+import { kill, track } from './processes.ts';
 
 export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
 /** One line of stdout, parsed. */
 export type LogLine = { event: string; level: string; human: string } & Record<string, unknown>;
 
-/** What is told last of a request, whichever way it ends. */
+/** The last line of a request, however the request ends. */
 const LAST_LINES: ReadonlySet<string> = new Set(['time.explained', 'inference.failed', 'request.invalid']);
 
-/** One event of a stream: its SSE id and name, its data parsed, and when it arrived (ms of this process's clock). */
+/**
+ * One event of a stream: its SSE id and name, its parsed data, and its arrival (ms of this process's clock).
+ */
 export interface StreamEvent {
   readonly id: string | undefined;
   readonly name: string | undefined;
@@ -25,31 +29,33 @@ export interface StreamEvent {
 export interface WorkerOptions {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** `ignore` (the default) is /dev/null; `pipe` is what a parent holds. */
+  /** `pipe` (the default): a worker drains and exits when the test process ends. `ignore` is /dev/null. */
   readonly stdin?: 'pipe' | 'ignore';
-  /** Do not wait for readiness. */
+  /** Wait only until the worker listens, not until it is ready. */
   readonly early?: boolean;
-  /** Where the worker looks for its `.env`. */
+  /** The folder of the `.env` file. */
   readonly cwd?: string;
 }
 
 export class TestWorker {
   readonly process: ChildProcess;
-  /** Raw text of stdout, as far as it was read. */
+  /** The text of stdout so far. */
   stdout = '';
   stderr = '';
   readonly lines: LogLine[] = [];
-  /** Lines of stdout that are no JSON objects: there must be none, unless `--log-format pretty` was asked for. */
+  /** Lines of stdout that are no JSON objects. Only `--log-format pretty` may write any. */
   readonly foreign: string[] = [];
   readonly #waiting = new Set<() => void>();
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
 
   constructor(options: WorkerOptions) {
-    this.process = spawn(process.execPath, [CLI, '--port', '0', ...(options.args ?? [])], {
-      env: { PATH: process.env['PATH'] ?? '', ...options.env },
-      stdio: [options.stdin ?? 'ignore', 'pipe', 'pipe'],
-      ...(options.cwd !== undefined && { cwd: options.cwd }),
-    });
+    this.process = track(
+      spawn(process.execPath, [CLI, '--port', '0', ...(options.args ?? [])], {
+        env: { PATH: process.env['PATH'] ?? '', ...options.env },
+        stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
+        ...(options.cwd !== undefined && { cwd: options.cwd }),
+      }),
+    );
     this.exited = once(this.process, 'close').then(([code, signal]) => ({ code, signal }));
     void this.exited.then(() => this.#notify());
     let rest = '';
@@ -73,12 +79,17 @@ export class TestWorker {
     }
   }
 
-  /** The first line of `event` (that satisfies `where`), now or later. Fails when the process ends without it. */
+  /**
+   * The first line of `event` that satisfies `where`, now or later. @throws Error if the process ends without
+   * it.
+   */
   line(event: string, where: (line: LogLine) => boolean = () => true): Promise<LogLine> {
     return this.#first(event, (line) => line.event === event && where(line));
   }
 
-  /** All lines of a request that is over: its stream may be read to the end before its last line is. */
+  /**
+   * All lines of a request that is over. Waits for its last line, which may come after the end of its stream.
+   */
   async told(correlationId: string): Promise<LogLine[]> {
     const last = (line: LogLine): boolean => line['correlation_id'] === correlationId && LAST_LINES.has(line.event);
     await this.#first(`the last line of ${correlationId}`, last);
@@ -143,9 +154,9 @@ export class TestWorker {
     return (await this.exited).code;
   }
 
-  /** For `afterEach`: ends the process whatever state it is in. */
+  /** For `afterEach`: kills the process and its engine in any state. */
   async kill(): Promise<void> {
-    if (this.process.exitCode === null && this.process.signalCode === null) this.process.kill('SIGKILL');
+    await kill(this.process);
     await this.exited;
   }
 
@@ -154,7 +165,7 @@ export class TestWorker {
   }
 }
 
-/** Starts a worker and waits until it serves (unless `early`: then until it listens). */
+/** Starts a worker and waits until it is ready; with `early`, until it listens. */
 export async function startWorker(options: WorkerOptions = {}): Promise<TestWorker> {
   const worker = new TestWorker(options);
   await worker.line('server.bound');
@@ -167,16 +178,8 @@ export async function startWorker(options: WorkerOptions = {}): Promise<TestWork
 
 /** The events of a stream as they arrive. */
 export async function* eventsOf(response: Response): AsyncGenerator<StreamEvent, void, void> {
-  if (!response.body) throw new Error('The response has no body.');
-  const messages = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
-  for await (const message of messages) {
-    yield {
-      id: message.id,
-      name: message.event,
-      data: JSON.parse(message.data) as StreamEvent['data'],
-      at: performance.now(),
-    };
-  }
+  for await (const { id, event, data } of readEvents<StreamEvent['data']>(response))
+    yield { id, name: event, data, at: performance.now() };
 }
 
 /** The text of a stream: all its tokens joined. */
@@ -184,7 +187,7 @@ export function textOf(events: readonly StreamEvent[]): string {
   return events.map((event) => (event.data.type === 'token' ? String(event.data['t']) : '')).join('');
 }
 
-/** The data of all events of one type. */
+/** The data of all events of a type. */
 export function all(events: readonly StreamEvent[], type: string): Record<string, unknown>[] {
   return events.filter((event) => event.data.type === type).map((event) => event.data);
 }

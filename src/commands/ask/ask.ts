@@ -1,12 +1,14 @@
 /**
- * `rbees-workerd ask "<prompt>"`: starts a real worker process on a free port, sends it one request, shows what its user would see.
+ * `rbees-workerd ask "<prompt>"`: starts a worker process on a free port, sends it one job and shows the
+ * stream.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { v7 as uuid } from 'uuid';
+import { execute } from '../../client/client.ts';
+import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readConfig } from '../../config/config.ts';
 import type { TerminalView } from './terminal-view.ts';
 
@@ -17,23 +19,9 @@ interface Line {
   readonly url?: string;
 }
 
-/** One event of the stream, as far as the view needs it. */
-type StreamEvent =
-  | { readonly type: 'narration'; readonly human: string; readonly cute?: string }
-  | { readonly type: 'token'; readonly t: string }
-  | {
-      readonly type: 'end';
-      readonly tokens_out: number;
-      readonly time_to_first_token_ms: number;
-      readonly seed: number;
-      readonly stop_reason: string;
-    }
-  | { readonly type: 'error'; readonly code: string; readonly message: string }
-  | { readonly type: 'started' | 'metrics' };
-
 /**
- * Runs the command; `args` are the prompt and settings for the worker. Resolves with the exit code.
- * @throws ConfigError when there is no prompt, or a setting is bad.
+ * Runs the command. `args` are the prompt and the settings of the worker. Resolves with the exit code.
+ * @throws ConfigError if there is no prompt or a setting is wrong.
  */
 export async function ask(args: readonly string[], cli: URL): Promise<number> {
   const [prompt, ...settings] = args;
@@ -60,9 +48,10 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
     },
   );
   try {
-    // Loading the view takes tens of milliseconds (string-width), so it happens while the worker starts.
+    // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.
     const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
-    return await show(await post(url, prompt, apiToken), new view.TerminalView(process.stdout));
+    const request = { job_id: `ask-${uuid().slice(-8)}`, prompt };
+    return await show(execute({ url, apiToken }, request), new view.TerminalView(process.stdout));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
     return 1;
@@ -71,7 +60,10 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
   }
 }
 
-/** Where the worker listens, once it serves. @throws Error with the worker's own last words when it ends before that. */
+/**
+ * The worker's URL, once the worker serves. @throws Error with the worker's fatal line if the worker ends
+ * first.
+ */
 async function readyUrl(worker: ChildProcess): Promise<string> {
   let url = '';
   let complaint = 'The worker ended before it was ready.';
@@ -86,43 +78,24 @@ async function readyUrl(worker: ChildProcess): Promise<string> {
     }
     throw new Error(complaint);
   } finally {
-    worker.stdout.resume(); // nobody reads the rest, and the worker must not wait for it
+    worker.stdout.resume(); // discards later lines, so that the pipe never fills up
   }
 }
 
-async function post(url: string, prompt: string, apiToken: string | undefined): Promise<Response> {
-  const response = await fetch(`${url}/execute`, {
-    method: 'POST',
-    headers: {
-      'Content-Type': 'application/json',
-      Accept: 'text/event-stream',
-      ...(apiToken !== undefined && { Authorization: `Bearer ${apiToken}` }),
-    },
-    body: JSON.stringify({ job_id: `ask-${uuid().slice(-8)}`, prompt }),
-  });
-  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-  if (isStream) return response;
-  const { error } = (await response.json()) as { error: { message: string } };
-  throw new Error(error.message);
-}
-
-async function show(response: Response, view: TerminalView): Promise<number> {
-  if (!response.body) throw new Error('The worker answered without a stream.');
-  for await (const message of response.body
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream())) {
-    const event = JSON.parse(message.data) as StreamEvent;
-    if (event.type === 'narration') view.narration(event.human, event.cute);
-    if (event.type === 'token') view.token(event.t);
-    if (event.type === 'end') {
-      const first = Math.round(event.time_to_first_token_ms);
+/** Shows the events as they arrive. Resolves with the exit code. */
+async function show(events: AsyncIterable<SseEvent>, view: TerminalView): Promise<number> {
+  for await (const { data } of events) {
+    if (data.type === 'narration') view.narration(data.human, data.cute);
+    if (data.type === 'token') view.token(data.t);
+    if (data.type === 'end') {
+      const first = Math.round(data.time_to_first_token_ms);
       view.end(
-        `${event.tokens_out} tokens, the first after ${first} ms, seed ${event.seed}, ended by ${event.stop_reason}`,
+        `${data.tokens_out} tokens, the first after ${first} ms, seed ${data.seed}, ended by ${data.stop_reason}`,
       );
       return 0;
     }
-    if (event.type === 'error') {
-      view.end(`${event.code}: ${event.message}`);
+    if (data.type === 'error') {
+      view.end(`${data.code}: ${data.message}`);
       return 1;
     }
   }

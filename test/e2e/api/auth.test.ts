@@ -1,4 +1,4 @@
-/** A worker with a token opens nothing but its probes without it, and never says it. */
+/** A worker with a token opens only its probes without it, and never writes it. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { lastOf } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 const TOKEN = 'correct-horse-battery-staple';
-/** The hub's variables are in many an environment; the worker has no use for their secrets. */
+/** Many environments have the variables of the hub; the worker does not use their secrets. */
 const HUB = {
   HF_TOKEN: 'hf_correct-horse',
   HUGGING_FACE_HUB_TOKEN: 'hf_correct-horse-too',
@@ -62,12 +62,12 @@ test.each(GUARDED)('%s %s needs the token', async (method, path) => {
   }
 });
 
-test('HEAD is no way round it', async () => {
+test('HEAD does not bypass it', async () => {
   expect((await ask('HEAD', '/health')).status).toBe(401);
   expect((await ask('HEAD', '/metrics')).status).toBe(401);
 });
 
-test('the token is asked for before the body is read', async () => {
+test('the token is checked before the body is read', async () => {
   const response = await worker.post('/execute', '{ broken');
   expect(response.status).toBe(401);
 });
@@ -84,7 +84,7 @@ test.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`])(
   },
 );
 
-test('probes are open, and say nothing but that, and how long the engine has been silent', async () => {
+test('probes are open, and report only the state and the age of the heartbeat', async () => {
   const live = await ask('GET', '/live');
   const alive = { status: 'alive', worker_id: 'guarded', engine_heartbeat_age_ms: expect.any(Number) };
   expect([live.status, await live.json()]).toEqual([200, alive]);
@@ -92,24 +92,27 @@ test('probes are open, and say nothing but that, and how long the engine has bee
   expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready', worker_id: 'guarded' }]);
 });
 
-test('the log tells a fingerprint of the token, by which two operators know whether they mean the same', async () => {
+test('the log has a fingerprint of the token, with which operators can compare tokens', async () => {
   const { token_fingerprint } = await worker.line('worker.startup');
   expect(token_fingerprint).toBe(createHash('sha256').update(TOKEN).digest('hex').slice(0, 8));
 });
 
-test.runIf(process.platform === 'linux')("the engine process is given no secret, be it ours or the hub's", () => {
-  const names = (pid: number): string[] =>
-    readFileSync(`/proc/${pid}/environ`, 'latin1')
-      .split('\0')
-      .map((entry) => entry.split('=')[0] ?? '');
-  const secret = ['RBEES_API_TOKEN', ...Object.keys(HUB)];
-  const seen = names(enginePid(worker));
-  expect(names(worker.process.pid ?? 0)).toEqual(expect.arrayContaining(secret));
-  expect(seen).toContain('PATH');
-  expect(seen.filter((name) => secret.includes(name))).toEqual([]);
-});
+test.runIf(process.platform === 'linux')(
+  "the engine process gets no secret, neither the worker's nor the hub's",
+  () => {
+    const names = (pid: number): string[] =>
+      readFileSync(`/proc/${pid}/environ`, 'latin1')
+        .split('\0')
+        .map((entry) => entry.split('=')[0] ?? '');
+    const secret = ['RBEES_API_TOKEN', ...Object.keys(HUB)];
+    const seen = names(enginePid(worker));
+    expect(names(worker.process.pid ?? 0)).toEqual(expect.arrayContaining(secret));
+    expect(seen).toContain('PATH');
+    expect(seen.filter((name) => secret.includes(name))).toEqual([]);
+  },
+);
 
-test('the token is never said, not even where a caller repeats it', async () => {
+test('the token is never written, even if a caller repeats it', async () => {
   const headers = { Authorization: `Bearer ${TOKEN}` };
   await worker.execute({ job_id: TOKEN, prompt: 'The sea', max_tokens: 1, [TOKEN]: 1 }, headers);
   const response = await worker.post('/execute', { job_id: `job ${TOKEN}`, prompt: TOKEN, max_tokens: 0 }, headers);

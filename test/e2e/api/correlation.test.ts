@@ -1,4 +1,6 @@
-/** Which request is this? The caller's own id if it is a fit one, a new one if not, and the caller's place in a trace. */
+/**
+ * The correlation id of a request: the caller's if it is valid, otherwise a new one; and the caller's trace.
+ */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -16,7 +18,7 @@ afterAll(() => worker.kill());
 const echoed = async (id: string): Promise<string | null> =>
   (await worker.get('/health', { 'X-Correlation-Id': id })).headers.get('x-correlation-id');
 
-test.each(['req-abc123', 'a', 'A.b_c-9', 'x'.repeat(64)])('a fit id is kept: %s', async (id) => {
+test.each(['req-abc123', 'a', 'A.b_c-9', 'x'.repeat(64)])('a valid id is kept: %s', async (id) => {
   expect(await echoed(id)).toBe(id);
 });
 
@@ -33,17 +35,17 @@ test.each([
   'tab\there',
   'caf\u00e9',
   '%0d%0aSet-Cookie:x=1',
-])('an unfit id is replaced by a UUID v4: %s', async (id) => {
+])('an invalid id is replaced by a UUID v4: %s', async (id) => {
   expect(await echoed(id)).toMatch(UUID_V4);
 });
 
-test('without an id every request gets one of its own', async () => {
+test('every request without an id gets a new one', async () => {
   const ids = await Promise.all([1, 2, 3].map(async () => (await worker.get('/live')).headers.get('x-correlation-id')));
   for (const id of ids) expect(id).toMatch(UUID_V4);
   expect(new Set(ids).size).toBe(3);
 });
 
-/** What `fetch` would refuse to send, on a bare socket. */
+/** Sends bytes that `fetch` refuses to send, on a bare socket. */
 function raw(head: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(worker.url);
@@ -56,14 +58,14 @@ function raw(head: string): Promise<string> {
   });
 }
 
-test('two ids in one request are none', async () => {
+test('two ids in one request are ignored', async () => {
   const answer = await raw(
     'GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Correlation-Id: one\r\nX-Correlation-Id: two\r\n\r\n',
   );
   expect(/x-correlation-id: (.*)\r\n/i.exec(answer)?.[1]).toMatch(UUID_V4);
 });
 
-test('a line break in the id makes no header of its own', async () => {
+test('a line break in the id makes no header', async () => {
   for (const injected of ['a\nSet-Cookie: evil=1', 'a\rSet-Cookie: evil=1', 'a\0b']) {
     const answer = await raw(
       `GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Correlation-Id: ${injected}\r\n\r\n`,
@@ -95,7 +97,7 @@ test('every answer echoes the id, errors in their body too', async () => {
   }
 });
 
-test('a trace is logged, heard and forwarded', async () => {
+test('a trace is logged, narrated and forwarded', async () => {
   const traceparent = `00-${TRACE}-${SPAN}-01`;
   const response = await worker.post(
     '/execute',

@@ -1,4 +1,4 @@
-/** How long a request may take: what its body says, what its caller's deadline says, what the operator allows. */
+/** The time limit of a request: of its body, of its X-Deadline header, of the operator. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
@@ -19,7 +19,7 @@ test.each([
   ['ISO 8601', () => new Date(inMs(-1000)).toISOString()],
   ['ISO 8601 with an offset', () => '2020-01-31T12:00:00+02:00'],
   ['the beginning of time', () => '0'],
-])('a deadline that has passed is answered at once: %s', async (_, deadline) => {
+])('a deadline in the past is answered at once: %s', async (_, deadline) => {
   const response = await worker.post('/execute', { ...short, job_id: 'late' }, { 'X-Deadline': deadline() });
   expect(response.status).toBe(504);
   expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: true } });
@@ -30,12 +30,12 @@ test.each([
   ['epoch milliseconds', () => String(inMs(60_000))],
   ['ISO 8601', () => new Date(inMs(60_000)).toISOString()],
   ['far away', () => '4102444800000'],
-])('a deadline to come is no hindrance: %s', async (_, deadline) => {
+])('a deadline in the future is accepted: %s', async (_, deadline) => {
   expect(lastOf(await worker.execute({ ...short, job_id: 'early' }, { 'X-Deadline': deadline() })).type).toBe('end');
 });
 
 test.each(['tomorrow', '12:00', '-5', '1.5', '2026-13-45T99:99:99Z', 'NaN', '99999999999999999', 'Infinity', '1e3'])(
-  'what is no time is invalid: %s',
+  'a value that is not a time is invalid: %s',
   async (deadline) => {
     const response = await worker.post('/execute', { ...short, job_id: 'no-time' }, { 'X-Deadline': deadline });
     expect(response.status).toBe(400);
@@ -45,7 +45,7 @@ test.each(['tomorrow', '12:00', '-5', '1.5', '2026-13-45T99:99:99Z', 'NaN', '999
   },
 );
 
-test('a bad deadline is told together with what else is wrong', async () => {
+test('a bad deadline is reported together with other errors', async () => {
   const response = await worker.post(
     '/execute',
     { job_id: 'both', prompt: '', max_tokens: 0 },
@@ -63,9 +63,7 @@ async function timesOut(body: object, headers: Record<string, string> = {}): Pro
   expect(narrated(events).slice(-2)).toEqual(['request.cancelled', 'inference.failed']);
   const failed = events.filter(({ data }) => data['event'] === 'inference.failed');
   expect(failed[0]?.data).toMatchObject({ error_kind: 'timeout' });
-  await expect
-    .poll(async () => (await worker.get('/health')).json(), { timeout: 1000, interval: 10 })
-    .toMatchObject({ slots: { busy: 0 } });
+  await expect.poll(async () => (await worker.get('/health')).json()).toMatchObject({ slots: { busy: 0 } });
 }
 
 test('timeout_ms ends a running generation with TIMEOUT', async () => {
@@ -77,12 +75,12 @@ test('a deadline ends a running generation, in milliseconds and in ISO form', as
   await timesOut(longJob('slow-iso'), { 'X-Deadline': new Date(inMs(80)).toISOString() });
 });
 
-test('the earlier of both counts', async () => {
+test('the earlier of both limits applies', async () => {
   await timesOut(longJob('earlier', { timeout_ms: 60_000 }), { 'X-Deadline': String(inMs(80)) });
   await timesOut(longJob('earlier', { timeout_ms: 60 }), { 'X-Deadline': String(inMs(60_000)) });
 });
 
-test('a request that waits times out in the queue; the one before it does not', async () => {
+test('a queued request times out in the queue; the one before it does not', async () => {
   const running = await Listener.open(worker, longJob('running'));
   await running.untilToken();
   const waiting = await Listener.open(worker, longJob('waiting', { timeout_ms: 50 }));
@@ -91,7 +89,7 @@ test('a request that waits times out in the queue; the one before it does not', 
   expect(lastOf(await running.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
 });
 
-test('a deadline that passes while the prompt is read is a TIMEOUT, not a fault', async () => {
+test('a deadline that passes during the tokenization is a TIMEOUT, not a fault', async () => {
   const response = await worker.post('/execute', {
     job_id: 'reading',
     prompt: 'sea wind '.repeat(3600),
@@ -102,12 +100,13 @@ test('a deadline that passes while the prompt is read is a TIMEOUT, not a fault'
   expect(worker.lines.filter((line) => line.event === 'worker.fault')).toEqual([]);
 });
 
-test('a deadline that passes while the engine reads the prompt ends it between two chunks', async () => {
+test('a deadline that passes during the prefill ends it between two chunks', async () => {
   const slow = await startWorker({ args: ['--slots', '1', '--prefill-chunk', '2'] });
   try {
     const engine = enginePid(slow);
     const prompt = 'sea and wind and rain '.repeat(70);
-    // The embedded model reads this in a moment: the engine is held as soon as it is seen to read, until the deadline has passed.
+    // The embedded model prefills this quickly: the engine is stopped at the first progress, until the
+    // deadline has passed.
     for (let tries = 0; ; tries += 1) {
       const deadline = String(inMs(700));
       const stream = await Listener.open(slow, { job_id: `read-${tries}`, prompt }, { 'X-Deadline': deadline });
@@ -118,7 +117,7 @@ test('a deadline that passes while the engine reads the prompt ends it between t
       const events = await stream.ended;
       expect(endings(events)).toEqual([events.at(-1)]);
       expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT' });
-      if (stream.text !== '' && tries < 20) continue; // it was caught too late: it wrote already
+      if (stream.text !== '' && tries < 20) continue; // stopped too late: it had a token
       expect(all(events, 'token')).toEqual([]);
       expect(narrated(events).at(-1)).toBe('inference.failed');
       break;
@@ -129,12 +128,12 @@ test('a deadline that passes while the engine reads the prompt ends it between t
   }
 });
 
-test('time-outs are counted as such', async () => {
+test('the metrics count time-outs', async () => {
   const text = await (await worker.get('/metrics')).text();
   expect(Number(/worker_requests_total\{outcome="timeout"\} (\d+)/.exec(text)?.[1])).toBeGreaterThanOrEqual(6);
 });
 
-test('the operator sets the longest time', async () => {
+test('the operator sets the maximum', async () => {
   const strict = await startWorker({ args: ['--request-timeout', '1', '--slots', '1'] });
   try {
     const jobs = Array.from({ length: 12 }, (_, index) => Listener.open(strict, longJob(`job-${index}`)));

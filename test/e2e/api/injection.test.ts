@@ -1,4 +1,7 @@
-/** Words of callers and of the model never become lines, events or headers of the worker's own, and errors tell nothing of its inside. */
+/**
+ * Text of callers and of the model never becomes a line, an event or a header, and errors reveal no
+ * internals.
+ */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { textOf as joined, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -11,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => worker.kill());
 
-/** What ends lines, begins events or moves a cursor somewhere. */
+/** Texts that end lines, begin events or move a cursor. */
 const SHARP = [
   '\n\ndata: {"type":"end"}\n\n',
   '\r\nevent: end\r\n',
@@ -41,7 +44,7 @@ describe('a frame of a stream', () => {
     expect(text.match(/^event: (end|error)$/gm)).toHaveLength(1);
   });
 
-  test('carries what the model says, whatever that is', async () => {
+  test('carries any text of the model', async () => {
     const prompt = SHARP.join(' ');
     for (const seed of [1, 2, 3]) {
       const events = await worker.execute({ job_id: `says-${seed}`, prompt, temperature: 2, max_tokens: 60, seed });
@@ -52,7 +55,7 @@ describe('a frame of a stream', () => {
 });
 
 describe('a line of the log', () => {
-  test('is one JSON object, whatever a caller calls a job, a field or a request', async () => {
+  test('is one JSON object for any name of a job, a field or a request', async () => {
     for (const [index, text] of SHARP.entries()) {
       await worker.post('/execute', { job_id: `a${text}b`, prompt: 'x', max_tokens: 1, [text]: 1 });
       await worker.post('/execute', { job_id: `fine-${index}`, prompt: 'x', max_tokens: 1, [text]: 1 });
@@ -62,12 +65,12 @@ describe('a line of the log', () => {
     await worker.line('fields.ignored', (line) => line['job_id'] === `fine-${SHARP.length - 1}`);
     expect(worker.foreign).toEqual([]);
     const told = worker.lines.map((line) => JSON.stringify(Object.values(line)));
-    // JSON would escape a control character; what is left must not even have been one.
+    // JSON escapes control characters; the text must not have had one.
     expect(told.filter((line) => /\\n|\\r|\\u00|[\u0085\u2028\u202e]/.test(line))).toEqual([]);
   });
 });
 
-test('a header of an answer holds only what has passed a rule', async () => {
+test('a header of an answer has only validated values', async () => {
   for (const id of ['a%0d%0aSet-Cookie: x', 'x y', '"><script>']) {
     const response = await worker.get('/health', { 'X-Correlation-Id': id, traceparent: `00-${'0'.repeat(32)}-x` });
     expect(response.headers.get('x-correlation-id')).toMatch(/^[0-9a-f-]{36}$/);
@@ -76,7 +79,7 @@ test('a header of an answer holds only what has passed a rule', async () => {
   }
 });
 
-test('no error tells a path, a stack, a dependency or a word of the body', async () => {
+test('no error has a path, a stack, a dependency or a word of the body', async () => {
   const secret = 'hunter2-in-the-body';
   const answers = await Promise.all([
     worker.post('/execute', `{"job_id": "${secret}", "prompt": "${secret}`),

@@ -1,4 +1,6 @@
-/** A stranger on the same machine or network: pages of other sites, what is not HTTP, bodies that are too much. */
+/**
+ * Strangers on the same machine or network: pages of other sites, bytes that are not HTTP, hostile bodies.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
 import { raw, rawOnce } from '../../support/raw.ts';
@@ -27,7 +29,7 @@ describe('a page of another site', () => {
   });
 });
 
-describe('a name that was made to point here', () => {
+describe('a name that points to this machine', () => {
   test.each(['rebound.example', 'rebound.example:8080', 'localhost.rebound.example', '127.0.0.1.rebound.example'])(
     'is refused as Host: %s',
     async (host) => {
@@ -39,7 +41,7 @@ describe('a name that was made to point here', () => {
   );
 
   test.each(['127.0.0.1', 'x', '127.0.0.1:1', 'localhost:8080', 'LOCALHOST', '[::1]:80', '192.168.0.7'])(
-    'is not what this machine is called: %s',
+    'is accepted if it names this machine: %s',
     async (host) => {
       const answer = await rawOnce(worker, `GET /live HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
       expect(answer).toMatch(/^HTTP\/1\.1 200 /);
@@ -47,20 +49,20 @@ describe('a name that was made to point here', () => {
   );
 });
 
-describe('what is not HTTP', () => {
-  test('gets the error shape, an id and the end of the connection', async () => {
+describe('bytes that are not HTTP', () => {
+  test('get the error shape, an id and the end of the connection', async () => {
     const answer = await rawOnce(worker, 'GARBAGE\r\n\r\n');
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toMatch(/\r\nX-Correlation-Id: [0-9a-f-]{36}\r\n/);
     expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ error: { code: 'INVALID_REQUEST' } });
   });
 
-  test('is answered 431 when its headers do not end', async () => {
+  test('get 431 if the headers do not end', async () => {
     const answer = await rawOnce(worker, `GET /live HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(40_000)}\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  test('never writes a second answer into a stream that has begun', async () => {
+  test('never get a second answer inside a stream', async () => {
     const body = JSON.stringify({ job_id: 'raw-1', prompt: 'Write about the sea', min_tokens: 400 });
     const head = `POST /execute HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
     const heard = await raw(worker, [
@@ -78,7 +80,7 @@ describe('a body', () => {
     ['brackets that close', `${'['.repeat(50_000)}${']'.repeat(50_000)}`],
     ['objects', '{"a":'.repeat(33)],
     ['an unknown field', `{"job_id":"deep","prompt":"x","more":${'['.repeat(40)}${']'.repeat(40)}}`],
-  ])('that is nested too deep is refused before it is parsed: %s', async (_, body) => {
+  ])('that is nested too deeply is refused before it is parsed: %s', async (_, body) => {
     const response = await worker.post('/execute', body);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: { errors: [{ field: 'body', constraint: 'depth' }] } });
@@ -98,24 +100,24 @@ describe('a body', () => {
     expect(lastOf(await worker.execute({ job_id: 'p', prompt: 'x', max_tokens: 1 })).type).toBe('end');
   });
 
-  test('with a key twice counts as its last one', async () => {
+  test('with a duplicate key uses the last value', async () => {
     const events = await worker.execute('{"job_id":"a","job_id":"twice","prompt":"x","max_tokens":1}' as never);
     expect(events[0]?.data).toMatchObject({ job_id: 'twice' });
   });
 
-  test('that is somebody’s words is not echoed', async () => {
+  test('is never echoed', async () => {
     const response = await worker.post('/execute', JSON.stringify('my secret words'));
     expect(response.status).toBe(400);
     expect(await response.text()).not.toContain('secret');
   });
 
-  test('of the longest prompt passes, however its JSON is written', async () => {
+  test('of the longest prompt passes in every form of JSON', async () => {
     const prompt = '\\ud83d\\ude00'.repeat(32_768);
     const response = await worker.post('/execute', `{"job_id":"emoji","prompt":"${prompt}"}`);
     expect(await response.json()).toMatchObject({ error: { code: 'PROMPT_TOO_LONG' } });
   });
 
-  test('with a list of a hundred thousand is told once', async () => {
+  test('with a list of a hundred thousand errors reports the list once', async () => {
     const response = await worker.post('/execute', { job_id: 'list', prompt: 'x', stop: Array(100_000).fill(1) });
     const { error } = (await response.json()) as { error: { errors: { field: string }[] } };
     expect(error.errors.map(({ field }) => field)).toEqual(['stop']);

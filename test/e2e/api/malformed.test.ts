@@ -1,4 +1,4 @@
-/** Requests that are wrong in every way a seed can draw: never 5xx, always the error shape, and the worker is as well as before. */
+/** Random malformed requests: never 5xx, always the error shape, and the worker is healthy afterwards. */
 import { expect, test } from 'vitest';
 import { attack } from '../../soak/attack.ts';
 import { Ledger } from '../../soak/ledger.ts';
@@ -9,7 +9,7 @@ test('eight hundred malformed requests', async () => {
   const ledger = new Ledger();
   const { statuses } = await attack(800, SEED, ledger);
   expect(ledger.violations).toEqual([]);
-  // They were wrong in more than one way, and answers were looked at.
+  // They were wrong in several ways, and answers were checked.
   expect(statuses.get('400')).toBeGreaterThan(100);
   expect(statuses.size).toBeGreaterThan(3);
 }, 60_000);

@@ -1,4 +1,4 @@
-/** Whatever JSON is sent to it, the worker answers a stream or the error shape, never fails itself, and lives on. */
+/** The worker answers any JSON with a stream or the error shape, and never fails itself. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endings } from '../../support/listener.ts';
@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => worker.kill());
 
-/** A field that is mostly right, sometimes at an edge, sometimes anything at all. */
+/** A field that is mostly valid, sometimes at a limit, sometimes any value. */
 const field = <T>(right: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 12, arbitrary: right }, { weight: 1, arbitrary: fc.jsonValue() });
 const unit = fc.double({ min: 0, max: 1, noNaN: true });
@@ -49,7 +49,7 @@ function checkStream(events: readonly StreamEvent[]): void {
   expect(events.map((event) => Number(event.id))).toEqual(events.map((_, index) => index));
 }
 
-/** What a caller may put into a header: visible Latin-1, with spaces inside. */
+/** A header value: visible Latin-1, with spaces inside. */
 const value = fc
   .string({ unit: fc.integer({ min: 0x20, max: 0xff }).map((code) => String.fromCharCode(code)), maxLength: 40 })
   .map((text) => text.replace(/[\x7f-\x9f]/g, '-'));
@@ -69,7 +69,7 @@ const plain = fc.record(
   },
   { requiredKeys: [] },
 );
-/** A page of another site is refused before anything else is looked at: seldom enough that the rest is looked at. */
+/** A page of another site is refused before all other checks: rare enough for the other checks to run. */
 const headers = fc.oneof(
   { weight: 9, arbitrary: plain },
   { weight: 1, arbitrary: fc.tuple(plain, value).map(([some, Origin]) => ({ ...some, Origin })) },
@@ -103,12 +103,12 @@ test('bodies that look like requests', async () => {
     }),
     { numRuns: 150, endOnFailure: true },
   );
-  // Both outcomes were seen: the property is about both.
+  // The property is about both outcomes, and both occurred.
   expect(statuses.get(200)).toBeGreaterThan(10);
   expect(statuses.get(400)).toBeGreaterThan(10);
 });
 
-test('any JSON at all, on every route that takes a body', async () => {
+test('any JSON, on every route with a body', async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom('/execute', '/cancel'), fc.json({ maxDepth: 6 }), async (path, body) => {
       await checkAnswer(await worker.post(path, body));
@@ -117,7 +117,7 @@ test('any JSON at all, on every route that takes a body', async () => {
   );
 });
 
-test('headers of any kind around a request that is right', async () => {
+test('any headers of a valid request', async () => {
   const statuses = new Set<number>();
   await fc.assert(
     fc.asyncProperty(headers, fc.uuid(), async (some, job_id) => {
@@ -127,11 +127,11 @@ test('headers of any kind around a request that is right', async () => {
     }),
     { numRuns: 150, endOnFailure: true },
   );
-  // Right ones, a deadline that is none or has passed, and a page of another site.
+  // Valid ones, an invalid or past deadline, and a page of another site.
   expect([...statuses].sort()).toEqual([200, 400, 403, 504]);
 });
 
-test('bytes that are no JSON', async () => {
+test('bytes that are not JSON', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (bytes) => {
       const response = await fetch(`${worker.url}/execute`, {
@@ -146,7 +146,7 @@ test('bytes that are no JSON', async () => {
   );
 });
 
-test('after all that the worker is well, and blames itself for nothing', async () => {
+test('the worker is healthy afterwards, without a worker.fault', async () => {
   expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
   const blamed = worker.lines.filter((line) => ['worker.fault', 'engine.lost', 'engine.warning'].includes(line.event));
   expect(blamed).toEqual([]);

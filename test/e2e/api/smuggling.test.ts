@@ -1,4 +1,6 @@
-/** Requests that two readers of HTTP would read differently, answers that never come, and connections without end. */
+/**
+ * Requests that two HTTP parsers would read differently, requests that never end, and too many connections.
+ */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { longJob } from '../../support/listener.ts';
@@ -18,16 +20,16 @@ const alive = async (): Promise<void> => {
   expect(worker.lines.filter(({ event }) => ['worker.draining', 'worker.fault'].includes(event))).toEqual([]);
 };
 
-describe('a second request that hides in the first', () => {
+describe('a second request hidden in the first', () => {
   test.each([
     ['two lengths', `${POST}Content-Length: 2\r\nContent-Length: 60\r\n\r\n{}${INNER}`],
     ['a length and chunks', `${POST}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${INNER}`],
     ['chunks that are not last', `${POST}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n${INNER}`],
-    ['an encoding nobody knows', `${POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${INNER}`],
+    ['an unknown encoding', `${POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n${INNER}`],
     ['a space before the colon', `${POST}Content-Length : 0\r\n\r\n${INNER}`],
-    ['a header that goes on in the next line', `${POST}X-A: b\r\n Content-Length: 0\r\n\r\n${INNER}`],
+    ['a header that continues in the next line', `${POST}X-A: b\r\n Content-Length: 0\r\n\r\n${INNER}`],
     ['a length with a sign', `${POST}Content-Length: +2\r\n\r\n{}${INNER}`],
-    ['a length beyond all numbers', `${POST}Content-Length: 99999999999999999999\r\n\r\n{}${INNER}`],
+    ['a length beyond 64 bits', `${POST}Content-Length: 99999999999999999999\r\n\r\n{}${INNER}`],
     ['a chunk without a size', `${POST}Transfer-Encoding: chunked\r\n\r\nzz\r\n${INNER}`],
     ['a line feed alone', `GET /live HTTP/1.1\nHost: 127.0.0.1\n\n${INNER}`],
   ])('is not found: %s', async (_, bytes) => {
@@ -37,7 +39,7 @@ describe('a second request that hides in the first', () => {
     await alive();
   });
 
-  test('is an honest one where both say where they end: answers come in the order of their requests', async () => {
+  test('is a normal one if both state their ends: answers come in the order of the requests', async () => {
     const heard = await rawOnce(
       worker,
       requestOf('GET', '/live') +
@@ -49,7 +51,7 @@ describe('a second request that hides in the first', () => {
 });
 
 describe('a body in chunks', () => {
-  test('may come in many small ones', async () => {
+  test('may have many small ones', async () => {
     const body = JSON.stringify({ job_id: 'nobody' });
     const chunks = [...body].map((character) => `1\r\n${character}\r\n`).join('');
     const heard = await rawOnce(
@@ -59,7 +61,7 @@ describe('a body in chunks', () => {
     expect(statusesOf(heard)).toEqual([404]);
   });
 
-  test('is no way round the limit of its size', async () => {
+  test('does not bypass the limit of the body size', async () => {
     const chunk = `10000\r\n${' '.repeat(0x10000)}\r\n`;
     const heard = await rawOnce(worker, `${POST}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(10)}`);
     expect(statusesOf(heard)).toEqual([413]);
@@ -73,20 +75,20 @@ describe('a body in chunks', () => {
   });
 });
 
-describe('what never ends', () => {
+describe.concurrent('a request that never ends', () => {
   test.each([
     ['nothing at all', ''],
     ['half of a request line', 'GET /li'],
     ['headers without an end', 'GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n'],
     ['half of a body', `${POST}Content-Length: 100\r\n\r\n{"job_id":`],
-    ['a chunk that is promised', `${POST}Transfer-Encoding: chunked\r\n\r\n10\r\n{`],
+    ['an announced chunk', `${POST}Transfer-Encoding: chunked\r\n\r\n10\r\n{`],
   ])('is ended: %s', async (_, bytes) => {
     const heard = bytes === '' ? await rawNothing() : await rawOnce(worker, bytes);
     expect(statusesOf(heard)).toEqual([408]);
     await alive();
   });
 
-  test('is ended also where a byte comes now and then', async () => {
+  test('is ended even if a byte arrives now and then', async () => {
     const socket = await open(worker);
     socket.write('GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ');
     const drip = setInterval(() => socket.write('x'), 100);
@@ -96,7 +98,7 @@ describe('what never ends', () => {
     await alive();
   });
 
-  test('does not keep others out while it lasts', async () => {
+  test('does not keep other clients out', async () => {
     const sockets = await Promise.all(Array.from({ length: 30 }, () => open(worker)));
     for (const socket of sockets) socket.resume().write('POST /execute HTTP/1.1\r\nHost: 127.0.0.1\r\n');
     const events = await worker.execute({ job_id: 'through', prompt: 'The sea', max_tokens: 2 });
@@ -116,7 +118,7 @@ describe('what never ends', () => {
   }
 });
 
-test('a request that comes behind a stream on the same connection waits for its end', async () => {
+test('a request behind a stream on the same connection waits for the end of the stream', async () => {
   const body = JSON.stringify(longJob('first', { max_tokens: 20, min_tokens: 20 }));
   const heard = await raw(worker, [
     { when: /^$/, send: requestOf('POST', '/execute', body) },
@@ -126,7 +128,7 @@ test('a request that comes behind a stream on the same connection waits for its 
   expect(heard.indexOf('event: end')).toBeLessThan(heard.lastIndexOf('HTTP/1.1 200'));
 });
 
-test('connections beyond the limit are closed at once, it is told, and there is room again when others go', async () => {
+test('connections beyond the limit are closed at once and narrated, and new ones are accepted when others close', async () => {
   const { hostname, port } = new URL(worker.url);
   const sockets = Array.from({ length: 200 }, () => connect(Number(port), hostname).on('error', () => undefined));
   for (const socket of sockets) socket.resume();

@@ -1,4 +1,4 @@
-/** Broken requests: every broken rule at once, one shape for all errors, and never a word of the prompt. */
+/** Invalid requests: all broken rules at once, one shape for all errors, and no word of the prompt. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -115,7 +115,7 @@ test('limits are inclusive', async () => {
   for (const edge of edges) expect(lastOf(await worker.execute({ ...good, ...edge })).type).toBe('end');
 });
 
-test('all broken rules are told together', async () => {
+test('all broken rules are reported together', async () => {
   const { errors, message } = await refused({
     job_id: '',
     prompt: '',
@@ -131,7 +131,7 @@ test('all broken rules are told together', async () => {
   for (const field of fields) expect(message).toContain(field);
 });
 
-test('a body broken in a thousand places gets an answer that can be read', async () => {
+test('a body with a thousand errors gets a short answer', async () => {
   const bodies = [
     { ...good, prompt: undefined, messages: Array.from({ length: 1024 }, () => ({ role: 1, content: 2 })) },
     { ...good, stop: Array.from({ length: 100_000 }, () => 0) },
@@ -166,7 +166,7 @@ test('no word of prompt, messages or stop strings is ever echoed', async () => {
   expect(worker.stdout).not.toContain(MARKER.slice(0, 8));
 });
 
-describe('bodies that are no object', () => {
+describe('bodies that are not objects', () => {
   test.each([
     'null',
     '[]',
@@ -190,7 +190,7 @@ describe('bodies that are no object', () => {
     await refused('{"job_id":"a","prompt":"b","constructor":{"prototype":{"raw":true}}}');
   });
 
-  test('nesting as deep as a body can be is just wrong', async () => {
+  test('the deepest nesting of a body is invalid', async () => {
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
     await refused(deep);
     await refused(`{"job_id":"deep","prompt":${deep}}`);
@@ -199,7 +199,7 @@ describe('bodies that are no object', () => {
 
 describe('content types and sizes', () => {
   test.each(['text/plain', 'application/x-www-form-urlencoded', 'text/html', 'multipart/form-data', 'garbage'])(
-    '%s is not spoken',
+    '%s is not supported',
     async (type) => {
       const response = await worker.post('/execute', JSON.stringify(good), { 'Content-Type': type });
       expect(response.status).toBe(415);
@@ -219,14 +219,14 @@ describe('content types and sizes', () => {
     expect(await response.json()).toMatchObject({ error: { code: expect.any(String) } });
   });
 
-  test('a body that no prompt can need is refused for its size', async () => {
+  test('a body larger than any prompt is refused for its size', async () => {
     const response = await worker.post('/execute', { ...good, prompt: 'x'.repeat(1_000_000) });
     expect(response.status).toBe(413);
     expect(await response.json()).toMatchObject({ error: { code: 'PAYLOAD_TOO_LARGE', retriable: false } });
   });
 });
 
-test('a reader of event streams gets the failure as a stream with status 400', async () => {
+test('a client that accepts event streams gets the failure as a stream with status 400', async () => {
   const response = await worker.post(
     '/execute',
     { job_id: 'sse-form', prompt: MARKER, max_tokens: -1, seed: 'x' },
@@ -241,7 +241,7 @@ test('a reader of event streams gets the failure as a stream with status 400', a
   expect(all(events, 'error')[0]).toMatchObject({ code: 'INVALID_REQUEST', correlation_id: expect.any(String) });
 });
 
-test('routes and methods that do not exist are answered in the same shape', async () => {
+test('unknown routes and methods are answered in the same shape', async () => {
   for (const path of ['/', '/execute', '/cancel', '/%2e%2e/etc/passwd', '/health/', '/nope?x=1']) {
     const response = await worker.get(path);
     expect(response.status).toBe(404);

@@ -1,4 +1,7 @@
-/** Prompt and output share the context: what is too long is refused with both numbers, what is nearly too long is cut short. */
+/**
+ * Prompt and output share the context: a prompt that is too long is refused with both numbers, an output that
+ * is too long is cut.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lastOf, narrated } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -33,7 +36,7 @@ test('a prompt that does not fit is refused with both numbers', async () => {
   ]);
 });
 
-test('a prompt that leaves a few tokens gets just these', async () => {
+test('a prompt that leaves a few tokens gets exactly these', async () => {
   const events = await worker.execute({
     job_id: 'few',
     prompt: 'the sea and the wind '.repeat(9),
@@ -67,7 +70,7 @@ test('a prompt that leaves exactly one token gets one; one that leaves none is r
   expect(statuses).toEqual(statuses.toSorted((a, b) => a - b));
 });
 
-test('more characters than the operator allows are refused before anything is tokenized', async () => {
+test('more characters than --max-prompt-chars are refused before the tokenization', async () => {
   const response = await worker.post('/execute', { job_id: 'chars', prompt: 'x'.repeat(5001) });
   expect(response.status).toBe(400);
   expect(await response.json()).toMatchObject({ error: { errors: [{ field: 'prompt', constraint: 'max_length' }] } });
@@ -79,7 +82,7 @@ test('characters are counted as Unicode counts them', async () => {
   expect((await worker.post('/execute', { job_id: 'bees', prompt: `${bees}x` })).status).toBe(400);
 });
 
-test('a request that asks for no length gets what the context leaves', async () => {
+test('a request without a length gets the rest of the context', async () => {
   const events = await worker.execute({ job_id: 'free', prompt: 'The sea', temperature: 0 });
   const start = all(events, 'narration').find((narration) => narration['event'] === 'inference.start');
   expect(Number(start?.['max_tokens']) + Number(lastOf(events)['tokens_in'])).toBe(CONTEXT);

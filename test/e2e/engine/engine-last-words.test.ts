@@ -1,4 +1,7 @@
-/** What an engine says before it dies: its last 8 KiB are in the line that tells of the loss, whole words, without secrets. */
+/**
+ * The last output of an engine before it dies: the line of the loss has its last 8 KiB, whole words, without
+ * secrets.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,11 +9,14 @@ import { afterEach, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
-/** Loaded into the engine process before its own code: at SIGUSR2 it says a lot, as native code would, and exits. */
+/**
+ * Loaded into the engine process before its own code: at SIGUSR2 it writes much to stderr, as native code
+ * would, and exits.
+ */
 const DYING = `
 if (process.argv[1]?.includes('process.')) process.on('SIGUSR2', () => {
   const { writeSync } = require('node:fs');
-  // The pipe may be full: native code would wait.
+  // The pipe may be full: native code waits then.
   const say = (fd, text) => {
     for (;;) {
       try {
@@ -48,6 +54,6 @@ test('are the end of its standard error, 8 KiB of it', async () => {
   expect(tail).not.toContain('standard output');
   expect(worker.stdout).not.toContain('honeycomb-42');
   await worker.line('engine.restarted');
-  // A flood of the runtime's words is not a flood of lines.
+  // Much output of the runtime does not make many lines.
   expect(worker.lines.filter((line) => line.event === 'engine.warning').length).toBeLessThanOrEqual(20);
 });

@@ -1,61 +1,61 @@
-/** The engine process dies: its streams are told, the next one starts, and after three deaths the worker gives up. No orphans. */
+/**
+ * The engine process dies: its streams end, the next engine starts, and after three losses the worker exits.
+ * No orphans.
+ */
 import { afterEach, describe, expect, test } from 'vitest';
-import { enginePid, goneWithin, isAlive, nextEnginePid } from '../../support/cli.ts';
+import { enginePid, nextEnginePid } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { isAlive, untilGone } from '../../support/processes.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
 afterEach(() => worker.kill());
 
-const ready = (): Promise<void> =>
-  expect.poll(async () => (await worker.get('/ready')).status, { timeout: 10_000, interval: 10 }).toBe(200);
+const ready = (): Promise<void> => expect.poll(async () => (await worker.get('/ready')).status).toBe(200);
 
 describe('an engine that dies', () => {
   test.each([
     ['SIGKILL', 'as a kernel without memory does'],
     ['SIGSEGV', 'as a fault in native code does'],
-  ] as const)(
-    'of %s (%s) in the middle of sixteen streams ends each of them once, and comes back',
-    async (signal, _as) => {
-      worker = await startWorker({ args: ['--slots', '16'] });
-      const jobs = Array.from({ length: 16 }, (_, index) => index);
-      const streams = await Promise.all(
-        jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
-      );
-      await Promise.all(streams.map((stream) => stream.untilToken(3)));
-      const engine = enginePid(worker);
-      process.kill(engine, signal);
-      const ends = await Promise.all(streams.map((stream) => stream.ended));
-      for (const [index, events] of ends.entries()) {
-        expect(endings(events)).toEqual([events.at(-1)]);
-        expect(lastOf(events)).toMatchObject({
-          type: 'error',
-          code: 'ENGINE_LOST',
-          retriable: true,
-          correlation_id: `req-${index}`,
-        });
-        expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
-        expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
-      }
-      const lost = await worker.line('engine.lost');
-      expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
-      expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
-      const restarted = await worker.line('engine.restarted');
-      expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
-      await ready();
-      expect(enginePid(worker)).not.toBe(engine);
-      expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
-        type: 'end',
-        tokens_out: 5,
-        cached_tokens: 0,
+  ] as const)('of %s (%s) under sixteen streams ends each of them once, and is restarted', async (signal, _as) => {
+    worker = await startWorker({ args: ['--slots', '16'] });
+    const jobs = Array.from({ length: 16 }, (_, index) => index);
+    const streams = await Promise.all(
+      jobs.map((index) => Listener.open(worker, longJob(`job-${index}`), { 'X-Correlation-Id': `req-${index}` })),
+    );
+    await Promise.all(streams.map((stream) => stream.untilToken(3)));
+    const engine = enginePid(worker);
+    process.kill(engine, signal);
+    const ends = await Promise.all(streams.map((stream) => stream.ended));
+    for (const [index, events] of ends.entries()) {
+      expect(endings(events)).toEqual([events.at(-1)]);
+      expect(lastOf(events)).toMatchObject({
+        type: 'error',
+        code: 'ENGINE_LOST',
+        retriable: true,
+        correlation_id: `req-${index}`,
       });
-      expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
-      expect(await worker.stop()).toBe(0);
-    },
-  );
+      expect(narrated(events).slice(-2)).toEqual(['request.engine_lost', 'inference.failed']);
+      expect(all(events, 'narration').at(-1)).toMatchObject({ error_kind: 'engine_lost' });
+    }
+    const lost = await worker.line('engine.lost');
+    expect(lost).toMatchObject({ level: 'ERROR', signal, requests_running: 16, error_kind: 'engine_lost' });
+    expect(lost).toMatchObject({ requests_waiting: 0, reason: `signal ${signal}` });
+    const restarted = await worker.line('engine.restarted');
+    expect(restarted).toMatchObject({ restarts: 1, duration_ms: expect.any(Number) });
+    await ready();
+    expect(enginePid(worker)).not.toBe(engine);
+    expect(lastOf(await worker.execute(longJob('job-0', { max_tokens: 5, min_tokens: 5 })))).toMatchObject({
+      type: 'end',
+      tokens_out: 5,
+      cached_tokens: 0,
+    });
+    expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
+    expect(await worker.stop()).toBe(0);
+  });
 
-  test('is missed: work is refused until the next one is there', async () => {
+  test('makes the worker refuse work until the next one is ready', async () => {
     const halt = new Halt();
     worker = await startWorker({ env: halt.env });
     const engine = enginePid(worker);
@@ -83,7 +83,7 @@ describe('an engine that dies', () => {
     halt.remove();
   });
 
-  test('says the same with the same seed as the one before', async () => {
+  test('is followed by one that gives the same text for the same seed', async () => {
     worker = await startWorker();
     const job = longJob('seeded', { max_tokens: 30, min_tokens: 30 });
     const text = async (): Promise<string> => (await Listener.open(worker, job).then(read)).text;
@@ -119,7 +119,7 @@ describe('an engine that dies', () => {
     expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
   });
 
-  test('while the worker drains does not keep it from its end', async () => {
+  test('while the worker drains does not delay its end', async () => {
     worker = await startWorker({ args: ['--slots', '1'] });
     const stream = await Listener.open(worker, longJob('draining'));
     await stream.untilToken();
@@ -133,13 +133,13 @@ describe('an engine that dies', () => {
 });
 
 describe('an engine lives exactly as long as its worker', () => {
-  test('that is killed in the middle of its work', async () => {
+  test('that is killed while it works', async () => {
     worker = await startWorker();
     const engine = enginePid(worker);
     const stream = await Listener.open(worker, longJob('orphan'));
     await stream.untilToken();
     worker.process.kill('SIGKILL');
-    expect(await goneWithin(engine, 1000)).toBe(true);
+    await untilGone(engine);
     await stream.ended.catch(() => undefined);
   });
 
@@ -147,7 +147,7 @@ describe('an engine lives exactly as long as its worker', () => {
     worker = await startWorker({ early: true });
     const engine = await nextEnginePid(worker, -1);
     worker.process.kill('SIGKILL');
-    expect(await goneWithin(engine, 1000)).toBe(true);
+    await untilGone(engine);
   });
 
   test('that is asked to stop', async () => {
@@ -166,11 +166,11 @@ describe('an engine lives exactly as long as its worker', () => {
     await worker.line('worker.draining');
     worker.process.kill('SIGTERM');
     expect((await worker.exited).code).toBe(1);
-    expect(await goneWithin(engine, 1000)).toBe(true);
+    await untilGone(engine);
     await stream.ended.catch(() => undefined);
   });
 
-  test('that drains: Ctrl-C on the whole group does not take it away from streams that may finish', async () => {
+  test('that drains: Ctrl-C on the whole process group does not end the engine while streams finish', async () => {
     worker = await startWorker({ args: ['--slots', '1'] });
     const stream = await Listener.open(worker, longJob('ctrl-c'));
     await stream.untilToken();

@@ -1,4 +1,7 @@
-/** What waits for a slot when the engine is lost has not lost anything: it waits for the next engine, in its order, under its own rules. */
+/**
+ * Queued requests survive the loss of an engine: they wait for the next one, in their order, with their own
+ * deadlines.
+ */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,8 +25,8 @@ afterEach(async () => {
 const short = { max_tokens: 5, min_tokens: 5 };
 
 /**
- * One stream that runs and these that wait; then the engine dies, and the next one is held before it has opened the model. The engine is
- * stopped while they come, so that it is busy for as long as that takes.
+ * One stream runs and these jobs wait; then the engine dies, and the next one is held before it opens the
+ * model. The engine is stopped while the jobs arrive, so that it stays busy for that time.
  */
 async function lostWith(
   waiting: readonly object[],
@@ -48,7 +51,7 @@ async function lostWith(
 
 const codeOf = (events: readonly StreamEvent[]): unknown => lastOf(events)['code'];
 
-test('is served by the next engine, in the order in which it came', async () => {
+test('are served by the next engine, in the order of their arrival', async () => {
   const { running, queue } = await lostWith([short, short, short]);
   expect(codeOf(await running.ended)).toBe('ENGINE_LOST');
   for (const stream of queue) await stream.untilNarrated('request.requeued');
@@ -65,7 +68,7 @@ test('is served by the next engine, in the order in which it came', async () => 
     const told = narrated(events);
     expect(told.filter((event) => event === 'request.requeued')).toHaveLength(1);
     expect(told.indexOf('cache.reset')).toBeGreaterThan(told.indexOf('request.requeued'));
-    // It waited in both queues: what it is told is the time in both.
+    // It waited in both queues: queue_ms is the time in both.
     const reset = all(events, 'narration').find((narration) => narration['event'] === 'cache.reset');
     expect(lastOf(events)['queue_ms']).toBe(reset?.['queue_ms']);
     const cameAt = (await stream.untilNarrated('prompt.tokenized')).at;
@@ -76,7 +79,7 @@ test('is served by the next engine, in the order in which it came', async () => 
   expect(await worker.stop()).toBe(0);
 });
 
-test('says the same with the same seed as if nothing had happened', async () => {
+test('get the same text for the same seed as without a loss', async () => {
   const { queue } = await lostWith([{ ...short, seed: 7 }]);
   halt.disarm();
   await queue[0]?.ended;
@@ -86,7 +89,7 @@ test('says the same with the same seed as if nothing had happened', async () => 
   expect(undisturbed.text).toBe(queue[0]?.text);
 });
 
-test('can be cancelled, can be left, and has its deadline while there is no engine', async () => {
+test('can be cancelled, can be left, and keep their deadlines while there is no engine', async () => {
   const { queue } = await lostWith([{}, {}, { timeout_ms: 4000 }, short]);
   const [cancelled, left, late, patient] = queue;
   expect((await worker.post('/cancel', { job_id: 'waiting-0' })).status).toBe(202);
@@ -100,7 +103,7 @@ test('can be cancelled, can be left, and has its deadline while there is no engi
   expect(await (await worker.get('/health')).json()).toMatchObject({ slots: { busy: 0 }, queue: { length: 0 } });
 });
 
-test('is told when there will be no engine any more', async () => {
+test('get ENGINE_LOST when no engine will come any more', async () => {
   const { queue, next } = await lostWith([short, short]);
   process.kill(next, 'SIGKILL');
   await worker.line('engine.lost', (line) => line['requests_running'] === 0);
@@ -122,7 +125,7 @@ test('is told when there will be no engine any more', async () => {
   ]);
 });
 
-test('is told so too when the model cannot be opened again, without a word of where it lies', async () => {
+test('get ENGINE_LOST, without the path of the model, if the model cannot be opened again', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'model-'));
   cpSync(embeddedModel(), folder, { recursive: true });
   try {
@@ -140,7 +143,7 @@ test('is told so too when the model cannot be opened again, without a word of wh
   }
 });
 
-test('gets DRAINING when the worker stops before the next engine is there', async () => {
+test('get DRAINING when the worker stops before the next engine is ready', async () => {
   const { queue } = await lostWith([short], ['--shutdown-timeout', '1']);
   worker.process.kill('SIGTERM');
   await queue[0]?.untilNarrated('request.draining');
@@ -148,7 +151,7 @@ test('gets DRAINING when the worker stops before the next engine is there', asyn
   expect(await worker.exited).toEqual({ code: 0, signal: null });
 });
 
-test('finishes in a drain when the next engine is there in time', async () => {
+test('finish in a drain if the next engine is ready in time', async () => {
   const { queue } = await lostWith([short]);
   worker.process.kill('SIGTERM');
   await queue[0]?.untilNarrated('request.draining');

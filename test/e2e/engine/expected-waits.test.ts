@@ -1,4 +1,4 @@
-/** Who waits, and who is sent away, is told for how long: what the engine expects from what it has seen. */
+/** Queued and refused requests get an estimated wait, which the engine derives from its measurements. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
@@ -9,7 +9,7 @@ interface Refusal {
   readonly waitMs: number;
 }
 
-/** What somebody hears who comes too many; undefined if there was a place after all. */
+/** The answer to a request beyond the queue; undefined if there was room. */
 async function refused(worker: TestWorker): Promise<Refusal | undefined> {
   const response = await worker.post('/execute', longJob('too-many', { max_tokens: 1, min_tokens: 1 }));
   if (response.status === 200) await response.text();
@@ -18,14 +18,16 @@ async function refused(worker: TestWorker): Promise<Refusal | undefined> {
   return { header: Number(response.headers.get('retry-after')), waitMs: error.details.retry_after_ms };
 }
 
-describe('somebody who is sent away', () => {
+describe('a refused request', () => {
   let worker: TestWorker;
   beforeAll(async () => {
     worker = await startWorker({ args: ['--slots', '1', '--queue', '0'] });
   });
   afterAll(() => worker.kill());
 
-  /** What is told beside a job, once its first token is out. A short job may be over too soon: it is tried again. */
+  /**
+   * The answer beside a job that has its first token. A short job may be over too soon: then it runs again.
+   */
   async function waitBeside(tokens: number): Promise<Refusal> {
     for (let tries = 0; tries < 50; tries += 1) {
       const running = await Listener.open(worker, longJob('running', { max_tokens: tokens, min_tokens: tokens }));
@@ -37,7 +39,7 @@ describe('somebody who is sent away', () => {
     throw new Error('The slot was always free again.');
   }
 
-  test('is told whole seconds, one at least, and to the millisecond in the details', async () => {
+  test('gets whole seconds, at least one, and milliseconds in the details', async () => {
     const { header, waitMs } = await waitBeside(300);
     expect(Number.isInteger(header)).toBe(true);
     expect(header).toBe(Math.max(1, Math.ceil(waitMs / 1000)));
@@ -45,27 +47,27 @@ describe('somebody who is sent away', () => {
     expect(waitMs).toBeGreaterThanOrEqual(0);
   });
 
-  test('is told to come back later when the one before may run for long', async () => {
+  test('gets a longer wait if the job before it may run for long', async () => {
     const long = [await waitBeside(300), await waitBeside(300)];
     const short = [await waitBeside(24), await waitBeside(24), await waitBeside(24)];
-    // A machine that is busy for a moment makes one of them too long.
+    // A busy machine can make one of them too long.
     expect(Math.max(...long.map(({ waitMs }) => waitMs))).toBeGreaterThan(
       Math.min(...short.map(({ waitMs }) => waitMs)),
     );
   });
 });
 
-describe('somebody who waits', () => {
+describe('a queued request', () => {
   let worker: TestWorker;
   beforeAll(async () => {
     worker = await startWorker({ args: ['--slots', '1', '--queue', '3'] });
   });
   afterAll(() => worker.kill());
 
-  test('is told an expected time with every place, longer for those behind', async () => {
+  test('gets an estimated wait with every position, a longer one further behind', async () => {
     const running = await Listener.open(worker, longJob('running', { max_tokens: 150, min_tokens: 150 }));
     await running.untilToken();
-    // The engine is held still until all have come, so that it looks at all of them in one moment.
+    // The engine is stopped until all have arrived, so that it estimates all of them at once.
     process.kill(enginePid(worker), 'SIGSTOP');
     const waiting: Listener[] = [];
     for (const id of ['one', 'two', 'three'])

@@ -1,4 +1,7 @@
-/** A prompt of several chunks: told how far it is, stopped in its middle, and the same in the end as one that was computed at once. */
+/**
+ * A prompt of several chunks: its progress, a cancel within it, and the same text as for a prompt in one
+ * chunk.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Listener, lastOf } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
@@ -19,7 +22,7 @@ describe('a long prompt', () => {
     await Promise.all([worker.kill(), whole.kill()]);
   });
 
-  test('is told done, total and expected time, chunk by chunk', async () => {
+  test('reports done, total and estimated time, chunk by chunk', async () => {
     const events = await worker.execute({ job_id: 'told', prompt: PROMPT, raw: true, max_tokens: 2 });
     const progress = all(events, 'narration').filter(({ event }) => event === 'prefill.progress');
     const total = Number(lastOf(events)['tokens_in']);
@@ -34,7 +37,7 @@ describe('a long prompt', () => {
     }
   });
 
-  test('gives the text that it gives when it is computed at once', async () => {
+  test('gives the text that it gives in one chunk', async () => {
     const asked = { prompt: `Now ${PROMPT}`, raw: true, max_tokens: 40, seed: 3, temperature: 0.8 };
     const inChunks = await worker.execute({ job_id: 'chunks', ...asked });
     const atOnce = await whole.execute({ job_id: 'once', ...asked });
@@ -42,7 +45,7 @@ describe('a long prompt', () => {
     expect(textOf(inChunks).length).toBeGreaterThan(10);
   });
 
-  test('is stopped in its middle, and the next request has the slot', async () => {
+  test('can be cancelled within it, and the next request gets the slot', async () => {
     const stream = await Listener.open(worker, { job_id: 'stopped', prompt: `Then ${PROMPT}`, raw: true });
     await stream.untilNarrated('prefill.progress');
     await worker.post('/cancel', { job_id: 'stopped' });

@@ -1,4 +1,7 @@
-/** A prompt that begins like what a slot holds starts there: told with numbers, and the text is that of a cold cache. */
+/**
+ * A prompt that begins like the content of a slot reuses it: with numbers in the narration and the text of a
+ * cold cache.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
@@ -31,7 +34,7 @@ describe('the second turn of a chat', () => {
     afresh = await cold.execute({ job_id: 'turn-2', messages, seed: 6, temperature: 1 });
   });
 
-  test('keeps all of the first turn, and says how much of how much', () => {
+  test('reuses all of the first turn, and reports the tokens reused and in total', () => {
     const kept = Number(lastOf(second)['cached_tokens']);
     expect(lastOf(first)['stop_reason']).toBe('eos');
     expect(kept).toBe(Number(lastOf(first)['tokens_in']) + Number(lastOf(first)['tokens_out']));
@@ -44,7 +47,7 @@ describe('the second turn of a chat', () => {
     expect(reset).toMatchObject({ cached_tokens: kept });
   });
 
-  test('has the text of a worker that never heard the first', () => {
+  test('has the text of a worker that has not run the first', () => {
     expect(textOf(second).length).toBeGreaterThan(10);
     expect(textOf(second)).toBe(textOf(afresh));
     expect(lastOf(afresh)).toMatchObject({ cached_tokens: 0, tokens_out: lastOf(second)['tokens_out'] });
@@ -52,12 +55,12 @@ describe('the second turn of a chat', () => {
   });
 });
 
-describe('a prompt as it is', () => {
+describe('a raw prompt', () => {
   const PROMPT = 'The sea is wide and the moon is far away and the frog';
   const run = (worker: TestWorker, job_id: string, prompt: string): Promise<StreamEvent[]> =>
     worker.execute({ job_id, prompt, raw: true, temperature: 0.8, seed: 9, min_tokens: 20, max_tokens: 20 });
 
-  test('that differs says from which token on', async () => {
+  test('that differs reports the first token that differs', async () => {
     const other = PROMPT.replace('moon', 'mountain');
     const folder = embeddedModel();
     const tokenizer = await Tokenizer.open({
@@ -74,17 +77,17 @@ describe('a prompt as it is', () => {
     expect(textOf(events)).toBe(textOf(await run(cold, 'after', other)));
   });
 
-  test('that goes on where the slot ended differs nowhere', async () => {
+  test('that continues the content of the slot reports no difference', async () => {
     const opening = await run(warm, 'opening', PROMPT);
     const events = await run(warm, 'longer', `${PROMPT}${textOf(opening)} and the wind and the rain`);
-    // The last token of the opening was drawn, and never fed.
+    // The last token of the opening was drawn and not computed.
     const kept = Number(lastOf(opening)['tokens_in']) + Number(lastOf(opening)['tokens_out']) - 1;
     expect(lastOf(events)['cached_tokens']).toBe(kept);
     expect(hitOf(events)).toMatchObject({ cached_tokens: kept });
     expect(hitOf(events)).not.toHaveProperty('diverged_at');
   });
 
-  test('that is the same again is kept but for its last two tokens', async () => {
+  test('that is repeated is reused except its last two tokens', async () => {
     const once = await run(warm, 'once', PROMPT);
     const again = await run(warm, 'again', PROMPT);
     const tokensIn = Number(lastOf(again)['tokens_in']);

@@ -1,4 +1,6 @@
-/** Drafts make a request that runs alone faster and change nothing else: told as numbers, the same text without them. */
+/**
+ * Drafts make a request that runs alone faster and do not change its text; the narration has their numbers.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
 import { all, type StreamEvent, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
@@ -58,7 +60,7 @@ describe('a request that runs alone', () => {
   });
   afterAll(() => Promise.all([drafting.kill(), plain.kill()]));
 
-  test('says how many tokens were drafted and how many of them kept', () => {
+  test('reports the tokens drafted and accepted', () => {
     const [greedy = []] = drafted;
     const { tokens_drafted, tokens_accepted, human } = explained(greedy);
     expect(tokens_accepted).toBeGreaterThan(0);
@@ -66,7 +68,7 @@ describe('a request that runs alone', () => {
     expect(human).toContain(`; ${tokens_accepted} of ${tokens_drafted} drafts kept`);
   });
 
-  test('has the output of plain decoding, which speaks of no drafts', async () => {
+  test('has the output of plain decoding, which reports no drafts', async () => {
     for (const [index, body] of JOBS.entries()) {
       const events = await plain.execute(body);
       const other = drafted[index] ?? [];
@@ -94,13 +96,13 @@ describe('a request that runs alone', () => {
     expect([await counted(plain, 'drafted'), await counted(plain, 'accepted')]).toEqual([0, 0]);
   });
 
-  test('and what was asked for is told at the start', async () => {
+  test('and the setting is narrated at the start', async () => {
     expect(await plain.line('warmup.done')).toMatchObject({ speculation: 'off' });
     expect(await plain.line('warmup.done')).not.toHaveProperty('rounding_percent');
     expect(await drafting.line('warmup.done')).toMatchObject({ speculation: 'on' });
   });
 
-  test('slots that were asked for name no free memory', async () => {
+  test('a given number of slots names no free memory', async () => {
     const worker = await startWorker({ args: ['--slots', '3', '--context', '64', '--speculation', 'on'] });
     try {
       const reserved = await worker.line('cache.reserved');

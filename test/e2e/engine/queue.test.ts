@@ -1,16 +1,16 @@
-/** One slot and a short queue: who waits is told where, who comes too many is told when to come back. */
+/** One slot and a short queue: a queued request gets its position, a refused one gets a time to come back. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
-describe('one slot and one place to wait', () => {
+describe('one slot and a queue of one', () => {
   let worker: TestWorker;
   beforeAll(async () => {
     worker = await startWorker({ args: ['--slots', '1', '--queue', '1'] });
   });
   afterAll(() => worker.kill());
 
-  test('the third is told that all is taken, of how much, and when to come back', async () => {
+  test('the third request gets ALL_SLOTS_BUSY, with the slots and a time to come back', async () => {
     const first = await Listener.open(worker, longJob('first'));
     await first.untilToken();
     const second = await Listener.open(worker, longJob('second', { max_tokens: 4, min_tokens: 4 }));
@@ -36,11 +36,11 @@ describe('one slot and one place to wait', () => {
     expect(lastOf(await second.ended)).toMatchObject({ type: 'end', tokens_out: 4 });
   });
 
-  test('a place that is free again is given again', async () => {
+  test('a free place is used again', async () => {
     expect(lastOf(await worker.execute(longJob('third', { max_tokens: 2, min_tokens: 2 }))).type).toBe('end');
   });
 
-  test('an id in flight is taken, be it running or waiting; the stream of its owner goes on', async () => {
+  test('the id of a running or queued job is refused; the stream of that job continues', async () => {
     const running = await Listener.open(worker, longJob('same'));
     await running.untilToken();
     const waiting = await Listener.open(worker, longJob('same-too', { max_tokens: 2, min_tokens: 2 }));
@@ -54,7 +54,7 @@ describe('one slot and one place to wait', () => {
     expect(lastOf(await waiting.ended)).toMatchObject({ type: 'end', tokens_out: 2 });
   });
 
-  test('two with one id in the same moment are one', async () => {
+  test('of several requests with one id at the same time one is accepted', async () => {
     const answers = await Promise.all([1, 2, 3].map(() => worker.post('/execute', longJob('at-once'))));
     const statuses = answers.map((response) => response.status).toSorted((a, b) => a - b);
     expect(statuses).toEqual([200, 409, 409]);
@@ -62,7 +62,7 @@ describe('one slot and one place to wait', () => {
     await Promise.all(answers.map((response) => response.text()));
   });
 
-  test('an id is free again in the moment its last event is read', async () => {
+  test('an id is free again as soon as its last event is read', async () => {
     for (let round = 0; round < 20; round += 1) {
       const stream = await Listener.open(worker, longJob('again', { max_tokens: 1, min_tokens: 1 }));
       expect(stream.response.status).toBe(200);
@@ -78,7 +78,7 @@ describe('a longer queue', () => {
   });
   afterAll(() => worker.kill());
 
-  test('everybody is told their place, and every step forward', async () => {
+  test('every request gets its position, and every move forward', async () => {
     const running = await Listener.open(worker, longJob('running'));
     await running.untilToken();
     const waiting: Listener[] = [];
@@ -110,7 +110,7 @@ describe('a longer queue', () => {
     expect(finished).toEqual(finished.toSorted((a, b) => a - b));
   });
 
-  test('the wait is told in the end and explained', async () => {
+  test('the wait is reported in the end event and explained', async () => {
     const running = await Listener.open(worker, longJob('before'));
     await running.untilToken();
     const events = await worker.execute(longJob('after', { max_tokens: 2, min_tokens: 2 }));
@@ -122,7 +122,7 @@ describe('a longer queue', () => {
   });
 });
 
-test('without a queue only the slots are taken', async () => {
+test('without a queue only the slots take jobs', async () => {
   const worker = await startWorker({ args: ['--slots', '2', '--queue', '0'] });
   try {
     const streams = await Promise.all(['a', 'b'].map((id) => Listener.open(worker, longJob(id))));

@@ -1,4 +1,4 @@
-/** How the next token is drawn, seen from outside: greedy, seeds, lengths, stop strings, templates. */
+/** The sampling as a caller sees it: greedy, seeds, lengths, stop strings, templates. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
@@ -15,14 +15,14 @@ const run = (body: object): Promise<StreamEvent[]> =>
 const text = async (body: object): Promise<string> => textOf(await run(body));
 
 describe('seeds', () => {
-  test('temperature 0 repeats itself whatever the seed', async () => {
+  test('temperature 0 gives the same text for every seed', async () => {
     const first = await text({ temperature: 0, max_tokens: 40 });
     expect(first.length).toBeGreaterThan(10);
     expect(await text({ temperature: 0, max_tokens: 40, seed: 1 })).toBe(first);
     expect(await text({ temperature: 0, max_tokens: 40, seed: 2 })).toBe(first);
   });
 
-  test('the same seed repeats the text, another gives another', async () => {
+  test('the same seed repeats the text, another seed gives another text', async () => {
     const drawn = { temperature: 1, min_tokens: 40, max_tokens: 40 };
     const first = await text({ ...drawn, seed: 11 });
     expect(await text({ ...drawn, seed: 11 })).toBe(first);
@@ -30,14 +30,14 @@ describe('seeds', () => {
     expect(await text({ ...drawn, seed: 0 })).not.toBe(first);
   });
 
-  test('the largest seed counts to its last digit', async () => {
+  test('the largest seed keeps its last digit', async () => {
     const drawn = { temperature: 1, min_tokens: 40, max_tokens: 40 };
     const last = await run({ ...drawn, seed: Number.MAX_SAFE_INTEGER });
     expect(lastOf(last)['seed']).toBe(Number.MAX_SAFE_INTEGER);
     expect(textOf(last)).not.toBe(await text({ ...drawn, seed: Number.MAX_SAFE_INTEGER - 1 }));
   });
 
-  test('a missing seed is drawn and reported, and repeats the text when it is given back', async () => {
+  test('a missing seed is drawn and reported, and repeats the text when it is sent', async () => {
     const drawn = { temperature: 1, min_tokens: 30, max_tokens: 30 };
     const first = await run(drawn);
     const seed = all(first, 'started')[0]?.['seed'];
@@ -55,7 +55,7 @@ describe('lengths', () => {
     expect(end).toMatchObject({ type: 'end', tokens_out: most, stop_reason: 'max_tokens' });
   });
 
-  test('min_tokens holds the end back', async () => {
+  test('min_tokens delays the end', async () => {
     const free = lastOf(await run({ temperature: 0, max_tokens: 200 }));
     expect(free).toMatchObject({ stop_reason: 'eos' });
     const held = lastOf(await run({ temperature: 0, min_tokens: 120, max_tokens: 200 }));
@@ -63,7 +63,7 @@ describe('lengths', () => {
     expect(Number(held['tokens_out'])).toBeGreaterThanOrEqual(120);
   });
 
-  test('the end-of-sequence token is no part of the output', async () => {
+  test('the end-of-sequence token is not part of the output', async () => {
     const events = await run({ temperature: 0, max_tokens: 200 });
     expect(textOf(events)).not.toContain('<|');
   });
@@ -80,7 +80,7 @@ describe('stop strings', () => {
   });
 
   test('end the output before them, across the borders of tokens', async () => {
-    // Every stop string that begins in the middle of one piece and ends in the middle of a later one.
+    // Every stop string that begins inside one piece and ends inside a later one.
     for (const start of [3, 11, 20]) {
       const stop = whole.slice(start, start + 9);
       const covering = pieces.filter((piece) => stop.includes(piece) && piece.length < stop.length);
@@ -92,7 +92,7 @@ describe('stop strings', () => {
     }
   });
 
-  test('nothing of one leaks when it is the very first text', async () => {
+  test('nothing of one appears if it is the first text', async () => {
     const stop = whole.slice(0, 5);
     const events = await run({ ...greedy, stop: [stop] });
     expect(textOf(events)).toBe('');
@@ -100,21 +100,21 @@ describe('stop strings', () => {
     expect(lastOf(events)).toMatchObject({ stop_reason: 'stop_sequence', stop_sequence_matched: stop });
   });
 
-  test('of four the one that is complete first wins', async () => {
+  test('the one of four that is complete first ends the output', async () => {
     const [early, late] = [whole.slice(10, 13), whole.slice(25, 31)];
     const events = await run({ ...greedy, stop: ['ZZZZ', late, early, '\u{1F41D}'] });
     expect(lastOf(events)['stop_sequence_matched']).toBe(early);
     expect(textOf(events)).toBe(whole.slice(0, whole.indexOf(early)));
   });
 
-  test('one that never comes changes nothing, not even what its beginning held back', async () => {
+  test('one that is never complete changes nothing, even if its beginning was held back', async () => {
     const almost = `${whole.slice(-3)}\u{1F41D}`;
     const events = await run({ ...greedy, stop: [almost, `${whole.slice(4, 9)}Q`] });
     expect(textOf(events)).toBe(whole);
     expect(lastOf(events)).toMatchObject({ stop_reason: 'max_tokens', tokens_out: 60 });
   });
 
-  test('free the slot: the engine does not go on for nobody', async () => {
+  test('free the slot: the engine stops', async () => {
     await run({ min_tokens: 480, max_tokens: 480, temperature: 0, stop: [whole.slice(0, 5)] });
     const { slots } = (await (await worker.get('/health')).json()) as { slots: { busy: number } };
     expect(slots.busy).toBe(0);
@@ -130,7 +130,7 @@ describe('templates', () => {
     expect(textOf(asMessages)).toBe(await text({ ...greedy, prompt }));
   });
 
-  test('raw takes the prompt as it is', async () => {
+  test('raw uses the prompt without a template', async () => {
     const wrapped = await run({ ...greedy, prompt: 'The sea' });
     const raw = await run({ ...greedy, prompt: 'The sea', raw: true });
     expect(Number(lastOf(raw)['tokens_in'])).toBeLessThan(Number(lastOf(wrapped)['tokens_in']));
@@ -148,7 +148,7 @@ describe('templates', () => {
   });
 });
 
-test('what leaves one id to draw is as good as greedy', async () => {
+test('parameters that leave one id give the greedy text', async () => {
   const greedy = await text({ temperature: 0, max_tokens: 25 });
   for (const narrow of [{ top_k: 1 }, { top_p: 0 }, { min_p: 1 }])
     expect(await text({ ...narrow, temperature: 2, max_tokens: 25, seed: 9 })).toBe(greedy);

@@ -7,7 +7,7 @@ beforeAll(async () => {
 });
 afterAll(() => worker.kill());
 
-test('a request is told twice under its own correlation id, in order, with typed facts', async () => {
+test('a request is narrated on stdout and in its stream under its correlation id, in order, with typed facts', async () => {
   const events = await worker.execute(
     { job_id: 'job-1', prompt: 'Write a haiku about the sea', seed: 7 },
     { 'X-Correlation-Id': 'req-abc123' },

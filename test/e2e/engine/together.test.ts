@@ -1,4 +1,4 @@
-/** Requests decoded together give what each gives alone, whatever their prompts, lengths and draws. */
+/** Requests decoded together give the text of each alone, for any prompts, lengths and seeds. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
@@ -36,7 +36,7 @@ const body = fc.record({
   min_tokens: fc.constant(24),
   max_tokens: fc.integer({ min: 24, max: 60 }),
 });
-/** One seed, so that a failure comes again; another with FC_SEED. */
+/** One seed, so that a failure can be repeated. FC_SEED sets another. */
 const bodies = fc.sample(body, { numRuns: ROWS, seed: Number(process.env['FC_SEED'] ?? 575) });
 
 let worker: TestWorker;
@@ -49,7 +49,7 @@ test('sixteen random requests together give the texts of one by one', async () =
   const alone: string[] = [];
   for (const [index, one] of bodies.entries())
     alone.push(textOf(await worker.execute({ job_id: `alone-${index}`, ...one })));
-  // The engine is held still until all have come, so that all of them really run together.
+  // The engine is stopped until all have arrived, so that all of them run together.
   process.kill(enginePid(worker), 'SIGSTOP');
   const running = Promise.all(bodies.map((one, index) => worker.execute({ job_id: `together-${index}`, ...one })));
   for (let index = 0; index < ROWS; index += 1)

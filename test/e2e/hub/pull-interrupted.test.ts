@@ -1,4 +1,4 @@
-/** A pull that does not come to its end in one go: what the next one finds, and what nobody ever sees. */
+/** A pull that is interrupted: the next one continues it, and no reader of the cache sees a partial file. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
@@ -27,7 +27,7 @@ describe('a pull that is interrupted', () => {
       () => 0,
     );
 
-  test('by a cut connection goes on where it was, and says why', async () => {
+  test('by a cut connection continues where it was, and reports the reason', async () => {
     hub.fail(WEIGHTS_FILE, { cut: 700_000 });
     const { code, stderr } = await me.pull(['org/large']);
     expect(code).toBe(0);
@@ -41,7 +41,7 @@ describe('a pull that is interrupted', () => {
     ]);
   });
 
-  test('by the end of its process goes on in the next: not one byte comes twice, and nothing half is seen meanwhile', async () => {
+  test('by the end of its process continues in the next: no byte is sent twice, and no partial file is visible', async () => {
     hub.fail(WEIGHTS_FILE, { hang: 1_200_000 });
     const child = spawn(process.execPath, [CLI, 'pull', 'org/large'], {
       env: { PATH: process.env['PATH'] ?? '', ...me.environment() },
@@ -65,7 +65,7 @@ describe('a pull that is interrupted', () => {
     );
   });
 
-  test('by damage, twice, exits 1 with the reason and leaves nothing of the file', async () => {
+  test('by damaged data, twice, exits 1 with the reason and leaves nothing of the file', async () => {
     hub.fail(WEIGHTS_FILE, 'wrong bytes', 'wrong bytes');
     const { code, stdout, stderr } = await me.pull(['org/large']);
     expect([code, stdout]).toEqual([1, '']);
@@ -75,7 +75,7 @@ describe('a pull that is interrupted', () => {
     ).toEqual([]);
   });
 
-  test('by nobody, twice at once: one downloads, the other waits and finds it done', async () => {
+  test('by nothing, and runs twice at once: one downloads, the other waits and finds the files', async () => {
     hub.fail(WEIGHTS_FILE, { cut: 500_000 });
     const runs = await Promise.all([me.pull(['org/large']), me.pull(['org/large'])]);
     expect(runs.map(({ code }) => code)).toEqual([0, 0]);

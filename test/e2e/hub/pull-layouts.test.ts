@@ -1,4 +1,7 @@
-/** `pull` of the layouts that repositories have: GenAI's at the root and in folders, weights for a device; and a worker on what it brought. */
+/**
+ * `pull` of all layouts of repositories: GenAI at the root and in folders, weights for a device; and a worker
+ * on the result.
+ */
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { onnxBytes, onnxNaming } from '../../onnx/onnx-bytes.ts';
@@ -21,7 +24,7 @@ beforeEach(async () => {
   me = await Puller.at(hub);
 });
 
-/** The GenAI model with another name for its graph, which then lies in none of the places that names of dtypes stand for. */
+/** The GenAI model with another file name for its graph, which no dtype has. */
 function named(filename: string): Record<string, HubFile> {
   const { 'model.onnx': graph, 'genai_config.json': config, ...others } = genai as Record<string, HubFile>;
   const fields = JSON.parse(Buffer.from((config as HubFile).bytes).toString()) as { model: { decoder: object } };
@@ -30,7 +33,7 @@ function named(filename: string): Record<string, HubFile> {
   return { ...others, [filename]: graph as HubFile, 'genai_config.json': renamed };
 }
 
-/** Ids that a worker on this model gives, and its name and dtype. */
+/** The ids of a worker on this model, and its name and dtype. */
 async function served(model: string, dtype = 'auto'): Promise<unknown> {
   const worker = await startWorker({ args: ['--model', model, '--dtype', dtype], env: me.environment() });
   try {
@@ -63,7 +66,7 @@ describe('a GenAI repository', () => {
     },
   );
 
-  test('of another dtype than was asked for is refused before its data comes', async () => {
+  test('of another dtype than requested is refused before its data is downloaded', async () => {
     hub.put('org/genai', { files: named('phi.onnx') });
     const { code, stderr } = await me.pull(['org/genai', '--dtype', 'fp16']);
     expect([code, stderr]).toEqual([1, expect.stringMatching(/\(dtype fp16\); the folder has phi\.onnx \(q4\)/)]);
@@ -71,7 +74,7 @@ describe('a GenAI repository', () => {
     expect((await me.pull(['org/genai', '--dtype', 'q4'])).code).toBe(0);
   });
 
-  test('that holds its models in folders names them; one of them is pulled and run by that name, the others stay', async () => {
+  test('with models in folders names them; one of them can be pulled and run by that name, without the others', async () => {
     const inFolders = [FOLDER, 'cuda/cuda-fp16'].flatMap((folder) =>
       Object.entries(named('phi.onnx')).map(([path, file]) => [`${folder}/${path}`, file] as const),
     );
@@ -109,7 +112,7 @@ test.each([
   },
 );
 
-test('special_tokens_map.json will do for tokenizer_config.json, and neither has to be there', async () => {
+test('special_tokens_map.json can replace tokenizer_config.json, and neither is required', async () => {
   const { 'tokenizer_config.json': config, ...others } = await filesOf(join(MODELS, 'hub'));
   const least = { ...others, 'special_tokens_map.json': config as HubFile };
   hub.put('org/least', { files: least });
@@ -121,7 +124,7 @@ test('special_tokens_map.json will do for tokenizer_config.json, and neither has
   expect(await served('org/none')).toMatchObject({ dtype: 'q4' });
 });
 
-test('data that the graph names and the repository lacks is told by its name, and what came stays', async () => {
+test('data that the graph names and the repository lacks is reported by name, and the downloaded files stay', async () => {
   hub.put('org/lacking', { files: { ...WORDS, 'onnx/model.onnx': { bytes: onnxNaming({ gone: 10 }), lfs: true } } });
   const { code, stdout, stderr } = await me.pull(['org/lacking']);
   expect([code, stdout, stderr]).toEqual([1, '', expect.stringMatching(/cannot be used: onnx\/gone is missing\.$/m)]);

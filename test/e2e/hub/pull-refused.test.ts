@@ -1,4 +1,6 @@
-/** Pulls that need a token, and pulls that cannot be done: what is told, what is not, and where nothing is written. */
+/**
+ * Pulls that need a token, and pulls that fail: their messages, their secrets, and where nothing is written.
+ */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +24,7 @@ beforeEach(async () => {
 });
 
 describe('a token', () => {
-  test('opens a gated repository, goes to the hub only, and is told nowhere', async () => {
+  test('opens a gated repository, is sent to the hub only, and is printed nowhere', async () => {
     hub.fail(WEIGHTS_FILE, { status: 500 });
     const { code, stdout, stderr } = await me.pull(['org/gated'], { HF_TOKEN: TOKEN });
     expect(code).toBe(0);
@@ -41,7 +43,7 @@ describe('a token', () => {
       /org\/gated is gated \(401\): request access at .*\/org\/gated; set HF_TOKEN to a token with read access/,
     ],
     ['of somebody else', 'hf_another', /org\/gated is gated \(401\).*; HF_TOKEN has no read access/],
-  ])('%s: exit 1, what to do is told, the token is not', async (_, token, reason) => {
+  ])('%s: exit 1 with a fix and without the token', async (_, token, reason) => {
     const { code, stderr } = await me.pull(['org/gated'], token === undefined ? {} : { HF_TOKEN: token });
     expect([code, stderr]).toEqual([1, expect.stringMatching(reason)]);
     expect(stderr).not.toContain('hf_');
@@ -49,7 +51,7 @@ describe('a token', () => {
   });
 });
 
-describe('what cannot be done exits 1 and says why', () => {
+describe('a pull that fails exits 1 with the reason', () => {
   test('no such repository, no such revision', async () => {
     expect(await me.pull(['org/nothing'])).toMatchObject({
       code: 1,
@@ -61,7 +63,7 @@ describe('what cannot be done exits 1 and says why', () => {
     });
   });
 
-  test('offline: what is in the cache will do, what is not will not, and nobody is asked', async () => {
+  test('offline: a cached model is enough, another is not, and the hub gets no request', async () => {
     const offline = { HF_HUB_OFFLINE: '1' };
     expect(await me.pull(['org/large'], offline)).toMatchObject({
       code: 1,
@@ -98,7 +100,7 @@ describe('what cannot be done exits 1 and says why', () => {
     ]);
   });
 
-  test('files with hostile names are left where they are', async () => {
+  test('files with hostile names are not downloaded', async () => {
     const outside = await mkdtemp(join(tmpdir(), 'outside-'));
     const hostile = [
       '../../../../../../evil',
@@ -120,7 +122,7 @@ describe('what cannot be done exits 1 and says why', () => {
     await rm(outside, { recursive: true });
   });
 
-  test('a genai_config.json that is too large for one', async () => {
+  test('a genai_config.json that is too large', async () => {
     hub.put('org/much', { files: { ...WORDS, 'genai_config.json': text(' '.repeat(2 ** 21)), 'x.onnx': text('x') } });
     const { code, stderr } = await me.pull(['org/much']);
     expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json is 2.10 MB; at most 1.05 MB is allowed.\n']);

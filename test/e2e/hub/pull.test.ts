@@ -1,4 +1,6 @@
-/** `pull`: the real command against a hub on this machine, its cache looked at byte by byte, and a worker on what it brought. */
+/**
+ * `pull`: the real command against a local hub, its cache compared byte by byte, and a worker on the result.
+ */
 import { readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -32,7 +34,7 @@ beforeEach(async () => {
 });
 
 describe('a pull', () => {
-  test('brings what a model needs into the cache as huggingface_hub lays it out, says so, and prints the folder', async () => {
+  test('downloads the files of a model into the cache in the layout of huggingface_hub, reports it, and prints the folder', async () => {
     const { code, stdout, stderr } = await me.pull(['org/haiku']);
     expect([code, stdout]).toEqual([0, `${me.snapshot('haiku')}\n`]);
     const [first, ...lines] = stderr.trimEnd().split('\n');
@@ -64,7 +66,7 @@ describe('a pull', () => {
     expect(await pathsIn(join(me.home, 'hub', '.locks'))).toEqual([]);
   });
 
-  test('of what is there downloads nothing, is quiet, and prints the folder', async () => {
+  test('of a cached model downloads nothing, is quiet, and prints the folder', async () => {
     await me.pull(['org/haiku']);
     hub.seen.length = 0;
     expect(await me.pull(['org/haiku'])).toEqual({ code: 0, stdout: `${me.snapshot('haiku')}\n`, stderr: '' });
@@ -80,22 +82,22 @@ describe('a pull', () => {
     expect(await pathsIn(stdout.trim())).toHaveLength(6);
   });
 
-  test('copies where links are not wanted', async () => {
+  test('copies files if links are disabled', async () => {
     const { code, stdout } = await me.pull(['org/haiku'], { HF_HUB_DISABLE_SYMLINKS: '1' });
     expect(code).toBe(0);
     expect((await readFile(join(stdout.trim(), 'config.json'))).byteLength).toBeGreaterThan(0);
     await expect(readlink(join(stdout.trim(), 'config.json'))).rejects.toMatchObject({ code: 'EINVAL' });
   });
 
-  test('takes the dtype of the worker from the environment, and the flag before it', async () => {
+  test('takes the dtype of the worker from the flag or the environment', async () => {
     const { code, stderr } = await me.pull(['org/haiku'], { RBEES_DTYPE: 'q4' });
     expect([code, stderr]).toEqual([1, 'rbees-workerd: org/haiku has no weights of dtype q4; it has fp32.\n']);
     expect((await me.pull(['--dtype', 'fp32', 'org/haiku'], { RBEES_DTYPE: 'q4' })).code).toBe(0);
   });
 
-  test('brings data that only the graph names', async () => {
+  test('downloads data that only the graph names', async () => {
     const { graph, data } = await external();
-    // The same graph, with its data under a name that says nothing, as long as the right one: its length is part of the format.
+    // The same graph with another name of its data. It has the same length, which is part of the format.
     const renamed = Buffer.from(graph.toString('latin1').replaceAll('model.onnx_data', 'other_data_file'), 'latin1');
     const weights = {
       'onnx/model.onnx': { bytes: renamed, lfs: true },
@@ -108,14 +110,14 @@ describe('a pull', () => {
   });
 });
 
-/** A model of one layer with its weights in a file of their own. */
+/** A model of one layer with its weights in a separate file. */
 async function external(): Promise<{ graph: Buffer; data: Uint8Array }> {
   const files = await filesOf(join(import.meta.dirname, '..', '..', 'models', 'external'));
   const [graph, data] = [files['model.onnx'], files['model.onnx_data']] as [HubFile, HubFile];
   return { graph: Buffer.from(graph.bytes), data: data.bytes };
 }
 
-test('a worker reads weights that lie in a file of their own through the links of the cache', async () => {
+test('a worker reads weights in a separate file through the links of the cache', async () => {
   const { graph, data } = await external();
   const words = await haiku();
   const config = { ...JSON.parse(Buffer.from((words['config.json'] as HubFile).bytes).toString()), ...LEAST };
@@ -131,7 +133,7 @@ test('a worker reads weights that lie in a file of their own through the links o
   expect((await worker.line('model.loaded'))['dtype']).toBe('q4');
 });
 
-test('a worker on org/name writes a haiku, and is called by that name everywhere', async () => {
+test('a worker on org/name writes a haiku, and has that name everywhere', async () => {
   await me.pull(['org/haiku']);
   const worker = await startWorker({ args: ['--model', 'org/haiku'], env: me.environment() });
   try {
@@ -146,7 +148,7 @@ test('a worker on org/name writes a haiku, and is called by that name everywhere
   }
 });
 
-test('a worker on a name that was not pulled exits 1 with the command that pulls it', async () => {
+test('a worker on a name that is not pulled exits 1 with the command that pulls it', async () => {
   const { code, stdout } = await runCli(['--port', '0', '--model', 'org/haiku@v1.0'], { env: me.environment() });
   expect(code).toBe(1);
   expect(stdout).toContain(
@@ -163,7 +165,7 @@ test.each([
   [['org/name', '--dtype', 'q5'], /--dtype: "q5" is not allowed; allowed: auto, fp32, fp16/],
   [['org/name', '--device', 'gpu'], /--device: "gpu" is not allowed; allowed: auto, cpu, cuda/],
   [['org/name', '--port', '1'], /Unknown option '--port'/],
-] satisfies [string[], RegExp][])('a bad command line exits 2 and names what is wrong: %j', async (args, reason) => {
+] satisfies [string[], RegExp][])('a bad command line exits 2 and names the error: %j', async (args, reason) => {
   const { code, stdout, stderr } = await me.pull(args);
   expect([code, stdout, stderr]).toEqual([2, '', expect.stringMatching(reason)]);
   expect(hub.seen).toEqual([]);

@@ -1,4 +1,4 @@
-/** `ask`: one prompt from the command line, told and answered. */
+/** `ask`: one prompt from the command line, its narration and its output. */
 import { expect, test } from 'vitest';
 import { runCli } from '../../support/cli.ts';
 
@@ -19,7 +19,7 @@ test('passes settings on to its worker', async () => {
   expect(stdout).toContain('[Output]');
 });
 
-test('works with a token, and does not say it', async () => {
+test('works with a token, and does not print it', async () => {
   const { code, stdout } = await runCli(['ask', 'Hello'], { env: { RBEES_API_TOKEN: 'never-to-be-seen' } });
   expect(code).toBe(0);
   expect(stdout).toContain('[Output]');

@@ -1,4 +1,6 @@
-/** `npm start`, as a pool-manager may spawn it: what ends npm ends the worker too, after its drain. */
+/**
+ * `npm start`, as a pool-manager may spawn it: a signal that ends npm also ends the worker, after its drain.
+ */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -6,7 +8,9 @@ import { expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
-/** Starts it in a process group of its own, ends it when it is warm, and returns the events of all its lines until its stdout closed. */
+/**
+ * Starts it in a process group of its own, ends it when it is warm, and returns the events of all its lines.
+ */
 async function eventsUntilGone(end: (pid: number) => void): Promise<string[]> {
   const child = spawn(npm, ['start', '--silent', '--', '--port', '0'], {
     cwd: ROOT,
@@ -29,12 +33,12 @@ async function eventsUntilGone(end: (pid: number) => void): Promise<string[]> {
     .map((line) => (JSON.parse(line) as { event: string }).event);
 }
 
-test('a SIGTERM that only npm gets drains the worker: no orphan', async () => {
+test('a SIGTERM to npm alone drains the worker: no orphan', async () => {
   const events = await eventsUntilGone((pid) => process.kill(pid, 'SIGTERM'));
   expect(events.slice(-2)).toEqual(['worker.draining', 'server.shutdown']);
 });
 
-test('a Ctrl-C, which the whole group gets, is one request to stop and not two', async () => {
+test('a Ctrl-C, which goes to the whole group, is one request to stop and not two', async () => {
   const events = await eventsUntilGone((pid) => process.kill(-pid, 'SIGINT'));
   expect(events.slice(-2)).toEqual(['worker.draining', 'server.shutdown']);
 });

@@ -1,4 +1,4 @@
-/** The command line, the environment and `.env`: which one counts, and what is said of a bad one. */
+/** The command line, the environment and `.env`: their order, and the errors of bad settings. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ describe('a bad setting ends the start with exit code 2 and nothing on stdout', 
     expect(stderr).not.toMatch(/\n\s+at /);
   });
 
-  test('all of them are told together', async () => {
+  test('all of them are reported together', async () => {
     const { code, stderr } = await runCli(['--port', 'x', '--slots', 'y'], { env: { RBEES_QUEUE: 'z' } });
     expect(code).toBe(2);
     for (const word of ['--port', '--slots', 'RBEES_QUEUE']) expect(stderr).toContain(word);
@@ -124,7 +124,7 @@ describe('a bad setting ends the start with exit code 2 and nothing on stdout', 
     expect(stderr).not.toContain('short7!');
   });
 
-  test.each([[['--port', ' ']], [['--queue', ' ']]])('a blank is no number: %j', async (args) => {
+  test.each([[['--port', ' ']], [['--queue', ' ']]])('a blank is not a number: %j', async (args) => {
     const run = runCli(args);
     const { code } = await Promise.race([
       run,
@@ -134,7 +134,7 @@ describe('a bad setting ends the start with exit code 2 and nothing on stdout', 
   });
 });
 
-describe('which one counts', () => {
+describe('the order of the sources', () => {
   async function workerId(options: WorkerOptions): Promise<unknown> {
     const worker = await startWorker({ ...options, early: true });
     const id = worker.lines[0]?.['worker_id'];
@@ -142,7 +142,7 @@ describe('which one counts', () => {
     return id;
   }
 
-  test('flag beats environment beats .env beats default', async () => {
+  test('flag, then environment, then .env, then default', async () => {
     const env = { RBEES_WORKER_ID: 'from-environment' };
     expect(await workerId({ cwd: folder })).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-/);
     await writeFile(join(folder, '.env'), '# who\nRBEES_WORKER_ID="from-file"\nOTHER=1\n');
@@ -152,7 +152,7 @@ describe('which one counts', () => {
     await rm(join(folder, '.env'));
   });
 
-  test('an empty variable is none', async () => {
+  test('an empty variable is ignored', async () => {
     expect(await workerId({ env: { RBEES_WORKER_ID: '' } })).toMatch(/^[0-9a-f]{8}-/);
   });
 });
@@ -161,7 +161,7 @@ describe('beyond loopback', () => {
   test.each([
     [['--host', '0.0.0.0', '--api-token', 'long-enough-token']],
     [['--host', '0.0.0.0', '--allow-unauthenticated']],
-  ])('%j is meant', async (args) => {
+  ])('%j is accepted', async (args) => {
     const worker = await startWorker({ args, early: true });
     const port = new URL(worker.url).port;
     expect((await fetch(`http://127.0.0.1:${port}/live`)).status).toBe(200);
@@ -206,7 +206,7 @@ test("--help names pull, its flags and the hub's variables", async () => {
     expect(stdout).toMatch(new RegExp(`^ .*\\bHF_${name}\\b`, 'm'));
 });
 
-test('--version says the version, whatever else is given', async () => {
+test('--version prints the version, with any other flags', async () => {
   for (const args of [['--version'], ['--version', '--port', 'nonsense']]) {
     const { code, stdout } = await runCli(args);
     expect(code).toBe(0);

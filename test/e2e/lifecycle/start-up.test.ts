@@ -1,4 +1,4 @@
-/** From the first line to readiness: the order of events, what is answered meanwhile, and how a start fails. */
+/** From the first line to readiness: the order of events, the answers meanwhile, and failed starts. */
 import { statSync } from 'node:fs';
 import { cp, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -16,14 +16,14 @@ const linesOf = (stdout: string): LogLine[] =>
     .split('\n')
     .map((line) => JSON.parse(line) as LogLine);
 
-describe('a good start', () => {
+describe('a successful start', () => {
   let worker: TestWorker;
   beforeAll(async () => {
     worker = await startWorker({ args: ['--worker-id', 'w1', '--host', '127.0.0.1'] });
   });
   afterAll(() => worker.kill());
 
-  test('is told in the order of the contract', () => {
+  test('has its events in the order of the contract', () => {
     const told = worker.lines.map((line) => line.event).filter((event) => event !== 'model.load_progress');
     const order = [
       'worker.startup',
@@ -40,14 +40,14 @@ describe('a good start', () => {
     expect(told.indexOf('device.cpu')).toBeLessThan(told.indexOf('model.loaded'));
   });
 
-  test('tells how much of the weights has been read: none, each quarter, all', () => {
+  test('reports the bytes read of the weights: none, each quarter, all', () => {
     const progress = worker.lines.filter((line) => line.event === 'model.load_progress');
     expect(progress.map((line) => line['percent'])).toEqual([0, 25, 50, 75, 100]);
     expect(progress.map((line) => line['bytes_read'])).toEqual(progress.map(() => expect.any(Number)));
     expect(progress.at(-1)?.['bytes_read']).toBe(progress[0]?.['model_bytes']);
   });
 
-  test('spells out what the model will need before it is loaded', async () => {
+  test('reports the memory of the model before it is loaded', async () => {
     const expected = await worker.line('memory.expected');
     const number = (name: string): number => Number(expected[name]);
     const parts = ['model_bytes', 'cache_bytes', 'logits_bytes', 'work_bytes'].map(number);
@@ -70,7 +70,7 @@ describe('a good start', () => {
     expect(who('server.bound')).toEqual(['http-server', 'server_bind', address]);
   });
 
-  test('slots that it chose are told with the memory they were chosen by; drafts are on where they change nothing', async () => {
+  test('reports the automatic slots with the memory they depend on; drafts are on if they do not change the output', async () => {
     const reserved = await worker.line('cache.reserved');
     const { slots } = (await (await worker.get('/health')).json()) as { slots: { total: number } };
     expect(reserved).toMatchObject({ actor: 'inference-engine', slots: slots.total, context_length: 512 });
@@ -82,7 +82,7 @@ describe('a good start', () => {
     expect(warm).not.toHaveProperty('rounding_percent');
   });
 
-  test('port 0 is a free port, told before readiness', () => {
+  test('reports the free port of port 0 before it is ready', () => {
     expect(new URL(worker.url).port).toMatch(/^[1-9]\d+$/);
   });
 
@@ -110,16 +110,16 @@ describe('a good start', () => {
     });
   });
 
-  test('two workers live beside each other', async () => {
+  test('works beside another worker', async () => {
     const other = await startWorker();
     expect(other.url).not.toBe(worker.url);
     await other.kill();
   });
 });
 
-test('while the model loads, probes are answered and work is refused', async () => {
+test('while the model loads, probes are answered and jobs are refused', async () => {
   const worker = await startWorker({ early: true });
-  // The engine process is held still, so that loading lasts as long as the test looks at it.
+  // The engine process is stopped, so that the load lasts as long as the test needs.
   const engine = await nextEnginePid(worker, -1);
   process.kill(engine, 'SIGSTOP');
   try {
@@ -197,14 +197,14 @@ describe('a start that fails', () => {
     await loadFails(['--model', folder], /model\.onnx/);
   });
 
-  test('with weights that are cut off', async () => {
+  test('with truncated weights', async () => {
     const broken = join(folder, 'broken');
     await cp(embeddedModel(), broken, { recursive: true });
     await truncate(join(broken, 'onnx', 'model.onnx'), 50_000);
     await loadFails(['--model', broken], /.+/);
   });
 
-  test('with a tokenizer that is no JSON', async () => {
+  test('with a tokenizer that is not JSON', async () => {
     const broken = join(folder, 'tokenizer');
     await cp(embeddedModel(), broken, { recursive: true });
     await writeFile(join(broken, 'tokenizer.json'), '{"model":');
@@ -215,11 +215,11 @@ describe('a start that fails', () => {
     await loadFails(['--context', '100000'], /100000/);
   });
 
-  test('on a device that is not there', async () => {
+  test('on a missing device', async () => {
     await loadFails(['--device', 'cuda:7'], /.+/);
   });
 
-  test('with a runtime library that is none', async () => {
+  test('with a file that is not a runtime library', async () => {
     const library = join(folder, 'libnothing.so');
     await writeFile(library, 'no library');
     await loadFails(['--runtime-library', library], /.+/);
@@ -228,7 +228,7 @@ describe('a start that fails', () => {
   test('when the engine process dies before it has opened the model', async () => {
     const worker = new TestWorker({});
     try {
-      // The first may die before it was asked for anything, and is replaced; the next dies while it opens the model.
+      // The first may die before it gets a message, and is replaced; the next dies while it opens the model.
       const exited = worker.exited.then(() => 0);
       for (let pid = -1; pid !== 0; ) {
         pid = await Promise.race([nextEnginePid(worker, pid), exited]);

@@ -1,4 +1,7 @@
-/** What is on standard output over a whole life: lines of the contract's form, in its order, and never a word of a prompt. */
+/**
+ * Standard output from start to exit: lines in the form of the contract, in its order, and no word of a
+ * prompt.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
@@ -11,7 +14,7 @@ const HEAD = ['timestamp', 'level', 'event', 'actor', 'action', 'target', 'human
 const REST = ['cute', 'story', 'correlation_id', 'worker_id', 'job_id'];
 const OPTIONAL = new Set(['cute', 'story', 'correlation_id', 'job_id']);
 
-describe('a whole life', () => {
+describe('a run from start to exit', () => {
   let worker: TestWorker;
   const outputs: string[] = [];
 
@@ -54,12 +57,12 @@ describe('a whole life', () => {
   });
   afterAll(() => worker.kill());
 
-  test('is nothing but lines of JSON', () => {
+  test('has only lines of JSON', () => {
     expect(worker.foreign).toEqual([]);
     expect(worker.stdout.endsWith('}\n')).toBe(true);
     expect(worker.lines.length).toBeGreaterThan(50);
     for (const line of worker.lines) expect(Object.getPrototypeOf(line)).toBe(Object.prototype);
-    // No control, zero-width or direction character but the joiner of an emoji.
+    // No control, zero-width or direction character except the joiner of an emoji.
     expect(worker.stdout.replaceAll('\n', '')).not.toMatch(
       /[\p{Cc}\u200B\u200E\u200F\u202A-\u202E\u2028\u2029\uFEFF]/u,
     );
@@ -91,7 +94,7 @@ describe('a whole life', () => {
     }
   });
 
-  test('never has a word of a prompt, of the output or of the token', () => {
+  test('has no word of a prompt, of the output or of the token', () => {
     expect(worker.stdout).not.toContain(MARKER);
     expect(worker.stdout).not.toContain(TOKEN);
     for (const output of outputs) {
@@ -101,13 +104,13 @@ describe('a whole life', () => {
     }
   });
 
-  test('tells lines with a job id under a correlation id, and the other way round for requests', () => {
+  test('has a correlation id on every line with a job id, and the reverse for requests', () => {
     for (const line of worker.lines) if ('job_id' in line) expect(line).toHaveProperty('correlation_id');
   });
 });
 
 describe('--log-format pretty', () => {
-  test('is one line an event: time, level, worker, sentence', async () => {
+  test('has one line per event: time, level, worker, sentence', async () => {
     const worker = await pretty();
     expect(worker.stderr).toBe('');
     const lines = worker.stdout.trimEnd().split('\n');
@@ -121,7 +124,7 @@ describe('--log-format pretty', () => {
     const { TestWorker: Bare } = await import('../../support/worker.ts');
     const worker = new Bare({ args: ['--log-format', 'pretty', '--worker-id', 'pretty-1'] });
     try {
-      await expect.poll(() => worker.stdout, { timeout: 15_000 }).toContain('Engine warmed up');
+      await expect.poll(() => worker.stdout).toContain('Engine warmed up');
       await worker.stop();
       return worker;
     } finally {
@@ -131,7 +134,7 @@ describe('--log-format pretty', () => {
 });
 
 describe('--log-level warn', () => {
-  test('prints warnings only, and streams hear as much as ever', async () => {
+  test('prints only warnings, and streams have all narrations', async () => {
     const worker = await quiet();
     expect(worker.lines.map((line: LogLine) => [line.level, line.event])).toEqual([['WARN', 'fields.ignored']]);
   });
@@ -143,12 +146,12 @@ describe('--log-level warn', () => {
     await new Promise((resolve) => probe.once('listening', resolve));
     const { port } = probe.address() as { port: number };
     await new Promise((resolve) => probe.close(resolve));
-    // Nobody says which port was bound, so one is given.
+    // No line names the bound port, so the test chooses one.
     const worker = new Bare({ args: ['--log-level', 'warn', '--port', String(port)] });
     const url = `http://127.0.0.1:${port}`;
     try {
       const ready = async (): Promise<number> => (await fetch(`${url}/ready`).catch(() => ({ status: 0 }))).status;
-      await expect.poll(ready, { timeout: 15_000 }).toBe(200);
+      await expect.poll(ready).toBe(200);
       const response = await fetch(`${url}/execute`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
@@ -163,7 +166,7 @@ describe('--log-level warn', () => {
   }
 });
 
-test('a reader of stdout that goes away does not take the worker with it', async () => {
+test('a closed reader of stdout does not end the worker', async () => {
   const worker = await startWorker();
   try {
     worker.process.stdout?.destroy();

@@ -1,4 +1,4 @@
-/** Many requests at once: nothing of one appears in another's stream, and each says what it would have said alone. */
+/** Many requests at once: no stream has content of another, and each has the text that it has alone. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -32,7 +32,7 @@ function jobs(round: string): Job[] {
   }));
 }
 
-/** Everything that says whose an event is, says that it is this job's. */
+/** All ids in an event are those of this job. */
 function expectOwn(events: readonly StreamEvent[], { body, correlationId }: Job): void {
   expect(events.map((event) => event.id)).toEqual(events.map((_, index) => String(index)));
   for (const { data } of events) {
@@ -55,7 +55,7 @@ describe('thirty-two at once', () => {
   }, 60_000);
   afterAll(() => worker.kill());
 
-  test('each stream is its own, whole, and says what it says alone', async () => {
+  test('each stream is complete, has its own events, and has the text of the job alone', async () => {
     const together = jobs('together');
     const streams = await Promise.all(
       together.map(({ body, correlationId }) => worker.execute(body, { 'X-Correlation-Id': correlationId })),
@@ -69,7 +69,7 @@ describe('thirty-two at once', () => {
     expect(streams.map(textOf)).toEqual(alone);
   });
 
-  test('each line of stdout names one job under its one id', async () => {
+  test('each line of stdout has one job and its one correlation id', async () => {
     for (const { body, correlationId } of jobs('together')) {
       const lines = await worker.told(correlationId);
       expect(lines.at(-1)?.event).toBe('time.explained');
@@ -88,7 +88,7 @@ describe('thirty-two at once', () => {
     { minLength: JOBS, maxLength: JOBS },
   );
 
-  test('whoever comes, cancels and leaves when it pleases them disturbs nobody', async () => {
+  test('clients that come, cancel and leave at random times disturb no other', async () => {
     let round = 0;
     await fc.assert(
       fc.asyncProperty(behaviours, async (plan) => {
@@ -124,9 +124,9 @@ describe('thirty-two at once', () => {
   }
 });
 
-/** No slot is taken and nobody waits, soon after the last stream has closed. */
+/** No slot is busy and the queue is empty after the last stream has closed. */
 async function expectIdle(worker: TestWorker): Promise<void> {
   await expect
-    .poll(async () => (await worker.get('/health')).json(), { timeout: 2000, interval: 20 })
+    .poll(async () => (await worker.get('/health')).json())
     .toMatchObject({ status: 'healthy', slots: { busy: 0 }, queue: { length: 0 } });
 }

@@ -1,4 +1,4 @@
-/** `--narration` decides what streams hear; the log always has everything. */
+/** `--narration` selects the texts of streams; the log always has all texts. */
 import { expect, test } from 'vitest';
 import { lastOf, narrated } from '../../support/listener.ts';
 import { all, startWorker, textOf } from '../../support/worker.ts';
@@ -17,7 +17,7 @@ async function inMode(mode: string) {
   }
 }
 
-test('human leaves out cute and story, and nothing else', async () => {
+test('human omits cute and story, and nothing else', async () => {
   const { events, lines } = await inMode('human');
   expect(narrated(events)).toEqual(lines.map((line) => line.event));
   for (const narration of all(events, 'narration')) {
@@ -28,7 +28,7 @@ test('human leaves out cute and story, and nothing else', async () => {
   for (const line of lines) expect(line['cute']).toBeTypeOf('string');
 });
 
-test('off leaves tokens, figures and the end; the log has all', async () => {
+test('off leaves tokens, metrics and the end; the log has all narrations', async () => {
   const { events, invalid, lines } = await inMode('off');
   expect(narrated(events)).toEqual([]);
   expect(events.map((event) => event.id)).toEqual(events.map((_, index) => String(index)));
@@ -39,7 +39,7 @@ test('off leaves tokens, figures and the end; the log has all', async () => {
   expect(invalid.map((event) => event.data.type)).toEqual(['error']);
 });
 
-test('progress is told as often as the operator wants', async () => {
+test('progress is narrated as often as --progress-every says', async () => {
   const worker = await startWorker({ args: ['--progress-every', '3'] });
   try {
     const events = await worker.execute({ ...JOB, min_tokens: 10, max_tokens: 10 });

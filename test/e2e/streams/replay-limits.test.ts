@@ -1,9 +1,12 @@
-/** What is kept of streams is bounded: in time, in memory of all together, and for each that runs. What is gone is said to be gone. */
+/**
+ * The event logs are bounded: in time, in total memory, and for each running job. A dropped event is answered
+ * 410.
+ */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
-/** One MiB: half of it for jobs that are over, and 256 KiB for each that runs. */
+/** One MiB: half of it for finished jobs, and 256 KiB for each running job. */
 const MEMORY = ['--replay-memory', '1', '--slots', '2'];
 
 let worker: TestWorker;
@@ -15,7 +18,7 @@ afterAll(() => worker.kill());
 const events = (id: string, after?: number): Promise<Response> =>
   worker.get(`/jobs/${id}/events${after === undefined ? '' : `?after=${after}`}`);
 const of = (job: string) => (line: Readonly<Record<string, unknown>>) => line['job_id'] === job;
-/** 480 tokens of some 900 bytes each. */
+/** 480 tokens of about 900 bytes each. */
 const bulky = (id: string, more: object = {}): object => longJob(id, { logprobs: 20, ...more });
 
 test('the time is bounded: 410 after --replay-ttl', async () => {
@@ -27,7 +30,7 @@ test('the time is bounded: 410 after --replay-ttl', async () => {
       return [response.status, response.status === 200 ? await response.text() : await response.json()];
     };
     expect(await ask()).toEqual([200, expect.stringContaining('event: end')]);
-    await expect.poll(ask, { timeout: 10_000 }).toMatchObject([410, { error: { code: 'GONE', retriable: false } }]);
+    await expect.poll(ask).toMatchObject([410, { error: { code: 'GONE', retriable: false } }]);
     const cancel = await brief.post('/cancel', { job_id: 'brief' });
     expect(await cancel.json()).toEqual({ job_id: 'brief', status: 'finished' });
   } finally {
@@ -35,7 +38,7 @@ test('the time is bounded: 410 after --replay-ttl', async () => {
   }
 });
 
-test('the memory of all is bounded: the oldest make room', async () => {
+test('the total memory is bounded: the oldest logs are dropped', async () => {
   const ids = Array.from({ length: 20 }, (_, index) => `of-many-${index}`);
   for (const id of ids) await worker.execute(bulky(id, { max_tokens: 60, min_tokens: 60 }));
   const statuses = [];
@@ -53,7 +56,7 @@ test('the memory of all is bounded: the oldest make room', async () => {
   expect(bytes).toBeLessThanOrEqual(2 ** 19);
 });
 
-test('a long output loses what its readers have had: 410 for that, and the rest can be read', async () => {
+test('the log of a long output drops events that its clients have read: 410 for those, and the rest can be read', async () => {
   const stream = await Listener.open(worker, bulky('long'));
   const live = await stream.ended;
   expect(live.map(({ id }) => Number(id))).toEqual(live.map((_, index) => index));
@@ -67,7 +70,7 @@ test('a long output loses what its readers have had: 410 for that, and the rest 
   expect((await rest.ended).map(({ data }) => data)).toEqual(live.slice(first).map(({ data }) => data));
 });
 
-test('a job that nobody reads pauses when its log is full, and goes on when somebody comes', async () => {
+test('a job without a client pauses when its log is full, and continues when a client comes', async () => {
   const stream = await Listener.open(worker, bulky('unread', { on_disconnect: 'continue' }));
   await stream.untilToken();
   stream.leave();

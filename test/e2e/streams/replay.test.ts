@@ -1,4 +1,4 @@
-/** A stream can be read again, from any event on, by several readers, and a job can outlive its reader. */
+/** A stream can be read again from any event on, by several clients, and a job can outlive its client. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { endings, Listener, lastOf, longJob } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
@@ -25,7 +25,7 @@ describe('a job that is over', () => {
     live = await (await worker.post('/execute', longJob(id, { min_tokens: 40, max_tokens: 40 }))).text();
   });
 
-  test('is replayed byte for byte as it was live, its id percent-encoded', async () => {
+  test('is replayed byte for byte as live, also with a percent-encoded id', async () => {
     expect(await read(id)).toBe(live);
     const response = await worker.get(pathOf(id));
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
@@ -33,7 +33,7 @@ describe('a job that is over', () => {
     await response.body?.cancel();
   });
 
-  test('is replayed from any event on; the header beats the query', async () => {
+  test('is replayed from any event on; the header precedes the query', async () => {
     const all = idsOf(live);
     for (const after of [0, 3, all.length - 2]) {
       const rest = await read(id, `?after=${after}`);
@@ -44,7 +44,7 @@ describe('a job that is over', () => {
     }
   });
 
-  test('has nothing for one who has had the last event: 204, which keeps browsers from coming back', async () => {
+  test('has nothing after its last event: 204, which keeps browsers from reconnecting', async () => {
     const last = idsOf(live).length - 1;
     for (const after of [last, last + 1, 999_999_999_999_999]) {
       const response = await worker.get(pathOf(id, `?after=${after}`));
@@ -58,20 +58,23 @@ describe('a job that is over', () => {
   });
 });
 
-describe('what is refused', () => {
-  test.each(['x', '-1', '1.5', '', '1e3', '9999999999999999'])('a place that is no id: %j', async (value) => {
-    for (const response of [
-      await worker.get(pathOf('over', `?after=${value}`)),
-      await worker.get(pathOf('over'), { 'Last-Event-ID': value || '?' }),
-    ]) {
-      expect(response.status).toBe(400);
-      const { error } = (await response.json()) as { error: { code: string; errors: { field: string }[] } };
-      expect(error.code).toBe('INVALID_REQUEST');
-      expect(['after', 'Last-Event-ID']).toContain(error.errors[0]?.field);
-    }
-  });
+describe('a refused request', () => {
+  test.each(['x', '-1', '1.5', '', '1e3', '9999999999999999'])(
+    'for an event id that is no number: %j',
+    async (value) => {
+      for (const response of [
+        await worker.get(pathOf('over', `?after=${value}`)),
+        await worker.get(pathOf('over'), { 'Last-Event-ID': value || '?' }),
+      ]) {
+        expect(response.status).toBe(400);
+        const { error } = (await response.json()) as { error: { code: string; errors: { field: string }[] } };
+        expect(error.code).toBe('INVALID_REQUEST');
+        expect(['after', 'Last-Event-ID']).toContain(error.errors[0]?.field);
+      }
+    },
+  );
 
-  test('a job that was never here, and an address that is not well-formed', async () => {
+  test('for an unknown job or a malformed address', async () => {
     for (const [path, status, code] of [
       [pathOf('nobody'), 404, 'NOT_FOUND'],
       ['/jobs/%ff/events', 400, 'INVALID_REQUEST'],
@@ -83,11 +86,11 @@ describe('what is refused', () => {
     }
   });
 
-  test('a HEAD: a stream has none', async () => {
+  test('is HEAD: a stream has none', async () => {
     expect((await fetch(worker.url + pathOf('over'), { method: 'HEAD' })).status).toBe(404);
   });
 
-  test('a place beyond the last event of a job that runs', async () => {
+  test('for an event beyond the last one of a running job', async () => {
     const stream = await Listener.open(worker, longJob('ahead'));
     await stream.untilToken();
     const response = await worker.get(pathOf('ahead', '?after=100000'));
@@ -96,7 +99,7 @@ describe('what is refused', () => {
     stream.leave();
   });
 
-  test('an unknown word for on_disconnect', async () => {
+  test('has an unknown value of on_disconnect', async () => {
     const response = await worker.post('/execute', { job_id: 'x', prompt: 'x', on_disconnect: 'stay' });
     expect(await response.json()).toMatchObject({
       error: {
@@ -107,7 +110,7 @@ describe('what is refused', () => {
 });
 
 describe('a job that runs', () => {
-  test('is followed live by several readers, each from where it asks, and all hear the same', async () => {
+  test('sends the same events live to several clients, each from the event it asks for', async () => {
     const first = await Listener.open(worker, longJob('shared'));
     await first.untilToken(10);
     const [second, third] = await Promise.all([
@@ -122,7 +125,7 @@ describe('a job that runs', () => {
     expect(await worker.line('reader.returned', of('shared'))).toMatchObject({ readers: expect.any(Number) });
   });
 
-  test('stops only when its last reader has left', async () => {
+  test('stops only when its last client has left', async () => {
     const first = await Listener.open(worker, longJob('two'));
     await first.untilToken();
     const second = await Listener.attach(worker, 'two');
@@ -139,7 +142,7 @@ describe('a job that runs', () => {
     expect(await worker.line('inference.failed', of('one'))).toMatchObject({ error_kind: 'cancelled' });
   });
 
-  test('can be waited for while its prompt is read', async () => {
+  test('can be waited for while its prompt is tokenized', async () => {
     const prompt = 'sea wind '.repeat(50).concat('x'.repeat(1800));
     const posted = worker.post('/execute', { job_id: 'unread', prompt, raw: true });
     let answer = await worker.get(pathOf('unread'));
@@ -151,10 +154,10 @@ describe('a job that runs', () => {
   });
 });
 
-describe('a job that outlives its reader', () => {
+describe('a job that outlives its client', () => {
   const lasting = (id: string) => longJob(id, { on_disconnect: 'continue' });
 
-  test('goes on, and the reader that comes back misses nothing', async () => {
+  test('continues, and the client that comes back misses nothing', async () => {
     const stream = await Listener.open(worker, lasting('lasting'));
     const { id } = await stream.untilToken(5);
     stream.leave();
@@ -169,7 +172,7 @@ describe('a job that outlives its reader', () => {
     expect(tokens.map(({ data }) => data['i'])).toEqual(tokens.map((_, index) => index));
   });
 
-  test('ends well where nobody comes back before its end, and can still be read', async () => {
+  test('ends well if no client comes back before its end, and can still be read', async () => {
     const stream = await Listener.open(worker, lasting('unattended'));
     stream.leave();
     await worker.line('inference.complete', of('unattended'));
@@ -188,7 +191,7 @@ describe('a job that outlives its reader', () => {
   });
 });
 
-test('a job that waits in the queue and is not claimed in time is cancelled, and says why', async () => {
+test('a queued job that no client claims in time is cancelled, with the reason', async () => {
   const narrow = await startWorker({ args: ['--slots', '1', '--detach-timeout', '1', '--slow-timeout', '60'] });
   try {
     const blockers = await Promise.all(

@@ -1,4 +1,4 @@
-/** The eight request events of the contract, each provoked and heard; and nothing of the worker's life in anybody's stream. */
+/** The eight request events of the contract, each provoked; and no lifecycle event in any stream. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CATALOGUE } from '../../../src/narration/catalogue/catalogue.ts';
 import { enginePid } from '../../support/cli.ts';
@@ -16,7 +16,7 @@ describe('the eight events of a request', () => {
   });
   afterAll(() => worker.kill());
 
-  test('six of them in a request that goes well', async () => {
+  test('six of them in a successful request', async () => {
     const told = narrated(await worker.execute({ job_id: 'well', prompt: 'The sea', min_tokens: 12, max_tokens: 12 }));
     const wanted = [
       'request.validated',
@@ -29,7 +29,7 @@ describe('the eight events of a request', () => {
     expect(told.filter((event) => wanted.includes(event))).toEqual(wanted);
   });
 
-  test('request.invalid, with what is wrong', async () => {
+  test('request.invalid, with the invalid fields', async () => {
     const events = await worker.execute(
       { job_id: 'invalid', prompt: 'The sea', max_tokens: 0, temperature: 3 },
       { Accept: 'text/event-stream' },
@@ -48,7 +48,7 @@ describe('the eight events of a request', () => {
     expect(lastOf(events)).toMatchObject({ type: 'error', code: 'INVALID_REQUEST', retriable: false });
   });
 
-  test('inference.failed, after the sentence of what went wrong', async () => {
+  test('inference.failed, after the narration of the cause', async () => {
     const stream = await Listener.open(worker, longJob('failed'));
     await stream.untilToken();
     await worker.post('/cancel', { job_id: 'failed' });
@@ -63,7 +63,7 @@ describe('the eight events of a request', () => {
     });
   });
 
-  test('a neighbour is told of', async () => {
+  test('a job reports the jobs beside it', async () => {
     const beside = await Listener.open(worker, longJob('beside'));
     await beside.untilToken();
     const events = await worker.execute({ job_id: 'joining', prompt: 'The moon', max_tokens: 2 });
@@ -72,8 +72,8 @@ describe('the eight events of a request', () => {
   });
 });
 
-describe('the life of the worker is in no stream', () => {
-  test('while the engine is lost and comes back, and while the worker drains', async () => {
+describe('lifecycle events are in no stream', () => {
+  test('while the engine is lost and restarts, and while the worker drains', async () => {
     const worker = await startWorker({ args: ['--slots', '2'] });
     try {
       const lost = await Listener.open(worker, longJob('lost'));
@@ -97,7 +97,7 @@ describe('the life of the worker is in no stream', () => {
     }
   });
 
-  test('lines of the worker itself carry no ids of a request', async () => {
+  test('lifecycle lines carry no ids of a request', async () => {
     const worker = await startWorker();
     try {
       await worker.execute({ job_id: 'one', prompt: 'The sea', max_tokens: 3 });

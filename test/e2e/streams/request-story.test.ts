@@ -1,4 +1,4 @@
-/** One request, told twice: the lines of stdout and the narration of its stream are the same story. */
+/** The lines of stdout and the narration in the stream of one request have the same content. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endings, narrated } from '../../support/listener.ts';
 import { all, type LogLine, type StreamEvent, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -23,7 +23,7 @@ const lineOf = (event: string): LogLine => {
   return found;
 };
 
-test('all lines of a request are found by its correlation id, in the order of its life', () => {
+test('all lines of a request have its correlation id, in the order of its events', () => {
   const order = lines.map((line) => line.event).filter((event) => event !== 'tokens.progress');
   expect(order).toEqual([
     'request.validated',
@@ -39,7 +39,7 @@ test('all lines of a request are found by its correlation id, in the order of it
   expect(names).toContain('tokens.progress');
 });
 
-test('every line names the worker, the job and the version that told it', () => {
+test('every line names the worker, the job and the version', () => {
   for (const line of lines) {
     expect(line).toMatchObject({ worker_id: 'worker-cpu0-r1', job_id: 'job-story' });
     expect(line['emitted_by']).toMatch(/^rbees-workerd@\d+\.\d+\.\d+/);
@@ -56,7 +56,7 @@ test('actors, actions and targets are those of the contract', () => {
   expect(told('inference.complete')).toEqual(['inference-engine', 'inference_complete', 'job-story', 'INFO']);
 });
 
-test('facts are numbers in typed fields, and the same numbers everywhere', () => {
+test('facts are numbers in typed fields, and equal everywhere', () => {
   const end = all(events, 'end')[0];
   expect(lineOf('prompt.tokenized')).toMatchObject({ tokens_in: end?.['tokens_in'], duration_ms: expect.any(Number) });
   expect(lineOf('cache.reset')).toMatchObject({
@@ -79,13 +79,13 @@ test('facts are numbers in typed fields, and the same numbers everywhere', () =>
   expect(parts).toBeLessThan(Number(duration_ms) + 5);
 });
 
-test('progress is told every ten tokens', () => {
+test('progress is narrated every ten tokens', () => {
   const progress = lines.filter((line) => line.event === 'tokens.progress').map((line) => line['tokens_out']);
   const tokensOut = Number(lineOf('inference.complete')['tokens_out']);
   expect(progress).toEqual(Array.from({ length: Math.floor(tokensOut / 10) }, (_, index) => (index + 1) * 10));
 });
 
-test('the stream says the same sentences and the same facts as stdout', () => {
+test('the stream has the same sentences and facts as stdout', () => {
   const heard = all(events, 'narration');
   expect(narrated(events)).toEqual(lines.map((line) => line.event));
   for (const [index, line] of lines.entries()) {
@@ -99,7 +99,7 @@ test('the stream says the same sentences and the same facts as stdout', () => {
   expect(heard.every((narration) => typeof narration['cute'] === 'string')).toBe(true);
 });
 
-test('sentences keep to their length and have an emoji where they are cute', () => {
+test('sentences keep their length limits, and cute ones have an emoji', () => {
   for (const line of lines) {
     expect(line.human.length).toBeLessThanOrEqual(100);
     expect(String(line['cute'])).toMatch(/\p{Extended_Pictographic}/u);
@@ -114,7 +114,7 @@ test('the correlation id is on started, narration and the terminal event, and on
   expect(endings(events)).toHaveLength(1);
 });
 
-test('unknown fields are named, and a second request in the same slot tells what it kept', async () => {
+test('unknown fields are named, and a second request in the same slot reports its cached tokens', async () => {
   const again = await worker.execute(
     { job_id: 'job-again', prompt: 'Write a haiku about the sea', seed: 7, max_token: 5, toString: 1 },
     { 'X-Correlation-Id': 'req-again' },

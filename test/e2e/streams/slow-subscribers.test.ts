@@ -1,11 +1,14 @@
-/** Readers that do not read, on sockets that the kernel buffers little of: their own generation pauses, and nobody else notices. */
+/**
+ * Clients that do not read, on sockets with small kernel buffers: their own generation pauses, and no other
+ * is affected.
+ */
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canBeNarrow, postNarrow } from '../../../bench/narrow-socket.mjs';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
-/** One that waits longer than any test, and one that soon loses its patience. */
+/** A worker with a slow-timeout longer than any test, and one with a short one. */
 let [worker, hasty]: [TestWorker, TestWorker] = [undefined as never, undefined as never];
 beforeAll(async () => {
   worker = await startWorker({ args: ['--slots', '2', '--slow-timeout', '600', '--shutdown-timeout', '2'] });
@@ -13,12 +16,12 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([worker.kill(), hasty.kill()]));
 
-/** 480 tokens with the likeliest 20 of each: more than a reader may leave unread. */
+/** 480 tokens with the likeliest 20 of each: more than a client may leave unread. */
 const bulky = (id: string, more: object = {}): object => longJob(id, { logprobs: 20, ...more });
 const post = (id: string, more: object = {}, to = worker): Socket =>
   postNarrow(Number(new URL(to.url).port), bulky(id, more), { 'X-Correlation-Id': `req-${id}` });
 
-/** Reads an answer of a raw socket to its end, without the sizes of its chunks. */
+/** Reads an answer of a raw socket to its end and removes the chunk sizes. */
 async function read(socket: Socket): Promise<string> {
   let raw = '';
   for await (const chunk of socket.setEncoding('utf8')) {
@@ -31,8 +34,8 @@ const events = (raw: string): Record<string, unknown>[] =>
   [...raw.matchAll(/^data: (.*)$/gm)].map(([, json]) => JSON.parse(json ?? ''));
 const of = (job: string) => (line: Readonly<Record<string, unknown>>) => line['job_id'] === job;
 
-describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
-  test('pauses its own generation, and it goes on to the end when it reads', async () => {
+describe.skipIf(!canBeNarrow)('a client that does not read', () => {
+  test('pauses its own generation, which continues to the end when the client reads', async () => {
     const socket = post('naps');
     const paused = await worker.line('generation.paused', of('naps'));
     expect(Number(paused['unread_bytes'])).toBeLessThan(256 * 1024);
@@ -48,7 +51,7 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
     expect(shed.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
   });
 
-  test('has the same text as one that reads', async () => {
+  test('gets the same text as a client that reads', async () => {
     const socket = post('slow-text', { seed: 7 });
     await worker.line('generation.paused', of('slow-text'));
     const slow = events(await read(socket)).map(({ t }) => t ?? '');
@@ -56,7 +59,7 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
     expect(slow.join('')).toBe(quick.map(({ data }) => data['t'] ?? '').join(''));
   });
 
-  test('holds its slot, and another runs to its end beside it', async () => {
+  test('keeps its slot, and another job runs to its end beside it', async () => {
     const socket = post('holds');
     await worker.line('generation.paused', of('holds'));
     const other = await worker.execute(longJob('beside'));
@@ -73,9 +76,7 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
     expect(failed).toMatchObject({ error_kind: 'slow_consumer', level: 'ERROR' });
     const told = events(await read(socket));
     expect(told.at(-1)).toMatchObject({ type: 'error', code: 'SLOW_CONSUMER', retriable: true });
-    await expect
-      .poll(async () => (await hasty.get('/health')).json(), { timeout: 10_000 })
-      .toMatchObject({ slots: { busy: 0 } });
+    await expect.poll(async () => (await hasty.get('/health')).json()).toMatchObject({ slots: { busy: 0 } });
     const replay = await (await hasty.get('/jobs/sleeps/events')).text();
     expect(events(replay)).toEqual(told);
   });
@@ -89,7 +90,7 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
     expect(events(await read(late)).at(-1)).toMatchObject({ code: 'TIMEOUT' });
   });
 
-  test('of a job that goes on without it is let go, and can come back', async () => {
+  test('is disconnected from a job that continues, and can come back', async () => {
     const socket = post('goes-on', { on_disconnect: 'continue' }, hasty);
     await hasty.line('reader.dropped', of('goes-on'));
     const back = await Listener.attach(hasty, 'goes-on');
@@ -98,7 +99,7 @@ describe.skipIf(!canBeNarrow)('a reader that does not read', () => {
     socket.destroy();
   });
 
-  test('does not keep the worker from stopping', async () => {
+  test('does not prevent the worker from stopping', async () => {
     const socket = post('last');
     await worker.line('generation.paused', of('last'));
     expect(await worker.stop()).toBe(0);

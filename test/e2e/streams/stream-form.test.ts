@@ -24,7 +24,7 @@ interface Scored {
   readonly top: { readonly id: number; readonly logprob: number }[];
 }
 
-/** The tokens of a stream with log-probabilities, those that ride with a later one included. */
+/** The tokens of a stream with log-probabilities, including those in `earlier` of a later event. */
 function scoredOf(events: readonly StreamEvent[]): Scored[] {
   return all(events, 'token').flatMap((token) => [
     ...((token['earlier'] as Scored[] | undefined) ?? []),
@@ -32,7 +32,7 @@ function scoredOf(events: readonly StreamEvent[]): Scored[] {
   ]);
 }
 
-test('the answer is an event stream that no proxy may keep or change', async () => {
+test('the answer is an event stream that no proxy may cache or change', async () => {
   const response = await worker.post('/execute', { job_id: 'headers', prompt: 'The sea', max_tokens: 1 });
   expect(response.status).toBe(200);
   expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
@@ -55,7 +55,7 @@ describe('a stream', () => {
     expect(events.map((event) => event.name)).toEqual(events.map((event) => event.data.type));
   });
 
-  test('begins with started, and with it the seed', () => {
+  test('begins with started, which has the seed', () => {
     const { started_at, ...started } = events[0]?.data ?? { started_at: undefined };
     expect(started).toEqual({
       type: 'started',
@@ -113,7 +113,7 @@ describe('a stream', () => {
     expect(last - first).toBeGreaterThan(0.3 * Number(lastOf(events)['decode_time_ms']));
   });
 
-  test('measures itself while it runs', async () => {
+  test('sends metrics while it runs', async () => {
     const measured = await worker.execute(longJob('metrics'));
     const metrics = all(measured, 'metrics');
     expect(metrics.length).toBeGreaterThan(0);

@@ -1,3 +1,4 @@
+/** The detokenizer: the text of ids, piece by piece, equals the text of all ids at once. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Detokenizer } from '../../../src/text/output/detokenizer.ts';
@@ -131,7 +132,7 @@ describe('the text of all pieces equals one decode call', () => {
 });
 
 describe('a piece', () => {
-  it('holds whole characters only, even of random bytes', () => {
+  it('has only whole characters, even of random bytes', () => {
     fc.assert(
       fc.property(idsBelow(HAIKU_VOCABULARY), (ids) => {
         for (const piece of pieces(haiku, ids)) expect(Buffer.from(piece, 'utf8').toString('utf8')).toBe(piece);

@@ -1,3 +1,4 @@
+/** The pieces of text and tokens that a request sends, with stop strings. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { TokenReport } from '../../../src/protocol/messages.ts';

@@ -1,3 +1,4 @@
+/** The bounds of a template, and what it can reach. */
 import { describe, expect, it } from 'vitest';
 import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
 

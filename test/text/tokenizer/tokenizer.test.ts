@@ -1,3 +1,4 @@
+/** The tokenizer of a model: encoding, decoding, opening. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';

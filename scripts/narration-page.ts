@@ -1,17 +1,22 @@
 /**
- * Makes docs/narration.md from the catalogue and the typed fields: all events with their conditions, facts and example texts.
+ * Makes docs/narration.md from the catalogue and the typed fields: all events with their conditions, facts and
+ * example texts.
  */
-import { CATALOGUE } from '../dist/narration/catalogue/catalogue.js';
-import { FIELDS } from '../dist/narration/fields.js';
-import { eventsOf } from './openapi.mjs';
+import { CATALOGUE } from '../src/narration/catalogue/catalogue.ts';
+import type { Entry } from '../src/narration/entry.ts';
+import { FIELDS } from '../src/narration/fields.ts';
+import { eventsOf, type Recording } from './openapi.ts';
+
+type Facts = Readonly<Record<string, unknown>>;
+type Known = Parameters<Entry['human']>[0];
 
 const WORKER = 'worker-gpu0-r1';
 const JOB = 'job-1';
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
-const EXAMPLES = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
+const EXAMPLES: Facts = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
 
 /** Facts of single events for which the general example of a field gives an odd sentence. */
-const FITTING = {
+const FITTING: Readonly<Record<string, Facts>> = {
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
   'device.cpu': { reason: 'the model is small' },
   'device.cuda': { device: 'cuda-0' },
@@ -41,11 +46,12 @@ const FITTING = {
   'inference.failed': { error_kind: 'timeout', reason: 'the deadline passed' },
 };
 
-/** @param recordings recorded exchanges; one gives the example of a log line and of its stream event */
-export function narrationPage(recordings) {
-  const { log, ...stream } = recordings.find(({ name }) => name === 'execute-seed-42');
-  const line = log.find(({ event }) => event === 'request.validated');
-  const event = eventsOf(stream).find((data) => data.event === 'request.validated');
+/** The page. One of the recorded exchanges gives the example of a log line and of its stream event. */
+export function narrationPage(recordings: readonly Recording[]): string {
+  const recording = recordings.find(({ name }) => name === 'execute-seed-42');
+  const line = recording?.log.find((one) => one['event'] === 'request.validated');
+  const event = recording && eventsOf(recording).find((data) => data['event'] === 'request.validated');
+  if (!line || !event) throw new Error('The recording execute-seed-42 has no request.validated.');
   return `${introduction(line, event)}
 ${section(
   'lifecycle',
@@ -63,7 +69,7 @@ another one.`,
 ${vocabulary()}`;
 }
 
-function introduction(line, event) {
+function introduction(line: Facts, event: Facts): string {
   return `<!-- Made by \`npm run generate\` from src/narration: edit the files of catalogue/ and fields.ts instead. -->
 # Narration
 
@@ -101,24 +107,20 @@ In the tables below, the last column shows an example of each text, in the order
 }
 
 /** JSON on several lines of at most 120 columns, as far as the values allow. */
-function wrapped(object) {
+function wrapped(object: object): string {
   const members = Object.entries(object).map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
-  const lines = members.reduce(
-    ([line, ...before], member) =>
-      `${line}, ${member}`.length < 118
-        ? [line === '' ? member : `${line}, ${member}`, ...before]
-        : [member, line, ...before],
-    [''],
-  );
-  return `{\n${lines
-    .reverse()
-    .map((line) => `  ${line}`)
-    .join(',\n')}\n}`;
+  const lines: string[] = [];
+  for (const member of members) {
+    const longer = `${lines.at(-1)}, ${member}`;
+    if (lines.length > 0 && longer.length < 118) lines[lines.length - 1] = longer;
+    else lines.push(member);
+  }
+  return `{\n${lines.map((line) => `  ${line}`).join(',\n')}\n}`;
 }
 
 /** The keys of a line, in the order of a recorded line. */
-function lineOrder(line) {
-  const words = {
+function lineOrder(line: Facts): string {
+  const words: Readonly<Record<string, string>> = {
     timestamp: 'ISO 8601, UTC, with milliseconds; on standard output only',
     level: LEVELS.map((level) => `\`${level}\``).join(' '),
     event: 'the stable name of the event; the tables below list all of them',
@@ -137,13 +139,15 @@ function lineOrder(line) {
     emitted_by: 'name and version of the worker software',
   };
   const keys = Object.keys(line);
-  const rank = (key) => (key === '…' ? keys.indexOf('job_id') + 0.5 : keys.indexOf(key));
+  const rank = (key: string): number => (key === '…' ? keys.indexOf('job_id') + 0.5 : keys.indexOf(key));
   const ordered = Object.keys(words).sort((a, b) => rank(a) - rank(b));
   return ordered.map((key, at) => `${at + 1}. ${key === '…' ? key : `\`${key}\``}: ${words[key]}`).join('\n');
 }
 
-function section(scope, heading) {
-  const rows = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === scope);
+function section(scope: Entry['scope'], heading: string): string {
+  const rows = Object.entries(CATALOGUE as unknown as Readonly<Record<string, Entry>>).filter(
+    ([, entry]) => entry.scope === scope,
+  );
   return `${heading}
 
 | Event | Condition | Actor, action, target | Facts | Example texts |
@@ -152,9 +156,10 @@ ${rows.map(([name, entry]) => row(name, entry)).join('\n')}
 `;
 }
 
-function row(name, entry) {
-  const facts = { ...EXAMPLES, ...FITTING[name] };
-  const known = Object.fromEntries([...entry.required, ...entry.optional].map((field) => [field, facts[field]]));
+function row(name: string, entry: Entry): string {
+  const facts: Facts = { ...EXAMPLES, ...FITTING[name] };
+  const fields = [...entry.required, ...entry.optional];
+  const known = Object.fromEntries(fields.map((field) => [field, facts[field]])) as Known;
   const about = entry.target?.(known, WORKER);
   const sentences = [entry.human(known, JOB), entry.cute?.(known, JOB), entry.story?.(known, JOB)];
   return cells([
@@ -165,19 +170,19 @@ function row(name, entry) {
       entry.required.map(code).join(' '),
       entry.optional.length > 0 ? `optional: ${entry.optional.map(code).join(' ')}` : '',
     ],
-    sentences.filter(Boolean).map(plain),
+    sentences.filter((sentence) => sentence !== undefined).map(plain),
   ]);
 }
 
 /** All levels of an event: with all facts, with only the required ones, and for a cancel. */
-function levels({ level, required }, known) {
+function levels({ level, required }: Entry, known: Known): string[] {
   if (typeof level !== 'function') return [level];
-  const least = Object.fromEntries(required.map((field) => [field, known[field]]));
-  const found = [known, least, { ...known, error_kind: 'cancelled' }].map((facts) => level(facts));
+  const least = Object.fromEntries(required.map((field) => [field, (known as Facts)[field]])) as Known;
+  const found: string[] = [known, least, { ...known, error_kind: 'cancelled' } as Known].map((facts) => level(facts));
   return LEVELS.filter((one) => found.includes(one));
 }
 
-function vocabulary() {
+function vocabulary(): string {
   const rows = Object.entries(FIELDS).map(([name, { type, meaning, example }]) =>
     cells([[code(name)], [type], [plain(meaning)], [code(String(example))]]),
   );
@@ -192,12 +197,13 @@ ${rows.join('\n')}
 }
 
 /** A row of a table. Each cell is a list of lines. */
-const cells = (columns) => `| ${columns.map((lines) => lines.filter(Boolean).join('<br>')).join(' | ')} |`;
+const cells = (columns: readonly (readonly string[])[]): string =>
+  `| ${columns.map((lines) => lines.filter(Boolean).join('<br>')).join(' | ')} |`;
 
 /** Escapes text for Markdown, also in a cell of a table. */
-const plain = (text) =>
+const plain = (text: string): string =>
   text
     .replace(/\s+/g, ' ')
     .replace(/[\\`*[\]|]|\b_|_\b/g, '\\$&')
     .replaceAll('<', '&lt;');
-const code = (text) => `\`${text.replaceAll('|', '\\|')}\``;
+const code = (text: string): string => `\`${text.replaceAll('|', '\\|')}\``;

@@ -1,19 +1,20 @@
 /**
- * Writes what is made from the code: openapi.yaml, .env.example, docs/narration.md and the sampler's kernels. A test holds the files to `generated()`.
+ * Writes the files that are made from the code: openapi.yaml, .env.example, docs/narration.md and the
+ * sampler's kernels. A test compares the files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
-import { envExample } from '../dist/config/help.js';
-import { kernels } from './kernels.mjs';
-import { narrationPage } from './narration-page.mjs';
-import { openapi, readRecordings } from './openapi.mjs';
+import { envExample } from '../src/config/help.ts';
+import { kernels } from './kernels.ts';
+import { narrationPage } from './narration-page.ts';
+import { openapi, readRecordings } from './openapi.ts';
 
 const ROOT = new URL('../', import.meta.url);
-const HEAD = '# Made by `npm run generate`: edit src/contract or scripts/openapi-routes.mjs instead.\n';
+const HEAD = '# Made by `npm run generate`: edit src/contract or scripts/openapi-routes.ts instead.\n';
 
 /** Path from the root of the repository → text of the file. */
-export function generated() {
+export function generated(): Readonly<Record<string, string>> {
   return {
     'openapi.yaml': HEAD + yaml(openapi()),
     '.env.example': envExample(),
@@ -22,7 +23,7 @@ export function generated() {
   };
 }
 
-function yaml(value) {
+function yaml(value: unknown): string {
   const document = new Document(value, { aliasDuplicateObjects: false });
   visit(document, {
     Scalar(_, scalar) {

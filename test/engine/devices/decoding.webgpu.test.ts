@@ -9,12 +9,12 @@ import type { DeviceName } from '../../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
 import type { Refusal } from '../../../src/protocol/reasons.ts';
-import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
+import { softwareVulkan } from '../../support/vulkan.ts';
 import { Bench, engineProcess, modelFile, options, request } from '../harness.ts';
 import { optionsFor, REFERENCE } from '../reference.ts';
 
-/** SwiftShader compiles a shader for every new operator and shape. */
-const TIMEOUT_MS = 120_000;
+/** SwiftShader compiles a shader for every operator and shape that is new to it. */
+const TIMEOUT_MS = 600_000;
 
 const children: ChildProcess[] = [];
 afterEach(() => {
@@ -116,8 +116,4 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
       reason: { code: 'software_renderer', name: expect.stringContaining('SwiftShader') },
     });
   });
-});
-
-describe.runIf(!softwareVulkan)('WebGPU', () => {
-  it(WITHOUT_VULKAN, () => expect(softwareVulkan).toBeUndefined());
 });

@@ -1,7 +1,7 @@
 /**
- * Records real exchanges with the built worker into test/recordings: each is one request, its whole answer, and the lines of
- * stdout that carry its correlation id. They are the examples of openapi.yaml, and a test holds them to that contract.
- * What differs from run to run (times, ids of processes, durations) stays as it was.
+ * Records real exchanges with the built worker into test/recordings: one request, its whole answer, and the
+ * lines of stdout with its correlation id. They are the examples of openapi.yaml, and a test compares them
+ * with that contract. Times, process ids and durations are recorded as they are, and differ from run to run.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,7 +14,8 @@ const FOLDER = fileURLToPath(new URL('../test/recordings/', import.meta.url));
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 const TOKEN = 'not-a-real-token';
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
-const TOLD_HEADERS = [
+/** Headers that a recording keeps. */
+const KEPT_HEADERS = [
   'content-type',
   'x-correlation-id',
   'traceparent',
@@ -25,19 +26,25 @@ const TOLD_HEADERS = [
 ];
 const JSON_BODY = { 'Content-Type': 'application/json' };
 const SSE = { Accept: 'text/event-stream' };
-/** A job that is still running when the next requests come. */
+/** A job that still runs when the next requests arrive. */
 const LONG = { prompt: 'Write about the sea', min_tokens: 480 };
 
-const recordings = new Map();
+type Headers = Record<string, string>;
+type Line = Readonly<Record<string, unknown>> & { readonly event: string };
+type Method = 'GET' | 'POST';
 
-await recordService();
-await recordFullWorker();
-await recordGuarded();
-write();
+interface Exchange {
+  readonly about: string;
+  readonly request: object;
+  readonly response: object;
+  readonly log: () => readonly Line[];
+}
 
-/** A worker from its start to its end. */
-async function recordService() {
-  const worker = await start();
+const recordings = new Map<string, Exchange>();
+
+/** One worker from its start to its exit. */
+async function recordService(): Promise<void> {
+  const worker = await Recorder.start();
   const starting = [
     worker.record('health-starting', 'While the model is loading', 'GET', '/health'),
     worker.record('ready-loading', 'While the model is loading', 'GET', '/ready'),
@@ -59,15 +66,16 @@ async function recordService() {
   await recordShutdown(worker);
 }
 
-async function recordProbes(worker) {
+async function recordProbes(worker: Recorder): Promise<void> {
   await worker.record('health-healthy', 'The model is loaded', 'GET', '/health');
   await worker.record('live', 'The process answers', 'GET', '/live');
   await worker.record('ready', 'A job would be accepted', 'GET', '/ready');
 }
 
-async function recordJobs(worker) {
+async function recordJobs(worker: Recorder): Promise<void> {
   const prompt = 'Write a haiku about the sea';
-  const execute = (name, about, body, headers) => worker.record(name, about, 'POST', '/execute', body, headers);
+  const execute = (name: string, about: string, body: unknown, headers?: Headers) =>
+    worker.record(name, about, 'POST', '/execute', body, headers);
   await execute(
     'execute-seed-42',
     'A haiku with seed 42',
@@ -97,9 +105,9 @@ async function recordJobs(worker) {
   await execute('execute-timeout', 'A job that is given 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
 }
 
-/** Whoever comes back to a stream would send the same correlation id again. */
-async function recordReplays(worker) {
-  const again = (name, about, query = '', headers = {}) =>
+/** A client that returns to a stream sends the same correlation id again. */
+async function recordReplays(worker: Recorder): Promise<void> {
+  const again = (name: string, about: string, query = '', headers: Headers = {}) =>
     worker.record(name, about, 'GET', `/jobs/job-18/events${query}`, undefined, headers);
   const body = { job_id: 'job-18', prompt: 'Write a haiku about the sea', seed: 42, stop: ['\n'] };
   const stream = await worker.begin(body, { 'X-Correlation-Id': 'req-events-replayed' });
@@ -107,22 +115,25 @@ async function recordReplays(worker) {
   await again('events-replayed', 'A stream that is over, after its event 4', '?after=4');
   await again('events-over', 'The reader has had everything', '?after=1000');
   await again('events-invalid', 'No number', '?after=last');
-  await again('events-foreign-page', 'A browser, on behalf of a page of another site', '', {
+  await again('events-foreign-page', 'A browser request from a page of another site', '', {
     'Sec-Fetch-Site': 'cross-site',
   });
-  await worker.record('events-unknown', 'An id that was never here', 'GET', '/jobs/job-unknown/events');
+  await worker.record('events-unknown', 'An unknown id', 'GET', '/jobs/job-unknown/events');
 }
 
-async function recordRefusals(worker) {
-  const execute = (name, about, body, headers) => worker.record(name, about, 'POST', '/execute', body, headers);
+async function recordRefusals(worker: Recorder): Promise<void> {
+  const execute = (name: string, about: string, body: unknown, headers?: Headers) =>
+    worker.record(name, about, 'POST', '/execute', body, headers);
   const wrong = { job_id: 'job-7', temperature: 3, max_tokens: 0 };
   await execute('execute-invalid-json', 'Three broken rules, as JSON', wrong);
   await execute('execute-invalid-sse', 'Three broken rules, as a stream', wrong, SSE);
   await execute('execute-malformed-json', 'A body that is not JSON', '{"job_id": "job-8", ');
-  await execute('execute-not-json', 'A body of another type', 'Write a haiku', { 'Content-Type': 'text/plain' });
+  await execute('execute-not-json', 'A body of another content type', 'Write a haiku', {
+    'Content-Type': 'text/plain',
+  });
   await execute(
     'execute-foreign-page',
-    'A browser, on behalf of a page of another site',
+    'A browser request from a page of another site',
     { job_id: 'job-13', prompt: 'Write a haiku' },
     { Origin: 'https://other.example' },
   );
@@ -140,36 +151,39 @@ async function recordRefusals(worker) {
     },
   );
   const running = await worker.begin({ job_id: 'job-11', ...LONG });
-  await execute('execute-duplicate', 'The id of a job in flight', { job_id: 'job-11', ...LONG });
+  await execute('execute-duplicate', 'The id of a running job', { job_id: 'job-11', ...LONG });
   await recordFullJob(worker, 'job-11');
   await worker.send('POST', '/cancel', { job_id: 'job-11' });
   await running.text();
-  await worker.record('cancel-unknown', 'An id that was never here', 'POST', '/cancel', { job_id: 'job-unknown' });
-  await worker.record('cancel-invalid', 'No id at all', 'POST', '/cancel', {});
+  await worker.record('cancel-unknown', 'An unknown id', 'POST', '/cancel', { job_id: 'job-unknown' });
+  await worker.record('cancel-invalid', 'No id', 'POST', '/cancel', {});
 }
 
 /** A running job with one reader gets 15 more, which is the maximum; the next one is refused. */
-async function recordFullJob(worker, id) {
+async function recordFullJob(worker: Recorder, id: string): Promise<void> {
   const path = `/jobs/${id}/events`;
-  const readers = await Promise.all(Array.from({ length: 15 }, () => worker.send('GET', path)));
+  const readers = await Promise.all(Array.from({ length: 15 }, () => worker.send('GET', path, undefined)));
   await worker.record('events-full', 'A job that has 16 readers', 'GET', path);
-  await Promise.all(readers.map(({ body }) => body.cancel()));
+  await Promise.all(readers.map(({ body }) => body?.cancel()));
 }
 
-async function recordCancel(worker) {
+async function recordCancel(worker: Recorder): Promise<void> {
   const stream = worker.record('execute-cancelled', 'A job that is cancelled while it runs', 'POST', '/execute', {
     job_id: 'job-12',
     ...LONG,
     seed: 42,
   });
-  await worker.line((line) => line.event === 'tokens.progress' && line.job_id === 'job-12');
+  await worker.line((line) => line.event === 'tokens.progress' && line['job_id'] === 'job-12');
   await worker.record('cancel-running', 'A job that runs', 'POST', '/cancel', { job_id: 'job-12' });
   await stream;
   await worker.record('cancel-finished', 'A job that is over', 'POST', '/cancel', { job_id: 'job-12' });
 }
 
-/** The stream begins once the prompt is read. Cancelling before that needs a long one, and luck. */
-async function recordEarlyCancel(worker) {
+/**
+ * The stream begins when the prompt has been tokenized. A cancel before that needs a long prompt and some
+ * tries.
+ */
+async function recordEarlyCancel(worker: Recorder): Promise<void> {
   const body = { job_id: 'job-early', prompt: 'sea wind '.repeat(1500) };
   for (let tries = 0; tries < 50; tries += 1) {
     const answer = worker.record(
@@ -185,7 +199,7 @@ async function recordEarlyCancel(worker) {
   throw new Error('no job could be cancelled before its stream began: record again');
 }
 
-async function recordShutdown(worker) {
+async function recordShutdown(worker: Recorder): Promise<void> {
   const running = await worker.begin({ job_id: 'job-13', ...LONG });
   await worker.record('shutdown', 'The first call', 'POST', '/shutdown');
   await worker.line((line) => line.event === 'worker.draining');
@@ -204,11 +218,11 @@ async function recordShutdown(worker) {
 }
 
 /** One slot and no queue: the second job does not fit. */
-async function recordFullWorker() {
-  const worker = await start('--slots', '1', '--queue', '0');
+async function recordFullWorker(): Promise<void> {
+  const worker = await Recorder.start('--slots', '1', '--queue', '0');
   await worker.ready();
   const running = await worker.begin({ job_id: 'job-15', ...LONG });
-  await worker.line((line) => line.event === 'tokens.progress' && line.job_id === 'job-15');
+  await worker.line((line) => line.event === 'tokens.progress' && line['job_id'] === 'job-15');
   await worker.record('execute-busy', 'The slot is taken and the queue is full', 'POST', '/execute', {
     job_id: 'job-16',
     ...LONG,
@@ -218,80 +232,115 @@ async function recordFullWorker() {
   await worker.stop();
 }
 
-async function recordGuarded() {
-  const worker = await start('--api-token', TOKEN);
+async function recordGuarded(): Promise<void> {
+  const worker = await Recorder.start('--api-token', TOKEN);
   await worker.ready();
   const body = { job_id: 'job-17', prompt: 'Hello' };
   await worker.record('execute-unauthorized', 'No bearer token', 'POST', '/execute', body);
   await worker.stop();
 }
 
-/** Starts a worker and waits until it listens. */
-async function start(...args) {
-  const child = spawn(process.execPath, [CLI, '--worker-id', 'worker-gpu0-r1', '--port', '0', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const lines = [];
-  const reader = createInterface({ input: child.stdout }).on('line', (text) => lines.push(JSON.parse(text)));
-  const ended = once(child, 'exit');
-  const line = async (fits) => {
-    while (!lines.some(fits)) await once(reader, 'line', { signal: AbortSignal.timeout(20_000) });
-    return lines.find(fits);
-  };
-  const { url } = await line(({ event }) => event === 'server.bound');
+/** A worker whose exchanges are recorded. */
+class Recorder {
+  readonly #child;
+  readonly #lines: Line[] = [];
+  readonly #reader;
+  readonly #ended;
+  #url = '';
 
-  const send = (method, path, body, headers = {}) => {
-    const text = typeof body === 'string' ? body : JSON.stringify(body);
-    return fetch(url + path, { method, headers, ...(text !== undefined && { body: text }) });
-  };
-  return {
-    line,
-    send: (method, path, body) => send(method, path, body, JSON_BODY),
-    ended: () => ended,
-    stop: () => child.kill() && ended,
-    async ready() {
-      while ((await send('GET', '/ready')).status !== 200) await sleep(5);
-    },
-    /** A job whose stream has begun. */
-    begin: (body, more = {}) => send('POST', '/execute', body, { ...JSON_BODY, ...more }),
-    async record(name, about, method, path, body, more = {}) {
-      const id = `req-${name}`;
-      const headers = { 'X-Correlation-Id': id, ...(body !== undefined && JSON_BODY), ...more };
-      const before = lines.length;
-      const answer = await send(method, path, body, headers);
-      const text = await answer.text();
-      const told = TOLD_HEADERS.map((header) => [header, answer.headers.get(header)]).filter(
-        ([, value]) => value !== null,
-      );
-      const response = {
+  private constructor(args: readonly string[]) {
+    this.#child = spawn(process.execPath, [CLI, '--worker-id', 'worker-gpu0-r1', '--port', '0', ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#reader = createInterface({ input: this.#child.stdout }).on('line', (text) =>
+      this.#lines.push(JSON.parse(text) as Line),
+    );
+    this.#ended = once(this.#child, 'exit');
+  }
+
+  /** Starts a worker and waits until it listens. */
+  static async start(...args: string[]): Promise<Recorder> {
+    const recorder = new Recorder(args);
+    recorder.#url = String((await recorder.line(({ event }) => event === 'server.bound'))['url']);
+    return recorder;
+  }
+
+  /** The first line that fits, now or later. */
+  async line(fits: (line: Line) => boolean): Promise<Line> {
+    for (;;) {
+      const found = this.#lines.find(fits);
+      if (found) return found;
+      await once(this.#reader, 'line', { signal: AbortSignal.timeout(20_000) });
+    }
+  }
+
+  async ready(): Promise<void> {
+    while ((await this.#request('GET', '/ready')).status !== 200) await sleep(5);
+  }
+
+  async ended(): Promise<void> {
+    await this.#ended;
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill();
+    await this.#ended;
+  }
+
+  send(method: Method, path: string, body: unknown): Promise<Response> {
+    return this.#request(method, path, body, JSON_BODY);
+  }
+
+  /** A job whose stream has begun. */
+  begin(body: unknown, more: Headers = {}): Promise<Response> {
+    return this.#request('POST', '/execute', body, { ...JSON_BODY, ...more });
+  }
+
+  async record(
+    name: string,
+    about: string,
+    method: Method,
+    path: string,
+    body?: unknown,
+    more: Headers = {},
+  ): Promise<Response> {
+    const id = `req-${name}`;
+    const headers = { 'X-Correlation-Id': id, ...(body !== undefined && JSON_BODY), ...more };
+    const before = this.#lines.length;
+    const answer = await this.#request(method, path, body, headers);
+    const text = await answer.text();
+    const kept = KEPT_HEADERS.map((header) => [header, answer.headers.get(header)]);
+    recordings.set(name, {
+      about,
+      request: { method, path, headers, ...(body !== undefined && { body }) },
+      response: {
         status: answer.status,
-        headers: Object.fromEntries(told),
+        headers: Object.fromEntries(kept.filter(([, value]) => value !== null)),
         body: path === '/metrics' ? ours(text) : text,
-      };
-      const log = () => lines.slice(before).filter(({ correlation_id }) => correlation_id === id);
-      recordings.set(name, {
-        about,
-        request: { method, path, headers, ...(body !== undefined && { body }) },
-        response,
-        log,
-      });
-      return answer;
-    },
-  };
+      },
+      log: () => this.#lines.slice(before).filter((line) => line['correlation_id'] === id),
+    });
+    return answer;
+  }
+
+  #request(method: Method, path: string, body?: unknown, headers: Headers = {}): Promise<Response> {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return fetch(this.#url + path, { method, headers, ...(body !== undefined && { body: text }) });
+  }
 }
 
 /** The worker's own metrics without Node's, and of the histograms only sum and count. */
-function ours(metrics) {
+function ours(metrics: string): string {
   const groups = metrics.split('\n\n').filter((group) => group.startsWith('# HELP worker_'));
   return `${groups.map((group) => group.replace(/^\w+_bucket.*\n/gm, '')).join('\n\n')}\n`;
 }
 
-function expectStatuses(answers, wanted) {
+function expectStatuses(answers: readonly Response[], wanted: number): void {
   const other = answers.find(({ status }) => status !== wanted);
   if (other) throw new Error(`${other.url} answered ${other.status} instead of ${wanted}: record again`);
 }
 
-function write() {
+function write(): void {
   mkdirSync(FOLDER, { recursive: true });
   for (const file of readdirSync(FOLDER).filter((name) => name.endsWith('.json'))) rmSync(FOLDER + file);
   for (const [name, { log, ...exchange }] of recordings) {
@@ -299,3 +348,8 @@ function write() {
   }
   process.stdout.write(`${recordings.size} recordings in test/recordings\n`);
 }
+
+await recordService();
+await recordFullWorker();
+await recordGuarded();
+write();

@@ -1,23 +1,49 @@
 /**
- * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from the
- * route table and their prose from openapi-routes.mjs, examples from test/recordings. Nothing is typed a second time.
+ * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from the route
+ * table, their prose from openapi-routes.ts, examples from test/recordings.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { ERRORS, STREAM_ERROR_CODES } from '../dist/contract/errors.js';
-import { EVENTS } from '../dist/contract/events.js';
-import '../dist/contract/answers.js';
-import '../dist/contract/execute.js';
-import { ROUTES } from '../dist/contract/routes.js';
-import { ABOUT, HEADERS_OUT, PARAMETERS, routeProse, TAGS } from './openapi-routes.mjs';
+import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../src/contract/errors.ts';
+import { EVENTS, type EventType } from '../src/contract/events.ts';
+import '../src/contract/answers.ts';
+import '../src/contract/execute.ts';
+import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
+import {
+  ABOUT,
+  type Answer,
+  type Content,
+  HEADERS_OUT,
+  PARAMETERS,
+  type RouteProse,
+  routeProse,
+  TAGS,
+} from './openapi-routes.ts';
+
+type Schema = Readonly<Record<string, unknown>>;
+type Components = Readonly<Record<string, Schema>>;
+type Example = readonly [name: string, example: object];
+
+/** One recorded exchange, as scripts/record.ts writes it. */
+export interface Recording {
+  readonly name: string;
+  readonly about: string;
+  readonly request: { readonly method: string; readonly path: string; readonly body?: object };
+  readonly response: {
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: string;
+  };
+  readonly log: readonly Readonly<Record<string, unknown>>[];
+}
 
 const ROOT = new URL('../', import.meta.url);
 const RECORDINGS = new URL('test/recordings/', ROOT);
 const SSE = 'text/event-stream';
 
 /** The whole document as an object. */
-export function openapi() {
-  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8'));
+export function openapi(): object {
+  const { version } = JSON.parse(readFileSync(new URL('package.json', ROOT), 'utf8')) as { version: string };
   const recordings = readRecordings();
   const components = schemas();
   return {
@@ -50,47 +76,61 @@ export function openapi() {
 }
 
 /** Every recorded exchange. */
-export function readRecordings() {
+export function readRecordings(): Recording[] {
   const files = readdirSync(RECORDINGS).filter((name) => name.endsWith('.json'));
-  return files.sort().map((name) => JSON.parse(readFileSync(new URL(name, RECORDINGS), 'utf8')));
+  return files.sort().map((name) => JSON.parse(readFileSync(new URL(name, RECORDINGS), 'utf8')) as Recording);
 }
 
-function schemas() {
+function schemas(): Components {
   const { schemas: all } = z.toJSONSchema(z.globalRegistry, {
     io: 'input',
     uri: (id) => `#/components/schemas/${id}`,
     override: dropNoise,
   });
-  return Object.fromEntries(Object.entries(all).map(([id, { $schema, $id, ...schema }]) => [id, tidy(schema)]));
+  return Object.fromEntries(
+    Object.entries(all).map(([id, { $schema, $id, ...schema }]) => [id, tidy(schema) as Schema]),
+  );
 }
 
-/** What zod adds but nobody asked for: the bounds of safe integers, the pattern of a date, the type of a record's keys. */
-function dropNoise({ zodSchema, jsonSchema }) {
+/**
+ * Removes additions of zod that no schema states: bounds of safe integers, the pattern of a date, the type of
+ * a record's keys.
+ */
+function dropNoise({
+  zodSchema,
+  jsonSchema,
+}: {
+  readonly zodSchema: z.core.$ZodTypes;
+  readonly jsonSchema: z.core.JSONSchema.BaseSchema;
+}): void {
   const { type, checks = [] } = zodSchema._zod.def;
-  const asked = (name) => checks.some((check) => check._zod.def.check === name);
+  const asked = (name: string): boolean => checks.some((check) => check._zod.def.check === name);
   if (type === 'number' && !asked('less_than')) delete jsonSchema.maximum;
   if (type === 'number' && !asked('greater_than') && jsonSchema.minimum !== undefined) delete jsonSchema.minimum;
   if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
   if (type === 'record') delete jsonSchema.propertyNames;
 }
 
-/** The same schema with `type` and `description` first, as people read it. */
-function tidy(node) {
+/** The same schema with `type` and `description` first. */
+function tidy(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(tidy);
   if (typeof node !== 'object' || node === null) return node;
-  const { type, description, properties, ...rest } = node;
+  const { type, description, properties, ...rest } = node as Record<string, unknown>;
   return {
     ...(type !== undefined && { type: tidy(type) }),
     ...(description !== undefined && { description: tidy(description) }),
     ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, tidy(value)])),
     ...(properties !== undefined && {
-      properties: Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, tidy(schema)])),
+      properties: Object.fromEntries(
+        Object.entries(properties as object).map(([name, schema]) => [name, tidy(schema)]),
+      ),
     }),
   };
 }
 
-function pathsOf(recordings, components) {
-  const events = Object.fromEntries(Object.entries(EVENTS).map(([type, schema]) => [type, schema.meta().id]));
+function pathsOf(recordings: readonly Recording[], components: Components): object {
+  const ids = Object.entries(EVENTS).map(([type, schema]) => [type, schema.meta()?.id]);
+  const events = Object.fromEntries(ids) as Record<EventType, string>;
   return Object.fromEntries(
     routesOf(events).map((route) => {
       const mine = recordings.filter(
@@ -101,18 +141,21 @@ function pathsOf(recordings, components) {
   );
 }
 
+type Route = RouteRow & RouteProse & { readonly id: RouteId };
+
 /** Every route of the contract with its prose. */
-function routesOf(events) {
+function routesOf(events: Readonly<Record<EventType, string>>): readonly Route[] {
   const prose = routeProse(events);
-  return Object.entries(ROUTES).map(([id, route]) => ({ id, ...route, ...prose[id] }));
+  const rows = Object.entries(ROUTES) as [RouteId, RouteRow][];
+  return rows.map(([id, route]) => ({ id, ...route, ...prose[id] }));
 }
 
-/** Whether a path is one of a route's: `/jobs/job-1/events?after=3` is one of `/jobs/{job_id}/events`. */
-function leadsTo(path, template) {
+/** True if a path belongs to a route: `/jobs/job-1/events?after=3` belongs to `/jobs/{job_id}/events`. */
+function leadsTo(path: string, template: string): boolean {
   return new RegExp(`^${template.replace(/\{\w+\}/g, '[^/]+')}$`).test(path.replace(/\?.*/, ''));
 }
 
-function operation(route, recordings, components) {
+function operation(route: Route, recordings: readonly Recording[], components: Components): object {
   const { tag, id, summary, description, body, open, takes } = route;
   return {
     tags: [tag],
@@ -121,14 +164,16 @@ function operation(route, recordings, components) {
     ...(description && { description }),
     ...(open && { security: [] }),
     parameters: ['X-Correlation-Id', ...takes].map((name) => ({ $ref: `#/components/parameters/${name}` })),
-    ...(body && { requestBody: requestBody(body, components[body], recordings) }),
+    ...(body && { requestBody: requestBody(body, components[body] ?? {}, recordings) }),
     responses: responses(route, recordings),
   };
 }
 
-/** The examples are bodies that were accepted, without those that show what happens to unknown fields. */
-function requestBody(name, schema, recordings) {
-  const known = ({ request }) => Object.keys(request.body).every((field) => field in schema.properties);
+/** The examples are the accepted bodies without unknown fields. */
+function requestBody(name: string, schema: Schema, recordings: readonly Recording[]): object {
+  const fields = Object.keys(schema['properties'] ?? {});
+  const known = ({ request }: Recording): boolean =>
+    Object.keys(request.body ?? {}).every((field) => fields.includes(field));
   const good = recordings.filter((recording) => recording.response.status < 300 && known(recording));
   const examples = good.map(({ name, about, request }) => [name, { summary: about, value: request.body }]);
   return {
@@ -139,12 +184,12 @@ function requestBody(name, schema, recordings) {
   };
 }
 
-function responses(route, recordings) {
-  const found = Object.entries(route.answers).map(([status, answer]) => [status, { ...answer }]);
+function responses(route: Route, recordings: readonly Recording[]): object {
+  const found = Object.entries(route.answers).map(([status, answer]): [number, Answer] => [Number(status), answer]);
   const errors = new Set(route.errors);
-  for (const status of new Set([...errors].map((code) => rowOf(code).status))) {
-    const codes = [...errors].filter((code) => rowOf(code).status === status);
-    const { description = '', content = {} } = route.errorForms?.[status] ?? {};
+  for (const status of new Set([...errors].map((code) => ERRORS[code].status))) {
+    const codes = [...errors].filter((code) => ERRORS[code].status === status);
+    const { description = '', content = {} }: Partial<Answer> = route.errorForms?.[status] ?? {};
     found.push([
       status,
       {
@@ -155,10 +200,14 @@ function responses(route, recordings) {
     ]);
   }
   const answers = found.sort(([a], [b]) => a - b);
-  return Object.fromEntries(answers.map(([status, answer]) => [status, response(Number(status), answer, recordings)]));
+  return Object.fromEntries(answers.map(([status, answer]) => [status, response(status, answer, recordings)]));
 }
 
-function response(status, { description, headers = [], content = {}, stream }, recordings) {
+function response(
+  status: number,
+  { description, headers = [], content = {}, stream }: Answer,
+  recordings: readonly Recording[],
+): object {
   const mine = recordings.filter((recording) => recording.response.status === status);
   const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'] : [];
   const wire = stream && mine.find(({ name }) => name === 'execute-stop-string');
@@ -174,7 +223,7 @@ function response(status, { description, headers = [], content = {}, stream }, r
   };
 }
 
-function contentOf(content, recordings) {
+function contentOf(content: Content, recordings: readonly Recording[]): object {
   return Object.fromEntries(
     Object.entries(content).map(([type, schema]) => {
       const examples = examplesOf(
@@ -186,28 +235,23 @@ function contentOf(content, recordings) {
   );
 }
 
-function rowOf(code) {
-  if (!ERRORS[code]) throw new Error(`${code} is not in the table of errors`);
-  return ERRORS[code];
-}
-
-/** Codes as a list: each with its sentence, and whether trying again can help. */
-function listOf(codes) {
+/** Codes as a list, each with its sentence and whether the request can be tried again. */
+function listOf(codes: readonly ErrorCode[]): string {
   const lines = codes.map(
-    (code) => `- \`${code}\`: ${rowOf(code).sentence}${rowOf(code).retriable ? ' Retriable.' : ''}`,
+    (code) => `- \`${code}\`: ${ERRORS[code].sentence}${ERRORS[code].retriable ? ' Retriable.' : ''}`,
   );
   return lines.join('\n');
 }
 
-function examplesOf(type, recordings) {
+function examplesOf(type: string, recordings: readonly Recording[]): Example[] {
   if (type === SSE) return eventExamples(recordings);
-  const value = (text) => (type === 'application/json' ? JSON.parse(text) : text);
+  const value = (text: string): unknown => (type === 'application/json' ? JSON.parse(text) : text);
   return recordings.map(({ name, about, response: { body } }) => [name, { summary: about, value: value(body) }]);
 }
 
-/** The first event of each form: same name and same keys. Of all narrations only the very first. */
-function eventExamples(recordings) {
-  const examples = new Map();
+/** The first event of each form: same name and same keys. Of the narrations only the first. */
+function eventExamples(recordings: readonly Recording[]): Example[] {
+  const examples = new Map<string, { name: string; summary: string; value: { type: string } }>();
   for (const recording of recordings) {
     for (const value of eventsOf(recording)) {
       const form = value.type === 'narration' ? value.type : Object.keys(value).join();
@@ -218,13 +262,13 @@ function eventExamples(recordings) {
 }
 
 /** The data of every event of a recorded stream. */
-export function eventsOf({ response: { body } }) {
+export function eventsOf({ response: { body } }: Recording): (Record<string, unknown> & { type: string })[] {
   const lines = body.split('\n').filter((line) => line.startsWith('data: '));
   return lines.map((line) => JSON.parse(line.slice('data: '.length)));
 }
 
 /** The first and the last lines of a stream as they are on the wire. */
-function excerpt({ about, response: { body } }) {
+function excerpt({ about, response: { body } }: Recording): string {
   const frames = body.trimEnd().split('\n\n');
   const some = [...frames.slice(0, 2), '…', ...frames.slice(-4)];
   return `\n\nOn the wire (${about.toLowerCase()}):\n\n\`\`\`text\n${some.join('\n\n')}\n\`\`\`\n`;

@@ -10,13 +10,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { softwareVulkan, WITHOUT_VULKAN } from '../../support/vulkan.ts';
+import { softwareVulkan } from '../../support/vulkan.ts';
 import { modelFile } from '../harness.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../support/decode-profiled.mjs', import.meta.url));
 const GROWING = fileURLToPath(new URL('../../models/concat/model.onnx', import.meta.url));
-/** SwiftShader compiles a shader for every new operator and shape. */
-const TIMEOUT_MS = 240_000;
+/** SwiftShader compiles a shader for every operator and shape that is new to it. */
+const TIMEOUT_MS = 600_000;
 const [SHORT, LONG] = [16, 400];
 
 interface Decode {
@@ -98,8 +98,4 @@ describe.runIf(softwareVulkan)('a step of decoding on WebGPU', () => {
     // Keys of one layer: two heads of 16 floats for each token.
     expect(bytesCopied(after)).toBeLessThan(LONG * 2 * 16 * 4);
   });
-});
-
-describe.runIf(!softwareVulkan)('a step of decoding on WebGPU', () => {
-  it(WITHOUT_VULKAN, () => expect(softwareVulkan).toBeUndefined());
 });

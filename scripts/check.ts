@@ -1,0 +1,105 @@
+/**
+ * `npm test`: types, lint and architecture, then all tests, then the processes that the tests have left
+ * behind. The last line is `N passed, N failed`: every test counts, and so does each of the other checks.
+ *
+ *   node scripts/run.mjs scripts/check.ts [test files…]           with files, only those tests run
+ *   node scripts/run.mjs scripts/check.ts --suite <name>          the tests of npm run test:<name>
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { softwareVulkan } from '../test/support/vulkan.ts';
+import { leftBehind, processesOf } from './processes.ts';
+
+interface Results {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
+  }[];
+}
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const RESULTS = join(ROOT, 'build', 'test-results.json');
+const NOTHING: Results = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, testResults: [] };
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { suite: { type: 'string' } } });
+const projects = values.suite === undefined ? ['unit', 'stateful', 'e2e'] : [values.suite];
+
+let passed = 0;
+const failures: string[] = [];
+const skipped: string[] = [];
+
+if (values.suite === undefined && positionals.length === 0) {
+  heading('types');
+  count('types', node([bin('typescript', 'bin', 'tsc'), '-p', 'test']));
+  heading('lint and architecture');
+  count('lint', node([bin('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.']));
+}
+
+heading(values.suite === undefined ? 'tests' : `tests: ${values.suite}`);
+if (values.suite === 'webgpu' && !softwareVulkan)
+  skipped.push("WebGPU needs a GPU, or Debian's package chromium for Vulkan in software");
+else await runTests();
+
+for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
+for (const name of failures) process.stdout.write(`failed: ${name}\n`);
+process.stdout.write(`\n${passed} passed, ${failures.length} failed\n`);
+process.exit(failures.length === 0 ? 0 : 1);
+
+async function runTests(): Promise<void> {
+  mkdirSync(join(ROOT, 'build'), { recursive: true });
+  rmSync(RESULTS, { force: true });
+  const before = processesOf(ROOT);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`];
+  const chosen = projects.map((name) => `--project=${name}`);
+  const ok = node([bin('vitest', 'vitest.mjs'), 'run', ...reporters, ...chosen, ...positionals]);
+  const results = read(RESULTS);
+  passed += results.numPassedTests;
+  failures.push(...namesOfFailed(results));
+  if (results.numPendingTests > 0) skipped.push(`${results.numPendingTests} tests that this machine cannot run`);
+  // A file that cannot be loaded has no failing test.
+  if (!ok && results.numFailedTests === 0) failures.push('vitest, outside of any test');
+  const left = await leftBehind(ROOT, before);
+  for (const one of left) process.stdout.write(`left behind: ${one}\n`);
+  count('no process is left behind', left.length === 0);
+}
+
+function count(name: string, ok: boolean): void {
+  if (ok) passed += 1;
+  else failures.push(name);
+}
+
+function heading(text: string): void {
+  process.stdout.write(`\n── ${text}\n`);
+}
+
+function bin(...parts: string[]): string {
+  return join(ROOT, 'node_modules', ...parts);
+}
+
+/** Runs Node with these arguments. True if it exits with 0. */
+function node(args: readonly string[]): boolean {
+  return spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' }).status === 0;
+}
+
+function read(file: string): Results {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Results;
+  } catch {
+    return NOTHING;
+  }
+}
+
+/** The last lines of a log name the tests that failed. */
+function namesOfFailed({ testResults }: Results): string[] {
+  return testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults
+      .filter(({ status }) => status === 'failed')
+      .map(({ fullName }) => `${relative(ROOT, name)} > ${fullName}`),
+  );
+}

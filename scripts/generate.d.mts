@@ -1,2 +1,0 @@
-/** Path from the root of the repository → text of the file. */
-export declare function generated(): Readonly<Record<string, string>>;

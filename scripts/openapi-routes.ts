@@ -1,0 +1,264 @@
+/**
+ * The prose of every route: purpose, parameters and answers. scripts/openapi.ts takes methods, paths, error
+ * codes, schemas and error sentences from the code, and examples from the recordings.
+ */
+import type { EventType } from '../src/contract/events.ts';
+import type { RouteId } from '../src/contract/routes.ts';
+
+/** Media type → schema. */
+export type Content = Readonly<Record<string, object>>;
+
+export interface Answer {
+  readonly description: string;
+  readonly content?: Content;
+  readonly headers?: readonly string[];
+  /** The body is a stream of events. */
+  readonly stream?: true;
+}
+
+export interface RouteProse {
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** Names of PARAMETERS. */
+  readonly takes: readonly string[];
+  /** Name of the schema of the body. */
+  readonly body?: string;
+  /** Status → answer. */
+  readonly answers: Readonly<Record<number, Answer>>;
+  readonly errorHeaders?: Readonly<Record<number, readonly string[]>>;
+  readonly errorForms?: Readonly<Record<number, { readonly description: string; readonly content?: Content }>>;
+}
+
+const json = (schema: object): Content => ({ 'application/json': schema });
+const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
+const text = { type: 'string' };
+
+/** A schema that is one of several events, told apart by `type`. */
+const oneOf = (events: Readonly<Record<string, string>>) => ({
+  oneOf: Object.values(events).map((id) => ref(id)),
+  discriminator: {
+    propertyName: 'type',
+    mapping: Object.fromEntries(Object.entries(events).map(([type, id]) => [type, ref(id).$ref])),
+  },
+});
+
+const THE_STREAM = `\
+The job is accepted, and the answer is its stream of server-sent events. The schema describes the data of one event.
+
+Each event has three lines and an empty line: \`id:\` (0, 1, 2, … without a gap), \`event:\` (the name) and \`data:\` (one line of
+JSON, which repeats the name as \`type\`). A line that begins with a colon is a comment. The worker sends one after 15 seconds without
+an event, so that proxies keep the connection open. Ignore comments.
+
+The order of events is always the same:
+
+1. \`started\`, once;
+2. \`narration\`, \`token\` and \`metrics\`, interleaved as they happen;
+3. exactly one of \`end\` and \`error\`;
+4. the stream closes.
+
+The worker never drops tokens or the last event. If every reader is too slow, it drops narration and metrics; the field \`shed\` of the
+next narration has their number. The generation pauses while no reader reads, and ends with \`SLOW_CONSUMER\` if a reader reads nothing for
+\`--slow-timeout\`. If the last reader leaves before the end, the job stops, unless its body had \`"on_disconnect": "continue"\`.
+\`GET /jobs/{job_id}/events\` sends the events again, from any event.
+
+The data of an \`error\` event has one of these codes:
+
+`;
+
+const THE_REPLAY = `\
+The events after the one that the reader has, then the new events until the end. The form is that of \`POST /execute\`, with the same ids; the
+schema describes the data of one event. The \`correlation_id\` of the events belongs to the request that started the job; the header
+\`X-Correlation-Id\` belongs to this request.
+
+The data of an \`error\` event has one of these codes:
+
+`;
+
+/**
+ * The prose of every route by its operation id; method, path and error codes are in src/contract/routes.ts.
+ * `events`: event name → name of its schema.
+ */
+export const routeProse = (events: Readonly<Record<EventType, string>>): Readonly<Record<RouteId, RouteProse>> => ({
+  execute: {
+    tag: 'jobs',
+    summary: 'Run one job and stream its output',
+    description:
+      'The stream begins when the job is accepted. An error before that is answered as JSON. A job that waits for a slot ' +
+      'waits inside its stream, which reports its position.',
+    takes: ['X-Deadline', 'traceparent'],
+    body: 'ExecuteRequest',
+    answers: { 200: { description: THE_STREAM, stream: true, content: { 'text/event-stream': oneOf(events) } } },
+    errorHeaders: { 503: ['Retry-After'] },
+    errorForms: {
+      499: { description: '`POST /cancel` stopped the job while its prompt was tokenized, before the stream began.' },
+      400: {
+        description:
+          'With `Accept: text/event-stream` the answer is two events, so that the screen of a user can show them: the ' +
+          'narration of the failure, then `error`.',
+        content: { 'text/event-stream': oneOf({ narration: events.narration, error: events.error }) },
+      },
+    },
+  },
+  jobEvents: {
+    tag: 'jobs',
+    summary: 'Read the stream of a job again, or resume it after a lost connection',
+    description:
+      'Available while the job runs, and for `--replay-ttl` after its end. Up to 16 readers at the same time receive the same ' +
+      'events, byte for byte, each from its own start: after the event of `Last-Event-ID` or `after` (the header wins), or from the ' +
+      'first event. If the last reader of a running job leaves, the job stops, unless its body had `"on_disconnect": "continue"`; ' +
+      'such a job waits for the next reader for `--detach-timeout`. A reader that lags behind others and reads nothing for ' +
+      '`--slow-timeout` is disconnected, and can connect again.',
+    takes: ['job_id', 'after', 'Last-Event-ID', 'traceparent'],
+    answers: {
+      200: { description: THE_REPLAY, stream: true, content: { 'text/event-stream': oneOf(events) } },
+      204: { description: 'The job has ended and the reader has its last event. Do not connect again.' },
+    },
+    errorForms: {
+      400: { description: 'Also if `after` is not a number, or is beyond the last event of a running job.' },
+      410: {
+        description:
+          'The job ended too long ago, newer jobs needed the memory (`--replay-memory`), or the job was refused before its first ' +
+          'event. With `first_event_id` in `details`, only the events before it are gone: the output is very long.',
+      },
+      429: { description: 'Disconnect one of the readers, or retry after one has left.' },
+    },
+  },
+  cancel: {
+    tag: 'jobs',
+    summary: 'Stop a job',
+    description:
+      'Idempotent: the answer is the same until the job has ended, and `finished` after that. The stream of the job reports ' +
+      'its end. The worker knows the ids of the last 10 000 finished jobs.',
+    takes: ['traceparent'],
+    body: 'CancelRequest',
+    answers: { 202: { description: 'The job is being stopped, or has ended.', content: json(ref('CancelAnswer')) } },
+  },
+  shutdown: {
+    tag: 'worker',
+    summary: 'Finish the running jobs, then exit',
+    description: 'Takes no body.',
+    takes: ['traceparent'],
+    answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
+  },
+  health: {
+    tag: 'worker',
+    summary: 'State of the worker, its model and its slots',
+    takes: ['traceparent'],
+    answers: {
+      200: { description: 'Healthy: a job would be accepted.', content: json(ref('Health')) },
+      503: { description: 'Starting, draining or unhealthy.', content: json(ref('Health')) },
+    },
+  },
+  live: {
+    tag: 'worker',
+    summary: 'Liveness probe',
+    takes: ['traceparent'],
+    answers: { 200: { description: 'The process answers.', content: json(ref('LiveAnswer')) } },
+  },
+  ready: {
+    tag: 'worker',
+    summary: 'Readiness probe',
+    takes: ['traceparent'],
+    answers: { 200: { description: 'A job would be accepted.', content: json(ref('ReadyAnswer')) } },
+  },
+  metrics: {
+    tag: 'worker',
+    summary: 'Metrics for Prometheus',
+    takes: ['traceparent'],
+    answers: { 200: { description: 'Metrics of the worker and of Node.js.', content: { 'text/plain': text } } },
+  },
+  openapiYaml: {
+    tag: 'contract',
+    summary: 'This document as YAML',
+    takes: ['traceparent'],
+    answers: { 200: { description: 'This document.', content: { 'application/yaml': text } } },
+  },
+  openapiJson: {
+    tag: 'contract',
+    summary: 'This document as JSON',
+    takes: ['traceparent'],
+    answers: { 200: { description: 'This document.', content: json({ type: 'object', additionalProperties: true }) } },
+  },
+});
+
+export const TAGS = [
+  { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },
+  { name: 'worker', description: 'State, probes, metrics, shutdown.' },
+  { name: 'contract', description: 'This document.' },
+];
+
+export const ABOUT = `\
+One worker process holds one model for its whole life and runs jobs on it. It narrates its work: on its standard output, and in
+the stream of the job that an event belongs to.
+
+A web page can use the worker from a browser only if its origin is in \`--cors-origin\`. Then the answers have the CORS headers, and
+the worker answers \`OPTIONS\`.
+
+Every answer has the header \`X-Correlation-Id\`. Every error before a stream begins has the form \`ErrorAnswer\`. Its \`code\` is
+stable, and its \`message\` contains no path, secret or prompt. A path that is not listed here answers 404 \`NOT_FOUND\`.
+
+The examples are recordings of a real worker.
+`;
+
+/** Parameters of requests by name: headers, unless `in` says otherwise. */
+export const PARAMETERS = {
+  job_id: {
+    in: 'path',
+    required: true,
+    description: 'Id of the job, percent-encoded.',
+    schema: text,
+    example: 'job-1',
+  },
+  after: {
+    in: 'query',
+    description:
+      'Id of the last event that the reader has: the same as `Last-Event-ID`, for clients that cannot send headers.',
+    schema: { type: 'integer', minimum: 0 },
+    example: 41,
+  },
+  'Last-Event-ID': {
+    description: 'Id of the last event that the reader has. A browser sends this header after a lost connection.',
+    schema: { type: 'integer', minimum: 0 },
+    example: 41,
+  },
+  'X-Correlation-Id': {
+    description:
+      'Id of this request in every answer, log line and event. The worker keeps 1 to 64 of `A-Z a-z 0-9 . _ -` unchanged; ' +
+      'otherwise it makes a UUID v4.',
+    schema: text,
+    example: 'req-abc123',
+  },
+  'X-Deadline': {
+    description:
+      'Time after which the answer is useless: epoch milliseconds or ISO 8601. In the past: 504. Neither form: 400.',
+    schema: text,
+    example: '2026-11-21T12:00:00Z',
+  },
+  traceparent: {
+    description: 'W3C trace context of the caller. A malformed value is ignored.',
+    schema: text,
+    example: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  },
+};
+/** Headers of answers, by name. */
+export const HEADERS_OUT = {
+  'X-Correlation-Id': {
+    description: 'The id of the request, or a UUID v4.',
+    required: true,
+    schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' },
+  },
+  traceparent: { description: 'The value of the request, if it is well-formed.', schema: text },
+  'Retry-After': {
+    description: 'Estimated seconds until a slot is free, or 1 without an estimate.',
+    required: true,
+    schema: { type: 'integer', minimum: 1 },
+  },
+  'WWW-Authenticate': { description: 'Authentication scheme.', required: true, schema: { const: 'Bearer' } },
+  'Cache-Control': {
+    description: 'Proxies must not store or change a stream.',
+    required: true,
+    schema: { const: 'no-cache, no-transform' },
+  },
+  'X-Accel-Buffering': { description: 'Proxies must not buffer a stream.', required: true, schema: { const: 'no' } },
+};

@@ -1,0 +1,59 @@
+/**
+ * Reads server-sent events: bytes of a response in, messages or typed events out. Pure: opens no connection.
+ */
+import { createParser } from 'eventsource-parser';
+import type { StreamEvent } from '../contract/events.ts';
+
+/** One message of a stream, its data still as text. */
+export interface SseMessage {
+  readonly id: string | undefined;
+  readonly event: string | undefined;
+  readonly data: string;
+}
+
+/** One event of a worker's stream. `id` counts 0, 1, 2, … without a gap; `event` equals `data.type`. */
+export interface SseEvent<Data = StreamEvent> {
+  readonly id: string | undefined;
+  readonly event: string | undefined;
+  readonly data: Data;
+}
+
+/** A response of `fetch`, its body, or a response of `node:http`. */
+export type SseSource = Response | AsyncIterable<Uint8Array>;
+
+/**
+ * Returns a function that takes the bytes of a stream in any portions and calls `onMessage` for every message
+ * they complete. Comments are skipped; a message without its empty line is never reported.
+ */
+export function messageParser(onMessage: (message: SseMessage) => void): (bytes: Uint8Array) => void {
+  const parser = createParser({ onEvent: ({ id, event, data }) => onMessage({ id, event, data }) });
+  const decoder = new TextDecoder();
+  return (bytes) => parser.feed(decoder.decode(bytes, { stream: true }));
+}
+
+/**
+ * The messages of a stream as they arrive. Leaving the loop cancels the stream. @throws Error if there is no
+ * body.
+ */
+export async function* readMessages(source: SseSource): AsyncGenerator<SseMessage, void, void> {
+  const arrived: SseMessage[] = [];
+  const feed = messageParser((message) => arrived.push(message));
+  for await (const bytes of bytesOf(source)) {
+    feed(bytes);
+    yield* arrived.splice(0);
+  }
+}
+
+/**
+ * The events of a worker's stream as they arrive. The worker is trusted to keep its contract: data is parsed,
+ * not checked.
+ */
+export async function* readEvents<Data = StreamEvent>(source: SseSource): AsyncGenerator<SseEvent<Data>, void, void> {
+  for await (const { id, event, data } of readMessages(source)) yield { id, event, data: JSON.parse(data) as Data };
+}
+
+function bytesOf(source: SseSource): AsyncIterable<Uint8Array> {
+  if (Symbol.asyncIterator in source) return source;
+  if (!source.body) throw new Error('The response has no body.');
+  return source.body;
+}

@@ -1,0 +1,42 @@
+/** A worker and the doctor on WebGPU, with Vulkan in software. */
+import { describe, expect, test } from 'vitest';
+import type { Report } from '../../../src/commands/doctor/report.ts';
+import { runCli } from '../../support/cli.ts';
+import { softwareVulkan } from '../../support/vulkan.ts';
+import { startWorker, textOf } from '../../support/worker.ts';
+import { GREEDY, textOnCpu } from './greedy.ts';
+
+/**
+ * SwiftShader compiles a shader for every operator and shape that is new to it; the doctor gives up after
+ * four minutes.
+ */
+const TIMEOUT_MS = 600_000;
+
+describe.runIf(softwareVulkan)('on WebGPU in software', { timeout: TIMEOUT_MS }, () => {
+  test('the embedded model gives the text of the CPU', async () => {
+    const worker = await startWorker({ args: ['--device', 'webgpu', '--slots', '1'], env: { ...softwareVulkan } });
+    try {
+      const health = (await (await worker.get('/health')).json()) as { device: string; vram_bytes: number };
+      expect(health.device).toBe('webgpu');
+      expect(health.vram_bytes).toBeGreaterThan(1e6);
+      expect(textOf(await worker.execute({ job_id: 'webgpu', ...GREEDY }))).toBe(await textOnCpu());
+    } finally {
+      await worker.kill();
+    }
+  });
+
+  test('the doctor reports that auto skips it, and that it draws the tokens of the CPU', async () => {
+    const args = ['doctor', '--json', '--device', 'webgpu'];
+    const { code, stdout, stderr } = await runCli(args, { env: { ...softwareVulkan } });
+    expect(stderr).toBe('');
+    const report = JSON.parse(stdout) as Report;
+    const webgpu = report.devices.find(({ device }) => device === 'webgpu');
+    expect([code, report.used?.device]).toEqual([0, 'webgpu']);
+    expect(report.vulkan).toMatchObject([{ name: expect.stringContaining('SwiftShader'), software: true }]);
+    expect(webgpu).toMatchObject({
+      auto_obstacle: expect.stringContaining('is a software renderer'),
+      run: { works: true, tokens_as_cpu: 10 },
+    });
+    expect(webgpu?.run?.vram_bytes).toBeGreaterThan(1e6);
+  });
+});

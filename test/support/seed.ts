@@ -1,4 +1,0 @@
-/** Random tests are repeatable: one seed for all properties, another with FC_SEED=<number>. */
-import fc from 'fast-check';
-
-fc.configureGlobal({ seed: Number(process.env['FC_SEED'] ?? 575) });

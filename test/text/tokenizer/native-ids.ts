@@ -1,0 +1,66 @@
+/**
+ * Compares a tokenizer with the ids that the native library has recorded. Each function returns the inputs
+ * that differ.
+ */
+import { around, codesOf, digest, expected, pipelineOf } from './families.ts';
+
+/** A part of a table: every `step`th entry, counted from `first`. */
+export interface Sample {
+  readonly first: number;
+  readonly step: number;
+}
+export const WHOLE: Sample = { first: 0, step: 1 };
+
+export class NativeIds {
+  readonly #pipeline;
+  readonly #wanted;
+  readonly #sample;
+
+  constructor(family: string, sample: Sample) {
+    const wanted = expected.families[family];
+    if (!wanted) throw new Error(`There are no ids of ${family}.`);
+    this.#pipeline = pipelineOf(family);
+    this.#wanted = wanted;
+    this.#sample = sample;
+  }
+
+  /** Hostile texts whose ids differ. */
+  textsToIds(): string[] {
+    return this.#differing(expected.texts, (text, at) => {
+      const ids = this.#pipeline.encode(text, true).join(' ');
+      return [ids, digest(ids)].includes(this.#wanted.texts[at]?.[0] ?? '');
+    });
+  }
+
+  /** Hostile texts whose ids give another text. */
+  idsToTexts(): string[] {
+    return this.#differing(expected.texts, (text, at) => {
+      const recorded = this.#wanted.texts[at]?.[1];
+      if (recorded === '') return true;
+      const ids = this.#pipeline.encode(text, true);
+      const shown = ids.filter((id) => !this.#pipeline.isSpecial(this.#pipeline.tokenOf(id) ?? ''));
+      return digest(this.#pipeline.decode(shown)) === recorded;
+    });
+  }
+
+  /** Characters of which 100 kB have other ids. */
+  runs(): object[] {
+    const runs = this.#wanted.runs.split(' ');
+    return this.#differing(expected.runs, ({ unit, times }, at) => this.#digestOf(unit.repeat(times)) === runs[at]);
+  }
+
+  /** Blocks of Unicode characters that have other ids. */
+  blocks(): string[] {
+    const blocks = this.#wanted.blocks.split(' ');
+    return this.#differing(expected.blocks, (ranges, at) => this.#digestOf(around(codesOf(ranges))) === blocks[at]);
+  }
+
+  #digestOf(text: string): string {
+    return digest(this.#pipeline.encode(text, false).join(' '));
+  }
+
+  #differing<T>(all: readonly T[], isRight: (one: T, at: number) => boolean): T[] {
+    const { first, step } = this.#sample;
+    return all.filter((one, at) => at % step === first % step && !isRight(one, at));
+  }
+}
