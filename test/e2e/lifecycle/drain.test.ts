@@ -24,8 +24,13 @@ async function expectDraining(worker: TestWorker): Promise<void> {
   expect(response.status).toBe(503);
   expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(await response.json()).toMatchObject({ error: { code: 'DRAINING', retriable: true } });
-  expect((await worker.get('/ready')).status).toBe(503);
-  expect((await worker.get('/live')).status).toBe(200);
+  // An unread body keeps its connection open, and the end of the worker waits for that.
+  const statuses = ['/ready', '/live'].map(async (path) => {
+    const probe = await worker.get(path);
+    await probe.text();
+    return probe.status;
+  });
+  expect(await Promise.all(statuses)).toEqual([503, 200]);
   const health = await worker.get('/health');
   expect([health.status, await health.json()]).toEqual([503, expect.objectContaining({ status: 'draining' })]);
 }
