@@ -11,6 +11,8 @@ import { narrate, runIn } from '../../narration/narrate.ts';
  * engine.
  */
 const LAST_EVENTS_MS = 2000;
+/** Time between two looks for connections that have become idle. */
+const SWEEP_MS = 25;
 
 /**
  * Waits for the running jobs, at most `timeoutMs` milliseconds. Then stops them and waits for their last
@@ -24,10 +26,16 @@ export async function finishJobs(jobs: JobRegistry, reason: string, timeoutMs: n
   await within(LAST_EVENTS_MS, jobs.idle());
 }
 
-/** Closes the server. A client that does not read its last events is disconnected after two seconds. */
+/**
+ * Closes the server. A keep-alive connection is closed as soon as its stream has ended. A client that does not
+ * read its last events is disconnected after two seconds.
+ */
 export async function closeServer(app: FastifyInstance): Promise<void> {
   const closed = app.close();
+  // Node closes idle connections only once, when the server closes: a stream that ends later stays connected.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP_MS);
   await within(LAST_EVENTS_MS, closed);
+  clearInterval(sweep);
   app.server.closeAllConnections();
   await closed;
 }
