@@ -1,5 +1,6 @@
 /**
- * The speed of the worker against transformers.js and node-llama-cpp, on the same weights and the same machine.
+ * The speed of the worker against transformers.js and node-llama-cpp, on the same weights and the same
+ * machine.
  */
 import {
   ask,

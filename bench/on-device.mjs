@@ -1,6 +1,6 @@
 /**
- * The speed of one model file on one device. A script of its own, because the machine of the other benches has
- * no GPU.
+ * The speed of one model file on one device. A script of its own, because the machine of the other benches
+ * has no GPU.
  *
  *   node bench/on-device.mjs <device> <model.onnx> [<libonnxruntime>]
  */

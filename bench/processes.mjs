@@ -41,7 +41,7 @@ export async function startWorker(args = []) {
   return { url, at, pid: child.pid, stop };
 }
 
-/** Starts one of the servers in peers/, and installs their packages before. Resolves when it has warmed up. */
+/** Installs the packages of the peers and starts one of their servers. Resolves when it has warmed up. */
 export async function startPeer(script, args) {
   installPeers();
   const child = fork(`${PEERS}${script}`, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
@@ -89,7 +89,7 @@ function installPeers() {
   process.stderr.write('Installing the peers (once, about 1 GB)…\n');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   // `npm ci` refuses a lock file without the optional packages of every platform, and some registries lack
-  // some of them.
+  // some of these packages.
   execFileSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: PEERS,
     env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },

@@ -10,7 +10,7 @@ import { metric, startWorker } from './processes.mjs';
 
 const READERS = 64;
 const ROUNDS = 5;
-/** With 20 log-probabilities for each token, an output has some 430 kB: more than a client may leave unread. */
+/** With 20 log-probabilities per token an output has some 430 kB: more than a client may leave unread. */
 const TOKENS = 480;
 const PAUSED = 'worker_narration_events_total\\{event="generation.paused"\\}';
 /**

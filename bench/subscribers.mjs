@@ -22,8 +22,8 @@ const CONNECTIONS = 1000;
 const PER_JOB = 16;
 const POLICY = { onDisconnect: 'continue', detachMs: 1e9, slowMs: 1e9, logBytes: 256 * 1024 };
 /**
- * CPU microseconds of this thread, or of the process where Node has no figure for a thread. CPU time, because
- * the machine is shared.
+ * CPU time of this thread, or of the process where Node has no figure for a thread. Not time on the clock,
+ * because the machine is shared.
  */
 const cpuUsage = process.threadCpuUsage ?? process.cpuUsage;
 const CLIENT = new URL('./subscribers-client.mjs', import.meta.url);

@@ -14,7 +14,7 @@ const threads = availableParallelism();
 const llama = await getLlama({
   gpu: false,
   build: 'never',
-  // It would warn about the dummy vocabulary of the random models. The bench sends ids and ignores their text.
+  // Without this it warns about the dummy vocabulary of the random models. The bench ignores their text.
   logLevel: LlamaLogLevel.error,
   progressLogs: false,
   maxThreads: threads,

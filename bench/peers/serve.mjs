@@ -6,8 +6,8 @@
 import fastify from 'fastify';
 
 /**
- * Serves `POST /execute`. `generate(ids, count, onToken)` makes `count` tokens, calls `onToken(text)` with each,
- * and queues by itself. One short warm-up run precedes the message with the address.
+ * Serves `POST /execute`. `generate(ids, count, onToken)` makes `count` tokens, calls `onToken(text)` with
+ * each, and queues by itself. One short warm-up run precedes the message with the address.
  */
 export async function serve(generate) {
   const app = fastify();

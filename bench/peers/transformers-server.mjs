@@ -31,7 +31,7 @@ async function generate(ids, count, onToken) {
   const row = (values) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, ids.length]);
   const streamer = new TextStreamer(tokenizer, {
     skip_prompt: true,
-    // The text callback waits for the end of a word, which random weights never write; this one gets each token.
+    // The text callback waits for the end of a word, which random weights never write.
     token_callback_function: (tokens) => onToken(tokenizer.decode(tokens)),
     callback_function: () => undefined,
   });

@@ -5,7 +5,7 @@ import { connectNarrow } from '../../bench/narrow-socket.mjs';
 import { readMessages } from '../../src/client/sse.ts';
 import { JOBS, type Plan, type Visit } from './plans.ts';
 
-/** A stream without any event for this long is stuck: far longer than a drain, a stall or a restart takes. */
+/** A stream without any event for this long is stuck: a drain, a stall or a restart is far shorter. */
 const STUCK_MS = 60_000;
 
 /** One event as lines `id:`, `event:` and `data:`, for byte-wise comparison. */

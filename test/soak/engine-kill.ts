@@ -1,5 +1,6 @@
 /**
- * Kills an engine under sixteen streams. Measures when all streams are closed, and when a new request succeeds.
+ * Kills an engine under sixteen streams. Measures when all streams are closed, and when a new request
+ * succeeds.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from './client.ts';

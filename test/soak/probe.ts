@@ -1,7 +1,7 @@
 /**
  * A process that sends one request at a time, as a monitor does: `node probe.mjs <seconds> <name>=<url>…`
- * requests the URLs in turn and prints the milliseconds of each as JSON. It has no other work that could delay
- * its measurement.
+ * requests the URLs in turn and prints the milliseconds of each as JSON. It has no other work that could
+ * delay its measurement.
  */
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';

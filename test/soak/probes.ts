@@ -20,7 +20,7 @@ export interface ProbeResult {
 
 const besideThis = (name: string): string => fileURLToPath(new URL(`./${name}.mjs`, import.meta.url));
 
-/** Times of probes while this many clients stream. Runs only from the bundle, because it starts its other entries. */
+/** Times of probes while this many clients stream. Runs only from the bundle: it starts its other entries. */
 export async function probe(clients: number): Promise<ProbeResult> {
   const empty = http.createServer((_, response) => response.end('{}')).listen(0, '127.0.0.1');
   await once(empty, 'listening');

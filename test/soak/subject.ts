@@ -1,6 +1,6 @@
 /**
- * The worker under test, observed from outside. Its log lines are counted and dropped, so that a hundred thousand
- * requests need no memory here. Its memory and open files come from /proc.
+ * The worker under test, observed from outside. Its log lines are counted and dropped, so that a hundred
+ * thousand requests need no memory here. Its memory and open files come from /proc.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
