@@ -17,8 +17,8 @@ export interface Went {
   readonly headers: http.IncomingHttpHeaders;
   readonly frames: Frame[];
   /**
-   * `ended`: the worker closed the complete stream. `left`: the client closed it. `broken`: the connection was
-   * cut. `stuck`: no event arrived for a minute.
+   * `ended`: the worker closed the complete stream. `left`: the client closed it. `broken`: the connection
+   * was cut. `stuck`: no event arrived for a minute.
    */
   readonly how: 'ended' | 'left' | 'broken' | 'stuck';
   /** The body of an answer that is not a stream. */
