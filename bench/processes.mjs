@@ -59,7 +59,7 @@ export function peerVersions() {
   return Object.entries(wantedPeers()).map(([name, version]) => `${name} ${version}`);
 }
 
-/** One figure of `GET /metrics` of a worker. `name` is a regular expression and includes the labels, if any. */
+/** One figure of `GET /metrics` of a worker. `name` is a regular expression for name and labels. */
 export async function metric(url, name) {
   const text = await (await fetch(`${url}/metrics`)).text();
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);

@@ -3,9 +3,9 @@
  * subscribers and connections.
  *
  * Prediction, written before the first measurement. An event costs one write of some 90 bytes to each
- * subscriber of its job: about 15 µs each on this kind of machine. The rest is linear and small: 0.03 ms with
- * 1 subscriber, 0.1 ms with 4, 0.3 ms with 16. Other connections cost nothing while they are silent: 1 000
- * connections in groups of 16 have the cost of 16, far below the goal of 5 ms.
+ * subscriber of its job: about 15 µs each on this kind of machine. The rest is linear and small: 0.03 ms
+ * with 1 subscriber, 0.1 ms with 4, 0.3 ms with 16. Other connections cost nothing while they are silent:
+ * 1 000 connections in groups of 16 have the cost of 16, far below the goal of 5 ms.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';

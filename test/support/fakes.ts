@@ -55,7 +55,7 @@ export function fakeJob(
   return new Job({ correlationId, jobId: 'job-1', onNarration }, log, { ...POLICY, ...policy });
 }
 
-/** A loaded model with the fields that admission and prompts read; its tokenizer makes one token of each character. */
+/** A loaded model with the fields that admission and prompts read. Each character is one token. */
 export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
   const encode = async (text: string, { signal }: { signal: AbortSignal }): Promise<number[]> => {
     await new Promise((resolve) => setImmediate(resolve));

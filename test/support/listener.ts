@@ -16,8 +16,8 @@ export class Listener {
   private constructor(response: Response, leaving: AbortController) {
     this.response = response;
     this.#leaving = leaving;
-    // fetch ignores an abort at the moment in which the body ends, so the promise of a client that leaves does
-    // not depend on fetch.
+    // fetch ignores an abort at the moment in which the body ends, so the promise of a client that leaves
+    // does not depend on fetch.
     const left = new Promise<readonly StreamEvent[]>((resolve) => {
       leaving.signal.addEventListener('abort', () => resolve(this.events), { once: true });
     });
