@@ -20,11 +20,11 @@ const ROUNDS = 3;
 const STREAMS = [1, 4];
 const PROMPT = 2000;
 /**
- * Milliseconds that the streams run before the long prompt comes and after it is done, and at most beside it.
+ * Milliseconds that the streams run before the long prompt and after it, and at most beside it.
  */
 const ALONE_MS = 4000;
 const MOST_MS = 45_000;
-/** More tokens than the streams can produce in that time: they are ended when the prompt is done. */
+/** More tokens than a stream can produce in that time. The bench ends the streams when the prompt is done. */
 const ENDLESS = 2000;
 const SHARES = [0.5, 0.95, 0.99, 1];
 
@@ -44,17 +44,17 @@ export async function besidePrefill() {
   for (let round = 0; round < rounds(ROUNDS); round += 1)
     alone.push((await ask(url, job(freshPrompt(PROMPT), 1))).tokens[0]);
   for (const count of STREAMS) {
-    const told = [];
-    for (let round = 0; round < rounds(ROUNDS); round += 1) told.push(await disturb(url, count));
+    const results = [];
+    for (let round = 0; round < rounds(ROUNDS); round += 1) results.push(await disturb(url, count));
     const name = count === 1 ? '1 stream' : `${count} streams`;
-    const gaps = (when) => told.flatMap((figures) => figures[when]);
-    const p95 = (when) => told.map((figures) => quantile(figures[when], 0.95));
+    const gaps = (when) => results.flatMap((figures) => figures[when]);
+    const p95 = (when) => results.map((figures) => quantile(figures[when], 0.95));
     const [before, after] = [p95('before'), p95('after')];
     const ratio = ratios(
       p95('beside'),
       before.map((ms, round) => (ms + after[round]) / 2),
     );
-    const first = told.map(({ firstToken }) => firstToken);
+    const first = results.map(({ firstToken }) => firstToken);
     rows.push(
       [`${name}, before the prompt`, quantiles(gaps('before'), SHARES, 1), '', ''],
       [`${name}, beside the prompt`, quantiles(gaps('beside'), SHARES, 1), spread(ratio, 2), shown(first)],
@@ -72,7 +72,7 @@ export async function besidePrefill() {
   return section(
     'Beside a long prompt',
     [
-      `q4 135 M, over HTTP. Streams decode for ${ALONE_MS / 1000} s, then another request sends a prompt of ${PROMPT} tokens, then they decode for ${ALONE_MS / 1000} s more; beside it are the gaps between their tokens from its POST to its first token. Their context grows meanwhile, and with it every step: the ratio is of the p95 beside it to the mean of the p95 before and after it, in one round. With nothing beside it the prompt's first token comes after ${shown(alone)}. A prompt that is not done after ${MOST_MS / 1000} s is given up.`,
+      `q4 135 M, over HTTP. Streams decode for ${ALONE_MS / 1000} s, then another request sends a prompt of ${PROMPT} tokens, then they decode for ${ALONE_MS / 1000} s more. "Beside the prompt" are the gaps between their tokens from the POST of the prompt to its first token. Their context grows meanwhile, and every step with it, so the ratio is the p95 beside the prompt divided by the mean of the p95 before and after it, in one round. With nothing beside it the first token of the prompt comes after ${shown(alone)}. A prompt that is not done after ${MOST_MS / 1000} s is given up.`,
       table(['', `inter-token p50 / p95 / p99 / longest, ms`, 'p95 ratio', "the prompt's time to first token"], rows),
     ],
     goals,
@@ -83,17 +83,19 @@ const shown = (times) =>
   times.some((ms) => ms === undefined) ? `more than ${MOST_MS / 1000} s` : `${spread(times.map((ms) => ms / 1000))} s`;
 
 async function disturb(url, count) {
-  const over = new AbortController();
-  const streams = Array.from({ length: count }, () => ask(url, job(freshPrompt(32), ENDLESS), { signal: over.signal }));
+  const ending = new AbortController();
+  const streams = Array.from({ length: count }, () =>
+    ask(url, job(freshPrompt(32), ENDLESS), { signal: ending.signal }),
+  );
   await new Promise((resolve) => setTimeout(resolve, ALONE_MS));
   const sent = performance.now();
   const prompt = await ask(url, job(freshPrompt(PROMPT), 1), { signal: AbortSignal.timeout(MOST_MS) });
   const until = performance.now();
   await new Promise((resolve) => setTimeout(resolve, ALONE_MS));
-  over.abort();
+  ending.abort();
   const outcomes = await Promise.all(streams);
-  if (outcomes.some(({ end }) => end)) throw new Error('A stream was over before the prompt was done');
-  // From when all decode: the first tokens of the last stream hold up those before it.
+  if (outcomes.some(({ end }) => end)) throw new Error('A stream ended before the prompt was done');
+  // The time at which all streams decode: the prompt of the last stream delays the streams before it.
   const joined = Math.max(...outcomes.map((outcome) => outcome.sent + outcome.tokens[0]));
   const between = (from, to) => outcomes.flatMap((outcome) => gapsOf(outcome, from - outcome.sent, to - outcome.sent));
   return {

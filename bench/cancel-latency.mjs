@@ -5,7 +5,7 @@ import { startWorker } from './processes.mjs';
 
 const PROMPT = 2000;
 const GOAL_MS = 100;
-/** More than a trial lasts. */
+/** More tokens than a trial can produce. */
 const ENDLESS = 2000;
 const SHARES = [0.5, 0.95, 1];
 
@@ -33,13 +33,13 @@ export async function cancelLatency() {
   for (const [name, when] of Object.entries(WHEN)) {
     const trials = [];
     for (let trial = 0; trial < rounds(when.trials); trial += 1) trials.push(await cancelOne(worker.url, when, trial));
-    const told = trials.map(({ toldMs }) => toldMs);
+    const reported = trials.map(({ reportedMs }) => reportedMs);
     const free = trials.map(({ freeMs }) => freeMs);
     const most = Math.max(GOAL_MS, Math.round(step[name]));
     rows.push([
       `${name}, ${trials.length} times`,
       step[name].toFixed(1),
-      quantiles(told, SHARES, 1),
+      quantiles(reported, SHARES, 1),
       quantiles(free, SHARES, 1),
     ]);
     goals.push(
@@ -54,9 +54,9 @@ export async function cancelLatency() {
   return section(
     'Cancel',
     [
-      `q4 135 M, one slot, over HTTP; prompts of 32 tokens while they decode, of ${PROMPT} while they are read. Told: \`duration_ms\` of the narration \`request.cancelled\`. Slot free: from \`POST /cancel\` until a request that waits for the slot hears that it has it. A step cannot be stopped in the middle: the goal is ${GOAL_MS} ms, or one step where that is longer (the longest of an undisturbed request).`,
+      `q4 135 M, one slot, over HTTP; the cancel hits prompts of 32 tokens during decode, and prompts of ${PROMPT} tokens during prefill. Reported: \`duration_ms\` of the narration \`request.cancelled\`. Slot free: from \`POST /cancel\` until a waiting request reports that it has the slot. A step cannot be stopped in the middle, so the goal is ${GOAL_MS} ms, or one step where a step is longer (the longest of an undisturbed request).`,
       table(
-        ['cancelled during', 'one step, ms', 'told p50 / p95 / longest, ms', 'slot free p50 / p95 / longest, ms'],
+        ['cancelled during', 'one step, ms', 'reported p50 / p95 / longest, ms', 'slot free p50 / p95 / longest, ms'],
         rows,
       ),
     ],
@@ -64,7 +64,7 @@ export async function cancelLatency() {
   );
 }
 
-/** A median: how long a token takes. */
+/** The median time of a token. */
 async function decodeStep(url) {
   const at = [];
   await execute(url, job(freshPrompt(32), 32), (type, _, ms) => type === 'token' && at.push(ms));
@@ -86,11 +86,11 @@ const isNarration = (data, ...events) => events.includes(JSON.parse(data).event)
 
 async function cancelOne(url, { body, after, delay }, trial) {
   const jobId = crypto.randomUUID();
-  let toldMs;
+  let reportedMs;
   const running = deferred();
   const cancelled = execute(url, { ...body(), job_id: jobId }, (type, data) => {
     if (type === after) running.resolve();
-    if (isNarration(data, 'request.cancelled')) toldMs = JSON.parse(data).duration_ms;
+    if (isNarration(data, 'request.cancelled')) reportedMs = JSON.parse(data).duration_ms;
   });
   await running.promise;
   const queued = deferred();
@@ -104,8 +104,8 @@ async function cancelOne(url, { body, after, delay }, trial) {
   const sent = performance.now();
   await post(`${url}/cancel`, { job_id: jobId });
   await Promise.all([cancelled, next]);
-  if (toldMs === undefined) throw new Error('The job was over before it was cancelled');
-  return { toldMs, freeMs: freeAt - sent };
+  if (reportedMs === undefined) throw new Error('The job ended before it was cancelled');
+  return { reportedMs, freeMs: freeAt - sent };
 }
 
 function deferred() {

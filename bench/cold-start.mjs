@@ -23,8 +23,8 @@ export async function coldStart() {
     table(
       ['until', 'ms'],
       [
-        row('its first line (`worker.startup`)', 'worker.startup'),
-        row('it listens (`server.bound`)', 'server.bound'),
+        row('first line (`worker.startup`)', 'worker.startup'),
+        row('listening (`server.bound`)', 'server.bound'),
         row('runtime loaded (`device.cpu`)', 'device.cpu'),
         row('model loaded (`model.loaded`)', 'model.loaded'),
         row('ready (`warmup.done`)', 'warmup.done'),

@@ -16,8 +16,8 @@ const GRIDS = {
 
 export async function engineAlone() {
   const parts = [
-    "The engine in the benches' process: no bridge, no HTTP, no text; drafts off. Prefill: a fresh prompt of 448 tokens and one token, prompt tokens over the time to it. " +
-      `Decode: tokens/s of all rows together, greedy, over ${STEPS} steps in which all rows decode; the context is what each row holds before. ` +
+    'The engine runs in the process of the bench: no bridge, no HTTP, no text, no drafts. Prefill: a fresh prompt of 448 tokens and one token; prompt tokens divided by the time to that token. ' +
+      `Decode: tokens/s of all rows together, greedy, over ${STEPS} steps in which all rows decode; the context is the number of tokens that each row holds before. ` +
       `\`–\`: filling the rows would have taken more than ${FILL_MS / 1000} s.`,
   ];
   for (const [dtype, grid] of Object.entries(GRIDS)) parts.push(...(await measure(dtype, grid)));
@@ -29,8 +29,8 @@ async function measure(dtype, { rows, contexts }) {
   const engine = openEngine(dtype, most, Math.max(...contexts) + STEPS + most);
   try {
     const prefill = await prefillRates(engine);
-    // Each row grows from context to context, and begins with an id that no other has: its slot is found
-    // again by its prefix.
+    // Each row grows from context to context and begins with an id of its own, so that its prefix finds its
+    // slot again.
     const texts = Array.from({ length: most }, (_, row) => [row, ...freshIds(Math.max(...contexts) - 1)]);
     const cells = [];
     for (const [index, context] of contexts.entries()) {
@@ -58,7 +58,8 @@ async function prefillRates(engine) {
 }
 
 /**
- * Brings rows to `context` tokens one after another, each in about `msPerRow`; how many there was time for.
+ * Brings rows to `context` tokens one after another, each in about `msPerRow`. Returns the number of rows
+ * for which there was time.
  */
 async function fill(engine, texts, context, msPerRow) {
   const began = performance.now();
@@ -78,12 +79,12 @@ async function decodeCells(engine, texts, context, rows, filled) {
   return rows.map((count) => (count <= filled ? spread(rates.get(count), 0) : '–'));
 }
 
-/** Tokens per second from when the last of the rows has its first token to when the first row is over. */
+/** Tokens per second from the first token of the last row to the last token of the first row. */
 async function decodeTogether(engine, texts, context, count) {
-  // The last two tokens of each are computed again: at most one row joins per step, and the first has made
-  // `count` tokens by then.
-  const asked = texts.slice(0, count).map((text) => engine.run(sequence(text.slice(0, context), STEPS + count)));
-  const outcomes = await Promise.all(asked);
+  // The last two tokens of each row are computed again. At most one row joins per step, so the first row has
+  // made up to `count` tokens when the last one joins.
+  const runs = texts.slice(0, count).map((text) => engine.run(sequence(text.slice(0, context), STEPS + count)));
+  const outcomes = await Promise.all(runs);
   const stray = outcomes.find(({ end }) => end.cached_tokens !== context - 2);
   if (stray) throw new Error(`A row was computed again: ${JSON.stringify(stray.end)}`);
   const times = outcomes.map(({ sent, tokens }) => tokens.map((at) => sent + at));

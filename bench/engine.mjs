@@ -1,4 +1,4 @@
-/** The engine inside the process of the bench: without bridge, HTTP and text. */
+/** The engine inside the process of the bench, without bridge, HTTP and text. */
 import { join } from 'node:path';
 import { Engine } from '../dist/engine/engine.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
@@ -6,7 +6,7 @@ import { GREEDY } from '../dist/protocol/sampling.js';
 import { freshPrompt } from './measure.mjs';
 import { modelFolder, weightFile } from './models.mjs';
 
-/** How an engine opens a model file; drafts are off for the reason given at `workerFlags`. */
+/** Options of an engine for a model file. Drafts are off for the reason given at `workerFlags`. */
 export const engineOptions = (modelFile, slots, context) => ({
   runtimeLibrary: libraryPath(),
   candidates: [{ device: 'cpu', modelFile, weightFiles: [modelFile] }],
@@ -17,7 +17,7 @@ export const engineOptions = (modelFile, slots, context) => ({
   speculation: 'off',
 });
 
-/** A sequence of exact length, as `job` asks for over HTTP. */
+/** A sequence of exact length: the counterpart of `job`. */
 export const sequence = (prompt, tokens) => ({
   prompt,
   maxTokens: tokens,
@@ -34,11 +34,11 @@ export const openEngine = (dtype, slots, context) =>
   new OpenEngine(engineOptions(join(modelFolder(dtype), weightFile(dtype)), slots, context));
 
 /**
- * An engine whose sequences are summed up as `ask` sums up jobs: sent, tokens (milliseconds since then), end.
+ * An engine with the same outcomes as `ask`: `sent`, `tokens` (milliseconds since then), `end`.
  */
 export class OpenEngine {
   #engine;
-  #heard = new Map();
+  #running = new Map();
   #lastId = 0;
 
   constructor(options) {
@@ -56,7 +56,7 @@ export class OpenEngine {
     const id = this.#lastId;
     const outcome = { sent: performance.now(), tokens: [], end: undefined };
     return new Promise((resolve, reject) => {
-      this.#heard.set(id, { outcome, tokensIn: request.prompt.length, resolve, reject });
+      this.#running.set(id, { outcome, tokensIn: request.prompt.length, resolve, reject });
       this.#engine.submit({ ...request, id });
     });
   }
@@ -68,10 +68,10 @@ export class OpenEngine {
   #take({ sequences }) {
     const now = performance.now();
     for (const { id, tokens, finish } of sequences) {
-      const { outcome, tokensIn, resolve, reject } = this.#heard.get(id);
+      const { outcome, tokensIn, resolve, reject } = this.#running.get(id);
       for (const _ of tokens) outcome.tokens.push(now - outcome.sent);
       if (!finish) continue;
-      this.#heard.delete(id);
+      this.#running.delete(id);
       outcome.end = { tokens_in: tokensIn, tokens_out: outcome.tokens.length, cached_tokens: finish.cachedTokens };
       if (finish.message === undefined) resolve(outcome);
       else reject(new Error(finish.message));

@@ -1,4 +1,4 @@
-/** The time to the first token, and from token to token. */
+/** The time to the first token, and the time between tokens. */
 import { ask, gapsOf, quantile, quantiles, rounds, section, spread, table } from './measure.mjs';
 import { startWorker } from './processes.mjs';
 
@@ -6,7 +6,7 @@ const RUNS = 100;
 const STARTS = 9;
 
 export async function firstToken() {
-  // The first worker only warms this client up: how long its own first request takes is not what is measured.
+  // The first worker warms up this client: the first request of the client itself is not measured.
   const first = [];
   for (let start = 0; start <= rounds(STARTS); start += 1) {
     const worker = await startWorker();
@@ -15,13 +15,13 @@ export async function firstToken() {
     await worker.stop();
   }
   const worker = await startWorker();
-  const told = [];
-  for (let run = 0; run <= RUNS; run += 1) told.push(await haiku(worker.url, run));
+  const outcomes = [];
+  for (let run = 0; run <= RUNS; run += 1) outcomes.push(await haiku(worker.url, run));
   await worker.stop();
-  const firsts = told.slice(1).map(({ tokens }) => tokens[0]);
-  const gaps = told.slice(1).flatMap((outcome) => gapsOf(outcome));
+  const firsts = outcomes.slice(1).map(({ tokens }) => tokens[0]);
+  const gaps = outcomes.slice(1).flatMap((outcome) => gapsOf(outcome));
   return section('First token', [
-    `One client over real HTTP, prompts of about 15 tokens: the first request of ${first.length} processes, then ${RUNS} requests to one. Goal: the first token within 20 ms.`,
+    `One client over real HTTP, prompts of about 15 tokens: the first request of ${first.length} processes, then ${RUNS} requests to one process. Goal: the first token within 20 ms.`,
     table(
       ['figure', 'ms'],
       [

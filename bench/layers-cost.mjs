@@ -7,7 +7,7 @@ import { EngineClient } from '../dist/bridge/client.js';
 import { engineEnvironment } from '../dist/config/config.js';
 import { embeddedModel } from '../dist/model/folder.js';
 import { engineOptions, OpenEngine, sequence } from './engine.mjs';
-import { interleaved, rateInAll, rounds, section, spread, table } from './measure.mjs';
+import { interleaved, rounds, section, spread, table, totalRate } from './measure.mjs';
 import { logReadInto, nowhere } from './read-log.mjs';
 
 const ROUNDS = 7;
@@ -28,15 +28,15 @@ export async function layersCost() {
   const frames = await interleaved(rounds(ROUNDS), { turns: emptyTurns, memory: framesInMemory });
   const socket = await framesOverSocket(rounds(ROUNDS));
   return section('Cost of the layers', [
-    `Bridge: the embedded model, ${TOKENS} tokens a stream, the engine in this process and behind \`EngineClient\` in its own, in turns. A step takes a fraction of a millisecond, so that what a message costs can be seen at all; two processes also overlap what one does in turn, so that the difference can be below zero.`,
+    `Bridge: the embedded model, ${TOKENS} tokens a stream, the engine in this process, and behind \`EngineClient\` in a process of its own, take turns. A step takes a fraction of a millisecond, so the cost of a message is visible. Two processes also overlap work that one process does in sequence, so the difference can be below zero.`,
     table(['streams', 'in process, tokens/s', 'behind the bridge, tokens/s', 'ratio', 'difference, µs/token'], rows),
-    `Frames: token events of an \`EventLog\` with one reader, one for each turn of the event loop as a stream gets them, ${FRAMES} a round; microseconds that this thread is busy per token. The socket's reader is on a thread of its own.`,
+    `Frames: token events of an \`EventLog\`, one per turn of the event loop, as a stream gets them, ${FRAMES} a round; microseconds per token that this thread is busy. The reader of the socket runs on a thread of its own.`,
     table(
       ['', 'µs/token'],
       [
-        ['no frame, only the turn', spread(frames.turns)],
-        ['made and read in memory', spread(frames.memory)],
-        ['made and sent through HTTP', spread(socket)],
+        ['no frame, the turn only', spread(frames.turns)],
+        ['written and read in memory', spread(frames.memory)],
+        ['written and sent through HTTP', spread(socket)],
       ],
     ),
   ]);
@@ -45,8 +45,8 @@ export async function layersCost() {
 async function bridge(engine, client, streams) {
   const requests = () => Array.from({ length: streams }, (_, row) => sequence([row, ...Array(15).fill(5)], TOKENS));
   const sides = {
-    inside: async () => rateInAll(await Promise.all(requests().map((request) => engine.run(request)))),
-    behind: async () => rateInAll(await Promise.all(requests().map((request) => through(client, request)))),
+    inside: async () => totalRate(await Promise.all(requests().map((request) => engine.run(request)))),
+    behind: async () => totalRate(await Promise.all(requests().map((request) => through(client, request)))),
   };
   await interleaved(2, sides);
   const { inside, behind } = await interleaved(rounds(ROUNDS), sides);
@@ -84,7 +84,7 @@ async function framesInMemory() {
   return busyMicros(() => Promise.all([write(log), finished(answer)]));
 }
 
-/** The reader asks again as soon as a stream is over; each answer is a round, the first warms up. */
+/** The reader sends its next request as soon as a stream ends. Each answer is a round; the first warms up. */
 async function framesOverSocket(count) {
   const busy = [];
   const server = createServer(async (_, reply) => {
@@ -104,10 +104,10 @@ async function framesOverSocket(count) {
 
 async function write(log) {
   for (let index = 0; index < FRAMES; index += 1) {
-    log.emit('token', { t: ' token', i: index });
+    log.emit({ type: 'token', t: ' token', i: index });
     await new Promise(setImmediate);
   }
-  log.emit('end', {});
+  log.emit({ type: 'end' });
 }
 
 /** Microseconds per frame that this thread's event loop was not idle. */

@@ -1,5 +1,5 @@
 /**
- * Clients that stream without a pause, on a thread of their own: their parsing does not slow down the
+ * Clients that stream without a pause, on a thread of their own, so that their parsing does not slow down the
  * measurement.
  */
 import { parentPort, workerData } from 'node:worker_threads';

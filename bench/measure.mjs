@@ -2,6 +2,8 @@
 import http from 'node:http';
 import { messageParser } from '../dist/client/sse.js';
 
+/** Most columns of a line of Markdown. */
+const COLUMNS = 120;
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
 /**
@@ -55,7 +57,7 @@ export async function ask(url, body, { signal, onEvent = () => undefined } = {})
   return outcome;
 }
 
-/** Runs all jobs, at most `clients` at once. Each client sends its next job when its last one is over. */
+/** Runs all jobs, at most `clients` at once. Each client sends its next job when its last one has ended. */
 export async function askAll(url, bodies, clients = bodies.length) {
   const [waiting, outcomes] = [[...bodies], []];
   const client = async () => {
@@ -72,7 +74,7 @@ let lastPrompt = 0;
 
 /**
  * A text of `length` visible ASCII characters, one token each for the byte tokenizer of a random model. It
- * begins unlike the texts before, so that no cache helps.
+ * has another beginning than the texts before it, so that no cache helps.
  */
 export function freshPrompt(length) {
   lastPrompt += 1;
@@ -96,7 +98,7 @@ export function expectCold(outcomes, tokensIn, tokensOut) {
   for (const { end } of outcomes) {
     const { tokens_in, tokens_out, cached_tokens = 0 } = end;
     if (tokens_in !== tokensIn || tokens_out !== tokensOut || cached_tokens > CHANCE)
-      throw new Error(`Not the job that was meant (${tokensIn} in, ${tokensOut} out, cold): ${JSON.stringify(end)}`);
+      throw new Error(`The job differs from the plan (${tokensIn} in, ${tokensOut} out, cold): ${JSON.stringify(end)}`);
   }
   return outcomes;
 }
@@ -111,7 +113,7 @@ export function mostAtOnce(outcomes) {
 export const decodeRate = ({ tokens, end }) => ((end.tokens_out - 1) * 1000) / (tokens.at(-1) - tokens[0]);
 
 /** Tokens per second of all jobs together, from the first POST to the last token. */
-export function rateInAll(outcomes) {
+export function totalRate(outcomes) {
   const from = Math.min(...outcomes.map(({ sent }) => sent));
   const to = Math.max(...outcomes.map(({ sent, tokens }) => sent + tokens.at(-1)));
   const count = outcomes.reduce((sum, { end }) => sum + end.tokens_out, 0);
@@ -180,5 +182,34 @@ export function goal(what, { least, most, unit = '', digits = 2 }, values) {
 
 /** A section of the page: paragraphs and tables, and its goals. */
 export function section(title, parts, goals = []) {
-  return { markdown: [`## ${title}`, ...parts, ''].join('\n\n').trimEnd().concat('\n'), goals };
+  return { markdown: wrapped([`## ${title}`, ...parts, ''].join('\n\n').trimEnd().concat('\n')), goals };
+}
+
+/**
+ * Markdown with its paragraphs and list items broken into lines of at most 120 columns. Headings, tables and
+ * blank lines stay as they are. A paragraph is one block without blank lines.
+ */
+export const wrapped = (markdown) =>
+  markdown
+    .split('\n\n')
+    .map((block) =>
+      /^\s*[#|]/.test(block)
+        ? block
+        : block
+            .split(/\n(?=- )/)
+            .map(brokenIntoLines)
+            .join('\n'),
+    )
+    .join('\n\n');
+
+function brokenIntoLines(paragraph) {
+  const indent = paragraph.startsWith('- ') ? '  ' : '';
+  const lines = [''];
+  for (const word of paragraph.trim().split(/\s+/)) {
+    const line = lines.at(-1);
+    if (line === '') lines[lines.length - 1] = word;
+    else if (line.length + word.length < COLUMNS) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(indent + word);
+  }
+  return paragraph.endsWith('\n') ? `${lines.join('\n')}\n` : lines.join('\n');
 }

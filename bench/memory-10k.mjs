@@ -9,7 +9,7 @@ const CLIENTS = 8;
 const TOKENS = 4;
 
 export async function memory10k() {
-  if (process.platform !== 'linux') return section('Memory', ['Read from /proc: on Linux only.']);
+  if (process.platform !== 'linux') return section('Memory', ['Measured on Linux only, from /proc.']);
   const worker = await startWorker(['--slots', String(CLIENTS)]);
   const processes = { worker: worker.pid, engine: childOf(worker.pid) };
   const samples = Object.fromEntries(Object.keys(processes).map((name) => [name, []]));
@@ -21,7 +21,7 @@ export async function memory10k() {
   }
   await worker.stop();
   return section('Memory', [
-    `Resident memory over ${count * SAMPLE} requests of the embedded model, ${CLIENTS} at a time, ${TOKENS} tokens each, sampled every ${SAMPLE}. Growth is the slope of a straight line through the last half of the samples: what is left there when caches and heaps have found their size is a leak, or the noise of the garbage collector (a heap that swings by 10 MiB gives some 1 000 bytes per request).`,
+    `Resident memory over ${count * SAMPLE} requests of the embedded model, ${CLIENTS} at a time, ${TOKENS} tokens each, sampled every ${SAMPLE}. Growth is the slope of a straight line through the last half of the samples. By then caches and heaps have found their size, so growth is a leak or the noise of the garbage collector (a heap that swings by 10 MiB gives some 1 000 bytes per request).`,
     table(
       ['process', 'first sample, MiB', 'last, MiB', 'last half, MiB', 'growth in the last half, bytes per request'],
       Object.entries(samples).map(([name, bytes]) => {

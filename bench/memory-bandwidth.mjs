@@ -6,7 +6,7 @@ import { quantile, rounds, section, spread, table } from './measure.mjs';
 import { modelConfig } from './models.mjs';
 
 const ROUNDS = 5;
-/** Far beyond any cache. */
+/** Far larger than any cache. */
 const BYTES = 512 * 2 ** 20;
 /** Passes over the buffer in one round. */
 const PASSES = 4;
@@ -26,7 +26,7 @@ export async function memoryBandwidth() {
     return [dtype, (bytes / 1e6).toFixed(0), ((best * 1e9) / bytes).toFixed(0)];
   });
   return section('Memory bandwidth', [
-    `Buffers of ${BYTES / 2 ** 20} MiB, ${PASSES} passes a round, GB/s. Read: \`Buffer.indexOf\` of a byte that is not there (memchr). Copy: \`Buffer.copy\` (memcpy), bytes read and bytes written counted both.`,
+    `Buffers of ${BYTES / 2 ** 20} MiB, ${PASSES} passes a round, GB/s. Read: \`Buffer.indexOf\` of a byte that does not occur (memchr). Copy: \`Buffer.copy\` (memcpy), with both the bytes read and the bytes written.`,
     table(
       ['', '1 thread', `${most} threads`],
       [
@@ -34,8 +34,8 @@ export async function memoryBandwidth() {
         ['copy', shown('copy', 1), shown('copy', most)],
       ],
     ),
-    'What that allows: every token of one stream needs every weight of the projections and of the head once. This is the limit where the weights come from memory and the arithmetic costs nothing; rows that decode together share the reading.',
-    table(['135 M model', 'MB of weights per token', 'tokens/s of one stream at most'], rows),
+    'The bandwidth limits decoding: every token of one stream needs every weight of the projections and of the head once. The limit holds where the weights come from memory and the arithmetic costs nothing. Rows that decode together share the reading.',
+    table(['135 M model', 'MB of weights per token', 'highest tokens/s of one stream'], rows),
   ]);
 }
 

@@ -14,7 +14,7 @@ const SCRIPTS = fileURLToPath(new URL('../tools/', import.meta.url));
 /** Only Debian's Python finds Debian's packages; another Python may precede it in the path. */
 const PYTHONS = ['python3', '/usr/bin/python3'];
 
-/** Path of the weights inside a model's folder, by the names of the hub. */
+/** Path of the weights inside the folder of a model, by the names of the hub. */
 export const weightFile = (dtype) => `onnx/model${{ fp32: '', q8: '_quantized', q4: '_q4' }[dtype]}.onnx`;
 
 /** Folder of the model: `fp32`, `q8` or `q4`. */
@@ -36,14 +36,14 @@ export function ggufFile(dtype) {
 export const modelConfig = (dtype) => configIn(modelFolder(dtype));
 
 /**
- * Flags of a worker with this model. Nothing is drafted: random weights repeat one token for ever, and every
- * guess would be right, which no real text grants.
+ * Flags of a worker with this model. Drafts are off: random weights repeat one token, so every draft would be
+ * right, unlike with real text.
  */
 export const workerFlags = (dtype) => ['--model', modelFolder(dtype), '--dtype', dtype, '--speculation', 'off'];
 
 const configIn = (folder) => JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
 
-/** Makes a missing file beside its place and moves it there, so that no partial file exists. */
+/** Makes a missing file under a temporary name and renames it, so that no partial file has the final name. */
 function made(path, make) {
   if (existsSync(path)) return path;
   process.stderr.write(`Making ${path}…\n`);
@@ -59,7 +59,7 @@ function python(script, args) {
   const interpreter = PYTHONS.find((name) => spawnSync(name, ['-c', 'import numpy, onnx']).status === 0);
   if (interpreter === undefined)
     throw new Error(
-      `The benches' models are made with Python, numpy and onnx. None of ${PYTHONS.join(', ')} has them: install Debian's packages python3-numpy and python3-onnx.`,
+      `The models of the benches need Python with numpy and onnx, and neither of ${PYTHONS.join(', ')} has both. Install the Debian packages python3-numpy and python3-onnx.`,
     );
   execFileSync(interpreter, [join(SCRIPTS, script), ...args], { stdio: ['ignore', 2, 2] });
 }

@@ -18,17 +18,17 @@ export async function narrateCall() {
     lines.push(await timed(() => narrate('tokens.progress', facts)));
     const answer = nowhere();
     const stream = logReadInto(answer);
-    const onNarration = (narration) => stream.emit('narration', narration);
+    const onNarration = (narration) => stream.emit({ type: 'narration', ...narration });
     both.push(
       await runIn({ correlationId: 'req-1', jobId: 'job-1', onNarration }, () =>
         timed(() => narrate('tokens.progress', facts)),
       ),
     );
-    stream.emit('error', { code: 'CANCELLED', message: '', retriable: false });
+    stream.emit({ type: 'error', code: 'CANCELLED', message: '', retriable: false });
     await finished(answer);
   }
   return section('One call of narrate()', [
-    `Microseconds per call, ${CALLS} calls a round, ${ROUNDS} rounds; the log goes to /dev/null, the stream to a reader.`,
+    `Microseconds per call, ${CALLS} calls a round, ${ROUNDS} rounds. The log goes to /dev/null, the stream to a subscriber.`,
     table(
       ['sink', 'µs'],
       [

@@ -5,25 +5,25 @@ import {
   goal,
   interleaved,
   job,
-  rateInAll,
   ratios,
   rounds,
   section,
   spread,
   table,
+  totalRate,
 } from './measure.mjs';
 import { workerFlags } from './models.mjs';
 import { metric, startWorker } from './processes.mjs';
 
 const ROUNDS = 9;
 const STREAMS = 8;
-const WAYS = {
+const SIDES = {
   on: ['--narration', 'full'],
   off: ['--narration', 'off'],
 };
 const MODELS = {
   'q4 135 M': { flags: () => [...workerFlags('q4'), '--context', '256'], prompt: 32, tokens: 48, requests: STREAMS },
-  // Its own tokenizer makes fewer tokens of the prompt, and its context has room for both.
+  // The tokenizer of this model makes fewer tokens of the prompt; prompt and output fit its context.
   'embedded 0.9 M': { flags: () => [], prompt: 32, tokens: 200, requests: 4 * STREAMS },
 };
 
@@ -34,7 +34,7 @@ export async function narrationCost() {
     const figures = await measure(model);
     const rates = (way) => figures[way].map(({ rate }) => rate);
     const cpu = (way) => figures[way].map(({ cpuMicros }) => cpuMicros);
-    const cells = Object.keys(WAYS).flatMap((way) => [spread(rates(way), 0), spread(cpu(way), 0)]);
+    const cells = Object.keys(SIDES).flatMap((way) => [spread(rates(way), 0), spread(cpu(way), 0)]);
     const ratio = ratios(rates('on'), rates('off'));
     rows.push([name, ...cells, spread(ratio, 2)]);
     if (name === 'q4 135 M') goals.push(goal(`narration on against off, ${name}`, { least: 0.97, unit: '×' }, ratio));
@@ -42,8 +42,8 @@ export async function narrationCost() {
   return section(
     'Cost of narration',
     [
-      `${STREAMS} streams over HTTP, tokens/s in all, and CPU time of the worker process per token (not the engine's; garbage collection included). on: \`--narration full\`. off: \`--narration off\`, streams carry tokens only, the log has every line either way (what a line costs is measured below). The embedded model is the worst case: a step takes a fraction of a millisecond, and the worker process is what limits it. The goal is for the 135 M model.`,
-      table(['model', ...Object.keys(WAYS).flatMap((way) => [`${way}, tokens/s`, 'CPU µs/token']), 'on / off'], rows),
+      `${STREAMS} streams over HTTP, tokens/s in total, and CPU time of the worker process per token (without the engine, with garbage collection). on: \`--narration full\`. off: \`--narration off\`: streams carry tokens only, and the log has every line either way (the cost of a line is measured below). The embedded model is the worst case: a step takes a fraction of a millisecond, and the worker process limits it. The goal is for the 135 M model.`,
+      table(['model', ...Object.keys(SIDES).flatMap((way) => [`${way}, tokens/s`, 'CPU µs/token']), 'on / off'], rows),
     ],
     goals,
   );
@@ -52,7 +52,7 @@ export async function narrationCost() {
 async function measure({ flags, prompt, tokens, requests }) {
   const sides = {};
   const workers = [];
-  for (const [way, extra] of Object.entries(WAYS)) {
+  for (const [way, extra] of Object.entries(SIDES)) {
     const worker = await startWorker([...flags(), '--slots', String(STREAMS), ...extra]);
     workers.push(worker);
     sides[way] = () => costOf(worker.url, { prompt, tokens, requests });
@@ -68,5 +68,5 @@ async function costOf(url, { prompt, tokens, requests }) {
   const before = await metric(url, 'process_cpu_seconds_total');
   const outcomes = await askAll(url, bodies, STREAMS);
   const seconds = (await metric(url, 'process_cpu_seconds_total')) - before;
-  return { rate: rateInAll(outcomes), cpuMicros: (seconds * 1e6) / (requests * tokens) };
+  return { rate: totalRate(outcomes), cpuMicros: (seconds * 1e6) / (requests * tokens) };
 }

@@ -1,7 +1,7 @@
 /**
  * A connection with small kernel buffers, on Linux: unread bytes stay with the sender. Between two ordinary
- * sockets on loopback the kernel takes some 2.6 MB before a server notices that its client does not read.
- * Node has no such options, so the socket is made through libc.
+ * sockets on loopback the kernel buffers some 2.6 MB before a server notices that its client does not read.
+ * Node has no option for this, so the socket is made through libc.
  */
 import { Socket } from 'node:net';
 import koffi from 'koffi';
@@ -14,7 +14,7 @@ const RECEIVE_BYTES = 4096;
 /** True on systems that have such sockets. */
 export const canBeNarrow = process.platform === 'linux';
 
-/** Connects to a port of 127.0.0.1. The socket reads nothing until it is told to. */
+/** Connects to a port of 127.0.0.1. The socket starts paused. */
 export function connectNarrow(port) {
   const libc = koffi.load('libc.so.6');
   const socket = libc.func('int socket(int, int, int)');
@@ -32,7 +32,7 @@ export function connectNarrow(port) {
   address.writeUInt16LE(AF_INET, 0);
   address.writeUInt16BE(port, 2);
   address.set([127, 0, 0, 1], 4);
-  if (connect(fd, address, address.length) !== 0) throw new Error(`nobody listens on port ${port}`);
+  if (connect(fd, address, address.length) !== 0) throw new Error(`no server listens on port ${port}`);
   return new Socket({ fd, readable: true, writable: true, pauseOnCreate: true });
 }
 

@@ -1,6 +1,6 @@
 /**
- * How fast is one model file on one device? By itself, since the machines that have a GPU are others than
- * those that the rest is measured on.
+ * The speed of one model file on one device. A script of its own, because the machine of the other benches
+ * has no GPU.
  *
  *   node bench/on-device.mjs <device> <model.onnx> [<libonnxruntime>]
  */
@@ -39,7 +39,7 @@ for (const rows of ROWS) {
   const rates = [];
   for (let round = 0; round <= ROUNDS; round += 1) {
     const outcomes = await Promise.all(Array.from({ length: rows }, () => engine.run(sequence(fresh(128), DECODED))));
-    // While all decode: from the last first token to the first last one.
+    // The time in which all rows decode: from the last first token to the first last token.
     const from = Math.max(...outcomes.map(({ sent, tokens }) => sent + tokens[0]));
     const until = Math.min(...outcomes.map(({ sent, tokens }) => sent + tokens.at(-1)));
     const within = outcomes.flatMap(({ sent, tokens }) =>

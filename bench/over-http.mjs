@@ -15,12 +15,12 @@ import {
   job,
   mostAtOnce,
   quantiles,
-  rateInAll,
   ratios,
   rounds,
   section,
   spread,
   table,
+  totalRate,
 } from './measure.mjs';
 import { workerFlags } from './models.mjs';
 import { startWorker } from './processes.mjs';
@@ -30,7 +30,7 @@ const PROMPT = 32;
 const TOKENS = 64;
 const SLOTS = 16;
 const CONTEXT = 512;
-/** Clients of the load table, and the requests they send in all. */
+/** Clients of the load table, and the total number of their requests. */
 const LOADS = [
   [1, 4],
   [4, 12],
@@ -51,7 +51,7 @@ export async function overHttp() {
   return section(
     'The worker over HTTP',
     [
-      `q4 135 M, ${SLOTS} slots, narration on. The engine in a process of its own behind bridge, text, narration and HTTP, and the engine alone, with prompts of the same length, in turns. One stream: tokens/s after the first token. ${SLOTS} streams: tokens/s in all. Each request: ${PROMPT} prompt tokens, ${TOKENS} generated.`,
+      `q4 135 M, ${SLOTS} slots, narration on. The engine in a process of its own behind bridge, text, narration and HTTP, and the engine alone with prompts of the same length, take turns. One stream: tokens/s after the first token. ${SLOTS} streams: tokens/s in total. Each request has ${PROMPT} prompt tokens and ${TOKENS} generated.`,
       table(
         ['', 'engine alone', 'over HTTP', 'ratio'],
         [
@@ -59,13 +59,13 @@ export async function overHttp() {
           [`${SLOTS} streams, tokens/s`, spread(aloneMany), spread(httpMany), spread(many, 2)],
         ],
       ),
-      `Load: each client sends its next request when its last is over. Beyond ${SLOTS} clients requests wait for a slot, and the time to first token is mostly that wait.`,
+      `Load: each client sends its next request when its last one has ended. Beyond ${SLOTS} clients requests wait for a slot, and most of the time to first token is that wait.`,
       table(
         [
           'clients',
           'requests',
-          'running at once',
-          'tokens/s in all',
+          'running together',
+          'tokens/s in total',
           'time to first token p50 / p95 / p99, ms',
           'inter-token p50 / p95 / p99, ms',
           'time per output token p50, ms',
@@ -85,7 +85,7 @@ async function compare(engine, url) {
   const overIt = () => ask(url, job(freshPrompt(PROMPT), TOKENS));
   const one = async (run) => decodeRate(expectCold([await run()], PROMPT, TOKENS)[0]);
   const all = async (run) =>
-    rateInAll(expectCold(await Promise.all(Array.from({ length: SLOTS }, run)), PROMPT, TOKENS));
+    totalRate(expectCold(await Promise.all(Array.from({ length: SLOTS }, run)), PROMPT, TOKENS));
   const sides = {
     alone: () => one(inEngine),
     http: () => one(overIt),
@@ -103,7 +103,7 @@ async function load(url, clients, requests) {
     clients,
     requests,
     mostAtOnce(outcomes),
-    rateInAll(outcomes).toFixed(1),
+    totalRate(outcomes).toFixed(1),
     quantiles(
       outcomes.map(({ tokens }) => tokens[0]),
       undefined,

@@ -1,6 +1,6 @@
 /**
- * The servers that the benches measure. Each starts warm and is stopped by its bench, or at the latest at the
- * end of the benches.
+ * The servers that the benches measure. Each is warm before its bench begins. Its bench stops it, or the end
+ * of all benches does.
  */
 import { execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ const running = new Set();
 export const stopAll = () => Promise.all([...running].map((stop) => stop()));
 
 /**
- * Starts a worker. Resolves when it says that it is warm, with the milliseconds from spawn to each of its
+ * Starts a worker. Resolves when it has warmed up, with the milliseconds from spawn to each of its
  * lines so far.
  */
 export async function startWorker(args = []) {
@@ -41,7 +41,7 @@ export async function startWorker(args = []) {
   return { url, at, pid: child.pid, stop };
 }
 
-/** Starts one of the servers in peers/, installing what they need first. Resolves when it has warmed up. */
+/** Installs the packages of the peers and starts one of their servers. Resolves when it has warmed up. */
 export async function startPeer(script, args) {
   installPeers();
   const child = fork(`${PEERS}${script}`, args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
@@ -54,12 +54,12 @@ export async function startPeer(script, args) {
   return { url, pid: child.pid, stop };
 }
 
-/** Version of each package that the peers are made of. */
+/** Name and version of each package of the peers. */
 export function peerVersions() {
   return Object.entries(wantedPeers()).map(([name, version]) => `${name} ${version}`);
 }
 
-/** One figure of a worker's `GET /metrics`, by name; labels are not looked at. */
+/** One figure of `GET /metrics` of a worker. `name` is a regular expression for name and labels. */
 export async function metric(url, name) {
   const text = await (await fetch(`${url}/metrics`)).text();
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
@@ -70,9 +70,9 @@ function stopper(child) {
   const stop = async () => {
     running.delete(stop);
     child.kill('SIGTERM');
-    const patience = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
     await gone;
-    clearTimeout(patience);
+    clearTimeout(timer);
   };
   running.add(stop);
   return stop;
@@ -88,8 +88,8 @@ function installPeers() {
   if (installed) return;
   process.stderr.write('Installing the peers (once, about 1 GB)…\n');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  // Not `ci`: it refuses a lock file without the optional packages of every platform, and some registries do
-  // not have them all.
+  // `npm ci` refuses a lock file without the optional packages of every platform, and some registries lack
+  // some of these packages.
   execFileSync(npm, ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: PEERS,
     env: { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' },

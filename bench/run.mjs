@@ -4,7 +4,7 @@
  *
  *   npm run bench [-- name…]      with names, only those benches run and nothing is written
  *
- * BENCH_ROUNDS=n takes at most n rounds of each, for a quick look: nothing is written then either.
+ * BENCH_ROUNDS=n takes at most n rounds of each bench, for a quick look. Nothing is written then.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
@@ -16,7 +16,7 @@ import { engineAlone } from './engine-alone.mjs';
 import { firstToken } from './first-token.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
 import { layersCost } from './layers-cost.mjs';
-import { table } from './measure.mjs';
+import { table, wrapped } from './measure.mjs';
 import { memory10k } from './memory-10k.mjs';
 import { memoryBandwidth } from './memory-bandwidth.mjs';
 import { narrateCall } from './narrate-call.mjs';
@@ -55,7 +55,7 @@ const versionOf = (name) =>
 const only = process.argv.slice(2);
 const unknown = only.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
-  process.stderr.write(`No such bench: ${unknown.join(', ')}. There are ${Object.keys(BENCHES).join(', ')}.\n`);
+  process.stderr.write(`Unknown bench: ${unknown.join(', ')}. The benches are ${Object.keys(BENCHES).join(', ')}.\n`);
   process.exit(2);
 }
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stopAll().then(() => process.exit(1)));
@@ -87,11 +87,11 @@ function goals() {
 
 function page() {
   const machine = `${availableParallelism()} cores of ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
-  return `# Benchmarks
+  const intro = `# Benchmarks
 
 ## Goals
 
-Ratios of one run, computed by the benches below.
+Ratios within one run, and times of cancels, computed by the benches below.
 
 ${goals()}
 ## How this was measured
@@ -99,20 +99,22 @@ ${goals()}
 Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}: ${machine}, Node ${process.versions.node}, onnxruntime-node ${versionOf('onnxruntime-node')}.
 Peers: ${peerVersions().join(', ')}.
 
-Median, with the lowest and the highest round in brackets. The machine is shared: single figures are noisy, so each bench repeats, sides that are
-compared take turns, and a figure is compared only with others of the same run.
+A figure is a median, with the lowest and the highest round in brackets. The machine is shared, so single figures are
+noisy: each bench repeats, the sides of a comparison take turns, and a figure is compared only with others of the same
+run.
 
 To repeat it: \`npm run bench\` in a checkout, with Debian's \`python3-numpy\` and \`python3-onnx\` installed. The first run makes models with random
 weights of the shape of SmolLM2-135M under \`bench/.models/\` (1.2 GB) and installs the peers under \`bench/peers/node_modules\` (1.2 GB). \`npm run bench -- overHttp\`
-runs one bench, \`BENCH_ROUNDS=1\` makes it short; the page is written by a full run only. Sections that name no model use the embedded one (0.9 M parameters, fp32).
+runs one bench. \`BENCH_ROUNDS=1\` makes it short. Only a full run writes this page. A section that names no model uses the embedded one (0.9 M parameters, fp32).
 
 - **Time to first token**: at the client, from sending the POST to the first \`token\` event.
 - **Inter-token latency**: the gap between two \`token\` events of one stream, at the client.
-- **Time per output token**: from the first token to the last, over the number of tokens after the first: the first is the prompt's and is excluded.
-  Decode tokens/s of one stream is its inverse.
-- **Tokens/s in all**: tokens of all streams over the time from the first POST to the last token; prompts and waiting are in it.
+- **Time per output token**: from the first token to the last, divided by the number of tokens after the first. The
+  first token belongs to the prompt and is excluded. Decode tokens/s of one stream is the inverse.
+- **Tokens/s in total**: tokens of all streams, divided by the time from the first POST to the last token, with prompts
+  and waiting.
 
-Random weights say one token again and again, so nothing is guessed ahead (\`--speculation off\`): every guess would be right.
-
-${sections.map(({ markdown }) => markdown).join('\n')}`;
+Random weights repeat one token, so every draft would be right: the benches run with \`--speculation off\`.
+`;
+  return [wrapped(intro), ...sections.map(({ markdown }) => markdown)].join('\n');
 }

@@ -1,11 +1,11 @@
-/** The cost of drawing one id, by rule, shape of the logits and size of the vocabulary. */
+/** The cost of sampling one id, by rule, shape of the logits and size of the vocabulary. */
 import { Random } from '../dist/engine/sampling/random.js';
 import { Sampler } from '../dist/engine/sampling/sampler.js';
 import { GREEDY, SAMPLING, SAMPLING_NAMES, WARM_UP } from '../dist/protocol/sampling.js';
 import { quantile, rounds, section, spread, table } from './measure.mjs';
 
 const VOCABULARIES = [49_152, 128_256];
-/** Rows that are drawn from in turn, as in a step. */
+/** Rows that are sampled in turn, as in a step. */
 const ROWS = 16;
 const ROUNDS = 11;
 /** The penalties of the warm-up: every one is on. */
@@ -21,7 +21,7 @@ const SETTINGS = {
   '… and penalties, 500 ids seen': { temperature: 0.8, ...PENALTIES },
 };
 
-/** @param samplers name → class: another build's beside this one's, in the same run, gives a ratio. */
+/** @param samplers name → class. A second class, of another build, adds a column with the ratio. */
 export async function sampler(samplers = { µs: Sampler }) {
   const names = Object.keys(samplers);
   const rows = [];
@@ -37,13 +37,13 @@ export async function sampler(samplers = { µs: Sampler }) {
       }
     }
   }
-  return section('Drawing one id', [
-    `Microseconds per row of a step of ${ROWS} rows, ${ROUNDS} rounds. Peaked: most logits normal, a few high ones, as a real model's; flat: all close together, as a random model's.`,
+  return section('Sampling one id', [
+    `Microseconds per row of a step of ${ROWS} rows, ${ROUNDS} rounds. Peaked: most logits are normal and a few are high, as in a real model. Flat: all logits are close together, as in a random model.`,
     table(['vocabulary', 'logits', 'rules', ...names, ...(names.length > 1 ? ['ratio'] : [])], rows),
   ]);
 }
 
-/** Microseconds per row of each sampler, by rounds; they take turns, after two rounds that do not count. */
+/** Microseconds per row of each sampler, by round. The samplers take turns; the first two rounds warm up. */
 function measured(made, logits, sampling) {
   const drawings = made.map(() => drawing(sampling, logits[0].length));
   const times = made.map(() => []);

@@ -21,7 +21,7 @@ export async function secondTurn() {
   return section(
     'The second turn of a chat',
     [
-      `q4 135 M, over HTTP, one request at a time: ${HISTORY} tokens of history and ${TURN} of a new turn. Cold: the worker has never seen the history. Second turn: the same history, another new turn; its slot still holds the history (\`cached_tokens\` is checked).`,
+      `q4 135 M, over HTTP, one request at a time: ${HISTORY} tokens of history and ${TURN} of a new turn. Cold: the worker has never seen the history. Second turn: the same history and another new turn; the slot still holds the history (\`cached_tokens\` is checked).`,
       table(
         ['time to first token', 'ms'],
         [
@@ -42,12 +42,12 @@ export async function secondTurn() {
 }
 
 /**
- * Milliseconds to the first token. A few tokens more may be kept than the history: two new turns can begin
- * alike.
+ * Milliseconds to the first token. The cache may hold a few tokens more than the history: two new turns can
+ * have the same beginning.
  */
 async function timed(url, prompt, cached = 0) {
   const { tokens, end } = await ask(url, job(prompt, 2));
   if (end.tokens_in !== prompt.length || end.cached_tokens < cached || end.cached_tokens > cached + TURN / 2)
-    throw new Error(`Not the turn that was meant, ${cached} cached: ${JSON.stringify(end)}`);
+    throw new Error(`The turn differs from the plan (${cached} cached): ${JSON.stringify(end)}`);
   return tokens[0];
 }

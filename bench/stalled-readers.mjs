@@ -1,6 +1,6 @@
 /**
- * The cost of clients that do not read: memory of the worker with 64 of them, and the speed of a client that
- * reads beside them.
+ * The cost of stalled clients: memory of the worker with 64 of them, and the speed of a client that reads
+ * beside them.
  */
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,18 +10,18 @@ import { metric, startWorker } from './processes.mjs';
 
 const READERS = 64;
 const ROUNDS = 5;
-/** With the likeliest 20 of each token, an output is some 430 kB: more than may be unread. */
+/** With 20 log-probabilities per token an output has some 430 kB: more than a client may leave unread. */
 const TOKENS = 480;
 const PAUSED = 'worker_narration_events_total\\{event="generation.paused"\\}';
 /**
- * A whole output with what it costs in memory: where a worker is busier than its engine, more tokens are on
- * their way when a pause is asked for.
+ * The memory of a whole output: where a worker is busier than its engine, more tokens are on their way when
+ * the worker asks for a pause.
  */
 const MOST_KIB_EACH = 1024;
 
 export async function stalledReaders() {
   if (!canBeNarrow)
-    return section('Readers that do not read', ['Sockets that buffer little can be had on Linux only.']);
+    return section('Stalled subscribers', ['Measured on Linux only, which has sockets with small buffers.']);
   const worker = await startWorker(['--slots', String(READERS + 1), '--slow-timeout', '600', '--replay-ttl', '1']);
   await askAll(worker.url, Array.from({ length: READERS }, bulky));
   const results = [];
@@ -30,21 +30,25 @@ export async function stalledReaders() {
   const of = (name) => results.map((result) => result[name]);
   const each = results.map(({ before, during }) => ((during - before) * 1024) / READERS);
   return section(
-    'Readers that do not read',
+    'Stalled subscribers',
     [
-      `${READERS} jobs of the embedded model whose readers send their request and read nothing, over sockets that the kernel buffers some 30 kB of; ${TOKENS} tokens with 20 log-probabilities each, 430 kB in all. Every one of their generations pauses; then they leave. As many jobs were read to their end before the first round, and logs of earlier rounds are gone. Resident memory of the worker process, and decode tokens/s of one reader of ${TOKENS} plain tokens alone and beside them.`,
+      `${READERS} jobs of the embedded model. Their clients send a request and read nothing, over sockets with some 30 kB of kernel buffers. Each output has ${TOKENS} tokens with 20 log-probabilities each, 430 kB in total. All ${READERS} generations pause; then the clients leave. Before the first round as many jobs are read to their end, and before each round the logs of earlier rounds are dropped. Measured: resident memory of the worker process, and decode tokens/s of one more client that reads ${TOKENS} plain tokens, alone and beside the stalled clients.`,
       table(
-        ['', 'before', 'with all of them paused', 'after they left'],
+        ['', 'before', 'all paused', 'after they left'],
         [
           ['resident memory, MiB', spread(of('before')), spread(of('during')), spread(of('after'))],
           ['event logs, MiB', spread(of('logsBefore')), spread(of('logsDuring')), spread(of('logsAfter'))],
-          ['decode tokens/s of the one who reads', spread(of('alone'), 0), spread(of('beside'), 0), ''],
+          ['decode tokens/s of the client that reads', spread(of('alone'), 0), spread(of('beside'), 0), ''],
         ],
       ),
     ],
     [
-      goal('memory of a stalled reader', { most: MOST_KIB_EACH, unit: ' KiB', digits: 0 }, each),
-      goal('speed beside 64 stalled readers ÷ alone', { least: 0.9 }, ratios(of('beside'), of('alone'))),
+      goal('memory of a stalled subscriber', { most: MOST_KIB_EACH, unit: ' KiB', digits: 0 }, each),
+      goal(
+        `speed beside ${READERS} stalled subscribers, against alone`,
+        { least: 0.9, unit: '×' },
+        ratios(of('beside'), of('alone')),
+      ),
     ],
   );
 }

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Bundles the three entries of a build with their packages, in place: before, a worker spent most of its
- * start-up on finding and reading some 400 small files (docs/decisions/0005-bundled-entries.md). Benches and
- * tests use the modules beside the entries.
+ * Bundles the three entries of a build with their packages, in place. Without bundles a worker spends most of
+ * its start-up on finding and reading some 400 small files (docs/decisions/0005-bundled-entries.md). Benches
+ * and tests use the modules beside the entries.
  *
  *   node scripts/bundle.mjs <folder of the build>
  */

@@ -1,7 +1,7 @@
 /**
  * Checks that a device computes correctly: runs every model of test/models and the embedded one on it, each
- * in an engine process of its own, and compares the ids with ids that were computed without a runtime, and
- * with the CPU. Prints a table; exits with 1 if a row is wrong.
+ * in an engine process of its own. Compares the ids with ids that were computed without a runtime, and with
+ * ids of the CPU. Prints a table; exits with 1 if a row is wrong.
  *
  *   npm run check:device -- cuda [--runtime-library <libonnxruntime>]      also webgpu, cuda:1, coreml, cpu
  */
@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
 const [choice = 'cuda'] = positionals;
 const [device = 'cuda-0'] = devicesToTry(choice);
 
-interface Asked {
+interface Task {
   readonly prompt: readonly number[];
   readonly maxTokens: number;
 }
@@ -64,17 +64,17 @@ const weightFiles = (file: string): string[] => {
 };
 
 /** Opens a model in an engine process and continues all prompts at once, greedily. */
-function continueAll(on: typeof device, modelFile: string, context: number, asked: readonly Asked[]): Promise<Outcome> {
+function continueAll(on: typeof device, modelFile: string, context: number, tasks: readonly Task[]): Promise<Outcome> {
   const child = fork(ENGINE, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], serialization: 'advanced' });
-  const outputs = asked.map((): number[] => []);
+  const outputs = tasks.map((): number[] => []);
   const alarm = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS);
-  let words = '';
+  let stderr = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-2000);
+    stderr = (stderr + text).slice(-2000);
   });
   let facts: EngineFacts | undefined;
   let began = performance.now();
-  let left = asked.length;
+  let left = tasks.length;
   return new Promise((resolve) => {
     const send = (message: ToEngine): boolean => child.send(message);
     const done = (more: { readonly problem?: string }): void => {
@@ -83,14 +83,14 @@ function continueAll(on: typeof device, modelFile: string, context: number, aske
       resolve({ facts, outputs, ms: performance.now() - began, ...more });
     };
     child.on('exit', (code, signal) =>
-      done({ problem: `the engine ended: ${signal ?? code} ${words.trim().split('\n').at(-1)}` }),
+      done({ problem: `the engine ended: ${signal ?? code} ${stderr.trim().split('\n').at(-1)}` }),
     );
     child.on('message', (message: FromEngine) => {
       if (message.kind === 'refused') done({ problem: describeRefusal(message) });
       if (message.kind === 'opened') {
         facts = message.facts;
         began = performance.now();
-        for (const [id, { prompt, maxTokens }] of asked.entries()) {
+        for (const [id, { prompt, maxTokens }] of tasks.entries()) {
           const request = { id, prompt, maxTokens, minTokens: maxTokens, endIds: [], sampling: GREEDY };
           send({ kind: 'submit', request });
         }
@@ -106,7 +106,7 @@ function continueAll(on: typeof device, modelFile: string, context: number, aske
       runtimeLibrary,
       candidates,
       names: namesOf(modelFile),
-      slots: asked.length,
+      slots: tasks.length,
       context,
       prefillChunk: 'auto',
       speculation: 'off',
@@ -139,8 +139,8 @@ const { models } = JSON.parse(readFileSync(join(MODELS, 'expected.json'), 'utf8'
 for (const [name, { continuations }] of Object.entries(models)) {
   if (!continuations) continue;
   const longest = Math.max(...continuations.map(({ prompt, ids }) => prompt.length + ids.length));
-  const asked = continuations.map(({ prompt, ids }) => ({ prompt, maxTokens: ids.length }));
-  const result = await continueAll(device, join(MODELS, name), longest <= 64 ? 64 : 192, asked);
+  const tasks = continuations.map(({ prompt, ids }) => ({ prompt, maxTokens: ids.length }));
+  const result = await continueAll(device, join(MODELS, name), longest <= 64 ? 64 : 192, tasks);
   add(
     name,
     continuations.map(({ ids }) => ids),
@@ -150,9 +150,9 @@ for (const [name, { continuations }] of Object.entries(models)) {
 const prompts = [5, 40, 95, 200].map((length, salt) =>
   Array.from({ length }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37 + salt * 101 + index * index) % 1000))),
 );
-const asked = prompts.map((prompt) => ({ prompt, maxTokens: 64 }));
-const cpu = await continueAll('cpu', HAIKU, 512, asked);
-add('models/haiku, 64 ids, against the CPU', cpu.outputs, await continueAll(device, HAIKU, 512, asked));
+const tasks = prompts.map((prompt) => ({ prompt, maxTokens: 64 }));
+const cpu = await continueAll('cpu', HAIKU, 512, tasks);
+add('models/haiku, 64 ids, against the CPU', cpu.outputs, await continueAll(device, HAIKU, 512, tasks));
 
 const head = ['model', device, 'prompts right', 'cache', 'tokens/s', 'MB on the device'];
 process.stdout.write(

@@ -1,6 +1,6 @@
 /**
- * `npm test`: types, lint and architecture, then all tests, then the processes that the tests have left
- * behind. The last line is `N passed, N failed`: every test counts, and so does each of the other checks.
+ * `npm test`: types, lint and architecture, then all tests, then a search for processes that the tests left
+ * behind. The last line is `N passed, N failed`: it counts every test and each of the other checks.
  *
  *   node scripts/run.mjs scripts/check.ts [test files…]           with files, only those tests run
  *   node scripts/run.mjs scripts/check.ts --suite <name>          the tests of npm run test:<name>
@@ -43,7 +43,7 @@ if (values.suite === undefined && positionals.length === 0) {
 
 heading(values.suite === undefined ? 'tests' : `tests: ${values.suite}`);
 if (values.suite === 'webgpu' && !softwareVulkan)
-  skipped.push("WebGPU needs a GPU, or Debian's package chromium for Vulkan in software");
+  skipped.push('the tests of WebGPU need a GPU, or the Debian package chromium for Vulkan in software');
 else await runTests();
 
 for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
@@ -61,9 +61,9 @@ async function runTests(): Promise<void> {
   const results = read(RESULTS);
   passed += results.numPassedTests;
   failures.push(...namesOfFailed(results));
-  if (results.numPendingTests > 0) skipped.push(`${results.numPendingTests} tests that this machine cannot run`);
+  if (results.numPendingTests > 0) skipped.push(`${results.numPendingTests} tests cannot run on this machine`);
   // A file that cannot be loaded has no failing test.
-  if (!ok && results.numFailedTests === 0) failures.push('vitest, outside of any test');
+  if (!ok && results.numFailedTests === 0) failures.push('vitest failed outside of any test');
   const left = await leftBehind(ROOT, before);
   for (const one of left) process.stdout.write(`left behind: ${one}\n`);
   count('no process is left behind', left.length === 0);

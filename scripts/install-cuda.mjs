@@ -1,8 +1,8 @@
 /**
  * `npm run install:cuda`: runs the installer of onnxruntime-node, which downloads the CUDA provider, and
- * reports the result. Works in a checkout and in an installed package. Plain JavaScript: it is part of the
- * package, where there is nothing to build it with, and it runs before dist/ exists. Only the installer
- * writes files, beside the runtime's library.
+ * reports the result. Works in a checkout and in an installed package. Plain JavaScript, because the package
+ * has no build tools, and because it runs before dist/ exists. Only the installer writes files, beside the
+ * library of the runtime.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 /**
- * Limit until the download begins: some networks drop refused packets, and the installer would wait for
+ * Time limit until the download begins. Some networks drop refused packets, and the installer would wait for
  * minutes.
  */
 const INDEX_MS = 60_000;
@@ -24,8 +24,8 @@ const fail = (...lines) => {
   process.stderr.write(`${lines.join('\n')}\n`);
   process.exit(1);
 };
-const OTHERWISE =
-  'Without it: name a build of ONNX Runtime 1.18 or newer that has its provider files beside it, with --runtime-library <libonnxruntime.so>.';
+const ALTERNATIVE =
+  'Alternatively, use --runtime-library <libonnxruntime.so> with a build of ONNX Runtime 1.18 or newer that has its provider files beside it.';
 
 const prepare = new URL('./prepare.mjs', import.meta.url);
 if (existsSync(prepare)) await import(prepare);
@@ -36,14 +36,14 @@ const metadata = createRequire(import.meta.url)(join(root, 'script', 'install-me
 const manifest = metadata.manifests[`${PLATFORM}:cuda12`];
 if (!manifest) {
   const platforms = Object.keys(metadata.manifests).map((name) => name.split(':')[0]);
-  fail(`onnxruntime-node ${version} has no CUDA files for ${PLATFORM}, only for ${platforms.join(', ')}.`, OTHERWISE);
+  fail(`onnxruntime-node ${version} has no CUDA files for ${PLATFORM}, only for ${platforms.join(', ')}.`, ALTERNATIVE);
 }
 
 const folder = folderOf(root);
 const before = sizes(folder);
 if (NEEDED.every((name) => before.has(name))) {
-  say(`The CUDA provider of onnxruntime-node ${version} is there already.`);
-  tell();
+  say(`The CUDA provider of onnxruntime-node ${version} is already installed.`);
+  report();
   process.exit(0);
 }
 say(`Fetching the CUDA provider of onnxruntime-node ${version} with its own installer; it is some hundred megabytes…`);
@@ -51,14 +51,14 @@ const { code, output, late } = await install();
 const after = sizes(folder);
 if (code === 0 && NEEDED.every((name) => after.has(name))) {
   say('Done.');
-  tell();
+  report();
   process.exit(0);
 }
 fail(
-  `The CUDA provider was not installed: ${late ? `the installer was not done within ${late / 1000} s` : reasonOf(output)}.`,
-  `The installer asks ${hosts().join(', ')}; this network must let it through (GLOBAL_AGENT_HTTPS_PROXY names a proxy).`,
+  `The CUDA provider was not installed: ${late ? `the installer did not finish within ${late / 1000} s` : reasonOf(output)}.`,
+  `The installer downloads from ${hosts().join(', ')}. The network must allow that (GLOBAL_AGENT_HTTPS_PROXY sets a proxy).`,
   changed(),
-  OTHERWISE,
+  ALTERNATIVE,
 );
 
 function packageRoot() {
@@ -86,8 +86,8 @@ function sizes(path) {
  * Runs the installer and passes its output on. `late`: it was killed after this many milliseconds of silence.
  */
 function install() {
-  // Not `cuda12`: the installer reads any word as its default, and by default it does nothing if npm runs it
-  // inside a project.
+  // Not `cuda12`: the installer reads any other word as its default, and its default does nothing if npm runs
+  // it inside a project.
   const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'true' };
   const child = spawn(process.execPath, [join(root, 'script', 'install.js')], {
     env,
@@ -123,7 +123,8 @@ function install() {
 function reasonOf(text) {
   const line = text.split('\n').findLast((one) => /error\b/i.test(one) && !/^\s+at /.test(one));
   return (
-    (line ?? text.trim().split('\n').at(-1) ?? '').replace(/^.*?Error: /, '').replace(/\.$/, '') || 'it gave no reason'
+    (line ?? text.trim().split('\n').at(-1) ?? '').replace(/^.*?Error: /, '').replace(/\.$/, '') ||
+    'the installer gave no reason'
   );
 }
 
@@ -135,15 +136,17 @@ function hosts() {
 function changed() {
   const names = [...after].filter(([name, size]) => before.get(name) !== size).map(([name]) => name);
   return names.length === 0
-    ? 'Nothing was changed.'
-    : `These files came nevertheless, and are of no use by themselves: ${names.join(', ')} in ${folder}`;
+    ? 'No file was changed.'
+    : `The installer wrote some files, which are not enough: ${names.join(', ')} in ${folder}`;
 }
 
-function tell() {
+function report() {
   for (const name of NEEDED) say(`  ${join(folder, name)}`);
   const libraries = neededBy(readFileSync(join(folder, NEEDED[0]))).filter((name) => /^lib(cu|nv)/.test(name));
-  say(`It needs an NVIDIA driver, CUDA 12 and cuDNN 9${libraries.length === 0 ? '' : `: ${libraries.join(', ')}`}.`);
-  say('rbees-workerd doctor tells whether they are there, and tries it.');
+  say(
+    `The provider needs an NVIDIA driver, CUDA 12 and cuDNN 9${libraries.length === 0 ? '' : `: ${libraries.join(', ')}`}.`,
+  );
+  say('rbees-workerd doctor checks if they are installed, and tests the provider.');
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Makes docs/narration.md from the catalogue and the typed fields: all events with their conditions, facts and
- * example texts.
+ * Makes docs/narration.md from the catalogue and the typed fields: all events with their conditions, facts
+ * and example texts.
  */
 import { CATALOGUE } from '../src/narration/catalogue/catalogue.ts';
 import type { Entry } from '../src/narration/entry.ts';
@@ -15,7 +15,7 @@ const JOB = 'job-1';
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 const EXAMPLES: Facts = Object.fromEntries(Object.entries(FIELDS).map(([name, { example }]) => [name, example]));
 
-/** Facts of single events for which the general example of a field gives an odd sentence. */
+/** Facts of events whose sentence would be odd with the general example of a field. */
 const FITTING: Readonly<Record<string, Facts>> = {
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
   'device.cpu': { reason: 'the model is small' },
@@ -31,11 +31,11 @@ const FITTING: Readonly<Record<string, Facts>> = {
   'engine.lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },
   'engine.warning': { reason: 'Some nodes were not assigned to the preferred device' },
   'worker.fault': { error_kind: 'http', reason: 'TypeError' },
-  'worker.failed': { error_kind: 'engine_lost', reason: 'the engine was lost 4 times in ten minutes' },
+  'worker.failed': { error_kind: 'engine_lost', reason: 'the engine was lost 3 times in ten minutes' },
   'fields.ignored': { fields: 'max_token' },
   'request.invalid': { fields: 'temperature, max_tokens' },
-  'request.cancelled': { reason: 'asked by the caller', duration_ms: 2.4 },
-  'cancel.unconfirmed': { reason: 'asked by the caller', duration_ms: 2000 },
+  'request.cancelled': { reason: 'requested by the caller', duration_ms: 2.4 },
+  'cancel.unconfirmed': { reason: 'requested by the caller', duration_ms: 1000 },
   'request.requeued': { reason: 'signal SIGKILL' },
   'reader.detached': { timeout_ms: 30_000 },
   'reader.dropped': { timeout_ms: 30_000 },
@@ -63,7 +63,7 @@ ${section(
   'request',
   `## Events of a request
 
-These events go to standard output and to the stream of their request. Their target is the job unless the table names
+These events go to standard output and to the stream of their request. Their target is the job, unless the table names
 another one.`,
 )}
 ${vocabulary()}`;
@@ -92,7 +92,7 @@ A line has its keys in this order:
 
 ${lineOrder(line)}
 
-The same narration on standard output and in the stream of its request, with line breaks that the real ones do not have:
+The same narration on standard output and in the stream of its request, with line breaks added for this page:
 
 \`\`\`json
 ${wrapped(line)}

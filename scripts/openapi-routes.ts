@@ -57,9 +57,9 @@ The order of events is always the same:
 3. exactly one of \`end\` and \`error\`;
 4. the stream closes.
 
-The worker never drops tokens or the last event. If every reader is too slow, it drops narration and metrics; the field \`shed\` of the
-next narration has their number. The generation pauses while no reader reads, and ends with \`SLOW_CONSUMER\` if a reader reads nothing for
-\`--slow-timeout\`. If the last reader leaves before the end, the job stops, unless its body had \`"on_disconnect": "continue"\`.
+The worker never drops tokens or the last event. If every subscriber is too slow, it drops narration and metrics; the field \`shed\` of the
+next narration has their number. The generation pauses while no subscriber reads, and ends with \`SLOW_CONSUMER\` if the only subscriber reads
+nothing for \`--slow-timeout\`. If the last subscriber leaves before the end, the job stops, unless its body had \`"on_disconnect": "continue"\`.
 \`GET /jobs/{job_id}/events\` sends the events again, from any event.
 
 The data of an \`error\` event has one of these codes:
@@ -67,7 +67,7 @@ The data of an \`error\` event has one of these codes:
 `;
 
 const THE_REPLAY = `\
-The events after the one that the reader has, then the new events until the end. The form is that of \`POST /execute\`, with the same ids; the
+The events after the last one that the client has, then the new events until the end. The form is that of \`POST /execute\`, with the same ids; the
 schema describes the data of one event. The \`correlation_id\` of the events belongs to the request that started the job; the header
 \`X-Correlation-Id\` belongs to this request.
 
@@ -104,15 +104,15 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     tag: 'jobs',
     summary: 'Read the stream of a job again, or resume it after a lost connection',
     description:
-      'Available while the job runs, and for `--replay-ttl` after its end. Up to 16 readers at the same time receive the same ' +
+      'Available while the job runs, and for `--replay-ttl` after its end. Up to 16 subscribers at the same time receive the same ' +
       'events, byte for byte, each from its own start: after the event of `Last-Event-ID` or `after` (the header wins), or from the ' +
-      'first event. If the last reader of a running job leaves, the job stops, unless its body had `"on_disconnect": "continue"`; ' +
-      'such a job waits for the next reader for `--detach-timeout`. A reader that lags behind others and reads nothing for ' +
+      'first event. If the last subscriber of a running job leaves, the job stops, unless its body had `"on_disconnect": "continue"`; ' +
+      'such a job waits `--detach-timeout` for the next subscriber. A subscriber that lags behind others and reads nothing for ' +
       '`--slow-timeout` is disconnected, and can connect again.',
     takes: ['job_id', 'after', 'Last-Event-ID', 'traceparent'],
     answers: {
       200: { description: THE_REPLAY, stream: true, content: { 'text/event-stream': oneOf(events) } },
-      204: { description: 'The job has ended and the reader has its last event. Do not connect again.' },
+      204: { description: 'The job has ended and the client has its last event. Do not connect again.' },
     },
     errorForms: {
       400: { description: 'Also if `after` is not a number, or is beyond the last event of a running job.' },
@@ -121,7 +121,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
           'The job ended too long ago, newer jobs needed the memory (`--replay-memory`), or the job was refused before its first ' +
           'event. With `first_event_id` in `details`, only the events before it are gone: the output is very long.',
       },
-      429: { description: 'Disconnect one of the readers, or retry after one has left.' },
+      429: { description: 'Disconnect one of the subscribers, or retry after one has left.' },
     },
   },
   cancel: {
@@ -213,12 +213,12 @@ export const PARAMETERS = {
   after: {
     in: 'query',
     description:
-      'Id of the last event that the reader has: the same as `Last-Event-ID`, for clients that cannot send headers.',
+      'Id of the last event that the client has: the same as `Last-Event-ID`, for clients that cannot send headers.',
     schema: { type: 'integer', minimum: 0 },
     example: 41,
   },
   'Last-Event-ID': {
-    description: 'Id of the last event that the reader has. A browser sends this header after a lost connection.',
+    description: 'Id of the last event that the client has. A browser sends this header after a lost connection.',
     schema: { type: 'integer', minimum: 0 },
     example: 41,
   },
@@ -231,7 +231,7 @@ export const PARAMETERS = {
   },
   'X-Deadline': {
     description:
-      'Time after which the answer is useless: epoch milliseconds or ISO 8601. In the past: 504. Neither form: 400.',
+      'Time after which the answer is useless: epoch milliseconds or ISO 8601. A time in the past is answered 504, any other form 400.',
     schema: text,
     example: '2026-11-21T12:00:00Z',
   },

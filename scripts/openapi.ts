@@ -54,7 +54,7 @@ export function openapi(): object {
       description: ABOUT,
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: 'http://127.0.0.1:8080', description: 'Where a worker listens by default' }],
+    servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address of a worker' }],
     security: [{ bearer: [] }],
     tags: TAGS,
     paths: pathsOf(recordings, components),
@@ -63,7 +63,7 @@ export function openapi(): object {
         bearer: {
           type: 'http',
           scheme: 'bearer',
-          description: 'The `--api-token` of the worker; without one, none is asked for.',
+          description: 'The `--api-token` of the worker. A worker without a token requires none.',
         },
       },
       parameters: Object.fromEntries(
@@ -93,8 +93,8 @@ function schemas(): Components {
 }
 
 /**
- * Removes additions of zod that no schema states: bounds of safe integers, the pattern of a date, the type of
- * a record's keys.
+ * Removes keywords that zod adds by itself: bounds of safe integers, the pattern of a date, the type of the
+ * keys of a record.
  */
 function dropNoise({
   zodSchema,
@@ -104,9 +104,9 @@ function dropNoise({
   readonly jsonSchema: z.core.JSONSchema.BaseSchema;
 }): void {
   const { type, checks = [] } = zodSchema._zod.def;
-  const asked = (name: string): boolean => checks.some((check) => check._zod.def.check === name);
-  if (type === 'number' && !asked('less_than')) delete jsonSchema.maximum;
-  if (type === 'number' && !asked('greater_than') && jsonSchema.minimum !== undefined) delete jsonSchema.minimum;
+  const hasCheck = (name: string): boolean => checks.some((check) => check._zod.def.check === name);
+  if (type === 'number' && !hasCheck('less_than')) delete jsonSchema.maximum;
+  if (type === 'number' && !hasCheck('greater_than') && jsonSchema.minimum !== undefined) delete jsonSchema.minimum;
   if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
   if (type === 'record') delete jsonSchema.propertyNames;
 }
@@ -235,7 +235,7 @@ function contentOf(content: Content, recordings: readonly Recording[]): object {
   );
 }
 
-/** Codes as a list, each with its sentence and whether the request can be tried again. */
+/** Codes as a list, each with its sentence, and marked if the request can be retried. */
 function listOf(codes: readonly ErrorCode[]): string {
   const lines = codes.map(
     (code) => `- \`${code}\`: ${ERRORS[code].sentence}${ERRORS[code].retriable ? ' Retriable.' : ''}`,

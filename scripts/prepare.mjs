@@ -27,7 +27,7 @@ build();
 function requireNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major > LEAST_NODE.major || (major === LEAST_NODE.major && minor >= LEAST_NODE.minor)) return;
-  fail(`Node ${LEAST_NODE.major}.${LEAST_NODE.minor} or newer is needed; this is ${process.versions.node}.`);
+  fail(`Node ${LEAST_NODE.major}.${LEAST_NODE.minor} or newer is required; this is Node ${process.versions.node}.`);
 }
 
 function install() {
@@ -37,8 +37,8 @@ function install() {
   );
   if (readOr(stamp, '') === wanted) return;
   say('Installing packages (once)…');
-  // The install script of onnxruntime-node downloads the CUDA provider. .npmrc skips all scripts; this skips
-  // it again.
+  // The install script of onnxruntime-node downloads the CUDA provider. .npmrc disables all scripts; this
+  // variable disables the download a second time.
   const environment = { ...process.env, ONNXRUNTIME_NODE_INSTALL: 'skip' };
   run(npm(), ['ci', '--no-audit', '--no-fund', '--loglevel=error'], environment);
   writeFileSync(stamp, wanted);
@@ -53,7 +53,7 @@ function build() {
   );
   if (readOr(stamp, '') === wanted) return;
   say('Building…');
-  // Built beside dist/ and moved: a failed build keeps the last good one, and nothing of a deleted file
+  // Built beside dist/ and renamed: a failed build keeps the last good one, and no output of a deleted source
   // remains.
   const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
@@ -78,7 +78,7 @@ function fingerprint(file) {
 }
 
 /**
- * npm sets `npm_execpath` for its scripts; otherwise the npm on the path runs.
+ * The npm that runs this script (`npm_execpath`), otherwise the npm in the path.
  * @returns {[string, ...string[]]}
  */
 function npm() {

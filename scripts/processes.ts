@@ -1,4 +1,4 @@
-/** Processes of this checkout: those whose command line names its dist/. */
+/** Processes of this checkout: processes whose command line names its dist/. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ function fromProc(): Map<number, string> {
     try {
       found.set(Number(name), readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim());
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return found;
@@ -30,7 +30,7 @@ export function processesOf(root: string): string[] {
   return [...commands()].filter(([, command]) => command.includes(dist)).map(([pid, command]) => `${pid} ${command}`);
 }
 
-/** Those that are not in `before`. Waits some seconds for processes that are about to end. */
+/** The processes that are not in `before`. Waits up to ten seconds for processes that are about to end. */
 export async function leftBehind(root: string, before: readonly string[]): Promise<string[]> {
   const remaining = (): string[] => processesOf(root).filter((one) => !before.includes(one));
   for (let tries = 0; tries < 50 && remaining().length > 0; tries += 1) await sleep(200);

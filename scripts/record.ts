@@ -59,8 +59,8 @@ async function recordService(): Promise<void> {
   await recordJobs(worker);
   await recordReplays(worker);
   await recordRefusals(worker);
-  await worker.record('not-found', 'A path that leads nowhere', 'GET', '/nowhere');
-  await worker.record('metrics', 'Some of the lines', 'GET', '/metrics');
+  await worker.record('not-found', 'An unknown path', 'GET', '/nowhere');
+  await worker.record('metrics', 'A part of the lines', 'GET', '/metrics');
   await recordCancel(worker);
   await recordEarlyCancel(worker);
   await recordShutdown(worker);
@@ -82,7 +82,7 @@ async function recordJobs(worker: Recorder): Promise<void> {
     { job_id: 'job-2', prompt, seed: 42 },
     { traceparent: TRACE },
   );
-  await execute('execute-logprobs', 'The three likeliest tokens at each place, greedy', {
+  await execute('execute-logprobs', 'The three most likely tokens at each position, greedy', {
     job_id: 'job-3',
     prompt,
     temperature: 0,
@@ -95,14 +95,14 @@ async function recordJobs(worker: Recorder): Promise<void> {
     seed: 42,
     stop: ['\n'],
   });
-  await execute('execute-unknown-field', 'A misspelt field is ignored, and named', {
+  await execute('execute-unknown-field', 'A misspelt field is ignored and reported', {
     job_id: 'job-5',
     prompt,
     seed: 42,
     max_token: 5,
     max_tokens: 5,
   });
-  await execute('execute-timeout', 'A job that is given 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
+  await execute('execute-timeout', 'A job with a timeout of 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
 }
 
 /** A client that returns to a stream sends the same correlation id again. */
@@ -112,9 +112,9 @@ async function recordReplays(worker: Recorder): Promise<void> {
   const body = { job_id: 'job-18', prompt: 'Write a haiku about the sea', seed: 42, stop: ['\n'] };
   const stream = await worker.begin(body, { 'X-Correlation-Id': 'req-events-replayed' });
   await stream.text();
-  await again('events-replayed', 'A stream that is over, after its event 4', '?after=4');
-  await again('events-over', 'The reader has had everything', '?after=1000');
-  await again('events-invalid', 'No number', '?after=last');
+  await again('events-replayed', 'A finished stream, after its event 4', '?after=4');
+  await again('events-over', 'The client already has every event', '?after=1000');
+  await again('events-invalid', 'An event id that is not a number', '?after=last');
   await again('events-foreign-page', 'A browser request from a page of another site', '', {
     'Sec-Fetch-Site': 'cross-site',
   });
@@ -137,7 +137,7 @@ async function recordRefusals(worker: Recorder): Promise<void> {
     { job_id: 'job-13', prompt: 'Write a haiku' },
     { Origin: 'https://other.example' },
   );
-  await execute('execute-prompt-too-long', 'More tokens than the context has', {
+  await execute('execute-prompt-too-long', 'A prompt with more tokens than the context', {
     job_id: 'job-9',
     prompt: 'sea '.repeat(600),
   });
@@ -159,12 +159,12 @@ async function recordRefusals(worker: Recorder): Promise<void> {
   await worker.record('cancel-invalid', 'No id', 'POST', '/cancel', {});
 }
 
-/** A running job with one reader gets 15 more, which is the maximum; the next one is refused. */
+/** A running job with one subscriber gets 15 more, which is the maximum; the next one is refused. */
 async function recordFullJob(worker: Recorder, id: string): Promise<void> {
   const path = `/jobs/${id}/events`;
-  const readers = await Promise.all(Array.from({ length: 15 }, () => worker.send('GET', path, undefined)));
-  await worker.record('events-full', 'A job that has 16 readers', 'GET', path);
-  await Promise.all(readers.map(({ body }) => body?.cancel()));
+  const subscribers = await Promise.all(Array.from({ length: 15 }, () => worker.send('GET', path, undefined)));
+  await worker.record('events-full', 'A job that has 16 subscribers', 'GET', path);
+  await Promise.all(subscribers.map(({ body }) => body?.cancel()));
 }
 
 async function recordCancel(worker: Recorder): Promise<void> {
@@ -174,13 +174,13 @@ async function recordCancel(worker: Recorder): Promise<void> {
     seed: 42,
   });
   await worker.line((line) => line.event === 'tokens.progress' && line['job_id'] === 'job-12');
-  await worker.record('cancel-running', 'A job that runs', 'POST', '/cancel', { job_id: 'job-12' });
+  await worker.record('cancel-running', 'A running job', 'POST', '/cancel', { job_id: 'job-12' });
   await stream;
-  await worker.record('cancel-finished', 'A job that is over', 'POST', '/cancel', { job_id: 'job-12' });
+  await worker.record('cancel-finished', 'A finished job', 'POST', '/cancel', { job_id: 'job-12' });
 }
 
 /**
- * The stream begins when the prompt has been tokenized. A cancel before that needs a long prompt and some
+ * The stream begins when the prompt has been tokenized. To cancel before that takes a long prompt and several
  * tries.
  */
 async function recordEarlyCancel(worker: Recorder): Promise<void> {
@@ -188,7 +188,7 @@ async function recordEarlyCancel(worker: Recorder): Promise<void> {
   for (let tries = 0; tries < 50; tries += 1) {
     const answer = worker.record(
       'execute-cancelled-early',
-      'A job that is cancelled while its prompt is read',
+      'A job that is cancelled while its prompt is tokenized',
       'POST',
       '/execute',
       body,
@@ -196,7 +196,7 @@ async function recordEarlyCancel(worker: Recorder): Promise<void> {
     while ((await worker.send('POST', '/cancel', { job_id: 'job-early' })).status === 404);
     if ((await answer).status === 499) return;
   }
-  throw new Error('no job could be cancelled before its stream began: record again');
+  throw new Error('no job was cancelled before its stream began: run the script again');
 }
 
 async function recordShutdown(worker: Recorder): Promise<void> {
@@ -223,7 +223,7 @@ async function recordFullWorker(): Promise<void> {
   await worker.ready();
   const running = await worker.begin({ job_id: 'job-15', ...LONG });
   await worker.line((line) => line.event === 'tokens.progress' && line['job_id'] === 'job-15');
-  await worker.record('execute-busy', 'The slot is taken and the queue is full', 'POST', '/execute', {
+  await worker.record('execute-busy', 'The slot is busy and the queue is full', 'POST', '/execute', {
     job_id: 'job-16',
     ...LONG,
   });
@@ -265,7 +265,7 @@ class Recorder {
     return recorder;
   }
 
-  /** The first line that fits, now or later. */
+  /** The first line that satisfies `fits`, now or later. */
   async line(fits: (line: Line) => boolean): Promise<Line> {
     for (;;) {
       const found = this.#lines.find(fits);
@@ -291,7 +291,7 @@ class Recorder {
     return this.#request(method, path, body, JSON_BODY);
   }
 
-  /** A job whose stream has begun. */
+  /** Starts a job. Resolves when its stream has begun. */
   begin(body: unknown, more: Headers = {}): Promise<Response> {
     return this.#request('POST', '/execute', body, { ...JSON_BODY, ...more });
   }
@@ -337,7 +337,7 @@ function ours(metrics: string): string {
 
 function expectStatuses(answers: readonly Response[], wanted: number): void {
   const other = answers.find(({ status }) => status !== wanted);
-  if (other) throw new Error(`${other.url} answered ${other.status} instead of ${wanted}: record again`);
+  if (other) throw new Error(`${other.url} answered ${other.status} instead of ${wanted}: run the script again`);
 }
 
 function write(): void {

@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * Runs a TypeScript file of this repository: makes the checkout ready, bundles the file into build/ (Node 20
- * does not run TypeScript) and imports it. The bundle lies as deep as its source, so that `import.meta.url`
- * leads to the same places.
+ * does not run TypeScript) and imports it. The bundle is as deep in the tree as its source, so that paths
+ * relative to `import.meta.url` stay valid.
  *
  *   node scripts/run.mjs <file.ts> [arguments…]
  */
@@ -11,7 +11,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import './prepare.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** Files that a script starts as processes beside itself: bundled with it. */
+/** Entries that a script starts as processes: bundled together with the script. */
 const BESIDE = { 'test/soak/run.ts': ['test/soak/probe.ts', 'test/soak/streams.ts'] };
 
 const [, , source = '', ...rest] = process.argv;
@@ -22,7 +22,7 @@ const { rolldown } = await import('rolldown');
 const sources = [source, ...(BESIDE[/** @type {keyof typeof BESIDE} */ (source)] ?? [])];
 const bundle = await rolldown({
   input: Object.fromEntries(sources.map((file) => [outputOf(file), join(ROOT, file)])),
-  // Packages, and JavaScript that finds its neighbours by its own place, are imported, not bundled.
+  // Packages are imported, not bundled.
   external: (id) => !(id.startsWith('.') || isAbsolute(id)),
   platform: 'node',
 });

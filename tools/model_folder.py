@@ -1,4 +1,4 @@
-"""What lies beside the weights in a model folder, for random models over bytes: as on the hub, or as ONNX Runtime GenAI wants it."""
+"""The files beside the weights in a model folder, for random models over bytes, in the layout of the hub or of ONNX Runtime GenAI."""
 import json
 import os
 
@@ -25,7 +25,7 @@ def write_tokenizer(folder, config):
 
 
 def write_hub_folder(folder, config):
-    """config.json, generation_config.json and the tokenizer's files, as transformers.js finds them beside onnx/."""
+    """Writes config.json, generation_config.json and the tokenizer's files, where transformers.js finds them: beside onnx/."""
     halves = {"q4f16": "float16", "fp16": "float16"}
     write(folder, "config.json", {
         **config, "hidden_act": "silu", "torch_dtype": "float32", "use_cache": True,
@@ -35,7 +35,7 @@ def write_hub_folder(folder, config):
 
 
 def genai_config(config, layout, filename):
-    """How ONNX Runtime GenAI describes a decoder. %d stands for the layer."""
+    """The description of a decoder for ONNX Runtime GenAI. %d is the number of the layer."""
     names = {name: pattern.format("%d") for name, pattern in NAMES[layout.names].items()}
     caches = {side: [name for name in names if name.startswith(side)] for side in ("past", "present")}
     takes = ["input_ids", "attention_mask", *(["position_ids"] if layout.position_ids else [])]
@@ -58,6 +58,6 @@ def genai_config(config, layout, filename):
 
 
 def write_genai_folder(folder, config, layout, filename):
-    """genai_config.json and the tokenizer's files; such a folder has no config.json."""
+    """Writes genai_config.json and the tokenizer's files. Such a folder has no config.json."""
     write(folder, "genai_config.json", genai_config(config, layout, filename))
     write_tokenizer(folder, config)

@@ -1,17 +1,17 @@
-"""The ways that exports lay out attention, its cache and its positions. Used by onnx_llama.py.
+"""The forms of attention, cache and positions in exported graphs. Used by onnx_llama.py.
 
 B rows, S new tokens, P cached ones, T = P + S. q [B, S, heads · head_dim]; k and v [B, S, kv_heads · head_dim].
 
-  InPlace      com.microsoft.GroupQueryAttention, which writes the cache where it lies when past and present are the same memory;
+  InPlace      com.microsoft.GroupQueryAttention, which updates the cache in place if past and present are the same memory;
                the rotary embedding is inside it, or before it where position_ids are given
-  Growing      MatMul and Softmax, and a cache that grows: present = Concat(past, new), so it is another, longer array each step
+  Growing      MatMul and Softmax, and a cache that grows: present = Concat(past, new), so each step makes a longer array
 """
 import numpy as np
 from onnx import TensorProto
 
 from onnx_graph import MICROSOFT
 
-# Names of inputs and outputs by style; {} stands for the layer.
+# Names of inputs and outputs by style; {} is the number of the layer.
 DOTS = {"input_ids": "input_ids", "attention_mask": "attention_mask", "position_ids": "position_ids", "logits": "logits",
         "past_key": "past_key_values.{}.key", "past_value": "past_key_values.{}.value",
         "present_key": "present.{}.key", "present_value": "present.{}.value"}
@@ -37,7 +37,7 @@ def rotary_caches(config):
 
 
 class InPlace:
-    """Attention by GroupQueryAttention. Wants a head_dim that is a multiple of 16."""
+    """Attention by GroupQueryAttention. Requires a head_dim that is a multiple of 16."""
 
     def __init__(self, graph, config, names, position_ids):
         self.graph, self.config, self.names = graph, config, names
@@ -48,7 +48,7 @@ class InPlace:
         graph.weight("sin_cache", sin)
 
     def _add_lengths(self):
-        """What the operator wants to know of the mask: each row's last position int32 [B], and the longest length int32 []."""
+        """The operator's inputs from the mask: the last position of each row int32 [B], and the longest length int32 []."""
         graph, mask = self.graph, self.names["attention_mask"]
         graph.constant("axis_1", np.array([1], np.int64))
         graph.constant("one", np.array(1, np.int64))
@@ -74,7 +74,7 @@ class InPlace:
 
 
 class Growing:
-    """Attention written out. Positions are given, or counted from the mask."""
+    """Attention as basic operators. Positions are an input, or are counted from the mask."""
 
     def __init__(self, graph, config, names, position_ids):
         self.graph, self.config, self.names = graph, config, names
@@ -91,7 +91,7 @@ class Growing:
         graph.node("Sub", ["total_length", "new_length"], "past_length")
 
     def _count_positions(self):
-        """A token's position is the number of ones before it in its row's mask: int64 [B, S]."""
+        """The position of a token is the number of ones before it in the mask of its row: int64 [B, S]."""
         graph = self.graph
         graph.node("CumSum", [self.names["attention_mask"], graph.node("Squeeze", [graph.numbers(1)], "counted.axis")], "counted")
         graph.node("Sub", ["counted", graph.numbers(1)], "all_positions")
@@ -109,7 +109,7 @@ class Growing:
             graph.node("Cast", [f"{function}_float"], function.lower(), to=graph.real_type)
 
     def _add_bias(self):
-        """0 where a new token may look, the least number elsewhere: [B, 1, S, T]. It sees what its row's mask has ones for, up to itself."""
+        """0 where a new token attends, the lowest number elsewhere: [B, 1, S, T]. A token attends to the ones in its row's mask, up to itself."""
         graph = self.graph
         for name, start in (("new_places", "past_length"), ("all_places", graph.numbers(0))):
             bounds = {"start": start, "end": "total_length", "step": graph.numbers(1)}
@@ -124,7 +124,7 @@ class Growing:
         graph.node("Where", ["visible", "seen", "unseen"], "bias")
 
     def add(self, layer, q, k, v):
-        """→ [B, S, heads · head_dim]. Without k and v the layer looks into the cache of the one before it."""
+        """→ [B, S, heads · head_dim]. Without k and v the layer reads the cache of the layer before it."""
         graph, prefix = self.graph, f"layer.{layer}"
         heads, kv_heads, head_dim = (self.config[key] for key in ("num_attention_heads", "num_key_value_heads", "head_dim"))
         q = self._turn(self._split(q, heads))
@@ -153,7 +153,7 @@ class Growing:
         return graph.node("Add", [graph.node("Mul", [x, "cos"], f"{x}.cos"), graph.node("Mul", [swapped, "sin"], f"{x}.sin")], f"{x}.turned")
 
     def _grow(self, layer, k, v):
-        """The cache with the new tokens behind it: keys and values [B, kv_heads, T, head_dim], also as outputs of the graph."""
+        """The cache followed by the new tokens: keys and values [B, kv_heads, T, head_dim], also as outputs of the graph."""
         graph, names = self.graph, self.names
         if "past" not in names:
             return tuple(graph.node("Concat", [names[f"past_{part}"].format(layer), x], names[f"present_{part}"].format(layer), axis=2)
@@ -165,7 +165,7 @@ class Growing:
         return tuple(graph.node("Squeeze", [x, graph.numbers(0)], f"{x}.grown") for x in apart)
 
     def _repeat(self, x, name):
-        """Each head of keys or values as often as there are query heads that look at it: → [B, heads, T, head_dim]"""
+        """Repeats each head of keys or values for every query head that reads it: → [B, heads, T, head_dim]"""
         graph, heads, kv_heads = self.graph, self.config["num_attention_heads"], self.config["num_key_value_heads"]
         apart = graph.node("Unsqueeze", [x, graph.numbers(2)], f"{name}.apart")
         repeated = graph.node("Expand", [apart, graph.numbers(1, 1, heads // kv_heads, 1, 1)], f"{name}.repeated")

@@ -1,4 +1,4 @@
-"""Nodes and constants of an ONNX graph as it grows, and the blocks that weights are quantized in. Used by onnx_llama.py."""
+"""Builds an ONNX graph of nodes and constants, and quantizes weights in blocks. Used by onnx_llama.py."""
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
@@ -13,7 +13,7 @@ def quantize_q4(matrix):
     """Symmetric 4-bit blocks for MatMulNBits: matrix [K, N] float32 → packed uint8 [N, K/32, 16], scales float32 [N·K/32].
 
     Two weights share a byte, the first in its low half; 8 is zero. The scale is signed, so that the weight farthest
-    from zero is met exactly.
+    from zero is exact.
     """
     inputs, outputs = matrix.shape
     blocks = matrix.T.reshape(outputs, inputs // BLOCK, BLOCK)
@@ -39,9 +39,9 @@ def _inverse(scales):
 # ------------------------------------------------------------------ the graph
 
 class Graph:
-    """Nodes and constants in the order they are added. Methods return the name of what they made.
+    """Nodes and constants in the order they are added. Methods return the name of their result.
 
-    dtype           one of DTYPES: what the weights are, and with f16 also what is computed with and cached
+    dtype           one of DTYPES: the type of the weights, and with f16 also of the computation and the cache
     accuracy_level  of MatMulNBits: 4 lets it round its input to 8-bit integers, 0 does not
     """
 
@@ -61,7 +61,7 @@ class Graph:
         return self.constant("int64_" + "_".join(map(str, values)), np.array(values, np.int64))
 
     def weight(self, name, array):
-        """An array of a checkpoint in the precision that is computed with."""
+        """An array of a checkpoint in the precision of the computation."""
         return self.constant(name, np.asarray(array, self.real))
 
     def node(self, operator, inputs, outputs, domain="", **attributes):

@@ -1,4 +1,4 @@
-"""What a decoder of onnx_llama.py must say, computed without its graph: plain numpy in float64, the whole sequence again for every id.
+"""The expected ids of a decoder of onnx_llama.py, computed without its graph: plain numpy in float64, the whole sequence again for every id.
 
 Nothing is cached, cut into chunks, run beside others or laid out in heads that repeat, so it shares no mistake with a graph or an engine.
 The weights are those of the file: rounded to float16 or to 4-bit and 8-bit blocks as stored, and widened here. What is rounded while a
@@ -30,7 +30,7 @@ class Reference:
         self.epsilon = config["rms_norm_eps"]
 
     def _stored(self, name, array):
-        """What the file holds of an array, as float64."""
+        """The array as the file stores it, as float64."""
         bits = {"q8": 8, "q4": 4, "q4f16": 4}.get(self.layout.dtype)
         if bits is None or array.ndim != 2 or array.shape[1] % BLOCK or name == "model.embed_tokens.weight":
             return array.astype(self.real).astype(np.float64)
@@ -43,7 +43,7 @@ class Reference:
         return np.rint(head / step).astype(np.float64) * np.float64(step)
 
     def logits(self, ids):
-        """Of the token after ids: float64 [vocab]."""
+        """The logits of the token after ids: float64 [vocab]."""
         config, x = self.config, self.weights["model.embed_tokens.weight"][ids]
         kinds = config.get("layer_types") or ["full_attention"] * config["num_hidden_layers"]
         for layer, kind in enumerate(kinds):
@@ -85,11 +85,11 @@ class Reference:
         return [self._norm(head, f"{prefix}_norm") if f"{prefix}_norm.weight" in self.weights else head for head in heads]
 
     def _turn(self, head):
-        """The rotary embedding of one head [S, head_dim]: element i and the one half a head on are a point that turns with the position."""
+        """The rotary embedding of one head [S, head_dim]: elements i and i + head_dim/2 are a point that rotates with the position."""
         half = self.config["head_dim"] // 2
         angles = np.arange(len(head))[:, None] * self.config["rope_theta"] ** (-np.arange(half) / half)
         turn = np.cos(angles) + 1j * np.sin(angles)
-        if not self.layout.concat:                   # from tables in the file
+        if not self.layout.concat:                   # with the tables of the file
             turn = turn.real.astype(self.real).astype(np.float64) + 1j * turn.imag.astype(self.real).astype(np.float64)
         turned = (head[:, :half] + 1j * head[:, half:]) * turn
         return np.concatenate([turned.real, turned.imag], -1)
@@ -98,7 +98,7 @@ class Reference:
 # ------------------------------------------------------------------ greedy continuations
 
 def margin(logits):
-    """How far the best logit is above the second, in standard deviations of all of them."""
+    """The distance between the best and the second logit, in standard deviations of all logits."""
     second, best = np.partition(logits, -2)[-2:]
     return float((best - second) / logits.std())
 
@@ -116,7 +116,7 @@ def continue_greedily(reference, prompt, count, least_margin):
 
 
 def find_continuation(reference, length, count, least_margin, least_distinct, tries=20000):
-    """The first prompt of a seeded row of them whose continuation leaves no doubt: {prompt, ids, margins}. Of printable ASCII, where it fits."""
+    """The first of a seeded series of prompts whose continuation has wide margins: {prompt, ids, margins}. Printable ASCII if the vocabulary allows it."""
     letters = range(32, 127) if reference.config["vocab_size"] > 127 else range(3, reference.config["vocab_size"])
     seen = set()
     for attempt in range(tries):
@@ -127,4 +127,4 @@ def find_continuation(reference, length, count, least_margin, least_distinct, tr
         found = continue_greedily(reference, prompt, count, least_margin)
         if found is not None and len(set(found[0])) >= least_distinct:
             return {"prompt": list(prompt), "ids": found[0], "margins": [float(f"{step:.3g}") for step in found[1]]}
-    raise SystemExit(f"No prompt of {length} ids leaves margins of {least_margin} and {least_distinct} different ids: take another --seed.")
+    raise SystemExit(f"No prompt of {length} ids leaves margins of {least_margin} and {least_distinct} different ids: use another --seed.")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes all of test/models again, byte for byte: the models, what lies beside them, and expected.json.
+"""Makes all of test/models again, byte for byte: the models, the files beside them, and expected.json.
 
 Usage: test_models.py [FOLDER]        (FOLDER: where to; default: test/models of this repository)
 Needs: Debian's python3-onnx and python3-numpy. Takes a minute or two.
@@ -22,10 +22,10 @@ from model_folder import write_genai_folder, write_hub_folder
 from reference_llama import Reference, find_continuation
 
 STEPS = 24
-EXACT, HALF, ROUNDED = 0.05, 0.1, 2.0                # least margins: float32 throughout; float16; activations rounded to 8 bits
+EXACT, HALF, ROUNDED = 0.05, 0.1, 2.0                # lowest margins: float32 only; float16; activations rounded to 8 bits
 LEAST, BYTES, Q4 = "--shape least", "--shape bytes --width 0.3", "--shape bytes --width 0.3 --dtype q4 --accuracy-level 0"
 
-# file: (arguments, seed, least margin)
+# file: (arguments, seed, lowest margin)
 MODELS = {
     "fp32/model.onnx": (LEAST, 0, ROUNDED),
     "external/model.onnx": (f"{LEAST} --dtype q4 --external", 0, ROUNDED),

@@ -1,6 +1,7 @@
 /**
- * node-llama-cpp behind Fastify: one context with as many sequences as slots, decoded together by its own batching, and a queue beyond them.
- * On CPU, with the binary it brings, all cores, greedy; a sequence is cleared before each job.
+ * node-llama-cpp behind Fastify: one context with as many sequences as slots, which its batching decodes
+ * together, and a queue for further jobs. It runs on the CPU with the prebuilt binary of the package, on all
+ * cores, greedy. A sequence is cleared before each job.
  *
  *   llama-server.mjs <model.gguf> <sequences> <tokens per sequence>
  */
@@ -13,7 +14,7 @@ const threads = availableParallelism();
 const llama = await getLlama({
   gpu: false,
   build: 'never',
-  // It warns that the dummy vocabulary of the random models does not spell: ids go in, and their text is not looked at.
+  // Without this it warns about the dummy vocabulary of the random models. The bench ignores their text.
   logLevel: LlamaLogLevel.error,
   progressLogs: false,
   maxThreads: threads,

@@ -1,12 +1,13 @@
 /**
- * What both peers share: Fastify, a stream of server-sent events per job (`token` as each is made, then `end`), the prompt's bytes as its ids.
- * Started by the benches with an IPC channel, and gone with it.
+ * The server of both peers: Fastify, a stream of server-sent events per job (`token` for each token, then
+ * `end`), and the bytes of the prompt as its ids. The benches start it with an IPC channel; it exits when the
+ * channel closes.
  */
 import fastify from 'fastify';
 
 /**
- * Serves `POST /execute`. `generate(ids, count, onToken)` makes `count` tokens and calls `onToken(text)` with each; it does its own queueing.
- * It is tried once before anybody is told the address.
+ * Serves `POST /execute`. `generate(ids, count, onToken)` makes `count` tokens, calls `onToken(text)` with
+ * each, and queues by itself. One short warm-up run precedes the message with the address.
  */
 export async function serve(generate) {
   const app = fastify();

@@ -1,6 +1,6 @@
 /**
- * transformers.js as its users serve it: generate() with a streamer behind Fastify, one generation at a time (two at once would share one
- * thread and interleave their steps, no faster in all).
+ * transformers.js with generate() and a streamer behind Fastify, one generation at a time: two at once would
+ * share one thread and interleave their steps, with the same total speed.
  *
  *   transformers-server.mjs <folder of the model> <dtype>
  */
@@ -31,7 +31,7 @@ async function generate(ids, count, onToken) {
   const row = (values) => new Tensor('int64', BigInt64Array.from(values, BigInt), [1, ids.length]);
   const streamer = new TextStreamer(tokenizer, {
     skip_prompt: true,
-    // Its text waits for the end of a word, which random weights never write: each token is told by itself.
+    // The text callback waits for the end of a word, which random weights never write.
     token_callback_function: (tokens) => onToken(tokenizer.decode(tokens)),
     callback_function: () => undefined,
   });

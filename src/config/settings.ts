@@ -110,7 +110,7 @@ export const SETTINGS = {
   }),
   'api-token': setting({
     schema: z.string().regex(/^[\x21-\x7e]{8,512}$/),
-    meaning: 'bearer token that every route except liveness and readiness requires',
+    meaning: 'bearer token that every route except /live and /ready requires',
     allowed: '8 to 512 visible ASCII characters',
     shown: 'none',
   }),
@@ -130,7 +130,7 @@ export const SETTINGS = {
     fallback: 1024,
   }),
   'arrival-timeout': whole({
-    meaning: 'answer 408 if a request has not arrived after this many seconds; its headers get a third of the time',
+    meaning: 'answer 408 if a request is not complete after this many seconds; its headers get a third of the time',
     least: 1,
     most: 3600,
     unit: 'seconds',
@@ -146,7 +146,7 @@ export const SETTINGS = {
   slots: setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
     meaning:
-      'number of requests in the cache, decoded together if model and device allow it; auto takes as many as fit into a quarter of the free memory, at most 16',
+      'number of requests that run at the same time, decoded together if model and device allow it; auto takes as many as fit into a quarter of the free memory, at most 16',
     allowed: 'auto, or 1 to 256',
     fallback: 'auto',
   }),
@@ -213,13 +213,13 @@ export const SETTINGS = {
     unit: 'MiB',
     fallback: 64,
   }),
-  'shutdown-timeout': seconds(30, 'at a stop, give running requests this many seconds to finish'),
+  'shutdown-timeout': seconds(30, 'give running requests this many seconds to finish when the worker stops'),
   'log-level': choice(LOG_LEVELS, 'info', 'lowest level of the log lines on stdout'),
   'log-format': choice(['json', 'pretty'], 'json', 'format of the log lines on stdout'),
   narration: choice(
     ['full', 'human', 'off'],
     'full',
-    'narration in streams: full has the texts human, cute and story; the log always has all of them',
+    'narration in streams: full sends the texts human, cute and story, human sends only human, off sends no narration; the log always has all texts',
   ),
 } as const;
 

@@ -11,7 +11,7 @@ export type Facts<Required extends FieldName, Optional extends FieldName> = {
 };
 
 /**
- * Everything about an event but its scope and its facts. `job` is the id of the current job, `unknown`
+ * Everything about an event except its scope and its facts. `job` is the id of the current job, `unknown`
  * outside of a job.
  */
 interface Description<Required extends FieldName, Optional extends FieldName> {

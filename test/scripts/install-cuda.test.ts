@@ -30,7 +30,7 @@ const PROVIDERS = ['cuda', 'shared', 'tensorrt'].map((name) => `libonnxruntime_p
 const NEEDED = ['libcublasLt.so.12', 'libcudnn.so.9', 'libc.so.6'];
 
 /**
- * As little of a shared library as says which others it needs: two segments over the whole file, a dynamic
+ * The parts of a shared library that name the libraries it needs: two segments over the whole file, a dynamic
  * section, the names.
  */
 function providerFile(): Buffer {
@@ -153,10 +153,12 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect([code, stderr]).toEqual([0, '']);
     expect(place.files()).toEqual(['libonnxruntime.so.1', ...PROVIDERS].sort());
     expect(stdout).toContain(join(place.libraries, 'libonnxruntime_providers_cuda.so'));
-    expect(stdout).toContain('It needs an NVIDIA driver, CUDA 12 and cuDNN 9: libcublasLt.so.12, libcudnn.so.9.\n');
+    expect(stdout).toContain(
+      'The provider needs an NVIDIA driver, CUDA 12 and cuDNN 9: libcublasLt.so.12, libcudnn.so.9.\n',
+    );
     expect(asked.at(-1)).toMatch(/\.nupkg$/);
     const again = await install(place);
-    expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('is there already')]);
+    expect([again.code, again.stdout]).toEqual([0, expect.stringContaining('is already installed')]);
     expect(asked.filter((url) => url.endsWith('.nupkg'))).toHaveLength(1);
   });
 
@@ -170,8 +172,8 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     expect(code).toBe(1);
     expect(stderr).toMatch(/^The CUDA provider was not installed: .*ECONNREFUSED/);
     const host = /index: 'https:\/\/([^/]+)/.exec(readFileSync(join(PACKAGE, 'script', 'install-metadata.js'), 'utf8'));
-    expect(stderr).toContain(`The installer asks ${host?.[1]};`);
-    expect(stderr).toContain('Nothing was changed.');
+    expect(stderr).toContain(`The installer downloads from ${host?.[1]}.`);
+    expect(stderr).toContain('No file was changed.');
     expect(stderr).toContain('--runtime-library');
     expect(place.files()).toEqual(['libonnxruntime.so.1']);
   });
@@ -181,7 +183,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     const place = project(index);
     const { code, stderr } = await install(place, plainly(place));
     expect([code, stderr]).toEqual([1, expect.stringContaining('Failed to find specific package versions')]);
-    expect(stderr).toContain(`The installer asks ${host};`);
+    expect(stderr).toContain(`The installer downloads from ${host}.`);
     expect(place.files()).toEqual(['libonnxruntime.so.1']);
   });
 
@@ -191,7 +193,7 @@ describe.runIf(process.platform === 'linux' && process.arch === 'x64')('install:
     const { code, stderr } = await install(place, plainly(place));
     expect(code).toBe(1);
     expect(stderr).toContain('Failed to find runtimes/linux-x64/native/libonnxruntime_providers_shared.so');
-    expect(stderr).toContain('of no use by themselves: libonnxruntime_providers_cuda.so');
+    expect(stderr).toContain('which are not enough: libonnxruntime_providers_cuda.so');
   });
 
   test('reports a platform without such files', async () => {

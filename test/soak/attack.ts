@@ -7,7 +7,7 @@ import { Subject } from './subject.ts';
 
 const AT_ONCE = 16;
 const BATCH = 500;
-/** Bytes that never become a request time out soon. */
+/** A short timeout for bytes that never become a complete request. */
 const ARGS = ['--arrival-timeout', '2'];
 
 export interface AttackResult {
@@ -30,16 +30,16 @@ export async function attack(count: number, seed: number, ledger: Ledger): Promi
     for (let sent = 0; sent < count; sent += BATCH) {
       const batch = drawMalformed(seed + sent, Math.min(BATCH, count - sent));
       await eachOf(batch, async (request) => {
-        const heard = await send(subject.url, request);
-        const all = statusesOf(heard);
+        const answer = await send(subject.url, request);
+        const all = statusesOf(answer);
         for (const status of all.length > 0 ? all : ['none']) raise(statuses, String(status));
-        const again = (): string => `${JSON.stringify(request)} (seed ${seed + sent}) got ${heard.slice(0, 400)}`;
-        ledger.expect('answer', all.every((status) => status < 500) && isShaped(heard), again);
+        const again = (): string => `${JSON.stringify(request)} (seed ${seed + sent}) got ${answer.slice(0, 400)}`;
+        ledger.expect('answer', all.every((status) => status < 500) && isShaped(answer), again);
         ledger.injected(`malformed requests: ${request.kind}`);
       });
       memory.push((await subject.collect()).heap);
     }
-    await subject.until(() => subject.files <= files, 'rid of their connections');
+    await subject.until(() => subject.files <= files, 'without extra connections');
     const { status, slots } = await subject.health();
     ledger.expect(
       'lives',

@@ -5,7 +5,7 @@ import { connectNarrow } from '../../bench/narrow-socket.mjs';
 import { readMessages } from '../../src/client/sse.ts';
 import { JOBS, type Plan, type Visit } from './plans.ts';
 
-/** A stream without any event for this long is stuck: far longer than any drain, stall or restart. */
+/** A stream without any event for this long is stuck: a drain, a stall or a restart is far shorter. */
 const STUCK_MS = 60_000;
 
 /** One event as lines `id:`, `event:` and `data:`, for byte-wise comparison. */
@@ -17,7 +17,8 @@ export interface Went {
   readonly headers: http.IncomingHttpHeaders;
   readonly frames: Frame[];
   /**
-   * `ended`: the worker closed the stream whole; `left`: the client did; `broken`: the connection was cut.
+   * `ended`: the worker closed the complete stream. `left`: the client closed it. `broken`: the connection
+   * was cut. `stuck`: no event arrived for a minute.
    */
   readonly how: 'ended' | 'left' | 'broken' | 'stuck';
   /** The body of an answer that is not a stream. */
@@ -75,7 +76,7 @@ export class Client {
         cancel ??= this.call({ method: 'POST', path: '/cancel', body: { job_id: jobId } });
       };
       const first = visits.length === 0;
-      const call: Call = first ? this.#post(plan, jobId, correlationId) : comeBack(jobId, seen - 1);
+      const call: Call = first ? this.#post(plan, jobId, correlationId) : returnTo(jobId, seen - 1);
       const went = await this.call({ ...call, visit, narrow: plan.narrow, onEvents });
       visits.push(went);
       if (went?.status !== 200) break;
@@ -135,13 +136,13 @@ const bodyOf = (plan: Plan, jobId: string): object => ({
 
 const pathOf = (jobId: string): string => `/jobs/${jobId}/events`;
 
-const comeBack = (jobId: string, last: number): Call => ({
+const returnTo = (jobId: string, last: number): Call => ({
   method: 'GET',
   path: pathOf(jobId),
   ...(last >= 0 && { headers: { 'Last-Event-ID': String(last) } }),
 });
 
-/** Reads an answer as its visit says. */
+/** Reads an answer by the plan of its visit. */
 async function follow(request: http.ClientRequest, response: http.IncomingMessage, call: Call): Promise<Went> {
   const streams =
     response.statusCode === 200 && String(response.headers['content-type']).startsWith('text/event-stream');
@@ -160,8 +161,8 @@ async function follow(request: http.ClientRequest, response: http.IncomingMessag
 }
 
 /**
- * Reads events until the stream ends or the visit does. A stall does not read: the buffers on the way fill
- * up.
+ * Reads events until the stream or the visit ends. During a stall nothing is read, so the buffers on the way
+ * fill up.
  */
 async function readStream(response: http.IncomingMessage, call: Call, frames: Frame[]): Promise<Went['how']> {
   const { leaveAfter, stallAfter, stallMs } = call.visit ?? {};

@@ -1,5 +1,6 @@
 /**
- * Kills an engine under sixteen streams and measures when all of them know, and when a new request ends well.
+ * Kills an engine under sixteen streams. Measures when all streams are closed, and when a new request
+ * succeeds.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from './client.ts';
@@ -14,7 +15,7 @@ const SHORT = { ...LONG, min_tokens: 4, max_tokens: 4 };
 
 export interface KillResult {
   /** Milliseconds from the kill until the last of the sixteen streams was closed with its error. */
-  readonly toldMs: number;
+  readonly closedMs: number;
   /** Milliseconds from the kill until a repeated request has its `end`. */
   readonly recoveredMs: number;
   readonly exitCode: number | null;
@@ -32,19 +33,19 @@ export async function killOnce(round: number, ledger: Ledger): Promise<KillResul
     // Every stream has a slot and some tokens.
     await subject.until(() => subject.count('cache.reset') >= STREAMS, 'busy');
     const progress = subject.count('tokens.progress');
-    await subject.until(() => subject.count('tokens.progress') >= progress + STREAMS, 'busy with all of them');
+    await subject.until(() => subject.count('tokens.progress') >= progress + STREAMS, 'decoding all streams');
     const killed = performance.now();
     process.kill(subject.enginePid, 'SIGKILL');
     ledger.injected('kills of the engine (SIGKILL)');
-    const recovered = firstThatEnds(client, round);
+    const recovered = firstSuccess(client, round);
     const ends = await Promise.all(streams);
     const lost = ends.filter(({ last }) => last['code'] === 'ENGINE_LOST').length;
-    ledger.expect('terminal', lost === STREAMS, () => `${lost} of ${STREAMS} streams were told of a lost engine`);
+    ledger.expect('terminal', lost === STREAMS, () => `${lost} of ${STREAMS} streams got ENGINE_LOST`);
     const recoveredMs = (await recovered) - killed;
     client.close();
     const exitCode = await subject.stop();
     ledger.expect('stops', exitCode === 0, () => `exit code ${exitCode} after a kill of the engine`);
-    return { toldMs: Math.max(...ends.map(({ at }) => at)) - killed, recoveredMs, exitCode };
+    return { closedMs: Math.max(...ends.map(({ at }) => at)) - killed, recoveredMs, exitCode };
   } finally {
     await subject.kill();
   }
@@ -56,8 +57,8 @@ async function run(client: Client, body: object): Promise<Readonly<Record<string
   return eventOf(went?.frames.at(-1) ?? '').data;
 }
 
-/** Repeats a request until it ends well. Returns the time. */
-async function firstThatEnds(client: Client, round: number): Promise<number> {
+/** Repeats a request until it succeeds. Returns the time. */
+async function firstSuccess(client: Client, round: number): Promise<number> {
   for (let attempt = 0; ; attempt += 1) {
     const { type } = await run(client, { ...SHORT, job_id: `${round}-again-${attempt}` });
     if (type === 'end') return performance.now();

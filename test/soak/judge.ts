@@ -9,11 +9,11 @@ import type { Ledger } from './ledger.ts';
 export interface Circumstances {
   /** The engine was killed. */
   readonly killed: boolean;
-  /** The worker was asked to stop. */
+  /** The worker received SIGTERM. */
   readonly stopping: boolean;
-  /** Text of each job alone. */
+  /** The text of each job when it runs alone. */
   readonly texts: readonly string[];
-  /** How to run it again. */
+  /** The options that repeat the run. */
   readonly again: string;
 }
 
@@ -36,30 +36,30 @@ const isTerminal = ({ data }: Event): boolean => data.type === 'end' || data.typ
 /** Checks the whole record of one client. */
 export function judge(account: Account, circumstances: Circumstances, ledger: Ledger): void {
   const { plan, jobId, correlationId, visits, replay } = account;
-  const who = (): string => `${jobId} (${circumstances.again}), plan ${JSON.stringify(plan)}`;
+  const client = (): string => `${jobId} (${circumstances.again}), plan ${JSON.stringify(plan)}`;
   const [first] = visits;
   if (first?.status !== 200) {
-    ledger.ended(first ? `${first.status} ${codeOf(first)}` : 'nobody listens');
+    ledger.ended(first ? `${first.status} ${codeOf(first)}` : 'connection refused');
     const explained = first ? isRefusal(first, account, circumstances) : circumstances.stopping;
-    ledger.expect('answer', explained, () => `${first?.status} ${first?.text}; ${who()}`);
+    ledger.expect('answer', explained, () => `${first?.status} ${first?.text}; ${client()}`);
     return;
   }
-  ledger.expect('answer', first.headers['x-correlation-id'] === correlationId, () => `wrong header; ${who()}`);
+  ledger.expect('answer', first.headers['x-correlation-id'] === correlationId, () => `wrong header; ${client()}`);
   const frames = visits.flatMap((visit) => (visit?.status === 200 ? visit.frames : []));
   const live = frames.map(eventOf);
-  judgeVisits(account, circumstances, ledger, who);
+  judgeVisits(account, circumstances, ledger, client);
   const final = visits.at(-1);
-  // 204: it had the last event already. 410: its log is gone, and the rest with it.
+  // 204: the client already had the last event. 410: the log was dropped.
   const ended = final?.how === 'ended' && (final.status === 200 || final.status === 204);
   const whole = replay?.status === 200 && replay.how === 'ended';
   if (replay?.status === 200) {
     const same = frames.every((frame, index) => frame === replay.frames[index]);
     const complete = !ended || !whole || frames.length === replay.frames.length;
-    ledger.expect('replay', same && complete, () => `${frames.length} and ${replay.frames.length} events; ${who()}`);
+    ledger.expect('replay', same && complete, () => `${frames.length} and ${replay.frames.length} events; ${client()}`);
   } else if (replay || !circumstances.stopping)
-    ledger.expect('replay', replay?.status === 410, () => `status ${replay?.status}; ${who()}`);
+    ledger.expect('replay', replay?.status === 410, () => `status ${replay?.status}; ${client()}`);
   const events = whole ? replay.frames.map(eventOf) : live;
-  judgeEvents(events, ended || whole, account, circumstances, ledger, who);
+  judgeEvents(events, ended || whole, account, circumstances, ledger, client);
 }
 
 /** Checks the end of each visit and the answers to returning clients. */
@@ -67,31 +67,31 @@ function judgeVisits(
   { plan, visits, replay }: Account,
   { stopping }: Circumstances,
   ledger: Ledger,
-  who: () => string,
+  client: () => string,
 ): void {
   for (const went of [...visits, replay]) {
     if (went)
       ledger.expect(
         'whole',
         went.how !== 'stuck' && (went.how !== 'broken' || plan.narrow),
-        () => `${went.how}; ${who()}`,
+        () => `${went.how}; ${client()}`,
       );
   }
   for (const went of visits.slice(1)) {
     const status = went?.status;
     const fine = status === 200 || status === 204 || status === 410 || (stopping && status === undefined);
-    ledger.expect('answer', fine, () => `a return got ${status} ${went?.text}; ${who()}`);
+    ledger.expect('answer', fine, () => `a return got ${status} ${went?.text}; ${client()}`);
   }
 }
 
-/** The stream itself. `whole` = read to its end. */
+/** Checks the stream itself. `whole`: it was read to its end. */
 function judgeEvents(
   events: readonly Event[],
   whole: boolean,
   account: Account,
   circumstances: Circumstances,
   ledger: Ledger,
-  who: () => string,
+  client: () => string,
 ): void {
   const { plan, jobId, correlationId } = account;
   const last = events.at(-1);
@@ -100,29 +100,29 @@ function judgeEvents(
   const alone = circumstances.texts[plan.job] ?? '';
   const terminals = events.filter(isTerminal);
   const ids = events.every(({ id }, index) => id === index);
-  ledger.expect('ids', ids, () => `${events.map(({ id }) => id)}; ${who()}`);
+  ledger.expect('ids', ids, () => `${events.map(({ id }) => id)}; ${client()}`);
   ledger.expect(
     'indices',
     tokens.every(({ i }, index) => i === index),
-    () => `${tokens.map(({ i }) => i)}; ${who()}`,
+    () => `${tokens.map(({ i }) => i)}; ${client()}`,
   );
   const foreign = events.find(({ data }) => isForeign(data, jobId, correlationId));
-  ledger.expect('own', foreign === undefined, () => `${JSON.stringify(foreign)}; ${who()}`);
-  const said = last?.data.type === 'end' ? text === alone : alone.startsWith(text);
-  ledger.expect('text', said, () => `${JSON.stringify(text)} is not of ${JSON.stringify(alone)}; ${who()}`);
+  ledger.expect('own', foreign === undefined, () => `${JSON.stringify(foreign)}; ${client()}`);
+  const textHolds = last?.data.type === 'end' ? text === alone : alone.startsWith(text);
+  ledger.expect('text', textHolds, () => `${JSON.stringify(text)} instead of ${JSON.stringify(alone)}; ${client()}`);
   if (!whole) {
-    ledger.ended('not read to its end');
-    ledger.expect('terminal', terminals.length <= 1, () => `${terminals.length} of them; ${who()}`);
+    ledger.ended('not read to the end');
+    ledger.expect('terminal', terminals.length <= 1, () => `${terminals.length} of them; ${client()}`);
     return;
   }
   const one = terminals.length === 1 && last === terminals[0] && events[0]?.data.type === 'started';
-  ledger.expect('terminal', one, () => `${JSON.stringify(terminals)}, last ${JSON.stringify(last)}; ${who()}`);
+  ledger.expect('terminal', one, () => `${JSON.stringify(terminals)}, last ${JSON.stringify(last)}; ${client()}`);
   const how = last?.data.type === 'end' ? 'end' : String(last?.data['code']);
   ledger.ended(how);
-  ledger.expect('explained', isExplained(how, account, circumstances), () => `${how}; ${who()}`);
+  ledger.expect('explained', isExplained(how, account, circumstances), () => `${how}; ${client()}`);
 }
 
-/** Events name their own request, or none. */
+/** True if an event names another request than its own. */
 function isForeign(data: Event['data'], jobId: string, correlationId: string): boolean {
   if (data.type === 'malformed') return true;
   const ids = JSON.stringify(data).match(/(?:job|req)-\d+-[\w-]+/g) ?? [];

@@ -1,25 +1,25 @@
 /**
  * Counts checks of invariants, injected faults and outcomes of requests. A violation names the invariant, the
- * client and how to run it again.
+ * client and the seed that repeats the run.
  */
 export const INVARIANTS = {
   answer:
-    'an answer is a stream, or an error in its shape with a status that the request explains; never 5xx but 503 and 504',
-  terminal: 'exactly one terminal event, and it is the last',
-  ids: 'ids of events are 0, 1, 2 … over all visits of a reader',
+    'an answer is a stream, or an error of the documented shape with a status that the request explains; of 5xx only 503 and 504',
+  terminal: 'a stream has exactly one terminal event, as its last',
+  ids: 'event ids are 0, 1, 2 … over all visits of a subscriber',
   indices: '`i` of tokens is 0, 1, 2 …',
-  text: 'the text is the one of a run alone, or its beginning where an error ends it',
-  own: 'every event carries its own correlation id and job id only',
-  explained: 'an error has a cause among what was done to this request',
-  replay: 'a replay is what was live, byte for byte',
-  whole: 'a stream closes whole; only a reader that stalled is cut off',
-  told: 'every accepted request is told to be over exactly once',
+  text: 'the text equals that of a run alone, or is its beginning if an error ends the stream',
+  own: 'every event carries the correlation id and job id of its own request only',
+  explained: 'an error has a cause among the faults of this request',
+  replay: 'a replay equals the live stream, byte for byte',
+  whole: 'a stream closes complete; only a stalled subscriber is cut off',
+  logged: 'the log reports the end of every accepted request exactly once',
   accounted: '`worker_requests_total` is the number of accepted requests',
-  idle: 'no slot taken, nobody waiting, cache and event logs empty afterwards',
-  files: 'no more open files than before',
-  blameless: 'no line blames the worker itself, nothing on stderr, all of stdout is JSON',
-  stops: 'SIGTERM ends in exit code 0 and `server.shutdown` as the last line',
-  lives: 'the worker has not ended by itself',
+  idle: 'afterwards no slot is busy, no request waits, cache and event logs are empty',
+  files: 'there are no more open files than before',
+  blameless: 'no log line reports a fault of the worker, stderr is empty, all of stdout is JSON',
+  stops: 'SIGTERM gives exit code 0, and `server.shutdown` is the last line',
+  lives: 'the worker does not end by itself',
 } as const;
 export type Invariant = keyof typeof INVARIANTS;
 
@@ -30,21 +30,21 @@ export class Ledger {
   readonly violations: string[] = [];
   requests = 0;
 
-  /** Checks an invariant; `what` is called only if it does not hold. */
-  expect(invariant: Invariant, holds: boolean, what: () => string): void {
+  /** Checks an invariant; `details` is called only if it does not hold. */
+  expect(invariant: Invariant, holds: boolean, details: () => string): void {
     raise(this.checks, invariant);
-    if (!holds) this.violations.push(`${INVARIANTS[invariant]}: ${what()}`);
+    if (!holds) this.violations.push(`${INVARIANTS[invariant]}: ${details()}`);
   }
 
-  /** A fault was injected. */
+  /** Counts an injected fault. */
   injected(kind: string, times = 1): void {
     raise(this.faults, kind, times);
   }
 
-  /** A request has ended: `end`, the code of its error, or the status and code of its refusal. */
-  ended(how: string): void {
+  /** Counts a request by its outcome: `end`, the code of its error, or the status and code of its refusal. */
+  ended(outcome: string): void {
     this.requests += 1;
-    raise(this.ends, how);
+    raise(this.ends, outcome);
   }
 }
 

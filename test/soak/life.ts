@@ -1,6 +1,6 @@
 /**
- * One life of a worker under attack: a wave of clients while its engine is killed and stopped, a check that
- * everything is as before, and a second wave during which the worker is stopped.
+ * One life of a worker under attack: a wave of clients while its engine is killed and suspended, a check that
+ * the worker is idle again, and a second wave during which the worker gets SIGTERM.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, Client } from './client.ts';
@@ -17,7 +17,7 @@ export interface LifeOptions {
   readonly kills: number;
 }
 
-/** Few slots and short time-outs, so that clients meet the queue, refusals and limits. */
+/** Few slots and short timeouts, so that clients reach the queue, refusals and limits. */
 const ARGS = [
   '--slots',
   '4',
@@ -30,7 +30,7 @@ const ARGS = [
   '--shutdown-timeout',
   '3',
 ];
-/** Logs are kept long enough for clients to come back, and dropped early enough to observe it. */
+/** Logs are kept long enough for clients to return, and dropped early enough to observe it. */
 const REPLAY = ['--replay-ttl', '5'];
 
 /** Runs one life and records the results in the ledger. `texts` comes from `learnTexts`. */
@@ -45,7 +45,7 @@ export async function live(options: LifeOptions, texts: readonly string[], ledge
     const faults = drawFaults(seed, kills, spreadMs).map((fault) => inject(fault, subject, ledger));
     const accounts = await wave(client, plans, `${seed}-a`);
     await Promise.all(faults);
-    countDeeds(accounts, ledger);
+    countActions(accounts, ledger);
     for (const account of accounts) judge(account, { killed: kills > 0, stopping: false, texts, again }, ledger);
     client.close();
     const accepted = accounts.filter(({ visits }) => visits[0]?.status === 200).length;
@@ -62,31 +62,31 @@ async function wave(client: Client, plans: readonly Plan[], name: string) {
 }
 
 /** Counts the actions of the clients as injected faults. */
-function countDeeds(accounts: readonly Account[], ledger: Ledger): void {
+function countActions(accounts: readonly Account[], ledger: Ledger): void {
   for (const { plan, visits, cancel } of accounts) {
     if (cancel !== undefined) ledger.injected('cancels');
     if (plan.timeoutMs !== undefined) ledger.injected('deadlines of 1 to 1 500 ms');
-    ledger.injected('readers that leave', visits.filter((went) => went?.how === 'left').length);
-    ledger.injected('readers that return', visits.length - 1);
+    ledger.injected('subscribers that leave', visits.filter((went) => went?.how === 'left').length);
+    ledger.injected('subscribers that return', visits.length - 1);
     const stalls = visits.filter((went, index) => {
       const after = plan.visits[index]?.stallAfter;
       return after !== undefined && went !== undefined && went.frames.length > after;
     });
-    ledger.injected(plan.narrow ? 'stalls of readers whose kernel buffers little' : 'short stalls', stalls.length);
+    ledger.injected(plan.narrow ? 'stalls of subscribers with a small kernel buffer' : 'short stalls', stalls.length);
   }
 }
 
 async function inject({ kind, atMs, forMs }: Fault, subject: Subject, ledger: Ledger): Promise<void> {
   await sleep(atMs);
-  // After a kill, the worker may not have noticed it yet.
+  // The worker may not have noticed an earlier kill yet.
   let engine: number | undefined;
-  const engineIsThere = async (): Promise<boolean> => {
-    engine = subject.living;
+  const engineIsReady = async (): Promise<boolean> => {
+    engine = subject.currentEngine;
     return engine !== undefined && (await subject.get('/ready')).status === 200;
   };
-  await subject.until(engineIsThere, 'ready for another fault');
+  await subject.until(engineIsReady, 'ready for the next fault');
   if (engine === undefined) return;
-  ledger.injected(kind === 'kill' ? 'kills of the engine (SIGKILL)' : 'engines that stand still (SIGSTOP)');
+  ledger.injected(kind === 'kill' ? 'kills of the engine (SIGKILL)' : 'engines that are suspended (SIGSTOP)');
   signal(engine, kind === 'kill' ? 'SIGKILL' : 'SIGSTOP');
   if (kind === 'kill') return;
   await sleep(forMs);
@@ -102,7 +102,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Checks that the state is as before the wave. */
+/** Checks that the worker is as idle as before the wave. */
 export async function expectRest(
   subject: Subject,
   { files, accepted }: { readonly files: number; readonly accepted: number },
@@ -124,7 +124,7 @@ export async function expectRest(
     );
   };
   const holds = (so: () => boolean | Promise<boolean>): Promise<boolean> =>
-    subject.until(so, 'as before').then(
+    subject.until(so, 'idle again').then(
       () => true,
       () => false,
     );
@@ -132,7 +132,7 @@ export async function expectRest(
   const { slots, queue } = await subject.health();
   ledger.expect('idle', idle, () => `${JSON.stringify({ slots, queue })}; ${again}`);
   const settled = await holds(() => subject.unsettled.length === 0);
-  ledger.expect('told', settled, () => `${subject.unsettled.slice(0, 5).join(', ')}; ${again}`);
+  ledger.expect('logged', settled, () => `${subject.unsettled.slice(0, 5).join(', ')}; ${again}`);
   const shut = await holds(() => subject.files <= files);
   ledger.expect('files', shut, () => `${files} before, ${subject.files} after; ${again}`);
   const counted = (await subject.metrics()).get('worker_requests_total');
@@ -154,7 +154,7 @@ async function stopAmid(
   ledger.injected('SIGTERM in the middle of streams');
   const code = await subject.stop();
   const accounts = await running;
-  countDeeds(accounts, ledger);
+  countActions(accounts, ledger);
   for (const account of accounts) judge(account, { killed: false, stopping: true, texts, again }, ledger);
   client.close();
   const { lastEvent, blamed, stderr, unsettled } = subject;
@@ -163,7 +163,7 @@ async function stopAmid(
     code === 0 && lastEvent === 'server.shutdown',
     () => `exit code ${code}, ${lastEvent}; ${again}`,
   );
-  ledger.expect('told', unsettled.length === 0, () => `${unsettled.slice(0, 5).join(', ')}; ${again}`);
+  ledger.expect('logged', unsettled.length === 0, () => `${unsettled.slice(0, 5).join(', ')}; ${again}`);
   ledger.expect(
     'blameless',
     blamed.length === 0 && stderr === '',
@@ -183,7 +183,7 @@ export async function learnTexts(): Promise<string[]> {
     );
     const events = (visits[0]?.frames ?? []).map(eventOf);
     if (events.at(-1)?.data.type !== 'end')
-      throw new Error(`A job did not end well by itself: ${JSON.stringify(events.at(-1))}`);
+      throw new Error(`A job failed without any fault: ${JSON.stringify(events.at(-1))}`);
     texts.push(events.map(({ data }) => (data.type === 'token' ? String(data['t']) : '')).join(''));
   }
   client.close();

@@ -15,7 +15,7 @@ const CLIENTS = 8;
  * measured.
  */
 const PARTS = 20;
-/** One in this many is abandoned after a few events. */
+/** One request in this many is abandoned after a few events. */
 const ABORT_EVERY = 10;
 
 export interface LoadResult {
@@ -27,7 +27,7 @@ export interface LoadResult {
   readonly slope: { readonly heap: number; readonly worker: number; readonly engine: number };
 }
 
-/** Short jobs, in turn. The number of a job determines which one it is and where it is abandoned. */
+/** Short jobs, in turn. The number of a request determines its job and the event at which it is abandoned. */
 function planOf(index: number, seed: number): Plan {
   const aborted = index % ABORT_EVERY === ABORT_EVERY - 1;
   const job = (index + seed) % Math.min(3, FIRST_BULKY, JOBS.length);
@@ -55,14 +55,14 @@ export async function load(
         const account = await client.perform(planOf(index, seed), `${seed}-load-${index}`);
         judge(account, circumstances, ledger);
         if (account.visits[0]?.status === 200) accepted += 1;
-        if (account.visits[0]?.how === 'left') ledger.injected('readers that leave');
+        if (account.visits[0]?.how === 'left') ledger.injected('subscribers that leave');
       }
     };
     const noLogs = async (): Promise<boolean> => (await subject.metrics()).get('worker_event_log_bytes') === 0;
     for (let part = 1; part <= PARTS; part += 1) {
       const end = Math.floor((requests * part) / PARTS);
       await Promise.all(Array.from({ length: CLIENTS }, () => runUntil(end)));
-      await subject.until(noLogs, 'rid of its logs');
+      await subject.until(noLogs, 'without event logs');
       samples.push(await subject.collect());
     }
     const seconds = (performance.now() - began) / 1000;

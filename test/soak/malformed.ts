@@ -1,11 +1,11 @@
 /**
  * Malformed requests from a seed: random bytes, random JSON, random headers, requests that stop half-way.
- * Each has its own socket, which is closed when the answer is complete or none can come.
+ * Each has its own socket, which is closed when the answer is complete or no answer can follow.
  */
 import { connect } from 'node:net';
 import fc from 'fast-check';
 
-/** Time to wait for an optional answer: the worker still waits for the rest of a half request. */
+/** How long to wait for an answer to half a request: the worker still waits for the rest of it. */
 const QUIET_MS = 40;
 /** Longer than any answer. */
 const STUCK_MS = 30_000;
@@ -79,7 +79,7 @@ const sized = (path: string, body: string, more: readonly (readonly [string, str
   return request('POST', path, [['Content-Type', 'application/json'], ['Content-Length', length], ...more], body);
 };
 
-/** Mostly invalid: a body with some valid names and values of any kind. */
+/** Mostly invalid bodies: some valid names, values of any kind. */
 const almost = fc.record(
   {
     job_id: fc.oneof(fc.constant('almost'), fc.jsonValue()),
@@ -117,40 +117,40 @@ const malformed: fc.Arbitrary<Malformed> = fc.oneof(
 export const drawMalformed = (seed: number, count: number): Malformed[] =>
   fc.sample(malformed, { seed, numRuns: count });
 
-/** Sends one and returns the answer until the worker closes, or until the answer is complete. */
+/** Sends one request. Returns the bytes that the worker sent until it closed or the answer was complete. */
 export function send(url: string, { bytes, half }: Malformed): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
-    let heard = '';
+    let answer = '';
     const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
     const settle = (): void => {
-      clearTimeout(patience);
+      clearTimeout(timer);
       socket.destroy();
-      resolve(heard);
+      resolve(answer);
     };
-    const patience = setTimeout(settle, half ? QUIET_MS : STUCK_MS);
+    const timer = setTimeout(settle, half ? QUIET_MS : STUCK_MS);
     socket.setEncoding('latin1').on('data', (text: string) => {
-      heard += text;
-      if (isWhole(heard)) settle();
+      answer += text;
+      if (isWhole(answer)) settle();
     });
     socket.once('error', settle).once('close', settle);
   });
 }
 
-/** A head and the announced length of body. */
-function isWhole(heard: string): boolean {
-  const [head = '', body] = heard.split(/\r\n\r\n([\s\S]*)/);
+/** True if an answer has its head and the announced length of its body. */
+function isWhole(answer: string): boolean {
+  const [head = '', body] = answer.split(/\r\n\r\n([\s\S]*)/);
   const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
   return body !== undefined && (length === undefined || body.length >= Number(length));
 }
 
 /** Statuses of the answers. */
-export const statusesOf = (heard: string): number[] =>
-  [...heard.matchAll(/(?:^|\}|\n)HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
+export const statusesOf = (answer: string): number[] =>
+  [...answer.matchAll(/(?:^|\}|\n)HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 
 /** True if every error has the error shape. */
-export function isShaped(heard: string): boolean {
-  const [head = '', body = ''] = heard.split(/\r\n\r\n([\s\S]*)/);
+export function isShaped(answer: string): boolean {
+  const [head = '', body = ''] = answer.split(/\r\n\r\n([\s\S]*)/);
   const status = statusesOf(head)[0] ?? 0;
   const length = Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0);
   if (status < 400 || length === 0 || body === '') return true;

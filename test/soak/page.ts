@@ -1,6 +1,6 @@
 /** Writes docs/reliability.md: the parts of a soak and its results, in text and tables. */
 import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
-import { quantile, spread, table } from '../../bench/measure.mjs';
+import { quantile, spread, table, wrapped } from '../../bench/measure.mjs';
 import type { AttackResult } from './attack.ts';
 import type { KillResult } from './engine-kill.ts';
 import { INVARIANTS, type Ledger } from './ledger.ts';
@@ -18,7 +18,7 @@ export interface Results {
   readonly probes: readonly ProbeResult[];
 }
 
-/** Bytes per request below which a slope is flat: one kept line of a log would be more. */
+/** Bytes per request below which a slope counts as flat. One leaked line of a log would be more. */
 const FLAT = 200;
 
 const thousands = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
@@ -31,20 +31,25 @@ export function page(results: Results): string {
   const { seed, minutes, ledger, lives } = results;
   const machine = `${availableParallelism()} cores of ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`;
   const checks = [...ledger.checks].map(([name, times]) => [INVARIANTS[name], thousands(times)]);
-  return `# Reliability
+  const violations =
+    ledger.violations.length === 0
+      ? `None, in ${thousands(ledger.requests)} requests and ${lives} lives of a worker.`
+      : ledger.violations.map((text) => `- ${text}`).join('\n');
+  return wrapped(`# Reliability
 
 Written by \`npm run soak\` on ${new Date().toISOString().slice(0, 10)}: ${machine}, Node ${process.versions.node}, the embedded model. It took ${minutes.toFixed(0)} minutes on a machine
-that other work shares (load average of the last 15 minutes at the end: ${loadavg()[2]?.toFixed(1)}); times are to be read with that in mind, counts do not depend on it.
+that other work shares (load average of the last 15 minutes at the end: ${loadavg()[2]?.toFixed(1)}). That load affects
+times, and does not affect counts.
 
-Everything random comes from seed ${seed}: \`npm run soak -- --seed ${seed}\` draws the same clients, faults and malformed requests. \`--requests\`, \`--malformed\` and \`--minutes\` (of
-the lives under attack) make it shorter or longer; the page is written by a run of the usual length only. A violation is printed with the seed and the client's plan. A short form of it
-runs with every \`npm test\` (\`test/e2e/fuzz.test.ts\`, \`test/e2e/malformed.test.ts\`).
+All random choices come from seed ${seed}: \`npm run soak -- --seed ${seed}\` draws the same clients, faults and malformed requests. \`--requests\`, \`--malformed\` and \`--minutes\` (of
+the lives under attack) make a run shorter or longer. Only a run of the usual length writes this page. A violation is printed with the seed and the plan of its client. A short form
+runs with every \`npm test\` (\`test/e2e/api/fuzz.test.ts\`, \`test/e2e/api/malformed.test.ts\`).
 
 ## Violations: ${ledger.violations.length}
 
-${ledger.violations.length === 0 ? `None, in ${thousands(ledger.requests)} requests and ${lives} lives of a worker.` : ledger.violations.map((text) => `- ${text}`).join('\n')}
+${violations}
 
-${table(['invariant', 'times looked at'], checks)}
+${table(['invariant', 'checks'], checks)}
 
 ## Requests and faults
 
@@ -52,9 +57,10 @@ ${table(['how requests ended', 'times'], counted(ledger.ends))}
 
 ${table(['fault', 'times'], counted(ledger.faults))}
 
-"Nobody listens": the client came after the worker had closed its door at SIGTERM. "Not read to its end": the client left, and the worker was stopped before it could come back.
+"Connection refused": the client connected after SIGTERM had closed the server. "Not read to the end": the client had
+left, and the worker stopped before it could return.
 
-## Must hold
+## Goals
 
 ${goals(results)}
 
@@ -64,11 +70,11 @@ ${malformed(results.attack)}
 
 ${lostEngine(results.kills)}
 
-${probes(results.probes)}`;
+${probes(results.probes)}`);
 }
 
 function goals({ load, attack, kills, probes }: Results): string {
-  const told = Math.max(...kills.map(({ toldMs }) => toldMs));
+  const closed = Math.max(...kills.map(({ closedMs }) => closedMs));
   const recovered = Math.max(...kills.map(({ recoveredMs }) => recoveredMs));
   const errors = [...attack.statuses]
     .filter(([status]) => status.startsWith('5'))
@@ -85,19 +91,19 @@ function goals({ load, attack, kills, probes }: Results): string {
     ['what', 'goal', 'measured', 'reached'],
     [
       row(
-        'engine killed under 16 streams: the last of 16 `ENGINE_LOST`, worst round',
+        'engine killed under 16 streams: until the last of 16 `ENGINE_LOST`, worst round',
         '≤ 1 000 ms',
-        `${told.toFixed(0)} ms`,
-        told <= 1000,
+        `${closed.toFixed(0)} ms`,
+        closed <= 1000,
       ),
       row(
-        'until a new request has ended well, worst round',
+        'engine killed under 16 streams: until a new request has succeeded, worst round',
         '≤ 3 000 ms',
         `${recovered.toFixed(0)} ms`,
         recovered <= 3000,
       ),
       row(
-        'exit code at SIGTERM after that',
+        'exit code of a SIGTERM after that',
         '0',
         [...new Set(kills.map(({ exitCode }) => exitCode))].join(', '),
         kills.every(({ exitCode }) => exitCode === 0),
@@ -106,7 +112,7 @@ function goals({ load, attack, kills, probes }: Results): string {
       row('p99 of `/health`, 64 clients', '< 20 ms', `${p99('health').toFixed(1)} ms`, p99('health') < 20),
       row('p99 of `/metrics`, 64 clients', '< 20 ms', `${p99('metrics').toFixed(1)} ms`, p99('metrics') < 20),
       row(
-        "growth of the worker's heap over the load, last half",
+        'growth of the heap of the worker over the load, last half',
         'flat',
         `${load.slope.heap.toFixed(0)} bytes per request`,
         load.slope.heap < FLAT,
@@ -123,9 +129,10 @@ function memory({ requests, aborted, seconds, samples, slope }: LoadResult): str
   const files = samples.map((usage) => usage.files);
   return `## Memory over ${thousands(requests)} requests
 
-${thousands(requests)} requests, 8 at a time, of 1 to 12 tokens; ${thousands(aborted)} given up half-way; each stream read a second time from its log, so twice as many answers; ${(seconds / 60).toFixed(1)} minutes. MiB, at
-${samples.length} moments at which nothing ran, all logs had been let go and garbage was collected: left to itself, V8 lets some hundred MiB of it lie where the machine has them. The slope is of a straight line through the last
-half.
+${thousands(requests)} requests, 8 at a time, of 1 to 12 tokens. ${thousands(aborted)} are abandoned half-way. Each stream is read a second time from
+its log, so there are twice as many answers. It took ${(seconds / 60).toFixed(1)} minutes. Memory is in MiB, at ${samples.length} moments at which no request
+ran, all logs had been dropped and garbage had been collected: without a forced collection V8 leaves some hundred MiB of
+garbage where the machine has the memory. The slope is of a straight line through the last half.
 
 ${table(
   ['what', 'before', 'last half: median (lowest … highest)', 'at the end', 'slope, bytes per request'],
@@ -148,37 +155,38 @@ ${table(
   ],
 )}
 
-Open files of the worker: ${files[0]} before, ${Math.max(...files)} at most, and no more than before at the end.`;
+Open files of the worker: ${files[0]} before, at most ${Math.max(...files)}, and at the end no more than before.`;
 }
 
 function malformed({ requests, statuses, memory: bytes, slope }: AttackResult): string {
   return `## Malformed requests
 
-${thousands(requests)} on raw sockets, 16 at a time: random bytes, random JSON, random headers, requests that stop half-way.
+${thousands(requests)} on raw sockets, 16 at a time: random bytes, random JSON, random headers, and requests that stop half-way.
 
 ${table(['status', 'times'], counted(statuses))}
 
-"none": a request that is not whole, on a connection that its sender closed. Heap of the worker, garbage collected: ${mebibytes(bytes[0] ?? 0)} MiB after the first 500, ${mebibytes(bytes.at(-1) ?? 0)} MiB after the last; slope of the last
-half ${slope.toFixed(0)} bytes per request. No restart, neither of the worker nor of its engine.`;
+"none": an incomplete request, on a connection that its sender closed. Heap of the worker, after garbage collection:
+${mebibytes(bytes[0] ?? 0)} MiB after the first 500, ${mebibytes(bytes.at(-1) ?? 0)} MiB after the last; slope of the last
+half ${slope.toFixed(0)} bytes per request. Neither the worker nor its engine restarted.`;
 }
 
 function lostEngine(kills: readonly KillResult[]): string {
   return `## Time to recover from a killed engine
 
-SIGKILL while sixteen streams decode, ${kills.length} times, each on a worker of its own. Milliseconds from the kill, as clients see them: median (lowest … highest).
+SIGKILL while sixteen streams decode, ${kills.length} times, each on a worker of its own. Milliseconds from the kill, as clients measure them: median (lowest … highest).
 
 ${table(
   ['what', 'ms'],
   [
     [
-      'until the last of sixteen streams was closed with `ENGINE_LOST`',
+      'until the last of sixteen streams is closed with `ENGINE_LOST`',
       spread(
-        kills.map(({ toldMs }) => toldMs),
+        kills.map(({ closedMs }) => closedMs),
         0,
       ),
     ],
     [
-      'until a request that is sent every 10 ms has its `end`',
+      'until a request, sent every 10 ms, has its `end`',
       spread(
         kills.map(({ recoveredMs }) => recoveredMs),
         0,
@@ -192,16 +200,17 @@ function probes(results: readonly ProbeResult[]): string {
   const rows = results.flatMap(({ clients, took }) =>
     Object.entries(took).map(([name, ms]) => [
       String(clients),
-      name === 'nothing' ? 'a server that does nothing' : `\`/${name}\``,
+      name === 'empty' ? 'an empty server' : `\`/${name}\``,
       String(ms.length),
       ...[0.5, 0.95, 0.99].map((share) => quantile([...ms], share).toFixed(1)),
     ]),
   );
   return `## Probes under load
 
-Clients that stream without a pause, 16 slots, and one probe that asks for \`/health\`, \`/metrics\` and a server that does nothing in turn; clients, probe, worker and engine are processes of
-their own on the same cores; the engine is 5 nicer than the others (docs/decisions/0016-the-engine-goes-second.md). What the server that does nothing takes is what one waits for a core.
+Clients that stream without a pause, 16 slots, and one probe that requests \`/health\`, \`/metrics\` and an empty server in
+turn. Clients, probe, worker and engine are processes of their own on the same cores. The engine is 5 nicer than the
+others ([decision 16](decisions/0016-the-engine-goes-second.md)). The time of the empty server is the wait for a core.
 
-${table(['clients', 'asked', 'times', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}
+${table(['clients', 'server', 'requests', 'p50 ms', 'p95 ms', 'p99 ms'], rows)}
 `;
 }

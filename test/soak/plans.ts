@@ -17,7 +17,7 @@ export interface KnownJob {
 const THEMES = ['the sea', 'an old pond', 'rain', 'the moon', 'a bee', 'snow 🐸'];
 const LENGTHS = [1, 4, 12, 30, 70, 140];
 
-/** Short and long ones, greedy and drawn; the last ones are bulky. */
+/** Short and long jobs, greedy and sampled; the last ones are bulky. */
 export const JOBS: readonly KnownJob[] = [
   ...LENGTHS.map((tokens, index) => ({
     prompt: `Write a haiku about ${THEMES[index]}`,
@@ -60,11 +60,11 @@ export interface Plan {
   readonly visits: readonly [Visit, ...Visit[]];
 }
 
-/** A fault of the worker's engine while clients are served, and its time. */
+/** A fault of the engine while the worker serves clients, and its time. */
 export interface Fault {
   readonly kind: 'kill' | 'freeze';
   readonly atMs: number;
-  /** Of a freeze. */
+  /** Duration of a freeze. */
   readonly forMs: number;
 }
 
@@ -119,7 +119,7 @@ function lastStays(visits: readonly (Visit & { leaveAfter: number })[]): Visit[]
 export const drawPlans = (seed: number, clients: number, spreadMs: number): Plan[] =>
   fc.sample(plans(spreadMs), { seed, numRuns: clients });
 
-/** The faults of the engine in one wave: `kills` kills, and as many stops. */
+/** The faults of the engine in one wave: `kills` kills, and as many freezes. */
 export function drawFaults(seed: number, kills: number, spreadMs: number): Fault[] {
   const fault = (kind: Fault['kind']) =>
     fc.record({

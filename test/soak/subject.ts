@@ -1,6 +1,6 @@
 /**
- * The worker under test, seen from outside. Its lines are counted, not kept, so that a hundred thousand
- * requests need no memory here. Its memory and open files come from /proc.
+ * The worker under test, observed from outside. Its log lines are counted and dropped, so that a hundred
+ * thousand requests need no memory here. Its memory and open files come from /proc.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,7 +30,7 @@ export interface Usage {
 export class Subject {
   readonly process: ChildProcess;
   /** Number of lines of each event. */
-  readonly told = new Map<string, number>();
+  readonly counts = new Map<string, number>();
   /** Whole lines of faults of the worker itself. */
   readonly blamed: string[] = [];
   /** Number of end lines of each request by correlation id; 0 while it runs. */
@@ -53,10 +53,10 @@ export class Subject {
     if (this.process.stdout) createInterface({ input: this.process.stdout }).on('line', (text) => this.#take(text));
   }
 
-  /** A worker that serves. */
+  /** Starts a worker. Resolves when it is ready. */
   static async start(args: readonly string[] = []): Promise<Subject> {
     const subject = new Subject(args);
-    await subject.until(() => subject.told.has('warmup.done'), 'warm');
+    await subject.until(() => subject.counts.has('warmup.done'), 'warm');
     await subject.until(async () => (await subject.get('/ready')).status === 200, 'ready');
     return subject;
   }
@@ -75,7 +75,7 @@ export class Subject {
   }
 
   /** The same; undefined while there is none. */
-  get living(): number | undefined {
+  get currentEngine(): number | undefined {
     try {
       return this.enginePid;
     } catch {
@@ -83,18 +83,18 @@ export class Subject {
     }
   }
 
-  /** The last event that was told. */
+  /** The event of the last line. */
   get lastEvent(): string {
     return this.#lastEvent;
   }
 
   count(event: string): number {
-    return this.told.get(event) ?? 0;
+    return this.counts.get(event) ?? 0;
   }
 
   /** Accepted requests without exactly one end line. */
   get unsettled(): string[] {
-    return [...this.#endings].filter(([, times]) => times !== 1).map(([id, times]) => `${id}: ${times} times over`);
+    return [...this.#endings].filter(([, times]) => times !== 1).map(([id, times]) => `${id}: ${times} end lines`);
   }
 
   /** The text of stderr. A healthy worker writes none. */
@@ -110,7 +110,7 @@ export class Subject {
   /** Memory in use after a garbage collection. */
   async collect(): Promise<Usage> {
     this.process.kill('SIGUSR2');
-    await this.get('/live'); // the signal is taken by the loop that answers
+    await this.get('/live'); // the event loop that answers has handled the signal before
     const heap = (await this.metrics()).get('nodejs_heap_size_used_bytes') ?? Number.NaN;
     return { heap, worker: residentBytes(this.pid), engine: residentBytes(this.enginePid), files: this.files };
   }
@@ -133,7 +133,7 @@ export class Subject {
     return JSON.parse((await this.get('/health')).text) as Record<string, unknown>;
   }
 
-  /** All figures of /metrics without labels, and the sum over labels of those that have some. */
+  /** All figures of /metrics; a figure with labels is the sum over its labels. */
   async metrics(): Promise<Map<string, number>> {
     const { text } = await this.get('/metrics');
     const figures = new Map<string, number>();
@@ -143,11 +143,12 @@ export class Subject {
   }
 
   /** Waits until a condition holds. @throws Error that names it after a minute. */
-  async until(so: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  async until(holds: () => boolean | Promise<boolean>, condition: string): Promise<void> {
     const end = performance.now() + 60_000;
-    while (!(await so())) {
-      if (this.process.exitCode !== null) throw new Error(`The worker ended before it was ${what}: ${this.#stderr}`);
-      if (performance.now() > end) throw new Error(`The worker was not ${what} within a minute`);
+    while (!(await holds())) {
+      if (this.process.exitCode !== null)
+        throw new Error(`The worker ended before it was ${condition}: ${this.#stderr}`);
+      if (performance.now() > end) throw new Error(`The worker was not ${condition} within a minute`);
       await sleep(10);
     }
   }
@@ -169,12 +170,12 @@ export class Subject {
     try {
       line = JSON.parse(text) as LogLine;
     } catch {
-      this.blamed.push(`no JSON on stdout: ${text.slice(0, 200)}`);
+      this.blamed.push(`not JSON on stdout: ${text.slice(0, 200)}`);
       return;
     }
     const { event } = line;
     this.#lastEvent = event;
-    this.told.set(event, this.count(event) + 1);
+    this.counts.set(event, this.count(event) + 1);
     if (event === 'server.bound') this.#url = String(line['url']);
     if (BLAMED.has(event)) this.blamed.push(text);
     const id = String(line['correlation_id']);

@@ -55,7 +55,7 @@ export function fakeJob(
   return new Job({ correlationId, jobId: 'job-1', onNarration }, log, { ...POLICY, ...policy });
 }
 
-/** A loaded model with the fields that admission and prompts read; its tokenizer makes one token of each character. */
+/** A loaded model with the fields that admission and prompts read. Each character is one token. */
 export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
   const encode = async (text: string, { signal }: { signal: AbortSignal }): Promise<number[]> => {
     await new Promise((resolve) => setImmediate(resolve));
@@ -72,7 +72,7 @@ export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
   return model as unknown as LoadedModel;
 }
 
-/** A socket that takes everything while it is open, and one write per `step` while it is blocked. */
+/** A socket that accepts every write while it is open, and one write per `step` while it is blocked. */
 export class FakeSocket extends Writable {
   received = '';
   #open = true;
@@ -95,7 +95,7 @@ export class FakeSocket extends Writable {
     this.#open = false;
   }
 
-  /** Takes one more write. */
+  /** Accepts one more write. */
   step(): void {
     const take = this.#blocked;
     this.#blocked = undefined;

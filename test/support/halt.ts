@@ -28,7 +28,7 @@ export class Halt {
     writeFileSync(this.#armed, '');
   }
 
-  /** They continue, and later engines do not wait. */
+  /** The waiting engines continue, and later engines do not wait. */
   disarm(): void {
     rmSync(this.#armed, { force: true });
   }

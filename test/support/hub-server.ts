@@ -224,7 +224,7 @@ export class HubServer {
       seen.sent += part.byteLength;
       for (const wake of [...this.#sending]) wake();
       this.#sending.clear();
-      // Closed behind what was written: a reset connection would take it along.
+      // Closed after the written bytes: a reset would discard them.
       if (cut !== undefined) setTimeout(() => response.socket?.end(), CUT_MS);
       else if (hang === undefined) response.end();
     });

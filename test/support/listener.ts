@@ -16,13 +16,13 @@ export class Listener {
   private constructor(response: Response, leaving: AbortController) {
     this.response = response;
     this.#leaving = leaving;
-    // An abort in the very moment in which the body ends is lost on fetch: whoever leaves does not wait for
-    // it.
+    // fetch ignores an abort at the moment in which the body ends, so the promise of a client that leaves
+    // does not depend on fetch.
     const left = new Promise<readonly StreamEvent[]>((resolve) => {
       leaving.signal.addEventListener('abort', () => resolve(this.events), { once: true });
     });
     this.ended = Promise.race([this.#read(), left]);
-    this.ended.catch(() => undefined); // a broken stream is the business of whoever awaits its end
+    this.ended.catch(() => undefined); // only a caller that awaits `ended` handles a broken stream
   }
 
   /** Posts a job and begins to read its stream. */
@@ -39,7 +39,7 @@ export class Listener {
     return new Listener(await fetch(url, { signal: leaving.signal }), leaving);
   }
 
-  /** The first event that fits, now or later. @throws Error if the stream closes without it. */
+  /** The first event that satisfies `fits`, now or later. @throws Error if the stream closes without it. */
   async until(fits: (event: StreamEvent) => boolean): Promise<StreamEvent> {
     for (;;) {
       const found = this.events.find(fits);

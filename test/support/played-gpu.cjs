@@ -1,6 +1,6 @@
 /**
- * Preloaded into an engine process (`NODE_OPTIONS`): plays a GPU on a machine without one. The probe reports
- * WebGPU, and the CPU computes. PLAYED selects the fault: `right`, `wrong` (other tokens), `refused`,
+ * Preloaded into an engine process (`NODE_OPTIONS`): simulates a GPU on a machine without one. The probe
+ * reports WebGPU, and the CPU computes. PLAYED selects the fault: `right`, `wrong` (other tokens), `refused`,
  * `crash`, `hang`, `probe-crash`.
  */
 const { PLAYED = 'right' } = process.env;

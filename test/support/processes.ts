@@ -39,7 +39,7 @@ function killWithEngines(child: ChildProcess): void {
   for (const engine of engines) signalIfAlive(engine, 'SIGKILL');
 }
 
-/** Sends a signal; a process that has ended meanwhile is no error. */
+/** Sends a signal. Ignores a process that has ended meanwhile. */
 export function signalIfAlive(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

@@ -43,7 +43,7 @@ export class TestWorker {
   stdout = '';
   stderr = '';
   readonly lines: LogLine[] = [];
-  /** Lines of stdout that are no JSON objects. Only `--log-format pretty` may write any. */
+  /** Lines of stdout that are not JSON objects. Only `--log-format pretty` may write any. */
   readonly foreign: string[] = [];
   readonly #waiting = new Set<() => void>();
   readonly exited: Promise<{ code: number | null; signal: string | null }>;

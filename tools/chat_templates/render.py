@@ -81,14 +81,14 @@ CONVERSATIONS = {
     ],
 }
 
-# What the files are like, in words: no file is the template of anybody's model.
+# Description of each file. None of them is the template of a published model.
 MANNERS = {
     "deepseek": "DeepSeek", "gemma": "Gemma", "gemma3": "Gemma 3", "llama2": "Llama 2", "llama3": "Llama 3", "llama31": "Llama 3.1",
     "mistral": "Mistral", "phi3": "Phi 3", "qwen2": "Qwen 2", "qwen25": "Qwen 2.5", "qwen3": "Qwen 3", "smollm2": "SmolLM2",
     "zephyr": "Zephyr", "generation": "those that mark what the assistant says", "python": "Python itself, two of every operator",
 }
 
-# What a template may be handed besides: one case each, for the templates that name it.
+# Further variables of a template: one case each, for the templates that use the variable.
 VARIABLES = [
     {"tools": [TOOL, {**TOOL, "n": 1.5}]},
     {"custom_tools": [TOOL], "tools_in_user_message": False},
@@ -97,7 +97,7 @@ VARIABLES = [
 ]
 VARIED = ("one", "system and many", "call answered")
 
-# Of the file with every operator a few are enough; a prompt that ends without asking for an answer differs in its end only.
+# A few cases are enough for the file with every operator; without a generation prompt only the end of the text differs.
 PYTHON_TALKS = ("one", "unicode", "whitespace", "system late")
 BOTH_WAYS = ("one", "assistant last", "thinking")
 
@@ -105,7 +105,7 @@ BOTH_WAYS = ("one", "assistant last", "thinking")
 def rendered(template, messages, variables):
     try:
         return {"text": template.render({"messages": messages, "tools": None, "documents": None, **variables, **TOKENS})}
-    except Exception as error:  # whatever it is, the caller of transformers sees no prompt
+    except Exception as error:  # any error: the caller of transformers gets no prompt
         return {"refused": str(error) if type(error) is jinja2.exceptions.TemplateError else ""}
 
 

@@ -1,6 +1,7 @@
 /**
- * Pipelines in the manner of well-known families of tokenizers. What decides about ids is theirs: normalizer, pattern of the pre-tokenizer,
- * frame, decoder, flags of added tokens. Only the vocabularies are small ones. No dependency.
+ * Pipelines in the manner of well-known families of tokenizers. Every part that affects ids is as in the family:
+ * normalizer, pattern of the pre-tokenizer, frame, decoder, flags of added tokens. Only the vocabularies are small.
+ * No dependency.
  */
 import { byteLevel, charsmap, sentencePiece, unigram } from './vocabularies.mjs';
 
@@ -59,7 +60,7 @@ const pieces = (added, rest) => ({
 const llama2Normalizer = { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, spaceAsMark] };
 const chatML = [special('<|endoftext|>'), special('<|im_start|>'), special('<|im_end|>')];
 
-/** By name. `model` names a vocabulary; `options` go into the model; ids of added tokens are given when the file is put together. */
+/** Families by name. `model` names a vocabulary; `options` go into the model; added tokens get their ids later. */
 export const FAMILIES = {
   gpt2: bytes(GPT2_STYLE, [special('<|endoftext|>', { normalized: true })]),
   'gpt2-prefix': bytes({ ...GPT2_STYLE, add_prefix_space: true }, [special('<mask>', { lstrip: true })]),
@@ -118,7 +119,7 @@ export const FAMILIES = {
 export const vocabularies = { byteLevel: byteLevel(), sentencePiece: sentencePiece(), unigram: unigram() };
 export const charsmapText = charsmap();
 
-/** A family's tokenizer.json. */
+/** The tokenizer.json of a family. */
 export function tokenizerOf({ model, options = {}, added, normalizer, post_processor, ...stages }) {
   const vocabulary = vocabularies[model];
   const known = new Map(model === 'unigram' ? vocabulary.map(([token], id) => [token, id]) : Object.entries(vocabulary.vocab));

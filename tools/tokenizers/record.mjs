@@ -1,6 +1,6 @@
 /**
- * Writes what the native library gives for every family and every hostile text: the fixtures of test/text. Run again when the library's
- * version changes.
+ * Writes the results of the native library for every family and every hostile text: the fixtures of test/text.
+ * To be repeated when the version of the library changes.
  *
  * Usage: node tools/tokenizers/record.mjs FOLDER, where `npm install --ignore-scripts tokenizers@0.23.2` was run in FOLDER.
  */
@@ -12,7 +12,7 @@ import { assigned } from './assigned.mjs';
 import { charsmapText, FAMILIES, tokenizerOf, vocabularies } from './families.mjs';
 import { around, RUNS, TEXTS } from './texts.mjs';
 
-/** Texts whose ids are kept as they are, for a reader; of the others a digest is enough. */
+/** Texts whose ids are written out, for readers. The other texts get a digest. */
 const SPELLED = 14;
 const BLOCK = 1024;
 
@@ -31,7 +31,7 @@ for (const [name, family] of Object.entries(FAMILIES)) {
   const definition = tokenizerOf(family);
   const native = Tokenizer.fromString(JSON.stringify(definition));
   const ids = async (text, addSpecialTokens) => (await native.encode(text, null, { addSpecialTokens })).getIds();
-  // Since 0.23 the native library decodes such a token to its normalized text, special or not: see docs/decisions/0014.
+  // Since 0.23 the native library decodes such a token to its normalized text, special or not: see docs/decisions/0014-tokenizers-of-our-own-stages.md.
   const odd = new Set(definition.added_tokens.filter((token) => token.normalized && definition.normalizer).map(({ id }) => id));
   const texts = [];
   for (const [at, text] of TEXTS.entries()) {

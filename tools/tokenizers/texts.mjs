@@ -1,8 +1,8 @@
 /**
- * Hostile texts: every way that was found, or can be thought of, in which two tokenizers may differ. Deterministic; no dependency.
+ * Hostile texts, for every known or likely difference between two tokenizers. Deterministic; no dependency.
  */
 
-/** What the random texts are made of, each also alone. */
+/** The parts of the random texts. Each part is also a text of its own. */
 const PARTS = [
   ...['a', 'hello', ' ', '  ', '   ', '\n', '\r\n', '\t', '\n\n\n', '.', ',', '!?', '“', '—', '_', '-', '<', "don't", "DON'T"],
   ...["'s", "'S", "'ſ", "'LL", "'re", "'tK", '123', '4567890', '١٢٣', '²', 'Ⅷ', '½', '٪'],
@@ -56,6 +56,6 @@ export const TEXTS = [...SENTENCES, ...PARTS.map((part) => `${part}${part}x${par
 /** 100 kB of one character each. */
 export const RUNS = LONG.map((unit) => ({ unit, times: Math.floor(100_000 / Buffer.byteLength(unit)) }));
 
-/** Code points of many, each between letters, at the end of a word and before a contraction. */
+/** Many code points, each between letters, at the end of a word and before a contraction. */
 export const around = (codes) =>
   codes.map((code) => String.fromCodePoint(code)).map((char) => `${char}'s a${char}a  ${char}1'${char}s \n${char}\n`).join('');

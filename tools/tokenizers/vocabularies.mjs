@@ -1,6 +1,6 @@
 /**
- * Three small vocabularies, trained on a few lines of many scripts, and a small normalization map: enough for every way that a tokenizer
- * can divide a text. Deterministic; no dependency.
+ * Three small vocabularies, trained on a few lines of many scripts, and a small normalization map: enough for
+ * every way in which a tokenizer can split a text. Deterministic; no dependency.
  */
 import { readFileSync } from 'node:fs';
 
@@ -28,7 +28,7 @@ function corpus() {
   return [...LINES, ...LINES, words.slice(0, 900).join(' ')].join('\n');
 }
 
-/** The usual training: merge the pair that is seen most, the first of equals in the order of characters. */
+/** The usual training: merges the most frequent pair; among equals, the first in the order of characters. */
 function train(words, count) {
   const counted = new Map();
   for (const word of words) counted.set(word, (counted.get(word) ?? 0) + 1);
@@ -62,13 +62,13 @@ function train(words, count) {
 
 const numbered = (tokens) => Object.fromEntries([...new Set(tokens)].map((token, id) => [token, id]));
 
-/** Merges across the places where patterns cut, so that every cut shows in the ids: also after `a`, whatever character follows. */
+/** Merges across the places where patterns split, so that every split is visible in the ids, also after `a`. */
 const ACROSS = [
   ...['oW', 'Ċ/', "n'", "Ġ'", '12', '23', '34', '1a', 'a.', '.a', 'ĠĊ', 'ĊĠ', 'ĊĊ', 'čĊ', '!!', "'L", "a'", 'ĠĠ', 'Ċx', '¿x'].map((pair) => Array.from(pair)),
   ...byteCharacters.slice(0xc2, 0xf5).map((lead) => ['a', lead]),
 ];
 
-/** GPT-2's alphabet and merges over it. Some whole words stand in the vocabulary without a merge, for `ignore_merges`. */
+/** GPT-2's alphabet and merges over it. Some whole words are in the vocabulary without a merge, for `ignore_merges`. */
 export function byteLevel() {
   const words = corpus().match(/'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu);
   const mapped = words.map((word) => Array.from(Buffer.from(word), (byte) => byteCharacters[byte]).join(''));
@@ -77,7 +77,7 @@ export function byteLevel() {
   return { vocab: numbered([...byteCharacters, ...made, 'Ġunmergeable', 'xyzzy', 'ĠĠĠĠĠĠĠĠĠĠĠĠĠ']), merges };
 }
 
-/** SentencePiece's BPE: three special tokens, the bytes, characters, merges over `▁`. Many characters are left to the bytes. */
+/** SentencePiece's BPE: three special tokens, the bytes, characters, merges over `▁`. Many characters exist only as bytes. */
 export function sentencePiece() {
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`);
   const words = corpus().split(/[ \n\t\r]+/).map((word) => `▁${word}`);
@@ -87,7 +87,7 @@ export function sentencePiece() {
   return { vocab: numbered(['<unk>', '<s>', '</s>', ...bytes, ...characters, ...made]), merges: merges.map((pair) => pair) };
 }
 
-/** A unigram vocabulary: what is seen often, with its logarithmic frequency, ties among the scores included. */
+/** A unigram vocabulary: frequent pieces with their logarithmic frequency, with ties among the scores. */
 export function unigram() {
   const seen = new Map();
   const words = corpus().split(/[ \n\t\r]+/).map((word) => Array.from(`▁${word}`));
@@ -107,7 +107,7 @@ export function unigram() {
   return all.filter(([piece], at) => all.findIndex(([other]) => other === piece) === at);
 }
 
-/** Normalizations in the manner of SentencePiece's nmt_nfkc: compatibility forms, compositions, spaces, and controls that vanish. */
+/** Normalizations in the manner of nmt_nfkc of SentencePiece: compatibility forms, compositions, spaces, removed controls. */
 export function charsmap() {
   const map = new Map();
   const add = (from, to) => map.set(from, to);

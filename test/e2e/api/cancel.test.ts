@@ -145,7 +145,7 @@ test('a cancel at any moment of a job leaves one terminal event and a prefix of 
     const events = await stream.ended;
     expect(endings(events)).toEqual([events.at(-1)]);
     expect(whole.text.startsWith(stream.text)).toBe(true);
-    // A stream with `end` is whole.
+    // A stream with `end` has the whole text.
     if (lastOf(events).type === 'end') expect([lastOf(events)['tokens_out'], stream.text]).toEqual([40, whole.text]);
   }
 });

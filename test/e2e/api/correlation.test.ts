@@ -128,7 +128,7 @@ test.each([
   expect(await response.text()).not.toContain('trace_id');
 });
 
-test('an invalid request is told under its ids as well', async () => {
+test('an invalid request is narrated under its ids too', async () => {
   const events = await worker.execute(
     { job_id: 'bad-job' },
     { 'X-Correlation-Id': 'req-bad', Accept: 'text/event-stream' },

@@ -31,7 +31,7 @@ const corsOf = (response: Response): string[] =>
   [...response.headers.keys()].filter((name) => name.startsWith('access-control-'));
 
 describe('a worker that names no origin', () => {
-  test.each(['GET', 'POST', 'OPTIONS'])('says nothing of CORS to %s', async (method) => {
+  test.each(['GET', 'POST', 'OPTIONS'])('sends no CORS header for %s', async (method) => {
     for (const headers of [{}, { Origin: APP }, { Origin: APP, ...PREFLIGHT }]) {
       const response = await ask(closed, method, '/health', headers);
       expect([corsOf(response), response.headers.get('vary')]).toEqual([[], null]);
@@ -70,7 +70,7 @@ describe('a worker that names origins', () => {
     await replay.body?.cancel();
   });
 
-  test('still asks these for the token, and lets them read that', async () => {
+  test('still requires the token from these pages, and lets them read the refusal', async () => {
     const response = await ask(opened, 'POST', '/shutdown', { Origin: APP });
     expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([401, APP]);
   });
@@ -96,7 +96,7 @@ describe('a worker that names origins', () => {
     }
   });
 
-  test('is a worker like any other for those who are no pages', async () => {
+  test('answers clients that are not pages as usual', async () => {
     const headers = { Authorization: `Bearer ${TOKEN}` };
     const events = await opened?.execute({ job_id: 'no-page', prompt: 'The sea', max_tokens: 1 }, headers);
     expect(lastOf(events ?? []).type).toBe('end');

@@ -105,7 +105,7 @@ test('a deadline that passes during the prefill ends it between two chunks', asy
   try {
     const engine = enginePid(slow);
     const prompt = 'sea and wind and rain '.repeat(70);
-    // The embedded model prefills this quickly: the engine is stopped at the first progress, until the
+    // The embedded model prefills this quickly, so the engine is suspended at the first progress until the
     // deadline has passed.
     for (let tries = 0; ; tries += 1) {
       const deadline = String(inMs(700));
@@ -117,7 +117,7 @@ test('a deadline that passes during the prefill ends it between two chunks', asy
       const events = await stream.ended;
       expect(endings(events)).toEqual([events.at(-1)]);
       expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT' });
-      if (stream.text !== '' && tries < 20) continue; // stopped too late: it had a token
+      if (stream.text !== '' && tries < 20) continue; // suspended too late: the stream has a token
       expect(all(events, 'token')).toEqual([]);
       expect(narrated(events).at(-1)).toBe('inference.failed');
       break;
@@ -128,7 +128,7 @@ test('a deadline that passes during the prefill ends it between two chunks', asy
   }
 });
 
-test('the metrics count time-outs', async () => {
+test('the metrics count timeouts', async () => {
   const text = await (await worker.get('/metrics')).text();
   expect(Number(/worker_requests_total\{outcome="timeout"\} (\d+)/.exec(text)?.[1])).toBeGreaterThanOrEqual(6);
 });

@@ -9,7 +9,7 @@ test('eight hundred malformed requests', async () => {
   const ledger = new Ledger();
   const { statuses } = await attack(800, SEED, ledger);
   expect(ledger.violations).toEqual([]);
-  // They were wrong in several ways, and answers were checked.
+  // The requests were malformed in several ways, and their answers were checked.
   expect(statuses.get('400')).toBeGreaterThan(100);
   expect(statuses.size).toBeGreaterThan(3);
 }, 60_000);

@@ -88,7 +88,7 @@ describe.concurrent('a request that never ends', () => {
     await alive();
   });
 
-  test('is ended even if a byte arrives now and then', async () => {
+  test('is closed even if a byte arrives from time to time', async () => {
     const socket = await open(worker);
     socket.write('GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ');
     const drip = setInterval(() => socket.write('x'), 100);

@@ -1,5 +1,5 @@
 /**
- * The choice of a device: what `auto` skips and why, a device asked for by name, a model that does not fit.
+ * The choice of a device: what `auto` skips and why, a device selected by name, a model that does not fit.
  */
 import { appendFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -29,7 +29,7 @@ async function largeCopy(): Promise<string> {
   return copy;
 }
 
-test('auto skips missing devices, reports the reasons, and serves on the best device there is', async () => {
+test('auto skips missing devices, reports the reasons, and serves on the best available device', async () => {
   const worker = await startWorker({ args: ['--model', await largeCopy()] });
   try {
     const passed = worker.lines.filter(({ event }) => event === 'device.fallback');
@@ -72,7 +72,7 @@ describe('a start that fails', () => {
     return lines.find(({ event }) => event === 'model.load_failed');
   }
 
-  test('on the device that was asked for does not fall back to another device', async () => {
+  test('on a device selected by name does not fall back to another device', async () => {
     const failed = await refusedWith(['--device', 'cuda:99']);
     expect(failed?.['reason']).toMatch(
       /^cuda-99 cannot be used: (no NVIDIA driver|the NVIDIA driver has no GPU|the highest is)/,

@@ -98,7 +98,7 @@ describe('a GPU', () => {
     expect(report.runtime.problem).toBe('the search for devices failed: signal SIGSEGV');
   });
 
-  test('that is asked for and missing: exit 1, and the reason', async () => {
+  test('that is selected by name and missing: exit 1, and the reason', async () => {
     const { code, report, device } = await examined(['--device', 'cuda:42']);
     expect([code, report.used?.device]).toEqual([1, 'cuda-42']);
     expect(device('cuda-42')?.obstacle).toMatch(/no NVIDIA driver|the highest is|no GPU for this process/);

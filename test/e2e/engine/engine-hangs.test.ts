@@ -1,6 +1,6 @@
 /**
- * An engine that stops to answer, as with a driver that hangs or a machine that swaps: the tests stop it by
- * SIGSTOP.
+ * An engine that stops answering, as with a driver that hangs or a machine that swaps. The tests suspend it
+ * with SIGSTOP.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -76,7 +76,7 @@ describe.concurrent('the heartbeat', () => {
     expect(events(worker)).not.toContain('engine.lost');
   });
 
-  test('has its age in /live: low while the engine answers, rising while it does not; /live stays 200', async () => {
+  test('reports its age in /live: low while the engine answers, rising while it does not; /live stays 200', async () => {
     const worker = await startWorker();
     const age = async (): Promise<number> => {
       const live = await worker.get('/live');
@@ -130,7 +130,7 @@ describe('while the engine is silent', () => {
     expect(events(worker)).not.toContain('engine.lost');
   }
 
-  test('a deadline is kept', async () => {
+  test('a deadline still ends its request', async () => {
     const { stream, engine } = await stoppedOn(worker, { timeout_ms: 1500 });
     await expectReconciled(stream, engine, 'TIMEOUT');
   });

@@ -1,6 +1,6 @@
 /**
- * The last output of an engine before it dies: the line of the loss has its last 8 KiB, whole words, without
- * secrets.
+ * The last output of an engine before it dies: the log line of the loss has its last 8 KiB, cut between words,
+ * without secrets.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -25,8 +25,8 @@ afterEach(async () => {
 const short = { max_tokens: 5, min_tokens: 5 };
 
 /**
- * One stream runs and these jobs wait; then the engine dies, and the next one is held before it opens the
- * model. The engine is stopped while the jobs arrive, so that it stays busy for that time.
+ * One stream runs and these jobs wait; then the engine dies, and the next one waits before it opens the
+ * model. The first engine is suspended while the jobs arrive, so that it stays busy for that time.
  */
 async function lostWith(
   waiting: readonly object[],
@@ -103,7 +103,7 @@ test('can be cancelled, can be left, and keep their deadlines while there is no 
   expect(await (await worker.get('/health')).json()).toMatchObject({ slots: { busy: 0 }, queue: { length: 0 } });
 });
 
-test('get ENGINE_LOST when no engine will come any more', async () => {
+test('get ENGINE_LOST when no further engine starts', async () => {
   const { queue, next } = await lostWith([short, short]);
   process.kill(next, 'SIGKILL');
   await worker.line('engine.lost', (line) => line['requests_running'] === 0);

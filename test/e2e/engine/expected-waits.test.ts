@@ -67,7 +67,7 @@ describe('a queued request', () => {
   test('gets an estimated wait with every position, a longer one further behind', async () => {
     const running = await Listener.open(worker, longJob('running', { max_tokens: 150, min_tokens: 150 }));
     await running.untilToken();
-    // The engine is stopped until all have arrived, so that it estimates all of them at once.
+    // The engine is suspended until all have arrived, so that it estimates all of them at once.
     process.kill(enginePid(worker), 'SIGSTOP');
     const waiting: Listener[] = [];
     for (const id of ['one', 'two', 'three'])

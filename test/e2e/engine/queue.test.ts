@@ -1,4 +1,4 @@
-/** One slot and a short queue: a queued request gets its position, a refused one gets a time to come back. */
+/** One slot and a short queue: a queued request gets its position, a refused one gets Retry-After. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -10,7 +10,7 @@ describe('one slot and a queue of one', () => {
   });
   afterAll(() => worker.kill());
 
-  test('the third request gets ALL_SLOTS_BUSY, with the slots and a time to come back', async () => {
+  test('the third request gets ALL_SLOTS_BUSY, with the number of slots and a Retry-After time', async () => {
     const first = await Listener.open(worker, longJob('first'));
     await first.untilToken();
     const second = await Listener.open(worker, longJob('second', { max_tokens: 4, min_tokens: 4 }));
@@ -122,7 +122,7 @@ describe('a longer queue', () => {
   });
 });
 
-test('without a queue only the slots take jobs', async () => {
+test('without a queue the worker accepts one job per slot', async () => {
   const worker = await startWorker({ args: ['--slots', '2', '--queue', '0'] });
   try {
     const streams = await Promise.all(['a', 'b'].map((id) => Listener.open(worker, longJob(id))));

@@ -50,7 +50,7 @@ describe('seeds', () => {
 });
 
 describe('lengths', () => {
-  test.each([1, 2, 17])('max_tokens %i is kept', async (most) => {
+  test.each([1, 2, 17])('max_tokens %i limits the output', async (most) => {
     const end = lastOf(await run({ min_tokens: most, max_tokens: most }));
     expect(end).toMatchObject({ type: 'end', tokens_out: most, stop_reason: 'max_tokens' });
   });
@@ -92,7 +92,7 @@ describe('stop strings', () => {
     }
   });
 
-  test('nothing of one appears if it is the first text', async () => {
+  test('do not appear if they are the first text', async () => {
     const stop = whole.slice(0, 5);
     const events = await run({ ...greedy, stop: [stop] });
     expect(textOf(events)).toBe('');
@@ -107,7 +107,7 @@ describe('stop strings', () => {
     expect(textOf(events)).toBe(whole.slice(0, whole.indexOf(early)));
   });
 
-  test('one that is never complete changes nothing, even if its beginning was held back', async () => {
+  test('one that stays incomplete changes nothing, even if its beginning was held back', async () => {
     const almost = `${whole.slice(-3)}\u{1F41D}`;
     const events = await run({ ...greedy, stop: [almost, `${whole.slice(4, 9)}Q`] });
     expect(textOf(events)).toBe(whole);

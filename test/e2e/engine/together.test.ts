@@ -49,7 +49,7 @@ test('sixteen random requests together give the texts of one by one', async () =
   const alone: string[] = [];
   for (const [index, one] of bodies.entries())
     alone.push(textOf(await worker.execute({ job_id: `alone-${index}`, ...one })));
-  // The engine is stopped until all have arrived, so that all of them run together.
+  // The engine is suspended until all have arrived, so that all of them run together.
   process.kill(enginePid(worker), 'SIGSTOP');
   const running = Promise.all(bodies.map((one, index) => worker.execute({ job_id: `together-${index}`, ...one })));
   for (let index = 0; index < ROWS; index += 1)

@@ -75,7 +75,7 @@ describe('a pull that is interrupted', () => {
     ).toEqual([]);
   });
 
-  test('by nothing, and runs twice at once: one downloads, the other waits and finds the files', async () => {
+  test('by a second one of the same model: one downloads, the other waits and finds the files', async () => {
     hub.fail(WEIGHTS_FILE, { cut: 500_000 });
     const runs = await Promise.all([me.pull(['org/large']), me.pull(['org/large'])]);
     expect(runs.map(({ code }) => code)).toEqual([0, 0]);

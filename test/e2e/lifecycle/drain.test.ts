@@ -1,4 +1,4 @@
-/** The drain of a worker: accepted work may finish, new work is refused, the exit code tells how it ended. */
+/** The drain of a worker: accepted work may finish, new work is refused, the exit code reports the outcome. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { nextEnginePid } from '../../support/cli.ts';
 import { endings, Listener, lastOf, longJob } from '../../support/listener.ts';
@@ -7,7 +7,7 @@ import { all, startWorker, type TestWorker, type WorkerOptions } from '../../sup
 
 afterEach(killAll);
 
-/** A drain that waits for something takes as long as `PATIENT` says. */
+/** A drain that waits for something waits this long (`PATIENT`). */
 const AT_ONCE_MS = 60_000;
 const PATIENT = ['--shutdown-timeout', '600'];
 

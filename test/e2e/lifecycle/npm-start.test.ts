@@ -9,7 +9,8 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 
 /**
- * Starts it in a process group of its own, ends it when it is warm, and returns the events of all its lines.
+ * Starts a worker in a process group of its own, stops it when it is warm, and returns the events of all its
+ * lines.
  */
 async function eventsUntilGone(end: (pid: number) => void): Promise<string[]> {
   const child = spawn(npm, ['start', '--silent', '--', '--port', '0'], {

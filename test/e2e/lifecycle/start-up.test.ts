@@ -119,7 +119,7 @@ describe('a successful start', () => {
 
 test('while the model loads, probes are answered and jobs are refused', async () => {
   const worker = await startWorker({ early: true });
-  // The engine process is stopped, so that the load lasts as long as the test needs.
+  // The engine process is suspended, so that the load lasts as long as the test needs.
   const engine = await nextEnginePid(worker, -1);
   process.kill(engine, 'SIGSTOP');
   try {

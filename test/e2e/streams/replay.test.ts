@@ -86,7 +86,7 @@ describe('a refused request', () => {
     }
   });
 
-  test('is HEAD: a stream has none', async () => {
+  test('is HEAD, which a stream does not have', async () => {
     expect((await fetch(worker.url + pathOf('over'), { method: 'HEAD' })).status).toBe(404);
   });
 
@@ -110,7 +110,7 @@ describe('a refused request', () => {
 });
 
 describe('a job that runs', () => {
-  test('sends the same events live to several clients, each from the event it asks for', async () => {
+  test('sends the same events live to several clients, each from the event that it requests', async () => {
     const first = await Listener.open(worker, longJob('shared'));
     await first.untilToken(10);
     const [second, third] = await Promise.all([
@@ -172,7 +172,7 @@ describe('a job that outlives its client', () => {
     expect(tokens.map(({ data }) => data['i'])).toEqual(tokens.map((_, index) => index));
   });
 
-  test('ends well if no client comes back before its end, and can still be read', async () => {
+  test('succeeds if no client comes back before its end, and can still be read', async () => {
     const stream = await Listener.open(worker, lasting('unattended'));
     stream.leave();
     await worker.line('inference.complete', of('unattended'));

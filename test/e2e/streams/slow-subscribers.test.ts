@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([worker.kill(), hasty.kill()]));
 
-/** 480 tokens with the likeliest 20 of each: more than a client may leave unread. */
+/** 480 tokens with 20 log-probabilities each: more than a client may leave unread. */
 const bulky = (id: string, more: object = {}): object => longJob(id, { logprobs: 20, ...more });
 const post = (id: string, more: object = {}, to = worker): Socket =>
   postNarrow(Number(new URL(to.url).port), bulky(id, more), { 'X-Correlation-Id': `req-${id}` });

@@ -133,7 +133,7 @@ describe('a stream', () => {
 });
 
 describe('log-probabilities', () => {
-  test('are absent unless asked for', async () => {
+  test('are absent unless requested', async () => {
     const events = await worker.execute({ job_id: 'no-logprobs', prompt: 'The sea', max_tokens: 5 });
     for (const token of all(events, 'token')) expect(Object.keys(token).sort()).toEqual(['i', 't', 'type']);
   });
@@ -146,7 +146,7 @@ describe('log-probabilities', () => {
     }
   });
 
-  test('3 add the three likeliest, best first; greedy takes the best', async () => {
+  test('3 add the three most likely tokens, best first; greedy takes the best', async () => {
     const events = await worker.execute({
       job_id: 'lp-3',
       prompt: 'The sea',
