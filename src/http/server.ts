@@ -22,14 +22,19 @@ declare module 'fastify' {
 }
 
 /**
- * A character takes at most 12 bytes (an escaped surrogate pair); the rest is for the JSON around the texts.
+ * Maximum bytes of a body. A character takes at most 12 bytes (an escaped surrogate pair); 64 KiB remain for
+ * the JSON around the texts.
  */
 const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
 
-/** A job id of 256 characters with four bytes each, percent-encoded. */
+/** Maximum length of a path parameter: a job id of 256 characters with four bytes each, percent-encoded. */
 const LONGEST_PARAMETER = 256 * 4 * 3;
 
-/** Builds the server; it does not listen yet. `contractFile` is openapi.yaml. */
+/**
+ * Builds the server, which does not listen yet.
+ * @param contractFile openapi.yaml
+ * @throws Error if the file cannot be read
+ */
 export function buildServer(parts: ServerParts, contractFile: URL): FastifyInstance {
   const { config } = parts;
   const app = Fastify({

@@ -1,5 +1,6 @@
 /**
- * The neutral form of a request for a generation. Each route family makes one of its own body.
+ * A request for a generation, independent of the wire format. Each route family converts its bodies to this
+ * form.
  */
 import type { Sampling } from '../protocol/sampling.ts';
 

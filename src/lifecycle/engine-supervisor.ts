@@ -13,9 +13,9 @@ import type { WorkerState } from './state.ts';
 /** After this many losses within the window, the engine is not restarted. */
 const MOST_LOSSES = 3;
 const LOSS_WINDOW_MS = 10 * 60 * 1000;
-/** Most lines of the runtime that are narrated per engine process. */
+/** Maximum lines of runtime output that are narrated per engine process. */
 const MOST_WARNINGS = 20;
-/** A restart counts as hung after this many times the duration of the first load, plus the step timeout. */
+/** A restart fails after this many times the duration of the first load, plus the step timeout. */
 const SLOWEST_RESTART = 10;
 
 export interface SupervisorOptions {
@@ -27,6 +27,7 @@ export interface SupervisorOptions {
   readonly giveUp: (reason: string) => void;
 }
 
+/** Owns the engine process, from the first start to `close`. */
 export class EngineSupervisor {
   readonly client: EngineClient;
   readonly #state: WorkerState;
@@ -35,8 +36,8 @@ export class EngineSupervisor {
   /** Receives the progress of the first load; restarts report none. */
   #onLoadEvent: ((event: LoadEvent) => void) | undefined;
   /**
-   * Most milliseconds of a restart. The first load has no limit: the operator sees its progress and can stop
-   * the worker.
+   * Maximum milliseconds of a restart. The first load has no limit: the operator sees its progress and can
+   * stop the worker.
    */
   #restartMs = 0;
   /** Times of the losses within the window, on the clock of performance.now(), oldest first. */
@@ -44,7 +45,7 @@ export class EngineSupervisor {
   #warnings = 0;
   #closed = false;
 
-  /** @param first the engine process that was forked at the start of the worker. */
+  /** @param first the engine process that was forked at the start of the worker; it is not started yet */
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
@@ -62,9 +63,9 @@ export class EngineSupervisor {
   }
 
   /**
-   * Starts the first engine. Later engines use the same device and number of slots, which the worker has
-   * published.
-   * @throws EngineRefusedError, EngineLostError
+   * Starts the first engine. Later engines use the same device and number of slots, because the worker has
+   * published both.
+   * @throws EngineRefusedError if the engine cannot open the model; EngineLostError if the process ends
    */
   async start(options: EngineOptions, onLoadEvent: (event: LoadEvent) => void): Promise<EngineFacts> {
     if (this.#closed) throw new EngineLostError('the worker stops');
@@ -78,6 +79,7 @@ export class EngineSupervisor {
     return facts;
   }
 
+  /** Ends the engine process. No restart follows. */
   close(): Promise<void> {
     this.#closed = true;
     return this.client.close();
@@ -107,8 +109,8 @@ export class EngineSupervisor {
   }
 
   /**
-   * Returns the next loss; undefined if the engine is open or the worker stops. A restart may be refused,
-   * such as by a lack of memory.
+   * Returns the next loss; undefined if the engine is open or the worker stops. A new engine can refuse the
+   * model, for example if memory is short.
    */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {

@@ -1,3 +1,4 @@
+/** The generated files are up to date, and .env.example has the defaults of the settings. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ describe('files made from the code', () => {
     expect(read(path)).toBe(files[path]);
   });
 
-  test('none of them has a path of this machine', () => {
+  test('none of them contains a path of this machine', () => {
     const root = new URL('../../', import.meta.url).pathname;
     expect(Object.values(files).filter((text) => text.includes(root))).toEqual([]);
   });
@@ -44,11 +45,11 @@ describe('.env.example', () => {
     expect(parseEnv(uncommented)).toEqual(Object.fromEntries(defaults));
   });
 
-  test('unchanged, it sets nothing', () => {
+  test('sets nothing as it is in the repository', () => {
     expect(parseEnv(read('.env.example'))).toEqual({});
   });
 
-  test('without comment signs, it gives the defaults', () => {
+  test('sets the defaults once its lines are uncommented', () => {
     const folder = mkdtempSync(join(tmpdir(), 'env-'));
     try {
       const file = join(folder, '.env');

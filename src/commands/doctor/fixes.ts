@@ -6,13 +6,15 @@ import { flagFor } from '../../protocol/devices.ts';
 import type { Reason, ReasonCode } from '../../protocol/reasons.ts';
 import type { HostInfo } from './host-info.ts';
 
+/** A fix, as the report prints it. */
 export interface Fix {
+  /** The explanation: a phrase without a full stop. */
   readonly words: string;
   /** A command to copy, or a flag of the worker. */
   readonly command?: string;
 }
 
-/** The reason is beyond repair, such as missing hardware, or its fix is unknown. */
+/** No fix exists, for example for missing hardware, or the fix is unknown. */
 const none = (): undefined => undefined;
 
 const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) => Fix | undefined } = {
@@ -50,7 +52,7 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
 
 const MORE_MEMORY: Fix = { words: "free some of the device's memory, or use smaller weights", command: '--dtype q4' };
 
-/** @returns undefined if there is no fix, such as for missing hardware. */
+/** The fix for a reason on this machine; undefined if there is none, for example for missing hardware. */
 export function fixFor<C extends ReasonCode>(reason: Reason<C>, host: HostInfo): Fix | undefined {
   return FIXES[reason.code](reason, host);
 }
@@ -95,8 +97,8 @@ function cudaProvider({ library, platform, npmRun }: HostInfo): Fix {
 }
 
 /**
- * The package of a library. The number in its name gives the version of CUDA; some libraries have another
- * number than CUDA.
+ * The package of a library. The number in the file name gives the version of CUDA; for some libraries the two
+ * numbers differ.
  */
 function libraryOfCuda(library: string): Fix | undefined {
   const source = "from NVIDIA's package source (added by its package cuda-keyring)";
