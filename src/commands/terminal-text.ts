@@ -24,7 +24,7 @@ export function rowsOf(text: string, columns: number): number {
   return rows;
 }
 
-/** Cuts `text` to at most `columns` columns, between two characters. */
+/** Cuts `text` to at most `columns` columns. Never cuts inside a character. */
 export function cutToColumns(text: string, columns: number): string {
   let end = 0;
   let used = 0;

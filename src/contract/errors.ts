@@ -59,7 +59,7 @@ export interface Violation {
   readonly constraint: string;
   /** The rule as a sentence. */
   readonly message: string;
-  /** The rejected value; absent where it may contain text of a user. */
+  /** The rejected value; absent if it may contain text of a user. */
   readonly value?: string | number | boolean;
 }
 

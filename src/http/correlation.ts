@@ -25,7 +25,7 @@ export interface Trace {
   readonly spanId: string;
 }
 
-/** The trace of the header `traceparent`; undefined if malformed, as the standard requires. */
+/** The trace of the header `traceparent`; undefined if absent, or malformed (as the standard requires). */
 export function traceOf(headers: IncomingHttpHeaders): Trace | undefined {
   const match = TRACEPARENT.exec(String(headers['traceparent'] ?? ''));
   const [traceId, spanId] = [match?.[1], match?.[2]];

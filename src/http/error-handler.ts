@@ -24,7 +24,7 @@ export function errorHandler(format: ErrorFormatter) {
 /** Whole seconds, at least 1. */
 const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
-/** Returns a WorkerError unchanged, maps an error of Fastify by its status, and all others to `INTERNAL`. */
+/** Keeps a WorkerError, maps an error of Fastify by its status, and any other value to `INTERNAL`. */
 export function workerErrorOf(error: FastifyError | WorkerError): WorkerError {
   if (error instanceof WorkerError) return error;
   if (error.statusCode === 413) return new WorkerError('PAYLOAD_TOO_LARGE');

@@ -35,6 +35,7 @@ export interface ServerParts {
   readonly shutdown: (reason: string) => void;
 }
 
+/** The handler of a route, and the shape of its errors. */
 export interface Handler {
   readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
   /** Writes errors in the shape of the route's family. */

@@ -22,6 +22,7 @@ import { narrateStop } from './stop-outcome.ts';
  */
 const RETRY_MS = 1000;
 
+/** The parts of the worker that admission uses. */
 export interface AdmissionParts {
   readonly config: Pick<
     Config,

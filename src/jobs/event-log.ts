@@ -22,7 +22,7 @@ export interface Encoder {
   readonly keepAlive?: string;
 }
 
-/** The subscribers of a log. */
+/** The subscribers of a job, as its log uses them. */
 export interface LogListener {
   /**
    * True if all subscribers are so far behind that narration and metrics are shed. Called before each of

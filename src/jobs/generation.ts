@@ -94,6 +94,7 @@ export class Generation {
     else if (this.#timing.tokens % this.#parts.progressEvery === 0) this.#narrator.progress(this.#batch);
   }
 
+  /** Emits a `token` event with the score of its last token; `earlier` has the scores of the others. */
   #emitPiece(piece: Piece | undefined): void {
     if (!piece) return;
     const last = piece.tokens.at(-1);

@@ -31,7 +31,7 @@ const TRIM_TO = 0.75;
 
 /** Settings of the caller and the operator for the subscribers of one job. Times in milliseconds. */
 export interface ReadPolicy {
-  /** What happens when the last subscriber leaves before the end. */
+  /** Effect on the job when the last subscriber leaves before the end. */
   readonly onDisconnect: 'cancel' | 'continue';
   /** Time after which a job that continues without subscribers is stopped. */
   readonly detachMs: number;
@@ -53,10 +53,7 @@ export class Subscribers implements Backpressure {
   readonly #job: SubscribedJob;
   readonly #policy: ReadPolicy;
   readonly #subscribers = new Set<Subscriber>();
-  /**
-   * Stalled subscribers, each with the timer that disconnects it. Its size is the number of stalled
-   * subscribers.
-   */
+  /** Stalled subscribers, each with the timer that disconnects it. */
   readonly #stalled = new Map<Subscriber, NodeJS.Timeout>();
   /** Stops the job. Runs while a job with `on_disconnect: continue` has no subscriber. */
   #detached: NodeJS.Timeout | undefined;

@@ -36,7 +36,7 @@ type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) =>
  */
 export const SMALL_BYTES = 32 * 2 ** 20;
 
-/** Any short prompt. */
+/** Prompt for the first use of tokenizer and template. Any short text will do. */
 const WARM_UP_TEXT = 'Write a haiku about morning light.';
 
 export type ModelSettings = Pick<
@@ -134,6 +134,6 @@ function warmUpText(template: ChatTemplate | undefined): string {
   try {
     return template?.render([{ role: 'user', content: WARM_UP_TEXT }]) ?? WARM_UP_TEXT;
   } catch {
-    return WARM_UP_TEXT; // a template may refuse a single user message; requests report its error
+    return WARM_UP_TEXT; // A template may refuse a single user message; requests report its error.
   }
 }

@@ -11,12 +11,12 @@ import { environmentName, SETTINGS } from '../../src/config/settings.ts';
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const files = generated();
 
-describe('files made from the code', () => {
-  test.each(Object.keys(files))('%s is the current output of `npm run generate`', (path) => {
+describe('the generated files', () => {
+  test.each(Object.keys(files))('%s: equal to the current output of `npm run generate`', (path) => {
     expect(read(path)).toBe(files[path]);
   });
 
-  test('none of them contains a path of this machine', () => {
+  test('contain no path of this machine', () => {
     const root = new URL('../../', import.meta.url).pathname;
     expect(Object.values(files).filter((text) => text.includes(root))).toEqual([]);
   });
@@ -45,7 +45,7 @@ describe('.env.example', () => {
     expect(parseEnv(uncommented)).toEqual(Object.fromEntries(defaults));
   });
 
-  test('sets nothing as it is in the repository', () => {
+  test('sets nothing while its lines are commented out', () => {
     expect(parseEnv(read('.env.example'))).toEqual({});
   });
 

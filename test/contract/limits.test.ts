@@ -1,4 +1,4 @@
-/** docs/limits.md names existing code, tests and settings, and the server's options equal the page. */
+/** docs/limits.md names existing code, tests and settings, and the server's options have the values of the page. */
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';

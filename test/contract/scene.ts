@@ -22,7 +22,7 @@ export class Scene {
   readonly #workers: TestWorker[] = [];
   #sent = 0;
 
-  /** Plays all parts. All workers have ended when it resolves or rejects. */
+  /** Plays all parts. All workers have ended when the promise resolves or rejects. */
   async play(): Promise<void> {
     try {
       await Promise.all([this.#life(), this.#narrowWorker()]);

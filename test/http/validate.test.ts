@@ -17,9 +17,9 @@ test.each([
     { messages: messages(11, 'x'.repeat(91)) },
   ],
   ['1000 characters of a prompt', { prompt: '🐸'.repeat(1000) }, { prompt: '🐸'.repeat(1001) }],
-])('the maximum is %s', (_, most, beyond) => {
-  expect(fields(most)).toEqual([]);
-  expect(fields(beyond)).toEqual(Object.keys(beyond));
+])('the maximum is %s', (_, valid, invalid) => {
+  expect(fields(valid)).toEqual([]);
+  expect(fields(invalid)).toEqual(Object.keys(invalid));
 });
 
 test.each([
@@ -29,9 +29,9 @@ test.each([
   ['one day', 'timeout_ms', 86_400_000, 86_400_001],
   ['the maximum of generated tokens', 'max_tokens', 2048, 2049],
   ['256 characters of an id', 'job_id', '🐸'.repeat(256), '🐸'.repeat(257)],
-])('the maximum is %s', (_, field, most, beyond) => {
-  expect(fields({ prompt: 'x', [field]: most })).toEqual([]);
-  const [first = ''] = fields({ prompt: 'x', [field]: beyond });
+])('the maximum is %s', (_, field, valid, invalid) => {
+  expect(fields({ prompt: 'x', [field]: valid })).toEqual([]);
+  const [first = ''] = fields({ prompt: 'x', [field]: invalid });
   expect(first.replace(/[[.].*/, '')).toBe(field);
 });
 

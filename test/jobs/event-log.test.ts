@@ -5,7 +5,7 @@ import { EventLog } from '../../src/jobs/event-log.ts';
 import { dataOf, END, ERROR, idsOf, NARRATION, STARTED } from './events.ts';
 
 describe('the events of a job', () => {
-  test('become frames with contiguous ids, the name twice, and the correlation id where the contract has it', () => {
+  test('become frames with contiguous ids, the event name in line and data, and the correlation id where required', () => {
     const log = new EventLog(sseEncoder('req-1'));
     log.emit(NARRATION);
     log.emit({ type: 'token', t: 'a\n\u2028b', i: 0 });

@@ -187,7 +187,7 @@ function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullab
 
 /**
  * The device that a worker would use, and why. A device that crashes ends the worker: `auto` skips only
- * devices that refuse.
+ * devices that refuse the model.
  */
 function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | object): Report['used'] {
   const order = devicesToTry(config.device);
@@ -196,12 +196,12 @@ function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | o
   const choices = 'files' in model ? model.files.choices.filter(({ device }) => order.includes(device)) : [];
   if (choices.length > 0 && staysOnCpu(config, { choices }))
     return { device: CPU, reason: 'the model is under 32 MB: starting a step on a GPU takes longer than computing it' };
-  const taken = order.find((name) =>
+  const first = order.find((name) =>
     rows.some(
       ({ device, auto_obstacle, run }) => device === name && !auto_obstacle && run && run.outcome !== 'refused',
     ),
   );
-  return taken === undefined ? undefined : { device: taken, reason: 'the first device that opens' };
+  return first === undefined ? undefined : { device: first, reason: 'the first device that opens' };
 }
 
 function say(text: string): void {

@@ -1,6 +1,6 @@
 /**
- * Tests a device: generates ten tokens in a separate engine process, because a driver can crash or hang its
- * process.
+ * Tests a device: generates ten tokens in a separate engine process, because a driver can crash or hang the
+ * process that uses it.
  */
 import { EngineLostError, EngineRefusedError } from '../../bridge/child.ts';
 import { EngineClient } from '../../bridge/client.ts';

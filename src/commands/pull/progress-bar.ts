@@ -79,7 +79,7 @@ export class ProgressBar {
     else this.#out.write(`${path}: ${formatBytes(size)} in ${((this.#now() - since) / 1000).toFixed(1)} s\n`);
   }
 
-  /** Ends the line on the terminal as it was last drawn. */
+  /** Ends the line on the terminal. The last drawing stays visible. */
   end(): void {
     if (this.#drawn) this.#out.write('\n');
     this.#drawn = false;

@@ -1,4 +1,4 @@
-/** The fix of each reason, for the reasons that the engine really reports. */
+/** The fix for each reason, with reasons as the engine derives them from messages of ONNX Runtime. */
 import { describe, expect, test } from 'vitest';
 import { fixFor, fixForRuntime } from '../../../src/commands/doctor/fixes.ts';
 import type { HostInfo } from '../../../src/commands/doctor/host-info.ts';
@@ -130,7 +130,7 @@ test('missing hardware, defects and unknown errors have no fix', () => {
   expect(reasons.map((reason) => fixFor(reason, withCard))).toEqual(reasons.map(() => undefined));
 });
 
-test("the runtime's library comes with the packages", () => {
+test('a missing library of the runtime is fixed by an installation of its package', () => {
   expect(fixForRuntime(host).command).toBe('npm ci');
   expect(fixForRuntime({ ...host, npmRun: 'npm explore rbees-workerd -- npm run' }).command).toBe(
     'npm install onnxruntime-node',

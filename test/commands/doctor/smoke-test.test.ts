@@ -21,7 +21,7 @@ test('generates ten tokens', async () => {
   expect(run.ids).toHaveLength(10);
 });
 
-test('ends a device that hangs after the timeout', { timeout: 60_000 }, async () => {
+test('ends the process of a device that hangs, after the timeout', { timeout: 60_000 }, async () => {
   const run = await generateTen(on('webgpu'), [0], { NODE_OPTIONS: `--require ${PLAYED}`, PLAYED: 'hang' }, 3000);
   expect(run).toEqual({
     outcome: 'lost',
