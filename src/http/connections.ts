@@ -25,7 +25,7 @@ const KEEP_ALIVE_MS = 72_000;
  * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least
  * every 15 seconds.
  */
-const SILENCE_MS = 60_000;
+const IDLE_MS = 60_000;
 /** Minimum time between two narrations of refused connections. */
 const NARRATE_DROPPED_MS = 10_000;
 
@@ -41,7 +41,7 @@ export function connectionOptions({ arrivalTimeout, slowTimeout }: Config) {
     http,
     requestTimeout: arrivalTimeout * 1000,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: SILENCE_MS + slowTimeout * 1000,
+    connectionTimeout: IDLE_MS + slowTimeout * 1000,
     clientErrorHandler: answerBrokenHttp,
   };
 }

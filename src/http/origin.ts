@@ -48,10 +48,10 @@ export function originGuard(
 function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest): void {
   const reads = method === 'GET' || method === 'HEAD';
   const site = headers['sec-fetch-site'];
-  const own = site === undefined || site === 'none' || site === 'same-origin';
+  const isAllowedSite = site === undefined || site === 'none' || site === 'same-origin';
   // A stream is a `GET` with a side effect: the job can stop when its subscriber leaves.
   if (reads && routeOptions.config.endless !== true) return;
-  if (!own || (headers.origin !== undefined && site === undefined)) throw new WorkerError('FORBIDDEN_ORIGIN');
+  if (!isAllowedSite || (headers.origin !== undefined && site === undefined)) throw new WorkerError('FORBIDDEN_ORIGIN');
 }
 
 /**

@@ -28,7 +28,7 @@ declare module 'fastify' {
 const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
 
 /** Maximum length of a path parameter: a job id of 256 characters with four bytes each, percent-encoded. */
-const LONGEST_PARAMETER = 256 * 4 * 3;
+const MAX_PARAMETER_CHARS = 256 * 4 * 3;
 
 /**
  * Builds the server, which does not listen yet.
@@ -41,7 +41,7 @@ export function buildServer(parts: ServerParts, contractFile: URL): FastifyInsta
     logger: false,
     genReqId: (request) => correlationIdOf(request.headers),
     bodyLimit: bodyLimit(config.maxPromptChars),
-    routerOptions: { maxParamLength: LONGEST_PARAMETER },
+    routerOptions: { maxParamLength: MAX_PARAMETER_CHARS },
     ...connectionOptions(config),
     forceCloseConnections: 'idle',
     return503OnClosing: false,

@@ -6,7 +6,7 @@ import { WorkerError } from '../contract/errors.ts';
 import type { Job } from './job.ts';
 
 /** Maximum number of remembered ids of jobs without a log (answered 410; an unknown id is answered 404). */
-const REMEMBERED = 10_000;
+const MAX_REMEMBERED = 10_000;
 /** Minimum limit for the log of a running job in bytes, for any number of slots. */
 const MIN_LOG_BYTES = 256 * 1024;
 
@@ -144,6 +144,6 @@ export class JobRegistry {
   #remember(jobId: string): void {
     this.#finished.add(jobId);
     const [oldest] = this.#finished;
-    if (this.#finished.size > REMEMBERED && oldest !== undefined) this.#finished.delete(oldest);
+    if (this.#finished.size > MAX_REMEMBERED && oldest !== undefined) this.#finished.delete(oldest);
   }
 }

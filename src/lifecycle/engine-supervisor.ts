@@ -11,12 +11,12 @@ import { failureText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
 /** After this many losses within the window, the engine is not restarted. */
-const MOST_LOSSES = 3;
+const MAX_LOSSES = 3;
 const LOSS_WINDOW_MS = 10 * 60 * 1000;
 /** Maximum lines of runtime output that are narrated per engine process. */
-const MOST_WARNINGS = 20;
+const MAX_WARNINGS = 20;
 /** A restart fails after this many times the duration of the first load, plus the step timeout. */
-const SLOWEST_RESTART = 10;
+const RESTART_FACTOR = 10;
 
 export interface SupervisorOptions {
   /** The environment of an engine process. */
@@ -73,7 +73,7 @@ export class EngineSupervisor {
     this.#onLoadEvent = onLoadEvent;
     const facts = await this.client.start(options);
     this.#onLoadEvent = undefined;
-    this.#restartMs = Math.ceil(SLOWEST_RESTART * (performance.now() - began) + this.#settings.stepMs);
+    this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#settings.stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
     this.#options = { ...options, candidates, slots: facts.slots };
     return facts;
@@ -87,7 +87,7 @@ export class EngineSupervisor {
 
   #warn(line: string): void {
     this.#warnings += 1;
-    if (this.#warnings <= MOST_WARNINGS) narrate('engine.warning', { reason: line });
+    if (this.#warnings <= MAX_WARNINGS) narrate('engine.warning', { reason: line });
   }
 
   async #restart(loss: Loss, lost: LostCounts): Promise<void> {
@@ -96,7 +96,7 @@ export class EngineSupervisor {
     for (let next: Loss | undefined = loss; next; ) {
       this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
-      if (this.#losses.length >= MOST_LOSSES) {
+      if (this.#losses.length >= MAX_LOSSES) {
         this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
         return;
       }

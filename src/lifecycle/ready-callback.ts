@@ -10,7 +10,7 @@ import type { DeviceName } from '../protocol/devices.ts';
 
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 1000;
-const LONGEST_DELAY_MS = 60_000;
+const MAX_DELAY_MS = 60_000;
 const ANSWER_MS = 5000;
 
 /** The body of the report. */
@@ -57,7 +57,7 @@ export function reportReady(
         return true;
       }
       const last = attempt === ATTEMPTS;
-      const delay = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: LONGEST_DELAY_MS });
+      const delay = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: MAX_DELAY_MS });
       narrate('callback.failed', {
         url,
         attempt,

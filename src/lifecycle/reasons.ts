@@ -39,7 +39,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   computes_wrong: present(({ difference }) =>
     difference === undefined
       ? 'it computes no logits'
-      : `the logits of a token computed alone and behind others differ by ${Math.round(difference * 100)} %`,
+      : `the logits of a token computed alone and after others in one run differ by ${Math.round(difference * 100)} %`,
   ),
   runtime: present(({ message }) => message),
 };

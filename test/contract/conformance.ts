@@ -3,7 +3,7 @@
  */
 import { ERRORS } from '../../src/contract/errors.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
-import { narrationProblems, wrong } from './rules.ts';
+import { brokenRules, narrationProblems } from './rules.ts';
 
 /** One event of a stream, as the client receives it. */
 export interface ReceivedEvent {
@@ -24,7 +24,7 @@ export function problemsOf(exchange: Exchange): string[] {
   const answer = answerFor(exchange);
   if (!answer) return [`${exchange.request.method} ${exchange.request.path} may not answer ${status}: ${body}`];
   if (!answer.content)
-    return wrong(
+    return brokenRules(
       [body === '', `${status} has a body`],
       ...headerProblems(answer, headers).map((problem) => [false, problem] as const),
     );
@@ -51,7 +51,7 @@ function errorProblems(error: unknown, status: number, correlationId: string): s
   if (error === undefined) return [];
   const { code, retriable, correlation_id } = error as Record<string, string>;
   const row = ERRORS[code as keyof typeof ERRORS] as { status: number; retriable: boolean } | undefined;
-  return wrong(
+  return brokenRules(
     [row?.status === status, `${code} is not an error of status ${status}`],
     [row?.retriable === (retriable as unknown), `${code} has a wrong retriable`],
     [correlation_id === correlationId, 'the error has a wrong correlation id'],
@@ -95,7 +95,7 @@ function streamProblems(media: Media, { status, correlationId, body, from }: Str
 function orderProblems(events: readonly ReceivedEvent[], status: number, from: number): string[] {
   const names = events.map((event) => event.name);
   const refused = JSON.stringify(names) === '["narration","error"]' || JSON.stringify(names) === '["error"]';
-  return wrong(
+  return brokenRules(
     [events.every((event, at) => event.id === from + at), `ids do not go up from ${from}`],
     [status === 200 ? (names[0] === 'started') === (from === 0) : refused, `begins with ${names.slice(0, 3)}`],
     [status !== 200 || names.lastIndexOf('started') === (from === 0 ? 0 : -1), 'started occurs twice'],
@@ -111,7 +111,7 @@ function eventProblems(media: Media, { name, data }: ReceivedEvent, correlationI
   return [
     ...schemaProblems({ $ref }, data),
     ...schemaProblems(media.schema, data),
-    ...wrong([data['correlation_id'] === expected, `${name} has the correlation id ${data['correlation_id']}`]),
+    ...brokenRules([data['correlation_id'] === expected, `${name} has the correlation id ${data['correlation_id']}`]),
     ...(name === 'narration' ? narrationProblems(data) : []),
   ];
 }
@@ -121,7 +121,7 @@ function factProblems(events: readonly ReceivedEvent[]): string[] {
   const all = (name: string) => events.filter((event) => event.name === name).map((event) => event.data);
   const [started, end] = [all('started')[0], all('end')[0]];
   const jobIds = all('narration').map((data) => data['job_id']);
-  return wrong(
+  return brokenRules(
     [all('token').every((data, at) => data['i'] === at), 'tokens are not numbered 0, 1, 2, …'],
     [!end || end['seed'] === started?.['seed'], 'end has another seed than started'],
     [!started || jobIds.every((id) => id === started['job_id']), 'a narration is of another job'],

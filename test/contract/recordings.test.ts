@@ -43,14 +43,14 @@ test('every recorded line keeps the limits, and the stream of a job has the same
 test('the check finds planted errors', () => {
   const [good] = known.filter(({ name }) => name === 'execute-stop-string');
   if (!good) throw new Error('execute-stop-string is not recorded');
-  const spoilt = (from: string | RegExp, to: string): string[] =>
+  const problemsAfter = (from: string | RegExp, to: string): string[] =>
     problemsOf({ ...good, response: { ...good.response, body: good.response.body.replace(from, to) } });
-  expect(spoilt('"seed":42', '"seed":42,"unheard_of":1')).not.toEqual([]);
-  expect(spoilt(/("type":"end".*)"stop_sequence"/, '$1"bored"')).not.toEqual([]);
-  expect(spoilt('id: 3\n', 'id: 4\n')).not.toEqual([]);
-  expect(spoilt('"i":1', '"i":2')).not.toEqual([]);
-  expect(spoilt(/id: \d+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
-  expect(spoilt('req-execute-stop-string', 'req-another')).not.toEqual([]);
+  expect(problemsAfter('"seed":42', '"seed":42,"unheard_of":1')).not.toEqual([]);
+  expect(problemsAfter(/("type":"end".*)"stop_sequence"/, '$1"bored"')).not.toEqual([]);
+  expect(problemsAfter('id: 3\n', 'id: 4\n')).not.toEqual([]);
+  expect(problemsAfter('"i":1', '"i":2')).not.toEqual([]);
+  expect(problemsAfter(/id: \d+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
+  expect(problemsAfter('req-execute-stop-string', 'req-another')).not.toEqual([]);
   expect(problemsOf({ ...good, response: { ...good.response, status: 418 } })).not.toEqual([]);
   expect(problemsOf({ ...good, response: { ...good.response, headers: {} } })).not.toEqual([]);
 });

@@ -4,14 +4,14 @@
 const LIMITS = { human: 100, cute: 150, story: 200 } as const;
 
 /** The problems of the broken rules. */
-export function wrong(...rules: readonly (readonly [holds: boolean, problem: string])[]): string[] {
+export function brokenRules(...rules: readonly (readonly [holds: boolean, problem: string])[]): string[] {
   return rules.filter(([holds]) => !holds).map(([, problem]) => problem);
 }
 
 /** Lengths are in UTF-16 units, the strictest count. `cute` and `story` may be absent. */
 export function narrationProblems(narration: Readonly<Record<string, unknown>>): string[] {
   const cute = narration['cute'];
-  return wrong(
+  return brokenRules(
     ...Object.entries(LIMITS).map(([kind, most]) => {
       const text = String(narration[kind] ?? '');
       return [text.length <= most, `${kind} has ${text.length} characters: ${text}`] as const;

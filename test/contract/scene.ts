@@ -25,7 +25,7 @@ export class Scene {
   /** Plays all parts. All workers have ended when the promise resolves or rejects. */
   async play(): Promise<void> {
     try {
-      await Promise.all([this.#life(), this.#narrowWorker()]);
+      await Promise.all([this.#mainWorker(), this.#narrowWorker()]);
       await this.#guardedWorker();
       await this.#lostEngine();
       await this.#unconfirmedDrain();
@@ -76,7 +76,7 @@ export class Scene {
   }
 
   /** One worker, from its start to its shutdown. */
-  async #life(): Promise<void> {
+  async #mainWorker(): Promise<void> {
     const worker = await this.#start({ early: true });
     await Promise.all([
       this.#send(worker, 'GET', '/health'),

@@ -108,10 +108,10 @@ function libraryOfCuda(library: string): Fix | undefined {
       command: 'sudo apt-get install libcudnn9-cuda-12',
     };
   if (!/^lib(cu|nv)/.test(library)) return undefined;
-  const thirteen = /^libcufft\.so\.12|^(?!libcufft).*\.so\.13/.test(library);
+  const isCuda13 = /^libcufft\.so\.12|^(?!libcufft).*\.so\.13/.test(library);
   return {
-    words: `the libraries of CUDA ${thirteen ? 13 : 12}, ${source}`,
-    command: `sudo apt-get install ${thirteen ? 'cuda-libraries-13-0' : 'cuda-libraries-12-9'}`,
+    words: `the libraries of CUDA ${isCuda13 ? 13 : 12}, ${source}`,
+    command: `sudo apt-get install ${isCuda13 ? 'cuda-libraries-13-0' : 'cuda-libraries-12-9'}`,
   };
 }
 

@@ -18,7 +18,7 @@ const SMOKE_TOKENS = 10;
  */
 const TIMEOUT_MS = 120_000;
 /** Maximum characters of an engine's message. */
-const LONGEST_PROBLEM = 500;
+const MAX_PROBLEM_CHARS = 500;
 
 /** The result of a smoke test. */
 export interface SmokeTestRun {
@@ -98,4 +98,4 @@ function failure(error: unknown): Pick<SmokeTestRun, 'outcome' | 'problem' | 're
 }
 
 /** Messages of an engine or a driver may contain any character. */
-const cleaned = (text: string): string => sanitize(text, LONGEST_PROBLEM);
+const cleaned = (text: string): string => sanitize(text, MAX_PROBLEM_CHARS);

@@ -103,8 +103,9 @@ export class ProgressBar {
     const percent = Math.floor((100 * present) / Math.max(1, this.#total));
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
     const speed = first && last && last.at > first.at ? (last.bytes - first.bytes) / ((last.at - first.at) / 1000) : 0;
-    const pace = speed > 0 ? `, ${formatBytes(speed)}/s, ${formatClock((this.#total - present) / speed)} left` : '';
-    return `${percent} %, ${formatBytes(present)} of ${formatBytes(this.#total)}${pace}`;
+    const speedText =
+      speed > 0 ? `, ${formatBytes(speed)}/s, ${formatClock((this.#total - present) / speed)} left` : '';
+    return `${percent} %, ${formatBytes(present)} of ${formatBytes(this.#total)}${speedText}`;
   }
 }
 

@@ -18,6 +18,6 @@ const FORCED_FLUSH_MS = 100;
 export async function serve(config: Config, version: string, engine: ChildProcess): Promise<number> {
   const worker = new Worker(config, version, engine);
   const exitCode = await worker.run();
-  const cut = worker.forced.then(() => sleep(FORCED_FLUSH_MS, 1));
-  return Promise.race([stopNarration().then(() => exitCode), cut]);
+  const forcedExit = worker.forced.then(() => sleep(FORCED_FLUSH_MS, 1));
+  return Promise.race([stopNarration().then(() => exitCode), forcedExit]);
 }

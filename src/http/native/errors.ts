@@ -13,7 +13,7 @@ import type { ErrorFormatter } from '../error-handler.ts';
 import { SSE_HEADERS, sseEncoder } from '../sse.ts';
 
 /** Maximum length of the message that joins the sentences of all violations. */
-const MESSAGE_CHARS = 2000;
+const MAX_MESSAGE_CHARS = 2000;
 
 /** Body of an error answer. Contains only public fields of the error, never a stack trace. */
 export function errorBody(error: WorkerError, correlationId: string): object {
@@ -46,7 +46,7 @@ export function executeErrors(mode: Config['narration']): ErrorFormatter {
     const context = contextOf({ ...idsOf(request), ...jobIdOf(request.body) }, log, mode);
     runIn(context, () => narrateViolations(violations));
     const sentences = violations.map((violation) => violation.message).join('; ');
-    const message = sentences.slice(0, MESSAGE_CHARS);
+    const message = sentences.slice(0, MAX_MESSAGE_CHARS);
     if (!/\btext\/event-stream\b/i.test(request.headers.accept ?? ''))
       return sendError(new WorkerError('INVALID_REQUEST', message, { violations }), request, reply);
     log.emit({ type: 'error', code: 'INVALID_REQUEST', message, retriable: ERRORS.INVALID_REQUEST.retriable });
