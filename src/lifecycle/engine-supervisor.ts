@@ -97,7 +97,9 @@ export class EngineSupervisor {
       this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
       if (this.#losses.length >= MAX_LOSSES) {
-        this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
+        this.#abandon(
+          `the engine was lost ${this.#losses.length} times in ten minutes, most recently by ${next.reason}`,
+        );
         return;
       }
       this.#warnings = 0;
@@ -126,7 +128,7 @@ export class EngineSupervisor {
   /** Waiting requests fail with a general message: `reason` may name files and is for the operator. */
   #abandon(reason: string): void {
     this.#closed = true;
-    this.client.abandon('the engine could not be brought back');
+    this.client.abandon('the engine could not be restarted');
     this.#settings.giveUp(reason);
   }
 

@@ -46,7 +46,7 @@ export class StopRequests {
     this.#resolveRequested(this.#first);
   }
 
-  /** SIGTERM and SIGINT request a stop; the second signal forces it. */
+  /** SIGTERM and SIGINT request a stop; the second signal forces the stop. */
   watchSignals(): void {
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       this.#signals.on(name, () => {

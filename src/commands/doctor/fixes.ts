@@ -83,7 +83,7 @@ function nvidiaDriver({ distribution }: HostInfo): Fix {
 function cudaProvider({ library, platform, npmRun }: HostInfo): Fix {
   if (library !== undefined)
     return {
-      words: `the provider files of the same version must lie beside ${library}: libonnxruntime_providers_cuda.so, libonnxruntime_providers_shared.so`,
+      words: `the provider files of the same version must be in the folder of ${library}: libonnxruntime_providers_cuda.so, libonnxruntime_providers_shared.so`,
     };
   if (platform === 'linux x64')
     return {

@@ -55,7 +55,7 @@ export class ProgressBar {
 
   /**
    * Reports that `bytes` of the file are on disk: fewer than before if the download of the file starts again.
-   * @param fromBefore true if an earlier pull downloaded these bytes: they do not count for the speed
+   * @param fromBefore true if an earlier pull downloaded these bytes, which then do not count for the speed
    */
   at(bytes: number, fromBefore = false): void {
     const at = this.#now();

@@ -31,7 +31,7 @@ describe('the CUDA provider is downloaded', () => {
 
   test('by the operator, beside a library of --runtime-library', () => {
     const fix = fixFor(reason, { ...host, library: '/opt/ort/libonnxruntime.so' });
-    expect(fix?.words).toContain('must lie beside /opt/ort/libonnxruntime.so');
+    expect(fix?.words).toContain('must be in the folder of /opt/ort/libonnxruntime.so');
     expect(fix?.command).toBeUndefined();
   });
 
