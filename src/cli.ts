@@ -17,9 +17,10 @@ Usage
   rbees-workerd ask "<prompt>" [settings]
                                        start a worker, send it one prompt, show narration and output
   rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]
-                                       download a model from the hub into its cache; run it with --model org/model.
-                                       A model in a folder of its repository: org/model/folder. Without --dtype, pull
-                                       chooses weights for --device, or for the CPU if there is no --device
+                                       download a model from the hub into the local cache; run the model with
+                                       --model org/model.
+                                       A model in a folder of its repository: org/model/folder.
+                                       Without --dtype, pull chooses weights for --device (default: for the CPU)
   rbees-workerd doctor [--json] [settings]
                                        list the devices, the device that the worker would use, and the missing parts;
                                        exit code 0 if that device works
@@ -60,14 +61,13 @@ async function main(args: readonly string[]): Promise<number> {
     );
   }
   const config = readConfig(first === 'serve' ? rest : args);
-  // The engine process boots in about the time in which this process loads its HTTP modules: both start at
-  // once.
+  // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());
   const { serve } = await import('./commands/serve/serve.ts');
   return serve(config, VERSION, engine);
 }
 
-/** Waits until the text is written: a pipe may accept it late, and the process exits right afterwards. */
+/** Waits until the text is written: the process exits right afterwards, and a slow pipe would lose text. */
 function print(text: string): Promise<number> {
   return new Promise((resolve) => process.stdout.write(text, () => resolve(0)));
 }
@@ -75,9 +75,11 @@ function print(text: string): Promise<number> {
 try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
-  const bad = error instanceof ConfigError;
+  const isUsageError = error instanceof ConfigError;
   process.stderr.write(
-    bad ? `rbees-workerd: ${error.message}\n` : `rbees-workerd: ${error instanceof Error ? error.stack : error}\n`,
+    isUsageError
+      ? `rbees-workerd: ${error.message}\n`
+      : `rbees-workerd: ${error instanceof Error ? error.stack : error}\n`,
   );
-  process.exit(bad ? 2 : 1);
+  process.exit(isUsageError ? 2 : 1);
 }

@@ -1,4 +1,4 @@
-/** Calls a worker over HTTP and returns its typed events. Needs `fetch` and nothing else. */
+/** Calls a worker over HTTP and returns its typed events. Uses web APIs only, such as `fetch`. */
 import type { ErrorBody } from '../contract/answers.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
 import { readEvents, type SseEvent } from './sse.ts';
@@ -10,7 +10,7 @@ export interface WorkerAddress {
   readonly apiToken?: string | undefined;
 }
 
-/** The worker refused a request before its stream began. The message is the worker's. */
+/** The worker refused a request before its stream began. All fields are those of the worker's error. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   readonly status: number;
@@ -27,8 +27,9 @@ export class RefusedError extends Error {
 
 /**
  * Posts one job and yields the events of its stream. Leaving the loop closes the connection, which cancels
- * the job.
- * @throws RefusedError if the worker does not accept the job; TypeError if it cannot be reached.
+ * the job unless `on_disconnect` is `continue`.
+ * @throws RefusedError if the worker does not accept the job; TypeError if it cannot be reached; or the
+ * reason of `signal`
  */
 export async function* execute(
   { url, apiToken }: WorkerAddress,

@@ -4,7 +4,7 @@
 import { createParser } from 'eventsource-parser';
 import type { StreamEvent } from '../contract/events.ts';
 
-/** One message of a stream, its data still as text. */
+/** One message of a stream, with its data as text. */
 export interface SseMessage {
   readonly id: string | undefined;
   readonly event: string | undefined;
@@ -23,7 +23,7 @@ export type SseSource = Response | AsyncIterable<Uint8Array>;
 
 /**
  * Returns a function that takes the bytes of a stream in any portions and calls `onMessage` for every message
- * they complete. Comments are skipped; a message without its empty line is never reported.
+ * they complete. Skips comments, and an unfinished message at the end of the stream.
  */
 export function messageParser(onMessage: (message: SseMessage) => void): (bytes: Uint8Array) => void {
   const parser = createParser({ onEvent: ({ id, event, data }) => onMessage({ id, event, data }) });
@@ -32,8 +32,8 @@ export function messageParser(onMessage: (message: SseMessage) => void): (bytes:
 }
 
 /**
- * The messages of a stream as they arrive. Leaving the loop cancels the stream. @throws Error if there is no
- * body.
+ * The messages of a stream as they arrive. Leaving the loop cancels the stream.
+ * @throws Error if the response has no body, and the errors of the connection
  */
 export async function* readMessages(source: SseSource): AsyncGenerator<SseMessage, void, void> {
   const arrived: SseMessage[] = [];
@@ -45,8 +45,9 @@ export async function* readMessages(source: SseSource): AsyncGenerator<SseMessag
 }
 
 /**
- * The events of a worker's stream as they arrive. The worker is trusted to keep its contract: data is parsed,
- * not checked.
+ * The events of a worker's stream as they arrive. Data is parsed but not validated: the worker is trusted to
+ * follow its contract.
+ * @throws Error as `readMessages`; SyntaxError for data that is not JSON
  */
 export async function* readEvents<Data = StreamEvent>(source: SseSource): AsyncGenerator<SseEvent<Data>, void, void> {
   for await (const { id, event, data } of readMessages(source)) yield { id, event, data: JSON.parse(data) as Data };

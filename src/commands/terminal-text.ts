@@ -7,8 +7,8 @@ import stringWidth from 'string-width';
 const graphemes = new Intl.Segmenter();
 
 /**
- * The number of terminal rows that `text` covers. A wide character that does not fit at the end of a row
- * starts the next one.
+ * The number of terminal rows that `text` covers. A wide character that does not fit at the end of a row goes
+ * to the next row.
  */
 export function rowsOf(text: string, columns: number): number {
   let rows = 1;
@@ -24,7 +24,7 @@ export function rowsOf(text: string, columns: number): number {
   return rows;
 }
 
-/** Cuts `text` to at most `columns` columns, between two characters. */
+/** Cuts `text` to at most `columns` columns. Never cuts inside a character. */
 export function cutToColumns(text: string, columns: number): string {
   let end = 0;
   let used = 0;

@@ -1,5 +1,5 @@
 /**
- * The table of errors that a caller can receive: code → HTTP status, sentence, and if a retry can help.
+ * The table of errors that a caller can receive: HTTP status, sentence, and whether a retry can help.
  * A code is part of the contract. A sentence contains no path, token or stack trace.
  */
 
@@ -23,7 +23,7 @@ export const ERRORS = {
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit into the context.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),
   UNSUPPORTED_MEDIA_TYPE: row(415, false, 'The body must be application/json.'),
-  TOO_MANY_READERS: row(429, true, 'The job has as many readers as a job can have.'),
+  TOO_MANY_READERS: row(429, true, 'The job already has the maximum number of readers.'),
   INTERNAL: row(500, true, 'The worker failed to answer.'),
   ALL_SLOTS_BUSY: row(503, true, 'All slots are busy and the queue is full.'),
   WORKER_UNHEALTHY: row(503, true, 'The engine is not running.'),
@@ -59,7 +59,7 @@ export interface Violation {
   readonly constraint: string;
   /** The rule as a sentence. */
   readonly message: string;
-  /** The rejected value; absent where it may contain text of a user. */
+  /** The rejected value; absent if it may contain text of a user. */
   readonly value?: string | number | boolean;
 }
 
@@ -79,7 +79,7 @@ export class WorkerError extends Error {
   /** All broken rules, for `INVALID_REQUEST`. */
   readonly violations: readonly Violation[] | undefined;
   /**
-   * Milliseconds after which a retry makes sense; undefined where no estimate exists. Not part of the body.
+   * Milliseconds after which a retry can succeed; undefined if there is no estimate. Not part of the body.
    */
   readonly retryAfterMs: number | undefined;
 

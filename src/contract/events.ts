@@ -7,11 +7,11 @@ import { FIELDS, type FieldName, type FieldValues } from '../narration/fields.ts
 import { STREAM_ERROR_CODES } from './errors.ts';
 import { counted, named, WORKER_ID } from './schema.ts';
 
-const said = (description: string) => z.string().meta({ description });
+const text = (description: string) => z.string().meta({ description });
 const milliseconds = (description: string) => z.number().min(0).meta({ description });
 const type = <N extends string>(name: N) => z.literal(name).meta({ description: 'Same as the `event:` line' });
 
-const correlated = { correlation_id: said('Same as the header `X-Correlation-Id`') };
+const correlated = { correlation_id: text('Same as the header `X-Correlation-Id`') };
 const SEED = counted('Seed of the sampler; the same seed samples the same tokens');
 const likelihood = {
   id: counted('Id of the token in the vocabulary'),
@@ -20,7 +20,7 @@ const likelihood = {
 const alternatives = z.array(z.object(likelihood)).meta({ description: 'The most likely tokens at this position' });
 const scored = { ...likelihood, top: alternatives };
 
-/** Narrations that a stream can carry. Each can carry `shed`. */
+/** Narrations that a stream can contain. Each of them can have the field `shed`. */
 const REQUEST_EVENTS = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === 'request');
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(
   REQUEST_EVENTS.flatMap(([, { required, optional }]) => [...required, ...optional]),
@@ -46,8 +46,8 @@ export const EVENTS = {
     z
       .object({
         type: type('started'),
-        job_id: said('Id of the job, chosen by the caller'),
-        model: said('Name of the model'),
+        job_id: text('Id of the job, chosen by the caller'),
+        model: text('Name of the model'),
         started_at: z.iso.datetime().meta({ description: 'When the job was accepted' }),
         seed: SEED,
         worker_id: WORKER_ID,
@@ -64,9 +64,9 @@ export const EVENTS = {
           .enum(REQUEST_EVENTS.map(([name]) => name) as [keyof typeof CATALOGUE])
           .meta({ description: 'Stable name of the narration; docs/narration.md lists all of them' }),
         level: z.enum(['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL']).meta({ description: 'Severity' }),
-        actor: said('The component that reports'),
-        action: said('The action of that component'),
-        target: said('The object of the action: the job id, or for example a slot'),
+        actor: text('The component that reports'),
+        action: text('The action of that component'),
+        target: text('The object of the action: the job id, or for example a slot'),
         human: z.string().max(100).meta({ description: 'The event as a sentence' }),
         cute: z.string().max(150).optional().meta({ description: 'The same, playfully (`--narration full`)' }),
         story: z
@@ -76,10 +76,10 @@ export const EVENTS = {
           .meta({ description: 'The same as a dialogue between two components (`--narration full`)' }),
         ...correlated,
         worker_id: WORKER_ID,
-        job_id: said('Id of the job; absent if the request had none').optional(),
-        trace_id: said('Trace id of the `traceparent` header').optional(),
-        span_id: said('Parent span id of the `traceparent` header').optional(),
-        emitted_by: said('Name and version of the worker').optional(),
+        job_id: text('Id of the job; absent if the request had none').optional(),
+        trace_id: text('Trace id of the `traceparent` header').optional(),
+        span_id: text('Parent span id of the `traceparent` header').optional(),
+        emitted_by: text('Name and version of the worker').optional(),
         ...typedFields,
       })
       .meta({ description: 'A step of the worker for this job, as a sentence and typed facts' }),
@@ -111,7 +111,7 @@ export const EVENTS = {
         tokens_out: counted('Tokens generated so far'),
         tokens_per_sec: z.number().min(0).meta({ description: 'Tokens generated per second; 0 for the first' }),
         time_to_first_token_ms: milliseconds('Milliseconds from acceptance to the first token'),
-        vram_bytes: counted('Bytes held on the device; 0 on CPU'),
+        vram_bytes: counted('Bytes used on the device; 0 on CPU'),
         batch_size: counted('Sequences decoded together'),
       })
       .meta({ description: 'Speed so far; at most one such event in 500 ms' }),
@@ -128,7 +128,7 @@ export const EVENTS = {
         queue_ms: milliseconds('Milliseconds spent waiting for a slot'),
         cached_tokens: counted('Prompt tokens that were in the cache'),
         stop_reason: z.enum(['max_tokens', 'eos', 'stop_sequence']).meta({ description: 'Why the output ended' }),
-        stop_sequence_matched: said('The string of `stop` that ended the output').optional(),
+        stop_sequence_matched: text('The string of `stop` that ended the output').optional(),
         seed: SEED,
         shed: counted('Narrations and metrics that were not sent because the reader was slow').optional(),
         ...correlated,
@@ -141,7 +141,7 @@ export const EVENTS = {
       .object({
         type: type('error'),
         code: z.enum(STREAM_ERROR_CODES).meta({ description: 'Stable name of the error' }),
-        message: said('The error as a sentence'),
+        message: text('The error as a sentence'),
         retriable: z.boolean().meta({ description: 'True if the same request can succeed later' }),
         ...correlated,
       })
@@ -154,5 +154,5 @@ type EventOf<T extends EventType> = Omit<z.input<(typeof EVENTS)[T]>, 'type' | '
 /** An event as a job emits it. The encoder of a stream adds the correlation id. */
 export type JobEvent<T extends EventType = EventType> = { [N in T]: EventOf<N> }[T];
 type Event<T extends EventType> = z.input<(typeof EVENTS)[T]>;
-/** The data of any event of a stream, told apart by `type`. */
+/** The data of any event of a stream; `type` distinguishes the events. */
 export type StreamEvent = { [T in EventType]: Event<T> }[EventType];

@@ -1,6 +1,6 @@
 /**
  * The bodies of `POST /execute` and `POST /cancel`. Validation, types and openapi.yaml are derived from these
- * schemas. Callers read the descriptions: they become the text of openapi.yaml.
+ * schemas. The descriptions become the text of openapi.yaml.
  */
 import { z } from 'zod';
 import { SAMPLING_FIELDS } from './sampling-fields.ts';
@@ -10,6 +10,7 @@ import { named } from './schema.ts';
 export interface Limits {
   /** Characters (Unicode code points) of the prompt, or of all messages together. */
   readonly promptChars: number;
+  /** Maximum of `max_tokens` and `min_tokens`. */
   readonly maxTokens: number;
 }
 const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
@@ -24,16 +25,16 @@ const message = z.object({
   content: z.string().meta({ description: 'Text of the message' }),
 });
 
-/** True if `text` has at most `most` code points. Reads no more of it than that takes. */
-function fitsIn(text: string, most: number): boolean {
-  if (text.length <= most) return true;
-  if (text.length > 2 * most) return false;
+/** True if `text` has at most `max` code points. Counts them only if the UTF-16 length cannot decide. */
+function fitsIn(text: string, max: number): boolean {
+  if (text.length <= max) return true;
+  if (text.length > 2 * max) return false;
   let points = 0;
   for (const _ of text) points += 1;
-  return points <= most;
+  return points <= max;
 }
 
-/** The other fields whose rules are the same on every worker. */
+/** The fields, besides sampling parameters, whose rules are the same on every worker. */
 const FIXED_FIELDS = {
   stop: z
     .array(

@@ -5,7 +5,7 @@ import type { ErrorCode } from './errors.ts';
 
 export interface Route {
   readonly method: 'GET' | 'POST';
-  /** As in OpenAPI: a parameter is in braces. */
+  /** In the form of OpenAPI: a parameter is in braces. */
   readonly path: string;
   /** True for a probe: no bearer token is required. */
   readonly open?: true;
@@ -14,7 +14,7 @@ export interface Route {
    * its end.
    */
   readonly endless?: true;
-  /** Every error code of an answer before a stream begins, in the order of the document. */
+  /** Every error code of an answer before a stream begins, in the order of openapi.yaml. */
   readonly errors: readonly ErrorCode[];
 }
 
@@ -25,15 +25,17 @@ const BODY: readonly ErrorCode[] = [
   'PAYLOAD_TOO_LARGE',
   'UNSUPPORTED_MEDIA_TYPE',
 ];
+/** Errors of every route that requires the bearer token. */
 const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
 /**
- * Errors of every route: malformed HTTP (400), a request of another site's page (403), a defect of the worker
- * (500).
+ * Errors of every `GET`: malformed HTTP (400), a request from a page of another site (403), a defect of the
+ * worker (500).
  */
 const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
+/** Errors while the worker accepts no jobs. */
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
 
-/** Every route by its operation id, in the order of the document. */
+/** Every route by its operation id, in the order of openapi.yaml. */
 export const ROUTES = {
   execute: {
     method: 'POST',

@@ -1,4 +1,4 @@
-/** The sampling parameters as fields of a request. They come from the table in protocol/sampling.ts. */
+/** The sampling parameters as fields of a request, derived from the table in protocol/sampling.ts. Pure. */
 import { z } from 'zod';
 import {
   type Range,
@@ -13,7 +13,7 @@ type Table = typeof SAMPLING;
 
 type SamplingFields = { [name in SamplingName as Table[name]['field']]: z.ZodOptional<z.ZodNumber> };
 
-/** A number in a range. */
+/** The schema of a number in a range. */
 export function numberIn({ min, exclusiveMin, max, whole }: Range): z.ZodNumber {
   const number = whole ? z.int() : z.number();
   const bounded = exclusiveMin ? number.gt(min) : number.min(min);
@@ -21,7 +21,7 @@ export function numberIn({ min, exclusiveMin, max, whole }: Range): z.ZodNumber 
 }
 
 function fieldOf({ range, description, modelKey, neutral }: SamplingParameter): z.ZodOptional<z.ZodNumber> {
-  const otherwise = modelKey ? `. When absent: the model's own, else ${neutral}` : '';
+  const otherwise = modelKey ? `. When absent: the model's default, else ${neutral}` : '';
   return numberIn(range)
     .optional()
     .meta({ description: description + otherwise });

@@ -1,13 +1,14 @@
 /**
- * Bearer token authentication.
+ * Bearer token authentication, as a hook of Fastify. Knows only the token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 
 /**
- * A hook that requires the token, or undefined if there is none. Compares digests, so that response times
- * reveal neither length nor content of the token.
+ * Returns a hook that requires the token; undefined if no token is configured. Compares digests, so that
+ * response times reveal neither length nor content of the token.
+ * @throws WorkerError `UNAUTHORIZED`, from the hook
  */
 export function authenticator(token: string | undefined) {
   if (token === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The limits of connections: their number, the time for a request to arrive, the time of silence. Also the
- * answer to malformed HTTP.
+ * The limits of connections: their number, the time for a request to arrive, and the idle time. Also answers
+ * malformed HTTP, for which Fastify has no request.
  */
 import type { ServerOptions } from 'node:http';
 import type { Server, Socket } from 'node:net';
@@ -11,25 +11,25 @@ import { correlationIdOf } from './correlation.ts';
 import { errorBody } from './native/errors.ts';
 
 /**
- * Bytes of the request line and all headers. Node's default, set here so that `--max-http-header-size` cannot
- * change it.
+ * Maximum bytes of the request line and all headers. Node's default, set here so that
+ * `--max-http-header-size` cannot change it.
  */
 const HEADER_BYTES = 16 * 1024;
-/** Buffer of a socket: the memory of a connection that does not read. */
+/** Bytes of a socket's buffer: the memory of a connection whose client does not read. */
 const SOCKET_BYTES = 16 * 1024;
-/** Interval of the check for late requests. */
+/** Interval of the check for requests that have not arrived in time. */
 const CHECK_MS = 500;
-/** Maximum silence between two requests. */
+/** Maximum idle time of a connection between two requests. */
 const KEEP_ALIVE_MS = 72_000;
 /**
- * Maximum silence within a request, in addition to `--slow-timeout`. A healthy stream sends something every
- * 15 seconds.
+ * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least
+ * every 15 seconds.
  */
-const SILENCE_MS = 60_000;
+const IDLE_MS = 60_000;
 /** Minimum time between two narrations of refused connections. */
 const NARRATE_DROPPED_MS = 10_000;
 
-/** Fastify's options for connections. */
+/** Fastify's options for connections, from `--arrival-timeout` and `--slow-timeout`. */
 export function connectionOptions({ arrivalTimeout, slowTimeout }: Config) {
   const http: ServerOptions = {
     maxHeaderSize: HEADER_BYTES,
@@ -41,14 +41,14 @@ export function connectionOptions({ arrivalTimeout, slowTimeout }: Config) {
     http,
     requestTimeout: arrivalTimeout * 1000,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: SILENCE_MS + slowTimeout * 1000,
+    connectionTimeout: IDLE_MS + slowTimeout * 1000,
     clientErrorHandler: answerBrokenHttp,
   };
 }
 
-/** Closes every connection beyond `most`, and narrates their number at most once in ten seconds. */
-export function limitConnections(server: Server, most: number): void {
-  server.maxConnections = most;
+/** Closes every connection beyond `max`, and narrates the number of closed ones at most every ten seconds. */
+export function limitConnections(server: Server, max: number): void {
+  server.maxConnections = max;
   let dropped = 0;
   let narratedAt = Number.NEGATIVE_INFINITY;
   server.on('drop', () => {
@@ -56,12 +56,12 @@ export function limitConnections(server: Server, most: number): void {
     const now = performance.now();
     if (now - narratedAt < NARRATE_DROPPED_MS) return;
     narratedAt = now;
-    narrate('connections.refused', { connections: dropped, connections_limit: most });
+    narrate('connections.refused', { connections: dropped, connections_limit: max });
     dropped = 0;
   });
 }
 
-/** Status line and error code for malformed HTTP, by the code of the parser's error. */
+/** The answer to malformed HTTP, by the error code of Node's parser. */
 const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; message: string }>> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
     line: '408 Request Timeout',
@@ -76,13 +76,14 @@ const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; mess
 };
 /** Time that a client has to close its connection after the answer to malformed HTTP. */
 const CLOSE_MS = 1000;
+/** The answer for all other error codes of the parser. */
 const MALFORMED = {
   line: '400 Bad Request',
   code: 'INVALID_REQUEST',
   message: 'the request must be well-formed HTTP',
 } as const;
 
-/** Writes the native error to the socket. Closes the connection if an answer has already begun. */
+/** Writes a native error to the socket; destroys the socket if an answer has already begun. */
 function answerBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
   if (socket.writableEnded) return; // Already answered.
   if (!socket.writable || socket.bytesWritten > 0) {

@@ -1,5 +1,5 @@
 /**
- * The ids of a request: its correlation id, from the caller or new, and its place in a W3C trace.
+ * The ids of a request: the correlation id, from the caller or new, and the ids of its W3C trace. Pure.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
@@ -13,7 +13,7 @@ const VALID = /^[A-Za-z0-9._-]{1,64}$/;
  */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
 
-/** `X-Correlation-Id` if it has 1 to 64 characters of `[A-Za-z0-9._-]`, otherwise a UUID v4. */
+/** The header `X-Correlation-Id` if it has 1 to 64 characters of `[A-Za-z0-9._-]`, otherwise a UUID v4. */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
   const given = headers['x-correlation-id'];
   return typeof given === 'string' && VALID.test(given) ? given : uuid();
@@ -25,7 +25,7 @@ export interface Trace {
   readonly spanId: string;
 }
 
-/** The trace of a well-formed `traceparent`; undefined otherwise, as the standard requires. */
+/** The trace of the header `traceparent`; undefined if absent, or malformed (as the standard requires). */
 export function traceOf(headers: IncomingHttpHeaders): Trace | undefined {
   const match = TRACEPARENT.exec(String(headers['traceparent'] ?? ''));
   const [traceId, spanId] = [match?.[1], match?.[2]];

@@ -1,6 +1,6 @@
 /**
  * The one error handler: turns a thrown value into a WorkerError, sets the headers that belong to the error,
- * and has the route family write the body.
+ * and lets the route family write the body.
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, WorkerError } from '../contract/errors.ts';
@@ -24,7 +24,7 @@ export function errorHandler(format: ErrorFormatter) {
 /** Whole seconds, at least 1. */
 const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
-/** A WorkerError unchanged, an error of Fastify by its status, any other value as `INTERNAL`. */
+/** Keeps a WorkerError, maps an error of Fastify by its status, and any other value to `INTERNAL`. */
 export function workerErrorOf(error: FastifyError | WorkerError): WorkerError {
   if (error instanceof WorkerError) return error;
   if (error.statusCode === 413) return new WorkerError('PAYLOAD_TOO_LARGE');

@@ -31,17 +31,21 @@ export interface ServerParts {
   readonly metrics: Metrics;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
-  /** Asks the worker to drain and stop. */
+  /** Requests that the worker drains and stops. `reason` is narrated. */
   readonly shutdown: (reason: string) => void;
 }
 
+/** The handler of a route, and the shape of its errors. */
 export interface Handler {
   readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
-  /** Shape of the errors of the route's family. */
+  /** Writes errors in the shape of the route's family. */
   readonly formatError: ErrorFormatter;
 }
 
-/** @param contract text of openapi.yaml */
+/**
+ * The handlers of all routes, by operation id.
+ * @param contract text of openapi.yaml
+ */
 export function handlersOf(parts: ServerParts, contract: string): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
   const limits = { promptChars: config.maxPromptChars, maxTokens: config.maxTokensCap };

@@ -7,7 +7,10 @@ import { WorkerError } from '../contract/errors.ts';
 /** The deepest body of the contract has three levels; unknown fields may contain more. */
 const MAX_LEVELS = 32;
 
-/** Accepts an empty body: the route decides if a body is required. */
+/**
+ * Replaces Fastify's body parsers with one for JSON. Accepts an empty body: the route decides if a body is
+ * required.
+ */
 export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
@@ -25,16 +28,17 @@ function tooDeep(): WorkerError {
 }
 
 /**
- * True if more than `most` brackets are open at the same time. Skips strings, and stops as early as possible.
+ * True if more than `maxDepth` brackets are open at the same time. Skips strings, and stops at the first
+ * bracket beyond the limit.
  */
-function isDeeperThan(most: number, text: string): boolean {
+function isDeeperThan(maxDepth: number, text: string): boolean {
   const structure = /"(?:[^"\\]|\\.)*"?|[[\]{}]/gs;
   let depth = 0;
   for (let found = structure.exec(text); found; found = structure.exec(text)) {
     const [mark] = found;
     if (mark === '[' || mark === '{') depth += 1;
     if (mark === ']' || mark === '}') depth -= 1;
-    if (depth > most) return true;
+    if (depth > maxDepth) return true;
   }
   return false;
 }

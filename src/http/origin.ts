@@ -1,6 +1,6 @@
 /**
- * Refuses requests of web pages, except of origins that the operator allows. A browser sends requests for any
- * page that the user opens, and a worker on loopback often has no token.
+ * Refuses browser requests of pages from other origins, unless the operator allows the origin. Any page that
+ * a user opens can send requests to a worker on loopback, which often has no token.
  */
 import { isIP } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -15,8 +15,9 @@ const RESPONSE_HEADERS = 'Retry-After, traceparent, X-Correlation-Id';
 const PREFLIGHT_SECONDS = '600';
 
 /**
- * A hook that answers preflights of `--cors-origin` pages and lets those pages read the answers.
- * @throws WorkerError `FORBIDDEN_ORIGIN` for a page of any other site.
+ * Returns a hook that answers preflights of `--cors-origin` pages and lets those pages read the answers.
+ * @throws WorkerError `FORBIDDEN_ORIGIN`, from the hook, for a page of any other site and for a foreign name
+ * in `Host`
  */
 export function originGuard(
   config: Config,
@@ -47,16 +48,17 @@ export function originGuard(
 function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest): void {
   const reads = method === 'GET' || method === 'HEAD';
   const site = headers['sec-fetch-site'];
-  const own = site === undefined || site === 'none' || site === 'same-origin';
-  // A stream is a `GET` with a side effect: the job can stop when its reader leaves.
+  const isAllowedSite = site === undefined || site === 'none' || site === 'same-origin';
+  // A stream is a `GET` with a side effect: the job can stop when its subscriber leaves.
   if (reads && routeOptions.config.endless !== true) return;
-  if (!own || (headers.origin !== undefined && site === undefined)) throw new WorkerError('FORBIDDEN_ORIGIN');
+  if (!isAllowedSite || (headers.origin !== undefined && site === undefined)) throw new WorkerError('FORBIDDEN_ORIGIN');
 }
 
 /**
- * Host names that are valid in `Host` for a worker on loopback without a token, besides addresses. A page
- * whose DNS name points to 127.0.0.1 (DNS rebinding) has the same origin as the worker for its browser; only
- * the name in `Host` reveals it. A name without a dot cannot be registered. Undefined: every name is valid.
+ * Names that are valid in `Host`, besides IP addresses, for a worker on loopback without a token. If the DNS
+ * name of a page points to 127.0.0.1 (DNS rebinding), page and worker have the same origin for the browser;
+ * only the name in `Host` reveals the page. Names without a dot are valid too: they cannot be registered.
+ * Undefined: every name is valid.
  */
 function hostNamesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config): ReadonlySet<string> | undefined {
   if (apiToken !== undefined || allowUnauthenticated) return undefined;

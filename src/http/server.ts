@@ -22,21 +22,26 @@ declare module 'fastify' {
 }
 
 /**
- * A character takes at most 12 bytes (an escaped surrogate pair); the rest is for the JSON around the texts.
+ * Maximum bytes of a body. A character takes at most 12 bytes (an escaped surrogate pair); 64 KiB remain for
+ * the JSON around the texts.
  */
 const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
 
-/** A job id of 256 characters with four bytes each, percent-encoded. */
-const LONGEST_PARAMETER = 256 * 4 * 3;
+/** Maximum length of a path parameter: a job id of 256 characters with four bytes each, percent-encoded. */
+const MAX_PARAMETER_CHARS = 256 * 4 * 3;
 
-/** Builds the server; it does not listen yet. `contractFile` is openapi.yaml. */
+/**
+ * Builds the server, which does not listen yet.
+ * @param contractFile openapi.yaml
+ * @throws Error if the file cannot be read
+ */
 export function buildServer(parts: ServerParts, contractFile: URL): FastifyInstance {
   const { config } = parts;
   const app = Fastify({
     logger: false,
     genReqId: (request) => correlationIdOf(request.headers),
     bodyLimit: bodyLimit(config.maxPromptChars),
-    routerOptions: { maxParamLength: LONGEST_PARAMETER },
+    routerOptions: { maxParamLength: MAX_PARAMETER_CHARS },
     ...connectionOptions(config),
     forceCloseConnections: 'idle',
     return503OnClosing: false,

@@ -1,9 +1,11 @@
 /**
  * The native wire format of a stream: server-sent events with an id, a name, and one line of JSON.
+ * Pure.
  */
 import type { EventType } from '../contract/events.ts';
 import type { Encoder } from '../jobs/event-log.ts';
 
+/** Headers of a stream. `X-Accel-Buffering: no` turns off the buffering of nginx. */
 export const SSE_HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-cache, no-transform',
@@ -13,7 +15,10 @@ export const SSE_HEADERS = {
 /** Events that carry the correlation id. */
 const CORRELATED: ReadonlySet<EventType> = new Set<EventType>(['started', 'narration', 'end', 'error']);
 
-/** Every event becomes one frame. The keep-alive text is a comment, which clients ignore. */
+/**
+ * The encoder of one stream: every event becomes one frame. The keep-alive text is a comment, which clients
+ * ignore.
+ */
 export function sseEncoder(correlationId: string): Encoder {
   return {
     keepAlive: ': keep-alive\n\n',
@@ -26,7 +31,8 @@ export function sseEncoder(correlationId: string): Encoder {
 }
 
 /**
- * SSE ends lines at CR and LF only, but some clients split at every Unicode line end (Python's `splitlines`).
+ * Escapes Unicode line ends. SSE ends lines at CR and LF only, but some clients split at every Unicode line
+ * end (Python's `splitlines`).
  */
 function oneLine(json: string): string {
   return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);

@@ -1,6 +1,6 @@
 /**
- * Checks a body against its schema: a valid value, or all violations as sentences. A violation never contains
- * prompt text.
+ * Checks a body against its schema, and returns a valid value or all violations as sentences. A violation
+ * never contains prompt text.
  */
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
@@ -31,6 +31,7 @@ const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 /** Maximum number of elements of a list in any field. A longer list is refused unread. */
 const MAX_LIST = 1024;
 
+/** A valid value with the names of its unknown fields, or all violations. */
 export type Checked<T> =
   | { readonly ok: true; readonly value: T; readonly unknown: readonly string[] }
   | { readonly ok: false; readonly violations: readonly Violation[] };
@@ -44,7 +45,7 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
   const schema = z.object(fields);
   return (body) => {
     const tooLong = overlong(body).filter((name) => Object.hasOwn(fields, name));
-    const parsed = schema.safeParse(tooLong.length > 0 ? { ...(body as object), ...blanked(tooLong) } : body);
+    const parsed = schema.safeParse(tooLong.length > 0 ? { ...(body as object), ...undefinedFields(tooLong) } : body);
     const broken = (parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits));
     const lists = tooLong.map((name) => ({
       field: name,
@@ -65,11 +66,11 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
 export function checkCancel(body: unknown): Checked<z.output<typeof CancelBody>> {
   const parsed = CancelBody.safeParse(body);
   if (parsed.success) return { ok: true, value: parsed.data, unknown: [] };
-  const limits = { promptChars: 0, maxTokens: 0 };
+  const limits = { promptChars: 0, maxTokens: 0 }; // No field of this body depends on them.
   return { ok: false, violations: parsed.error.issues.map((issue) => violationOf(issue, body, limits)) };
 }
 
-/** Removes repeated sentences: one value can break two rules of its schema that share a sentence. */
+/** Removes repeated sentences: one value can break two rules that have the same sentence. */
 function once(violations: readonly Violation[]): Violation[] {
   const seen = new Set<string>();
   return violations.filter(({ message }) => !seen.has(message) && seen.add(message));
@@ -86,7 +87,9 @@ function overlong(body: unknown): string[] {
   );
 }
 
-const blanked = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, undefined]));
+/** Overrides fields of a body, so that the schema does not read them. */
+const undefinedFields = (names: readonly string[]): object =>
+  Object.fromEntries(names.map((name) => [name, undefined]));
 
 /**
  * Rules between fields. Checked even if single fields are invalid, so that one answer contains all
@@ -147,7 +150,7 @@ function constraintOf(issue: z.core.$ZodIssue): string {
   return CONSTRAINTS[issue.code] ?? issue.code;
 }
 
-/** A scalar, which an error may contain. Cuts a long string, to bound the size of the error. */
+/** The value if it is a scalar; undefined otherwise. Cuts a long string, to bound the size of the error. */
 function showable(value: unknown): string | number | boolean | undefined {
   if (typeof value === 'string') return value.length > 64 ? `${value.slice(0, 63)}…` : value;
   return typeof value === 'number' || typeof value === 'boolean' ? value : undefined;

@@ -17,11 +17,12 @@ import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 
 /**
- * Time until a retry where the engine has no estimate: before its first report with all slots busy, and
- * during a load.
+ * Time until a retry if the engine has no estimate: before its first report with all slots busy, and while
+ * the model is loading.
  */
 const RETRY_MS = 1000;
 
+/** The parts of the worker that admission uses. */
 export interface AdmissionParts {
   readonly config: Pick<
     Config,
@@ -43,7 +44,7 @@ export interface AdmissionParts {
   readonly model: () => LoadedModel | undefined;
 }
 
-/** A request as its route read it. */
+/** A request in the form that its route produces, independent of the wire format. */
 export interface AdmissionRequest {
   readonly order: GenerationOrder;
   readonly ids: RequestIds;
@@ -59,6 +60,7 @@ export class Admission {
   }
 
   /**
+   * The loaded model.
    * @throws WorkerError `LOADING`, `DRAINING` or `WORKER_UNHEALTHY`, with a retry time, if no job can be
    * accepted
    */
@@ -99,8 +101,8 @@ export class Admission {
   }
 
   /**
-   * Prepares the prompt, emits `started` and starts the generation, which ends the log itself. Resolves at
-   * that point.
+   * Prepares the prompt, emits `started`, starts the generation, and resolves. The generation emits the
+   * terminal event later.
    * @throws WorkerError for a prompt that the model cannot process, and for a job that was stopped before its
    * start
    */
@@ -112,7 +114,7 @@ export class Admission {
     const { jobs, config, engine, metrics } = this.#parts;
     const model = this.#parts.model();
     if (!model) throw new WorkerError('LOADING');
-    const leave = (): void => {
+    const release = (): void => {
       job.clearDeadline();
       jobs.remove(order.jobId);
     };
@@ -121,7 +123,7 @@ export class Admission {
       prepared = await prepare(order, model, config.maxTokensCap, job.signal);
     } catch (error) {
       job.log.close();
-      leave();
+      release();
       throw this.#refusalOf(error, job);
     }
     const { spec } = model;
@@ -136,12 +138,12 @@ export class Admission {
     narrate('request.validated', { requests_running: jobs.size });
     if (order.ignoredFields.length > 0) narrate('fields.ignored', { fields: order.ignoredFields.join(', ') });
     const { progressEvery } = config;
-    void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(leave);
+    void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);
   }
 
   /**
-   * Counts sequences as well: the engine may still hold sequences of jobs that are over, until it confirms a
-   * cancel.
+   * Counts sequences as well as jobs: a cancelled sequence occupies its slot until the engine confirms the
+   * cancel, and its job can be over before that.
    */
   #requireCapacity(slots: number): void {
     const { config, jobs, engine } = this.#parts;
@@ -159,8 +161,8 @@ export class Admission {
   }
 
   /**
-   * The error for a job that ended before `started`. Narrates the end, except of an invalid body: its route
-   * does that.
+   * The error for a job that ended before `started`. Narrates the end, except for violations, which the route
+   * narrates.
    */
   #refusalOf(error: unknown, job: Job): unknown {
     if (error instanceof WorkerError) {

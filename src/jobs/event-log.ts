@@ -5,7 +5,7 @@
  */
 import type { JobEvent } from '../contract/events.ts';
 
-/** Memory of a frame besides its text: object headers and an entry of the list. */
+/** Bytes of memory of a frame besides its text: object headers and an entry of the list. */
 const FRAME_BYTES = 64;
 
 /** A wire format. */
@@ -22,11 +22,11 @@ export interface Encoder {
   readonly keepAlive?: string;
 }
 
-/** The subscribers of a log. */
+/** The subscribers of a job, as its log uses them. */
 export interface LogListener {
   /**
    * True if all subscribers are so far behind that narration and metrics are shed. Called before each of
-   * those.
+   * these events.
    */
   readonly isLagging: () => boolean;
   /** Called after each event, and when the log is closed. */
@@ -35,7 +35,7 @@ export interface LogListener {
 
 interface Frame {
   readonly text: string;
-  /** Bytes of the log up to the end of this frame, counted from the first frame ever. */
+  /** Bytes of the log up to the end of this frame, counted from the first frame of the job. */
   readonly end: number;
   /** Bytes of memory. */
   readonly cost: number;
@@ -51,6 +51,7 @@ export class EventLog {
   #written = 0;
   /** Bytes of all frames that were trimmed. */
   #trimmed = 0;
+  /** Bytes of memory of all frames in memory. */
   #cost = 0;
   /** Shed events since the last narration, and in total. */
   #shed = 0;
@@ -66,7 +67,7 @@ export class EventLog {
     this.#resolveOpened = resolve;
   });
 
-  /** `awaitsStart`: the log begins with `started`; narrations before it are written right after it. */
+  /** With `awaitsStart`, the log begins with `started`; earlier narrations are written right after it. */
   constructor(encoder: Encoder, { awaitsStart = false } = {}) {
     this.#encoder = encoder;
     if (awaitsStart) this.#early = [];
@@ -148,25 +149,28 @@ export class EventLog {
   }
 
   /**
-   * Text of the frames from `from` on: at most `most` bytes, but at least one frame. No frames: an empty
-   * text.
+   * Text of the frames from id `from` on: at most `maxBytes` bytes, but at least one frame; empty if there is
+   * none. `next` is the id after the last of these frames.
    */
-  take(from: number, most: number): { readonly text: string; readonly next: number } {
+  take(from: number, maxBytes: number): { readonly text: string; readonly next: number } {
     const start = from - this.#first;
-    const limit = this.#written - this.beyond(from) + most;
+    const limit = this.#written - this.bytesFrom(from) + maxBytes;
     let end = start;
     while (this.#frames[end] && (end === start || (this.#frames[end]?.end ?? 0) <= limit)) end += 1;
     const taken = this.#frames.slice(start, end);
     return { text: taken.map(({ text }) => text).join(''), next: this.#first + end };
   }
 
-  /** Bytes of the frames from `from` on. */
-  beyond(from: number): number {
+  /** Bytes of text of the frames from id `from` on. */
+  bytesFrom(from: number): number {
     const before = this.#frames[from - this.#first - 1];
     return this.#written - (before?.end ?? this.#trimmed);
   }
 
-  /** Drops the oldest frames until the log uses at most `bytes`. Keeps the frames from `before` on. */
+  /**
+   * Drops the oldest frames until the log uses at most `bytes` of memory. Keeps the frames from id `before`
+   * on.
+   */
   trim(bytes: number, before: number): void {
     let count = 0;
     while (this.#cost > bytes && this.#first + count < before) {

@@ -1,6 +1,6 @@
 /**
- * Narrates one generation: the engine's notes, its progress and its end become sentences. Runs inside the
- * context of its request.
+ * Narrates one generation: the engine's notes, the progress and the end. Must run inside the context of its
+ * request. Emits no other events.
  */
 import { narrate } from '../narration/narrate.ts';
 import type { Finish, Note } from '../protocol/messages.ts';
@@ -12,7 +12,7 @@ export class GenerationNarrator {
   readonly #prepared: Prepared;
   readonly #timing: TokenTiming;
   readonly #log: EventLog;
-  /** True if the request already reported a position in the queue of the current engine. */
+  /** True if a position in the queue of the current engine process has been narrated. */
   #queued = false;
   #slowReported = false;
 
@@ -56,15 +56,15 @@ export class GenerationNarrator {
   }
 
   /**
-   * The engine was lost before the request had a slot. Its place in the queue of the next engine is a new
-   * one.
+   * Called when the engine process was lost before the request got a slot. The request enters the queue of
+   * the next process at a new position.
    */
   requeued(reason: string): void {
     narrate('request.requeued', { reason });
     this.#queued = false;
   }
 
-  /** Reports the tokens so far, and once that narration was shed for a slow subscriber. */
+  /** Narrates the tokens so far. If events were shed, also narrates once that subscribers are slow. */
   progress(batch: number): void {
     narrate('tokens.progress', {
       tokens_out: this.#timing.tokens,
@@ -102,8 +102,8 @@ export class GenerationNarrator {
   }
 
   /**
-   * A failure inside the worker or the runtime. `reason` may name files: this narration goes to the operator
-   * only.
+   * Narrates a failure inside the worker or the runtime. `reason` may name files: only the operator receives
+   * this narration.
    */
   fault(kind: string, reason: string): void {
     narrate('worker.fault', { error_kind: kind, reason });

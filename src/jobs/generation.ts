@@ -1,5 +1,6 @@
 /**
- * One generation from the start to its terminal event: reports of the engine become events of the job's log.
+ * One generation from the start to its terminal event: turns the reports of the engine into events of the
+ * job's log. Knows neither HTTP nor a wire format.
  */
 import { EngineLostError } from '../bridge/child.ts';
 import type { EngineClient } from '../bridge/client.ts';
@@ -18,12 +19,13 @@ import { rounded, TokenTiming } from './timing.ts';
 /** Minimum time between two `metrics` events, in milliseconds. */
 const METRICS_MS = 500;
 
-/** The loaded model, as far as a generation uses it. */
+/** The parts of the loaded model that a generation uses. */
 export interface GenerationModel {
   readonly tokenizer: Tokenizer;
   readonly facts: { readonly deviceBytes: number };
 }
 
+/** The parts of the worker that a generation uses. */
 export interface GenerationParts {
   readonly engine: Pick<EngineClient, 'submit'>;
   readonly metrics: Metrics;
@@ -58,7 +60,7 @@ export class Generation {
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
   }
 
-  /** Submits the sequence and follows the engine to the end. Always emits a terminal event; never throws. */
+  /** Submits the sequence and handles the engine's reports. Always emits a terminal event; never throws. */
   async run(): Promise<void> {
     this.#narrator.begin();
     const { signal, subscribers } = this.#job;
@@ -92,6 +94,7 @@ export class Generation {
     else if (this.#timing.tokens % this.#parts.progressEvery === 0) this.#narrator.progress(this.#batch);
   }
 
+  /** Emits a `token` event with the score of its last token; `earlier` has the scores of the others. */
   #emitPiece(piece: Piece | undefined): void {
     if (!piece) return;
     const last = piece.tokens.at(-1);

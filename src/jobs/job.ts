@@ -12,7 +12,7 @@ export class Job {
   readonly context: RequestContext;
   readonly log: EventLog;
   readonly subscribers: Subscribers;
-  /** On the clock of performance.now(). */
+  /** Time of acceptance, on the clock of performance.now(). */
   readonly acceptedAt = performance.now();
   readonly #controller = new AbortController();
   #stop: { readonly why: StopReason; readonly at: number } | undefined;
@@ -33,13 +33,14 @@ export class Job {
     return this.#stop;
   }
 
+  /** Stops the job: aborts `signal`. Later calls have no effect. */
   stop(why: StopReason): void {
     if (this.#stop) return;
     this.#stop = { why, at: performance.now() };
     this.#controller.abort();
   }
 
-  /** Stops the job with `timeout` after `ms` milliseconds, unless `clearDeadline` comes first. */
+  /** Stops the job with `timeout` after `ms` milliseconds, unless `clearDeadline` is called first. */
   setDeadline(ms: number): void {
     this.#deadline = setTimeout(() => this.stop('timeout'), ms);
   }
@@ -53,7 +54,8 @@ export class Job {
 export type RequestIds = Pick<RequestContext, 'correlationId' | 'jobId' | 'traceId' | 'spanId'>;
 
 /**
- * A context whose narrations also go into `log`: in full, as sentences only, or not at all (`--narration`).
+ * A context whose narrations are also written to `log`: in full, with `human` only, or not at all
+ * (`--narration`).
  */
 export function contextOf(ids: RequestIds, log: EventLog, mode: Config['narration']): RequestContext {
   const onNarration = (narration: Narration): void => {

@@ -1,5 +1,6 @@
 /**
- * The neutral form of a request for a generation. Each route family makes one of its own body.
+ * A request for a generation, independent of the wire format. Each route family converts its bodies to this
+ * form.
  */
 import type { Sampling } from '../protocol/sampling.ts';
 
@@ -11,9 +12,9 @@ export interface GenerationOrder {
   readonly maxTokens?: number | undefined;
   /** End of sequence is not sampled before this many tokens. */
   readonly minTokens?: number | undefined;
-  /** An absent parameter has the default of the model. */
+  /** Sampling parameters. For an absent parameter, the model's default is used. */
   readonly sampling: Partial<Sampling>;
-  /** Strings that end the output. They are not part of it. */
+  /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
   /** Report the log-probability of each token and of this many alternatives. */
   readonly logprobs?: number | undefined;
@@ -21,13 +22,13 @@ export interface GenerationOrder {
   readonly timeoutMs?: number | undefined;
   /** Time at which the caller no longer needs the answer, in epoch milliseconds. */
   readonly deadline?: number | undefined;
-  /** What happens when the last subscriber leaves before the end. */
+  /** Effect on the job when the last subscriber leaves before the end. */
   readonly onDisconnect: 'cancel' | 'continue';
   /** Names of fields of the body that the route does not know. A narration lists them. */
   readonly ignoredFields: readonly string[];
 }
 
-/** A text, which becomes one user message unless `raw`; or a conversation. */
+/** A text, which becomes one user message unless `raw` is true; or a conversation. */
 export type Input =
   | { readonly prompt: string; readonly raw: boolean }
   | { readonly messages: readonly { readonly role: 'system' | 'user' | 'assistant'; readonly content: string }[] };

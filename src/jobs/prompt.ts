@@ -1,5 +1,5 @@
 /**
- * Turns an order into the numbers for the engine: renders and tokenizes the prompt, applies the model's
+ * Turns an order into a sequence for the engine: renders and tokenizes the prompt, and applies the model's
  * defaults and the limits of the context.
  */
 import { randomBytes } from 'node:crypto';
@@ -9,17 +9,20 @@ import type { SequenceRequest } from '../protocol/messages.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 import type { GenerationOrder } from './order.ts';
 
+/** An order that is ready for the engine. */
 export interface Prepared {
   readonly sequence: Omit<SequenceRequest, 'id'>;
+  /** Strings that end the output. */
   readonly stops: readonly string[];
   /** Milliseconds to render and tokenize the prompt. */
   readonly tokenizeMs: number;
 }
 
 /**
- * @param cap the operator's maximum of generated tokens
+ * Renders and tokenizes the prompt of an order. The engine does not receive it yet.
+ * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
- * context; `INVALID_REQUEST` if the model's template rejects the messages
+ * context; `INVALID_REQUEST` if the model's template rejects the messages; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,
@@ -58,8 +61,8 @@ export async function prepare(
 }
 
 /**
- * Applies the chat template to messages, and to a prompt (as one user message) unless `raw` or without a
- * template.
+ * Applies the chat template to messages, and to a prompt (as one user message) unless the order is `raw` or
+ * the model has no template.
  */
 function renderPrompt(
   { input }: GenerationOrder,
@@ -76,8 +79,8 @@ function renderPrompt(
 }
 
 /** The value of the order, otherwise the default of the model. An order without a seed gets a random one. */
-function samplingOf(asked: GenerationOrder['sampling'], { spec }: LoadedModel): Sampling {
-  return { seed: drawSeed(), ...spec.sampling, ...asked };
+function samplingOf(requested: GenerationOrder['sampling'], { spec }: LoadedModel): Sampling {
+  return { seed: drawSeed(), ...spec.sampling, ...requested };
 }
 
 /** 53 random bits: the range of seeds that a caller can choose. */

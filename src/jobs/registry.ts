@@ -1,33 +1,33 @@
 /**
- * The running jobs, and the finished jobs whose logs can still be read. The only owner of this list, and of
- * the memory of all event logs together.
+ * The running jobs, and the finished jobs whose logs can still be read. The only module that lists all jobs
+ * and limits the memory of all event logs together.
  */
 import { WorkerError } from '../contract/errors.ts';
 import type { Job } from './job.ts';
 
-/** Number of remembered ids of jobs without a log. They are answered 410; an unknown id is answered 404. */
-const REMEMBERED = 10_000;
-/** Minimum memory of the log of a running job, whatever the number of slots. */
+/** Maximum number of remembered ids of jobs without a log (answered 410; an unknown id is answered 404). */
+const MAX_REMEMBERED = 10_000;
+/** Minimum limit for the log of a running job in bytes, for any number of slots. */
 const MIN_LOG_BYTES = 256 * 1024;
 
-/** Limits of finished jobs' logs in time, and of all logs in memory. */
+/** Limits of the event logs: time for those of finished jobs, memory for all. */
 export interface ReplayLimits {
   /** Time from the end of a job until its log is dropped, in milliseconds. */
   readonly ttlMs: number;
-  /** Of all logs together: half for running jobs, half for finished jobs. */
+  /** Maximum bytes of all logs together: half for running jobs, half for finished jobs. */
   readonly bytes: number;
 }
 
 export class JobRegistry {
   readonly #limits: ReplayLimits;
   readonly #running = new Map<string, Job>();
-  /** Finished jobs with a log, the oldest end first. */
+  /** Finished jobs with a log, in the order of their end. `until` is on the clock of performance.now(). */
   readonly #kept = new Map<string, { readonly job: Job; readonly until: number }>();
   #keptBytes = 0;
   #expiry: NodeJS.Timeout | undefined;
   /** Ids of finished jobs without a log, the oldest first. */
   readonly #finished = new Set<string>();
-  /** Callbacks of `idle`. */
+  /** Resolve functions of pending `idle` promises. */
   #idle: (() => void)[] = [];
 
   constructor(limits: ReplayLimits) {
@@ -63,7 +63,10 @@ export class JobRegistry {
     }
   }
 
-  /** Adds a running job. Forgets a finished job with the same id. */
+  /**
+   * Adds a running job. Forgets a finished job with the same id.
+   * @throws WorkerError `DUPLICATE_JOB` if a job with this id is running
+   */
   add(jobId: string, job: Job): void {
     this.refuseDuplicate(jobId);
     this.#drop(jobId);
@@ -71,7 +74,7 @@ export class JobRegistry {
     this.#running.set(jobId, job);
   }
 
-  /** Removes a job from the running ones: it is over, or was refused before its stream began. */
+  /** Called when a running job has ended, or was refused before its stream began. Keeps the log, if any. */
   remove(jobId: string): void {
     const job = this.#running.get(jobId);
     if (!job) return;
@@ -82,13 +85,16 @@ export class JobRegistry {
     for (const done of this.#idle.splice(0)) done();
   }
 
-  /** A running job, or a finished one with a log; `gone` for one of the last 10 000 jobs without a log. */
+  /**
+   * A running job, or a finished one with a log; `gone` for one of the last 10 000 jobs without a log;
+   * undefined for an unknown id.
+   */
   find(jobId: string): Job | 'gone' | undefined {
     const job = this.#running.get(jobId) ?? this.#kept.get(jobId)?.job;
     return job ?? (this.#finished.has(jobId) ? 'gone' : undefined);
   }
 
-  /** Stops a running job. Undefined if the id is unknown. */
+  /** Stops a running job. `finished` if the job is already over; undefined for an unknown id. */
   cancel(jobId: string): 'cancelling' | 'finished' | undefined {
     const job = this.#running.get(jobId);
     job?.stop('cancelled');
@@ -113,7 +119,7 @@ export class JobRegistry {
     this.#expire();
   }
 
-  /** Drops the logs whose time is over, and schedules the next call. */
+  /** Drops the logs that have expired, and schedules the next call. */
   #expire(): void {
     clearTimeout(this.#expiry);
     for (const [jobId, { until }] of this.#kept) {
@@ -126,7 +132,7 @@ export class JobRegistry {
     }
   }
 
-  /** Subscribers that are still reading keep the log alive until they finish. */
+  /** Drops the log of a finished job. Subscribers that still read it keep it in memory until they finish. */
   #drop(jobId: string): void {
     const kept = this.#kept.get(jobId);
     if (!kept) return;
@@ -138,6 +144,6 @@ export class JobRegistry {
   #remember(jobId: string): void {
     this.#finished.add(jobId);
     const [oldest] = this.#finished;
-    if (this.#finished.size > REMEMBERED && oldest !== undefined) this.#finished.delete(oldest);
+    if (this.#finished.size > MAX_REMEMBERED && oldest !== undefined) this.#finished.delete(oldest);
   }
 }

@@ -39,7 +39,9 @@ const STOPPED: Readonly<Record<Exclude<StopReason, 'stop_sequence'>, StoppedRow>
 };
 
 /**
- * Narrates the end of a stopped job and returns the error for its caller. Runs inside the context of the job.
+ * Narrates the end of a stopped job, and returns the error code and the outcome for metrics. Must run inside
+ * the context of the job.
+ * @param tokensOut tokens generated before the stop
  * @param unconfirmed true if the engine has not confirmed yet that the slot is free
  */
 export function narrateStop(

@@ -1,7 +1,7 @@
 /**
- * The subscribers of one job, and the effects of how they read. The generation pauses while all of them lag;
- * narration and metrics are shed; a stalled subscriber is disconnected; when the last one leaves, the job
- * stops or waits.
+ * The subscribers of one job, and the effects of their reading speed. While all of them lag, narration and
+ * metrics are shed; if they stall, the generation pauses. A stalled subscriber is disconnected. When the last
+ * one leaves, the job stops or waits. Knows no wire format.
  */
 import type { Writable } from 'node:stream';
 import type { Backpressure } from '../bridge/sequence-inbox.ts';
@@ -11,15 +11,16 @@ import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
 import { Subscriber } from './subscriber.ts';
 
-/** Each event is written to every subscriber of its job: this bounds the time that one event takes. */
+/** Maximum subscribers of a job. Each event is written to all of them, so this bounds the time per event. */
 export const MAX_SUBSCRIBERS = 16;
 /**
  * Narration and metrics are shed while every subscriber has more unread bytes than this: about 800 tokens.
  */
 const SHED_BYTES = 64 * 1024;
 /**
- * Unread bytes at which a subscriber becomes stalled, and below which it is no longer stalled. The distance
- * keeps pauses rare. The lower value is more than what is between the log and a healthy socket.
+ * A subscriber with more unread bytes than the first value is stalled, until it has fewer than the second.
+ * The distance keeps pauses rare. The second value is more than all buffers between the log and a healthy
+ * socket.
  */
 const STALLED_BYTES = 128 * 1024;
 const CAUGHT_UP_BYTES = 64 * 1024;
@@ -30,18 +31,18 @@ const TRIM_TO = 0.75;
 
 /** Settings of the caller and the operator for the subscribers of one job. Times in milliseconds. */
 export interface ReadPolicy {
-  /** What happens when the last subscriber leaves before the end. */
+  /** Effect on the job when the last subscriber leaves before the end. */
   readonly onDisconnect: 'cancel' | 'continue';
-  /** Time that a job without subscribers waits for one, if it continues. */
+  /** Time after which a job that continues without subscribers is stopped. */
   readonly detachMs: number;
-  /** Time in which a stalled subscriber must take something. */
+  /** Time after which a stalled subscriber that takes no data is disconnected. */
   readonly slowMs: number;
   /** Maximum memory of the log of a running job, in bytes. */
   readonly logBytes: number;
 }
 
-/** The job of the subscribers. */
-interface Subject {
+/** The parts of a job that its subscribers use. */
+interface SubscribedJob {
   readonly context: RequestContext;
   readonly log: EventLog;
   readonly stopped: object | undefined;
@@ -49,24 +50,21 @@ interface Subject {
 }
 
 export class Subscribers implements Backpressure {
-  readonly #job: Subject;
+  readonly #job: SubscribedJob;
   readonly #policy: ReadPolicy;
   readonly #subscribers = new Set<Subscriber>();
-  /**
-   * Stalled subscribers, each with the timer that disconnects it. Its size is the number of stalled
-   * subscribers.
-   */
+  /** Stalled subscribers, each with the timer that disconnects it. */
   readonly #stalled = new Map<Subscriber, NodeJS.Timeout>();
-  /** Runs while a job that continues has no subscriber. */
+  /** Stops the job. Runs while a job with `on_disconnect: continue` has no subscriber. */
   #detached: NodeJS.Timeout | undefined;
   #pausedSince: number | undefined;
   #onPause: (paused: boolean) => void = () => undefined;
-  /** True while an event is handed to all subscribers: one evaluation follows for all of them. */
+  /** True while a new event is passed to all subscribers: one evaluation for all of them follows. */
   #serving = false;
   /** True if an evaluation is scheduled for the end of this turn of the event loop. */
   #scheduled = false;
 
-  constructor(job: Subject, policy: ReadPolicy) {
+  constructor(job: SubscribedJob, policy: ReadPolicy) {
     this.#job = job;
     this.#policy = policy;
     job.log.subscribe({
@@ -84,30 +82,31 @@ export class Subscribers implements Backpressure {
     return this.#subscribers.size;
   }
 
+  /** Sets the callback for each pause and each resume. */
   onChange(changed: (paused: boolean) => void): void {
     this.#onPause = changed;
   }
 
   /**
-   * Adds a subscriber that reads the events from `from` on. The caller pipes it into `answer`; it ends with
-   * `answer`.
+   * Adds a subscriber that reads the events from id `from` on. The caller pipes the subscriber into `answer`;
+   * the subscriber is destroyed when `answer` closes.
    * @throws WorkerError `TOO_MANY_READERS` if the job has 16 subscribers
    */
   add(from: number, answer: Writable): Subscriber {
     if (this.#subscribers.size >= MAX_SUBSCRIBERS) throw tooMany();
     const subscriber = new Subscriber(this.#job.log, from, answer, {
-      onTaken: () => this.#onTaken(subscriber),
-      onGone: () => this.#remove(subscriber),
+      onProgress: () => this.#onProgress(subscriber),
+      onClosed: () => this.#remove(subscriber),
     });
     clearTimeout(this.#detached);
     this.#subscribers.add(subscriber);
-    answer.on('drain', () => this.#onTaken(subscriber)).once('close', () => subscriber.destroy());
+    answer.on('drain', () => this.#onProgress(subscriber)).once('close', () => subscriber.destroy());
     if (answer.destroyed) subscriber.destroy();
     this.#evaluate();
     return subscriber;
   }
 
-  /** Hands a new event to all subscribers, then evaluates once: the cost is linear in their number. */
+  /** Passes a new event to all subscribers, then evaluates once: the cost is linear in their number. */
   #serve(): void {
     this.#serving = true;
     for (const subscriber of this.#subscribers) subscriber.serve();
@@ -116,7 +115,8 @@ export class Subscribers implements Backpressure {
     this.#evaluate();
   }
 
-  #onTaken(subscriber: Subscriber): void {
+  /** Restarts the stall timer: the subscriber has taken data. */
+  #onProgress(subscriber: Subscriber): void {
     this.#stalled.get(subscriber)?.refresh();
     this.#scheduleEvaluation();
   }
@@ -158,8 +158,8 @@ export class Subscribers implements Backpressure {
   }
 
   /**
-   * After the end of the log every subscriber with unread bytes counts as stalled, so that its connection is
-   * bounded.
+   * Starts or clears the stall timer of a subscriber. After the end of the log, every subscriber with unread
+   * bytes counts as stalled, which bounds the lifetime of its connection.
    */
   #updateStalled(subscriber: Subscriber, over: boolean): void {
     const { unread } = subscriber;

@@ -12,7 +12,7 @@ export class TokenTiming {
     this.#acceptedAt = acceptedAt;
   }
 
-  /** Counts a token that has arrived now. */
+  /** Counts a token that arrives now. */
   tick(): void {
     this.#lastAt = performance.now();
     this.#firstAt ??= this.#lastAt;
@@ -44,5 +44,5 @@ export class TokenTiming {
   }
 }
 
-/** Rounds to microseconds. */
+/** Rounds milliseconds to microseconds. */
 export const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;

@@ -11,12 +11,12 @@ import { failureText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
 /** After this many losses within the window, the engine is not restarted. */
-const MOST_LOSSES = 3;
+const MAX_LOSSES = 3;
 const LOSS_WINDOW_MS = 10 * 60 * 1000;
-/** Most lines of the runtime that are narrated per engine process. */
-const MOST_WARNINGS = 20;
-/** A restart counts as hung after this many times the duration of the first load, plus the step timeout. */
-const SLOWEST_RESTART = 10;
+/** Maximum lines of runtime output that are narrated per engine process. */
+const MAX_WARNINGS = 20;
+/** A restart fails after this many times the duration of the first load, plus the step timeout. */
+const RESTART_FACTOR = 10;
 
 export interface SupervisorOptions {
   /** The environment of an engine process. */
@@ -27,6 +27,7 @@ export interface SupervisorOptions {
   readonly giveUp: (reason: string) => void;
 }
 
+/** Owns the engine process, from the first start to `close`. */
 export class EngineSupervisor {
   readonly client: EngineClient;
   readonly #state: WorkerState;
@@ -35,8 +36,8 @@ export class EngineSupervisor {
   /** Receives the progress of the first load; restarts report none. */
   #onLoadEvent: ((event: LoadEvent) => void) | undefined;
   /**
-   * Most milliseconds of a restart. The first load has no limit: the operator sees its progress and can stop
-   * the worker.
+   * Maximum milliseconds of a restart. The first load has no limit: the operator sees its progress and can
+   * stop the worker.
    */
   #restartMs = 0;
   /** Times of the losses within the window, on the clock of performance.now(), oldest first. */
@@ -44,7 +45,7 @@ export class EngineSupervisor {
   #warnings = 0;
   #closed = false;
 
-  /** @param first the engine process that was forked at the start of the worker. */
+  /** @param first the engine process that was forked at the start of the worker; it is not started yet */
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
@@ -62,9 +63,9 @@ export class EngineSupervisor {
   }
 
   /**
-   * Starts the first engine. Later engines use the same device and number of slots, which the worker has
-   * published.
-   * @throws EngineRefusedError, EngineLostError
+   * Starts the first engine. Later engines use the same device and number of slots, because the worker has
+   * published both.
+   * @throws EngineRefusedError if the engine cannot open the model; EngineLostError if the process ends
    */
   async start(options: EngineOptions, onLoadEvent: (event: LoadEvent) => void): Promise<EngineFacts> {
     if (this.#closed) throw new EngineLostError('the worker stops');
@@ -72,12 +73,13 @@ export class EngineSupervisor {
     this.#onLoadEvent = onLoadEvent;
     const facts = await this.client.start(options);
     this.#onLoadEvent = undefined;
-    this.#restartMs = Math.ceil(SLOWEST_RESTART * (performance.now() - began) + this.#settings.stepMs);
+    this.#restartMs = Math.ceil(RESTART_FACTOR * (performance.now() - began) + this.#settings.stepMs);
     const candidates = options.candidates.filter(({ device }) => device === facts.device);
     this.#options = { ...options, candidates, slots: facts.slots };
     return facts;
   }
 
+  /** Ends the engine process. No restart follows. */
   close(): Promise<void> {
     this.#closed = true;
     return this.client.close();
@@ -85,7 +87,7 @@ export class EngineSupervisor {
 
   #warn(line: string): void {
     this.#warnings += 1;
-    if (this.#warnings <= MOST_WARNINGS) narrate('engine.warning', { reason: line });
+    if (this.#warnings <= MAX_WARNINGS) narrate('engine.warning', { reason: line });
   }
 
   async #restart(loss: Loss, lost: LostCounts): Promise<void> {
@@ -94,8 +96,10 @@ export class EngineSupervisor {
     for (let next: Loss | undefined = loss; next; ) {
       this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
-      if (this.#losses.length >= MOST_LOSSES) {
-        this.#abandon(`the engine was lost ${this.#losses.length} times in ten minutes, at last by ${next.reason}`);
+      if (this.#losses.length >= MAX_LOSSES) {
+        this.#abandon(
+          `the engine was lost ${this.#losses.length} times in ten minutes, most recently by ${next.reason}`,
+        );
         return;
       }
       this.#warnings = 0;
@@ -107,8 +111,8 @@ export class EngineSupervisor {
   }
 
   /**
-   * Returns the next loss; undefined if the engine is open or the worker stops. A restart may be refused,
-   * such as by a lack of memory.
+   * Returns the next loss; undefined if the engine is open or the worker stops. A new engine can refuse the
+   * model, for example if memory is short.
    */
   async #tryAgain(options: EngineOptions): Promise<Loss | undefined> {
     try {
@@ -124,7 +128,7 @@ export class EngineSupervisor {
   /** Waiting requests fail with a general message: `reason` may name files and is for the operator. */
   #abandon(reason: string): void {
     this.#closed = true;
-    this.client.abandon('the engine could not be brought back');
+    this.client.abandon('the engine could not be restarted');
     this.#settings.giveUp(reason);
   }
 

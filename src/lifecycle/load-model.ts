@@ -1,6 +1,6 @@
 /**
- * From a folder to a loaded model: files, facts about them, engine, tokenizer and template. Narrates the
- * load; the caller starts the engine.
+ * Loads a model from its folder: files, facts about the files, engine, tokenizer and template. Narrates the
+ * load. The caller provides the function that starts the engine process.
  */
 import type { Config } from '../config/config.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
@@ -26,16 +26,17 @@ export interface LoadedModel {
   readonly template: ChatTemplate | undefined;
 }
 
-/** Starts the engine process; the second argument receives the progress. */
+/** Starts the engine; `onLoadEvent` receives the progress. */
 type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) => void) => Promise<EngineFacts>;
 
 /**
- * `auto` runs smaller models on the CPU: starting a step on a GPU takes longer than computing it. The
- * embedded model, three sequences of 64 tokens, on an H100 and a CPU with 16 cores: CPU 43 ms, CUDA 109 ms,
- * WebGPU 655 ms.
+ * `auto` runs smaller models on the CPU: starting a step on a GPU takes longer than computing it.
+ * Measured with the embedded model, three sequences of 64 tokens, on an H100 and a CPU with 16 cores: CPU
+ * 43 ms, CUDA 109 ms, WebGPU 655 ms.
  */
 export const SMALL_BYTES = 32 * 2 ** 20;
 
+/** Prompt for the first use of tokenizer and template. Any short text will do. */
 const WARM_UP_TEXT = 'Write a haiku about morning light.';
 
 export type ModelSettings = Pick<
@@ -44,8 +45,8 @@ export type ModelSettings = Pick<
 >;
 
 /**
- * Loads the model of the settings: `startEngine` opens it in the engine process while this process reads
- * tokenizer and template.
+ * Loads the model of the settings. While `startEngine` opens the weights in the engine process, this process
+ * reads tokenizer and template.
  * @throws Error with a message for the operator that names the missing or broken files; EngineRefusedError if
  * the engine cannot open the model.
  */
@@ -53,8 +54,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const began = performance.now();
   const { files, spec } = await readModel(settings);
   const options = engineOptions(settings, files, spec);
-  const passedBy = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
-  const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, passedBy);
+  const cpuReason = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
+  const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
   const [facts, text] = await Promise.all([startEngine(options, onLoadEvent), openText(files)]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
@@ -78,7 +79,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   return { spec, dtype, facts, ...text };
 }
 
-/** The files and their facts. Narrates each problem in a separate line: one line is too short for all. */
+/** The files and their facts. Narrates each problem separately: one line is too short for all of them. */
 async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; spec: ModelSpec }> {
   try {
     const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
@@ -90,18 +91,18 @@ async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; 
   }
 }
 
-/** True if `auto` runs the model on the CPU, on every machine. */
+/** True if `auto` runs the model on the CPU even if the machine has a GPU. */
 export const staysOnCpu = ({ device }: Pick<Config, 'device'>, { choices }: Pick<ModelFiles, 'choices'>): boolean =>
   device === 'auto' && choices.every(({ bytes }) => bytes < SMALL_BYTES);
 
 /**
  * The engine's options: the devices to try, each with its weights.
- * @throws Error for a context that is longer than the model's.
+ * @throws Error if `--context` is longer than the model's context length
  */
 export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
-    throw new Error(`--context ${context} is more than the model's ${spec.contextLength}`);
+    throw new Error(`--context ${context} is more than the model's context length, ${spec.contextLength}`);
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   return {
     runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
@@ -133,6 +134,6 @@ function warmUpText(template: ChatTemplate | undefined): string {
   try {
     return template?.render([{ role: 'user', content: WARM_UP_TEXT }]) ?? WARM_UP_TEXT;
   } catch {
-    return WARM_UP_TEXT; // a template may refuse a single user message; requests report its error
+    return WARM_UP_TEXT; // A template may refuse a single user message; requests report its error.
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Narrates the progress of opening a model: devices, memory, bytes read.
+ * Narrates the progress of opening a model: devices, memory, bytes read. Has no other effect.
  */
 import type { ModelFiles } from '../model/locate.ts';
 import type { ChosenWeights } from '../model/weights.ts';
@@ -9,13 +9,15 @@ import type { LoadEvent } from '../protocol/loading.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
 
 /**
- * Narrates one message of the engine. `model` is the operators' name of the model, `passedBy` the reason why
- * no GPU was tried.
+ * Narrates one message of the engine.
+ * @param model name of the model, as the operator knows it
+ * @param cpuReason why only the CPU is tried; absent if GPUs are tried too
+ * @throws Error as `weightsOn`
  */
-export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles, passedBy?: string): void {
+export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles, cpuReason?: string): void {
   switch (message.kind) {
     case 'loading':
-      narrateDevice(message.device, message.runtimeVersion, passedBy);
+      narrateDevice(message.device, message.runtimeVersion, cpuReason);
       narrateWeights(message.device, model, files);
       break;
     case 'fallback':
@@ -54,9 +56,9 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
   }
 }
 
-function narrateDevice(device: DeviceName, runtimeVersion: string, passedBy: string | undefined): void {
+function narrateDevice(device: DeviceName, runtimeVersion: string, cpuReason: string | undefined): void {
   const facts = { device, runtime_version: runtimeVersion };
-  if (isCpu(device)) narrate('device.cpu', { ...facts, reason: passedBy });
+  if (isCpu(device)) narrate('device.cpu', { ...facts, reason: cpuReason });
   else narrate(DEVICES[kindOf(device)].event, facts);
 }
 
@@ -66,7 +68,10 @@ function narrateWeights(device: DeviceName, model: string, files: ModelFiles): v
   narrate('model.load_started', { model_ref: model, model_bytes: bytes, dtype, device, reason, dtypes });
 }
 
-/** The weights chosen for the device that the engine opened. */
+/**
+ * The weights chosen for the device that the engine opened.
+ * @throws Error if no weights were chosen for the device: a defect of the worker
+ */
 export function weightsOn(device: DeviceName, { choices }: ModelFiles): ChosenWeights {
   const weights = choices.find((choice) => choice.device === device);
   if (weights === undefined) throw new Error(`The engine opened ${device}, for which no weights were chosen`);

@@ -1,6 +1,6 @@
 /**
- * Reports to the pool-manager that the worker is ready: a few attempts, each narrated. Sends HTTP requests to
- * one URL only.
+ * Reports to the pool-manager that the worker is ready, in up to five attempts, each narrated. Sends HTTP
+ * requests to one URL only.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
@@ -10,7 +10,7 @@ import type { DeviceName } from '../protocol/devices.ts';
 
 const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 1000;
-const LONGEST_DELAY_MS = 60_000;
+const MAX_DELAY_MS = 60_000;
 const ANSWER_MS = 5000;
 
 /** The body of the report. */
@@ -26,22 +26,24 @@ export interface ReadyNotice {
   readonly version: string;
 }
 
-/** Milliseconds between the first two attempts, and most milliseconds until the response. */
-export interface CallbackPace {
+/** Times of the attempts in milliseconds. */
+export interface CallbackTimes {
+  /** Delay between the first two attempts. */
   readonly firstDelayMs?: number;
+  /** Maximum time until the response. */
   readonly answerMs?: number;
 }
 
 /**
- * POSTs `notice` to `url` until the response is 2xx: 5 attempts of 5 s each, after a delay of 1 s that
- * doubles, with jitter.
+ * POSTs `notice` to `url` until a response is 2xx: at most 5 attempts of 5 s each. The delay between attempts
+ * is 1 s and doubles each time, with jitter. Never throws.
  * @returns true after a 2xx response; false after the last attempt, or if `signal` aborted.
  */
 export function reportReady(
   url: string,
   notice: ReadyNotice,
   signal: AbortSignal,
-  { firstDelayMs = FIRST_DELAY_MS, answerMs = ANSWER_MS }: CallbackPace = {},
+  { firstDelayMs = FIRST_DELAY_MS, answerMs = ANSWER_MS }: CallbackTimes = {},
 ): Promise<boolean> {
   const correlationId = uuid();
   return runIn({ correlationId }, async () => {
@@ -55,7 +57,7 @@ export function reportReady(
         return true;
       }
       const last = attempt === ATTEMPTS;
-      const delay = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: LONGEST_DELAY_MS });
+      const delay = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: MAX_DELAY_MS });
       narrate('callback.failed', {
         url,
         attempt,
@@ -95,7 +97,7 @@ async function post(
   }
 }
 
-/** `fetch` refuses a URL with a user and password: they are sent as the header `Authorization`. */
+/** `fetch` refuses a URL with user and password: both are sent in the header `Authorization` instead. */
 function splitCredentials(url: string): { target: URL; authorization: Record<string, string> } {
   const target = new URL(url);
   const { username, password } = target;
@@ -106,18 +108,19 @@ function splitCredentials(url: string): { target: URL; authorization: Record<str
   return { target, authorization: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
 }
 
-const IN_WORDS: Readonly<Record<string, string>> = {
+/** Sentences for the error codes of a connection. */
+const CONNECTION_ERRORS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'the connection was closed before the answer',
   UND_ERR_SOCKET: 'the connection was closed before the answer',
   ENOTFOUND: 'the host name is not known',
 };
 
-/** The cause for an operator: the message `fetch failed` does not name it. */
+/** The cause of a failed request, for the operator: the message of `fetch` is only `fetch failed`. */
 function failureOf(error: unknown, answerMs: number): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === 'TimeoutError') return `no answer within ${answerMs / 1000} s`;
   const cause = error.cause as { code?: string; message?: string } | undefined;
   if (cause?.code?.startsWith('HPE_')) return 'the answer is not HTTP';
-  return IN_WORDS[cause?.code ?? ''] ?? cause?.code ?? cause?.message ?? error.message;
+  return CONNECTION_ERRORS[cause?.code ?? ''] ?? cause?.code ?? cause?.message ?? error.message;
 }

@@ -1,8 +1,7 @@
 /**
  * The sentences for the reasons that the engine reports as codes: narrated when a device is skipped or a
- * model is refused, and printed by `doctor`.
+ * model is refused, and printed by `doctor`. Pure.
  */
-
 import { EngineRefusedError } from '../bridge/child.ts';
 import { count, formatBytes } from '../narration/phrases.ts';
 import { isCpu } from '../protocol/devices.ts';
@@ -11,13 +10,13 @@ import type { Reason, ReasonCode, Refusal } from '../protocol/reasons.ts';
 
 interface Row<C extends ReasonCode> {
   readonly text: (reason: Reason<C>) => string;
-  /** The reason implies hardware for the device, so that the operator can remove the obstacle. */
+  /** True if the machine has the hardware of the device: the operator can then remove the obstacle. */
   readonly hardware: boolean;
 }
 
-/** Without hardware for the device. */
+/** A reason that means that the hardware is absent. */
 const absent = <C extends ReasonCode>(text: Row<C>['text']): Row<C> => ({ text, hardware: false });
-/** With hardware for the device. */
+/** A reason that implies that the hardware is present. */
 const present = <C extends ReasonCode>(text: Row<C>['text']): Row<C> => ({ text, hardware: true });
 
 const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
@@ -40,12 +39,12 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   computes_wrong: present(({ difference }) =>
     difference === undefined
       ? 'it computes no logits'
-      : `the logits of a token computed alone and behind others differ by ${Math.round(difference * 100)} %`,
+      : `the logits of a token computed alone and after others in one run differ by ${Math.round(difference * 100)} %`,
   ),
   runtime: present(({ message }) => message),
 };
 
-/** `doctor` knows the packages of CUDA's libraries, whose names depend on the version. */
+/** Only `doctor` knows the packages of CUDA's libraries: their names depend on the version of CUDA. */
 const howToGet = (library: string): string =>
   library.startsWith('libcu') ? 'rbees-workerd doctor names its package' : 'install it';
 
@@ -60,7 +59,7 @@ function memoryText({ device, plan, suggestion }: Reason<'does_not_fit'>): strin
   return `${sum}. --slots ${suggestion.slots}${shorter} would fit`;
 }
 
-/** The reason as text, with the numbers and the way out. */
+/** The reason as text, with its numbers and, where one exists, the fix. */
 export function describeReason<C extends ReasonCode>(reason: Reason<C>): string {
   return ROWS[reason.code].text(reason);
 }
@@ -68,7 +67,7 @@ export function describeReason<C extends ReasonCode>(reason: Reason<C>): string 
 /** The narrated fact `hardware` of a reason. */
 export const hardwareOf = ({ code }: Reason): 'present' | 'absent' => (ROWS[code].hardware ? 'present' : 'absent');
 
-/** Why a model cannot be opened. The device is named, unless it is the CPU, which every machine has. */
+/** Why a model cannot be opened. Names the device, unless it is the CPU, which every machine has. */
 export function describeRefusal({ device, reason }: Refusal): string {
   const text = describeReason(reason);
   const complete = device === undefined || isCpu(device) || reason.code === 'does_not_fit';

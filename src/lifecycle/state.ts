@@ -1,5 +1,6 @@
 /**
- * The phase of the worker, which decides the answers to probes and new work. The only owner of this fact.
+ * The phase of the worker, which decides the answers to probes and new work. The only module that stores the
+ * phase.
  */
 import type { ErrorCode } from '../contract/errors.ts';
 

@@ -1,6 +1,6 @@
 /**
- * All sources of a request to stop the worker: signals, faults, standard input, the parent process. The
- * second signal or fault forces the stop.
+ * All sources of a request to stop the worker: signals, faults, standard input, the parent process. A second
+ * signal or a second fault forces the stop.
  */
 import type { EventEmitter } from 'node:events';
 import { fstatSync } from 'node:fs';
@@ -16,40 +16,41 @@ export interface StopRequest {
 
 export class StopRequests {
   readonly #signals: EventEmitter;
-  #ask: (request: StopRequest) => void = () => undefined;
-  #force: () => void = () => undefined;
-  #asked: StopRequest | undefined;
+  #resolveRequested: (request: StopRequest) => void = () => undefined;
+  #resolveForced: () => void = () => undefined;
+  #first: StopRequest | undefined;
   #signalled = false;
   #faulty = false;
   /** Resolves with the first request to stop. */
   readonly requested = new Promise<StopRequest>((resolve) => {
-    this.#ask = resolve;
+    this.#resolveRequested = resolve;
   });
-  /** Resolves at the second signal: stop at once. */
+  /** Resolves at the second signal or the second fault: the worker must stop at once. */
   readonly forced = new Promise<void>((resolve) => {
-    this.#force = resolve;
+    this.#resolveForced = resolve;
   });
 
   constructor(signals: EventEmitter = process) {
     this.#signals = signals;
   }
 
-  get asked(): StopRequest | undefined {
-    return this.#asked;
+  /** The first request to stop; undefined if there is none. */
+  get first(): StopRequest | undefined {
+    return this.#first;
   }
 
   /** Requests a stop; the first reason counts. */
   request(reason: string, exitCode: 0 | 1 = 0): void {
-    if (this.#asked) return;
-    this.#asked = { reason, exitCode };
-    this.#ask(this.#asked);
+    if (this.#first) return;
+    this.#first = { reason, exitCode };
+    this.#resolveRequested(this.#first);
   }
 
-  /** SIGTERM and SIGINT request a stop; the second signal forces it. */
+  /** SIGTERM and SIGINT request a stop; the second signal forces the stop. */
   watchSignals(): void {
     for (const name of ['SIGTERM', 'SIGINT'] as const) {
       this.#signals.on(name, () => {
-        if (this.#signalled) this.#force();
+        if (this.#signalled) this.#resolveForced();
         this.#signalled = true;
         this.request(name.toLowerCase());
       });
@@ -57,13 +58,13 @@ export class StopRequests {
   }
 
   /**
-   * After an uncaught fault, calls `report` with it; the worker then drains, so that its streams end
-   * properly, and exits 1. A second fault forces the stop.
+   * Reports each uncaught fault and requests a stop with exit code 1: the worker drains, so its streams end
+   * properly. A second fault forces the stop.
    */
   watchFaults(report: (fault: unknown) => void): void {
     for (const name of ['uncaughtException', 'unhandledRejection'] as const) {
       this.#signals.on(name, (fault: unknown) => {
-        if (this.#faulty) this.#force();
+        if (this.#faulty) this.#resolveForced();
         this.#faulty = true;
         report(fault);
         this.request('fault', 1);
@@ -72,22 +73,23 @@ export class StopRequests {
   }
 
   /**
-   * Requests a stop when the parent process is gone. Only for a parent that lives as long as this process has
-   * work: npm's shell.
+   * Requests a stop when the parent process has ended. Only for a parent that normally lives longer than this
+   * process: npm's shell.
+   * @param parent returns the id of the current parent process
    */
   watchParent(parent: () => number = () => process.ppid, everyMs: number = PARENT_MS): void {
-    const first = parent();
-    const look = setInterval(() => {
-      if (parent() === first) return;
-      clearInterval(look);
+    const initial = parent();
+    const timer = setInterval(() => {
+      if (parent() === initial) return;
+      clearInterval(timer);
       this.request('parent_gone');
     }, everyMs);
-    look.unref();
+    timer.unref();
   }
 
   /**
-   * Requests a stop when standard input is a pipe and its other end closes: the parent process ended, or
-   * wants the worker to end. A terminal, a file or /dev/null is ignored.
+   * Requests a stop when standard input is a pipe and its other end closes: the parent process has ended, or
+   * requests the stop. Ignores a terminal, a file and /dev/null.
    */
   watchStdin(): void {
     if (!isPipe(STDIN)) return;
@@ -105,6 +107,6 @@ function isPipe(fd: number): boolean {
     const stat = fstatSync(fd);
     return stat.isFIFO() || stat.isSocket();
   } catch {
-    return false; // without standard input
+    return false; // There is no standard input.
   }
 }

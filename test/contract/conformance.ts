@@ -3,9 +3,10 @@
  */
 import { ERRORS } from '../../src/contract/errors.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
-import { narrationProblems, wrong } from './rules.ts';
+import { brokenRules, narrationProblems } from './rules.ts';
 
-export interface Told {
+/** One event of a stream, as the client receives it. */
+export interface ReceivedEvent {
   readonly id: number;
   readonly name: string;
   readonly data: Record<string, unknown>;
@@ -23,7 +24,7 @@ export function problemsOf(exchange: Exchange): string[] {
   const answer = answerFor(exchange);
   if (!answer) return [`${exchange.request.method} ${exchange.request.path} may not answer ${status}: ${body}`];
   if (!answer.content)
-    return wrong(
+    return brokenRules(
       [body === '', `${status} has a body`],
       ...headerProblems(answer, headers).map((problem) => [false, problem] as const),
     );
@@ -45,26 +46,26 @@ function bodyProblems(
   return [...schemaProblems(media.schema, value), ...errorProblems(value['error'], status, correlationId)];
 }
 
-/** Status, code and retriability agree with the error table, and the id equals the header. */
+/** The problems of an error: it differs from the row of the error table, or its id from the header. */
 function errorProblems(error: unknown, status: number, correlationId: string): string[] {
   if (error === undefined) return [];
   const { code, retriable, correlation_id } = error as Record<string, string>;
   const row = ERRORS[code as keyof typeof ERRORS] as { status: number; retriable: boolean } | undefined;
-  return wrong(
+  return brokenRules(
     [row?.status === status, `${code} is not an error of status ${status}`],
-    [row?.retriable === (retriable as unknown), `${code} has another retriable`],
-    [correlation_id === correlationId, 'the error has another correlation id'],
+    [row?.retriable === (retriable as unknown), `${code} has a wrong retriable`],
+    [correlation_id === correlationId, 'the error has a wrong correlation id'],
   );
 }
 
 /** The frames of a stream; throws on a line that is neither a frame nor a comment. */
-export function framesOf(body: string): Told[] {
+export function framesOf(body: string): ReceivedEvent[] {
   if (!body.endsWith('\n\n')) throw new Error('the stream does not end with an empty line');
   const blocks = body.slice(0, -2).split('\n\n');
   return blocks.filter((block) => !block.startsWith(':')).map(frameOf);
 }
 
-function frameOf(block: string): Told {
+function frameOf(block: string): ReceivedEvent {
   const [, id, name = '', data = ''] = FRAME.exec(block) ?? [];
   if (id === undefined) throw new Error(`not a frame: ${block}`);
   return { id: Number(id), name, data: JSON.parse(data) as Record<string, unknown> };
@@ -91,36 +92,36 @@ function streamProblems(media: Media, { status, correlationId, body, from }: Str
   ];
 }
 
-function orderProblems(events: readonly Told[], status: number, from: number): string[] {
+function orderProblems(events: readonly ReceivedEvent[], status: number, from: number): string[] {
   const names = events.map((event) => event.name);
   const refused = JSON.stringify(names) === '["narration","error"]' || JSON.stringify(names) === '["error"]';
-  return wrong(
+  return brokenRules(
     [events.every((event, at) => event.id === from + at), `ids do not go up from ${from}`],
     [status === 200 ? (names[0] === 'started') === (from === 0) : refused, `begins with ${names.slice(0, 3)}`],
-    [status !== 200 || names.lastIndexOf('started') === (from === 0 ? 0 : -1), 'started comes again'],
+    [status !== 200 || names.lastIndexOf('started') === (from === 0 ? 0 : -1), 'started occurs twice'],
     [names.findIndex((name) => LAST.includes(name)) === names.length - 1, 'end or error is not the last event, once'],
   );
 }
 
-function eventProblems(media: Media, { name, data }: Told, correlationId: string): string[] {
+function eventProblems(media: Media, { name, data }: ReceivedEvent, correlationId: string): string[] {
   const { mapping } = media.schema['discriminator'] as { mapping: Record<string, string> };
   const $ref = mapping[name];
-  if ($ref === undefined) return [`there is no event ${name} here`];
+  if ($ref === undefined) return [`${name} is not an event of this answer`];
   const expected = CORRELATED.includes(name) ? correlationId : undefined;
   return [
     ...schemaProblems({ $ref }, data),
     ...schemaProblems(media.schema, data),
-    ...wrong([data['correlation_id'] === expected, `${name} has the correlation id ${data['correlation_id']}`]),
+    ...brokenRules([data['correlation_id'] === expected, `${name} has the correlation id ${data['correlation_id']}`]),
     ...(name === 'narration' ? narrationProblems(data) : []),
   ];
 }
 
-/** Facts that several events have are equal. */
-function factProblems(events: readonly Told[]): string[] {
+/** The problems of facts that several events contain: they must be equal. */
+function factProblems(events: readonly ReceivedEvent[]): string[] {
   const all = (name: string) => events.filter((event) => event.name === name).map((event) => event.data);
   const [started, end] = [all('started')[0], all('end')[0]];
   const jobIds = all('narration').map((data) => data['job_id']);
-  return wrong(
+  return brokenRules(
     [all('token').every((data, at) => data['i'] === at), 'tokens are not numbered 0, 1, 2, …'],
     [!end || end['seed'] === started?.['seed'], 'end has another seed than started'],
     [!started || jobIds.every((id) => id === started['job_id']), 'a narration is of another job'],

@@ -1,5 +1,5 @@
 /**
- * Compares exchanges with openapi.yaml alone. A field that a schema does not name is a problem too.
+ * Compares exchanges with openapi.yaml only. A field that a schema does not name is a problem, too.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
@@ -34,7 +34,7 @@ const ROOT = new URL('../../', import.meta.url);
 export const SOURCE = readFileSync(new URL('openapi.yaml', ROOT), 'utf8');
 export const DOCUMENT = parse(SOURCE) as Document;
 
-/** A request and its whole answer. Names of headers are in lower case. */
+/** A request and its complete answer. Names of headers are in lower case. */
 export interface Exchange {
   readonly request: { readonly method: string; readonly path: string; readonly body?: unknown };
   readonly response: { readonly status: number; readonly headers: Record<string, string>; readonly body: string };
@@ -75,11 +75,11 @@ function closed(node: unknown): unknown {
   return 'properties' in copy && copy['type'] === 'object' ? { additionalProperties: false, ...copy } : copy;
 }
 
-const judge = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allErrors: true });
-(formats as unknown as (ajv: Ajv2020) => void)(judge);
-judge.addVocabulary(['discriminator']);
+const validator = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allErrors: true });
+(formats as unknown as (ajv: Ajv2020) => void)(validator);
+validator.addVocabulary(['discriminator']);
 for (const [name, schema] of Object.entries(DOCUMENT.components.schemas)) {
-  judge.addSchema({ ...(name.endsWith('Request') ? schema : (closed(schema) as Json)), $id: `contract:/${name}` });
+  validator.addSchema({ ...(name.endsWith('Request') ? schema : (closed(schema) as Json)), $id: `contract:/${name}` });
 }
 
 const compiled = new Map<string, ValidateFunction>();
@@ -87,7 +87,7 @@ const compiled = new Map<string, ValidateFunction>();
 /** The problems of `value` under a schema of the document. */
 export function schemaProblems(schema: Json, value: unknown): string[] {
   const text = JSON.stringify(schema).replaceAll('#/components/schemas/', 'contract:/');
-  const validate = compiled.get(text) ?? judge.compile(JSON.parse(text) as Json);
+  const validate = compiled.get(text) ?? validator.compile(JSON.parse(text) as Json);
   compiled.set(text, validate);
   if (validate(value)) return [];
   return (validate.errors ?? []).map(
@@ -95,11 +95,11 @@ export function schemaProblems(schema: Json, value: unknown): string[] {
   );
 }
 
-/** The problems of the headers of an answer: a required one is absent, or a value is not allowed. */
+/** The problems of an answer's headers: a required header is absent, or a value is not allowed. */
 export function headerProblems(answer: Answer, headers: Record<string, string>): string[] {
   return Object.entries(answer.headers).flatMap(([name, { $ref }]) => {
     const header = DOCUMENT.components.headers[$ref.split('/').at(-1) ?? ''];
-    if (!header) return [`${$ref} leads nowhere`];
+    if (!header) return [`${$ref} does not exist`];
     const given = headers[name.toLowerCase()];
     if (given === undefined) return header.required ? [`the header ${name} is missing`] : [];
     const value = header.schema['type'] === 'integer' ? Number(given) : given;

@@ -1,3 +1,4 @@
+/** The generated files are up to date, and .env.example has the defaults of the settings. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,12 +11,12 @@ import { environmentName, SETTINGS } from '../../src/config/settings.ts';
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 const files = generated();
 
-describe('files made from the code', () => {
-  test.each(Object.keys(files))('%s is the current output of `npm run generate`', (path) => {
+describe('the generated files', () => {
+  test.each(Object.keys(files))('%s: equal to the current output of `npm run generate`', (path) => {
     expect(read(path)).toBe(files[path]);
   });
 
-  test('none of them has a path of this machine', () => {
+  test('contain no path of this machine', () => {
     const root = new URL('../../', import.meta.url).pathname;
     expect(Object.values(files).filter((text) => text.includes(root))).toEqual([]);
   });
@@ -44,11 +45,11 @@ describe('.env.example', () => {
     expect(parseEnv(uncommented)).toEqual(Object.fromEntries(defaults));
   });
 
-  test('unchanged, it sets nothing', () => {
+  test('sets nothing while its lines are commented out', () => {
     expect(parseEnv(read('.env.example'))).toEqual({});
   });
 
-  test('without comment signs, it gives the defaults', () => {
+  test('sets the defaults once its lines are uncommented', () => {
     const folder = mkdtempSync(join(tmpdir(), 'env-'));
     try {
       const file = join(folder, '.env');

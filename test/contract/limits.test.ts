@@ -1,4 +1,4 @@
-/** docs/limits.md names existing code, tests and settings, and the server's options equal the page. */
+/** docs/limits.md names existing code, tests and settings; the options of the server equal its values. */
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';

@@ -1,3 +1,4 @@
+/** The sentences of every narration keep their limits and use only declared facts. */
 import { expect, test } from 'vitest';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import type { Entry } from '../../src/narration/entry.ts';
@@ -25,17 +26,17 @@ const leastOf = (entry: Entry, facts: typeof FACTS) =>
 
 test.each(entries)('%s keeps the length limits of its texts, and cute has an emoji', (_, entry) => {
   for (const facts of [FACTS, leastOf(entry, FACTS), LARGEST, leastOf(entry, LARGEST)]) {
-    const said = {
+    const sentences = {
       human: entry.human(facts, 'job-1'),
       cute: entry.cute?.(facts, 'job-1') ?? '',
       ...(entry.story && { story: entry.story(facts, 'job-1') }),
     };
-    expect(narrationProblems(said)).toEqual([]);
+    expect(narrationProblems(sentences)).toEqual([]);
   }
 });
 
-/** `token: x` and `token 123` look like credentials to the sanitizer: a number can be 1 or have many digits. */
-test.each(entries)('%s has no words that look like a secret', (_, entry) => {
+/** The sanitizer takes `token: x` and `token 123` for credentials: a number can be 1 or have many digits. */
+test.each(entries)('%s has no text that looks like a secret', (_, entry) => {
   for (const number of [1, 2, 123_456]) {
     const facts = Object.fromEntries(
       Object.entries(FACTS).map(([name, fact]) => [name, typeof fact === 'string' ? fact : number]),
@@ -46,10 +47,10 @@ test.each(entries)('%s has no words that look like a secret', (_, entry) => {
 });
 
 test.each(entries)('%s uses only the facts that it declares', (_, entry) => {
-  const asked = new Set<string>();
+  const used = new Set<string>();
   const facts = new Proxy(FACTS, {
     get: (target, name: string) => {
-      asked.add(name);
+      used.add(name);
       return Reflect.get(target, name) as unknown;
     },
   });
@@ -58,7 +59,7 @@ test.each(entries)('%s uses only the facts that it declares', (_, entry) => {
   entry.story?.(facts, 'job-1');
   entry.target?.(facts, 'worker-1');
   if (typeof entry.level === 'function') entry.level(facts);
-  expect([...asked].filter((name) => ![...entry.required, ...entry.optional].includes(name as never))).toEqual([]);
+  expect([...used].filter((name) => ![...entry.required, ...entry.optional].includes(name as never))).toEqual([]);
 });
 
 test('every typed field belongs to an event', () => {

@@ -1,3 +1,4 @@
+/** The recorded exchanges in test/recordings conform to openapi.yaml and to the rules of narration. */
 import { expect, test } from 'vitest';
 import { framesOf, problemsOf } from './conformance.ts';
 import { DOCUMENT, recordings, schemaProblems, templateOf } from './document.ts';
@@ -13,14 +14,14 @@ test.each(known.map((recording) => [recording.name, recording] as const))(
   },
 );
 
-test('the recording of an unknown path is the 404', () => {
+test('the only recording of an unknown path has status 404', () => {
   const others = all.filter((recording) => !known.includes(recording));
   expect(others.map(({ response }) => response.status)).toEqual([404]);
   const bodies = others.map(({ response }) => JSON.parse(response.body) as unknown);
   expect(bodies.flatMap((body) => schemaProblems({ $ref: '#/components/schemas/ErrorAnswer' }, body))).toEqual([]);
 });
 
-test('accepted request bodies are valid by the schema of their request', () => {
+test('accepted request bodies are valid under the schema of their route', () => {
   const accepted = known.filter(({ request, response }) => request.body !== undefined && response.status < 300);
   const problems = accepted.flatMap(({ request }) => {
     const content = DOCUMENT.paths[request.path]?.['post']?.requestBody?.content['application/json'];
@@ -34,22 +35,22 @@ test('every recorded line keeps the limits, and the stream of a job has the same
   for (const { request, response, log } of all) {
     expect(log.flatMap((line) => narrationProblems(line))).toEqual([]);
     if (request.method === 'GET' || !response.headers['content-type']?.startsWith('text/event-stream')) continue;
-    const heard = framesOf(response.body).filter(({ name }) => name === 'narration');
-    expect(heard.map(({ data }) => data['human'])).toEqual(log.map((line) => line['human']));
+    const narrations = framesOf(response.body).filter(({ name }) => name === 'narration');
+    expect(narrations.map(({ data }) => data['human'])).toEqual(log.map((line) => line['human']));
   }
 });
 
 test('the check finds planted errors', () => {
   const [good] = known.filter(({ name }) => name === 'execute-stop-string');
   if (!good) throw new Error('execute-stop-string is not recorded');
-  const spoilt = (from: string | RegExp, to: string): string[] =>
+  const problemsAfter = (from: string | RegExp, to: string): string[] =>
     problemsOf({ ...good, response: { ...good.response, body: good.response.body.replace(from, to) } });
-  expect(spoilt('"seed":42', '"seed":42,"unheard_of":1')).not.toEqual([]);
-  expect(spoilt(/("type":"end".*)"stop_sequence"/, '$1"bored"')).not.toEqual([]);
-  expect(spoilt('id: 3\n', 'id: 4\n')).not.toEqual([]);
-  expect(spoilt('"i":1', '"i":2')).not.toEqual([]);
-  expect(spoilt(/id: \d+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
-  expect(spoilt('req-execute-stop-string', 'req-another')).not.toEqual([]);
+  expect(problemsAfter('"seed":42', '"seed":42,"unheard_of":1')).not.toEqual([]);
+  expect(problemsAfter(/("type":"end".*)"stop_sequence"/, '$1"bored"')).not.toEqual([]);
+  expect(problemsAfter('id: 3\n', 'id: 4\n')).not.toEqual([]);
+  expect(problemsAfter('"i":1', '"i":2')).not.toEqual([]);
+  expect(problemsAfter(/id: \d+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
+  expect(problemsAfter('req-execute-stop-string', 'req-another')).not.toEqual([]);
   expect(problemsOf({ ...good, response: { ...good.response, status: 418 } })).not.toEqual([]);
   expect(problemsOf({ ...good, response: { ...good.response, headers: {} } })).not.toEqual([]);
 });

@@ -1,20 +1,21 @@
+/** Real workers conform to openapi.yaml and to the rules of narration, in every situation of `Scene`. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { STREAM_ERROR_CODES } from '../../src/contract/errors.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
-import { framesOf, problemsOf, type Told } from './conformance.ts';
+import { framesOf, problemsOf, type ReceivedEvent } from './conformance.ts';
 import { DOCUMENT, operations, SOURCE, templateOf } from './document.ts';
 import { narrationProblems } from './rules.ts';
 import { Scene } from './scene.ts';
 
 /** Covered by test/e2e/streams/slow-subscribers.test.ts. */
-const OF_SLOW_READERS = ['reader.slow', 'reader.dropped', 'generation.paused', 'generation.resumed'];
+const SLOW_SUBSCRIBER_EVENTS = ['reader.slow', 'reader.dropped', 'generation.paused', 'generation.resumed'];
 
 const scene = new Scene();
 beforeAll(() => scene.play(), 120_000);
 
 const isStream = (headers: Record<string, string>): boolean =>
   headers['content-type']?.startsWith('text/event-stream') === true;
-const events = (): Told[] =>
+const events = (): ReceivedEvent[] =>
   scene.exchanges
     .filter(({ response }) => isStream(response.headers))
     .flatMap(({ response }) => framesOf(response.body));
@@ -23,7 +24,7 @@ describe('real workers, compared with openapi.yaml', () => {
   test('every answer and every event of every stream conforms to the document', () => {
     const wrong = scene.exchanges
       .map((exchange) => ({
-        asked: `${exchange.request.method} ${exchange.request.path} ${JSON.stringify(exchange.request.body)?.slice(0, 80)}`,
+        sent: `${exchange.request.method} ${exchange.request.path} ${JSON.stringify(exchange.request.body)?.slice(0, 80)}`,
         problems: problemsOf(exchange),
       }))
       .filter(({ problems }) => problems.length > 0);
@@ -37,20 +38,20 @@ describe('real workers, compared with openapi.yaml', () => {
     const documented = operations().flatMap(({ path, operation }) =>
       Object.keys(operation.responses).map((status) => `${path} ${status}`),
     );
-    const never = documented.filter((one) => !answered.has(one));
-    expect(never).toEqual(operations().map(({ path }) => `${path} 500`));
+    const missing = documented.filter((one) => !answered.has(one));
+    expect(missing).toEqual(operations().map(({ path }) => `${path} 500`));
   });
 
   test('a valid correlation id and a traceparent come back unchanged; an invalid id is replaced', () => {
-    for (const { asked, response } of scene.exchanges) {
-      const [sent, back] = [asked['X-Correlation-Id'], response.headers['x-correlation-id']];
+    for (const { sentHeaders, response } of scene.exchanges) {
+      const [sent, back] = [sentHeaders['X-Correlation-Id'], response.headers['x-correlation-id']];
       if (sent?.startsWith('req-')) expect(back).toBe(sent);
       else expect(back).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-      expect(response.headers['traceparent']).toBe(asked['traceparent']);
+      expect(response.headers['traceparent']).toBe(sentHeaders['traceparent']);
     }
   });
 
-  test('the served contract equals the contract of the repository, in both forms', () => {
+  test('the served contract equals openapi.yaml of the repository, as YAML and as JSON', () => {
     const served = (path: string) =>
       scene.exchanges.find(({ request, response }) => request.path === path && response.status === 200)?.response
         .body ?? '';
@@ -69,24 +70,24 @@ describe('real workers, compared with openapi.yaml', () => {
 });
 
 describe('the narration of the run', () => {
-  test('every line keeps the limits of its sentences', () => {
+  test('every line keeps the limits of sentences', () => {
     expect(scene.lines.length).toBeGreaterThan(200);
     expect(scene.lines.flatMap((line) => narrationProblems(line))).toEqual([]);
   });
 
   test('every event of a request occurs except those of a long prompt and of a slow client', () => {
-    const told = new Set(scene.lines.map(({ event }) => event));
+    const narrated = new Set(scene.lines.map(({ event }) => event));
     const ofRequests = Object.entries(CATALOGUE).filter(([, { scope }]) => scope === 'request');
-    const silent = ofRequests.map(([name]) => name).filter((name) => !told.has(name));
+    const missing = ofRequests.map(([name]) => name).filter((name) => !narrated.has(name));
     // A prompt of the embedded model fits into one chunk, and its tokens fit into the buffers of any socket.
-    expect(silent.filter((name) => name !== 'prefill.progress')).toEqual(OF_SLOW_READERS);
+    expect(missing.filter((name) => name !== 'prefill.progress')).toEqual(SLOW_SUBSCRIBER_EVENTS);
   });
 
   test('a stream has exactly the sentences that `--narration` allows', () => {
-    const said = events().filter(({ name }) => name === 'narration');
-    const human = said.filter(({ data }) => ['first', 'second', 'third'].includes(String(data['job_id'])));
+    const narrations = events().filter(({ name }) => name === 'narration');
+    const human = narrations.filter(({ data }) => ['first', 'second', 'third'].includes(String(data['job_id'])));
     expect(human.filter(({ data }) => 'cute' in data || 'story' in data)).toEqual([]);
-    const full = said.filter((event) => !human.includes(event));
+    const full = narrations.filter((event) => !human.includes(event));
     expect(full.filter(({ data }) => !('cute' in data))).toEqual([]);
   });
 });

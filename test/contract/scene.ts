@@ -1,34 +1,34 @@
 /**
- * Real workers, provoked into every answer and event that a caller can provoke.
+ * Runs real workers and provokes every answer and event that a caller can provoke. Records all exchanges.
  */
 import { connect } from 'node:net';
 import { enginePid } from '../support/cli.ts';
 import { type LogLine, startWorker, type TestWorker, type WorkerOptions } from '../support/worker.ts';
 import { type Exchange, operations } from './document.ts';
 
-interface Ask {
+interface SendOptions {
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
 }
-export type Seen = Exchange & { readonly asked: Record<string, string> };
+export type RecordedExchange = Exchange & { readonly sentHeaders: Record<string, string> };
 
 const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const LONG = { prompt: 'Write about the sea', min_tokens: 480 };
 const SSE = { Accept: 'text/event-stream' };
 
 export class Scene {
-  readonly exchanges: Seen[] = [];
+  readonly exchanges: RecordedExchange[] = [];
   readonly lines: LogLine[] = [];
   readonly #workers: TestWorker[] = [];
-  #asked = 0;
+  #sent = 0;
 
-  /** Plays all parts. All workers have ended when it resolves or rejects. */
+  /** Plays all parts. All workers have ended when the promise resolves or rejects. */
   async play(): Promise<void> {
     try {
-      await Promise.all([this.#life(), this.#narrowWorker()]);
+      await Promise.all([this.#mainWorker(), this.#narrowWorker()]);
       await this.#guardedWorker();
       await this.#lostEngine();
-      await this.#hastyEnd();
+      await this.#unconfirmedDrain();
     } finally {
       await Promise.all(this.#workers.map((worker) => worker.kill()));
       this.lines.push(...this.#workers.flatMap((worker) => worker.lines));
@@ -41,15 +41,24 @@ export class Scene {
     return worker;
   }
 
-  /** One exchange with its own correlation id. */
-  async #ask(worker: TestWorker, method: string, path: string, { body, headers = {} }: Ask = {}): Promise<Seen> {
-    this.#asked += 1;
-    const asked: Record<string, string> = { 'X-Correlation-Id': `req-${this.#asked}`, traceparent: TRACE, ...headers };
-    if (body !== undefined) asked['Content-Type'] ??= 'application/json';
+  /** Sends one request with a new correlation id, and records the exchange. */
+  async #send(
+    worker: TestWorker,
+    method: string,
+    path: string,
+    { body, headers = {} }: SendOptions = {},
+  ): Promise<RecordedExchange> {
+    this.#sent += 1;
+    const sentHeaders: Record<string, string> = {
+      'X-Correlation-Id': `req-${this.#sent}`,
+      traceparent: TRACE,
+      ...headers,
+    };
+    if (body !== undefined) sentHeaders['Content-Type'] ??= 'application/json';
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const answer = await fetch(worker.url + path, {
       method,
-      headers: asked,
+      headers: sentHeaders,
       ...(text !== undefined && { body: text }),
     });
     const response = {
@@ -57,21 +66,21 @@ export class Scene {
       headers: Object.fromEntries(answer.headers),
       body: await answer.text(),
     };
-    const seen = { asked, request: { method, path, body }, response };
-    this.exchanges.push(seen);
-    return seen;
+    const recorded = { sentHeaders, request: { method, path, body }, response };
+    this.exchanges.push(recorded);
+    return recorded;
   }
 
-  #execute(worker: TestWorker, body: unknown, headers: Record<string, string> = {}): Promise<Seen> {
-    return this.#ask(worker, 'POST', '/execute', { body, headers });
+  #execute(worker: TestWorker, body: unknown, headers: Record<string, string> = {}): Promise<RecordedExchange> {
+    return this.#send(worker, 'POST', '/execute', { body, headers });
   }
 
-  /** One worker from its first to its last answer. */
-  async #life(): Promise<void> {
+  /** One worker, from its start to its shutdown. */
+  async #mainWorker(): Promise<void> {
     const worker = await this.#start({ early: true });
     await Promise.all([
-      this.#ask(worker, 'GET', '/health'),
-      this.#ask(worker, 'GET', '/ready'),
+      this.#send(worker, 'GET', '/health'),
+      this.#send(worker, 'GET', '/ready'),
       this.#execute(worker, { job_id: 'early', ...LONG }),
     ]);
     await worker.line('warmup.done');
@@ -81,28 +90,28 @@ export class Scene {
     await this.#jobs(worker);
     await this.#refusals(worker);
     await this.#replays(worker);
-    await this.#manyReaders(worker);
+    await this.#manySubscribers(worker);
     await this.#stops(worker);
     await this.#earlyCancel(worker);
     await this.#shutdown(worker);
   }
 
   async #everyGet(worker: TestWorker): Promise<void> {
-    for (const { path } of operations().filter(({ method }) => method === 'GET')) await this.#ask(worker, 'GET', path);
+    for (const { path } of operations().filter(({ method }) => method === 'GET')) await this.#send(worker, 'GET', path);
   }
 
-  /** Bytes that are not HTTP, on every path; bodies that no `POST` takes. */
+  /** Malformed HTTP on every path, and bodies that no `POST` accepts. */
   async #everyBrokenRequest(worker: TestWorker): Promise<void> {
     for (const { method, path } of operations()) {
       for (const header of [`Host: 127.0.0.1\r\nno colon here`, 'Host: rebound.example']) {
         const response = await onSocket(worker, method, path, header);
-        this.exchanges.push({ asked: {}, request: { method, path }, response });
+        this.exchanges.push({ sentHeaders: {}, request: { method, path }, response });
       }
       if (method !== 'POST') continue;
-      await this.#ask(worker, method, path, { body: '{"job_id":' });
-      await this.#ask(worker, method, path, { body: '{}', headers: { Origin: 'https://other.example' } });
-      await this.#ask(worker, method, path, { body: 'x', headers: { 'Content-Type': 'text/plain' } });
-      await this.#ask(worker, method, path, { body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(600_000) }) });
+      await this.#send(worker, method, path, { body: '{"job_id":' });
+      await this.#send(worker, method, path, { body: '{}', headers: { Origin: 'https://other.example' } });
+      await this.#send(worker, method, path, { body: 'x', headers: { 'Content-Type': 'text/plain' } });
+      await this.#send(worker, method, path, { body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(600_000) }) });
     }
   }
 
@@ -150,36 +159,40 @@ export class Scene {
     }
     await this.#execute(worker, { job_id: 'late', ...LONG }, { 'X-Deadline': '1' });
     await this.#execute(worker, { job_id: 'much', prompt: 'sea '.repeat(600) });
-    await this.#ask(worker, 'POST', '/cancel', { body: {} });
-    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'never-here' } });
+    await this.#send(worker, 'POST', '/cancel', { body: {} });
+    await this.#send(worker, 'POST', '/cancel', { body: { job_id: 'never-here' } });
   }
 
-  /** A stream read again in every way, and one that continues without its client. */
+  /** Every way to read a stream again, and a job that continues without its client. */
   async #replays(worker: TestWorker): Promise<void> {
-    const { asked, response } = await this.#execute(worker, { job_id: 'again', prompt: 'The sea', max_tokens: 30 });
+    const { sentHeaders, response } = await this.#execute(worker, {
+      job_id: 'again',
+      prompt: 'The sea',
+      max_tokens: 30,
+    });
     const last = response.body.match(/^id: /gm)?.length ?? 0;
-    const headers = { 'X-Correlation-Id': asked['X-Correlation-Id'] ?? '' };
+    const headers = { 'X-Correlation-Id': sentHeaders['X-Correlation-Id'] ?? '' };
     const events = (job: string) => `/jobs/${job}/events`;
     for (const query of ['', '?after=5', `?after=${last - 1}`, `?after=${last + 5}`, '?after=x'])
-      await this.#ask(worker, 'GET', `${events('again')}${query}`, { headers });
-    await this.#ask(worker, 'GET', events('never-here'));
-    await this.#ask(worker, 'GET', events('much'));
-    await this.#ask(worker, 'GET', events('again'), { headers: { 'Sec-Fetch-Site': 'cross-site' } });
-    const reader = new AbortController();
+      await this.#send(worker, 'GET', `${events('again')}${query}`, { headers });
+    await this.#send(worker, 'GET', events('never-here'));
+    await this.#send(worker, 'GET', events('much'));
+    await this.#send(worker, 'GET', events('again'), { headers: { 'Sec-Fetch-Site': 'cross-site' } });
+    const client = new AbortController();
     const body = { job_id: 'alone', ...LONG, on_disconnect: 'continue' };
-    await worker.post('/execute', body, headers, reader.signal);
-    reader.abort();
+    await worker.post('/execute', body, headers, client.signal);
+    client.abort();
     await worker.line('reader.detached');
-    await this.#ask(worker, 'GET', events('alone'), { headers });
+    await this.#send(worker, 'GET', events('alone'), { headers });
   }
 
-  /** A job with 16 readers: the next one is refused. */
-  async #manyReaders(worker: TestWorker): Promise<void> {
+  /** A job with 16 subscribers: the next one is refused. */
+  async #manySubscribers(worker: TestWorker): Promise<void> {
     const leaving = new AbortController();
     const path = '/jobs/crowded/events';
     await worker.post('/execute', { job_id: 'crowded', ...LONG }, {}, leaving.signal);
     await Promise.all(Array.from({ length: 15 }, () => fetch(worker.url + path, { signal: leaving.signal })));
-    await this.#ask(worker, 'GET', path);
+    await this.#send(worker, 'GET', path);
     leaving.abort();
     await worker.line('reader.left', (line) => line['job_id'] === 'crowded');
   }
@@ -189,16 +202,16 @@ export class Scene {
     const running = this.#execute(worker, { job_id: 'cancel-me', ...LONG });
     await worker.line('tokens.progress', (line) => line['job_id'] === 'cancel-me');
     await this.#execute(worker, { job_id: 'cancel-me', ...LONG });
-    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'cancel-me' } });
+    await this.#send(worker, 'POST', '/cancel', { body: { job_id: 'cancel-me' } });
     await running;
-    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'cancel-me' } });
-    const reader = new AbortController();
-    await worker.post('/execute', { job_id: 'unread', ...LONG }, {}, reader.signal);
-    reader.abort();
+    await this.#send(worker, 'POST', '/cancel', { body: { job_id: 'cancel-me' } });
+    const client = new AbortController();
+    await worker.post('/execute', { job_id: 'unread', ...LONG }, {}, client.signal);
+    client.abort();
     await worker.line('reader.left', (line) => line['job_id'] === 'unread');
   }
 
-  /** Cancelled during the tokenization: no stream has begun. */
+  /** A job cancelled during the tokenization, before its stream begins. */
   async #earlyCancel(worker: TestWorker): Promise<void> {
     for (let tries = 0; tries < 20; tries += 1) {
       const job_id = `early-${tries}`;
@@ -211,19 +224,19 @@ export class Scene {
   async #shutdown(worker: TestWorker): Promise<void> {
     const last = ['one', 'two', 'three'].map((job_id) => this.#execute(worker, { job_id, ...LONG }));
     await worker.line('tokens.progress', (line) => line['job_id'] === 'three');
-    await this.#ask(worker, 'POST', '/shutdown');
+    await this.#send(worker, 'POST', '/shutdown');
     await worker.line('worker.draining');
     await Promise.all([
-      this.#ask(worker, 'POST', '/shutdown'),
-      this.#ask(worker, 'GET', '/health'),
-      this.#ask(worker, 'GET', '/ready'),
+      this.#send(worker, 'POST', '/shutdown'),
+      this.#send(worker, 'GET', '/health'),
+      this.#send(worker, 'GET', '/ready'),
       this.#execute(worker, { job_id: 'too-late', ...LONG }),
       ...last,
     ]);
     await worker.exited;
   }
 
-  /** One slot, a queue of two: wait, move up, be refused. */
+  /** One slot and a queue of two: jobs wait, move up and are refused. */
   async #narrowWorker(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '1', '--queue', '2', '--narration', 'human'] });
     const first = this.#execute(worker, { job_id: 'first', ...LONG });
@@ -238,20 +251,20 @@ export class Scene {
     const token = 'a-token-of-the-test';
     const worker = await this.#start({ args: ['--api-token', token] });
     for (const { method, path } of operations()) {
-      await this.#ask(worker, method, path, { headers: { Authorization: 'Bearer another-token' } });
+      await this.#send(worker, method, path, { headers: { Authorization: 'Bearer another-token' } });
     }
-    await this.#ask(worker, 'GET', '/health', { headers: { Authorization: `Bearer ${token}` } });
+    await this.#send(worker, 'GET', '/health', { headers: { Authorization: `Bearer ${token}` } });
   }
 
   /** An engine that does not answer a cancel, then dies with one running and one queued job. */
   async #lostEngine(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '1'] });
-    const held = this.#execute(worker, { job_id: 'held', ...LONG });
+    const unconfirmed = this.#execute(worker, { job_id: 'unconfirmed', ...LONG });
     await worker.line('tokens.progress');
     const engine = enginePid(worker);
     process.kill(engine, 'SIGSTOP');
-    await this.#ask(worker, 'POST', '/cancel', { body: { job_id: 'held' } });
-    await held;
+    await this.#send(worker, 'POST', '/cancel', { body: { job_id: 'unconfirmed' } });
+    await unconfirmed;
     process.kill(engine, 'SIGCONT');
     const running = this.#execute(worker, { job_id: 'bereft', ...LONG });
     await worker.line('tokens.progress', (line) => line['job_id'] === 'bereft');
@@ -260,8 +273,8 @@ export class Scene {
     process.kill(engine, 'SIGKILL');
     await worker.line('engine.lost');
     await Promise.all([
-      this.#ask(worker, 'GET', '/health'),
-      this.#ask(worker, 'GET', '/ready'),
+      this.#send(worker, 'GET', '/health'),
+      this.#send(worker, 'GET', '/ready'),
       this.#execute(worker, { job_id: 'unlucky', ...LONG }),
       running,
       waiting,
@@ -269,20 +282,20 @@ export class Scene {
   }
 
   /**
-   * An engine that is silent at the end: its jobs end at the deadline of the drain without its confirmation.
+   * An engine that does not respond during the drain: the jobs end at the deadline without its confirmation.
    */
-  async #hastyEnd(): Promise<void> {
+  async #unconfirmedDrain(): Promise<void> {
     const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '1'] });
     const jobs = ['one', 'two'].map((job_id) => this.#execute(worker, { job_id, ...LONG }));
     await worker.line('tokens.progress');
     process.kill(enginePid(worker), 'SIGSTOP');
-    await this.#ask(worker, 'POST', '/shutdown');
+    await this.#send(worker, 'POST', '/shutdown');
     await Promise.all(jobs);
     await worker.exited;
   }
 }
 
-/** Headers that no client sends: one without a colon, the Host of another machine. */
+/** Sends header lines that `fetch` cannot send: one without a colon, the Host of another machine. */
 async function onSocket(
   worker: TestWorker,
   method: string,

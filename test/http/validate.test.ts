@@ -17,25 +17,25 @@ test.each([
     { messages: messages(11, 'x'.repeat(91)) },
   ],
   ['1000 characters of a prompt', { prompt: '🐸'.repeat(1000) }, { prompt: '🐸'.repeat(1001) }],
-])('%s are the maximum', (_, most, beyond) => {
-  expect(fields(most)).toEqual([]);
-  expect(fields(beyond)).toEqual(Object.keys(beyond));
+])('the maximum is %s', (_, valid, invalid) => {
+  expect(fields(valid)).toEqual([]);
+  expect(fields(invalid)).toEqual(Object.keys(invalid));
 });
 
 test.each([
   ['4 stop strings', 'stop', Array(4).fill('x'), Array(5).fill('x')],
   ['100 characters of a stop string', 'stop', ['🐸'.repeat(100)], ['🐸'.repeat(101)]],
   ['20 log-probabilities', 'logprobs', 20, 21],
-  ['a day of time', 'timeout_ms', 86_400_000, 86_400_001],
-  ['the cap of tokens', 'max_tokens', 2048, 2049],
+  ['one day', 'timeout_ms', 86_400_000, 86_400_001],
+  ['the maximum of generated tokens', 'max_tokens', 2048, 2049],
   ['256 characters of an id', 'job_id', '🐸'.repeat(256), '🐸'.repeat(257)],
-])('%s are the maximum', (_, field, most, beyond) => {
-  expect(fields({ prompt: 'x', [field]: most })).toEqual([]);
-  const [first = ''] = fields({ prompt: 'x', [field]: beyond });
+])('the maximum is %s', (_, field, valid, invalid) => {
+  expect(fields({ prompt: 'x', [field]: valid })).toEqual([]);
+  const [first = ''] = fields({ prompt: 'x', [field]: invalid });
   expect(first.replace(/[[.].*/, '')).toBe(field);
 });
 
-test('a list of more than 1024 elements is not read, and gives one violation', () => {
+test('a list of more than 1024 elements is not read and causes one violation', () => {
   const listOf = (length: number): unknown[] =>
     Object.defineProperty(Array(length).fill('x'), 0, {
       get: () => {

@@ -1,4 +1,4 @@
-/** Admission without HTTP: which orders become jobs, the errors of the others, and when a retry makes sense. */
+/** Admission without HTTP: which orders become jobs, the errors of the others, and their retry times. */
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { WorkerError } from '../../src/contract/errors.ts';
@@ -78,18 +78,21 @@ describe('an order is refused', () => {
   test.each([
     [2500.4, 2500.4, 2501],
     [undefined, 1000, 1000],
-  ])('with all places taken, by sequences too: the estimate of the engine is %s', async (slotFreeMs, wait, shown) => {
-    const { admit } = setUp('ready', { occupancy: { busy: 1, waiting: 1, tokens: 5 }, slotFreeMs });
-    const error = await errorOf(() => admit());
-    expect(error).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: wait });
-    expect(error.details).toEqual({
-      slots_total: 1,
-      slots_busy: 1,
-      queue_length: 1,
-      queue_limit: 1,
-      retry_after_ms: shown,
-    });
-  });
+  ])(
+    'if slots and queue are full, counting sequences too; the estimate of the engine is %s ms',
+    async (slotFreeMs, wait, shown) => {
+      const { admit } = setUp('ready', { occupancy: { busy: 1, waiting: 1, tokens: 5 }, slotFreeMs });
+      const error = await errorOf(() => admit());
+      expect(error).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: wait });
+      expect(error.details).toEqual({
+        slots_total: 1,
+        slots_busy: 1,
+        queue_length: 1,
+        queue_limit: 1,
+        retry_after_ms: shown,
+      });
+    },
+  );
 
   test('after its deadline, and with the id of a running job: neither has a retry time', async () => {
     const { admit } = setUp('ready');
@@ -101,7 +104,7 @@ describe('an order is refused', () => {
 });
 
 describe('an admitted job', () => {
-  test('that is drained while its prompt is tokenized ends with DRAINING and a retry time, and leaves', async () => {
+  test('that is drained while its prompt is tokenized ends with DRAINING and a retry time, and is removed', async () => {
     const { admission, admit, jobs } = setUp('ready');
     const { job, order } = admit();
     const started = errorOf(() => admission.start(job, order));
@@ -110,7 +113,7 @@ describe('an admitted job', () => {
     expect([jobs.size, job.log.over, job.log.begun]).toEqual([0, true, false]);
   });
 
-  test('with a prompt beyond the context is refused and narrated, and leaves', async () => {
+  test('with a prompt beyond the context is refused, narrated and removed', async () => {
     const { admission, admit, jobs } = setUp('ready');
     const { job, order } = admit({ input: { prompt: 'x'.repeat(64), raw: true } });
     const { result, narrations } = await capture(() => errorOf(() => admission.start(job, order)));

@@ -1,10 +1,11 @@
+/** The event log of a job: order, ids, shedding, trimming, and wire formats other than the native one. */
 import { describe, expect, test } from 'vitest';
 import { sseEncoder } from '../../src/http/sse.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
 import { dataOf, END, ERROR, idsOf, NARRATION, STARTED } from './events.ts';
 
 describe('the events of a job', () => {
-  test('become frames with contiguous ids, the name twice, and the correlation id where the contract has it', () => {
+  test('become frames with contiguous ids, the event name in line and data, and the correlation id where required', () => {
     const log = new EventLog(sseEncoder('req-1'));
     log.emit(NARRATION);
     log.emit({ type: 'token', t: 'a\n\u2028b', i: 0 });
@@ -59,7 +60,7 @@ describe('take', () => {
 
   test('returns whole frames: as many as fit, and at least one', () => {
     const log = filled(10);
-    const frame = log.beyond(9);
+    const frame = log.bytesFrom(9);
     expect(idsOf(log.take(0, 3 * frame).text)).toEqual([0, 1, 2]);
     expect(log.take(0, 3 * frame).next).toBe(3);
     expect(log.take(4, 0)).toMatchObject({ text: expect.stringContaining('id: 4\n'), next: 5 });
@@ -72,27 +73,27 @@ describe('take', () => {
     for (let from = 0; from <= 20; from += 1) {
       const rest = log.take(from, Number.POSITIVE_INFINITY).text;
       expect(text.endsWith(rest)).toBe(true);
-      expect(Buffer.byteLength(rest)).toBe(log.beyond(from));
+      expect(Buffer.byteLength(rest)).toBe(log.bytesFrom(from));
       expect(idsOf(rest)).toEqual(Array.from({ length: 20 - from }, (_, index) => from + index));
     }
   });
 
   test('uses the original ids after a trim', () => {
     const log = filled(20);
-    const held = log.bytes;
-    log.trim(held / 2, 15);
+    const before = log.bytes;
+    log.trim(before / 2, 15);
     const { first } = log;
     expect(first).toBeGreaterThan(8);
-    expect(log.bytes).toBeLessThanOrEqual(held / 2);
+    expect(log.bytes).toBeLessThanOrEqual(before / 2);
     expect(idsOf(log.text)).toEqual(Array.from({ length: 20 - first }, (_, index) => first + index));
-    expect(Buffer.byteLength(log.text)).toBe(log.beyond(first));
+    expect(Buffer.byteLength(log.text)).toBe(log.bytesFrom(first));
     log.trim(0, 15);
     expect([log.first, log.next]).toEqual([15, 20]);
     log.emit({ type: 'token', t: 'x', i: 20 });
     expect(idsOf(log.take(19, 1e6).text)).toEqual([19, 20]);
   });
 
-  test('bytes of memory: two per character outside of Latin-1', () => {
+  test('bytes of memory are counted: two per character outside of Latin-1', () => {
     const [narrow, wide] = [new EventLog(sseEncoder('req-1')), new EventLog(sseEncoder('req-1'))];
     narrow.emit({ type: 'token', t: 'x'.repeat(1000), i: 0 });
     wide.emit({ type: 'token', t: '海'.repeat(1000), i: 0 });

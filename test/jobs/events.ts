@@ -1,4 +1,4 @@
-/** Events to write into a log, and readers of the log's text. */
+/** Events to write into a log, and functions that parse the log's text. */
 import type { JobEvent } from '../../src/contract/events.ts';
 
 export const NARRATION: JobEvent<'narration'> = {

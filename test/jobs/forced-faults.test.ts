@@ -1,5 +1,6 @@
 /**
- * Faults that no real engine has on demand: a script plays the engine, the rest of the generation is real.
+ * Faults that a real engine cannot produce on demand: a script replaces the engine, the rest of the
+ * generation is real.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Step } from '../../src/bridge/sequence-inbox.ts';
@@ -106,12 +107,12 @@ describe('an engine that fails', () => {
   test('with a malformed report ends the stream and narrates a fault of the worker', async () => {
     const { events, narrations } = await play([{ tokens: null as unknown as [] }]);
     expect(events.at(-1)).toMatchObject({ type: 'error', code: 'INFERENCE_FAILED' });
-    expect(narrations.map((told) => told.event)).toContain('worker.fault');
+    expect(narrations.map(({ event }) => event)).toContain('worker.fault');
     expect(JSON.stringify(events)).not.toContain('TypeError');
   });
 });
 
-test('an incomplete character at the end has the text of the decoder', async () => {
+test('an incomplete character at the end becomes the text that the tokenizer decodes', async () => {
   const bytes = await model.tokenizer.encode('\u{1F41D}', { addSpecialTokens: false });
   expect(bytes.length).toBeGreaterThan(1);
   const half = [...ids.slice(0, 2), ...bytes.slice(0, -1)].map((id) => ({ id }));
@@ -122,12 +123,12 @@ test('an incomplete character at the end has the text of the decoder', async () 
 });
 
 describe('notes of an engine with a longer prompt than the embedded model allows', () => {
-  const notes = (...told: SequenceReport['notes']): Partial<SequenceReport>[] => [
-    { notes: told },
+  const notes = (...list: SequenceReport['notes']): Partial<SequenceReport>[] => [
+    { notes: list },
     { tokens: tokens(0), finish: finish('max_tokens') },
   ];
   const factsOf = (narrations: readonly Narration[], event: string): object | undefined =>
-    narrations.find((told) => told.event === event);
+    narrations.find((narration) => narration.event === event);
 
   test('the progress of a prompt in several chunks is narrated, with the remaining time of the engine', async () => {
     const reading = { note: 'prefill', done: 512, total: 2000, elapsedMs: 900, etaMs: 2615.625 } as const;
@@ -144,7 +145,7 @@ describe('notes of an engine with a longer prompt than the embedded model allows
   test.each([
     [57, 57],
     [57, undefined],
-    // The last two tokens are always computed again, even if the slot has them.
+    // The last two tokens are always computed again, even if the cache of the slot contains them.
     [1998, 1999],
     [1998, undefined],
   ])('%i of 2000 tokens cached: they differ at %s', async (cachedTokens, divergedAt) => {

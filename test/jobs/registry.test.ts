@@ -1,3 +1,4 @@
+/** The registry of jobs: ids, expiry and memory of finished jobs, and the share of running ones. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Job } from '../../src/jobs/job.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
@@ -14,7 +15,7 @@ afterEach(() => {
 const jobsOf = (bytes = 1e6): JobRegistry => new JobRegistry({ ttlMs: 60_000, bytes });
 const job = (): Job => fakeJob('req-1', { awaitsStart: true });
 
-/** A job that is over at once, with about `bytes` of events. */
+/** Adds a job that ends at once, with about `bytes` bytes of events. */
 function finish(jobs: JobRegistry, jobId: string, bytes = 0): Job {
   const done = job();
   jobs.add(jobId, done);
@@ -68,7 +69,7 @@ test('idle resolves when the last job has left, and at once without jobs', async
 });
 
 describe('a finished job', () => {
-  test('is found until its time is over, then it is gone; another id is unknown', () => {
+  test('is found until its log expires, then its id is `gone`; another id is unknown', () => {
     const jobs = jobsOf();
     const first = finish(jobs, 'first');
     vi.advanceTimersByTime(30_000);
@@ -82,7 +83,7 @@ describe('a finished job', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('is dropped when the memory of logs is full: the oldest first, so that all stay within the half', () => {
+  test('is dropped when the memory of logs is full, the oldest first: all finished logs use at most half of it', () => {
     const jobs = jobsOf(1e6);
     for (let index = 0; index < 20; index += 1) {
       finish(jobs, `job-${index}`, 90_000);
@@ -105,7 +106,7 @@ describe('a finished job', () => {
     expect(jobs.cancel('again')).toBe('cancelling');
   });
 
-  test('is gone at once if it was refused before its first event', () => {
+  test('is `gone` at once if it was refused before its first event', () => {
     const jobs = jobsOf();
     const refused = job();
     jobs.add('refused', refused);

@@ -1,4 +1,4 @@
-/** Subscribers of a log: replay and live, pause, shedding, stall timeout, and the last one that leaves. */
+/** Subscribers of a log: replay, live events, pause, shedding, stall timeout, and the end of the last one. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sseEncoder } from '../../src/http/sse.ts';
@@ -69,10 +69,10 @@ describe('a subscriber', () => {
     expect(log.text.endsWith(second.socket.received)).toBe(true);
   });
 
-  test('of a quiet log receives the keep-alive text of the format, which is no event', async () => {
+  test('of a quiet log receives the keep-alive text of the format, which is not an event', async () => {
     vi.useRealTimers();
     const log = new EventLog(sseEncoder('req-1'));
-    const options = { onTaken: () => undefined, onGone: () => undefined, keepAliveMs: 20 };
+    const options = { onProgress: () => undefined, onClosed: () => undefined, keepAliveMs: 20 };
     const subscriber = new Subscriber(log, 0, { writableLength: 0 }, options);
     const chunks = subscriber[Symbol.asyncIterator]();
     expect(String((await chunks.next()).value)).toBe(': keep-alive\n\n');
@@ -101,7 +101,7 @@ describe('a subscriber that does not read', () => {
     expect(socket.received).toBe(log.text);
   });
 
-  test('has narration shed before that, and receives the number when it reads again', async () => {
+  test('causes shedding before that, and receives the number of shed events when it reads again', async () => {
     const { log, emit, add } = setUp();
     const { socket } = add();
     socket.block();
@@ -137,7 +137,7 @@ describe('a subscriber that does not read', () => {
     expect(subscriber.destroyed).toBe(true);
   });
 
-  test('is disconnected alone if others read, and the generation never pauses for it', async () => {
+  test('is the only one disconnected if others read, and the generation never pauses', async () => {
     const { job, emit, add, pauses } = setUp();
     const [slow, fast] = [add(), add()];
     slow.socket.block();
@@ -151,7 +151,7 @@ describe('a subscriber that does not read', () => {
     expect(narrations.map(({ event }) => event)).toEqual(['reader.dropped']);
   });
 
-  test('is disconnected from a job that continues without it', async () => {
+  test('is disconnected from a job with on_disconnect: continue, which keeps running', async () => {
     const { job, emit, add } = setUp({ onDisconnect: 'continue' });
     const { socket, subscriber } = add();
     socket.block();
@@ -175,7 +175,7 @@ describe('a subscriber that leaves', () => {
     expect(job.stopped?.why).toBe('reader_left');
   });
 
-  test('leaves a job that continues until the detach timeout', async () => {
+  test('does not stop a job with on_disconnect: continue until the detach timeout', async () => {
     const { job, emit, add } = setUp({ onDisconnect: 'continue' });
     const { narrations } = await capture(async () => {
       add().socket.destroy();
@@ -219,7 +219,7 @@ describe('the log of a running job', () => {
     expect(slow.subscriber.destroyed).toBe(true);
   });
 
-  test('pauses the generation when it is full and nobody reads, until a subscriber comes', async () => {
+  test('pauses the generation when it is full and has no subscriber, until one is added', async () => {
     const { log, emit, add, pauses } = setUp({ onDisconnect: 'continue', logBytes: 300_000 });
     add().socket.destroy();
     await settle();
@@ -246,19 +246,19 @@ describe('many subscribers', () => {
     expect(() => add()).not.toThrow();
   });
 
-  test('cost one look at each of them per event, and one per turn for all drains', async () => {
+  test('cost one check of each of them per event, and one per turn of the event loop for all drains', async () => {
     const { emit, add } = setUp();
     const all = Array.from({ length: MAX_SUBSCRIBERS }, () => add());
     await settle();
-    const looks = vi.spyOn(Subscriber.prototype, 'unread', 'get');
+    const checks = vi.spyOn(Subscriber.prototype, 'unread', 'get');
     emit(1, 'x');
-    expect(looks.mock.calls.length).toBe(MAX_SUBSCRIBERS);
+    expect(checks.mock.calls.length).toBe(MAX_SUBSCRIBERS);
     await settle();
-    looks.mockClear();
+    checks.mockClear();
     for (const { socket } of all) socket.emit('drain');
-    expect(looks.mock.calls.length).toBe(0);
+    expect(checks.mock.calls.length).toBe(0);
     await settle();
-    expect(looks.mock.calls.length).toBe(MAX_SUBSCRIBERS);
-    looks.mockRestore();
+    expect(checks.mock.calls.length).toBe(MAX_SUBSCRIBERS);
+    checks.mockRestore();
   });
 });

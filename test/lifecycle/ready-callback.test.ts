@@ -1,6 +1,6 @@
 /**
- * Pool-managers that are slow, broken or close early: each attempt is narrated, is limited in time, and is
- * followed by the next.
+ * Pool-managers that are slow, broken or close early: each attempt is narrated and limited in time, and the
+ * next one follows.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';

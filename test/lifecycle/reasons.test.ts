@@ -1,4 +1,4 @@
-/** The sentences for the engine's reasons, and the narrated level of a skipped device. */
+/** The sentences for the engine's reasons, and the fact `hardware`, which sets the level of a narration. */
 import { describe, expect, test } from 'vitest';
 import { EngineRefusedError } from '../../src/bridge/child.ts';
 import { describeReason, describeRefusal, failureText, hardwareOf } from '../../src/lifecycle/reasons.ts';
@@ -40,7 +40,7 @@ describe('a reason', () => {
     expect(describeReason(ALL.runtime)).toBe('bad_alloc');
   });
 
-  test('names the way out', () => {
+  test('names the fix', () => {
     expect(describeReason(ALL.provider_missing)).toContain('npm run install:cuda');
     expect(describeReason(ALL.no_half_floats)).toContain('--dtype q4');
     expect(describeReason(ALL.library_missing)).toBe('libcudnn.so.9 not found: rbees-workerd doctor names its package');
@@ -56,7 +56,7 @@ describe('a reason', () => {
     }
   });
 
-  test('reports hardware unless the driver or the device is missing', () => {
+  test('implies hardware unless the driver or the device is missing', () => {
     const absent = Object.values(ALL).filter((reason) => hardwareOf(reason) === 'absent');
     expect(absent.map(({ code }) => code)).toEqual([
       'no_driver',
@@ -82,7 +82,7 @@ describe('a model that does not fit', () => {
     expect(text).toMatch(/ --slots 1 --context 2048 would fit$/);
   });
 
-  test('is refused with another way out if no slots and no context fit', () => {
+  test('is refused with another fix if no number of slots and no context would fit', () => {
     expect(describeReason(tooLarge)).toMatch(/ No --slots and no --context would fit: use smaller weights \(--dtype\)/);
   });
 });

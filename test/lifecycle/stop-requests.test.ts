@@ -1,4 +1,4 @@
-/** Requests to stop the worker, and the second ones that force the stop. */
+/** Requests to stop the worker, and the second signal or fault, which forces the stop. */
 import { EventEmitter } from 'node:events';
 import { expect, test } from 'vitest';
 import { StopRequests } from '../../src/lifecycle/stop-requests.ts';
@@ -28,7 +28,7 @@ test.each([
   expect(await settled(stops.forced)).toBe(true);
 });
 
-test('a second signal forces a stop that something else requested', async () => {
+test('a second signal forces a stop that another source requested', async () => {
   const signals = new EventEmitter();
   const stops = new StopRequests(signals);
   stops.watchSignals();
@@ -61,7 +61,7 @@ test('a parent that ends requests a stop, a running parent does not', async () =
   let parent = 7;
   stops.watchParent(() => parent, 5);
   await new Promise((resolve) => setTimeout(resolve, 30));
-  expect(stops.asked).toBeUndefined();
+  expect(stops.first).toBeUndefined();
   parent = 1;
   expect(await stops.requested).toEqual({ reason: 'parent_gone', exitCode: 0 });
 });

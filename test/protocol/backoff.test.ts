@@ -1,4 +1,4 @@
-/** The delays of the ready callback and of the hub connection: they double, are limited, and are spread by jitter. */
+/** The delays of the ready callback and of the hub connection: they double up to a limit, with jitter. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { backoffDelay } from '../../src/protocol/backoff.ts';

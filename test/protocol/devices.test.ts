@@ -55,7 +55,7 @@ describe('the devices to try', () => {
     expect(choice).toMatch(DEVICE_FLAG);
   });
 
-  it('are unknown for auto alone, and for no other value', () => {
+  it('have no fixed name for auto; an unknown value throws', () => {
     expect(deviceOf('auto')).toBeUndefined();
     expect(() => deviceOf('abacus')).toThrow(`Unknown device abacus; known: ${DEVICE_FLAG_HELP}`);
   });
@@ -72,13 +72,13 @@ describe('a value of --device', () => {
     (value) => expect(value).not.toMatch(DEVICE_FLAG),
   );
 
-  it('is known for every device', () => {
+  it('exists for every device', () => {
     expect([flagFor('cuda-12'), flagFor('webgpu')]).toEqual(['cuda:12', 'webgpu']);
   });
 });
 
 describe('the name of a device', () => {
-  it('has a kind, and an index if the kind is numbered', () => {
+  it('contains a kind, and an index if the kind is numbered', () => {
     for (const kind of DEVICE_KINDS) {
       const name = deviceName(kind, 3);
       expect([kindOf(name), indexOf(name)]).toEqual([kind, DEVICES[kind].numbered ? 3 : 0]);
@@ -90,12 +90,12 @@ describe('the name of a device', () => {
     expect(() => kindOf('constructor' as string as DeviceName)).toThrow('Unknown device constructor');
   });
 
-  it('is the CPU for one device only', () => {
+  it('is that of the CPU for one device only', () => {
     expect(DEVICE_KINDS.map((kind) => deviceName(kind)).filter(isCpu)).toEqual(['cpu']);
   });
 });
 
-it('every device has an event of the catalogue, and a rank of its own', () => {
+it('every device has an event of the catalogue, and a different rank', () => {
   for (const kind of DEVICE_KINDS) expect(Object.keys(CATALOGUE)).toContain(DEVICES[kind].event);
   expect(new Set(DEVICE_KINDS.map((kind) => DEVICES[kind].autoRank)).size).toBe(DEVICE_KINDS.length);
 });

@@ -1,4 +1,4 @@
-/** The table of sampling parameters: every row is consistent, and every part of it reaches its user. */
+/** The table of sampling parameters: every row is consistent, and every part of a row is used. */
 import { describe, expect, it } from 'vitest';
 import { SAMPLING_FIELDS, samplingIn } from '../../src/contract/sampling-fields.ts';
 import {
@@ -21,7 +21,7 @@ const EDGES = [-3, -2.001, -2, -1, -5e-324, 0, 5e-324, 0.5, 1, 1.5, 2, 2.001, 3,
 describe.each(rows)('$field', (row) => {
   const { field, range, neutral, warmUp, stage } = row;
 
-  it('as a field of a request takes the numbers of its range', () => {
+  it('as a field of a request accepts the numbers of its range', () => {
     const taken = EDGES.filter((value) => FIELDS[field]?.safeParse(value).success);
     expect(taken).toEqual(EDGES.filter((value) => isInRange(value, range)));
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '1', null])
@@ -60,7 +60,7 @@ describe('the sampling of a body', () => {
   });
 });
 
-describe('a range in words', () => {
+describe('a range as text', () => {
   it.each<[Range, string]>([
     [{ min: 0, max: 2 }, 'a number from 0 to 2'],
     [{ min: 0 }, 'a number from 0 up'],
@@ -68,7 +68,7 @@ describe('a range in words', () => {
     [{ min: 0, max: 9, whole: true }, 'a whole number from 0 to 9'],
     [{ min: 0, exclusiveMin: true, max: 2 }, 'a number above 0 and up to 2'],
     [{ min: 0, exclusiveMin: true }, 'a number above 0'],
-  ])('%j is "%s"', (range, words) => {
-    expect(describeRange(range)).toBe(words);
+  ])('%j is "%s"', (range, text) => {
+    expect(describeRange(range)).toBe(text);
   });
 });

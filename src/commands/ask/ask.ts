@@ -12,6 +12,7 @@ import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readConfig } from '../../config/config.ts';
 import type { TerminalView } from './terminal-view.ts';
 
+/** The fields of a log line of the worker that this command uses. */
 interface Line {
   readonly event: string;
   readonly level: string;
@@ -20,8 +21,10 @@ interface Line {
 }
 
 /**
- * Runs the command. `args` are the prompt and the settings of the worker. Resolves with the exit code.
- * @throws ConfigError if there is no prompt or a setting is wrong.
+ * Runs the command. Resolves with the exit code: 0 if the job is complete, otherwise 1.
+ * @param args the prompt, then the settings of the worker
+ * @param cli the script that starts the worker
+ * @throws ConfigError if there is no prompt or a setting is wrong
  */
 export async function ask(args: readonly string[], cli: URL): Promise<number> {
   const [prompt, ...settings] = args;
@@ -61,24 +64,24 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
 }
 
 /**
- * The worker's URL, once the worker serves. @throws Error with the worker's fatal line if the worker ends
- * first.
+ * The worker's URL, once the worker accepts jobs.
+ * @throws Error with the worker's fatal line if the worker ends first
  */
 async function readyUrl(worker: ChildProcess): Promise<string> {
   let url = '';
-  let complaint = 'The worker ended before it was ready.';
+  let failure = 'The worker ended before it was ready.';
   if (!worker.stdout) throw new Error('The worker has no standard output.');
   const lines = createInterface({ input: worker.stdout });
   try {
     for await (const text of lines) {
       const line = JSON.parse(text) as Line;
       if (line.event === 'server.bound') url = line.url ?? '';
-      if (line.level === 'FATAL') complaint = line.human;
+      if (line.level === 'FATAL') failure = line.human;
       if (line.event === 'warmup.done') return url;
     }
-    throw new Error(complaint);
+    throw new Error(failure);
   } finally {
-    worker.stdout.resume(); // discards later lines, so that the pipe never fills up
+    worker.stdout.resume(); // Discards later lines, so that the pipe never fills up.
   }
 }
 
@@ -105,7 +108,7 @@ async function show(events: AsyncIterable<SseEvent>, view: TerminalView): Promis
 
 async function stop(worker: ChildProcess): Promise<void> {
   if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const gone = once(worker, 'exit');
+  const exited = once(worker, 'exit');
   worker.kill('SIGTERM');
-  await gone;
+  await exited;
 }

@@ -1,7 +1,7 @@
 /**
  * Shows one request to its user: narration and output as they arrive, each line with its label. On a
- * terminal, the unfinished output line grows token by token at the bottom. A file or a pipe gets only whole
- * lines.
+ * terminal, the unfinished output line grows token by token at the bottom. A file or a pipe gets whole lines
+ * only. Writes only to the given stream.
  */
 import { styleText } from 'node:util';
 import { rowsOf } from '../terminal-text.ts';
@@ -18,16 +18,17 @@ export class TerminalView {
     this.#out = out;
   }
 
+  /** Writes a narration above the unfinished output line. `cute` is absent with `--narration human`. */
   narration(human: string, cute: string | undefined): void {
-    const words = cute === undefined ? human : `${human} ${styleText('dim', cute)}`;
+    const text = cute === undefined ? human : `${human} ${styleText('dim', cute)}`;
     this.#erase();
-    this.#out.write(`${styleText('cyan', NARRATION)} ${words}\n`);
+    this.#out.write(`${styleText('cyan', NARRATION)} ${text}\n`);
     this.#draw();
   }
 
   /**
-   * Control characters except the line feed are removed: a model can write anything, and a terminal would
-   * execute it.
+   * Appends text of the output. Removes control characters except the line feed: a model can generate any
+   * character, and a terminal would execute control sequences.
    */
   token(text: string): void {
     const [first = '', ...later] = text.replace(/[^\P{Cc}\n]/gu, '').split('\n');
@@ -38,7 +39,7 @@ export class TerminalView {
     }
   }
 
-  /** Ends the output and writes a closing line. */
+  /** Ends the output and writes a last line. */
   end(summary: string): void {
     this.#finishLine();
     this.#out.write(`${styleText('dim', summary)}\n`);

@@ -1,9 +1,8 @@
 /**
  * `rbees-workerd doctor`: lists the devices, names the one that a worker with these settings would use, gives
  * a fix for each obstacle, and compares ten tokens of each device with those of the CPU. Writes the report to
- * stdout, and progress to stderr if it is a terminal.
+ * stdout, and progress to stderr if that is a terminal.
  */
-
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
@@ -18,9 +17,9 @@ import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
 import { fixFor, fixForRuntime } from './fixes.ts';
-import { found, type HostInfo, hostInfo } from './host-info.ts';
+import { attempt, type HostInfo, hostInfo } from './host-info.ts';
 import { type DeviceRow, formatReport, type ModelRow, type Report } from './report.ts';
-import { drawTen, type SmokeTestRun } from './smoke-test.ts';
+import { generateTen, type SmokeTestRun } from './smoke-test.ts';
 
 const PROBE_MS = 120_000;
 const PROMPT = 'Write a haiku about morning light.';
@@ -28,8 +27,9 @@ const PROMPT = 'Write a haiku about morning light.';
 const CONTEXT = 128;
 
 /**
- * Runs the command; `args` are settings of a worker, and `--json`.
- * @returns the exit code: 0 if the device that a worker would use works.
+ * Runs the command.
+ * @param args settings of a worker, and `--json`
+ * @returns the exit code: 0 if the device that a worker would use works, otherwise 1
  * @throws ConfigError for a bad command line.
  */
 export async function doctor(args: readonly string[], version: string): Promise<number> {
@@ -42,7 +42,7 @@ export async function doctor(args: readonly string[], version: string): Promise<
 
 async function examine(config: Config, version: string): Promise<Report> {
   const host = hostInfo(config);
-  const library = found(() => config.runtimeLibrary ?? libraryPath());
+  const library = attempt(() => config.runtimeLibrary ?? libraryPath());
   const wanted = devicesToTry(config.device);
   const probe =
     'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await probeDevices(library.value, wanted);
@@ -71,15 +71,15 @@ async function examine(config: Config, version: string): Promise<Report> {
   };
 }
 
-/** The facts known before a model is opened, from a separate process, which a broken driver may crash. */
+/** The facts known before a model is opened, from a separate process: a broken driver may crash it. */
 async function probeDevices(
   library: string,
-  more: readonly DeviceName[],
+  wanted: readonly DeviceName[],
 ): Promise<Partial<DeviceProbe> & Pick<DeviceProbe, 'devices'>> {
   say('Looking for devices…');
   const child = new EngineChild(forkEngine(engineEnvironment()), {});
   try {
-    return await child.probe(library, more, PROBE_MS);
+    return await child.probe(library, wanted, PROBE_MS);
   } catch (error) {
     const reason = messageOf(error);
     return { runtimeProblem: `the search for devices failed: ${reason}`, devices: [] };
@@ -116,11 +116,11 @@ const summaryOf = ({ name, files, spec }: OpenModel): ModelRow => ({
   dtypes: files.dtypes,
 });
 
-/** Ten tokens on each device, compared with those of the CPU with the same weights. */
+/** Generates ten tokens on each device, and compares them with those of the CPU with the same weights. */
 class SmokeTest {
   readonly #config: Config;
   readonly #model: OpenModel;
-  /** Runs on the CPU, by file of weights. */
+  /** Runs on the CPU, by model file: each file runs once. */
   readonly #onCpu = new Map<string, Promise<SmokeTestRun>>();
 
   constructor(config: Config, model: OpenModel) {
@@ -134,19 +134,23 @@ class SmokeTest {
     if (probed.obstacle !== undefined || !weights) return row;
     say(`Generating ten tokens on ${probed.name}…`);
     const { modelFile, weightFiles, dtype } = weights;
-    const cpu = this.#onCpu.get(modelFile) ?? this.#draw({ device: CPU, modelFile, weightFiles });
+    const cpu = this.#onCpu.get(modelFile) ?? this.#generate({ device: CPU, modelFile, weightFiles });
     this.#onCpu.set(modelFile, cpu);
-    const run = await (isCpu(probed.name) ? cpu : this.#draw({ device: probed.name, modelFile, weightFiles }));
+    const run = await (isCpu(probed.name) ? cpu : this.#generate({ device: probed.name, modelFile, weightFiles }));
     const rounds = dtype.includes('16') || DEVICES[kindOf(probed.name)].halfAttention;
     const fix = run.problem === undefined ? row.fix : run.reason && fixFor(run.reason, host);
     return { ...row, dtype, run: runOf(run, await cpu, rounds), fix };
   }
 
-  #draw(candidate: Candidate): Promise<SmokeTestRun> {
+  #generate(candidate: Candidate): Promise<SmokeTestRun> {
     const { files, spec, prompt } = this.#model;
     const context = Math.min(CONTEXT, spec.contextLength);
     const settings = { ...this.#config, slots: 1, context, speculation: 'off' as const };
-    return drawTen({ ...engineOptions(settings, files, spec), candidates: [candidate] }, prompt, engineEnvironment());
+    return generateTen(
+      { ...engineOptions(settings, files, spec), candidates: [candidate] },
+      prompt,
+      engineEnvironment(),
+    );
   }
 }
 
@@ -161,7 +165,7 @@ function rowOf({ name, obstacle, autoObstacle }: ProbedDevice, host: HostInfo): 
 }
 
 /**
- * @param rounds the device computes with half floats: because of the weights, or because of its attention.
+ * @param rounds true if the device computes with half floats: because of the weights or of its attention.
  * Half floats can change the choice between two likely tokens, so such a run works if its first token is the
  * CPU's.
  */
@@ -183,7 +187,7 @@ function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullab
 
 /**
  * The device that a worker would use, and why. A device that crashes ends the worker: `auto` skips only
- * devices that refuse.
+ * devices that refuse the model.
  */
 function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | object): Report['used'] {
   const order = devicesToTry(config.device);
@@ -192,12 +196,12 @@ function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | o
   const choices = 'files' in model ? model.files.choices.filter(({ device }) => order.includes(device)) : [];
   if (choices.length > 0 && staysOnCpu(config, { choices }))
     return { device: CPU, reason: 'the model is under 32 MB: starting a step on a GPU takes longer than computing it' };
-  const taken = order.find((name) =>
+  const first = order.find((name) =>
     rows.some(
       ({ device, auto_obstacle, run }) => device === name && !auto_obstacle && run && run.outcome !== 'refused',
     ),
   );
-  return taken === undefined ? undefined : { device: taken, reason: 'the first device that opens' };
+  return first === undefined ? undefined : { device: first, reason: 'the first device that opens' };
 }
 
 function say(text: string): void {

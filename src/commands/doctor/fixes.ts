@@ -6,13 +6,15 @@ import { flagFor } from '../../protocol/devices.ts';
 import type { Reason, ReasonCode } from '../../protocol/reasons.ts';
 import type { HostInfo } from './host-info.ts';
 
+/** A fix, as the report prints it. */
 export interface Fix {
+  /** The explanation: a phrase without a full stop. */
   readonly words: string;
   /** A command to copy, or a flag of the worker. */
   readonly command?: string;
 }
 
-/** The reason is beyond repair, such as missing hardware, or its fix is unknown. */
+/** No fix exists, for example for missing hardware, or the fix is unknown. */
 const none = (): undefined => undefined;
 
 const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) => Fix | undefined } = {
@@ -50,7 +52,7 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
 
 const MORE_MEMORY: Fix = { words: "free some of the device's memory, or use smaller weights", command: '--dtype q4' };
 
-/** @returns undefined if there is no fix, such as for missing hardware. */
+/** The fix for a reason on this machine; undefined if there is none, for example for missing hardware. */
 export function fixFor<C extends ReasonCode>(reason: Reason<C>, host: HostInfo): Fix | undefined {
   return FIXES[reason.code](reason, host);
 }
@@ -81,7 +83,7 @@ function nvidiaDriver({ distribution }: HostInfo): Fix {
 function cudaProvider({ library, platform, npmRun }: HostInfo): Fix {
   if (library !== undefined)
     return {
-      words: `the provider files of the same version must lie beside ${library}: libonnxruntime_providers_cuda.so, libonnxruntime_providers_shared.so`,
+      words: `the provider files of the same version must be in the folder of ${library}: libonnxruntime_providers_cuda.so, libonnxruntime_providers_shared.so`,
     };
   if (platform === 'linux x64')
     return {
@@ -95,8 +97,8 @@ function cudaProvider({ library, platform, npmRun }: HostInfo): Fix {
 }
 
 /**
- * The package of a library. The number in its name gives the version of CUDA; some libraries have another
- * number than CUDA.
+ * The package of a library. The number in the file name gives the version of CUDA; for some libraries the two
+ * numbers differ.
  */
 function libraryOfCuda(library: string): Fix | undefined {
   const source = "from NVIDIA's package source (added by its package cuda-keyring)";
@@ -106,10 +108,10 @@ function libraryOfCuda(library: string): Fix | undefined {
       command: 'sudo apt-get install libcudnn9-cuda-12',
     };
   if (!/^lib(cu|nv)/.test(library)) return undefined;
-  const thirteen = /^libcufft\.so\.12|^(?!libcufft).*\.so\.13/.test(library);
+  const isCuda13 = /^libcufft\.so\.12|^(?!libcufft).*\.so\.13/.test(library);
   return {
-    words: `the libraries of CUDA ${thirteen ? 13 : 12}, ${source}`,
-    command: `sudo apt-get install ${thirteen ? 'cuda-libraries-13-0' : 'cuda-libraries-12-9'}`,
+    words: `the libraries of CUDA ${isCuda13 ? 13 : 12}, ${source}`,
+    command: `sudo apt-get install ${isCuda13 ? 'cuda-libraries-13-0' : 'cuda-libraries-12-9'}`,
   };
 }
 

@@ -1,8 +1,7 @@
 /**
  * Facts about this machine that select a fix: platform, distribution, NVIDIA card, and the way to run npm
- * scripts.
+ * scripts. Reads files only.
  */
-
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../config/config.ts';
@@ -14,9 +13,9 @@ export interface HostInfo {
   readonly platform: string;
   /** `ID` of /etc/os-release: `debian`, `ubuntu`, …; empty on other systems. */
   readonly distribution: string;
-  /** The PCI bus has an NVIDIA graphics card, with or without a driver. */
+  /** True if the PCI bus has an NVIDIA graphics card, with or without a driver. */
   readonly nvidiaCard: boolean;
-  /** The command that runs a script of this package: `npm run` in a checkout. */
+  /** The command that runs a script of this package, such as `npm run` in a checkout. */
   readonly npmRun: string;
   /** The setting `--runtime-library`. */
   readonly library: string | undefined;
@@ -37,7 +36,7 @@ export function hostInfo({ runtimeLibrary }: Config): HostInfo {
  * Linux lists the devices of the PCI bus: vendor 0x10de is NVIDIA, class 0x03… displays and 3D controllers.
  */
 function hasNvidiaCard(bus = '/sys/bus/pci/devices'): boolean {
-  const devices = found(() => readdirSync(bus));
+  const devices = attempt(() => readdirSync(bus));
   if ('problem' in devices) return false;
   const fileStarts = (device: string, file: string, begins: string): boolean =>
     textOf(`${bus}/${device}/${file}`).startsWith(begins);
@@ -45,14 +44,14 @@ function hasNvidiaCard(bus = '/sys/bus/pci/devices'): boolean {
 }
 
 function textOf(file: string): string {
-  const text = found(() => readFileSync(file, 'utf8'));
+  const text = attempt(() => readFileSync(file, 'utf8'));
   return 'problem' in text ? '' : text.value;
 }
 
-/** The value, or the message of the error. */
-export function found<T>(look: () => T): { readonly value: T } | { readonly problem: string } {
+/** The value that `work` returns, or the message of the error that it throws. */
+export function attempt<T>(work: () => T): { readonly value: T } | { readonly problem: string } {
   try {
-    return { value: look() };
+    return { value: work() };
   } catch (error) {
     return { problem: messageOf(error) };
   }

@@ -1,13 +1,12 @@
 /**
  * The report of `doctor`: an object for programs, and a page for a terminal. Pure.
  */
-
 import { formatBytes } from '../../narration/phrases.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Nvidia, VulkanDevice } from '../../protocol/probe.ts';
 import type { Fix } from './fixes.ts';
 
-/** One device: its obstacle, or the result of ten tokens. */
+/** One device: its obstacle, or the result of its smoke test. */
 export interface DeviceRow {
   readonly device: DeviceName;
   /** Why the device cannot be used. */
@@ -19,14 +18,14 @@ export interface DeviceRow {
   readonly dtype?: string;
   readonly run?: {
     /**
-     * All ten tokens are those of the CPU with the same weights; with half floats, at least the first token
-     * is.
+     * True if all ten tokens equal those of the CPU with the same weights; with half floats, if at least the
+     * first token does.
      */
     readonly works: boolean;
     readonly outcome: 'ran' | 'refused' | 'lost' | 'failed';
     readonly problem: string | undefined;
     readonly tokens: number;
-    /** The number of tokens, from the first on, that are those of the CPU. */
+    /** Number of tokens before the first one that differs from the CPU's. */
     readonly tokens_as_cpu: number;
     readonly open_ms: number | undefined;
     readonly tokens_per_sec: number | undefined;
@@ -43,7 +42,7 @@ export interface ModelRow {
 
 /** The whole report, as `--json` prints it. */
 export interface Report {
-  /** The device that a worker would use works. */
+  /** True if the device that a worker would use works. */
   readonly ok: boolean;
   readonly versions: {
     readonly worker: string;
@@ -60,13 +59,13 @@ export interface Report {
   readonly nvidia: Nvidia | undefined;
   readonly vulkan: readonly VulkanDevice[] | undefined;
   readonly model: ModelRow;
-  /** `--device`. */
+  /** The value of `--device`. */
   readonly setting: string;
   readonly used: { readonly device: DeviceName; readonly reason: string } | undefined;
   readonly devices: readonly DeviceRow[];
 }
 
-/** The page for a terminal. */
+/** The report as a page for a terminal. */
 export function formatReport(report: Report): string {
   const parts = [versions(report), drivers(report), ...devices(report), verdict(report), fixes(report)];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
@@ -131,7 +130,7 @@ function verdict({ setting, used, ok, model, runtime }: Report): string {
   return `--device ${setting} would use ${used.device}: ${used.reason}.${works}`;
 }
 
-/** Each command is on a separate line, for copying. */
+/** Each command is on a separate line, so that it can be copied. */
 function fixes({ runtime, devices: rows }: Report): string {
   const all: [string, string | undefined, Fix | undefined][] = [
     ['the runtime', runtime.problem, runtime.fix],

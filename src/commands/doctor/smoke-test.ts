@@ -1,5 +1,6 @@
 /**
- * Tests a device: generates ten tokens in a separate engine process, which a driver may crash or hang.
+ * Tests a device: generates ten tokens in a separate engine process, because a driver can crash or hang the
+ * process that uses it.
  */
 import { EngineLostError, EngineRefusedError } from '../../bridge/child.ts';
 import { EngineClient } from '../../bridge/client.ts';
@@ -12,28 +13,29 @@ import { GREEDY } from '../../protocol/sampling.ts';
 
 const SMOKE_TOKENS = 10;
 /**
- * Limit for opening the model, and for the tokens. A driver compiles its kernels at first use; a software
- * renderer takes a minute.
+ * Limit for opening the model, and again for the tokens. A driver compiles its kernels at first use; a
+ * software renderer takes a minute.
  */
 const TIMEOUT_MS = 120_000;
-/** Most characters of an engine's message. */
-const LONGEST_PROBLEM = 500;
+/** Maximum characters of an engine's message. */
+const MAX_PROBLEM_CHARS = 500;
 
-/** The result of ten tokens. */
+/** The result of a smoke test. */
 export interface SmokeTestRun {
   /**
-   * `refused`: the model did not open. `lost`: the process crashed or hung. `failed`: the model opened, and a
-   * run failed.
+   * `ran`: all tokens were generated. `refused`: the model did not open. `lost`: the process crashed or hung.
+   * `failed`: the model opened, and a step failed.
    */
   readonly outcome: 'ran' | 'refused' | 'lost' | 'failed';
+  /** The generated tokens. */
   readonly ids: readonly number[];
   /** One sentence; absent if all tokens were generated. */
   readonly problem?: string;
   /** The reason of the engine that refused the model. */
   readonly reason?: Reason;
-  /** From the start of the process to the first runs, in milliseconds. */
+  /** Milliseconds from the start of the process until the model is open and warmed up. */
   readonly openMs?: number;
-  /** Speed of decoding, without the prompt and the first token. */
+  /** Speed of decoding, without prompt and first token. */
   readonly tokensPerSecond?: number;
   readonly deviceBytes?: number;
 }
@@ -41,8 +43,10 @@ export interface SmokeTestRun {
 /**
  * Opens the model of `options` and generates ten tokens greedily. Never throws; takes at most twice
  * `timeoutMs`.
+ * @param prompt ids of the prompt
+ * @param environment the environment of the engine process
  */
-export async function drawTen(
+export async function generateTen(
   options: EngineOptions,
   prompt: readonly number[],
   environment: NodeJS.ProcessEnv,
@@ -53,7 +57,7 @@ export async function drawTen(
   try {
     const { deviceBytes } = await client.start(options, timeoutMs);
     const openMs = performance.now() - began;
-    return { ...(await draw(client, prompt, timeoutMs)), openMs, deviceBytes };
+    return { ...(await generate(client, prompt, timeoutMs)), openMs, deviceBytes };
   } catch (error) {
     return { ...failure(error), ids: [] };
   } finally {
@@ -61,7 +65,7 @@ export async function drawTen(
   }
 }
 
-async function draw(client: EngineClient, prompt: readonly number[], timeoutMs: number): Promise<SmokeTestRun> {
+async function generate(client: EngineClient, prompt: readonly number[], timeoutMs: number): Promise<SmokeTestRun> {
   const ids: number[] = [];
   for await (const { report } of client.submit(requestOf(prompt), AbortSignal.timeout(timeoutMs))) {
     ids.push(...report.tokens.map(({ id }) => id));
@@ -94,4 +98,4 @@ function failure(error: unknown): Pick<SmokeTestRun, 'outcome' | 'problem' | 're
 }
 
 /** Messages of an engine or a driver may contain any character. */
-const cleaned = (text: string): string => sanitize(text, LONGEST_PROBLEM);
+const cleaned = (text: string): string => sanitize(text, MAX_PROBLEM_CHARS);

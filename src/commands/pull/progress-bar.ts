@@ -13,7 +13,7 @@ const NAME = 28;
 /** Minimum time between two drawings on a terminal, and between two lines elsewhere. */
 const DRAW_MS = 100;
 const LINE_MS = 10_000;
-/** The speed is the average of this time. */
+/** Time over which the speed is averaged. */
 const WINDOW_MS = 5000;
 
 export class ProgressBar {
@@ -23,7 +23,7 @@ export class ProgressBar {
   /** Bytes of the files that are done. */
   #done = 0;
   #file = { path: '', size: 0, bytes: 0, since: 0 };
-  /** Bytes downloaded at points in time within the window, the oldest first. */
+  /** Total bytes downloaded at points in time within the window, the oldest first. */
   #samples: { at: number; bytes: number }[] = [];
   #shownAt = 0;
   #drawn = false;
@@ -33,7 +33,7 @@ export class ProgressBar {
     this.#now = now;
   }
 
-  /** Writes one sentence on its own line. */
+  /** Writes one sentence on a separate line. */
   say(sentence: string): void {
     this.#out.write(`${this.#drawn ? '\r\x1b[K' : ''}${sentence}\n`);
     this.#drawn = false;
@@ -54,8 +54,8 @@ export class ProgressBar {
   }
 
   /**
-   * Reports that `bytes` of the file are on disk: fewer than before if the file starts again. `fromBefore` =
-   * an earlier pull downloaded them, so they do not count for the speed.
+   * Reports that `bytes` of the file are on disk: fewer than before if the download of the file starts again.
+   * @param fromBefore true if an earlier pull downloaded these bytes, which then do not count for the speed
    */
   at(bytes: number, fromBefore = false): void {
     const at = this.#now();
@@ -79,7 +79,7 @@ export class ProgressBar {
     else this.#out.write(`${path}: ${formatBytes(size)} in ${((this.#now() - since) / 1000).toFixed(1)} s\n`);
   }
 
-  /** Ends the line on the terminal as it was last drawn. */
+  /** Ends the line on the terminal. The last drawing stays visible. */
   end(): void {
     if (this.#drawn) this.#out.write('\n');
     this.#drawn = false;
@@ -89,22 +89,23 @@ export class ProgressBar {
     const share = this.#total === 0 ? 1 : (this.#done + this.#file.bytes) / this.#total;
     const name = cutToColumns(basename(this.#file.path), NAME);
     const facts = this.#facts();
-    // A line that wraps cannot be redrawn, so the line leaves one column free.
-    const room = (this.#out.columns || 80) - 1;
-    const bar = Math.max(0, Math.min(BAR, room - stringWidth(name) - facts.length - 2));
+    // A line that wraps cannot be redrawn, so one column stays free.
+    const width = (this.#out.columns || 80) - 1;
+    const bar = Math.max(0, Math.min(BAR, width - stringWidth(name) - facts.length - 2));
     const full = Math.floor(share * bar);
     const line = `${name} ${'█'.repeat(full)}${'░'.repeat(bar - full)} ${facts}`;
-    this.#out.write(`\r${cutToColumns(line, room)}\x1b[K`);
+    this.#out.write(`\r${cutToColumns(line, width)}\x1b[K`);
     this.#drawn = true;
   }
 
   #facts(): string {
-    const have = this.#done + this.#file.bytes;
-    const percent = Math.floor((100 * have) / Math.max(1, this.#total));
+    const present = this.#done + this.#file.bytes;
+    const percent = Math.floor((100 * present) / Math.max(1, this.#total));
     const [first, last] = [this.#samples[0], this.#samples.at(-1)];
     const speed = first && last && last.at > first.at ? (last.bytes - first.bytes) / ((last.at - first.at) / 1000) : 0;
-    const pace = speed > 0 ? `, ${formatBytes(speed)}/s, ${formatClock((this.#total - have) / speed)} left` : '';
-    return `${percent} %, ${formatBytes(have)} of ${formatBytes(this.#total)}${pace}`;
+    const speedText =
+      speed > 0 ? `, ${formatBytes(speed)}/s, ${formatClock((this.#total - present) / speed)} left` : '';
+    return `${percent} %, ${formatBytes(present)} of ${formatBytes(this.#total)}${speedText}`;
   }
 }
 

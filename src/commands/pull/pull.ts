@@ -1,6 +1,6 @@
 /**
  * `rbees-workerd pull org/name[/folder][@revision]`: downloads the files that a model needs from the hub into
- * the cache shared with huggingface_hub. Prints the model's folder to stdout and progress and errors to
+ * the cache shared with huggingface_hub. Prints the model's folder to stdout, and progress and errors to
  * stderr.
  */
 import { join, posix } from 'node:path';
@@ -24,15 +24,15 @@ import { messageOf } from '../../protocol/error-message.ts';
 import { ProgressBar } from './progress-bar.ts';
 
 /**
- * The graph can name data files that the choice by file names misses. They are downloaded in at most this
- * many rounds.
+ * The graph can name data files that the choice by file names misses. At most this many rounds download such
+ * files.
  */
 const MAX_ROUNDS = 3;
-/** Largest genai_config.json that is downloaded. */
+/** Maximum size of genai_config.json. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
- * Runs the command. Resolves with the exit code.
+ * Runs the command. Resolves with the exit code: 0, or 1 after an error of the hub, the model or the disk.
  * @throws ConfigError if the command line or a hub variable is wrong.
  */
 export async function pull(args: readonly string[]): Promise<number> {
@@ -67,13 +67,14 @@ function readArguments(args: readonly string[]): { reference: HubReference; sele
   // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
   // weights.
   const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
-  return { reference, selection: { dtype, device: deviceToSuit(device) } };
+  return { reference, selection: { dtype, device: deviceForWeights(device) } };
 }
 
 /**
- * `auto` selects the weights for the CPU: the model may run on another machine, and every machine has a CPU.
+ * The device whose preferred weights are pulled. `auto` selects the CPU: the model may run on another
+ * machine, and every machine has a CPU.
  */
-const deviceToSuit = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
+const deviceForWeights = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
 
 function parseFlags(args: readonly string[]) {
   try {
@@ -95,7 +96,7 @@ async function fromCache(reference: HubReference, selection: Selection, { cache 
   return folder;
 }
 
-/** Everything that one pull uses. */
+/** The parts that one pull uses. */
 interface PullContext {
   readonly repository: Repository;
   readonly cache: HubCache;
@@ -117,7 +118,7 @@ async function fromHub(
   const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
   await fetchFiles(context, choice.files, choice.why);
   const problem = await fetchExternalData(context, choice.dtype, selection.device);
-  // Last, because a revision in the cache must be complete.
+  // The last step, because a revision in the cache must be complete.
   await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
   return folderOf(context);
@@ -143,7 +144,7 @@ async function decoderName(context: PullContext): Promise<string | undefined> {
   return name;
 }
 
-/** Downloads the files that the cache lacks. Reports nothing if it lacks none. */
+/** Downloads the files that are missing in the cache. Prints nothing if none is missing. */
 async function fetchFiles(context: PullContext, files: readonly RepositoryFile[], why: string): Promise<void> {
   const { repository, cache, progress } = context;
   const { commit, reference } = repository;

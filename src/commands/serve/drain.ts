@@ -1,5 +1,5 @@
 /**
- * The two waits of a drain: for running jobs, and for the connections of their last events.
+ * The two waits of a drain: for the running jobs, and for the clients that read the last events.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
@@ -7,8 +7,8 @@ import type { JobRegistry } from '../../jobs/registry.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
 
 /**
- * Time for jobs to end with an error after the deadline of the drain. Longer than a cancel waits for the
- * engine.
+ * Time for jobs to end with an error after the deadline of the drain. Longer than the wait for the engine's
+ * confirmation of a cancel.
  */
 const LAST_EVENTS_MS = 2000;
 /** Time between two looks for connections that have become idle. */
@@ -40,7 +40,7 @@ export async function closeServer(app: FastifyInstance): Promise<void> {
   await closed;
 }
 
-/** Resolves when `work` does, or after `ms` milliseconds. */
+/** Resolves when `work` does, or after `ms` milliseconds. Rejects if `work` rejects first. */
 async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const timer = new AbortController();
   await Promise.race([work, sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);

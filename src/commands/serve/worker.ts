@@ -31,8 +31,9 @@ export class Worker {
   readonly #metrics: Metrics;
   readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
+  /** Aborts the ready callback. */
   readonly #callback = new AbortController();
-  /** Resolves at the second signal: the worker must stop immediately. */
+  /** Resolves at the second signal or the second fault: the worker must stop at once. */
   readonly forced = this.#stops.forced;
   #model: LoadedModel | undefined;
 
@@ -65,13 +66,13 @@ export class Worker {
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
     this.#stops.watchStdin();
     if (startedByNpm()) this.#stops.watchParent();
-    const life = this.#listen().then(async (listening) => {
+    const lifetime = this.#listen().then(async (listening) => {
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
       const { reason, exitCode } = await this.#stops.requested;
       await this.#drain(reason, listening);
       return exitCode;
     });
-    return Promise.race([life, this.forced.then(() => 1)]);
+    return Promise.race([lifetime, this.forced.then(() => 1)]);
   }
 
   #buildServer(): FastifyInstance {
@@ -88,6 +89,7 @@ export class Worker {
     return buildServer({ ...parts, version: this.#version, admission, shutdown }, CONTRACT_FILE);
   }
 
+  /** Opens the narration and narrates the start of the worker. */
   #introduce(): void {
     const { workerId, logLevel, logFormat, apiToken } = this.#config;
     const stdout = openStdout({ level: logLevel, format: logFormat });
@@ -102,8 +104,8 @@ export class Worker {
   }
 
   /**
-   * Listens before the model is loaded, so that probes are answered from the start. False if the address is
-   * not available.
+   * Listens before the model is loaded, so that probes are answered from the start. Resolves with false if
+   * the address is not available.
    */
   async #listen(): Promise<boolean> {
     const { host, port } = this.#config;
@@ -130,15 +132,15 @@ export class Worker {
   }
 
   /**
-   * Sends a request that is refused because the model is loading. It runs the code of routing, parsing and
-   * answering while the engine process loads the model, so the first real request is faster.
+   * Sends a request that is refused because the model is loading. The request runs the code of routing,
+   * parsing and answering while the engine process loads the model, so the first real request is faster.
    */
   async #warmUpHttp(): Promise<void> {
     const headers = { Authorization: `Bearer ${this.#config.apiToken}` };
     await this.#app.inject({ method: 'POST', url: '/execute', headers, payload: {} }).catch(() => undefined);
   }
 
-  /** Loads the model, then serves requests. The ready callback runs beside that. */
+  /** Loads the model, then accepts jobs. The ready callback runs in parallel. */
   async #load(): Promise<void> {
     void this.#warmUpHttp();
     try {
@@ -146,14 +148,14 @@ export class Worker {
         this.#supervisor.start(options, onLoadEvent),
       );
     } catch (error) {
-      if (this.#stops.asked) return; // The drain ended the load.
+      if (this.#stops.first) return; // The drain ended the load.
       const reason = failureText(error);
       const model_ref = modelName(this.#config);
       narrate('model.load_failed', { model_ref, error_kind: 'model_load_failed', reason });
       this.#stops.request('model_load_failed', 1);
       return;
     }
-    if (this.#stops.asked) return;
+    if (this.#stops.first) return;
     narrateWarmup(this.#model.facts, this.#config.speculation === 'auto');
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
@@ -174,8 +176,8 @@ export class Worker {
       protocol: 'sse',
       version: this.#version,
     } as const;
-    const known = await reportReady(callbackUrl, notice, this.#callback.signal);
-    if (!known && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
+    const reported = await reportReady(callbackUrl, notice, this.#callback.signal);
+    if (!reported && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
   }
 
   #fail(kind: string, reason: string): void {

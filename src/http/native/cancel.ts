@@ -6,7 +6,11 @@ import { WorkerError } from '../../contract/errors.ts';
 import type { JobRegistry } from '../../jobs/registry.ts';
 import { checkCancel } from '../validate.ts';
 
-/** Idempotent. The stream of the job reports the end of the generation. */
+/**
+ * The handler of `POST /cancel`. Idempotent. Answers 202 at once; the stream of the job reports the end of
+ * the generation.
+ * @throws WorkerError, from the handler: `INVALID_REQUEST`, `NOT_FOUND`
+ */
 export function cancelHandler(jobs: JobRegistry) {
   return (request: FastifyRequest, reply: FastifyReply) => {
     const checked = checkCancel(request.body);

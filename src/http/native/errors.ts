@@ -1,6 +1,6 @@
 /**
- * The native shape of an error before a stream begins: `ErrorAnswer`, or for `POST /execute` two events on
- * request.
+ * The native shape of an error before a stream begins: `ErrorAnswer` as JSON. For an invalid `POST /execute`,
+ * two SSE events instead, if the caller accepts an event stream.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
@@ -12,10 +12,10 @@ import { idsOf } from '../correlation.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 import { SSE_HEADERS, sseEncoder } from '../sse.ts';
 
-/** Maximum characters of the message that joins the sentences of all violations. */
-const MESSAGE_CHARS = 2000;
+/** Maximum length of the message that joins the sentences of all violations. */
+const MAX_MESSAGE_CHARS = 2000;
 
-/** Body of an error answer. Contains only the error table's row, violations and typed details. */
+/** Body of an error answer. Contains only public fields of the error, never a stack trace. */
 export function errorBody(error: WorkerError, correlationId: string): object {
   return {
     error: {
@@ -29,13 +29,14 @@ export function errorBody(error: WorkerError, correlationId: string): object {
   };
 }
 
+/** Sends an error as JSON, with the HTTP status of its code. */
 export function sendError(error: WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   return reply.code(error.status).type('application/json; charset=utf-8').send(errorBody(error, request.id));
 }
 
 /**
  * The formatter of `POST /execute`: narrates violations for the job. A caller that accepts an event stream
- * gets them as two events, `narration` and `error`, so that it can show them to its user.
+ * gets them as two events, `narration` and `error`, and can show these like the events of a job.
  */
 export function executeErrors(mode: Config['narration']): ErrorFormatter {
   return (error, request, reply) => {
@@ -45,7 +46,7 @@ export function executeErrors(mode: Config['narration']): ErrorFormatter {
     const context = contextOf({ ...idsOf(request), ...jobIdOf(request.body) }, log, mode);
     runIn(context, () => narrateViolations(violations));
     const sentences = violations.map((violation) => violation.message).join('; ');
-    const message = sentences.slice(0, MESSAGE_CHARS);
+    const message = sentences.slice(0, MAX_MESSAGE_CHARS);
     if (!/\btext\/event-stream\b/i.test(request.headers.accept ?? ''))
       return sendError(new WorkerError('INVALID_REQUEST', message, { violations }), request, reply);
     log.emit({ type: 'error', code: 'INVALID_REQUEST', message, retriable: ERRORS.INVALID_REQUEST.retriable });

@@ -9,7 +9,10 @@ import { SSE_HEADERS, sseEncoder } from '../sse.ts';
 import { executeChecker } from '../validate.ts';
 import { orderOf } from './order.ts';
 
-/** The handler of `POST /execute`. Every error before the stream begins is thrown as a WorkerError. */
+/**
+ * The handler of `POST /execute`.
+ * @throws WorkerError, from the handler, for every error before the stream begins
+ */
 export function executeHandler(admission: Admission, limits: Limits) {
   const check = executeChecker(limits);
   check({}); // Compiles the schema, which takes 4 ms, before the first request.
@@ -19,7 +22,7 @@ export function executeHandler(admission: Admission, limits: Limits) {
     const job = admission.admit({ order, ids: idsOf(request), encoder: sseEncoder(request.id) });
     const subscriber = job.subscribers.add(0, reply.raw);
     await admission.start(job, order);
-    // The client may have left while the prompt was tokenized; a job with on_disconnect: continue runs on.
+    // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
     return reply.headers(SSE_HEADERS).send(subscriber);
   };

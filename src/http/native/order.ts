@@ -1,5 +1,6 @@
 /**
- * Turns the body and the headers of `POST /execute` into a neutral order.
+ * Turns the body and the headers of `POST /execute` into an order, which is independent of the wire format.
+ * Pure.
  */
 import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { ExecuteRequest } from '../../contract/execute.ts';
@@ -7,7 +8,10 @@ import { samplingIn } from '../../contract/sampling-fields.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import type { Checked } from '../validate.ts';
 
-/** @throws WorkerError `INVALID_REQUEST` with all violations of the body and of the `X-Deadline` header */
+/**
+ * The order of a checked body. `deadlineHeader` is the header `X-Deadline`.
+ * @throws WorkerError `INVALID_REQUEST` with all violations of the body and of the header
+ */
 export function orderOf(
   checked: Checked<ExecuteRequest>,
   deadlineHeader: string | string[] | undefined,
@@ -32,7 +36,8 @@ export function orderOf(
 }
 
 /**
- * The time of an `X-Deadline` header, in epoch milliseconds or ISO 8601; a violation if it has neither form.
+ * Parses an `X-Deadline` header, epoch milliseconds or ISO 8601: its time in epoch milliseconds, or a
+ * violation if it has neither form.
  */
 function deadlineOf(header: string | string[] | undefined): { readonly at?: number; readonly violation?: Violation } {
   if (header === undefined) return {};

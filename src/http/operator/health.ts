@@ -1,5 +1,5 @@
 /**
- * Health and probes. They read cached state only, so they answer fast under any load.
+ * GET /health, /live and /ready. The handlers read cached state only, so they answer fast under any load.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../../bridge/client.ts';
@@ -44,13 +44,15 @@ function healthOf({ config, state, engine, model, version }: HealthSources): Hea
   };
 }
 
+/** 200 if jobs are accepted, otherwise 503; the same body in both cases. */
 export function healthHandler(sources: HealthSources) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply =>
     reply.code(sources.state.phase === 'ready' ? 200 : 503).send(healthOf(sources));
 }
 
 /**
- * 200 as long as the process answers, even without an engine. Reports the age of the engine's last message.
+ * 200 as long as the process can answer, even without an engine. Reports the age of the engine's last
+ * message.
  */
 export function liveHandler(workerId: string, engine: Pick<EngineClient, 'heartbeatAgeMs'>) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
@@ -60,6 +62,7 @@ export function liveHandler(workerId: string, engine: Pick<EngineClient, 'heartb
   };
 }
 
+/** @throws WorkerError, from the handler: the reason why jobs are refused, such as `LOADING` */
 export function readyHandler(workerId: string, state: WorkerState) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (state.refusal !== undefined) throw new WorkerError(state.refusal);

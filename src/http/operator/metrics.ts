@@ -1,5 +1,5 @@
 /**
- * GET /metrics: Prometheus text.
+ * GET /metrics: all metrics as Prometheus text.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Metrics } from '../../telemetry/metrics.ts';

@@ -5,7 +5,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 
-/** The worker drains. Every further call is answered `DRAINING`. */
+/**
+ * Answers 202 and requests a drain.
+ * @throws WorkerError `DRAINING`, from the handler, if the worker is already draining
+ */
 export function shutdownHandler(state: WorkerState, timeoutSeconds: number, shutdown: (reason: string) => void) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (state.phase === 'draining') throw new WorkerError('DRAINING');

@@ -1,4 +1,4 @@
-/** The terminal of `ask`: narration goes above the unfinished output line, of which no row stays behind. */
+/** The terminal of `ask`: narration appears above the unfinished output line, whose rows are all erased. */
 import { expect, test } from 'vitest';
 import { TerminalView } from '../../../src/commands/ask/terminal-view.ts';
 

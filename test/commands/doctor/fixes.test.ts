@@ -1,4 +1,4 @@
-/** The fix of each reason, for the reasons that the engine really reports. */
+/** The fix for each reason, with reasons as the engine derives them from messages of ONNX Runtime. */
 import { describe, expect, test } from 'vitest';
 import { fixFor, fixForRuntime } from '../../../src/commands/doctor/fixes.ts';
 import type { HostInfo } from '../../../src/commands/doctor/host-info.ts';
@@ -31,11 +31,11 @@ describe('the CUDA provider is downloaded', () => {
 
   test('by the operator, beside a library of --runtime-library', () => {
     const fix = fixFor(reason, { ...host, library: '/opt/ort/libonnxruntime.so' });
-    expect(fix?.words).toContain('must lie beside /opt/ort/libonnxruntime.so');
+    expect(fix?.words).toContain('must be in the folder of /opt/ort/libonnxruntime.so');
     expect(fix?.command).toBeUndefined();
   });
 
-  test('for no platform without a build of it', () => {
+  test('but not for a platform without a build of it', () => {
     expect(commandFor(reason, { ...host, platform: 'linux arm64' })).toContain('--runtime-library');
   });
 });
@@ -70,17 +70,17 @@ describe('an NVIDIA driver', () => {
     expect(commandFor(tooOld, withCard)).toBe('sudo apt-get install nvidia-driver');
   });
 
-  test('without a GPU for this process lists the cards', () => {
+  test('without a GPU for this process: the command lists the cards', () => {
     expect(commandFor({ code: 'no_gpu_for_process' })).toBe('nvidia-smi');
   });
 
-  test('with fewer cards suggests the flag of the last one', () => {
+  test('with fewer cards: the flag of the last card is suggested', () => {
     expect(commandFor({ code: 'index_out_of_range', highest: 'cuda-3' })).toBe('--device cuda:3');
   });
 });
 
 describe('Vulkan', () => {
-  test('needs its loader and drivers', () => {
+  test('needs the loader and drivers', () => {
     const command = 'sudo apt-get install libvulkan1 mesa-vulkan-drivers';
     expect(commandFor({ code: 'no_vulkan_loader' })).toBe(command);
   });
@@ -95,7 +95,7 @@ describe('Vulkan', () => {
     }
   });
 
-  test('is no fix on a system without it', () => {
+  test('is not suggested on a system without Vulkan', () => {
     expect(fixFor(causeOf('Failed to get a WebGPU adapter'), { ...host, platform: 'darwin arm64' })).toBeUndefined();
   });
 
@@ -105,7 +105,7 @@ describe('Vulkan', () => {
   });
 });
 
-test('a refusal because of the weights is fixed by a flag of the worker', () => {
+test('a refusal because of the weights is fixed by --dtype', () => {
   const plan = { slots: 1, context: 16, weights: 2, cache: 2, logits: 2, work: 2, total: 8, free: 1 };
   const reasons = [
     causeOf('Program requires f16 but the device does not support it'),
@@ -120,7 +120,7 @@ test('a library without the provider is replaced', () => {
   expect(commandFor(reason)).toBe('--runtime-library <libonnxruntime>');
 });
 
-test('reasons beyond repair have no fix', () => {
+test('missing hardware, defects and unknown errors have no fix', () => {
   const reasons: Reason[] = [
     { code: 'wrong_platform', needs: 'macOS' },
     { code: 'driver_fault', fault: 803 },
@@ -130,7 +130,7 @@ test('reasons beyond repair have no fix', () => {
   expect(reasons.map((reason) => fixFor(reason, withCard))).toEqual(reasons.map(() => undefined));
 });
 
-test("the runtime's library comes with the packages", () => {
+test('a missing library of the runtime is fixed by an installation of its package', () => {
   expect(fixForRuntime(host).command).toBe('npm ci');
   expect(fixForRuntime({ ...host, npmRun: 'npm explore rbees-workerd -- npm run' }).command).toBe(
     'npm install onnxruntime-node',

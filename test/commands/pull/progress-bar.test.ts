@@ -1,4 +1,4 @@
-/** The progress of a download: one line on a terminal, plain lines elsewhere, correct figures. */
+/** The progress of a download: one line on a terminal, plain lines elsewhere, correct numbers. */
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { ProgressBar } from '../../../src/commands/pull/progress-bar.ts';
@@ -17,7 +17,7 @@ function screen(terminal: { readonly columns: number } | undefined) {
   return { stage, progress: new ProgressBar(out, () => stage.now) };
 }
 
-/** 40 MB of 100, at 10 MB/s. */
+/** Downloads 40 MB of 100 MB, at 10 MB/s. */
 function fourSeconds({ stage, progress }: ReturnType<typeof screen>): void {
   progress.begin(100e6);
   progress.file('onnx/model_q4.onnx', 100e6);
@@ -85,7 +85,7 @@ describe('on a terminal', () => {
   });
 });
 
-describe('elsewhere', () => {
+describe('in a file or a pipe', () => {
   test('writes a line every ten seconds, and one for a complete file', () => {
     const one = screen(undefined);
     one.progress.begin(100e6);

@@ -116,7 +116,7 @@ test('get ENGINE_LOST when no further engine starts', async () => {
   }
   expect(await worker.exited).toEqual({ code: 1, signal: null });
   const failed = worker.lines.find((line) => line.event === 'worker.failed');
-  expect(failed?.['reason']).toContain('the engine was lost 3 times in ten minutes, at last by signal SIGKILL');
+  expect(failed?.['reason']).toContain('the engine was lost 3 times in ten minutes, most recently by signal SIGKILL');
   const losses = worker.lines.filter((line) => line.event === 'engine.lost');
   expect(losses.map((line) => [line['signal'], line['requests_waiting']])).toEqual([
     ['SIGKILL', 2],
