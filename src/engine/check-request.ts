@@ -1,6 +1,6 @@
 /**
- * Checks a sequence against the rules of the protocol: a request that breaks one fails before it reaches the
- * runtime.
+ * Checks a request for a sequence against the rules of the protocol, so that an invalid request fails before
+ * it reaches the runtime. Pure.
  */
 import type { EngineFacts } from '../protocol/loading.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
@@ -18,7 +18,7 @@ type Limits = Pick<EngineFacts, 'vocabSize' | 'context'>;
 const isCount = (value: number, least: number, most = Number.MAX_SAFE_INTEGER): boolean =>
   Number.isSafeInteger(value) && value >= least && value <= most;
 
-/** @returns the first rule that the request breaks, as a sentence, or undefined. */
+/** @returns a sentence about the first rule that the request breaks; undefined for a valid request. */
 export function checkRequest(request: SequenceRequest, { vocabSize, context }: Limits): string | undefined {
   const { prompt, maxTokens, minTokens, endIds, sampling, logprobs } = request;
   if (prompt.length < 1) return 'The prompt has no ids';

@@ -1,6 +1,6 @@
 /**
- * Reads the GPUs from Vulkan, on which WebGPU runs on Linux: their names, their memory, and whether they are
- * renderers in software. Structures are read at the offsets of the 64-bit layout (vulkan_core.h).
+ * Reads the devices from Vulkan, which WebGPU uses on Linux: name, memory, and software renderer or GPU.
+ * Reads structures at the offsets of the 64-bit layout (vulkan_core.h).
  */
 import type { VulkanDevice } from '../../protocol/probe.ts';
 import { functionsOf } from '../ffi.ts';
@@ -9,7 +9,7 @@ const SUCCESS = 0;
 const INSTANCE_CREATE_INFO = 1;
 const CREATE_INFO_BYTES = 64;
 const POINTER_BYTES = 8;
-/** More devices than any machine has. */
+/** Capacity of the device list, larger than any machine needs. */
 const MOST_DEVICES = 64;
 
 /** VkPhysicalDeviceProperties: four numbers, deviceType, deviceName of 256 bytes, then limits. */
@@ -22,7 +22,7 @@ const TYPE_CPU = 4;
 const MEMORY = { bytes: 1024, heapCount: 4 + 32 * 8, heaps: 8 + 32 * 8, heapBytes: 16, heapFlags: 8 };
 const HEAP_IS_LOCAL = 1;
 
-/** @returns undefined without Vulkan on this machine; an empty list if Vulkan has no device. */
+/** Queries Vulkan. Never throws. @returns undefined without Vulkan; an empty list if Vulkan has no device. */
 export function askVulkan(): readonly VulkanDevice[] | undefined {
   const vulkan = functionsOf('libvulkan.so.1', {
     vkCreateInstance: ['int', 'void *', 'void *', 'void *'],

@@ -1,11 +1,11 @@
 /**
- * Checks an open session before it serves: how much the runtime rounds, and how long a run the device
- * computes correctly. Uses row 0 of the session as scratch.
+ * Checks the numbers that an open session computes, before it serves: the rounding difference between runs,
+ * and the longest run that the device computes correctly. Overwrites row 0 of the KV cache.
  */
 import type { Session } from '../ort/session.ts';
 import { LoadError } from './load-error.ts';
 
-/** Ids of a short prompt. */
+/** Number of ids in a short prompt. */
 export const PROMPT = 16;
 
 /** A prompt of different ids, so that attention weights differ. */
@@ -13,10 +13,11 @@ export const promptOf = (vocabSize: number, length: number): number[] =>
   Array.from({ length }, (_, index) => (index * 7919) % vocabSize);
 
 /**
- * Compares the logits of one position computed alone, as in decoding, with those computed behind other
- * positions, as in a prompt or a draft. Both are correct; the order of the sums differs. Where activations
- * are quantized (4- and 8-bit weights), the last bits decide how a value is rounded, and the difference grows
- * from 1e-6 to 1e-2: decoding with drafts would then give other tokens in close calls.
+ * Compares two computations of the logits of one position: alone in a run, as in decoding, and in a run with
+ * the positions before it, as in a prompt or a draft. Both are correct; the order of the sums differs. If
+ * activations are quantized (4- and 8-bit weights), the last bits decide how a value is rounded, and the
+ * difference grows from 1e-6 to 1e-2: decoding with drafts would then give other tokens if two logits are
+ * close.
  * @returns root mean square of the difference, divided by that of the logits; 0 if the context is shorter
  * than two ids, infinite if the logits are not numbers.
  */
@@ -27,23 +28,29 @@ export function roundingBetweenRuns(session: RunsIds, context: number): number {
   return apart(lastLogits(session, ids, 1), behind);
 }
 
-/** Lengths of the prompts that test long runs. The first finds most of the known faults. */
+/** Lengths of the prompts that test long runs. The first one finds most of the known faults. */
 const PROBES = [64, 512];
-/** Length of runs that are assumed correct. */
+/** Length of the runs that are assumed correct. */
 const SHORT = 16;
-/** Half floats differ by less than 0.01; SwiftShader by 0.06 for 64 tokens in one run, by 0.31 for 32. */
+/**
+ * A larger difference from short runs means an incorrect run. Measured: half floats differ by less than 0.01,
+ * SwiftShader by 0.06 for 64 tokens in one run and by 0.31 for 32.
+ */
 const DOUBTFUL = 0.03;
-/** Float32 attention beside a CUDA device reads another cache than it writes: it differs by 0.34. */
+/**
+ * A larger difference from single-token runs means an incorrect device. Measured: 0.34 for float32 attention
+ * on a CUDA device, which reads another cache than it writes.
+ */
 const WRONG = 0.1;
 
 /**
- * Compares the logits of one long run with those of several short runs, and those with one id at a time. Some
- * driver bugs show only in long runs, and an operator that a provider lacks can make a device read another
- * cache than it wrote.
- * @param most wanted tokens of a run; runs over 512 are as correct as runs of 512.
- * @returns the longest run that is correct, at most `most`.
- * @throws LoadError `computes_wrong` for a device whose logits for one id at a time differ, or are not
- * numbers.
+ * Compares the logits of one long run with the logits of several short runs, and short runs with runs of one
+ * id. Some driver bugs occur only in long runs. An operator that the execution provider lacks can make a
+ * device read another cache than it wrote.
+ * @param most requested number of tokens in a run; a run longer than 512 is assumed correct if a run of 512
+ * is.
+ * @returns number of tokens in the longest correct run, at most `most`.
+ * @throws LoadError `computes_wrong` if the logits of runs of one id differ, or are not numbers.
  */
 export function longestCorrectRun(session: RunsIds, context: number, most: number): number {
   const few = promptOf(session.signature.vocabSize, Math.min(SHORT, context));
@@ -59,7 +66,9 @@ export function longestCorrectRun(session: RunsIds, context: number, most: numbe
   return most;
 }
 
-/** The longest run, up to `longest`, that gives the logits of short runs for a prompt of `longest` ids. */
+/**
+ * The longest run, up to `longest`, whose logits equal those of short runs, for a prompt of `longest` ids.
+ */
 function correctUpTo(session: RunsIds, longest: number): number {
   const ids = promptOf(session.signature.vocabSize, longest);
   const right = inRunsOf(session, ids, SHORT);
@@ -68,7 +77,7 @@ function correctUpTo(session: RunsIds, longest: number): number {
   return Math.min(longest, Math.max(size, SHORT));
 }
 
-/** The part of a session that the checks use. */
+/** The members of a session that the checks use. */
 export type RunsIds = Pick<Session, 'signature' | 'ids' | 'logits' | 'run'>;
 
 /** Root mean square of the difference, divided by that of `others`; infinite for NaN and for all zeros. */
@@ -88,7 +97,7 @@ function inRunsOf(session: RunsIds, ids: readonly number[], size: number): Float
   return lastLogits(session, ids, ids.length % size || size).slice();
 }
 
-/** Logits after all of `ids`. This run computes the last `count`; the others are in row 0 already. */
+/** Logits after all of `ids`. Runs the last `count` ids; the others are already in row 0. */
 function lastLogits(session: RunsIds, ids: readonly number[], count: number): Float32Array {
   const { vocabSize } = session.signature;
   for (const [index, id] of ids.slice(-count).entries()) session.ids[index] = BigInt(id);

@@ -1,6 +1,6 @@
 /**
- * From options to an open session with its memory reserved, and the facts about the session for the worker.
- * Tries the devices in their order until one opens.
+ * Opens the model: makes an open session with reserved memory from the options, and collects the facts for
+ * the worker. Tries the candidate devices in order until one opens.
  */
 
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
@@ -26,8 +26,8 @@ import { readWeights, sizeOf } from './read-ahead.ts';
 export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;
 
 /**
- * Runs whose logits differ by less differ in the order of sums only; the smallest measured difference of a
- * quantized model is a thousand times larger.
+ * Runs whose logits differ by less than this differ only in the order of sums. The smallest difference
+ * measured with a quantized model is a thousand times larger.
  */
 const ROUNDING = 1e-4;
 
@@ -37,7 +37,7 @@ export interface Opened {
   readonly facts: EngineFacts;
 }
 
-/** A fault of the model, which it has on every device. */
+/** A fault of the model, which is the same on every device. */
 class ModelFault extends Error {
   override readonly name = 'ModelFault';
 }
@@ -53,11 +53,11 @@ interface Loading {
 }
 
 /**
- * Loads the runtime, opens the model on the first device that can use it, reserves the memory of all runs and
- * runs the model. Releases everything when it throws.
- * @param use makes the result from the open session; a device on which `use` throws is skipped too.
- * @throws LoadError with the reason: the fault of the model, or the obstacle of the last device, its lack of
- * memory or the runtime's message.
+ * Loads the runtime, opens the model on the first device that works, reserves the memory of all runs and runs
+ * the model. Releases everything if it throws.
+ * @param use makes the result from the open session; if it throws, the next device is tried.
+ * @throws LoadError with the reason: a fault of the model, or why the last device failed (an obstacle, too
+ * little memory, or the runtime's message). Error for options out of range.
  */
 export function openSession<T>(options: EngineOptions, publish: Publish, use: (opened: Opened) => T): T {
   expectCount('context', options.context, 2);
@@ -78,7 +78,8 @@ export function openSession<T>(options: EngineOptions, publish: Publish, use: (o
 }
 
 /**
- * Adds the device to a failure, unless the model is its cause. Failures on the CPU keep the runtime's words.
+ * Converts any failure to a LoadError. Adds the device, unless the model is the cause. A failure on the CPU
+ * keeps the runtime's message.
  */
 function failureOn(device: DeviceName, error: unknown): LoadError {
   if (error instanceof LoadError) return new LoadError(error.reason, device);
@@ -124,7 +125,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       ...warm,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       residentBytes: 0,
-      // Without a report of the system: the requested bytes.
+      // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
       warmupMs: performance.now() - loaded,
     };
@@ -135,7 +136,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   }
 }
 
-/** @throws ModelFault for a model that this engine cannot run. */
+/** @throws ModelFault instead of the error of `read`, for a model that this engine cannot run. */
 function understood<T>(read: () => T): T {
   try {
     return read();
@@ -159,7 +160,7 @@ function needsOf(signature: Signature, { device, free, weightBytes, grows }: Tar
     device: device.name,
     weights: weightBytes,
     rowBytes: (tokens) => rowBytes(signature, tokens),
-    // A run of a growing cache holds the row that it reads and the row that it writes until it ends.
+    // During a run, a growing cache needs memory for the row that it reads and for the row that it writes.
     spareRows: grows ? 1 : 0,
     logits: (slots) => bytesOf(signature.logits.type, [places + slots, signature.vocabSize]),
     work: device.workBytes,
@@ -167,7 +168,7 @@ function needsOf(signature: Signature, { device, free, weightBytes, grows }: Tar
   };
 }
 
-/** Most prompt tokens of one run. */
+/** Maximum number of prompt tokens in one run. */
 function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: requested, context }: EngineOptions): number {
   const most = requested === 'auto' ? context : requested;
   const all = !keep && logits.positions === undefined;
@@ -179,12 +180,12 @@ type Warm = Omit<
   'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
-/** Reserves the memory, and runs the model to check the numbers of the device. */
+/** Reserves the memory, runs the model, and checks the numbers that the device computes. */
 function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
   const { slots, context } = plan;
   const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
-  // Drafts and the checks below use one row too, and may be longer than a requested chunk.
+  // Drafts and the checks below are also runs of one row, and may be longer than the requested chunk.
   const keep = MOST_DRAFTED + 1;
   session.reserve({ rows: slots, capacity: context, chunk: Math.max(chunk, keep), keep });
   const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
@@ -198,8 +199,8 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
     cacheBytes: slots * rowBytes(signature, context),
     prefillChunk: trusted,
     ...(trusted < chunk && { trustedTokens: trusted }),
-    // A cache must forget the wrong tokens of a draft, and the logits of all drafted tokens must be
-    // available.
+    // The cache must be able to drop the rejected tokens of a draft, and the model must give the logits of
+    // all drafted tokens.
     speculation:
       truncates &&
       signature.logits.positions === undefined &&

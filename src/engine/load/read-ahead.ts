@@ -1,7 +1,7 @@
 /**
- * Reads the files of the weights from start to end before the runtime opens them, so that the operator sees
- * the progress of a load. The runtime maps the files and reads them page by page, in another order and
- * without progress reports; by then the bytes are in the system's page cache.
+ * Reads the weight files from start to end before the runtime opens them, so that the operator sees the
+ * progress of a load. The runtime maps the files and reads them page by page, in another order and without
+ * progress reports; the bytes are then in the system's page cache.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
@@ -9,7 +9,8 @@ const MOST_CHUNK_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
 
 /**
- * Skips files that cannot be read: the runtime reports their fault.
+ * Reads all files once and discards the bytes. Skips files that cannot be read: the runtime reports the
+ * fault.
  * @param onProgress receives the bytes read, the total bytes and the percentage: 0, 25, 50, 75 and 100, once
  * each.
  */
@@ -26,7 +27,7 @@ export function readWeights(
   for (const [index, file] of files.entries()) {
     if (sizes[index] === 0) continue;
     for (const bytes of chunksOf(file, buffer)) {
-      // A file may grow while it is read: the progress stays at 100 % or below.
+      // A file may grow while it is read: the progress must not exceed 100 %.
       read = Math.min(total, read + bytes);
       const step = Math.floor((read * STEPS) / total);
       if (step > reported) onProgress(read, total, (100 * step) / STEPS);
@@ -35,7 +36,7 @@ export function readWeights(
   }
 }
 
-/** Bytes of a file; 0 if the file is missing. */
+/** Size of a file in bytes; 0 if the file is missing. */
 export function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
