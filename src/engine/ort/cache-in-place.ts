@@ -1,7 +1,7 @@
 /**
- * The cache of a model whose attention appends to it in place: allocated once on the device, and bound as
- * past and as present at the same address. If the device has addresses within a buffer, all rows are in one
- * tensor and several rows run together; if not, each row has tensors of its own.
+ * The KV cache of a model whose attention updates it in place: allocated once, and bound as past and as
+ * present at the same address. If the device supports addresses inside a buffer, all rows are in one tensor
+ * and several rows run together. Otherwise each row has separate tensors and runs alone.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
@@ -9,7 +9,10 @@ import type { CacheMemory, Rows } from './cache-memory.ts';
 import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 
-/** Bindings to keep: each references all cache tensors, and many slots have many sets of rows. */
+/**
+ * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of
+ * rows.
+ */
 const MOST_BINDINGS = 64;
 
 interface CacheParts {
@@ -18,9 +21,9 @@ interface CacheParts {
   readonly tensors: Tensors;
   /** The cache tensors of the model. */
   readonly caches: readonly CacheTensor[];
-  /** Describes the memory of the cache. */
+  /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
   readonly memoryInfo: Pointer;
-  /** True if a pointer into the middle of a buffer of this memory is valid. */
+  /** True if an address inside a buffer of this memory is valid. */
   readonly together: boolean;
 }
 
@@ -32,9 +35,12 @@ export class CacheInPlace implements CacheMemory {
   readonly #tensors: Tensors;
   readonly #caches: readonly CacheTensor[];
   readonly #memoryInfo: Pointer;
-  /** Key: first row and count. The cache stays bound in each. The least recently used one comes first. */
+  /** IO bindings with the cache bound. Key: first row and count. Least recently used first. */
   readonly #bindings = new Map<string, Pointer>();
-  /** One per cache, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache. */
+  /**
+   * One per cache tensor, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache
+   * tensor.
+   */
   #buffers: readonly TensorMemory[] = [];
   #capacity = 0;
 
@@ -47,7 +53,7 @@ export class CacheInPlace implements CacheMemory {
     this.together = together;
   }
 
-  /** The memory is not cleared: attention reads only what it has written. */
+  /** Allocates all rows. Does not clear them: attention reads only the part that it has written. */
   reserve(rows: number, capacity: number, allocator: Pointer): void {
     const together = this.together ? rows : 1;
     const count = this.together ? 1 : rows;
@@ -57,7 +63,7 @@ export class CacheInPlace implements CacheMemory {
     ).flat();
   }
 
-  /** The binding of these rows, created at first use. */
+  /** The IO binding of these rows, created at first use. */
   begin({ first, count }: Rows): Pointer {
     const key = `${first}+${count}`;
     const known = this.#bindings.get(key);
@@ -89,11 +95,11 @@ export class CacheInPlace implements CacheMemory {
   }
 
   end(): void {
-    // The next run reads the appended tokens where attention has written them.
+    // Nothing to do: the next run reads the appended tokens at the same address.
   }
 
   forget(): void {
-    // The next tokens overwrite the content; the memory stays reserved.
+    // Nothing to do: the next tokens overwrite the content.
   }
 
   release(): void {
