@@ -1,30 +1,32 @@
 /**
- * Removes the weights from a model's graph: every large initializer becomes a reference to its bytes in the
- * file, which the runtime maps. A model of any size shrinks to a few hundred kilobytes, which can be edited
- * and given to the runtime as bytes. Pure: reads the file through an interface.
+ * Turns the large initializers of a model into external data: references to their bytes in the file, which
+ * the runtime maps. A model of any size shrinks to a few hundred kilobytes, which can be edited and passed to
+ * the runtime as bytes. Pure: reads the file through an interface.
  */
 import { type Field, fields, Message, type Source, writeBytes, writeNumber } from './protobuf.ts';
 import { ENTRY, EXTERNAL, GRAPH, MODEL, TENSOR } from './types.ts';
 
 /**
- * Smaller tensors stay in the graph: shapes, norms and scalars, which the runtime reads when it optimizes.
+ * Smaller initializers stay in the graph: shapes, norms and scalars, which the runtime reads for its
+ * optimizations.
  */
 const LEAST_MAPPED_BYTES = 64 * 1024;
-/** Most bytes of the graph without weights: it is read into memory and parsed twice. */
+/** Maximum size of the graph without weights, which is read into memory and parsed twice. */
 const MOST_BYTES = 256 * 2 ** 20;
 
-/** Files of the weights, by names relative to one folder. */
+/** Weight files, as names relative to one folder. */
 export interface WeightFiles {
   /** The model's own file. */
   readonly model: string;
-  /** The file at a location that the model names. */
+  /** Returns the file at a location of external data in the model. */
   readonly resolve: (location: string) => string;
 }
 
 /**
- * @param size bytes of the file.
+ * The model with its large initializers as external data.
+ * @param size size of the file in bytes.
  * @returns the ModelProto.
- * @throws Error for a file that is no protobuf message, and for a graph of more than 256 MiB without its
+ * @throws Error for a file that is not a protobuf message, and for a graph of more than 256 MiB without its
  * weights.
  */
 export function withExternalData(source: Source, size: number, files: WeightFiles): Uint8Array {
@@ -45,7 +47,7 @@ export function withExternalData(source: Source, size: number, files: WeightFile
   return Buffer.concat([...model, copy(copied, size)]);
 }
 
-/** The pieces of the graph without its weights. The bytes between two large tensors are one piece. */
+/** The pieces of the edited graph. The bytes between two large initializers are one piece. */
 function lightGraph(
   source: Source,
   { from, to }: Field,
@@ -63,7 +65,7 @@ function lightGraph(
   return [...graph, copy(copied, to)];
 }
 
-/** The tensor with its data in a file; undefined for a tensor that does not change. */
+/** The initializer with external data; undefined for an initializer that does not change. */
 function mapped(source: Source, { from, to }: Field, files: WeightFiles): Uint8Array[] | undefined {
   const all = [...fields(source, from, to)];
   if (all.some((field) => field.number === TENSOR.dataLocation && field.value === EXTERNAL)) {
@@ -88,7 +90,7 @@ const entry = (key: string, value: string): Uint8Array[] => [
   ...writeBytes(ENTRY.value, [Buffer.from(value)]),
 ];
 
-/** One pair of an initializer's external data. A location becomes relative to the model's folder. */
+/** One key-value pair of external data. The value of `location` becomes the resolved file name. */
 function relocated(bytes: Uint8Array, files: WeightFiles): Uint8Array[] {
   const pair = new Message(bytes);
   if (pair.text(pair.last(ENTRY.key)) !== 'location') return [bytes];

@@ -1,14 +1,15 @@
 /**
- * Reads a protobuf message from a file without blocking the event loop: goes from one length to the next in
- * bounded asynchronous reads, and skips the content between. For the worker, which must answer probes
- * meanwhile. protobuf.ts is the synchronous reader of the engine: it reads byte by byte and edits the message
- * in memory. One reader for both would await every byte there, or block here. Knows nothing of models.
+ * Reads a protobuf message from a file without blocking the event loop: reads tags and lengths in bounded
+ * asynchronous reads, and skips the content between them. For the worker, which must answer health probes at
+ * the same time. protobuf.ts is the synchronous reader of the engine: it reads byte by byte and edits the
+ * message in memory. A common reader would await every byte there, or block the event loop here. Knows
+ * nothing about models.
  * https://protobuf.dev/programming-guides/encoding/
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BYTES, contentBytes, type Field, VARINT } from './protobuf.ts';
 
-/** Bytes that are no message. */
+/** The bytes are not a protobuf message. */
 export class NotProtobuf extends Error {}
 
 /** Bytes of one read. */
@@ -17,12 +18,12 @@ const WINDOW_BYTES = 64 * 1024;
 const HEAD_BYTES = 20;
 /** A varint has at most ten bytes of seven bits. */
 const MOST_VARINT = 2 ** 70;
-/** Fields of one message: bounds the time for random bytes. */
+/** Maximum number of fields in a message, which bounds the time if the bytes are random. */
 const MOST_FIELDS = 2 ** 20;
 
 export class ProtobufFile {
   readonly #file: FileHandle;
-  /** The last bytes read. Their content never changes: parts of it are handed out. */
+  /** The last bytes read. Their content never changes, because callers keep parts of it. */
   #window: Buffer = Buffer.alloc(0);
   /** Position of the window in the file. */
   #start = 0;
@@ -31,7 +32,7 @@ export class ProtobufFile {
     this.#file = file;
   }
 
-  /** Bytes of the file; fewer at its end. */
+  /** Reads bytes of the file; fewer at its end. */
   async bytes(from: number, to: number): Promise<Buffer> {
     if (from < this.#start || to > this.#start + this.#window.length) {
       this.#window = await this.#read(from, Math.max(to - from, WINDOW_BYTES));
@@ -64,7 +65,7 @@ export class ProtobufFile {
   }
 }
 
-/** The numbers of a packed field. */
+/** The values of a packed repeated field. */
 export function* packed(bytes: Uint8Array): Generator<number> {
   for (let at = 0; at < bytes.length; ) {
     const { value, length } = varintAt(bytes, at);
@@ -87,7 +88,7 @@ function fieldAt(head: Uint8Array, start: number): Field {
   return { number, wire, value: 0, start, from, to: from + value };
 }
 
-/** Bytes of the content of a field of fixed size. */
+/** Number of content bytes of a field of fixed size. */
 function sizeOf(wire: number): number {
   const bytes = contentBytes(wire, 0);
   if (bytes === undefined) throw new NotProtobuf();
