@@ -1,6 +1,6 @@
 /**
- * Finds a model's chat template and the special tokens that it can name. Reads two files of the model's
- * folder.
+ * Reads a model's chat template and the texts of the special tokens that a template can name, from at most
+ * two files of the model's folder.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -8,22 +8,22 @@ import { z } from 'zod';
 
 /** Paths of the files that can hold a template. */
 export interface TemplateFiles {
-  /** Absent: the template names no special token. */
+  /** If absent, the template names no special token. */
   readonly tokenizerConfigFile?: string;
   /**
-   * `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in
-   * transformers.
+   * `chat_template.jinja`, or a JSON file with the field `chat_template`. Takes precedence over
+   * tokenizer_config.json, as in transformers.
    */
   readonly chatTemplateFile?: string;
 }
 
-/** A chat template as it stands in a file. */
+/** A chat template from a file. */
 export interface TemplateSource {
   /** Name of the file, without its folder. */
   readonly file: string;
   /** The template, in Jinja. */
   readonly text: string;
-  /** Name of a special token, such as `bos_token` → its text. */
+  /** Special tokens: name, such as `bos_token` → text. */
   readonly tokens: Readonly<Record<string, string>>;
 }
 

@@ -20,10 +20,10 @@ const METADATA_FILES = [
   'chat_template.jinja',
   'chat_template.json',
 ] as const;
-/** Largest number of names that an error lists. */
+/** Maximum number of names that an error lists. */
 const MAX_LISTED = 8;
 
-/** Request of the command line. */
+/** The selection on the command line, and the decoder of the repository. */
 export interface Selection {
   readonly dtype: DtypeChoice;
   /** Device for which `auto` chooses: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
@@ -50,9 +50,9 @@ interface Picked extends Omit<Choice, 'files'> {
 }
 
 /**
- * Chooses the files to pull. The weight file that genai_config.json names wins, unless the user asks for
- * another dtype and a file of that dtype exists. Only the graph states the dtype and the external data of the
- * named file; its name does not.
+ * Chooses the files to pull. The weight file that genai_config.json names takes precedence, unless the user
+ * requests a dtype and a file of that dtype exists. The name of the configured file does not state its dtype
+ * and its external data; only its graph does.
  * @throws PullError if the repository lacks the dtype (lists the dtypes it has), or a file that every model
  *   needs.
  */
@@ -66,7 +66,10 @@ export function chooseFiles(repository: Repository, selection: Selection): Choic
   return { files: [...METADATA_FILES, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
 }
 
-/** genai_config.json, which must be read before files can be chosen. Undefined if the repository has none. */
+/**
+ * The file genai_config.json, which must be read before files can be chosen. Undefined if the repository has
+ * none.
+ */
 export function genaiConfigOf(repository: Repository): RepositoryFile | undefined {
   return filesByPath(repository).get(GENAI);
 }
@@ -122,7 +125,7 @@ function externalData(byPath: Files, graph: string): string[] {
   );
 }
 
-/** Suggests a way out for a repository without weights at the expected paths. */
+/** Suggests an alternative if a repository has no weights at the expected paths. */
 function alternativesIn({ files, reference }: Repository): string {
   const ending = `/${GENAI}`;
   const folders = files.flatMap(({ path }) => (path.endsWith(ending) ? [path.slice(0, -ending.length)] : []));
