@@ -51,7 +51,7 @@ test('delivers a report that arrives during a delivery in the next turn', async 
   expect(sequence.tokens).toBe(2);
 });
 
-test('delivers all reports at a flush, in their order, and none of them twice', async () => {
+test('delivers all reports at a flush, in order, and none of them twice', async () => {
   const { inbox, sequence } = open();
   for (const token of [1, 2, 3]) inbox.put(reportOf(sequence, token));
   await turn();

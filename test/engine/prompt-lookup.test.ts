@@ -34,7 +34,7 @@ describe('a draft', () => {
     expect(new PromptLookup([1]).propose(9, cheap())).toEqual([]);
   });
 
-  it('is as long as saves time', () => {
+  it('has the length that saves most time', () => {
     const dear = new RunCost();
     for (const tokens of [1, 2, 4, 8, 17]) dear.note(tokens, 10 * tokens);
     const repeated = [1, 2, 3, 1, 2, 3];
@@ -80,7 +80,7 @@ describe('decoding with drafts', () => {
     vi.restoreAllMocks();
   });
 
-  it('is on if runs of one token and of several round alike', () => {
+  it('is on if runs of one token and runs of several tokens round alike', () => {
     expect(drafting.engine.facts.speculation).toBe(true);
     expect(drafting.engine.facts.runDifference).toBeLessThan(1e-5);
     expect(plain.engine.facts.speculation).toBe(false);
@@ -171,7 +171,7 @@ describe('decoding with drafts', () => {
     narrow.engine.close();
   });
 
-  it('stops when another sequence joins', async () => {
+  it('stops when another sequence starts', async () => {
     const two = new Bench({ slots: 2, context: 512, speculation: 'on' });
     const [a, b] = await Promise.all([
       two.run({ prompt: repeated, maxTokens: 80 }),

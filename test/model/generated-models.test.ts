@@ -32,12 +32,12 @@ const EOS = 257;
 const isLeast = (file: string): boolean => models[file]?.vocab === 64;
 
 describe('expected.json', () => {
-  it('tells of every model there is, and of no other', () => {
+  it('describes every model file, and no other', () => {
     const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
     expect(Object.keys(models).sort()).toEqual(files.filter((file) => file.endsWith('.onnx')).sort());
   });
 
-  it('has continuations of all models but the one that is to be refused', () => {
+  it('has continuations of all models except the one to be refused', () => {
     const others = all.filter(([, { continuations }]) => continuations === undefined);
     expect(others.map(([file, { refused }]) => [file, refused])).toEqual([
       ['encoder/model.onnx', 'encoder_hidden_states'],
@@ -54,14 +54,14 @@ describe('expected.json', () => {
     }
   });
 
-  it.each(told)('$file: every step has at least the margin promised', ({ leastMargin, continuations }) => {
+  it.each(told)('$file: every step has at least the stated margin', ({ leastMargin, continuations }) => {
     for (const { ids, margins } of continuations) {
       expect(margins).toHaveLength(ids.length);
       expect(Math.min(...margins)).toBeGreaterThanOrEqual(leastMargin);
     }
   });
 
-  it('promises margins wider where more is rounded', () => {
+  it('states wider margins where more is rounded', () => {
     for (const { file, leastMargin } of told) {
       const { inputs, outputs, made } = models[file] as Expected;
       const types = Object.values({ ...inputs, ...outputs }).join();
@@ -73,7 +73,7 @@ describe('expected.json', () => {
     }
   });
 
-  it.each(told.filter(({ file }) => !isLeast(file)))('$file: says different ids', ({ continuations }) => {
+  it.each(told.filter(({ file }) => !isLeast(file)))('$file: generates different ids', ({ continuations }) => {
     for (const { prompt, ids } of continuations) {
       expect(new Set(ids).size).toBeGreaterThanOrEqual(8);
       expect(String.fromCharCode(...prompt)).toMatch(/^[ -~]+$/);
@@ -83,7 +83,7 @@ describe('expected.json', () => {
 });
 
 describe('the models', () => {
-  it.each(all)('%s: its graph names the inputs and outputs told, in pairs of one type and shape', (file, model) => {
+  it.each(all)('%s: its graph names the listed inputs and outputs, in pairs of one type and shape', (file, model) => {
     const graph = readFileSync(join(root, file));
     for (const name of [...Object.keys(model.inputs), ...Object.keys(model.outputs)])
       expect(graph.includes(name)).toBe(true);
@@ -158,7 +158,7 @@ describe('whole folders', () => {
   });
 });
 
-it('the table of the README has every model with the arguments it was made with', () => {
+it('the table of the README has every model with the arguments that generated it', () => {
   const rows = read('README.md')
     .split('\n')
     .filter((line) => line.startsWith('| `'));

@@ -1,6 +1,6 @@
 /**
- * Float32 models with attention over half floats, for a device that supports no other: the ids of the
- * reference.
+ * Float32 models whose attention is changed to half floats, for a device that supports no other: they
+ * generate the ids of the reference.
  */
 import { describe, expect, it } from 'vitest';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';

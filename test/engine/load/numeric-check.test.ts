@@ -1,4 +1,6 @@
-/** The numeric check of a device, with sessions that compute incorrectly in measured and imagined ways. */
+/**
+ * The numeric check of a device, with sessions that compute incorrectly in measured and in hypothetical ways.
+ */
 import { describe, expect, it } from 'vitest';
 import { longestCorrectRun, type RunsIds, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
 import { openSession } from '../harness.ts';

@@ -159,7 +159,7 @@ describe('logits without an id to draw', () => {
     }
   });
 
-  it('are only those where all ids are -Infinity', () => {
+  it('are not those where at least one id is finite', () => {
     const half = ramp.map((logit, id) => (id % 2 ? Number.NEGATIVE_INFINITY : logit));
     const seen = frequencies(sampler, half, sequence({ temperature: 1.5, topP: 0.99 }), 2000);
     expect([...seen.keys()].filter((id) => id % 2)).toEqual([]);
@@ -192,14 +192,14 @@ describe('penalties', () => {
     );
   });
 
-  it('by frequency count every occurrence in the output, and no occurrence in the prompt', () => {
+  it('for frequency count every occurrence in the output, and none in the prompt', () => {
     expect(greedy({ frequencyPenalty: 0.06 }, [20], [0])).toBe(0);
     expect(greedy({ frequencyPenalty: 0.06 }, [20], [0, 0])).toBe(1);
     expect(greedy({ frequencyPenalty: 2 }, [0, 0, 0], [])).toBe(0);
     expect(greedy({ frequencyPenalty: -1 }, [20], [5])).toBe(5);
   });
 
-  it('by presence count an id of the output once, and no id of the prompt', () => {
+  it('for presence count an id of the output once, and no id of the prompt', () => {
     expect(greedy({ presencePenalty: 0.06 }, [20], [0, 0, 0])).toBe(0);
     expect(greedy({ presencePenalty: 0.15 }, [20], [0])).toBe(1);
     expect(greedy({ presencePenalty: 2 }, [0], [])).toBe(0);
@@ -239,7 +239,7 @@ describe('log-probabilities', () => {
     for (const [index, entry] of top!.entries()) expect(entry.logprob).toBeCloseTo(sorted[index]!.logprob, 5);
   });
 
-  it('are absent unless the request asks for them', () => {
+  it('are absent unless they are requested', () => {
     expect(sampler.sample(ramp, sequence({}))).toEqual({ id: expect.any(Number) });
     expect(sampler.sample(ramp, sequence({}, { logprobs: 0 }))).toEqual({
       id: expect.any(Number),
