@@ -92,7 +92,7 @@ export class EngineChild {
   readonly #options: EngineChildOptions;
   #heartbeat: Heartbeat | undefined;
   #stderrTail = '';
-  #over = false;
+  #closed = false;
   /** Reason why this file killed the process. */
   #hung: string | undefined;
   #refuse: (error: Error) => void = () => undefined;
@@ -171,7 +171,7 @@ export class EngineChild {
    * process may never end.
    */
   async close(): Promise<void> {
-    this.#over = true;
+    this.#closed = true;
     this.#heartbeat?.stop();
     this.#refuse(new EngineLostError('the worker stops'));
     const child = this.#process;
@@ -210,8 +210,8 @@ export class EngineChild {
     const loss = { ...ended, reason: this.#hung ?? ended.reason };
     this.#heartbeat?.stop();
     this.#refuse(new EngineLostError(loss.reason, loss));
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#closed) return;
+    this.#closed = true;
     this.#options.onEnded?.(loss);
   }
 

@@ -167,7 +167,7 @@ export class EngineClient {
   /** Called when the caller stops reading. The slot stays busy until the engine reports it free. */
   #leave(sequence: RemoteSequence): void {
     const { id } = sequence.request;
-    sequence.left = true;
+    sequence.abandoned = true;
     if (this.#open && !sequence.finished && !sequence.cancelled) this.#child?.send({ kind: 'cancel', id });
     if (!this.#open || sequence.finished) this.#inbox.remove(sequence);
   }
@@ -201,7 +201,7 @@ export class EngineClient {
   #sendWaiting(): void {
     for (const sequence of this.#inbox.sequences) {
       if (sequence.finished) continue;
-      sequence.moved();
+      sequence.resubmitted();
       this.#send(sequence);
     }
   }
@@ -228,7 +228,7 @@ export class EngineClient {
     this.#lost = loss.reason;
     let [running, waiting] = [0, 0];
     for (const sequence of this.#inbox.sequences) {
-      if (sequence.left) this.#inbox.remove(sequence);
+      if (sequence.abandoned) this.#inbox.remove(sequence);
       else if (sequence.finished) continue;
       else if (sequence.cancelled) sequence.end();
       else if (sequence.started) {

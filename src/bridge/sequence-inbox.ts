@@ -76,7 +76,7 @@ export class SequenceInbox {
     for (const report of sequences) {
       const sequence = this.#sequences.get(report.id);
       sequence?.put({ batch, report });
-      if (sequence?.left && sequence.finished) this.remove(sequence);
+      if (sequence?.abandoned && sequence.finished) this.remove(sequence);
     }
   }
 }
@@ -103,7 +103,7 @@ export class RemoteSequence {
   /** The caller has cancelled the sequence. */
   cancelled = false;
   /** The caller reads no more steps. */
-  left = false;
+  abandoned = false;
   /** The sequence has ended: its slot is free, or was lost with the engine. */
   finished = false;
   /** Number of prompt and output tokens so far. */
@@ -135,7 +135,7 @@ export class RemoteSequence {
   }
 
   /** Called when the sequence is submitted to a new engine. */
-  moved(): void {
+  resubmitted(): void {
     this.#waitedMs = performance.now() - this.#createdAt;
   }
 
@@ -173,7 +173,7 @@ export class RemoteSequence {
   }
 
   #push(step: Step): void {
-    if (this.left) return;
+    if (this.abandoned) return;
     this.#steps.push(step);
     this.#wake?.();
   }

@@ -4,13 +4,13 @@
  */
 
 /** Each size up to this one has its own bucket. Larger sizes share two buckets per power of two. */
-const EXACT = 16;
-const PER_OCTAVE = 2;
+const LARGEST_EXACT = 16;
+const BUCKETS_PER_OCTAVE = 2;
 /** Weight of a new measurement in the moving average. */
-const FRESH = 0.25;
+const AVERAGE_WEIGHT = 0.25;
 
 const bucketOf = (size: number): number =>
-  size <= EXACT ? size : EXACT + Math.round(Math.log2(size / EXACT) * PER_OCTAVE);
+  size <= LARGEST_EXACT ? size : LARGEST_EXACT + Math.round(Math.log2(size / LARGEST_EXACT) * BUCKETS_PER_OCTAVE);
 
 interface Point {
   size: number;
@@ -28,8 +28,8 @@ export class RunCost {
     const point = this.#points[bucket];
     if (!point) this.#points[bucket] = { size, ms };
     else {
-      point.size += (size - point.size) * FRESH;
-      point.ms += (ms - point.ms) * FRESH;
+      point.size += (size - point.size) * AVERAGE_WEIGHT;
+      point.ms += (ms - point.ms) * AVERAGE_WEIGHT;
     }
   }
 
@@ -48,10 +48,10 @@ export class RunCost {
       below = point ?? below;
     }
     if (!below) return above?.ms ?? 0;
-    const inProportion = (below.ms * size) / below.size;
-    if (!above) return inProportion;
+    const proportional = (below.ms * size) / below.size;
+    if (!above) return proportional;
     const between = below.ms + ((above.ms - below.ms) * (size - below.size)) / (above.size - below.size);
-    return Math.min(between, inProportion);
+    return Math.min(between, proportional);
   }
 }
 

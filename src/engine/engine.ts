@@ -83,10 +83,10 @@ export class Engine {
    * twice.
    */
   submit(request: SequenceRequest): void {
-    const live = this.#scheduler.find(request.id);
-    const broken = checkRequest(request, this.facts);
-    if (live) live.fail('failed', `Sequence ${request.id} was submitted twice`, now());
-    else if (broken) this.#reject(request.id, broken);
+    const existing = this.#scheduler.find(request.id);
+    const violation = checkRequest(request, this.facts);
+    if (existing) existing.fail('failed', `Sequence ${request.id} was submitted twice`, now());
+    else if (violation) this.#reject(request.id, violation);
     else this.#scheduler.add(new Sequence(request, now()));
     this.#wake();
   }

@@ -5,10 +5,10 @@
  */
 
 /** Number of prompt ids that are computed even if the slot contains the whole prompt. */
-const LEFT_TO_COMPUTE = 2;
+const MIN_COMPUTED = 2;
 
 /** A free slot taken for a prompt. */
-export interface Taken {
+export interface TakenSlot {
   readonly slot: number;
   /** Length of the prompt's prefix that the slot already contains: 0 … prompt − 2. */
   readonly cachedTokens: number;
@@ -62,14 +62,14 @@ export class KvCache {
    * after the last id, and a run over one position rounds differently from a run over several: with two ids,
    * a reused prefix gives the same logits as a prompt that is computed from its start.
    */
-  take(prompt: ArrayLike<number>): Taken | undefined {
+  take(prompt: ArrayLike<number>): TakenSlot | undefined {
     let best:
       | { readonly index: number; readonly common: number; readonly cachedTokens: number; readonly slot: Slot }
       | undefined;
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.busy) continue;
       const common = commonPrefix(slot, prompt);
-      const cachedTokens = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE)));
+      const cachedTokens = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - MIN_COMPUTED)));
       const more = cachedTokens - (best?.cachedTokens ?? -1);
       if (!best || more > 0 || (more === 0 && slot.released < best.slot.released))
         best = { index, common, cachedTokens, slot };
@@ -120,8 +120,8 @@ export class KvCache {
 
 /** Length of the common prefix of slot and prompt. */
 function commonPrefix(slot: Slot, prompt: ArrayLike<number>): number {
-  const most = Math.min(slot.length, prompt.length);
+  const length = Math.min(slot.length, prompt.length);
   let common = 0;
-  while (common < most && slot.ids[common] === prompt[common]) common++;
+  while (common < length && slot.ids[common] === prompt[common]) common++;
   return common;
 }

@@ -8,13 +8,13 @@ import type { CostModel } from './cost-model.ts';
 /** Longest time of a chunk: a cancellation and the tokens of the other sequences wait for the chunk. */
 const LONGEST_MS = 250;
 /** A chunk of a long prompt may take as long as the decode steps since the last chunk, up to this bound. */
-const LONGEST_BESIDE_MS = 500;
+const LONGEST_INTERLEAVED_MS = 500;
 /**
  * Shortest chunk. Short chunks cost more per token than a chunk of 128: with a 135 M model, 1.1 times as much
  * for 32 tokens, 1.4 times for 16.
  */
-const LEAST = 32;
-const MULTIPLE = 16;
+const MIN_CHUNK = 32;
+const CHUNK_MULTIPLE = 16;
 /**
  * Decode steps between two chunks of a long prompt. Then clearly fewer than one in 20 intervals between two
  * tokens of another sequence contains a chunk, so that the 95th percentile of the intervals does not change.
@@ -24,18 +24,18 @@ const STEPS_BETWEEN = 24;
  * A chunk that takes at most half a decode step may run in every step. The interval between tokens is then
  * 1.5 times as long.
  */
-const BESIDE = 0.5;
+const MAX_SHARE_OF_STEP = 0.5;
 
 export class PrefillBudget {
   readonly #costs: CostModel;
   /** Maximum number of tokens in one run. */
-  readonly #most: number;
+  readonly #maxTokens: number;
   /** Steps since the last chunk of a long prompt. */
   #stepsSince = STEPS_BETWEEN;
 
-  constructor(costs: CostModel, most: number) {
+  constructor(costs: CostModel, maxTokens: number) {
     this.#costs = costs;
-    this.#most = most;
+    this.#maxTokens = maxTokens;
   }
 
   /** Tokens in a chunk: the number that a run computes in 250 ms, at least 32. */
@@ -50,13 +50,13 @@ export class PrefillBudget {
    */
   allowance(rows: number): number {
     if (rows === 0) return this.chunk;
-    const few = this.#few(rows);
+    const few = this.#tokensPerStep(rows);
     const step = this.#costs.rows.estimate(rows);
     const waited = STEPS_BETWEEN * step;
-    const chunk = this.#chunkWithin(Math.min(LONGEST_BESIDE_MS, Math.max(LONGEST_MS, waited)));
-    const together = few / (step + this.#costs.tokens.estimate(few));
-    const apart = chunk / (waited + this.#costs.tokens.estimate(chunk));
-    if (few > 1 && together >= apart) return few;
+    const chunk = this.#chunkWithin(Math.min(LONGEST_INTERLEAVED_MS, Math.max(LONGEST_MS, waited)));
+    const everyStepRate = few / (step + this.#costs.tokens.estimate(few));
+    const wholeChunkRate = chunk / (waited + this.#costs.tokens.estimate(chunk));
+    if (few > 1 && everyStepRate >= wholeChunkRate) return few;
     return this.#stepsSince >= STEPS_BETWEEN ? chunk : 0;
   }
 
@@ -79,16 +79,17 @@ export class PrefillBudget {
   }
 
   #chunkWithin(ms: number): number {
-    let size = Math.floor(this.#most / MULTIPLE) * MULTIPLE;
-    while (size > LEAST && this.#costs.tokens.estimate(size) > ms) size -= MULTIPLE;
-    return Math.min(this.#most, Math.max(size, LEAST));
+    let size = Math.floor(this.#maxTokens / CHUNK_MULTIPLE) * CHUNK_MULTIPLE;
+    while (size > MIN_CHUNK && this.#costs.tokens.estimate(size) > ms) size -= CHUNK_MULTIPLE;
+    return Math.min(this.#maxTokens, Math.max(size, MIN_CHUNK));
   }
 
   /** Maximum number of tokens whose run takes at most half as long as a decode step of `rows`. */
-  #few(rows: number): number {
-    const allowed = BESIDE * this.#costs.rows.estimate(rows);
-    let size = Math.min(this.#most, this.chunk);
-    while (size > 1 && this.#costs.tokens.estimate(size) > allowed) size = size > MULTIPLE ? size - MULTIPLE : size - 1;
+  #tokensPerStep(rows: number): number {
+    const allowed = MAX_SHARE_OF_STEP * this.#costs.rows.estimate(rows);
+    let size = Math.min(this.#maxTokens, this.chunk);
+    while (size > 1 && this.#costs.tokens.estimate(size) > allowed)
+      size = size > CHUNK_MULTIPLE ? size - CHUNK_MULTIPLE : size - 1;
     return size;
   }
 }

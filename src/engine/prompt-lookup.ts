@@ -7,12 +7,12 @@
 import type { RunCost } from './cost-model.ts';
 
 /** Maximum number of ids in a draft. */
-export const MOST_DRAFTED = 16;
+export const MAX_DRAFT = 16;
 
 /** Assumed acceptance rate of drafted ids, before the first draft. */
-const PRIOR = 0.4;
+const PRIOR_ACCEPTANCE = 0.4;
 /** Weight of one accepted or rejected id in the moving average of the acceptance rate. */
-const FRESH = 0.12;
+const AVERAGE_WEIGHT = 0.12;
 /** After each step without a draft, the acceptance rate moves towards the prior by this fraction. */
 const RECOVERY = 0.01;
 
@@ -29,7 +29,7 @@ export class PromptLookup {
   readonly #triples = new Map<number, number>();
   /** Index of the first id to draft; undefined if the current n-gram is new. */
   #match: number | undefined;
-  #chance = PRIOR;
+  #acceptance = PRIOR_ACCEPTANCE;
   drafted = 0;
   accepted = 0;
 
@@ -51,14 +51,14 @@ export class PromptLookup {
 
   /**
    * The ids of a draft of the length that saves most time; empty if no draft is likely to save time.
-   * @param most maximum number of ids that the sequence can still use.
+   * @param max maximum number of ids that the sequence can still use.
    * @param cost cost of a run of several tokens of one row.
    */
-  propose(most: number, cost: RunCost): readonly number[] {
+  propose(max: number, cost: RunCost): readonly number[] {
     const start = this.#match;
-    const count = start === undefined ? 0 : this.#worthwhile(Math.min(most, MOST_DRAFTED), cost);
+    const count = start === undefined ? 0 : this.#bestLength(Math.min(max, MAX_DRAFT), cost);
     if (start === undefined || count === 0) {
-      this.#chance += (PRIOR - this.#chance) * RECOVERY;
+      this.#acceptance += (PRIOR_ACCEPTANCE - this.#acceptance) * RECOVERY;
       return [];
     }
     // If the match is close to the end, the text repeats with a period shorter than the draft. The draft then
@@ -73,19 +73,19 @@ export class PromptLookup {
   learn(drafted: number, accepted: number): void {
     this.drafted += drafted;
     this.accepted += accepted;
-    for (let index = 0; index < accepted; index++) this.#chance += (1 - this.#chance) * FRESH;
-    if (accepted < drafted) this.#chance -= this.#chance * FRESH;
+    for (let index = 0; index < accepted; index++) this.#acceptance += (1 - this.#acceptance) * AVERAGE_WEIGHT;
+    if (accepted < drafted) this.#acceptance -= this.#acceptance * AVERAGE_WEIGHT;
   }
 
   /** The draft length with the most expected ids per millisecond; 0 if decoding without a draft is faster. */
-  #worthwhile(most: number, cost: RunCost): number {
+  #bestLength(max: number, cost: RunCost): number {
     let best = 0;
     let bestRate = 1 / cost.estimate(1);
     let expected = 1;
-    let chance = 1;
-    for (let count = 1; count <= most; count++) {
-      chance *= this.#chance;
-      expected += chance;
+    let allAccepted = 1;
+    for (let count = 1; count <= max; count++) {
+      allAccepted *= this.#acceptance;
+      expected += allAccepted;
       const rate = expected / cost.estimate(count + 1);
       if (rate > bestRate) [best, bestRate] = [count, rate];
     }

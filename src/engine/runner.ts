@@ -14,9 +14,9 @@ import type { Sequence } from './sequence.ts';
  * Bounds the chunk of a model that computes the logits of every position: 125 tokens with a vocabulary of 128
  * k.
  */
-const MOST_LOGITS_BYTES = 64 * 2 ** 20;
+const MAX_LOGITS_BYTES = 64 * 2 ** 20;
 /** Longer chunks are not faster, and the other sequences wait for them. */
-const MOST_CHUNK = 512;
+const MAX_CHUNK = 512;
 /** Input of idle rows that lie between the rows of a run. */
 const PAD_ID = 0n;
 
@@ -24,11 +24,11 @@ const PAD_ID = 0n;
  * Maximum number of prompt ids in one run.
  * @param logitsBytes size of the logits of one position, if all positions of a run get logits; 0 if only the
  * last positions do.
- * @param most upper limit: the requested chunk or the context.
+ * @param max upper limit: the requested chunk or the context.
  */
-export function prefillChunk(logitsBytes: number, most: number): number {
-  const fits = logitsBytes > 0 ? Math.floor(MOST_LOGITS_BYTES / logitsBytes) : MOST_CHUNK;
-  return Math.max(2, Math.min(MOST_CHUNK, most, fits));
+export function prefillChunk(logitsBytes: number, max: number): number {
+  const fits = logitsBytes > 0 ? Math.floor(MAX_LOGITS_BYTES / logitsBytes) : MAX_CHUNK;
+  return Math.max(2, Math.min(MAX_CHUNK, max, fits));
 }
 
 /** A sequence, and the logits `[vocab]` of its next token, or the error of its run. */
@@ -157,7 +157,7 @@ export class Runner {
    * another run.
    */
   #groups(slots: readonly number[]): Rows[] {
-    if (!this.#session.together) return slots.map((first) => ({ first, count: 1 }));
+    if (!this.#session.batchesRows) return slots.map((first) => ({ first, count: 1 }));
     const { rows } = this.#costs;
     const groups: { first: number; count: number }[] = [];
     for (const slot of slots) {

@@ -136,23 +136,23 @@ export class Scheduler {
   /** The draft for the only running sequence. The last token before `maxTokens` needs no draft. */
   #draft(sequence: Sequence): readonly number[] {
     if (!this.#draftCost) return [];
-    const most = sequence.request.maxTokens - sequence.generated - 1;
-    return sequence.promptLookup.propose(most, this.#draftCost);
+    const max = sequence.request.maxTokens - sequence.generated - 1;
+    return sequence.promptLookup.propose(max, this.#draftCost);
   }
 
   /** The prefill chunks of the next step: short prompts first, unless a chunk of a long prompt is due. */
   #nextChunks(rows: number): Chunk[] {
-    const reading = this.#active.filter((sequence) => sequence.state === 'prefill');
-    if (reading.length === 0) {
+    const prefilling = this.#active.filter((sequence) => sequence.state === 'prefill');
+    if (prefilling.length === 0) {
       this.#budget.stepped(false);
       return [];
     }
-    const most = this.#budget.chunk;
-    const isShort = ({ request, cachedTokens }: Sequence): boolean => request.prompt.length - cachedTokens <= most;
-    const short = reading.filter(isShort);
-    const long = reading.find((sequence) => !isShort(sequence));
+    const max = this.#budget.chunk;
+    const isShort = ({ request, cachedTokens }: Sequence): boolean => request.prompt.length - cachedTokens <= max;
+    const short = prefilling.filter(isShort);
+    const long = prefilling.find((sequence) => !isShort(sequence));
     const longFirst = long !== undefined && (short.length === 0 || (rows > 0 && this.#budget.due));
-    const allowed = longFirst ? this.#budget.allowance(rows) : most;
+    const allowed = longFirst ? this.#budget.allowance(rows) : max;
     this.#budget.stepped(longFirst && allowed > 0);
     const chunks: Chunk[] = [];
     let budget = allowed;
@@ -171,12 +171,12 @@ export class Scheduler {
    */
   #notePositions(): void {
     const { free } = this.#cache;
-    const moved = (sequence: Sequence, index: number): boolean =>
+    const hasMoved = (sequence: Sequence, index: number): boolean =>
       index >= free && index + 1 - free !== sequence.position;
-    if (!this.#waiting.some(moved)) return;
+    if (!this.#waiting.some(hasMoved)) return;
     const waits = this.#waits.waits(this.#running, this.#waiting, free);
     for (const [index, sequence] of this.#waiting.entries()) {
-      if (!moved(sequence, index)) continue;
+      if (!hasMoved(sequence, index)) continue;
       sequence.position = index + 1 - free;
       sequence.note({ note: 'queued', position: sequence.position, etaMs: waits[index] ?? 0 });
     }
@@ -184,13 +184,13 @@ export class Scheduler {
 }
 
 /**
- * The next chunk of the prompt, at most `most` ids. A chunk never has one id, and never leaves one id for the
+ * The next chunk of the prompt, at most `max` ids. A chunk never has one id, and never leaves one id for the
  * next chunk. A run over one position rounds differently from a run over several positions; all of these
  * round alike. So the logits do not depend on the division into chunks.
  */
-function chunkOf(sequence: Sequence, most: number): Chunk {
+function chunkOf(sequence: Sequence, max: number): Chunk {
   const start = sequence.computed;
   const left = sequence.request.prompt.length - start;
-  const count = Math.min(left, Math.max(most, 2));
+  const count = Math.min(left, Math.max(max, 2));
   return { sequence, start, count: left - count === 1 && count > 2 ? count - 1 : count };
 }

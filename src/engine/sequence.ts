@@ -3,7 +3,7 @@
  * its counters and its random generator; changes nothing else.
  */
 import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../protocol/messages.ts';
-import type { Taken } from './kv-cache.ts';
+import type { TakenSlot } from './kv-cache.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
@@ -79,7 +79,7 @@ export class Sequence {
   }
 
   /** Starts the sequence in a slot; `others` sequences run at the same time. */
-  start({ slot, cachedTokens, ...diverged }: Taken, others: number, now: number): void {
+  start({ slot, cachedTokens, ...diverged }: TakenSlot, others: number, now: number): void {
     this.state = 'prefill';
     this.slot = slot;
     this.cachedTokens = cachedTokens;

@@ -6,14 +6,14 @@ import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Weight of a new measurement in the moving average. */
-const FRESH = 0.1;
+const AVERAGE_WEIGHT = 0.1;
 /** A sequence that is longer than the mean output is expected to grow by this fraction of its length. */
-const LONGER = 0.25;
+const EXPECTED_GROWTH = 0.25;
 
 export class WaitEstimate {
   readonly #budget: PrefillBudget;
   /** Mean number of output tokens; undefined until a sequence with output has ended. */
-  #output: number | undefined;
+  #meanOutput: number | undefined;
   /** Mean milliseconds of a step with decoding, including its prefill. */
   #stepMs = 0;
 
@@ -23,17 +23,18 @@ export class WaitEstimate {
 
   /** Records the number of output tokens of a sequence that has ended. */
   noteOutput(tokens: number): void {
-    this.#output = this.#output === undefined ? tokens : this.#output + (tokens - this.#output) * FRESH;
+    this.#meanOutput =
+      this.#meanOutput === undefined ? tokens : this.#meanOutput + (tokens - this.#meanOutput) * AVERAGE_WEIGHT;
   }
 
   /** Discards the recorded output lengths: they come from the warm-up, not from requests. */
   forgetOutputs(): void {
-    this.#output = undefined;
+    this.#meanOutput = undefined;
   }
 
   /** Records the duration of a whole step in which sequences decoded. */
   noteStep(ms: number): void {
-    this.#stepMs = this.#stepMs === 0 ? ms : this.#stepMs + (ms - this.#stepMs) * FRESH;
+    this.#stepMs = this.#stepMs === 0 ? ms : this.#stepMs + (ms - this.#stepMs) * AVERAGE_WEIGHT;
   }
 
   /**
@@ -62,7 +63,7 @@ export class WaitEstimate {
     const { prompt, maxTokens, minTokens } = sequence.request;
     const { generated, state } = sequence;
     const unread = state === 'decode' ? 0 : prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
-    const expected = Math.max(this.#output ?? maxTokens, minTokens, generated * (1 + LONGER));
+    const expected = Math.max(this.#meanOutput ?? maxTokens, minTokens, generated * (1 + EXPECTED_GROWTH));
     const tokens = Math.max(1, Math.min(maxTokens, expected) - generated);
     return this.#budget.expectedMs(unread, rows - 1) + tokens * this.#stepMs;
   }

@@ -79,7 +79,7 @@ export async function graphFileOf(path: string | undefined, problems: ModelProbl
 }
 
 /** The names of inputs and outputs in the configuration. */
-export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
+export function tensorNamesOf(genai: GenaiConfig | undefined): TensorNames {
   const { inputs, outputs } = genai?.model.decoder ?? {};
   const names: { [port in keyof TensorNames]-?: string | null | undefined } = {
     inputIds: inputs?.input_ids,

@@ -45,7 +45,7 @@ export const sampling = {
 /**
  * Maximum number of problems reported for one file: ten thousand invalid entries in a list are one mistake.
  */
-const MOST_ISSUES = 20;
+const MAX_ISSUES = 20;
 
 /**
  * Reads and validates a file. Problems are added to `problems`.
@@ -68,7 +68,7 @@ export async function readFields<S extends z.ZodType>(
   const given = isFields(parsed.value) ? prepare(parsed.value) : parsed.value;
   const result = schema.safeParse(given, { reportInput: true });
   if (result.success) return result.data;
-  for (const issue of result.error.issues.slice(0, MOST_ISSUES)) problems.push({ file, problem: problemOf(issue) });
+  for (const issue of result.error.issues.slice(0, MAX_ISSUES)) problems.push({ file, problem: problemOf(issue) });
   return undefined;
 }
 

@@ -95,7 +95,7 @@ class Walk {
     let graphs = 0;
     for await (const { number, from, to } of this.#file.fields(0, this.#size)) {
       if (number === MODEL.graph) graphs += 1;
-      if (to > this.#size && graphs > 0) throw new BrokenOnnx(cutOff(this.#size, to, 'its graph'));
+      if (to > this.#size && graphs > 0) throw new BrokenOnnx(truncation(this.#size, to, 'its graph'));
       if (number === MODEL.graph) await this.#graph(from, to, 0);
     }
     if (graphs === 0) throw new NotProtobuf();
@@ -194,7 +194,7 @@ class Walk {
 }
 
 /** Describes a file that is too short; `reader` needs its bytes. */
-export function cutOff(has: number, needs: number, reader: string): string {
+export function truncation(has: number, needs: number, reader: string): string {
   const bytes = (count: number): string => count.toLocaleString('en-US');
   return `is cut off: it has ${bytes(has)} of the ${bytes(needs)} bytes that ${reader} needs`;
 }

@@ -14,7 +14,7 @@ import {
   type SamplingDefaults,
   type SamplingParameter,
 } from '../protocol/sampling.ts';
-import { type GenaiConfig, portNamesOf, readGenai, searchOf } from './genai.ts';
+import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './genai.ts';
 import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
@@ -135,28 +135,29 @@ export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
   const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, withLlamaNames);
   const genai = await readGenai(genaiConfigFile, configFile === undefined, problems);
   const generation = await readFields(files.generationConfigFile, generationConfig, problems);
-  const wording = (await readFields(files.tokenizerConfigFile, tokenizerConfig, problems)) ?? {};
-  const words = await readFields(files.tokenizerFile, tokenizer, problems);
+  const tokenizerSettings = (await readFields(files.tokenizerConfigFile, tokenizerConfig, problems)) ?? {};
+  const tokenizerFields = await readFields(files.tokenizerFile, tokenizer, problems);
   await checkTemplate(files, problems);
   const shape = problems.length === 0 ? shapeOf(config, genai, problems) : undefined;
-  if (shape === undefined || words === undefined || problems.length > 0) throw new ModelError(files.folder, problems);
+  if (shape === undefined || tokenizerFields === undefined || problems.length > 0)
+    throw new ModelError(files.folder, problems);
   const { vocabSize } = shape;
   const eos = [
     generation?.eos_token_id,
     genai?.model.eos_token_id,
     config?.eos_token_id,
-    idOf(wording.eos_token, words),
+    idOf(tokenizerSettings.eos_token, tokenizerFields),
   ];
   const modelType = genai?.model.type ?? config?.model_type ?? 'unknown';
   return {
     name: basename(files.folder),
     architecture: config?.architectures?.[0] ?? modelType,
     ...shape,
-    contextLength: Math.min(shape.contextLength, saneLength(wording.model_max_length)),
+    contextLength: Math.min(shape.contextLength, tokenizerLimit(tokenizerSettings.model_max_length)),
     eosIds: idsWithin(vocabSize, ...eos),
     sampling: samplingOf(generation ?? searchOf(genai) ?? {}),
-    tokenizerKind: words.model.type,
-    names: portNamesOf(genai),
+    tokenizerKind: tokenizerFields.model.type,
+    names: tensorNamesOf(genai),
   };
 }
 
@@ -172,23 +173,24 @@ function shapeOf(
   genai: GenaiConfig | undefined,
   problems: ModelProblem[],
 ): Shape | undefined {
-  const of = (name: string, ...said: (number | null | undefined)[]): number => {
-    const value = said.find((one) => typeof one === 'number');
+  const required = (name: string, ...values: (number | null | undefined)[]): number => {
+    const value = values.find((one) => typeof one === 'number');
     if (value === undefined)
       problems.push({ file: 'config.json', problem: `lacks "${name}", as does genai_config.json` });
     return value ?? 1;
   };
   const { model } = genai ?? {};
   const decoder = model?.decoder;
-  const heads = (): number => of('num_attention_heads', decoder?.num_attention_heads, config?.num_attention_heads);
+  const heads = (): number =>
+    required('num_attention_heads', decoder?.num_attention_heads, config?.num_attention_heads);
   const shape = {
-    vocabSize: of('vocab_size', model?.vocab_size, config?.vocab_size),
-    contextLength: of('max_position_embeddings', model?.context_length, config?.max_position_embeddings),
+    vocabSize: required('vocab_size', model?.vocab_size, config?.vocab_size),
+    contextLength: required('max_position_embeddings', model?.context_length, config?.max_position_embeddings),
   };
-  of('num_hidden_layers', decoder?.num_hidden_layers, config?.num_hidden_layers);
+  required('num_hidden_layers', decoder?.num_hidden_layers, config?.num_hidden_layers);
   if (!decoder?.num_key_value_heads && !config?.num_key_value_heads) heads();
   if (!decoder?.head_size && !config?.head_dim) {
-    of('hidden_size', config?.hidden_size);
+    required('hidden_size', config?.hidden_size);
     heads();
   }
   return problems.length === 0 ? shape : undefined;
@@ -232,7 +234,7 @@ function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
  * The maximum length of a tokenizer; infinite without a limit. transformers writes 10³⁰ for "no limit known";
  * a value below 1 also means no limit.
  */
-function saneLength(length: number | null | undefined): number {
+function tokenizerLimit(length: number | null | undefined): number {
   return length !== null && length !== undefined && length >= 1 ? Math.floor(length) : Number.POSITIVE_INFINITY;
 }
 

@@ -53,18 +53,18 @@ export function namedTokens(template: string): string[] {
  * @throws Error for a file that cannot be read or is not JSON.
  */
 export async function readTemplate(files: TemplateFiles): Promise<TemplateSource | undefined> {
-  const { tokenizerConfigFile, chatTemplateFile: own } = files;
+  const { tokenizerConfigFile, chatTemplateFile: templatePath } = files;
   const config = tokenizerConfigFile === undefined ? {} : await readObject(tokenizerConfigFile);
-  const text = own === undefined ? templateOf(config) : await ownTemplate(own);
+  const text = templatePath === undefined ? templateOf(config) : await templateFromFile(templatePath);
   if (text === undefined) return undefined;
   const tokens = TOKEN_NAMES.flatMap((name) => {
     const { success, data } = tokenText.safeParse(config[name]);
     return success ? [[name, data] as const] : [];
   });
-  return { file: basename(own ?? 'tokenizer_config.json'), text, tokens: Object.fromEntries(tokens) };
+  return { file: basename(templatePath ?? 'tokenizer_config.json'), text, tokens: Object.fromEntries(tokens) };
 }
 
-async function ownTemplate(path: string): Promise<string | undefined> {
+async function templateFromFile(path: string): Promise<string | undefined> {
   return path.endsWith('.json') ? templateOf(await readObject(path)) : readFile(path, 'utf8');
 }
 

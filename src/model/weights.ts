@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import type { DeviceName } from '../protocol/devices.ts';
 import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dtypeNamed, SUFFIXES } from './dtypes.ts';
-import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-weights.ts';
+import { BrokenOnnx, type OnnxFile, readOnnxFile, truncation } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
 /** Weights for one device, with the reason for the choice. Paths are absolute. */
@@ -106,7 +106,7 @@ async function measure(
       continue;
     }
     const size = await checkFile(root, path, problems);
-    if (size > 0 && size < needed) problems.push({ file: path, problem: cutOff(size, needed, basename(file)) });
+    if (size > 0 && size < needed) problems.push({ file: path, problem: truncation(size, needed, basename(file)) });
     weightFiles.push(join(root, path));
     bytes += size;
   }

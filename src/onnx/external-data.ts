@@ -10,9 +10,9 @@ import { ENTRY, EXTERNAL, GRAPH, MODEL, TENSOR } from './types.ts';
  * Smaller initializers stay in the graph: shapes, norms and scalars, which the runtime reads for its
  * optimizations.
  */
-const LEAST_MAPPED_BYTES = 64 * 1024;
+const MIN_MAPPED_BYTES = 64 * 1024;
 /** Maximum size of the graph without weights, which is read into memory and parsed twice. */
-const MOST_BYTES = 256 * 2 ** 20;
+const MAX_BYTES = 256 * 2 ** 20;
 
 /** Weight files, as names relative to one folder. */
 export interface WeightFiles {
@@ -30,10 +30,10 @@ export interface WeightFiles {
  * weights.
  */
 export function withExternalData(source: Source, size: number, files: WeightFiles): Uint8Array {
-  let left = MOST_BYTES;
+  let left = MAX_BYTES;
   const copy = (from: number, to: number): Uint8Array => {
     left -= to - from;
-    if (left < 0) throw new Error(`More than ${MOST_BYTES} bytes of the model are no large initializers`);
+    if (left < 0) throw new Error(`More than ${MAX_BYTES} bytes of the model are no large initializers`);
     return source.bytes(from, to);
   };
   const model: Uint8Array[] = [];
@@ -41,14 +41,14 @@ export function withExternalData(source: Source, size: number, files: WeightFile
   for (const field of fields(source, 0, size)) {
     if (field.number !== MODEL.graph) continue;
     model.push(copy(copied, field.start));
-    for (const piece of writeBytes(MODEL.graph, lightGraph(source, field, files, copy))) model.push(piece);
+    for (const piece of writeBytes(MODEL.graph, editedGraph(source, field, files, copy))) model.push(piece);
     copied = field.to;
   }
   return Buffer.concat([...model, copy(copied, size)]);
 }
 
 /** The pieces of the edited graph. The bytes between two large initializers are one piece. */
-function lightGraph(
+function editedGraph(
   source: Source,
   { from, to }: Field,
   files: WeightFiles,
@@ -57,7 +57,7 @@ function lightGraph(
   const graph: Uint8Array[] = [];
   let copied = from;
   for (const part of fields(source, from, to)) {
-    const tensor = part.number === GRAPH.initializer ? mapped(source, part, files) : undefined;
+    const tensor = part.number === GRAPH.initializer ? externalized(source, part, files) : undefined;
     if (!tensor) continue;
     graph.push(copy(copied, part.start), ...writeBytes(GRAPH.initializer, tensor));
     copied = part.to;
@@ -66,7 +66,7 @@ function lightGraph(
 }
 
 /** The initializer with external data; undefined for an initializer that does not change. */
-function mapped(source: Source, { from, to }: Field, files: WeightFiles): Uint8Array[] | undefined {
+function externalized(source: Source, { from, to }: Field, files: WeightFiles): Uint8Array[] | undefined {
   const all = [...fields(source, from, to)];
   if (all.some((field) => field.number === TENSOR.dataLocation && field.value === EXTERNAL)) {
     return all.flatMap((field) => {
@@ -75,7 +75,7 @@ function mapped(source: Source, { from, to }: Field, files: WeightFiles): Uint8A
     });
   }
   const raw = all.find((field) => field.number === TENSOR.raw);
-  if (!raw || raw.to - raw.from < LEAST_MAPPED_BYTES) return undefined;
+  if (!raw || raw.to - raw.from < MIN_MAPPED_BYTES) return undefined;
   const where = { location: files.model, offset: String(raw.from), length: String(raw.to - raw.from) };
   return [
     source.bytes(from, raw.start),

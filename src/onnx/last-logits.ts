@@ -21,9 +21,9 @@ import { GRAPH, MODEL } from './types.ts';
 export const KEEP_INPUT = 'num_logits_to_keep';
 
 /** Lowest version of the standard operators: the bounds of Slice are inputs from this version on. */
-const LEAST_OPSET = 10;
+const MIN_OPSET = 10;
 /** Lowest version of the format: from this version on, an initializer need not also be an input. */
-const LEAST_IR = 4;
+const MIN_IR = 4;
 const MICROSOFT = 'com.microsoft';
 
 /** Element-wise nodes whose first input is data and whose other inputs are constants. */
@@ -41,7 +41,7 @@ const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div']);
 export function keepLastLogits(model: Uint8Array, logits = 'logits'): Uint8Array | undefined {
   const root = new Message(model);
   const [field, second] = root.all(MODEL.graph);
-  if (!field || second || (root.last(MODEL.irVersion)?.value ?? 0) < LEAST_IR || opset(root) < LEAST_OPSET)
+  if (!field || second || (root.last(MODEL.irVersion)?.value ?? 0) < MIN_IR || opset(root) < MIN_OPSET)
     return undefined;
   const message = root.message(field);
   if (message.all(GRAPH.input).some((input) => nameOf(message, input) === KEEP_INPUT)) return undefined;

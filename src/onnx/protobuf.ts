@@ -36,12 +36,12 @@ export const BYTES = 2;
 const FIXED64 = 1;
 const FIXED32 = 5;
 /** A varint has at most ten bytes of seven bits. */
-const MOST_VARINT = 2 ** 70;
+const MAX_VARINT = 2 ** 70;
 /**
  * Maximum number of fields in a message, which bounds the memory if the bytes are random. A graph has about
  * ten thousand nodes.
  */
-const MOST_FIELDS = 2 ** 20;
+const MAX_FIELDS = 2 ** 20;
 
 /**
  * The fields of a message in order. Reads the source once, from front to back.
@@ -51,7 +51,7 @@ export function* fields(source: Source, from: number, to: number): Generator<Fie
   let count = 0;
   const cursor = new Cursor(source, from);
   for (let start = from; start < to; start = cursor.position) {
-    if (++count > MOST_FIELDS) throw new Error(`Not a message of a model: more than ${MOST_FIELDS} fields`);
+    if (++count > MAX_FIELDS) throw new Error(`Not a message of a model: more than ${MAX_FIELDS} fields`);
     const tag = cursor.varint();
     const wire = tag % 8;
     let content = cursor.position;
@@ -87,7 +87,7 @@ class Cursor {
   /** Reads the number at the position and advances past it. */
   varint(): number {
     let value = 0;
-    for (let scale = 1; scale < MOST_VARINT; scale *= 128) {
+    for (let scale = 1; scale < MAX_VARINT; scale *= 128) {
       const byte = this.#source.byte(this.position++);
       if (byte === undefined) break;
       value += (byte & 127) * scale;

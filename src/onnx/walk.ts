@@ -17,9 +17,9 @@ const WINDOW_BYTES = 64 * 1024;
 /** A tag and a length have at most ten bytes each. */
 const HEAD_BYTES = 20;
 /** A varint has at most ten bytes of seven bits. */
-const MOST_VARINT = 2 ** 70;
+const MAX_VARINT = 2 ** 70;
 /** Maximum number of fields in a message, which bounds the time if the bytes are random. */
-const MOST_FIELDS = 2 ** 20;
+const MAX_FIELDS = 2 ** 20;
 
 export class ProtobufFile {
   readonly #file: FileHandle;
@@ -48,7 +48,7 @@ export class ProtobufFile {
   async *fields(from: number, to: number): AsyncGenerator<Field> {
     let count = 0;
     for (let at = from; at < to; ) {
-      if (++count > MOST_FIELDS) throw new NotProtobuf();
+      if (++count > MAX_FIELDS) throw new NotProtobuf();
       const field = fieldAt(await this.bytes(at, Math.min(at + HEAD_BYTES, to)), at);
       yield field;
       if (field.to > to) throw new NotProtobuf();
@@ -98,7 +98,7 @@ function sizeOf(wire: number): number {
 function varintAt(bytes: Uint8Array, at: number): { value: number; length: number } {
   let value = 0;
   let length = 0;
-  for (let scale = 1; scale < MOST_VARINT; scale *= 128) {
+  for (let scale = 1; scale < MAX_VARINT; scale *= 128) {
     const byte = bytes[at + length++];
     if (byte === undefined) break;
     value += (byte & 127) * scale;

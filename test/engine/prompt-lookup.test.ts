@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RunCost } from '../../src/engine/cost-model.ts';
-import { MOST_DRAFTED, PromptLookup } from '../../src/engine/prompt-lookup.ts';
+import { MAX_DRAFT, PromptLookup } from '../../src/engine/prompt-lookup.ts';
 import type { Sampling } from '../../src/protocol/sampling.ts';
 import { Bench, prompt, type request } from './harness.ts';
 
@@ -42,7 +42,7 @@ describe('a draft', () => {
     const free = new RunCost();
     free.note(1, 10);
     free.note(17, 10);
-    expect(new PromptLookup(repeated).propose(99, free)).toHaveLength(MOST_DRAFTED);
+    expect(new PromptLookup(repeated).propose(99, free)).toHaveLength(MAX_DRAFT);
   });
 
   it('is empty after rejected drafts, and is tried again later', () => {

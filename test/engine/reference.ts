@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { portNamesOf } from '../../src/model/genai.ts';
+import { tensorNamesOf } from '../../src/model/genai.ts';
 import type { DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import { Bench } from './harness.ts';
@@ -51,7 +51,7 @@ export const REFERENCE: readonly ReferenceModel[] = Object.entries(models).flatM
 /** Names of inputs and outputs, for a model whose names only its configuration states. */
 function namesOf(file: string): EngineOptions['names'] {
   const configuration = join(dirname(file), 'genai_config.json');
-  return existsSync(configuration) ? portNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
+  return existsSync(configuration) ? tensorNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
 }
 
 /** The model's file and its external data files. */

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { deviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type Device, type DeviceFamily } from './device.ts';
-import { askNvidia } from './nvidia-driver.ts';
+import { queryNvidia } from './nvidia-driver.ts';
 
 const PROVIDER = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
 
@@ -29,7 +29,7 @@ const OPTIONS = { do_copy_in_default_stream: '1', use_tf32: '0' };
 const arenaOf = (grows: boolean): string => (grows ? 'kNextPowerOfTwo' : 'kSameAsRequested');
 
 export const cuda: DeviceFamily = {
-  count: () => askNvidia()?.gpus.length ?? 0,
+  count: () => queryNvidia()?.gpus.length ?? 0,
   at: (index): Device => ({
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
@@ -50,12 +50,12 @@ export const cuda: DeviceFamily = {
     ownMemory: true,
     rowViews: true,
     workBytes: WORK_BYTES,
-    freeBytes: () => askNvidia()?.gpus[index]?.freeBytes,
+    freeBytes: () => queryNvidia()?.gpus[index]?.freeBytes,
   }),
 };
 
 function obstacleOf(index: number, runtimeLibrary: string): Reason | undefined {
-  const nvidia = askNvidia();
+  const nvidia = queryNvidia();
   if (!nvidia) return { code: 'no_driver' };
   if (nvidia.fault !== undefined) return { code: 'driver_fault', fault: nvidia.fault };
   const { length } = nvidia.gpus;

@@ -19,7 +19,7 @@ const NVML = onWindows ? 'nvml.dll' : 'libnvidia-ml.so.1';
  * Queries the NVIDIA driver. Never throws.
  * @returns undefined without an NVIDIA driver; an empty list of GPUs if the driver has none for this process.
  */
-export function askNvidia(): Nvidia | undefined {
+export function queryNvidia(): Nvidia | undefined {
   const cuda = functionsOf(CUDA_DRIVER, {
     cuInit: ['int', 'uint'],
     cuDriverGetVersion: ['int', 'void *'],

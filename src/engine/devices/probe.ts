@@ -8,17 +8,17 @@ import { messageOf } from '../../protocol/error-message.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { KOFFI_VERSION } from '../ffi.ts';
 import { loadOrt } from '../ort/api.ts';
-import { askNvidia } from './nvidia-driver.ts';
+import { queryNvidia } from './nvidia-driver.ts';
 import { deviceNamed, FAMILIES } from './registry.ts';
-import { askVulkan } from './vulkan.ts';
+import { queryVulkan } from './vulkan.ts';
 
 /**
  * Probes this machine. Never throws: faults are part of the report.
  * @param more devices to report even if this machine lacks them.
  */
 export function probeDevices(runtimeLibrary: string, more: readonly DeviceName[]): DeviceProbe {
-  const nvidia = askNvidia();
-  const vulkan = process.platform === 'linux' ? askVulkan() : undefined;
+  const nvidia = queryNvidia();
+  const vulkan = process.platform === 'linux' ? queryVulkan() : undefined;
   const names = DEVICE_KINDS.flatMap((kind) => namesOf(kind, more));
   return {
     ...runtimeOf(runtimeLibrary),

@@ -1,8 +1,8 @@
 /** WebGPU. On Linux it uses Vulkan; on other systems Direct3D or Metal, which are part of the system. */
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single } from './device.ts';
-import { askNvidia } from './nvidia-driver.ts';
-import { askVulkan } from './vulkan.ts';
+import { queryNvidia } from './nvidia-driver.ts';
+import { queryVulkan } from './vulkan.ts';
 
 /** The runtime's name for the memory of its WebGPU provider. */
 const WEBGPU_MEMORY = 'WebGPU_Buf';
@@ -20,13 +20,13 @@ export const webgpu: DeviceFamily = single({
   // Vulkan reports the size of a GPU's memory, but not how much of it is free. NVML reports that for an
   // NVIDIA GPU.
   freeBytes: () => {
-    const name = askVulkan()?.find(({ software }) => !software)?.name;
-    return askNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
+    const name = queryVulkan()?.find(({ software }) => !software)?.name;
+    return queryNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
   },
 });
 
 function obstacleOfVulkan(byName: boolean): Reason | undefined {
-  const devices = askVulkan();
+  const devices = queryVulkan();
   if (!devices) return { code: 'no_vulkan_loader' };
   const [first] = devices;
   if (!first) return { code: 'no_vulkan_device' };

@@ -9,14 +9,14 @@ import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { LoadError } from './load-error.ts';
 
-const MOST_AUTO_SLOTS = 16;
+const MAX_AUTO_SLOTS = 16;
 /** `auto` uses a quarter of the free memory for the KV cache, because other workers may share the machine. */
 const AUTO_SHARE = 4;
 /** A suggested context is a multiple of this. */
 const CONTEXT_STEP = 16;
 
 /** Number of slots for `auto` if the system does not report free memory. */
-const BLIND_SLOTS = 4;
+const SLOTS_IF_UNKNOWN = 4;
 
 /** The inputs of a plan. All sizes in bytes. */
 export interface Needs {
@@ -65,9 +65,9 @@ const fits = (needs: Needs, slots: number, context: number): boolean =>
 
 /** At least one slot, even if it does not fit: the caller checks the plan. */
 function autoSlots(needs: Needs, context: number): number {
-  if (needs.free === undefined) return BLIND_SLOTS;
+  if (needs.free === undefined) return SLOTS_IF_UNKNOWN;
   const quarter = Math.floor(needs.free / AUTO_SHARE / needs.rowBytes(context));
-  let slots = Math.max(1, Math.min(MOST_AUTO_SLOTS, quarter));
+  let slots = Math.max(1, Math.min(MAX_AUTO_SLOTS, quarter));
   while (slots > 1 && !fits(needs, slots, context)) slots--;
   return slots;
 }
@@ -89,9 +89,9 @@ function suggest(needs: Needs, { slots, context }: MemoryPlan): Reason<'does_not
  * The highest integer of a range for which `holds` is true, by binary search: `holds` is true up to some
  * integer and false above it. Undefined if it is true for none.
  */
-function highest(least: number, most: number, holds: (value: number) => boolean): number | undefined {
-  if (most < least || !holds(least)) return undefined;
-  let [low, high] = [least, most];
+function highest(min: number, max: number, holds: (value: number) => boolean): number | undefined {
+  if (max < min || !holds(min)) return undefined;
+  let [low, high] = [min, max];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (holds(middle)) low = middle;

@@ -15,7 +15,7 @@ import { causeOf } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
-import { MOST_DRAFTED } from '../prompt-lookup.ts';
+import { MAX_DRAFT } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
 import { LoadError } from './load-error.ts';
 import { type Needs, planMemory } from './memory-plan.ts';
@@ -43,7 +43,7 @@ class ModelFault extends Error {
 }
 
 /** `OrtErrorCode`s of a file that is not a model, a broken file or a broken graph. */
-const FAULTS_OF_THE_MODEL = [3, 7, 10];
+const MODEL_FAULT_CODES = [3, 7, 10];
 
 /** The inputs of an attempt to open the model on one device. */
 interface Loading {
@@ -84,13 +84,13 @@ export function openSession<T>(options: EngineOptions, publish: Publish, use: (o
 function failureOn(device: DeviceName, error: unknown): LoadError {
   if (error instanceof LoadError) return new LoadError(error.reason, device);
   const failure = error instanceof Error ? error : new Error(String(error));
-  const inItsWords = { code: 'runtime', message: failure.message } as const;
-  if (isOfTheModel(failure)) return new LoadError(inItsWords, undefined, failure);
-  return new LoadError(isCpu(device) ? inItsWords : causeOf(failure.message), device, failure);
+  const runtimeReason = { code: 'runtime', message: failure.message } as const;
+  if (isModelFault(failure)) return new LoadError(runtimeReason, undefined, failure);
+  return new LoadError(isCpu(device) ? runtimeReason : causeOf(failure.message), device, failure);
 }
 
-const isOfTheModel = (failure: Error): boolean =>
-  failure instanceof ModelFault || (failure instanceof OrtError && FAULTS_OF_THE_MODEL.includes(failure.code));
+const isModelFault = (failure: Error): boolean =>
+  failure instanceof ModelFault || (failure instanceof OrtError && MODEL_FAULT_CODES.includes(failure.code));
 
 function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
   const { api, options, publish } = loading;
@@ -101,8 +101,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const { names } = options;
   const { halfAttention } = DEVICES[kindOf(device.name)];
   const model = readModel(candidate.modelFile, { logits: names.logits, halfAttention });
-  const { light } = model;
-  const declared = light && understood(() => readSignature(light, names));
+  const { edited } = model;
+  const declared = edited && asModelFault(() => readSignature(edited, names));
   const free = device.freeBytes();
   const weightBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
   const target = { device, free, weightBytes, grows: !updatesInPlace(model, names) };
@@ -137,7 +137,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
 }
 
 /** @throws ModelFault instead of the error of `read`, for a model that this engine cannot run. */
-function understood<T>(read: () => T): T {
+function asModelFault<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -155,14 +155,14 @@ interface Target {
 
 function needsOf(signature: Signature, { device, free, weightBytes, grows }: Target, options: EngineOptions): Needs {
   const chunk = chunkOf(signature, options);
-  const places = signature.logits.positions ?? (signature.keep ? MOST_DRAFTED + 1 : chunk);
+  const positions = signature.logits.positions ?? (signature.keep ? MAX_DRAFT + 1 : chunk);
   return {
     device: device.name,
     weights: weightBytes,
     rowBytes: (tokens) => rowBytes(signature, tokens),
     // During a run, a growing cache needs memory for the row that it reads and for the row that it writes.
     spareRows: grows ? 1 : 0,
-    logits: (slots) => bytesOf(signature.logits.type, [places + slots, signature.vocabSize]),
+    logits: (slots) => bytesOf(signature.logits.type, [positions + slots, signature.vocabSize]),
     work: device.workBytes,
     free,
   };
@@ -170,23 +170,23 @@ function needsOf(signature: Signature, { device, free, weightBytes, grows }: Tar
 
 /** Maximum number of prompt tokens in one run. */
 function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: requested, context }: EngineOptions): number {
-  const most = requested === 'auto' ? context : requested;
+  const max = requested === 'auto' ? context : requested;
   const all = !keep && logits.positions === undefined;
-  return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(most, context));
+  return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(max, context));
 }
 
-type Warm = Omit<
+type WarmUpFacts = Omit<
   EngineFacts,
   'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
 /** Reserves the memory, runs the model, and checks the numbers that the device computes. */
-function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
+function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): WarmUpFacts {
   const { slots, context } = plan;
   const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
   // Drafts and the checks below are also runs of one row, and may be longer than the requested chunk.
-  const keep = MOST_DRAFTED + 1;
+  const keep = MAX_DRAFT + 1;
   session.reserve({ rows: slots, capacity: context, chunk: Math.max(chunk, keep), keep });
   const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
   const runDifference = truncates ? roundingBetweenRuns(session, context) : undefined;
@@ -209,7 +209,7 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
   };
 }
 
-function expectCount(name: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least)
-    throw new Error(`${name} must be a whole number, at least ${least}, not ${value}`);
+function expectCount(name: string, value: number, min: number): void {
+  if (!Number.isInteger(value) || value < min)
+    throw new Error(`${name} must be a whole number, at least ${min}, not ${value}`);
 }

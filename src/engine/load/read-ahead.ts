@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
-const MOST_CHUNK_BYTES = 4 * 2 ** 20;
+const MAX_READ_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
 
 /**
@@ -21,7 +21,7 @@ export function readWeights(
   const sizes = files.map(sizeOf);
   const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
   // Small enough that no quarter is skipped.
-  const buffer = Buffer.allocUnsafe(Math.min(MOST_CHUNK_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
+  const buffer = Buffer.allocUnsafe(Math.min(MAX_READ_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
   let [read, reported] = [0, 0];
   onProgress(0, total, 0);
   for (const [index, file] of files.entries()) {

@@ -15,7 +15,7 @@ interface GrownRow {
 }
 
 export class CacheGrowing implements CacheMemory {
-  readonly together = false;
+  readonly batchesRows = false;
   readonly truncates = false;
   readonly #api: OrtApi;
   readonly #session: Pointer;

@@ -13,7 +13,7 @@ import type { TensorMemory, Tensors } from './tensors.ts';
  * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of
  * rows.
  */
-const MOST_BINDINGS = 64;
+const MAX_BINDINGS = 64;
 
 interface CacheParts {
   readonly api: OrtApi;
@@ -24,11 +24,11 @@ interface CacheParts {
   /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
   readonly memoryInfo: Pointer;
   /** True if an address inside a buffer of this memory is valid. */
-  readonly together: boolean;
+  readonly batchesRows: boolean;
 }
 
 export class CacheInPlace implements CacheMemory {
-  readonly together: boolean;
+  readonly batchesRows: boolean;
   readonly truncates = true;
   readonly #api: OrtApi;
   readonly #session: Pointer;
@@ -38,28 +38,28 @@ export class CacheInPlace implements CacheMemory {
   /** IO bindings with the cache bound. Key: first row and count. Least recently used first. */
   readonly #bindings = new Map<string, Pointer>();
   /**
-   * One per cache tensor, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache
+   * One per cache tensor, `[rows, kvHeads, capacity, headDim]`; if not `batchesRows`, one per row and cache
    * tensor.
    */
   #buffers: readonly TensorMemory[] = [];
   #capacity = 0;
 
-  constructor({ api, session, tensors, caches, memoryInfo, together }: CacheParts) {
+  constructor({ api, session, tensors, caches, memoryInfo, batchesRows }: CacheParts) {
     this.#api = api;
     this.#session = session;
     this.#tensors = tensors;
     this.#caches = caches;
     this.#memoryInfo = memoryInfo;
-    this.together = together;
+    this.batchesRows = batchesRows;
   }
 
   /** Allocates all rows. Does not clear them: attention reads only the part that it has written. */
   reserve(rows: number, capacity: number, allocator: Pointer): void {
-    const together = this.together ? rows : 1;
-    const count = this.together ? 1 : rows;
+    const rowsPerBuffer = this.batchesRows ? rows : 1;
+    const count = this.batchesRows ? 1 : rows;
     this.#capacity = capacity;
     this.#buffers = Array.from({ length: count }, () =>
-      this.#caches.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, together))),
+      this.#caches.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, rowsPerBuffer))),
     ).flat();
   }
 
@@ -114,13 +114,13 @@ export class CacheInPlace implements CacheMemory {
   }
 
   #address(cache: number, row: number, rowBytes: number): Pointer {
-    const buffer = this.#buffers[this.together ? cache : row * this.#caches.length + cache];
-    return (buffer?.pointer ?? 0n) + (this.together ? BigInt(row * rowBytes) : 0n);
+    const buffer = this.#buffers[this.batchesRows ? cache : row * this.#caches.length + cache];
+    return (buffer?.pointer ?? 0n) + (this.batchesRows ? BigInt(row * rowBytes) : 0n);
   }
 
   #forgetOldest(): void {
     for (const [oldest, binding] of this.#bindings) {
-      if (this.#bindings.size < MOST_BINDINGS) break;
+      if (this.#bindings.size < MAX_BINDINGS) break;
       this.#bindings.delete(oldest);
       this.#api.releaseIoBinding(binding);
     }

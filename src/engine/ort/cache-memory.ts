@@ -12,7 +12,7 @@ export interface Rows {
 
 export interface CacheMemory {
   /** True if one run can contain several rows. */
-  readonly together: boolean;
+  readonly batchesRows: boolean;
   /** True if a row can drop its last tokens and keep those before them. */
   readonly truncates: boolean;
   /**

@@ -25,11 +25,11 @@ const FOLDER_OF_WEIGHTS = 'session.model_external_initializers_file_folder_path'
 export interface ModelFile {
   readonly path: string;
   /** The edited graph; absent for a file that cannot be read or is not a model. */
-  readonly light?: LightModel;
+  readonly edited?: EditedModel;
 }
 
 /** The graph with its weights as external data, edited to compute only the logits of the last positions. */
-interface LightModel extends GraphIo {
+interface EditedModel extends GraphIo {
   readonly bytes: Uint8Array;
   /** The folder to which the weight file names are relative. */
   readonly folder: string;
@@ -64,7 +64,7 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
     const short = keepLastLogits(whole, logits) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
     const bytes = halved ?? short;
-    return { path, light: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes) } };
+    return { path, edited: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes) } };
   } catch {
     return { path };
   } finally {
@@ -77,7 +77,7 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
  * @throws Error for bytes that are not a model, or if an input or output is not a tensor with a declared
  * shape.
  */
-function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
+function declaredBy(bytes: Uint8Array): GraphIo & Pick<EditedModel, 'updated'> {
   const root = new Message(bytes);
   const [field, second] = root.all(MODEL.graph);
   if (!field || second) throw new Error('A model with another number of graphs than one');
@@ -100,15 +100,15 @@ function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
  * @returns the session; the caller releases it.
  * @throws OrtError with the runtime's message about the file.
  */
-export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, light }: ModelFile): Pointer {
-  if (light) {
+export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, edited }: ModelFile): Pointer {
+  if (edited) {
     try {
-      api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, light.folder);
-      return api.createSessionFromArray(env, light.bytes, light.bytes.length, sessionOptions);
+      api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, edited.folder);
+      return api.createSessionFromArray(env, edited.bytes, edited.bytes.length, sessionOptions);
     } catch (error) {
       // Without attention over half floats the model would compute wrong results. After a lack of memory, a
       // second attempt would fail too.
-      if (light.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
+      if (edited.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
       // Below, the runtime opens the unchanged file, or reports its fault.
     }
   }
@@ -116,8 +116,10 @@ export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { 
 }
 
 /** True if attention updates every cache tensor in place; false for a model that could not be read. */
-export function updatesInPlace({ light }: ModelFile, names: TensorNames): boolean {
-  return light !== undefined && readSignature(light, names).caches.every(({ present }) => light.updated.has(present));
+export function updatesInPlace({ edited }: ModelFile, names: TensorNames): boolean {
+  return (
+    edited !== undefined && readSignature(edited, names).caches.every(({ present }) => edited.updated.has(present))
+  );
 }
 
 /**

@@ -118,7 +118,7 @@ export class Session {
     this.#cacheInfo = memoryInfo;
     const { caches } = this.signature;
     this.#cache = inPlace
-      ? new CacheInPlace({ api, session, tensors, caches, memoryInfo, together: device.rowViews })
+      ? new CacheInPlace({ api, session, tensors, caches, memoryInfo, batchesRows: device.rowViews })
       : new CacheGrowing(api, session, caches, memoryInfo);
   }
 
@@ -138,8 +138,8 @@ export class Session {
   }
 
   /** True if one run can contain several rows. */
-  get together(): boolean {
-    return this.#cache.together;
+  get batchesRows(): boolean {
+    return this.#cache.batchesRows;
   }
 
   /**
@@ -172,7 +172,7 @@ export class Session {
 
   /**
    * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the KV cache of the rows, and writes
-   * logits `[rows, positions, vocab]`. A run of several rows has one token per row. Without `together` every
+   * logits `[rows, positions, vocab]`. A run of several rows has one token per row. Without `batchesRows` every
    * run has one row.
    * @returns number of positions written for each row; the last position belongs to the last token. It is the
    * smaller of `keep` and `tokens`. A model without an input for the number writes all `tokens`, or always 1.
@@ -189,7 +189,7 @@ export class Session {
     if (rows.count * tokens > this.ids.length) throw new RangeError('The ids of the run exceed the reserved memory');
     if (rows.count * width > this.#host.mask.length)
       throw new RangeError('The mask of the run exceeds the reserved memory');
-    if (rows.count > 1 && (!this.together || tokens > 1))
+    if (rows.count > 1 && (!this.batchesRows || tokens > 1))
       throw new RangeError('A run of several rows has one token per row and a cache in one tensor');
     const binding = this.#cache.begin(rows, width - tokens);
     let after: number | undefined;

@@ -16,7 +16,7 @@ const LARGEST = 3.4028234663852886e38;
  * At this temperature only ids whose logits equal the largest can be drawn. The inverse is still a finite
  * float32.
  */
-const LEAST_TEMPERATURE = 1e-37;
+const MIN_TEMPERATURE = 1e-37;
 /**
  * Larger than the error of a weight. An id that is dropped by its logit alone is then certainly below the
  * limit.
@@ -26,7 +26,7 @@ const MARGIN = 1e-4;
 export class Candidates {
   readonly #kernels: Kernels;
   /** The largest logit. */
-  #most = 0;
+  #largest = 0;
   #temperature = 1;
   /** True if the candidates are the list, false if they are the whole row. */
   #listed = false;
@@ -38,8 +38,8 @@ export class Candidates {
    * Result of the last `#cut`: the smallest logit to keep, and the highest id to keep among the ids with that
    * logit.
    */
-  #least = 0;
-  #last = 0;
+  #cutLogit = 0;
+  #cutId = 0;
 
   constructor(vocabSize: number) {
     this.#kernels = new Kernels(vocabSize);
@@ -60,13 +60,13 @@ export class Candidates {
     this.#listed = false;
     this.#weighed = false;
     this.#temperature = 1;
-    this.#most = passes.argMax();
-    return Number.isFinite(this.#most) ? passes.find(this.#most) : -1;
+    this.#largest = passes.argMax();
+    return Number.isFinite(this.#largest) ? passes.find(this.#largest) : -1;
   }
 
   /** @param temperature above 0: logits are divided by it. */
   setTemperature(temperature: number): void {
-    this.#temperature = Math.max(temperature, LEAST_TEMPERATURE);
+    this.#temperature = Math.max(temperature, MIN_TEMPERATURE);
   }
 
   /** Applies every filter whose parameter is not neutral. */
@@ -85,7 +85,7 @@ export class Candidates {
     if (k >= this.#count) return;
     this.#kernels.candidates.weights.fill(1, 0, this.#count);
     this.#cut(k, this.#count);
-    this.#keep(this.#least, this.#last);
+    this.#keep(this.#cutLogit, this.#cutId);
   }
 
   /**
@@ -98,16 +98,16 @@ export class Candidates {
       // Ids that each have less than 1/vocab of the weight to drop can be dropped together. In logits of a
       // real model these are all but a few hundred ids.
       const unwanted = ((1 - p) * total) / this.logits.length;
-      this.#gather(this.#most + this.#temperature * (Math.log(unwanted) - MARGIN));
+      this.#gather(this.#largest + this.#temperature * (Math.log(unwanted) - MARGIN));
     }
     this.#cut(p * total, this.#count);
-    this.#keep(this.#least, this.#last);
+    this.#keep(this.#cutLogit, this.#cutId);
   }
 
   /** Keeps ids at least p times as likely as the likeliest. Rule: Nguyen et al., arXiv:2407.01082. */
   keepMinP(p: number): void {
     // An id with a weight of exactly p stays.
-    const least = this.#most + this.#temperature * Math.log(p) * (1 + Number.EPSILON);
+    const least = this.#largest + this.#temperature * Math.log(p) * (1 + Number.EPSILON);
     if (this.#listed) this.#keep(Math.max(least, -LARGEST), this.logits.length);
     else this.#gather(least);
   }
@@ -125,8 +125,8 @@ export class Candidates {
     let before = 0;
     for (let index = 0; index < group; index++) before += sums[index] ?? 0;
     const start = group * GROUP;
-    const place = crossing(candidates.weights, start, Math.min(start + GROUP, count), target - before);
-    return this.#listed ? (candidates.ids[place] ?? 0) : place;
+    const index = crossing(candidates.weights, start, Math.min(start + GROUP, count), target - before);
+    return this.#listed ? (candidates.ids[index] ?? 0) : index;
   }
 
   /** ln Σ e^((logit − largest) / temperature), over the candidates. */
@@ -137,7 +137,7 @@ export class Candidates {
   /** The candidates with their logits, in ascending order of ids. Allocates, so call it after `keepTopK`. */
   entries(): { id: number; logit: number }[] {
     const { ids, values } = this.#kernels.candidates;
-    return Array.from({ length: this.#count }, (_, place) => ({ id: ids[place] ?? 0, logit: values[place] ?? 0 }));
+    return Array.from({ length: this.#count }, (_, index) => ({ id: ids[index] ?? 0, logit: values[index] ?? 0 }));
   }
 
   /**
@@ -149,7 +149,7 @@ export class Candidates {
     const from = this.#listed ? candidates.values : row;
     const count = this.#listed ? this.#count : row.length;
     const to = candidates.weights.byteOffset;
-    if (!this.#weighed) passes.weigh(from.byteOffset, count, this.#most, Math.LOG2E / this.#temperature, to);
+    if (!this.#weighed) passes.weigh(from.byteOffset, count, this.#largest, Math.LOG2E / this.#temperature, to);
     this.#weighed = true;
     return passes.add(to, count);
   }
@@ -176,7 +176,7 @@ export class Candidates {
     candidates.values.set(maxima);
     candidates.weights.fill(1, 0, maxima.length);
     this.#cut(k, maxima.length);
-    return this.#least;
+    return this.#cutLogit;
   }
 
   /**
@@ -205,9 +205,9 @@ export class Candidates {
       left = passes.sift(list.at, left, high, shift, bucket, edge.at);
       list = edge;
     }
-    const wanted = Math.ceil((limit - reached) / (list.weights[0] ?? 0));
-    this.#least = list.values[0] ?? 0;
-    this.#last = list.ids[wanted > 1 ? Math.min(wanted, left) - 1 : 0] ?? 0;
+    const rank = Math.ceil((limit - reached) / (list.weights[0] ?? 0));
+    this.#cutLogit = list.values[0] ?? 0;
+    this.#cutId = list.ids[rank > 1 ? Math.min(rank, left) - 1 : 0] ?? 0;
   }
 }
 
@@ -226,10 +226,10 @@ const FILTER_NAMES = namesOf(FILTERS);
 function crossing(weights: Float32Array | Float64Array, from: number, to: number, target: number): number {
   let found = from;
   let sum = 0;
-  for (let place = from; place < to; place++) {
-    const weight = weights[place] ?? 0;
+  for (let index = from; index < to; index++) {
+    const weight = weights[index] ?? 0;
     if (weight === 0) continue;
-    found = place;
+    found = index;
     sum += weight;
     if (sum > target) break;
   }

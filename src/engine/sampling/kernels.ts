@@ -94,8 +94,8 @@ export class Kernels {
   constructor(vocabSize: number) {
     const groups = Math.ceil(vocabSize / GROUP);
     // Passes read and write up to one group past the end.
-    const places = (groups + 1) * GROUP;
-    const stride = places * Float32Array.BYTES_PER_ELEMENT;
+    const elements = (groups + 1) * GROUP;
+    const stride = elements * Float32Array.BYTES_PER_ELEMENT;
     let end = TABLE;
     const take = (bytes: number): number => {
       const at = end;
@@ -113,9 +113,9 @@ export class Kernels {
     const { buffer } = memory;
     const listAt = (at: number): List => ({
       at,
-      ids: new Int32Array(buffer, at, places),
-      values: new Float32Array(buffer, at + stride, places),
-      weights: new Float32Array(buffer, at + 2 * stride, places),
+      ids: new Int32Array(buffer, at, elements),
+      values: new Float32Array(buffer, at + stride, elements),
+      weights: new Float32Array(buffer, at + 2 * stride, elements),
     });
     this.row = new Float32Array(buffer, row, vocabSize);
     this.maxima = new Float32Array(buffer, maxima, groups);
@@ -124,7 +124,7 @@ export class Kernels {
     this.buckets = new Float64Array(buffer, buckets, 2 ** BUCKET_BITS);
     this.candidates = listAt(lists[0]);
     this.edge = listAt(lists[1]);
-    new Float32Array(buffer, row, places).fill(Number.NEGATIVE_INFINITY);
+    new Float32Array(buffer, row, elements).fill(Number.NEGATIVE_INFINITY);
     const layout = { memory, row, maxima, sums, span, buckets, stride, groups };
     const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
     this.passes = new WebAssembly.Instance(module, { layout }).exports as Passes;

@@ -9,16 +9,16 @@ export class Occurrences {
   readonly ids: number[] = [];
   /** How often each of `ids` occurs in the output; 0 for an id that occurs in the prompt only. */
   readonly outputCounts: number[] = [];
-  readonly #places = new Map<number, number>();
+  readonly #indexes = new Map<number, number>();
 
   /** @param output 1 for an id of the output, 0 for an id of the prompt. */
   add(id: number, output: 0 | 1): void {
-    const place = this.#places.get(id);
-    if (place === undefined) {
-      this.#places.set(id, this.ids.length);
+    const index = this.#indexes.get(id);
+    if (index === undefined) {
+      this.#indexes.set(id, this.ids.length);
       this.ids.push(id);
       this.outputCounts.push(output);
-    } else this.outputCounts[place] = (this.outputCounts[place] ?? 0) + output;
+    } else this.outputCounts[index] = (this.outputCounts[index] ?? 0) + output;
   }
 }
 
@@ -63,16 +63,16 @@ function penalizeRepetition(logits: Float32Array, { ids }: Occurred, penalty: nu
  * Subtracts the penalty once per occurrence in the output. Rule: OpenAI API reference, `frequency_penalty`.
  */
 function penalizeFrequency(logits: Float32Array, { ids, outputCounts }: Occurred, penalty: number): void {
-  for (let place = 0; place < ids.length; place++) {
-    const id = ids[place] ?? 0;
-    logits[id] = (logits[id] ?? 0) - (outputCounts[place] ?? 0) * penalty;
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index] ?? 0;
+    logits[id] = (logits[id] ?? 0) - (outputCounts[index] ?? 0) * penalty;
   }
 }
 
 /** Subtracts the penalty once from every id in the output. Rule: OpenAI API reference, `presence_penalty`. */
 function penalizePresence(logits: Float32Array, { ids, outputCounts }: Occurred, penalty: number): void {
-  for (let place = 0; place < ids.length; place++) {
-    const id = ids[place] ?? 0;
-    if ((outputCounts[place] ?? 0) > 0) logits[id] = (logits[id] ?? 0) - penalty;
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index] ?? 0;
+    if ((outputCounts[index] ?? 0) > 0) logits[id] = (logits[id] ?? 0) - penalty;
   }
 }

@@ -10,7 +10,7 @@ import { type Occurrences, penalize } from './penalties.ts';
 import type { Random } from './random.ts';
 
 /** The part of a sequence that the sampler reads. */
-export interface Drawing {
+export interface SampledSequence {
   readonly request: { readonly sampling: Sampling; readonly logprobs?: number };
   readonly endIds: ReadonlySet<number>;
   /** True while no end id may be drawn. */
@@ -32,7 +32,7 @@ export class Sampler {
    * @returns the id; with `logprobs`, also its log-probability and the likeliest ids with theirs.
    * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
    */
-  sample(logits: Float32Array, sequence: Drawing): TokenReport {
+  sample(logits: Float32Array, sequence: SampledSequence): TokenReport {
     const { sampling, logprobs } = sequence.request;
     const row = this.#candidates.logits;
     row.set(logits);
@@ -73,12 +73,12 @@ export class Sampler {
   ): { logprob: number; top: { id: number; logprob: number }[] } {
     const candidates = this.#candidates;
     candidates.logits.set(logits);
-    const most = logits[this.#likeliest()] ?? 0;
+    const largest = logits[this.#likeliest()] ?? 0;
     const logSum = candidates.logSum();
-    const logprob = (logits[id] ?? 0) - most - logSum;
+    const logprob = (logits[id] ?? 0) - largest - logSum;
     if (count === 0) return { logprob, top: [] };
     candidates.keepTopK(count);
-    const top = candidates.entries().map((entry) => ({ id: entry.id, logprob: entry.logit - most - logSum }));
+    const top = candidates.entries().map((entry) => ({ id: entry.id, logprob: entry.logit - largest - logSum }));
     return { logprob, top: top.sort((a, b) => b.logprob - a.logprob || a.id - b.id) };
   }
 }

@@ -81,22 +81,22 @@ function filesByPath({ files, reference: { folder } }: Repository): Files {
   );
 }
 
-function pickWeights(repository: Repository, byPath: Files, { dtype: wanted, device, decoder }: Selection): Picked {
+function pickWeights(repository: Repository, byPath: Files, { dtype: requested, device, decoder }: Selection): Picked {
   const found = foundWeights(byPath, decoder);
-  const chosen = chooseDtype(device, wanted, new Set(found.keys()));
+  const chosen = chooseDtype(device, requested, new Set(found.keys()));
   const path = chosen && found.get(chosen.dtype);
-  const preferred = decoder !== undefined && byPath.has(decoder) && wanted === 'auto';
+  const preferred = decoder !== undefined && byPath.has(decoder) && requested === 'auto';
   if (chosen !== undefined && path !== undefined && !preferred) {
     const { dtype, reason } = chosen;
     const why =
-      wanted === 'auto'
+      requested === 'auto'
         ? `dtype ${dtype} of ${[...found.keys()].join(', ')}, for ${device}: ${reason}`
         : `dtype ${dtype}, as requested`;
     return { paths: [path, ...externalData(byPath, path)], dtype, why };
   }
   if (decoder !== undefined)
-    return { paths: [decoder], dtype: wanted, why: `weights ${decoder}, which ${GENAI} names` };
-  const lack = wanted === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${wanted}`;
+    return { paths: [decoder], dtype: requested, why: `weights ${decoder}, which ${GENAI} names` };
+  const lack = requested === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${requested}`;
   const has = found.size === 0 ? alternativesIn(repository) : `it has ${[...found.keys()].join(', ')}`;
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }

@@ -30,7 +30,7 @@ export const RETRY_POLICY: RetryPolicy = {
 
 const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
 /** The pull failed. The message states the cause and the remedy. Exit code 1. */
 export class PullError extends Error {
@@ -155,14 +155,14 @@ export class Connection {
       return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers.get('retry-after')));
     // A signed URL of another host can expire; the hub then issues a new one.
     if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
-    return new PullError(this.#meaning(status, headers.get('x-error-code') ?? ''));
+    return new PullError(this.#explanation(status, headers.get('x-error-code') ?? ''));
   }
 
   /**
    * Explains a refusal. The hub's error code is more specific than the status (huggingface_hub,
    * utils/_http.py): for example, the hub also responds with 401 for a repository that does not exist.
    */
-  #meaning(status: number, code: string): string {
+  #explanation(status: number, code: string): string {
     const { repo, revision } = this.#reference;
     const page = `${this.endpoint}/${repo}`;
     const tokenAdvice =
@@ -235,8 +235,8 @@ async function bodyOf(response: Response, host: string, stallTimer: StallTimer):
     for await (const part of response.body ?? []) {
       stallTimer.reset();
       bytes += part.byteLength;
-      if (bytes > MAX_ANSWER_BYTES)
-        throw new PullError(`${host} answers with more than ${MAX_ANSWER_BYTES >> 20} MiB.`);
+      if (bytes > MAX_RESPONSE_BYTES)
+        throw new PullError(`${host} answers with more than ${MAX_RESPONSE_BYTES >> 20} MiB.`);
       parts.push(part);
     }
   } catch (error) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
-import { type Drawing, Sampler } from '../../../src/engine/sampling/sampler.ts';
+import { type SampledSequence, Sampler } from '../../../src/engine/sampling/sampler.ts';
 import { Sequence } from '../../../src/engine/sequence.ts';
 import type { Sampling } from '../../../src/protocol/sampling.ts';
 import { request } from '../harness.ts';
@@ -42,7 +42,12 @@ function exact(logits: Float32Array, { temperature, topK, topP, minP }: Sampling
 }
 
 /** Relative frequencies of many draws. */
-function frequencies(sampler: Sampler, logits: Float32Array, drawing: Drawing, draws: number): Map<number, number> {
+function frequencies(
+  sampler: Sampler,
+  logits: Float32Array,
+  drawing: SampledSequence,
+  draws: number,
+): Map<number, number> {
   const counts = new Map<number, number>();
   for (let draw = 0; draw < draws; draw++) {
     const { id } = sampler.sample(logits, drawing);
