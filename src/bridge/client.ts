@@ -167,7 +167,7 @@ export class EngineClient {
   /** Called when the caller stops reading. The slot stays busy until the engine reports it free. */
   #leave(sequence: RemoteSequence): void {
     const { id } = sequence.request;
-    sequence.abandoned = true;
+    sequence.callerLeft = true;
     if (this.#open && !sequence.finished && !sequence.cancelled) this.#child?.send({ kind: 'cancel', id });
     if (!this.#open || sequence.finished) this.#inbox.remove(sequence);
   }
@@ -228,7 +228,7 @@ export class EngineClient {
     this.#lost = loss.reason;
     let [running, waiting] = [0, 0];
     for (const sequence of this.#inbox.sequences) {
-      if (sequence.abandoned) this.#inbox.remove(sequence);
+      if (sequence.callerLeft) this.#inbox.remove(sequence);
       else if (sequence.finished) continue;
       else if (sequence.cancelled) sequence.end();
       else if (sequence.started) {

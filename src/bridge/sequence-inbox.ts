@@ -76,7 +76,7 @@ export class SequenceInbox {
     for (const report of sequences) {
       const sequence = this.#sequences.get(report.id);
       sequence?.put({ batch, report });
-      if (sequence?.abandoned && sequence.finished) this.remove(sequence);
+      if (sequence?.callerLeft && sequence.finished) this.remove(sequence);
     }
   }
 }
@@ -103,7 +103,7 @@ export class RemoteSequence {
   /** The caller has cancelled the sequence. */
   cancelled = false;
   /** The caller reads no more steps. */
-  abandoned = false;
+  callerLeft = false;
   /** The sequence has ended: its slot is free, or was lost with the engine. */
   finished = false;
   /** Number of prompt and output tokens so far. */
@@ -173,7 +173,7 @@ export class RemoteSequence {
   }
 
   #push(step: Step): void {
-    if (this.abandoned) return;
+    if (this.callerLeft) return;
     this.#steps.push(step);
     this.#wake?.();
   }

@@ -106,9 +106,9 @@ export class KvCache {
     row.length = this.#keep(row, Math.min(row.length, length));
   }
 
-  /** Number of ids that a slot keeps if all ids after the first `wanted` are to be dropped. */
-  #keep(slot: Slot, wanted: number): number {
-    return this.#truncates || wanted === slot.length ? wanted : 0;
+  /** Number of ids that a slot keeps when all ids after the first `length` are dropped. */
+  #keep(slot: Slot, length: number): number {
+    return this.#truncates || length === slot.length ? length : 0;
   }
 
   #at(slot: number): Slot {

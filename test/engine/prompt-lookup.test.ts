@@ -90,7 +90,7 @@ describe('decoding with drafts', () => {
   const cases: [string, Parameters<typeof request>[0]][] = [
     ['a prompt that repeats itself', { prompt: repeated, maxTokens: 100 }],
     ['a prompt that does not', { prompt: prompt(40, 3), maxTokens: 100 }],
-    ['no more tokens than asked for', { prompt: repeated, maxTokens: 3 }],
+    ['no more tokens than requested', { prompt: repeated, maxTokens: 3 }],
     ['one token', { prompt: repeated, maxTokens: 1 }],
     ['a full context', { prompt: repeated, maxTokens: 512 - 120 }],
     ['a seed', { prompt: repeated, maxTokens: 100, sampling: { temperature: 0.7, topP: 0.9, seed: 7 } }],
@@ -105,9 +105,9 @@ describe('decoding with drafts', () => {
     ],
     ['log-probabilities', { prompt: repeated, maxTokens: 30, logprobs: 3 }],
   ];
-  it.each(cases)('gives the ids of plain decoding: %s', async (_, asked) => {
-    const expected = await plain.run(asked);
-    const { ids, tokens, finish } = await drafting.run(asked);
+  it.each(cases)('gives the ids of plain decoding: %s', async (_, overrides) => {
+    const expected = await plain.run(overrides);
+    const { ids, tokens, finish } = await drafting.run(overrides);
     expect(ids).toEqual(expected.ids);
     expect(finish.reason).toBe(expected.finish.reason);
     for (const [index, token] of tokens.entries()) {
@@ -122,7 +122,7 @@ describe('decoding with drafts', () => {
       topP: fc.constantFrom(1, 0.9),
       seed: fc.integer({ min: 0, max: 2 ** 31 }),
     }) satisfies fc.Arbitrary<Partial<Sampling>>;
-    const asked = fc.record({
+    const overrides = fc.record({
       prompt: fc
         .array(fc.array(fc.integer({ min: 3, max: 60 }), { minLength: 1, maxLength: 8 }), {
           minLength: 1,
@@ -135,7 +135,7 @@ describe('decoding with drafts', () => {
       sampling,
     });
     await fc.assert(
-      fc.asyncProperty(asked, async (each) => {
+      fc.asyncProperty(overrides, async (each) => {
         const expected = await plain.run(each);
         const outcome = await drafting.run(each);
         expect(outcome.ids).toEqual(expected.ids);

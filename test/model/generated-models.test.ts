@@ -1,4 +1,7 @@
-/** The generated models match their table and expected.json: every file is listed, and no continuation depends on rounding. */
+/**
+ * The generated models match their table and expected.json: each file is listed, and no continuation depends
+ * on rounding.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +28,7 @@ interface Expected {
 
 const { models }: { models: Record<string, Expected> } = JSON.parse(read('expected.json'));
 const all = Object.entries(models);
-const told = all.flatMap(([file, { leastMargin, continuations }]) =>
+const described = all.flatMap(([file, { leastMargin, continuations }]) =>
   leastMargin === undefined || continuations === undefined ? [] : [{ file, leastMargin, continuations }],
 );
 const EOS = 257;
@@ -45,7 +48,7 @@ describe('expected.json', () => {
     expect(Object.keys(models['encoder/model.onnx']?.inputs ?? {})).toContain('encoder_hidden_states');
   });
 
-  it.each(told)('$file: 24 ids of its vocabulary for each length of prompt', ({ file, continuations }) => {
+  it.each(described)('$file: 24 ids of its vocabulary for each length of prompt', ({ file, continuations }) => {
     const vocab = models[file]?.vocab ?? 0;
     expect(continuations.map(({ prompt }) => prompt.length)).toEqual(isLeast(file) ? [1, 5, 40] : [1, 5, 40, 150]);
     for (const { prompt, ids } of continuations) {
@@ -54,7 +57,7 @@ describe('expected.json', () => {
     }
   });
 
-  it.each(told)('$file: every step has at least the stated margin', ({ leastMargin, continuations }) => {
+  it.each(described)('$file: every step has at least the stated margin', ({ leastMargin, continuations }) => {
     for (const { ids, margins } of continuations) {
       expect(margins).toHaveLength(ids.length);
       expect(Math.min(...margins)).toBeGreaterThanOrEqual(leastMargin);
@@ -62,7 +65,7 @@ describe('expected.json', () => {
   });
 
   it('states wider margins where more is rounded', () => {
-    for (const { file, leastMargin } of told) {
+    for (const { file, leastMargin } of described) {
       const { inputs, outputs, made } = models[file] as Expected;
       const types = Object.values({ ...inputs, ...outputs }).join();
       const rounded = made.includes('q4') && !made.includes('--accuracy-level 0') && !made.includes('--softcap');
@@ -73,7 +76,7 @@ describe('expected.json', () => {
     }
   });
 
-  it.each(told.filter(({ file }) => !isLeast(file)))('$file: generates different ids', ({ continuations }) => {
+  it.each(described.filter(({ file }) => !isLeast(file)))('$file: generates different ids', ({ continuations }) => {
     for (const { prompt, ids } of continuations) {
       expect(new Set(ids).size).toBeGreaterThanOrEqual(8);
       expect(String.fromCharCode(...prompt)).toMatch(/^[ -~]+$/);

@@ -172,8 +172,8 @@ export class Session {
 
   /**
    * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the KV cache of the rows, and writes
-   * logits `[rows, positions, vocab]`. A run of several rows has one token per row. Without `batchesRows` every
-   * run has one row.
+   * logits `[rows, positions, vocab]`. A run of several rows has one token per row. Without `batchesRows`,
+   * every run has one row.
    * @returns number of positions written for each row; the last position belongs to the last token. It is the
    * smaller of `keep` and `tokens`. A model without an input for the number writes all `tokens`, or always 1.
    * @throws OrtError: the KV cache of the rows past their previous lengths is then undefined. RangeError if

@@ -24,7 +24,7 @@ export const bpeFields = z.object({
   ignore_merges: off,
 });
 
-/** Words kept with their ids: the same few thousand words make up most texts. */
+/** Maximum number of cached words: a few thousand words make up most of every text. */
 const CACHE_SIZE = 10_000;
 /** Longer words are not cached, because they rarely repeat. */
 const LONGEST_CACHED = 64;

@@ -9,7 +9,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
  * `normalizers/precompiled`).
  */
 const LONGEST_GRAPHEME = 5;
-/** Graphemes and characters kept with their normalized text. */
+/** Maximum number of cached graphemes and characters. */
 const CACHE_SIZE = 10_000;
 
 /** @throws Error if the map is truncated. */
