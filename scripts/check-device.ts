@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeRefusal } from '../src/lifecycle/reasons.ts';
-import { portNamesOf } from '../src/model/genai.ts';
+import { tensorNamesOf } from '../src/model/genai.ts';
 import { libraryPath } from '../src/model/runtime-library.ts';
 import { devicesToTry } from '../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../src/protocol/loading.ts';
@@ -55,7 +55,7 @@ const runtimeLibrary = values['runtime-library'] ?? libraryPath();
 /** Names of inputs and outputs that the configuration beside a model gives. */
 function namesOf(file: string): EngineOptions['names'] {
   const configuration = join(dirname(file), 'genai_config.json');
-  return existsSync(configuration) ? portNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
+  return existsSync(configuration) ? tensorNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
 }
 
 const weightFiles = (file: string): string[] => {

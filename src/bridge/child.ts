@@ -1,6 +1,6 @@
 /**
- * One engine process on the worker's side: starts it, opens a model in it, watches it and ends it. Passes its
- * messages on, and reports its end once. Knows nothing of sequences, and nothing of the next engine.
+ * The worker's side of one engine process: starts the process, opens a model in it, watches it and ends it.
+ * Forwards its messages, and reports its end once. Knows nothing about sequences or the next engine.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { ENGINE_ENTRY } from '../config/paths.ts';
@@ -11,12 +11,12 @@ import type { DeviceProbe } from '../protocol/probe.ts';
 import type { Refusal } from '../protocol/reasons.ts';
 import { Heartbeat } from './heartbeat.ts';
 
-/** Bytes to keep of the end of an engine's standard error. */
+/** Number of characters to keep from the end of an engine's standard error. */
 const STDERR_TAIL = 8 * 1024;
 /** Time for an engine to close before it is killed. */
 const CLOSE_MS = 2000;
 /**
- * Time to wait for the end of a killed engine. Its memory should be free before the next engine starts, but a
+ * Time to wait for a killed engine to end. Its memory should be free before the next engine starts, but a
  * process that hangs in a driver may never end.
  */
 const KILL_MS = 1000;
@@ -25,7 +25,7 @@ const KILL_MS = 1000;
 export interface Loss {
   readonly exitCode?: number;
   readonly signal?: string;
-  /** The last 8 KiB of its standard error, from the first complete word on. */
+  /** The last 8 KiB of standard error, starting at the first complete word. */
   readonly stderrTail: string;
   /** For example `signal SIGKILL`, `exit code 1`, `no step for 60 s`. */
   readonly reason: string;
@@ -44,8 +44,8 @@ export class EngineLostError extends Error {
 }
 
 /**
- * The engine could not open the model. The worker writes the sentence from `refusal`; the message is the
- * code.
+ * The engine could not open the model. The message is the code of the reason; the worker writes the sentence
+ * from `refusal`.
  */
 export class EngineRefusedError extends Error {
   override readonly name = 'EngineRefusedError';
@@ -57,7 +57,10 @@ export class EngineRefusedError extends Error {
   }
 }
 
-/** Starts an engine process, which waits for `open`. `environment` is its whole environment. */
+/**
+ * Starts an engine process, which then waits for `open` or `probe`.
+ * @param environment the complete environment of the process.
+ */
 export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
   const child = fork(ENGINE_ENTRY, [], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -78,9 +81,9 @@ export interface EngineChildOptions {
   /** Milliseconds from `open` to `opened`; absent = unlimited. */
   readonly openMs?: number;
   readonly onMessage?: (message: FromEngine) => void;
-  /** Receives each line on its standard output and error. */
+  /** Receives each line of the process's standard output and error. */
   readonly onLine?: (line: string) => void;
-  /** The process ended by itself, or was killed because it hung. Not called after `close`. */
+  /** Called once when the process has ended by itself or was killed because it hung; not after `close`. */
   readonly onEnded?: (loss: Loss) => void;
 }
 
@@ -89,8 +92,8 @@ export class EngineChild {
   readonly #options: EngineChildOptions;
   #heartbeat: Heartbeat | undefined;
   #stderrTail = '';
-  #over = false;
-  /** Why the process was killed. */
+  #closed = false;
+  /** Reason why this file killed the process. */
   #hung: string | undefined;
   #refuse: (error: Error) => void = () => undefined;
 
@@ -106,7 +109,8 @@ export class EngineChild {
 
   /**
    * Opens the model.
-   * @throws EngineRefusedError with the reason; EngineLostError if the process ended or was slow.
+   * @throws EngineRefusedError with the reason; EngineLostError if the process ended or did not open the
+   * model in time.
    */
   open(options: EngineOptions): Promise<EngineFacts> {
     const { openMs, onMessage } = this.#options;
@@ -136,8 +140,8 @@ export class EngineChild {
   }
 
   /**
-   * Asks for the devices of this machine, instead of opening a model. Missing `devices` are in the answer
-   * too.
+   * Requests a report on the devices of this machine, instead of opening a model. The report includes
+   * `devices` even if the machine lacks them.
    * @throws EngineLostError if the process ended, for example because of a driver, or did not answer in time.
    */
   probe(runtimeLibrary: string, devices: readonly DeviceName[], withinMs: number): Promise<DeviceProbe> {
@@ -163,11 +167,11 @@ export class EngineChild {
   }
 
   /**
-   * Lets the engine release everything and exit; kills it if it does not. Waits 3 s at most: a hung process
-   * may never end.
+   * Lets the engine release everything and exit; kills it after 2 s. Waits 3 s at most, because a hung
+   * process may never end.
    */
   async close(): Promise<void> {
-    this.#over = true;
+    this.#closed = true;
     this.#heartbeat?.stop();
     this.#refuse(new EngineLostError('the worker stops'));
     const child = this.#process;
@@ -184,7 +188,7 @@ export class EngineChild {
     });
   }
 
-  /** Starts the watch for messages. */
+  /** Starts the heartbeat of the open engine. */
   #watch(): void {
     const { stepMs } = this.#options;
     if (stepMs === undefined) return;
@@ -206,8 +210,8 @@ export class EngineChild {
     const loss = { ...ended, reason: this.#hung ?? ended.reason };
     this.#heartbeat?.stop();
     this.#refuse(new EngineLostError(loss.reason, loss));
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#closed) return;
+    this.#closed = true;
     this.#options.onEnded?.(loss);
   }
 

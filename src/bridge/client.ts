@@ -1,8 +1,8 @@
 /**
- * The worker's side of the bridge: gives sequences to the engine process and returns their steps. Sequences
- * without a slot survive the loss of an engine and go to the next one. Owns the sequences in the engine, and
- * the engine's last estimate of a wait. Never narrates: the callback of a message runs outside of every
- * request's context.
+ * The worker's client of the engine process: submits sequences and returns their steps. Sequences without a
+ * slot survive the loss of an engine and are submitted to the next one. Owns the worker's view of all
+ * sequences, and the engine's last wait estimate. Never narrates: the callback of a message runs outside of
+ * every request's context.
  */
 import type { ChildProcess } from 'node:child_process';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -10,7 +10,7 @@ import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
 import { type Backpressure, RemoteSequence, SequenceInbox, type Step } from './sequence-inbox.ts';
 
-/** Time for the engine to confirm a cancel, longer than most steps; then the caller stops waiting. */
+/** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
 const CANCEL_MS = 1000;
 
 /** The sequences that were in the engine when it was lost. */
@@ -22,13 +22,13 @@ export interface LostCounts {
 }
 
 export interface EngineClientOptions {
-  /** The whole environment of the engine processes. */
+  /** The complete environment of the engine processes. */
   readonly environment: NodeJS.ProcessEnv;
   /** Milliseconds without a message after which an open engine counts as hung: longer than any step. */
   readonly stepMs: number;
-  /** The open engine ended by itself, or was killed because it hung. */
+  /** Called when the open engine has ended by itself or was killed because it hung. */
   readonly onLost?: (loss: Loss, lost: LostCounts) => void;
-  /** Receives the lines on the engine's standard output and error: the runtime writes its warnings there. */
+  /** Receives the lines of the engine's standard output and error, where the runtime writes its warnings. */
   readonly onLine?: (line: string) => void;
   /** Receives the progress of each load. */
   readonly onLoadEvent?: (event: LoadEvent) => void;
@@ -37,14 +37,14 @@ export interface EngineClientOptions {
 export class EngineClient {
   readonly #options: EngineClientOptions;
   readonly #inbox = new SequenceInbox();
-  /** An engine process forked ahead of time, which started while this process loaded its own code. */
+  /** An engine process that was forked early, so that it started while this process loaded its own code. */
   #forked: ChildProcess | undefined;
   #child: EngineChild | undefined;
-  /** The engine is open and takes sequences. */
+  /** True while the engine is open and accepts sequences. */
   #open = false;
-  /** Why there is no engine at the moment. */
+  /** Why no engine is running at the moment. */
   #lost = 'no engine is running';
-  /** Why there will be no further engine. */
+  /** Why no other engine will start. */
   #abandoned: string | undefined;
   /** Expected time of a free slot, on performance.now()'s clock; undefined without an estimate. */
   #slotFreeAt: number | undefined;
@@ -57,7 +57,10 @@ export class EngineClient {
     this.#forked = first;
   }
 
-  /** Sequences with a slot, sequences that wait for one, and the tokens of the former in the cache. */
+  /**
+   * Number of sequences with a slot, number of sequences that wait for one, and the tokens of the sequences
+   * with a slot.
+   */
   get occupancy(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
     const live = [...this.#inbox.sequences].filter((sequence) => !sequence.finished);
     const running = live.filter((sequence) => sequence.started);
@@ -65,7 +68,7 @@ export class EngineClient {
     return { busy: running.length, waiting: live.length - running.length, tokens };
   }
 
-  /** Expected milliseconds until a slot is free, by the last report; undefined without an estimate. */
+  /** Expected milliseconds until a slot is free, from the last report; undefined without an estimate. */
   get slotFreeMs(): number | undefined {
     return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
   }
@@ -76,9 +79,10 @@ export class EngineClient {
   }
 
   /**
-   * Opens the model in an engine process, and gives it the waiting sequences in their order.
+   * Opens the model in an engine process, and submits the waiting sequences in order.
    * @param openMs longest time to open the model; absent = unlimited.
-   * @throws EngineRefusedError with the reason; EngineLostError if the process ended or was slow.
+   * @throws EngineRefusedError with the reason; EngineLostError if the process ended or did not open the
+   * model in time.
    */
   start(options: EngineOptions, openMs?: number): Promise<EngineFacts> {
     const { environment, stepMs, onLine } = this.#options;
@@ -98,11 +102,11 @@ export class EngineClient {
   }
 
   /**
-   * Runs one sequence. Yields a step per report, until a step has `finish`. Aborting `signal` cancels the
-   * sequence: the last step has the reason `cancelled`, and its slot is free by then unless the step is
-   * `unconfirmed`. A sequence without a slot waits for the next engine when the engine is lost. While
+   * Runs one sequence. Yields one step for each report, until a step has `finish`. Aborting `signal` cancels
+   * the sequence: the last step then has the reason `cancelled`, and the slot is free, unless the step is
+   * `unconfirmed`. If the engine is lost, a sequence without a slot waits for the next engine. While
    * `backpressure` is paused, no step of the engine includes the sequence.
-   * @throws EngineLostError if the engine is lost while the sequence has a slot, or if no further engine will
+   * @throws EngineLostError if the engine is lost while the sequence has a slot, or if no other engine will
    * start.
    */
   async *submit(
@@ -135,7 +139,7 @@ export class EngineClient {
     }
   }
 
-  /** Fails all sequences with the reason: there will be no further engine. */
+  /** Fails all sequences with the reason, because no other engine will start. */
   abandon(reason: string): void {
     this.#abandoned = reason;
     for (const sequence of this.#inbox.sequences) sequence.fail(new EngineLostError(reason));
@@ -163,7 +167,7 @@ export class EngineClient {
   /** Called when the caller stops reading. The slot stays busy until the engine reports it free. */
   #leave(sequence: RemoteSequence): void {
     const { id } = sequence.request;
-    sequence.left = true;
+    sequence.callerLeft = true;
     if (this.#open && !sequence.finished && !sequence.cancelled) this.#child?.send({ kind: 'cancel', id });
     if (!this.#open || sequence.finished) this.#inbox.remove(sequence);
   }
@@ -197,18 +201,21 @@ export class EngineClient {
   #sendWaiting(): void {
     for (const sequence of this.#inbox.sequences) {
       if (sequence.finished) continue;
-      sequence.moved();
+      sequence.resubmitted();
       this.#send(sequence);
     }
   }
 
-  /** Sends a sequence to the engine, and then whether it is paused. */
+  /** Sends a sequence to the engine, and then its pause if it is paused. */
   #send({ request, backpressure }: RemoteSequence): void {
     this.#child?.send({ kind: 'submit', request });
     if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
   }
 
-  /** Without an engine nothing runs; the next one gets the state together with the sequence. */
+  /**
+   * Forwards a pause or a resume. Without an open engine nothing is sent: `#send` passes the state to the
+   * next engine.
+   */
   #pause({ request }: RemoteSequence, paused: boolean): void {
     if (this.#open) this.#child?.send({ kind: paused ? 'pause' : 'resume', id: request.id });
   }
@@ -216,12 +223,12 @@ export class EngineClient {
   #ended(loss: Loss): void {
     this.#inbox.flush();
     this.#slotFreeAt = undefined;
-    if (!this.#open) return; // the engine was never open, and `start` fails with the loss
+    if (!this.#open) return; // the engine was never open: `start` fails with the loss
     this.#open = false;
     this.#lost = loss.reason;
     let [running, waiting] = [0, 0];
     for (const sequence of this.#inbox.sequences) {
-      if (sequence.left) this.#inbox.remove(sequence);
+      if (sequence.callerLeft) this.#inbox.remove(sequence);
       else if (sequence.finished) continue;
       else if (sequence.cancelled) sequence.end();
       else if (sequence.started) {

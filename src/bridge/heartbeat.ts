@@ -1,7 +1,7 @@
 /**
- * Watches whether an engine process still answers. The engine reads no messages during a step, so the worker
- * measures the silence: every message of the engine is a heartbeat, and a silent engine gets a ping. Knows
- * nothing of processes or sequences.
+ * Detects an engine process that does not answer. The engine reads no messages during a step, so this class
+ * measures the time without a message: every message of the engine is a heartbeat, and a silent engine gets a
+ * ping. Knows nothing about processes or sequences.
  */
 
 /** Interval of the pings to an idle engine. */
@@ -12,7 +12,7 @@ export class Heartbeat {
   #tickedAt = performance.now();
   /** Milliseconds without a message, counted only while this process was running. */
   #silentMs = 0;
-  /** A ping is unanswered: one is enough. */
+  /** True while a ping is unanswered: no second ping is sent. */
   #pinged = false;
 
   /** Calls `ping` after an interval without a message, and `onSilent` once after `timeoutMs` without one. */
@@ -20,8 +20,7 @@ export class Heartbeat {
     const everyMs = Math.min(PING_MS, timeoutMs / 4);
     this.#timer = setInterval(() => {
       const now = performance.now();
-      // A tick that is late does not count in full: this process was suspended or busy, and has unread
-      // messages.
+      // A late tick does not count in full: this process was suspended or busy, and may have unread messages.
       this.#silentMs += Math.min(now - this.#tickedAt, 2 * everyMs);
       this.#tickedAt = now;
       if (this.#silentMs >= timeoutMs) {
@@ -35,7 +34,7 @@ export class Heartbeat {
     this.#timer.unref();
   }
 
-  /** The engine has sent a message. */
+  /** Must be called for each message of the engine. */
   heard(): void {
     this.#silentMs = 0;
     this.#pinged = false;

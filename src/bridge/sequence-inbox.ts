@@ -1,36 +1,38 @@
 /**
- * The way of the engine's reports to the requests: one inbox for the client, which delivers one report per
- * event-loop turn, and one list of steps per sequence, which the request's own loop reads. Sends nothing to
- * the engine.
+ * Delivers the engine's reports to the requests. The inbox of the client delivers one report per turn of the
+ * event loop; each sequence has a list of steps, which the loop of its request reads. Sends nothing to the
+ * engine.
  */
 import type { Finish, FromEngine, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 
-/** One step of a sequence; `batch` = sequences computed in that step. */
+/** One step of a sequence; `batch` = number of sequences computed in that step. */
 export interface Step {
   readonly batch: number;
   readonly report: SequenceReport;
-  /** Why the engine was lost in which the sequence waited; it waits for the next engine. */
+  /**
+   * Why the engine was lost while the sequence waited for a slot. The sequence now waits for the next engine.
+   */
   readonly lost?: string;
-  /** The engine has not confirmed the cancel in time: the slot of the sequence is still busy. */
+  /** The engine has not confirmed the cancellation in time: the slot of the sequence is still busy. */
   readonly unconfirmed?: true;
 }
 
 /** Pauses a sequence while its subscriber lags. */
 export interface Backpressure {
   readonly paused: boolean;
-  /** Calls `changed` at every change from now on; one listener at a time. */
+  /** Calls `changed` at every later change. Replaces the previous listener. */
   onChange(changed: (paused: boolean) => void): void;
 }
 
 type Report = Extract<FromEngine, { kind: 'report' }>;
 
 /**
- * The sequences of a client, and the reports on their way to them. A busy worker can read dozens of reports
- * from the pipe at once; handling them together would block `/health` for tens of milliseconds.
+ * The sequences of a client, and the undelivered reports. A busy worker can read dozens of reports from the
+ * pipe at once; handling them together would delay `/health` by tens of milliseconds.
  */
 export class SequenceInbox {
   readonly #sequences = new Map<number, RemoteSequence>();
-  /** In the order of their arrival. */
+  /** Undelivered reports, in order of arrival. */
   readonly #reports: Report[] = [];
   #next: NodeJS.Immediate | undefined;
 
@@ -47,13 +49,16 @@ export class SequenceInbox {
     this.#sequences.delete(request.id);
   }
 
-  /** Delivers a report at the end of this turn; later if other reports are before it, one per turn. */
+  /**
+   * Delivers a report at the end of this turn of the event loop. Earlier reports are delivered first, one per
+   * turn.
+   */
   put(report: Report): void {
     this.#reports.push(report);
     this.#next ??= setImmediate(() => this.#turn());
   }
 
-  /** Delivers all reports now, because something must come after them. */
+  /** Delivers all reports at once. For a caller whose next action must come after them. */
   flush(): void {
     clearImmediate(this.#next);
     this.#next = undefined;
@@ -66,23 +71,23 @@ export class SequenceInbox {
     if (report) this.#deliver(report);
   }
 
-  /** Removes a sequence that has ended and has no caller any more. */
+  /** Delivers a report to its sequences. Removes a finished sequence whose caller has left. */
   #deliver({ batch, sequences }: Report): void {
     for (const report of sequences) {
       const sequence = this.#sequences.get(report.id);
       sequence?.put({ batch, report });
-      if (sequence?.left && sequence.finished) this.remove(sequence);
+      if (sequence?.callerLeft && sequence.finished) this.remove(sequence);
     }
   }
 }
 
 /**
- * One sequence on the worker's side: its state, and its steps until the caller reads them. The sequence's
- * `maxTokens` bounds the list: the engine reports no more tokens.
+ * The worker's view of one sequence: its state, and the steps that its caller has not read yet. `maxTokens`
+ * bounds the list, because the engine reports no more tokens.
  */
 export class RemoteSequence {
   readonly request: SequenceRequest;
-  /** Pauses the sequence while its subscriber lags, in each engine that gets the sequence. */
+  /** Pauses the sequence while its subscriber lags, in every engine to which the sequence is submitted. */
   readonly backpressure: Backpressure | undefined;
   readonly #steps: Step[] = [];
   readonly #createdAt = performance.now();
@@ -90,15 +95,18 @@ export class RemoteSequence {
   #wake: (() => void) | undefined;
   /** The engine's note that the sequence has a slot. */
   #started: Extract<Note, { note: 'started' }> | undefined;
-  /** Milliseconds that it waited for former engines: an engine counts from the arrival of the sequence. */
+  /**
+   * Milliseconds before the sequence was submitted to the current engine, which counts `queueMs` from that
+   * moment.
+   */
   #waitedMs = 0;
-  /** The caller has cancelled it. */
+  /** The caller has cancelled the sequence. */
   cancelled = false;
   /** The caller reads no more steps. */
-  left = false;
-  /** The engine has ended it: its slot is free, or was lost with the engine. */
+  callerLeft = false;
+  /** The sequence has ended: its slot is free, or was lost with the engine. */
   finished = false;
-  /** Prompt and output so far. */
+  /** Number of prompt and output tokens so far. */
   tokens: number;
 
   constructor(request: SequenceRequest, backpressure?: Backpressure) {
@@ -107,7 +115,7 @@ export class RemoteSequence {
     this.tokens = request.prompt.length;
   }
 
-  /** True from the moment that it has a slot. */
+  /** True after the sequence has got a slot. */
   get started(): boolean {
     return this.#started !== undefined;
   }
@@ -121,17 +129,17 @@ export class RemoteSequence {
     this.#push({ batch, report: adjusted });
   }
 
-  /** Adds a step that says that there is no engine, and why. The sequence waits for the next one. */
+  /** Adds a step with the reason why there is no engine. The sequence waits for the next engine. */
   wait(lost: string): void {
     this.#push({ batch: 0, report: { id: this.request.id, notes: [], tokens: [] }, lost });
   }
 
-  /** A new engine gets the sequence now. */
-  moved(): void {
+  /** Called when the sequence is submitted to a new engine. */
+  resubmitted(): void {
     this.#waitedMs = performance.now() - this.#createdAt;
   }
 
-  /** Ends a cancelled sequence whose engine is gone. */
+  /** Ends a cancelled sequence when there is no engine. */
   end(): void {
     this.finished = true;
     this.#push({ batch: 0, report: this.#cancelled() });
@@ -165,7 +173,7 @@ export class RemoteSequence {
   }
 
   #push(step: Step): void {
-    if (this.left) return;
+    if (this.callerLeft) return;
     this.#steps.push(step);
     this.#wake?.();
   }
@@ -183,7 +191,7 @@ export class RemoteSequence {
   }
 }
 
-/** The same report with `ms` more of waiting for a slot. */
+/** The report with `ms` milliseconds added to the time in the queue. */
 function withWait(report: SequenceReport, ms: number): SequenceReport {
   const { notes, finish } = report;
   return {

@@ -1,6 +1,6 @@
 /**
- * Checks a sequence against the rules of the protocol: a request that breaks one fails before it reaches the
- * runtime.
+ * Checks a request for a sequence against the rules of the protocol, so that an invalid request fails before
+ * it reaches the runtime. Pure.
  */
 import type { EngineFacts } from '../protocol/loading.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
@@ -15,15 +15,15 @@ import {
 
 type Limits = Pick<EngineFacts, 'vocabSize' | 'context'>;
 
-const isCount = (value: number, least: number, most = Number.MAX_SAFE_INTEGER): boolean =>
-  Number.isSafeInteger(value) && value >= least && value <= most;
+const isCount = (value: number, min: number, max = Number.MAX_SAFE_INTEGER): boolean =>
+  Number.isSafeInteger(value) && value >= min && value <= max;
 
-/** @returns the first rule that the request breaks, as a sentence, or undefined. */
+/** @returns a sentence about the first rule that the request breaks; undefined for a valid request. */
 export function checkRequest(request: SequenceRequest, { vocabSize, context }: Limits): string | undefined {
   const { prompt, maxTokens, minTokens, endIds, sampling, logprobs } = request;
   if (prompt.length < 1) return 'The prompt has no ids';
-  const foreign = prompt.find((id) => !isCount(id, 0, vocabSize - 1));
-  if (foreign !== undefined) return `The prompt has an id outside the vocabulary of ${vocabSize}: ${foreign}`;
+  const invalid = prompt.find((id) => !isCount(id, 0, vocabSize - 1));
+  if (invalid !== undefined) return `The prompt has an id outside the vocabulary of ${vocabSize}: ${invalid}`;
   if (!isCount(maxTokens, 1)) return `maxTokens must be a whole number, at least 1, not ${maxTokens}`;
   if (prompt.length + maxTokens > context)
     return `${prompt.length} ids of prompt and ${maxTokens} to generate do not fit the context of ${context}`;
@@ -36,6 +36,6 @@ export function checkRequest(request: SequenceRequest, { vocabSize, context }: L
 }
 
 function checkSampling(sampling: Sampling): string | undefined {
-  const broken = SAMPLING_NAMES.find((name) => !isInRange(sampling[name], engineRangeOf(SAMPLING[name])));
-  return broken && `${broken} must be ${describeRange(engineRangeOf(SAMPLING[broken]))}, not ${sampling[broken]}`;
+  const invalid = SAMPLING_NAMES.find((name) => !isInRange(sampling[name], engineRangeOf(SAMPLING[name])));
+  return invalid && `${invalid} must be ${describeRange(engineRangeOf(SAMPLING[invalid]))}, not ${sampling[invalid]}`;
 }

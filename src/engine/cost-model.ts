@@ -1,42 +1,43 @@
 /**
- * Measured costs of runs on this machine: milliseconds by the size of a run. Scheduling, drafting and all
- * reported estimates read the same two curves. Remembers; decides nothing.
+ * The measured cost of runs on this machine: milliseconds as a function of the number of tokens or rows. The
+ * scheduler, the drafts and all reported estimates read the same two curves. Stores measurements only.
  */
 
-/** Sizes up to this have a bucket each; larger ones share a bucket per half octave. */
-const EXACT = 16;
-const PER_OCTAVE = 2;
-/** Weight of a new observation. */
-const FRESH = 0.25;
+/** Each size up to this one has its own bucket. Larger sizes share two buckets per power of two. */
+const LARGEST_EXACT = 16;
+const BUCKETS_PER_OCTAVE = 2;
+/** Weight of a new measurement in the moving average. */
+const AVERAGE_WEIGHT = 0.25;
 
 const bucketOf = (size: number): number =>
-  size <= EXACT ? size : EXACT + Math.round(Math.log2(size / EXACT) * PER_OCTAVE);
+  size <= LARGEST_EXACT ? size : LARGEST_EXACT + Math.round(Math.log2(size / LARGEST_EXACT) * BUCKETS_PER_OCTAVE);
 
 interface Point {
   size: number;
   ms: number;
 }
 
-/** Milliseconds of a run by its size. */
+/** Milliseconds of a run as a function of its size. */
 export class RunCost {
-  /** By bucket; undefined where nothing was measured. */
+  /** Indexed by bucket; undefined without a measurement. */
   readonly #points: (Point | undefined)[] = [];
 
-  /** Notes that a run of `size` (at least 1) took `ms`. */
+  /** Records that a run of `size` tokens or rows (at least 1) took `ms` milliseconds. */
   note(size: number, ms: number): void {
     const bucket = bucketOf(size);
     const point = this.#points[bucket];
     if (!point) this.#points[bucket] = { size, ms };
     else {
-      point.size += (size - point.size) * FRESH;
-      point.ms += (ms - point.ms) * FRESH;
+      point.size += (size - point.size) * AVERAGE_WEIGHT;
+      point.ms += (ms - point.ms) * AVERAGE_WEIGHT;
     }
   }
 
   /**
    * Expected milliseconds of a run of `size`: linear between two measured sizes, proportional above the
-   * largest, constant below the smallest. Never more than in proportion to the next smaller size: a size that
-   * was slow once, and is avoided because of that, gets another chance. 0 if nothing was measured.
+   * largest, constant below the smallest. At most proportional to the next smaller measured size: otherwise a
+   * size with one slow measurement would never be chosen, and so never be measured again. 0 without a
+   * measurement.
    */
   estimate(size: number): number {
     let below: Point | undefined;
@@ -47,26 +48,26 @@ export class RunCost {
       below = point ?? below;
     }
     if (!below) return above?.ms ?? 0;
-    const inProportion = (below.ms * size) / below.size;
-    if (!above) return inProportion;
+    const proportional = (below.ms * size) / below.size;
+    if (!above) return proportional;
     const between = below.ms + ((above.ms - below.ms) * (size - below.size)) / (above.size - below.size);
-    return Math.min(between, inProportion);
+    return Math.min(between, proportional);
   }
 }
 
-/** The two kinds of runs of a decoder. */
+/** The costs of the two kinds of runs. */
 export class CostModel {
-  /** Several tokens of one row: a chunk of a prompt, a draft to verify. */
+  /** Runs of several tokens of one row: a prefill chunk, or the verification of a draft. */
   readonly tokens = new RunCost();
-  /** One token of each of several rows. */
+  /** Decode steps: one token for each of several rows. */
   readonly rows = new RunCost();
 
-  /** Notes a run of `count` tokens of one row. */
+  /** Records a run of `count` tokens of one row. */
   noteTokens(count: number, ms: number): void {
     this.tokens.note(count, ms);
   }
 
-  /** Notes a run of one token of each of `count` rows. */
+  /** Records a run of one token for each of `count` rows. */
   noteRows(count: number, ms: number): void {
     this.rows.note(count, ms);
     if (count === 1) this.tokens.note(1, ms);

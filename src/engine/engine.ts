@@ -1,7 +1,7 @@
 /**
- * The engine. A step is admit → plan → run → sample → settle → report; one report covers all sequences.
- * Between two steps the engine returns to the event loop, so that new messages are read before the next step.
- * Handles numbers only: no processes, no text, no narration.
+ * The engine: runs all sequences step by step. A step is admit → plan → run → sample → settle → report; one
+ * report covers all sequences. Between two steps the engine returns to the event loop, so that the process
+ * reads new messages before the next step. Knows no processes, no text and no narration.
  */
 import { messageOf } from '../protocol/error-message.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
@@ -25,7 +25,7 @@ type Report = Extract<FromEngine, { kind: 'report' }>;
 const now = (): number => performance.now();
 
 export class Engine {
-  /** For tests. */
+  /** Public for tests only. */
   readonly cache: KvCache;
   #facts: EngineFacts;
   readonly #session: Session;
@@ -34,14 +34,15 @@ export class Engine {
   readonly #runner: Runner;
   readonly #sampler: Sampler;
   readonly #publish: Publish;
-  /** Reports of requests that were refused and never became sequences. */
+  /** Reports of invalid requests, which never became sequences. */
   #rejected: SequenceReport[] = [];
   #next: NodeJS.Immediate | undefined;
   #closed = false;
 
   /**
-   * Opens the model, reserves the memory and runs one sequence. Releases everything if it throws.
-   * @throws OrtError with the runtime's message; Error for options out of range.
+   * Opens the model, reserves the memory and runs one warm-up sequence. Releases everything if it throws.
+   * @param publish receives the progress of the load, and the report of each step.
+   * @throws LoadError with the reason; Error for options out of range.
    */
   static open(options: EngineOptions, publish: Publish): Engine {
     return openSession(options, publish, ({ session, facts }) => {
@@ -77,12 +78,15 @@ export class Engine {
     return this.#facts;
   }
 
-  /** Queues a sequence. A request that breaks the protocol's rules is reported as `failed`. */
+  /**
+   * Queues a sequence. An invalid request is reported as `failed`; so is a sequence whose id is submitted
+   * twice.
+   */
   submit(request: SequenceRequest): void {
-    const live = this.#scheduler.find(request.id);
-    const broken = checkRequest(request, this.facts);
-    if (live) live.fail('failed', `Sequence ${request.id} was submitted twice`, now());
-    else if (broken) this.#reject(request.id, broken);
+    const existing = this.#scheduler.find(request.id);
+    const violation = checkRequest(request, this.facts);
+    if (existing) existing.fail('failed', `Sequence ${request.id} was submitted twice`, now());
+    else if (violation) this.#reject(request.id, violation);
     else this.#scheduler.add(new Sequence(request, now()));
     this.#wake();
   }
@@ -93,14 +97,17 @@ export class Engine {
     this.#wake();
   }
 
-  /** Leaves a sequence out of the steps, or resumes it; it keeps its slot. Unknown ids are ignored. */
+  /**
+   * Excludes a sequence from the steps, or includes it again. The sequence keeps its slot. Unknown ids are
+   * ignored.
+   */
   pause(id: number, paused: boolean): void {
     const sequence = this.#scheduler.find(id);
     if (sequence) sequence.paused = paused;
     this.#wake();
   }
 
-  /** Stops without another report and releases everything. */
+  /** Stops without a further report and releases everything. */
   close(): void {
     this.#closed = true;
     clearImmediate(this.#next);
@@ -124,7 +131,7 @@ export class Engine {
 
   /**
    * Runs a sequence that belongs to no request through every part of a step. Together with the worker's own
-   * warm-up this brings the first token of the first request from 23 ms to 16.
+   * warm-up this reduces the time to the first token of the first request from 23 ms to 16 ms.
    * @throws Error with the runtime's message.
    */
   #warmUp(): void {
@@ -139,23 +146,27 @@ export class Engine {
     this.#waits.forgetOutputs();
   }
 
-  /** One step. Cancels and new slots are reported before the run, which can take a quarter of a second. */
+  /**
+   * One step. Reports cancellations and assigned slots before the run, which can take a quarter of a second.
+   */
   #step(publish: (report: Report) => void): void {
     const began = now();
     const cancelled = this.#scheduler.settle();
     this.#scheduler.admit();
     this.#report(cancelled, 0, publish);
-    if (this.#closed) return; // by the receiver of the report
+    if (this.#closed) return; // the receiver of the report closed the engine
     const plan = this.#scheduler.plan();
     for (const [sequence, logits] of this.#runner.run(plan)) this.#sample(sequence, logits);
     const decoded = plan.decode.length + (plan.verify ? 1 : 0);
     if (decoded > 0) this.#waits.noteStep(now() - began);
-    // The slots are free before the ends are reported.
+    // Frees the slots of finished sequences before their finish is reported.
     const ended = this.#scheduler.settle();
     this.#report(ended, decoded + plan.prefill.length, publish);
   }
 
-  /** Draws the next id. If the run failed, or the logits give no id, only this sequence fails. */
+  /**
+   * Draws the next id. If the run failed, or no id can be drawn from the logits, only this sequence fails.
+   */
   #sample(sequence: Sequence, logits: Float32Array | Error): void {
     try {
       if (logits instanceof Error) throw logits;
@@ -167,7 +178,9 @@ export class Engine {
     }
   }
 
-  /** Publishes the news of the ended sequences and of all others, if there are any. */
+  /**
+   * Publishes the unreported results of the finished and of all other sequences; nothing if there are none.
+   */
   #report(ended: readonly Sequence[], batch: number, publish: (report: Report) => void): void {
     const sequences = this.#rejected.splice(0);
     for (const sequence of [...ended, ...this.#scheduler.sequences]) {

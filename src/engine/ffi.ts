@@ -1,7 +1,7 @@
 /**
- * Native code and native memory through koffi: libraries that stay loaded, their functions by name, views of
- * memory without a copy. Knows no particular library: the calls of ONNX Runtime are in ort/api.ts, those of
- * drivers in devices/. Only this file and ort/api.ts import koffi.
+ * Calls native code and views native memory through koffi. Libraries stay loaded; a view does not copy. Knows
+ * no particular library: ort/api.ts declares the calls of ONNX Runtime, devices/ the calls of drivers. Only
+ * this file and ort/api.ts import koffi.
  */
 
 import koffi from 'koffi';
@@ -14,12 +14,14 @@ export type Pointer = bigint;
 
 type Library = ReturnType<typeof koffi.load>;
 
-/** Kept until the process ends: koffi unloads a library with its handle, although functions are in use. */
+/**
+ * Never emptied: koffi unloads a library when its handle is garbage-collected, even if functions are in use.
+ */
 const LIBRARIES = new Map<string, Library>();
 
 /**
- * Loads a library by path, or by a name that the dynamic loader looks up.
- * @throws Error with the path and the loader's message, which does not contain the path.
+ * Loads a library once, by its path or by a name that the dynamic loader looks up.
+ * @throws Error with the path and the loader's message. The loader's message alone may lack the path.
  */
 export function openLibrary(path: string): Library {
   try {
@@ -35,7 +37,8 @@ export function openLibrary(path: string): Library {
 export type NativeFunction = (...args: readonly (number | bigint | string | Uint8Array | null)[]) => number | bigint;
 
 /**
- * Functions of a library by name, each with its result and its parameters.
+ * Functions of a library by name.
+ * @param declarations the koffi types of each function: its result, then its parameters.
  * @returns undefined if the library or one of the functions is missing.
  */
 export function functionsOf<N extends string>(
@@ -53,14 +56,14 @@ export function functionsOf<N extends string>(
 }
 
 /**
- * Native memory as a JavaScript buffer, without a copy. The view does not keep the memory alive: drop it
- * before the memory is released.
+ * Views native memory as a JavaScript buffer, without a copy. The view does not keep the memory alive: drop
+ * the view before the memory is released.
  */
 export function viewMemory(pointer: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(pointer, bytes);
 }
 
-/** UTF-8 text at an address, up to its zero byte. */
+/** Reads the zero-terminated UTF-8 text at an address. */
 export function readText(pointer: Pointer): string {
   return koffi.decode.string(pointer);
 }

@@ -1,20 +1,18 @@
 /**
- * The slots of the cache: which are free, and which ids each contains. Bookkeeping only: the memory belongs
- * to the session. A slot is a row of the cache. A slot keeps its ids after its sequence has ended, so that a
- * later prompt with the same beginning starts from them.
+ * The slots of the KV cache: records which slots are free, and the token ids in each. The session owns the
+ * memory. A slot is a row of the cache. It keeps its ids after its sequence has finished, so that a later
+ * prompt with the same prefix reuses them. Pure bookkeeping.
  */
 
-/** Ids of a prompt that are computed even if the slot contains all of them. */
-const LEFT_TO_COMPUTE = 2;
+/** Number of prompt ids that are computed even if the slot contains the whole prompt. */
+const MIN_COMPUTED = 2;
 
 /** A free slot taken for a prompt. */
-export interface Taken {
+export interface TakenSlot {
   readonly slot: number;
-  /** Ids of the prompt that the slot already contains, from the first on: 0 … prompt − 2. */
+  /** Length of the prompt's prefix that the slot already contains: 0 … prompt − 2. */
   readonly cachedTokens: number;
-  /**
-   * Index in the prompt of the first id that differs from the slot's; absent if one begins with the other.
-   */
+  /** Index of the first prompt id that differs from the slot's id; absent if one is a prefix of the other. */
   readonly divergedAt?: number;
 }
 
@@ -23,14 +21,17 @@ interface Slot {
   readonly ids: Int32Array;
   length: number;
   busy: boolean;
-  /** Number of the last release: among equal slots the one that has been free longest is taken. */
+  /** Sequence number of the last release. Among equal slots, the one released first is taken. */
   released: number;
 }
 
 export class KvCache {
   /** Tokens per slot. */
   readonly capacity: number;
-  /** True if a slot can drop its last ids and keep those before them; if not, it keeps all or nothing. */
+  /**
+   * True if a slot can drop its last ids and keep the ids before them. Otherwise a slot keeps all ids or
+   * none.
+   */
   readonly #truncates: boolean;
   readonly #slots: readonly Slot[];
   #releases = 0;
@@ -50,25 +51,25 @@ export class KvCache {
     return this.#slots.reduce((count, slot) => count + (slot.busy ? 0 : 1), 0);
   }
 
-  /** Number of ids in the slot, which is the index of the next one. */
+  /** Number of ids in the slot, which is the index of the next id. */
   length(slot: number): number {
     return this.#at(slot).length;
   }
 
   /**
    * Takes the free slot with the longest common prefix and keeps that prefix; returns undefined if no slot is
-   * free. At least the last two ids of the prompt remain to be computed: the first token is drawn from the
-   * logits of the last id, and a run over one position rounds differently from a run over several, so that a
-   * prompt computed anew would give other logits.
+   * free. At least the last two ids of the prompt are computed. The first token is drawn from the logits
+   * after the last id, and a run over one position rounds differently from a run over several: with two ids,
+   * a reused prefix gives the same logits as a prompt that is computed from its start.
    */
-  take(prompt: ArrayLike<number>): Taken | undefined {
+  take(prompt: ArrayLike<number>): TakenSlot | undefined {
     let best:
       | { readonly index: number; readonly common: number; readonly cachedTokens: number; readonly slot: Slot }
       | undefined;
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.busy) continue;
       const common = commonPrefix(slot, prompt);
-      const cachedTokens = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - LEFT_TO_COMPUTE)));
+      const cachedTokens = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - MIN_COMPUTED)));
       const more = cachedTokens - (best?.cachedTokens ?? -1);
       if (!best || more > 0 || (more === 0 && slot.released < best.slot.released))
         best = { index, common, cachedTokens, slot };
@@ -82,8 +83,8 @@ export class KvCache {
   }
 
   /**
-   * Records ids whose keys and values a run has appended to the row.
-   * @throws RangeError if the slot has no capacity for them.
+   * Records ids whose keys and values a run has appended to the slot's row.
+   * @throws RangeError if the ids exceed the slot's capacity.
    */
   commit(slot: number, ids: ArrayLike<number>): void {
     const row = this.#at(slot);
@@ -92,22 +93,22 @@ export class KvCache {
     row.length += ids.length;
   }
 
-  /** Frees the slot, and keeps its ids for the next prompt. */
+  /** Frees the slot. Its ids stay for a later prompt. */
   release(slot: number): void {
     const row = this.#at(slot);
     row.busy = false;
     row.released = ++this.#releases;
   }
 
-  /** Drops all ids but the first `length`, or all ids if the cache cannot drop a part. */
+  /** Drops all ids after the first `length`, or all ids if the cache cannot drop a part. */
   truncate(slot: number, length: number): void {
     const row = this.#at(slot);
     row.length = this.#keep(row, Math.min(row.length, length));
   }
 
-  /** How many of the first `wanted` ids a slot can keep. */
-  #keep(slot: Slot, wanted: number): number {
-    return this.#truncates || wanted === slot.length ? wanted : 0;
+  /** Number of ids that a slot keeps when all ids after the first `length` are dropped. */
+  #keep(slot: Slot, length: number): number {
+    return this.#truncates || length === slot.length ? length : 0;
   }
 
   #at(slot: number): Slot {
@@ -119,8 +120,8 @@ export class KvCache {
 
 /** Length of the common prefix of slot and prompt. */
 function commonPrefix(slot: Slot, prompt: ArrayLike<number>): number {
-  const most = Math.min(slot.length, prompt.length);
+  const length = Math.min(slot.length, prompt.length);
   let common = 0;
-  while (common < most && slot.ids[common] === prompt[common]) common++;
+  while (common < length && slot.ids[common] === prompt[common]) common++;
   return common;
 }

@@ -1,64 +1,71 @@
 /**
- * Decides how much of a prompt one step may compute. The next token of every decoding sequence waits for the
- * run over a chunk; the budget bounds that delay. Decides from measured costs; runs nothing.
+ * Decides how many prompt tokens one step may compute (chunked prefill). The next token of every decoding
+ * sequence waits for the run over the chunk; the budget bounds this delay. Reads measured costs; runs
+ * nothing.
  */
 import type { CostModel } from './cost-model.ts';
 
-/** Longest time of a chunk: a cancel and the tokens of the neighbours wait for it. */
+/** Longest time of a chunk: a cancellation and the tokens of the other sequences wait for the chunk. */
 const LONGEST_MS = 250;
-/** A chunk of a long prompt may take as long as the decode steps before it, up to this bound. */
-const LONGEST_BESIDE_MS = 500;
-/** Shorter chunks cost more per token: on a 135 M model 32 tokens 1.1, 16 tokens 1.4 times those of 128. */
-const LEAST = 32;
-const MULTIPLE = 16;
+/** A chunk of a long prompt may take as long as the decode steps since the last chunk, up to this bound. */
+const LONGEST_INTERLEAVED_MS = 500;
 /**
- * Decode steps between two chunks of a long prompt. Clearly fewer than one in 20 gaps between a neighbour's
- * tokens then contains a chunk, so that the 95th percentile of the gaps does not change.
+ * Shortest chunk. Short chunks cost more per token than a chunk of 128: with a 135 M model, 1.1 times as much
+ * for 32 tokens, 1.4 times for 16.
+ */
+const MIN_CHUNK = 32;
+const CHUNK_MULTIPLE = 16;
+/**
+ * Decode steps between two chunks of a long prompt. Then clearly fewer than one in 20 intervals between two
+ * tokens of another sequence contains a chunk, so that the 95th percentile of the intervals does not change.
  */
 const STEPS_BETWEEN = 24;
-/** A chunk of at most half a decode step may run in every step: the gap grows to 1.5 times. */
-const BESIDE = 0.5;
+/**
+ * A chunk that takes at most half a decode step may run in every step. The interval between tokens is then
+ * 1.5 times as long.
+ */
+const MAX_SHARE_OF_STEP = 0.5;
 
 export class PrefillBudget {
   readonly #costs: CostModel;
-  /** Most tokens of one run. */
-  readonly #most: number;
+  /** Maximum number of tokens in one run. */
+  readonly #maxTokens: number;
   /** Steps since the last chunk of a long prompt. */
   #stepsSince = STEPS_BETWEEN;
 
-  constructor(costs: CostModel, most: number) {
+  constructor(costs: CostModel, maxTokens: number) {
     this.#costs = costs;
-    this.#most = most;
+    this.#maxTokens = maxTokens;
   }
 
-  /** Tokens of a chunk: as many as a run computes in 250 ms, at least 32. */
+  /** Tokens in a chunk: the number that a run computes in 250 ms, at least 32. */
   get chunk(): number {
     return this.#chunkWithin(LONGEST_MS);
   }
 
   /**
-   * Tokens of a long prompt that this step may compute beside `rows` decoding sequences; 0 = none in this
-   * step. Chooses the faster of two ways for the prompt: a few tokens in every step, or a whole chunk in
-   * every 25th.
+   * Number of tokens of a long prompt that this step may compute beside `rows` decoding sequences; 0 = none
+   * in this step. Chooses the alternative that computes the prompt faster: a few tokens in every step, or a
+   * whole chunk in every 25th step.
    */
   allowance(rows: number): number {
     if (rows === 0) return this.chunk;
-    const few = this.#few(rows);
+    const few = this.#tokensPerStep(rows);
     const step = this.#costs.rows.estimate(rows);
     const waited = STEPS_BETWEEN * step;
-    const chunk = this.#chunkWithin(Math.min(LONGEST_BESIDE_MS, Math.max(LONGEST_MS, waited)));
-    const together = few / (step + this.#costs.tokens.estimate(few));
-    const apart = chunk / (waited + this.#costs.tokens.estimate(chunk));
-    if (few > 1 && together >= apart) return few;
+    const chunk = this.#chunkWithin(Math.min(LONGEST_INTERLEAVED_MS, Math.max(LONGEST_MS, waited)));
+    const everyStepRate = few / (step + this.#costs.tokens.estimate(few));
+    const wholeChunkRate = chunk / (waited + this.#costs.tokens.estimate(chunk));
+    if (few > 1 && everyStepRate >= wholeChunkRate) return few;
     return this.#stepsSince >= STEPS_BETWEEN ? chunk : 0;
   }
 
-  /** True if the next chunk is for a long prompt, so that short ones do not starve it. */
+  /** True if the next chunk belongs to a long prompt, so that short prompts do not starve it. */
   get due(): boolean {
     return this.#stepsSince >= STEPS_BETWEEN;
   }
 
-  /** Counts a planned step, with or without a chunk of a long prompt. */
+  /** Counts a planned step. `withLongPrompt`: the step has a chunk of a long prompt. */
   stepped(withLongPrompt: boolean): void {
     this.#stepsSince = withLongPrompt ? 0 : this.#stepsSince + 1;
   }
@@ -72,16 +79,17 @@ export class PrefillBudget {
   }
 
   #chunkWithin(ms: number): number {
-    let size = Math.floor(this.#most / MULTIPLE) * MULTIPLE;
-    while (size > LEAST && this.#costs.tokens.estimate(size) > ms) size -= MULTIPLE;
-    return Math.min(this.#most, Math.max(size, LEAST));
+    let size = Math.floor(this.#maxTokens / CHUNK_MULTIPLE) * CHUNK_MULTIPLE;
+    while (size > MIN_CHUNK && this.#costs.tokens.estimate(size) > ms) size -= CHUNK_MULTIPLE;
+    return Math.min(this.#maxTokens, Math.max(size, MIN_CHUNK));
   }
 
-  /** Most tokens whose run takes at most half as long as a decode step of `rows`. */
-  #few(rows: number): number {
-    const allowed = BESIDE * this.#costs.rows.estimate(rows);
-    let size = Math.min(this.#most, this.chunk);
-    while (size > 1 && this.#costs.tokens.estimate(size) > allowed) size = size > MULTIPLE ? size - MULTIPLE : size - 1;
+  /** Maximum number of tokens whose run takes at most half as long as a decode step of `rows`. */
+  #tokensPerStep(rows: number): number {
+    const allowed = MAX_SHARE_OF_STEP * this.#costs.rows.estimate(rows);
+    let size = Math.min(this.#maxTokens, this.chunk);
+    while (size > 1 && this.#costs.tokens.estimate(size) > allowed)
+      size = size > CHUNK_MULTIPLE ? size - CHUNK_MULTIPLE : size - 1;
     return size;
   }
 }

@@ -1,7 +1,6 @@
 /**
- * The engine process: passes messages to the engine and back. The worker forks it with an IPC channel and
- * nothing else; it ends with the worker. Uses the engine and the protocol; no other file of the engine uses
- * the IPC channel.
+ * Entry of the engine process: passes messages from the IPC channel to the engine and back. The worker forks
+ * the process, and the process ends with the worker. No other file of the engine uses the IPC channel.
  */
 import { getPriority, setPriority } from 'node:os';
 import type { EngineOptions } from '../protocol/loading.ts';
@@ -12,9 +11,9 @@ import { dieWithParent } from './ffi.ts';
 import { refusalOf } from './load/load-error.ts';
 
 /**
- * Niceness of this process above the worker's; the runtime's threads inherit it. With as many busy threads as
- * cores, the worker, which answers probes and writes streams, would wait for a core behind steps
- * (docs/decisions/0016-the-engine-goes-second.md).
+ * Added to the niceness of this process; the runtime's threads inherit it. The runtime keeps all cores busy.
+ * With equal priority, the worker, which answers health probes and writes streams, would wait for a core
+ * until a step ends (docs/decisions/0016-the-engine-goes-second.md).
  */
 const NICER = 5;
 const NICEST = 19;
@@ -22,8 +21,8 @@ const NICEST = 19;
 let engine: Engine | undefined;
 
 function send(message: FromEngine, sent?: () => void): void {
-  // The worker can be gone before `disconnect` arrives here. With a callback, a broken pipe is passed to the
-  // callback and does not become an uncaught error.
+  // The worker may have ended before `disconnect` arrives here. With a callback, a broken pipe is passed to
+  // the callback and does not become an uncaught error.
   if (process.connected) process.send?.(message, undefined, undefined, () => sent?.());
 }
 
@@ -38,7 +37,7 @@ function open(options: EngineOptions): void {
 }
 
 /**
- * @throws Error if no model is open, which is a bug of the worker: the process ends with the error on stderr.
+ * @throws Error if no model is open. This is a bug in the worker: the process ends with the error on stderr.
  */
 function opened(): Engine {
   if (!engine) throw new Error('The engine was given work before a model');
@@ -50,7 +49,7 @@ function close(): void {
   process.exit(0);
 }
 
-/** Lowers the priority of this process. A system that refuses runs the engine with the normal priority. */
+/** Lowers the priority of this process. If the system refuses, the engine runs with normal priority. */
 function lowerPriority(): void {
   try {
     setPriority(Math.min(NICEST, getPriority() + NICER));
@@ -90,8 +89,8 @@ function receive(message: ToEngine): void {
 
 dieWithParent();
 lowerPriority();
-// Ctrl-C in a terminal and a stop of a service manager reach the whole process group. The worker drains
-// first, and then sends `close`.
+// Ctrl-C in a terminal and a stop by a service manager signal the whole process group. The worker drains
+// first, and then sends `close`, so this process ignores the signals.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
 process.on('disconnect', close);
 process.on('message', receive);

@@ -1,22 +1,25 @@
 /**
- * Prompt-lookup drafts of one sequence: proposes the ids that followed the last earlier occurrence of the
- * current n-gram in prompt or output. Learns from the accepted ids how long a draft pays. Proposes only; the
- * sampler verifies. N-grams have three ids, then two.
- * Rule: Saxena, prompt lookup decoding, https://github.com/apoorvumang/prompt-lookup-decoding
+ * Prompt-lookup decoding for one sequence: drafts the ids that followed the last earlier occurrence of the
+ * current n-gram in prompt or output. Looks up n-grams of three ids first, then of two. Learns from accepted
+ * and rejected ids how long a draft should be. Only proposes: the runner and the sampler verify. Rule:
+ * Saxena, prompt lookup decoding, https://github.com/apoorvumang/prompt-lookup-decoding
  */
 import type { RunCost } from './cost-model.ts';
 
-/** Most ids of a draft. */
-export const MOST_DRAFTED = 16;
+/** Maximum number of ids in a draft. */
+export const MAX_DRAFT = 16;
 
-/** Chance that a drafted id is accepted, before the first draft. */
-const PRIOR = 0.4;
-/** Weight of one accepted or rejected id. */
-const FRESH = 0.12;
-/** After every id without a draft the chance moves back to the prior by this share. */
+/** Assumed acceptance rate of drafted ids, before the first draft. */
+const PRIOR_ACCEPTANCE = 0.4;
+/** Weight of one accepted or rejected id in the moving average of the acceptance rate. */
+const AVERAGE_WEIGHT = 0.12;
+/** After each step without a draft, the acceptance rate moves towards the prior by this fraction. */
 const RECOVERY = 0.01;
 
-/** Larger than any vocabulary. Keys above 2^53 may collide, which is harmless: drafts are verified. */
+/**
+ * Combines ids into a key; larger than any vocabulary. Keys above 2^53 may collide, which is harmless: drafts
+ * are verified.
+ */
 const RADIX = 2 ** 18;
 
 export class PromptLookup {
@@ -24,9 +27,9 @@ export class PromptLookup {
   /** Two ids → index of the id after their last occurrence. */
   readonly #pairs = new Map<number, number>();
   readonly #triples = new Map<number, number>();
-  /** Index of the first id to propose. */
+  /** Index of the first id to draft; undefined if the current n-gram is new. */
   #match: number | undefined;
-  #chance = PRIOR;
+  #acceptance = PRIOR_ACCEPTANCE;
   drafted = 0;
   accepted = 0;
 
@@ -47,39 +50,42 @@ export class PromptLookup {
   }
 
   /**
-   * The ids of a draft: as many as are likely to save time, which can be none.
-   * @param most ids that the sequence may still use.
-   * @param cost milliseconds of a run by the tokens of its one row.
+   * The ids of a draft of the length that saves most time; empty if no draft is likely to save time.
+   * @param max maximum number of ids that the sequence can still use.
+   * @param cost cost of a run of several tokens of one row.
    */
-  propose(most: number, cost: RunCost): readonly number[] {
+  propose(max: number, cost: RunCost): readonly number[] {
     const start = this.#match;
-    const count = start === undefined ? 0 : this.#worthwhile(Math.min(most, MOST_DRAFTED), cost);
+    const count = start === undefined ? 0 : this.#bestLength(Math.min(max, MAX_DRAFT), cost);
     if (start === undefined || count === 0) {
-      this.#chance += (PRIOR - this.#chance) * RECOVERY;
+      this.#acceptance += (PRIOR_ACCEPTANCE - this.#acceptance) * RECOVERY;
       return [];
     }
-    // A match close to the end has a period shorter than the draft, which then repeats its own ids.
+    // If the match is close to the end, the text repeats with a period shorter than the draft. The draft then
+    // continues this repetition.
     const period = this.#ids.length - start;
     return Array.from({ length: count }, (_, index) => this.#ids[start + (index % period)] ?? 0);
   }
 
-  /** Learns from a draft of `drafted` ids, the first `accepted` of which were drawn. */
+  /**
+   * Updates the acceptance rate after a draft of `drafted` ids, of which the first `accepted` were accepted.
+   */
   learn(drafted: number, accepted: number): void {
     this.drafted += drafted;
     this.accepted += accepted;
-    for (let index = 0; index < accepted; index++) this.#chance += (1 - this.#chance) * FRESH;
-    if (accepted < drafted) this.#chance -= this.#chance * FRESH;
+    for (let index = 0; index < accepted; index++) this.#acceptance += (1 - this.#acceptance) * AVERAGE_WEIGHT;
+    if (accepted < drafted) this.#acceptance -= this.#acceptance * AVERAGE_WEIGHT;
   }
 
-  /** The length with the most expected ids per millisecond; 0 if decoding one by one is faster. */
-  #worthwhile(most: number, cost: RunCost): number {
+  /** The draft length with the most expected ids per millisecond; 0 if decoding without a draft is faster. */
+  #bestLength(max: number, cost: RunCost): number {
     let best = 0;
     let bestRate = 1 / cost.estimate(1);
     let expected = 1;
-    let chance = 1;
-    for (let count = 1; count <= most; count++) {
-      chance *= this.#chance;
-      expected += chance;
+    let allAccepted = 1;
+    for (let count = 1; count <= max; count++) {
+      allAccepted *= this.#acceptance;
+      expected += allAccepted;
       const rate = expected / cost.estimate(count + 1);
       if (rate > bestRate) [best, bestRate] = [count, rate];
     }

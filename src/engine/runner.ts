@@ -1,6 +1,6 @@
 /**
- * Runs a plan: fills ids, runs the session, and yields the logits that the next tokens are drawn from. Knows
- * where a sequence's ids go in the cache, and notes the cost of each run; neither draws nor schedules.
+ * Runs a plan: writes the ids, runs the session, and yields the logits of the next tokens. Maps sequences to
+ * rows of the KV cache, and records the cost of each run. Neither samples nor schedules.
  */
 
 import type { CostModel } from './cost-model.ts';
@@ -10,24 +10,28 @@ import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';
 
-/** Bounds the chunk of a model that computes logits of every position (a 128 k vocabulary: 125 tokens). */
-const MOST_LOGITS_BYTES = 64 * 2 ** 20;
-/** Longer chunks are not faster, and neighbours wait for them. */
-const MOST_CHUNK = 512;
+/**
+ * Bounds the chunk of a model that computes the logits of every position: 125 tokens with a vocabulary of 128
+ * k.
+ */
+const MAX_LOGITS_BYTES = 64 * 2 ** 20;
+/** Longer chunks are not faster, and the other sequences wait for them. */
+const MAX_CHUNK = 512;
 /** Input of idle rows that lie between the rows of a run. */
 const PAD_ID = 0n;
 
 /**
- * Most prompt ids of one run.
- * @param logitsBytes of one position, if all positions of a run get logits; 0 if only the last do.
- * @param most the number that the options ask for, or that the context has.
+ * Maximum number of prompt ids in one run.
+ * @param logitsBytes size of the logits of one position, if all positions of a run get logits; 0 if only the
+ * last positions do.
+ * @param max upper limit: the requested chunk or the context.
  */
-export function prefillChunk(logitsBytes: number, most: number): number {
-  const fits = logitsBytes > 0 ? Math.floor(MOST_LOGITS_BYTES / logitsBytes) : MOST_CHUNK;
-  return Math.max(2, Math.min(MOST_CHUNK, most, fits));
+export function prefillChunk(logitsBytes: number, max: number): number {
+  const fits = logitsBytes > 0 ? Math.floor(MAX_LOGITS_BYTES / logitsBytes) : MAX_CHUNK;
+  return Math.max(2, Math.min(MAX_CHUNK, max, fits));
 }
 
-/** A sequence, and the logits `[vocab]` of its next token or the error of its run. */
+/** A sequence, and the logits `[vocab]` of its next token, or the error of its run. */
 export type Result = readonly [sequence: Sequence, logits: Float32Array | Error];
 
 export class Runner {
@@ -44,9 +48,9 @@ export class Runner {
   }
 
   /**
-   * Runs the parts of a plan one after another. The caller draws from the logits before it takes the next
-   * result: the next run overwrites them, and a draft is verified against the id that was drawn.
-   * After an error the row is as long as before; its content past that length is undefined.
+   * Runs the parts of a plan one after another. The caller must draw from the logits before it takes the next
+   * result: the next run overwrites them, and a draft is verified against the drawn id. After an error the
+   * row keeps its previous length; its content past that length is undefined.
    */
   *run({ prefill, decode, verify }: Plan): Generator<Result, void, void> {
     for (const chunk of prefill) yield* this.#prefill(chunk);
@@ -71,8 +75,9 @@ export class Runner {
   }
 
   /**
-   * Appends the last id and the draft to the row. Yields the logits after each of these ids in turn, as if
-   * decoded one by one, until a drawn id differs from the draft; removes the rest of the draft from the row.
+   * Appends the last id and the draft to the row in one run. Yields the logits after each of these ids in
+   * turn, as in single decode steps, until a drawn id differs from the draft. Then removes the rest of the
+   * draft from the row.
    */
   *#verify(sequence: Sequence, draft: readonly number[]): Generator<Result, void, void> {
     const { slot, promptLookup } = sequence;
@@ -93,8 +98,8 @@ export class Runner {
   }
 
   /**
-   * Appends each sequence's last id to its row, in the cheapest runs over consecutive rows. Idle rows in
-   * between get a pad id past their content. Yields in the order of `sequences`.
+   * Appends the last id of each sequence to its row. Chooses the cheapest division into runs over consecutive
+   * rows. An idle row inside a run gets a pad id after its content. Yields in the order of `sequences`.
    */
   *#decode(sequences: readonly Sequence[]): Generator<Result, void, void> {
     const slots = sequences.map((sequence) => sequence.slot).sort((a, b) => a - b);
@@ -114,7 +119,10 @@ export class Runner {
     }
   }
 
-  /** One run of several tokens of one row: the logits after the last `keep` tokens, or the error. */
+  /**
+   * One run of several tokens of one row. Returns the logits after each of the last `keep` tokens, or the
+   * error.
+   */
   #append({ slot }: Sequence, ids: readonly number[], keep: number): Float32Array[] | Error {
     const session = this.#session;
     const lengths = [this.#cache.length(slot) + ids.length];
@@ -131,7 +139,7 @@ export class Runner {
     }
   }
 
-  /** One run of one token of each of `rows`; `sequences` are the rows in use. */
+  /** One run of one token for each of `rows`; `sequences` are the sequences in these rows. */
   #decodeRows(rows: Rows, sequences: readonly Sequence[]): void {
     const { ids, rowLogits } = this.#session;
     const { first, count } = rows;
@@ -144,9 +152,12 @@ export class Runner {
     for (const { slot, lastId } of sequences) this.#cache.commit(slot, [lastId]);
   }
 
-  /** Consecutive rows to run together; idle rows in between, if that is cheaper than another run. */
+  /**
+   * Groups the slots into runs over consecutive rows. A run includes idle rows if that is cheaper than
+   * another run.
+   */
   #groups(slots: readonly number[]): Rows[] {
-    if (!this.#session.together) return slots.map((first) => ({ first, count: 1 }));
+    if (!this.#session.batchesRows) return slots.map((first) => ({ first, count: 1 }));
     const { rows } = this.#costs;
     const groups: { first: number; count: number }[] = [];
     for (const slot of slots) {
@@ -159,7 +170,9 @@ export class Runner {
     return groups;
   }
 
-  /** Length of a row after one more id. A full row, which is idle, loses its last id to the pad id. */
+  /**
+   * Length of a row after one more id. In a full row, which is always idle, the pad id replaces the last id.
+   */
   #lengthAfter(slot: number): number {
     const length = this.#cache.length(slot);
     if (length < this.#cache.capacity) return length + 1;
@@ -167,7 +180,7 @@ export class Runner {
     return length;
   }
 
-  /** Logits by their index, counted in vocabularies. */
+  /** The logits `[vocab]` at a position index. */
   #logitsAt(index: number): Float32Array {
     const { vocabSize } = this.#session.signature;
     return this.#session.logits.subarray(index * vocabSize, (index + 1) * vocabSize);

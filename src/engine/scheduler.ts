@@ -1,8 +1,9 @@
 /**
- * Decides which sequences run in the next step. Waiting sequences get slots in the order of their arrival; a
- * step is at most one chunk of prompts and one token of every sequence that decodes. Prompts that fit a chunk
- * are computed at once. Longer ones are spread over steps, so that they slow their neighbours by a known
- * amount and are not starved by short ones. Owns the waiting and the running sequences; runs nothing.
+ * Decides which sequences run in the next step (continuous batching with chunked prefill). Waiting sequences
+ * get slots in order of arrival. A step has at most one prefill chunk, and one token for every decoding
+ * sequence. A prompt that fits a chunk is computed in one step. Longer prompts are spread over steps: they
+ * delay the other sequences by a bounded amount, and short prompts do not starve them. Owns the waiting and
+ * the running sequences; runs nothing.
  */
 
 import type { RunCost } from './cost-model.ts';
@@ -11,7 +12,7 @@ import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';
 
-/** A part of a prompt: `count` ids from `start` on. */
+/** A part of a prompt: `count` ids from index `start`. */
 export interface Chunk {
   readonly sequence: Sequence;
   readonly start: number;
@@ -20,11 +21,11 @@ export interface Chunk {
 
 /** The work of one step. */
 export interface Plan {
-  /** One chunk of a long prompt, or several short prompts that together are no longer than a chunk. */
+  /** One chunk of a long prompt, or several short prompts that fit one chunk together. */
   readonly prefill: readonly Chunk[];
-  /** Sequences that get one token each, together. */
+  /** Sequences that decode one token each, together. */
   readonly decode: readonly Sequence[];
-  /** The only running sequence and the ids drafted for it; `prefill` and `decode` are empty then. */
+  /** The only running sequence and its draft; `prefill` and `decode` are then empty. */
   readonly verify?: { readonly sequence: Sequence; readonly ids: readonly number[] };
 }
 
@@ -33,7 +34,7 @@ interface SchedulerParts {
   readonly budget: PrefillBudget;
   readonly waits: WaitEstimate;
   readonly now: () => number;
-  /** Cost of a run by the tokens of its one row, for the length of a draft; absent = no drafts. */
+  /** Cost of a run of several tokens of one row, which decides the length of a draft; absent = no drafts. */
   readonly draftCost?: RunCost;
 }
 
@@ -43,9 +44,9 @@ export class Scheduler {
   readonly #waits: WaitEstimate;
   readonly #now: () => number;
   readonly #draftCost: RunCost | undefined;
-  /** First come first. */
+  /** In order of arrival. */
   #waiting: Sequence[] = [];
-  /** Each has a slot. In the order of their start. */
+  /** Sequences with a slot, in the order in which they started. */
   #running: Sequence[] = [];
 
   constructor({ cache, budget, waits, now, draftCost }: SchedulerParts) {
@@ -56,7 +57,9 @@ export class Scheduler {
     this.#draftCost = draftCost;
   }
 
-  /** True if a step has work: a running sequence that is not paused, or a waiting one and a free slot. */
+  /**
+   * True if a step has work: a running sequence that is not paused, or a waiting sequence and a free slot.
+   */
   get busy(): boolean {
     return this.#active.length > 0 || (this.#waiting.length > 0 && this.#cache.free > 0);
   }
@@ -66,13 +69,16 @@ export class Scheduler {
     return [...this.#running, ...this.#waiting];
   }
 
-  /** Expected milliseconds until a slot is free; undefined while one is, and if all sequences are paused. */
+  /**
+   * Expected milliseconds until a slot is free; undefined while a slot is free, and while all running
+   * sequences are paused.
+   */
   get slotFreeMs(): number | undefined {
     const active = this.#active;
     return this.#cache.free > 0 || active.length === 0 ? undefined : this.#waits.slotFreeMs(active);
   }
 
-  /** Queues a sequence, and notes its position if it has to wait. */
+  /** Queues a sequence, and adds a note with its queue position if it has to wait. */
   add(sequence: Sequence): void {
     this.#waiting.push(sequence);
     this.#notePositions();
@@ -82,7 +88,10 @@ export class Scheduler {
     return this.sequences.find((sequence) => sequence.request.id === id);
   }
 
-  /** Gives the free slots to the first waiting sequences, and notes the new positions of the others. */
+  /**
+   * Gives the free slots to the first waiting sequences, and adds a note with the new queue position to the
+   * others.
+   */
   admit(): void {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       const taken = this.#cache.take(next.request.prompt);
@@ -94,7 +103,7 @@ export class Scheduler {
     this.#notePositions();
   }
 
-  /** The next step of the running sequences. */
+  /** Plans the next step of the running sequences. */
   plan(): Plan {
     const active = this.#active;
     const decode = active.filter((sequence) => sequence.state === 'decode');
@@ -104,7 +113,7 @@ export class Scheduler {
     return only && ids.length > 0 ? { prefill, decode: [], verify: { sequence: only, ids } } : { prefill, decode };
   }
 
-  /** Removes the sequences that have ended, frees their slots and returns them. */
+  /** Removes the finished sequences, frees their slots and returns the sequences. */
   settle(): Sequence[] {
     const ended = this.sequences.filter((sequence) => sequence.state === 'finished');
     if (ended.length === 0) return ended;
@@ -124,26 +133,26 @@ export class Scheduler {
     return this.#running.filter((sequence) => !sequence.paused);
   }
 
-  /** The ids that the only running sequence may continue with. Its last token needs no draft. */
+  /** The draft for the only running sequence. The last token before `maxTokens` needs no draft. */
   #draft(sequence: Sequence): readonly number[] {
     if (!this.#draftCost) return [];
-    const most = sequence.request.maxTokens - sequence.generated - 1;
-    return sequence.promptLookup.propose(most, this.#draftCost);
+    const max = sequence.request.maxTokens - sequence.generated - 1;
+    return sequence.promptLookup.propose(max, this.#draftCost);
   }
 
-  /** Short prompts first, unless the turn of a long one has come. */
+  /** The prefill chunks of the next step: short prompts first, unless a chunk of a long prompt is due. */
   #nextChunks(rows: number): Chunk[] {
-    const reading = this.#active.filter((sequence) => sequence.state === 'prefill');
-    if (reading.length === 0) {
+    const prefilling = this.#active.filter((sequence) => sequence.state === 'prefill');
+    if (prefilling.length === 0) {
       this.#budget.stepped(false);
       return [];
     }
-    const most = this.#budget.chunk;
-    const isShort = ({ request, cachedTokens }: Sequence): boolean => request.prompt.length - cachedTokens <= most;
-    const short = reading.filter(isShort);
-    const long = reading.find((sequence) => !isShort(sequence));
+    const max = this.#budget.chunk;
+    const isShort = ({ request, cachedTokens }: Sequence): boolean => request.prompt.length - cachedTokens <= max;
+    const short = prefilling.filter(isShort);
+    const long = prefilling.find((sequence) => !isShort(sequence));
     const longFirst = long !== undefined && (short.length === 0 || (rows > 0 && this.#budget.due));
-    const allowed = longFirst ? this.#budget.allowance(rows) : most;
+    const allowed = longFirst ? this.#budget.allowance(rows) : max;
     this.#budget.stepped(longFirst && allowed > 0);
     const chunks: Chunk[] = [];
     let budget = allowed;
@@ -156,15 +165,18 @@ export class Scheduler {
     return chunks;
   }
 
-  /** Free slots go to the first in the queue. The others get a note when their position has changed. */
+  /**
+   * Adds a note to each waiting sequence whose queue position has changed. The first sequences get the free
+   * slots and have no position.
+   */
   #notePositions(): void {
     const { free } = this.#cache;
-    const moved = (sequence: Sequence, index: number): boolean =>
+    const hasMoved = (sequence: Sequence, index: number): boolean =>
       index >= free && index + 1 - free !== sequence.position;
-    if (!this.#waiting.some(moved)) return;
+    if (!this.#waiting.some(hasMoved)) return;
     const waits = this.#waits.waits(this.#running, this.#waiting, free);
     for (const [index, sequence] of this.#waiting.entries()) {
-      if (!moved(sequence, index)) continue;
+      if (!hasMoved(sequence, index)) continue;
       sequence.position = index + 1 - free;
       sequence.note({ note: 'queued', position: sequence.position, etaMs: waits[index] ?? 0 });
     }
@@ -172,13 +184,13 @@ export class Scheduler {
 }
 
 /**
- * The next ids of the prompt, at most `most`. A chunk is never one id, and never leaves one id over: a run
- * over one position rounds differently from a run over several, all of which round alike. The logits should
- * not depend on how a prompt was cut.
+ * The next chunk of the prompt, at most `max` ids. A chunk never has one id, and never leaves one id for the
+ * next chunk. A run over one position rounds differently from a run over several positions; all of these
+ * round alike. So the logits do not depend on the division into chunks.
  */
-function chunkOf(sequence: Sequence, most: number): Chunk {
+function chunkOf(sequence: Sequence, max: number): Chunk {
   const start = sequence.computed;
   const left = sequence.request.prompt.length - start;
-  const count = Math.min(left, Math.max(most, 2));
+  const count = Math.min(left, Math.max(max, 2));
   return { sequence, start, count: left - count === 1 && count > 2 ? count - 1 : count };
 }

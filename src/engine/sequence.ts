@@ -1,34 +1,37 @@
 /**
- * One sequence: its request, its output, its timings, and the news for the next report.
- * Owns its tokens, its counters and its random generator; changes nothing else.
+ * One sequence: its request, its output, its timings, and the unreported notes and tokens. Owns its tokens,
+ * its counters and its random generator; changes nothing else.
  */
 import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../protocol/messages.ts';
-import type { Taken } from './kv-cache.ts';
+import type { TakenSlot } from './kv-cache.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
 
-/** `waiting` for a slot, `prefill` of the prompt, `decode` token by token, `finished`. */
+/**
+ * `waiting` for a slot; `prefill`: the prompt is being computed; `decode`: generates token by token;
+ * `finished`.
+ */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
 
 export class Sequence {
   readonly request: SequenceRequest;
   readonly endIds: ReadonlySet<number>;
   readonly random: Random;
-  /** Absent when no penalty is on. */
+  /** Absent if no penalty is set. */
   readonly occurrences: Occurrences | undefined;
   state: SequenceState = 'waiting';
-  /** Its slot in the cache; -1 while it waits. */
+  /** The slot in the KV cache; -1 while the sequence waits. */
   slot = -1;
-  /** Prompt ids that the slot contained at the start. */
+  /** Prompt ids that the slot already contained when the sequence started. */
   cachedTokens = 0;
-  /** Prompt ids that are in the cache now. */
+  /** Prompt ids that are in the KV cache now. */
   computed = 0;
-  /** Last noted position in the queue; 0 = none. */
+  /** Last reported position in the queue; 0 = none. */
   position = 0;
   /** The last generated id: the input of the next decode step. */
   lastId = -1;
-  /** True while its subscriber lags: no step includes it, and it keeps its slot. */
+  /** True while its subscriber lags: no step includes the sequence, which keeps its slot. */
   paused = false;
 
   readonly #arrived: number;
@@ -59,7 +62,7 @@ export class Sequence {
     return this.#output.length;
   }
 
-  /** True while end-of-sequence must not be drawn. */
+  /** True while no end id may be drawn. */
   get belowMinTokens(): boolean {
     return this.generated < this.request.minTokens;
   }
@@ -69,14 +72,14 @@ export class Sequence {
     this.#notes.push(note);
   }
 
-  /** Proposes drafts. Created at first use: a sequence that always has neighbours needs none. */
+  /** Proposes drafts. Created at first use: a sequence that never runs alone needs no drafts. */
   get promptLookup(): PromptLookup {
     this.#promptLookup ??= new PromptLookup([...this.request.prompt, ...this.#output]);
     return this.#promptLookup;
   }
 
-  /** The sequence has a slot; `others` sequences run beside it. */
-  start({ slot, cachedTokens, ...diverged }: Taken, others: number, now: number): void {
+  /** Starts the sequence in a slot; `others` sequences run at the same time. */
+  start({ slot, cachedTokens, ...diverged }: TakenSlot, others: number, now: number): void {
     this.state = 'prefill';
     this.slot = slot;
     this.cachedTokens = cachedTokens;
@@ -85,7 +88,7 @@ export class Sequence {
     this.note({ note: 'started', slot, cachedTokens, ...diverged, others, queueMs: now - this.#arrived });
   }
 
-  /** The first `done` ids of the prompt are in the cache; more follow. */
+  /** Notes that the first `done` ids of the prompt are in the KV cache, and that more follow. */
   notePrefill(done: number, now: number): void {
     this.computed = done;
     const total = this.request.prompt.length;
@@ -94,7 +97,7 @@ export class Sequence {
     this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
   }
 
-  /** One id was drawn. Ends the sequence at an end id, and after the last token of `maxTokens`. */
+  /** Adds a drawn id. Ends the sequence at an end id, or when it has `maxTokens` tokens. */
   accept(token: TokenReport, now: number): void {
     this.state = 'decode';
     this.#firstToken ??= now;
@@ -111,17 +114,17 @@ export class Sequence {
     if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
   }
 
-  /** Ends the sequence normally. */
+  /** Ends the sequence without an error. Ignored if the sequence has ended already. */
   end(reason: 'max_tokens' | 'eos' | 'cancelled', now: number): void {
     this.#finishWith({ reason, ...this.#finished(now) });
   }
 
-  /** Ends the sequence with an error. */
+  /** Ends the sequence with an error. Ignored if the sequence has ended already. */
   fail(reason: 'failed' | 'out_of_memory', message: string, now: number): void {
     this.#finishWith({ reason, message, ...this.#finished(now) });
   }
 
-  /** The news since the last call; undefined if there is none. */
+  /** The notes, the tokens and the finish since the last call; undefined if there are none. */
   report(): SequenceReport | undefined {
     if (this.#notes.length === 0 && this.#tokens.length === 0 && !this.#finish) return undefined;
     const report: SequenceReport = {

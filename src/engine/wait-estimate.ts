@@ -1,43 +1,44 @@
 /**
- * Estimates when slots will be free, for requests that wait and for requests that are refused. Computed from
- * measured costs and from the lengths of recent outputs; an estimate, not a promise.
+ * Estimates when slots will be free, for requests that wait and for requests that are refused. Computes the
+ * estimate from measured costs and from the lengths of recent outputs. Runs nothing.
  */
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 
-/** Weight of a new observation. */
-const FRESH = 0.1;
-/** A sequence that is longer than the mean output is expected to grow by this share of its length. */
-const LONGER = 0.25;
+/** Weight of a new measurement in the moving average. */
+const AVERAGE_WEIGHT = 0.1;
+/** A sequence that is longer than the mean output is expected to grow by this fraction of its length. */
+const EXPECTED_GROWTH = 0.25;
 
 export class WaitEstimate {
   readonly #budget: PrefillBudget;
-  /** Mean tokens of an output; undefined until a sequence with output has ended. */
-  #output: number | undefined;
-  /** Mean milliseconds of a step with decoding, prefill included. */
+  /** Mean number of output tokens; undefined until a sequence with output has ended. */
+  #meanOutput: number | undefined;
+  /** Mean milliseconds of a step with decoding, including its prefill. */
   #stepMs = 0;
 
   constructor(budget: PrefillBudget) {
     this.#budget = budget;
   }
 
-  /** Notes the length of the output of a sequence that ended. */
+  /** Records the number of output tokens of a sequence that has ended. */
   noteOutput(tokens: number): void {
-    this.#output = this.#output === undefined ? tokens : this.#output + (tokens - this.#output) * FRESH;
+    this.#meanOutput =
+      this.#meanOutput === undefined ? tokens : this.#meanOutput + (tokens - this.#meanOutput) * AVERAGE_WEIGHT;
   }
 
-  /** Forgets the output lengths so far: they come from the warm-up, not from requests. */
+  /** Discards the recorded output lengths: they come from the warm-up, not from requests. */
   forgetOutputs(): void {
-    this.#output = undefined;
+    this.#meanOutput = undefined;
   }
 
-  /** Notes the duration of a whole step in which sequences decoded. */
+  /** Records the duration of a whole step in which sequences decoded. */
   noteStep(ms: number): void {
-    this.#stepMs = this.#stepMs === 0 ? ms : this.#stepMs + (ms - this.#stepMs) * FRESH;
+    this.#stepMs = this.#stepMs === 0 ? ms : this.#stepMs + (ms - this.#stepMs) * AVERAGE_WEIGHT;
   }
 
   /**
-   * Expected milliseconds until each waiting sequence has a slot, first come first.
+   * Expected milliseconds until each waiting sequence has a slot, in the order of the queue.
    * @param busy sequences that have a slot.
    * @param free number of free slots.
    */
@@ -53,7 +54,7 @@ export class WaitEstimate {
     });
   }
 
-  /** Expected milliseconds until the first slot is free, leaving the queue aside. */
+  /** Expected milliseconds until the first slot is free, if the queue is ignored. */
   slotFreeMs(busy: readonly Sequence[]): number {
     return Math.min(...busy.map((sequence) => this.#remainingMs(sequence, busy.length)));
   }
@@ -62,7 +63,7 @@ export class WaitEstimate {
     const { prompt, maxTokens, minTokens } = sequence.request;
     const { generated, state } = sequence;
     const unread = state === 'decode' ? 0 : prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
-    const expected = Math.max(this.#output ?? maxTokens, minTokens, generated * (1 + LONGER));
+    const expected = Math.max(this.#meanOutput ?? maxTokens, minTokens, generated * (1 + EXPECTED_GROWTH));
     const tokens = Math.max(1, Math.min(maxTokens, expected) - generated);
     return this.#budget.expectedMs(unread, rows - 1) + tokens * this.#stepMs;
   }

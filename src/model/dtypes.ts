@@ -1,6 +1,6 @@
 /**
- * The dtypes of weights, and the order of preference for each device. Pure: `weights.ts` finds the dtypes of
- * a folder.
+ * The dtypes of weights, and the order of preference for each kind of device. Pure: `weights.ts` finds the
+ * dtypes of a folder.
  */
 import { type DeviceKind, type DeviceName, kindOf } from '../protocol/devices.ts';
 
@@ -22,7 +22,7 @@ export type DtypeChoice = Dtype | 'quantized' | 'auto';
 
 export const dtypeNamed = (choice: Exclude<DtypeChoice, 'auto'>): Dtype => (choice === 'quantized' ? 'q8' : choice);
 
-/** Every dtype once, the preferred one first, each with the reason for choosing it. */
+/** Every dtype once, in order of preference, each with the reason for choosing it. */
 type Preferences = ReadonlyMap<Dtype, string>;
 
 const EIGHT_BITS = ['q8', 'int8', 'uint8'] as const;
@@ -30,7 +30,7 @@ const eightBits = (reason: string): [Dtype, string][] => EIGHT_BITS.map((dtype) 
 
 /**
  * Memory bandwidth limits decoding, so 4-bit weights come first (measured on two CPU cores: 76 tokens/s, fp32
- * 31 tokens/s), then 8-bit, then fp32. Half floats come last: a CPU must widen them.
+ * 31 tokens/s), then 8-bit, then fp32. Half floats come last, because a CPU must widen them.
  */
 const CPU: Preferences = new Map<Dtype, string>([
   ['q4', '4-bit weights, least to read per token'],
@@ -63,7 +63,7 @@ const COREML: Preferences = new Map<Dtype, string>([
 
 const PREFERENCES: Readonly<Record<DeviceKind, Preferences>> = { cpu: CPU, cuda: GPU, webgpu: GPU, coreml: COREML };
 
-/** All dtypes, in the order of a folder's list. */
+/** All dtypes, in the order in which the dtypes of a folder are listed. */
 export const DTYPES: readonly Dtype[] = [...CPU.keys()];
 
 /** A dtype, and a short reason for choosing it. */
@@ -74,7 +74,7 @@ export interface ChosenDtype {
 
 /**
  * The available dtype that the device prefers, or the dtype of `--dtype`.
- * @returns undefined if the dtype of `--dtype` is not available, or none is.
+ * @returns undefined if the dtype of `--dtype` is not available, or if no dtype is.
  */
 export function chooseDtype(
   device: DeviceName,

@@ -12,8 +12,8 @@ import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
 import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';
 
 /**
- * Folder of the model in the settings; without a setting, the embedded model's folder. An existing path wins;
- * otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
+ * Folder of the model in the settings; without a setting, the folder of the embedded model. An existing path
+ * takes precedence; otherwise the name `org/name[/folder][@revision]` is looked up in the hub cache.
  * @throws Error if there is neither a folder nor a cached model of this name.
  */
 export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()): string {
@@ -26,8 +26,8 @@ export function modelFolder({ model }: Pick<Config, 'model'>, cache = hubCache()
 }
 
 /**
- * Name of the model: `org/name[/folder]` for a model in the hub cache, even if the setting is a path; else
- * the base name of its folder.
+ * Name of the model: `org/name[/folder]` for a model in the hub cache, even if the setting is a path;
+ * otherwise the base name of its folder.
  */
 export function modelName({ model }: Pick<Config, 'model'>): string {
   const folder = model ?? embeddedModel();

@@ -1,6 +1,6 @@
 /**
- * Reads `genai_config.json`, which ONNX Runtime GenAI's model builder writes: path of the graph, names of its
- * inputs and outputs, shape of the model, sampling defaults.
+ * Reads `genai_config.json`, which the model builder of ONNX Runtime GenAI writes: path of the graph, names
+ * of its inputs and outputs, shape of the model, sampling defaults. Reads no other file.
  * https://onnxruntime.ai/docs/genai/reference/config.html
  */
 import { normalize } from 'node:path';
@@ -44,7 +44,10 @@ const genaiConfig = (required: boolean) =>
 
 export type GenaiConfig = z.infer<ReturnType<typeof genaiConfig>>;
 
-/** Returns undefined if there is no file, or if it has problems; these are added to `problems`. */
+/**
+ * Reads the configuration. Returns undefined without a file, or if the file has problems, which are added to
+ * `problems`.
+ */
 export function readGenai(
   path: string | undefined,
   required: boolean,
@@ -67,7 +70,7 @@ const location = z.looseObject({
 
 /**
  * Path of the .onnx file, relative to the folder and normalized. Returns undefined if the field is absent or
- * wrong; a wrong field is added to `problems`.
+ * invalid; an invalid field is added to `problems`.
  */
 export async function graphFileOf(path: string | undefined, problems: ModelProblem[]): Promise<string | undefined> {
   const config = await readFields(path, location, problems);
@@ -75,8 +78,8 @@ export async function graphFileOf(path: string | undefined, problems: ModelProbl
   return typeof file === 'string' ? normalize(file) : undefined;
 }
 
-/** Names of inputs and outputs that the configuration states. */
-export function portNamesOf(genai: GenaiConfig | undefined): TensorNames {
+/** The names of inputs and outputs in the configuration. */
+export function tensorNamesOf(genai: GenaiConfig | undefined): TensorNames {
   const { inputs, outputs } = genai?.model.decoder ?? {};
   const names: { [port in keyof TensorNames]-?: string | null | undefined } = {
     inputIds: inputs?.input_ids,

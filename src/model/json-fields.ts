@@ -1,5 +1,6 @@
 /**
- * Reads one JSON file of a model by a schema. Adds each problem of the file to a list, by file and field.
+ * Reads one JSON file of a model and validates it with a schema. Adds each problem of the file to a list, by
+ * file and field.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -17,7 +18,7 @@ import { type ModelProblem, unreadable } from './problems.ts';
 /** An id, a list of ids, or nothing; configurations write −1 for "none" too. */
 export const ids = z.union([z.int(), z.array(z.int())]).nullish();
 
-/** A positive whole number. It may be absent if another file can give it. */
+/** Schema of a positive whole number. `needed`: false if another file can give the number. */
 export const count = (needed: boolean): z.ZodType<number | null | undefined> =>
   needed ? z.int().min(1) : z.int().min(1).nullish();
 
@@ -41,10 +42,13 @@ export const sampling = {
   ) as Record<SamplingKey, z.ZodOptional<z.ZodNullable<z.ZodNumber>>>),
 } as const;
 
-/** Most problems that are reported of one file: a list of ten thousand wrong entries is one mistake. */
-const MOST_ISSUES = 20;
+/**
+ * Maximum number of problems reported for one file: ten thousand invalid entries in a list are one mistake.
+ */
+const MAX_ISSUES = 20;
 
 /**
+ * Reads and validates a file. Problems are added to `problems`.
  * @param prepare makes the input of the schema from the fields of the file.
  * @returns undefined if `path` is undefined or the file has problems.
  */
@@ -64,7 +68,7 @@ export async function readFields<S extends z.ZodType>(
   const given = isFields(parsed.value) ? prepare(parsed.value) : parsed.value;
   const result = schema.safeParse(given, { reportInput: true });
   if (result.success) return result.data;
-  for (const issue of result.error.issues.slice(0, MOST_ISSUES)) problems.push({ file, problem: problemOf(issue) });
+  for (const issue of result.error.issues.slice(0, MAX_ISSUES)) problems.push({ file, problem: problemOf(issue) });
   return undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Finds the files of a model in its folder. Checks names, sizes and first bytes, and reads only the fields
- * that name other files; spec.ts reads the rest. Reports all problems of a folder at once.
+ * that name other files; spec.ts reads all other fields. Reports all problems of a folder at once.
  */
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -11,7 +11,7 @@ import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './
 import { type FoundWeights, findWeights } from './weights.ts';
 
 /**
- * Absolute paths of a model's files. All of them exist, are readable and complete. At least one of the two
+ * Absolute paths of a model's files, all of which exist, are readable and complete. At least one of the two
  * configurations is present.
  */
 export interface ModelFiles extends FoundWeights {
@@ -30,7 +30,7 @@ export interface ModelFiles extends FoundWeights {
 
 const TOKENIZER = 'tokenizer.json';
 const GENAI = 'genai_config.json';
-/** Files that may be absent. Of several names the first existing one is used. */
+/** Files that may be absent, each with its names. The first existing file is used. */
 const OPTIONAL = {
   configFile: ['config.json'],
   genaiConfigFile: [GENAI],
@@ -43,7 +43,7 @@ const OPTIONAL = {
  * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links, as in the
  * hub's cache. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`, or
  * `model<suffix>.onnx` beside the configuration.
- * @param devices weights are chosen for each of them
+ * @param devices devices for each of which weights are chosen
  * @throws ModelError with every missing or broken file.
  */
 export async function locateModel(

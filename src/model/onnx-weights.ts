@@ -1,6 +1,6 @@
 /**
- * Reads from an .onnx file the facts about its weights: the other files that contain them, the least size of
- * each, and the dtype. Reads lengths and names but no weights: a file of gigabytes takes milliseconds.
+ * Reads the facts about the weights from an .onnx file: the external data files, the minimum size of each,
+ * and the dtype. Reads lengths and names but no weights, so a file of gigabytes takes milliseconds.
  */
 import { open } from 'node:fs/promises';
 import { BYTES, type Field, VARINT, writeBytes, writeNumber } from '../onnx/protobuf.ts';
@@ -21,23 +21,23 @@ import {
 import { NotProtobuf, ProtobufFile, packed } from '../onnx/walk.ts';
 import type { Dtype } from './dtypes.ts';
 
-/** Facts from the graph; the other files are not opened. */
+/** Facts from the graph. The external data files are not opened. */
 export interface OnnxFile {
   /** The dtype of most of the weights. */
   readonly dtype: Dtype;
   /**
-   * Names of the files with external data, relative to the folder of the .onnx file → least bytes of each.
+   * Name of each external data file, relative to the folder of the .onnx file → its minimum size in bytes.
    */
   readonly external: ReadonlyMap<string, number>;
 }
 
-/** A file that is no complete model. The message continues a sentence that begins with the file's name. */
+/** The file is not a complete model. The message continues a sentence that begins with the file's name. */
 export class BrokenOnnx extends Error {}
 
 const HALF_FLOATS: ReadonlySet<number> = new Set([FLOAT16, BFLOAT16]);
 const FOUR_BITS: ReadonlySet<number> = new Set([UINT4, INT4]);
 
-/** Operators with quantized weights → bits of a weight; 0: read the attribute `bits`, default 4. */
+/** Operators with quantized weights → bits of a weight; 0 = the attribute `bits`, by default 4. */
 const QUANTIZED = {
   MatMulNBits: 0,
   GatherBlockQuantized: 0,
@@ -49,15 +49,15 @@ const QUANTIZED = {
 /** The attribute `bits` as protobuf writes it, without its last byte: the number. */
 const BITS = Buffer.concat([...writeBytes(ATTRIBUTE.name, 'bits'), writeNumber(ATTRIBUTE.integer, 4)]).subarray(0, -1);
 
-/** A longer node is not read as a whole: it contains a tensor or a graph. */
+/** A longer node is not read at once, because it contains a tensor or a graph. */
 const LONGEST_NODE = 64 * 1024;
 const DEEPEST_SUBGRAPH = 8;
-/** Most bytes of a name, an offset or a length. */
+/** Maximum size of a name, an offset or a length in bytes. */
 const LONGEST_TEXT = 4096;
 
 /**
  * Walks the graph and its subgraphs.
- * @throws BrokenOnnx for a file that is truncated or is no model; the system's error for a file that cannot
+ * @throws BrokenOnnx for a file that is truncated or not a model; the system's error for a file that cannot
  * be read.
  */
 export async function readOnnxFile(path: string): Promise<OnnxFile> {
@@ -87,12 +87,15 @@ class Walk {
     this.#size = size;
   }
 
-  /** The graph is almost the whole file: an incomplete download ends inside the graph. */
+  /**
+   * Reads the whole model. The graph is almost the whole file, so an incomplete download ends inside the
+   * graph.
+   */
   async model(): Promise<void> {
     let graphs = 0;
     for await (const { number, from, to } of this.#file.fields(0, this.#size)) {
       if (number === MODEL.graph) graphs += 1;
-      if (to > this.#size && graphs > 0) throw new BrokenOnnx(cutOff(this.#size, to, 'its graph'));
+      if (to > this.#size && graphs > 0) throw new BrokenOnnx(truncation(this.#size, to, 'its graph'));
       if (number === MODEL.graph) await this.#graph(from, to, 0);
     }
     if (graphs === 0) throw new NotProtobuf();
@@ -114,7 +117,7 @@ class Walk {
     }
   }
 
-  /** Most nodes are short and name no file; they are not parsed. */
+  /** Reads a node. Most nodes are short and name no file, so they are not parsed. */
   async #node({ from, to }: Field, depth: number): Promise<void> {
     if (to - from <= LONGEST_NODE) {
       const node = await this.#file.bytes(from, to);
@@ -191,7 +194,7 @@ class Walk {
 }
 
 /** Describes a file that is too short; `reader` needs its bytes. */
-export function cutOff(has: number, needs: number, reader: string): string {
+export function truncation(has: number, needs: number, reader: string): string {
   const bytes = (count: number): string => count.toLocaleString('en-US');
   return `is cut off: it has ${bytes(has)} of the ${bytes(needs)} bytes that ${reader} needs`;
 }

@@ -1,6 +1,6 @@
 /**
- * Problems of a model's folder, and the check of a single file: its kind, its size and its first bytes.
- * Callers collect problems, so that an operator sees all of them at once.
+ * Problems of a model's folder, and the check of one file: its kind, its size and its first bytes. Callers
+ * collect problems, so that an operator sees all of them at once.
  */
 import { lstat, open, stat } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
@@ -11,7 +11,7 @@ export interface ModelProblem {
   readonly problem: string;
 }
 
-/** The model is unusable. Lists every problem. Startup ends with exit code 1. */
+/** The model cannot be used. The message lists every problem. Startup ends with exit code 1. */
 export class ModelError extends Error {
   readonly folder: string;
   readonly problems: readonly ModelProblem[];
@@ -28,8 +28,8 @@ export class ModelError extends Error {
 const LFS_HEADER = 'version https://git-lfs';
 
 /**
- * Returns the size of a required file. Returns 0 if the file is missing or broken, and adds the problem.
- * Opens regular files only: opening a pipe would wait for its writer.
+ * Returns the size of a required file in bytes. Returns 0 if the file is missing or broken, and adds the
+ * problem. Opens regular files only, because opening a pipe would wait for its writer.
  */
 export async function checkFile(root: string, file: string, problems: ModelProblem[]): Promise<number> {
   const path = join(root, file);
@@ -44,7 +44,7 @@ export async function checkFile(root: string, file: string, problems: ModelProbl
   return 0;
 }
 
-/** True if the path exists, even as a broken file or a dangling link. */
+/** True if the path exists, even if it is a dangling link. */
 export async function exists(path: string): Promise<boolean> {
   return lstat(path).then(
     () => true,
@@ -57,7 +57,7 @@ export function leavesFolder(path: string): boolean {
   return isAbsolute(path) || /^\.\.([/\\]|$)/.test(normalize(path));
 }
 
-/** Reason why a file or folder is unreadable. The text follows the file's name. */
+/** Reason why a file or folder is unreadable, as text that follows the file's name in a sentence. */
 export function unreadable(error: unknown): string {
   return `cannot be read (${error instanceof Error && 'code' in error ? error.code : 'unknown reason'})`;
 }

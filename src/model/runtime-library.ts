@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-/** Platform and package to search. Absent fields mean this machine. */
+/** Platform and package to search. Defaults: this machine and its installed package. */
 export interface LibraryTarget {
   /** Folder of the onnxruntime-node package. */
   readonly packageRoot?: string;

@@ -1,7 +1,7 @@
 /**
- * Reads a model's configuration files once and checks them field by field. The result is one value. Reads
- * only files of the model's folder. Unknown fields are ignored; a needed field that is missing or wrong is
- * reported by file and name.
+ * Reads a model's configuration files once, validates them field by field, and returns one value, the spec.
+ * Reads only files of the model's folder. Ignores unknown fields; reports a required field that is missing or
+ * invalid by file and name.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -14,7 +14,7 @@ import {
   type SamplingDefaults,
   type SamplingParameter,
 } from '../protocol/sampling.ts';
-import { type GenaiConfig, portNamesOf, readGenai, searchOf } from './genai.ts';
+import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './genai.ts';
 import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
@@ -25,20 +25,20 @@ export type TokenizerKind = z.infer<typeof tokenizerKind>;
 export interface ModelSpec {
   /** The folder's base name. */
   readonly name: string;
-  /** As given, such as `LlamaForCausalLM`; the model type if no architecture is named. */
+  /** The first architecture in config.json, such as `LlamaForCausalLM`; the model type if there is none. */
   readonly architecture: string;
   readonly vocabSize: number;
   /**
-   * Most tokens of prompt and output together: the model's positions, or the tokenizer's limit if that is
-   * lower.
+   * Maximum number of tokens of prompt and output together: the model's positions, or the tokenizer's limit
+   * if that is lower.
    */
   readonly contextLength: number;
-  /** Ids that end a sequence, ascending; empty for a model that never ends by itself. */
+  /** End-of-sequence ids, ascending; empty for a model that never ends a sequence by itself. */
   readonly eosIds: readonly number[];
-  /** How the model wants to be sampled when a request does not say. */
+  /** The model's sampling defaults, for the fields that a request omits. */
   readonly sampling: SamplingDefaults;
   readonly tokenizerKind: TokenizerKind;
-  /** The names of inputs and outputs that the configuration gives. */
+  /** The names of inputs and outputs in the configuration. */
   readonly names: TensorNames;
 }
 
@@ -72,8 +72,8 @@ const OLDER_NAMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Renames older fields. A model for images or sound describes its text part in `text_config`; fields at the
- * top win.
+ * Renames older fields. A multimodal model describes its text part in `text_config`; top-level fields take
+ * precedence.
  */
 function withLlamaNames(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const fields = { ...config };
@@ -99,15 +99,15 @@ const tokenizer = z.looseObject({
     withKind,
     z.looseObject({
       type: z.string().toLowerCase().pipe(tokenizerKind),
-      // The entries are not checked: there are as many as the model has tokens.
+      // The entries are not validated, because there are as many as the model has tokens.
       vocab: z.custom<object>((value) => typeof value === 'object' && value !== null, 'expected a vocabulary'),
     }),
   ),
 });
 
 /**
- * Older files, such as the one of GPT-2, do not name their kind. Only BPE has merges, and only Unigram lists
- * its vocabulary.
+ * Older files, such as GPT-2's, do not state their kind. Only BPE has merges, and only Unigram lists its
+ * vocabulary.
  */
 function withKind(model: unknown): unknown {
   if (typeof model !== 'object' || model === null || !('vocab' in model)) return model;
@@ -118,15 +118,16 @@ function withKind(model: unknown): unknown {
 const templateFile = z.looseObject({ chat_template: z.union([z.string(), z.array(z.looseObject({}))]) });
 
 /**
- * Reads a model's configuration. If several files give the same fact, the first in this list wins:
+ * Reads a model's configuration. If several files state the same fact, the first file in this list takes
+ * precedence:
  * - vocabulary and context: `genai_config.json`, which describes this very graph, then `config.json`;
- * - names of inputs and outputs: `genai_config.json`; the engine finds all others;
- * - sampling: `generation_config.json` as a whole, which its author wrote, then GenAI's `search`;
- * - ids that end a sequence: the ids of all files together.
+ * - names of inputs and outputs: `genai_config.json`; the engine uses default names for the others;
+ * - sampling: `generation_config.json` as a whole, which the model's author wrote, then GenAI's `search`;
+ * - end-of-sequence ids: the ids of all files together.
  *
  * The graph implements a sliding window of attention (`sliding_window`) and scaled positions
  * (`rope_scaling`). This reader ignores both: the cache always holds the whole context.
- * @throws ModelError with every file that is not valid JSON and every field that is missing or wrong.
+ * @throws ModelError with every file that is not valid JSON and every field that is missing or invalid.
  */
 export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
   const problems: ModelProblem[] = [];
@@ -134,36 +135,37 @@ export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
   const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, withLlamaNames);
   const genai = await readGenai(genaiConfigFile, configFile === undefined, problems);
   const generation = await readFields(files.generationConfigFile, generationConfig, problems);
-  const wording = (await readFields(files.tokenizerConfigFile, tokenizerConfig, problems)) ?? {};
-  const words = await readFields(files.tokenizerFile, tokenizer, problems);
+  const tokenizerSettings = (await readFields(files.tokenizerConfigFile, tokenizerConfig, problems)) ?? {};
+  const tokenizerFields = await readFields(files.tokenizerFile, tokenizer, problems);
   await checkTemplate(files, problems);
   const shape = problems.length === 0 ? shapeOf(config, genai, problems) : undefined;
-  if (shape === undefined || words === undefined || problems.length > 0) throw new ModelError(files.folder, problems);
+  if (shape === undefined || tokenizerFields === undefined || problems.length > 0)
+    throw new ModelError(files.folder, problems);
   const { vocabSize } = shape;
   const eos = [
     generation?.eos_token_id,
     genai?.model.eos_token_id,
     config?.eos_token_id,
-    idOf(wording.eos_token, words),
+    idOf(tokenizerSettings.eos_token, tokenizerFields),
   ];
   const modelType = genai?.model.type ?? config?.model_type ?? 'unknown';
   return {
     name: basename(files.folder),
     architecture: config?.architectures?.[0] ?? modelType,
     ...shape,
-    contextLength: Math.min(shape.contextLength, saneLength(wording.model_max_length)),
+    contextLength: Math.min(shape.contextLength, tokenizerLimit(tokenizerSettings.model_max_length)),
     eosIds: idsWithin(vocabSize, ...eos),
     sampling: samplingOf(generation ?? searchOf(genai) ?? {}),
-    tokenizerKind: words.model.type,
-    names: portNamesOf(genai),
+    tokenizerKind: tokenizerFields.model.type,
+    names: tensorNamesOf(genai),
   };
 }
 
 type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength'>;
 
 /**
- * A field that neither file gives is a problem of config.json, because a complete genai_config.json is not
- * expected beside it. Layers, heads and sizes are required although the engine reads them from the graph: a
+ * A field that both files lack is reported for config.json, because a genai_config.json beside it need not be
+ * complete. Layers, heads and sizes are required although the engine reads them from the graph: a
  * configuration without them is truncated.
  */
 function shapeOf(
@@ -171,31 +173,33 @@ function shapeOf(
   genai: GenaiConfig | undefined,
   problems: ModelProblem[],
 ): Shape | undefined {
-  const of = (name: string, ...said: (number | null | undefined)[]): number => {
-    const value = said.find((one) => typeof one === 'number');
+  const required = (name: string, ...values: (number | null | undefined)[]): number => {
+    const value = values.find((one) => typeof one === 'number');
     if (value === undefined)
       problems.push({ file: 'config.json', problem: `lacks "${name}", as does genai_config.json` });
     return value ?? 1;
   };
   const { model } = genai ?? {};
   const decoder = model?.decoder;
-  const heads = (): number => of('num_attention_heads', decoder?.num_attention_heads, config?.num_attention_heads);
+  const heads = (): number =>
+    required('num_attention_heads', decoder?.num_attention_heads, config?.num_attention_heads);
   const shape = {
-    vocabSize: of('vocab_size', model?.vocab_size, config?.vocab_size),
-    contextLength: of('max_position_embeddings', model?.context_length, config?.max_position_embeddings),
+    vocabSize: required('vocab_size', model?.vocab_size, config?.vocab_size),
+    contextLength: required('max_position_embeddings', model?.context_length, config?.max_position_embeddings),
   };
-  of('num_hidden_layers', decoder?.num_hidden_layers, config?.num_hidden_layers);
+  required('num_hidden_layers', decoder?.num_hidden_layers, config?.num_hidden_layers);
   if (!decoder?.num_key_value_heads && !config?.num_key_value_heads) heads();
   if (!decoder?.head_size && !config?.head_dim) {
-    of('hidden_size', config?.hidden_size);
+    required('hidden_size', config?.hidden_size);
     heads();
   }
   return problems.length === 0 ? shape : undefined;
 }
 
 /**
- * A template without a tokenizer_config.json can be rendered unless it names special tokens, because their
- * texts stand in that file. A model is not trained on prompts without their first token.
+ * Without a tokenizer_config.json, a template can be rendered only if it names no special tokens, because
+ * that file contains their texts. Reports such a template: without the special tokens the prompt would have
+ * another format than the model's training data.
  */
 async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
   const { chatTemplateFile: path, tokenizerConfigFile } = files;
@@ -211,9 +215,9 @@ async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promi
 }
 
 /**
- * A parameter that the file does not give is neutral (contract, "POST /execute body"). `do_sample: false` is
- * greedy: temperature 0, and only the penalties of the file count. Its filters do not, because exports write
- * `top_k: 1` beside `do_sample: false`, and a request that gives a temperature must draw from more than one
+ * A parameter that the file lacks is neutral (contract, "POST /execute body"). `do_sample: false` means
+ * greedy: temperature 0 and the penalties of the file. The filters of the file are ignored, because exports
+ * write `top_k: 1` beside `do_sample: false`, and a request with a temperature must draw from more than one
  * token.
  */
 function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
@@ -227,14 +231,14 @@ function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
 }
 
 /**
- * The limit of a tokenizer. transformers writes 10³⁰ for "no limit known"; a value below 1 counts as no limit
- * too.
+ * The maximum length of a tokenizer; infinite without a limit. transformers writes 10³⁰ for "no limit known";
+ * a value below 1 also means no limit.
  */
-function saneLength(length: number | null | undefined): number {
+function tokenizerLimit(length: number | null | undefined): number {
   return length !== null && length !== undefined && length >= 1 ? Math.floor(length) : Number.POSITIVE_INFINITY;
 }
 
-/** All ids of the lists that are in the vocabulary, without duplicates, ascending. */
+/** The ids of all lists that are in the vocabulary, without duplicates, ascending. */
 function idsWithin(vocabSize: number, ...lists: (number | readonly number[] | null | undefined)[]): number[] {
   const all = lists.flatMap((list) => list ?? []);
   return [...new Set(all.filter((id) => id >= 0 && id < vocabSize))].sort((a, b) => a - b);

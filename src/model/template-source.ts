@@ -1,6 +1,6 @@
 /**
- * Finds a model's chat template and the special tokens that it can name. Reads two files of the model's
- * folder.
+ * Reads a model's chat template and the texts of the special tokens that a template can name, from at most
+ * two files of the model's folder.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -8,22 +8,22 @@ import { z } from 'zod';
 
 /** Paths of the files that can hold a template. */
 export interface TemplateFiles {
-  /** Absent: the template names no special token. */
+  /** If absent, the template names no special token. */
   readonly tokenizerConfigFile?: string;
   /**
-   * `chat_template.jinja`, or a JSON file with a field of that name: wins over tokenizer_config.json, as in
-   * transformers.
+   * `chat_template.jinja`, or a JSON file with the field `chat_template`. Takes precedence over
+   * tokenizer_config.json, as in transformers.
    */
   readonly chatTemplateFile?: string;
 }
 
-/** A chat template as it stands in a file. */
+/** A chat template from a file. */
 export interface TemplateSource {
   /** Name of the file, without its folder. */
   readonly file: string;
   /** The template, in Jinja. */
   readonly text: string;
-  /** Name of a special token, such as `bos_token` → its text. */
+  /** Special tokens: name, such as `bos_token` → text. */
   readonly tokens: Readonly<Record<string, string>>;
 }
 
@@ -53,18 +53,18 @@ export function namedTokens(template: string): string[] {
  * @throws Error for a file that cannot be read or is not JSON.
  */
 export async function readTemplate(files: TemplateFiles): Promise<TemplateSource | undefined> {
-  const { tokenizerConfigFile, chatTemplateFile: own } = files;
+  const { tokenizerConfigFile, chatTemplateFile: templatePath } = files;
   const config = tokenizerConfigFile === undefined ? {} : await readObject(tokenizerConfigFile);
-  const text = own === undefined ? templateOf(config) : await ownTemplate(own);
+  const text = templatePath === undefined ? templateOf(config) : await templateFromFile(templatePath);
   if (text === undefined) return undefined;
   const tokens = TOKEN_NAMES.flatMap((name) => {
     const { success, data } = tokenText.safeParse(config[name]);
     return success ? [[name, data] as const] : [];
   });
-  return { file: basename(own ?? 'tokenizer_config.json'), text, tokens: Object.fromEntries(tokens) };
+  return { file: basename(templatePath ?? 'tokenizer_config.json'), text, tokens: Object.fromEntries(tokens) };
 }
 
-async function ownTemplate(path: string): Promise<string | undefined> {
+async function templateFromFile(path: string): Promise<string | undefined> {
   return path.endsWith('.json') ? templateOf(await readObject(path)) : readFile(path, 'utf8');
 }
 

@@ -1,15 +1,15 @@
 /**
- * Finds the weights in a folder and chooses them for each device. Finds an .onnx file by the standard names
- * or by `genai_config.json`, and its external data by the names that the graph states, whatever they are.
+ * Finds the weights in a folder and chooses weights for each device. Finds .onnx files by the standard names
+ * or by `genai_config.json`, and external data by the names in the graph. Reads the graphs, but no weights.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import type { DeviceName } from '../protocol/devices.ts';
 import { type ChosenDtype, chooseDtype, DTYPES, type Dtype, type DtypeChoice, dtypeNamed, SUFFIXES } from './dtypes.ts';
-import { BrokenOnnx, cutOff, type OnnxFile, readOnnxFile } from './onnx-weights.ts';
+import { BrokenOnnx, type OnnxFile, readOnnxFile, truncation } from './onnx-weights.ts';
 import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from './problems.ts';
 
-/** Weights for one device, with the reason of the choice. Paths are absolute. */
+/** Weights for one device, with the reason for the choice. Paths are absolute. */
 export interface ChosenWeights extends ChosenDtype {
   readonly device: DeviceName;
   readonly modelFile: string;
@@ -34,9 +34,9 @@ export interface WeightsQuery {
   readonly genaiFile?: string | undefined;
 }
 
-/** Largest number of other model files that a problem lists. */
+/** Maximum number of other model files that a problem lists. */
 const MAX_ALTERNATIVES = 3;
-/** Largest number of subfolders of one folder that are searched for models. */
+/** Maximum number of subfolders of one folder that are searched for models. */
 const MAX_FOLDERS = 50;
 
 /**
@@ -61,8 +61,8 @@ export async function findWeights(root: string, query: WeightsQuery, problems: M
 }
 
 /**
- * The .onnx file of each available dtype. The graph states the dtype of the file that genai_config.json
- * names, because such files are called model.onnx for every dtype.
+ * The .onnx file of each available dtype. The dtype of the file that genai_config.json names is read from the
+ * graph, because such files are called model.onnx for every dtype.
  */
 async function filesByDtype(
   root: string,
@@ -97,7 +97,7 @@ async function measure(
   const graph = bytes > 0 ? await graphOf(root, file, problems) : undefined;
   for (const [name, needed] of [...(graph?.external ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const path = normalize(join(dirname(file), name));
-    // The runtime refuses these paths too, but its message does not name the file.
+    // The runtime also refuses such paths, but its message does not name the file.
     if (name === '' || isAbsolute(name) || leavesFolder(path)) {
       problems.push({
         file,
@@ -106,7 +106,7 @@ async function measure(
       continue;
     }
     const size = await checkFile(root, path, problems);
-    if (size > 0 && size < needed) problems.push({ file: path, problem: cutOff(size, needed, basename(file)) });
+    if (size > 0 && size < needed) problems.push({ file: path, problem: truncation(size, needed, basename(file)) });
     weightFiles.push(join(root, path));
     bytes += size;
   }

@@ -1,16 +1,16 @@
-/** Writes nodes, constants and declarations as fields of a graph, for edits. Pure. */
+/** Writes nodes, initializers and declarations as fields of a GraphProto, for edits of a graph. Pure. */
 
 import { type Field, type Message, writeBytes, writeNumber } from './protobuf.ts';
 import { ATTRIBUTE, GRAPH, INT64, INTEGER_ATTRIBUTE, NODE, TENSOR, VALUE } from './types.ts';
 
-/** A node of the standard operators without attributes, as a field of a graph. */
+/** A node with a standard operator and without attributes, as a field of a graph. */
 export function writeNode(operator: string, inputs: readonly string[], output: string): Uint8Array[] {
   const content = inputs.flatMap((input) => writeBytes(NODE.input, input));
   content.push(...writeBytes(NODE.output, output), ...writeBytes(NODE.operator, operator));
   return writeBytes(GRAPH.node, content);
 }
 
-/** A node that changes the element type of a value, as a field of a graph. */
+/** A Cast node, which changes the element type of a value, as a field of a graph. */
 export function writeCast(input: string, output: string, type: number): Uint8Array[] {
   const to = [
     ...writeBytes(ATTRIBUTE.name, 'to'),
@@ -22,7 +22,9 @@ export function writeCast(input: string, output: string, type: number): Uint8Arr
   return writeBytes(GRAPH.node, content);
 }
 
-/** A node with other names for inputs and outputs, as a field of a graph; undefined keeps a name. */
+/**
+ * A node with renamed inputs and outputs, as a field of a graph. `rename` returns undefined to keep a name.
+ */
 export function writeRenamed(
   node: Message,
   rename: (name: string, index: number, side: 'input' | 'output') => string | undefined,
@@ -62,8 +64,8 @@ export function writeScalarInput(name: string): Uint8Array[] {
 }
 
 /**
- * An output with `length` as the name of its second dimension, as a field of a graph.
- * @returns undefined if it is not declared as a tensor of three dimensions.
+ * An output with a dynamic second dimension of the name `length`, as a field of a graph.
+ * @returns undefined if the output is not declared as a tensor with three dimensions.
  */
 export function writeWithOpenLength(output: Message, length: string): Uint8Array[] | undefined {
   const changed = changeTensor(output, (tensor) => {
@@ -80,7 +82,7 @@ export function writeWithOpenLength(output: Message, length: string): Uint8Array
 
 /**
  * An input or an output with another element type, as a field of a graph.
- * @returns undefined if it is not declared as a tensor.
+ * @returns undefined if the value is not declared as a tensor.
  */
 export function writeWithType(
   side: typeof GRAPH.input | typeof GRAPH.output,
@@ -96,7 +98,8 @@ export function writeWithType(
 }
 
 /**
- * A declared value with its tensor changed; undefined if it is no tensor, or if `change` returns undefined.
+ * A declaration with a changed tensor type; undefined if it declares no tensor, or if `change` returns
+ * undefined.
  */
 function changeTensor(value: Message, change: (tensor: Message) => Uint8Array[] | undefined): Uint8Array[] | undefined {
   const typeField = value.last(VALUE.type);

@@ -1,12 +1,12 @@
 /**
- * A model's graph as far as an edit needs it: the node that produces a value, the nodes that read it, the
- * constants, and the declarations of inputs and outputs. Names have one character per byte. Pure.
+ * The parts of a model's graph that an edit needs: the node that produces a value, the number of its readers,
+ * the constants, and the declarations of inputs and outputs. Names have one character per byte. Pure.
  */
 
 import { type Field, Message } from './protobuf.ts';
 import { ATTRIBUTE, GRAPH, NODE, TENSOR, type TensorInfo, VALUE } from './types.ts';
 
-/** First byte of a field of an attribute that contains a graph. */
+/** First bytes of the fields of an attribute that contain graphs. */
 const GRAPH_TAGS = [ATTRIBUTE.graph, ATTRIBUTE.graphs].map((number) => number * 8 + 2);
 const DEEPEST_SUBGRAPH = 8;
 
@@ -26,10 +26,10 @@ export class Graph {
   readonly #producers = new Map<string, Node>();
   readonly #readers = new Map<string, number>();
   readonly #constants = new Map<string, readonly number[]>();
-  /** Other names in use: of inputs, of values in a ValueInfoProto, and of values that an edit adds. */
+  /** Other names in use: inputs, values with a ValueInfoProto, and values that an edit adds. */
   readonly #others = new Set<string>();
 
-  /** @throws Error for a message that is no GraphProto. */
+  /** @throws Error for a message that is not a GraphProto. */
   constructor(message: Message) {
     this.message = message;
     this.nodes = this.#readNodes(message, 0);
@@ -51,12 +51,12 @@ export class Graph {
     return this.#producers.get(name);
   }
 
-  /** Number of readers of a value: nodes, those of subgraphs included, and outputs of graphs. */
+  /** Number of readers of a value: inputs of nodes, also in subgraphs, and outputs of graphs. */
   readers(name: string): number {
     return this.#readers.get(name) ?? 0;
   }
 
-  /** Dimensions of an initializer or a constant node; undefined for all other values. */
+  /** Dimensions of an initializer or of the output of a Constant node; undefined for all other values. */
   constantShape(name: string): readonly number[] | undefined {
     return this.#constants.get(name);
   }
@@ -65,7 +65,7 @@ export class Graph {
     return [this.#producers, this.#readers, this.#constants, this.#others].some((names) => names.has(name));
   }
 
-  /** A name that no value has; reserves it. Appends underscores to `preferred` as needed. */
+  /** Reserves an unused name: `preferred`, with underscores appended if it is in use. */
   fresh(preferred: string): string {
     let name = preferred;
     while (this.has(name)) name += '_';
@@ -73,7 +73,7 @@ export class Graph {
     return name;
   }
 
-  /** The nodes of a graph. Also counts the readers of values, those in subgraphs included. */
+  /** Reads the nodes of a graph. Also counts the readers of values, including readers in subgraphs. */
   #readNodes(graph: Message, depth: number): Node[] {
     if (depth > DEEPEST_SUBGRAPH) throw new Error(`Graphs in graphs, more than ${DEEPEST_SUBGRAPH} deep`);
     const read = (name: string): void => void this.#readers.set(name, this.readers(name) + 1);
@@ -94,7 +94,7 @@ export class Graph {
     });
   }
 
-  /** Reads the graphs in an attribute. Most attributes contain none and are not parsed, to save time. */
+  /** Reads the subgraphs in an attribute. To save time, attributes without subgraphs are not parsed. */
   #readAttribute(bytes: Uint8Array, depth: number): void {
     if (!GRAPH_TAGS.some((tag) => bytes.includes(tag))) return;
     const attribute = new Message(bytes);
@@ -104,15 +104,15 @@ export class Graph {
   }
 }
 
-/** The name in a ValueInfoProto: of an input, an output or an inner value. */
+/** The name in a ValueInfoProto, which describes an input, an output or an inner value. */
 export function nameOf(graph: Message, field: Field): string {
   const value = graph.message(field);
   return value.text(value.last(VALUE.name));
 }
 
 /**
- * The declaration of an input or an output: element type and dimensions, open ones as -1.
- * @returns undefined if it is no tensor, or has no shape.
+ * The declaration of an input or an output: name, element type and dimensions. A dynamic dimension is -1.
+ * @returns undefined if it does not declare a tensor with a shape.
  */
 export function tensorInfoOf(graph: Message, field: Field): TensorInfo | undefined {
   const value = graph.message(field);
@@ -127,7 +127,10 @@ export function tensorInfoOf(graph: Message, field: Field): TensorInfo | undefin
   return { name: nameOf(graph, field), type: tensor.last(VALUE.elementType)?.value ?? 0, shape: sizes };
 }
 
-/** The shape of a Constant node that is a tensor or a scalar; the path to the logits has no others. */
+/**
+ * The shape of a Constant node with a tensor or a scalar. Other kinds do not occur between projection and
+ * logits.
+ */
 function shapeOfConstant(node: Message): number[] | undefined {
   const [attribute] = node.all(NODE.attribute).map((field) => node.message(field));
   const name = attribute?.text(attribute.last(ATTRIBUTE.name));

@@ -1,7 +1,7 @@
 /**
- * Finds the attention that updates its cache in place: GroupQueryAttention does, if past and present are the
- * same memory. In every other decoder each run makes a longer cache. Also changes attention and cache of a
- * float32 model to half floats, for a device that supports no other attention. Pure.
+ * Finds the attention nodes that can update the KV cache in place: GroupQueryAttention does, if past and
+ * present are the same memory. Every other kind of attention returns a longer cache. Also changes attention
+ * and cache of a float32 model to half floats, for a device whose attention supports only half floats. Pure.
  */
 
 import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
@@ -16,10 +16,10 @@ const MICROSOFT = 'com.microsoft';
  */
 const PASTS = [3, 4];
 const PRESENTS = [1, 2];
-/** Inputs of the query's type: query, key, value, tables of the rotary embedding, bias, sink. */
+/** Inputs with the element type of the query: query, key, value, rotary embedding tables, bias, sink. */
 const FLOATS = [0, 1, 2, 7, 8, 10, 11];
 
-/** Names of the values that a GroupQueryAttention makes from a cache that is an input of the graph. */
+/** Names of the cache outputs of each GroupQueryAttention whose caches are inputs of the graph. */
 export function updatedInPlace(graph: Graph): ReadonlySet<string> {
   const attention = graph.nodes.filter((node) => readsCaches(graph, node));
   return new Set(attention.flatMap(({ outputs }) => PRESENTS.map((at) => outputs[at] ?? '')));
@@ -33,8 +33,8 @@ function readsCaches(graph: Graph, { domain, operator, inputs }: Node): boolean 
 /**
  * Changes every GroupQueryAttention over float32, and its cache, to float16.
  * @param model a ModelProto.
- * @returns the changed ModelProto; undefined if there is nothing to change.
- * @throws Error for bytes that are no protobuf message.
+ * @returns the changed ModelProto; undefined if nothing changes.
+ * @throws Error for bytes that are not a protobuf message.
  */
 export function halveAttention(model: Uint8Array): Uint8Array | undefined {
   const root = new Message(model);
@@ -73,7 +73,7 @@ function edit(graph: Graph): Uint8Array[] | undefined {
   });
 }
 
-/** The node between casts of its inputs and of its output. */
+/** The node with casts before its inputs and after its first output. */
 function halved(graph: Graph, { field, inputs, outputs }: Node): Uint8Array[] {
   const narrow = new Map(
     FLOATS.flatMap((at) => (inputs[at] ? [[at, graph.fresh(`${outputs[0]}/half_${at}`)] as const] : [])),

@@ -1,10 +1,11 @@
 /**
- * Widens 16-bit floats to float32, the type of the logits that the sampler reads. Pure but for its tables.
+ * Widens 16-bit floats to float32, the type of the logits that the sampler reads. Pure, except for its lookup
+ * tables.
  */
 import { BFLOAT16 } from './types.ts';
 
 const VALUES = 2 ** 16;
-/** By type: the float32 of each of the 65 536 patterns. All are exact. */
+/** Lookup tables by element type: the exact float32 of each of the 65 536 bit patterns. */
 const TABLES = new Map<number, Float32Array>();
 
 /**

@@ -1,25 +1,29 @@
 /**
  * Adds the input `num_logits_to_keep` to a decoder that lacks it, so that logits are computed for the last
- * positions only. The projection to the vocabulary is 16 % of a prompt's work in a 4-bit model of 135 M
- * parameters, and the memory of its result bounds a chunk. Pure: bytes of a ModelProto in, bytes out. Does
- * not change a graph that it does not fully know.
+ * positions only. The projection to the vocabulary takes 16 % of the prefill time in a 4-bit model of 135 M
+ * parameters, and the memory of the logits limits the prefill chunk. Pure: bytes of a ModelProto in, bytes
+ * out. Leaves a graph with an unknown structure unchanged.
  *
  * Walks from `logits` back through element-wise nodes to the projection, and slices the projection's input:
  * `[rows, tokens, hidden]` → `[rows, keep, hidden]`. Every node on the path treats all positions alike, and
- * nothing else reads the values in between, so the result equals the last positions of the unchanged graph.
+ * no other node reads the values in between, so the logits equal those of the last positions in the unchanged
+ * graph.
  */
 import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
 import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
 import { Message, writeBytes } from './protobuf.ts';
 import { GRAPH, MODEL } from './types.ts';
 
-/** The input's name in exports of Hugging Face: the number of last positions that get logits, 0 for all. */
+/**
+ * Name of the input in exports of Hugging Face. Its value is the number of last positions that get logits, 0
+ * for all.
+ */
 export const KEEP_INPUT = 'num_logits_to_keep';
 
-/** From this version of the operators on, the bounds of Slice are inputs. */
-const LEAST_OPSET = 10;
-/** From this version of the format on, an initializer need not be an input too. */
-const LEAST_IR = 4;
+/** Lowest version of the standard operators: the bounds of Slice are inputs from this version on. */
+const MIN_OPSET = 10;
+/** Lowest version of the format: from this version on, an initializer need not also be an input. */
+const MIN_IR = 4;
 const MICROSOFT = 'com.microsoft';
 
 /** Element-wise nodes whose first input is data and whose other inputs are constants. */
@@ -29,14 +33,15 @@ const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div']);
 /**
  * Adds the input to a model.
  * @param model a ModelProto.
- * @param logits name of the output.
- * @returns the changed ModelProto; undefined if it has the input already, or if its graph is of another kind.
- * @throws Error for bytes that are no protobuf message.
+ * @param logits name of the logits output.
+ * @returns the changed ModelProto; undefined if the model has the input already, or if its graph has an
+ * unknown structure.
+ * @throws Error for bytes that are not a protobuf message.
  */
 export function keepLastLogits(model: Uint8Array, logits = 'logits'): Uint8Array | undefined {
   const root = new Message(model);
   const [field, second] = root.all(MODEL.graph);
-  if (!field || second || (root.last(MODEL.irVersion)?.value ?? 0) < LEAST_IR || opset(root) < LEAST_OPSET)
+  if (!field || second || (root.last(MODEL.irVersion)?.value ?? 0) < MIN_IR || opset(root) < MIN_OPSET)
     return undefined;
   const message = root.message(field);
   if (message.all(GRAPH.input).some((input) => nameOf(message, input) === KEEP_INPUT)) return undefined;
@@ -55,9 +60,7 @@ function opset(root: Message): number {
   return standard?.last(MODEL.opsetVersion)?.value ?? 0;
 }
 
-/**
- * The nodes from the logits back to the projection; undefined if there is another kind of node in between.
- */
+/** The nodes from the logits back to the projection; undefined if a node in between is not element-wise. */
 function pathToProjection(graph: Graph, logits: string): Node[] | undefined {
   const path: Node[] = [];
   for (let name = logits; path.length < graph.nodes.length; ) {
@@ -72,7 +75,7 @@ function pathToProjection(graph: Graph, logits: string): Node[] | undefined {
   return undefined;
 }
 
-/** The only input of an element-wise node that differs between positions. */
+/** The only input of an element-wise node that differs between positions; undefined for any other node. */
 function dataOf(graph: Graph, { domain, operator, inputs }: Node): string | undefined {
   if (domain !== '') return undefined;
   const varying = inputs.filter((name) => name !== '' && !isFlat(graph, name));
@@ -84,7 +87,7 @@ function dataOf(graph: Graph, { domain, operator, inputs }: Node): string | unde
 
 /**
  * True if a value is the same for every position and does not raise the rank of `[rows, tokens, …]`: a
- * constant without a dimension of positions, or the scale with which a whole tensor was quantized.
+ * constant that is not indexed by position, or the quantization scale of a whole tensor.
  */
 function isFlat(graph: Graph, name: string, depth = 4): boolean {
   const shape = graph.constantShape(name);
@@ -97,7 +100,7 @@ function isFlat(graph: Graph, name: string, depth = 4): boolean {
 }
 
 /**
- * True if the other operand is a matrix of weights: then an output `[rows, tokens, vocab]` has a first input
+ * True for a product with a weight matrix: for the output `[rows, tokens, vocab]`, the first input is then
  * `[rows, tokens, hidden]`.
  */
 function isProjection(graph: Graph, { domain, operator, inputs }: Node): boolean {
@@ -110,7 +113,9 @@ function isProjection(graph: Graph, { domain, operator, inputs }: Node): boolean
   return operator === 'MatMul';
 }
 
-/** Rank of a constant, also if it is transposed, cast or dequantized when the model is loaded. */
+/**
+ * Rank of a constant, or of a constant that is transposed, cast or dequantized; undefined for other values.
+ */
 function weightsRank(graph: Graph, name: string, depth = 4): number | undefined {
   const shape = graph.constantShape(name);
   if (shape) return shape.length;
@@ -120,12 +125,12 @@ function weightsRank(graph: Graph, name: string, depth = 4): number | undefined 
   return weightsRank(graph, node.inputs[0] ?? '', depth - 1);
 }
 
-/** The graph with the slice before the projection; undefined if the output has not three dimensions. */
+/** The graph with a slice before the projection; undefined if the output does not have three dimensions. */
 function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[] | undefined {
   const { message } = graph;
   const projection = path.at(-1);
   const output = message.all(GRAPH.output).find((field) => nameOf(message, field) === logits);
-  // Some exports always give the logits of the last position only.
+  // Some exports always return the logits of the last position only.
   if (output && tensorInfoOf(message, output)?.shape[1] === 1) return undefined;
   const declared = output && writeWithOpenLength(message.message(output), graph.fresh('last_logits/length'));
   if (!projection || !declared) return undefined;
@@ -138,13 +143,13 @@ function edit(graph: Graph, logits: string, path: readonly Node[]): Uint8Array[]
       const first = (_: string, index: number, side: string) => (side === 'input' && index === 0 ? kept : undefined);
       return [...cut, ...writeRenamed(message.message(field), first)];
     }
-    // The shapes that the exporter recorded for the values in between are wrong now.
+    // Removes the shapes that the exporter recorded for the values in between, because they are now wrong.
     return field.number === GRAPH.valueInfo && between.has(nameOf(message, field)) ? [] : undefined;
   });
   return [...pieces, ...writeScalarInput(KEEP_INPUT)];
 }
 
-/** Nodes and constants of `kept = data[:, -num_logits_to_keep:]`. A slice from -0 on takes everything. */
+/** Nodes and initializers of `kept = data[:, -num_logits_to_keep:]`. With 0 the slice takes all positions. */
 function slice(graph: Graph, data: string, kept: string): Uint8Array[] {
   const axis = graph.fresh('last_logits/axis');
   const zero = graph.fresh('last_logits/zero');

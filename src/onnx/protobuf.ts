@@ -1,12 +1,13 @@
 /**
- * The part of protobuf's wire format that an ONNX model needs: the fields of a message with their positions,
- * and how to write a field. Reads a message synchronously through an interface, so that a file of gigabytes
- * is walked without reading all of it. Knows nothing of models.
+ * The part of protobuf's wire format that an ONNX model needs: finds the fields of a message with their
+ * positions, and writes fields. Reads a message synchronously through an interface, so that it can walk a
+ * file of gigabytes without reading all of it. Knows nothing about models. Pure.
  * https://protobuf.dev/programming-guides/encoding/
  */
 
 /**
- * Bytes by position. Past the end `byte` returns undefined and `bytes` fewer. Returned bytes never change.
+ * Bytes by position. Past the end, `byte` returns undefined and `bytes` returns fewer bytes. Returned bytes
+ * never change.
  */
 export interface Source {
   readonly byte: (position: number) => number | undefined;
@@ -28,26 +29,29 @@ export interface Field {
   readonly to: number;
 }
 
-/** Wire types: a number, and a length with bytes. */
+/** Wire types: a varint, and bytes preceded by their length. */
 export const VARINT = 0;
 export const BYTES = 2;
 /** Wire types of fixed size: eight bytes, four bytes. */
 const FIXED64 = 1;
 const FIXED32 = 5;
 /** A varint has at most ten bytes of seven bits. */
-const MOST_VARINT = 2 ** 70;
-/** Fields of one message: graphs have about ten thousand nodes. Bounds the memory for random bytes. */
-const MOST_FIELDS = 2 ** 20;
+const MAX_VARINT = 2 ** 70;
+/**
+ * Maximum number of fields in a message, which bounds the memory if the bytes are random. A graph has about
+ * ten thousand nodes.
+ */
+const MAX_FIELDS = 2 ** 20;
 
 /**
- * The fields of a message in order, so that a source is read once from front to back.
- * @throws Error for bytes that are no message.
+ * The fields of a message in order. Reads the source once, from front to back.
+ * @throws Error for bytes that are not a message.
  */
 export function* fields(source: Source, from: number, to: number): Generator<Field> {
   let count = 0;
   const cursor = new Cursor(source, from);
   for (let start = from; start < to; start = cursor.position) {
-    if (++count > MOST_FIELDS) throw new Error(`Not a message of a model: more than ${MOST_FIELDS} fields`);
+    if (++count > MAX_FIELDS) throw new Error(`Not a message of a model: more than ${MAX_FIELDS} fields`);
     const tag = cursor.varint();
     const wire = tag % 8;
     let content = cursor.position;
@@ -64,7 +68,7 @@ export function* fields(source: Source, from: number, to: number): Generator<Fie
   }
 }
 
-/** Bytes of the content of a field that is no varint; undefined for an unknown wire type. */
+/** Number of content bytes of a field that is not a varint; undefined for an unknown wire type. */
 export function contentBytes(wire: number, length: number): number | undefined {
   if (wire === BYTES) return length;
   if (wire === FIXED32) return 4;
@@ -83,7 +87,7 @@ class Cursor {
   /** Reads the number at the position and advances past it. */
   varint(): number {
     let value = 0;
-    for (let scale = 1; scale < MOST_VARINT; scale *= 128) {
+    for (let scale = 1; scale < MAX_VARINT; scale *= 128) {
       const byte = this.#source.byte(this.position++);
       if (byte === undefined) break;
       value += (byte & 127) * scale;
@@ -103,7 +107,7 @@ export class Message {
   readonly bytes: Uint8Array;
   readonly fields: readonly Field[];
 
-  /** @throws Error for bytes that are no message. */
+  /** @throws Error for bytes that are not a message. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     this.fields = [...fields(memory(bytes), 0, bytes.length)];
@@ -126,7 +130,7 @@ export class Message {
     return new Message(this.content(field));
   }
 
-  /** Text with one character per byte: names are compared and written again, never displayed. */
+  /** Text with one character per byte, because names are only compared and written again, never displayed. */
   text(field: Field | undefined): string {
     if (!field) return '';
     const { buffer, byteOffset } = this.bytes;
@@ -137,7 +141,7 @@ export class Message {
     return this.all(number).map((field) => this.text(field));
   }
 
-  /** A repeated number, packed or not. */
+  /** All values of a repeated integer field, packed or not. */
   numbers(number: number): number[] {
     return this.all(number).flatMap((field) => {
       if (field.wire === VARINT) return [field.value];
@@ -148,7 +152,10 @@ export class Message {
     });
   }
 
-  /** The message with changed fields: `change` returns new bytes, none to remove, undefined to keep. */
+  /**
+   * The message with changed fields. `change` returns the new bytes of a field, no bytes to remove it, or
+   * undefined to keep it.
+   */
   rewrite(change: (field: Field) => readonly Uint8Array[] | undefined): Uint8Array[] {
     const pieces: Uint8Array[] = [];
     let copied = 0;
@@ -162,14 +169,14 @@ export class Message {
   }
 }
 
-/** A field of bytes: text (one byte per character) or the pieces of a message. */
+/** Writes a field of bytes: text (one byte per character), or the pieces of a message. */
 export function writeBytes(number: number, content: string | readonly Uint8Array[]): Uint8Array[] {
   const pieces = typeof content === 'string' ? [Buffer.from(content, 'latin1')] : content;
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
   return [Uint8Array.from([...writeVarint(number * 8 + BYTES), ...writeVarint(length)]), ...pieces];
 }
 
-/** A field of a number from 0 to 2^53. */
+/** Writes a varint field: a number from 0 to 2^53. */
 export function writeNumber(number: number, value: number): Uint8Array {
   return Uint8Array.from([...writeVarint(number * 8 + VARINT), ...writeVarint(value)]);
 }

@@ -1,5 +1,5 @@
 /**
- * The vocabulary of the ONNX format: field numbers of its messages, element types of tensors, inputs and
+ * Constants and types of the ONNX format: field numbers of its messages, element types of tensors, inputs and
  * outputs of a graph. Pure.
  */
 
@@ -56,7 +56,7 @@ export const BFLOAT16 = 16;
 export const UINT4 = 21;
 export const INT4 = 22;
 
-/** One input or output. Open dimensions are -1. */
+/** One input or output. Dynamic dimensions are -1. */
 export interface TensorInfo {
   readonly name: string;
   /** An element type. */

@@ -1,14 +1,15 @@
 /**
- * Reads a protobuf message from a file without blocking the event loop: goes from one length to the next in
- * bounded asynchronous reads, and skips the content between. For the worker, which must answer probes
- * meanwhile. protobuf.ts is the synchronous reader of the engine: it reads byte by byte and edits the message
- * in memory. One reader for both would await every byte there, or block here. Knows nothing of models.
+ * Reads a protobuf message from a file without blocking the event loop: reads tags and lengths in bounded
+ * asynchronous reads, and skips the content between them. For the worker, which must answer health probes at
+ * the same time. protobuf.ts is the synchronous reader of the engine: it reads byte by byte and edits the
+ * message in memory. A common reader would await every byte there, or block the event loop here. Knows
+ * nothing about models.
  * https://protobuf.dev/programming-guides/encoding/
  */
 import type { FileHandle } from 'node:fs/promises';
 import { BYTES, contentBytes, type Field, VARINT } from './protobuf.ts';
 
-/** Bytes that are no message. */
+/** The bytes are not a protobuf message. */
 export class NotProtobuf extends Error {}
 
 /** Bytes of one read. */
@@ -16,13 +17,13 @@ const WINDOW_BYTES = 64 * 1024;
 /** A tag and a length have at most ten bytes each. */
 const HEAD_BYTES = 20;
 /** A varint has at most ten bytes of seven bits. */
-const MOST_VARINT = 2 ** 70;
-/** Fields of one message: bounds the time for random bytes. */
-const MOST_FIELDS = 2 ** 20;
+const MAX_VARINT = 2 ** 70;
+/** Maximum number of fields in a message, which bounds the time if the bytes are random. */
+const MAX_FIELDS = 2 ** 20;
 
 export class ProtobufFile {
   readonly #file: FileHandle;
-  /** The last bytes read. Their content never changes: parts of it are handed out. */
+  /** The last bytes read. Their content never changes, because callers keep parts of it. */
   #window: Buffer = Buffer.alloc(0);
   /** Position of the window in the file. */
   #start = 0;
@@ -31,7 +32,7 @@ export class ProtobufFile {
     this.#file = file;
   }
 
-  /** Bytes of the file; fewer at its end. */
+  /** Reads bytes of the file; fewer at its end. */
   async bytes(from: number, to: number): Promise<Buffer> {
     if (from < this.#start || to > this.#start + this.#window.length) {
       this.#window = await this.#read(from, Math.max(to - from, WINDOW_BYTES));
@@ -47,7 +48,7 @@ export class ProtobufFile {
   async *fields(from: number, to: number): AsyncGenerator<Field> {
     let count = 0;
     for (let at = from; at < to; ) {
-      if (++count > MOST_FIELDS) throw new NotProtobuf();
+      if (++count > MAX_FIELDS) throw new NotProtobuf();
       const field = fieldAt(await this.bytes(at, Math.min(at + HEAD_BYTES, to)), at);
       yield field;
       if (field.to > to) throw new NotProtobuf();
@@ -64,7 +65,7 @@ export class ProtobufFile {
   }
 }
 
-/** The numbers of a packed field. */
+/** The values of a packed repeated field. */
 export function* packed(bytes: Uint8Array): Generator<number> {
   for (let at = 0; at < bytes.length; ) {
     const { value, length } = varintAt(bytes, at);
@@ -87,7 +88,7 @@ function fieldAt(head: Uint8Array, start: number): Field {
   return { number, wire, value: 0, start, from, to: from + value };
 }
 
-/** Bytes of the content of a field of fixed size. */
+/** Number of content bytes of a field of fixed size. */
 function sizeOf(wire: number): number {
   const bytes = contentBytes(wire, 0);
   if (bytes === undefined) throw new NotProtobuf();
@@ -97,7 +98,7 @@ function sizeOf(wire: number): number {
 function varintAt(bytes: Uint8Array, at: number): { value: number; length: number } {
   let value = 0;
   let length = 0;
-  for (let scale = 1; scale < MOST_VARINT; scale *= 128) {
+  for (let scale = 1; scale < MAX_VARINT; scale *= 128) {
     const byte = bytes[at + length++];
     if (byte === undefined) break;
     value += (byte & 127) * scale;

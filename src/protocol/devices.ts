@@ -1,23 +1,24 @@
 /**
- * The table of devices: plain data and pure functions. A new device is a row here and a file in
- * `engine/devices/`; the compiler names the other tables that it must complete. Only the engine knows if a
- * device really opens.
+ * The table of device kinds: plain data and pure functions. A new kind is an entry here and a file in
+ * `engine/devices/`; the compiler reports the other tables that need an entry. Only the engine knows whether
+ * a device opens.
  */
 
-/** The facts about one kind of device that both processes use. */
+/** The properties of a kind of device that both processes use. */
 interface DeviceTraits {
   /** The kind has several devices: `--device cuda:1` selects `cuda-1`, and `cuda` is `cuda-0`. */
   readonly numbered: boolean;
   /** Position in the order of `--device auto`, fastest first. */
   readonly autoRank: number;
-  /** Platforms and architectures (as Node names them) for which the runtime has the provider. */
+  /** Platforms and architectures (as Node names them) for which the runtime has the execution provider. */
   readonly platforms: RegExp;
   /**
-   * Its GroupQueryAttention accepts half floats only, so that results are rounded to half floats with all
-   * weights. Given float32, the runtime would compute attention on the host, behind the cache's back.
+   * The kind's GroupQueryAttention accepts half floats only, so that results are rounded to half floats with
+   * any weights. With float32, the runtime would compute attention on the host, and not use the cache on the
+   * device.
    */
   readonly halfAttention: boolean;
-  /** The event that is narrated when the model is opened on it. */
+  /** The event that is narrated when the model is opened on such a device. */
   readonly event: `device.${string}`;
 }
 
@@ -28,7 +29,8 @@ export const DEVICES = {
   cpu: { numbered: false, autoRank: 4, platforms: ANY_PLATFORM, halfAttention: false, event: 'device.cpu' },
   cuda: { numbered: true, autoRank: 1, platforms: /^(linux|win32) x64$/, halfAttention: true, event: 'device.cuda' },
   webgpu: { numbered: false, autoRank: 2, platforms: ANY_PLATFORM, halfAttention: false, event: 'device.webgpu' },
-  // After WebGPU: Core ML's provider has no attention with a cache, and attention then runs on the host.
+  // After WebGPU: Core ML's execution provider has no attention with a KV cache, so attention runs on the
+  // host.
   coreml: { numbered: false, autoRank: 3, platforms: /^darwin /, halfAttention: false, event: 'device.metal' },
 } as const satisfies Readonly<Record<string, DeviceTraits>>;
 

@@ -1,6 +1,6 @@
 /** The message of a caught value, for both processes. Pure. */
 
-/** Message of an error, or the text of any other thrown value. */
+/** The message of an error, or any other thrown value as text. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 /**
- * The messages of the two processes while a model is opened: the devices and files to try, the memory needed,
- * and facts about the open model.
+ * The data that the two processes exchange while a model is opened: the devices and files to try, the
+ * progress, and the facts about the open model. Types only.
  */
 import type { DeviceName } from './devices.ts';
 import type { MemoryPlan } from './memory-plan.ts';
@@ -8,8 +8,8 @@ import type { Reason } from './reasons.ts';
 
 /**
  * Names of a model's inputs and outputs, as given by its configuration (`genai_config.json`); `%d` stands for
- * the layer. An absent name is searched in the two usual styles: `past_key_values.0.key` and `present.0.key`,
- * `past_key_0` and `present_key_0`.
+ * the layer. For an absent name, the engine tries the two usual styles: `past_key_values.0.key` and
+ * `present.0.key`, `past_key_0` and `present_key_0`.
  */
 export interface TensorNames {
   readonly inputIds?: string;
@@ -38,13 +38,19 @@ export interface EngineOptions {
   /** At least one; the engine tries them in this order until one opens. */
   readonly candidates: readonly Candidate[];
   readonly names: TensorNames;
-  /** Sequences decoded together; `auto` = the number that the memory for the cache allows, at most 16. */
+  /**
+   * Maximum number of sequences decoded together; `auto` = as many as the memory for the KV cache allows, at
+   * most 16.
+   */
   readonly slots: number | 'auto';
   /** Tokens per slot, prompt and output together. */
   readonly context: number;
-  /** Most prompt tokens of one run; `auto` = a quarter of a second of prefill, at most 512. */
+  /** Maximum number of prompt tokens in one run; `auto` = a quarter of a second of prefill, at most 512. */
   readonly prefillChunk: number | 'auto';
-  /** Verify several drafted tokens in one run; `auto` = only if the tokens are those of plain decoding. */
+  /**
+   * Speculative decoding with prompt-lookup drafts; `auto` = only if it gives the same tokens as plain
+   * decoding.
+   */
   readonly speculation: 'auto' | 'on' | 'off';
 }
 
@@ -54,31 +60,31 @@ export interface EngineFacts {
   readonly runtimeVersion: string;
   readonly device: DeviceName;
   readonly slots: number;
-  /** Free memory at the choice of the slots, in bytes; absent if the setting gave their number. */
+  /** Free memory in bytes when `auto` chose the number of slots; absent if the setting gives the number. */
   readonly availableBytes?: number;
   readonly context: number;
   /**
-   * `in_place`: attention appends to the cache. `growing`: each run returns a longer cache, and each sequence
-   * runs alone.
+   * `in_place`: attention appends to the KV cache. `growing`: each run returns a longer cache, and each
+   * sequence runs alone.
    */
   readonly cacheUpdate: 'in_place' | 'growing';
   readonly vocabSize: number;
-  /** Bytes of the key/value cache of all slots. */
+  /** Bytes of the KV cache of all slots. */
   readonly cacheBytes: number;
   /** Resident memory of the engine process after the first run, in bytes. */
   readonly residentBytes: number;
   /** Bytes of GPU memory in use; 0 on the CPU. */
   readonly deviceBytes: number;
-  /** Most prompt tokens computed in one run. */
+  /** Maximum number of prompt tokens in one run. */
   readonly prefillChunk: number;
-  /** The same number, present if the device computes longer runs incorrectly. */
+  /** The same number; present only if the device computes longer runs incorrectly. */
   readonly trustedTokens?: number;
   /** A sequence that runs alone is decoded with drafts. */
   readonly speculation: boolean;
   /**
-   * Difference between the logits of one position computed alone and computed behind another: root mean
-   * square, relative to the logits. About 1e-6 if only the order of sums differs, 1e-2 if activations are
-   * quantized. Absent for a growing cache.
+   * Difference between the logits of one position computed alone and computed in a run with the positions
+   * before it: root mean square, relative to the logits. About 1e-6 if only the order of sums differs, 1e-2
+   * if activations are quantized. Absent for a growing cache.
    */
   readonly runDifference?: number;
   /** Milliseconds of the first run, which allocates memory that later runs reuse. */
@@ -96,7 +102,7 @@ export type LoadEvent =
       readonly next: DeviceName;
       readonly reason: Reason;
     }
-  /** The memory that the model needs, which is free. */
+  /** The memory that the model needs; it fits the free memory. */
   | { readonly kind: 'memory'; readonly device: DeviceName; readonly plan: MemoryPlan }
   /** `read` of `total` bytes of the weights have been read: `percent` is 0, 25, 50, 75 and 100, once each. */
   | {

@@ -1,7 +1,7 @@
 /**
- * Every message between the worker process and its engine process. The two import nothing else of each other
- * than this folder. Numbers, names of files and devices, and the reasons of failures cross the boundary;
- * prompt text and the environment do not.
+ * Every message between the worker process and its engine process. The two processes share no code except
+ * this folder and `onnx/`. Numbers, names of files and devices, and the reasons for failures cross the
+ * boundary; prompt text and the environment do not. Types only.
  */
 import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
@@ -15,7 +15,7 @@ export interface SequenceRequest {
   readonly id: number;
   /** Prompt ids, at least one, each in [0, vocabulary). */
   readonly prompt: readonly number[];
-  /** Most ids to generate, at least 1; prompt and maxTokens together must fit the context. */
+  /** Maximum number of ids to generate, at least 1; prompt and maxTokens together must fit the context. */
   readonly maxTokens: number;
   /** No end-of-sequence id is drawn before this many ids are generated. */
   readonly minTokens: number;
@@ -38,13 +38,13 @@ export type ToEngine =
   /** Queue a sequence; its reports follow until one carries `finish`. */
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
   /**
-   * Stop a sequence between two steps; its last report says `cancelled`. Unknown and finished ids are
-   * ignored.
+   * Stop a sequence between two steps; its last report has the reason `cancelled`. Unknown and finished ids
+   * are ignored.
    */
   | { readonly kind: 'cancel'; readonly id: number }
   /**
-   * Leave a sequence out of the steps; it keeps its slot, or its place in the queue. Unknown and finished ids
-   * are ignored.
+   * Exclude a sequence from the steps; the sequence keeps its slot, or its position in the queue. Unknown and
+   * finished ids are ignored.
    */
   | { readonly kind: 'pause'; readonly id: number }
   /** Continue a paused sequence. Unknown and finished ids are ignored. */
@@ -57,14 +57,14 @@ export type ToEngine =
 /** A change of one sequence, narrated by the worker's request loop. */
 export type Note =
   /**
-   * The sequence waits for a slot, which it gets in about `etaMs`; `position` 1 is next. Sent on arrival and
-   * at each move.
+   * The sequence waits for a slot, which it gets in about `etaMs` milliseconds; `position` 1 is next. Sent on
+   * arrival and whenever the position changes.
    */
   | { readonly note: 'queued'; readonly position: number; readonly etaMs: number }
   /**
-   * The sequence has a slot, whose cache already holds `cachedTokens` tokens of the prompt. `divergedAt` =
-   * the index in the prompt of the first id that differs from the slot's; absent if one begins with the
-   * other. `others` sequences run at the same time.
+   * The sequence has a slot, whose KV cache already contains `cachedTokens` tokens of the prompt.
+   * `divergedAt` = index of the first prompt id that differs from the slot's id; absent if one is a prefix of
+   * the other. `others` sequences run at the same time.
    */
   | {
       readonly note: 'started';
@@ -75,8 +75,8 @@ export type Note =
       readonly queueMs: number;
     }
   /**
-   * `done` of `total` prompt tokens are in the cache after `elapsedMs` of prefill; about `etaMs` remain. Sent
-   * after each chunk but the last.
+   * `done` of `total` prompt tokens are in the KV cache after `elapsedMs` of prefill; about `etaMs` remain.
+   * Sent after each chunk except the last.
    */
   | {
       readonly note: 'prefill';
@@ -108,9 +108,9 @@ export interface Timings {
 
 /** The facts about every finished sequence. */
 export interface Finished {
-  /** Prompt tokens whose cache an earlier sequence left in the slot. */
+  /** Prompt tokens that were already in the slot's KV cache, from an earlier sequence. */
   readonly cachedTokens: number;
-  /** Drafted tokens, and how many of them decoding confirmed. */
+  /** Number of drafted tokens, and how many of them were accepted. */
   readonly drafted: number;
   readonly accepted: number;
   readonly timings: Timings;
@@ -145,9 +145,9 @@ export type FromEngine =
   /** The answer to `ping`. */
   | { readonly kind: 'pong' }
   /**
-   * The results of one step for all sequences. `batch` = sequences computed in the step, by decoding or
-   * prefill; 0 in a report sent before the run, with cancellations, assigned slots and moves in the queue.
-   * `slotFreeMs` = estimated milliseconds until a slot is free; absent while a slot is free.
+   * The results of one step for all sequences. `batch` = number of sequences computed in the step, by
+   * decoding or prefill; 0 in the report before a run, with cancellations, assigned slots and new queue
+   * positions. `slotFreeMs` = estimated milliseconds until a slot is free; absent while a slot is free.
    */
   | {
       readonly kind: 'report';

@@ -1,12 +1,10 @@
-/**
- * The engine's report on this machine's devices, made for `doctor` without opening a model.
- */
+/** The engine's report on this machine's devices, made for `doctor` without opening a model. Types only. */
 import type { DeviceName } from './devices.ts';
 import type { Reason } from './reasons.ts';
 
 export interface Gpu {
   readonly name: string;
-  /** Bytes of the card's memory, and how many of them are free; absent if NVML does not report them. */
+  /** Total and free memory of the GPU in bytes; absent if NVML does not report them. */
   readonly totalBytes?: number;
   readonly freeBytes?: number;
 }
@@ -18,13 +16,13 @@ export interface Nvidia {
   readonly cudaVersion?: string;
   /** In the order of `cuda:0`, `cuda:1`, … */
   readonly gpus: readonly Gpu[];
-  /** The `CUresult` of a driver that does not start: 803 if it does not match its kernel module. */
+  /** The `CUresult` of a driver that does not start, such as 803 if it does not match its kernel module. */
   readonly fault?: number;
 }
 
 export interface VulkanDevice {
   readonly name: string;
-  /** Bytes of the largest heap of the device's memory. */
+  /** Size of the largest heap of device memory in bytes. */
   readonly totalBytes: number;
   /** A renderer that computes on the CPU, such as SwiftShader or llvmpipe. */
   readonly software: boolean;
@@ -35,20 +33,20 @@ export interface ProbedDevice {
   readonly name: DeviceName;
   /** Why the device cannot be used even if it is selected by name; absent if no obstacle is known. */
   readonly obstacle?: Reason;
-  /** Why `auto` skips the device. A renderer in software is an obstacle to `auto` only. */
+  /** Why `auto` skips the device. A software renderer is an obstacle for `auto` only. */
   readonly autoObstacle?: Reason;
 }
 
 export interface DeviceProbe {
   /** The version of the runtime's library; absent if the library cannot be loaded. */
   readonly runtimeVersion?: string;
-  /** Why the library cannot be loaded, in the words of the dynamic loader. */
+  /** Why the library cannot be loaded: the message of the dynamic loader. */
   readonly runtimeProblem?: string;
   readonly koffiVersion: string;
   /** Fastest first; the CPU is the last. */
   readonly devices: readonly ProbedDevice[];
   /** Absent without an NVIDIA driver. */
   readonly nvidia?: Nvidia;
-  /** Absent without Vulkan, and on all systems but Linux. */
+  /** Absent without Vulkan, and on all systems except Linux. */
   readonly vulkan?: readonly VulkanDevice[];
 }

@@ -16,11 +16,11 @@ interface ReasonDetails {
   driver_fault: { readonly fault: number };
   /** The NVIDIA driver works and reports no GPU to this process. */
   no_gpu_for_process: NoDetails;
-  /** There are fewer devices of this kind. `highest`: the last one. */
+  /** The index is larger than that of the last device of this kind, `highest`. */
   index_out_of_range: { readonly highest: DeviceName };
   /** The files of the CUDA provider are not beside the runtime's library. */
   provider_missing: NoDetails;
-  /** The runtime's library was built without the provider of this device. */
+  /** The runtime's library was built without the execution provider of this device. */
   provider_not_built: NoDetails;
   /** The dynamic loader does not find a library that a provider needs, such as `libcudnn.so.9`. */
   library_missing: { readonly library: string };
@@ -51,11 +51,12 @@ interface ReasonDetails {
     readonly suggestion?: { readonly slots: number; readonly context?: number };
   };
   /**
-   * The device gives different logits for a token computed alone and behind others. `difference`: root mean
-   * square, relative to the logits; absent if the device gives no logits at all.
+   * The device gives different logits for a token computed alone and for the same token computed in a run
+   * with the tokens before it. `difference`: root mean square, relative to the logits; absent if the logits
+   * are not numbers.
    */
   computes_wrong: { readonly difference?: number };
-  /** Any other failure, in the runtime's words. */
+  /** Any other failure, with the runtime's message. */
   runtime: { readonly message: string };
 }
 

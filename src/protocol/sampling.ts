@@ -1,10 +1,10 @@
 /**
- * The table of sampling parameters: plain data that both processes import. From a row come the type, the
- * field of a request with its error sentence, the engine's check, the neutral value, the warm-up value and
- * the default of the model. A new parameter is a row here and a rule in `engine/sampling/`.
+ * The table of sampling parameters: plain data that both processes import. A row defines the type, the field
+ * of a request with its error sentence, the engine's check, the neutral value, the warm-up value, and the key
+ * of the model's default. A new parameter is a row here and a rule in `engine/sampling/`. Pure.
  */
 
-/** The numbers that a parameter may be. NaN and infinite numbers are in no range. */
+/** The allowed values of a parameter. NaN and infinite numbers are in no range. */
 export interface Range {
   readonly min: number;
   /** `min` itself is not in the range. */
@@ -31,13 +31,19 @@ export interface SamplingParameter {
   readonly field: string;
   /** Description in openapi.yaml. The contract adds the value that counts when the field is absent. */
   readonly description: string;
-  /** What a request may give. */
+  /** The values that a request may have. */
   readonly range: Range;
-  /** What the engine accepts and a model may give. It includes `range`. Absent: it is `range`. */
+  /**
+   * The values that the engine accepts and that a model's default may have. Includes `range`. Absent: the
+   * same as `range`.
+   */
   readonly engineRange?: Range;
-  /** The key of the model's default in `generation_config.json`. Absent: models give no default. */
+  /** The key of the model's default in `generation_config.json`. Absent: models have no default. */
   readonly modelKey?: string;
-  /** The value that changes nothing. Absent: there is none, and the worker chooses one for each request. */
+  /**
+   * The value that changes nothing. Absent: there is no such value, and the worker chooses a value for each
+   * request.
+   */
   readonly neutral?: number;
   /** A value that makes the warm-up run the rule. */
   readonly warmUp: number;
@@ -124,7 +130,7 @@ export const SAMPLING = {
     neutral: 0,
     warmUp: 0.1,
   },
-  /** The same seed draws the same tokens, whatever runs beside the sequence. */
+  /** The same seed gives the same tokens, whatever other sequences run. */
   seed: {
     stage: 'random',
     field: 'seed',
@@ -151,7 +157,7 @@ export type NeutralName = {
   [name in SamplingName]: Table[name] extends { readonly neutral: number } ? name : never;
 }[SamplingName];
 
-/** A value for every parameter that has a neutral one: the values of a request that gives none. */
+/** A value for every parameter that has a neutral value: used for the fields that a request omits. */
 export type SamplingDefaults = Pick<Sampling, NeutralName>;
 
 /** The names of a record in the order in which it lists them. */
@@ -179,7 +185,7 @@ export const WARM_UP: Sampling = Object.fromEntries(
   SAMPLING_NAMES.map((name) => [name, SAMPLING[name].warmUp]),
 ) as Sampling;
 
-/** The numbers that the engine accepts: every number that a request or a model may give. */
+/** The values that the engine accepts: every value that a request or a model may have. */
 export const engineRangeOf = ({ range, engineRange }: SamplingParameter): Range => engineRange ?? range;
 
 /** True if a number is in a range; false for NaN. */

@@ -1,5 +1,5 @@
 /**
- * The worker's side of one engine process. A fake process plays the faults that a real one does not show on
+ * The worker's side of one engine process. A fake process has the faults that a real process does not show on
  * demand.
  */
 import type { ChildProcess } from 'node:child_process';

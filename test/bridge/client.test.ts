@@ -29,7 +29,7 @@ function open(): { client: EngineClient; engine: EventEmitter; report: (slotFree
   return { client, engine, report };
 }
 
-test('has no time of a free slot before the first report, and while a slot is free', () => {
+test('has no estimate of a free slot before the first report, and while a slot is free', () => {
   const { client, report } = open();
   expect(client.slotFreeMs).toBeUndefined();
   report(800);

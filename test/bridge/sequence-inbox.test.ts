@@ -51,7 +51,7 @@ test('delivers a report that arrives during a delivery in the next turn', async 
   expect(sequence.tokens).toBe(2);
 });
 
-test('delivers all reports at a flush, in their order, and none of them twice', async () => {
+test('delivers all reports at a flush, in order, and none of them twice', async () => {
   const { inbox, sequence } = open();
   for (const token of [1, 2, 3]) inbox.put(reportOf(sequence, token));
   await turn();
@@ -79,7 +79,7 @@ test('removes a sequence without a caller when its end is reported', async () =>
   const { inbox, sequence } = open();
   const timings = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
   const finish = { reason: 'cancelled', cachedTokens: 0, drafted: 0, accepted: 0, timings } as const;
-  sequence.left = true;
+  sequence.callerLeft = true;
   inbox.put(reportOf(sequence, 1));
   await turn();
   expect([...inbox.sequences]).toEqual([sequence]);

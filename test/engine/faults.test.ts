@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, prompt, request } from './harness.ts';
 
-/** The model knows 512 positions: past them its runs fail, with the runtime's own message. */
+/** The model has 512 positions: runs past them fail with the runtime's message. */
 const bench = new Bench({ slots: 3, context: 600, prefillChunk: 256 });
 afterAll(() => bench.engine.close());
 
 describe('a run that fails', () => {
-  it('in prefill ends its sequence only and frees the slot; the engine continues', async () => {
+  it('in prefill ends only its sequence and frees the slot; the engine continues', async () => {
     const before = await bench.run({ maxTokens: 30 });
     const neighbour = bench.run({ prompt: prompt(8), maxTokens: 60 });
     const { notes, ids, finish } = await bench.run({ prompt: prompt(560), maxTokens: 2 });
@@ -36,7 +36,7 @@ describe('a run that fails', () => {
 });
 
 describe('a sequence whose logits cannot be drawn from', () => {
-  it('fails alone', async () => {
+  it('fails without affecting other sequences', async () => {
     const neighbour = bench.run({ prompt: prompt(8, 2), maxTokens: 30 });
     const masked = await bench.run({ minTokens: 1, endIds: Array.from({ length: 1024 }, (_, id) => id) });
     expect(masked.finish).toMatchObject({ reason: 'failed', message: expect.stringContaining('-Infinity') });
@@ -48,7 +48,7 @@ describe('a sequence whose logits cannot be drawn from', () => {
 });
 
 describe('close', () => {
-  it('ends the steps', async () => {
+  it('stops the steps', async () => {
     const brief = new Bench();
     const asked = request({ maxTokens: 200 });
     brief.submit(asked);

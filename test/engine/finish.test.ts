@@ -44,7 +44,7 @@ describe('a sequence ends', () => {
     expect(finish.reason).toBe('max_tokens');
   });
 
-  it('with the times of its queue, its prefill and its decoding', async () => {
+  it('with the times in the queue, in prefill and in decoding', async () => {
     const { finish } = await bench.run({ maxTokens: 20 });
     expect(finish.timings.prefillMs).toBeGreaterThan(0);
     expect(finish.timings.decodeMs).toBeGreaterThan(0);
@@ -96,7 +96,7 @@ describe('cancel', () => {
     long.engine.close();
   });
 
-  it('is reported before the run of the next step, together with the new owner of the slot', async () => {
+  it('is reported before the run of the next step, together with the sequence that gets the slot', async () => {
     const one = new Bench({ slots: 1 });
     const asked = request({ maxTokens: 200 });
     const cancelled = one.submit(asked);
@@ -158,7 +158,7 @@ describe('a request that breaks a rule fails, and the engine continues', () => {
     expect((await bench.run({ maxTokens: 2 })).ids).toEqual(natural.slice(0, 2));
   });
 
-  it('a second request with an id in use ends the first', async () => {
+  it('a second request with the same id ends the first', async () => {
     const asked = request({ maxTokens: 100 });
     const outcome = bench.submit(asked);
     await bench.afterTokens(asked.id, 1);

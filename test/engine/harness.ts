@@ -1,6 +1,6 @@
 /**
- * Shared by the engine's tests: the embedded model, an engine with a promise per sequence, requests with
- * defaults.
+ * Helpers of the engine's tests: the embedded model, an engine with a promise for each sequence, requests
+ * with defaults.
  */
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -64,7 +64,7 @@ export interface Outcome {
   readonly finish: Finish;
 }
 
-/** An engine, and a promise of the outcome of each sequence. */
+/** An engine, with a promise of the outcome of each sequence. */
 export class Bench {
   readonly engine: Engine;
   readonly reports: Extract<FromEngine, { kind: 'report' }>[] = [];
@@ -159,8 +159,8 @@ export function openPoisonable(): { session: Session; poison: () => void } {
 }
 
 /**
- * Logits after the last `keep` ids, of all ids in one run on an empty row: no cache, no chunks, no
- * neighbours.
+ * Logits after each of the last `keep` ids. Computes all ids in one run on an empty row: no reused cache, no
+ * chunks, no other sequences.
  * @returns `[keep, vocab]`
  */
 export function logitsOf(session: Session, ids: readonly number[], keep = 1): Float32Array {
@@ -171,13 +171,13 @@ export function logitsOf(session: Session, ids: readonly number[], keep = 1): Fl
   return session.logits.slice((written - keep) * vocabSize, written * vocabSize);
 }
 
-/** The greedy continuation by running everything again for each id. */
+/** The greedy continuation, computed by running the whole sequence again for each id. */
 export function continueGreedily(session: Session, prompt: readonly number[], count: number): number[] {
   const ids = [...prompt];
   while (ids.length < prompt.length + count) ids.push(argMax(logitsOf(session, ids)));
   return ids.slice(prompt.length);
 }
 
-/** A prompt of ids without an obvious repetition. */
+/** A prompt without an obvious repetition. */
 export const prompt = (length: number, salt = 0): number[] =>
   Array.from({ length }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37 + salt * 101 + index * index) % 1000)));

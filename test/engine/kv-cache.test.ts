@@ -35,7 +35,7 @@ describe('a slot', () => {
     expect(cache.take([1, 2, 7, 8, 9, 9])).toEqual({ slot: 0, cachedTokens: 4 });
   });
 
-  it('is the one that has been free longest among equals, an unused one first', () => {
+  it('is the one released first among equals, an unused one before all others', () => {
     const cache = new KvCache(3, 8);
     expect(cache.take([5])?.slot).toBe(0);
     cache.release(0);
@@ -102,7 +102,7 @@ describe('a slot of a cache that cannot drop a part', () => {
     expect(whole(1, 2, 3).take([1, 2, 3, 4])).toEqual({ slot: 0, cachedTokens: 0 });
   });
 
-  it('drops all ids when a part is to be dropped', () => {
+  it('drops all ids when it is truncated', () => {
     const cache = whole(1, 2, 3);
     cache.truncate(0, 3);
     expect(cache.length(0)).toBe(3);

@@ -1,5 +1,6 @@
 /**
- * All layouts of exports, on the CPU: the ids equal those of a computation without graph, cache and runtime.
+ * Models in all layouts of exports, on the CPU: the generated ids equal those of a computation without graph,
+ * KV cache and runtime.
  */
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';

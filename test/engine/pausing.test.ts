@@ -1,4 +1,7 @@
-/** No step includes a paused sequence; it keeps its slot, and its ids do not change. */
+/**
+ * A paused sequence: no step includes it, it keeps its slot, and its generated ids are the same as without
+ * the pause.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Bench, prompt, request } from './harness.ts';
@@ -6,7 +9,7 @@ import { Bench, prompt, request } from './harness.ts';
 const bench = new Bench({ slots: 2, context: 256 });
 afterAll(() => bench.engine.close());
 
-/** Number of reported tokens of a sequence. */
+/** Number of reported tokens of a sequence so far. */
 const tokensOf = (id: number): number =>
   bench.reports
     .flatMap(({ sequences }) => sequences)

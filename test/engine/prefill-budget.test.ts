@@ -13,7 +13,7 @@ function machine({ base = 10, each = 2, step = 10, row = 3 } = {}): CostModel {
   return costs;
 }
 
-/** Tokens of a long prompt in each of `steps` steps beside `rows` others. */
+/** Tokens of a long prompt in each of `steps` steps, beside `rows` decoding sequences. */
 function steps(budget: PrefillBudget, rows: number, steps: number): number[] {
   return Array.from({ length: steps }, () => {
     const allowed = budget.allowance(rows);
@@ -23,7 +23,7 @@ function steps(budget: PrefillBudget, rows: number, steps: number): number[] {
 }
 
 describe('a chunk', () => {
-  it('takes a quarter of a second at most, but has at least 32 tokens', () => {
+  it('takes at most a quarter of a second, but has at least 32 tokens', () => {
     expect(new PrefillBudget(machine(), 512).chunk).toBe(112);
     expect(new PrefillBudget(machine({ each: 0.1 }), 512).chunk).toBe(512);
     expect(new PrefillBudget(machine({ each: 50 }), 512).chunk).toBe(32);
@@ -47,7 +47,7 @@ describe('a long prompt beside sequences that decode', () => {
     expect(allowed.indexOf(144, 1)).toBe(25);
   });
 
-  it('gets larger chunks if the steps take longer: as long as the wait, half a second at most', () => {
+  it('gets larger chunks if the steps take longer: as long as the wait, at most half a second', () => {
     const beside = (step: number): number => {
       const budget = new PrefillBudget(machine({ step, row: 0, base: 200 }), 512);
       return Math.max(...steps(budget, 1, 1));
@@ -55,7 +55,7 @@ describe('a long prompt beside sequences that decode', () => {
     expect([5, 12, 15, 90].map(beside)).toEqual([32, 32, 80, 144]);
   });
 
-  it('gets a few tokens in every step if they take at most half as long as the step', () => {
+  it('gets a few tokens in every step if their run takes at most half as long as a decode step', () => {
     const allowed = steps(new PrefillBudget(machine({ base: 2, each: 2, step: 10, row: 5 }), 512), 16, 3);
     expect(allowed[0]).toBeGreaterThan(8);
     expect(new Set(allowed).size).toBe(1);

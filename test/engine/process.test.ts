@@ -10,7 +10,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** The engine as the worker forks it, with its messages so far. */
+/** An engine process, forked as the worker forks it, with its messages so far. */
 function forkEngine() {
   const child = fork(engineProcess, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced', env: {} });
   children.push(child);
@@ -39,7 +39,7 @@ function forkEngine() {
   return { child, said, output, send, heard, of, finish, exit };
 }
 
-/** No such process, or one that is dead and only waits to be reaped. */
+/** True if there is no such process, or only a zombie. */
 function isGone(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -120,7 +120,7 @@ describe('the engine process', () => {
     expect(engine.output).toEqual([]);
   });
 
-  it('exits when the channel closes, even with work left', async () => {
+  it('exits when the channel closes, even while sequences run', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options: { ...options, slots: 1 } });
     // A minute of work.
@@ -132,7 +132,7 @@ describe('the engine process', () => {
     clearTimeout(patience);
   });
 
-  it('ends with an error on stderr when it gets a sequence before a model', async () => {
+  it('exits with an error on stderr when it gets a sequence before a model', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'cancel', id: 1 });
     expect(await engine.exit()).toBe(1);

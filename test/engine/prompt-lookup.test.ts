@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { RunCost } from '../../src/engine/cost-model.ts';
-import { MOST_DRAFTED, PromptLookup } from '../../src/engine/prompt-lookup.ts';
+import { MAX_DRAFT, PromptLookup } from '../../src/engine/prompt-lookup.ts';
 import type { Sampling } from '../../src/protocol/sampling.ts';
 import { Bench, prompt, type request } from './harness.ts';
 
@@ -34,7 +34,7 @@ describe('a draft', () => {
     expect(new PromptLookup([1]).propose(9, cheap())).toEqual([]);
   });
 
-  it('is as long as saves time', () => {
+  it('has the length that saves most time', () => {
     const dear = new RunCost();
     for (const tokens of [1, 2, 4, 8, 17]) dear.note(tokens, 10 * tokens);
     const repeated = [1, 2, 3, 1, 2, 3];
@@ -42,7 +42,7 @@ describe('a draft', () => {
     const free = new RunCost();
     free.note(1, 10);
     free.note(17, 10);
-    expect(new PromptLookup(repeated).propose(99, free)).toHaveLength(MOST_DRAFTED);
+    expect(new PromptLookup(repeated).propose(99, free)).toHaveLength(MAX_DRAFT);
   });
 
   it('is empty after rejected drafts, and is tried again later', () => {
@@ -80,7 +80,7 @@ describe('decoding with drafts', () => {
     vi.restoreAllMocks();
   });
 
-  it('is on if runs of one token and of several round alike', () => {
+  it('is on if runs of one token and runs of several tokens round alike', () => {
     expect(drafting.engine.facts.speculation).toBe(true);
     expect(drafting.engine.facts.runDifference).toBeLessThan(1e-5);
     expect(plain.engine.facts.speculation).toBe(false);
@@ -90,7 +90,7 @@ describe('decoding with drafts', () => {
   const cases: [string, Parameters<typeof request>[0]][] = [
     ['a prompt that repeats itself', { prompt: repeated, maxTokens: 100 }],
     ['a prompt that does not', { prompt: prompt(40, 3), maxTokens: 100 }],
-    ['no more tokens than asked for', { prompt: repeated, maxTokens: 3 }],
+    ['no more tokens than requested', { prompt: repeated, maxTokens: 3 }],
     ['one token', { prompt: repeated, maxTokens: 1 }],
     ['a full context', { prompt: repeated, maxTokens: 512 - 120 }],
     ['a seed', { prompt: repeated, maxTokens: 100, sampling: { temperature: 0.7, topP: 0.9, seed: 7 } }],
@@ -105,9 +105,9 @@ describe('decoding with drafts', () => {
     ],
     ['log-probabilities', { prompt: repeated, maxTokens: 30, logprobs: 3 }],
   ];
-  it.each(cases)('gives the ids of plain decoding: %s', async (_, asked) => {
-    const expected = await plain.run(asked);
-    const { ids, tokens, finish } = await drafting.run(asked);
+  it.each(cases)('gives the ids of plain decoding: %s', async (_, overrides) => {
+    const expected = await plain.run(overrides);
+    const { ids, tokens, finish } = await drafting.run(overrides);
     expect(ids).toEqual(expected.ids);
     expect(finish.reason).toBe(expected.finish.reason);
     for (const [index, token] of tokens.entries()) {
@@ -122,7 +122,7 @@ describe('decoding with drafts', () => {
       topP: fc.constantFrom(1, 0.9),
       seed: fc.integer({ min: 0, max: 2 ** 31 }),
     }) satisfies fc.Arbitrary<Partial<Sampling>>;
-    const asked = fc.record({
+    const overrides = fc.record({
       prompt: fc
         .array(fc.array(fc.integer({ min: 3, max: 60 }), { minLength: 1, maxLength: 8 }), {
           minLength: 1,
@@ -135,7 +135,7 @@ describe('decoding with drafts', () => {
       sampling,
     });
     await fc.assert(
-      fc.asyncProperty(asked, async (each) => {
+      fc.asyncProperty(overrides, async (each) => {
         const expected = await plain.run(each);
         const outcome = await drafting.run(each);
         expect(outcome.ids).toEqual(expected.ids);
@@ -171,7 +171,7 @@ describe('decoding with drafts', () => {
     narrow.engine.close();
   });
 
-  it('stops when another sequence joins', async () => {
+  it('stops when another sequence starts', async () => {
     const two = new Bench({ slots: 2, context: 512, speculation: 'on' });
     const [a, b] = await Promise.all([
       two.run({ prompt: repeated, maxTokens: 80 }),

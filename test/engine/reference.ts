@@ -1,11 +1,11 @@
 /**
- * The generated models of test/models, and the ids that each must generate on any device, computed without
- * their graphs (tools/reference_llama.py).
+ * The generated models of test/models, and the ids that each must generate on any device. The ids were
+ * computed without the graphs (tools/reference_llama.py).
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { portNamesOf } from '../../src/model/genai.ts';
+import { tensorNamesOf } from '../../src/model/genai.ts';
 import type { DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import { Bench } from './harness.ts';
@@ -48,13 +48,13 @@ export const REFERENCE: readonly ReferenceModel[] = Object.entries(models).flatM
     : [],
 );
 
-/** Names of inputs and outputs that only the model's configuration gives. */
+/** Names of inputs and outputs, for a model whose names only its configuration states. */
 function namesOf(file: string): EngineOptions['names'] {
   const configuration = join(dirname(file), 'genai_config.json');
-  return existsSync(configuration) ? portNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
+  return existsSync(configuration) ? tensorNamesOf(JSON.parse(readFileSync(configuration, 'utf8'))) : {};
 }
 
-/** The model's file and the other files of its weights. */
+/** The model's file and its external data files. */
 function weightFiles(file: string): string[] {
   const beside = readdirSync(dirname(file)).filter(
     (name) => name.startsWith(`${basename(file)}_`) || name === `${basename(file)}.data`,

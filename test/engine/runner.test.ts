@@ -26,7 +26,7 @@ function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[
   });
 }
 
-/** Runs a plan and draws greedily; the ids of the sequences, or their errors. */
+/** Runs a plan and draws greedily. Returns the ids of the sequences, or their errors. */
 function draw(runner: Runner, plan: Plan): (number | Error)[] {
   const drawn: (number | Error)[] = [];
   for (const [sequence, logits] of runner.run(plan)) {
@@ -37,7 +37,7 @@ function draw(runner: Runner, plan: Plan): (number | Error)[] {
   return drawn;
 }
 
-/** Decodes `steps` times; the ids of each sequence, its first included. */
+/** Decodes `steps` times. Returns the ids of each sequence, including its first. */
 function decode(runner: Runner, sequences: Sequence[], steps: number): number[][] {
   const ids = sequences.map((sequence) => [sequence.lastId]);
   for (let step = 0; step < steps; step++) {
@@ -57,7 +57,7 @@ function fresh(): { cache: KvCache; runner: Runner } {
 }
 
 describe('rows of different lengths decoded together', () => {
-  it('draw the ids that each draws alone, on a cache full of NaN', () => {
+  it('draw the same ids as each row alone, on a cache full of NaN', () => {
     const { cache, runner } = fresh();
     const sequences = prefilled(runner, cache, [5, 90, 31, 2]);
     const ids = decode(runner, sequences, 15);
@@ -123,7 +123,7 @@ it('runs distant rows separately if the rows between them cost more than another
   expect(outer).toEqual([expected(sequences[3]!, 2)[1], expected(sequences[0]!, 2)[1]]);
 });
 
-it('a chunk has at most 512 ids, and the asked number, and its logits fit 64 MiB', () => {
+it('limits a chunk to 512 ids, the requested number, and 64 MiB of logits', () => {
   expect(prefillChunk(4 * 1024, 4096)).toBe(512);
   expect(prefillChunk(0, 4096)).toBe(512);
   expect(prefillChunk(4 * 1024, 100)).toBe(100);
@@ -144,7 +144,7 @@ it.each([
   expect(isOutOfMemory(message)).toBe(is);
 });
 
-it('each row gets the same logits with more sets of rows than cached bindings', () => {
+it('gives each row the same logits with more sets of rows than cached bindings', () => {
   const rows = 12;
   const session = openSession(modelFile, { rows, capacity: 32, chunk: 32, keep: 1 });
   try {
@@ -167,7 +167,7 @@ it('each row gets the same logits with more sets of rows than cached bindings', 
   }
 });
 
-it('a failed run fails its rows, and no others', () => {
+it('fails only the rows of a failed run', () => {
   const cache = new KvCache(4, 256);
   const costs = new CostModel();
   // Distant rows run separately.

@@ -48,7 +48,7 @@ function setUp(slots: number, chunk = 4) {
 }
 
 describe('a step', () => {
-  it('has one chunk of one prompt, and one token of each decoding sequence', () => {
+  it('has one chunk of one prompt, and one token for each decoding sequence', () => {
     const { run, add } = setUp(3);
     const [a, b] = [add(3), add(2)];
     expect(run()).toEqual({ prefill: [{ sequence: a, start: 0, count: 3 }], decode: [] });
@@ -67,7 +67,7 @@ describe('a step', () => {
     expect(run().prefill.map(({ sequence }) => sequence)).toEqual([c]);
   });
 
-  it('verifies a draft of the only running sequence, and drafts for none of several', () => {
+  it('verifies a draft of the only running sequence, and has no draft with several', () => {
     const { run, add } = setUp(3);
     const a = add(3);
     let plan = run();
@@ -80,7 +80,7 @@ describe('a step', () => {
     expect(run()).toEqual({ prefill: [], decode: [a, b] });
   });
 
-  it('has only sequences with a slot: a plan admits none', () => {
+  it('has only sequences with a slot: a plan admits no sequence', () => {
     const { add, scheduler } = setUp(2);
     const [a, b] = [add(3), add(3)];
     scheduler.admit();
@@ -100,7 +100,7 @@ describe('a step', () => {
     expect(again.cachedTokens).toBe(8);
   });
 
-  it('never has one id of a prompt, and never leaves one id over', () => {
+  it('never has a chunk of one id, and never leaves one id for the next chunk', () => {
     const { run, add } = setUp(1);
     add(9);
     expect([run(), run(), run()].map(({ prefill }) => prefill[0]?.count)).toEqual([4, 3, 2]);
@@ -108,18 +108,18 @@ describe('a step', () => {
 });
 
 describe('prompts of different lengths', () => {
-  /** Length of the prompt of each step; 0 = none. */
+  /** Length of the prompt that each step computes; 0 = none. */
   const lengths = (run: ReturnType<typeof setUp>['run'], steps: number): number[] =>
     Array.from({ length: steps }, () => run().prefill[0]?.sequence.request.prompt.length ?? 0);
 
-  it('run short ones first if no sequence decodes', () => {
+  it('are computed shortest first if no sequence decodes', () => {
     const { run, add } = setUp(3);
     add(10);
     add(3);
     expect(lengths(run, 1)).toEqual([3]);
   });
 
-  it('run a long one beside others in one step of 25', () => {
+  it('give a long prompt one step in 25 beside decoding sequences', () => {
     const { run, add } = setUp(2);
     add(3, 60);
     run();
@@ -128,7 +128,7 @@ describe('prompts of different lengths', () => {
     expect(steps.flatMap((length, step) => (length === 8 ? [step] : []))).toEqual([0, 25]);
   });
 
-  it('do not starve a short one behind long ones', () => {
+  it('do not starve a short prompt behind long ones', () => {
     const { run, add } = setUp(8);
     for (let index = 0; index < 6; index++) add(20 + index);
     run();
@@ -137,7 +137,7 @@ describe('prompts of different lengths', () => {
     expect(short.state).toBe('decode');
   });
 
-  it('do not starve a long one behind a stream of short ones', () => {
+  it('do not starve a long prompt behind a stream of short ones', () => {
     const { run, add } = setUp(3);
     const long = add(12);
     for (let step = 0; step < 120; step++) {
@@ -182,7 +182,7 @@ describe('the queue', () => {
     expect(notes(c)).toEqual([{ note: 'queued', position: 1, etaMs: expect.any(Number) }]);
   });
 
-  it('notes how long a sequence waited, and how many run beside it', () => {
+  it('notes how long a sequence waited, and how many others run', () => {
     const { run, add, notes, clock } = setUp(2);
     add(2, 3);
     const [b, c] = [add(2, 1), add(2)];

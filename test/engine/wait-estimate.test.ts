@@ -27,7 +27,7 @@ function decoding(maxTokens: number, generated: number): Sequence {
 }
 
 describe('the expected output', () => {
-  it('is the remaining tokens of `maxTokens` before the first ended output', () => {
+  it('is the rest of `maxTokens` before the first output has ended', () => {
     expect(setUp().slotFreeMs([decoding(50, 10)])).toBe(400);
   });
 
@@ -38,7 +38,7 @@ describe('the expected output', () => {
     expect(forecast.slotFreeMs([decoding(8, 5)])).toBe(30);
   });
 
-  it('is a quarter more than the present length of a longer sequence, and never 0', () => {
+  it('is a quarter more than the current length for a sequence longer than the mean, and never 0', () => {
     const forecast = setUp();
     forecast.noteOutput(20);
     expect(forecast.slotFreeMs([decoding(500, 100)])).toBe(250);
@@ -54,7 +54,7 @@ describe('the expected output', () => {
 });
 
 describe('waiting sequences', () => {
-  it('get the slots in the order in which they become free, and keep them as long as needed', () => {
+  it('get the slots in the order in which these become free, and keep them as long as needed', () => {
     const forecast = setUp();
     const busy = [decoding(50, 10), decoding(30, 10)];
     const waits = forecast.waits(busy, [waiting(1, 10), waiting(1, 10), waiting(1, 100), waiting(1, 10)], 0);

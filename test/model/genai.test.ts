@@ -94,7 +94,7 @@ describe('a GenAI configuration alone', () => {
 describe('beside config.json', () => {
   const both = { 'config.json': { ...CONFIG, eos_token_id: 3 } };
 
-  it('GenAI says the shape and the names, both say the ends, the architecture is that of config.json', async () => {
+  it('gives the shape and the names; the end ids are those of both files, the architecture that of config.json', async () => {
     const spec = await specOf({ ...both, 'genai_config.json': GENAI });
     expect(spec).toMatchObject({
       architecture: 'LlamaForCausalLM',
@@ -105,7 +105,7 @@ describe('beside config.json', () => {
     expect(spec.names.pastKey).toBe('past_key_values.%d.key');
   });
 
-  it("yields to the author's generation_config.json as a whole for sampling", async () => {
+  it("is ignored for sampling if there is the author's generation_config.json", async () => {
     const files = { ...both, 'generation_config.json': { temperature: 0.7, eos_token_id: 6 } };
     const spec = await specOf(files);
     expect([spec.sampling.temperature, spec.sampling.topK, spec.eosIds]).toEqual([0.7, 0, [2, 3, 5, 6]]);

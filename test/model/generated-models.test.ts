@@ -1,4 +1,7 @@
-/** The generated models match their table and expected.json: every file is listed, and no continuation depends on rounding. */
+/**
+ * The generated models match their table and expected.json: each file is listed, and no continuation depends
+ * on rounding.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,19 +28,19 @@ interface Expected {
 
 const { models }: { models: Record<string, Expected> } = JSON.parse(read('expected.json'));
 const all = Object.entries(models);
-const told = all.flatMap(([file, { leastMargin, continuations }]) =>
+const described = all.flatMap(([file, { leastMargin, continuations }]) =>
   leastMargin === undefined || continuations === undefined ? [] : [{ file, leastMargin, continuations }],
 );
 const EOS = 257;
 const isLeast = (file: string): boolean => models[file]?.vocab === 64;
 
 describe('expected.json', () => {
-  it('tells of every model there is, and of no other', () => {
+  it('describes every model file, and no other', () => {
     const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
     expect(Object.keys(models).sort()).toEqual(files.filter((file) => file.endsWith('.onnx')).sort());
   });
 
-  it('has continuations of all models but the one that is to be refused', () => {
+  it('has continuations of all models except the one to be refused', () => {
     const others = all.filter(([, { continuations }]) => continuations === undefined);
     expect(others.map(([file, { refused }]) => [file, refused])).toEqual([
       ['encoder/model.onnx', 'encoder_hidden_states'],
@@ -45,7 +48,7 @@ describe('expected.json', () => {
     expect(Object.keys(models['encoder/model.onnx']?.inputs ?? {})).toContain('encoder_hidden_states');
   });
 
-  it.each(told)('$file: 24 ids of its vocabulary for each length of prompt', ({ file, continuations }) => {
+  it.each(described)('$file: 24 ids of its vocabulary for each length of prompt', ({ file, continuations }) => {
     const vocab = models[file]?.vocab ?? 0;
     expect(continuations.map(({ prompt }) => prompt.length)).toEqual(isLeast(file) ? [1, 5, 40] : [1, 5, 40, 150]);
     for (const { prompt, ids } of continuations) {
@@ -54,15 +57,15 @@ describe('expected.json', () => {
     }
   });
 
-  it.each(told)('$file: every step has at least the margin promised', ({ leastMargin, continuations }) => {
+  it.each(described)('$file: every step has at least the stated margin', ({ leastMargin, continuations }) => {
     for (const { ids, margins } of continuations) {
       expect(margins).toHaveLength(ids.length);
       expect(Math.min(...margins)).toBeGreaterThanOrEqual(leastMargin);
     }
   });
 
-  it('promises margins wider where more is rounded', () => {
-    for (const { file, leastMargin } of told) {
+  it('states wider margins where more is rounded', () => {
+    for (const { file, leastMargin } of described) {
       const { inputs, outputs, made } = models[file] as Expected;
       const types = Object.values({ ...inputs, ...outputs }).join();
       const rounded = made.includes('q4') && !made.includes('--accuracy-level 0') && !made.includes('--softcap');
@@ -73,7 +76,7 @@ describe('expected.json', () => {
     }
   });
 
-  it.each(told.filter(({ file }) => !isLeast(file)))('$file: says different ids', ({ continuations }) => {
+  it.each(described.filter(({ file }) => !isLeast(file)))('$file: generates different ids', ({ continuations }) => {
     for (const { prompt, ids } of continuations) {
       expect(new Set(ids).size).toBeGreaterThanOrEqual(8);
       expect(String.fromCharCode(...prompt)).toMatch(/^[ -~]+$/);
@@ -83,7 +86,7 @@ describe('expected.json', () => {
 });
 
 describe('the models', () => {
-  it.each(all)('%s: its graph names the inputs and outputs told, in pairs of one type and shape', (file, model) => {
+  it.each(all)('%s: its graph names the listed inputs and outputs, in pairs of one type and shape', (file, model) => {
     const graph = readFileSync(join(root, file));
     for (const name of [...Object.keys(model.inputs), ...Object.keys(model.outputs)])
       expect(graph.includes(name)).toBe(true);
@@ -158,7 +161,7 @@ describe('whole folders', () => {
   });
 });
 
-it('the table of the README has every model with the arguments it was made with', () => {
+it('the table of the README has every model with the arguments that generated it', () => {
   const rows = read('README.md')
     .split('\n')
     .filter((line) => line.startsWith('| `'));

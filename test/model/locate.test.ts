@@ -170,7 +170,7 @@ describe('a broken folder', () => {
     ]);
   });
 
-  it('with only a SentencePiece tokenizer is refused with a way out', async () => {
+  it('with only a SentencePiece tokenizer is refused with a remedy', async () => {
     expect(await problemsOf({ 'tokenizer.json': undefined, 'tokenizer.model': 'x' })).toEqual([
       'tokenizer.json is missing',
       'tokenizer.model is not supported: convert it to tokenizer.json',

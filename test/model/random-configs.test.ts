@@ -21,13 +21,13 @@ const REPORT = new RegExp(
   `^(${[...NAMES, 'tokenizer.json', 'model.onnx'].join('|').replaceAll('.', '\\.')})( or .*)? (is|lacks|has a wrong|cannot be) `,
 );
 
-/** All places in a value, as paths of names. */
+/** All positions in a value, as paths of names. */
 function placesOf(value: unknown, path: readonly string[] = []): (readonly string[])[] {
   if (typeof value !== 'object' || value === null) return [path];
   return [path, ...Object.entries(value).flatMap(([name, inner]) => placesOf(inner, [...path, name]))];
 }
 
-/** The value with `to` at a place. */
+/** The value with `to` at a path. */
 function changed(value: unknown, [name, ...rest]: readonly string[], to: unknown): unknown {
   if (name === undefined) return to;
   const fields: Record<string, unknown> = typeof value === 'object' && value !== null ? { ...value } : {};
@@ -54,7 +54,7 @@ const odd = fc.oneof(
     'x'.repeat(5_000),
   ),
 );
-/** The valid configuration with up to three places replaced. */
+/** The valid configuration with up to three values replaced. */
 const damaged = (valid: object): fc.Arbitrary<unknown> =>
   fc
     .array(fc.tuple(fc.constantFrom(...placesOf(valid)), odd), { maxLength: 3 })

@@ -37,7 +37,7 @@ describe('the runtime library', () => {
     );
   });
 
-  it('is reported with a way out if it is absent', async () => {
+  it('is reported with a remedy if it is absent', async () => {
     expect(() => libraryPath({ platform: 'sunos', arch: 'sparc' })).toThrow(
       /no library for sunos sparc.*--runtime-library/,
     );

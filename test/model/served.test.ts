@@ -144,7 +144,8 @@ describe('a broken folder ends startup with exit code 1', () => {
     const failed = lines.filter(({ event }) => event === 'model.load_failed');
     expect(failed).toHaveLength(1);
     expect(failed[0]).toMatchObject({ level: 'FATAL', error_kind: 'model_load_failed', model_ref: basename(folder) });
-    // The reason is cut if all problems together are too long; each problem has a line of its own before it.
+    // The reason is truncated if all problems together are too long; each problem has a separate line before
+    // the reason.
     const problems = lines.filter(({ event }) => event === 'model.problem');
     for (const line of problems) expect(line.human).toMatch(new RegExp(`^Model file ${line['file']} `));
     return problems.map((line) => `${line['file']} ${line['reason']}`);
@@ -180,7 +181,7 @@ describe('a broken folder ends startup with exit code 1', () => {
     ]);
   });
 
-  test.runIf(process.platform === 'linux')('where a pipe stands for a file, which would be waited for', async () => {
+  test.runIf(process.platform === 'linux')('if a file is a pipe, whose writer the reader would wait for', async () => {
     const folder = await haiku('pipe');
     await rm(join(folder, 'tokenizer.json'));
     execFileSync('mkfifo', [join(folder, 'tokenizer.json')]);

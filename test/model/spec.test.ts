@@ -132,7 +132,7 @@ describe('the shape of the model', () => {
     ]);
   });
 
-  it('has the whole context whatever sliding_window and rope_scaling say', async () => {
+  it('includes the whole context, whatever sliding_window and rope_scaling are', async () => {
     const window = { sliding_window: 128, rope_scaling: { rope_type: 'yarn', factor: 4 } };
     expect((await specOf({ 'config.json': { ...CONFIG, ...window } })).contextLength).toBe(2048);
   });

@@ -157,7 +157,7 @@ describe('external data', () => {
 });
 
 describe('an .onnx file', () => {
-  it('that was downloaded partly is reported as truncated, wherever its graph ends', async () => {
+  it('that is incomplete is reported as truncated, wherever its graph ends', async () => {
     const whole = onnxBytes({ tensors: [{ raw: new Uint8Array(5_000) }], operators: [{ name: 'Add' }] });
     for (const length of [10, 1_000, whole.length - 5]) {
       const folder = await modelFolder({ 'onnx/model.onnx': whole });

@@ -1,6 +1,6 @@
 /**
- * Float32 models with attention over half floats, for a device that supports no other: the ids of the
- * reference.
+ * Float32 models whose attention is changed to half floats, for a device that supports no other: they
+ * generate the ids of the reference.
  */
 import { describe, expect, it } from 'vitest';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
@@ -47,6 +47,6 @@ describe.each(wide.map((one) => [one.name, one] as const))('%s with attention ov
 
 it('does not change models of half floats, and models without GroupQueryAttention', () => {
   for (const { file, grows, half } of REFERENCE.filter((one) => one.grows || one.half))
-    expect([readModel(file, { halfAttention: true }).light?.halved, grows || half]).toEqual([false, true]);
-  expect(readModel(modelFile, { halfAttention: true }).light?.halved).toBe(true);
+    expect([readModel(file, { halfAttention: true }).edited?.halved, grows || half]).toEqual([false, true]);
+  expect(readModel(modelFile, { halfAttention: true }).edited?.halved).toBe(true);
 });

@@ -1,6 +1,6 @@
 /**
- * Only the wanted logits: equal to those of the unchanged graph, for graphs with and without an input for the
- * number.
+ * Logits of the last positions only: equal to those of the unchanged graph, for graphs with and without the
+ * input `num_logits_to_keep`.
  */
 import {
   cpSync,
@@ -114,7 +114,7 @@ describe.each(MODELS.filter(([name]) => name !== 'asked'))('a graph without the 
 });
 
 describe('a graph with the input', () => {
-  it('computes the wanted positions', () => {
+  it('computes the requested positions', () => {
     withBoth(fixture('asked'), fixture('asked'), (session, other) => {
       expect(session.signature).toMatchObject({ keep: { name: KEEP_INPUT, shape: [] } });
       const ids = idsFor(session, 24);
@@ -125,7 +125,7 @@ describe('a graph with the input', () => {
 });
 
 describe('the memory of logits', () => {
-  it('has capacity for each position that can be wanted, or for each of a chunk', () => {
+  it('has capacity for each position that can be requested, or for each position of a chunk', () => {
     withBoth(fixture('fp32'), leftAlone(fixture('fp32')), (edited, whole) => {
       expect([edited.rowLogits, whole.rowLogits]).toEqual([32, 32]);
     });
@@ -142,7 +142,7 @@ describe('the memory of logits', () => {
     session.close();
   });
 
-  it('gets fewer positions from a run with fewer tokens than wanted positions', () => {
+  it('gets fewer positions from a run with fewer tokens than requested positions', () => {
     const session = openSession(fixture('fp32'), capacity);
     session.ids.set([3n, 4n]);
     expect(session.run({ rows: { first: 0, count: 1 }, lengths: [2], tokens: 2, logitsAt: 0, keep: 17 })).toBe(2);
@@ -162,7 +162,7 @@ describe('the runtime opens the unchanged file of', () => {
     session.close();
   });
 
-  it('bytes that are no model, and refuses them with its own message', () => {
+  it('bytes that are not a model, and refuses them with its own message', () => {
     const broken = [
       copyOf(fixture('fp32'), (bytes) => bytes.subarray(0, 30_000)),
       copyOf(fixture('fp32'), () => Buffer.from('this is not a model, and never was one')),

@@ -1,6 +1,6 @@
 /**
- * The edit of a model's bytes alone: its changes, the graphs that it does not change, and bytes that are no
- * model.
+ * The edit of a model's bytes, without the runtime: its changes, the graphs that it does not change, and
+ * bytes that are not a model.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -191,7 +191,7 @@ describe('a model without weights', () => {
   });
 });
 
-describe('bytes that are no model', () => {
+describe('bytes that are not a model', () => {
   /** The possible results for any bytes: an edited model, undefined, or a known error. */
   function survive(bytes: Uint8Array): void {
     for (const edit of [keepLastLogits, light]) {

@@ -1,6 +1,6 @@
 /**
- * Core ML on macOS. Not yet tested: no such machine was available. Core ML places weights and work; the cache
- * stays on the host.
+ * Core ML on macOS. Not tested on a Mac yet. Core ML manages weights and workspace; the KV cache is in host
+ * memory.
  */
 import { type DeviceFamily, HOST_MEMORY, single } from './device.ts';
 

@@ -1,4 +1,4 @@
-/** The CPU: the runtime's default provider, with the cache in memory of this process. */
+/** The CPU: the runtime's default execution provider, with the KV cache in memory of this process. */
 import { type DeviceFamily, HOST_MEMORY, single } from './device.ts';
 
 export const cpu: DeviceFamily = single({

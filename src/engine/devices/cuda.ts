@@ -1,33 +1,35 @@
-/**
- * CUDA on NVIDIA GPUs. Its provider is a separate file beside the runtime's library.
- */
+/** CUDA on NVIDIA GPUs. The execution provider is a separate file beside the runtime's library. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { deviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type Device, type DeviceFamily } from './device.ts';
-import { askNvidia } from './nvidia-driver.ts';
+import { queryNvidia } from './nvidia-driver.ts';
 
 const PROVIDER = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
 
-/** CUDA's context and libraries: 700 MB with a model of 3.5 MB on an H100, where WebGPU takes 60 MB. */
+/**
+ * Memory of CUDA's context and libraries. Measured: 700 MB with a model of 3.5 MB on an H100; WebGPU needs 60
+ * MB there.
+ */
 const WORK_BYTES = 768 * 2 ** 20;
 
 /**
- * Without TF32, whose products have 10 bits: float32 models then give the tokens of the CPU (logits differ by
- * 1e-5, with TF32 by 5e-3).
+ * Disables TF32, which rounds the factors of a product to 10 bits. Float32 models then give the same tokens
+ * as on the CPU: logits differ by 1e-5, with TF32 by 5e-3.
  */
 const OPTIONS = { do_copy_in_default_stream: '1', use_tf32: '0' };
 
 /**
- * How the provider's arena grows. A cache in place reserves only what is requested, since other workers may
- * share the card. A growing cache requests a little more with each run, and an arena that adds exactly the
- * request keeps every piece: 2.1 GB after 4 000 tokens of a 2 MB cache, 12 MB by powers of two.
+ * How the arena of the execution provider grows. With a cache in place, it allocates exactly the requested
+ * bytes, because other workers may share the GPU. A growing cache requests a little more memory in each run,
+ * and an arena of exact sizes would keep every piece: 2.1 GB after 4 000 tokens of a 2 MB cache, compared
+ * with 12 MB by powers of two.
  */
 const arenaOf = (grows: boolean): string => (grows ? 'kNextPowerOfTwo' : 'kSameAsRequested');
 
 export const cuda: DeviceFamily = {
-  count: () => askNvidia()?.gpus.length ?? 0,
+  count: () => queryNvidia()?.gpus.length ?? 0,
   at: (index): Device => ({
     name: deviceName('cuda', index),
     obstacle: (runtimeLibrary) => obstacleOf(index, runtimeLibrary),
@@ -48,18 +50,19 @@ export const cuda: DeviceFamily = {
     ownMemory: true,
     rowViews: true,
     workBytes: WORK_BYTES,
-    freeBytes: () => askNvidia()?.gpus[index]?.freeBytes,
+    freeBytes: () => queryNvidia()?.gpus[index]?.freeBytes,
   }),
 };
 
 function obstacleOf(index: number, runtimeLibrary: string): Reason | undefined {
-  const nvidia = askNvidia();
+  const nvidia = queryNvidia();
   if (!nvidia) return { code: 'no_driver' };
   if (nvidia.fault !== undefined) return { code: 'driver_fault', fault: nvidia.fault };
   const { length } = nvidia.gpus;
   if (length === 0) return { code: 'no_gpu_for_process' };
   if (index >= length) return { code: 'index_out_of_range', highest: deviceName('cuda', length - 1) };
-  // The loader finds a library without a folder by its name, and the library's providers in the same place.
+  // Without a folder in the path, the dynamic loader searches its own folders for the library and its
+  // providers.
   const found = dirname(runtimeLibrary) === '.' || existsSync(join(dirname(runtimeLibrary), PROVIDER));
   return found ? undefined : { code: 'provider_missing' };
 }

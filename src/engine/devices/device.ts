@@ -1,6 +1,7 @@
 /**
- * The interface of a device: the obstacles known before a model is opened, the provider of a session, the
- * memory of the cache. One file beside this one implements it for each kind; `registry.ts` lists them.
+ * The interface of a device: the obstacles known before a model is opened, the execution provider of a
+ * session, the memory of the KV cache. Each kind of device implements it in a file of this folder;
+ * `registry.ts` lists the kinds.
  */
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
@@ -10,34 +11,39 @@ import { hostFreeBytes } from './host-memory.ts';
 
 /** How a session will use the memory of a device. */
 export interface MemoryUse {
-  /** Most bytes that the provider may take; undefined if the system does not report free memory. */
+  /**
+   * Maximum number of bytes that the execution provider may allocate; undefined if the system does not report
+   * free memory.
+   */
   readonly free: number | undefined;
-  /** Each run returns a longer cache. */
+  /** The KV cache grows: each run returns a longer cache. */
   readonly grows: boolean;
 }
 
 export interface Device {
   readonly name: DeviceName;
   /**
-   * The reason why the device cannot be used, as far as it is known before a model is opened.
-   * @param byName the device was selected by name: a renderer in software is then accepted.
+   * Returns the reason why the device cannot be used, if one is known before a model is opened.
+   * @param byName the device was selected by name: a software renderer is then accepted.
    */
   readonly obstacle: (runtimeLibrary: string, byName: boolean) => Reason | undefined;
+  /** Adds the execution provider of the device to the options of a session. @throws OrtError. */
   readonly appendProvider: (api: OrtApi, sessionOptions: Pointer, use: MemoryUse) => void;
-  /** Describes the memory of the cache to the runtime; the caller releases it. */
+  /** Creates the runtime's description of the KV cache's memory (`OrtMemoryInfo`). The caller releases it. */
   readonly memoryInfo: (api: OrtApi) => Pointer;
-  /** The cache is in memory of the device. */
+  /** True if the KV cache is in memory of the device, false for host memory. */
   readonly ownMemory: boolean;
   /**
-   * Addresses within the cache are valid: rows of one tensor can be bound separately, and so run together.
+   * True if an address inside a buffer is valid. Then all rows are in one tensor, any rows of it can be
+   * bound, and several rows run together.
    */
   readonly rowViews: boolean;
   /**
-   * Memory of the runtime besides weights, cache and logits, in bytes, as measured: its state and values
-   * between operators.
+   * Measured memory of the runtime besides weights, KV cache and logits, in bytes: its state and intermediate
+   * values.
    */
   readonly workBytes: number;
-  /** Free bytes of the memory that holds the cache; undefined if the system does not report them. */
+  /** Free bytes of the memory that contains the KV cache; undefined if the system does not report them. */
   readonly freeBytes: () => number | undefined;
 }
 
@@ -45,11 +51,11 @@ export interface Device {
 export interface DeviceFamily {
   /** The number of devices that the driver reports. */
   readonly count: () => number;
-  /** The device with this index, which may be missing on this machine: its obstacle says so. */
+  /** The device with this index. If this machine lacks the device, its obstacle says so. */
   readonly at: (index: number) => Device;
 }
 
-/** The family of a kind that is not numbered. */
+/** The family of a kind with one device, which has no number. */
 export const single = (device: Device): DeviceFamily => ({ count: () => 1, at: () => device });
 
 const ARENA_ALLOCATOR = 1;
@@ -57,10 +63,10 @@ export const DEVICE_ALLOCATOR = 0;
 export const DEFAULT_MEMORY = 0;
 const HOST_WORK_BYTES = 64 * 2 ** 20;
 
-/** Describes memory that this process reads and writes; the caller releases it. */
+/** Creates the runtime's description of memory that this process reads and writes. The caller releases it. */
 export const hostMemoryInfo = (api: OrtApi): Pointer => api.createCpuMemoryInfo(ARENA_ALLOCATOR, DEFAULT_MEMORY);
 
-/** The memory of a device whose cache is in memory of this process. */
+/** The members of a device whose KV cache is in host memory. */
 export const HOST_MEMORY = {
   memoryInfo: hostMemoryInfo,
   ownMemory: false,

@@ -1,11 +1,12 @@
 /**
- * The memory of the machine that a process may still take. The system's file caches count as free: they hold
- * the weights that were read a moment ago, which must not cause a refusal.
+ * The host memory that a process may still allocate. The system's page cache counts as free: it contains the
+ * weights that the engine has just read, and they must not make the model appear too large. Reads files of
+ * /proc and /sys.
  */
 import { readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 
-/** The two versions of control groups. In a container, `root` shows the container's group. */
+/** The files of the two versions of control groups. In a container, `root` shows the container's group. */
 const GROUPS = [
   { limit: 'memory.max', used: 'memory.current', files: ['inactive_file', 'active_file'], root: '/sys/fs/cgroup' },
   {
@@ -17,8 +18,8 @@ const GROUPS = [
 ] as const;
 
 /**
- * Free memory in bytes; undefined if the system does not report it: macOS counts as free only memory that was
- * never used since its start.
+ * Free host memory in bytes; undefined if the system does not report it. macOS counts as free only memory
+ * that was not used since its start, so its number is not used.
  * @param read reads a file of the system; replaced by tests.
  */
 export function hostFreeBytes(

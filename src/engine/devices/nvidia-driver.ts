@@ -1,7 +1,7 @@
 /**
  * Reads the GPUs that this process may use, their names and their memory from the NVIDIA driver. The CUDA
- * driver lists the GPUs, since it respects CUDA_VISIBLE_DEVICES as the provider does; NVML reports their
- * memory, since it needs no context on the GPU.
+ * driver lists the GPUs, because it respects CUDA_VISIBLE_DEVICES as the execution provider does. NVML
+ * reports their memory, because it needs no CUDA context on the GPU.
  */
 import type { Gpu, Nvidia } from '../../protocol/probe.ts';
 import { functionsOf } from '../ffi.ts';
@@ -16,9 +16,10 @@ const CUDA_DRIVER = onWindows ? 'nvcuda.dll' : 'libcuda.so.1';
 const NVML = onWindows ? 'nvml.dll' : 'libnvidia-ml.so.1';
 
 /**
+ * Queries the NVIDIA driver. Never throws.
  * @returns undefined without an NVIDIA driver; an empty list of GPUs if the driver has none for this process.
  */
-export function askNvidia(): Nvidia | undefined {
+export function queryNvidia(): Nvidia | undefined {
   const cuda = functionsOf(CUDA_DRIVER, {
     cuInit: ['int', 'uint'],
     cuDriverGetVersion: ['int', 'void *'],
@@ -76,7 +77,7 @@ function openNvml(): Nvml | undefined {
     },
     memory: (uuid) => {
       const handle = Buffer.alloc(8);
-      // A part of a split card (MIG) has its own prefix.
+      // A partition of a GPU (MIG) has its own prefix.
       const found = ['GPU', 'MIG'].some(
         (kind) => nvml.nvmlDeviceGetHandleByUUID(`${kind}-${dashed(uuid)}`, handle) === SUCCESS,
       );
@@ -90,6 +91,6 @@ function openNvml(): Nvml | undefined {
 
 const textOf = (bytes: Buffer): string => bytes.toString('utf8', 0, Math.max(0, bytes.indexOf(0)));
 
-/** 8-4-4-4-12 digits, the form of NVML. */
+/** A UUID as 8-4-4-4-12 hexadecimal digits, the format of NVML. */
 const dashed = (uuid: Buffer): string =>
   uuid.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');

@@ -1,5 +1,5 @@
 /**
- * Reports the runtime, the devices, their known obstacles and the drivers of this machine without opening a
+ * Reports the runtime, the devices, their known obstacles and the drivers of this machine, without opening a
  * model.
  */
 
@@ -8,14 +8,17 @@ import { messageOf } from '../../protocol/error-message.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { KOFFI_VERSION } from '../ffi.ts';
 import { loadOrt } from '../ort/api.ts';
-import { askNvidia } from './nvidia-driver.ts';
+import { queryNvidia } from './nvidia-driver.ts';
 import { deviceNamed, FAMILIES } from './registry.ts';
-import { askVulkan } from './vulkan.ts';
+import { queryVulkan } from './vulkan.ts';
 
-/** Never throws: faults are part of the answer. `more` are included even if this machine lacks them. */
+/**
+ * Probes this machine. Never throws: faults are part of the report.
+ * @param more devices to report even if this machine lacks them.
+ */
 export function probeDevices(runtimeLibrary: string, more: readonly DeviceName[]): DeviceProbe {
-  const nvidia = askNvidia();
-  const vulkan = process.platform === 'linux' ? askVulkan() : undefined;
+  const nvidia = queryNvidia();
+  const vulkan = process.platform === 'linux' ? queryVulkan() : undefined;
   const names = DEVICE_KINDS.flatMap((kind) => namesOf(kind, more));
   return {
     ...runtimeOf(runtimeLibrary),
@@ -26,7 +29,10 @@ export function probeDevices(runtimeLibrary: string, more: readonly DeviceName[]
   };
 }
 
-/** At least one name of each kind, so that the report says why the kind is missing. */
+/**
+ * The names of the present and the requested devices of a kind. At least one, so that the report says why a
+ * kind is missing.
+ */
 function namesOf(kind: DeviceKind, more: readonly DeviceName[]): DeviceName[] {
   const count = Math.max(1, FAMILIES[kind].count());
   const present = Array.from({ length: count }, (_, index) => deviceName(kind, index));

@@ -1,4 +1,7 @@
-/** The devices of the engine, by the kinds of `protocol/devices.ts`. A new kind is a line here. */
+/**
+ * The devices of the engine, by the kinds of `protocol/devices.ts`. A new kind of device is one more entry
+ * here.
+ */
 import { type DeviceKind, type DeviceName, indexOf, kindOf } from '../../protocol/devices.ts';
 import { coreml } from './coreml.ts';
 import { cpu } from './cpu.ts';
@@ -8,5 +11,5 @@ import { webgpu } from './webgpu.ts';
 
 export const FAMILIES: Readonly<Record<DeviceKind, DeviceFamily>> = { cpu, cuda, webgpu, coreml };
 
-/** @throws Error for a device whose kind is unknown. */
+/** The device with this name. @throws Error for a device of an unknown kind. */
 export const deviceNamed = (name: DeviceName): Device => FAMILIES[kindOf(name)].at(indexOf(name));

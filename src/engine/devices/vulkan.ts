@@ -1,6 +1,6 @@
 /**
- * Reads the GPUs from Vulkan, on which WebGPU runs on Linux: their names, their memory, and whether they are
- * renderers in software. Structures are read at the offsets of the 64-bit layout (vulkan_core.h).
+ * Reads the devices from Vulkan, which WebGPU uses on Linux: name, memory, and software renderer or GPU.
+ * Reads structures at the offsets of the 64-bit layout (vulkan_core.h).
  */
 import type { VulkanDevice } from '../../protocol/probe.ts';
 import { functionsOf } from '../ffi.ts';
@@ -9,8 +9,8 @@ const SUCCESS = 0;
 const INSTANCE_CREATE_INFO = 1;
 const CREATE_INFO_BYTES = 64;
 const POINTER_BYTES = 8;
-/** More devices than any machine has. */
-const MOST_DEVICES = 64;
+/** Capacity of the device list, larger than any machine needs. */
+const MAX_DEVICES = 64;
 
 /** VkPhysicalDeviceProperties: four numbers, deviceType, deviceName of 256 bytes, then limits. */
 const PROPERTIES = { bytes: 1024, type: 16, name: 20, nameBytes: 256 };
@@ -22,8 +22,8 @@ const TYPE_CPU = 4;
 const MEMORY = { bytes: 1024, heapCount: 4 + 32 * 8, heaps: 8 + 32 * 8, heapBytes: 16, heapFlags: 8 };
 const HEAP_IS_LOCAL = 1;
 
-/** @returns undefined without Vulkan on this machine; an empty list if Vulkan has no device. */
-export function askVulkan(): readonly VulkanDevice[] | undefined {
+/** Queries Vulkan. Never throws. @returns undefined without Vulkan; an empty list if Vulkan has no device. */
+export function queryVulkan(): readonly VulkanDevice[] | undefined {
   const vulkan = functionsOf('libvulkan.so.1', {
     vkCreateInstance: ['int', 'void *', 'void *', 'void *'],
     vkDestroyInstance: ['void', 'void *', 'void *'],
@@ -39,8 +39,8 @@ export function askVulkan(): readonly VulkanDevice[] | undefined {
   const instance = created.readBigUInt64LE();
   try {
     const count = Buffer.alloc(4);
-    count.writeUInt32LE(MOST_DEVICES);
-    const handles = Buffer.alloc(MOST_DEVICES * POINTER_BYTES);
+    count.writeUInt32LE(MAX_DEVICES);
+    const handles = Buffer.alloc(MAX_DEVICES * POINTER_BYTES);
     if (vulkan.vkEnumeratePhysicalDevices(instance, count, handles) !== SUCCESS) return [];
     return Array.from({ length: count.readUInt32LE() }, (_, index) => {
       const device = handles.readBigUInt64LE(index * POINTER_BYTES);

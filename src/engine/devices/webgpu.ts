@@ -1,10 +1,8 @@
-/**
- * WebGPU: on Linux it runs on Vulkan, elsewhere on Direct3D or Metal, which are part of the system.
- */
+/** WebGPU. On Linux it uses Vulkan; on other systems Direct3D or Metal, which are part of the system. */
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single } from './device.ts';
-import { askNvidia } from './nvidia-driver.ts';
-import { askVulkan } from './vulkan.ts';
+import { queryNvidia } from './nvidia-driver.ts';
+import { queryVulkan } from './vulkan.ts';
 
 /** The runtime's name for the memory of its WebGPU provider. */
 const WEBGPU_MEMORY = 'WebGPU_Buf';
@@ -16,19 +14,19 @@ export const webgpu: DeviceFamily = single({
   appendProvider: (api, options) => api.appendProvider(options, 'WebGPU', [], [], 0),
   memoryInfo: (api) => api.createMemoryInfo(WEBGPU_MEMORY, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY),
   ownMemory: true,
-  // A buffer of WebGPU is a handle: it has no addresses within it.
+  // A WebGPU buffer is a handle, so an address inside it does not exist.
   rowViews: false,
   workBytes: WORK_BYTES,
-  // Vulkan reports the size of a card's memory, not its free part. NVML reports the free part of an NVIDIA
-  // card.
+  // Vulkan reports the size of a GPU's memory, but not how much of it is free. NVML reports that for an
+  // NVIDIA GPU.
   freeBytes: () => {
-    const name = askVulkan()?.find(({ software }) => !software)?.name;
-    return askNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
+    const name = queryVulkan()?.find(({ software }) => !software)?.name;
+    return queryNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
   },
 });
 
 function obstacleOfVulkan(byName: boolean): Reason | undefined {
-  const devices = askVulkan();
+  const devices = queryVulkan();
   if (!devices) return { code: 'no_vulkan_loader' };
   const [first] = devices;
   if (!first) return { code: 'no_vulkan_device' };

@@ -1,6 +1,6 @@
 /**
- * The error of a model that cannot be opened: carries the reason as a code, which crosses the process
- * boundary.
+ * The error of a model that cannot be opened. Its reason is a code, which can cross the process boundary.
+ * Pure.
  */
 
 import type { DeviceName } from '../../protocol/devices.ts';
@@ -21,7 +21,7 @@ export class LoadError extends Error {
   }
 }
 
-/** The reason of any error, for the worker. An error without a code is reported in its own words. */
+/** The reason of any error, for the worker. An error without a code becomes `runtime` with its message. */
 export function refusalOf(error: unknown): Refusal {
   if (!(error instanceof LoadError)) return { reason: { code: 'runtime', message: messageOf(error) } };
   const { device, reason } = error;

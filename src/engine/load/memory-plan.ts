@@ -1,7 +1,7 @@
 /**
- * Plans the memory of a model before it is loaded: weights, cache, logits and work space, compared with the
- * free memory of the device. Chooses the slots of `auto`; refuses a model that cannot fit, with a suggestion
- * that fits. Pure.
+ * Plans the memory of a model before it is loaded: weights, KV cache, logits and the runtime's workspace,
+ * compared with the free memory of the device. Chooses the number of slots for `auto`. Refuses a model that
+ * does not fit, and suggests values that fit. Pure.
  */
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { EngineOptions } from '../../protocol/loading.ts';
@@ -9,38 +9,39 @@ import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { LoadError } from './load-error.ts';
 
-const MOST_AUTO_SLOTS = 16;
-/** `auto` uses a quarter of the free memory for the cache: other workers share the machine. */
+const MAX_AUTO_SLOTS = 16;
+/** `auto` uses a quarter of the free memory for the KV cache, because other workers may share the machine. */
 const AUTO_SHARE = 4;
 /** A suggested context is a multiple of this. */
 const CONTEXT_STEP = 16;
 
-/** Slots of `auto` if the system does not report free memory. */
-const BLIND_SLOTS = 4;
+/** Number of slots for `auto` if the system does not report free memory. */
+const SLOTS_IF_UNKNOWN = 4;
 
 /** The inputs of a plan. All sizes in bytes. */
 export interface Needs {
   readonly device: DeviceName;
   readonly weights: number;
-  /** Size of one row of the cache, by its tokens. */
+  /** Size of one row of the KV cache, as a function of its number of tokens. */
   readonly rowBytes: (tokens: number) => number;
   /** Rows in addition to those of the slots. */
   readonly spareRows: number;
-  /** Size of the logits, by the number of slots. */
+  /** Size of the logits, as a function of the number of slots. */
   readonly logits: (slots: number) => number;
   /**
-   * The runtime's memory besides weights, cache and logits: its state on the device, and values between two
-   * operators.
+   * The runtime's memory besides weights, KV cache and logits: its state on the device, and intermediate
+   * values.
    */
   readonly work: number;
-  /** Free memory; undefined if the system does not report it, and then every plan fits. */
+  /** Free memory; undefined if the system does not report it. Every plan then fits. */
   readonly free: number | undefined;
 }
 
 type Requested = Pick<EngineOptions, 'slots' | 'context'>;
 
 /**
- * @throws LoadError `does_not_fit`
+ * Plans the memory for the requested context, with the requested slots or the slots that `auto` chooses.
+ * @throws LoadError `does_not_fit` if the plan exceeds the free memory.
  */
 export function planMemory(needs: Needs, { slots: requested, context }: Requested): MemoryPlan {
   const slots = requested === 'auto' ? autoSlots(needs, context) : requested;
@@ -64,9 +65,9 @@ const fits = (needs: Needs, slots: number, context: number): boolean =>
 
 /** At least one slot, even if it does not fit: the caller checks the plan. */
 function autoSlots(needs: Needs, context: number): number {
-  if (needs.free === undefined) return BLIND_SLOTS;
+  if (needs.free === undefined) return SLOTS_IF_UNKNOWN;
   const quarter = Math.floor(needs.free / AUTO_SHARE / needs.rowBytes(context));
-  let slots = Math.max(1, Math.min(MOST_AUTO_SLOTS, quarter));
+  let slots = Math.max(1, Math.min(MAX_AUTO_SLOTS, quarter));
   while (slots > 1 && !fits(needs, slots, context)) slots--;
   return slots;
 }
@@ -85,12 +86,12 @@ function suggest(needs: Needs, { slots, context }: MemoryPlan): Reason<'does_not
 }
 
 /**
- * The highest integer of a range that `holds`, which is true up to some integer; undefined if it is true for
- * none.
+ * The highest integer of a range for which `holds` is true, by binary search: `holds` is true up to some
+ * integer and false above it. Undefined if it is true for none.
  */
-function highest(least: number, most: number, holds: (value: number) => boolean): number | undefined {
-  if (most < least || !holds(least)) return undefined;
-  let [low, high] = [least, most];
+function highest(min: number, max: number, holds: (value: number) => boolean): number | undefined {
+  if (max < min || !holds(min)) return undefined;
+  let [low, high] = [min, max];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (holds(middle)) low = middle;

@@ -1,6 +1,6 @@
 /**
- * From options to an open session with its memory reserved, and the facts about the session for the worker.
- * Tries the devices in their order until one opens.
+ * Opens the model: makes an open session with reserved memory from the options, and collects the facts for
+ * the worker. Tries the candidate devices in order until one opens.
  */
 
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
@@ -15,7 +15,7 @@ import { causeOf } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
-import { MOST_DRAFTED } from '../prompt-lookup.ts';
+import { MAX_DRAFT } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
 import { LoadError } from './load-error.ts';
 import { type Needs, planMemory } from './memory-plan.ts';
@@ -26,8 +26,8 @@ import { readWeights, sizeOf } from './read-ahead.ts';
 export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;
 
 /**
- * Runs whose logits differ by less differ in the order of sums only; the smallest measured difference of a
- * quantized model is a thousand times larger.
+ * Runs whose logits differ by less than this differ only in the order of sums. The smallest difference
+ * measured with a quantized model is a thousand times larger.
  */
 const ROUNDING = 1e-4;
 
@@ -37,13 +37,13 @@ export interface Opened {
   readonly facts: EngineFacts;
 }
 
-/** A fault of the model, which it has on every device. */
+/** A fault of the model, which is the same on every device. */
 class ModelFault extends Error {
   override readonly name = 'ModelFault';
 }
 
 /** `OrtErrorCode`s of a file that is not a model, a broken file or a broken graph. */
-const FAULTS_OF_THE_MODEL = [3, 7, 10];
+const MODEL_FAULT_CODES = [3, 7, 10];
 
 /** The inputs of an attempt to open the model on one device. */
 interface Loading {
@@ -53,11 +53,11 @@ interface Loading {
 }
 
 /**
- * Loads the runtime, opens the model on the first device that can use it, reserves the memory of all runs and
- * runs the model. Releases everything when it throws.
- * @param use makes the result from the open session; a device on which `use` throws is skipped too.
- * @throws LoadError with the reason: the fault of the model, or the obstacle of the last device, its lack of
- * memory or the runtime's message.
+ * Loads the runtime, opens the model on the first device that works, reserves the memory of all runs and runs
+ * the model. Releases everything if it throws.
+ * @param use makes the result from the open session; if it throws, the next device is tried.
+ * @throws LoadError with the reason: a fault of the model, or why the last device failed (an obstacle, too
+ * little memory, or the runtime's message). Error for options out of range.
  */
 export function openSession<T>(options: EngineOptions, publish: Publish, use: (opened: Opened) => T): T {
   expectCount('context', options.context, 2);
@@ -78,18 +78,19 @@ export function openSession<T>(options: EngineOptions, publish: Publish, use: (o
 }
 
 /**
- * Adds the device to a failure, unless the model is its cause. Failures on the CPU keep the runtime's words.
+ * Converts any failure to a LoadError. Adds the device, unless the model is the cause. A failure on the CPU
+ * keeps the runtime's message.
  */
 function failureOn(device: DeviceName, error: unknown): LoadError {
   if (error instanceof LoadError) return new LoadError(error.reason, device);
   const failure = error instanceof Error ? error : new Error(String(error));
-  const inItsWords = { code: 'runtime', message: failure.message } as const;
-  if (isOfTheModel(failure)) return new LoadError(inItsWords, undefined, failure);
-  return new LoadError(isCpu(device) ? inItsWords : causeOf(failure.message), device, failure);
+  const runtimeReason = { code: 'runtime', message: failure.message } as const;
+  if (isModelFault(failure)) return new LoadError(runtimeReason, undefined, failure);
+  return new LoadError(isCpu(device) ? runtimeReason : causeOf(failure.message), device, failure);
 }
 
-const isOfTheModel = (failure: Error): boolean =>
-  failure instanceof ModelFault || (failure instanceof OrtError && FAULTS_OF_THE_MODEL.includes(failure.code));
+const isModelFault = (failure: Error): boolean =>
+  failure instanceof ModelFault || (failure instanceof OrtError && MODEL_FAULT_CODES.includes(failure.code));
 
 function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened) => T): T {
   const { api, options, publish } = loading;
@@ -100,8 +101,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const { names } = options;
   const { halfAttention } = DEVICES[kindOf(device.name)];
   const model = readModel(candidate.modelFile, { logits: names.logits, halfAttention });
-  const { light } = model;
-  const declared = light && understood(() => readSignature(light, names));
+  const { edited } = model;
+  const declared = edited && asModelFault(() => readSignature(edited, names));
   const free = device.freeBytes();
   const weightBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
   const target = { device, free, weightBytes, grows: !updatesInPlace(model, names) };
@@ -124,7 +125,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       ...warm,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       residentBytes: 0,
-      // Without a report of the system: the requested bytes.
+      // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
       warmupMs: performance.now() - loaded,
     };
@@ -135,8 +136,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   }
 }
 
-/** @throws ModelFault for a model that this engine cannot run. */
-function understood<T>(read: () => T): T {
+/** @throws ModelFault instead of the error of `read`, for a model that this engine cannot run. */
+function asModelFault<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -154,38 +155,38 @@ interface Target {
 
 function needsOf(signature: Signature, { device, free, weightBytes, grows }: Target, options: EngineOptions): Needs {
   const chunk = chunkOf(signature, options);
-  const places = signature.logits.positions ?? (signature.keep ? MOST_DRAFTED + 1 : chunk);
+  const positions = signature.logits.positions ?? (signature.keep ? MAX_DRAFT + 1 : chunk);
   return {
     device: device.name,
     weights: weightBytes,
     rowBytes: (tokens) => rowBytes(signature, tokens),
-    // A run of a growing cache holds the row that it reads and the row that it writes until it ends.
+    // During a run, a growing cache needs memory for the row that it reads and for the row that it writes.
     spareRows: grows ? 1 : 0,
-    logits: (slots) => bytesOf(signature.logits.type, [places + slots, signature.vocabSize]),
+    logits: (slots) => bytesOf(signature.logits.type, [positions + slots, signature.vocabSize]),
     work: device.workBytes,
     free,
   };
 }
 
-/** Most prompt tokens of one run. */
+/** Maximum number of prompt tokens in one run. */
 function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: requested, context }: EngineOptions): number {
-  const most = requested === 'auto' ? context : requested;
+  const max = requested === 'auto' ? context : requested;
   const all = !keep && logits.positions === undefined;
-  return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(most, context));
+  return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(max, context));
 }
 
-type Warm = Omit<
+type WarmUpFacts = Omit<
   EngineFacts,
   'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
-/** Reserves the memory, and runs the model to check the numbers of the device. */
-function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): Warm {
+/** Reserves the memory, runs the model, and checks the numbers that the device computes. */
+function warmUp(session: Session, device: Device, plan: MemoryPlan, options: EngineOptions): WarmUpFacts {
   const { slots, context } = plan;
   const { signature, truncates } = session;
   const chunk = chunkOf(signature, options);
-  // Drafts and the checks below use one row too, and may be longer than a requested chunk.
-  const keep = MOST_DRAFTED + 1;
+  // Drafts and the checks below are also runs of one row, and may be longer than the requested chunk.
+  const keep = MAX_DRAFT + 1;
   session.reserve({ rows: slots, capacity: context, chunk: Math.max(chunk, keep), keep });
   const trusted = isCpu(device.name) ? chunk : longestCorrectRun(session, context, chunk);
   const runDifference = truncates ? roundingBetweenRuns(session, context) : undefined;
@@ -198,8 +199,8 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
     cacheBytes: slots * rowBytes(signature, context),
     prefillChunk: trusted,
     ...(trusted < chunk && { trustedTokens: trusted }),
-    // A cache must forget the wrong tokens of a draft, and the logits of all drafted tokens must be
-    // available.
+    // The cache must be able to drop the rejected tokens of a draft, and the model must give the logits of
+    // all drafted tokens.
     speculation:
       truncates &&
       signature.logits.positions === undefined &&
@@ -208,7 +209,7 @@ function warmUp(session: Session, device: Device, plan: MemoryPlan, options: Eng
   };
 }
 
-function expectCount(name: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least)
-    throw new Error(`${name} must be a whole number, at least ${least}, not ${value}`);
+function expectCount(name: string, value: number, min: number): void {
+  if (!Number.isInteger(value) || value < min)
+    throw new Error(`${name} must be a whole number, at least ${min}, not ${value}`);
 }

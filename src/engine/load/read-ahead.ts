@@ -1,15 +1,16 @@
 /**
- * Reads the files of the weights from start to end before the runtime opens them, so that the operator sees
- * the progress of a load. The runtime maps the files and reads them page by page, in another order and
- * without progress reports; by then the bytes are in the system's page cache.
+ * Reads the weight files from start to end before the runtime opens them, so that the operator sees the
+ * progress of a load. The runtime maps the files and reads them page by page, in another order and without
+ * progress reports; the bytes are then in the system's page cache.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
-const MOST_CHUNK_BYTES = 4 * 2 ** 20;
+const MAX_READ_BYTES = 4 * 2 ** 20;
 const STEPS = 4;
 
 /**
- * Skips files that cannot be read: the runtime reports their fault.
+ * Reads all files once and discards the bytes. Skips files that cannot be read: the runtime reports the
+ * fault.
  * @param onProgress receives the bytes read, the total bytes and the percentage: 0, 25, 50, 75 and 100, once
  * each.
  */
@@ -20,13 +21,13 @@ export function readWeights(
   const sizes = files.map(sizeOf);
   const total = sizes.reduce((sum, bytes) => sum + bytes, 0);
   // Small enough that no quarter is skipped.
-  const buffer = Buffer.allocUnsafe(Math.min(MOST_CHUNK_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
+  const buffer = Buffer.allocUnsafe(Math.min(MAX_READ_BYTES, Math.max(1, Math.floor(total / (2 * STEPS)))));
   let [read, reported] = [0, 0];
   onProgress(0, total, 0);
   for (const [index, file] of files.entries()) {
     if (sizes[index] === 0) continue;
     for (const bytes of chunksOf(file, buffer)) {
-      // A file may grow while it is read: the progress stays at 100 % or below.
+      // A file may grow while it is read: the progress must not exceed 100 %.
       read = Math.min(total, read + bytes);
       const step = Math.floor((read * STEPS) / total);
       if (step > reported) onProgress(read, total, (100 * step) / STEPS);
@@ -35,7 +36,7 @@ export function readWeights(
   }
 }
 
-/** Bytes of a file; 0 if the file is missing. */
+/** Size of a file in bytes; 0 if the file is missing. */
 export function sizeOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,16 +1,16 @@
 /**
- * The sequence that the engine runs before it serves: it allocates what later runs reuse and compiles the
- * code of every part of a step.
+ * The request of the warm-up sequence, which the engine runs before it serves. The warm-up allocates memory
+ * that later runs reuse, and lets V8 compile the code of every part of a step. Pure.
  */
 import type { SequenceRequest } from '../../protocol/messages.ts';
 import { WARM_UP } from '../../protocol/sampling.ts';
-import { PROMPT, promptOf } from './numeric-check.ts';
+import { PROMPT_LENGTH, promptOf } from './numeric-check.ts';
 
 const TOKENS = 4;
 
-/** A short sequence that uses every rule of the sampler. No request has its id. */
+/** A request for a short sequence that uses every rule of the sampler. No other request has its id, -1. */
 export function warmUpRequest(vocabSize: number, context: number): SequenceRequest {
-  const prompt = promptOf(vocabSize, Math.min(PROMPT, context - 1));
+  const prompt = promptOf(vocabSize, Math.min(PROMPT_LENGTH, context - 1));
   return {
     id: -1,
     prompt,

@@ -1,14 +1,14 @@
 /**
- * ONNX Runtime's C API, called through koffi: the library behind onnxruntime-node without its class, which
- * copies every output and keeps no memory on the device. Knows calls and statuses only.
+ * ONNX Runtime's C API, called through koffi. Uses the library in onnxruntime-node, but not its JavaScript
+ * class, which copies every output and cannot keep tensors in device memory. Knows calls and statuses only.
  *
- * `OrtGetApiBase()->GetApi(18)` is a table of function pointers. Its order is an ABI promise: a call is an
- * index.
+ * `OrtGetApiBase()->GetApi(18)` is a table of function pointers. Its order is part of the stable ABI, so an
+ * index identifies a call.
  */
 import koffi from 'koffi';
 import { openLibrary, type Pointer } from '../ffi.ts';
 
-/** A call of the runtime that failed. */
+/** A failed call of the runtime. */
 export class OrtError extends Error {
   /**
    * `OrtErrorCode`: 1 fail, 2 invalid argument, 3 no such file, 6 runtime exception, 7 invalid protobuf, 9
@@ -32,7 +32,7 @@ const PATH = process.platform === 'win32' ? 'str16' : 'str';
 
 type KoffiType = string | ReturnType<typeof koffi.out>;
 
-/** Kinds of parameters: their types in TypeScript, and in koffi below. */
+/** Kinds of parameters with their TypeScript types; `PARAMETER_TYPES` has their koffi types. */
 interface Parameters {
   int: number;
   size: number;
@@ -57,7 +57,7 @@ const PARAMETER_TYPES: Readonly<Record<keyof Parameters, KoffiType>> = {
   texts: 'const str *',
 };
 
-/** Kinds of results: nothing, or the out parameter at the end of the list. */
+/** Kinds of results: nothing, or the out parameter at the end of the parameter list. */
 interface Results {
   nothing: undefined;
   pointer: Pointer;
@@ -93,7 +93,7 @@ const CALLS = {
   createSession: call(7, ['pointer', 'path', 'pointer'], 'pointer'),
   createSessionFromArray: call(8, ['pointer', 'bytes', 'size', 'pointer'], 'pointer'),
   createSessionOptions: call(10, [], 'pointer'),
-  /** For tests: a file with this prefix gets a profile of all runs, written when the session is released. */
+  /** For tests: writes a profile of all runs to a file with this prefix when the session is released. */
   enableProfiling: call(14, ['pointer', 'path']),
   disableMemPattern: call(17, ['pointer']),
   setIntraOpNumThreads: call(24, ['pointer', 'int']),
@@ -123,7 +123,8 @@ const CALLS = {
   bindOutput: call(137, ['pointer', 'text', 'pointer']),
   bindOutputToDevice: call(138, ['pointer', 'text', 'pointer']),
   /**
-   * Values in the order of the bound outputs, owned by the caller. Second argument: the default allocator.
+   * Values in the order of the bound outputs. The caller must release them. Second argument: the default
+   * allocator.
    */
   getBoundOutputValues: call(140, ['pointer', 'pointer'], 'pointers'),
   appendCudaProvider: call(204, ['pointer', 'pointer']),
@@ -153,7 +154,7 @@ const GET_ERROR_MESSAGE = 2;
 type Calls = { readonly [K in keyof typeof CALLS]: Call<(typeof CALLS)[K]> };
 type Releases = { readonly [K in keyof typeof RELEASES]: (pointer: Pointer) => void };
 
-/** The runtime's calls, typed. Each throws `OrtError` with the runtime's own message and code. */
+/** The runtime's calls, typed. Each throws `OrtError` with the runtime's message and code. */
 export interface OrtApi extends Calls, Releases {
   /** The version that the library reports, such as `1.30.0`. */
   readonly version: string;
@@ -161,8 +162,8 @@ export interface OrtApi extends Calls, Releases {
 
 /**
  * Loads libonnxruntime.
- * @throws Error with the dynamic loader's message if the file is missing or no library; Error if the library
- * is too old for the table used here.
+ * @throws Error with the dynamic loader's message if the file is missing or is not a library; Error if the
+ * library is too old for version 18 of the C API.
  */
 export function loadOrt(path: string): OrtApi {
   const base = openLibrary(path).func('OrtGetApiBase', 'void *', [])() as Pointer;
@@ -187,7 +188,7 @@ export function loadOrt(path: string): OrtApi {
     releases.releaseStatus(status);
     throw error;
   };
-  /** Frees memory of an allocator of the runtime. */
+  /** Frees memory that an allocator of the runtime allocated. */
   const free = entry(CALLS.allocatorFree.index, 'void *', ['void *', 'void *']);
   const bind = (name: string, { index, parameters, result }: Declaration<Signature, keyof Results>) => {
     const types: KoffiType[] = parameters.map((kind) => PARAMETER_TYPES[kind]);

@@ -1,21 +1,21 @@
 /**
- * The cache of a model whose attention appends to it by making a longer tensor. The outputs of a run stay
- * where the runtime has put them, on the device, and are the inputs of the next run. Each row runs alone; it
- * cannot drop its last tokens, only all of them.
+ * The KV cache of a model whose attention returns a longer tensor in each run. The cache outputs of a run
+ * stay in device memory, where the runtime allocated them, and are the inputs of the next run. Each row runs
+ * alone. A row cannot drop its last tokens, only all tokens.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import type { CacheMemory, Rows } from './cache-memory.ts';
 import { type CacheTensor, rowOf } from './signature.ts';
 
-/** The content of a row: one value of the runtime per cache tensor, and the number of tokens in each. */
+/** The content of a row: one `OrtValue` per cache tensor, and the number of tokens in each. */
 interface GrownRow {
   readonly values: readonly Pointer[];
   readonly tokens: number;
 }
 
 export class CacheGrowing implements CacheMemory {
-  readonly together = false;
+  readonly batchesRows = false;
   readonly truncates = false;
   readonly #api: OrtApi;
   readonly #session: Pointer;
@@ -59,7 +59,7 @@ export class CacheGrowing implements CacheMemory {
     this.forget(first);
     try {
       if (tokens === undefined) return;
-      // The caches were bound before anything else, so their values come first.
+      // `begin` binds the caches before all other outputs, so their values come first.
       const values = this.#api.getBoundOutputValues(binding, this.#api.getAllocatorWithDefaultOptions());
       for (const other of values.slice(this.#caches.length)) this.#api.releaseValue(other);
       this.#rows[first] = { values: values.slice(0, this.#caches.length), tokens };
@@ -77,7 +77,10 @@ export class CacheGrowing implements CacheMemory {
     for (const row of this.#rows.keys()) this.forget(row);
   }
 
-  /** A row without tokens. Values created before a failure stay in the row and are released with it. */
+  /**
+   * Makes a row without tokens. After a failure, the values created so far stay in the row, and are released
+   * with it.
+   */
   #begin(row: number): GrownRow {
     const values: Pointer[] = [];
     const begun = { values, tokens: 0 };

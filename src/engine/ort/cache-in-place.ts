@@ -1,7 +1,7 @@
 /**
- * The cache of a model whose attention appends to it in place: allocated once on the device, and bound as
- * past and as present at the same address. If the device has addresses within a buffer, all rows are in one
- * tensor and several rows run together; if not, each row has tensors of its own.
+ * The KV cache of a model whose attention updates it in place: allocated once, and bound as past and as
+ * present at the same address. If the device supports addresses inside a buffer, all rows are in one tensor
+ * and several rows run together. Otherwise each row has separate tensors and runs alone.
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
@@ -9,8 +9,11 @@ import type { CacheMemory, Rows } from './cache-memory.ts';
 import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 
-/** Bindings to keep: each references all cache tensors, and many slots have many sets of rows. */
-const MOST_BINDINGS = 64;
+/**
+ * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of
+ * rows.
+ */
+const MAX_BINDINGS = 64;
 
 interface CacheParts {
   readonly api: OrtApi;
@@ -18,46 +21,49 @@ interface CacheParts {
   readonly tensors: Tensors;
   /** The cache tensors of the model. */
   readonly caches: readonly CacheTensor[];
-  /** Describes the memory of the cache. */
+  /** The runtime's description of the cache's memory (`OrtMemoryInfo`). */
   readonly memoryInfo: Pointer;
-  /** True if a pointer into the middle of a buffer of this memory is valid. */
-  readonly together: boolean;
+  /** True if an address inside a buffer of this memory is valid. */
+  readonly batchesRows: boolean;
 }
 
 export class CacheInPlace implements CacheMemory {
-  readonly together: boolean;
+  readonly batchesRows: boolean;
   readonly truncates = true;
   readonly #api: OrtApi;
   readonly #session: Pointer;
   readonly #tensors: Tensors;
   readonly #caches: readonly CacheTensor[];
   readonly #memoryInfo: Pointer;
-  /** Key: first row and count. The cache stays bound in each. The least recently used one comes first. */
+  /** IO bindings with the cache bound. Key: first row and count. Least recently used first. */
   readonly #bindings = new Map<string, Pointer>();
-  /** One per cache, `[rows, kvHeads, capacity, headDim]`; if not `together`, one per row and cache. */
+  /**
+   * One per cache tensor, `[rows, kvHeads, capacity, headDim]`; if not `batchesRows`, one per row and cache
+   * tensor.
+   */
   #buffers: readonly TensorMemory[] = [];
   #capacity = 0;
 
-  constructor({ api, session, tensors, caches, memoryInfo, together }: CacheParts) {
+  constructor({ api, session, tensors, caches, memoryInfo, batchesRows }: CacheParts) {
     this.#api = api;
     this.#session = session;
     this.#tensors = tensors;
     this.#caches = caches;
     this.#memoryInfo = memoryInfo;
-    this.together = together;
+    this.batchesRows = batchesRows;
   }
 
-  /** The memory is not cleared: attention reads only what it has written. */
+  /** Allocates all rows. Does not clear them: attention reads only the part that it has written. */
   reserve(rows: number, capacity: number, allocator: Pointer): void {
-    const together = this.together ? rows : 1;
-    const count = this.together ? 1 : rows;
+    const rowsPerBuffer = this.batchesRows ? rows : 1;
+    const count = this.batchesRows ? 1 : rows;
     this.#capacity = capacity;
     this.#buffers = Array.from({ length: count }, () =>
-      this.#caches.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, together))),
+      this.#caches.map(({ type, shape }) => this.#tensors.allocate(allocator, type, this.#shape(shape, rowsPerBuffer))),
     ).flat();
   }
 
-  /** The binding of these rows, created at first use. */
+  /** The IO binding of these rows, created at first use. */
   begin({ first, count }: Rows): Pointer {
     const key = `${first}+${count}`;
     const known = this.#bindings.get(key);
@@ -89,11 +95,11 @@ export class CacheInPlace implements CacheMemory {
   }
 
   end(): void {
-    // The next run reads the appended tokens where attention has written them.
+    // Nothing to do: the next run reads the appended tokens at the same address.
   }
 
   forget(): void {
-    // The next tokens overwrite the content; the memory stays reserved.
+    // Nothing to do: the next tokens overwrite the content.
   }
 
   release(): void {
@@ -108,13 +114,13 @@ export class CacheInPlace implements CacheMemory {
   }
 
   #address(cache: number, row: number, rowBytes: number): Pointer {
-    const buffer = this.#buffers[this.together ? cache : row * this.#caches.length + cache];
-    return (buffer?.pointer ?? 0n) + (this.together ? BigInt(row * rowBytes) : 0n);
+    const buffer = this.#buffers[this.batchesRows ? cache : row * this.#caches.length + cache];
+    return (buffer?.pointer ?? 0n) + (this.batchesRows ? BigInt(row * rowBytes) : 0n);
   }
 
   #forgetOldest(): void {
     for (const [oldest, binding] of this.#bindings) {
-      if (this.#bindings.size < MOST_BINDINGS) break;
+      if (this.#bindings.size < MAX_BINDINGS) break;
       this.#bindings.delete(oldest);
       this.#api.releaseIoBinding(binding);
     }

@@ -1,7 +1,10 @@
-/** The memory of a model's cache, as a session uses it. Two classes implement this interface. */
+/**
+ * The memory of a model's KV cache, as a session uses it. CacheInPlace and CacheGrowing implement this
+ * interface.
+ */
 import type { Pointer } from '../ffi.ts';
 
-/** Consecutive rows of the cache. */
+/** Consecutive rows of the KV cache. */
 export interface Rows {
   readonly first: number;
   readonly count: number;
@@ -9,20 +12,20 @@ export interface Rows {
 
 export interface CacheMemory {
   /** True if one run can contain several rows. */
-  readonly together: boolean;
+  readonly batchesRows: boolean;
   /** True if a row can drop its last tokens and keep those before them. */
   readonly truncates: boolean;
   /**
-   * Allocates `rows` rows with a capacity of `capacity` tokens.
+   * Allocates `rows` rows of `capacity` tokens each. Called once.
    * @throws OrtError if the memory is not available.
    */
   reserve(rows: number, capacity: number, allocator: Pointer): void;
   /**
-   * A binding that contains the cache of `rows`, with `past` tokens in each.
-   * @throws Error if a row that cannot drop tokens contains another number of them.
+   * Called before a run: returns an IO binding with the cache of `rows` bound, for `past` tokens in each row.
+   * @throws Error if a row that cannot drop tokens does not contain exactly `past` tokens; OrtError.
    */
   begin(rows: Rows, past: number): Pointer;
-  /** Called after a run: each row contains `tokens` tokens; undefined if the run failed. */
+  /** Called after a run. `tokens`: tokens in each row now; undefined if the run failed. */
   end(rows: Rows, binding: Pointer, tokens: number | undefined): void;
   /** Drops the content of a row. */
   forget(row: number): void;

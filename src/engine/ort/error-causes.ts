@@ -1,11 +1,9 @@
-/**
- * The meaning of messages of the runtime, its providers and the dynamic loader, as codes. Pure.
- */
+/** Maps messages of the runtime, its execution providers and the dynamic loader to reason codes. Pure. */
 import type { Reason } from '../../protocol/reasons.ts';
 
 /**
- * Messages of allocators: C++, the runtime's arenas (at a limit: "Available memory of … is smaller than
- * requested bytes of …"), CUDA, cuBLAS, WebGPU.
+ * Messages about a lack of memory from C++, the runtime's arenas ("Available memory of … is smaller than
+ * requested bytes of …" at their limit), CUDA, cuBLAS and WebGPU.
  */
 const OUT_OF_MEMORY =
   /bad_alloc|failed to allocate|out of memory|cannot allocate|smaller than requested bytes|failed to create GPU buffer|ALLOC_FAILED|cudaErrorMemoryAllocation/i;
@@ -13,7 +11,7 @@ const OUT_OF_MEMORY =
 /** True if the message reports a lack of memory. */
 export const isOutOfMemory = (message: string): boolean => OUT_OF_MEMORY.test(message);
 
-/** Parts of messages, and the reason that each of them means. The first match counts. */
+/** Patterns of messages, each with the reason that it means. The first match counts. */
 const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => Reason])[] = [
   [
     /(lib[\w+-]+\.so[.\d]*): cannot open shared object file/,
@@ -27,7 +25,9 @@ const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => Reason])[]
   [/provider .*(?:not (?:supported|enabled|found)|is not enabled)/i, () => ({ code: 'provider_not_built' })],
 ];
 
-/** The reason why a device could not be opened; `runtime` with the message if its meaning is unknown. */
+/**
+ * The reason why a model could not be opened on a device; `runtime` with the message if no pattern matches.
+ */
 export function causeOf(message: string): Reason {
   for (const [pattern, reason] of CAUSES) {
     const match = pattern.exec(message);

@@ -1,6 +1,6 @@
 /**
- * The inputs and outputs of a run on the host, in memory with a fixed address: ids, mask, positions, number
- * of logits, and the logits. Bound again for each run, since their shapes change; never copied.
+ * The inputs and outputs of a run in host memory with a fixed address: ids, mask, positions, number of
+ * logits, and the logits. They are bound again for each run, because their shapes change, and never copied.
  */
 
 import { widen } from '../../onnx/half-float.ts';
@@ -15,7 +15,7 @@ import type { NamedMemory, TensorMemory, Tensors } from './tensors.ts';
 export interface HostCapacity {
   readonly ids: number;
   readonly mask: number;
-  /** In positions of one vocabulary each. */
+  /** In positions `[vocab]`. */
   readonly logits: number;
 }
 
@@ -32,17 +32,17 @@ export class HostTensors {
   readonly #api: OrtApi;
   readonly #tensors: Tensors;
   readonly #signature: Signature;
-  /** Describes memory that this process reads and writes. */
+  /** The runtime's description of host memory (`OrtMemoryInfo`). */
   readonly #memoryInfo: Pointer;
   #ids = NO_NUMBERS;
-  /** `[rows, width]`: as many ones in a row as its length after the run. */
+  /** `[rows, width]`: 1 for each token of a row after the run, then 0. */
   #mask = NO_NUMBERS;
-  /** The position of each id in its row. */
+  /** `[rows, tokens]`: the position of each id in its row. */
   #positions = NO_NUMBERS;
-  /** One number: how many last positions get logits. */
+  /** One number: the number of last positions that get logits. */
   #keep = NO_NUMBERS;
   #logits = NO_MEMORY;
-  /** The logits as a model with 16-bit logits writes them. */
+  /** The same memory as 16-bit floats, for a model with 16-bit logits. */
   #halves: Uint16Array = new Uint16Array(0);
   logits: Float32Array = NO_LOGITS;
 
@@ -61,7 +61,7 @@ export class HostTensors {
     return this.#mask.values;
   }
 
-  /** @throws OrtError if the memory is not available. */
+  /** Allocates the memory, once. @throws OrtError if the memory is not available. */
   reserve(capacity: HostCapacity): void {
     const { ids, mask, positions = '', keep, logits, vocabSize } = this.#signature;
     const elements = capacity.logits * vocabSize;
@@ -76,10 +76,10 @@ export class HostTensors {
   }
 
   /**
-   * Fills mask and positions, and binds all inputs but the cache.
+   * Fills mask and positions, and binds all inputs except the KV cache.
    * @param lengths tokens in each row after the run.
-   * @param tokens of each row in the run.
-   * @param keep last positions that get logits.
+   * @param tokens number of tokens of each row in this run.
+   * @param keep number of last positions that get logits.
    */
   bindInputs(binding: Pointer, lengths: readonly number[], tokens: number, keep: number): void {
     const [rows, width] = [lengths.length, Math.max(...lengths)];
@@ -99,7 +99,7 @@ export class HostTensors {
     }
   }
 
-  /** Binds the logits from the position `at` on. */
+  /** Binds the output of logits, starting at position `at`. */
   bindLogits(binding: Pointer, at: number, shape: readonly number[]): void {
     const { vocabSize, logits } = this.#signature;
     const { name, type } = logits;
@@ -107,14 +107,17 @@ export class HostTensors {
     this.#tensors.bind(binding, this.#api.bindOutput, { name, type, pointer, memoryInfo: this.#memoryInfo }, shape);
   }
 
-  /** Widens 16-bit logits of `count` positions from `at` on to float32. */
+  /**
+   * Widens the 16-bit logits of `count` positions, starting at `at`, to float32. Does nothing for float32
+   * logits.
+   */
   widen(at: number, count: number): void {
     const { logits, vocabSize } = this.#signature;
     if (logits.type === FLOAT32) return;
     widen(logits.type, this.#halves, this.logits, { start: at * vocabSize, end: (at + count) * vocabSize });
   }
 
-  /** Drops all views; to be called before the memory is released. */
+  /** Drops all views. Must be called before the memory is released. */
   dropViews(): void {
     this.#ids = NO_NUMBERS;
     this.#positions = NO_NUMBERS;

@@ -1,6 +1,7 @@
 /**
- * Opens a model's file as a session that computes only the wanted logits and maps its weights from the file.
- * On any error, opens the unchanged file by its path, so that ONNX Runtime reports what is wrong with it.
+ * Reads and edits a model's graph, and opens it as a session that computes only the requested logits and maps
+ * its weights from the file. If the edit fails, opens the unchanged file by its path, so that ONNX Runtime
+ * reports the fault of the file.
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
@@ -16,23 +17,25 @@ import type { OrtApi } from './api.ts';
 import { isOutOfMemory } from './error-causes.ts';
 import { readSignature } from './signature.ts';
 
-/** Bytes of one read: the head of a tensor, or a dozen nodes. */
+/** Bytes of one read: the fields before a tensor's data, or a dozen nodes. */
 const WINDOW_BYTES = 4 * 1024;
 const FOLDER_OF_WEIGHTS = 'session.model_external_initializers_file_folder_path';
 
 /** A model read from its file, before the runtime opens it. */
 export interface ModelFile {
   readonly path: string;
-  /** The edited graph; absent for a file that cannot be read or is no model. */
-  readonly light?: LightModel;
+  /** The edited graph; absent for a file that cannot be read or is not a model. */
+  readonly edited?: EditedModel;
 }
 
-/** The graph without its weights, edited to compute logits of the last positions only. */
-interface LightModel extends GraphIo {
+/** The graph with its weights as external data, edited to compute only the logits of the last positions. */
+interface EditedModel extends GraphIo {
   readonly bytes: Uint8Array;
-  /** The folder that the file names of the weights are relative to. */
+  /** The folder to which the weight file names are relative. */
   readonly folder: string;
-  /** Outputs that extend a cache input in place: both can use the same memory. */
+  /**
+   * Names of outputs that attention updates in place: such an output can use the memory of its cache input.
+   */
   readonly updated: ReadonlySet<string>;
   /** True if attention was changed to half floats. */
   readonly halved: boolean;
@@ -40,17 +43,18 @@ interface LightModel extends GraphIo {
 
 /** The edits of a graph. */
 export interface Edits {
-  /** Name of the output of logits; default `logits`. */
+  /** Name of the logits output; default `logits`. */
   readonly logits?: string | undefined;
   /** True to change attention to half floats. */
   readonly halfAttention?: boolean;
 }
 
-/** Reads and edits the graph of a model. Never throws: the runtime reports what is wrong with a file. */
+/** Reads and edits the graph of a model. Never throws: the runtime reports the fault of the file. */
 export function readModel(path: string, { logits, halfAttention = false }: Edits = {}): ModelFile {
   let file: number | undefined;
   try {
-    // The hub's cache consists of links, and the runtime refuses weights outside of the given folder.
+    // The hub's cache consists of links, and the runtime refuses weights outside of the folder that it is
+    // given.
     const real = realpathSync(path);
     const folder = dirname(real);
     const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(path), location)));
@@ -60,7 +64,7 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
     const short = keepLastLogits(whole, logits) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
     const bytes = halved ?? short;
-    return { path, light: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes) } };
+    return { path, edited: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes) } };
   } catch {
     return { path };
   } finally {
@@ -70,9 +74,10 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
 
 /**
  * The inputs and outputs that a model declares.
- * @throws Error for bytes that are no model, or if an input or output is not a tensor of known shape.
+ * @throws Error for bytes that are not a model, or if an input or output is not a tensor with a declared
+ * shape.
  */
-function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
+function declaredBy(bytes: Uint8Array): GraphIo & Pick<EditedModel, 'updated'> {
   const root = new Message(bytes);
   const [field, second] = root.all(MODEL.graph);
   if (!field || second) throw new Error('A model with another number of graphs than one');
@@ -90,34 +95,37 @@ function declaredBy(bytes: Uint8Array): GraphIo & Pick<LightModel, 'updated'> {
 }
 
 /**
- * Opens the edited graph, or else the file.
+ * Opens the edited graph; if that fails, the unchanged file.
  * @param sessionOptions gets an entry with the folder of the weights.
  * @returns the session; the caller releases it.
  * @throws OrtError with the runtime's message about the file.
  */
-export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, light }: ModelFile): Pointer {
-  if (light) {
+export function openModel(api: OrtApi, env: Pointer, sessionOptions: Pointer, { path, edited }: ModelFile): Pointer {
+  if (edited) {
     try {
-      api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, light.folder);
-      return api.createSessionFromArray(env, light.bytes, light.bytes.length, sessionOptions);
+      api.addSessionConfigEntry(sessionOptions, FOLDER_OF_WEIGHTS, edited.folder);
+      return api.createSessionFromArray(env, edited.bytes, edited.bytes.length, sessionOptions);
     } catch (error) {
-      // Without its edit the model would compute wrong results; and memory would be short again below.
-      if (light.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
-      // Below, the runtime opens the file itself, or reports what is wrong with it.
+      // Without attention over half floats the model would compute wrong results. After a lack of memory, a
+      // second attempt would fail too.
+      if (edited.halved || (error instanceof Error && isOutOfMemory(error.message))) throw error;
+      // Below, the runtime opens the unchanged file, or reports its fault.
     }
   }
   return api.createSession(env, path, sessionOptions);
 }
 
-/** True if attention appends to every cache in place; false for a model that could not be read. */
-export function updatesInPlace({ light }: ModelFile, names: TensorNames): boolean {
-  return light !== undefined && readSignature(light, names).caches.every(({ present }) => light.updated.has(present));
+/** True if attention updates every cache tensor in place; false for a model that could not be read. */
+export function updatesInPlace({ edited }: ModelFile, names: TensorNames): boolean {
+  return (
+    edited !== undefined && readSignature(edited, names).caches.every(({ present }) => edited.updated.has(present))
+  );
 }
 
 /**
- * Reads a file through two windows: after the bytes behind a tensor's data, the bytes before the data are
- * needed again. This makes one read per skipped tensor. The bytes of a window never change, because parts of
- * it are handed out.
+ * Reads a file through two windows: the walk reads the bytes after a tensor's data, and then needs the bytes
+ * before the data again. With two windows this takes one read per skipped tensor. The bytes of a window never
+ * change, because callers keep parts of them.
  */
 function windowsOn(file: number): Source {
   let near: Window = { start: 0, bytes: NOTHING };
@@ -150,7 +158,7 @@ const NOTHING = new Uint8Array(0);
 const contains = ({ start, bytes }: Window, from: number, to: number): boolean =>
   from >= start && to <= start + bytes.length;
 
-/** At least a window of bytes; fewer at the end of the file. */
+/** Reads at least one window of bytes; fewer at the end of the file. */
 function readFully(file: number, position: number, length: number): Uint8Array {
   const bytes = Buffer.allocUnsafeSlow(Math.max(length, WINDOW_BYTES));
   let done = 0;

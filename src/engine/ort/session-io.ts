@@ -1,10 +1,13 @@
-/** Reads the inputs and outputs of a model from an open session. */
+/** Reads the names, types and shapes of a model's inputs and outputs from an open session. */
 
 import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { type Pointer, readText } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 
-/** The inputs and outputs of an open session, in the model's order. */
+/**
+ * The inputs and outputs of an open session, in the model's order. @throws Error for a value that is not a
+ * tensor; OrtError.
+ */
 export function readSessionIo(api: OrtApi, session: Pointer): GraphIo {
   return { inputs: readSide(api, session, true), outputs: readSide(api, session, false) };
 }

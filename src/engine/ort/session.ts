@@ -1,7 +1,7 @@
 /**
- * One model open on one device, and the memory that its runs read and write. The memory is fixed from
- * `reserve` to `close`: small tensors on the host, the cache of all rows on the device. A run binds only the
- * small tensors again. Handles numbers only: no sequences, no slots.
+ * One model open on one device, and the memory that its runs read and write. `reserve` allocates the memory
+ * once: small tensors on the host, the KV cache of all rows on the device. A run binds only the small tensors
+ * again. Knows rows only: no sequences, no slots, no sampling.
  */
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
@@ -19,21 +19,21 @@ import { Tensors } from './tensors.ts';
 import { configureThreads } from './threads.ts';
 
 /**
- * The runtime writes its warnings and errors to stderr. On a GPU only errors: each load would warn that
- * shapes are computed on the host, which is intended.
+ * The runtime writes its warnings and errors to stderr. On a GPU only errors, because each load would warn
+ * that shapes are computed on the host, which is intended.
  */
 const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
 
 /** Sizes of the memory to reserve. */
 export interface Capacity {
-  /** Rows of the cache: sequences that can be decoded together. */
+  /** Rows of the KV cache, one for each slot. */
   readonly rows: number;
   /** Tokens per row. */
   readonly capacity: number;
-  /** Most tokens of one row in one run. */
+  /** Maximum number of tokens of one row in one run. */
   readonly chunk: number;
-  /** Most last positions of one row that get logits. */
+  /** Maximum number of last positions of one row that get logits. */
   readonly keep: number;
 }
 
@@ -44,15 +44,18 @@ export interface Run {
   readonly lengths: readonly number[];
   /** Tokens of each row in this run. */
   readonly tokens: number;
-  /** Index in `logits` of the first position to write, counted in vocabularies. */
+  /** Index in `logits` of the first position `[vocab]` to write. */
   readonly logitsAt: number;
-  /** Wanted last positions of each row, at least 1. A model that cannot choose gives all positions. */
+  /**
+   * Number of last positions of each row that need logits, at least 1. A model without an input for this
+   * number computes all positions.
+   */
   readonly keep: number;
 }
 
 interface OpenOptions {
   readonly names?: TensorNames;
-  /** Bytes of all files of the model; default: those of the model's own file. */
+  /** Bytes of all weight files; default: the size of the model's own file. */
   readonly weightBytes?: number;
   /** For tests: changes the runtime's options before the model is opened. */
   readonly configure?: (api: OrtApi, sessionOptions: Pointer) => void;
@@ -80,7 +83,8 @@ export class Session {
 
   /**
    * Opens the model. Releases everything if it throws.
-   * @throws OrtError with the runtime's message; Error for a model that is not a known decoder.
+   * @throws OrtError with the runtime's message; Error that names the unsupported input or output of the
+   * model.
    */
   static open(api: OrtApi, model: ModelFile, device: Device, options: OpenOptions = {}): Session {
     const tensors = new Tensors(api);
@@ -99,7 +103,8 @@ export class Session {
     const env = tensors.own(api.createEnv(device.ownMemory ? LOG_ERRORS : LOG_WARNINGS, 'engine'), api.releaseEnv);
     const sessionOptions = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
     configureThreads(api, sessionOptions, options.weightBytes ?? sizeOf(model.path));
-    // The runtime keeps a pattern per shape, and every step has a new shape, the mask's. Costs no speed.
+    // The runtime would keep a memory pattern for each shape, and the mask has a new shape in every step.
+    // Runs are not slower without patterns.
     api.disableMemPattern(sessionOptions);
     options.configure?.(api, sessionOptions);
     const inPlace = updatesInPlace(model, options.names ?? {});
@@ -113,32 +118,41 @@ export class Session {
     this.#cacheInfo = memoryInfo;
     const { caches } = this.signature;
     this.#cache = inPlace
-      ? new CacheInPlace({ api, session, tensors, caches, memoryInfo, together: device.rowViews })
+      ? new CacheInPlace({ api, session, tensors, caches, memoryInfo, batchesRows: device.rowViews })
       : new CacheGrowing(api, session, caches, memoryInfo);
   }
 
-  /** Ids of the next run, `[rows, tokens]` from index 0 on; capacity `max(rows, chunk)`. */
+  /**
+   * Ids of the next run, `[rows, tokens]` from index 0; capacity `max(rows, chunk)`. The caller writes them.
+   */
   get ids(): BigInt64Array {
     return this.#host.ids;
   }
 
-  /** Logits of the runs; capacity of `rowLogits + rows` positions of one vocabulary each. */
+  /**
+   * Logits of the runs, with a capacity of `rowLogits + rows` positions `[vocab]`. The next run overwrites
+   * them.
+   */
   get logits(): Float32Array {
     return this.#host.logits;
   }
 
   /** True if one run can contain several rows. */
-  get together(): boolean {
-    return this.#cache.together;
+  get batchesRows(): boolean {
+    return this.#cache.batchesRows;
   }
 
-  /** True if the cache is updated in place, so that a row can drop its last tokens only. */
+  /**
+   * True if the KV cache is updated in place: a row can then drop its last tokens and keep the tokens before
+   * them.
+   */
   get truncates(): boolean {
     return this.#cache.truncates;
   }
 
   /**
-   * Positions at the start of `logits` for a run of one row. Runs of one token of all rows use the others.
+   * Number of positions at the start of `logits` that runs of one row use. Decode steps use the positions
+   * after them, one for each row.
    */
   get rowLogits(): number {
     const { positions } = this.signature.logits;
@@ -146,8 +160,8 @@ export class Session {
   }
 
   /**
-   * Allocates the memory of all runs, once.
-   * @throws OrtError if the memory is not available; the session can only be closed then.
+   * Allocates the memory of all runs. Must be called once, before the first run.
+   * @throws OrtError if the memory is not available. The session must then be closed.
    */
   reserve(capacity: Capacity): void {
     const { rows, chunk } = capacity;
@@ -157,13 +171,13 @@ export class Session {
   }
 
   /**
-   * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the cache of the rows, and writes logits
-   * `[rows, positions, vocab]`. Only a run of one row can have more than one token. Without `together` every
-   * run has one row.
-   * @returns positions written per row; the last of them belongs to the last token. `keep` or fewer: never
-   * more than `tokens`. A model that cannot choose writes all `tokens`, or a fixed number.
-   * @throws OrtError; the cache of the rows past their former lengths is undefined then. RangeError if ids,
-   * mask or logits exceed their capacity: the runtime would read or write past their end.
+   * One run over `rows`: reads `ids` as `[rows, tokens]`, appends to the KV cache of the rows, and writes
+   * logits `[rows, positions, vocab]`. A run of several rows has one token per row. Without `batchesRows`,
+   * every run has one row.
+   * @returns number of positions written for each row; the last position belongs to the last token. It is the
+   * smaller of `keep` and `tokens`. A model without an input for the number writes all `tokens`, or always 1.
+   * @throws OrtError: the KV cache of the rows past their previous lengths is then undefined. RangeError if
+   * ids, mask or logits exceed their capacity, so that the runtime would read or write past their end.
    */
   run({ rows, lengths, tokens, logitsAt, keep }: Run): number {
     const { signature } = this;
@@ -175,7 +189,7 @@ export class Session {
     if (rows.count * tokens > this.ids.length) throw new RangeError('The ids of the run exceed the reserved memory');
     if (rows.count * width > this.#host.mask.length)
       throw new RangeError('The mask of the run exceeds the reserved memory');
-    if (rows.count > 1 && (!this.together || tokens > 1))
+    if (rows.count > 1 && (!this.batchesRows || tokens > 1))
       throw new RangeError('A run of several rows has one token per row and a cache in one tensor');
     const binding = this.#cache.begin(rows, width - tokens);
     let after: number | undefined;

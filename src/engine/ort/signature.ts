@@ -1,7 +1,7 @@
 /**
- * The signature of a decoder, read from its own metadata: names, types and shapes, never assumed from its
- * architecture. Refuses a model that this engine cannot run, and names the input or output that is not
- * supported. Pure.
+ * The signature of a decoder: names, types and shapes of its inputs and outputs, read from the model's
+ * metadata and never assumed from its architecture. Refuses a model that this engine cannot run, and names
+ * the unsupported input or output. Pure.
  */
 
 import { KEEP_INPUT } from '../../onnx/last-logits.ts';
@@ -9,13 +9,16 @@ import type { GraphIo, TensorInfo } from '../../onnx/types.ts';
 import { BFLOAT16, ELEMENT_BYTES, ELEMENT_TYPES, FLOAT16, FLOAT32, INT64 } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 
-/** One tensor of the cache: an input named `past` and an output named `present`. */
+/** One tensor of the KV cache: an input named `past` and an output named `present`. */
 export interface CacheTensor {
   readonly past: string;
   readonly present: string;
   /** `ONNXTensorElementDataType`. */
   readonly type: number;
-  /** Shape of one row with -1 for the tokens: `[1, kv heads, -1, head]`; of a growing cache also others. */
+  /**
+   * Shape of one row, with -1 for the tokens: `[1, kvHeads, -1, headDim]`. A growing cache may have more
+   * dimensions.
+   */
   readonly shape: readonly number[];
 }
 
@@ -25,16 +28,19 @@ export interface Signature {
   readonly ids: string;
   readonly mask: string;
   readonly positions?: string;
-  /** Input for the number of last positions that get logits, shape `[]` or `[1]`; absent: all get logits. */
+  /**
+   * Input for the number of last positions that get logits, shape `[]` or `[1]`; absent = all positions get
+   * logits.
+   */
   readonly keep?: { readonly name: string; readonly shape: readonly number[] };
   /** Output `[rows, positions, vocab]`, float32, float16 or bfloat16; `positions` if it is always 1. */
   readonly logits: { readonly name: string; readonly type: number; readonly positions?: 1 };
   readonly vocabSize: number;
-  /** The tensors of the cache, in the order of the model's inputs. */
+  /** The tensors of the KV cache, in the order of the model's inputs. */
   readonly caches: readonly CacheTensor[];
 }
 
-/** Default names: of Hugging Face's exports, and of older ones. `%d` stands for the layer. */
+/** Default names in exports of Hugging Face, and in older exports. `%d` stands for the layer. */
 const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
   ['past_key_values.%d.key', 'present.%d.key'],
   ['past_key_values.%d.value', 'present.%d.value'],
@@ -46,8 +52,8 @@ const CACHE_NAMES: readonly (readonly [past: string, present: string])[] = [
 /**
  * Reads the signature from a model's inputs and outputs. Inputs: `input_ids` and `attention_mask` int64,
  * optionally `position_ids` int64 and `num_logits_to_keep` int64 `[]` or `[1]`, and the caches. Outputs:
- * `logits` and each updated cache.
- * @param names of the inputs and outputs, if the model's configuration gives others.
+ * `logits` and the updated caches.
+ * @param names other names of the inputs and outputs, from the model's configuration.
  * @throws Error that names the input or output that is missing, unknown or of another type.
  */
 export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames = {}): Signature {
@@ -80,7 +86,7 @@ export function readSignature({ inputs, outputs }: GraphIo, names: TensorNames =
   };
 }
 
-/** The names of the configuration first, then the usual ones. */
+/** The names in the model's configuration first, then the default names. */
 function cacheNames(names: TensorNames): (readonly [past: string, present: string])[] {
   const configured = [
     [names.pastKey, names.presentKey],
@@ -106,7 +112,7 @@ function readCache(
   throw new Error(`The model has an input that this engine does not know: ${input.name}`);
 }
 
-/** The number that `%d` stands for in a name; undefined for another name. */
+/** The number in a name at the place of `%d`; undefined if the name does not match. */
 function layerOf(name: string, template: string): string | undefined {
   const [before = '', after = ''] = template.split('%d');
   if (!template.includes('%d') || !name.startsWith(before) || !name.endsWith(after)) return undefined;
@@ -115,8 +121,8 @@ function layerOf(name: string, template: string): string | undefined {
 }
 
 /**
- * The shape of one row. Tokens are the last dimension but one: `[rows, heads, tokens, head]`, or the same
- * with a dimension for keys and values in front. At most one other dimension is open, that of the rows.
+ * The shape of one row. Tokens are the second last dimension: `[rows, kvHeads, tokens, headDim]`, or the same
+ * with a dimension for keys and values in front. At most one other dimension may be dynamic: the rows.
  */
 function rowShape(input: TensorInfo): number[] {
   const tokens = input.shape.length - 2;
@@ -127,7 +133,7 @@ function rowShape(input: TensorInfo): number[] {
   return input.shape.map((size, axis) => (axis === tokens ? -1 : axis === rows ? 1 : size));
 }
 
-/** The shape of the input for the number of wanted positions. */
+/** The shape of the input for the number of positions that get logits. */
 function readKeepShape(input: TensorInfo): number[] {
   expectType(input, [INT64]);
   if (input.shape.length > 1 || Math.abs(input.shape[0] ?? 1) !== 1) throw refusal(input, 'is not one number');
@@ -149,12 +155,12 @@ function expectType({ name, type }: TensorInfo, types: readonly number[]): void 
 
 const refusal = ({ name, shape }: TensorInfo, why: string): Error => new Error(`${name} ${why}: [${shape.join(', ')}]`);
 
-/** Bytes of the cache of one row with `tokens` tokens. */
+/** Bytes of the KV cache of one row with `tokens` tokens. */
 export function rowBytes({ caches }: Signature, tokens: number): number {
   return caches.reduce((sum, { type, shape }) => sum + bytesOf(type, rowOf(shape, tokens)), 0);
 }
 
-/** The shape of a row of a cache with `tokens` tokens. */
+/** Replaces the -1 in the shape of a row with the number of tokens. */
 export const rowOf = (shape: readonly number[], tokens: number): number[] =>
   shape.map((size) => (size === -1 ? tokens : size));
 

@@ -1,40 +1,43 @@
-/** Tensors in memory with a fixed address: allocated once, bound any number of times, released together. */
+/**
+ * Tensors in memory with a fixed address: allocated once, bound many times, released together. Owns the
+ * runtime's objects of a session.
+ */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 import { bytesOf } from './signature.ts';
 
-/** Memory of a tensor. On a device the address is the device's own. */
+/** Memory of a tensor. In device memory the pointer is an address of the device. */
 export interface TensorMemory {
   readonly pointer: Pointer;
   readonly bytes: number;
 }
 
-/** A name of the model and the memory to bind under it. */
+/** Memory to bind under the name of an input or output. */
 export interface NamedMemory {
   readonly name: string;
   /** `ONNXTensorElementDataType`. */
   readonly type: number;
   readonly pointer: Pointer;
-  /** Describes where the memory is. */
+  /** The runtime's description of the memory (`OrtMemoryInfo`). */
   readonly memoryInfo: Pointer;
 }
 
 export class Tensors {
   readonly #api: OrtApi;
-  /** One function per object of the runtime, in the order of creation. */
+  /** One release function for each object of the runtime, in order of creation. */
   readonly #releases: (() => void)[] = [];
 
   constructor(api: OrtApi) {
     this.#api = api;
   }
 
-  /** Takes over an object of the runtime, to be released with the others. */
+  /** Takes ownership of an object of the runtime; `release` releases it with the others. */
   own(pointer: Pointer, release: (pointer: Pointer) => void): Pointer {
     this.#releases.push(() => release(pointer));
     return pointer;
   }
 
-  /** @throws OrtError if the memory is not available. */
+  /** Allocates a tensor of this type and shape. @throws OrtError if the memory is not available. */
   allocate(allocator: Pointer, type: number, shape: readonly number[]): TensorMemory {
     const dimensions = BigInt64Array.from(shape, BigInt);
     const value = this.own(this.#api.createTensor(allocator, dimensions, shape.length, type), this.#api.releaseValue);
@@ -42,7 +45,8 @@ export class Tensors {
   }
 
   /**
-   * Binds memory under a name as a tensor of this shape. The binding keeps its own reference to the value.
+   * Binds memory under a name as a tensor of this shape. The binding holds a reference, so the value is
+   * released at once.
    * @param bindAs the call for an input or for an output.
    */
   bind(binding: Pointer, bindAs: OrtApi['bindInput'], memory: NamedMemory, shape: readonly number[]): void {

@@ -1,23 +1,22 @@
-/** Sets the number of the runtime's threads, and how they wait. */
+/** Configures the runtime's threads: their number, and how they wait for work. */
 import { availableParallelism } from 'node:os';
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
 
 const SMALL_MODEL_BYTES = 32 * 2 ** 20;
 
-/** Microseconds that a thread spins for the next piece of work within a run. */
+/** Microseconds that a thread spins between two pieces of work in a run, before it sleeps. */
 const SPIN_US = 4;
 
 /**
- * Uses all cores; the threads sleep between runs. A run has some 300 pieces of parallel work, and waking a
- * thread for each costs a tenth of a decode step of a small model. But a spinning thread takes the core from
- * other processes. Milliseconds of a step of 1 row and of 16 rows, measured on two cores with a 4-bit model
- * of 135 M parameters: without spinning 11.6 and 79, spinning 4 µs 10.4 and 77, spinning 50 µs 10.3 and 77;
- * beside one process that is always busy 14.1 and 117, 13.7 and 123, 18.5 and 158;
- * beside two such processes 18.3 and 176, 20.3 and 165, 28 and 175.
- * Over HTTP on an idle machine spinning for 4 µs gives 1.13 times the tokens of one stream and 1.06 times
- * those of sixteen. A small model gets one thread: the embedded one (3.5 MB) is as fast with one, and the
- * other core stays free.
+ * Uses all cores; the threads sleep between runs. A run has about 300 pieces of parallel work. Waking a
+ * thread for each piece costs a tenth of a decode step of a small model, but a spinning thread takes the core
+ * from other processes. Milliseconds of a step of 1 row and of 16 rows, measured on two cores with a 4-bit
+ * model of 135 M parameters: without spinning 11.6 and 79, spinning 4 µs 10.4 and 77, spinning 50 µs 10.3 and
+ * 77; beside one process that is always busy 14.1 and 117, 13.7 and 123, 18.5 and 158; beside two such
+ * processes 18.3 and 176, 20.3 and 165, 28 and 175. Over HTTP on an idle machine spinning for 4 µs gives 1.13
+ * times the tokens of one stream and 1.06 times those of sixteen. A small model gets one thread: the embedded
+ * one (3.5 MB) is as fast with one, and the other core stays free.
  */
 export function configureThreads(api: OrtApi, sessionOptions: Pointer, weightBytes: number): void {
   const threads = weightBytes < SMALL_MODEL_BYTES ? 1 : availableParallelism();

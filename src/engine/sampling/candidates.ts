@@ -1,48 +1,51 @@
 /**
- * The ids that may be drawn next, and the filters that remove some of them. The candidates are first the
- * whole row of logits, then a list in ascending order of ids: a logit that differs in its last bit does not
- * move the other ids in the draw. Nothing is sorted, so every filter is linear in the vocabulary, for equal
- * logits too. This file decides; the passes over memory are WebAssembly (kernels.ts).
+ * The ids that may be drawn next, and the filters that remove ids: top-k, top-p, min-p. The candidates are
+ * first the whole row of logits, then a list in ascending order of ids. A change in the last bit of a logit
+ * therefore does not change the order of the ids in the draw. No filter sorts, so each is linear in the
+ * vocabulary, even if many logits are equal. The passes over memory are WebAssembly (kernels.ts). Pure.
  *
- * Logits are compared exactly. Weights are float32 with a relative error of 1e-6 where they matter, which is
- * the error that the last bit of a float32 logit of 16 makes. Sums of weights are float64.
+ * Logits are compared exactly. Weights are float32. The relative error of a weight that matters is at most
+ * 1e-6, as large as the error from the last bit of a float32 logit of 16. Sums of weights are float64.
  */
 import { NEUTRAL, namesOf, type ParameterOf, type Sampling } from '../../protocol/sampling.ts';
 import { BUCKET_BITS, GROUP, Kernels, type List } from './kernels.ts';
 
 /** The largest float32. An id with a logit below minus this cannot be drawn. */
 const LARGEST = 3.4028234663852886e38;
-/** Below this temperature only ties with the likeliest are drawn. Its inverse is still a float32. */
-const LEAST_TEMPERATURE = 1e-37;
 /**
- * More than the error of a weight: an id that is dropped before its weight is compared must be unlikely for
- * certain.
+ * At this temperature only ids whose logits equal the largest can be drawn. The inverse is still a finite
+ * float32.
+ */
+const MIN_TEMPERATURE = 1e-37;
+/**
+ * Larger than the error of a weight. An id that is dropped by its logit alone is then certainly below the
+ * limit.
  */
 const MARGIN = 1e-4;
 
 export class Candidates {
   readonly #kernels: Kernels;
   /** The largest logit. */
-  #most = 0;
+  #largest = 0;
   #temperature = 1;
-  /** The candidates are the list; otherwise they are the whole row. */
+  /** True if the candidates are the list, false if they are the whole row. */
   #listed = false;
   /** Length of the list. */
   #count = 0;
-  /** The weights in memory are those of the candidates. */
+  /** True if the weights in memory belong to the candidates. */
   #weighed = false;
   /**
-   * Where the last cut was made: the least logit that stays, and the last id that stays among the ids with
-   * that logit.
+   * Result of the last `#cut`: the smallest logit to keep, and the highest id to keep among the ids with that
+   * logit.
    */
-  #least = 0;
-  #last = 0;
+  #cutLogit = 0;
+  #cutId = 0;
 
   constructor(vocabSize: number) {
     this.#kernels = new Kernels(vocabSize);
   }
 
-  /** `[vocab]`: the caller fills it, and may change it until it calls `argMax`. */
+  /** Logits `[vocab]`. The caller fills them, and may change them until it calls `argMax`. */
   get logits(): Float32Array {
     return this.#kernels.row;
   }
@@ -57,13 +60,13 @@ export class Candidates {
     this.#listed = false;
     this.#weighed = false;
     this.#temperature = 1;
-    this.#most = passes.argMax();
-    return Number.isFinite(this.#most) ? passes.find(this.#most) : -1;
+    this.#largest = passes.argMax();
+    return Number.isFinite(this.#largest) ? passes.find(this.#largest) : -1;
   }
 
   /** @param temperature above 0: logits are divided by it. */
   setTemperature(temperature: number): void {
-    this.#temperature = Math.max(temperature, LEAST_TEMPERATURE);
+    this.#temperature = Math.max(temperature, MIN_TEMPERATURE);
   }
 
   /** Applies every filter whose parameter is not neutral. */
@@ -72,7 +75,7 @@ export class Candidates {
   }
 
   /**
-   * Keeps the k likeliest; the lowest ids among equals. For the whole row only. Rule: Fan et al.,
+   * Keeps the k likeliest ids, the lowest ids among equals. Must be the first filter. Rule: Fan et al.,
    * arXiv:1805.04833.
    */
   keepTopK(k: number): void {
@@ -82,29 +85,29 @@ export class Candidates {
     if (k >= this.#count) return;
     this.#kernels.candidates.weights.fill(1, 0, this.#count);
     this.#cut(k, this.#count);
-    this.#keep(this.#least, this.#last);
+    this.#keep(this.#cutLogit, this.#cutId);
   }
 
   /**
-   * Keeps the smallest set of the likeliest whose probabilities, renormalized over the candidates, reach p:
-   * at least one id. Rule: Holtzman et al., nucleus sampling, arXiv:1904.09751.
+   * Keeps the smallest set of likeliest ids whose summed probability, normalized over the candidates, reaches
+   * p. Keeps at least one id. Rule: Holtzman et al., nucleus sampling, arXiv:1904.09751.
    */
   keepTopP(p: number): void {
     const total = this.#weigh();
     if (!this.#listed) {
-      // Ids with less than 1/vocab of the unwanted weight are unwanted, even all together. In a row of a real
-      // model these are all but some hundred ids.
+      // Ids that each have less than 1/vocab of the weight to drop can be dropped together. In logits of a
+      // real model these are all but a few hundred ids.
       const unwanted = ((1 - p) * total) / this.logits.length;
-      this.#gather(this.#most + this.#temperature * (Math.log(unwanted) - MARGIN));
+      this.#gather(this.#largest + this.#temperature * (Math.log(unwanted) - MARGIN));
     }
     this.#cut(p * total, this.#count);
-    this.#keep(this.#least, this.#last);
+    this.#keep(this.#cutLogit, this.#cutId);
   }
 
   /** Keeps ids at least p times as likely as the likeliest. Rule: Nguyen et al., arXiv:2407.01082. */
   keepMinP(p: number): void {
     // An id with a weight of exactly p stays.
-    const least = this.#most + this.#temperature * Math.log(p) * (1 + Number.EPSILON);
+    const least = this.#largest + this.#temperature * Math.log(p) * (1 + Number.EPSILON);
     if (this.#listed) this.#keep(Math.max(least, -LARGEST), this.logits.length);
     else this.#gather(least);
   }
@@ -122,11 +125,11 @@ export class Candidates {
     let before = 0;
     for (let index = 0; index < group; index++) before += sums[index] ?? 0;
     const start = group * GROUP;
-    const place = crossing(candidates.weights, start, Math.min(start + GROUP, count), target - before);
-    return this.#listed ? (candidates.ids[place] ?? 0) : place;
+    const index = crossing(candidates.weights, start, Math.min(start + GROUP, count), target - before);
+    return this.#listed ? (candidates.ids[index] ?? 0) : index;
   }
 
-  /** ln Σ e^(logit − largest) / temperature, over the candidates. */
+  /** ln Σ e^((logit − largest) / temperature), over the candidates. */
   logSum(): number {
     return Math.log(this.#weigh());
   }
@@ -134,16 +137,19 @@ export class Candidates {
   /** The candidates with their logits, in ascending order of ids. Allocates, so call it after `keepTopK`. */
   entries(): { id: number; logit: number }[] {
     const { ids, values } = this.#kernels.candidates;
-    return Array.from({ length: this.#count }, (_, place) => ({ id: ids[place] ?? 0, logit: values[place] ?? 0 }));
+    return Array.from({ length: this.#count }, (_, index) => ({ id: ids[index] ?? 0, logit: values[index] ?? 0 }));
   }
 
-  /** Computes the weights of the candidates: probabilities relative to the likeliest. Returns their sum. */
+  /**
+   * Computes the weights of the candidates: probabilities divided by that of the likeliest id. Returns their
+   * sum.
+   */
   #weigh(): number {
     const { passes, row, candidates } = this.#kernels;
     const from = this.#listed ? candidates.values : row;
     const count = this.#listed ? this.#count : row.length;
     const to = candidates.weights.byteOffset;
-    if (!this.#weighed) passes.weigh(from.byteOffset, count, this.#most, Math.LOG2E / this.#temperature, to);
+    if (!this.#weighed) passes.weigh(from.byteOffset, count, this.#largest, Math.LOG2E / this.#temperature, to);
     this.#weighed = true;
     return passes.add(to, count);
   }
@@ -163,21 +169,21 @@ export class Candidates {
     this.#count = passes.keep(candidates.at, this.#count, least, last);
   }
 
-  /** A lower bound of the k-th largest logit: at least k groups have a logit of this size. */
+  /** A lower bound of the k-th largest logit: at least k groups contain a logit that is as large. */
   #kthMaximum(k: number): number {
     const { maxima, candidates } = this.#kernels;
     if (k >= maxima.length) return -LARGEST;
     candidates.values.set(maxima);
     candidates.weights.fill(1, 0, maxima.length);
     this.#cut(k, maxima.length);
-    return this.#least;
+    return this.#cutLogit;
   }
 
   /**
-   * Finds the place where the summed weights of the likeliest reach `limit`; the last id if rounding leaves
-   * the sum short. A histogram finds the bucket that holds the place, the next histogram divides that bucket,
-   * until all logits in the bucket are equal. Each histogram has at least as many buckets as entries are
-   * left, up to 2^11. Two histograms are usual; the 32 bits of a key limit their number.
+   * Finds the id at which the summed weights, likeliest first, reach `limit`; the last id if rounding leaves
+   * the sum below `limit`. A histogram finds the bucket that contains this id, and the next histogram divides
+   * the bucket, until all logits in the bucket are equal. Each histogram has at least as many buckets as
+   * there are entries left, up to 2^11. Two histograms are usual; the 32 bits of a key bound their number.
    */
   #cut(limit: number, count: number): void {
     const { passes, span, buckets, candidates, edge } = this.#kernels;
@@ -199,9 +205,9 @@ export class Candidates {
       left = passes.sift(list.at, left, high, shift, bucket, edge.at);
       list = edge;
     }
-    const wanted = Math.ceil((limit - reached) / (list.weights[0] ?? 0));
-    this.#least = list.values[0] ?? 0;
-    this.#last = list.ids[wanted > 1 ? Math.min(wanted, left) - 1 : 0] ?? 0;
+    const rank = Math.ceil((limit - reached) / (list.weights[0] ?? 0));
+    this.#cutLogit = list.values[0] ?? 0;
+    this.#cutId = list.ids[rank > 1 ? Math.min(rank, left) - 1 : 0] ?? 0;
   }
 }
 
@@ -214,16 +220,16 @@ const FILTERS: Readonly<Record<ParameterOf<'filter'>, (candidates: Candidates, v
 const FILTER_NAMES = namesOf(FILTERS);
 
 /**
- * The first place where the sum from `from` exceeds the target; the last place with a weight if rounding
- * leaves the sum short.
+ * The first index at which the sum of the weights since `from` exceeds the target; the last index with a
+ * weight above 0 if rounding leaves the sum below the target.
  */
 function crossing(weights: Float32Array | Float64Array, from: number, to: number, target: number): number {
   let found = from;
   let sum = 0;
-  for (let place = from; place < to; place++) {
-    const weight = weights[place] ?? 0;
+  for (let index = from; index < to; index++) {
+    const weight = weights[index] ?? 0;
     if (weight === 0) continue;
-    found = place;
+    found = index;
     sum += weight;
     if (sum > target) break;
   }

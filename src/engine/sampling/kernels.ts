@@ -1,6 +1,6 @@
 /**
- * The sampler's passes over a row of logits, written in WebAssembly SIMD (kernels.wat), and their memory,
- * which both sides share: allocated once for one vocabulary. candidates.ts calls the passes.
+ * The sampler's passes over a row of logits, written in WebAssembly SIMD (kernels.wat), and the memory that
+ * they share with JavaScript, allocated once for one vocabulary size. candidates.ts calls the passes.
  */
 import { KERNELS } from './kernels.wasm.ts';
 
@@ -13,17 +13,17 @@ declare const WebAssembly: {
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
 };
 
-/** Ids in one group. The passes read the row and sum the weights group by group. */
+/** Number of ids in a group. The passes read the row and sum the weights group by group. */
 export const GROUP = 64;
-/** A histogram has at most 2^11 buckets: 16 KiB, half of the fastest cache. */
+/** A histogram has at most 2^11 buckets: 16 KiB, half of a level-1 data cache. */
 export const BUCKET_BITS = 11;
 
 const PAGE = 65_536;
-/** Bytes at address 0 that the module fills. */
+/** Size of the lookup table at address 0, which the module fills. */
 const TABLE = 256;
 const ALIGNMENT = 64;
 
-/** Ids in ascending order with their logits and weights. Valid up to a count that the owner keeps. */
+/** Ids in ascending order with their logits and weights. The owner stores the number of valid entries. */
 export interface List {
   /** The address of the list, for the passes. */
   readonly at: number;
@@ -64,8 +64,8 @@ interface Passes {
    */
   keep(list: number, count: number, least: number, last: number): number;
   /**
-   * Writes the largest and the smallest key of a list to `span`. A key is the bits of a float32, arranged to
-   * compare as integers.
+   * Writes the largest and the smallest key of a list to `span`. A key is the bits of a float32, changed so
+   * that keys compare as integers in the order of the floats.
    */
   measure(list: number, count: number): void;
   /**
@@ -86,7 +86,7 @@ export class Kernels {
   readonly sums: Float64Array;
   readonly span: Int32Array;
   readonly buckets: Float64Array;
-  /** Two lists, each as long as the vocabulary at most. */
+  /** Two lists, each with the capacity of the whole vocabulary. */
   readonly candidates: List;
   readonly edge: List;
 
@@ -94,8 +94,8 @@ export class Kernels {
   constructor(vocabSize: number) {
     const groups = Math.ceil(vocabSize / GROUP);
     // Passes read and write up to one group past the end.
-    const places = (groups + 1) * GROUP;
-    const stride = places * Float32Array.BYTES_PER_ELEMENT;
+    const elements = (groups + 1) * GROUP;
+    const stride = elements * Float32Array.BYTES_PER_ELEMENT;
     let end = TABLE;
     const take = (bytes: number): number => {
       const at = end;
@@ -113,9 +113,9 @@ export class Kernels {
     const { buffer } = memory;
     const listAt = (at: number): List => ({
       at,
-      ids: new Int32Array(buffer, at, places),
-      values: new Float32Array(buffer, at + stride, places),
-      weights: new Float32Array(buffer, at + 2 * stride, places),
+      ids: new Int32Array(buffer, at, elements),
+      values: new Float32Array(buffer, at + stride, elements),
+      weights: new Float32Array(buffer, at + 2 * stride, elements),
     });
     this.row = new Float32Array(buffer, row, vocabSize);
     this.maxima = new Float32Array(buffer, maxima, groups);
@@ -124,7 +124,7 @@ export class Kernels {
     this.buckets = new Float64Array(buffer, buckets, 2 ** BUCKET_BITS);
     this.candidates = listAt(lists[0]);
     this.edge = listAt(lists[1]);
-    new Float32Array(buffer, row, places).fill(Number.NEGATIVE_INFINITY);
+    new Float32Array(buffer, row, elements).fill(Number.NEGATIVE_INFINITY);
     const layout = { memory, row, maxima, sums, span, buckets, stride, groups };
     const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
     this.passes = new WebAssembly.Instance(module, { layout }).exports as Passes;

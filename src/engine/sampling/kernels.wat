@@ -2,10 +2,10 @@
 ;; kernels.wasm.ts; kernels.ts lays out the memory and documents each pass; candidates.ts calls the passes. No
 ;; pass allocates memory.
 ;;
-;; The row is read in groups of 64 ids. It is padded with -Infinity to a whole number of groups, so no pass
-;; over it has a tail. A list is three arrays, one after the other, `stride` bytes apart: ids (i32), values
-;; (f32: logits), weights (f32). Arrays have 64 places more than they need: passes read and write past the end
-;; of a list by up to a group.
+;; The passes read the row in groups of 64 ids. The row is padded with -Infinity to a whole number of groups,
+;; so no pass over the row has a remainder. A list is three arrays, `stride` bytes apart: ids (i32), values
+;; (f32: logits), weights (f32). Each array has 64 spare elements, because passes read and write up to one
+;; group past the end of a list.
 (module
   (import "layout" "memory" (memory 1))
   ;; Byte addresses. `row` and `maxima` are f32, `sums` and `buckets` f64, `span` two i32.
@@ -15,7 +15,7 @@
   (import "layout" "span" (global $span i32))
   (import "layout" "buckets" (global $buckets i32))
   (import "layout" "stride" (global $stride i32))
-  ;; How many groups the row has.
+  ;; Number of groups in the row.
   (import "layout" "groups" (global $groups i32))
 
   ;; At address 0, for each of the 16 lane masks: the byte shuffle that moves the lanes of the mask to the
@@ -48,8 +48,8 @@
         ;; Below +Infinity: false for NaN too.
         (local.set $sound (v128.and (local.get $sound) (v128.and
           (f32x4.lt (local.get $a) (local.get $infinity)) (f32x4.lt (local.get $b) (local.get $infinity)))))
-        ;; pmax is one instruction, max is several. Its result for NaN does not matter, because `sound` is
-        ;; false then.
+        ;; pmax is one instruction, max is several. The result of pmax for NaN does not matter, because
+        ;; `sound` is then false.
         (local.set $own (f32x4.pmax (local.get $own) (f32x4.pmax (local.get $a) (local.get $b))))
         (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $end))))
       (local.set $most (f32x4.pmax (local.get $most) (local.get $own)))
@@ -90,7 +90,7 @@
     (local $c0 v128) (local $c1 v128) (local $c2 v128) (local $c3 v128) (local $c4 v128) (local $c5 v128) (local $c6 v128)
     (local.set $mosts (f32x4.splat (local.get $most)))
     (local.set $scales (f32x4.splat (local.get $scale)))
-    ;; 1.5 · 2^23: the sum with a small number has the nearest whole number in its low bits.
+    ;; 1.5 · 2^23: after adding this constant to a small number, the low bits are the nearest whole number.
     (local.set $magic (f32x4.splat (f32.const 12582912)))
     (local.set $least (f32x4.splat (f32.const -92)))
     ;; Coefficients of 2^f, minimax for the relative error on [-1/2, 1/2]: 2e-9 in exact arithmetic, exactly 1
@@ -105,17 +105,17 @@
     (local.set $end (i32.add (local.get $from) (i32.shl (local.get $count) (i32.const 2))))
     (loop $vectors
       (local.set $x (f32x4.mul (f32x4.sub (v128.load (local.get $from)) (local.get $mosts)) (local.get $scales)))
-      ;; x = n + f, n whole and |f| ≤ 1/2: 2^x is a polynomial of f whose exponent is raised by n.
+      ;; x = n + f, n whole and |f| ≤ 1/2: 2^x is a polynomial in f, with n added to its exponent.
       (local.set $z (f32x4.add (local.get $x) (local.get $magic)))
       (local.set $f (f32x4.sub (local.get $x) (f32x4.sub (local.get $z) (local.get $magic))))
       (local.set $f2 (f32x4.mul (local.get $f) (local.get $f)))
       (v128.store (local.get $to) (v128.and
-        ;; False for NaN too, which is the product of -Infinity and a scale of 0.
+        ;; Also false for NaN, the product of -Infinity and a scale of 0.
         (f32x4.ge (local.get $x) (local.get $least))
         (i32x4.add
           (i32x4.shl (local.get $z) (i32.const 23))
-          ;; Adds the terms in pairs. One by one, each addition waits for the one before, which takes a sixth
-          ;; longer.
+          ;; Adds the terms in pairs. Added one by one, each addition waits for the previous one, which takes
+          ;; a sixth longer.
           (f32x4.add
             (f32x4.add (local.get $c0) (f32x4.mul (local.get $c1) (local.get $f)))
             (f32x4.mul (local.get $f2) (f32x4.add
@@ -126,8 +126,8 @@
       (local.set $to (i32.add (local.get $to) (i32.const 16)))
       (br_if $vectors (i32.lt_u (local.tee $from (i32.add (local.get $from) (i32.const 16))) (local.get $end)))))
 
-  ;; add(weights, count) → their sum in float64; the sum of each 64 goes to `sums`. The 64 weights after the
-  ;; last become 0.
+  ;; add(weights, count) → the sum in float64, after writing the sum of each group to `sums`. The 64 weights
+  ;; after the last become 0.
   (func (export "add") (param $at i32) (param $count i32) (result f64)
     (local $last i32) (local $end i32) (local $group i32) (local $total f64)
     (local $w v128) (local $low v128) (local $high v128)
@@ -156,16 +156,16 @@
       (br_if $groups_ (i32.lt_u (local.get $at) (local.get $last))))
     (local.get $total))
 
-  ;; gather(least, list) → how many ids have at least this logit. They go to the list in ascending order; -0
-  ;; becomes 0. The list holds the weights of the whole row before; the pass never overwrites a weight that it
-  ;; has yet to read.
+  ;; gather(least, list) → the number of ids with at least this logit, after writing them to the list in
+  ;; ascending order; -0 becomes 0. Before the call the list contains the weights of the whole row; the pass
+  ;; never overwrites a weight before reading it.
   (func (export "gather") (param $least f32) (param $list i32) (result i32)
     (local $at i32) (local $end i32) (local $group i32) (local $out i32) (local $mask i32)
     (local $weights i32) (local $v v128) (local $w v128) (local $ids v128) (local $pack v128) (local $leasts v128)
     (local.set $leasts (f32x4.splat (local.get $least)))
     (local.set $out (local.get $list))
     (loop $groups_
-      ;; Most groups of a row hold no such id.
+      ;; Skips groups without such an id, which are most groups.
       (if (f32.ge (f32.load (i32.add (global.get $maxima) (i32.shl (local.get $group) (i32.const 2)))) (local.get $least))
         (then
           (local.set $at (i32.add (global.get $row) (i32.shl (local.get $group) (i32.const 8))))
@@ -194,7 +194,7 @@
         (i32.lt_u (local.tee $group (i32.add (local.get $group) (i32.const 1))) (global.get $groups))))
     (i32.shr_u (i32.sub (local.get $out) (local.get $list)) (i32.const 2)))
 
-  ;; keep(list, count, least, last) → how many entries are left: entries above `least`, and entries equal to
+  ;; keep(list, count, least, last) → the number of kept entries: entries above `least`, and entries equal to
   ;; `least` up to the id `last`.
   (func (export "keep") (param $list i32) (param $count i32) (param $least f32) (param $last i32) (result i32)
     (local $at i32) (local $end i32) (local $out i32) (local $mask i32)
@@ -224,18 +224,18 @@
       (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))
     (i32.shr_u (i32.sub (local.get $out) (local.get $list)) (i32.const 2)))
 
-  ;; The mask of the lanes at `at` that lie before `end`: one to three of them.
+  ;; The mask of the one to three lanes at `at` that are before `end`.
   (func $lanes (param $at i32) (param $end i32) (result i32)
     (i32.sub
       (i32.shl (i32.const 1) (i32.shr_u (i32.sub (local.get $end) (local.get $at)) (i32.const 2)))
       (i32.const 1)))
 
-  ;; The three passes below sort by key. A key is the bits of a float32 that is neither NaN nor -0; if the
-  ;; sign is set, the other bits are inverted. Keys compare as integers like the floats do, so a histogram of
-  ;; keys has no rounding, and a few histograms suffice for any logits. V8 inlines no WebAssembly calls here,
-  ;; so each pass computes the key itself.
+  ;; The three passes below order entries by key. A key is the bits of a float32 that is neither NaN nor -0;
+  ;; if the sign is set, the other bits are inverted. Keys compare as integers in the order of the floats, so
+  ;; a histogram of keys needs no rounding, and a few histograms suffice for any logits. V8 does not inline
+  ;; WebAssembly calls here, so each pass computes the key itself.
 
-  ;; measure(list, count): writes the largest key and the smallest to `span`.
+  ;; measure(list, count): writes the largest and the smallest key to `span`.
   (func (export "measure") (param $list i32) (param $count i32)
     (local $at i32) (local $end i32) (local $key v128) (local $high v128) (local $low v128)
     (local.set $at (i32.add (local.get $list) (global.get $stride)))
@@ -293,8 +293,8 @@
         (f64.promote_f32 (f32.load offset=12 (i32.add (local.get $at) (global.get $stride))))))
       (br_if $vectors (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end)))))
 
-  ;; sift(list, count, high, shift, bucket, to) → how many entries are in this bucket. They go to the list
-  ;; `to`, which can be the same list.
+  ;; sift(list, count, high, shift, bucket, to) → the number of entries in this bucket, after copying them to
+  ;; the list `to`, which can be the same list.
   (func (export "sift")
     (param $list i32) (param $count i32) (param $high i32) (param $shift i32) (param $bucket i32) (param $to i32) (result i32)
     (local $at i32) (local $end i32) (local $out i32) (local $mask i32)

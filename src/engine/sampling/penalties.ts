@@ -1,27 +1,28 @@
 /**
- * The penalties: they change the logits of ids that occurred in prompt or output, before any other rule of
- * the draw.
+ * The penalties: change the logits of ids that occurred in prompt or output, before any other sampling rule.
+ * Pure.
  */
 import { NEUTRAL, namesOf, type ParameterOf, type Sampling } from '../../protocol/sampling.ts';
 
-/** Ids that occurred: parallel arrays, so that a step walks them without allocating. */
+/** The ids that occurred, in parallel arrays, so that a step iterates over them without allocating. */
 export class Occurrences {
   readonly ids: number[] = [];
   /** How often each of `ids` occurs in the output; 0 for an id that occurs in the prompt only. */
   readonly outputCounts: number[] = [];
-  readonly #places = new Map<number, number>();
+  readonly #indexes = new Map<number, number>();
 
+  /** @param output 1 for an id of the output, 0 for an id of the prompt. */
   add(id: number, output: 0 | 1): void {
-    const place = this.#places.get(id);
-    if (place === undefined) {
-      this.#places.set(id, this.ids.length);
+    const index = this.#indexes.get(id);
+    if (index === undefined) {
+      this.#indexes.set(id, this.ids.length);
       this.ids.push(id);
       this.outputCounts.push(output);
-    } else this.outputCounts[place] = (this.outputCounts[place] ?? 0) + output;
+    } else this.outputCounts[index] = (this.outputCounts[index] ?? 0) + output;
   }
 }
 
-/** What a penalty reads of the occurrences. */
+/** The part of the occurrences that a penalty reads. */
 type Occurred = Pick<Occurrences, 'ids' | 'outputCounts'>;
 
 /** Changes a row of logits in place, at the ids that occurred. */
@@ -35,7 +36,7 @@ const PENALTIES: Readonly<Record<ParameterOf<'penalty'>, Penalty>> = {
 };
 const NAMES = namesOf(PENALTIES);
 
-/** True if a sequence must count the ids that occur. */
+/** True if any penalty is not neutral: the sequence must then count the ids that occur. */
 export const hasPenalty = (sampling: Sampling): boolean => NAMES.some((name) => sampling[name] !== NEUTRAL[name]);
 
 /** Applies every penalty that is not neutral to a row of logits, in place. */
@@ -47,8 +48,8 @@ export function penalize(logits: Float32Array, occurred: Occurred, sampling: Sam
 const LARGEST = 3.4028234663852886e38;
 
 /**
- * Every id of prompt or output, once: a positive logit is divided, a negative one multiplied.
- * Rule: Hugging Face `RepetitionPenaltyLogitsProcessor`, after Keskar et al., CTRL, arXiv:1909.05858.
+ * For every id of prompt or output, once: divides a positive logit, multiplies a negative one. Rule: Hugging
+ * Face `RepetitionPenaltyLogitsProcessor`, after Keskar et al., CTRL, arXiv:1909.05858.
  */
 function penalizeRepetition(logits: Float32Array, { ids }: Occurred, penalty: number): void {
   for (const id of ids) {
@@ -62,16 +63,16 @@ function penalizeRepetition(logits: Float32Array, { ids }: Occurred, penalty: nu
  * Subtracts the penalty once per occurrence in the output. Rule: OpenAI API reference, `frequency_penalty`.
  */
 function penalizeFrequency(logits: Float32Array, { ids, outputCounts }: Occurred, penalty: number): void {
-  for (let place = 0; place < ids.length; place++) {
-    const id = ids[place] ?? 0;
-    logits[id] = (logits[id] ?? 0) - (outputCounts[place] ?? 0) * penalty;
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index] ?? 0;
+    logits[id] = (logits[id] ?? 0) - (outputCounts[index] ?? 0) * penalty;
   }
 }
 
 /** Subtracts the penalty once from every id in the output. Rule: OpenAI API reference, `presence_penalty`. */
 function penalizePresence(logits: Float32Array, { ids, outputCounts }: Occurred, penalty: number): void {
-  for (let place = 0; place < ids.length; place++) {
-    const id = ids[place] ?? 0;
-    if ((outputCounts[place] ?? 0) > 0) logits[id] = (logits[id] ?? 0) - penalty;
+  for (let index = 0; index < ids.length; index++) {
+    const id = ids[index] ?? 0;
+    if ((outputCounts[index] ?? 0) > 0) logits[id] = (logits[id] ?? 0) - penalty;
   }
 }

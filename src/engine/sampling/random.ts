@@ -1,11 +1,15 @@
 /**
- * A seeded generator per sequence: the same seed draws the same numbers, whatever runs beside it and on every
- * platform. xoshiro128** 1.1 and splitmix64, Blackman and Vigna, https://prng.di.unimi.it. Not for secrets.
+ * A seeded random generator for one sequence: the same seed gives the same numbers on every platform,
+ * whatever other sequences run. xoshiro128** 1.1, seeded by splitmix64: Blackman and Vigna,
+ * https://prng.di.unimi.it. Not for cryptography. Pure.
  */
 
 const rotateLeft = (x: number, k: number): number => (x << k) | (x >>> (32 - k));
 
-/** Words of splitmix64 from a seed: four of 32 bits, the low half of each output first. Never all zero. */
+/**
+ * Expands a seed to four 32-bit integers, which are never all zero: two outputs of splitmix64, the low half
+ * of each first.
+ */
 export function splitmix(seed: number): [number, number, number, number] {
   let state = BigInt(seed);
   const next = (): bigint => {
@@ -26,7 +30,7 @@ export class Random {
   #c: number;
   #d: number;
 
-  /** @param state four 32-bit words, not all zero. */
+  /** @param state four 32-bit integers, not all zero. */
   constructor(state: readonly [number, number, number, number]) {
     [this.#a, this.#b, this.#c, this.#d] = state;
   }
@@ -36,7 +40,7 @@ export class Random {
     return new Random(splitmix(seed));
   }
 
-  /** The generator's next word: 0 … 2³²−1. */
+  /** The next integer: 0 … 2³²−1. */
   next(): number {
     const result = Math.imul(rotateLeft(Math.imul(this.#b, 5), 7), 9);
     const shifted = this.#b << 9;
@@ -49,7 +53,7 @@ export class Random {
     return result >>> 0;
   }
 
-  /** Uniform in [0, 1) with 53 bits, from two words. */
+  /** A uniform number in [0, 1) with 53 bits, from two integers. */
   uniform(): number {
     const high = this.next() >>> 5;
     const low = this.next() >>> 6;

@@ -1,6 +1,7 @@
 /**
- * Draws the next id from one row of logits: penalties → temperature → top-k → top-p → min-p → draw.
- * The row is copied into the memory of the kernels (10 µs for 49 152 ids), so the penalties may change it.
+ * Draws the next id from one row of logits: penalties → temperature → top-k → top-p → min-p → draw. Copies
+ * the row into the memory of the kernels (10 µs for 49 152 ids), so that the penalties do not change the
+ * caller's logits.
  */
 import type { TokenReport } from '../../protocol/messages.ts';
 import type { Sampling } from '../../protocol/sampling.ts';
@@ -8,11 +9,11 @@ import { Candidates } from './candidates.ts';
 import { type Occurrences, penalize } from './penalties.ts';
 import type { Random } from './random.ts';
 
-/** What the sampler reads of a sequence. */
-export interface Drawing {
+/** The part of a sequence that the sampler reads. */
+export interface SampledSequence {
   readonly request: { readonly sampling: Sampling; readonly logprobs?: number };
   readonly endIds: ReadonlySet<number>;
-  /** End-of-sequence must not be drawn yet. */
+  /** True while no end id may be drawn. */
   readonly belowMinTokens: boolean;
   readonly occurrences: Occurrences | undefined;
   readonly random: Random;
@@ -26,10 +27,12 @@ export class Sampler {
   }
 
   /**
+   * Draws the next id.
    * @param logits `[vocab]`, not changed.
+   * @returns the id; with `logprobs`, also its log-probability and the likeliest ids with theirs.
    * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
    */
-  sample(logits: Float32Array, sequence: Drawing): TokenReport {
+  sample(logits: Float32Array, sequence: SampledSequence): TokenReport {
     const { sampling, logprobs } = sequence.request;
     const row = this.#candidates.logits;
     row.set(logits);
@@ -41,7 +44,8 @@ export class Sampler {
 
   #draw(sampling: Sampling, random: Random): number {
     const likeliest = this.#likeliest();
-    // A greedy draw takes a number too, so that the n-th token of a seed always gets the n-th number.
+    // A greedy draw also consumes a random number, so that the n-th token of a seed always gets the n-th
+    // number.
     const uniform = random.uniform();
     if (sampling.temperature === 0) return likeliest;
     const candidates = this.#candidates;
@@ -57,10 +61,10 @@ export class Sampler {
   }
 
   /**
-   * Log-probabilities under the model's own logits: log-softmax over the whole vocabulary, before penalties
-   * and temperature, accurate to 1e-6.
-   * @param count length of the list of likeliest ids: best first, lowest id first on a tie, without ids of
-   * probability 0.
+   * Log-probabilities of the model's unchanged logits: log-softmax over the whole vocabulary, before
+   * penalties and temperature, accurate to 1e-6.
+   * @param count maximum length of `top`: the likeliest ids, best first, lowest id first on a tie, without
+   * ids of probability 0.
    */
   #logProbabilities(
     logits: Float32Array,
@@ -69,25 +73,24 @@ export class Sampler {
   ): { logprob: number; top: { id: number; logprob: number }[] } {
     const candidates = this.#candidates;
     candidates.logits.set(logits);
-    const most = logits[this.#likeliest()] ?? 0;
+    const largest = logits[this.#likeliest()] ?? 0;
     const logSum = candidates.logSum();
-    const logprob = (logits[id] ?? 0) - most - logSum;
+    const logprob = (logits[id] ?? 0) - largest - logSum;
     if (count === 0) return { logprob, top: [] };
     candidates.keepTopK(count);
-    const top = candidates.entries().map((entry) => ({ id: entry.id, logprob: entry.logit - most - logSum }));
+    const top = candidates.entries().map((entry) => ({ id: entry.id, logprob: entry.logit - largest - logSum }));
     return { logprob, top: top.sort((a, b) => b.logprob - a.logprob || a.id - b.id) };
   }
 }
 
-/** Gives ids the probability 0. */
+/** Sets the logits of these ids to -Infinity, which is probability 0. */
 function mask(logits: Float32Array, ids: ReadonlySet<number>): void {
   for (const id of ids) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
 }
 
 /**
- * The id of the largest logit, the lowest id on a tie, in one pass that also finds a logit that no id can be
- * drawn with.
- * @throws Error for NaN, +Infinity, or nothing but -Infinity.
+ * The id of the largest logit, the lowest id on a tie. The same pass finds an invalid logit.
+ * @throws Error if a logit is NaN or +Infinity, or if all are -Infinity.
  */
 export function argMax(logits: Float32Array): number {
   let best = Number.NEGATIVE_INFINITY;

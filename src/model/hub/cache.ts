@@ -64,7 +64,7 @@ export class HubCache {
     return (await sizeOf(join(this.snapshot(commit), path))) === size;
   }
 
-  /** Bytes of a blob that are already on the disk: all of it, or the part of an earlier try. */
+  /** Bytes of a blob that are already on the disk: the whole blob, or the part from an earlier attempt. */
   async bytesPresent(etag: string, size: number): Promise<number> {
     return Math.min(size, (await sizeOf(this.blob(etag))) ?? (await sizeOf(`${this.blob(etag)}.incomplete`)) ?? 0);
   }
@@ -74,8 +74,8 @@ export class HubCache {
   }
 
   /**
-   * Adds a blob to a snapshot under a path: as a relative link or, where links are impossible, as a hard link
-   * or a copy.
+   * Adds a blob to a snapshot under a path: as a relative symbolic link, or where these are impossible, as a
+   * hard link or a copy.
    * @throws Error if `path` leads out of the snapshot, by its name or through an existing link.
    */
   async linkBlob(commit: string, path: string, etag: string): Promise<void> {
@@ -88,8 +88,8 @@ export class HubCache {
     const realCache = await realpath(this.folder);
     if (!realFolder.startsWith(realCache + sep))
       throw new Error(`${dirname(pointer)} is a link that leads out of the cache: remove it.`);
-    // Create under a temporary name first: a snapshot never shows half a file, and a rename replaces an old
-    // entry in one step.
+    // Creates the entry under a temporary name first: a snapshot then never contains half a file, and a
+    // rename replaces an old entry in one step.
     const temporary = `${pointer}.${uuid().slice(0, 8)}.tmp`;
     try {
       const linked = this.#symlinks && (await succeeded(symlink(relative(dirname(pointer), blob), temporary)));
@@ -100,7 +100,7 @@ export class HubCache {
     }
   }
 
-  /** Records the commit of a revision. Does not write if the record is already right. */
+  /** Records the commit of a revision. Does not write if the record is already correct. */
   async writeRef(revision: string, commit: string): Promise<void> {
     if (revision === commit) return;
     const ref = join(this.folder, 'refs', revision);
@@ -135,7 +135,7 @@ export function folderName(repo: string): string {
   return ['models', ...repo.split('/')].join('--');
 }
 
-/** Explains a file system error of a pull and says what to do. Undefined for any other error. */
+/** A sentence that explains a file system error of a pull and its remedy. Undefined for any other error. */
 export function storageProblem(error: unknown, root: string): string | undefined {
   const { code, path } = error as NodeJS.ErrnoException;
   const otherFolder = 'set HF_HOME or HF_HUB_CACHE to another folder';

@@ -20,10 +20,10 @@ const METADATA_FILES = [
   'chat_template.jinja',
   'chat_template.json',
 ] as const;
-/** Largest number of names that an error lists. */
+/** Maximum number of names that an error lists. */
 const MAX_LISTED = 8;
 
-/** Request of the command line. */
+/** The selection on the command line, and the decoder of the repository. */
 export interface Selection {
   readonly dtype: DtypeChoice;
   /** Device for which `auto` chooses: `cpu`, `cuda-0`, `webgpu`, `coreml`. */
@@ -50,9 +50,9 @@ interface Picked extends Omit<Choice, 'files'> {
 }
 
 /**
- * Chooses the files to pull. The weight file that genai_config.json names wins, unless the user asks for
- * another dtype and a file of that dtype exists. Only the graph states the dtype and the external data of the
- * named file; its name does not.
+ * Chooses the files to pull. The weight file that genai_config.json names takes precedence, unless the user
+ * requests a dtype and a file of that dtype exists. The name of the configured file does not state its dtype
+ * and its external data; only its graph does.
  * @throws PullError if the repository lacks the dtype (lists the dtypes it has), or a file that every model
  *   needs.
  */
@@ -66,7 +66,10 @@ export function chooseFiles(repository: Repository, selection: Selection): Choic
   return { files: [...METADATA_FILES, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
 }
 
-/** genai_config.json, which must be read before files can be chosen. Undefined if the repository has none. */
+/**
+ * The file genai_config.json, which must be read before files can be chosen. Undefined if the repository has
+ * none.
+ */
 export function genaiConfigOf(repository: Repository): RepositoryFile | undefined {
   return filesByPath(repository).get(GENAI);
 }
@@ -78,22 +81,22 @@ function filesByPath({ files, reference: { folder } }: Repository): Files {
   );
 }
 
-function pickWeights(repository: Repository, byPath: Files, { dtype: wanted, device, decoder }: Selection): Picked {
+function pickWeights(repository: Repository, byPath: Files, { dtype: requested, device, decoder }: Selection): Picked {
   const found = foundWeights(byPath, decoder);
-  const chosen = chooseDtype(device, wanted, new Set(found.keys()));
+  const chosen = chooseDtype(device, requested, new Set(found.keys()));
   const path = chosen && found.get(chosen.dtype);
-  const preferred = decoder !== undefined && byPath.has(decoder) && wanted === 'auto';
+  const preferred = decoder !== undefined && byPath.has(decoder) && requested === 'auto';
   if (chosen !== undefined && path !== undefined && !preferred) {
     const { dtype, reason } = chosen;
     const why =
-      wanted === 'auto'
+      requested === 'auto'
         ? `dtype ${dtype} of ${[...found.keys()].join(', ')}, for ${device}: ${reason}`
         : `dtype ${dtype}, as requested`;
     return { paths: [path, ...externalData(byPath, path)], dtype, why };
   }
   if (decoder !== undefined)
-    return { paths: [decoder], dtype: wanted, why: `weights ${decoder}, which ${GENAI} names` };
-  const lack = wanted === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${wanted}`;
+    return { paths: [decoder], dtype: requested, why: `weights ${decoder}, which ${GENAI} names` };
+  const lack = requested === 'auto' ? 'no onnx/model*.onnx and no model*.onnx' : `no weights of dtype ${requested}`;
   const has = found.size === 0 ? alternativesIn(repository) : `it has ${[...found.keys()].join(', ')}`;
   throw new PullError(`${nameOf(repository.reference)} has ${lack}; ${has}.`);
 }
@@ -122,7 +125,7 @@ function externalData(byPath: Files, graph: string): string[] {
   );
 }
 
-/** Suggests a way out for a repository without weights at the expected paths. */
+/** Suggests an alternative if a repository has no weights at the expected paths. */
 function alternativesIn({ files, reference }: Repository): string {
   const ending = `/${GENAI}`;
   const folders = files.flatMap(({ path }) => (path.endsWith(ending) ? [path.slice(0, -ending.length)] : []));

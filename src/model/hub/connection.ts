@@ -1,22 +1,22 @@
 /**
- * Requests to the hub: redirects, token, retries and limits, and what an answer means for the user. Writes no
- * file.
+ * Requests to the hub: redirects, token, retries, limits, and sentences that explain a refusal to the user.
+ * Writes no file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubSettings } from '../../config/hub-settings.ts';
 import { backoffDelay } from '../../protocol/backoff.ts';
 import { type HubReference, nameOf } from './reference.ts';
 
-/** Limits of waiting and retrying, times in milliseconds. */
+/** Limits of waiting and retrying. Times in milliseconds. */
 export interface RetryPolicy {
-  /** A connection is broken after this long without a byte. */
+  /** A connection counts as broken after this time without a byte. */
   readonly stallMs: number;
-  /** Number of tries in a row without new data. */
+  /** Maximum number of consecutive attempts without new data. */
   readonly tries: number;
-  /** Wait before the second try. Doubles with every further try. */
+  /** Wait before the second attempt. Doubles with every further attempt. */
   readonly backoffMs: number;
   readonly longestBackoffMs: number;
-  /** Gives up if a server asks for a longer wait than this. */
+  /** The download fails if a server requests a longer wait than this. */
   readonly longestRetryAfterMs: number;
 }
 
@@ -30,17 +30,17 @@ export const RETRY_POLICY: RetryPolicy = {
 
 const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
-/** The pull failed. The message says why and what to do about it. Exit code 1. */
+/** The pull failed. The message states the cause and the remedy. Exit code 1. */
 export class PullError extends Error {
   override readonly name: string = 'PullError';
 }
 
-/** A try failed; another try may succeed. */
+/** An attempt failed; another attempt may succeed. */
 export class BrokenTransfer extends Error {
   override readonly name = 'BrokenTransfer';
-  /** Wait that the server asked for with `Retry-After`. */
+  /** Wait that the server requested with `Retry-After`. */
   readonly waitMs: number | undefined;
 
   constructor(message: string, waitMs?: number) {
@@ -71,8 +71,8 @@ export class Connection {
   }
 
   /**
-   * Replaces the global `fetch` for the official package. Sends requests to the hub only, with the token, and
-   * retries broken answers. Reads an answer completely, up to a limit, and accepts only JSON.
+   * A `fetch` for the official package. Sends requests to the hub only, with the token, and retries failed
+   * requests. Reads the whole response, up to a limit, and accepts only JSON.
    */
   readonly fetch: typeof fetch = async (input) => {
     const url = new URL(input instanceof Request ? input.url : input);
@@ -92,7 +92,7 @@ export class Connection {
   };
 
   /**
-   * Sends one request for a file and follows redirects. Returns only successful answers.
+   * Sends one request for a file and follows redirects. Returns only successful responses.
    * @throws PullError if a retry cannot help, otherwise BrokenTransfer.
    */
   async open(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
@@ -109,8 +109,8 @@ export class Connection {
   }
 
   /**
-   * Waits before the next try. `failures` counts the failed tries in a row.
-   * @throws PullError if there were enough tries, or if the server asks for too long a wait.
+   * Waits before the next attempt. `failures` = number of consecutive failed attempts.
+   * @throws PullError after the last allowed attempt, or if the server requests too long a wait.
    */
   async recover({ message, waitMs }: BrokenTransfer, failures: number, what: string): Promise<void> {
     const { tries, backoffMs, longestBackoffMs, longestRetryAfterMs } = this.policy;
@@ -123,7 +123,7 @@ export class Connection {
     await sleep(wait);
   }
 
-  /** Sends the token to the hub only, never to a host that it redirects to. */
+  /** Sends one request. Sends the token to the hub only, never to a host that the hub redirects to. */
   async #request(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
     const trusted = this.#token !== undefined && url.origin === new URL(this.endpoint).origin;
     const all = { ...headers, ...(trusted && { authorization: `Bearer ${this.#token}` }) };
@@ -155,14 +155,14 @@ export class Connection {
       return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers.get('retry-after')));
     // A signed URL of another host can expire; the hub then issues a new one.
     if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
-    return new PullError(this.#meaning(status, headers.get('x-error-code') ?? ''));
+    return new PullError(this.#explanation(status, headers.get('x-error-code') ?? ''));
   }
 
   /**
-   * Explains a refusal. The hub's error code says more than the status (huggingface_hub, utils/_http.py): the
-   * hub also answers 401 for a repository that does not exist.
+   * Explains a refusal. The hub's error code is more specific than the status (huggingface_hub,
+   * utils/_http.py): for example, the hub also responds with 401 for a repository that does not exist.
    */
-  #meaning(status: number, code: string): string {
+  #explanation(status: number, code: string): string {
     const { repo, revision } = this.#reference;
     const page = `${this.endpoint}/${repo}`;
     const tokenAdvice =
@@ -201,7 +201,10 @@ export class StallTimer {
   }
 }
 
-/** Converts an error of `fetch` or of reading a body. Errors of this module pass unchanged. */
+/**
+ * Converts an error of `fetch` or of reading a body to BrokenTransfer. Returns errors of this module
+ * unchanged.
+ */
 export function broken(error: unknown, host: string): Error {
   if (error instanceof BrokenTransfer || error instanceof PullError) return error;
   const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
@@ -232,8 +235,8 @@ async function bodyOf(response: Response, host: string, stallTimer: StallTimer):
     for await (const part of response.body ?? []) {
       stallTimer.reset();
       bytes += part.byteLength;
-      if (bytes > MAX_ANSWER_BYTES)
-        throw new PullError(`${host} answers with more than ${MAX_ANSWER_BYTES >> 20} MiB.`);
+      if (bytes > MAX_RESPONSE_BYTES)
+        throw new PullError(`${host} answers with more than ${MAX_RESPONSE_BYTES >> 20} MiB.`);
       parts.push(part);
     }
   } catch (error) {

@@ -1,7 +1,7 @@
 /**
- * Lets one pull at a time write to a repository's folder, with a lock file that names its holder. Node has no
- * lock that the kernel releases when a process dies. The holder therefore touches the file regularly; a lock
- * whose holder is dead or silent is stale.
+ * Lets one pull at a time write to a repository's folder, with a lock file that names the process that holds
+ * the lock. Node has no lock that the kernel releases when a process dies. The holder therefore updates the
+ * file's time regularly; a lock is stale if its holder is dead or has stopped updating.
  */
 import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';

@@ -1,6 +1,6 @@
 /**
  * Lists a repository on the hub: its commit and its files with checksums. Uses the official package and
- * validates every field, because the answers are untrusted.
+ * validates every field, because responses are untrusted.
  */
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { z } from 'zod';
@@ -24,7 +24,7 @@ export interface Repository {
   readonly files: readonly RepositoryFile[];
 }
 
-/** Largest number of pages, 1000 files each. A repository with more files does not hold a single model. */
+/** Maximum number of pages, 1000 files each. A repository with more files does not contain a single model. */
 const MAX_PAGES = 50;
 
 const entry = z.object({
@@ -37,7 +37,7 @@ const entry = z.object({
 
 /**
  * Resolves a revision to its commit and lists its files. Leaves out files with unsafe names.
- * @throws PullError if the repository is unavailable or an answer is malformed.
+ * @throws PullError if the repository is unavailable or a response is malformed.
  */
 export async function readRepository(connection: Connection, reference: HubReference): Promise<Repository> {
   const { repo, revision } = reference;

@@ -1,7 +1,6 @@
 /**
- * Downloads one file from the hub into the cache. Resumes where an earlier try stopped, also one of another
- * process. The file gets its final name only after its checksum is verified. Writes `<blob>.incomplete`, then
- * the blob.
+ * Downloads one file from the hub into the cache. Resumes an earlier attempt, also of another process. The
+ * file gets its final name only after its checksum is verified. Writes `<blob>.incomplete`, then the blob.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -10,8 +9,7 @@ import { BrokenTransfer, broken, type Connection, PullError, StallTimer } from '
 import type { RepositoryFile } from './repository.ts';
 
 /**
- * Largest number of tries, even if each of them transfers something. A server that fails more often is
- * treated as broken.
+ * Maximum number of attempts, even if each transfers data. A server that fails more often counts as broken.
  */
 const MAX_TRIES = 200;
 const READ_BYTES = 1 << 20;
@@ -95,8 +93,8 @@ async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8A
 }
 
 /**
- * Offset at which a 206 answer begins.
- * @throws BrokenTransfer if the answer is not the requested range.
+ * Offset at which a 206 response begins.
+ * @throws BrokenTransfer if the response is not the requested range.
  */
 function startOf(response: Response, { bytes, size }: PartialFile): number {
   const given = response.headers.get('content-range') ?? '';
@@ -105,7 +103,7 @@ function startOf(response: Response, { bytes, size }: PartialFile): number {
   throw new BrokenTransfer(`requested bytes ${bytes} to ${size}, received ${given.slice(0, 60) || 'an unknown range'}`);
 }
 
-/** The growing file, with the hash of its contents. */
+/** The incomplete file, with the hash of its contents so far. */
 class PartialFile {
   readonly #path: string;
   readonly #handle: FileHandle;
@@ -124,7 +122,10 @@ class PartialFile {
     this.#hash = newHash(file);
   }
 
-  /** Continues the partial file of an earlier try. Refuses a link, because it could lead anywhere. */
+  /**
+   * Opens the partial file of an earlier attempt, or creates it. Refuses a link, because it could lead
+   * anywhere.
+   */
   static async open(path: string, file: RepositoryFile): Promise<PartialFile> {
     const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
     const handle = await open(path, flags, 0o666);

@@ -1,12 +1,11 @@
 /**
- * Turns ids into text while they are generated. Each token adds text as soon as that text consists of whole
- * characters. All pieces together equal the text of one decode call for all ids. Pure: calls only the given
- * decoder.
+ * Converts ids to text while they are generated. Returns text as soon as it consists of whole characters. All
+ * pieces together equal the text of one decode call for all ids. Pure: calls only the given decoder.
  */
 
 /** The part of a tokenizer that the detokenizer uses. */
 export interface Decoder {
-  /** Text of a run of ids, decoded as if the run starts the text. `''` for an empty run. */
+  /** Text of consecutive ids, decoded as if the text began with them. `''` for no ids. */
   decode(ids: readonly number[]): string;
   /** False for ids that decoding leaves out: special tokens and ids without a token. */
   isVisible(id: number): boolean;
@@ -14,7 +13,7 @@ export interface Decoder {
 
 /** A lossy UTF-8 decoder writes this for invalid bytes and for an unfinished character. */
 const REPLACEMENT = '\u{FFFD}';
-/** The window is trimmed when it holds more ids than this. */
+/** The window is trimmed when it contains more ids than this. */
 const LONGEST_WINDOW = 8;
 /**
  * Trimming keeps this many tokens with text, at least one byte each. A character has at most 4 bytes, so the
@@ -28,8 +27,8 @@ const CONTEXT = 4;
  *
  * - Decoding is prefix-stable except for the last character. Lossy UTF-8 decoding (WHATWG Encoding, "UTF-8
  *   decoder") writes one U+FFFD for an unfinished character at the end, whatever its bytes are. Text before
- *   it never changes. So exactly one trailing U+FFFD is held back. A run of invalid bytes is emitted one
- *   token late. A token that is a true U+FFFD also waits for the next token.
+ *   it never changes. So exactly one trailing U+FFFD is held back. Text of invalid bytes is therefore emitted
+ *   one token late, and so is a token whose text is really U+FFFD.
  * - The text that a token adds depends on two things: the unfinished character before it (at most 3 bytes),
  *   and the presence of text before it, because decoders strip the first space and a byte-order mark. So the
  *   last four tokens with text are enough context, and the window and the work per token stay bounded. The
@@ -52,7 +51,7 @@ export class Detokenizer {
     this.#decoder = decoder;
   }
 
-  /** Takes one id. Returns the text that is complete now, or `''`. */
+  /** Adds one id. Returns the text that it completes, or `''`. */
   push(id: number): string {
     if (!this.#decoder.isVisible(id)) return '';
     this.#window.push(id);
@@ -64,7 +63,7 @@ export class Detokenizer {
     return piece;
   }
 
-  /** Returns the rest: U+FFFD for a character that never finished. A second call returns `''`. */
+  /** Ends the text. Returns the rest: U+FFFD for an unfinished character. A second call returns `''`. */
   flush(): string {
     const text = this.#window.length === 0 ? '' : this.#decoder.decode(this.#window);
     const piece = text.slice(this.#emitted);

@@ -1,6 +1,6 @@
 /**
- * Turns the tokens of one request into pieces of text: whole characters, ended by a stop string. Pure: calls
- * only the given tokenizer. The HTTP layer makes `token` events of the pieces.
+ * Converts the tokens of one request to pieces of text: whole characters, up to a stop string. The job layer
+ * sends each piece as a `token` event. Pure: calls only the given tokenizer.
  */
 import type { TokenReport } from '../../protocol/messages.ts';
 import { type Decoder, Detokenizer } from './detokenizer.ts';
@@ -40,15 +40,15 @@ export class OutputText {
     this.#matcher = new StopMatcher(stops);
   }
 
-  /** The stop string that was found. After a match `push` and `flush` return undefined. */
+  /** The stop string that was matched. After a match `push` and `flush` return undefined. */
   get stopped(): string | undefined {
     return this.#stopped;
   }
 
   /**
-   * Takes the next token. Returns undefined if the token completes no text: half a character, a special
-   * token, or the possible beginning of a stop string. A later piece then reports it. A token whose text lies
-   * completely inside the found stop string is never reported.
+   * Adds the next token. Returns undefined if the token completes no text: half a character, a special token,
+   * or the possible beginning of a stop string. A later piece then reports the token. A token whose text is
+   * completely inside the matched stop string is never reported.
    */
   push(token: TokenReport): Piece | undefined {
     if (this.#stopped !== undefined) return undefined;

@@ -47,7 +47,7 @@ export class StopMatcher {
     this.#states = this.#patterns.map(() => 0);
   }
 
-  /** Takes the next piece. After a match every call returns `''`. */
+  /** Adds the next piece of text. After a match every call returns `''`. */
   push(piece: string): MatchResult {
     if (this.#finished) return { text: '' };
     let text = this.#highSurrogate + piece;

@@ -20,7 +20,7 @@ interface TemplateSource {
   readonly tokens: Readonly<Record<string, string>>;
 }
 
-/** Longer messages of a template are cut to this many characters. */
+/** Longer error messages of a template are truncated to this many characters. */
 const MAX_REASON = 200;
 /**
  * A reason that contains the first 16 characters of a message's content quotes the prompt and is not
@@ -32,7 +32,7 @@ export class ChatTemplate {
   readonly #template: JinjaTemplate;
   readonly #tokens: Readonly<Record<string, string>>;
 
-  /** @throws Error that names the file if the text is not a template. */
+  /** @throws Error that names the file if the text is not a valid template. */
   constructor({ file, text, tokens }: TemplateSource) {
     this.#tokens = tokens;
     try {

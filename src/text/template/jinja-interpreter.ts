@@ -5,9 +5,9 @@
  *
  * The class overrides private methods of @huggingface/jinja 0.5.11, which jinja-library.d.ts declares by
  * hand. The compiler cannot see an upgrade that renames a method or a node type: the override is then never
- * called, and the library's own behaviour returns. Prompts change, or limits on time and text are lost.
- * test/text/template/reference-templates.test.ts (prompts recorded from transformers) and jinja.test.ts
- * (limits) fail in that case.
+ * called, and the library's own behaviour returns. Prompts change, or limits on time and text are lost. In
+ * that case test/text/template/reference-templates.test.ts (prompts recorded from transformers) and
+ * jinja.test.ts (limits) fail.
  */
 import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
 import { applyTextFilter, joined, MAX_TEXT, methodOf, TEXT_TOO_LONG } from './jinja-methods.ts';
@@ -47,7 +47,7 @@ interface Node extends Statement {
   readonly args: readonly Statement[];
 }
 
-/** Statements. They print only the output of their blocks. */
+/** Statements, which print only the output of their blocks. */
 const STATEMENTS: ReadonlySet<string> = new Set([
   'Set',
   'If',
@@ -75,7 +75,7 @@ export class PythonInterpreter extends Interpreter {
   #steps = 0;
   #textLength = 0;
 
-  /** @throws Error: the template refuses, fails, takes too long or creates too much text. */
+  /** @throws Error if the template refuses its variables, fails, takes too long or creates too much text. */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
     this.#step();
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new LoopExit(statement.type === 'Break');

@@ -39,7 +39,10 @@ const intAt = (args: readonly Value[], at: number, otherwise: number): number =>
   const value = args[at];
   return isInt(value) ? value.value : otherwise;
 };
-/** Prefixes or suffixes to test: a string, or a tuple of strings. */
+/**
+ * True if any of the given prefixes or suffixes matches. The first argument is a string or a tuple of
+ * strings.
+ */
 const matchesAny = (args: readonly Value[], matches: (part: string) => boolean): Value => {
   const value = args[0] ?? undefinedValue();
   return bool(

@@ -6,7 +6,7 @@ import { floatRepr, stringRepr } from './python-text.ts';
 
 /**
  * Limit on the nested items of a list or mapping that is printed or compared. A small template can nest a
- * list in itself until it has a thousand million items.
+ * list in itself until it has a billion (10⁹) items.
  */
 export const MAX_PARTS = 2 ** 20;
 

@@ -1,7 +1,8 @@
 /**
  * A chat template, parsed once and rendered many times. Renders as the transformers library does: Jinja 3.1
  * in Python's sandbox, with `trim_blocks`, `lstrip_blocks`, `raise_exception`, `strftime_now` and `range` up
- * to 100 000. A template sees only its variables; its time and its strings are bounded. Reads only the clock.
+ * to 100 000. A template can read only its variables; its time and its strings are limited. Pure, except for
+ * the clock.
  */
 import { Environment, parse, type Statement, tokenize } from '@huggingface/jinja';
 import { PythonInterpreter } from './jinja-interpreter.ts';
@@ -23,8 +24,8 @@ export class JinjaTemplate {
 
   /**
    * @param variables strings, numbers, booleans, null, and lists and objects of them
-   * @throws Error: the template refuses (message of `raise_exception`), fails, takes longer than a second or
-   *   creates too much text.
+   * @throws Error if the template refuses its variables (message of `raise_exception`), fails, takes longer
+   * than a second or creates too much text.
    */
   render(variables: Readonly<Record<string, unknown>>): string {
     const environment = new Environment();

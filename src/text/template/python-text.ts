@@ -34,7 +34,7 @@ export function strip(text: string, chars?: string): string {
   return rstrip(lstrip(text, chars), chars);
 }
 
-/** @param maxSplits largest number of splits; negative: no limit */
+/** @param maxSplits maximum number of splits; negative = no limit */
 export function split(text: string, separator: string | undefined, maxSplits: number): string[] {
   if (separator === '') throw new Error('empty separator');
   if (maxSplits < 0 && separator !== undefined) return text.split(separator);

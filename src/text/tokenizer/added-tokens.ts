@@ -1,6 +1,6 @@
 /**
- * Finds added tokens, including special tokens, in a text before the other stages see it. The text between
- * added tokens goes through the normal stages. Follows the Rust library (`added_vocabulary`). Pure.
+ * Finds added tokens, including special tokens, in a text before the other stages process it. The text
+ * between added tokens goes through the normal stages. Follows the Rust library (`added_vocabulary`). Pure.
  */
 import { z } from 'zod';
 import { Trie } from './models/trie.ts';
@@ -41,7 +41,7 @@ export class AddedTokens {
   readonly #first: ReadonlySet<number>;
   readonly #lengths: readonly number[];
 
-  /** @param textOf form of a token in the texts that are searched: original or normalized */
+  /** @param textOf converts a token to the form of the searched texts: original or normalized */
   constructor(tokens: readonly AddedToken[], textOf: (content: string) => string) {
     const texts = tokens.map(({ content }) => textOf(content));
     this.#tokens = tokens;
@@ -50,7 +50,7 @@ export class AddedTokens {
     this.#lengths = texts.map((text) => text.length);
   }
 
-  /** Sections of a text, left to right. Of tokens that begin at the same position the longest wins. */
+  /** Sections of a text, left to right. If several tokens begin at the same position, the longest is used. */
   split(text: string): readonly Section[] {
     const sections: Section[] = [];
     let done = 0;

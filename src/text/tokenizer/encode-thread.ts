@@ -1,11 +1,11 @@
 /**
  * The event loop's side of the thread that encodes long texts: queue, cancellation, loss of the thread.
- * Starts tokenizer-thread.ts.
+ * Starts the thread (tokenizer-thread.ts).
  */
 import { Worker } from 'node:worker_threads';
 import type { TokenizerFiles } from './tokenizer-files.ts';
 
-/** Parent → thread. The parent sends one job at a time; the thread has no queue. */
+/** Parent → thread. The parent sends one job at a time, so the thread needs no queue. */
 export interface ThreadJob {
   readonly text: string;
   readonly addSpecialTokens: boolean;
@@ -58,7 +58,10 @@ export class EncodeThread {
     await worker?.terminate();
   }
 
-  /** Rejects the job. A text that the thread is encoding is encoded to its end, and its result is dropped. */
+  /**
+   * Rejects the job. If the thread is already encoding the text, it finishes the text, and the result is
+   * dropped.
+   */
   #cancel(pending: PendingJob, reason: unknown): void {
     const index = this.#queue.indexOf(pending);
     if (index >= 0) this.#queue.splice(index, 1);

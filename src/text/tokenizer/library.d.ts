@@ -5,7 +5,7 @@
 declare module '@huggingface/tokenizers' {
   type Fields = Readonly<Record<string, unknown>>;
 
-  /** The complete tokenizer. Only tests use it, as a second opinion. */
+  /** The complete tokenizer. Only tests use it, as a second reference. */
   export class Tokenizer {
     constructor(tokenizer: object, config: object);
     encode(text: string, options?: Fields): { readonly ids: number[] };

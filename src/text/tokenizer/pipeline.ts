@@ -112,7 +112,7 @@ export class Pipeline {
   }
 }
 
-/** Old files do not name the type of their model: its fields tell the type. */
+/** Old files do not state the type of their model: the type follows from the fields. */
 function modelOf(model: z.infer<typeof fields>['model']): Model {
   const { type } = model;
   if (type === 'Unigram' || (type === undefined && Array.isArray(model['vocab'])))

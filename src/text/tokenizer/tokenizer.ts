@@ -1,6 +1,6 @@
 /**
- * Converts text to ids and ids to text with the model's own tokenizer. Encodes short texts at once. The first
- * long text starts a thread that encodes long texts.
+ * Converts text to ids and ids to text with the model's tokenizer. Encodes short texts on the event loop, and
+ * long texts on a thread, which the first long text starts.
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import { EncodeThread } from './encode-thread.ts';
@@ -40,7 +40,8 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of a text. Up to 2 000 UTF-16 units are encoded at once, longer texts on the thread, one at a time.
+   * Ids of a text. A text of up to 2 000 UTF-16 units is encoded on the event loop; longer texts are encoded
+   * on the thread, one at a time.
    * @throws the signal's reason; Error if the thread is lost (the next call starts a new one) or the
    *   tokenizer is closed.
    */

@@ -1,6 +1,6 @@
 /**
- * WebGPU on a software renderer: the ids of the CPU and of the reference, with a cache that never leaves the
- * device.
+ * WebGPU on a software renderer: generates the ids of the CPU and of the reference, with a KV cache that
+ * never leaves the device.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -83,7 +83,7 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
   });
 
   it('computes runs only as long as its driver computes them correctly', { timeout: TIMEOUT_MS }, async () => {
-    // SwiftShader's attention is wrong from 32 tokens per run on; another version may differ.
+    // SwiftShader's attention is incorrect in runs of 32 tokens or more; another version may differ.
     const { facts } = await openEngine(haiku('webgpu'));
     expect(facts?.prefillChunk).toBeGreaterThanOrEqual(16);
     expect(facts?.trustedTokens ?? facts?.prefillChunk).toBe(facts?.prefillChunk);
@@ -97,14 +97,14 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
       expect(await engine.run(prompt, ids.length)).toEqual(ids);
   });
 
-  it('refuses a model of half floats, which SwiftShader lacks, with that reason', {
+  it('refuses a model of half floats with the reason that SwiftShader does not support them', {
     timeout: TIMEOUT_MS,
   }, async () => {
     const engine = await openEngine(optionsFor(REFERENCE.find((one) => one.name.startsWith('fp16/'))!, 'webgpu'));
     expect(engine.refusal).toMatchObject({ device: 'webgpu', reason: { code: 'no_half_floats' } });
   });
 
-  it('is skipped for the CPU unless it is selected by name', { timeout: TIMEOUT_MS }, async () => {
+  it('is skipped in favour of the CPU unless it is selected by name', { timeout: TIMEOUT_MS }, async () => {
     const { facts, said } = await openEngine({
       candidates: (['webgpu', 'cpu'] as const).map((device) => ({ device, modelFile, weightFiles: [modelFile] })),
     });

@@ -17,7 +17,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const on = (device: DeviceName, file = modelFile): Candidate => ({ device, modelFile: file, weightFiles: [file] });
 
-/** Opens and closes; the messages of the engine. */
+/** Opens and closes an engine. Returns its messages. */
 function open(...candidates: Candidate[]): { said: LoadEvent[]; device: string } {
   const said: LoadEvent[] = [];
   const engine = Engine.open({ ...options, candidates }, (message) => {
@@ -28,7 +28,7 @@ function open(...candidates: Candidate[]): { said: LoadEvent[]; device: string }
   return { said, device };
 }
 
-/** The reasons of an index that no machine has. */
+/** The possible reasons for an index that no machine has. */
 const MISSING = /^(no_driver|driver_fault|no_gpu_for_process|index_out_of_range)$/;
 
 function refused(attempt: () => unknown): LoadError {
@@ -56,7 +56,7 @@ describe('devices are tried in their order, and', () => {
     expect(said[1]).toMatchObject({ kind: 'loading', device: 'cpu' });
   });
 
-  it('the first that opens is used', () => {
+  it('the first device that opens is used', () => {
     expect(open(on('cpu'), on('cuda-99')).said.map(({ kind }) => kind)).not.toContain('fallback');
   });
 
@@ -64,7 +64,7 @@ describe('devices are tried in their order, and', () => {
     expect(refusal(on('cuda-98'), on('cuda-99'))).toMatchObject({ device: 'cuda-99' });
   });
 
-  it('a single one is not replaced', () => {
+  it('a single device has no fallback', () => {
     const { device, reason } = refusal(on('cuda-99'));
     expect([device, reason.code]).toEqual(['cuda-99', expect.stringMatching(MISSING)]);
   });
@@ -84,7 +84,7 @@ describe('a fault of the model', () => {
 });
 
 describe('while a model is opened', () => {
-  it('the engine reports its memory plan, and the bytes read: none, each quarter, all', () => {
+  it('the engine reports its memory plan, and the bytes read at 0, 25, 50, 75 and 100 %', () => {
     const { said } = open(on('cpu'));
     expect(said.map(({ kind }) => kind)).toEqual(['loading', 'memory', ...new Array(5).fill('progress')]);
     const read = said.flatMap((message) => (message.kind === 'progress' ? [message.read / message.total] : []));
@@ -137,14 +137,14 @@ describe('the reason of a message of the runtime', () => {
 });
 
 describe('the registry', () => {
-  it('has a device of each kind under its own name', () => {
+  it('has a device of each kind under its name', () => {
     for (const name of ['cpu', 'cuda-0', 'cuda-7', 'webgpu', 'coreml'] as const)
       expect(deviceNamed(name).name).toBe(name);
   });
 });
 
 describe('the probe', () => {
-  it('reports every kind in the order of auto, and the devices of the request, once each', () => {
+  it('reports every kind in the order of auto, and the requested devices, once each', () => {
     const { devices } = probeDevices(runtimeLibrary, ['cuda-42', 'cpu']);
     const names = devices.map(({ name }) => name);
     expect([...new Set(names.map(kindOf))]).toEqual(DEVICE_KINDS);

@@ -1,4 +1,4 @@
-/** Free memory of the host, from the files of systems that are given here. */
+/** Free memory of the host, read from the files of simulated systems. */
 import { describe, expect, it } from 'vitest';
 import { hostFreeBytes } from '../../../src/engine/devices/host-memory.ts';
 
@@ -14,7 +14,7 @@ describe('free memory on Linux', () => {
     expect(hostFreeBytes('linux', files(meminfo))).toBe(8 * GIB);
   });
 
-  it('is the rest of the container limit, with its file caches as free memory', () => {
+  it('is the rest of the container limit; the page cache of the container counts as free', () => {
     const group = {
       '/sys/fs/cgroup/memory.max': `${6 * GIB}\n`,
       '/sys/fs/cgroup/memory.current': `${5 * GIB}\n`,

@@ -69,7 +69,7 @@ describe('a model that does not fit is refused with the plan and a suggestion', 
     return undefined;
   };
 
-  it('of fewer slots', () => {
+  it('with fewer slots', () => {
     expect(refusal(5_000_000, 8, 100_000)).toEqual({
       code: 'does_not_fit',
       device: 'cpu',
@@ -87,11 +87,11 @@ describe('a model that does not fit is refused with the plan and a suggestion', 
     });
   });
 
-  it('of one slot with a shorter context', () => {
+  it('with one slot of a shorter context', () => {
     expect(refusal(500_000, 8, 100_000)?.suggestion).toEqual({ slots: 1, context: 49_872 });
   });
 
-  it('but without a suggestion if the weights alone are too large', () => {
+  it('without a suggestion if the weights alone are too large', () => {
     expect(refusal(900, 1, 100)).not.toHaveProperty('suggestion');
   });
 

@@ -1,6 +1,8 @@
-/** The numeric check of a device, with sessions that compute incorrectly in measured and imagined ways. */
+/**
+ * The numeric check of a device, with sessions that compute incorrectly in measured and in hypothetical ways.
+ */
 import { describe, expect, it } from 'vitest';
-import { longestCorrectRun, type RunsIds, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
+import { type CheckedSession, longestCorrectRun, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
 import { openSession } from '../harness.ts';
 
 const VOCABULARY = 32;
@@ -9,7 +11,7 @@ const VOCABULARY = 32;
  * A session whose logits are a function of all ids in the row. `spoil` changes each logit, by the number of
  * tokens of the run.
  */
-function session(spoil: (logit: number, tokens: number) => number): RunsIds {
+function session(spoil: (logit: number, tokens: number) => number): CheckedSession {
   const ids = new BigInt64Array(1024);
   const logits = new Float32Array(VOCABULARY);
   const row: number[] = [];
@@ -17,7 +19,7 @@ function session(spoil: (logit: number, tokens: number) => number): RunsIds {
     signature: {
       vocabSize: VOCABULARY,
       keep: { name: 'num_logits_to_keep', shape: [] },
-    } as unknown as RunsIds['signature'],
+    } as unknown as CheckedSession['signature'],
     ids,
     logits,
     run: ({ lengths: [length = 0], tokens }) => {

@@ -48,7 +48,9 @@ const logitsArbitrary = fc
 
 const temperatureArbitrary = fc.constantFrom(1e-40, 0.05, 0.8, 1, 3, 1000);
 
-/** One instance per size, used for all rows: data of the previous row in memory must not matter. */
+/**
+ * One instance per size for all rows, because data of the previous row in memory must not affect the next.
+ */
 const made = new Map<number, Candidates>();
 function candidatesOf(logits: Float32Array, temperature = 1): Candidates {
   const candidates = made.get(logits.length) ?? new Candidates(logits.length);

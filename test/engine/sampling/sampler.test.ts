@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
-import { type Drawing, Sampler } from '../../../src/engine/sampling/sampler.ts';
+import { type SampledSequence, Sampler } from '../../../src/engine/sampling/sampler.ts';
 import { Sequence } from '../../../src/engine/sequence.ts';
 import type { Sampling } from '../../../src/protocol/sampling.ts';
 import { request } from '../harness.ts';
@@ -42,7 +42,12 @@ function exact(logits: Float32Array, { temperature, topK, topP, minP }: Sampling
 }
 
 /** Relative frequencies of many draws. */
-function frequencies(sampler: Sampler, logits: Float32Array, drawing: Drawing, draws: number): Map<number, number> {
+function frequencies(
+  sampler: Sampler,
+  logits: Float32Array,
+  drawing: SampledSequence,
+  draws: number,
+): Map<number, number> {
   const counts = new Map<number, number>();
   for (let draw = 0; draw < draws; draw++) {
     const { id } = sampler.sample(logits, drawing);
@@ -159,7 +164,7 @@ describe('logits without an id to draw', () => {
     }
   });
 
-  it('are only those where all ids are -Infinity', () => {
+  it('are not those where at least one id is finite', () => {
     const half = ramp.map((logit, id) => (id % 2 ? Number.NEGATIVE_INFINITY : logit));
     const seen = frequencies(sampler, half, sequence({ temperature: 1.5, topP: 0.99 }), 2000);
     expect([...seen.keys()].filter((id) => id % 2)).toEqual([]);
@@ -192,14 +197,14 @@ describe('penalties', () => {
     );
   });
 
-  it('by frequency count every occurrence in the output, and no occurrence in the prompt', () => {
+  it('for frequency count every occurrence in the output, and none in the prompt', () => {
     expect(greedy({ frequencyPenalty: 0.06 }, [20], [0])).toBe(0);
     expect(greedy({ frequencyPenalty: 0.06 }, [20], [0, 0])).toBe(1);
     expect(greedy({ frequencyPenalty: 2 }, [0, 0, 0], [])).toBe(0);
     expect(greedy({ frequencyPenalty: -1 }, [20], [5])).toBe(5);
   });
 
-  it('by presence count an id of the output once, and no id of the prompt', () => {
+  it('for presence count an id of the output once, and no id of the prompt', () => {
     expect(greedy({ presencePenalty: 0.06 }, [20], [0, 0, 0])).toBe(0);
     expect(greedy({ presencePenalty: 0.15 }, [20], [0])).toBe(1);
     expect(greedy({ presencePenalty: 2 }, [0], [])).toBe(0);
@@ -239,7 +244,7 @@ describe('log-probabilities', () => {
     for (const [index, entry] of top!.entries()) expect(entry.logprob).toBeCloseTo(sorted[index]!.logprob, 5);
   });
 
-  it('are absent unless the request asks for them', () => {
+  it('are absent unless they are requested', () => {
     expect(sampler.sample(ramp, sequence({}))).toEqual({ id: expect.any(Number) });
     expect(sampler.sample(ramp, sequence({}, { logprobs: 0 }))).toEqual({
       id: expect.any(Number),

@@ -160,7 +160,7 @@ describe('a piece', () => {
     expect(pieces(tokenizer, ids)).toEqual(['', '', '€', 'a', '']);
   });
 
-  it('holds a combining mark alone, after its base', async () => {
+  it('can contain a combining mark alone, after its base', async () => {
     const ids = await haiku.encode('e\u0301', { addSpecialTokens: false });
     expect(pieces(haiku, ids).filter((piece) => piece !== '')).toEqual(['e', '\u0301']);
   });

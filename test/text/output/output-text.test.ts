@@ -20,7 +20,7 @@ function all(words: OutputText, tokens: readonly TokenReport[]): { pushed: Piece
 }
 
 describe('the pieces of a request', () => {
-  it('hold the text up to the stop string, and each token at most once, in order', () => {
+  it('contain the text up to the stop string, and each token at most once, in order', () => {
     const ids = fc.array(fc.nat(HAIKU_VOCABULARY), { maxLength: 40 });
     const stops = fc.array(fc.oneof(fc.string({ minLength: 1, maxLength: 3 }), fc.constantFrom('e', 'th', ' s')), {
       maxLength: 4,

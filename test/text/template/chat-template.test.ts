@@ -40,7 +40,7 @@ describe('the template', () => {
     expect(opened(text, { bos_token: '<s>' }).render(hello)).toBe('<s>FalseTrueTrue');
   });
 
-  it('that is no template is refused when it is opened, by the name of its file', () => {
+  it('that cannot be parsed is refused when it is opened, by the name of its file', () => {
     for (const text of ['{% for %}', '{{ a']) expect(() => opened(text)).toThrow(/chat_template\.jinja/);
   });
 });

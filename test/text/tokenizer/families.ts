@@ -1,6 +1,6 @@
 /**
- * Small tokenizers in the style of well-known families, and the native library's results for hostile texts
- * (tools/tokenizers).
+ * Small tokenizers in the style of well-known families, and the recorded results of the native library for
+ * difficult texts (tools/tokenizers).
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';

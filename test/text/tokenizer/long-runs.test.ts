@@ -9,7 +9,7 @@ const SEED = Number(process.env['FC_SEED'] ?? 575);
 
 describe('100 kB of one character', () => {
   it.each(RUN_FAMILIES.map((name, index) => [name, (SEED + index) % UNITS.length] as const))(
-    'are encoded in linear time by a tokenizer in the manner of %s',
+    'are encoded in linear time by a tokenizer in the style of %s',
     (name, at) => encodeRuns(name, UNITS.slice(at, at + 1), 100_000),
   );
 });

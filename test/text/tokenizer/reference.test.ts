@@ -10,7 +10,7 @@ import { NativeIds } from './native-ids.ts';
 const SEED = Number(process.env['FC_SEED'] ?? 575);
 
 describe.each(FAMILIES.map((name, index) => [name, SEED + index] as const))(
-  'a tokenizer in the manner of %s',
+  'a tokenizer in the style of %s',
   (name, first) => {
     it('gives the ids and the texts of the native library for a fourth of the hostile texts', () => {
       const native = new NativeIds(name, { first, step: 4 });

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { FAMILIES } from './families.ts';
 import { NativeIds, WHOLE } from './native-ids.ts';
 
-describe.each(FAMILIES)('a tokenizer in the manner of %s', (name) => {
+describe.each(FAMILIES)('a tokenizer in the style of %s', (name) => {
   const native = new NativeIds(name, WHOLE);
 
   it('gives the ids of the native library for hostile texts', () => {

@@ -1,5 +1,5 @@
 /**
- * Long texts are encoded on a thread of their own: event loop, order, cancels, faults and the end of that
+ * Long texts are encoded on a separate thread: event loop, order, cancellation, faults and the end of the
  * thread.
  */
 import { spawnSync } from 'node:child_process';
@@ -29,7 +29,7 @@ async function faulty(source: string): Promise<Tokenizer> {
   return Tokenizer.open(haikuFiles, { threadEntry: pathToFileURL(file) });
 }
 
-/** Ticks of a 1 ms timer while something runs: work on this thread lets none through. */
+/** Number of ticks of a 1 ms timer while something runs: work on this thread blocks the timer. */
 async function ticksDuring(run: () => Promise<unknown>): Promise<number> {
   let ticks = 0;
   const timer = setInterval(() => {

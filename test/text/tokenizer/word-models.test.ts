@@ -22,7 +22,7 @@ function slowly(word: string, merges: readonly Merge[]): string[] {
   }
 }
 
-/** Merges over an alphabet of three; each merges two tokens that exist before it. */
+/** Merges over an alphabet of three letters; each merges two earlier tokens. */
 const merges = fc.array(fc.tuple(fc.nat(30), fc.nat(30)), { maxLength: 14 }).map((picks) => {
   const tokens = ['a', 'b', '😀'];
   const made: Merge[] = [];

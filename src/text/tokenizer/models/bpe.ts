@@ -1,7 +1,7 @@
 /**
- * Byte-pair encoding of one word: starts with its characters and always merges the pair of the best rank, as
- * the Rust library does (`models/bpe`). A heap holds the pairs, so a word of n characters takes n log n
- * steps. Pure except for its cache.
+ * Byte-pair encoding of one word: starts with the characters and repeatedly merges the pair with the lowest
+ * rank, as the Rust library does (`models/bpe`). The pairs are in a heap, so a word of n characters takes n
+ * log n steps. Pure except for its cache.
  */
 import { z } from 'zod';
 import { PairTable } from './pair-table.ts';
@@ -24,7 +24,7 @@ export const bpeFields = z.object({
   ignore_merges: off,
 });
 
-/** Words kept with their ids: the same few thousand words make up most texts. */
+/** Maximum number of cached words: a few thousand words make up most of every text. */
 const CACHE_SIZE = 10_000;
 /** Longer words are not cached, because they rarely repeat. */
 const LONGEST_CACHED = 64;
@@ -81,8 +81,9 @@ export class Bpe implements WordModel {
   }
 
   /**
-   * A character that the vocabulary lacks becomes its bytes, else the unknown token, else nothing. As in the
-   * Rust library, the unknown token comes late: after bytes that follow it.
+   * The first symbols of a word. A character that the vocabulary lacks becomes its bytes, otherwise the
+   * unknown token, otherwise nothing. As in the Rust library, byte ids that follow an unknown character come
+   * before its unknown token.
    */
   #symbolsOf(word: string): number[] {
     const { continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback, fuse_unk } = this.#fields;
@@ -132,7 +133,7 @@ export class Bpe implements WordModel {
       const removed = next[at] ?? ids.length;
       const left = ids[at] ?? -1;
       const right = ids[removed] ?? -1;
-      // The pair is outdated: one of its symbols was merged with another neighbour.
+      // Skips an outdated pair, one of whose symbols was merged with another neighbour.
       if (left < 0 || right < 0 || this.#ranks.get(left, right) !== rank) continue;
       ids[at] = this.#mergedIds[rank] ?? left;
       ids[removed] = -1;

@@ -8,7 +8,7 @@ export class Trie {
   /** By node, the index of the text that ends there; −1 if none does. */
   readonly #ends: number[] = [-1];
 
-  /** @param texts indexed from 0; of equal texts the last counts, and empty texts never match */
+  /** @param texts indexed from 0; the last of equal texts counts, and empty texts never match */
   constructor(texts: readonly string[]) {
     this.#edges = new PairTable(texts.length * 2);
     texts.forEach((text, index) => {

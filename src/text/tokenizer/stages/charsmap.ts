@@ -9,7 +9,7 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
  * `normalizers/precompiled`).
  */
 const LONGEST_GRAPHEME = 5;
-/** Graphemes and characters kept with their normalized text. */
+/** Maximum number of cached graphemes and characters. */
 const CACHE_SIZE = 10_000;
 
 /** @throws Error if the map is truncated. */
@@ -78,8 +78,8 @@ function* graphemesOf(text: string, plain: boolean): Generator<string> {
 
 /**
  * Value of the shortest prefix of a key that the trie knows; −1 if there is none. The rest of a grapheme is
- * dropped with this prefix. This is odd, but every model with such a map was trained this way. Bits of a unit
- * (Darts-clone): the low byte is the label, bit 8 says that a value follows, the rest is the offset.
+ * dropped with this prefix. This is unusual, but every model with such a map was trained this way. Bits of a
+ * unit (Darts-clone): the low byte is the label, bit 8 says that a value follows, the rest is the offset.
  */
 function shortestIn(units: Uint32Array, key: Uint8Array): number {
   let node = offsetOf(units[0] ?? 0);
