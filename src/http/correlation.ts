@@ -20,10 +20,7 @@ export function correlationIdOf(headers: IncomingHttpHeaders): string {
 }
 
 /** Trace id and parent span id of the caller. */
-export interface Trace {
-  readonly traceId: string;
-  readonly spanId: string;
-}
+export type Trace = Required<Pick<RequestIds, 'traceId' | 'spanId'>>;
 
 /** The trace of the header `traceparent`; undefined if absent, or malformed (as the standard requires). */
 export function traceOf(headers: IncomingHttpHeaders): Trace | undefined {

@@ -1,6 +1,7 @@
 /**
  * Decides which orders become jobs, and starts their generation. Knows neither HTTP nor a wire format.
  */
+import type { Writable } from 'node:stream';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config/config.ts';
 import { WorkerError } from '../contract/errors.ts';
@@ -15,6 +16,7 @@ import type { GenerationOrder } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
+import type { Subscriber } from './subscriber.ts';
 
 /**
  * Time until a retry if the engine has no estimate: before its first report with all slots busy, and while
@@ -74,14 +76,17 @@ export class Admission {
   }
 
   /**
-   * Registers a job, starts its deadline, and returns it. The caller adds a subscriber and must then call
-   * `start`.
+   * Registers a job with its deadline and its first subscriber, prepares the prompt, emits `started` and starts
+   * the generation. Resolves when the stream has begun; the generation emits the terminal event later.
+   * @param connection the answer of the request, which the subscriber is piped into
    * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
-   * `ALL_SLOTS_BUSY` with a retry time
+   * `ALL_SLOTS_BUSY` with a retry time; for a prompt that the model cannot process, and for a job that was
+   * stopped before its start
    */
-  admit({ order, ids, encoder }: AdmissionRequest): Job {
+  async admit({ order, ids, encoder }: AdmissionRequest, connection: Writable): Promise<Subscriber> {
+    const model = this.requireReady();
     const { config, jobs } = this.#parts;
-    const { slots } = this.requireReady().facts;
+    const { slots } = model.facts;
     const timeoutMs = order.timeoutMs ?? config.requestTimeout * 1000;
     const allowedMs = Math.min(timeoutMs, (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
     if (allowedMs <= 0) throw new WorkerError('TIMEOUT', 'The deadline of this request has already passed.');
@@ -95,25 +100,16 @@ export class Admission {
       slowMs: config.slowTimeout * 1000,
       logBytes: jobs.share(slots),
     });
+    const subscriber = job.subscribers.add(0, connection);
     jobs.add(order.jobId, job);
     job.setDeadline(allowedMs);
-    return job;
+    await runIn(context, () => this.#start(job, order, model));
+    return subscriber;
   }
 
-  /**
-   * Prepares the prompt, emits `started`, starts the generation, and resolves. The generation emits the
-   * terminal event later.
-   * @throws WorkerError for a prompt that the model cannot process, and for a job that was stopped before its
-   * start
-   */
-  start(job: Job, order: GenerationOrder): Promise<void> {
-    return runIn(job.context, () => this.#start(job, order));
-  }
-
-  async #start(job: Job, order: GenerationOrder): Promise<void> {
+  /** From here on, the job is released by its end, whatever fails. */
+  async #start(job: Job, order: GenerationOrder, model: LoadedModel): Promise<void> {
     const { jobs, config, engine, metrics } = this.#parts;
-    const model = this.#parts.model();
-    if (!model) throw new WorkerError('LOADING');
     const release = (): void => {
       job.clearDeadline();
       jobs.remove(order.jobId);

@@ -23,6 +23,7 @@ const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   no_driver: absent(() => 'no NVIDIA driver'),
   driver_fault: present(({ fault }) => `the NVIDIA driver does not start (CUDA error ${fault})`),
   no_gpu_for_process: absent(() => 'the NVIDIA driver has no GPU for this process'),
+  no_cuda_device: present(() => 'no NVIDIA GPU'),
   index_out_of_range: absent(({ highest }) => `the highest is ${highest}`),
   provider_missing: present(() => 'the CUDA provider is not installed: run npm run install:cuda'),
   provider_not_built: present(() => 'this build of ONNX Runtime does not have the provider'),

@@ -16,6 +16,7 @@ interface ReasonDetails {
   driver_fault: { readonly fault: number };
   /** The NVIDIA driver works and reports no GPU to this process. */
   no_gpu_for_process: NoDetails;
+  no_cuda_device: NoDetails;
   /** The index is larger than that of the last device of this kind, `highest`. */
   index_out_of_range: { readonly highest: DeviceName };
   /** The files of the CUDA provider are not beside the runtime's library. */

@@ -4,11 +4,12 @@ import { readConfig } from '../../src/config/config.ts';
 import { WorkerError } from '../../src/contract/errors.ts';
 import { sseEncoder } from '../../src/http/sse.ts';
 import { Admission, type AdmissionParts } from '../../src/jobs/admission.ts';
+import type { Job } from '../../src/jobs/job.ts';
 import type { GenerationOrder } from '../../src/jobs/order.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
 import { capture } from '../../src/narration/narrate.ts';
-import { fakeModel, idleMetrics } from '../support/fakes.ts';
+import { FakeSocket, fakeModel, idleMetrics } from '../support/fakes.ts';
 
 const config = { ...readConfig([], {}, 'no-such-file'), queue: 1, shutdownTimeout: 7 };
 
@@ -34,14 +35,15 @@ function setUp(
     metrics: idleMetrics(),
     model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context: 64 })),
   });
-  const admit = (order: Partial<GenerationOrder> = {}) => {
-    const whole = orderOf(order);
-    return {
-      order: whole,
-      job: admission.admit({ order: whole, ids: { correlationId: 'r' }, encoder: sseEncoder('r') }),
-    };
+  const admit = (order: Partial<GenerationOrder> = {}) =>
+    admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoder: sseEncoder('r') }, new FakeSocket());
+  /** The job with the id of `orderOf`, which is registered before its prompt is tokenized. */
+  const job = (): Job => {
+    const found = jobs.find('a');
+    if (found === undefined || found === 'gone') throw new Error('no such job');
+    return found;
   };
-  return { admission, jobs, state, admit };
+  return { jobs, admit, job };
 }
 
 const orderOf = (order: Partial<GenerationOrder>): GenerationOrder => ({
@@ -95,40 +97,42 @@ describe('an order is refused', () => {
   );
 
   test('after its deadline, and with the id of a running job: neither has a retry time', async () => {
-    const { admit } = setUp('ready');
+    const { admit, job } = setUp('ready');
     expect(await errorOf(() => admit({ deadline: Date.now() - 1 }))).toMatchObject({ code: 'TIMEOUT' });
-    admit();
+    const first = admit();
     const error = await errorOf(() => admit());
     expect([error.code, error.retryAfterMs]).toEqual(['DUPLICATE_JOB', undefined]);
+    await first;
+    job().clearDeadline();
   });
 });
 
 describe('an admitted job', () => {
   test('that is drained while its prompt is tokenized ends with DRAINING and a retry time, and is removed', async () => {
-    const { admission, admit, jobs } = setUp('ready');
-    const { job, order } = admit();
-    const started = errorOf(() => admission.start(job, order));
-    job.stop('draining');
+    const { admit, job, jobs } = setUp('ready');
+    const started = errorOf(() => admit());
+    const drained = job();
+    drained.stop('draining');
     expect(await started).toMatchObject({ code: 'DRAINING', retryAfterMs: 7000, details: undefined });
-    expect([jobs.size, job.log.over, job.log.begun]).toEqual([0, true, false]);
+    expect([jobs.size, drained.log.over, drained.log.begun]).toEqual([0, true, false]);
   });
 
   test('with a prompt beyond the context is refused, narrated and removed', async () => {
-    const { admission, admit, jobs } = setUp('ready');
-    const { job, order } = admit({ input: { prompt: 'x'.repeat(64), raw: true } });
-    const { result, narrations } = await capture(() => errorOf(() => admission.start(job, order)));
+    const { admit, jobs } = setUp('ready');
+    const tooLong = { input: { prompt: 'x'.repeat(64), raw: true } };
+    const { result, narrations } = await capture(() => errorOf(() => admit(tooLong)));
     expect(result).toMatchObject({ code: 'PROMPT_TOO_LONG', details: { tokens_in: 64, context_length: 64 } });
     expect(narrations.map(({ event }) => event)).toEqual(['request.invalid']);
     expect(jobs.size).toBe(0);
   });
 
   test('begins with `started`, then narrates the fields that its route ignored', async () => {
-    const { admission, admit } = setUp('ready');
-    const { job, order } = admit({ ignoredFields: ['max_token'], sampling: { seed: 5 } });
-    const { narrations } = await capture(() => admission.start(job, order));
-    expect(job.log.text).toMatch(/^id: 0\nevent: started\ndata: .*"seed":5/);
+    const { admit, job } = setUp('ready');
+    const order = { ignoredFields: ['max_token'], sampling: { seed: 5 } };
+    const { narrations } = await capture(() => admit(order));
+    expect(job().log.text).toMatch(/^id: 0\nevent: started\ndata: .*"seed":5/);
     const first = narrations.slice(0, 3).map(({ event }) => event);
     expect(first).toEqual(['request.validated', 'fields.ignored', 'inference.start']);
-    job.clearDeadline();
+    job().clearDeadline();
   });
 });

@@ -12,6 +12,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   no_driver: { code: 'no_driver' },
   driver_fault: { code: 'driver_fault', fault: 803 },
   no_gpu_for_process: { code: 'no_gpu_for_process' },
+  no_cuda_device: { code: 'no_cuda_device' },
   index_out_of_range: { code: 'index_out_of_range', highest: 'cuda-1' },
   provider_missing: { code: 'provider_missing' },
   provider_not_built: { code: 'provider_not_built' },

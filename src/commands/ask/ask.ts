@@ -10,6 +10,7 @@ import { v7 as uuid } from 'uuid';
 import { execute } from '../../client/client.ts';
 import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readConfig } from '../../config/config.ts';
+import { messageOf } from '../../protocol/error-message.ts';
 import type { TerminalView } from './terminal-view.ts';
 
 /** The fields of a log line of the worker that this command uses. */
@@ -56,7 +57,7 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
     const request = { job_id: `ask-${uuid().slice(-8)}`, prompt };
     return await show(execute({ url, apiToken }, request), new view.TerminalView(process.stdout));
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     return 1;
   } finally {
     await stop(worker);

@@ -20,10 +20,8 @@ const none = (): undefined => undefined;
 const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) => Fix | undefined } = {
   no_driver: (_, host) => (host.nvidiaCard ? nvidiaDriver(host) : undefined),
   driver_fault: none,
-  no_gpu_for_process: () => ({
-    words: 'CUDA_VISIBLE_DEVICES or the container (--gpus all) hides the cards; this command lists them',
-    command: 'nvidia-smi',
-  }),
+  no_gpu_for_process: () => HIDDEN_CARDS,
+  no_cuda_device: () => HIDDEN_CARDS,
   index_out_of_range: ({ highest }) => ({
     words: 'select a card of this machine',
     command: `--device ${flagFor(highest)}`,
@@ -50,6 +48,10 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
   runtime: none,
 };
 
+const HIDDEN_CARDS: Fix = {
+  words: 'CUDA_VISIBLE_DEVICES or the container (--gpus all) hides the cards; this command lists them',
+  command: 'nvidia-smi',
+};
 const MORE_MEMORY: Fix = { words: "free some of the device's memory, or use smaller weights", command: '--dtype q4' };
 
 /** The fix for a reason on this machine; undefined if there is none, for example for missing hardware. */

@@ -18,7 +18,7 @@ const CAUSES: readonly (readonly [RegExp, (match: RegExpExecArray) => Reason])[]
     ([, library = '']) => ({ code: 'library_missing', library }),
   ],
   [/CUDA failure 35|driver version is insufficient/, () => ({ code: 'driver_too_old' })],
-  [/CUDA failure 100|no CUDA-capable device/, () => ({ code: 'no_gpu_for_process' })],
+  [/CUDA failure 100|no CUDA-capable device/, () => ({ code: 'no_cuda_device' })],
   [OUT_OF_MEMORY, () => ({ code: 'out_of_memory' })],
   [/requires f16 but the device does not/, () => ({ code: 'no_half_floats' })],
   [/no (?:supported )?adapters?|RequestAdapter|Failed to get a WebGPU adapter/i, () => ({ code: 'no_adapter' })],

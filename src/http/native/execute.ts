@@ -19,9 +19,8 @@ export function executeHandler(admission: Admission, limits: Limits) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     admission.requireReady();
     const order = orderOf(check(request.body), request.headers['x-deadline']);
-    const job = admission.admit({ order, ids: idsOf(request), encoder: sseEncoder(request.id) });
-    const subscriber = job.subscribers.add(0, reply.raw);
-    await admission.start(job, order);
+    const encoder = sseEncoder(request.id);
+    const subscriber = await admission.admit({ order, ids: idsOf(request), encoder }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
     return reply.headers(SSE_HEADERS).send(subscriber);

@@ -127,7 +127,7 @@ describe('the reason of a message of the runtime', () => {
     ],
     ['CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version', { code: 'driver_too_old' }],
     ['CUDA failure 2: out of memory ; GPU=0', { code: 'out_of_memory' }],
-    ['CUDA failure 100: no CUDA-capable device is detected', { code: 'no_gpu_for_process' }],
+    ['CUDA failure 100: no CUDA-capable device is detected', { code: 'no_cuda_device' }],
     ['Program requires f16 but the device does not support it', { code: 'no_half_floats' }],
     ['CUDA execution provider is not enabled in this build.', { code: 'provider_not_built' }],
     ['an unknown message', { code: 'runtime', message: 'an unknown message' }],
