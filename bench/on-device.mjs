@@ -49,9 +49,9 @@ for (const rows of ROWS) {
   }
   cells.push(spread(rates, 0));
 }
-const { prefillChunk, deviceBytes, together } = engine.facts;
+const { prefillChunk, deviceBytes } = engine.facts;
 process.stdout.write(
-  `${table(['device', 'prefill', ...ROWS.map((rows) => `${rows} rows`), 'chunk', 'together', 'MB on the device'], [[device, spread(prefill, 0), ...cells, prefillChunk, together ? 'yes' : 'no', Math.round(deviceBytes / 1e6)]])}\n`,
+  `${table(['device', 'prefill', ...ROWS.map((rows) => `${rows} rows`), 'chunk', 'MB on the device'], [[device, spread(prefill, 0), ...cells, prefillChunk, Math.round(deviceBytes / 1e6)]])}\n`,
 );
 process.stdout.write(`median prefill ${Math.round(quantile(prefill, 0.5))} tokens/s\n`);
 engine.close();

@@ -76,8 +76,9 @@ export class Admission {
   }
 
   /**
-   * Registers a job with its deadline and its first subscriber, prepares the prompt, emits `started` and starts
-   * the generation. Resolves when the stream has begun; the generation emits the terminal event later.
+   * Registers a job with its deadline and its first subscriber, prepares the prompt, emits `started` and
+   * starts the generation. Resolves when the stream has begun; the generation emits the terminal event
+   * later.
    * @param connection the answer of the request, which the subscriber is piped into
    * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
    * `ALL_SLOTS_BUSY` with a retry time; for a prompt that the model cannot process, and for a job that was
@@ -107,7 +108,7 @@ export class Admission {
     return subscriber;
   }
 
-  /** From here on, the job is released by its end, whatever fails. */
+  /** Releases the job when it ends, or if its prompt is refused. */
   async #start(job: Job, order: GenerationOrder, model: LoadedModel): Promise<void> {
     const { jobs, config, engine, metrics } = this.#parts;
     const release = (): void => {

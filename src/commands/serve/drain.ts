@@ -27,8 +27,8 @@ export async function finishJobs(jobs: JobRegistry, reason: string, timeoutMs: n
 }
 
 /**
- * Closes the server. A keep-alive connection is closed as soon as its stream has ended. A client that does not
- * read its last events is disconnected after two seconds.
+ * Closes the server. A keep-alive connection is closed as soon as its stream has ended. A client that does
+ * not read its last events is disconnected after two seconds.
  */
 export async function closeServer(app: FastifyInstance): Promise<void> {
   const closed = app.close();
