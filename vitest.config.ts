@@ -35,8 +35,8 @@ const shared = {
 export default defineConfig({
   test: {
     globalSetup: ['test/support/build.ts'],
-    // Two cores: half of the files wait for time-outs of real processes while the others compute.
-    maxWorkers: 4,
+    // Two cores: some files wait for real processes while the others compute. Every process loads the modules.
+    maxWorkers: 3,
     projects: [
       {
         test: {

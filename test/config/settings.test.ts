@@ -1,10 +1,13 @@
 /** Each wrong setting is refused with its name, its value and the allowed values. */
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigError, readConfig } from '../../src/config/config.ts';
 
-function refusal(args: readonly string[]): string {
+function refusal(args: readonly string[], environment: Readonly<Record<string, string>> = {}): string {
   try {
-    readConfig(args, {}, 'no-such.env');
+    readConfig(args, environment, 'no-such.env');
   } catch (error) {
     if (error instanceof ConfigError) return error.message;
     throw error;
@@ -101,4 +104,41 @@ describe('a bad setting is refused by name', () => {
       expect(refusal(['--cors-origin', value])).toContain('--cors-origin');
     },
   );
+
+  test('all of them are reported together', () => {
+    const message = refusal(['--port', 'x', '--slots', 'y'], { RBEES_QUEUE: 'z' });
+    for (const word of ['--port', '--slots', 'RBEES_QUEUE']) expect(message).toContain(word);
+  });
+
+  test('from the environment it is named by its variable', () => {
+    expect(refusal([], { RBEES_PORT: 'abc' })).toMatch(/RBEES_PORT.*abc/);
+  });
+
+  test('a token is not repeated', () => {
+    const message = refusal(['--api-token', 'short7!']);
+    expect(message).toContain('--api-token');
+    expect(message).not.toContain('short7!');
+  });
+});
+
+describe('the order of the sources', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'settings-'));
+    writeFileSync(join(folder, '.env'), '# who\nRBEES_WORKER_ID="from-file"\nOTHER=1\n');
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('flag, then environment, then .env, then default', () => {
+    const file = join(folder, '.env');
+    const environment = { RBEES_WORKER_ID: 'from-environment' };
+    expect(readConfig([], {}, join(folder, 'none')).workerId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-/);
+    expect(readConfig([], {}, file).workerId).toBe('from-file');
+    expect(readConfig([], environment, file).workerId).toBe('from-environment');
+    expect(readConfig(['--worker-id', 'from-flag'], environment, file).workerId).toBe('from-flag');
+  });
+
+  test('an empty variable is ignored', () => {
+    expect(readConfig([], { RBEES_WORKER_ID: '' }, 'no-such.env').workerId).toMatch(/^[0-9a-f]{8}-/);
+  });
 });

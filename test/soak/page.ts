@@ -38,7 +38,7 @@ that other work shares (load average of the last 15 minutes at the end: ${loadav
 
 Everything random comes from seed ${seed}: \`npm run soak -- --seed ${seed}\` draws the same clients, faults and malformed requests. \`--requests\`, \`--malformed\` and \`--minutes\` (of
 the lives under attack) make it shorter or longer; the page is written by a run of the usual length only. A violation is printed with the seed and the client's plan. A short form of it
-runs with every \`npm test\` (\`test/e2e/fuzz.test.ts\`, \`test/e2e/malformed.test.ts\`).
+runs with \`npm run test:long\` (\`test/e2e/api/fuzz.long.test.ts\`, \`test/e2e/api/malformed.test.ts\`).
 
 ## Violations: ${ledger.violations.length}
 

@@ -12,5 +12,5 @@ test('malformed requests get an error and harm nothing', async () => {
   expect(ledger.violations).toEqual([]);
   // They were wrong in several ways, and answers were checked.
   expect(statuses.get('400')).toBeGreaterThan(25);
-  expect(statuses.size).toBeGreaterThan(3);
+  expect(statuses.size).toBeGreaterThan(sampleSize(3, 2));
 }, 60_000);
