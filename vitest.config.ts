@@ -1,14 +1,27 @@
 /**
- * The suites. `npm test` runs `unit`, `stateful` and `e2e`; a file whose name ends in `.webgpu.test.ts` or
- * `.tokenizers.test.ts` belongs to the npm script of that name.
+ * The suites. `npm test` runs `unit`, `stateful` and `e2e`; a file whose name ends in `.webgpu.test.ts`,
+ * `.tokenizers.test.ts` or `.long.test.ts` belongs to the npm script of that name.
  */
 import { defineConfig } from 'vitest/config';
 
-const EXTRA = ['webgpu', 'tokenizers'] as const;
+const EXTRA = ['webgpu', 'tokenizers', 'long'] as const;
 const extra = (name: (typeof EXTRA)[number]): string => `test/**/*.${name}.test.ts`;
 const E2E = 'test/e2e/**/*.test.ts';
 /** Files whose subject keeps state in a module: each gets modules of its own. */
 const STATEFUL = ['test/narration/**/*.test.ts'];
+/** Tables of random inputs (test/support/sample.ts): `npm test` runs a part, the long suite all of them. */
+const SAMPLED = [
+  'test/e2e/api/malformed.test.ts',
+  'test/e2e/api/random-bodies.test.ts',
+  'test/e2e/streams/isolation.test.ts',
+  'test/engine/prompt-lookup.test.ts',
+  'test/engine/sampling/candidates.test.ts',
+  'test/model/random-configs.test.ts',
+  'test/onnx/model-bytes.test.ts',
+  'test/text/output/detokenizer.test.ts',
+  'test/text/tokenizer/reference.test.ts',
+  'test/text/tokenizer/word-models.test.ts',
+];
 
 const shared = {
   setupFiles: ['test/support/setup.ts'],
@@ -22,8 +35,8 @@ const shared = {
 export default defineConfig({
   test: {
     globalSetup: ['test/support/build.ts'],
-    // Two cores: half of the files wait for time-outs of real processes while the others compute.
-    maxWorkers: 4,
+    // Two cores: some files wait for real processes while the others compute. Every process loads the modules.
+    maxWorkers: 3,
     projects: [
       {
         test: {
@@ -37,7 +50,16 @@ export default defineConfig({
       },
       { test: { ...shared, name: 'stateful', include: STATEFUL, exclude: EXTRA.map(extra) } },
       { test: { ...shared, name: 'e2e', include: [E2E], exclude: EXTRA.map(extra), isolate: false } },
-      ...EXTRA.map((name) => ({ test: { ...shared, name, include: [extra(name)] } })),
+      ...(['webgpu', 'tokenizers'] as const).map((name) => ({ test: { ...shared, name, include: [extra(name)] } })),
+      {
+        test: {
+          ...shared,
+          name: 'long',
+          include: [extra('long'), ...SAMPLED],
+          env: { LONG_TESTS: '1' },
+          isolate: false,
+        },
+      },
     ],
   },
 });

@@ -6,6 +6,7 @@ import { locateModel } from '../../src/model/locate.ts';
 import { ModelError } from '../../src/model/problems.ts';
 import { readSpec } from '../../src/model/spec.ts';
 import { engineRangeOf, isInRange, NEUTRAL_NAMES, SAMPLING } from '../../src/protocol/sampling.ts';
+import { sampleSize } from '../support/sample.ts';
 import { CONFIG, type Files, GENAI, genaiFolder, modelFolder } from './folders.ts';
 
 const NAMES = [
@@ -81,7 +82,7 @@ async function check(make: typeof modelFolder, files: Files): Promise<void> {
 const text = (value: unknown): string => JSON.stringify(value) ?? '';
 
 describe('a random configuration', () => {
-  const options = { numRuns: 100 };
+  const options = { numRuns: sampleSize(100, 20) };
 
   it('from the hub is read, or refused by file and field', async () => {
     const files = fc.record({

@@ -12,6 +12,7 @@ import { keepLastLogits } from '../../src/onnx/last-logits.ts';
 import { Message, type Source, writeBytes, writeNumber } from '../../src/onnx/protobuf.ts';
 import { ENTRY, GRAPH, MODEL, TENSOR } from '../../src/onnx/types.ts';
 import { modelFile } from '../engine/harness.ts';
+import { sampleSize } from '../support/sample.ts';
 
 const fixture = (name: string): Buffer =>
   readFileSync(fileURLToPath(new URL(`../models/${name}/model.onnx`, import.meta.url)));
@@ -211,7 +212,7 @@ describe('bytes that are not a model', () => {
     const model = fixture('softcap');
     fc.assert(
       fc.property(fc.nat({ max: model.length }), (length) => survive(model.subarray(0, length))),
-      { seed: 7, numRuns: 300 },
+      { seed: 7, numRuns: sampleSize(300, 60) },
     );
   });
 
@@ -228,7 +229,7 @@ describe('bytes that are not a model', () => {
         for (const [index, mask] of pairs) bytes[index] = (bytes[index] ?? 0) ^ mask;
         survive(bytes);
       }),
-      { seed: 7, numRuns: 300 },
+      { seed: 7, numRuns: sampleSize(300, 60) },
     );
   });
 

@@ -1,6 +1,6 @@
 /**
  * The child processes that tests start. None of them outlives its test file, even if a test times out
- * half-way.
+ * half-way, except the shared worker (shared-worker.ts).
  */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,15 +8,25 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const running = new Set<ChildProcess>();
+/** Those that outlive their test file, but not the test process. */
+const kept = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of running) killWithEngines(child);
+  for (const child of [...running, ...kept]) killWithEngines(child);
 });
 
 /** Registers a child that a test started. */
 export function track<C extends ChildProcess>(child: C): C {
   running.add(child);
-  child.once('exit', () => running.delete(child));
+  child.once('exit', () => {
+    running.delete(child);
+    kept.delete(child);
+  });
   return child;
+}
+
+/** Lets a registered child live until the test process ends. */
+export function keep(child: ChildProcess): void {
+  if (running.delete(child)) kept.add(child);
 }
 
 /** Kills all registered children and waits for their ends. Runs after every test file. */

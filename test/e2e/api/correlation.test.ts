@@ -2,8 +2,9 @@
  * The correlation id of a request: the caller's if it is valid, otherwise a new one; and the caller's trace.
  */
 import { connect } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { all, startWorker, type TestWorker } from '../../support/worker.ts';
+import { beforeAll, expect, test } from 'vitest';
+import { sharedWorker } from '../../support/shared-worker.ts';
+import { all, type TestWorker } from '../../support/worker.ts';
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -11,9 +12,8 @@ const SPAN = '00f067aa0ba902b7';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await sharedWorker();
 });
-afterAll(() => worker.kill());
 
 const echoed = async (id: string): Promise<string | null> =>
   (await worker.get('/health', { 'X-Correlation-Id': id })).headers.get('x-correlation-id');

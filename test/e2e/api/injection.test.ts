@@ -3,16 +3,16 @@
  * internals.
  */
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { textOf as joined, startWorker, type TestWorker } from '../../support/worker.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { sharedWorker } from '../../support/shared-worker.ts';
+import { textOf as joined, type TestWorker } from '../../support/worker.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await sharedWorker();
 });
-afterAll(() => worker.kill());
 
 /** Texts that end lines, begin events or move a cursor. */
 const SHARP = [

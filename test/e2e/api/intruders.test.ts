@@ -1,16 +1,16 @@
 /**
  * Strangers on the same machine or network: pages of other sites, bytes that are not HTTP, hostile bodies.
  */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
 import { raw, rawOnce } from '../../support/raw.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { sharedWorker } from '../../support/shared-worker.ts';
+import type { TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await sharedWorker();
 });
-afterAll(() => worker.kill());
 
 describe('a page of another site', () => {
   test.each([

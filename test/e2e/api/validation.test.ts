@@ -1,15 +1,15 @@
 /** Invalid requests: all broken rules at once, one shape for all errors, and no word of the prompt. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
-import { all, startWorker, type TestWorker } from '../../support/worker.ts';
+import { sharedWorker } from '../../support/shared-worker.ts';
+import { all, type TestWorker } from '../../support/worker.ts';
 
 const MARKER = 'xyzzy-plugh-4711';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await sharedWorker();
 });
-afterAll(() => worker.kill());
 
 interface ErrorBody {
   readonly error: {

@@ -3,7 +3,7 @@
  * No orphans.
  */
 import { afterEach, describe, expect, test } from 'vitest';
-import { enginePid, nextEnginePid } from '../../support/cli.ts';
+import { enginePid } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { endings, Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
 import { isAlive, untilGone } from '../../support/processes.ts';
@@ -83,22 +83,6 @@ describe('an engine that dies', () => {
     halt.remove();
   });
 
-  test('is followed by one that gives the same text for the same seed', async () => {
-    worker = await startWorker();
-    const job = longJob('seeded', { max_tokens: 30, min_tokens: 30 });
-    const text = async (): Promise<string> => (await Listener.open(worker, job).then(read)).text;
-    const before = await text();
-    process.kill(enginePid(worker), 'SIGKILL');
-    await worker.line('engine.restarted');
-    await ready();
-    expect(await text()).toBe(before);
-  });
-
-  async function read(stream: Listener): Promise<Listener> {
-    await stream.ended;
-    return stream;
-  }
-
   test('three times in a row ends the worker with exit code 1', async () => {
     worker = await startWorker();
     for (const restarts of [1, 2]) {
@@ -118,18 +102,6 @@ describe('an engine that dies', () => {
     });
     expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
   });
-
-  test('while the worker drains does not delay its end', async () => {
-    worker = await startWorker({ args: ['--slots', '1'] });
-    const stream = await Listener.open(worker, longJob('draining'));
-    await stream.untilToken();
-    worker.process.kill('SIGTERM');
-    await worker.line('worker.draining');
-    process.kill(enginePid(worker), 'SIGKILL');
-    expect(lastOf(await stream.ended)).toMatchObject({ code: 'ENGINE_LOST' });
-    expect((await worker.exited).code).toBe(0);
-    expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
-  });
 });
 
 describe('an engine lives exactly as long as its worker', () => {
@@ -143,41 +115,10 @@ describe('an engine lives exactly as long as its worker', () => {
     await stream.ended.catch(() => undefined);
   });
 
-  test('that is killed while the model is loading', async () => {
-    worker = await startWorker({ early: true });
-    const engine = await nextEnginePid(worker, -1);
-    worker.process.kill('SIGKILL');
-    await untilGone(engine);
-  });
-
   test('that is asked to stop', async () => {
     worker = await startWorker();
     const engine = enginePid(worker);
     expect(await worker.stop()).toBe(0);
     expect(isAlive(engine)).toBe(false);
-  });
-
-  test('that is forced to stop', async () => {
-    worker = await startWorker({ args: ['--slots', '1'] });
-    const engine = enginePid(worker);
-    const stream = await Listener.open(worker, longJob('forced'));
-    await stream.untilToken();
-    worker.process.kill('SIGTERM');
-    await worker.line('worker.draining');
-    worker.process.kill('SIGTERM');
-    expect((await worker.exited).code).toBe(1);
-    await untilGone(engine);
-    await stream.ended.catch(() => undefined);
-  });
-
-  test('that drains: Ctrl-C on the whole process group does not end the engine while streams finish', async () => {
-    worker = await startWorker({ args: ['--slots', '1'] });
-    const stream = await Listener.open(worker, longJob('ctrl-c'));
-    await stream.untilToken();
-    const engine = enginePid(worker);
-    for (const pid of [worker.process.pid ?? engine, engine]) process.kill(pid, 'SIGINT');
-    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
-    expect((await worker.exited).code).toBe(0);
-    expect(worker.lines.map((line) => line.event)).not.toContain('engine.lost');
   });
 });

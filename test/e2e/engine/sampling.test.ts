@@ -1,14 +1,14 @@
 /** The sampling as a caller sees it: greedy, seeds, lengths, stop strings, templates. */
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
-import { all, type StreamEvent, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
+import { sharedWorker } from '../../support/shared-worker.ts';
+import { all, type StreamEvent, type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await sharedWorker();
 });
-afterAll(() => worker.kill());
 
 const run = (body: object): Promise<StreamEvent[]> =>
   worker.execute({ job_id: randomUUID(), prompt: 'Write a haiku about the sea', ...body });

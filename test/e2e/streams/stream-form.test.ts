@@ -2,16 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
 import { endings, lastOf, longJob } from '../../support/listener.ts';
-import { all, type StreamEvent, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
+import { sharedWorker } from '../../support/shared-worker.ts';
+import { all, type StreamEvent, type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker();
+  worker = await sharedWorker();
 });
-afterAll(() => worker.kill());
 
 const json = (name: string): object => JSON.parse(readFileSync(join(embeddedModel(), name), 'utf8')) as object;
 const tokenizer = new Tokenizer(json('tokenizer.json'), json('tokenizer_config.json'));

@@ -1,15 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '../../../src/engine/engine.ts';
 import { OrtError } from '../../../src/engine/ort/api.ts';
 import { readSignature } from '../../../src/engine/ort/signature.ts';
 import type { TensorInfo } from '../../../src/onnx/types.ts';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
-import { Bench, logitsOf, modelFile, onCpu, openSession, options, prompt } from '../harness.ts';
+import { Bench, modelFile, onCpu, openSession, options } from '../harness.ts';
+import { modelWithInput } from './model-with-input.ts';
 
 const nothing = (): void => undefined;
 const refused = (change: Partial<typeof options>) => () => Engine.open({ ...options, ...change }, nothing);
@@ -18,24 +17,6 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'engine-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** A field of bytes of a protobuf message: number, length, content. */
-function field(number: number, content: Uint8Array | string): Buffer {
-  const bytes = Buffer.from(content);
-  return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
-}
-
-/**
- * The embedded model with one more input, int64 without a shape: protobuf merges appended messages into the
- * first.
- */
-function modelWithInput(name: string): string {
-  const int64 = Buffer.from([0x08, 7]);
-  const input = Buffer.concat([field(1, name), field(2, field(1, int64))]);
-  const file = join(folder, `${name}.onnx`);
-  writeFileSync(file, Buffer.concat([readFileSync(modelFile), field(7, field(11, input))]));
-  return file;
-}
 
 describe('the engine refuses', () => {
   it("a missing model, with the runtime's message", () => {
@@ -76,7 +57,7 @@ describe('the engine refuses', () => {
   });
 
   it('a model with an unknown input, and names the input', () => {
-    expect(refused(onCpu(modelWithInput('encoder_hidden_states')))).toThrow(
+    expect(refused(onCpu(modelWithInput(folder, 'encoder_hidden_states')))).toThrow(
       'The model has an input that this engine does not know: encoder_hidden_states',
     );
   });
@@ -163,43 +144,6 @@ describe('an open session', () => {
     expect(bench.engine.facts.slots).toBe(16);
     expect(bench.engine.facts.availableBytes).toBeGreaterThan(0);
     bench.engine.close();
-  });
-
-  it('keeps its memory and its library through garbage collections', () => {
-    setFlagsFromString('--expose-gc');
-    const collect = runInNewContext('gc') as () => void;
-    const session = openSession();
-    const before = logitsOf(session, prompt(20));
-    for (let run = 0; run < 20; run++) {
-      collect();
-      expect(logitsOf(session, prompt(20))).toEqual(before);
-    }
-    session.close();
-  });
-
-  it('releases its memory: opened and closed 20 times', async () => {
-    const size = { slots: 8, context: 512 };
-    const rounds = async (count: number): Promise<number> => {
-      for (let round = 0; round < count; round++) {
-        const bench = new Bench(size);
-        await bench.run({ maxTokens: 4 });
-        bench.engine.close();
-      }
-      return process.memoryUsage.rss();
-    };
-    const before = await rounds(3);
-    // A model and its cache are 12 MB, 20 of them 240 MB.
-    expect((await rounds(20)) - before).toBeLessThan(60e6);
-  });
-
-  it('releases everything when the model is refused', () => {
-    const file = modelWithInput('mystery');
-    const round = (): number => {
-      for (let index = 0; index < 10; index++) expect(refused(onCpu(file))).toThrow('mystery');
-      return process.memoryUsage.rss();
-    };
-    const before = round();
-    expect(round() - before).toBeLessThan(30e6);
   });
 });
 

@@ -8,6 +8,7 @@ import { Candidates } from '../../../src/engine/sampling/candidates.ts';
 import { GROUP, Kernels } from '../../../src/engine/sampling/kernels.ts';
 import { Random } from '../../../src/engine/sampling/random.ts';
 import { argMax } from '../../../src/engine/sampling/sampler.ts';
+import { sampleSize } from '../../support/sample.ts';
 
 const LARGEST = 3.4028234663852886e38;
 /** More than the error of a float32 weight, 1.3e-7 + 92 · 9e-8. */
@@ -129,7 +130,7 @@ describe('the filters keep the ids that sorting keeps', () => {
           expect(left.length).toBeGreaterThan(0);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: sampleSize(2000, 200) },
     );
   });
 
@@ -179,7 +180,7 @@ describe('the draw', () => {
           expect(before + own!.weight).toBeGreaterThanOrEqual(target - sumOf(left) * TOLERANCE);
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: sampleSize(2000, 200) },
     );
   });
 

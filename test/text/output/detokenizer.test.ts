@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Detokenizer } from '../../../src/text/output/detokenizer.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
+import { sampleSize } from '../../support/sample.ts';
 import {
   HAIKU_VOCABULARY,
   haikuFiles,
@@ -32,7 +33,7 @@ function pieces(tokenizer: Tokenizer, ids: readonly number[]): string[] {
 }
 
 const idsBelow = (most: number): fc.Arbitrary<number[]> => fc.array(fc.nat(most - 1), { maxLength: 60 });
-const runs = 1_000;
+const runs = sampleSize(1_000, 150);
 
 describe('the text of all pieces equals one decode call', () => {
   it('for any ids of the embedded model', () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Bpe } from '../../../src/text/tokenizer/models/bpe.ts';
 import { Unigram } from '../../../src/text/tokenizer/models/unigram.ts';
+import { sampleSize } from '../../support/sample.ts';
 
 type Merge = [string, string];
 
@@ -44,7 +45,7 @@ describe('byte-pair encoding', () => {
         const ids = new Bpe({ vocab, merges: made } as never).encode(word);
         expect(ids.map((id) => tokens[id])).toEqual(slowly(word, made));
       }),
-      { numRuns: 3_000 },
+      { numRuns: sampleSize(3_000, 500) },
     );
   });
 
@@ -77,7 +78,7 @@ describe('unigram encoding', () => {
         expect(ids.map((id) => pieces[id]).join('')).toBe(word);
         expect(ids.reduce((sum, id) => sum + scores[id]!, 0)).toBe(best(word, scores));
       }),
-      { numRuns: 1_000 },
+      { numRuns: sampleSize(1_000, 200) },
     );
   });
 

@@ -81,3 +81,21 @@ test('a job without a client pauses when its log is full, and continues when a c
   expect(lastOf(told)).toMatchObject({ type: 'end', tokens_out: 480 });
   expect(told.map(({ id }) => Number(id))).toEqual(told.map((_, index) => index));
 });
+
+test('a queued job that no client claims in time is cancelled, with the reason', async () => {
+  const narrow = await startWorker({ args: ['--slots', '1', '--detach-timeout', '1', '--slow-timeout', '60'] });
+  try {
+    const blockers = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => Listener.open(narrow, longJob(`blocks-${n}`))),
+    );
+    const waiting = await Listener.open(narrow, longJob('forgotten', { on_disconnect: 'continue' }));
+    await waiting.untilNarrated('request.queued');
+    waiting.leave();
+    await narrow.line('reader.detached', of('forgotten'));
+    const told = await narrow.line('request.cancelled', of('forgotten'));
+    expect(told['reason']).toBe('no reader came back in time');
+    for (const blocker of blockers) blocker.leave();
+  } finally {
+    await narrow.kill();
+  }
+});

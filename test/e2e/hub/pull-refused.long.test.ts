@@ -1,0 +1,79 @@
+/** Pulls that fail: offline, a full disk, a cache that cannot be written, a wrong configuration. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { LARGE, Puller, text, WEIGHTS, WORDS } from '../../support/hub-models.ts';
+import { HubServer, sha256 } from '../../support/hub-server.ts';
+
+const TOKEN = 'hf_never-to-be-seen';
+
+let hub: HubServer;
+let me: Puller;
+beforeAll(async () => {
+  hub = await HubServer.start({
+    'org/large': { files: LARGE },
+    'org/gated': { files: LARGE, token: TOKEN },
+  });
+});
+afterAll(() => hub.close());
+beforeEach(async () => {
+  me = await Puller.at(hub);
+});
+
+describe('a pull that fails exits 1 with the reason', () => {
+  test('offline: a cached model is enough, another is not, and the hub gets no request', async () => {
+    const offline = { HF_HUB_OFFLINE: '1' };
+    expect(await me.pull(['org/large'], offline)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/HF_HUB_OFFLINE is set, and org\/large is not in the cache/),
+    });
+    await me.pull(['org/large']);
+    hub.seen.length = 0;
+    expect(await me.pull(['org/large'], offline)).toEqual({ code: 0, stdout: `${me.snapshot('large')}\n`, stderr: '' });
+    expect(await me.pull(['org/large', '--dtype', 'fp16'], offline)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/model_fp16\.onnx.*is missing/),
+    });
+    expect(hub.seen).toEqual([]);
+  });
+
+  test('no room on the disk', async () => {
+    const told = { lfs: { oid: sha256(WEIGHTS), size: 10 ** 15, pointerSize: 134 } };
+    hub.put('org/huge', { files: { ...WORDS, 'onnx/model.onnx': { bytes: WEIGHTS, lfs: true, told } } });
+    const { code, stderr } = await me.pull(['org/huge']);
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/hub needs 1000 TB, and .* are free: free some space, or set HF_HUB_CACHE/),
+    ]);
+    expect(hub.triesOf('config.json')).toEqual([]);
+  });
+
+  test('a cache that cannot be written', async () => {
+    const file = join(me.home, 'file');
+    await writeFile(file, '');
+    const { code, stderr } = await me.pull(['org/large'], { HF_HOME: file });
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/file\/hub.* cannot be written \(ENOTDIR\): .*set HF_HOME or HF_HUB_CACHE/),
+    ]);
+  });
+
+  test('a genai_config.json that is too large', async () => {
+    hub.put('org/much', { files: { ...WORDS, 'genai_config.json': text(' '.repeat(2 ** 21)), 'x.onnx': text('x') } });
+    const { code, stderr } = await me.pull(['org/much']);
+    expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json is 2.10 MB; at most 1.05 MB is allowed.\n']);
+    expect(hub.triesOf('genai_config.json')).toEqual([]);
+  });
+
+  test('a genai_config.json that names a file outside of the repository', async () => {
+    const genai = JSON.stringify({ model: { decoder: { filename: '../../../../../etc/passwd' } } });
+    hub.put('org/genai', { files: { ...WORDS, 'genai_config.json': text(genai), 'decoder.onnx': text('x') } });
+    expect(await me.pull(['org/genai'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /genai_config\.json has a wrong "model\.decoder\.filename" \(the path leads out of the folder\)/,
+      ),
+    });
+    expect(hub.triesOf('decoder.onnx')).toEqual([]);
+  });
+});
