@@ -65,7 +65,7 @@ describe('a request that runs alone', () => {
     const { tokens_drafted, tokens_accepted, human } = explained(greedy);
     expect(tokens_accepted).toBeGreaterThan(0);
     expect(tokens_drafted).toBeGreaterThanOrEqual(Number(tokens_accepted));
-    expect(human).toContain(`; ${tokens_accepted} of ${tokens_drafted} drafts kept`);
+    expect(human).toMatch(new RegExp(`; ${tokens_accepted} of ${tokens_drafted} drafts? kept`));
   });
 
   test('has the output of plain decoding, which reports no drafts', async () => {

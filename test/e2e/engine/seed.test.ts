@@ -1,11 +1,11 @@
-import { beforeAll, expect, test } from 'vitest';
-import { sharedWorker } from '../../support/shared-worker.ts';
-import { all, type TestWorker, textOf } from '../../support/worker.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { all, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await sharedWorker();
+  worker = await startWorker();
 });
+afterAll(() => worker.kill());
 
 test('a request is narrated on stdout and in its stream under its correlation id, in order, with typed facts', async () => {
   const events = await worker.execute(
