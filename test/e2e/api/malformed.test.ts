@@ -11,6 +11,6 @@ test('malformed requests get an error and harm nothing', async () => {
   const { statuses } = await attack(sampleSize(800, 200), SEED, ledger);
   expect(ledger.violations).toEqual([]);
   // They were wrong in several ways, and answers were checked.
-  expect(statuses.get('400')).toBeGreaterThan(25);
+  expect(statuses.get('400')).toBeGreaterThan(sampleSize(100, 25));
   expect(statuses.size).toBeGreaterThan(sampleSize(3, 2));
 }, 60_000);
