@@ -1,11 +1,11 @@
 /**
- * `npm test`: types, lint and architecture, then all tests, then a search for processes that the tests left
+ * `npm test`: all tests, with types and lint beside them, then a search for processes that the tests left
  * behind. The last line is `N passed, N failed`: it counts every test and each of the other checks.
  *
  *   node scripts/run.mjs scripts/check.ts [test files…]           with files, only those tests run
  *   node scripts/run.mjs scripts/check.ts --suite <name>          the tests of npm run test:<name>
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -36,18 +36,19 @@ let passed = 0;
 const failures: string[] = [];
 const skipped: string[] = [];
 
-if (values.suite === undefined && positionals.length === 0) {
-  const types = background([bin('typescript', 'bin', 'tsc'), '-p', 'test']);
-  heading('lint and architecture');
-  count('lint', node([bin('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.']));
-  heading('types');
-  count('types', await types);
-}
+// Types and lint run beside the tests: many tests wait for processes.
+const isWhole = values.suite === undefined && positionals.length === 0;
+const types = isWhole ? background([bin('typescript', 'bin', 'tsc'), '-p', 'test']) : undefined;
+const lint = isWhole
+  ? background([bin('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.'])
+  : undefined;
 
 heading(values.suite === undefined ? 'tests' : `tests: ${values.suite}`);
 if (values.suite === 'webgpu' && !softwareVulkan)
   skipped.push('the tests of WebGPU need a GPU, or the Debian package chromium for Vulkan in software');
 else await runTests();
+if (lint) await report('lint and architecture', lint);
+if (types) await report('types', types);
 
 for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
 for (const name of failures) process.stdout.write(`failed: ${name}\n`);
@@ -60,7 +61,7 @@ async function runTests(): Promise<void> {
   const before = processesOf(ROOT);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${RESULTS}`];
   const chosen = projects.map((name) => `--project=${name}`);
-  const ok = node([bin('vitest', 'vitest.mjs'), 'run', ...reporters, ...chosen, ...positionals]);
+  const ok = await node([bin('vitest', 'vitest.mjs'), 'run', ...reporters, ...chosen, ...positionals]);
   const results = read(RESULTS);
   passed += results.numPassedTests;
   failures.push(...namesOfFailed(results));
@@ -86,16 +87,28 @@ function bin(...parts: string[]): string {
 }
 
 /** Runs Node with these arguments. True if it exits with 0. */
-function node(args: readonly string[]): boolean {
-  return spawnSync(process.execPath, args, { cwd: ROOT, stdio: 'inherit' }).status === 0;
+async function node(args: readonly string[]): Promise<boolean> {
+  const [code] = await once(spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' }), 'exit');
+  return code === 0;
 }
 
-/** As `node`, beside other work: prints the output when the process has ended. */
-async function background(args: readonly string[]): Promise<boolean> {
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
-  const [output, [code]] = await Promise.all([buffer(child.stdout), once(child, 'exit')]);
+interface Finished {
+  readonly ok: boolean;
+  readonly output: Buffer;
+}
+
+/** As `node`, but keeps the output. */
+async function background(args: readonly string[]): Promise<Finished> {
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [output, errors, [code]] = await Promise.all([buffer(child.stdout), buffer(child.stderr), once(child, 'exit')]);
+  return { ok: code === 0, output: Buffer.concat([output, errors]) };
+}
+
+async function report(name: string, check: Promise<Finished>): Promise<void> {
+  const { ok, output } = await check;
+  heading(name);
   process.stdout.write(output);
-  return code === 0;
+  count(name, ok);
 }
 
 function read(file: string): Results {
