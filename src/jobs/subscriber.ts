@@ -15,9 +15,9 @@ const CHUNK_BYTES = 16 * 1024;
 
 export interface SubscriberOptions {
   /** Called when the stream requests more data, because the socket took some. */
-  readonly onProgress: (subscriber: Subscriber) => void;
+  readonly onProgress: () => void;
   /** Called once, when the subscriber has received the last event or its connection has closed. */
-  readonly onClosed: (subscriber: Subscriber) => void;
+  readonly onClosed: () => void;
   /** Milliseconds without data after which the keep-alive text is sent. */
   readonly keepAliveMs?: number;
 }
@@ -64,7 +64,7 @@ export class Subscriber extends Readable {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     clearTimeout(this.#keepAliveTimer);
-    this.#options.onClosed(this);
+    this.#options.onClosed();
     done(error);
   }
 
@@ -76,7 +76,7 @@ export class Subscriber extends Readable {
       this.push(text);
     } else if (this.#log.over) this.push(null);
     else this.#awaitNext();
-    this.#options.onProgress(this);
+    this.#options.onProgress();
   }
 
   /** Restarts the keep-alive timer. One timer serves the whole stream, which has thousands of tokens. */
