@@ -6,23 +6,20 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { Engine } from '../../src/engine/engine.ts';
 import { Bench, onCpu, options } from './harness.ts';
-import { continueAll, expectedOf, optionsFor, REFERENCE, type ReferenceModel } from './reference.ts';
+import { continueAll, expectedOf, idsOf, optionsFor, REFERENCE, type ReferenceModel } from './reference.ts';
 
 const model = (name: string): ReferenceModel => REFERENCE.find((one) => one.name.startsWith(name))!;
 
 describe.each(REFERENCE.map((one) => [one.name, one] as const))('%s', (_, one) => {
-  it('generates the ids of the reference for several prompts at once', async () => {
-    expect(await continueAll(one, 'cpu')).toEqual(expectedOf(one));
+  it('generates the ids of the reference for several prompts at once, and reports how its cache is updated', async () => {
+    const bench = new Bench(optionsFor(one, 'cpu'));
+    expect(await idsOf(bench, one)).toEqual(expectedOf(one));
+    expect(bench.engine.facts.cacheUpdate).toBe(one.grows ? 'growing' : 'in_place');
+    bench.engine.close();
   });
 
   it('generates the same ids with small chunks and one slot', async () => {
     expect(await continueAll(one, 'cpu', { prefillChunk: 7, slots: 1 })).toEqual(expectedOf(one));
-  });
-
-  it('reports whether its cache is updated in place', () => {
-    const bench = new Bench(optionsFor(one, 'cpu'));
-    expect(bench.engine.facts.cacheUpdate).toBe(one.grows ? 'growing' : 'in_place');
-    bench.engine.close();
   });
 });
 

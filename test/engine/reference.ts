@@ -79,16 +79,21 @@ export async function continueAll(
 ): Promise<number[][]> {
   const bench = new Bench({ ...optionsFor(model, device), ...overrides });
   try {
-    const outcomes = await Promise.all(
-      model.continuations.map(({ prompt, ids }) => bench.run({ prompt, maxTokens: ids.length })),
-    );
-    return outcomes.map(({ ids, finish }) => {
-      if ('message' in finish) throw new Error(finish.message);
-      return ids;
-    });
+    return await idsOf(bench, model);
   } finally {
     bench.engine.close();
   }
+}
+
+/** The ids that an open engine generates for all prompts of a model at once. */
+export async function idsOf(bench: Bench, model: ReferenceModel): Promise<number[][]> {
+  const outcomes = await Promise.all(
+    model.continuations.map(({ prompt, ids }) => bench.run({ prompt, maxTokens: ids.length })),
+  );
+  return outcomes.map(({ ids, finish }) => {
+    if ('message' in finish) throw new Error(finish.message);
+    return ids;
+  });
 }
 
 export const expectedOf = ({ continuations }: ReferenceModel): readonly (readonly number[])[] =>

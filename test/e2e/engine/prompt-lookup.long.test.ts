@@ -53,16 +53,24 @@ const tokensOf = (events: readonly StreamEvent[]): unknown[] => all(events, 'tok
 describe('a request that runs alone', () => {
   let drafting: TestWorker;
   let plain: TestWorker;
+  /** The streams of JOBS, then those of `accepted`. */
   const drafted: StreamEvent[][] = [];
+  /** A greedy request with an accepted draft. */
+  let accepted: StreamEvent[] = [];
   beforeAll(async () => {
     [drafting, plain] = await Promise.all([startWorker(), startWorker({ args: ['--speculation', 'off'] })]);
     for (const body of JOBS) drafted.push(await drafting.execute(body));
+    // The engine drafts only if its measured costs promise a gain: under load that can take some requests.
+    accepted = drafted[0] ?? [];
+    for (let request = 1; request <= 50 && !explained(accepted)['tokens_accepted']; request += 1) {
+      accepted = await drafting.execute({ ...JOBS[0], job_id: `greedy-${request}` });
+      drafted.push(accepted);
+    }
   });
   afterAll(() => Promise.all([drafting.kill(), plain.kill()]));
 
   test('reports the tokens drafted and accepted', () => {
-    const [greedy = []] = drafted;
-    const { tokens_drafted, tokens_accepted, human } = explained(greedy);
+    const { tokens_drafted, tokens_accepted, human } = explained(accepted);
     expect(tokens_accepted).toBeGreaterThan(0);
     expect(tokens_drafted).toBeGreaterThanOrEqual(Number(tokens_accepted));
     expect(human).toMatch(new RegExp(`; ${tokens_accepted} of ${tokens_drafted} drafts? kept`));
