@@ -36,7 +36,7 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/build.ts'],
     // Two cores: some files wait for real processes while the others compute. Every process loads the modules.
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       {
         test: {
