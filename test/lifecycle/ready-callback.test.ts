@@ -4,20 +4,9 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { type ReadyNotice, reportReady } from '../../src/lifecycle/ready-callback.ts';
+import { reportReady } from '../../src/lifecycle/ready-callback.ts';
 import { capture } from '../../src/narration/narrate.ts';
-
-const notice: ReadyNotice = {
-  worker_id: 'w',
-  model_ref: 'haiku',
-  vram_bytes: 0,
-  memory_bytes: 1,
-  uri: 'http://127.0.0.1:1',
-  device: 'cpu',
-  capabilities: ['text-gen'],
-  protocol: 'sse',
-  version: '0.1.0',
-};
+import { READY_NOTICE } from '../support/fakes.ts';
 
 type Behaviour = (socket: Socket) => void;
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
@@ -50,7 +39,7 @@ async function listen(...behaviours: Behaviour[]): Promise<string> {
 }
 
 const report = (url: string, answerMs = 20_000) =>
-  capture(() => reportReady(url, notice, new AbortController().signal, { firstDelayMs: 4, answerMs }));
+  capture(() => reportReady(url, READY_NOTICE, new AbortController().signal, { firstDelayMs: 4, answerMs }));
 
 test.each<[string, string, Behaviour]>([
   ['closes without a response', 'the connection was closed before the answer', (socket) => socket.end()],

@@ -6,6 +6,7 @@ import { EventLog } from '../../src/jobs/event-log.ts';
 import { Job } from '../../src/jobs/job.ts';
 import type { ReadPolicy } from '../../src/jobs/subscribers.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
+import type { ReadyNotice } from '../../src/lifecycle/ready-callback.ts';
 import type { Narration } from '../../src/narration/narrate.ts';
 import type { Finish } from '../../src/protocol/messages.ts';
 import { NEUTRAL, type Sampling } from '../../src/protocol/sampling.ts';
@@ -13,6 +14,19 @@ import { Metrics } from '../../src/telemetry/metrics.ts';
 
 /** Temperature 1 and no filter or penalty, with a fixed seed. */
 export const NEUTRAL_SAMPLING: Sampling = { ...NEUTRAL, seed: 1 };
+
+/** The body of a ready callback. */
+export const READY_NOTICE: ReadyNotice = {
+  worker_id: 'w',
+  model_ref: 'haiku',
+  vram_bytes: 0,
+  memory_bytes: 1,
+  uri: 'http://127.0.0.1:1',
+  device: 'cpu',
+  capabilities: ['text-gen'],
+  protocol: 'sse',
+  version: '0.1.0',
+};
 
 const FINISHED = { cachedTokens: 0, drafted: 0, accepted: 0, timings: { queueMs: 0, prefillMs: 1, decodeMs: 2 } };
 

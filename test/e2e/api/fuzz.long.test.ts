@@ -21,7 +21,7 @@ test.each([
   'seed %i, with %i kills of the engine',
   async (seed, kills) => {
     const ledger = new Ledger();
-    await live({ seed, clients: 24, spreadMs: 1500, kills }, texts, ledger);
+    await live({ seed, clients: 40, spreadMs: 1500, kills }, texts, ledger);
     expect(ledger.violations).toEqual([]);
     // The waves had the intended mix: some jobs ended well, some were ended, some were read twice.
     expect(ledger.ends.get('end')).toBeGreaterThan(0);

@@ -1,8 +1,9 @@
 /** The ready callback: its content, its retries and its narration, with a real server and a real worker. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ReadyNotice, reportReady } from '../../../src/lifecycle/ready-callback.ts';
+import { reportReady } from '../../../src/lifecycle/ready-callback.ts';
 import { capture } from '../../../src/narration/narrate.ts';
+import { READY_NOTICE } from '../../support/fakes.ts';
 import { lastOf } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -149,19 +150,8 @@ describe('a worker', () => {
 });
 
 describe('reportReady', () => {
-  const notice: ReadyNotice = {
-    worker_id: 'w',
-    model_ref: 'haiku',
-    vram_bytes: 0,
-    memory_bytes: 1,
-    uri: 'http://127.0.0.1:1',
-    device: 'cpu',
-    capabilities: ['text-gen'],
-    protocol: 'sse',
-    version: '0.1.0',
-  };
   const report = (url: string) =>
-    capture(() => reportReady(url, notice, new AbortController().signal, { firstDelayMs: 4 }));
+    capture(() => reportReady(url, READY_NOTICE, new AbortController().signal, { firstDelayMs: 4 }));
 
   test.each([200, 201, 202, 204, 299])('%i is success', async (status) => {
     manager = await PoolManager.open(status);
@@ -198,7 +188,7 @@ describe('reportReady', () => {
     const { url } = manager;
     const { result, narrations } = await capture(async () => {
       setTimeout(() => stop.abort(), 50);
-      return reportReady(url, notice, stop.signal, { firstDelayMs: 4 });
+      return reportReady(url, READY_NOTICE, stop.signal, { firstDelayMs: 4 });
     });
     expect(result).toBe(false);
     expect(narrations.map((told) => told.event)).toEqual(['callback.attempt']);
