@@ -1,12 +1,13 @@
 /**
- * Writes the files that are made from the code: openapi.yaml, .env.example, docs/narration.md and the
- * sampler's kernels. A test compares the files with `generated()`.
+ * Writes the files that are made from the code: openapi.yaml, .env.example, docs/limits.md,
+ * docs/narration.md and the sampler's kernels. A test compares the files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Document, visit } from 'yaml';
 import { envExample } from '../src/config/help.ts';
 import { kernels } from './kernels.ts';
+import { limitsPage } from './limits-page.ts';
 import { narrationPage } from './narration-page.ts';
 import { openapi, readRecordings } from './openapi.ts';
 
@@ -18,6 +19,7 @@ export function generated(): Readonly<Record<string, string>> {
   return {
     'openapi.yaml': HEAD + yaml(openapi()),
     '.env.example': envExample(),
+    'docs/limits.md': limitsPage(),
     'docs/narration.md': narrationPage(readRecordings()),
     'src/engine/sampling/kernels.wasm.ts': kernels(),
   };

@@ -81,15 +81,15 @@ export function readRecordings(): Recording[] {
   return files.sort().map((name) => JSON.parse(readFileSync(new URL(name, RECORDINGS), 'utf8')) as Recording);
 }
 
+/** All schemas in the order of their names: the order of the registry depends on the order of the imports. */
 function schemas(): Components {
   const { schemas: all } = z.toJSONSchema(z.globalRegistry, {
     io: 'input',
     uri: (id) => `#/components/schemas/${id}`,
     override: dropNoise,
   });
-  return Object.fromEntries(
-    Object.entries(all).map(([id, { $schema, $id, ...schema }]) => [id, tidy(schema) as Schema]),
-  );
+  const named = Object.entries(all).map(([id, { $schema, $id, ...schema }]) => [id, tidy(schema) as Schema] as const);
+  return Object.fromEntries(named.sort(([first], [second]) => (first < second ? -1 : 1)));
 }
 
 /**

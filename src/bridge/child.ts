@@ -12,14 +12,14 @@ import type { Refusal } from '../protocol/reasons.ts';
 import { Heartbeat } from './heartbeat.ts';
 
 /** Number of characters to keep from the end of an engine's standard error. */
-const STDERR_TAIL = 8 * 1024;
+export const STDERR_TAIL = 8 * 1024;
 /** Time for an engine to close before it is killed. */
-const CLOSE_MS = 2000;
+export const CLOSE_MS = 2000;
 /**
  * Time to wait for a killed engine to end. Its memory should be free before the next engine starts, but a
  * process that hangs in a driver may never end.
  */
-const KILL_MS = 1000;
+export const KILL_MS = 1000;
 
 /** The unexpected end of an engine process. */
 export interface Loss {

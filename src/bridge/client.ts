@@ -11,7 +11,7 @@ import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts'
 import { type Backpressure, RemoteSequence, SequenceInbox, type Step } from './sequence-inbox.ts';
 
 /** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
-const CANCEL_MS = 1000;
+export const CANCEL_MS = 1000;
 
 /** The sequences that were in the engine when it was lost. */
 export interface LostCounts {

@@ -5,7 +5,7 @@
  */
 
 /** Interval of the pings to an idle engine. */
-const PING_MS = 1000;
+export const PING_MS = 1000;
 
 export class Heartbeat {
   readonly #timer: NodeJS.Timeout;

@@ -58,6 +58,8 @@ const seconds = (fallback: number, meaning: string) =>
 const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W>, meaning: string) =>
   setting({ schema: z.enum(words), meaning, allowed: words.join(', '), fallback });
 
+/** Maximum number of origins in `--cors-origin`. */
+export const MAX_ORIGINS = 32;
 const httpUrl = z.url({ protocol: /^https?$/ });
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -118,9 +120,9 @@ export const SETTINGS = {
     schema: z
       .string()
       .transform((list) => (list === 'none' ? [] : list.split(',').map((origin) => origin.trim())))
-      .pipe(z.array(z.string().regex(/^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/)).max(32)),
+      .pipe(z.array(z.string().regex(/^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/)).max(MAX_ORIGINS)),
     meaning: 'origins of web pages that may call the worker from a browser',
-    allowed: 'none, or up to 32 origins such as https://app.example, separated by commas',
+    allowed: `none, or up to ${MAX_ORIGINS} origins such as https://app.example, separated by commas`,
     fallback: 'none',
   }),
   'max-connections': whole({

@@ -15,6 +15,9 @@ export interface Limits {
 }
 const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
 
+/** Limits of a request that no setting changes. Lengths in characters (Unicode code points). */
+export const FIXED_LIMITS = { jobIdChars: 256, messages: 256, stops: 4, stopChars: 100, logprobs: 20 } as const;
+
 const JOB_ID = z
   .string()
   .regex(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{1,256}$/u)
@@ -41,16 +44,16 @@ const FIXED_FIELDS = {
       z
         .string()
         .min(1)
-        .refine((text) => fitsIn(text, 100), { params: { constraint: 'max_length' } })
-        .meta({ maxLength: 100 }),
+        .refine((text) => fitsIn(text, FIXED_LIMITS.stopChars), { params: { constraint: 'max_length' } })
+        .meta({ maxLength: FIXED_LIMITS.stopChars }),
     )
-    .max(4)
+    .max(FIXED_LIMITS.stops)
     .optional()
     .meta({ description: 'Up to 4 strings of 1 to 100 characters that end the output; they are not part of it' }),
   logprobs: z
     .int()
     .min(0)
-    .max(20)
+    .max(FIXED_LIMITS.logprobs)
     .optional()
     .meta({ description: 'Report the log-probability of each token and of this many alternatives' }),
   timeout_ms: z
@@ -78,7 +81,7 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
     messages: z
       .array(message)
       .min(1)
-      .max(256)
+      .max(FIXED_LIMITS.messages)
       .refine((all) => chars(all.map((one) => one.content).join('')), { params: { constraint: 'max_length' } })
       .optional()
       .meta({ description: "A conversation, rendered with the model's chat template" }),

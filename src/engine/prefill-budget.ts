@@ -6,7 +6,7 @@
 import type { CostModel } from './cost-model.ts';
 
 /** Longest time of a chunk: a cancellation and the tokens of the other sequences wait for the chunk. */
-const LONGEST_MS = 250;
+export const LONGEST_MS = 250;
 /** A chunk of a long prompt may take as long as the decode steps since the last chunk, up to this bound. */
 const LONGEST_INTERLEAVED_MS = 500;
 /**

@@ -16,7 +16,7 @@ import type { Sequence } from './sequence.ts';
  */
 const MAX_LOGITS_BYTES = 64 * 2 ** 20;
 /** Longer chunks are not faster, and the other sequences wait for them. */
-const MAX_CHUNK = 512;
+export const MAX_CHUNK = 512;
 /** Input of idle rows that lie between the rows of a run. */
 const PAD_ID = 0n;
 

@@ -14,18 +14,18 @@ import { errorBody } from './native/errors.ts';
  * Maximum bytes of the request line and all headers. Node's default, set here so that
  * `--max-http-header-size` cannot change it.
  */
-const HEADER_BYTES = 16 * 1024;
+export const HEADER_BYTES = 16 * 1024;
 /** Bytes of a socket's buffer: the memory of a connection whose client does not read. */
-const SOCKET_BYTES = 16 * 1024;
+export const SOCKET_BYTES = 16 * 1024;
 /** Interval of the check for requests that have not arrived in time. */
 const CHECK_MS = 500;
 /** Maximum idle time of a connection between two requests. */
-const KEEP_ALIVE_MS = 72_000;
+export const KEEP_ALIVE_MS = 72_000;
 /**
  * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least
  * every 15 seconds.
  */
-const IDLE_MS = 60_000;
+export const IDLE_MS = 60_000;
 /** Minimum time between two narrations of refused connections. */
 const NARRATE_DROPPED_MS = 10_000;
 
@@ -75,7 +75,7 @@ const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; mess
   },
 };
 /** Time that a client has to close its connection after the answer to malformed HTTP. */
-const CLOSE_MS = 1000;
+export const CLOSE_MS = 1000;
 /** The answer for all other error codes of the parser. */
 const MALFORMED = {
   line: '400 Bad Request',

@@ -6,7 +6,9 @@ import type { FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
 import type { RequestIds } from '../jobs/job.ts';
 
-const VALID = /^[A-Za-z0-9._-]{1,64}$/;
+/** Maximum length of a correlation id. */
+export const MAX_CORRELATION_CHARS = 64;
+const VALID = new RegExp(`^[A-Za-z0-9._-]{1,${MAX_CORRELATION_CHARS}}$`);
 /**
  * Any version except ff; trace id and parent id in lower-case hex, not all zeros.
  * https://www.w3.org/TR/trace-context/

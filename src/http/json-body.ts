@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 
 /** The deepest body of the contract has three levels; unknown fields may contain more. */
-const MAX_LEVELS = 32;
+export const MAX_LEVELS = 32;
 
 /**
  * Replaces Fastify's body parsers with one for JSON. Accepts an empty body: the route decides if a body is

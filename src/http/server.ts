@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
+import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
 import { authenticator } from './auth.ts';
 import { connectionOptions, limitConnections } from './connections.ts';
@@ -25,10 +26,10 @@ declare module 'fastify' {
  * Maximum bytes of a body. A character takes at most 12 bytes (an escaped surrogate pair); 64 KiB remain for
  * the JSON around the texts.
  */
-const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
+export const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
 
 /** Maximum length of a path parameter: a job id of 256 characters with four bytes each, percent-encoded. */
-const MAX_PARAMETER_CHARS = 256 * 4 * 3;
+export const MAX_PARAMETER_CHARS = FIXED_LIMITS.jobIdChars * 4 * 3;
 
 /**
  * Builds the server, which does not listen yet.

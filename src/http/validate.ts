@@ -4,23 +4,23 @@
  */
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
-import { CancelBody, type ExecuteRequest, executeFields, type Limits } from '../contract/execute.ts';
+import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
 import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
 
 /** The allowed values of each field, as the end of the sentence "… must be". */
 const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
-  job_id: () => '1 to 256 characters without control characters',
+  job_id: () => `1 to ${FIXED_LIMITS.jobIdChars} characters without control characters`,
   prompt: (limits) => `1 to ${limits.promptChars} Unicode characters`,
   messages: (limits) =>
-    `1 to 256 of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
+    `1 to ${FIXED_LIMITS.messages} of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
   raw: () => 'true or false',
   max_tokens: (limits) => `a whole number from 1 to ${limits.maxTokens}`,
   min_tokens: (limits) => `a whole number from 0 to max_tokens, at most ${limits.maxTokens}`,
   ...Object.fromEntries(
     SAMPLING_NAMES.map((name) => [SAMPLING[name].field, () => describeRange(SAMPLING[name].range)]),
   ),
-  stop: () => 'up to 4 strings of 1 to 100 characters each',
-  logprobs: () => 'a whole number from 0 to 20',
+  stop: () => `up to ${FIXED_LIMITS.stops} strings of 1 to ${FIXED_LIMITS.stopChars} characters each`,
+  logprobs: () => `a whole number from 0 to ${FIXED_LIMITS.logprobs}`,
   on_disconnect: () => 'cancel or continue',
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
@@ -29,7 +29,7 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
 const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 
 /** Maximum number of elements of a list in any field. A longer list is refused unread. */
-const MAX_LIST = 1024;
+export const MAX_LIST = 1024;
 
 /** A valid value with the names of its unknown fields, or all violations. */
 export type Checked<T> =

@@ -6,9 +6,9 @@ import { WorkerError } from '../contract/errors.ts';
 import type { Job } from './job.ts';
 
 /** Maximum number of remembered ids of jobs without a log (answered 410; an unknown id is answered 404). */
-const MAX_REMEMBERED = 10_000;
+export const MAX_REMEMBERED = 10_000;
 /** Minimum limit for the log of a running job in bytes, for any number of slots. */
-const MIN_LOG_BYTES = 256 * 1024;
+export const MIN_LOG_BYTES = 256 * 1024;
 
 /** Limits of the event logs: time for those of finished jobs, memory for all. */
 export interface ReplayLimits {

@@ -16,14 +16,14 @@ export const MAX_SUBSCRIBERS = 16;
 /**
  * Narration and metrics are shed while every subscriber has more unread bytes than this: about 800 tokens.
  */
-const SHED_BYTES = 64 * 1024;
+export const SHED_BYTES = 64 * 1024;
 /**
  * A subscriber with more unread bytes than the first value is stalled, until it has fewer than the second.
  * The distance keeps pauses rare. The second value is more than all buffers between the log and a healthy
  * socket.
  */
-const STALLED_BYTES = 128 * 1024;
-const CAUGHT_UP_BYTES = 64 * 1024;
+export const STALLED_BYTES = 128 * 1024;
+export const CAUGHT_UP_BYTES = 64 * 1024;
 /**
  * A log over its limit is trimmed to this share of the limit, so that the next event does not trim it again.
  */

@@ -11,12 +11,12 @@ import { failureText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
 /** After this many losses within the window, the engine is not restarted. */
-const MAX_LOSSES = 3;
-const LOSS_WINDOW_MS = 10 * 60 * 1000;
+export const MAX_LOSSES = 3;
+export const LOSS_WINDOW_MS = 10 * 60 * 1000;
 /** Maximum lines of runtime output that are narrated per engine process. */
-const MAX_WARNINGS = 20;
+export const MAX_WARNINGS = 20;
 /** A restart fails after this many times the duration of the first load, plus the step timeout. */
-const RESTART_FACTOR = 10;
+export const RESTART_FACTOR = 10;
 
 export interface SupervisorOptions {
   /** The environment of an engine process. */

@@ -8,10 +8,10 @@ import { narrate, runIn } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { DeviceName } from '../protocol/devices.ts';
 
-const ATTEMPTS = 5;
+export const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 1000;
 const MAX_DELAY_MS = 60_000;
-const ANSWER_MS = 5000;
+export const ANSWER_MS = 5000;
 
 /** The body of the report. */
 export interface ReadyNotice {

@@ -6,15 +6,15 @@ import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Maximum size of the queue, in characters: about 40 000 lines. */
-const MOST_PENDING = 16 * 1024 * 1024;
+export const MOST_PENDING = 16 * 1024 * 1024;
 /** Maximum size of one write: small enough to see whether a slow reader makes progress. */
 const CHUNK = 64 * 1024;
 /** Time between two attempts to write to a full disk. */
 const RETRY_MS = 250;
 /** `flush` waits this long for progress: a pipe that stalls for ten seconds loses nothing. */
-const IDLE_FLUSH_MS = 15_000;
+export const IDLE_FLUSH_MS = 15_000;
 /** `flush` takes at most this long, even if a slow reader makes progress. */
-const LONGEST_FLUSH_MS = 60_000;
+export const LONGEST_FLUSH_MS = 60_000;
 /** Time between two looks at the progress in `flush`. */
 const POLL_MS = 10;
 

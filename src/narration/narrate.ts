@@ -11,7 +11,7 @@ import { sanitize } from './sanitize.ts';
 import type { Level, Line, Stdout } from './stdout.ts';
 
 /** Maximum length of each kind of text, in UTF-16 units. */
-const LIMITS = { human: 100, cute: 150, story: 200, field: 256 } as const;
+export const LIMITS = { human: 100, cute: 150, story: 200, field: 256 } as const;
 
 /**
  * One narrated event: the line on stdout without its timestamp, and the data of a `narration` event in a

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 const REDACTED = '[REDACTED]';
 
 /** Longer input is cut before any pattern runs. No text of this length is ever shown. */
-const LONGEST_INPUT = 8192;
+export const LONGEST_INPUT = 8192;
 
 const SECRETS: readonly (readonly [RegExp, string])[] = [
   // PEM private keys: PKCS#1, PKCS#8 (plain and encrypted), EC, OpenSSH. Without an END line, the rest of the

@@ -29,7 +29,7 @@ import { ProgressBar } from './progress-bar.ts';
  */
 const MAX_ROUNDS = 3;
 /** Maximum size of genai_config.json. */
-const MAX_CONFIG_BYTES = 1024 * 1024;
+export const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
  * Runs the command. Resolves with the exit code: 0, or 1 after an error of the hub, the model or the disk.

@@ -10,7 +10,7 @@ import { narrate, runIn } from '../../narration/narrate.ts';
  * Time for jobs to end with an error after the deadline of the drain. Longer than the wait for the engine's
  * confirmation of a cancel.
  */
-const LAST_EVENTS_MS = 2000;
+export const LAST_EVENTS_MS = 2000;
 /** Time between two looks for connections that have become idle. */
 const SWEEP_MS = 25;
 

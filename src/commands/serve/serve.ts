@@ -8,7 +8,7 @@ import { stopNarration } from '../../narration/narrate.ts';
 import { Worker } from './worker.ts';
 
 /** Maximum time that a forced stop waits until the last lines of standard output are read. */
-const FORCED_FLUSH_MS = 100;
+export const FORCED_FLUSH_MS = 100;
 
 /**
  * Runs a worker until a stop is requested. Resolves with the exit code when everything is closed and standard

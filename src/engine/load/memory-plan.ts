@@ -9,7 +9,7 @@ import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { LoadError } from './load-error.ts';
 
-const MAX_AUTO_SLOTS = 16;
+export const MAX_AUTO_SLOTS = 16;
 /** `auto` uses a quarter of the free memory for the KV cache, because other workers may share the machine. */
 const AUTO_SHARE = 4;
 /** A suggested context is a multiple of this. */

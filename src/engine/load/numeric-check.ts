@@ -29,7 +29,7 @@ export function roundingBetweenRuns(session: CheckedSession, context: number): n
 }
 
 /** Lengths of the prompts that test long runs. The first one finds most of the known faults. */
-const PROBES = [64, 512];
+export const PROBES = [64, 512];
 /** Length of the runs that are assumed correct. */
 const SHORT_RUN = 16;
 /**

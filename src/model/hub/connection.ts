@@ -28,9 +28,9 @@ export const RETRY_POLICY: RetryPolicy = {
   longestRetryAfterMs: 300_000,
 };
 
-const MAX_REDIRECTS = 5;
+export const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
-const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
+export const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
 /** The pull failed. The message states the cause and the remedy. Exit code 1. */
 export class PullError extends Error {

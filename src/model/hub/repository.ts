@@ -25,7 +25,7 @@ export interface Repository {
 }
 
 /** Maximum number of pages, 1000 files each. A repository with more files does not contain a single model. */
-const MAX_PAGES = 50;
+export const MAX_PAGES = 50;
 
 const entry = z.object({
   type: z.string(),

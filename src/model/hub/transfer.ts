@@ -11,7 +11,7 @@ import type { RepositoryFile } from './repository.ts';
 /**
  * Maximum number of attempts, even if each transfers data. A server that fails more often counts as broken.
  */
-const MAX_TRIES = 200;
+export const MAX_TRIES = 200;
 const READ_BYTES = 1 << 20;
 
 /** One file to download. */
