@@ -12,7 +12,7 @@ import './prepare.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** Entries that a script starts as processes: bundled together with the script. */
-const BESIDE = { 'test/soak/run.ts': ['test/soak/probe.ts', 'test/soak/streams.ts'] };
+const BESIDE = { 'test/soak/run.ts': ['test/soak/attackers.ts', 'test/soak/probe.ts', 'test/soak/streams.ts'] };
 
 const [, , source = '', ...rest] = process.argv;
 /** @param {string} file */

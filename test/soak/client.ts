@@ -50,10 +50,13 @@ interface Call {
 
 export class Client {
   readonly #port: number;
+  readonly #authorization: Readonly<Record<string, string>>;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
-  constructor(url: string) {
+  /** @param token the token of the worker, for every request */
+  constructor(url: string, token?: string) {
     this.#port = Number(new URL(url).port);
+    this.#authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   }
 
   /** Closes connections that are kept alive. */
@@ -99,6 +102,7 @@ export class Client {
         'Content-Type': 'application/json',
         'Content-Length': String(Buffer.byteLength(body)),
       }),
+      ...this.#authorization,
       ...call.headers,
     };
     const { method, path } = call;

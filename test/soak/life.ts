@@ -171,9 +171,9 @@ async function stopAmid(
   );
 }
 
-/** The text of each job when it runs alone and without faults. */
-export async function learnTexts(): Promise<string[]> {
-  const subject = await Subject.start(['--slots', '1']);
+/** The text of each job when it runs alone and without faults. `args` select the model. */
+export async function learnTexts(args: readonly string[] = []): Promise<string[]> {
+  const subject = await Subject.start(['--slots', '1', ...args]);
   const client = new Client(subject.url);
   const texts: string[] = [];
   for (const [job] of JOBS.entries()) {

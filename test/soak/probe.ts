@@ -1,11 +1,14 @@
 /**
  * A process that sends one request at a time, as a monitor does: `node probe.mjs <seconds> <name>=<url>…`
  * requests the URLs in turn and prints the milliseconds of each as JSON. It has no other work that could
- * delay its measurement.
+ * delay its measurement. A target named `new` gets a new connection for each request. The variable SOAK_TOKEN
+ * has the token of the worker.
  */
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Time that a failed request counts as. */
+const FAILED_MS = 60_000;
 /** Between two requests. */
 const PAUSE_MS = 4;
 
@@ -13,13 +16,16 @@ const [seconds = '1', ...targets] = process.argv.slice(2);
 const agent = new http.Agent({ keepAlive: true });
 const took: Record<string, number[]> = {};
 
-function request(url: string): Promise<number> {
+const token = process.env['SOAK_TOKEN'];
+const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+
+function request(name: string, url: string): Promise<number> {
   const began = performance.now();
-  return new Promise((resolve, reject) => {
-    const sent = http.get(url, { agent }, (response) => {
+  return new Promise((resolve) => {
+    const sent = http.get(url, { agent: name === 'new' ? false : agent, headers }, (response) => {
       response.resume().once('end', () => resolve(performance.now() - began));
     });
-    sent.once('error', reject);
+    sent.once('error', () => resolve(FAILED_MS));
   });
 }
 
@@ -28,7 +34,7 @@ while (performance.now() < end) {
   for (const target of targets) {
     const [name = '', url = ''] = target.split(/=(.*)/);
     took[name] ??= [];
-    took[name].push(await request(url));
+    took[name].push(await request(name, url));
     await sleep(PAUSE_MS);
   }
 }

@@ -12,6 +12,7 @@ import { learnTexts, live } from './life.ts';
 import { load } from './load.ts';
 import { page } from './page.ts';
 import { type ProbeResult, probe } from './probes.ts';
+import { ATTACKS, type AttackName, besiege, type SiegeResult } from './siege.ts';
 
 const DEFAULTS = { requests: '50000', malformed: '10000', minutes: '2', seed: '575' };
 const KILLS = 5;
@@ -51,6 +52,11 @@ for (const clients of PROBED) probes.push(await probe(clients));
 say('probed under load');
 const attacked = await attack(Number(values.malformed), seed, ledger);
 say(`sent ${attacked.requests} malformed requests`);
+const sieges: SiegeResult[] = [];
+for (const name of Object.keys(ATTACKS) as AttackName[]) {
+  sieges.push(await besiege(name, seed, ledger));
+  say(`attacked: ${name}`);
+}
 let lives = 0;
 for (const end = performance.now() + Number(values.minutes) * 60_000; performance.now() < end; lives += 1) {
   await live({ ...WAVE, seed: seed + lives, kills: lives % 3 }, texts, ledger);
@@ -60,7 +66,7 @@ const loaded = await load(Number(values.requests), seed, texts, ledger);
 say(`${loaded.requests} requests in a row`);
 
 const minutes = (performance.now() - began) / 60_000;
-const text = page({ seed, minutes, lives, ledger, load: loaded, attack: attacked, kills, probes });
+const text = page({ seed, minutes, lives, ledger, load: loaded, attack: attacked, kills, probes, sieges });
 const usual = Object.entries(DEFAULTS).every(
   ([name, value]) => name === 'seed' || values[name as keyof typeof DEFAULTS] === value,
 );

@@ -29,6 +29,8 @@ export interface Usage {
 
 export class Subject {
   readonly process: ChildProcess;
+  /** The token that every route requires; undefined if none is set. */
+  readonly token: string | undefined;
   /** Number of lines of each event. */
   readonly counts = new Map<string, number>();
   /** Whole lines of faults of the worker itself. */
@@ -40,7 +42,8 @@ export class Subject {
   #stderr = '';
   #lastEvent = '';
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], token: string | undefined) {
+    this.token = token;
     this.process = spawn(process.execPath, [...COLLECTS, CLI, '--port', '0', ...args], {
       env: { PATH: process.env['PATH'] ?? '' },
       // It drains when its stdin closes, so that it never outlives its parent.
@@ -53,9 +56,9 @@ export class Subject {
     if (this.process.stdout) createInterface({ input: this.process.stdout }).on('line', (text) => this.#take(text));
   }
 
-  /** Starts a worker. Resolves when it is ready. */
-  static async start(args: readonly string[] = []): Promise<Subject> {
-    const subject = new Subject(args);
+  /** Starts a worker, with a token if one is given. Resolves when it is ready. */
+  static async start(args: readonly string[] = [], token?: string): Promise<Subject> {
+    const subject = new Subject(token === undefined ? args : [...args, '--api-token', token], token);
     await subject.until(() => subject.counts.has('warmup.done'), 'warm');
     await subject.until(async () => (await subject.get('/ready')).status === 200, 'ready');
     return subject;
@@ -117,8 +120,9 @@ export class Subject {
 
   /** One request on its own connection, which is closed afterwards: no open connection changes the counts. */
   get(path: string): Promise<{ readonly status: number; readonly text: string }> {
+    const headers = this.token === undefined ? {} : { Authorization: `Bearer ${this.token}` };
     return new Promise((resolve, reject) => {
-      const request = http.get(this.#url + path, { agent: false }, (response) => {
+      const request = http.get(this.#url + path, { agent: false, headers }, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (chunk: string) => {
           text += chunk;
