@@ -1,11 +1,29 @@
 /**
- * The only body parser: JSON with a limited depth, and without names that could pollute a prototype.
+ * The only body parser: JSON of bounded structure, and without names that could pollute a prototype.
  */
 import type { FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 
-/** The deepest body of the contract has three levels; unknown fields may contain more. */
+/**
+ * Limits of the structure of a body, all of which `structureExcess` counts in one pass before the body is
+ * parsed. The largest body of the contract has three levels, some 540 keys and some 1 600 levels of its keys
+ * together; unknown fields may contain more.
+ */
 export const MAX_LEVELS = 32;
+/** Keys of all objects together. An object of 50 000 keys took 166 ms: parsing it, and reading its keys. */
+export const MAX_KEYS = 1024;
+/** Sum of the levels of all keys. */
+export const MAX_KEY_LEVELS = 8192;
+/** Values of all lists and objects together. 229 000 numbers in a list took 26 ms. */
+export const MAX_VALUES = 65_536;
+
+/** Short name and sentence of each limit. */
+const LIMITS = {
+  depth: `body must not be nested deeper than ${MAX_LEVELS} levels`,
+  keys: `body must have at most ${MAX_KEYS} keys in all its objects together; remove the unknown fields`,
+  key_depth: `the levels of all keys of the body must add up to at most ${MAX_KEY_LEVELS}; remove nested fields`,
+  values: `body must have at most ${MAX_VALUES} values in all its lists and objects; send shorter lists`,
+} as const;
 
 /**
  * Replaces Fastify's body parsers with one for JSON. Accepts an empty body: the route decides if a body is
@@ -16,29 +34,74 @@ export function acceptJsonOnly(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = String(body);
+    const excess = structureExcess(text);
     if (text === '') done(null, undefined);
-    else if (isDeeperThan(MAX_LEVELS, text)) done(tooDeep(), undefined);
+    else if (excess !== undefined) done(refusal(excess), undefined);
     else parse(request, text, done);
   });
 }
 
-function tooDeep(): WorkerError {
-  const message = `body must not be nested deeper than ${MAX_LEVELS} levels`;
-  return new WorkerError('INVALID_REQUEST', message, { violations: [{ field: 'body', constraint: 'depth', message }] });
+function refusal(constraint: keyof typeof LIMITS): WorkerError {
+  const message = LIMITS[constraint];
+  return new WorkerError('INVALID_REQUEST', message, { violations: [{ field: 'body', constraint, message }] });
 }
 
+const QUOTE = 0x22; // "
+const COMMA = 0x2c; // ,
+const COLON = 0x3a; // :
+const LIST = 0x5b; // [
+const BACKSLASH = 0x5c; // \
+const END_OF_LIST = 0x5d; // ]
+const OBJECT = 0x7b; // {
+const END_OF_OBJECT = 0x7d; // }
+
 /**
- * True if more than `maxDepth` brackets are open at the same time. Skips strings, and stops at the first
- * bracket beyond the limit.
+ * The first limit that a text exceeds, or undefined. One linear pass over all characters that stops at the
+ * first excess; it skips strings, and does not check that the text is JSON. Outside of strings each colon
+ * belongs to a key, and each value but the outermost one follows a comma or an opening bracket.
  */
-function isDeeperThan(maxDepth: number, text: string): boolean {
-  const structure = /"(?:[^"\\]|\\.)*"?|[[\]{}]/gs;
+export function structureExcess(text: string): keyof typeof LIMITS | undefined {
   let depth = 0;
-  for (let found = structure.exec(text); found; found = structure.exec(text)) {
-    const [mark] = found;
-    if (mark === '[' || mark === '{') depth += 1;
-    if (mark === ']' || mark === '}') depth -= 1;
-    if (depth > maxDepth) return true;
+  let keys = 0;
+  let keyLevels = 0;
+  let values = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    switch (text.charCodeAt(at)) {
+      case QUOTE:
+        at = endOfString(text, at);
+        break;
+      case COLON:
+        keys += 1;
+        keyLevels += depth;
+        if (keys > MAX_KEYS) return 'keys';
+        if (keyLevels > MAX_KEY_LEVELS) return 'key_depth';
+        break;
+      case LIST:
+      case OBJECT:
+        depth += 1;
+        if (depth > MAX_LEVELS) return 'depth';
+        values += 1;
+        break;
+      case END_OF_LIST:
+      case END_OF_OBJECT:
+        depth -= 1;
+        break;
+      case COMMA:
+        values += 1;
+        break;
+    }
+    if (values > MAX_VALUES) return 'values';
   }
-  return false;
+  return undefined;
+}
+
+/** Index of the quote that ends the string which begins at `start`, or of the end of the text. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) return at;
+    at += code === BACKSLASH ? 2 : 1;
+  }
+  return text.length;
 }

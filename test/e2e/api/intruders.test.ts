@@ -1,5 +1,5 @@
 /**
- * Strangers on the same machine or network: pages of other sites, bytes that are not HTTP, hostile bodies.
+ * Strangers on the same machine or network: bytes that are not HTTP, hostile bodies.
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
@@ -10,43 +10,6 @@ import type { TestWorker } from '../../support/worker.ts';
 let worker: TestWorker;
 beforeAll(async () => {
   worker = await sharedWorker();
-});
-
-describe('a page of another site', () => {
-  test.each([
-    ['/shutdown', { Origin: 'https://evil.example' }],
-    ['/shutdown', { 'Sec-Fetch-Site': 'cross-site' }],
-    ['/execute', { Origin: 'null' }],
-    ['/cancel', { 'Sec-Fetch-Site': 'same-site', Origin: 'https://a.example' }],
-  ])('cannot POST %s with %j', async (path, headers) => {
-    const response = await fetch(worker.url + path, {
-      method: 'POST',
-      headers: { ...(headers as Record<string, string>) },
-    });
-    expect(response.status).toBe(403);
-    expect(await response.json()).toMatchObject({ error: { code: 'FORBIDDEN_ORIGIN', retriable: false } });
-    expect((await worker.get('/ready')).status).toBe(200);
-  });
-});
-
-describe('a name that points to this machine', () => {
-  test.each(['rebound.example', 'rebound.example:8080', 'localhost.rebound.example', '127.0.0.1.rebound.example'])(
-    'is refused as Host: %s',
-    async (host) => {
-      for (const path of ['/health', '/live', '/jobs/any/events']) {
-        const answer = await rawOnce(worker, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
-        expect(answer).toMatch(/^HTTP\/1\.1 403 [\s\S]*FORBIDDEN_ORIGIN/);
-      }
-    },
-  );
-
-  test.each(['127.0.0.1', 'x', '127.0.0.1:1', 'localhost:8080', 'LOCALHOST', '[::1]:80', '192.168.0.7'])(
-    'is accepted if it names this machine: %s',
-    async (host) => {
-      const answer = await rawOnce(worker, `GET /live HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
-      expect(answer).toMatch(/^HTTP\/1\.1 200 /);
-    },
-  );
 });
 
 describe('bytes that are not HTTP', () => {
@@ -117,8 +80,8 @@ describe('a body', () => {
     expect(await response.json()).toMatchObject({ error: { code: 'PROMPT_TOO_LONG' } });
   });
 
-  test('with a list of a hundred thousand errors reports the list once', async () => {
-    const response = await worker.post('/execute', { job_id: 'list', prompt: 'x', stop: Array(100_000).fill(1) });
+  test('with a list of sixty thousand errors reports the list once', async () => {
+    const response = await worker.post('/execute', { job_id: 'list', prompt: 'x', stop: Array(60_000).fill(1) });
     const { error } = (await response.json()) as { error: { errors: { field: string }[] } };
     expect(error.errors.map(({ field }) => field)).toEqual(['stop']);
   });
