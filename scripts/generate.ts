@@ -1,5 +1,5 @@
 /**
- * Writes the files that are made from the code: openapi.yaml, .env.example, docs/limits.md,
+ * Writes the files that are made from the code: openapi.yaml, openapi.json, .env.example, docs/limits.md,
  * docs/narration.md and the sampler's kernels. A test compares the files with `generated()`.
  */
 import { writeFileSync } from 'node:fs';
@@ -16,8 +16,11 @@ const HEAD = '# Made by `npm run generate`: edit src/contract or scripts/openapi
 
 /** Path from the root of the repository → text of the file. */
 export function generated(): Readonly<Record<string, string>> {
+  const contract = openapi();
   return {
-    'openapi.yaml': HEAD + yaml(openapi()),
+    'openapi.yaml': HEAD + yaml(contract),
+    // A worker serves the bytes of this file: on one line, without a parser of YAML at run time.
+    'openapi.json': `${JSON.stringify(contract)}\n`,
     '.env.example': envExample(),
     'docs/limits.md': limitsPage(),
     'docs/narration.md': narrationPage(readRecordings()),

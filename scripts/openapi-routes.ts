@@ -43,6 +43,8 @@ const oneOf = (events: Readonly<Record<string, string>>) => ({
   },
 });
 
+const KNOWN: Answer = { description: 'The client has this document: `If-None-Match` names it.', headers: ['ETag'] };
+
 const THE_STREAM = `\
 The job is accepted, and the answer is its stream of server-sent events. The schema describes the data of one event.
 
@@ -171,14 +173,24 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
   openapiYaml: {
     tag: 'contract',
     summary: 'This document as YAML',
-    takes: ['traceparent'],
-    answers: { 200: { description: 'This document.', content: { 'application/yaml': text } } },
+    takes: ['If-None-Match', 'traceparent'],
+    answers: {
+      200: { description: 'This document.', headers: ['ETag'], content: { 'application/yaml': text } },
+      304: KNOWN,
+    },
   },
   openapiJson: {
     tag: 'contract',
     summary: 'This document as JSON',
-    takes: ['traceparent'],
-    answers: { 200: { description: 'This document.', content: json({ type: 'object', additionalProperties: true }) } },
+    takes: ['If-None-Match', 'traceparent'],
+    answers: {
+      200: {
+        description: 'This document.',
+        headers: ['ETag'],
+        content: json({ type: 'object', additionalProperties: true }),
+      },
+      304: KNOWN,
+    },
   },
 });
 
@@ -222,6 +234,10 @@ export const PARAMETERS = {
     schema: { type: 'integer', minimum: 0 },
     example: 41,
   },
+  'If-None-Match': {
+    description: 'The `ETag` of the document that the client has. The answer is 304 if it is this document.',
+    schema: text,
+  },
   'X-Correlation-Id': {
     description:
       'Id of this request in every answer, log line and event. The worker keeps 1 to 64 of `A-Z a-z 0-9 . _ -` unchanged; ' +
@@ -249,6 +265,7 @@ export const HEADERS_OUT = {
     schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' },
   },
   traceparent: { description: 'The value of the request, if it is well-formed.', schema: text },
+  ETag: { description: 'Digest of the document.', required: true, schema: text },
   'Retry-After': {
     description: 'Estimated seconds until a slot is free, or 1 without an estimate.',
     required: true,

@@ -13,7 +13,8 @@ const [code = 'dist'] = relative(root, here).split(sep);
 const script = extname(here);
 
 export const PACKAGE_FILE = inRoot('package.json');
-export const CONTRACT_FILE = inRoot('openapi.yaml');
+/** The same contract in both forms, made by `npm run generate`. */
+export const CONTRACT_FILES = { yaml: inRoot('openapi.yaml'), json: inRoot('openapi.json') } as const;
 export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
 export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/tokenizer/tokenizer-thread${script}`);

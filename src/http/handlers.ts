@@ -17,7 +17,7 @@ import { executeHandler } from './native/execute.ts';
 import { eventsHandler } from './native/job-events.ts';
 import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
 import { metricsHandler } from './operator/metrics.ts';
-import { jsonHandler, yamlHandler } from './operator/openapi.ts';
+import { type ContractFiles, fileHandler } from './operator/openapi.ts';
 import { shutdownHandler } from './operator/shutdown.ts';
 
 /** The parts of the worker that the routes use, from the composition root. */
@@ -44,9 +44,10 @@ export interface Handler {
 
 /**
  * The handlers of all routes, by operation id.
- * @param contract text of openapi.yaml
+ * @param contract openapi.yaml and openapi.json
+ * @throws Error if a file cannot be read
  */
-export function handlersOf(parts: ServerParts, contract: string): Readonly<Record<RouteId, Handler>> {
+export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
   const limits = { promptChars: config.maxPromptChars, maxTokens: config.maxTokensCap };
   const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
@@ -59,7 +60,7 @@ export function handlersOf(parts: ServerParts, contract: string): Readonly<Recor
     live: native(liveHandler(config.workerId, engine)),
     ready: native(readyHandler(config.workerId, state)),
     metrics: native(metricsHandler(metrics)),
-    openapiYaml: native(yamlHandler(contract)),
-    openapiJson: native(jsonHandler(contract)),
+    openapiYaml: native(fileHandler(contract.yaml, 'application/yaml; charset=utf-8')),
+    openapiJson: native(fileHandler(contract.json, 'application/json; charset=utf-8')),
   };
 }

@@ -13,10 +13,17 @@ const REQUEST_HEADERS = 'Authorization, Content-Type, Last-Event-ID, traceparent
 const RESPONSE_HEADERS = 'Retry-After, traceparent, X-Correlation-Id';
 /** Seconds for which a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = '600';
+/** Maximum characters of an origin or a name that an error repeats. */
+const MAX_SHOWN_CHARS = 64;
+
+const FOREIGN_PAGE =
+  'Cross-origin browser requests are refused; to allow a page, start the worker with its origin in --cors-origin.';
+const FOREIGN_NAME =
+  'Host must be localhost, an IP address, or the name in --host or --advertise-url, because the worker has no --api-token.';
 
 /**
  * Returns a hook that answers preflights of `--cors-origin` pages and lets those pages read the answers.
- * @throws WorkerError `FORBIDDEN_ORIGIN`, from the hook, for a page of any other site and for a foreign name
+ * @throws WorkerError `FORBIDDEN_ORIGIN`, from the hook, for a page of any other origin and for a foreign name
  * in `Host`
  */
 export function originGuard(
@@ -26,10 +33,11 @@ export function originGuard(
   const names = hostNamesOf(config);
   return (request, reply) => {
     const { origin } = request.headers;
-    refuseForeignName(names, request);
+    const host = hostOf(request);
+    refuseForeignName(names, host);
     if (corsOrigin.length > 0) reply.header('Vary', 'Origin');
     if (origin === undefined || !corsOrigin.includes(origin)) {
-      refuseForeignPage(request);
+      refuseForeignPage(request, host);
       return undefined;
     }
     reply.header('Access-Control-Allow-Origin', origin).header('Access-Control-Expose-Headers', RESPONSE_HEADERS);
@@ -44,29 +52,69 @@ export function originGuard(
   };
 }
 
-/** Refuses requests that the browser marks as coming from a page of another site. */
-function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest): void {
-  const reads = method === 'GET' || method === 'HEAD';
-  const site = headers['sec-fetch-site'];
-  const isAllowedSite = site === undefined || site === 'none' || site === 'same-origin';
-  // A stream is a `GET` with a side effect: the job can stop when its subscriber leaves.
-  if (reads && routeOptions.config.endless !== true) return;
-  if (!isAllowedSite || (headers.origin !== undefined && site === undefined)) throw new WorkerError('FORBIDDEN_ORIGIN');
+/**
+ * Refuses requests that the browser marks as coming from a page of another origin, on every route. The reads
+ * of a probe are exempt: their answers are public. A foreign `Origin` with `Sec-Fetch-Site: same-origin` is
+ * refused too: it is forged, or a proxy replaces `Host`, and then the operator names the page.
+ */
+function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest, host: string | undefined): void {
+  if (routeOptions.config.open === true && (method === 'GET' || method === 'HEAD')) return;
+  const { origin, 'sec-fetch-site': site } = headers;
+  const ownSite = site === undefined || site === 'none' || site === 'same-origin';
+  if (ownSite && (origin === undefined || isSameHost(origin, host))) return;
+  const shown = origin === undefined ? {} : { details: { origin: origin.slice(0, MAX_SHOWN_CHARS) } };
+  throw new WorkerError('FORBIDDEN_ORIGIN', FOREIGN_PAGE, shown);
+}
+
+/** Host and port of a request: of an absolute target, which has priority (RFC 9112, 3.2.2), else of `Host`. */
+function hostOf({ raw, headers }: FastifyRequest): string | undefined {
+  return /^https?:\/\/([^/?#]*)/i.exec(raw.url ?? '')?.[1] ?? headers.host;
+}
+
+/** A name or an address, and optionally a port. */
+const AUTHORITY = /^(\[[\da-f:.]+\]|[^\s:/?#@[\]\\]+)(?::(\d{1,5}))?$/i;
+/** Ports of `http` and `https`, which browsers leave out. */
+const DEFAULT_PORTS: ReadonlySet<number> = new Set([80, 443]);
+
+interface Authority {
+  readonly name: string;
+  /** Undefined for a default port. */
+  readonly port: number | undefined;
+}
+
+function authorityOf(text: string): Authority | undefined {
+  const [, name, port] = AUTHORITY.exec(text) ?? [];
+  if (name === undefined) return undefined;
+  const isDefault = port === undefined || DEFAULT_PORTS.has(Number(port));
+  return { name: name.toLowerCase(), port: isDefault ? undefined : Number(port) };
 }
 
 /**
- * Names that are valid in `Host`, besides IP addresses, for a worker on loopback without a token. If the DNS
- * name of a page points to 127.0.0.1 (DNS rebinding), page and worker have the same origin for the browser;
- * only the name in `Host` reveals the page. Names without a dot are valid too: they cannot be registered.
- * Undefined: every name is valid.
+ * True if an origin has the host and the port of the request. The schemes may differ: a proxy that ends TLS
+ * keeps `Host`, and the worker sees HTTP.
+ */
+function isSameHost(origin: string, host: string | undefined): boolean {
+  const page = authorityOf(/^https?:\/\/(.*)$/i.exec(origin)?.[1] ?? '');
+  const own = authorityOf(host ?? '');
+  return page !== undefined && page.name === own?.name && page.port === own.port;
+}
+
+/**
+ * Names that are valid in `Host`, besides IP addresses, for a worker on loopback without a token. If the name
+ * of a page points to 127.0.0.1 (DNS rebinding), page and worker have the same origin for the browser; only
+ * the name in `Host` reveals the page. Names without a dot are no exception: a search domain, LLMNR or mDNS
+ * can resolve them. Undefined: every name is valid.
  */
 function hostNamesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config): ReadonlySet<string> | undefined {
   if (apiToken !== undefined || allowUnauthenticated) return undefined;
-  return new Set(['localhost', host, ...(advertiseUrl === undefined ? [] : [new URL(advertiseUrl).hostname])]);
+  const advertised = advertiseUrl === undefined ? [] : [new URL(advertiseUrl).hostname];
+  return new Set(['localhost', host.toLowerCase(), ...advertised]);
 }
 
-function refuseForeignName(names: ReadonlySet<string> | undefined, { headers }: FastifyRequest): void {
-  const name = headers.host?.replace(/:\d{1,5}$/, '').toLowerCase();
-  if (!names || !name?.includes('.') || names.has(name)) return;
-  if (isIP(name.replace(/^\[|\]$/g, '')) === 0) throw new WorkerError('FORBIDDEN_ORIGIN');
+/** Accepts a request without `Host`: only HTTP/1.0 allows it, and no browser speaks HTTP/1.0. */
+function refuseForeignName(names: ReadonlySet<string> | undefined, host: string | undefined): void {
+  if (names === undefined || host === undefined) return;
+  const name = authorityOf(host)?.name ?? '';
+  if (names.has(name) || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0) return;
+  throw new WorkerError('FORBIDDEN_ORIGIN', FOREIGN_NAME, { details: { host: host.slice(0, MAX_SHOWN_CHARS) } });
 }

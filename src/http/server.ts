@@ -1,7 +1,6 @@
 /**
  * The HTTP server: Fastify with its limits, hooks and error handlers, and the routes of the contract.
  */
-import { readFileSync } from 'node:fs';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
@@ -13,12 +12,13 @@ import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { sendError } from './native/errors.ts';
+import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** True for a route whose answer is a live stream. */
-    readonly endless?: boolean;
+    /** True for a probe, which needs no token. */
+    readonly open?: boolean;
   }
 }
 
@@ -33,10 +33,10 @@ export const MAX_PARAMETER_CHARS = FIXED_LIMITS.jobIdChars * 4 * 3;
 
 /**
  * Builds the server, which does not listen yet.
- * @param contractFile openapi.yaml
- * @throws Error if the file cannot be read
+ * @param contract openapi.yaml and openapi.json
+ * @throws Error if a file cannot be read
  */
-export function buildServer(parts: ServerParts, contractFile: URL): FastifyInstance {
+export function buildServer(parts: ServerParts, contract: ContractFiles): FastifyInstance {
   const { config } = parts;
   const app = Fastify({
     logger: false,
@@ -61,11 +61,11 @@ export function buildServer(parts: ServerParts, contractFile: URL): FastifyInsta
   });
   app.setErrorHandler(errorHandler(sendError));
   app.setNotFoundHandler((request, reply) => sendError(new WorkerError('NOT_FOUND'), request, reply));
-  addRoutes(app, parts, readFileSync(contractFile, 'utf8'));
+  addRoutes(app, parts, contract);
   return app;
 }
 
-function addRoutes(app: FastifyInstance, parts: ServerParts, contract: string): void {
+function addRoutes(app: FastifyInstance, parts: ServerParts, contract: ContractFiles): void {
   const authenticate = authenticator(parts.config.apiToken);
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract))) {
@@ -74,7 +74,7 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, contract: string): 
       method,
       url: routerPath(path),
       exposeHeadRoute: !endless,
-      config: { endless: endless === true },
+      config: { open: open === true },
       handler: handle,
       errorHandler: errorHandler(formatError),
       ...(!open && authenticate && { onRequest: authenticate }),

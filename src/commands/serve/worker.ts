@@ -4,7 +4,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, startedByNpm } from '../../config/config.ts';
-import { CONTRACT_FILE } from '../../config/paths.ts';
+import { CONTRACT_FILES } from '../../config/paths.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
@@ -86,7 +86,7 @@ export class Worker {
     };
     const shutdown = (reason: string): void => this.#stops.request(reason);
     const admission = new Admission(parts);
-    return buildServer({ ...parts, version: this.#version, admission, shutdown }, CONTRACT_FILE);
+    return buildServer({ ...parts, version: this.#version, admission, shutdown }, CONTRACT_FILES);
   }
 
   /** Opens the narration and narrates the start of the worker. */

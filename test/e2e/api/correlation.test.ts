@@ -60,7 +60,7 @@ function raw(head: string): Promise<string> {
 
 test('two ids in one request are ignored', async () => {
   const answer = await raw(
-    'GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Correlation-Id: one\r\nX-Correlation-Id: two\r\n\r\n',
+    'GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Correlation-Id: one\r\nX-Correlation-Id: two\r\n\r\n',
   );
   expect(/x-correlation-id: (.*)\r\n/i.exec(answer)?.[1]).toMatch(UUID_V4);
 });
@@ -68,7 +68,7 @@ test('two ids in one request are ignored', async () => {
 test('a line break in the id makes no header', async () => {
   for (const injected of ['a\nSet-Cookie: evil=1', 'a\rSet-Cookie: evil=1', 'a\0b']) {
     const answer = await raw(
-      `GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Correlation-Id: ${injected}\r\n\r\n`,
+      `GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Correlation-Id: ${injected}\r\n\r\n`,
     );
     expect(answer).toMatch(/^HTTP\/1\.1 /);
     expect(answer).not.toContain('evil');

@@ -1,6 +1,7 @@
 /** Pages that may use the worker: none, unless the operator names their origins. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
+import { rawOnce, requestOf, statusesOf } from '../../support/raw.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -35,7 +36,7 @@ describe('a worker that names no origin', () => {
     for (const headers of [{}, { Origin: APP }, { Origin: APP, ...PREFLIGHT }]) {
       const response = await ask(closed, method, '/health', headers);
       expect([corsOf(response), response.headers.get('vary')]).toEqual([[], null]);
-      if (method !== 'GET' && 'Origin' in headers) expect(response.status).toBe(403);
+      if ('Origin' in headers) expect(response.status).toBe(403);
     }
   });
 });
@@ -85,6 +86,8 @@ describe('a worker that names origins', () => {
     for (const [method, path] of [
       ['POST', '/shutdown'],
       ['OPTIONS', '/execute'],
+      ['GET', '/health'],
+      ['GET', '/no-route'],
     ] as const) {
       const response = await ask(opened, method, path, {
         Origin: origin,
@@ -93,6 +96,27 @@ describe('a worker that names origins', () => {
       });
       expect([response.status, corsOf(response)]).toEqual([403, []]);
       expect(response.headers.get('vary')).toBe('Origin');
+    }
+  });
+
+  test('lets these pages read every route, and answers their preflights for every path', async () => {
+    const headers = { Origin: APP, 'Sec-Fetch-Site': 'cross-site', Authorization: `Bearer ${TOKEN}` };
+    for (const [path, status] of [
+      ['/health', 200],
+      ['/metrics', 200],
+      ['/openapi.json', 200],
+      ['/no-route', 404],
+    ] as const) {
+      const response = await ask(opened, 'GET', path, headers);
+      expect([path, response.status, response.headers.get('access-control-allow-origin')]).toEqual([path, status, APP]);
+      expect((await ask(opened, 'OPTIONS', path, { Origin: APP, ...PREFLIGHT })).status).toBe(204);
+    }
+  });
+
+  test('has a token, and so accepts every name in Host', async () => {
+    for (const host of ['worker', 'worker.example:8080', 'localhost.']) {
+      const request = requestOf('GET', '/live', '', ['Connection: close']).replace('127.0.0.1', host);
+      expect(statusesOf(await rawOnce(opened as TestWorker, request))).toEqual([200]);
     }
   });
 

@@ -95,7 +95,7 @@ function post(body: object, length?: number): Promise<Socket> {
   const json = JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const socket = connect(Number(port), hostname, () => {
-      const head = `POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${length ?? json.length}`;
+      const head = `POST /execute HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${length ?? json.length}`;
       socket.write(`${head}\r\nX-Correlation-Id: ${'req-bare'}\r\n\r\n${json}`, () => resolve(socket));
     });
     socket.on('error', reject).pause();
