@@ -19,8 +19,8 @@ export function generated(): Readonly<Record<string, string>> {
   const contract = openapi();
   return {
     'openapi.yaml': HEAD + yaml(contract),
-    // A worker serves the bytes of this file: on one line, without a parser of YAML at run time.
-    'openapi.json': `${JSON.stringify(contract)}\n`,
+    // A worker serves the bytes of both files, and has no parser of YAML.
+    'openapi.json': `${JSON.stringify(contract, undefined, 2)}\n`,
     '.env.example': envExample(),
     'docs/limits.md': limitsPage(),
     'docs/narration.md': narrationPage(readRecordings()),

@@ -23,8 +23,8 @@ const FOREIGN_NAME =
 
 /**
  * Returns a hook that answers preflights of `--cors-origin` pages and lets those pages read the answers.
- * @throws WorkerError `FORBIDDEN_ORIGIN`, from the hook, for a page of any other origin and for a foreign name
- * in `Host`
+ * @throws WorkerError `FORBIDDEN_ORIGIN`, from the hook, for a page of any other origin and for a foreign
+ * name in `Host`
  */
 export function originGuard(
   config: Config,
@@ -66,7 +66,7 @@ function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest, ho
   throw new WorkerError('FORBIDDEN_ORIGIN', FOREIGN_PAGE, shown);
 }
 
-/** Host and port of a request: of an absolute target, which has priority (RFC 9112, 3.2.2), else of `Host`. */
+/** Host and port of a request: from an absolute target (RFC 9112, 3.2.2), otherwise from `Host`. */
 function hostOf({ raw, headers }: FastifyRequest): string | undefined {
   return /^https?:\/\/([^/?#]*)/i.exec(raw.url ?? '')?.[1] ?? headers.host;
 }
