@@ -1,16 +1,18 @@
 /** No event, replay or end of a job holds the event loop, with as many subscribers and logs as allowed. */
 import { Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sseEncoder } from '../../src/http/sse.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
+import { CHUNK_BYTES } from '../../src/jobs/subscriber.ts';
 import { MAX_SUBSCRIBERS } from '../../src/jobs/subscribers.ts';
 import { openStdout } from '../../src/narration/stdout.ts';
 import type { TokenReport } from '../../src/protocol/messages.ts';
 import { MAX_PENDING_TOKENS, OutputText } from '../../src/text/output/output-text.ts';
 import { StopMatcher } from '../../src/text/output/stop-strings.ts';
-import { fakeJob, idleMetrics } from '../support/fakes.ts';
+import { FakeSocket, fakeJob, idleMetrics } from '../support/fakes.ts';
 import { CEILING_MS, callMs, turnMs } from './longest-turn.ts';
 import { answerIn, getOf, type LoopServer, startLoopServer } from './loop-server.ts';
 
@@ -65,6 +67,21 @@ describe('a replay of a full log', () => {
       Promise.all(Array.from({ length: MAX_SUBSCRIBERS }, () => server.send(request)));
     expect(await turnMs(all)).toBeLessThan(CEILING_MS);
   });
+});
+
+test('a replay sends about one chunk in a turn, even if the socket takes everything', async () => {
+  const job = filledJob(LOG_BYTES / 4, (index) => ({ type: 'token', t: 'x', i: index }));
+  ended(job);
+  const socket = new FakeSocket();
+  job.subscribers.add(0, socket).pipe(socket);
+  let [longest, before] = [0, 0];
+  while (!socket.writableFinished) {
+    await nextTurn();
+    longest = Math.max(longest, socket.received.length - before);
+    before = socket.received.length;
+  }
+  expect(longest).toBeLessThan(3 * CHUNK_BYTES);
+  expect(socket.received).toBe(job.log.text);
 });
 
 test('the largest event, for 16 subscribers', async () => {
