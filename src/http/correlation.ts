@@ -1,10 +1,12 @@
 /**
- * The ids of a request: the correlation id, from the caller or new, and the ids of its W3C trace. Pure.
+ * The ids of a request: the correlation id, from the caller or new, and the ids of its W3C trace. The log has
+ * them unchanged, so an id of the caller that contains a secret of this process is not used.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
 import type { RequestIds } from '../jobs/job.ts';
+import { holdsSecret } from '../narration/sanitize.ts';
 
 /** Maximum length of a correlation id. */
 export const MAX_CORRELATION_CHARS = 64;
@@ -18,7 +20,7 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-
 /** The header `X-Correlation-Id` if it has 1 to 64 characters of `[A-Za-z0-9._-]`, otherwise a UUID v4. */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
   const given = headers['x-correlation-id'];
-  return typeof given === 'string' && VALID.test(given) ? given : uuid();
+  return typeof given === 'string' && VALID.test(given) && !holdsSecret(given) ? given : uuid();
 }
 
 /** Trace id and parent span id of the caller. */
@@ -28,7 +30,8 @@ export type Trace = Required<Pick<RequestIds, 'traceId' | 'spanId'>>;
 export function traceOf(headers: IncomingHttpHeaders): Trace | undefined {
   const match = TRACEPARENT.exec(String(headers['traceparent'] ?? ''));
   const [traceId, spanId] = [match?.[1], match?.[2]];
-  return traceId === undefined || spanId === undefined ? undefined : { traceId, spanId };
+  if (traceId === undefined || spanId === undefined || holdsSecret(traceId) || holdsSecret(spanId)) return undefined;
+  return { traceId, spanId };
 }
 
 /** The ids that every narration of a request carries. */

@@ -57,10 +57,12 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
-    return guardOrigin(request, reply);
+    const preflight = guardOrigin(request, reply);
+    // Here and not in a handler: the body of a request without a route, which needs no token, is not parsed.
+    if (preflight === undefined && request.is404) throw new WorkerError('NOT_FOUND');
+    return preflight;
   });
   app.setErrorHandler(errorHandler(sendError));
-  app.setNotFoundHandler((request, reply) => sendError(new WorkerError('NOT_FOUND'), request, reply));
   addRoutes(app, parts, contract);
   return app;
 }

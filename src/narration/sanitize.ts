@@ -51,6 +51,12 @@ export function keepSecret(secret: string): string {
   return createHash('sha256').update(secret).digest('hex').slice(0, 8);
 }
 
+/** True if a text contains a registered secret. */
+export function holdsSecret(text: string): boolean {
+  for (const secret of exactSecrets) if (text.includes(secret)) return true;
+  return false;
+}
+
 /**
  * Replaces bearer tokens, key=value secrets, JWTs, PEM private keys, URL passwords and registered secrets by
  * `[REDACTED]`.
