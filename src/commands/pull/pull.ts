@@ -3,8 +3,7 @@
  * the cache shared with huggingface_hub, and checks them with `--verify`. Prints the model's folder to stdout, and progress and errors to
  * stderr.
  */
-import { realpath } from 'node:fs/promises';
-import { basename, join, posix, relative, sep } from 'node:path';
+import { join, posix } from 'node:path';
 import { type HubSettings, readHubSettings } from '../../config/hub-settings.ts';
 import type { DtypeChoice } from '../../model/dtypes.ts';
 import { graphFileOf } from '../../model/genai.ts';
@@ -207,8 +206,10 @@ async function fetchExternalData(
   for (let round = 1; ; round++) {
     try {
       const { choices } = await locateModel(folderOf(context), dtype, [device]);
-      const weights = choices.flatMap(({ weightFiles }) => weightFiles);
-      await fetchFiles(context, await filesAt(context, weights), 'damaged weights');
+      if (context.verifier.checksEverything) {
+        const weights = choices.flatMap(({ weightFiles }) => weightFiles);
+        await fetchFiles(context, await filesAt(context, weights), 'damaged weights');
+      }
       return undefined;
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
@@ -223,9 +224,8 @@ async function fetchExternalData(
   }
 }
 
-/** The files of the repository at these real paths: blobs, which have their checksum as name, or copies. */
+/** The files of the repository that the cache has at these real paths. */
 async function filesAt({ repository, cache }: PullContext, paths: readonly string[]): Promise<RepositoryFile[]> {
-  const snapshot = await realpath(cache.snapshot(repository.commit));
-  const names = new Set(paths.flatMap((path) => [basename(path), relative(snapshot, path).replaceAll(sep, '/')]));
-  return repository.files.filter(({ etag, path }) => names.has(etag) || names.has(path));
+  const found = await Promise.all(repository.files.map((file) => cache.find(repository.commit, file.path, file.size)));
+  return repository.files.filter((_, index) => paths.includes(found[index] ?? ''));
 }

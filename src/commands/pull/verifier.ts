@@ -13,13 +13,14 @@ import { formatBytes } from '../../narration/phrases.ts';
 export const MAX_QUICK_CHECK_BYTES = 1024 * 1024;
 
 export class Verifier {
-  readonly #everything: boolean;
+  /** `--verify` */
+  readonly checksEverything: boolean;
   readonly #say: (sentence: string) => void;
   /** Path in the repository → the result of its check. */
   readonly #checked = new Map<string, { readonly isIntact: boolean; readonly size: number }>();
 
-  constructor(everything: boolean, say: (sentence: string) => void) {
-    this.#everything = everything;
+  constructor(checksEverything: boolean, say: (sentence: string) => void) {
+    this.checksEverything = checksEverything;
     this.#say = say;
   }
 
@@ -37,7 +38,7 @@ export class Verifier {
 
   /** True if a file on the disk has the right contents, or is too large for a check without `--verify`. */
   async accepts(path: string, file: RepositoryFile): Promise<boolean> {
-    return (!this.#everything && file.size > MAX_QUICK_CHECK_BYTES) || hasContents(path, file);
+    return (!this.checksEverything && file.size > MAX_QUICK_CHECK_BYTES) || hasContents(path, file);
   }
 
   /** Records that a file was downloaded again: its checksum was verified on the way. */
@@ -49,7 +50,7 @@ export class Verifier {
   summarize(name: string): void {
     const sizes = [...this.#checked.values()].map(({ size }) => size);
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    if (this.#everything)
+    if (this.checksEverything)
       this.#say(`${name} is verified: the checksums of ${filesIn(sizes.length)} (${formatBytes(total)}) are right`);
   }
 }

@@ -32,7 +32,7 @@ describe('a pull that is interrupted', () => {
     const { code, stderr } = await me.pull(['org/large']);
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /onnx\/model_q4\.onnx: the connection to 127\.0\.0\.1:\d+ broke \(UND_ERR_SOCKET\); try 2 of 5 in \d\.\d s/,
+      /onnx\/model_q4\.onnx: the connection to 127\.0\.0\.1:\d+ broke \(ECONNRESET\); try 2 of 5 in \d\.\d s/,
     );
     expect(Buffer.compare(await readFile(blob()), WEIGHTS)).toBe(0);
     expect(hub.triesOf(WEIGHTS_FILE).map(({ range }) => range)).toEqual([
