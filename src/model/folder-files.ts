@@ -75,7 +75,7 @@ function placesOf(realRoot: string): string[] {
 }
 
 const isIn = (places: readonly string[], real: string): boolean =>
-  places.some((place) => real.startsWith(place.endsWith(sep) ? place : place + sep));
+  places.some((place) => real === place || real.startsWith(place.endsWith(sep) ? place : place + sep));
 
 /** Names the first link on the way that leads out. Never names its target. */
 async function leadsOut(root: string, file: string, places: readonly string[]): Promise<string> {

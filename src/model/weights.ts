@@ -100,7 +100,7 @@ async function measure(
   for (const [name, needed] of [...(graph?.external ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const path = normalize(join(dirname(file), name));
     // The runtime also refuses such paths, but its message does not name the file.
-    if (name === '' || isAbsolute(name) || leavesFolder(path)) {
+    if (name === '' || isAbsolute(name) || path === '.' || leavesFolder(path)) {
       problems.push({
         file,
         problem: `names external data outside the folder (${JSON.stringify(name.slice(0, 100))})`,

@@ -67,8 +67,18 @@ async function fromCache(
     throw new PullError(
       `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
     );
-  const files = await locateModel(folder, selection.dtype, [selection.device]);
-  if (verify) await verifyOffline(files, nameOf(reference), (sentence) => progress.say(sentence));
+  const located = await locateModel(folder, selection.dtype, [selection.device]).catch((error: unknown) => {
+    // A damaged file can have other problems; its checksum explains them.
+    if (verify && error instanceof ModelError) return error;
+    throw error;
+  });
+  const isBroken = located instanceof ModelError;
+  const paths = isBroken
+    ? located.problems.map(({ file }) => join(folder, file))
+    : located.choices.flatMap(({ weightFiles }) => weightFiles);
+  const blobs = join(new HubCache(cache, reference.repo).folder, 'blobs');
+  if (verify) await verifyOffline({ folder, blobs, paths }, nameOf(reference), (sentence) => progress.say(sentence));
+  if (isBroken) throw located;
   return folder;
 }
 

@@ -1,12 +1,11 @@
 /** Checks the contents of cached files: all of them with `--verify`, otherwise the small ones. */
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import type { HubCache } from '../../model/hub/cache.ts';
 import { checksumOfBlob, hasContents } from '../../model/hub/checksum.ts';
 import { METADATA_FILES } from '../../model/hub/choice.ts';
 import { PullError } from '../../model/hub/pull-error.ts';
 import type { RepositoryFile } from '../../model/hub/repository.ts';
-import type { ModelFiles } from '../../model/locate.ts';
 import { formatBytes } from '../../narration/phrases.ts';
 
 /** Files up to this size are checked by every pull: the hash of one takes some milliseconds. */
@@ -55,27 +54,37 @@ export class Verifier {
   }
 }
 
+/** Files of a model in the cache. */
+export interface CachedFiles {
+  readonly folder: string;
+  /** Folder of the blobs. */
+  readonly blobs: string;
+  /** Absolute paths, besides the files that most models have. */
+  readonly paths: readonly string[];
+}
+
 /**
  * Checks a model without the hub: the name of a blob is its checksum. Files that are copies cannot be checked.
  * @throws PullError that names the damaged files.
  */
 export async function verifyOffline(
-  { folder, choices }: ModelFiles,
+  { folder, blobs, paths }: CachedFiles,
   name: string,
   say: (sentence: string) => void,
 ): Promise<void> {
-  const found = [...METADATA_FILES].map((file) => join(folder, file));
-  const paths = new Set([...found, ...choices.flatMap(({ weightFiles }) => weightFiles)]);
   const damaged: string[] = [];
+  const realBlobs = await realpath(blobs);
   let [checked, copies, bytes] = [0, 0, 0];
-  for (const path of paths) {
+  for (const path of new Set([...METADATA_FILES.map((file) => join(folder, file)), ...paths])) {
     const real = await realpath(path).catch(() => undefined);
     if (real === undefined) continue;
-    const { size } = await stat(real);
-    const expected = basename(dirname(real)) === 'blobs' ? checksumOfBlob(basename(real), size) : undefined;
+    const found = await stat(real);
+    if (!found.isFile()) continue;
+    const { size } = found;
+    const expected = dirname(real) === realBlobs ? checksumOfBlob(basename(real), size) : undefined;
     if (expected === undefined) copies += 1;
     else if (await hasContents(real, expected)) [checked, bytes] = [checked + 1, bytes + size];
-    else damaged.push(path === real ? `the weights ${real}` : basename(path));
+    else damaged.push(path === real ? `the weights ${real}` : relative(folder, path));
   }
   if (damaged.length > 0)
     throw new PullError(

@@ -134,6 +134,12 @@ test('a download from a server that ignores Range skips the bytes on the disk', 
   expect(reports).toEqual([...reports].sort((a, b) => a - b));
 });
 
+test('a server that announces 1 TB for a small file does not keep the download from its end', async () => {
+  const { blob, error } = await fetched('b.json', [{ status: 200, headers: { 'content-length': '1000000000000' } }]);
+  expect(error).toBeUndefined();
+  await expectWhole(blob, SMALL);
+});
+
 describe('a wrong checksum', () => {
   test.each([
     ['wrong bytes', ['wrong bytes']],
