@@ -1,4 +1,5 @@
 /** The engine inside the process of the bench, without bridge, HTTP and text. */
+import { realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { Engine } from '../dist/engine/engine.js';
 import { libraryPath } from '../dist/model/runtime-library.js';
@@ -9,7 +10,7 @@ import { modelFolder, weightFile } from './models.mjs';
 /** Options of an engine for a model file. Drafts are off for the reason given at `workerFlags`. */
 export const engineOptions = (modelFile, slots, context) => ({
   runtimeLibrary: libraryPath(),
-  candidates: [{ device: 'cpu', modelFile, weightFiles: [modelFile] }],
+  candidates: [{ device: 'cpu', modelFile, weightFiles: [realpathSync(modelFile)] }],
   names: {},
   slots,
   context,

@@ -4,6 +4,7 @@
  *
  *   node bench/on-device.mjs <device> <model.onnx> [<libonnxruntime>]
  */
+import { realpathSync } from 'node:fs';
 import { libraryPath } from '../dist/model/runtime-library.js';
 import { OpenEngine, sequence } from './engine.mjs';
 import { quantile, spread, table } from './measure.mjs';
@@ -16,7 +17,7 @@ const ROWS = [1, 4, 16];
 
 const engine = new OpenEngine({
   runtimeLibrary: library ?? libraryPath(),
-  candidates: [{ device, modelFile, weightFiles: [modelFile] }],
+  candidates: [{ device, modelFile, weightFiles: [realpathSync(modelFile)] }],
   names: {},
   slots: Math.max(...ROWS),
   context: 1024,

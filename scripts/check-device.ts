@@ -6,7 +6,7 @@
  *   npm run check:device -- cuda [--runtime-library <libonnxruntime>]      also webgpu, cuda:1, coreml, cpu
  */
 import { fork } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -60,7 +60,8 @@ function namesOf(file: string): EngineOptions['names'] {
 
 const weightFiles = (file: string): string[] => {
   const beside = readdirSync(dirname(file)).filter((name) => /^(\.|_)data/.test(name.slice(basename(file).length)));
-  return [file, ...beside.filter((name) => name.startsWith(basename(file))).map((name) => join(dirname(file), name))];
+  const data = beside.filter((name) => name.startsWith(basename(file))).map((name) => join(dirname(file), name));
+  return [file, ...data].map((path) => realpathSync(path));
 };
 
 /** Opens a model in an engine process and continues all prompts at once, greedily. */

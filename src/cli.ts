@@ -16,11 +16,13 @@ Usage
   rbees-workerd [serve] [settings]     run the worker (default command)
   rbees-workerd ask "<prompt>" [settings]
                                        start a worker, send it one prompt, show narration and output
-  rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]
+  rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda] [--verify]
                                        download a model from the hub into the local cache; run the model with
                                        --model org/model.
                                        A model in a folder of its repository: org/model/folder.
-                                       Without --dtype, pull chooses weights for --device (default: for the CPU)
+                                       Without --dtype, pull chooses weights for --device (default: for the CPU).
+                                       --verify checks the checksum of every file of the model that is in the cache,
+                                       and downloads damaged files again; with HF_HUB_OFFLINE=1 it only checks
   rbees-workerd doctor [--json] [settings]
                                        list the devices, the device that the worker would use, and the missing parts;
                                        exit code 0 if that device works

@@ -2,10 +2,10 @@
  * Reads one JSON file of a model and validates it with a schema. Adds each problem of the file to a list, by
  * file and field.
  */
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { numberIn } from '../contract/sampling-fields.ts';
+import { JsonError, parseJson } from '../protocol/json-text.ts';
 import {
   engineRangeOf,
   SAMPLING,
@@ -13,6 +13,7 @@ import {
   type SamplingName,
   type SamplingParameter,
 } from '../protocol/sampling.ts';
+import { readModelText } from './folder-files.ts';
 import { type ModelProblem, unreadable } from './problems.ts';
 
 /** An id, a list of ids, or nothing; configurations write −1 for "none" too. */
@@ -85,16 +86,9 @@ function problemOf(issue: z.core.$ZodIssue): string {
 }
 
 async function readJson(path: string): Promise<{ value?: unknown; problem?: string }> {
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    return { value: parseJson(await readModelText(path)) };
   } catch (error) {
-    return { problem: unreadable(error) };
-  }
-  try {
-    return { value: JSON.parse(text) };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown reason';
-    return { problem: `is not valid JSON (${reason.replaceAll(/\s+/g, ' ').slice(0, 120)})` };
+    return { problem: error instanceof JsonError ? `is ${error.message}` : unreadable(error) };
   }
 }

@@ -40,8 +40,8 @@ const OPTIONAL = {
 } as const satisfies Partial<Record<keyof ModelFiles, readonly string[]>>;
 
 /**
- * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links, as in the
- * hub's cache. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`, or
+ * Finds all files of a folder in the layout of the hub or of ONNX Runtime GenAI. Follows links as
+ * openModelFile does. The weights are the file that `genai_config.json` names, `onnx/model<suffix>.onnx`, or
  * `model<suffix>.onnx` beside the configuration.
  * @param devices devices for each of which weights are chosen
  * @throws ModelError with every missing or broken file.

@@ -2,7 +2,6 @@
  * Reads the facts about the weights from an .onnx file: the external data files, the minimum size of each,
  * and the dtype. Reads lengths and names but no weights, so a file of gigabytes takes milliseconds.
  */
-import { open } from 'node:fs/promises';
 import { BYTES, type Field, VARINT, writeBytes, writeNumber } from '../onnx/protobuf.ts';
 import {
   ATTRIBUTE,
@@ -20,6 +19,7 @@ import {
 } from '../onnx/types.ts';
 import { NotProtobuf, ProtobufFile, packed } from '../onnx/walk.ts';
 import type { Dtype } from './dtypes.ts';
+import { openModelFile } from './folder-files.ts';
 
 /** Facts from the graph. The external data files are not opened. */
 export interface OnnxFile {
@@ -57,11 +57,12 @@ const LONGEST_TEXT = 4096;
 
 /**
  * Walks the graph and its subgraphs.
+ * @param file path relative to the model's folder, `root`.
  * @throws BrokenOnnx for a file that is truncated or not a model; the system's error for a file that cannot
  * be read.
  */
-export async function readOnnxFile(path: string): Promise<OnnxFile> {
-  const handle = await open(path);
+export async function readOnnxFile(root: string, file: string): Promise<OnnxFile> {
+  const { handle } = await openModelFile(root, file);
   try {
     const walk = new Walk(new ProtobufFile(handle), (await handle.stat()).size);
     await walk.model();

@@ -2,8 +2,9 @@
  * Problems of a model's folder, and the check of one file: its kind, its size and its first bytes. Callers
  * collect problems, so that an operator sees all of them at once.
  */
-import { lstat, open, stat } from 'node:fs/promises';
+import { type FileHandle, lstat } from 'node:fs/promises';
 import { isAbsolute, join, normalize } from 'node:path';
+import { openModelFile, RefusedFile } from './folder-files.ts';
 
 /** A problem of one file in a model's folder. `file` is relative to the folder; '' is the folder itself. */
 export interface ModelProblem {
@@ -27,21 +28,35 @@ export class ModelError extends Error {
 
 const LFS_HEADER = 'version https://git-lfs';
 
+/** A regular file with contents, in an allowed place. */
+export interface CheckedFile {
+  readonly bytes: number;
+  /** Absolute path with links resolved. */
+  readonly real: string;
+}
+
 /**
- * Returns the size of a required file in bytes. Returns 0 if the file is missing or broken, and adds the
- * problem. Opens regular files only, because opening a pipe would wait for its writer.
+ * Checks a required file. Returns undefined if the file is missing, broken, or behind a link that leads out of
+ * the folder, and adds the problem.
  */
-export async function checkFile(root: string, file: string, problems: ModelProblem[]): Promise<number> {
-  const path = join(root, file);
+export async function checkFile(
+  root: string,
+  file: string,
+  problems: ModelProblem[],
+): Promise<CheckedFile | undefined> {
   try {
-    const found = await stat(path);
-    const problem = found.isFile() ? await contentProblem(path) : 'is not a file';
-    if (problem === undefined) return found.size;
-    problems.push({ file, problem });
+    const { handle, real } = await openModelFile(root, file);
+    try {
+      const problem = await contentProblem(handle);
+      if (problem === undefined) return { bytes: (await handle.stat()).size, real };
+      problems.push({ file, problem });
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
-    problems.push({ file, problem: await absenceReason(path, error) });
+    problems.push({ file, problem: await absenceReason(join(root, file), error) });
   }
-  return 0;
+  return undefined;
 }
 
 /** True if the path exists, even if it is a dangling link. */
@@ -59,6 +74,7 @@ export function leavesFolder(path: string): boolean {
 
 /** Reason why a file or folder is unreadable, as text that follows the file's name in a sentence. */
 export function unreadable(error: unknown): string {
+  if (error instanceof RefusedFile) return error.message;
   return `cannot be read (${error instanceof Error && 'code' in error ? error.code : 'unknown reason'})`;
 }
 
@@ -69,13 +85,8 @@ async function absenceReason(path: string, error: unknown): Promise<string> {
   return (await exists(path)) ? 'is a link to a missing file' : 'is missing';
 }
 
-async function contentProblem(path: string): Promise<string | undefined> {
-  const handle = await open(path);
-  try {
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(LFS_HEADER.length), 0, LFS_HEADER.length, 0);
-    if (bytesRead === 0) return 'is empty';
-    return buffer.toString('latin1') === LFS_HEADER ? 'is a Git LFS pointer: run git lfs pull' : undefined;
-  } finally {
-    await handle.close();
-  }
+async function contentProblem(handle: FileHandle): Promise<string | undefined> {
+  const { bytesRead, buffer } = await handle.read(Buffer.alloc(LFS_HEADER.length), 0, LFS_HEADER.length, 0);
+  if (bytesRead === 0) return 'is empty';
+  return buffer.toString('latin1') === LFS_HEADER ? 'is a Git LFS pointer: run git lfs pull' : undefined;
 }

@@ -2,9 +2,10 @@
  * Reads a model's chat template and the texts of the special tokens that a template can name, from at most
  * two files of the model's folder.
  */
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { JsonError, parseJson } from '../protocol/json-text.ts';
+import { readModelText } from './folder-files.ts';
 
 /** Paths of the files that can hold a template. */
 export interface TemplateFiles {
@@ -65,7 +66,7 @@ export async function readTemplate(files: TemplateFiles): Promise<TemplateSource
 }
 
 async function templateFromFile(path: string): Promise<string | undefined> {
-  return path.endsWith('.json') ? templateOf(await readObject(path)) : readFile(path, 'utf8');
+  return path.endsWith('.json') ? templateOf(await readObject(path)) : readModelText(path);
 }
 
 /** The template in the fields of a JSON file: a string, or the entry named `default` of a list. */
@@ -75,5 +76,10 @@ function templateOf(fields: Readonly<Record<string, unknown>>): string | undefin
 }
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
-  return z.looseObject({}).parse(JSON.parse(await readFile(path, 'utf8')));
+  const text = await readModelText(path);
+  try {
+    return z.looseObject({}).parse(parseJson(text));
+  } catch (error) {
+    throw new Error(`${basename(path)} is ${error instanceof JsonError ? error.message : 'not a JSON object'}.`);
+  }
 }

@@ -13,7 +13,7 @@ import { checkFile, exists, leavesFolder, type ModelProblem, unreadable } from '
 export interface ChosenWeights extends ChosenDtype {
   readonly device: DeviceName;
   readonly modelFile: string;
-  /** The .onnx file and its external data. */
+  /** The .onnx file and its external data, with links resolved. */
   readonly weightFiles: readonly string[];
   /** Total size of all weight files. */
   readonly bytes: number;
@@ -71,8 +71,8 @@ async function filesByDtype(
 ): Promise<ReadonlyMap<Dtype, string>> {
   const files = new Map<Dtype, string>();
   if (genaiFile !== undefined && (await exists(join(root, genaiFile)))) {
-    const bytes = await checkFile(root, genaiFile, problems);
-    const graph = bytes > 0 ? await graphOf(root, genaiFile, problems) : undefined;
+    const found = await checkFile(root, genaiFile, problems);
+    const graph = found ? await graphOf(root, genaiFile, problems) : undefined;
     if (graph) files.set(graph.dtype, genaiFile);
   }
   for (const dtype of DTYPES) {
@@ -92,30 +92,33 @@ async function measure(
   file: string,
   problems: ModelProblem[],
 ): Promise<Pick<ChosenWeights, 'weightFiles' | 'bytes'>> {
-  let bytes = await checkFile(root, file, problems);
-  const weightFiles = [join(root, file)];
-  const graph = bytes > 0 ? await graphOf(root, file, problems) : undefined;
+  const found = await checkFile(root, file, problems);
+  if (found === undefined) return { weightFiles: [], bytes: 0 };
+  let { bytes } = found;
+  const weightFiles = [found.real];
+  const graph = await graphOf(root, file, problems);
   for (const [name, needed] of [...(graph?.external ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const path = normalize(join(dirname(file), name));
     // The runtime also refuses such paths, but its message does not name the file.
-    if (name === '' || isAbsolute(name) || leavesFolder(path)) {
+    if (name === '' || isAbsolute(name) || path === '.' || leavesFolder(path)) {
       problems.push({
         file,
         problem: `names external data outside the folder (${JSON.stringify(name.slice(0, 100))})`,
       });
       continue;
     }
-    const size = await checkFile(root, path, problems);
-    if (size > 0 && size < needed) problems.push({ file: path, problem: truncation(size, needed, basename(file)) });
-    weightFiles.push(join(root, path));
-    bytes += size;
+    const data = await checkFile(root, path, problems);
+    if (data === undefined) continue;
+    if (data.bytes < needed) problems.push({ file: path, problem: truncation(data.bytes, needed, basename(file)) });
+    weightFiles.push(data.real);
+    bytes += data.bytes;
   }
   return { weightFiles, bytes };
 }
 
 async function graphOf(root: string, file: string, problems: ModelProblem[]): Promise<OnnxFile | undefined> {
   try {
-    return await readOnnxFile(join(root, file));
+    return await readOnnxFile(root, file);
   } catch (error) {
     problems.push({ file, problem: error instanceof BrokenOnnx ? error.message : unreadable(error) });
     return undefined;

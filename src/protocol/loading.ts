@@ -25,9 +25,12 @@ export interface TensorNames {
 /** A device to try, and the weights chosen for it. */
 export interface Candidate {
   readonly device: DeviceName;
-  /** Path of the .onnx file; external data is in the same folder. */
+  /** Path of the .onnx file; the names of its external data are relative to its folder. */
   readonly modelFile: string;
-  /** Absolute paths of all files of the weights: the .onnx file and its external data. */
+  /**
+   * Absolute paths of all files of the weights, with links resolved: the .onnx file and its external data.
+   * The worker has checked where they are; the engine opens no other file.
+   */
   readonly weightFiles: readonly string[];
 }
 

@@ -2,7 +2,7 @@
  * Helpers of the engine's tests: the embedded model, an engine with a promise for each sequence, requests
  * with defaults.
  */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -26,7 +26,7 @@ export const engineProcess = root('dist/engine/process.js');
 
 /** The CPU as the only device, with this model file. */
 export const onCpu = (file: string): Pick<EngineOptions, 'candidates'> => ({
-  candidates: [{ device: 'cpu', modelFile: file, weightFiles: [file] }],
+  candidates: [{ device: 'cpu', modelFile: file, weightFiles: [existsSync(file) ? realpathSync(file) : file] }],
 });
 
 export const options: EngineOptions = {

@@ -2,7 +2,7 @@
  * The generated models of test/models, and the ids that each must generate on any device. The ids were
  * computed without the graphs (tools/reference_llama.py).
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { tensorNamesOf } from '../../src/model/genai.ts';
@@ -59,7 +59,7 @@ function weightFiles(file: string): string[] {
   const beside = readdirSync(dirname(file)).filter(
     (name) => name.startsWith(`${basename(file)}_`) || name === `${basename(file)}.data`,
   );
-  return [file, ...beside.map((name) => join(dirname(file), name))];
+  return [file, ...beside.map((name) => join(dirname(file), name))].map((path) => realpathSync(path));
 }
 
 export function optionsFor(model: ReferenceModel, device: DeviceName): Partial<EngineOptions> {

@@ -77,8 +77,8 @@ export async function modelFolder(files: Files = {}): Promise<string> {
 
 /** The same folder in the layout of the hub's cache: every file is a link to a blob. */
 export async function linked(folder: string): Promise<string> {
-  const cache = await mkdtemp(join(tmpdir(), 'cache-'));
-  const snapshot = join(cache, 'snapshots', 'main');
+  const cache = join(await mkdtemp(join(tmpdir(), 'cache-')), 'models--org--linked');
+  const snapshot = join(cache, 'snapshots', 'c0ffee'.repeat(7).slice(0, 40));
   await cp(folder, snapshot, { recursive: true });
   await mkdir(join(cache, 'blobs'));
   const names = await readdir(snapshot, { recursive: true, withFileTypes: true });

@@ -185,8 +185,24 @@ describe('a broken folder ends startup with exit code 1', () => {
     const folder = await haiku('pipe');
     await rm(join(folder, 'tokenizer.json'));
     execFileSync('mkfifo', [join(folder, 'tokenizer.json')]);
-    expect(await refusal(folder)).toEqual(['tokenizer.json is not a file']);
+    expect(await refusal(folder)).toEqual(['tokenizer.json is not a regular file']);
   });
+
+  test.each(['generation_config.json', 'chat_template.jinja', 'onnx/model.onnx'])(
+    'if a link in place of %s leads out, and its target is not quoted',
+    async (name) => {
+      const folder = await haiku(`linked-${basename(name)}`);
+      const secret = join(work, `secret-${basename(name)}`);
+      await writeFile(secret, 'root:SECRETHASH:0\n');
+      await rm(join(folder, name), { force: true });
+      await symlink(secret, join(folder, name));
+      const problems = await refusal(folder);
+      expect(problems).toEqual([
+        expect.stringMatching(`^${name} is a link that leads out of the model folder; allowed: `),
+      ]);
+      expect(problems.join()).not.toMatch(/SECRET|secret-/);
+    },
+  );
 
   test('if the requested dtype is missing', async () => {
     expect(await refusal(embeddedModel(), ['--dtype', 'q4'])).toEqual([

@@ -64,6 +64,8 @@ describe('the source of a chat template', () => {
   });
 
   it('rejects for a file that is not JSON', async () => {
-    await expect(readTemplate(await files({}, '{', 'chat_template.json'))).rejects.toThrow(SyntaxError);
+    await expect(readTemplate(await files({}, '{', 'chat_template.json'))).rejects.toThrow(
+      'chat_template.json is not valid JSON (ends early: line 1, column 2).',
+    );
   });
 });

@@ -7,6 +7,8 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline, Readable } from 'node:stream';
+import { createGzip } from 'node:zlib';
 
 /**
  * The fault of one request for the bytes of a file. After the last fault of its list a file is served
@@ -17,6 +19,10 @@ export type Fault =
   | { readonly cut: number }
   /** This many bytes, then nothing. */
   | { readonly hang: number }
+  /** One byte, again after so many milliseconds, without end. */
+  | { readonly dripMs: number }
+  /** So many zeros, compressed, with the header of compressed content. */
+  | { readonly gzipOf: number }
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   /** The right number of bytes, one of which is wrong. */
   | 'wrong bytes'
@@ -203,6 +209,8 @@ export class HubServer {
       response.writeHead(fault.status, fault.headers).end('{"error":"planned"}');
     else if (typeof fault === 'object' && 'redirect' in fault)
       response.writeHead(302, { location: fault.redirect }).end();
+    else if (typeof fault === 'object' && 'dripMs' in fault) drip(response, bytes.byteLength, fault.dripMs);
+    else if (typeof fault === 'object' && 'gzipOf' in fault) sendZeros(response, fault.gzipOf);
     else this.#sendBytes(fault, bytes, seen, response);
   }
 
@@ -240,6 +248,23 @@ export class HubServer {
   #isLfs(path: string): boolean {
     return [...this.#repositories.values()].some(({ files }) => files[path]?.lfs);
   }
+}
+
+/** Sends one byte again and again. */
+export function drip(response: ServerResponse, length: number, everyMs: number): void {
+  response.writeHead(200, { 'content-length': length, 'content-type': 'application/json' });
+  const timer = setInterval(() => response.write(' '), everyMs);
+  response.on('close', () => clearInterval(timer));
+}
+
+/** Sends compressed zeros; memory of this process is not needed for them. */
+export function sendZeros(response: ServerResponse, length: number): void {
+  response.writeHead(200, { 'content-encoding': 'gzip', 'content-type': 'application/json' });
+  const zeros = Buffer.alloc(1 << 20);
+  const pieces = (function* () {
+    for (let left = length; left > 0; left -= zeros.length) yield zeros.subarray(0, left);
+  })();
+  pipeline(Readable.from(pieces), createGzip({ level: 1 }), response, () => undefined);
 }
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');

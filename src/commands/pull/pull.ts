@@ -1,27 +1,27 @@
 /**
  * `rbees-workerd pull org/name[/folder][@revision]`: downloads the files that a model needs from the hub into
- * the cache shared with huggingface_hub. Prints the model's folder to stdout, and progress and errors to
+ * the cache shared with huggingface_hub, and checks them with `--verify`. Prints the model's folder to stdout, and progress and errors to
  * stderr.
  */
 import { join, posix } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ConfigError, readConfig } from '../../config/config.ts';
 import { type HubSettings, readHubSettings } from '../../config/hub-settings.ts';
 import type { DtypeChoice } from '../../model/dtypes.ts';
 import { graphFileOf } from '../../model/genai.ts';
 import { cachedSnapshot, freeBytes, HubCache, storageProblem } from '../../model/hub/cache.ts';
-import { chooseFiles, genaiConfigOf, type Selection } from '../../model/hub/choice.ts';
-import { Connection, PullError } from '../../model/hub/connection.ts';
-import { withLock } from '../../model/hub/lock.ts';
-import { type HubReference, nameOf, parseReference, REFERENCE_RULE } from '../../model/hub/reference.ts';
+import { chooseFiles, genaiConfigOf } from '../../model/hub/choice.ts';
+import { Connection } from '../../model/hub/connection.ts';
+import { type OnWait, withLock } from '../../model/hub/lock.ts';
+import { PullError } from '../../model/hub/pull-error.ts';
+import { nameOf } from '../../model/hub/reference.ts';
 import { fileUrl, type Repository, type RepositoryFile, readRepository } from '../../model/hub/repository.ts';
 import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
 import { formatBytes } from '../../narration/phrases.ts';
-import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
-import { messageOf } from '../../protocol/error-message.ts';
+import type { DeviceName } from '../../protocol/devices.ts';
 import { ProgressBar } from './progress-bar.ts';
+import { type PullArguments, readArguments } from './pull-arguments.ts';
+import { Verifier, verifyOffline } from './verifier.ts';
 
 /**
  * The graph can name data files that the choice by file names misses. At most this many rounds download such
@@ -36,13 +36,13 @@ export const MAX_CONFIG_BYTES = 1024 * 1024;
  * @throws ConfigError if the command line or a hub variable is wrong.
  */
 export async function pull(args: readonly string[]): Promise<number> {
-  const { reference, selection } = readArguments(args);
+  const task = readArguments(args);
   const settings = readHubSettings();
   const progress = new ProgressBar(process.stderr);
   try {
     const folder = settings.offline
-      ? await fromCache(reference, selection, settings)
-      : await fromHub(reference, selection, settings, progress);
+      ? await fromCache(task, settings, progress)
+      : await fromHub(task, settings, progress);
     await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
     return 0;
   } catch (error) {
@@ -56,43 +56,29 @@ export async function pull(args: readonly string[]): Promise<number> {
   }
 }
 
-function readArguments(args: readonly string[]): { reference: HubReference; selection: Selection } {
-  const { values, positionals } = parseFlags(args);
-  const [name, ...more] = positionals;
-  if (name === undefined || more.length > 0)
-    throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4] [--device cuda]');
-  const reference = parseReference(name);
-  if (reference === undefined)
-    throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
-  // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
-  // weights.
-  const { dtype, device } = readConfig(Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]));
-  return { reference, selection: { dtype, device: deviceForWeights(device) } };
-}
-
-/**
- * The device whose preferred weights are pulled. `auto` selects the CPU: the model may run on another
- * machine, and every machine has a CPU.
- */
-const deviceForWeights = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
-
-function parseFlags(args: readonly string[]) {
-  try {
-    const options = { dtype: { type: 'string' }, device: { type: 'string' } } as const;
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new ConfigError(messageOf(error));
-  }
-}
-
 /** `HF_HUB_OFFLINE`: uses the cached files and sends no request. */
-async function fromCache(reference: HubReference, selection: Selection, { cache }: HubSettings): Promise<string> {
+async function fromCache(
+  { reference, selection, verify }: PullArguments,
+  { cache }: HubSettings,
+  progress: ProgressBar,
+): Promise<string> {
   const folder = cachedSnapshot(cache, reference);
   if (folder === undefined)
     throw new PullError(
       `HF_HUB_OFFLINE is set, and ${nameOf(reference)} is not in the cache ${cache}: unset HF_HUB_OFFLINE to pull it.`,
     );
-  await locateModel(folder, selection.dtype, [selection.device]);
+  const located = await locateModel(folder, selection.dtype, [selection.device]).catch((error: unknown) => {
+    // A damaged file can have other problems; its checksum explains them.
+    if (verify && error instanceof ModelError) return error;
+    throw error;
+  });
+  const isBroken = located instanceof ModelError;
+  const paths = isBroken
+    ? located.problems.map(({ file }) => join(folder, file))
+    : located.choices.flatMap(({ weightFiles }) => weightFiles);
+  const blobs = join(new HubCache(cache, reference.repo).folder, 'blobs');
+  if (verify) await verifyOffline({ folder, blobs, paths }, nameOf(reference), (sentence) => progress.say(sentence));
+  if (isBroken) throw located;
   return folder;
 }
 
@@ -103,24 +89,27 @@ interface PullContext {
   readonly connection: Connection;
   readonly settings: HubSettings;
   readonly progress: ProgressBar;
+  readonly verifier: Verifier;
 }
 
 async function fromHub(
-  reference: HubReference,
-  selection: Selection,
+  { reference, selection, verify }: PullArguments,
   settings: HubSettings,
   progress: ProgressBar,
 ): Promise<string> {
-  const connection = new Connection(settings, reference, (sentence) => progress.say(sentence));
+  const say = (sentence: string): void => progress.say(sentence);
+  const connection = new Connection(settings, reference, say);
   const cache = new HubCache(settings.cache, reference.repo, settings.symlinks);
   const repository = await readRepository(connection, reference);
-  const context: PullContext = { repository, cache, connection, settings, progress };
+  const verifier = new Verifier(verify, say);
+  const context: PullContext = { repository, cache, connection, settings, progress, verifier };
   const choice = chooseFiles(repository, { ...selection, decoder: await decoderName(context) });
   await fetchFiles(context, choice.files, choice.why);
   const problem = await fetchExternalData(context, choice.dtype, selection.device);
   // The last step, because a revision in the cache must be complete.
   await cache.writeRef(reference.revision, repository.commit);
   if (problem !== undefined) throw problem;
+  verifier.summarize(nameOf(reference));
   return folderOf(context);
 }
 
@@ -151,8 +140,12 @@ async function fetchFiles(context: PullContext, files: readonly RepositoryFile[]
   const isIncomplete = (await missingFiles(context, files)).length > 0;
   if (!isIncomplete) return;
   await cache.prepare();
-  const onWait = (holder: string): void =>
-    progress.say(`Another pull of ${reference.repo} is running (process ${holder}): waiting for it`);
+  const onWait: OnWait = ({ process = 'unknown', heldMs, file }) => {
+    const time = heldMs === undefined ? '' : ` for ${Math.round(heldMs / 1000)} s`;
+    progress.say(
+      `Another pull of ${reference.repo} (process ${process}) has the lock${time}: waiting for it. If that process is gone, remove ${file}`,
+    );
+  };
   await withLock(cache.lockFile, onWait, async () => {
     const missing = await missingFiles(context, files);
     if (missing.length === 0) return;
@@ -167,12 +160,14 @@ async function fetchFiles(context: PullContext, files: readonly RepositoryFile[]
   });
 }
 
+/** The files that the cache lacks, or has damaged. */
 async function missingFiles(
-  { cache, repository }: PullContext,
+  { cache, repository, verifier }: PullContext,
   files: readonly RepositoryFile[],
 ): Promise<RepositoryFile[]> {
-  const present = await Promise.all(files.map(({ path, size }) => cache.has(repository.commit, path, size)));
-  return files.filter((_, i) => present[i] !== true);
+  const missing: RepositoryFile[] = [];
+  for (const file of files) if (!(await verifier.isPresent(cache, repository.commit, file))) missing.push(file);
+  return missing;
 }
 
 async function requireSpace({ cache, settings }: PullContext, files: readonly RepositoryFile[]): Promise<void> {
@@ -186,16 +181,17 @@ async function requireSpace({ cache, settings }: PullContext, files: readonly Re
 }
 
 async function fetchFile(
-  { repository, cache, connection, progress }: PullContext,
+  { repository, cache, connection, progress, verifier }: PullContext,
   file: RepositoryFile,
 ): Promise<void> {
   progress.file(file.path, file.size);
-  if (!(await cache.hasBlob(file.etag, file.size))) {
+  const blob = cache.blob(file.etag);
+  if (!((await cache.hasBlob(file.etag, file.size)) && (await verifier.accepts(blob, file)))) {
     let fromBefore = true;
     await download(connection, {
       url: fileUrl(connection.endpoint, repository, file.path),
       file,
-      blob: cache.blob(file.etag),
+      blob,
       onProgress: (bytes) => {
         progress.at(bytes, fromBefore);
         fromBefore = false;
@@ -203,6 +199,7 @@ async function fetchFile(
     });
   }
   await cache.linkBlob(repository.commit, file.path, file.etag);
+  verifier.renewed(file);
   progress.fileDone();
 }
 
@@ -218,7 +215,11 @@ async function fetchExternalData(
   const { repository } = context;
   for (let round = 1; ; round++) {
     try {
-      await locateModel(folderOf(context), dtype, [device]);
+      const { choices } = await locateModel(folderOf(context), dtype, [device]);
+      if (context.verifier.checksEverything) {
+        const weights = choices.flatMap(({ weightFiles }) => weightFiles);
+        await fetchFiles(context, await filesAt(context, weights), 'damaged weights');
+      }
       return undefined;
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
@@ -231,4 +232,10 @@ async function fetchExternalData(
       await fetchFiles(context, more, 'external data of the weights');
     }
   }
+}
+
+/** The files of the repository that the cache has at these real paths. */
+async function filesAt({ repository, cache }: PullContext, paths: readonly string[]): Promise<RepositoryFile[]> {
+  const found = await Promise.all(repository.files.map((file) => cache.find(repository.commit, file.path, file.size)));
+  return repository.files.filter((_, index) => paths.includes(found[index] ?? ''));
 }

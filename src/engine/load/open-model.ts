@@ -100,16 +100,17 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   publish({ kind: 'loading', device: device.name, runtimeVersion: api.version });
   const { names } = options;
   const { halfAttention } = DEVICES[kindOf(device.name)];
-  const model = readModel(candidate.modelFile, { logits: names.logits, halfAttention });
+  const { modelFile, weightFiles } = candidate;
+  const model = readModel(modelFile, { logits: names.logits, halfAttention, weightFiles });
   const { edited } = model;
   const declared = edited && asModelFault(() => readSignature(edited, names));
   const free = device.freeBytes();
-  const weightBytes = candidate.weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
+  const weightBytes = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
   const target = { device, free, weightBytes, grows: !updatesInPlace(model, names) };
   const planFor = (signature: Signature): MemoryPlan => planMemory(needsOf(signature, target, options), options);
   const plan = declared && planFor(declared);
   if (plan) publish({ kind: 'memory', device: device.name, plan });
-  readWeights(candidate.weightFiles, (read, total, percent) =>
+  readWeights(weightFiles, (read, total, percent) =>
     publish({ kind: 'progress', device: device.name, read, total, percent }),
   );
   const session = Session.open(api, model, device, { names, weightBytes });

@@ -36,9 +36,10 @@ export function readWeights(
   }
 }
 
-/** Size of a file in bytes; 0 if the file is missing. */
+/** Size of a file in bytes; 0 if the file is missing or not regular: opening a pipe would wait. */
 export function sizeOf(file: string): number {
-  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found?.isFile() === true ? found.size : 0;
 }
 
 function* chunksOf(file: string, buffer: Buffer): Generator<number> {

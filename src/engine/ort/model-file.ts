@@ -3,8 +3,8 @@
  * its weights from the file. If the edit fails, opens the unchanged file by its path, so that ONNX Runtime
  * reports the fault of the file.
  */
-import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
 import { withExternalData } from '../../onnx/external-data.ts';
 import { Graph, nameOf, tensorInfoOf } from '../../onnx/graph.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
@@ -41,8 +41,13 @@ interface EditedModel extends GraphIo {
   readonly halved: boolean;
 }
 
-/** The edits of a graph. */
+/** The edits of a graph, and the files of the model. */
 export interface Edits {
+  /**
+   * Real paths of the model's file and of its external data, which the worker has checked: no other file is
+   * read, also if a link has changed since. Absent: the runtime checks that the files are in one folder.
+   */
+  readonly weightFiles?: readonly string[];
   /** Name of the logits output; default `logits`. */
   readonly logits?: string | undefined;
   /** True to change attention to half floats. */
@@ -50,17 +55,24 @@ export interface Edits {
 }
 
 /** Reads and edits the graph of a model. Never throws: the runtime reports the fault of the file. */
-export function readModel(path: string, { logits, halfAttention = false }: Edits = {}): ModelFile {
+export function readModel(path: string, { logits, halfAttention = false, weightFiles }: Edits = {}): ModelFile {
   let file: number | undefined;
   try {
     // The hub's cache consists of links, and the runtime refuses weights outside of the folder that it is
     // given.
-    const real = realpathSync(path);
-    const folder = dirname(real);
-    const resolve = (location: string): string => relative(folder, realpathSync(join(dirname(path), location)));
+    const realPath = (name: string): string => {
+      const real = realpathSync(name);
+      if (weightFiles?.includes(real) === false) throw new Error('The file is not one of the checked weight files');
+      return real;
+    };
+    const real = realPath(path);
+    const folder = commonFolder(weightFiles ?? [real]);
+    const resolve = (location: string): string => relative(folder, realPath(join(dirname(path), location)));
+    // Opening a pipe would wait for its writer.
+    if (!statSync(real).isFile()) throw new Error('The model is not a regular file');
     file = openSync(real, 'r');
     const { size } = fstatSync(file);
-    const whole = withExternalData(windowsOn(file), size, { model: basename(real), resolve });
+    const whole = withExternalData(windowsOn(file), size, { model: relative(folder, real), resolve });
     const short = keepLastLogits(whole, logits) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
     const bytes = halved ?? short;
@@ -70,6 +82,15 @@ export function readModel(path: string, { logits, halfAttention = false }: Edits
   } finally {
     if (file !== undefined) closeSync(file);
   }
+}
+
+/** The deepest folder that contains all files. */
+function commonFolder([first = '', ...others]: readonly string[]): string {
+  const contains = (folder: string, file: string): boolean =>
+    file.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+  let folder = dirname(first);
+  while (folder !== dirname(folder) && !others.every((file) => contains(folder, file))) folder = dirname(folder);
+  return folder;
 }
 
 /**

@@ -7,12 +7,12 @@ import { readFileSync, statSync } from 'node:fs';
 import {
   copyFile,
   link,
+  lstat,
   mkdir,
   readFile,
   realpath,
   rename,
   rm,
-  stat,
   statfs,
   symlink,
   writeFile,
@@ -59,9 +59,18 @@ export class HubCache {
     await writeFile(join(this.#root, 'CACHEDIR.TAG'), CACHE_TAG, { flag: 'wx' }).catch(() => undefined);
   }
 
-  /** True if a snapshot has a file of this size, written by any tool. */
-  async has(commit: string, path: string, size: number): Promise<boolean> {
-    return (await sizeOf(join(this.snapshot(commit), path))) === size;
+  /**
+   * Real path of a file of a snapshot that has this size, written by any tool; undefined if the cache lacks
+   * it. A file behind a link that leads out of the cache does not count: a worker refuses it.
+   */
+  async find(commit: string, path: string, size: number): Promise<string | undefined> {
+    try {
+      const real = await realpath(join(this.snapshot(commit), path));
+      const isInside = real.startsWith((await realpath(this.folder)) + sep);
+      return isInside && (await sizeOf(real)) === size ? real : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Bytes of a blob that are already on the disk: the whole blob, or the part from an earlier attempt. */
@@ -163,6 +172,8 @@ export async function freeBytes(folder: string): Promise<number> {
 
 function readRef(path: string): string | undefined {
   try {
+    // Reading a pipe would wait for its writer.
+    if (!statSync(path).isFile()) return undefined;
     const commit = readFileSync(path, 'utf8').trim();
     return COMMIT.test(commit) ? commit : undefined;
   } catch {
@@ -170,8 +181,9 @@ function readRef(path: string): string | undefined {
   }
 }
 
+/** Size of a regular file; undefined for anything else, such as a link, which could lead anywhere. */
 async function sizeOf(path: string): Promise<number | undefined> {
-  const found = await stat(path).catch(() => undefined);
+  const found = await lstat(path).catch(() => undefined);
   return found?.isFile() === true ? found.size : undefined;
 }
 

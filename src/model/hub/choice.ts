@@ -4,13 +4,13 @@
  */
 import type { DeviceName } from '../../protocol/devices.ts';
 import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
-import { PullError } from './connection.ts';
+import { PullError } from './pull-error.ts';
 import { nameOf } from './reference.ts';
 import type { Repository, RepositoryFile } from './repository.ts';
 
 const GENAI = 'genai_config.json';
 /** Files to pull besides the weights, if the repository has them. */
-const METADATA_FILES = [
+export const METADATA_FILES = [
   'config.json',
   'generation_config.json',
   GENAI,

@@ -5,12 +5,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubSettings } from '../../config/hub-settings.ts';
 import { backoffDelay } from '../../protocol/backoff.ts';
+import { AddressRule } from './addresses.ts';
+import { BrokenTransfer, PullError } from './pull-error.ts';
 import { type HubReference, nameOf } from './reference.ts';
+import { type HubResponse, send } from './request.ts';
+import { TransferWatch } from './transfer-watch.ts';
 
 /** Limits of waiting and retrying. Times in milliseconds. */
 export interface RetryPolicy {
   /** A connection counts as broken after this time without a byte. */
   readonly stallMs: number;
+  /** A connection counts as broken if it brings fewer bytes than this in `rateWindowMs`. */
+  readonly leastBytes: number;
+  readonly rateWindowMs: number;
   /** Maximum number of consecutive attempts without new data. */
   readonly tries: number;
   /** Wait before the second attempt. Doubles with every further attempt. */
@@ -22,6 +29,9 @@ export interface RetryPolicy {
 
 export const RETRY_POLICY: RetryPolicy = {
   stallMs: 30_000,
+  // A modem with 56 kbit/s brings 420 kB in a minute.
+  leastBytes: 64 * 1024,
+  rateWindowMs: 60_000,
   tries: 5,
   backoffMs: 1000,
   longestBackoffMs: 30_000,
@@ -32,21 +42,10 @@ export const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
 export const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
-/** The pull failed. The message states the cause and the remedy. Exit code 1. */
-export class PullError extends Error {
-  override readonly name: string = 'PullError';
-}
-
-/** An attempt failed; another attempt may succeed. */
-export class BrokenTransfer extends Error {
-  override readonly name = 'BrokenTransfer';
-  /** Wait that the server requested with `Retry-After`. */
-  readonly waitMs: number | undefined;
-
-  constructor(message: string, waitMs?: number) {
-    super(message);
-    this.waitMs = waitMs;
-  }
+/** The hub, and the addresses that it may lead to. */
+export interface HubAccess extends Pick<HubSettings, 'endpoint' | 'token'> {
+  /** Default: the rule for the endpoint. */
+  readonly rule?: AddressRule;
 }
 
 /** Requests to one hub about one repository. */
@@ -55,10 +54,11 @@ export class Connection {
   readonly policy: RetryPolicy;
   readonly #reference: HubReference;
   readonly #token: string | undefined;
+  readonly #rule: AddressRule;
   readonly #report: (sentence: string) => void;
 
   constructor(
-    { endpoint, token }: Pick<HubSettings, 'endpoint' | 'token'>,
+    { endpoint, token, rule = new AddressRule(endpoint) }: HubAccess,
     reference: HubReference,
     report: (sentence: string) => void = () => undefined,
     policy: RetryPolicy = RETRY_POLICY,
@@ -67,6 +67,7 @@ export class Connection {
     this.policy = policy;
     this.#reference = reference;
     this.#token = token;
+    this.#rule = rule;
     this.#report = report;
   }
 
@@ -95,15 +96,15 @@ export class Connection {
    * Sends one request for a file and follows redirects. Returns only successful responses.
    * @throws PullError if a retry cannot help, otherwise BrokenTransfer.
    */
-  async open(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
+  async open(url: URL, headers: Readonly<Record<string, string>>, watch: TransferWatch): Promise<HubResponse> {
     let target = url;
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const response = await this.#request(target, headers, stallTimer);
-      if (response.ok) return response;
-      await response.body?.cancel();
+      const response = await this.#request(target, headers, watch);
       const { status } = response;
+      if (status >= 200 && status < 300) return response;
+      response.body.destroy();
       if (![301, 302, 303, 307, 308].includes(status)) throw this.#refused(response, target);
-      target = redirectTarget(target, response.headers.get('location'));
+      target = redirectTarget(target, response.headers.location);
     }
     throw new PullError(`${url.host} redirects more than ${MAX_REDIRECTS} times.`);
   }
@@ -123,39 +124,45 @@ export class Connection {
     await sleep(wait);
   }
 
+  /** A watch over one attempt. The caller stops it. */
+  watch(): TransferWatch {
+    return new TransferWatch(this.policy);
+  }
+
   /** Sends one request. Sends the token to the hub only, never to a host that the hub redirects to. */
-  async #request(url: URL, headers: Readonly<Record<string, string>>, stallTimer: StallTimer): Promise<Response> {
+  async #request(url: URL, headers: Readonly<Record<string, string>>, watch: TransferWatch): Promise<HubResponse> {
     const trusted = this.#token !== undefined && url.origin === new URL(this.endpoint).origin;
     const all = { ...headers, ...(trusted && { authorization: `Bearer ${this.#token}` }) };
     try {
-      return await fetch(url, { headers: all, redirect: 'manual', signal: stallTimer.signal });
+      return await send({ url, headers: all, rule: this.#rule, signal: watch.signal });
     } catch (error) {
       throw broken(error, url.host);
     }
   }
 
   async #answer(url: URL): Promise<Response> {
-    const stallTimer = new StallTimer(this.policy.stallMs);
+    const watch = this.watch();
     try {
-      const response = await this.open(url, { accept: 'application/json' }, stallTimer);
-      const body = await bodyOf(response, url.host, stallTimer);
-      if (!isJson(body))
+      const { status, headers, body } = await this.open(url, { accept: 'application/json' }, watch);
+      const text = await textOf(body, url.host, watch);
+      if (!isJson(text))
         throw new PullError(
           `${this.endpoint} does not answer like the hub: check HF_ENDPOINT and any proxy in between.`,
         );
-      return new Response(body, { status: response.status, headers: response.headers });
+      const link = typeof headers['link'] === 'string' ? { link: headers['link'] } : {};
+      return new Response(text, { status, headers: { 'content-type': 'application/json', ...link } });
     } finally {
-      stallTimer.stop();
+      watch.stop();
     }
   }
 
-  #refused(response: Response, target: URL): Error {
+  #refused(response: HubResponse, target: URL): Error {
     const { status, headers } = response;
     if (status >= 500 || status === 429 || status === 408)
-      return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers.get('retry-after')));
+      return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers['retry-after']));
     // A signed URL of another host can expire; the hub then issues a new one.
     if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
-    return new PullError(this.#explanation(status, headers.get('x-error-code') ?? ''));
+    return new PullError(this.#explanation(status, String(headers['x-error-code'] ?? '')));
   }
 
   /**
@@ -177,63 +184,39 @@ export class Connection {
   }
 }
 
-/** Aborts a connection that receives nothing for too long. */
-export class StallTimer {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(stallMs: number) {
-    const reason = new BrokenTransfer(`received no data for ${stallMs / 1000} s`);
-    this.#timer = setTimeout(() => this.#controller.abort(reason), stallMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Restarts the timer when data arrives. */
-  reset(): void {
-    this.#timer.refresh();
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
-}
-
 /**
- * Converts an error of `fetch` or of reading a body to BrokenTransfer. Returns errors of this module
+ * Converts an error of a request or of reading a body to BrokenTransfer. Returns errors of this module
  * unchanged.
  */
 export function broken(error: unknown, host: string): Error {
   if (error instanceof BrokenTransfer || error instanceof PullError) return error;
-  const cause: unknown = error instanceof Error ? (error.cause ?? error) : error;
+  const [cause = error] = error instanceof AggregateError ? error.errors : [];
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'network error';
-  if (/^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code))
+  if (/^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)$/.test(code))
     return new BrokenTransfer(`${host} cannot be reached (${code}): check the network and HF_ENDPOINT`);
   return new BrokenTransfer(`the connection to ${host} broke (${code})`);
 }
 
-function redirectTarget(from: URL, location: string | null): URL {
-  const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+function redirectTarget(from: URL, location: string | undefined): URL {
+  const next = location !== undefined && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   // Never follow a redirect from https to http.
   if (next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:')) return next;
   throw new PullError(`${from.host} redirects to an invalid or insecure address.`);
 }
 
 /** Seconds or a date (RFC 9110, 10.2.3) → milliseconds from now. */
-function retryAfter(value: string | null): number | undefined {
-  if (value === null) return undefined;
+function retryAfter(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
   const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
-async function bodyOf(response: Response, host: string, stallTimer: StallTimer): Promise<string> {
+async function textOf(body: AsyncIterable<Uint8Array>, host: string, watch: TransferWatch): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
-    for await (const part of response.body ?? []) {
-      stallTimer.reset();
+    for await (const part of body) {
+      watch.received(part.byteLength);
       bytes += part.byteLength;
       if (bytes > MAX_RESPONSE_BYTES)
         throw new PullError(`${host} answers with more than ${MAX_RESPONSE_BYTES >> 20} MiB.`);

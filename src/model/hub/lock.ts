@@ -1,56 +1,145 @@
 /**
- * Lets one pull at a time write to a repository's folder, with a lock file that names the process that holds
- * the lock. Node has no lock that the kernel releases when a process dies. The holder therefore updates the
- * file's time regularly; a lock is stale if its holder is dead or has stopped updating.
+ * Lets one pull at a time write to a repository's folder. Node has no lock that the kernel releases when a
+ * process dies. Every pull has a lock file of its own, with an own name, and holds the lock if it finds no
+ * other live lock file after it has created its own. Two pulls cannot both find none, because the later one
+ * looks after both files exist. A stale lock file is ignored and removed; its name is never used again, so a
+ * process that removes it late cannot remove the lock of another process.
  */
-import { open, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lstat, open, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { v4 as uuid } from 'uuid';
 
-const REFRESH_MS = 10_000;
-const STALE_MS = 60_000;
-const POLL_MS = 300;
+/** Times in milliseconds. */
+export interface LockTimes {
+  /** The holder updates the time of its file this often. */
+  readonly refreshMs: number;
+  /** A lock is stale if its time is older than this. */
+  readonly staleMs: number;
+  /** A lock is stale if its time is later than now by more than this. */
+  readonly skewMs: number;
+  readonly pollMs: number;
+  /** A waiting pull reports the holder this often. */
+  readonly reportMs: number;
+}
+
+export const LOCK_TIMES: LockTimes = {
+  refreshMs: 10_000,
+  staleMs: 60_000,
+  skewMs: 60_000,
+  pollMs: 300,
+  reportMs: 30_000,
+};
+/** A lock file is shorter than this. */
+const MAX_LOCK_BYTES = 512;
+const CONTENT = /^(\d{1,10}) on ([\w.-]{1,255})(?: since (\d{4}-\d\d-\d\dT[\d:.]{8,12}Z))?$/;
+
+/** Another pull that holds the lock, or is about to. */
+export interface LockHolder {
+  /** Path of its lock file. */
+  readonly file: string;
+  /** `1234 on host`; undefined if the file does not state it. */
+  readonly process: string | undefined;
+  /** How long the process has had its lock file; undefined if the file does not state it. */
+  readonly heldMs: number | undefined;
+}
+
+/** Called while another process holds the lock: after the first wait, and every `reportMs`. */
+export type OnWait = (holder: LockHolder) => void;
 
 /**
- * Runs `work` while holding the lock. Waits while another process holds it, and calls `onWait` once.
+ * Runs `work` while holding the lock.
+ * @param path path of the lock, with the extension .lock: the lock files are beside it.
  * @throws errors of `work` and of the file system.
  */
-export async function withLock<T>(path: string, onWait: (holder: string) => void, work: () => Promise<T>): Promise<T> {
-  for (let reported = false; !(await acquire(path)); reported = true) {
-    const holder = await readFile(path, 'utf8').catch(() => '');
-    if (await isStale(path, holder)) {
-      await rm(path, { force: true });
-      continue;
-    }
-    if (!reported) onWait(holder);
-    await sleep(POLL_MS);
-  }
-  const refresh = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), REFRESH_MS);
+export async function withLock<T>(
+  path: string,
+  onWait: OnWait,
+  work: () => Promise<T>,
+  times = LOCK_TIMES,
+): Promise<T> {
+  const mine = join(dirname(path), `${basename(path, '.lock')}.${uuid()}.lock`);
+  const refresh = setInterval(() => void utimes(mine, new Date(), new Date()).catch(() => undefined), times.refreshMs);
   try {
+    await acquire(mine, path, onWait, times);
     return await work();
   } finally {
     clearInterval(refresh);
-    await rm(path, { force: true });
+    await rm(mine, { force: true });
   }
 }
 
-async function acquire(path: string): Promise<boolean> {
+async function acquire(mine: string, path: string, onWait: OnWait, times: LockTimes): Promise<void> {
+  let exists = false;
+  let reportAt = performance.now() + times.pollMs;
+  for (;;) {
+    const [holder, ...more] = await othersThan(mine, path, times);
+    if (holder === undefined) {
+      if (exists) return;
+      await writeFile(mine, `${process.pid} on ${hostname()} since ${new Date().toISOString()}`, { flag: 'wx' });
+      exists = true;
+      continue;
+    }
+    // Of two pulls that have created their files at once, the one with the first name keeps its file.
+    if (exists && [holder, ...more].some(({ file }) => file < mine)) {
+      await rm(mine, { force: true });
+      exists = false;
+    }
+    if (performance.now() >= reportAt) {
+      onWait(holder);
+      reportAt = performance.now() + times.reportMs;
+    }
+    await sleep(times.pollMs);
+  }
+}
+
+/** The live lock files of other pulls, the oldest first. Removes stale ones. */
+async function othersThan(mine: string, path: string, times: LockTimes): Promise<LockHolder[]> {
+  const folder = dirname(path);
+  const name = basename(path, '.lock');
+  const holders: LockHolder[] = [];
+  for (const entry of await readdir(folder)) {
+    const file = join(folder, entry);
+    const middle = entry.startsWith(name) && entry.endsWith('.lock') ? entry.slice(name.length, -'.lock'.length) : 'x';
+    if (file === mine || !/^(?:\.[0-9a-f-]{36})?$/.test(middle)) continue;
+    const holder = await readLock(file, times);
+    if (holder === 'stale') await rm(file, { force: true }).catch(() => undefined);
+    else if (holder !== undefined) holders.push(holder);
+  }
+  return holders.sort((a, b) => (b.heldMs ?? 0) - (a.heldMs ?? 0));
+}
+
+/** Undefined for a file that is gone, and for a link, a pipe or a folder, which no pull creates. */
+async function readLock(file: string, times: LockTimes): Promise<LockHolder | 'stale' | undefined> {
+  const stats = await lstat(file).catch(() => undefined);
+  if (stats?.isFile() !== true) return undefined;
+  const [, pid, host, since] = CONTENT.exec(await textOf(file)) ?? [];
+  const age = Date.now() - stats.mtimeMs;
+  const isDead = pid !== undefined && host === hostname() && !isAlive(Number(pid));
+  if (isDead || age > times.staleMs || age < -times.skewMs) return 'stale';
+  const began = since === undefined ? Number.NaN : Date.parse(since);
+  return {
+    file,
+    process: pid === undefined ? undefined : `${pid} on ${host}`,
+    heldMs: Number.isNaN(began) ? undefined : Math.max(0, Date.now() - began),
+  };
+}
+
+/** The first bytes of a regular file; empty if the file cannot be read. */
+async function textOf(file: string): Promise<string> {
+  const flags = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+  const handle = await open(file, flags).catch(() => undefined);
+  if (handle === undefined) return '';
   try {
-    const file = await open(path, 'wx');
-    await file.writeFile(`${process.pid} on ${hostname()}`);
-    await file.close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(MAX_LOCK_BYTES), 0, MAX_LOCK_BYTES, 0);
+    return buffer.toString('utf8', 0, bytesRead);
+  } catch {
+    return '';
+  } finally {
+    await handle.close();
   }
-}
-
-async function isStale(path: string, holder: string): Promise<boolean> {
-  const [, pid, host] = /^(\d{1,10}) on (.+)$/.exec(holder) ?? [];
-  if (host === hostname() && !isAlive(Number(pid))) return true;
-  const stats = await stat(path).catch(() => undefined);
-  return stats !== undefined && Date.now() - stats.mtimeMs > STALE_MS;
 }
 
 function isAlive(pid: number): boolean {

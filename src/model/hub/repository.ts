@@ -4,18 +4,15 @@
  */
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { z } from 'zod';
-import { type Connection, PullError } from './connection.ts';
+import type { Checksum } from './checksum.ts';
+import type { Connection } from './connection.ts';
+import { PullError } from './pull-error.ts';
 import { COMMIT, type HubReference, isSafePath, nameOf } from './reference.ts';
 
 /** One file of a repository. */
-export interface RepositoryFile {
+export interface RepositoryFile extends Checksum {
   /** Path from the root; safe to join to a folder. */
   readonly path: string;
-  readonly size: number;
-  /** Expected hash of the file, and the name of its blob in the cache. */
-  readonly etag: string;
-  /** Kind of `etag`: SHA-256 for files in Git LFS, git's SHA-1 of the blob for other files. */
-  readonly hash: 'sha256' | 'git-sha1';
 }
 
 export interface Repository {

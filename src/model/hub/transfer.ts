@@ -2,11 +2,15 @@
  * Downloads one file from the hub into the cache. Resumes an earlier attempt, also of another process. The
  * file gets its final name only after its checksum is verified. Writes `<blob>.incomplete`, then the blob.
  */
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { BrokenTransfer, broken, type Connection, PullError, StallTimer } from './connection.ts';
+import { newHash } from './checksum.ts';
+import { broken, type Connection } from './connection.ts';
+import { BrokenTransfer, PullError } from './pull-error.ts';
 import type { RepositoryFile } from './repository.ts';
+import type { HubResponse } from './request.ts';
+import type { TransferWatch } from './transfer-watch.ts';
 
 /**
  * Maximum number of attempts, even if each transfers data. A server that fails more often counts as broken.
@@ -28,7 +32,8 @@ export interface Download {
  * Downloads a file to `blob`. Resumes an earlier partial download.
  * @throws PullError if the hub does not deliver the file; file system errors unchanged.
  */
-export async function download(connection: Connection, { url, file, blob, onProgress }: Download): Promise<void> {
+export async function download(connection: Connection, task: Download): Promise<void> {
+  const { file, blob, onProgress } = task;
   const partial = await PartialFile.open(`${blob}.incomplete`, file);
   let damaged = false;
   let failures = 0;
@@ -36,8 +41,9 @@ export async function download(connection: Connection, { url, file, blob, onProg
     onProgress(partial.bytes);
     for (let tries = 1; ; tries++) {
       const before = partial.bytes;
+      const watch = connection.watch();
       try {
-        if (partial.bytes < file.size) await receive(connection, url, partial, onProgress);
+        if (partial.bytes < file.size) await receive(connection, task, partial, watch);
         if (partial.isVerified()) break;
         await partial.restart();
         onProgress(0);
@@ -45,9 +51,12 @@ export async function download(connection: Connection, { url, file, blob, onProg
           throw new PullError(`${file.path} arrived damaged twice: its checksum is not ${file.etag}. Try again later.`);
         damaged = true;
       } catch (error) {
+        watch.stop();
         if (!(error instanceof BrokenTransfer)) throw error;
-        failures = partial.bytes > before ? 1 : failures + 1;
+        failures = partial.bytes > before && !watch.isTooSlow ? 1 : failures + 1;
         await connection.recover(error, Math.max(failures, tries < MAX_TRIES ? 0 : tries), file.path);
+      } finally {
+        watch.stop();
       }
     }
     await partial.commit(blob);
@@ -59,17 +68,16 @@ export async function download(connection: Connection, { url, file, blob, onProg
 /** One request, from the end of the partial file to the end of the file. */
 async function receive(
   connection: Connection,
-  url: URL,
+  { url, onProgress }: Download,
   partial: PartialFile,
-  onProgress: (bytes: number) => void,
+  watch: TransferWatch,
 ): Promise<void> {
-  const stallTimer = new StallTimer(connection.policy.stallMs);
+  const range = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
+  const response = await connection.open(url, range, watch);
   try {
-    const range = partial.bytes > 0 ? { range: `bytes=${partial.bytes}-` } : {};
-    const response = await connection.open(url, { 'accept-encoding': 'identity', ...range }, stallTimer);
     let position = response.status === 206 ? startOf(response, partial) : 0;
     for await (const piece of bytesOf(response, url.host)) {
-      stallTimer.reset();
+      watch.received(piece.byteLength);
       // If the server sends the file from its beginning, skip the bytes that are already on the disk.
       const fresh = piece.subarray(Math.max(0, partial.bytes - position));
       position += piece.byteLength;
@@ -78,15 +86,15 @@ async function receive(
       if (partial.isTooLong) return;
     }
   } finally {
-    stallTimer.stop();
+    response.body.destroy();
   }
   const { bytes, size } = partial;
   if (bytes < size) throw new BrokenTransfer(`${url.host} stopped after ${bytes} of ${size} bytes`);
 }
 
-async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8Array, void, void> {
+async function* bytesOf({ body }: HubResponse, host: string): AsyncGenerator<Uint8Array, void, void> {
   try {
-    for await (const piece of response.body ?? []) yield piece;
+    for await (const piece of body as AsyncIterable<Uint8Array>) yield piece;
   } catch (error) {
     throw broken(error, host);
   }
@@ -96,8 +104,8 @@ async function* bytesOf(response: Response, host: string): AsyncGenerator<Uint8A
  * Offset at which a 206 response begins.
  * @throws BrokenTransfer if the response is not the requested range.
  */
-function startOf(response: Response, { bytes, size }: PartialFile): number {
-  const given = response.headers.get('content-range') ?? '';
+function startOf(response: HubResponse, { bytes, size }: PartialFile): number {
+  const given = response.headers['content-range'] ?? '';
   const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(given) ?? [];
   if (Number(start) === bytes && (total === '*' || Number(total) === size)) return bytes;
   throw new BrokenTransfer(`requested bytes ${bytes} to ${size}, received ${given.slice(0, 60) || 'an unknown range'}`);
@@ -131,7 +139,9 @@ class PartialFile {
     const handle = await open(path, flags, 0o666);
     const partial = new PartialFile(path, handle, file);
     try {
-      const { size } = await handle.stat();
+      const stats = await handle.stat();
+      const { size } = stats;
+      if (!stats.isFile()) throw new PullError(`${path} is not a regular file: remove it.`);
       if (size > file.size) await handle.truncate(0);
       else await partial.#readBack(size);
       return partial;
@@ -191,8 +201,4 @@ class PartialFile {
       this.bytes += bytesRead;
     }
   }
-}
-
-function newHash({ hash, size }: RepositoryFile): Hash {
-  return hash === 'sha256' ? createHash('sha256') : createHash('sha1').update(`blob ${size}\0`);
 }

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../protocol/error-message.ts';
+import { parseJson } from '../../protocol/json-text.ts';
 import { Pipeline } from './pipeline.ts';
 
 /** Paths of a tokenizer's files. */
@@ -39,7 +40,7 @@ export async function openPipeline(files: TokenizerFiles): Promise<Pipeline> {
 
 async function readFields(file: string): Promise<Record<string, unknown>> {
   try {
-    return fields.parse(JSON.parse(await readFile(file, 'utf8')));
+    return fields.parse(parseJson(await readFile(file, 'utf8')));
   } catch (cause) {
     throw broken(file, cause);
   }

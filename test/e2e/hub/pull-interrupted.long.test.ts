@@ -1,8 +1,8 @@
 /** A pull that is interrupted: the next one continues it, and no reader of the cache sees a partial file. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { LARGE, Puller, pathsIn, WEIGHTS, WEIGHTS_FILE } from '../../support/hub-models.ts';
@@ -32,7 +32,7 @@ describe('a pull that is interrupted', () => {
     const { code, stderr } = await me.pull(['org/large']);
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /onnx\/model_q4\.onnx: the connection to 127\.0\.0\.1:\d+ broke \(UND_ERR_SOCKET\); try 2 of 5 in \d\.\d s/,
+      /onnx\/model_q4\.onnx: the connection to 127\.0\.0\.1:\d+ broke \(ECONNRESET\); try 2 of 5 in \d\.\d s/,
     );
     expect(Buffer.compare(await readFile(blob()), WEIGHTS)).toBe(0);
     expect(hub.triesOf(WEIGHTS_FILE).map(({ range }) => range)).toEqual([
@@ -73,6 +73,23 @@ describe('a pull that is interrupted', () => {
     expect(
       (await pathsIn(join(me.cacheOf('large'), 'blobs'))).filter((name) => name.startsWith(sha256(WEIGHTS))),
     ).toEqual([]);
+  });
+
+  test('by the lock of another machine reports who has it and how to break it, and ends when it is removed', async () => {
+    const lock = join(me.home, 'hub', '.locks', 'models--org--large', 'rbees-workerd.lock');
+    await mkdir(dirname(lock), { recursive: true });
+    await writeFile(lock, `7 on elsewhere since ${new Date(Date.now() - 65_000).toISOString()}`);
+    const child = spawn(process.execPath, [CLI, 'pull', 'org/large'], {
+      env: { PATH: process.env['PATH'] ?? '', ...me.environment() },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const [report] = (await once(child.stderr.setEncoding('utf8'), 'data')) as [string];
+    expect(report).toMatch(
+      /^Another pull of org\/large \(process 7 on elsewhere\) has the lock for \d\d s: waiting for it\. If that process is gone, remove (.+)\n$/,
+    );
+    expect(report).toContain(lock);
+    await rm(lock);
+    expect((await once(child, 'exit'))[0]).toBe(0);
   });
 
   test('by a second one of the same model: one downloads, the other waits and finds the files', async () => {

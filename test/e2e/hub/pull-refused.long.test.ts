@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { onnxBytes } from '../../onnx/onnx-bytes.ts';
 import { LARGE, Puller, text, WEIGHTS, WORDS } from '../../support/hub-models.ts';
 import { HubServer, sha256 } from '../../support/hub-server.ts';
 
@@ -37,13 +38,16 @@ describe('a pull that fails exits 1 with the reason', () => {
     expect(hub.seen).toEqual([]);
   });
 
-  test('no room on the disk', async () => {
-    const told = { lfs: { oid: sha256(WEIGHTS), size: 10 ** 15, pointerSize: 134 } };
+  test.each([
+    ['1000 TB', 10 ** 15],
+    ['9010 TB', Number.MAX_SAFE_INTEGER],
+  ])('no room on the disk for %s, before a byte is requested', async (text, size) => {
+    const told = { lfs: { oid: sha256(WEIGHTS), size, pointerSize: 134 } };
     hub.put('org/huge', { files: { ...WORDS, 'onnx/model.onnx': { bytes: WEIGHTS, lfs: true, told } } });
     const { code, stderr } = await me.pull(['org/huge']);
     expect([code, stderr]).toEqual([
       1,
-      expect.stringMatching(/hub needs 1000 TB, and .* are free: free some space, or set HF_HUB_CACHE/),
+      expect.stringMatching(`hub needs ${text}, and .* are free: free some space, or set HF_HUB_CACHE`),
     ]);
     expect(hub.triesOf('config.json')).toEqual([]);
   });
@@ -63,6 +67,32 @@ describe('a pull that fails exits 1 with the reason', () => {
     const { code, stderr } = await me.pull(['org/much']);
     expect([code, stderr]).toEqual([1, 'rbees-workerd: genai_config.json is 2.10 MB; at most 1.05 MB is allowed.\n']);
     expect(hub.triesOf('genai_config.json')).toEqual([]);
+  });
+
+  test.each(['../../../../../etc/passwd', '/etc/passwd', '..', '\u001b[2Jcleared/../../..'])(
+    'weights that name external data outside of the folder: %j',
+    async (location) => {
+      const graph = onnxBytes({ tensors: [{ external: { location, length: '1' } }] });
+      hub.put('org/external', { files: { ...WORDS, 'onnx/model.onnx': { bytes: graph, lfs: true } } });
+      const { code, stderr } = await me.pull(['org/external']);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/onnx\/model\.onnx names external data outside the folder \("/),
+      ]);
+      expect(stderr).not.toContain('\u001b');
+    },
+  );
+
+  test.each([
+    ['the metadata of a cloud', 'http://169.254.169.254/latest/meta-data/iam'],
+    ['the same, as a number', 'http://2852039166/latest/meta-data/iam'],
+    ['the same, in an IPv6 form', 'http://[::ffff:a9fe:a9fe]/latest/meta-data/iam'],
+  ])('a hub that redirects to %s', async (_, redirect) => {
+    hub.fail('config.json', { redirect });
+    expect(await me.pull(['org/large'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/The hub leads to .*, a link-local, multicast or reserved address, .*: refused\./),
+    });
   });
 
   test('a genai_config.json that names a file outside of the repository', async () => {

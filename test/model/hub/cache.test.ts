@@ -1,7 +1,8 @@
 /** The layout of the cache, as in huggingface_hub, and the writes that are refused. */
 
-import { lstat, mkdir, mkdtemp, readFile, readlink, symlink, utimes, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { lstat, mkdir, mkdtemp, readFile, readlink, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -15,7 +16,6 @@ import {
   nameFromCache,
   storageProblem,
 } from '../../../src/model/hub/cache.ts';
-import { withLock } from '../../../src/model/hub/lock.ts';
 import { pathsIn } from '../../support/hub-models.ts';
 import { reasonOf } from '../folders.ts';
 
@@ -39,10 +39,8 @@ describe('a file of a snapshot', () => {
     expect(await readlink(at('config.json'))).toBe('../../blobs/abc');
     expect(await readlink(at('onnx/model.onnx'))).toBe('../../../blobs/abc');
     expect(await readFile(at('onnx/model.onnx'), 'utf8')).toBe('bytes');
-    expect([await cache.has(COMMIT, 'config.json', 5), await cache.has(COMMIT, 'config.json', 6)]).toEqual([
-      true,
-      false,
-    ]);
+    expect(await cache.find(COMMIT, 'config.json', 5)).toBe(await realpath(cache.blob('abc')));
+    expect(await cache.find(COMMIT, 'config.json', 6)).toBeUndefined();
   });
 
   test('is a regular file when links are turned off', async () => {
@@ -55,10 +53,23 @@ describe('a file of a snapshot', () => {
 
   test('replaces a link to a deleted blob', async () => {
     await cache.linkBlob(COMMIT, 'config.json', 'gone');
-    expect(await cache.has(COMMIT, 'config.json', 5)).toBe(false);
+    expect(await cache.find(COMMIT, 'config.json', 5)).toBeUndefined();
     await cache.linkBlob(COMMIT, 'config.json', 'abc');
-    expect(await cache.has(COMMIT, 'config.json', 5)).toBe(true);
+    expect(await cache.find(COMMIT, 'config.json', 5)).toBeDefined();
     expect(await pathsIn(cache.snapshot(COMMIT))).toEqual(['config.json']);
+  });
+
+  test('behind a link that leads out of the cache counts as missing, and so does a blob that is a link', async () => {
+    const outside = join(await mkdtemp(join(tmpdir(), 'outside-')), 'file');
+    await writeFile(outside, 'bytes');
+    await mkdir(cache.snapshot(COMMIT), { recursive: true });
+    await symlink(outside, join(cache.snapshot(COMMIT), 'config.json'));
+    expect(await cache.find(COMMIT, 'config.json', 5)).toBeUndefined();
+    await rm(cache.blob('abc'));
+    await symlink(outside, cache.blob('abc'));
+    expect(await cache.hasBlob('abc', 5)).toBe(false);
+    await cache.linkBlob(COMMIT, 'config.json', 'abc');
+    expect(await cache.find(COMMIT, 'config.json', 5)).toBeUndefined();
   });
 
   test.each(['../evil', 'a/../../evil', '/tmp/evil', ''])('is refused at the path %j', async (path) => {
@@ -88,6 +99,12 @@ describe('a revision', () => {
     await mkdir(cache.snapshot(COMMIT), { recursive: true });
     expect(await pathsIn(join(cache.folder, 'refs'))).toEqual([]);
     expect(cachedSnapshot(root, { repo: 'org/name', folder: '', revision: COMMIT })).toBe(cache.snapshot(COMMIT));
+  });
+
+  test.runIf(process.platform !== 'win32')('is unknown if its file is a pipe, which is not waited for', async () => {
+    await mkdir(join(cache.folder, 'refs'), { recursive: true });
+    execFileSync('mkfifo', [join(cache.folder, 'refs', 'main')]);
+    expect(cachedSnapshot(root, main)).toBeUndefined();
   });
 
   test('is unknown if its file holds anything but a commit', async () => {
@@ -174,43 +191,6 @@ describe('the hub variables', () => {
       offline: true,
       symlinks: true,
     });
-  });
-});
-
-describe('the lock of a repository', () => {
-  test('lets one pull work at a time', async () => {
-    let inside = 0;
-    const waited: string[] = [];
-    const once = (): Promise<void> =>
-      withLock(
-        cache.lockFile,
-        (holder) => waited.push(holder),
-        async () => {
-          inside += 1;
-          expect(inside).toBe(1);
-          await new Promise((resolve) => setTimeout(resolve, 20));
-          inside -= 1;
-        },
-      );
-    await Promise.all([once(), once(), once()]);
-    expect(waited).toEqual([`${process.pid} on ${hostname()}`, `${process.pid} on ${hostname()}`]);
-    expect(await pathsIn(dirname(cache.lockFile))).toEqual([]);
-  });
-
-  test.each([
-    ['a dead process', `4194305 on ${hostname()}`, 0],
-    ['another machine that has not touched the lock for two minutes', '1 on elsewhere', 120],
-  ])('is not held by %s', async (_, holder, seconds) => {
-    await writeFile(cache.lockFile, holder);
-    const then = new Date(Date.now() - seconds * 1000);
-    await utimes(cache.lockFile, then, then);
-    expect(
-      await withLock(
-        cache.lockFile,
-        () => undefined,
-        async () => 'done',
-      ),
-    ).toBe('done');
   });
 });
 

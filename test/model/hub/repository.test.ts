@@ -1,12 +1,13 @@
 /** A hub's answers about a repository, over real HTTP: pages, refusals, redirects, and malformed answers. */
-import { createServer } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Connection, RETRY_POLICY } from '../../../src/model/hub/connection.ts';
 import { type HubReference, parseReference } from '../../../src/model/hub/reference.ts';
 import { fileUrl, readRepository } from '../../../src/model/hub/repository.ts';
 import { noise } from '../../support/hub-models.ts';
-import { COMMIT, gitSha1, type HubFile, HubServer, sha256 } from '../../support/hub-server.ts';
+import { COMMIT, drip, gitSha1, type HubFile, HubServer, sendZeros, sha256 } from '../../support/hub-server.ts';
 import { reasonOf } from '../folders.ts';
 
 const TOKEN = 'hf_never-to-be-seen';
@@ -158,6 +159,64 @@ describe('a malformed answer is refused', () => {
   ])('without its file %j', async (path) => {
     hub.answer(...tree([{ ...entry, path }, entry]));
     expect((await read('org/open')).files.map((one) => one.path)).toEqual(['config.json']);
+  });
+});
+
+describe('an answer of the API', () => {
+  let server: Server | undefined;
+  afterEach(() => server?.close());
+
+  async function serve(answer: RequestListener): Promise<string> {
+    server = createServer(answer).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server?.once('listening', resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  test('that drips byte by byte is broken off, and the pull fails', async () => {
+    const impatient = { ...quick, leastBytes: 600, rateWindowMs: 300 };
+    const url = await serve((_, response) => drip(response, 10_000, 20));
+    expect(String(await reasonOf(read('org/open', undefined, url, impatient)))).toMatch(
+      /the list of files could not be downloaded: received \d+ bytes in 0\.3 s, at least 600 are required \(3 tries\)/,
+    );
+  });
+
+  test('that is 400 MB of compressed zeros is refused at 16 MiB', async () => {
+    const before = process.memoryUsage.rss();
+    const url = await serve((_, response) => sendZeros(response, 4e8));
+    expect(await refusal('org/open', undefined, url)).toMatch(/answers with more than 16 MiB/);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(200e6);
+  });
+
+  test('that is compressed is accepted', async () => {
+    const url = await serve((request, response) => {
+      const body = request.url?.includes('/tree/') ? '[]' : JSON.stringify({ sha: COMMIT });
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(body));
+    });
+    expect((await read('org/open', undefined, url)).commit).toBe(COMMIT);
+  });
+
+  test.each([
+    ['that is cut off', { 'content-length': 100 }, '{"sha":'],
+    ['that is not what its encoding says', { 'content-encoding': 'gzip' }, 'plain text'],
+  ])('%s fails the pull after some tries, and not the process', async (_, headers, body) => {
+    const url = await serve((_request, response) => {
+      response.writeHead(200, headers);
+      response.write(body, () => response.socket?.end());
+    });
+    expect(await refusal('org/open', undefined, url)).toMatch(
+      /the connection to 127\.0\.0\.1:\d+ broke \(.+\) \(3 tries\)/,
+    );
+  });
+
+  test('never quotes a wrong field in the error', async () => {
+    for (const sha of ['SECRET', { SECRET: 1 }, ['SECRET']]) {
+      const url = await serve((_, response) => response.end(JSON.stringify({ sha, SECRET: 1 })));
+      expect(await refusal('org/open', undefined, url)).toMatch(/malformed answer/);
+      expect(await refusal('org/open', undefined, url)).not.toContain('SECRET');
+      server?.close();
+    }
+    const url = await serve((_, response) => response.end('{"sha": SECRET'));
+    expect(await refusal('org/open', undefined, url)).not.toContain('SECRET');
   });
 });
 

@@ -8,7 +8,7 @@ import { Connection, RETRY_POLICY } from '../../../src/model/hub/connection.ts';
 import { fileUrl, type RepositoryFile, readRepository } from '../../../src/model/hub/repository.ts';
 import { download } from '../../../src/model/hub/transfer.ts';
 import { noise } from '../../support/hub-models.ts';
-import { type Fault, HubServer } from '../../support/hub-server.ts';
+import { type Fault, HubServer, sha256 } from '../../support/hub-server.ts';
 import { reasonOf } from '../folders.ts';
 
 const REFERENCE = { repo: 'tiny/noise', folder: '', revision: 'main' };
@@ -134,6 +134,12 @@ test('a download from a server that ignores Range skips the bytes on the disk', 
   expect(reports).toEqual([...reports].sort((a, b) => a - b));
 });
 
+test('a server that announces 1 TB for a small file does not keep the download from its end', async () => {
+  const { blob, error } = await fetched('b.json', [{ status: 200, headers: { 'content-length': '1000000000000' } }]);
+  expect(error).toBeUndefined();
+  await expectWhole(blob, SMALL);
+});
+
 describe('a wrong checksum', () => {
   test.each([
     ['wrong bytes', ['wrong bytes']],
@@ -204,6 +210,59 @@ describe('a download gives up', () => {
     await symlink(target, `${blob}.incomplete`);
     expect((await fetched('b.json')).error).toMatchObject({ code: 'ELOOP' });
     expect(await readFile(target, 'utf8')).toBe('precious');
+  });
+});
+
+describe('a server that sends too slowly', () => {
+  /** The least rate, 64 KiB in a minute, in the time of a test: 600 bytes in 300 ms. */
+  const impatient = { ...quick, leastBytes: 600, rateWindowMs: 300 };
+
+  test('is broken off like a silent one; its bytes are no progress, and the partial file stays', async () => {
+    const { blob, error } = await fetched('a.onnx', Array<Fault>(9).fill({ dripMs: 20 }), connect(impatient));
+    expect(String(error)).toMatch(
+      /^PullError: a\.onnx could not be downloaded: received \d+ bytes in 0\.3 s, at least 600 are required \(4 tries\)\.$/,
+    );
+    expect(hub.triesOf('a.onnx')).toHaveLength(4);
+    expect((await stat(`${blob}.incomplete`)).size).toBeGreaterThan(0);
+  });
+
+  test('is broken off by the silence after its bytes too, without progress', async () => {
+    const silent = { ...quick, stallMs: 300, leastBytes: 10_000, rateWindowMs: 3000 };
+    const { error } = await fetched('a.onnx', Array<Fault>(9).fill({ hang: 9 }), connect(silent));
+    expect(String(error)).toMatch(/received no data for 0\.3 s \(4 tries\)/);
+  });
+
+  test('and the rate of a modem is fast enough', () => {
+    const modemBytes = (56_000 / 8) * (RETRY_POLICY.rateWindowMs / 1000);
+    expect(RETRY_POLICY.leastBytes).toBeLessThan(modemBytes / 4);
+    expect(RETRY_POLICY.rateWindowMs).toBe(60_000);
+  });
+
+  test('once is asked again, and the download completes', async () => {
+    const { blob, error } = await fetched('a.onnx', [{ hang: 100_000 }, { status: 500 }], connect(impatient));
+    expect(error).toBeUndefined();
+    await expectWhole(blob, LARGE);
+  });
+});
+
+describe('content that a server compresses, although identity was requested', () => {
+  test('is accepted if the file is right', async () => {
+    const zeros = new Uint8Array(3_000_000);
+    hub.put('tiny/zeros', { files: { zeros: { bytes: zeros, lfs: true } } });
+    const file: RepositoryFile = { path: 'zeros', size: zeros.length, etag: sha256(zeros), hash: 'sha256' };
+    const blob = join(folder, 'zeros');
+    hub.fail('zeros', { gzipOf: zeros.length });
+    const url = new URL(`${hub.url}/tiny/zeros/resolve/main/zeros`);
+    await download(connect(), { url, file, blob, onProgress: () => undefined });
+    await expectWhole(blob, zeros);
+  });
+
+  test('is not expanded beyond the size of the file: 300 MB', async () => {
+    const before = process.memoryUsage.rss();
+    const { blob, error } = await fetched('a.onnx', [{ gzipOf: 3e8 }, { gzipOf: 3e8 }]);
+    expect(String(error)).toMatch(/a\.onnx arrived damaged twice/);
+    expect(existsSync(blob)).toBe(false);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(200e6);
   });
 });
 

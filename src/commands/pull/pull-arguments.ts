@@ -1,0 +1,45 @@
+/** The command line of `pull`. */
+import { parseArgs } from 'node:util';
+import { ConfigError, readConfig } from '../../config/config.ts';
+import type { Selection } from '../../model/hub/choice.ts';
+import { type HubReference, parseReference, REFERENCE_RULE } from '../../model/hub/reference.ts';
+import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
+import { messageOf } from '../../protocol/error-message.ts';
+
+export interface PullArguments {
+  readonly reference: HubReference;
+  readonly selection: Selection;
+  /** `--verify`: check the files that the cache has. */
+  readonly verify: boolean;
+}
+
+/** @throws ConfigError */
+export function readArguments(args: readonly string[]): PullArguments {
+  const { values, positionals } = parseFlags(args);
+  const [name, ...more] = positionals;
+  if (name === undefined || more.length > 0)
+    throw new ConfigError('pull needs one model: pull org/name[@revision] [--dtype q4] [--device cuda] [--verify]');
+  const reference = parseReference(name);
+  if (reference === undefined)
+    throw new ConfigError(`pull: ${JSON.stringify(name.slice(0, 200))} is not allowed; allowed: ${REFERENCE_RULE}`);
+  // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
+  // weights.
+  const { verify = false, ...flags } = values;
+  const { dtype, device } = readConfig(Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]));
+  return { reference, selection: { dtype, device: deviceForWeights(device) }, verify };
+}
+
+/**
+ * The device whose preferred weights are pulled. `auto` selects the CPU: the model may run on another
+ * machine, and every machine has a CPU.
+ */
+const deviceForWeights = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
+
+function parseFlags(args: readonly string[]) {
+  try {
+    const options = { dtype: { type: 'string' }, device: { type: 'string' }, verify: { type: 'boolean' } } as const;
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new ConfigError(messageOf(error));
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Opens the files of a model folder. A model folder is foreign data: a link in it could lead to any file of
+ * this machine, and a pipe would never end. Every file is opened here.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join, sep } from 'node:path';
+import { COMMIT } from './hub/reference.ts';
+
+/** The file must not be opened. The message continues a sentence that begins with the file's name. */
+export class RefusedFile extends Error {
+  override readonly name = 'RefusedFile';
+}
+
+/** An open file of a model folder; the caller closes the handle. */
+export interface OpenFile {
+  readonly handle: FileHandle;
+  /** Absolute path with links resolved. */
+  readonly real: string;
+}
+
+/** Windows lacks these flags; without O_NONBLOCK, opening a pipe would wait for its writer. */
+const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+
+/**
+ * Opens a regular file of a model folder for reading. Follows links inside the folder, and from a snapshot of
+ * a hub cache into `blobs/` beside it. The folder itself may be a link, because the operator named it.
+ * A hard link cannot be told from the file itself.
+ * @param file path relative to `root`.
+ * @throws RefusedFile for a link that leads elsewhere and for a file that is not regular; errors of the file
+ * system unchanged.
+ */
+export async function openModelFile(root: string, file: string): Promise<OpenFile> {
+  const places = placesOf(await realpath(root));
+  const real = await realpath(join(root, file));
+  if (!isIn(places, real)) throw new RefusedFile(await leadsOut(root, file, places));
+  if (!(await stat(real)).isFile()) throw new RefusedFile('is not a regular file');
+  const handle = await open(real, READ);
+  try {
+    // Another process may have replaced the file or a folder above it since the check.
+    const [opened, found] = [await handle.stat(), await stat(real)];
+    const isSame = opened.ino === found.ino && opened.dev === found.dev && (await realpath(real)) === real;
+    if (!isSame || !opened.isFile()) throw new RefusedFile('changed while it was opened: try again');
+    return { handle, real };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * Reads a text file that is directly in a model folder.
+ * @throws as `openModelFile`.
+ */
+export async function readModelText(path: string): Promise<string> {
+  const { handle } = await openModelFile(dirname(path), basename(path));
+  try {
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * The folders in which the files of a model may be: its own, and `blobs/` if the folder is (or is in)
+ * `models--org--name/snapshots/<commit>`.
+ */
+function placesOf(realRoot: string): string[] {
+  const parts = realRoot.split(sep);
+  const at = parts.findLastIndex(
+    (part, index) =>
+      part === 'snapshots' && COMMIT.test(parts[index + 1] ?? '') && parts[index - 1]?.startsWith('models--') === true,
+  );
+  return at < 0 ? [realRoot] : [realRoot, join(parts.slice(0, at).join(sep), 'blobs')];
+}
+
+const isIn = (places: readonly string[], real: string): boolean =>
+  places.some((place) => real === place || real.startsWith(place.endsWith(sep) ? place : place + sep));
+
+/** Names the first link on the way that leads out. Never names its target. */
+async function leadsOut(root: string, file: string, places: readonly string[]): Promise<string> {
+  const parts = file.split(sep);
+  const folders = parts.map((_, index) => parts.slice(0, index + 1).join(sep));
+  let link = file;
+  for (const folder of folders.reverse()) if (!isIn(places, await realpath(join(root, folder)))) link = folder;
+  const subject = link === file ? 'is a link that leads' : `is behind the link ${link}, which leads`;
+  const allowed = places.length > 1 ? "inside the folder, or in the hub cache's blobs/" : 'inside the folder';
+  return `${subject} out of the model folder; allowed: targets ${allowed}. Replace the link with a copy of the file`;
+}
