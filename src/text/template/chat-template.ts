@@ -12,7 +12,7 @@ export interface ChatMessage {
 }
 
 /** The model's template and the special tokens that it can name. */
-interface TemplateSource {
+export interface TemplateSource {
   /** Name of the file that holds the template, for errors. */
   readonly file: string;
   /** The template, in Jinja. */
@@ -30,12 +30,14 @@ const MAX_REASON = 200;
 const SHORTEST_QUOTE = 16;
 
 export class ChatTemplate {
+  /** With it, a thread can open the same template. */
+  readonly source: TemplateSource;
   readonly #template: JinjaTemplate;
-  readonly #tokens: Readonly<Record<string, string>>;
 
   /** @throws Error that names the file if the text is not a valid template. */
-  constructor({ file, text, tokens }: TemplateSource) {
-    this.#tokens = tokens;
+  constructor(source: TemplateSource) {
+    const { file, text } = source;
+    this.source = source;
     try {
       this.#template = new JinjaTemplate(text);
     } catch (cause) {
@@ -53,7 +55,7 @@ export class ChatTemplate {
    */
   render(messages: readonly ChatMessage[], limits?: RenderLimits): string {
     const variables = {
-      ...this.#tokens,
+      ...this.source.tokens,
       messages: messages.map(({ role, content }) => ({ role, content })),
       add_generation_prompt: true,
       tools: null,
