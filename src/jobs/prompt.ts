@@ -23,8 +23,8 @@ export interface Prepared {
  * Renders and tokenizes the prompt of an order. The engine does not receive it yet.
  * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
- * context; `INVALID_REQUEST` if the model's template rejects the messages, or if template or tokenizer need too
- * much time, text or memory for them; or the reason of `signal`
+ *   context; `INVALID_REQUEST` if the model's template rejects the messages, or if template or tokenizer need
+ *   too much time, text or memory for them; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,

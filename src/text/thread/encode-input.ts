@@ -1,6 +1,6 @@
 /**
- * Renders and encodes one prompt. Shared by the event loop and the thread, which differ in their limits. Pure,
- * except for the clock of the template.
+ * Renders and encodes one prompt. Shared by the event loop and the thread, which differ in their limits.
+ * Pure, except for the clock of the template.
  */
 import type { ChatMessage, ChatTemplate } from '../template/chat-template.ts';
 import type { EncodeLimits, Pipeline } from '../tokenizer/pipeline.ts';
@@ -23,8 +23,8 @@ export function unitsOf(input: EncodeInput): number {
 }
 
 /**
- * @throws WorkerError INVALID_REQUEST if the template refuses the messages; EncodeError if the text is too long
- * or cannot be encoded
+ * @throws WorkerError INVALID_REQUEST if the template refuses the messages; EncodeError if the text is too
+ *   long or cannot be encoded
  */
 export function encodeInput(
   { input, addSpecialTokens, mostTokens }: EncodeJob,

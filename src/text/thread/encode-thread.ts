@@ -8,35 +8,34 @@ import { EncodeError } from '../tokenizer/encode-error.ts';
 import { type EncodeJob, unitsOf } from './encode-input.ts';
 import type { ThreadAnswer, ThreadData } from './thread-messages.ts';
 
-/** Times after which the thread is ended, in milliseconds. */
-export interface ThreadDeadlines {
-  /** From its start until it has opened the tokenizer. */
-  readonly start: number;
-  /** For each job. */
-  readonly job: number;
-  /** For each UTF-16 unit of a job, in addition. */
-  readonly unit: number;
+/** Limits of the thread. Times are in milliseconds. */
+export interface ThreadLimits {
+  /** Time from the start of the thread until it has opened the tokenizer. */
+  readonly startMs: number;
+  /** Time of a job. */
+  readonly jobMs: number;
+  /** Time of a job for each of its UTF-16 units, in addition. */
+  readonly unitMs: number;
+  /** MiB of the heap. */
+  readonly heapMb: number;
 }
 
 /**
- * A million added tokens open in 7 s. The slowest text of 15 families of tokenizers takes 0.03 ms a character;
- * a template may take a second.
+ * A million added tokens open in 7 s. The slowest text of 15 families of tokenizers takes 0.03 ms a
+ * character; a template may take a second.
  */
-export const THREAD_DEADLINES: ThreadDeadlines = { start: 60_000, job: 2_000, unit: 0.25 };
-
-/** MiB of the thread's heap. A million added tokens take 500. */
-export const MAX_THREAD_HEAP_MB = 1_024;
+export const THREAD_LIMITS: ThreadLimits = { startMs: 60_000, jobMs: 2_000, unitMs: 0.25, heapMb: 1_024 };
 
 /**
- * A job is overtaken by at most this many shorter ones. With 80 jobs in flight, a long one waits for some of the
- * others and never for all.
+ * A job is overtaken by at most this many shorter ones. With 80 jobs in flight, a long one waits for some of
+ * the others and never for all.
  */
 export const MAX_OVERTAKEN = 8;
 
 export interface EncodeThreadOptions {
   readonly entry: URL;
   readonly data: ThreadData;
-  readonly deadlines?: ThreadDeadlines;
+  readonly limits?: ThreadLimits;
   /** Called when the thread was ended before its time. The next job starts another one. */
   readonly onReplaced?: ((reason: string) => void) | undefined;
 }
@@ -60,7 +59,7 @@ interface Thread {
 /** The thread and its queue. Never keeps the process alive. */
 export class EncodeThread {
   readonly #options: EncodeThreadOptions;
-  readonly #deadlines: ThreadDeadlines;
+  readonly #limits: ThreadLimits;
   #thread: Thread | undefined;
   /** The job that the thread has, or gets when it is ready. */
   #running: PendingJob | undefined;
@@ -71,7 +70,7 @@ export class EncodeThread {
 
   constructor(options: EncodeThreadOptions) {
     this.#options = options;
-    this.#deadlines = options.deadlines ?? THREAD_DEADLINES;
+    this.#limits = options.limits ?? THREAD_LIMITS;
   }
 
   /**
@@ -87,8 +86,8 @@ export class EncodeThread {
 
   /**
    * Ids of one job. Short jobs go first.
-   * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages; EncodeError;
-   *   Error if the thread is lost or closed
+   * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages;
+   *   EncodeError; Error if the thread is lost or closed
    */
   async encode(job: EncodeJob, signal: AbortSignal | undefined): Promise<number[]> {
     if (this.#closed) throw new Error('The tokenizer is closed.');
@@ -147,7 +146,7 @@ export class EncodeThread {
     const worker = new Worker(this.#options.entry, {
       workerData: this.#options.data,
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: MAX_THREAD_HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: this.#limits.heapMb },
     });
     const thread: Thread = { worker, isReady: false, timer: undefined };
     worker.on('error', (cause) => this.#onLoss(thread, cause));
@@ -155,14 +154,14 @@ export class EncodeThread {
     worker.on('message', (answer: ThreadAnswer) => {
       if (this.#thread === thread) this.#onAnswer(thread, answer);
     });
-    this.#setDeadline(thread, this.#deadlines.start, () => new Error('The tokenizer takes too long to open.'));
+    this.#setDeadline(thread, this.#limits.startMs, () => new Error('The tokenizer takes too long to open.'));
     worker.unref();
     return thread;
   }
 
   #send(thread: Thread, { job, units }: PendingJob): void {
     thread.worker.postMessage(job);
-    const ms = Math.ceil(this.#deadlines.job + units * this.#deadlines.unit);
+    const ms = Math.ceil(this.#limits.jobMs + units * this.#limits.unitMs);
     const message = `tokenizer and template need more than ${ms} ms for the text`;
     this.#setDeadline(thread, ms, () => new EncodeError('too_slow', message));
   }
@@ -170,7 +169,8 @@ export class EncodeThread {
   /** Ends the thread after this time, unless another deadline is set before. */
   #setDeadline(thread: Thread, ms: number, reason: () => Error): void {
     clearTimeout(thread.timer);
-    // An answer that waits for the event loop arrives before `setImmediate`: a busy loop is not a slow thread.
+    // An answer that waits for the event loop arrives before `setImmediate`: a busy loop is not a slow
+    // thread.
     const expire = (): unknown => setImmediate(() => thread.timer === timer && this.#replace(thread, reason()));
     const timer = setTimeout(expire, ms);
     timer.unref();
@@ -201,7 +201,10 @@ export class EncodeThread {
   #onLoss(thread: Thread, cause: Error): void {
     const isMemory = 'code' in cause && cause.code === 'ERR_WORKER_OUT_OF_MEMORY';
     const reason = isMemory
-      ? new EncodeError('too_much_memory', `tokenizer and template need more than ${MAX_THREAD_HEAP_MB} MiB for the text`)
+      ? new EncodeError(
+          'too_much_memory',
+          `tokenizer and template need more than ${this.#limits.heapMb} MiB for the text`,
+        )
       : new Error('The tokenizer thread was lost.', { cause });
     this.#replace(thread, reason);
   }

@@ -1,17 +1,17 @@
 /**
- * Entry of the thread that renders and encodes prompts, so that the event loop stays free. Opens its own copy of
- * the tokenizer and of the template, then processes one job at a time. Reads the tokenizer's file; exchanges
- * messages with its parent, which ends the thread if a job takes too long.
+ * Entry of the thread that renders and encodes prompts, so that the event loop stays free. Opens its own copy
+ * of the tokenizer and of the template, then processes one job at a time. Reads the tokenizer's file;
+ * exchanges messages with its parent, which ends the thread if a job takes too long.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { WorkerError } from '../../contract/errors.ts';
 import { messageOf } from '../../protocol/error-message.ts';
 import { ChatTemplate } from '../template/chat-template.ts';
 import { EncodeError, MAX_STAGE_UNITS } from '../tokenizer/encode-error.ts';
-import { type EncodeJob, encodeInput } from './encode-input.ts';
 import { Pipeline } from '../tokenizer/pipeline.ts';
-import type { ThreadAnswer, ThreadData } from './thread-messages.ts';
 import { naming, readDefinition } from '../tokenizer/tokenizer-files.ts';
+import { type EncodeJob, encodeInput } from './encode-input.ts';
+import type { ThreadAnswer, ThreadData } from './thread-messages.ts';
 
 const { files, template: source }: ThreadData = workerData;
 const port = parentPort;

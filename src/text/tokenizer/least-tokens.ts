@@ -1,7 +1,7 @@
 /**
- * A number of tokens that a text certainly has, from its length alone: characters ÷ the longest token. A prompt
- * that cannot fit is refused by it before it is encoded. The number is 0 for a tokenizer that can drop or merge
- * any amount of text, because a prompt that fits must never be refused. Pure.
+ * A number of tokens that a text certainly has, from its length alone: characters ÷ the longest token. A
+ * prompt that cannot fit is refused by it before it is encoded. The number is 0 for a tokenizer that can drop
+ * or merge any amount of text, because a prompt that fits must never be refused. Pure.
  */
 import { z } from 'zod';
 import type { Definition } from './definition.ts';

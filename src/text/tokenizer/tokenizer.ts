@@ -1,13 +1,13 @@
 /**
- * Converts text to ids and ids to text with the model's tokenizer and chat template. Encodes short texts on the
- * event loop if the work is bounded there, and all others on a thread with a deadline. Decoding, which every
- * token needs, runs on the event loop; a tokenizer whose decoding is not bounded is not opened.
+ * Converts text to ids and ids to text with the model's tokenizer and chat template. Encodes short texts on
+ * the event loop if the work is bounded there, and all others on a thread with a deadline. Decoding, which
+ * every token needs, runs on the event loop; a tokenizer whose decoding is not bounded is not opened.
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
 import { type EncodeInput, encodeInput, unitsOf } from '../thread/encode-input.ts';
-import { EncodeThread, type ThreadDeadlines } from '../thread/encode-thread.ts';
+import { EncodeThread, type ThreadLimits } from '../thread/encode-thread.ts';
 import { EncodeError } from './encode-error.ts';
 import { isKnownShape } from './loop-shape.ts';
 import { vocabularyOfModel } from './models/model.ts';
@@ -22,8 +22,8 @@ export interface OpenOptions {
   readonly onThreadReplaced?: (reason: string) => void;
   /** For tests: JavaScript of the thread instead of the file in dist. */
   readonly threadEntry?: URL;
-  /** For tests: shorter deadlines. */
-  readonly deadlines?: ThreadDeadlines;
+  /** For tests: other limits of the thread. */
+  readonly threadLimits?: ThreadLimits;
 }
 
 export interface EncodeOptions {
@@ -65,17 +65,17 @@ export class Tokenizer {
   }
 
   /**
-   * Reads the files. Starts the thread only for a tokenizer with unknown patterns, which cannot be opened on the
-   * event loop either.
+   * Reads the files. Starts the thread only for a tokenizer with unknown patterns, which cannot be opened on
+   * the event loop either.
    * @throws Error that names the missing or broken file.
    */
   static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
     const [definition, special] = await Promise.all([readDefinition(files), readSpecialTokens(files)]);
-    const { template, deadlines, onThreadReplaced: onReplaced } = options;
+    const { template, threadLimits, onThreadReplaced: onReplaced } = options;
     const thread = new EncodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
       data: { files: { tokenizerFile: files.tokenizerFile }, template: template?.source },
-      ...(deadlines && { deadlines }),
+      ...(threadLimits && { limits: threadLimits }),
       onReplaced,
     });
     const { texts, pipeline } = naming(files.tokenizerFile, () => {
@@ -89,9 +89,9 @@ export class Tokenizer {
 
   /**
    * Ids of a text, or of messages behind the chat template.
-   * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages; EncodeError
-   *   if the text is too long or takes too much time, text or memory; Error if the thread is lost (the next call
-   *   starts a new one) or the tokenizer is closed.
+   * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages;
+   *   EncodeError if the text is too long or takes too much time, text or memory; Error if the thread is lost
+   *   (the next call starts a new one) or the tokenizer is closed.
    */
   async encode(input: EncodeInput, options: EncodeOptions): Promise<number[]> {
     const { addSpecialTokens, mostTokens = Number.POSITIVE_INFINITY, signal } = options;

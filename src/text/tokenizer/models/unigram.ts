@@ -37,8 +37,8 @@ export class Unigram implements WordModel {
   }
 
   /**
-   * @throws EncodeError `unencodable` for a character that the vocabulary lacks, if there is no unknown token either. The Rust
-   *   library fails here too.
+   * @throws EncodeError `unencodable` for a character that the vocabulary lacks, if there is no unknown token
+   *   either. The Rust library fails here too.
    */
   encode(word: string): readonly number[] {
     const ids: number[] = [];

@@ -1,15 +1,16 @@
 /**
- * Unicode normalization in linear time. `String.prototype.normalize` (ICU) sorts combining marks by insertion:
- * a run of n marks takes n² steps, which nothing can interrupt (32 000 marks: 1.2 s). This file sorts long runs
- * first, so that ICU finds them in order. The result is exactly that of `normalize`, because the order of marks
- * of different classes has no meaning (Unicode Standard, 3.11, D108 and D109). Pure except for its cache.
+ * Unicode normalization in linear time. `String.prototype.normalize` (ICU) sorts combining marks by
+ * insertion: a run of n marks takes n² steps, which nothing can interrupt (32 000 marks: 1.2 s). This file
+ * sorts long runs first, so that ICU finds them in order. The result is exactly that of `normalize`, because
+ * the order of marks of different classes has no meaning (Unicode Standard, 3.11, D108 and D109). Pure except
+ * for its cache.
  */
 
 type Form = 'NFC' | 'NFD' | 'NFKC' | 'NFKD';
 
 /**
- * Characters in a row that ICU may sort itself. Unicode's stream-safe text format has the same bound (UAX #15,
- * section 13).
+ * Characters in a row that ICU may sort itself. Unicode's stream-safe text format has the same bound (UAX
+ * #15, section 13).
  */
 export const MAX_UNSORTED_MARKS = 30;
 

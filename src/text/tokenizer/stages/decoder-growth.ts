@@ -36,9 +36,7 @@ const LINEAR = /^(?:\\[pP]\{[^}]*\}|\\[^0-9k]|\[(?:\\.|[^\]\\])*\]|[^()[\]{}|*+?
 export function checkDecoder(definition: unknown, longest: number): void {
   const steps = stepsOf(definition);
   if (steps.length > MAX_DECODER_STEPS)
-    throw new Error(
-      `decoder has ${steps.length} steps; at most ${MAX_DECODER_STEPS} are allowed: use another model`,
-    );
+    throw new Error(`decoder has ${steps.length} steps; at most ${MAX_DECODER_STEPS} are allowed: use another model`);
   const units = steps.map(growthOf).reduce((length, { factor, plus }) => factor * length + plus, longest);
   if (units > MAX_TOKEN_UNITS)
     throw new Error(

@@ -31,11 +31,7 @@ interface Span {
  * @param expression must be global
  * @param invert swaps the roles: text between matches counts as matched
  */
-export function splitOn(
-  expression: RegExp,
-  behavior: Behavior,
-  invert = false,
-): (pieces: Pieces) => Pieces {
+export function splitOn(expression: RegExp, behavior: Behavior, invert = false): (pieces: Pieces) => Pieces {
   return ({ texts, atStart }) => {
     const pieces: string[] = [];
     let first = atStart;
