@@ -9,7 +9,11 @@ import { isKnownShape, MAX_LOOP_PARTS } from '../../../src/text/tokenizer/loop-s
 import { MAX_AFFIX_UNITS } from '../../../src/text/tokenizer/models/bpe.ts';
 import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
 import { MAX_CHARSMAP_BYTES } from '../../../src/text/tokenizer/stages/charsmap.ts';
-import { MAX_DECODER_STEPS, MAX_TOKEN_UNITS } from '../../../src/text/tokenizer/stages/decoder-growth.ts';
+import {
+  MAX_DECODER_PATTERN,
+  MAX_DECODER_STEPS,
+  MAX_TOKEN_UNITS,
+} from '../../../src/text/tokenizer/stages/decoder-growth.ts';
 import { MAX_ADDED_IDS } from '../../../src/text/tokenizer/stages/post-processor.ts';
 import { TokenTexts } from '../../../src/text/tokenizer/token-texts.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
@@ -176,6 +180,7 @@ describe('a decoder that could take long is refused, with a way out', () => {
         ...repeated(7, { type: 'BPEDecoder', suffix: '' }),
       ]),
     ],
+    ['a long pattern', replace('a'.repeat(MAX_DECODER_PATTERN + 1), ' ')],
     ['many steps', sequenceOf('decoders', repeated(MAX_DECODER_STEPS + 1, { type: 'Fuse' }))],
     ['many steps, nested', sequenceOf('decoders', repeated(9, sequenceOf('decoders', repeated(9, { type: 'Fuse' }))))],
   ])('%s', (_, decoder) => {

@@ -7,6 +7,8 @@ import { patternFields } from './patterns.ts';
 
 /** UTF-16 units of the longest text that one token may have. The longest tokens of known models have 256. */
 export const MAX_TOKEN_UNITS = 4_096;
+/** UTF-16 units of the longest pattern of a decoder: a search takes text × pattern. Known ones have one. */
+export const MAX_DECODER_PATTERN = 256;
 /** Most steps of a decoder. Known ones have at most five. */
 export const MAX_DECODER_STEPS = 64;
 
@@ -59,7 +61,7 @@ function growthOf(fields: z.infer<typeof part>): Growth {
     case 'Replace': {
       const { pattern, content } = z.object({ pattern: patternFields, content: text }).parse(fields);
       if ('String' in pattern) return replacing(pattern.String, content);
-      if (LINEAR.test(pattern.Regex)) return replacing('', content);
+      if (pattern.Regex.length <= MAX_DECODER_PATTERN && LINEAR.test(pattern.Regex)) return replacing('', content);
       throw new Error(
         `decoder.pattern.Regex ${JSON.stringify(pattern.Regex)} may take too long; allowed: characters and classes in a row, with *, + or ? only at the end: use another model`,
       );
@@ -79,6 +81,10 @@ function growthOf(fields: z.infer<typeof part>): Growth {
 
 /** An empty pattern also matches between two characters. */
 function replacing(pattern: string, content: string): Growth {
+  if (pattern.length > MAX_DECODER_PATTERN)
+    throw new Error(
+      `decoder has a pattern of ${pattern.length} characters; at most ${MAX_DECODER_PATTERN} are allowed: use another model`,
+    );
   if (pattern === '') return { factor: 1 + content.length, plus: content.length };
   return { ...NONE, factor: Math.max(1, content.length / pattern.length) };
 }
