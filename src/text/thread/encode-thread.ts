@@ -5,8 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { WorkerError } from '../../contract/errors.ts';
 import { EncodeError } from '../tokenizer/encode-error.ts';
-import { type EncodeJob, unitsOf } from './encode-input.ts';
-import type { ThreadAnswer, ThreadData } from './thread-messages.ts';
+import type { EncodeInput, EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
 
 /** Limits of the thread. Times are in milliseconds. */
 export interface ThreadLimits {
@@ -238,4 +237,10 @@ function errorOf(answer: Exclude<ThreadAnswer, { readonly type: 'ids' | 'ready' 
     case 'failed':
       return new Error(`The text could not be encoded: ${answer.message}`);
   }
+}
+
+/** UTF-16 units of an input: the measure of its work. */
+export function unitsOf(input: EncodeInput): number {
+  if (typeof input === 'string') return input.length;
+  return input.reduce((sum, { role, content }) => sum + role.length + content.length, 0);
 }

@@ -6,8 +6,8 @@
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
-import { type EncodeInput, encodeInput, unitsOf } from '../thread/encode-input.ts';
-import { EncodeThread, type ThreadLimits } from '../thread/encode-thread.ts';
+import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
+import type { EncodeInput } from '../thread/thread-messages.ts';
 import { EncodeError } from './encode-error.ts';
 import { isKnownShape } from './loop-shape.ts';
 import { vocabularyOfModel } from './models/model.ts';
@@ -42,6 +42,11 @@ export interface EncodeOptions {
 export const LOOP_UNITS = 2_000;
 /** UTF-16 units of the longest text that a stage may make on the event loop; longer ones go to the thread. */
 export const LOOP_STAGE_UNITS = 2 ** 16;
+/**
+ * UTF-16 units of the longest messages that the event loop renders: a step of a template takes time with
+ * them.
+ */
+export const LOOP_MESSAGE_UNITS = 2 ** 16;
 /** Limits of a rendering on the event loop; one that needs more is done again on the thread. */
 export const LOOP_RENDER: RenderLimits = { ms: 20, steps: 50_000, text: 2 ** 18 };
 
@@ -102,7 +107,7 @@ export class Tokenizer {
       this.#pipeline.checkFits(text, mostTokens);
       if (text.length <= LOOP_UNITS) {
         try {
-          return encodeInput(job, this.#pipeline, undefined, LOOP_STAGE_UNITS);
+          return this.#pipeline.encode(text, addSpecialTokens, { units: LOOP_STAGE_UNITS, tokens: mostTokens });
         } catch (error) {
           if (!(error instanceof EncodeError && error.kind === 'too_much_text')) throw error;
         }
@@ -111,9 +116,9 @@ export class Tokenizer {
     return this.#thread.encode(job, signal);
   }
 
-  /** The text of short messages; undefined if the thread must render them. */
+  /** The text of messages; undefined if the thread must render them. */
   #rendered(messages: Exclude<EncodeInput, string>): string | undefined {
-    if (unitsOf(messages) > LOOP_UNITS) return undefined;
+    if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
     try {
       return this.#template?.render(messages, LOOP_RENDER);
     } catch (error) {

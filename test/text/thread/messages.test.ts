@@ -21,10 +21,9 @@ const missing = new URL('./missing.js', builtThread);
 
 const say = (content: string): { role: string; content: string }[] => [{ role: 'user', content }];
 const ECHO = '{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}';
-const REFUSES = "{{ raise_exception('No ' + messages[0].role) }}";
 /** Makes more text than the event loop allows. */
-const SLOW = `{% for n in range(30) %}{% set text = '${'x'.repeat(LOOP_RENDER.text / 25)}' | upper %}{% endfor %}${ECHO}`;
-
+const WORK = `{% for n in range(30) %}{% set text = '${'x'.repeat(LOOP_RENDER.text / 25)}' | upper %}{% endfor %}`;
+const REFUSES = "{{ raise_exception('No ' + messages[0].role) }}";
 describe('short messages', () => {
   it('need no thread, and get the special tokens of the template', async () => {
     const tokenizer = await tokenizerWith(ECHO, missing);
@@ -33,9 +32,9 @@ describe('short messages', () => {
   });
 
   it('that need more work are rendered on the thread, with the same ids', async () => {
-    const [slow, quick] = [await tokenizerWith(SLOW), await tokenizerWith(ECHO)];
+    const [slow, quick] = [await tokenizerWith(WORK + ECHO), await tokenizerWith(ECHO)];
     expect(await slow.encode(say('the sea'), plain)).toEqual(await quick.encode(say('the sea'), plain));
-    const without = await tokenizerWith(SLOW, missing);
+    const without = await tokenizerWith(WORK + ECHO, missing);
     await expect(without.encode(say('the sea'), plain)).rejects.toThrow('The tokenizer thread was lost.');
   });
 });
@@ -43,26 +42,26 @@ describe('short messages', () => {
 describe('long messages', () => {
   const long = say('the sea '.repeat(LOOP_UNITS / 4));
 
-  it('are rendered on the thread', async () => {
+  it('are encoded on the thread', async () => {
     const tokenizer = await tokenizerWith(ECHO);
     const ids = await tokenizer.encode(long, plain);
     expect([ids[0], tokenizer.decode(ids)]).toEqual([0, long[0]?.content]);
   });
 
-  it('that the template refuses get the same error there', async () => {
-    const tokenizer = await tokenizerWith(REFUSES);
-    const errors = await Promise.allSettled([tokenizer.encode(say('a'), plain), tokenizer.encode(long, plain)]);
+  it('that the template refuses get the same error on the thread', async () => {
+    const [quick, slow] = [await tokenizerWith(REFUSES, missing), await tokenizerWith(WORK + REFUSES)];
+    const errors = await Promise.allSettled([quick.encode(long, plain), slow.encode(long, plain)]);
     const [onLoop, onThread] = errors.map((one) => one.status === 'rejected' && one.reason);
     expect(onLoop).toMatchObject({ code: 'INVALID_REQUEST', violations: [{ constraint: 'chat_template' }] });
     expect(onThread).toEqual(onLoop);
   });
 
-  it('that cannot fit are refused there before they are encoded', async () => {
-    const tokenizer = await tokenizerWith(ECHO);
-    await expect(tokenizer.encode(long, { ...plain, mostTokens: 100 })).rejects.toMatchObject({
-      name: 'EncodeError',
-      kind: 'too_long',
-    });
+  it('that cannot fit are refused before they are encoded, without the thread if it does not render them', async () => {
+    for (const tokenizer of [await tokenizerWith(ECHO, missing), await tokenizerWith(WORK + ECHO)])
+      await expect(tokenizer.encode(long, { ...plain, mostTokens: 100 })).rejects.toMatchObject({
+        name: 'EncodeError',
+        kind: 'too_long',
+      });
   });
 });
 
