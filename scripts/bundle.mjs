@@ -10,7 +10,7 @@ import { basename, join, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
 
 const folder = resolve(process.argv[2] ?? 'dist');
-const ENTRIES = ['cli', 'engine/process', 'text/tokenizer/tokenizer-thread'];
+const ENTRIES = ['cli', 'engine/process', 'text/thread/tokenizer-thread'];
 /** Native code that finds files by its own path, and a package of which only the path is needed. */
 const EXTERNAL = ['koffi', 'onnxruntime-node'];
 

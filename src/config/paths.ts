@@ -17,7 +17,7 @@ export const PACKAGE_FILE = inRoot('package.json');
 export const CONTRACT_FILES = { yaml: inRoot('openapi.yaml'), json: inRoot('openapi.json') } as const;
 export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
-export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/tokenizer/tokenizer-thread${script}`);
+export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/thread/tokenizer-thread${script}`);
 
 function inRoot(path: string): URL {
   return pathToFileURL(join(root, path));

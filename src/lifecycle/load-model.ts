@@ -120,7 +120,11 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
  * request.
  */
 async function openText(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
-  const [tokenizer, template] = await Promise.all([Tokenizer.open(files), openTemplate(files)]);
+  const template = await openTemplate(files);
+  const tokenizer = await Tokenizer.open(files, {
+    template,
+    onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
+  });
   tokenizer.decode(await tokenizer.encode(warmUpText(template), { addSpecialTokens: template === undefined }));
   return { tokenizer, template };
 }

@@ -40,6 +40,8 @@ export class AddedTokens {
   /** UTF-16 units that can begin a token. Most positions of a text need only this check. */
   readonly #first: ReadonlySet<number>;
   readonly #lengths: readonly number[];
+  /** UTF-16 units of the longest token, in the original or in the searched form. */
+  readonly longest: number;
 
   /** @param textOf converts a token to the form of the searched texts: original or normalized */
   constructor(tokens: readonly AddedToken[], textOf: (content: string) => string) {
@@ -48,6 +50,10 @@ export class AddedTokens {
     this.#trie = new Trie(texts);
     this.#first = new Set(texts.filter((text) => text !== '').map((text) => text.charCodeAt(0)));
     this.#lengths = texts.map((text) => text.length);
+    this.longest = tokens.reduce(
+      (longest, { content }, at) => Math.max(longest, content.length, this.#lengths[at] ?? 0),
+      0,
+    );
   }
 
   /** Sections of a text, left to right. If several tokens begin at the same position, the longest is used. */

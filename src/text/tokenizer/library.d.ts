@@ -19,6 +19,8 @@ declare module '@huggingface/tokenizers' {
   export class BertNormalizer {
     constructor(fields: Fields);
     normalize(text: string): string;
+    /** Called by `normalize`. */
+    strip_accents(text: string): string;
   }
   export class WordPiece {
     constructor(fields: Fields);

@@ -1,69 +1,61 @@
 /**
- * A tokenizer.json as one object: added tokens, normalizer, pre-tokenizer, model, post-processor, decoder.
+ * The encoding half of a tokenizer.json: added tokens, normalizer, pre-tokenizer, model, post-processor.
  * The stages run in the order of the Rust library (`tokenizer/mod.rs`, `added_vocabulary.rs`). Pure.
  */
-import { WordPiece } from '@huggingface/tokenizers';
-import { z } from 'zod';
-import { AddedTokens, addedToken, type Section } from './added-tokens.ts';
-import { Bpe, bpeFields } from './models/bpe.ts';
-import { Unigram, unigramFields } from './models/unigram.ts';
-import { type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './models/vocabulary.ts';
-import { type Decode, decoderOf } from './stages/decoders.ts';
+import { AddedTokens, type Section } from './added-tokens.ts';
+import type { Definition } from './definition.ts';
+import { EncodeError, MAX_STAGE_UNITS } from './encode-error.ts';
+import { leastTokensOf } from './least-tokens.ts';
+import { type Model, modelOf } from './models/model.ts';
 import { type Normalize, normalizerOf } from './stages/normalizers.ts';
-import { postProcessorOf } from './stages/post-processor.ts';
+import { type Frame, frameOf } from './stages/post-processor.ts';
 import { preTokenizerOf } from './stages/pre-tokenizers.ts';
 import type { PreTokenize } from './stages/split.ts';
 
-const fields = z.object({
-  added_tokens: z.array(addedToken).nullish(),
-  normalizer: z.unknown(),
-  pre_tokenizer: z.unknown(),
-  post_processor: z.unknown(),
-  decoder: z.unknown(),
-  model: z.looseObject({ type: z.string().optional() }),
-});
-const wordPieceFields = z.object({
-  vocab: vocabularyField,
-  unk_token: z.string(),
-  continuing_subword_prefix: z.string().default('##'),
-  max_input_chars_per_word: z.number().default(100),
-});
-
-type Model = WordModel & { readonly vocabulary: Vocabulary };
+/** Limits of one encoding. */
+export interface EncodeLimits {
+  /** UTF-16 units of the longest text that a stage may make. */
+  readonly units: number;
+  /** Most tokens that the caller can use. */
+  readonly tokens: number;
+}
+const MAX_ENCODE: EncodeLimits = { units: MAX_STAGE_UNITS, tokens: Number.POSITIVE_INFINITY };
+/**
+ * UTF-16 units of all added tokens together in their normalized form. The longest known list has 20 000.
+ */
+export const MAX_ADDED_UNITS = 2 ** 26;
 
 export class Pipeline {
+  readonly model: Model;
   readonly #normalize: Normalize;
   readonly #preTokenize: PreTokenize;
-  readonly #model: Model;
-  readonly #postProcess: ReturnType<typeof postProcessorOf>;
-  readonly #decode: Decode;
+  readonly #frame: Frame;
   /** Added tokens to find in the original text, and those to find in the normalized text. */
   readonly #raw: AddedTokens;
   readonly #normalized: AddedTokens;
-  readonly #added: ReadonlyMap<number, string>;
-  readonly #special: ReadonlySet<string>;
+  readonly #leastTokens: (text: string) => number;
 
-  /**
-   * @param definition a parsed tokenizer.json
-   * @param special further tokens that decoding leaves out
-   * @throws Error that names the missing or unsupported part.
-   */
-  constructor(definition: unknown, special: readonly string[]) {
-    const { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = fields.parse(definition);
+  /** @throws Error that names the missing or unsupported part. */
+  constructor(definition: Definition) {
+    const { added_tokens, normalizer, pre_tokenizer, post_processor, model } = definition;
     const added = added_tokens ?? [];
     this.#normalize = normalizerOf(normalizer);
     this.#preTokenize = preTokenizerOf(pre_tokenizer);
-    this.#model = modelOf(model);
-    this.#postProcess = postProcessorOf(post_processor);
-    this.#decode = decoderOf(decoder);
+    this.model = modelOf(model);
+    this.#frame = frameOf(post_processor);
     const isNormalized = ({ normalized, special }: (typeof added)[number]): boolean => normalized ?? !special;
     this.#raw = new AddedTokens(
       added.filter((token) => !isNormalized(token)),
       (content) => content,
     );
-    this.#normalized = new AddedTokens(added.filter(isNormalized), this.#normalize);
-    this.#added = new Map(added.map(({ id, content }) => [id, content]));
-    this.#special = new Set([...special, ...added.filter((token) => token.special).map(({ content }) => content)]);
+    let left = MAX_ADDED_UNITS;
+    this.#normalized = new AddedTokens(added.filter(isNormalized), (content) => {
+      const text = this.#normalize(content, Math.min(left, MAX_STAGE_UNITS));
+      left -= text.length;
+      return text;
+    });
+    const longestAdded = Math.max(this.#raw.longest, this.#normalized.longest);
+    this.#leastTokens = this.#frame.hasText ? leastTokensOf(definition, this.model.vocabulary, longestAdded) : () => 0;
   }
 
   /**
@@ -71,61 +63,60 @@ export class Pipeline {
    * id if there is no unknown token.
    * @param addSpecialTokens adds the special tokens of the post-processor, such as a beginning-of-sequence
    *   token
+   * @throws EncodeError `too_long` if the text has more than twice the tokens that the caller can use. Up to
+   *   there it is encoded, so that the caller learns the exact number.
    */
-  encode(text: string, addSpecialTokens: boolean): number[] {
+  encode(text: string, addSpecialTokens: boolean, limits: EncodeLimits = MAX_ENCODE): number[] {
+    this.checkFits(text, limits.tokens);
     const whole = text.toWellFormed();
     const ids: number[] = [];
     for (const section of this.#raw.split(whole)) {
-      if (section.id !== undefined) ids.push(section.id);
-      else this.#encodeSection(whole, section, ids);
+      if (section.id !== undefined) push(ids, [section.id], limits);
+      else this.#encodeSection(whole, section, { ids, limits });
     }
-    return addSpecialTokens ? [...this.#postProcess(ids)] : ids;
+    if (!addSpecialTokens) return ids;
+    const { before, after, hasText } = this.#frame;
+    return [...before, ...(hasText ? ids : []), ...after];
   }
 
-  #encodeSection(whole: string, { from, to }: Section, ids: number[]): void {
-    const text = this.#normalize(whole.slice(from, to));
-    const begins = from === 0 && this.#normalize(String.fromCodePoint(whole.codePointAt(0) ?? 0)) !== '';
+  /**
+   * Refuses a text that certainly has too many tokens, without encoding it.
+   * @throws EncodeError `too_long` with a number that the text certainly has
+   */
+  checkFits(text: string, tokens: number): void {
+    if (text.length <= tokens) return; // The number is at most the length.
+    const least = this.#leastTokens(text);
+    if (least > tokens) throw tooLong(least);
+  }
+
+  #encodeSection(whole: string, { from, to }: Section, { ids, limits }: Encoding): void {
+    const text = this.#normalize(whole.slice(from, to), limits.units);
+    const first = (): string => this.#normalize(String.fromCodePoint(whole.codePointAt(0) ?? 0), limits.units);
+    const begins = from === 0 && first() !== '';
     for (const section of this.#normalized.split(text)) {
       if (section.id !== undefined) {
-        ids.push(section.id);
+        push(ids, [section.id], limits);
         continue;
       }
       const atStart = begins && section.from === 0;
-      const pieces = this.#preTokenize({ texts: [text.slice(section.from, section.to)], atStart });
-      for (const word of pieces.texts) {
-        for (const id of this.#model.encode(word)) ids.push(id);
-      }
+      const texts = [text.slice(section.from, section.to)];
+      const pieces = this.#preTokenize({ texts, atStart }, limits.units);
+      for (const word of pieces.texts) push(ids, this.model.encode(word), limits);
     }
   }
-
-  /** Text of all ids, spaces unchanged. Ids without a token are skipped. */
-  decode(ids: readonly number[]): string {
-    return this.#decode(ids.flatMap((id) => this.tokenOf(id) ?? [])).join('');
-  }
-
-  tokenOf(id: number): string | undefined {
-    return this.#added.get(id) ?? this.#model.vocabulary.tokens[id];
-  }
-
-  isSpecial(token: string): boolean {
-    return this.#special.has(token);
-  }
 }
 
-/** Old files do not state the type of their model: the type follows from the fields. */
-function modelOf(model: z.infer<typeof fields>['model']): Model {
-  const { type } = model;
-  if (type === 'Unigram' || (type === undefined && Array.isArray(model['vocab'])))
-    return new Unigram(unigramFields.parse(model));
-  if (type === 'BPE' || (type === undefined && 'merges' in model)) return new Bpe(bpeFields.parse(model));
-  if (type === 'WordPiece' || (type === undefined && 'max_input_chars_per_word' in model)) return wordPieceOf(model);
-  const problem = type === undefined ? 'is missing' : `${JSON.stringify(type)} is not supported`;
-  throw new Error(`model.type ${problem}; allowed: BPE, Unigram, WordPiece`);
+/** The ids so far of one encoding, and its limits. */
+interface Encoding {
+  readonly ids: number[];
+  readonly limits: EncodeLimits;
 }
 
-function wordPieceOf(model: object): Model {
-  const { vocab, ...rest } = wordPieceFields.parse(model);
-  const vocabulary = vocabularyOf(Object.entries(vocab));
-  const library = new WordPiece({ type: 'WordPiece', vocab, ...rest });
-  return { vocabulary, encode: (word) => library.encode([word]).flatMap((token) => vocabulary.idOf.get(token) ?? []) };
+function push(ids: number[], more: readonly number[], { tokens }: EncodeLimits): void {
+  for (const id of more) ids.push(id);
+  if (ids.length > 2 * tokens) throw tooLong(ids.length);
+}
+
+function tooLong(least: number): EncodeError {
+  return new EncodeError('too_long', `the text has at least ${least} tokens`, least);
 }

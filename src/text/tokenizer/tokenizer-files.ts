@@ -1,12 +1,12 @@
 /**
- * Reads the two files of a tokenizer and builds its pipeline.
+ * Reads the two files of a tokenizer.
  */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../protocol/error-message.ts';
 import { parseJson } from '../../protocol/json-text.ts';
-import { Pipeline } from './pipeline.ts';
+import { type Definition, definitionFields } from './definition.ts';
 
 /** Paths of a tokenizer's files. */
 export interface TokenizerFiles {
@@ -19,22 +19,31 @@ const fields = z.looseObject({});
 const names = z.array(z.unknown()).nullish();
 
 /**
- * Reads both files.
- * @throws Error that names the file: it cannot be read, or it has an unsupported part.
+ * Reads tokenizer.json.
+ * @throws Error that names the file: it cannot be read, or is not a tokenizer.
  */
-export async function openPipeline(files: TokenizerFiles): Promise<Pipeline> {
-  const [tokenizer, config] = await Promise.all([
-    readFields(files.tokenizerFile),
-    files.tokenizerConfigFile === undefined ? fields.parse({}) : readFields(files.tokenizerConfigFile),
-  ]);
+export async function readDefinition({ tokenizerFile }: TokenizerFiles): Promise<Definition> {
+  const read = await readFields(tokenizerFile);
+  return naming(tokenizerFile, () => definitionFields.parse(read));
+}
+
+/**
+ * Further special tokens of tokenizer_config.json.
+ * @throws Error that names the file: it cannot be read.
+ */
+export async function readSpecialTokens({ tokenizerConfigFile }: TokenizerFiles): Promise<readonly string[]> {
+  if (tokenizerConfigFile === undefined) return [];
+  const config = await readFields(tokenizerConfigFile);
   const special = names.safeParse(config['additional_special_tokens']).data ?? [];
+  return special.filter((token) => typeof token === 'string');
+}
+
+/** Runs a function. Its errors get the name of the file. */
+export function naming<T>(file: string, run: () => T): T {
   try {
-    return new Pipeline(
-      tokenizer,
-      special.filter((token) => typeof token === 'string'),
-    );
+    return run();
   } catch (cause) {
-    throw broken(files.tokenizerFile, cause);
+    throw broken(file, cause);
   }
 }
 

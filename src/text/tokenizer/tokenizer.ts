@@ -1,11 +1,30 @@
 /**
- * Converts text to ids and ids to text with the model's tokenizer. Encodes short texts on the event loop, and
- * long texts on a thread, which the first long text starts.
+ * Converts text to ids and ids to text with the model's tokenizer and chat template. Encodes short texts on
+ * the event loop if the work is bounded there, and all others on a thread with a deadline. Decoding, which
+ * every token needs, runs on the event loop; a tokenizer whose decoding is not bounded is not opened.
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
-import { EncodeThread } from './encode-thread.ts';
-import type { Pipeline } from './pipeline.ts';
-import { openPipeline, type TokenizerFiles } from './tokenizer-files.ts';
+import type { ChatTemplate } from '../template/chat-template.ts';
+import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
+import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
+import type { EncodeInput } from '../thread/thread-messages.ts';
+import { EncodeError } from './encode-error.ts';
+import { isKnownShape } from './loop-shape.ts';
+import { vocabularyOfModel } from './models/model.ts';
+import { Pipeline } from './pipeline.ts';
+import { TokenTexts } from './token-texts.ts';
+import { naming, readDefinition, readSpecialTokens, type TokenizerFiles } from './tokenizer-files.ts';
+
+export interface OpenOptions {
+  /** Renders messages; absent: only texts can be encoded. */
+  readonly template?: ChatTemplate | undefined;
+  /** Called when the thread was ended because of a job that took too much time or memory. */
+  readonly onThreadReplaced?: (reason: string) => void;
+  /** For tests: JavaScript of the thread instead of the file in dist. */
+  readonly threadEntry?: URL;
+  /** For tests: other limits of the thread. */
+  readonly threadLimits?: ThreadLimits;
+}
 
 export interface EncodeOptions {
   /**
@@ -13,54 +32,111 @@ export interface EncodeOptions {
    * template.
    */
   readonly addSpecialTokens: boolean;
+  /** Most tokens that the caller can use; absent: any number. */
+  readonly mostTokens?: number;
   /** Rejects with the signal's reason. A text that still waits for the thread is then not encoded. */
   readonly signal?: AbortSignal;
 }
 
 /** Longest text that the event loop encodes, in UTF-16 units. Takes at most 8 ms, measured. */
-const INLINE_UNITS = 2_000;
+export const LOOP_UNITS = 2_000;
+/** UTF-16 units of the longest text that a stage may make on the event loop; longer ones go to the thread. */
+export const LOOP_STAGE_UNITS = 2 ** 16;
+/**
+ * UTF-16 units of the longest messages that the event loop renders: a step of a template takes time with
+ * them.
+ */
+export const LOOP_MESSAGE_UNITS = 2 ** 16;
+/** Limits of a rendering on the event loop; one that needs more is done again on the thread. */
+export const LOOP_RENDER: RenderLimits = { ms: 20, steps: 50_000, text: 2 ** 18 };
 
 export class Tokenizer {
-  readonly #pipeline: Pipeline;
+  readonly #texts: TokenTexts;
+  /** Undefined if nothing bounds the time of an encoding: the event loop then encodes nothing. */
+  readonly #pipeline: Pipeline | undefined;
+  readonly #template: ChatTemplate | undefined;
   readonly #thread: EncodeThread;
 
-  private constructor(pipeline: Pipeline, thread: EncodeThread) {
-    this.#pipeline = pipeline;
-    this.#thread = thread;
+  private constructor(parts: {
+    readonly texts: TokenTexts;
+    readonly pipeline: Pipeline | undefined;
+    readonly template: ChatTemplate | undefined;
+    readonly thread: EncodeThread;
+  }) {
+    this.#texts = parts.texts;
+    this.#pipeline = parts.pipeline;
+    this.#template = parts.template;
+    this.#thread = parts.thread;
   }
 
   /**
-   * Reads the files. Does not start the thread.
-   * @param options.threadEntry For tests: JavaScript of the thread instead of the file in dist.
+   * Reads the files. Starts the thread only for a tokenizer with unknown patterns, which cannot be opened on
+   * the event loop either.
    * @throws Error that names the missing or broken file.
    */
-  static async open(files: TokenizerFiles, options: { readonly threadEntry?: URL } = {}): Promise<Tokenizer> {
-    const entry = options.threadEntry ?? TOKENIZER_THREAD_ENTRY;
-    return new Tokenizer(await openPipeline(files), new EncodeThread(entry, files));
+  static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
+    const [definition, special] = await Promise.all([readDefinition(files), readSpecialTokens(files)]);
+    const { template, threadLimits, onThreadReplaced: onReplaced } = options;
+    const thread = new EncodeThread({
+      entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
+      data: { files: { tokenizerFile: files.tokenizerFile }, template: template?.source },
+      ...(threadLimits && { limits: threadLimits }),
+      onReplaced,
+    });
+    const { texts, pipeline } = naming(files.tokenizerFile, () => {
+      const pipeline = isKnownShape(definition) ? new Pipeline(definition) : undefined;
+      const vocabulary = pipeline?.model.vocabulary ?? vocabularyOfModel(definition.model);
+      return { texts: new TokenTexts(definition, vocabulary, special), pipeline };
+    });
+    if (!pipeline) await thread.start();
+    return new Tokenizer({ texts, pipeline, template, thread });
   }
 
   /**
-   * Ids of a text. A text of up to 2 000 UTF-16 units is encoded on the event loop; longer texts are encoded
-   * on the thread, one at a time.
-   * @throws the signal's reason; Error if the thread is lost (the next call starts a new one) or the
-   *   tokenizer is closed.
+   * Ids of a text, or of messages behind the chat template.
+   * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages;
+   *   EncodeError if the text is too long or takes too much time, text or memory; Error if the thread is lost
+   *   (the next call starts a new one) or the tokenizer is closed.
    */
-  async encode(text: string, { addSpecialTokens, signal }: EncodeOptions): Promise<number[]> {
+  async encode(input: EncodeInput, options: EncodeOptions): Promise<number[]> {
+    const { addSpecialTokens, mostTokens = Number.POSITIVE_INFINITY, signal } = options;
     signal?.throwIfAborted();
-    if (text.length <= INLINE_UNITS) return this.#pipeline.encode(text, addSpecialTokens);
-    return this.#thread.encode({ text, addSpecialTokens }, signal);
+    const text = typeof input === 'string' ? input : this.#rendered(input);
+    const job = { input: text ?? input, addSpecialTokens, mostTokens };
+    if (text !== undefined && this.#pipeline) {
+      this.#pipeline.checkFits(text, mostTokens);
+      if (text.length <= LOOP_UNITS) {
+        try {
+          return this.#pipeline.encode(text, addSpecialTokens, { units: LOOP_STAGE_UNITS, tokens: mostTokens });
+        } catch (error) {
+          if (!(error instanceof EncodeError && error.kind === 'too_much_text')) throw error;
+        }
+      }
+    }
+    return this.#thread.encode(job, signal);
+  }
+
+  /** The text of messages; undefined if the thread must render them. */
+  #rendered(messages: Exclude<EncodeInput, string>): string | undefined {
+    if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
+    try {
+      return this.#template?.render(messages, LOOP_RENDER);
+    } catch (error) {
+      if (error instanceof RenderBudgetError) return undefined;
+      throw error;
+    }
   }
 
   /** Text of all ids together. Special tokens and ids without a token are left out; spaces stay unchanged. */
   decode(ids: readonly number[]): string {
     const shown = ids.filter((id) => this.isVisible(id));
-    return shown.length === 0 ? '' : this.#pipeline.decode(shown);
+    return shown.length === 0 ? '' : this.#texts.decode(shown);
   }
 
   /** False for ids that decoding leaves out. */
   isVisible(id: number): boolean {
-    const token = this.#pipeline.tokenOf(id);
-    return token !== undefined && !this.#pipeline.isSpecial(token);
+    const token = this.#texts.tokenOf(id);
+    return token !== undefined && !this.#texts.isSpecial(token);
   }
 
   /** Ends the thread and rejects the texts that wait for it. */

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { definitionFields } from '../../../src/text/tokenizer/definition.ts';
 import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
+import { TokenTexts } from '../../../src/text/tokenizer/token-texts.ts';
 
 interface Definition {
   readonly vocabulary: 'byteLevel' | 'sentencePiece' | 'unigram';
@@ -53,7 +55,12 @@ export function definitionOf(name: string): object {
 }
 
 export function pipelineOf(name: string): Pipeline {
-  return new Pipeline(definitionOf(name), []);
+  return new Pipeline(definitionFields.parse(definitionOf(name)));
+}
+
+/** The decoding half of a family's tokenizer. */
+export function textsOf(name: string, { model }: Pipeline): TokenTexts {
+  return new TokenTexts(definitionFields.parse(definitionOf(name)), model.vocabulary, []);
 }
 
 export function digest(text: string): string {

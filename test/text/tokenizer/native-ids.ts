@@ -2,7 +2,7 @@
  * Compares a tokenizer with the ids that the native library has recorded. Each function returns the inputs
  * that differ.
  */
-import { around, codesOf, digest, expected, pipelineOf } from './families.ts';
+import { around, codesOf, digest, expected, pipelineOf, textsOf } from './families.ts';
 
 /** A part of a table: every `step`th entry, counted from `first`. */
 export interface Sample {
@@ -13,6 +13,7 @@ export const WHOLE: Sample = { first: 0, step: 1 };
 
 export class NativeIds {
   readonly #pipeline;
+  readonly #texts;
   readonly #wanted;
   readonly #sample;
 
@@ -20,6 +21,7 @@ export class NativeIds {
     const wanted = expected.families[family];
     if (!wanted) throw new Error(`There are no ids of ${family}.`);
     this.#pipeline = pipelineOf(family);
+    this.#texts = textsOf(family, this.#pipeline);
     this.#wanted = wanted;
     this.#sample = sample;
   }
@@ -38,8 +40,8 @@ export class NativeIds {
       const recorded = this.#wanted.texts[at]?.[1];
       if (recorded === '') return true;
       const ids = this.#pipeline.encode(text, true);
-      const shown = ids.filter((id) => !this.#pipeline.isSpecial(this.#pipeline.tokenOf(id) ?? ''));
-      return digest(this.#pipeline.decode(shown)) === recorded;
+      const shown = ids.filter((id) => !this.#texts.isSpecial(this.#texts.tokenOf(id) ?? ''));
+      return digest(this.#texts.decode(shown)) === recorded;
     });
   }
 

@@ -9,6 +9,9 @@ import { byteIdsOf, type Vocabulary, vocabularyField, vocabularyOf, type WordMod
 
 const absent = z.string().nullish();
 const off = z.boolean().nullish();
+/** UTF-16 units of the longest text that a file may add to each character of a word. Real ones add four. */
+export const MAX_AFFIX_UNITS = 64;
+const affix = z.string().max(MAX_AFFIX_UNITS).nullish();
 export const bpeFields = z.object({
   vocab: vocabularyField,
   /** `'a b'` in older files; pairs where tokens may contain spaces. */
@@ -17,8 +20,8 @@ export const bpeFields = z.object({
     'expected an array of merges',
   ),
   unk_token: absent,
-  continuing_subword_prefix: absent,
-  end_of_word_suffix: absent,
+  continuing_subword_prefix: affix,
+  end_of_word_suffix: affix,
   fuse_unk: off,
   byte_fallback: off,
   ignore_merges: off,

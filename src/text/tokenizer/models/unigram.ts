@@ -4,6 +4,7 @@
  * Pure.
  */
 import { z } from 'zod';
+import { EncodeError } from '../encode-error.ts';
 import { Trie } from './trie.ts';
 import { byteIdsOf, type Vocabulary, vocabularyOf, type WordModel } from './vocabulary.ts';
 
@@ -36,8 +37,8 @@ export class Unigram implements WordModel {
   }
 
   /**
-   * @throws Error for a character that the vocabulary lacks, if there is no unknown token either. The Rust
-   *   library fails here too.
+   * @throws EncodeError `unencodable` for a character that the vocabulary lacks, if there is no unknown token
+   *   either. The Rust library fails here too.
    */
   encode(word: string): readonly number[] {
     const ids: number[] = [];
@@ -56,7 +57,10 @@ export class Unigram implements WordModel {
 
   #unknownId(): number {
     if (this.#unknown === undefined)
-      throw new Error('the vocabulary lacks a character of the text and has no unknown token');
+      throw new EncodeError(
+        'unencodable',
+        'the vocabulary of the model lacks a character of the text and has no unknown token',
+      );
     return this.#unknown;
   }
 

@@ -13,16 +13,24 @@ export interface Vocabulary {
   readonly idOf: ReadonlyMap<string, number>;
   /** Indexed by id. */
   readonly tokens: readonly string[];
+  /** UTF-16 units of the longest token. */
+  readonly longest: number;
+  /** False if two tokens have the same id. */
+  readonly isUnique: boolean;
 }
 
 export function vocabularyOf(entries: Iterable<readonly [string, number]>): Vocabulary {
   const idOf = new Map<string, number>();
   const tokens: string[] = [];
+  let longest = 0;
+  let isUnique = true;
   for (const [token, id] of entries) {
+    if (token.length > longest) longest = token.length;
+    if (tokens[id] !== undefined) isUnique = false;
     idOf.set(token, id);
     tokens[id] = token;
   }
-  return { idOf, tokens };
+  return { idOf, tokens, longest, isUnique };
 }
 
 /**

@@ -7,13 +7,13 @@ const encoder = new TextEncoder();
 /**
  * Character of each byte: printable Latin-1 bytes map to themselves, the others to characters from U+0100 on.
  */
-const CHARACTERS: readonly string[] = alphabet();
-const BYTES: ReadonlyMap<string, number> = new Map(CHARACTERS.map((char, byte) => [char, byte]));
+export const BYTE_CHARACTERS: readonly string[] = alphabet();
+const BYTES: ReadonlyMap<string, number> = new Map(BYTE_CHARACTERS.map((char, byte) => [char, byte]));
 
 /** A text's UTF-8 bytes, one character for each byte. */
 export function bytesAsCharacters(text: string): string {
   let characters = '';
-  for (const byte of encoder.encode(text)) characters += CHARACTERS[byte] ?? '';
+  for (const byte of encoder.encode(text)) characters += BYTE_CHARACTERS[byte] ?? '';
   return characters;
 }
 

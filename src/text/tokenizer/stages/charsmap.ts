@@ -2,6 +2,8 @@
  * SentencePiece's compiled normalization (`precompiled_charsmap`): a double-array trie maps byte sequences to
  * offsets in a block of zero-terminated texts. Pure except for its cache.
  */
+import { checkUnits } from '../encode-error.ts';
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 /**
@@ -12,14 +14,24 @@ const LONGEST_GRAPHEME = 5;
 /** Maximum number of cached graphemes and characters. */
 const CACHE_SIZE = 10_000;
 
-/** @throws Error if the map is truncated. */
-export function charsmapOf(base64: string): (text: string) => string {
+/** Bytes of the longest text that a map may contain. The longest one of Unicode's NFKC has 33 (U+FDFA). */
+export const MAX_CHARSMAP_BYTES = 1_024;
+
+/**
+ * @returns the normalization: a text, and the UTF-16 units of the longest result
+ * @throws Error if the map is truncated or makes a long text of one character.
+ */
+export function charsmapOf(base64: string): (text: string, most: number) => string {
   const bytes = Buffer.from(base64, 'base64');
   const trieBytes = bytes.length < 4 ? Number.POSITIVE_INFINITY : bytes.readUInt32LE(0);
   if (4 + trieBytes > bytes.length)
     throw new Error('normalizer.precompiled_charsmap is truncated: download the file again');
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, at) => bytes.readUInt32LE(4 + 4 * at));
   const texts = bytes.subarray(4 + trieBytes);
+  if (longestText(texts) > MAX_CHARSMAP_BYTES)
+    throw new Error(
+      `normalizer.precompiled_charsmap replaces a character with more than ${MAX_CHARSMAP_BYTES} bytes: use another model`,
+    );
   const cache = new Map<string, string | undefined>();
   const lookUp = (text: string): string | undefined => {
     if (cache.has(text)) return cache.get(text);
@@ -29,9 +41,10 @@ export function charsmapOf(base64: string): (text: string) => string {
     return normal;
   };
   const plain = PRINTABLE.every((char) => lookUp(char) === undefined);
-  return (text) => {
+  return (text, most) => {
     let normal = '';
     for (const grapheme of graphemesOf(text, plain)) {
+      checkUnits(normal.length, most);
       if (plain && PLAIN.test(grapheme)) {
         normal += grapheme;
         continue;
@@ -96,6 +109,16 @@ function shortestIn(units: Uint32Array, key: Uint8Array): number {
 
 function offsetOf(unit: number): number {
   return (unit >>> 10) << ((unit & 0x200) >>> 6);
+}
+
+function longestText(texts: Uint8Array): number {
+  let longest = 0;
+  for (let from = 0; from < texts.length; ) {
+    const end = texts.indexOf(0, from);
+    longest = Math.max(longest, (end < 0 ? texts.length : end) - from);
+    from = end < 0 ? texts.length : end + 1;
+  }
+  return longest;
 }
 
 function textAt(texts: Uint8Array, from: number): string | undefined {

@@ -5,11 +5,19 @@
  */
 import { BertNormalizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
+import { checkUnits } from '../encode-error.ts';
+import { replaceBounded } from './bounded-text.ts';
 import { bytesAsCharacters } from './byte-level.ts';
+import { inCanonicalOrder, normalized } from './canonical-order.ts';
 import { charsmapOf } from './charsmap.ts';
 import { expressionOf, patternFields, SPACE } from './patterns.ts';
 
-export type Normalize = (text: string) => string;
+/**
+ * Normalizes a text.
+ * @param most UTF-16 units of the longest text that a step may make
+ * @throws EncodeError `too_much_text` if a step makes more
+ */
+export type Normalize = (text: string, most: number) => string;
 
 const flag = z.boolean().nullish();
 const part = z.looseObject({ type: z.string() });
@@ -36,23 +44,23 @@ export function normalizerOf(definition: unknown): Normalize {
   switch (fields.type) {
     case 'Sequence': {
       const steps = sequence.parse(fields).normalizers.map(normalizerOf);
-      return (text) => steps.reduce((current, step) => step(current), text);
+      return (text, most) => steps.reduce((current, step) => step(current, most), text);
     }
     case 'NFC':
     case 'NFD':
     case 'NFKC':
     case 'NFKD': {
       const form = fields.type;
-      return (text) => text.normalize(form);
+      return checked((text) => normalized(text, form));
     }
     case 'Replace': {
       const { pattern, content } = replace.parse(fields);
       const expression = expressionOf(pattern);
-      return (text) => text.replaceAll(expression, () => content);
+      return checked((text, most) => replaceBounded(text, expression, content, most));
     }
     case 'Prepend': {
       const { prepend } = z.object({ prepend: z.string() }).parse(fields);
-      return (text) => (text === '' ? '' : prepend + text);
+      return checked((text) => (text === '' ? '' : prepend + text));
     }
     case 'Strip': {
       const { strip_left, strip_right } = strip.parse(fields);
@@ -68,19 +76,35 @@ export function normalizerOf(definition: unknown): Normalize {
 function plainNormalizer(fields: z.infer<typeof part>): Normalize {
   switch (fields.type) {
     case 'Lowercase':
-      return lowercased;
+      return checked(lowercased);
     case 'StripAccents':
       return (text) => text.replaceAll(MARKS, '');
     case 'Nmt':
       return (text) => text.replaceAll(NMT_REMOVED, '').replaceAll(NMT_SPACES, ' ');
     case 'ByteLevel':
-      return bytesAsCharacters;
+      return checked(bytesAsCharacters);
     case 'BertNormalizer': {
-      const library = new BertNormalizer({ type: 'BertNormalizer', ...bert.parse(fields) });
-      return (text) => library.normalize(text);
+      const library = new LinearBertNormalizer({ type: 'BertNormalizer', ...bert.parse(fields) });
+      return checked((text) => library.normalize(text));
     }
     default:
       throw new Error(`normalizer.type ${JSON.stringify(fields.type)} is not supported: use another model`);
+  }
+}
+
+/** Checks the length of a step's result. */
+function checked(step: Normalize): Normalize {
+  return (text, most) => {
+    const result = step(text, most);
+    checkUnits(result.length, most);
+    return result;
+  };
+}
+
+/** The library's normalizer, which removes accents in linear time. */
+class LinearBertNormalizer extends BertNormalizer {
+  override strip_accents(text: string): string {
+    return super.strip_accents(inCanonicalOrder(text, 'NFD'));
   }
 }
 

@@ -4,6 +4,7 @@
  * Pure.
  */
 import { z } from 'zod';
+import { mapBounded, replaceBounded } from './bounded-text.ts';
 import { bytesAsCharacters } from './byte-level.ts';
 import { expressionOf, patternFields, SPACE } from './patterns.ts';
 import { behaviors, type PreTokenize, splitOn } from './split.ts';
@@ -28,6 +29,8 @@ const GPT2 = expression(
   `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|${SPACE}+(?!\\P{White_Space})|${SPACE}+`,
 );
 const SPACES = expression(SPACE);
+/** The one space that SentencePiece marks. */
+const SPACE_MARK = expression(' ');
 const DIGIT = expression('\\p{N}');
 const PUNCTUATION = expression('[\\p{P}!-/:-@[-`{-~]');
 /** Rust's `\w`. */
@@ -41,7 +44,7 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
   switch (fields.type) {
     case 'Sequence': {
       const steps = sequence.parse(fields).pretokenizers.map(preTokenizerOf);
-      return (pieces) => steps.reduce((current, step) => step(current), pieces);
+      return (pieces, most) => steps.reduce((current, step) => step(current, most), pieces);
     }
     case 'ByteLevel':
       return byteLevelOf(byteLevel.parse(fields));
@@ -76,10 +79,10 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
 
 function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>): PreTokenize {
   const words = splitOn(GPT2, 'Isolated');
-  return ({ texts, atStart }) => {
+  return ({ texts, atStart }, most) => {
     const spaced = add_prefix_space ? texts.map((text) => (text.startsWith(' ') ? text : ` ${text}`)) : texts;
     const pieces = use_regex ? words({ texts: spaced, atStart }) : { texts: spaced, atStart };
-    return { texts: pieces.texts.map(bytesAsCharacters), atStart: pieces.atStart };
+    return { texts: mapBounded(pieces.texts, bytesAsCharacters, most), atStart: pieces.atStart };
   };
 }
 
@@ -89,12 +92,13 @@ function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>)
  */
 function metaspaceOf({ replacement, scheme, split: splits }: z.infer<typeof metaspace>): PreTokenize {
   const words = splitOn(expressionOf({ String: replacement }), 'MergedWithNext');
-  return ({ texts, atStart }) => {
-    const marked = texts.map((text, at) => {
+  return ({ texts, atStart }, most) => {
+    const mark = (text: string, at: number): string => {
       const prepends = scheme === 'always' || (scheme === 'first' && atStart && at === 0);
-      const replaced = text.replaceAll(' ', () => replacement);
+      const replaced = replaceBounded(text, SPACE_MARK, replacement, most);
       return prepends && !replaced.startsWith(replacement) ? replacement + replaced : replaced;
-    });
+    };
+    const marked = mapBounded(texts, mark, most);
     return splits ? words({ texts: marked, atStart }) : { texts: marked, atStart };
   };
 }

@@ -10,7 +10,12 @@ export interface Pieces {
   /** True if the first piece is the beginning of the whole text, with no added token before it. */
   readonly atStart: boolean;
 }
-export type PreTokenize = (pieces: Pieces) => Pieces;
+/**
+ * Cuts pieces.
+ * @param most UTF-16 units of the longest text that a step may make, all pieces together
+ * @throws EncodeError `too_much_text` if a step makes more
+ */
+export type PreTokenize = (pieces: Pieces, most: number) => Pieces;
 
 /** Use of the matches: dropped, separate pieces, or merged with a neighbour. */
 export const behaviors = z.enum(['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']);
@@ -26,7 +31,7 @@ interface Span {
  * @param expression must be global
  * @param invert swaps the roles: text between matches counts as matched
  */
-export function splitOn(expression: RegExp, behavior: Behavior, invert = false): PreTokenize {
+export function splitOn(expression: RegExp, behavior: Behavior, invert = false): (pieces: Pieces) => Pieces {
   return ({ texts, atStart }) => {
     const pieces: string[] = [];
     let first = atStart;

@@ -1,0 +1,38 @@
+/** The messages between the event loop and the tokenizer's thread: plain data. */
+import type { Violation } from '../../contract/errors.ts';
+import type { ChatMessage, TemplateSource } from '../template/chat-template.ts';
+import type { EncodeErrorKind } from '../tokenizer/encode-error.ts';
+import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
+
+/** A text, or messages for the model's chat template. */
+export type EncodeInput = string | readonly ChatMessage[];
+
+/** Parent → thread: one prompt to encode. The parent sends one job at a time. */
+export interface EncodeJob {
+  readonly input: EncodeInput;
+  readonly addSpecialTokens: boolean;
+  /** Most tokens that the caller can use. A longer text may be refused before it is encoded. */
+  readonly mostTokens: number;
+}
+
+/** Paths and sources that the thread opens. */
+export interface ThreadData {
+  readonly files: TokenizerFiles;
+  readonly template?: TemplateSource | undefined;
+}
+
+/** Thread → parent. `ready` or `unusable` comes once, then one answer for each job. */
+export type ThreadAnswer =
+  | { readonly type: 'ready' }
+  | { readonly type: 'unusable'; readonly message: string }
+  | { readonly type: 'ids'; readonly ids: number[] }
+  /** The template refuses the messages. */
+  | { readonly type: 'refused'; readonly violations: readonly Violation[] }
+  | {
+      readonly type: 'not_encoded';
+      readonly kind: EncodeErrorKind;
+      readonly message: string;
+      readonly leastTokens: number;
+    }
+  /** A defect. The thread continues. */
+  | { readonly type: 'failed'; readonly message: string };

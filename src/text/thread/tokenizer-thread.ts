@@ -1,0 +1,48 @@
+/**
+ * Entry of the thread that encodes long prompts, so that the event loop stays free, and renders the messages
+ * that need much work. Opens its own copy of the tokenizer, then processes one job at a time. Reads the
+ * tokenizer's file; exchanges messages with its parent, which ends the thread if a job takes too long.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { WorkerError } from '../../contract/errors.ts';
+import { messageOf } from '../../protocol/error-message.ts';
+import type { ChatTemplate } from '../template/chat-template.ts';
+import { EncodeError, MAX_STAGE_UNITS } from '../tokenizer/encode-error.ts';
+import { Pipeline } from '../tokenizer/pipeline.ts';
+import { naming, readDefinition } from '../tokenizer/tokenizer-files.ts';
+import type { EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
+
+const { files, template: source }: ThreadData = workerData;
+const port = parentPort;
+const post = (answer: ThreadAnswer): void => port?.postMessage(answer);
+let template: ChatTemplate | undefined;
+
+try {
+  const definition = await readDefinition(files);
+  const pipeline = naming(files.tokenizerFile, () => new Pipeline(definition));
+  port?.on('message', async (job: EncodeJob) => post(await answerTo(job, pipeline)));
+  post({ type: 'ready' });
+} catch (error) {
+  post({ type: 'unusable', message: messageOf(error) });
+}
+
+async function answerTo({ input, addSpecialTokens, mostTokens }: EncodeJob, pipeline: Pipeline): Promise<ThreadAnswer> {
+  try {
+    const text = typeof input === 'string' ? input : (await openTemplate()).render(input);
+    const ids = pipeline.encode(text, addSpecialTokens, { units: MAX_STAGE_UNITS, tokens: mostTokens });
+    return { type: 'ids', ids };
+  } catch (error) {
+    if (error instanceof WorkerError) return { type: 'refused', violations: error.violations ?? [] };
+    if (!(error instanceof EncodeError)) return { type: 'failed', message: messageOf(error) };
+    const { kind, message, leastTokens } = error;
+    return { type: 'not_encoded', kind, message, leastTokens };
+  }
+}
+
+/** Loads the code of templates at the first use: few threads need it. */
+async function openTemplate(): Promise<ChatTemplate> {
+  if (!source) throw new Error('Messages need a chat template, and the tokenizer was opened without one.');
+  const { ChatTemplate } = await import('../template/chat-template.ts');
+  template ??= new ChatTemplate(source);
+  return template;
+}

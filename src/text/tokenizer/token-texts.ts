@@ -1,0 +1,44 @@
+/**
+ * The decoding half of a tokenizer.json: ids → text. Runs on the event loop for every token, so every file
+ * whose decoding could take long is refused when it is opened. Pure.
+ */
+import type { Definition } from './definition.ts';
+import type { Vocabulary } from './models/vocabulary.ts';
+import { checkDecoder } from './stages/decoder-growth.ts';
+import { type Decode, decoderOf } from './stages/decoders.ts';
+
+export class TokenTexts {
+  readonly #vocabulary: Vocabulary;
+  readonly #decode: Decode;
+  readonly #added: ReadonlyMap<number, string>;
+  readonly #special: ReadonlySet<string>;
+
+  /**
+   * @param special further tokens that decoding leaves out
+   * @throws Error if the decoder is unsupported, or could make a long text of one token
+   */
+  constructor({ added_tokens, decoder }: Definition, vocabulary: Vocabulary, special: readonly string[]) {
+    const added = added_tokens ?? [];
+    checkDecoder(
+      decoder,
+      added.reduce((longest, { content }) => Math.max(longest, content.length), vocabulary.longest),
+    );
+    this.#vocabulary = vocabulary;
+    this.#decode = decoderOf(decoder);
+    this.#added = new Map(added.map(({ id, content }) => [id, content]));
+    this.#special = new Set([...special, ...added.filter((token) => token.special).map(({ content }) => content)]);
+  }
+
+  /** Text of all ids, spaces unchanged. Ids without a token are skipped. */
+  decode(ids: readonly number[]): string {
+    return this.#decode(ids.flatMap((id) => this.tokenOf(id) ?? [])).join('');
+  }
+
+  tokenOf(id: number): string | undefined {
+    return this.#added.get(id) ?? this.#vocabulary.tokens[id];
+  }
+
+  isSpecial(token: string): boolean {
+    return this.#special.has(token);
+  }
+}
