@@ -6,18 +6,23 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
 import { authenticator } from './auth.ts';
-import { connectionOptions, limitConnections } from './connections.ts';
+import { listenOnOthers } from './connections/other-addresses.ts';
+import { Refusals } from './connections/refusals.ts';
+import { Connections, connectionOptions, SOCKET_BYTES } from './connections.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
 import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { sendError } from './native/errors.ts';
 import { originGuard } from './origin.ts';
+import { requireHost } from './single-headers.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** True for a route whose answer is a live stream. */
     readonly endless?: boolean;
+    /** True for a probe. */
+    readonly open?: boolean;
   }
 }
 
@@ -37,12 +42,15 @@ const MAX_PARAMETER_CHARS = 256 * 4 * 3;
  */
 export function buildServer(parts: ServerParts, contractFile: URL): FastifyInstance {
   const { config } = parts;
+  const refusals = new Refusals(parts.metrics, config.maxConnections);
+  const connections = new Connections(config, refusals);
   const app = Fastify({
     logger: false,
     genReqId: (request) => correlationIdOf(request.headers),
     bodyLimit: bodyLimit(config.maxPromptChars),
     routerOptions: { maxParamLength: MAX_PARAMETER_CHARS },
     ...connectionOptions(config),
+    serverFactory: (handle) => connections.createServer(handle),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
@@ -50,22 +58,35 @@ export function buildServer(parts: ServerParts, contractFile: URL): FastifyInsta
       sendError(workerErrorOf(error), request, reply);
     },
   });
-  limitConnections(app.server, config.maxConnections);
+  if (config.host === 'localhost') listenOnOthers(app, SOCKET_BYTES);
   acceptJsonOnly(app);
   const guardOrigin = originGuard(config);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
+    connections.greet(request, reply);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
+    requireHost(request, reply);
     return guardOrigin(request, reply);
   });
-  app.setErrorHandler(errorHandler(sendError));
+  app.addHook('preHandler', (request, _reply, done) => {
+    connections.keepPlace(request);
+    done();
+  });
+  app.setErrorHandler(errorHandler(sendError, refusals));
   app.setNotFoundHandler((request, reply) => sendError(new WorkerError('NOT_FOUND'), request, reply));
-  addRoutes(app, parts, readFileSync(contractFile, 'utf8'));
+  addRoutes(app, parts, { contract: readFileSync(contractFile, 'utf8'), connections, refusals });
   return app;
 }
 
-function addRoutes(app: FastifyInstance, parts: ServerParts, contract: string): void {
-  const authenticate = authenticator(parts.config.apiToken);
+interface RouteParts {
+  /** Text of openapi.yaml. */
+  readonly contract: string;
+  readonly connections: Connections;
+  readonly refusals: Refusals;
+}
+
+function addRoutes(app: FastifyInstance, parts: ServerParts, { contract, connections, refusals }: RouteParts): void {
+  const authenticate = authenticator(parts.config.apiToken, (request) => connections.trust(request));
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract))) {
     const { method, path, open, endless } = routes[id as RouteId];
@@ -73,9 +94,9 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, contract: string): 
       method,
       url: routerPath(path),
       exposeHeadRoute: !endless,
-      config: { endless: endless === true },
+      config: { endless: endless === true, open: open === true },
       handler: handle,
-      errorHandler: errorHandler(formatError),
+      errorHandler: errorHandler(formatError, refusals),
       ...(!open && authenticate && { onRequest: authenticate }),
     });
   }
