@@ -45,7 +45,7 @@ export const PROBE_PLACES = 8;
 /** Time after which a caller without a place is asked to try again. */
 const RETRY_MS = 1000;
 
-/** The limits of connections in Fastify's and Node's options, from `--arrival-timeout` and `--slow-timeout`. */
+/** The limits of connections as options of Fastify and Node, from the two time settings. */
 export function connectionOptions({ arrivalTimeout, slowTimeout }: Pick<Config, 'arrivalTimeout' | 'slowTimeout'>) {
   const http: ServerOptions = {
     maxHeaderSize: HEADER_BYTES,

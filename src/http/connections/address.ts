@@ -1,13 +1,12 @@
 /**
  * The address of a client, and the group of addresses that count as one client. Pure.
  */
-import type { Socket } from 'node:net';
 
 /** Number of 16-bit groups of an IPv6 address that name a network: providers assign at least a /64. */
 const NETWORK_GROUPS = 4;
 
 /** The address of the peer, an IPv4 address in its own form; empty if the peer has already left. */
-export const clientAddress = ({ remoteAddress = '' }: Pick<Socket, 'remoteAddress'>): string =>
+export const clientAddress = ({ remoteAddress = '' }: { remoteAddress?: string | undefined }): string =>
   remoteAddress.replace(/^::ffff:(?=\d+\.)/i, '');
 
 /**

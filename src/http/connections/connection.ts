@@ -43,7 +43,7 @@ export class Connection {
     if (this.standing === 'untrusted') this.#set('idle');
   }
 
-  /** Call when a complete request gets its handler: a trusted connection keeps its place until the answer ends. */
+  /** Call when a complete request gets its handler: a trusted connection is busy until the answer ends. */
   keepPlace(): void {
     if (this.standing === 'idle') this.#set('busy');
   }
