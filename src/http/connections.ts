@@ -105,7 +105,7 @@ export class Connections {
     this.#open.get(request.raw.socket)?.trust();
   }
 
-  /** Call for a request that has arrived completely, before its handler. */
+  /** Call when a request has arrived completely, and its handler begins. */
   keepPlace(request: FastifyRequest): void {
     this.#open.get(request.raw.socket)?.keepPlace();
   }

@@ -68,10 +68,6 @@ export function buildServer(parts: ServerParts, contractFile: URL): FastifyInsta
     requireHost(request, reply);
     return guardOrigin(request, reply);
   });
-  app.addHook('preHandler', (request, _reply, done) => {
-    connections.keepPlace(request);
-    done();
-  });
   app.setErrorHandler(errorHandler(sendError, refusals));
   app.setNotFoundHandler((request, reply) => sendError(new WorkerError('NOT_FOUND'), request, reply));
   addRoutes(app, parts, { contract: readFileSync(contractFile, 'utf8'), connections, refusals });
@@ -95,7 +91,10 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, { contract, connect
       url: routerPath(path),
       exposeHeadRoute: !endless,
       config: { endless: endless === true, open: open === true },
-      handler: handle,
+      handler: (request, reply) => {
+        connections.keepPlace(request);
+        return handle(request, reply);
+      },
       errorHandler: errorHandler(formatError, refusals),
       ...(!open && authenticate && { onRequest: authenticate }),
     });
