@@ -13,7 +13,8 @@ import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
-import { CLOSE_MS, HEADER_BYTES, IDLE_MS, KEEP_ALIVE_MS, SOCKET_BYTES } from '../src/http/connections.ts';
+import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
+import { HEADER_BYTES, IDLE_MS, KEEP_ALIVE_MS, SOCKET_BYTES } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
 import { MAX_LEVELS } from '../src/http/json-body.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
@@ -29,7 +30,7 @@ import { IDLE_FLUSH_MS, LONGEST_FLUSH_MS, MOST_PENDING } from '../src/narration/
 import { LIMITS } from '../src/narration/narrate.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 
-const REPLAY_BYTES = SETTINGS['replay-memory'].fallback * 2 ** 20;
+const REPLAY_BYTES = Number(SETTINGS['replay-memory'].fallback) * 2 ** 20;
 
 /** The page. */
 export function limitsPage(): string {

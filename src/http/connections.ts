@@ -1,14 +1,18 @@
 /**
- * The limits of connections: their number, the time for a request to arrive, and the idle time. Also answers
- * malformed HTTP, for which Fastify has no request.
+ * The connections of the server: their number, their times, who loses its place for a new one, and the turns
+ * of pipelined requests. With a token, a connection counts as untrusted until it brings the token.
  */
-import type { ServerOptions } from 'node:http';
-import type { Server, Socket } from 'node:net';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/config.ts';
-import { type ErrorCode, WorkerError } from '../contract/errors.ts';
-import { narrate } from '../narration/narrate.ts';
-import { correlationIdOf } from './correlation.ts';
-import { errorBody } from './native/errors.ts';
+import { WorkerError } from '../contract/errors.ts';
+import { boundedRequests } from './connections/bounded-request.ts';
+import { ARRIVAL_TIMEOUT, answerBrokenHttp } from './connections/broken-http.ts';
+import { Connection } from './connections/connection.ts';
+import type { WaitingCount } from './connections/pipeline.ts';
+import { Places } from './connections/places.ts';
+import type { Refusals } from './connections/refusals.ts';
 
 /**
  * Maximum bytes of the request line and all headers. Node's default, set here so that
@@ -17,25 +21,39 @@ import { errorBody } from './native/errors.ts';
 export const HEADER_BYTES = 16 * 1024;
 /** Bytes of a socket's buffer: the memory of a connection whose client does not read. */
 export const SOCKET_BYTES = 16 * 1024;
-/** Interval of the check for requests that have not arrived in time. */
-const CHECK_MS = 500;
-/** Maximum idle time of a connection between two requests. */
+/** Interval of the checks for requests that have not arrived in time, and for untrusted connections. */
+export const CHECK_MS = 500;
+/** Maximum idle time of a trusted connection between two requests. */
 export const KEEP_ALIVE_MS = 72_000;
 /**
  * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least
  * every 15 seconds.
  */
 export const IDLE_MS = 60_000;
-/** Minimum time between two narrations of refused connections. */
-const NARRATE_DROPPED_MS = 10_000;
+/**
+ * Maximum time of a connection that never brought a right token: from its begin, or from its last answer, to
+ * the headers of a request with the token.
+ */
+export const UNTRUSTED_MS = 5000;
+/** The seconds that the worker announces to such a connection. The checks can end it a little before 5 s. */
+const UNTRUSTED_KEEP_ALIVE = `timeout=${Math.floor((UNTRUSTED_MS - CHECK_MS) / 1000)}`;
+/**
+ * Places above `--max-connections` for probes while every connection is busy. They serve the open routes
+ * only, one request each.
+ */
+export const PROBE_PLACES = 8;
+/** Time after which a caller without a place is asked to try again. */
+const RETRY_MS = 1000;
 
-/** Fastify's options for connections, from `--arrival-timeout` and `--slow-timeout`. */
-export function connectionOptions({ arrivalTimeout, slowTimeout }: Config) {
+/** The limits of connections as options of Fastify and Node, from the two time settings. */
+export function connectionOptions({ arrivalTimeout, slowTimeout }: Pick<Config, 'arrivalTimeout' | 'slowTimeout'>) {
   const http: ServerOptions = {
     maxHeaderSize: HEADER_BYTES,
     highWaterMark: SOCKET_BYTES,
     headersTimeout: Math.ceil((arrivalTimeout * 1000) / 3),
     connectionsCheckingInterval: CHECK_MS,
+    // Node would answer such a request past the pipeline; `requireHost` refuses it.
+    requireHostHeader: false,
   };
   return {
     http,
@@ -46,60 +64,105 @@ export function connectionOptions({ arrivalTimeout, slowTimeout }: Config) {
   };
 }
 
-/** Closes every connection beyond `max`, and narrates the number of closed ones at most every ten seconds. */
-export function limitConnections(server: Server, max: number): void {
-  server.maxConnections = max;
-  let dropped = 0;
-  let narratedAt = Number.NEGATIVE_INFINITY;
-  server.on('drop', () => {
-    dropped += 1;
-    const now = performance.now();
-    if (now - narratedAt < NARRATE_DROPPED_MS) return;
-    narratedAt = now;
-    narrate('connections.refused', { connections: dropped, connections_limit: max });
-    dropped = 0;
-  });
-}
+type Settings = Pick<Config, 'arrivalTimeout' | 'slowTimeout' | 'maxConnections' | 'apiToken'>;
 
-/** The answer to malformed HTTP, by the error code of Node's parser. */
-const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; message: string }>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    line: '408 Request Timeout',
-    code: 'TIMEOUT',
-    message: 'the request must arrive in time',
-  },
-  HPE_HEADER_OVERFLOW: {
-    line: '431 Request Header Fields Too Large',
-    code: 'INVALID_REQUEST',
-    message: 'the headers must be shorter',
-  },
-};
-/** Time that a client has to close its connection after the answer to malformed HTTP. */
-export const CLOSE_MS = 1000;
-/** The answer for all other error codes of the parser. */
-const MALFORMED = {
-  line: '400 Bad Request',
-  code: 'INVALID_REQUEST',
-  message: 'the request must be well-formed HTTP',
-} as const;
+export class Connections {
+  readonly #config: Settings;
+  readonly #refusals: Refusals;
+  readonly #places: Places<Connection>;
+  readonly #probes = new Places<Connection>(PROBE_PLACES);
+  readonly #open = new WeakMap<Socket, Connection>();
+  readonly #waiting: WaitingCount = { requests: 0 };
 
-/** Writes a native error to the socket; destroys the socket if an answer has already begun. */
-function answerBrokenHttp(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (socket.writableEnded) return; // Already answered.
-  if (!socket.writable || socket.bytesWritten > 0) {
-    socket.destroy();
-    return;
+  constructor(config: Settings, refusals: Refusals) {
+    this.#config = config;
+    this.#refusals = refusals;
+    this.#places = new Places(config.maxConnections);
   }
-  const { line, code, message } = BROKEN_HTTP[error.code ?? ''] ?? MALFORMED;
-  const correlationId = correlationIdOf({});
-  const body = JSON.stringify(errorBody(new WorkerError(code, message), correlationId));
-  const head = [
-    `HTTP/1.1 ${line}`,
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-  ];
-  // An immediate destroy would reset the connection, possibly before the client reads the answer. Without a
-  // timeout the connection could stay half-open forever.
-  socket.setTimeout(CLOSE_MS, () => socket.destroy());
-  socket.end(`${[...head, `X-Correlation-Id: ${correlationId}`, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`);
+
+  /** The HTTP server of `handle` with all limits of connections, for Fastify's option `serverFactory`. */
+  createServer(handle: RequestListener): Server {
+    const { http, requestTimeout, keepAliveTimeout, connectionTimeout } = connectionOptions(this.#config);
+    const receive: RequestListener = (request, response) =>
+      this.#open.get(request.socket)?.pipeline.receive(request, response);
+    const IncomingMessage = boundedRequests((socket) => this.#open.get(socket)?.pipeline.isFull === true);
+    const server = createServer({ ...http, requestTimeout, keepAliveTimeout, IncomingMessage }, receive);
+    // An unknown expectation is ignored, as HTTP allows. Node would answer it past the pipeline.
+    server.on('checkExpectation', receive);
+    server.setTimeout(connectionTimeout);
+    // Before Node's own listener: a connection has its place before its first request is read.
+    server.prependListener('connection', (socket) => this.#accept(socket, handle));
+    const checks = setInterval(() => this.#endUntrusted(), CHECK_MS).unref();
+    server.once('close', () => {
+      clearInterval(checks);
+      this.#refusals.flush();
+    });
+    return server;
+  }
+
+  /** Call for a request with the right token. */
+  trust(request: FastifyRequest): void {
+    this.#open.get(request.raw.socket)?.trust();
+  }
+
+  /** Call when a request has arrived completely, and its handler begins. */
+  keepPlace(request: FastifyRequest): void {
+    this.#open.get(request.raw.socket)?.keepPlace();
+  }
+
+  /**
+   * Tells an untrusted client in the headers how long its connection stays.
+   * @throws WorkerError `TOO_MANY_CONNECTIONS` for any route but a probe on a place for probes
+   */
+  greet(request: FastifyRequest, reply: FastifyReply): void {
+    const connection = this.#open.get(request.raw.socket);
+    if (connection?.standing !== 'untrusted') return;
+    const isProbe = request.routeOptions.config.open === true;
+    if (connection.places === this.#probes) {
+      reply.header('Connection', 'close');
+      if (isProbe) return;
+      this.#refusals.connection('refused');
+      throw new WorkerError('TOO_MANY_CONNECTIONS', undefined, { retryAfterMs: RETRY_MS });
+    }
+    // Any other route either brings trust or ends the connection with 401.
+    const staysOpen = reply.raw.shouldKeepAlive && !reply.raw.hasHeader('Connection');
+    if (staysOpen && (isProbe || request.is404))
+      reply.headers({ Connection: 'keep-alive', 'Keep-Alive': UNTRUSTED_KEEP_ALIVE });
+  }
+
+  #accept(socket: Socket, handle: RequestListener): void {
+    const places = this.#freePlaces();
+    const isTrusted = places === this.#places && this.#config.apiToken === undefined;
+    const standing = isTrusted ? 'idle' : 'untrusted';
+    this.#open.set(socket, new Connection(socket, { places, standing, handle, waiting: this.#waiting }));
+  }
+
+  /** Frees a place if none is free: one of all, or one for probes if all connections are busy. */
+  #freePlaces(): Places<Connection> {
+    if (!this.#places.isFull) return this.#places;
+    const victim = this.#places.victim();
+    if (victim) {
+      victim.holder.close();
+      this.#refusals.connection('evicted');
+      return this.#places;
+    }
+    // Every connection for probes is untrusted, so one of them can always leave.
+    if (this.#probes.isFull) {
+      this.#probes.victim()?.holder.close();
+      this.#refusals.connection('refused');
+    }
+    return this.#probes;
+  }
+
+  /** Ends the untrusted connections that would exceed their time before the next check. */
+  #endUntrusted(): void {
+    for (const places of [this.#places, this.#probes]) {
+      for (;;) {
+        const place = places.untrustedFor(UNTRUSTED_MS - CHECK_MS);
+        if (!place) break;
+        place.holder.leave();
+        answerBrokenHttp({ code: ARRIVAL_TIMEOUT }, place.holder.socket);
+      }
+    }
+  }
 }

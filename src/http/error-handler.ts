@@ -5,16 +5,21 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, WorkerError } from '../contract/errors.ts';
 import { narrate } from '../narration/narrate.ts';
+import type { Refusals } from './connections/refusals.ts';
 
 /** Writes an error in the shape of a route family. */
 export type ErrorFormatter = (error: WorkerError, request: FastifyRequest, reply: FastifyReply) => FastifyReply;
 
-/** Fastify's error handler for a route family. Narrates defects of the worker. */
-export function errorHandler(format: ErrorFormatter) {
+/** Fastify's error handler for a route family. Narrates defects of the worker, and counts refusals. */
+export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
   return (thrown: FastifyError | WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const error = workerErrorOf(thrown);
     if (error.code === 'INTERNAL')
       narrate('worker.fault', { error_kind: 'http', reason: String(thrown.stack ?? thrown) });
+    if (error.code === 'UNAUTHORIZED' || error.code === 'FORBIDDEN_ORIGIN') {
+      refusals.request(error.code, request);
+      void reply.header('Connection', 'close');
+    }
     if (error.code === 'UNAUTHORIZED') void reply.header('WWW-Authenticate', 'Bearer');
     if (error.retryAfterMs !== undefined) void reply.header('Retry-After', secondsOf(error.retryAfterMs));
     return format(error, request, reply);

@@ -6,7 +6,9 @@ import { WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
 import { authenticator } from './auth.ts';
-import { connectionOptions, limitConnections } from './connections.ts';
+import { listenOnOthers } from './connections/other-addresses.ts';
+import { Refusals } from './connections/refusals.ts';
+import { Connections, connectionOptions, SOCKET_BYTES } from './connections.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
 import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
@@ -14,6 +16,7 @@ import { acceptJsonOnly } from './json-body.ts';
 import { sendError } from './native/errors.ts';
 import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
+import { requireHost } from './single-headers.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -38,12 +41,15 @@ export const MAX_PARAMETER_CHARS = FIXED_LIMITS.jobIdChars * 4 * 3;
  */
 export function buildServer(parts: ServerParts, contract: ContractFiles): FastifyInstance {
   const { config } = parts;
+  const refusals = new Refusals(parts.metrics, config.maxConnections);
+  const connections = new Connections(config, refusals);
   const app = Fastify({
     logger: false,
     genReqId: (request) => correlationIdOf(request.headers),
     bodyLimit: bodyLimit(config.maxPromptChars),
     routerOptions: { maxParamLength: MAX_PARAMETER_CHARS },
     ...connectionOptions(config),
+    serverFactory: (handle) => connections.createServer(handle),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
@@ -51,24 +57,32 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
       sendError(workerErrorOf(error), request, reply);
     },
   });
-  limitConnections(app.server, config.maxConnections);
+  if (config.host === 'localhost') listenOnOthers(app, SOCKET_BYTES);
   acceptJsonOnly(app);
   const guardOrigin = originGuard(config);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
+    connections.greet(request, reply);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
+    requireHost(request, reply);
     const preflight = guardOrigin(request, reply);
     // Here and not in a handler: the body of a request without a route, which needs no token, is not parsed.
     if (preflight === undefined && request.is404) throw new WorkerError('NOT_FOUND');
     return preflight;
   });
-  app.setErrorHandler(errorHandler(sendError));
-  addRoutes(app, parts, contract);
+  app.setErrorHandler(errorHandler(sendError, refusals));
+  addRoutes(app, parts, { contract, connections, refusals });
   return app;
 }
 
-function addRoutes(app: FastifyInstance, parts: ServerParts, contract: ContractFiles): void {
-  const authenticate = authenticator(parts.config.apiToken);
+interface RouteParts {
+  readonly contract: ContractFiles;
+  readonly connections: Connections;
+  readonly refusals: Refusals;
+}
+
+function addRoutes(app: FastifyInstance, parts: ServerParts, { contract, connections, refusals }: RouteParts): void {
+  const authenticate = authenticator(parts.config.apiToken, (request) => connections.trust(request));
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract))) {
     const { method, path, open, endless } = routes[id as RouteId];
@@ -77,8 +91,11 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, contract: ContractF
       url: routerPath(path),
       exposeHeadRoute: !endless,
       config: { open: open === true },
-      handler: handle,
-      errorHandler: errorHandler(formatError),
+      handler: (request, reply) => {
+        connections.keepPlace(request);
+        return handle(request, reply);
+      },
+      errorHandler: errorHandler(formatError, refusals),
       ...(!open && authenticate && { onRequest: authenticate }),
     });
   }

@@ -1,6 +1,6 @@
 /**
- * Checks a body against its schema, and returns a valid value or the violations of all fields as sentences. A
- * violation never contains prompt text.
+ * Checks a body against its schema, and returns a valid value or all violations as sentences. A violation
+ * never contains prompt text.
  */
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
@@ -30,11 +30,8 @@ const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 
 /** Maximum number of elements of a list in any field. A longer list is refused unread. */
 export const MAX_LIST = 1024;
-/**
- * Maximum number of reported violations of one field. All elements of a list have the same rule; 256 wrong
- * messages made an answer of 91 KB.
- */
-export const MAX_FIELD_VIOLATIONS = 4;
+/** Lists with a smaller maximum of their own, which is also the bound for the violations of their elements. */
+const MAX_LENGTHS: Readonly<Record<string, number>> = { messages: FIXED_LIMITS.messages, stop: FIXED_LIMITS.stops };
 
 /** A valid value with the names of its unknown fields, or all violations. */
 export type Checked<T> =
@@ -51,13 +48,13 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
   return (body) => {
     const tooLong = overlong(body).filter((name) => Object.hasOwn(fields, name));
     const parsed = schema.safeParse(tooLong.length > 0 ? { ...(body as object), ...undefinedFields(tooLong) } : body);
-    const broken = firstOf(parsed.error?.issues ?? [], (issue) => violationOf(issue, body, limits));
+    const broken = (parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits));
     const lists = tooLong.map((name) => ({
       field: name,
       constraint: 'maximum',
       message: `${name} must be ${ALLOWED[name]?.(limits)}`,
     }));
-    const violations = [...lists, ...broken, ...contradictions(body)];
+    const violations = [...lists, ...once(broken), ...contradictions(body)];
     if (!parsed.success || violations.length > 0) return { ok: false, violations };
     return {
       ok: true,
@@ -75,32 +72,20 @@ export function checkCancel(body: unknown): Checked<z.output<typeof CancelBody>>
   return { ok: false, violations: parsed.error.issues.map((issue) => violationOf(issue, body, limits)) };
 }
 
-/**
- * Removes repeated sentences, because one value can break two rules that have the same sentence, and all but
- * the first violations of each field.
- */
-function firstOf(issues: readonly z.core.$ZodIssue[], violation: (issue: z.core.$ZodIssue) => Violation): Violation[] {
-  const counts = new Map<PropertyKey | undefined, number>();
-  const sentences = new Set<string>();
-  return issues.flatMap((issue) => {
-    const count = counts.get(issue.path[0]) ?? 0;
-    if (count >= MAX_FIELD_VIOLATIONS) return [];
-    const found = violation(issue);
-    if (sentences.has(found.message)) return [];
-    sentences.add(found.message);
-    counts.set(issue.path[0], count + 1);
-    return [found];
-  });
+/** Removes repeated sentences: one value can break two rules that have the same sentence. */
+function once(violations: readonly Violation[]): Violation[] {
+  const seen = new Set<string>();
+  return violations.filter(({ message }) => !seen.has(message) && seen.add(message));
 }
 
 /**
- * Fields whose list is longer than any rule allows. Their elements are not read, which bounds the cost of a
- * bad body.
+ * Fields whose list is longer than its rule allows. Their elements are not read, which bounds the cost of a bad
+ * body and the size of its answer.
  */
 function overlong(body: unknown): string[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
   return Object.entries(body).flatMap(([name, value]) =>
-    Array.isArray(value) && value.length > MAX_LIST ? [name] : [],
+    Array.isArray(value) && value.length > (MAX_LENGTHS[name] ?? MAX_LIST) ? [name] : [],
   );
 }
 

@@ -117,8 +117,11 @@ export const FIELDS = {
   ),
   events_replayed: integer('Earlier events that are sent to a subscriber when it connects', 12),
   readers: integer('Number of subscribers of the stream', 2),
-  connections: integer('Connections closed because there were too many', 3),
+  connections: integer('New connections refused because all others were busy', 3),
+  connections_evicted: integer('Idle connections closed to make room for new ones', 17),
   connections_limit: integer('Maximum number of connections at the same time', 1024),
+  requests_refused: integer('Requests refused since the last report', 200),
+  client_address: text('IP address of the client of the last such request', '192.0.2.7'),
   token_fingerprint: text('First 8 hex digits of the SHA-256 of the API token; absent without a token', '5e884898'),
   lines_lost: integer('Log lines dropped because standard output was blocked', 3),
 } as const;

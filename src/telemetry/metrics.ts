@@ -6,6 +6,9 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
 
+/** Reasons for which the HTTP server refuses a request or closes a connection. */
+export type HttpRefusal = 'unauthorized' | 'forbidden_origin' | 'connection_refused' | 'connection_evicted';
+
 /** Values that a scrape reads from the worker. */
 export interface Gauges {
   readonly running: () => number;
@@ -67,6 +70,9 @@ export class Metrics {
     'worker_narration_shed_total',
     'Narration and metrics events skipped because all subscribers were slow',
   );
+  readonly #refusals = this.#counter('worker_http_refusals_total', 'Refused requests and connections, by reason', [
+    'reason',
+  ]);
 
   constructor(gauges: Gauges) {
     collectDefaultMetrics({ register: this.#registry });
@@ -95,6 +101,11 @@ export class Metrics {
   /** Counts skipped narration and metrics events. */
   shed(count: number): void {
     if (count > 0) this.#shed.inc(count);
+  }
+
+  /** Counts one refused request, or one connection that was refused or closed for a new one. */
+  refused(reason: HttpRefusal): void {
+    this.#refusals.inc({ reason });
   }
 
   /** Counts one token of a step that decoded `batch` sequences. */

@@ -54,11 +54,34 @@ export const WORKER_EVENTS = {
     actor: HTTP,
     action: 'connection_refuse',
     level: 'WARN',
-    when: 'the HTTP server closed connections above --max-connections; reported at most every 10 s',
-    required: ['connections', 'connections_limit'],
-    target: (f) => count(f.connections, 'connection'),
-    human: (f) => `HTTP server closed ${count(f.connections, 'connection')} above the limit of ${f.connections_limit}`,
+    when: 'new connections met --max-connections: idle ones were closed for them, or they were refused because all others were busy; reported at most every 10 s, with all since the last report',
+    required: ['connections', 'connections_evicted', 'connections_limit'],
+    target: (f) => count(f.connections + f.connections_evicted, 'connection'),
+    human: (f) =>
+      `At the limit of ${f.connections_limit}: ${count(f.connections, 'connection')} refused, ${f.connections_evicted} idle closed`,
     cute: () => '🚪 The hive is full to the brim. One at a time, dears!',
+  }),
+  'auth.refused': lifecycleEvent({
+    actor: HTTP,
+    action: 'auth_refuse',
+    level: 'WARN',
+    when: 'requests without the right token were answered with 401; reported at most every 10 s, with all since the last report',
+    required: ['requests_refused', 'client_address'],
+    target: (f) => f.client_address,
+    human: (f) =>
+      `Refused ${count(f.requests_refused, 'request')} without the right token, last from ${f.client_address}`,
+    cute: () => '🔑 Somebody tried a key that does not fit. The door stays shut, kindly!',
+  }),
+  'origin.refused': lifecycleEvent({
+    actor: HTTP,
+    action: 'origin_refuse',
+    level: 'WARN',
+    when: 'requests of foreign web pages were answered with 403; reported at most every 10 s, with all since the last report',
+    required: ['requests_refused', 'client_address'],
+    target: (f) => f.client_address,
+    human: (f) =>
+      `Refused ${count(f.requests_refused, 'request')} of a foreign web page, last from ${f.client_address}`,
+    cute: () => '🕸️ A page from far away knocked. We only dance with friends we know!',
   }),
   'callback.attempt': lifecycleEvent({
     actor: WORKER,

@@ -45,9 +45,11 @@ test.each(BROKEN)('%s', async (_, body) => {
   await flood(body, { answer: MAX_ANSWER_BYTES, line: MAX_LINE_BYTES });
 });
 
-test('256 wrong messages, of which the answer and the line name two', async () => {
+test('256 wrong messages, all of which the answer names', async () => {
   const body = JSON.stringify({ job_id: 'job', messages: Array(256).fill({ role: 1, content: 2 }) });
-  await flood(body, { answer: 2 * MAX_ANSWER_BYTES, line: 1.5 * MAX_LINE_BYTES });
+  await flood(body, { answer: 100_000, line: 1.5 * MAX_LINE_BYTES });
+  const answer = await worker.post('/execute', body);
+  expect(await answer.json()).toHaveProperty('error.errors.length', 512);
 });
 
 /** Sends a body again and again, and checks the sizes of the answers and of the lines in the log. */

@@ -1,0 +1,72 @@
+/**
+ * One open connection: its socket, its place, and its pipeline.
+ */
+import type { RequestListener } from 'node:http';
+import type { Socket } from 'node:net';
+import { addressGroup, clientAddress } from './address.ts';
+import { endGently } from './broken-http.ts';
+import { Pipeline, type WaitingCount } from './pipeline.ts';
+import type { Place, Places, Standing } from './places.ts';
+
+interface ConnectionParts {
+  readonly places: Places<Connection>;
+  readonly standing: Standing;
+  readonly handle: RequestListener;
+  /** Waiting requests of all connections. */
+  readonly waiting: WaitingCount;
+}
+
+export class Connection {
+  readonly socket: Socket;
+  readonly places: Places<Connection>;
+  readonly pipeline: Pipeline;
+  readonly #place: Place<Connection>;
+  #hasLeft = false;
+
+  /** Takes a place until the socket is closed. */
+  constructor(socket: Socket, { places, standing, handle, waiting }: ConnectionParts) {
+    this.socket = socket;
+    this.places = places;
+    this.#place = places.add(this, addressGroup(clientAddress(socket)), standing);
+    this.pipeline = new Pipeline({ socket, handle, waiting, onAnswered: () => this.#rest() });
+    socket.once('close', () => this.leave());
+    // Node calls this method after an answer with `Connection: close`.
+    socket.destroySoon = () => endGently(socket);
+  }
+
+  get standing(): Standing {
+    return this.#place.standing;
+  }
+
+  /** Call with the first right token: the connection is no longer untrusted. */
+  trust(): void {
+    if (this.standing === 'untrusted') this.#set('idle');
+  }
+
+  /** Call when a complete request gets its handler: a trusted connection is busy until the answer ends. */
+  keepPlace(): void {
+    if (this.standing === 'idle') this.#set('busy');
+  }
+
+  /** Frees the place, once. */
+  leave(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.places.remove(this.#place);
+    this.pipeline.drop();
+  }
+
+  /** Frees the place at once, and closes the connection. */
+  close(): void {
+    this.leave();
+    this.socket.destroy();
+  }
+
+  #rest(): void {
+    this.#set(this.standing === 'untrusted' ? 'untrusted' : 'idle');
+  }
+
+  #set(standing: Standing): void {
+    if (!this.#hasLeft) this.places.set(this.#place, standing);
+  }
+}
