@@ -4,6 +4,7 @@
  */
 import { WorkerError } from '../../contract/errors.ts';
 import { JinjaTemplate } from './jinja.ts';
+import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
 export interface ChatMessage {
   readonly role: string;
@@ -45,19 +46,23 @@ export class ChatTemplate {
   /**
    * Returns the prompt, up to the start of the assistant's answer. The prompt contains the model's special
    * tokens: encode it with `addSpecialTokens: false`.
-   * @throws WorkerError INVALID_REQUEST with a violation on `messages` if the template refuses them, for
-   *   example because roles do not alternate.
+   * @param limits smaller limits than the largest ones, for a caller that can render again with more
+   * @throws RenderBudgetError if `limits` is given and reached; WorkerError INVALID_REQUEST with a violation on
+   *   `messages` if the largest limits are reached or the template refuses the messages, for example because
+   *   roles do not alternate.
    */
-  render(messages: readonly ChatMessage[]): string {
+  render(messages: readonly ChatMessage[], limits?: RenderLimits): string {
+    const variables = {
+      ...this.#tokens,
+      messages: messages.map(({ role, content }) => ({ role, content })),
+      add_generation_prompt: true,
+      tools: null,
+      documents: null,
+    };
     try {
-      return this.#template.render({
-        ...this.#tokens,
-        messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: true,
-        tools: null,
-        documents: null,
-      });
+      return this.#template.render(variables, limits);
     } catch (cause) {
+      if (limits && cause instanceof RenderBudgetError) throw cause;
       throw refusal(cause, messages);
     }
   }

@@ -13,14 +13,8 @@ import { Environment, Interpreter, type Statement, type Value } from '@huggingfa
 import { applyTextFilter, joined, MAX_TEXT, methodOf, TEXT_TOO_LONG } from './jinja-methods.ts';
 import { operate } from './jinja-operators.ts';
 import * as values from './jinja-values.ts';
+import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
-/**
- * Limits of one rendering, in milliseconds and in steps: a hundred times the needs of a long conversation.
- */
-const MAX_RENDER_MS = 1_000;
-const MAX_STEPS = 5_000_000;
-/** UTF-16 units of all strings that filters, calls and operators create. */
-const MAX_TOTAL_TEXT = 2 ** 27;
 /** Widest indent that a filter may add. */
 const MAX_INDENT = 100;
 /** Steps between two readings of the clock. */
@@ -71,11 +65,21 @@ class LoopExit extends Error {
 }
 
 export class PythonInterpreter extends Interpreter {
-  readonly #deadline = performance.now() + MAX_RENDER_MS;
+  readonly #limits: RenderLimits;
+  readonly #deadline: number;
   #steps = 0;
   #textLength = 0;
 
-  /** @throws Error if the template refuses its variables, fails, takes too long or creates too much text. */
+  constructor(environment: Environment, limits: RenderLimits) {
+    super(environment);
+    this.#limits = limits;
+    this.#deadline = performance.now() + limits.ms;
+  }
+
+  /**
+   * @throws RenderBudgetError if a limit is reached, or Error if the template refuses its variables or
+   * fails.
+   */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
     this.#step();
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new LoopExit(statement.type === 'Break');
@@ -85,17 +89,18 @@ export class PythonInterpreter extends Interpreter {
     if (values.isString(value) && statement?.type !== 'Identifier') {
       this.#textLength += value.value.length;
       if (value.value.length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
-      if (this.#textLength > MAX_TOTAL_TEXT)
-        throw new Error(`all strings together are longer than ${MAX_TOTAL_TEXT} characters`);
+      if (this.#textLength > this.#limits.text)
+        throw new RenderBudgetError(`all strings together are longer than ${this.#limits.text} characters`);
     }
     return value;
   }
 
   #step(): void {
     this.#steps += 1;
-    if (this.#steps > MAX_STEPS) throw new Error(`rendering takes more than ${MAX_STEPS} steps`);
+    const { steps, ms } = this.#limits;
+    if (this.#steps > steps) throw new RenderBudgetError(`rendering takes more than ${steps} steps`);
     if (this.#steps % STEPS_PER_CLOCK_CHECK === 0 && performance.now() > this.#deadline)
-      throw new Error(`rendering takes longer than ${MAX_RENDER_MS} ms`);
+      throw new RenderBudgetError(`rendering takes longer than ${ms} ms`);
   }
 
   protected override evaluateBlock(statements: readonly Statement[], environment: Environment): Value {

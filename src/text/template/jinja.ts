@@ -8,6 +8,7 @@ import { Environment, parse, type Statement, tokenize } from '@huggingface/jinja
 import { PythonInterpreter } from './jinja-interpreter.ts';
 import { toText } from './jinja-values.ts';
 import { strftime } from './python-text.ts';
+import { MAX_RENDER, type RenderLimits } from './render-limits.ts';
 
 /** Same limit as Jinja's sandbox (`MAX_RANGE`). */
 const MAX_RANGE = 100_000;
@@ -24,13 +25,13 @@ export class JinjaTemplate {
 
   /**
    * @param variables strings, numbers, booleans, null, and lists and objects of them
-   * @throws Error if the template refuses its variables (message of `raise_exception`), fails, takes longer
-   * than a second or creates too much text.
+   * @throws RenderBudgetError if a limit is reached, or Error if the template refuses its variables (message of
+   * `raise_exception`) or fails.
    */
-  render(variables: Readonly<Record<string, unknown>>): string {
+  render(variables: Readonly<Record<string, unknown>>, limits: RenderLimits = MAX_RENDER): string {
     const environment = new Environment();
     for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
-    return toText(new PythonInterpreter(environment).evaluate(this.#program, environment));
+    return toText(new PythonInterpreter(environment, limits).evaluate(this.#program, environment));
   }
 }
 

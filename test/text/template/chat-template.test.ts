@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
 import { readTemplate } from '../../../src/model/template-source.ts';
 import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
+import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render-limits.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
 import { haikuFiles } from '../tokenizer/small-tokenizers.ts';
 
@@ -75,6 +76,12 @@ describe('messages that the template refuses', () => {
     const endless = `{% for a in range(100000) %}${'{% for b in range(100000) %}{% endfor %}'}{% endfor %}`;
     const error = violation(opened(endless), hello);
     expect(error.violations?.[0]?.message).toMatch(/refuses these messages: rendering takes (longer|more) than/);
+  });
+
+  it('are not refused when only the limits of the caller are reached', () => {
+    const template = opened("{% for i in range(1000) %}{{ 'a' ~ i }}{% endfor %}");
+    expect(() => template.render(hello, { ...MAX_RENDER, steps: 500 })).toThrow(RenderBudgetError);
+    expect(template.render(hello).length).toBeGreaterThan(3_000);
   });
 
   it('are refused the same way when the template fails by itself', () => {

@@ -1,6 +1,7 @@
 /** The bounds of a template, and what it can reach. */
 import { describe, expect, it } from 'vitest';
 import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
+import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render-limits.ts';
 
 const render = (source: string, variables: Record<string, unknown> = {}): string =>
   new JinjaTemplate(source).render(variables);
@@ -42,6 +43,26 @@ describe('a template without end is stopped', () => {
 
   it('if it calls itself without end', () => {
     expect(() => render('{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}')).toThrow();
+  });
+});
+
+describe('smaller limits of one rendering', () => {
+  it.each([
+    ['time', { ms: -1 }, /longer than -1 ms/],
+    ['steps', { steps: 500 }, /more than 500 steps/],
+    ['text', { text: 500 }, /longer than 500 characters/],
+  ])('are reported as a limit: %s', (_, limits, message) => {
+    const template = new JinjaTemplate("{% for i in range(1000) %}{{ 'a' ~ i }}{% endfor %}");
+    const rendering = (): string => template.render({}, { ...MAX_RENDER, ...limits });
+    expect(rendering).toThrow(RenderBudgetError);
+    expect(rendering).toThrow(message);
+    expect(template.render({}).length).toBeGreaterThan(3_000);
+  });
+
+  it('do not hide a refusal of the template', () => {
+    const refusing = new JinjaTemplate("{{ raise_exception('no') }}");
+    expect(() => refusing.render({}, MAX_RENDER)).not.toThrow(RenderBudgetError);
+    expect(() => refusing.render({}, MAX_RENDER)).toThrow('no');
   });
 });
 
