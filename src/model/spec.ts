@@ -3,7 +3,6 @@
  * Reads only files of the model's folder. Ignores unknown fields; reports a required field that is missing or
  * invalid by file and name.
  */
-import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import type { TensorNames } from '../protocol/loading.ts';
@@ -18,7 +17,7 @@ import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './genai.ts
 import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
-import { namedTokens } from './template-source.ts';
+import { namedTokens, readTemplateFile } from './template-source.ts';
 
 export type TokenizerKind = z.infer<typeof tokenizerKind>;
 
@@ -206,7 +205,7 @@ async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promi
   if (path === undefined) return;
   if (path.endsWith('.json')) await readFields(path, templateFile, problems);
   if (tokenizerConfigFile !== undefined) return;
-  const named = namedTokens(await readFile(path, 'utf8'));
+  const named = namedTokens(await readTemplateFile(path));
   if (named.length === 0) return;
   problems.push({
     file: 'tokenizer_config.json',

@@ -2,7 +2,7 @@
  * Reads a model's chat template and the texts of the special tokens that a template can name, from at most
  * two files of the model's folder.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 
@@ -27,6 +27,11 @@ export interface TemplateSource {
   readonly tokens: Readonly<Record<string, string>>;
 }
 
+/** Longest chat template in UTF-16 units. The templates of published models have up to 20 000. */
+export const MAX_TEMPLATE = 2 ** 18;
+/** A UTF-16 unit has at most three bytes in UTF-8. */
+const MAX_TEMPLATE_BYTES = 3 * MAX_TEMPLATE;
+
 /**
  * The special tokens that a template can name. In tokenizer_config.json they are strings, or objects with
  * `content`.
@@ -50,22 +55,39 @@ export function namedTokens(template: string): string[] {
 
 /**
  * @returns undefined if the model has no template.
- * @throws Error for a file that cannot be read or is not JSON.
+ * @throws Error for a file that cannot be read or is not JSON, and for a template that is too long.
  */
 export async function readTemplate(files: TemplateFiles): Promise<TemplateSource | undefined> {
   const { tokenizerConfigFile, chatTemplateFile: templatePath } = files;
   const config = tokenizerConfigFile === undefined ? {} : await readObject(tokenizerConfigFile);
   const text = templatePath === undefined ? templateOf(config) : await templateFromFile(templatePath);
   if (text === undefined) return undefined;
+  const file = basename(templatePath ?? 'tokenizer_config.json');
+  if (text.length > MAX_TEMPLATE) throw tooLong(file, `${text.length} characters`);
   const tokens = TOKEN_NAMES.flatMap((name) => {
     const { success, data } = tokenText.safeParse(config[name]);
     return success ? [[name, data] as const] : [];
   });
-  return { file: basename(templatePath ?? 'tokenizer_config.json'), text, tokens: Object.fromEntries(tokens) };
+  return { file, text, tokens: Object.fromEntries(tokens) };
 }
 
 async function templateFromFile(path: string): Promise<string | undefined> {
-  return path.endsWith('.json') ? templateOf(await readObject(path)) : readFile(path, 'utf8');
+  const text = await readTemplateFile(path);
+  return path.endsWith('.json') ? templateOf(fieldsOf(text)) : text;
+}
+
+/** Reads a file that holds a template. @throws Error for a file that is too large, without reading it. */
+export async function readTemplateFile(path: string): Promise<string> {
+  const { size } = await stat(path);
+  if (size > MAX_TEMPLATE_BYTES) throw tooLong(basename(path), `${size} bytes`);
+  return readFile(path, 'utf8');
+}
+
+function tooLong(file: string, length: string): Error {
+  const remedy = "Shorten it, or use the template of the model's publisher.";
+  return new Error(
+    `The chat template in ${file} has ${length}; at most ${MAX_TEMPLATE} characters are allowed. ${remedy}`,
+  );
 }
 
 /** The template in the fields of a JSON file: a string, or the entry named `default` of a list. */
@@ -75,5 +97,9 @@ function templateOf(fields: Readonly<Record<string, unknown>>): string | undefin
 }
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
-  return z.looseObject({}).parse(JSON.parse(await readFile(path, 'utf8')));
+  return fieldsOf(await readFile(path, 'utf8'));
+}
+
+function fieldsOf(text: string): Record<string, unknown> {
+  return z.looseObject({}).parse(JSON.parse(text));
 }

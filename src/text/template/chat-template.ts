@@ -47,9 +47,9 @@ export class ChatTemplate {
    * Returns the prompt, up to the start of the assistant's answer. The prompt contains the model's special
    * tokens: encode it with `addSpecialTokens: false`.
    * @param limits smaller limits than the largest ones, for a caller that can render again with more
-   * @throws RenderBudgetError if `limits` is given and reached; WorkerError INVALID_REQUEST with a violation on
-   *   `messages` if the largest limits are reached or the template refuses the messages, for example because
-   *   roles do not alternate.
+   * @throws RenderBudgetError if `limits` is given and reached; WorkerError INVALID_REQUEST with a violation
+   *   on `messages` if the largest limits are reached or the template refuses the messages, for example
+   *   because roles do not alternate.
    */
   render(messages: readonly ChatMessage[], limits?: RenderLimits): string {
     const variables = {
