@@ -21,6 +21,7 @@ import { ModelError, type ModelProblem } from '../../model/problems.ts';
 import { formatBytes } from '../../narration/phrases.ts';
 import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
 import { messageOf } from '../../protocol/error-message.ts';
+import { Terminal } from '../terminal.ts';
 import { ProgressBar } from './progress-bar.ts';
 
 /**
@@ -38,12 +39,12 @@ const MAX_CONFIG_BYTES = 1024 * 1024;
 export async function pull(args: readonly string[]): Promise<number> {
   const { reference, selection } = readArguments(args);
   const settings = readHubSettings();
-  const progress = new ProgressBar(process.stderr);
+  const progress = new ProgressBar(Terminal.stderr());
   try {
     const folder = settings.offline
       ? await fromCache(reference, selection, settings)
       : await fromHub(reference, selection, settings, progress);
-    await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
+    await Terminal.stdout().printPath(folder);
     return 0;
   } catch (error) {
     const isKnown = error instanceof PullError || error instanceof ModelError;

@@ -7,6 +7,7 @@ import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { JobRegistry } from '../../jobs/registry.ts';
 import { SSE_HEADERS } from '../sse.ts';
+import { shownText } from '../validate.ts';
 
 /**
  * Replays the events after `Last-Event-ID` or `?after=` (without either, all events), then follows the job
@@ -51,7 +52,7 @@ function afterOf({ headers, query }: FastifyRequest): After {
     field,
     constraint: 'format',
     message: `${field} must be the id of an event, a whole number from 0 up`,
-    value: text.slice(0, 64),
+    value: shownText(text),
   });
 }
 
