@@ -69,19 +69,22 @@ async function main(args: readonly string[]): Promise<number> {
   return serve(config, VERSION, engine);
 }
 
-/** Waits until the text is written: the process exits right afterwards, and a slow pipe would lose text. */
-function print(text: string): Promise<number> {
-  return new Promise((resolve) => process.stdout.write(text, () => resolve(0)));
+/** Loads the terminal only for a text: it would delay the start of a worker. */
+async function print(text: string): Promise<number> {
+  const { Terminal } = await import('./commands/terminal.ts');
+  await Terminal.stdout().print(text);
+  return 0;
+}
+
+async function printError(text: unknown): Promise<void> {
+  const { Terminal } = await import('./commands/terminal.ts');
+  await Terminal.stderr().print(`rbees-workerd: ${text}\n`);
 }
 
 try {
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
   const isUsageError = error instanceof ConfigError;
-  process.stderr.write(
-    isUsageError
-      ? `rbees-workerd: ${error.message}\n`
-      : `rbees-workerd: ${error instanceof Error ? error.stack : error}\n`,
-  );
+  await printError(isUsageError ? error.message : error instanceof Error ? error.stack : error);
   process.exit(isUsageError ? 2 : 1);
 }

@@ -105,6 +105,13 @@ const isComment = (line: string): boolean => /^\s*(?:\/\/|\/\*|\*)/.test(line);
 const codeLines = (text: string): number =>
   text.split('\n').filter((line) => line.trim() !== '' && !isComment(line)).length;
 
+describe('the terminal', () => {
+  test('is written by the terminal of the commands and by standard output only', () => {
+    const writers = files.filter(({ text }) => /process\.std(?:out|err)\b|\bstd(?:out|err) *\} *= *process/.test(text));
+    expect(writers.map(({ name }) => name).sort()).toEqual(['commands/terminal.ts', 'narration/stdout.ts']);
+  });
+});
+
 describe('sizes', () => {
   test('a folder has at most 12 files', () => {
     const counts = new Map<string, number>();

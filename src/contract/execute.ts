@@ -17,11 +17,15 @@ const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
 
 /** Limits of a request that no setting changes. Lengths in characters (Unicode code points). */
 export const FIXED_LIMITS = { jobIdChars: 256, messages: 256, stops: 4, stopChars: 100, logprobs: 20 } as const;
+/** Characters that a narration leaves out or shows as a space: two ids must not look like one in the log. */
+const HIDDEN = String.raw`\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\u3000`;
 
 const JOB_ID = z
   .string()
-  .regex(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]{1,256}$/u)
-  .meta({ description: 'Id of the job, chosen by the caller: 1 to 256 characters, no control characters' });
+  .regex(new RegExp(`^[^${HIDDEN}]{1,${FIXED_LIMITS.jobIdChars}}$`, 'u'))
+  .meta({
+    description: `Id of the job, chosen by the caller: 1 to ${FIXED_LIMITS.jobIdChars} characters, no control, invisible or private-use characters`,
+  });
 
 const message = z.object({
   role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Author of the message' }),

@@ -5,11 +5,12 @@
 import { z } from 'zod';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
+import { cut, harmless } from '../narration/sanitize.ts';
 import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
 
 /** The allowed values of each field, as the end of the sentence "… must be". */
 const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
-  job_id: () => `1 to ${FIXED_LIMITS.jobIdChars} characters without control characters`,
+  job_id: () => `1 to ${FIXED_LIMITS.jobIdChars} characters without control, invisible or private-use characters`,
   prompt: (limits) => `1 to ${limits.promptChars} Unicode characters`,
   messages: (limits) =>
     `1 to ${FIXED_LIMITS.messages} of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
@@ -27,6 +28,9 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
 
 /** Fields that contain text of a user: a violation never repeats their values. */
 const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
+
+/** Longest value of a field that a violation repeats, in UTF-16 units. */
+export const MAX_SHOWN = 64;
 
 /** Maximum number of elements of a list in any field. A longer list is refused unread. */
 export const MAX_LIST = 1024;
@@ -152,8 +156,16 @@ function constraintOf(issue: z.core.$ZodIssue): string {
   return CONSTRAINTS[issue.code] ?? issue.code;
 }
 
-/** The value if it is a scalar; undefined otherwise. Cuts a long string, to bound the size of the error. */
+/** The value if it is a scalar; undefined otherwise. */
 function showable(value: unknown): string | number | boolean | undefined {
-  if (typeof value === 'string') return value.length > 64 ? `${value.slice(0, 63)}…` : value;
+  if (typeof value === 'string') return shownText(value);
   return typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
+}
+
+/**
+ * A text of the caller as a violation repeats it: cut, to bound the size of the error, and harmless, because
+ * a client prints the error.
+ */
+export function shownText(text: string): string {
+  return cut(harmless(text.slice(0, 2 * MAX_SHOWN)), MAX_SHOWN);
 }

@@ -7,6 +7,7 @@ import type { Writable } from 'node:stream';
 import type { Backpressure } from '../bridge/sequence-inbox.ts';
 import { WorkerError } from '../contract/errors.ts';
 import { narrate, type RequestContext, runIn } from '../narration/narrate.ts';
+import { ThrottledCount } from '../narration/throttle.ts';
 import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
 import { Subscriber } from './subscriber.ts';
@@ -63,6 +64,11 @@ export class Subscribers implements Backpressure {
   #serving = false;
   /** True if an evaluation is scheduled for the end of this turn of the event loop. */
   #scheduled = false;
+  /** A subscriber can join and leave again hundreds of times a second. */
+  readonly #joins = new ThrottledCount((times) => this.#reportJoins(times));
+  readonly #departures = new ThrottledCount((times) => this.#reportDepartures(times));
+  /** Events replayed to subscribers since the last report of joins. */
+  #replayed = 0;
 
   constructor(job: SubscribedJob, policy: ReadPolicy) {
     this.#job = job;
@@ -106,6 +112,25 @@ export class Subscribers implements Backpressure {
     return subscriber;
   }
 
+  /** Adds a subscriber to a stream that has begun (see `add`), and reports that it joined. */
+  join(from: number, answer: Writable): Subscriber {
+    const subscriber = this.add(from, answer);
+    this.#replayed += this.#job.log.next - from;
+    this.#joins.add();
+    return subscriber;
+  }
+
+  #reportJoins(times: number): void {
+    const facts = { times, events_replayed: this.#replayed, readers: this.size };
+    this.#replayed = 0;
+    runIn(this.#job.context, () => narrate('reader.returned', facts));
+  }
+
+  #reportDepartures(times: number): void {
+    const facts = { times, timeout_ms: this.#policy.detachMs };
+    runIn(this.#job.context, () => narrate('reader.detached', facts));
+  }
+
   /** Passes a new event to all subscribers, then evaluates once: the cost is linear in their number. */
   #serve(): void {
     this.#serving = true;
@@ -125,13 +150,12 @@ export class Subscribers implements Backpressure {
     this.#subscribers.delete(subscriber);
     clearTimeout(this.#stalled.get(subscriber));
     this.#stalled.delete(subscriber);
-    const { log, stopped, context } = this.#job;
+    const { log, stopped } = this.#job;
     if (this.#subscribers.size === 0 && !log.over && !stopped) {
       if (this.#policy.onDisconnect === 'cancel') this.#job.stop('reader_left');
       else {
-        const timeout_ms = this.#policy.detachMs;
-        this.#detached = setTimeout(() => this.#job.stop('unclaimed'), timeout_ms);
-        runIn(context, () => narrate('reader.detached', { timeout_ms }));
+        this.#detached = setTimeout(() => this.#job.stop('unclaimed'), this.#policy.detachMs);
+        this.#departures.add();
       }
     }
     this.#scheduleEvaluation();

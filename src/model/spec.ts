@@ -13,12 +13,11 @@ import {
   type SamplingDefaults,
   type SamplingParameter,
 } from '../protocol/sampling.ts';
-import { readModelText } from './folder-files.ts';
 import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './genai.ts';
 import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
-import { namedTokens } from './template-source.ts';
+import { namedTokens, readTemplateFile } from './template-source.ts';
 
 export type TokenizerKind = z.infer<typeof tokenizerKind>;
 
@@ -206,7 +205,7 @@ async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promi
   if (path === undefined) return;
   if (path.endsWith('.json')) await readFields(path, templateFile, problems);
   if (tokenizerConfigFile !== undefined) return;
-  const named = namedTokens(await readModelText(path));
+  const named = namedTokens(await readTemplateFile(path));
   if (named.length === 0) return;
   problems.push({
     file: 'tokenizer_config.json',

@@ -30,14 +30,30 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-// Control characters (C0, DEL, C1), line separators, and the Unicode category Cf: invisible or
-// direction-changing characters. ZWJ (U+200D) is a special case: between two pictographs it joins them into
-// one emoji.
 const LINE_BREAKS_AND_TABS = /[\t\n\v\f\r\u0085\u2028\u2029]+/g;
-const INVISIBLE = /[\p{Cc}\p{Cf}\u115F\u1160\u3164\uFFA0]/gu;
-const HARMFUL = /[\p{Cc}\p{Cf}\u2028\u2029\u115F\u1160\u3164\uFFA0]/u;
-const JOINS_EMOJI_BEFORE = /(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\uFE0F)$/u;
-const JOINS_EMOJI_AFTER = /^\p{Extended_Pictographic}/u;
+/** Wide and invisible characters that people write as a space. */
+const ODD_SPACES = /[\u2800\u3000]/g;
+/**
+ * Characters that a reader does not see, or that change the text around them: controls (C0, DEL, C1), format
+ * characters (zero width, direction, tags), default-ignorable ones (variation selectors, fillers), private
+ * use, noncharacters and lone surrogates.
+ */
+const HIDDEN = String.raw`[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]`;
+const HARMFUL = new RegExp(String.raw`${HIDDEN}|[\u2028\u2029\u2800\u3000]`, 'u');
+/** The three flags of Unicode that are made of tags: England, Scotland, Wales. Other tags can hide text. */
+const TAG_FLAGS = ['gbeng', 'gbsct', 'gbwls'].map((name) => `\u{1F3F4}${tagged(name)}\u{E007F}`).join('|');
+/** A pictograph with its presentation or skin tone. */
+const PICTOGRAPH = String.raw`\p{Extended_Pictographic}(?:[\uFE0E\uFE0F]|\p{Emoji_Modifier})?`;
+/** Emoji that contain hidden characters, and keep them; otherwise one hidden character. */
+const EMOJI_OR_HIDDEN = new RegExp(
+  String.raw`(${TAG_FLAGS}|[0-9#*]\uFE0F\u20E3|${PICTOGRAPH}(?:\u200D${PICTOGRAPH})*)|${HIDDEN}`,
+  'gu',
+);
+
+/** The characters of a name as Unicode tags. */
+function tagged(name: string): string {
+  return Array.from(name, (char) => String.fromCodePoint(0xe0000 + char.charCodeAt(0))).join('');
+}
 
 const exactSecrets = new Set<string>();
 
@@ -69,19 +85,18 @@ export function redact(text: string): string {
 }
 
 /**
- * Replaces line breaks and tabs by one space, and removes control and invisible characters. A ZWJ inside an
- * emoji stays.
+ * Replaces line breaks and tabs by one space, and removes every hidden character. Emoji stay whole, with
+ * their joiners and variation selectors.
  */
 export function harmless(text: string): string {
   if (!HARMFUL.test(text)) return text;
-  const oneLine = text.replace(LINE_BREAKS_AND_TABS, ' ');
-  return oneLine.replace(INVISIBLE, (character, offset: number) => {
-    const joinsEmoji =
-      character === '\u200D' &&
-      JOINS_EMOJI_BEFORE.test(oneLine.slice(Math.max(0, offset - 2), offset)) &&
-      JOINS_EMOJI_AFTER.test(oneLine.slice(offset + 1, offset + 3));
-    return joinsEmoji ? character : '';
-  });
+  const oneLine = text.replace(LINE_BREAKS_AND_TABS, ' ').replace(ODD_SPACES, ' ');
+  return oneLine.replace(EMOJI_OR_HIDDEN, (_, emoji: string | undefined) => emoji ?? '');
+}
+
+/** Makes each line of a text harmless. Line feeds stay. */
+export function harmlessLines(text: string): string {
+  return HARMFUL.test(text) ? text.split(/\r?\n/).map(harmless).join('\n') : text;
 }
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });

@@ -44,3 +44,28 @@ test('a list of more than 1024 elements is not read and causes one violation', (
     });
   expect(fields({ prompt: 'x', stop: listOf(1025) })).toEqual(['stop']);
 });
+
+test.each([
+  ...['a\u0000', 'a\u001b', 'a\u009b', 'a\u2028', 'a\ud800', 'job\u200b', 'a\u202e', 'a\ufeff', 'a\u{e0061}'],
+  ...['a\ufffe', 'a\ufdd0', 'a\ue000', 'a\u034f', 'a\ufe0f', 'a\u3164', 'a\u3000b', 'a\u2800b', '👩\u200da'],
+])('an id that looks like another one in the log is refused: %j', (job_id) => {
+  const checked = check({ job_id, prompt: 'x' });
+  const [violation] = checked.ok ? [] : checked.violations;
+  expect(violation?.message).toMatch(
+    /^job_id must be 1 to 256 characters without control, invisible or private-use characters, but is ".*"$/,
+  );
+  expect(violation?.message).not.toMatch(/[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Default_Ignorable_Code_Point}]/u);
+});
+
+test.each(['job 1', 'Überschrift', '作業', 'काम', 'وظيفة', '🐸🇩🇪👍🏿', 'a/b?c=d%', 'e\u0301'])(
+  'the id %j is valid',
+  (job_id) => {
+    expect(fields({ job_id, prompt: 'x' })).toEqual([]);
+  },
+);
+
+test('a repeated value is short and harmless', () => {
+  const checked = check({ job_id: 'job', prompt: 'x', on_disconnect: `\u001b]0;x\u0007\u202e${'y'.repeat(100)}` });
+  const [violation] = checked.ok ? [] : checked.violations;
+  expect(violation?.value).toBe(`]0;x${'y'.repeat(59)}…`);
+});

@@ -158,6 +158,7 @@ describe('a subscriber that does not read', () => {
     emit(200);
     await settle();
     vi.advanceTimersByTime(3000);
+    await settle();
     expect([subscriber.destroyed, job.stopped, job.subscribers.paused]).toEqual([true, undefined, false]);
   });
 });
@@ -192,6 +193,34 @@ describe('a subscriber that leaves', () => {
     await settle();
     vi.advanceTimersByTime(5000);
     expect(job.stopped?.why).toBe('unclaimed');
+  });
+
+  test('and joins again at once is reported to the log only, once in ten seconds with a count', async () => {
+    const { log, job, emit } = setUp({ onDisconnect: 'continue', detachMs: 60_000 });
+    emit(3);
+    const before = log.text;
+    const { narrations } = await capture(async () => {
+      for (let time = 0; time < 40; time += 1) {
+        const socket = new FakeSocket();
+        job.subscribers
+          .join(1, socket)
+          .on('error', () => undefined)
+          .pipe(socket);
+        await turn();
+        socket.destroy();
+        await turn();
+        await turn();
+      }
+      vi.advanceTimersByTime(10_000);
+    });
+    const of = (name: string): unknown[] => narrations.filter(({ event }) => event === name);
+    expect(narrations).toHaveLength(4);
+    expect(of('reader.returned')).toMatchObject([
+      { times: 1, events_replayed: 2, readers: 1, correlation_id: 'req-1', job_id: 'job-1' },
+      { times: 39, events_replayed: 78, readers: 0 },
+    ]);
+    expect(of('reader.detached')).toMatchObject([{ times: 1 }, { times: 39, timeout_ms: 60_000 }]);
+    expect(log.text).toBe(before);
   });
 
   test('changes nothing for a finished job', async () => {

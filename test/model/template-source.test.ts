@@ -2,7 +2,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readTemplate, type TemplateFiles } from '../../src/model/template-source.ts';
+import { MAX_TEMPLATE, readTemplate, type TemplateFiles } from '../../src/model/template-source.ts';
 import { haikuFiles } from '../text/tokenizer/small-tokenizers.ts';
 
 /** The files of a folder with a tokenizer_config.json and, if `own` is given, a template file. */
@@ -55,6 +55,21 @@ describe('the source of a chat template', () => {
       await files({ chat_template: 'config' }, JSON.stringify(own), 'chat_template.json'),
     );
     expect(found).toMatchObject({ file: 'chat_template.json', text: 'own' });
+  });
+
+  it('is refused if it is too long, by file, length and limit', async () => {
+    const long = 'é'.repeat(MAX_TEMPLATE);
+    expect((await readTemplate(await files({}, long)))?.text).toBe(long);
+    const limit = `at most ${MAX_TEMPLATE} characters are allowed. Shorten it`;
+    await expect(readTemplate(await files({ chat_template: `${long}x` }))).rejects.toThrow(
+      `The chat template in tokenizer_config.json has ${MAX_TEMPLATE + 1} characters; ${limit}`,
+    );
+    await expect(readTemplate(await files({}, `${long}x`))).rejects.toThrow(
+      `The chat template in chat_template.jinja has ${MAX_TEMPLATE + 1} characters; ${limit}`,
+    );
+    await expect(readTemplate(await files({}, 'x'.repeat(3 * MAX_TEMPLATE + 1)))).rejects.toThrow(
+      `The chat template in chat_template.jinja has ${3 * MAX_TEMPLATE + 1} bytes; ${limit}`,
+    );
   });
 
   it('has the special tokens that are strings or objects with a content', async () => {

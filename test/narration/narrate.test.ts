@@ -57,6 +57,24 @@ describe('one narrate(), two sinks', () => {
     expect(narrations[0]).not.toHaveProperty('job_id');
   });
 
+  test('no line of either format holds a control sequence of a fact or a job id', async () => {
+    const evil = '\u001b]0;pwned\u0007\u001b[2J\u009b31m\u202e\u{e0061}\ufe0f';
+    const stream = new MemoryStream();
+    const streams = (['json', 'pretty'] as const).map((format) =>
+      openStdout({ level: 'info', format }, stream as unknown as NodeJS.WritableStream),
+    );
+    for (const stdout of streams) {
+      startNarration({ workerId: 'w-1', version: '9.9.9', stdout, count: () => undefined });
+      runIn({ correlationId: 'req-a', jobId: evil }, () => narrate('request.requeued', { reason: evil }));
+      await stdout.flush();
+    }
+    expect(stream.lines).toHaveLength(2);
+    for (const line of stream.lines) {
+      expect(line).toContain('pwned[2J31m');
+      expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}]|\\u00/u);
+    }
+  });
+
   test('an event carries the trace of the caller', async () => {
     const traced = { ...contextOf('a', []), traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' };
     const { narrations } = await capture(() =>

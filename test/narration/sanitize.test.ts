@@ -1,7 +1,7 @@
 /** Sanitizing of text for both sinks: secrets, harmful characters, length. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { cut, harmless, keepSecret, redact, sanitize } from '../../src/narration/sanitize.ts';
+import { cut, harmless, harmlessLines, keepSecret, redact, sanitize } from '../../src/narration/sanitize.ts';
 
 describe('secrets become [REDACTED]', () => {
   const PKCS8 = '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\nkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----';
@@ -46,25 +46,40 @@ describe('secrets become [REDACTED]', () => {
     expect(redact(redact(text))).toBe(redact(text));
   });
 
-  test('hostile text takes linear time', () => {
-    const seeds = [
+  test.each([
+    ...[
       'eyJ',
       'eyJa.',
+      'eyJhbGciOi.',
       '://',
       '://a:',
+      'http://a:b@',
+      'a@',
       'token=',
+      'api_key: ',
+      '"secret": "',
       'Bearer ',
+    ],
+    ...[
       '-----BEGIN ',
       '-----BEGIN PRIVATE KEY-----',
-      'a@',
+      '-----END ',
       '"',
       '-',
-    ];
-    for (const seed of seeds) {
+      'a\u0315',
+      '\u200d',
+      '👩\u200d',
+      '\u{e0061}',
+    ],
+  ])('hostile text takes linear time: %j', (seed) => {
+    const text = seed.repeat(8192 / seed.length);
+    let best = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 5; run += 1) {
       const began = performance.now();
-      redact(seed.repeat(8192 / seed.length));
-      expect(performance.now() - began).toBeLessThan(5000);
+      sanitize(text, 256);
+      best = Math.min(best, performance.now() - began);
     }
+    expect(best).toBeLessThan(50);
   });
 });
 
@@ -77,9 +92,44 @@ describe('harmful characters are made harmless', () => {
     expect(harmless('a\u0000b\u001b[31mc\u200bd\u202ee\ufefff\u00adg\u2066h\u{e0041}i')).toBe('ab[31mcdefghi');
   });
 
-  test.each(['👩‍👩‍👧‍👦', '🏳️‍🌈', '👩🏽‍🚀', '❤️‍🔥'])('the emoji %s stays whole', (emoji) => {
-    expect(harmless(`a\n${emoji}b`)).toBe(`a ${emoji}b`);
+  test.each([
+    ['a variation selector', 'a\ufe00b\ufe0fc\u{e0100}d\u{e01ef}'],
+    ['a second variation selector', '❤\ufe0f\ufe0f', '❤\ufe0f'],
+    ['a joiner of graphemes', 'a\u034fb'],
+    ['an inherent vowel of Khmer', 'a\u17b4b\u17b5'],
+    ['a variation selector of Mongolian', 'a\u180bb\u180f'],
+    ['a filler of Hangul', 'a\u115fb\u1160c\u3164d\uffa0'],
+    ['private use', 'a\ue000b\u{f0000}c\u{10fffd}'],
+    ['a noncharacter', 'a\ufdd0b\ufffec\u{1ffff}'],
+    ['half of a pair', 'a\ud800b'],
+    ['tags without a flag', 'a\u{e0067}\u{e0062}b\u{e007f}'],
+    ['tags that make no flag', '🏴\u{e0068}\u{e0069}\u{e007f}', '🏴'],
+    ['the selector of a digit', '1\ufe0fb', '1b'],
+    ['marks of direction', 'a\u061cb\u200ec\u200fd\u202ae\u202ef\u2066g\u2069'],
+    ['control characters of C1', 'a\u009b31mb\u0090c\u009dd', 'a31mbcd'],
+  ])('%s is removed', (_, text, clean = text.replace(/[^a-z]/g, '')) => {
+    expect(harmless(text)).toBe(clean);
   });
+
+  test('a wide space and the blank of Braille become a space', () => {
+    expect(harmless('山\u3000川\u2800x')).toBe('山 川 x');
+  });
+
+  test('text that people write stays', () => {
+    for (const text of ['naïve – “quoted”', 'e\u0301', 'العربية', 'हिन्दी', '日本語', 'a\u00a0b', '𝒳', 'e\u20dd'])
+      expect(harmless(text)).toBe(text);
+  });
+
+  test('several lines keep their line ends and nothing else', () => {
+    expect(harmlessLines('a\u001b[2Jb\r\nc\td\re\n\u202ef\n')).toBe('a[2Jb\nc d e\nf\n');
+  });
+
+  test.each(['👩‍👩‍👧‍👦', '🏳️‍🌈', '👩🏽‍🚀', '❤️‍🔥', '❤️', '☎︎', '🇩🇪', '👍🏿', '1️⃣', '#️⃣', '🏴󠁧󠁢󠁥󠁮󠁧󠁿', '🏴󠁧󠁢󠁳󠁣󠁴󠁿', '👁️‍🗨️', '🧑🏽‍❤️‍🧑🏿'])(
+    'the emoji %s stays whole',
+    (emoji) => {
+      expect(harmless(`a\n${emoji}b`)).toBe(`a ${emoji}b`);
+    },
+  );
 
   test('a joiner between letters is removed', () => {
     expect(harmless('a\u200db\u200d')).toBe('ab');
@@ -101,7 +151,10 @@ describe('text is cut at a whole character', () => {
         const clean = sanitize(text, limit);
         expect(clean.length).toBeLessThanOrEqual(limit);
         expect(clean.isWellFormed()).toBe(true);
-        expect(clean.replaceAll('\u200d', '')).not.toMatch(/[\p{Cc}\p{Cf}\u2028\u2029]/u);
+        expect(clean.replaceAll(/[\u200d\ufe0e\ufe0f]/g, '')).not.toMatch(
+          /[\p{Cc}\p{Cf}\p{Co}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2028\u2029]/u,
+        );
+        expect(harmless(clean)).toBe(clean);
       }),
     );
   });

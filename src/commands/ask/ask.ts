@@ -11,6 +11,7 @@ import { execute } from '../../client/client.ts';
 import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readConfig } from '../../config/config.ts';
 import { messageOf } from '../../protocol/error-message.ts';
+import { Terminal } from '../terminal.ts';
 import type { TerminalView } from './terminal-view.ts';
 
 /** The fields of a log line of the worker that this command uses. */
@@ -55,9 +56,9 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
     // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.
     const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
     const request = { job_id: `ask-${uuid().slice(-8)}`, prompt };
-    return await show(execute({ url, apiToken }, request), new view.TerminalView(process.stdout));
+    return await show(execute({ url, apiToken }, request), new view.TerminalView(Terminal.stdout()));
   } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n`);
+    await Terminal.stderr().print(`${messageOf(error)}\n`);
     return 1;
   } finally {
     await stop(worker);

@@ -3,35 +3,38 @@
  * terminal, the unfinished output line grows token by token at the bottom. A file or a pipe gets whole lines
  * only. Writes only to the given stream.
  */
-import { styleText } from 'node:util';
+import { eraseFrom, type Piece, PieceCleaner, type Terminal } from '../terminal.ts';
 import { rowsOf } from '../terminal-text.ts';
 
-const NARRATION = '[Narration]';
 const OUTPUT = '[Output]';
+const OUTPUT_LABEL: Piece = { style: 'green', text: OUTPUT };
+const NARRATION_LABEL: Piece = { style: 'cyan', text: '[Narration]' };
 
 export class TerminalView {
-  readonly #out: NodeJS.WriteStream;
-  /** The unfinished output line. */
+  readonly #out: Terminal;
+  /** The unfinished output line, as it is shown. */
   #line = '';
+  /** Cleans the unfinished line. */
+  #cleaner = new PieceCleaner();
 
-  constructor(out: NodeJS.WriteStream) {
+  constructor(out: Terminal) {
     this.#out = out;
   }
 
   /** Writes a narration above the unfinished output line. `cute` is absent with `--narration human`. */
   narration(human: string, cute: string | undefined): void {
-    const text = cute === undefined ? human : `${human} ${styleText('dim', cute)}`;
+    const end: Piece = cute === undefined ? '' : { style: 'dim', text: ` ${cute}` };
     this.#erase();
-    this.#out.write(`${styleText('cyan', NARRATION)} ${text}\n`);
+    this.#out.write(NARRATION_LABEL, ` ${human}`, end, '\n');
     this.#draw();
   }
 
   /**
-   * Appends text of the output. Removes control characters except the line feed: a model can generate any
+   * Appends text of the output. Removes control characters and invisible ones: a model can generate any
    * character, and a terminal would execute control sequences.
    */
   token(text: string): void {
-    const [first = '', ...later] = text.replace(/[^\P{Cc}\n]/gu, '').split('\n');
+    const [first = '', ...later] = text.split('\n');
     this.#grow(first);
     for (const line of later) {
       this.#finishLine();
@@ -42,29 +45,30 @@ export class TerminalView {
   /** Ends the output and writes a last line. */
   end(summary: string): void {
     this.#finishLine();
-    this.#out.write(`${styleText('dim', summary)}\n`);
+    this.#out.write({ style: 'dim', text: summary }, '\n');
   }
 
-  #grow(text: string): void {
-    if (text === '') return;
-    if (this.#out.isTTY) this.#out.write(this.#line === '' ? `${styleText('green', OUTPUT)} ${text}` : text);
-    this.#line += text;
+  #grow(piece: string): void {
+    const clean = this.#cleaner.next(piece);
+    if (clean.sequence === '') return;
+    if (this.#out.isTTY) this.#out.write(...(this.#line === '' ? [OUTPUT_LABEL, ' '] : []), clean);
+    this.#line += clean.sequence;
   }
 
   #finishLine(): void {
+    this.#cleaner = new PieceCleaner();
     if (this.#line === '') return;
-    this.#out.write(this.#out.isTTY ? '\n' : `${styleText('green', OUTPUT)} ${this.#line}\n`);
+    this.#out.write(...(this.#out.isTTY ? [] : [OUTPUT_LABEL, ` ${this.#line}`]), '\n');
     this.#line = '';
   }
 
   #draw(): void {
-    if (this.#out.isTTY && this.#line !== '') this.#out.write(`${styleText('green', OUTPUT)} ${this.#line}`);
+    if (this.#out.isTTY && this.#line !== '') this.#out.write(OUTPUT_LABEL, ` ${this.#line}`);
   }
 
   /** Erases the unfinished line from the terminal, with all rows that it covers. */
   #erase(): void {
     if (!this.#out.isTTY || this.#line === '') return;
-    const above = rowsOf(`${OUTPUT} ${this.#line}`, this.#out.columns || 80) - 1;
-    this.#out.write(`\r${above > 0 ? `\x1b[${above}A` : ''}\x1b[J`);
+    this.#out.write(eraseFrom(rowsOf(`${OUTPUT} ${this.#line}`, this.#out.columns) - 1));
   }
 }

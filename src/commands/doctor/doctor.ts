@@ -16,6 +16,7 @@ import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
+import { Terminal } from '../terminal.ts';
 import { fixFor, fixForRuntime } from './fixes.ts';
 import { attempt, type HostInfo, hostInfo } from './host-info.ts';
 import { type DeviceRow, formatReport, type ModelRow, type Report } from './report.ts';
@@ -36,7 +37,7 @@ export async function doctor(args: readonly string[], version: string): Promise<
   const config = readConfig(args.filter((argument) => argument !== '--json'));
   const report = await examine(config, version);
   const text = args.includes('--json') ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report);
-  await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()));
+  await Terminal.stdout().print(text);
   return report.ok ? 0 : 1;
 }
 
@@ -205,5 +206,6 @@ function chosen(config: Config, rows: readonly DeviceRow[], model: OpenModel | o
 }
 
 function say(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`${text}\n`);
+  const terminal = Terminal.stderr();
+  if (terminal.isTTY) terminal.write(`${text}\n`);
 }

@@ -5,6 +5,8 @@
 import { basename } from 'node:path';
 import stringWidth from 'string-width';
 import { formatBytes } from '../../narration/phrases.ts';
+import { harmless } from '../../narration/sanitize.ts';
+import { ERASE_LINE, LINE_START, type Terminal } from '../terminal.ts';
 import { cutToColumns } from '../terminal-text.ts';
 
 /** Maximum width of the bar and of the file name, in columns. A narrow terminal shows less of both. */
@@ -17,7 +19,7 @@ const LINE_MS = 10_000;
 const WINDOW_MS = 5000;
 
 export class ProgressBar {
-  readonly #out: NodeJS.WriteStream;
+  readonly #out: Terminal;
   readonly #now: () => number;
   #total = 0;
   /** Bytes of the files that are done. */
@@ -28,14 +30,14 @@ export class ProgressBar {
   #shownAt = 0;
   #drawn = false;
 
-  constructor(out: NodeJS.WriteStream, now: () => number = () => performance.now()) {
+  constructor(out: Terminal, now: () => number = () => performance.now()) {
     this.#out = out;
     this.#now = now;
   }
 
   /** Writes one sentence on a separate line. */
   say(sentence: string): void {
-    this.#out.write(`${this.#drawn ? '\r\x1b[K' : ''}${sentence}\n`);
+    this.#out.write(...(this.#drawn ? [LINE_START, ERASE_LINE] : []), harmless(sentence), '\n');
     this.#drawn = false;
     this.#shownAt = Number.NEGATIVE_INFINITY;
   }
@@ -67,7 +69,7 @@ export class ProgressBar {
     if (at - this.#shownAt < (this.#out.isTTY ? DRAW_MS : LINE_MS)) return;
     this.#shownAt = at;
     if (this.#out.isTTY) this.#draw();
-    else this.#out.write(`${this.#file.path}: ${this.#facts()}\n`);
+    else this.#out.write(`${harmless(this.#file.path)}: ${this.#facts()}\n`);
   }
 
   /** Reports that the file is complete. On a terminal, the line stays until the next file or the end. */
@@ -76,7 +78,7 @@ export class ProgressBar {
     this.#done += size;
     this.#file = { ...this.#file, size: 0, bytes: 0 };
     if (this.#out.isTTY) this.#draw();
-    else this.#out.write(`${path}: ${formatBytes(size)} in ${((this.#now() - since) / 1000).toFixed(1)} s\n`);
+    else this.#out.write(`${harmless(path)}: ${formatBytes(size)} in ${((this.#now() - since) / 1000).toFixed(1)} s\n`);
   }
 
   /** Ends the line on the terminal. The last drawing stays visible. */
@@ -87,14 +89,14 @@ export class ProgressBar {
 
   #draw(): void {
     const share = this.#total === 0 ? 1 : (this.#done + this.#file.bytes) / this.#total;
-    const name = cutToColumns(basename(this.#file.path), NAME);
+    const name = cutToColumns(harmless(basename(this.#file.path)), NAME);
     const facts = this.#facts();
     // A line that wraps cannot be redrawn, so one column stays free.
-    const width = (this.#out.columns || 80) - 1;
+    const width = this.#out.columns - 1;
     const bar = Math.max(0, Math.min(BAR, width - stringWidth(name) - facts.length - 2));
     const full = Math.floor(share * bar);
     const line = `${name} ${'█'.repeat(full)}${'░'.repeat(bar - full)} ${facts}`;
-    this.#out.write(`\r${cutToColumns(line, width)}\x1b[K`);
+    this.#out.write(LINE_START, cutToColumns(line, width), ERASE_LINE);
     this.#drawn = true;
   }
 

@@ -19,6 +19,7 @@ import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
 import { formatBytes } from '../../narration/phrases.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
+import { Terminal } from '../terminal.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
 import { Verifier, verifyOffline } from './verifier.ts';
@@ -38,12 +39,12 @@ export const MAX_CONFIG_BYTES = 1024 * 1024;
 export async function pull(args: readonly string[]): Promise<number> {
   const task = readArguments(args);
   const settings = readHubSettings();
-  const progress = new ProgressBar(process.stderr);
+  const progress = new ProgressBar(Terminal.stderr());
   try {
     const folder = settings.offline
       ? await fromCache(task, settings, progress)
       : await fromHub(task, settings, progress);
-    await new Promise<void>((resolve) => process.stdout.write(`${folder}\n`, () => resolve()));
+    await Terminal.stdout().printPath(folder);
     return 0;
   } catch (error) {
     const isKnown = error instanceof PullError || error instanceof ModelError;

@@ -6,8 +6,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { Job } from '../../jobs/job.ts';
 import type { JobRegistry } from '../../jobs/registry.ts';
-import { narrate, runIn } from '../../narration/narrate.ts';
 import { SSE_HEADERS } from '../sse.ts';
+import { shownText } from '../validate.ts';
 
 /**
  * Replays the events after `Last-Event-ID` or `?after=` (without either, all events), then follows the job
@@ -30,10 +30,7 @@ export function eventsHandler(jobs: JobRegistry) {
       if (job.log.over) return reply.code(204).send();
       if (from > job.log.next) throw beyondLogError(after, job);
     }
-    const subscriber = job.subscribers.add(from, reply.raw);
-    const events_replayed = job.log.next - from;
-    runIn(job.context, () => narrate('reader.returned', { events_replayed, readers: job.subscribers.size }));
-    return reply.headers(SSE_HEADERS).send(subscriber);
+    return reply.headers(SSE_HEADERS).send(job.subscribers.join(from, reply.raw));
   };
 }
 
@@ -55,7 +52,7 @@ function afterOf({ headers, query }: FastifyRequest): After {
     field,
     constraint: 'format',
     message: `${field} must be the id of an event, a whole number from 0 up`,
-    value: text.slice(0, 64),
+    value: shownText(text),
   });
 }
 

@@ -6,7 +6,7 @@ import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { ExecuteRequest } from '../../contract/execute.ts';
 import { samplingIn } from '../../contract/sampling-fields.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
-import type { Checked } from '../validate.ts';
+import { type Checked, shownText } from '../validate.ts';
 
 /**
  * The order of a checked body. `deadlineHeader` is the header `X-Deadline`.
@@ -47,5 +47,5 @@ function deadlineOf(header: string | string[] | undefined): { readonly at?: numb
     : new Date(/^\d{4}-\d{2}-\d{2}T/.test(text) ? text : Number.NaN);
   if (!Number.isNaN(date.getTime())) return { at: date.getTime() };
   const message = 'X-Deadline must be epoch milliseconds or an ISO 8601 time such as 2026-01-31T12:00:00Z';
-  return { violation: { field: 'X-Deadline', constraint: 'format', message, value: text.slice(0, 64) } };
+  return { violation: { field: 'X-Deadline', constraint: 'format', message, value: shownText(text) } };
 }

@@ -1,12 +1,15 @@
 /**
- * Sentences about subscribers that fall behind or leave, and requests that end early. Request events: they go
- * to stdout and to the stream of the request.
+ * Sentences about subscribers that fall behind or leave, and requests that end early. Most are request
+ * events: they go to stdout and to the stream of the request. A subscriber can join and leave at will, so
+ * joins go to stdout only: they do not fill the stream of the other subscribers.
  */
-import { requestEvent } from '../entry.ts';
+import { lifecycleEvent, requestEvent } from '../entry.ts';
 import { count, formatBytes, formatMs, formatSeconds } from '../phrases.ts';
 
 const HTTP = 'http-server';
 const ENGINE = 'inference-engine';
+
+const often = (times: number): string => (times === 1 ? '' : ` ${count(times, 'time')}`);
 
 export const INTERRUPTION_EVENTS = {
   'reader.left': requestEvent({
@@ -18,23 +21,24 @@ export const INTERRUPTION_EVENTS = {
     human: (f) => `Last subscriber left after ${count(f.tokens_out, 'token')}; HTTP server stops the generation`,
     cute: () => '👋 Oh, you had to go? Come back any time!',
   }),
-  'reader.detached': requestEvent({
+  'reader.detached': lifecycleEvent({
     actor: HTTP,
     action: 'reader_detached',
     level: 'INFO',
-    when: 'the last subscriber left before the last event and the job continues (`on_disconnect`)',
-    required: ['timeout_ms'],
-    human: (f) => `Last subscriber left; the job continues and waits ${formatSeconds(f.timeout_ms)} for a subscriber`,
+    when: 'the last subscriber left before the last event and the job continues (`on_disconnect`); once in 10 seconds for each job',
+    required: ['times', 'timeout_ms'],
+    human: (f) =>
+      `Last subscriber left${often(f.times)}; the job continues and waits ${formatSeconds(f.timeout_ms)} for a subscriber`,
     cute: () => '🕯️ We keep working and leave a light in the window for you!',
   }),
-  'reader.returned': requestEvent({
+  'reader.returned': lifecycleEvent({
     actor: HTTP,
     action: 'reader_returned',
     level: 'INFO',
-    when: 'a subscriber connects to /jobs/{job_id}/events',
-    required: ['events_replayed', 'readers'],
+    when: 'a subscriber connects to /jobs/{job_id}/events; once in 10 seconds for each job',
+    required: ['times', 'events_replayed', 'readers'],
     human: (f) =>
-      `Subscriber joined the stream (${f.readers} in total); HTTP server replays ${count(f.events_replayed, 'event')}`,
+      `Subscriber joined the stream${often(f.times)} (${f.readers} in total); HTTP server replays ${count(f.events_replayed, 'event')}`,
     cute: (f) =>
       f.events_replayed > 0
         ? `🤗 Welcome back! You missed ${count(f.events_replayed, 'thing')}: coming right up!`

@@ -3,6 +3,7 @@
  * Pure.
  */
 import { WorkerError } from '../../contract/errors.ts';
+import { harmless } from '../../narration/sanitize.ts';
 import { JinjaTemplate } from './jinja.ts';
 import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
@@ -87,6 +88,9 @@ function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError 
 
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : '';
-  const line = message.replaceAll(/\s+/g, ' ').trim();
+  // Cut first: a template can make a message of a million characters.
+  const line = harmless(message.slice(0, 8 * MAX_REASON))
+    .replaceAll(/\s+/g, ' ')
+    .trim();
   return Array.from(line).slice(0, MAX_REASON).join('');
 }

@@ -10,15 +10,19 @@
  * jinja.test.ts (limits) fail.
  */
 import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
-import { applyTextFilter, joined, MAX_TEXT, methodOf, TEXT_TOO_LONG } from './jinja-methods.ts';
+import { applySort, checkFilter, type FilterArguments } from './jinja-filters.ts';
+import { applyTextFilter, joined, methodOf } from './jinja-methods.ts';
 import { operate } from './jinja-operators.ts';
 import * as values from './jinja-values.ts';
-import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
-
-/** Widest indent that a filter may add. */
-const MAX_INDENT = 100;
-/** Steps between two readings of the clock. */
-const STEPS_PER_CLOCK_CHECK = 32;
+import { charAt } from './python-text.ts';
+import {
+  checkListLength,
+  checkTextLength,
+  ITEM_UNITS,
+  RenderBudget,
+  type RenderLimits,
+  UNITS_PER_CLOCK_CHECK,
+} from './render-limits.ts';
 
 /** Nodes of the syntax tree, with the fields that this file reads. */
 interface Node extends Statement {
@@ -53,6 +57,11 @@ const STATEMENTS: ReadonlySet<string> = new Set([
   'Continue',
 ]);
 
+/** Statements whose step reads all of their block, however long it is. */
+const READ_THEIR_BLOCK: ReadonlySet<string> = new Set(['Macro', 'CallStatement']);
+/** Methods of a mapping. The library has others, which Python lacks. */
+const MAPPING_METHODS: ReadonlySet<string> = new Set(['get', 'items', 'keys', 'values']);
+
 /** Thrown by `break` and `continue`. Carries the text that the block printed before. */
 class LoopExit extends Error {
   printed = '';
@@ -65,15 +74,11 @@ class LoopExit extends Error {
 }
 
 export class PythonInterpreter extends Interpreter {
-  readonly #limits: RenderLimits;
-  readonly #deadline: number;
-  #steps = 0;
-  #textLength = 0;
+  readonly #budget: RenderBudget;
 
   constructor(environment: Environment, limits: RenderLimits) {
     super(environment);
-    this.#limits = limits;
-    this.#deadline = performance.now() + limits.ms;
+    this.#budget = new RenderBudget(limits);
   }
 
   /**
@@ -81,36 +86,27 @@ export class PythonInterpreter extends Interpreter {
    * fails.
    */
   override evaluate(statement: Statement | undefined, environment: Environment): Value {
-    this.#step();
+    this.#budget.step();
     if (statement?.type === 'Break' || statement?.type === 'Continue') throw new LoopExit(statement.type === 'Break');
+    if (statement && READ_THEIR_BLOCK.has(statement.type)) this.#budget.work(UNITS_PER_CLOCK_CHECK);
     const value = super.evaluate(statement, environment);
-    if (values.isList(value) && value.value.length > values.MAX_PARTS)
-      throw new Error(`a list is longer than ${values.MAX_PARTS} items`);
-    if (values.isString(value) && statement?.type !== 'Identifier') {
-      this.#textLength += value.value.length;
-      if (value.value.length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
-      if (this.#textLength > this.#limits.text)
-        throw new RenderBudgetError(`all strings together are longer than ${this.#limits.text} characters`);
-    }
+    if (values.isList(value)) checkListLength(value.value.length);
+    if (values.isString(value)) checkTextLength(value.value.length);
+    const size = values.sizeOf(value);
+    this.#budget.work(size);
+    if (statement?.type !== 'Identifier') this.#budget.create(values.isString(value) ? size : size * ITEM_UNITS);
     return value;
   }
 
-  #step(): void {
-    this.#steps += 1;
-    const { steps, ms } = this.#limits;
-    if (this.#steps > steps) throw new RenderBudgetError(`rendering takes more than ${steps} steps`);
-    if (this.#steps % STEPS_PER_CLOCK_CHECK === 0 && performance.now() > this.#deadline)
-      throw new RenderBudgetError(`rendering takes longer than ${ms} ms`);
-  }
-
   protected override evaluateBlock(statements: readonly Statement[], environment: Environment): Value {
-    this.#step();
+    this.#budget.step();
     let text = '';
     try {
       for (const statement of statements) {
         const value = this.evaluate(statement, environment);
         if (STATEMENTS.has(statement.type)) text += values.isString(value) ? value.value : '';
         else text += values.toText(value);
+        checkTextLength(text.length);
       }
     } catch (error) {
       if (error instanceof LoopExit) error.printed = text + error.printed;
@@ -138,6 +134,7 @@ export class PythonInterpreter extends Interpreter {
         text += error.printed;
         if (error.isBreak) break;
       }
+      checkTextLength(text.length);
     }
     return values.string(text);
   }
@@ -173,18 +170,15 @@ export class PythonInterpreter extends Interpreter {
 
   protected override applyFilter(operand: Value, filter: Node, environment: Environment): Value {
     const name = filter.type === 'CallExpression' ? filter.callee.value : filter.value;
+    const given = (): FilterArguments =>
+      this.evaluateArguments(filter.type === 'CallExpression' ? filter.args : [], environment);
     const args = (): readonly Value[] => {
-      const [positional, named] = this.evaluateArguments(
-        filter.type === 'CallExpression' ? filter.args : [],
-        environment,
-      );
+      const [positional, named] = given();
       return [...positional, ...named.values()];
     };
-    if (name === 'indent' || name === 'tojson') {
-      values.checkParts(operand);
-      const isTooWide = args().some((value) => values.isInt(value) && value.value > MAX_INDENT);
-      if (isTooWide) throw new Error(`an indent is wider than ${MAX_INDENT} characters`);
-    }
+    const ordered = applySort(operand, name, given);
+    if (ordered) return ordered;
+    checkFilter(operand, name, given);
     if (values.isString(operand))
       return applyTextFilter(operand.value, name, args) ?? super.applyFilter(operand, filter, environment);
     if (name === 'join' && values.isList(operand)) {
@@ -207,14 +201,14 @@ function memberOf(object: Value, key: Value): Value | undefined {
   if (values.isDict(object) || values.isNamespace(object)) {
     const name = values.isString(key) ? key.value : undefined;
     if (name === undefined) return undefined;
-    return object.value.get(name) ?? (values.isDict(object) ? object.builtins.get(name) : undefined);
+    return object.value.get(name) ?? (MAPPING_METHODS.has(name) ? object.builtins.get(name) : undefined);
   }
   if (values.isString(object)) {
     if (values.isString(key)) {
       const method = methodOf(object.value, key.value);
       return method && values.callable(method);
     }
-    const char = values.isInt(key) ? Array.from(object.value).at(key.value) : undefined;
+    const char = values.isInt(key) ? charAt(object.value, key.value) : undefined;
     return char === undefined ? undefined : values.string(char);
   }
   if (values.isList(object)) return values.isInt(key) ? object.value.at(key.value) : undefined;

@@ -38,9 +38,15 @@ declare module '@huggingface/jinja' {
     protected applyFilter(operand: Value, filter: Statement, environment: Environment): Value;
   }
 
+  export interface Token {
+    readonly type: string;
+    readonly value: string;
+  }
+
+  /** Calls `endsWith` and `replace` of the source, and then reads the result of `replace`. */
   export function tokenize(
-    source: string,
-    options: { readonly lstrip_blocks: boolean; readonly trim_blocks: boolean },
-  ): readonly unknown[];
-  export function parse(tokens: readonly unknown[]): Statement;
+    source: string | { endsWith(end: string): boolean; replace(): string },
+    options?: { readonly lstrip_blocks: boolean; readonly trim_blocks: boolean },
+  ): readonly Token[];
+  export function parse(tokens: readonly Token[]): Statement;
 }

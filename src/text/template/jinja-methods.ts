@@ -16,11 +16,9 @@ import {
   toText,
   undefinedValue,
 } from './jinja-values.ts';
-import { capitalize, count, lstrip, rstrip, split, splitLines, strip, title, titleWords } from './python-text.ts';
-
-/** UTF-16 units of the longest string that a template may create. */
-export const MAX_TEXT = 2 ** 22;
-export const TEXT_TOO_LONG = `a string is longer than ${MAX_TEXT} characters`;
+import * as python from './python-text.ts';
+import { checkTextLength, MAX_INDENT } from './render-limits.ts';
+import { indexOf } from './text-search.ts';
 
 type Method = (self: string, args: readonly Value[]) => Value;
 
@@ -45,6 +43,7 @@ const intAt = (args: readonly Value[], at: number, otherwise: number): number =>
  */
 const matchesAny = (args: readonly Value[], matches: (part: string) => boolean): Value => {
   const value = args[0] ?? undefinedValue();
+  checkParts(value);
   return bool(
     isList(value)
       ? value.value.some((part) => isString(part) && matches(part.value))
@@ -53,32 +52,32 @@ const matchesAny = (args: readonly Value[], matches: (part: string) => boolean):
 };
 
 const METHODS: Readonly<Record<string, Method>> = {
-  strip: (self, args) => string(strip(self, optionalString(args, 0))),
-  lstrip: (self, args) => string(lstrip(self, optionalString(args, 0))),
-  rstrip: (self, args) => string(rstrip(self, optionalString(args, 0))),
-  split: (self, args) => list(split(self, optionalString(args, 0), intAt(args, 1, -1)).map(string)),
-  splitlines: (self) => list(splitLines(self).map(string)),
+  strip: (self, args) => string(python.strip(self, optionalString(args, 0))),
+  lstrip: (self, args) => string(python.lstrip(self, optionalString(args, 0))),
+  rstrip: (self, args) => string(python.rstrip(self, optionalString(args, 0))),
+  split: (self, args) => list(python.split(self, optionalString(args, 0), intAt(args, 1, -1)).map(string)),
+  splitlines: (self) => list(python.splitLines(self).map(string)),
   upper: (self) => string(self.toUpperCase()),
   lower: (self) => string(self.toLowerCase()),
-  title: (self) => string(title(self)),
-  capitalize: (self) => string(capitalize(self)),
+  title: (self) => string(python.title(self)),
+  capitalize: (self) => string(python.capitalize(self)),
   startswith: (self, args) => matchesAny(args, (part) => self.startsWith(part)),
   endswith: (self, args) => matchesAny(args, (part) => self.endsWith(part)),
   removeprefix: (self, args) =>
     string(self.startsWith(requiredString(args, 0)) ? self.slice(requiredString(args, 0).length) : self),
   removesuffix: (self, args) =>
     string(self.endsWith(requiredString(args, 0)) ? self.slice(0, self.length - requiredString(args, 0).length) : self),
-  replace: (self, args) => string(replaced(self, requiredString(args, 0), requiredString(args, 1), intAt(args, 2, -1))),
+  replace: (self, args) =>
+    string(python.replace(self, requiredString(args, 0), requiredString(args, 1), intAt(args, 2, -1))),
   find: (self, args) => int(findIn(self, requiredString(args, 0))),
-  count: (self, args) => int(count(self, requiredString(args, 0))),
-  join: (self, args) =>
-    string(
-      itemsOf(args[0] ?? undefinedValue())
-        .map((item) => requiredString([item], 0))
-        .join(self),
-    ),
+  count: (self, args) => int(python.count(self, requiredString(args, 0))),
+  join: (self, args) => {
+    const items = itemsOf(args[0] ?? undefinedValue());
+    for (const item of items) requiredString([item], 0);
+    return string(joined(items, self));
+  },
   isdigit: (self) => bool(/^\p{Nd}+$/u.test(self)),
-  isspace: (self) => bool(self !== '' && strip(self) === ''),
+  isspace: (self) => bool(self !== '' && python.strip(self) === ''),
   isupper: (self) => bool(self === self.toUpperCase() && self !== self.toLowerCase()),
   islower: (self) => bool(self === self.toLowerCase() && self !== self.toUpperCase()),
 };
@@ -90,14 +89,14 @@ export function methodOf(self: string, name: string): ((args: readonly Value[]) 
 }
 
 const FILTERS: Readonly<Record<string, Method>> = {
-  trim: (self, args) => string(strip(self, optionalString(args, 0))),
-  length: (self) => int(Array.from(self).length),
-  count: (self) => int(Array.from(self).length),
-  list: (self) => list(Array.from(self, string)),
+  trim: (self, args) => string(python.strip(self, optionalString(args, 0))),
+  length: (self) => int(python.lengthOf(self)),
+  count: (self) => int(python.lengthOf(self)),
+  list: (self) => list(itemsOf(string(self))),
   reverse: (self) => string(Array.from(self).reverse().join('')),
-  first: (self) => string(Array.from(self)[0] ?? ''),
-  last: (self) => string(Array.from(self).at(-1) ?? ''),
-  title: (self) => string(titleWords(self)),
+  first: (self) => string(python.charAt(self, 0) ?? ''),
+  last: (self) => string(python.charAt(self, -1) ?? ''),
+  title: (self) => string(python.titleWords(self)),
 };
 const SHARED: readonly string[] = ['upper', 'lower', 'capitalize', 'replace'];
 
@@ -108,25 +107,21 @@ export function applyTextFilter(self: string, name: string, args: () => readonly
   return filter?.(self, args());
 }
 
-/** Python's `str.replace`, with a limit on the length of the result. */
-function replaced(self: string, from: string, to: string, max: number): string {
-  const length = self.length + count(self, from) * to.length;
-  if (length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
-  const parts = from === '' ? ['', ...Array.from(self), ''] : self.split(from);
-  if (max < 0 || parts.length - 1 <= max) return parts.join(to);
-  return [...parts.slice(0, max), parts.slice(max).join(from)].join(to);
-}
-
 function findIn(self: string, part: string): number {
-  const at = self.indexOf(part);
-  return at < 0 ? -1 : Array.from(self.slice(0, at)).length;
+  const at = indexOf(self, part);
+  return at < 0 ? -1 : python.lengthOf(self.slice(0, at));
 }
 
 /** Printed values, joined: the operator `~` and the filter `join` of a list. */
 export function joined(values: readonly Value[], separator: string): string {
   checkParts(list(values));
   const parts = values.map(toText);
-  const length = parts.reduce((sum, part) => sum + part.length, separator.length * parts.length);
-  if (length > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
+  checkTextLength(parts.reduce((sum, part) => sum + part.length, separator.length * parts.length));
   return parts.join(separator);
+}
+
+/** @throws Error if a string would be too long with this many more characters in each line. */
+export function checkIndent(self: string, width: number): void {
+  if (width > MAX_INDENT) throw new Error(`an indent is wider than ${MAX_INDENT} characters`);
+  checkTextLength(self.length + (python.count(self, '\n') + 1) * width);
 }

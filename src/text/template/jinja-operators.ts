@@ -2,8 +2,10 @@
  * Python's operators on the values of a template. Pure.
  */
 import type { Value } from '@huggingface/jinja';
-import { joined, MAX_TEXT, TEXT_TOO_LONG } from './jinja-methods.ts';
+import { joined } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
+import { checkListLength, checkTextLength } from './render-limits.ts';
+import { indexOf } from './text-search.ts';
 
 /** @throws Error if Python does not define the operator for these types. */
 export function operate(operator: string, left: Value, right: Value): Value {
@@ -25,11 +27,16 @@ export function operate(operator: string, left: Value, right: Value): Value {
   if (a !== undefined && b !== undefined)
     return calculate(operator, a, b, values.isFloat(left) || values.isFloat(right));
   if (values.isString(left) && values.isString(right)) {
-    if (operator === '+') return values.string(left.value + right.value);
+    if (operator === '+') {
+      checkTextLength(left.value.length + right.value.length);
+      return values.string(left.value + right.value);
+    }
     return values.bool(compare(operator, left.value, right.value));
   }
-  if (operator === '+' && values.isList(left) && values.isList(right))
+  if (operator === '+' && values.isList(left) && values.isList(right)) {
+    checkListLength(left.value.length + right.value.length);
     return values.list([...left.value, ...right.value]);
+  }
   if (operator === '*' && values.isString(left) && b !== undefined) return repeated(left.value, b);
   if (operator === '*' && a !== undefined && values.isString(right)) return repeated(right.value, a);
   throw new Error(`operator ${operator} does not support these types`);
@@ -38,7 +45,7 @@ export function operate(operator: string, left: Value, right: Value): Value {
 function isIn(part: Value, whole: Value): boolean {
   if (values.isString(whole)) {
     if (!values.isString(part)) throw new Error('operator in does not support these types');
-    return whole.value.includes(part.value);
+    return indexOf(whole.value, part.value) >= 0;
   }
   if (values.isDict(whole)) return values.isString(part) && whole.value.has(part.value);
   return values.itemsOf(whole).some((item) => values.equal(item, part));
@@ -83,6 +90,6 @@ function compare<T extends string | number>(operator: string, a: T, b: T): boole
 }
 
 function repeated(text: string, times: number): Value {
-  if (text.length * times > MAX_TEXT) throw new Error(TEXT_TOO_LONG);
+  checkTextLength(text.length * times);
   return values.string(text.repeat(Math.max(0, times)));
 }

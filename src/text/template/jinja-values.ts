@@ -2,13 +2,8 @@
  * Creates, compares and prints the values of a template as Python does. Pure.
  */
 import { Environment, type Value } from '@huggingface/jinja';
-import { floatRepr, stringRepr } from './python-text.ts';
-
-/**
- * Limit on the nested items of a list or mapping that is printed or compared. A small template can nest a
- * list in itself until it has a billion (10⁹) items.
- */
-export const MAX_PARTS = 2 ** 20;
+import { floatRepr, lengthOf, stringRepr } from './python-text.ts';
+import { checkListLength, checkTextLength } from './render-limits.ts';
 
 type Call = (args: readonly Value[]) => Value;
 
@@ -78,16 +73,37 @@ export function equal(left: Value, right: Value): boolean {
   return left.type === right.type && left.value === right.value;
 }
 
-/** @throws Error if a value has more than `MAX_PARTS` nested items. */
-export function checkParts(value: Value): void {
+/**
+ * Checks a value whose nested items are all printed, compared or sorted.
+ * @param extra units of text that are printed with each item
+ * @param indent units of text that are printed with each item for each level of its depth
+ * @returns number of nested items
+ * @throws Error if it has more than `MAX_PARTS` nested items, or more text than the longest string
+ */
+export function checkParts(value: Value, extra = 0, indent = 0): number {
   let parts = 0;
-  const visit = (part: Value): void => {
+  let text = 0;
+  const visit = (part: Value, depth: number): void => {
     parts += 1;
-    if (parts > MAX_PARTS) throw new Error(`a list is longer than ${MAX_PARTS} items`);
-    if (isList(part)) part.value.forEach(visit);
-    else if (isDict(part) || isNamespace(part)) part.value.forEach(visit);
+    text += extra + indent * depth + (isString(part) ? part.value.length : 0);
+    checkListLength(parts);
+    checkTextLength(text);
+    if (isList(part)) for (const item of part.value) visit(item, depth + 1);
+    else if (isDict(part) || isNamespace(part)) {
+      for (const [key, item] of part.value) {
+        text += key.length;
+        visit(item, depth + 1);
+      }
+    }
   };
-  visit(value);
+  visit(value, 0);
+  return parts;
+}
+
+/** Size of a value's own memory: characters of a string, items of a list or mapping. */
+export function sizeOf(value: Value): number {
+  if (isString(value) || isList(value)) return value.value.length;
+  return isDict(value) || isNamespace(value) ? value.value.size : 0;
 }
 
 /** Text that `{{ value }}` prints (Python's `str()`). */
@@ -122,7 +138,10 @@ function repr(value: Value): string {
 export function itemsOf(value: Value): readonly Value[] {
   if (isList(value)) return value.value;
   if (isDict(value)) return Array.from(value.value.keys(), string);
-  if (isString(value)) return Array.from(value.value, string);
+  if (isString(value)) {
+    checkListLength(lengthOf(value.value));
+    return Array.from(value.value, string);
+  }
   if (isUndefined(value)) return [];
   throw new Error(`cannot iterate over ${repr(value)}`);
 }

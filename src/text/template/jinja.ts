@@ -4,59 +4,61 @@
  * to 100 000. A template can read only its variables; its time and its strings are limited. Pure, except for
  * the clock.
  */
-import { Environment, parse, type Statement, tokenize } from '@huggingface/jinja';
+import { Environment, parse, type Statement, type Value } from '@huggingface/jinja';
 import { PythonInterpreter } from './jinja-interpreter.ts';
-import { toText } from './jinja-values.ts';
+import { tokensOf } from './jinja-source.ts';
+import * as values from './jinja-values.ts';
 import { strftime } from './python-text.ts';
-import { MAX_RENDER, type RenderLimits } from './render-limits.ts';
+import { MAX_ARGUMENT, MAX_RENDER, type RenderLimits } from './render-limits.ts';
 
 /** Same limit as Jinja's sandbox (`MAX_RANGE`). */
-const MAX_RANGE = 100_000;
+export const MAX_RANGE = 100_000;
 
 export class JinjaTemplate {
   readonly #program: Statement;
 
   /** @throws Error if the source is not a valid template. */
   constructor(source: string) {
-    // Jinja reads CR LF as one line end and drops the last line end of a template.
-    const text = source.replaceAll(/\r\n?/g, '\n').replaceAll(GENERATION, asFilter);
-    this.#program = parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true }));
+    this.#program = parse(tokensOf(source));
   }
 
   /**
    * @param variables strings, numbers, booleans, null, and lists and objects of them
-   * @throws RenderBudgetError if a limit is reached, or Error if the template refuses its variables (message of
-   * `raise_exception`) or fails.
+   * @throws RenderBudgetError if a limit is reached, or Error if the template refuses its variables (message
+   * of `raise_exception`) or fails.
    */
   render(variables: Readonly<Record<string, unknown>>, limits: RenderLimits = MAX_RENDER): string {
     const environment = new Environment();
-    for (const [name, value] of Object.entries({ ...GLOBALS, ...variables })) environment.set(name, value);
-    return toText(new PythonInterpreter(environment, limits).evaluate(this.#program, environment));
+    for (const [name, value] of Object.entries({ ...CONSTANTS, ...variables })) environment.set(name, value);
+    for (const [name, call] of Object.entries(FUNCTIONS)) environment.setVariable(name, values.callable(call));
+    return values.toText(new PythonInterpreter(environment, limits).evaluate(this.#program, environment));
   }
 }
 
-/**
- * Finds `generation` tags. The library deletes these tags, so variables set inside the block would stay
- * visible after it. A filter block that changes nothing keeps the scope.
- */
-const GENERATION = /(\{%[-+]?\s*)(end)?generation(?=\s*[-+]?%\})/g;
+const CONSTANTS = { true: true, True: true, false: false, False: false, none: null, None: null };
 
-function asFilter(_: string, opening: string, ends: string | undefined): string {
-  return ends === undefined ? `${opening}filter string` : `${opening}endfilter`;
-}
-
-const GLOBALS: Readonly<Record<string, unknown>> = {
-  ...{ true: true, True: true, false: false, False: false, none: null, None: null },
+/** Functions of a template. They print their arguments by `toText`, which is bounded. */
+const FUNCTIONS: Readonly<Record<string, (args: readonly Value[]) => Value>> = {
   range,
-  raise_exception: (message: unknown) => {
-    throw new Error(String(message));
+  raise_exception: ([message]) => {
+    throw new Error(message && values.toText(message));
   },
-  strftime_now: (format: unknown) => strftime(new Date(), String(format)),
+  strftime_now: ([format]) => {
+    const text = format ? values.toText(format) : '';
+    if (text.length > MAX_ARGUMENT) throw new Error(`a date format is longer than ${MAX_ARGUMENT} characters`);
+    return values.string(strftime(new Date(), text));
+  },
 };
 
-function range(first: number, second?: number, step = 1): number[] {
-  const [from, to] = second === undefined ? [0, first] : [first, second];
+function range(args: readonly Value[]): Value {
+  const numbers = args.map(values.numberOf);
+  const [first = Number.NaN, second, step = 1] = numbers;
+  const [from, to] = numbers.length < 2 ? [0, first] : [first, second ?? Number.NaN];
   const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
   if (!(length <= MAX_RANGE)) throw new Error(`range() is limited to ${MAX_RANGE} numbers`);
-  return Array.from({ length }, (_, at) => from + at * step);
+  return values.list(Array.from({ length }, (_, at) => numberValue(from + at * step)));
+}
+
+function numberValue(value: number): Value {
+  return Number.isInteger(value) ? values.int(value) : values.float(value);
 }

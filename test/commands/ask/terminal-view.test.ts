@@ -1,6 +1,9 @@
 /** The terminal of `ask`: narration appears above the unfinished output line, whose rows are all erased. */
 import { expect, test } from 'vitest';
 import { TerminalView } from '../../../src/commands/ask/terminal-view.ts';
+import { Terminal } from '../../../src/commands/terminal.ts';
+import { Random } from '../../../src/engine/sampling/random.ts';
+import { harmless } from '../../../src/narration/sanitize.ts';
 
 const UP = '\x1b[';
 const LABEL = '[Output] '.length;
@@ -9,7 +12,7 @@ const LABEL = '[Output] '.length;
 function rowsErased(output: string, columns: number): number {
   let written = '';
   const out = { isTTY: true, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
-  const view = new TerminalView(out);
+  const view = new TerminalView(new Terminal(out));
   view.token(output);
   written = '';
   view.narration('Engine generated 10 tokens', undefined);
@@ -33,7 +36,7 @@ test.each([
 test('a file gets whole lines without control sequences', () => {
   let written = '';
   const out = { isTTY: false, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
-  const view = new TerminalView(out);
+  const view = new TerminalView(new Terminal(out));
   view.token('first\x1b[2Jsec');
   view.narration('Engine generated 10 tokens', undefined);
   view.token('ond\nthird');
@@ -46,4 +49,57 @@ test('a file gets whole lines without control sequences', () => {
     '2 lines',
     '',
   ]);
+});
+
+/** The output as a terminal gets it, without the label and our own styles. */
+function shownIn(pieces: readonly string[]): string {
+  let written = '';
+  const out = { isTTY: true, columns: 80, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+  const view = new TerminalView(new Terminal(out));
+  for (const piece of pieces) view.token(piece);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: styles depend on the terminal of the test run.
+  return written.replace(/^(?:\x1b\[\d+m)?\[Output\](?:\x1b\[\d+m)? /, '');
+}
+
+test.each(['👩‍👩‍👧‍👦', '🏳️‍🌈', '👩🏽‍🚀', '❤️', '1️⃣', '🏴󠁧󠁢󠁥󠁮󠁧󠁿', '🇩🇪'])(
+  'the emoji %s stays whole when tokens split it',
+  (emoji) => {
+    const pieces = ['a ', ...emoji, ...emoji, 'b'];
+    expect(shownIn(pieces)).toBe(`a ${emoji}${emoji}b`);
+  },
+);
+
+test('split output is shown as whole output is, without hidden characters', () => {
+  const parts = [
+    'a',
+    '1',
+    '👩',
+    '\u200d',
+    '🚀',
+    '\ufe0f',
+    '\u20e3',
+    '\u202e',
+    '\u{e0067}',
+    '🏴',
+    '\u001b[2J',
+    '\u009b',
+    '\t',
+    '❤',
+  ];
+  const random = Random.seeded(5);
+  for (let round = 0; round < 500; round += 1) {
+    const pieces = Array.from({ length: 12 }, () => parts[random.next() % parts.length] ?? '');
+    const shown = shownIn(pieces);
+    expect([pieces, shown]).toEqual([pieces, harmless(pieces.join(''))]);
+  }
+});
+
+test('a narration and a summary are shown without control sequences', () => {
+  let written = '';
+  const out = { isTTY: true, columns: 80, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+  const view = new TerminalView(new Terminal(out));
+  view.narration('a\u001b[2Jb', '\u009b31m\u202e');
+  view.end('INVALID_REQUEST: \u001b]0;pwned\u0007');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: styles depend on the terminal of the test run.
+  expect(written.replace(/\x1b\[\d+m/g, '')).toBe('[Narration] a[2Jb 31m\nINVALID_REQUEST: ]0;pwned\n');
 });

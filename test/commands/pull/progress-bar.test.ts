@@ -2,6 +2,7 @@
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { ProgressBar } from '../../../src/commands/pull/progress-bar.ts';
+import { Terminal } from '../../../src/commands/terminal.ts';
 
 /** A stream that records its text, and a clock that the test moves. */
 function screen(terminal: { readonly columns: number } | undefined) {
@@ -14,7 +15,7 @@ function screen(terminal: { readonly columns: number } | undefined) {
       return true;
     },
   } as NodeJS.WriteStream;
-  return { stage, progress: new ProgressBar(out, () => stage.now) };
+  return { stage, progress: new ProgressBar(new Terminal(out), () => stage.now) };
 }
 
 /** Downloads 40 MB of 100 MB, at 10 MB/s. */

@@ -125,6 +125,22 @@ describe('a job that runs', () => {
     expect(await worker.line('reader.returned', of('shared'))).toMatchObject({ readers: expect.any(Number) });
   });
 
+  test('does not tell its clients of others that come and go', async () => {
+    const first = await Listener.open(worker, longJob('visited'));
+    await first.untilToken();
+    for (let visit = 0; visit < 40; visit += 1) {
+      const answer = await worker.get(pathOf('visited', '?after=0'));
+      await answer.body?.cancel();
+    }
+    await first.ended;
+    expect(first.told.filter((event) => event.startsWith('reader.'))).toEqual([]);
+    await worker.line('inference.complete', of('visited'));
+    const lines = worker.lines.filter((line) => line['job_id'] === 'visited' && line.event.startsWith('reader.'));
+    expect(lines.length).toBeLessThanOrEqual(4);
+    expect(lines[0]).toMatchObject({ event: 'reader.returned', times: 1, job_id: 'visited' });
+    expect(lines[0]).toHaveProperty('correlation_id');
+  });
+
   test('stops only when its last client has left', async () => {
     const first = await Listener.open(worker, longJob('two'));
     await first.untilToken();
@@ -166,7 +182,7 @@ describe('a job that outlives its client', () => {
     const events = await back.ended;
     expect(events.map((event) => Number(event.id))).toEqual(events.map((_, at) => Number(id) + 1 + at));
     expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 480 });
-    expect(back.told).toContain('reader.detached');
+    expect(back.told).not.toContain('reader.detached');
     const whole = await Listener.attach(worker, 'lasting');
     const tokens = (await whole.ended).filter(({ data }) => data.type === 'token');
     expect(tokens.map(({ data }) => data['i'])).toEqual(tokens.map((_, index) => index));

@@ -6,14 +6,18 @@ import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render
 const render = (source: string, variables: Record<string, unknown> = {}): string =>
   new JinjaTemplate(source).render(variables);
 const loop = (body: string): string => `{% for i in range(100000) %}${body}{% endfor %}`;
+const pairs = Array.from({ length: 5_000 }, (_, at) => [`key ${at}`, at]);
 const grow = (first: string, step: string): string =>
   `{% set ns = namespace(a=${first}, b=${first}) %}{% for i in range(60) %}{% set ns.a = ${step} %}{% endfor %}`;
+
+const manyLong =
+  "{% set ns = namespace(a=['a' * 1000000]) %}{% for i in range(17) %}{% set ns.a = ns.a + ns.a %}{% endfor %}";
 
 describe('a template without end is stopped', () => {
   it.each([
     ['loops in loops', loop(loop(loop('x')))],
     ['empty loops', loop(loop('{% set x = 1 %}'))],
-    ['repeated sorts', loop('{% set x = range(100000) | list | sort %}')],
+    ['repeated sorts', loop('{% set x = range(4000) | list | sort %}')],
   ])('by the time or step limit: %s', (_, source) => {
     expect(() => render(source)).toThrow(/rendering takes (longer than 1000 ms|more than 5000000 steps)/);
   });
@@ -24,8 +28,21 @@ describe('a template without end is stopped', () => {
     ['a list in itself, printed', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a }}`],
     ['a list in itself, as JSON', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a | tojson }}`],
     ['a list in itself, compared', `${grow('[1]', '[ns.a, ns.a]')}{{ ns.a == ns.a }}`],
+    ['a list in itself, in a refusal', `${grow('[1]', '[ns.a, ns.a]')}{{ raise_exception(ns.a) }}`],
+    ['a list in itself, as a range', `${grow('[1]', '[ns.a, ns.a]')}{{ range(ns.a) }}`],
+    ['a list in itself, as a date', `${grow('[1]', '[ns.a, ns.a]')}{{ strftime_now(ns.a) }}`],
+    ['characters', "{{ ('a' * 1000000) | list }}"],
+    ['characters of a loop', "{% for c in 'a' * 1000000 %}{% endfor %}"],
+    ['parts of a text', "{{ ('a ' * 500000).split() }}"],
+    ['lines of a text', "{{ ('\\n' * 1000000).splitlines() }}"],
+    ['many ranges', `{% set ns = namespace(a=[]) %}${loop('{% set ns.a = [ns.a, range(100000)] %}')}`],
   ])('by the limit on lists: %s', (_, source) => {
     expect(() => render(source)).toThrow(/longer than|wider than|limited to 100000/);
+  });
+
+  it('by the limit on sorting', () => {
+    expect(() => render('{{ range(5000) | list | sort }}')).toThrow('cannot be sorted');
+    expect(() => render('{{ namespace(pairs) | tojson(sort_keys=true) }}', { pairs })).toThrow('cannot be sorted');
   });
 
   it.each([
@@ -36,13 +53,76 @@ describe('a template without end is stopped', () => {
     ['joined', "{{ range(100000) | join('a' * 1000000) }}"],
     ['printed', loop("{{ 'a' * 1000000 }}")],
     ['indented', "{{ 'a\\nb' | indent(500000000) }}"],
-    ['made and dropped', loop("{% set x = ('a' * 4000000) | upper %}")],
+    ['made and dropped', loop("{% set x = ('a' * 1000000) | upper %}")],
+    ['indented in many lines', "{{ ('\\n' * 500000) | indent(100, true, true) }}"],
+    ['a long string many times, printed', `${manyLong}{{ ns.a }}`],
+    ['a long string many times, as JSON', `${manyLong}{{ ns.a | tojson }}`],
+    ['a long string many times, joined', `${manyLong}{{ ''.join(ns.a) }}`],
+    ['a long string many times, compared', `${manyLong}{{ ns.a == ns.a[:] }}`],
+    ['a long string many times, searched', `${manyLong}{{ ('b' * 1000000) in ns.a }}`],
+    ['a long string many times, as prefixes', `${manyLong}{{ 'b'.startswith(ns.a) }}`],
+    ['a long string many times, without repeats', `${manyLong}{{ ns.a | unique }}`],
+    ['separators of JSON', "{{ range(100000) | tojson(separators=('a' * 1000000, ':')) }}"],
+    [
+      'a deep list as JSON',
+      `{% set ns = namespace(a=1) %}{% for i in range(500) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a | tojson(indent=100) }}`,
+    ],
+    ['the path of an attribute', "{{ [{}] | map(attribute='a.' * 500000) | list }}"],
+    ['the format of a date', "{{ strftime_now('%d' * 500000) }}"],
   ])('by the limit on strings: %s', (_, source) => {
     expect(() => render(source)).toThrow(/longer than|wider than/);
   });
 
   it('if it calls itself without end', () => {
     expect(() => render('{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}')).toThrow();
+  });
+});
+
+describe('the clock', () => {
+  const long = "{% set s = 'ab ' * 300000 %}";
+  const short = "{% set s = 'ab ' * 40000 %}";
+
+  it.each([
+    ['words in title case', long + loop('{% set x = s.title() %}')],
+    ['reversed characters', short + loop('{% set x = s | reverse | list %}')],
+    ['searches', long + loop("{% set x = 'zz' in s %}")],
+    ['lengths', long + loop('{% set x = s | length %}')],
+    ['comparisons', `${long}{% set t = 'ab ' * 300000 %}${loop('{% set x = s == t %}')}`],
+    ['macros with a long block', loop(`{% macro f() %}${'{{ a }}'.repeat(20_000)}{% endmacro %}`)],
+  ])('is read between long steps: %s', (_, source) => {
+    const template = new JinjaTemplate(source);
+    let held = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 3 && held > 600; run += 1) {
+      const began = performance.now();
+      expect(() => template.render({}, { ...MAX_RENDER, ms: 100 })).toThrow(RenderBudgetError);
+      held = Math.min(held, performance.now() - began);
+    }
+    expect(held).toBeLessThan(1_500);
+  });
+
+  it.each([
+    ['in', '{{ part in text }}'],
+    ['find', '{{ text.find(part) }}'],
+    ['count', '{{ text.count(part) }}'],
+    ['split', '{{ text.split(part) | length }}'],
+    ['replace', "{{ text.replace(part, '') | length }}"],
+  ])('need not interrupt the search for a long string: %s', (_, source) => {
+    // The search of the JavaScript engine takes 8 s for this pair.
+    const part = `${'a'.repeat(10_000)}b${'a'.repeat(10_000)}`;
+    const began = performance.now();
+    render(source, { part, text: 'a'.repeat(1_000_000) });
+    expect(performance.now() - began).toBeLessThan(4_000);
+  });
+
+  it.each([
+    ['strip', "{{ text.strip('ba' * 250000) | length }}"],
+    ['split at white space', "{{ ('a ' * 100000).split(none, 90000) | length }}"],
+    ['title', '{{ text.title() | length }}'],
+    ['sort of one long string and many short ones', '{{ ([text] + words) | sort | length }}'],
+  ])('need not interrupt %s of a long string', (_, source) => {
+    const began = performance.now();
+    render(source, { text: 'a'.repeat(500_000), words: Array(4_000).fill('b') });
+    expect(performance.now() - began).toBeLessThan(4_000);
   });
 });
 
