@@ -79,9 +79,9 @@ describe('messages that the template refuses', () => {
   });
 
   it('are not refused when only the limits of the caller are reached', () => {
-    const template = opened("{% for i in range(1000) %}{{ 'a' ~ i }}{% endfor %}");
-    expect(() => template.render(hello, { ...MAX_RENDER, steps: 500 })).toThrow(RenderBudgetError);
-    expect(template.render(hello).length).toBeGreaterThan(3_000);
+    const template = opened("{% for i in range(100) %}{{ 'a' ~ i }}{% endfor %}");
+    expect(() => template.render(hello, { ...MAX_RENDER, steps: 50 })).toThrow(RenderBudgetError);
+    expect(template.render(hello).length).toBeGreaterThan(200);
   });
 
   it('are refused the same way when the template fails by itself', () => {
