@@ -14,8 +14,8 @@ import type { EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
 
 const { files, template: source }: ThreadData = workerData;
 const port = parentPort;
+const openTemplate = templateOpener();
 const post = (answer: ThreadAnswer): void => port?.postMessage(answer);
-let template: ChatTemplate | undefined;
 
 try {
   const definition = await readDefinition(files);
@@ -40,9 +40,12 @@ async function answerTo({ input, addSpecialTokens, mostTokens }: EncodeJob, pipe
 }
 
 /** Loads the code of templates at the first use: few threads need it. */
-async function openTemplate(): Promise<ChatTemplate> {
-  if (!source) throw new Error('Messages need a chat template, and the tokenizer was opened without one.');
-  const { ChatTemplate } = await import('../template/chat-template.ts');
-  template ??= new ChatTemplate(source);
-  return template;
+function templateOpener(): () => Promise<ChatTemplate> {
+  let opened: ChatTemplate | undefined;
+  return async () => {
+    if (!source) throw new Error('Messages need a chat template, and the tokenizer was opened without one.');
+    const { ChatTemplate } = await import('../template/chat-template.ts');
+    opened ??= new ChatTemplate(source);
+    return opened;
+  };
 }
