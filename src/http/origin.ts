@@ -60,8 +60,9 @@ function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest): v
  * only the name in `Host` reveals the page. Names without a dot are valid too: they cannot be registered.
  * Undefined: every name is valid.
  */
-function hostNamesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config): ReadonlySet<string> | undefined {
-  if (apiToken !== undefined || allowUnauthenticated) return undefined;
+function hostNamesOf(config: Config): ReadonlySet<string> | undefined {
+  const { host, advertiseUrl, apiToken, tokenOfFolder, allowUnauthenticated } = config;
+  if ((apiToken !== undefined && !tokenOfFolder) || allowUnauthenticated) return undefined;
   return new Set(['localhost', host, ...(advertiseUrl === undefined ? [] : [new URL(advertiseUrl).hostname])]);
 }
 

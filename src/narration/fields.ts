@@ -120,6 +120,8 @@ export const FIELDS = {
   connections: integer('Connections closed because there were too many', 3),
   connections_limit: integer('Maximum number of connections at the same time', 1024),
   token_fingerprint: text('First 8 hex digits of the SHA-256 of the API token; absent without a token', '5e884898'),
+  settings_file: longText('Absolute path of the file of settings', '/srv/worker/.env', 4096),
+  settings: longText('Names of settings, separated by commas; never their values', 'model, slots', 1024),
   lines_lost: integer('Log lines dropped because standard output was blocked', 3),
 } as const;
 
