@@ -1,11 +1,14 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
 /**
  * Runs the command that the arguments name. The only file that uses process.argv and process.exit.
+ * The `--` of the first line is for `--env-file`: without it, Node.js 20 to 24 search the file of this option even
+ * after the name of a script, and exit if it is missing.
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
-import { ConfigError, engineEnvironment, readConfig } from './config/config.ts';
+import { ConfigError, engineEnvironment, readSettings } from './config/config.ts';
 import { settingsHelp } from './config/help.ts';
+import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
@@ -28,7 +31,9 @@ Usage
                                        exit code 0 if that device works
   rbees-workerd --help | --version
 
-Settings (order of precedence: flag, environment variable, .env, default)
+Settings (order of precedence: flag, environment variable, file of settings, default)
+From .env of the working directory, serve takes no setting that loads code, opens the worker to others or hides log
+lines, unless --env-file names the file. ask, doctor and pull read no file without --env-file.
 ${settingsHelp()}
 
 Environment variables of the hub, the same as those of huggingface_hub
@@ -62,11 +67,12 @@ async function main(args: readonly string[]): Promise<number> {
       `Unknown command "${first}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
     );
   }
-  const config = readConfig(first === 'serve' ? rest : args);
+  const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
+  const exposure = hideSecrets();
   // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());
   const { serve } = await import('./commands/serve/serve.ts');
-  return serve(config, VERSION, engine);
+  return serve({ settings, exposure, version: VERSION, engine });
 }
 
 /** Loads the terminal only for a text: it would delay the start of a worker. */

@@ -1,15 +1,15 @@
 /**
- * Reads and checks the settings of this process. Order of precedence: flag, environment variable, .env,
- * default. The files of this folder are the only ones that read process.env.
+ * Reads and checks the settings of this process. Order of precedence: flag, environment variable, file
+ * of settings, default. The files of this folder are the only ones that read process.env.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { parseArgs, parseEnv } from 'node:util';
+import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf } from '../protocol/error-message.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
+import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
 
 type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
 type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
@@ -18,6 +18,12 @@ type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capita
 /** The checked settings of one worker. Times are in seconds. */
 export type Config = { readonly [K in Exclude<SettingName, Optional> as Camel<K>]: Raw[K] } & {
   readonly [K in Optional as Camel<K>]?: Raw[K];
+} & {
+  /**
+   * True if `.env` of the working directory sets the token. Whoever wrote that file knows the token: it
+   * protects the worker, but it is no reason to listen beyond loopback or to accept a foreign `Host`.
+   */
+  readonly tokenOfFolder: boolean;
 };
 
 /**
@@ -28,27 +34,62 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
+/** A file of settings that was read, for the narration. Names only, never values. */
+export interface SettingsFile {
+  /** An absolute path. */
+  readonly path: string;
+  /** The settings that have their value from the file. */
+  readonly used: readonly string[];
+  /** The settings that the file may not set. Their values were not used. */
+  readonly ignored: readonly string[];
+}
+
+/** The checked settings, and where they come from. */
+export interface Settings {
+  readonly config: Config;
+  /** All given values by environment variable: they start another worker with the same settings. */
+  readonly variables: Readonly<Record<string, string>>;
+  readonly file?: SettingsFile;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
- * Reads flags, environment variables and `.env`.
+ * Reads flags, environment variables and the file that `--env-file` names.
  * @throws ConfigError that lists all bad settings, one per line.
  */
-export function readConfig(
+export function readConfig(args: readonly string[], environment: Environment = process.env): Config {
+  return readSettings(args, { environment }).config;
+}
+
+/**
+ * Reads flags, environment variables and a file of settings.
+ * @param from.folder the folder whose `.env` is read if `--env-file` names no file; absent: no such file is
+ * read
+ * @throws ConfigError that lists all bad settings, one per line.
+ */
+export function readSettings(
   args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-  envFile = '.env',
-): Config {
+  { environment = process.env, folder }: { readonly environment?: Environment; readonly folder?: string } = {},
+): Settings {
   const flags = readFlags(args);
-  const file = readEnvFile(envFile);
+  const file = settingsSource(flags, environment, folder);
   const config: Record<string, unknown> = {};
+  const variables: Record<string, string> = {};
   const problems: string[] = [];
+  const used: string[] = [];
+  const ignored: string[] = file?.values[ENV_FILE.variable] ? [ENV_FILE.name] : [];
   for (const [name, row] of Object.entries(SETTINGS) as [SettingName, Setting<z.ZodType>][]) {
     const variable = environmentName(name);
-    const [source, given] = firstGiven(
-      [`--${name}`, flags[name]],
-      [variable, environment[variable]],
-      [`${variable} in ${envFile}`, file[variable]],
-    );
     if (flags[name] === '') problems.push(`--${name}: the value is missing; allowed: ${row.allowed}`);
+    let [source, given] = firstGiven([`--${name}`, flags[name]], [variable, environment[variable]]);
+    const inFile = file?.values[variable];
+    if (file && given === undefined && inFile) {
+      const isAllowed = file.isNamed || row.fromFolder?.includes(inFile) !== false;
+      (isAllowed ? used : ignored).push(name);
+      if (isAllowed) [source, given] = [`${variable} in ${file.path}`, inFile];
+    }
+    if (given !== undefined) variables[variable] = given;
     const value = given ?? row.fallback;
     if (value === undefined) continue;
     const parsed = row.schema.safeParse(value);
@@ -57,18 +98,26 @@ export function readConfig(
     else problems.push(`${source}: ${shown} is not allowed; allowed: ${row.allowed}`);
   }
   config['workerId'] ??= uuid();
+  config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
   if (problems.length === 0) problems.push(...contradictions(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return checked;
+  return { config: checked, variables, ...(file && { file: { path: file.path, used, ignored } }) };
 }
 
-function readEnvFile(path: string): NodeJS.Dict<string> {
-  if (!existsSync(path)) return {};
+function settingsSource(
+  flags: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
+  folder: string | undefined,
+): SettingsSource | undefined {
+  const flag = `--${ENV_FILE.name}`;
+  if (flags[ENV_FILE.name] === '') throw new ConfigError(`${flag}: the value is missing; allowed: ${ENV_FILE.allowed}`);
+  const [source, path] = firstGiven([flag, flags[ENV_FILE.name]], [ENV_FILE.variable, environment[ENV_FILE.variable]]);
   try {
-    return parseEnv(readFileSync(path, 'utf8'));
+    if (path !== undefined) return readNamedFile(path, source);
+    return folder === undefined ? undefined : readFolderFile(folder);
   } catch (error) {
-    throw new ConfigError(`Cannot read the settings file ${path}: ${messageOf(error)}`);
+    throw new ConfigError(messageOf(error));
   }
 }
 
@@ -78,12 +127,11 @@ function firstGiven(...sources: [name: string, value: string | undefined][]): [s
 }
 
 function readFlags(args: readonly string[]): Record<string, string | undefined> {
-  const options = Object.fromEntries(
-    (Object.entries(SETTINGS) as [string, Setting<z.ZodType>][]).map(([name, row]) => [
-      name,
-      { type: row.boolean ? 'boolean' : 'string' } as const,
-    ]),
-  );
+  const rows = Object.entries(SETTINGS) as [string, Setting<z.ZodType>][];
+  const options = Object.fromEntries([
+    ...rows.map(([name, row]) => [name, { type: row.boolean ? 'boolean' : 'string' }] as const),
+    [ENV_FILE.name, { type: 'string' }] as const,
+  ]);
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -99,13 +147,12 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
   }
 }
 
-function contradictions(config: Config): string[] {
-  const open = !isLoopback(config.host) && config.apiToken === undefined && !config.allowUnauthenticated;
-  return open
-    ? [
-        `--host: "${config.host}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated`,
-      ]
-    : [];
+function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Config): string[] {
+  if (isLoopback(host) || allowUnauthenticated || (apiToken !== undefined && !tokenOfFolder)) return [];
+  const file = tokenOfFolder ? `; for the token in .env of the working directory, add --${ENV_FILE.name} .env` : '';
+  return [
+    `--host: "${host}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
+  ];
 }
 
 /** True if only this machine can reach `host`. */
@@ -133,4 +180,17 @@ const NOT_FOR_THE_ENGINE = /^(?:RBEES|HF|HUGGING_?FACE)_/;
  */
 export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !NOT_FOR_THE_ENGINE.test(name)));
+}
+
+/**
+ * The environment of a worker that this process starts: the given settings instead of those of this process, and
+ * no file, because it has been read. A token in the environment is not in the list of processes, as a flag would be,
+ * and the worker hides it.
+ */
+export function workerEnvironment(
+  { variables }: Settings,
+  environment: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  const others = Object.entries(environment).filter(([name]) => !name.startsWith('RBEES_'));
+  return { ...Object.fromEntries(others), ...variables, [ENV_FILE.variable]: 'none' };
 }

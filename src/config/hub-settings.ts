@@ -5,7 +5,8 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ConfigError } from './config.ts';
 
-const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];
+/** The variables of the token of the hub; the first one that is set counts. */
+export const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];
 
 /** Address of the model hub, access to it, and the cache of its files. */
 export interface HubSettings {

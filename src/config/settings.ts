@@ -18,6 +18,11 @@ export interface Setting<S extends z.ZodType> {
   readonly shown?: string;
   /** True for a flag without a value on the command line. */
   readonly boolean?: true;
+  /**
+   * The values that `.env` of the working directory may set; absent: all. A file that `--env-file` names may
+   * set every value.
+   */
+  readonly fromFolder?: readonly string[];
 }
 
 /** Checks that the default of a row fits its schema. */
@@ -55,8 +60,8 @@ const seconds = (fallback: number, meaning: string) =>
   whole({ meaning, least: 1, most: 86_400, unit: 'seconds', fallback });
 
 /** One word of a list. */
-const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W>, meaning: string) =>
-  setting({ schema: z.enum(words), meaning, allowed: words.join(', '), fallback });
+const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W>, meaning: string, fromFolder?: W[]) =>
+  setting({ schema: z.enum(words), meaning, allowed: words.join(', '), fallback, ...(fromFolder && { fromFolder }) });
 
 /** Maximum number of origins in `--cors-origin`. */
 export const MAX_ORIGINS = 32;
@@ -90,12 +95,14 @@ export const SETTINGS = {
     meaning: 'path of another libonnxruntime with the same C API',
     allowed: 'a file',
     shown: 'the library of onnxruntime-node',
+    fromFolder: [], // A library is code.
   }),
   host: setting({
     schema: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
     meaning: 'address to listen on; a non-loopback address requires --api-token or --allow-unauthenticated',
     allowed: 'a host name or an IP address',
     fallback: '127.0.0.1',
+    fromFolder: ['127.0.0.1', '::1', 'localhost'],
   }),
   port: whole({ meaning: 'port to listen on; 0 takes any free port', least: 0, most: 65_535, fallback: 8080 }),
   'callback-url': setting({
@@ -103,12 +110,14 @@ export const SETTINGS = {
     meaning: 'URL of the pool-manager; the worker sends it a POST when it is ready',
     allowed: 'an http or https URL, or none',
     shown: 'none',
+    fromFolder: ['none'], // The callback reports the address of this worker.
   }),
   'advertise-url': setting({
     schema: httpUrl,
     meaning: 'URL of this worker for the pool-manager (uri in the ready callback)',
     allowed: 'an http or https URL',
     shown: 'http://<host>:<port>',
+    fromFolder: [], // Its host name is valid in `Host`, and the pool-manager sends the jobs there.
   }),
   'api-token': setting({
     schema: z.string().regex(/^[\x21-\x7e]{8,512}$/),
@@ -124,6 +133,7 @@ export const SETTINGS = {
     meaning: 'origins of web pages that may call the worker from a browser',
     allowed: `none, or up to ${MAX_ORIGINS} origins such as https://app.example, separated by commas`,
     fallback: 'none',
+    fromFolder: ['none'],
   }),
   'max-connections': whole({
     meaning: 'maximum number of connections; further ones are closed',
@@ -144,6 +154,7 @@ export const SETTINGS = {
     allowed: 'true or false',
     fallback: 'false',
     boolean: true,
+    fromFolder: ['false'],
   }),
   slots: setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
@@ -216,7 +227,8 @@ export const SETTINGS = {
     fallback: 64,
   }),
   'shutdown-timeout': seconds(30, 'give running requests this many seconds to finish when the worker stops'),
-  'log-level': choice(LOG_LEVELS, 'info', 'lowest level of the log lines on stdout'),
+  // A higher level would hide the lines that report the file.
+  'log-level': choice(LOG_LEVELS, 'info', 'lowest level of the log lines on stdout', ['trace', 'debug', 'info']),
   'log-format': choice(['json', 'pretty'], 'json', 'format of the log lines on stdout'),
   narration: choice(
     ['full', 'human', 'off'],

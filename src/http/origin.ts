@@ -105,8 +105,9 @@ function isSameHost(origin: string, host: string | undefined): boolean {
  * the name in `Host` reveals the page. Names without a dot are no exception: a search domain, LLMNR or mDNS
  * can resolve them. Undefined: every name is valid.
  */
-function hostNamesOf({ host, advertiseUrl, apiToken, allowUnauthenticated }: Config): ReadonlySet<string> | undefined {
-  if (apiToken !== undefined || allowUnauthenticated) return undefined;
+function hostNamesOf(config: Config): ReadonlySet<string> | undefined {
+  const { host, advertiseUrl, apiToken, tokenOfFolder, allowUnauthenticated } = config;
+  if ((apiToken !== undefined && !tokenOfFolder) || allowUnauthenticated) return undefined;
   const advertised = advertiseUrl === undefined ? [] : [new URL(advertiseUrl).hostname];
   return new Set(['localhost', host.toLowerCase(), ...advertised]);
 }

@@ -124,6 +124,8 @@ export const FIELDS = {
   requests_refused: integer('Requests refused since the last report', 200),
   client_address: text('IP address of the client of the last such request', '192.0.2.7'),
   token_fingerprint: text('First 8 hex digits of the SHA-256 of the API token; absent without a token', '5e884898'),
+  settings_file: longText('Absolute path of the file of settings', '/srv/worker/.env', 4096),
+  settings: longText('Names of settings, separated by commas; never their values', 'model, slots', 1024),
   lines_lost: integer('Log lines dropped because standard output was blocked', 3),
 } as const;
 

@@ -1,13 +1,27 @@
 /** Each wrong setting is refused with its name, its value and the allowed values. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../../src/config/config.ts';
+import { ConfigError, readConfig, readSettings, workerEnvironment } from '../../src/config/config.ts';
+import { MAX_SETTINGS_FILE_BYTES } from '../../src/config/settings-file.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'settings-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Writes a file of settings. Returns its path. */
+function write(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
 
 function refusal(args: readonly string[], environment: Readonly<Record<string, string>> = {}): string {
   try {
-    readConfig(args, environment, 'no-such.env');
+    readConfig(args, environment);
   } catch (error) {
     if (error instanceof ConfigError) return error.message;
     throw error;
@@ -122,23 +136,148 @@ describe('a bad setting is refused by name', () => {
 });
 
 describe('the order of the sources', () => {
-  let folder: string;
-  beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'settings-'));
-    writeFileSync(join(folder, '.env'), '# who\nRBEES_WORKER_ID="from-file"\nOTHER=1\n');
-  });
-  afterAll(() => rmSync(folder, { recursive: true }));
-
-  test('flag, then environment, then .env, then default', () => {
-    const file = join(folder, '.env');
+  test('flag, then environment, then file, then default', () => {
+    const file = ['--env-file', write('worker.env', '# who\nRBEES_WORKER_ID="from-file"\nOTHER=1\n')];
     const environment = { RBEES_WORKER_ID: 'from-environment' };
-    expect(readConfig([], {}, join(folder, 'none')).workerId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-/);
-    expect(readConfig([], {}, file).workerId).toBe('from-file');
-    expect(readConfig([], environment, file).workerId).toBe('from-environment');
-    expect(readConfig(['--worker-id', 'from-flag'], environment, file).workerId).toBe('from-flag');
+    expect(readConfig([], {}).workerId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-/);
+    expect(readConfig(file, {}).workerId).toBe('from-file');
+    expect(readConfig(file, environment).workerId).toBe('from-environment');
+    expect(readConfig(['--worker-id', 'from-flag', ...file], environment).workerId).toBe('from-flag');
   });
 
   test('an empty variable is ignored', () => {
-    expect(readConfig([], { RBEES_WORKER_ID: '' }, 'no-such.env').workerId).toMatch(/^[0-9a-f]{8}-/);
+    expect(readConfig([], { RBEES_WORKER_ID: '' }).workerId).toMatch(/^[0-9a-f]{8}-/);
+  });
+});
+
+describe('.env of the working directory', () => {
+  const OPENS = [
+    'RBEES_RUNTIME_LIBRARY=./evil.so',
+    'RBEES_HOST=0.0.0.0',
+    'RBEES_ALLOW_UNAUTHENTICATED=true',
+    'RBEES_CORS_ORIGIN=https://evil.example',
+    'RBEES_CALLBACK_URL=http://evil.example/',
+    'RBEES_ADVERTISE_URL=http://evil.example/',
+    'RBEES_LOG_LEVEL=fatal',
+    'RBEES_ENV_FILE=/evil.env',
+  ].join('\n');
+  const HARMLESS = 'RBEES_WORKER_ID=from-file\nRBEES_SLOTS=3\nRBEES_LOG_LEVEL=debug\nRBEES_HOST=localhost\n';
+
+  test('is read for the given folder only', () => {
+    write('.env', HARMLESS);
+    expect(readSettings([], { environment: {} }).file).toBeUndefined();
+    const { config, file } = readSettings([], { environment: {}, folder });
+    expect(config).toMatchObject({ workerId: 'from-file', slots: 3, logLevel: 'debug', host: 'localhost' });
+    expect(file).toEqual({
+      path: join(folder, '.env'),
+      used: ['worker-id', 'host', 'slots', 'log-level'],
+      ignored: [],
+    });
+  });
+
+  test('loads no code, opens no door and hides no log line', () => {
+    write('.env', `${OPENS}\nRBEES_QUEUE=7\n`);
+    const { config, file, variables } = readSettings([], { environment: {}, folder });
+    const { workerId: _, ...rest } = config;
+    const { workerId: __, ...defaults } = readConfig([], {});
+    expect(rest).toEqual({ ...defaults, queue: 7 });
+    expect(variables).toEqual({ RBEES_QUEUE: '7' });
+    expect(file?.used).toEqual(['queue']);
+    expect(file?.ignored.toSorted()).toEqual(
+      OPENS.split('\n')
+        .map((line) =>
+          line
+            .replace(/^RBEES_|=.*$/g, '')
+            .replaceAll('_', '-')
+            .toLowerCase(),
+        )
+        .sort(),
+    );
+  });
+
+  test('a named file may set all of that', () => {
+    const named = write('named.env', OPENS.replace(/\nRBEES_ENV_FILE=.*/, ''));
+    for (const [args, environment] of [
+      [['--env-file', named], {}],
+      [[], { RBEES_ENV_FILE: named }],
+    ] as const) {
+      const { config, file } = readSettings(args, { environment, folder });
+      expect(config).toMatchObject({ host: '0.0.0.0', runtimeLibrary: './evil.so', logLevel: 'fatal' });
+      expect(file).toMatchObject({ path: named, ignored: [] });
+      expect(file?.used).toHaveLength(7);
+    }
+  });
+
+  test('is not read if another file, or none, is named', () => {
+    write('.env', HARMLESS);
+    expect(readSettings(['--env-file', 'none'], { environment: {}, folder }).file).toBeUndefined();
+    expect(readSettings([], { environment: { RBEES_ENV_FILE: 'none' }, folder }).file).toBeUndefined();
+  });
+
+  test('a setting that a flag or a variable overrides is neither used nor ignored', () => {
+    write('.env', 'RBEES_HOST=0.0.0.0\nRBEES_QUEUE=7\n');
+    const settings = readSettings(['--host', '127.0.0.2'], { environment: { RBEES_QUEUE: '8' }, folder });
+    expect(settings.file).toMatchObject({ used: [], ignored: [] });
+  });
+
+  test('its token protects, but does not count for a host beyond loopback', () => {
+    write('.env', 'RBEES_API_TOKEN=token-of-a-stranger\n');
+    expect(readSettings([], { environment: {}, folder }).config).toMatchObject({
+      apiToken: 'token-of-a-stranger',
+      tokenOfFolder: true,
+    });
+    const open = (args: string[]) => readSettings(['--host', '0.0.0.0', ...args], { environment: {}, folder }).config;
+    expect(() => open([])).toThrow(/requires --api-token.*--env-file \.env/);
+    expect(open(['--env-file', join(folder, '.env')])).toMatchObject({ tokenOfFolder: false });
+    expect(open(['--api-token', 'token-of-the-operator'])).toMatchObject({ tokenOfFolder: false });
+  });
+
+  test('a folder or a device named .env is no file of settings', () => {
+    rmSync(join(folder, '.env'), { force: true });
+    mkdirSync(join(folder, '.env'));
+    expect(readSettings([], { environment: {}, folder }).file).toBeUndefined();
+    rmSync(join(folder, '.env'), { recursive: true });
+    symlinkSync('/dev/zero', join(folder, '.env'));
+    expect(readSettings([], { environment: {}, folder }).file).toBeUndefined();
+    rmSync(join(folder, '.env'));
+  });
+
+  test('a file that is too long is refused by name, with the way out', () => {
+    write('.env', '#'.repeat(MAX_SETTINGS_FILE_BYTES + 1));
+    expect(() => readSettings([], { environment: {}, folder })).toThrow(
+      /\.env is longer than \d+ bytes; --env-file none/,
+    );
+    write('.env', '#'.repeat(MAX_SETTINGS_FILE_BYTES));
+    expect(readSettings([], { environment: {}, folder }).file?.used).toEqual([]);
+  });
+});
+
+describe('a named file is refused', () => {
+  test.each([
+    [['--env-file', 'no-such.env'], {}, ['--env-file', 'no-such.env', 'ENOENT', 'none']],
+    [[], { RBEES_ENV_FILE: 'no-such.env' }, ['RBEES_ENV_FILE', 'no-such.env', 'ENOENT']],
+    [['--env-file', '/dev/zero'], {}, ['/dev/zero', 'longer than']],
+    [['--env-file', ''], {}, ['--env-file', 'missing', 'none']],
+  ] as const)('%j %j', (args, environment, named) => {
+    const message = refusal(args, environment);
+    for (const word of named) expect(message).toContain(word);
+  });
+
+  test('if it names another file', () => {
+    expect(refusal(['--env-file', write('outer.env', 'RBEES_ENV_FILE=inner.env')])).toMatch(/RBEES_ENV_FILE.*outer/);
+  });
+});
+
+test('a worker that this process starts gets the given settings, and reads no file', () => {
+  const settings = readSettings(['--queue', '7', '--env-file', write('all.env', 'RBEES_API_TOKEN=long-enough')], {
+    environment: { RBEES_SLOTS: '2', RBEES_HOST: '' },
+  });
+  const environment = { PATH: '/bin', RBEES_SLOTS: '1', RBEES_DEVICE: 'cpu', RBEES_ENV_FILE: 'x' };
+  expect(workerEnvironment(settings, environment)).toEqual({
+    PATH: '/bin',
+    RBEES_API_TOKEN: 'long-enough',
+    RBEES_ENV_FILE: 'none',
+    RBEES_QUEUE: '7',
+    RBEES_SLOTS: '2',
   });
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { generated } from '../../scripts/generate.ts';
-import { readConfig } from '../../src/config/config.ts';
+import { readConfig, readSettings } from '../../src/config/config.ts';
 import { environmentName, SETTINGS } from '../../src/config/settings.ts';
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -54,9 +54,11 @@ describe('.env.example', () => {
     try {
       const file = join(folder, '.env');
       writeFileSync(file, uncommented);
-      const { workerId: given, ...fromFile } = readConfig([], {}, file);
-      const { workerId: fresh, ...defaults } = readConfig([], {}, join(folder, 'absent'));
+      const { workerId: given, ...fromFile } = readConfig(['--env-file', file], {});
+      const { workerId: fresh, ...defaults } = readConfig([], {});
       expect(fromFile).toEqual(defaults);
+      // No default opens anything: `.env` of the working directory may set it as well.
+      expect(readSettings([], { environment: {}, folder }).file?.ignored).toEqual([]);
       expect(given).not.toBe(fresh);
     } finally {
       rmSync(folder, { recursive: true });

@@ -34,7 +34,7 @@ test('every named setting exists, and every setting of a limit is named', () => 
 });
 
 test('the server has the times and sizes of the page', () => {
-  const options = connectionOptions(readConfig([], {}, 'no-such-file'));
+  const options = connectionOptions(readConfig([], {}));
   expect(options).toMatchObject({ requestTimeout: 30_000, keepAliveTimeout: 72_000, connectionTimeout: 90_000 });
   expect(options.http).toMatchObject({ maxHeaderSize: 16 * 1024, highWaterMark: 16 * 1024, headersTimeout: 10_000 });
   const text = rows.map(({ bound }) => bound).join('\n');

@@ -11,7 +11,7 @@ import { WorkerState } from '../../src/lifecycle/state.ts';
 import { capture } from '../../src/narration/narrate.ts';
 import { FakeSocket, fakeModel, idleMetrics } from '../support/fakes.ts';
 
-const config = { ...readConfig([], {}, 'no-such-file'), queue: 1, shutdownTimeout: 7 };
+const config = { ...readConfig([], {}), queue: 1, shutdownTimeout: 7 };
 
 function setUp(
   phase: 'starting' | 'ready' | 'engine_lost' | 'draining',

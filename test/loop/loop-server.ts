@@ -27,7 +27,7 @@ export interface LoopServer {
 }
 
 export async function startLoopServer(): Promise<LoopServer> {
-  const config = { ...readConfig(['--cors-origin', ORIGINS.join()], {}, 'no-such-file'), workerId: 'loop' };
+  const config = { ...readConfig(['--cors-origin', ORIGINS.join()], {}), workerId: 'loop' };
   const state = new WorkerState();
   state.enter('ready');
   const jobs = new JobRegistry({ ttlMs: 60_000, bytes: config.replayMemory * 2 ** 20 });

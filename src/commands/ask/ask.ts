@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { v7 as uuid } from 'uuid';
 import { execute } from '../../client/client.ts';
 import type { SseEvent } from '../../client/sse.ts';
-import { ConfigError, readConfig } from '../../config/config.ts';
+import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
+import { hideSecrets } from '../../config/hide-secrets.ts';
 import { messageOf } from '../../protocol/error-message.ts';
 import { Terminal } from '../terminal.ts';
 import type { TerminalView } from './terminal-view.ts';
@@ -29,29 +30,13 @@ interface Line {
  * @throws ConfigError if there is no prompt or a setting is wrong
  */
 export async function ask(args: readonly string[], cli: URL): Promise<number> {
-  const [prompt, ...settings] = args;
+  const [prompt, ...flags] = args;
   if (prompt === undefined || prompt.startsWith('--'))
     throw new ConfigError('ask needs a prompt: ask "Write a haiku about the sea"');
-  const { apiToken } = readConfig(settings);
-  const worker = spawn(
-    process.execPath,
-    [
-      fileURLToPath(cli),
-      'serve',
-      ...settings,
-      '--port',
-      '0',
-      '--log-format',
-      'json',
-      '--log-level',
-      'info',
-      '--callback-url',
-      'none',
-    ],
-    {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    },
-  );
+  const settings = readSettings(flags);
+  const { apiToken } = settings.config;
+  hideSecrets();
+  const worker = startWorker(cli, settings);
   try {
     // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.
     const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
@@ -63,6 +48,15 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
   } finally {
     await stop(worker);
   }
+}
+
+/** The settings go through the environment, so that no token is in the list of processes. */
+function startWorker(cli: URL, settings: Settings): ChildProcess {
+  const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info'];
+  return spawn(process.execPath, [fileURLToPath(cli), 'serve', ...flags, '--callback-url', 'none'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: workerEnvironment(settings),
+  });
 }
 
 /**

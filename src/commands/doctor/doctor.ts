@@ -5,6 +5,7 @@
  */
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
+import { hideSecrets } from '../../config/hide-secrets.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
@@ -35,6 +36,7 @@ const CONTEXT = 128;
  */
 export async function doctor(args: readonly string[], version: string): Promise<number> {
   const config = readConfig(args.filter((argument) => argument !== '--json'));
+  hideSecrets();
   const report = await examine(config, version);
   const text = args.includes('--json') ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report);
   await Terminal.stdout().print(text);

@@ -37,7 +37,12 @@ const deviceForWeights = (choice: string): DeviceName => deviceOf(choice) ?? CPU
 
 function parseFlags(args: readonly string[]) {
   try {
-    const options = { dtype: { type: 'string' }, device: { type: 'string' }, verify: { type: 'boolean' } } as const;
+    const options = {
+      dtype: { type: 'string' },
+      device: { type: 'string' },
+      'env-file': { type: 'string' },
+      verify: { type: 'boolean' },
+    } as const;
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     throw new ConfigError(messageOf(error));

@@ -3,7 +3,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
-import { type Config, engineEnvironment, startedByNpm } from '../../config/config.ts';
+import { type Config, engineEnvironment, type Settings, startedByNpm } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
@@ -22,7 +22,18 @@ import type { EngineFacts } from '../../protocol/loading.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
 import { closeServer, finishJobs } from './drain.ts';
 
+/** The parts that a worker starts with. */
+export interface WorkerStart {
+  readonly settings: Settings;
+  /** Reason why other processes of the user can read a token; undefined if they cannot. */
+  readonly exposure: string | undefined;
+  readonly version: string;
+  /** The engine process, already forked. */
+  readonly engine: ChildProcess;
+}
+
 export class Worker {
+  readonly #start: WorkerStart;
   readonly #config: Config;
   readonly #version: string;
   readonly #state = new WorkerState();
@@ -37,11 +48,13 @@ export class Worker {
   readonly forced = this.#stops.forced;
   #model: LoadedModel | undefined;
 
-  constructor(config: Config, version: string, engineProcess: ChildProcess) {
+  constructor(start: WorkerStart) {
+    const { config } = start.settings;
+    this.#start = start;
     this.#config = config;
-    this.#version = version;
+    this.#version = start.version;
     this.#jobs = new JobRegistry({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
-    this.#supervisor = new EngineSupervisor(engineProcess, this.#state, {
+    this.#supervisor = new EngineSupervisor(start.engine, this.#state, {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
       giveUp: (reason) => this.#fail('engine_lost', reason),
@@ -89,8 +102,10 @@ export class Worker {
     return buildServer({ ...parts, version: this.#version, admission, shutdown }, CONTRACT_FILES);
   }
 
-  /** Opens the narration and narrates the start of the worker. */
+  /** Opens the narration and narrates the start of the worker, and the origin of its settings. */
   #introduce(): void {
+    const { settings, exposure } = this.#start;
+    const { file } = settings;
     const { workerId, logLevel, logFormat, apiToken } = this.#config;
     const stdout = openStdout({ level: logLevel, format: logFormat });
     startNarration({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
@@ -100,7 +115,11 @@ export class Worker {
       pid: process.pid,
       model_ref: modelName(this.#config),
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
+      ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
     });
+    if (file && file.ignored.length > 0)
+      narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
+    if (exposure !== undefined) narrate('secrets.exposed', { reason: exposure });
   }
 
   /**

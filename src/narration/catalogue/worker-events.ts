@@ -8,6 +8,11 @@ import { count, formatMs, formatSeconds } from '../phrases.ts';
 const WORKER = 'rbees-workerd';
 const HTTP = 'http-server';
 
+/** The names of settings; their number, if the sentence has no room for the names. */
+function settingsOf(names: string): string {
+  return names.length <= 40 ? names : count(names.split(', ').length, 'setting');
+}
+
 export const WORKER_EVENTS = {
   'worker.startup': lifecycleEvent({
     actor: WORKER,
@@ -15,10 +20,30 @@ export const WORKER_EVENTS = {
     level: 'INFO',
     when: 'the worker has read its settings',
     required: ['version', 'node_version', 'pid', 'model_ref'],
-    optional: ['token_fingerprint'],
+    optional: ['token_fingerprint', 'settings_file', 'settings'],
     target: (_, worker) => worker,
     human: (f) => `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${f.model_ref}`,
     cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${f.model_ref}!`,
+  }),
+  'settings.ignored': lifecycleEvent({
+    actor: WORKER,
+    action: 'settings_read',
+    level: 'WARN',
+    when: 'the file .env of the working directory has settings that only a file of --env-file may set; they are not used',
+    required: ['settings_file', 'settings'],
+    target: (f) => f.settings_file,
+    human: (f) => `Worker ignored ${settingsOf(f.settings)} from .env; --env-file .env would use them`,
+    cute: () => '🧺 A note lay by the door, but it did not say from whom. Better ask the beekeeper first!',
+  }),
+  'secrets.exposed': lifecycleEvent({
+    actor: WORKER,
+    action: 'secrets_hide',
+    level: 'WARN',
+    when: 'other processes of the same user can read a token of the worker in /proc, because it could not be overwritten',
+    required: ['reason'],
+    target: () => 'api-token',
+    human: (f) => `Worker could not hide its secrets in /proc: ${f.reason}`,
+    cute: () => '🙈 The secret would not fit into the drawer. Please look after it!',
   }),
   'server.start': lifecycleEvent({
     actor: HTTP,
