@@ -17,6 +17,7 @@ export const CONTRACT_FILE = inRoot('openapi.yaml');
 export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
 export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/tokenizer/tokenizer-thread${script}`);
+export const WATCHDOG_THREAD_ENTRY = inRoot(`${code}/lifecycle/watchdog-thread${script}`);
 
 function inRoot(path: string): URL {
   return pathToFileURL(join(root, path));
