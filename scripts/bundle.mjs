@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Bundles the three entries of a build with their packages, in place. Without bundles a worker spends most of
+ * Bundles the entries of a build with their packages, in place. Without bundles a worker spends most of
  * its start-up on finding and reading some 400 small files (docs/decisions/0005-bundled-entries.md). Benches
  * and tests use the modules beside the entries.
  *
@@ -10,7 +10,7 @@ import { basename, join, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
 
 const folder = resolve(process.argv[2] ?? 'dist');
-const ENTRIES = ['cli', 'engine/process', 'text/thread/tokenizer-thread'];
+const ENTRIES = ['cli', 'engine/process', 'text/thread/tokenizer-thread', 'lifecycle/watchdog-thread'];
 /** Native code that finds files by its own path, and a package of which only the path is needed. */
 const EXTERNAL = ['koffi', 'onnxruntime-node'];
 

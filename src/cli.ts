@@ -6,10 +6,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
-import { ConfigError, engineEnvironment, readSettings } from './config/config.ts';
+import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
 import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
+import { StopRequests } from './lifecycle/stop-requests.ts';
+import { startWatchdog } from './lifecycle/watchdog.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
@@ -69,10 +71,16 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
   const exposure = hideSecrets();
-  // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
+  // Starting the engine process and the watchdog takes about as long as loading the HTTP modules here: all run in
+  // parallel.
   const engine = forkEngine(engineEnvironment());
+  const stops = new StopRequests();
+  stops.watchSignals();
+  const watched = { stdin: stops.watchStdin(), parent: startedByNpm() };
+  if (watched.parent) stops.watchParent();
+  const watchdog = startWatchdog(watched);
   const { serve } = await import('./commands/serve/serve.ts');
-  return serve({ settings, exposure, version: VERSION, engine });
+  return serve({ settings, exposure, version: VERSION, engine, stops, watchdog });
 }
 
 /** Loads the terminal only for a text: it would delay the start of a worker. */

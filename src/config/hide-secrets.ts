@@ -2,7 +2,7 @@
  * Hides the tokens of this process from other processes of the same user, in particular from the engine and
  * the libraries that it loads: `/proc/<pid>/environ` and `/proc/<pid>/cmdline` show the first environment and
  * the arguments of a process for its whole life. They show its memory, so the process overwrites the values
- * there (docs/decisions/0020-what-a-foreign-folder-and-library-can-reach.md).
+ * there (docs/decisions/0020-stop-signals-outside-of-the-event-loop.md).
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { messageOf } from '../protocol/error-message.ts';

@@ -18,6 +18,7 @@ export const CONTRACT_FILES = { yaml: inRoot('openapi.yaml'), json: inRoot('open
 export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
 export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/thread/tokenizer-thread${script}`);
+export const WATCHDOG_THREAD_ENTRY = inRoot(`${code}/lifecycle/watchdog-thread${script}`);
 
 function inRoot(path: string): URL {
   return pathToFileURL(join(root, path));

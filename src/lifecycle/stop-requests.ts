@@ -90,12 +90,14 @@ export class StopRequests {
   /**
    * Requests a stop when standard input is a pipe and its other end closes: the parent process has ended, or
    * requests the stop. Ignores a terminal, a file and /dev/null.
+   * @returns true if standard input is a pipe
    */
-  watchStdin(): void {
-    if (!isPipe(STDIN)) return;
+  watchStdin(): boolean {
+    if (!isPipe(STDIN)) return false;
     const { stdin } = process;
     const closed = (): void => this.request('stdin_closed');
     stdin.on('end', closed).on('close', closed).on('error', closed).resume();
+    return true;
   }
 }
 

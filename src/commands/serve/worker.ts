@@ -3,7 +3,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
-import { type Config, engineEnvironment, type Settings, startedByNpm } from '../../config/config.ts';
+import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
@@ -13,7 +13,8 @@ import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { reportReady } from '../../lifecycle/ready-callback.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
-import { StopRequests } from '../../lifecycle/stop-requests.ts';
+import type { StopRequests } from '../../lifecycle/stop-requests.ts';
+import type { Watchdog } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
@@ -30,6 +31,9 @@ export interface WorkerStart {
   readonly version: string;
   /** The engine process, already forked. */
   readonly engine: ChildProcess;
+  /** Already watches signals, standard input and the parent process. */
+  readonly stops: StopRequests;
+  readonly watchdog: Watchdog;
 }
 
 export class Worker {
@@ -37,7 +41,7 @@ export class Worker {
   readonly #config: Config;
   readonly #version: string;
   readonly #state = new WorkerState();
-  readonly #stops = new StopRequests();
+  readonly #stops: StopRequests;
   readonly #jobs: JobRegistry;
   readonly #metrics: Metrics;
   readonly #supervisor: EngineSupervisor;
@@ -45,7 +49,7 @@ export class Worker {
   /** Aborts the ready callback. */
   readonly #callback = new AbortController();
   /** Resolves at the second signal or the second fault: the worker must stop at once. */
-  readonly forced = this.#stops.forced;
+  readonly forced: Promise<void>;
   #model: LoadedModel | undefined;
 
   constructor(start: WorkerStart) {
@@ -53,6 +57,8 @@ export class Worker {
     this.#start = start;
     this.#config = config;
     this.#version = start.version;
+    this.#stops = start.stops;
+    this.forced = start.stops.forced;
     this.#jobs = new JobRegistry({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
     this.#supervisor = new EngineSupervisor(start.engine, this.#state, {
       environment: engineEnvironment(),
@@ -75,11 +81,12 @@ export class Worker {
   /** Starts, serves and drains. Resolves with the exit code. */
   async run(): Promise<number> {
     this.#introduce();
-    this.#stops.watchSignals();
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
-    this.#stops.watchStdin();
-    if (startedByNpm()) this.#stops.watchParent();
+    const { watchdog } = this.#start;
+    void watchdog.missing.then((reason) => narrate('watchdog.missing', { reason }));
     const lifetime = this.#listen().then(async (listening) => {
+      // From here on, foreign files and requests may block the event loop.
+      await watchdog.ready;
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
       const { reason, exitCode } = await this.#stops.requested;
       await this.#drain(reason, listening);

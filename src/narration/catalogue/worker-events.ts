@@ -45,6 +45,16 @@ export const WORKER_EVENTS = {
     human: (f) => `Worker could not hide its secrets in /proc: ${f.reason}`,
     cute: () => '🙈 The secret would not fit into the drawer. Please look after it!',
   }),
+  'watchdog.missing': lifecycleEvent({
+    actor: WORKER,
+    action: 'watchdog_start',
+    level: 'WARN',
+    when: 'the thread that ends a worker with a blocked event loop is not available: only SIGKILL ends such a worker',
+    required: ['reason'],
+    target: (_, worker) => worker,
+    human: (f) => `Worker has no watchdog, so only SIGKILL ends a blocked event loop: ${f.reason}`,
+    cute: () => '🐕 The watchdog sleeps today. The little bee promises to listen by itself!',
+  }),
   'server.start': lifecycleEvent({
     actor: HTTP,
     action: 'server_start',

@@ -1,0 +1,84 @@
+/**
+ * The worker's side of the watchdog: a thread that receives the requests to stop too, and ends the process if
+ * the event loop does not answer (docs/decisions/0020-stop-signals-outside-of-the-event-loop.md).
+ */
+import { Worker } from 'node:worker_threads';
+import { WATCHDOG_THREAD_ENTRY } from '../config/paths.ts';
+import { messageOf } from '../protocol/error-message.ts';
+
+/** Silence of the event loop after the first request to stop, after which the watchdog ends the process. */
+export const MAX_LOOP_SILENCE_MS = 5000;
+/** The same after a second signal, which demands an end at once. */
+export const MAX_LOOP_SILENCE_FORCED_MS = 500;
+/** Time in which an interrupt must end the process; then SIGKILL does. */
+export const MAX_INTERRUPT_MS = 1000;
+/** Time between two questions of the thread, after a request to stop. Before one, the thread is idle. */
+export const WATCHDOG_TICK_MS = 100;
+
+/** MiB of the heap of the thread. 3 MiB are in use. */
+const HEAP_MIB = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 };
+
+/** The sources of requests to stop, besides signals. */
+export interface Watched {
+  /** True if standard input is a pipe: its end is a request to stop. */
+  readonly stdin: boolean;
+  /** True if the end of the parent process is a request to stop. */
+  readonly parent: boolean;
+}
+
+/** The data of the thread. */
+export interface WatchdogOrder {
+  readonly watched: Watched;
+  /** One Int32: the number of the last question that the event loop answered. */
+  readonly answers: SharedArrayBuffer;
+  readonly tickMs: number;
+  readonly silenceMs: number;
+  readonly forcedSilenceMs: number;
+  readonly interruptMs: number;
+}
+
+/** A thread that has been started. */
+export interface Watchdog {
+  /** Resolves when the thread receives the requests to stop, or is not available. */
+  readonly ready: Promise<void>;
+  /**
+   * Resolves with the reason if the thread is not available: this version of Node.js has no signal watchers for
+   * threads, or the thread has ended.
+   */
+  readonly missing: Promise<string>;
+}
+
+/**
+ * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
+ * from now on, the default of SIGTERM and SIGINT no longer ends the process.
+ */
+export function startWatchdog(watched: Watched): Watchdog {
+  const order: WatchdogOrder = {
+    watched,
+    answers: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+    tickMs: WATCHDOG_TICK_MS,
+    silenceMs: MAX_LOOP_SILENCE_MS,
+    forcedSilenceMs: MAX_LOOP_SILENCE_FORCED_MS,
+    interruptMs: MAX_INTERRUPT_MS,
+  };
+  const answers = new Int32Array(order.answers);
+  const thread = new Worker(WATCHDOG_THREAD_ENTRY, {
+    workerData: order,
+    // Only a flag of the thread makes the signal watcher of Node.js reachable. The warning about it, and options
+    // such as --import of the process, are not for the thread.
+    execArgv: ['--expose-internals', '--no-warnings'],
+    env: {},
+    resourceLimits: HEAP_MIB,
+  });
+  thread.unref();
+  const missing = new Promise<string>((resolve) => {
+    thread.once('error', (error) => resolve(messageOf(error)));
+  });
+  const up = new Promise<void>((resolve) => {
+    thread.on('message', (question: number) => {
+      Atomics.store(answers, 0, question);
+      resolve();
+    });
+  });
+  return { ready: Promise.race([up, missing.then(() => undefined)]), missing };
+}
