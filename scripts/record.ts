@@ -184,7 +184,7 @@ async function recordCancel(worker: Recorder): Promise<void> {
  * tries.
  */
 async function recordEarlyCancel(worker: Recorder): Promise<void> {
-  const body = { job_id: 'job-early', prompt: 'sea wind '.repeat(1500) };
+  const body = { job_id: 'job-early', prompt: 'sea wind '.repeat(450) };
   for (let tries = 0; tries < 50; tries += 1) {
     const answer = worker.record(
       'execute-cancelled-early',

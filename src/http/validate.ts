@@ -34,7 +34,9 @@ export const MAX_SHOWN = 64;
 
 /** Maximum number of elements of a list in any field. A longer list is refused unread. */
 export const MAX_LIST = 1024;
-/** Lists with a smaller maximum of their own, which is also the bound for the violations of their elements. */
+/**
+ * Lists with a smaller maximum of their own, which is also the bound for the violations of their elements.
+ */
 const MAX_LENGTHS: Readonly<Record<string, number>> = { messages: FIXED_LIMITS.messages, stop: FIXED_LIMITS.stops };
 
 /** A valid value with the names of its unknown fields, or all violations. */
@@ -83,8 +85,8 @@ function once(violations: readonly Violation[]): Violation[] {
 }
 
 /**
- * Fields whose list is longer than its rule allows. Their elements are not read, which bounds the cost of a bad
- * body and the size of its answer.
+ * Fields whose list is longer than its rule allows. Their elements are not read, which bounds the cost of a
+ * bad body and the size of its answer.
  */
 function overlong(body: unknown): string[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];

@@ -98,6 +98,10 @@ export class Scene {
 
   async #everyGet(worker: TestWorker): Promise<void> {
     for (const { path } of operations().filter(({ method }) => method === 'GET')) await this.#send(worker, 'GET', path);
+    for (const path of ['/openapi.yaml', '/openapi.json']) {
+      const etag = (await worker.get(path)).headers.get('etag') ?? '';
+      await this.#send(worker, 'GET', path, { headers: { 'If-None-Match': etag } });
+    }
   }
 
   /** Malformed HTTP on every path, and bodies that no `POST` accepts. */
@@ -215,7 +219,7 @@ export class Scene {
   async #earlyCancel(worker: TestWorker): Promise<void> {
     for (let tries = 0; tries < 20; tries += 1) {
       const job_id = `early-${tries}`;
-      const answer = this.#execute(worker, { job_id, prompt: 'sea wind '.repeat(3600) });
+      const answer = this.#execute(worker, { job_id, prompt: 'sea wind '.repeat(450) });
       while ((await worker.post('/cancel', { job_id })).status === 404);
       if ((await answer).response.status === 499) return;
     }
