@@ -36,8 +36,8 @@ export interface CheckedFile {
 }
 
 /**
- * Checks a required file. Returns undefined if the file is missing, broken, or behind a link that leads out of
- * the folder, and adds the problem.
+ * Checks a required file. Returns undefined if the file is missing, broken, or behind a link that leads out
+ * of the folder, and adds the problem.
  */
 export async function checkFile(
   root: string,

@@ -1,7 +1,7 @@
 /**
  * `rbees-workerd pull org/name[/folder][@revision]`: downloads the files that a model needs from the hub into
- * the cache shared with huggingface_hub, and checks them with `--verify`. Prints the model's folder to stdout, and progress and errors to
- * stderr.
+ * the cache shared with huggingface_hub, and checks them with `--verify`. Prints the model's folder to
+ * stdout, and progress and errors to stderr.
  */
 import { join, posix } from 'node:path';
 import { type HubSettings, readHubSettings } from '../../config/hub-settings.ts';

@@ -64,7 +64,8 @@ export interface CachedFiles {
 }
 
 /**
- * Checks a model without the hub: the name of a blob is its checksum. Files that are copies cannot be checked.
+ * Checks a model without the hub: the name of a blob is its checksum. Files that are copies cannot be
+ * checked.
  * @throws PullError that names the damaged files.
  */
 export async function verifyOffline(

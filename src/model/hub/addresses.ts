@@ -44,7 +44,10 @@ const SPECIAL = listOf(SPECIAL_NETWORKS);
 /** NAT64 (RFC 6052): the last 32 bits are an IPv4 address. */
 const NAT64 = /^64:ff9b::(?:(?:([0-9a-f]{1,4}):)?([0-9a-f]{1,4}))?$/;
 
-/** The class of an IP address; `special` for any other text. An IPv4 address in IPv6 form has its own class. */
+/**
+ * The class of an IP address; `special` for any other text. An IPv4 address in IPv6 form counts as the IPv4
+ * address.
+ */
 export function classOfAddress(address: string): AddressClass {
   const [bare = ''] = address.split('%');
   const version = isIP(bare);

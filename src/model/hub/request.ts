@@ -1,6 +1,6 @@
 /**
- * One GET request over HTTP or HTTPS, with a rule for the addresses that it may connect to. `fetch` has no such
- * rule: it resolves names itself. Follows no redirects.
+ * One GET request over HTTP or HTTPS, with a rule for the addresses that it may connect to. `fetch` has no
+ * such rule: it resolves names itself. Follows no redirects.
  */
 import { type IncomingHttpHeaders, type IncomingMessage, request as overHttp } from 'node:http';
 import { request as overHttps } from 'node:https';

@@ -35,8 +35,8 @@ export class TransferWatch {
   }
 
   /**
-   * True if the attempt was slower than the least rate, however it ended: bytes at such a rate are no progress,
-   * because a server could send them for ever.
+   * True if the attempt was slower than the least rate, however it ended: bytes at such a rate are no
+   * progress, because a server could send them for ever.
    */
   get isTooSlow(): boolean {
     const { leastBytes, rateWindowMs } = this.#limits;
