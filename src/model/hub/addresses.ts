@@ -45,7 +45,8 @@ const SPECIAL = listOf(SPECIAL_NETWORKS);
 const NAT64 = /^64:ff9b::(?:(?:([0-9a-f]{1,4}):)?([0-9a-f]{1,4}))?$/;
 
 /**
- * The class of an IP address; `special` for any other text. An IPv4 address in IPv6 form has its own class.
+ * The class of an IP address; `special` for any other text. An IPv4 address in IPv6 form counts as the IPv4
+ * address.
  */
 export function classOfAddress(address: string): AddressClass {
   const [bare = ''] = address.split('%');
