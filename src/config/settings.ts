@@ -124,7 +124,7 @@ export const SETTINGS = {
     fallback: 'none',
   }),
   'max-connections': whole({
-    meaning: 'maximum number of connections; further ones are closed',
+    meaning: 'maximum number of connections; at the limit, the one that is idle longest is closed for a new one',
     least: 1,
     most: 65_535,
     fallback: 1024,
