@@ -136,7 +136,7 @@ export const SETTINGS = {
     fromFolder: ['none'],
   }),
   'max-connections': whole({
-    meaning: 'maximum number of connections; further ones are closed',
+    meaning: 'maximum number of connections; at the limit, the one that is idle longest is closed for a new one',
     least: 1,
     most: 65_535,
     fallback: 1024,

@@ -60,14 +60,16 @@ test('a client that still sends its body reads the 401, not a reset', async () =
   socket
     .setEncoding('utf8')
     .write(`POST /execute HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 400000\r\n\r\n{`);
-  // The client has sent all of its body before it looks at the answer.
-  await once(socket, 'readable');
   socket.allowHalfOpen = true;
-  socket.write(' '.repeat(399_999));
+  // The worker has answered and sends no more, but still reads: a closed socket would answer with a reset.
+  await once(socket, 'readable');
   socket.on('data', (text: string) => {
     heard += text;
   });
-  await once(socket, 'end');
+  const ended = once(socket, 'end');
+  socket.write(' '.repeat(200_000));
+  await ended;
+  await new Promise((resolve) => socket.write(' '.repeat(199_999), resolve));
   socket.end();
   await closed(socket);
   expect([statusesOf(heard), errors]).toEqual([[401], []]);
