@@ -183,9 +183,9 @@ export function engineEnvironment(environment: NodeJS.ProcessEnv = process.env):
 }
 
 /**
- * The environment of a worker that this process starts: the given settings instead of those of this process, and
- * no file, because it has been read. A token in the environment is not in the list of processes, as a flag would be,
- * and the worker hides it.
+ * The environment of a worker that this process starts: the given settings instead of those of this process,
+ * and no file, because it has been read. A token in the environment is not in the list of processes, as a
+ * flag would be, and the worker hides it.
  */
 export function workerEnvironment(
   { variables }: Settings,

@@ -1,7 +1,7 @@
 /**
  * The file of settings: the one that `--env-file` names, or `.env` of the working directory. A named file may
- * set everything. `.env` of a foreign folder is not the choice of the person who starts a worker there, so the
- * column `fromFolder` of the settings bounds it.
+ * set everything. `.env` of a foreign folder is not the choice of the person who starts a worker there, so
+ * the column `fromFolder` of the settings bounds it.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';

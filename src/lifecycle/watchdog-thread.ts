@@ -1,7 +1,7 @@
 /**
- * Entry of the watchdog thread. It receives SIGTERM, SIGINT and the end of standard input by an event loop of its
- * own, while JavaScript blocks the main thread. Before a request to stop it does nothing. After one it asks the
- * main thread for an answer, again and again, and ends the process when the answers stop.
+ * Entry of the watchdog thread. It receives SIGTERM, SIGINT and the end of standard input by an event loop of
+ * its own, while JavaScript blocks the main thread. Before a request to stop it does nothing. After one it
+ * asks the main thread for an answer, again and again, and ends the process when the answers stop.
  */
 import { write } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -79,9 +79,9 @@ class LoopWatch {
 }
 
 /**
- * Ends the process with exit code 1, in the main thread and in the middle of its work: the debugger of Node.js
- * interrupts loops and regular expressions. SIGKILL ends a process that does not react, for example because it
- * waits in a system call.
+ * Ends the process with exit code 1, in the main thread and in the middle of its work: the debugger of
+ * Node.js interrupts loops and regular expressions. SIGKILL ends a process that does not react, for example
+ * because it waits in a system call.
  */
 function endProcess(reason: string, interruptMs: number): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), interruptMs);

@@ -42,8 +42,8 @@ export interface Watchdog {
   /** Resolves when the thread receives the requests to stop, or is not available. */
   readonly ready: Promise<void>;
   /**
-   * Resolves with the reason if the thread is not available: this version of Node.js has no signal watchers for
-   * threads, or the thread has ended.
+   * Resolves with the reason if the thread is not available: this version of Node.js has no signal watchers
+   * for threads, or the thread has ended.
    */
   readonly missing: Promise<string>;
 }
@@ -64,8 +64,8 @@ export function startWatchdog(watched: Watched): Watchdog {
   const answers = new Int32Array(order.answers);
   const thread = new Worker(WATCHDOG_THREAD_ENTRY, {
     workerData: order,
-    // Only a flag of the thread makes the signal watcher of Node.js reachable. The warning about it, and options
-    // such as --import of the process, are not for the thread.
+    // Only a flag of the thread makes the signal watcher of Node.js reachable. The warning about it, and
+    // options such as --import of the process, are not for the thread.
     execArgv: ['--expose-internals', '--no-warnings'],
     env: {},
     resourceLimits: HEAP_MIB,
