@@ -1,8 +1,8 @@
 #!/usr/bin/env -S node --
 /**
- * Runs the command that the arguments name. The only file that uses process.argv and process.exit. The `--`
- * of the first line is for `--env-file`: without it, Node.js 20 to 24 search the file of this option even
- * after the name of a script, and exit if it is missing.
+ * Runs the command that the arguments name. The only file that uses process.argv and process.exit.
+ * The `--` of the first line is for `--env-file`: without it, Node.js 20 to 24 look for the file of this
+ * option even after the name of a script, and exit if it is missing.
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
@@ -71,8 +71,8 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
   const exposure = hideSecrets();
-  // Starting the engine process and the watchdog takes about as long as loading the HTTP modules here: all
-  // run in parallel.
+  // Starting the engine process and the watchdog takes about as long as loading the HTTP modules here: all of
+  // that runs in parallel.
   const engine = forkEngine(engineEnvironment());
   const stops = new StopRequests();
   stops.watchSignals();
