@@ -9,7 +9,7 @@ import { PythonInterpreter } from './jinja-interpreter.ts';
 import { tokensOf } from './jinja-source.ts';
 import * as values from './jinja-values.ts';
 import { strftime } from './python-text.ts';
-import { MAX_ARGUMENT, MAX_RENDER, type RenderLimits } from './render-limits.ts';
+import { ITEM_UNITS, MAX_ARGUMENT, MAX_RENDER, RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
 /** Same limit as Jinja's sandbox (`MAX_RANGE`). */
 export const MAX_RANGE = 100_000;
@@ -30,7 +30,8 @@ export class JinjaTemplate {
   render(variables: Readonly<Record<string, unknown>>, limits: RenderLimits = MAX_RENDER): string {
     const environment = new Environment();
     for (const [name, value] of Object.entries({ ...CONSTANTS, ...variables })) environment.set(name, value);
-    for (const [name, call] of Object.entries(FUNCTIONS)) environment.setVariable(name, values.callable(call));
+    const functions = { ...FUNCTIONS, range: rangeUnder(limits) };
+    for (const [name, call] of Object.entries(functions)) environment.setVariable(name, values.callable(call));
     return values.toText(new PythonInterpreter(environment, limits).evaluate(this.#program, environment));
   }
 }
@@ -39,7 +40,6 @@ const CONSTANTS = { true: true, True: true, false: false, False: false, none: nu
 
 /** Functions of a template. They print their arguments by `toText`, which is bounded. */
 const FUNCTIONS: Readonly<Record<string, (args: readonly Value[]) => Value>> = {
-  range,
   raise_exception: ([message]) => {
     throw new Error(message && values.toText(message));
   },
@@ -50,13 +50,17 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly Value[]) => Value>> = {
   },
 };
 
-function range(args: readonly Value[]): Value {
-  const numbers = args.map(values.numberOf);
-  const [first = Number.NaN, second, step = 1] = numbers;
-  const [from, to] = numbers.length < 2 ? [0, first] : [first, second ?? Number.NaN];
-  const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
-  if (!(length <= MAX_RANGE)) throw new Error(`range() is limited to ${MAX_RANGE} numbers`);
-  return values.list(Array.from({ length }, (_, at) => numberValue(from + at * step)));
+/** `range()`. A short argument makes a long list, so the limits are checked before the list exists. */
+function rangeUnder({ text }: RenderLimits): (args: readonly Value[]) => Value {
+  return (args) => {
+    const numbers = args.map(values.numberOf);
+    const [first = Number.NaN, second, step = 1] = numbers;
+    const [from, to] = numbers.length < 2 ? [0, first] : [first, second ?? Number.NaN];
+    const length = step === 0 ? Number.NaN : Math.max(0, Math.ceil((to - from) / step));
+    if (!(length <= MAX_RANGE)) throw new Error(`range() is limited to ${MAX_RANGE} numbers`);
+    if (length * ITEM_UNITS > text) throw new RenderBudgetError(`a range is longer than ${text} characters`);
+    return values.list(Array.from({ length }, (_, at) => numberValue(from + at * step)));
+  };
 }
 
 function numberValue(value: number): Value {

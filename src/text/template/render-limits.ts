@@ -90,7 +90,8 @@ export class RenderBudget {
   /** Counts the text and the items of a value that a step created. */
   create(units: number): void {
     this.#created += units;
-    if (this.#created > this.#limits.text)
-      throw new RenderBudgetError(`all strings and lists together are longer than ${this.#limits.text} characters`);
+    const { text } = this.#limits;
+    if (this.#created > text)
+      throw new RenderBudgetError(`all strings and lists together are longer than ${text} characters`);
   }
 }

@@ -41,14 +41,14 @@ export interface EncodeOptions {
 /** Longest text that the event loop encodes, in UTF-16 units. Takes at most 8 ms, measured. */
 export const LOOP_UNITS = 2_000;
 /** UTF-16 units of the longest text that a stage may make on the event loop; longer ones go to the thread. */
-export const LOOP_STAGE_UNITS = 2 ** 16;
+export const LOOP_STAGE_UNITS = 2 ** 14;
 /**
  * UTF-16 units of the longest messages that the event loop renders: a step of a template takes time with
  * them.
  */
-export const LOOP_MESSAGE_UNITS = 2 ** 16;
+export const LOOP_MESSAGE_UNITS = 2 ** 14;
 /** Limits of a rendering on the event loop; one that needs more is done again on the thread. */
-export const LOOP_RENDER: RenderLimits = { ms: 20, steps: 50_000, text: 2 ** 18 };
+export const LOOP_RENDER: RenderLimits = { ms: 10, steps: 20_000, text: 2 ** 16 };
 
 export class Tokenizer {
   readonly #texts: TokenTexts;

@@ -92,7 +92,7 @@ test('a queued request times out in the queue; the one before it does not', asyn
 test('a deadline that passes during the tokenization is a TIMEOUT, not a fault', async () => {
   const response = await worker.post('/execute', {
     job_id: 'reading',
-    prompt: 'sea wind '.repeat(3600),
+    prompt: 'sea wind '.repeat(450),
     timeout_ms: 1,
   });
   expect(response.status).toBe(504);

@@ -76,7 +76,7 @@ test('answers keep the order and the correlation ids of all kinds of requests', 
 test('a request that expects 100 gets it after the answer before it, and then sends its body', async () => {
   const body = '{"job_id":"nobody"}';
   const headers = ['Content-Type: application/json', `Content-Length: ${body.length}`, 'Expect: 100-continue', ...LAST];
-  const head = `POST /cancel HTTP/1.1\r\nHost: a\r\n${headers.join('\r\n')}\r\n\r\n`;
+  const head = `POST /cancel HTTP/1.1\r\nHost: 127.0.0.1\r\n${headers.join('\r\n')}\r\n\r\n`;
   const heard = await raw(worker, [
     { when: /^/, send: requestOf('GET', '/live') + head },
     { when: /HTTP\/1\.1 100 Continue/, send: body },

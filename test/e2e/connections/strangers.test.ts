@@ -112,7 +112,7 @@ describe.concurrent('a connection that never brought the token', () => {
   test.each([
     ['sends nothing', '', [408]],
     ['sends half a request', 'GET /live HTTP/1.1\r\nHost: a\r\n', [408]],
-    ['sends half a body', HALF_BODY, [408]],
+    ['sends half a body to a route that does not exist', HALF_BODY, [404]],
     ['was answered by a probe', LIVE, [200]],
   ])('is closed within five seconds if it %s', async (_, bytes, statuses) => {
     const socket = await open(await worker());
