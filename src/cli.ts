@@ -11,7 +11,6 @@ import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
-import { startWatchdog } from './lifecycle/watchdog.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
@@ -71,16 +70,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
   const exposure = hideSecrets();
-  // Starting the engine process and the watchdog takes about as long as loading the HTTP modules here: all of
-  // that runs in parallel.
+  // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());
   const stops = new StopRequests();
   stops.watchSignals();
   const watched = { stdin: stops.watchStdin(), parent: startedByNpm() };
   if (watched.parent) stops.watchParent();
-  const watchdog = startWatchdog(watched);
   const { serve } = await import('./commands/serve/serve.ts');
-  return serve({ settings, exposure, version: VERSION, engine, stops, watchdog });
+  return serve({ settings, exposure, version: VERSION, engine, stops, watched });
 }
 
 /** Loads the terminal only for a text: it would delay the start of a worker. */

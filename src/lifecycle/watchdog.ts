@@ -37,22 +37,13 @@ export interface WatchdogOrder {
   readonly interruptMs: number;
 }
 
-/** A thread that has been started. */
-export interface Watchdog {
-  /** Resolves when the thread receives the requests to stop, or is not available. */
-  readonly ready: Promise<void>;
-  /**
-   * Resolves with the reason if the thread is not available: this version of Node.js has no signal watchers
-   * for threads, or the thread has ended.
-   */
-  readonly missing: Promise<string>;
-}
-
 /**
  * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
  * from now on, the default of SIGTERM and SIGINT no longer ends the process.
+ * @returns a promise that resolves with the reason if the thread is not available: this version of Node.js has
+ * no signal watchers for threads, or the thread has ended.
  */
-export function startWatchdog(watched: Watched): Watchdog {
+export function startWatchdog(watched: Watched): Promise<string> {
   const order: WatchdogOrder = {
     watched,
     answers: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
@@ -71,14 +62,8 @@ export function startWatchdog(watched: Watched): Watchdog {
     resourceLimits: HEAP_MIB,
   });
   thread.unref();
-  const missing = new Promise<string>((resolve) => {
+  thread.on('message', (question: number) => Atomics.store(answers, 0, question));
+  return new Promise((resolve) => {
     thread.once('error', (error) => resolve(messageOf(error)));
   });
-  const up = new Promise<void>((resolve) => {
-    thread.on('message', (question: number) => {
-      Atomics.store(answers, 0, question);
-      resolve();
-    });
-  });
-  return { ready: Promise.race([up, missing.then(() => undefined)]), missing };
 }

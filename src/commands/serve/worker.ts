@@ -14,7 +14,7 @@ import { reportReady } from '../../lifecycle/ready-callback.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequests } from '../../lifecycle/stop-requests.ts';
-import type { Watchdog } from '../../lifecycle/watchdog.ts';
+import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
@@ -33,7 +33,8 @@ export interface WorkerStart {
   readonly engine: ChildProcess;
   /** Already watches signals, standard input and the parent process. */
   readonly stops: StopRequests;
-  readonly watchdog: Watchdog;
+  /** The sources of requests to stop that the watchdog watches too. */
+  readonly watched: Watched;
 }
 
 export class Worker {
@@ -82,11 +83,11 @@ export class Worker {
   async run(): Promise<number> {
     this.#introduce();
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
-    const { watchdog } = this.#start;
-    void watchdog.missing.then((reason) => narrate('watchdog.missing', { reason }));
     const lifetime = this.#listen().then(async (listening) => {
-      // From here on, foreign files and requests may block the event loop.
-      await watchdog.ready;
+      // From here on, foreign files and requests may block the event loop. The thread starts while the engine
+      // process waits for the model: an earlier start would delay the worker.
+      const missing = startWatchdog(this.#start.watched);
+      void missing.then((reason) => narrate('watchdog.missing', { reason }));
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
       const { reason, exitCode } = await this.#stops.requested;
       await this.#drain(reason, listening);
