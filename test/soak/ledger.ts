@@ -20,7 +20,8 @@ export const INVARIANTS = {
   blameless: 'no log line reports a fault of the worker, stderr is empty, all of stdout is JSON',
   stops: 'SIGTERM gives exit code 0, and `server.shutdown` is the last line',
   lives: 'the worker does not end by itself',
-  responsive: 'beside every attack, the p99 of a probe is at most 50 ms, on a kept connection and on a new one',
+  responsive: 'in the middle of every attack, the p99 of `/health` is at most 50 ms',
+  reachable: 'in the middle of every attack, `/live` is answered within a second on each new connection',
 } as const;
 export type Invariant = keyof typeof INVARIANTS;
 
