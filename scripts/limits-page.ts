@@ -226,9 +226,9 @@ whose time is known; a thread with a deadline does the rest.
 
 ## Synchronous work of one request
 
-The event loop of the worker answers probes and streams. No request holds it longer than 50 ms at the default limits. The
-figures are processor time of the longest turn of the event loop, with the client of the test in the same process (best of
-15 runs, Node 20, two shared cores).
+The event loop of the worker answers probes and streams. No request holds it longer than 50 ms at the default limits.
+The figures are processor time of the longest turn of the event loop, with the client of the test in the same process
+(best of 15 runs, Node 20, two shared cores).
 
 | what | input at the limit | worst measured | bound by | code | test |
 |---|---|---|---|---|---|

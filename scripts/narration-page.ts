@@ -17,6 +17,7 @@ const EXAMPLES: Facts = Object.fromEntries(Object.entries(FIELDS).map(([name, { 
 
 /** Facts of events whose sentence would be odd with the general example of a field. */
 const FITTING: Readonly<Record<string, Facts>> = {
+  'settings.ignored': { settings: 'host, callback-url' },
   'server.bind_failed': { error_kind: 'bind_failed', reason: 'EADDRINUSE' },
   'device.cpu': { reason: 'the model is small' },
   'device.cuda': { device: 'cuda-0' },

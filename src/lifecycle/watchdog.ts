@@ -40,8 +40,8 @@ export interface WatchdogOrder {
 /**
  * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
  * from now on, the default of SIGTERM and SIGINT no longer ends the process.
- * @returns a promise that resolves with the reason if the thread is not available: this version of Node.js has
- * no signal watchers for threads, or the thread has ended.
+ * @returns a promise that resolves with the reason if the thread is not available: this version of Node.js
+ * has no signal watchers for threads, or the thread has ended.
  */
 export function startWatchdog(watched: Watched): Promise<string> {
   const order: WatchdogOrder = {
