@@ -220,7 +220,7 @@ whose time is known; a thread with a deadline does the rest.
 | rate of a transfer and of an answer of the API | ${bytes(RETRY_POLICY.leastBytes)} in ${seconds(RETRY_POLICY.rateWindowMs)} | – | a try without progress | \`model/hub/transfer-watch\` | \`model/hub/transfer\`, \`model/hub/repository\` |
 | addresses that a public hub leads to | public ones, checked for every connection | \`HF_ENDPOINT\` | exit 1 | \`model/hub/addresses\` | \`model/hub/addresses\` |
 | lock without news; lock from the future | ${seconds(LOCK_TIMES.staleMs)}; ${seconds(LOCK_TIMES.skewMs)} | – | one waiting pull takes over | \`model/hub/lock\` | \`model/hub/lock\` |
-| files that every pull checks | up to ${bytes(MAX_QUICK_CHECK_BYTES)} | \`--verify\`: all | downloaded again | \`commands/pull/verifier\` | \`e2e/hub/pull-verify\` |
+| files that every pull checks | up to ${bytes(MAX_QUICK_CHECK_BYTES)} | \`pull --verify\`: all | downloaded again | \`commands/pull/verifier\` | \`e2e/hub/pull-verify\` |
 | files of a model folder | regular files in the folder, or in \`blobs/\` of its hub cache | – | exit 1, \`model.problem\` | \`model/folder-files\` | \`model/links\` |
 | \`genai_config.json\`, which names the weights | ${bytes(MAX_CONFIG_BYTES)} | – | exit 1 | \`commands/pull/pull\` | \`e2e/hub/pull-refused\` |
 
