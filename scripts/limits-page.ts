@@ -16,11 +16,7 @@ import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
-import {
-  MAX_WAITING_REQUESTS,
-  MAX_WAITING_REQUESTS_TOGETHER,
-  PAUSE_AT_WAITING,
-} from '../src/http/connections/pipeline.ts';
+import { MAX_WAITING_REQUESTS, MAX_WAITING_REQUESTS_TOGETHER } from '../src/http/connections/pipeline.ts';
 import { ADDRESS_SHARE } from '../src/http/connections/places.ts';
 import {
   HEADER_BYTES,
@@ -110,7 +106,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | share of an address before its connections are closed first | 1/${1 / ADDRESS_SHARE} | – | its connection that is idle longest is closed | \`http/connections/places\` | \`http/connections/places\`, \`e2e/connections/strangers\` |
 | places for probes while all connections are busy | ${PROBE_PLACES} | – | the oldest is closed; other routes get 503 \`TOO_MANY_CONNECTIONS\` | \`http/connections\` | \`e2e/connections/strangers\` |
 | connection that has not brought the token | ${seconds(UNTRUSTED_MS)} without an answer | – | 408 or closed | \`http/connections\` | \`e2e/connections/strangers\` |
-| pipelined requests that wait on one connection; on all | ${MAX_WAITING_REQUESTS}, reading pauses at ${PAUSE_AT_WAITING}; ${count(MAX_WAITING_REQUESTS_TOGETHER)} | – | closed | \`http/connections/pipeline\` | \`e2e/connections/pipelining\` |
+| pipelined requests that wait on one connection; on all | ${MAX_WAITING_REQUESTS}; ${count(MAX_WAITING_REQUESTS_TOGETHER)} | – | closed | \`http/connections/pipeline\` | \`e2e/connections/pipelining\` |
 | reports of refused connections, tokens and pages | one of each in ${seconds(REPORT_WINDOW_MS)} | – | counted in the next report | \`narration/throttle\` | \`narration/throttle\`, \`e2e/connections/refusals\` |
 | time for a request to arrive; for its headers | ${setting('arrival-timeout')} s; a third of it | \`--arrival-timeout\` | 408 | \`http/connections\` | \`e2e/api/smuggling\` |
 | silence between two requests of a trusted connection | ${seconds(KEEP_ALIVE_MS)} | – | closed | \`http/connections\` | \`contract/limits\` |

@@ -20,8 +20,8 @@ export type Config = { readonly [K in Exclude<SettingName, Optional> as Camel<K>
   readonly [K in Optional as Camel<K>]?: Raw[K];
 } & {
   /**
-   * True if `.env` of the working directory sets the token. Whoever wrote that file knows the token: it
-   * protects the worker, but it is no reason to listen beyond loopback or to accept a foreign `Host`.
+   * True if `.env` of the working directory sets the token. The author of that file knows the token. The
+   * worker requires it, but still neither listens beyond loopback nor accepts a foreign `Host`.
    */
   readonly tokenOfFolder: boolean;
 };

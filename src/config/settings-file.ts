@@ -59,26 +59,26 @@ export function readFolderFile(folder: string): SettingsSource | undefined {
 }
 
 function readValues(path: string, subject: string, wayOut: string): NodeJS.Dict<string> {
-  let text: string;
+  let start: Buffer;
   try {
-    text = readStart(path, MAX_SETTINGS_FILE_BYTES + 1);
+    start = readStart(path, MAX_SETTINGS_FILE_BYTES + 1);
   } catch (error) {
     throw new Error(`${subject} cannot be read (${messageOf(error)}); ${wayOut}`);
   }
-  if (text.length > MAX_SETTINGS_FILE_BYTES)
+  if (start.length > MAX_SETTINGS_FILE_BYTES)
     throw new Error(`${subject} is longer than ${MAX_SETTINGS_FILE_BYTES} bytes; ${wayOut}`);
-  return parseEnv(text);
+  return parseEnv(start.toString('utf8'));
 }
 
 /** At most `limit` bytes from the start of a file. Works for a pipe too: `--env-file <(command)`. */
-function readStart(path: string, limit: number): string {
+function readStart(path: string, limit: number): Buffer {
   const buffer = Buffer.alloc(limit);
   const file = openSync(path, 'r');
   try {
     let length = 0;
     for (let read = -1; read !== 0 && length < limit; length += read)
       read = readSync(file, buffer, length, limit - length, null);
-    return buffer.toString('utf8', 0, length);
+    return buffer.subarray(0, length);
   } finally {
     closeSync(file);
   }

@@ -136,7 +136,8 @@ export const SETTINGS = {
     fromFolder: ['none'],
   }),
   'max-connections': whole({
-    meaning: 'maximum number of connections; at the limit, the one that is idle longest is closed for a new one',
+    meaning:
+      'maximum number of connections; at the limit, the connection that has been idle longest is closed to admit a new one',
     least: 1,
     most: 65_535,
     fallback: 1024,

@@ -28,8 +28,8 @@ const BODY: readonly ErrorCode[] = [
 /** Errors of every route that requires the bearer token. */
 const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
 /**
- * Errors of every `GET`: malformed HTTP (400), a page of another origin or, for a probe, a foreign name in
- * `Host` (403), a defect of the worker (500).
+ * Errors of every `GET`: malformed HTTP (400), a page of another origin (not for a probe) or a foreign name
+ * in `Host` (403), a defect of the worker (500).
  */
 const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
 /** Errors while the worker accepts no jobs. */

@@ -1,6 +1,7 @@
 /**
- * The connections of the server: their number, their times, who loses its place for a new one, and the turns
- * of pipelined requests. With a token, a connection counts as untrusted until it brings the token.
+ * The connections of the server: their number, their times, which connection loses its place for a new one,
+ * and the turns of pipelined requests. With a token, a connection counts as untrusted until it brings the
+ * token.
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import type { Socket } from 'node:net';
@@ -35,7 +36,7 @@ export const IDLE_MS = 60_000;
  * the headers of a request with the token.
  */
 export const UNTRUSTED_MS = 5000;
-/** The seconds that the worker announces to such a connection. The checks can end it a little before 5 s. */
+/** The seconds that the worker announces to such a connection. A check may close it up to 0.5 s early. */
 const UNTRUSTED_KEEP_ALIVE = `timeout=${Math.floor((UNTRUSTED_MS - CHECK_MS) / 1000)}`;
 /**
  * Places above `--max-connections` for probes while every connection is busy. They serve the open routes

@@ -62,13 +62,15 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
   const guardOrigin = originGuard(config);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
-    connections.greet(request, reply);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
-    requireHost(request, reply);
+    // First, so that a page of --cors-origin can read the errors of the next lines.
     const preflight = guardOrigin(request, reply);
+    if (preflight !== undefined) return preflight;
+    connections.greet(request, reply);
+    requireHost(request, reply);
     // Here and not in a handler: the body of a request without a route, which needs no token, is not parsed.
-    if (preflight === undefined && request.is404) throw new WorkerError('NOT_FOUND');
-    return preflight;
+    if (request.is404) throw new WorkerError('NOT_FOUND');
+    return undefined;
   });
   app.setErrorHandler(errorHandler(sendError, refusals));
   addRoutes(app, parts, { contract, connections, refusals });

@@ -102,7 +102,7 @@ export class StopRequests {
 }
 
 /** Milliseconds between two checks of the parent process. */
-const PARENT_MS = 250;
+export const PARENT_MS = 250;
 
 function isPipe(fd: number): boolean {
   try {

@@ -12,8 +12,6 @@ import type { WatchdogOrder } from './watchdog.ts';
 const STDIN = 0;
 const STDERR = 2;
 const SIGNALS = { SIGTERM: 15, SIGINT: 2 } as const;
-/** Milliseconds between two checks of the parent process. */
-const PARENT_MS = 250;
 /** Time for the line on standard error: its reader may be blocked. */
 const LINE_MS = 100;
 
@@ -85,16 +83,24 @@ class LoopWatch {
  */
 function endProcess(reason: string, interruptMs: number): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), interruptMs);
+  let isLate = false;
   const interrupt = (): void => {
-    const { Session } = load('node:inspector') as typeof import('node:inspector');
-    const session = new Session();
-    session.connectToMainThread();
-    session.post('Runtime.evaluate', { expression: 'process.reallyExit(1)' });
+    try {
+      const { Session } = load('node:inspector') as typeof import('node:inspector');
+      const session = new Session();
+      session.connectToMainThread();
+      session.post('Runtime.evaluate', { expression: 'process.reallyExit(1)' });
+    } catch {
+      // This Node.js has no debugger: SIGKILL follows.
+    }
   };
-  const late = setTimeout(interrupt, LINE_MS);
+  const late = setTimeout(() => {
+    isLate = true;
+    interrupt();
+  }, LINE_MS);
   write(STDERR, reason, () => {
     clearTimeout(late);
-    interrupt();
+    if (!isLate) interrupt();
   });
 }
 
@@ -112,13 +118,13 @@ function watchStdin(ended: () => void): void {
   stdin.on('end', ended).on('close', ended).on('error', ended).resume();
 }
 
-function watchParent(gone: () => void): void {
+function watchParent(everyMs: number, gone: () => void): void {
   const initial = process.ppid;
   const timer = setInterval(() => {
     if (process.ppid === initial) return;
     clearInterval(timer);
     gone();
-  }, PARENT_MS);
+  }, everyMs);
 }
 
 const order = workerData as WatchdogOrder;
@@ -130,5 +136,5 @@ for (const [name, number] of Object.entries(SIGNALS)) {
   if (problem !== 0) throw new Error(`${name} cannot be watched in a thread: error ${problem}`);
 }
 if (order.watched.stdin) watchStdin(() => watch.request('the end of standard input'));
-if (order.watched.parent) watchParent(() => watch.request('the end of its parent process'));
+if (order.watched.parent) watchParent(order.parentMs, () => watch.request('the end of its parent process'));
 parentPort?.postMessage(0); // The thread watches.

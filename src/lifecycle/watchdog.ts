@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { WATCHDOG_THREAD_ENTRY } from '../config/paths.ts';
 import { messageOf } from '../protocol/error-message.ts';
+import { PARENT_MS } from './stop-requests.ts';
 
 /** Silence of the event loop after the first request to stop, after which the watchdog ends the process. */
 export const MAX_LOOP_SILENCE_MS = 5000;
@@ -13,7 +14,7 @@ export const MAX_LOOP_SILENCE_FORCED_MS = 500;
 /** Time in which an interrupt must end the process; then SIGKILL does. */
 export const MAX_INTERRUPT_MS = 1000;
 /** Time between two questions of the thread, after a request to stop. Before one, the thread is idle. */
-export const WATCHDOG_TICK_MS = 100;
+const WATCHDOG_TICK_MS = 100;
 
 /** MiB of the heap of the thread. 3 MiB are in use. */
 const HEAP_MIB = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 };
@@ -32,6 +33,8 @@ export interface WatchdogOrder {
   /** One Int32: the number of the last question that the event loop answered. */
   readonly answers: SharedArrayBuffer;
   readonly tickMs: number;
+  /** Time between two checks of the parent process. */
+  readonly parentMs: number;
   readonly silenceMs: number;
   readonly forcedSilenceMs: number;
   readonly interruptMs: number;
@@ -48,6 +51,7 @@ export function startWatchdog(watched: Watched): Promise<string> {
     watched,
     answers: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     tickMs: WATCHDOG_TICK_MS,
+    parentMs: PARENT_MS,
     silenceMs: MAX_LOOP_SILENCE_MS,
     forcedSilenceMs: MAX_LOOP_SILENCE_FORCED_MS,
     interruptMs: MAX_INTERRUPT_MS,
@@ -65,5 +69,6 @@ export function startWatchdog(watched: Watched): Promise<string> {
   thread.on('message', (question: number) => Atomics.store(answers, 0, question));
   return new Promise((resolve) => {
     thread.once('error', (error) => resolve(messageOf(error)));
+    thread.once('exit', (code) => resolve(`the thread has ended with code ${code}`));
   });
 }

@@ -5,6 +5,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
+import { hubCache } from '../config/hub-settings.ts';
 import { COMMIT } from './hub/reference.ts';
 
 /** The file must not be opened. The message continues a sentence that begins with the file's name. */
@@ -19,13 +20,15 @@ export interface OpenFile {
   readonly real: string;
 }
 
+/** Name of a blob: the SHA-1 or SHA-256 of its content. */
+const BLOB = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 /** Windows lacks these flags; without O_NONBLOCK, opening a pipe would wait for its writer. */
 const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
 /**
- * Opens a regular file of a model folder for reading. Follows links inside the folder, and from a snapshot of
- * a hub cache into `blobs/` beside it. The folder itself may be a link, because the operator named it.
- * A hard link cannot be told from the file itself.
+ * Opens a regular file of a model folder for reading. Follows links inside the folder, from a snapshot of a
+ * hub cache into `blobs/` beside it, and into the blobs of the user's hub cache. The folder itself may be a
+ * link, because the operator named it. A hard link cannot be told from the file itself.
  * @param file path relative to `root`.
  * @throws RefusedFile for a link that leads elsewhere and for a file that is not regular; errors of the file
  * system unchanged.
@@ -33,7 +36,7 @@ const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NON
 export async function openModelFile(root: string, file: string): Promise<OpenFile> {
   const places = placesOf(await realpath(root));
   const real = await realpath(join(root, file));
-  if (!isIn(places, real)) throw new RefusedFile(await leadsOut(root, file, places));
+  if (!isIn(places, real) && !(await isBlobOfCache(real))) throw new RefusedFile(await leadsOut(root, file, places));
   if (!(await stat(real)).isFile()) throw new RefusedFile('is not a regular file');
   const handle = await open(real, READ);
   try {
@@ -72,6 +75,16 @@ function placesOf(realRoot: string): string[] {
       part === 'snapshots' && COMMIT.test(parts[index + 1] ?? '') && parts[index - 1]?.startsWith('models--') === true,
   );
   return at < 0 ? [realRoot] : [realRoot, join(parts.slice(0, at).join(sep), 'blobs')];
+}
+
+/**
+ * True for a blob of the user's hub cache: a folder of `huggingface-cli download --local-dir` can link to it.
+ */
+async function isBlobOfCache(real: string): Promise<boolean> {
+  const cache = await realpath(hubCache()).catch(() => undefined);
+  if (cache === undefined || !real.startsWith(cache + sep)) return false;
+  const [repository = '', blobs, name = '', ...more] = real.slice(cache.length + 1).split(sep);
+  return repository.startsWith('models--') && blobs === 'blobs' && BLOB.test(name) && more.length === 0;
 }
 
 const isIn = (places: readonly string[], real: string): boolean =>

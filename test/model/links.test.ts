@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openModelFile } from '../../src/model/folder-files.ts';
 import { locateModel } from '../../src/model/locate.ts';
 import { ModelError } from '../../src/model/problems.ts';
@@ -56,6 +56,40 @@ async function readAll(folder: string): Promise<void> {
   await readTemplate(files);
   await Tokenizer.open(files);
 }
+
+describe('a link into the hub cache of the user', () => {
+  const blob = 'c'.repeat(64);
+
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  async function cacheWith(place: string): Promise<string> {
+    const cache = await mkdtemp(join(tmpdir(), 'cache-'));
+    vi.stubEnv('HF_HUB_CACHE', cache);
+    const file = join(cache, place);
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, '{}');
+    return file;
+  }
+
+  it('is followed to a blob, as `--local-dir` of older hub clients makes it', async () => {
+    const folder = await modelFolder(ALL);
+    await replaceByLink(join(folder, 'generation_config.json'), await cacheWith(`models--org--name/blobs/${blob}`));
+    const { handle, real } = await openModelFile(folder, 'generation_config.json');
+    await handle.close();
+    expect(real).toContain(blob);
+  });
+
+  it.each([`models--org--name/blobs/secret`, `models--org--name/refs/${blob}`, `other/blobs/${blob}`])(
+    'is refused to %s',
+    async (place) => {
+      const folder = await modelFolder(ALL);
+      await replaceByLink(join(folder, 'generation_config.json'), await cacheWith(place));
+      await expect(openModelFile(folder, 'generation_config.json')).rejects.toThrow(LEADS_OUT);
+    },
+  );
+});
 
 describe('a link in a model folder', () => {
   it.each(NAMES)('in place of %s is refused if it leads out, by its name and without the content', async (name) => {

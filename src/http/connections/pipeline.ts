@@ -5,12 +5,10 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Waiting requests of a connection at which the worker stops reading from it until they are answered. */
-export const PAUSE_AT_WAITING = 16;
 /**
- * Maximum number of waiting requests of a connection. Only one chunk with more than that can exceed it. A
- * chunk of 64 KiB holds 2 500 requests: 200 such chunks held one turn of the event loop for 4.4 s of CPU
- * time, with this limit for 0.25 s.
+ * Maximum number of waiting requests of a connection; one more closes it. A chunk of 64 KiB holds 2 500
+ * requests: 200 such chunks held one turn of the event loop for 4.4 s of CPU time, with this limit for 0.25
+ * s.
  */
 export const MAX_WAITING_REQUESTS = 100;
 /** Maximum number of waiting requests of all connections together, a few KiB each. */
@@ -30,8 +28,8 @@ interface PipelineParts {
 }
 
 /**
- * Hands each request to the handler when the answer of the one before has ended, in a later turn of the event
- * loop. Requests behind an answer with `Connection: close` are dropped, as HTTP prescribes.
+ * Hands each request to the handler after the previous answer has ended, in a later turn of the event loop.
+ * Requests behind an answer with `Connection: close` are dropped, as HTTP prescribes.
  */
 export class Pipeline {
   readonly #parts: PipelineParts;
@@ -53,14 +51,12 @@ export class Pipeline {
     return this.#waiting.length >= MAX_WAITING_REQUESTS || waiting.requests >= MAX_WAITING_REQUESTS_TOGETHER;
   }
 
-  /** Handles a request now, or lets it wait. Call only if the pipeline is not full. */
+  /** Handles a request now, or lets it wait. `boundedRequests` asks `isFull` before. */
   receive(request: IncomingMessage, response: ServerResponse<IncomingMessage>): void {
-    const { socket, waiting } = this.#parts;
     if (!this.#isAnswering) this.#answer(request, response);
     else {
-      waiting.requests += 1;
+      this.#parts.waiting.requests += 1;
       this.#waiting.push([request, response]);
-      if (this.#waiting.length === PAUSE_AT_WAITING) socket.pause();
     }
   }
 
@@ -88,8 +84,6 @@ export class Pipeline {
     const next = this.#waiting.shift();
     if (!next) return;
     waiting.requests -= 1;
-    // Node keeps the socket paused if its own limit, the unread answers, asks for that.
-    if (this.#waiting.length === 0) socket.resume();
     this.#answer(...next);
   }
 }

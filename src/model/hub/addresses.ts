@@ -101,14 +101,15 @@ export class AddressRule {
   readonly lookup: LookupFunction = (hostname, options, callback) => {
     systemLookup(hostname, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, '', 0);
+      let allowed: [LookupAddress, ...LookupAddress[]];
       try {
-        const allowed = this.#allowed(hostname, found);
-        const [first] = allowed;
-        if (options.all === true) callback(null, allowed);
-        else callback(null, first.address, first.family);
+        allowed = this.#allowed(hostname, found);
       } catch (refusal) {
-        callback(refusal as Error, '', 0);
+        return callback(refusal as Error, '', 0);
       }
+      const [first] = allowed;
+      if (options.all === true) callback(null, allowed);
+      else callback(null, first.address, first.family);
     });
   };
 

@@ -1,7 +1,7 @@
 /**
  * Lets one pull at a time write to a repository's folder. Node has no lock that the kernel releases when a
- * process dies. Every pull has a lock file of its own, with an own name, and holds the lock if it finds no
- * other live lock file after it has created its own. Two pulls cannot both find none, because the later one
+ * process dies. Each pull creates a lock file with a unique name. It holds the lock if it then finds no other
+ * live lock file. Two pulls cannot both find none, because the later one
  * looks after both files exist. A stale lock file is ignored and removed; its name is never used again, so a
  * process that removes it late cannot remove the lock of another process.
  */
@@ -82,7 +82,7 @@ async function acquire(mine: string, path: string, onWait: OnWait, times: LockTi
       exists = true;
       continue;
     }
-    // Of two pulls that have created their files at once, the one with the first name keeps its file.
+    // If two pulls create their files at the same time, the file whose name sorts first stays.
     if (exists && [holder, ...more].some(({ file }) => file < mine)) {
       await rm(mine, { force: true });
       exists = false;

@@ -111,11 +111,10 @@ export const WORKER_EVENTS = {
     actor: HTTP,
     action: 'origin_refuse',
     level: 'WARN',
-    when: 'requests of foreign web pages were answered with 403; reported at most every 10 s, with all since the last report',
+    when: 'requests of other origins, or with a foreign Host, were answered with 403; reported at most every 10 s, with all since the last report',
     required: ['requests_refused', 'client_address'],
     target: (f) => f.client_address,
-    human: (f) =>
-      `Refused ${count(f.requests_refused, 'request')} of a foreign web page, last from ${f.client_address}`,
+    human: (f) => `Refused ${count(f.requests_refused, 'cross-origin request')}, last from ${f.client_address}`,
     cute: () => '🕸️ A page from far away knocked. We only dance with friends we know!',
   }),
   'callback.attempt': lifecycleEvent({

@@ -117,14 +117,17 @@ export class EncodeThread {
   #cancel(pending: PendingJob, reason: unknown): void {
     const index = this.#queue.indexOf(pending);
     if (index >= 0) this.#queue.splice(index, 1);
+    // A thread that is not ready yet has no job: the next one takes the place.
+    if (pending === this.#running && this.#thread?.isReady === false) this.#running = undefined;
     pending.reject(reason);
+    this.#next();
   }
 
   #next(): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#queue.length === 0) return;
+    this.#thread ??= this.#startThread();
     this.#running = this.#take();
     if (this.#running === undefined) return;
-    this.#thread ??= this.#startThread();
     if (this.#thread.isReady) this.#send(this.#thread, this.#running);
   }
 

@@ -38,13 +38,16 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Longest text that the event loop encodes, in UTF-16 units. Takes at most 8 ms, measured. */
+/**
+ * Longest text that the event loop encodes, in UTF-16 units. Takes 8 ms at most for usual texts, 32 ms for
+ * hostile ones.
+ */
 export const LOOP_UNITS = 2_000;
 /** UTF-16 units of the longest text that a stage may make on the event loop; longer ones go to the thread. */
 export const LOOP_STAGE_UNITS = 2 ** 14;
 /**
- * UTF-16 units of the longest messages that the event loop renders: a step of a template takes time with
- * them.
+ * UTF-16 units of the longest messages that the event loop renders: the time of one step of a template grows
+ * with the messages.
  */
 export const LOOP_MESSAGE_UNITS = 2 ** 14;
 /** Limits of a rendering on the event loop; one that needs more is done again on the thread. */
@@ -93,7 +96,7 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of a text, or of messages behind the chat template.
+   * Ids of a text, or of messages rendered with the chat template.
    * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages;
    *   EncodeError if the text is too long or takes too much time, text or memory; Error if the thread is lost
    *   (the next call starts a new one) or the tokenizer is closed.
