@@ -37,6 +37,7 @@ import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../
 import { LOSS_WINDOW_MS, MAX_LOSSES, MAX_WARNINGS, RESTART_FACTOR } from '../src/lifecycle/engine-supervisor.ts';
 import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/ready-callback.ts';
 import { MAX_INTERRUPT_MS, MAX_LOOP_SILENCE_FORCED_MS, MAX_LOOP_SILENCE_MS } from '../src/lifecycle/watchdog.ts';
+import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
 import { MAX_REDIRECTS, MAX_RESPONSE_BYTES, RETRY_POLICY } from '../src/model/hub/connection.ts';
 import { LOCK_TIMES } from '../src/model/hub/lock.ts';
 import { MAX_PAGES } from '../src/model/hub/repository.ts';
@@ -58,17 +59,19 @@ import {
 } from '../src/text/template/render-limits.ts';
 import { MAX_OVERTAKEN, THREAD_LIMITS } from '../src/text/thread/encode-thread.ts';
 import { MAX_STAGE_UNITS } from '../src/text/tokenizer/encode-error.ts';
-import { MAX_LOOP_PARTS } from '../src/text/tokenizer/loop-shape.ts';
+import { MAX_LOOP_PARTS, MAX_LOOP_PATTERN_UNITS, MAX_LOOP_TOKEN_UNITS } from '../src/text/tokenizer/loop-shape.ts';
 import { MAX_AFFIX_UNITS } from '../src/text/tokenizer/models/bpe.ts';
 import { MAX_UNSORTED_MARKS } from '../src/text/tokenizer/stages/canonical-order.ts';
 import { MAX_CHARSMAP_BYTES } from '../src/text/tokenizer/stages/charsmap.ts';
 import {
   MAX_DECODER_PATTERN,
   MAX_DECODER_STEPS,
+  MAX_DECODER_WORK,
   MAX_TOKEN_UNITS,
 } from '../src/text/tokenizer/stages/decoder-growth.ts';
 import { MAX_ADDED_IDS } from '../src/text/tokenizer/stages/post-processor.ts';
 import { LOOP_MESSAGE_UNITS, LOOP_RENDER, LOOP_STAGE_UNITS, LOOP_UNITS } from '../src/text/tokenizer/tokenizer.ts';
+import { MAX_TOKENIZER_BYTES } from '../src/text/tokenizer/tokenizer-files.ts';
 
 const REPLAY_BYTES = Number(SETTINGS['replay-memory'].fallback) * 2 ** 20;
 
@@ -155,14 +158,14 @@ whose time is known; a thread with a deadline does the rest.
 |---|---|---|---|---|---|
 | prompt that cannot fit | characters ÷ longest token > context | \`--context\` | 413 before it is encoded, "at least n tokens" | \`text/tokenizer/least-tokens\` | \`text/tokenizer/least-tokens\` |
 | text that the event loop encodes; that a stage makes there | ${count(LOOP_UNITS)}; ${count(LOOP_STAGE_UNITS)} UTF-16 units | – | the thread encodes it | \`text/tokenizer/tokenizer\` | \`text/tokenizer/bounds\` |
-| patterns on the event loop | those that were measured, in at most ${MAX_LOOP_PARTS} parts | – | the thread encodes every text | \`text/tokenizer/loop-shape\` | \`text/tokenizer/bounds\` |
+| patterns on the event loop; literal ones; longest token to search for | those that were measured, in at most ${MAX_LOOP_PARTS} parts; ${MAX_LOOP_PATTERN_UNITS}; ${MAX_LOOP_TOKEN_UNITS} characters | – | the thread encodes every text | \`text/tokenizer/loop-shape\` | \`text/tokenizer/bounds\` |
 | messages rendered on the event loop | ${count(LOOP_MESSAGE_UNITS)} UTF-16 units; ${seconds(LOOP_RENDER.ms)}, ${count(LOOP_RENDER.steps)} steps, ${count(LOOP_RENDER.text)} units of text | – | the thread renders them | \`text/tokenizer/tokenizer\` | \`text/thread/messages\` |
 | time of the thread for one text | ${seconds(THREAD_LIMITS.jobMs)} + ${THREAD_LIMITS.unitMs} ms for each UTF-16 unit | – | 400, \`tokenizer.replaced\`; other texts continue | \`text/thread/encode-thread\` | \`text/thread/encode-thread\`, \`e2e/engine/hostile-tokenizer\` |
 | start of the thread; its heap | ${seconds(THREAD_LIMITS.startMs)}; ${count(THREAD_LIMITS.heapMb)} MiB | – | exit 1 at start, otherwise 400 | \`text/thread/encode-thread\` | \`text/thread/encode-thread\` |
 | shorter texts that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest text is next | \`text/thread/encode-thread\` | \`text/thread/encode-thread\` |
-| text that a stage makes | ${count(MAX_STAGE_UNITS)} UTF-16 units | – | 400 | \`text/tokenizer/encode-error\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
+| text that a stage makes of all parts of a text | ${count(MAX_STAGE_UNITS)} UTF-16 units | – | 400 | \`text/tokenizer/encode-error\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
 | combining marks in a row that ICU sorts | ${MAX_UNSORTED_MARKS} | – | sorted by class before; the same text | \`text/tokenizer/stages/canonical-order\` | \`text/tokenizer/stages/canonical-order\` |
-| text of a token; steps and pattern of a decoder | ${count(MAX_TOKEN_UNITS)}; ${MAX_DECODER_STEPS}; ${MAX_DECODER_PATTERN} characters | – | exit 1 | \`text/tokenizer/stages/decoder-growth\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
+| text of a token; steps and pattern of a decoder; longest token × patterns | ${count(MAX_TOKEN_UNITS)}; ${MAX_DECODER_STEPS}; ${MAX_DECODER_PATTERN} characters; ${count(MAX_DECODER_WORK)} | – | exit 1 | \`text/tokenizer/stages/decoder-growth\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
 | ids that a post-processor adds; affix; charsmap entry | ${count(MAX_ADDED_IDS)}; ${MAX_AFFIX_UNITS}; ${count(MAX_CHARSMAP_BYTES)} bytes | – | exit 1 | \`text/tokenizer/stages/post-processor\`, \`text/tokenizer/models/bpe\`, \`text/tokenizer/stages/charsmap\` | \`text/tokenizer/bounds\` |
 | chat template | ${count(MAX_TEMPLATE)} characters | – | exit 1, with the file | \`model/template-source\` | \`model/template-source\`, \`e2e/lifecycle/start-up\` |
 | one rendering | ${seconds(MAX_RENDER.ms)}, ${count(MAX_RENDER.steps)} steps, ${bytes(MAX_RENDER.text).replace('iB', 'i')} characters made | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
@@ -217,7 +220,7 @@ whose time is known; a thread with a deadline does the rest.
 | addresses that a public hub leads to | public ones, checked for every connection | \`HF_ENDPOINT\` | exit 1 | \`model/hub/addresses\` | \`model/hub/addresses\` |
 | lock without news; lock from the future | ${seconds(LOCK_TIMES.staleMs)}; ${seconds(LOCK_TIMES.skewMs)} | – | one waiting pull takes over | \`model/hub/lock\` | \`model/hub/lock\` |
 | files that every pull checks | up to ${bytes(MAX_QUICK_CHECK_BYTES)} | \`pull --verify\`: all | downloaded again | \`commands/pull/verifier\` | \`e2e/hub/pull-verify\` |
-| files of a model folder | regular files in the folder, or in \`blobs/\` of its hub cache | – | exit 1, \`model.problem\` | \`model/folder-files\` | \`model/links\` |
+| files of a model folder; size of a JSON file | regular files in the folder, or in \`blobs/\` of a hub cache; ${bytes(MAX_JSON_BYTES)}, a tokenizer ${bytes(MAX_TOKENIZER_BYTES)} | – | exit 1, \`model.problem\` | \`model/folder-files\` | \`model/links\` |
 | \`genai_config.json\`, which names the weights | ${bytes(MAX_CONFIG_BYTES)} | – | exit 1 | \`commands/pull/pull\` | \`e2e/hub/pull-refused\` |
 
 ## Synchronous work of one request

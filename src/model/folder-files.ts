@@ -51,13 +51,19 @@ export async function openModelFile(root: string, file: string): Promise<OpenFil
   }
 }
 
+/** Maximum size of a JSON file of a model, except its tokenizer and its weights. Known ones have 2 MB. */
+export const MAX_JSON_BYTES = 16 * 2 ** 20;
+
 /**
  * Reads a text file that is directly in a model folder.
- * @throws as `openModelFile`.
+ * @throws as `openModelFile`; RefusedFile for a file of more than 16 MiB.
  */
 export async function readModelText(path: string): Promise<string> {
   const { handle } = await openModelFile(dirname(path), basename(path));
   try {
+    const { size } = await handle.stat();
+    if (size > MAX_JSON_BYTES)
+      throw new RefusedFile(`has ${size} bytes; at most ${MAX_JSON_BYTES} are allowed. Use another model`);
     return await handle.readFile('utf8');
   } finally {
     await handle.close();

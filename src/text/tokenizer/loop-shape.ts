@@ -4,8 +4,19 @@
  */
 import type { Definition } from './definition.ts';
 import { partsOf } from './least-tokens.ts';
+import { Unigram } from './models/unigram.ts';
+import type { Pipeline } from './pipeline.ts';
 import { patternFields } from './stages/patterns.ts';
 
+/**
+ * UTF-16 units of the longest added token, and of the longest piece of a Unigram model, on the event loop.
+ */
+export const MAX_LOOP_TOKEN_UNITS = 256;
+/** UTF-16 units of the longest literal pattern on the event loop: a search takes text × pattern. */
+export const MAX_LOOP_PATTERN_UNITS = 64;
+/** UTF-16 units of an affix of BPE on the event loop, and characters of a word of WordPiece. */
+const MAX_LOOP_AFFIX_UNITS = 8;
+const MAX_LOOP_WORD = 100;
 /** Most parts of normalizer and pre-tokenizer together. Known tokenizers have at most eight. */
 export const MAX_LOOP_PARTS = 16;
 
@@ -44,12 +55,28 @@ const KNOWN_PATTERNS: ReadonlySet<string> = new Set([
 ]);
 
 /** True if a text of a few thousand characters takes bounded time, whatever the text is. */
-export function isKnownShape({ normalizer, pre_tokenizer }: Definition): boolean {
+export function isKnownShape({ normalizer, pre_tokenizer, model }: Definition): boolean {
   const parts = [...partsOf(normalizer), ...partsOf(pre_tokenizer)];
-  return parts.length <= MAX_LOOP_PARTS && parts.every((part) => isKnownPattern(part['pattern']));
+  const isShort = (affix: unknown): boolean => typeof affix !== 'string' || affix.length <= MAX_LOOP_AFFIX_UNITS;
+  return (
+    parts.length <= MAX_LOOP_PARTS &&
+    parts.every((part) => isKnownPattern(part['pattern'])) &&
+    isShort(model['continuing_subword_prefix']) &&
+    isShort(model['end_of_word_suffix']) &&
+    Number(model['max_input_chars_per_word'] ?? 0) <= MAX_LOOP_WORD
+  );
+}
+
+/**
+ * True if no search for a token of an open tokenizer takes long: neither an added token nor a Unigram piece.
+ */
+export function hasShortTokens({ longestAdded, model }: Pick<Pipeline, 'longestAdded' | 'model'>): boolean {
+  const longestPiece = model instanceof Unigram ? model.vocabulary.longest : 0;
+  return Math.max(longestAdded, longestPiece) <= MAX_LOOP_TOKEN_UNITS;
 }
 
 function isKnownPattern(pattern: unknown): boolean {
   const fields = patternFields.safeParse(pattern).data;
-  return fields === undefined || 'String' in fields || KNOWN_PATTERNS.has(fields.Regex);
+  if (fields === undefined) return true;
+  return 'String' in fields ? fields.String.length <= MAX_LOOP_PATTERN_UNITS : KNOWN_PATTERNS.has(fields.Regex);
 }

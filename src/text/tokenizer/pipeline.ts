@@ -7,6 +7,7 @@ import type { Definition } from './definition.ts';
 import { EncodeError, MAX_STAGE_UNITS } from './encode-error.ts';
 import { leastTokensOf } from './least-tokens.ts';
 import { type Model, modelOf } from './models/model.ts';
+import { MAX_TOKEN_UNITS } from './stages/decoder-growth.ts';
 import { type Normalize, normalizerOf } from './stages/normalizers.ts';
 import { type Frame, frameOf } from './stages/post-processor.ts';
 import { preTokenizerOf } from './stages/pre-tokenizers.ts';
@@ -14,7 +15,10 @@ import type { PreTokenize } from './stages/split.ts';
 
 /** Limits of one encoding. */
 export interface EncodeLimits {
-  /** UTF-16 units of the longest text that a stage may make. */
+  /**
+   * UTF-16 units that the normalizer may make of all sections of a text together, and as many that the
+   * pre-tokenizer may make.
+   */
   readonly units: number;
   /** Most tokens that the caller can use. */
   readonly tokens: number;
@@ -23,7 +27,7 @@ const MAX_ENCODE: EncodeLimits = { units: MAX_STAGE_UNITS, tokens: Number.POSITI
 /**
  * UTF-16 units of all added tokens together in their normalized form. The longest known list has 20 000.
  */
-export const MAX_ADDED_UNITS = 2 ** 26;
+export const MAX_ADDED_UNITS = 2 ** 24;
 
 export class Pipeline {
   readonly model: Model;
@@ -34,6 +38,8 @@ export class Pipeline {
   readonly #raw: AddedTokens;
   readonly #normalized: AddedTokens;
   readonly #leastTokens: (text: string) => number;
+  /** UTF-16 units of the longest added token, in the form that is searched for. */
+  readonly longestAdded: number;
 
   /** @throws Error that names the missing or unsupported part. */
   constructor(definition: Definition) {
@@ -50,12 +56,13 @@ export class Pipeline {
     );
     let left = MAX_ADDED_UNITS;
     this.#normalized = new AddedTokens(added.filter(isNormalized), (content) => {
-      const text = this.#normalize(content, Math.min(left, MAX_STAGE_UNITS));
+      const text = normalizedToken(content, this.#normalize, left);
       left -= text.length;
       return text;
     });
-    const longestAdded = Math.max(this.#raw.longest, this.#normalized.longest);
-    this.#leastTokens = this.#frame.hasText ? leastTokensOf(definition, this.model.vocabulary, longestAdded) : () => 0;
+    this.longestAdded = Math.max(this.#raw.longest, this.#normalized.longest);
+    const { vocabulary } = this.model;
+    this.#leastTokens = this.#frame.hasText ? leastTokensOf(definition, vocabulary, this.longestAdded) : () => 0;
   }
 
   /**
@@ -70,9 +77,10 @@ export class Pipeline {
     this.checkFits(text, limits.tokens);
     const whole = text.toWellFormed();
     const ids: number[] = [];
+    const encoding = { ids, limits, normalizable: limits.units, divisible: limits.units };
     for (const section of this.#raw.split(whole)) {
       if (section.id !== undefined) push(ids, [section.id], limits);
-      else this.#encodeSection(whole, section, { ids, limits });
+      else this.#encodeSection(whole, section, encoding);
     }
     if (!addSpecialTokens) return ids;
     const { before, after, hasText } = this.#frame;
@@ -89,8 +97,10 @@ export class Pipeline {
     if (least > tokens) throw tooLong(least);
   }
 
-  #encodeSection(whole: string, { from, to }: Section, { ids, limits }: Encoding): void {
-    const text = this.#normalize(whole.slice(from, to), limits.units);
+  #encodeSection(whole: string, { from, to }: Section, encoding: Encoding): void {
+    const { ids, limits } = encoding;
+    const text = this.#normalize(whole.slice(from, to), encoding.normalizable);
+    encoding.normalizable -= text.length;
     const first = (): string => this.#normalize(String.fromCodePoint(whole.codePointAt(0) ?? 0), limits.units);
     const begins = from === 0 && first() !== '';
     for (const section of this.#normalized.split(text)) {
@@ -100,9 +110,23 @@ export class Pipeline {
       }
       const atStart = begins && section.from === 0;
       const texts = [text.slice(section.from, section.to)];
-      const pieces = this.#preTokenize({ texts, atStart }, limits.units);
-      for (const word of pieces.texts) push(ids, this.model.encode(word), limits);
+      const pieces = this.#preTokenize({ texts, atStart }, encoding.divisible);
+      for (const word of pieces.texts) {
+        encoding.divisible -= word.length;
+        push(ids, this.model.encode(word), limits);
+      }
     }
+  }
+}
+
+/** An added token as it is searched for. A search takes text × token. */
+function normalizedToken(content: string, normalize: Normalize, left: number): string {
+  try {
+    return normalize(content, Math.min(left, MAX_TOKEN_UNITS));
+  } catch (error) {
+    if (!(error instanceof EncodeError)) throw error;
+    const all = `${MAX_TOKEN_UNITS} characters of an added token, or ${MAX_ADDED_UNITS} of all`;
+    throw new Error(`the normalizer makes more than ${all}: use another model`);
   }
 }
 
@@ -110,6 +134,10 @@ export class Pipeline {
 interface Encoding {
   readonly ids: number[];
   readonly limits: EncodeLimits;
+  /** UTF-16 units that the normalizer may still make. */
+  normalizable: number;
+  /** UTF-16 units that the pre-tokenizer may still make. */
+  divisible: number;
 }
 
 function push(ids: number[], more: readonly number[], { tokens }: EncodeLimits): void {

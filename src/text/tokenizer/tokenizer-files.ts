@@ -1,7 +1,7 @@
 /**
  * Reads the two files of a tokenizer.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../protocol/error-message.ts';
@@ -14,6 +14,9 @@ export interface TokenizerFiles {
   /** If absent, no further special tokens are known. */
   readonly tokenizerConfigFile?: string;
 }
+
+/** Maximum size of a file of a tokenizer. The largest known ones have 35 MB. */
+export const MAX_TOKENIZER_BYTES = 256 * 2 ** 20;
 
 const fields = z.looseObject({});
 const names = z.array(z.unknown()).nullish();
@@ -49,6 +52,8 @@ export function naming<T>(file: string, run: () => T): T {
 
 async function readFields(file: string): Promise<Record<string, unknown>> {
   try {
+    const { size } = await stat(file);
+    if (size > MAX_TOKENIZER_BYTES) throw new Error(`it has ${size} bytes; at most ${MAX_TOKENIZER_BYTES} are allowed`);
     return fields.parse(parseJson(await readFile(file, 'utf8')));
   } catch (cause) {
     throw broken(file, cause);

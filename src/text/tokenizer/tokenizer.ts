@@ -9,7 +9,7 @@ import { RenderBudgetError, type RenderLimits } from '../template/render-limits.
 import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
 import type { EncodeInput } from '../thread/thread-messages.ts';
 import { EncodeError } from './encode-error.ts';
-import { isKnownShape } from './loop-shape.ts';
+import { hasShortTokens, isKnownShape } from './loop-shape.ts';
 import { vocabularyOfModel } from './models/model.ts';
 import { Pipeline } from './pipeline.ts';
 import { TokenTexts } from './token-texts.ts';
@@ -87,7 +87,8 @@ export class Tokenizer {
       onReplaced,
     });
     const { texts, pipeline } = naming(files.tokenizerFile, () => {
-      const pipeline = isKnownShape(definition) ? new Pipeline(definition) : undefined;
+      const known = isKnownShape(definition) ? new Pipeline(definition) : undefined;
+      const pipeline = known && hasShortTokens(known) ? known : undefined;
       const vocabulary = pipeline?.model.vocabulary ?? vocabularyOfModel(definition.model);
       return { texts: new TokenTexts(definition, vocabulary, special), pipeline };
     });

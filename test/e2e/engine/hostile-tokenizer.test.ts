@@ -104,7 +104,7 @@ test('a decoder that multiplies text: the model is refused, with the name of the
   workers.push(worker);
   expect(await worker.line('model.load_failed')).toMatchObject({
     reason: expect.stringMatching(
-      /tokenizer\.json cannot be used: decoder .*at most 4096 are allowed: use another model/,
+      /tokenizer\.json cannot be used: decoder .*at most 1024 are allowed: use another model/,
     ),
   });
   expect(await worker.exited).toEqual({ code: 1, signal: null });

@@ -4,8 +4,13 @@
  */
 import { describe, expect, it } from 'vitest';
 import { definitionFields } from '../../../src/text/tokenizer/definition.ts';
-import { MAX_STAGE_UNITS } from '../../../src/text/tokenizer/encode-error.ts';
-import { isKnownShape, MAX_LOOP_PARTS } from '../../../src/text/tokenizer/loop-shape.ts';
+import { EncodeError, MAX_STAGE_UNITS } from '../../../src/text/tokenizer/encode-error.ts';
+import {
+  hasShortTokens,
+  isKnownShape,
+  MAX_LOOP_PARTS,
+  MAX_LOOP_TOKEN_UNITS,
+} from '../../../src/text/tokenizer/loop-shape.ts';
 import { MAX_AFFIX_UNITS } from '../../../src/text/tokenizer/models/bpe.ts';
 import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
 import { MAX_CHARSMAP_BYTES } from '../../../src/text/tokenizer/stages/charsmap.ts';
@@ -51,10 +56,14 @@ describe('the text that a stage makes is limited', () => {
     ],
     [
       'normalizer Replace of nothing',
-      { normalizer: sequenceOf('normalizers', repeated(8, replace('', 'abcdefg'))) },
+      { added_tokens: [], normalizer: sequenceOf('normalizers', repeated(8, replace('', 'abcdefg'))) },
       'a',
     ],
-    ['normalizer Prepend', { normalizer: { type: 'Prepend', prepend: 'a'.repeat(MAX_STAGE_UNITS) } }, 'a'],
+    [
+      'normalizer Prepend',
+      { added_tokens: [], normalizer: { type: 'Prepend', prepend: 'a'.repeat(MAX_STAGE_UNITS) } },
+      'a',
+    ],
     [
       'normalizer ByteLevel, many times',
       { normalizer: sequenceOf('normalizers', repeated(30, { type: 'ByteLevel' })) },
@@ -156,6 +165,59 @@ describe('the event loop', () => {
   });
 });
 
+describe('many sections and long tokens', () => {
+  const added = (content: string, normalized: boolean): object => ({ id: 5, content, special: false, normalized });
+
+  it('have one limit for the text of all sections together', () => {
+    const pipeline = pipelineWith({
+      added_tokens: [added('Z', false)],
+      normalizer: replace('Q', '☃'.repeat(1_000)),
+      pre_tokenizer: null,
+    });
+    const limits = { units: 20_000, tokens: Number.POSITIVE_INFINITY };
+    expect(() => pipeline.encode('QZ'.repeat(5), false, limits)).not.toThrow();
+    expect(() => pipeline.encode('QZ'.repeat(50), false, limits)).toThrow(EncodeError);
+  });
+
+  it('refuse an added token that the normalizer makes too long', () => {
+    const parts = { added_tokens: [added('QQ', true)], normalizer: replace('Q', '☃'.repeat(16_384)) };
+    expect(() => pipelineWith(parts)).toThrow(/characters of an added token.*use another model/);
+  });
+
+  it.each([
+    ['an added token', { added_tokens: [added('a'.repeat(MAX_LOOP_TOKEN_UNITS + 1), false)] }],
+    [
+      'a piece of a Unigram model',
+      {
+        added_tokens: [],
+        model: {
+          type: 'Unigram',
+          unk_id: 0,
+          vocab: [
+            ['a', -1],
+            ['a'.repeat(MAX_LOOP_TOKEN_UNITS + 1), -1],
+          ],
+        },
+      },
+    ],
+  ])('leave the event loop for %s', (_, parts) => {
+    expect(hasShortTokens(pipelineWith(parts))).toBe(false);
+  });
+
+  it.each<[string, object]>([
+    ['a long literal pattern', { normalizer: replace('a'.repeat(65), '') }],
+    ['a long affix', { model: { ...gpt2['model'], continuing_subword_prefix: '☃'.repeat(9) } }],
+    ['long words of WordPiece', { model: { type: 'WordPiece', vocab: {}, max_input_chars_per_word: 101 } }],
+  ])('leave the event loop for %s too', (_, parts) => {
+    expect(isKnownShape(definitionFields.parse(withParts(parts)))).toBe(false);
+  });
+
+  it.each(FAMILIES)('but not for a tokenizer in the style of %s', (name) => {
+    const definition = definitionFields.parse(definitionOf(name));
+    expect([isKnownShape(definition), hasShortTokens(new Pipeline(definition))]).toEqual([true, true]);
+  });
+});
+
 describe('a decoder that could take long is refused, with a way out', () => {
   const refusalOf = (decoder: unknown, tokens: readonly string[] = ['a']): string => {
     const model = { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] };
@@ -187,9 +249,16 @@ describe('a decoder that could take long is refused, with a way out', () => {
     expect(refusalOf(decoder)).toMatch(/^Error: decoder .*at most \d+ are allowed: use another model$/);
   });
 
+  it('patterns and tokens whose product is too large', () => {
+    const tokens = ['a'.repeat(1_000)];
+    const step = { type: 'Replace', pattern: { Regex: 'b*' }, content: '' };
+    expect(refusalOf(sequenceOf('decoders', repeated(2, step)), tokens)).toBe('');
+    expect(refusalOf(sequenceOf('decoders', repeated(8, step)), tokens)).toMatch(/product may be at most/);
+  });
+
   it('a token that is too long', () => {
     expect(refusalOf(null, ['a'.repeat(MAX_TOKEN_UNITS)])).toBe('');
-    expect(refusalOf(null, ['a'.repeat(MAX_TOKEN_UNITS + 1)])).toMatch(/a token of 4097 characters/);
+    expect(refusalOf(null, ['a'.repeat(MAX_TOKEN_UNITS + 1)])).toMatch(/a token of 1025 characters/);
   });
 
   it.each(['(a+)+b', '(?:a|a)(?:a|a)b', 'a+b', 'a*a*', '(a)\\1', 'a{1,99}b', '(?=a)', 'a|b'])(

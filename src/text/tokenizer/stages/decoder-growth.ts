@@ -6,11 +6,13 @@ import { z } from 'zod';
 import { patternFields } from './patterns.ts';
 
 /** UTF-16 units of the longest text that one token may have. The longest tokens of known models have 256. */
-export const MAX_TOKEN_UNITS = 4_096;
-/** UTF-16 units of the longest pattern of a decoder: a search takes text × pattern. Known ones have one. */
-export const MAX_DECODER_PATTERN = 256;
+export const MAX_TOKEN_UNITS = 1_024;
+/** UTF-16 units of the longest pattern of a decoder. Known ones have one. */
+export const MAX_DECODER_PATTERN = 16;
 /** Most steps of a decoder. Known ones have at most five. */
-export const MAX_DECODER_STEPS = 64;
+export const MAX_DECODER_STEPS = 8;
+/** Longest token × all patterns of a decoder, in UTF-16 units. 262 144 took 262 ms for eight tokens. */
+export const MAX_DECODER_WORK = 8_192;
 
 /** A text of n units becomes at most `factor` × n + `plus` units. */
 interface Growth {
@@ -44,6 +46,11 @@ export function checkDecoder(definition: unknown, longest: number): void {
     throw new Error(
       `decoder can turn a token of ${longest} characters into ${units}; at most ${MAX_TOKEN_UNITS} are allowed: use another model`,
     );
+  const searched = steps.map((step) => patternLengthOf(step)).reduce((sum, length) => sum + length, 0);
+  if (searched * units > MAX_DECODER_WORK)
+    throw new Error(
+      `decoder searches ${searched} characters of patterns in a token of ${units}; their product may be at most ${MAX_DECODER_WORK}: use another model`,
+    );
 }
 
 function stepsOf(definition: unknown): readonly z.infer<typeof part>[] {
@@ -54,6 +61,13 @@ function stepsOf(definition: unknown): readonly z.infer<typeof part>[] {
     .object({ decoders: z.array(z.unknown()) })
     .parse(fields)
     .decoders.flatMap(stepsOf);
+}
+
+/** UTF-16 units of the pattern that a step searches for; 0 without one. */
+function patternLengthOf(fields: z.infer<typeof part>): number {
+  const pattern = patternFields.safeParse(fields['pattern']).data;
+  if (pattern === undefined) return 0;
+  return 'String' in pattern ? pattern.String.length : pattern.Regex.length;
 }
 
 function growthOf(fields: z.infer<typeof part>): Growth {
