@@ -50,7 +50,7 @@ const LOOP = (step: string): string =>
 
 test.each([
   ['a long range', '{% set x = range(100000) %}'],
-  ['steps', LOOP('{% set y = i %}')],
+  ['steps', LOOP('{% set y = i %}'.repeat(60))],
   ['nested loops', LOOP('{% for j in range(500) %}{% endfor %}')],
   ['strings that grow', LOOP('{% set n.x = n.x + n.x %}')],
   ['title case', LOOP('{% set y = n.x.title() %}')],
