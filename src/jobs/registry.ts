@@ -102,6 +102,12 @@ export class JobRegistry {
     return this.find(jobId) ? 'finished' : undefined;
   }
 
+  /** Reports the joins and departures of all jobs that wait. For the end of the worker. */
+  flushReports(): void {
+    for (const { job } of this.#kept.values()) job.subscribers.flushReports();
+    for (const job of this.#running.values()) job.subscribers.flushReports();
+  }
+
   /** Resolves when no job is running. */
   idle(): Promise<void> {
     if (this.#running.size === 0) return Promise.resolve();
@@ -138,6 +144,7 @@ export class JobRegistry {
     if (!kept) return;
     this.#kept.delete(jobId);
     this.#keptBytes -= kept.job.log.bytes;
+    kept.job.subscribers.flushReports();
     this.#remember(jobId);
   }
 

@@ -126,6 +126,12 @@ export class Subscribers implements Backpressure {
     runIn(this.#job.context, () => narrate('reader.returned', facts));
   }
 
+  /** Reports joins and departures that wait. Their timers would keep the job and its log in memory. */
+  flushReports(): void {
+    this.#joins.flush();
+    this.#departures.flush();
+  }
+
   #reportDepartures(times: number): void {
     const facts = { times, timeout_ms: this.#policy.detachMs };
     runIn(this.#job.context, () => narrate('reader.detached', facts));

@@ -1,7 +1,9 @@
 /** The registry of jobs: ids, expiry and memory of finished jobs, and the share of running ones. */
+import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Job } from '../../src/jobs/job.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
+import { capture } from '../../src/narration/narrate.ts';
 import { fakeJob } from '../support/fakes.ts';
 import { ERROR, STARTED } from './events.ts';
 
@@ -93,6 +95,19 @@ describe('a finished job', () => {
     expect(found.slice(0, 15)).toEqual(Array(15).fill('gone'));
     expect(found.slice(15).every((one) => one instanceof Job)).toBe(true);
     expect(jobs.cancel('job-0')).toBe('finished');
+  });
+
+  test('keeps nothing of its job in memory: joins that wait are reported when the log is dropped', async () => {
+    const { narrations } = await capture(() => {
+      const jobs = jobsOf();
+      const done = finish(jobs, 'read');
+      for (let time = 0; time < 3; time += 1) done.subscribers.join(0, new PassThrough()).destroy();
+      vi.advanceTimersByTime(1000);
+      finish(jobs, 'too-much', 600_000);
+    });
+    const joins = narrations.filter(({ event }) => event === 'reader.returned');
+    expect(joins).toMatchObject([{ times: 1 }, { times: 2 }]);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('is forgotten when its id is used again', () => {

@@ -219,6 +219,7 @@ export class Worker {
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, this.#config.shutdownTimeout * 1000);
     await closeServer(this.#app);
+    this.#jobs.flushReports();
     await Promise.all([this.#supervisor.close(), this.#model?.tokenizer.close()]);
     if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
   }
