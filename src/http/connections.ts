@@ -23,7 +23,7 @@ export const HEADER_BYTES = 16 * 1024;
 /** Bytes of a socket's buffer: the memory of a connection whose client does not read. */
 export const SOCKET_BYTES = 16 * 1024;
 /** Interval of the checks for requests that have not arrived in time, and for untrusted connections. */
-export const CHECK_MS = 500;
+const CHECK_MS = 500;
 /** Maximum idle time of a trusted connection between two requests. */
 export const KEEP_ALIVE_MS = 72_000;
 /**

@@ -11,7 +11,7 @@ import { PullError } from './pull-error.ts';
 export type AddressClass = 'public' | 'inner' | 'special';
 
 /** Loopback, private networks (RFC 1918, RFC 4193) and shared address space (RFC 6598). */
-export const INNER_NETWORKS: readonly string[] = [
+const INNER_NETWORKS: readonly string[] = [
   '127.0.0.0/8',
   '10.0.0.0/8',
   '172.16.0.0/12',
@@ -24,7 +24,7 @@ export const INNER_NETWORKS: readonly string[] = [
  * Networks of the registries of special addresses (RFC 6890) where no hub is. 198.18.0.0/15 is left out: VPN
  * clients use it as a stand-in for every public address.
  */
-export const SPECIAL_NETWORKS: readonly string[] = [
+const SPECIAL_NETWORKS: readonly string[] = [
   '0.0.0.0/8',
   '169.254.0.0/16',
   '192.0.0.0/24',

@@ -33,7 +33,7 @@ export const LOCK_TIMES: LockTimes = {
   reportMs: 30_000,
 };
 /** Bytes of a lock file that are read. */
-export const MAX_LOCK_BYTES = 512;
+const MAX_LOCK_BYTES = 512;
 const CONTENT = /^(\d{1,10}) on ([\w.-]{1,255})(?: since (\d{4}-\d\d-\d\dT[\d:.]{8,12}Z))?$/;
 
 /** Another pull that holds the lock, or is about to. */

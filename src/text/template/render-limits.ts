@@ -23,7 +23,7 @@ export const ITEM_UNITS = 32;
  */
 export const UNITS_PER_CLOCK_CHECK = 2 ** 16;
 /** 32 steps between two readings of the clock: reading it at every step takes a fifth longer. */
-export const STEP_UNITS = 2 ** 11;
+const STEP_UNITS = 2 ** 11;
 
 /** UTF-16 units of the longest string that a template may create: 32 times the longest default prompt. */
 export const MAX_TEXT = 2 ** 20;

@@ -27,7 +27,7 @@ const MAX_ENCODE: EncodeLimits = { units: MAX_STAGE_UNITS, tokens: Number.POSITI
 /**
  * UTF-16 units of all added tokens together in their normalized form. The longest known list has 20 000.
  */
-export const MAX_ADDED_UNITS = 2 ** 24;
+const MAX_ADDED_UNITS = 2 ** 24;
 
 export class Pipeline {
   readonly model: Model;

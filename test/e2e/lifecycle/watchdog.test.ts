@@ -1,4 +1,5 @@
 /** A request to stop ends a worker whose event loop is blocked. */
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -47,19 +48,27 @@ async function endOf(worker: TestWorker, engine: number) {
 }
 
 /** Blocks a worker, requests the stop, and waits for the end. */
-async function stopBlocked(worker: TestWorker, request: (worker: TestWorker) => void) {
+async function stopBlocked(worker: TestWorker, request: (worker: TestWorker) => unknown) {
   const engine = enginePid(worker);
   await blockLoop(worker);
-  request(worker);
+  await request(worker);
   return endOf(worker, engine);
 }
 
 /** Two requests: the second one follows when the kernel has delivered the first one. */
-function twice(signal: NodeJS.Signals): (worker: TestWorker) => void {
-  return (worker) => {
+function twice(signal: NodeJS.Signals): (worker: TestWorker) => Promise<void> {
+  return async (worker) => {
     worker.process.kill(signal);
-    setTimeout(() => worker.process.kill(signal), 50);
+    // The kernel merges a signal with an equal one that is still pending.
+    await eventually(() => expect(pendingSignals(worker)).toBe(0));
+    worker.process.kill(signal);
   };
+}
+
+/** The mask of the signals that the process has not received yet. */
+function pendingSignals(worker: TestWorker): number {
+  const status = readFileSync(`/proc/${worker.process.pid}/status`, 'utf8');
+  return Number.parseInt(/^ShdPnd:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '', 16);
 }
 
 const once =

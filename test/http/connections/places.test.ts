@@ -55,7 +55,7 @@ describe('the place that is freed', () => {
     const { add, drain } = placesOf(16);
     add('old', '10.0.0.1');
     for (const name of ['x1', 'x2', 'x3', 'x4']) add(name, '10.0.0.9');
-    // The share is 2 of 16: then the address counts as any other.
+    // The share is 2 of 16 places. An address within its share has no rank of its own.
     expect(drain()).toEqual(['x1', 'x2', 'old', 'x3', 'x4']);
   });
 

@@ -6,7 +6,7 @@ import { Unigram, unigramFields } from './unigram.ts';
 import { type Vocabulary, vocabularyField, vocabularyOf, type WordModel } from './vocabulary.ts';
 
 /** Characters of the longest word that WordPiece divides. Longer ones are one unknown token. */
-export const MAX_WORD_PIECE_WORD = 256;
+const MAX_WORD_PIECE_WORD = 256;
 
 const wordPieceFields = z.object({
   vocab: vocabularyField,
