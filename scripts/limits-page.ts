@@ -71,7 +71,6 @@ import {
 } from '../src/text/tokenizer/stages/decoder-growth.ts';
 import { MAX_ADDED_IDS } from '../src/text/tokenizer/stages/post-processor.ts';
 import { LOOP_MESSAGE_UNITS, LOOP_RENDER, LOOP_STAGE_UNITS, LOOP_UNITS } from '../src/text/tokenizer/tokenizer.ts';
-import { MAX_TOKENIZER_BYTES } from '../src/text/tokenizer/tokenizer-files.ts';
 
 const REPLAY_BYTES = Number(SETTINGS['replay-memory'].fallback) * 2 ** 20;
 

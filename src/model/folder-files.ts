@@ -56,14 +56,14 @@ export const MAX_JSON_BYTES = 16 * 2 ** 20;
 
 /**
  * Reads a text file that is directly in a model folder.
- * @throws as `openModelFile`; RefusedFile for a file of more than 16 MiB.
+ * @throws as `openModelFile`; RefusedFile for a file of more than `mostBytes`.
  */
-export async function readModelText(path: string): Promise<string> {
+export async function readModelText(path: string, mostBytes = MAX_JSON_BYTES): Promise<string> {
   const { handle } = await openModelFile(dirname(path), basename(path));
   try {
     const { size } = await handle.stat();
-    if (size > MAX_JSON_BYTES)
-      throw new RefusedFile(`has ${size} bytes; at most ${MAX_JSON_BYTES} are allowed. Use another model`);
+    if (size > mostBytes)
+      throw new RefusedFile(`has ${size} bytes; at most ${mostBytes} are allowed. Use another model`);
     return await handle.readFile('utf8');
   } finally {
     await handle.close();

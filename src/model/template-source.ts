@@ -4,7 +4,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
-import { JsonError, parseJson } from '../protocol/json-text.ts';
+import { JsonError, parseJson, withoutMark } from '../protocol/json-text.ts';
 import { openModelFile, readModelText } from './folder-files.ts';
 
 /** Paths of the files that can hold a template. */
@@ -83,7 +83,7 @@ export async function readTemplateFile(path: string): Promise<string> {
   try {
     const { size } = await handle.stat();
     if (size > MAX_TEMPLATE_BYTES) throw tooLong(basename(path), `${size} bytes`);
-    return await handle.readFile('utf8');
+    return withoutMark(await handle.readFile('utf8'));
   } finally {
     await handle.close();
   }

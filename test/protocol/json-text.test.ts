@@ -23,7 +23,13 @@ function errorOf(text: string): string {
 
 test.each([
   ['root:SECRET:0\n', 'not valid JSON (line 1, column 1)'],
-  ['{"a": Infinity}', 'not valid JSON (line 1, column 7)'],
+  ['{"a": infinity}', 'not valid JSON (line 1, column 7)'],
+  ['{"a": Infinity, }', 'not valid JSON (line 1, column 17)'],
+  ['[NaN,\n-Infinity,\n+Infinity]', 'not valid JSON (line 3, column 1)'],
+  ['[NaNa]', 'not valid JSON (line 1, column 5)'],
+  ['{NaN: 1}', 'not valid JSON (line 1, column 2)'],
+  ['[Infinity', 'not valid JSON (ends early: line 1, column 10)'],
+  ['-', 'not valid JSON (line 1, column 1)'],
   ['{\n  "a": 1,\n  "b" 2\n}', 'not valid JSON (line 3, column 7)'],
   ['{\n  "a": 1,\n}', 'not valid JSON (line 3, column 1)'],
   ['[1, 2] x', 'not valid JSON (line 1, column 8)'],
@@ -31,13 +37,59 @@ test.each([
   ['["a\nb"]', 'not valid JSON (line 1, column 4)'],
   ['{"a": [1, 2', 'not valid JSON (ends early: line 1, column 12)'],
   ['', 'not valid JSON (ends early: line 1, column 1)'],
-  ['\ufeff{}', 'not valid JSON (line 1, column 1)'],
+  ['\ufeff{"a" 1}', 'not valid JSON (line 1, column 6)'],
+  ['\ufeff\ufeff{}', 'not valid JSON (line 1, column 1)'],
 ])('the error of %j is %s', (text, message) => {
   expect(errorOf(text)).toBe(message);
 });
 
 test('a valid text is parsed', () => {
   expect(parseJson(' {"a": [1, true, null, "\\u00e9\u007f"]}\n')).toEqual({ a: [1, true, null, 'é\u007f'] });
+});
+
+test('a byte-order mark is ignored', () => {
+  expect(parseJson('\ufeff{"a": "\ufeff"}')).toEqual({ a: '\ufeff' });
+});
+
+test('the numbers of Python are read, and the same words in strings and keys stay text', () => {
+  const text = '{"a": [0.0, Infinity, -Infinity], "NaN": NaN, "\\u004eaN": "Infinity", "b": "-Infinity, [NaN]\\"NaN"}';
+  expect(parseJson(text)).toEqual({
+    a: [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+    NaN: 'Infinity',
+    b: '-Infinity, [NaN]"NaN',
+  });
+  expect(parseJson('NaN')).toBeNaN();
+});
+
+test('a text with a number of Python is read as the platform reads the same text without that number', () => {
+  fc.assert(
+    fc.property(fc.json({ maxDepth: 6 }), (text) => {
+      expect(parseJson(`[NaN, ${text}]`)).toEqual([Number.NaN, JSON.parse(text)]);
+    }),
+    { seed: 11, numRuns: 500 },
+  );
+  const read = parseJson('{"__proto__": {"a": NaN}, "b": 1, "b": 2}');
+  expect(Object.keys(read as object)).toEqual(['__proto__', 'b']);
+  expect(Object.getPrototypeOf(read)).toBe(Object.prototype);
+  expect(read).toHaveProperty('b', 2);
+});
+
+test('a deep text with a number of Python does not exhaust the stack', () => {
+  const depth = 100_000;
+  let read = parseJson(`${'['.repeat(depth)}NaN${']'.repeat(depth)}`);
+  let levels = 0;
+  for (; Array.isArray(read); read = read[0]) levels += 1;
+  expect(levels).toBe(depth);
+  expect(read).toBeNaN();
+});
+
+test('a text of 30 MB with a number of Python at its end is read in seconds', () => {
+  const entries = Array.from({ length: 1_000_000 }, (_, id) => `"token ${id} ${'x'.repeat(12)}": ${id}`);
+  const began = performance.now();
+  const read = parseJson(`{${entries.join(',\n')}, "last": Infinity}`) as Record<string, number>;
+  expect(performance.now() - began).toBeLessThan(30_000);
+  expect(read['token 999999 xxxxxxxxxxxx']).toBe(999_999);
+  expect(read['last']).toBe(Number.POSITIVE_INFINITY);
 });
 
 test('the error is at the first character that no JSON text could have there', () => {

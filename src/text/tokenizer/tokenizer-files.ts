@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../protocol/error-message.ts';
-import { parseJson } from '../../protocol/json-text.ts';
+import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/json-text.ts';
 import { type Definition, definitionFields } from './definition.ts';
 
 /** Paths of a tokenizer's files. */
@@ -14,9 +14,6 @@ export interface TokenizerFiles {
   /** If absent, no further special tokens are known. */
   readonly tokenizerConfigFile?: string;
 }
-
-/** Maximum size of a file of a tokenizer. The largest known ones have 35 MB. */
-export const MAX_TOKENIZER_BYTES = 256 * 2 ** 20;
 
 const fields = z.looseObject({});
 const names = z.array(z.unknown()).nullish();
