@@ -6,8 +6,8 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { CPU, type DeviceName } from '../protocol/devices.ts';
 import type { DtypeChoice } from './dtypes.ts';
-import { graphFileOf } from './genai.ts';
 import { checkFile, exists, ModelError, type ModelProblem, unreadable } from './problems.ts';
+import { graphFileOf } from './spec/genai.ts';
 import { type FoundWeights, findWeights } from './weights.ts';
 
 /**

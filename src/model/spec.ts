@@ -13,10 +13,10 @@ import {
   type SamplingDefaults,
   type SamplingParameter,
 } from '../protocol/sampling.ts';
-import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './genai.ts';
-import { count, ids, isFields, readFields, sampling } from './json-fields.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
+import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './spec/genai.ts';
+import { count, ids, isFields, readFields, sampling } from './spec/json-fields.ts';
 import { namedTokens, readTemplateFile } from './template-source.ts';
 
 export type TokenizerKind = z.infer<typeof tokenizerKind>;

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { tensorNamesOf } from '../../src/model/genai.ts';
+import { tensorNamesOf } from '../../src/model/spec/genai.ts';
 import type { DeviceName } from '../../src/protocol/devices.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 import { Bench } from './harness.ts';

@@ -6,7 +6,6 @@
 import { join, posix } from 'node:path';
 import { type HubSettings, readHubSettings } from '../../config/hub-settings.ts';
 import type { DtypeChoice } from '../../model/dtypes.ts';
-import { graphFileOf } from '../../model/genai.ts';
 import { cachedSnapshot, freeBytes, HubCache, storageProblem } from '../../model/hub/cache.ts';
 import { chooseFiles, genaiConfigOf } from '../../model/hub/choice.ts';
 import { Connection } from '../../model/hub/connection.ts';
@@ -17,6 +16,7 @@ import { fileUrl, type Repository, type RepositoryFile, readRepository } from '.
 import { download } from '../../model/hub/transfer.ts';
 import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
+import { graphFileOf } from '../../model/spec/genai.ts';
 import { formatBytes } from '../../narration/phrases.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import { Terminal } from '../terminal.ts';

@@ -5,9 +5,9 @@
  */
 import { normalize } from 'node:path';
 import { z } from 'zod';
-import type { TensorNames } from '../protocol/loading.ts';
+import type { TensorNames } from '../../protocol/loading.ts';
+import { leavesFolder, type ModelProblem } from '../problems.ts';
 import { count, ids, readFields, sampling } from './json-fields.ts';
-import { leavesFolder, type ModelProblem } from './problems.ts';
 
 const MAX_NAME = 256;
 const name = z.string().min(1).max(MAX_NAME).nullish();

@@ -4,17 +4,17 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { numberIn } from '../contract/sampling-fields.ts';
-import { JsonError, parseJson } from '../protocol/json-text.ts';
+import { numberIn } from '../../contract/sampling-fields.ts';
+import { JsonError, parseJson } from '../../protocol/json-text.ts';
 import {
   engineRangeOf,
   SAMPLING,
   SAMPLING_NAMES,
   type SamplingName,
   type SamplingParameter,
-} from '../protocol/sampling.ts';
-import { readModelText } from './folder-files.ts';
-import { type ModelProblem, unreadable } from './problems.ts';
+} from '../../protocol/sampling.ts';
+import { readModelText } from '../folder-files.ts';
+import { type ModelProblem, unreadable } from '../problems.ts';
 
 /** An id, a list of ids, or nothing; configurations write −1 for "none" too. */
 export const ids = z.union([z.int(), z.array(z.int())]).nullish();
