@@ -47,6 +47,7 @@ import { IDLE_FLUSH_MS, LONGEST_FLUSH_MS, MOST_PENDING } from '../src/narration/
 import { LIMITS } from '../src/narration/narrate.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
+import { MAX_TOKENIZER_BYTES } from '../src/protocol/json-text.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
 import { MAX_RANGE } from '../src/text/template/jinja.ts';
 import {

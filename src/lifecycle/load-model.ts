@@ -7,6 +7,7 @@ import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { libraryPath } from '../model/runtime-library.ts';
+import type { ModelTokens } from '../model/spec/merged-tokens.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
 import { readTemplate } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
@@ -14,7 +15,8 @@ import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { ChatTemplate } from '../text/template/chat-template.ts';
 import { Tokenizer } from '../text/tokenizer/tokenizer.ts';
-import { narrateLoad, weightsOn } from './load-narration.ts';
+import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
+import { turnEndOf } from './turn-end.ts';
 
 /** A model that is ready for requests. */
 export interface LoadedModel {
@@ -25,6 +27,8 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate | undefined;
 }
+
+type ModelText = Pick<LoadedModel, 'tokenizer' | 'template'>;
 
 /** Starts the engine; `onLoadEvent` receives the progress. */
 type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) => void) => Promise<EngineFacts>;
@@ -53,10 +57,11 @@ export type ModelSettings = Pick<
 export async function loadModel(settings: ModelSettings, startEngine: StartEngine): Promise<LoadedModel> {
   const began = performance.now();
   const { files, spec } = await readModel(settings);
+  narrateFiles(spec);
   const options = engineOptions(settings, files, spec);
   const cpuReason = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
-  const [facts, text] = await Promise.all([startEngine(options, onLoadEvent), openText(files)]);
+  const [facts, text] = await Promise.all([startEngine(options, onLoadEvent), openText(files, spec)]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
@@ -76,14 +81,14 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     chosen_by: settings.slots === 'auto' ? 'auto' : 'asked',
     available_bytes: facts.availableBytes,
   });
-  return { spec, dtype, facts, ...text };
+  return { spec: await withEnd(spec, text), dtype, facts, ...text };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */
 async function readModel(settings: ModelSettings): Promise<{ files: ModelFiles; spec: ModelSpec }> {
   try {
     const files = await locateModel(modelFolder(settings), settings.dtype, devicesToTry(settings.device));
-    return { files, spec: { ...(await readSpec(files)), name: modelName(settings) } };
+    return { files, spec: { ...(await readSpec(files, settings)), name: modelName(settings) } };
   } catch (error) {
     for (const { file, problem } of error instanceof ModelError ? error.problems : [])
       if (file !== '') narrate('model.problem', { model_ref: modelName(settings), file, reason: problem });
@@ -119,19 +124,29 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
  * Opens tokenizer and template, and uses both once: the first use takes milliseconds, which would delay a
  * request.
  */
-async function openText(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
-  const template = await openTemplate(files);
+async function openText(files: ModelFiles, { tokens }: ModelSpec): Promise<ModelText> {
+  const template = await openTemplate(files, tokens);
   const tokenizer = await Tokenizer.open(files, {
     template,
+    addedTokens: tokens.added,
     onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
   });
   tokenizer.decode(await tokenizer.encode(warmUpText(template), { addSpecialTokens: template === undefined }));
   return { tokenizer, template };
 }
 
-async function openTemplate(files: ModelFiles): Promise<ChatTemplate | undefined> {
+async function openTemplate(files: ModelFiles, { named }: ModelTokens): Promise<ChatTemplate | undefined> {
   const source = await readTemplate(files);
-  return source && new ChatTemplate(source);
+  return source && new ChatTemplate({ ...source, tokens: named });
+}
+
+/** Adds the end of a turn to a model whose files name no end of a sequence. */
+async function withEnd(spec: ModelSpec, { tokenizer, template }: ModelText): Promise<ModelSpec> {
+  if (spec.eosIds.length > 0) return spec;
+  const found = template && (await turnEndOf(template, tokenizer));
+  const end = found && found.id < spec.vocabSize ? found : undefined;
+  narrate('model.no_end', { model_ref: spec.name, end_token: end?.text, end_id: end?.id });
+  return end ? { ...spec, eosIds: [end.id] } : spec;
 }
 
 function warmUpText(template: ChatTemplate | undefined): string {

@@ -2,11 +2,26 @@
  * Narrates the progress of opening a model: devices, memory, bytes read. Has no other effect.
  */
 import type { ModelFiles } from '../model/locate.ts';
+import type { ModelSpec } from '../model/spec.ts';
 import type { ChosenWeights } from '../model/weights.ts';
 import { narrate } from '../narration/narrate.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
 import type { LoadEvent } from '../protocol/loading.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
+
+/** Narrates the corrections that the files of a model need. */
+export function narrateFiles({ name, ignored, tokens: { differences } }: ModelSpec): void {
+  for (const { file, field, value, allowed } of ignored)
+    narrate('model.field_ignored', { model_ref: name, file, field, value, reason: `allowed: ${allowed}` });
+  const { count, first, files } = differences;
+  if (count === 0) return;
+  narrate('model.tokens_differ', {
+    model_ref: name,
+    files: files.join(', '),
+    differences: count,
+    details: first.join('; '),
+  });
+}
 
 /**
  * Narrates one message of the engine.

@@ -20,10 +20,11 @@ export interface ModelFiles extends FoundWeights {
   readonly genaiConfigFile?: string;
   readonly generationConfigFile?: string;
   readonly tokenizerFile: string;
-  /**
-   * tokenizer_config.json, or else `special_tokens_map.json`, which has the same fields for special tokens.
-   */
   readonly tokenizerConfigFile?: string;
+  /** `special_tokens_map.json`. */
+  readonly specialTokensFile?: string;
+  /** `added_tokens.json`. */
+  readonly addedTokensFile?: string;
   /** `chat_template.jinja`, or else `chat_template.json` with the field `chat_template`. */
   readonly chatTemplateFile?: string;
 }
@@ -35,7 +36,9 @@ const OPTIONAL = {
   configFile: ['config.json'],
   genaiConfigFile: [GENAI],
   generationConfigFile: ['generation_config.json'],
-  tokenizerConfigFile: ['tokenizer_config.json', 'special_tokens_map.json'],
+  tokenizerConfigFile: ['tokenizer_config.json'],
+  specialTokensFile: ['special_tokens_map.json'],
+  addedTokensFile: ['added_tokens.json'],
   chatTemplateFile: ['chat_template.jinja', 'chat_template.json'],
 } as const satisfies Partial<Record<keyof ModelFiles, readonly string[]>>;
 

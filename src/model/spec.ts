@@ -5,21 +5,18 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
+import { MAX_TOKENIZER_BYTES } from '../protocol/json-text.ts';
 import type { TensorNames } from '../protocol/loading.ts';
-import {
-  NEUTRAL,
-  NEUTRAL_NAMES,
-  SAMPLING,
-  type SamplingDefaults,
-  type SamplingParameter,
-} from '../protocol/sampling.ts';
+import type { SamplingDefaults } from '../protocol/sampling.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
 import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './spec/genai.ts';
-import { count, ids, isFields, readFields, sampling } from './spec/json-fields.ts';
+import { count, ids, isFields, readFields } from './spec/json-fields.ts';
+import { type ModelTokens, mergeTokens } from './spec/merged-tokens.ts';
+import { type IgnoredField, samplingDefaults } from './spec/sampling-defaults.ts';
+import { readStatements } from './spec/token-statements.ts';
+import { type TokenizerKind, tokenizerFields } from './spec/vocabulary-lookup.ts';
 import { namedTokens, readTemplateFile } from './template-source.ts';
-
-export type TokenizerKind = z.infer<typeof tokenizerKind>;
 
 export interface ModelSpec {
   /** The folder's base name. */
@@ -37,11 +34,13 @@ export interface ModelSpec {
   /** The model's sampling defaults, for the fields that a request omits. */
   readonly sampling: SamplingDefaults;
   readonly tokenizerKind: TokenizerKind;
+  /** The tokens of all files together. */
+  readonly tokens: ModelTokens;
+  /** Fields with wrong values, which are not used. */
+  readonly ignored: readonly IgnoredField[];
   /** The names of inputs and outputs in the configuration. */
   readonly names: TensorNames;
 }
-
-const tokenizerKind = z.enum(['bpe', 'unigram', 'wordpiece']);
 
 /**
  * config.json with the names of Llama. `OLDER_NAMES` are the names of GPT-2, GPT-J, T5 and MPT for the same
@@ -53,18 +52,18 @@ const modelConfig = (needed: boolean) =>
     architectures: z.array(z.string()).nullish(),
     model_type: needed ? z.string() : z.string().nullish(),
     vocab_size: count(needed),
-    max_position_embeddings: count(needed),
+    max_position_embeddings: count(false),
     num_hidden_layers: count(needed),
-    num_attention_heads: count(needed),
+    num_attention_heads: count(false),
     num_key_value_heads: count(false),
     head_dim: count(false),
-    hidden_size: count(needed),
+    hidden_size: count(false),
     eos_token_id: ids,
   });
 type ModelConfig = z.infer<ReturnType<typeof modelConfig>>;
 
 const OLDER_NAMES: Readonly<Record<string, readonly string[]>> = {
-  max_position_embeddings: ['n_positions', 'n_ctx', 'max_seq_len'],
+  max_position_embeddings: ['n_positions', 'n_ctx', 'max_seq_len', 'max_sequence_length', 'seq_length'],
   num_hidden_layers: ['n_layer', 'n_layers', 'num_layers'],
   num_attention_heads: ['n_head', 'n_heads', 'num_heads'],
   hidden_size: ['n_embd', 'd_model'],
@@ -83,35 +82,7 @@ function withLlamaNames(config: Readonly<Record<string, unknown>>): Record<strin
   return fields;
 }
 
-const generationConfig = z.looseObject({ ...sampling, eos_token_id: ids });
-
-const token = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]).nullish();
-const tokenizerConfig = z.looseObject({ eos_token: token, model_max_length: z.number().nullish() });
-
-/**
- * The kind of a tokenizer.json and the ids of its tokens: BPE and WordPiece map a text to its id, Unigram
- * lists pairs of text and score in the order of ids.
- */
-const tokenizer = z.looseObject({
-  added_tokens: z.array(z.object({ id: z.int(), content: z.string() })).default([]),
-  model: z.preprocess(
-    withKind,
-    z.looseObject({
-      type: z.string().toLowerCase().pipe(tokenizerKind),
-      // The entries are not validated, because there are as many as the model has tokens.
-      vocab: z.custom<object>((value) => typeof value === 'object' && value !== null, 'expected a vocabulary'),
-    }),
-  ),
-});
-
-/**
- * Older files, such as GPT-2's, do not state their kind. Only BPE has merges, and only Unigram lists its
- * vocabulary.
- */
-function withKind(model: unknown): unknown {
-  if (typeof model !== 'object' || model === null || !('vocab' in model)) return model;
-  return { type: 'merges' in model ? 'bpe' : Array.isArray(model.vocab) ? 'unigram' : 'wordpiece', ...model };
-}
+const generationConfig = z.looseObject({ eos_token_id: ids });
 
 /** A chat template in a JSON file. */
 const templateFile = z.looseObject({ chat_template: z.union([z.string(), z.array(z.looseObject({}))]) });
@@ -122,42 +93,52 @@ const templateFile = z.looseObject({ chat_template: z.union([z.string(), z.array
  * - vocabulary and context: `genai_config.json`, which describes this very graph, then `config.json`;
  * - names of inputs and outputs: `genai_config.json`; the engine uses default names for the others;
  * - sampling: `generation_config.json` as a whole, which the model's author wrote, then GenAI's `search`;
- * - end-of-sequence ids: the ids of all files together.
+ * - end-of-sequence ids: the ids of all files together;
+ * - tokens: see merged-tokens.ts.
  *
  * The graph implements a sliding window of attention (`sliding_window`) and scaled positions
  * (`rope_scaling`). This reader ignores both: the cache always holds the whole context.
  * @throws ModelError with every file that is not valid JSON and every field that is missing or invalid.
  */
-export async function readSpec(files: ModelFiles): Promise<ModelSpec> {
+export async function readSpec(files: ModelFiles, { context }: SpecOptions = {}): Promise<ModelSpec> {
   const problems: ModelProblem[] = [];
-  const { configFile, genaiConfigFile } = files;
-  const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, withLlamaNames);
+  const { configFile, genaiConfigFile, generationConfigFile, tokenizerFile } = files;
+  const prepare = withLlamaNames;
+  const config = await readFields(configFile, modelConfig(genaiConfigFile === undefined), problems, { prepare });
   const genai = await readGenai(genaiConfigFile, configFile === undefined, problems);
-  const generation = await readFields(files.generationConfigFile, generationConfig, problems);
-  const tokenizerSettings = (await readFields(files.tokenizerConfigFile, tokenizerConfig, problems)) ?? {};
-  const tokenizerFields = await readFields(files.tokenizerFile, tokenizer, problems);
+  const isShapeRead = problems.length === 0;
+  const generation = await readFields(generationConfigFile, generationConfig, problems);
+  const statements = await readStatements(files, problems);
+  const large = { mostBytes: MAX_TOKENIZER_BYTES };
+  const tokenizer = await readFields(tokenizerFile, tokenizerFields, problems, large);
   await checkTemplate(files, problems);
-  const shape = problems.length === 0 ? shapeOf(config, genai, problems) : undefined;
-  if (shape === undefined || tokenizerFields === undefined || problems.length > 0)
+  const shape = isShapeRead ? shapeOf(config, genai, { context, problems }) : undefined;
+  const tokens = tokenizer && mergeTokens(tokenizer, statements, problems);
+  if (shape === undefined || tokenizer === undefined || tokens === undefined || problems.length > 0)
     throw new ModelError(files.folder, problems);
-  const { vocabSize } = shape;
-  const eos = [
-    generation?.eos_token_id,
-    genai?.model.eos_token_id,
-    config?.eos_token_id,
-    idOf(tokenizerSettings.eos_token, tokenizerFields),
-  ];
-  const modelType = genai?.model.type ?? config?.model_type ?? 'unknown';
+  const eos = [generation?.eos_token_id, genai?.model.eos_token_id, config?.eos_token_id, tokens.eosId];
+  const ignored: IgnoredField[] = [];
+  const defaults = generation
+    ? samplingDefaults(generation, basename(generationConfigFile ?? ''), ignored)
+    : samplingDefaults(searchOf(genai) ?? {}, basename(genaiConfigFile ?? ''), ignored);
   return {
     name: basename(files.folder),
-    architecture: config?.architectures?.[0] ?? modelType,
+    architecture: config?.architectures?.[0] ?? genai?.model.type ?? config?.model_type ?? 'unknown',
     ...shape,
-    contextLength: Math.min(shape.contextLength, tokenizerLimit(tokenizerSettings.model_max_length)),
-    eosIds: idsWithin(vocabSize, ...eos),
-    sampling: samplingOf(generation ?? searchOf(genai) ?? {}),
-    tokenizerKind: tokenizerFields.model.type,
+    contextLength: Math.min(shape.contextLength, tokenizerLimit(statements.modelMaxLength)),
+    eosIds: idsWithin(shape.vocabSize, ...eos),
+    sampling: defaults,
+    tokenizerKind: tokenizer.model.type,
     names: tensorNamesOf(genai),
+    tokens,
+    ignored,
   };
+}
+
+/** Facts of the settings that a model may lack. */
+export interface SpecOptions {
+  /** `--context`: the context length of a model whose files do not state one. */
+  readonly context?: number | undefined;
 }
 
 type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength'>;
@@ -165,46 +146,47 @@ type Shape = Pick<ModelSpec, 'vocabSize' | 'contextLength'>;
 /**
  * A field that both files lack is reported for config.json, because a genai_config.json beside it need not be
  * complete. Layers, heads and sizes are required although the engine reads them from the graph: a
- * configuration without them is truncated.
+ * configuration without them is truncated. Models without attention over positions, such as Mamba, have no
+ * `max_position_embeddings`: the operator chooses the context.
  */
 function shapeOf(
   config: ModelConfig | undefined,
   genai: GenaiConfig | undefined,
-  problems: ModelProblem[],
-): Shape | undefined {
-  const required = (name: string, ...values: (number | null | undefined)[]): number => {
-    const value = values.find((one) => typeof one === 'number');
-    if (value === undefined)
-      problems.push({ file: 'config.json', problem: `lacks "${name}", as does genai_config.json` });
-    return value ?? 1;
-  };
+  { context, problems }: SpecOptions & { readonly problems: ModelProblem[] },
+): Shape {
   const { model } = genai ?? {};
   const decoder = model?.decoder;
-  const heads = (): number =>
-    required('num_attention_heads', decoder?.num_attention_heads, config?.num_attention_heads);
-  const shape = {
-    vocabSize: required('vocab_size', model?.vocab_size, config?.vocab_size),
-    contextLength: required('max_position_embeddings', model?.context_length, config?.max_position_embeddings),
+  const lack = (name: string, remedy = ''): void => {
+    const isGenai = config === undefined;
+    const field = isGenai && name === 'max_position_embeddings' ? 'model.context_length' : name;
+    const both = !isGenai && genai !== undefined ? ', as does genai_config.json' : '';
+    const file = isGenai ? 'genai_config.json' : 'config.json';
+    problems.push({ file, problem: `lacks "${field}"${both}${remedy}` });
   };
-  required('num_hidden_layers', decoder?.num_hidden_layers, config?.num_hidden_layers);
-  if (!decoder?.num_key_value_heads && !config?.num_key_value_heads) heads();
-  if (!decoder?.head_size && !config?.head_dim) {
-    required('hidden_size', config?.hidden_size);
-    heads();
-  }
-  return problems.length === 0 ? shape : undefined;
+  const vocabSize = model?.vocab_size ?? config?.vocab_size ?? undefined;
+  const contextLength = model?.context_length ?? config?.max_position_embeddings ?? context;
+  const heads = decoder?.num_attention_heads ?? config?.num_attention_heads;
+  const hasHeadSize = Boolean(decoder?.head_size ?? config?.head_dim);
+  if (vocabSize === undefined) lack('vocab_size');
+  if (contextLength === undefined)
+    lack('max_position_embeddings', ': set --context to the number of tokens of prompt and output together');
+  if (!(decoder?.num_hidden_layers ?? config?.num_hidden_layers)) lack('num_hidden_layers');
+  if (!heads && !(hasHeadSize && (decoder?.num_key_value_heads ?? config?.num_key_value_heads)))
+    lack('num_attention_heads');
+  if (!hasHeadSize && !config?.hidden_size) lack('hidden_size');
+  return { vocabSize: vocabSize ?? 1, contextLength: contextLength ?? 1 };
 }
 
 /**
- * Without a tokenizer_config.json, a template can be rendered only if it names no special tokens, because
- * that file contains their texts. Reports such a template: without the special tokens the prompt would have
+ * Without a tokenizer_config.json and a special_tokens_map.json, a template can be rendered only if it names no
+ * special tokens, because these files contain their texts. Reports such a template: without the special tokens the prompt would have
  * another format than the model's training data.
  */
 async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
-  const { chatTemplateFile: path, tokenizerConfigFile } = files;
+  const { chatTemplateFile: path, tokenizerConfigFile, specialTokensFile } = files;
   if (path === undefined) return;
   if (path.endsWith('.json')) await readFields(path, templateFile, problems);
-  if (tokenizerConfigFile !== undefined) return;
+  if (tokenizerConfigFile !== undefined || specialTokensFile !== undefined) return;
   const named = namedTokens(await readTemplateFile(path));
   if (named.length === 0) return;
   problems.push({
@@ -214,44 +196,15 @@ async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promi
 }
 
 /**
- * A parameter that the file lacks is neutral (contract, "POST /execute body"). `do_sample: false` means
- * greedy: temperature 0 and the penalties of the file. The filters of the file are ignored, because exports
- * write `top_k: 1` beside `do_sample: false`, and a request with a temperature must draw from more than one
- * token.
- */
-function samplingOf(given: z.infer<typeof generationConfig>): SamplingDefaults {
-  const greedy = given.do_sample === false;
-  const defaults = NEUTRAL_NAMES.flatMap((name) => {
-    const { stage, modelKey }: SamplingParameter = SAMPLING[name];
-    const value = modelKey && given[modelKey];
-    return typeof value === 'number' && (stage === 'penalty' || !greedy) ? [[name, value] as const] : [];
-  });
-  return { ...NEUTRAL, ...(greedy && { temperature: 0 }), ...Object.fromEntries(defaults) };
-}
-
-/**
  * The maximum length of a tokenizer; infinite without a limit. transformers writes 10³⁰ for "no limit known";
  * a value below 1 also means no limit.
  */
-function tokenizerLimit(length: number | null | undefined): number {
-  return length !== null && length !== undefined && length >= 1 ? Math.floor(length) : Number.POSITIVE_INFINITY;
+function tokenizerLimit(length: number | undefined): number {
+  return length !== undefined && length >= 1 ? Math.floor(length) : Number.POSITIVE_INFINITY;
 }
 
 /** The ids of all lists that are in the vocabulary, without duplicates, ascending. */
 function idsWithin(vocabSize: number, ...lists: (number | readonly number[] | null | undefined)[]): number[] {
   const all = lists.flatMap((list) => list ?? []);
   return [...new Set(all.filter((id) => id >= 0 && id < vocabSize))].sort((a, b) => a - b);
-}
-
-/** The id of an added token or of a token of the vocabulary, by its text. */
-function idOf(text: string | null | undefined, { added_tokens, model }: z.infer<typeof tokenizer>): number | undefined {
-  if (text === null || text === undefined) return undefined;
-  const added = added_tokens.find(({ content }) => content === text)?.id;
-  if (added !== undefined) return added;
-  if (Array.isArray(model.vocab)) {
-    const place = model.vocab.findIndex((entry) => Array.isArray(entry) && entry[0] === text);
-    return place >= 0 ? place : undefined;
-  }
-  const id: unknown = Object.getOwnPropertyDescriptor(model.vocab, text)?.value;
-  return typeof id === 'number' ? id : undefined;
 }

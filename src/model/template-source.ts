@@ -37,7 +37,7 @@ const MAX_TEMPLATE_BYTES = 3 * MAX_TEMPLATE;
  * The special tokens that a template can name. In tokenizer_config.json they are strings, or objects with
  * `content`.
  */
-const TOKEN_NAMES = [
+export const TOKEN_NAMES = [
   'bos_token',
   'eos_token',
   'unk_token',

@@ -20,7 +20,6 @@ beforeAll(async () => {
   const folder = embeddedModel();
   const tokenizer = await Tokenizer.open({
     tokenizerFile: `${folder}/tokenizer.json`,
-    tokenizerConfigFile: `${folder}/tokenizer_config.json`,
   });
   ids = await tokenizer.encode('The sea is wide and the moon is far away', { addSpecialTokens: false });
   model = { tokenizer, facts: { deviceBytes: 0 } };

@@ -104,8 +104,8 @@ async function openModel(
 ): Promise<OpenModel | { readonly problem: string }> {
   try {
     const files = await locateModel(modelFolder(config), config.dtype, devices.length > 0 ? devices : [CPU]);
-    const spec = await readSpec(files);
-    const tokenizer = await Tokenizer.open(files);
+    const spec = await readSpec(files, { context: config.context });
+    const tokenizer = await Tokenizer.open(files, { addedTokens: spec.tokens.added });
     const prompt = await tokenizer.encode(PROMPT, { addSpecialTokens: true });
     return { name: modelName(config), files, spec, prompt };
   } catch (error) {

@@ -7,7 +7,7 @@ import { normalize } from 'node:path';
 import { z } from 'zod';
 import type { TensorNames } from '../../protocol/loading.ts';
 import { leavesFolder, type ModelProblem } from '../problems.ts';
-import { count, ids, readFields, sampling } from './json-fields.ts';
+import { count, ids, readFields } from './json-fields.ts';
 
 const MAX_NAME = 256;
 const name = z.string().min(1).max(MAX_NAME).nullish();
@@ -20,7 +20,7 @@ const genaiConfig = (required: boolean) =>
     model: z.looseObject({
       type: required ? z.string() : z.string().nullish(),
       vocab_size: count(required),
-      context_length: count(required),
+      context_length: count(false),
       eos_token_id: ids,
       decoder: z.looseObject({
         num_hidden_layers: count(required),
@@ -39,7 +39,7 @@ const genaiConfig = (required: boolean) =>
         outputs: z.looseObject({ logits: name, present_key_names: template, present_value_names: template }).nullish(),
       }),
     }),
-    search: z.looseObject(sampling).nullish(),
+    search: z.looseObject({}).nullish(),
   });
 
 export type GenaiConfig = z.infer<ReturnType<typeof genaiConfig>>;
@@ -95,12 +95,13 @@ export function tensorNamesOf(genai: GenaiConfig | undefined): TensorNames {
 }
 
 /**
- * Converts the defaults of `search` to the fields of `generation_config.json`. GenAI samples only if
- * `do_sample` is true, and treats a `top_p` of 0 as off. `max_length` is ignored: it is not a limit of the
- * model but a default that callers override (20 in GenAI's own example).
+ * The fields of `search` under the names of `generation_config.json`. GenAI samples only if `do_sample` is true,
+ * and treats a `top_p` of 0 as off. `max_length` is ignored: it is not a limit of the model but a default that
+ * callers override (20 in GenAI's own example).
  */
-export function searchOf(genai: GenaiConfig | undefined): NonNullable<GenaiConfig['search']> | undefined {
+export function searchOf(genai: GenaiConfig | undefined): Readonly<Record<string, unknown>> | undefined {
   const search = genai?.search;
   if (!search) return undefined;
-  return { ...search, do_sample: search.do_sample ?? false, top_p: search.top_p || undefined };
+  const { do_sample, top_p } = search;
+  return { ...search, do_sample: do_sample ?? false, top_p: top_p === 0 ? undefined : top_p };
 }

@@ -4,15 +4,7 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { numberIn } from '../../contract/sampling-fields.ts';
 import { JsonError, parseJson } from '../../protocol/json-text.ts';
-import {
-  engineRangeOf,
-  SAMPLING,
-  SAMPLING_NAMES,
-  type SamplingName,
-  type SamplingParameter,
-} from '../../protocol/sampling.ts';
 import { readModelText } from '../folder-files.ts';
 import { type ModelProblem, unreadable } from '../problems.ts';
 
@@ -23,45 +15,31 @@ export const ids = z.union([z.int(), z.array(z.int())]).nullish();
 export const count = (needed: boolean): z.ZodType<number | null | undefined> =>
   needed ? z.int().min(1) : z.int().min(1).nullish();
 
-type Table = typeof SAMPLING;
-type SamplingKey = {
-  [name in SamplingName]: Table[name] extends { readonly modelKey: infer K extends string } ? K : never;
-}[SamplingName];
-
-/**
- * The model's defaults of sampling parameters, under the names of `generation_config.json` and of GenAI's
- * `search`.
- */
-export const sampling = {
-  do_sample: z.boolean().nullish(),
-  ...(Object.fromEntries(
-    SAMPLING_NAMES.flatMap((name) => {
-      const parameter: SamplingParameter = SAMPLING[name];
-      const { modelKey } = parameter;
-      return modelKey ? [[modelKey, numberIn(engineRangeOf(parameter)).nullish()] as const] : [];
-    }),
-  ) as Record<SamplingKey, z.ZodOptional<z.ZodNullable<z.ZodNumber>>>),
-} as const;
-
 /**
  * Maximum number of problems reported for one file: ten thousand invalid entries in a list are one mistake.
  */
 const MAX_ISSUES = 20;
 
+export interface ReadOptions {
+  /** Makes the input of the schema from the fields of the file. */
+  readonly prepare?: (fields: Readonly<Record<string, unknown>>) => unknown;
+  /** Maximum size of the file; absent: that of a JSON file of a model. */
+  readonly mostBytes?: number;
+}
+
 /**
  * Reads and validates a file. Problems are added to `problems`.
- * @param prepare makes the input of the schema from the fields of the file.
  * @returns undefined if `path` is undefined or the file has problems.
  */
 export async function readFields<S extends z.ZodType>(
   path: string | undefined,
   schema: S,
   problems: ModelProblem[],
-  prepare: (fields: Readonly<Record<string, unknown>>) => unknown = (fields) => fields,
+  { prepare = (fields) => fields, mostBytes }: ReadOptions = {},
 ): Promise<z.infer<S> | undefined> {
   if (path === undefined) return undefined;
   const file = basename(path);
-  const parsed = await readJson(path);
+  const parsed = await readJson(path, mostBytes);
   if (parsed.problem !== undefined) {
     problems.push({ file, problem: parsed.problem });
     return undefined;
@@ -85,9 +63,9 @@ function problemOf(issue: z.core.$ZodIssue): string {
   return `has a wrong "${field}" (${issue.message.replace(/^Invalid (input|option): /, '')})`;
 }
 
-async function readJson(path: string): Promise<{ value?: unknown; problem?: string }> {
+async function readJson(path: string, mostBytes?: number): Promise<{ value?: unknown; problem?: string }> {
   try {
-    return { value: parseJson(await readModelText(path)) };
+    return { value: parseJson(await readModelText(path, mostBytes)) };
   } catch (error) {
     return { problem: error instanceof JsonError ? `is ${error.message}` : unreadable(error) };
   }

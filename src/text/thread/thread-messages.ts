@@ -1,6 +1,7 @@
 /** The messages between the event loop and the tokenizer's thread: plain data. */
 import type { Violation } from '../../contract/errors.ts';
 import type { ChatMessage, TemplateSource } from '../template/chat-template.ts';
+import type { AddedToken } from '../tokenizer/added-tokens.ts';
 import type { EncodeErrorKind } from '../tokenizer/encode-error.ts';
 import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
 
@@ -18,6 +19,8 @@ export interface EncodeJob {
 /** Paths and sources that the thread opens. */
 export interface ThreadData {
   readonly files: TokenizerFiles;
+  /** Tokens that other files of the model add to tokenizer.json, or state with other flags. */
+  readonly addedTokens: readonly AddedToken[];
   readonly template?: TemplateSource | undefined;
 }
 

@@ -12,13 +12,13 @@ import { Pipeline } from '../tokenizer/pipeline.ts';
 import { naming, readDefinition } from '../tokenizer/tokenizer-files.ts';
 import type { EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
 
-const { files, template: source }: ThreadData = workerData;
+const { files, addedTokens, template: source }: ThreadData = workerData;
 const port = parentPort;
 const openTemplate = templateOpener();
 const post = (answer: ThreadAnswer): void => port?.postMessage(answer);
 
 try {
-  const definition = await readDefinition(files);
+  const definition = await readDefinition(files, addedTokens);
   const pipeline = naming(files.tokenizerFile, () => new Pipeline(definition));
   port?.on('message', async (job: EncodeJob) => post(await answerTo(job, pipeline)));
   post({ type: 'ready' });

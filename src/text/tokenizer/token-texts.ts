@@ -13,11 +13,8 @@ export class TokenTexts {
   readonly #added: ReadonlyMap<number, string>;
   readonly #special: ReadonlySet<string>;
 
-  /**
-   * @param special further tokens that decoding leaves out
-   * @throws Error if the decoder is unsupported, or could make a long text of one token
-   */
-  constructor({ added_tokens, decoder }: Definition, vocabulary: Vocabulary, special: readonly string[]) {
+  /** @throws Error if the decoder is unsupported, or could make a long text of one token */
+  constructor({ added_tokens, decoder }: Definition, vocabulary: Vocabulary) {
     const added = added_tokens ?? [];
     checkDecoder(
       decoder,
@@ -26,7 +23,7 @@ export class TokenTexts {
     this.#vocabulary = vocabulary;
     this.#decode = decoderOf(decoder);
     this.#added = new Map(added.map(({ id, content }) => [id, content]));
-    this.#special = new Set([...special, ...added.filter((token) => token.special).map(({ content }) => content)]);
+    this.#special = new Set(added.filter((token) => token.special).map(({ content }) => content));
   }
 
   /** Text of all ids, spaces unchanged. Ids without a token are skipped. */

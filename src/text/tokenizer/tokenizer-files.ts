@@ -1,41 +1,32 @@
 /**
- * Reads the two files of a tokenizer.
+ * Reads the file of a tokenizer.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../protocol/error-message.ts';
 import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/json-text.ts';
-import { type Definition, definitionFields } from './definition.ts';
+import type { AddedToken } from './added-tokens.ts';
+import { type Definition, definitionFields, withAddedTokens } from './definition.ts';
 
-/** Paths of a tokenizer's files. */
+/** The file of a tokenizer. */
 export interface TokenizerFiles {
   readonly tokenizerFile: string;
-  /** If absent, no further special tokens are known. */
-  readonly tokenizerConfigFile?: string;
 }
 
 const fields = z.looseObject({});
-const names = z.array(z.unknown()).nullish();
 
 /**
  * Reads tokenizer.json.
+ * @param added the tokens that other files of the model add or state with other flags
  * @throws Error that names the file: it cannot be read, or is not a tokenizer.
  */
-export async function readDefinition({ tokenizerFile }: TokenizerFiles): Promise<Definition> {
+export async function readDefinition(
+  { tokenizerFile }: TokenizerFiles,
+  added: readonly AddedToken[] = [],
+): Promise<Definition> {
   const read = await readFields(tokenizerFile);
-  return naming(tokenizerFile, () => definitionFields.parse(read));
-}
-
-/**
- * Further special tokens of tokenizer_config.json.
- * @throws Error that names the file: it cannot be read.
- */
-export async function readSpecialTokens({ tokenizerConfigFile }: TokenizerFiles): Promise<readonly string[]> {
-  if (tokenizerConfigFile === undefined) return [];
-  const config = await readFields(tokenizerConfigFile);
-  const special = names.safeParse(config['additional_special_tokens']).data ?? [];
-  return special.filter((token) => typeof token === 'string');
+  return naming(tokenizerFile, () => withAddedTokens(definitionFields.parse(read), added));
 }
 
 /** Runs a function. Its errors get the name of the file. */

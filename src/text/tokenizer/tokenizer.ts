@@ -8,16 +8,19 @@ import type { ChatTemplate } from '../template/chat-template.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
 import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
 import type { EncodeInput } from '../thread/thread-messages.ts';
+import type { AddedToken } from './added-tokens.ts';
 import { EncodeError } from './encode-error.ts';
 import { hasShortTokens, isKnownShape } from './loop-shape.ts';
 import { vocabularyOfModel } from './models/model.ts';
 import { Pipeline } from './pipeline.ts';
 import { TokenTexts } from './token-texts.ts';
-import { naming, readDefinition, readSpecialTokens, type TokenizerFiles } from './tokenizer-files.ts';
+import { naming, readDefinition, type TokenizerFiles } from './tokenizer-files.ts';
 
 export interface OpenOptions {
   /** Renders messages; absent: only texts can be encoded. */
   readonly template?: ChatTemplate | undefined;
+  /** Tokens that other files of the model add to tokenizer.json, or state with other flags. */
+  readonly addedTokens?: readonly AddedToken[];
   /** Called when the thread was ended because of a job that took too much time or memory. */
   readonly onThreadReplaced?: (reason: string) => void;
   /** For tests: JavaScript of the thread instead of the file in dist. */
@@ -78,11 +81,11 @@ export class Tokenizer {
    * @throws Error that names the missing or broken file.
    */
   static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
-    const [definition, special] = await Promise.all([readDefinition(files), readSpecialTokens(files)]);
-    const { template, threadLimits, onThreadReplaced: onReplaced } = options;
+    const { template, addedTokens = [], threadLimits, onThreadReplaced: onReplaced } = options;
+    const definition = await readDefinition(files, addedTokens);
     const thread = new EncodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
-      data: { files: { tokenizerFile: files.tokenizerFile }, template: template?.source },
+      data: { files: { tokenizerFile: files.tokenizerFile }, addedTokens, template: template?.source },
       ...(threadLimits && { limits: threadLimits }),
       onReplaced,
     });
@@ -90,7 +93,7 @@ export class Tokenizer {
       const known = isKnownShape(definition) ? new Pipeline(definition) : undefined;
       const pipeline = known && hasShortTokens(known) ? known : undefined;
       const vocabulary = pipeline?.model.vocabulary ?? vocabularyOfModel(definition.model);
-      return { texts: new TokenTexts(definition, vocabulary, special), pipeline };
+      return { texts: new TokenTexts(definition, vocabulary), pipeline };
     });
     if (!pipeline) await thread.start();
     return new Tokenizer({ texts, pipeline, template, thread });
@@ -141,6 +144,12 @@ export class Tokenizer {
   isVisible(id: number): boolean {
     const token = this.#texts.tokenOf(id);
     return token !== undefined && !this.#texts.isSpecial(token);
+  }
+
+  /** Text of a special token; undefined for every other id. */
+  specialText(id: number): string | undefined {
+    const token = this.#texts.tokenOf(id);
+    return token !== undefined && this.#texts.isSpecial(token) ? token : undefined;
   }
 
   /** Ends the thread and rejects the texts that wait for it. */

@@ -65,7 +65,6 @@ describe('a raw prompt', () => {
     const folder = embeddedModel();
     const tokenizer = await Tokenizer.open({
       tokenizerFile: `${folder}/tokenizer.json`,
-      tokenizerConfigFile: `${folder}/tokenizer_config.json`,
     });
     const options = { addSpecialTokens: true };
     const [before, after] = [await tokenizer.encode(PROMPT, options), await tokenizer.encode(other, options)];

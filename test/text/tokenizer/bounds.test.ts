@@ -224,7 +224,7 @@ describe('a decoder that could take long is refused, with a way out', () => {
     const model = { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [] };
     const definition = definitionFields.parse({ ...gpt2, added_tokens: [], pre_tokenizer: null, model, decoder });
     try {
-      new TokenTexts(definition, new Pipeline(definition).model.vocabulary, []);
+      new TokenTexts(definition, new Pipeline(definition).model.vocabulary);
       return '';
     } catch (error) {
       return String(error);
@@ -275,7 +275,7 @@ describe('a decoder that could take long is refused, with a way out', () => {
 
   it.each(FAMILIES)('and not that of a tokenizer in the style of %s', (name) => {
     const definition = definitionFields.parse(definitionOf(name));
-    expect(() => new TokenTexts(definition, new Pipeline(definition).model.vocabulary, [])).not.toThrow();
+    expect(() => new TokenTexts(definition, new Pipeline(definition).model.vocabulary)).not.toThrow();
   });
 });
 

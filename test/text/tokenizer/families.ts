@@ -60,7 +60,7 @@ export function pipelineOf(name: string): Pipeline {
 
 /** The decoding half of a family's tokenizer. */
 export function textsOf(name: string, { model }: Pipeline): TokenTexts {
-  return new TokenTexts(definitionFields.parse(definitionOf(name)), model.vocabulary, []);
+  return new TokenTexts(definitionFields.parse(definitionOf(name)), model.vocabulary);
 }
 
 export function digest(text: string): string {

@@ -3,10 +3,11 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { embeddedModel } from '../../../src/model/folder.ts';
+import type { TemplateFiles } from '../../../src/model/template-source.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
 import type { TokenizerFiles } from '../../../src/text/tokenizer/tokenizer-files.ts';
 
-export const haikuFiles: TokenizerFiles = {
+export const haikuFiles: TokenizerFiles & TemplateFiles = {
   tokenizerFile: join(embeddedModel(), 'tokenizer.json'),
   tokenizerConfigFile: join(embeddedModel(), 'tokenizer_config.json'),
 };
@@ -15,14 +16,10 @@ export const HAIKU_VOCABULARY = 1024;
 /** JavaScript of the thread. Node 20 cannot run TypeScript, so `npm test` builds first. */
 export const builtThread = new URL('../../../dist/text/thread/tokenizer-thread.js', import.meta.url);
 
-export async function writeTokenizer(tokenizer: object, config: object = {}): Promise<TokenizerFiles> {
+export async function writeTokenizer(tokenizer: object): Promise<TokenizerFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'tokenizer-'));
-  const files = {
-    tokenizerFile: join(folder, 'tokenizer.json'),
-    tokenizerConfigFile: join(folder, 'tokenizer_config.json'),
-  };
+  const files = { tokenizerFile: join(folder, 'tokenizer.json') };
   await writeFile(files.tokenizerFile, JSON.stringify(tokenizer));
-  await writeFile(files.tokenizerConfigFile, JSON.stringify(config));
   return files;
 }
 

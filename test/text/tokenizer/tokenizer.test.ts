@@ -79,9 +79,9 @@ describe('opening', () => {
       normalizer: null,
     });
     await expect(Tokenizer.open(files)).rejects.toThrow(/^tokenizer\.json cannot be used/);
-    await expect(
-      Tokenizer.open({ ...haikuFiles, tokenizerConfigFile: `${haikuFiles.tokenizerConfigFile}.gone` }),
-    ).rejects.toThrow(/^tokenizer_config\.json\.gone cannot be used/);
+    await expect(Tokenizer.open({ tokenizerFile: `${haikuFiles.tokenizerFile}.gone` })).rejects.toThrow(
+      /^tokenizer\.json\.gone cannot be used/,
+    );
     await expect(Tokenizer.open({ ...haikuFiles, tokenizerFile: import.meta.filename })).rejects.toThrow(
       /tokenizer\.test\.ts cannot be used/,
     );
