@@ -76,6 +76,23 @@ it.each([
   }
 });
 
+it.each([
+  ['temperature', -1, 'a number from 0 up'],
+  ['top_p', 1e308, 'a number from 0 to 1'],
+  ['top_k', 1e308, 'a whole number from 0 up'],
+  ['repetition_penalty', 0, 'a number above 0'],
+  ['min_p', -1e308, 'a number from 0 to 1'],
+])('a sampling default %s of %s is ignored, and reported with the allowed values', async (field, value, allowed) => {
+  const folder = await changed({ 'generation_config.json': { [field]: value } });
+  const { sampling, ignored } = await readSpec(await locateModel(folder));
+  expect(ignored).toEqual([{ file: 'generation_config.json', field, value: String(value), allowed }]);
+  const others = { temperature: 0.8, top_p: 0.95 };
+  const read = await readSpec(
+    await locateModel(await changed({ 'generation_config.json': { ...others, [field]: null } })),
+  );
+  expect(sampling).toEqual(read.sampling);
+});
+
 describe('a model is refused', () => {
   it('with a context that no memory holds, and the sum is reported', async () => {
     const folder = await changed({
@@ -86,18 +103,6 @@ describe('a model is refused', () => {
   });
 
   it.each([
-    ['temperature', -1],
-    ['top_p', 1e308],
-    ['top_k', 1e308],
-    ['repetition_penalty', 0],
-    ['min_p', -1e308],
-  ])('with %s of %s, by the name of the field', async (field, value) => {
-    const folder = await changed({ 'generation_config.json': { [field]: value } });
-    const problems = await problemsIn(folder, locateModel(folder).then(readSpec));
-    expect(problems).toEqual([expect.stringMatching(`^generation_config\\.json has a wrong "${field}" \\(`)]);
-  });
-
-  it.each([
     ['num_hidden_layers', 2 ** 60],
     ['vocab_size', -1],
     ['max_position_embeddings', 0],
@@ -105,7 +110,10 @@ describe('a model is refused', () => {
     ['hidden_size', 1e308],
   ])('with %s of %s, by the name of the field', async (field, value) => {
     const folder = await changed({ 'config.json': { [field]: value } });
-    const problems = await problemsIn(folder, locateModel(folder).then(readSpec));
+    const problems = await problemsIn(
+      folder,
+      locateModel(folder).then((files) => readSpec(files)),
+    );
     expect(problems).toEqual([expect.stringMatching(`^config\\.json has a wrong "${field}" \\(`)]);
   });
 });

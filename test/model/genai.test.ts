@@ -23,6 +23,8 @@ describe('a GenAI configuration alone', () => {
       eosIds: [2, 5],
       sampling: { ...NEUTRAL, temperature: 0 },
       tokenizerKind: 'bpe',
+      tokens: { added: [], named: {}, eosId: undefined, differences: { count: 0, first: [], files: [] } },
+      ignored: [],
       names: {
         inputIds: 'input_ids',
         attentionMask: 'attention_mask',
@@ -57,6 +59,22 @@ describe('a GenAI configuration alone', () => {
     expect((await specOf({ 'genai_config.json': { ...GENAI, search } })).sampling).toMatchObject(sampling);
   });
 
+  it('ignores a sampling default that is out of range, and names the file', async () => {
+    const { sampling, ignored } = await specOf({
+      'genai_config.json': { ...GENAI, search: { top_p: 1.5, top_k: -1 } },
+    });
+    expect(sampling).toMatchObject({ temperature: 0, topP: 1, topK: 0 });
+    expect(ignored).toEqual([
+      { file: 'genai_config.json', field: 'top_p', value: '1.5', allowed: 'a number from 0 to 1' },
+    ]);
+  });
+
+  it('needs no context length if --context gives one', async () => {
+    const config = withModel({ context_length: undefined });
+    const files = await locateModel(await genaiFolder({ 'genai_config.json': config }));
+    expect((await readSpec(files, { context: 300 })).contextLength).toBe(300);
+  });
+
   it('does not limit the context to max_length of the search', async () => {
     expect(GENAI.search.max_length).toBeLessThan((await specOf()).contextLength);
   });
@@ -71,7 +89,9 @@ describe('a GenAI configuration alone', () => {
   ])('reports the missing field %s', async (field) => {
     const name = field.replace('decoder.', '');
     const config = (field === name ? withModel : withDecoder)({ [name]: undefined });
-    expect(await problemsOf(config)).toEqual([`genai_config.json lacks "model.${field}"`]);
+    const remedy =
+      field === 'context_length' ? ': set --context to the number of tokens of prompt and output together' : '';
+    expect(await problemsOf(config)).toEqual([`genai_config.json lacks "model.${field}"${remedy}`]);
   });
 
   it.each([
@@ -83,7 +103,6 @@ describe('a GenAI configuration alone', () => {
     [withDecoder({ outputs: { present_value_names: '%d.%d' } }), 'model.decoder.outputs.present_value_names', 'one %d'],
     [withDecoder({ inputs: { input_ids: '' } }), 'model.decoder.inputs.input_ids', 'Too small'],
     [withModel({ vocab_size: 0 }), 'model.vocab_size', 'Too small'],
-    [{ ...GENAI, search: { top_p: 1.5 } }, 'search.top_p', 'Too big'],
     [withModel({ eos_token_id: ['2'] }), 'model.eos_token_id', ''],
   ])('reports a wrong field by its name: %#', async (config, field, rule) => {
     expect(await problemsOf(config)).toEqual([expect.stringContaining(`genai_config.json has a wrong "${field}`)]);

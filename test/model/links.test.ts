@@ -102,6 +102,7 @@ describe('a link in a model folder', () => {
 
   it.each([
     ['special_tokens_map.json', 'tokenizer_config.json'],
+    ['added_tokens.json', 'tokenizer_config.json'],
     ['chat_template.json', 'chat_template.jinja'],
   ])('in place of %s is refused too', async (name, first) => {
     const folder = await modelFolder({ ...ALL, [first]: undefined });

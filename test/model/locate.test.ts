@@ -37,14 +37,16 @@ describe('a model folder', () => {
     expect(namesOf(bare)).toEqual(['config.json', 'tokenizer.json']);
   });
 
-  it('takes special tokens and template from their alternative files if the first ones are absent', async () => {
-    const others = { 'tokenizer_config.json': undefined, 'special_tokens_map.json': {}, 'chat_template.json': {} };
-    expect(await found(others)).toMatchObject({
-      tokenizerConfigFile: expect.stringMatching(/special_tokens_map\.json$/),
+  it('has every file of tokens, and one file of the template', async () => {
+    const others = { 'special_tokens_map.json': {}, 'added_tokens.json': {}, 'chat_template.json': {} };
+    expect(await found({ ...others, 'tokenizer_config.json': undefined })).toMatchObject({
+      specialTokensFile: expect.stringMatching(/special_tokens_map\.json$/),
+      addedTokensFile: expect.stringMatching(/added_tokens\.json$/),
       chatTemplateFile: expect.stringMatching(/chat_template\.json$/),
     });
-    expect(await found({ ...others, 'tokenizer_config.json': {}, 'chat_template.jinja': 'x' })).toMatchObject({
+    expect(await found({ ...others, 'chat_template.jinja': 'x' })).toMatchObject({
       tokenizerConfigFile: expect.stringMatching(/tokenizer_config\.json$/),
+      specialTokensFile: expect.stringMatching(/special_tokens_map\.json$/),
       chatTemplateFile: expect.stringMatching(/chat_template\.jinja$/),
     });
   });

@@ -26,6 +26,13 @@ describe('the embedded model', () => {
       sampling: { ...NEUTRAL, temperature: 0.8, topP: 0.95 },
       tokenizerKind: 'bpe',
       names: {},
+      tokens: {
+        added: [],
+        named: { bos_token: '<|bos|>', eos_token: '<|end|>', pad_token: '<|pad|>' },
+        eosId: 3,
+        differences: { count: 0, first: [], files: [] },
+      },
+      ignored: [],
     });
   });
 });
@@ -53,6 +60,26 @@ describe('the sampling defaults', () => {
       temperature: 7,
       repetitionPenalty: 3,
     });
+  });
+
+  it('are off for a top_k of -1, as vLLM writes it', async () => {
+    const { sampling, ignored } = await specOf({ 'generation_config.json': { do_sample: true, top_k: -1 } });
+    expect([sampling, ignored]).toEqual([NEUTRAL, []]);
+  });
+
+  it('ignore every wrong value, and report it', async () => {
+    const generation =
+      '{"do_sample": "yes", "temperature": NaN, "top_p": [1], "top_k": 2.5, "min_p": "x", "repetition_penalty": Infinity}';
+    const { sampling, ignored } = await specOf({ 'generation_config.json': generation });
+    expect(sampling).toEqual(NEUTRAL);
+    expect(ignored.map(({ field, value }) => `${field}: ${value}`)).toEqual([
+      'do_sample: "yes"',
+      'temperature: NaN',
+      'top_p: a list',
+      'min_p: "x"',
+      'top_k: 2.5',
+      'repetition_penalty: Infinity',
+    ]);
   });
 
   it('do not include a parameter that models give no default for', async () => {
@@ -140,10 +167,13 @@ describe('the shape of the model', () => {
   it.each([
     [512, 512],
     [1e30, 2048],
+    ['Infinity', 2048],
+    ['NaN', 2048],
     [0, 2048],
     [null, 2048],
   ])('has, with a model_max_length of %s, a context of %s tokens', async (limit, length) => {
-    expect((await specOf({ 'tokenizer_config.json': { model_max_length: limit } })).contextLength).toBe(length);
+    const config = `{"model_max_length": ${limit}}`;
+    expect((await specOf({ 'tokenizer_config.json': config })).contextLength).toBe(length);
   });
 
   it('needs no tokenizer_config.json, unless the template names special tokens', async () => {
@@ -160,8 +190,41 @@ describe('the shape of the model', () => {
   });
 });
 
+describe('every JSON file of a model', () => {
+  const MARK = '\ufeff';
+  const python = (fields: object): string =>
+    `${MARK}${JSON.stringify(fields).slice(0, -1)}, "other": [NaN, -Infinity]}`;
+
+  it('can have a byte-order mark and the numbers of Python', async () => {
+    const { eosIds, tokens } = await specOf({
+      'config.json': python(CONFIG),
+      'generation_config.json': python({ eos_token_id: 3 }),
+      'genai_config.json': python({ model: { eos_token_id: 4, decoder: {} } }),
+      'tokenizer.json': python(TOKENIZER),
+      'tokenizer_config.json': python({ eos_token: '</s>' }),
+      'special_tokens_map.json': python({ bos_token: 'a' }),
+      'added_tokens.json': `${MARK}{"a": 10}`,
+      'chat_template.json': python({ chat_template: 'x' }),
+    });
+    expect(eosIds).toEqual([2, 3, 4, 11]);
+    expect(tokens.named).toEqual({ bos_token: 'a', eos_token: '</s>' });
+  });
+
+  it.each(['vocab_size', 'max_position_embeddings', 'num_hidden_layers'])('needs a finite %s', async (field) => {
+    const config = JSON.stringify({ ...CONFIG, [field]: 0 }).replace(`"${field}":0`, `"${field}":Infinity`);
+    expect(await problemsOf({ 'config.json': config })).toEqual([
+      expect.stringMatching(`^config\\.json has a wrong "${field}" \\(.*Infinity`),
+    ]);
+  });
+
+  it('can have 17 MB, if it is the tokenizer', async () => {
+    const tokenizer = `${JSON.stringify(TOKENIZER).slice(0, -1)}, "other": "${'x'.repeat(17 * 2 ** 20)}"}`;
+    expect((await specOf({ 'tokenizer.json': tokenizer })).tokenizerKind).toBe('bpe');
+  });
+});
+
 describe('a broken configuration', () => {
-  it.each(Object.keys(CONFIG).filter((key) => !/architectures|key_value|eos/.test(key)))(
+  it.each(Object.keys(CONFIG).filter((key) => !/architectures|key_value|eos|position/.test(key)))(
     'without %s is reported',
     async (key) => {
       expect(await problemsOf({ 'config.json': { ...CONFIG, [key]: undefined } })).toEqual([
@@ -170,10 +233,35 @@ describe('a broken configuration', () => {
     },
   );
 
+  it('without a context length is reported with the setting that gives one, and is none with this setting', async () => {
+    const files = { 'config.json': { ...CONFIG, max_position_embeddings: undefined } };
+    expect(await problemsOf(files)).toEqual([
+      'config.json lacks "max_position_embeddings": set --context to the number of tokens of prompt and output together',
+    ]);
+    const located = await locateModel(await modelFolder(files));
+    expect((await readSpec(located, { context: 300 })).contextLength).toBe(300);
+    const limited = { ...files, 'tokenizer_config.json': { model_max_length: 200 } };
+    expect((await readSpec(await locateModel(await modelFolder(limited)), { context: 300 })).contextLength).toBe(200);
+  });
+
+  it.each([
+    [{ head_dim: 16, hidden_size: undefined }, []],
+    [{ head_dim: 16, num_attention_heads: null }, []],
+    [{ head_dim: null, hidden_size: undefined }, ['config.json lacks "hidden_size"']],
+    [
+      { head_dim: 16, num_attention_heads: null, num_key_value_heads: null },
+      ['config.json lacks "num_attention_heads"'],
+    ],
+  ])('with the fields %j has the problems %j', async (fields, problems) => {
+    const files = { 'config.json': { ...CONFIG, ...fields } };
+    if (problems.length > 0) expect(await problemsOf(files)).toEqual(problems);
+    else expect((await specOf(files)).vocabSize).toBe(100);
+  });
+
   it('is reported with every file and field at once', async () => {
     const problems = await problemsOf({
       'config.json': { ...CONFIG, vocab_size: 'many', num_hidden_layers: 0, model_type: undefined },
-      'generation_config.json': { top_p: 3 },
+      'generation_config.json': { top_p: 3, eos_token_id: ['2'] },
       'tokenizer_config.json': '{"eos_token": ',
       'tokenizer.json': { model: { type: 'CharLevel', vocab: {} } },
     });
@@ -181,7 +269,7 @@ describe('a broken configuration', () => {
       /^config\.json lacks "model_type"$/,
       /^config\.json has a wrong "vocab_size" \(expected number, received string\)$/,
       /^config\.json has a wrong "num_hidden_layers" \(/,
-      /^generation_config\.json has a wrong "top_p" \(/,
+      /^generation_config\.json has a wrong "eos_token_id" \(/,
       /^tokenizer_config\.json is not valid JSON \(/,
       /^tokenizer\.json has a wrong "model\.type" \(/,
     ];

@@ -50,6 +50,12 @@ describe('the source of a chat template', () => {
     });
   });
 
+  it('is read without the byte-order mark of its file', async () => {
+    expect((await readTemplate(await files({}, '\ufeff{{ bos_token }}')))?.text).toBe('{{ bos_token }}');
+    const json = '\ufeff{"chat_template": "own", "other": NaN}';
+    expect((await readTemplate(await files({}, json, 'chat_template.json')))?.text).toBe('own');
+  });
+
   it.each([{ chat_template: 'own' }, listed('own')])('can be a JSON file: %j', async (own) => {
     const found = await readTemplate(
       await files({ chat_template: 'config' }, JSON.stringify(own), 'chat_template.json'),

@@ -5,7 +5,13 @@ import { chooseFiles, genaiConfigOf, type Selection } from '../../../src/model/h
 import type { Repository } from '../../../src/model/hub/repository.ts';
 
 const WORDS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
-const MORE = ['generation_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'];
+const MORE = [
+  'generation_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+];
 const NOISE = [
   'README.md',
   '.gitattributes',
