@@ -23,17 +23,20 @@ const WITHOUT_GENERATION_PROMPT = '{%- set add_generation_prompt = false -%}';
 const MAX_REST = 1_024;
 
 /**
- * Renders a conversation that ends with an answer, and takes the special token right after the answer. Space
- * between the two is allowed.
+ * Renders a conversation that ends with an answer, and takes the special token right after the answer. A space
+ * between the two is allowed. A token on the next line is not taken: it can begin a turn.
  * @returns undefined if the template has no special token there, or refuses the conversation
  */
 export async function turnEndOf(template: ChatTemplate, tokenizer: Tokenizer): Promise<TurnEnd | undefined> {
   const rest = textAfterAnswer(template).slice(0, MAX_REST);
   if (rest === '') return undefined;
-  const [id] = await tokenizer.encode(rest, { addSpecialTokens: false });
-  const text = id === undefined ? undefined : tokenizer.specialText(id);
-  // An unknown character can become a special token too: the text must be that of the token.
-  return id === undefined || !text || !rest.startsWith(text) ? undefined : { id, text };
+  const ids = await tokenizer.encode(rest, { addSpecialTokens: false });
+  // The first special token can come later in the text, or stand for an unknown character.
+  for (const id of ids) {
+    const text = tokenizer.specialText(id);
+    if (text) return rest.startsWith(text) ? { id, text } : undefined;
+  }
+  return undefined;
 }
 
 function textAfterAnswer({ source }: ChatTemplate): string {
@@ -41,7 +44,7 @@ function textAfterAnswer({ source }: ChatTemplate): string {
     const template = new ChatTemplate({ ...source, text: WITHOUT_GENERATION_PROMPT + source.text });
     const text = template.render(PROBE);
     const at = text.lastIndexOf(ANSWER);
-    return at < 0 ? '' : text.slice(at + ANSWER.length).trimStart();
+    return at < 0 ? '' : text.slice(at + ANSWER.length).replace(/^ {1,8}/, '');
   } catch {
     return ''; // A template may refuse these messages; requests report its errors.
   }

@@ -14,12 +14,19 @@ const NAMES = [
   'genai_config.json',
   'generation_config.json',
   'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
   'chat_template.json',
 ];
 const GENERATION = { do_sample: true, temperature: 0.5, top_p: 0.5, top_k: 5, min_p: 0.1, eos_token_id: [2] };
+const TOKENS = {
+  eos_token: { content: '</s>' },
+  model_max_length: 512,
+  added_tokens_decoder: { 11: { content: '</s>', special: true }, 20: { content: '<t>' } },
+};
 /** A problem as the operator reads it. */
 const REPORT = new RegExp(
-  `^(${[...NAMES, 'tokenizer.json', 'model.onnx'].join('|').replaceAll('.', '\\.')})( or .*)? (is|lacks|has a wrong|cannot be) `,
+  `^(${[...NAMES, 'tokenizer.json', 'model.onnx'].join('|').replaceAll('.', '\\.')})( or .*)? (is|lacks|has a wrong|cannot be|gives) `,
 );
 
 /** All positions in a value, as paths of names. */
@@ -88,7 +95,9 @@ describe('a random configuration', () => {
     const files = fc.record({
       'config.json': damaged({ ...CONFIG, text_config: CONFIG }).map(text),
       'generation_config.json': damaged(GENERATION).map(text),
-      'tokenizer_config.json': damaged({ eos_token: { content: '</s>' }, model_max_length: 512 }).map(text),
+      'tokenizer_config.json': damaged(TOKENS).map(text),
+      'special_tokens_map.json': damaged({ bos_token: '<s>', additional_special_tokens: ['a', '<t>'] }).map(text),
+      'added_tokens.json': damaged({ '<t>': 20, a: 10 }).map(text),
       'chat_template.json': damaged({ chat_template: 'x' }).map(text),
     });
     await fc.assert(

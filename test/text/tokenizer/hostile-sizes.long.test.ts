@@ -16,6 +16,22 @@ it('a million added tokens open, on the thread too, and find themselves', async 
   await tokenizer.close();
 });
 
+it('a million tokens of other files open, on the thread too, and find themselves', async () => {
+  const addedTokens = Array.from({ length: 1_000_000 }, (_, at) => ({
+    id: 1_000 + at,
+    content: `<added ${at}>`,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    special: true,
+  }));
+  const files = await writeTokenizer(definitionOf('gpt2'));
+  const tokenizer = await Tokenizer.open(files, { addedTokens, threadEntry: builtThread });
+  const ids = await tokenizer.encode('<added 0><added 999999>'.repeat(LOOP_UNITS), { addSpecialTokens: false });
+  expect(ids.slice(0, 2)).toEqual([1_000, 1_000_999]);
+  await tokenizer.close();
+});
+
 const UNITS = [
   'a',
   ' ',

@@ -1,8 +1,8 @@
 /** The tokenizer of a model: encoding, decoding, opening. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
-import { HAIKU_VOCABULARY, haikuFiles, sentencePiece, writeTokenizer } from './small-tokenizers.ts';
+import { LOOP_UNITS, Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
+import { builtThread, HAIKU_VOCABULARY, haikuFiles, sentencePiece, writeTokenizer } from './small-tokenizers.ts';
 
 let haiku: Tokenizer;
 beforeAll(async () => {
@@ -65,6 +65,32 @@ describe('decoding', () => {
   it('keeps spaces before punctuation', async () => {
     const text = "do n't , stop . it 's";
     expect(haiku.decode(await haiku.encode(text, { addSpecialTokens: true }))).toBe(text);
+  });
+});
+
+describe('tokens of other files', () => {
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  const note = { ...flags, id: 1_000, content: '<note>', special: true };
+  /** `<|end|>` of tokenizer.json, with other flags. */
+  const end = { ...flags, id: 3, content: '<|end|>', special: false, lstrip: true };
+  const text = 'sea<note>sea <|end|>';
+
+  it('are found in short texts on the event loop and in long texts on the thread', async () => {
+    const tokenizer = await Tokenizer.open(haikuFiles, { addedTokens: [note, end], threadEntry: builtThread });
+    const options = { addSpecialTokens: false };
+    const [sea] = await tokenizer.encode('sea', options);
+    const ids = await tokenizer.encode(text, options);
+    expect(ids).toEqual([...(await haiku.encode('sea', options)), 1_000, ...(await haiku.encode('sea', options)), 3]);
+    const long = await tokenizer.encode(text.repeat(LOOP_UNITS), options);
+    expect(long.slice(0, 2 * ids.length)).toEqual([...ids, ...ids]);
+    expect([1_000, 3, sea ?? -1, 2_000].map((id) => tokenizer.specialText(id))).toEqual([
+      '<note>',
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(tokenizer.decode([1_000, 3])).toBe('<|end|>');
+    await tokenizer.close();
   });
 });
 
