@@ -42,6 +42,7 @@ import { MAX_REDIRECTS, MAX_RESPONSE_BYTES, RETRY_POLICY } from '../src/model/hu
 import { LOCK_TIMES } from '../src/model/hub/lock.ts';
 import { MAX_PAGES } from '../src/model/hub/repository.ts';
 import { MAX_TRIES } from '../src/model/hub/transfer.ts';
+import { MAX_DIFFERENCES } from '../src/model/spec/merged-tokens.ts';
 import { MAX_TEMPLATE } from '../src/model/template-source.ts';
 import { IDLE_FLUSH_MS, LONGEST_FLUSH_MS, MOST_PENDING } from '../src/narration/backlog.ts';
 import { LIMITS } from '../src/narration/narrate.ts';
@@ -221,6 +222,7 @@ whose time is known; a thread with a deadline does the rest.
 | lock without news; lock from the future | ${seconds(LOCK_TIMES.staleMs)}; ${seconds(LOCK_TIMES.skewMs)} | – | one waiting pull takes over | \`model/hub/lock\` | \`model/hub/lock\` |
 | files that every pull checks | up to ${bytes(MAX_QUICK_CHECK_BYTES)} | \`pull --verify\`: all | downloaded again | \`commands/pull/verifier\` | \`e2e/hub/pull-verify\` |
 | files of a model folder; size of a JSON file | regular files in the folder, or in \`blobs/\` of a hub cache; ${bytes(MAX_JSON_BYTES)}, a tokenizer ${bytes(MAX_TOKENIZER_BYTES)} | – | exit 1, \`model.problem\` | \`model/folder-files\` | \`model/links\` |
+| differences between files about tokens that are reported with their texts | ${MAX_DIFFERENCES}, 40 characters of a token | – | only counted | \`model/spec/merged-tokens\` | \`model/tokens\` |
 | \`genai_config.json\`, which names the weights | ${bytes(MAX_CONFIG_BYTES)} | – | exit 1 | \`commands/pull/pull\` | \`e2e/hub/pull-refused\` |
 
 ## Synchronous work of one request

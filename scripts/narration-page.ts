@@ -27,6 +27,8 @@ const FITTING: Readonly<Record<string, Facts>> = {
   'model.load_started': { reason: 'the only weights in the folder', dtypes: 'fp32' },
   'model.problem': { file: 'onnx/model.onnx_data', reason: 'is missing' },
   'model.load_failed': { error_kind: 'model_load_failed', reason: 'tokenizer.json is missing' },
+  'model.field_ignored': { file: 'generation_config.json', reason: 'allowed: a number from 0 to 1' },
+  'model.tokens_differ': { files: 'tokenizer_config.json, special_tokens_map.json' },
   'warmup.done': { speculation: 'off' },
   'callback.failed': { error_kind: 'callback_failed', reason: 'ECONNREFUSED' },
   'engine.lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },

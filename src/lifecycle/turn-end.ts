@@ -1,6 +1,6 @@
 /**
- * Finds the token that ends an answer in a chat template, for a model whose files name no end-of-sequence token.
- * Without such a token, each output would run to its token limit.
+ * Finds the token that ends an answer in a chat template, for a model whose files name no end-of-sequence
+ * token. Without such a token, each output would run to its token limit.
  */
 import { ChatTemplate } from '../text/template/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
@@ -23,8 +23,8 @@ const WITHOUT_GENERATION_PROMPT = '{%- set add_generation_prompt = false -%}';
 const MAX_REST = 1_024;
 
 /**
- * Renders a conversation that ends with an answer, and takes the special token right after the answer. A space
- * between the two is allowed. A token on the next line is not taken: it can begin a turn.
+ * Renders a conversation that ends with an answer, and takes the special token right after the answer. A
+ * space between the two is allowed. A token on the next line is not taken: it can begin a turn.
  * @returns undefined if the template has no special token there, or refuses the conversation
  */
 export async function turnEndOf(template: ChatTemplate, tokenizer: Tokenizer): Promise<TurnEnd | undefined> {

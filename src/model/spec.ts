@@ -178,9 +178,9 @@ function shapeOf(
 }
 
 /**
- * Without a tokenizer_config.json and a special_tokens_map.json, a template can be rendered only if it names no
- * special tokens, because these files contain their texts. Reports such a template: without the special tokens the prompt would have
- * another format than the model's training data.
+ * Without a tokenizer_config.json and a special_tokens_map.json, a template can be rendered only if it names
+ * no special tokens, because these files contain their texts. Reports such a template: without the special
+ * tokens the prompt would have another format than the model's training data.
  */
 async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
   const { chatTemplateFile: path, tokenizerConfigFile, specialTokensFile } = files;

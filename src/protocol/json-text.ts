@@ -18,10 +18,10 @@ export function withoutMark(text: string): string {
 }
 
 /**
- * Parses the text of a file. A byte-order mark is ignored. The platform's parser reads strict JSON; only a text
- * that it refuses is read again, in the same linear time.
- * @throws JsonError with the line and the column (from 1, in UTF-16 units, without the byte-order mark) of the
- *   first wrong token.
+ * Parses the text of a file. A byte-order mark is ignored. The platform's parser reads strict JSON; only a
+ * text that it refuses is read again, in the same linear time.
+ * @throws JsonError with the line and the column (from 1, in UTF-16 units, without the byte-order mark) of
+ *   the first wrong token.
  */
 export function parseJson(file: string): unknown {
   const text = withoutMark(file);

@@ -95,9 +95,9 @@ export function tensorNamesOf(genai: GenaiConfig | undefined): TensorNames {
 }
 
 /**
- * The fields of `search` under the names of `generation_config.json`. GenAI samples only if `do_sample` is true,
- * and treats a `top_p` of 0 as off. `max_length` is ignored: it is not a limit of the model but a default that
- * callers override (20 in GenAI's own example).
+ * The fields of `search` under the names of `generation_config.json`. GenAI samples only if `do_sample` is
+ * true, and treats a `top_p` of 0 as off. `max_length` is ignored: it is not a limit of the model but a
+ * default that callers override (20 in GenAI's own example).
  */
 export function searchOf(genai: GenaiConfig | undefined): Readonly<Record<string, unknown>> | undefined {
   const search = genai?.search;

@@ -1,8 +1,8 @@
 /**
- * Merges the tokens that the files of a model state, as transformers does: ids from tokenizer.json, flags from
- * `added_tokens_decoder` before tokenizer.json, names from tokenizer_config.json if that file has an
- * `added_tokens_decoder` and from special_tokens_map.json otherwise. A file that states something alone counts.
- * Linear in the sizes of the files. Pure.
+ * Merges the tokens that the files of a model state, as transformers does: ids from tokenizer.json, flags
+ * from `added_tokens_decoder` before tokenizer.json, names from tokenizer_config.json if that file has an
+ * `added_tokens_decoder` and from special_tokens_map.json otherwise. A file that states something alone
+ * counts. Linear in the sizes of the files. Pure.
  */
 import type { ModelProblem } from '../problems.ts';
 import { FLAGS, type MergedToken, type StatedToken, withFlags } from './token-flags.ts';
@@ -105,8 +105,8 @@ class Merge {
 
   /**
    * Takes a token with an id from a file.
-   * @param weight `wins`: its flags replace those of tokenizer.json; `fills`: it counts if no other file has the
-   *   token; `outdated`: as `fills`, and a taken id is a difference instead of a problem
+   * @param weight `wins`: its flags replace those of tokenizer.json; `fills`: it counts if no other file has
+   *   the token; `outdated`: as `fills`, and a taken id is a difference instead of a problem
    */
   place(token: NumberedToken, file: string, weight: 'wins' | 'fills' | 'outdated'): void {
     const { content, id } = token;
@@ -143,7 +143,8 @@ class Merge {
   /**
    * The named tokens.
    * @param files the files that name them; the first one wins
-   * @param nullCounts true if null in the first file means that there is no such token, whatever the other says
+   * @param nullCounts true if null in the first file means that there is no such token, whatever the other
+   *   says
    */
   names(files: readonly (TokenStatements | undefined)[], nullCounts: boolean): Readonly<Record<string, string>> {
     const [first, second] = files;

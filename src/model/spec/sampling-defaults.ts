@@ -1,7 +1,7 @@
 /**
  * Reads a model's defaults of sampling parameters, under the names of `generation_config.json` and of GenAI's
- * `search`. A default that is out of range is ignored and reported: a request can set the parameter, so a wrong
- * default does not make a model unusable. Pure.
+ * `search`. A default that is out of range is ignored and reported: a request can set the parameter, so a
+ * wrong default does not make a model unusable. Pure.
  */
 import {
   describeRange,

@@ -1,6 +1,6 @@
 /**
- * Reads the files that state tokens besides tokenizer.json: tokenizer_config.json, special_tokens_map.json and
- * added_tokens.json. Validates each statement; merged-tokens.ts compares them.
+ * Reads the files that state tokens besides tokenizer.json: tokenizer_config.json, special_tokens_map.json
+ * and added_tokens.json. Validates each statement; merged-tokens.ts compares them.
  */
 import { basename } from 'node:path';
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * Sentences about files of a model that can be used, but need a correction. Lifecycle events: they go to stdout
- * only. A file that cannot be used is a `model.problem`.
+ * Sentences about files of a model that can be used, but need a correction. Lifecycle events: they go to
+ * stdout only. A file that cannot be used is a `model.problem`.
  */
 import { lifecycleEvent } from '../entry.ts';
 import { count } from '../phrases.ts';
