@@ -135,11 +135,11 @@ class ValueBuilder implements TokenSink {
   }
 
   key(token: string): void {
-    this.#key = JSON.parse(token) as string;
+    this.#key = valueOf(token) as string;
   }
 
   scalar(token: string): void {
-    this.#add(PYTHON_NUMBERS.get(token) ?? JSON.parse(token));
+    this.#add(valueOf(token));
     this.isWhole = this.#open.length === 0;
   }
 
@@ -149,6 +149,12 @@ class ValueBuilder implements TokenSink {
     else if (Array.isArray(container)) container.push(value);
     else setField(container, this.#key, value);
   }
+}
+
+/** The value of a valid token. Most strings have no escape, so the parser is not needed for them. */
+function valueOf(token: string): unknown {
+  if (token.startsWith('"')) return token.includes('\\') ? JSON.parse(token) : token.slice(1, -1);
+  return PYTHON_NUMBERS.get(token) ?? JSON.parse(token);
 }
 
 /** Sets a field as the platform's parser does: `__proto__` is a field like any other. */
