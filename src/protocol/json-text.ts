@@ -135,11 +135,11 @@ class ValueBuilder implements TokenSink {
   }
 
   key(token: string): void {
-    this.#key = valueOf(token) as string;
+    this.#key = tokenValue(token) as string;
   }
 
   scalar(token: string): void {
-    this.#add(valueOf(token));
+    this.#add(tokenValue(token));
     this.isWhole = this.#open.length === 0;
   }
 
@@ -152,7 +152,7 @@ class ValueBuilder implements TokenSink {
 }
 
 /** The value of a valid token. Most strings have no escape, so the parser is not needed for them. */
-function valueOf(token: string): unknown {
+function tokenValue(token: string): unknown {
   if (token.startsWith('"')) return token.includes('\\') ? JSON.parse(token) : token.slice(1, -1);
   return PYTHON_NUMBERS.get(token) ?? JSON.parse(token);
 }

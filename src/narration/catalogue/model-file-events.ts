@@ -34,7 +34,7 @@ export const MODEL_FILE_EVENTS = {
     human: (f) =>
       f.end_id === undefined
         ? 'Add eos_token_id to generation_config.json: no file names an end, so outputs run to max_tokens'
-        : `Add "eos_token_id": ${f.end_id} to generation_config.json. Until then ${f.end_token} of the template ends outputs`,
+        : `Add "eos_token_id": ${f.end_id} to generation_config.json; the template's ${f.end_token} ends outputs`,
     cute: () => '🏁 No finish line on the map, so we look for one on the road!',
   }),
 } as const;
