@@ -48,7 +48,7 @@ import { LIMITS } from '../src/narration/narrate.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
-import { MAX_RANGE } from '../src/text/template/jinja.ts';
+import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
   MAX_ARGUMENT,
   MAX_INDENT,

@@ -4,7 +4,7 @@
  */
 import { WorkerError } from '../../contract/errors.ts';
 import { harmless } from '../../narration/sanitize.ts';
-import { JinjaTemplate } from './jinja.ts';
+import { JinjaTemplate } from './jinja/jinja.ts';
 import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
 export interface ChatMessage {

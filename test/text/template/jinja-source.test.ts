@@ -4,8 +4,8 @@ import { parse, tokenize } from '@huggingface/jinja';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
 import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
-import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
-import { tokensOf } from '../../../src/text/template/jinja-source.ts';
+import { JinjaTemplate } from '../../../src/text/template/jinja/jinja.ts';
+import { tokensOf } from '../../../src/text/template/jinja/jinja-source.ts';
 import { sampleSize } from '../../support/sample.ts';
 
 const { templates }: { readonly templates: Record<string, string> } = JSON.parse(

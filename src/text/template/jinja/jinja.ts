@@ -9,7 +9,7 @@ import { PythonInterpreter } from './jinja-interpreter.ts';
 import { tokensOf } from './jinja-source.ts';
 import * as values from './jinja-values.ts';
 import { strftime } from './python-text.ts';
-import { ITEM_UNITS, MAX_ARGUMENT, MAX_RENDER, RenderBudgetError, type RenderLimits } from './render-limits.ts';
+import { ITEM_UNITS, MAX_ARGUMENT, MAX_RENDER, RenderBudgetError, type RenderLimits } from '../render-limits.ts';
 
 /** Same limit as Jinja's sandbox (`MAX_RANGE`). */
 export const MAX_RANGE = 100_000;

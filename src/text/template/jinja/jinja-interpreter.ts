@@ -22,7 +22,7 @@ import {
   RenderBudget,
   type RenderLimits,
   UNITS_PER_CLOCK_CHECK,
-} from './render-limits.ts';
+} from '../render-limits.ts';
 
 /** Nodes of the syntax tree, with the fields that this file reads. */
 interface Node extends Statement {

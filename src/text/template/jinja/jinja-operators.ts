@@ -4,7 +4,7 @@
 import type { Value } from '@huggingface/jinja';
 import { joined } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
-import { checkListLength, checkTextLength } from './render-limits.ts';
+import { checkListLength, checkTextLength } from '../render-limits.ts';
 import { indexOf } from './text-search.ts';
 
 /** @throws Error if Python does not define the operator for these types. */

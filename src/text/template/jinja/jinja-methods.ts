@@ -17,7 +17,7 @@ import {
   undefinedValue,
 } from './jinja-values.ts';
 import * as python from './python-text.ts';
-import { checkTextLength, MAX_INDENT } from './render-limits.ts';
+import { checkTextLength, MAX_INDENT } from '../render-limits.ts';
 import { indexOf } from './text-search.ts';
 
 type Method = (self: string, args: readonly Value[]) => Value;

@@ -3,7 +3,7 @@
  */
 import { Environment, type Value } from '@huggingface/jinja';
 import { floatRepr, lengthOf, stringRepr } from './python-text.ts';
-import { checkListLength, checkTextLength } from './render-limits.ts';
+import { checkListLength, checkTextLength } from '../render-limits.ts';
 
 type Call = (args: readonly Value[]) => Value;
 

@@ -5,7 +5,7 @@
 import type { Value } from '@huggingface/jinja';
 import { checkIndent } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
-import { MAX_ARGUMENT, MAX_INDENT, MAX_SORTED } from './render-limits.ts';
+import { MAX_ARGUMENT, MAX_INDENT, MAX_SORTED } from '../render-limits.ts';
 
 const TOO_MANY_SORTED = `a list with more than ${MAX_SORTED} items cannot be sorted`;
 
