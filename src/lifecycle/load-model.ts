@@ -8,13 +8,13 @@ import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { libraryPath } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
-import { readTemplate } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
-import { ChatTemplate } from '../text/template/chat-template.ts';
-import { Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import type { ChatTemplates } from '../text/template/chat-templates.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { narrateLoad, weightsOn } from './load-narration.ts';
+import { openText, usableTemplates } from './open-text.ts';
 
 /** A model that is ready for requests. */
 export interface LoadedModel {
@@ -23,7 +23,8 @@ export interface LoadedModel {
   readonly dtype: string;
   readonly facts: EngineFacts;
   readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate | undefined;
+  /** Empty for a model without a chat template. */
+  readonly templates: ChatTemplates;
 }
 
 /** Starts the engine; `onLoadEvent` receives the progress. */
@@ -35,9 +36,6 @@ type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) =>
  * 43 ms, CUDA 109 ms, WebGPU 655 ms.
  */
 export const SMALL_BYTES = 32 * 2 ** 20;
-
-/** Prompt for the first use of tokenizer and template. Any short text will do. */
-const WARM_UP_TEXT = 'Write a haiku about morning light.';
 
 export type ModelSettings = Pick<
   Config,
@@ -56,7 +54,10 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const options = engineOptions(settings, files, spec);
   const cpuReason = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
-  const [facts, text] = await Promise.all([startEngine(options, onLoadEvent), openText(files)]);
+  const [facts, text] = await Promise.all([
+    startEngine(options, onLoadEvent),
+    openText(files, (reason) => narrate('tokenizer.replaced', { reason })),
+  ]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
@@ -76,7 +77,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     chosen_by: settings.slots === 'auto' ? 'auto' : 'asked',
     available_bytes: facts.availableBytes,
   });
-  return { spec, dtype, facts, ...text };
+  return { spec, dtype, facts, tokenizer: text.tokenizer, templates: usableTemplates(text, facts.idLimit) };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */
@@ -113,31 +114,4 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     prefillChunk: settings.prefillChunk,
     speculation: settings.speculation,
   };
-}
-
-/**
- * Opens tokenizer and template, and uses both once: the first use takes milliseconds, which would delay a
- * request.
- */
-async function openText(files: ModelFiles): Promise<Pick<LoadedModel, 'tokenizer' | 'template'>> {
-  const template = await openTemplate(files);
-  const tokenizer = await Tokenizer.open(files, {
-    template,
-    onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
-  });
-  tokenizer.decode(await tokenizer.encode(warmUpText(template), { addSpecialTokens: template === undefined }));
-  return { tokenizer, template };
-}
-
-async function openTemplate(files: ModelFiles): Promise<ChatTemplate | undefined> {
-  const source = await readTemplate(files);
-  return source && new ChatTemplate(source);
-}
-
-function warmUpText(template: ChatTemplate | undefined): string {
-  try {
-    return template?.render([{ role: 'user', content: WARM_UP_TEXT }]) ?? WARM_UP_TEXT;
-  } catch {
-    return WARM_UP_TEXT; // A template may refuse a single user message; requests report its error.
-  }
 }

@@ -87,6 +87,11 @@ export const FIELDS = {
   context_length: integer('Tokens per slot: prompt and output together', 512),
   dtype: text('Data type of the weights', 'fp32'),
   file: text('Path of a model file, relative to the folder of the model', 'onnx/model.onnx'),
+  template: text(
+    'Name of a chat template that requests can choose; absent for the one that requests use which name none',
+    'tool_use',
+  ),
+  templates: text('Names of the chat templates of the model, separated by commas', 'chat, tool_use'),
   dtypes: text('Data types for which the folder of the model has weights, separated by commas', 'q4, fp32'),
   device: text('Device of the model', 'cpu'),
   from_device: text('Device that cannot be used', 'cuda-0'),

@@ -14,6 +14,8 @@ export interface ChatMessage {
 
 /** The model's template and the special tokens that it can name. */
 export interface TemplateSource {
+  /** Name of the template: `default`, or the name by which a request chooses it. */
+  readonly name: string;
   /** Name of the file that holds the template, for errors. */
   readonly file: string;
   /** The template, in Jinja. */
@@ -29,6 +31,8 @@ const MAX_REASON = 200;
  * reported.
  */
 const SHORTEST_QUOTE = 16;
+/** The beginning of the sentence for messages that the template refuses. */
+const REFUSAL = "The model's chat template refuses these messages";
 
 export class ChatTemplate {
   /** With it, a thread can open the same template. */
@@ -80,10 +84,17 @@ function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError 
   const quotes = messages.some(
     ({ content }) => content.length >= SHORTEST_QUOTE && reason.includes(content.slice(0, SHORTEST_QUOTE)),
   );
-  const message = `The model's chat template refuses these messages${quotes || reason === '' ? '.' : `: ${reason}`}`;
+  const message = `${REFUSAL}${quotes || reason === '' ? '.' : `: ${reason}`}`;
   return new WorkerError('INVALID_REQUEST', undefined, {
     violations: [{ field: 'messages', constraint: 'chat_template', message }],
   });
+}
+
+/** The template's own message in an error of `render`, or `''`; undefined for any other error. */
+export function ownMessage(error: unknown): string | undefined {
+  const message = error instanceof WorkerError ? error.violations?.[0]?.message : undefined;
+  if (message?.startsWith(REFUSAL) !== true) return undefined;
+  return message.slice(REFUSAL.length).replace(/^[:.] ?/, '');
 }
 
 function reasonOf(cause: unknown): string {

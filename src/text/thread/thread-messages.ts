@@ -10,6 +10,8 @@ export type EncodeInput = string | readonly ChatMessage[];
 /** Parent → thread: one prompt to encode. The parent sends one job at a time. */
 export interface EncodeJob {
   readonly input: EncodeInput;
+  /** Name of the template for messages. */
+  readonly template?: string | undefined;
   readonly addSpecialTokens: boolean;
   /** Most tokens that the caller can use. A longer text may be refused before it is encoded. */
   readonly mostTokens: number;
@@ -18,7 +20,8 @@ export interface EncodeJob {
 /** Paths and sources that the thread opens. */
 export interface ThreadData {
   readonly files: TokenizerFiles;
-  readonly template?: TemplateSource | undefined;
+  /** With different names. */
+  readonly templates: readonly TemplateSource[];
 }
 
 /** Thread → parent. `ready` or `unusable` comes once, then one answer for each job. */

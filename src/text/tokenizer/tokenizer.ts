@@ -16,8 +16,8 @@ import { TokenTexts } from './token-texts.ts';
 import { naming, readDefinition, readSpecialTokens, type TokenizerFiles } from './tokenizer-files.ts';
 
 export interface OpenOptions {
-  /** Renders messages; absent: only texts can be encoded. */
-  readonly template?: ChatTemplate | undefined;
+  /** Render messages; with different names. Absent: only texts can be encoded. */
+  readonly templates?: readonly ChatTemplate[];
   /** Called when the thread was ended because of a job that took too much time or memory. */
   readonly onThreadReplaced?: (reason: string) => void;
   /** For tests: JavaScript of the thread instead of the file in dist. */
@@ -32,6 +32,8 @@ export interface EncodeOptions {
    * template.
    */
   readonly addSpecialTokens: boolean;
+  /** Renders messages, one of those that the tokenizer was opened with; absent: the first of them. */
+  readonly template?: ChatTemplate;
   /** Most tokens that the caller can use; absent: any number. */
   readonly mostTokens?: number;
   /** Rejects with the signal's reason. A text that still waits for the thread is then not encoded. */
@@ -57,18 +59,18 @@ export class Tokenizer {
   readonly #texts: TokenTexts;
   /** Undefined if nothing bounds the time of an encoding: the event loop then encodes nothing. */
   readonly #pipeline: Pipeline | undefined;
-  readonly #template: ChatTemplate | undefined;
+  readonly #templates: readonly ChatTemplate[];
   readonly #thread: EncodeThread;
 
   private constructor(parts: {
     readonly texts: TokenTexts;
     readonly pipeline: Pipeline | undefined;
-    readonly template: ChatTemplate | undefined;
+    readonly templates: readonly ChatTemplate[];
     readonly thread: EncodeThread;
   }) {
     this.#texts = parts.texts;
     this.#pipeline = parts.pipeline;
-    this.#template = parts.template;
+    this.#templates = parts.templates;
     this.#thread = parts.thread;
   }
 
@@ -79,10 +81,10 @@ export class Tokenizer {
    */
   static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
     const [definition, special] = await Promise.all([readDefinition(files), readSpecialTokens(files)]);
-    const { template, threadLimits, onThreadReplaced: onReplaced } = options;
+    const { templates = [], threadLimits, onThreadReplaced: onReplaced } = options;
     const thread = new EncodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
-      data: { files: { tokenizerFile: files.tokenizerFile }, template: template?.source },
+      data: { files: { tokenizerFile: files.tokenizerFile }, templates: templates.map(({ source }) => source) },
       ...(threadLimits && { limits: threadLimits }),
       onReplaced,
     });
@@ -93,7 +95,7 @@ export class Tokenizer {
       return { texts: new TokenTexts(definition, vocabulary, special), pipeline };
     });
     if (!pipeline) await thread.start();
-    return new Tokenizer({ texts, pipeline, template, thread });
+    return new Tokenizer({ texts, pipeline, templates, thread });
   }
 
   /**
@@ -105,8 +107,9 @@ export class Tokenizer {
   async encode(input: EncodeInput, options: EncodeOptions): Promise<number[]> {
     const { addSpecialTokens, mostTokens = Number.POSITIVE_INFINITY, signal } = options;
     signal?.throwIfAborted();
-    const text = typeof input === 'string' ? input : this.#rendered(input);
-    const job = { input: text ?? input, addSpecialTokens, mostTokens };
+    const template = options.template ?? this.#templates[0];
+    const text = typeof input === 'string' ? input : renderedOnLoop(input, template);
+    const job = { input: text ?? input, template: template?.source.name, addSpecialTokens, mostTokens };
     if (text !== undefined && this.#pipeline) {
       this.#pipeline.checkFits(text, mostTokens);
       if (text.length <= LOOP_UNITS) {
@@ -118,17 +121,6 @@ export class Tokenizer {
       }
     }
     return this.#thread.encode(job, signal);
-  }
-
-  /** The text of messages; undefined if the thread must render them. */
-  #rendered(messages: Exclude<EncodeInput, string>): string | undefined {
-    if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
-    try {
-      return this.#template?.render(messages, LOOP_RENDER);
-    } catch (error) {
-      if (error instanceof RenderBudgetError) return undefined;
-      throw error;
-    }
   }
 
   /** Text of all ids together. Special tokens and ids without a token are left out; spaces stay unchanged. */
@@ -143,8 +135,27 @@ export class Tokenizer {
     return token !== undefined && !this.#texts.isSpecial(token);
   }
 
+  /** The token of an id as the tokenizer's file has it; undefined for an id without a token. */
+  tokenOf(id: number): string | undefined {
+    return this.#texts.tokenOf(id);
+  }
+
   /** Ends the thread and rejects the texts that wait for it. */
   async close(): Promise<void> {
     await this.#thread.close();
+  }
+}
+
+/** The text of messages; undefined if the thread must render them. */
+function renderedOnLoop(
+  messages: Exclude<EncodeInput, string>,
+  template: ChatTemplate | undefined,
+): string | undefined {
+  if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
+  try {
+    return template?.render(messages, LOOP_RENDER);
+  } catch (error) {
+    if (error instanceof RenderBudgetError) return undefined;
+    throw error;
   }
 }

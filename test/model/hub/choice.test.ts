@@ -5,9 +5,16 @@ import { chooseFiles, genaiConfigOf, type Selection } from '../../../src/model/h
 import type { Repository } from '../../../src/model/hub/repository.ts';
 
 const WORDS = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
-const MORE = ['generation_config.json', 'special_tokens_map.json', 'chat_template.jinja', 'chat_template.json'];
+const MORE = [
+  'generation_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'additional_chat_templates/tool_use.jinja',
+];
 const NOISE = [
   'README.md',
+  'additional_chat_templates/README.md',
   '.gitattributes',
   'model.safetensors',
   'pytorch_model.bin',
