@@ -35,6 +35,7 @@ import { MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
 import { LOSS_WINDOW_MS, MAX_LOSSES, MAX_WARNINGS, RESTART_FACTOR } from '../src/lifecycle/engine-supervisor.ts';
+import { PROBE_RENDER } from '../src/lifecycle/open-text.ts';
 import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/ready-callback.ts';
 import { MAX_INTERRUPT_MS, MAX_LOOP_SILENCE_FORCED_MS, MAX_LOOP_SILENCE_MS } from '../src/lifecycle/watchdog.ts';
 import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
@@ -169,7 +170,7 @@ whose time is known; a thread with a deadline does the rest.
 | ids that a post-processor adds; affix; charsmap entry | ${count(MAX_ADDED_IDS)}; ${MAX_AFFIX_UNITS}; ${count(MAX_CHARSMAP_BYTES)} bytes | – | exit 1 | \`text/tokenizer/stages/post-processor\`, \`text/tokenizer/models/bpe\`, \`text/tokenizer/stages/charsmap\` | \`text/tokenizer/bounds\` |
 | chat template | ${count(MAX_TEMPLATE)} characters | – | \`template.unusable\` with the file; 400 \`TEMPLATE_UNUSABLE\` | \`model/template-source\` | \`model/template-source\`, \`e2e/engine/chat-templates\` |
 | chat templates of a model | ${MAX_TEMPLATES} | – | the others are ignored, never the default one | \`model/template-source\` | \`model/template-source\` |
-| probe of a chat template at the start | ${LOOP_RENDER.ms} ms on the event loop, then ${seconds(THREAD_LIMITS.jobMs)} on the thread | – | \`template.unusable\` | \`lifecycle/open-text\` | \`e2e/engine/chat-templates\` |
+| probe of a chat template at the start | ${PROBE_RENDER.ms} ms on the event loop, then ${seconds(THREAD_LIMITS.jobMs)} on the thread | – | \`template.unusable\` | \`lifecycle/open-text\` | \`e2e/engine/chat-templates\` |
 | name in \`template\` | ${FIXED_LIMITS.templateChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
 | one rendering | ${seconds(MAX_RENDER.ms)}, ${count(MAX_RENDER.steps)} steps, ${bytes(MAX_RENDER.text).replace('iB', 'i')} characters made | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
 | string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja\` | \`text/template/jinja\` |

@@ -56,7 +56,7 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
   const [facts, text] = await Promise.all([
     startEngine(options, onLoadEvent),
-    openText(files, (reason) => narrate('tokenizer.replaced', { reason })),
+    openText(files, { onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }) }),
   ]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;

@@ -22,6 +22,11 @@ export interface TemplateSource {
   readonly text: string;
   /** Name of a special token, such as `bos_token` → its text. */
   readonly tokens: Readonly<Record<string, string>>;
+  /**
+   * True for a template of a multimodal model that reads the content of a message as a list of parts,
+   * `[{type: 'text', text}]`, and not as a text.
+   */
+  readonly readsParts?: boolean;
 }
 
 /** Longer error messages of a template are truncated to this many characters. */
@@ -61,7 +66,10 @@ export class ChatTemplate {
   render(messages: readonly ChatMessage[], limits?: RenderLimits): string {
     const variables = {
       ...this.source.tokens,
-      messages: messages.map(({ role, content }) => ({ role, content })),
+      messages: messages.map(({ role, content }) => ({
+        role,
+        content: this.source.readsParts ? [{ type: 'text', text: content }] : content,
+      })),
       add_generation_prompt: true,
       tools: null,
       documents: null,
