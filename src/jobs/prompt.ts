@@ -30,9 +30,9 @@ export interface Prepared {
  * Renders and tokenizes the prompt of an order. The engine does not receive it yet.
  * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
- *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if template or
- *   tokenizer need too much time, text or memory, or if the prompt has a token that the model lacks;
- *   `TEMPLATE_UNUSABLE`; or the reason of `signal`
+ *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if
+ *   template or tokenizer need too much time, text or memory, or if the prompt has a token that the model
+ *   lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,
@@ -62,8 +62,8 @@ export async function prepare(
 }
 
 /**
- * The chat template for an order. Undefined for a prompt that is taken as it is, because it is `raw` or the model
- * has no template: the output then continues the prompt.
+ * The chat template for an order. Undefined for a prompt that is taken as it is, because it is `raw` or the
+ * model has no template: the output then continues the prompt.
  */
 function templateOf({ input, template }: GenerationOrder, { templates }: LoadedModel): ChatTemplate | undefined {
   if ('prompt' in input && input.raw) return undefined;
@@ -73,8 +73,8 @@ function templateOf({ input, template }: GenerationOrder, { templates }: LoadedM
 }
 
 /**
- * The ids of the prompt. A template gets a prompt as one user message. A prompt that needs all of the context has
- * no room for an output.
+ * The ids of the prompt. A template gets a prompt as one user message. A prompt that needs all of the context
+ * has no room for an output.
  */
 async function encodePrompt(
   { input }: GenerationOrder,
@@ -99,8 +99,8 @@ async function encodePrompt(
 }
 
 /**
- * Refuses a prompt with an id that the model cannot compute: some tokenizers have more tokens than the model has
- * rows. The error names the token as the tokenizer's file has it.
+ * Refuses a prompt with an id that the model cannot compute: some tokenizers have more tokens than the model
+ * has rows. The error names the token as the tokenizer's file has it.
  */
 function checkIds(prompt: readonly number[], { input }: GenerationOrder, { tokenizer, facts }: LoadedModel): void {
   const id = prompt.find((one) => one >= facts.idLimit);

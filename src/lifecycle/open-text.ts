@@ -17,8 +17,8 @@ const PROBE_WORD = 'haiku';
 /** One plain message of a user: every usable template can render it. */
 const PROBE = [{ role: 'user', content: `Write a ${PROBE_WORD} about morning light.` }] as const;
 /**
- * Limits of the probe on the event loop. No request runs yet, and the first rendering compiles its code: with the
- * time of a request, a busy machine would start the thread for it.
+ * Limits of the probe on the event loop. No request runs yet, and the first rendering compiles its code: with
+ * the time of a request, a busy machine would start the thread for it.
  */
 export const PROBE_RENDER: RenderLimits = { ...LOOP_RENDER, ms: 250 };
 const NO_TEXT = 'its prompt lacks the text of the message';
@@ -90,7 +90,9 @@ interface RenderedTemplate extends NamedTemplate {
   readonly prompt?: string | undefined;
 }
 
-/** Parses a template and renders the probe, with its content as a text, and if that fails as a list of parts. */
+/**
+ * Parses a template and renders the probe, with its content as a text, and if that fails as a list of parts.
+ */
 function openTemplate({ name, file, text, reason }: FoundTemplate, tokens: TemplateSource['tokens']): RenderedTemplate {
   if (text === undefined) return { name, file, ...(reason !== undefined && { reason }) };
   const source = { name, file, text, tokens };
@@ -125,7 +127,9 @@ function renderedHere(template: ChatTemplate): string | undefined {
   }
 }
 
-/** Encodes the prompt of the probe; first renders it on the thread, which has a deadline, if it has none yet. */
+/**
+ * Encodes the prompt of the probe; first renders it on the thread, which has a deadline, if it has none yet.
+ */
 async function encodeProbe({ prompt, ...one }: RenderedTemplate, tokenizer: Tokenizer): Promise<ProbedTemplate> {
   const { name, file, template } = one;
   if (!template) return one;
@@ -138,7 +142,9 @@ async function encodeProbe({ prompt, ...one }: RenderedTemplate, tokenizer: Toke
   }
 }
 
-/** True if the text of the ids has the word of the probe, or if this tokenizer does not give the word back. */
+/**
+ * True if the text of the ids has the word of the probe, or if this tokenizer does not give the word back.
+ */
 async function showsWord(ids: readonly number[], tokenizer: Tokenizer): Promise<boolean> {
   const shows = (some: readonly number[]): boolean => tokenizer.decode(some).toLowerCase().includes(PROBE_WORD);
   return shows(ids) || !shows(await tokenizer.encode(PROBE[0].content, { addSpecialTokens: false }));

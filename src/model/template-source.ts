@@ -1,7 +1,7 @@
 /**
  * Reads a model's chat templates and the texts of the special tokens that a template can name, from the
- * files of the model's folder. A template that cannot be read is reported and does not end the load: the model
- * can still continue raw prompts.
+ * files of the model's folder. A template that cannot be read is reported and does not end the load: the
+ * model can still continue raw prompts.
  */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * Finds the number of rows of a decoder's embedding: an id beyond it makes the runtime fail, or on some devices
- * compute with foreign memory. Pure.
+ * Finds the number of rows of a decoder's embedding: an id beyond it makes the runtime fail, or on some
+ * devices read memory beside the table. Pure.
  */
 import type { Graph } from './graph.ts';
 

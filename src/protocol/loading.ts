@@ -73,8 +73,8 @@ export interface EngineFacts {
   readonly cacheUpdate: 'in_place' | 'growing';
   readonly vocabSize: number;
   /**
-   * The model computes the ids below this number: the vocabulary of the logits, or the rows of the embedding if
-   * they are fewer.
+   * The model computes the ids below this number: the vocabulary of the logits, or the rows of the embedding
+   * if they are fewer.
    */
   readonly idLimit: number;
   /** Bytes of the KV cache of all slots. */

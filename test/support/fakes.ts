@@ -81,7 +81,7 @@ export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
     spec: { name: 'fake', eosIds: [3], sampling: NEUTRAL_SAMPLING },
     dtype: 'fp32',
     facts: { slots, context, idLimit: Number.POSITIVE_INFINITY, deviceBytes: 0 },
-    tokenizer: { encode },
+    tokenizer: { encode, decode: () => '', isVisible: () => true },
     templates: new ChatTemplates([]),
   };
   return model as unknown as LoadedModel;

@@ -1,7 +1,7 @@
 /**
  * Converts ids to text while they are generated. Returns text as soon as it consists of whole characters. All
- * pieces together equal the text of one decode call for all ids; for an output that continues a text, the part
- * that decoding adds to that text. Pure: calls only the given decoder.
+ * pieces together equal the text of one decode call for all ids; for an output that continues a text, the
+ * part that decoding adds to that text. Pure: calls only the given decoder.
  */
 
 /** The part of a tokenizer that the detokenizer uses. */
@@ -49,9 +49,9 @@ export class Detokenizer {
   #emitted = 0;
 
   /**
-   * @param continued ids of the text that the output continues, for example those of a raw prompt. Its last ids
-   *   are the context of the first id: a decoder strips the first space of a text, and not one within it. Empty
-   *   for an output that is a text of its own, such as the answer to a conversation.
+   * @param continued ids of the text that the output continues, for example those of a raw prompt. Its last
+   *   ids are the context of the first id: a decoder strips the first space of a text, and not one within it.
+   *   Empty for an output that is a text of its own, such as the answer to a conversation.
    */
   constructor(decoder: Decoder, continued: readonly number[] = []) {
     this.#decoder = decoder;

@@ -1,6 +1,6 @@
 /**
- * The chat templates of a model by their names, and the choice of one for a request. A template that cannot be
- * used stays in the list with its reason, so that a request learns the reason. Pure.
+ * The chat templates of a model by their names, and the choice of one for a request. A template that cannot
+ * be used stays in the list with its reason, so that a request learns the reason. Pure.
  */
 import { type Violation, WorkerError } from '../../contract/errors.ts';
 import { cut, harmless } from '../../narration/sanitize.ts';
