@@ -173,7 +173,7 @@ whose time is known; a thread with a deadline does the rest.
 | probe of a chat template at the start | ${PROBE_RENDER.ms} ms on the event loop, then ${seconds(THREAD_LIMITS.jobMs)} on the thread | – | \`template.unusable\` | \`lifecycle/open-text\` | \`e2e/engine/chat-templates\` |
 | name in \`template\` | ${FIXED_LIMITS.templateChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
 | one rendering | ${seconds(MAX_RENDER.ms)}, ${count(MAX_RENDER.steps)} steps, ${bytes(MAX_RENDER.text).replace('iB', 'i')} characters made | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
-| string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja\` | \`text/template/jinja\` |
+| string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja/jinja\` | \`text/template/jinja\` |
 | indent; date format, attribute, separator | ${MAX_INDENT}; ${MAX_ARGUMENT} characters | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
 
 ## Inside
