@@ -5,15 +5,11 @@
 import { randomBytes } from 'node:crypto';
 import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
-import { cut, harmless } from '../narration/sanitize.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 import type { ChatTemplate } from '../text/template/chat-template.ts';
 import { EncodeError } from '../text/tokenizer/encode-error.ts';
 import type { GenerationOrder, Input } from './order.ts';
-
-/** Characters of a token that an error shows. */
-const MAX_SHOWN_TOKEN = 64;
 
 /** An order that is ready for the engine. */
 export interface Prepared {
@@ -106,8 +102,7 @@ function checkIds(prompt: readonly number[], { input }: GenerationOrder, { token
   const id = prompt.find((one) => one >= facts.idLimit);
   if (id === undefined) return;
   const field = fieldOf(input);
-  const token = JSON.stringify(cut(harmless(tokenizer.tokenOf(id) ?? ''), MAX_SHOWN_TOKEN));
-  const message = `${field} must have no token that the model lacks, but gives ${token}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
+  const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
   throw invalid(field, 'vocabulary', message);
 }
 

@@ -68,10 +68,9 @@ export function usableTemplates({ tokenizer, templates }: OpenedText, idLimit: n
   const checked = templates.map(({ ids, ...one }): NamedTemplate => {
     const beyond = ids?.find((id) => id >= idLimit);
     if (beyond === undefined) return one;
-    const token = JSON.stringify(tokenizer.tokenOf(beyond));
     return {
       ...one,
-      reason: `it needs the token ${token}, id ${beyond}, and the ids of the model end at ${idLimit - 1}`,
+      reason: `it needs the token ${tokenizer.shownToken(beyond)}, id ${beyond}, and the ids of the model end at ${idLimit - 1}`,
     };
   });
   const result = new ChatTemplates(checked);

@@ -3,7 +3,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openText, usableTemplates } from '../../src/lifecycle/open-text.ts';
+import { openText, PROBE_RENDER, usableTemplates } from '../../src/lifecycle/open-text.ts';
 import { MAX_TEMPLATE } from '../../src/model/template-source.ts';
 import { capture } from '../../src/narration/narrate.ts';
 import { builtThread, HAIKU_VOCABULARY, haikuFiles } from '../text/tokenizer/small-tokenizers.ts';
@@ -75,10 +75,11 @@ describe('a chat template', () => {
     );
   });
 
-  it('that needs more time than the event loop has is rendered on the thread', async () => {
-    const slow = '{% for a in range(9000) %}{% set b = a %}{% endfor %}';
-    expect(await reasonsOf(slow + PLAIN)).toEqual([undefined]);
-    expect(await reasonsOf(slow)).toEqual(['its prompt lacks the text of the message']);
+  it('that needs more work than the event loop does is rendered on the thread', async () => {
+    const long = 'x'.repeat(PROBE_RENDER.text / 25);
+    const work = `{% for n in range(30) %}{% set text = '${long}' | upper %}{% endfor %}`;
+    expect(await reasonsOf(work + PLAIN)).toEqual([undefined]);
+    expect(await reasonsOf(work)).toEqual(['its prompt lacks the text of the message']);
   });
 
   it('that needs a token which the model lacks cannot be used, and names the token', async () => {

@@ -20,6 +20,8 @@ export interface NamedTemplate {
 const DEFAULT = 'default';
 /** Characters of a name that an error repeats. */
 const MAX_NAME = 64;
+/** Characters of a reason that an error repeats. */
+const MAX_REASON = 500;
 
 export class ChatTemplates {
   readonly all: readonly NamedTemplate[];
@@ -77,7 +79,7 @@ export class ChatTemplates {
   #unusable({ name, file, reason = '' }: NamedTemplate): WorkerError {
     const others = this.all.filter((one) => one.reason === undefined).map((one) => shown(one.name));
     const way = others.length > 0 ? `, or name another template: ${others.join(', ')}` : '';
-    const message = `The model's chat template ${shown(name)} in ${shown(file)} cannot be used: ${reason}. Send a prompt with raw: true${way}.`;
+    const message = `The model's chat template ${shown(name)} in ${shown(file)} cannot be used: ${cut(harmless(reason.slice(0, 2 * MAX_REASON)), MAX_REASON)}. Send a prompt with raw: true${way}.`;
     return new WorkerError('TEMPLATE_UNUSABLE', message, { details: { template: shown(name) } });
   }
 }

@@ -4,6 +4,7 @@
  * every token needs, runs on the event loop; a tokenizer whose decoding is not bounded is not opened.
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
+import { cut, harmless } from '../../narration/sanitize.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
 import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
@@ -14,6 +15,9 @@ import { vocabularyOfModel } from './models/model.ts';
 import { Pipeline } from './pipeline.ts';
 import { TokenTexts } from './token-texts.ts';
 import { naming, readDefinition, readSpecialTokens, type TokenizerFiles } from './tokenizer-files.ts';
+
+/** UTF-16 units of a token that an error shows. */
+const MAX_SHOWN_TOKEN = 64;
 
 export interface OpenOptions {
   /** Render messages; with different names. Absent: only texts can be encoded. */
@@ -135,9 +139,10 @@ export class Tokenizer {
     return token !== undefined && !this.#texts.isSpecial(token);
   }
 
-  /** The token of an id as the tokenizer's file has it; undefined for an id without a token. */
-  tokenOf(id: number): string | undefined {
-    return this.#texts.tokenOf(id);
+  /** The token of an id as an error shows it: from the tokenizer's file, in quotes, harmless and cut. */
+  shownToken(id: number): string {
+    const token = (this.#texts.tokenOf(id) ?? '').slice(0, 2 * MAX_SHOWN_TOKEN);
+    return JSON.stringify(cut(harmless(token), MAX_SHOWN_TOKEN));
   }
 
   /** Ends the thread and rejects the texts that wait for it. */
