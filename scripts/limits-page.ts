@@ -35,6 +35,7 @@ import { MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
 import { LOSS_WINDOW_MS, MAX_LOSSES, MAX_WARNINGS, RESTART_FACTOR } from '../src/lifecycle/engine-supervisor.ts';
+import { PROBE_RENDER } from '../src/lifecycle/open-text.ts';
 import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/ready-callback.ts';
 import { MAX_INTERRUPT_MS, MAX_LOOP_SILENCE_FORCED_MS, MAX_LOOP_SILENCE_MS } from '../src/lifecycle/watchdog.ts';
 import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
@@ -43,14 +44,14 @@ import { LOCK_TIMES } from '../src/model/hub/lock.ts';
 import { MAX_PAGES } from '../src/model/hub/repository.ts';
 import { MAX_TRIES } from '../src/model/hub/transfer.ts';
 import { MAX_DIFFERENCES } from '../src/model/spec/merged-tokens.ts';
-import { MAX_TEMPLATE } from '../src/model/template-source.ts';
+import { MAX_TEMPLATE, MAX_TEMPLATES } from '../src/model/template-source.ts';
 import { IDLE_FLUSH_MS, LONGEST_FLUSH_MS, MOST_PENDING } from '../src/narration/backlog.ts';
 import { LIMITS } from '../src/narration/narrate.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
 import { MAX_TOKENIZER_BYTES } from '../src/protocol/json-text.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
-import { MAX_RANGE } from '../src/text/template/jinja.ts';
+import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
   MAX_ARGUMENT,
   MAX_INDENT,
@@ -168,9 +169,12 @@ whose time is known; a thread with a deadline does the rest.
 | combining marks in a row that ICU sorts | ${MAX_UNSORTED_MARKS} | – | sorted by class before; the same text | \`text/tokenizer/stages/canonical-order\` | \`text/tokenizer/stages/canonical-order\` |
 | text of a token; steps and pattern of a decoder; longest token × patterns | ${count(MAX_TOKEN_UNITS)}; ${MAX_DECODER_STEPS}; ${MAX_DECODER_PATTERN} characters; ${count(MAX_DECODER_WORK)} | – | exit 1 | \`text/tokenizer/stages/decoder-growth\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
 | ids that a post-processor adds; affix; charsmap entry | ${count(MAX_ADDED_IDS)}; ${MAX_AFFIX_UNITS}; ${count(MAX_CHARSMAP_BYTES)} bytes | – | exit 1 | \`text/tokenizer/stages/post-processor\`, \`text/tokenizer/models/bpe\`, \`text/tokenizer/stages/charsmap\` | \`text/tokenizer/bounds\` |
-| chat template | ${count(MAX_TEMPLATE)} characters | – | exit 1, with the file | \`model/template-source\` | \`model/template-source\`, \`e2e/lifecycle/start-up\` |
+| chat template | ${count(MAX_TEMPLATE)} characters | – | \`template.unusable\` with the file; 400 \`TEMPLATE_UNUSABLE\` | \`model/template-source\` | \`model/template-source\`, \`e2e/engine/chat-templates\` |
+| chat templates of a model | ${MAX_TEMPLATES} | – | the others are ignored, never the default one | \`model/template-source\` | \`model/template-source\` |
+| probe of a chat template at the start | ${PROBE_RENDER.ms} ms on the event loop, then ${seconds(THREAD_LIMITS.jobMs)} on the thread | – | \`template.unusable\` | \`lifecycle/open-text\` | \`e2e/engine/chat-templates\` |
+| name in \`template\` | ${FIXED_LIMITS.templateChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
 | one rendering | ${seconds(MAX_RENDER.ms)}, ${count(MAX_RENDER.steps)} steps, ${bytes(MAX_RENDER.text).replace('iB', 'i')} characters made | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
-| string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja\` | \`text/template/jinja\` |
+| string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja/jinja\` | \`text/template/jinja\` |
 | indent; date format, attribute, separator | ${MAX_INDENT}; ${MAX_ARGUMENT} characters | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
 
 ## Inside

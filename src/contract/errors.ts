@@ -15,6 +15,7 @@ const row = (status: number, retriable: boolean, sentence: string): ErrorRow => 
 /** Errors answered as JSON before a stream begins, and errors that end a stream (`STREAM_ERROR_CODES`). */
 export const ERRORS = {
   INVALID_REQUEST: row(400, false, 'The request is not valid.'),
+  TEMPLATE_UNUSABLE: row(400, false, "The model's chat template cannot be used."),
   UNAUTHORIZED: row(401, false, 'A valid bearer token is required.'),
   FORBIDDEN_ORIGIN: row(403, false, 'Cross-origin browser requests are refused.'),
   NOT_FOUND: row(404, false, 'Not found.'),

@@ -16,7 +16,14 @@ export interface Limits {
 const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
 
 /** Limits of a request that no setting changes. Lengths in characters (Unicode code points). */
-export const FIXED_LIMITS = { jobIdChars: 256, messages: 256, stops: 4, stopChars: 100, logprobs: 20 } as const;
+export const FIXED_LIMITS = {
+  jobIdChars: 256,
+  messages: 256,
+  stops: 4,
+  stopChars: 100,
+  logprobs: 20,
+  templateChars: 64,
+} as const;
 /** Characters that a narration leaves out or shows as a space: two ids must not look like one in the log. */
 const HIDDEN = String.raw`\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800\u3000`;
 
@@ -93,6 +100,17 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       .boolean()
       .optional()
       .meta({ description: 'true: the chat template is not applied to `prompt`. Not allowed with `messages`' }),
+    template: z
+      .string()
+      .min(1)
+      .refine((text) => fitsIn(text, FIXED_LIMITS.templateChars), { params: { constraint: 'max_length' } })
+      .optional()
+      .meta({
+        description:
+          "Name of the chat template, such as `tool_use`, if the model has several. Default: the model's default template. " +
+          'Not allowed with `raw: true`',
+        maxLength: FIXED_LIMITS.templateChars,
+      }),
     max_tokens: z.int().min(1).max(limits.maxTokens).optional().meta({
       description:
         'Maximum number of tokens to generate. Default: the highest allowed number, at most the rest of the context',

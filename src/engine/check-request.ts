@@ -13,17 +13,17 @@ import {
   type Sampling,
 } from '../protocol/sampling.ts';
 
-type Limits = Pick<EngineFacts, 'vocabSize' | 'context'>;
+type Limits = Pick<EngineFacts, 'vocabSize' | 'idLimit' | 'context'>;
 
 const isCount = (value: number, min: number, max = Number.MAX_SAFE_INTEGER): boolean =>
   Number.isSafeInteger(value) && value >= min && value <= max;
 
 /** @returns a sentence about the first rule that the request breaks; undefined for a valid request. */
-export function checkRequest(request: SequenceRequest, { vocabSize, context }: Limits): string | undefined {
+export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, context }: Limits): string | undefined {
   const { prompt, maxTokens, minTokens, endIds, sampling, logprobs } = request;
   if (prompt.length < 1) return 'The prompt has no ids';
-  const invalid = prompt.find((id) => !isCount(id, 0, vocabSize - 1));
-  if (invalid !== undefined) return `The prompt has an id outside the vocabulary of ${vocabSize}: ${invalid}`;
+  const invalid = prompt.find((id) => !isCount(id, 0, idLimit - 1));
+  if (invalid !== undefined) return `The prompt has an id outside the vocabulary of ${idLimit}: ${invalid}`;
   if (!isCount(maxTokens, 1)) return `maxTokens must be a whole number, at least 1, not ${maxTokens}`;
   if (prompt.length + maxTokens > context)
     return `${prompt.length} ids of prompt and ${maxTokens} to generate do not fit the context of ${context}`;

@@ -135,7 +135,7 @@ export class Engine {
    * @throws Error with the runtime's message.
    */
   #warmUp(): void {
-    const sequence = new Sequence(warmUpRequest(this.facts.vocabSize, this.facts.context), now());
+    const sequence = new Sequence(warmUpRequest(this.facts.idLimit, this.facts.context), now());
     this.#scheduler.add(sequence);
     while (this.#scheduler.busy) {
       this.#step(({ sequences: [report] }) => {

@@ -15,6 +15,7 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   messages: (limits) =>
     `1 to ${FIXED_LIMITS.messages} of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
   raw: () => 'true or false',
+  template: () => `the name of a chat template, 1 to ${FIXED_LIMITS.templateChars} characters`,
   max_tokens: (limits) => `a whole number from 1 to ${limits.maxTokens}`,
   min_tokens: (limits) => `a whole number from 0 to max_tokens, at most ${limits.maxTokens}`,
   ...Object.fromEntries(
@@ -105,7 +106,7 @@ const undefinedFields = (names: readonly string[]): object =>
  */
 function contradictions(body: unknown): Violation[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
-  const { prompt, messages, raw, min_tokens: least, max_tokens: most } = body as Record<string, unknown>;
+  const { prompt, messages, raw, template, min_tokens: least, max_tokens: most } = body as Record<string, unknown>;
   const found: Violation[] = [];
   const add = (field: string, constraint: string, message: string): void => {
     found.push({ field, constraint, message });
@@ -116,6 +117,8 @@ function contradictions(body: unknown): Violation[] {
     add('messages', 'exclusive', 'prompt and messages must not be used together');
   if (raw === true && messages !== undefined)
     add('raw', 'exclusive', 'raw applies to prompt only; the chat template is always applied to messages');
+  if (raw === true && template !== undefined)
+    add('template', 'exclusive', 'template and raw: true must not be used together; a raw prompt has no chat template');
   if (typeof least === 'number' && typeof most === 'number' && least > most) {
     add('min_tokens', 'maximum', `min_tokens must be at most max_tokens, ${most}, but is ${least}`);
   }

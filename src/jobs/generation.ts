@@ -55,7 +55,7 @@ export class Generation {
     this.#prepared = prepared;
     this.#model = model;
     this.#parts = parts;
-    this.#output = new OutputText(model.tokenizer, prepared.stops);
+    this.#output = new OutputText(model.tokenizer, prepared.stops, prepared.continued);
     this.#timing = new TokenTiming(job.acceptedAt);
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
   }

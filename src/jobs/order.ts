@@ -8,6 +8,8 @@ export interface GenerationOrder {
   /** Chosen by the caller; unique among the running jobs. */
   readonly jobId: string;
   readonly input: Input;
+  /** Name of the chat template; absent: the model's default one. */
+  readonly template?: string | undefined;
   /** Maximum number of tokens to generate; absent: the operator's maximum. */
   readonly maxTokens?: number | undefined;
   /** End of sequence is not sampled before this many tokens. */

@@ -7,14 +7,17 @@ import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import type { Sampling } from '../protocol/sampling.ts';
+import type { ChatTemplate } from '../text/template/chat-template.ts';
 import { EncodeError } from '../text/tokenizer/encode-error.ts';
-import type { GenerationOrder } from './order.ts';
+import type { GenerationOrder, Input } from './order.ts';
 
 /** An order that is ready for the engine. */
 export interface Prepared {
   readonly sequence: Omit<SequenceRequest, 'id'>;
   /** Strings that end the output. */
   readonly stops: readonly string[];
+  /** Ids of the text that the output continues: those of a raw prompt. Empty for an answer to messages. */
+  readonly continued: readonly number[];
   /** Milliseconds to render and tokenize the prompt. */
   readonly tokenizeMs: number;
 }
@@ -23,8 +26,9 @@ export interface Prepared {
  * Renders and tokenizes the prompt of an order. The engine does not receive it yet.
  * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
- *   context; `INVALID_REQUEST` if the model's template rejects the messages, or if template or tokenizer need
- *   too much time, text or memory for them; or the reason of `signal`
+ *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if
+ *   template or tokenizer need too much time, text or memory, or if the prompt has a token that the model
+ *   lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,
@@ -34,11 +38,13 @@ export async function prepare(
 ): Promise<Prepared> {
   const began = performance.now();
   const { context } = model.facts;
-  const prompt = await encodePrompt(order, model, signal);
+  const template = templateOf(order, model);
+  const prompt = await encodePrompt(order, model, template, signal);
   const tokenizeMs = performance.now() - began;
   const left = context - prompt.length;
   if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
+  checkIds(prompt, order, model);
   const maxTokens = Math.min(order.maxTokens ?? cap, left);
   const sequence = {
     prompt,
@@ -48,31 +54,59 @@ export async function prepare(
     sampling: samplingOf(order.sampling, model),
     ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
   };
-  return { sequence, stops: order.stop ?? [], tokenizeMs };
+  return { sequence, stops: order.stop ?? [], continued: template ? [] : prompt, tokenizeMs };
 }
 
 /**
- * Applies the chat template to messages, and to a prompt (as one user message) unless the order is `raw` or
- * the model has no template. A prompt that needs all of the context has no room for an output.
+ * The chat template for an order. Undefined for a prompt that is taken as it is, because it is `raw` or the
+ * model has no template: the output then continues the prompt.
  */
-async function encodePrompt({ input }: GenerationOrder, model: LoadedModel, signal: AbortSignal): Promise<number[]> {
-  const { tokenizer, template, facts } = model;
-  const options = { addSpecialTokens: false, mostTokens: facts.context - 1, signal };
+function templateOf({ input, template }: GenerationOrder, { templates }: LoadedModel): ChatTemplate | undefined {
+  if ('prompt' in input && input.raw) return undefined;
+  if (templates.exist || template !== undefined) return templates.choose(template);
+  if ('prompt' in input) return undefined;
+  throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
+}
+
+/**
+ * The ids of the prompt. A template gets a prompt as one user message. A prompt that needs all of the context
+ * has no room for an output.
+ */
+async function encodePrompt(
+  { input }: GenerationOrder,
+  { tokenizer, facts }: LoadedModel,
+  template: ChatTemplate | undefined,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const options = { mostTokens: facts.context - 1, signal };
   try {
-    if ('messages' in input) {
-      if (template) return await tokenizer.encode(input.messages, options);
-      const message = 'messages require a model with a chat template; use prompt instead';
-      throw invalid('messages', 'unsupported', message);
+    if (template) {
+      const messages = 'messages' in input ? input.messages : [{ role: 'user', content: input.prompt }];
+      return await tokenizer.encode(messages, { ...options, addSpecialTokens: false, template });
     }
-    if (!template || input.raw) return await tokenizer.encode(input.prompt, { ...options, addSpecialTokens: true });
-    return await tokenizer.encode([{ role: 'user', content: input.prompt }], options);
+    const text = 'prompt' in input ? input.prompt : '';
+    return await tokenizer.encode(text, { ...options, addSpecialTokens: true });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
     const message = `${error.message}: send a shorter text, or use another model`;
-    throw invalid('messages' in input ? 'messages' : 'prompt', error.kind, message);
+    throw invalid(fieldOf(input), error.kind, message);
   }
 }
+
+/**
+ * Refuses a prompt with an id that the model cannot compute: some tokenizers have more tokens than the model
+ * has rows. The error names the token as the tokenizer's file has it.
+ */
+function checkIds(prompt: readonly number[], { input }: GenerationOrder, { tokenizer, facts }: LoadedModel): void {
+  const id = prompt.find((one) => one >= facts.idLimit);
+  if (id === undefined) return;
+  const field = fieldOf(input);
+  const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
+  throw invalid(field, 'vocabulary', message);
+}
+
+const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
 
 function tooLong(number: string, tokensIn: number, context: number): WorkerError {
   const message = `The prompt has ${number} tokens; prompt and output share ${context}.`;

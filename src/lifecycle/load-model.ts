@@ -7,15 +7,14 @@ import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
 import { libraryPath } from '../model/runtime-library.ts';
-import type { ModelTokens } from '../model/spec/merged-tokens.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
-import { readTemplate } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
-import { ChatTemplate } from '../text/template/chat-template.ts';
-import { Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import type { ChatTemplates } from '../text/template/chat-templates.ts';
+import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
+import { openText, usableTemplates } from './open-text.ts';
 import { turnEndOf } from './turn-end.ts';
 
 /** A model that is ready for requests. */
@@ -25,10 +24,11 @@ export interface LoadedModel {
   readonly dtype: string;
   readonly facts: EngineFacts;
   readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate | undefined;
+  /** Empty for a model without a chat template. */
+  readonly templates: ChatTemplates;
 }
 
-type ModelText = Pick<LoadedModel, 'tokenizer' | 'template'>;
+type ModelText = Pick<LoadedModel, 'tokenizer' | 'templates'>;
 
 /** Starts the engine; `onLoadEvent` receives the progress. */
 type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) => void) => Promise<EngineFacts>;
@@ -39,9 +39,6 @@ type StartEngine = (options: EngineOptions, onLoadEvent: (message: LoadEvent) =>
  * 43 ms, CUDA 109 ms, WebGPU 655 ms.
  */
 export const SMALL_BYTES = 32 * 2 ** 20;
-
-/** Prompt for the first use of tokenizer and template. Any short text will do. */
-const WARM_UP_TEXT = 'Write a haiku about morning light.';
 
 export type ModelSettings = Pick<
   Config,
@@ -61,7 +58,13 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const options = engineOptions(settings, files, spec);
   const cpuReason = staysOnCpu(settings, files) ? 'the model is small and faster there than on a GPU' : undefined;
   const onLoadEvent = (message: LoadEvent): void => narrateLoad(message, spec.name, files, cpuReason);
-  const [facts, text] = await Promise.all([startEngine(options, onLoadEvent), openText(files, spec)]);
+  const [facts, text] = await Promise.all([
+    startEngine(options, onLoadEvent),
+    openText(files, {
+      tokens: spec.tokens,
+      onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
+    }),
+  ]);
   const { bytes, dtype } = weightsOn(facts.device, files);
   const { architecture, vocabSize: vocab_size } = spec;
   narrate('model.loaded', {
@@ -81,7 +84,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     chosen_by: settings.slots === 'auto' ? 'auto' : 'asked',
     available_bytes: facts.availableBytes,
   });
-  return { spec: await withEnd(spec, text), dtype, facts, ...text };
+  const loaded = { tokenizer: text.tokenizer, templates: usableTemplates(text, facts.idLimit) };
+  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */
@@ -120,39 +124,12 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
   };
 }
 
-/**
- * Opens tokenizer and template, and uses both once: the first use takes milliseconds, which would delay a
- * request.
- */
-async function openText(files: ModelFiles, { tokens }: ModelSpec): Promise<ModelText> {
-  const template = await openTemplate(files, tokens);
-  const tokenizer = await Tokenizer.open(files, {
-    template,
-    addedTokens: tokens.added,
-    onThreadReplaced: (reason) => narrate('tokenizer.replaced', { reason }),
-  });
-  tokenizer.decode(await tokenizer.encode(warmUpText(template), { addSpecialTokens: template === undefined }));
-  return { tokenizer, template };
-}
-
-async function openTemplate(files: ModelFiles, { named }: ModelTokens): Promise<ChatTemplate | undefined> {
-  const source = await readTemplate(files);
-  return source && new ChatTemplate({ ...source, tokens: named });
-}
-
 /** Adds the end of a turn to a model whose files name no end of a sequence. */
-async function withEnd(spec: ModelSpec, { tokenizer, template }: ModelText): Promise<ModelSpec> {
+async function withEnd(spec: ModelSpec, { tokenizer, templates }: ModelText): Promise<ModelSpec> {
   if (spec.eosIds.length > 0) return spec;
+  const template = templates.fallback?.template;
   const found = template && (await turnEndOf(template, tokenizer));
   const end = found && found.id < spec.vocabSize ? found : undefined;
   narrate('model.no_end', { model_ref: spec.name, end_token: end?.text, end_id: end?.id });
   return end ? { ...spec, eosIds: [end.id] } : spec;
-}
-
-function warmUpText(template: ChatTemplate | undefined): string {
-  try {
-    return template?.render([{ role: 'user', content: WARM_UP_TEXT }]) ?? WARM_UP_TEXT;
-  } catch {
-    return WARM_UP_TEXT; // A template may refuse a single user message; requests report its error.
-  }
 }

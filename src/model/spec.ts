@@ -3,7 +3,7 @@
  * Reads only files of the model's folder. Ignores unknown fields; reports a required field that is missing or
  * invalid by file and name.
  */
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { MAX_TOKENIZER_BYTES } from '../protocol/json-text.ts';
 import type { TensorNames } from '../protocol/loading.ts';
@@ -83,9 +83,6 @@ function withLlamaNames(config: Readonly<Record<string, unknown>>): Record<strin
 }
 
 const generationConfig = z.looseObject({ eos_token_id: ids });
-
-/** A chat template in a JSON file. */
-const templateFile = z.looseObject({ chat_template: z.union([z.string(), z.array(z.looseObject({}))]) });
 
 /**
  * Reads a model's configuration. If several files state the same fact, the first file in this list takes
@@ -184,10 +181,9 @@ function shapeOf(
  */
 async function checkTemplate(files: ModelFiles, problems: ModelProblem[]): Promise<void> {
   const { chatTemplateFile: path, tokenizerConfigFile, specialTokensFile } = files;
-  if (path === undefined) return;
-  if (path.endsWith('.json')) await readFields(path, templateFile, problems);
-  if (tokenizerConfigFile !== undefined || specialTokensFile !== undefined) return;
-  const named = namedTokens(await readTemplateFile(path));
+  if (path === undefined || tokenizerConfigFile !== undefined || specialTokensFile !== undefined) return;
+  // A file that cannot be read is reported as an unusable template, and not here.
+  const named = namedTokens(await readTemplateFile(dirname(path), basename(path)).catch(() => ''));
   if (named.length === 0) return;
   problems.push({
     file: 'tokenizer_config.json',

@@ -1,14 +1,18 @@
 /**
- * Reads a model's chat template and the texts of the special tokens that a template can name, from at most
- * two files of the model's folder.
+ * Reads a model's chat templates from the files of the model's folder. A template that cannot be read is
+ * reported and does not end the load: the model can still continue raw prompts.
  */
-import { basename, dirname } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import { messageOf } from '../protocol/error-message.ts';
 import { JsonError, parseJson, withoutMark } from '../protocol/json-text.ts';
 import { openModelFile, readModelText } from './folder-files.ts';
 
-/** Paths of the files that can hold a template. */
+/** Paths of the files that can hold templates. */
 export interface TemplateFiles {
+  /** The model's folder; absent: no `additional_chat_templates` are read. */
+  readonly folder?: string;
   /** If absent, the template names no special token. */
   readonly tokenizerConfigFile?: string;
   /**
@@ -18,20 +22,28 @@ export interface TemplateFiles {
   readonly chatTemplateFile?: string;
 }
 
-/** A chat template from a file. */
-export interface TemplateSource {
-  /** Name of the file, without its folder. */
+/** A chat template from a file: its text, or the reason why there is none. */
+export interface FoundTemplate {
+  /** `default`, or the name in a list or of a file. */
+  readonly name: string;
+  /** Name of the file, relative to the folder of the model. */
   readonly file: string;
   /** The template, in Jinja. */
-  readonly text: string;
-  /** Special tokens: name, such as `bos_token` → text. */
-  readonly tokens: Readonly<Record<string, string>>;
+  readonly text?: string;
+  /** Why the template cannot be used. */
+  readonly reason?: string;
 }
 
 /** Longest chat template in UTF-16 units. The templates of published models have up to 20 000. */
 export const MAX_TEMPLATE = 2 ** 18;
 /** A UTF-16 unit has at most three bytes in UTF-8. */
 const MAX_TEMPLATE_BYTES = 3 * MAX_TEMPLATE;
+/** Most chat templates of a model; published models have up to three. The default one is always read. */
+export const MAX_TEMPLATES = 16;
+/** Name of the template that requests use which name none. */
+export const DEFAULT_TEMPLATE = 'default';
+/** Folder of further templates, `NAME.jinja`, as transformers 4.52 and later write them. */
+const MORE_TEMPLATES = 'additional_chat_templates';
 
 /**
  * The special tokens that a template can name. In tokenizer_config.json they are strings, or objects with
@@ -46,8 +58,9 @@ export const TOKEN_NAMES = [
   'cls_token',
   'mask_token',
 ] as const;
-const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
-const templates = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
+/** Templates by name: a list as in tokenizer_config.json, or an object as processors write it. */
+const listed = z.array(z.looseObject({ name: z.string(), template: z.unknown().optional() }));
+const byName = z.record(z.string(), z.unknown());
 
 /** The special tokens that a template names; it cannot be rendered without their texts. */
 export function namedTokens(template: string): string[] {
@@ -55,51 +68,89 @@ export function namedTokens(template: string): string[] {
 }
 
 /**
- * @returns undefined if the model has no template.
- * @throws Error for a file that cannot be read or is not JSON, and for a template that is too long.
+ * Reads every template; no two have the same name. The first file in this list takes precedence: `additional_chat_templates/NAME.jinja`,
+ * then the template file, and without a template in it tokenizer_config.json.
+ * @throws Error for a tokenizer_config.json that cannot be read or is not JSON.
  */
-export async function readTemplate(files: TemplateFiles): Promise<TemplateSource | undefined> {
-  const { tokenizerConfigFile, chatTemplateFile: templatePath } = files;
+export async function readTemplates(files: TemplateFiles): Promise<FoundTemplate[]> {
+  const { folder, tokenizerConfigFile, chatTemplateFile: templatePath } = files;
   const config = tokenizerConfigFile === undefined ? {} : await readObject(tokenizerConfigFile);
-  const text = templatePath === undefined ? templateOf(config) : await templateFromFile(templatePath);
-  if (text === undefined) return undefined;
-  const file = basename(templatePath ?? 'tokenizer_config.json');
-  if (text.length > MAX_TEMPLATE) throw tooLong(file, `${text.length} characters`);
-  const tokens = TOKEN_NAMES.flatMap((name) => {
-    const { success, data } = tokenText.safeParse(config[name]);
-    return success ? [[name, data] as const] : [];
-  });
-  return { file, text, tokens: Object.fromEntries(tokens) };
+  const own = templatePath === undefined ? [] : await templatesOfFile(templatePath);
+  if (own.length === 0) own.push(...templatesIn(config, basename(tokenizerConfigFile ?? '')));
+  if (own.length === 0 && templatePath !== undefined)
+    own.push(unusable(DEFAULT_TEMPLATE, basename(templatePath), 'it lacks "chat_template"'));
+  const more = folder === undefined ? [] : await additionalTemplates(folder);
+  const unique = [...new Map([...own, ...more].map((one) => [one.name, one])).values()];
+  const isDefault = ({ name }: FoundTemplate): boolean => name === DEFAULT_TEMPLATE;
+  const ordered = [...unique.filter(isDefault), ...unique.filter((one) => !isDefault(one))];
+  return ordered.slice(0, MAX_TEMPLATES);
 }
 
-async function templateFromFile(path: string): Promise<string | undefined> {
-  const text = await readTemplateFile(path);
-  return path.endsWith('.json') ? templateOf(fieldsOf(basename(path), text)) : text;
+/** The templates in the field `chat_template` of a JSON file: a text, or several by name. */
+function templatesIn(fields: Readonly<Record<string, unknown>>, file: string): FoundTemplate[] {
+  const value = fields['chat_template'];
+  if (value === undefined || value === null) return [];
+  if (typeof value === 'string') return [templateOf(DEFAULT_TEMPLATE, file, value)];
+  const list = listed.safeParse(value).data?.map(({ name, template }) => [name, template] as const);
+  const object = Array.isArray(value) ? undefined : byName.safeParse(value).data;
+  const entries = list ?? (object && Object.entries(object));
+  if (!entries) return [unusable(DEFAULT_TEMPLATE, file, '"chat_template" is neither a text nor a list of templates')];
+  return entries.map(([name, template]) => templateOf(name, file, template));
 }
 
-/** Reads a file that holds a template. @throws Error for a file that is too large, without reading it. */
-export async function readTemplateFile(path: string): Promise<string> {
-  const { handle } = await openModelFile(dirname(path), basename(path));
+function templateOf(name: string, file: string, text: unknown): FoundTemplate {
+  if (typeof text !== 'string') return unusable(name, file, 'the template is not a text');
+  return text.length > MAX_TEMPLATE ? unusable(name, file, tooLong(`${text.length} characters`)) : { name, file, text };
+}
+
+const unusable = (name: string, file: string, reason: string): FoundTemplate => ({ name, file, reason });
+
+const tooLong = (length: string): string => `it has ${length}; at most ${MAX_TEMPLATE} characters are allowed`;
+
+async function templatesOfFile(path: string): Promise<FoundTemplate[]> {
+  const file = basename(path);
+  try {
+    const text = await readTemplateFile(dirname(path), file);
+    return path.endsWith('.json')
+      ? templatesIn(fieldsOf(file, text), file)
+      : [templateOf(DEFAULT_TEMPLATE, file, text)];
+  } catch (error) {
+    return [unusable(DEFAULT_TEMPLATE, file, messageOf(error))];
+  }
+}
+
+/** The templates of the folder `additional_chat_templates`, in the order of their names. */
+async function additionalTemplates(folder: string): Promise<FoundTemplate[]> {
+  const names = await readdir(join(folder, MORE_TEMPLATES)).catch(() => []);
+  const found: FoundTemplate[] = [];
+  for (const entry of names
+    .filter((name) => name.endsWith('.jinja'))
+    .sort()
+    .slice(0, MAX_TEMPLATES)) {
+    const [name, file] = [entry.slice(0, -'.jinja'.length), `${MORE_TEMPLATES}/${entry}`];
+    try {
+      found.push(templateOf(name, file, await readTemplateFile(folder, file)));
+    } catch (error) {
+      found.push(unusable(name, file, messageOf(error)));
+    }
+  }
+  return found;
+}
+
+/**
+ * Reads a file that holds a template.
+ * @param file path relative to `folder`
+ * @throws Error for a file that is too large, without reading it; as `openModelFile`.
+ */
+export async function readTemplateFile(folder: string, file: string): Promise<string> {
+  const { handle } = await openModelFile(folder, file);
   try {
     const { size } = await handle.stat();
-    if (size > MAX_TEMPLATE_BYTES) throw tooLong(basename(path), `${size} bytes`);
+    if (size > MAX_TEMPLATE_BYTES) throw new Error(tooLong(`${size} bytes`));
     return withoutMark(await handle.readFile('utf8'));
   } finally {
     await handle.close();
   }
-}
-
-function tooLong(file: string, length: string): Error {
-  const remedy = "Shorten it, or use the template of the model's publisher.";
-  return new Error(
-    `The chat template in ${file} has ${length}; at most ${MAX_TEMPLATE} characters are allowed. ${remedy}`,
-  );
-}
-
-/** The template in the fields of a JSON file: a string, or the entry named `default` of a list. */
-function templateOf(fields: Readonly<Record<string, unknown>>): string | undefined {
-  const { data } = templates.safeParse(fields['chat_template']);
-  return typeof data === 'string' ? data : data?.find(({ name }) => name === 'default')?.template;
 }
 
 async function readObject(path: string): Promise<Record<string, unknown>> {

@@ -98,6 +98,11 @@ export const FIELDS = {
   ),
   end_token: text('Special token that ends an answer in the chat template; absent if there is none', '<|im_end|>'),
   end_id: integer('Id of the token that ends outputs; absent if there is none', 2),
+  template: text(
+    'Name of a chat template that requests can choose; absent for the one that requests use which name none',
+    'tool_use',
+  ),
+  templates: text('Names of the chat templates of the model, separated by commas', 'chat, tool_use'),
   dtypes: text('Data types for which the folder of the model has weights, separated by commas', 'q4, fp32'),
   device: text('Device of the model', 'cpu'),
   from_device: text('Device that cannot be used', 'cuda-0'),

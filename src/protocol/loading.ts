@@ -72,6 +72,11 @@ export interface EngineFacts {
    */
   readonly cacheUpdate: 'in_place' | 'growing';
   readonly vocabSize: number;
+  /**
+   * The model computes the ids below this number: the vocabulary of the logits, or the rows of the embedding
+   * if they are fewer.
+   */
+  readonly idLimit: number;
   /** Bytes of the KV cache of all slots. */
   readonly cacheBytes: number;
   /** Resident memory of the engine process after the first run, in bytes. */

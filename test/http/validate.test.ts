@@ -25,6 +25,7 @@ test.each([
 test.each([
   ['4 stop strings', 'stop', Array(4).fill('x'), Array(5).fill('x')],
   ['100 characters of a stop string', 'stop', ['🐸'.repeat(100)], ['🐸'.repeat(101)]],
+  ['64 characters of the name of a template', 'template', '🐸'.repeat(64), '🐸'.repeat(65)],
   ['20 log-probabilities', 'logprobs', 20, 21],
   ['one day', 'timeout_ms', 86_400_000, 86_400_001],
   ['the maximum of generated tokens', 'max_tokens', 2048, 2049],
@@ -33,6 +34,12 @@ test.each([
   expect(fields({ prompt: 'x', [field]: valid })).toEqual([]);
   const [first = ''] = fields({ prompt: 'x', [field]: invalid });
   expect(first.replace(/[[.].*/, '')).toBe(field);
+});
+
+test('a template and a raw prompt exclude each other', () => {
+  expect(fields({ prompt: 'x', raw: true, template: 'default' })).toEqual(['template']);
+  expect(fields({ prompt: 'x', raw: false, template: 'default' })).toEqual([]);
+  expect(fields({ messages: messages(1), template: 'default' })).toEqual([]);
 });
 
 test('a list of more than 1024 elements is not read and causes one violation', () => {

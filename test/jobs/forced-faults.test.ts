@@ -47,7 +47,7 @@ async function play(
     sampling: NEUTRAL_SAMPLING,
   };
   const parts = { engine: { submit }, metrics: idleMetrics(), progressEvery: 10 };
-  const generation = new Generation(job, { sequence, stops, tokenizeMs: 0 }, model, parts);
+  const generation = new Generation(job, { sequence, stops, continued: [], tokenizeMs: 0 }, model, parts);
   const { narrations } = await capture(() => runIn(job.context, () => generation.run()));
   return { events: dataOf(job.log.text), narrations };
 }

@@ -36,7 +36,12 @@ test.each([
   ['a template that refuses the messages', "{{ raise_exception('no') }}", undefined],
   ['a template without the answer', '{{ messages[0].content }}<|im_end|>', undefined],
 ])('%s', async (_, text, end) => {
-  const template = new ChatTemplate({ file: 'chat_template.jinja', text, tokens: { eos_token: '<|end|>' } });
+  const template = new ChatTemplate({
+    name: 'default',
+    file: 'chat_template.jinja',
+    text,
+    tokens: { eos_token: '<|end|>' },
+  });
   const found = await turnEndOf(template, tokenizer);
   expect(found?.text).toBe(end);
   if (found) expect(tokenizer.specialText(found.id)).toBe(end);

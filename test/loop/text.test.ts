@@ -1,6 +1,6 @@
 /** No prompt and no message holds the event loop: tokenizers of every family, and templates of any kind. */
 import { describe, expect, test } from 'vitest';
-import { JinjaTemplate } from '../../src/text/template/jinja.ts';
+import { JinjaTemplate } from '../../src/text/template/jinja/jinja.ts';
 import { RenderBudgetError } from '../../src/text/template/render-limits.ts';
 import { EncodeError } from '../../src/text/tokenizer/encode-error.ts';
 import { LOOP_RENDER, LOOP_STAGE_UNITS, LOOP_UNITS } from '../../src/text/tokenizer/tokenizer.ts';

@@ -8,7 +8,7 @@ import { openModelFile } from '../../src/model/folder-files.ts';
 import { locateModel } from '../../src/model/locate.ts';
 import { ModelError } from '../../src/model/problems.ts';
 import { readSpec } from '../../src/model/spec.ts';
-import { readTemplate } from '../../src/model/template-source.ts';
+import { readTemplates } from '../../src/model/template-source.ts';
 import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 import { onnxBytes, onnxNaming } from '../onnx/onnx-bytes.ts';
 import { type Files, GENAI, linked, modelFolder, problemsIn, reasonOf } from './folders.ts';
@@ -53,7 +53,9 @@ async function replaceByLink(path: string, target: string): Promise<void> {
 async function readAll(folder: string): Promise<void> {
   const files = await locateModel(folder);
   await readSpec(files);
-  await readTemplate(files);
+  const templates = await readTemplates(files);
+  const reason = templates.find((one) => one.reason !== undefined)?.reason;
+  if (reason !== undefined) throw new Error(reason);
   await Tokenizer.open(files);
 }
 

@@ -11,6 +11,7 @@ import type { Narration } from '../../src/narration/narrate.ts';
 import type { Finish } from '../../src/protocol/messages.ts';
 import { NEUTRAL, type Sampling } from '../../src/protocol/sampling.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
+import { ChatTemplates } from '../../src/text/template/chat-templates.ts';
 
 /** Temperature 1 and no filter or penalty, with a fixed seed. */
 export const NEUTRAL_SAMPLING: Sampling = { ...NEUTRAL, seed: 1 };
@@ -79,9 +80,9 @@ export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
   const model = {
     spec: { name: 'fake', eosIds: [3], sampling: NEUTRAL_SAMPLING },
     dtype: 'fp32',
-    facts: { slots, context, deviceBytes: 0 },
-    tokenizer: { encode },
-    template: undefined,
+    facts: { slots, context, idLimit: Number.POSITIVE_INFINITY, deviceBytes: 0 },
+    tokenizer: { encode, decode: () => '', isVisible: () => true },
+    templates: new ChatTemplates([]),
   };
   return model as unknown as LoadedModel;
 }

@@ -7,16 +7,18 @@ import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
 import { hideSecrets } from '../../config/hide-secrets.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
+import { openText } from '../../lifecycle/open-text.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
 import { libraryPath } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
+import { harmless } from '../../narration/sanitize.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
 import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
-import { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
+import { ChatTemplates } from '../../text/template/chat-templates.ts';
 import { Terminal } from '../terminal.ts';
 import { fixFor, fixForRuntime } from './fixes.ts';
 import { attempt, type HostInfo, hostInfo } from './host-info.ts';
@@ -96,6 +98,7 @@ interface OpenModel {
   readonly files: ModelFiles;
   readonly spec: ModelSpec;
   readonly prompt: readonly number[];
+  readonly templates: ChatTemplates;
 }
 
 async function openModel(
@@ -105,18 +108,24 @@ async function openModel(
   try {
     const files = await locateModel(modelFolder(config), config.dtype, devices.length > 0 ? devices : [CPU]);
     const spec = await readSpec(files, { context: config.context });
-    const tokenizer = await Tokenizer.open(files, { addedTokens: spec.tokens.added });
+    const { tokenizer, templates } = await openText(files, { tokens: spec.tokens });
     const prompt = await tokenizer.encode(PROMPT, { addSpecialTokens: true });
-    return { name: modelName(config), files, spec, prompt };
+    return { name: modelName(config), files, spec, prompt, templates: new ChatTemplates(templates) };
   } catch (error) {
     return { problem: messageOf(error) };
   }
 }
 
-const summaryOf = ({ name, files, spec }: OpenModel): ModelRow => ({
+const summaryOf = ({ name, files, spec, templates }: OpenModel): ModelRow => ({
   name,
   architecture: spec.architecture,
   dtypes: files.dtypes,
+  templates: templates.all.map((one) => ({
+    name: harmless(one.name),
+    file: harmless(one.file),
+    problem: one.reason === undefined ? undefined : harmless(one.reason),
+  })),
+  default_template: templates.fallback && harmless(templates.fallback.name),
 });
 
 /** Generates ten tokens on each device, and compares them with those of the CPU with the same weights. */

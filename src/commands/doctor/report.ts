@@ -38,6 +38,14 @@ export interface ModelRow {
   readonly problem?: string;
   readonly architecture?: string;
   readonly dtypes?: readonly string[];
+  /** The chat templates; a template with a problem cannot be used. */
+  readonly templates?: readonly {
+    readonly name: string;
+    readonly file: string;
+    readonly problem: string | undefined;
+  }[];
+  /** The template of requests that name none. */
+  readonly default_template?: string | undefined;
 }
 
 /** The whole report, as `--json` prints it. */
@@ -100,7 +108,20 @@ function devices({ devices: rows, model }: Report): string[] {
       ? `Model ${model.name} (${model.architecture}; ${model.dtypes?.join(', ')}): ten tokens on each device, compared with the CPU`
       : `Model ${model.name}: ${model.problem}`;
   const width = Math.max(0, ...rows.map(({ device }) => device.length));
-  return [[head, ...rows.map((row) => `  ${row.device.padEnd(width)}  ${stateOf(row)}`)].join('\n')];
+  return [[head, ...rows.map((row) => `  ${row.device.padEnd(width)}  ${stateOf(row)}`)].join('\n'), templates(model)];
+}
+
+/** The chat templates, if a request can meet a problem with them. */
+function templates({ templates: all = [], default_template }: ModelRow): string {
+  const lines = all.flatMap(({ name, file, problem }) =>
+    problem === undefined ? [] : [`Chat template ${name} in ${file} cannot be used: ${problem}`],
+  );
+  if (all.length > 0 && default_template === undefined)
+    lines.push(
+      `No chat template is the default: requests must name one of ${all.map(({ name }) => name).join(', ')} in the field template`,
+    );
+  if (lines.length > 0) lines.push('Prompts with raw: true need no chat template.');
+  return lines.join('\n');
 }
 
 function stateOf({ obstacle, auto_obstacle, run, dtype }: DeviceRow): string {

@@ -101,7 +101,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const { names } = options;
   const { halfAttention } = DEVICES[kindOf(device.name)];
   const { modelFile, weightFiles } = candidate;
-  const model = readModel(modelFile, { logits: names.logits, halfAttention, weightFiles });
+  const model = readModel(modelFile, { logits: names.logits, inputIds: names.inputIds, halfAttention, weightFiles });
   const { edited } = model;
   const declared = edited && asModelFault(() => readSignature(edited, names));
   const free = device.freeBytes();
@@ -124,6 +124,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       runtimeVersion: api.version,
       device: device.name,
       ...warm,
+      idLimit: Math.min(warm.vocabSize, edited?.embeddingRows ?? Number.POSITIVE_INFINITY),
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       residentBytes: 0,
       // If the system does not report free memory: the planned bytes.
@@ -178,7 +179,7 @@ function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: request
 
 type WarmUpFacts = Omit<
   EngineFacts,
-  'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
+  'runtimeVersion' | 'device' | 'idLimit' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
 /** Reserves the memory, runs the model, and checks the numbers that the device computes. */

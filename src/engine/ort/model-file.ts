@@ -5,6 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
+import { embeddingRows } from '../../onnx/embedding.ts';
 import { withExternalData } from '../../onnx/external-data.ts';
 import { Graph, nameOf, tensorInfoOf } from '../../onnx/graph.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
@@ -37,6 +38,8 @@ interface EditedModel extends GraphIo {
    * Names of outputs that attention updates in place: such an output can use the memory of its cache input.
    */
   readonly updated: ReadonlySet<string>;
+  /** Rows of the embedding; absent if the graph does not show them. */
+  readonly embeddingRows?: number;
   /** True if attention was changed to half floats. */
   readonly halved: boolean;
 }
@@ -50,12 +53,15 @@ export interface Edits {
   readonly weightFiles?: readonly string[];
   /** Name of the logits output; default `logits`. */
   readonly logits?: string | undefined;
+  /** Name of the input with the ids; default `input_ids`. */
+  readonly inputIds?: string | undefined;
   /** True to change attention to half floats. */
   readonly halfAttention?: boolean;
 }
 
 /** Reads and edits the graph of a model. Never throws: the runtime reports the fault of the file. */
-export function readModel(path: string, { logits, halfAttention = false, weightFiles }: Edits = {}): ModelFile {
+export function readModel(path: string, edits: Edits = {}): ModelFile {
+  const { logits, inputIds = 'input_ids', halfAttention = false, weightFiles } = edits;
   let file: number | undefined;
   try {
     // The hub's cache consists of links, and the runtime refuses weights outside of the folder that it is
@@ -76,7 +82,7 @@ export function readModel(path: string, { logits, halfAttention = false, weightF
     const short = keepLastLogits(whole, logits) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
     const bytes = halved ?? short;
-    return { path, edited: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes) } };
+    return { path, edited: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes, inputIds) } };
   } catch {
     return { path };
   } finally {
@@ -94,11 +100,11 @@ function commonFolder([first = '', ...others]: readonly string[]): string {
 }
 
 /**
- * The inputs and outputs that a model declares.
+ * The inputs and outputs that a model declares, and facts about its graph.
  * @throws Error for bytes that are not a model, or if an input or output is not a tensor with a declared
  * shape.
  */
-function declaredBy(bytes: Uint8Array): GraphIo & Pick<EditedModel, 'updated'> {
+function declaredBy(bytes: Uint8Array, inputIds: string): GraphIo & Pick<EditedModel, 'updated' | 'embeddingRows'> {
   const root = new Message(bytes);
   const [field, second] = root.all(MODEL.graph);
   if (!field || second) throw new Error('A model with another number of graphs than one');
@@ -112,7 +118,13 @@ function declaredBy(bytes: Uint8Array): GraphIo & Pick<EditedModel, 'updated'> {
       if (!tensor) throw new Error(`${nameOf(message, value)} is not a tensor of known shape`);
       return [tensor];
     });
-  return { inputs: side(GRAPH.input), outputs: side(GRAPH.output), updated: updatedInPlace(graph) };
+  const rows = embeddingRows(graph, inputIds);
+  return {
+    inputs: side(GRAPH.input),
+    outputs: side(GRAPH.output),
+    updated: updatedInPlace(graph),
+    ...(rows !== undefined && { embeddingRows: rows }),
+  };
 }
 
 /**

@@ -23,6 +23,7 @@ export function orderOf(
   return {
     jobId: body.job_id,
     input: body.messages ? { messages: body.messages } : { prompt: body.prompt ?? '', raw: body.raw === true },
+    template: body.template,
     maxTokens: body.max_tokens,
     minTokens: body.min_tokens,
     sampling: samplingIn(body),

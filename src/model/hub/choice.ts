@@ -4,6 +4,7 @@
  */
 import type { DeviceName } from '../../protocol/devices.ts';
 import { chooseDtype, DTYPES, type Dtype, type DtypeChoice, SUFFIXES } from '../dtypes.ts';
+import { MAX_TEMPLATES } from '../template-source.ts';
 import { PullError } from './pull-error.ts';
 import { nameOf } from './reference.ts';
 import type { Repository, RepositoryFile } from './repository.ts';
@@ -21,6 +22,8 @@ export const METADATA_FILES = [
   'chat_template.jinja',
   'chat_template.json',
 ] as const;
+/** Further chat templates, as transformers 4.52 and later write them. */
+const MORE_TEMPLATES = /^additional_chat_templates\/[^/]+\.jinja$/;
 /** Maximum number of names that an error lists. */
 const MAX_LISTED = 8;
 
@@ -64,7 +67,8 @@ export function chooseFiles(repository: Repository, selection: Selection): Choic
   if (!byPath.has('config.json') && !byPath.has(GENAI)) missing.unshift('config.json');
   if (missing.length > 0)
     throw new PullError(`${nameOf(repository.reference)} has no ${missing.join(', no ')}: the worker cannot load it.`);
-  return { files: [...METADATA_FILES, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
+  const templates = [...byPath.keys()].filter((path) => MORE_TEMPLATES.test(path)).slice(0, MAX_TEMPLATES);
+  return { files: [...METADATA_FILES, ...templates, ...paths].flatMap((path) => byPath.get(path) ?? []), dtype, why };
 }
 
 /**

@@ -195,14 +195,4 @@ export const MODEL_EVENTS = {
     human: (f) => `Engine process logged: ${f.reason}`,
     cute: () => '🔧 The engine mumbles something about bolts.',
   }),
-  'tokenizer.replaced': lifecycleEvent({
-    actor: 'tokenizer',
-    action: 'tokenizer_replace',
-    level: 'WARN',
-    when: 'the thread of the tokenizer was ended because one text took too long or too much memory, or it was lost',
-    required: ['reason'],
-    target: () => 'tokenizer',
-    human: (f) => `Tokenizer thread is replaced: ${f.reason}`,
-    cute: () => '🧵 That text tied our thread in knots. We take a fresh one!',
-  }),
 } as const;

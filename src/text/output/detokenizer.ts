@@ -1,6 +1,7 @@
 /**
  * Converts ids to text while they are generated. Returns text as soon as it consists of whole characters. All
- * pieces together equal the text of one decode call for all ids. Pure: calls only the given decoder.
+ * pieces together equal the text of one decode call for all ids; for an output that continues a text, the
+ * part that decoding adds to that text. Pure: calls only the given decoder.
  */
 
 /** The part of a tokenizer that the detokenizer uses. */
@@ -43,12 +44,20 @@ const CONTEXT = 4;
 export class Detokenizer {
   readonly #decoder: Decoder;
   /** The last visible ids: the context, then the ids whose text may not be emitted yet. */
-  #window: number[] = [];
+  #window: number[];
   /** UTF-16 units of the window's text that are already emitted. */
   #emitted = 0;
 
-  constructor(decoder: Decoder) {
+  /**
+   * @param continued ids of the text that the output continues, for example those of a raw prompt. Its last
+   *   ids are the context of the first id: a decoder strips the first space of a text, and not one within it.
+   *   Empty for an output that is a text of its own, such as the answer to a conversation.
+   */
+  constructor(decoder: Decoder, continued: readonly number[] = []) {
     this.#decoder = decoder;
+    this.#window = lastVisible(decoder, continued);
+    // The text of a prompt has whole characters only, so a U+FFFD at its end is not held back.
+    this.#emitted = this.#window.length === 0 ? 0 : decoder.decode(this.#window).length;
   }
 
   /** Adds one id. Returns the text that it completes, or `''`. */
@@ -59,7 +68,7 @@ export class Detokenizer {
     const stable = stableLength(text);
     const piece = text.slice(this.#emitted, stable);
     this.#emitted = Math.max(this.#emitted, stable);
-    if (this.#window.length > LONGEST_WINDOW) this.#trim();
+    if (this.#window.length > LONGEST_WINDOW) this.#trim(text.length - this.#emitted);
     return piece;
   }
 
@@ -72,9 +81,10 @@ export class Detokenizer {
   }
 
   /**
-   * Reduces the window to its context. All text of the context counts as emitted, except a trailing U+FFFD.
+   * Reduces the window to its context. All text of the context counts as emitted, except the last `held`
+   * UTF-16 units: a trailing U+FFFD.
    */
-  #trim(): void {
+  #trim(held: number): void {
     const window = this.#window;
     let start = window.length;
     for (let found = 0; found < CONTEXT && start > 0; ) {
@@ -82,9 +92,9 @@ export class Detokenizer {
       if (this.#hasText(window[start])) found += 1;
     }
     const context = window.slice(start);
-    const emitted = stableLength(this.#decoder.decode(context));
+    const emitted = this.#decoder.decode(context).length - held;
     // A context without text would make the decoder strip the next token's first space: trim later.
-    if (emitted === 0) return;
+    if (emitted <= 0) return;
     this.#window = context;
     this.#emitted = emitted;
   }
@@ -93,6 +103,16 @@ export class Detokenizer {
   #hasText(id: number | undefined): boolean {
     return id !== undefined && this.#decoder.decode([id, id]) !== '';
   }
+}
+
+/** The last ids with a token that decoding shows, at most as many as a window has. */
+function lastVisible(decoder: Decoder, ids: readonly number[]): number[] {
+  const last: number[] = [];
+  for (let at = ids.length - 1; at >= 0 && last.length < LONGEST_WINDOW; at -= 1) {
+    const id = ids[at];
+    if (id !== undefined && decoder.isVisible(id)) last.unshift(id);
+  }
+  return last;
 }
 
 /** Length of the part of a text that later ids cannot change. */

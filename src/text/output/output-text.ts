@@ -41,9 +41,13 @@ export class OutputText {
   #emitted = 0;
   #stopped: string | undefined;
 
-  /** @param stops strings that end the text. A piece never contains a stop string or text after it. */
-  constructor(tokenizer: Decoder, stops: readonly string[]) {
-    this.#detokenizer = new Detokenizer(tokenizer);
+  /**
+   * @param stops strings that end the text. A piece never contains a stop string or text after it. A match
+   *   begins in the output, never in the text that the output continues.
+   * @param continued ids of the text that the output continues; empty for an output that is a text of its own
+   */
+  constructor(tokenizer: Decoder, stops: readonly string[], continued: readonly number[] = []) {
+    this.#detokenizer = new Detokenizer(tokenizer, continued);
     this.#matcher = new StopMatcher(stops);
   }
 

@@ -4,7 +4,7 @@
  */
 import { WorkerError } from '../../contract/errors.ts';
 import { harmless } from '../../narration/sanitize.ts';
-import { JinjaTemplate } from './jinja.ts';
+import { JinjaTemplate } from './jinja/jinja.ts';
 import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
 export interface ChatMessage {
@@ -14,12 +14,19 @@ export interface ChatMessage {
 
 /** The model's template and the special tokens that it can name. */
 export interface TemplateSource {
+  /** Name of the template: `default`, or the name by which a request chooses it. */
+  readonly name: string;
   /** Name of the file that holds the template, for errors. */
   readonly file: string;
   /** The template, in Jinja. */
   readonly text: string;
   /** Name of a special token, such as `bos_token` → its text. */
   readonly tokens: Readonly<Record<string, string>>;
+  /**
+   * True for a template of a multimodal model that reads the content of a message as a list of parts,
+   * `[{type: 'text', text}]`, and not as a text.
+   */
+  readonly readsParts?: boolean;
 }
 
 /** Longer error messages of a template are truncated to this many characters. */
@@ -29,6 +36,8 @@ const MAX_REASON = 200;
  * reported.
  */
 const SHORTEST_QUOTE = 16;
+/** The beginning of the sentence for messages that the template refuses. */
+const REFUSAL = "The model's chat template refuses these messages";
 
 export class ChatTemplate {
   /** With it, a thread can open the same template. */
@@ -57,7 +66,10 @@ export class ChatTemplate {
   render(messages: readonly ChatMessage[], limits?: RenderLimits): string {
     const variables = {
       ...this.source.tokens,
-      messages: messages.map(({ role, content }) => ({ role, content })),
+      messages: messages.map(({ role, content }) => ({
+        role,
+        content: this.source.readsParts ? [{ type: 'text', text: content }] : content,
+      })),
       add_generation_prompt: true,
       tools: null,
       documents: null,
@@ -80,10 +92,17 @@ function refusal(cause: unknown, messages: readonly ChatMessage[]): WorkerError 
   const quotes = messages.some(
     ({ content }) => content.length >= SHORTEST_QUOTE && reason.includes(content.slice(0, SHORTEST_QUOTE)),
   );
-  const message = `The model's chat template refuses these messages${quotes || reason === '' ? '.' : `: ${reason}`}`;
+  const message = `${REFUSAL}${quotes || reason === '' ? '.' : `: ${reason}`}`;
   return new WorkerError('INVALID_REQUEST', undefined, {
     violations: [{ field: 'messages', constraint: 'chat_template', message }],
   });
+}
+
+/** The template's own message in an error of `render`, or `''`; undefined for any other error. */
+export function ownMessage(error: unknown): string | undefined {
+  const message = error instanceof WorkerError ? error.violations?.[0]?.message : undefined;
+  if (message?.startsWith(REFUSAL) !== true) return undefined;
+  return message.slice(REFUSAL.length).replace(/^[:.] ?/, '');
 }
 
 function reasonOf(cause: unknown): string {

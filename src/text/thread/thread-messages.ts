@@ -11,6 +11,8 @@ export type EncodeInput = string | readonly ChatMessage[];
 /** Parent → thread: one prompt to encode. The parent sends one job at a time. */
 export interface EncodeJob {
   readonly input: EncodeInput;
+  /** Name of the template for messages. */
+  readonly template?: string | undefined;
   readonly addSpecialTokens: boolean;
   /** Most tokens that the caller can use. A longer text may be refused before it is encoded. */
   readonly mostTokens: number;
@@ -21,7 +23,8 @@ export interface ThreadData {
   readonly files: TokenizerFiles;
   /** Tokens that other files of the model add to tokenizer.json, or state with other flags. */
   readonly addedTokens: readonly AddedToken[];
-  readonly template?: TemplateSource | undefined;
+  /** With different names. */
+  readonly templates: readonly TemplateSource[];
 }
 
 /** Thread → parent. `ready` or `unusable` comes once, then one answer for each job. */

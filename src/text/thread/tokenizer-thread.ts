@@ -12,7 +12,7 @@ import { Pipeline } from '../tokenizer/pipeline.ts';
 import { naming, readDefinition } from '../tokenizer/tokenizer-files.ts';
 import type { EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
 
-const { files, addedTokens, template: source }: ThreadData = workerData;
+const { files, addedTokens, templates }: ThreadData = workerData;
 const port = parentPort;
 const openTemplate = templateOpener();
 const post = (answer: ThreadAnswer): void => port?.postMessage(answer);
@@ -26,9 +26,10 @@ try {
   post({ type: 'unusable', message: messageOf(error) });
 }
 
-async function answerTo({ input, addSpecialTokens, mostTokens }: EncodeJob, pipeline: Pipeline): Promise<ThreadAnswer> {
+async function answerTo(job: EncodeJob, pipeline: Pipeline): Promise<ThreadAnswer> {
+  const { input, template, addSpecialTokens, mostTokens } = job;
   try {
-    const text = typeof input === 'string' ? input : (await openTemplate()).render(input);
+    const text = typeof input === 'string' ? input : (await openTemplate(template)).render(input);
     const ids = pipeline.encode(text, addSpecialTokens, { units: MAX_STAGE_UNITS, tokens: mostTokens });
     return { type: 'ids', ids };
   } catch (error) {
@@ -40,12 +41,14 @@ async function answerTo({ input, addSpecialTokens, mostTokens }: EncodeJob, pipe
 }
 
 /** Loads the code of templates at the first use: few threads need it. */
-function templateOpener(): () => Promise<ChatTemplate> {
-  let opened: ChatTemplate | undefined;
-  return async () => {
-    if (!source) throw new Error('Messages need a chat template, and the tokenizer was opened without one.');
+function templateOpener(): (name: string | undefined) => Promise<ChatTemplate> {
+  const opened = new Map<string, ChatTemplate>();
+  return async (name) => {
+    const source = templates.find((one) => one.name === name);
+    if (!source) throw new Error('Messages need a chat template, and the tokenizer was opened without this one.');
     const { ChatTemplate } = await import('../template/chat-template.ts');
-    opened ??= new ChatTemplate(source);
-    return opened;
+    const template = opened.get(source.name) ?? new ChatTemplate(source);
+    opened.set(source.name, template);
+    return template;
   };
 }

@@ -4,6 +4,7 @@
  * every token needs, runs on the event loop; a tokenizer whose decoding is not bounded is not opened.
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
+import { cut, harmless } from '../../narration/sanitize.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
 import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
@@ -16,9 +17,12 @@ import { Pipeline } from './pipeline.ts';
 import { TokenTexts } from './token-texts.ts';
 import { naming, readDefinition, type TokenizerFiles } from './tokenizer-files.ts';
 
+/** UTF-16 units of a token that an error shows. */
+const MAX_SHOWN_TOKEN = 64;
+
 export interface OpenOptions {
-  /** Renders messages; absent: only texts can be encoded. */
-  readonly template?: ChatTemplate | undefined;
+  /** Render messages; with different names. Absent: only texts can be encoded. */
+  readonly templates?: readonly ChatTemplate[];
   /** Tokens that other files of the model add to tokenizer.json, or state with other flags. */
   readonly addedTokens?: readonly AddedToken[];
   /** Called when the thread was ended because of a job that took too much time or memory. */
@@ -35,6 +39,8 @@ export interface EncodeOptions {
    * template.
    */
   readonly addSpecialTokens: boolean;
+  /** Renders messages, one of those that the tokenizer was opened with; absent: the first of them. */
+  readonly template?: ChatTemplate;
   /** Most tokens that the caller can use; absent: any number. */
   readonly mostTokens?: number;
   /** Rejects with the signal's reason. A text that still waits for the thread is then not encoded. */
@@ -60,18 +66,18 @@ export class Tokenizer {
   readonly #texts: TokenTexts;
   /** Undefined if nothing bounds the time of an encoding: the event loop then encodes nothing. */
   readonly #pipeline: Pipeline | undefined;
-  readonly #template: ChatTemplate | undefined;
+  readonly #templates: readonly ChatTemplate[];
   readonly #thread: EncodeThread;
 
   private constructor(parts: {
     readonly texts: TokenTexts;
     readonly pipeline: Pipeline | undefined;
-    readonly template: ChatTemplate | undefined;
+    readonly templates: readonly ChatTemplate[];
     readonly thread: EncodeThread;
   }) {
     this.#texts = parts.texts;
     this.#pipeline = parts.pipeline;
-    this.#template = parts.template;
+    this.#templates = parts.templates;
     this.#thread = parts.thread;
   }
 
@@ -81,11 +87,15 @@ export class Tokenizer {
    * @throws Error that names the missing or broken file.
    */
   static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
-    const { template, addedTokens = [], threadLimits, onThreadReplaced: onReplaced } = options;
+    const { templates = [], addedTokens = [], threadLimits, onThreadReplaced: onReplaced } = options;
     const definition = await readDefinition(files, addedTokens);
     const thread = new EncodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
-      data: { files: { tokenizerFile: files.tokenizerFile }, addedTokens, template: template?.source },
+      data: {
+        files: { tokenizerFile: files.tokenizerFile },
+        addedTokens,
+        templates: templates.map(({ source }) => source),
+      },
       ...(threadLimits && { limits: threadLimits }),
       onReplaced,
     });
@@ -96,7 +106,7 @@ export class Tokenizer {
       return { texts: new TokenTexts(definition, vocabulary), pipeline };
     });
     if (!pipeline) await thread.start();
-    return new Tokenizer({ texts, pipeline, template, thread });
+    return new Tokenizer({ texts, pipeline, templates, thread });
   }
 
   /**
@@ -108,8 +118,9 @@ export class Tokenizer {
   async encode(input: EncodeInput, options: EncodeOptions): Promise<number[]> {
     const { addSpecialTokens, mostTokens = Number.POSITIVE_INFINITY, signal } = options;
     signal?.throwIfAborted();
-    const text = typeof input === 'string' ? input : this.#rendered(input);
-    const job = { input: text ?? input, addSpecialTokens, mostTokens };
+    const template = options.template ?? this.#templates[0];
+    const text = typeof input === 'string' ? input : renderedOnLoop(input, template);
+    const job = { input: text ?? input, template: template?.source.name, addSpecialTokens, mostTokens };
     if (text !== undefined && this.#pipeline) {
       this.#pipeline.checkFits(text, mostTokens);
       if (text.length <= LOOP_UNITS) {
@@ -121,17 +132,6 @@ export class Tokenizer {
       }
     }
     return this.#thread.encode(job, signal);
-  }
-
-  /** The text of messages; undefined if the thread must render them. */
-  #rendered(messages: Exclude<EncodeInput, string>): string | undefined {
-    if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
-    try {
-      return this.#template?.render(messages, LOOP_RENDER);
-    } catch (error) {
-      if (error instanceof RenderBudgetError) return undefined;
-      throw error;
-    }
   }
 
   /** Text of all ids together. Special tokens and ids without a token are left out; spaces stay unchanged. */
@@ -152,8 +152,28 @@ export class Tokenizer {
     return token !== undefined && this.#texts.isSpecial(token) ? token : undefined;
   }
 
+  /** The token of an id as an error shows it: from the tokenizer's file, in quotes, harmless and cut. */
+  shownToken(id: number): string {
+    const token = (this.#texts.tokenOf(id) ?? '').slice(0, 2 * MAX_SHOWN_TOKEN);
+    return JSON.stringify(cut(harmless(token), MAX_SHOWN_TOKEN));
+  }
+
   /** Ends the thread and rejects the texts that wait for it. */
   async close(): Promise<void> {
     await this.#thread.close();
+  }
+}
+
+/** The text of messages; undefined if the thread must render them. */
+function renderedOnLoop(
+  messages: Exclude<EncodeInput, string>,
+  template: ChatTemplate | undefined,
+): string | undefined {
+  if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
+  try {
+    return template?.render(messages, LOOP_RENDER);
+  } catch (error) {
+    if (error instanceof RenderBudgetError) return undefined;
+    throw error;
   }
 }

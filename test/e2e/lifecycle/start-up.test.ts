@@ -211,17 +211,6 @@ describe('a start that fails', () => {
     await loadFails(['--model', broken], /tokenizer\.json/);
   });
 
-  test.each([
-    ['20 000 parentheses in each other', `{{ ${'('.repeat(20_000)}a${')'.repeat(20_000)} }}`, /cannot be parsed/],
-    ['50 000 open tags', `{{ a }}${' '.repeat(40_000)}x${'{%'.repeat(50_000)}`, /cannot be parsed/],
-    ['a million characters', 'x'.repeat(1_000_000), /has 1000000 bytes; at most 262144 characters are allowed/],
-  ])('with a chat template of %s', async (_, template, reason) => {
-    const broken = await mkdtemp(join(folder, 'template-'));
-    await cp(embeddedModel(), broken, { recursive: true });
-    await writeFile(join(broken, 'chat_template.jinja'), template);
-    await loadFails(['--model', broken], new RegExp(`chat_template\\.jinja ${reason.source}`));
-  });
-
   test('with a context beyond the model', async () => {
     await loadFails(['--context', '100000'], /100000/);
   });

@@ -11,9 +11,11 @@ const MORE = [
   'added_tokens.json',
   'chat_template.jinja',
   'chat_template.json',
+  'additional_chat_templates/tool_use.jinja',
 ];
 const NOISE = [
   'README.md',
+  'additional_chat_templates/README.md',
   '.gitattributes',
   'model.safetensors',
   'pytorch_model.bin',

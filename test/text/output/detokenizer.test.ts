@@ -132,6 +132,65 @@ describe('the text of all pieces equals one decode call', () => {
   });
 });
 
+describe('an output that continues a text', () => {
+  /** All pieces; the flush comes last. */
+  function continuing(tokenizer: Tokenizer, prompt: readonly number[], ids: readonly number[]): string[] {
+    const words = new Detokenizer(tokenizer, prompt);
+    return [...ids.map((id) => words.push(id)), words.flush()];
+  }
+
+  it.each([
+    ['sentencePiece', ['▁', '▁a', 'bc', '▁▁', 'é', '.', '</s>', '<note>', '�']],
+    ['metaspace', ['▁', 'a', '▁b', '▁▁', 'é', '</s>', '�']],
+    ['wordPiece', ['a', '##c', '##d', '.', '[SEP]']],
+    ['halves', ['a', '', '¬', '<|end|>', '<note>']],
+  ])('is the part that decoding adds to it: %s', (name, whole) => {
+    const { tokenizer, idOf, ids } = families[name]!;
+    const prompts = fc.array(fc.constantFrom(...whole).map(idOf), { maxLength: 20 });
+    fc.assert(
+      fc.property(prompts, idsBelow(ids), (prompt, output) => {
+        const text = tokenizer.decode(prompt);
+        // A half character at the end is not the end of a text, and a prompt of text has none.
+        fc.pre(tokenizer.decode([...prompt, ...output]).startsWith(text));
+        expect(text + continuing(tokenizer, prompt, output).join('')).toBe(tokenizer.decode([...prompt, ...output]));
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('keeps the space of its first word, which an answer drops', () => {
+    for (const name of ['sentencePiece', 'metaspace']) {
+      const { tokenizer, idOf } = families[name]!;
+      const [prompt, output] = [['▁a', 'b'].map(idOf), [idOf('▁a'), idOf('b')]];
+      expect(continuing(tokenizer, prompt, output)).toEqual([' a', 'b', '']);
+      expect(pieces(tokenizer, output)).toEqual(['a', 'b', '']);
+    }
+    const { tokenizer, idOf } = families['wordPiece']!;
+    expect(continuing(tokenizer, [idOf('a')], [idOf('b'), idOf('##c')])).toEqual([' b', 'c', '']);
+  });
+
+  it('does not repeat a U+FFFD at the end of the text', () => {
+    const { tokenizer, idOf } = families['sentencePiece']!;
+    const prompt = ['▁a', '�'].map(idOf);
+    for (const next of ['▁a', '</s>', '<0xF0>']) {
+      const text = continuing(tokenizer, prompt, [idOf(next)]).join('');
+      expect(text).toBe(tokenizer.decode([...prompt, idOf(next)]).slice('a�'.length));
+    }
+  });
+
+  it('begins a text after a prompt of special tokens', () => {
+    const { tokenizer, idOf } = families['sentencePiece']!;
+    expect(continuing(tokenizer, [idOf('<s>')], [idOf('▁a')])).toEqual(['a', '']);
+  });
+
+  it('costs no more for a long prompt', () => {
+    const { tokenizer, idOf } = families['sentencePiece']!;
+    const prompt = new Array<number>(50_000).fill(idOf('▁a'));
+    const longest = watch(tokenizer, (words) => words.push(idOf('▁a')), prompt);
+    expect(longest).toBeLessThanOrEqual(10);
+  });
+});
+
 describe('a piece', () => {
   it('has only whole characters, even of random bytes', () => {
     fc.assert(
@@ -211,15 +270,16 @@ describe('the work per token', () => {
 });
 
 /** Length of the longest decoded window. */
-function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void): number {
+function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void, continued: readonly number[] = []): number {
   let longest = 0;
-  const words = new Detokenizer({
-    isVisible: (id) => tokenizer.isVisible(id),
-    decode: (ids) => {
+  const decoder = {
+    isVisible: (id: number) => tokenizer.isVisible(id),
+    decode: (ids: readonly number[]) => {
       longest = Math.max(longest, ids.length);
       return tokenizer.decode(ids);
     },
-  });
+  };
+  const words = new Detokenizer(decoder, continued);
   use(words);
   return longest;
 }

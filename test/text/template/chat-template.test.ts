@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
-import { readTemplate } from '../../../src/model/template-source.ts';
+import { readTemplates } from '../../../src/model/template-source.ts';
 import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
 import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render-limits.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
 import { haikuFiles } from '../tokenizer/small-tokenizers.ts';
 
 const opened = (text: string, tokens: Record<string, string> = {}): ChatTemplate =>
-  new ChatTemplate({ file: 'chat_template.jinja', text, tokens });
+  new ChatTemplate({ name: 'default', file: 'chat_template.jinja', text, tokens });
 
 const hello = [{ role: 'user', content: 'Hello' }];
 const refusing =
@@ -25,11 +25,12 @@ function violation(template: ChatTemplate, messages: { role: string; content: st
 
 describe('the template', () => {
   it('of the embedded model gives ids with its special tokens, ready for the assistant', async () => {
-    const source = await readTemplate(haikuFiles);
-    const prompt = source && new ChatTemplate(source).render([{ role: 'user', content: 'the sea' }]);
+    const [template] = await readTemplates(haikuFiles);
+    const source = { file: '', name: 'default', text: template?.text ?? '', tokens: { bos_token: '<|bos|>' } };
+    const prompt = new ChatTemplate(source).render([{ role: 'user', content: 'the sea' }]);
     expect(prompt).toBe('<|bos|><|user|>the sea<|end|><|assistant|>');
     const tokenizer = await Tokenizer.open(haikuFiles);
-    const ids = await tokenizer.encode(prompt ?? '', { addSpecialTokens: false });
+    const ids = await tokenizer.encode(prompt, { addSpecialTokens: false });
     expect([ids.slice(0, 2), ids.slice(-2)]).toEqual([
       [0, 1],
       [3, 2],

@@ -4,8 +4,8 @@ import { parse, tokenize } from '@huggingface/jinja';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
 import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
-import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
-import { tokensOf } from '../../../src/text/template/jinja-source.ts';
+import { JinjaTemplate } from '../../../src/text/template/jinja/jinja.ts';
+import { tokensOf } from '../../../src/text/template/jinja/jinja-source.ts';
 import { sampleSize } from '../../support/sample.ts';
 
 const { templates }: { readonly templates: Record<string, string> } = JSON.parse(
@@ -75,7 +75,9 @@ describe('a large template is read in linear time:', () => {
     ['20 000 parentheses', `{{ ${'('.repeat(20_000)}a${')'.repeat(20_000)} }}`],
   ])('%s are refused by the name of the file', (_, text) => {
     const began = performance.now();
-    expect(() => new ChatTemplate({ file: 'chat_template.jinja', text, tokens: {} })).toThrow(/chat_template\.jinja/);
+    expect(() => new ChatTemplate({ name: 'default', file: 'chat_template.jinja', text, tokens: {} })).toThrow(
+      /chat_template\.jinja/,
+    );
     expect(performance.now() - began).toBeLessThan(15_000);
   });
 

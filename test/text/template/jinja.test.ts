@@ -1,6 +1,6 @@
 /** The bounds of a template, and what it can reach. */
 import { describe, expect, it } from 'vitest';
-import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
+import { JinjaTemplate } from '../../../src/text/template/jinja/jinja.ts';
 import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render-limits.ts';
 
 const render = (source: string, variables: Record<string, unknown> = {}): string =>

@@ -1,7 +1,7 @@
 /** Prompts equal those of the transformers library's Jinja, which tools/chat_templates/render.py recorded. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { JinjaTemplate } from '../../../src/text/template/jinja.ts';
+import { JinjaTemplate } from '../../../src/text/template/jinja/jinja.ts';
 
 interface Case {
   readonly template: string;

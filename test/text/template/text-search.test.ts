@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../../src/engine/sampling/random.ts';
-import { indexOf, occurrences, pieces } from '../../../src/text/template/text-search.ts';
+import { indexOf, occurrences, pieces } from '../../../src/text/template/jinja/text-search.ts';
 
 /** A random string of two letters, so that it repeats itself. */
 function letters(random: Random, length: number): string {

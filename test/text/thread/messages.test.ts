@@ -12,8 +12,13 @@ afterEach(async () => {
 
 /** @param threadEntry a missing file if the thread must not be used */
 async function tokenizerWith(text: string, threadEntry = builtThread): Promise<Tokenizer> {
-  const template = new ChatTemplate({ file: 'chat_template.jinja', text, tokens: { bos_token: '<|bos|>' } });
-  const tokenizer = await Tokenizer.open(haikuFiles, { threadEntry, template });
+  const template = new ChatTemplate({
+    name: 'default',
+    file: 'chat_template.jinja',
+    text,
+    tokens: { bos_token: '<|bos|>' },
+  });
+  const tokenizer = await Tokenizer.open(haikuFiles, { threadEntry, templates: [template] });
   opened.push(tokenizer);
   return tokenizer;
 }

@@ -3,9 +3,9 @@
  * clock can interrupt. Pure.
  */
 import type { Value } from '@huggingface/jinja';
+import { MAX_ARGUMENT, MAX_INDENT, MAX_SORTED } from '../render-limits.ts';
 import { checkIndent } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
-import { MAX_ARGUMENT, MAX_INDENT, MAX_SORTED } from './render-limits.ts';
 
 const TOO_MANY_SORTED = `a list with more than ${MAX_SORTED} items cannot be sorted`;
 

@@ -2,8 +2,8 @@
  * Creates, compares and prints the values of a template as Python does. Pure.
  */
 import { Environment, type Value } from '@huggingface/jinja';
+import { checkListLength, checkTextLength } from '../render-limits.ts';
 import { floatRepr, lengthOf, stringRepr } from './python-text.ts';
-import { checkListLength, checkTextLength } from './render-limits.ts';
 
 type Call = (args: readonly Value[]) => Value;
 

@@ -2,9 +2,9 @@
  * Python's operators on the values of a template. Pure.
  */
 import type { Value } from '@huggingface/jinja';
+import { checkListLength, checkTextLength } from '../render-limits.ts';
 import { joined } from './jinja-methods.ts';
 import * as values from './jinja-values.ts';
-import { checkListLength, checkTextLength } from './render-limits.ts';
 import { indexOf } from './text-search.ts';
 
 /** @throws Error if Python does not define the operator for these types. */

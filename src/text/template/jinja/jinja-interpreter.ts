@@ -10,11 +10,6 @@
  * jinja.test.ts (limits) fail.
  */
 import { Environment, Interpreter, type Statement, type Value } from '@huggingface/jinja';
-import { applySort, checkFilter, type FilterArguments } from './jinja-filters.ts';
-import { applyTextFilter, joined, methodOf } from './jinja-methods.ts';
-import { operate } from './jinja-operators.ts';
-import * as values from './jinja-values.ts';
-import { charAt } from './python-text.ts';
 import {
   checkListLength,
   checkTextLength,
@@ -22,7 +17,12 @@ import {
   RenderBudget,
   type RenderLimits,
   UNITS_PER_CLOCK_CHECK,
-} from './render-limits.ts';
+} from '../render-limits.ts';
+import { applySort, checkFilter, type FilterArguments } from './jinja-filters.ts';
+import { applyTextFilter, joined, methodOf } from './jinja-methods.ts';
+import { operate } from './jinja-operators.ts';
+import * as values from './jinja-values.ts';
+import { charAt } from './python-text.ts';
 
 /** Nodes of the syntax tree, with the fields that this file reads. */
 interface Node extends Statement {

@@ -5,11 +5,11 @@
  * the clock.
  */
 import { Environment, parse, type Statement, type Value } from '@huggingface/jinja';
+import { ITEM_UNITS, MAX_ARGUMENT, MAX_RENDER, RenderBudgetError, type RenderLimits } from '../render-limits.ts';
 import { PythonInterpreter } from './jinja-interpreter.ts';
 import { tokensOf } from './jinja-source.ts';
 import * as values from './jinja-values.ts';
 import { strftime } from './python-text.ts';
-import { ITEM_UNITS, MAX_ARGUMENT, MAX_RENDER, RenderBudgetError, type RenderLimits } from './render-limits.ts';
 
 /** Same limit as Jinja's sandbox (`MAX_RANGE`). */
 export const MAX_RANGE = 100_000;

@@ -2,6 +2,7 @@
  * String methods and string filters of a template, with Python's behaviour. Pure.
  */
 import type { Value } from '@huggingface/jinja';
+import { checkTextLength, MAX_INDENT } from '../render-limits.ts';
 import {
   bool,
   checkParts,
@@ -17,7 +18,6 @@ import {
   undefinedValue,
 } from './jinja-values.ts';
 import * as python from './python-text.ts';
-import { checkTextLength, MAX_INDENT } from './render-limits.ts';
 import { indexOf } from './text-search.ts';
 
 type Method = (self: string, args: readonly Value[]) => Value;

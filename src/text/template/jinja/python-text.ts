@@ -3,7 +3,7 @@
  * Lengths count characters, not UTF-16 units. Pure.
  */
 
-import { checkListLength, checkTextLength, MAX_PARTS } from './render-limits.ts';
+import { checkListLength, checkTextLength, MAX_PARTS } from '../render-limits.ts';
 import { occurrences, pieces } from './text-search.ts';
 
 /**

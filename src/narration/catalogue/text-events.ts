@@ -1,0 +1,42 @@
+/**
+ * Sentences about the text part of a model: chat templates and tokenizer. Lifecycle events: they go to stdout
+ * only.
+ */
+import { lifecycleEvent } from '../entry.ts';
+
+export const TEXT_EVENTS = {
+  'template.unusable': lifecycleEvent({
+    actor: 'model-loader',
+    action: 'template_check',
+    level: (f) => (f.template === undefined ? 'WARN' : 'INFO'),
+    when: 'a chat template of the model cannot be read or parsed, does not render one plain message, or needs a token that the model lacks; requests that need it get TEMPLATE_UNUSABLE, and prompts with raw: true work. INFO for a template that only requests use which name it',
+    required: ['file', 'reason'],
+    optional: ['template'],
+    target: (f) => f.file,
+    human: (f) =>
+      f.template === undefined
+        ? `Repair the chat template in ${f.file}, or send prompts with raw: true: ${f.reason}`
+        : `Chat template ${f.template} in ${f.file} cannot be used: ${f.reason}`,
+    cute: () => '📜 This chat template has a knot. Raw prompts still slip through nicely!',
+  }),
+  'template.ambiguous': lifecycleEvent({
+    actor: 'model-loader',
+    action: 'template_check',
+    level: 'WARN',
+    when: 'the model has several chat templates and none is named default: a request without raw: true must choose one by its field template',
+    required: ['templates'],
+    target: () => 'chat templates',
+    human: (f) => `Choose a chat template by the request field template, because none is the default: ${f.templates}`,
+    cute: () => '🎭 So many costumes and no favourite: please pick one for every scene!',
+  }),
+  'tokenizer.replaced': lifecycleEvent({
+    actor: 'tokenizer',
+    action: 'tokenizer_replace',
+    level: 'WARN',
+    when: 'the thread of the tokenizer was ended because one text took too long or too much memory, or it was lost',
+    required: ['reason'],
+    target: () => 'tokenizer',
+    human: (f) => `Tokenizer thread is replaced: ${f.reason}`,
+    cute: () => '🧵 That text tied our thread in knots. We take a fresh one!',
+  }),
+} as const;

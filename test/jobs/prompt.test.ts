@@ -1,0 +1,104 @@
+/** The prompt of an order: its template, the text that the output continues, and tokens that the model lacks. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { WorkerError } from '../../src/contract/errors.ts';
+import type { GenerationOrder } from '../../src/jobs/order.ts';
+import { prepare } from '../../src/jobs/prompt.ts';
+import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
+import { NEUTRAL } from '../../src/protocol/sampling.ts';
+import { ChatTemplate } from '../../src/text/template/chat-template.ts';
+import { ChatTemplates } from '../../src/text/template/chat-templates.ts';
+import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
+import { haikuFiles } from '../text/tokenizer/small-tokenizers.ts';
+
+const text = '<|user|>{{ messages[0].content }}{% if messages[1] is defined %}<|assistant|>{% endif %}';
+const template = new ChatTemplate({ name: 'default', file: 'chat_template.jinja', text, tokens: {} });
+let tokenizer: Tokenizer;
+beforeAll(async () => {
+  tokenizer = await Tokenizer.open(haikuFiles, { templates: [template] });
+});
+
+const prepared = (order: Partial<GenerationOrder>, templates: readonly ChatTemplate[] = [template], idLimit = 1024) => {
+  const model = {
+    spec: { name: 'haiku', eosIds: [3], sampling: NEUTRAL },
+    facts: { slots: 1, context: 64, idLimit },
+    tokenizer,
+    templates: new ChatTemplates(
+      templates.map((one) => ({ name: 'default', file: 'chat_template.jinja', template: one })),
+    ),
+  } as unknown as LoadedModel;
+  const complete = { jobId: 'a', input: { prompt: 'The sea', raw: true }, sampling: {}, ignoredFields: [] } as const;
+  const signal = new AbortController().signal;
+  return prepare({ ...complete, onDisconnect: 'cancel', ...order }, model, 16, signal);
+};
+const messages = (...contents: string[]) => ({
+  messages: contents.map((content) => ({ role: 'user' as const, content })),
+});
+const user = { prompt: 'The sea', raw: false };
+
+/** The violation of the refusal of an order. */
+async function violationOf(...order: Parameters<typeof prepared>): Promise<object | undefined> {
+  const error: unknown = await prepared(...order).catch((thrown: unknown) => thrown);
+  if (!(error instanceof WorkerError) || error.code !== 'INVALID_REQUEST') throw new Error(`not refused: ${error}`);
+  return error.violations?.[0];
+}
+
+describe('the output', () => {
+  test('continues a raw prompt, and a prompt of a model without a template', async () => {
+    for (const work of [prepared({}), prepared({ input: user }, [])]) {
+      const { continued, sequence } = await work;
+      expect([continued.length > 0, continued]).toEqual([true, sequence.prompt]);
+    }
+  });
+
+  test('continues no text after a chat template', async () => {
+    expect((await prepared({ input: user })).continued).toEqual([]);
+    expect((await prepared({ input: messages('The sea') })).continued).toEqual([]);
+  });
+});
+
+describe('a token that the model lacks', () => {
+  test('is refused with its text and its id, and the field that gives it', async () => {
+    // Id 1 is <|user|>, id 2 is <|assistant|>.
+    const answer = await violationOf({ input: { prompt: '<|assistant|>', raw: true } }, [], 2);
+    expect(answer).toMatchObject({
+      field: 'prompt',
+      constraint: 'vocabulary',
+      message: expect.stringMatching(
+        /^prompt must have no token that the model lacks, but gives "<\|assistant\|>", id 2; /,
+      ),
+    });
+    const fits = { input: { prompt: '<|user|>', raw: true } };
+    expect((await prepared(fits, [], 2)).sequence.prompt).toContain(1);
+  });
+
+  test('is refused for messages, also if the template adds it', async () => {
+    expect(await violationOf({ input: messages('<|assistant|>') }, [template], 2)).toMatchObject({ field: 'messages' });
+    const input = messages('<|user|>', '<|user|>');
+    expect(await violationOf({ input }, [template], 2)).toMatchObject({
+      field: 'messages',
+      message: expect.stringContaining('if the chat template adds it'),
+    });
+    expect(await violationOf({ input: { prompt: '<|assistant|>', raw: false } }, [template], 2)).toMatchObject({
+      field: 'prompt',
+    });
+  });
+});
+
+describe('the field template', () => {
+  test('chooses a template, and an unknown name is refused with the names that exist', async () => {
+    expect((await prepared({ input: user, template: 'default' })).sequence.prompt).toContain(1);
+    const message = 'template must be one of default, but is "rag"';
+    expect(await violationOf({ input: user, template: 'rag' })).toMatchObject({ field: 'template', message });
+  });
+
+  test('is refused by a model without a template', async () => {
+    const message = 'template requires a model with a chat template, and this model has none; leave template out';
+    for (const input of [user, messages('x')])
+      expect(await violationOf({ input, template: 'default' }, [])).toMatchObject({ field: 'template', message });
+  });
+
+  test('is not needed: messages without a template are refused as before', async () => {
+    const message = 'messages require a model with a chat template; use prompt instead';
+    expect(await violationOf({ input: messages('x') }, [])).toMatchObject({ field: 'messages', message });
+  });
+});
