@@ -8,6 +8,7 @@ import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_EVENTS_MS } from '../src/commands/serve/drain.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
+import { MAX_TOKEN_FILE_BYTES } from '../src/config/hub-token.ts';
 import { MAX_ORIGINS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { FIXED_LIMITS } from '../src/contract/execute.ts';
@@ -186,7 +187,7 @@ whose time is known; a thread with a deadline does the rest.
 | sentences | ${LIMITS.human}, ${LIMITS.cute}, ${LIMITS.story} characters; ${LIMITS.field} for a field | – | cut at a whole character | \`narration/narrate\` | \`narration/narrate\` |
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
-| attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\` |
+| attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
 | event loop that does not answer a request to stop; a second one | ${seconds(MAX_LOOP_SILENCE_MS)}; ${seconds(MAX_LOOP_SILENCE_FORCED_MS)} | – | the watchdog interrupts it, exit 1; after ${seconds(MAX_INTERRUPT_MS)} more SIGKILL | \`lifecycle/watchdog\` | \`e2e/lifecycle/watchdog\` |
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
@@ -220,9 +221,11 @@ whose time is known; a thread with a deadline does the rest.
 | answer of the API of the hub; pages of a list | ${bytes(MAX_RESPONSE_BYTES)}; ${MAX_PAGES} of 1 000 files | – | exit 1 | \`model/hub/connection\`, \`model/hub/repository\` | \`model/hub/repository\` |
 | a file | its length and checksum in the list | – | a file that is too long or wrong is thrown away; after two tries, exit 1 | \`model/hub/transfer\` | \`model/hub/transfer\`, \`e2e/hub/pull-interrupted.long\` |
 | tries without progress; tries in total; silence | ${RETRY_POLICY.tries}; ${MAX_TRIES}; ${seconds(RETRY_POLICY.stallMs)} | – | exit 1; the partial file stays for the next pull | \`model/hub/connection\`, \`model/hub/transfer\` | \`model/hub/transfer\` |
+| wait that the hub asks for with \`Retry-After\` or \`RateLimit\` | ${seconds(RETRY_POLICY.longestRetryAfterMs)} | – | exit 1 | \`model/hub/network/wait-headers\` | \`model/hub/wait-headers\`, \`e2e/hub/pull-limited\` |
+| file with the token of the hub | ${bytes(MAX_TOKEN_FILE_BYTES)}, a regular file | \`HF_TOKEN_PATH\` | exit 2 if \`HF_TOKEN_PATH\` names it, otherwise a warning | \`config/hub-token\` | \`config/hub-token\` |
 | redirects | ${MAX_REDIRECTS}, never from https to http | – | exit 1 | \`model/hub/connection\` | \`model/hub/transfer\` |
 | rate of a transfer and of an answer of the API | ${bytes(RETRY_POLICY.leastBytes)} in ${seconds(RETRY_POLICY.rateWindowMs)} | – | a try without progress | \`model/hub/transfer-watch\` | \`model/hub/transfer\`, \`model/hub/repository\` |
-| addresses that a public hub leads to | public ones, checked for every connection | \`HF_ENDPOINT\` | exit 1 | \`model/hub/addresses\` | \`model/hub/addresses\` |
+| addresses that a public hub leads to | public ones, checked for every connection; through a proxy, those that a URL names | \`HF_ENDPOINT\` | exit 1 | \`model/hub/addresses\` | \`model/hub/addresses\` |
 | lock without news; lock from the future | ${seconds(LOCK_TIMES.staleMs)}; ${seconds(LOCK_TIMES.skewMs)} | – | one waiting pull takes over | \`model/hub/lock\` | \`model/hub/lock\` |
 | files that every pull checks | up to ${bytes(MAX_QUICK_CHECK_BYTES)} | \`pull --verify\`: all | downloaded again | \`commands/pull/verifier\` | \`e2e/hub/pull-verify\` |
 | files of a model folder; size of a JSON file | regular files in the folder, or in \`blobs/\` of a hub cache; ${bytes(MAX_JSON_BYTES)}, a tokenizer ${bytes(MAX_TOKENIZER_BYTES)} | – | exit 1, \`model.problem\` | \`model/folder-files\` | \`model/links\` |

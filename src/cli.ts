@@ -10,7 +10,9 @@ import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './co
 import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
+import { readProxies } from './config/proxy-settings.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
+import { withoutUrlSecrets } from './protocol/url-text.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
@@ -39,10 +41,17 @@ ${settingsHelp()}
 
 Environment variables of the hub, the same as those of huggingface_hub
   HF_TOKEN                             token for gated and private models
+  HF_TOKEN_PATH                        file with the token, if HF_TOKEN is not set; default: token in HF_HOME, which
+                                       "hf auth login" writes
   HF_ENDPOINT                          URL of another hub; default: https://huggingface.co
   HF_HUB_CACHE, HF_HOME                folder of the cache, or its parent folder; default: ~/.cache/huggingface
   HF_HUB_OFFLINE=1                     pull uses only the cache and sends no requests
   HF_HUB_DISABLE_SYMLINKS=1            pull copies files into the snapshots of the cache instead of linking them
+
+Environment variables of the network, for pull and the ready callback; in lower or upper case
+  HTTPS_PROXY, HTTP_PROXY              URL of the proxy for https and for http; never used for this machine
+  NO_PROXY                             hosts without a proxy: names, .domains, addresses, networks, host:port, or *
+  NODE_EXTRA_CA_CERTS                  PEM file with further certificate authorities, read by Node.js
 
 Exit codes: 0 clean stop; 1 failed start or fatal error; 2 wrong command line or environment.
 `;
@@ -69,6 +78,8 @@ async function main(args: readonly string[]): Promise<number> {
     );
   }
   const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
+  const { callbackUrl } = settings.config;
+  const proxy = callbackUrl === undefined ? undefined : readProxies()(new URL(callbackUrl));
   const exposure = hideSecrets();
   // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());
@@ -77,7 +88,7 @@ async function main(args: readonly string[]): Promise<number> {
   const watched = { stdin: stops.watchStdin(), parent: startedByNpm() };
   if (watched.parent) stops.watchParent();
   const { serve } = await import('./commands/serve/serve.ts');
-  return serve({ settings, exposure, version: VERSION, engine, stops, watched });
+  return serve({ settings, exposure, version: VERSION, proxy, engine, stops, watched });
 }
 
 /** Loads the terminal only for a text: it would delay the start of a worker. */
@@ -89,7 +100,7 @@ async function print(text: string): Promise<number> {
 
 async function printError(text: unknown): Promise<void> {
   const { Terminal } = await import('./commands/terminal.ts');
-  await Terminal.stderr().print(`rbees-workerd: ${text}\n`);
+  await Terminal.stderr().print(`rbees-workerd: ${withoutUrlSecrets(String(text))}\n`);
 }
 
 try {

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf } from '../protocol/error-message.ts';
+import { shownUrl, withoutUrlSecrets } from '../protocol/url-text.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
 
@@ -93,9 +94,8 @@ export function readSettings(
     const value = given ?? row.fallback;
     if (value === undefined) continue;
     const parsed = row.schema.safeParse(value);
-    const shown = name === 'api-token' ? '(hidden)' : JSON.stringify(value);
     if (parsed.success) config[camel(name)] = parsed.data;
-    else problems.push(`${source}: ${shown} is not allowed; allowed: ${row.allowed}`);
+    else problems.push(`${source}: ${shownValue(name, value)} is not allowed; allowed: ${row.allowed}`);
   }
   config['workerId'] ??= uuid();
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
@@ -103,6 +103,13 @@ export function readSettings(
   if (problems.length === 0) problems.push(...contradictions(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return { config: checked, variables, ...(file && { file: { path: file.path, used, ignored } }) };
+}
+
+/** A wrong value for the error message. No token, and no secret of a URL. */
+function shownValue(name: SettingName, value: unknown): string {
+  if (name === 'api-token') return '(hidden)';
+  const text = String(value);
+  return JSON.stringify(name.endsWith('-url') ? shownUrl(text) : withoutUrlSecrets(text));
 }
 
 function settingsSource(
@@ -142,7 +149,7 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     });
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
-    const reason = messageOf(error);
+    const reason = withoutUrlSecrets(messageOf(error));
     throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
   }
 }
@@ -171,8 +178,8 @@ export function startedByNpm(environment: NodeJS.ProcessEnv = process.env): bool
   return environment['npm_lifecycle_event'] === 'start';
 }
 
-/** Variables of the worker and of the hub. The engine does not need them, and some are secrets. */
-const NOT_FOR_THE_ENGINE = /^(?:RBEES|HF|HUGGING_?FACE)_/;
+/** Variables of the worker, the hub and the proxies. The engine does not need them, and some are secrets. */
+const NOT_FOR_THE_ENGINE = /^(?:(?:RBEES|HF|HUGGING_?FACE)_|(?:https?|all|no)_proxy$|(?:HTTPS?|ALL|NO)_PROXY$)/;
 
 /**
  * The environment of the engine process: paths and device variables, but no settings of the worker and no

@@ -6,10 +6,17 @@
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { messageOf } from '../protocol/error-message.ts';
-import { HUB_TOKENS } from './hub-settings.ts';
+import { HUB_TOKENS } from './hub-token.ts';
 
 const TOKEN_FLAG = '--api-token';
-const SECRET_VARIABLES: readonly string[] = ['RBEES_API_TOKEN', ...HUB_TOKENS];
+/** A proxy can have a password. */
+const PROXIES = ['HTTPS_PROXY', 'HTTP_PROXY', 'ALL_PROXY'];
+const SECRET_VARIABLES: readonly string[] = [
+  'RBEES_API_TOKEN',
+  ...HUB_TOKENS,
+  ...PROXIES,
+  ...PROXIES.map((name) => name.toLowerCase()),
+];
 
 /** Bytes of `/proc/self/environ` or `/proc/self/cmdline` that hold a secret. */
 interface Span {

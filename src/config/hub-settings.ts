@@ -3,18 +3,18 @@
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { shownUrl } from '../protocol/url-text.ts';
 import { ConfigError } from './config.ts';
-
-/** The variables of the token of the hub; the first one that is set counts. */
-export const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];
+import { type HubToken, readHubToken, type TokenFile } from './hub-token.ts';
+import { type ProxyRule, readProxies } from './proxy-settings.ts';
 
 /** Address of the model hub, access to it, and the cache of its files. */
-export interface HubSettings {
+export interface HubSettings extends HubToken {
   /** Folder of the cache, an absolute path. */
   readonly cache: string;
   /** Without a trailing slash. */
   readonly endpoint: string;
-  readonly token: string | undefined;
+  readonly proxyFor: ProxyRule;
   /** True: only the cache is used. */
   readonly offline: boolean;
   /** False: snapshots of the cache contain copies instead of links. */
@@ -28,15 +28,18 @@ export interface HubSettings {
 export function readHubSettings(environment: NodeJS.Dict<string> = process.env): HubSettings {
   const endpoint = (environment['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/{1,8}$/, '');
   if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint))
-    throw new ConfigError(`HF_ENDPOINT: ${JSON.stringify(endpoint)} is not allowed; allowed: an http or https URL`);
-  const token = HUB_TOKENS.map((name) => environment[name]?.trim()).find(Boolean);
-  if (token !== undefined && !/^[\x21-\x7e]{1,1024}$/.test(token))
-    throw new ConfigError('HF_TOKEN: (hidden) is not allowed; allowed: up to 1024 visible ASCII characters');
+    throw new ConfigError(
+      `HF_ENDPOINT: ${JSON.stringify(shownUrl(endpoint))} is not allowed; allowed: an http or https URL without user and query`,
+    );
   const isTrue = (name: string): boolean => /^(1|on|yes|true)$/i.test(environment[name] ?? '');
   return {
     cache: hubCache(environment),
     endpoint,
-    token,
+    proxyFor: readProxies(environment),
+    // huggingface_hub sends neither the token of a variable nor that of the file then.
+    ...(isTrue('HF_HUB_DISABLE_IMPLICIT_TOKEN')
+      ? { token: undefined, tokenSource: undefined }
+      : readHubToken(environment, tokenFile(environment))),
     offline: isTrue('HF_HUB_OFFLINE'),
     symlinks: !isTrue('HF_HUB_DISABLE_SYMLINKS'),
   };
@@ -47,12 +50,32 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
  * (huggingface_hub, constants.py).
  */
 export function hubCache(environment: NodeJS.Dict<string> = process.env): string {
-  const home = environment['HOME'] || homedir();
-  const expanded = (path: string): string =>
+  return place(
+    environment,
+    environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || join(hubHome(environment), 'hub'),
+  );
+}
+
+/** The file that `hf auth login` writes: `HF_TOKEN_PATH`, else `token` in `HF_HOME` or its default. */
+function tokenFile(environment: NodeJS.Dict<string>): TokenFile {
+  const named = environment['HF_TOKEN_PATH'];
+  return { path: place(environment, named || join(hubHome(environment), 'token')), isNamed: Boolean(named) };
+}
+
+function hubHome(environment: NodeJS.Dict<string>): string {
+  return (
+    environment['HF_HOME'] || join(environment['XDG_CACHE_HOME'] || join(homeOf(environment), '.cache'), 'huggingface')
+  );
+}
+
+const homeOf = (environment: NodeJS.Dict<string>): string => environment['HOME'] || homedir();
+
+/** An absolute path. `~` and variables in it are replaced, as in Python. */
+function place(environment: NodeJS.Dict<string>, path: string): string {
+  const home = homeOf(environment);
+  return resolve(
     path
       .replace(/^~(?=$|[/\\])/, home)
-      .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => environment[bare ?? braced] ?? all);
-  const user = environment['XDG_CACHE_HOME'] || join(home, '.cache');
-  const hub = join(environment['HF_HOME'] || join(user, 'huggingface'), 'hub');
-  return resolve(expanded(environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || hub));
+      .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => environment[bare ?? braced] ?? all),
+  );
 }

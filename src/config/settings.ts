@@ -116,7 +116,7 @@ export const SETTINGS = {
     schema: httpUrl,
     meaning: 'URL of this worker for the pool-manager (uri in the ready callback)',
     allowed: 'an http or https URL',
-    shown: 'http://<host>:<port>',
+    shown: 'http://<host>:<port>; for 0.0.0.0 and ::, the local address of the callback',
     fromFolder: [], // Its host name is valid in `Host`, and the pool-manager sends the jobs there.
   }),
   'api-token': setting({

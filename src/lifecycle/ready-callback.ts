@@ -4,9 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
+import type { HttpProxy } from '../config/proxy-settings.ts';
 import { narrate, runIn } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { DeviceName } from '../protocol/devices.ts';
+import { postReport } from './callback-request.ts';
 
 export const ATTEMPTS = 5;
 const FIRST_DELAY_MS = 1000;
@@ -26,38 +28,44 @@ export interface ReadyNotice {
   readonly version: string;
 }
 
-/** Times of the attempts in milliseconds. */
-export interface CallbackTimes {
+/** The way of the report, and the times of the attempts in milliseconds. */
+export interface CallbackOptions {
   /** Delay between the first two attempts. */
   readonly firstDelayMs?: number;
   /** Maximum time until the response. */
   readonly answerMs?: number;
+  readonly proxy?: HttpProxy | undefined;
+  /** Replaces `uri` by the URL for the local address of the connection; undefined keeps `uri`. */
+  readonly uriAt?: ((localAddress: string) => string | undefined) | undefined;
 }
 
 /**
  * POSTs `notice` to `url` until a response is 2xx: at most 5 attempts of 5 s each. The delay between attempts
- * is 1 s and doubles each time, with jitter. Never throws.
+ * is 1 s and doubles each time, with jitter; a longer `Retry-After` counts, up to a minute. A certificate
+ * that is not accepted ends the attempts. Never throws.
  * @returns true after a 2xx response; false after the last attempt, or if `signal` aborted.
  */
 export function reportReady(
   url: string,
   notice: ReadyNotice,
   signal: AbortSignal,
-  { firstDelayMs = FIRST_DELAY_MS, answerMs = ANSWER_MS }: CallbackTimes = {},
+  { firstDelayMs = FIRST_DELAY_MS, answerMs = ANSWER_MS, proxy, uriAt }: CallbackOptions = {},
 ): Promise<boolean> {
   const correlationId = uuid();
+  const bodyFor = bodyMaker(url, notice, uriAt);
   return runIn({ correlationId }, async () => {
     for (let attempt = 1; attempt <= ATTEMPTS && !signal.aborted; attempt += 1) {
       narrate('callback.attempt', { url, attempt, attempts: ATTEMPTS });
       const began = performance.now();
-      const answer = await post(url, notice, correlationId, { signal, answerMs });
+      const answer = await postReport({ url, correlationId, bodyFor, proxy, answerMs, signal });
       if (signal.aborted) return false;
       if ('status' in answer && answer.status >= 200 && answer.status < 300) {
         narrate('callback.ready', { url, attempt, http_status: answer.status, duration_ms: performance.now() - began });
         return true;
       }
-      const last = attempt === ATTEMPTS;
-      const delay = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: MAX_DELAY_MS });
+      const last = attempt === ATTEMPTS || ('isFinal' in answer && answer.isFinal);
+      const asked = Math.min('status' in answer ? (answer.waitMs ?? 0) : 0, MAX_DELAY_MS);
+      const delay = Math.max(asked, backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: MAX_DELAY_MS }));
       narrate('callback.failed', {
         url,
         attempt,
@@ -67,60 +75,24 @@ export function reportReady(
         ...('status' in answer && { http_status: answer.status }),
         ...(!last && { retry_after_ms: Math.round(delay) }),
       });
-      if (!last) await sleep(delay, undefined, { signal }).catch(() => undefined);
+      if (last) return false;
+      await sleep(delay, undefined, { signal }).catch(() => undefined);
     }
     return false;
   });
 }
 
-type Answer = { readonly status: number } | { readonly failure: string };
-
-async function post(
+/** Makes the bodies of the attempts, and narrates the address in them if the connection decides it. */
+function bodyMaker(
   url: string,
   notice: ReadyNotice,
-  correlationId: string,
-  { signal, answerMs }: { signal: AbortSignal; answerMs: number },
-): Promise<Answer> {
-  try {
-    const { target, authorization } = splitCredentials(url);
-    const response = await fetch(target, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', 'X-Correlation-Id': correlationId, ...authorization },
-      body: JSON.stringify(notice),
-      redirect: 'manual',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
-    });
-    await response.body?.cancel();
-    return { status: response.status };
-  } catch (error) {
-    return { failure: failureOf(error, answerMs) };
-  }
-}
-
-/** `fetch` refuses a URL with user and password: both are sent in the header `Authorization` instead. */
-function splitCredentials(url: string): { target: URL; authorization: Record<string, string> } {
-  const target = new URL(url);
-  const { username, password } = target;
-  if (username === '' && password === '') return { target, authorization: {} };
-  target.username = '';
-  target.password = '';
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return { target, authorization: { Authorization: `Basic ${Buffer.from(pair).toString('base64')}` } };
-}
-
-/** Sentences for the error codes of a connection. */
-const CONNECTION_ERRORS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'the connection was closed before the answer',
-  UND_ERR_SOCKET: 'the connection was closed before the answer',
-  ENOTFOUND: 'the host name is not known',
-};
-
-/** The cause of a failed request, for the operator: the message of `fetch` is only `fetch failed`. */
-function failureOf(error: unknown, answerMs: number): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `no answer within ${answerMs / 1000} s`;
-  const cause = error.cause as { code?: string; message?: string } | undefined;
-  if (cause?.code?.startsWith('HPE_')) return 'the answer is not HTTP';
-  return CONNECTION_ERRORS[cause?.code ?? ''] ?? cause?.code ?? cause?.message ?? error.message;
+  uriAt: CallbackOptions['uriAt'],
+): (localAddress: string) => string {
+  let narrated: string | undefined;
+  return (localAddress) => {
+    const uri = uriAt?.(localAddress) ?? notice.uri;
+    if (uriAt !== undefined && uri !== narrated) narrate('callback.address', { url, uri });
+    narrated = uri;
+    return JSON.stringify({ ...notice, uri });
+  };
 }

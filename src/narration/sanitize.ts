@@ -4,6 +4,7 @@
  * next part of the pattern cannot match.
  */
 import { createHash } from 'node:crypto';
+import { withoutUrlSecrets } from '../protocol/url-text.ts';
 
 const REDACTED = '[REDACTED]';
 
@@ -21,7 +22,7 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/(?<![\w-])eyJ[\w-]{5,}\.[\w-]*(?:\.[\w-]*)?/g, REDACTED],
   // Authorization values.
   [/\b(Bearer|Basic|Token)[ \t]{1,3}[\w.~+/=-]{3,}/gi, `$1 ${REDACTED}`],
-  // URL passwords: the text between the first colon and the last @ of the authority.
+  // Passwords in URLs of other schemes: the text between the first colon and the last @ of the authority.
   [/(:\/\/[^\s:/@]{0,256}:)[^\s/]{1,512}@/g, `$1${REDACTED}@`],
   // key=value, key: value, "key": "value".
   [
@@ -57,13 +58,17 @@ function tagged(name: string): string {
 
 const exactSecrets = new Set<string>();
 
+/** Length from which a secret is removed from texts. A shorter password may be an ordinary word. */
+const LEAST_SECRET = 8;
+
 /**
- * Registers a secret of this process (the API token of the worker). `redact` then removes it everywhere.
+ * Registers a secret of this process (the API token, the token of the hub, the password of a proxy). `redact`
+ * then removes it everywhere.
  * @returns the first 8 hex digits of its SHA-256, which may be logged: two operators can compare their tokens
  * with it.
  */
 export function keepSecret(secret: string): string {
-  if (secret.length > 0) exactSecrets.add(secret);
+  if (secret.length >= LEAST_SECRET) exactSecrets.add(secret);
   return createHash('sha256').update(secret).digest('hex').slice(0, 8);
 }
 
@@ -74,12 +79,18 @@ export function holdsSecret(text: string): boolean {
 }
 
 /**
- * Replaces bearer tokens, key=value secrets, JWTs, PEM private keys, URL passwords and registered secrets by
- * `[REDACTED]`.
+ * Replaces registered secrets, and users, passwords, queries and fragments of URLs by `[REDACTED]`: for
+ * sentences of this program, where a word such as "token" is no sign of a secret.
  */
-export function redact(text: string): string {
+export function redactKnown(text: string): string {
   let clean = text;
   for (const secret of exactSecrets) clean = clean.replaceAll(secret, REDACTED);
+  return withoutUrlSecrets(clean);
+}
+
+/** For all other text: replaces bearer tokens, key=value secrets, JWTs and PEM private keys too. */
+export function redact(text: string): string {
+  let clean = redactKnown(text);
   for (const [pattern, replacement] of SECRETS) clean = clean.replace(pattern, replacement);
   return clean;
 }

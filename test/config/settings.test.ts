@@ -281,3 +281,21 @@ test('a worker that this process starts gets the given settings, and reads no fi
     RBEES_SLOTS: '2',
   });
 });
+
+describe('an error message shows no secret of a URL', () => {
+  test.each([
+    ['--callback-url', 'ftp://me:pass1@h.example/x?key=pass2#pass3', 'ftp://[REDACTED]@h.example/x?[REDACTED]'],
+    ['--callback-url', 'me:pass1@h.example/x?key=pass2', '[REDACTED]@h.example/x?[REDACTED]'],
+    ['--callback-url', 'http://me:pass1/pass2@h.example:99999?pass3', 'http://[REDACTED]@h.example:99999?[REDACTED]'],
+    ['--advertise-url', 'https//h.example?key=pass1', 'https//h.example?[REDACTED]'],
+    ['--cors-origin', 'https://me:pass1@h.example?pass2', 'https://[REDACTED]@h.example?[REDACTED]'],
+    ['--device', 'http://h.example?key=pass1', 'http://h.example?[REDACTED]'],
+  ])('%s %s', (flag, value, shown) => {
+    expect(refusal([flag, value])).toContain(`${flag}: ${JSON.stringify(shown)} is not allowed`);
+    expect(refusal([flag, value])).not.toMatch(/pass\d/);
+  });
+
+  test('also if the command line is malformed', () => {
+    expect(refusal(['--port', '1', 'http://me:pass1@h.example?key=pass2'])).not.toMatch(/pass\d/);
+  });
+});

@@ -107,3 +107,19 @@ test('accepts 2xx without waiting for the body, which may be endless or cut off'
   const { result: cut } = await report(await listen((socket) => socket.write(`${head}x`, () => socket.destroy())));
   expect(cut).toBe(true);
 });
+
+test('waits as long as the pool-manager asks with Retry-After', async () => {
+  const busy: Behaviour = (socket) =>
+    socket.end('HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+  const { result, narrations } = await report(await listen(busy, fine));
+  expect(result).toBe(true);
+  expect(narrations.find(({ event }) => event === 'callback.failed')).toMatchObject({ retry_after_ms: 1000 });
+});
+
+test('sends a user and a password with any characters', async () => {
+  let head = '';
+  const url = await listen((socket) => socket.end(OK));
+  server?.prependListener('connection', (socket: Socket) => socket.once('data', (data) => (head += data.toString())));
+  expect((await report(url.replace('//', '//me:100%@'))).result).toBe(true);
+  expect(head).toContain(`Authorization: Basic ${btoa('me:100%')}`);
+});

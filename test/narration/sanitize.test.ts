@@ -25,6 +25,46 @@ describe('secrets become [REDACTED]', () => {
     expect(redact(text)).not.toContain(secret);
   });
 
+  test.each([
+    ['https://h.example/p?key=A&sig=B&X-Amz-Signature=C&code=D&auth=F&pwd=G', 'https://h.example/p?[REDACTED]'],
+    ['https://h.example:8443/a/b?plain', 'https://h.example:8443/a/b?[REDACTED]'],
+    ['https://h.example/p#access_key', 'https://h.example/p#[REDACTED]'],
+    ['https://h.example?a=b#c', 'https://h.example?[REDACTED]'],
+    ['https://ghp_user@h.example/p', 'https://[REDACTED]@h.example/p'],
+    ['https://user:pa:ss@h.example/p@v1', 'https://[REDACTED]@h.example/p@v1'],
+    ['https://user:pa/ss@h.example/p', 'https://[REDACTED]@h.example/p'],
+    ['https://user:pa?ss@h.example/p?x', 'https://[REDACTED]@h.example/p?[REDACTED]'],
+    ['WSS://h.example/p?t=1', 'WSS://h.example/p?[REDACTED]'],
+    ['http://[::1]:80/x@y', 'http://[::1]:80/x@y'],
+    ['(see http://h.example/p?t=1), then', '(see http://h.example/p?[REDACTED]), then'],
+    ["fetch 'http://h.example/p?t=1'.", "fetch 'http://h.example/p?[REDACTED]'."],
+    ['{"url":"http://h.example/p?t=1","n":2}', '{"url":"http://h.example/p?[REDACTED]","n":2}'],
+    [
+      'a http://h.example/p?t=1 b https://i.example/q?u=2 c',
+      'a http://h.example/p?[REDACTED] b https://i.example/q?[REDACTED] c',
+    ],
+    ['http://h.example/p?to=https://i.example/q?u=2', 'http://h.example/p?[REDACTED]'],
+    ['GET /path?sig=A&flag&x-key=B HTTP/1.1', 'GET /path?sig=[REDACTED]&flag&x-key=[REDACTED] HTTP/1.1'],
+    ['http://h.example/p?[REDACTED]more', 'http://h.example/p?[REDACTED]'],
+    ['http://h.example/p?', 'http://h.example/p?'],
+  ])('in the URL %s', (text, clean) => {
+    expect(redact(text)).toBe(clean);
+    expect(redact(clean)).toBe(clean);
+    expect(sanitize(text, 256)).toBe(clean);
+  });
+
+  test('of a URL of any kind, under any name', () => {
+    const secret = fc.string({ unit: fc.constantFrom(..."abcXYZ019-._~%!$'()*+,;:@/?"), minLength: 6, maxLength: 30 });
+    fc.assert(
+      fc.property(secret, fc.constantFrom('?', '#', '?k=', '?a=1&k=', '?a=1#'), (value, start) => {
+        // The punctuation at the end of a URL may belong to the sentence.
+        expect(redact(`at https://h.example/p${start}Q${value}Q behind`)).toBe(
+          `at https://h.example/p${start[0]}[REDACTED] behind`,
+        );
+      }),
+    );
+  });
+
   test('text that only resembles a secret stays', () => {
     for (const text of [
       'Tokenizer split the prompt into 17 tokens',
@@ -39,6 +79,11 @@ describe('secrets become [REDACTED]', () => {
   test('the token of the worker is removed everywhere', () => {
     keepSecret('zebra-crossing-42');
     expect(redact('see zebra-crossing-42x')).toBe('see [REDACTED]x');
+  });
+
+  test('a registered secret is removed if it is no ordinary word', () => {
+    keepSecret('proxy');
+    expect(redact('the proxy refuses')).toBe('the proxy refuses');
   });
 
   test('redacting twice gives the same text as redacting once', () => {
@@ -59,6 +104,13 @@ describe('secrets become [REDACTED]', () => {
       'api_key: ',
       '"secret": "',
       'Bearer ',
+      'http://',
+      'https://a?',
+      'http://a@',
+      'http://a:',
+      '?a=',
+      '&a=b',
+      '&a',
     ],
     ...[
       '-----BEGIN ',

@@ -82,6 +82,8 @@ export class HubServer {
   readonly #hub: Server;
   readonly #cdn: Server;
   readonly #sending = new Set<() => void>();
+  /** The URLs by which the client knows both servers, if a proxy is in between. */
+  names: { readonly hub: string; readonly cdn: string } | undefined;
 
   private constructor() {
     this.#hub = createServer((request, response) => this.#atHub(request, response));
@@ -145,7 +147,7 @@ export class HubServer {
 
   #atHub(request: IncomingMessage, response: ServerResponse): void {
     const seen = this.#see('hub', request);
-    const url = new URL(request.url ?? '/', this.url);
+    const url = new URL(request.url ?? '/', this.names?.hub ?? this.url);
     const [, api, name = '', verb, revision = '', path = ''] =
       /^(\/api\/models)?\/([^/]+\/[^/]+)\/(revision|tree|resolve)\/([^/]+)(?:\/(.+))?$/.exec(url.pathname) ?? [];
     const repository = this.#repositories.get(name);
@@ -167,7 +169,7 @@ export class HubServer {
 
   #toCdn(response: ServerResponse, path: string, file: HubFile, commit: string): void {
     response.writeHead(302, {
-      location: `${this.cdnUrl}/signed/${path}?signature=secret`,
+      location: `${this.names?.cdn ?? this.cdnUrl}/signed/${path}?signature=secret`,
       'x-linked-etag': `"${sha256(file.bytes)}"`,
       'x-linked-size': String(file.bytes.byteLength),
       'x-repo-commit': commit,

@@ -5,7 +5,7 @@
 import { basename } from 'node:path';
 import stringWidth from 'string-width';
 import { formatBytes } from '../../narration/phrases.ts';
-import { harmless } from '../../narration/sanitize.ts';
+import { harmless, redactKnown } from '../../narration/sanitize.ts';
 import { ERASE_LINE, LINE_START, type Terminal } from '../terminal.ts';
 import { cutToColumns } from '../terminal-text.ts';
 
@@ -35,9 +35,9 @@ export class ProgressBar {
     this.#now = now;
   }
 
-  /** Writes one sentence on a separate line. */
+  /** Writes one sentence on a separate line, without secrets. */
   say(sentence: string): void {
-    this.#out.write(...(this.#drawn ? [LINE_START, ERASE_LINE] : []), harmless(sentence), '\n');
+    this.#out.write(...(this.#drawn ? [LINE_START, ERASE_LINE] : []), redactKnown(harmless(sentence)), '\n');
     this.#drawn = false;
     this.#shownAt = Number.NEGATIVE_INFINITY;
   }

@@ -18,10 +18,12 @@ import { locateModel } from '../../model/locate.ts';
 import { ModelError, type ModelProblem } from '../../model/problems.ts';
 import { graphFileOf } from '../../model/spec/genai.ts';
 import { formatBytes } from '../../narration/phrases.ts';
+import { keepSecret } from '../../narration/sanitize.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import { Terminal } from '../terminal.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
+import { stopSignal } from './stop-signal.ts';
 import { Verifier, verifyOffline } from './verifier.ts';
 
 /**
@@ -33,14 +35,22 @@ const MAX_ROUNDS = 3;
 export const MAX_CONFIG_BYTES = 1024 * 1024;
 
 /**
- * Runs the command. Resolves with the exit code: 0, or 1 after an error of the hub, the model or the disk.
- * @throws ConfigError if the command line or a hub variable is wrong.
+ * Runs the command. Resolves with the exit code: 0, or 1 after an error of the hub, the model or the disk. A
+ * signal ends it at once, also while it waits for the hub.
+ * @throws ConfigError if the command line or a variable of the hub or of a proxy is wrong.
  */
-export async function pull(args: readonly string[]): Promise<number> {
+export function pull(args: readonly string[]): Promise<number> {
+  return Promise.race([runPull(args), stopSignal()]);
+}
+
+async function runPull(args: readonly string[]): Promise<number> {
   const task = readArguments(args);
   const settings = readHubSettings();
+  keepSecret(settings.token ?? '');
+  keepSecret(settings.proxyFor(new URL(settings.endpoint))?.password ?? '');
   const progress = new ProgressBar(Terminal.stderr());
   try {
+    if (settings.tokenProblem !== undefined) progress.say(settings.tokenProblem);
     const folder = settings.offline
       ? await fromCache(task, settings, progress)
       : await fromHub(task, settings, progress);

@@ -5,9 +5,11 @@ import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
+import type { HttpProxy } from '../../config/proxy-settings.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
+import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback-address.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { reportReady } from '../../lifecycle/ready-callback.ts';
@@ -16,6 +18,7 @@ import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequests } from '../../lifecycle/stop-requests.ts';
 import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
+import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
@@ -29,6 +32,8 @@ export interface WorkerStart {
   /** Reason why other processes of the user can read a token; undefined if they cannot. */
   readonly exposure: string | undefined;
   readonly version: string;
+  /** The proxy for the ready callback; undefined if its connection is direct. */
+  readonly proxy?: HttpProxy | undefined;
   /** The engine process, already forked. */
   readonly engine: ChildProcess;
   /** Already watches signals, standard input and the parent process. */
@@ -115,6 +120,7 @@ export class Worker {
     const { settings, exposure } = this.#start;
     const { file } = settings;
     const { workerId, logLevel, logFormat, apiToken } = this.#config;
+    keepSecret(this.#start.proxy?.password ?? '');
     const stdout = openStdout({ level: logLevel, format: logFormat });
     startNarration({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
@@ -153,9 +159,15 @@ export class Worker {
 
   #address(): string {
     const { host } = this.#config;
+    return `${host.includes(':') ? `[${host}]` : host}:${this.#bound().port}`;
+  }
+
+  /** The address that the server listens on, with the actual port. */
+  #bound(): BoundAddress {
     const bound = this.#app.server.address();
-    const port = typeof bound === 'object' && bound !== null ? bound.port : this.#config.port;
-    return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    return typeof bound === 'object' && bound !== null
+      ? bound
+      : { address: this.#config.host, port: this.#config.port };
   }
 
   /**
@@ -170,6 +182,7 @@ export class Worker {
   /** Loads the model, then accepts jobs. The ready callback runs in parallel. */
   async #load(): Promise<void> {
     void this.#warmUpHttp();
+    if (this.#start.proxy) preloadProxyClient();
     try {
       this.#model = await loadModel(this.#config, (options, onLoadEvent) =>
         this.#supervisor.start(options, onLoadEvent),
@@ -203,7 +216,12 @@ export class Worker {
       protocol: 'sse',
       version: this.#version,
     } as const;
-    const reported = await reportReady(callbackUrl, notice, this.#callback.signal);
+    const bound = this.#bound();
+    const isUnknown = advertiseUrl === undefined && isEveryAddress(bound);
+    const reported = await reportReady(callbackUrl, notice, this.#callback.signal, {
+      proxy: this.#start.proxy,
+      uriAt: isUnknown ? (localAddress) => reachableUrl(bound, localAddress) : undefined,
+    });
     if (!reported && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
   }
 

@@ -4,10 +4,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HubSettings } from '../../config/hub-settings.ts';
+import type { HttpProxy } from '../../config/proxy-settings.ts';
 import { backoffDelay } from '../../protocol/backoff.ts';
 import { AddressRule } from './addresses.ts';
+import { broken, placeOf, type Route } from './network/failures.ts';
+import { ProxyClient } from './network/proxy-client.ts';
+import { explainRefusal } from './network/refusal.ts';
+import { type HeaderFields, waitOf } from './network/wait-headers.ts';
 import { BrokenTransfer, PullError } from './pull-error.ts';
-import { type HubReference, nameOf } from './reference.ts';
+import type { HubReference } from './reference.ts';
 import { type HubResponse, send } from './request.ts';
 import { TransferWatch } from './transfer-watch.ts';
 
@@ -42,8 +47,10 @@ export const MAX_REDIRECTS = 5;
 /** A page of 1000 files takes about 250 kB. */
 export const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
-/** The hub, and the addresses that it may lead to. */
-export interface HubAccess extends Pick<HubSettings, 'endpoint' | 'token'> {
+/** The hub, the way to it, and the addresses that it may lead to. */
+export interface HubAccess
+  extends Pick<HubSettings, 'endpoint' | 'token'>,
+    Partial<Pick<HubSettings, 'tokenSource' | 'proxyFor'>> {
   /** Default: the rule for the endpoint. */
   readonly rule?: AddressRule;
 }
@@ -53,21 +60,23 @@ export class Connection {
   readonly endpoint: string;
   readonly policy: RetryPolicy;
   readonly #reference: HubReference;
-  readonly #token: string | undefined;
+  readonly #access: HubAccess;
+  /** Name of a proxy → its connections. */
+  readonly #proxies = new Map<string, ProxyClient>();
   readonly #rule: AddressRule;
   readonly #report: (sentence: string) => void;
 
   constructor(
-    { endpoint, token, rule = new AddressRule(endpoint) }: HubAccess,
+    access: HubAccess,
     reference: HubReference,
     report: (sentence: string) => void = () => undefined,
     policy: RetryPolicy = RETRY_POLICY,
   ) {
-    this.endpoint = endpoint;
+    this.endpoint = access.endpoint;
     this.policy = policy;
     this.#reference = reference;
-    this.#token = token;
-    this.#rule = rule;
+    this.#access = access;
+    this.#rule = access.rule ?? new AddressRule(access.endpoint);
     this.#report = report;
   }
 
@@ -104,7 +113,7 @@ export class Connection {
       if (status >= 200 && status < 300) return response;
       response.body.destroy();
       if (![301, 302, 303, 307, 308].includes(status)) throw this.#refused(response, target);
-      target = redirectTarget(target, response.headers.location);
+      target = redirectTarget(target, response.headers['location']);
     }
     throw new PullError(`${url.host} redirects more than ${MAX_REDIRECTS} times.`);
   }
@@ -129,22 +138,50 @@ export class Connection {
     return new TransferWatch(this.policy);
   }
 
+  /** The way of a request. */
+  routeTo(url: URL): Route {
+    return { host: url.host, proxy: this.#access.proxyFor?.(url) };
+  }
+
   /** Sends one request. Sends the token to the hub only, never to a host that the hub redirects to. */
   async #request(url: URL, headers: Readonly<Record<string, string>>, watch: TransferWatch): Promise<HubResponse> {
-    const trusted = this.#token !== undefined && url.origin === new URL(this.endpoint).origin;
-    const all = { ...headers, ...(trusted && { authorization: `Bearer ${this.#token}` }) };
+    const { token } = this.#access;
+    const trusted = token !== undefined && url.origin === new URL(this.endpoint).origin;
+    const all = { ...headers, ...(trusted && { authorization: `Bearer ${token}` }) };
+    const route = this.routeTo(url);
     try {
-      return await send({ url, headers: all, rule: this.#rule, signal: watch.signal });
+      return await send({
+        url,
+        headers: all,
+        rule: this.#rule,
+        signal: watch.signal,
+        proxy: this.#clientOf(route.proxy),
+      });
     } catch (error) {
-      throw broken(error, url.host);
+      this.#forget(route.proxy);
+      throw broken(error, route);
     }
+  }
+
+  #clientOf(proxy: HttpProxy | undefined): ProxyClient | undefined {
+    if (proxy === undefined) return undefined;
+    const client = this.#proxies.get(proxy.name) ?? new ProxyClient(proxy);
+    this.#proxies.set(proxy.name, client);
+    return client;
+  }
+
+  /** The next request opens new connections: it must not wait for one of a failed attempt. */
+  #forget(proxy: HttpProxy | undefined): void {
+    if (proxy === undefined) return;
+    this.#proxies.get(proxy.name)?.destroy();
+    this.#proxies.delete(proxy.name);
   }
 
   async #answer(url: URL): Promise<Response> {
     const watch = this.watch();
     try {
       const { status, headers, body } = await this.open(url, { accept: 'application/json' }, watch);
-      const text = await textOf(body, url.host, watch);
+      const text = await textOf(body, this.routeTo(url), watch);
       if (!isJson(text))
         throw new PullError(
           `${this.endpoint} does not answer like the hub: check HF_ENDPOINT and any proxy in between.`,
@@ -156,62 +193,25 @@ export class Connection {
     }
   }
 
-  #refused(response: HubResponse, target: URL): Error {
-    const { status, headers } = response;
+  #refused({ status, headers }: HubResponse, target: URL): Error {
+    const place = placeOf(this.routeTo(target));
     if (status >= 500 || status === 429 || status === 408)
-      return new BrokenTransfer(`${target.host} answers ${status}`, retryAfter(headers['retry-after']));
+      return new BrokenTransfer(`${place} answers ${status}`, waitOf(status, headers));
     // A signed URL of another host can expire; the hub then issues a new one.
-    if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${target.host} answers ${status}`);
-    return new PullError(this.#explanation(status, String(headers['x-error-code'] ?? '')));
-  }
-
-  /**
-   * Explains a refusal. The hub's error code is more specific than the status (huggingface_hub,
-   * utils/_http.py): for example, the hub also responds with 401 for a repository that does not exist.
-   */
-  #explanation(status: number, code: string): string {
-    const { repo, revision } = this.#reference;
-    const page = `${this.endpoint}/${repo}`;
-    const tokenAdvice =
-      this.#token === undefined ? 'set HF_TOKEN to a token with read access' : 'HF_TOKEN has no read access';
-    if (code === 'GatedRepo' || (status === 403 && code === ''))
-      return `${repo} is gated (${status}): request access at ${page}; ${tokenAdvice}.`;
-    if (code === 'RevisionNotFound') return `${repo} has no revision ${revision} (404): see ${page}.`;
-    if (code === 'EntryNotFound') return `${nameOf(this.#reference)} lost a file during the pull (404): try again.`;
-    if (code === 'RepoNotFound' || status === 401 || status === 404)
-      return `${repo} does not exist or is private (${status}): check the name at ${this.endpoint}; if it is private, ${tokenAdvice}.`;
-    return `${new URL(this.endpoint).host} refuses ${repo} with status ${status}.`;
+    if (target.origin !== new URL(this.endpoint).origin) return new BrokenTransfer(`${place} answers ${status}`);
+    const { endpoint, token, tokenSource = token && 'HF_TOKEN' } = this.#access;
+    return new PullError(explainRefusal(status, headers, { endpoint, reference: this.#reference, tokenSource }));
   }
 }
 
-/**
- * Converts an error of a request or of reading a body to BrokenTransfer. Returns errors of this module
- * unchanged.
- */
-export function broken(error: unknown, host: string): Error {
-  if (error instanceof BrokenTransfer || error instanceof PullError) return error;
-  const [cause = error] = error instanceof AggregateError ? error.errors : [];
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'network error';
-  if (/^(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)$/.test(code))
-    return new BrokenTransfer(`${host} cannot be reached (${code}): check the network and HF_ENDPOINT`);
-  return new BrokenTransfer(`the connection to ${host} broke (${code})`);
-}
-
-function redirectTarget(from: URL, location: string | undefined): URL {
-  const next = location !== undefined && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+function redirectTarget(from: URL, location: HeaderFields[string]): URL {
+  const next = typeof location === 'string' && URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   // Never follow a redirect from https to http.
   if (next?.protocol === 'https:' || (next?.protocol === 'http:' && from.protocol === 'http:')) return next;
   throw new PullError(`${from.host} redirects to an invalid or insecure address.`);
 }
 
-/** Seconds or a date (RFC 9110, 10.2.3) → milliseconds from now. */
-function retryAfter(value: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
-}
-
-async function textOf(body: AsyncIterable<Uint8Array>, host: string, watch: TransferWatch): Promise<string> {
+async function textOf(body: AsyncIterable<Uint8Array>, route: Route, watch: TransferWatch): Promise<string> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
   try {
@@ -219,11 +219,11 @@ async function textOf(body: AsyncIterable<Uint8Array>, host: string, watch: Tran
       watch.received(part.byteLength);
       bytes += part.byteLength;
       if (bytes > MAX_RESPONSE_BYTES)
-        throw new PullError(`${host} answers with more than ${MAX_RESPONSE_BYTES >> 20} MiB.`);
+        throw new PullError(`${route.host} answers with more than ${MAX_RESPONSE_BYTES >> 20} MiB.`);
       parts.push(part);
     }
   } catch (error) {
-    throw broken(error, host);
+    throw broken(error, route);
   }
   return Buffer.concat(parts).toString('utf8');
 }

@@ -6,7 +6,8 @@ import type { Hash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { newHash } from './checksum.ts';
-import { broken, type Connection } from './connection.ts';
+import type { Connection } from './connection.ts';
+import { broken, type Route } from './network/failures.ts';
 import { BrokenTransfer, PullError } from './pull-error.ts';
 import type { RepositoryFile } from './repository.ts';
 import type { HubResponse } from './request.ts';
@@ -76,7 +77,7 @@ async function receive(
   const response = await connection.open(url, range, watch);
   try {
     let position = response.status === 206 ? startOf(response, partial) : 0;
-    for await (const piece of bytesOf(response, url.host)) {
+    for await (const piece of bytesOf(response, connection.routeTo(url))) {
       watch.received(piece.byteLength);
       // If the server sends the file from its beginning, skip the bytes that are already on the disk.
       const fresh = piece.subarray(Math.max(0, partial.bytes - position));
@@ -92,11 +93,11 @@ async function receive(
   if (bytes < size) throw new BrokenTransfer(`${url.host} stopped after ${bytes} of ${size} bytes`);
 }
 
-async function* bytesOf({ body }: HubResponse, host: string): AsyncGenerator<Uint8Array, void, void> {
+async function* bytesOf({ body }: HubResponse, route: Route): AsyncGenerator<Uint8Array, void, void> {
   try {
     for await (const piece of body as AsyncIterable<Uint8Array>) yield piece;
   } catch (error) {
-    throw broken(error, host);
+    throw broken(error, route);
   }
 }
 
@@ -105,7 +106,7 @@ async function* bytesOf({ body }: HubResponse, host: string): AsyncGenerator<Uin
  * @throws BrokenTransfer if the response is not the requested range.
  */
 function startOf(response: HubResponse, { bytes, size }: PartialFile): number {
-  const given = response.headers['content-range'] ?? '';
+  const given = String(response.headers['content-range'] ?? '');
   const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(given) ?? [];
   if (Number(start) === bytes && (total === '*' || Number(total) === size)) return bytes;
   throw new BrokenTransfer(`requested bytes ${bytes} to ${size}, received ${given.slice(0, 60) || 'an unknown range'}`);

@@ -130,6 +130,16 @@ export const WORKER_EVENTS = {
         ? '📞 Ring, ring… pool-manager, are you there?'
         : `📞 Ringing again (${f.attempt})… patience is a virtue!`,
   }),
+  'callback.address': lifecycleEvent({
+    actor: WORKER,
+    action: 'callback_ready',
+    level: 'INFO',
+    when: 'the worker listens on all addresses without --advertise-url: its report names the local address of the connection to the pool-manager, or to the proxy on the way',
+    required: ['url', 'uri'],
+    target: (f) => f.uri,
+    human: (f) => `Worker reports its address as ${f.uri}; --advertise-url would set another one`,
+    cute: (f) => `🗺️ The little bee paints its own street on the map: ${f.uri}!`,
+  }),
   'callback.ready': lifecycleEvent({
     actor: WORKER,
     action: 'callback_ready',
