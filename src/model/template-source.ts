@@ -68,8 +68,9 @@ export function namedTokens(template: string): string[] {
 }
 
 /**
- * Reads every template; no two have the same name. The first file in this list takes precedence: `additional_chat_templates/NAME.jinja`,
- * then the template file, and without a template in it tokenizer_config.json.
+ * Reads every template; no two have the same name. The first file in this list takes precedence:
+ * `additional_chat_templates/NAME.jinja`, then the template file, and without a template in it
+ * tokenizer_config.json.
  * @throws Error for a tokenizer_config.json that cannot be read or is not JSON.
  */
 export async function readTemplates(files: TemplateFiles): Promise<FoundTemplate[]> {
