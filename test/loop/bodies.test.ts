@@ -1,6 +1,6 @@
 /** No body holds the event loop: the most expensive ones of the maximum size, through the whole server. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MAX_KEYS, MAX_LEVELS, MAX_VALUES, structureExcess } from '../../src/http/json-body.ts';
+import { MAX_KEYS, MAX_LEVELS, MAX_VALUES, structureExcess } from '../../src/http/body/json-body.ts';
 import { CEILING_MS, callMs, turnMs } from './longest-turn.ts';
 import { answerIn, BODY_BYTES, filled, type LoopServer, postOf, startLoopServer } from './loop-server.ts';
 

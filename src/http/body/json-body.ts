@@ -2,7 +2,7 @@
  * The only body parser: JSON of bounded structure, and without names that could pollute a prototype.
  */
 import type { FastifyInstance } from 'fastify';
-import { WorkerError } from '../contract/errors.ts';
+import { WorkerError } from '../../contract/errors.ts';
 
 /**
  * Limits of the structure of a body, all of which `structureExcess` counts in one pass before the body is
