@@ -28,6 +28,7 @@ import {
   UNTRUSTED_MS,
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
+import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
@@ -88,7 +89,9 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
 | request line and headers | ${bytes(HEADER_BYTES)} | – | 431 | \`http/connections\` | \`e2e/api/intruders\` |
+| headers | ${count(MAX_HEADERS)} | – | 431 | \`http/http-rules\` | \`http/answers\` |
 | body | ${bytes(bodyLimit(0))} + ${bodyLimit(1) - bodyLimit(0)} bytes per character of a prompt | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` | \`http/server\` | \`e2e/api/validation\`, \`e2e/api/smuggling\` (chunked) |
+| compressed body | the limit of the body, as sent and decoded; decoded on a thread in pieces of 16 KiB | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` at the first byte too many | \`http/body/read-body\`, \`http/body/coding\` | \`http/body/encoded-bodies\`, \`loop/bodies\` |
 | depth of a body | ${MAX_LEVELS} levels | – | 400 \`INVALID_REQUEST\` | \`http/body/json-body\` | \`e2e/api/intruders\` |
 | keys of a body; their levels together; values | ${count(MAX_KEYS)}; ${count(MAX_KEY_LEVELS)}; ${count(MAX_VALUES)} | – | 400 \`INVALID_REQUEST\`, before the body is parsed | \`http/body/json-body\` | \`loop/bodies\`, \`e2e/attacks/floods\` |
 | prompt, or all messages together | ${setting('max-prompt-chars')} characters | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`e2e/api/validation\` |
@@ -235,6 +238,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | origin and \`Host\` | 16 KiB of colons, brackets, digits; 32 origins | 0.8 ms | \`HEADER_BYTES\`, \`MAX_ORIGINS\` | \`http/origin\` | \`loop/requests\` |
 | path and query | 16 KiB; a job id of 3 072 bytes; 2 700 parameters | 1.5 ms | \`HEADER_BYTES\`, \`MAX_PARAMETER_CHARS\` | \`http/server\` | \`loop/requests\` |
 | \`Last-Event-ID\`, \`X-Deadline\`, \`Accept\`, \`Content-Type\`, \`If-None-Match\` | 16 KiB | 1.7 ms | \`HEADER_BYTES\` | \`http/native/job-events\`, \`http/native/order\` | \`loop/requests\` |
+| UTF-8 of a body, and the first byte that is not | 448 KiB of emoji; of replacement characters before a wrong byte | 2.5 ms | body limit | \`http/body/body-text\` | \`loop/bodies\`, \`http/body/body-text\` |
 | pass over the structure of a body | 448 KiB of quotes, backslashes, brackets, spaces, numbers | 4.7 ms | body limit, \`MAX_LEVELS\`, \`MAX_KEYS\`, \`MAX_KEY_LEVELS\`, \`MAX_VALUES\` | \`http/body/json-body\` | \`loop/bodies\` |
 | \`JSON.parse\` and search for prototypes | 448 KiB: 65 536 numbers; 32 768 lists beside \`constructor\`; escapes; long keys and numbers | 13 ms | the same | \`http/body/json-body\` | \`loop/bodies\` |
 | validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 448 KiB, every field wrong | 10 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
