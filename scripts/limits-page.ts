@@ -100,7 +100,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
-| job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 404 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
+| job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 400 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
 

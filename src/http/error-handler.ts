@@ -4,6 +4,7 @@
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, type Violation, WorkerError } from '../contract/errors.ts';
+import { FIXED_LIMITS } from '../contract/execute.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Refusals } from './connections/refusals.ts';
 
@@ -36,6 +37,11 @@ const RULES: Readonly<Record<string, Violation>> = {
     constraint: 'encoding',
     message: 'the path must be percent-encoded UTF-8: each % must be followed by two hexadecimal digits',
   },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    field: 'path',
+    constraint: 'max_length',
+    message: `the path must have a job id of at most ${FIXED_LIMITS.jobIdChars} characters`,
+  },
 };
 const JSON_RULE: Violation = { field: 'body', constraint: 'json', message: 'body must be well-formed JSON' };
 const HTTP_RULE: Violation = { field: 'request', constraint: 'http', message: 'the request must be well-formed HTTP' };
@@ -44,8 +50,6 @@ const HTTP_RULE: Violation = { field: 'request', constraint: 'http', message: 't
 export function workerErrorOf(error: FastifyError | WorkerError): WorkerError {
   if (error instanceof WorkerError) return error;
   const { code = '', statusCode = 500 } = error;
-  // A parameter that is longer than the longest job id.
-  if (statusCode === 414) return new WorkerError('NOT_FOUND');
   if (statusCode === 413) return new WorkerError('PAYLOAD_TOO_LARGE');
   if (statusCode === 415) return new WorkerError('UNSUPPORTED_MEDIA_TYPE');
   if (statusCode >= 500) return new WorkerError('INTERNAL');

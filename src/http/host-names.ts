@@ -12,7 +12,7 @@ const AUTHORITY = /^(\[[\da-f:.]+\]|[^\s:/?#@[\]\\]+)(?::(\d{1,5}))?$/i;
 /** Ports of `http` and `https`, which browsers leave out. */
 const DEFAULT_PORTS: ReadonlySet<number> = new Set([80, 443]);
 
-export interface Authority {
+interface Authority {
   readonly name: string;
   /** Undefined for a default port. */
   readonly port: number | undefined;

@@ -90,7 +90,7 @@ const READ: readonly Row[] = [
   ['an Upgrade of an unknown path', 404, 'NOT_FOUND', last('GET /ws HTTP/1.1', ['Upgrade: websocket'])],
   ['CONNECT', 404, 'NOT_FOUND', last('CONNECT example.org:443 HTTP/1.1')],
   ['CONNECT with bytes behind', 404, 'NOT_FOUND', last('CONNECT example.org:443 HTTP/1.1', [], 'x'.repeat(2000))],
-  ['a parameter that is too long', 404, 'NOT_FOUND', last(`GET /jobs/${'a'.repeat(4000)}/events HTTP/1.1`)],
+  ['a parameter that is too long', 400, 'INVALID_REQUEST', last(`GET /jobs/${'a'.repeat(4000)}/events HTTP/1.1`)],
   ['a body that does not arrive', 408, 'TIMEOUT', posted(['Content-Length: 9'], '{')],
   ['a chunk that does not arrive', 408, 'TIMEOUT', posted([CHUNKED], '9\r\n{')],
   ['a body that is too long', 413, 'PAYLOAD_TOO_LARGE', posted(['Content-Length: 99999999'])],

@@ -11,7 +11,7 @@ import { requireJson } from './media-type.ts';
 import { tooLargeError } from './read-body.ts';
 
 /** True if the headers announce a body. */
-export function announcesBody({ headers }: IncomingMessage): boolean {
+function announcesBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 

@@ -18,9 +18,13 @@ const PARAMETER = /[ \t]*;[ \t]*(?:([^\s;=]+)[ \t]*(?:=[ \t]*("(?:[^"\\]|\\.)*"|
  */
 export function requireJson(contentType: string | undefined): void {
   const type = JSON_TYPE.exec(contentType ?? '');
-  if (!type) throw unsupported('The body must be application/json', 'content_type', contentType);
+  if (!type)
+    throw new WorkerError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json, as Content-Type says.');
   const charset = charsetsOf(contentType ?? '', type[0].length).find((name) => !ACCEPTED.has(name));
-  if (charset !== undefined) throw unsupported(`The charset must be ${CHARSETS.join(' or ')}`, 'charset', charset);
+  if (charset === undefined) return;
+  const shown = shownText(charset);
+  const message = `The charset must be ${CHARSETS.join(' or ')}, but is ${JSON.stringify(shown)}.`;
+  throw new WorkerError('UNSUPPORTED_MEDIA_TYPE', message, { details: { charset: shown } });
 }
 
 /** All values of the parameter `charset`, in lower case. */
@@ -32,12 +36,4 @@ function charsetsOf(header: string, from: number): string[] {
     if (name.toLowerCase() === 'charset') found.push(value.replace(/^"(.*)"$/s, '$1').toLowerCase());
   }
   return found;
-}
-
-function unsupported(rule: string, fact: string, given: string | undefined): WorkerError {
-  if (given === undefined) return new WorkerError('UNSUPPORTED_MEDIA_TYPE', `${rule}; send the header Content-Type.`);
-  const shown = shownText(given);
-  return new WorkerError('UNSUPPORTED_MEDIA_TYPE', `${rule}, but is ${JSON.stringify(shown)}.`, {
-    details: { [fact]: shown },
-  });
 }
