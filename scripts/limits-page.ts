@@ -16,6 +16,7 @@ import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
+import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { MAX_WAITING_REQUESTS, MAX_WAITING_REQUESTS_TOGETHER } from '../src/http/connections/pipeline.ts';
 import { ADDRESS_SHARE } from '../src/http/connections/places.ts';
@@ -28,7 +29,7 @@ import {
   UNTRUSTED_MS,
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
-import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/json-body.ts';
+import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
@@ -91,16 +92,18 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
 | request line and headers | ${bytes(HEADER_BYTES)} | – | 431 | \`http/connections\` | \`e2e/api/intruders\` |
+| headers | ${count(MAX_HEADERS)} | – | 431 | \`http/http-rules\` | \`http/answers\` |
 | body | ${bytes(bodyLimit(0))} + ${bodyLimit(1) - bodyLimit(0)} bytes per character of a prompt | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` | \`http/server\` | \`e2e/api/validation\`, \`e2e/api/smuggling\` (chunked) |
-| depth of a body | ${MAX_LEVELS} levels | – | 400 \`INVALID_REQUEST\` | \`http/json-body\` | \`e2e/api/intruders\` |
-| keys of a body; their levels together; values | ${count(MAX_KEYS)}; ${count(MAX_KEY_LEVELS)}; ${count(MAX_VALUES)} | – | 400 \`INVALID_REQUEST\`, before the body is parsed | \`http/json-body\` | \`loop/bodies\`, \`e2e/attacks/floods\` |
+| compressed body | the limit of the body, as sent and decoded; decoded on a thread in pieces of 16 KiB | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` at the first byte too many | \`http/body/read-body\`, \`http/body/coding\` | \`http/body/encoded-bodies\`, \`loop/bodies\` |
+| depth of a body | ${MAX_LEVELS} levels | – | 400 \`INVALID_REQUEST\` | \`http/body/json-body\` | \`e2e/api/intruders\` |
+| keys of a body; their levels together; values | ${count(MAX_KEYS)}; ${count(MAX_KEY_LEVELS)}; ${count(MAX_VALUES)} | – | 400 \`INVALID_REQUEST\`, before the body is parsed | \`http/body/json-body\` | \`loop/bodies\`, \`e2e/attacks/floods\` |
 | prompt, or all messages together | ${setting('max-prompt-chars')} characters | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`e2e/api/validation\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
-| job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 404 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
+| job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 400 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
 
@@ -244,8 +247,9 @@ The figures are processor time of the longest turn of the event loop, with the c
 | origin and \`Host\` | 16 KiB of colons, brackets, digits; 32 origins | 0.8 ms | \`HEADER_BYTES\`, \`MAX_ORIGINS\` | \`http/origin\` | \`loop/requests\` |
 | path and query | 16 KiB; a job id of 3 072 bytes; 2 700 parameters | 1.5 ms | \`HEADER_BYTES\`, \`MAX_PARAMETER_CHARS\` | \`http/server\` | \`loop/requests\` |
 | \`Last-Event-ID\`, \`X-Deadline\`, \`Accept\`, \`Content-Type\`, \`If-None-Match\` | 16 KiB | 1.7 ms | \`HEADER_BYTES\` | \`http/native/job-events\`, \`http/native/order\` | \`loop/requests\` |
-| pass over the structure of a body | 448 KiB of quotes, backslashes, brackets, spaces, numbers | 4.7 ms | body limit, \`MAX_LEVELS\`, \`MAX_KEYS\`, \`MAX_KEY_LEVELS\`, \`MAX_VALUES\` | \`http/json-body\` | \`loop/bodies\` |
-| \`JSON.parse\` and search for prototypes | 448 KiB: 65 536 numbers; 32 768 lists beside \`constructor\`; escapes; long keys and numbers | 13 ms | the same | \`http/json-body\` | \`loop/bodies\` |
+| UTF-8 of a body, and the first byte that is not | 448 KiB of emoji; of replacement characters before a wrong byte | 2.5 ms | body limit | \`http/body/body-text\` | \`loop/bodies\`, \`http/body/body-text\` |
+| pass over the structure of a body | 448 KiB of quotes, backslashes, brackets, spaces, numbers | 4.7 ms | body limit, \`MAX_LEVELS\`, \`MAX_KEYS\`, \`MAX_KEY_LEVELS\`, \`MAX_VALUES\` | \`http/body/json-body\` | \`loop/bodies\` |
+| \`JSON.parse\` and search for prototypes | 448 KiB: 65 536 numbers; 32 768 lists beside \`constructor\`; escapes; long keys and numbers | 13 ms | the same | \`http/body/json-body\` | \`loop/bodies\` |
 | validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 448 KiB, every field wrong | 10 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
 | narration of unknown fields: secrets, invisible characters, cut | 1 000 names of 420 bytes of joiners, tags, marks, flags, secrets | 6.9 ms | \`MAX_KEYS\`, \`LONGEST_INPUT\` | \`narration/sanitize\`, \`narration/narrate\` | \`loop/bodies\` |
 | body of \`/cancel\` | a job id or an unknown field of 448 KiB | 6.0 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |

@@ -88,10 +88,10 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     description:
       'The stream begins when the job is accepted. An error before that is answered as JSON. A job that waits for a slot ' +
       'waits inside its stream, which reports its position.',
-    takes: ['X-Deadline', 'traceparent'],
+    takes: ['X-Deadline', 'Content-Encoding', 'traceparent'],
     body: 'ExecuteRequest',
     answers: { 200: { description: THE_STREAM, stream: true, content: { 'text/event-stream': oneOf(events) } } },
-    errorHeaders: { 503: ['Retry-After'] },
+    errorHeaders: { 415: ['Accept-Encoding'], 503: ['Retry-After'] },
     errorForms: {
       499: { description: '`POST /cancel` stopped the job while its prompt was tokenized, before the stream began.' },
       400: {
@@ -132,8 +132,9 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     description:
       'Idempotent: the answer is the same until the job has ended, and `finished` after that. The stream of the job reports ' +
       'its end. The worker knows the ids of the last 10 000 finished jobs.',
-    takes: ['traceparent'],
+    takes: ['Content-Encoding', 'traceparent'],
     body: 'CancelRequest',
+    errorHeaders: { 415: ['Accept-Encoding'] },
     answers: { 202: { description: 'The job is being stopped, or has ended.', content: json(ref('CancelAnswer')) } },
   },
   shutdown: {
@@ -210,6 +211,10 @@ the worker answers \`OPTIONS\`.
 Every answer has the header \`X-Correlation-Id\`. Every error before a stream begins has the form \`ErrorAnswer\`. Its \`code\` is
 stable, and its \`message\` contains no path, secret or prompt. A path that is not listed here answers 404 \`NOT_FOUND\`.
 
+Bytes that are no request of HTTP/1.1 or 1.0 get the same form, and the connection ends: 400, 413, 417 (\`Expect\`), 431 (headers),
+501 (\`Transfer-Encoding\`) or 505 (version), most of them with the code \`INVALID_REQUEST\`, and 408 \`TIMEOUT\` for a request that
+does not arrive in time. A body is JSON in UTF-8; other bytes are answered 400, and another charset 415.
+
 The examples are recordings of a real worker.
 `;
 
@@ -245,6 +250,12 @@ export const PARAMETERS = {
     schema: text,
     example: 'req-abc123',
   },
+  'Content-Encoding': {
+    description:
+      'Coding of the body, at most one. The limit of the body holds before and after it is decoded. Any other coding is ' +
+      'answered 415.',
+    schema: { type: 'string', enum: ['identity', 'gzip', 'x-gzip', 'deflate', 'br'] },
+  },
   'X-Deadline': {
     description:
       'Time after which the answer is useless: epoch milliseconds or ISO 8601. A time in the past is answered 504, any other form 400.',
@@ -271,6 +282,7 @@ export const HEADERS_OUT = {
     required: true,
     schema: { type: 'integer', minimum: 1 },
   },
+  'Accept-Encoding': { description: 'The known codings, after a body with an unknown one.', schema: text },
   'WWW-Authenticate': { description: 'Authentication scheme.', required: true, schema: { const: 'Bearer' } },
   'Cache-Control': {
     description: 'Proxies must not store or change a stream.',

@@ -111,11 +111,11 @@ function dropNoise({
   if (type === 'record') delete jsonSchema.propertyNames;
 }
 
-/** The same schema with `type` and `description` first. */
+/** The same schema with `type` and `description` first, and with null among its types where it may be null. */
 function tidy(node: unknown): unknown {
   if (Array.isArray(node)) return node.map(tidy);
   if (typeof node !== 'object' || node === null) return node;
-  const { type, description, properties, ...rest } = node as Record<string, unknown>;
+  const { type, description, properties, ...rest } = withNull(node as Record<string, unknown>);
   return {
     ...(type !== undefined && { type: tidy(type) }),
     ...(description !== undefined && { description: tidy(description) }),
@@ -126,6 +126,14 @@ function tidy(node: unknown): unknown {
       ),
     }),
   };
+}
+
+/** `anyOf` of a schema and null as one schema with two types. */
+function withNull(node: Record<string, unknown>): Record<string, unknown> {
+  const { anyOf, ...rest } = node;
+  if (!Array.isArray(anyOf) || anyOf.length !== 2 || anyOf[1]?.type !== 'null') return node;
+  const { type, enum: values, ...schema } = anyOf[0] as { readonly type: string; readonly enum?: readonly unknown[] };
+  return { type: [type, 'null'], ...schema, ...(values && { enum: [...values, null] }), ...rest };
 }
 
 function pathsOf(recordings: readonly Recording[], components: Components): object {

@@ -69,6 +69,7 @@ interface ErrorExtras {
   readonly details?: Readonly<Record<string, string | number>>;
   readonly violations?: readonly Violation[];
   readonly retryAfterMs?: number;
+  readonly status?: number;
 }
 
 /**
@@ -84,6 +85,8 @@ export class WorkerError extends Error {
    * Milliseconds after which a retry can succeed; undefined if there is no estimate. Not part of the body.
    */
   readonly retryAfterMs: number | undefined;
+  /** HTTP status of the answer: the one of the code, except for errors that HTTP has its own status for. */
+  readonly status: number;
 
   constructor(code: ErrorCode, message: string = ERRORS[code].sentence, extras: ErrorExtras = {}) {
     super(message);
@@ -92,10 +95,7 @@ export class WorkerError extends Error {
     this.details = extras.details;
     this.violations = extras.violations;
     this.retryAfterMs = extras.retryAfterMs;
-  }
-
-  get status(): number {
-    return ERRORS[this.code].status;
+    this.status = extras.status ?? ERRORS[code].status;
   }
 
   get retriable(): boolean {

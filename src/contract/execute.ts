@@ -3,6 +3,7 @@
  * schemas. The descriptions become the text of openapi.yaml.
  */
 import { z } from 'zod';
+import { objectWithNulls } from './absent.ts';
 import { SAMPLING_FIELDS } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
@@ -34,9 +35,18 @@ const JOB_ID = z
     description: `Id of the job, chosen by the caller: 1 to ${FIXED_LIMITS.jobIdChars} characters, no control, invisible or private-use characters`,
   });
 
-const message = z.object({
+/**
+ * A text that reaches the model. JSON can escape half of a surrogate pair, such as \ud800, for which UTF-8
+ * has no bytes: the tokenizer would see U+FFFD in its place.
+ */
+const text = () =>
+  z.string().refine((given) => given.isWellFormed(), {
+    params: { constraint: 'unicode', rule: 'well-formed Unicode, without half of a surrogate pair such as \\ud800' },
+  });
+
+const message = objectWithNulls({
   role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Author of the message' }),
-  content: z.string().meta({ description: 'Text of the message' }),
+  content: text().meta({ description: 'Text of the message' }),
 });
 
 /** True if `text` has at most `max` code points. Counts them only if the UTF-16 length cannot decide. */
@@ -52,10 +62,9 @@ function fitsIn(text: string, max: number): boolean {
 const FIXED_FIELDS = {
   stop: z
     .array(
-      z
-        .string()
+      text()
         .min(1)
-        .refine((text) => fitsIn(text, FIXED_LIMITS.stopChars), { params: { constraint: 'max_length' } })
+        .refine((stop) => fitsIn(stop, FIXED_LIMITS.stopChars), { params: { constraint: 'max_length' } })
         .meta({ maxLength: FIXED_LIMITS.stopChars }),
     )
     .max(FIXED_LIMITS.stops)
@@ -80,8 +89,7 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
   const chars = (text: string): boolean => fitsIn(text, limits.promptChars);
   return {
     job_id: JOB_ID,
-    prompt: z
-      .string()
+    prompt: text()
       .min(1)
       .refine(chars, { params: { constraint: 'max_length' } })
       .optional()
@@ -133,13 +141,16 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
 
 export const ExecuteBody = named(
   'ExecuteRequest',
-  z.object(executeFields()).meta({
-    oneOf: [{ required: ['prompt'] }, { required: ['messages'] }],
+  objectWithNulls(executeFields()).meta({
+    oneOf: [
+      { required: ['prompt'], properties: { prompt: { type: 'string' } } },
+      { required: ['messages'], properties: { messages: { type: 'array' } } },
+    ],
     description:
-      'One job. Exactly one of `prompt` and `messages` is required. Unknown fields are ignored, and a narration lists them. ' +
+      'One job. Exactly one of `prompt` and `messages` is required. A field that is null counts as absent. Unknown fields are ignored, and a narration lists them. ' +
       'The maximum length of `prompt` and the maximum of `max_tokens` are the defaults of `--max-prompt-chars` and `--max-tokens-cap`.',
   }),
 );
 export type ExecuteRequest = z.output<typeof ExecuteBody>;
 
-export const CancelBody = named('CancelRequest', z.object({ job_id: JOB_ID }));
+export const CancelBody = named('CancelRequest', objectWithNulls({ job_id: JOB_ID }));

@@ -14,6 +14,8 @@ export interface Route {
    * its end.
    */
   readonly endless?: true;
+  /** True if the route reads a body, which then may be compressed. */
+  readonly takesBody?: true;
   /** Every error code of an answer before a stream begins, in the order of openapi.yaml. */
   readonly errors: readonly ErrorCode[];
 }
@@ -40,6 +42,7 @@ export const ROUTES = {
   execute: {
     method: 'POST',
     path: '/execute',
+    takesBody: true,
     errors: [
       ...BODY,
       ...GUARDED,
@@ -58,7 +61,7 @@ export const ROUTES = {
     endless: true,
     errors: [...ANY, ...GUARDED, 'NOT_FOUND', 'GONE', 'TOO_MANY_READERS'],
   },
-  cancel: { method: 'POST', path: '/cancel', errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'] },
+  cancel: { method: 'POST', path: '/cancel', takesBody: true, errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'] },
   shutdown: { method: 'POST', path: '/shutdown', errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'] },
   health: { method: 'GET', path: '/health', errors: [...ANY, ...GUARDED] },
   live: { method: 'GET', path: '/live', open: true, errors: ANY },

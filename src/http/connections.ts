@@ -3,17 +3,24 @@
  * and the turns of pipelined requests. With a token, a connection counts as untrusted until it brings the
  * token.
  */
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage as Request,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+} from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/config.ts';
 import { WorkerError } from '../contract/errors.ts';
 import { boundedRequests } from './connections/bounded-request.ts';
-import { ARRIVAL_TIMEOUT, answerBrokenHttp } from './connections/broken-http.ts';
+import { type BrokenHttp, CONNECT_REQUEST } from './connections/broken-http.ts';
 import { Connection } from './connections/connection.ts';
 import type { WaitingCount } from './connections/pipeline.ts';
 import { Places } from './connections/places.ts';
 import type { Refusals } from './connections/refusals.ts';
+import { MAX_HEADERS } from './http-rules.ts';
 
 /**
  * Maximum bytes of the request line and all headers. Node's default, set here so that
@@ -61,7 +68,6 @@ export function connectionOptions({ arrivalTimeout, slowTimeout }: Pick<Config, 
     requestTimeout: arrivalTimeout * 1000,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: IDLE_MS + slowTimeout * 1000,
-    clientErrorHandler: answerBrokenHttp,
   };
 }
 
@@ -88,8 +94,12 @@ export class Connections {
       this.#open.get(request.socket)?.pipeline.receive(request, response);
     const IncomingMessage = boundedRequests((socket) => this.#open.get(socket)?.pipeline.isFull === true);
     const server = createServer({ ...http, requestTimeout, keepAliveTimeout, IncomingMessage }, receive);
-    // An unknown expectation is ignored, as HTTP allows. Node would answer it past the pipeline.
+    // More than the maximum, so that `requireReadableHttp` sees that there are too many.
+    server.maxHeadersCount = MAX_HEADERS + 1;
+    // Node would answer these past the pipeline, and before the token is checked: see http/body/body-head.
     server.on('checkExpectation', receive);
+    server.on('checkContinue', receive);
+    server.on('connect', (request, socket) => this.#refuseConnect(request, socket as Socket));
     server.setTimeout(connectionTimeout);
     // Before Node's own listener: a connection has its place before its first request is read.
     server.prependListener('connection', (socket) => this.#accept(socket, handle));
@@ -99,6 +109,11 @@ export class Connections {
       this.#refusals.flush();
     });
     return server;
+  }
+
+  /** Answers bytes for which Node has no request. */
+  fail(error: BrokenHttp, socket: Socket): void {
+    this.#open.get(socket)?.fail(error);
   }
 
   /** Call for a request with the right token. */
@@ -126,9 +141,16 @@ export class Connections {
       throw new WorkerError('TOO_MANY_CONNECTIONS', undefined, { retryAfterMs: RETRY_MS });
     }
     // Any other route either brings trust or ends the connection with 401.
-    const staysOpen = reply.raw.shouldKeepAlive && !reply.raw.hasHeader('Connection');
+    const ends = reply.raw.hasHeader('Connection') || reply.hasHeader('Connection');
+    const staysOpen = reply.raw.shouldKeepAlive && !ends;
     if (staysOpen && (isProbe || request.is404))
       reply.headers({ Connection: 'keep-alive', 'Keep-Alive': UNTRUSTED_KEEP_ALIVE });
+  }
+
+  /** Node has detached its parser from the socket, so that no request follows. */
+  #refuseConnect({ headers }: Request, socket: Socket): void {
+    socket.on('error', () => undefined).resume();
+    this.#open.get(socket)?.fail({ code: CONNECT_REQUEST }, headers);
   }
 
   #accept(socket: Socket, handle: RequestListener): void {
@@ -161,8 +183,7 @@ export class Connections {
       for (;;) {
         const place = places.untrustedFor(UNTRUSTED_MS - CHECK_MS);
         if (!place) break;
-        place.holder.leave();
-        answerBrokenHttp({ code: ARRIVAL_TIMEOUT }, place.holder.socket);
+        place.holder.expire();
       }
     }
   }

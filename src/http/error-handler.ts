@@ -3,7 +3,8 @@
  * and lets the route family write the body.
  */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { ERRORS, WorkerError } from '../contract/errors.ts';
+import { ERRORS, type Violation, WorkerError } from '../contract/errors.ts';
+import { FIXED_LIMITS } from '../contract/execute.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Refusals } from './connections/refusals.ts';
 
@@ -29,17 +30,30 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
 /** Whole seconds, at least 1. */
 const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
+/** The rule that a request breaks, by the code of Fastify's error. */
+const RULES: Readonly<Record<string, Violation>> = {
+  FST_ERR_BAD_URL: {
+    field: 'path',
+    constraint: 'encoding',
+    message: 'the path must be percent-encoded UTF-8: each % must be followed by two hexadecimal digits',
+  },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    field: 'path',
+    constraint: 'max_length',
+    message: `the path must have a job id of at most ${FIXED_LIMITS.jobIdChars} characters`,
+  },
+};
+const JSON_RULE: Violation = { field: 'body', constraint: 'json', message: 'body must be well-formed JSON' };
+const HTTP_RULE: Violation = { field: 'request', constraint: 'http', message: 'the request must be well-formed HTTP' };
+
 /** Keeps a WorkerError, maps an error of Fastify by its status, and any other value to `INTERNAL`. */
 export function workerErrorOf(error: FastifyError | WorkerError): WorkerError {
   if (error instanceof WorkerError) return error;
-  if (error.statusCode === 413) return new WorkerError('PAYLOAD_TOO_LARGE');
-  if (error.statusCode === 415) return new WorkerError('UNSUPPORTED_MEDIA_TYPE');
-  if (error.statusCode !== undefined && error.statusCode < 500) {
-    const body = error.code?.startsWith('FST_ERR_CTP') === true || error instanceof SyntaxError;
-    const violation = body
-      ? { field: 'body', constraint: 'json', message: 'body must be well-formed JSON' }
-      : { field: 'request', constraint: 'http', message: 'the request must be well-formed HTTP' };
-    return new WorkerError('INVALID_REQUEST', ERRORS.INVALID_REQUEST.sentence, { violations: [violation] });
-  }
-  return new WorkerError('INTERNAL');
+  const { code = '', statusCode = 500 } = error;
+  if (statusCode === 413) return new WorkerError('PAYLOAD_TOO_LARGE');
+  if (statusCode === 415) return new WorkerError('UNSUPPORTED_MEDIA_TYPE');
+  if (statusCode >= 500) return new WorkerError('INTERNAL');
+  const isBody = code.startsWith('FST_ERR_CTP') || error instanceof SyntaxError;
+  const violation = RULES[code] ?? (isBody ? JSON_RULE : HTTP_RULE);
+  return new WorkerError('INVALID_REQUEST', ERRORS.INVALID_REQUEST.sentence, { violations: [violation] });
 }

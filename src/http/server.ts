@@ -6,13 +6,15 @@ import { WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
 import { authenticator } from './auth.ts';
+import { checkExpectation } from './body/body-head.ts';
+import { acceptJsonOnly } from './body/json-body.ts';
 import { listenOnOthers } from './connections/other-addresses.ts';
 import { Refusals } from './connections/refusals.ts';
 import { Connections, connectionOptions, SOCKET_BYTES } from './connections.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
 import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
-import { acceptJsonOnly } from './json-body.ts';
+import { requireReadableHttp } from './http-rules.ts';
 import { sendError } from './native/errors.ts';
 import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
@@ -22,6 +24,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** True for a probe, which needs no token. */
     readonly open?: boolean;
+    /** True if the body may be compressed. */
+    readonly takesBody?: boolean;
   }
 }
 
@@ -52,6 +56,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
     serverFactory: (handle) => connections.createServer(handle),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    clientErrorHandler: (error, socket) => connections.fail(error, socket),
     frameworkErrors: (error, request, reply) => {
       void reply.header('X-Correlation-Id', request.id);
       sendError(workerErrorOf(error), request, reply);
@@ -63,11 +68,13 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
+    requireReadableHttp(request, reply);
+    requireHost(request, reply);
     // First, so that a page of --cors-origin can read the errors of the next lines.
     const preflight = guardOrigin(request, reply);
     if (preflight !== undefined) return preflight;
+    checkExpectation(request, reply);
     connections.greet(request, reply);
-    requireHost(request, reply);
     // Here and not in a handler: the body of a request without a route, which needs no token, is not parsed.
     if (request.is404) throw new WorkerError('NOT_FOUND');
     return undefined;
@@ -87,12 +94,12 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, { contract, connect
   const authenticate = authenticator(parts.config.apiToken, (request) => connections.trust(request));
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract))) {
-    const { method, path, open, endless } = routes[id as RouteId];
+    const { method, path, open, endless, takesBody } = routes[id as RouteId];
     app.route({
       method,
       url: routerPath(path),
       exposeHeadRoute: !endless,
-      config: { open: open === true },
+      config: { open: open === true, takesBody: takesBody === true },
       handler: (request, reply) => {
         connections.keepPlace(request);
         return handle(request, reply);

@@ -15,7 +15,7 @@ export function requireSingle(name: 'Authorization' | 'Host', request: FastifyRe
 }
 
 /**
- * Refuses a request of HTTP/1.1 that does not have exactly one `Host`: RFC 9112, section 3.2.
+ * Refuses a request with several `Host` headers, and one of HTTP/1.1 without any: RFC 9112, section 3.2.
  * @throws WorkerError `INVALID_REQUEST`
  */
 export function requireHost(request: FastifyRequest, reply: FastifyReply): void {

@@ -2,7 +2,8 @@
  * Checks a body against its schema, and returns a valid value or all violations as sentences. A violation
  * never contains prompt text.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
+import { objectWithNulls, withoutNulls } from '../contract/absent.ts';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
 import { cut, harmless } from '../narration/sanitize.ts';
@@ -51,8 +52,9 @@ export type Checked<T> =
  */
 export function executeChecker(limits: Limits): (body: unknown) => Checked<ExecuteRequest> {
   const fields = executeFields(limits);
-  const schema = z.object(fields);
-  return (body) => {
+  const schema = objectWithNulls(fields);
+  return (given) => {
+    const body = withoutNulls(given);
     const tooLong = overlong(body).filter((name) => Object.hasOwn(fields, name));
     const parsed = schema.safeParse(tooLong.length > 0 ? { ...(body as object), ...undefinedFields(tooLong) } : body);
     const broken = (parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits));
@@ -119,7 +121,8 @@ function contradictions(body: unknown): Violation[] {
     add('raw', 'exclusive', 'raw applies to prompt only; the chat template is always applied to messages');
   if (raw === true && template !== undefined)
     add('template', 'exclusive', 'template and raw: true must not be used together; a raw prompt has no chat template');
-  if (typeof least === 'number' && typeof most === 'number' && least > most) {
+  // A number beyond the range of doubles breaks the rule of its own field.
+  if (Number.isFinite(least) && Number.isFinite(most) && Number(least) > Number(most)) {
     add('min_tokens', 'maximum', `min_tokens must be at most max_tokens, ${most}, but is ${least}`);
   }
   return found;
@@ -141,30 +144,53 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown, limits: Limits): Vi
       .slice(1) || 'body';
   const name = String(issue.path[0] ?? '');
   const value = issue.path.reduce<unknown>(
-    (at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part],
+    (at, part) => (at as Record<PropertyKey, unknown> | null | undefined)?.[part],
     body,
   );
-  const allowed = ALLOWED[name]?.(limits) ?? 'a JSON object';
-  const constraint = value === undefined && name !== '' ? 'required' : constraintOf(issue);
-  const shown = name === '' || PRIVATE_FIELDS.has(name) ? undefined : showable(value);
-  const end = shown === undefined ? '' : `, but is ${JSON.stringify(shown)}`;
+  const constraint = constraintOf(issue, name === '' ? undefined : { value });
+  const isShown = name !== '' && !PRIVATE_FIELDS.has(name);
+  const shown = isShown ? showable(value) : undefined;
   return {
     field,
     constraint,
-    message: `${field} must be ${allowed}${end}`,
+    message: `${field} must be ${allowedBy(issue) ?? ALLOWED[name]?.(limits) ?? 'a JSON object'}${isShown ? butIs(value) : ''}`,
     ...(shown !== undefined && { value: shown }),
   };
 }
 
-function constraintOf(issue: z.core.$ZodIssue): string {
+/** The rule of an issue that is not the one of the whole field. */
+function allowedBy(issue: z.core.$ZodIssue): string | undefined {
+  const rule = issue.code === 'custom' ? issue.params?.['rule'] : undefined;
+  return typeof rule === 'string' ? rule : undefined;
+}
+
+/** @param field the rejected value of a field; undefined for the whole body */
+function constraintOf(issue: z.core.$ZodIssue, field: { readonly value: unknown } | undefined): string {
   if (issue.code === 'custom') return String(issue.params?.['constraint'] ?? 'rule');
+  if (field && (field.value === undefined || field.value === null)) return 'required';
+  // JSON can write numbers beyond the range of doubles, such as 1e999. The schema takes these for no numbers.
+  if (field?.value === Number.POSITIVE_INFINITY) return 'maximum';
+  if (field?.value === Number.NEGATIVE_INFINITY) return 'minimum';
   return CONSTRAINTS[issue.code] ?? issue.code;
 }
 
-/** The value if it is a scalar; undefined otherwise. */
+/** The end of a sentence that repeats a rejected value; empty if the value is no scalar. */
+function butIs(value: unknown): string {
+  if (typeof value === 'number' && !Number.isFinite(value)) return ', but is beyond the range of numbers';
+  const shown = showable(value);
+  if (shown === undefined) return '';
+  // The digits of the request are lost: it may have had another whole number of the same double.
+  const isRounded = typeof shown === 'number' && Number.isInteger(shown) && !Number.isSafeInteger(shown);
+  return `, but is ${isRounded ? 'about ' : ''}${JSON.stringify(shown)}`;
+}
+
+/**
+ * The value if it is a scalar; undefined otherwise. JSON has no infinite numbers, so these are shown as text.
+ */
 function showable(value: unknown): string | number | boolean | undefined {
   if (typeof value === 'string') return shownText(value);
-  return typeof value === 'number' || typeof value === 'boolean' ? value : undefined;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  return typeof value === 'boolean' ? value : undefined;
 }
 
 /**

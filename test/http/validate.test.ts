@@ -1,6 +1,14 @@
-/** The limits of lists and texts: the last valid value and the first invalid one. */
-import { expect, test } from 'vitest';
-import { executeChecker } from '../../src/http/validate.ts';
+/** The limits of lists and texts, null as a value, and the numbers and texts that JSON can write and nothing else. */
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { describe, expect, test } from 'vitest';
+import { openapi } from '../../scripts/openapi.ts';
+import type { Violation } from '../../src/contract/errors.ts';
+import { WorkerError } from '../../src/contract/errors.ts';
+import { executeFields } from '../../src/contract/execute.ts';
+import { errorBody } from '../../src/http/native/errors.ts';
+import { orderOf } from '../../src/http/native/order.ts';
+import { checkCancel, executeChecker } from '../../src/http/validate.ts';
+import { schemaProblems } from '../contract/document.ts';
 
 const check = executeChecker({ promptChars: 1000, maxTokens: 2048 });
 const fields = (body: object): string[] => {
@@ -75,4 +83,150 @@ test('a repeated value is short and harmless', () => {
   const checked = check({ job_id: 'job', prompt: 'x', on_disconnect: `\u001b]0;x\u0007\u202e${'y'.repeat(100)}` });
   const [violation] = checked.ok ? [] : checked.violations;
   expect(violation?.value).toBe(`]0;x${'y'.repeat(59)}…`);
+});
+
+/** The violations of a body in JSON, after the answer that contains them was compared with the contract. */
+function violationsOf(
+  json: string,
+  checker: (body: unknown) => ReturnType<typeof check> = check,
+): readonly Violation[] {
+  const checked = checker(JSON.parse(json));
+  const violations = checked.ok ? [] : checked.violations;
+  const sent = JSON.parse(JSON.stringify(errorBody(new WorkerError('INVALID_REQUEST', 'x', { violations }), 'id')));
+  expect(schemaProblems({ $ref: '#/components/schemas/ErrorAnswer' }, sent)).toEqual([]);
+  return violations;
+}
+
+const NUMBERS = Object.entries(executeFields())
+  .filter(([, field]) => field.safeParse(1).success)
+  .map(([name]) => name);
+
+describe('numbers beyond the range of doubles', () => {
+  test('are tested in all fields', () => expect(NUMBERS.length).toBeGreaterThan(10));
+
+  test.each(
+    NUMBERS.flatMap((name) => [
+      [name, '1e999', 'Infinity', 'maximum'] as const,
+      [name, '-1e999', '-Infinity', 'minimum'] as const,
+    ]),
+  )('%s: %s', (name, text, value, constraint) => {
+    const violations = violationsOf(`{"job_id":"job","prompt":"x","${name}":${text}}`);
+    expect(violations).toEqual([{ field: name, constraint, value, message: expect.any(String) }]);
+    expect(violations[0]?.message).toMatch(new RegExp(`^${name} must be a.*, but is beyond the range of numbers$`));
+  });
+
+  test.each([
+    ['{"job_id":1e999,"prompt":"x"}', 'job_id', 'Infinity'],
+    ['{"job_id":"j","prompt":"x","raw":-1e999}', 'raw', '-Infinity'],
+    ['{"job_id":"j","prompt":1e999}', 'prompt', undefined],
+    ['{"job_id":"j","prompt":"x","stop":[1e999]}', 'stop[0]', undefined],
+    ['{"job_id":"j","messages":[{"role":1e999,"content":"x"}]}', 'messages[0].role', undefined],
+  ])('in other places: %s', (json, field, value) => {
+    const [violation, ...others] = violationsOf(json);
+    expect([violation?.field, violation?.value, others]).toEqual([field, value, []]);
+    expect(violation?.message).not.toMatch(/null|Infinity/);
+  });
+
+  test('of a cancel, and in unknown fields', () => {
+    expect(violationsOf('{"job_id":1e999}', checkCancel as never)).toMatchObject([
+      { field: 'job_id', value: 'Infinity' },
+    ]);
+    expect(violationsOf('{"job_id":"j","messages":[{"role":"user","content":"x","x":1e999}],"more":1e999}')).toEqual(
+      [],
+    );
+  });
+
+  test('break no rule between two fields', () => {
+    const json = '{"job_id":"j","prompt":"x","min_tokens":1e999,"max_tokens":4}';
+    expect(violationsOf(json).map(({ field }) => field)).toEqual(['min_tokens']);
+  });
+});
+
+test.each([
+  ['seed', '9007199254740993', 9_007_199_254_740_992, 'but is about 9007199254740992'],
+  ['seed', '18446744073709551616', 2 ** 64, 'but is about 18446744073709552000'],
+  ['max_tokens', '1e300', 1e300, 'but is about 1e+300'],
+  ['max_tokens', '2049', 2049, 'but is 2049'],
+  ['temperature', '2.5', 2.5, 'but is 2.5'],
+])('%s: %s is refused with the number that was read', (name, text, value, end) => {
+  expect(violationsOf(`{"job_id":"j","prompt":"x","${name}":${text}}`)).toMatchObject([
+    { field: name, value, message: expect.stringContaining(end) },
+  ]);
+});
+
+test.each([
+  ['temperature', '-0'],
+  ['temperature', '1e-400'],
+  ['seed', '-0'],
+  ['seed', '9007199254740991'],
+  ['frequency_penalty', '-1e-400'],
+])('%s: %s is valid', (name, text) => {
+  expect(violationsOf(`{"job_id":"j","prompt":"x","${name}":${text}}`)).toEqual([]);
+});
+
+describe('half of a surrogate pair', () => {
+  test.each([
+    ['prompt', { prompt: 'a\ud800' }],
+    ['prompt', { prompt: '\udc1d\ud83d' }],
+    ['messages[0].content', { messages: [{ role: 'user', content: '\ud83dx' }] }],
+    ['stop[1]', { prompt: 'x', stop: ['x', '\udfff'] }],
+  ])('is refused in %s', (field, body) => {
+    const [violation, ...others] = violationsOf(JSON.stringify({ job_id: 'j', ...body }));
+    expect([violation, others]).toMatchObject([{ field, constraint: 'unicode' }, []]);
+    expect(violation?.message).toBe(
+      `${field} must be well-formed Unicode, without half of a surrogate pair such as \\ud800`,
+    );
+  });
+
+  test('may be escaped with the other half', () => {
+    expect(violationsOf('{"job_id":"j","prompt":"\\ud83d\\udc1d"}')).toEqual([]);
+  });
+});
+
+describe('null means absent', () => {
+  const OPTIONAL = Object.keys(executeFields()).filter((name) => name !== 'job_id');
+  const NULLS = Object.fromEntries(OPTIONAL.map((name) => [name, null]));
+  const { components } = openapi() as { components: { schemas: Record<string, object> } };
+  const isValid = new Ajv2020({ strict: false }).compile(components.schemas['ExecuteRequest'] as object);
+
+  test.each(OPTIONAL)('in %s', (name) => {
+    const [absent, given] = name === 'prompt' ? ['prompt', 'messages'] : ['messages', 'prompt'];
+    const text = given === 'prompt' ? 'x' : messages(1);
+    const body = { job_id: 'job', [given]: text };
+    const order = orderOf(check({ ...body, [absent]: null, [name]: null }), undefined);
+    expect(order).toEqual(orderOf(check(body), undefined));
+    expect([isValid({ ...body, [absent]: null }), isValid({ ...body, [name]: null })]).toEqual([true, true]);
+  });
+
+  test('in all fields together, and in unknown ones', () => {
+    const body = { ...NULLS, job_id: 'job', prompt: 'x' };
+    expect(orderOf(check({ ...body, more: null }), undefined)).toEqual(
+      orderOf(check({ job_id: 'job', prompt: 'x' }), undefined),
+    );
+    expect(isValid(body)).toBe(true);
+    expect(check({ ...body, more: null, other: 1 })).toMatchObject({ ok: true, unknown: ['other'] });
+  });
+
+  test('so that a required field is missing', () => {
+    expect(violationsOf('{"job_id":null,"prompt":null,"messages":null}')).toMatchObject([
+      { field: 'job_id', constraint: 'required' },
+      { field: 'prompt', constraint: 'required' },
+    ]);
+    expect(violationsOf('{"job_id":null}', checkCancel as never)).toMatchObject([
+      { field: 'job_id', constraint: 'required' },
+    ]);
+    const nested = '{"job_id":"j","messages":[{"role":null,"content":null}]}';
+    expect(violationsOf(nested).map(({ field, constraint }) => [field, constraint])).toEqual([
+      ['messages[0].role', 'required'],
+      ['messages[0].content', 'required'],
+    ]);
+    expect([isValid(NULLS), isValid({ ...NULLS, job_id: 'j' })]).toEqual([false, false]);
+    expect(isValid({ job_id: 'j', prompt: 'x', messages: messages(1) })).toBe(false);
+  });
+
+  test('but an element of a list is a value', () => {
+    expect(fields({ prompt: 'x', stop: [null] })).toEqual(['stop[0]']);
+    expect(fields({ messages: [null] })).toEqual(['messages[0]']);
+    expect(violationsOf('null').map(({ field, constraint }) => [field, constraint])).toEqual([['body', 'type']]);
+  });
 });

@@ -1,6 +1,7 @@
 /** No body holds the event loop: the most expensive ones of the maximum size, through the whole server. */
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MAX_KEYS, MAX_LEVELS, MAX_VALUES, structureExcess } from '../../src/http/json-body.ts';
+import { MAX_KEYS, MAX_LEVELS, MAX_VALUES, structureExcess } from '../../src/http/body/json-body.ts';
 import { CEILING_MS, callMs, turnMs } from './longest-turn.ts';
 import { answerIn, BODY_BYTES, filled, type LoopServer, postOf, startLoopServer } from './loop-server.ts';
 
@@ -84,6 +85,30 @@ const TRIED: readonly (readonly [name: string, status: number, body: string])[] 
 test.each(TRIED)('a body of %s gets %i', async (_, status, body) => {
   expect(answerIn(await server.send(postOf('/execute', body))).status).toBe(status);
   expect(await turnMs(() => server.send(postOf('/execute', body)))).toBeLessThan(CEILING_MS);
+});
+
+/** Compressed bodies: bombs, and the most expensive texts that are accepted. */
+const COMPRESSED: readonly (readonly [name: string, status: number, coding: string, body: Buffer])[] = [
+  ['spaces that are refused', 413, 'gzip', gzipSync(' '.repeat(2 ** 24))],
+  ['spaces that are refused', 413, 'br', brotliCompressSync(' '.repeat(2 ** 24))],
+  ['nothing, again and again', 400, 'gzip', Buffer.concat(Array(20_000).fill(gzipSync('')))],
+  ['as many numbers as allowed', 200, 'gzip', gzipSync(`${MORE}[${listOf(MAX_VALUES - 3, '1e-30').join()}]}`)],
+  ['as many numbers as allowed', 200, 'br', brotliCompressSync(`${MORE}[${listOf(MAX_VALUES - 3, '1e-30').join()}]}`)],
+  ['text that is not ASCII', 200, 'deflate', deflateSync(filled(`${MORE}"`, '🐝', '"}'))],
+  [
+    'text that is not UTF-8 at its end',
+    400,
+    'gzip',
+    gzipSync(Buffer.concat([Buffer.from(filled(HEAD, '\ufffd', ' ')), Buffer.from([0xff])])),
+  ],
+];
+
+test.each(COMPRESSED)('a compressed body of %s gets %i in %s', async (_, status, coding, body) => {
+  expect(body.length).toBeLessThanOrEqual(BODY_BYTES);
+  const head = postOf('/execute', '', [`Content-Encoding: ${coding}`]).replace('Length: 0', `Length: ${body.length}`);
+  const request = Buffer.concat([Buffer.from(head), body]);
+  expect(answerIn(await server.send(request)).status).toBe(status);
+  expect(await turnMs(() => server.send(request))).toBeLessThan(CEILING_MS);
 });
 
 /** The answer to 256 wrong messages names every one of them. */

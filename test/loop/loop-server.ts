@@ -22,12 +22,13 @@ export interface LoopServer {
   readonly app: FastifyInstance;
   readonly jobs: JobRegistry;
   /** Sends bytes over a new connection. Resolves with the answer when the server has closed it. */
-  readonly send: (bytes: string) => Promise<string>;
+  readonly send: (bytes: string | Uint8Array) => Promise<string>;
   readonly open: () => Promise<Socket>;
 }
 
-export async function startLoopServer(): Promise<LoopServer> {
-  const config = { ...readConfig(['--cors-origin', ORIGINS.join()], {}), workerId: 'loop' };
+/** @param args settings besides `--cors-origin` */
+export async function startLoopServer(args: readonly string[] = []): Promise<LoopServer> {
+  const config = { ...readConfig(['--cors-origin', ORIGINS.join(), ...args], {}), workerId: 'loop' };
   const state = new WorkerState();
   state.enter('ready');
   const jobs = new JobRegistry({ ttlMs: 60_000, bytes: config.replayMemory * 2 ** 20 });
@@ -52,7 +53,7 @@ export async function startLoopServer(): Promise<LoopServer> {
     new Promise((resolve, reject) => {
       const socket = connect(port, '127.0.0.1', () => resolve(socket)).on('error', reject);
     });
-  const send = async (bytes: string): Promise<string> => {
+  const send = async (bytes: string | Uint8Array): Promise<string> => {
     const socket = await open();
     const parts: string[] = [];
     socket.setEncoding('utf8').on('data', (text: string) => parts.push(text));

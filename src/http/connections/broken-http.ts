@@ -1,6 +1,7 @@
 /**
  * The answer to bytes for which Fastify has no request, and the gentle end of a connection.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ErrorCode, WorkerError } from '../../contract/errors.ts';
 import { correlationIdOf } from '../correlation.ts';
@@ -11,13 +12,38 @@ export const CLOSE_MS = 1000;
 
 /** Node's error code for a request that does not arrive in time. */
 export const ARRIVAL_TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT';
+/** The code of a request with the method CONNECT, which Node does not hand to the routes. */
+export const CONNECT_REQUEST = 'CONNECT';
 
-/** The answer to malformed HTTP, by the error code of Node's parser. */
-const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; message: string }>> = {
+/** An error of Node's HTTP server. */
+export interface BrokenHttp {
+  readonly code?: string | undefined;
+  /** The rule that the bytes break, as a constant text of Node's parser. */
+  readonly reason?: string | undefined;
+}
+
+interface Row {
+  readonly line: string;
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** The answers to bytes without a request, by the error code of Node. */
+const BROKEN_HTTP: Readonly<Record<string, Row>> = {
   [ARRIVAL_TIMEOUT]: {
     line: '408 Request Timeout',
     code: 'TIMEOUT',
     message: 'the request must arrive in time',
+  },
+  [CONNECT_REQUEST]: {
+    line: '404 Not Found',
+    code: 'NOT_FOUND',
+    message: 'the method CONNECT has no route: the worker is not a proxy',
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    line: '413 Payload Too Large',
+    code: 'PAYLOAD_TOO_LARGE',
+    message: 'the extensions of the chunks must be shorter',
   },
   HPE_HEADER_OVERFLOW: {
     line: '431 Request Header Fields Too Large',
@@ -25,23 +51,36 @@ const BROKEN_HTTP: Readonly<Record<string, { line: string; code: ErrorCode; mess
     message: 'the headers must be shorter',
   },
 };
+const OTHER_VERSION: Row = {
+  line: '505 HTTP Version Not Supported',
+  code: 'INVALID_REQUEST',
+  message: 'HTTP must have version 1.1 or 1.0',
+};
 /** The answer for all other error codes of the parser. */
-const MALFORMED = {
+const MALFORMED: Row = {
   line: '400 Bad Request',
   code: 'INVALID_REQUEST',
   message: 'the request must be well-formed HTTP',
-} as const;
+};
 
-/** Writes a native error to the socket; destroys the socket if an answer has already begun. */
-export function answerBrokenHttp(error: { readonly code?: string | undefined }, socket: Socket): void {
-  if (socket.writableEnded) return; // Already answered.
-  if (!socket.writable || socket.bytesWritten > 0) {
-    socket.destroy();
-    return;
-  }
-  const { line, code, message } = BROKEN_HTTP[error.code ?? ''] ?? MALFORMED;
-  const correlationId = correlationIdOf({});
-  const body = JSON.stringify(errorBody(new WorkerError(code, message), correlationId));
+/** Undefined for the errors that the parser explains in its reason. */
+function rowOf({ code = '', reason }: BrokenHttp): Row | undefined {
+  // The code alone can also mean a wrong end of the request line.
+  const isVersion = code === 'HPE_INVALID_VERSION' && reason === 'Invalid HTTP version';
+  return isVersion ? OTHER_VERSION : BROKEN_HTTP[code];
+}
+
+/**
+ * Writes a native error to the socket, and ends the connection.
+ * @param headers the headers of the request, if they were read
+ */
+export function answerBrokenHttp(error: BrokenHttp, socket: Socket, headers: IncomingHttpHeaders = {}): void {
+  if (!socket.writable) return; // Already answered, or the client has left.
+  const row = rowOf(error);
+  const { line, code, message } = row ?? MALFORMED;
+  const detail = row === undefined && error.reason ? `: ${error.reason}` : '';
+  const correlationId = correlationIdOf(headers);
+  const body = JSON.stringify(errorBody(new WorkerError(code, message + detail), correlationId));
   const head = [
     `HTTP/1.1 ${line}`,
     'Content-Type: application/json; charset=utf-8',

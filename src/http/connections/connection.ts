@@ -1,10 +1,10 @@
 /**
  * One open connection: its socket, its place, and its pipeline.
  */
-import type { RequestListener } from 'node:http';
+import type { IncomingHttpHeaders, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { addressGroup, clientAddress } from './address.ts';
-import { endGently } from './broken-http.ts';
+import { ARRIVAL_TIMEOUT, answerBrokenHttp, type BrokenHttp, endGently } from './broken-http.ts';
 import { Pipeline, type WaitingCount } from './pipeline.ts';
 import type { Place, Places, Standing } from './places.ts';
 
@@ -54,6 +54,18 @@ export class Connection {
     this.#hasLeft = true;
     this.places.remove(this.#place);
     this.pipeline.drop();
+  }
+
+  /** Answers bytes that are no request, after the requests before them, and ends the connection. */
+  fail(error: BrokenHttp, given?: IncomingHttpHeaders): void {
+    this.pipeline.fail((headers) => answerBrokenHttp(error, this.socket, given ?? headers));
+  }
+
+  /** Ends a connection whose time is over. One that had an answer, and sent nothing since, gets no other. */
+  expire(): void {
+    this.leave();
+    if (this.socket.bytesWritten > 0) this.socket.destroy();
+    else answerBrokenHttp({ code: ARRIVAL_TIMEOUT }, this.socket);
   }
 
   /** Frees the place at once, and closes the connection. */

@@ -1,4 +1,5 @@
 /** Invalid requests: all broken rules at once, one shape for all errors, and no word of the prompt. */
+import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { lastOf } from '../../support/listener.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
@@ -53,12 +54,10 @@ describe('one broken field', () => {
     ['job_id', 7],
     ['prompt', ''],
     ['prompt', 5],
-    ['prompt', null],
     ['max_tokens', 0],
     ['max_tokens', 2049],
     ['max_tokens', 1.5],
     ['max_tokens', '10'],
-    ['max_tokens', null],
     ['max_tokens', 1e308],
     ['temperature', -0.01],
     ['temperature', 2.01],
@@ -113,6 +112,29 @@ test('limits are inclusive', async () => {
     { stop: [], max_tokens: 2048, timeout_ms: 86_400_000 },
   ];
   for (const edge of edges) expect(lastOf(await worker.execute({ ...good, ...edge })).type).toBe('end');
+});
+
+test('null fields, and a compressed body, change nothing in the output', async () => {
+  const body = { job_id: 'same', prompt: 'Grüße an die See 🐝', max_tokens: 8, temperature: 0 };
+  const nulls = { messages: null, raw: null, seed: null, stop: null, top_p: null, on_disconnect: null, more: null };
+  const outputs = new Set<string>();
+  for (const [bytes, headers] of [
+    [JSON.stringify(body), {}],
+    [JSON.stringify({ ...body, ...nulls }), {}],
+    [gzipSync(JSON.stringify(body)), { 'Content-Encoding': 'gzip' }],
+  ] as const) {
+    const response = await fetch(`${worker.url}/execute`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...headers },
+      body: bytes,
+    });
+    const text = await response.text();
+    expect([response.status, text]).toEqual([200, expect.stringContaining('event: end')]);
+    expect(text).not.toContain('fields.ignored');
+    outputs.add([...text.matchAll(/"type":"token","t":("(?:[^"\\\\]|\\\\.)*")/g)].map(([, t]) => t).join());
+  }
+  expect(outputs.size).toBe(1);
+  expect([...outputs]).not.toEqual(['']);
 });
 
 test('all broken rules are reported together', async () => {

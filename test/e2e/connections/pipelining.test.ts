@@ -57,7 +57,7 @@ test('answers keep the order and the correlation ids of all kinds of requests', 
     (n: number) => ({ sent: requestOf('GET', '/nowhere', '', [id(n)]), status: 404 }),
     (n: number) => ({ sent: requestOf('POST', '/cancel', '{"job_id":"nobody"}', [id(n)]), status: 404 }),
     (n: number) => ({ sent: requestOf('POST', '/execute', '{}', [id(n)]), status: 400 }),
-    (n: number) => ({ sent: requestOf('GET', '/live', '', [id(n), 'Expect: wonders']), status: 200 }),
+    (n: number) => ({ sent: requestOf('GET', '/live', '', [id(n), 'Expect: wonders']), status: 417 }),
     (n: number) => ({
       sent: requestOf('POST', '/execute', JSON.stringify({ job_id: `p${n}`, prompt: 'x', max_tokens: 2 }), [id(n)]),
       status: 200,

@@ -1,8 +1,13 @@
 /**
  * The only body parser: JSON of bounded structure, and without names that could pollute a prototype.
  */
-import type { FastifyInstance } from 'fastify';
-import { WorkerError } from '../contract/errors.ts';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { WorkerError } from '../../contract/errors.ts';
+import { checkBodyHead } from './body-head.ts';
+import { textOf } from './body-text.ts';
+import { codingOf } from './coding.ts';
+import { readBody } from './read-body.ts';
 
 /**
  * Limits of the structure of a body, all of which `structureExcess` counts in one pass before the body is
@@ -26,18 +31,24 @@ const LIMITS = {
 } as const;
 
 /**
- * Replaces Fastify's body parsers with one for JSON. Accepts an empty body: the route decides if a body is
- * required.
+ * Replaces Fastify's body parsers with one for JSON, which may be compressed. Accepts an empty body: the
+ * route decides if a body is required.
  */
 export function acceptJsonOnly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    const text = String(body);
+  app.addHook('preParsing', checkBodyHead);
+  app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
+    const coding = codingOf(request.headers['content-encoding']);
+    const { bodyLimit: limit } = request.routeOptions;
+    const bytes = await readBody(payload, { coding: coding === 'unknown' ? undefined : coding, limit });
+    const text = textOf(bytes);
+    if (text === '') return undefined;
     const excess = structureExcess(text);
-    if (text === '') done(null, undefined);
-    else if (excess !== undefined) done(refusal(excess), undefined);
-    else parse(request, text, done);
+    if (excess !== undefined) throw refusal(excess);
+    return new Promise((resolve, reject) =>
+      parse(request, text, (error, body) => (error ? reject(error) : resolve(body))),
+    );
   });
 }
 

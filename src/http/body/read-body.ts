@@ -1,0 +1,61 @@
+/**
+ * Reads a body into memory: at most the limit, as it arrives and after it is decoded.
+ */
+import type { Readable } from 'node:stream';
+import { WorkerError } from '../../contract/errors.ts';
+import { type Coding, Decoder } from './coding.ts';
+
+interface BodyOptions {
+  readonly coding: Coding | undefined;
+  /** Maximum bytes. */
+  readonly limit: number;
+}
+
+/**
+ * The bytes of a body without its content coding. Stops at the first byte too many.
+ * @throws WorkerError `PAYLOAD_TOO_LARGE`; `INVALID_REQUEST` for corrupt data, and if the client leaves
+ */
+export async function readBody(source: Readable, { coding, limit }: BodyOptions): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  const take = (piece: Buffer): void => {
+    size += piece.length;
+    if (size > limit) throw tooLargeError(limit);
+    pieces.push(piece);
+  };
+  const decoder = coding && new Decoder(coding, take);
+  let received = 0;
+  try {
+    for await (const data of arriving(source)) {
+      received += data.length;
+      if (received > limit) throw tooLargeError(limit);
+      if (decoder) await decoder.write(data);
+      else take(data);
+    }
+    if (received > 0) await decoder?.end();
+  } finally {
+    decoder?.close();
+    // Without a reader, the client could not send the rest, and would not read the answer.
+    source.resume();
+  }
+  return Buffer.concat(pieces, size);
+}
+
+/** The data of a stream. A caller that stops early does not destroy the stream, which has the connection. */
+async function* arriving(source: Readable): AsyncGenerator<Buffer, void> {
+  const data = source.iterator({ destroyOnReturn: false });
+  try {
+    yield* data as AsyncIterable<Buffer>;
+  } catch {
+    const message = 'body must arrive completely';
+    throw new WorkerError('INVALID_REQUEST', message, {
+      violations: [{ field: 'body', constraint: 'complete', message }],
+    });
+  }
+}
+
+/** The refusal of a body that has more than `limit` bytes. */
+export function tooLargeError(limit: number): WorkerError {
+  const message = `The request body must have at most ${limit} bytes, as sent and decoded; --max-prompt-chars sets this limit.`;
+  return new WorkerError('PAYLOAD_TOO_LARGE', message, { details: { max_bytes: limit } });
+}
