@@ -44,7 +44,8 @@ import { MAX_PAGES } from '../src/model/hub/repository.ts';
 import { MAX_TRIES } from '../src/model/hub/transfer.ts';
 import { MAX_TEMPLATE } from '../src/model/template-source.ts';
 import { IDLE_FLUSH_MS, LONGEST_FLUSH_MS, MOST_PENDING } from '../src/narration/backlog.ts';
-import { LIMITS } from '../src/narration/narrate.ts';
+import { LIMITS } from '../src/narration/entry.ts';
+import { FIELDS } from '../src/narration/fields.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
@@ -178,7 +179,7 @@ whose time is known; a thread with a deadline does the rest.
 |---|---|---|---|---|---|
 | steps between engine and request | the tokens of the job; the loop of a request never waits for a subscriber | – | – | \`bridge/sequence-inbox\` | \`jobs/forced-faults\` |
 | unread log lines | ${bytes(MOST_PENDING)} | – | dropped, and counted in \`stdout.lines_lost\` | \`narration/backlog\` | \`narration/backlog\` |
-| sentences | ${LIMITS.human}, ${LIMITS.cute}, ${LIMITS.story} characters; ${LIMITS.field} for a field | – | cut at a whole character | \`narration/narrate\` | \`narration/narrate\` |
+| sentences | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above, ${LIMITS.cute} and ${LIMITS.story} for \`cute\` and \`story\`; ${LIMITS.field} for a field, ${FIELDS.reason.limit} for \`reason\` | – | cut at a whole character; \`--log-format pretty\` and \`ask\` print the whole reason | \`narration/entry\`, \`narration/fields\` | \`contract/narration-limits\`, \`narration/narrate\` |
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
 | attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\` |

@@ -7,7 +7,7 @@ import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
-import { messageOf } from '../protocol/error-message.ts';
+import { messageOf, shorten } from '../protocol/error-message.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
 
@@ -62,6 +62,9 @@ export function readConfig(args: readonly string[], environment: Environment = p
   return readSettings(args, { environment }).config;
 }
 
+/** Maximum characters of a wrong value in a message: the allowed values follow it. */
+const MAX_SHOWN = 200;
+
 /**
  * Reads flags, environment variables and a file of settings.
  * @param from.folder the folder whose `.env` is read if `--env-file` names no file; absent: no such file is
@@ -93,7 +96,7 @@ export function readSettings(
     const value = given ?? row.fallback;
     if (value === undefined) continue;
     const parsed = row.schema.safeParse(value);
-    const shown = name === 'api-token' ? '(hidden)' : JSON.stringify(value);
+    const shown = name === 'api-token' ? '(hidden)' : shorten(JSON.stringify(value), MAX_SHOWN);
     if (parsed.success) config[camel(name)] = parsed.data;
     else problems.push(`${source}: ${shown} is not allowed; allowed: ${row.allowed}`);
   }
@@ -142,7 +145,7 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     });
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
-    const reason = messageOf(error);
+    const reason = shorten(messageOf(error), 2 * MAX_SHOWN);
     throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
   }
 }
@@ -151,7 +154,7 @@ function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }:
   if (isLoopback(host) || allowUnauthenticated || (apiToken !== undefined && !tokenOfFolder)) return [];
   const file = tokenOfFolder ? `; for the token in .env of the working directory, add --${ENV_FILE.name} .env` : '';
   return [
-    `--host: "${host}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
+    `--host: "${shorten(host, MAX_SHOWN)}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
   ];
 }
 

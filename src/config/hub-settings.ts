@@ -1,8 +1,10 @@
 /**
  * The variables of the model hub, the same as those of huggingface_hub: endpoint, token and cache.
  */
+
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { shorten } from '../protocol/error-message.ts';
 import { ConfigError } from './config.ts';
 
 /** The variables of the token of the hub; the first one that is set counts. */
@@ -28,7 +30,9 @@ export interface HubSettings {
 export function readHubSettings(environment: NodeJS.Dict<string> = process.env): HubSettings {
   const endpoint = (environment['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/{1,8}$/, '');
   if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint))
-    throw new ConfigError(`HF_ENDPOINT: ${JSON.stringify(endpoint)} is not allowed; allowed: an http or https URL`);
+    throw new ConfigError(
+      `HF_ENDPOINT: ${shorten(JSON.stringify(endpoint), 200)} is not allowed; allowed: an http or https URL`,
+    );
   const token = HUB_TOKENS.map((name) => environment[name]?.trim()).find(Boolean);
   if (token !== undefined && !/^[\x21-\x7e]{1,1024}$/.test(token))
     throw new ConfigError('HF_TOKEN: (hidden) is not allowed; allowed: up to 1024 visible ASCII characters');

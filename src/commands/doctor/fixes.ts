@@ -45,6 +45,10 @@ const FIXES: { readonly [C in ReasonCode]: (reason: Reason<C>, host: HostInfo) =
   out_of_memory: () => MORE_MEMORY,
   does_not_fit: () => MORE_MEMORY,
   computes_wrong: none,
+  operator_ignores: ({ operator, attribute }) => ({
+    words: `another device for this model: the operator ${operator} of this device ignores ${attribute}`,
+    command: '--device cpu',
+  }),
   runtime: none,
 };
 

@@ -34,7 +34,7 @@ describe.runIf(softwareVulkan)('on WebGPU in software', { timeout: TIMEOUT_MS },
     expect([code, report.used?.device]).toEqual([0, 'webgpu']);
     expect(report.vulkan).toMatchObject([{ name: expect.stringContaining('SwiftShader'), software: true }]);
     expect(webgpu).toMatchObject({
-      auto_obstacle: expect.stringContaining('is a software renderer'),
+      auto_obstacle: expect.stringContaining('only a software renderer: '),
       run: { works: true, tokens_as_cpu: 10 },
     });
     expect(webgpu?.run?.vram_bytes).toBeGreaterThan(1e6);
