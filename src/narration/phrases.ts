@@ -1,5 +1,6 @@
 /**
- * Facts as text: numbers with their units and in singular or plural, and sentences with their reason. For the sentences of the catalogue and for the commands. Pure.
+ * Facts as text: numbers with their units and in singular or plural, and sentences with their reason. For the
+ * sentences of the catalogue and for the commands. Pure.
  */
 
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;

@@ -71,9 +71,9 @@ export function longestCorrectRun(session: CheckedSession, context: number, max:
 
 /**
  * A larger difference from the CPU means an incorrect device. Measured for a prompt of 16 ids: SwiftShader
- * differs by 1e-6 with float32 weights and by 0.006 if the CPU quantizes activations. In a model of 30 layers,
- * the CPU with quantized activations or half floats differs from the CPU without by 0.02. A WebGPU device
- * that ignores `softcap` differs by 1.05.
+ * differs by 1e-6 with float32 weights and by 0.006 if the CPU quantizes activations. In a model of 30
+ * layers, the CPU with quantized activations or half floats differs from the CPU without by 0.02. A WebGPU
+ * device that ignores `softcap` differs by 1.05.
  */
 const MAX_CPU_DIFFERENCE = 0.2;
 

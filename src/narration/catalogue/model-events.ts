@@ -16,8 +16,7 @@ export const MODEL_EVENTS = {
     required: ['device', 'runtime_version'],
     optional: ['reason'],
     target: (f) => f.device,
-    human: (f) =>
-      `ONNX Runtime ${f.runtime_version} sets up the CPU${f.reason === undefined ? '' : `: ${shorten(f.reason, 60)}`}`,
+    human: (f) => `ONNX Runtime ${f.runtime_version} sets up the CPU${f.reason === undefined ? '' : `: ${f.reason}`}`,
     cute: () => '💻 Good old CPU, always there when you need it!',
   }),
   'device.cuda': lifecycleEvent({
@@ -86,7 +85,7 @@ export const MODEL_EVENTS = {
     required: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'],
     target: (f) => f.model_ref,
     human: (f) =>
-      `Model loader opens ${shorten(f.model_ref, 24)} (${formatBytes(f.model_bytes)}, ${f.dtype}: ${shorten(f.reason, 34)})`,
+      `Model loader opens ${shorten(f.model_ref, 24)} (${formatBytes(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
     cute: (f) => `📦 Carrying ${shorten(f.model_ref, 60)} out of its box, very gently…`,
   }),
   'model.load_progress': lifecycleEvent({
