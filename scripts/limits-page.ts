@@ -11,6 +11,7 @@ import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
 import { MAX_ORIGINS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { FIXED_LIMITS } from '../src/contract/execute.ts';
+import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
@@ -206,6 +207,7 @@ whose time is known; a thread with a deadline does the rest.
 | last events after the deadline of a drain; close of the server | ${seconds(LAST_EVENTS_MS)} each | – | connections are cut | \`commands/serve/drain\` | \`e2e/lifecycle/drain\` |
 | wait for the reader of stdout at the end | ${seconds(IDLE_FLUSH_MS)} without progress, ${seconds(LONGEST_FLUSH_MS)} in total; ${seconds(FORCED_FLUSH_MS)} when forced | – | the lines are lost; one line on stderr reports it | \`narration/backlog\`, \`commands/serve/worker\` | \`narration/backlog\`, \`e2e/lifecycle/log-target.long\` |
 | weights, cache, logits and work of a model | the free memory of its device | \`--slots\`, \`--context\` | exit 1 before the load, with the sum | \`engine/load/memory-plan\` | \`engine/load/memory-plan\`, \`engine/devices/devices\` |
+| expected time to compare a GPU with the CPU at the load | ${seconds(MAX_CPU_CHECK_MS)} | – | no comparison | \`engine/load/cpu-check\` | \`engine/load/cpu-check\` |
 | tokens of one run on a GPU | the longest run that was checked to be correct, of ${PROBES.join(' and of ')} | – | shorter runs | \`engine/load/numeric-check\` | \`engine/load/numeric-check\`, \`engine/devices/decoding.webgpu\` |
 | sequences that wait for the next engine | the length of the queue | \`--queue\` | new ones are refused: 503 | \`bridge/client\` | \`e2e/engine/engine-queue.long\` |
 
