@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { MODEL } from '../../../src/onnx/types.ts';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
@@ -126,6 +127,16 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
     const engine = await openEngine(onWebGpuWith('softcap', { float: 0.5 }));
     const reason = { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 0.5 };
     expect(engine.refusal).toMatchObject({ device: 'webgpu', reason });
+  });
+
+  it('refuses the same model if its graph cannot be read, because its logits are not those of the CPU', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const option = onWebGpuWith('softcap', { float: 0.5 });
+    // A second graph, which is empty: the runtime merges the two, and the engine reads models with one graph only.
+    for (const { modelFile: file } of option.candidates) appendFileSync(file, Uint8Array.of(MODEL.graph * 8 + 2, 0));
+    const { refusal } = await openEngine(option);
+    expect(refusal).toMatchObject({ device: 'webgpu', reason: { code: 'computes_wrong', comparedWith: 'cpu' } });
   });
 
   it('generates the tokens of the CPU with a model whose attention has a window', { timeout: TIMEOUT_MS }, async () => {
