@@ -12,6 +12,7 @@ import { MAX_TOKEN_FILE_BYTES } from '../src/config/hub-token.ts';
 import { MAX_ORIGINS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { FIXED_LIMITS } from '../src/contract/execute.ts';
+import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
@@ -48,7 +49,8 @@ import { MAX_TRIES } from '../src/model/hub/transfer.ts';
 import { MAX_DIFFERENCES } from '../src/model/spec/merged-tokens.ts';
 import { MAX_TEMPLATE, MAX_TEMPLATES } from '../src/model/template-source.ts';
 import { IDLE_FLUSH_MS, LONGEST_FLUSH_MS, MOST_PENDING } from '../src/narration/backlog.ts';
-import { LIMITS } from '../src/narration/narrate.ts';
+import { LIMITS } from '../src/narration/entry.ts';
+import { FIELDS } from '../src/narration/fields.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
 import { MAX_TOKENIZER_BYTES } from '../src/protocol/json-text.ts';
@@ -187,7 +189,7 @@ whose time is known; a thread with a deadline does the rest.
 |---|---|---|---|---|---|
 | steps between engine and request | the tokens of the job; the loop of a request never waits for a subscriber | – | – | \`bridge/sequence-inbox\` | \`jobs/forced-faults\` |
 | unread log lines | ${bytes(MOST_PENDING)} | – | dropped, and counted in \`stdout.lines_lost\` | \`narration/backlog\` | \`narration/backlog\` |
-| sentences | ${LIMITS.human}, ${LIMITS.cute}, ${LIMITS.story} characters; ${LIMITS.field} for a field | – | cut at a whole character | \`narration/narrate\` | \`narration/narrate\` |
+| sentences | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above, ${LIMITS.cute} and ${LIMITS.story} for \`cute\` and \`story\`; ${LIMITS.field} for a field, ${FIELDS.reason.limit} for \`reason\` | – | cut at a whole character; \`--log-format pretty\` and \`ask\` print the whole reason | \`narration/entry\`, \`narration/fields\` | \`contract/narration-limits\`, \`narration/narrate\` |
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
 | attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
@@ -214,6 +216,7 @@ whose time is known; a thread with a deadline does the rest.
 | last events after the deadline of a drain; close of the server | ${seconds(LAST_EVENTS_MS)} each | – | connections are cut | \`commands/serve/drain\` | \`e2e/lifecycle/drain\` |
 | wait for the reader of stdout at the end | ${seconds(IDLE_FLUSH_MS)} without progress, ${seconds(LONGEST_FLUSH_MS)} in total; ${seconds(FORCED_FLUSH_MS)} when forced | – | the lines are lost; one line on stderr reports it | \`narration/backlog\`, \`commands/serve/worker\` | \`narration/backlog\`, \`e2e/lifecycle/log-target.long\` |
 | weights, cache, logits and work of a model | the free memory of its device | \`--slots\`, \`--context\` | exit 1 before the load, with the sum | \`engine/load/memory-plan\` | \`engine/load/memory-plan\`, \`engine/devices/devices\` |
+| expected time to compare a GPU with the CPU at the load | ${seconds(MAX_CPU_CHECK_MS)} | – | no comparison | \`engine/load/cpu-check\` | \`engine/load/cpu-check\` |
 | tokens of one run on a GPU | the longest run that was checked to be correct, of ${PROBES.join(' and of ')} | – | shorter runs | \`engine/load/numeric-check\` | \`engine/load/numeric-check\`, \`engine/devices/decoding.webgpu\` |
 | sequences that wait for the next engine | the length of the queue | \`--queue\` | new ones are refused: 503 | \`bridge/client\` | \`e2e/engine/engine-queue.long\` |
 

@@ -3,7 +3,7 @@
  * and example texts.
  */
 import { CATALOGUE } from '../src/narration/catalogue/catalogue.ts';
-import type { Entry } from '../src/narration/entry.ts';
+import { type Entry, LIMITS } from '../src/narration/entry.ts';
 import { FIELDS } from '../src/narration/fields.ts';
 import { eventsOf, type Recording } from './openapi.ts';
 
@@ -83,9 +83,9 @@ two, so operators and users read the same sentences. A narration has up to three
 
 | Text | Purpose | Maximum length |
 |---|---|---|
-| \`human\` | a factual sentence, with numbers and units | 100 characters |
-| \`cute\` | a playful sentence, gentle also in failures | 150 characters |
-| \`story\` | a short dialogue of two components; only some events have one | 200 characters |
+| \`human\` | a factual sentence, with numbers and units; a remedy comes first | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above |
+| \`cute\` | a playful sentence, gentle also in failures | ${LIMITS.cute} characters |
+| \`story\` | a short dialogue of two components; only some events have one | ${LIMITS.story} characters |
 
 \`--narration\` selects the texts in streams: \`full\` sends all three, \`human\` sends only the first, \`off\` sends no
 narration. Standard output always has all texts. Narrations never contain text of a prompt or an output, only counts.

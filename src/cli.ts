@@ -12,6 +12,7 @@ import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
 import { readProxies } from './config/proxy-settings.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
+import { shorten } from './protocol/error-message.ts';
 import { withoutUrlSecrets } from './protocol/url-text.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
@@ -74,7 +75,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (first !== undefined && first !== 'serve' && !first.startsWith('-')) {
     throw new ConfigError(
-      `Unknown command "${first}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
+      `Unknown command "${shorten(first, 200)}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
     );
   }
   const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });

@@ -7,7 +7,7 @@ import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
-import { messageOf } from '../protocol/error-message.ts';
+import { messageOf, shorten } from '../protocol/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/url-text.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
@@ -62,6 +62,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(args: readonly string[], environment: Environment = process.env): Config {
   return readSettings(args, { environment }).config;
 }
+
+/** Maximum characters of a wrong value in a message: the allowed values follow it. */
+const MAX_SHOWN = 200;
 
 /**
  * Reads flags, environment variables and a file of settings.
@@ -149,7 +152,7 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     });
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
-    const reason = withoutUrlSecrets(messageOf(error));
+    const reason = shorten(withoutUrlSecrets(messageOf(error)), 2 * MAX_SHOWN);
     throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
   }
 }
@@ -158,7 +161,7 @@ function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }:
   if (isLoopback(host) || allowUnauthenticated || (apiToken !== undefined && !tokenOfFolder)) return [];
   const file = tokenOfFolder ? `; for the token in .env of the working directory, add --${ENV_FILE.name} .env` : '';
   return [
-    `--host: "${host}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
+    `--host: "${shorten(host, MAX_SHOWN)}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
   ];
 }
 

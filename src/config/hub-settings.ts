@@ -3,6 +3,7 @@
  */
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { shorten } from '../protocol/error-message.ts';
 import { shownUrl } from '../protocol/url-text.ts';
 import { ConfigError } from './config.ts';
 import { type HubToken, readHubToken, type TokenFile } from './hub-token.ts';
@@ -29,7 +30,7 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
   const endpoint = (environment['HF_ENDPOINT'] || 'https://huggingface.co').replace(/\/{1,8}$/, '');
   if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint))
     throw new ConfigError(
-      `HF_ENDPOINT: ${JSON.stringify(shownUrl(endpoint))} is not allowed; allowed: an http or https URL without user and query`,
+      `HF_ENDPOINT: ${shorten(JSON.stringify(shownUrl(endpoint)), 200)} is not allowed; allowed: an http or https URL without user and query`,
     );
   const isTrue = (name: string): boolean => /^(1|on|yes|true)$/i.test(environment[name] ?? '');
   return {

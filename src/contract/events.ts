@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { CATALOGUE } from '../narration/catalogue/catalogue.ts';
+import { LIMITS } from '../narration/entry.ts';
 import { FIELDS, type FieldName, type FieldValues } from '../narration/fields.ts';
 import { STREAM_ERROR_CODES } from './errors.ts';
 import { counted, named, WORKER_ID } from './schema.ts';
@@ -67,11 +68,16 @@ export const EVENTS = {
         actor: text('The component that reports'),
         action: text('The action of that component'),
         target: text('The object of the action: the job id, or for example a slot'),
-        human: z.string().max(100).meta({ description: 'The event as a sentence' }),
-        cute: z.string().max(150).optional().meta({ description: 'The same, playfully (`--narration full`)' }),
+        human: z
+          .string()
+          .max(LIMITS.warning)
+          .meta({
+            description: `The event as a sentence: at most ${LIMITS.human} characters, at WARN and above ${LIMITS.warning}`,
+          }),
+        cute: z.string().max(LIMITS.cute).optional().meta({ description: 'The same, playfully (`--narration full`)' }),
         story: z
           .string()
-          .max(200)
+          .max(LIMITS.story)
           .optional()
           .meta({ description: 'The same as a dialogue between two components (`--narration full`)' }),
         ...correlated,

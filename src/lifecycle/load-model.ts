@@ -111,7 +111,7 @@ export const staysOnCpu = ({ device }: Pick<Config, 'device'>, { choices }: Pick
 export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: ModelSpec): EngineOptions {
   const context = settings.context ?? spec.contextLength;
   if (context > spec.contextLength)
-    throw new Error(`--context ${context} is more than the model's context length, ${spec.contextLength}`);
+    throw new Error(`use --context ${spec.contextLength} or less: ${context} is more than the model's context length`);
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   return {
     runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),

@@ -19,48 +19,63 @@ const absent = <C extends ReasonCode>(text: Row<C>['text']): Row<C> => ({ text, 
 /** A reason that implies that the hardware is present. */
 const present = <C extends ReasonCode>(text: Row<C>['text']): Row<C> => ({ text, hardware: true });
 
+/** Texts with a fix begin with it: a narrated sentence can be cut at its end. */
 const ROWS: { readonly [C in ReasonCode]: Row<C> } = {
   no_driver: absent(() => 'no NVIDIA driver'),
   driver_fault: present(({ fault }) => `the NVIDIA driver does not start (CUDA error ${fault})`),
   no_gpu_for_process: absent(() => 'the NVIDIA driver has no GPU for this process'),
   no_cuda_device: present(() => 'no NVIDIA GPU'),
   index_out_of_range: absent(({ highest }) => `the highest is ${highest}`),
-  provider_missing: present(() => 'the CUDA provider is not installed: run npm run install:cuda'),
-  provider_not_built: present(() => 'this build of ONNX Runtime does not have the provider'),
-  library_missing: present(({ library }) => `${library} not found: ${howToGet(library)}`),
-  driver_too_old: present(() => 'the NVIDIA driver is too old for this CUDA provider'),
+  provider_missing: present(() => 'run npm run install:cuda: the CUDA provider is not installed'),
+  provider_not_built: present(
+    () => 'use another --runtime-library: this build of ONNX Runtime does not have the provider',
+  ),
+  library_missing: present(({ library }) => `${howToGet(library)}: ${library} not found`),
+  driver_too_old: present(() => 'update the NVIDIA driver: it is too old for this CUDA provider'),
   no_vulkan_loader: absent(() => 'Vulkan is not installed (libvulkan.so.1 not found)'),
   no_vulkan_device: absent(() => 'Vulkan has no device'),
   no_adapter: present(() => 'WebGPU finds no GPU that it can use'),
-  software_renderer: absent(({ name }) => `${name} is a software renderer`),
+  software_renderer: absent(({ name }) => `only a software renderer: ${name}`),
   wrong_platform: absent(({ needs }) => `available on ${needs} only`),
-  no_half_floats: present(() => 'this GPU does not support half floats: use --dtype q4 or fp32'),
-  out_of_memory: present(() => 'the device does not have enough free memory'),
+  no_half_floats: present(() => 'use --dtype q4 or fp32: this GPU does not support half floats'),
+  out_of_memory: present(() => 'use fewer --slots or smaller weights: the device does not have enough free memory'),
   does_not_fit: present(memoryText),
-  computes_wrong: present(({ difference }) =>
-    difference === undefined
-      ? 'it computes no logits'
-      : `the logits of a token computed alone and after others in one run differ by ${Math.round(difference * 100)} %`,
+  computes_wrong: present(wrongText),
+  operator_ignores: present(
+    ({ operator, attribute, value }) =>
+      `use --device cpu or cuda: ${operator} of this device ignores ${attribute}=${formatFloat(value)} of the model`,
   ),
   runtime: present(({ message }) => message),
 };
 
 /** Only `doctor` knows the packages of CUDA's libraries: their names depend on the version of CUDA. */
 const howToGet = (library: string): string =>
-  library.startsWith('libcu') ? 'rbees-workerd doctor names its package' : 'install it';
+  library.startsWith('libcu') ? 'run rbees-workerd doctor for the package' : 'install the library';
+
+/** An attribute is a float32: 7 digits are exact. */
+const formatFloat = (value: number): string => String(Number(value.toPrecision(7)));
 
 function memoryText({ device, plan, suggestion }: Reason<'does_not_fit'>): string {
   const { slots, context, weights, cache, logits, work, total, free = 0 } = plan;
   const rows = `${count(slots, 'slot')} of ${context} tokens`;
   const parts = `weights ${formatBytes(weights)}, cache ${formatBytes(cache)} (${rows}), logits ${formatBytes(logits)}, work ${formatBytes(work)}`;
-  const sum = `The model does not fit ${device}: it needs ${formatBytes(total)} (${parts}), and ${formatBytes(free)} are free`;
+  const sum = `needs ${formatBytes(total)} on ${device} (${parts}), and ${formatBytes(free)} are free`;
   if (!suggestion)
-    return `${sum}. No --slots and no --context would fit: use smaller weights (--dtype) or another device`;
+    return `use smaller weights (--dtype) or another device: no --slots and no --context would fit, because the model ${sum}`;
   const shorter = suggestion.context === undefined ? '' : ` --context ${suggestion.context}`;
-  return `${sum}. --slots ${suggestion.slots}${shorter} would fit`;
+  return `use --slots ${suggestion.slots}${shorter}: the model ${sum}`;
 }
 
-/** The reason as text, with its numbers and, where one exists, the fix. */
+function wrongText({ difference, comparedWith }: Reason<'computes_wrong'>): string {
+  const fix = 'update the driver, or use --device cpu';
+  if (difference === undefined) return `${fix}: the device computes no logits`;
+  const percent = `${Math.round(difference * 100)} %`;
+  return comparedWith === 'cpu'
+    ? `${fix}: the logits of the device and of the CPU differ by ${percent}`
+    : `${fix}: the logits of a token computed alone and after others in one run differ by ${percent}`;
+}
+
+/** The reason as text: the fix, where one exists, then the reason with its numbers. */
 export function describeReason<C extends ReasonCode>(reason: Reason<C>): string {
   return ROWS[reason.code].text(reason);
 }

@@ -19,7 +19,8 @@ export class ModelError extends Error {
 
   constructor(folder: string, problems: readonly ModelProblem[]) {
     const list = problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`)).join('; ');
-    super(`The model in ${folder} cannot be used: ${list}.`);
+    // The problems come first: a path can be longer than a narrated sentence.
+    super(`The model cannot be used: ${list}. Its folder is ${folder}.`);
     this.name = 'ModelError';
     this.folder = folder;
     this.problems = problems;

@@ -4,6 +4,15 @@
 import type { FieldName, FieldValues } from './fields.ts';
 import type { Level } from './stdout.ts';
 
+/** Maximum length of each kind of text, in UTF-16 units. `warning`: `human` at WARN and above. */
+export const LIMITS = { human: 100, warning: 300, cute: 150, story: 200, field: 256 } as const;
+
+/** The levels whose sentences have room for a remedy. */
+const SEVERE: readonly Level[] = ['WARN', 'ERROR', 'FATAL'];
+
+/** Maximum length of `human` at a level. */
+export const humanLimit = (level: Level): number => (SEVERE.includes(level) ? LIMITS.warning : LIMITS.human);
+
 export type Facts<Required extends FieldName, Optional extends FieldName> = {
   readonly [F in Required]: FieldValues[F];
 } & {

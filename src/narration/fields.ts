@@ -72,6 +72,11 @@ export const FIELDS = {
     'Maximum number of tokens that the device computed correctly in one run; present if it limits prompt runs',
     16,
   ),
+  cpu_difference_percent: number(
+    'Difference in percent between the logits of the device and of the CPU for a short prompt; absent if they were not compared',
+    0.02,
+  ),
+  cpu_check_ms: number('Milliseconds of the comparison with the CPU, part of the duration', 180),
   rounding_percent: number(
     'Difference in percent between the logits of a token computed alone and after others in one run; present if it turns speculation off',
     1.2,
@@ -117,7 +122,12 @@ export const FIELDS = {
   http_status: integer('HTTP status of the answer', 202),
   attempt: integer('Number of this attempt; 1 is the first', 1),
   attempts: integer('Maximum number of attempts', 5),
-  reason: text('Reason, as a word or a phrase', 'sigterm'),
+  // The stack of an error, or a refusal with its numbers, and a path of 1 KiB.
+  reason: longText(
+    'Reason, as a word or a phrase; where the reader can act, it begins with the action',
+    'sigterm',
+    2048,
+  ),
   error_kind: text('Stable name of the error', 'validation_failed'),
   field_errors: integer('Number of validation errors', 2),
   fields: text('Names of fields of the request body, separated by commas', 'max_token'),

@@ -5,13 +5,10 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { CATALOGUE, type EventName, type FactsOf } from './catalogue/catalogue.ts';
-import type { Entry } from './entry.ts';
+import { type Entry, humanLimit, LIMITS } from './entry.ts';
 import { FIELDS } from './fields.ts';
 import { sanitize } from './sanitize.ts';
 import type { Level, Line, Stdout } from './stdout.ts';
-
-/** Maximum length of each kind of text, in UTF-16 units. */
-export const LIMITS = { human: 100, cute: 150, story: 200, field: 256 } as const;
 
 /**
  * One narrated event: the line on stdout without its timestamp, and the data of a `narration` event in a
@@ -107,31 +104,43 @@ export async function capture<T>(work: () => T | Promise<T>): Promise<{ result: 
 function compose(event: EventName, entry: Entry, facts: object, context: RequestContext | undefined): Narration {
   // The functions of the catalogue are typed per event. This function handles all events, so it knows the
   // facts only as a record.
-  const known = facts as Parameters<Entry['human']>[0];
+  const clean = cleaned(facts);
+  const known = clean as Parameters<Entry['human']>[0];
   const job = sanitize(context?.jobId ?? 'unknown', LIMITS.field);
   const worker = output?.workerId ?? 'unnamed';
   const target = entry.target?.(known, worker) ?? job;
+  const level = typeof entry.level === 'function' ? entry.level(known) : entry.level;
   const line: Record<string, string | number> = {
-    level: typeof entry.level === 'function' ? entry.level(known) : entry.level,
+    level,
     event,
     actor: entry.actor,
     action: entry.action,
     target: sanitize(target, LIMITS.field),
-    human: sanitize(entry.human(known, job), LIMITS.human),
+    human: sanitize(entry.human(known, job), humanLimit(level)),
   };
   if (entry.cute) line['cute'] = sanitize(entry.cute(known, job), LIMITS.cute);
   if (entry.story) line['story'] = sanitize(entry.story(known, job), LIMITS.story);
   if (context) line['correlation_id'] = context.correlationId;
   line['worker_id'] = worker;
   if (context?.jobId !== undefined) line['job_id'] = job;
-  for (const [name, value] of Object.entries(facts) as [keyof typeof FIELDS, string | number | undefined][]) {
-    if (value === undefined) continue;
-    line[name] = typeof value === 'string' ? sanitize(value, FIELDS[name].limit ?? LIMITS.field) : round(value);
-  }
+  for (const [name, value] of Object.entries(clean)) line[name] = typeof value === 'string' ? value : round(value);
   if (context?.traceId !== undefined) line['trace_id'] = context.traceId;
   if (context?.spanId !== undefined) line['span_id'] = context.spanId;
   if (output) line['emitted_by'] = `rbees-workerd@${output.version}`;
   return line as unknown as Narration;
+}
+
+/**
+ * The known facts, with sanitized texts. The sentences of the catalogue may shorten a text only after its
+ * secrets are removed.
+ */
+function cleaned(facts: object): Readonly<Record<string, string | number>> {
+  const clean: Record<string, string | number> = {};
+  for (const [name, value] of Object.entries(facts) as [keyof typeof FIELDS, string | number | undefined][]) {
+    if (value === undefined) continue;
+    clean[name] = typeof value === 'string' ? sanitize(value, FIELDS[name].limit ?? LIMITS.field) : value;
+  }
+  return clean;
 }
 
 /** At most three decimals: microseconds for a time in milliseconds. */

@@ -1,6 +1,6 @@
 /**
- * Numbers as text, with their units and in singular or plural: for the sentences of the catalogue and for the
- * commands. Pure.
+ * Facts as text: numbers with their units and in singular or plural, and sentences with their reason. For the
+ * sentences of the catalogue and for the commands. Pure.
  */
 
 const BYTE_UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
@@ -50,4 +50,18 @@ export function cacheHitEnd(hit: {
   return hit.cached_tokens < hit.tokens_in - 2
     ? 'the prompt continues where the slot ended'
     : 'the last two are always computed';
+}
+
+/** Characters at the start of a reason by which it is found in a sentence that was cut. */
+const FOUND_BY = 16;
+
+/**
+ * A narrated sentence with its whole reason, for outputs without a limit: a sentence ends with an ellipsis if
+ * its reason is long, and the fact `reason` has all of it.
+ */
+export function withReason(human: string, reason: unknown): string {
+  if (typeof reason !== 'string' || reason === '' || !human.endsWith('…') || human.includes(reason)) return human;
+  const at = human.indexOf(reason.slice(0, FOUND_BY));
+  const isCutReason = at >= 0 && reason.startsWith(human.slice(at, -1));
+  return isCutReason ? human.slice(0, at) + reason : `${human} Reason: ${reason}`;
 }

@@ -7,6 +7,7 @@ import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
 import { Backlog, fileTarget, streamTarget, type Target } from './backlog.ts';
+import { withReason } from './phrases.ts';
 
 const STDOUT = 1;
 
@@ -75,6 +76,8 @@ const CONTRACT_ORDER: Pick<pino.LoggerOptions, 'formatters' | 'timestamp'> = {
   timestamp: () => `"timestamp":"${new Date().toISOString()}"`,
 };
 
+/** A line for people: the sentence with its whole reason. */
 function pretty(line: Line): string {
-  return `[${new Date().toISOString().slice(0, 19)}Z] ${line.level} ${line.worker_id}: ${line.human}\n`;
+  const { level, worker_id, human, reason } = line;
+  return `[${new Date().toISOString().slice(0, 19)}Z] ${level} ${worker_id}: ${withReason(human, reason)}\n`;
 }

@@ -4,10 +4,29 @@
  */
 
 /** Field numbers by message: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
-export const MODEL = { irVersion: 1, graph: 7, opsetImport: 8, opsetDomain: 1, opsetVersion: 2 } as const;
+export const MODEL = {
+  irVersion: 1,
+  graph: 7,
+  opsetImport: 8,
+  functions: 25,
+  opsetDomain: 1,
+  opsetVersion: 2,
+} as const;
 export const GRAPH = { node: 1, initializer: 5, input: 11, output: 12, valueInfo: 13 } as const;
 export const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
-export const ATTRIBUTE = { name: 1, integer: 3, tensor: 5, graph: 6, tensors: 10, graphs: 11, type: 20 } as const;
+export const ATTRIBUTE = {
+  name: 1,
+  float: 2,
+  integer: 3,
+  tensor: 5,
+  graph: 6,
+  tensors: 10,
+  graphs: 11,
+  type: 20,
+  reference: 21,
+} as const;
+/** FunctionProto; `attribute` has the attributes with default values. */
+export const FUNCTION = { name: 1, node: 7, domain: 10, attribute: 11 } as const;
 export const TENSOR = { dimensions: 1, type: 2, name: 8, raw: 9, externalData: 13, dataLocation: 14 } as const;
 /** StringStringEntryProto: one pair of a tensor's external data. */
 export const ENTRY = { key: 1, value: 2 } as const;

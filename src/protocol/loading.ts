@@ -95,6 +95,13 @@ export interface EngineFacts {
    * if activations are quantized. Absent for a growing cache.
    */
   readonly runDifference?: number;
+  /**
+   * Difference between the logits of a short prompt on the device and on the CPU with the same weights: root
+   * mean square, relative to the logits. Absent if they were not compared, and on the CPU.
+   */
+  readonly cpuDifference?: number;
+  /** Milliseconds of that comparison. */
+  readonly cpuCheckMs?: number;
   /** Milliseconds of the first run, which allocates memory that later runs reuse. */
   readonly warmupMs: number;
 }

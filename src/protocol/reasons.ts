@@ -53,10 +53,15 @@ interface ReasonDetails {
   };
   /**
    * The device gives different logits for a token computed alone and for the same token computed in a run
-   * with the tokens before it. `difference`: root mean square, relative to the logits; absent if the logits
-   * are not numbers.
+   * with the tokens before it; or, with `comparedWith`, other logits than the CPU with the same weights.
+   * `difference`: root mean square, relative to the logits; absent if the logits are not numbers.
    */
-  computes_wrong: { readonly difference?: number };
+  computes_wrong: { readonly difference?: number; readonly comparedWith?: 'cpu' };
+  /**
+   * The device's implementation of an operator ignores an attribute, which has this `value` in the model: the
+   * generated text would be wrong.
+   */
+  operator_ignores: { readonly operator: string; readonly attribute: string; readonly value: number };
   /** Any other failure, with the runtime's message. */
   runtime: { readonly message: string };
 }

@@ -20,6 +20,7 @@ function largest(name: string): number {
   if (name.endsWith('_percent')) return 100;
   return 1_048_576;
 }
+const levelOf = ({ level }: Entry, facts: typeof FACTS): string => (typeof level === 'function' ? level(facts) : level);
 /** Only the required facts: a sentence can depend on the optional ones. */
 const leastOf = (entry: Entry, facts: typeof FACTS) =>
   Object.fromEntries(entry.required.map((name) => [name, facts[name]])) as Parameters<Entry['human']>[0];
@@ -27,6 +28,7 @@ const leastOf = (entry: Entry, facts: typeof FACTS) =>
 test.each(entries)('%s keeps the length limits of its texts, and cute has an emoji', (_, entry) => {
   for (const facts of [FACTS, leastOf(entry, FACTS), LARGEST, leastOf(entry, LARGEST)]) {
     const sentences = {
+      level: levelOf(entry, facts),
       human: entry.human(facts, 'job-1'),
       cute: entry.cute?.(facts, 'job-1') ?? '',
       ...(entry.story && { story: entry.story(facts, 'job-1') }),

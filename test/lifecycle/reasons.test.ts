@@ -27,6 +27,7 @@ const ALL: { readonly [C in ReasonCode]: Reason<C> } = {
   out_of_memory: { code: 'out_of_memory' },
   does_not_fit: tooLarge,
   computes_wrong: { code: 'computes_wrong', difference: 0.314 },
+  operator_ignores: { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 50 },
   runtime: { code: 'runtime', message: 'bad_alloc' },
 };
 
@@ -38,15 +39,21 @@ describe('a reason', () => {
     expect(describeReason(ALL.wrong_platform)).toContain('macOS');
     expect(describeReason(ALL.computes_wrong)).toContain('31 %');
     expect(describeReason({ code: 'computes_wrong' })).toContain('no logits');
+    expect(describeReason({ code: 'computes_wrong', comparedWith: 'cpu', difference: 0.5 })).toMatch(
+      /the CPU differ by 50 %/,
+    );
+    expect(describeReason(ALL.operator_ignores)).toContain('GroupQueryAttention of this device ignores softcap=50');
     expect(describeReason(ALL.runtime)).toBe('bad_alloc');
   });
 
   test('names the fix', () => {
     expect(describeReason(ALL.provider_missing)).toContain('npm run install:cuda');
     expect(describeReason(ALL.no_half_floats)).toContain('--dtype q4');
-    expect(describeReason(ALL.library_missing)).toBe('libcudnn.so.9 not found: rbees-workerd doctor names its package');
+    expect(describeReason(ALL.library_missing)).toBe(
+      'run rbees-workerd doctor for the package: libcudnn.so.9 not found',
+    );
     expect(describeReason({ code: 'library_missing', library: 'libfoo.so.1' })).toBe(
-      'libfoo.so.1 not found: install it',
+      'install the library: libfoo.so.1 not found',
     );
   });
 
@@ -74,17 +81,19 @@ describe('a reason', () => {
 describe('a model that does not fit', () => {
   test('is refused with the sum and fewer slots', () => {
     expect(describeReason({ ...tooLarge, suggestion: { slots: 3 } })).toBe(
-      'The model does not fit cuda-0: it needs 9.07 GB (weights 1.00 GB, cache 8.00 GB (8 slots of 4096 tokens), logits 2.00 MB, work 64.0 MB), and 5.00 GB are free. --slots 3 would fit',
+      'use --slots 3: the model needs 9.07 GB on cuda-0 (weights 1.00 GB, cache 8.00 GB (8 slots of 4096 tokens), logits 2.00 MB, work 64.0 MB), and 5.00 GB are free',
     );
   });
 
   test('is refused with one slot of a shorter context', () => {
     const text = describeReason({ ...tooLarge, suggestion: { slots: 1, context: 2048 } });
-    expect(text).toMatch(/ --slots 1 --context 2048 would fit$/);
+    expect(text).toMatch(/^use --slots 1 --context 2048: the model needs /);
   });
 
   test('is refused with another fix if no number of slots and no context would fit', () => {
-    expect(describeReason(tooLarge)).toMatch(/ No --slots and no --context would fit: use smaller weights \(--dtype\)/);
+    expect(describeReason(tooLarge)).toMatch(
+      /^use smaller weights \(--dtype\) or another device: no --slots and no --context would fit/,
+    );
   });
 });
 
@@ -103,7 +112,7 @@ describe('a refusal', () => {
   });
 
   test('names the device once if the model does not fit', () => {
-    expect(describeRefusal({ device: 'cuda-0', reason: tooLarge })).toMatch(/^The model does not fit cuda-0: /);
+    expect(describeRefusal({ device: 'cuda-0', reason: tooLarge })).toMatch(/^use smaller .* 9\.07 GB on cuda-0 /);
   });
 
   test('of the engine is the text of its error; other errors keep their message', () => {

@@ -1,6 +1,14 @@
 /** Numbers as text: bytes, times, estimates, plurals. */
 import { describe, expect, test } from 'vitest';
-import { count, formatBytes, formatEta, formatMs, formatSeconds, roundTo } from '../../src/narration/phrases.ts';
+import {
+  count,
+  formatBytes,
+  formatEta,
+  formatMs,
+  formatSeconds,
+  roundTo,
+  withReason,
+} from '../../src/narration/phrases.ts';
 
 describe('bytes have three significant digits and a decimal unit', () => {
   test.each([
@@ -40,4 +48,24 @@ test('times of a list share one unit', () => expect([roundTo('ms', 1499.6), roun
 
 test('one is singular, every other number is plural', () => {
   expect([0, 1, 2].map((n) => count(n, 'token'))).toEqual(['0 tokens', '1 token', '2 tokens']);
+});
+
+describe('a sentence with its whole reason', () => {
+  const reason = 'use --slots 3: the model needs more memory than is free on the device';
+
+  test('continues the reason where the sentence was cut', () => {
+    expect(withReason('Model loader cannot open haiku: use --slots 3: the model…', reason)).toBe(
+      `Model loader cannot open haiku: ${reason}`,
+    );
+  });
+
+  test('has the reason after a sentence that was cut before it', () => {
+    expect(withReason('Model loader cannot open a…', reason)).toBe(`Model loader cannot open a… Reason: ${reason}`);
+  });
+
+  test('stays as it is if it has the whole reason, or none, or was not cut', () => {
+    expect(withReason(`It failed: ${reason}`, reason)).toBe(`It failed: ${reason}`);
+    expect(withReason('It failed…', undefined)).toBe('It failed…');
+    expect(withReason('It failed', reason)).toBe('It failed');
+  });
 });

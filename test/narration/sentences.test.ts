@@ -122,10 +122,10 @@ describe('requests at the loss of an engine', () => {
 
   test('are counted as running and waiting', async () => {
     expect(await humanOf('engine.lost', { ...loss, requests_running: 2, requests_waiting: 1 })).toBe(
-      'Engine process was lost (signal SIGKILL) with 2 requests running and 1 waiting',
+      'Engine process was lost with 2 requests running and 1 waiting: signal SIGKILL',
     );
     expect(await humanOf('engine.lost', { ...loss, requests_running: 1, requests_waiting: 0 })).toBe(
-      'Engine process was lost (signal SIGKILL) with 1 request running',
+      'Engine process was lost with 1 request running: signal SIGKILL',
     );
   });
 });

@@ -11,6 +11,7 @@ import { execute } from '../../client/client.ts';
 import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
 import { hideSecrets } from '../../config/hide-secrets.ts';
+import { withReason } from '../../narration/phrases.ts';
 import { messageOf } from '../../protocol/error-message.ts';
 import { Terminal } from '../terminal.ts';
 import type { TerminalView } from './terminal-view.ts';
@@ -20,6 +21,7 @@ interface Line {
   readonly event: string;
   readonly level: string;
   readonly human: string;
+  readonly reason?: string;
   readonly url?: string;
 }
 
@@ -72,7 +74,7 @@ async function readyUrl(worker: ChildProcess): Promise<string> {
     for await (const text of lines) {
       const line = JSON.parse(text) as Line;
       if (line.event === 'server.bound') url = line.url ?? '';
-      if (line.level === 'FATAL') failure = line.human;
+      if (line.level === 'FATAL') failure = withReason(line.human, line.reason);
       if (line.event === 'warmup.done') return url;
     }
     throw new Error(failure);
@@ -84,7 +86,7 @@ async function readyUrl(worker: ChildProcess): Promise<string> {
 /** Shows the events as they arrive. Resolves with the exit code. */
 async function show(events: AsyncIterable<SseEvent>, view: TerminalView): Promise<number> {
   for await (const { data } of events) {
-    if (data.type === 'narration') view.narration(data.human, data.cute);
+    if (data.type === 'narration') view.narration(withReason(data.human, data.reason), data.cute);
     if (data.type === 'token') view.token(data.t);
     if (data.type === 'end') {
       const first = Math.round(data.time_to_first_token_ms);

@@ -252,6 +252,8 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
     vram_bytes: facts.deviceBytes,
     speculation: facts.speculation ? 'on' : 'off',
     trusted_tokens: facts.trustedTokens,
+    cpu_difference_percent: facts.cpuDifference === undefined ? undefined : facts.cpuDifference * 100,
+    cpu_check_ms: facts.cpuCheckMs,
     ...(auto &&
       !facts.speculation &&
       facts.runDifference !== undefined && { rounding_percent: facts.runDifference * 100 }),

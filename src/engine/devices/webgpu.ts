@@ -1,4 +1,5 @@
 /** WebGPU. On Linux it uses Vulkan; on other systems Direct3D or Metal, which are part of the system. */
+import type { IgnoredAttribute } from '../../onnx/ignored-attributes.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single } from './device.ts';
 import { queryNvidia } from './nvidia-driver.ts';
@@ -7,11 +8,31 @@ import { queryVulkan } from './vulkan.ts';
 /** The runtime's name for the memory of its WebGPU provider. */
 const WEBGPU_MEMORY = 'WebGPU_Buf';
 const WORK_BYTES = 128 * 2 ** 20;
+/** Options of the execution provider. */
+const OPTIONS: Readonly<Record<string, string>> = {};
+
+/**
+ * The attributes that the provider's attention ignores, measured with ONNX Runtime 1.30.0: models with and
+ * without `softcap` generate the same ids. The window is ignored only under graph capture, which reads the
+ * length of the cache on the device. Other implementations are correct or absent: the provider has no
+ * standard Attention, so the CPU computes that operator.
+ * @param graphCapture true if the provider records the commands of a run and replays them.
+ */
+export function ignoredByWebGpu(graphCapture: boolean): readonly IgnoredAttribute[] {
+  const attention = { domain: 'com.microsoft', operator: 'GroupQueryAttention' } as const;
+  const softcap = { ...attention, attribute: 'softcap', neutral: 0 };
+  const window = { ...attention, attribute: 'local_window_size', neutral: -1 };
+  return graphCapture ? [softcap, window] : [softcap];
+}
 
 export const webgpu: DeviceFamily = single({
   name: 'webgpu',
   obstacle: (_, byName) => (process.platform === 'linux' ? obstacleOfVulkan(byName) : undefined),
-  appendProvider: (api, options) => api.appendProvider(options, 'WebGPU', [], [], 0),
+  ignores: ignoredByWebGpu(OPTIONS['enableGraphCapture'] === '1'),
+  appendProvider: (api, options) => {
+    const [keys, values] = [Object.keys(OPTIONS), Object.values(OPTIONS)];
+    api.appendProvider(options, 'WebGPU', keys, values, keys.length);
+  },
   memoryInfo: (api) => api.createMemoryInfo(WEBGPU_MEMORY, DEVICE_ALLOCATOR, 0, DEFAULT_MEMORY),
   ownMemory: true,
   // A WebGPU buffer is a handle, so an address inside it does not exist.

@@ -3,6 +3,7 @@
  * the worker. Tries the candidate devices in order until one opens.
  */
 
+import { findIgnored } from '../../onnx/ignored-attributes.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
 import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
@@ -17,6 +18,7 @@ import { Session } from '../ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
 import { MAX_DRAFT } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
+import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
 import { LoadError } from './load-error.ts';
 import { type Needs, planMemory } from './memory-plan.ts';
 import { longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
@@ -103,6 +105,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const { modelFile, weightFiles } = candidate;
   const model = readModel(modelFile, { logits: names.logits, inputIds: names.inputIds, halfAttention, weightFiles });
   const { edited } = model;
+  const ignored = edited && findIgnored(edited.bytes, device.ignores ?? []);
+  if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
   const declared = edited && asModelFault(() => readSignature(edited, names));
   const free = device.freeBytes();
   const weightBytes = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
@@ -118,6 +122,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
     const loaded = performance.now();
     const reserved = plan ?? planFor(session.signature);
     const warm = warmUp(session, device, reserved, options);
+    const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
     const left = device.freeBytes();
     const measured = free !== undefined && left !== undefined ? Math.max(0, free - left) : undefined;
     const facts: EngineFacts = {
@@ -125,6 +130,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       device: device.name,
       ...warm,
       idLimit: Math.min(warm.vocabSize, edited?.embeddingRows ?? Number.POSITIVE_INFINITY),
+      ...checked,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       residentBytes: 0,
       // If the system does not report free memory: the planned bytes.
@@ -179,7 +185,14 @@ function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: request
 
 type WarmUpFacts = Omit<
   EngineFacts,
-  'runtimeVersion' | 'device' | 'idLimit' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
+  | 'runtimeVersion'
+  | 'device'
+  | 'idLimit'
+  | 'availableBytes'
+  | 'residentBytes'
+  | 'deviceBytes'
+  | 'warmupMs'
+  | keyof CpuCheck
 >;
 
 /** Reserves the memory, runs the model, and checks the numbers that the device computes. */

@@ -116,7 +116,7 @@ export const INTERRUPTION_EVENTS = {
     level: 'WARN',
     when: 'the engine process ended before the request had a slot; the request waits for the next engine process',
     required: ['reason'],
-    human: (f) => `Engine process was lost (${f.reason}); the request waits for a new one`,
+    human: (f) => `The request waits for a new engine process; the last one was lost (${f.reason})`,
     cute: () => '🪑 The engine fainted, but we keep your place in line!',
   }),
   'request.engine_lost': requestEvent({
@@ -125,7 +125,7 @@ export const INTERRUPTION_EVENTS = {
     level: 'ERROR',
     when: 'the engine process ended while this request ran',
     required: ['error_kind', 'reason'],
-    human: (f) => `Engine process was lost (${f.reason}); the request can be retried`,
+    human: (f) => `The request can be retried: the engine process was lost (${f.reason})`,
     cute: () => '💔 The engine fainted mid-sentence. Please ask again in a moment!',
   }),
   'inference.failed': requestEvent({

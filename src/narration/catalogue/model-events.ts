@@ -1,6 +1,7 @@
 /**
  * Sentences about devices, the model and the engine process. Lifecycle events: they go to stdout only.
  */
+import { shorten } from '../../protocol/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
 import { count, formatBytes, formatMs } from '../phrases.ts';
 
@@ -83,8 +84,9 @@ export const MODEL_EVENTS = {
     when: 'the engine starts to open the model; the reason says why it uses these weights of the folder',
     required: ['model_ref', 'model_bytes', 'dtype', 'dtypes', 'device', 'reason'],
     target: (f) => f.model_ref,
-    human: (f) => `Model loader opens ${f.model_ref} (${formatBytes(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
-    cute: (f) => `📦 Carrying ${f.model_ref} out of its box, very gently…`,
+    human: (f) =>
+      `Model loader opens ${shorten(f.model_ref, 24)} (${formatBytes(f.model_bytes)}, ${f.dtype}: ${f.reason})`,
+    cute: (f) => `📦 Carrying ${shorten(f.model_ref, 60)} out of its box, very gently…`,
   }),
   'model.load_progress': lifecycleEvent({
     actor: 'model-loader',
@@ -106,7 +108,7 @@ export const MODEL_EVENTS = {
     target: (f) => f.architecture,
     human: (f) =>
       `Model loader loaded ${formatBytes(f.model_bytes)} of ${f.dtype} weights and ${f.vocab_size} vocabulary entries in ${formatMs(f.duration_ms)}`,
-    cute: (f) => `🛏️ ${f.model_ref} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
+    cute: (f) => `🛏️ ${shorten(f.model_ref, 60)} is tucked in and dreaming of ${f.vocab_size} little tokens!`,
   }),
   'model.problem': lifecycleEvent({
     actor: 'model-loader',
@@ -115,8 +117,8 @@ export const MODEL_EVENTS = {
     when: 'a file of the model is missing, broken or wrong; one event for each problem, then model.load_failed',
     required: ['model_ref', 'file', 'reason'],
     target: (f) => f.file,
-    human: (f) => `Model file ${f.file} ${f.reason}`,
-    cute: (f) => `🔍 ${f.file} needs a little help before we can play!`,
+    human: (f) => `Model file ${shorten(f.file, 40)} ${f.reason}`,
+    cute: (f) => `🔍 ${shorten(f.file, 60)} needs a little help before we can play!`,
   }),
   'model.load_failed': lifecycleEvent({
     actor: 'model-loader',
@@ -125,8 +127,8 @@ export const MODEL_EVENTS = {
     when: 'the model cannot be opened; the worker exits with code 1',
     required: ['model_ref', 'error_kind', 'reason'],
     target: (f) => f.model_ref,
-    human: (f) => `Model loader cannot open ${f.model_ref}: ${f.reason}`,
-    cute: (f) => `🧩 ${f.model_ref} is missing a piece. We will find it together!`,
+    human: (f) => `Model loader cannot open ${shorten(f.model_ref, 24)}: ${f.reason}`,
+    cute: (f) => `🧩 ${shorten(f.model_ref, 60)} is missing a piece. We will find it together!`,
   }),
   'cache.reserved': lifecycleEvent({
     actor: ENGINE,
@@ -150,9 +152,9 @@ export const MODEL_EVENTS = {
     actor: ENGINE,
     action: 'warmup',
     level: 'INFO',
-    when: 'the warm-up runs are done; --speculation auto turns speculation on unless runs of several tokens round differently, as they do with quantized weights',
+    when: 'the warm-up runs are done, and on a GPU a comparison with the CPU if it takes less than a second; --speculation auto turns speculation on unless runs of several tokens round differently, as they do with quantized weights',
     required: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'],
-    optional: ['rounding_percent', 'trusted_tokens'],
+    optional: ['rounding_percent', 'trusted_tokens', 'cpu_difference_percent', 'cpu_check_ms'],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
       const warm = `Engine warmed up in ${formatMs(f.duration_ms)}; speculation ${f.speculation}`;
@@ -172,7 +174,7 @@ export const MODEL_EVENTS = {
     optional: ['requests_waiting', 'exit_code', 'signal', 'stderr_tail'],
     target: () => 'engine',
     human: (f) =>
-      `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} running${f.requests_waiting ? ` and ${f.requests_waiting} waiting` : ''}`,
+      `Engine process was lost with ${count(f.requests_running, 'request')} running${f.requests_waiting ? ` and ${f.requests_waiting} waiting` : ''}: ${f.reason}`,
     cute: () => '💔 The engine fainted. Smelling salts are on their way!',
   }),
   'engine.restarted': lifecycleEvent({

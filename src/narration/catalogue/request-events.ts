@@ -2,6 +2,7 @@
  * Sentences about one request, from its validation to its last token. Request events: they go to stdout and
  * to the stream of the request.
  */
+import { shorten } from '../../protocol/error-message.ts';
 import { requestEvent } from '../entry.ts';
 import { cacheHitEnd, count, formatEta, formatMs, roundTo } from '../phrases.ts';
 
@@ -16,7 +17,7 @@ export const REQUEST_EVENTS = {
     when: 'the request fails validation',
     required: ['error_kind', 'field_errors', 'fields'],
     human: (f) => `Request is invalid: ${count(f.field_errors, 'error')} in ${f.fields}`,
-    cute: (f) => `🤔 Almost! Take a second look at ${f.fields} and try again.`,
+    cute: (f) => `🤔 Almost! Take a second look at ${shorten(f.fields, 80)} and try again.`,
   }),
   'request.validated': requestEvent({
     actor: HTTP,
@@ -24,7 +25,7 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the request is valid and the job is accepted',
     optional: ['requests_running'],
-    human: (_, job) => `HTTP server accepted job ${job}`,
+    human: (_, job) => `HTTP server accepted job ${shorten(job, 74)}`,
     cute: () => '✅ Everything looks lovely. In you come!',
     story: () => '"May I?" asked the orchestrator. "Of course," said the worker and took the job.',
   }),
@@ -35,7 +36,7 @@ export const REQUEST_EVENTS = {
     when: 'the request body has unknown fields',
     required: ['fields'],
     human: (f) => `HTTP server ignores unknown fields: ${f.fields}`,
-    cute: (f) => `🙈 We have never met ${f.fields}, so we politely look away!`,
+    cute: (f) => `🙈 We have never met ${shorten(f.fields, 80)}, so we politely look away!`,
   }),
   'prompt.tokenized': requestEvent({
     actor: 'tokenizer',

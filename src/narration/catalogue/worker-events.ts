@@ -2,6 +2,7 @@
  * Sentences about the worker process: start, sockets, ready callback, log, stop. Lifecycle events: they go to
  * stdout only.
  */
+import { shorten } from '../../protocol/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
 import { count, formatMs, formatSeconds } from '../phrases.ts';
 
@@ -10,8 +11,18 @@ const HTTP = 'http-server';
 
 /** The names of settings; their number, if the sentence has no room for the names. */
 function settingsOf(names: string): string {
-  return names.length <= 40 ? names : count(names.split(', ').length, 'setting');
+  return names.length <= 200 ? names : count(names.split(', ').length, 'setting');
 }
+
+/** The remedies for the error codes of an address that the server cannot use. */
+const BIND_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'Choose another --port, or 0 for a free one: a process uses the address already',
+  EADDRNOTAVAIL: 'Choose a --host of this machine: no network interface has this address',
+  EACCES: 'Choose a --port from 1024 on: the system does not allow lower ones to this user',
+  ENOTFOUND: 'Choose a --host that this machine can resolve, or an IP address',
+  EAFNOSUPPORT: 'Choose a --host of the other version of IP: the system does not support this one',
+};
+const CHOOSE_ADDRESS = 'Choose another --host or --port';
 
 export const WORKER_EVENTS = {
   'worker.startup': lifecycleEvent({
@@ -22,8 +33,9 @@ export const WORKER_EVENTS = {
     required: ['version', 'node_version', 'pid', 'model_ref'],
     optional: ['token_fingerprint', 'settings_file', 'settings'],
     target: (_, worker) => worker,
-    human: (f) => `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${f.model_ref}`,
-    cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${f.model_ref}!`,
+    human: (f) =>
+      `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${shorten(f.model_ref, 32)}`,
+    cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${shorten(f.model_ref, 60)}!`,
   }),
   'settings.ignored': lifecycleEvent({
     actor: WORKER,
@@ -32,7 +44,7 @@ export const WORKER_EVENTS = {
     when: 'the file .env of the working directory has settings that only a file of --env-file may set; they are not used',
     required: ['settings_file', 'settings'],
     target: (f) => f.settings_file,
-    human: (f) => `Worker ignored ${settingsOf(f.settings)} from .env; --env-file .env would use them`,
+    human: (f) => `Use --env-file .env to apply ${settingsOf(f.settings)}: worker ignored them in .env`,
     cute: () => '🧺 A note lay by the door, but it did not say from whom. Better ask the beekeeper first!',
   }),
   'secrets.exposed': lifecycleEvent({
@@ -42,7 +54,7 @@ export const WORKER_EVENTS = {
     when: 'other processes of the same user can read a token of the worker in /proc, because it could not be overwritten',
     required: ['reason'],
     target: () => 'api-token',
-    human: (f) => `Worker could not hide its secrets in /proc: ${f.reason}`,
+    human: (f) => `Run the worker as a user of its own: it could not hide its secrets in /proc (${f.reason})`,
     cute: () => '🙈 The secret would not fit into the drawer. Please look after it!',
   }),
   'watchdog.missing': lifecycleEvent({
@@ -62,8 +74,8 @@ export const WORKER_EVENTS = {
     when: 'the HTTP server is about to listen',
     required: ['address'],
     target: (f) => f.address,
-    human: (f) => `HTTP server starts on ${f.address}`,
-    cute: (f) => `🚪 Unlocking the front door at ${f.address}…`,
+    human: (f) => `HTTP server starts on ${shorten(f.address, 70)}`,
+    cute: (f) => `🚪 Unlocking the front door at ${shorten(f.address, 90)}…`,
   }),
   'server.bound': lifecycleEvent({
     actor: HTTP,
@@ -72,8 +84,8 @@ export const WORKER_EVENTS = {
     when: 'the HTTP server listens; the address contains the actual port, also with --port 0',
     required: ['address', 'url'],
     target: (f) => f.address,
-    human: (f) => `HTTP server listens on ${f.address}`,
-    cute: (f) => `📬 The letterbox at ${f.address} is open!`,
+    human: (f) => `HTTP server listens on ${shorten(f.address, 70)}`,
+    cute: (f) => `📬 The letterbox at ${shorten(f.address, 90)} is open!`,
   }),
   'server.bind_failed': lifecycleEvent({
     actor: HTTP,
@@ -82,8 +94,9 @@ export const WORKER_EVENTS = {
     when: 'the HTTP server cannot listen on its address; the worker exits with code 1',
     required: ['address', 'error_kind', 'reason'],
     target: (f) => f.address,
-    human: (f) => `HTTP server cannot listen on ${f.address}: ${f.reason}`,
-    cute: (f) => `🏠 Somebody already lives at ${f.address}. No hard feelings!`,
+    human: (f) =>
+      `${BIND_REMEDIES[f.reason] ?? CHOOSE_ADDRESS}. HTTP server cannot listen on ${shorten(f.address, 80)}: ${f.reason}`,
+    cute: (f) => `🏠 Somebody already lives at ${shorten(f.address, 90)}. No hard feelings!`,
   }),
   'connections.refused': lifecycleEvent({
     actor: HTTP,
@@ -93,7 +106,7 @@ export const WORKER_EVENTS = {
     required: ['connections', 'connections_evicted', 'connections_limit'],
     target: (f) => count(f.connections + f.connections_evicted, 'connection'),
     human: (f) =>
-      `At the limit of ${f.connections_limit}: ${count(f.connections, 'connection')} refused, ${f.connections_evicted} idle closed`,
+      `--max-connections ${f.connections_limit} is reached: ${count(f.connections, 'connection')} refused, ${f.connections_evicted} idle closed`,
     cute: () => '🚪 The hive is full to the brim. One at a time, dears!',
   }),
   'auth.refused': lifecycleEvent({
@@ -159,7 +172,12 @@ export const WORKER_EVENTS = {
     required: ['url', 'attempt', 'attempts', 'error_kind', 'reason'],
     optional: ['retry_after_ms', 'http_status'],
     target: (f) => f.url,
-    human: (f) => `Ready callback failed on attempt ${f.attempt} of ${f.attempts}: ${f.reason}`,
+    human: (f) => {
+      const failure = `ready callback failed on attempt ${f.attempt} of ${f.attempts}: ${f.reason}`;
+      return f.retry_after_ms === undefined
+        ? `Check --callback-url and the pool-manager; ${failure}`
+        : `Worker retries in ${formatSeconds(f.retry_after_ms)}; ${failure}`;
+    },
     cute: (f) =>
       f.retry_after_ms === undefined
         ? '🥀 Nobody picked up. The worker bows and leaves.'

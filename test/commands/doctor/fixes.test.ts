@@ -115,6 +115,19 @@ test('a refusal because of the weights is fixed by --dtype', () => {
   expect(reasons.map((reason) => commandFor(reason))).toEqual(['--dtype q4', '--dtype q4', '--dtype q4']);
 });
 
+test('a device that computes wrong, or ignores a part of the model, is replaced by the CPU', () => {
+  const wrong: Reason = { code: 'computes_wrong', difference: 1.05, comparedWith: 'cpu' };
+  const ignores: Reason = {
+    code: 'operator_ignores',
+    operator: 'GroupQueryAttention',
+    attribute: 'softcap',
+    value: 50,
+  };
+  expect([wrong, ignores].map((reason) => commandFor(reason))).toEqual(['--device cpu', '--device cpu']);
+  expect(fixFor(wrong, host)?.words).toContain('driver');
+  expect(fixFor(ignores, host)?.words).toContain('GroupQueryAttention of this device ignores softcap');
+});
+
 test('a library without the provider is replaced', () => {
   const reason = causeOf('CUDA execution provider is not enabled in this build.');
   expect(commandFor(reason)).toBe('--runtime-library <libonnxruntime>');
@@ -124,7 +137,6 @@ test('missing hardware, defects and unknown errors have no fix', () => {
   const reasons: Reason[] = [
     { code: 'wrong_platform', needs: 'macOS' },
     { code: 'driver_fault', fault: 803 },
-    { code: 'computes_wrong' },
     { code: 'runtime', message: 'CUDA out of memory' },
   ];
   expect(reasons.map((reason) => fixFor(reason, withCard))).toEqual(reasons.map(() => undefined));

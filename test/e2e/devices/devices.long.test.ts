@@ -92,7 +92,7 @@ describe('a start that fails', () => {
     const { code, stdout } = await runCli(['--port', '0', '--model', wide, '--slots', '256']);
     expect(code).toBe(1);
     expect(stdout).toMatch(
-      /The model does not fit cpu: it needs [\d.]+ [GT]B \(weights 3\.52 MB, cache [\d.]+ [GT]B \(256 slots of 1048576 tokens\), logits .*?\), and .*? are free\. --slots \d+ would fit/,
+      /use --slots \d+: the model needs [\d.]+ [GT]B on cpu \(weights 3\.52 MB, cache [\d.]+ [GT]B \(256 slots of 1048576 tokens\), logits .*?\), and .*? are free/,
     );
     expect(stdout).not.toContain('model.load_progress');
   });

@@ -4,11 +4,16 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { afterEach, describe, expect, it } from 'vitest';
+import { appendFileSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { MODEL } from '../../../src/onnx/types.ts';
 import type { DeviceName } from '../../../src/protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../../../src/protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../../../src/protocol/messages.ts';
 import type { Refusal } from '../../../src/protocol/reasons.ts';
+import { attribute, copyWithAttribute, type Value } from '../../onnx/with-attribute.ts';
 import { softwareVulkan } from '../../support/vulkan.ts';
 import { Bench, engineProcess, modelFile, options, request } from '../harness.ts';
 import { optionsFor, REFERENCE } from '../reference.ts';
@@ -17,6 +22,8 @@ import { optionsFor, REFERENCE } from '../reference.ts';
 const TIMEOUT_MS = 600_000;
 
 const children: ChildProcess[] = [];
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'webgpu-')));
+afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
@@ -61,6 +68,16 @@ const haiku = (device: DeviceName): Partial<EngineOptions> => ({
   slots: 2,
 });
 
+const QKV_BIAS = REFERENCE.find(({ name }) => name.startsWith('qkv-bias/'))!;
+
+/** A model whose attention has one more attribute, on WebGPU. */
+function onWebGpuWith(name: string, value: Value) {
+  const file = join(folder, `${name}.onnx`);
+  copyWithAttribute(QKV_BIAS.file, file, 'GroupQueryAttention', attribute(name, value));
+  const candidates = [{ device: 'webgpu' as DeviceName, modelFile: file, weightFiles: [file] }];
+  return { ...optionsFor(QKV_BIAS, 'webgpu'), candidates };
+}
+
 /**
  * One model of each kind: cache in place and growing, positions, keys and values in one tensor, external
  * weights. `npm run check:cuda` runs all.
@@ -72,7 +89,9 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
     const prompts = [Array.from({ length: 40 }, (_, index) => (index === 0 ? 0 : 5 + ((index * 37) % 900)))];
     const cpu = new Bench(haiku('cpu'));
     const engine = await openEngine(haiku('webgpu'));
-    expect(engine.facts).toMatchObject({ device: 'webgpu', cacheUpdate: 'in_place' });
+    expect(engine.facts).toMatchObject({ device: 'webgpu', cacheUpdate: 'in_place', cpuCheckMs: expect.any(Number) });
+    // Float32 on both: only the order of the sums differs.
+    expect(engine.facts?.cpuDifference).toBeLessThan(1e-3);
     expect(engine.facts?.deviceBytes).toBeGreaterThan(1e6);
     const [some, others] = await Promise.all([
       Promise.all(prompts.map((prompt) => engine.run(prompt, 64))),
@@ -102,6 +121,36 @@ describe.runIf(softwareVulkan)('WebGPU', () => {
   }, async () => {
     const engine = await openEngine(optionsFor(REFERENCE.find((one) => one.name.startsWith('fp16/'))!, 'webgpu'));
     expect(engine.refusal).toMatchObject({ device: 'webgpu', reason: { code: 'no_half_floats' } });
+  });
+
+  it('refuses a model whose attention has softcap, which the provider ignores', { timeout: TIMEOUT_MS }, async () => {
+    const engine = await openEngine(onWebGpuWith('softcap', { float: 0.5 }));
+    const reason = { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 0.5 };
+    expect(engine.refusal).toMatchObject({ device: 'webgpu', reason });
+  });
+
+  it('refuses the same model if its graph cannot be read, because its logits are not those of the CPU', {
+    timeout: TIMEOUT_MS,
+  }, async () => {
+    const option = onWebGpuWith('softcap', { float: 0.5 });
+    // A second graph, which is empty: the runtime merges the two, and the engine reads models with one graph only.
+    for (const { modelFile: file } of option.candidates) appendFileSync(file, Uint8Array.of(MODEL.graph * 8 + 2, 0));
+    const { refusal } = await openEngine(option);
+    expect(refusal).toMatchObject({ device: 'webgpu', reason: { code: 'computes_wrong', comparedWith: 'cpu' } });
+  });
+
+  it('generates the tokens of the CPU with a model whose attention has a window', { timeout: TIMEOUT_MS }, async () => {
+    const option = onWebGpuWith('local_window_size', { integer: 4 });
+    const cpu = new Bench({ ...option, candidates: option.candidates.map((one) => ({ ...one, device: 'cpu' })) });
+    const engine = await openEngine(option);
+    expect(engine.facts?.device).toBe('webgpu');
+    const prompt = Array.from({ length: 12 }, (_, index) => 40 + index * 7);
+    const { ids } = await cpu.run({ prompt, maxTokens: 12 });
+    expect(await engine.run(prompt, 12)).toEqual(ids);
+    // Without the window the ids differ, so the window is computed.
+    const unlimited = new Bench({ ...optionsFor(QKV_BIAS, 'cpu') });
+    expect((await unlimited.run({ prompt, maxTokens: 12 })).ids).not.toEqual(ids);
+    for (const { engine: one } of [cpu, unlimited]) one.close();
   });
 
   it('is skipped in favour of the CPU unless it is selected by name', { timeout: TIMEOUT_MS }, async () => {

@@ -1,0 +1,74 @@
+/** A model that does not fit into the memory: the settings that fit are on every output, within its first 100 characters. */
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { embeddedModel } from '../../../src/model/folder.ts';
+import { runCli } from '../../support/cli.ts';
+
+const SLOTS = /use --slots \d+: the model needs [\d.]+ [GT]B on cpu \(weights 3\.52 MB, .*\), and .* are free/;
+const CONTEXT = 1_048_576;
+
+let wide: string;
+let folder: string;
+/** The embedded model with a configuration for a context of a million tokens. */
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'does-not-fit-'));
+  wide = join(folder, `a-model-with-a-name-that-is-much-longer-than-the-room-for-it-in-a-sentence`);
+  await cp(embeddedModel(), wide, { recursive: true });
+  for (const [name, field] of [
+    ['config.json', 'max_position_embeddings'],
+    ['tokenizer_config.json', 'model_max_length'],
+  ] as const) {
+    const json = JSON.parse(await readFile(join(wide, name), 'utf8')) as object;
+    await writeFile(join(wide, name), JSON.stringify({ ...json, [field]: CONTEXT }));
+  }
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const start = (...args: string[]) =>
+  runCli([...args, '--model', wide, '--slots', '256', '--context', `${CONTEXT}`, '--port', '0']);
+
+test('the log in JSON has the remedy in the sentence, and the whole reason as a fact', async () => {
+  const { code, stdout } = await start('serve');
+  expect(code).toBe(1);
+  const lines = stdout.trim().split('\n');
+  const failed = lines
+    .map((line) => JSON.parse(line) as Record<string, string>)
+    .find(({ event }) => event === 'model.load_failed');
+  expect(failed?.['level']).toBe('FATAL');
+  expect(failed?.['human']?.slice(0, 100)).toMatch(/use --slots \d+: /);
+  expect(failed?.['human']?.length).toBeLessThanOrEqual(300);
+  expect(failed?.['reason']).toMatch(SLOTS);
+});
+
+test('the log for people has the whole reason', async () => {
+  const { code, stdout } = await start('serve', '--log-format', 'pretty');
+  expect(code).toBe(1);
+  const line = stdout.split('\n').find((one) => one.includes(' FATAL '));
+  expect(line).toMatch(SLOTS);
+});
+
+test('ask prints the whole reason', async () => {
+  const { code, stdout, stderr } = await runCli([
+    'ask',
+    'Hello',
+    ...['--model', wide, '--slots', '256', '--context', `${CONTEXT}`],
+  ]);
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr).toMatch(SLOTS);
+});
+
+test('a value that is wrong and long does not hide the allowed values', async () => {
+  const long = 'x'.repeat(20_000);
+  for (const args of [['--slots', long], ['--device', long], [`--${long}`], [long], ['--host', long]]) {
+    const { code, stderr } = await runCli(args);
+    expect(code).toBe(2);
+    expect(stderr.slice(0, 900)).toMatch(/allowed: |--help lists all settings|requires --api-token/);
+  }
+});
+
+test('a context that is too long is answered with the longest one', async () => {
+  const { stdout } = await runCli(['--port', '0', '--context', '99999']);
+  expect(stdout).toContain('Model loader cannot open haiku: use --context 512 or less: ');
+});

@@ -1,0 +1,148 @@
+/** The comparison of a device with the CPU when a model is opened, with a GPU that a test plays. */
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { deviceNamed } from '../../../src/engine/devices/registry.ts';
+import { compareWithCpu, MAX_CPU_CHECK_MS } from '../../../src/engine/load/cpu-check.ts';
+import { openSession as openModel } from '../../../src/engine/load/open-model.ts';
+import { loadOrt } from '../../../src/engine/ort/api.ts';
+import type { DeviceName } from '../../../src/protocol/devices.ts';
+import type { Candidate, EngineFacts, LoadEvent } from '../../../src/protocol/loading.ts';
+import { attribute, copyWithAttribute } from '../../onnx/with-attribute.ts';
+import { playWebGpu } from '../../support/played-device.ts';
+import { modelFile, openSession, options, runtimeLibrary } from '../harness.ts';
+import { REFERENCE } from '../reference.ts';
+
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'cpu-check-')));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+let endPlay: () => void = () => undefined;
+afterEach(() => {
+  endPlay();
+  endPlay = () => undefined;
+});
+
+/** Each logit becomes that of the next id: such a device agrees with itself in runs of any length. */
+const rotated = (logits: Float32Array): void => logits.set([...logits.subarray(1), logits[0] ?? 0]);
+
+const candidate = (device: DeviceName, file = modelFile): Candidate => ({
+  device,
+  modelFile: file,
+  weightFiles: [file],
+});
+
+function opened(devices: readonly DeviceName[], file = modelFile) {
+  const events: LoadEvent[] = [];
+  const candidates = devices.map((device) => candidate(device, file));
+  const facts = openModel(
+    { ...options, context: 64, candidates },
+    (message) => {
+      if (message.kind !== 'report') events.push(message);
+    },
+    ({ session, facts: found }): EngineFacts => {
+      session.close();
+      return found;
+    },
+  );
+  return { facts, fallback: events.find(({ kind }) => kind === 'fallback') };
+}
+
+/** A model of the tests whose attention has one more attribute. */
+function modelWith(name: string, added: Parameters<typeof attribute>): string {
+  const source = REFERENCE.find((one) => one.name.startsWith('qkv-bias/'));
+  const file = join(folder, `${name}.onnx`);
+  copyWithAttribute(source?.file ?? '', file, 'GroupQueryAttention', attribute(...added));
+  return file;
+}
+
+describe('a GPU', () => {
+  it('that computes the logits of the CPU is used, with the difference and the cost', () => {
+    endPlay = playWebGpu();
+    const { facts } = opened(['webgpu', 'cpu']);
+    expect(facts).toMatchObject({ device: 'webgpu', cpuDifference: 0, cpuCheckMs: expect.any(Number) });
+  });
+
+  it('that computes other logits in every run is refused, and the next device is used', () => {
+    endPlay = playWebGpu(rotated);
+    const { facts, fallback } = opened(['webgpu', 'cpu']);
+    expect(fallback).toMatchObject({
+      device: 'webgpu',
+      next: 'cpu',
+      reason: { code: 'computes_wrong', comparedWith: 'cpu', difference: expect.any(Number) },
+    });
+    expect(facts.device).toBe('cpu');
+    expect(facts).not.toHaveProperty('cpuDifference');
+  });
+
+  it('that computes other logits and is the only device ends the load with the reason', () => {
+    endPlay = playWebGpu(rotated);
+    expect(() => opened(['webgpu'])).toThrow(
+      expect.objectContaining({
+        device: 'webgpu',
+        reason: expect.objectContaining({ code: 'computes_wrong', comparedWith: 'cpu' }),
+      }),
+    );
+  });
+
+  it('whose logits differ by the rounding of half floats is used', () => {
+    endPlay = playWebGpu((logits) => logits.set(logits.map((logit, id) => logit * (1 + ((id % 3) - 1) * 0.01))));
+    expect(opened(['webgpu', 'cpu']).facts).toMatchObject({
+      device: 'webgpu',
+      cpuDifference: expect.closeTo(0.008, 2),
+    });
+  });
+
+  it('whose attention ignores an attribute of the model is skipped before the model is loaded', () => {
+    endPlay = playWebGpu();
+    const file = modelWith('softcap', ['softcap', { float: 0.5 }]);
+    const reason = { code: 'operator_ignores', operator: 'GroupQueryAttention', attribute: 'softcap', value: 0.5 };
+    const { facts, fallback } = opened(['webgpu', 'cpu'], file);
+    expect([facts.device, fallback]).toEqual(['cpu', { kind: 'fallback', device: 'webgpu', next: 'cpu', reason }]);
+    expect(() => opened(['webgpu'], file)).toThrow(expect.objectContaining({ device: 'webgpu', reason }));
+  });
+
+  it('runs a model with a window, because it does not use graph capture', () => {
+    endPlay = playWebGpu();
+    expect(opened(['webgpu'], modelWith('window', ['local_window_size', { integer: 4 }])).facts.device).toBe('webgpu');
+  });
+});
+
+describe('the CPU', () => {
+  it('is not compared with itself', () => {
+    expect(opened(['cpu']).facts).not.toHaveProperty('cpuCheckMs');
+  });
+});
+
+describe('there is no comparison', () => {
+  const api = loadOrt(runtimeLibrary);
+  const checked = { api, options: { names: {}, context: 64 }, weightBytes: 4e6 };
+
+  it('if it would take longer than a second', () => {
+    const session = openSession();
+    const bytes = 400e6;
+    expect(MAX_CPU_CHECK_MS).toBeLessThanOrEqual(1000);
+    expect(compareWithCpu(session, { ...checked, candidate: candidate('webgpu'), weightBytes: bytes })).toBeUndefined();
+    session.close();
+  });
+
+  it('if the CPU cannot open the model', () => {
+    const session = openSession();
+    const missing = { ...checked, candidate: candidate('webgpu', join(folder, 'missing.onnx')) };
+    expect(compareWithCpu(session, missing)).toBeUndefined();
+    session.close();
+  });
+
+  it('if the weights do not fit into the free memory beside the model', () => {
+    const session = openSession();
+    const cpu = deviceNamed('cpu');
+    const { freeBytes } = cpu;
+    Object.assign(cpu, { freeBytes: () => 70 * 2 ** 20 });
+    try {
+      expect(compareWithCpu(session, { ...checked, candidate: candidate('webgpu') })).toBeUndefined();
+    } finally {
+      Object.assign(cpu, { freeBytes });
+      session.close();
+    }
+  });
+});
