@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
+import { ignoresHangup } from './config/hangup.ts';
 import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
@@ -51,9 +52,11 @@ async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) return print(HELP);
   if (args.includes('--version') || args.includes('-v')) return print(`${VERSION}\n`);
   const [first, ...rest] = args;
+  const survivesHangup = ignoresHangup();
+  if (survivesHangup) process.on('SIGHUP', () => undefined);
   if (first === 'ask') {
     const { ask } = await import('./commands/ask/ask.ts');
-    return ask(rest, new URL(import.meta.url));
+    return ask(rest, { cli: new URL(import.meta.url), survivesHangup });
   }
   if (first === 'pull') {
     const { pull } = await import('./commands/pull/pull.ts');
@@ -74,7 +77,8 @@ async function main(args: readonly string[]): Promise<number> {
   const engine = forkEngine(engineEnvironment());
   const stops = new StopRequests();
   stops.watchSignals();
-  const watched = { stdin: stops.watchStdin(), parent: startedByNpm() };
+  if (!survivesHangup) stops.watchHangup();
+  const watched = { stdin: stops.watchStdin(), parent: startedByNpm(), hangup: !survivesHangup };
   if (watched.parent) stops.watchParent();
   const { serve } = await import('./commands/serve/serve.ts');
   return serve({ settings, exposure, version: VERSION, engine, stops, watched });

@@ -25,6 +25,8 @@ export interface Watched {
   readonly stdin: boolean;
   /** True if the end of the parent process is a request to stop. */
   readonly parent: boolean;
+  /** True if SIGHUP is a request to stop; false if the process ignores it. */
+  readonly hangup: boolean;
 }
 
 /** The data of the thread. */
@@ -42,7 +44,7 @@ export interface WatchdogOrder {
 
 /**
  * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
- * from now on, the default of SIGTERM and SIGINT no longer ends the process.
+ * from now on, the default of SIGTERM, SIGINT and SIGHUP no longer ends the process.
  * @returns a promise that resolves with the reason if the thread is not available: this version of Node.js
  * has no signal watchers for threads, or the thread has ended.
  */

@@ -1,0 +1,71 @@
+/** A terminal that closes sends SIGHUP to the whole process group: the worker drains, and its engine goes on. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, test } from 'vitest';
+import { busyWorker, expectCleanEnd, expectDraining } from '../../support/drain.ts';
+import { lastOf } from '../../support/listener.ts';
+import { killAll, signalIfAlive, track } from '../../support/processes.ts';
+import { CLI, startWorker, type TestWorker } from '../../support/worker.ts';
+
+afterEach(killAll);
+
+const hangUp = ({ process: { pid } }: Pick<TestWorker, 'process'>): void => {
+  signalIfAlive(-(pid ?? 0), 'SIGHUP');
+};
+
+describe('SIGHUP to the process group', () => {
+  test('lets the stream finish and refuses new work; a second one changes nothing', async () => {
+    const { worker, stream } = await busyWorker({ detached: true });
+    hangUp(worker);
+    await worker.line('worker.draining');
+    hangUp(worker);
+    await expectDraining(worker);
+    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+    await expectCleanEnd(worker, 'sighup');
+  });
+
+  test('after SIGTERM, as systemd sends it, does not force the stop', async () => {
+    const { worker, stream } = await busyWorker({ detached: true });
+    worker.process.kill('SIGTERM');
+    await worker.line('worker.draining');
+    hangUp(worker);
+    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+    await expectCleanEnd(worker, 'sigterm');
+  });
+});
+
+describe('an ignored SIGHUP', () => {
+  test.each([
+    // A shell leaves its variable `_`.
+    ['nohup', { launcher: ['nohup'], env: { _: '/usr/bin/nohup' } }],
+    // The shell stays the parent of the worker.
+    ["trap '' HUP", { launcher: ['sh', '-c', `trap '' HUP; "$@"; exit $?`, 'sh'] }],
+  ])('by %s leaves the worker running', async (_, options) => {
+    const worker = await startWorker({ ...options, detached: true });
+    hangUp(worker);
+    hangUp(worker);
+    const events = await worker.execute({ job_id: 'after', prompt: 'x', max_tokens: 5 });
+    expect(events.at(-1)?.data).toMatchObject({ type: 'end' });
+    expect(worker.lines.map(({ event }) => event)).not.toContain('engine.lost');
+    process.kill(Number(worker.lines[0]?.['pid']), 'SIGTERM');
+    await expectCleanEnd(worker, 'sigterm');
+  });
+
+  test('by nohup leaves ask and its worker running', async () => {
+    const ask = track(
+      spawn('nohup', [process.execPath, CLI, 'ask', 'A haiku'], {
+        env: { PATH: process.env['PATH'] ?? '', _: '/usr/bin/nohup' },
+        stdio: ['ignore', 'pipe', 'ignore'],
+        detached: true,
+      }),
+    );
+    let text = '';
+    for await (const chunk of ask.stdout.setEncoding('utf8')) {
+      text += chunk;
+      hangUp({ process: ask });
+    }
+    if (ask.exitCode === null) await once(ask, 'exit');
+    expect({ code: ask.exitCode, signal: ask.signalCode }).toEqual({ code: 0, signal: null });
+    expect(text).toContain('ended by');
+  });
+});
