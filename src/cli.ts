@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
+import { closeLostTerminals } from './commands/lost-terminal.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
 import { ignoresHangup } from './config/hangup.ts';
 import { settingsHelp } from './config/help.ts';
@@ -96,10 +97,15 @@ async function printError(text: unknown): Promise<void> {
   await Terminal.stderr().print(`rbees-workerd: ${text}\n`);
 }
 
+function exit(code: number): never {
+  closeLostTerminals();
+  process.exit(code);
+}
+
 try {
-  process.exit(await main(process.argv.slice(2)));
+  exit(await main(process.argv.slice(2)));
 } catch (error) {
   const isUsageError = error instanceof ConfigError;
   await printError(isUsageError ? error.message : error instanceof Error ? error.stack : error);
-  process.exit(isUsageError ? 2 : 1);
+  exit(isUsageError ? 2 : 1);
 }

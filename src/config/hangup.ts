@@ -1,7 +1,7 @@
 /**
  * Finds out if SIGHUP was ignored when this process started, as `nohup` and `trap '' HUP` request. Node.js
  * resets every ignored signal when it starts (PlatformInit in src/node.cc), so the mask of this process has
- * lost the fact. Three traces remain: the variable `_`, the standard input that nohup opens, and the parent.
+ * lost the fact. Traces remain: the variable `_`, the standard streams that nohup opens, and the parent.
  */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -27,7 +27,9 @@ export function ignoresHangup(
   parent: number = process.ppid,
   proc: Proc = PROC,
 ): boolean {
-  return startedByNohup(environment) || hasInputOfNohup(proc) || isHangupIgnoredBy(parent, proc);
+  return (
+    startedByNohup(environment) || hasInputOfNohup(proc) || hasOutputOfNohup(proc) || isHangupIgnoredBy(parent, proc)
+  );
 }
 
 /**
@@ -50,6 +52,15 @@ function hasInputOfNohup({ text, target }: Proc): boolean {
     return (flags & ACCESS_MODE) === WRITE_ONLY && target('/proc/self/fd/0') === '/dev/null';
   } catch {
     return false; // no /proc, or no standard input
+  }
+}
+
+/** nohup replaces a terminal as standard output by the file nohup.out. */
+function hasOutputOfNohup({ target }: Proc): boolean {
+  try {
+    return basename(target('/proc/self/fd/1')) === 'nohup.out';
+  } catch {
+    return false;
   }
 }
 

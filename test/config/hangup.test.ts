@@ -1,4 +1,4 @@
-/** The traces of an ignored SIGHUP: the variable `_`, the standard input of nohup, and the parent process. */
+/** The traces of an ignored SIGHUP: the variable `_`, the standard streams of nohup, and the parent process. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -9,11 +9,12 @@ const PARENT = 7;
 interface Traces {
   readonly flags?: string;
   readonly input?: string;
+  readonly output?: string;
   readonly parentIgnores?: string;
 }
 
 /** The files of /proc with these traces; every other file is missing. */
-function procOf({ flags, input, parentIgnores }: Traces) {
+function procOf({ flags, input, output, parentIgnores }: Traces) {
   const existing = (value: string | undefined): string => {
     if (value === undefined) throw new Error('ENOENT');
     return value;
@@ -23,7 +24,7 @@ function procOf({ flags, input, parentIgnores }: Traces) {
       path === `/proc/${PARENT}/status`
         ? existing(parentIgnores && `Name:\tsh\nSigIgn:\t${parentIgnores}\nSigCgt:\t0000000000000001\n`)
         : existing(flags && `pos:\t0\nflags:\t${flags}\nmnt_id:\t23\n`),
-    target: () => existing(input),
+    target: (path: string) => existing(path.endsWith('/1') ? output : input),
   };
 }
 
@@ -34,6 +35,7 @@ describe('a hang-up is ignored', () => {
   test.each<[string, NodeJS.ProcessEnv, Traces]>([
     ['if a shell has started nohup', { _: '/usr/bin/nohup' }, {}],
     ['if standard input is /dev/null, opened for writing', {}, { flags: '02100001', input: '/dev/null' }],
+    ['if standard output is the file of nohup', {}, { output: '/srv/nohup.out' }],
     ['if the parent ignores it', {}, { parentIgnores: '0000000000000005' }],
   ])('%s', (_, environment, traces) => {
     expect(ignored(environment, traces)).toBe(true);
@@ -50,7 +52,7 @@ describe('a hang-up is not ignored', () => {
     ['without any trace, for example on macOS', {}, {}],
     ['if a shell has started node', { _: '/usr/bin/node' }, {}],
     ['if standard input is /dev/null for reading', {}, { flags: '02100000', input: '/dev/null' }],
-    ['if standard input is another file for writing', {}, { flags: '0100001', input: '/tmp/file' }],
+    ['if the standard streams are other files', {}, { flags: '0100001', input: '/tmp/file', output: '/tmp/nohup.log' }],
     ['if the parent ignores other signals', {}, { parentIgnores: '0000000000001004' }],
     ['if the files of /proc have another form', {}, { flags: 'x', input: '/dev/null', parentIgnores: 'x' }],
   ])('%s', (_, environment, traces) => {

@@ -1,10 +1,14 @@
 /** A terminal that closes sends SIGHUP to the whole process group: the worker drains, and its engine goes on. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { busyWorker, expectCleanEnd, expectDraining } from '../../support/drain.ts';
+import { eventually } from '../../support/eventually.ts';
 import { lastOf } from '../../support/listener.ts';
-import { killAll, signalIfAlive, track } from '../../support/processes.ts';
+import { killAll, signalIfAlive, track, untilGone } from '../../support/processes.ts';
 import { CLI, startWorker, type TestWorker } from '../../support/worker.ts';
 
 afterEach(killAll);
@@ -67,5 +71,31 @@ describe('an ignored SIGHUP', () => {
     if (ask.exitCode === null) await once(ask, 'exit');
     expect({ code: ask.exitCode, signal: ask.signalCode }).toEqual({ code: 0, signal: null });
     expect(text).toContain('ended by');
+  });
+});
+
+/** `script` of util-linux runs a command in a terminal. The terminal closes with the process. */
+describe.runIf(existsSync('/usr/bin/script'))('a terminal that closes', () => {
+  test('drains the worker in its foreground, which then exits without a fault', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'terminal-'));
+    const [log, errors] = [join(folder, 'log'), join(folder, 'errors')];
+    const command = `exec "${process.execPath}" "${CLI}" --port 0 >"${log}" 2>"${errors}"`;
+    const terminal = track(
+      spawn('script', ['-qc', command, '/dev/null'], {
+        env: { PATH: process.env['PATH'] ?? '', SHELL: '/bin/sh' },
+        stdio: ['pipe', 'ignore', 'inherit'],
+      }),
+    );
+    try {
+      await eventually(() => expect(readFileSync(log, 'utf8')).toContain('"warmup.done"'));
+      terminal.kill('SIGKILL');
+      await untilGone(JSON.parse(readFileSync(log, 'utf8').split('\n')[0] ?? '').pid);
+      const last = readFileSync(log, 'utf8').trim().split('\n').at(-1) ?? '';
+      expect(JSON.parse(last)).toMatchObject({ event: 'server.shutdown', reason: 'sighup' });
+      // Node.js reports there that it could not restore the terminal.
+      expect(readFileSync(errors, 'utf8')).toBe('');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
