@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
 import { closeLostTerminals } from './commands/lost-terminal.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
+import { workingFolder } from './config/folder.ts';
 import { ignoresHangup } from './config/hangup.ts';
 import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
@@ -72,7 +73,7 @@ async function main(args: readonly string[]): Promise<number> {
       `Unknown command "${first}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
     );
   }
-  const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
+  const settings = readSettings(first === 'serve' ? rest : args, { folder: workingFolder() });
   const exposure = hideSecrets();
   // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());

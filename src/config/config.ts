@@ -4,10 +4,12 @@
  */
 
 import { isIP } from 'node:net';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf } from '../protocol/error-message.ts';
+import { absolutePath } from './folder.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
 
@@ -70,7 +72,10 @@ export function readConfig(args: readonly string[], environment: Environment = p
  */
 export function readSettings(
   args: readonly string[],
-  { environment = process.env, folder }: { readonly environment?: Environment; readonly folder?: string } = {},
+  {
+    environment = process.env,
+    folder,
+  }: { readonly environment?: Environment; readonly folder?: string | undefined } = {},
 ): Settings {
   const flags = readFlags(args);
   const file = settingsSource(flags, environment, folder);
@@ -100,7 +105,7 @@ export function readSettings(
   config['workerId'] ??= uuid();
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
-  if (problems.length === 0) problems.push(...contradictions(checked));
+  if (problems.length === 0) problems.push(...contradictions(checked), ...lostPaths(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return { config: checked, variables, ...(file && { file: { path: file.path, used, ignored } }) };
 }
@@ -153,6 +158,25 @@ function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }:
   return [
     `--host: "${host}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
   ];
+}
+
+/** A path that is no name of the hub: `./model`, `../model`, `model`. */
+const ONLY_A_PATH = /^\.{1,2}(?:[\\/]|$)|^[^\\/]+$/;
+
+/** A problem for each path that needs a working directory which has been removed. */
+function lostPaths({ model = '', runtimeLibrary = '' }: Config): string[] {
+  const paths = {
+    ...(ONLY_A_PATH.test(model) && { model }),
+    ...(basename(runtimeLibrary) !== runtimeLibrary && { 'runtime-library': runtimeLibrary }),
+  };
+  return Object.entries(paths).flatMap(([name, path]) => {
+    try {
+      absolutePath(path, `--${name}`);
+      return [];
+    } catch (error) {
+      return [messageOf(error)];
+    }
+  });
 }
 
 /** True if only this machine can reach `host`. */

@@ -2,8 +2,10 @@
  * The variables of the model hub, the same as those of huggingface_hub: endpoint, token and cache.
  */
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { messageOf } from '../protocol/error-message.ts';
 import { ConfigError } from './config.ts';
+import { absolutePath } from './folder.ts';
 
 /** The variables of the token of the hub; the first one that is set counts. */
 export const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];
@@ -45,6 +47,7 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
 /**
  * The cache folder: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in the cache folder of the user
  * (huggingface_hub, constants.py).
+ * @throws ConfigError if the path is relative and the working directory has been removed
  */
 export function hubCache(environment: NodeJS.Dict<string> = process.env): string {
   const home = environment['HOME'] || homedir();
@@ -54,5 +57,10 @@ export function hubCache(environment: NodeJS.Dict<string> = process.env): string
       .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => environment[bare ?? braced] ?? all);
   const user = environment['XDG_CACHE_HOME'] || join(home, '.cache');
   const hub = join(environment['HF_HOME'] || join(user, 'huggingface'), 'hub');
-  return resolve(expanded(environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || hub));
+  const cache = expanded(environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || hub);
+  try {
+    return absolutePath(cache, 'HF_HUB_CACHE or HF_HOME');
+  } catch (error) {
+    throw new ConfigError(messageOf(error));
+  }
 }

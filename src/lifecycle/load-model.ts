@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
-import { libraryPath } from '../model/runtime-library.ts';
+import { selectedLibrary } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
 import { readTemplate } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
@@ -105,7 +105,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     throw new Error(`--context ${context} is more than the model's context length, ${spec.contextLength}`);
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   return {
-    runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
+    runtimeLibrary: selectedLibrary(settings),
     candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
     names: spec.names,
     slots: settings.slots,

@@ -9,7 +9,9 @@ const STDIN = 0;
 
 /** The reason and exit code of a stop. */
 export interface StopRequest {
-  /** `sigterm`, `sigint`, `sighup`, `stdin_closed`, `parent_gone`, `shutdown_request`, or the kind of failure. */
+  /**
+   * `sigterm`, `sigint`, `sighup`, `stdin_closed`, `parent_gone`, `shutdown_request`, or the kind of failure.
+   */
   readonly reason: string;
   readonly exitCode: 0 | 1;
 }

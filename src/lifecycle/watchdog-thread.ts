@@ -1,7 +1,7 @@
 /**
  * Entry of the watchdog thread. It receives SIGTERM, SIGINT, SIGHUP and the end of standard input by an event
- * loop of its own, while JavaScript blocks the main thread. Before a request to stop it does nothing. After one it
- * asks the main thread for an answer, again and again, and ends the process when the answers stop.
+ * loop of its own, while JavaScript blocks the main thread. Before a request to stop it does nothing. After
+ * one it asks the main thread for an answer, again and again, and ends the process when the answers stop.
  */
 import { write } from 'node:fs';
 import { createRequire } from 'node:module';

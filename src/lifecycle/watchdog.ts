@@ -3,6 +3,7 @@
  * the event loop does not answer (docs/decisions/0020-stop-signals-outside-of-the-event-loop.md).
  */
 import { Worker } from 'node:worker_threads';
+import { leaveRemovedFolder } from '../config/folder.ts';
 import { WATCHDOG_THREAD_ENTRY } from '../config/paths.ts';
 import { messageOf } from '../protocol/error-message.ts';
 import { PARENT_MS } from './stop-requests.ts';
@@ -59,6 +60,7 @@ export function startWatchdog(watched: Watched): Promise<string> {
     interruptMs: MAX_INTERRUPT_MS,
   };
   const answers = new Int32Array(order.answers);
+  leaveRemovedFolder();
   const thread = new Worker(WATCHDOG_THREAD_ENTRY, {
     workerData: order,
     // Only a flag of the thread makes the signal watcher of Node.js reachable. The warning about it, and

@@ -10,7 +10,7 @@ import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
-import { libraryPath } from '../../model/runtime-library.ts';
+import { selectedLibrary } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
 import { messageOf } from '../../protocol/error-message.ts';
@@ -45,7 +45,7 @@ export async function doctor(args: readonly string[], version: string): Promise<
 
 async function examine(config: Config, version: string): Promise<Report> {
   const host = hostInfo(config);
-  const library = attempt(() => config.runtimeLibrary ?? libraryPath());
+  const library = attempt(() => selectedLibrary(config));
   const wanted = devicesToTry(config.device);
   const probe =
     'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await probeDevices(library.value, wanted);
