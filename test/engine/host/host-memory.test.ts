@@ -1,6 +1,6 @@
 /** Free memory of the host, read from the files of simulated systems. */
 import { describe, expect, it } from 'vitest';
-import { hostFreeBytes } from '../../../src/engine/devices/host-memory.ts';
+import { hostFreeBytes } from '../../../src/engine/host/host-memory.ts';
 
 const GIB = 2 ** 30;
 /** A system with these files. */
