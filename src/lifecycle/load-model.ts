@@ -41,7 +41,7 @@ const WARM_UP_TEXT = 'Write a haiku about morning light.';
 
 export type ModelSettings = Pick<
   Config,
-  'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'speculation' | 'runtimeLibrary'
+  'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'threads' | 'speculation' | 'runtimeLibrary'
 >;
 
 /**
@@ -111,6 +111,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     slots: settings.slots,
     context,
     prefillChunk: settings.prefillChunk,
+    threads: settings.threads,
     speculation: settings.speculation,
   };
 }

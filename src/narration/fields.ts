@@ -67,6 +67,12 @@ export const FIELDS = {
     'Free bytes before the load; absent if the system does not report them, and in cache.reserved if --slots is a number',
     22100000000,
   ),
+  threads: integer('Threads that compute on the CPU', 2),
+  threads_reason: text(
+    'Origin of the number of threads: setting (--threads), small_model, cpu_quota, affinity, or cores (one for each)',
+    'cpu_quota',
+  ),
+  cpu_quota: number('Cores whose time the control group of the process allows; present if it limits the threads', 1.5),
   speculation: text('Speculative decoding of a request that runs alone: on or off', 'on'),
   trusted_tokens: integer(
     'Maximum number of tokens that the device computed correctly in one run; present if it limits prompt runs',

@@ -51,3 +51,14 @@ export function cacheHitEnd(hit: {
     ? 'the prompt continues where the slot ended'
     : 'the last two are always computed';
 }
+
+/** A number of threads with its reason (`threads_reason`): `2 threads (quota 1.5)`. */
+export function formatThreads(threads: number, reason: string, quota = 0): string {
+  const words: Readonly<Record<string, string>> = {
+    setting: ' (--threads)',
+    small_model: ' (small model)',
+    cpu_quota: ` (quota ${Number(quota.toPrecision(3))})`,
+    affinity: ' (affinity)',
+  };
+  return `${count(threads, 'thread')}${words[reason] ?? ''}`;
+}

@@ -68,6 +68,7 @@ async function examine(config: Config, version: string): Promise<Report> {
     nvidia,
     vulkan,
     model: 'problem' in model ? { name: modelName(config), problem: model.problem } : summaryOf(model),
+    threads: { used: rows.find(({ device }) => device === used?.device)?.run?.threads, auto: probe.threads },
     setting: config.device,
     used,
     devices: rows,
@@ -173,7 +174,7 @@ function rowOf({ name, obstacle, autoObstacle }: ProbedDevice, host: HostInfo): 
  * CPU's.
  */
 function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullable<DeviceRow['run']> {
-  const { outcome, ids, problem, openMs, tokensPerSecond, deviceBytes } = run;
+  const { outcome, ids, problem, openMs, tokensPerSecond, deviceBytes, threads } = run;
   const differs = cpu.ids.findIndex((id, index) => id !== ids[index]);
   const same = differs < 0 ? Math.min(ids.length, cpu.ids.length) : differs;
   return {
@@ -185,6 +186,7 @@ function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullab
     open_ms: openMs,
     tokens_per_sec: tokensPerSecond,
     vram_bytes: deviceBytes,
+    threads,
   };
 }
 

@@ -232,6 +232,9 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
     context_length: facts.context,
     memory_bytes: memoryBytes(facts.residentBytes),
     vram_bytes: facts.deviceBytes,
+    threads: facts.threads.count,
+    threads_reason: facts.threads.reason,
+    cpu_quota: facts.threads.cpuQuota,
     speculation: facts.speculation ? 'on' : 'off',
     trusted_tokens: facts.trustedTokens,
     ...(auto &&

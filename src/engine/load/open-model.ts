@@ -15,6 +15,7 @@ import { causeOf } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
+import { threadsFor } from '../ort/threads.ts';
 import { MAX_DRAFT } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
 import { LoadError } from './load-error.ts';
@@ -113,7 +114,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   readWeights(weightFiles, (read, total, percent) =>
     publish({ kind: 'progress', device: device.name, read, total, percent }),
   );
-  const session = Session.open(api, model, device, { names, weightBytes });
+  const threads = threadsFor(options.threads, weightBytes);
+  const session = Session.open(api, model, device, { names, threads: threads.count });
   try {
     const loaded = performance.now();
     const reserved = plan ?? planFor(session.signature);
@@ -123,6 +125,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
     const facts: EngineFacts = {
       runtimeVersion: api.version,
       device: device.name,
+      threads,
       ...warm,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       residentBytes: 0,
@@ -178,7 +181,7 @@ function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: request
 
 type WarmUpFacts = Omit<
   EngineFacts,
-  'runtimeVersion' | 'device' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
+  'runtimeVersion' | 'device' | 'threads' | 'availableBytes' | 'residentBytes' | 'deviceBytes' | 'warmupMs'
 >;
 
 /** Reserves the memory, runs the model, and checks the numbers that the device computes. */
