@@ -7,9 +7,10 @@
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
 import { closeLostTerminals } from './commands/lost-terminal.ts';
+import { checkAddressSpace, hasWasmOptions, wasmOptions } from './config/address-space.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
 import { workingFolder } from './config/folder.ts';
-import { ignoresHangup } from './config/hangup.ts';
+import { hangupEnvironment, ignoresHangup } from './config/hangup.ts';
 import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
@@ -56,6 +57,13 @@ async function main(args: readonly string[]): Promise<number> {
   const [first, ...rest] = args;
   const survivesHangup = ignoresHangup();
   if (survivesHangup) process.on('SIGHUP', () => undefined);
+  if (first !== 'pull') checkAddressSpace();
+  // The HTTP client of these two commands uses WebAssembly.
+  if ((first === 'ask' || first === 'pull') && wasmOptions().length > 0 && !hasWasmOptions()) {
+    const { runAgain } = await import('./commands/again.ts');
+    const cli = new URL(import.meta.url);
+    return runAgain({ cli, args, options: wasmOptions(), environment: hangupEnvironment(survivesHangup) });
+  }
   if (first === 'ask') {
     const { ask } = await import('./commands/ask/ask.ts');
     return ask(rest, { cli: new URL(import.meta.url), survivesHangup });

@@ -33,11 +33,11 @@ export function ignoresHangup(
 }
 
 /**
- * For a child process that must survive a hang-up too. Its standard input is a pipe, and its parent handles
- * the signal, so only the variable tells.
+ * The environment of a child process that must survive a hang-up if this process does. Its standard input may
+ * be a pipe, and its parent handles the signal, so only the variable tells.
  */
-export function hangupEnvironment(ignored: boolean): NodeJS.ProcessEnv {
-  return ignored ? { _: NOHUP } : {};
+export function hangupEnvironment(ignored: boolean, environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  return ignored ? { ...environment, _: NOHUP } : environment;
 }
 
 /** bash, zsh and ksh set `_` to the path of the program that they start. dash does not. */

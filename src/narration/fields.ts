@@ -63,6 +63,7 @@ export const FIELDS = {
   needed_bytes: integer('Bytes of weights, cache, logits and work space together', 72285908),
   bytes_read: integer('Bytes of the weights read so far', 1761130),
   percent: integer('Progress in percent', 50),
+  address_space_bytes: integer('Limit of the address space of each process (ulimit -v)', 8589934592),
   available_bytes: integer(
     'Free bytes before the load; absent if the system does not report them, and in cache.reserved if --slots is a number',
     22100000000,

@@ -42,8 +42,10 @@ describe('a hang-up is ignored', () => {
   });
 
   test('by a child of a process that ignores it', () => {
-    expect(ignored(hangupEnvironment(true), {})).toBe(true);
-    expect(ignored(hangupEnvironment(false), {})).toBe(false);
+    const environment = { HOME: '/root', _: '/usr/bin/node' };
+    expect(hangupEnvironment(true, environment)['HOME']).toBe('/root');
+    expect(ignored(hangupEnvironment(true, environment), {})).toBe(true);
+    expect(ignored(hangupEnvironment(false, environment), {})).toBe(false);
   });
 });
 

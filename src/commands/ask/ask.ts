@@ -63,7 +63,7 @@ function startWorker({ cli, survivesHangup }: WorkerProcess, settings: Settings)
   const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info'];
   return spawn(process.execPath, [fileURLToPath(cli), 'serve', ...flags, '--callback-url', 'none'], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...workerEnvironment(settings), ...hangupEnvironment(survivesHangup) },
+    env: hangupEnvironment(survivesHangup, workerEnvironment(settings)),
   });
 }
 

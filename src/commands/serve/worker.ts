@@ -3,6 +3,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
+import { addressSpaceLimit } from '../../config/address-space.ts';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
 import { buildServer } from '../../http/server.ts';
@@ -125,6 +126,8 @@ export class Worker {
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
       ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
     });
+    const address_space_bytes = addressSpaceLimit();
+    if (address_space_bytes !== undefined) narrate('address_space.limited', { address_space_bytes });
     if (file && file.ignored.length > 0)
       narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
     if (exposure !== undefined) narrate('secrets.exposed', { reason: exposure });

@@ -4,6 +4,7 @@
  * /proc and /sys.
  */
 import { freemem } from 'node:os';
+import { addressSpaceLimitIn } from '../../protocol/address-space.ts';
 import { type ControlGroup, controlGroups, type ReadText, readText } from './control-groups.ts';
 
 /** The files of a control group by version. */
@@ -26,7 +27,20 @@ export function hostFreeBytes(platform: string = process.platform, read: ReadTex
   if (platform !== 'linux') return undefined;
   const available = /^MemAvailable:\s+(\d+) kB$/m.exec(read('/proc/meminfo'))?.[1];
   if (available === undefined) return undefined;
-  return Math.min(Number(available) * 1024, ...controlGroups('memory', read).map((group) => leftInGroup(group, read)));
+  return Math.min(
+    Number(available) * 1024,
+    leftInAddressSpace(read),
+    ...controlGroups('memory', read).map((group) => leftInGroup(group, read)),
+  );
+}
+
+/** Bytes that the limit of the address space (`ulimit -v`) leaves; infinite without a limit. */
+function leftInAddressSpace(read: ReadText): number {
+  const limit = addressSpaceLimitIn(read('/proc/self/limits'));
+  const size = /^VmSize:\s+(\d+) kB$/m.exec(read('/proc/self/status'))?.[1];
+  return limit === undefined || size === undefined
+    ? Number.POSITIVE_INFINITY
+    : Math.max(0, limit - Number(size) * 1024);
 }
 
 /** Bytes that the limit of a control group leaves; infinite without a limit. */

@@ -4,12 +4,19 @@
  * `cute` is playful. `story` is a dialogue of two components.
  */
 import type { Entry, Facts } from '../entry.ts';
+import { HOST_EVENTS } from './host-events.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
 import { REQUEST_EVENTS } from './request-events.ts';
 import { WORKER_EVENTS } from './worker-events.ts';
 
-export const CATALOGUE = { ...WORKER_EVENTS, ...MODEL_EVENTS, ...REQUEST_EVENTS, ...INTERRUPTION_EVENTS } as const;
+export const CATALOGUE = {
+  ...WORKER_EVENTS,
+  ...HOST_EVENTS,
+  ...MODEL_EVENTS,
+  ...REQUEST_EVENTS,
+  ...INTERRUPTION_EVENTS,
+} as const;
 
 export type EventName = keyof typeof CATALOGUE;
 

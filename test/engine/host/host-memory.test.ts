@@ -40,6 +40,20 @@ describe('free memory on Linux', () => {
     expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
   });
 
+  it('is the rest of the address space, if that is limited', () => {
+    const limited = {
+      '/proc/self/limits': `Max data size   unlimited  unlimited  bytes\nMax address space         ${4 * GIB}           unlimited            bytes\n`,
+      '/proc/self/status': 'VmPeak:\t 2000000 kB\nVmSize:\t 1048576 kB\n',
+    };
+    expect(hostFreeBytes('linux', files({ ...meminfo, ...limited }))).toBe(3 * GIB);
+    const over = { ...limited, '/proc/self/status': 'VmSize:\t 9000000 kB\n' };
+    expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
+    const unlimited = {
+      '/proc/self/limits': 'Max address space         unlimited            unlimited            bytes\n',
+    };
+    expect(hostFreeBytes('linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
+  });
+
   it('is unknown if no file can be read', () => {
     expect(hostFreeBytes('linux', files({}))).toBeUndefined();
   });
