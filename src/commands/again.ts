@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
+import { hideSecrets } from '../config/hide-secrets.ts';
 
 /** The child process of a command. */
 export interface Again {
@@ -25,6 +26,7 @@ export async function runAgain({ cli, args, options, environment }: Again): Prom
     stdio: 'inherit',
     env: environment,
   });
+  hideSecrets(); // The child has its own copies, and hides them too.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       // A terminal sends SIGINT to both processes.

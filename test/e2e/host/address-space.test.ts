@@ -1,9 +1,12 @@
 /** A limited address space (`ulimit -v`), which has no room for the guard pages of WebAssembly. */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
-import { killAll } from '../../support/processes.ts';
-import { all, startWorker, type TestWorker } from '../../support/worker.ts';
+import { killAll, track, untilGone } from '../../support/processes.ts';
+import { all, CLI, startWorker, type TestWorker } from '../../support/worker.ts';
 
 afterEach(killAll);
 
@@ -25,6 +28,11 @@ async function tokensOf(worker: TestWorker, job: string): Promise<unknown[]> {
     ...sampling,
   });
   return all(events, 'token').map(({ id, t, logprob, top_logprobs }) => ({ id, t, logprob, top_logprobs }));
+}
+
+/** The child processes of a process (proc_pid_children(5)). */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
 }
 
 /** The URL of a built module. */
@@ -77,6 +85,26 @@ describe.runIf(process.platform === 'linux')('an address space', () => {
     expect(pull.stderr).toContain('HF_HUB_OFFLINE');
     const wrong = await runCli(['pull'], { launcher });
     expect(wrong.code).toBe(2);
+  });
+
+  test('lets a signal to ask reach the command, and hides the tokens of both processes', async () => {
+    const [command = '', ...args] = [...limitedTo(8 * GIB_IN_KIB), process.execPath, CLI, 'ask', 'A haiku'];
+    const secret = 'a-very-secret-token';
+    const ask = track(
+      spawn(command, args, {
+        env: { PATH: process.env['PATH'] ?? '', RBEES_API_TOKEN: secret },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    );
+    await once(ask.stdout, 'data');
+    const pids = [ask.pid ?? 0, ...childrenOf(ask.pid ?? 0)];
+    expect(pids.length).toBe(2);
+    for (const pid of pids) expect(readFileSync(`/proc/${pid}/environ`, 'latin1')).not.toContain(secret);
+    ask.kill('SIGTERM');
+    const [code] = (await once(ask, 'exit')) as [number | null];
+    // SIGTERM ends the child, unless the answer was complete before.
+    expect([128 + constants.signals.SIGTERM, 0]).toContain(code);
+    for (const pid of pids) await untilGone(pid);
   });
 
   test('without guard pages changes no bit of the sampler', () => {
