@@ -15,6 +15,7 @@ export const engineOptions = (modelFile, slots, context) => ({
   slots,
   context,
   prefillChunk: 'auto',
+  threads: 'auto',
   speculation: 'off',
 });
 

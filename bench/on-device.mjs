@@ -22,6 +22,7 @@ const engine = new OpenEngine({
   slots: Math.max(...ROWS),
   context: 1024,
   prefillChunk: 'auto',
+  threads: 'auto',
   speculation: 'off',
 });
 let salt = 0;

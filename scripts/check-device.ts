@@ -110,6 +110,7 @@ function continueAll(on: typeof device, modelFile: string, context: number, task
       slots: tasks.length,
       context,
       prefillChunk: 'auto',
+      threads: 'auto',
       speculation: 'off',
     };
     send({ kind: 'open', options });

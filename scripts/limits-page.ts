@@ -8,8 +8,9 @@ import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_EVENTS_MS } from '../src/commands/serve/drain.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
+import { MIN_ADDRESS_SPACE } from '../src/config/address-space.ts';
 import { MAX_TOKEN_FILE_BYTES } from '../src/config/hub-token.ts';
-import { MAX_ORIGINS, SETTINGS, type SettingName } from '../src/config/settings.ts';
+import { MAX_ORIGINS, MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { FIXED_LIMITS } from '../src/contract/execute.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
@@ -194,6 +195,8 @@ whose time is known; a thread with a deadline does the rest.
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
 | attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
 | event loop that does not answer a request to stop; a second one | ${seconds(MAX_LOOP_SILENCE_MS)}; ${seconds(MAX_LOOP_SILENCE_FORCED_MS)} | – | the watchdog interrupts it, exit 1; after ${seconds(MAX_INTERRUPT_MS)} more SIGKILL | \`lifecycle/watchdog\` | \`e2e/lifecycle/watchdog\` |
+| threads on the CPU | ${count(MAX_THREADS)}; \`auto\`: the cores and the CPU quota of the process | \`--threads\` | exit 2 | \`config/settings\`, \`engine/host/cpu-threads\` | \`e2e/host/threads\`, \`engine/host/control-groups\` |
+| address space of a process (\`ulimit -v\`) | at least ${bytes(MIN_ADDRESS_SPACE)} | – | exit 2 | \`config/address-space\` | \`e2e/host/address-space\`, \`config/address-space\` |
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |

@@ -6,7 +6,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
+import { closeLostTerminals } from './commands/lost-terminal.ts';
+import { checkAddressSpace, hasWasmOptions, wasmOptions } from './config/address-space.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
+import { workingFolder } from './config/folder.ts';
+import { hangupEnvironment, ignoresHangup } from './config/hangup.ts';
 import { settingsHelp } from './config/help.ts';
 import { hideSecrets } from './config/hide-secrets.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
@@ -61,9 +65,18 @@ async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) return print(HELP);
   if (args.includes('--version') || args.includes('-v')) return print(`${VERSION}\n`);
   const [first, ...rest] = args;
+  const survivesHangup = ignoresHangup();
+  if (survivesHangup) process.on('SIGHUP', () => undefined);
+  if (first !== 'pull') checkAddressSpace();
+  // The HTTP client of these two commands uses WebAssembly.
+  if ((first === 'ask' || first === 'pull') && wasmOptions().length > 0 && !hasWasmOptions()) {
+    const { runAgain } = await import('./commands/again.ts');
+    const cli = new URL(import.meta.url);
+    return runAgain({ cli, args, options: wasmOptions(), environment: hangupEnvironment(survivesHangup) });
+  }
   if (first === 'ask') {
     const { ask } = await import('./commands/ask/ask.ts');
-    return ask(rest, new URL(import.meta.url));
+    return ask(rest, { cli: new URL(import.meta.url), survivesHangup });
   }
   if (first === 'pull') {
     const { pull } = await import('./commands/pull/pull.ts');
@@ -78,7 +91,7 @@ async function main(args: readonly string[]): Promise<number> {
       `Unknown command "${shorten(first, 200)}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
     );
   }
-  const settings = readSettings(first === 'serve' ? rest : args, { folder: process.cwd() });
+  const settings = readSettings(first === 'serve' ? rest : args, { folder: workingFolder() });
   const { callbackUrl } = settings.config;
   const proxy = callbackUrl === undefined ? undefined : readProxies()(new URL(callbackUrl));
   const exposure = hideSecrets();
@@ -86,7 +99,8 @@ async function main(args: readonly string[]): Promise<number> {
   const engine = forkEngine(engineEnvironment());
   const stops = new StopRequests();
   stops.watchSignals();
-  const watched = { stdin: stops.watchStdin(), parent: startedByNpm() };
+  if (!survivesHangup) stops.watchHangup();
+  const watched = { stdin: stops.watchStdin(), parent: startedByNpm(), hangup: !survivesHangup };
   if (watched.parent) stops.watchParent();
   const { serve } = await import('./commands/serve/serve.ts');
   return serve({ settings, exposure, version: VERSION, proxy, engine, stops, watched });
@@ -104,10 +118,15 @@ async function printError(text: unknown): Promise<void> {
   await Terminal.stderr().print(`rbees-workerd: ${withoutUrlSecrets(String(text))}\n`);
 }
 
+function exit(code: number): never {
+  closeLostTerminals();
+  process.exit(code);
+}
+
 try {
-  process.exit(await main(process.argv.slice(2)));
+  exit(await main(process.argv.slice(2)));
 } catch (error) {
   const isUsageError = error instanceof ConfigError;
   await printError(isUsageError ? error.message : error instanceof Error ? error.stack : error);
-  process.exit(isUsageError ? 2 : 1);
+  exit(isUsageError ? 2 : 1);
 }

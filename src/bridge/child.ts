@@ -3,6 +3,7 @@
  * Forwards its messages, and reports its end once. Knows nothing about sequences or the next engine.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { wasmOptions } from '../config/address-space.ts';
 import { ENGINE_ENTRY } from '../config/paths.ts';
 import type { DeviceName } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
@@ -66,7 +67,8 @@ export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
     env: environment,
-    execArgv: [],
+    // The sampler uses WebAssembly.
+    execArgv: wasmOptions(),
   });
   // A process that could not be started emits `error` and has no pid; `open` reports the loss.
   child.on('error', () => undefined);

@@ -4,11 +4,13 @@
  */
 
 import { isIP } from 'node:net';
+import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf, shorten } from '../protocol/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/url-text.ts';
+import { absolutePath } from './folder.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
 
@@ -74,7 +76,10 @@ const MAX_SHOWN = 200;
  */
 export function readSettings(
   args: readonly string[],
-  { environment = process.env, folder }: { readonly environment?: Environment; readonly folder?: string } = {},
+  {
+    environment = process.env,
+    folder,
+  }: { readonly environment?: Environment; readonly folder?: string | undefined } = {},
 ): Settings {
   const flags = readFlags(args);
   const file = settingsSource(flags, environment, folder);
@@ -103,7 +108,7 @@ export function readSettings(
   config['workerId'] ??= uuid();
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
-  if (problems.length === 0) problems.push(...contradictions(checked));
+  if (problems.length === 0) problems.push(...contradictions(checked), ...lostPaths(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return { config: checked, variables, ...(file && { file: { path: file.path, used, ignored } }) };
 }
@@ -112,7 +117,7 @@ export function readSettings(
 function shownValue(name: SettingName, value: unknown): string {
   if (name === 'api-token') return '(hidden)';
   const text = String(value);
-  return JSON.stringify(name.endsWith('-url') ? shownUrl(text) : withoutUrlSecrets(text));
+  return shorten(JSON.stringify(name.endsWith('-url') ? shownUrl(text) : withoutUrlSecrets(text)), MAX_SHOWN);
 }
 
 function settingsSource(
@@ -163,6 +168,25 @@ function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }:
   return [
     `--host: "${shorten(host, MAX_SHOWN)}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
   ];
+}
+
+/** A path that is no name of the hub: `./model`, `../model`, `model`. */
+const ONLY_A_PATH = /^\.{1,2}(?:[\\/]|$)|^[^\\/]+$/;
+
+/** A problem for each path that needs a working directory which has been removed. */
+function lostPaths({ model = '', runtimeLibrary = '' }: Config): string[] {
+  const paths = {
+    ...(ONLY_A_PATH.test(model) && { model }),
+    ...(basename(runtimeLibrary) !== runtimeLibrary && { 'runtime-library': runtimeLibrary }),
+  };
+  return Object.entries(paths).flatMap(([name, path]) => {
+    try {
+      absolutePath(path, `--${name}`);
+      return [];
+    } catch (error) {
+      return [messageOf(error)];
+    }
+  });
 }
 
 /** True if only this machine can reach `host`. */

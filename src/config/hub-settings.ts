@@ -2,10 +2,11 @@
  * The variables of the model hub, the same as those of huggingface_hub: endpoint, token and cache.
  */
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { shorten } from '../protocol/error-message.ts';
+import { join } from 'node:path';
+import { messageOf, shorten } from '../protocol/error-message.ts';
 import { shownUrl } from '../protocol/url-text.ts';
 import { ConfigError } from './config.ts';
+import { absolutePath } from './folder.ts';
 import { type HubToken, readHubToken, type TokenFile } from './hub-token.ts';
 import { type ProxyRule, readProxies } from './proxy-settings.ts';
 
@@ -49,6 +50,7 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
 /**
  * The cache folder: `HF_HUB_CACHE`, else `hub` in `HF_HOME`, else in the cache folder of the user
  * (huggingface_hub, constants.py).
+ * @throws ConfigError if the path is relative and the working directory has been removed
  */
 export function hubCache(environment: NodeJS.Dict<string> = process.env): string {
   return place(
@@ -73,10 +75,12 @@ const homeOf = (environment: NodeJS.Dict<string>): string => environment['HOME']
 
 /** An absolute path. `~` and variables in it are replaced, as in Python. */
 function place(environment: NodeJS.Dict<string>, path: string): string {
-  const home = homeOf(environment);
-  return resolve(
-    path
-      .replace(/^~(?=$|[/\\])/, home)
-      .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => environment[bare ?? braced] ?? all),
-  );
+  const expanded = path
+    .replace(/^~(?=$|[/\\])/, homeOf(environment))
+    .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => environment[bare ?? braced] ?? all);
+  try {
+    return absolutePath(expanded, 'HF_HUB_CACHE, HF_HOME or HF_TOKEN_PATH');
+  } catch (error) {
+    throw new ConfigError(messageOf(error));
+  }
 }

@@ -4,9 +4,10 @@
  * the column `fromFolder` of the settings bounds it.
  */
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { messageOf } from '../protocol/error-message.ts';
+import { absolutePath } from './folder.ts';
 
 /** Maximum size of a file of settings. */
 export const MAX_SETTINGS_FILE_BYTES = 64 * 1024;
@@ -37,7 +38,7 @@ export interface SettingsSource {
  */
 export function readNamedFile(path: string, source: string): SettingsSource | undefined {
   if (path === 'none') return undefined;
-  const absolute = resolve(path);
+  const absolute = absolutePath(path, source);
   const values = readValues(absolute, `${source}: ${JSON.stringify(path)}`, 'name a readable file, or none');
   if (values[ENV_FILE.variable])
     throw new Error(
@@ -49,13 +50,19 @@ export function readNamedFile(path: string, source: string): SettingsSource | un
 /**
  * Reads `.env` of a folder. Undefined if there is none, or if it is not a file: some Python environments are
  * folders with this name, and a link to a device has no end.
- * @throws Error if the file is unreadable or too long
+ * @param folder an absolute path
+ * @throws Error if the file is unreadable or too long, or if the folder does not show its files
  */
 export function readFolderFile(folder: string): SettingsSource | undefined {
-  const path = join(resolve(folder), '.env');
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
-  const values = readValues(path, `The settings file ${path}`, '--env-file none starts without it');
-  return { path, isNamed: false, values };
+  const path = join(folder, '.env');
+  const subject = `The settings file ${path}`;
+  const wayOut = '--env-file none starts without it';
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined;
+  } catch (error) {
+    throw new Error(`${subject} cannot be read (${messageOf(error)}); ${wayOut}`);
+  }
+  return { path, isNamed: false, values: readValues(path, subject, wayOut) };
 }
 
 function readValues(path: string, subject: string, wayOut: string): NodeJS.Dict<string> {

@@ -65,6 +65,8 @@ const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W
 
 /** Maximum number of origins in `--cors-origin`. */
 export const MAX_ORIGINS = 32;
+/** Maximum number of threads in `--threads`. */
+export const MAX_THREADS = 1024;
 const httpUrl = z.url({ protocol: /^https?$/ });
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
@@ -175,6 +177,13 @@ export const SETTINGS = {
     meaning:
       'maximum number of prompt tokens per run; other requests and cancels wait until the run ends; auto aims at a quarter of a second',
     allowed: 'auto, or 2 to 4096',
+    fallback: 'auto',
+  }),
+  threads: setting({
+    schema: z.union([z.literal('auto'), wholeNumber(1, MAX_THREADS)]),
+    meaning:
+      'threads that compute on the CPU; auto takes one for each core that the process may use, fewer for a CPU quota, and one for a model under 32 MB',
+    allowed: `auto, or 1 to ${MAX_THREADS}`,
     fallback: 'auto',
   }),
   speculation: choice(

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
-import { libraryPath } from '../model/runtime-library.ts';
+import { selectedLibrary } from '../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../model/spec.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
@@ -42,7 +42,7 @@ export const SMALL_BYTES = 32 * 2 ** 20;
 
 export type ModelSettings = Pick<
   Config,
-  'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'speculation' | 'runtimeLibrary'
+  'model' | 'dtype' | 'device' | 'slots' | 'context' | 'prefillChunk' | 'threads' | 'speculation' | 'runtimeLibrary'
 >;
 
 /**
@@ -114,12 +114,13 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     throw new Error(`use --context ${spec.contextLength} or less: ${context} is more than the model's context length`);
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
   return {
-    runtimeLibrary: settings.runtimeLibrary ?? libraryPath(),
+    runtimeLibrary: selectedLibrary(settings),
     candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
     names: spec.names,
     slots: settings.slots,
     context,
     prefillChunk: settings.prefillChunk,
+    threads: settings.threads,
     speculation: settings.speculation,
   };
 }

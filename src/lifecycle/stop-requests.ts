@@ -9,7 +9,9 @@ const STDIN = 0;
 
 /** The reason and exit code of a stop. */
 export interface StopRequest {
-  /** `sigterm`, `sigint`, `stdin_closed`, `parent_gone`, `shutdown_request`, or the kind of failure. */
+  /**
+   * `sigterm`, `sigint`, `sighup`, `stdin_closed`, `parent_gone`, `shutdown_request`, or the kind of failure.
+   */
   readonly reason: string;
   readonly exitCode: 0 | 1;
 }
@@ -55,6 +57,14 @@ export class StopRequests {
         this.request(name.toLowerCase());
       });
     }
+  }
+
+  /**
+   * SIGHUP requests a stop: the terminal has closed. It never forces one, because it comes together with
+   * other signals: a shell sends it again to its jobs, and systemd sends it after SIGTERM (SendSIGHUP).
+   */
+  watchHangup(): void {
+    this.#signals.on('SIGHUP', () => this.request('sighup'));
   }
 
   /**

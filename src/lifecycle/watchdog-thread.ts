@@ -1,7 +1,7 @@
 /**
- * Entry of the watchdog thread. It receives SIGTERM, SIGINT and the end of standard input by an event loop of
- * its own, while JavaScript blocks the main thread. Before a request to stop it does nothing. After one it
- * asks the main thread for an answer, again and again, and ends the process when the answers stop.
+ * Entry of the watchdog thread. It receives SIGTERM, SIGINT, SIGHUP and the end of standard input by an event
+ * loop of its own, while JavaScript blocks the main thread. Before a request to stop it does nothing. After
+ * one it asks the main thread for an answer, again and again, and ends the process when the answers stop.
  */
 import { write } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,9 @@ import type { WatchdogOrder } from './watchdog.ts';
 
 const STDIN = 0;
 const STDERR = 2;
+/** Signals of which the second one forces the stop. */
 const SIGNALS = { SIGTERM: 15, SIGINT: 2 } as const;
+const SIGHUP = 1;
 /** Time for the line on standard error: its reader may be blocked. */
 const LINE_MS = 100;
 
@@ -39,14 +41,15 @@ class LoopWatch {
     this.#answers = new Int32Array(order.answers);
   }
 
+  /** SIGTERM or SIGINT. The third and later ones gain no time. */
   signal(name: string): void {
     this.#signals += 1;
+    if (this.#signals <= 2) this.#silentTicks = 0;
     this.request(name);
   }
 
-  /** A source requested a stop. The third and later signals gain no time. */
+  /** A source requested a stop. A later request gains no time. */
   request(source: string): void {
-    if (this.#signals <= 2) this.#silentTicks = 0;
     this.#ask();
     this.#timer ??= setInterval(() => this.#tick(source), this.#order.tickMs);
   }
@@ -112,6 +115,14 @@ function newSignalWatcher(): SignalWatcher {
   return new (internalBinding('signal_wrap').Signal)();
 }
 
+/** @throws Error if the signal cannot be watched. */
+function watchSignal(name: string, number: number, received: () => void): void {
+  const watcher = newSignalWatcher();
+  watcher.onsignal = received;
+  const problem = watcher.start(number);
+  if (problem !== 0) throw new Error(`${name} cannot be watched in a thread: error ${problem}`);
+}
+
 function watchStdin(ended: () => void): void {
   // The main thread reads the same pipe. Both drop its data, and both see its end.
   const stdin = new Socket({ fd: STDIN, readable: true, writable: false });
@@ -129,12 +140,8 @@ function watchParent(everyMs: number, gone: () => void): void {
 
 const order = workerData as WatchdogOrder;
 const watch = new LoopWatch(order);
-for (const [name, number] of Object.entries(SIGNALS)) {
-  const watcher = newSignalWatcher();
-  watcher.onsignal = () => watch.signal(name);
-  const problem = watcher.start(number);
-  if (problem !== 0) throw new Error(`${name} cannot be watched in a thread: error ${problem}`);
-}
+for (const [name, number] of Object.entries(SIGNALS)) watchSignal(name, number, () => watch.signal(name));
+if (order.watched.hangup) watchSignal('SIGHUP', SIGHUP, () => watch.request('SIGHUP'));
 if (order.watched.stdin) watchStdin(() => watch.request('the end of standard input'));
 if (order.watched.parent) watchParent(order.parentMs, () => watch.request('the end of its parent process'));
 parentPort?.postMessage(0); // The thread watches.

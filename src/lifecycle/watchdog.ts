@@ -3,6 +3,7 @@
  * the event loop does not answer (docs/decisions/0020-stop-signals-outside-of-the-event-loop.md).
  */
 import { Worker } from 'node:worker_threads';
+import { leaveRemovedFolder } from '../config/folder.ts';
 import { WATCHDOG_THREAD_ENTRY } from '../config/paths.ts';
 import { messageOf } from '../protocol/error-message.ts';
 import { PARENT_MS } from './stop-requests.ts';
@@ -25,6 +26,8 @@ export interface Watched {
   readonly stdin: boolean;
   /** True if the end of the parent process is a request to stop. */
   readonly parent: boolean;
+  /** True if SIGHUP is a request to stop; false if the process ignores it. */
+  readonly hangup: boolean;
 }
 
 /** The data of the thread. */
@@ -42,7 +45,7 @@ export interface WatchdogOrder {
 
 /**
  * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
- * from now on, the default of SIGTERM and SIGINT no longer ends the process.
+ * from now on, the default of SIGTERM, SIGINT and SIGHUP no longer ends the process.
  * @returns a promise that resolves with the reason if the thread is not available: this version of Node.js
  * has no signal watchers for threads, or the thread has ended.
  */
@@ -57,6 +60,7 @@ export function startWatchdog(watched: Watched): Promise<string> {
     interruptMs: MAX_INTERRUPT_MS,
   };
   const answers = new Int32Array(order.answers);
+  leaveRemovedFolder();
   const thread = new Worker(WATCHDOG_THREAD_ENTRY, {
     workerData: order,
     // Only a flag of the thread makes the signal watcher of Node.js reachable. The warning about it, and

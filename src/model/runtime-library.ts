@@ -4,7 +4,10 @@
  */
 import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { absolutePath } from '../config/folder.ts';
+
 /** Platform and package to search. Defaults: this machine and its installed package. */
 export interface LibraryTarget {
   /** Folder of the onnxruntime-node package. */
@@ -19,6 +22,18 @@ const LIBRARY_NAMES: Readonly<Record<string, RegExp>> = {
   darwin: /^libonnxruntime(\.\d+)*\.dylib$/,
   win32: /^onnxruntime\.dll$/,
 };
+
+/**
+ * The library of the settings, otherwise that of the installed package. The path is absolute: an engine that
+ * starts again may find another working directory. A bare name is for the dynamic loader.
+ * @throws Error as `libraryPath`
+ */
+export function selectedLibrary({ runtimeLibrary }: Pick<Config, 'runtimeLibrary'>): string {
+  if (runtimeLibrary === undefined) return libraryPath();
+  return basename(runtimeLibrary) === runtimeLibrary
+    ? runtimeLibrary
+    : absolutePath(runtimeLibrary, '--runtime-library');
+}
 
 /**
  * Path of libonnxruntime in the installed onnxruntime-node package, of any version.

@@ -63,10 +63,17 @@ export const FIELDS = {
   needed_bytes: integer('Bytes of weights, cache, logits and work space together', 72285908),
   bytes_read: integer('Bytes of the weights read so far', 1761130),
   percent: integer('Progress in percent', 50),
+  address_space_bytes: integer('Limit of the address space of each process (ulimit -v)', 8589934592),
   available_bytes: integer(
     'Free bytes before the load; absent if the system does not report them, and in cache.reserved if --slots is a number',
     22100000000,
   ),
+  threads: integer('Threads that compute on the CPU', 2),
+  threads_reason: text(
+    'Origin of the number of threads: setting (--threads), small_model, cpu_quota, affinity, or cores (one for each)',
+    'cpu_quota',
+  ),
+  cpu_quota: number('Cores whose time the control group of the process allows; present if it limits the threads', 1.5),
   speculation: text('Speculative decoding of a request that runs alone: on or off', 'on'),
   trusted_tokens: integer(
     'Maximum number of tokens that the device computed correctly in one run; present if it limits prompt runs',

@@ -65,3 +65,14 @@ export function withReason(human: string, reason: unknown): string {
   const isCutReason = at >= 0 && reason.startsWith(human.slice(at, -1));
   return isCutReason ? human.slice(0, at) + reason : `${human} Reason: ${reason}`;
 }
+
+/** A number of threads with its reason (`threads_reason`): `2 threads (quota 1.5)`. */
+export function formatThreads(threads: number, reason: string, quota = 0): string {
+  const words: Readonly<Record<string, string>> = {
+    setting: ' (--threads)',
+    small_model: ' (small model)',
+    cpu_quota: ` (quota ${Number(quota.toPrecision(3))})`,
+    affinity: ' (affinity)',
+  };
+  return `${count(threads, 'thread')}${words[reason] ?? ''}`;
+}

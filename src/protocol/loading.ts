@@ -5,6 +5,7 @@
 import type { DeviceName } from './devices.ts';
 import type { MemoryPlan } from './memory-plan.ts';
 import type { Reason } from './reasons.ts';
+import type { ThreadCount } from './threads.ts';
 
 /**
  * Names of a model's inputs and outputs, as given by its configuration (`genai_config.json`); `%d` stands for
@@ -50,6 +51,8 @@ export interface EngineOptions {
   readonly context: number;
   /** Maximum number of prompt tokens in one run; `auto` = a quarter of a second of prefill, at most 512. */
   readonly prefillChunk: number | 'auto';
+  /** Threads that compute on the CPU; `auto` = one for each core that the process may use. */
+  readonly threads: number | 'auto';
   /**
    * Speculative decoding with prompt-lookup drafts; `auto` = only if it gives the same tokens as plain
    * decoding.
@@ -62,6 +65,8 @@ export interface EngineFacts {
   /** The runtime's version, as reported by the runtime. */
   readonly runtimeVersion: string;
   readonly device: DeviceName;
+  /** Threads that compute on the CPU, also for the parts of a model that a GPU does not compute. */
+  readonly threads: ThreadCount;
   readonly slots: number;
   /** Free memory in bytes when `auto` chose the number of slots; absent if the setting gives the number. */
   readonly availableBytes?: number;

@@ -1,6 +1,7 @@
 /** The engine's report on this machine's devices, made for `doctor` without opening a model. Types only. */
 import type { DeviceName } from './devices.ts';
 import type { Reason } from './reasons.ts';
+import type { ThreadCount } from './threads.ts';
 
 export interface Gpu {
   readonly name: string;
@@ -43,6 +44,8 @@ export interface DeviceProbe {
   /** Why the library cannot be loaded: the message of the dynamic loader. */
   readonly runtimeProblem?: string;
   readonly koffiVersion: string;
+  /** Threads of `--threads auto` for a model that is not small. */
+  readonly threads: ThreadCount;
   /** Fastest first; the CPU is the last. */
   readonly devices: readonly ProbedDevice[];
   /** Absent without an NVIDIA driver. */

@@ -36,6 +36,7 @@ export const options: EngineOptions = {
   slots: 4,
   context: 256,
   prefillChunk: 'auto',
+  threads: 'auto',
   speculation: 'off',
 };
 

@@ -39,6 +39,19 @@ test('a second signal forces a stop that another source requested', async () => 
   expect(await settled(stops.forced)).toBe(true);
 });
 
+test('hang-ups request a stop and never force it, before and after other signals', async () => {
+  const signals = new EventEmitter();
+  const stops = new StopRequests(signals);
+  stops.watchSignals();
+  stops.watchHangup();
+  signals.emit('SIGHUP');
+  expect(await stops.requested).toEqual({ reason: 'sighup', exitCode: 0 });
+  for (const name of ['SIGHUP', 'SIGTERM', 'SIGHUP', 'SIGHUP']) signals.emit(name);
+  expect(await settled(stops.forced)).toBe(false);
+  signals.emit('SIGTERM');
+  expect(await settled(stops.forced)).toBe(true);
+});
+
 test.each(['uncaughtException', 'unhandledRejection'])(
   '%s is reported and drains with exit code 1; a second one forces the stop',
   async (name) => {

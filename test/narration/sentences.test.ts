@@ -104,16 +104,48 @@ describe('the cache and the warm-up', () => {
   });
 
   test('the warm-up gives the reason if speculation is off or runs are limited', async () => {
-    const warm = { duration_ms: 41, slots: 8, context_length: 512, memory_bytes: 1, vram_bytes: 0 };
+    const warm = {
+      duration_ms: 41,
+      slots: 8,
+      context_length: 512,
+      memory_bytes: 1,
+      vram_bytes: 0,
+      threads: 2,
+      threads_reason: 'cores',
+    };
     expect(await humanOf('warmup.done', { ...warm, speculation: 'on' })).toBe(
-      'Engine warmed up in 41 ms; speculation on',
+      'Engine warmed up in 41 ms, 2 threads; speculation on',
     );
     expect(await humanOf('warmup.done', { ...warm, speculation: 'off', rounding_percent: 1.2345 })).toBe(
-      'Engine warmed up in 41 ms; speculation off: runs of several tokens differ by 1.2 %',
+      'Engine warmed up in 41 ms, 2 threads; speculation off: longer runs differ by 1.2 %',
     );
     expect(await humanOf('warmup.done', { ...warm, speculation: 'off', trusted_tokens: 16 })).toBe(
-      'Engine warmed up in 41 ms; speculation off; runs limited to 16 tokens for correctness',
+      'Engine warmed up in 41 ms, 2 threads; speculation off; runs limited to 16 tokens for correctness',
     );
+  });
+});
+
+describe('the number of threads', () => {
+  test.each([
+    ['setting', undefined, '1024 threads (--threads)'],
+    ['small_model', undefined, '1024 threads (small model)'],
+    ['cpu_quota', 1.2345, '1024 threads (quota 1.23)'],
+    ['affinity', undefined, '1024 threads (affinity)'],
+    ['cores', undefined, '1024 threads'],
+  ])('is reported with its reason: %s', async (threads_reason, cpu_quota, text) => {
+    const human = await humanOf('warmup.done', {
+      duration_ms: 1230,
+      slots: 8,
+      context_length: 512,
+      memory_bytes: 1,
+      vram_bytes: 0,
+      threads: 1024,
+      threads_reason,
+      ...(cpu_quota !== undefined && { cpu_quota }),
+      speculation: 'off',
+      rounding_percent: 12.345,
+    });
+    expect(human).toBe(`Engine warmed up in 1.23 s, ${text}; speculation off: longer runs differ by 12 %`);
   });
 });
 

@@ -11,17 +11,25 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** Runs `rbees-workerd` with exactly these arguments until it exits. */
+/**
+ * Runs `rbees-workerd` with exactly these arguments until it exits.
+ * @param options.launcher a command that runs the rest of its arguments
+ */
 export async function runCli(
   args: readonly string[],
-  options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly cwd?: string;
+    readonly launcher?: readonly string[];
+  } = {},
 ): Promise<Run> {
+  const [command = '', ...rest] = [...(options.launcher ?? []), process.execPath, CLI, ...args];
   const settings: SpawnOptions = {
     env: { PATH: process.env['PATH'] ?? '', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   };
-  const child = track(spawn(process.execPath, [CLI, ...args], settings));
+  const child = track(spawn(command, rest, settings));
   let [stdout, stderr] = ['', ''];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;

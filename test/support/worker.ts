@@ -35,6 +35,10 @@ export interface WorkerOptions {
   readonly early?: boolean;
   /** The folder of the `.env` file. */
   readonly cwd?: string;
+  /** A command that runs the rest of its arguments, such as `nohup` or `taskset -c 0`. */
+  readonly launcher?: readonly string[];
+  /** True: the worker leads a process group of its own. */
+  readonly detached?: boolean;
 }
 
 export class TestWorker {
@@ -49,11 +53,13 @@ export class TestWorker {
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
 
   constructor(options: WorkerOptions) {
+    const command = [...(options.launcher ?? []), process.execPath, CLI, '--port', '0', ...(options.args ?? [])];
     this.process = track(
-      spawn(process.execPath, [CLI, '--port', '0', ...(options.args ?? [])], {
+      spawn(command[0] ?? '', command.slice(1), {
         env: { PATH: process.env['PATH'] ?? '', ...options.env },
         stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
         ...(options.cwd !== undefined && { cwd: options.cwd }),
+        ...(options.detached !== undefined && { detached: options.detached }),
       }),
     );
     this.exited = once(this.process, 'close').then(([code, signal]) => ({ code, signal }));

@@ -10,6 +10,7 @@ import { v7 as uuid } from 'uuid';
 import { execute } from '../../client/client.ts';
 import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
+import { hangupEnvironment } from '../../config/hangup.ts';
 import { hideSecrets } from '../../config/hide-secrets.ts';
 import { withReason } from '../../narration/phrases.ts';
 import { messageOf } from '../../protocol/error-message.ts';
@@ -25,20 +26,27 @@ interface Line {
   readonly url?: string;
 }
 
+/** How the command starts its worker. */
+export interface WorkerProcess {
+  /** The script that starts the worker. */
+  readonly cli: URL;
+  /** True if a hang-up must not stop the worker. */
+  readonly survivesHangup: boolean;
+}
+
 /**
  * Runs the command. Resolves with the exit code: 0 if the job is complete, otherwise 1.
  * @param args the prompt, then the settings of the worker
- * @param cli the script that starts the worker
  * @throws ConfigError if there is no prompt or a setting is wrong
  */
-export async function ask(args: readonly string[], cli: URL): Promise<number> {
+export async function ask(args: readonly string[], start: WorkerProcess): Promise<number> {
   const [prompt, ...flags] = args;
   if (prompt === undefined || prompt.startsWith('--'))
     throw new ConfigError('ask needs a prompt: ask "Write a haiku about the sea"');
   const settings = readSettings(flags);
   const { apiToken } = settings.config;
   hideSecrets();
-  const worker = startWorker(cli, settings);
+  const worker = startWorker(start, settings);
   try {
     // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.
     const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
@@ -53,11 +61,11 @@ export async function ask(args: readonly string[], cli: URL): Promise<number> {
 }
 
 /** The settings go through the environment, so that no token is in the list of processes. */
-function startWorker(cli: URL, settings: Settings): ChildProcess {
+function startWorker({ cli, survivesHangup }: WorkerProcess, settings: Settings): ChildProcess {
   const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info'];
   return spawn(process.execPath, [fileURLToPath(cli), 'serve', ...flags, '--callback-url', 'none'], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: workerEnvironment(settings),
+    env: hangupEnvironment(survivesHangup, workerEnvironment(settings)),
   });
 }
 

@@ -11,7 +11,7 @@ import { openText } from '../../lifecycle/open-text.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
 import { modelFolder, modelName } from '../../model/folder.ts';
 import { locateModel, type ModelFiles } from '../../model/locate.ts';
-import { libraryPath } from '../../model/runtime-library.ts';
+import { selectedLibrary } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { harmless } from '../../narration/sanitize.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
@@ -47,7 +47,7 @@ export async function doctor(args: readonly string[], version: string): Promise<
 
 async function examine(config: Config, version: string): Promise<Report> {
   const host = hostInfo(config);
-  const library = attempt(() => config.runtimeLibrary ?? libraryPath());
+  const library = attempt(() => selectedLibrary(config));
   const wanted = devicesToTry(config.device);
   const probe =
     'problem' in library ? { runtimeProblem: library.problem, devices: [] } : await probeDevices(library.value, wanted);
@@ -70,6 +70,7 @@ async function examine(config: Config, version: string): Promise<Report> {
     nvidia,
     vulkan,
     model: 'problem' in model ? { name: modelName(config), problem: model.problem } : summaryOf(model),
+    threads: { used: rows.find(({ device }) => device === used?.device)?.run?.threads, auto: probe.threads },
     setting: config.device,
     used,
     devices: rows,
@@ -182,7 +183,7 @@ function rowOf({ name, obstacle, autoObstacle }: ProbedDevice, host: HostInfo): 
  * CPU's.
  */
 function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullable<DeviceRow['run']> {
-  const { outcome, ids, problem, openMs, tokensPerSecond, deviceBytes } = run;
+  const { outcome, ids, problem, openMs, tokensPerSecond, deviceBytes, threads } = run;
   const differs = cpu.ids.findIndex((id, index) => id !== ids[index]);
   const same = differs < 0 ? Math.min(ids.length, cpu.ids.length) : differs;
   return {
@@ -194,6 +195,7 @@ function runOf(run: SmokeTestRun, cpu: SmokeTestRun, rounds: boolean): NonNullab
     open_ms: openMs,
     tokens_per_sec: tokensPerSecond,
     vram_bytes: deviceBytes,
+    threads,
   };
 }
 

@@ -4,6 +4,7 @@
 import { formatBytes } from '../../narration/phrases.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Nvidia, VulkanDevice } from '../../protocol/probe.ts';
+import type { ThreadCount, ThreadsReason } from '../../protocol/threads.ts';
 import type { Fix } from './fixes.ts';
 
 /** One device: its obstacle, or the result of its smoke test. */
@@ -30,6 +31,7 @@ export interface DeviceRow {
     readonly open_ms: number | undefined;
     readonly tokens_per_sec: number | undefined;
     readonly vram_bytes: number | undefined;
+    readonly threads: ThreadCount | undefined;
   };
 }
 
@@ -67,6 +69,12 @@ export interface Report {
   readonly nvidia: Nvidia | undefined;
   readonly vulkan: readonly VulkanDevice[] | undefined;
   readonly model: ModelRow;
+  readonly threads: {
+    /** Threads on the CPU of a worker with these settings; undefined if the model did not open. */
+    readonly used: ThreadCount | undefined;
+    /** Threads of `--threads auto` for a model of 32 MB or more; undefined if the engine did not start. */
+    readonly auto: ThreadCount | undefined;
+  };
   /** The value of `--device`. */
   readonly setting: string;
   readonly used: { readonly device: DeviceName; readonly reason: string } | undefined;
@@ -75,7 +83,14 @@ export interface Report {
 
 /** The report as a page for a terminal. */
 export function formatReport(report: Report): string {
-  const parts = [versions(report), drivers(report), ...devices(report), verdict(report), fixes(report)];
+  const parts = [
+    versions(report),
+    threads(report),
+    drivers(report),
+    ...devices(report),
+    verdict(report),
+    fixes(report),
+  ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
 }
 
@@ -84,6 +99,22 @@ function versions({ versions: { worker, node, platform, koffi }, runtime }: Repo
   const { library, version, problem } = runtime;
   const second = version === undefined ? `cannot be used: ${problem}` : `${version}, ${library}`;
   return `${first}\nONNX Runtime ${second}`;
+}
+
+const THREAD_REASONS: Readonly<Record<ThreadsReason, string>> = {
+  setting: 'set by --threads',
+  small_model: 'the model is under 32 MB',
+  cpu_quota: 'the quota of the control group',
+  affinity: 'the CPU affinity of the process',
+  cores: 'one for each core',
+};
+
+function threads({ threads: { used, auto } }: Report): string {
+  const text = ({ count, reason, cpuQuota }: ThreadCount): string =>
+    `${count} (${THREAD_REASONS[reason]}${cpuQuota === undefined ? '' : `: ${Number(cpuQuota.toPrecision(3))} cores`})`;
+  const larger = used?.reason === 'small_model' && auto ? `; a larger model gets ${text(auto)}` : '';
+  const shown = used ?? auto;
+  return shown === undefined ? '' : `Threads on the CPU: ${text(shown)}${larger}`;
 }
 
 function drivers({ nvidia, vulkan }: Report): string {

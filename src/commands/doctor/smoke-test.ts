@@ -10,6 +10,7 @@ import type { EngineOptions } from '../../protocol/loading.ts';
 import type { SequenceRequest } from '../../protocol/messages.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import { GREEDY } from '../../protocol/sampling.ts';
+import type { ThreadCount } from '../../protocol/threads.ts';
 
 const SMOKE_TOKENS = 10;
 /**
@@ -38,6 +39,7 @@ export interface SmokeTestRun {
   /** Speed of decoding, without prompt and first token. */
   readonly tokensPerSecond?: number;
   readonly deviceBytes?: number;
+  readonly threads?: ThreadCount;
 }
 
 /**
@@ -55,9 +57,9 @@ export async function generateTen(
   const client = new EngineClient({ environment, stepMs: timeoutMs });
   const began = performance.now();
   try {
-    const { deviceBytes } = await client.start(options, timeoutMs);
+    const { deviceBytes, threads } = await client.start(options, timeoutMs);
     const openMs = performance.now() - began;
-    return { ...(await generate(client, prompt, timeoutMs)), openMs, deviceBytes };
+    return { ...(await generate(client, prompt, timeoutMs)), openMs, deviceBytes, threads };
   } catch (error) {
     return { ...failure(error), ids: [] };
   } finally {

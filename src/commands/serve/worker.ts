@@ -3,6 +3,7 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
+import { addressSpaceLimit } from '../../config/address-space.ts';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
 import type { HttpProxy } from '../../config/proxy-settings.ts';
@@ -131,6 +132,8 @@ export class Worker {
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
       ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
     });
+    const address_space_bytes = addressSpaceLimit();
+    if (address_space_bytes !== undefined) narrate('address_space.limited', { address_space_bytes });
     if (file && file.ignored.length > 0)
       narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
     if (exposure !== undefined) narrate('secrets.exposed', { reason: exposure });
@@ -250,6 +253,9 @@ function narrateWarmup(facts: EngineFacts, auto: boolean): void {
     context_length: facts.context,
     memory_bytes: memoryBytes(facts.residentBytes),
     vram_bytes: facts.deviceBytes,
+    threads: facts.threads.count,
+    threads_reason: facts.threads.reason,
+    cpu_quota: facts.threads.cpuQuota,
     speculation: facts.speculation ? 'on' : 'off',
     trusted_tokens: facts.trustedTokens,
     cpu_difference_percent: facts.cpuDifference === undefined ? undefined : facts.cpuDifference * 100,

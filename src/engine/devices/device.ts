@@ -7,8 +7,8 @@ import type { IgnoredAttribute } from '../../onnx/ignored-attributes.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import type { Pointer } from '../ffi.ts';
+import { hostFreeBytes } from '../host/host-memory.ts';
 import type { OrtApi } from '../ort/api.ts';
-import { hostFreeBytes } from './host-memory.ts';
 
 /** How a session will use the memory of a device. */
 export interface MemoryUse {

@@ -7,6 +7,7 @@ import { DEVICE_KINDS, type DeviceKind, type DeviceName, deviceName, kindOf } fr
 import { messageOf } from '../../protocol/error-message.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { KOFFI_VERSION } from '../ffi.ts';
+import { usableThreads } from '../host/cpu-threads.ts';
 import { loadOrt } from '../ort/api.ts';
 import { queryNvidia } from './nvidia-driver.ts';
 import { deviceNamed, FAMILIES } from './registry.ts';
@@ -23,6 +24,7 @@ export function probeDevices(runtimeLibrary: string, more: readonly DeviceName[]
   return {
     ...runtimeOf(runtimeLibrary),
     koffiVersion: KOFFI_VERSION,
+    threads: usableThreads(),
     devices: names.map((name) => probed(name, runtimeLibrary)),
     ...(nvidia && { nvidia }),
     ...(vulkan && { vulkan }),

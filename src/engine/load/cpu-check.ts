@@ -10,6 +10,7 @@ import type { OrtApi } from '../ort/api.ts';
 import { readModel } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, rowBytes, type Signature } from '../ort/signature.ts';
+import { threadsFor } from '../ort/threads.ts';
 import { differenceFromCpu, logitsOfPrompt, PROMPT_LENGTH } from './numeric-check.ts';
 
 /** A comparison that is expected to take longer is left out. */
@@ -27,7 +28,7 @@ const COPIES_OF_WEIGHTS = 2;
 interface CheckedModel {
   readonly api: OrtApi;
   readonly candidate: Candidate;
-  readonly options: Pick<EngineOptions, 'names' | 'context'>;
+  readonly options: Pick<EngineOptions, 'names' | 'context' | 'threads'>;
   /** Bytes of all weight files. */
   readonly weightBytes: number;
 }
@@ -73,7 +74,7 @@ function logitsOnCpu(
   let session: Session | undefined;
   try {
     const model = readModel(modelFile, { logits: names.logits, weightFiles });
-    session = Session.open(api, model, cpu, { names, weightBytes });
+    session = Session.open(api, model, cpu, { names, threads: threadsFor(options.threads, weightBytes).count });
     session.reserve({ rows: 1, capacity: tokens, chunk: tokens, keep: 1 });
     const found = logitsOfPrompt(session, options.context);
     return found.every(Number.isFinite) && found.some((logit) => logit !== 0) ? found : undefined;

@@ -16,6 +16,7 @@ import { causeOf } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
 import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
+import { threadsFor } from '../ort/threads.ts';
 import { MAX_DRAFT } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
 import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
@@ -117,7 +118,8 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   readWeights(weightFiles, (read, total, percent) =>
     publish({ kind: 'progress', device: device.name, read, total, percent }),
   );
-  const session = Session.open(api, model, device, { names, weightBytes });
+  const threads = threadsFor(options.threads, weightBytes);
+  const session = Session.open(api, model, device, { names, threads: threads.count });
   try {
     const loaded = performance.now();
     const reserved = plan ?? planFor(session.signature);
@@ -128,6 +130,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
     const facts: EngineFacts = {
       runtimeVersion: api.version,
       device: device.name,
+      threads,
       ...warm,
       idLimit: Math.min(warm.vocabSize, edited?.embeddingRows ?? Number.POSITIVE_INFINITY),
       ...checked,
@@ -187,6 +190,7 @@ type WarmUpFacts = Omit<
   EngineFacts,
   | 'runtimeVersion'
   | 'device'
+  | 'threads'
   | 'idLimit'
   | 'availableBytes'
   | 'residentBytes'

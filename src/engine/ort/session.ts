@@ -16,7 +16,7 @@ import { type ModelFile, openModel, updatesInPlace } from './model-file.ts';
 import { readSessionIo } from './session-io.ts';
 import { readSignature, type Signature } from './signature.ts';
 import { Tensors } from './tensors.ts';
-import { configureThreads } from './threads.ts';
+import { configureThreads, threadsFor } from './threads.ts';
 
 /**
  * The runtime writes its warnings and errors to stderr. On a GPU only errors, because each load would warn
@@ -55,8 +55,8 @@ export interface Run {
 
 interface OpenOptions {
   readonly names?: TensorNames;
-  /** Bytes of all weight files; default: the size of the model's own file. */
-  readonly weightBytes?: number;
+  /** Threads on the CPU; default: `auto` for the size of the model's own file. */
+  readonly threads?: number;
   /** For tests: changes the runtime's options before the model is opened. */
   readonly configure?: (api: OrtApi, sessionOptions: Pointer) => void;
 }
@@ -102,7 +102,7 @@ export class Session {
     this.#tensors = tensors;
     const env = tensors.own(api.createEnv(device.ownMemory ? LOG_ERRORS : LOG_WARNINGS, 'engine'), api.releaseEnv);
     const sessionOptions = tensors.own(api.createSessionOptions(), api.releaseSessionOptions);
-    configureThreads(api, sessionOptions, options.weightBytes ?? sizeOf(model.path));
+    configureThreads(api, sessionOptions, options.threads ?? threadsFor('auto', sizeOf(model.path)).count);
     // The runtime would keep a memory pattern for each shape, and the mask has a new shape in every step.
     // Runs are not slower without patterns.
     api.disableMemPattern(sessionOptions);

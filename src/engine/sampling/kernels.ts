@@ -2,6 +2,7 @@
  * The sampler's passes over a row of logits, written in WebAssembly SIMD (kernels.wat), and the memory that
  * they share with JavaScript, allocated once for one vocabulary size. candidates.ts calls the passes.
  */
+import { messageOf } from '../../protocol/error-message.ts';
 import { KERNELS } from './kernels.wasm.ts';
 
 /**
@@ -90,7 +91,10 @@ export class Kernels {
   readonly candidates: List;
   readonly edge: List;
 
-  /** @param vocabSize at least 1. */
+  /**
+   * @param vocabSize at least 1.
+   * @throws Error if the memory is not available
+   */
   constructor(vocabSize: number) {
     const groups = Math.ceil(vocabSize / GROUP);
     // Passes read and write up to one group past the end.
@@ -109,7 +113,7 @@ export class Kernels {
     const buckets = take(2 ** BUCKET_BITS * Float64Array.BYTES_PER_ELEMENT);
     const lists = [take(3 * stride), take(3 * stride)] as const;
     const pages = Math.ceil(end / PAGE);
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const memory = allocate(pages);
     const { buffer } = memory;
     const listAt = (at: number): List => ({
       at,
@@ -128,5 +132,17 @@ export class Kernels {
     const layout = { memory, row, maxima, sums, span, buckets, stride, groups };
     const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
     this.passes = new WebAssembly.Instance(module, { layout }).exports as Passes;
+  }
+}
+
+/** @throws Error with the way out if the system refuses the memory. */
+function allocate(pages: number): { readonly buffer: ArrayBuffer } {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (error) {
+    throw new Error(
+      `raise the limit of the address space (ulimit -v): the sampler cannot allocate ${pages * PAGE} bytes (${messageOf(error)})`,
+      { cause: error },
+    );
   }
 }

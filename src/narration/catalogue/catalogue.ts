@@ -4,6 +4,7 @@
  * `cute` is playful. `story` is a dialogue of two components.
  */
 import type { Entry, Facts } from '../entry.ts';
+import { HOST_EVENTS } from './host-events.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
 import { MODEL_FILE_EVENTS } from './model-file-events.ts';
@@ -13,6 +14,7 @@ import { WORKER_EVENTS } from './worker-events.ts';
 
 export const CATALOGUE = {
   ...WORKER_EVENTS,
+  ...HOST_EVENTS,
   ...MODEL_EVENTS,
   ...MODEL_FILE_EVENTS,
   ...TEXT_EVENTS,

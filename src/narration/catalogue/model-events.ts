@@ -3,7 +3,7 @@
  */
 import { shorten } from '../../protocol/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
-import { count, formatBytes, formatMs } from '../phrases.ts';
+import { count, formatBytes, formatMs, formatThreads } from '../phrases.ts';
 
 const ENGINE = 'inference-engine';
 const DEVICE = { actor: 'device-manager', action: 'device_init' } as const;
@@ -153,15 +153,24 @@ export const MODEL_EVENTS = {
     action: 'warmup',
     level: 'INFO',
     when: 'the warm-up runs are done, and on a GPU a comparison with the CPU if it takes less than a second; --speculation auto turns speculation on unless runs of several tokens round differently, as they do with quantized weights',
-    required: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'],
-    optional: ['rounding_percent', 'trusted_tokens', 'cpu_difference_percent', 'cpu_check_ms'],
+    required: [
+      'duration_ms',
+      'slots',
+      'context_length',
+      'memory_bytes',
+      'vram_bytes',
+      'threads',
+      'threads_reason',
+      'speculation',
+    ],
+    optional: ['cpu_quota', 'rounding_percent', 'trusted_tokens', 'cpu_difference_percent', 'cpu_check_ms'],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
-      const warm = `Engine warmed up in ${formatMs(f.duration_ms)}; speculation ${f.speculation}`;
+      const warm = `Engine warmed up in ${formatMs(f.duration_ms)}, ${formatThreads(f.threads, f.threads_reason, f.cpu_quota)}; speculation ${f.speculation}`;
       if (f.trusted_tokens !== undefined) return `${warm}; runs limited to ${f.trusted_tokens} tokens for correctness`;
       return f.rounding_percent === undefined
         ? warm
-        : `${warm}: runs of several tokens differ by ${Number(f.rounding_percent.toPrecision(2))} %`;
+        : `${warm}: longer runs differ by ${Number(f.rounding_percent.toPrecision(2))} %`;
     },
     cute: () => '🔥 The engine is warm, mittens off!',
   }),

@@ -3,6 +3,7 @@
  * replacement of the thread. Starts the thread (tokenizer-thread.ts).
  */
 import { Worker } from 'node:worker_threads';
+import { leaveRemovedFolder } from '../../config/folder.ts';
 import { WorkerError } from '../../contract/errors.ts';
 import { EncodeError } from '../tokenizer/encode-error.ts';
 import type { EncodeInput, EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
@@ -144,6 +145,7 @@ export class EncodeThread {
   }
 
   #startThread(): Thread {
+    leaveRemovedFolder();
     // The thread must not inherit the options of the process (--input-type, or --import in tests).
     const worker = new Worker(this.#options.entry, {
       workerData: this.#options.data,

@@ -17,6 +17,7 @@ describe('a machine that can run the model', () => {
     expect(stdout).toMatch(/^ONNX Runtime 1\.\d+\.\d+, .*onnxruntime/m);
     expect(stdout).toMatch(/^ {2}cpu +works {2}fp32, open in \d+\.\d s, \d+ tokens\/s/m);
     for (const name of ['cuda-0', 'webgpu', 'coreml']) expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+    expect(stdout).toMatch(/^Threads on the CPU: 1 \(the model is under 32 MB\); a larger model gets \d+ \(/m);
     expect(stdout).toContain('--device auto would use cpu: the model is under 32 MB');
   });
 
@@ -26,6 +27,7 @@ describe('a machine that can run the model', () => {
     expect(report).toMatchObject({
       runtime: { version: expect.stringMatching(/^1\./), library: expect.stringContaining('onnxruntime') },
       model: { name: 'haiku', dtypes: ['fp32'] },
+      threads: { used: { count: 1, reason: 'small_model' }, auto: { count: expect.any(Number) } },
       setting: 'auto',
       used: { device: 'cpu' },
     });

@@ -82,10 +82,11 @@ const line = (request: string, seconds: string) =>
 
 describe('one request to stop a blocked event loop ends the worker after five seconds', () => {
   // All of them at once: the time goes into waiting.
-  test('SIGTERM while the model is read, SIGINT, the end of stdin, and a block during the drain', async () => {
+  test('SIGTERM while the model is read, SIGINT, SIGHUPs, the end of stdin, and a block during the drain', async () => {
     const ends = await Promise.all([
       start('loops', true).then((worker) => stopBlocked(worker, once('SIGTERM'))),
       start('waits').then((worker) => stopBlocked(worker, once('SIGINT'))),
+      start('waits').then((worker) => stopBlocked(worker, twice('SIGHUP'))),
       start('waits').then((worker) => stopBlocked(worker, ({ process }) => process.stdin?.end())),
       start('waits').then(async (worker) => {
         const engine = enginePid(worker);
@@ -98,7 +99,7 @@ describe('one request to stop a blocked event loop ends the worker after five se
         return endOf(worker, engine);
       }),
     ]);
-    const requests = ['SIGTERM', 'SIGINT', 'the end of standard input', 'SIGTERM'];
+    const requests = ['SIGTERM', 'SIGINT', 'SIGHUP', 'the end of standard input', 'SIGTERM'];
     for (const [index, request] of requests.entries()) {
       expect(ends[index]).toMatchObject({ code: 1, signal: null });
       expect(ends[index]?.stderr).toContain(line(request, '5'));

@@ -116,7 +116,7 @@ describe('the CPU', () => {
 
 describe('there is no comparison', () => {
   const api = loadOrt(runtimeLibrary);
-  const checked = { api, options: { names: {}, context: 64 }, weightBytes: 4e6 };
+  const checked = { api, options: { names: {}, threads: 'auto' as const, context: 64 }, weightBytes: 4e6 };
 
   it('if it would take longer than a second', () => {
     const session = openSession();

@@ -1,6 +1,6 @@
 /** Free memory of the host, read from the files of simulated systems. */
 import { describe, expect, it } from 'vitest';
-import { hostFreeBytes } from '../../../src/engine/devices/host-memory.ts';
+import { hostFreeBytes } from '../../../src/engine/host/host-memory.ts';
 
 const GIB = 2 ** 30;
 /** A system with these files. */
@@ -38,6 +38,20 @@ describe('free memory on Linux', () => {
     expect(hostFreeBytes('linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
     const over = { '/sys/fs/cgroup/memory.max': '1\n', '/sys/fs/cgroup/memory.current': '5\n' };
     expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
+  });
+
+  it('is the rest of the address space, if that is limited', () => {
+    const limited = {
+      '/proc/self/limits': `Max data size   unlimited  unlimited  bytes\nMax address space         ${4 * GIB}           unlimited            bytes\n`,
+      '/proc/self/status': 'VmPeak:\t 2000000 kB\nVmSize:\t 1048576 kB\n',
+    };
+    expect(hostFreeBytes('linux', files({ ...meminfo, ...limited }))).toBe(3 * GIB);
+    const over = { ...limited, '/proc/self/status': 'VmSize:\t 9000000 kB\n' };
+    expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
+    const unlimited = {
+      '/proc/self/limits': 'Max address space         unlimited            unlimited            bytes\n',
+    };
+    expect(hostFreeBytes('linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
   });
 
   it('is unknown if no file can be read', () => {
