@@ -42,6 +42,7 @@ const FITTING: Readonly<Record<string, Facts>> = {
   'reader.dropped': { timeout_ms: 30_000 },
   'request.draining': { timeout_ms: 30_000 },
   'worker.draining': { timeout_ms: 30_000 },
+  'connections.limited': { connections_limit: 960 },
   'cache.reserved': { slots: 8, cache_bytes: 8_388_608 },
   'request.engine_lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },
   'inference.failed': { error_kind: 'timeout', reason: 'the deadline passed' },

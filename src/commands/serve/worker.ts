@@ -5,6 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
+import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
@@ -21,7 +22,9 @@ import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
 import type { EngineFacts } from '../../protocol/loading.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
+import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
+import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
 export interface WorkerStart {
@@ -39,7 +42,10 @@ export interface WorkerStart {
 
 export class Worker {
   readonly #start: WorkerStart;
+  /** The settings, with the number of connections that the limit of open files allows. */
   readonly #config: Config;
+  /** Maximum number of open file descriptors, if known. */
+  readonly #openFiles: number | undefined;
   readonly #version: string;
   readonly #state = new WorkerState();
   readonly #stops: StopRequests;
@@ -56,7 +62,8 @@ export class Worker {
   constructor(start: WorkerStart) {
     const { config } = start.settings;
     this.#start = start;
-    this.#config = config;
+    this.#openFiles = new ProcessFigures().openFilesLimit;
+    this.#config = { ...config, maxConnections: connectionsWithin(config.maxConnections, this.#openFiles) };
     this.#version = start.version;
     this.#stops = start.stops;
     this.forced = start.stops.forced;
@@ -125,9 +132,7 @@ export class Worker {
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
       ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
     });
-    if (file && file.ignored.length > 0)
-      narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
-    if (exposure !== undefined) narrate('secrets.exposed', { reason: exposure });
+    reportSettings(settings, exposure, { connections: this.#config.maxConnections, openFiles: this.#openFiles });
   }
 
   /**
@@ -192,11 +197,12 @@ export class Worker {
   async #report({ spec, facts }: LoadedModel): Promise<void> {
     const { callbackUrl, advertiseUrl, workerId } = this.#config;
     if (callbackUrl === undefined) return;
+    const memory = memoryBytes(facts.residentBytes);
     const notice = {
       worker_id: workerId,
       model_ref: spec.name,
       vram_bytes: facts.deviceBytes,
-      memory_bytes: memoryBytes(facts.residentBytes),
+      ...(memory !== undefined && { memory_bytes: memory }),
       uri: advertiseUrl ?? `http://${this.#address()}`,
       device: facts.device,
       capabilities: ['text-gen'],

@@ -125,7 +125,6 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       device: device.name,
       ...warm,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
-      residentBytes: 0,
       // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
       warmupMs: performance.now() - loaded,

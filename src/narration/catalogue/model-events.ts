@@ -151,8 +151,8 @@ export const MODEL_EVENTS = {
     action: 'warmup',
     level: 'INFO',
     when: 'the warm-up runs are done; --speculation auto turns speculation on unless runs of several tokens round differently, as they do with quantized weights',
-    required: ['duration_ms', 'slots', 'context_length', 'memory_bytes', 'vram_bytes', 'speculation'],
-    optional: ['rounding_percent', 'trusted_tokens'],
+    required: ['duration_ms', 'slots', 'context_length', 'vram_bytes', 'speculation'],
+    optional: ['memory_bytes', 'rounding_percent', 'trusted_tokens'],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
       const warm = `Engine warmed up in ${formatMs(f.duration_ms)}; speculation ${f.speculation}`;

@@ -96,6 +96,17 @@ export const WORKER_EVENTS = {
       `At the limit of ${f.connections_limit}: ${count(f.connections, 'connection')} refused, ${f.connections_evicted} idle closed`,
     cute: () => '🚪 The hive is full to the brim. One at a time, dears!',
   }),
+  'connections.limited': lifecycleEvent({
+    actor: HTTP,
+    action: 'connection_limit',
+    level: 'WARN',
+    when: 'the limit of open file descriptors is too low for --max-connections: the worker accepts fewer connections, and keeps descriptors for itself',
+    required: ['connections_limit', 'connections_asked', 'files_limit', 'files_needed'],
+    target: (f) => count(f.connections_limit, 'connection'),
+    human: (f) =>
+      `Raise ulimit -n from ${f.files_limit} to ${f.files_needed} for ${count(f.connections_asked, 'connection')}; now ${f.connections_limit} fit`,
+    cute: () => '🪑 There are fewer chairs than guests. The little bee keeps one for herself!',
+  }),
   'auth.refused': lifecycleEvent({
     actor: HTTP,
     action: 'auth_refuse',
