@@ -29,6 +29,7 @@ const FITTING: Readonly<Record<string, Facts>> = {
   'model.load_failed': { error_kind: 'model_load_failed', reason: 'tokenizer.json is missing' },
   'warmup.done': { speculation: 'off' },
   'callback.failed': { error_kind: 'callback_failed', reason: 'ECONNREFUSED' },
+  'engine.not_started': { reason: 'the process could not be started (EMFILE)' },
   'engine.lost': { error_kind: 'engine_lost', reason: 'signal SIGKILL' },
   'engine.warning': { reason: 'Some nodes were not assigned to the preferred device' },
   'worker.fault': { error_kind: 'http', reason: 'TypeError' },

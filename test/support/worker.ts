@@ -35,6 +35,8 @@ export interface WorkerOptions {
   readonly early?: boolean;
   /** The folder of the `.env` file. */
   readonly cwd?: string;
+  /** A command that runs the worker in its own process, for example with another limit. */
+  readonly under?: readonly string[];
 }
 
 export class TestWorker {
@@ -49,8 +51,9 @@ export class TestWorker {
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
 
   constructor(options: WorkerOptions) {
+    const [command = '', ...before] = [...(options.under ?? []), process.execPath];
     this.process = track(
-      spawn(process.execPath, [CLI, '--port', '0', ...(options.args ?? [])], {
+      spawn(command, [...before, CLI, '--port', '0', ...(options.args ?? [])], {
         env: { PATH: process.env['PATH'] ?? '', ...options.env },
         stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
         ...(options.cwd !== undefined && { cwd: options.cwd }),

@@ -175,6 +175,16 @@ export const MODEL_EVENTS = {
       `Engine process was lost (${f.reason}) with ${count(f.requests_running, 'request')} running${f.requests_waiting ? ` and ${f.requests_waiting} waiting` : ''}`,
     cute: () => '💔 The engine fainted. Smelling salts are on their way!',
   }),
+  'engine.not_started': lifecycleEvent({
+    actor: ENGINE,
+    action: 'engine_restart',
+    level: 'WARN',
+    when: 'the system has no file descriptor, process or memory for the next engine process; the worker tries again',
+    required: ['reason', 'attempt', 'attempts', 'retry_after_ms'],
+    target: () => 'engine',
+    human: (f) => `Raise ulimit -n or -u, or free memory: ${f.reason}; next try in ${formatMs(f.retry_after_ms)}`,
+    cute: () => '🪫 No chair for the engine yet. It waits politely, then asks again!',
+  }),
   'engine.restarted': lifecycleEvent({
     actor: ENGINE,
     action: 'engine_restart',
