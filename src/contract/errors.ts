@@ -18,7 +18,7 @@ export const ERRORS = {
   UNAUTHORIZED: row(401, false, 'A valid bearer token is required.'),
   FORBIDDEN_ORIGIN: row(403, false, 'Cross-origin browser requests are refused.'),
   NOT_FOUND: row(404, false, 'Not found.'),
-  DUPLICATE_JOB: row(409, false, 'A job with this id is already running.'),
+  DUPLICATE_JOB: row(409, true, 'A job with this id is already running.'),
   GONE: row(410, false, 'The events of this job are no longer available.'),
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit into the context.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),
@@ -68,6 +68,8 @@ interface ErrorExtras {
   readonly details?: Readonly<Record<string, string | number>>;
   readonly violations?: readonly Violation[];
   readonly retryAfterMs?: number;
+  /** Absent: as the code. */
+  readonly retriable?: boolean;
 }
 
 /**
@@ -83,6 +85,8 @@ export class WorkerError extends Error {
    * Milliseconds after which a retry can succeed; undefined if there is no estimate. Not part of the body.
    */
   readonly retryAfterMs: number | undefined;
+  /** True if the same request can succeed later. */
+  readonly retriable: boolean;
 
   constructor(code: ErrorCode, message: string = ERRORS[code].sentence, extras: ErrorExtras = {}) {
     super(message);
@@ -91,13 +95,10 @@ export class WorkerError extends Error {
     this.details = extras.details;
     this.violations = extras.violations;
     this.retryAfterMs = extras.retryAfterMs;
+    this.retriable = extras.retriable ?? ERRORS[code].retriable;
   }
 
   get status(): number {
     return ERRORS[this.code].status;
-  }
-
-  get retriable(): boolean {
-    return ERRORS[this.code].retriable;
   }
 }

@@ -23,6 +23,11 @@ import type { Subscriber } from './subscriber.ts';
  * the model is loading.
  */
 const RETRY_MS = 1000;
+/**
+ * A new job waits this long for the end of a stopped job with the same id: a client that sends its request again
+ * after a broken connection gets its stream, and not an error. Most jobs stop within one step of the engine.
+ */
+export const STOPPING_MS = 100;
 
 /** The parts of the worker that admission uses. */
 export interface AdmissionParts {
@@ -80,18 +85,19 @@ export class Admission {
    * starts the generation. Resolves when the stream has begun; the generation emits the terminal event
    * later.
    * @param connection the answer of the request, which the subscriber is piped into
-   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
+   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB` and
    * `ALL_SLOTS_BUSY` with a retry time; for a prompt that the model cannot process, and for a job that was
    * stopped before its start
    */
   async admit({ order, ids, encoder }: AdmissionRequest, connection: Writable): Promise<Subscriber> {
-    const model = this.requireReady();
     const { config, jobs } = this.#parts;
+    if (jobs.running(order.jobId)?.stopped) await jobs.ended(order.jobId, STOPPING_MS);
+    const model = this.requireReady();
     const { slots } = model.facts;
     const timeoutMs = order.timeoutMs ?? config.requestTimeout * 1000;
     const allowedMs = Math.min(timeoutMs, (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
-    if (allowedMs <= 0) throw new WorkerError('TIMEOUT', 'The deadline of this request has already passed.');
-    jobs.refuseDuplicate(order.jobId);
+    if (allowedMs <= 0) throw deadlinePassed();
+    this.#refuseDuplicate(order.jobId);
     this.#requireCapacity(slots);
     const log = new EventLog(encoder, { awaitsStart: true });
     const context = contextOf({ ...ids, jobId: order.jobId }, log, config.narration);
@@ -138,6 +144,18 @@ export class Admission {
     void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);
   }
 
+  /** @throws WorkerError `DUPLICATE_JOB` with a retry time if a job with this id is running */
+  #refuseDuplicate(jobId: string): void {
+    const { jobs, engine } = this.#parts;
+    const running = jobs.running(jobId);
+    if (!running) return;
+    const retryAfterMs = running.stopped ? STOPPING_MS : Math.max(RETRY_MS, engine.slotFreeMs ?? 0);
+    const state = running.stopped ? 'is being stopped' : 'is already running';
+    const message = `A job with this job_id ${state}. Send the request again later, read the running stream at GET /jobs/{job_id}/events, or use another job_id.`;
+    const details = { retry_after_ms: Math.ceil(retryAfterMs) };
+    throw new WorkerError('DUPLICATE_JOB', message, { details, retryAfterMs });
+  }
+
   /**
    * Counts sequences as well as jobs: a cancelled sequence occupies its slot until the engine confirms the
    * cancel, and its job can be over before that.
@@ -174,4 +192,10 @@ export class Admission {
     const retry = code === 'DRAINING' ? { retryAfterMs: config.shutdownTimeout * 1000 } : {};
     return new WorkerError(code, undefined, retry);
   }
+}
+
+/** The same request is always too late. */
+function deadlinePassed(): WorkerError {
+  const message = 'The deadline in X-Deadline has already passed; send the request with a later one.';
+  return new WorkerError('TIMEOUT', message, { retriable: false });
 }

@@ -13,7 +13,8 @@ const refuse = (): never => {
 };
 const BROKEN: SystemFiles = { text: refuse, names: refuse, resident: refuse };
 const STATUS = 'Name:\tnode\nVmSize:\t    2048 kB\nVmData:\t 1024 kB\n';
-const LIMITS = 'Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 4096                 files\n';
+const LIMITS =
+  'Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 4096                 files\n';
 
 /** Names of the series with a value. */
 const seriesIn = (text: string): string[] =>
@@ -46,7 +47,11 @@ test('the figures of Linux', () => {
   const figures = new ProcessFigures({ ...BROKEN, text, names: () => ['0', '1', '2', '17'] });
   expect(figures).toMatchObject({ virtualBytes: 2_097_152, dataBytes: 1_048_576, openFiles: 3, openFilesLimit: 1024 });
   const without = new ProcessFigures({ ...BROKEN, text: () => 'Max open files   unlimited   unlimited   files' });
-  expect([without.openFilesLimit, without.virtualBytes, without.residentBytes]).toEqual([undefined, undefined, undefined]);
+  expect([without.openFilesLimit, without.virtualBytes, without.residentBytes]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });
 
 test('the memory of worker and engine is unknown if one of them is', () => {
