@@ -8,8 +8,10 @@ import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf } from '../protocol/error-message.ts';
+import { nearestOf } from './nearest.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
+import { type UnknownSettings, unknownSettings } from './unknown-settings.ts';
 
 type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
 type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
@@ -50,6 +52,8 @@ export interface Settings {
   /** All given values by environment variable: they start another worker with the same settings. */
   readonly variables: Readonly<Record<string, string>>;
   readonly file?: SettingsFile;
+  /** Variables of the environment and the file that no setting has. */
+  readonly unknown: UnknownSettings;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -95,14 +99,21 @@ export function readSettings(
     const parsed = row.schema.safeParse(value);
     const shown = name === 'api-token' ? '(hidden)' : JSON.stringify(value);
     if (parsed.success) config[camel(name)] = parsed.data;
-    else problems.push(`${source}: ${shown} is not allowed; allowed: ${row.allowed}`);
+    else problems.push(`${source}: ${shown} is not allowed; allowed: ${row.allowed}${kubernetesHint(variable, given)}`);
   }
   config['workerId'] ??= uuid();
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
   if (problems.length === 0) problems.push(...contradictions(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return { config: checked, variables, ...(file && { file: { path: file.path, used, ignored } }) };
+  const unknown = unknownSettings(environment, file);
+  return { config: checked, variables, unknown, ...(file && { file: { path: file.path, used, ignored } }) };
+}
+
+/** Kubernetes sets such a variable in every container for a service with the name `rbees`. */
+function kubernetesHint(variable: string, value: string | undefined): string {
+  if (!/^(?:tcp|udp|sctp):\/\//.test(value ?? '')) return '';
+  return `; Kubernetes sets ${variable} for a service named rbees: rename it, or set enableServiceLinks: false`;
 }
 
 function settingsSource(
@@ -142,9 +153,20 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     });
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
-    const reason = messageOf(error);
-    throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
+    const hint = suggestionFor(error, Object.keys(options));
+    throw new ConfigError(`${messageOf(error)}${hint}\nrbees-workerd --help lists all settings.`);
   }
+}
+
+/**
+ * The end of the message for an unknown option: the known option with a similar name. Empty if there is none,
+ * and for other errors.
+ */
+export function suggestionFor(error: unknown, known: readonly string[]): string {
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return '';
+  const name = /'--([^'=]+)/.exec(messageOf(error))?.[1];
+  const nearest = name === undefined ? undefined : nearestOf(name, known);
+  return nearest === undefined ? '' : `\nDid you mean --${nearest}?`;
 }
 
 function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Config): string[] {

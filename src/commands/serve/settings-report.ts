@@ -20,6 +20,8 @@ export function reportSettings(settings: Settings, exposure: string | undefined,
   const { file } = settings;
   if (file && file.ignored.length > 0)
     narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
+  for (const { name, suggestion, file: settings_file } of settings.unknown.listed)
+    narrate('settings.unknown', { setting: name, suggestion, settings_file, unknown_settings: settings.unknown.count });
   if (exposure !== undefined) narrate('secrets.exposed', { reason: exposure });
   reportConnections(settings.config.maxConnections, limit);
 }

@@ -35,6 +35,20 @@ export const WORKER_EVENTS = {
     human: (f) => `Worker ignored ${settingsOf(f.settings)} from .env; --env-file .env would use them`,
     cute: () => '🧺 A note lay by the door, but it did not say from whom. Better ask the beekeeper first!',
   }),
+  'settings.unknown': lifecycleEvent({
+    actor: WORKER,
+    action: 'settings_read',
+    level: 'WARN',
+    when: 'a variable of the environment, or of the file of settings, begins with RBEES_ and is no setting of the worker',
+    required: ['setting', 'unknown_settings'],
+    optional: ['suggestion', 'settings_file'],
+    target: (f) => f.setting,
+    human: (f) =>
+      f.suggestion === undefined
+        ? `Remove ${f.setting}, or see --help: no setting has this name`
+        : `Rename ${f.setting} to ${f.suggestion}, or remove it: no setting has this name`,
+    cute: () => '🔤 One letter flew off on its own. The little bee could not read that note!',
+  }),
   'secrets.exposed': lifecycleEvent({
     actor: WORKER,
     action: 'secrets_hide',
