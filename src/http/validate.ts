@@ -26,6 +26,14 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
 
+/** The flag that sets a limit, by field and constraint. */
+const FLAGS: Readonly<Record<string, string>> = {
+  'prompt max_length': '--max-prompt-chars',
+  'messages max_length': '--max-prompt-chars',
+  'max_tokens maximum': '--max-tokens-cap',
+  'min_tokens maximum': '--max-tokens-cap',
+};
+
 /** Fields that contain text of a user: a violation never repeats their values. */
 const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 
@@ -145,10 +153,11 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown, limits: Limits): Vi
   const constraint = value === undefined && name !== '' ? 'required' : constraintOf(issue);
   const shown = name === '' || PRIVATE_FIELDS.has(name) ? undefined : showable(value);
   const end = shown === undefined ? '' : `, but is ${JSON.stringify(shown)}`;
+  const flag = FLAGS[`${field} ${constraint}`];
   return {
     field,
     constraint,
-    message: `${field} must be ${allowed}${end}`,
+    message: `${field} must be ${allowed}${end}${flag === undefined ? '' : `; ${flag} sets the maximum`}`,
     ...(shown !== undefined && { value: shown }),
   };
 }

@@ -2,6 +2,7 @@
  * Decides which orders become jobs, and starts their generation. Knows neither HTTP nor a wire format.
  */
 import type { Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config/config.ts';
 import { WorkerError } from '../contract/errors.ts';
@@ -12,7 +13,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation.ts';
 import { contextOf, Job, type RequestIds } from './job.ts';
-import type { GenerationOrder } from './order.ts';
+import { type GenerationOrder, unitsIn } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
@@ -28,6 +29,9 @@ const RETRY_MS = 1000;
  * after a broken connection gets its stream, and not an error. Most jobs stop within one step of the engine.
  */
 export const STOPPING_MS = 100;
+
+/** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
+const LONG_UNITS = 2 ** 16;
 
 /** The parts of the worker that admission uses. */
 export interface AdmissionParts {
@@ -123,7 +127,11 @@ export class Admission {
     };
     let prepared: Prepared;
     try {
-      prepared = await prepare(order, model, config.maxTokensCap, job.signal);
+      // The body of a long prompt took most of this turn: other requests go first.
+      if (unitsIn(order.input) > LONG_UNITS) await nextTurn();
+      const { context } = model.facts;
+      const cap = config.maxTokensCap === 'auto' ? context : config.maxTokensCap;
+      prepared = await prepare(order, model, cap, job.signal);
     } catch (error) {
       job.log.close();
       release();

@@ -16,13 +16,14 @@ const config = { ...readConfig([], {}), queue: 1, shutdownTimeout: 7 };
 function setUp(
   phase: 'starting' | 'ready' | 'engine_lost' | 'draining',
   engine: Partial<AdmissionParts['engine']> = {},
+  { context = 64, ...settings }: { context?: number; maxTokensCap?: number } = {},
 ) {
   const state = new WorkerState();
   state.enter(phase);
   const jobs = new JobRegistry({ ttlMs: 1000, bytes: 1e6 });
   const idle = { occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined };
   const admission = new Admission({
-    config,
+    config: { ...config, ...settings },
     state,
     jobs,
     engine: {
@@ -33,7 +34,7 @@ function setUp(
       ...engine,
     },
     metrics: idleMetrics(),
-    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context: 64 })),
+    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context })),
   });
   const admit = (order: Partial<GenerationOrder> = {}) =>
     admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoder: sseEncoder('r') }, new FakeSocket());
@@ -157,6 +158,26 @@ describe('an admitted job', () => {
     const { result, narrations } = await capture(() => errorOf(() => admit(tooLong)));
     expect(result).toMatchObject({ code: 'PROMPT_TOO_LONG', details: { tokens_in: 64, context_length: 64 } });
     expect(narrations.map(({ event }) => event)).toEqual(['request.invalid']);
+    expect(jobs.size).toBe(0);
+  });
+
+  test.each([
+    [{ context: 131_072 }, undefined, 131_065],
+    [{ context: 131_072 }, 100_000, 100_000],
+    [{ context: 64 }, 2048, 57],
+    [{ context: 131_072, maxTokensCap: 100 }, undefined, 100],
+  ])('with %j and max_tokens %s may generate %i tokens', async (settings, maxTokens, expected) => {
+    const { admit, job } = setUp('ready', {}, settings);
+    const { narrations } = await capture(() => admit({ maxTokens }));
+    expect(narrations.find(({ event }) => event === 'inference.start')).toMatchObject({ max_tokens: expected });
+    job().clearDeadline();
+  });
+
+  test('with a long prompt is prepared in another turn of the event loop, and can be stopped before', async () => {
+    const { admit, job, jobs } = setUp('ready', {}, { context: 131_072 });
+    const started = errorOf(() => admit({ input: { prompt: 'x'.repeat(100_000), raw: true } }));
+    job().stop('cancelled');
+    expect(await started).toMatchObject({ code: 'CANCELLED' });
     expect(jobs.size).toBe(0);
   });
 

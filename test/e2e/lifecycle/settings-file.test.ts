@@ -108,7 +108,10 @@ test('a folder named .env is not read; RBEES_ENV_FILE refuses it with exit code 
   expect(await worker.line('worker.startup')).not.toHaveProperty('settings_file');
   const { code, stderr } = await runCli([], { cwd: own, env: { RBEES_ENV_FILE: '.env' } });
   await rm(own, { recursive: true });
-  expect([code, stderr]).toEqual([2, expect.stringMatching(/RBEES_ENV_FILE: "\.env" cannot be read \(it is a folder\)/)]);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/RBEES_ENV_FILE: "\.env" cannot be read \(it is a folder\)/),
+  ]);
 });
 
 describe('a file that --env-file names', () => {
