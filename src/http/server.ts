@@ -30,9 +30,9 @@ const BODY_FRAME_BYTES = 64 * 1024;
 /** A character of a prompt takes at most 12 bytes: an escaped surrogate pair. */
 const CHAR_BYTES = 12;
 /**
- * Bytes of a body for the texts, with `--max-prompt-chars auto`. The context is not known when the server starts,
- * so this is the limit for every model. It bounds the time to decode, check and parse a body (AUTO_PROMPT_CHARS).
- * Of text that takes one byte for each character, it holds the longest prompt.
+ * Bytes of a body for the texts, with `--max-prompt-chars auto`. The context is not known when the server
+ * starts, so this is the limit for every model. It bounds the time to decode, check and parse a body
+ * (AUTO_PROMPT_CHARS), and holds the longest prompt if its characters take one byte each.
  */
 export const AUTO_TEXT_BYTES = 2 ** 21;
 

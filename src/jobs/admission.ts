@@ -25,8 +25,9 @@ import type { Subscriber } from './subscriber.ts';
  */
 const RETRY_MS = 1000;
 /**
- * A new job waits this long for the end of a stopped job with the same id: a client that sends its request again
- * after a broken connection gets its stream, and not an error. Most jobs stop within one step of the engine.
+ * A new job waits this long for the end of a stopped job with the same id: a client that sends its request
+ * again after a broken connection gets its stream, and not an error. Most jobs stop within one step of the
+ * engine.
  */
 export const STOPPING_MS = 100;
 

@@ -19,7 +19,10 @@ export const LOSS_WINDOW_MS = 10 * 60 * 1000;
 export const MAX_WARNINGS = 20;
 /** A restart fails after this many times the duration of the first load, plus the step timeout. */
 export const RESTART_FACTOR = 10;
-/** After this many starts in a row without resources for a process, about eight minutes, the worker gives up. */
+/**
+ * After this many starts in a row without resources for a process, about eight minutes, the engine counts as
+ * lost.
+ */
 export const MAX_SHORTAGES = 20;
 const SHORTAGE_DELAYS = { firstMs: 500, longestMs: 30_000 };
 

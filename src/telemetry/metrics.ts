@@ -1,6 +1,6 @@
 /**
- * The metrics of the worker in the Prometheus format. A scrape reads cached state and figures of this process,
- * and never calls the engine. No label contains a job id or a correlation id.
+ * The metrics of the worker in the Prometheus format. A scrape reads cached state and figures of this
+ * process, and never calls the engine. No label contains a job id or a correlation id.
  */
 import { getHeapStatistics } from 'node:v8';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';

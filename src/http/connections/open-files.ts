@@ -1,6 +1,6 @@
 /**
- * How many connections fit into the limit of open files. The worker keeps file descriptors for itself: without
- * any, it could neither start an engine nor read a file.
+ * How many connections fit into the limit of open files. The worker keeps file descriptors for itself:
+ * without any, it could neither start an engine nor read a file. Pure.
  */
 
 /**

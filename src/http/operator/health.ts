@@ -1,6 +1,6 @@
 /**
- * GET /health, /live and /ready. The handlers read cached state, so they answer fast under any load. A figure of
- * the system that cannot be read is absent.
+ * GET /health, /live and /ready. The handlers read cached state, so they answer fast under any load. A figure
+ * of the system that cannot be read is absent.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../../bridge/client.ts';

@@ -7,9 +7,16 @@ import type { Entry, Facts } from '../entry.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
 import { REQUEST_EVENTS } from './request-events.ts';
+import { SETTINGS_EVENTS } from './settings-events.ts';
 import { WORKER_EVENTS } from './worker-events.ts';
 
-export const CATALOGUE = { ...WORKER_EVENTS, ...MODEL_EVENTS, ...REQUEST_EVENTS, ...INTERRUPTION_EVENTS } as const;
+export const CATALOGUE = {
+  ...WORKER_EVENTS,
+  ...SETTINGS_EVENTS,
+  ...MODEL_EVENTS,
+  ...REQUEST_EVENTS,
+  ...INTERRUPTION_EVENTS,
+} as const;
 
 export type EventName = keyof typeof CATALOGUE;
 

@@ -8,11 +8,6 @@ import { count, formatMs, formatSeconds } from '../phrases.ts';
 const WORKER = 'rbees-workerd';
 const HTTP = 'http-server';
 
-/** The names of settings; their number, if the sentence has no room for the names. */
-function settingsOf(names: string): string {
-  return names.length <= 40 ? names : count(names.split(', ').length, 'setting');
-}
-
 export const WORKER_EVENTS = {
   'worker.startup': lifecycleEvent({
     actor: WORKER,
@@ -24,40 +19,6 @@ export const WORKER_EVENTS = {
     target: (_, worker) => worker,
     human: (f) => `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${f.model_ref}`,
     cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${f.model_ref}!`,
-  }),
-  'settings.ignored': lifecycleEvent({
-    actor: WORKER,
-    action: 'settings_read',
-    level: 'WARN',
-    when: 'the file .env of the working directory has settings that only a file of --env-file may set; they are not used',
-    required: ['settings_file', 'settings'],
-    target: (f) => f.settings_file,
-    human: (f) => `Worker ignored ${settingsOf(f.settings)} from .env; --env-file .env would use them`,
-    cute: () => '🧺 A note lay by the door, but it did not say from whom. Better ask the beekeeper first!',
-  }),
-  'settings.unknown': lifecycleEvent({
-    actor: WORKER,
-    action: 'settings_read',
-    level: 'WARN',
-    when: 'a variable of the environment, or of the file of settings, begins with RBEES_ and is no setting of the worker',
-    required: ['setting', 'unknown_settings'],
-    optional: ['suggestion', 'settings_file'],
-    target: (f) => f.setting,
-    human: (f) =>
-      f.suggestion === undefined
-        ? `Remove ${f.setting}, or see --help: no setting has this name`
-        : `Rename ${f.setting} to ${f.suggestion}, or remove it: no setting has this name`,
-    cute: () => '🔤 One letter flew off on its own. The little bee could not read that note!',
-  }),
-  'secrets.exposed': lifecycleEvent({
-    actor: WORKER,
-    action: 'secrets_hide',
-    level: 'WARN',
-    when: 'other processes of the same user can read a token of the worker in /proc, because it could not be overwritten',
-    required: ['reason'],
-    target: () => 'api-token',
-    human: (f) => `Worker could not hide its secrets in /proc: ${f.reason}`,
-    cute: () => '🙈 The secret would not fit into the drawer. Please look after it!',
   }),
   'watchdog.missing': lifecycleEvent({
     actor: WORKER,
@@ -109,17 +70,6 @@ export const WORKER_EVENTS = {
     human: (f) =>
       `At the limit of ${f.connections_limit}: ${count(f.connections, 'connection')} refused, ${f.connections_evicted} idle closed`,
     cute: () => '🚪 The hive is full to the brim. One at a time, dears!',
-  }),
-  'connections.limited': lifecycleEvent({
-    actor: HTTP,
-    action: 'connection_limit',
-    level: 'WARN',
-    when: 'the limit of open file descriptors is too low for --max-connections: the worker accepts fewer connections, and keeps descriptors for itself',
-    required: ['connections_limit', 'connections_asked', 'files_limit', 'files_needed'],
-    target: (f) => count(f.connections_limit, 'connection'),
-    human: (f) =>
-      `Raise ulimit -n from ${f.files_limit} to ${f.files_needed} for ${count(f.connections_asked, 'connection')}; now ${f.connections_limit} fit`,
-    cute: () => '🪑 There are fewer chairs than guests. The little bee keeps one for herself!',
   }),
   'auth.refused': lifecycleEvent({
     actor: HTTP,

@@ -249,8 +249,8 @@ export class EncodeThread {
 }
 
 /**
- * True if the system has no file descriptor or memory for a thread, or for a file that the thread reads: a later
- * start can succeed.
+ * True if the system has no file descriptor or memory for a thread, or for a file that the thread reads: a
+ * later start can succeed.
  */
 const isShortage = (cause: Error): boolean =>
   ('code' in cause && cause.code === 'ERR_WORKER_INIT_FAILED') || /\b(?:EMFILE|ENFILE|ENOMEM)\b/.test(cause.message);
