@@ -259,7 +259,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | chat template | any template; messages of 16 384 units | 35 ms | \`LOOP_RENDER\`, \`LOOP_MESSAGE_UNITS\`; then the thread | \`text/tokenizer/tokenizer\` | \`loop/text\` |
 | tokenizer | 2 000 units for 15 families; then the thread | 32 ms | \`LOOP_UNITS\`, \`LOOP_STAGE_UNITS\` | \`text/tokenizer/tokenizer\` | \`loop/text\` |
 | stop strings | 4 of 99 characters that almost match everywhere in 65 000 characters | 8.5 ms | \`FIXED_LIMITS\` | \`text/output/stop-strings\` | \`loop/streams\` |
-| detokenizer and pieces of a whole job | 2 048 tokens without a whole character | 0.8 ms | \`--max-tokens-cap\` | \`text/output/detokenizer\`, \`text/output/output-text\` | \`loop/streams\` |
+| detokenizer and pieces of a job | 2 048 tokens without a whole character | 0.8 ms | a window of 64 tokens, \`MAX_PENDING_TOKENS\` | \`text/output/detokenizer\`, \`text/output/output-text\` | \`loop/streams\` |
 | the event of a token with 20 alternatives, and of 512 waiting tokens | 460 KB | 7.8 ms | \`FIXED_LIMITS\`, \`MAX_PENDING_TOKENS\` | \`http/sse\`, \`jobs/event-log\` | \`loop/streams\` |
 | that event for 16 subscribers | 16 × 460 KB | 18 ms | \`MAX_SUBSCRIBERS\` | \`jobs/subscribers\` | \`loop/streams\` |
 | replay of a full log | 2 MiB, 16 subscribers at once | 11 ms | \`CHUNK_BYTES\` in a turn for each subscriber | \`jobs/subscriber\` | \`loop/streams\` |
