@@ -98,6 +98,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
           'If the connection of that job broke, it is being stopped: send the request again after `Retry-After`, or read its ' +
           'stream at `GET /jobs/{job_id}/events`. A job that stops within 100 ms causes no error: the new one waits for its end.',
       },
+      504: { description: 'Not retriable if `X-Deadline` was in the past when the request arrived: send a later one.' },
       499: { description: '`POST /cancel` stopped the job while its prompt was tokenized, before the stream began.' },
       400: {
         description:
