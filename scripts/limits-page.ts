@@ -11,8 +11,9 @@ import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
 import { MIN_ADDRESS_SPACE } from '../src/config/address-space.ts';
 import { MAX_TOKEN_FILE_BYTES } from '../src/config/hub-token.ts';
 import { MAX_ORIGINS, MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.ts';
-import { MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
-import { FIXED_LIMITS } from '../src/contract/execute.ts';
+import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
+import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
+import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
@@ -20,6 +21,7 @@ import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
+import { RESERVED_FILES } from '../src/http/connections/open-files.ts';
 import { MAX_WAITING_REQUESTS, MAX_WAITING_REQUESTS_TOGETHER } from '../src/http/connections/pipeline.ts';
 import { ADDRESS_SHARE } from '../src/http/connections/places.ts';
 import {
@@ -35,10 +37,17 @@ import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
+import { STOPPING_MS } from '../src/jobs/admission.ts';
 import { MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
-import { LOSS_WINDOW_MS, MAX_LOSSES, MAX_WARNINGS, RESTART_FACTOR } from '../src/lifecycle/engine-supervisor.ts';
+import {
+  LOSS_WINDOW_MS,
+  MAX_LOSSES,
+  MAX_SHORTAGES,
+  MAX_WARNINGS,
+  RESTART_FACTOR,
+} from '../src/lifecycle/engine-supervisor.ts';
 import { PROBE_RENDER } from '../src/lifecycle/open-text.ts';
 import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/ready-callback.ts';
 import { MAX_INTERRUPT_MS, MAX_LOOP_SILENCE_FORCED_MS, MAX_LOOP_SILENCE_MS } from '../src/lifecycle/watchdog.ts';
@@ -96,11 +105,11 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 |---|---|---|---|---|---|
 | request line and headers | ${bytes(HEADER_BYTES)} | – | 431 | \`http/connections\` | \`e2e/api/intruders\` |
 | headers | ${count(MAX_HEADERS)} | – | 431 | \`http/http-rules\` | \`http/answers\` |
-| body | ${bytes(bodyLimit(0))} + ${bodyLimit(1) - bodyLimit(0)} bytes per character of a prompt | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` | \`http/server\` | \`e2e/api/validation\`, \`e2e/api/smuggling\` (chunked) |
+| body | ${bytes(bodyLimit(0))} + ${bytes(bodyLimit('auto') - bodyLimit(0))}; with a number ${bytes(bodyLimit(0))} + ${bodyLimit(1) - bodyLimit(0)} bytes per character | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` | \`http/server\` | \`e2e/api/validation\`, \`e2e/api/smuggling\` (chunked) |
 | compressed body | the limit of the body, as sent and decoded; decoded on a thread in pieces of 16 KiB | \`--max-prompt-chars\` | 413 \`PAYLOAD_TOO_LARGE\` at the first byte too many | \`http/body/read-body\`, \`http/body/coding\` | \`http/body/encoded-bodies\`, \`loop/bodies\` |
 | depth of a body | ${MAX_LEVELS} levels | – | 400 \`INVALID_REQUEST\` | \`http/body/json-body\` | \`e2e/api/intruders\` |
 | keys of a body; their levels together; values | ${count(MAX_KEYS)}; ${count(MAX_KEY_LEVELS)}; ${count(MAX_VALUES)} | – | 400 \`INVALID_REQUEST\`, before the body is parsed | \`http/body/json-body\` | \`loop/bodies\`, \`e2e/attacks/floods\` |
-| prompt, or all messages together | ${setting('max-prompt-chars')} characters | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`e2e/api/validation\` |
+| prompt, or all messages together | auto: ${CHARS_PER_TOKEN} characters for each token of the context, from ${count(AUTO_PROMPT_CHARS.least)} to ${count(AUTO_PROMPT_CHARS.most)} | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
@@ -115,6 +124,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
 | connections | ${setting('max-connections')} | \`--max-connections\` | the connection that is idle longest is closed, without a token first; if all are busy, the new one is refused; \`connections.refused\` | \`http/connections/places\` | \`http/connections/places\`, \`e2e/connections/strangers\` |
+| connections, if the limit of open files is low | open files − ${RESERVED_FILES}, at least a quarter of them | \`ulimit -n\` | \`connections.limited\` at the start; then as above | \`http/connections/open-files\` | \`http/connections/open-files\`, \`e2e/lifecycle/descriptors\` |
 | share of an address before its connections are closed first | 1/${1 / ADDRESS_SHARE} | – | its connection that is idle longest is closed | \`http/connections/places\` | \`http/connections/places\`, \`e2e/connections/strangers\` |
 | places for probes while all connections are busy | ${PROBE_PLACES} | – | the oldest is closed; other routes get 503 \`TOO_MANY_CONNECTIONS\` | \`http/connections\` | \`e2e/connections/strangers\` |
 | connection that has not brought the token | ${seconds(UNTRUSTED_MS)} without an answer | – | 408 or closed | \`http/connections\` | \`e2e/connections/strangers\` |
@@ -132,7 +142,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 |---|---|---|---|---|---|
 | jobs in flight | slots + queue | \`--slots\`, \`--queue\` | 503 \`ALL_SLOTS_BUSY\`, \`Retry-After\` | \`jobs/admission\` | \`e2e/engine/queue\` |
 | time of a request | ${setting('request-timeout')} s | \`--request-timeout\`, \`timeout_ms\`, \`X-Deadline\` | \`error TIMEOUT\`; 504 before the stream | \`jobs/admission\` | \`e2e/api/deadlines\` |
-| tokens of an output | ${setting('max-tokens-cap')}, and the rest of the context | \`--max-tokens-cap\`, \`--context\` | 400; \`end\` with \`max_tokens\` | \`jobs/prompt\` | \`e2e/api/validation\`, \`e2e/engine/context-limit\` |
+| tokens of an output | auto: the context, \`max_tokens\` at least ${count(LEAST_AUTO_TOKENS)}; and the rest of the context | \`--max-tokens-cap\`, \`--context\` | 400; \`end\` with \`max_tokens\` | \`contract/execute\`, \`jobs/prompt\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
+| wait of a job for the end of a stopped job with its id | ${seconds(STOPPING_MS)} | – | 409 \`DUPLICATE_JOB\`, \`Retry-After\` | \`jobs/admission\` | \`jobs/admission\`, \`e2e/streams/same-id-again\` |
 | log-probabilities of a token | ${FIXED_LIMITS.logprobs} | – | 400 | \`contract/execute\` | \`e2e/api/validation\` |
 | text held back for a stop string | the longest stop string | – | – | \`text/output/stop-strings\` | \`text/output/stop-strings\` |
 | tokens that wait for a text | ${MAX_PENDING_TOKENS} | – | the oldest are not reported | \`text/output/output-text\` | \`loop/streams\` |
@@ -192,11 +203,14 @@ whose time is known; a thread with a deadline does the rest.
 | unread log lines | ${bytes(MOST_PENDING)} | – | dropped, and counted in \`stdout.lines_lost\` | \`narration/backlog\` | \`narration/backlog\` |
 | sentences | ${LIMITS.human} characters, ${LIMITS.warning} at WARN and above, ${LIMITS.cute} and ${LIMITS.story} for \`cute\` and \`story\`; ${LIMITS.field} for a field, ${FIELDS.reason.limit} for \`reason\` | – | cut at a whole character; \`--log-format pretty\` and \`ask\` print the whole reason | \`narration/entry\`, \`narration/fields\` | \`contract/narration-limits\`, \`narration/narrate\` |
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
+| starts of an engine process without resources for it | ${MAX_SHORTAGES} in a row, about eight minutes | – | \`engine.not_started\`, then a loss | \`lifecycle/engine-supervisor\` | \`e2e/lifecycle/descriptors\` |
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
 | attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
 | event loop that does not answer a request to stop; a second one | ${seconds(MAX_LOOP_SILENCE_MS)}; ${seconds(MAX_LOOP_SILENCE_FORCED_MS)} | – | the watchdog interrupts it, exit 1; after ${seconds(MAX_INTERRUPT_MS)} more SIGKILL | \`lifecycle/watchdog\` | \`e2e/lifecycle/watchdog\` |
 | threads on the CPU | ${count(MAX_THREADS)}; \`auto\`: the cores and the CPU quota of the process | \`--threads\` | exit 2 | \`config/settings\`, \`engine/host/cpu-threads\` | \`e2e/host/threads\`, \`engine/host/control-groups\` |
 | address space of a process (\`ulimit -v\`) | at least ${bytes(MIN_ADDRESS_SPACE)} | – | exit 2 | \`config/address-space\` | \`e2e/host/address-space\`, \`config/address-space\` |
+| unknown settings that are reported | ${MAX_UNKNOWN} | – | counted in \`unknown_settings\` | \`config/unknown-settings\` | \`config/unknown-settings\` |
+| wait for the writer of a named pipe with settings | ${seconds(MAX_PIPE_MS)} | – | exit 2 | \`config/settings-file\` | \`config/settings-encodings\` |
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |
@@ -253,16 +267,18 @@ The figures are processor time of the longest turn of the event loop, with the c
 | origin and \`Host\` | 16 KiB of colons, brackets, digits; 32 origins | 0.8 ms | \`HEADER_BYTES\`, \`MAX_ORIGINS\` | \`http/origin\` | \`loop/requests\` |
 | path and query | 16 KiB; a job id of 3 072 bytes; 2 700 parameters | 1.5 ms | \`HEADER_BYTES\`, \`MAX_PARAMETER_CHARS\` | \`http/server\` | \`loop/requests\` |
 | \`Last-Event-ID\`, \`X-Deadline\`, \`Accept\`, \`Content-Type\`, \`If-None-Match\` | 16 KiB | 1.7 ms | \`HEADER_BYTES\` | \`http/native/job-events\`, \`http/native/order\` | \`loop/requests\` |
-| UTF-8 of a body, and the first byte that is not | 448 KiB of emoji; of replacement characters before a wrong byte | 2.5 ms | body limit | \`http/body/body-text\` | \`loop/bodies\`, \`http/body/body-text\` |
-| pass over the structure of a body | 448 KiB of quotes, backslashes, brackets, spaces, numbers | 4.7 ms | body limit, \`MAX_LEVELS\`, \`MAX_KEYS\`, \`MAX_KEY_LEVELS\`, \`MAX_VALUES\` | \`http/body/json-body\` | \`loop/bodies\` |
-| \`JSON.parse\` and search for prototypes | 448 KiB: 65 536 numbers; 32 768 lists beside \`constructor\`; escapes; long keys and numbers | 13 ms | the same | \`http/body/json-body\` | \`loop/bodies\` |
-| validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 448 KiB, every field wrong | 10 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
+| UTF-8 of a body, and the first byte that is not | 2 MiB of emoji; of replacement characters before a wrong byte | 2.5 ms | body limit | \`http/body/body-text\` | \`loop/bodies\`, \`http/body/body-text\` |
+| pass over the structure of a body | 2 MiB of quotes, backslashes, brackets, spaces, numbers | 17 ms | body limit, \`MAX_LEVELS\`, \`MAX_KEYS\`, \`MAX_KEY_LEVELS\`, \`MAX_VALUES\` | \`http/body/json-body\` | \`loop/bodies\` |
+| \`JSON.parse\` and search for prototypes | 2 MiB: 65 536 numbers; 32 768 lists beside \`constructor\`; escapes; long keys and numbers | 27 ms, with the pass | the same | \`http/body/json-body\` | \`loop/bodies\` |
+| the longest prompt: decoding, pass, \`JSON.parse\`, validation | 2 MiB of escaped quotes, escaped surrogates, Chinese characters, emoji | 35 ms | \`AUTO_TEXT_BYTES\`, \`AUTO_PROMPT_CHARS\` | \`http/server\`, \`contract/execute\` | \`loop/long-prompts\` |
+| comparing the longest prompt with the context | 2 097 152 characters, 15 families | below 50 ms, in a turn of its own | \`AUTO_PROMPT_CHARS\` | \`text/tokenizer/least-tokens\`, \`jobs/admission\` | \`loop/text\` |
+| validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 2 MiB, every field wrong | 27 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
 | narration of unknown fields: secrets, invisible characters, cut | 1 000 names of 420 bytes of joiners, tags, marks, flags, secrets | 6.9 ms | \`MAX_KEYS\`, \`LONGEST_INPUT\` | \`narration/sanitize\`, \`narration/narrate\` | \`loop/bodies\` |
-| body of \`/cancel\` | a job id or an unknown field of 448 KiB | 6.0 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |
+| body of \`/cancel\` | a job id or an unknown field of 2 MiB | 17 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |
 | chat template | any template; messages of 16 384 units | 35 ms | \`LOOP_RENDER\`, \`LOOP_MESSAGE_UNITS\`; then the thread | \`text/tokenizer/tokenizer\` | \`loop/text\` |
 | tokenizer | 2 000 units for 15 families; then the thread | 32 ms | \`LOOP_UNITS\`, \`LOOP_STAGE_UNITS\` | \`text/tokenizer/tokenizer\` | \`loop/text\` |
 | stop strings | 4 of 99 characters that almost match everywhere in 65 000 characters | 8.5 ms | \`FIXED_LIMITS\` | \`text/output/stop-strings\` | \`loop/streams\` |
-| detokenizer and pieces of a whole job | 2 048 tokens without a whole character | 0.8 ms | \`--max-tokens-cap\` | \`text/output/detokenizer\`, \`text/output/output-text\` | \`loop/streams\` |
+| detokenizer and pieces of a job | 2 048 tokens without a whole character | 0.8 ms | a window of 64 tokens, \`MAX_PENDING_TOKENS\` | \`text/output/detokenizer\`, \`text/output/output-text\` | \`loop/streams\` |
 | the event of a token with 20 alternatives, and of 512 waiting tokens | 460 KB | 7.8 ms | \`FIXED_LIMITS\`, \`MAX_PENDING_TOKENS\` | \`http/sse\`, \`jobs/event-log\` | \`loop/streams\` |
 | that event for 16 subscribers | 16 × 460 KB | 18 ms | \`MAX_SUBSCRIBERS\` | \`jobs/subscribers\` | \`loop/streams\` |
 | replay of a full log | 2 MiB, 16 subscribers at once | 11 ms | \`CHUNK_BYTES\` in a turn for each subscriber | \`jobs/subscriber\` | \`loop/streams\` |

@@ -91,8 +91,14 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     takes: ['X-Deadline', 'Content-Encoding', 'traceparent'],
     body: 'ExecuteRequest',
     answers: { 200: { description: THE_STREAM, stream: true, content: { 'text/event-stream': oneOf(events) } } },
-    errorHeaders: { 415: ['Accept-Encoding'], 503: ['Retry-After'] },
+    errorHeaders: { 409: ['Retry-After'], 415: ['Accept-Encoding'], 503: ['Retry-After'] },
     errorForms: {
+      409: {
+        description:
+          'If the connection of that job broke, it is being stopped: send the request again after `Retry-After`, or read its ' +
+          'stream at `GET /jobs/{job_id}/events`. A job that stops within 100 ms causes no error: the new one waits for its end.',
+      },
+      504: { description: 'Not retriable if `X-Deadline` was in the past when the request arrived: send a later one.' },
       499: { description: '`POST /cancel` stopped the job while its prompt was tokenized, before the stream began.' },
       400: {
         description:
@@ -125,6 +131,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
       },
       429: { description: 'Disconnect one of the subscribers, or retry after one has left.' },
     },
+    errorHeaders: { 429: ['Retry-After'] },
   },
   cancel: {
     tag: 'jobs',

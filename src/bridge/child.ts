@@ -3,6 +3,8 @@
  * Forwards its messages, and reports its end once. Knows nothing about sequences or the next engine.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { getSystemErrorName } from 'node:util';
 import { wasmOptions } from '../config/address-space.ts';
 import { ENGINE_ENTRY } from '../config/paths.ts';
 import type { DeviceName } from '../protocol/devices.ts';
@@ -30,7 +32,12 @@ export interface Loss {
   readonly stderrTail: string;
   /** For example `signal SIGKILL`, `exit code 1`, `no step for 60 s`. */
   readonly reason: string;
+  /** True if the system had no resources for a process: a later start can succeed. */
+  readonly isShortage?: true;
 }
+
+/** Errors of the system that mean that it has no descriptor, process or memory for a new process. */
+const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']);
 
 /** The engine process has ended, or there is none. */
 export class EngineLostError extends Error {
@@ -116,9 +123,7 @@ export class EngineChild {
    */
   open(options: EngineOptions): Promise<EngineFacts> {
     const { openMs, onMessage } = this.#options;
-    if (this.#process.pid === undefined) {
-      return Promise.reject(new EngineLostError('the process could not be started'));
-    }
+    if (this.#process.pid === undefined) return this.#notStarted();
     return new Promise((resolve, reject) => {
       const late = (): void => this.#hang(`the model was not open within ${openMs} ms`);
       const alarm = openMs === undefined ? undefined : setTimeout(late, openMs);
@@ -188,6 +193,16 @@ export class EngineChild {
       });
       this.send({ kind: 'close' });
     });
+  }
+
+  /** @throws EngineLostError with the reason, which Node.js reports in the next turn of the event loop */
+  async #notStarted(): Promise<never> {
+    await nextTurn();
+    const { exitCode } = this.#process;
+    const error = exitCode !== null && exitCode < 0 ? getSystemErrorName(exitCode) : undefined;
+    const reason = `the process could not be started${error === undefined ? '' : ` (${error})`}`;
+    const isShortage = error !== undefined && SHORTAGES.has(error);
+    throw new EngineLostError(reason, isShortage ? { reason, stderrTail: '', isShortage } : undefined);
   }
 
   /** Starts the heartbeat of the open engine. */

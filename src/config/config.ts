@@ -11,8 +11,10 @@ import type { z } from 'zod';
 import { messageOf, shorten } from '../protocol/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/url-text.ts';
 import { absolutePath } from './folder.ts';
+import { nearestOf } from './nearest.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
+import { type UnknownSettings, unknownSettings } from './unknown-settings.ts';
 
 type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
 type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
@@ -53,6 +55,8 @@ export interface Settings {
   /** All given values by environment variable: they start another worker with the same settings. */
   readonly variables: Readonly<Record<string, string>>;
   readonly file?: SettingsFile;
+  /** Variables of the environment and the file that no setting has. */
+  readonly unknown: UnknownSettings;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -103,14 +107,24 @@ export function readSettings(
     if (value === undefined) continue;
     const parsed = row.schema.safeParse(value);
     if (parsed.success) config[camel(name)] = parsed.data;
-    else problems.push(`${source}: ${shownValue(name, value)} is not allowed; allowed: ${row.allowed}`);
+    else
+      problems.push(
+        `${source}: ${shownValue(name, value)} is not allowed; allowed: ${row.allowed}${kubernetesHint(variable, given)}`,
+      );
   }
   config['workerId'] ??= uuid();
   config['tokenOfFolder'] = file?.isNamed === false && used.includes('api-token');
   const checked = config as Config;
   if (problems.length === 0) problems.push(...contradictions(checked), ...lostPaths(checked));
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
-  return { config: checked, variables, ...(file && { file: { path: file.path, used, ignored } }) };
+  const unknown = unknownSettings(environment, file);
+  return { config: checked, variables, unknown, ...(file && { file: { path: file.path, used, ignored } }) };
+}
+
+/** Kubernetes sets such a variable in every container for a service with the name `rbees`. */
+function kubernetesHint(variable: string, value: string | undefined): string {
+  if (!/^(?:tcp|udp|sctp):\/\//.test(value ?? '')) return '';
+  return `; Kubernetes sets ${variable} for a service named rbees: rename it, or set enableServiceLinks: false`;
 }
 
 /** A wrong value for the error message. No token, and no secret of a URL. */
@@ -158,8 +172,20 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
     return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
   } catch (error) {
     const reason = shorten(withoutUrlSecrets(messageOf(error)), 2 * MAX_SHOWN);
-    throw new ConfigError(`${reason}\nrbees-workerd --help lists all settings.`);
+    const hint = suggestionFor(error, Object.keys(options));
+    throw new ConfigError(`${reason}${hint}\nrbees-workerd --help lists all settings.`);
   }
+}
+
+/**
+ * The end of the message for an unknown option: the known option with a similar name. Empty if there is none,
+ * and for other errors.
+ */
+export function suggestionFor(error: unknown, known: readonly string[]): string {
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return '';
+  const name = /'--([^'=]+)/.exec(messageOf(error))?.[1];
+  const nearest = name === undefined ? undefined : nearestOf(name, known);
+  return nearest === undefined ? '' : `\nDid you mean --${nearest}?`;
 }
 
 function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Config): string[] {

@@ -197,17 +197,18 @@ export const SETTINGS = {
     most: 100_000,
     fallback: 64,
   }),
-  'max-prompt-chars': whole({
-    meaning: 'maximum length of a prompt in characters',
-    least: 1,
-    most: 10_000_000,
-    fallback: 32_768,
+  'max-prompt-chars': setting({
+    schema: z.union([z.literal('auto'), wholeNumber(1, 10_000_000)]),
+    meaning:
+      'maximum length of a prompt in characters; auto takes 16 for each token of the context, from 32768 to 2097152',
+    allowed: 'auto, or 1 to 10000000',
+    fallback: 'auto',
   }),
-  'max-tokens-cap': whole({
-    meaning: 'maximum value of max_tokens in a request',
-    least: 1,
-    most: 1_048_576,
-    fallback: 2048,
+  'max-tokens-cap': setting({
+    schema: z.union([z.literal('auto'), wholeNumber(1, 1_048_576)]),
+    meaning: 'maximum value of max_tokens in a request, and its default; auto takes what the context leaves',
+    allowed: 'auto, or 1 to 1048576',
+    fallback: 'auto',
   }),
   'progress-every': whole({
     meaning: 'number of tokens between two progress narrations',

@@ -81,7 +81,10 @@ export const HealthAnswer = named(
         .meta({ description: 'Device that runs the model: `cpu`, `cuda-0`, …; empty while the model is loading' }),
       resident: z.boolean().meta({ description: 'True if the model is in memory' }),
       vram_bytes: counted('Bytes used on the device; 0 on CPU'),
-      memory_bytes: counted('Bytes of memory used by the worker and its engine'),
+      memory_bytes: counted(
+        'Bytes of memory used by the worker and its engine. Absent if the system does not report them, for example ' +
+          'while the worker has no free file descriptor',
+      ).optional(),
       quant_kind: z.string().meta({ description: 'Type of the weights, such as `fp32` or `q4`' }),
       tokenizer_kind: z.string().meta({ description: 'Kind of the tokenizer, such as `bpe`' }),
       vocab_size: counted('Number of ids in the vocabulary'),

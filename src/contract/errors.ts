@@ -19,7 +19,7 @@ export const ERRORS = {
   UNAUTHORIZED: row(401, false, 'A valid bearer token is required.'),
   FORBIDDEN_ORIGIN: row(403, false, 'Cross-origin browser requests are refused.'),
   NOT_FOUND: row(404, false, 'Not found.'),
-  DUPLICATE_JOB: row(409, false, 'A job with this id is already running.'),
+  DUPLICATE_JOB: row(409, true, 'A job with this id is already running.'),
   GONE: row(410, false, 'The events of this job are no longer available.'),
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit into the context.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),
@@ -70,6 +70,8 @@ interface ErrorExtras {
   readonly violations?: readonly Violation[];
   readonly retryAfterMs?: number;
   readonly status?: number;
+  /** Absent: as the code. */
+  readonly retriable?: boolean;
 }
 
 /**
@@ -87,6 +89,8 @@ export class WorkerError extends Error {
   readonly retryAfterMs: number | undefined;
   /** HTTP status of the answer: the one of the code, except for errors that HTTP has its own status for. */
   readonly status: number;
+  /** True if the same request can succeed later. */
+  readonly retriable: boolean;
 
   constructor(code: ErrorCode, message: string = ERRORS[code].sentence, extras: ErrorExtras = {}) {
     super(message);
@@ -96,9 +100,6 @@ export class WorkerError extends Error {
     this.violations = extras.violations;
     this.retryAfterMs = extras.retryAfterMs;
     this.status = extras.status ?? ERRORS[code].status;
-  }
-
-  get retriable(): boolean {
-    return ERRORS[this.code].retriable;
+    this.retriable = extras.retriable ?? ERRORS[code].retriable;
   }
 }

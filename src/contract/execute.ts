@@ -7,14 +7,49 @@ import { objectWithNulls } from './absent.ts';
 import { SAMPLING_FIELDS } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
-/** Limits of a request that the operator sets. */
+/** Limits of a request, from the operator or from the context of the model. */
 export interface Limits {
   /** Characters (Unicode code points) of the prompt, or of all messages together. */
   readonly promptChars: number;
   /** Maximum of `max_tokens` and `min_tokens`. */
   readonly maxTokens: number;
 }
-const DEFAULT_LIMITS: Limits = { promptChars: 32_768, maxTokens: 2048 };
+
+/**
+ * Characters of a prompt for each token of the context, for `--max-prompt-chars auto`. Usual text has 1 to 6
+ * characters for each token, code with deep indentation up to 10. A prompt of more characters would have
+ * longer tokens than most vocabularies contain.
+ */
+export const CHARS_PER_TOKEN = 16;
+/**
+ * The bounds of `--max-prompt-chars auto`. The lower one allows a short context any prompt that gets an
+ * exact answer: `PROMPT_TOO_LONG` with the number of its tokens. The upper one keeps the work of a request on
+ * the event loop below 50 ms (test/loop): the longest turn of a body of 2 MiB took 35 ms.
+ */
+export const AUTO_PROMPT_CHARS = { least: 32_768, most: 2 ** 21 } as const;
+/** The least maximum of `max_tokens` for `--max-tokens-cap auto`. An output ends at the context anyway. */
+export const LEAST_AUTO_TOKENS = 2048;
+/** The highest value of `--max-tokens-cap`, and the longest context. */
+const MOST_TOKENS = 1_048_576;
+
+/** The settings from which the limits come. */
+export interface LimitSettings {
+  readonly maxPromptChars: number | 'auto';
+  readonly maxTokensCap: number | 'auto';
+}
+
+/** The limits of a request for a model. `context`: tokens of the context. */
+export function limitsOf({ maxPromptChars, maxTokensCap }: LimitSettings, context: number): Limits {
+  const { least, most } = AUTO_PROMPT_CHARS;
+  const chars = Math.min(most, Math.max(least, CHARS_PER_TOKEN * context));
+  return {
+    promptChars: maxPromptChars === 'auto' ? chars : maxPromptChars,
+    maxTokens: maxTokensCap === 'auto' ? Math.max(LEAST_AUTO_TOKENS, context) : maxTokensCap,
+  };
+}
+
+/** The highest limits of a worker with default settings, for openapi.yaml. */
+const HIGHEST_LIMITS: Limits = { promptChars: AUTO_PROMPT_CHARS.most, maxTokens: MOST_TOKENS };
 
 /** Limits of a request that no setting changes. Lengths in characters (Unicode code points). */
 export const FIXED_LIMITS = {
@@ -53,10 +88,19 @@ const message = objectWithNulls({
 function fitsIn(text: string, max: number): boolean {
   if (text.length <= max) return true;
   if (text.length > 2 * max) return false;
-  let points = 0;
-  for (const _ of text) points += 1;
+  let points = text.length;
+  for (let at = 1; at < text.length && points > max; at += 1) {
+    if (!isIn(text.charCodeAt(at), LOW_SURROGATES) || !isIn(text.charCodeAt(at - 1), HIGH_SURROGATES)) continue;
+    points -= 1;
+    at += 1; // A pair cannot begin within a pair.
+  }
   return points <= max;
 }
+
+const HIGH_SURROGATES = 0xd800;
+const LOW_SURROGATES = 0xdc00;
+/** True if a UTF-16 unit is in one of these ranges of 1 024. */
+const isIn = (unit: number, range: number): boolean => (unit & 0xfc00) === range;
 
 /** The fields, besides sampling parameters, whose rules are the same on every worker. */
 const FIXED_FIELDS = {
@@ -85,7 +129,7 @@ const FIXED_FIELDS = {
 };
 
 /** The fields of `POST /execute`, each with its own rule. */
-export function executeFields(limits: Limits = DEFAULT_LIMITS) {
+export function executeFields(limits: Limits = HIGHEST_LIMITS) {
   const chars = (text: string): boolean => fitsIn(text, limits.promptChars);
   return {
     job_id: JOB_ID,
@@ -94,7 +138,10 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
       .refine(chars, { params: { constraint: 'max_length' } })
       .optional()
       .meta({
-        description: `1 to ${limits.promptChars} Unicode characters. Either \`prompt\` or \`messages\``,
+        description:
+          'At least 1 Unicode character. The maximum is that of `--max-prompt-chars`; by default ' +
+          `${CHARS_PER_TOKEN} for each token of the context, from ${AUTO_PROMPT_CHARS.least} to ${AUTO_PROMPT_CHARS.most}. ` +
+          'Either `prompt` or `messages`',
         maxLength: limits.promptChars,
       }),
     messages: z
@@ -119,10 +166,16 @@ export function executeFields(limits: Limits = DEFAULT_LIMITS) {
           'Not allowed with `raw: true`',
         maxLength: FIXED_LIMITS.templateChars,
       }),
-    max_tokens: z.int().min(1).max(limits.maxTokens).optional().meta({
-      description:
-        'Maximum number of tokens to generate. Default: the highest allowed number, at most the rest of the context',
-    }),
+    max_tokens: z
+      .int()
+      .min(1)
+      .max(limits.maxTokens)
+      .optional()
+      .meta({
+        description:
+          'Maximum number of tokens to generate. The maximum is that of `--max-tokens-cap`; by default the context length, ' +
+          `at least ${LEAST_AUTO_TOKENS}. When absent: that number, at most the rest of the context`,
+      }),
     min_tokens: z.int().min(0).max(limits.maxTokens).optional().meta({
       description: 'End of sequence is not sampled before this many tokens; at most `max_tokens`. Default: 0',
     }),
@@ -147,8 +200,9 @@ export const ExecuteBody = named(
       { required: ['messages'], properties: { messages: { type: 'array' } } },
     ],
     description:
-      'One job. Exactly one of `prompt` and `messages` is required. A field that is null counts as absent. Unknown fields are ignored, and a narration lists them. ' +
-      'The maximum length of `prompt` and the maximum of `max_tokens` are the defaults of `--max-prompt-chars` and `--max-tokens-cap`.',
+      'One job. Exactly one of `prompt` and `messages` is required. A field that is null counts as absent. Unknown fields are ' +
+      'ignored, and a narration lists them. The maxima of `prompt` and `max_tokens` depend on the context of the model, unless ' +
+      '`--max-prompt-chars` and `--max-tokens-cap` set them. A violation names the limit of the worker.',
   }),
 );
 export type ExecuteRequest = z.output<typeof ExecuteBody>;

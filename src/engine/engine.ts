@@ -6,6 +6,7 @@
 import { messageOf } from '../protocol/error-message.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import { residentBytes } from '../protocol/resident-memory.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
 import { KvCache } from './kv-cache.ts';
@@ -50,7 +51,8 @@ export class Engine {
       const engine = new Engine(facts, session, publish);
       engine.#warmUp();
       const warmupMs = facts.warmupMs + now() - began;
-      engine.#facts = { ...facts, residentBytes: process.memoryUsage.rss(), warmupMs };
+      const resident = residentBytes();
+      engine.#facts = { ...facts, ...(resident !== undefined && { residentBytes: resident }), warmupMs };
       return engine;
     });
   }

@@ -7,6 +7,8 @@ import type { Sequence } from './sequence.ts';
 
 /** Weight of a new measurement in the moving average. */
 const AVERAGE_WEIGHT = 0.1;
+/** Expected tokens of an output before any has ended: its limit may be the whole of a long context. */
+const FIRST_OUTPUT = 2048;
 /** A sequence that is longer than the mean output is expected to grow by this fraction of its length. */
 const EXPECTED_GROWTH = 0.25;
 
@@ -63,7 +65,11 @@ export class WaitEstimate {
     const { prompt, maxTokens, minTokens } = sequence.request;
     const { generated, state } = sequence;
     const unread = state === 'decode' ? 0 : prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
-    const expected = Math.max(this.#meanOutput ?? maxTokens, minTokens, generated * (1 + EXPECTED_GROWTH));
+    const expected = Math.max(
+      this.#meanOutput ?? Math.min(maxTokens, FIRST_OUTPUT),
+      minTokens,
+      generated * (1 + EXPECTED_GROWTH),
+    );
     const tokens = Math.max(1, Math.min(maxTokens, expected) - generated);
     return this.#budget.expectedMs(unread, rows - 1) + tokens * this.#stepMs;
   }

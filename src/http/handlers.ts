@@ -49,10 +49,9 @@ export interface Handler {
  */
 export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
-  const limits = { promptChars: config.maxPromptChars, maxTokens: config.maxTokensCap };
   const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
   return {
-    execute: { handle: executeHandler(admission, limits), formatError: executeErrors(config.narration) },
+    execute: { handle: executeHandler(admission, config), formatError: executeErrors(config.narration) },
     jobEvents: native(eventsHandler(jobs)),
     cancel: native(cancelHandler(jobs)),
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),

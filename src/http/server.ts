@@ -29,11 +29,20 @@ declare module 'fastify' {
   }
 }
 
+/** Bytes of a body for the JSON around the texts. */
+const BODY_FRAME_BYTES = 64 * 1024;
+/** A character of a prompt takes at most 12 bytes: an escaped surrogate pair. */
+const CHAR_BYTES = 12;
 /**
- * Maximum bytes of a body. A character takes at most 12 bytes (an escaped surrogate pair); 64 KiB remain for
- * the JSON around the texts.
+ * Bytes of a body for the texts, with `--max-prompt-chars auto`. The context is not known when the server
+ * starts, so this is the limit for every model. It bounds the time to decode, check and parse a body
+ * (AUTO_PROMPT_CHARS), and holds the longest prompt if its characters take one byte each.
  */
-export const bodyLimit = (promptChars: number): number => 64 * 1024 + 12 * promptChars;
+export const AUTO_TEXT_BYTES = 2 ** 21;
+
+/** Maximum bytes of a body. */
+export const bodyLimit = (promptChars: number | 'auto'): number =>
+  BODY_FRAME_BYTES + (promptChars === 'auto' ? AUTO_TEXT_BYTES : CHAR_BYTES * promptChars);
 
 /** Maximum length of a path parameter: a job id of 256 characters with four bytes each, percent-encoded. */
 export const MAX_PARAMETER_CHARS = FIXED_LIMITS.jobIdChars * 4 * 3;

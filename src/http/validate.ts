@@ -28,6 +28,14 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
 
+/** The flag that sets a limit, by field and constraint. */
+const FLAGS: Readonly<Record<string, string>> = {
+  'prompt max_length': '--max-prompt-chars',
+  'messages max_length': '--max-prompt-chars',
+  'max_tokens maximum': '--max-tokens-cap',
+  'min_tokens maximum': '--max-tokens-cap',
+};
+
 /** Fields that contain text of a user: a violation never repeats their values. */
 const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
 
@@ -150,10 +158,13 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown, limits: Limits): Vi
   const constraint = constraintOf(issue, name === '' ? undefined : { value });
   const isShown = name !== '' && !PRIVATE_FIELDS.has(name);
   const shown = isShown ? showable(value) : undefined;
+  const allowed = allowedBy(issue) ?? ALLOWED[name]?.(limits) ?? 'a JSON object';
+  const flag = FLAGS[`${field} ${constraint}`];
+  const remedy = flag === undefined ? '' : `; ${flag} sets the maximum`;
   return {
     field,
     constraint,
-    message: `${field} must be ${allowedBy(issue) ?? ALLOWED[name]?.(limits) ?? 'a JSON object'}${isShown ? butIs(value) : ''}`,
+    message: `${field} must be ${allowed}${isShown ? butIs(value) : ''}${remedy}`,
     ...(shown !== undefined && { value: shown }),
   };
 }

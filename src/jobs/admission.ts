@@ -2,6 +2,7 @@
  * Decides which orders become jobs, and starts their generation. Knows neither HTTP nor a wire format.
  */
 import type { Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config/config.ts';
 import { WorkerError } from '../contract/errors.ts';
@@ -12,7 +13,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation.ts';
 import { contextOf, Job, type RequestIds } from './job.ts';
-import type { GenerationOrder } from './order.ts';
+import { type GenerationOrder, unitsIn } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
@@ -23,6 +24,15 @@ import type { Subscriber } from './subscriber.ts';
  * the model is loading.
  */
 const RETRY_MS = 1000;
+/**
+ * A new job waits this long for the end of a stopped job with the same id: a client that sends its request
+ * again after a broken connection gets its stream, and not an error. Most jobs stop within one step of the
+ * engine.
+ */
+export const STOPPING_MS = 100;
+
+/** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
+const LONG_UNITS = 2 ** 16;
 
 /** The parts of the worker that admission uses. */
 export interface AdmissionParts {
@@ -80,18 +90,19 @@ export class Admission {
    * starts the generation. Resolves when the stream has begun; the generation emits the terminal event
    * later.
    * @param connection the answer of the request, which the subscriber is piped into
-   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB`;
+   * @throws WorkerError as `requireReady`; `TIMEOUT` if the deadline has passed; `DUPLICATE_JOB` and
    * `ALL_SLOTS_BUSY` with a retry time; for a prompt that the model cannot process, and for a job that was
    * stopped before its start
    */
   async admit({ order, ids, encoder }: AdmissionRequest, connection: Writable): Promise<Subscriber> {
-    const model = this.requireReady();
     const { config, jobs } = this.#parts;
+    if (jobs.running(order.jobId)?.stopped) await jobs.ended(order.jobId, STOPPING_MS);
+    const model = this.requireReady();
     const { slots } = model.facts;
     const timeoutMs = order.timeoutMs ?? config.requestTimeout * 1000;
     const allowedMs = Math.min(timeoutMs, (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
-    if (allowedMs <= 0) throw new WorkerError('TIMEOUT', 'The deadline of this request has already passed.');
-    jobs.refuseDuplicate(order.jobId);
+    if (allowedMs <= 0) throw deadlinePassed();
+    this.#refuseDuplicate(order.jobId);
     this.#requireCapacity(slots);
     const log = new EventLog(encoder, { awaitsStart: true });
     const context = contextOf({ ...ids, jobId: order.jobId }, log, config.narration);
@@ -117,7 +128,11 @@ export class Admission {
     };
     let prepared: Prepared;
     try {
-      prepared = await prepare(order, model, config.maxTokensCap, job.signal);
+      // The body of a long prompt took most of this turn: other requests go first.
+      if (unitsIn(order.input) > LONG_UNITS) await nextTurn();
+      const { context } = model.facts;
+      const cap = config.maxTokensCap === 'auto' ? context : config.maxTokensCap;
+      prepared = await prepare(order, model, cap, job.signal);
     } catch (error) {
       job.log.close();
       release();
@@ -136,6 +151,18 @@ export class Admission {
     if (order.ignoredFields.length > 0) narrate('fields.ignored', { fields: order.ignoredFields.join(', ') });
     const { progressEvery } = config;
     void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);
+  }
+
+  /** @throws WorkerError `DUPLICATE_JOB` with a retry time if a job with this id is running */
+  #refuseDuplicate(jobId: string): void {
+    const { jobs, engine } = this.#parts;
+    const running = jobs.running(jobId);
+    if (!running) return;
+    const retryAfterMs = running.stopped ? STOPPING_MS : Math.max(RETRY_MS, engine.slotFreeMs ?? 0);
+    const state = running.stopped ? 'is being stopped' : 'is already running';
+    const message = `A job with this job_id ${state}. Send the request again later, read the running stream at GET /jobs/{job_id}/events, or use another job_id.`;
+    const details = { retry_after_ms: Math.ceil(retryAfterMs) };
+    throw new WorkerError('DUPLICATE_JOB', message, { details, retryAfterMs });
   }
 
   /**
@@ -174,4 +201,10 @@ export class Admission {
     const retry = code === 'DRAINING' ? { retryAfterMs: config.shutdownTimeout * 1000 } : {};
     return new WorkerError(code, undefined, retry);
   }
+}
+
+/** The same request is always too late. */
+function deadlinePassed(): WorkerError {
+  const message = 'The deadline in X-Deadline has already passed; send the request with a later one.';
+  return new WorkerError('TIMEOUT', message, { retriable: false });
 }

@@ -17,6 +17,11 @@ export class Job {
   readonly #controller = new AbortController();
   #stop: { readonly why: StopReason; readonly at: number } | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  #release: () => void = () => undefined;
+  /** Resolves when the job no longer counts as running: its id can be used again. */
+  readonly released = new Promise<void>((resolve) => {
+    this.#release = resolve;
+  });
 
   constructor(context: RequestContext, log: EventLog, policy: ReadPolicy) {
     this.context = context;
@@ -47,6 +52,11 @@ export class Job {
 
   clearDeadline(): void {
     clearTimeout(this.#deadline);
+  }
+
+  /** Call when the job has left the list of running jobs. */
+  release(): void {
+    this.#release();
   }
 }
 

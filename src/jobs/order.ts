@@ -34,3 +34,9 @@ export interface GenerationOrder {
 export type Input =
   | { readonly prompt: string; readonly raw: boolean }
   | { readonly messages: readonly { readonly role: 'system' | 'user' | 'assistant'; readonly content: string }[] };
+
+/** UTF-16 units of the texts of an input. */
+export function unitsIn(input: Input): number {
+  if ('prompt' in input) return input.prompt.length;
+  return input.messages.reduce((sum, { content }) => sum + content.length, 0);
+}

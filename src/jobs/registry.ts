@@ -53,14 +53,22 @@ export class JobRegistry {
     return Math.max(MIN_LOG_BYTES, this.#limits.bytes / 2 / slots);
   }
 
-  /** @throws WorkerError `DUPLICATE_JOB` if a job with this id is running */
-  refuseDuplicate(jobId: string): void {
-    if (this.#running.has(jobId)) {
-      throw new WorkerError(
-        'DUPLICATE_JOB',
-        'A job with this job_id is already running; wait for its end or use another id.',
-      );
-    }
+  /** The running job with this id. */
+  running(jobId: string): Job | undefined {
+    return this.#running.get(jobId);
+  }
+
+  /** Resolves when no job with this id is running, or after `ms` milliseconds. */
+  async ended(jobId: string, ms: number): Promise<void> {
+    const job = this.#running.get(jobId);
+    if (!job) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      job.released.then(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
   }
 
   /**
@@ -68,7 +76,7 @@ export class JobRegistry {
    * @throws WorkerError `DUPLICATE_JOB` if a job with this id is running
    */
   add(jobId: string, job: Job): void {
-    this.refuseDuplicate(jobId);
+    if (this.#running.has(jobId)) throw new WorkerError('DUPLICATE_JOB');
     this.#drop(jobId);
     this.#finished.delete(jobId);
     this.#running.set(jobId, job);
@@ -79,6 +87,7 @@ export class JobRegistry {
     const job = this.#running.get(jobId);
     if (!job) return;
     this.#running.delete(jobId);
+    job.release();
     if (job.log.begun) this.#keep(jobId, job);
     else this.#remember(jobId);
     if (this.#running.size > 0) return;

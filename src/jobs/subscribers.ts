@@ -14,6 +14,8 @@ import { Subscriber } from './subscriber.ts';
 
 /** Maximum subscribers of a job. Each event is written to all of them, so this bounds the time per event. */
 export const MAX_SUBSCRIBERS = 16;
+/** Time after which a reader without a place is asked to try again. */
+const RETRY_MS = 1000;
 /**
  * Narration and metrics are shed while every subscriber has more unread bytes than this: about 800 tokens.
  */
@@ -255,5 +257,5 @@ export class Subscribers implements Backpressure {
 
 function tooMany(): WorkerError {
   const message = `This job has ${MAX_SUBSCRIBERS} readers, the maximum. Disconnect one of them, or retry when one has left.`;
-  return new WorkerError('TOO_MANY_READERS', message);
+  return new WorkerError('TOO_MANY_READERS', message, { retryAfterMs: RETRY_MS });
 }

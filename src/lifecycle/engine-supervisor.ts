@@ -3,9 +3,11 @@
  * repeated losses.
  */
 import type { ChildProcess } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
 import { EngineClient, type LostCounts } from '../bridge/client.ts';
 import { narrate } from '../narration/narrate.ts';
+import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { failureText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
@@ -17,6 +19,12 @@ export const LOSS_WINDOW_MS = 10 * 60 * 1000;
 export const MAX_WARNINGS = 20;
 /** A restart fails after this many times the duration of the first load, plus the step timeout. */
 export const RESTART_FACTOR = 10;
+/**
+ * After this many starts in a row without resources for a process, about eight minutes, the engine counts as
+ * lost.
+ */
+export const MAX_SHORTAGES = 20;
+const SHORTAGE_DELAYS = { firstMs: 500, longestMs: 30_000 };
 
 export interface SupervisorOptions {
   /** The environment of an engine process. */
@@ -44,6 +52,8 @@ export class EngineSupervisor {
   #losses: number[] = [];
   #warnings = 0;
   #closed = false;
+  /** Ends the wait for resources. */
+  readonly #closing = new AbortController();
 
   /** @param first the engine process that was forked at the start of the worker; it is not started yet */
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
@@ -82,6 +92,7 @@ export class EngineSupervisor {
   /** Ends the engine process. No restart follows. */
   close(): Promise<void> {
     this.#closed = true;
+    this.#closing.abort();
     return this.client.close();
   }
 
@@ -103,11 +114,28 @@ export class EngineSupervisor {
         return;
       }
       this.#warnings = 0;
-      next = await this.#tryAgain(this.#options);
+      next = await this.#startNext(this.#options);
     }
     if (this.#closed) return;
     narrate('engine.restarted', { duration_ms: performance.now() - began, restarts: this.#losses.length });
     this.#state.enter('ready');
+  }
+
+  /**
+   * Starts the next engine. Waits and repeats while the system has no resources for a process: these starts
+   * are not losses.
+   * @returns as `#tryAgain`
+   */
+  async #startNext(options: EngineOptions): Promise<Loss | undefined> {
+    for (let attempt = 1; ; attempt += 1) {
+      const loss = await this.#tryAgain(options);
+      if (!loss?.isShortage || attempt === MAX_SHORTAGES) return loss;
+      const delay = backoffDelay(attempt, SHORTAGE_DELAYS);
+      const { reason } = loss;
+      narrate('engine.not_started', { reason, attempt, attempts: MAX_SHORTAGES, retry_after_ms: Math.ceil(delay) });
+      await sleep(delay, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+      if (this.#closed) return undefined;
+    }
   }
 
   /**

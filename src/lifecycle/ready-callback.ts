@@ -20,7 +20,8 @@ export interface ReadyNotice {
   readonly worker_id: string;
   readonly model_ref: string;
   readonly vram_bytes: number;
-  readonly memory_bytes: number;
+  /** Absent if the system does not report it. */
+  readonly memory_bytes?: number;
   readonly uri: string;
   readonly device: DeviceName;
   readonly capabilities: readonly string[];

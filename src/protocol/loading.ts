@@ -84,8 +84,8 @@ export interface EngineFacts {
   readonly idLimit: number;
   /** Bytes of the KV cache of all slots. */
   readonly cacheBytes: number;
-  /** Resident memory of the engine process after the first run, in bytes. */
-  readonly residentBytes: number;
+  /** Resident memory of the engine process after the first run, in bytes; absent if it cannot be read. */
+  readonly residentBytes?: number;
   /** Bytes of GPU memory in use; 0 on the CPU. */
   readonly deviceBytes: number;
   /** Maximum number of prompt tokens in one run. */

@@ -1,8 +1,11 @@
 /**
- * The metrics of the worker in the Prometheus format. A scrape reads only cached state and never calls the
- * engine. No label contains a job id or a correlation id.
+ * The metrics of the worker in the Prometheus format. A scrape reads cached state and figures of this
+ * process, and never calls the engine. No label contains a job id or a correlation id.
  */
+import { getHeapStatistics } from 'node:v8';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { residentBytes } from '../protocol/resident-memory.ts';
+import { ProcessFigures } from './process-figures.ts';
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
 
@@ -74,8 +77,10 @@ export class Metrics {
     'reason',
   ]);
 
-  constructor(gauges: Gauges) {
+  /** @param figures the figures of this process */
+  constructor(gauges: Gauges, figures: ProcessFigures = new ProcessFigures()) {
     collectDefaultMetrics({ register: this.#registry });
+    this.#addProcessGauges(figures);
     this.#gauge('worker_requests_running', 'Requests that hold a slot', gauges.running);
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
     this.#gauge('worker_kv_cache_usage_ratio', 'Used share of the cache, 0 to 1', gauges.cacheUsage);
@@ -136,13 +141,40 @@ export class Metrics {
     return new Histogram({ name, help, buckets, registers: [this.#registry] });
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  /**
+   * Replaces those of prom-client that read files of the system: they show 0 or their last value if the
+   * reading fails.
+   */
+  #addProcessGauges(figures: ProcessFigures): void {
+    const add = (name: string, help: string, read: () => number | undefined): void => {
+      this.#registry.removeSingleMetric(name);
+      this.#gauge(name, help, read);
+    };
+    add('process_resident_memory_bytes', 'Resident memory of the worker process in bytes', () => figures.residentBytes);
+    add('nodejs_heap_size_total_bytes', 'Size of the heap in bytes', () => getHeapStatistics().total_heap_size);
+    add('nodejs_heap_size_used_bytes', 'Used bytes of the heap', () => getHeapStatistics().used_heap_size);
+    add(
+      'nodejs_external_memory_bytes',
+      'Bytes of memory outside of the heap that its objects hold',
+      () => getHeapStatistics().external_memory,
+    );
+    if (process.platform !== 'linux') return;
+    add('process_virtual_memory_bytes', 'Size of the address space in bytes', () => figures.virtualBytes);
+    add('process_heap_bytes', 'Size of the data segment in bytes', () => figures.dataBytes);
+    add('process_open_fds', 'Number of open file descriptors', () => figures.openFiles);
+    add('process_max_fds', 'Maximum number of open file descriptors', () => figures.openFilesLimit);
+  }
+
+  /** The series is absent while `read` returns undefined. */
+  #gauge(name: string, help: string, read: () => number | undefined): void {
     new Gauge({
       name,
       help,
       registers: [this.#registry],
       collect() {
-        this.set(read());
+        const value = read();
+        if (value === undefined) this.remove();
+        else this.set(value);
       },
     });
   }
@@ -150,8 +182,9 @@ export class Metrics {
 
 /**
  * Resident memory of this process plus `engineBytes`, the resident memory of the engine process after its
- * warm-up.
+ * warm-up. Undefined if one of them cannot be read.
  */
-export function memoryBytes(engineBytes: number): number {
-  return process.memoryUsage.rss() + engineBytes;
+export function memoryBytes(engineBytes: number | undefined): number | undefined {
+  const own = residentBytes();
+  return own === undefined || engineBytes === undefined ? undefined : own + engineBytes;
 }

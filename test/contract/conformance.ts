@@ -46,6 +46,9 @@ function bodyProblems(
   return [...schemaProblems(media.schema, value), ...errorProblems(value['error'], status, correlationId)];
 }
 
+/** True for the error of a deadline that had passed before the request: the same request is always too late. */
+const isLate = (code: unknown, retriable: unknown): boolean => code === 'TIMEOUT' && retriable === false;
+
 /** The problems of an error: it differs from the row of the error table, or its id from the header. */
 function errorProblems(error: unknown, status: number, correlationId: string): string[] {
   if (error === undefined) return [];
@@ -53,7 +56,7 @@ function errorProblems(error: unknown, status: number, correlationId: string): s
   const row = ERRORS[code as keyof typeof ERRORS] as { status: number; retriable: boolean } | undefined;
   return brokenRules(
     [row?.status === status, `${code} is not an error of status ${status}`],
-    [row?.retriable === (retriable as unknown), `${code} has a wrong retriable`],
+    [row?.retriable === (retriable as unknown) || isLate(code, retriable), `${code} has a wrong retriable`],
     [correlation_id === correlationId, 'the error has a wrong correlation id'],
   );
 }

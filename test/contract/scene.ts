@@ -2,6 +2,7 @@
  * Runs real workers and provokes every answer and event that a caller can provoke. Records all exchanges.
  */
 import { connect } from 'node:net';
+import { bodyLimit } from '../../src/http/server.ts';
 import { enginePid } from '../support/cli.ts';
 import { type LogLine, startWorker, type TestWorker, type WorkerOptions } from '../support/worker.ts';
 import { type Exchange, operations } from './document.ts';
@@ -115,7 +116,9 @@ export class Scene {
       await this.#send(worker, method, path, { body: '{"job_id":' });
       await this.#send(worker, method, path, { body: '{}', headers: { Origin: 'https://other.example' } });
       await this.#send(worker, method, path, { body: 'x', headers: { 'Content-Type': 'text/plain' } });
-      await this.#send(worker, method, path, { body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(600_000) }) });
+      await this.#send(worker, method, path, {
+        body: JSON.stringify({ job_id: 'x', prompt: 'x'.repeat(bodyLimit('auto')) }),
+      });
     }
   }
 

@@ -31,6 +31,10 @@ describe('the expected output', () => {
     expect(setUp().slotFreeMs([decoding(50, 10)])).toBe(400);
   });
 
+  it('is not the whole of a long context before the first output has ended', () => {
+    expect(setUp().slotFreeMs([decoding(131_000, 10)])).toBe(20_380);
+  });
+
   it('is the mean of recent outputs, and at most `maxTokens`', () => {
     const forecast = setUp();
     forecast.noteOutput(20);

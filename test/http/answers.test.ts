@@ -11,8 +11,8 @@ const TOKEN = 'correct-horse-battery';
 
 let [server, guarded]: LoopServer[] = [];
 beforeAll(async () => {
-  server = await startLoopServer(['--arrival-timeout', '6']);
-  guarded = await startLoopServer(['--arrival-timeout', '6', '--api-token', TOKEN]);
+  server = await startLoopServer({ args: ['--arrival-timeout', '6'] });
+  guarded = await startLoopServer({ args: ['--arrival-timeout', '6', '--api-token', TOKEN] });
 });
 afterAll(() => Promise.all([server?.app.close(), guarded?.app.close()]));
 

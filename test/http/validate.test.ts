@@ -50,6 +50,29 @@ test('a template and a raw prompt exclude each other', () => {
   expect(fields({ messages: messages(1), template: 'default' })).toEqual([]);
 });
 
+test('the violation of a limit names the field, the value, the maximum and the flag', () => {
+  const checked = check({ job_id: 'job', prompt: 'x'.repeat(1001), max_tokens: 4096, min_tokens: 3000 });
+  expect(checked.ok ? [] : checked.violations.map(({ message }) => message)).toEqual([
+    'prompt must be 1 to 1000 Unicode characters; --max-prompt-chars sets the maximum',
+    'max_tokens must be a whole number from 1 to 2048, but is 4096; --max-tokens-cap sets the maximum',
+    'min_tokens must be a whole number from 0 to max_tokens, at most 2048, but is 3000; --max-tokens-cap sets the maximum',
+  ]);
+  const short = check({ job_id: 'job', prompt: '', max_tokens: 0 });
+  expect(JSON.stringify(short)).not.toContain('sets the maximum');
+});
+
+test.each([
+  ['pairs', '🐸', 1000],
+  ['halves of pairs', '\ud83d', 1000],
+  ['halves in the wrong order', '\udc38\ud83d', 500],
+  ['a half before each pair', '\ud83d🐸', 500],
+])('code points are counted like a string iterator counts them: %s', (_, unit, times) => {
+  const text = unit.repeat(times);
+  expect([...text].length).toBeLessThanOrEqual(1000);
+  expect(fields({ prompt: text })).toEqual([]);
+  expect([...`${text}xx`].length > 1000).toBe(fields({ prompt: `${text}xx` }).length > 0);
+});
+
 test('a list of more than 1024 elements is not read and causes one violation', () => {
   const listOf = (length: number): unknown[] =>
     Object.defineProperty(Array(length).fill('x'), 0, {

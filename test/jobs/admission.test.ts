@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
 import { WorkerError } from '../../src/contract/errors.ts';
 import { sseEncoder } from '../../src/http/sse.ts';
-import { Admission, type AdmissionParts } from '../../src/jobs/admission.ts';
+import { Admission, type AdmissionParts, STOPPING_MS } from '../../src/jobs/admission.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import type { GenerationOrder } from '../../src/jobs/order.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
@@ -16,13 +16,14 @@ const config = { ...readConfig([], {}), queue: 1, shutdownTimeout: 7 };
 function setUp(
   phase: 'starting' | 'ready' | 'engine_lost' | 'draining',
   engine: Partial<AdmissionParts['engine']> = {},
+  { context = 64, ...settings }: { context?: number; maxTokensCap?: number } = {},
 ) {
   const state = new WorkerState();
   state.enter(phase);
   const jobs = new JobRegistry({ ttlMs: 1000, bytes: 1e6 });
   const idle = { occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined };
   const admission = new Admission({
-    config,
+    config: { ...config, ...settings },
     state,
     jobs,
     engine: {
@@ -33,7 +34,7 @@ function setUp(
       ...engine,
     },
     metrics: idleMetrics(),
-    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context: 64 })),
+    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context })),
   });
   const admit = (order: Partial<GenerationOrder> = {}) =>
     admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoder: sseEncoder('r') }, new FakeSocket());
@@ -96,18 +97,52 @@ describe('an order is refused', () => {
     },
   );
 
-  test('after its deadline, and with the id of a running job: neither has a retry time', async () => {
-    const { admit, job } = setUp('ready');
-    expect(await errorOf(() => admit({ deadline: Date.now() - 1 }))).toMatchObject({ code: 'TIMEOUT' });
+  test('after its deadline: the same request can never succeed', async () => {
+    const error = await errorOf(() => setUp('ready').admit({ deadline: Date.now() - 1 }));
+    expect(error).toMatchObject({ code: 'TIMEOUT', retriable: false, retryAfterMs: undefined });
+    expect(error.message).toContain('X-Deadline');
+  });
+
+  test.each([
+    [undefined, 1000],
+    [200, 1000],
+    [4000.5, 4001],
+  ])('with the id of a running job, for a while; the estimate of the engine is %s ms', async (slotFreeMs, expected) => {
+    const { admit, job } = setUp('ready', { slotFreeMs });
     const first = admit();
     const error = await errorOf(() => admit());
-    expect([error.code, error.retryAfterMs]).toEqual(['DUPLICATE_JOB', undefined]);
+    expect(error).toMatchObject({ code: 'DUPLICATE_JOB', retriable: true, details: { retry_after_ms: expected } });
+    expect(error.message).toMatch(/again later.*GET \/jobs\/\{job_id\}\/events.*another job_id/);
     await first;
+    job().clearDeadline();
+  });
+
+  test('with the id of a job that does not stop in time, for a short while', async () => {
+    const { admit, job } = setUp('ready');
+    await admit();
+    job().stop('reader_left');
+    const error = await errorOf(() => admit());
+    expect(error).toMatchObject({ code: 'DUPLICATE_JOB', retriable: true, retryAfterMs: STOPPING_MS });
+    expect(error.message).toContain('is being stopped');
     job().clearDeadline();
   });
 });
 
 describe('an admitted job', () => {
+  test('waits for the end of a stopped job with the same id', async () => {
+    const { admit, job, jobs } = setUp('ready');
+    await admit();
+    const stopped = job();
+    stopped.stop('reader_left');
+    stopped.clearDeadline();
+    const [second, third] = [admit(), errorOf(() => admit())];
+    jobs.remove('a');
+    await second;
+    expect(job()).not.toBe(stopped);
+    expect(await third).toMatchObject({ code: 'DUPLICATE_JOB' });
+    job().clearDeadline();
+  });
+
   test('that is drained while its prompt is tokenized ends with DRAINING and a retry time, and is removed', async () => {
     const { admit, job, jobs } = setUp('ready');
     const started = errorOf(() => admit());
@@ -123,6 +158,26 @@ describe('an admitted job', () => {
     const { result, narrations } = await capture(() => errorOf(() => admit(tooLong)));
     expect(result).toMatchObject({ code: 'PROMPT_TOO_LONG', details: { tokens_in: 64, context_length: 64 } });
     expect(narrations.map(({ event }) => event)).toEqual(['request.invalid']);
+    expect(jobs.size).toBe(0);
+  });
+
+  test.each([
+    [{ context: 131_072 }, undefined, 131_065],
+    [{ context: 131_072 }, 100_000, 100_000],
+    [{ context: 64 }, 2048, 57],
+    [{ context: 131_072, maxTokensCap: 100 }, undefined, 100],
+  ])('with %j and max_tokens %s may generate %i tokens', async (settings, maxTokens, expected) => {
+    const { admit, job } = setUp('ready', {}, settings);
+    const { narrations } = await capture(() => admit({ maxTokens }));
+    expect(narrations.find(({ event }) => event === 'inference.start')).toMatchObject({ max_tokens: expected });
+    job().clearDeadline();
+  });
+
+  test('with a long prompt is prepared in another turn of the event loop, and can be stopped before', async () => {
+    const { admit, job, jobs } = setUp('ready', {}, { context: 131_072 });
+    const started = errorOf(() => admit({ input: { prompt: 'x'.repeat(100_000), raw: true } }));
+    job().stop('cancelled');
+    expect(await started).toMatchObject({ code: 'CANCELLED' });
     expect(jobs.size).toBe(0);
   });
 

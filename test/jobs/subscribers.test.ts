@@ -41,6 +41,29 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 200; i += 1) await turn();
 }
 
+test('of a very long output, a subscriber that keeps up receives every event; one that comes late gets the last ones', async () => {
+  const LIMIT = 256 * 1024;
+  const { log, emit, add, pauses } = setUp({ logBytes: LIMIT });
+  const { socket } = add();
+  const TOKENS = 100_000;
+  let heard = 0;
+  for (let emitted = 0; emitted < TOKENS; emitted += 100) {
+    emit(100, 'word ');
+    for (let turns = 0; log.next > (idsOf(socket.received).at(-1) ?? -1) + 1 && turns < 1000; turns += 1) await turn();
+    const ids = idsOf(socket.received);
+    expect([ids[0], ids.length]).toEqual([heard, 100]);
+    heard += ids.length;
+    socket.received = '';
+    expect(log.bytes).toBeLessThanOrEqual(LIMIT);
+  }
+  expect([heard, pauses]).toEqual([TOKENS, []]);
+  expect(log.first).toBeGreaterThan(TOKENS / 2);
+  const late = add(log.first);
+  log.emit(ERROR);
+  await settle();
+  expect(idsOf(late.socket.received)).toEqual(Array.from({ length: TOKENS + 1 - log.first }, (_, i) => log.first + i));
+});
+
 describe('a subscriber', () => {
   test('receives past events, live events and the end, byte for byte', async () => {
     const { log, emit, add } = setUp();

@@ -6,15 +6,16 @@ import { connect, type Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { readConfig } from '../../src/config/config.ts';
 import { CONTRACT_FILES } from '../../src/config/paths.ts';
-import { buildServer } from '../../src/http/server.ts';
+import { bodyLimit, buildServer } from '../../src/http/server.ts';
 import { Admission } from '../../src/jobs/admission.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
+import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import { fakeModel, finish, idleMetrics } from '../support/fakes.ts';
 
 /** Bytes of the longest body with the default `--max-prompt-chars`. */
-export const BODY_BYTES = 458_752;
+export const BODY_BYTES = bodyLimit('auto');
 /** 32 origins, the maximum of `--cors-origin`. */
 export const ORIGINS = Array.from({ length: 32 }, (_, index) => `https://app-${index}.example`);
 
@@ -26,8 +27,17 @@ export interface LoopServer {
   readonly open: () => Promise<Socket>;
 }
 
-/** @param args settings besides `--cors-origin` */
-export async function startLoopServer(args: readonly string[] = []): Promise<LoopServer> {
+interface LoopOptions {
+  /** The loaded model. */
+  readonly model?: LoadedModel;
+  /** Settings besides `--cors-origin`. */
+  readonly args?: readonly string[];
+}
+
+export async function startLoopServer({
+  model = fakeModel({ slots: 4, context: 64 }),
+  args = [],
+}: LoopOptions = {}): Promise<LoopServer> {
   const config = { ...readConfig(['--cors-origin', ORIGINS.join(), ...args], {}), workerId: 'loop' };
   const state = new WorkerState();
   state.enter('ready');
@@ -44,7 +54,7 @@ export async function startLoopServer(args: readonly string[] = []): Promise<Loo
   for (const event of Object.keys(CATALOGUE)) metrics.narrated(event);
   for (const outcome of ['success', 'error', 'cancelled', 'timeout'] as const)
     metrics.finished({ outcome, tokensIn: 1, tokensOut: 2, durationMs: 3, timeToFirstTokenMs: 1, decodeMs: 1 });
-  const parts = { config, state, jobs, engine, metrics, model: () => fakeModel({ slots: 4, context: 64 }) };
+  const parts = { config, state, jobs, engine, metrics, model: () => model };
   const admission = new Admission(parts);
   const app = buildServer({ ...parts, version: '0', admission, shutdown: () => undefined }, CONTRACT_FILES);
   await app.listen({ host: '127.0.0.1', port: 0 });

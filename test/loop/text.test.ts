@@ -1,5 +1,6 @@
 /** No prompt and no message holds the event loop: tokenizers of every family, and templates of any kind. */
 import { describe, expect, test } from 'vitest';
+import { AUTO_PROMPT_CHARS } from '../../src/contract/execute.ts';
 import { JinjaTemplate } from '../../src/text/template/jinja/jinja.ts';
 import { RenderBudgetError } from '../../src/text/template/render-limits.ts';
 import { EncodeError } from '../../src/text/tokenizer/encode-error.ts';
@@ -29,8 +30,23 @@ const UNITS = [
   '\ud800',
 ];
 
+/** The longest prompt that a worker accepts by default. */
+const LONGEST_CHARS = AUTO_PROMPT_CHARS.most;
+
 describe.each(FAMILIES)('a tokenizer in the style of %s', (name) => {
   const pipeline = pipelineOf(name);
+
+  test.each(['a', ' ', '\u2028', '本'])('the length of the longest prompt is compared with the context: %j', (unit) => {
+    const text = unit.repeat(LONGEST_CHARS);
+    const compare = (): void => {
+      try {
+        pipeline.checkFits(text, 131_071);
+      } catch (error) {
+        if (!(error instanceof EncodeError)) throw error;
+      }
+    };
+    expect(callMs(compare)).toBeLessThan(CEILING_MS);
+  });
 
   test.each(UNITS.map((unit) => JSON.stringify(unit)))('%s in a text of the longest length', (unit) => {
     const text = (JSON.parse(unit) as string).repeat(LOOP_UNITS).slice(0, LOOP_UNITS);

@@ -10,7 +10,7 @@ import type { ReadyNotice } from '../../src/lifecycle/ready-callback.ts';
 import type { Narration } from '../../src/narration/narrate.ts';
 import type { Finish } from '../../src/protocol/messages.ts';
 import { NEUTRAL, type Sampling } from '../../src/protocol/sampling.ts';
-import { Metrics } from '../../src/telemetry/metrics.ts';
+import { type Gauges, Metrics } from '../../src/telemetry/metrics.ts';
 import { ChatTemplates } from '../../src/text/template/chat-templates.ts';
 
 /** Temperature 1 and no filter or penalty, with a fixed seed. */
@@ -41,18 +41,19 @@ export const failure = (reason: 'failed' | 'out_of_memory', message: string): Fi
   ...FINISHED,
 });
 
+const zero = (): number => 0;
+/** The values of a worker without an engine. */
+export const NO_GAUGES: Gauges = {
+  running: zero,
+  waiting: zero,
+  cacheUsage: zero,
+  vramBytes: zero,
+  logBytes: zero,
+  uptimeSeconds: zero,
+};
+
 /** Metrics of a worker without an engine. */
-export function idleMetrics(): Metrics {
-  const zero = (): number => 0;
-  return new Metrics({
-    running: zero,
-    waiting: zero,
-    cacheUsage: zero,
-    vramBytes: zero,
-    logBytes: zero,
-    uptimeSeconds: zero,
-  });
-}
+export const idleMetrics = (): Metrics => new Metrics(NO_GAUGES);
 
 const POLICY: ReadPolicy = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 };
 

@@ -1,6 +1,6 @@
 /** The command line of `pull`. */
 import { parseArgs } from 'node:util';
-import { ConfigError, readConfig } from '../../config/config.ts';
+import { ConfigError, readConfig, suggestionFor } from '../../config/config.ts';
 import type { Selection } from '../../model/hub/choice.ts';
 import { type HubReference, parseReference, REFERENCE_RULE } from '../../model/hub/reference.ts';
 import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
@@ -36,15 +36,15 @@ export function readArguments(args: readonly string[]): PullArguments {
 const deviceForWeights = (choice: string): DeviceName => deviceOf(choice) ?? CPU;
 
 function parseFlags(args: readonly string[]) {
+  const options = {
+    dtype: { type: 'string' },
+    device: { type: 'string' },
+    'env-file': { type: 'string' },
+    verify: { type: 'boolean' },
+  } as const;
   try {
-    const options = {
-      dtype: { type: 'string' },
-      device: { type: 'string' },
-      'env-file': { type: 'string' },
-      verify: { type: 'boolean' },
-    } as const;
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new ConfigError(messageOf(error));
+    throw new ConfigError(messageOf(error) + suggestionFor(error, Object.keys(options)));
   }
 }

@@ -7,6 +7,7 @@ import { addressSpaceLimit } from '../../config/address-space.ts';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
 import type { HttpProxy } from '../../config/proxy-settings.ts';
+import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
@@ -25,7 +26,9 @@ import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
 import type { EngineFacts } from '../../protocol/loading.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
+import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
+import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
 export interface WorkerStart {
@@ -45,7 +48,10 @@ export interface WorkerStart {
 
 export class Worker {
   readonly #start: WorkerStart;
+  /** The settings, with the number of connections that the limit of open files allows. */
   readonly #config: Config;
+  /** Maximum number of open file descriptors, if known. */
+  readonly #openFiles: number | undefined;
   readonly #version: string;
   readonly #state = new WorkerState();
   readonly #stops: StopRequests;
@@ -62,7 +68,8 @@ export class Worker {
   constructor(start: WorkerStart) {
     const { config } = start.settings;
     this.#start = start;
-    this.#config = config;
+    this.#openFiles = new ProcessFigures().openFilesLimit;
+    this.#config = { ...config, maxConnections: connectionsWithin(config.maxConnections, this.#openFiles) };
     this.#version = start.version;
     this.#stops = start.stops;
     this.forced = start.stops.forced;
@@ -134,9 +141,7 @@ export class Worker {
     });
     const address_space_bytes = addressSpaceLimit();
     if (address_space_bytes !== undefined) narrate('address_space.limited', { address_space_bytes });
-    if (file && file.ignored.length > 0)
-      narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
-    if (exposure !== undefined) narrate('secrets.exposed', { reason: exposure });
+    reportSettings(settings, exposure, { connections: this.#config.maxConnections, openFiles: this.#openFiles });
   }
 
   /**
@@ -208,11 +213,12 @@ export class Worker {
   async #report({ spec, facts }: LoadedModel): Promise<void> {
     const { callbackUrl, advertiseUrl, workerId } = this.#config;
     if (callbackUrl === undefined) return;
+    const memory = memoryBytes(facts.residentBytes);
     const notice = {
       worker_id: workerId,
       model_ref: spec.name,
       vram_bytes: facts.deviceBytes,
-      memory_bytes: memoryBytes(facts.residentBytes),
+      ...(memory !== undefined && { memory_bytes: memory }),
       uri: advertiseUrl ?? `http://${this.#address()}`,
       device: facts.device,
       capabilities: ['text-gen'],

@@ -135,7 +135,6 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       idLimit: Math.min(warm.vocabSize, edited?.embeddingRows ?? Number.POSITIVE_INFINITY),
       ...checked,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
-      residentBytes: 0,
       // If the system does not report free memory: the planned bytes.
       deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
       warmupMs: performance.now() - loaded,

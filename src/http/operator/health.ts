@@ -1,5 +1,6 @@
 /**
- * GET /health, /live and /ready. The handlers read cached state only, so they answer fast under any load.
+ * GET /health, /live and /ready. The handlers read cached state, so they answer fast under any load. A figure
+ * of the system that cannot be read is absent.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../../bridge/client.ts';
@@ -23,6 +24,7 @@ export interface HealthSources {
 function healthOf({ config, state, engine, model, version }: HealthSources): Health {
   const loaded = model();
   const { busy, waiting } = engine.occupancy;
+  const memory = memoryBytes(loaded ? loaded.facts.residentBytes : 0);
   return {
     status: state.health,
     worker_id: config.workerId,
@@ -30,7 +32,7 @@ function healthOf({ config, state, engine, model, version }: HealthSources): Hea
     device: loaded?.facts.device ?? '',
     resident: loaded !== undefined && state.phase !== 'engine_lost',
     vram_bytes: loaded?.facts.deviceBytes ?? 0,
-    memory_bytes: memoryBytes(loaded?.facts.residentBytes ?? 0),
+    ...(memory !== undefined && { memory_bytes: memory }),
     quant_kind: loaded?.dtype ?? '',
     tokenizer_kind: loaded?.spec.tokenizerKind ?? '',
     vocab_size: loaded?.spec.vocabSize ?? 0,

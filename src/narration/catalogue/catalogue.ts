@@ -9,12 +9,14 @@ import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
 import { MODEL_FILE_EVENTS } from './model-file-events.ts';
 import { REQUEST_EVENTS } from './request-events.ts';
+import { SETTINGS_EVENTS } from './settings-events.ts';
 import { TEXT_EVENTS } from './text-events.ts';
 import { WORKER_EVENTS } from './worker-events.ts';
 
 export const CATALOGUE = {
   ...WORKER_EVENTS,
   ...HOST_EVENTS,
+  ...SETTINGS_EVENTS,
   ...MODEL_EVENTS,
   ...MODEL_FILE_EVENTS,
   ...TEXT_EVENTS,

@@ -153,17 +153,15 @@ export const MODEL_EVENTS = {
     action: 'warmup',
     level: 'INFO',
     when: 'the warm-up runs are done, and on a GPU a comparison with the CPU if it takes less than a second; --speculation auto turns speculation on unless runs of several tokens round differently, as they do with quantized weights',
-    required: [
-      'duration_ms',
-      'slots',
-      'context_length',
+    required: ['duration_ms', 'slots', 'context_length', 'vram_bytes', 'threads', 'threads_reason', 'speculation'],
+    optional: [
       'memory_bytes',
-      'vram_bytes',
-      'threads',
-      'threads_reason',
-      'speculation',
+      'cpu_quota',
+      'rounding_percent',
+      'trusted_tokens',
+      'cpu_difference_percent',
+      'cpu_check_ms',
     ],
-    optional: ['cpu_quota', 'rounding_percent', 'trusted_tokens', 'cpu_difference_percent', 'cpu_check_ms'],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
       const warm = `Engine warmed up in ${formatMs(f.duration_ms)}, ${formatThreads(f.threads, f.threads_reason, f.cpu_quota)}; speculation ${f.speculation}`;
@@ -185,6 +183,16 @@ export const MODEL_EVENTS = {
     human: (f) =>
       `Engine process was lost with ${count(f.requests_running, 'request')} running${f.requests_waiting ? ` and ${f.requests_waiting} waiting` : ''}: ${f.reason}`,
     cute: () => '💔 The engine fainted. Smelling salts are on their way!',
+  }),
+  'engine.not_started': lifecycleEvent({
+    actor: ENGINE,
+    action: 'engine_restart',
+    level: 'WARN',
+    when: 'the system has no file descriptor, process or memory for the next engine process; the worker tries again',
+    required: ['reason', 'attempt', 'attempts', 'retry_after_ms'],
+    target: () => 'engine',
+    human: (f) => `Raise ulimit -n or -u, or free memory: ${f.reason}; next try in ${formatMs(f.retry_after_ms)}`,
+    cute: () => '🪫 No chair for the engine yet. It waits politely, then asks again!',
   }),
   'engine.restarted': lifecycleEvent({
     actor: ENGINE,

@@ -9,11 +9,6 @@ import { count, formatMs, formatSeconds } from '../phrases.ts';
 const WORKER = 'rbees-workerd';
 const HTTP = 'http-server';
 
-/** The names of settings; their number, if the sentence has no room for the names. */
-function settingsOf(names: string): string {
-  return names.length <= 200 ? names : count(names.split(', ').length, 'setting');
-}
-
 /** The remedies for the error codes of an address that the server cannot use. */
 const BIND_REMEDIES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'Choose another --port, or 0 for a free one: a process uses the address already',
@@ -36,26 +31,6 @@ export const WORKER_EVENTS = {
     human: (f) =>
       `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${shorten(f.model_ref, 32)}`,
     cute: (f) => `🐝 A little worker bee wakes up and stretches its wings for ${shorten(f.model_ref, 60)}!`,
-  }),
-  'settings.ignored': lifecycleEvent({
-    actor: WORKER,
-    action: 'settings_read',
-    level: 'WARN',
-    when: 'the file .env of the working directory has settings that only a file of --env-file may set; they are not used',
-    required: ['settings_file', 'settings'],
-    target: (f) => f.settings_file,
-    human: (f) => `Use --env-file .env to apply ${settingsOf(f.settings)}: worker ignored them in .env`,
-    cute: () => '🧺 A note lay by the door, but it did not say from whom. Better ask the beekeeper first!',
-  }),
-  'secrets.exposed': lifecycleEvent({
-    actor: WORKER,
-    action: 'secrets_hide',
-    level: 'WARN',
-    when: 'other processes of the same user can read a token of the worker in /proc, because it could not be overwritten',
-    required: ['reason'],
-    target: () => 'api-token',
-    human: (f) => `Run the worker as a user of its own: it could not hide its secrets in /proc (${f.reason})`,
-    cute: () => '🙈 The secret would not fit into the drawer. Please look after it!',
   }),
   'watchdog.missing': lifecycleEvent({
     actor: WORKER,

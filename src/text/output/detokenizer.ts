@@ -16,6 +16,8 @@ export interface Decoder {
 const REPLACEMENT = '\u{FFFD}';
 /** The window is trimmed when it contains more ids than this. */
 const LONGEST_WINDOW = 8;
+/** A window of more ids loses those without text: an output may have as many as the context is long. */
+const MOST_IDS = 64;
 /**
  * Trimming keeps this many tokens with text, at least one byte each. A character has at most 4 bytes, so the
  * last character always stays whole, finished or not.
@@ -91,12 +93,13 @@ export class Detokenizer {
       start -= 1;
       if (this.#hasText(window[start])) found += 1;
     }
-    const context = window.slice(start);
+    const last = window.slice(start);
+    const context = last.length > MOST_IDS ? last.filter((id) => this.#hasText(id)) : last;
     const emitted = this.#decoder.decode(context).length - held;
     // A context without text would make the decoder strip the next token's first space: trim later.
-    if (emitted <= 0) return;
+    if (emitted <= 0 && context === last) return;
     this.#window = context;
-    this.#emitted = emitted;
+    this.#emitted = Math.max(0, emitted);
   }
 
   /** True if a token adds text. Decodes it twice, because a decoder may strip one space at the start. */

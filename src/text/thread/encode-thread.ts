@@ -32,6 +32,9 @@ export const THREAD_LIMITS: ThreadLimits = { startMs: 60_000, jobMs: 2_000, unit
  */
 export const MAX_OVERTAKEN = 8;
 
+/** Time until a retry if the system has no resources for a thread. */
+const RETRY_MS = 1000;
+
 export interface EncodeThreadOptions {
   readonly entry: URL;
   readonly data: ThreadData;
@@ -126,9 +129,16 @@ export class EncodeThread {
 
   #next(): void {
     if (this.#running !== undefined || this.#queue.length === 0) return;
-    this.#thread ??= this.#startThread();
     this.#running = this.#take();
     if (this.#running === undefined) return;
+    try {
+      this.#thread ??= this.#startThread();
+    } catch (error) {
+      const cause = error as Error;
+      this.#drop(isShortage(cause) ? noThreadError() : cause);
+      this.#next();
+      return;
+    }
     if (this.#thread.isReady) this.#send(this.#thread, this.#running);
   }
 
@@ -191,9 +201,13 @@ export class EncodeThread {
       if (this.#running) this.#send(thread, this.#running);
       return;
     }
-    if (answer.type === 'unusable') {
-      this.#replace(thread, new Error(answer.message));
-      return;
+    if (answer.type === 'unusable' || answer.type === 'failed') {
+      const cause = new Error(answer.message);
+      // Node.js keeps the failure of an import for the life of the thread.
+      if (answer.type === 'unusable' || isShortage(cause)) {
+        this.#replace(thread, isShortage(cause) ? noThreadError() : cause);
+        return;
+      }
     }
     const finished = this.#running;
     this.#running = undefined;
@@ -204,6 +218,10 @@ export class EncodeThread {
 
   #onLoss(thread: Thread, cause: Error): void {
     const isMemory = 'code' in cause && cause.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    if (isShortage(cause)) {
+      this.#replace(thread, noThreadError());
+      return;
+    }
     const reason = isMemory
       ? new EncodeError(
           'too_much_memory',
@@ -230,6 +248,19 @@ export class EncodeThread {
     this.#starting?.reject(reason);
     this.#starting = undefined;
   }
+}
+
+/**
+ * True if the system has no file descriptor or memory for a thread, or for a file that the thread reads: a
+ * later start can succeed.
+ */
+const isShortage = (cause: Error): boolean =>
+  ('code' in cause && cause.code === 'ERR_WORKER_INIT_FAILED') || /\b(?:EMFILE|ENFILE|ENOMEM)\b/.test(cause.message);
+
+function noThreadError(): WorkerError {
+  const message =
+    'The worker has no free file descriptor or memory to start its thread for long prompts; try again later.';
+  return new WorkerError('WORKER_UNHEALTHY', message, { retryAfterMs: RETRY_MS });
 }
 
 /** The error of a job, as it was thrown on the thread. */

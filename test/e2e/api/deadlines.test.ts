@@ -22,7 +22,7 @@ test.each([
 ])('a deadline in the past is answered at once: %s', async (_, deadline) => {
   const response = await worker.post('/execute', { ...short, job_id: 'late' }, { 'X-Deadline': deadline() });
   expect(response.status).toBe(504);
-  expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: true } });
+  expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: false } });
   expect((await worker.post('/cancel', { job_id: 'late' })).status).toBe(404);
 });
 

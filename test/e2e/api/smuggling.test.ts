@@ -3,6 +3,7 @@
  */
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { bodyLimit } from '../../../src/http/server.ts';
 import { longJob } from '../../support/listener.ts';
 import { closed, open, raw, rawOnce, requestOf, statusesOf } from '../../support/raw.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
@@ -63,7 +64,10 @@ describe('a body in chunks', () => {
 
   test('does not bypass the limit of the body size', async () => {
     const chunk = `10000\r\n${' '.repeat(0x10000)}\r\n`;
-    const heard = await rawOnce(worker, `${POST}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(10)}`);
+    const heard = await rawOnce(
+      worker,
+      `${POST}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(bodyLimit('auto') / 0x10000 + 1)}`,
+    );
     expect(statusesOf(heard)).toEqual([413]);
     await alive();
   });

@@ -1,6 +1,7 @@
 /** Invalid requests: all broken rules at once, one shape for all errors, and no word of the prompt. */
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { bodyLimit } from '../../../src/http/server.ts';
 import { lastOf } from '../../support/listener.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
 import { all, type TestWorker } from '../../support/worker.ts';
@@ -242,7 +243,7 @@ describe('content types and sizes', () => {
   });
 
   test('a body larger than any prompt is refused for its size', async () => {
-    const response = await worker.post('/execute', { ...good, prompt: 'x'.repeat(1_000_000) });
+    const response = await worker.post('/execute', { ...good, prompt: 'x'.repeat(bodyLimit('auto')) });
     expect(response.status).toBe(413);
     expect(await response.json()).toMatchObject({ error: { code: 'PAYLOAD_TOO_LARGE', retriable: false } });
   });

@@ -1,11 +1,12 @@
 /** Floods of broken requests: short answers, short lines in the log, and a worker that serves meanwhile. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bodyLimit } from '../../../src/http/server.ts';
 import { lastOf, longJob } from '../../support/listener.ts';
 import { rawOnce } from '../../support/raw.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 /** Bytes of the longest body with the default settings. */
-const BODY_BYTES = 458_752;
+const BODY_BYTES = bodyLimit('auto');
 const AT_ONCE = 8;
 const ROUNDS = 3;
 /** Ceilings for the answer to a broken request and for its line in the log. */

@@ -2,8 +2,12 @@
  * Prompt and output share the context: a prompt that is too long is refused with both numbers, an output that
  * is too long is cut.
  */
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { lastOf, narrated } from '../../support/listener.ts';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Listener, lastOf, narrated } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker } from '../../support/worker.ts';
 
 const CONTEXT = 64;
@@ -87,4 +91,65 @@ test('a request without a length gets the rest of the context', async () => {
   const start = all(events, 'narration').find((narration) => narration['event'] === 'inference.start');
   expect(Number(start?.['max_tokens']) + Number(lastOf(events)['tokens_in'])).toBe(CONTEXT);
   expect(narrated(events).at(-1)).toBe('time.explained');
+});
+
+describe('a model with a long context', () => {
+  const LONG = 40_000;
+  let folder: string;
+  let long: TestWorker;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'long-context-'));
+    await cp(fileURLToPath(new URL('../../models/hub', import.meta.url)), folder, { recursive: true });
+    await change('config.json', { max_position_embeddings: LONG });
+    await change('tokenizer_config.json', { model_max_length: LONG });
+    long = await startWorker({ args: ['--model', folder, '--slots', '1'] });
+  });
+  afterAll(async () => {
+    await long.kill();
+    await rm(folder, { recursive: true });
+  });
+
+  async function change(file: string, fields: object): Promise<void> {
+    const path = join(folder, file);
+    const json = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...json, ...fields }));
+  }
+
+  /** The facts of the job in the engine. The weights of the model are too short to compute this output. */
+  async function started(body: object): Promise<Record<string, unknown>> {
+    const stream = await Listener.open(long, { job_id: 'long', raw: true, ...body });
+    const { data } = await stream.untilNarrated('inference.start');
+    await stream.ended;
+    return data;
+  }
+
+  test('takes a prompt of more than 32 768 characters, and an output of the rest of the context', async () => {
+    const prompt = 'the sea and wind '.repeat(2200);
+    const events = await long.execute({ job_id: 'prompt', prompt, raw: true });
+    const [start] = all(events, 'narration').filter(({ event }) => event === 'inference.start');
+    const [tokenized] = all(events, 'narration').filter(({ event }) => event === 'prompt.tokenized');
+    expect(Number(tokenized?.['tokens_in'])).toBeGreaterThan(8192);
+    expect(Number(tokenized?.['tokens_in']) + Number(start?.['max_tokens'])).toBe(LONG);
+  });
+
+  test('takes max_tokens up to the context', async () => {
+    expect(await started({ prompt: 'sea', max_tokens: 30_000 })).toMatchObject({ max_tokens: 30_000 });
+    expect((await started({ prompt: 'sea', max_tokens: LONG }))['max_tokens']).toBeLessThan(LONG);
+  });
+
+  test.each([
+    ['max_tokens', { prompt: 'sea', max_tokens: LONG + 1 }, '1 to 40000, but is 40001; --max-tokens-cap'],
+    ['prompt', { prompt: 'x'.repeat(16 * LONG + 1) }, '1 to 640000 Unicode characters; --max-prompt-chars'],
+  ])('refuses more, with the limit and its flag: %s', async (field, body, message) => {
+    const response = await long.post('/execute', { job_id: 'more', ...body });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { message: expect.stringContaining(message), errors: [{ field }] },
+    });
+  });
+
+  test('refuses a prompt within the characters that cannot fit by its tokens', async () => {
+    const response = await long.post('/execute', { job_id: 'tokens', prompt: 'x'.repeat(16 * LONG) });
+    expect([response.status, await response.text()]).toEqual([413, expect.stringContaining('PROMPT_TOO_LONG')]);
+  });
 });

@@ -48,7 +48,7 @@ describe('one slot and a queue of one', () => {
     for (const id of ['same', 'same-too']) {
       const response = await worker.post('/execute', longJob(id), { Accept: 'text/event-stream' });
       expect(response.status).toBe(409);
-      expect(await response.json()).toMatchObject({ error: { code: 'DUPLICATE_JOB', retriable: false } });
+      expect(await response.json()).toMatchObject({ error: { code: 'DUPLICATE_JOB', retriable: true } });
     }
     expect(lastOf(await running.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     expect(lastOf(await waiting.ended)).toMatchObject({ type: 'end', tokens_out: 2 });

@@ -1,7 +1,7 @@
 /** Files of settings, and the tokens of the processes above an engine. */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -54,6 +54,19 @@ describe('.env of a foreign folder', () => {
     expect(worker.lines.filter(({ event }) => event.startsWith('callback.'))).toEqual([]);
   });
 
+  test('serve reports the variables that are no settings, by their names', async () => {
+    const own = await realpath(await mkdtemp(join(tmpdir(), 'settings-unknown-')));
+    await writeFile(join(own, '.env'), `RBEES_SLOT=${TOKEN}\n`);
+    worker = await startWorker({ cwd: own, env: { RBEES_QEUE: TOKEN, RBEES_TEMPERATURE: TOKEN }, early: true });
+    await rm(own, { recursive: true });
+    expect(worker.lines.filter(({ event }) => event === 'settings.unknown')).toMatchObject([
+      { level: 'WARN', setting: 'RBEES_QEUE', suggestion: 'RBEES_QUEUE', unknown_settings: 3 },
+      { setting: 'RBEES_TEMPERATURE', human: expect.stringMatching(/^Remove RBEES_TEMPERATURE/) },
+      { setting: 'RBEES_SLOT', suggestion: 'RBEES_SLOTS', settings_file: join(own, '.env') },
+    ]);
+    expect(worker.stdout).not.toContain(TOKEN);
+  });
+
   test('ask and doctor read nothing from it', async () => {
     const asked = await runCli(['ask', 'Hello'], { cwd: folder });
     expect([asked.code, asked.stderr]).toEqual([0, '']);
@@ -87,6 +100,19 @@ async function statusFor(host: string, url: string, headers: Record<string, stri
       .end();
   });
 }
+
+test('a folder named .env is not read; RBEES_ENV_FILE refuses it with exit code 2', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'settings-folder-'));
+  await mkdir(join(own, '.env'));
+  worker = await startWorker({ cwd: own, early: true });
+  expect(await worker.line('worker.startup')).not.toHaveProperty('settings_file');
+  const { code, stderr } = await runCli([], { cwd: own, env: { RBEES_ENV_FILE: '.env' } });
+  await rm(own, { recursive: true });
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(/RBEES_ENV_FILE: "\.env" cannot be read \(it is a folder\)/),
+  ]);
+});
 
 describe('a file that --env-file names', () => {
   test.each([

@@ -185,7 +185,7 @@ test.each(['identity', 'Identity', ''])('the coding "%s" is none', async (coding
 });
 
 test('without the token, nothing is decoded', async () => {
-  const guarded = await startLoopServer(['--api-token', 'correct-horse-battery']);
+  const guarded = await startLoopServer({ args: ['--api-token', 'correct-horse-battery'] });
   const request = requestOf(Buffer.from('not gzip'), { headers: [JSON_TYPE, 'Content-Encoding: gzip'] });
   expect(answerIn(await guarded.send(request)).status).toBe(401);
   await guarded.app.close();

@@ -283,3 +283,24 @@ function watch(tokenizer: Tokenizer, use: (words: Detokenizer) => void, continue
   use(words);
   return longest;
 }
+
+it('takes bounded work for each of 100 000 tokens without text, and keeps the text around them', () => {
+  let decoded = 0;
+  const decoder = {
+    decode: (ids: readonly number[]): string => {
+      decoded += ids.length;
+      return ids
+        .map((id) => (id === 0 ? '' : ' word'))
+        .join('')
+        .replace(/^ /, '');
+    },
+    isVisible: () => true,
+  };
+  const words = new Detokenizer(decoder);
+  const silent = (): string => Array.from({ length: 100_000 }, () => words.push(0)).join('');
+  expect([words.push(1), silent(), words.push(1), silent(), words.push(1), words.flush()].join('')).toBe(
+    'word word word',
+  );
+  expect(new Detokenizer(decoder).push(0)).toBe('');
+  expect(decoded).toBeLessThan(200_000 * 500);
+});
