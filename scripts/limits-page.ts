@@ -8,8 +8,8 @@ import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_EVENTS_MS } from '../src/commands/serve/drain.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
-import { MIN_ADDRESS_SPACE } from '../src/config/address-space.ts';
-import { MAX_TOKEN_FILE_BYTES } from '../src/config/hub-token.ts';
+import { MIN_ADDRESS_SPACE } from '../src/config/host/address-space.ts';
+import { MAX_TOKEN_FILE_BYTES } from '../src/config/network/hub-token.ts';
 import { MAX_ORIGINS, MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
@@ -41,6 +41,7 @@ import { STOPPING_MS } from '../src/jobs/admission.ts';
 import { MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
+import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/callback/ready-callback.ts';
 import {
   LOSS_WINDOW_MS,
   MAX_LOSSES,
@@ -49,7 +50,6 @@ import {
   RESTART_FACTOR,
 } from '../src/lifecycle/engine-supervisor.ts';
 import { PROBE_RENDER } from '../src/lifecycle/open-text.ts';
-import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/ready-callback.ts';
 import { MAX_INTERRUPT_MS, MAX_LOOP_SILENCE_FORCED_MS, MAX_LOOP_SILENCE_MS } from '../src/lifecycle/watchdog.ts';
 import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
 import { MAX_REDIRECTS, MAX_RESPONSE_BYTES, RETRY_POLICY } from '../src/model/hub/connection.ts';
@@ -63,7 +63,7 @@ import { LIMITS } from '../src/narration/entry.ts';
 import { FIELDS } from '../src/narration/fields.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
-import { MAX_TOKENIZER_BYTES } from '../src/protocol/json-text.ts';
+import { MAX_TOKENIZER_BYTES } from '../src/protocol/text/json-text.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
 import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
@@ -205,10 +205,10 @@ whose time is known; a thread with a deadline does the rest.
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
 | starts of an engine process without resources for it | ${MAX_SHORTAGES} in a row, about eight minutes | – | \`engine.not_started\`, then a loss | \`lifecycle/engine-supervisor\` | \`e2e/lifecycle/descriptors\` |
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
-| attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
+| attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/callback/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
 | event loop that does not answer a request to stop; a second one | ${seconds(MAX_LOOP_SILENCE_MS)}; ${seconds(MAX_LOOP_SILENCE_FORCED_MS)} | – | the watchdog interrupts it, exit 1; after ${seconds(MAX_INTERRUPT_MS)} more SIGKILL | \`lifecycle/watchdog\` | \`e2e/lifecycle/watchdog\` |
 | threads on the CPU | ${count(MAX_THREADS)}; \`auto\`: the cores and the CPU quota of the process | \`--threads\` | exit 2 | \`config/settings\`, \`engine/host/cpu-threads\` | \`e2e/host/threads\`, \`engine/host/control-groups\` |
-| address space of a process (\`ulimit -v\`) | at least ${bytes(MIN_ADDRESS_SPACE)} | – | exit 2 | \`config/address-space\` | \`e2e/host/address-space\`, \`config/address-space\` |
+| address space of a process (\`ulimit -v\`) | at least ${bytes(MIN_ADDRESS_SPACE)} | – | exit 2 | \`config/host/address-space\` | \`e2e/host/address-space\`, \`config/address-space\` |
 | unknown settings that are reported | ${MAX_UNKNOWN} | – | counted in \`unknown_settings\` | \`config/unknown-settings\` | \`config/unknown-settings\` |
 | wait for the writer of a named pipe with settings | ${seconds(MAX_PIPE_MS)} | – | exit 2 | \`config/settings-file\` | \`config/settings-encodings\` |
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
@@ -245,7 +245,7 @@ whose time is known; a thread with a deadline does the rest.
 | a file | its length and checksum in the list | – | a file that is too long or wrong is thrown away; after two tries, exit 1 | \`model/hub/transfer\` | \`model/hub/transfer\`, \`e2e/hub/pull-interrupted.long\` |
 | tries without progress; tries in total; silence | ${RETRY_POLICY.tries}; ${MAX_TRIES}; ${seconds(RETRY_POLICY.stallMs)} | – | exit 1; the partial file stays for the next pull | \`model/hub/connection\`, \`model/hub/transfer\` | \`model/hub/transfer\` |
 | wait that the hub asks for with \`Retry-After\` or \`RateLimit\` | ${seconds(RETRY_POLICY.longestRetryAfterMs)} | – | exit 1 | \`model/hub/network/wait-headers\` | \`model/hub/wait-headers\`, \`e2e/hub/pull-limited\` |
-| file with the token of the hub | ${bytes(MAX_TOKEN_FILE_BYTES)}, a regular file | \`HF_TOKEN_PATH\` | exit 2 if \`HF_TOKEN_PATH\` names it, otherwise a warning | \`config/hub-token\` | \`config/hub-token\` |
+| file with the token of the hub | ${bytes(MAX_TOKEN_FILE_BYTES)}, a regular file | \`HF_TOKEN_PATH\` | exit 2 if \`HF_TOKEN_PATH\` names it, otherwise a warning | \`config/network/hub-token\` | \`config/hub-token\` |
 | redirects | ${MAX_REDIRECTS}, never from https to http | – | exit 1 | \`model/hub/connection\` | \`model/hub/transfer\` |
 | rate of a transfer and of an answer of the API | ${bytes(RETRY_POLICY.leastBytes)} in ${seconds(RETRY_POLICY.rateWindowMs)} | – | a try without progress | \`model/hub/transfer-watch\` | \`model/hub/transfer\`, \`model/hub/repository\` |
 | addresses that a public hub leads to | public ones, checked for every connection; through a proxy, those that a URL names | \`HF_ENDPOINT\` | exit 1 | \`model/hub/addresses\` | \`model/hub/addresses\` |

@@ -7,17 +7,17 @@
 import { readFileSync } from 'node:fs';
 import { forkEngine } from './bridge/child.ts';
 import { closeLostTerminals } from './commands/lost-terminal.ts';
-import { checkAddressSpace, hasWasmOptions, wasmOptions } from './config/address-space.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
-import { workingFolder } from './config/folder.ts';
-import { hangupEnvironment, ignoresHangup } from './config/hangup.ts';
 import { settingsHelp } from './config/help.ts';
-import { hideSecrets } from './config/hide-secrets.ts';
+import { checkAddressSpace, hasWasmOptions, wasmOptions } from './config/host/address-space.ts';
+import { workingFolder } from './config/host/folder.ts';
+import { hangupEnvironment, ignoresHangup } from './config/host/hangup.ts';
+import { hideSecrets } from './config/host/hide-secrets.ts';
+import { readProxies } from './config/network/proxy-settings.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
-import { readProxies } from './config/proxy-settings.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
-import { shorten } from './protocol/error-message.ts';
-import { withoutUrlSecrets } from './protocol/url-text.ts';
+import { shorten } from './protocol/text/error-message.ts';
+import { withoutUrlSecrets } from './protocol/text/url-text.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 

@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
-import { wasmOptions } from '../config/address-space.ts';
+import { wasmOptions } from '../config/host/address-space.ts';
 import { ENGINE_ENTRY } from '../config/paths.ts';
 import type { DeviceName } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
-import { hideSecrets } from '../config/hide-secrets.ts';
+import { hideSecrets } from '../config/host/hide-secrets.ts';
 
 /** The child process of a command. */
 export interface Again {

@@ -6,8 +6,8 @@
 import { closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
-import { messageOf } from '../protocol/error-message.ts';
-import { absolutePath } from './folder.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
+import { absolutePath } from './host/folder.ts';
 import { settingsText } from './settings-text.ts';
 
 /** Maximum size of a file of settings. */

@@ -3,10 +3,11 @@
  * report covers all sequences. Between two steps the engine returns to the event loop, so that the process
  * reads new messages before the next step. Knows no processes, no text and no narration.
  */
-import { messageOf } from '../protocol/error-message.ts';
+
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { residentBytes } from '../protocol/resident-memory.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
 import { KvCache } from './kv-cache.ts';

@@ -5,7 +5,7 @@
  */
 
 import koffi from 'koffi';
-import { messageOf } from '../protocol/error-message.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
 
 export const KOFFI_VERSION: string = koffi.version;
 

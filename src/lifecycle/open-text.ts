@@ -6,7 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { ModelTokens } from '../model/spec/merged-tokens.ts';
 import { type FoundTemplate, readTemplates, type TemplateFiles } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
-import { messageOf } from '../protocol/error-message.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
 import { ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
 import { ChatTemplates, type NamedTemplate } from '../text/template/chat-templates.ts';
 import { RenderBudgetError, type RenderLimits } from '../text/template/render-limits.ts';

@@ -5,8 +5,8 @@
 import { EngineRefusedError } from '../bridge/child.ts';
 import { count, formatBytes } from '../narration/phrases.ts';
 import { isCpu } from '../protocol/devices.ts';
-import { messageOf } from '../protocol/error-message.ts';
 import type { Reason, ReasonCode, Refusal } from '../protocol/reasons.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
 
 interface Row<C extends ReasonCode> {
   readonly text: (reason: Reason<C>) => string;

@@ -3,9 +3,9 @@
  * the event loop does not answer (docs/decisions/0020-stop-signals-outside-of-the-event-loop.md).
  */
 import { Worker } from 'node:worker_threads';
-import { leaveRemovedFolder } from '../config/folder.ts';
+import { leaveRemovedFolder } from '../config/host/folder.ts';
 import { WATCHDOG_THREAD_ENTRY } from '../config/paths.ts';
-import { messageOf } from '../protocol/error-message.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
 import { PARENT_MS } from './stop-requests.ts';
 
 /** Silence of the event loop after the first request to stop, after which the watchdog ends the process. */

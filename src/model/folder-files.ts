@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
-import { hubCache } from '../config/hub-settings.ts';
+import { hubCache } from '../config/network/hub-settings.ts';
 import { COMMIT } from './hub/reference.ts';
 
 /** The file must not be opened. The message continues a sentence that begins with the file's name. */

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../config/config.ts';
-import { hubCache } from '../config/hub-settings.ts';
+import { hubCache } from '../config/network/hub-settings.ts';
 import { EMBEDDED_MODEL } from '../config/paths.ts';
 import { cachedSnapshot, nameFromCache } from './hub/cache.ts';
 import { type HubReference, nameOf, nameWithoutRevision, parseReference } from './hub/reference.ts';

@@ -6,7 +6,7 @@ import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
-import { absolutePath } from '../config/folder.ts';
+import { absolutePath } from '../config/host/folder.ts';
 
 /** Platform and package to search. Defaults: this machine and its installed package. */
 export interface LibraryTarget {

@@ -5,9 +5,9 @@
  */
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
-import { MAX_TOKENIZER_BYTES } from '../protocol/json-text.ts';
 import type { TensorNames } from '../protocol/loading.ts';
 import type { SamplingDefaults } from '../protocol/sampling.ts';
+import { MAX_TOKENIZER_BYTES } from '../protocol/text/json-text.ts';
 import type { ModelFiles } from './locate.ts';
 import { ModelError, type ModelProblem } from './problems.ts';
 import { type GenaiConfig, readGenai, searchOf, tensorNamesOf } from './spec/genai.ts';

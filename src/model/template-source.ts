@@ -5,8 +5,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { messageOf } from '../protocol/error-message.ts';
-import { JsonError, parseJson, withoutMark } from '../protocol/json-text.ts';
+import { messageOf } from '../protocol/text/error-message.ts';
+import { JsonError, parseJson, withoutMark } from '../protocol/text/json-text.ts';
 import { openModelFile, readModelText } from './folder-files.ts';
 
 /** Paths of the files that can hold templates. */

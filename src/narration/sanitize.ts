@@ -4,7 +4,7 @@
  * next part of the pattern cannot match.
  */
 import { createHash } from 'node:crypto';
-import { withoutUrlSecrets } from '../protocol/url-text.ts';
+import { withoutUrlSecrets } from '../protocol/text/url-text.ts';
 
 const REDACTED = '[REDACTED]';
 

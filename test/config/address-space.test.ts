@@ -6,7 +6,7 @@ import {
   hasWasmOptions,
   MIN_ADDRESS_SPACE,
   wasmOptions,
-} from '../../src/config/address-space.ts';
+} from '../../src/config/host/address-space.ts';
 
 const FLAG = '--disable-wasm-trap-handler';
 const limits = (soft: string) => () =>

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { hangupEnvironment, ignoresHangup } from '../../src/config/hangup.ts';
+import { hangupEnvironment, ignoresHangup } from '../../src/config/host/hangup.ts';
 
 const PARENT = 7;
 
@@ -63,7 +63,7 @@ describe('a hang-up is not ignored', () => {
 });
 
 test.runIf(process.platform === 'linux')('the traces that a real shell leaves', () => {
-  const file = fileURLToPath(new URL('../../dist/config/hangup.js', import.meta.url));
+  const file = fileURLToPath(new URL('../../dist/config/host/hangup.js', import.meta.url));
   const script = `import { ignoresHangup } from ${JSON.stringify(file)}; process.stdout.write(String(ignoresHangup()));`;
   const run = (trap: string): string => {
     const command = `${trap}"$0" --input-type=module -e "$1"; exit`;

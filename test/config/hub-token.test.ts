@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { readHubSettings } from '../../src/config/hub-settings.ts';
+import { readHubSettings } from '../../src/config/network/hub-settings.ts';
 
 let home: string;
 beforeEach(() => {

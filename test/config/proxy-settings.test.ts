@@ -1,7 +1,7 @@
 /** Which proxy a request takes. */
 import { describe, expect, test } from 'vitest';
 import { engineEnvironment } from '../../src/config/config.ts';
-import { readProxies } from '../../src/config/proxy-settings.ts';
+import { readProxies } from '../../src/config/network/proxy-settings.ts';
 
 const P = 'http://proxy.example:3128';
 const nameFor = (environment: Readonly<Record<string, string>>, url: string): string | undefined =>

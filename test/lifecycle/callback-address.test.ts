@@ -1,6 +1,6 @@
 /** The address that a worker on all addresses reports. */
 import { expect, test } from 'vitest';
-import { isEveryAddress, reachableUrl } from '../../src/lifecycle/callback-address.ts';
+import { isEveryAddress, reachableUrl } from '../../src/lifecycle/callback/callback-address.ts';
 
 const own = (): string[] => ['fd00::5', '192.0.2.9'];
 

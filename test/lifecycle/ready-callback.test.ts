@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { reportReady } from '../../src/lifecycle/ready-callback.ts';
+import { reportReady } from '../../src/lifecycle/callback/ready-callback.ts';
 import { capture } from '../../src/narration/narrate.ts';
 import { READY_NOTICE } from '../support/fakes.ts';
 

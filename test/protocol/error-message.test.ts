@@ -1,6 +1,6 @@
 /** Long values in messages keep their start and their end. */
 import { expect, test } from 'vitest';
-import { shorten } from '../../src/protocol/error-message.ts';
+import { shorten } from '../../src/protocol/text/error-message.ts';
 
 test('a text within the limit does not change', () => {
   expect(shorten('model.onnx', 10)).toBe('model.onnx');

@@ -1,7 +1,7 @@
 /** The place of an error in JSON, compared with the parser of the platform. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { JsonError, jsonErrorAt, parseJson } from '../../src/protocol/json-text.ts';
+import { JsonError, jsonErrorAt, parseJson } from '../../src/protocol/text/json-text.ts';
 
 const isJson = (text: string): boolean => {
   try {

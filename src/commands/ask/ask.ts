@@ -10,10 +10,10 @@ import { v7 as uuid } from 'uuid';
 import { execute } from '../../client/client.ts';
 import type { SseEvent } from '../../client/sse.ts';
 import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
-import { hangupEnvironment } from '../../config/hangup.ts';
-import { hideSecrets } from '../../config/hide-secrets.ts';
+import { hangupEnvironment } from '../../config/host/hangup.ts';
+import { hideSecrets } from '../../config/host/hide-secrets.ts';
 import { withReason } from '../../narration/phrases.ts';
-import { messageOf } from '../../protocol/error-message.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import { Terminal } from '../terminal.ts';
 import type { TerminalView } from './terminal-view.ts';
 

@@ -5,7 +5,7 @@
  */
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
 import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
-import { hideSecrets } from '../../config/hide-secrets.ts';
+import { hideSecrets } from '../../config/host/hide-secrets.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { openText } from '../../lifecycle/open-text.ts';
 import { describeReason } from '../../lifecycle/reasons.ts';
@@ -15,9 +15,9 @@ import { selectedLibrary } from '../../model/runtime-library.ts';
 import { type ModelSpec, readSpec } from '../../model/spec.ts';
 import { harmless } from '../../narration/sanitize.ts';
 import { CPU, DEVICES, type DeviceName, deviceOf, devicesToTry, isCpu, kindOf } from '../../protocol/devices.ts';
-import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate } from '../../protocol/loading.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import { ChatTemplates } from '../../text/template/chat-templates.ts';
 import { Terminal } from '../terminal.ts';
 import { fixFor, fixForRuntime } from './fixes.ts';

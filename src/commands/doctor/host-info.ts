@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../config/config.ts';
 import { PACKAGE_FILE } from '../../config/paths.ts';
-import { messageOf } from '../../protocol/error-message.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 
 export interface HostInfo {
   /** Platform and architecture as Node names them: `linux x64`. */

@@ -4,7 +4,7 @@ import { ConfigError, readConfig, suggestionFor } from '../../config/config.ts';
 import type { Selection } from '../../model/hub/choice.ts';
 import { type HubReference, parseReference, REFERENCE_RULE } from '../../model/hub/reference.ts';
 import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
-import { messageOf } from '../../protocol/error-message.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 
 export interface PullArguments {
   readonly reference: HubReference;

@@ -4,7 +4,7 @@
  * stdout, and progress and errors to stderr.
  */
 import { join, posix } from 'node:path';
-import { type HubSettings, readHubSettings } from '../../config/hub-settings.ts';
+import { type HubSettings, readHubSettings } from '../../config/network/hub-settings.ts';
 import type { DtypeChoice } from '../../model/dtypes.ts';
 import { cachedSnapshot, freeBytes, HubCache, storageProblem } from '../../model/hub/cache.ts';
 import { chooseFiles, genaiConfigOf } from '../../model/hub/choice.ts';

@@ -3,18 +3,18 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
-import { addressSpaceLimit } from '../../config/address-space.ts';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
+import { addressSpaceLimit } from '../../config/host/address-space.ts';
+import type { HttpProxy } from '../../config/network/proxy-settings.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
-import type { HttpProxy } from '../../config/proxy-settings.ts';
 import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
-import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback-address.ts';
+import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback/callback-address.ts';
+import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
-import { reportReady } from '../../lifecycle/ready-callback.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequests } from '../../lifecycle/stop-requests.ts';

@@ -4,8 +4,8 @@
  */
 
 import { DEVICE_KINDS, type DeviceKind, type DeviceName, deviceName, kindOf } from '../../protocol/devices.ts';
-import { messageOf } from '../../protocol/error-message.ts';
 import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import { KOFFI_VERSION } from '../ffi.ts';
 import { usableThreads } from '../host/cpu-threads.ts';
 import { loadOrt } from '../ort/api.ts';

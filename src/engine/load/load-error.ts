@@ -4,8 +4,8 @@
  */
 
 import type { DeviceName } from '../../protocol/devices.ts';
-import { messageOf } from '../../protocol/error-message.ts';
 import type { Reason, Refusal } from '../../protocol/reasons.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 
 export class LoadError extends Error {
   override readonly name = 'LoadError';

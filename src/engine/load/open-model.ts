@@ -5,10 +5,10 @@
 
 import { findIgnored } from '../../onnx/ignored-attributes.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../../protocol/devices.ts';
-import { messageOf } from '../../protocol/error-message.ts';
 import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../protocol/loading.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import type { Device } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
 import { loadOrt, type OrtApi, OrtError } from '../ort/api.ts';

@@ -2,7 +2,7 @@
  * The sampler's passes over a row of logits, written in WebAssembly SIMD (kernels.wat), and the memory that
  * they share with JavaScript, allocated once for one vocabulary size. candidates.ts calls the passes.
  */
-import { messageOf } from '../../protocol/error-message.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import { KERNELS } from './kernels.wasm.ts';
 
 /**

@@ -3,8 +3,8 @@
  * Writes no file.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { HubSettings } from '../../config/hub-settings.ts';
-import type { HttpProxy } from '../../config/proxy-settings.ts';
+import type { HubSettings } from '../../config/network/hub-settings.ts';
+import type { HttpProxy } from '../../config/network/proxy-settings.ts';
 import { backoffDelay } from '../../protocol/backoff.ts';
 import { AddressRule } from './addresses.ts';
 import { broken, placeOf, type Route } from './network/failures.ts';

@@ -4,7 +4,7 @@
  */
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { JsonError, parseJson } from '../../protocol/json-text.ts';
+import { JsonError, parseJson } from '../../protocol/text/json-text.ts';
 import { readModelText } from '../folder-files.ts';
 import { type ModelProblem, unreadable } from '../problems.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Sentences about devices, the model and the engine process. Lifecycle events: they go to stdout only.
  */
-import { shorten } from '../../protocol/error-message.ts';
+import { shorten } from '../../protocol/text/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
 import { count, formatBytes, formatMs, formatThreads } from '../phrases.ts';
 

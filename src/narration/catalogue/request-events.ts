@@ -2,7 +2,7 @@
  * Sentences about one request, from its validation to its last token. Request events: they go to stdout and
  * to the stream of the request.
  */
-import { shorten } from '../../protocol/error-message.ts';
+import { shorten } from '../../protocol/text/error-message.ts';
 import { requestEvent } from '../entry.ts';
 import { cacheHitEnd, count, formatEta, formatMs, roundTo } from '../phrases.ts';
 

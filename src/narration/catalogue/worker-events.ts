@@ -2,7 +2,7 @@
  * Sentences about the worker process: start, sockets, ready callback, log, stop. Lifecycle events: they go to
  * stdout only.
  */
-import { shorten } from '../../protocol/error-message.ts';
+import { shorten } from '../../protocol/text/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
 import { count, formatMs, formatSeconds } from '../phrases.ts';
 

@@ -3,7 +3,7 @@
  * replacement of the thread. Starts the thread (tokenizer-thread.ts).
  */
 import { Worker } from 'node:worker_threads';
-import { leaveRemovedFolder } from '../../config/folder.ts';
+import { leaveRemovedFolder } from '../../config/host/folder.ts';
 import { WorkerError } from '../../contract/errors.ts';
 import { EncodeError } from '../tokenizer/encode-error.ts';
 import type { EncodeInput, EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';

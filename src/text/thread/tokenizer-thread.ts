@@ -5,7 +5,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { WorkerError } from '../../contract/errors.ts';
-import { messageOf } from '../../protocol/error-message.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { EncodeError, MAX_STAGE_UNITS } from '../tokenizer/encode-error.ts';
 import { Pipeline } from '../tokenizer/pipeline.ts';

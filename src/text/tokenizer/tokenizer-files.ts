@@ -4,8 +4,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { z } from 'zod';
-import { messageOf } from '../../protocol/error-message.ts';
-import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/json-text.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
+import { MAX_TOKENIZER_BYTES, parseJson } from '../../protocol/text/json-text.ts';
 import type { AddedToken } from './added-tokens.ts';
 import { type Definition, definitionFields, withAddedTokens } from './definition.ts';
 

@@ -1,7 +1,7 @@
 /** The ready callback: its content, its retries and its narration, with a real server and a real worker. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
-import { reportReady } from '../../../src/lifecycle/ready-callback.ts';
+import { reportReady } from '../../../src/lifecycle/callback/ready-callback.ts';
 import { capture } from '../../../src/narration/narrate.ts';
 import { READY_NOTICE } from '../../support/fakes.ts';
 import { lastOf } from '../../support/listener.ts';

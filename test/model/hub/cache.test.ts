@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { getRepoFolderName } from '@huggingface/hub';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { hubCache, readHubSettings } from '../../../src/config/hub-settings.ts';
+import { hubCache, readHubSettings } from '../../../src/config/network/hub-settings.ts';
 import { embeddedModel, modelFolder, modelName } from '../../../src/model/folder.ts';
 import {
   cachedSnapshot,

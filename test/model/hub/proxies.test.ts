@@ -1,6 +1,6 @@
 /** Requests to a hub through proxies that do not answer, and the rule for addresses behind a proxy. */
 import { afterEach, expect, test } from 'vitest';
-import { readProxies } from '../../../src/config/proxy-settings.ts';
+import { readProxies } from '../../../src/config/network/proxy-settings.ts';
 import { Connection, RETRY_POLICY } from '../../../src/model/hub/connection.ts';
 import { readRepository } from '../../../src/model/hub/repository.ts';
 import { ForwardProxy } from '../../support/forward-proxy.ts';

@@ -2,7 +2,7 @@
  * Errors of one attempt, as sentences: with the proxy on the way, and with the decision whether another
  * attempt can help. Pure.
  */
-import type { HttpProxy } from '../../../config/proxy-settings.ts';
+import type { HttpProxy } from '../../../config/network/proxy-settings.ts';
 import { BrokenTransfer, PullError } from '../pull-error.ts';
 import { certificateProblem } from './certificates.ts';
 import { ProxyRefusal } from './proxy-client.ts';

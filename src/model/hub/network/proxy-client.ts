@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { isIP, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { buildConnector, ProxyAgent } from 'undici';
-import type { HttpProxy } from '../../../config/proxy-settings.ts';
+import type { HttpProxy } from '../../../config/network/proxy-settings.ts';
 import type { HeaderFields } from './wait-headers.ts';
 
 /** The proxy itself refused a request. */

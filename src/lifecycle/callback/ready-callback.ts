@@ -4,10 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { v4 as uuid } from 'uuid';
-import type { HttpProxy } from '../config/proxy-settings.ts';
-import { narrate, runIn } from '../narration/narrate.ts';
-import { backoffDelay } from '../protocol/backoff.ts';
-import type { DeviceName } from '../protocol/devices.ts';
+import type { HttpProxy } from '../../config/network/proxy-settings.ts';
+import { narrate, runIn } from '../../narration/narrate.ts';
+import { backoffDelay } from '../../protocol/backoff.ts';
+import type { DeviceName } from '../../protocol/devices.ts';
 import { postReport } from './callback-request.ts';
 
 export const ATTEMPTS = 5;

@@ -5,7 +5,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { plainHost } from '../config/proxy-settings.ts';
+import { plainHost } from '../../config/network/proxy-settings.ts';
 
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::', '::ffff:0.0.0.0']);
 

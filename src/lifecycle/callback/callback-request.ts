@@ -7,11 +7,11 @@ import { once } from 'node:events';
 import { request as overHttp, type RequestOptions } from 'node:http';
 import { request as overHttps } from 'node:https';
 import { connect, type LookupFunction, type Socket } from 'node:net';
-import { basicAuthorization, type HttpProxy, plainHost, portOf } from '../config/proxy-settings.ts';
-import { certificateProblem } from '../model/hub/network/certificates.ts';
-import { codeOf, placeOf, refusalOf } from '../model/hub/network/failures.ts';
-import { ProxyClient, ProxyRefusal } from '../model/hub/network/proxy-client.ts';
-import { waitOf } from '../model/hub/network/wait-headers.ts';
+import { basicAuthorization, type HttpProxy, plainHost, portOf } from '../../config/network/proxy-settings.ts';
+import { certificateProblem } from '../../model/hub/network/certificates.ts';
+import { codeOf, placeOf, refusalOf } from '../../model/hub/network/failures.ts';
+import { ProxyClient, ProxyRefusal } from '../../model/hub/network/proxy-client.ts';
+import { waitOf } from '../../model/hub/network/wait-headers.ts';
 
 /** One attempt. */
 export interface CallbackRequest {

@@ -3,10 +3,10 @@
  */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { messageOf, shorten } from '../protocol/error-message.ts';
-import { shownUrl } from '../protocol/url-text.ts';
-import { ConfigError } from './config.ts';
-import { absolutePath } from './folder.ts';
+import { messageOf, shorten } from '../../protocol/text/error-message.ts';
+import { shownUrl } from '../../protocol/text/url-text.ts';
+import { ConfigError } from '../config.ts';
+import { absolutePath } from '../host/folder.ts';
 import { type HubToken, readHubToken, type TokenFile } from './hub-token.ts';
 import { type ProxyRule, readProxies } from './proxy-settings.ts';
 

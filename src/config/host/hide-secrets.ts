@@ -5,8 +5,8 @@
  * there (docs/decisions/0020-stop-signals-outside-of-the-event-loop.md).
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import { messageOf } from '../protocol/error-message.ts';
-import { HUB_TOKENS } from './hub-token.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
+import { HUB_TOKENS } from '../network/hub-token.ts';
 
 const TOKEN_FLAG = '--api-token';
 /** A proxy can have a password. */

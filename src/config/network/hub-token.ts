@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { devNull } from 'node:os';
-import { ConfigError } from './config.ts';
+import { ConfigError } from '../config.ts';
 
 /** The variables of the token; the first one that is set counts. */
 export const HUB_TOKENS: readonly string[] = ['HF_TOKEN', 'HUGGING_FACE_HUB_TOKEN'];

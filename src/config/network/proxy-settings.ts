@@ -4,8 +4,8 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
-import { shownUrl } from '../protocol/url-text.ts';
-import { ConfigError } from './config.ts';
+import { shownUrl } from '../../protocol/text/url-text.ts';
+import { ConfigError } from '../config.ts';
 
 /** A proxy for outgoing requests. */
 export interface HttpProxy {

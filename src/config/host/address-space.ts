@@ -4,8 +4,8 @@
  * Node.js replaces these guard pages by checks: the results stay the same.
  */
 import { readFileSync } from 'node:fs';
-import { addressSpaceLimitIn } from '../protocol/address-space.ts';
-import { ConfigError } from './config.ts';
+import { addressSpaceLimitIn } from '../../protocol/address-space.ts';
+import { ConfigError } from '../config.ts';
 
 /**
  * The least limit with which a worker serves. With the embedded model, the worker process has 2.4 GiB of
