@@ -57,8 +57,8 @@ export function readNamedFile(path: string, source: string): SettingsSource | un
  * Reads `.env` of a folder. Undefined if there is none, or if it is not a file: some Python environments are
  * folders with this name, and a link to a device has no end.
  * @param folder an absolute path
- * @throws Error if the file is unreadable or too long, if a line with a setting is not a text, or if the folder
- * does not show its files
+ * @throws Error if the file is unreadable or too long, if a line with a setting is not a text, or if the
+ * folder does not show its files
  */
 export function readFolderFile(folder: string): SettingsSource | undefined {
   const path = join(folder, '.env');

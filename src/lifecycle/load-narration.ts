@@ -6,7 +6,8 @@ import type { ModelSpec } from '../model/spec.ts';
 import type { ChosenWeights } from '../model/weights.ts';
 import { narrate } from '../narration/narrate.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
-import type { LoadEvent } from '../protocol/loading.ts';
+import type { EngineFacts, LoadEvent } from '../protocol/loading.ts';
+import { memoryBytes } from '../telemetry/metrics.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
 
 /** Narrates the corrections that the files of a model need. */
@@ -91,4 +92,28 @@ export function weightsOn(device: DeviceName, { choices }: ModelFiles): ChosenWe
   const weights = choices.find((choice) => choice.device === device);
   if (weights === undefined) throw new Error(`The engine opened ${device}, for which no weights were chosen`);
   return weights;
+}
+
+/**
+ * Narrates the end of the warm-up: what the engine serves with.
+ * @param auto true if `--speculation` is `auto`
+ */
+export function narrateWarmup(facts: EngineFacts, auto: boolean): void {
+  narrate('warmup.done', {
+    duration_ms: facts.warmupMs,
+    slots: facts.slots,
+    context_length: facts.context,
+    memory_bytes: memoryBytes(facts.residentBytes),
+    vram_bytes: facts.deviceBytes,
+    threads: facts.threads.count,
+    threads_reason: facts.threads.reason,
+    cpu_quota: facts.threads.cpuQuota,
+    speculation: facts.speculation ? 'on' : 'off',
+    trusted_tokens: facts.trustedTokens,
+    cpu_difference_percent: facts.cpuDifference === undefined ? undefined : facts.cpuDifference * 100,
+    cpu_check_ms: facts.cpuCheckMs,
+    ...(auto &&
+      !facts.speculation &&
+      facts.runDifference !== undefined && { rounding_percent: facts.runDifference * 100 }),
+  });
 }

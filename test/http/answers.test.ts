@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MAX_HEADERS } from '../../src/http/http-rules.ts';
 import { schemaProblems } from '../contract/document.ts';
-import { type LoopServer, startLoopServer } from '../loop/loop-server.ts';
+import { BODY_BYTES, type LoopServer, startLoopServer } from '../loop/loop-server.ts';
 
 const TOKEN = 'correct-horse-battery';
 
@@ -94,7 +94,12 @@ const READ: readonly Row[] = [
   ['a body that does not arrive', 408, 'TIMEOUT', posted(['Content-Length: 9'], '{')],
   ['a chunk that does not arrive', 408, 'TIMEOUT', posted([CHUNKED], '9\r\n{')],
   ['a body that is too long', 413, 'PAYLOAD_TOO_LARGE', posted(['Content-Length: 99999999'])],
-  ['chunks that are too long', 413, 'PAYLOAD_TOO_LARGE', posted([CHUNKED], `7ffff\r\n${' '.repeat(0x7ffff)}\r\n`)],
+  [
+    'chunks that are too long',
+    413,
+    'PAYLOAD_TOO_LARGE',
+    posted([CHUNKED], `${(BODY_BYTES + 1).toString(16)}\r\n${' '.repeat(BODY_BYTES + 1)}\r\n`),
+  ],
   ['extensions of a chunk', 413, 'PAYLOAD_TOO_LARGE', posted([CHUNKED], `2;${'x'.repeat(40_000)}\r\n`)],
   [
     'another type',

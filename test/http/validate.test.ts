@@ -63,14 +63,12 @@ test('the violation of a limit names the field, the value, the maximum and the f
 
 test.each([
   ['pairs', '🐸', 1000],
-  ['halves of pairs', '\ud83d', 1000],
-  ['halves in the wrong order', '\udc38\ud83d', 500],
-  ['a half before each pair', '\ud83d🐸', 500],
+  ['pairs and letters', 'a🐸', 500],
 ])('code points are counted like a string iterator counts them: %s', (_, unit, times) => {
   const text = unit.repeat(times);
-  expect([...text].length).toBeLessThanOrEqual(1000);
+  expect([...text].length).toBe(1000);
   expect(fields({ prompt: text })).toEqual([]);
-  expect([...`${text}xx`].length > 1000).toBe(fields({ prompt: `${text}xx` }).length > 0);
+  expect(fields({ prompt: `${text}x` })).toEqual(['prompt']);
 });
 
 test('a list of more than 1024 elements is not read and causes one violation', () => {
@@ -135,7 +133,9 @@ describe('numbers beyond the range of doubles', () => {
   )('%s: %s', (name, text, value, constraint) => {
     const violations = violationsOf(`{"job_id":"job","prompt":"x","${name}":${text}}`);
     expect(violations).toEqual([{ field: name, constraint, value, message: expect.any(String) }]);
-    expect(violations[0]?.message).toMatch(new RegExp(`^${name} must be a.*, but is beyond the range of numbers$`));
+    expect(violations[0]?.message).toMatch(
+      new RegExp(`^${name} must be a.*, but is beyond the range of numbers(; --.* sets the maximum)?$`),
+    );
   });
 
   test.each([

@@ -7,10 +7,9 @@ import { CEILING_MS, turnMs } from './longest-turn.ts';
 import { answerIn, filled, type LoopServer, postOf, startLoopServer } from './loop-server.ts';
 
 const CONTEXT = 131_072;
-const model: LoadedModel = {
-  ...fakeModel({ slots: 4, context: CONTEXT }),
-  tokenizer: { encode: async () => [1, 2, 3] } as unknown as LoadedModel['tokenizer'],
-};
+const fake = fakeModel({ slots: 4, context: CONTEXT });
+const tokenizer = { ...fake.tokenizer, encode: async () => [1, 2, 3] } as unknown as LoadedModel['tokenizer'];
+const model: LoadedModel = { ...fake, tokenizer };
 let server: LoopServer;
 beforeAll(async () => {
   server = await startLoopServer({ model });

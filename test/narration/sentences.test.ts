@@ -120,7 +120,7 @@ describe('the cache and the warm-up', () => {
       'Engine warmed up in 41 ms, 2 threads; speculation off: longer runs differ by 1.2 %',
     );
     expect(await humanOf('warmup.done', { ...warm, speculation: 'off', trusted_tokens: 16 })).toBe(
-      'Engine warmed up in 41 ms, 2 threads; speculation off; runs limited to 16 tokens for correctness',
+      'Engine warmed up in 41 ms, 2 threads; speculation off; runs of at most 16 tokens',
     );
   });
 });

@@ -1,7 +1,10 @@
 /**
- * The narrations about the settings of a worker that starts: what it does not use, and why.
+ * The narrations about the settings of a worker that starts, and about the limits of the system: the values
+ * that the worker does not use, and why.
  */
+
 import type { Settings } from '../../config/config.ts';
+import { addressSpaceLimit } from '../../config/host/address-space.ts';
 import { RESERVED_FILES } from '../../http/connections/open-files.ts';
 import { narrate } from '../../narration/narrate.ts';
 
@@ -13,11 +16,13 @@ export interface ConnectionLimit {
 }
 
 /**
- * Narrates the settings that are not used as given.
+ * Narrates a limited address space, and the settings that are not used as given.
  * @param exposure reason why other processes of the user can read a token; undefined if they cannot
  */
 export function reportSettings(settings: Settings, exposure: string | undefined, limit: ConnectionLimit): void {
   const { file } = settings;
+  const address_space_bytes = addressSpaceLimit();
+  if (address_space_bytes !== undefined) narrate('address_space.limited', { address_space_bytes });
   if (file && file.ignored.length > 0)
     narrate('settings.ignored', { settings_file: file.path, settings: file.ignored.join(', ') });
   for (const { name, suggestion, file: settings_file } of settings.unknown.listed)

@@ -4,7 +4,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
-import { addressSpaceLimit } from '../../config/host/address-space.ts';
 import type { HttpProxy } from '../../config/network/proxy-settings.ts';
 import { CONTRACT_FILES } from '../../config/paths.ts';
 import { connectionsWithin } from '../../http/connections/open-files.ts';
@@ -15,6 +14,7 @@ import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle
 import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
+import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequests } from '../../lifecycle/stop-requests.ts';
@@ -24,7 +24,6 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
-import type { EngineFacts } from '../../protocol/loading.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
@@ -139,8 +138,6 @@ export class Worker {
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
       ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
     });
-    const address_space_bytes = addressSpaceLimit();
-    if (address_space_bytes !== undefined) narrate('address_space.limited', { address_space_bytes });
     reportSettings(settings, exposure, { connections: this.#config.maxConnections, openFiles: this.#openFiles });
   }
 
@@ -250,26 +247,6 @@ export class Worker {
     await Promise.all([this.#supervisor.close(), this.#model?.tokenizer.close()]);
     if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
   }
-}
-
-function narrateWarmup(facts: EngineFacts, auto: boolean): void {
-  narrate('warmup.done', {
-    duration_ms: facts.warmupMs,
-    slots: facts.slots,
-    context_length: facts.context,
-    memory_bytes: memoryBytes(facts.residentBytes),
-    vram_bytes: facts.deviceBytes,
-    threads: facts.threads.count,
-    threads_reason: facts.threads.reason,
-    cpu_quota: facts.threads.cpuQuota,
-    speculation: facts.speculation ? 'on' : 'off',
-    trusted_tokens: facts.trustedTokens,
-    cpu_difference_percent: facts.cpuDifference === undefined ? undefined : facts.cpuDifference * 100,
-    cpu_check_ms: facts.cpuCheckMs,
-    ...(auto &&
-      !facts.speculation &&
-      facts.runDifference !== undefined && { rounding_percent: facts.runDifference * 100 }),
-  });
 }
 
 function narrateFault(kind: string, fault: unknown): void {

@@ -53,16 +53,17 @@ export function readHubSettings(environment: NodeJS.Dict<string> = process.env):
  * @throws ConfigError if the path is relative and the working directory has been removed
  */
 export function hubCache(environment: NodeJS.Dict<string> = process.env): string {
-  return place(
-    environment,
-    environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || join(hubHome(environment), 'hub'),
-  );
+  const path = environment['HF_HUB_CACHE'] || environment['HUGGINGFACE_HUB_CACHE'] || join(hubHome(environment), 'hub');
+  return place(environment, path, 'HF_HUB_CACHE or HF_HOME');
 }
 
 /** The file that `hf auth login` writes: `HF_TOKEN_PATH`, else `token` in `HF_HOME` or its default. */
 function tokenFile(environment: NodeJS.Dict<string>): TokenFile {
   const named = environment['HF_TOKEN_PATH'];
-  return { path: place(environment, named || join(hubHome(environment), 'token')), isNamed: Boolean(named) };
+  return {
+    path: place(environment, named || join(hubHome(environment), 'token'), 'HF_TOKEN_PATH or HF_HOME'),
+    isNamed: Boolean(named),
+  };
 }
 
 function hubHome(environment: NodeJS.Dict<string>): string {
@@ -73,13 +74,16 @@ function hubHome(environment: NodeJS.Dict<string>): string {
 
 const homeOf = (environment: NodeJS.Dict<string>): string => environment['HOME'] || homedir();
 
-/** An absolute path. `~` and variables in it are replaced, as in Python. */
-function place(environment: NodeJS.Dict<string>, path: string): string {
+/**
+ * An absolute path. `~` and variables in it are replaced, as in Python.
+ * @param source the variables that give the path, for the error
+ */
+function place(environment: NodeJS.Dict<string>, path: string, source: string): string {
   const expanded = path
     .replace(/^~(?=$|[/\\])/, homeOf(environment))
     .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, bare, braced) => environment[bare ?? braced] ?? all);
   try {
-    return absolutePath(expanded, 'HF_HUB_CACHE, HF_HOME or HF_TOKEN_PATH');
+    return absolutePath(expanded, source);
   } catch (error) {
     throw new ConfigError(messageOf(error));
   }

@@ -164,8 +164,11 @@ export const MODEL_EVENTS = {
     ],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {
-      const warm = `Engine warmed up in ${formatMs(f.duration_ms)}, ${formatThreads(f.threads, f.threads_reason, f.cpu_quota)}; speculation ${f.speculation}`;
-      if (f.trusted_tokens !== undefined) return `${warm}; runs limited to ${f.trusted_tokens} tokens for correctness`;
+      const begin = `Engine warmed up in ${formatMs(f.duration_ms)}, `;
+      const speculation = `; speculation ${f.speculation}`;
+      if (f.trusted_tokens !== undefined)
+        return `${begin}${count(f.threads, 'thread')}${speculation}; runs of at most ${count(f.trusted_tokens, 'token')}`;
+      const warm = `${begin}${formatThreads(f.threads, f.threads_reason, f.cpu_quota)}${speculation}`;
       return f.rounding_percent === undefined
         ? warm
         : `${warm}: longer runs differ by ${Number(f.rounding_percent.toPrecision(2))} %`;

@@ -2,6 +2,7 @@
  * Sentences about the text part of a model: chat templates and tokenizer. Lifecycle events: they go to stdout
  * only.
  */
+import { shorten } from '../../protocol/text/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
 
 export const TEXT_EVENTS = {
@@ -16,7 +17,7 @@ export const TEXT_EVENTS = {
     human: (f) =>
       f.template === undefined
         ? `Repair the chat template in ${f.file}, or send prompts with raw: true: ${f.reason}`
-        : `Chat template ${f.template} in ${f.file} cannot be used: ${f.reason}`,
+        : `Chat template ${shorten(f.template ?? '', 16)} in ${shorten(f.file, 28)} cannot be used: ${f.reason}`,
     cute: () => '📜 This chat template has a knot. Raw prompts still slip through nicely!',
   }),
   'template.ambiguous': lifecycleEvent({

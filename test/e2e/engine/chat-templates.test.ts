@@ -210,7 +210,7 @@ function sentencePieceFiles(): Record<string, object> {
         vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
       },
     },
-    'tokenizer_config.json': { chat_template: '{{ messages[0].content }}' },
+    'tokenizer_config.json': { chat_template: '{{ messages[0].content }}', added_tokens_decoder: {} },
   };
 }
 

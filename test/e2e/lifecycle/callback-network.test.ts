@@ -139,7 +139,7 @@ describe('a callback over TLS', () => {
   test('is one attempt if the certificate is not trusted, and the reason begins with the remedy', async () => {
     const { calls, port } = await startManager();
     const front = await startFront(port);
-    worker = await startWorker({ args: ['--callback-url', `https://localhost:${front.port}/ready`] });
+    worker = await startWorker({ args: ['--callback-url', `https://localhost:${front.port}/ready`], early: true });
     const failed = await worker.line('callback.failed');
     expect(failed).toMatchObject({
       level: 'FATAL',
