@@ -186,12 +186,13 @@ export class Admission {
 
   /**
    * The error for a job that ended before `started`. Narrates the end, except for violations, which the route
-   * narrates.
+   * narrates, and for a fault of the worker, which the worker narrates.
    */
   #refusalOf(error: unknown, job: Job): unknown {
     if (error instanceof WorkerError) {
-      if (!error.violations)
-        narrate('request.invalid', { error_kind: error.code.toLowerCase(), field_errors: 1, fields: 'prompt' });
+      const fields = error.code === 'TEMPLATE_UNUSABLE' ? 'template' : 'prompt';
+      if (!error.violations && error.status < 500)
+        narrate('request.invalid', { error_kind: error.code.toLowerCase(), field_errors: 1, fields });
       return error;
     }
     if (!job.stopped) return error;

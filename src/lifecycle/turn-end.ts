@@ -4,6 +4,7 @@
  */
 import { ChatTemplate } from '../text/template/chat-template.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { PROBE_RENDER } from './open-text.ts';
 
 /** A special token that ends an answer. */
 export interface TurnEnd {
@@ -25,7 +26,8 @@ const MAX_REST = 1_024;
 /**
  * Renders a conversation that ends with an answer, and takes the special token right after the answer. A
  * space between the two is allowed. A token on the next line is not taken: it can begin a turn.
- * @returns undefined if the template has no special token there, or refuses the conversation
+ * @returns undefined if the template has no special token there, refuses the conversation, or needs more time
+ *   than the event loop has for a probe
  */
 export async function turnEndOf(template: ChatTemplate, tokenizer: Tokenizer): Promise<TurnEnd | undefined> {
   const rest = textAfterAnswer(template).slice(0, MAX_REST);
@@ -42,7 +44,7 @@ export async function turnEndOf(template: ChatTemplate, tokenizer: Tokenizer): P
 function textAfterAnswer({ source }: ChatTemplate): string {
   try {
     const template = new ChatTemplate({ ...source, text: WITHOUT_GENERATION_PROMPT + source.text });
-    const text = template.render(PROBE);
+    const text = template.render(PROBE, PROBE_RENDER);
     const at = text.lastIndexOf(ANSWER);
     return at < 0 ? '' : text.slice(at + ANSWER.length).replace(/^ {1,8}/, '');
   } catch {

@@ -41,7 +41,7 @@ const MAX_TEMPLATE_BYTES = 3 * MAX_TEMPLATE;
 /** Most chat templates of a model; published models have up to three. The default one is always read. */
 export const MAX_TEMPLATES = 16;
 /** Name of the template that requests use which name none. */
-export const DEFAULT_TEMPLATE = 'default';
+const DEFAULT_TEMPLATE = 'default';
 /** Folder of further templates, `NAME.jinja`, as transformers 4.52 and later write them. */
 const MORE_TEMPLATES = 'additional_chat_templates';
 

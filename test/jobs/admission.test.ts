@@ -16,7 +16,7 @@ const config = { ...readConfig([], {}), queue: 1, shutdownTimeout: 7 };
 function setUp(
   phase: 'starting' | 'ready' | 'engine_lost' | 'draining',
   engine: Partial<AdmissionParts['engine']> = {},
-  { context = 64, ...settings }: { context?: number; maxTokensCap?: number } = {},
+  { context = 64, refusal, ...settings }: { context?: number; maxTokensCap?: number; refusal?: Error } = {},
 ) {
   const state = new WorkerState();
   state.enter(phase);
@@ -34,7 +34,7 @@ function setUp(
       ...engine,
     },
     metrics: idleMetrics(),
-    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context })),
+    model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context, refusal })),
   });
   const admit = (order: Partial<GenerationOrder> = {}) =>
     admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoder: sseEncoder('r') }, new FakeSocket());
@@ -159,6 +159,16 @@ describe('an admitted job', () => {
     expect(result).toMatchObject({ code: 'PROMPT_TOO_LONG', details: { tokens_in: 64, context_length: 64 } });
     expect(narrations.map(({ event }) => event)).toEqual(['request.invalid']);
     expect(jobs.size).toBe(0);
+  });
+
+  test.each([
+    ['WORKER_UNHEALTHY', []],
+    ['TEMPLATE_UNUSABLE', [{ error_kind: 'template_unusable', fields: 'template' }]],
+  ] as const)('that ends with %s is removed, and narrated only if the request is the cause', async (code, expected) => {
+    const { admit, jobs } = setUp('ready', {}, { refusal: new WorkerError(code) });
+    const { result, narrations } = await capture(() => errorOf(() => admit()));
+    expect([result.code, jobs.size]).toEqual([code, 0]);
+    expect(narrations).toMatchObject(expected);
   });
 
   test.each([

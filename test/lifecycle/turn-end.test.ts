@@ -33,6 +33,11 @@ test.each([
   ['an ordinary text', `${LOOP}{{ m.content + '\\n### End' }}{% endfor %}`, undefined],
   ['an added token that is not special', CHATML('<plain>'), undefined],
   ['an unknown token, then a special one', CHATML('</s><|im_end|>'), undefined],
+  [
+    'a template that needs the thread',
+    `{% for i in range(15000) %}{{ i }}{% endfor %}${CHATML('<|im_end|>')}`,
+    undefined,
+  ],
   ['a template that refuses the messages', "{{ raise_exception('no') }}", undefined],
   ['a template without the answer', '{{ messages[0].content }}<|im_end|>', undefined],
 ])('%s', async (_, text, end) => {

@@ -71,11 +71,19 @@ export function fakeJob(
   return new Job({ correlationId, jobId: 'job-1', onNarration }, log, { ...POLICY, ...policy });
 }
 
+interface FakeModelOptions {
+  readonly slots?: number;
+  readonly context?: number;
+  /** The error of every prompt. */
+  readonly refusal?: Error | undefined;
+}
+
 /** A loaded model with the fields that admission and prompts read. Each character is one token. */
-export function fakeModel({ slots = 1, context = 64 } = {}): LoadedModel {
+export function fakeModel({ slots = 1, context = 64, refusal }: FakeModelOptions = {}): LoadedModel {
   const encode = async (text: string, { signal }: { signal: AbortSignal }): Promise<number[]> => {
     await new Promise((resolve) => setImmediate(resolve));
     signal.throwIfAborted();
+    if (refusal) throw refusal;
     return [...text].map((_, index) => index);
   };
   const model = {

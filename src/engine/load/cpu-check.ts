@@ -73,7 +73,7 @@ function logitsOnCpu(
   const { names } = options;
   let session: Session | undefined;
   try {
-    const model = readModel(modelFile, { logits: names.logits, weightFiles });
+    const model = readModel(modelFile, { logits: names.logits, inputIds: names.inputIds, weightFiles });
     session = Session.open(api, model, cpu, { names, threads: threadsFor(options.threads, weightBytes).count });
     session.reserve({ rows: 1, capacity: tokens, chunk: tokens, keep: 1 });
     const found = logitsOfPrompt(session, options.context);

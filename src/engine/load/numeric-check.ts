@@ -8,9 +8,9 @@ import { LoadError } from './load-error.ts';
 /** Number of ids in a short prompt. */
 export const PROMPT_LENGTH = 16;
 
-/** A prompt of different ids, so that attention weights differ. */
-export const promptOf = (vocabSize: number, length: number): number[] =>
-  Array.from({ length }, (_, index) => (index * 7919) % vocabSize);
+/** A prompt of different ids below `idLimit`, so that attention weights differ. */
+export const promptOf = (idLimit: number, length: number): number[] =>
+  Array.from({ length }, (_, index) => (index * 7919) % idLimit);
 
 /**
  * Compares two computations of the logits of one position: alone in a run, as in decoding, and in a run with
@@ -22,7 +22,7 @@ export const promptOf = (vocabSize: number, length: number): number[] =>
  * than two ids, infinite if the logits are not numbers.
  */
 export function roundingBetweenRuns(session: CheckedSession, context: number): number {
-  const ids = promptOf(session.signature.vocabSize, Math.min(PROMPT_LENGTH, context));
+  const ids = promptOf(session.idLimit, Math.min(PROMPT_LENGTH, context));
   if (ids.length < 2) return 0;
   const withPrefix = lastLogits(session, ids, ids.length).slice();
   return relativeDifference(lastLogits(session, ids, 1), withPrefix);
@@ -53,7 +53,7 @@ const MAX_DEVICE_DIFFERENCE = 0.1;
  * @throws LoadError `computes_wrong` if the logits of runs of one id differ, or are not numbers.
  */
 export function longestCorrectRun(session: CheckedSession, context: number, max: number): number {
-  const ids = promptOf(session.signature.vocabSize, Math.min(SHORT_RUN, context));
+  const ids = promptOf(session.idLimit, Math.min(SHORT_RUN, context));
   const singleDifference = relativeDifference(inRunsOf(session, ids, 1), inRunsOf(session, ids, ids.length));
   if (!(singleDifference <= MAX_DEVICE_DIFFERENCE)) {
     throw new LoadError({
@@ -79,7 +79,7 @@ const MAX_CPU_DIFFERENCE = 0.2;
 
 /** The logits after a short prompt, computed in one run. Overwrites row 0. */
 export function logitsOfPrompt(session: CheckedSession, context: number): Float32Array {
-  const ids = promptOf(session.signature.vocabSize, Math.min(PROMPT_LENGTH, context));
+  const ids = promptOf(session.idLimit, Math.min(PROMPT_LENGTH, context));
   return lastLogits(session, ids, ids.length).slice();
 }
 
@@ -102,7 +102,7 @@ export function differenceFromCpu(onDevice: Float32Array, onCpu: Float32Array): 
  * The longest run, up to `longest`, whose logits equal those of short runs, for a prompt of `longest` ids.
  */
 function correctUpTo(session: CheckedSession, longest: number): number {
-  const ids = promptOf(session.signature.vocabSize, longest);
+  const ids = promptOf(session.idLimit, longest);
   const expected = inRunsOf(session, ids, SHORT_RUN);
   let size = longest;
   while (size > SHORT_RUN && !(relativeDifference(inRunsOf(session, ids, size), expected) <= MAX_RUN_DIFFERENCE))
@@ -111,7 +111,7 @@ function correctUpTo(session: CheckedSession, longest: number): number {
 }
 
 /** The members of a session that the checks use. */
-export type CheckedSession = Pick<Session, 'signature' | 'ids' | 'logits' | 'run'>;
+export type CheckedSession = Pick<Session, 'signature' | 'idLimit' | 'ids' | 'logits' | 'run'>;
 
 /** Root mean square of the difference, divided by that of `others`; infinite for NaN and for all zeros. */
 function relativeDifference(logits: Float32Array, others: Float32Array): number {

@@ -132,7 +132,7 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       device: device.name,
       threads,
       ...warm,
-      idLimit: Math.min(warm.vocabSize, edited?.embeddingRows ?? Number.POSITIVE_INFINITY),
+      idLimit: session.idLimit,
       ...checked,
       ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
       // If the system does not report free memory: the planned bytes.

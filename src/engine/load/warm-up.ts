@@ -9,8 +9,8 @@ import { PROMPT_LENGTH, promptOf } from './numeric-check.ts';
 const TOKENS = 4;
 
 /** A request for a short sequence that uses every rule of the sampler. No other request has its id, -1. */
-export function warmUpRequest(vocabSize: number, context: number): SequenceRequest {
-  const prompt = promptOf(vocabSize, Math.min(PROMPT_LENGTH, context - 1));
+export function warmUpRequest(idLimit: number, context: number): SequenceRequest {
+  const prompt = promptOf(idLimit, Math.min(PROMPT_LENGTH, context - 1));
   return {
     id: -1,
     prompt,

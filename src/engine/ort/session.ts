@@ -71,6 +71,8 @@ interface SessionParts {
 
 export class Session {
   readonly signature: Signature;
+  /** The model computes ids below this number: its embedding can have fewer rows than the logits have. */
+  readonly idLimit: number;
   readonly #api: OrtApi;
   readonly #device: Device;
   readonly #tensors: Tensors;
@@ -112,6 +114,7 @@ export class Session {
     const session = tensors.own(openModel(api, env, sessionOptions, model), api.releaseSession);
     this.#session = session;
     this.signature = readSignature(readSessionIo(api, session), options.names);
+    this.idLimit = Math.min(this.signature.vocabSize, model.edited?.embeddingRows ?? Number.POSITIVE_INFINITY);
     this.#runOptions = tensors.own(api.createRunOptions(), api.releaseRunOptions);
     this.#host = new HostTensors(api, tensors, this.signature);
     const memoryInfo = tensors.own(device.memoryInfo(api), api.releaseMemoryInfo);

@@ -5,6 +5,9 @@ import type { Readable } from 'node:stream';
 import { WorkerError } from '../../contract/errors.ts';
 import { type Coding, Decoder } from './coding.ts';
 
+/** Bytes of the first buffer of a body. */
+const FIRST_BYTES = 16 * 1024;
+
 interface BodyOptions {
   readonly coding: Coding | undefined;
   /** Maximum bytes. */
@@ -16,12 +19,15 @@ interface BodyOptions {
  * @throws WorkerError `PAYLOAD_TOO_LARGE`; `INVALID_REQUEST` for corrupt data, and if the client leaves
  */
 export async function readBody(source: Readable, { coding, limit }: BodyOptions): Promise<Buffer> {
-  const pieces: Buffer[] = [];
+  // One buffer that doubles. A list of pieces would take hundreds of bytes for each piece, even of one byte.
+  let gathered = Buffer.allocUnsafe(Math.min(FIRST_BYTES, limit));
   let size = 0;
   const take = (piece: Buffer): void => {
-    size += piece.length;
-    if (size > limit) throw tooLargeError(limit);
-    pieces.push(piece);
+    const end = size + piece.length;
+    if (end > limit) throw tooLargeError(limit);
+    if (end > gathered.length) gathered = grown(gathered, Math.min(limit, Math.max(end, 2 * gathered.length)));
+    piece.copy(gathered, size);
+    size = end;
   };
   const decoder = coding && new Decoder(coding, take);
   let received = 0;
@@ -38,7 +44,14 @@ export async function readBody(source: Readable, { coding, limit }: BodyOptions)
     // Without a reader, the client could not send the rest, and would not read the answer.
     source.resume();
   }
-  return Buffer.concat(pieces, size);
+  return gathered.subarray(0, size);
+}
+
+/** A copy of `bytes` with room for more. */
+function grown(bytes: Buffer, length: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafe(length);
+  bytes.copy(larger);
+  return larger;
 }
 
 /** The data of a stream. A caller that stops early does not destroy the stream, which has the connection. */

@@ -39,7 +39,7 @@ export interface EncodeThreadOptions {
   readonly entry: URL;
   readonly data: ThreadData;
   readonly limits?: ThreadLimits;
-  /** Called when the thread was ended before its time. The next job starts another one. */
+  /** Called when the thread was ended before its time or could not start. The next job starts another one. */
   readonly onReplaced?: ((reason: string) => void) | undefined;
 }
 
@@ -134,8 +134,9 @@ export class EncodeThread {
     try {
       this.#thread ??= this.#startThread();
     } catch (error) {
-      const cause = error as Error;
-      this.#drop(isShortage(cause) ? noThreadError() : cause);
+      const cause = isShortage(error as Error) ? noThreadError() : (error as Error);
+      this.#drop(cause);
+      this.#options.onReplaced?.(cause.message);
       this.#next();
       return;
     }

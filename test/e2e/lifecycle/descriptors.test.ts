@@ -76,6 +76,10 @@ describe.runIf(hasLimits)('without a free file descriptor', () => {
     expect([refused.status, refused.retryAfter]).toEqual([503, '1']);
     expect(JSON.parse(refused.text)).toMatchObject({ error: { code: 'WORKER_UNHEALTHY', retriable: true } });
     expect(refused.text).toContain('file descriptor');
+    expect(await worker.line('tokenizer.replaced')).toMatchObject({
+      reason: expect.stringContaining('file descriptor'),
+    });
+    expect(worker.lines.filter(({ event }) => event === 'request.invalid')).toEqual([]);
     expect((await ask('POST', '/execute', job('short'))).text).toContain('event: end');
 
     limitFiles(1024);

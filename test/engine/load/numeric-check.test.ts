@@ -2,7 +2,12 @@
  * The numeric check of a device, with sessions that compute incorrectly in measured and in hypothetical ways.
  */
 import { describe, expect, it } from 'vitest';
-import { type CheckedSession, longestCorrectRun, roundingBetweenRuns } from '../../../src/engine/load/numeric-check.ts';
+import {
+  type CheckedSession,
+  logitsOfPrompt,
+  longestCorrectRun,
+  roundingBetweenRuns,
+} from '../../../src/engine/load/numeric-check.ts';
 import { openSession } from '../harness.ts';
 
 const VOCABULARY = 32;
@@ -11,7 +16,7 @@ const VOCABULARY = 32;
  * A session whose logits are a function of all ids in the row. `spoil` changes each logit, by the number of
  * tokens of the run.
  */
-function session(spoil: (logit: number, tokens: number) => number): CheckedSession {
+function session(spoil: (logit: number, tokens: number) => number, idLimit = VOCABULARY): CheckedSession {
   const ids = new BigInt64Array(1024);
   const logits = new Float32Array(VOCABULARY);
   const row: number[] = [];
@@ -20,6 +25,7 @@ function session(spoil: (logit: number, tokens: number) => number): CheckedSessi
       vocabSize: VOCABULARY,
       keep: { name: 'num_logits_to_keep', shape: [] },
     } as unknown as CheckedSession['signature'],
+    idLimit,
     ids,
     logits,
     run: ({ lengths: [length = 0], tokens }) => {
@@ -111,6 +117,23 @@ describe('a device is refused if it gives', () => {
   ])('%s', (_, spoil, reason) => {
     expect(() => longestCorrectRun(session(spoil), 1024, 512)).toThrow(expect.objectContaining({ reason }));
   });
+});
+
+it('every check runs ids that the embedding has, if the logits have more', () => {
+  const rows = 20;
+  const checked = session((logit) => logit, rows);
+  const ran: bigint[] = [];
+  const counted: CheckedSession = {
+    ...checked,
+    run: (work) => {
+      ran.push(...checked.ids.subarray(0, work.tokens));
+      return checked.run(work);
+    },
+  };
+  longestCorrectRun(counted, 1024, 512);
+  roundingBetweenRuns(counted, 1024);
+  logitsOfPrompt(counted, 1024);
+  expect(new Set(ran)).toEqual(new Set(Array.from({ length: rows }, (_, id) => BigInt(id))));
 });
 
 it('the CPU computes the embedded model correctly in runs of any length', () => {

@@ -53,6 +53,21 @@ test.each([
   expect(Buffer.concat(pieces).toString()).toBe('The sea');
 });
 
+test('a piece is copied when it arrives: many small ones take no more memory than their bytes', async () => {
+  // The same few buffers again and again: a reader that kept them would see the last bytes only.
+  const ring = Array.from({ length: 8 }, () => Buffer.alloc(1));
+  const text = 'the sea and the wind '.repeat(2_000);
+  async function* pieces(): AsyncGenerator<Buffer> {
+    for (const [at, character] of [...text].entries()) {
+      const piece = ring[at % ring.length] as Buffer;
+      piece.write(character);
+      yield piece;
+    }
+  }
+  const source = Readable.from(pieces(), { objectMode: true, highWaterMark: 1 });
+  expect(String(await readBody(source, { coding: undefined, limit: LIMIT }))).toBe(text);
+});
+
 test('bytes as they are have the same limit', async () => {
   const bytes = (length: number): Readable => Readable.from([Buffer.alloc(length, 'a')], { objectMode: false });
   expect(await readBody(bytes(LIMIT), { coding: undefined, limit: LIMIT })).toHaveLength(LIMIT);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
+import { AUTO_PROMPT_CHARS } from '../../../src/contract/execute.ts';
 import { readTemplates } from '../../../src/model/template-source.ts';
 import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
 import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render-limits.ts';
@@ -88,5 +89,11 @@ describe('messages that the template refuses', () => {
   it('are refused the same way when the template fails by itself', () => {
     const error = violation(opened('{{ messages[5].content.strip() }}'), hello);
     expect(error.code).toBe('INVALID_REQUEST');
+  });
+
+  it('may have as many characters as a request accepts', () => {
+    const template = opened("{% for m in messages %}{{ '<|' + m.role + '|>' + m.content | trim ~ '\\n' }}{% endfor %}");
+    const content = 'the sea '.repeat(AUTO_PROMPT_CHARS.most / 8);
+    expect(template.render([{ role: 'user', content }])).toBe(`<|user|>${content.trim()}\n`);
   });
 });
