@@ -9,7 +9,7 @@ import { forkEngine } from './bridge/child.ts';
 import { closeLostTerminals } from './commands/lost-terminal.ts';
 import { ConfigError, engineEnvironment, readSettings, startedByNpm } from './config/config.ts';
 import { settingsHelp } from './config/help.ts';
-import { checkAddressSpace, hasWasmOptions, wasmOptions } from './config/host/address-space.ts';
+import { checkAddressSpace, checkProxyClient, hasWasmOptions, wasmOptions } from './config/host/address-space.ts';
 import { workingFolder } from './config/host/folder.ts';
 import { hangupEnvironment, ignoresHangup } from './config/host/hangup.ts';
 import { hideSecrets } from './config/host/hide-secrets.ts';
@@ -94,6 +94,7 @@ async function main(args: readonly string[]): Promise<number> {
   const settings = readSettings(first === 'serve' ? rest : args, { folder: workingFolder() });
   const { callbackUrl } = settings.config;
   const proxy = callbackUrl === undefined ? undefined : readProxies()(new URL(callbackUrl));
+  if (proxy) checkProxyClient(proxy.variable);
   const exposure = hideSecrets();
   // Starting the engine process takes about as long as loading the HTTP modules here: both run in parallel.
   const engine = forkEngine(engineEnvironment());

@@ -102,14 +102,15 @@ function readValues(path: string, options: ReadOptions): NodeJS.Dict<string> {
 }
 
 /**
- * At most `limit` bytes from the start of a file. Works for a pipe too: `--env-file <(command)`.
+ * At most `limit` bytes from the start of a file. Works for a pipe too: `RBEES_ENV_FILE=<(command)`. Node.js
+ * itself reads the file of the flag first, which empties a pipe.
  * @throws Error for a folder, and for a named pipe into which no program writes
  */
 function readStart(path: string, limit: number): Buffer {
   const stats = statSync(path);
   if (stats.isDirectory()) throw new Error('it is a folder');
   // Opening a named pipe would wait for its writer, maybe forever.
-  const isNamedPipe = stats.isFIFO() && !/^\/(?:dev\/fd|proc)\//.test(path);
+  const isNamedPipe = stats.isFIFO() && !/^\/(?:dev\/(?:fd\/|stdin$)|proc\/)/.test(path);
   const file = openSync(path, isNamedPipe ? constants.O_RDONLY | constants.O_NONBLOCK : 'r');
   try {
     return isNamedPipe ? readPipe(file, limit) : readFile(file, limit);

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import {
   addressSpaceLimit,
   checkAddressSpace,
+  checkProxyClient,
   hasWasmOptions,
   MIN_ADDRESS_SPACE,
   wasmOptions,
@@ -45,4 +46,15 @@ test('the least limit is accepted, and a lower one is refused with the way out',
   expect(() => checkAddressSpace(MIN_ADDRESS_SPACE - 1024)).toThrow(
     'ulimit -v: the address space is limited to 3145727 KiB; a worker needs at least 3145728 KiB, and the size of its model in addition; raise the limit: ulimit -v unlimited',
   );
+});
+
+test('a proxy that the limit leaves no room for is refused with the way out', () => {
+  const fails = (): never => {
+    throw new RangeError('could not allocate memory');
+  };
+  expect(() => checkProxyClient('https_proxy', 2 ** 33, fails)).toThrow(
+    'https_proxy: set NODE_OPTIONS=--disable-wasm-trap-handler to use this proxy while the address space is limited (ulimit -v 8388608); or raise the limit, or add the host of --callback-url to NO_PROXY',
+  );
+  expect(() => checkProxyClient('https_proxy', 2 ** 33)).not.toThrow();
+  expect(() => checkProxyClient('https_proxy', undefined, fails)).not.toThrow();
 });

@@ -96,6 +96,9 @@ describe('NO_PROXY', () => {
     ['[fd00::7]:8080', 'http://[fd00::7]:8080'],
     ['10.0.0.0/8', 'https://10.20.30.40'],
     ['fd00::/8', 'https://[fdff::1]'],
+    ['fe80::7%eth0', 'http://[fe80::7]'],
+    ['[fe80::7%eth0]:8080', 'http://[fe80::7]:8080'],
+    ['fe80::%eth0/64', 'http://[fe80::7]'],
   ])('%j covers %s', (list, url) => {
     expect(isProxied(list, url)).toBe(false);
   });
@@ -111,6 +114,7 @@ describe('NO_PROXY', () => {
     ['10.0.0.0/8', 'https://11.0.0.1'],
     ['10.0.0.0/8', 'https://ten.example'],
     ['10.0.0.0/99', 'https://10.0.0.1'],
+    ['*%25', 'https://example.com'],
     ['[fd00::7]:8080', 'http://[fd00::7]:8081'],
   ])('%j does not cover %s', (list, url) => {
     expect(isProxied(list, url)).toBe(true);

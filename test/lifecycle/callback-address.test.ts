@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { isEveryAddress, reachableUrl } from '../../src/lifecycle/callback/callback-address.ts';
 
-const own = (): string[] => ['fd00::5', '192.0.2.9'];
+const ownAddresses = (): string[] => ['fd00::5', '192.0.2.9'];
 
 test.each([
   ['0.0.0.0', '192.0.2.7', 'http://192.0.2.7:81'],
@@ -14,11 +14,24 @@ test.each([
   // Nothing listens on the IPv6 address of the connection.
   ['0.0.0.0', '2001:db8::7', 'http://192.0.2.9:81'],
 ])('on %s with a connection from %s: %s', (address, local, url) => {
-  expect(reachableUrl({ address, port: 81 }, local, own)).toBe(url);
+  expect(reachableUrl({ address, port: 81 }, local, { ownAddresses })).toBe(url);
 });
 
 test('is unknown if the worker has no address of the right family', () => {
-  expect(reachableUrl({ address: '0.0.0.0', port: 81 }, '2001:db8::7', () => ['fd00::5'])).toBeUndefined();
+  expect(
+    reachableUrl({ address: '0.0.0.0', port: 81 }, '2001:db8::7', { ownAddresses: () => ['fd00::5'] }),
+  ).toBeUndefined();
+});
+
+test.each([
+  ['0.0.0.0', '127.0.0.1', ['192.0.2.9'], 'http://192.0.2.9:81'],
+  ['::', '::1', ['192.0.2.9'], 'http://192.0.2.9:81'],
+  ['0.0.0.0', '192.0.2.7', ['192.0.2.9'], 'http://192.0.2.7:81'],
+  // No better address is known.
+  ['0.0.0.0', '127.0.0.1', [], 'http://127.0.0.1:81'],
+])('on %s, behind a proxy that is reached from %s, with the own addresses %j: %s', (address, local, own, url) => {
+  expect(reachableUrl({ address, port: 81 }, local, { isProxied: true, ownAddresses: () => own })).toBe(url);
+  expect(reachableUrl({ address: '::', port: 81 }, '::1', { ownAddresses: () => own })).toBe('http://[::1]:81');
 });
 
 test.each([

@@ -33,7 +33,9 @@ const LONGEST: Readonly<Record<string, string>> = {
 
 function factsOf(entry: Entry, changes: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const names = [...entry.required, ...entry.optional] as (keyof typeof FIELDS)[];
-  return Object.fromEntries(names.map((name) => [name, changes[name] ?? LONGEST[name] ?? FIELDS[name].example]));
+  return Object.fromEntries(
+    names.map((name) => [name, name in changes ? changes[name] : (LONGEST[name] ?? FIELDS[name].example)]),
+  );
 }
 
 async function narrated(event: EventName, changes: Readonly<Record<string, unknown>> = {}): Promise<Narration> {
@@ -108,6 +110,11 @@ const EVENTS: readonly (readonly [remedy: string, event: EventName, changes: Rea
   ['Choose another --host or --port', 'server.bind_failed', { reason: LONG_PATH }],
   ['--max-connections 1024', 'connections.refused', {}],
   ['Worker retries in 60 s', 'callback.failed', { reason: LONG_PATH, retry_after_ms: 60_000 }],
+  [
+    'set NODE_EXTRA_CA_CERTS to the PEM file',
+    'callback.failed',
+    { reason: `set NODE_EXTRA_CA_CERTS to the PEM file: ${LONG_PATH}`, retry_after_ms: undefined },
+  ],
   ['run git lfs pull', 'model.problem', { reason: 'is a Git LFS pointer: run git lfs pull' }],
   ['The request can be retried', 'request.engine_lost', { reason: LONG_PATH }],
 ];

@@ -47,7 +47,8 @@ async function runPull(args: readonly string[]): Promise<number> {
   const task = readArguments(args);
   const settings = readHubSettings();
   keepSecret(settings.token ?? '');
-  keepSecret(settings.proxyFor(new URL(settings.endpoint))?.password ?? '');
+  const proxy = settings.offline ? undefined : settings.proxyFor(new URL(settings.endpoint));
+  keepSecret(proxy?.password ?? '');
   const progress = new ProgressBar(Terminal.stderr());
   try {
     if (settings.tokenProblem !== undefined) progress.say(settings.tokenProblem);

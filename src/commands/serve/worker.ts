@@ -224,9 +224,10 @@ export class Worker {
     } as const;
     const bound = this.#bound();
     const isUnknown = advertiseUrl === undefined && isEveryAddress(bound);
+    const isProxied = this.#start.proxy !== undefined;
     const reported = await reportReady(callbackUrl, notice, this.#callback.signal, {
       proxy: this.#start.proxy,
-      uriAt: isUnknown ? (localAddress) => reachableUrl(bound, localAddress) : undefined,
+      uriAt: isUnknown ? (localAddress) => reachableUrl(bound, localAddress, { isProxied }) : undefined,
     });
     if (!reported && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
   }

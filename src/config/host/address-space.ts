@@ -14,6 +14,9 @@ import { ConfigError } from '../config.ts';
  */
 export const MIN_ADDRESS_SPACE = 3 * 2 ** 30;
 
+/** Only the member that this file uses: TypeScript's es2023 and @types/node 20 do not declare WebAssembly. */
+declare const WebAssembly: { readonly Memory: new (size: { readonly initial: number }) => unknown };
+
 /** In Node.js since 20.15 and 22.2. */
 const WITHOUT_GUARD_PAGES = '--disable-wasm-trap-handler';
 
@@ -46,6 +49,28 @@ export function checkAddressSpace(limit: number | undefined = addressSpaceLimit(
   throw new ConfigError(
     `ulimit -v: the address space is limited to ${Math.floor(limit / 1024)} KiB; a worker needs at least ${MIN_ADDRESS_SPACE / 1024} KiB, and the size of its model in addition; raise the limit: ulimit -v unlimited`,
   );
+}
+
+/**
+ * Checks that this process can reserve the memory of WebAssembly that the HTTP client for a proxy needs: the
+ * client would end the worker without it.
+ * @param variable the variable that names the proxy
+ * @param reserve reserves such a memory, or throws; replaced by tests
+ * @throws ConfigError if the limit of the address space is too small for guard pages
+ */
+export function checkProxyClient(
+  variable: string,
+  limit: number | undefined = addressSpaceLimit(),
+  reserve: () => unknown = () => new WebAssembly.Memory({ initial: 1 }),
+): void {
+  if (limit === undefined) return;
+  try {
+    reserve();
+  } catch {
+    throw new ConfigError(
+      `${variable}: set NODE_OPTIONS=${WITHOUT_GUARD_PAGES} to use this proxy while the address space is limited (ulimit -v ${Math.floor(limit / 1024)}); or raise the limit, or add the host of --callback-url to NO_PROXY`,
+    );
+  }
 }
 
 function readLimits(): string {

@@ -73,7 +73,8 @@ export function plainHost(hostname: string): string {
   return [upper >> 8, upper & 255, lower >> 8, lower & 255].join('.');
 }
 
-function isLoopback(hostname: string): boolean {
+/** True if a host of a URL, or an address, is this machine. */
+export function isLoopback(hostname: string): boolean {
   const host = plainHost(hostname);
   return host === 'localhost' || host.endsWith('.localhost') || contains(LOOPBACK, host);
 }
@@ -113,7 +114,9 @@ function decoded(text: string): string {
 function directHosts(list: string): (target: URL) => boolean {
   const networks = new BlockList();
   const names: { readonly host: string; readonly port: number | undefined }[] = [];
-  for (const entry of list.split(/[,\s]+/).filter(Boolean)) {
+  for (const written of list.split(/[,\s]+/).filter(Boolean)) {
+    // The zone of a link-local address: a URL has none.
+    const entry = written.replace(/^(\[?[0-9a-f:.]+)%[^\]/]*/i, '$1');
     if (addNetwork(networks, entry)) continue;
     const [, name = entry, port] = (isIP(entry) === 6 ? null : /^(.+):(\d{1,5})$/.exec(entry)) ?? [];
     names.push({ host: asciiHost(name), port: port === undefined ? undefined : Number(port) });

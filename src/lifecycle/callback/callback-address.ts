@@ -5,7 +5,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { plainHost } from '../../config/network/proxy-settings.ts';
+import { isLoopback, plainHost } from '../../config/network/proxy-settings.ts';
 
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::', '::ffff:0.0.0.0']);
 
@@ -18,6 +18,13 @@ export interface BoundAddress {
 /** True if a server that listens here is reachable at every address of the machine. */
 export const isEveryAddress = ({ address }: BoundAddress): boolean => ALL_ADDRESSES.has(address);
 
+export interface ReachOptions {
+  /** True if the connection leads to a proxy. */
+  readonly isProxied?: boolean;
+  /** The addresses by which other machines can reach this one; replaced by tests. */
+  readonly ownAddresses?: () => readonly string[];
+}
+
 /**
  * The URL of a worker that listens on all addresses.
  * @param localAddress of the connection to the pool-manager, or to the proxy on the way
@@ -26,18 +33,25 @@ export const isEveryAddress = ({ address }: BoundAddress): boolean => ALL_ADDRES
 export function reachableUrl(
   { address, port }: BoundAddress,
   localAddress: string,
-  ownAddresses: () => readonly string[] = addressesOfMachine,
+  { isProxied = false, ownAddresses = addressesOfMachine }: ReachOptions = {},
 ): string | undefined {
   // The zone of a link-local address has no meaning on another machine.
   const local = plainHost(localAddress.replace(/%.*$/, ''));
-  if (isIPv4(local)) return `http://${local}:${port}`;
-  if (address === '::' && isIPv6(local)) return `http://[${local}]:${port}`;
+  const urlOf = (host: string): string => `http://${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  // A proxy is never used for this machine: behind one on this machine, the pool-manager is on another.
+  const isUseful = isIPv4(local) || (address === '::' && isIPv6(local));
+  if (isUseful && !(isProxied && isLoopback(local))) return urlOf(local);
   const own = ownAddresses().find(isIPv4);
-  return own === undefined ? undefined : `http://${own}:${port}`;
+  if (own !== undefined) return urlOf(own);
+  return isUseful ? urlOf(local) : undefined;
 }
 
-/** The addresses by which other machines can reach this one. */
+/** Empty if the system does not list them, for example without a free file descriptor. */
 function addressesOfMachine(): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  return all.filter(({ internal }) => !internal).map(({ address }) => address);
+  try {
+    const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+    return all.filter(({ internal }) => !internal).map(({ address }) => address);
+  } catch {
+    return [];
+  }
 }

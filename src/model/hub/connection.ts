@@ -61,7 +61,7 @@ export class Connection {
   readonly policy: RetryPolicy;
   readonly #reference: HubReference;
   readonly #access: HubAccess;
-  /** Name of a proxy → its connections. */
+  /** Variable of a proxy → its connections. Two proxies with one address can have different users. */
   readonly #proxies = new Map<string, ProxyClient>();
   readonly #rule: AddressRule;
   readonly #report: (sentence: string) => void;
@@ -165,16 +165,16 @@ export class Connection {
 
   #clientOf(proxy: HttpProxy | undefined): ProxyClient | undefined {
     if (proxy === undefined) return undefined;
-    const client = this.#proxies.get(proxy.name) ?? new ProxyClient(proxy);
-    this.#proxies.set(proxy.name, client);
+    const client = this.#proxies.get(proxy.variable) ?? new ProxyClient(proxy);
+    this.#proxies.set(proxy.variable, client);
     return client;
   }
 
   /** The next request opens new connections: it must not wait for one of a failed attempt. */
   #forget(proxy: HttpProxy | undefined): void {
     if (proxy === undefined) return;
-    this.#proxies.get(proxy.name)?.destroy();
-    this.#proxies.delete(proxy.name);
+    this.#proxies.get(proxy.variable)?.destroy();
+    this.#proxies.delete(proxy.variable);
   }
 
   async #answer(url: URL): Promise<Response> {

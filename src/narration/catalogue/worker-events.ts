@@ -122,7 +122,7 @@ export const WORKER_EVENTS = {
     actor: WORKER,
     action: 'callback_ready',
     level: 'INFO',
-    when: 'the worker listens on all addresses without --advertise-url: its report names the local address of the connection to the pool-manager, or to the proxy on the way',
+    when: 'the worker listens on all addresses without --advertise-url: its report names the local address of the connection to the pool-manager, or to the proxy on the way; with a proxy on this machine, another address of the machine',
     required: ['url', 'uri'],
     target: (f) => f.uri,
     human: (f) => `Worker reports its address as ${f.uri}; --advertise-url would set another one`,
@@ -148,6 +148,9 @@ export const WORKER_EVENTS = {
     optional: ['retry_after_ms', 'http_status'],
     target: (f) => f.url,
     human: (f) => {
+      // Another attempt cannot help: the reason begins with the remedy.
+      if (f.retry_after_ms === undefined && f.attempt < f.attempts)
+        return `Ready callback failed for good: ${f.reason}`;
       const failure = `ready callback failed on attempt ${f.attempt} of ${f.attempts}: ${f.reason}`;
       return f.retry_after_ms === undefined
         ? `Check --callback-url and the pool-manager; ${failure}`

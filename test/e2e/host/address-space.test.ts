@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
+import { ForwardProxy } from '../../support/forward-proxy.ts';
 import { killAll, track, untilGone } from '../../support/processes.ts';
 import { all, CLI, startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -85,6 +86,28 @@ describe.runIf(process.platform === 'linux')('an address space', () => {
     expect(pull.stderr).toContain('HF_HUB_OFFLINE');
     const wrong = await runCli(['pull'], { launcher });
     expect(wrong.code).toBe(2);
+  });
+
+  test('of 8 GiB is too small for the proxy of a callback, unless Node.js has the option for it', async () => {
+    const launcher = limitedTo(8 * GIB_IN_KIB);
+    const proxy = await ForwardProxy.start({});
+    try {
+      const args = ['--callback-url', 'http://manager.test/ready'];
+      const env = { HTTP_PROXY: proxy.url };
+      const refused = await runCli(['--port', '0', ...args], { launcher, env });
+      expect([refused.code, refused.stderr]).toEqual([
+        2,
+        expect.stringMatching(/HTTP_PROXY: set NODE_OPTIONS=--disable-wasm-trap-handler to use this proxy/),
+      ]);
+      const NODE_OPTIONS = '--disable-wasm-trap-handler';
+      const worker = await startWorker({ args, launcher, env: { ...env, NODE_OPTIONS } });
+      // The proxy does not know the host.
+      expect(await worker.line('callback.failed')).toMatchObject({ http_status: 502 });
+      expect(proxy.seen[0]).toBe('POST http://manager.test/ready');
+      expect(await worker.stop()).toBe(0);
+    } finally {
+      proxy.close();
+    }
   });
 
   test('lets a signal to ask reach the command, and hides the tokens of both processes', async () => {

@@ -131,6 +131,11 @@ describe('a proxy that refuses', () => {
 });
 
 describe('without a proxy', () => {
+  test('offline, a value that is no proxy is not read', async () => {
+    const { code, stderr } = await pullFrom('https', { HTTPS_PROXY: 'socks5://proxy.test:1080', HF_HUB_OFFLINE: '1' });
+    expect([code, stderr]).toEqual([1, expect.stringContaining('HF_HUB_OFFLINE is set')]);
+  });
+
   test('loopback is reached, whatever the variables say', async () => {
     const { url, seen } = await start();
     const { code } = await me.pull(['org/large'], { HTTP_PROXY: url, HTTPS_PROXY: url, NO_PROXY: 'example.com' });

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { MAX_PIPE_MS } from '../../../src/config/settings-file.ts';
 import { enginePid, runCli } from '../../support/cli.ts';
 import { eventually } from '../../support/eventually.ts';
 import { enginesOf, kill, track } from '../../support/processes.ts';
@@ -213,3 +214,11 @@ describe.runIf(process.platform === 'linux')('a token is not in /proc', () => {
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
 }
+
+test.runIf(process.platform === 'linux')('settings of a slow command come through standard input', async () => {
+  // The limit of named pipes does not apply: a pipe of a shell always has its writer.
+  const launcher = ['sh', '-c', `(sleep ${MAX_PIPE_MS / 1000 + 1}; echo RBEES_PORT=none) | "$@"`, 'sh'];
+  // Node.js reads the file of a flag --env-file before this program, and a pipe has its text only once.
+  const { code, stderr } = await runCli([], { launcher, env: { RBEES_ENV_FILE: '/dev/stdin' } });
+  expect([code, stderr]).toEqual([2, expect.stringContaining('RBEES_PORT in /dev/stdin: "none" is not allowed')]);
+});

@@ -92,3 +92,15 @@ test.each(['http://169.254.169.254/latest', 'http://10.0.0.1/x', 'http://[::ffff
     expect(proxy.seen).toHaveLength(1);
   },
 );
+
+test('two proxies with one address have their own users', async () => {
+  const hub = await startHub();
+  hub.answer({ status: 302, headers: { location: 'https://other.test/x' }, body: '' });
+  const hosts = { 'hub.test:80': Number(new URL(hub.url).port) };
+  const proxy = await startProxy(hosts, { credentials: 'fleet:never-shown' });
+  const HTTP_PROXY = proxy.url.replace('//', '//fleet:never-shown@');
+  const { connection } = connect({ HTTP_PROXY, HTTPS_PROXY: proxy.url });
+  expect(String(await reasonOf(readRepository(connection, REFERENCE)))).toMatch(
+    /requires a user and a password \(407\): put both into the URL in HTTPS_PROXY/,
+  );
+});

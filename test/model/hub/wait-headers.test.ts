@@ -26,6 +26,8 @@ test.each<[number, Record<string, string | string[]>, number | undefined]>([
   [429, { 'ratelimit-limit': '100', 'ratelimit-remaining': '0', 'ratelimit-reset': '45' }, 45_000],
   [429, { 'x-ratelimit-reset': String(NOW / 1000 + 45) }, 45_000],
   [429, { 'ratelimit-reset': String(NOW / 1000 - 45) }, 0],
+  // A date in milliseconds is not one in seconds.
+  [429, { 'x-ratelimit-reset': String(NOW + 45_000) }, undefined],
   [429, { ratelimit: '"api";r=0' }, undefined],
   [429, { ratelimit: '"api";r=0;t=-5' }, undefined],
   [429, { ratelimit: `"${'x'.repeat(5000)}";r=0;t=45` }, undefined],

@@ -32,7 +32,8 @@ function rateLimitReset(headers: HeaderFields, now: number): number | undefined 
   const resets = (usedUp.length > 0 ? usedUp : limits).flatMap(({ reset }) => (reset === undefined ? [] : [reset]));
   if (resets.length > 0) return Math.max(...resets) * 1000;
   for (const name of ['ratelimit-reset', 'x-ratelimit-reset']) {
-    const [seconds] = /^\d{1,12}/.exec(fieldOf(headers, name)) ?? [];
+    // A date in milliseconds has more digits: it is not read.
+    const [seconds] = /^\d{1,12}(?!\d)/.exec(fieldOf(headers, name)) ?? [];
     if (seconds === undefined) continue;
     const whole = Number(seconds);
     return whole < FIRST_DATE ? whole * 1000 : Math.max(0, whole * 1000 - now);
