@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { JsonError, parseJson, withoutMark } from '../protocol/text/json-text.ts';
-import { openModelFile, readModelText } from './folder-files.ts';
+import { openModelFile, readModelText, textOfModel } from './folder-files.ts';
 
 /** Paths of the files that can hold templates. */
 export interface TemplateFiles {
@@ -148,7 +148,7 @@ export async function readTemplateFile(folder: string, file: string): Promise<st
   try {
     const { size } = await handle.stat();
     if (size > MAX_TEMPLATE_BYTES) throw new Error(tooLong(`${size} bytes`));
-    return withoutMark(await handle.readFile('utf8'));
+    return withoutMark(textOfModel(await handle.readFile()));
   } finally {
     await handle.close();
   }
