@@ -84,7 +84,7 @@ describe('the source of a chat template', () => {
 
   it('is unusable if its file is not UTF-8', async () => {
     const found = await readTemplates(await files({}, Buffer.from('é{{ bos_token }}', 'latin1')));
-    const reason = 'is not UTF-8: save it as UTF-8';
+    const reason = 'it is not UTF-8: save it as UTF-8';
     expect(found).toEqual([{ name: 'default', file: 'chat_template.jinja', reason }]);
   });
 
@@ -127,7 +127,7 @@ describe('the folder additional_chat_templates', () => {
     expect(await readTemplates(file)).toEqual([]);
     const path = join(link.folder ?? '', 'additional_chat_templates', 'out.jinja');
     await symlink(outside.chatTemplateFile ?? '', path);
-    expect(await namedIn(link)).toEqual({ out: expect.stringMatching(/^is a link that leads out/) });
+    expect(await namedIn(link)).toEqual({ out: expect.stringMatching(/^it is a link that leads out/) });
   });
 
   it(`counts with the others: ${MAX_TEMPLATES} are read, and the default one is always among them`, async () => {
