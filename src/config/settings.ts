@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
+import { encodedUrl } from '../protocol/text/url-text.ts';
 
 /** One setting: its check, its default and its texts. */
 export interface Setting<S extends z.ZodType> {
@@ -67,7 +68,7 @@ const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W
 export const MAX_ORIGINS = 32;
 /** Maximum number of threads in `--threads`. */
 export const MAX_THREADS = 1024;
-const httpUrl = z.url({ protocol: /^https?$/ });
+const httpUrl = z.url({ protocol: /^https?$/ }).transform(encodedUrl);
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 

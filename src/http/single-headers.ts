@@ -11,7 +11,8 @@ import { WorkerError } from '../contract/errors.ts';
  */
 export function requireSingle(name: 'Authorization' | 'Host', request: FastifyRequest, reply: FastifyReply): void {
   const count = countOf(name, request);
-  if (count > 1) refuse(name, `${name} must be sent once, but the request has ${count} such headers`, reply);
+  if (count <= 1) return;
+  refuse(reply, name, 'single', `${name} must be sent once, but the request has ${count} such headers`);
 }
 
 /**
@@ -21,7 +22,7 @@ export function requireSingle(name: 'Authorization' | 'Host', request: FastifyRe
 export function requireHost(request: FastifyRequest, reply: FastifyReply): void {
   requireSingle('Host', request, reply);
   if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
-    refuse('Host', 'Host must be sent with every request of HTTP/1.1', reply);
+    refuse(reply, 'Host', 'required', 'Host must be sent with every request of HTTP/1.1');
 }
 
 function countOf(name: string, { raw: { rawHeaders } }: FastifyRequest): number {
@@ -34,7 +35,7 @@ function countOf(name: string, { raw: { rawHeaders } }: FastifyRequest): number 
   return count;
 }
 
-function refuse(field: string, message: string, reply: FastifyReply): never {
+function refuse(reply: FastifyReply, field: string, constraint: string, message: string): never {
   void reply.header('Connection', 'close');
-  throw new WorkerError('INVALID_REQUEST', message, { violations: [{ field, constraint: 'single', message }] });
+  throw new WorkerError('INVALID_REQUEST', message, { violations: [{ field, constraint, message }] });
 }

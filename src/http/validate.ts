@@ -180,8 +180,9 @@ function constraintOf(issue: z.core.$ZodIssue, field: { readonly value: unknown 
   if (issue.code === 'custom') return String(issue.params?.['constraint'] ?? 'rule');
   if (field && (field.value === undefined || field.value === null)) return 'required';
   // JSON can write numbers beyond the range of doubles, such as 1e999. The schema takes these for no numbers.
-  if (field?.value === Number.POSITIVE_INFINITY) return 'maximum';
-  if (field?.value === Number.NEGATIVE_INFINITY) return 'minimum';
+  const wantsNumber = issue.code === 'invalid_type' && (issue.expected === 'number' || issue.expected === 'int');
+  if (wantsNumber && field?.value === Number.POSITIVE_INFINITY) return 'maximum';
+  if (wantsNumber && field?.value === Number.NEGATIVE_INFINITY) return 'minimum';
   return CONSTRAINTS[issue.code] ?? issue.code;
 }
 

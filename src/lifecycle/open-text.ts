@@ -7,7 +7,7 @@ import type { ModelTokens } from '../model/spec/merged-tokens.ts';
 import { type FoundTemplate, readTemplates, type TemplateFiles } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
-import { ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
+import { type ChatMessage, ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
 import { ChatTemplates, type NamedTemplate } from '../text/template/chat-templates.ts';
 import { RenderBudgetError, type RenderLimits } from '../text/template/render-limits.ts';
 import { LOOP_RENDER, type OpenOptions, Tokenizer } from '../text/tokenizer/tokenizer.ts';
@@ -15,8 +15,9 @@ import type { TokenizerFiles } from '../text/tokenizer/tokenizer-files.ts';
 
 /** A word of the probe that must be in its prompt, in any case. */
 const PROBE_WORD = 'haiku';
-/** One plain message of a user: every usable template can render it. */
-const PROBE = [{ role: 'user', content: `Write a ${PROBE_WORD} about morning light.` }] as const;
+const USER = { role: 'user', content: `Write a ${PROBE_WORD} about morning light.` } as const;
+/** One plain message of a user, and then a system message before it: some templates refuse to go without. */
+const PROBES: readonly (readonly ChatMessage[])[] = [[USER], [{ role: 'system', content: 'You are a poet.' }, USER]];
 /**
  * Limits of the probe on the event loop. No request runs yet, and the first rendering compiles its code: with
  * the time of a request, a busy machine would start the thread for it.
@@ -60,7 +61,7 @@ export async function openText(
   const probed: ProbedTemplate[] = [];
   for (const one of rendered) probed.push(await encodeProbe(one, tokenizer));
   const ids = probed.find((one) => one.ids)?.ids;
-  tokenizer.decode(ids ?? (await tokenizer.encode(PROBE[0].content, { addSpecialTokens: true })));
+  tokenizer.decode(ids ?? (await tokenizer.encode(USER.content, { addSpecialTokens: true })));
   return { tokenizer, templates: probed };
 }
 
@@ -92,29 +93,38 @@ export function usableTemplates({ tokenizer, templates }: OpenedText, idLimit: n
 /** A template and the prompt of the probe; without a prompt if it needs more time than the event loop has. */
 interface RenderedTemplate extends NamedTemplate {
   readonly prompt?: string | undefined;
+  /** The probe that the template renders. */
+  readonly messages?: readonly ChatMessage[];
 }
 
 /**
- * Parses a template and renders the probe, with its content as a text, and if that fails as a list of parts.
+ * Parses a template and renders the probes until one succeeds: each with its content as a text, and then as a
+ * list of parts. The reason of a template that renders none is that of the first probe.
  */
 function openTemplate({ name, file, text, reason }: FoundTemplate, tokens: TemplateSource['tokens']): RenderedTemplate {
   if (text === undefined) return { name, file, ...(reason !== undefined && { reason }) };
   const source = { name, file, text, tokens };
   try {
-    const asText = renderProbe(new ChatTemplate(source));
-    if (asText.template) return asText;
-    const asParts = renderProbe(new ChatTemplate({ ...source, readsParts: true }));
-    return asParts.template ? asParts : asText;
+    const ways = [new ChatTemplate(source), new ChatTemplate({ ...source, readsParts: true })];
+    let first: RenderedTemplate | undefined;
+    for (const messages of PROBES)
+      for (const template of ways) {
+        const rendered = renderProbe(template, messages);
+        if (rendered.template) return rendered;
+        first ??= rendered;
+      }
+    return first ?? { name, file, reason: NO_TEXT };
   } catch (error) {
     return { name, file, reason: reasonOf(error, file) };
   }
 }
 
-function renderProbe(template: ChatTemplate): RenderedTemplate {
+function renderProbe(template: ChatTemplate, messages: readonly ChatMessage[]): RenderedTemplate {
   const { name, file } = template.source;
   try {
-    const prompt = renderedHere(template);
-    if (prompt === undefined || prompt.toLowerCase().includes(PROBE_WORD)) return { name, file, template, prompt };
+    const prompt = renderedHere(template, messages);
+    const isShown = prompt === undefined || prompt.toLowerCase().includes(PROBE_WORD);
+    if (isShown) return { name, file, template, prompt, messages };
     return { name, file, reason: NO_TEXT };
   } catch (error) {
     return { name, file, reason: reasonOf(error, file) };
@@ -122,9 +132,9 @@ function renderProbe(template: ChatTemplate): RenderedTemplate {
 }
 
 /** The prompt of the probe; undefined if it needs more time than the event loop has. */
-function renderedHere(template: ChatTemplate): string | undefined {
+function renderedHere(template: ChatTemplate, messages: readonly ChatMessage[]): string | undefined {
   try {
-    return template.render(PROBE, PROBE_RENDER);
+    return template.render(messages, PROBE_RENDER);
   } catch (error) {
     if (error instanceof RenderBudgetError) return undefined;
     throw error;
@@ -134,11 +144,14 @@ function renderedHere(template: ChatTemplate): string | undefined {
 /**
  * Encodes the prompt of the probe; first renders it on the thread, which has a deadline, if it has none yet.
  */
-async function encodeProbe({ prompt, ...one }: RenderedTemplate, tokenizer: Tokenizer): Promise<ProbedTemplate> {
+async function encodeProbe(
+  { prompt, messages = [USER], ...one }: RenderedTemplate,
+  tokenizer: Tokenizer,
+): Promise<ProbedTemplate> {
   const { name, file, template } = one;
   if (!template) return one;
   try {
-    const ids = await tokenizer.encode(prompt ?? PROBE, { addSpecialTokens: false, template });
+    const ids = await tokenizer.encode(prompt ?? messages, { addSpecialTokens: false, template });
     const isComplete = prompt !== undefined || (await showsWord(ids, tokenizer));
     return isComplete ? { ...one, ids } : { name, file, reason: NO_TEXT };
   } catch (error) {
@@ -151,7 +164,7 @@ async function encodeProbe({ prompt, ...one }: RenderedTemplate, tokenizer: Toke
  */
 async function showsWord(ids: readonly number[], tokenizer: Tokenizer): Promise<boolean> {
   const shows = (some: readonly number[]): boolean => tokenizer.decode(some).toLowerCase().includes(PROBE_WORD);
-  return shows(ids) || !shows(await tokenizer.encode(PROBE[0].content, { addSpecialTokens: false }));
+  return shows(ids) || !shows(await tokenizer.encode(USER.content, { addSpecialTokens: false }));
 }
 
 function reasonOf(error: unknown, file: string): string {

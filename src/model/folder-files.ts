@@ -2,6 +2,7 @@
  * Opens the files of a model folder. A model folder is foreign data: a link in it could lead to any file of
  * this machine, and a pipe would never end. Every file is opened here.
  */
+import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
@@ -64,10 +65,20 @@ export async function readModelText(path: string, mostBytes = MAX_JSON_BYTES): P
     const { size } = await handle.stat();
     if (size > mostBytes)
       throw new RefusedFile(`has ${size} bytes; at most ${mostBytes} are allowed. Use another model`);
-    return await handle.readFile('utf8');
+    return textOfModel(await handle.readFile());
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * The text of a file. Other encodings would become tokens and templates with the character U+FFFD.
+ * @throws RefusedFile if the bytes are not UTF-8
+ */
+export function textOfModel(bytes: Buffer): string {
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  const isUtf16 = (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+  throw new RefusedFile(`is not UTF-8${isUtf16 ? ' but UTF-16' : ''}: save it as UTF-8`);
 }
 
 /**

@@ -7,7 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { JsonError, parseJson, withoutMark } from '../protocol/text/json-text.ts';
-import { openModelFile, readModelText } from './folder-files.ts';
+import { openModelFile, RefusedFile, readModelText, textOfModel } from './folder-files.ts';
 
 /** Paths of the files that can hold templates. */
 export interface TemplateFiles {
@@ -106,6 +106,9 @@ function templateOf(name: string, file: string, text: unknown): FoundTemplate {
 
 const unusable = (name: string, file: string, reason: string): FoundTemplate => ({ name, file, reason });
 
+/** The message of a refused file continues a sentence that begins with its name. */
+const reasonOf = (error: unknown): string => (error instanceof RefusedFile ? 'it ' : '') + messageOf(error);
+
 const tooLong = (length: string): string => `it has ${length}; at most ${MAX_TEMPLATE} characters are allowed`;
 
 async function templatesOfFile(path: string): Promise<FoundTemplate[]> {
@@ -116,7 +119,7 @@ async function templatesOfFile(path: string): Promise<FoundTemplate[]> {
       ? templatesIn(fieldsOf(file, text), file)
       : [templateOf(DEFAULT_TEMPLATE, file, text)];
   } catch (error) {
-    return [unusable(DEFAULT_TEMPLATE, file, messageOf(error))];
+    return [unusable(DEFAULT_TEMPLATE, file, reasonOf(error))];
   }
 }
 
@@ -132,7 +135,7 @@ async function additionalTemplates(folder: string): Promise<FoundTemplate[]> {
     try {
       found.push(templateOf(name, file, await readTemplateFile(folder, file)));
     } catch (error) {
-      found.push(unusable(name, file, messageOf(error)));
+      found.push(unusable(name, file, reasonOf(error)));
     }
   }
   return found;
@@ -148,7 +151,7 @@ export async function readTemplateFile(folder: string, file: string): Promise<st
   try {
     const { size } = await handle.stat();
     if (size > MAX_TEMPLATE_BYTES) throw new Error(tooLong(`${size} bytes`));
-    return withoutMark(await handle.readFile('utf8'));
+    return withoutMark(textOfModel(await handle.readFile()));
   } finally {
     await handle.close();
   }

@@ -54,6 +54,11 @@ describe('a proxy', () => {
       expect(rule(new URL('http://hub.example'))).toBeUndefined();
     },
   );
+
+  test('with a host name that is too long is refused in a short sentence', () => {
+    const rule = readProxies({ HTTPS_PROXY: 'a'.repeat(100_000) });
+    expect(() => rule(new URL('https://hub.example'))).toThrow(/^HTTPS_PROXY: "a{10,199}.* is not allowed; .{1,200}$/);
+  });
 });
 
 test.each([
@@ -94,6 +99,9 @@ describe('NO_PROXY', () => {
     ['fd00::7', 'http://[fd00:0:0::7]:8080'],
     ['[fd00::7]', 'http://[fd00::7]'],
     ['[fd00::7]:8080', 'http://[fd00::7]:8080'],
+    ['fe80::1%eth0', 'http://[fe80::1]'],
+    ['[fe80::1%eth0]:8080', 'http://[fe80::1]:8080'],
+    ['fe80::%eth0/64', 'http://[fe80::7]'],
     ['10.0.0.0/8', 'https://10.20.30.40'],
     ['fd00::/8', 'https://[fdff::1]'],
     ['fe80::7%eth0', 'http://[fe80::7]'],

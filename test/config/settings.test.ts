@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigError, readConfig, readSettings, workerEnvironment } from '../../src/config/config.ts';
 import { MAX_SETTINGS_FILE_BYTES } from '../../src/config/settings-file.ts';
+import { withoutUrlSecrets } from '../../src/protocol/text/url-text.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -293,6 +294,17 @@ describe('an error message shows no secret of a URL', () => {
   ])('%s %s', (flag, value, shown) => {
     expect(refusal([flag, value])).toContain(`${flag}: ${JSON.stringify(shown)} is not allowed`);
     expect(refusal([flag, value])).not.toMatch(/pass\d/);
+  });
+
+  test.each([
+    ['http://h.example/x?key=a pass1', 'http://h.example/x?key=a%20pass1'],
+    ['http://h.example/x?key="pass1', 'http://h.example/x?key=%22pass1'],
+    ['http://h.example/x?key=<>\u2028`pass1', 'http://h.example/x?key=%3C%3E%E2%80%A8%60pass1'],
+    ['http://h.example/x?key=a\tpass1', 'http://h.example/x?key=apass1'],
+  ])('nor does a log line: %j has no character that ends a URL in a text', (value, url) => {
+    const { callbackUrl } = readConfig(['--callback-url', value], {});
+    expect(callbackUrl).toBe(url);
+    expect(withoutUrlSecrets(`(${callbackUrl}) failed`)).toBe('(http://h.example/x?[REDACTED]) failed');
   });
 
   test('also if the command line is malformed', () => {

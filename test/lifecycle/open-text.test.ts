@@ -92,6 +92,29 @@ describe('a chat template', () => {
     ]);
   });
 
+  it.each([
+    ['text', PLAIN, 'be kind the sea'],
+    [
+      'list of parts',
+      "{% for m in messages %}{{ m.content | map(attribute='text') | join }}{% endfor %}",
+      'be kind the sea',
+    ],
+  ])('that refuses messages without a system message is used; the content is a %s', async (_, rest, text) => {
+    const demand = "{% if messages[0].role != 'system' %}{{ raise_exception('First the system') }}{% endif %}";
+    const { templates, narrations } = await opened(demand + rest);
+    expect(narrations).toEqual([]);
+    const [system, user] = [
+      { role: 'system', content: 'be kind ' },
+      { role: 'user', content: 'the sea' },
+    ];
+    expect(templates.choose(undefined).render([system, user])).toBe(text);
+    expect(() => templates.choose(undefined).render([user])).toThrow(
+      expect.objectContaining({
+        violations: [expect.objectContaining({ message: expect.stringContaining('First the system') })],
+      }),
+    );
+  });
+
   it('of a multimodal model gets the content as a list of parts', async () => {
     const template =
       "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'text' %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}";

@@ -195,6 +195,24 @@ describe('every JSON file of a model', () => {
   const python = (fields: object): string =>
     `${MARK}${JSON.stringify(fields).slice(0, -1)}, "other": [NaN, -Infinity]}`;
 
+  it.each([
+    ['config.json', CONFIG],
+    ['generation_config.json', {}],
+    ['tokenizer.json', TOKENIZER],
+    ['tokenizer_config.json', {}],
+    ['special_tokens_map.json', {}],
+    ['added_tokens.json', {}],
+  ])('must be UTF-8: %s', async (file, fields) => {
+    const text = JSON.stringify({ ...fields, é: 1 });
+    const files = { 'config.json': CONFIG, 'tokenizer.json': TOKENIZER };
+    expect(await problemsOf({ ...files, [file]: Buffer.from(text, 'latin1') })).toEqual([
+      `${file} is not UTF-8: save it as UTF-8`,
+    ]);
+    expect(await problemsOf({ ...files, [file]: Buffer.from(`\ufeff${text}`, 'utf16le') })).toEqual([
+      `${file} is not UTF-8 but UTF-16: save it as UTF-8`,
+    ]);
+  });
+
   it('can have a byte-order mark and the numbers of Python', async () => {
     const { eosIds, tokens } = await specOf({
       'config.json': python(CONFIG),

@@ -6,7 +6,7 @@ import { MAX_TEMPLATE, MAX_TEMPLATES, readTemplates, type TemplateFiles } from '
 import { haikuFiles } from '../text/tokenizer/small-tokenizers.ts';
 
 /** The files of a folder with a tokenizer_config.json and, if `own` is given, a template file. */
-async function files(config: object, own?: string, name = 'chat_template.jinja'): Promise<TemplateFiles> {
+async function files(config: object, own?: string | Uint8Array, name = 'chat_template.jinja'): Promise<TemplateFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'template-'));
   const tokenizerConfigFile = join(folder, 'tokenizer_config.json');
   await writeFile(tokenizerConfigFile, JSON.stringify(config));
@@ -82,6 +82,12 @@ describe('the source of a chat template', () => {
     expect(await namedIn(await files({}, json, 'chat_template.json'))).toEqual({ default: 'own' });
   });
 
+  it('is unusable if its file is not UTF-8', async () => {
+    const found = await readTemplates(await files({}, Buffer.from('é{{ bos_token }}', 'latin1')));
+    const reason = 'it is not UTF-8: save it as UTF-8';
+    expect(found).toEqual([{ name: 'default', file: 'chat_template.jinja', reason }]);
+  });
+
   it.each([{ chat_template: 'own' }, { chat_template: { default: 'own' } }])('can be a JSON file: %j', async (own) => {
     const found = await readTemplates(
       await files({ chat_template: 'config' }, JSON.stringify(own), 'chat_template.json'),
@@ -121,7 +127,7 @@ describe('the folder additional_chat_templates', () => {
     expect(await readTemplates(file)).toEqual([]);
     const path = join(link.folder ?? '', 'additional_chat_templates', 'out.jinja');
     await symlink(outside.chatTemplateFile ?? '', path);
-    expect(await namedIn(link)).toEqual({ out: expect.stringMatching(/^is a link that leads out/) });
+    expect(await namedIn(link)).toEqual({ out: expect.stringMatching(/^it is a link that leads out/) });
   });
 
   it(`counts with the others: ${MAX_TEMPLATES} are read, and the default one is always among them`, async () => {

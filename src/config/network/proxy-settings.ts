@@ -4,6 +4,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import { shorten } from '../../protocol/text/error-message.ts';
 import { shownUrl } from '../../protocol/text/url-text.ts';
 import { ConfigError } from '../config.ts';
 
@@ -27,6 +28,11 @@ export interface HttpProxy {
 export type ProxyRule = (target: URL) => HttpProxy | undefined;
 
 const ALLOWED = 'an http or https URL of a proxy, such as http://proxy.example:3128';
+
+/** Maximum characters of a host name (RFC 1035, section 2.3.4). Every failure names the host. */
+const MAX_HOST = 253;
+/** Maximum UTF-16 units of a rejected value in its error. */
+const MAX_SHOWN = 200;
 
 /** This machine: 127.0.0.0/8, ::1, and the unspecified addresses, which lead here too. */
 const LOOPBACK = new BlockList();
@@ -88,9 +94,9 @@ function parseProxy(variable: string, value: string): HttpProxy {
   // Most tools accept a host and a port alone.
   const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '' || url.hostname.length > MAX_HOST)
     throw new ConfigError(
-      `${variable}: ${JSON.stringify(shownUrl(value))} is not allowed; allowed: ${ALLOWED}; NO_PROXY names the hosts without a proxy`,
+      `${variable}: ${shorten(JSON.stringify(shownUrl(value)), MAX_SHOWN)} is not allowed; allowed: ${ALLOWED}; NO_PROXY names the hosts without a proxy`,
     );
   const authorization = basicAuthorization(url);
   const password = decoded(url.password);
@@ -133,7 +139,8 @@ function directHosts(list: string): (target: URL) => boolean {
 
 /** Adds an entry such as `10.0.0.0/8`. Returns false for any other text. */
 function addNetwork(networks: BlockList, entry: string): boolean {
-  const [address = '', bits = '', ...more] = entry.split('/');
+  const [given = '', bits = '', ...more] = entry.split('/');
+  const address = given.replace(/%.*$/, '');
   const version = isIP(address);
   if (version === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (version === 4 ? 32 : 128))
     return false;
@@ -145,6 +152,7 @@ function addNetwork(networks: BlockList, entry: string): boolean {
 function asciiHost(name: string): string {
   if (name === '*') return name;
   const host = name.replace(/^\*?\./, '').replace(/^\[(.*)\]$/, '$1');
-  if (isIP(host) === 6) return plainHost(new URL(`http://[${host}]`).hostname);
+  // A URL has no zone, such as %eth0.
+  if (isIP(host) === 6) return plainHost(new URL(`http://[${host.replace(/%.*$/, '')}]`).hostname);
   return plainHost(domainToASCII(host) || host);
 }

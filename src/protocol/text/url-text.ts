@@ -26,6 +26,14 @@ export function withoutUrlSecrets(text: string): string {
 }
 
 /**
+ * A URL as clients send it. The characters that it cannot contain would end the URL in a text, and so the
+ * redaction of its query.
+ */
+export function encodedUrl(url: string): string {
+  return url.replace(/[\t\r\n]/g, '').replace(/[\s"<>`]/g, encodeURIComponent);
+}
+
+/**
  * A value that should be a URL, without its secrets, for an error message. The value may be malformed, so
  * everything up to the last @ and from the first ? or # on is removed.
  */
