@@ -20,7 +20,7 @@ export const MAX_WARNINGS = 20;
 /** A restart fails after this many times the duration of the first load, plus the step timeout. */
 export const RESTART_FACTOR = 10;
 /**
- * After this many starts in a row without resources for a process, about eight minutes, the engine counts as
+ * After this many starts in a row without resources for a process, about seven minutes, the engine counts as
  * lost.
  */
 export const MAX_SHORTAGES = 20;

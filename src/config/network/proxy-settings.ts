@@ -139,8 +139,7 @@ function directHosts(list: string): (target: URL) => boolean {
 
 /** Adds an entry such as `10.0.0.0/8`. Returns false for any other text. */
 function addNetwork(networks: BlockList, entry: string): boolean {
-  const [given = '', bits = '', ...more] = entry.split('/');
-  const address = given.replace(/%.*$/, '');
+  const [address = '', bits = '', ...more] = entry.split('/');
   const version = isIP(address);
   if (version === 0 || more.length > 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (version === 4 ? 32 : 128))
     return false;
