@@ -7,7 +7,7 @@ import type { ModelTokens } from '../model/spec/merged-tokens.ts';
 import { type FoundTemplate, readTemplates, type TemplateFiles } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
-import { ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
+import { type ChatMessage, ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
 import { ChatTemplates, type NamedTemplate } from '../text/template/chat-templates.ts';
 import { RenderBudgetError, type RenderLimits } from '../text/template/render-limits.ts';
 import { LOOP_RENDER, type OpenOptions, Tokenizer } from '../text/tokenizer/tokenizer.ts';
@@ -15,8 +15,10 @@ import type { TokenizerFiles } from '../text/tokenizer/tokenizer-files.ts';
 
 /** A word of the probe that must be in its prompt, in any case. */
 const PROBE_WORD = 'haiku';
-/** One plain message of a user: every usable template can render it. */
+/** One plain message of a user. */
 const PROBE = [{ role: 'user', content: `Write a ${PROBE_WORD} about morning light.` }] as const;
+/** For a template that requires a message of the system before the one of the user. */
+const PROBE_AFTER_SYSTEM = [{ role: 'system', content: 'Answer briefly.' }, ...PROBE] as const;
 /**
  * Limits of the probe on the event loop. No request runs yet, and the first rendering compiles its code: with
  * the time of a request, a busy machine would start the thread for it.
@@ -110,10 +112,21 @@ function openTemplate({ name, file, text, reason }: FoundTemplate, tokens: Templ
   }
 }
 
+/**
+ * Renders the message of a user alone, and if that fails after one of the system: such a template can be used
+ * with messages, and refuses others with its own error.
+ */
 function renderProbe(template: ChatTemplate): RenderedTemplate {
+  const alone = renderMessages(template, PROBE);
+  if (alone.template) return alone;
+  const afterSystem = renderMessages(template, PROBE_AFTER_SYSTEM);
+  return afterSystem.template ? afterSystem : alone;
+}
+
+function renderMessages(template: ChatTemplate, messages: readonly ChatMessage[]): RenderedTemplate {
   const { name, file } = template.source;
   try {
-    const prompt = renderedHere(template);
+    const prompt = renderedHere(template, messages);
     if (prompt === undefined || prompt.toLowerCase().includes(PROBE_WORD)) return { name, file, template, prompt };
     return { name, file, reason: NO_TEXT };
   } catch (error) {
@@ -122,9 +135,9 @@ function renderProbe(template: ChatTemplate): RenderedTemplate {
 }
 
 /** The prompt of the probe; undefined if it needs more time than the event loop has. */
-function renderedHere(template: ChatTemplate): string | undefined {
+function renderedHere(template: ChatTemplate, messages: readonly ChatMessage[]): string | undefined {
   try {
-    return template.render(PROBE, PROBE_RENDER);
+    return template.render(messages, PROBE_RENDER);
   } catch (error) {
     if (error instanceof RenderBudgetError) return undefined;
     throw error;

@@ -92,6 +92,19 @@ describe('a chat template', () => {
     ]);
   });
 
+  it.each([
+    ['refuses others', "{% if messages[0].role != 'system' %}{{ raise_exception('System first') }}{% endif %}"],
+    ['leaves out the first message', '{% set messages = messages[1:] %}'],
+  ])('that requires a message of the system, and %s, is used', async (_, start) => {
+    const { templates, narrations } = await opened(start + PLAIN);
+    const messages = [
+      { role: 'system', content: 'Hello. ' },
+      { role: 'user', content: 'the sea' },
+    ];
+    expect(templates.choose(undefined).render(messages)).toMatch(/the sea$/);
+    expect(narrations).toEqual([]);
+  });
+
   it('of a multimodal model gets the content as a list of parts', async () => {
     const template =
       "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'text' %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}";
