@@ -25,8 +25,11 @@ export const UNITS_PER_CLOCK_CHECK = 2 ** 16;
 /** 32 steps between two readings of the clock: reading it at every step takes a fifth longer. */
 const STEP_UNITS = 2 ** 11;
 
-/** UTF-16 units of the longest string that a template may create: 32 times the longest default prompt. */
-export const MAX_TEXT = 2 ** 20;
+/**
+ * UTF-16 units of the longest string that a template may create: the longest prompt of
+ * `--max-prompt-chars auto`, and the longest template around it.
+ */
+export const MAX_TEXT = 2 ** 21 + 2 ** 18;
 /**
  * Items of the longest list, and nested items of a list or mapping that is printed or compared: a small
  * template can nest a list in itself until it has a billion items. A range has up to 100 000.

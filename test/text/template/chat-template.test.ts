@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
+import { AUTO_PROMPT_CHARS } from '../../../src/contract/execute.ts';
 import { readTemplates } from '../../../src/model/template-source.ts';
 import { ChatTemplate } from '../../../src/text/template/chat-template.ts';
 import { MAX_RENDER, RenderBudgetError } from '../../../src/text/template/render-limits.ts';
@@ -22,6 +23,12 @@ function violation(template: ChatTemplate, messages: { role: string; content: st
   }
   throw new Error('rendered');
 }
+
+it('the longest prompt of --max-prompt-chars auto is rendered', () => {
+  const content = 'x'.repeat(AUTO_PROMPT_CHARS.most);
+  const template = opened('{% for m in messages %}{{ "<" + m.content + ">" }}{% endfor %}');
+  expect(template.render([{ role: 'user', content }]).length).toBe(content.length + 2);
+});
 
 describe('the template', () => {
   it('of the embedded model gives ids with its special tokens, ready for the assistant', async () => {
