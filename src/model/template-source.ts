@@ -2,6 +2,7 @@
  * Reads a model's chat templates from the files of the model's folder. A template that cannot be read is
  * reported and does not end the load: the model can still continue raw prompts.
  */
+import { isUtf8 } from 'node:buffer';
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -104,7 +105,12 @@ function templateOf(name: string, file: string, text: unknown): FoundTemplate {
   return text.length > MAX_TEMPLATE ? unusable(name, file, tooLong(`${text.length} characters`)) : { name, file, text };
 }
 
-const unusable = (name: string, file: string, reason: string): FoundTemplate => ({ name, file, reason });
+/** A template with its reason as a part of a sentence, without a full stop. */
+const unusable = (name: string, file: string, reason: string): FoundTemplate => ({
+  name,
+  file,
+  reason: reason.replace(/\.$/, ''),
+});
 
 const tooLong = (length: string): string => `it has ${length}; at most ${MAX_TEMPLATE} characters are allowed`;
 
@@ -125,7 +131,7 @@ async function additionalTemplates(folder: string): Promise<FoundTemplate[]> {
   const names = await readdir(join(folder, MORE_TEMPLATES)).catch(() => []);
   const found: FoundTemplate[] = [];
   for (const entry of names
-    .filter((name) => name.endsWith('.jinja'))
+    .filter((name) => name.endsWith('.jinja') && name !== '.jinja')
     .sort()
     .slice(0, MAX_TEMPLATES)) {
     const [name, file] = [entry.slice(0, -'.jinja'.length), `${MORE_TEMPLATES}/${entry}`];
@@ -141,14 +147,17 @@ async function additionalTemplates(folder: string): Promise<FoundTemplate[]> {
 /**
  * Reads a file that holds a template.
  * @param file path relative to `folder`
- * @throws Error for a file that is too large, without reading it; as `openModelFile`.
+ * @throws Error for a file that is too large, without reading it; for one that is not UTF-8; as
+ * `openModelFile`.
  */
 export async function readTemplateFile(folder: string, file: string): Promise<string> {
   const { handle } = await openModelFile(folder, file);
   try {
     const { size } = await handle.stat();
     if (size > MAX_TEMPLATE_BYTES) throw new Error(tooLong(`${size} bytes`));
-    return withoutMark(await handle.readFile('utf8'));
+    const bytes = await handle.readFile();
+    if (!isUtf8(bytes)) throw new Error('it is not valid UTF-8');
+    return withoutMark(bytes.toString('utf8'));
   } finally {
     await handle.close();
   }

@@ -6,7 +6,7 @@ import { MAX_TEMPLATE, MAX_TEMPLATES, readTemplates, type TemplateFiles } from '
 import { haikuFiles } from '../text/tokenizer/small-tokenizers.ts';
 
 /** The files of a folder with a tokenizer_config.json and, if `own` is given, a template file. */
-async function files(config: object, own?: string, name = 'chat_template.jinja'): Promise<TemplateFiles> {
+async function files(config: object, own?: string | Buffer, name = 'chat_template.jinja'): Promise<TemplateFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'template-'));
   const tokenizerConfigFile = join(folder, 'tokenizer_config.json');
   await writeFile(tokenizerConfigFile, JSON.stringify(config));
@@ -41,6 +41,19 @@ describe('the source of a chat template', () => {
     expect(await readTemplates(haikuFiles)).toMatchObject([
       { name: 'default', file: 'tokenizer_config.json', text: expect.stringContaining('<|assistant|>') },
     ]);
+  });
+
+  it.each([
+    ['Latin-1', Buffer.from('{# caf\xe9 #}yes', 'latin1')],
+    ['UTF-16', Buffer.from('\uFEFFyes', 'utf16le')],
+  ])('in %s cannot be used: a replacement character would change the prompt', async (_, bytes) => {
+    expect(await namedIn(await files({}, bytes))).toEqual({ default: 'it is not valid UTF-8' });
+  });
+
+  it('is no file without a name', async () => {
+    expect(await namedIn(await withMore(await files({}), { '.jinja': 'none', 'rag.jinja': 'rag' }))).toEqual({
+      rag: 'rag',
+    });
   });
 
   it('is absent for a model without a template', async () => {
@@ -148,7 +161,7 @@ describe('a template that cannot be used has a reason', () => {
 
   it('for a file that is not JSON, and for a field of another type', async () => {
     expect(await namedIn(await files({}, '{', 'chat_template.json'))).toEqual({
-      default: 'chat_template.json is not valid JSON (ends early: line 1, column 2).',
+      default: 'chat_template.json is not valid JSON (ends early: line 1, column 2)',
     });
     for (const chat_template of [5, true, ['x'], [{ template: 'x' }]])
       expect(await namedIn(await files({ chat_template }))).toEqual({
