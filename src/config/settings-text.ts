@@ -23,6 +23,9 @@ export function settingsText(bytes: Buffer, mayBeForeign: boolean): string {
   if (encoding === 'utf-8' && bytes.includes(0) && (!mayBeForeign || setsSomething(bytes)))
     throw new Error('contains a zero byte, so it is not a text, or UTF-16 without a byte-order mark');
   const text = encoding === 'utf-8' ? utf8Text(bytes, mayBeForeign) : utf16Text(bytes, encoding);
+  // UTF-32 begins with the byte-order mark of UTF-16.
+  if (text.includes('\0') && (!mayBeForeign || setsSomething(bytes)))
+    throw new Error('contains a zero character, so it is not a text, or UTF-32');
   return text.replace(/\r\n?/g, '\n');
 }
 

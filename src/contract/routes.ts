@@ -45,6 +45,7 @@ export const ROUTES = {
     takesBody: true,
     errors: [
       ...BODY,
+      'TEMPLATE_UNUSABLE',
       ...GUARDED,
       'DUPLICATE_JOB',
       'CANCELLED',

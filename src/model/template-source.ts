@@ -104,7 +104,12 @@ function templateOf(name: string, file: string, text: unknown): FoundTemplate {
   return text.length > MAX_TEMPLATE ? unusable(name, file, tooLong(`${text.length} characters`)) : { name, file, text };
 }
 
-const unusable = (name: string, file: string, reason: string): FoundTemplate => ({ name, file, reason });
+/** A template with its reason as a part of a sentence, without a full stop. */
+const unusable = (name: string, file: string, reason: string): FoundTemplate => ({
+  name,
+  file,
+  reason: reason.replace(/\.$/, ''),
+});
 
 /** The message of a refused file continues a sentence that begins with its name. */
 const reasonOf = (error: unknown): string => (error instanceof RefusedFile ? 'it ' : '') + messageOf(error);
@@ -128,7 +133,7 @@ async function additionalTemplates(folder: string): Promise<FoundTemplate[]> {
   const names = await readdir(join(folder, MORE_TEMPLATES)).catch(() => []);
   const found: FoundTemplate[] = [];
   for (const entry of names
-    .filter((name) => name.endsWith('.jinja'))
+    .filter((name) => name.endsWith('.jinja') && name !== '.jinja')
     .sort()
     .slice(0, MAX_TEMPLATES)) {
     const [name, file] = [entry.slice(0, -'.jinja'.length), `${MORE_TEMPLATES}/${entry}`];
@@ -144,7 +149,8 @@ async function additionalTemplates(folder: string): Promise<FoundTemplate[]> {
 /**
  * Reads a file that holds a template.
  * @param file path relative to `folder`
- * @throws Error for a file that is too large, without reading it; as `openModelFile`.
+ * @throws Error for a file that is too large, without reading it; for one that is not UTF-8; as
+ * `openModelFile`.
  */
 export async function readTemplateFile(folder: string, file: string): Promise<string> {
   const { handle } = await openModelFile(folder, file);

@@ -54,6 +54,7 @@ describe('bytes that are no text', () => {
 
   test.each([
     ['Latin-1', LATIN_1, /is not valid UTF-8 in line 2; save it as UTF-8, or name a readable file, or none$/],
+    ['UTF-32', Buffer.from(`\uFEFF${TEXT}`.replace(/./gsu, '$&\0'), 'utf16le'), /zero character.*UTF-32/],
     ['UTF-16 without a mark', Buffer.from(TEXT, 'utf16le'), /zero byte.*UTF-16/],
     ['half a character of UTF-16', Buffer.from('\uFEFFRBEES_QUEUE=7\ud83d', 'utf16le'), /mark of UTF-16LE/],
     [

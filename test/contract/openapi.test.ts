@@ -1,7 +1,8 @@
 /** openapi.yaml is valid, agrees with the error table, and has valid examples. */
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { expect, test } from 'vitest';
-import { ERRORS, type ErrorCode } from '../../src/contract/errors.ts';
+import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../../src/contract/errors.ts';
+import { ROUTES } from '../../src/contract/routes.ts';
 import { DOCUMENT, type Media, operations, SOURCE, schemaProblems } from './document.ts';
 
 test('the linter reports no error and no warning', async () => {
@@ -36,6 +37,12 @@ test('each status names only codes that have this status in the error table', ()
       expect(named.map((code) => `${path} ${ERRORS[code].status}`)).toEqual(named.map(() => `${path} ${status}`));
     }
   }
+});
+
+test('every error code is one of a route, of a stream, or of all connections', () => {
+  const routes = Object.values(ROUTES).flatMap(({ errors }): readonly ErrorCode[] => errors);
+  const named = new Set<string>([...routes, ...STREAM_ERROR_CODES, 'TOO_MANY_CONNECTIONS']);
+  expect(Object.keys(ERRORS).filter((code) => !named.has(code))).toEqual([]);
 });
 
 test('only the probes are open without the bearer token', () => {

@@ -115,6 +115,16 @@ describe('a chat template', () => {
     );
   });
 
+  it('that leaves out the first message is used with a system message', async () => {
+    const { templates, narrations } = await opened('{% set messages = messages[1:] %}' + PLAIN);
+    const messages = [
+      { role: 'system', content: 'Hello. ' },
+      { role: 'user', content: 'the sea' },
+    ];
+    expect(templates.choose(undefined).render(messages)).toBe('the sea');
+    expect(narrations).toEqual([]);
+  });
+
   it('of a multimodal model gets the content as a list of parts', async () => {
     const template =
       "{% for m in messages %}{% for c in m['content'] %}{% if c['type'] == 'text' %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %}";

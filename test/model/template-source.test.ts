@@ -43,6 +43,12 @@ describe('the source of a chat template', () => {
     ]);
   });
 
+  it('is no file without a name', async () => {
+    expect(await namedIn(await withMore(await files({}), { '.jinja': 'none', 'rag.jinja': 'rag' }))).toEqual({
+      rag: 'rag',
+    });
+  });
+
   it('is absent for a model without a template', async () => {
     for (const config of [{ bos_token: '<s>' }, { chat_template: null }, { chat_template: [] }])
       expect(await readTemplates(await files(config))).toEqual([]);
@@ -154,7 +160,7 @@ describe('a template that cannot be used has a reason', () => {
 
   it('for a file that is not JSON, and for a field of another type', async () => {
     expect(await namedIn(await files({}, '{', 'chat_template.json'))).toEqual({
-      default: 'chat_template.json is not valid JSON (ends early: line 1, column 2).',
+      default: 'chat_template.json is not valid JSON (ends early: line 1, column 2)',
     });
     for (const chat_template of [5, true, ['x'], [{ template: 'x' }]])
       expect(await namedIn(await files({ chat_template }))).toEqual({

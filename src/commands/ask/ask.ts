@@ -15,6 +15,7 @@ import { hideSecrets } from '../../config/host/hide-secrets.ts';
 import { withReason } from '../../narration/phrases.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { Terminal } from '../terminal.ts';
+import { reportUnknown } from '../unknown-settings.ts';
 import type { TerminalView } from './terminal-view.ts';
 
 /** The fields of a log line of the worker that this command uses. */
@@ -46,6 +47,7 @@ export async function ask(args: readonly string[], start: WorkerProcess): Promis
   const settings = readSettings(flags);
   const { apiToken } = settings.config;
   hideSecrets();
+  await reportUnknown(settings.unknown);
   const worker = startWorker(start, settings);
   try {
     // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.

@@ -4,7 +4,7 @@
  * stdout, and progress to stderr if that is a terminal.
  */
 import { EngineChild, forkEngine } from '../../bridge/child.ts';
-import { type Config, engineEnvironment, readConfig } from '../../config/config.ts';
+import { type Config, engineEnvironment, readSettings } from '../../config/config.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
 import { engineOptions, staysOnCpu } from '../../lifecycle/load-model.ts';
 import { openText } from '../../lifecycle/open-text.ts';
@@ -20,6 +20,7 @@ import type { DeviceProbe, ProbedDevice } from '../../protocol/probe.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { ChatTemplates } from '../../text/template/chat-templates.ts';
 import { Terminal } from '../terminal.ts';
+import { reportUnknown } from '../unknown-settings.ts';
 import { fixFor, fixForRuntime } from './fixes.ts';
 import { attempt, type HostInfo, hostInfo } from './host-info.ts';
 import { type DeviceRow, formatReport, type ModelRow, type Report } from './report.ts';
@@ -37,8 +38,9 @@ const CONTEXT = 128;
  * @throws ConfigError for a bad command line.
  */
 export async function doctor(args: readonly string[], version: string): Promise<number> {
-  const config = readConfig(args.filter((argument) => argument !== '--json'));
+  const { config, unknown } = readSettings(args.filter((argument) => argument !== '--json'));
   hideSecrets();
+  await reportUnknown(unknown);
   const report = await examine(config, version);
   const text = args.includes('--json') ? `${JSON.stringify(report, null, 2)}\n` : formatReport(report);
   await Terminal.stdout().print(text);

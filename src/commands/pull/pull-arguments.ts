@@ -1,6 +1,7 @@
 /** The command line of `pull`. */
 import { parseArgs } from 'node:util';
-import { ConfigError, readConfig, suggestionFor } from '../../config/config.ts';
+import { ConfigError, readSettings, suggestionFor } from '../../config/config.ts';
+import type { UnknownSettings } from '../../config/unknown-settings.ts';
 import type { Selection } from '../../model/hub/choice.ts';
 import { type HubReference, parseReference, REFERENCE_RULE } from '../../model/hub/reference.ts';
 import { CPU, type DeviceName, deviceOf } from '../../protocol/devices.ts';
@@ -11,6 +12,8 @@ export interface PullArguments {
   readonly selection: Selection;
   /** `--verify`: check the files that the cache has. */
   readonly verify: boolean;
+  /** Variables that look like settings and are none. */
+  readonly unknown: UnknownSettings;
 }
 
 /** @throws ConfigError */
@@ -25,8 +28,9 @@ export function readArguments(args: readonly string[]): PullArguments {
   // As for a worker, flags override RBEES_DTYPE and RBEES_DEVICE, so that pull and worker choose the same
   // weights.
   const { verify = false, ...flags } = values;
-  const { dtype, device } = readConfig(Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]));
-  return { reference, selection: { dtype, device: deviceForWeights(device) }, verify };
+  const { config, unknown } = readSettings(Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]));
+  const { dtype, device } = config;
+  return { reference, selection: { dtype, device: deviceForWeights(device) }, verify, unknown };
 }
 
 /**

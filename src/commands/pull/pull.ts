@@ -21,6 +21,7 @@ import { formatBytes } from '../../narration/phrases.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import { Terminal } from '../terminal.ts';
+import { reportUnknown } from '../unknown-settings.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type PullArguments, readArguments } from './pull-arguments.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -49,6 +50,7 @@ async function runPull(args: readonly string[]): Promise<number> {
   keepSecret(settings.token ?? '');
   const proxy = settings.offline ? undefined : settings.proxyFor(new URL(settings.endpoint));
   keepSecret(proxy?.password ?? '');
+  await reportUnknown(task.unknown);
   const progress = new ProgressBar(Terminal.stderr());
   try {
     if (settings.tokenProblem !== undefined) progress.say(settings.tokenProblem);

@@ -88,6 +88,9 @@ function mask(logits: Float32Array, ids: ReadonlySet<number>): void {
   for (const id of ids) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
 }
 
+/** For an operator: damaged weights, and weights that a device computes wrong, give no numbers. */
+const REMEDY = 'use other weights (--dtype), or another --device';
+
 /**
  * The id of the largest logit, the lowest id on a tie. The same pass finds an invalid logit.
  * @throws Error if a logit is NaN or +Infinity, or if all are -Infinity.
@@ -99,10 +102,10 @@ export function argMax(logits: Float32Array): number {
     const logit = logits[index] ?? 0;
     // `logit > best` would skip NaN.
     if (logit <= best) continue;
-    if (!(logit < Number.POSITIVE_INFINITY)) throw new Error(`The logit of id ${index} is ${logit}`);
+    if (!(logit < Number.POSITIVE_INFINITY)) throw new Error(`${REMEDY}: the logit of id ${index} is ${logit}`);
     best = logit;
     id = index;
   }
-  if (id < 0) throw new Error('The logit of every id is -Infinity');
+  if (id < 0) throw new Error(`${REMEDY}: the logit of every id is -Infinity`);
   return id;
 }

@@ -34,6 +34,21 @@ afterEach(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+describe('a variable that is no setting', () => {
+  test.each([
+    ['ask', ['ask', 'the sea', '--max-tokens-cap', '2']],
+    ['doctor', ['doctor', '--json', '--device', 'cpu']],
+    ['pull', ['pull', 'org/model']],
+  ])('is reported by %s on stderr, by its name', async (_, args) => {
+    const env = { RBEES_SLOT: TOKEN, HF_HUB_OFFLINE: '1', HF_HUB_CACHE: folder };
+    const { stderr } = await runCli(args, { env });
+    expect(stderr.split('\n')[0]).toBe(
+      'Rename RBEES_SLOT to RBEES_SLOTS: the variable in the environment is no setting',
+    );
+    expect(stderr).not.toContain(TOKEN);
+  });
+});
+
 describe('.env of a foreign folder', () => {
   test('serve takes no library, door or log level from it, and reports both', async () => {
     worker = await startWorker({ cwd: folder });

@@ -24,6 +24,12 @@ function violation(template: ChatTemplate, messages: { role: string; content: st
   throw new Error('rendered');
 }
 
+it('the longest prompt of --max-prompt-chars auto is rendered', () => {
+  const content = 'x'.repeat(AUTO_PROMPT_CHARS.most);
+  const template = opened('{% for m in messages %}{{ "<" + m.content + ">" }}{% endfor %}');
+  expect(template.render([{ role: 'user', content }]).length).toBe(content.length + 2);
+});
+
 describe('the template', () => {
   it('of the embedded model gives ids with its special tokens, ready for the assistant', async () => {
     const [template] = await readTemplates(haikuFiles);
