@@ -116,7 +116,7 @@ describe('a chat template', () => {
   });
 
   it('that leaves out the first message is used with a system message', async () => {
-    const { templates, narrations } = await opened('{% set messages = messages[1:] %}' + PLAIN);
+    const { templates, narrations } = await opened(`{% set messages = messages[1:] %}${PLAIN}`);
     const messages = [
       { role: 'system', content: 'Hello. ' },
       { role: 'user', content: 'the sea' },
