@@ -25,11 +25,14 @@ const part = z.looseObject({ type: z.string() });
 type Part = z.infer<typeof part>;
 const LATER = ['normalizers', 'pretokenizers'] as const;
 
-/** Code points with the property White_Space. */
-const SPACES: ReadonlySet<number> = new Set([
-  ...[0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x20, 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000],
-  ...Array.from({ length: 11 }, (_, at) => 0x2000 + at),
-]);
+/**
+ * 1 for each UTF-16 unit with the property White_Space. A table, because a set takes 30 ns for a unit: 60 ms
+ * for the longest prompt.
+ */
+const SPACES = new Uint8Array(2 ** 16);
+for (const unit of [0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x20, 0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000])
+  SPACES[unit] = 1;
+SPACES.fill(1, 0x2000, 0x200b);
 
 /**
  * @param longestAdded UTF-16 units of the longest added token
@@ -151,7 +154,7 @@ function countOf(text: string, withSpaces: boolean): number {
   for (let at = 0; at < text.length; at++) {
     const unit = text.charCodeAt(at);
     const isSecondHalf = unit >= 0xdc00 && unit < 0xe000;
-    if (!isSecondHalf && (withSpaces || !SPACES.has(unit))) count += 1;
+    if (!isSecondHalf && (withSpaces || SPACES[unit] === 0)) count += 1;
   }
   return count;
 }
