@@ -50,7 +50,12 @@ import {
   RESTART_FACTOR,
 } from '../src/lifecycle/engine-supervisor.ts';
 import { PROBE_RENDER } from '../src/lifecycle/open-text.ts';
-import { MAX_INTERRUPT_MS, MAX_LOOP_SILENCE_FORCED_MS, MAX_LOOP_SILENCE_MS } from '../src/lifecycle/watchdog.ts';
+import {
+  LEAST_OPEN_FILES,
+  MAX_INTERRUPT_MS,
+  MAX_LOOP_SILENCE_FORCED_MS,
+  MAX_LOOP_SILENCE_MS,
+} from '../src/lifecycle/watchdog.ts';
 import { MAX_JSON_BYTES } from '../src/model/folder-files.ts';
 import { MAX_REDIRECTS, MAX_RESPONSE_BYTES, RETRY_POLICY } from '../src/model/hub/connection.ts';
 import { LOCK_TIMES } from '../src/model/hub/lock.ts';
@@ -208,6 +213,7 @@ whose time is known; a thread with a deadline does the rest.
 | attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/callback/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
 | event loop that does not answer a request to stop; a second one | ${seconds(MAX_LOOP_SILENCE_MS)}; ${seconds(MAX_LOOP_SILENCE_FORCED_MS)} | – | the watchdog interrupts it, exit 1; after ${seconds(MAX_INTERRUPT_MS)} more SIGKILL | \`lifecycle/watchdog\` | \`e2e/lifecycle/watchdog\` |
 | threads on the CPU | ${count(MAX_THREADS)}; \`auto\`: the cores and the CPU quota of the process | \`--threads\` | exit 2 | \`config/settings\`, \`engine/host/cpu-threads\` | \`e2e/host/threads\`, \`engine/host/control-groups\` |
+| open files that the thread of the watchdog needs | a limit of at least ${LEAST_OPEN_FILES} | \`ulimit -n\` | \`watchdog.missing\`; the worker runs without it | \`lifecycle/watchdog\` | \`e2e/lifecycle/descriptors\` |
 | address space of a process (\`ulimit -v\`) | at least ${bytes(MIN_ADDRESS_SPACE)} | – | exit 2 | \`config/host/address-space\` | \`e2e/host/address-space\`, \`config/address-space\` |
 | unknown settings that are reported | ${MAX_UNKNOWN} | – | counted in \`unknown_settings\` | \`config/unknown-settings\` | \`config/unknown-settings\` |
 | wait for the writer of a named pipe with settings | ${seconds(MAX_PIPE_MS)} | – | exit 2 | \`config/settings-file\` | \`config/settings-encodings\` |

@@ -17,6 +17,12 @@ export const MAX_INTERRUPT_MS = 1000;
 /** Time between two questions of the thread, after a request to stop. Before one, the thread is idle. */
 const WATCHDOG_TICK_MS = 100;
 
+/**
+ * Least limit of open files for the thread. On Node 24 an idle worker has 32 descriptors, 6 of them for the
+ * thread: with `ulimit -n 32`, no request would get one.
+ */
+export const LEAST_OPEN_FILES = 48;
+
 /** MiB of the heap of the thread. 3 MiB are in use. */
 const HEAP_MIB = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1 };
 
@@ -46,10 +52,15 @@ export interface WatchdogOrder {
 /**
  * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
  * from now on, the default of SIGTERM, SIGINT and SIGHUP no longer ends the process.
- * @returns a promise that resolves with the reason if the thread is not available: this version of Node.js
- * has no signal watchers for threads, or the thread has ended.
+ * @param openFiles maximum number of open file descriptors of the process; undefined if it is not known
+ * @returns a promise that resolves with the reason if the thread is not available: the limit of open files is
+ * too low, this version of Node.js has no signal watchers for threads, or the thread has ended.
  */
-export function startWatchdog(watched: Watched): Promise<string> {
+export function startWatchdog(watched: Watched, openFiles: number | undefined): Promise<string> {
+  if (openFiles !== undefined && openFiles < LEAST_OPEN_FILES)
+    return Promise.resolve(
+      `raise ulimit -n to ${LEAST_OPEN_FILES}: with ${openFiles}, its thread would leave no descriptor for a request`,
+    );
   const order: WatchdogOrder = {
     watched,
     answers: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),

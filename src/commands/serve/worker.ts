@@ -98,7 +98,7 @@ export class Worker {
     const lifetime = this.#listen().then(async (listening) => {
       // From here on, foreign files and requests may block the event loop. The thread starts while the engine
       // process waits for the model: an earlier start would delay the worker.
-      const missing = startWatchdog(this.#start.watched);
+      const missing = startWatchdog(this.#start.watched, this.#openFiles);
       void missing.then((reason) => narrate('watchdog.missing', { reason }));
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
       const { reason, exitCode } = await this.#stops.requested;

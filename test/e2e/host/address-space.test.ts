@@ -46,6 +46,12 @@ function outputOf(script: string, options: readonly string[], launcher: readonly
   return spawnSync(command, args, { encoding: 'utf8', env: { PATH: process.env['PATH'] ?? '' } }).stdout;
 }
 
+/** From some version on, Node.js drops the guard pages by itself: 24 does, 20 does not. */
+const dropsGuardPages =
+  process.platform === 'linux' &&
+  outputOf('new WebAssembly.Memory({ initial: 1 }); process.stdout.write("yes")', [], limitedTo(4 * GIB_IN_KIB)) ===
+    'yes';
+
 describe.runIf(process.platform === 'linux')('an address space', () => {
   test.each([8, 3])('of %i GiB is enough, and every token is the same as without a limit', async (gib) => {
     const [free, limited] = await Promise.all([
@@ -94,12 +100,14 @@ describe.runIf(process.platform === 'linux')('an address space', () => {
     try {
       const args = ['--callback-url', 'http://manager.test/ready'];
       const env = { HTTP_PROXY: proxy.url };
-      const refused = await runCli(['--port', '0', ...args], { launcher, env });
-      expect([refused.code, refused.stderr]).toEqual([
-        2,
-        expect.stringMatching(/HTTP_PROXY: set NODE_OPTIONS=--disable-wasm-trap-handler to use this proxy/),
-      ]);
-      const NODE_OPTIONS = '--disable-wasm-trap-handler';
+      const NODE_OPTIONS = dropsGuardPages ? '' : '--disable-wasm-trap-handler';
+      if (!dropsGuardPages) {
+        const refused = await runCli(['--port', '0', ...args], { launcher, env });
+        expect([refused.code, refused.stderr]).toEqual([
+          2,
+          expect.stringMatching(/HTTP_PROXY: set NODE_OPTIONS=--disable-wasm-trap-handler to use this proxy/),
+        ]);
+      }
       const worker = await startWorker({ args, launcher, env: { ...env, NODE_OPTIONS } });
       // The proxy does not know the host.
       expect(await worker.line('callback.failed')).toMatchObject({ http_status: 502 });
@@ -149,7 +157,7 @@ describe.runIf(process.platform === 'linux')('an address space', () => {
     expect(checked).toBe(guarded);
   });
 
-  test('without room for guard pages gives an error that names the limit', () => {
+  test.skipIf(dropsGuardPages)('without room for guard pages gives an error that names the limit', () => {
     const script = `import { Kernels } from '${moduleAt('engine/sampling/kernels.js')}';
       try { new Kernels(64); } catch (error) { process.stdout.write(error.message); }`;
     const stdout = outputOf(script, [], limitedTo(4 * GIB_IN_KIB));

@@ -1,11 +1,12 @@
 /** A working directory that is removed before the start or later, and one without permissions. */
-import { existsSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
 import { killAll } from '../../support/processes.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { CLI, startWorker, type TestWorker } from '../../support/worker.ts';
 
 afterEach(killAll);
 
@@ -85,27 +86,32 @@ describe('in a removed working directory', () => {
   });
 });
 
-/** The super-user has every permission, so the process gives its own up. */
-describe.runIf(process.getuid?.() === 0 && existsSync('/usr/bin/setpriv'))(
-  'a working directory without permissions',
-  () => {
-    const locked = ['sh', '-c', 'chmod 000 . && exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"', 'sh'];
+const AS_NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+/** True if a process of another user can start Node.js and read the worker: both can be in a private folder. */
+function nobodyCanRun(): boolean {
+  const [setpriv = '', ...options] = AS_NOBODY;
+  const script = 'test -r "$1" && "$0" --version';
+  return spawnSync(setpriv, [...options, 'sh', '-c', script, process.execPath, CLI], { cwd: '/' }).status === 0;
+}
 
-    test('may have an .env, so serve needs --env-file none', async () => {
-      const cwd = newFolder();
-      try {
-        const start = { cwd, launcher: locked };
-        const refused = await runCli(['serve', '--port', '0'], start);
-        expect(refused.code).toBe(2);
-        expect(refused.stderr).toMatch(
-          /^rbees-workerd: The settings file .*\.env cannot be read \(EACCES.*\); --env-file none starts without it\n$/,
-        );
-        const worker = await startWorker({ ...start, env: { RBEES_ENV_FILE: 'none' } });
-        await expectAnswers(worker, 'locked');
-        expect(await worker.stop()).toBe(0);
-      } finally {
-        rmSync(cwd, { recursive: true });
-      }
-    });
-  },
-);
+/** The super-user has every permission, so the process gives its own up. */
+describe.runIf(process.getuid?.() === 0 && nobodyCanRun())('a working directory without permissions', () => {
+  const locked = ['sh', '-c', `chmod 000 . && exec ${AS_NOBODY.join(' ')} "$@"`, 'sh'];
+
+  test('may have an .env, so serve needs --env-file none', async () => {
+    const cwd = newFolder();
+    try {
+      const start = { cwd, launcher: locked };
+      const refused = await runCli(['serve', '--port', '0'], start);
+      expect(refused.code).toBe(2);
+      expect(refused.stderr).toMatch(
+        /^rbees-workerd: The settings file .*\.env cannot be read \(EACCES.*\); --env-file none starts without it\n$/,
+      );
+      const worker = await startWorker({ ...start, env: { RBEES_ENV_FILE: 'none' } });
+      await expectAnswers(worker, 'locked');
+      expect(await worker.stop()).toBe(0);
+    } finally {
+      rmSync(cwd, { recursive: true });
+    }
+  });
+});

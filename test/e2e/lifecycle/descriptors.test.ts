@@ -146,6 +146,7 @@ describe.runIf(hasLimits)('a low limit of open files', () => {
   test('of 32 is enough to start and to answer', async () => {
     worker = await startWorker({ launcher: ['prlimit', '--nofile=32:32'] });
     expect(await worker.line('connections.limited')).toMatchObject({ connections_limit: 8 });
+    expect(await worker.line('watchdog.missing')).toMatchObject({ reason: expect.stringMatching(/^raise ulimit -n/) });
     expect(lastOf(await worker.execute(job('low')))).toMatchObject({ type: 'end' });
     expect(await worker.stop()).toBe(0);
   });
