@@ -36,17 +36,22 @@ SPACES.fill(1, 0x2000, 0x200b);
 
 /**
  * @param longestAdded UTF-16 units of the longest added token
- * @returns a function from a text to a number of tokens that it certainly has
+ * @returns a function from a text to a number of tokens that it certainly has; 0 if that is at most `most`
  */
 export function leastTokensOf(
   definition: Definition,
   vocabulary: Vocabulary,
   longestAdded: number,
-): (text: string) => number {
+): (text: string, most: number) => number {
   const shrink = shrinkOf(definition);
   if (!shrink || !coversText(definition, vocabulary)) return () => 0;
   const perToken = shrink.factor * Math.max(vocabulary.longest, longestAdded, 1);
-  return (text) => Math.ceil(countOf(text, shrink.keepsSpace) / perToken);
+  return (text, most) => {
+    // The length is an upper bound of the count, which takes milliseconds for a long prompt.
+    if (text.length <= most * perToken) return 0;
+    const least = Math.ceil(countOf(text, shrink.keepsSpace) / perToken);
+    return least > most ? least : 0;
+  };
 }
 
 /** Undefined if a part can drop characters that are not white space. */

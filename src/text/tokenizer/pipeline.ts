@@ -37,7 +37,7 @@ export class Pipeline {
   /** Added tokens to find in the original text, and those to find in the normalized text. */
   readonly #raw: AddedTokens;
   readonly #normalized: AddedTokens;
-  readonly #leastTokens: (text: string) => number;
+  readonly #leastTokens: (text: string, most: number) => number;
   /** UTF-16 units of the longest added token, in the form that is searched for. */
   readonly longestAdded: number;
 
@@ -92,9 +92,8 @@ export class Pipeline {
    * @throws EncodeError `too_long` with a number that the text certainly has
    */
   checkFits(text: string, tokens: number): void {
-    if (text.length <= tokens) return; // The number is at most the length.
-    const least = this.#leastTokens(text);
-    if (least > tokens) throw tooLong(least);
+    const least = this.#leastTokens(text, tokens);
+    if (least > 0) throw tooLong(least);
   }
 
   #encodeSection(whole: string, { from, to }: Section, encoding: Encoding): void {

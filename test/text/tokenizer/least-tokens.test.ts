@@ -23,7 +23,8 @@ function built(raw: object): Built {
   const { vocabulary } = modelOf(definition.model);
   const longestAdded = Math.max(0, ...(definition.added_tokens ?? []).map(({ content }) => content.length));
   const longest = Math.max(vocabulary.longest, longestAdded);
-  return { pipeline: new Pipeline(definition), least: leastTokensOf(definition, vocabulary, longestAdded), longest };
+  const atLeast = leastTokensOf(definition, vocabulary, longestAdded);
+  return { pipeline: new Pipeline(definition), least: (text) => atLeast(text, 0), longest };
 }
 
 const pieces = fc.oneof(
