@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { definitionFields } from '../../../src/text/tokenizer/definition.ts';
-import { leastTokensOf } from '../../../src/text/tokenizer/least-tokens.ts';
+import { COUNTED_UNITS, leastTokensOf } from '../../../src/text/tokenizer/least-tokens.ts';
 import { modelOf } from '../../../src/text/tokenizer/models/model.ts';
 import { Pipeline } from '../../../src/text/tokenizer/pipeline.ts';
 import { sampleSize } from '../../support/sample.ts';
@@ -52,7 +52,7 @@ describe.each(FAMILIES)('a tokenizer in the style of %s', (name) => {
   it(`${WITHOUT.includes(name) ? 'has no number, because it can drop text' : 'has a number for long texts'}`, () => {
     const number = least('x'.repeat(1_000_000));
     if (WITHOUT.includes(name)) expect(number).toBe(0);
-    else expect(number).toBeGreaterThanOrEqual(1_000_000 / (4 * longest));
+    else expect(number).toBeGreaterThanOrEqual(COUNTED_UNITS / (4 * longest));
   });
 });
 
