@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import type { RouteId } from '../contract/routes.ts';
 import type { Admission } from '../jobs/admission.ts';
 import type { JobRegistry } from '../jobs/registry.ts';
+import type { WorkerIdentity } from '../lifecycle/identity.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -23,7 +24,7 @@ import { shutdownHandler } from './operator/shutdown.ts';
 /** The parts of the worker that the routes use, from the composition root. */
 export interface ServerParts {
   readonly config: Config;
-  readonly version: string;
+  readonly identity: WorkerIdentity;
   readonly state: WorkerState;
   readonly jobs: JobRegistry;
   readonly admission: Admission;

@@ -9,6 +9,7 @@ import { CONTRACT_FILES } from '../../src/config/paths.ts';
 import { bodyLimit, buildServer } from '../../src/http/server.ts';
 import { Admission } from '../../src/jobs/admission.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
+import { newIdentity } from '../../src/lifecycle/identity.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
@@ -56,7 +57,10 @@ export async function startLoopServer({
     metrics.finished({ outcome, tokensIn: 1, tokensOut: 2, durationMs: 3, timeToFirstTokenMs: 1, decodeMs: 1 });
   const parts = { config, state, jobs, engine, metrics, model: () => model };
   const admission = new Admission(parts);
-  const app = buildServer({ ...parts, version: '0', admission, shutdown: () => undefined }, CONTRACT_FILES);
+  const app = buildServer(
+    { ...parts, identity: newIdentity('w-1', '0'), admission, shutdown: () => undefined },
+    CONTRACT_FILES,
+  );
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as { port: number };
   const open = (): Promise<Socket> =>

@@ -13,6 +13,7 @@ import { JobRegistry } from '../../jobs/registry.ts';
 import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback/callback-address.ts';
 import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
+import { newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
@@ -51,7 +52,7 @@ export class Worker {
   readonly #config: Config;
   /** Maximum number of open file descriptors, if known. */
   readonly #openFiles: number | undefined;
-  readonly #version: string;
+  readonly #identity: WorkerIdentity;
   readonly #state = new WorkerState();
   readonly #stops: StopRequests;
   readonly #jobs: JobRegistry;
@@ -69,7 +70,7 @@ export class Worker {
     this.#start = start;
     this.#openFiles = new ProcessFigures().openFilesLimit;
     this.#config = { ...config, maxConnections: connectionsWithin(config.maxConnections, this.#openFiles) };
-    this.#version = start.version;
+    this.#identity = newIdentity(config.workerId, start.version);
     this.#stops = start.stops;
     this.forced = start.stops.forced;
     this.#jobs = new JobRegistry({ ttlMs: config.replayTtl * 1000, bytes: config.replayMemory * 2 ** 20 });
@@ -119,21 +120,22 @@ export class Worker {
     };
     const shutdown = (reason: string): void => this.#stops.request(reason);
     const admission = new Admission(parts);
-    return buildServer({ ...parts, version: this.#version, admission, shutdown }, CONTRACT_FILES);
+    return buildServer({ ...parts, identity: this.#identity, admission, shutdown }, CONTRACT_FILES);
   }
 
   /** Opens the narration and narrates the start of the worker, and the origin of its settings. */
   #introduce(): void {
     const { settings, exposure } = this.#start;
     const { file } = settings;
-    const { workerId, logLevel, logFormat, apiToken } = this.#config;
+    const { logLevel, logFormat, apiToken } = this.#config;
+    const { workerId, version, pid } = this.#identity;
     keepSecret(this.#start.proxy?.password ?? '');
     const stdout = openStdout({ level: logLevel, format: logFormat });
-    startNarration({ workerId, version: this.#version, stdout, count: (event) => this.#metrics.narrated(event) });
+    startNarration({ workerId, version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
-      version: this.#version,
+      version,
       node_version: process.versions.node,
-      pid: process.pid,
+      pid,
       model_ref: modelName(this.#config),
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
       ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
@@ -220,7 +222,7 @@ export class Worker {
       device: facts.device,
       capabilities: ['text-gen'],
       protocol: 'sse',
-      version: this.#version,
+      version: this.#identity.version,
     } as const;
     const bound = this.#bound();
     const isUnknown = advertiseUrl === undefined && isEveryAddress(bound);

@@ -7,27 +7,28 @@ import type { EngineClient } from '../../bridge/client.ts';
 import type { Config } from '../../config/config.ts';
 import type { Health } from '../../contract/answers.ts';
 import { WorkerError } from '../../contract/errors.ts';
+import type { WorkerIdentity } from '../../lifecycle/identity.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 import { memoryBytes } from '../../telemetry/metrics.ts';
 
 /** Sources of the body of `/health`. */
 export interface HealthSources {
-  readonly config: Pick<Config, 'workerId' | 'queue'>;
-  readonly version: string;
+  readonly config: Pick<Config, 'queue'>;
+  readonly identity: WorkerIdentity;
   readonly state: WorkerState;
   readonly engine: Pick<EngineClient, 'occupancy'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
 }
 
-function healthOf({ config, state, engine, model, version }: HealthSources): Health {
+function healthOf({ config, state, engine, model, identity }: HealthSources): Health {
   const loaded = model();
   const { busy, waiting } = engine.occupancy;
   const memory = memoryBytes(loaded ? loaded.facts.residentBytes : 0);
   return {
     status: state.health,
-    worker_id: config.workerId,
+    worker_id: identity.workerId,
     model: loaded?.spec.name ?? '',
     device: loaded?.facts.device ?? '',
     resident: loaded !== undefined && state.phase !== 'engine_lost',
@@ -42,7 +43,7 @@ function healthOf({ config, state, engine, model, version }: HealthSources): Hea
     queue: { length: waiting, limit: config.queue },
     capabilities: ['text-gen'],
     protocol: 'sse',
-    version,
+    version: identity.version,
   };
 }
 
