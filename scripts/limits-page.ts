@@ -34,11 +34,13 @@ import {
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
+import { LISTED } from '../src/http/operator/jobs.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
 import { STOPPING_MS } from '../src/jobs/admission.ts';
-import { MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
+import { RUN_ID_CHARS } from '../src/jobs/job.ts';
+import { MAX_KEPT, MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
 import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/callback/ready-callback.ts';
@@ -122,6 +124,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
 | job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 400 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
+| jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
 
 ## Connections
@@ -168,7 +171,9 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | log of a running job | half of the memory ÷ slots, ${bytes(MIN_LOG_BYTES)} at least (${bytes(REPLAY_BYTES / 2 / MAX_AUTO_SLOTS)} with ${MAX_AUTO_SLOTS} slots by default) | \`--replay-memory\` | events that the subscribers have received are dropped (\`410\`); without a subscriber the generation pauses | \`jobs/registry\`, \`jobs/subscribers\` | \`jobs/subscribers\`, \`e2e/streams/replay-limits.long\` |
 | logs of all finished jobs | half of the memory (${bytes(REPLAY_BYTES / 2)}) | \`--replay-memory\` | the oldest is dropped: \`410 GONE\` | \`jobs/registry\` | \`jobs/registry\`, \`e2e/streams/replay-limits.long\` |
 | time a log is kept after the end of its job | ${setting('replay-ttl')} s | \`--replay-ttl\` | \`410 GONE\` | \`jobs/registry\` | \`jobs/registry\`, \`e2e/streams/replay-limits.long\` |
-| ids of jobs whose logs were dropped | ${count(MAX_REMEMBERED)} | – | the oldest are forgotten: 404 | \`jobs/registry\` | \`jobs/registry\` |
+| finished jobs whose logs are kept, for any memory | ${count(MAX_KEPT)} | – | the oldest are dropped: 410 | \`jobs/registry\` | \`jobs/registry\` |
+| bytes of an event id for its run | ${RUN_ID_CHARS + 1} | \`--event-ids\` | – | \`jobs/job\` | \`jobs/event-log\` |
+| ids of jobs whose logs were dropped, with their runs | ${count(MAX_REMEMBERED)} | – | the oldest are forgotten: 404; a number without a run is then accepted for a new run of that id | \`jobs/registry\` | \`jobs/registry\` |
 
 Tokens are never dropped: the pause bounds them. If half of the memory has less than ${bytes(MIN_LOG_BYTES)} for each slot, the bound of
 all logs together is slots × ${bytes(MIN_LOG_BYTES)} plus the other half. A pause takes effect one step later. If the worker is busier
@@ -291,6 +296,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | trim of a full log; drop of 7 000 short logs for a long one | 2 MiB | 8.5 ms | \`--replay-memory\` | \`jobs/event-log\`, \`jobs/registry\` | \`loop/streams\` |
 | \`/metrics\` | every metric with a value | 1.2 ms, at most once in 100 ms | \`SCRAPE_MS\` | \`http/operator/metrics\`, \`telemetry/metrics\` | \`loop/requests\`, \`loop/streams\` |
 | \`/openapi.yaml\`, \`/openapi.json\` | 127 KB, made by \`npm run generate\` | 0.4 ms | – | \`http/operator/openapi\` | \`loop/requests\` |
+| \`GET /jobs\` | 10 000 finished jobs, 1 000 of them in the answer, with the longest ids | 13 ms | \`LISTED\`, \`MAX_KEPT\` | \`http/operator/jobs\`, \`jobs/registry\` | \`loop/jobs\` |
 | \`/health\`, \`/live\`, \`/ready\`, preflight | – | 0.7 ms | – | \`http/operator/health\`, \`http/origin\` | \`loop/requests\` |
 | a line of the log | 20 fields of 256 characters, queue full | 0.1 ms | \`LIMITS\`, \`MOST_PENDING\` | \`narration/stdout\`, \`narration/backlog\` | \`loop/streams\` |
 | requests that arrive at once on one connection | 2 500 in one chunk of 64 KiB | 1.3 ms | \`MAX_WAITING_REQUESTS\` | \`http/connections/pipeline\` | \`e2e/connections/pipelining\` |

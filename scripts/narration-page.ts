@@ -138,6 +138,7 @@ function lineOrder(line: Facts): string {
     correlation_id: 'the id of the request; absent outside of a request',
     worker_id: 'the id of this worker',
     job_id: 'the id of the job; absent outside of a request',
+    run_id: 'the id of this run of the job; absent if the request did not become a job',
     '…': 'the typed fields of the event, listed below',
     trace_id: 'the id of the trace, if the request has a `traceparent`',
     span_id: 'the id of the parent span, if the request has a `traceparent`',

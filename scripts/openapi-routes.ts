@@ -3,7 +3,9 @@
  * codes, schemas and error sentences from the code, and examples from the recordings.
  */
 import type { EventType } from '../src/contract/events.ts';
+import { JOB_STATES } from '../src/contract/job-states.ts';
 import type { RouteId } from '../src/contract/routes.ts';
+import { LISTED } from '../src/http/operator/jobs.ts';
 
 /** Media type → schema. */
 export type Content = Readonly<Record<string, object>>;
@@ -33,6 +35,8 @@ export interface RouteProse {
 const json = (schema: object): Content => ({ 'application/json': schema });
 const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
 const text = { type: 'string' };
+/** The ids of events: a run and a number, or the number of version 1. */
+const EVENT_ID = '^([0-9A-Za-z]{1,32}-)?[0-9]{1,15}$';
 
 /** A schema that is one of several events, told apart by `type`. */
 const oneOf = (events: Readonly<Record<string, string>>) => ({
@@ -48,8 +52,9 @@ const KNOWN: Answer = { description: 'The client has this document: `If-None-Mat
 const THE_STREAM = `\
 The job is accepted, and the answer is its stream of server-sent events. The schema describes the data of one event.
 
-Each event has three lines and an empty line: \`id:\` (0, 1, 2, … without a gap), \`event:\` (the name) and \`data:\` (one line of
-JSON, which repeats the name as \`type\`). A line that begins with a colon is a comment. The worker sends one after 15 seconds without
+Each event has three lines and an empty line: \`id:\` (\`<run>-<n>\`), \`event:\` (the name) and \`data:\` (one line of JSON, which
+repeats the name as \`type\`). In the id, the run is that of \`started\` and of \`X-Run-Id\`, and n counts 0, 1, 2, … without a gap. Send the
+id unchanged as \`Last-Event-ID\`; the number is behind its last hyphen. With \`--event-ids number\` the id is the number alone, as in version 1. A line that begins with a colon is a comment. The worker sends one after 15 seconds without
 an event, so that proxies keep the connection open. Ignore comments.
 
 The order of events is always the same:
@@ -90,7 +95,14 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
       'waits inside its stream, which reports its position.',
     takes: ['X-Deadline', 'Content-Encoding', 'traceparent'],
     body: 'ExecuteRequest',
-    answers: { 200: { description: THE_STREAM, stream: true, content: { 'text/event-stream': oneOf(events) } } },
+    answers: {
+      200: {
+        description: THE_STREAM,
+        stream: true,
+        headers: ['X-Run-Id'],
+        content: { 'text/event-stream': oneOf(events) },
+      },
+    },
     errorHeaders: { 409: ['Retry-After'], 415: ['Accept-Encoding'], 503: ['Retry-After'] },
     errorForms: {
       409: {
@@ -98,7 +110,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
           'If the connection of that job broke, it is being stopped: send the request again after `Retry-After`, or read its ' +
           'stream at `GET /jobs/{job_id}/events`. A job that stops within 100 ms causes no error: the new one waits for its end.',
       },
-      504: { description: 'Not retriable if `X-Deadline` was in the past when the request arrived: send a later one.' },
+      504: { description: 'With `retry`: `never` if the time in `X-Deadline` has passed: send a later one.' },
       499: { description: '`POST /cancel` stopped the job while its prompt was tokenized, before the stream began.' },
       400: {
         description:
@@ -114,24 +126,49 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     description:
       'Available while the job runs, and for `--replay-ttl` after its end. Up to 16 subscribers at the same time receive the same ' +
       'events, byte for byte, each from its own start: after the event of `Last-Event-ID` or `after` (the header wins), or from the ' +
-      'first event. If the last subscriber of a running job leaves, the job stops, unless its body had `"on_disconnect": "continue"`; ' +
+      'first event. A job id can be used again after the end of its job; then this route has the events of the new run, and a ' +
+      'resume of the old one is refused with `OTHER_RUN`. If the last subscriber of a running job leaves, the job stops, unless its body had `"on_disconnect": "continue"`; ' +
       'such a job waits `--detach-timeout` for the next subscriber. A subscriber that lags behind others and reads nothing for ' +
       '`--slow-timeout` is disconnected, and can connect again.',
-    takes: ['job_id', 'after', 'Last-Event-ID', 'traceparent'],
+    takes: ['job_id', 'after', 'run_id', 'Last-Event-ID', 'traceparent'],
     answers: {
-      200: { description: THE_REPLAY, stream: true, content: { 'text/event-stream': oneOf(events) } },
-      204: { description: 'The job has ended and the client has its last event. Do not connect again.' },
+      200: {
+        description: THE_REPLAY,
+        stream: true,
+        headers: ['X-Run-Id'],
+        content: { 'text/event-stream': oneOf(events) },
+      },
+      204: {
+        description: 'The job has ended and the client has its last event. Do not connect again.',
+        headers: ['X-Run-Id'],
+      },
     },
     errorForms: {
-      400: { description: 'Also if `after` is not a number, or is beyond the last event of a running job.' },
+      400: { description: 'Also if `after` or `Last-Event-ID` is not an event id, or `run_id` not the id of a run.' },
+      409: {
+        description:
+          'The event id or `run_id` names another run than the one that the worker has (`details.run_id`), or an event that the run ' +
+          'does not have, or a number without a run although the job id was used again. Request the events without an id, or name the run.',
+      },
       410: {
         description:
           'The job ended too long ago, newer jobs needed the memory (`--replay-memory`), or the job was refused before its first ' +
-          'event. With `first_event_id` in `details`, only the events before it are gone: the output is very long.',
+          'event. With `first_event_id` in `details`, only the events before it are gone, because the output is very long: send ' +
+          '`resume_after` of `details` as `after` for the rest.',
       },
       429: { description: 'Disconnect one of the subscribers, or retry after one has left.' },
     },
     errorHeaders: { 429: ['Retry-After'] },
+  },
+  jobs: {
+    tag: 'jobs',
+    summary: 'List the running jobs, and the finished ones whose events are kept',
+    description:
+      'For operators, and for a client that has lost its ids. Shows ids and numbers, and no text of a prompt or an output. ' +
+      '`totals` counts all jobs.',
+    takes: ['limit', 'state', 'traceparent'],
+    answers: { 200: { description: 'The jobs of this worker.', content: json(ref('JobsAnswer')) } },
+    errorForms: { 400: { description: 'Also for another `limit` or `state`.' } },
   },
   cancel: {
     tag: 'jobs',
@@ -142,7 +179,13 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     takes: ['Content-Encoding', 'traceparent'],
     body: 'CancelRequest',
     errorHeaders: { 415: ['Accept-Encoding'] },
-    answers: { 202: { description: 'The job is being stopped, or has ended.', content: json(ref('CancelAnswer')) } },
+    answers: {
+      202: {
+        description: 'The job is being stopped, or has ended.',
+        headers: ['X-Run-Id'],
+        content: json(ref('CancelAnswer')),
+      },
+    },
   },
   shutdown: {
     tag: 'worker',
@@ -150,6 +193,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     description: 'Takes no body.',
     takes: ['traceparent'],
     answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
+    errorForms: { 503: { description: 'With `retry`: `never`: the worker already drains.' } },
   },
   health: {
     tag: 'worker',
@@ -237,14 +281,32 @@ export const PARAMETERS = {
   after: {
     in: 'query',
     description:
-      'Id of the last event that the client has: the same as `Last-Event-ID`, for clients that cannot send headers.',
-    schema: { type: 'integer', minimum: 0 },
-    example: 41,
+      'Id of the last event that the client has: the same as `Last-Event-ID`, for clients that cannot send headers. A number without ' +
+      'its run, as in version 1, is accepted unless the job id was used again.',
+    schema: { type: 'string', pattern: EVENT_ID },
+    example: 'k3v9x2m7q-41',
+  },
+  run_id: {
+    in: 'query',
+    description: 'Run whose events the client wants: `OTHER_RUN` if the worker has another one. Event ids contain it already.',
+    schema: { type: 'string', pattern: '^[0-9A-Za-z]{1,32}$' },
+    example: 'k3v9x2m7q',
+  },
+  limit: {
+    in: 'query',
+    description: 'Maximum number of jobs in the answer.',
+    schema: { type: 'integer', minimum: 1, maximum: LISTED.most, default: LISTED.usual },
+  },
+  state: {
+    in: 'query',
+    description: 'Only jobs in this state.',
+    schema: { type: 'string', enum: [...JOB_STATES] },
   },
   'Last-Event-ID': {
-    description: 'Id of the last event that the client has. A browser sends this header after a lost connection.',
-    schema: { type: 'integer', minimum: 0 },
-    example: 41,
+    description:
+      'Id of the last event that the client has. A browser sends this header after a lost connection. A number as for `after`.',
+    schema: { type: 'string', pattern: EVENT_ID },
+    example: 'k3v9x2m7q-41',
   },
   'If-None-Match': {
     description: 'The `ETag` of the document that the client has. The answer is 304 if it is this document.',
@@ -285,9 +347,15 @@ export const HEADERS_OUT = {
   traceparent: { description: 'The value of the request, if it is well-formed.', schema: text },
   ETag: { description: 'Digest of the document.', required: true, schema: text },
   'Retry-After': {
-    description: 'Estimated seconds until a slot is free, or 1 without an estimate.',
-    required: true,
+    description:
+      'Seconds after which this worker may accept the request: until a slot is free, or 1 without an estimate. Absent from `DRAINING` and ' +
+      '`OTHER_RUN`: this worker will not accept it.',
     schema: { type: 'integer', minimum: 1 },
+  },
+  'X-Run-Id': {
+    description: 'Id of the run of the job.',
+    required: true,
+    schema: { type: 'string', pattern: '^[0-9A-Za-z]{1,32}$' },
   },
   'Accept-Encoding': { description: 'The known codings, after a body with an unknown one.', schema: text },
   'WWW-Authenticate': { description: 'Authentication scheme.', required: true, schema: { const: 'Bearer' } },

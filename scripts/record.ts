@@ -22,6 +22,7 @@ const KEPT_HEADERS = [
   'cache-control',
   'x-accel-buffering',
   'retry-after',
+  'x-run-id',
   'www-authenticate',
 ];
 const JSON_BODY = { 'Content-Type': 'application/json' };

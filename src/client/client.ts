@@ -1,5 +1,6 @@
 /** Calls a worker over HTTP and returns its typed events. Uses web APIs only, such as `fetch`. */
 import type { ErrorBody } from '../contract/answers.ts';
+import type { Retry } from '../contract/errors.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
 import { readEvents, type SseEvent } from './sse.ts';
 
@@ -16,12 +17,17 @@ export class RefusedError extends Error {
   readonly status: number;
   readonly code: string;
   readonly retriable: boolean;
+  /** Where the same request can succeed: see `RETRIES` of the contract. */
+  readonly retry: Retry;
+  readonly details: Readonly<Record<string, string | number>>;
 
   constructor(status: number, { error }: ErrorBody) {
     super(error.message);
     this.status = status;
     this.code = error.code;
     this.retriable = error.retriable;
+    this.retry = error.retry;
+    this.details = error.details ?? {};
   }
 }
 

@@ -247,6 +247,11 @@ export const SETTINGS = {
     'full',
     'narration in streams: full sends the texts human, cute and story, human sends only human, off sends no narration; the log always has all texts',
   ),
+  'event-ids': choice(
+    ['run', 'number'],
+    'run',
+    'ids of the events in streams: run sends <run>-<n>; number sends n alone, for clients of version 1 that calculate with ids',
+  ),
 } as const;
 
 export type SettingName = keyof typeof SETTINGS;

@@ -3,8 +3,9 @@
  * schemas.
  */
 import { z } from 'zod';
-import { ERRORS, type ErrorCode } from './errors.ts';
-import { counted, named, WORKER_ID } from './schema.ts';
+import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from './errors.ts';
+import { JOB_STATES } from './job-states.ts';
+import { counted, IDENTITY_FIELDS, named, RETRY_FIELDS, RUN_ID, STOP_REASON, WORKER_ID } from './schema.ts';
 
 export const CancelAnswer = named(
   'CancelAnswer',
@@ -55,7 +56,7 @@ export const ErrorAnswer = named(
       error: z.object({
         code: z.enum(Object.keys(ERRORS) as [ErrorCode]).meta({ description: 'Stable name of the error' }),
         message: z.string().meta({ description: 'The error as a sentence' }),
-        retriable: z.boolean().meta({ description: 'True if the same request can succeed later' }),
+        ...RETRY_FIELDS,
         correlation_id: z.string().meta({ description: 'Same as the header `X-Correlation-Id`' }),
         details: z
           .record(z.string(), z.union([z.string(), z.number()]))
@@ -67,6 +68,53 @@ export const ErrorAnswer = named(
     .meta({ description: 'Body of every error that is answered before a stream begins' }),
 );
 
+const jobRow = z.object({
+  job_id: z.string().meta({ description: 'Id of the job, chosen by the caller' }),
+  run_id: RUN_ID,
+  correlation_id: z.string().meta({ description: '`X-Correlation-Id` of the request that started the job' }),
+  state: z.enum(JOB_STATES).meta({
+    description:
+      '`waiting`: the prompt is being tokenized, or no slot is free. `running`: the job has a slot. `stopping`: a cancel, a ' +
+      'deadline, a stop string or the drain ends the job, and the engine has not confirmed it. `finished`: its events can be read again',
+  }),
+  stop_reason: STOP_REASON.optional(),
+  error_code: z
+    .enum(STREAM_ERROR_CODES)
+    .optional()
+    .meta({ description: 'Code of the error that ended the job; absent for a job with `stop_reason`' }),
+  tokens_in: counted('Tokens of the prompt; absent until it is tokenized').optional(),
+  tokens_out: counted('Tokens generated so far'),
+  readers: counted('Subscribers that read the events now'),
+  accepted_at: z.iso.datetime().meta({ description: 'When the job was accepted' }),
+  finished_at: z.iso.datetime().optional().meta({ description: 'When the job ended; absent before' }),
+  age_ms: counted('Milliseconds since the job was accepted'),
+  first_event_id: counted('Number of the oldest event that can be read'),
+  next_event_id: counted('Number of the next event: events from `first_event_id` to the one before can be read'),
+  log_bytes: counted('Bytes of memory of the events'),
+});
+
+const totalOf = (state: (typeof JOB_STATES)[number]) => counted(`Number of jobs in the state \`${state}\``);
+export const JobsAnswerSchema = named(
+  'JobsAnswer',
+  z
+    .object({
+      totals: z
+        .object({
+          waiting: totalOf('waiting'),
+          running: totalOf('running'),
+          stopping: totalOf('stopping'),
+          finished: totalOf('finished'),
+        })
+        .meta({ description: 'Numbers of all jobs, also of those that `limit` and `state` leave out' }),
+      jobs: z.array(jobRow).meta({
+        description: 'Running jobs in the order of acceptance, then finished jobs, the last one first',
+      }),
+    })
+    .meta({ description: 'Numbers and ids only: no text of a prompt or an output' }),
+);
+export type JobRow = z.output<typeof jobRow>;
+export type JobsAnswer = z.output<typeof JobsAnswerSchema>;
+
 export const HealthAnswer = named(
   'Health',
   z
@@ -75,6 +123,7 @@ export const HealthAnswer = named(
         description: '`starting`: the model is loading. `unhealthy`: the engine process was lost',
       }),
       worker_id: WORKER_ID,
+      ...IDENTITY_FIELDS,
       model: z.string().meta({ description: 'Name of the model; empty while the model is loading' }),
       device: z
         .string()

@@ -1,42 +1,55 @@
 /**
- * The table of errors that a caller can receive: HTTP status, sentence, and whether a retry can help.
+ * The table of errors that a caller can receive: HTTP status, sentence, and where a retry can help.
  * A code is part of the contract. A sentence contains no path, token or stack trace.
  */
+
+/**
+ * Where the same request can succeed. `here`: on this worker, after `Retry-After` if the answer has it.
+ * `elsewhere`: on another worker, at once. This worker does not serve the request soon, or not at all;
+ * `Retry-After` then estimates when it does. `never`: on no worker, until the request changes.
+ */
+export const RETRIES = ['here', 'elsewhere', 'never'] as const;
+export type Retry = (typeof RETRIES)[number];
 
 interface ErrorRow {
   /** HTTP status of an answer before the stream begins. An `error` event in a stream has only the code. */
   readonly status: number;
   readonly sentence: string;
-  readonly retriable: boolean;
+  readonly retry: Retry;
 }
 
-const row = (status: number, retriable: boolean, sentence: string): ErrorRow => ({ status, retriable, sentence });
+const row = (status: number, retry: Retry, sentence: string): ErrorRow => ({ status, retry, sentence });
 
-/** Errors answered as JSON before a stream begins, and errors that end a stream (`STREAM_ERROR_CODES`). */
+/**
+ * Errors answered as JSON before a stream begins, and errors that end a stream (`STREAM_ERROR_CODES`).
+ * A defect and a trouble of the engine are `elsewhere`: they may meet the request again on this worker.
+ * Errors about a job of this worker are never `elsewhere`: the other workers do not know the job.
+ */
 export const ERRORS = {
-  INVALID_REQUEST: row(400, false, 'The request is not valid.'),
-  TEMPLATE_UNUSABLE: row(400, false, "The model's chat template cannot be used."),
-  UNAUTHORIZED: row(401, false, 'A valid bearer token is required.'),
-  FORBIDDEN_ORIGIN: row(403, false, 'Cross-origin browser requests are refused.'),
-  NOT_FOUND: row(404, false, 'Not found.'),
-  DUPLICATE_JOB: row(409, true, 'A job with this id is already running.'),
-  GONE: row(410, false, 'The events of this job are no longer available.'),
-  PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit into the context.'),
-  PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),
-  UNSUPPORTED_MEDIA_TYPE: row(415, false, 'The body must be application/json.'),
-  TOO_MANY_READERS: row(429, true, 'The job already has the maximum number of readers.'),
-  INTERNAL: row(500, true, 'The worker failed to answer.'),
-  ALL_SLOTS_BUSY: row(503, true, 'All slots are busy and the queue is full.'),
-  TOO_MANY_CONNECTIONS: row(503, true, 'All connections are in use.'),
-  WORKER_UNHEALTHY: row(503, true, 'The engine is not running.'),
-  DRAINING: row(503, true, 'The worker is shutting down.'),
-  LOADING: row(503, true, 'The model is still loading.'),
-  TIMEOUT: row(504, true, 'The deadline has passed.'),
-  CANCELLED: row(499, false, 'The job was cancelled.'),
-  VRAM_OOM: row(503, true, 'The device ran out of memory.'),
-  INFERENCE_FAILED: row(500, true, 'The inference failed.'),
-  ENGINE_LOST: row(503, true, 'The engine process was lost.'),
-  SLOW_CONSUMER: row(499, true, 'The reader was too slow.'),
+  INVALID_REQUEST: row(400, 'never', 'The request is not valid.'),
+  TEMPLATE_UNUSABLE: row(400, 'never', "The model's chat template cannot be used."),
+  UNAUTHORIZED: row(401, 'never', 'A valid bearer token is required.'),
+  FORBIDDEN_ORIGIN: row(403, 'never', 'Cross-origin browser requests are refused.'),
+  NOT_FOUND: row(404, 'never', 'Not found.'),
+  DUPLICATE_JOB: row(409, 'here', 'A job with this id is already running.'),
+  OTHER_RUN: row(409, 'never', 'The event belongs to another run of this job.'),
+  GONE: row(410, 'never', 'The events of this job are no longer available.'),
+  PROMPT_TOO_LONG: row(413, 'never', 'The prompt does not fit into the context.'),
+  PAYLOAD_TOO_LARGE: row(413, 'never', 'The request body is too large.'),
+  UNSUPPORTED_MEDIA_TYPE: row(415, 'never', 'The body must be application/json.'),
+  TOO_MANY_READERS: row(429, 'here', 'The job already has the maximum number of readers.'),
+  INTERNAL: row(500, 'elsewhere', 'The worker failed to answer.'),
+  ALL_SLOTS_BUSY: row(503, 'here', 'All slots are busy and the queue is full.'),
+  TOO_MANY_CONNECTIONS: row(503, 'here', 'All connections are in use.'),
+  WORKER_UNHEALTHY: row(503, 'elsewhere', 'The engine is not running.'),
+  DRAINING: row(503, 'elsewhere', 'The worker is shutting down.'),
+  LOADING: row(503, 'here', 'The model is still loading.'),
+  TIMEOUT: row(504, 'here', 'The deadline has passed.'),
+  CANCELLED: row(499, 'never', 'The job was cancelled.'),
+  VRAM_OOM: row(503, 'elsewhere', 'The device ran out of memory.'),
+  INFERENCE_FAILED: row(500, 'elsewhere', 'The inference failed.'),
+  ENGINE_LOST: row(503, 'elsewhere', 'The engine process was lost.'),
+  SLOW_CONSUMER: row(499, 'here', 'The reader was too slow.'),
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof ERRORS;
@@ -71,8 +84,11 @@ interface ErrorExtras {
   readonly retryAfterMs?: number;
   readonly status?: number;
   /** Absent: as the code. */
-  readonly retriable?: boolean;
+  readonly retry?: Retry;
 }
+
+/** True if the same request can succeed later: the field of version 1, which `retry` refines. */
+export const isRetriable = (retry: Retry): boolean => retry !== 'never';
 
 /**
  * An error that is reported to the caller. Any other thrown value is a defect and is answered as `INTERNAL`.
@@ -89,8 +105,8 @@ export class WorkerError extends Error {
   readonly retryAfterMs: number | undefined;
   /** HTTP status of the answer: the one of the code, except for errors that HTTP has its own status for. */
   readonly status: number;
-  /** True if the same request can succeed later. */
-  readonly retriable: boolean;
+  /** Where the same request can succeed: as the code, except for requests of which the worker knows more. */
+  readonly retry: Retry;
 
   constructor(code: ErrorCode, message: string = ERRORS[code].sentence, extras: ErrorExtras = {}) {
     super(message);
@@ -100,6 +116,10 @@ export class WorkerError extends Error {
     this.violations = extras.violations;
     this.retryAfterMs = extras.retryAfterMs;
     this.status = extras.status ?? ERRORS[code].status;
-    this.retriable = extras.retriable ?? ERRORS[code].retriable;
+    this.retry = extras.retry ?? ERRORS[code].retry;
+  }
+
+  get retriable(): boolean {
+    return isRetriable(this.retry);
   }
 }

@@ -6,7 +6,7 @@ import { CATALOGUE } from '../narration/catalogue/catalogue.ts';
 import { LIMITS } from '../narration/entry.ts';
 import { FIELDS, type FieldName, type FieldValues } from '../narration/fields.ts';
 import { STREAM_ERROR_CODES } from './errors.ts';
-import { counted, named, WORKER_ID } from './schema.ts';
+import { counted, named, RETRY_FIELDS, RUN_ID, STOP_REASON, WORKER_ID } from './schema.ts';
 
 const text = (description: string) => z.string().meta({ description });
 const milliseconds = (description: string) => z.number().min(0).meta({ description });
@@ -48,6 +48,7 @@ export const EVENTS = {
       .object({
         type: type('started'),
         job_id: text('Id of the job, chosen by the caller'),
+        run_id: RUN_ID,
         model: text('Name of the model'),
         started_at: z.iso.datetime().meta({ description: 'When the job was accepted' }),
         seed: SEED,
@@ -83,6 +84,7 @@ export const EVENTS = {
         ...correlated,
         worker_id: WORKER_ID,
         job_id: text('Id of the job; absent if the request had none').optional(),
+        run_id: text('Id of the run of the job; absent if the request was refused before it became a job').optional(),
         trace_id: text('Trace id of the `traceparent` header').optional(),
         span_id: text('Parent span id of the `traceparent` header').optional(),
         emitted_by: text('Name and version of the worker').optional(),
@@ -133,7 +135,7 @@ export const EVENTS = {
         time_to_first_token_ms: milliseconds('Milliseconds from acceptance to the first token'),
         queue_ms: milliseconds('Milliseconds spent waiting for a slot'),
         cached_tokens: counted('Prompt tokens that were in the cache'),
-        stop_reason: z.enum(['max_tokens', 'eos', 'stop_sequence']).meta({ description: 'Why the output ended' }),
+        stop_reason: STOP_REASON,
         stop_sequence_matched: text('The string of `stop` that ended the output').optional(),
         seed: SEED,
         shed: counted('Narrations and metrics that were not sent because the reader was slow').optional(),
@@ -148,7 +150,7 @@ export const EVENTS = {
         type: type('error'),
         code: z.enum(STREAM_ERROR_CODES).meta({ description: 'Stable name of the error' }),
         message: text('The error as a sentence'),
-        retriable: z.boolean().meta({ description: 'True if the same request can succeed later' }),
+        ...RETRY_FIELDS,
         ...correlated,
       })
       .meta({ description: 'The job ended early. Last event of the stream' }),

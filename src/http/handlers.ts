@@ -17,6 +17,7 @@ import { executeErrors, sendError } from './native/errors.ts';
 import { executeHandler } from './native/execute.ts';
 import { eventsHandler } from './native/job-events.ts';
 import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
+import { jobsHandler } from './operator/jobs.ts';
 import { metricsHandler } from './operator/metrics.ts';
 import { type ContractFiles, fileHandler } from './operator/openapi.ts';
 import { shutdownHandler } from './operator/shutdown.ts';
@@ -54,6 +55,7 @@ export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonl
   return {
     execute: { handle: executeHandler(admission, config), formatError: executeErrors(config.narration) },
     jobEvents: native(eventsHandler(jobs)),
+    jobs: native(jobsHandler(jobs)),
     cancel: native(cancelHandler(jobs)),
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
     health: native(healthHandler(parts)),

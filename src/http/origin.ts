@@ -12,7 +12,7 @@ import { shownText } from './validate.ts';
 const METHODS = 'GET, HEAD, POST';
 const REQUEST_HEADERS =
   'Authorization, Content-Encoding, Content-Type, Last-Event-ID, traceparent, X-Correlation-Id, X-Deadline';
-const RESPONSE_HEADERS = 'Retry-After, traceparent, X-Correlation-Id';
+const RESPONSE_HEADERS = 'Retry-After, traceparent, X-Correlation-Id, X-Run-Id';
 /** Seconds for which a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = '600';
 const FOREIGN_PAGE =

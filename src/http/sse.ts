@@ -2,6 +2,7 @@
  * The native wire format of a stream: server-sent events with an id, a name, and one line of JSON.
  * Pure.
  */
+import { eventIdPrefix } from '../contract/event-ids.ts';
 import type { EventType } from '../contract/events.ts';
 import type { Encoder } from '../jobs/event-log.ts';
 
@@ -12,20 +13,25 @@ export const SSE_HEADERS = {
   'X-Accel-Buffering': 'no',
 } as const;
 
+/** Header with the id of the run that an answer belongs to. */
+export const RUN_HEADER = 'X-Run-Id';
+
 /** Events that carry the correlation id. */
 const CORRELATED: ReadonlySet<EventType> = new Set<EventType>(['started', 'narration', 'end', 'error']);
 
 /**
  * The encoder of one stream: every event becomes one frame. The keep-alive text is a comment, which clients
  * ignore.
+ * @param runId id of the run in the ids of the events; undefined: the ids are numbers
  */
-export function sseEncoder(correlationId: string): Encoder {
+export function sseEncoder(correlationId: string, runId?: string): Encoder {
+  const prefix = eventIdPrefix(runId);
   return {
     keepAlive: ': keep-alive\n\n',
     encode(event, id) {
       const correlation = CORRELATED.has(event.type) ? { correlation_id: correlationId } : undefined;
       const json = oneLine(JSON.stringify({ ...event, ...correlation }));
-      return `id: ${id}\nevent: ${event.type}\ndata: ${json}\n\n`;
+      return `id: ${prefix}${id}\nevent: ${event.type}\ndata: ${json}\n\n`;
     },
   };
 }

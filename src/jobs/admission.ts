@@ -12,7 +12,7 @@ import { narrate, runIn } from '../narration/narrate.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation.ts';
-import { contextOf, Job, type RequestIds } from './job.ts';
+import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
 import { type GenerationOrder, unitsIn } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
@@ -41,7 +41,6 @@ export interface AdmissionParts {
     | 'requestTimeout'
     | 'detachTimeout'
     | 'slowTimeout'
-    | 'shutdownTimeout'
     | 'queue'
     | 'maxTokensCap'
     | 'narration'
@@ -60,8 +59,14 @@ export interface AdmissionParts {
 export interface AdmissionRequest {
   readonly order: GenerationOrder;
   readonly ids: RequestIds;
-  /** Wire format of the answer. */
-  readonly encoder: Encoder;
+  /** Wire format of the answer, for the run with this id. */
+  readonly encoderOf: (runId: string) => Encoder;
+}
+
+/** The first subscriber of an admitted job, and the id of its run. */
+export interface Admitted {
+  readonly subscriber: Subscriber;
+  readonly runId: string;
 }
 
 export class Admission {
@@ -73,16 +78,16 @@ export class Admission {
 
   /**
    * The loaded model.
-   * @throws WorkerError `LOADING`, `DRAINING` or `WORKER_UNHEALTHY`, with a retry time, if no job can be
-   * accepted
+   * @throws WorkerError `LOADING` or `WORKER_UNHEALTHY`, with a retry time, or `DRAINING`, without one, if no
+   * job can be accepted
    */
   requireReady(): LoadedModel {
-    const { state, engine, config, model } = this.#parts;
+    const { state, engine, model } = this.#parts;
     const loaded = model();
     if (loaded && state.refusal === undefined) return loaded;
-    const draining = state.refusal === 'DRAINING';
-    const retryAfterMs = draining ? config.shutdownTimeout * 1000 : (engine.slotFreeMs ?? RETRY_MS);
-    throw new WorkerError(state.refusal ?? 'LOADING', undefined, { retryAfterMs });
+    // A worker that drains does not come back at any time.
+    if (state.refusal === 'DRAINING') throw new WorkerError('DRAINING');
+    throw new WorkerError(state.refusal ?? 'LOADING', undefined, { retryAfterMs: engine.slotFreeMs ?? RETRY_MS });
   }
 
   /**
@@ -94,18 +99,19 @@ export class Admission {
    * `ALL_SLOTS_BUSY` with a retry time; for a prompt that the model cannot process, and for a job that was
    * stopped before its start
    */
-  async admit({ order, ids, encoder }: AdmissionRequest, connection: Writable): Promise<Subscriber> {
+  async admit({ order, ids, encoderOf }: AdmissionRequest, connection: Writable): Promise<Admitted> {
     const { config, jobs } = this.#parts;
     if (jobs.running(order.jobId)?.stopped) await jobs.ended(order.jobId, STOPPING_MS);
     const model = this.requireReady();
     const { slots } = model.facts;
     const timeoutMs = order.timeoutMs ?? config.requestTimeout * 1000;
-    const allowedMs = Math.min(timeoutMs, (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
-    if (allowedMs <= 0) throw deadlinePassed();
+    const deadlineMs = (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now();
+    if (deadlineMs <= 0) throw deadlinePassed();
     this.#refuseDuplicate(order.jobId);
     this.#requireCapacity(slots);
-    const log = new EventLog(encoder, { awaitsStart: true });
-    const context = contextOf({ ...ids, jobId: order.jobId }, log, config.narration);
+    const runId = newRunId();
+    const log = new EventLog(encoderOf(runId), { awaitsStart: true });
+    const context = contextOf({ ...ids, jobId: order.jobId, runId }, log, config.narration);
     const job = new Job(context, log, {
       onDisconnect: order.onDisconnect,
       detachMs: config.detachTimeout * 1000,
@@ -114,9 +120,10 @@ export class Admission {
     });
     const subscriber = job.subscribers.add(0, connection);
     jobs.add(order.jobId, job);
-    job.setDeadline(allowedMs);
+    if (deadlineMs < timeoutMs) job.setDeadline(deadlineMs, 'deadline');
+    else job.setDeadline(timeoutMs, 'timeout');
     await runIn(context, () => this.#start(job, order, model));
-    return subscriber;
+    return { subscriber, runId };
   }
 
   /** Releases the job when it ends, or if its prompt is refused. */
@@ -142,6 +149,7 @@ export class Admission {
     job.log.emit({
       type: 'started',
       job_id: order.jobId,
+      run_id: job.runId,
       model: spec.name,
       started_at: new Date().toISOString(),
       seed: prepared.sequence.sampling.seed,
@@ -161,7 +169,7 @@ export class Admission {
     const retryAfterMs = running.stopped ? STOPPING_MS : Math.max(RETRY_MS, engine.slotFreeMs ?? 0);
     const state = running.stopped ? 'is being stopped' : 'is already running';
     const message = `A job with this job_id ${state}. Send the request again later, read the running stream at GET /jobs/{job_id}/events, or use another job_id.`;
-    const details = { retry_after_ms: Math.ceil(retryAfterMs) };
+    const details = { run_id: running.runId, retry_after_ms: Math.ceil(retryAfterMs) };
     throw new WorkerError('DUPLICATE_JOB', message, { details, retryAfterMs });
   }
 
@@ -196,16 +204,14 @@ export class Admission {
       return error;
     }
     if (!job.stopped) return error;
-    const { config, metrics } = this.#parts;
-    const { code, outcome } = narrateStop(job, 0);
-    metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
-    const retry = code === 'DRAINING' ? { retryAfterMs: config.shutdownTimeout * 1000 } : {};
-    return new WorkerError(code, undefined, retry);
+    const { code, outcome, retry } = narrateStop(job, 0);
+    this.#parts.metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
+    return new WorkerError(code, undefined, { retry });
   }
 }
 
 /** The same request is always too late. */
 function deadlinePassed(): WorkerError {
   const message = 'The deadline in X-Deadline has already passed; send the request with a later one.';
-  return new WorkerError('TIMEOUT', message, { retriable: false });
+  return new WorkerError('TIMEOUT', message, { retry: 'never' });
 }

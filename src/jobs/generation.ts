@@ -5,7 +5,7 @@
 import { EngineLostError } from '../bridge/child.ts';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Step } from '../bridge/sequence-inbox.ts';
-import { ERRORS, type StreamErrorCode } from '../contract/errors.ts';
+import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../contract/errors.ts';
 import type { Finish, TokenReport } from '../protocol/messages.ts';
 import type { Metrics, Outcome } from '../telemetry/metrics.ts';
 import { OutputText, type Piece } from '../text/output/output-text.ts';
@@ -57,6 +57,7 @@ export class Generation {
     this.#parts = parts;
     this.#output = new OutputText(model.tokenizer, prepared.stops, prepared.continued);
     this.#timing = new TokenTiming(job.acceptedAt);
+    job.progress.tokensIn = prepared.sequence.prompt.length;
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
   }
 
@@ -74,9 +75,16 @@ export class Generation {
 
   #onStep({ batch, report, lost, unconfirmed }: Step): void {
     this.#batch = batch;
-    if (lost !== undefined) this.#narrator.requeued(lost);
+    const { progress } = this.#job;
+    if (lost !== undefined) {
+      progress.hasSlot = false;
+      this.#narrator.requeued(lost);
+    }
     for (const note of report.notes) {
-      if (note.note === 'started') this.#queueMs = note.queueMs;
+      if (note.note === 'started') {
+        progress.hasSlot = true;
+        this.#queueMs = note.queueMs;
+      }
       this.#narrator.note(note);
     }
     for (const token of report.tokens) this.#onToken(token);
@@ -88,6 +96,7 @@ export class Generation {
   #onToken(token: TokenReport): void {
     if (this.#output.stopped !== undefined) return;
     this.#timing.tick();
+    this.#job.progress.tokensOut = this.#timing.tokens;
     this.#emitPiece(this.#output.push(token));
     this.#parts.metrics.token(this.#batch);
     if (this.#output.stopped !== undefined) this.#job.stop('stop_sequence');
@@ -136,8 +145,8 @@ export class Generation {
     } else if (stop === 'stop_sequence') this.#complete('stop_sequence', finish);
     else if (finish.reason !== 'cancelled') this.#complete(finish.reason, finish);
     else {
-      const { code, outcome } = narrateStop(this.#job, this.#timing.tokens, unconfirmed);
-      this.#emitError(code, outcome);
+      const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, unconfirmed);
+      this.#emitError(code, outcome, retry);
     }
   }
 
@@ -145,7 +154,8 @@ export class Generation {
     this.#emitPiece(this.#output.flush());
     this.#emitMetrics();
     this.#narrator.complete(reason, finish);
-    const { log } = this.#job;
+    const { log, progress } = this.#job;
+    progress.end = { at: performance.now(), stopReason: reason };
     log.emit({
       type: 'end',
       tokens_in: this.#prepared.sequence.prompt.length,
@@ -178,8 +188,10 @@ export class Generation {
     this.#emitError(code, 'error');
   }
 
-  #emitError(code: StreamErrorCode, outcome: Outcome): void {
-    this.#job.log.emit({ type: 'error', code, message: ERRORS[code].sentence, retriable: ERRORS[code].retriable });
+  #emitError(code: StreamErrorCode, outcome: Outcome, retry: Retry = ERRORS[code].retry): void {
+    const { log, progress } = this.#job;
+    progress.end = { at: performance.now(), errorCode: code };
+    log.emit({ type: 'error', code, message: ERRORS[code].sentence, retriable: isRetriable(retry), retry });
     this.#account(outcome);
   }
 

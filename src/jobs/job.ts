@@ -1,15 +1,46 @@
 /**
- * One accepted job: its request context, its event log, its subscribers, its deadline, and why it was
- * stopped.
+ * One accepted job: its request context, its event log, its subscribers, its progress, its deadline, and why
+ * it was stopped.
  */
+import { randomInt } from 'node:crypto';
 import type { Config } from '../config/config.ts';
+import type { StreamErrorCode } from '../contract/errors.ts';
+import type { JobState, StopReasonOfOutput } from '../contract/job-states.ts';
 import type { Narration, RequestContext } from '../narration/narrate.ts';
 import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
 import { type ReadPolicy, Subscribers } from './subscribers.ts';
 
+/**
+ * The characters of a run id: 36 letters and digits give 2^46 ids. Every event of the log has its run id, so
+ * each character costs a byte of memory for each event.
+ */
+export const RUN_ID_CHARS = 9;
+
+/** A new run id. Different on every worker and in every life, except for 1 in 10^14 pairs. */
+export const newRunId = (): string => randomInt(36 ** RUN_ID_CHARS).toString(36).padStart(RUN_ID_CHARS, '0');
+
+/** The progress of a job in numbers. Contains no text of a prompt or an output. */
+export interface JobProgress {
+  /** Tokens of the prompt; undefined until it is tokenized. */
+  tokensIn: number | undefined;
+  tokensOut: number;
+  /** True from the first step in a slot on; false again if the job returns to the queue. */
+  hasSlot: boolean;
+  /** The end of the job, with its time on the clock of performance.now(); undefined before. */
+  end: ({ readonly at: number } & JobEnd) | undefined;
+}
+
+/** How a job ended: why its output ended, or the code of its error. */
+export type JobEnd =
+  | { readonly stopReason: StopReasonOfOutput }
+  | { readonly errorCode: StreamErrorCode };
+
 export class Job {
   readonly context: RequestContext;
+  /** Id of this run: another job with the same job id has another one. From the context, if that has one. */
+  readonly runId: string;
+  readonly progress: JobProgress = { tokensIn: undefined, tokensOut: 0, hasSlot: false, end: undefined };
   readonly log: EventLog;
   readonly subscribers: Subscribers;
   /** Time of acceptance, on the clock of performance.now(). */
@@ -25,8 +56,15 @@ export class Job {
 
   constructor(context: RequestContext, log: EventLog, policy: ReadPolicy) {
     this.context = context;
+    this.runId = context.runId ?? newRunId();
     this.log = log;
     this.subscribers = new Subscribers(this, policy);
+  }
+
+  get state(): JobState {
+    if (this.log.over) return 'finished';
+    if (this.#stop) return 'stopping';
+    return this.progress.hasSlot ? 'running' : 'waiting';
   }
 
   get signal(): AbortSignal {
@@ -45,9 +83,9 @@ export class Job {
     this.#controller.abort();
   }
 
-  /** Stops the job with `timeout` after `ms` milliseconds, unless `clearDeadline` is called first. */
-  setDeadline(ms: number): void {
-    this.#deadline = setTimeout(() => this.stop('timeout'), ms);
+  /** Stops the job with `why` after `ms` milliseconds, unless `clearDeadline` is called first. */
+  setDeadline(ms: number, why: 'timeout' | 'deadline'): void {
+    this.#deadline = setTimeout(() => this.stop(why), ms);
   }
 
   clearDeadline(): void {
@@ -61,7 +99,7 @@ export class Job {
 }
 
 /** The ids of a request. */
-export type RequestIds = Pick<RequestContext, 'correlationId' | 'jobId' | 'traceId' | 'spanId'>;
+export type RequestIds = Pick<RequestContext, 'correlationId' | 'jobId' | 'runId' | 'traceId' | 'spanId'>;
 
 /**
  * A context whose narrations are also written to `log`: in full, with `human` only, or not at all

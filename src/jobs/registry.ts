@@ -7,6 +7,11 @@ import type { Job } from './job.ts';
 
 /** Maximum number of remembered ids of jobs without a log (answered 410; an unknown id is answered 404). */
 export const MAX_REMEMBERED = 10_000;
+/**
+ * Maximum number of finished jobs with a log, for any `--replay-memory`. Bounds the time of `GET /jobs`,
+ * which copies the list: 100 000 entries take about 3 ms.
+ */
+export const MAX_KEPT = 100_000;
 /** Minimum limit for the log of a running job in bytes, for any number of slots. */
 export const MIN_LOG_BYTES = 256 * 1024;
 
@@ -16,6 +21,15 @@ export interface ReplayLimits {
   readonly ttlMs: number;
   /** Maximum bytes of all logs together: half for running jobs, half for finished jobs. */
   readonly bytes: number;
+  /** Maximum number of finished jobs with a log. */
+  readonly jobs?: number;
+}
+
+/** A finished job without a log. */
+interface Finished {
+  readonly runId: string;
+  /** True if clients can have events of this run, or of an earlier run with the same job id. */
+  readonly hadEvents: boolean;
 }
 
 export class JobRegistry {
@@ -25,8 +39,10 @@ export class JobRegistry {
   readonly #kept = new Map<string, { readonly job: Job; readonly until: number }>();
   #keptBytes = 0;
   #expiry: NodeJS.Timeout | undefined;
-  /** Ids of finished jobs without a log, the oldest first. */
-  readonly #finished = new Set<string>();
+  /** Finished jobs without a log by their ids, the oldest first. */
+  readonly #finished = new Map<string, Finished>();
+  /** Jobs whose id an earlier run had. */
+  readonly #reused = new WeakSet<Job>();
   /** Resolve functions of pending `idle` promises. */
   #idle: (() => void)[] = [];
 
@@ -78,6 +94,7 @@ export class JobRegistry {
   add(jobId: string, job: Job): void {
     if (this.#running.has(jobId)) throw new WorkerError('DUPLICATE_JOB');
     this.#drop(jobId);
+    if (this.#finished.get(jobId)?.hadEvents) this.#reused.add(job);
     this.#finished.delete(jobId);
     this.#running.set(jobId, job);
   }
@@ -89,7 +106,7 @@ export class JobRegistry {
     this.#running.delete(jobId);
     job.release();
     if (job.log.begun) this.#keep(jobId, job);
-    else this.#remember(jobId);
+    else this.#remember(jobId, job);
     if (this.#running.size > 0) return;
     for (const done of this.#idle.splice(0)) done();
   }
@@ -101,6 +118,25 @@ export class JobRegistry {
   find(jobId: string): Job | 'gone' | undefined {
     const job = this.#running.get(jobId) ?? this.#kept.get(jobId)?.job;
     return job ?? (this.#finished.has(jobId) ? 'gone' : undefined);
+  }
+
+  /** Id of the run that `find` gives or remembers. */
+  runOf(jobId: string): string | undefined {
+    const job = this.#running.get(jobId) ?? this.#kept.get(jobId)?.job ?? this.#finished.get(jobId);
+    return job?.runId;
+  }
+
+  /**
+   * True if clients can have events of an earlier run with the same job id. The registry knows the runs of
+   * the jobs that `find` knows.
+   */
+  isReused(job: Job): boolean {
+    return this.#reused.has(job);
+  }
+
+  /** The finished jobs with a log, the last one first. */
+  get finished(): Job[] {
+    return Array.from(this.#kept.values(), ({ job }) => job).reverse();
   }
 
   /** Stops a running job. `finished` if the job is already over; undefined for an unknown id. */
@@ -127,8 +163,9 @@ export class JobRegistry {
   #keep(jobId: string, job: Job): void {
     this.#kept.set(jobId, { job, until: performance.now() + this.#limits.ttlMs });
     this.#keptBytes += job.log.bytes;
+    const { bytes, jobs = MAX_KEPT } = this.#limits;
     for (const oldest of this.#kept.keys()) {
-      if (this.#keptBytes <= this.#limits.bytes / 2) break;
+      if (this.#keptBytes <= bytes / 2 && this.#kept.size <= jobs) break;
       this.#drop(oldest);
     }
     this.#expire();
@@ -154,12 +191,12 @@ export class JobRegistry {
     this.#kept.delete(jobId);
     this.#keptBytes -= kept.job.log.bytes;
     kept.job.subscribers.flushReports();
-    this.#remember(jobId);
+    this.#remember(jobId, kept.job);
   }
 
-  #remember(jobId: string): void {
-    this.#finished.add(jobId);
-    const [oldest] = this.#finished;
+  #remember(jobId: string, job: Job): void {
+    this.#finished.set(jobId, { runId: job.runId, hadEvents: job.log.begun || this.#reused.has(job) });
+    const [oldest] = this.#finished.keys();
     if (this.#finished.size > MAX_REMEMBERED && oldest !== undefined) this.#finished.delete(oldest);
   }
 }

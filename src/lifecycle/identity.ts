@@ -21,6 +21,14 @@ export interface WorkerIdentity {
   readonly version: string;
 }
 
+/** The identity of a life in the field names of `/health`, of the callback and of `worker.startup`. */
+export const identityFields = ({ instanceId, pid, startedAt }: WorkerIdentity) => ({
+  instance_id: instanceId,
+  pid,
+  started_at: startedAt,
+  schema_version: SCHEMA_VERSION,
+});
+
 /** The identity of this process. Call it once. */
 export function newIdentity(workerId: string, version: string): WorkerIdentity {
   return {

@@ -97,8 +97,9 @@ export function weightsOn(device: DeviceName, { choices }: ModelFiles): ChosenWe
 /**
  * Narrates the end of the warm-up: what the engine serves with.
  * @param auto true if `--speculation` is `auto`
+ * @param instanceId the life of the process: a reader of the log joins these facts with `worker.startup`
  */
-export function narrateWarmup(facts: EngineFacts, auto: boolean): void {
+export function narrateWarmup(facts: EngineFacts, auto: boolean, instanceId?: string): void {
   narrate('warmup.done', {
     duration_ms: facts.warmupMs,
     slots: facts.slots,
@@ -112,6 +113,7 @@ export function narrateWarmup(facts: EngineFacts, auto: boolean): void {
     trusted_tokens: facts.trustedTokens,
     cpu_difference_percent: facts.cpuDifference === undefined ? undefined : facts.cpuDifference * 100,
     cpu_check_ms: facts.cpuCheckMs,
+    instance_id: instanceId,
     ...(auto &&
       !facts.speculation &&
       facts.runDifference !== undefined && { rounding_percent: facts.runDifference * 100 }),

@@ -26,12 +26,15 @@ export interface Narration extends Line {
   readonly correlation_id?: string;
   readonly worker_id: string;
   readonly job_id?: string;
+  readonly run_id?: string;
 }
 
 /** The current request: the ids that all its events carry, and the receiver of its request events. */
 export interface RequestContext {
   readonly correlationId: string;
   readonly jobId?: string;
+  /** Id of the run of the job; absent if the request is no job. */
+  readonly runId?: string;
   /** W3C trace context of the caller: id of the trace, id of the parent span. */
   readonly traceId?: string;
   readonly spanId?: string;
@@ -123,6 +126,7 @@ function compose(event: EventName, entry: Entry, facts: object, context: Request
   if (context) line['correlation_id'] = context.correlationId;
   line['worker_id'] = worker;
   if (context?.jobId !== undefined) line['job_id'] = job;
+  if (context?.runId !== undefined) line['run_id'] = context.runId;
   for (const [name, value] of Object.entries(clean)) line[name] = typeof value === 'string' ? value : round(value);
   if (context?.traceId !== undefined) line['trace_id'] = context.traceId;
   if (context?.spanId !== undefined) line['span_id'] = context.spanId;

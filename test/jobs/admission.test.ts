@@ -11,7 +11,7 @@ import { WorkerState } from '../../src/lifecycle/state.ts';
 import { capture } from '../../src/narration/narrate.ts';
 import { FakeSocket, fakeModel, idleMetrics } from '../support/fakes.ts';
 
-const config = { ...readConfig([], {}), queue: 1, shutdownTimeout: 7 };
+const config = { ...readConfig([], {}), queue: 1 };
 
 function setUp(
   phase: 'starting' | 'ready' | 'engine_lost' | 'draining',
@@ -37,7 +37,7 @@ function setUp(
     model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context, refusal })),
   });
   const admit = (order: Partial<GenerationOrder> = {}) =>
-    admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoder: sseEncoder('r') }, new FakeSocket());
+    admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoderOf: (run) => sseEncoder('r', run) }, new FakeSocket());
   /** The job with the id of `orderOf`, which is registered before its prompt is tokenized. */
   const job = (): Job => {
     const found = jobs.find('a');
@@ -70,8 +70,8 @@ describe('an order is refused', () => {
   test.each([
     ['starting', 'LOADING', 1000],
     ['engine_lost', 'WORKER_UNHEALTHY', 1000],
-    ['draining', 'DRAINING', 7000],
-  ] as const)('while the worker is %s: %s with a retry time, and no details', async (phase, code, retryAfterMs) => {
+    ['draining', 'DRAINING', undefined],
+  ] as const)('while the worker is %s: %s with the retry time %s ms, and no details', async (phase, code, retryAfterMs) => {
     const { admit, jobs } = setUp(phase);
     const error = await errorOf(() => admit());
     expect(error).toMatchObject({ code, retryAfterMs, details: undefined });
@@ -99,7 +99,7 @@ describe('an order is refused', () => {
 
   test('after its deadline: the same request can never succeed', async () => {
     const error = await errorOf(() => setUp('ready').admit({ deadline: Date.now() - 1 }));
-    expect(error).toMatchObject({ code: 'TIMEOUT', retriable: false, retryAfterMs: undefined });
+    expect(error).toMatchObject({ code: 'TIMEOUT', retriable: false, retry: 'never', retryAfterMs: undefined });
     expect(error.message).toContain('X-Deadline');
   });
 
@@ -111,7 +111,7 @@ describe('an order is refused', () => {
     const { admit, job } = setUp('ready', { slotFreeMs });
     const first = admit();
     const error = await errorOf(() => admit());
-    expect(error).toMatchObject({ code: 'DUPLICATE_JOB', retriable: true, details: { retry_after_ms: expected } });
+    expect(error).toMatchObject({ code: 'DUPLICATE_JOB', retriable: true, details: { run_id: job().runId, retry_after_ms: expected } });
     expect(error.message).toMatch(/again later.*GET \/jobs\/\{job_id\}\/events.*another job_id/);
     await first;
     job().clearDeadline();
@@ -143,12 +143,12 @@ describe('an admitted job', () => {
     job().clearDeadline();
   });
 
-  test('that is drained while its prompt is tokenized ends with DRAINING and a retry time, and is removed', async () => {
+  test('that is drained while its prompt is tokenized ends with DRAINING without a retry time, and is removed', async () => {
     const { admit, job, jobs } = setUp('ready');
     const started = errorOf(() => admit());
     const drained = job();
     drained.stop('draining');
-    expect(await started).toMatchObject({ code: 'DRAINING', retryAfterMs: 7000, details: undefined });
+    expect(await started).toMatchObject({ code: 'DRAINING', retry: 'elsewhere', retryAfterMs: undefined, details: undefined });
     expect([jobs.size, drained.log.over, drained.log.begun]).toEqual([0, true, false]);
   });
 
@@ -195,7 +195,7 @@ describe('an admitted job', () => {
     const { admit, job } = setUp('ready');
     const order = { ignoredFields: ['max_token'], sampling: { seed: 5 } };
     const { narrations } = await capture(() => admit(order));
-    expect(job().log.text).toMatch(/^id: 0\nevent: started\ndata: .*"seed":5/);
+    expect(job().log.text).toMatch(/^id: ([0-9a-z]{9})-0\nevent: started\ndata: .*"run_id":"\1".*"seed":5/);
     const first = narrations.slice(0, 3).map(({ event }) => event);
     expect(first).toEqual(['request.validated', 'fields.ignored', 'inference.start']);
     job().clearDeadline();

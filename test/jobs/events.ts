@@ -16,10 +16,12 @@ export const ERROR: JobEvent<'error'> = {
   code: 'CANCELLED',
   message: 'The job was cancelled.',
   retriable: false,
+  retry: 'never',
 };
 export const STARTED: JobEvent<'started'> = {
   type: 'started',
   job_id: 'job-1',
+  run_id: 'run1',
   model: 'haiku',
   started_at: new Date().toISOString(),
   seed: 1,

@@ -32,6 +32,7 @@ const started = (job: Job): void =>
   job.log.emit({
     type: 'started',
     job_id: 'job',
+    run_id: job.runId,
     model: 'fake',
     started_at: '2026-01-01T00:00:00Z',
     seed: 1,

@@ -106,7 +106,7 @@ async function show(events: AsyncIterable<SseEvent>, view: TerminalView): Promis
       return 0;
     }
     if (data.type === 'error') {
-      view.end(`${data.code}: ${data.message}`);
+      view.end(`${data.code}: ${data.message}${data.retry === 'never' ? '' : ' Try again.'}`);
       return 1;
     }
   }

@@ -13,7 +13,7 @@ import { JobRegistry } from '../../jobs/registry.ts';
 import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback/callback-address.ts';
 import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
-import { newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
+import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
@@ -127,16 +127,18 @@ export class Worker {
   #introduce(): void {
     const { settings, exposure } = this.#start;
     const { file } = settings;
-    const { logLevel, logFormat, apiToken } = this.#config;
-    const { workerId, version, pid } = this.#identity;
+    const { logLevel, logFormat, apiToken, slots, context } = this.#config;
+    const { workerId, version } = this.#identity;
     keepSecret(this.#start.proxy?.password ?? '');
     const stdout = openStdout({ level: logLevel, format: logFormat });
     startNarration({ workerId, version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
       version,
       node_version: process.versions.node,
-      pid,
+      ...identityFields(this.#identity),
       model_ref: modelName(this.#config),
+      ...(slots !== 'auto' && { slots }),
+      context_length: context,
       token_fingerprint: apiToken === undefined ? undefined : keepSecret(apiToken),
       ...(file && { settings_file: file.path, settings: file.used.join(', ') }),
     });
@@ -203,7 +205,7 @@ export class Worker {
       return;
     }
     if (this.#stops.first) return;
-    narrateWarmup(this.#model.facts, this.#config.speculation === 'auto');
+    narrateWarmup(this.#model.facts, this.#config.speculation === 'auto', this.#identity.instanceId);
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     void this.#report(this.#model);

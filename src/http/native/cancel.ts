@@ -4,6 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
 import type { JobRegistry } from '../../jobs/registry.ts';
+import { RUN_HEADER } from '../sse.ts';
 import { checkCancel } from '../validate.ts';
 
 /**
@@ -15,8 +16,11 @@ export function cancelHandler(jobs: JobRegistry) {
   return (request: FastifyRequest, reply: FastifyReply) => {
     const checked = checkCancel(request.body);
     if (!checked.ok) throw new WorkerError('INVALID_REQUEST', undefined, { violations: checked.violations });
-    const status = jobs.cancel(checked.value.job_id);
-    if (status === undefined) throw new WorkerError('NOT_FOUND', 'No job with this job_id is known.');
-    return reply.code(202).send({ job_id: checked.value.job_id, status });
+    const { job_id } = checked.value;
+    const status = jobs.cancel(job_id);
+    const runId = jobs.runOf(job_id);
+    if (status === undefined || runId === undefined)
+      throw new WorkerError('NOT_FOUND', 'No job with this job_id is known.');
+    return reply.code(202).header(RUN_HEADER, runId).send({ job_id, status });
   };
 }

@@ -4,7 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
-import { ERRORS, type Violation, WorkerError } from '../../contract/errors.ts';
+import { type Violation, WorkerError } from '../../contract/errors.ts';
 import { EventLog } from '../../jobs/event-log.ts';
 import { contextOf } from '../../jobs/job.ts';
 import { narrate, runIn } from '../../narration/narrate.ts';
@@ -22,6 +22,7 @@ export function errorBody(error: WorkerError, correlationId: string): object {
       code: error.code,
       message: error.message,
       retriable: error.retriable,
+      retry: error.retry,
       correlation_id: correlationId,
       ...(error.details && { details: error.details }),
       ...(error.violations && { errors: error.violations }),
@@ -47,9 +48,10 @@ export function executeErrors(mode: Config['narration']): ErrorFormatter {
     runIn(context, () => narrateViolations(violations));
     const sentences = violations.map((violation) => violation.message).join('; ');
     const message = sentences.slice(0, MAX_MESSAGE_CHARS);
-    if (!/\btext\/event-stream\b/i.test(request.headers.accept ?? ''))
-      return sendError(new WorkerError('INVALID_REQUEST', message, { violations }), request, reply);
-    log.emit({ type: 'error', code: 'INVALID_REQUEST', message, retriable: ERRORS.INVALID_REQUEST.retriable });
+    const invalid = new WorkerError('INVALID_REQUEST', message, { violations });
+    if (!/\btext\/event-stream\b/i.test(request.headers.accept ?? '')) return sendError(invalid, request, reply);
+    const { retriable, retry } = invalid;
+    log.emit({ type: 'error', code: 'INVALID_REQUEST', message, retriable, retry });
     return reply.code(400).headers(SSE_HEADERS).send(log.text);
   };
 }

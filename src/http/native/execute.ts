@@ -2,10 +2,11 @@
  * POST /execute: admits a job and streams its events.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../../config/config.ts';
 import { type ExecuteRequest, type LimitSettings, limitsOf } from '../../contract/execute.ts';
 import type { Admission } from '../../jobs/admission.ts';
 import { idsOf } from '../correlation.ts';
-import { SSE_HEADERS, sseEncoder } from '../sse.ts';
+import { RUN_HEADER, SSE_HEADERS, sseEncoder } from '../sse.ts';
 import { type Checked, executeChecker } from '../validate.ts';
 import { orderOf } from './order.ts';
 
@@ -13,17 +14,18 @@ import { orderOf } from './order.ts';
  * The handler of `POST /execute`.
  * @throws WorkerError, from the handler, for every error before the stream begins
  */
-export function executeHandler(admission: Admission, settings: LimitSettings) {
+export function executeHandler(admission: Admission, settings: LimitSettings & Pick<Config, 'eventIds'>) {
   const checkerOf = checkers(settings);
   checkerOf(1)({}); // Loads and compiles the code of the checks before the first request.
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { facts } = admission.requireReady();
     const order = orderOf(checkerOf(facts.context)(request.body), request.headers['x-deadline']);
-    const encoder = sseEncoder(request.id);
-    const subscriber = await admission.admit({ order, ids: idsOf(request), encoder }, reply.raw);
+    const encoderOf = (runId: string) =>
+      sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
+    const { subscriber, runId } = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();
-    return reply.headers(SSE_HEADERS).send(subscriber);
+    return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
   };
 }
 

@@ -7,7 +7,7 @@ import type { EngineClient } from '../../bridge/client.ts';
 import type { Config } from '../../config/config.ts';
 import type { Health } from '../../contract/answers.ts';
 import { WorkerError } from '../../contract/errors.ts';
-import type { WorkerIdentity } from '../../lifecycle/identity.ts';
+import { identityFields, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 import { memoryBytes } from '../../telemetry/metrics.ts';
@@ -29,6 +29,7 @@ function healthOf({ config, state, engine, model, identity }: HealthSources): He
   return {
     status: state.health,
     worker_id: identity.workerId,
+    ...identityFields(identity),
     model: loaded?.spec.name ?? '',
     device: loaded?.facts.device ?? '',
     resident: loaded !== undefined && state.phase !== 'engine_lost',

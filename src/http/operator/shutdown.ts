@@ -11,7 +11,8 @@ import type { WorkerState } from '../../lifecycle/state.ts';
  */
 export function shutdownHandler(state: WorkerState, timeoutSeconds: number, shutdown: (reason: string) => void) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    if (state.phase === 'draining') throw new WorkerError('DRAINING');
+    // Never: a client that repeats the request elsewhere would stop another worker.
+    if (state.phase === 'draining') throw new WorkerError('DRAINING', undefined, { retry: 'never' });
     shutdown('shutdown_request');
     return reply.code(202).send({ status: 'draining', timeout_seconds: timeoutSeconds });
   };

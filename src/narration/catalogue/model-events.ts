@@ -161,6 +161,7 @@ export const MODEL_EVENTS = {
       'trusted_tokens',
       'cpu_difference_percent',
       'cpu_check_ms',
+      'instance_id',
     ],
     target: (f) => count(f.slots, 'slot'),
     human: (f) => {

@@ -24,9 +24,9 @@ export const WORKER_EVENTS = {
     actor: WORKER,
     action: 'startup',
     level: 'INFO',
-    when: 'the worker has read its settings',
-    required: ['version', 'node_version', 'pid', 'model_ref'],
-    optional: ['token_fingerprint', 'settings_file', 'settings'],
+    when: 'the worker has read its settings; slots and context_length are present if the settings give them, and warmup.done has the values of the loaded model',
+    required: ['version', 'node_version', 'instance_id', 'pid', 'started_at', 'schema_version', 'model_ref'],
+    optional: ['slots', 'context_length', 'token_fingerprint', 'settings_file', 'settings'],
     target: (_, worker) => worker,
     human: (f) =>
       `Worker starts: version ${f.version}, Node ${f.node_version}, process ${f.pid}, model ${shorten(f.model_ref, 32)}`,
