@@ -288,7 +288,8 @@ export const PARAMETERS = {
   },
   run_id: {
     in: 'query',
-    description: 'Run whose events the client wants: `OTHER_RUN` if the worker has another one. Event ids contain it already.',
+    description:
+      'Run whose events the client wants: `OTHER_RUN` if the worker has another one. Event ids contain it already.',
     schema: { type: 'string', pattern: '^[0-9A-Za-z]{1,32}$' },
     example: 'k3v9x2m7q',
   },

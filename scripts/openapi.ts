@@ -245,9 +245,7 @@ function contentOf(content: Content, recordings: readonly Recording[]): object {
 
 /** Codes as a list, each with its sentence and its `retry`. */
 function listOf(codes: readonly ErrorCode[]): string {
-  const lines = codes.map(
-    (code) => `- \`${code}\`: ${ERRORS[code].sentence} \`retry\`: \`${ERRORS[code].retry}\`.`,
-  );
+  const lines = codes.map((code) => `- \`${code}\`: ${ERRORS[code].sentence} \`retry\`: \`${ERRORS[code].retry}\`.`);
   return lines.join('\n');
 }
 

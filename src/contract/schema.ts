@@ -32,7 +32,8 @@ export const RUN_ID = z.string().meta({
 /** The identity of one life of a worker process, in `/health` and in the ready callback. */
 export const IDENTITY_FIELDS = {
   instance_id: z.string().meta({
-    description: 'UUID of this life of the process: two workers with the same `worker_id`, and a restarted one, differ in it',
+    description:
+      'UUID of this life of the process: two workers with the same `worker_id`, and a restarted one, differ in it',
   }),
   pid: counted('Process id'),
   started_at: z.iso.datetime().meta({ description: 'When the process started' }),

@@ -205,7 +205,12 @@ export class Admission {
     }
     if (!job.stopped) return error;
     const { code, outcome, retry } = narrateStop(job, 0);
-    this.#parts.metrics.finished({ outcome, tokensIn: 0, tokensOut: 0, durationMs: performance.now() - job.acceptedAt });
+    this.#parts.metrics.finished({
+      outcome,
+      tokensIn: 0,
+      tokensOut: 0,
+      durationMs: performance.now() - job.acceptedAt,
+    });
     return new WorkerError(code, undefined, { retry });
   }
 }

@@ -18,7 +18,10 @@ import { type ReadPolicy, Subscribers } from './subscribers.ts';
 export const RUN_ID_CHARS = 9;
 
 /** A new run id. Different on every worker and in every life, except for 1 in 10^14 pairs. */
-export const newRunId = (): string => randomInt(36 ** RUN_ID_CHARS).toString(36).padStart(RUN_ID_CHARS, '0');
+export const newRunId = (): string =>
+  randomInt(36 ** RUN_ID_CHARS)
+    .toString(36)
+    .padStart(RUN_ID_CHARS, '0');
 
 /** The progress of a job in numbers. Contains no text of a prompt or an output. */
 export interface JobProgress {
@@ -32,9 +35,7 @@ export interface JobProgress {
 }
 
 /** How a job ended: why its output ended, or the code of its error. */
-export type JobEnd =
-  | { readonly stopReason: StopReasonOfOutput }
-  | { readonly errorCode: StreamErrorCode };
+export type JobEnd = { readonly stopReason: StopReasonOfOutput } | { readonly errorCode: StreamErrorCode };
 
 export class Job {
   readonly context: RequestContext;

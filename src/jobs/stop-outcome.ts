@@ -55,8 +55,13 @@ export function narrateStop(
   unconfirmed = false,
 ): Pick<StoppedRow, 'code' | 'outcome'> & { readonly retry: Retry } {
   const why = stopped?.why ?? 'cancelled';
-  const { code, retry = ERRORS[code].retry, outcome, kind, reason }: StoppedRow =
-    STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
+  const {
+    code,
+    retry = ERRORS[code].retry,
+    outcome,
+    kind,
+    reason,
+  }: StoppedRow = STOPPED[why === 'stop_sequence' ? 'cancelled' : why];
   const now = performance.now();
   if (why === 'reader_left') narrate('reader.left', { tokens_out: tokensOut });
   const cancel = { reason, duration_ms: now - (stopped?.at ?? now) };

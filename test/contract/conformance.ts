@@ -1,19 +1,21 @@
 /**
  * The guarantees of one exchange: openapi.yaml, the order of a stream, and one correlation id everywhere.
  */
-import { ERRORS } from '../../src/contract/errors.ts';
+import { ERRORS, type ErrorCode, isRetriable, type Retry } from '../../src/contract/errors.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
 import { brokenRules, narrationProblems } from './rules.ts';
 
 /** One event of a stream, as the client receives it. */
 export interface ReceivedEvent {
   readonly id: number;
+  /** The run in the id; undefined for a refused request, which has no run. */
+  readonly run: string | undefined;
   readonly name: string;
   readonly data: Record<string, unknown>;
 }
 
 const SSE = 'text/event-stream';
-const FRAME = /^id: (\d+)\nevent: ([a-z]+)\ndata: ([^\n\r]+)$/;
+const FRAME = /^id: (?:([0-9a-z]{9})-)?(\d+)\nevent: ([a-z]+)\ndata: ([^\n\r]+)$/;
 /** Events that carry the correlation id. */
 const CORRELATED = ['started', 'narration', 'end', 'error'];
 const LAST = ['end', 'error'];
@@ -40,24 +42,40 @@ function bodyProblems(
   { request, response: { status, headers, body } }: Exchange,
 ): string[] {
   const correlationId = headers['x-correlation-id'] ?? '';
-  if (type === SSE) return streamProblems(media, { status, correlationId, body, from: firstIdOf(request.path) });
+  const run = headers['x-run-id'];
+  if (type === SSE) return streamProblems(media, { status, correlationId, run, body, from: firstIdOf(request.path) });
   if (type !== 'application/json') return schemaProblems(media.schema, body);
   const value = JSON.parse(body) as Record<string, unknown>;
-  return [...schemaProblems(media.schema, value), ...errorProblems(value['error'], status, correlationId)];
+  if (value['error'] === undefined) return schemaProblems(media.schema, value);
+  const { code, correlation_id } = value['error'] as Record<string, string>;
+  const row = ERRORS[code as ErrorCode] as { status: number } | undefined;
+  const waits = headers['retry-after'] !== undefined;
+  return [
+    ...schemaProblems(media.schema, value),
+    ...retryProblems(value['error'] as Record<string, unknown>),
+    ...brokenRules(
+      [row?.status === status, `${code} is not an error of status ${status}`],
+      [correlation_id === correlationId, 'the error has a wrong correlation id'],
+      [waits === isTimed(code as ErrorCode, request.path), `${code} has ${waits ? 'a' : 'no'} Retry-After`],
+    ),
+  ];
 }
 
-/** True for the error of a deadline that had passed before the request: the same request is always too late. */
-const isLate = (code: unknown, retriable: unknown): boolean => code === 'TIMEOUT' && retriable === false;
+/** True if an answer with this error must have `Retry-After`. The probes have none: they are polled anyway. */
+function isTimed(code: ErrorCode, path: string): boolean {
+  if (code === 'WORKER_UNHEALTHY' || code === 'LOADING') return path === '/execute';
+  return ['DUPLICATE_JOB', 'ALL_SLOTS_BUSY', 'TOO_MANY_READERS', 'TOO_MANY_CONNECTIONS'].includes(code);
+}
 
-/** The problems of an error: it differs from the row of the error table, or its id from the header. */
-function errorProblems(error: unknown, status: number, correlationId: string): string[] {
-  if (error === undefined) return [];
-  const { code, retriable, correlation_id } = error as Record<string, string>;
-  const row = ERRORS[code as keyof typeof ERRORS] as { status: number; retriable: boolean } | undefined;
+/** Errors of requests that can never succeed, although their code allows a retry: a past deadline, a second shutdown. */
+const NEVER: readonly unknown[] = ['TIMEOUT', 'DRAINING'] satisfies ErrorCode[];
+
+/** The problems of the fields `retry` and `retriable` of an error. */
+function retryProblems({ code, retry, retriable }: Record<string, unknown>): string[] {
+  const row = ERRORS[code as ErrorCode] as { retry: Retry } | undefined;
   return brokenRules(
-    [row?.status === status, `${code} is not an error of status ${status}`],
-    [row?.retriable === (retriable as unknown) || isLate(code, retriable), `${code} has a wrong retriable`],
-    [correlation_id === correlationId, 'the error has a wrong correlation id'],
+    [row?.retry === retry || (retry === 'never' && NEVER.includes(code)), `${code} has the retry ${retry}`],
+    [isRetriable(retry as Retry) === retriable, `${code} has a retriable that differs from its retry`],
   );
 }
 
@@ -69,24 +87,28 @@ export function framesOf(body: string): ReceivedEvent[] {
 }
 
 function frameOf(block: string): ReceivedEvent {
-  const [, id, name = '', data = ''] = FRAME.exec(block) ?? [];
+  const [, run, id, name = '', data = ''] = FRAME.exec(block) ?? [];
   if (id === undefined) throw new Error(`not a frame: ${block}`);
-  return { id: Number(id), name, data: JSON.parse(data) as Record<string, unknown> };
+  return { id: Number(id), run, name, data: JSON.parse(data) as Record<string, unknown> };
 }
 
 /** Id of the first event of a stream: the one after `?after=`. */
-const firstIdOf = (path: string): number => Number(/\?after=(\d+)/.exec(path)?.[1] ?? -1) + 1;
+const firstIdOf = (path: string): number => Number(/\?after=(?:\w+-)?(\d+)/.exec(path)?.[1] ?? -1) + 1;
 
 interface Stream {
   readonly status: number;
   readonly correlationId: string;
+  /** The header `X-Run-Id`. */
+  readonly run: string | undefined;
   readonly body: string;
   readonly from: number;
 }
 
-function streamProblems(media: Media, { status, correlationId, body, from }: Stream): string[] {
+function streamProblems(media: Media, { status, correlationId, run, body, from }: Stream): string[] {
   const events = framesOf(body);
   return [
+    ...brokenRules([(run === undefined) === (status === 400), `the status is ${status} with the run ${run}`]),
+    ...events.flatMap((event) => runProblems(event, run)),
     ...orderProblems(events, status, from),
     ...events.flatMap((event) =>
       eventProblems(media, event, correlationId).map((problem) => `event ${event.id}: ${problem}`),
@@ -116,7 +138,17 @@ function eventProblems(media: Media, { name, data }: ReceivedEvent, correlationI
     ...schemaProblems(media.schema, data),
     ...brokenRules([data['correlation_id'] === expected, `${name} has the correlation id ${data['correlation_id']}`]),
     ...(name === 'narration' ? narrationProblems(data) : []),
+    ...(name === 'error' ? retryProblems(data) : []),
   ];
+}
+
+/** The problems of the run of an event: in its id, and in the events that carry it. */
+function runProblems({ id, run, name, data }: ReceivedEvent, expected: string | undefined): string[] {
+  const carried = name === 'started' || name === 'narration' ? expected : undefined;
+  return brokenRules(
+    [run === expected, `event ${id} has the run ${run} in its id`],
+    [data['run_id'] === carried, `event ${id} has the run ${data['run_id']}`],
+  );
 }
 
 /** The problems of facts that several events contain: they must be equal. */

@@ -99,6 +99,8 @@ export class Scene {
 
   async #everyGet(worker: TestWorker): Promise<void> {
     for (const { path } of operations().filter(({ method }) => method === 'GET')) await this.#send(worker, 'GET', path);
+    for (const query of ['?limit=0', '?state=late', '?limit=1&state=finished'])
+      await this.#send(worker, 'GET', `/jobs${query}`);
     for (const path of ['/openapi.yaml', '/openapi.json']) {
       const etag = (await worker.get(path)).headers.get('etag') ?? '';
       await this.#send(worker, 'GET', path, { headers: { 'If-None-Match': etag } });
@@ -180,7 +182,9 @@ export class Scene {
     const last = response.body.match(/^id: /gm)?.length ?? 0;
     const headers = { 'X-Correlation-Id': sentHeaders['X-Correlation-Id'] ?? '' };
     const events = (job: string) => `/jobs/${job}/events`;
-    for (const query of ['', '?after=5', `?after=${last - 1}`, `?after=${last + 5}`, '?after=x'])
+    const run = response.headers['x-run-id'];
+    const queries = ['', '?after=5', `?after=${run}-5`, `?after=${run}-${last - 1}`, `?after=${last + 5}`, '?after=x'];
+    for (const query of [...queries, `?after=5&run_id=${run}`, '?after=5&run_id=another', '?run_id=-'])
       await this.#send(worker, 'GET', `${events('again')}${query}`, { headers });
     await this.#send(worker, 'GET', events('never-here'));
     await this.#send(worker, 'GET', events('much'));

@@ -37,7 +37,10 @@ function setUp(
     model: () => (phase === 'starting' ? undefined : fakeModel({ slots: 1, context, refusal })),
   });
   const admit = (order: Partial<GenerationOrder> = {}) =>
-    admission.admit({ order: orderOf(order), ids: { correlationId: 'r' }, encoderOf: (run) => sseEncoder('r', run) }, new FakeSocket());
+    admission.admit(
+      { order: orderOf(order), ids: { correlationId: 'r' }, encoderOf: (run) => sseEncoder('r', run) },
+      new FakeSocket(),
+    );
   /** The job with the id of `orderOf`, which is registered before its prompt is tokenized. */
   const job = (): Job => {
     const found = jobs.find('a');
@@ -71,12 +74,15 @@ describe('an order is refused', () => {
     ['starting', 'LOADING', 1000],
     ['engine_lost', 'WORKER_UNHEALTHY', 1000],
     ['draining', 'DRAINING', undefined],
-  ] as const)('while the worker is %s: %s with the retry time %s ms, and no details', async (phase, code, retryAfterMs) => {
-    const { admit, jobs } = setUp(phase);
-    const error = await errorOf(() => admit());
-    expect(error).toMatchObject({ code, retryAfterMs, details: undefined });
-    expect(jobs.size).toBe(0);
-  });
+  ] as const)(
+    'while the worker is %s: %s with the retry time %s ms, and no details',
+    async (phase, code, retryAfterMs) => {
+      const { admit, jobs } = setUp(phase);
+      const error = await errorOf(() => admit());
+      expect(error).toMatchObject({ code, retryAfterMs, details: undefined });
+      expect(jobs.size).toBe(0);
+    },
+  );
 
   test.each([
     [2500.4, 2500.4, 2501],
@@ -111,7 +117,11 @@ describe('an order is refused', () => {
     const { admit, job } = setUp('ready', { slotFreeMs });
     const first = admit();
     const error = await errorOf(() => admit());
-    expect(error).toMatchObject({ code: 'DUPLICATE_JOB', retriable: true, details: { run_id: job().runId, retry_after_ms: expected } });
+    expect(error).toMatchObject({
+      code: 'DUPLICATE_JOB',
+      retriable: true,
+      details: { run_id: job().runId, retry_after_ms: expected },
+    });
     expect(error.message).toMatch(/again later.*GET \/jobs\/\{job_id\}\/events.*another job_id/);
     await first;
     job().clearDeadline();
@@ -148,7 +158,12 @@ describe('an admitted job', () => {
     const started = errorOf(() => admit());
     const drained = job();
     drained.stop('draining');
-    expect(await started).toMatchObject({ code: 'DRAINING', retry: 'elsewhere', retryAfterMs: undefined, details: undefined });
+    expect(await started).toMatchObject({
+      code: 'DRAINING',
+      retry: 'elsewhere',
+      retryAfterMs: undefined,
+      details: undefined,
+    });
     expect([jobs.size, drained.log.over, drained.log.begun]).toEqual([0, true, false]);
   });
 

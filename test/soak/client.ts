@@ -69,6 +69,7 @@ export class Client {
     const [jobId, correlationId] = [`job-${name}`, `req-${name}`];
     const visits: (Went | undefined)[] = [];
     let seen = 0;
+    let last: string | undefined;
     let cancel: Promise<Went | undefined> | undefined;
     for (const visit of plan.visits) {
       await sleep(visit.awayMs);
@@ -79,9 +80,10 @@ export class Client {
         cancel ??= this.call({ method: 'POST', path: '/cancel', body: { job_id: jobId } });
       };
       const first = visits.length === 0;
-      const call: Call = first ? this.#post(plan, jobId, correlationId) : returnTo(jobId, seen - 1);
+      const call: Call = first ? this.#post(plan, jobId, correlationId) : returnTo(jobId, last);
       const went = await this.call({ ...call, visit, narrow: plan.narrow, onEvents });
       visits.push(went);
+      last = idIn(went?.frames.at(-1)) ?? last;
       if (went?.status !== 200) break;
     }
     const begun = visits[0]?.status === 200;
@@ -140,11 +142,15 @@ const bodyOf = (plan: Plan, jobId: string): object => ({
 
 const pathOf = (jobId: string): string => `/jobs/${jobId}/events`;
 
-const returnTo = (jobId: string, last: number): Call => ({
+/** Resumes after the event with the id `last`; undefined: from the first event. */
+const returnTo = (jobId: string, last: string | undefined): Call => ({
   method: 'GET',
   path: pathOf(jobId),
-  ...(last >= 0 && { headers: { 'Last-Event-ID': String(last) } }),
+  ...(last !== undefined && { headers: { 'Last-Event-ID': last } }),
 });
+
+/** The id in a frame. */
+const idIn = (frame: Frame | undefined): string | undefined => /^id: (.*)$/m.exec(frame ?? '')?.[1];
 
 /** Reads an answer by the plan of its visit. */
 async function follow(request: http.ClientRequest, response: http.IncomingMessage, call: Call): Promise<Went> {

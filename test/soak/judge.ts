@@ -22,7 +22,7 @@ interface Event {
   readonly data: Readonly<Record<string, unknown>> & { readonly type: string };
 }
 
-const FRAME = /^id: (\d+)\nevent: ([a-z]+)\ndata: (\{[^\n]*\})$/;
+const FRAME = /^id: [0-9a-z]{9}-(\d+)\nevent: ([a-z]+)\ndata: (\{[^\n]*\})$/;
 
 /** The event of a frame; a frame of any other form has the type `malformed`. */
 export function eventOf(frame: Frame): Event {

@@ -32,7 +32,7 @@ export class Listener {
   }
 
   /** Reads the stream of an existing job, after the event `after`. */
-  static async attach(worker: TestWorker, jobId: string, after?: number): Promise<Listener> {
+  static async attach(worker: TestWorker, jobId: string, after?: number | string): Promise<Listener> {
     const leaving = new AbortController();
     const query = after === undefined ? '' : `?after=${after}`;
     const url = `${worker.url}/jobs/${encodeURIComponent(jobId)}/events${query}`;

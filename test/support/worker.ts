@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { readEvents } from '../../src/client/sse.ts';
+import { parseEventId } from '../../src/contract/event-ids.ts';
 import { kill, track } from './processes.ts';
 
 export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
@@ -187,6 +188,9 @@ export async function* eventsOf(response: Response): AsyncGenerator<StreamEvent,
   for await (const { id, event, data } of readEvents<StreamEvent['data']>(response))
     yield { id, name: event, data, at: performance.now() };
 }
+
+/** The number in the id of an event; NaN for an event without one. */
+export const numberOf = ({ id }: Pick<StreamEvent, 'id'>): number => parseEventId(id ?? '')?.number ?? Number.NaN;
 
 /** The text of a stream: all its tokens joined. */
 export function textOf(events: readonly StreamEvent[]): string {

@@ -20,8 +20,7 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { facts } = admission.requireReady();
     const order = orderOf(checkerOf(facts.context)(request.body), request.headers['x-deadline']);
-    const encoderOf = (runId: string) =>
-      sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
+    const encoderOf = (runId: string) => sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
     const { subscriber, runId } = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
     if (subscriber.destroyed) return reply.hijack();

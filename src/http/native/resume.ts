@@ -3,8 +3,8 @@
  * `?run_id=`. A resume of another run is refused, so that no client joins the parts of two runs.
  */
 import type { FastifyRequest } from 'fastify';
-import { eventIdPrefix, isRunId, parseEventId } from '../../contract/event-ids.ts';
 import { type Violation, WorkerError } from '../../contract/errors.ts';
+import { eventIdPrefix, isRunId, parseEventId } from '../../contract/event-ids.ts';
 import type { Job } from '../../jobs/job.ts';
 import { shownText } from '../validate.ts';
 

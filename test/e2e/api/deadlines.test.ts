@@ -22,7 +22,7 @@ test.each([
 ])('a deadline in the past is answered at once: %s', async (_, deadline) => {
   const response = await worker.post('/execute', { ...short, job_id: 'late' }, { 'X-Deadline': deadline() });
   expect(response.status).toBe(504);
-  expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: false } });
+  expect(await response.json()).toMatchObject({ error: { code: 'TIMEOUT', retriable: false, retry: 'never' } });
   expect((await worker.post('/cancel', { job_id: 'late' })).status).toBe(404);
 });
 
@@ -55,11 +55,12 @@ test('a bad deadline is reported together with other errors', async () => {
   expect(error.errors.map((one) => one.field).toSorted()).toEqual(['X-Deadline', 'max_tokens', 'prompt']);
 });
 
-async function timesOut(body: object, headers: Record<string, string> = {}): Promise<void> {
+/** @param retry `never` if the deadline of the request ends it: the same request is then always too late */
+async function timesOut(body: object, retry: 'here' | 'never', headers: Record<string, string> = {}): Promise<void> {
   const stream = await Listener.open(worker, body, headers);
   const events = await stream.ended;
   expect(endings(events)).toEqual([events.at(-1)]);
-  expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT', retriable: true });
+  expect(lastOf(events)).toMatchObject({ type: 'error', code: 'TIMEOUT', retriable: retry === 'here', retry });
   expect(narrated(events).slice(-2)).toEqual(['request.cancelled', 'inference.failed']);
   const failed = events.filter(({ data }) => data['event'] === 'inference.failed');
   expect(failed[0]?.data).toMatchObject({ error_kind: 'timeout' });
@@ -67,17 +68,17 @@ async function timesOut(body: object, headers: Record<string, string> = {}): Pro
 }
 
 test('timeout_ms ends a running generation with TIMEOUT', async () => {
-  await timesOut(longJob('slow', { timeout_ms: 60 }));
+  await timesOut(longJob('slow', { timeout_ms: 60 }), 'here');
 });
 
 test('a deadline ends a running generation, in milliseconds and in ISO form', async () => {
-  await timesOut(longJob('slow-ms'), { 'X-Deadline': String(inMs(80)) });
-  await timesOut(longJob('slow-iso'), { 'X-Deadline': new Date(inMs(80)).toISOString() });
+  await timesOut(longJob('slow-ms'), 'never', { 'X-Deadline': String(inMs(80)) });
+  await timesOut(longJob('slow-iso'), 'never', { 'X-Deadline': new Date(inMs(80)).toISOString() });
 });
 
 test('the earlier of both limits applies', async () => {
-  await timesOut(longJob('earlier', { timeout_ms: 60_000 }), { 'X-Deadline': String(inMs(80)) });
-  await timesOut(longJob('earlier', { timeout_ms: 60 }), { 'X-Deadline': String(inMs(60_000)) });
+  await timesOut(longJob('earlier', { timeout_ms: 60_000 }), 'never', { 'X-Deadline': String(inMs(80)) });
+  await timesOut(longJob('earlier', { timeout_ms: 60 }), 'here', { 'X-Deadline': String(inMs(60_000)) });
 });
 
 test('a queued request times out in the queue; the one before it does not', async () => {

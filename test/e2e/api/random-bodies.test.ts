@@ -4,7 +4,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { endings } from '../../support/listener.ts';
 import { sampleSize } from '../../support/sample.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
-import { eventsOf, type StreamEvent, type TestWorker } from '../../support/worker.ts';
+import { eventsOf, numberOf, type StreamEvent, type TestWorker } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -47,7 +47,7 @@ function checkStream(events: readonly StreamEvent[]): void {
   expect(events[0]?.data.type).toBe('started');
   expect(endings(events)).toEqual([events.at(-1)]);
   expect(events.at(-1)?.data).not.toMatchObject({ code: 'INFERENCE_FAILED' });
-  expect(events.map((event) => Number(event.id))).toEqual(events.map((_, index) => index));
+  expect(events.map(numberOf)).toEqual(events.map((_, index) => index));
 }
 
 /** A header value: visible Latin-1, with spaces inside. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { endings, Listener, lastOf } from '../../support/listener.ts';
 import { sampleSize } from '../../support/sample.ts';
-import { all, type StreamEvent, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
+import { all, numberOf, type StreamEvent, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
 const JOBS = sampleSize(32, 12);
 const THEMES = ['the sea', 'the moon', 'a frog', 'rain', 'the old pier', 'snow', 'a bee', 'wind'];
@@ -35,7 +35,7 @@ function jobs(round: string): Job[] {
 
 /** All ids in an event are those of this job. */
 function expectOwn(events: readonly StreamEvent[], { body, correlationId }: Job): void {
-  expect(events.map((event) => event.id)).toEqual(events.map((_, index) => String(index)));
+  expect(events.map(numberOf)).toEqual(events.map((_, index) => index));
   for (const { data } of events) {
     if ('correlation_id' in data) expect(data['correlation_id']).toBe(correlationId);
     if ('job_id' in data) expect(data['job_id']).toBe(body.job_id);

@@ -1,7 +1,7 @@
 /** `--narration` selects the texts of streams; the log always has all texts. */
 import { expect, test } from 'vitest';
 import { lastOf, narrated } from '../../support/listener.ts';
-import { all, startWorker, textOf } from '../../support/worker.ts';
+import { all, numberOf, startWorker, textOf } from '../../support/worker.ts';
 
 const JOB = { job_id: 'mode', prompt: 'Write a haiku about the sea', seed: 5, temperature: 0.8 };
 const IDS = { 'X-Correlation-Id': 'req-mode' };
@@ -31,7 +31,7 @@ test('human omits cute and story, and nothing else', async () => {
 test('off leaves tokens, metrics and the end; the log has all narrations', async () => {
   const { events, invalid, lines } = await inMode('off');
   expect(narrated(events)).toEqual([]);
-  expect(events.map((event) => event.id)).toEqual(events.map((_, index) => String(index)));
+  expect(events.map(numberOf)).toEqual(events.map((_, index) => index));
   expect(lastOf(events).type).toBe('end');
   expect(textOf(events)).not.toBe('');
   expect(lines.map((line) => line.event)).toContain('inference.complete');

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { numberOf, startWorker, type TestWorker } from '../../support/worker.ts';
 
 /** One MiB: half of it for finished jobs, and 256 KiB for each running job. */
 const MEMORY = ['--replay-memory', '1', '--slots', '2'];
@@ -59,15 +59,19 @@ test('the total memory is bounded: the oldest logs are dropped', async () => {
 test('the log of a long output drops events that its clients have read: 410 for those, and the rest can be read', async () => {
   const stream = await Listener.open(worker, bulky('long'));
   const live = await stream.ended;
-  expect(live.map(({ id }) => Number(id))).toEqual(live.map((_, index) => index));
+  expect(live.map(numberOf)).toEqual(live.map((_, index) => index));
   const gone = await events('long');
   expect(gone.status).toBe(410);
-  const { error } = (await gone.json()) as { error: { code: string; details: { first_event_id: number } } };
+  const { error } = (await gone.json()) as {
+    error: { code: string; details: { first_event_id: number; resume_after: string } };
+  };
   expect(error.code).toBe('GONE');
   const first = error.details.first_event_id;
   expect(first).toBeGreaterThan(0);
-  const rest = await Listener.attach(worker, 'long', first - 1);
-  expect((await rest.ended).map(({ data }) => data)).toEqual(live.slice(first).map(({ data }) => data));
+  for (const after of [first - 1, error.details.resume_after]) {
+    const rest = await Listener.attach(worker, 'long', after);
+    expect((await rest.ended).map(({ data }) => data)).toEqual(live.slice(first).map(({ data }) => data));
+  }
 });
 
 test('a job without a client pauses when its log is full, and continues when a client comes', async () => {
@@ -79,7 +83,7 @@ test('a job without a client pauses when its log is full, and continues when a c
   const back = await Listener.attach(worker, 'unread');
   const told = await back.ended;
   expect(lastOf(told)).toMatchObject({ type: 'end', tokens_out: 480 });
-  expect(told.map(({ id }) => Number(id))).toEqual(told.map((_, index) => index));
+  expect(told.map(numberOf)).toEqual(told.map((_, index) => index));
 });
 
 test('a queued job that no client claims in time is cancelled, with the reason', async () => {

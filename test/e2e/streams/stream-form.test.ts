@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { embeddedModel } from '../../../src/model/folder.ts';
 import { endings, lastOf, longJob } from '../../support/listener.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
-import { all, type StreamEvent, type TestWorker, textOf } from '../../support/worker.ts';
+import { all, numberOf, type StreamEvent, type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -51,7 +51,7 @@ describe('a stream', () => {
   });
 
   test('has ids without a gap and names that repeat their type', () => {
-    expect(events.map((event) => event.id)).toEqual(events.map((_, index) => String(index)));
+    expect(events.map(numberOf)).toEqual(events.map((_, index) => index));
     expect(events.map((event) => event.name)).toEqual(events.map((event) => event.data.type));
   });
 
