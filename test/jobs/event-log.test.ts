@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { sseEncoder } from '../../src/http/sse.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
+import { newRunId, RUN_ID_CHARS } from '../../src/jobs/job.ts';
 import { dataOf, END, ERROR, idsOf, NARRATION, STARTED } from './events.ts';
 
 describe('the events of a job', () => {
@@ -18,6 +19,19 @@ describe('the events of a job', () => {
       ['error', 'req-1'],
     ]);
     expect(dataOf(log.text)[1]?.['t']).toBe('a\n\u2028b');
+  });
+
+  test('have their run in the id, and the number behind its last hyphen', () => {
+    const log = new EventLog(sseEncoder('req-1', 'k3v9x2m7q'));
+    for (const event of [STARTED, ERROR]) log.emit(event);
+    expect(log.text.match(/^id: .*$/gm)).toEqual(['id: k3v9x2m7q-0', 'id: k3v9x2m7q-1']);
+  });
+
+  test('cost ten bytes more with a run than without: the run and a hyphen', () => {
+    const [plain, run] = [new EventLog(sseEncoder('req-1')), new EventLog(sseEncoder('req-1', newRunId()))];
+    for (const log of [plain, run]) for (let i = 0; i < 100; i += 1) log.emit({ type: 'token', t: ' the', i });
+    expect(run.bytes - plain.bytes).toBe(100 * (RUN_ID_CHARS + 1));
+    expect(run.bytes / plain.bytes).toBeLessThan(1.1);
   });
 
   test('end with the first terminal event: later events are dropped', () => {

@@ -142,6 +142,49 @@ test('remembers 10 000 ids and forgets the oldest', () => {
   expect(jobs.cancel('job-10000')).toBe('finished');
 });
 
+describe('the run of a job id', () => {
+  test('is that of the job, also without its log; a new job has another one', () => {
+    const jobs = jobsOf();
+    const first = finish(jobs, 'a');
+    expect(jobs.runOf('a')).toBe(first.runId);
+    vi.advanceTimersByTime(60_000);
+    expect([jobs.find('a'), jobs.runOf('a')]).toEqual(['gone', first.runId]);
+    const second = finish(jobs, 'a');
+    expect(second.runId).not.toBe(first.runId);
+    expect([jobs.runOf('a'), jobs.runOf('b')]).toEqual([second.runId, undefined]);
+  });
+
+  test('is marked as reused after a run with events: also after its log has expired, and for every later run', () => {
+    const jobs = jobsOf();
+    expect(jobs.isReused(finish(jobs, 'a'))).toBe(false);
+    expect(jobs.isReused(finish(jobs, 'a'))).toBe(true);
+    expect(jobs.isReused(finish(jobs, 'b'))).toBe(false);
+    vi.advanceTimersByTime(60_000);
+    expect([jobs.isReused(finish(jobs, 'a')), jobs.isReused(finish(jobs, 'b'))]).toEqual([true, true]);
+  });
+
+  test('is not marked after a run that was refused before its first event, unless an earlier one had events', () => {
+    const jobs = jobsOf();
+    const refuse = (jobId: string): void => {
+      const refused = job();
+      jobs.add(jobId, refused);
+      refused.log.close();
+      jobs.remove(jobId);
+    };
+    refuse('a');
+    expect(jobs.isReused(finish(jobs, 'a'))).toBe(false);
+    refuse('a');
+    expect(jobs.isReused(finish(jobs, 'a'))).toBe(true);
+  });
+});
+
+test('finished jobs are listed, the last one first, and at most as many as allowed: the oldest are dropped', () => {
+  const jobs = new JobRegistry({ ttlMs: 60_000, bytes: 1e6, jobs: 3 });
+  const all = Array.from({ length: 5 }, (_, index) => finish(jobs, `job-${index}`));
+  expect(jobs.finished).toEqual(all.slice(2).reverse());
+  expect([jobs.find('job-1'), jobs.find('job-2')]).toEqual(['gone', all[2]]);
+});
+
 test('running jobs share half of the memory, each with at least 256 KiB', () => {
   expect(jobsOf(64 * 2 ** 20).share(16)).toBe(2 * 2 ** 20);
   expect(jobsOf(2 ** 20).share(256)).toBe(256 * 1024);

@@ -63,12 +63,13 @@ export function fakeJob(
   {
     encoder = sseEncoder(correlationId),
     awaitsStart = false,
+    jobId = 'job-1',
     ...policy
-  }: Partial<ReadPolicy> & { encoder?: Encoder; awaitsStart?: boolean } = {},
+  }: Partial<ReadPolicy> & { encoder?: Encoder; awaitsStart?: boolean; jobId?: string } = {},
 ): Job {
   const log = new EventLog(encoder, { awaitsStart });
   const onNarration = (told: Narration): void => log.emit({ type: 'narration', ...told });
-  return new Job({ correlationId, jobId: 'job-1', onNarration }, log, { ...POLICY, ...policy });
+  return new Job({ correlationId, jobId, onNarration }, log, { ...POLICY, ...policy });
 }
 
 interface FakeModelOptions {

@@ -189,21 +189,24 @@ describe('a resume of a run', () => {
 });
 
 describe('EventSource', () => {
+  /** A promise, and the function that resolves it. */
+  function gate(): { readonly passed: Promise<void>; readonly open: () => void } {
+    let open: (() => void) | undefined;
+    const passed = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    return { passed, open: () => open?.() };
+  }
+
   /** A connection to the worker that breaks after some tokens. Later connections wait until `release`. */
   async function breaking(): Promise<{ server: Server; url: string; release: () => void; broken: Promise<void> }> {
-    let [release, broken] = [() => undefined as void, () => undefined as void];
-    const released = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const breaks = new Promise<void>((resolve) => {
-      broken = resolve;
-    });
+    const [released, broken] = [gate(), gate()];
     let first = true;
     const { hostname, port } = new URL(worker.url);
     const server = createServer((client: Socket) => {
       const cuts = first;
       first = false;
-      void (cuts ? Promise.resolve() : released).then(() => {
+      void (cuts ? Promise.resolve() : released.passed).then(() => {
         const upstream = connect(Number(port), hostname);
         client.on('error', () => undefined).on('close', () => upstream.destroy());
         upstream.on('error', () => undefined).on('close', () => client.destroy());
@@ -214,20 +217,20 @@ describe('EventSource', () => {
             heard += String(bytes);
             if (heard.split('event: token').length < 5) return;
             upstream.destroy();
-            broken();
+            broken.open();
           });
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address() as { port: number };
-    return { server, url: `http://127.0.0.1:${address.port}`, release, broken: breaks };
+    return { server, url: `http://127.0.0.1:${address.port}`, release: released.open, broken: broken.passed };
   }
 
   /** Resolves with the ids of all events when the source gives up. */
   function idsUntilClosed(source: EventSource): Promise<string[]> {
     const ids: string[] = [];
     const types = ['started', 'narration', 'token', 'metrics', 'end'];
-    for (const type of types) source.addEventListener(type, ({ lastEventId }: MessageEvent) => ids.push(lastEventId));
+    for (const type of types) source.addEventListener(type, (event) => ids.push((event as MessageEvent).lastEventId));
     return new Promise((resolve) => {
       source.addEventListener('error', () => {
         if (source.readyState === source.CLOSED) resolve(ids);
