@@ -112,14 +112,17 @@ async function recordReplays(worker: Recorder): Promise<void> {
     worker.record(name, about, 'GET', `/jobs/job-18/events${query}`, undefined, headers);
   const body = { job_id: 'job-18', prompt: 'Write a haiku about the sea', seed: 42, stop: ['\n'] };
   const stream = await worker.begin(body, { 'X-Correlation-Id': 'req-events-replayed' });
-  await stream.text();
-  await again('events-replayed', 'A finished stream, after its event 4', '?after=4');
-  await again('events-over', 'The client already has every event', '?after=1000');
-  await again('events-invalid', 'An event id that is not a number', '?after=last');
+  const ids = [...(await stream.text()).matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
+  await again('events-replayed', 'A finished stream, after its event 4', `?after=${ids[4]}`);
+  await again('events-over', 'The client already has every event', `?after=${ids.at(-1)}`);
+  await again('events-other-run', 'An event of another run of the job', '?after=4&run_id=another');
+  await again('events-invalid', 'An event id of another form', '?after=last');
   await again('events-foreign-page', 'A browser request from a page of another site', '', {
     'Sec-Fetch-Site': 'cross-site',
   });
   await worker.record('events-unknown', 'An unknown id', 'GET', '/jobs/job-unknown/events');
+  await worker.record('jobs', 'The last two jobs', 'GET', '/jobs?limit=2');
+  await worker.record('jobs-invalid', 'A limit beyond the maximum', 'GET', '/jobs?limit=1001');
 }
 
 async function recordRefusals(worker: Recorder): Promise<void> {
