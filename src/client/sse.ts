@@ -13,8 +13,8 @@ export interface SseMessage {
 
 /**
  * One event of a worker's stream. `event` equals `data.type`. `id` is `<run>-<n>`: use it unchanged as
- * `Last-Event-ID` or `?after=`. `parseEventId` of the contract gives its number, which counts 0, 1, 2, … without
- * a gap.
+ * `Last-Event-ID` or `?after=`. `parseEventId` of the contract gives its number, which counts 0, 1, 2, …
+ * without a gap.
  */
 export interface SseEvent<Data = StreamEvent> {
   readonly id: string | undefined;

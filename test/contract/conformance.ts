@@ -67,7 +67,7 @@ function isTimed(code: ErrorCode, path: string): boolean {
   return ['DUPLICATE_JOB', 'ALL_SLOTS_BUSY', 'TOO_MANY_READERS', 'TOO_MANY_CONNECTIONS'].includes(code);
 }
 
-/** Errors of requests that can never succeed, although their code allows a retry: a past deadline, a second shutdown. */
+/** Codes that allow a retry, and have it `never` for a past deadline and for a second shutdown. */
 const NEVER: readonly unknown[] = ['TIMEOUT', 'DRAINING'] satisfies ErrorCode[];
 
 /** The problems of the fields `retry` and `retriable` of an error. */

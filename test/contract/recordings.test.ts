@@ -47,9 +47,11 @@ test('the check finds planted errors', () => {
     problemsOf({ ...good, response: { ...good.response, body: good.response.body.replace(from, to) } });
   expect(problemsAfter('"seed":42', '"seed":42,"unheard_of":1')).not.toEqual([]);
   expect(problemsAfter(/("type":"end".*)"stop_sequence"/, '$1"bored"')).not.toEqual([]);
-  expect(problemsAfter('id: 3\n', 'id: 4\n')).not.toEqual([]);
+  expect(problemsAfter(/^(id: \w+)-3\n/m, '$1-4\n')).not.toEqual([]);
+  expect(problemsAfter(/^id: \w+-3\n/m, 'id: anotherun-3\n')).not.toEqual([]);
+  expect(problemsAfter(/"run_id":"\w+"/, '"run_id":"anotherun"')).not.toEqual([]);
   expect(problemsAfter('"i":1', '"i":2')).not.toEqual([]);
-  expect(problemsAfter(/id: \d+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
+  expect(problemsAfter(/id: \S+\nevent: end[\s\S]*$/, '')).not.toEqual([]);
   expect(problemsAfter('req-execute-stop-string', 'req-another')).not.toEqual([]);
   expect(problemsOf({ ...good, response: { ...good.response, status: 418 } })).not.toEqual([]);
   expect(problemsOf({ ...good, response: { ...good.response, headers: {} } })).not.toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * Where a client resumes a stream: after the event of `Last-Event-ID` or `?after=`, in the run of that id or of
- * `?run_id=`. A resume of another run is refused, so that no client joins the parts of two runs.
+ * Where a client resumes a stream: after the event of `Last-Event-ID` or `?after=`, in the run of that id or
+ * of `?run_id=`. A resume of another run is refused, so that no client joins the parts of two runs.
  */
 import type { FastifyRequest } from 'fastify';
 import { type Violation, WorkerError } from '../../contract/errors.ts';
@@ -70,7 +70,10 @@ const otherRun = (fact: string, runId: string): WorkerError =>
     details: { run_id: runId },
   });
 
-/** `first_event_id` is a number, as in version 1. `resume_after` is the value of `after` for the events that remain. */
+/**
+ * `first_event_id` is a number, as in version 1. `resume_after` is the value of `after` for the events that
+ * remain.
+ */
 function goneError(runId: string, first: number): WorkerError {
   const message = `The events of this job before ${first} are no longer available.`;
   const details = { first_event_id: first, run_id: runId, resume_after: `${eventIdPrefix(runId)}${first - 1}` };

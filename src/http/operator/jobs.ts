@@ -20,8 +20,8 @@ interface Wanted {
 }
 
 /**
- * The handler of `GET /jobs`. Running jobs come first, in the order of acceptance, then the finished ones, the
- * last one first. The totals count all jobs, whatever the query asks for.
+ * The handler of `GET /jobs`. Running jobs come first, in the order of acceptance, then the finished ones,
+ * the last one first. The totals count all jobs, whatever the query asks for.
  * @throws WorkerError `INVALID_REQUEST`, from the handler
  */
 export function jobsHandler(jobs: Pick<JobRegistry, 'finished' | typeof Symbol.iterator>) {

@@ -23,6 +23,7 @@ afterAll(() => worker.kill());
 
 const GUARDED = [
   ['GET', '/health'],
+  ['GET', '/jobs'],
   ['GET', '/metrics'],
   ['GET', '/openapi.yaml'],
   ['GET', '/openapi.json'],
@@ -56,6 +57,7 @@ test.each(GUARDED)('%s %s needs the token', async (method, path) => {
         code: 'UNAUTHORIZED',
         message: expect.any(String),
         retriable: false,
+        retry: 'never',
         correlation_id: response.headers.get('x-correlation-id'),
       },
     });

@@ -66,6 +66,7 @@ test('a refused page gets the native error, which names the page and the way out
       code: 'FORBIDDEN_ORIGIN',
       message: expect.stringContaining('--cors-origin'),
       retriable: false,
+      retry: 'never',
       correlation_id: /x-correlation-id: (\S+)/i.exec(answer)?.[1],
       details: { origin: 'https://evil.example' },
     },

@@ -92,6 +92,10 @@ describe('a successful start', () => {
     expect(await response.json()).toEqual({
       status: 'healthy',
       worker_id: 'w1',
+      instance_id: (await worker.line('worker.startup'))['instance_id'],
+      pid: worker.process.pid,
+      started_at: expect.any(String),
+      schema_version: 2,
       model: 'haiku',
       device: 'cpu',
       resident: true,

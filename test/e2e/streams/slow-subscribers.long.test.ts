@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canBeNarrow } from '../../../bench/narrow-socket.mjs';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { bulky, events, of, post, read } from '../../support/narrow.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { numberOf, startWorker, type TestWorker } from '../../support/worker.ts';
 
 /** A worker with a slow-timeout longer than any test, and one with a short one. */
 let [worker, hasty]: [TestWorker, TestWorker] = [undefined as never, undefined as never];
@@ -46,7 +46,7 @@ describe.skipIf(!canBeNarrow)('a client that does not read', () => {
     await hasty.line('reader.dropped', of('goes-on'));
     const back = await Listener.attach(hasty, 'goes-on');
     expect(lastOf(await back.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
-    expect(back.events.map(({ id }) => Number(id))).toEqual(back.events.map((_, index) => index));
+    expect(back.events.map(numberOf)).toEqual(back.events.map((_, index) => index));
     socket.destroy();
   });
 

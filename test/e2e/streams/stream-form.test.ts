@@ -40,7 +40,7 @@ test('the answer is an event stream that no proxy may cache or change', async ()
   expect(response.headers.get('x-accel-buffering')).toBe('no');
   expect(response.headers.get('content-length')).toBeNull();
   for (const frame of (await response.text()).split('\n\n').slice(0, -1)) {
-    expect(frame).toMatch(/^id: \d+\nevent: [a-z]+\ndata: \{"type":"[a-z]+".*\}$/);
+    expect(frame).toMatch(/^id: \w+-\d+\nevent: [a-z]+\ndata: \{"type":"[a-z]+".*\}$/);
   }
 });
 
@@ -60,6 +60,7 @@ describe('a stream', () => {
     expect(started).toEqual({
       type: 'started',
       job_id: 'form',
+      run_id: expect.stringMatching(/^[0-9a-z]{9}$/),
       model: 'haiku',
       seed: 1,
       worker_id: worker.lines[0]?.['worker_id'],
