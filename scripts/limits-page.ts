@@ -296,7 +296,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | trim of a full log; drop of 7 000 short logs for a long one | 2 MiB | 8.5 ms | \`--replay-memory\` | \`jobs/event-log\`, \`jobs/registry\` | \`loop/streams\` |
 | \`/metrics\` | every metric with a value | 1.2 ms, at most once in 100 ms | \`SCRAPE_MS\` | \`http/operator/metrics\`, \`telemetry/metrics\` | \`loop/requests\`, \`loop/streams\` |
 | \`/openapi.yaml\`, \`/openapi.json\` | 127 KB, made by \`npm run generate\` | 0.4 ms | – | \`http/operator/openapi\` | \`loop/requests\` |
-| \`GET /jobs\` | 10 000 finished jobs, 1 000 of them in the answer, with the longest ids | 13 ms | \`LISTED\`, \`MAX_KEPT\` | \`http/operator/jobs\`, \`jobs/registry\` | \`loop/jobs\` |
+| \`GET /jobs\` | 10 000 finished jobs, 1 000 of them in the answer, with the longest ids | 15 ms | \`LISTED\`, \`MAX_KEPT\` | \`http/operator/jobs\`, \`jobs/registry\` | \`loop/jobs\` |
 | \`/health\`, \`/live\`, \`/ready\`, preflight | – | 0.7 ms | – | \`http/operator/health\`, \`http/origin\` | \`loop/requests\` |
 | a line of the log | 20 fields of 256 characters, queue full | 0.1 ms | \`LIMITS\`, \`MOST_PENDING\` | \`narration/stdout\`, \`narration/backlog\` | \`loop/streams\` |
 | requests that arrive at once on one connection | 2 500 in one chunk of 64 KiB | 1.3 ms | \`MAX_WAITING_REQUESTS\` | \`http/connections/pipeline\` | \`e2e/connections/pipelining\` |

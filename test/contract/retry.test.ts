@@ -12,6 +12,8 @@ import {
 } from '../../src/contract/errors.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
 import { errorBody, executeErrors } from '../../src/http/native/errors.ts';
+import { shutdownHandler } from '../../src/http/operator/shutdown.ts';
+import { WorkerState } from '../../src/lifecycle/state.ts';
 import { DOCUMENT, operations } from './document.ts';
 
 const CODES = Object.keys(ERRORS) as ErrorCode[];
@@ -84,6 +86,14 @@ test('the SSE form of a refused request has both fields', () => {
   const violations = [{ field: 'prompt', constraint: 'required', message: 'prompt is required' }];
   executeErrors('full')(new WorkerError('INVALID_REQUEST', undefined, { violations }), request, reply);
   expect(sent[0]).toMatch(/event: error\ndata: \{.*"retriable":false,"retry":"never"/);
+});
+
+test('a second shutdown is never repeated elsewhere, where it would stop another worker', () => {
+  const state = new WorkerState();
+  const handle = shutdownHandler(state, 30, () => undefined);
+  state.enter('draining');
+  const call = (): unknown => handle({} as FastifyRequest, {} as FastifyReply);
+  expect(call).toThrow(expect.objectContaining({ code: 'DRAINING', retry: 'never', retriable: false }));
 });
 
 test('every code of a stream is in the table', () => {
