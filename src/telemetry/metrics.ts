@@ -4,7 +4,7 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { residentBytes } from '../protocol/resident-memory.ts';
+import { residentBytes } from '../protocol/host/process-memory.ts';
 import { ProcessFigures } from './process-figures.ts';
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';

@@ -5,7 +5,7 @@
  */
 import { freemem } from 'node:os';
 import { addressSpaceLimitIn } from '../../protocol/address-space.ts';
-import { type ControlGroup, controlGroups, type ReadText, readText } from './control-groups.ts';
+import { type ControlGroup, controlGroups, type ReadText, readText } from '../../protocol/host/control-groups.ts';
 
 /** The files of a control group by version. */
 const FILES = {
