@@ -11,7 +11,7 @@ const meminfo = {
 
 describe('free memory on Linux', () => {
   it('is the available memory, which includes caches', () => {
-    expect(hostFreeBytes('linux', files(meminfo))).toBe(8 * GIB);
+    expect(hostFreeBytes([], 'linux', files(meminfo))).toBe(8 * GIB);
   });
 
   it('is the rest of the container limit; the page cache of the container counts as free', () => {
@@ -20,7 +20,7 @@ describe('free memory on Linux', () => {
       '/sys/fs/cgroup/memory.current': `${5 * GIB}\n`,
       '/sys/fs/cgroup/memory.stat': `anon ${GIB}\ninactive_file ${3 * GIB}\nactive_file ${GIB}\n`,
     };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...group }))).toBe(5 * GIB);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...group }))).toBe(5 * GIB);
   });
 
   it('is read from control groups of version 1 too', () => {
@@ -30,14 +30,14 @@ describe('free memory on Linux', () => {
       [`${root}/memory.usage_in_bytes`]: `${GIB}`,
       [`${root}/memory.stat`]: `cache ${GIB}\ntotal_inactive_file ${GIB / 2}\ntotal_active_file 0\n`,
     };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...group }))).toBe(1.5 * GIB);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...group }))).toBe(1.5 * GIB);
   });
 
   it('is not limited by a group without a limit, and never negative', () => {
     const unlimited = { '/sys/fs/cgroup/memory.max': 'max\n', '/sys/fs/cgroup/memory.current': '1\n' };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
     const over = { '/sys/fs/cgroup/memory.max': '1\n', '/sys/fs/cgroup/memory.current': '5\n' };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...over }))).toBe(0);
   });
 
   it('is the rest of the address space, if that is limited', () => {
@@ -45,22 +45,22 @@ describe('free memory on Linux', () => {
       '/proc/self/limits': `Max data size   unlimited  unlimited  bytes\nMax address space         ${4 * GIB}           unlimited            bytes\n`,
       '/proc/self/status': 'VmPeak:\t 2000000 kB\nVmSize:\t 1048576 kB\n',
     };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...limited }))).toBe(3 * GIB);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...limited }))).toBe(3 * GIB);
     const over = { ...limited, '/proc/self/status': 'VmSize:\t 9000000 kB\n' };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...over }))).toBe(0);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...over }))).toBe(0);
     const unlimited = {
       '/proc/self/limits': 'Max address space         unlimited            unlimited            bytes\n',
     };
-    expect(hostFreeBytes('linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...unlimited }))).toBe(8 * GIB);
   });
 
   it('is unknown if no file can be read', () => {
-    expect(hostFreeBytes('linux', files({}))).toBeUndefined();
+    expect(hostFreeBytes([], 'linux', files({}))).toBeUndefined();
   });
 });
 
 it('is unknown on macOS, which counts as free only memory that was never used', () => {
-  expect(hostFreeBytes('darwin', files({}))).toBeUndefined();
+  expect(hostFreeBytes([], 'darwin', files({}))).toBeUndefined();
 });
 
 it('is positive on this machine, if it is known', () => {
