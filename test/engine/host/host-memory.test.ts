@@ -23,6 +23,42 @@ describe('free memory on Linux', () => {
     expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...group }))).toBe(5 * GIB);
   });
 
+  it('is limited by memory.high too, which slows a group down', () => {
+    const group = {
+      '/sys/fs/cgroup/memory.max': `${6 * GIB}\n`,
+      '/sys/fs/cgroup/memory.high': `${4 * GIB}\n`,
+      '/sys/fs/cgroup/memory.current': `${GIB}\n`,
+    };
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...group }))).toBe(3 * GIB);
+    const noMax = { ...group, '/sys/fs/cgroup/memory.max': 'max\n' };
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...noMax }))).toBe(3 * GIB);
+  });
+
+  it('is limited by groups above a container of version 1 that it cannot see', () => {
+    const root = '/sys/fs/cgroup/memory';
+    const group = {
+      [`${root}/memory.limit_in_bytes`]: '9223372036854771712',
+      [`${root}/memory.usage_in_bytes`]: `${GIB}`,
+      [`${root}/memory.stat`]: `hierarchical_memory_limit ${3 * GIB}\ntotal_inactive_file 0\ntotal_active_file 0\n`,
+    };
+    expect(hostFreeBytes([], 'linux', files({ ...meminfo, ...group }))).toBe(2 * GIB);
+  });
+
+  it('does not include the memory that others hold, in the groups that contain them', () => {
+    const group = {
+      '/proc/self/mountinfo': '31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n',
+      '/proc/self/cgroup': '0::/a\n',
+      '/sys/fs/cgroup/a/memory.max': `${3 * GIB}\n`,
+      '/sys/fs/cgroup/a/memory.current': `${GIB}\n`,
+    };
+    const read = files({ ...meminfo, ...group });
+    const free = (bytes: number, ...groups: string[]) => hostFreeBytes([{ bytes, groups }], 'linux', read);
+    expect(free(GIB)).toBe(2 * GIB);
+    expect(free(GIB, '/sys/fs/cgroup/a', '/sys/fs/cgroup')).toBe(GIB);
+    expect(free(7 * GIB)).toBe(GIB);
+    expect(free(9 * GIB)).toBe(0);
+  });
+
   it('is read from control groups of version 1 too', () => {
     const root = '/sys/fs/cgroup/memory';
     const group = {
