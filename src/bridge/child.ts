@@ -8,6 +8,7 @@ import { getSystemErrorName } from 'node:util';
 import { wasmOptions } from '../config/host/address-space.ts';
 import { ENGINE_ENTRY } from '../config/paths.ts';
 import type { DeviceName } from '../protocol/devices.ts';
+import { MemoryKills } from '../protocol/host/memory-kills.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
@@ -30,14 +31,23 @@ export interface Loss {
   readonly signal?: string;
   /** The last 8 KiB of standard error, starting at the first complete word. */
   readonly stderrTail: string;
-  /** For example `signal SIGKILL`, `exit code 1`, `no step for 60 s`. */
+  /** For example `signal SIGKILL`, `exit code 1`, `no step for 60 s`, `out_of_memory (signal SIGKILL)`. */
   readonly reason: string;
+  /** True if the kernel killed the process for lack of memory, or if it aborted because it got none. */
+  readonly isOutOfMemory?: true;
   /** True if the system had no resources for a process: a later start can succeed. */
   readonly isShortage?: true;
 }
 
 /** Errors of the system that mean that it has no descriptor, process or memory for a new process. */
 const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM']);
+
+/** The last words of a process that aborts because it gets no memory: of C++ and of V8. */
+const NO_MEMORY = /bad_alloc|out of memory|cannot allocate memory/i;
+const ABORTS: ReadonlySet<string | undefined> = new Set(['SIGABRT', 'SIGTRAP', 'SIGILL']);
+
+/** The kernel's kills for lack of memory, as counted before an engine process started. */
+const KILLS = new WeakMap<ChildProcess, MemoryKills>();
 
 /** The engine process has ended, or there is none. */
 export class EngineLostError extends Error {
@@ -70,6 +80,7 @@ export class EngineRefusedError extends Error {
  * @param environment the complete environment of the process.
  */
 export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
+  const kills = new MemoryKills();
   const child = fork(ENGINE_ENTRY, [], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
@@ -79,6 +90,7 @@ export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
   });
   // A process that could not be started emits `error` and has no pid; `open` reports the loss.
   child.on('error', () => undefined);
+  KILLS.set(child, kills);
   return child;
 }
 
@@ -99,6 +111,7 @@ export interface EngineChildOptions {
 export class EngineChild {
   readonly #process: ChildProcess;
   readonly #options: EngineChildOptions;
+  readonly #kills: MemoryKills;
   #heartbeat: Heartbeat | undefined;
   #stderrTail = '';
   #closed = false;
@@ -109,11 +122,18 @@ export class EngineChild {
   constructor(forked: ChildProcess, options: EngineChildOptions) {
     this.#process = forked;
     this.#options = options;
+    this.#kills = KILLS.get(forked) ?? new MemoryKills();
     this.#readLines(forked.stdout, () => undefined);
     this.#readLines(forked.stderr, (text) => {
       this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL - 1);
     });
     forked.once('close', (code, signal) => this.#end(lossOf(code, signal, this.#stderrTail)));
+  }
+
+  /** Process id; undefined if the process has ended or could not be started. */
+  get pid(): number | undefined {
+    const { pid, exitCode, signalCode } = this.#process;
+    return exitCode === null && signalCode === null ? pid : undefined;
   }
 
   /**
@@ -138,6 +158,7 @@ export class EngineChild {
           this.#watch();
           resolve(message.facts);
         }
+        if (message.kind === 'pong') this.#kills.look();
         this.#heartbeat?.heard();
         onMessage?.(message);
       });
@@ -224,12 +245,20 @@ export class EngineChild {
   }
 
   #end(ended: Loss): void {
-    const loss = { ...ended, reason: this.#hung ?? ended.reason };
+    const loss = this.#hung === undefined ? this.#explained(ended) : { ...ended, reason: this.#hung };
     this.#heartbeat?.stop();
     this.#refuse(new EngineLostError(loss.reason, loss));
     if (this.#closed) return;
     this.#closed = true;
     this.#options.onEnded?.(loss);
+  }
+
+  /** Adds `isOutOfMemory` to a loss for lack of memory. */
+  #explained(loss: Loss): Loss {
+    const { signal, stderrTail, reason } = loss;
+    const killed = signal === 'SIGKILL' && this.#kills.happened;
+    if (!killed && !(ABORTS.has(signal) && NO_MEMORY.test(stderrTail))) return loss;
+    return { ...loss, isOutOfMemory: true, reason: `out_of_memory (${reason})` };
   }
 
   #readLines(output: NodeJS.ReadableStream | null, keep: (text: string) => void): void {

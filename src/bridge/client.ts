@@ -68,6 +68,11 @@ export class EngineClient {
     return { busy: running.length, waiting: live.length - running.length, tokens };
   }
 
+  /** Id of the engine process; undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#child ? this.#child.pid : this.#forked?.pid;
+  }
+
   /** Expected milliseconds until a slot is free, from the last report; undefined without an estimate. */
   get slotFreeMs(): number | undefined {
     return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
@@ -186,6 +191,7 @@ export class EngineClient {
       case 'loading':
       case 'fallback':
       case 'memory':
+      case 'unreserved':
       case 'progress':
         this.#options.onLoadEvent?.(message);
         return;

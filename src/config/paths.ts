@@ -3,6 +3,7 @@
  * other files relative to itself: the root is the first folder above that has a package.json.
  */
 import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, extname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -19,6 +20,16 @@ export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
 export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/thread/tokenizer-thread${script}`);
 export const WATCHDOG_THREAD_ENTRY = inRoot(`${code}/lifecycle/watchdog-thread${script}`);
+
+/**
+ * Folder in which the engines of this user reserve memory; undefined on systems without user ids. In the
+ * folder for temporary files, because XDG_RUNTIME_DIR exists in login sessions only: a service and a shell of
+ * one user would have different folders.
+ */
+export function reservationsFolder(): string | undefined {
+  const user = process.getuid?.();
+  return user === undefined ? undefined : join(tmpdir(), `rbees-workerd-${user}`);
+}
 
 function inRoot(path: string): URL {
   return pathToFileURL(join(root, path));

@@ -131,8 +131,10 @@ export const HealthAnswer = named(
       resident: z.boolean().meta({ description: 'True if the model is in memory' }),
       vram_bytes: counted('Bytes used on the device; 0 on CPU'),
       memory_bytes: counted(
-        'Bytes of memory used by the worker and its engine. Absent if the system does not report them, for example ' +
-          'while the worker has no free file descriptor',
+        'Bytes of memory of the worker and its engine: proportional memory (PSS), so that the figures of several ' +
+          'workers can be added; resident memory (RSS) on systems without it (macOS, Windows, Linux before 4.14, or a ' +
+          'hidden /proc). A request starts the next reading, in the background, if the figure is older than 2 s. ' +
+          'Absent if the system reports neither, for example while the worker has no free file descriptor',
       ).optional(),
       quant_kind: z.string().meta({ description: 'Type of the weights, such as `fp32` or `q4`' }),
       tokenizer_kind: z.string().meta({ description: 'Kind of the tokenizer, such as `bpe`' }),

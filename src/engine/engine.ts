@@ -4,9 +4,9 @@
  * reads new messages before the next step. Knows no processes, no text and no narration.
  */
 
+import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
-import { residentBytes } from '../protocol/resident-memory.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';

@@ -82,3 +82,17 @@ export function dieWithParent(): boolean {
   const prctl = koffi.load(null).func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']);
   return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) === 0;
 }
+
+const LOCK_EXCLUSIVE = 2;
+const LOCK_NO_WAIT = 4;
+
+/**
+ * Locks an open file for this process (`flock(2)`), without waiting. The kernel releases the lock when the
+ * descriptor is closed or the process ends for any reason.
+ * @returns false if another process has the lock; undefined on systems other than Linux.
+ */
+export function lockFile(descriptor: number): boolean | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const flock = koffi.load(null).func('flock', 'int', ['int', 'int']);
+  return flock(descriptor, LOCK_EXCLUSIVE + LOCK_NO_WAIT) === 0;
+}

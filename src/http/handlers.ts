@@ -10,6 +10,7 @@ import type { JobRegistry } from '../jobs/registry.ts';
 import type { WorkerIdentity } from '../lifecycle/identity.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
+import type { MemoryFigure } from '../telemetry/memory-figure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { ErrorFormatter } from './error-handler.ts';
 import { cancelHandler } from './native/cancel.ts';
@@ -31,6 +32,7 @@ export interface ServerParts {
   readonly admission: Admission;
   readonly engine: Pick<EngineClient, 'occupancy' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
+  readonly memory: Pick<MemoryFigure, 'bytes'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
   /** Requests that the worker drains and stops. `reason` is narrated. */

@@ -9,7 +9,7 @@ import { EngineClient, type LostCounts } from '../bridge/client.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
-import { failureText } from './reasons.ts';
+import { type FailureKind, failureText, loadFailureKind, lossKind, lossText } from './reasons.ts';
 import type { WorkerState } from './state.ts';
 
 /** After this many losses within the window, the engine is not restarted. */
@@ -31,8 +31,8 @@ export interface SupervisorOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Milliseconds without a message after which an open engine is restarted (`--step-timeout`). */
   readonly stepMs: number;
-  /** Called when the engine cannot be restarted. */
-  readonly giveUp: (reason: string) => void;
+  /** Called when the engine cannot be restarted, with the kind of the last loss. */
+  readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
 
 /** Owns the engine process, from the first start to `close`. */
@@ -108,9 +108,7 @@ export class EngineSupervisor {
       this.#narrateLoss(next, next === loss ? lost : { running: 0, waiting: this.client.occupancy.waiting });
       if (this.#closed || !this.#options) return;
       if (this.#losses.length >= MAX_LOSSES) {
-        this.#abandon(
-          `the engine was lost ${this.#losses.length} times in ten minutes, most recently by ${next.reason}`,
-        );
+        this.#abandon(next);
         return;
       }
       this.#warnings = 0;
@@ -148,24 +146,28 @@ export class EngineSupervisor {
     } catch (error) {
       if (this.#closed) return undefined;
       if (error instanceof EngineLostError && error.loss) return error.loss;
+      const kind = loadFailureKind(error);
+      if (kind === 'out_of_memory') return { reason: kind, stderrTail: '', isOutOfMemory: true };
       return { reason: failureText(error), stderrTail: '' };
     }
     return undefined;
   }
 
   /** Waiting requests fail with a general message: `reason` may name files and is for the operator. */
-  #abandon(reason: string): void {
+  #abandon(last: Loss): void {
     this.#closed = true;
     this.client.abandon('the engine could not be restarted');
-    this.#settings.giveUp(reason);
+    const times = `the engine was lost ${this.#losses.length} times in ten minutes`;
+    const reason = last.isOutOfMemory ? `${lossText(last)}; ${times}` : `${times}, most recently by ${last.reason}`;
+    this.#settings.giveUp(lossKind(last), reason);
   }
 
   #narrateLoss(loss: Loss, { running, waiting }: LostCounts): void {
     const now = performance.now();
     this.#losses = [...this.#losses.filter((at) => now - at < LOSS_WINDOW_MS), now];
     narrate('engine.lost', {
-      error_kind: 'engine_lost',
-      reason: loss.reason,
+      error_kind: lossKind(loss),
+      reason: lossText(loss),
       requests_running: running,
       requests_waiting: waiting,
       exit_code: loss.exitCode,

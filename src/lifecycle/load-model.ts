@@ -3,6 +3,7 @@
  * load. The caller provides the function that starts the engine process.
  */
 import type { Config } from '../config/config.ts';
+import { reservationsFolder } from '../config/paths.ts';
 import { modelFolder, modelName } from '../model/folder.ts';
 import { locateModel, type ModelFiles } from '../model/locate.ts';
 import { ModelError } from '../model/problems.ts';
@@ -113,6 +114,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
   if (context > spec.contextLength)
     throw new Error(`use --context ${spec.contextLength} or less: ${context} is more than the model's context length`);
   const choices = staysOnCpu(settings, files) ? files.choices.filter(({ device }) => isCpu(device)) : files.choices;
+  const folder = reservationsFolder();
   return {
     runtimeLibrary: selectedLibrary(settings),
     candidates: choices.map(({ device, modelFile, weightFiles }) => ({ device, modelFile, weightFiles })),
@@ -122,6 +124,7 @@ export function engineOptions(settings: ModelSettings, files: ModelFiles, spec: 
     prefillChunk: settings.prefillChunk,
     threads: settings.threads,
     speculation: settings.speculation,
+    ...(folder !== undefined && { reservations: folder }),
   };
 }
 

@@ -7,7 +7,6 @@ import type { ChosenWeights } from '../model/weights.ts';
 import { narrate } from '../narration/narrate.ts';
 import { DEVICES, type DeviceName, isCpu, kindOf } from '../protocol/devices.ts';
 import type { EngineFacts, LoadEvent } from '../protocol/loading.ts';
-import { memoryBytes } from '../telemetry/metrics.ts';
 import { describeReason, hardwareOf } from './reasons.ts';
 
 /** Narrates the corrections that the files of a model need. */
@@ -56,9 +55,14 @@ export function narrateLoad(message: LoadEvent, model: string, files: ModelFiles
         slots: plan.slots,
         context_length: plan.context,
         available_bytes: plan.free,
+        reserved_bytes: plan.reserved,
+        other_workers: plan.otherWorkers,
       });
       break;
     }
+    case 'unreserved':
+      narrate('memory.unreserved', { device: message.device, reason: message.reason });
+      break;
     case 'progress':
       narrate('model.load_progress', {
         model_ref: model,
@@ -96,15 +100,21 @@ export function weightsOn(device: DeviceName, { choices }: ModelFiles): ChosenWe
 
 /**
  * Narrates the end of the warm-up: what the engine serves with.
+ * @param memory bytes of memory of both processes; undefined if they cannot be read
  * @param auto true if `--speculation` is `auto`
  * @param instanceId the life of the process: a reader of the log joins these facts with `worker.startup`
  */
-export function narrateWarmup(facts: EngineFacts, auto: boolean, instanceId?: string): void {
+export function narrateWarmup(
+  facts: EngineFacts,
+  memory: number | undefined,
+  auto: boolean,
+  instanceId?: string,
+): void {
   narrate('warmup.done', {
     duration_ms: facts.warmupMs,
     slots: facts.slots,
     context_length: facts.context,
-    memory_bytes: memoryBytes(facts.residentBytes),
+    memory_bytes: memory,
     vram_bytes: facts.deviceBytes,
     threads: facts.threads.count,
     threads_reason: facts.threads.reason,

@@ -2,7 +2,7 @@
  * The sentences for the reasons that the engine reports as codes: narrated when a device is skipped or a
  * model is refused, and printed by `doctor`. Pure.
  */
-import { EngineRefusedError } from '../bridge/child.ts';
+import { EngineLostError, EngineRefusedError, type Loss } from '../bridge/child.ts';
 import { count, formatBytes } from '../narration/phrases.ts';
 import { isCpu } from '../protocol/devices.ts';
 import type { Reason, ReasonCode, Refusal } from '../protocol/reasons.ts';
@@ -56,10 +56,12 @@ const howToGet = (library: string): string =>
 const formatFloat = (value: number): string => String(Number(value.toPrecision(7)));
 
 function memoryText({ device, plan, suggestion }: Reason<'does_not_fit'>): string {
-  const { slots, context, weights, cache, logits, work, total, free = 0 } = plan;
+  const { slots, context, weights, cache, logits, work, total, free = 0, reserved, otherWorkers = 0 } = plan;
   const rows = `${count(slots, 'slot')} of ${context} tokens`;
   const parts = `weights ${formatBytes(weights)}, cache ${formatBytes(cache)} (${rows}), logits ${formatBytes(logits)}, work ${formatBytes(work)}`;
-  const sum = `needs ${formatBytes(total)} on ${device} (${parts}), and ${formatBytes(free)} are free`;
+  const held =
+    reserved === undefined ? '' : ` (${count(otherWorkers, 'other worker')} reserved ${formatBytes(reserved)})`;
+  const sum = `needs ${formatBytes(total)} on ${device} (${parts}), and ${formatBytes(free)} are free${held}`;
   if (!suggestion)
     return `use smaller weights (--dtype) or another device: no --slots and no --context would fit, because the model ${sum}`;
   const shorter = suggestion.context === undefined ? '' : ` --context ${suggestion.context}`;
@@ -90,8 +92,38 @@ export function describeRefusal({ device, reason }: Refusal): string {
   return complete ? text : `${device} cannot be used: ${text}`;
 }
 
-/** The text of any error; for an engine that refused the model, the sentence of its reason. */
+/**
+ * Names of failures, for a pool-manager: after `out_of_memory`, a restart with the same settings fails again.
+ */
+export type FailureKind = 'out_of_memory' | 'model_load_failed' | 'engine_lost';
+
+const MORE_MEMORY = 'raise the memory limit, or use fewer --slots, a shorter --context or smaller weights (--dtype)';
+
+/** Why an engine process ended. For a lack of memory, the text begins with the fix. */
+export function lossText({ reason, signal, isOutOfMemory }: Loss): string {
+  if (!isOutOfMemory) return reason;
+  const what = signal === 'SIGKILL' ? 'the kernel killed the engine for lack of memory' : 'the engine got no memory';
+  return `${MORE_MEMORY}: ${what}: ${reason}`;
+}
+
+/** The stable name of the loss of an engine process. */
+export const lossKind = ({ isOutOfMemory }: Loss): FailureKind => (isOutOfMemory ? 'out_of_memory' : 'engine_lost');
+
+/**
+ * The text of any error; for an engine that refused the model, or ended for lack of memory, the sentence of
+ * its reason.
+ */
 export function failureText(error: unknown): string {
   if (error instanceof EngineRefusedError) return describeRefusal(error.refusal);
+  if (error instanceof EngineLostError && error.loss) return lossText(error.loss);
   return messageOf(error);
+}
+
+/** The stable name of an error of the load. */
+export function loadFailureKind(error: unknown): FailureKind {
+  const isOutOfMemory =
+    error instanceof EngineRefusedError
+      ? error.refusal.reason.code === 'out_of_memory'
+      : error instanceof EngineLostError && error.loss?.isOutOfMemory === true;
+  return isOutOfMemory ? 'out_of_memory' : 'model_load_failed';
 }

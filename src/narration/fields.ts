@@ -68,6 +68,11 @@ export const FIELDS = {
     'Free bytes before the load; absent if the system does not report them, and in cache.reserved if --slots is a number',
     22100000000,
   ),
+  reserved_bytes: integer(
+    'Bytes that other workers of this user have reserved and do not use yet, which are not part of the free bytes; absent if there are none',
+    6000000000,
+  ),
+  other_workers: integer('Number of these workers', 2),
   threads: integer('Threads that compute on the CPU', 2),
   threads_reason: text(
     'Origin of the number of threads: setting (--threads), small_model, cpu_quota, affinity, or cores (one for each)',
@@ -93,7 +98,7 @@ export const FIELDS = {
   model_ref: text('Name of the model', 'haiku'),
   model_bytes: integer('Bytes of the weights', 3522260),
   memory_bytes: integer(
-    'Bytes of memory used by the worker and engine processes; absent if the system does not report them',
+    'Bytes of memory of the worker and engine processes: proportional (PSS), or resident where the system has no PSS; absent if it reports neither',
     187000000,
   ),
   vram_bytes: integer('Bytes used on the device; 0 on the CPU', 0),

@@ -58,6 +58,8 @@ export interface EngineOptions {
    * decoding.
    */
   readonly speculation: 'auto' | 'on' | 'off';
+  /** Folder in which the engines of this user reserve memory; absent = none. */
+  readonly reservations?: string;
 }
 
 /** Facts about the opened model, measured or read from the session's metadata. */
@@ -124,6 +126,8 @@ export type LoadEvent =
     }
   /** The memory that the model needs; it fits the free memory. */
   | { readonly kind: 'memory'; readonly device: DeviceName; readonly plan: MemoryPlan }
+  /** The memory could not be reserved: workers that start at the same time plan with the same memory. */
+  | { readonly kind: 'unreserved'; readonly device: DeviceName; readonly reason: string }
   /** `read` of `total` bytes of the weights have been read: `percent` is 0, 25, 50, 75 and 100, once each. */
   | {
       readonly kind: 'progress';

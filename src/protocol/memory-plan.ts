@@ -11,6 +11,10 @@ export interface MemoryPlan {
   /** Memory of the runtime besides the other three, as measured. */
   readonly work: number;
   readonly total: number;
-  /** Free before the load; absent if the system does not report it. */
+  /** Free before the load, without `reserved`; absent if the system does not report it. */
   readonly free?: number;
+  /** Bytes that other workers have reserved and do not use yet; absent if there are none. */
+  readonly reserved?: number;
+  /** Number of these workers. */
+  readonly otherWorkers?: number;
 }

@@ -5,6 +5,8 @@ import type { ThreadCount } from './threads.ts';
 
 export interface Gpu {
   readonly name: string;
+  /** As 8-4-4-4-12 hexadecimal digits; absent if the driver does not report it. */
+  readonly uuid?: string;
   /** Total and free memory of the GPU in bytes; absent if NVML does not report them. */
   readonly totalBytes?: number;
   readonly freeBytes?: number;

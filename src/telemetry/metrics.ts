@@ -4,7 +4,6 @@
  */
 import { getHeapStatistics } from 'node:v8';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { residentBytes } from '../protocol/resident-memory.ts';
 import { ProcessFigures } from './process-figures.ts';
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
@@ -19,6 +18,8 @@ export interface Gauges {
   /** Cached tokens of running sequences divided by the capacity of the cache in tokens, 0 to 1. */
   readonly cacheUsage: () => number;
   readonly vramBytes: () => number;
+  /** Memory of the worker and its engine; undefined if it cannot be read. */
+  readonly memoryBytes: () => Promise<number | undefined>;
   /** Bytes of all event logs together. */
   readonly logBytes: () => number;
   readonly uptimeSeconds: () => number;
@@ -85,6 +86,11 @@ export class Metrics {
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
     this.#gauge('worker_kv_cache_usage_ratio', 'Used share of the cache, 0 to 1', gauges.cacheUsage);
     this.#gauge('worker_vram_bytes', 'Bytes used on the device; 0 on the CPU', gauges.vramBytes);
+    this.#gauge(
+      'worker_memory_bytes',
+      'Bytes of memory of the worker and its engine, pages shared with other processes in part (PSS)',
+      gauges.memoryBytes,
+    );
     this.#gauge('worker_event_log_bytes', 'Bytes of the event logs of all running and finished jobs', gauges.logBytes);
     this.#gauge('worker_uptime_seconds', 'Seconds since the start of the worker', gauges.uptimeSeconds);
   }
@@ -166,25 +172,16 @@ export class Metrics {
   }
 
   /** The series is absent while `read` returns undefined. */
-  #gauge(name: string, help: string, read: () => number | undefined): void {
+  #gauge(name: string, help: string, read: () => number | undefined | Promise<number | undefined>): void {
     new Gauge({
       name,
       help,
       registers: [this.#registry],
-      collect() {
-        const value = read();
+      async collect() {
+        const value = await read();
         if (value === undefined) this.remove();
         else this.set(value);
       },
     });
   }
-}
-
-/**
- * Resident memory of this process plus `engineBytes`, the resident memory of the engine process after its
- * warm-up. Undefined if one of them cannot be read.
- */
-export function memoryBytes(engineBytes: number | undefined): number | undefined {
-  const own = residentBytes();
-  return own === undefined || engineBytes === undefined ? undefined : own + engineBytes;
 }

@@ -3,7 +3,7 @@
  * has no free file descriptor, /proc is not mounted, or the system has no such figure.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { residentBytes } from '../protocol/resident-memory.ts';
+import { residentBytes } from '../protocol/host/process-memory.ts';
 
 /** Reads files of the system, or throws; replaced by tests. */
 export interface SystemFiles {

@@ -48,6 +48,7 @@ export const NO_GAUGES: Gauges = {
   waiting: zero,
   cacheUsage: zero,
   vramBytes: zero,
+  memoryBytes: async () => 0,
   logBytes: zero,
   uptimeSeconds: zero,
 };

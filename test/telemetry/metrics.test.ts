@@ -1,12 +1,8 @@
 /** Figures of the process that cannot be read are absent, and all others stay. */
-import { afterEach, expect, test, vi } from 'vitest';
-import { Metrics, memoryBytes } from '../../src/telemetry/metrics.ts';
+import { expect, test } from 'vitest';
+import { Metrics } from '../../src/telemetry/metrics.ts';
 import { ProcessFigures, type SystemFiles } from '../../src/telemetry/process-figures.ts';
 import { NO_GAUGES } from '../support/fakes.ts';
-
-afterEach(() => {
-  vi.restoreAllMocks();
-});
 
 const refuse = (): never => {
   throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
@@ -54,9 +50,10 @@ test('the figures of Linux', () => {
   ]);
 });
 
-test('the memory of worker and engine is unknown if one of them is', () => {
-  expect(memoryBytes(0)).toBeGreaterThan(1_000_000);
-  expect(memoryBytes(undefined)).toBeUndefined();
-  vi.spyOn(process.memoryUsage, 'rss').mockImplementation(refuse);
-  expect(memoryBytes(0)).toBeUndefined();
+test('the memory of worker and engine is a series while it is known', async () => {
+  let bytes: number | undefined = 68_000_000;
+  const metrics = new Metrics({ ...NO_GAUGES, memoryBytes: async () => bytes });
+  expect(await metrics.render()).toContain('worker_memory_bytes 68000000');
+  bytes = undefined;
+  expect(seriesIn(await metrics.render())).not.toContain('worker_memory_bytes');
 });

@@ -16,7 +16,7 @@ import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
-import { failureText } from '../../lifecycle/reasons.ts';
+import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequests } from '../../lifecycle/stop-requests.ts';
 import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
@@ -25,7 +25,8 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
-import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
+import { MemoryFigure } from '../../telemetry/memory-figure.ts';
+import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
 import { reportSettings } from './settings-report.ts';
@@ -57,6 +58,7 @@ export class Worker {
   readonly #stops: StopRequests;
   readonly #jobs: JobRegistry;
   readonly #metrics: Metrics;
+  readonly #memory: MemoryFigure;
   readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
   /** Aborts the ready callback. */
@@ -77,10 +79,14 @@ export class Worker {
     this.#supervisor = new EngineSupervisor(start.engine, this.#state, {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
-      giveUp: (reason) => this.#fail('engine_lost', reason),
+      giveUp: (kind, reason) => this.#fail(kind, reason),
     });
     const engine = this.#supervisor.client;
+    const engineMemory = () => ({ pid: engine.pid, residentBytes: this.#model ? this.#model.facts.residentBytes : 0 });
+    this.#memory = new MemoryFigure(engineMemory);
+    void this.#memory.read(); // The first request for the health has a figure.
     this.#metrics = new Metrics({
+      memoryBytes: () => this.#memory.read(),
       running: () => engine.occupancy.busy,
       waiting: () => engine.occupancy.waiting,
       cacheUsage: () =>
@@ -116,6 +122,7 @@ export class Worker {
       jobs: this.#jobs,
       engine: this.#supervisor.client,
       metrics: this.#metrics,
+      memory: this.#memory,
       model: () => this.#model,
     };
     const shutdown = (reason: string): void => this.#stops.request(reason);
@@ -200,12 +207,13 @@ export class Worker {
       if (this.#stops.first) return; // The drain ended the load.
       const reason = failureText(error);
       const model_ref = modelName(this.#config);
-      narrate('model.load_failed', { model_ref, error_kind: 'model_load_failed', reason });
+      narrate('model.load_failed', { model_ref, error_kind: loadFailureKind(error), reason });
       this.#stops.request('model_load_failed', 1);
       return;
     }
+    const memory = await this.#memory.refresh();
     if (this.#stops.first) return;
-    narrateWarmup(this.#model.facts, this.#config.speculation === 'auto', this.#identity.instanceId);
+    narrateWarmup(this.#model.facts, memory, this.#config.speculation === 'auto', this.#identity.instanceId);
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     void this.#report(this.#model);
@@ -214,7 +222,7 @@ export class Worker {
   async #report({ spec, facts }: LoadedModel): Promise<void> {
     const { callbackUrl, advertiseUrl, workerId } = this.#config;
     if (callbackUrl === undefined) return;
-    const memory = memoryBytes(facts.residentBytes);
+    const memory = await this.#memory.read();
     const notice = {
       worker_id: workerId,
       model_ref: spec.name,

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { deviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
-import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type Device, type DeviceFamily } from './device.ts';
+import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type Device, type DeviceFamily, withoutHeld } from './device.ts';
 import { queryNvidia } from './nvidia-driver.ts';
 
 const PROVIDER = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
@@ -50,7 +50,8 @@ export const cuda: DeviceFamily = {
     ownMemory: true,
     rowViews: true,
     workBytes: WORK_BYTES,
-    freeBytes: () => queryNvidia()?.gpus[index]?.freeBytes,
+    freeBytes: (held) => withoutHeld(queryNvidia()?.gpus[index]?.freeBytes, held),
+    memoryId: () => queryNvidia()?.gpus[index]?.uuid,
   }),
 };
 

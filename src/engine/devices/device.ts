@@ -7,7 +7,7 @@ import type { IgnoredAttribute } from '../../onnx/ignored-attributes.ts';
 import type { DeviceName } from '../../protocol/devices.ts';
 import type { Reason } from '../../protocol/reasons.ts';
 import type { Pointer } from '../ffi.ts';
-import { hostFreeBytes } from '../host/host-memory.ts';
+import { type HeldMemory, hostFreeBytes } from '../host/host-memory.ts';
 import type { OrtApi } from '../ort/api.ts';
 
 /** How a session will use the memory of a device. */
@@ -46,8 +46,16 @@ export interface Device {
    * values.
    */
   readonly workBytes: number;
-  /** Free bytes of the memory that contains the KV cache; undefined if the system does not report them. */
-  readonly freeBytes: () => number | undefined;
+  /**
+   * Free bytes of the memory that contains the KV cache, without the memory that `held` lists; undefined if
+   * the system does not report them.
+   */
+  readonly freeBytes: (held?: readonly HeldMemory[]) => number | undefined;
+  /**
+   * Identifies that memory among all processes of this machine: `host`, or the UUID of a GPU; undefined if it
+   * has no id.
+   */
+  readonly memoryId: () => string | undefined;
 }
 
 /** All devices of one kind on this machine. */
@@ -64,6 +72,8 @@ export const single = (device: Device): DeviceFamily => ({ count: () => 1, at: (
 const ARENA_ALLOCATOR = 1;
 export const DEVICE_ALLOCATOR = 0;
 export const DEFAULT_MEMORY = 0;
+/** The id of the memory of the host. */
+export const HOST_MEMORY_ID = 'host';
 const HOST_WORK_BYTES = 64 * 2 ** 20;
 
 /** Creates the runtime's description of memory that this process reads and writes. The caller releases it. */
@@ -75,5 +85,15 @@ export const HOST_MEMORY = {
   ownMemory: false,
   rowViews: true,
   workBytes: HOST_WORK_BYTES,
-  freeBytes: (): number | undefined => hostFreeBytes(),
+  freeBytes: (held?: readonly HeldMemory[]): number | undefined => hostFreeBytes(held),
+  memoryId: (): string => HOST_MEMORY_ID,
 };
+
+/** Free bytes of a GPU without the memory that `held` lists. */
+export const withoutHeld = (free: number | undefined, held: readonly HeldMemory[] = []): number | undefined =>
+  free === undefined
+    ? undefined
+    : Math.max(
+        0,
+        held.reduce((left, { bytes }) => left - bytes, free),
+      );

@@ -44,7 +44,7 @@ export function queryNvidia(): Nvidia | undefined {
     cuda.cuDeviceGetName(name, TEXT_BYTES, device);
     const uuid = Buffer.alloc(UUID_BYTES);
     const known = cuda.cuDeviceGetUuid_v2(uuid, device) === SUCCESS;
-    return { name: textOf(name), ...(known && nvml?.memory(uuid)) };
+    return { name: textOf(name), ...(known && { uuid: dashed(uuid), ...nvml?.memory(uuid) }) };
   });
   const driverVersion = nvml?.driverVersion();
   return {

@@ -1,7 +1,8 @@
 /** WebGPU. On Linux it uses Vulkan; on other systems Direct3D or Metal, which are part of the system. */
 import type { IgnoredAttribute } from '../../onnx/ignored-attributes.ts';
+import type { Gpu } from '../../protocol/probe.ts';
 import type { Reason } from '../../protocol/reasons.ts';
-import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single } from './device.ts';
+import { DEFAULT_MEMORY, DEVICE_ALLOCATOR, type DeviceFamily, single, withoutHeld } from './device.ts';
 import { queryNvidia } from './nvidia-driver.ts';
 import { queryVulkan } from './vulkan.ts';
 
@@ -40,11 +41,15 @@ export const webgpu: DeviceFamily = single({
   workBytes: WORK_BYTES,
   // Vulkan reports the size of a GPU's memory, but not how much of it is free. NVML reports that for an
   // NVIDIA GPU.
-  freeBytes: () => {
-    const name = queryVulkan()?.find(({ software }) => !software)?.name;
-    return queryNvidia()?.gpus.find((gpu) => gpu.name === name)?.freeBytes;
-  },
+  freeBytes: (held) => withoutHeld(nvidiaGpu()?.freeBytes, held),
+  memoryId: () => nvidiaGpu()?.uuid,
 });
+
+/** The NVIDIA GPU with the name of the GPU that WebGPU uses. */
+function nvidiaGpu(): Gpu | undefined {
+  const name = queryVulkan()?.find(({ software }) => !software)?.name;
+  return queryNvidia()?.gpus.find((gpu) => gpu.name === name);
+}
 
 function obstacleOfVulkan(byName: boolean): Reason | undefined {
   const devices = queryVulkan();

@@ -4,8 +4,8 @@
  * the next period (100 ms). Reads files of /proc and /sys.
  */
 import { availableParallelism, cpus } from 'node:os';
+import { type ControlGroup, controlGroups, type ReadText, readText } from '../../protocol/host/control-groups.ts';
 import type { ThreadCount } from '../../protocol/threads.ts';
-import { type ControlGroup, controlGroups, type ReadText, readText } from './control-groups.ts';
 
 /** The cores of the machine, and those that the affinity mask of this process allows. */
 export interface Cores {

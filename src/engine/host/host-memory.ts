@@ -5,34 +5,56 @@
  */
 import { freemem } from 'node:os';
 import { addressSpaceLimitIn } from '../../protocol/address-space.ts';
-import { type ControlGroup, controlGroups, type ReadText, readText } from './control-groups.ts';
+import { type ControlGroup, controlGroups, type ReadText, readText } from '../../protocol/host/control-groups.ts';
 
-/** The files of a control group by version. */
+/**
+ * The files of a control group by version. `high` slows a group down instead of killing it, so a plan must not
+ * reach it either.
+ */
 const FILES = {
   1: {
-    limit: 'memory.limit_in_bytes',
+    limits: ['memory.limit_in_bytes'],
     used: 'memory.usage_in_bytes',
     cached: ['total_inactive_file', 'total_active_file'],
   },
-  2: { limit: 'memory.max', used: 'memory.current', cached: ['inactive_file', 'active_file'] },
+  2: { limits: ['memory.max', 'memory.high'], used: 'memory.current', cached: ['inactive_file', 'active_file'] },
 } as const;
+
+/** Memory that counts as free, although a process has planned it. */
+export interface HeldMemory {
+  readonly bytes: number;
+  /** Folders of the control groups that contain the process. */
+  readonly groups: readonly string[];
+}
 
 /**
  * Free host memory in bytes; undefined if the system does not report it. macOS counts as free only memory
  * that was not used since its start, so its number is not used.
+ * @param held memory of other processes, which does not count as free
+ * @param platform replaced by tests
  * @param read reads a file of the system; replaced by tests.
  */
-export function hostFreeBytes(platform: string = process.platform, read: ReadText = readText): number | undefined {
+export function hostFreeBytes(
+  held: readonly HeldMemory[] = [],
+  platform: string = process.platform,
+  read: ReadText = readText,
+): number | undefined {
   if (platform === 'win32') return freemem();
   if (platform !== 'linux') return undefined;
   const available = /^MemAvailable:\s+(\d+) kB$/m.exec(read('/proc/meminfo'))?.[1];
   if (available === undefined) return undefined;
-  return Math.min(
-    Number(available) * 1024,
-    leftInAddressSpace(read),
-    ...controlGroups('memory', read).map((group) => leftInGroup(group, read)),
+  const heldIn = (folder: string): number => sumOf(held.filter(({ groups }) => groups.includes(folder)));
+  return Math.max(
+    0,
+    Math.min(
+      Number(available) * 1024 - sumOf(held),
+      leftInAddressSpace(read),
+      ...controlGroups('memory', read).map((group) => leftInGroup(group, read) - heldIn(group.folder)),
+    ),
   );
 }
+
+const sumOf = (held: readonly HeldMemory[]): number => held.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** Bytes that the limit of the address space (`ulimit -v`) leaves; infinite without a limit. */
 function leftInAddressSpace(read: ReadText): number {
@@ -43,12 +65,29 @@ function leftInAddressSpace(read: ReadText): number {
     : Math.max(0, limit - Number(size) * 1024);
 }
 
-/** Bytes that the limit of a control group leaves; infinite without a limit. */
+/**
+ * Bytes that the limits of a control group leave; infinite without a limit. Memory of the page cache counts
+ * as free, as it does in `MemAvailable`: the kernel drops it before it refuses memory to the group.
+ */
 function leftInGroup({ version, folder }: ControlGroup, read: ReadText): number {
-  const { limit, used, cached: names } = FILES[version];
-  const [most, now] = [limit, used].map((name) => Number.parseInt(read(`${folder}/${name}`), 10)) as [number, number];
-  if (Number.isNaN(most) || Number.isNaN(now)) return Number.POSITIVE_INFINITY;
+  const { limits, used, cached } = FILES[version];
+  const now = countIn(read(`${folder}/${used}`));
   const stat = read(`${folder}/memory.stat`);
-  const cached = names.map((name) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0));
-  return Math.max(0, most - now + cached.reduce((sum, bytes) => sum + bytes, 0));
+  const most = [...limits.map((name) => countIn(read(`${folder}/${name}`))), hierarchicalLimit(stat)];
+  const lowest = Math.min(...most.map((limit) => limit ?? Number.POSITIVE_INFINITY));
+  if (now === undefined || !Number.isFinite(lowest)) return Number.POSITIVE_INFINITY;
+  const free = cached.reduce((sum, name) => sum + (fieldIn(stat, name) ?? 0), 0);
+  return Math.max(0, lowest - now + free);
 }
+
+/**
+ * Version 1: the lowest limit of the group and of all groups above it, also of those that a container does
+ * not show.
+ */
+const hierarchicalLimit = (stat: string): number | undefined => fieldIn(stat, 'hierarchical_memory_limit');
+
+const fieldIn = (stat: string, name: string): number | undefined =>
+  countIn(new RegExp(`^${name} (\\d+)$`, 'm').exec(stat)?.[1] ?? '');
+
+/** `max` and an empty file are no number. */
+const countIn = (text: string): number | undefined => (/^\d{1,20}\s*$/.test(text) ? Number(text) : undefined);

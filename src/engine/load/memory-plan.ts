@@ -35,9 +35,11 @@ export interface Needs {
   readonly work: number;
   /** Free memory; undefined if the system does not report it. Every plan then fits. */
   readonly free: number | undefined;
+  /** Memory that other workers have reserved, which is not part of `free`; absent = none. */
+  readonly others?: { readonly bytes: number; readonly workers: number };
 }
 
-type Requested = Pick<EngineOptions, 'slots' | 'context'>;
+export type Requested = Pick<EngineOptions, 'slots' | 'context'>;
 
 /**
  * Plans the memory for the requested context, with the requested slots or the slots that `auto` chooses.
@@ -51,13 +53,14 @@ export function planMemory(needs: Needs, { slots: requested, context }: Requeste
 }
 
 function sumOf(
-  { weights, rowBytes, spareRows, logits, work, free }: Needs,
+  { weights, rowBytes, spareRows, logits, work, free, others }: Needs,
   slots: number,
   context: number,
 ): MemoryPlan {
   const parts = { weights, cache: (slots + spareRows) * rowBytes(context), logits: logits(slots), work };
   const total = parts.weights + parts.cache + parts.logits + parts.work;
-  return { slots, context, ...parts, total, ...(free !== undefined && { free }) };
+  const reserved = others && { reserved: others.bytes, otherWorkers: others.workers };
+  return { slots, context, ...parts, total, ...(free !== undefined && { free }), ...reserved };
 }
 
 const fits = (needs: Needs, slots: number, context: number): boolean =>

@@ -9,21 +9,23 @@ import type { Candidate, EngineFacts, EngineOptions, LoadEvent } from '../../pro
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import type { FromEngine } from '../../protocol/messages.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
-import type { Device } from '../devices/device.ts';
+import type { ThreadCount } from '../../protocol/threads.ts';
+import { type Device, withoutHeld } from '../devices/device.ts';
 import { deviceNamed } from '../devices/registry.ts';
+import type { HeldMemory } from '../host/host-memory.ts';
 import { loadOrt, type OrtApi, OrtError } from '../ort/api.ts';
-import { causeOf } from '../ort/error-causes.ts';
+import { causeOf, isOutOfMemory } from '../ort/error-causes.ts';
 import { readModel, updatesInPlace } from '../ort/model-file.ts';
 import { Session } from '../ort/session.ts';
-import { bytesOf, readSignature, rowBytes, type Signature } from '../ort/signature.ts';
+import { readSignature, rowBytes } from '../ort/signature.ts';
 import { threadsFor } from '../ort/threads.ts';
 import { MAX_DRAFT } from '../prompt-lookup.ts';
-import { prefillChunk } from '../runner.ts';
 import { type CpuCheck, compareWithCpu } from './cpu-check.ts';
 import { LoadError } from './load-error.ts';
-import { type Needs, planMemory } from './memory-plan.ts';
+import { chunkOf, needsOf } from './needs.ts';
 import { longestCorrectRun, roundingBetweenRuns } from './numeric-check.ts';
 import { readWeights, sizeOf } from './read-ahead.ts';
+import { planReserved, type ReservedPlan } from './reserved-plan.ts';
 
 /** Receives the engine's messages while it opens a model and after every step. */
 export type Publish = (message: LoadEvent | Extract<FromEngine, { kind: 'report' }>) => void;
@@ -82,14 +84,15 @@ export function openSession<T>(options: EngineOptions, publish: Publish, use: (o
 
 /**
  * Converts any failure to a LoadError. Adds the device, unless the model is the cause. A failure on the CPU
- * keeps the runtime's message.
+ * keeps the runtime's message, except for a lack of memory.
  */
 function failureOn(device: DeviceName, error: unknown): LoadError {
   if (error instanceof LoadError) return new LoadError(error.reason, device);
   const failure = error instanceof Error ? error : new Error(String(error));
   const runtimeReason = { code: 'runtime', message: failure.message } as const;
   if (isModelFault(failure)) return new LoadError(runtimeReason, undefined, failure);
-  return new LoadError(isCpu(device) ? runtimeReason : causeOf(failure.message), device, failure);
+  const isKnown = !isCpu(device) || isOutOfMemory(failure.message);
+  return new LoadError(isKnown ? causeOf(failure.message) : runtimeReason, device, failure);
 }
 
 const isModelFault = (failure: Error): boolean =>
@@ -109,21 +112,59 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
   const ignored = edited && findIgnored(edited.bytes, device.ignores ?? []);
   if (ignored) throw new LoadError({ code: 'operator_ignores', ...ignored });
   const declared = edited && asModelFault(() => readSignature(edited, names));
-  const free = device.freeBytes();
   const weightBytes = weightFiles.reduce((sum, file) => sum + sizeOf(file), 0);
-  const target = { device, free, weightBytes, grows: !updatesInPlace(model, names) };
-  const planFor = (signature: Signature): MemoryPlan => planMemory(needsOf(signature, target, options), options);
-  const plan = declared && planFor(declared);
-  if (plan) publish({ kind: 'memory', device: device.name, plan });
-  readWeights(weightFiles, (read, total, percent) =>
-    publish({ kind: 'progress', device: device.name, read, total, percent }),
-  );
-  const threads = threadsFor(options.threads, weightBytes);
-  const session = Session.open(api, model, device, { names, threads: threads.count });
+  const free = device.freeBytes();
+  const { freeBytes } = device;
+  const target = { requested: options, device, weightFiles, folder: options.reservations, freeBytes };
+  const needs = { device, weightBytes, grows: !updatesInPlace(model, names) };
+  const planned = declared && planReserved(needsOf(declared, needs, options), target);
+  if (planned) publishPlan(planned, device.name, publish);
   try {
-    const loaded = performance.now();
-    const reserved = plan ?? planFor(session.signature);
-    const warm = warmUp(session, device, reserved, options);
+    readWeights(weightFiles, (read, total, percent) =>
+      publish({ kind: 'progress', device: device.name, read, total, percent }),
+    );
+    const threads = threadsFor(options.threads, weightBytes);
+    const session = Session.open(api, model, device, { names, threads: threads.count });
+    const began = performance.now();
+    // The weights are in memory now, so the free memory is that of before.
+    const late = { ...target, freeBytes: (held: readonly HeldMemory[]) => withoutHeld(free, held) };
+    const planOf = (): ReservedPlan => planned ?? planReserved(needsOf(session.signature, needs, options), late);
+    return useSession(session, { candidate, loading, device, free, weightBytes, threads, planOf, began }, use);
+  } catch (error) {
+    planned?.release();
+    throw error;
+  }
+}
+
+/** The memory of a plan, as the worker narrates it. */
+function publishPlan({ plan, problem }: ReservedPlan, device: DeviceName, publish: Publish): void {
+  publish({ kind: 'memory', device, plan });
+  if (problem !== undefined) publish({ kind: 'unreserved', device, reason: problem });
+}
+
+/** An open session, and what is known about it. */
+interface Attempt {
+  readonly candidate: Candidate;
+  readonly loading: Loading;
+  readonly device: Device;
+  /** Free bytes before the load. */
+  readonly free: number | undefined;
+  readonly weightBytes: number;
+  readonly threads: ThreadCount;
+  readonly planOf: () => ReservedPlan;
+  /** When the session was open, on performance.now()'s clock. */
+  readonly began: number;
+}
+
+/** Reserves the memory of the session, runs it, and collects the facts. Closes the session if it throws. */
+function useSession<T>(session: Session, attempt: Attempt, use: (opened: Opened) => T): T {
+  const { candidate, loading, device, free, weightBytes, threads, planOf, began } = attempt;
+  const { api, options } = loading;
+  let reserved: ReservedPlan | undefined;
+  try {
+    reserved = planOf();
+    const { plan } = reserved;
+    const warm = warmUp(session, device, plan, options);
     const checked = isCpu(device.name) ? undefined : compareWithCpu(session, { api, candidate, options, weightBytes });
     const left = device.freeBytes();
     const measured = free !== undefined && left !== undefined ? Math.max(0, free - left) : undefined;
@@ -134,14 +175,18 @@ function openOn<T>(candidate: Candidate, loading: Loading, use: (opened: Opened)
       ...warm,
       idLimit: session.idLimit,
       ...checked,
-      ...(options.slots === 'auto' && free !== undefined && { availableBytes: free }),
+      ...(options.slots === 'auto' && plan.free !== undefined && { availableBytes: plan.free }),
       // If the system does not report free memory: the planned bytes.
-      deviceBytes: device.ownMemory ? (measured ?? reserved.weights + reserved.cache) : 0,
-      warmupMs: performance.now() - loaded,
+      deviceBytes: device.ownMemory ? (measured ?? plan.weights + plan.cache) : 0,
+      warmupMs: performance.now() - began,
     };
-    return use({ session, facts });
+    const used = use({ session, facts });
+    // Memory of a device is allocated at once. Memory of the host is taken when it is used first.
+    if (device.ownMemory) reserved.release();
+    return used;
   } catch (error) {
     session.close();
+    reserved?.release();
     throw error;
   }
 }
@@ -153,36 +198,6 @@ function asModelFault<T>(read: () => T): T {
   } catch (error) {
     throw new ModelFault(messageOf(error));
   }
-}
-
-/** The device of an attempt, and the sizes that its memory plan needs. */
-interface Target {
-  readonly device: Device;
-  readonly free: number | undefined;
-  readonly weightBytes: number;
-  readonly grows: boolean;
-}
-
-function needsOf(signature: Signature, { device, free, weightBytes, grows }: Target, options: EngineOptions): Needs {
-  const chunk = chunkOf(signature, options);
-  const positions = signature.logits.positions ?? (signature.keep ? MAX_DRAFT + 1 : chunk);
-  return {
-    device: device.name,
-    weights: weightBytes,
-    rowBytes: (tokens) => rowBytes(signature, tokens),
-    // During a run, a growing cache needs memory for the row that it reads and for the row that it writes.
-    spareRows: grows ? 1 : 0,
-    logits: (slots) => bytesOf(signature.logits.type, [positions + slots, signature.vocabSize]),
-    work: device.workBytes,
-    free,
-  };
-}
-
-/** Maximum number of prompt tokens in one run. */
-function chunkOf({ keep, logits, vocabSize }: Signature, { prefillChunk: requested, context }: EngineOptions): number {
-  const max = requested === 'auto' ? context : requested;
-  const all = !keep && logits.positions === undefined;
-  return prefillChunk(all ? vocabSize * Float32Array.BYTES_PER_ELEMENT : 0, Math.min(max, context));
 }
 
 type WarmUpFacts = Omit<

@@ -10,7 +10,7 @@ import { WorkerError } from '../../contract/errors.ts';
 import { identityFields, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
-import { memoryBytes } from '../../telemetry/metrics.ts';
+import type { MemoryFigure } from '../../telemetry/memory-figure.ts';
 
 /** Sources of the body of `/health`. */
 export interface HealthSources {
@@ -18,14 +18,15 @@ export interface HealthSources {
   readonly identity: WorkerIdentity;
   readonly state: WorkerState;
   readonly engine: Pick<EngineClient, 'occupancy'>;
+  readonly memory: Pick<MemoryFigure, 'bytes'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
 }
 
-function healthOf({ config, state, engine, model, identity }: HealthSources): Health {
+function healthOf({ config, state, engine, memory, model, identity }: HealthSources): Health {
   const loaded = model();
   const { busy, waiting } = engine.occupancy;
-  const memory = memoryBytes(loaded ? loaded.facts.residentBytes : 0);
+  const { bytes } = memory;
   return {
     status: state.health,
     worker_id: identity.workerId,
@@ -34,7 +35,7 @@ function healthOf({ config, state, engine, model, identity }: HealthSources): He
     device: loaded?.facts.device ?? '',
     resident: loaded !== undefined && state.phase !== 'engine_lost',
     vram_bytes: loaded?.facts.deviceBytes ?? 0,
-    ...(memory !== undefined && { memory_bytes: memory }),
+    ...(bytes !== undefined && { memory_bytes: bytes }),
     quant_kind: loaded?.dtype ?? '',
     tokenizer_kind: loaded?.spec.tokenizerKind ?? '',
     vocab_size: loaded?.spec.vocabSize ?? 0,

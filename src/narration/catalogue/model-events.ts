@@ -71,10 +71,15 @@ export const MODEL_EVENTS = {
       'slots',
       'context_length',
     ],
-    optional: ['available_bytes'],
+    optional: ['available_bytes', 'reserved_bytes', 'other_workers'],
     target: (f) => f.device,
-    human: (f) =>
-      `Engine needs about ${formatBytes(f.needed_bytes)} on ${f.device}: weights ${formatBytes(f.model_bytes)}, cache ${formatBytes(f.cache_bytes)}${f.available_bytes === undefined ? '' : `; ${formatBytes(f.available_bytes)} free`}`,
+    human: (f) => {
+      const needed = `Engine needs about ${formatBytes(f.needed_bytes)} on ${f.device}`;
+      const free = f.available_bytes === undefined ? '' : `; ${formatBytes(f.available_bytes)} free`;
+      if (f.reserved_bytes === undefined || f.other_workers === undefined)
+        return `${needed}: weights ${formatBytes(f.model_bytes)}, cache ${formatBytes(f.cache_bytes)}${free}`;
+      return `${needed}${free}; ${count(f.other_workers, 'other worker')} reserved ${formatBytes(f.reserved_bytes)}`;
+    },
     cute: () => '🧮 Measuring the nest before moving in: it fits!',
   }),
   'model.load_started': lifecycleEvent({

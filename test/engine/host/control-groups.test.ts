@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { controlGroups, readText } from '../../../src/engine/host/control-groups.ts';
 import { cpuQuota, usableThreads } from '../../../src/engine/host/cpu-threads.ts';
 import { hostFreeBytes } from '../../../src/engine/host/host-memory.ts';
+import { controlGroups, readText } from '../../../src/protocol/host/control-groups.ts';
 
 const GIB = 2 ** 30;
 const roots: string[] = [];
@@ -194,5 +194,5 @@ test('free memory is limited by a group above', () => {
     '/sys/fs/cgroup/a/memory.current': `${GIB}\n`,
     '/sys/fs/cgroup/a/memory.stat': 'inactive_file 0\nactive_file 0\n',
   });
-  expect(hostFreeBytes('linux', read)).toBe(GIB);
+  expect(hostFreeBytes([], 'linux', read)).toBe(GIB);
 });

@@ -1,0 +1,105 @@
+/**
+ * The memory of the worker and its engine together. Reads it only when somebody asks, on a thread of libuv,
+ * and not too often: the kernel walks the page tables of the process for it, 17 ms for each gigabyte of small
+ * pages.
+ */
+import { readFile } from 'node:fs/promises';
+import { memoryFile, proportionalIn, residentBytes } from '../protocol/host/process-memory.ts';
+
+/** A figure is at least this old before the next reading, in milliseconds. */
+export const MIN_MEMORY_AGE_MS = 2000;
+/** At most one part of this many parts of the time is spent on readings. */
+export const MEMORY_READING_SHARE = 100;
+
+/** The engine process. */
+export interface EngineMemory {
+  /** Undefined while there is no engine process: its memory is then 0. */
+  readonly pid: number | undefined;
+  /** Resident memory as the engine reported it, for a system without proportional memory. */
+  readonly residentBytes: number | undefined;
+}
+
+/** Reads from the system; replaced by tests. */
+export interface MemoryReader {
+  readonly text: (path: string) => Promise<string>;
+  readonly resident: () => number;
+  readonly now: () => number;
+}
+
+const SYSTEM: MemoryReader = {
+  text: (path) => readFile(path, 'utf8'),
+  resident: process.memoryUsage.rss,
+  now: () => performance.now(),
+};
+
+/**
+ * Proportional memory (PSS) of both processes, in bytes: pages that processes share are divided among them,
+ * so the figures of several workers can be added. Resident memory (RSS) of both where the system has no PSS,
+ * or does not show it.
+ */
+export class MemoryFigure {
+  readonly #engine: () => EngineMemory;
+  readonly #reader: MemoryReader;
+  #bytes: number | undefined;
+  /** The next reading is allowed from this time on. */
+  #nextAt = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | undefined;
+
+  constructor(engine: () => EngineMemory, reader: MemoryReader = SYSTEM) {
+    this.#engine = engine;
+    this.#reader = reader;
+  }
+
+  /** The last figure, at once; undefined if it could not be read. Starts the next reading if the figure is old. */
+  get bytes(): number | undefined {
+    void this.read();
+    return this.#bytes;
+  }
+
+  /** A figure that is not old. Never throws. */
+  async read(): Promise<number | undefined> {
+    if (this.#reader.now() >= this.#nextAt) await this.refresh();
+    return this.#bytes;
+  }
+
+  /** The figure of now. Two calls at the same time share one reading. Never throws. */
+  async refresh(): Promise<number | undefined> {
+    this.#reading ??= this.#update().finally(() => {
+      this.#reading = undefined;
+    });
+    await this.#reading;
+    return this.#bytes;
+  }
+
+  async #update(): Promise<void> {
+    const began = this.#reader.now();
+    const { pid, residentBytes: engineResident } = this.#engine();
+    const pids = [process.pid, ...(pid === undefined ? [] : [pid])];
+    const parts = await Promise.all(pids.map((one) => this.#proportional(one)));
+    this.#bytes = sumOf(parts) ?? this.#resident(pid === undefined ? 0 : engineResident);
+    const ended = this.#reader.now();
+    this.#nextAt = ended + Math.max(MIN_MEMORY_AGE_MS, (ended - began) * MEMORY_READING_SHARE);
+  }
+
+  async #proportional(pid: number): Promise<number | undefined> {
+    try {
+      return proportionalIn(await this.#reader.text(memoryFile(pid)));
+    } catch {
+      return undefined; // an older kernel, another system, or no free file descriptor
+    }
+  }
+
+  #resident(engine: number | undefined): number | undefined {
+    return sumOf([residentBytes(this.#reader.resident), engine]);
+  }
+}
+
+/** Undefined if one of the numbers is. */
+function sumOf(parts: readonly (number | undefined)[]): number | undefined {
+  let sum = 0;
+  for (const part of parts) {
+    if (part === undefined) return undefined;
+    sum += part;
+  }
+  return sum;
+}

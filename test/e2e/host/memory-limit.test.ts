@@ -1,0 +1,91 @@
+/**
+ * A worker in a control group with little memory: the plan respects the limit, and a kill by the kernel is
+ * distinguished from a kill by an operator. Needs root, to make a real group.
+ */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
+import { Halt } from '../../support/halt.ts';
+import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
+import { canLimitMemory, MemoryGroup } from '../../support/memory-group.ts';
+import { killAll } from '../../support/processes.ts';
+import { startWorker, type TestWorker } from '../../support/worker.ts';
+
+const REMEDY = /^raise the memory limit, or use fewer --slots, a shorter --context or smaller weights \(--dtype\): /;
+const KILLED = 'the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)';
+
+let group: MemoryGroup;
+
+describe.runIf(canLimitMemory())('a control group with a limit of memory', () => {
+  beforeEach(() => {
+    group = new MemoryGroup(400);
+  });
+  afterEach(async () => {
+    await killAll();
+    await group.remove();
+  });
+
+  const start = (): Promise<TestWorker> => startWorker({ launcher: group.launcher, args: ['--slots', '2'] });
+
+  /** Uses the memory of the group up until the kernel kills the engine. */
+  const killEngine = async (worker: TestWorker): Promise<void> => group.kill(enginePid(worker));
+
+  test('above the own group limits the plan', async () => {
+    const worker = await start();
+    const plan = await worker.line('memory.expected');
+    expect(Number(plan['available_bytes'])).toBeLessThan(400 * 2 ** 20);
+    expect(await worker.stop()).toBe(0);
+    group.limit(250);
+    const { code, stdout } = await runCli(['--slots', '256', '--port', '0'], { launcher: group.launcher });
+    expect([code, stdout]).toEqual([1, expect.stringMatching(/"model.load_failed".*use --slots \d+: the model needs/)]);
+  });
+
+  test('an engine that the kernel kills while it runs is out_of_memory', async () => {
+    const worker = await start();
+    const stream = await Listener.open(worker, longJob('running'));
+    await stream.untilToken();
+    await killEngine(worker);
+    const events = await stream.ended;
+    expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST', retriable: true });
+    expect(narrated(events)).toContain('request.engine_lost');
+    const lost = await worker.line('engine.lost');
+    expect(lost).toMatchObject({ level: 'ERROR', error_kind: 'out_of_memory', signal: 'SIGKILL' });
+    expect(lost['reason']).toMatch(REMEDY);
+    expect(lost['reason']).toContain(KILLED);
+    const told = worker.lines.find(({ event }) => event === 'request.engine_lost');
+    expect(told?.['reason']).toBe('out_of_memory (signal SIGKILL)');
+    await worker.line('engine.restarted');
+
+    // The kill of the kernel explains no later kill.
+    process.kill(enginePid(worker), 'SIGKILL');
+    const second = await worker.line('engine.lost', (line) => line !== lost);
+    expect(second).toMatchObject({ error_kind: 'engine_lost', reason: 'signal SIGKILL' });
+    await worker.line('engine.restarted', (line) => line['restarts'] === 2);
+    expect(await worker.stop()).toBe(0);
+  });
+
+  test('three kills end the worker with out_of_memory', async () => {
+    const worker = await start();
+    for (let loss = 1; loss <= 3; loss += 1) {
+      await killEngine(worker);
+      if (loss < 3) await worker.line('engine.restarted', (line) => line['restarts'] === loss);
+    }
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    const failed = worker.lines.find(({ event }) => event === 'worker.failed');
+    expect(failed).toMatchObject({ level: 'FATAL', error_kind: 'out_of_memory' });
+    expect(failed?.human).toContain('raise the memory limit');
+    expect(failed?.['reason']).toContain(KILLED);
+  });
+
+  test('an engine that the kernel kills during the load is out_of_memory', async () => {
+    const halt = new Halt();
+    halt.arm();
+    const worker = await startWorker({ launcher: group.launcher, env: halt.env, early: true });
+    await group.kill(await nextEnginePid(worker, -1));
+    expect(await worker.exited).toEqual({ code: 1, signal: null });
+    const failed = worker.lines.find(({ event }) => event === 'model.load_failed');
+    expect(failed).toMatchObject({ level: 'FATAL', error_kind: 'out_of_memory' });
+    expect(failed?.['reason']).toMatch(REMEDY);
+    expect(failed?.['reason']).toContain(KILLED);
+    halt.remove();
+  });
+});
