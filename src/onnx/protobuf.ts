@@ -77,7 +77,8 @@ function fieldAt(cursor: Cursor, start: number, end: number): Field {
 
 /**
  * The same fields for bytes in memory, without a generator. Nearly all tags and lengths are one byte. The
- * engine parses the graph once, before V8 has compiled any of its code, so each step of the interpreter counts.
+ * engine parses the graph once, before V8 has compiled any of its code, so each step of the interpreter
+ * counts.
  * @param base position of the message in `bytes`.
  * @throws Error for bytes that are not a message.
  */

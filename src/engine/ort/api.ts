@@ -206,7 +206,9 @@ export function loadOrt(path: string): OrtApi {
 /** Declares the function at an index of the table. */
 type Entry = (index: number, result: string, parameters: KoffiType[]) => NativeCall;
 
-/** Adds a function to `calls` that declares the native function at its first call, and then replaces itself. */
+/**
+ * Adds a function to `calls` that declares the native function at its first call, and then replaces itself.
+ */
 function declareAtFirstCall(calls: Record<string, unknown>, name: string, declare: () => NativeCall): void {
   let declared: NativeCall | undefined;
   // A caller may keep this function, so it must work more than once.
