@@ -14,6 +14,7 @@ import { cancelLatency } from './cancel-latency.mjs';
 import { coldStart } from './cold-start.mjs';
 import { engineAlone } from './engine-alone.mjs';
 import { firstToken } from './first-token.mjs';
+import { fleet } from './fleet.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
 import { layersCost } from './layers-cost.mjs';
 import { table, wrapped } from './measure.mjs';
@@ -42,6 +43,7 @@ const BENCHES = {
   layersCost,
   narrateCall,
   coldStart,
+  fleet,
   firstToken,
   healthUnderLoad,
   memory10k,

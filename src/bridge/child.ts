@@ -25,6 +25,14 @@ export const CLOSE_MS = 2000;
  */
 export const KILL_MS = 1000;
 
+/**
+ * Options of Node.js for every engine process. V8 has one thread for background work instead of four: the
+ * engine's JavaScript is small, and fifty idle engines are then 150 threads fewer. Tokens per second are the
+ * same (docs/decisions/0022-cheap-workers.md). No option changes the flags of V8, so compiled code of other
+ * processes fits.
+ */
+export const ENGINE_OPTIONS: readonly string[] = ['--v8-pool-size=1'];
+
 /** The unexpected end of an engine process. */
 export interface Loss {
   readonly exitCode?: number;
@@ -86,7 +94,7 @@ export function forkEngine(environment: NodeJS.ProcessEnv): ChildProcess {
     serialization: 'advanced',
     env: environment,
     // The sampler uses WebAssembly.
-    execArgv: wasmOptions(),
+    execArgv: [...ENGINE_OPTIONS, ...wasmOptions()],
   });
   // A process that could not be started emits `error` and has no pid; `open` reports the loss.
   child.on('error', () => undefined);

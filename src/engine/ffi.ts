@@ -1,12 +1,21 @@
 /**
  * Calls native code and views native memory through koffi. Libraries stay loaded; a view does not copy. Knows
  * no particular library: ort/api.ts declares the calls of ONNX Runtime, devices/ the calls of drivers. Only
- * this file and ort/api.ts import koffi.
+ * this file and ort/api.ts use koffi.
  */
 
-import koffi from 'koffi';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type koffiPackage from 'koffi';
 import { messageOf } from '../protocol/text/error-message.ts';
 
+type Koffi = typeof koffiPackage;
+
+/** Processors in the name of musl's loader that differ from `process.arch`. */
+const MUSL_NAMES: Readonly<Record<string, string>> = { x64: 'x86_64', ia32: 'i386', arm64: 'aarch64', arm: 'armhf' };
+
+/** For ort/api.ts. */
+export const koffi: Koffi = loadKoffi();
 export const KOFFI_VERSION: string = koffi.version;
 
 /** An address in native memory. Null is 0n. */
@@ -31,6 +40,24 @@ export function openLibrary(path: string): Library {
   } catch (error) {
     throw new Error(`${path}: ${messageOf(error)}`, { cause: error });
   }
+}
+
+/**
+ * Loads koffi's native module. The package's own entry takes 10 ms and 0.8 MB: it looks for the C library
+ * that Node.js uses, and wraps functions that are deprecated. It is loaded only where the file is not at the
+ * place of a normal installation, or where a second C library (musl) makes the choice of the file unclear.
+ */
+function loadKoffi(): Koffi {
+  const require = createRequire(import.meta.url);
+  const { platform, arch } = process;
+  if (platform !== 'linux' || !existsSync(`/lib/ld-musl-${MUSL_NAMES[arch] ?? arch}.so.1`)) {
+    try {
+      return require(`@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`) as Koffi;
+    } catch {
+      // The package's entry looks in more places, and reports the fault.
+    }
+  }
+  return require('koffi') as Koffi;
 }
 
 /** A function declared with koffi's types. Buffers are passed by address; the function may write to them. */
@@ -66,6 +93,15 @@ export function viewMemory(pointer: Pointer, bytes: number): ArrayBuffer {
 /** Reads the zero-terminated UTF-8 text at an address. */
 export function readText(pointer: Pointer): string {
   return koffi.decode.string(pointer);
+}
+
+/**
+ * Sets a variable that native libraries of this process read. A value that the process has already stays.
+ * Does nothing on Windows, whose libraries have an environment of their own.
+ */
+export function setDefaultVariable(name: string, value: string): void {
+  if (process.platform === 'win32') return;
+  koffi.load(null).func('setenv', 'int', ['str', 'str', 'int'])(name, value, 0);
 }
 
 const PR_SET_PDEATHSIG = 1;

@@ -4,7 +4,7 @@
  */
 
 import { type Field, Message } from './protobuf.ts';
-import { ATTRIBUTE, GRAPH, NODE, TENSOR, type TensorInfo, VALUE } from './types.ts';
+import { ATTRIBUTE, GRAPH, MODEL, NODE, TENSOR, type TensorInfo, VALUE } from './types.ts';
 
 /** First bytes of the fields of an attribute that contain graphs. */
 const GRAPH_TAGS = [ATTRIBUTE.graph, ATTRIBUTE.graphs].map((number) => number * 8 + 2);
@@ -18,6 +18,25 @@ export interface Node {
   /** '' for an omitted optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+}
+
+/** A model in memory, with its only graph. */
+export interface ParsedModel {
+  readonly root: Message;
+  /** The field of the graph. */
+  readonly field: Field;
+  readonly graph: Graph;
+}
+
+/**
+ * Parses a model. Edits and facts about a model share the result: parsing takes most of their time.
+ * @returns undefined for a model with another number of graphs than one.
+ * @throws Error for bytes that are not a model.
+ */
+export function parseModel(bytes: Uint8Array): ParsedModel | undefined {
+  const root = new Message(bytes);
+  const [field, second] = root.all(MODEL.graph);
+  return field && !second ? { root, field, graph: new Graph(root.message(field)) } : undefined;
 }
 
 export class Graph {
@@ -80,17 +99,17 @@ export class Graph {
     for (const field of graph.all(GRAPH.output)) read(nameOf(graph, field));
     return graph.all(GRAPH.node).map((field) => {
       const node = graph.message(field);
-      const inputs = node.texts(NODE.input);
+      const [inputs, outputs]: [string[], string[]] = [[], []];
+      let [domain, operator] = ['', ''];
+      for (const part of node.fields) {
+        if (part.number === NODE.input) inputs.push(node.text(part));
+        else if (part.number === NODE.output) outputs.push(node.text(part));
+        else if (part.number === NODE.operator) operator = node.text(part);
+        else if (part.number === NODE.domain) domain = node.text(part);
+        else if (part.number === NODE.attribute) this.#readAttribute(node.content(part), depth);
+      }
       for (const name of inputs) read(name);
-      for (const one of node.all(NODE.attribute)) this.#readAttribute(node.content(one), depth);
-      const domain = node.text(node.last(NODE.domain));
-      return {
-        field,
-        domain: domain === 'ai.onnx' ? '' : domain,
-        operator: node.text(node.last(NODE.operator)),
-        inputs,
-        outputs: node.texts(NODE.output),
-      };
+      return { field, domain: domain === 'ai.onnx' ? '' : domain, operator, inputs, outputs };
     });
   }
 
@@ -124,7 +143,7 @@ export function tensorInfoOf(graph: Message, field: Field): TensorInfo | undefin
   if (!tensor || !shapeField) return undefined;
   const shape = tensor.message(shapeField);
   const sizes = shape.all(VALUE.dimension).map((dimension) => shape.message(dimension).last(VALUE.size)?.value ?? -1);
-  return { name: nameOf(graph, field), type: tensor.last(VALUE.elementType)?.value ?? 0, shape: sizes };
+  return { name: value.text(value.last(VALUE.name)), type: tensor.last(VALUE.elementType)?.value ?? 0, shape: sizes };
 }
 
 /**

@@ -9,9 +9,9 @@
  * no other node reads the values in between, so the logits equal those of the last positions in the unchanged
  * graph.
  */
-import { Graph, type Node, nameOf, tensorInfoOf } from './graph.ts';
+import { type Graph, type Node, nameOf, parseModel, tensorInfoOf } from './graph.ts';
 import { writeConstant, writeNode, writeRenamed, writeScalarInput, writeWithOpenLength } from './graph-edit.ts';
-import { Message, writeBytes } from './protobuf.ts';
+import { type Message, writeBytes } from './protobuf.ts';
 import { GRAPH, MODEL } from './types.ts';
 
 /**
@@ -34,18 +34,19 @@ const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div']);
  * Adds the input to a model.
  * @param model a ModelProto.
  * @param logits name of the logits output.
+ * @param parsed the same model, if it is parsed already.
  * @returns the changed ModelProto; undefined if the model has the input already, or if its graph has an
  * unknown structure.
  * @throws Error for bytes that are not a protobuf message.
  */
-export function keepLastLogits(model: Uint8Array, logits = 'logits'): Uint8Array | undefined {
-  const root = new Message(model);
-  const [field, second] = root.all(MODEL.graph);
-  if (!field || second || (root.last(MODEL.irVersion)?.value ?? 0) < MIN_IR || opset(root) < MIN_OPSET)
-    return undefined;
-  const message = root.message(field);
-  if (message.all(GRAPH.input).some((input) => nameOf(message, input) === KEEP_INPUT)) return undefined;
-  const graph = new Graph(message);
+export function keepLastLogits(
+  model: Uint8Array,
+  logits = 'logits',
+  parsed = parseModel(model),
+): Uint8Array | undefined {
+  if (!parsed) return undefined;
+  const { root, field, graph } = parsed;
+  if ((root.last(MODEL.irVersion)?.value ?? 0) < MIN_IR || opset(root) < MIN_OPSET) return undefined;
   if (graph.has(KEEP_INPUT)) return undefined;
   const path = pathToProjection(graph, logits);
   if (!path) return undefined;

@@ -51,21 +51,56 @@ export function* fields(source: Source, from: number, to: number): Generator<Fie
   let count = 0;
   const cursor = new Cursor(source, from);
   for (let start = from; start < to; start = cursor.position) {
-    if (++count > MAX_FIELDS) throw new Error(`Not a message of a model: more than ${MAX_FIELDS} fields`);
-    const tag = cursor.varint();
-    const wire = tag % 8;
-    let content = cursor.position;
-    const value = wire === VARINT || wire === BYTES ? cursor.varint() : 0;
-    if (wire !== VARINT) {
-      content = cursor.position;
-      const bytes = contentBytes(wire, value);
-      if (bytes === undefined) throw new Error(`Not a protobuf message: wire type ${wire}`);
-      cursor.position += bytes;
-    }
-    if (cursor.position > to) throw new Error(`Not a protobuf message: the field at ${start} ends after it`);
-    const number = Math.floor(tag / 8);
-    yield { number, wire, value: wire === VARINT ? value : 0, start, from: content, to: cursor.position };
+    if (++count > MAX_FIELDS) throw tooMany();
+    yield fieldAt(cursor, start, to);
   }
+}
+
+const tooMany = (): Error => new Error(`Not a message of a model: more than ${MAX_FIELDS} fields`);
+
+/** Reads the tag of the field at a position, and advances past the field. */
+function fieldAt(cursor: Cursor, start: number, end: number): Field {
+  cursor.position = start;
+  const tag = cursor.varint();
+  const wire = tag % 8;
+  let from = cursor.position;
+  const value = wire === VARINT || wire === BYTES ? cursor.varint() : 0;
+  if (wire !== VARINT) {
+    from = cursor.position;
+    const bytes = contentBytes(wire, value);
+    if (bytes === undefined) throw new Error(`Not a protobuf message: wire type ${wire}`);
+    cursor.position += bytes;
+  }
+  if (cursor.position > end) throw new Error(`Not a protobuf message: the field at ${start} ends after it`);
+  return { number: Math.floor(tag / 8), wire, value: wire === VARINT ? value : 0, start, from, to: cursor.position };
+}
+
+/**
+ * The same fields for bytes in memory, without a generator. Nearly all tags and lengths are one byte. The
+ * engine parses the graph once, before V8 has compiled any of its code, so each step of the interpreter
+ * counts.
+ * @param base position of the message in `bytes`.
+ * @throws Error for bytes that are not a message.
+ */
+function fieldsInMemory(bytes: Uint8Array, base: number, size: number): Field[] {
+  const found: Field[] = [];
+  let cursor: Cursor | undefined;
+  for (let start = 0; start < size; ) {
+    if (found.length === MAX_FIELDS) throw tooMany();
+    const tag = bytes[base + start] ?? 128;
+    const length = bytes[base + start + 1] ?? 128;
+    const end = start + 2 + length;
+    if (tag < 128 && tag % 8 === BYTES && length < 128 && end <= size) {
+      found.push({ number: tag >> 3, wire: BYTES, value: 0, start, from: start + 2, to: end });
+      start = end;
+    } else {
+      cursor ??= new Cursor(memory(bytes, base), 0);
+      const field = fieldAt(cursor, start, size);
+      found.push(field);
+      start = field.to;
+    }
+  }
+  return found;
 }
 
 /** Number of content bytes of a field that is not a varint; undefined for an unknown wire type. */
@@ -97,20 +132,32 @@ class Cursor {
   }
 }
 
-const memory = (bytes: Uint8Array): Source => ({
-  byte: (position) => bytes[position],
-  bytes: (from, to) => bytes.subarray(from, to),
+const memory = (bytes: Uint8Array, base: number): Source => ({
+  byte: (position) => bytes[base + position],
+  bytes: (from, to) => bytes.subarray(base + from, base + to),
 });
 
-/** A message in memory. */
+/** A message in memory. Positions of its fields count from its start. */
 export class Message {
-  readonly bytes: Uint8Array;
   readonly fields: readonly Field[];
+  /** The bytes of the outermost message, shared: a view of each message would cost more than its fields. */
+  readonly #whole: Buffer;
+  readonly #base: number;
+  readonly #size: number;
 
-  /** @throws Error for bytes that are not a message. */
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-    this.fields = [...fields(memory(bytes), 0, bytes.length)];
+  /**
+   * @param base position of the message in `bytes`.
+   * @throws Error for bytes that are not a message.
+   */
+  constructor(bytes: Uint8Array, base = 0, size = bytes.length) {
+    this.#whole = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#base = base;
+    this.#size = size;
+    this.fields = fieldsInMemory(this.#whole, base, size);
+  }
+
+  get bytes(): Uint8Array {
+    return this.#part(0, this.#size);
   }
 
   all(number: number): Field[] {
@@ -123,18 +170,16 @@ export class Message {
   }
 
   content(field: Field): Uint8Array {
-    return this.bytes.subarray(field.from, field.to);
+    return this.#part(field.from, field.to);
   }
 
   message(field: Field): Message {
-    return new Message(this.content(field));
+    return new Message(this.#whole, this.#base + field.from, field.to - field.from);
   }
 
   /** Text with one character per byte, because names are only compared and written again, never displayed. */
   text(field: Field | undefined): string {
-    if (!field) return '';
-    const { buffer, byteOffset } = this.bytes;
-    return Buffer.from(buffer, byteOffset + field.from, field.to - field.from).toString('latin1');
+    return field ? this.#whole.toString('latin1', this.#base + field.from, this.#base + field.to) : '';
   }
 
   texts(number: number): string[] {
@@ -146,7 +191,7 @@ export class Message {
     return this.all(number).flatMap((field) => {
       if (field.wire === VARINT) return [field.value];
       const values: number[] = [];
-      const cursor = new Cursor(memory(this.bytes), field.from);
+      const cursor = new Cursor(memory(this.#whole, this.#base), field.from);
       while (cursor.position < field.to) values.push(cursor.varint());
       return values;
     });
@@ -162,10 +207,14 @@ export class Message {
     for (const field of this.fields) {
       const changed = change(field);
       if (!changed) continue;
-      pieces.push(this.bytes.subarray(copied, field.start), ...changed);
+      pieces.push(this.#part(copied, field.start), ...changed);
       copied = field.to;
     }
-    return [...pieces, this.bytes.subarray(copied)];
+    return [...pieces, this.#part(copied, this.#size)];
+  }
+
+  #part(from: number, to: number): Uint8Array {
+    return this.#whole.subarray(this.#base + from, this.#base + to);
   }
 }
 

@@ -1,6 +1,8 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FromEngine, SequenceReport, ToEngine } from '../../src/protocol/messages.ts';
 import { Bench, engineProcess, onCpu, options, request } from './harness.ts';
@@ -11,8 +13,8 @@ afterEach(() => {
 });
 
 /** An engine process, forked as the worker forks it, with its messages so far. */
-function forkEngine() {
-  const child = fork(engineProcess, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced', env: {} });
+function forkEngine(env: NodeJS.ProcessEnv = {}) {
+  const child = fork(engineProcess, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced', env });
   children.push(child);
   const said: FromEngine[] = [];
   const output: string[] = [];
@@ -69,6 +71,18 @@ describe('the engine process', () => {
     expect(engine.said[0]).toMatchObject({ device: 'cpu', runtimeVersion: facts.runtimeVersion });
     expect(facts).toMatchObject({ slots: 4, context: 256, vocabSize: 1024 });
     expect(facts.residentBytes).toBeGreaterThan(facts.cacheBytes);
+  });
+
+  it('stores nothing for the maker of the runtime', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'engine-home-'));
+    try {
+      const engine = forkEngine({ HOME: home, XDG_CACHE_HOME: join(home, 'cache') });
+      engine.send({ kind: 'open', options });
+      await engine.heard('opened');
+      expect(readdirSync(home, { recursive: true })).toEqual([]);
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 
   it('generates the same ids as an engine in this process, with one report per step', async () => {

@@ -5,8 +5,7 @@
  * `OrtGetApiBase()->GetApi(18)` is a table of function pointers. Its order is part of the stable ABI, so an
  * index identifies a call.
  */
-import koffi from 'koffi';
-import { openLibrary, type Pointer } from '../ffi.ts';
+import { koffi, openLibrary, type Pointer, setDefaultVariable } from '../ffi.ts';
 
 /** A failed call of the runtime. */
 export class OrtError extends Error {
@@ -161,11 +160,21 @@ export interface OrtApi extends Calls, Releases {
 }
 
 /**
- * Loads libonnxruntime.
+ * The runtime stores each use in a database below the home directory, and sends it to its maker, unless this
+ * variable is set. It is read while the environment (`createEnv`) is created.
+ */
+const NO_TELEMETRY = 'ORT_DISABLE_TELEMETRY';
+
+type NativeCall = (...args: unknown[]) => unknown;
+
+/**
+ * Loads libonnxruntime. A call is declared when it is first made: the CPU needs two thirds of the calls. The
+ * runtime reports nothing to its maker, unless the environment of this process says otherwise.
  * @throws Error with the dynamic loader's message if the file is missing or is not a library; Error if the
  * library is too old for version 18 of the C API.
  */
 export function loadOrt(path: string): OrtApi {
+  setDefaultVariable(NO_TELEMETRY, '1');
   const base = openLibrary(path).func('OrtGetApiBase', 'void *', [])() as Pointer;
   const getApi = koffi.decode(koffi.decode(base, 'void *'), koffi.proto('void *', ['uint32_t']));
   const getVersion = koffi.decode(koffi.decode(base, POINTER_BYTES, 'void *'), koffi.proto('str', []));
@@ -173,51 +182,73 @@ export function loadOrt(path: string): OrtApi {
   const table = getApi(API_VERSION) as Pointer | null;
   if (!table) throw new Error(`ONNX Runtime ${version} does not offer version ${API_VERSION} of its C API`);
 
-  const entry = (index: number, result: string, parameters: KoffiType[]) =>
+  const entry: Entry = (index, result, parameters) =>
     koffi.decode(koffi.decode(table, index * POINTER_BYTES, 'void *'), koffi.proto(result, parameters));
-  const releases = Object.fromEntries(
-    Object.entries(RELEASES).map(([name, index]) => [name, entry(index, 'void', ['void *'])]),
-  ) as unknown as Releases;
-  const getErrorCode = entry(GET_ERROR_CODE, 'int', ['void *']);
-  const getErrorMessage = entry(GET_ERROR_MESSAGE, 'str', ['void *']);
-
+  const api: Record<string, unknown> = { version };
+  for (const [name, index] of Object.entries(RELEASES))
+    declareAtFirstCall(api, name, () => entry(index, 'void', ['void *']));
+  const errors = {
+    code: entry(GET_ERROR_CODE, 'int', ['void *']),
+    message: entry(GET_ERROR_MESSAGE, 'str', ['void *']),
+  };
   /** Throws the error of a status, if there is one, and releases the status. */
-  const check = (name: string, status: Pointer | null): void => {
+  const check = (name: string, status: unknown): void => {
     if (!status) return;
-    const error = new OrtError(name, getErrorCode(status) as number, getErrorMessage(status) as string);
-    releases.releaseStatus(status);
+    const error = new OrtError(name, errors.code(status) as number, errors.message(status) as string);
+    (api as unknown as Releases).releaseStatus(status as Pointer);
     throw error;
   };
-  /** Frees memory that an allocator of the runtime allocated. */
-  const free = entry(CALLS.allocatorFree.index, 'void *', ['void *', 'void *']);
-  const bind = (name: string, { index, parameters, result }: Declaration<Signature, keyof Results>) => {
-    const types: KoffiType[] = parameters.map((kind) => PARAMETER_TYPES[kind]);
-    if (result === 'nothing') {
-      const native = entry(index, 'void *', types);
-      return (...args: unknown[]): void => check(name, native(...args));
-    }
-    if (result === 'pointers') {
-      const native = entry(index, 'void *', [
-        ...types,
-        koffi.out(koffi.pointer('void *')),
-        koffi.out(koffi.pointer('size_t')),
-      ]);
-      return (...args: unknown[]): Pointer[] => {
-        const [array, length] = [[null] as [Pointer | null], [0] as [number]];
-        check(name, native(...args, array, length));
-        if (!array[0]) return [];
-        const pointers = koffi.decode(array[0], koffi.array('void *', Number(length[0]))) as Pointer[];
-        free(args[1], array[0]);
-        return pointers;
-      };
-    }
-    const native = entry(index, 'void *', [...types, koffi.out(koffi.pointer(RESULT_TYPES[result]))]);
-    return (...args: unknown[]): unknown => {
-      const out: unknown[] = [null];
-      check(name, native(...args, out));
-      return out[0];
-    };
+  for (const [name, declaration] of Object.entries(CALLS))
+    declareAtFirstCall(api, name, () => bind(name, declaration, entry, check));
+  return api as unknown as OrtApi;
+}
+
+/** Declares the function at an index of the table. */
+type Entry = (index: number, result: string, parameters: KoffiType[]) => NativeCall;
+
+/**
+ * Adds a function to `calls` that declares the native function at its first call, and then replaces itself.
+ */
+function declareAtFirstCall(calls: Record<string, unknown>, name: string, declare: () => NativeCall): void {
+  let declared: NativeCall | undefined;
+  // A caller may keep this function, so it must work more than once.
+  calls[name] = (...args: unknown[]): unknown => {
+    declared ??= declare();
+    calls[name] = declared;
+    return declared(...args);
   };
-  const calls = Object.fromEntries(Object.entries(CALLS).map(([name, declaration]) => [name, bind(name, declaration)]));
-  return { version, ...(calls as unknown as Calls), ...releases };
+}
+
+/** A function that makes one call, throws the error of its status, and returns its out parameter. */
+function bind(
+  name: string,
+  { index, parameters, result }: Declaration<Signature, keyof Results>,
+  entry: Entry,
+  check: (name: string, status: unknown) => void,
+): NativeCall {
+  const types: KoffiType[] = parameters.map((kind) => PARAMETER_TYPES[kind]);
+  if (result === 'nothing') {
+    const native = entry(index, 'void *', types);
+    return (...args) => check(name, native(...args));
+  }
+  if (result === 'pointers') {
+    const outs = ['void *', 'size_t'].map((type) => koffi.out(koffi.pointer(type)));
+    const native = entry(index, 'void *', [...types, ...outs]);
+    /** Frees memory that an allocator of the runtime allocated. */
+    const free = entry(CALLS.allocatorFree.index, 'void *', ['void *', 'void *']);
+    return (...args): Pointer[] => {
+      const [array, length] = [[null] as [Pointer | null], [0] as [number]];
+      check(name, native(...args, array, length));
+      if (!array[0]) return [];
+      const pointers = koffi.decode(array[0], koffi.array('void *', Number(length[0]))) as Pointer[];
+      free(args[1], array[0]);
+      return pointers;
+    };
+  }
+  const native = entry(index, 'void *', [...types, koffi.out(koffi.pointer(RESULT_TYPES[result]))]);
+  return (...args) => {
+    const out: unknown[] = [null];
+    check(name, native(...args, out));
+    return out[0];
+  };
 }

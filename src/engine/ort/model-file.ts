@@ -7,7 +7,7 @@ import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync } from
 import { dirname, join, relative, sep } from 'node:path';
 import { embeddingRows } from '../../onnx/embedding.ts';
 import { withExternalData } from '../../onnx/external-data.ts';
-import { Graph, nameOf, tensorInfoOf } from '../../onnx/graph.ts';
+import { type Graph, nameOf, parseModel, tensorInfoOf } from '../../onnx/graph.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
 import { keepLastLogits } from '../../onnx/last-logits.ts';
 import { Message, type Source } from '../../onnx/protobuf.ts';
@@ -79,10 +79,18 @@ export function readModel(path: string, edits: Edits = {}): ModelFile {
     file = openSync(real, 'r');
     const { size } = fstatSync(file);
     const whole = withExternalData(windowsOn(file), size, { model: relative(folder, real), resolve });
-    const short = keepLastLogits(whole, logits) ?? whole;
+    const parsed = parseModel(whole);
+    if (!parsed) return { path };
+    const short = keepLastLogits(whole, logits, parsed) ?? whole;
     const halved = halfAttention ? halveAttention(short) : undefined;
     const bytes = halved ?? short;
-    return { path, edited: { bytes, folder, halved: halved !== undefined, ...declaredBy(bytes, inputIds) } };
+    const rows = embeddingRows(parsed.graph, inputIds);
+    // The edits change neither the embedding nor the names of a cache.
+    const facts = { updated: updatedInPlace(parsed.graph), ...(rows !== undefined && { embeddingRows: rows }) };
+    return {
+      path,
+      edited: { bytes, folder, halved: halved !== undefined, ...facts, ...declaredBy(bytes, parsed.graph) },
+    };
   } catch {
     return { path };
   } finally {
@@ -100,31 +108,23 @@ function commonFolder([first = '', ...others]: readonly string[]): string {
 }
 
 /**
- * The inputs and outputs that a model declares, and facts about its graph.
- * @throws Error for bytes that are not a model, or if an input or output is not a tensor with a declared
- * shape.
+ * The inputs and outputs that a model declares.
+ * @param original the graph of the model before its edits.
+ * @throws Error if an input or output is not a tensor with a declared shape.
  */
-function declaredBy(bytes: Uint8Array, inputIds: string): GraphIo & Pick<EditedModel, 'updated' | 'embeddingRows'> {
+function declaredBy(bytes: Uint8Array, original: Graph): GraphIo {
   const root = new Message(bytes);
-  const [field, second] = root.all(MODEL.graph);
-  if (!field || second) throw new Error('A model with another number of graphs than one');
-  const message = root.message(field);
-  const graph = new Graph(message);
+  const [field] = root.all(MODEL.graph);
+  const message = field ? root.message(field) : original.message;
   const side = (number: number): TensorInfo[] =>
     message.all(number).flatMap((value) => {
       // Before version 4 of the format, weights are inputs too.
-      if (number === GRAPH.input && graph.constantShape(nameOf(message, value))) return [];
+      if (number === GRAPH.input && original.constantShape(nameOf(message, value))) return [];
       const tensor = tensorInfoOf(message, value);
       if (!tensor) throw new Error(`${nameOf(message, value)} is not a tensor of known shape`);
       return [tensor];
     });
-  const rows = embeddingRows(graph, inputIds);
-  return {
-    inputs: side(GRAPH.input),
-    outputs: side(GRAPH.output),
-    updated: updatedInPlace(graph),
-    ...(rows !== undefined && { embeddingRows: rows }),
-  };
+  return { inputs: side(GRAPH.input), outputs: side(GRAPH.output) };
 }
 
 /**
