@@ -1,6 +1,12 @@
 /** The example orchestrator with one worker, behind a proxy that breaks connections. */
 import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect, createServer as createProxy, type Server as Proxy, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Socket,
+  type Server as TcpServer,
+} from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
 import { Orchestrator, task } from '../../support/fleet.ts';
@@ -9,16 +15,20 @@ import { all, startWorker, type TestWorker, textOf } from '../../support/worker.
 
 let worker: TestWorker;
 let orchestrator: Orchestrator;
-let proxy: Proxy;
+let proxy: TcpServer;
 let table: Server;
 /** Connections of the orchestrator to the worker. */
 const connections = new Set<Socket>();
-const portOf = (server: Proxy | Server): number => (server.address() as AddressInfo).port;
+const portOf = (server: TcpServer | Server): number => (server.address() as AddressInfo).port;
+
+/** Jobs that run and wait on the worker: a job behind them has not begun when its first narrations arrive. */
+const occupy = (): Promise<Listener[]> =>
+  Promise.all(['x', 'y', 'z'].map((id, seed) => Listener.open(worker, { job_id: id, ...task(seed, 200) })));
 
 beforeAll(async () => {
-  worker = await startWorker({ args: ['--slots', '1', '--queue', '1'] });
+  worker = await startWorker({ args: ['--slots', '1', '--queue', '4'] });
   const port = Number(new URL(worker.url).port);
-  proxy = createProxy((socket) => {
+  proxy = createTcpServer((socket) => {
     const upstream = connect(port, '127.0.0.1');
     connections.add(socket.on('error', () => undefined).once('close', () => upstream.destroy()));
     upstream.on('error', () => undefined).once('close', () => socket.destroy());
@@ -40,31 +50,30 @@ afterAll(async () => {
 
 describe('an orchestrator', () => {
   test('reads on behind the last event when a connection breaks', async () => {
-    const whole = await (await Listener.post(orchestrator.tasks, task(7, 400))).ended;
+    const whole = await (await Listener.post(orchestrator.tasks, task(7, 120))).ended;
     const jobs = (): number => worker.lines.filter(({ event }) => event === 'request.validated').length;
     const before = jobs();
-    // The job waits behind another one, so that its stream is still open when the connections break.
-    const first = await Listener.open(worker, { job_id: 'first', ...task(1, 400) });
-    const stream = await Listener.post(orchestrator.tasks, task(7, 400));
+    const others = await occupy();
+    const stream = await Listener.post(orchestrator.tasks, task(7, 120));
     await stream.untilNarrated('request.queued');
     for (const socket of connections) socket.destroy();
     const events = await stream.ended;
-    await first.ended;
+    await Promise.all(others.map((other) => other.ended));
     expect(endings(events)).toEqual([events.at(-1)]);
-    expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 400 });
+    expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 120 });
     expect(textOf(events)).toBe(textOf(whole));
     expect(all(events, 'narration').filter(({ event }) => event === 'request.queued')).toHaveLength(1);
     expect(await orchestrator.counts()).toMatchObject({ resumed: 1, restarted: 0, failed: 0 });
-    expect(jobs() - before).toBe(2);
+    expect(jobs() - before).toBe(others.length + 1);
   });
 
   test('waits while all slots are busy and the queue is full', async () => {
     const { refused } = await orchestrator.counts();
-    const seeds = [1, 2, 3, 4, 5];
+    const seeds = Array.from({ length: 12 }, (_, index) => index);
     const ended = await Promise.all(
-      seeds.map(async (seed) => (await Listener.post(orchestrator.tasks, task(seed, 200))).ended),
+      seeds.map(async (seed) => (await Listener.post(orchestrator.tasks, task(seed, 40))).ended),
     );
-    for (const events of ended) expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 200 });
+    for (const events of ended) expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 40 });
     expect((await orchestrator.counts()).refused).toBeGreaterThan(refused);
     expect((await orchestrator.counts()).failed).toBe(0);
   });
@@ -75,14 +84,13 @@ describe('an orchestrator', () => {
   });
 
   test('cancels the job of a caller that leaves', async () => {
-    // The second task waits: nothing but a cancel removes it before the first has ended.
-    const first = await Listener.open(worker, { job_id: 'long', ...task(1, 480) });
+    const others = await occupy();
     const headers = { 'X-Correlation-Id': 'leaves' };
-    const second = await Listener.post(orchestrator.tasks, task(2, 480), headers);
-    await second.untilNarrated('request.queued');
-    second.leave();
+    const waiting = await Listener.post(orchestrator.tasks, task(9, 200), headers);
+    await waiting.untilNarrated('request.queued');
+    waiting.leave();
     await worker.line('request.cancelled', (line) => line['correlation_id'] === 'leaves');
-    expect(lastOf(await first.ended).type).toBe('end');
+    for (const other of others) expect(lastOf(await other.ended).type).toBe('end');
     await eventually(async () => {
       const health = (await (await worker.get('/health')).json()) as { slots: { busy: number } };
       expect(health.slots.busy).toBe(0);
