@@ -3,9 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { eventually } from './eventually.ts';
+import { vi } from 'vitest';
 import { enginesOf, kill, track, untilGone } from './processes.ts';
 import type { LogLine } from './worker.ts';
+
+/** Ceiling of a test of several workers. On a machine under load, a start alone takes many seconds. */
+export const CEILING_MS = 400_000;
 
 /** One worker in the table of the pool-manager. */
 export interface Endpoint {
@@ -70,10 +73,11 @@ export class Manager extends Example {
   }
 
   untilReady(count: number): Promise<void> {
-    return eventually(async () => {
+    const isReady = async (): Promise<void> => {
       const found = await this.endpoints();
       if (found.length !== count) throw new Error(`${found.length} workers of ${count} are ready.`);
-    });
+    };
+    return vi.waitFor(isReady, { timeout: CEILING_MS, interval: 50 });
   }
 
   roll(): Promise<Response> {

@@ -3,7 +3,7 @@
  * load, and no caller sees a failed request.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Endpoint, Manager, Orchestrator, task } from '../../support/fleet.ts';
+import { CEILING_MS, type Endpoint, Manager, Orchestrator, task } from '../../support/fleet.ts';
 import { endings, Listener, lastOf } from '../../support/listener.ts';
 import { enginesOf, isAlive, untilGone } from '../../support/processes.ts';
 import { all, type StreamEvent, textOf } from '../../support/worker.ts';
@@ -41,13 +41,13 @@ beforeAll(async () => {
   orchestrator = await Orchestrator.start(manager.url);
   for (const seed of SEEDS) expected.set(seed, textOf(await runTask(seed)));
   for (const text of expected.values()) expect(text.length).toBeGreaterThanOrEqual(TOKENS);
-});
+}, CEILING_MS);
 afterAll(async () => {
   await orchestrator.stop('SIGKILL');
   await manager.kill();
 });
 
-describe('a fleet', () => {
+describe('a fleet', { timeout: CEILING_MS }, () => {
   test('gets the jobs of a burst in equal parts', async () => {
     const burst = await Promise.all(
       Array.from({ length: 4 * WORKERS }, (_, index) => Listener.post(orchestrator.tasks, task(index, TOKENS))),

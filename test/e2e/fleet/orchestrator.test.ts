@@ -9,7 +9,7 @@ import {
 } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../../support/eventually.ts';
-import { Orchestrator, task } from '../../support/fleet.ts';
+import { CEILING_MS, Orchestrator, task } from '../../support/fleet.ts';
 import { endings, Listener, lastOf } from '../../support/listener.ts';
 import { all, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
@@ -40,7 +40,7 @@ beforeAll(async () => {
   table = createServer((_request, response) => response.end(JSON.stringify(listed)));
   await new Promise<void>((resolve) => table.listen(0, '127.0.0.1', resolve));
   orchestrator = await Orchestrator.start(`http://127.0.0.1:${portOf(table)}`);
-});
+}, CEILING_MS);
 afterAll(async () => {
   await orchestrator.stop('SIGKILL');
   await worker.kill();
@@ -48,7 +48,7 @@ afterAll(async () => {
   proxy.close();
 });
 
-describe('an orchestrator', () => {
+describe('an orchestrator', { timeout: CEILING_MS }, () => {
   test('reads on behind the last event when a connection breaks', async () => {
     const whole = await (await Listener.post(orchestrator.tasks, task(7, 120))).ended;
     const jobs = (): number => worker.lines.filter(({ event }) => event === 'request.validated').length;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { Example, Manager } from '../../support/fleet.ts';
+import { CEILING_MS, Example, Manager } from '../../support/fleet.ts';
 
 const MODEL = fileURLToPath(new URL('../../../models/haiku', import.meta.url));
 let manager: Manager | undefined;
@@ -13,11 +13,11 @@ afterEach(async () => {
   manager = undefined;
 });
 
-test('a pool-manager whose successor does not start keeps its workers', async () => {
+test('a pool-manager whose successor does not start keeps its workers', { timeout: CEILING_MS }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'fleet-'));
   const model = join(folder, 'haiku');
   cpSync(MODEL, model, { recursive: true });
-  manager = await Manager.start(2, ['--model', model]);
+  manager = await Manager.start(1, ['--model', model]);
   const before = await manager.endpoints();
   rmSync(folder, { recursive: true });
   const answer = await manager.roll();
@@ -27,7 +27,7 @@ test('a pool-manager whose successor does not start keeps its workers', async ()
   for (const { url } of before) expect((await fetch(`${url}/ready`)).status).toBe(200);
 });
 
-test('a pool-manager rolls once at a time', async () => {
+test('a pool-manager rolls once at a time', { timeout: CEILING_MS }, async () => {
   manager = await Manager.start(1);
   const answers = await Promise.all([manager.roll(), manager.roll()]);
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 409]);
@@ -39,8 +39,12 @@ test('a pool-manager with flags that no worker accepts ends with code 2', async 
   expect(await example.exited).toEqual({ code: 2 });
 });
 
-test.skipIf(process.platform === 'win32')('the workers of a pool-manager that is killed drain', async () => {
-  manager = await Manager.start(2);
-  expect(await manager.stopAll('SIGKILL')).toBe(null);
-  expect(manager.started).toHaveLength(2);
-});
+test.skipIf(process.platform === 'win32')(
+  'the workers of a pool-manager that is killed drain',
+  { timeout: CEILING_MS },
+  async () => {
+    manager = await Manager.start(1);
+    expect(await manager.stopAll('SIGKILL')).toBe(null);
+    expect(manager.started).toHaveLength(1);
+  },
+);
