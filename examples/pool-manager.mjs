@@ -62,7 +62,7 @@ async function onExit(life, code, signal) {
 /** Takes a worker into the table. A worker may report more than once. Returns the status of the answer. */
 function onReady({ worker_id, instance_id, pid, uri }) {
   const life = lives.get(worker_id);
-  if (!life || life.retired) return 404;
+  if (!life || life.retired) return 410; // not wanted: the worker ends its attempts
   life.instance = instance_id ?? String(life.child.pid);
   life.place.failures = 0;
   table.set(life.instance, { instance_id: life.instance, worker_id, pid: pid ?? life.child.pid, url: uri });
