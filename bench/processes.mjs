@@ -20,9 +20,9 @@ export const stopAll = () => Promise.all([...running].map((stop) => stop()));
 
 /**
  * Starts a worker. Resolves when it has warmed up, with the milliseconds from spawn to each of its
- * lines so far. With `keepsLog`, `log` resolves with all later lines when the worker has ended.
+ * lines so far.
  */
-export async function startWorker(args = [], { keepsLog = false } = {}) {
+export async function startWorker(args = []) {
   const began = performance.now();
   // It drains when its stdin closes: it never outlives the benches.
   const child = spawn(process.execPath, [CLI, '--port', '0', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -37,36 +37,23 @@ export async function startWorker(args = [], { keepsLog = false } = {}) {
     if (line.event === 'warmup.done') break;
   }
   if (at['warmup.done'] === undefined) throw new Error(`The worker ended before it was ready: ${fatal}`);
-  const log = keepsLog ? linesOf(child.stdout) : Promise.resolve([]);
   child.stdout.resume();
-  return { url, at, pid: child.pid, log, stop };
+  return { url, at, pid: child.pid, stop };
 }
 
-/** All lines of a stream, at its end. */
-function linesOf(input) {
-  const lines = [];
-  const reader = createInterface({ input }).on('line', (line) => lines.push(line));
-  return once(reader, 'close').then(() => lines);
-}
-
-/**
- * Starts an example. Resolves when it listens. `lines` holds its lines so far, and those of the workers of the
- * pool-manager.
- */
+/** Starts an example. Resolves when it listens. Its workers drain when it ends. */
 export async function startExample(script, args) {
   const file = fileURLToPath(new URL(`../examples/${script}.mjs`, import.meta.url));
   const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const stop = stopper(child);
-  const lines = [];
   const url = await new Promise((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${script} ended with code ${code} before it listened`)));
     createInterface({ input: child.stdout }).on('line', (text) => {
       const line = JSON.parse(text);
-      lines.push(line);
       if (line.event === `${script.replace('pool-', '')}.listening`) resolve(line.url);
     });
   });
-  return { url, lines, stop };
+  return { url, stop };
 }
 
 /** Installs the packages of the peers and starts one of their servers. Resolves when it has warmed up. */
