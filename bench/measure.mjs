@@ -8,8 +8,8 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFI
 
 /**
  * Posts one job and reads its stream to the end; the same client for the worker and its peers. Calls
- * `onEvent(type, data, at)` with each event's name, its JSON text, and the milliseconds since the POST was
- * sent. Rejects when `signal` aborts, after hanging up.
+ * `onEvent(type, data, at, id)` with each event's name, its JSON text, the milliseconds since the POST was
+ * sent, and its id. Rejects when `signal` aborts, after hanging up.
  */
 export function execute(url, body, onEvent, signal) {
   return post(`${url}/execute`, { job_id: crypto.randomUUID(), ...body }, onEvent, signal);
@@ -24,7 +24,7 @@ export function post(url, body, onEvent = () => undefined, signal = undefined) {
     const request = http.request(url, { method: 'POST', agent, headers, signal }, (response) => {
       const ok = response.statusCode >= 200 && response.statusCode < 300;
       let [at, refusal] = [0, ''];
-      const feed = messageParser(({ event, data }) => onEvent(event, data, at));
+      const feed = messageParser(({ id, event, data }) => onEvent(event, data, at, id));
       response.on('data', (chunk) => {
         at = performance.now() - began;
         if (ok) feed(chunk);

@@ -42,6 +42,21 @@ export async function startWorker(args = [], cli = CLI) {
   return { url, at, pid: child.pid, stop };
 }
 
+/** Starts an example. Resolves when it listens. Its workers drain when it ends. */
+export async function startExample(script, args) {
+  const file = fileURLToPath(new URL(`../examples/${script}.mjs`, import.meta.url));
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const stop = stopper(child);
+  const url = await new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${script} ended with code ${code} before it listened`)));
+    createInterface({ input: child.stdout }).on('line', (text) => {
+      const line = JSON.parse(text);
+      if (line.event === `${script.replace('pool-', '')}.listening`) resolve(line.url);
+    });
+  });
+  return { url, stop };
+}
+
 /** Installs the packages of the peers and starts one of their servers. Resolves when it has warmed up. */
 export async function startPeer(script, args) {
   installPeers();

@@ -17,6 +17,7 @@ import { firstToken } from './first-token.mjs';
 import { fleet } from './fleet.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
 import { layersCost } from './layers-cost.mjs';
+import { logVolume } from './log-volume.mjs';
 import { table, wrapped } from './measure.mjs';
 import { memory10k } from './memory-10k.mjs';
 import { memoryBandwidth } from './memory-bandwidth.mjs';
@@ -24,6 +25,7 @@ import { narrateCall } from './narrate-call.mjs';
 import { narrationCost } from './narration-cost.mjs';
 import { overHttp } from './over-http.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
+import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
 import { secondTurn } from './second-turn.mjs';
 import { stalledReaders } from './stalled-readers.mjs';
@@ -49,6 +51,8 @@ const BENCHES = {
   memory10k,
   stalledReaders,
   subscribers,
+  rollingRestart,
+  logVolume,
 };
 const PAGE = new URL('../docs/benchmarks.md', import.meta.url);
 const versionOf = (name) =>

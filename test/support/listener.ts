@@ -31,6 +31,13 @@ export class Listener {
     return new Listener(await worker.post('/execute', body, headers, leaving.signal), leaving);
   }
 
+  /** Posts a body to any server that answers with a stream, such as the example orchestrator. */
+  static async post(url: string, body: object, headers: Record<string, string> = {}): Promise<Listener> {
+    const leaving = new AbortController();
+    const init = { method: 'POST', headers, body: JSON.stringify(body), signal: leaving.signal };
+    return new Listener(await fetch(url, init), leaving);
+  }
+
   /** Reads the stream of an existing job, after the event `after`. */
   static async attach(worker: TestWorker, jobId: string, after?: number | string): Promise<Listener> {
     const leaving = new AbortController();
