@@ -40,7 +40,8 @@ export class WaitEstimate {
   }
 
   /**
-   * Expected milliseconds until each waiting sequence has a slot, in the order of the queue.
+   * Expected milliseconds until each waiting sequence has a slot, in the order of the queue, and at the end
+   * those of a sequence behind the queue.
    * @param busy sequences that have a slot.
    * @param free number of free slots.
    */
@@ -49,11 +50,18 @@ export class WaitEstimate {
       ...new Array<number>(free).fill(0),
       ...busy.map((sequence) => this.#remainingMs(sequence, busy.length)),
     ];
-    return waiting.map((sequence) => {
+    const waits = waiting.map((sequence) => {
       const soonest = Math.min(...slots);
       slots[slots.indexOf(soonest)] = soonest + this.#remainingMs(sequence, busy.length);
       return soonest;
     });
+    return [...waits, Math.min(...slots)];
+  }
+
+  /** Expected milliseconds from one free slot to the next if all sequences are like the mean of `busy`. */
+  turnMs(busy: readonly Sequence[]): number {
+    const all = busy.map((sequence) => this.#wholeMs(sequence, busy.length));
+    return all.reduce((sum, ms) => sum + ms, 0) / busy.length ** 2;
   }
 
   /** Expected milliseconds until the first slot is free, if the queue is ignored. */
@@ -62,15 +70,24 @@ export class WaitEstimate {
   }
 
   #remainingMs(sequence: Sequence, rows: number): number {
-    const { prompt, maxTokens, minTokens } = sequence.request;
-    const { generated, state } = sequence;
-    const unread = state === 'decode' ? 0 : prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
+    const { generated, state, request } = sequence;
+    const unread = state === 'decode' ? 0 : request.prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
+    const tokens = Math.max(1, this.#expectedTokens(sequence) - generated);
+    return this.#budget.expectedMs(unread, rows - 1) + tokens * this.#stepMs;
+  }
+
+  /** Milliseconds from the start of a sequence to its end. */
+  #wholeMs(sequence: Sequence, rows: number): number {
+    const unread = sequence.request.prompt.length - sequence.cachedTokens;
+    return this.#budget.expectedMs(unread, rows - 1) + this.#expectedTokens(sequence) * this.#stepMs;
+  }
+
+  #expectedTokens({ request: { maxTokens, minTokens }, generated }: Sequence): number {
     const expected = Math.max(
       this.#meanOutput ?? Math.min(maxTokens, FIRST_OUTPUT),
       minTokens,
       generated * (1 + EXPECTED_GROWTH),
     );
-    const tokens = Math.max(1, Math.min(maxTokens, expected) - generated);
-    return this.#budget.expectedMs(unread, rows - 1) + tokens * this.#stepMs;
+    return Math.min(maxTokens, expected);
   }
 }

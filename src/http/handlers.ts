@@ -11,6 +11,7 @@ import type { WorkerIdentity } from '../lifecycle/identity.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { tokenCheck } from './auth.ts';
 import type { ErrorFormatter } from './error-handler.ts';
 import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
@@ -58,7 +59,7 @@ export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonl
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
     health: native(healthHandler(parts)),
     live: native(liveHandler(config.workerId, engine)),
-    ready: native(readyHandler(config.workerId, state)),
+    ready: native(readyHandler({ config, admission, isTrusted: tokenCheck(config.apiToken) })),
     metrics: native(metricsHandler(metrics)),
     openapiYaml: native(fileHandler(contract.yaml, 'application/yaml; charset=utf-8')),
     openapiJson: native(fileHandler(contract.json, 'application/json; charset=utf-8')),

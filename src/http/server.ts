@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
-import { authenticator } from './auth.ts';
+import { authenticator, tokenCheck } from './auth.ts';
 import { checkExpectation } from './body/body-head.ts';
 import { acceptJsonOnly } from './body/json-body.ts';
 import { listenOnOthers } from './connections/other-addresses.ts';
@@ -16,6 +16,7 @@ import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
 import { requireReadableHttp } from './http-rules.ts';
 import { sendError } from './native/errors.ts';
+import { loadHeaders } from './operator/load-headers.ts';
 import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
 import { requireHost } from './single-headers.ts';
@@ -88,6 +89,10 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
     if (request.is404) throw new WorkerError('NOT_FOUND');
     return undefined;
   });
+  app.addHook(
+    'onSend',
+    loadHeaders(() => parts.admission.load, tokenCheck(config.apiToken)),
+  );
   app.setErrorHandler(errorHandler(sendError, refusals));
   addRoutes(app, parts, { contract, connections, refusals });
   return app;

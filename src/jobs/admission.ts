@@ -10,6 +10,7 @@ import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import { narrate, runIn } from '../narration/narrate.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { type Load, loadOf } from './capacity/capacity.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation.ts';
 import { contextOf, Job, type RequestIds } from './job.ts';
@@ -50,7 +51,7 @@ export interface AdmissionParts {
   >;
   readonly state: WorkerState;
   readonly jobs: JobRegistry;
-  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs'>;
+  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs' | 'waitMs' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
@@ -71,15 +72,21 @@ export class Admission {
     this.#parts = parts;
   }
 
+  /** The load of the worker at this moment. */
+  get load(): Load {
+    return loadOf(this.#parts);
+  }
+
   /**
    * The loaded model.
-   * @throws WorkerError `LOADING`, `DRAINING` or `WORKER_UNHEALTHY`, with a retry time, if no job can be
-   * accepted
+   * @throws WorkerError `LOADING`, `DRAINING`, `ENGINE_STALLED` or `WORKER_UNHEALTHY`, with a retry time, if
+   * no job can be accepted
    */
   requireReady(): LoadedModel {
     const { state, engine, config, model } = this.#parts;
     const loaded = model();
     if (loaded && state.refusal === undefined) return loaded;
+    if (loaded && state.refusal === 'ENGINE_STALLED') throw stalledError(engine.heartbeatAgeMs);
     const draining = state.refusal === 'DRAINING';
     const retryAfterMs = draining ? config.shutdownTimeout * 1000 : (engine.slotFreeMs ?? RETRY_MS);
     throw new WorkerError(state.refusal ?? 'LOADING', undefined, { retryAfterMs });
@@ -103,7 +110,7 @@ export class Admission {
     const allowedMs = Math.min(timeoutMs, (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now());
     if (allowedMs <= 0) throw deadlinePassed();
     this.#refuseDuplicate(order.jobId);
-    this.#requireCapacity(slots);
+    this.requireCapacity(slots);
     const log = new EventLog(encoder, { awaitsStart: true });
     const context = contextOf({ ...ids, jobId: order.jobId }, log, config.narration);
     const job = new Job(context, log, {
@@ -166,13 +173,14 @@ export class Admission {
   }
 
   /**
-   * Counts sequences as well as jobs: a cancelled sequence occupies its slot until the engine confirms the
-   * cancel, and its job can be over before that.
+   * @param slots the slots of the loaded model
+   * @throws WorkerError `ALL_SLOTS_BUSY` with a retry time, the time until a place in the queue is free
    */
-  #requireCapacity(slots: number): void {
-    const { config, jobs, engine } = this.#parts;
+  requireCapacity(slots: number): void {
+    const { full, expectedWaitMs } = this.load;
+    if (!full) return;
+    const { config, engine } = this.#parts;
     const { busy, waiting } = engine.occupancy;
-    if (Math.max(jobs.size, busy + waiting) < slots + config.queue) return;
     const retryAfterMs = engine.slotFreeMs ?? RETRY_MS;
     const details = {
       slots_total: slots,
@@ -180,6 +188,7 @@ export class Admission {
       queue_length: waiting,
       queue_limit: config.queue,
       retry_after_ms: Math.ceil(retryAfterMs),
+      ...(expectedWaitMs !== undefined && { expected_wait_ms: expectedWaitMs }),
     };
     throw new WorkerError('ALL_SLOTS_BUSY', undefined, { details, retryAfterMs });
   }
@@ -202,6 +211,12 @@ export class Admission {
     const retry = code === 'DRAINING' ? { retryAfterMs: config.shutdownTimeout * 1000 } : {};
     return new WorkerError(code, undefined, retry);
   }
+}
+
+/** The estimates of the engine are from before the stall. */
+function stalledError(ageMs: number | undefined): WorkerError {
+  const details = ageMs === undefined ? {} : { details: { engine_heartbeat_age_ms: Math.round(ageMs) } };
+  return new WorkerError('ENGINE_STALLED', undefined, { ...details, retryAfterMs: RETRY_MS });
 }
 
 /** The same request is always too late. */

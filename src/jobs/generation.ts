@@ -72,9 +72,10 @@ export class Generation {
     }
   }
 
-  #onStep({ batch, report, lost, unconfirmed }: Step): void {
+  #onStep({ batch, report, lost, silence, unconfirmed }: Step): void {
     this.#batch = batch;
     if (lost !== undefined) this.#narrator.requeued(lost);
+    if (silence) this.#narrator.silence(silence);
     for (const note of report.notes) {
       if (note.note === 'started') this.#queueMs = note.queueMs;
       this.#narrator.note(note);

@@ -50,6 +50,8 @@ export const NO_GAUGES: Gauges = {
   vramBytes: zero,
   logBytes: zero,
   uptimeSeconds: zero,
+  engineStalled: () => false,
+  heartbeatAgeSeconds: () => undefined,
 };
 
 /** Metrics of a worker without an engine. */

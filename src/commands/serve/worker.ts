@@ -77,6 +77,7 @@ export class Worker {
     this.#supervisor = new EngineSupervisor(start.engine, this.#state, {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
+      stallMs: config.stallAfter * 1000,
       giveUp: (reason) => this.#fail('engine_lost', reason),
     });
     const engine = this.#supervisor.client;
@@ -88,6 +89,8 @@ export class Worker {
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
       logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,
+      engineStalled: () => this.#state.stalled,
+      heartbeatAgeSeconds: () => (engine.heartbeatAgeMs === undefined ? undefined : engine.heartbeatAgeMs / 1000),
     });
     this.#app = this.#buildServer();
   }
