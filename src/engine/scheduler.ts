@@ -14,8 +14,8 @@ import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';
 
 /**
- * Age of the estimate behind the queue at which it is made again. Its cost grows with the queue: 10 µs for 64
- * sequences and 16 slots.
+ * Age of the estimate behind the queue at which it is made again. It takes about 1 µs for each waiting
+ * sequence.
  */
 const TAIL_MS = 250;
 
@@ -55,8 +55,11 @@ export class Scheduler {
   #waiting: Sequence[] = [];
   /** Sequences with a slot, in the order in which they started. */
   #running: Sequence[] = [];
-  /** Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, estimated `at`. */
-  #tail = { ms: 0, length: 0, at: 0 };
+  /**
+   * Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, and by which one more
+   * waiting sequence delays the next one; estimated `at`.
+   */
+  #tail = { ms: 0, eachMs: 0, length: 0, at: Number.NEGATIVE_INFINITY };
 
   constructor({ cache, budget, waits, now, draftCost }: SchedulerParts) {
     this.#cache = cache;
@@ -86,8 +89,7 @@ export class Scheduler {
     const active = this.#active;
     if (this.#cache.free > 0 || active.length === 0) return {};
     const slotFreeMs = this.#waits.slotFreeMs(active);
-    const { ms, length } = this.#tail;
-    const eachMs = this.#waits.turnMs(this.#running);
+    const { ms, eachMs, length } = this.#tail;
     return { slotFreeMs, queue: { length, waitMs: slotFreeMs + ms, eachMs } };
   }
 
@@ -189,10 +191,11 @@ export class Scheduler {
       index >= free && index + 1 - free !== sequence.position;
     const { length } = this.#waiting;
     const { length: before, at } = this.#tail;
-    const isOld = free === 0 && (length !== before || (length > 0 && this.#now() - at >= TAIL_MS));
+    const isOld = free === 0 && (length !== before || this.#now() - at >= TAIL_MS);
     if (!isOld && !this.#waiting.some(hasMoved)) return;
     const waits = this.#waits.waits(this.#running, this.#waiting, free);
-    this.#tail = { ms: (waits.at(-1) ?? 0) - (waits[0] ?? 0), length, at: this.#now() };
+    const eachMs = free === 0 ? this.#waits.turnMs(this.#running) : 0;
+    this.#tail = { ms: (waits.at(-1) ?? 0) - (waits[0] ?? 0), eachMs, length, at: this.#now() };
     for (const [index, sequence] of this.#waiting.entries()) {
       if (!hasMoved(sequence, index)) continue;
       sequence.position = index + 1 - free;
