@@ -313,7 +313,7 @@ export const HEADERS_OUT = {
   'X-Worker-Slots-Free': {
     description:
       'Slots that a new job could take at once, at the time of this answer; 0 while the worker accepts no jobs. This header and the ' +
-      'other two of the load are absent from 401 and 403, from answers to bytes that are no request, and with `--api-token` from ' +
+      'other two of the load are absent from 401 and 403, from answers to malformed HTTP, and with `--api-token` from ' +
       'answers to requests without the token.',
     schema: { type: 'integer', minimum: 0 },
   },

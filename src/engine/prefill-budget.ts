@@ -71,8 +71,8 @@ export class PrefillBudget {
   }
 
   /**
-   * Expected milliseconds to compute a number of prompt tokens beside `rows` decoding sequences, as a function
-   * for many prompts: to find the length of a chunk takes 10 µs.
+   * Expected milliseconds to compute a number of prompt tokens beside `rows` decoding sequences. A function
+   * for many prompts, because finding the length of a chunk takes 10 µs.
    */
   forecast(rows: number): (tokens: number) => number {
     const { chunk } = this;

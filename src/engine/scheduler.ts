@@ -181,9 +181,9 @@ export class Scheduler {
   }
 
   /**
-   * Adds a note to each waiting sequence whose queue position has changed, and estimates the wait behind the
-   * queue if its length has changed or the estimate is old. The first sequences get the free slots and have no
-   * position.
+   * Adds a note to each waiting sequence whose queue position has changed. Estimates the wait behind the
+   * queue if its length has changed, or if the estimate is old. The first sequences get the free slots and
+   * have no position.
    */
   #notePositions(): void {
     const { free } = this.#cache;

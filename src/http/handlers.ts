@@ -11,7 +11,7 @@ import type { WorkerIdentity } from '../lifecycle/identity.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { tokenCheck } from './auth.ts';
+import type { TokenCheck } from './auth.ts';
 import type { ErrorFormatter } from './error-handler.ts';
 import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
@@ -47,9 +47,14 @@ export interface Handler {
 /**
  * The handlers of all routes, by operation id.
  * @param contract openapi.yaml and openapi.json
+ * @param isTrusted true for a caller who may send jobs
  * @throws Error if a file cannot be read
  */
-export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonly<Record<RouteId, Handler>> {
+export function handlersOf(
+  parts: ServerParts,
+  contract: ContractFiles,
+  isTrusted: TokenCheck,
+): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
   const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
   return {
@@ -59,7 +64,7 @@ export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonl
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
     health: native(healthHandler(parts)),
     live: native(liveHandler(config.workerId, engine)),
-    ready: native(readyHandler({ config, admission, isTrusted: tokenCheck(config.apiToken) })),
+    ready: native(readyHandler({ config, admission, isTrusted })),
     metrics: native(metricsHandler(metrics)),
     openapiYaml: native(fileHandler(contract.yaml, 'application/yaml; charset=utf-8')),
     openapiJson: native(fileHandler(contract.json, 'application/json; charset=utf-8')),

@@ -13,6 +13,7 @@ import type { WorkerIdentity } from '../../lifecycle/identity.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 import { memoryBytes } from '../../telemetry/metrics.ts';
+import type { TokenCheck } from '../auth.ts';
 import { secondsOf } from '../error-handler.ts';
 
 /** Sources of the body of `/health`. */
@@ -100,7 +101,7 @@ interface ReadySources {
   readonly config: Pick<Config, 'workerId' | 'readyWhenFull'>;
   readonly admission: Pick<Admission, 'load' | 'requireReady' | 'requireCapacity'>;
   /** True if the caller may send jobs. Other callers learn if a job would be accepted, and no figures. */
-  readonly isTrusted: (request: FastifyRequest) => boolean;
+  readonly isTrusted: TokenCheck;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Load } from '../../jobs/capacity/capacity.ts';
+import type { TokenCheck } from '../auth.ts';
 
 /** Names of the headers, in the order of `loadHeaders`. */
 export const LOAD_HEADERS = ['X-Worker-Slots-Free', 'X-Worker-Queue', 'X-Worker-Expected-Wait-Ms'] as const;
@@ -16,7 +17,7 @@ const [SLOTS_FREE, QUEUE, EXPECTED_WAIT] = LOAD_HEADERS;
  * that refuses its caller (401, 403) has no load headers, and with `--api-token` no answer to a request
  * without the token.
  */
-export function loadHeaders(load: () => Load, isTrusted: (request: FastifyRequest) => boolean) {
+export function loadHeaders(load: () => Load, isTrusted: TokenCheck) {
   return (request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: () => void): void => {
     const { statusCode } = reply;
     if (statusCode !== 401 && statusCode !== 403 && isTrusted(request)) {
