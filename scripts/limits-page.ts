@@ -4,6 +4,7 @@
 import { CLOSE_MS as CLOSE_CHILD_MS, KILL_MS, STDERR_TAIL } from '../src/bridge/child.ts';
 import { CANCEL_MS } from '../src/bridge/client.ts';
 import { PING_MS } from '../src/bridge/heartbeat.ts';
+import { MAX_STALL_GROWTH, MAX_STALL_SHARE, STALL_STEPS } from '../src/bridge/stall-threshold.ts';
 import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_EVENTS_MS } from '../src/commands/serve/drain.ts';
@@ -232,7 +233,8 @@ whose time is known; a thread with a deadline does the rest.
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
 | silence of an open engine | ${setting('step-timeout')} s | \`--step-timeout\` | it is killed, \`engine.lost\` | \`bridge/heartbeat\` | \`e2e/engine/engine-hangs\`, \`bridge/heartbeat\` |
-| pings of a silent engine | one in ${seconds(PING_MS)}, one without an answer | – | – | \`bridge/heartbeat\` | \`bridge/heartbeat\` |
+| silence of a stalled engine | ${setting('stall-after')} s, or ${STALL_STEPS} of its longest steps if that is more; a step raises it at most ${MAX_STALL_GROWTH} times, all steps to ${MAX_STALL_SHARE * 100} % of \`--step-timeout\` | \`--stall-after\` | \`engine.stalled\`, 503 \`ENGINE_STALLED\` until its next message | \`bridge/stall-threshold\`, \`bridge/heartbeat\` | \`bridge/stall-threshold\`, \`e2e/engine/engine-stalled\` |
+| pings of a silent engine | one in ${seconds(PING_MS)} (earlier if \`--stall-after\` or \`--step-timeout\` is under five seconds), one without an answer | – | – | \`bridge/heartbeat\` | \`bridge/heartbeat\` |
 | wait for the end of a killed engine | ${seconds(KILL_MS)} | – | it counts as lost | \`bridge/child\` | \`bridge/child\` |
 | the first load | none: SIGTERM, \`/shutdown\` or a closed stdin ends it | – | – | \`commands/serve/worker\` | \`e2e/lifecycle/drain\` |
 | a restart | ${RESTART_FACTOR} times the first load, plus \`--step-timeout\` | \`--step-timeout\` | another loss | \`lifecycle/engine-supervisor\` | \`bridge/child\` |

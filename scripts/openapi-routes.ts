@@ -105,6 +105,13 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     },
     errorHeaders: { 409: ['Retry-After'], 415: ['Accept-Encoding'], 503: ['Retry-After'] },
     errorForms: {
+      503: {
+        description:
+          '`ALL_SLOTS_BUSY` has two estimates in `details`: `retry_after_ms`, the time until the queue has a place, and ' +
+          '`expected_wait_ms`, the time until a new job would have a slot, as in `/health`. They are equal if no job waits. ' +
+          '`ENGINE_STALLED`: the engine is silent for `--stall-after`, and may be restarted soon. Send the job to another worker. ' +
+          'Jobs that were accepted before continue when the engine answers.',
+      },
       409: {
         description:
           'If the connection of that job broke, it is being stopped: send the request again after `Retry-After`, or read its ' +
@@ -198,10 +205,17 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
   health: {
     tag: 'worker',
     summary: 'State of the worker, its model and its slots',
+    description:
+      'The status says if the worker is ready: the model is loaded, the engine answers, and the worker does not drain. ' +
+      '`accepting` says if a job would be accepted now: a full worker is healthy and does not accept.',
     takes: ['traceparent'],
     answers: {
-      200: { description: 'Healthy: a job would be accepted.', content: json(ref('Health')) },
-      503: { description: 'Starting, draining or unhealthy.', content: json(ref('Health')) },
+      200: { description: 'Healthy, possibly full.', content: json(ref('Health')) },
+      503: {
+        description: 'Starting, stalled, draining or unhealthy. No job is accepted.',
+        headers: ['Retry-After'],
+        content: json(ref('Health')),
+      },
     },
   },
   live: {
@@ -214,7 +228,19 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     tag: 'worker',
     summary: 'Readiness probe',
     takes: ['traceparent'],
-    answers: { 200: { description: 'A job would be accepted.', content: json(ref('ReadyAnswer')) } },
+    answers: {
+      200: {
+        description:
+          'The model is loaded, the engine answers, and the worker does not drain. `accepting` says if a job would be accepted now.',
+        content: json(ref('ReadyAnswer')),
+      },
+    },
+    errorHeaders: { 503: ['Retry-After'] },
+    errorForms: {
+      503: {
+        description: '`ALL_SLOTS_BUSY` only with `--ready-when-full false`: by default, a full worker answers 200.',
+      },
+    },
   },
   metrics: {
     tag: 'worker',
@@ -259,7 +285,8 @@ the stream of the job that an event belongs to.
 A web page can use the worker from a browser only if its origin is in \`--cors-origin\`. Then the answers have the CORS headers, and
 the worker answers \`OPTIONS\`.
 
-Every answer has the header \`X-Correlation-Id\`. Every error before a stream begins has the form \`ErrorAnswer\`. Its \`code\` is
+Every answer has the header \`X-Correlation-Id\`, and the load of the worker in three headers (\`X-Worker-Slots-Free\`,
+\`X-Worker-Queue\`, \`X-Worker-Expected-Wait-Ms\`): each answer is a sample for a router. Every error before a stream begins has the form \`ErrorAnswer\`. Its \`code\` is
 stable, and its \`message\` contains no path, secret or prompt. A path that is not listed here answers 404 \`NOT_FOUND\`.
 
 Bytes that are no request of HTTP/1.1 or 1.0 get the same form, and the connection ends: 400, 413, 417 (\`Expect\`), 431 (headers),
@@ -346,6 +373,22 @@ export const HEADERS_OUT = {
     schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' },
   },
   traceparent: { description: 'The value of the request, if it is well-formed.', schema: text },
+  'X-Worker-Slots-Free': {
+    description:
+      'Slots that a new job could take at once, at the time of this answer; 0 while the worker accepts no jobs. This header and the ' +
+      'other two of the load are absent from 401 and 403, from answers to malformed HTTP, and with `--api-token` from ' +
+      'answers to requests without the token.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  'X-Worker-Queue': {
+    description: 'Accepted jobs that wait for a slot, at the time of this answer.',
+    schema: { type: 'integer', minimum: 0 },
+  },
+  'X-Worker-Expected-Wait-Ms': {
+    description:
+      'Estimated milliseconds until a new job would have a slot, as `expected_wait_ms` of `/health`. Absent without an estimate.',
+    schema: { type: 'integer', minimum: 0 },
+  },
   ETag: { description: 'Digest of the document.', required: true, schema: text },
   'Retry-After': {
     description:

@@ -9,6 +9,7 @@ import { EVENTS, type EventType } from '../src/contract/events.ts';
 import '../src/contract/answers.ts';
 import '../src/contract/execute.ts';
 import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
+import { LOAD_HEADERS } from '../src/http/operator/load-headers.ts';
 import {
   ABOUT,
   type Answer,
@@ -217,12 +218,13 @@ function response(
   recordings: readonly Recording[],
 ): object {
   const mine = recordings.filter((recording) => recording.response.status === status);
+  const load = status === 401 || status === 403 ? [] : LOAD_HEADERS;
   const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'] : [];
   const wire = stream && mine.find(({ name }) => name === 'execute-stop-string');
   return {
     description: `${description}${stream ? listOf(STREAM_ERROR_CODES) : ''}${wire ? excerpt(wire) : ''}`,
     headers: Object.fromEntries(
-      ['X-Correlation-Id', 'traceparent', ...headers, ...sse].map((name) => [
+      ['X-Correlation-Id', 'traceparent', ...load, ...headers, ...sse].map((name) => [
         name,
         { $ref: `#/components/headers/${name}` },
       ]),

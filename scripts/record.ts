@@ -23,6 +23,9 @@ const KEPT_HEADERS = [
   'x-accel-buffering',
   'retry-after',
   'x-run-id',
+  'x-worker-slots-free',
+  'x-worker-queue',
+  'x-worker-expected-wait-ms',
   'www-authenticate',
 ];
 const JSON_BODY = { 'Content-Type': 'application/json' };
@@ -70,7 +73,7 @@ async function recordService(): Promise<void> {
 async function recordProbes(worker: Recorder): Promise<void> {
   await worker.record('health-healthy', 'The model is loaded', 'GET', '/health');
   await worker.record('live', 'The process answers', 'GET', '/live');
-  await worker.record('ready', 'A job would be accepted', 'GET', '/ready');
+  await worker.record('ready', 'The model is loaded', 'GET', '/ready');
 }
 
 async function recordJobs(worker: Recorder): Promise<void> {
@@ -231,6 +234,8 @@ async function recordFullWorker(): Promise<void> {
     job_id: 'job-16',
     ...LONG,
   });
+  await worker.record('health-full', 'The slot is busy and the queue is full', 'GET', '/health');
+  await worker.record('ready-full', 'The slot is busy and the queue is full', 'GET', '/ready');
   await worker.send('POST', '/cancel', { job_id: 'job-15' });
   await running.text();
   await worker.stop();

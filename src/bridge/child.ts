@@ -14,6 +14,8 @@ import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
 import type { Refusal } from '../protocol/reasons.ts';
 import { Heartbeat } from './heartbeat.ts';
+import type { Silence } from './sequence-inbox.ts';
+import type { StallThreshold } from './stall-threshold.ts';
 
 /** Number of characters to keep from the end of an engine's standard error. */
 export const STDERR_TAIL = 8 * 1024;
@@ -107,6 +109,10 @@ export interface EngineChildOptions {
    * Milliseconds without a message after which an open engine is killed: longer than any step. Default: none.
    */
   readonly stepMs?: number;
+  /** Decides when an open engine is stalled. Absent: never. */
+  readonly threshold?: StallThreshold | undefined;
+  /** Called when the open engine is stalled, and at its first message after that. */
+  readonly onSilence?: (silence: Silence) => void;
   /** Milliseconds from `open` to `opened`; absent = unlimited. */
   readonly openMs?: number;
   readonly onMessage?: (message: FromEngine) => void;
@@ -236,13 +242,16 @@ export class EngineChild {
 
   /** Starts the heartbeat of the open engine. */
   #watch(): void {
-    const { stepMs } = this.#options;
+    const { stepMs, threshold, onSilence } = this.#options;
     if (stepMs === undefined) return;
-    this.#heartbeat = new Heartbeat(
+    this.#heartbeat = new Heartbeat({
       stepMs,
-      () => this.send({ kind: 'ping' }),
-      () => this.#hang(`no step for ${stepMs / 1000} s`),
-    );
+      threshold,
+      ping: () => this.send({ kind: 'ping' }),
+      onSilent: () => this.#hang(`no step for ${stepMs / 1000} s`),
+      onStalled: (ms) => onSilence?.({ state: 'stalled', ms }),
+      onRecovered: (ms) => onSilence?.({ state: 'recovered', ms }),
+    });
   }
 
   /** Kills a process that does not answer. */

@@ -8,7 +8,10 @@ import type { ChildProcess } from 'node:child_process';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
-import { type Backpressure, RemoteSequence, SequenceInbox, type Step } from './sequence-inbox.ts';
+import type { Occupancy } from './occupancy.ts';
+import { type Backpressure, RemoteSequence, SequenceInbox, type Silence, type Step } from './sequence-inbox.ts';
+import { SlotEstimate } from './slot-estimate.ts';
+import { StallThreshold } from './stall-threshold.ts';
 
 /** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
 export const CANCEL_MS = 1000;
@@ -26,6 +29,10 @@ export interface EngineClientOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Milliseconds without a message after which an open engine counts as hung: longer than any step. */
   readonly stepMs: number;
+  /** Milliseconds without a message after which an open engine counts as stalled. Absent: never. */
+  readonly stallMs?: number;
+  /** Called when the open engine is stalled, and at its first message after that. */
+  readonly onSilence?: (silence: Silence) => void;
   /** Called when the open engine has ended by itself or was killed because it hung. */
   readonly onLost?: (loss: Loss, lost: LostCounts) => void;
   /** Receives the lines of the engine's standard output and error, where the runtime writes its warnings. */
@@ -46,26 +53,25 @@ export class EngineClient {
   #lost = 'no engine is running';
   /** Why no other engine will start. */
   #abandoned: string | undefined;
-  /** Expected time of a free slot, on performance.now()'s clock; undefined without an estimate. */
-  #slotFreeAt: number | undefined;
+  readonly #estimate = new SlotEstimate();
+  /** Learns from the steps of all engines, because they run the same model. */
+  readonly #threshold: StallThreshold | undefined;
+  /** The silence of the stalled engine; undefined while there is none. */
+  #stall: Silence | undefined;
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
   #nextId = 0;
 
   constructor(options: EngineClientOptions, first?: ChildProcess) {
+    const { stallMs, stepMs } = options;
     this.#options = options;
     this.#forked = first;
+    this.#threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
   }
 
-  /**
-   * Number of sequences with a slot, number of sequences that wait for one, and the tokens of the sequences
-   * with a slot.
-   */
-  get occupancy(): { readonly busy: number; readonly waiting: number; readonly tokens: number } {
-    const live = [...this.#inbox.sequences].filter((sequence) => !sequence.finished);
-    const running = live.filter((sequence) => sequence.started);
-    const tokens = running.reduce((sum, sequence) => sum + sequence.tokens, 0);
-    return { busy: running.length, waiting: live.length - running.length, tokens };
+  /** Counts of the sequences that have a slot or wait for one. */
+  get occupancy(): Occupancy {
+    return this.#inbox.occupancy;
   }
 
   /** Id of the engine process; undefined while there is none. */
@@ -75,7 +81,16 @@ export class EngineClient {
 
   /** Expected milliseconds until a slot is free, from the last report; undefined without an estimate. */
   get slotFreeMs(): number | undefined {
-    return this.#slotFreeAt === undefined ? undefined : Math.max(0, this.#slotFreeAt - performance.now());
+    return this.#estimate.slotFreeMs;
+  }
+
+  /**
+   * Expected milliseconds until a new request has a slot while all slots are busy; undefined without an
+   * estimate.
+   * @param ahead number of requests that wait for a slot before it
+   */
+  waitMs(ahead: number): number | undefined {
+    return this.#estimate.waitMs(ahead);
   }
 
   /** Milliseconds since the last message of any engine; undefined before the first message. */
@@ -101,6 +116,8 @@ export class EngineClient {
       },
       ...(onLine && { onLine }),
       onEnded: (loss) => this.#ended(loss),
+      threshold: this.#threshold,
+      onSilence: (silence) => this.#silence(silence),
     });
     this.#child = child;
     return child.open(options);
@@ -131,6 +148,7 @@ export class EngineClient {
     try {
       if (this.#open) this.#send(sequence);
       else sequence.wait(this.#lost);
+      if (this.#stall) sequence.tell(this.#stall);
       if (signal.aborted) cancel();
       for (;;) {
         const step = await sequence.next();
@@ -185,7 +203,8 @@ export class EngineClient {
         this.#sendWaiting();
         return;
       case 'report':
-        this.#slotFreeAt = message.slotFreeMs === undefined ? undefined : performance.now() + message.slotFreeMs;
+        this.#estimate.note(message);
+        if (message.stepMs !== undefined) this.#threshold?.noteStep(message.stepMs);
         this.#inbox.put(message);
         return;
       case 'loading':
@@ -202,6 +221,13 @@ export class EngineClient {
       default:
         message satisfies never;
     }
+  }
+
+  /** Reports a stall or its end to every sequence that has not ended. */
+  #silence(silence: Silence): void {
+    this.#stall = silence.state === 'stalled' ? silence : undefined;
+    for (const sequence of this.#inbox.sequences) if (!sequence.finished) sequence.tell(silence);
+    this.#options.onSilence?.(silence);
   }
 
   #sendWaiting(): void {
@@ -228,7 +254,8 @@ export class EngineClient {
 
   #ended(loss: Loss): void {
     this.#inbox.flush();
-    this.#slotFreeAt = undefined;
+    this.#estimate.forget();
+    this.#stall = undefined;
     if (!this.#open) return; // the engine was never open: `start` fails with the loss
     this.#open = false;
     this.#lost = loss.reason;

@@ -4,6 +4,14 @@
  * engine.
  */
 import type { Finish, FromEngine, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import { type Occupancy, OccupancyCount } from './occupancy.ts';
+
+/** The engine has become silent for too long, or has sent its first message after that. */
+export interface Silence {
+  readonly state: 'stalled' | 'recovered';
+  /** Milliseconds since the last message before this moment. */
+  readonly ms: number;
+}
 
 /** One step of a sequence; `batch` = number of sequences computed in that step. */
 export interface Step {
@@ -13,6 +21,8 @@ export interface Step {
    * Why the engine was lost while the sequence waited for a slot. The sequence now waits for the next engine.
    */
   readonly lost?: string;
+  /** A change of the engine's silence. The sequence itself has not changed. */
+  readonly silence?: Silence;
   /** The engine has not confirmed the cancellation in time: the slot of the sequence is still busy. */
   readonly unconfirmed?: true;
 }
@@ -32,6 +42,7 @@ type Report = Extract<FromEngine, { kind: 'report' }>;
  */
 export class SequenceInbox {
   readonly #sequences = new Map<number, RemoteSequence>();
+  readonly #counts = new OccupancyCount();
   /** Undelivered reports, in order of arrival. */
   readonly #reports: Report[] = [];
   #next: NodeJS.Immediate | undefined;
@@ -41,12 +52,20 @@ export class SequenceInbox {
     return this.#sequences.values();
   }
 
-  add(sequence: RemoteSequence): void {
-    this.#sequences.set(sequence.request.id, sequence);
+  /** Counts of the sequences and their tokens. */
+  get occupancy(): Occupancy {
+    return this.#counts.sum;
   }
 
-  remove({ request }: RemoteSequence): void {
-    this.#sequences.delete(request.id);
+  add(sequence: RemoteSequence): void {
+    this.#sequences.set(sequence.request.id, sequence);
+    sequence.onChange(() => this.#counts.update(sequence));
+  }
+
+  remove(sequence: RemoteSequence): void {
+    this.#sequences.delete(sequence.request.id);
+    sequence.onChange(() => undefined);
+    this.#counts.remove(sequence);
   }
 
   /**
@@ -93,6 +112,7 @@ export class RemoteSequence {
   readonly #createdAt = performance.now();
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
+  #changed: () => void = () => undefined;
   /** The engine's note that the sequence has a slot. */
   #started: Extract<Note, { note: 'started' }> | undefined;
   /**
@@ -120,18 +140,33 @@ export class RemoteSequence {
     return this.#started !== undefined;
   }
 
+  /**
+   * Calls `changed` now, and whenever the sequence starts, ends or has more tokens. Replaces the previous
+   * listener.
+   */
+  onChange(changed: () => void): void {
+    this.#changed = changed;
+    changed();
+  }
+
   /** Adds a step that the engine reports. */
   put({ batch, report }: Step): void {
     this.tokens += report.tokens.length;
     this.finished ||= report.finish !== undefined;
     const adjusted = this.#waitedMs > 0 ? withWait(report, this.#waitedMs) : report;
     this.#started ??= adjusted.notes.find((note) => note.note === 'started');
+    this.#changed();
     this.#push({ batch, report: adjusted });
   }
 
   /** Adds a step with the reason why there is no engine. The sequence waits for the next engine. */
   wait(lost: string): void {
-    this.#push({ batch: 0, report: { id: this.request.id, notes: [], tokens: [] }, lost });
+    this.#push({ batch: 0, report: this.#nothing(), lost });
+  }
+
+  /** Adds a step with a change of the engine's silence. */
+  tell(silence: Silence): void {
+    this.#push({ batch: 0, report: this.#nothing(), silence });
   }
 
   /** Called when the sequence is submitted to a new engine. */
@@ -142,6 +177,7 @@ export class RemoteSequence {
   /** Ends a cancelled sequence when there is no engine. */
   end(): void {
     this.finished = true;
+    this.#changed();
     this.#push({ batch: 0, report: this.#cancelled() });
   }
 
@@ -153,6 +189,7 @@ export class RemoteSequence {
   fail(error: Error): void {
     this.finished = true;
     this.#failure = error;
+    this.#changed();
     this.#wake?.();
   }
 
@@ -176,6 +213,10 @@ export class RemoteSequence {
     if (this.callerLeft) return;
     this.#steps.push(step);
     this.#wake?.();
+  }
+
+  #nothing(): SequenceReport {
+    return { id: this.request.id, notes: [], tokens: [] };
   }
 
   #cancelled(): SequenceReport {

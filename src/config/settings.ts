@@ -141,6 +141,12 @@ export const SETTINGS = {
     most: 100_000,
     fallback: 64,
   }),
+  'ready-when-full': setting({
+    schema: z.stringbool(),
+    meaning: 'answer /ready with 200 while all slots are busy and the queue is full; false answers 503',
+    allowed: 'true or false',
+    fallback: 'true',
+  }),
   'max-prompt-chars': setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 10_000_000)]),
     meaning:
@@ -167,6 +173,10 @@ export const SETTINGS = {
   'step-timeout': seconds(
     60,
     'restart the engine after this many seconds without a message; must exceed the longest step; loading does not count',
+  ),
+  'stall-after': seconds(
+    5,
+    'refuse new requests while the engine has sent no message for this many seconds, or for ten of its longest steps if that is more; has no effect from --step-timeout on',
   ),
   'detach-timeout': seconds(
     30,

@@ -7,6 +7,18 @@ import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from './errors.ts';
 import { JOB_STATES } from './job-states.ts';
 import { counted, IDENTITY_FIELDS, named, RETRY_FIELDS, RUN_ID, STOP_REASON, WORKER_ID } from './schema.ts';
 
+const HEARTBEAT_AGE = counted(
+  'Milliseconds since the last message of the engine process: about two seconds at most while the engine is idle, ' +
+    'up to the length of a step while it computes. Absent before its first message',
+).optional();
+const ACCEPTING = z.boolean().meta({ description: 'True if a job would be accepted now' });
+const EXPECTED_WAIT =
+  'Estimated milliseconds until a new job would have a slot; 0 while a slot is free. A full worker would refuse the job: ' +
+  'then this is the wait behind all jobs of the queue. Absent without an estimate, and while the worker is not ready';
+const QUEUED_PROMPT_TOKENS = 'Prompt tokens of the requests that wait for a slot';
+/** `/ready` needs no token, and the load tells about the requests of other callers. */
+const WITH_TOKEN = '. With `--api-token`, only requests with the token get it';
+
 export const CancelAnswer = named(
   'CancelAnswer',
   z.object({
@@ -28,15 +40,20 @@ export const LiveAnswer = named(
   z.object({
     status: z.literal('alive').meta({ description: 'The process responds' }),
     worker_id: WORKER_ID,
-    engine_heartbeat_age_ms: counted(
-      'Milliseconds since the last message of the engine process: about one second at most while the engine is idle, ' +
-        'up to the length of a step while it computes. Absent before its first message',
-    ).optional(),
+    engine_heartbeat_age_ms: HEARTBEAT_AGE,
   }),
 );
 export const ReadyAnswer = named(
   'ReadyAnswer',
-  z.object({ status: z.literal('ready').meta({ description: 'A job would be accepted' }), worker_id: WORKER_ID }),
+  z.object({
+    status: z.literal('ready').meta({
+      description: 'The model is loaded, the engine answers, and the worker does not drain. A full worker is ready too',
+    }),
+    worker_id: WORKER_ID,
+    accepting: ACCEPTING,
+    expected_wait_ms: counted(EXPECTED_WAIT + WITH_TOKEN).optional(),
+    queued_prompt_tokens: counted(QUEUED_PROMPT_TOKENS + WITH_TOKEN).optional(),
+  }),
 );
 
 const violation = z.object({
@@ -119,8 +136,10 @@ export const HealthAnswer = named(
   'Health',
   z
     .object({
-      status: z.enum(['starting', 'healthy', 'draining', 'unhealthy']).meta({
-        description: '`starting`: the model is loading. `unhealthy`: the engine process was lost',
+      status: z.enum(['starting', 'healthy', 'stalled', 'draining', 'unhealthy']).meta({
+        description:
+          '`starting`: the model is loading. `stalled`: the engine process is silent for too long (`--stall-after`). ' +
+          '`unhealthy`: the engine process was lost',
       }),
       worker_id: WORKER_ID,
       ...IDENTITY_FIELDS,
@@ -150,6 +169,10 @@ export const HealthAnswer = named(
           limit: counted('Maximum number of waiting requests'),
         })
         .meta({ description: 'A request beyond the limit is answered 503' }),
+      accepting: ACCEPTING,
+      expected_wait_ms: counted(EXPECTED_WAIT).optional(),
+      queued_prompt_tokens: counted(QUEUED_PROMPT_TOKENS),
+      engine_heartbeat_age_ms: HEARTBEAT_AGE,
       capabilities: z.array(z.string()).meta({ description: 'Capabilities of the worker' }),
       protocol: z.literal('sse').meta({ description: 'Protocol of the answers' }),
       version: z.string().meta({ description: 'Version of the worker' }),

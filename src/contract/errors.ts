@@ -41,6 +41,7 @@ export const ERRORS = {
   INTERNAL: row(500, 'elsewhere', 'The worker failed to answer.'),
   ALL_SLOTS_BUSY: row(503, 'here', 'All slots are busy and the queue is full.'),
   TOO_MANY_CONNECTIONS: row(503, 'here', 'All connections are in use.'),
+  ENGINE_STALLED: row(503, 'elsewhere', 'The engine does not respond at the moment.'),
   WORKER_UNHEALTHY: row(503, 'elsewhere', 'The engine is not running.'),
   DRAINING: row(503, 'elsewhere', 'The worker is shutting down.'),
   LOADING: row(503, 'here', 'The model is still loading.'),

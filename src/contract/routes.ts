@@ -35,7 +35,7 @@ const GUARDED: readonly ErrorCode[] = ['UNAUTHORIZED'];
  */
 const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTERNAL'];
 /** Errors while the worker accepts no jobs. */
-const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'WORKER_UNHEALTHY'];
+const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'ENGINE_STALLED', 'WORKER_UNHEALTHY'];
 
 /** Every route by its operation id, in the order of openapi.yaml. */
 export const ROUTES = {
@@ -67,7 +67,7 @@ export const ROUTES = {
   shutdown: { method: 'POST', path: '/shutdown', errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'] },
   health: { method: 'GET', path: '/health', errors: [...ANY, ...GUARDED] },
   live: { method: 'GET', path: '/live', open: true, errors: ANY },
-  ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, ...NOT_READY] },
+  ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, 'ALL_SLOTS_BUSY', ...NOT_READY] },
   metrics: { method: 'GET', path: '/metrics', errors: [...ANY, ...GUARDED] },
   openapiYaml: { method: 'GET', path: '/openapi.yaml', errors: [...ANY, ...GUARDED] },
   openapiJson: { method: 'GET', path: '/openapi.json', errors: [...ANY, ...GUARDED] },

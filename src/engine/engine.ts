@@ -156,7 +156,7 @@ export class Engine {
     const began = now();
     const cancelled = this.#scheduler.settle();
     this.#scheduler.admit();
-    this.#report(cancelled, 0, publish);
+    this.#report(cancelled, { batch: 0 }, publish);
     if (this.#closed) return; // the receiver of the report closed the engine
     const plan = this.#scheduler.plan();
     for (const [sequence, logits] of this.#runner.run(plan)) this.#sample(sequence, logits);
@@ -164,7 +164,7 @@ export class Engine {
     if (decoded > 0) this.#waits.noteStep(now() - began);
     // Frees the slots of finished sequences before their finish is reported.
     const ended = this.#scheduler.settle();
-    this.#report(ended, decoded + plan.prefill.length, publish);
+    this.#report(ended, { batch: decoded + plan.prefill.length, stepMs: now() - began }, publish);
   }
 
   /**
@@ -184,14 +184,13 @@ export class Engine {
   /**
    * Publishes the unreported results of the finished and of all other sequences; nothing if there are none.
    */
-  #report(ended: readonly Sequence[], batch: number, publish: (report: Report) => void): void {
+  #report(ended: readonly Sequence[], step: Pick<Report, 'batch' | 'stepMs'>, publish: (report: Report) => void): void {
     const sequences = this.#rejected.splice(0);
     for (const sequence of [...ended, ...this.#scheduler.sequences]) {
       const report = sequence.report();
       if (report) sequences.push(report);
     }
     if (sequences.length === 0) return;
-    const { slotFreeMs } = this.#scheduler;
-    publish({ kind: 'report', batch, ...(slotFreeMs !== undefined && { slotFreeMs }), sequences });
+    publish({ kind: 'report', ...step, ...this.#scheduler.estimate, sequences });
   }
 }

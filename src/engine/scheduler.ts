@@ -6,11 +6,18 @@
  * the running sequences; runs nothing.
  */
 
+import type { QueueEstimate } from '../protocol/messages.ts';
 import type { RunCost } from './cost-model.ts';
 import type { KvCache } from './kv-cache.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';
+
+/**
+ * Age of the estimate behind the queue at which it is made again. It takes about 1 µs for each waiting
+ * sequence.
+ */
+const TAIL_MS = 250;
 
 /** A part of a prompt: `count` ids from index `start`. */
 export interface Chunk {
@@ -48,6 +55,11 @@ export class Scheduler {
   #waiting: Sequence[] = [];
   /** Sequences with a slot, in the order in which they started. */
   #running: Sequence[] = [];
+  /**
+   * Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, and by which one more
+   * waiting sequence delays the next one; estimated `at`.
+   */
+  #tail = { ms: 0, eachMs: 0, length: 0, at: Number.NEGATIVE_INFINITY };
 
   constructor({ cache, budget, waits, now, draftCost }: SchedulerParts) {
     this.#cache = cache;
@@ -70,12 +82,15 @@ export class Scheduler {
   }
 
   /**
-   * Expected milliseconds until a slot is free; undefined while a slot is free, and while all running
-   * sequences are paused.
+   * Expected milliseconds until a slot is free, and the estimate for a sequence behind the queue; empty while
+   * a slot is free, and while all running sequences are paused.
    */
-  get slotFreeMs(): number | undefined {
+  get estimate(): { readonly slotFreeMs?: number; readonly queue?: QueueEstimate } {
     const active = this.#active;
-    return this.#cache.free > 0 || active.length === 0 ? undefined : this.#waits.slotFreeMs(active);
+    if (this.#cache.free > 0 || active.length === 0) return {};
+    const slotFreeMs = this.#waits.slotFreeMs(active);
+    const { ms, eachMs, length } = this.#tail;
+    return { slotFreeMs, queue: { length, waitMs: slotFreeMs + ms, eachMs } };
   }
 
   /** Queues a sequence, and adds a note with its queue position if it has to wait. */
@@ -166,15 +181,21 @@ export class Scheduler {
   }
 
   /**
-   * Adds a note to each waiting sequence whose queue position has changed. The first sequences get the free
-   * slots and have no position.
+   * Adds a note to each waiting sequence whose queue position has changed. Estimates the wait behind the
+   * queue if its length has changed, or if the estimate is old. The first sequences get the free slots and
+   * have no position.
    */
   #notePositions(): void {
     const { free } = this.#cache;
     const hasMoved = (sequence: Sequence, index: number): boolean =>
       index >= free && index + 1 - free !== sequence.position;
-    if (!this.#waiting.some(hasMoved)) return;
+    const { length } = this.#waiting;
+    const { length: before, at } = this.#tail;
+    const isOld = free === 0 && (length !== before || this.#now() - at >= TAIL_MS);
+    if (!isOld && !this.#waiting.some(hasMoved)) return;
     const waits = this.#waits.waits(this.#running, this.#waiting, free);
+    const eachMs = free === 0 ? this.#waits.turnMs(this.#running) : 0;
+    this.#tail = { ms: (waits.at(-1) ?? 0) - (waits[0] ?? 0), eachMs, length, at: this.#now() };
     for (const [index, sequence] of this.#waiting.entries()) {
       if (!hasMoved(sequence, index)) continue;
       sequence.position = index + 1 - free;

@@ -40,37 +40,54 @@ export class WaitEstimate {
   }
 
   /**
-   * Expected milliseconds until each waiting sequence has a slot, in the order of the queue.
+   * Expected milliseconds until each waiting sequence has a slot, in the order of the queue, and at the end
+   * those of a sequence behind the queue.
    * @param busy sequences that have a slot.
    * @param free number of free slots.
    */
   waits(busy: readonly Sequence[], waiting: readonly Sequence[], free: number): number[] {
+    const prefillMs = this.#budget.forecast(Math.max(0, busy.length - 1));
     const slots = [
       ...new Array<number>(free).fill(0),
-      ...busy.map((sequence) => this.#remainingMs(sequence, busy.length)),
+      ...busy.map((sequence) => this.#remainingMs(sequence, prefillMs)),
     ];
-    return waiting.map((sequence) => {
+    const waits = waiting.map((sequence) => {
       const soonest = Math.min(...slots);
-      slots[slots.indexOf(soonest)] = soonest + this.#remainingMs(sequence, busy.length);
+      slots[slots.indexOf(soonest)] = soonest + this.#remainingMs(sequence, prefillMs);
       return soonest;
     });
+    return [...waits, Math.min(...slots)];
+  }
+
+  /** Expected milliseconds from one free slot to the next if all sequences are like the mean of `busy`. */
+  turnMs(busy: readonly Sequence[]): number {
+    const prefillMs = this.#budget.forecast(Math.max(0, busy.length - 1));
+    const all = busy.map((sequence) => {
+      const unread = sequence.request.prompt.length - sequence.cachedTokens;
+      return prefillMs(unread) + this.#expectedTokens(sequence) * this.#stepMs;
+    });
+    return all.reduce((sum, ms) => sum + ms, 0) / busy.length ** 2;
   }
 
   /** Expected milliseconds until the first slot is free, if the queue is ignored. */
   slotFreeMs(busy: readonly Sequence[]): number {
-    return Math.min(...busy.map((sequence) => this.#remainingMs(sequence, busy.length)));
+    const prefillMs = this.#budget.forecast(Math.max(0, busy.length - 1));
+    return Math.min(...busy.map((sequence) => this.#remainingMs(sequence, prefillMs)));
   }
 
-  #remainingMs(sequence: Sequence, rows: number): number {
-    const { prompt, maxTokens, minTokens } = sequence.request;
-    const { generated, state } = sequence;
-    const unread = state === 'decode' ? 0 : prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
+  #remainingMs(sequence: Sequence, prefillMs: (tokens: number) => number): number {
+    const { generated, state, request } = sequence;
+    const unread = state === 'decode' ? 0 : request.prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
+    const tokens = Math.max(1, this.#expectedTokens(sequence) - generated);
+    return prefillMs(unread) + tokens * this.#stepMs;
+  }
+
+  #expectedTokens({ request: { maxTokens, minTokens }, generated }: Sequence): number {
     const expected = Math.max(
       this.#meanOutput ?? Math.min(maxTokens, FIRST_OUTPUT),
       minTokens,
       generated * (1 + EXPECTED_GROWTH),
     );
-    const tokens = Math.max(1, Math.min(maxTokens, expected) - generated);
-    return this.#budget.expectedMs(unread, rows - 1) + tokens * this.#stepMs;
+    return Math.min(maxTokens, expected);
   }
 }

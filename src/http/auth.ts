@@ -6,20 +6,38 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 import { requireSingle } from './single-headers.ts';
 
+/** True for a request of a caller who may send jobs. */
+export type TokenCheck = (request: FastifyRequest) => boolean;
+
 /**
- * Returns a hook that requires the token; undefined if no token is configured. Compares digests, so that
- * response times reveal neither length nor content of the token.
+ * Returns a function that is true for a request with the right token, and for every request if no token is
+ * configured. Compares digests, so that response times reveal neither length nor content of the token.
+ * Remembers its answer, because a digest takes longer than a short answer.
+ */
+export function tokenCheck(token: string | undefined): TokenCheck {
+  if (token === undefined) return () => true;
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const expected = digest(`Bearer ${token}`);
+  const known = new WeakMap<FastifyRequest, boolean>();
+  return (request) => {
+    const { authorization } = request.headers;
+    if (authorization === undefined) return false;
+    const isRight =
+      known.get(request) ?? timingSafeEqual(digest(authorization.replace(/^bearer /i, 'Bearer ')), expected);
+    known.set(request, isRight);
+    return isRight;
+  };
+}
+
+/**
+ * Returns a hook that requires the token.
  * @param onRight called for every request with the right token
  * @throws WorkerError `UNAUTHORIZED`, from the hook, or `INVALID_REQUEST` for several `Authorization` headers
  */
-export function authenticator(token: string | undefined, onRight: (request: FastifyRequest) => void) {
-  if (token === undefined) return undefined;
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  const expected = digest(`Bearer ${token}`);
+export function authenticator(isRight: TokenCheck, onRight: (request: FastifyRequest) => void) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     requireSingle('Authorization', request, reply);
-    const given = (request.headers.authorization ?? '').replace(/^bearer /i, 'Bearer ');
-    if (!timingSafeEqual(digest(given), expected)) throw new WorkerError('UNAUTHORIZED');
+    if (!isRight(request)) throw new WorkerError('UNAUTHORIZED');
     onRight(request);
   };
 }

@@ -28,7 +28,7 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
 }
 
 /** Whole seconds, at least 1. */
-const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
+export const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));
 
 /** The rule that a request breaks, by the code of Fastify's error. */
 const RULES: Readonly<Record<string, Violation>> = {

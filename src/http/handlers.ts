@@ -12,6 +12,7 @@ import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import type { MemoryFigure } from '../telemetry/memory-figure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { TokenCheck } from './auth.ts';
 import type { ErrorFormatter } from './error-handler.ts';
 import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
@@ -49,9 +50,14 @@ export interface Handler {
 /**
  * The handlers of all routes, by operation id.
  * @param contract openapi.yaml and openapi.json
+ * @param isTrusted true for a caller who may send jobs
  * @throws Error if a file cannot be read
  */
-export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonly<Record<RouteId, Handler>> {
+export function handlersOf(
+  parts: ServerParts,
+  contract: ContractFiles,
+  isTrusted: TokenCheck,
+): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
   const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
   return {
@@ -62,7 +68,7 @@ export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonl
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
     health: native(healthHandler(parts)),
     live: native(liveHandler(config.workerId, engine)),
-    ready: native(readyHandler(config.workerId, state)),
+    ready: native(readyHandler({ config, admission, isTrusted })),
     metrics: native(metricsHandler(metrics)),
     openapiYaml: native(fileHandler(contract.yaml, 'application/yaml; charset=utf-8')),
     openapiJson: native(fileHandler(contract.json, 'application/json; charset=utf-8')),

@@ -6,13 +6,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../config/config.ts';
 import { WorkerError } from '../contract/errors.ts';
 import { authorityOf, nameGuard } from './host-names.ts';
+import { LOAD_HEADERS } from './operator/load-headers.ts';
 import { shownText } from './validate.ts';
 
 /** Methods, request headers and response headers that pages of `--cors-origin` may use. */
 const METHODS = 'GET, HEAD, POST';
 const REQUEST_HEADERS =
   'Authorization, Content-Encoding, Content-Type, Last-Event-ID, traceparent, X-Correlation-Id, X-Deadline';
-const RESPONSE_HEADERS = 'Retry-After, traceparent, X-Correlation-Id, X-Run-Id';
+const RESPONSE_HEADERS = ['Retry-After', 'traceparent', 'X-Correlation-Id', 'X-Run-Id', ...LOAD_HEADERS].join(', ');
 /** Seconds for which a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = '600';
 const FOREIGN_PAGE =

@@ -5,7 +5,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
-import { authenticator } from './auth.ts';
+import { authenticator, type TokenCheck, tokenCheck } from './auth.ts';
 import { checkExpectation } from './body/body-head.ts';
 import { acceptJsonOnly } from './body/json-body.ts';
 import { listenOnOthers } from './connections/other-addresses.ts';
@@ -16,6 +16,7 @@ import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
 import { requireReadableHttp } from './http-rules.ts';
 import { sendError } from './native/errors.ts';
+import { loadHeaders } from './operator/load-headers.ts';
 import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
 import { requireHost } from './single-headers.ts';
@@ -88,8 +89,13 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
     if (request.is404) throw new WorkerError('NOT_FOUND');
     return undefined;
   });
+  const isTrusted = tokenCheck(config.apiToken);
+  app.addHook(
+    'onSend',
+    loadHeaders(() => parts.admission.load, isTrusted),
+  );
   app.setErrorHandler(errorHandler(sendError, refusals));
-  addRoutes(app, parts, { contract, connections, refusals });
+  addRoutes(app, parts, { contract, connections, refusals, isTrusted });
   return app;
 }
 
@@ -97,12 +103,15 @@ interface RouteParts {
   readonly contract: ContractFiles;
   readonly connections: Connections;
   readonly refusals: Refusals;
+  readonly isTrusted: TokenCheck;
 }
 
-function addRoutes(app: FastifyInstance, parts: ServerParts, { contract, connections, refusals }: RouteParts): void {
-  const authenticate = authenticator(parts.config.apiToken, (request) => connections.trust(request));
+function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RouteParts): void {
+  const { contract, connections, refusals, isTrusted } = routeParts;
+  const needsToken = parts.config.apiToken !== undefined;
+  const authenticate = needsToken && authenticator(isTrusted, (request) => connections.trust(request));
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
-  for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract))) {
+  for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract, isTrusted))) {
     const { method, path, open, endless, takesBody } = routes[id as RouteId];
     app.route({
       method,

@@ -10,6 +10,7 @@ import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import { narrate, runIn } from '../narration/narrate.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { type Load, loadOf } from './capacity/capacity.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
@@ -49,7 +50,7 @@ export interface AdmissionParts {
   >;
   readonly state: WorkerState;
   readonly jobs: JobRegistry;
-  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs'>;
+  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs' | 'waitMs' | 'heartbeatAgeMs'>;
   readonly metrics: Metrics;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
@@ -76,10 +77,15 @@ export class Admission {
     this.#parts = parts;
   }
 
+  /** The load of the worker at this moment. */
+  get load(): Load {
+    return loadOf(this.#parts);
+  }
+
   /**
    * The loaded model.
-   * @throws WorkerError `LOADING` or `WORKER_UNHEALTHY`, with a retry time, or `DRAINING`, without one, if no
-   * job can be accepted
+   * @throws WorkerError `LOADING`, `ENGINE_STALLED` or `WORKER_UNHEALTHY`, with a retry time, or `DRAINING`,
+   * without one, if no job can be accepted
    */
   requireReady(): LoadedModel {
     const { state, engine, model } = this.#parts;
@@ -87,6 +93,7 @@ export class Admission {
     if (loaded && state.refusal === undefined) return loaded;
     // A worker that drains does not come back at any time.
     if (state.refusal === 'DRAINING') throw new WorkerError('DRAINING');
+    if (loaded && state.refusal === 'ENGINE_STALLED') throw stalledError(engine.heartbeatAgeMs);
     throw new WorkerError(state.refusal ?? 'LOADING', undefined, { retryAfterMs: engine.slotFreeMs ?? RETRY_MS });
   }
 
@@ -108,7 +115,7 @@ export class Admission {
     const deadlineMs = (order.deadline ?? Number.POSITIVE_INFINITY) - Date.now();
     if (deadlineMs <= 0) throw deadlinePassed();
     this.#refuseDuplicate(order.jobId);
-    this.#requireCapacity(slots);
+    this.requireCapacity(slots);
     const runId = newRunId();
     const log = new EventLog(encoderOf(runId), { awaitsStart: true });
     const context = contextOf({ ...ids, jobId: order.jobId, runId }, log, config.narration);
@@ -174,13 +181,14 @@ export class Admission {
   }
 
   /**
-   * Counts sequences as well as jobs: a cancelled sequence occupies its slot until the engine confirms the
-   * cancel, and its job can be over before that.
+   * @param slots the slots of the loaded model
+   * @throws WorkerError `ALL_SLOTS_BUSY` with a retry time, the time until a place in the queue is free
    */
-  #requireCapacity(slots: number): void {
-    const { config, jobs, engine } = this.#parts;
+  requireCapacity(slots: number): void {
+    const { full, expectedWaitMs } = this.load;
+    if (!full) return;
+    const { config, engine } = this.#parts;
     const { busy, waiting } = engine.occupancy;
-    if (Math.max(jobs.size, busy + waiting) < slots + config.queue) return;
     const retryAfterMs = engine.slotFreeMs ?? RETRY_MS;
     const details = {
       slots_total: slots,
@@ -188,6 +196,7 @@ export class Admission {
       queue_length: waiting,
       queue_limit: config.queue,
       retry_after_ms: Math.ceil(retryAfterMs),
+      ...(expectedWaitMs !== undefined && { expected_wait_ms: expectedWaitMs }),
     };
     throw new WorkerError('ALL_SLOTS_BUSY', undefined, { details, retryAfterMs });
   }
@@ -213,6 +222,12 @@ export class Admission {
     });
     return new WorkerError(code, undefined, { retry });
   }
+}
+
+/** The estimates of the engine are from before the stall. */
+function stalledError(ageMs: number | undefined): WorkerError {
+  const details = ageMs === undefined ? {} : { details: { engine_heartbeat_age_ms: Math.round(ageMs) } };
+  return new WorkerError('ENGINE_STALLED', undefined, { ...details, retryAfterMs: RETRY_MS });
 }
 
 /** The same request is always too late. */

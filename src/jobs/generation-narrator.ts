@@ -2,6 +2,7 @@
  * Narrates one generation: the engine's notes, the progress and the end. Must run inside the context of its
  * request. Emits no other events.
  */
+import type { Silence } from '../bridge/sequence-inbox.ts';
 import { narrate } from '../narration/narrate.ts';
 import type { Finish, Note } from '../protocol/messages.ts';
 import type { EventLog } from './event-log.ts';
@@ -62,6 +63,11 @@ export class GenerationNarrator {
   requeued(reason: string): void {
     narrate('request.requeued', { reason });
     this.#queued = false;
+  }
+
+  /** Narrates that the engine is silent for too long, or has sent a message again. */
+  silence({ state, ms }: Silence): void {
+    narrate(state === 'stalled' ? 'request.stalled' : 'request.recovered', { silence_ms: ms });
   }
 
   /** Narrates the tokens so far. If events were shed, also narrates once that subscribers are slow. */

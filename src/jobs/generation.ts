@@ -73,13 +73,14 @@ export class Generation {
     }
   }
 
-  #onStep({ batch, report, lost, unconfirmed }: Step): void {
+  #onStep({ batch, report, lost, silence, unconfirmed }: Step): void {
     this.#batch = batch;
     const { progress } = this.#job;
     if (lost !== undefined) {
       progress.hasSlot = false;
       this.#narrator.requeued(lost);
     }
+    if (silence) this.#narrator.silence(silence);
     for (const note of report.notes) {
       if (note.note === 'started') {
         progress.hasSlot = true;

@@ -6,6 +6,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EngineLostError, type Loss } from '../bridge/child.ts';
 import { EngineClient, type LostCounts } from '../bridge/client.ts';
+import type { Silence } from '../bridge/sequence-inbox.ts';
 import { narrate } from '../narration/narrate.ts';
 import { backoffDelay } from '../protocol/backoff.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
@@ -31,6 +32,8 @@ export interface SupervisorOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Milliseconds without a message after which an open engine is restarted (`--step-timeout`). */
   readonly stepMs: number;
+  /** Milliseconds without a message after which an open engine counts as stalled (`--stall-after`). */
+  readonly stallMs: number;
   /** Called when the engine cannot be restarted, with the kind of the last loss. */
   readonly giveUp: (kind: FailureKind, reason: string) => void;
 }
@@ -59,11 +62,13 @@ export class EngineSupervisor {
   constructor(first: ChildProcess, state: WorkerState, settings: SupervisorOptions) {
     this.#state = state;
     this.#settings = settings;
-    const { environment, stepMs } = settings;
+    const { environment, stepMs, stallMs } = settings;
     this.client = new EngineClient(
       {
         environment,
         stepMs,
+        stallMs,
+        onSilence: (silence) => this.#silence(silence),
         onLost: (loss, lost) => void this.#restart(loss, lost),
         onLine: (line) => this.#warn(line),
         onLoadEvent: (event) => this.#onLoadEvent?.(event),
@@ -99,6 +104,22 @@ export class EngineSupervisor {
   #warn(line: string): void {
     this.#warnings += 1;
     if (this.#warnings <= MAX_WARNINGS) narrate('engine.warning', { reason: line });
+  }
+
+  /** Narrates a stall or its end. The requests narrate it too, each in its own context. */
+  #silence({ state, ms }: Silence): void {
+    this.#state.stalled = state === 'stalled';
+    if (state === 'recovered') {
+      narrate('engine.recovered', { silence_ms: ms });
+      return;
+    }
+    const { busy, waiting } = this.client.occupancy;
+    narrate('engine.stalled', {
+      silence_ms: ms,
+      timeout_ms: this.#settings.stepMs,
+      requests_running: busy,
+      requests_waiting: waiting,
+    });
   }
 
   async #restart(loss: Loss, lost: LostCounts): Promise<void> {

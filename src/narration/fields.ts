@@ -45,6 +45,7 @@ export const FIELDS = {
   prefill_ms: number('Milliseconds spent computing the prompt', 3.1),
   decode_time_ms: number('Milliseconds from the first token to the last', 35.7),
   duration_ms: number('Duration in milliseconds', 41.2),
+  silence_ms: number('Milliseconds without a message of the engine', 5003),
   timeout_ms: integer('Time limit in milliseconds', 300000),
   retry_after_ms: integer('Milliseconds until the next attempt', 1000),
   slot: integer('Index of the slot, a row of the cache', 0),
@@ -94,7 +95,7 @@ export const FIELDS = {
     1.2,
   ),
   requests_running: integer('Requests in progress', 2),
-  requests_waiting: integer('Requests that wait for the next engine process', 1),
+  requests_waiting: integer('Requests that wait for a slot, or for the next engine process', 1),
   model_ref: text('Name of the model', 'haiku'),
   model_bytes: integer('Bytes of the weights', 3522260),
   memory_bytes: integer(

@@ -133,6 +133,16 @@ export interface SequenceReport {
   readonly finish?: Finish;
 }
 
+/** The queue of an engine without a free slot, and its wait. Times are estimates in milliseconds. */
+export interface QueueEstimate {
+  /** Number of waiting sequences. */
+  readonly length: number;
+  /** Time until a sequence behind all of them has a slot. */
+  readonly waitMs: number;
+  /** Time by which one more waiting sequence delays the next one. */
+  readonly eachMs: number;
+}
+
 /** Engine → worker. */
 export type FromEngine =
   | LoadEvent
@@ -147,11 +157,14 @@ export type FromEngine =
   /**
    * The results of one step for all sequences. `batch` = number of sequences computed in the step, by
    * decoding or prefill; 0 in the report before a run, with cancellations, assigned slots and new queue
-   * positions. `slotFreeMs` = estimated milliseconds until a slot is free; absent while a slot is free.
+   * positions. `slotFreeMs` = estimated milliseconds until a slot is free; absent, as is `queue`, while a
+   * slot is free. `stepMs` = milliseconds of the step; absent in a report before a run.
    */
   | {
       readonly kind: 'report';
       readonly batch: number;
       readonly slotFreeMs?: number;
+      readonly queue?: QueueEstimate;
+      readonly stepMs?: number;
       readonly sequences: readonly SequenceReport[];
     };

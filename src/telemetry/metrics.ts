@@ -23,6 +23,10 @@ export interface Gauges {
   /** Bytes of all event logs together. */
   readonly logBytes: () => number;
   readonly uptimeSeconds: () => number;
+  /** True while the open engine is silent for too long. */
+  readonly engineStalled: () => boolean;
+  /** Age of the engine's last message; undefined before the first one. */
+  readonly heartbeatAgeSeconds: () => number | undefined;
 }
 
 /** One finished request of any outcome. Times in milliseconds. */
@@ -93,6 +97,7 @@ export class Metrics {
     );
     this.#gauge('worker_event_log_bytes', 'Bytes of the event logs of all running and finished jobs', gauges.logBytes);
     this.#gauge('worker_uptime_seconds', 'Seconds since the start of the worker', gauges.uptimeSeconds);
+    this.#addEngineGauges(gauges);
   }
 
   get contentType(): string {
@@ -137,6 +142,17 @@ export class Metrics {
     if (account.timeToFirstTokenMs !== undefined) this.#firstToken.observe(account.timeToFirstTokenMs);
     if (account.decodeMs !== undefined && account.tokensOut > 1)
       this.#perToken.observe(account.decodeMs / (account.tokensOut - 1));
+  }
+
+  #addEngineGauges({ engineStalled, heartbeatAgeSeconds }: Gauges): void {
+    this.#gauge('worker_engine_stalled', '1 while the engine is silent for too long, otherwise 0', () =>
+      Number(engineStalled()),
+    );
+    this.#gauge(
+      'worker_engine_heartbeat_age_seconds',
+      'Seconds since the last message of the engine',
+      heartbeatAgeSeconds,
+    );
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> {

@@ -1,63 +1,149 @@
-/** The longest silence of an engine, on a fake clock. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Heartbeat } from '../../src/bridge/heartbeat.ts';
+/** The silence of an engine: pings, stalls and hangs, on a fake clock. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Heartbeat, PING_MS } from '../../src/bridge/heartbeat.ts';
+import { StallThreshold } from '../../src/bridge/stall-threshold.ts';
 
+let watched: Heartbeat | undefined;
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['performance', 'setInterval', 'clearInterval'] });
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] });
 });
 afterEach(() => {
+  watched?.stop();
   vi.useRealTimers();
 });
 
-function watch(timeoutMs: number): {
-  heartbeat: Heartbeat;
-  ping: ReturnType<typeof vi.fn>;
-  silent: ReturnType<typeof vi.fn>;
-} {
-  const [ping, silent] = [vi.fn(), vi.fn()];
-  return { heartbeat: new Heartbeat(timeoutMs, ping, silent), ping, silent };
+function watch(stepMs: number, stallMs?: number) {
+  const [ping, silent, stalled, recovered] = [vi.fn(), vi.fn(), vi.fn(), vi.fn()];
+  const threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
+  const heartbeat = new Heartbeat({
+    stepMs,
+    threshold,
+    ping,
+    onSilent: silent,
+    onStalled: stalled,
+    onRecovered: recovered,
+  });
+  watched = heartbeat;
+  return { heartbeat, threshold, ping, silent, stalled, recovered };
 }
 
-test('pings a silent engine once, and reports it once after the timeout', () => {
-  const { ping, silent } = watch(10_000);
-  vi.advanceTimersByTime(9900);
-  expect(ping).toHaveBeenCalledTimes(1);
-  expect(silent).not.toHaveBeenCalled();
-  vi.advanceTimersByTime(60_000);
-  expect(silent).toHaveBeenCalledTimes(1);
+/** The process is suspended for `ms`: its clock runs, its timers do not. */
+function suspend(ms: number): void {
+  const jump = performance.now() + ms;
+  vi.spyOn(performance, 'now').mockImplementationOnce(() => jump);
+}
+
+describe('an engine that does not answer', () => {
+  test('gets one ping, and is reported once after the timeout', () => {
+    const { ping, silent } = watch(10_000);
+    vi.advanceTimersByTime(9990);
+    expect(ping).toHaveBeenCalledTimes(1);
+    expect(silent).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(60_000);
+    expect(silent).toHaveBeenCalledTimes(1);
+  });
+
+  test('has a new timeout after a message just in time', () => {
+    const { heartbeat, silent } = watch(4000);
+    for (let messages = 0; messages < 10; messages += 1) {
+      vi.advanceTimersByTime(3990);
+      heartbeat.heard();
+    }
+    expect(silent).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(4100);
+    expect(silent).toHaveBeenCalledTimes(1);
+  });
+
+  test('is not reported for the time of a suspension of this process', () => {
+    const { silent } = watch(4000);
+    suspend(3_600_000);
+    vi.advanceTimersByTime(3000);
+    expect(silent).not.toHaveBeenCalled();
+  });
+
+  test('is not reported if its messages of that time are read before the decision', () => {
+    const { heartbeat, silent, stalled } = watch(60_000, 5000);
+    vi.advanceTimersByTime(4999);
+    // The tick at five seconds runs first; the messages are read after it, and before the decision.
+    setImmediate(() => heartbeat.heard());
+    vi.advanceTimersByTime(1);
+    expect([silent.mock.calls, stalled.mock.calls]).toEqual([[], []]);
+  });
+
+  test('is not watched after a stop', () => {
+    const { heartbeat, ping, silent, stalled } = watch(10_000, 1000);
+    heartbeat.stop();
+    vi.advanceTimersByTime(60_000);
+    expect([ping.mock.calls, silent.mock.calls, stalled.mock.calls]).toEqual([[], [], []]);
+  });
 });
 
-test('pings an idle engine every second, and never reports it while it answers', () => {
-  const { heartbeat, ping, silent } = watch(3000);
+test('an idle engine that answers gets a ping in each interval, and is never reported', () => {
+  const { heartbeat, ping, silent, stalled } = watch(60_000, 5000);
   ping.mockImplementation(() => heartbeat.heard());
   vi.advanceTimersByTime(60_000);
-  expect(ping.mock.calls.length).toBeGreaterThanOrEqual(60);
-  expect(silent).not.toHaveBeenCalled();
+  expect(ping).toHaveBeenCalledTimes(60_000 / PING_MS);
+  expect([silent.mock.calls, stalled.mock.calls]).toEqual([[], []]);
 });
 
-test('starts the timeout again after a message just in time', () => {
-  const { heartbeat, silent } = watch(4000);
-  for (let messages = 0; messages < 10; messages += 1) {
-    vi.advanceTimersByTime(3000);
+describe('a stall', () => {
+  test('is reported once, with the age of the last message, and its end with the length of the silence', () => {
+    const { heartbeat, stalled, recovered, silent } = watch(60_000, 5000);
+    vi.advanceTimersByTime(700);
     heartbeat.heard();
-  }
-  expect(silent).not.toHaveBeenCalled();
-  vi.advanceTimersByTime(5000);
-  expect(silent).toHaveBeenCalledTimes(1);
-});
+    vi.advanceTimersByTime(4980);
+    expect(stalled).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(20_000);
+    expect(stalled).toHaveBeenCalledTimes(1);
+    expect(stalled.mock.calls[0]?.[0]).toBeGreaterThanOrEqual(5000);
+    expect(stalled.mock.calls[0]?.[0]).toBeLessThan(5050);
+    heartbeat.heard();
+    expect(recovered.mock.calls).toEqual([[24_980]]);
+    heartbeat.heard();
+    expect([recovered.mock.calls.length, silent.mock.calls.length]).toEqual([1, 0]);
+  });
 
-test('does not count the time of a suspension of this process', () => {
-  const { heartbeat, silent } = watch(4000);
-  const jump = performance.now() + 3_600_000;
-  vi.spyOn(performance, 'now').mockImplementation(() => jump);
-  vi.advanceTimersByTime(1000);
-  expect(silent).not.toHaveBeenCalled();
-  heartbeat.stop();
-});
+  test('is reported again after it has ended', () => {
+    const { heartbeat, stalled } = watch(60_000, 1000);
+    for (let stalls = 0; stalls < 3; stalls += 1) {
+      vi.advanceTimersByTime(1100);
+      heartbeat.heard();
+    }
+    expect(stalled).toHaveBeenCalledTimes(3);
+  });
 
-test('does nothing after it was stopped', () => {
-  const { heartbeat, ping, silent } = watch(1000);
-  heartbeat.stop();
-  vi.advanceTimersByTime(60_000);
-  expect([ping.mock.calls, silent.mock.calls]).toEqual([[], []]);
+  test('that does not end is a hang, without an end of the stall', () => {
+    const { heartbeat, stalled, silent, recovered } = watch(10_000, 1000);
+    vi.advanceTimersByTime(9990);
+    expect([stalled.mock.calls.length, silent.mock.calls.length]).toEqual([1, 0]);
+    vi.advanceTimersByTime(20);
+    heartbeat.heard();
+    expect([stalled.mock.calls.length, silent.mock.calls.length, recovered.mock.calls.length]).toEqual([1, 1, 0]);
+  });
+
+  test('is never reported if the limit of a hang is lower', () => {
+    const { stalled, silent } = watch(2000, 5000);
+    vi.advanceTimersByTime(60_000);
+    expect([stalled.mock.calls.length, silent.mock.calls.length]).toEqual([0, 1]);
+  });
+
+  test('begins later for an engine with long steps', () => {
+    const { heartbeat, threshold, stalled } = watch(60_000, 5000);
+    threshold?.noteStep(900);
+    heartbeat.heard();
+    vi.advanceTimersByTime(8900);
+    expect(stalled).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(200);
+    expect(stalled).toHaveBeenCalledTimes(1);
+  });
+
+  test('is not reported for the time of a suspension of this process', () => {
+    const { heartbeat, ping, stalled } = watch(60_000, 5000);
+    ping.mockImplementation(() => heartbeat.heard());
+    for (let times = 0; times < 10; times += 1) {
+      suspend(600_000);
+      vi.advanceTimersByTime(PING_MS);
+    }
+    expect(stalled).not.toHaveBeenCalled();
+  });
 });

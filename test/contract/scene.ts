@@ -29,6 +29,7 @@ export class Scene {
       await Promise.all([this.#mainWorker(), this.#narrowWorker()]);
       await this.#guardedWorker();
       await this.#lostEngine();
+      await this.#stalledEngine();
       await this.#unconfirmedDrain();
     } finally {
       await Promise.all(this.#workers.map((worker) => worker.kill()));
@@ -290,6 +291,20 @@ export class Scene {
       running,
       waiting,
     ]);
+  }
+
+  /** An engine that is silent for a while, then continues. */
+  async #stalledEngine(): Promise<void> {
+    const worker = await this.#start({ args: ['--slots', '1', '--stall-after', '1'] });
+    const running = this.#execute(worker, { job_id: 'delayed', ...LONG });
+    await worker.line('tokens.progress');
+    const engine = enginePid(worker);
+    process.kill(engine, 'SIGSTOP');
+    await worker.line('request.stalled');
+    for (const path of ['/health', '/ready', '/live', '/metrics']) await this.#send(worker, 'GET', path);
+    await this.#execute(worker, { job_id: 'refused', ...LONG });
+    process.kill(engine, 'SIGCONT');
+    await running;
   }
 
   /**

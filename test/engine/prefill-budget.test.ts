@@ -70,8 +70,8 @@ describe('a long prompt beside sequences that decode', () => {
 
   it('is expected to take the time of its chunks and of the steps between them', () => {
     const budget = new PrefillBudget(machine(), 512);
-    expect(budget.expectedMs(112, 0)).toBeCloseTo(234);
-    expect(budget.expectedMs(224, 0)).toBeCloseTo(468);
-    expect(budget.expectedMs(224, 1)).toBeCloseTo(468 + 24 * 13);
+    expect(budget.forecast(0)(112)).toBeCloseTo(234);
+    expect(budget.forecast(0)(224)).toBeCloseTo(468);
+    expect(budget.forecast(1)(224)).toBeCloseTo(468 + 24 * 13);
   });
 });

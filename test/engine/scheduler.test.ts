@@ -149,6 +149,67 @@ describe('prompts of different lengths', () => {
   });
 });
 
+describe('the estimate', () => {
+  it('is absent while a slot is free, and while all running sequences are paused', () => {
+    const { run, add, scheduler } = setUp(2);
+    const a = add(2);
+    run();
+    expect(scheduler.estimate).toEqual({});
+    const b = add(2);
+    run();
+    expect(scheduler.estimate).toMatchObject({ slotFreeMs: expect.any(Number), queue: { length: 0 } });
+    for (const sequence of [a, b]) sequence.paused = true;
+    expect(scheduler.estimate).toEqual({});
+  });
+
+  it('of a wait without a queue is the time until a slot is free', () => {
+    const { run, add, scheduler } = setUp(1);
+    add(2);
+    run();
+    run();
+    const { slotFreeMs, queue } = scheduler.estimate;
+    expect(slotFreeMs).toBeGreaterThanOrEqual(0);
+    expect(queue?.waitMs).toBe(slotFreeMs);
+  });
+
+  it.each([1, 2, 3])(
+    'with %i slots is the wait that the next sequence is told, at any length of the queue',
+    (slots) => {
+      const { run, add, notes, scheduler, clock } = setUp(slots);
+      for (let index = 0; index < slots; index += 1) add(2 + index, 40 + index);
+      run();
+      const waiting = [];
+      for (let length = 0; length < 12; length += 1) {
+        for (let steps = 0; steps < length % 4; steps += 1) run();
+        // An estimate is made again when it is a quarter of a second old.
+        clock.now += 250;
+        scheduler.admit();
+        const { queue } = scheduler.estimate;
+        expect(queue?.length).toBe(waiting.length);
+        const next = add(2, 5 + length);
+        expect(notes(next)).toEqual([{ note: 'queued', position: length + 1, etaMs: queue?.waitMs }]);
+        waiting.push(next);
+      }
+    },
+  );
+
+  it('follows a sequence that leaves the queue, also the last one', () => {
+    const { run, add, scheduler } = setUp(1);
+    add(2, 40);
+    run();
+    const empty = scheduler.estimate.queue?.waitMs;
+    const [b, c] = [add(2, 5), add(2, 5)];
+    const full = scheduler.estimate.queue?.waitMs;
+    for (const gone of [c, b]) {
+      gone.end('cancelled', 0);
+      scheduler.settle();
+      scheduler.admit();
+    }
+    expect(full).toBeGreaterThan(Number(empty));
+    expect(scheduler.estimate.queue).toMatchObject({ length: 0, waitMs: empty });
+  });
+});
+
 describe('the queue', () => {
   it('is first come, first served', () => {
     const { run, add } = setUp(1);

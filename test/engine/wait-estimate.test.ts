@@ -58,11 +58,11 @@ describe('the expected output', () => {
 });
 
 describe('waiting sequences', () => {
-  it('get the slots in the order in which these become free, and keep them as long as needed', () => {
+  it('get the slots in the order in which these become free, and keep them as long as needed; so does the next', () => {
     const forecast = setUp();
     const busy = [decoding(50, 10), decoding(30, 10)];
     const waits = forecast.waits(busy, [waiting(1, 10), waiting(1, 10), waiting(1, 100), waiting(1, 10)], 0);
-    expect(waits.map(Math.round)).toEqual([200, 301, 400, 402]);
+    expect(waits.map(Math.round)).toEqual([200, 301, 400, 402, 503]);
   });
 
   it('need not wait while slots are free', () => {
@@ -70,6 +70,14 @@ describe('waiting sequences', () => {
       setUp()
         .waits([decoding(50, 10)], [waiting(1, 10), waiting(1, 10)], 1)
         .map(Math.round),
-    ).toEqual([0, 101]);
+    ).toEqual([0, 101, 202]);
+  });
+});
+
+describe('one more waiting sequence', () => {
+  it('delays the next one by the time of a whole sequence, divided by the number of slots', () => {
+    const forecast = setUp();
+    expect(Math.round(forecast.turnMs([decoding(50, 10)]))).toBe(510);
+    expect(Math.round(forecast.turnMs([decoding(50, 10), decoding(30, 10)]))).toBe(205);
   });
 });

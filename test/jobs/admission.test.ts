@@ -21,7 +21,8 @@ function setUp(
   const state = new WorkerState();
   state.enter(phase);
   const jobs = new JobRegistry({ ttlMs: 1000, bytes: 1e6 });
-  const idle = { occupancy: { busy: 0, waiting: 0, tokens: 0 }, slotFreeMs: undefined };
+  const occupancy = { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0 };
+  const idle = { occupancy, slotFreeMs: undefined, waitMs: () => undefined, heartbeatAgeMs: undefined };
   const admission = new Admission({
     config: { ...config, ...settings },
     state,
@@ -90,7 +91,7 @@ describe('an order is refused', () => {
   ])(
     'if slots and queue are full, counting sequences too; the estimate of the engine is %s ms',
     async (slotFreeMs, wait, shown) => {
-      const { admit } = setUp('ready', { occupancy: { busy: 1, waiting: 1, tokens: 5 }, slotFreeMs });
+      const { admit } = setUp('ready', { occupancy: { busy: 1, waiting: 1, tokens: 5, waitingTokens: 3 }, slotFreeMs });
       const error = await errorOf(() => admit());
       expect(error).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: wait });
       expect(error.details).toEqual({

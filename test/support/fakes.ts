@@ -51,6 +51,8 @@ export const NO_GAUGES: Gauges = {
   memoryBytes: async () => 0,
   logBytes: zero,
   uptimeSeconds: zero,
+  engineStalled: () => false,
+  heartbeatAgeSeconds: () => undefined,
 };
 
 /** Metrics of a worker without an engine. */

@@ -79,6 +79,7 @@ export class Worker {
     this.#supervisor = new EngineSupervisor(start.engine, this.#state, {
       environment: engineEnvironment(),
       stepMs: config.stepTimeout * 1000,
+      stallMs: config.stallAfter * 1000,
       giveUp: (kind, reason) => this.#fail(kind, reason),
     });
     const engine = this.#supervisor.client;
@@ -94,6 +95,8 @@ export class Worker {
       vramBytes: () => this.#model?.facts.deviceBytes ?? 0,
       logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,
+      engineStalled: () => this.#state.stalled,
+      heartbeatAgeSeconds: () => (engine.heartbeatAgeMs === undefined ? undefined : engine.heartbeatAgeMs / 1000),
     });
     this.#app = this.#buildServer();
   }

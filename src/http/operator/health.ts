@@ -7,23 +7,42 @@ import type { EngineClient } from '../../bridge/client.ts';
 import type { Config } from '../../config/config.ts';
 import type { Health } from '../../contract/answers.ts';
 import { WorkerError } from '../../contract/errors.ts';
+import type { Admission } from '../../jobs/admission.ts';
+import type { Load } from '../../jobs/capacity/capacity.ts';
 import { identityFields, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 import type { MemoryFigure } from '../../telemetry/memory-figure.ts';
+import type { TokenCheck } from '../auth.ts';
+import { secondsOf } from '../error-handler.ts';
 
 /** Sources of the body of `/health`. */
 export interface HealthSources {
   readonly config: Pick<Config, 'queue'>;
   readonly identity: WorkerIdentity;
   readonly state: WorkerState;
-  readonly engine: Pick<EngineClient, 'occupancy'>;
+  readonly engine: Pick<EngineClient, 'occupancy' | 'heartbeatAgeMs'>;
   readonly memory: Pick<MemoryFigure, 'bytes'>;
+  readonly admission: Pick<Admission, 'load' | 'requireReady'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
 }
 
-function healthOf({ config, state, engine, memory, model, identity }: HealthSources): Health {
+/** The age of the engine's last message; empty before the first one. */
+function heartbeatOf({ heartbeatAgeMs: age }: Pick<EngineClient, 'heartbeatAgeMs'>) {
+  return age === undefined ? {} : { engine_heartbeat_age_ms: Math.round(age) };
+}
+
+/** The load as fields of an answer. */
+function loadFields({ accepting, expectedWaitMs, queuedPromptTokens }: Load) {
+  return {
+    accepting,
+    ...(expectedWaitMs !== undefined && { expected_wait_ms: expectedWaitMs }),
+    queued_prompt_tokens: queuedPromptTokens,
+  };
+}
+
+function healthOf({ config, state, engine, memory, model, identity, admission }: HealthSources): Health {
   const loaded = model();
   const { busy, waiting } = engine.occupancy;
   const { bytes } = memory;
@@ -43,16 +62,32 @@ function healthOf({ config, state, engine, memory, model, identity }: HealthSour
     uptime_seconds: Math.round(state.uptimeSeconds * 1000) / 1000,
     slots: { total: loaded?.facts.slots ?? 0, busy },
     queue: { length: waiting, limit: config.queue },
+    ...loadFields(admission.load),
+    ...heartbeatOf(engine),
     capabilities: ['text-gen'],
     protocol: 'sse',
     version: identity.version,
   };
 }
 
-/** 200 if jobs are accepted, otherwise 503; the same body in both cases. */
+/** 200 while the worker is ready, otherwise 503 with the time until a retry; the same body in both cases. */
 export function healthHandler(sources: HealthSources) {
-  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply =>
-    reply.code(sources.state.phase === 'ready' ? 200 : 503).send(healthOf(sources));
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const refusal = refusalOf(() => sources.admission.requireReady());
+    if (refusal?.retryAfterMs !== undefined) reply.header('Retry-After', secondsOf(refusal.retryAfterMs));
+    return reply.code(refusal === undefined ? 200 : 503).send(healthOf(sources));
+  };
+}
+
+/** The error that `check` throws; undefined if it throws none. */
+function refusalOf(check: () => unknown): WorkerError | undefined {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof WorkerError) return error;
+    throw error;
+  }
+  return undefined;
 }
 
 /**
@@ -60,17 +95,36 @@ export function healthHandler(sources: HealthSources) {
  * message.
  */
 export function liveHandler(workerId: string, engine: Pick<EngineClient, 'heartbeatAgeMs'>) {
-  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const age = engine.heartbeatAgeMs;
-    const heartbeat = age === undefined ? undefined : { engine_heartbeat_age_ms: Math.round(age) };
-    return reply.send({ status: 'alive', worker_id: workerId, ...heartbeat });
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+    reply.send({ status: 'alive', worker_id: workerId, ...heartbeatOf(engine) });
+}
+
+interface ReadySources {
+  readonly config: Pick<Config, 'workerId' | 'readyWhenFull'>;
+  readonly admission: Pick<Admission, 'load' | 'requireReady' | 'requireCapacity'>;
+  /** True if the caller may send jobs. Other callers learn if a job would be accepted, and no figures. */
+  readonly isTrusted: TokenCheck;
+}
+
+/**
+ * 200 while the worker is ready. A full worker is ready, unless `--ready-when-full` is false.
+ * @throws WorkerError, from the handler: the reason why jobs are refused, such as `LOADING`
+ */
+export function readyHandler({ config, admission, isTrusted }: ReadySources) {
+  return (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const { facts } = admission.requireReady();
+    const full = config.readyWhenFull ? undefined : refusalOf(() => admission.requireCapacity(facts.slots));
+    const { accepting, ...figures } = loadFields(admission.load);
+    const body = { status: 'ready', worker_id: config.workerId, accepting };
+    if (isTrusted(request)) {
+      if (full) throw full;
+      return reply.send({ ...body, ...figures });
+    }
+    if (full) throw withoutDetails(full);
+    return reply.send(body);
   };
 }
 
-/** @throws WorkerError, from the handler: the reason why jobs are refused, such as `LOADING` */
-export function readyHandler(workerId: string, state: WorkerState) {
-  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    if (state.refusal !== undefined) throw new WorkerError(state.refusal);
-    return reply.send({ status: 'ready', worker_id: workerId });
-  };
+function withoutDetails({ code, retryAfterMs }: WorkerError): WorkerError {
+  return new WorkerError(code, undefined, retryAfterMs === undefined ? {} : { retryAfterMs });
 }

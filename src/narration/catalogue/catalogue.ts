@@ -10,6 +10,7 @@ import { MODEL_EVENTS } from './model-events.ts';
 import { MODEL_FILE_EVENTS } from './model-file-events.ts';
 import { REQUEST_EVENTS } from './request-events.ts';
 import { SETTINGS_EVENTS } from './settings-events.ts';
+import { SILENCE_EVENTS } from './silence-events.ts';
 import { TEXT_EVENTS } from './text-events.ts';
 import { WORKER_EVENTS } from './worker-events.ts';
 
@@ -22,6 +23,7 @@ export const CATALOGUE = {
   ...TEXT_EVENTS,
   ...REQUEST_EVENTS,
   ...INTERRUPTION_EVENTS,
+  ...SILENCE_EVENTS,
 } as const;
 
 export type EventName = keyof typeof CATALOGUE;

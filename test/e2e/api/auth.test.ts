@@ -86,12 +86,12 @@ test.each([`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER ${TOKEN}`])(
   },
 );
 
-test('probes are open, and report only the state and the age of the heartbeat', async () => {
+test('probes are open, and report only the state and the age of the heartbeat, not the load', async () => {
   const live = await ask('GET', '/live');
   const alive = { status: 'alive', worker_id: 'guarded', engine_heartbeat_age_ms: expect.any(Number) };
   expect([live.status, await live.json()]).toEqual([200, alive]);
   const ready = await ask('GET', '/ready');
-  expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready', worker_id: 'guarded' }]);
+  expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready', accepting: true, worker_id: 'guarded' }]);
 });
 
 test('the log has a fingerprint of the token, with which operators can compare tokens', async () => {

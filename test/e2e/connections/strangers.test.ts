@@ -141,7 +141,7 @@ describe.concurrent('a connection that never brought the token', () => {
 describe('while every connection is busy', () => {
   /** A worker whose four places are taken by streams, which continue after `resume`. */
   async function busy(): Promise<{ worker: TestWorker; streams: Listener[]; resume: () => void }> {
-    const worker = await guarded('--max-connections', '4', '--slots', '4');
+    const worker = await guarded('--max-connections', '4', '--slots', '4', '--stall-after', '600');
     const engine = enginePid(worker);
     process.kill(engine, 'SIGSTOP');
     const streams: Listener[] = [];

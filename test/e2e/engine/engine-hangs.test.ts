@@ -31,7 +31,7 @@ test('the heartbeat replaces an engine whose step never ends', async () => {
 describe('while the engine is silent', () => {
   let worker: TestWorker;
   beforeAll(async () => {
-    worker = await startWorker({ args: ['--slots', '1', '--queue', '1'] });
+    worker = await startWorker({ args: ['--slots', '1', '--queue', '1', '--stall-after', '600'] });
   });
   afterAll(() => worker.kill());
 

@@ -32,7 +32,7 @@ async function lostWith(
   waiting: readonly object[],
   args: readonly string[] = [],
 ): Promise<{ running: Listener; queue: Listener[]; next: number }> {
-  worker = await startWorker({ args: ['--slots', '1', ...args], env: halt.env });
+  worker = await startWorker({ args: ['--slots', '1', '--stall-after', '600', ...args], env: halt.env });
   const running = await Listener.open(worker, longJob('running'));
   await running.untilToken();
   const engine = enginePid(worker);

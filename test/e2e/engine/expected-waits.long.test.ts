@@ -60,7 +60,7 @@ describe('a refused request', () => {
 describe('a queued request', () => {
   let worker: TestWorker;
   beforeAll(async () => {
-    worker = await startWorker({ args: ['--slots', '1', '--queue', '3'] });
+    worker = await startWorker({ args: ['--slots', '1', '--queue', '3', '--stall-after', '600'] });
   });
   afterAll(() => worker.kill());
 

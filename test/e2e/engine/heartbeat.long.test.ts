@@ -21,7 +21,7 @@ describe.concurrent('the heartbeat', () => {
   });
 
   test('does not count the time in which a model loads', async () => {
-    const worker = await startWorker({ args: ['--step-timeout', '2'], early: true });
+    const worker = await startWorker({ args: ['--step-timeout', '2', '--stall-after', '1'], early: true });
     const engine = await nextEnginePid(worker, -1);
     process.kill(engine, 'SIGSTOP');
     await sleep(3500);
@@ -29,10 +29,11 @@ describe.concurrent('the heartbeat', () => {
     await worker.line('warmup.done');
     expect(enginePid(worker)).toBe(engine);
     expect(events(worker)).not.toContain('engine.lost');
+    expect(events(worker).slice(0, events(worker).indexOf('warmup.done'))).not.toContain('engine.stalled');
   });
 
   test('does not blame the engine for a pause of the whole worker', async () => {
-    const worker = await startWorker({ args: ['--step-timeout', '2'] });
+    const worker = await startWorker({ args: ['--step-timeout', '2', '--stall-after', '2'] });
     const engine = enginePid(worker);
     worker.process.kill('SIGSTOP');
     await sleep(4500);
@@ -40,6 +41,7 @@ describe.concurrent('the heartbeat', () => {
     expect(lastOf(await worker.execute(longJob('after'))).type).toBe('end');
     expect(enginePid(worker)).toBe(engine);
     expect(events(worker)).not.toContain('engine.lost');
+    expect(events(worker)).not.toContain('engine.stalled');
   });
 
   test('has its age in /live: low while the engine answers, rising while it does not; /live stays 200', async () => {

@@ -41,7 +41,7 @@ const bodies = fc.sample(body, { numRuns: ROWS, seed: Number(process.env['FC_SEE
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startWorker({ args: ['--slots', String(ROWS)] });
+  worker = await startWorker({ args: ['--slots', String(ROWS), '--stall-after', '600'] });
 });
 afterAll(() => worker.kill());
 

@@ -1,0 +1,63 @@
+/**
+ * Counts the sequences of a client and their tokens. Every change costs the same, whatever the number of
+ * sequences, because every answer of the worker reads these counts.
+ */
+
+/** Counts of the sequences that have not finished. */
+export interface Occupancy {
+  /** Sequences with a slot. */
+  readonly busy: number;
+  /** Sequences that wait for a slot. */
+  readonly waiting: number;
+  /** Prompt and output tokens of the sequences with a slot. */
+  readonly tokens: number;
+  /** Prompt tokens of the sequences that wait for a slot. */
+  readonly waitingTokens: number;
+}
+
+/** The part of a sequence that is counted. */
+export interface Countable {
+  readonly started: boolean;
+  readonly finished: boolean;
+  readonly tokens: number;
+}
+
+export class OccupancyCount {
+  /** The state in which each sequence is counted. */
+  readonly #counted = new Map<Countable, Countable>();
+  readonly #sum = { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0 };
+
+  /** The current counts. */
+  get sum(): Occupancy {
+    return { ...this.#sum };
+  }
+
+  /** Counts a sequence, or counts it again after a change. */
+  update(sequence: Countable): void {
+    this.remove(sequence);
+    const { started, finished, tokens } = sequence;
+    if (finished) return;
+    const counted = { started, finished, tokens };
+    this.#counted.set(sequence, counted);
+    this.#add(counted, 1);
+  }
+
+  /** Counts a sequence no more. */
+  remove(sequence: Countable): void {
+    const counted = this.#counted.get(sequence);
+    if (!counted) return;
+    this.#counted.delete(sequence);
+    this.#add(counted, -1);
+  }
+
+  #add({ started, tokens }: Countable, sign: 1 | -1): void {
+    const sum = this.#sum;
+    if (started) {
+      sum.busy += sign;
+      sum.tokens += sign * tokens;
+    } else {
+      sum.waiting += sign;
+      sum.waitingTokens += sign * tokens;
+    }
+  }
+}
