@@ -3,14 +3,12 @@
  * of settings, default. The files of this folder are the only ones that read process.env.
  */
 
-import { isIP } from 'node:net';
-import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf, shorten } from '../protocol/text/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/text/url-text.ts';
-import { absolutePath } from './host/folder.ts';
+import { contradictions, lostPaths } from './contradictions.ts';
 import { nearestOf } from './nearest.ts';
 import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
@@ -186,39 +184,6 @@ export function suggestionFor(error: unknown, known: readonly string[]): string 
   const name = /'--([^'=]+)/.exec(messageOf(error))?.[1];
   const nearest = name === undefined ? undefined : nearestOf(name, known);
   return nearest === undefined ? '' : `\nDid you mean --${nearest}?`;
-}
-
-function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Config): string[] {
-  if (isLoopback(host) || allowUnauthenticated || (apiToken !== undefined && !tokenOfFolder)) return [];
-  const file = tokenOfFolder ? `; for the token in .env of the working directory, add --${ENV_FILE.name} .env` : '';
-  return [
-    `--host: "${shorten(host, MAX_SHOWN)}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
-  ];
-}
-
-/** A path that is no name of the hub: `./model`, `../model`, `model`. */
-const ONLY_A_PATH = /^\.{1,2}(?:[\\/]|$)|^[^\\/]+$/;
-
-/** A problem for each path that needs a working directory which has been removed. */
-function lostPaths({ model = '', runtimeLibrary = '' }: Config): string[] {
-  const paths = {
-    ...(ONLY_A_PATH.test(model) && { model }),
-    ...(basename(runtimeLibrary) !== runtimeLibrary && { 'runtime-library': runtimeLibrary }),
-  };
-  return Object.entries(paths).flatMap(([name, path]) => {
-    try {
-      absolutePath(path, `--${name}`);
-      return [];
-    } catch (error) {
-      return [messageOf(error)];
-    }
-  });
-}
-
-/** True if only this machine can reach `host`. */
-function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host === '::1') return true;
-  return isIP(host) === 4 && host.startsWith('127.');
 }
 
 const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
