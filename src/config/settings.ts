@@ -4,71 +4,11 @@
  */
 import { z } from 'zod';
 import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
-import { encodedUrl } from '../protocol/text/url-text.ts';
+import { ADDRESS_SETTINGS } from './network/address-settings.ts';
+import { choice, seconds, setting, whole, wholeNumber } from './setting-rows.ts';
 
-/** One setting: its check, its default and its texts. */
-export interface Setting<S extends z.ZodType> {
-  readonly schema: S;
-  /** The help text. */
-  readonly meaning: string;
-  /** The allowed values, as text. */
-  readonly allowed: string;
-  /** The default, in command-line form. The schema parses it. */
-  readonly fallback?: z.input<S> | undefined;
-  /** The default as the help shows it, if it is not a plain value. */
-  readonly shown?: string;
-  /** True for a flag without a value on the command line. */
-  readonly boolean?: true;
-  /**
-   * The values that `.env` of the working directory may set; absent: all. A file that `--env-file` names may
-   * set every value.
-   */
-  readonly fromFolder?: readonly string[];
-}
-
-/** Checks that the default of a row fits its schema. */
-const setting = <S extends z.ZodType>(row: Setting<S>): Setting<S> => row;
-
-/** Only digits, because `Number('')` and `Number(' ')` are 0. */
-const wholeNumber = (least: number, most: number) =>
-  z
-    .union([
-      z.number(),
-      z
-        .string()
-        .regex(/^\d{1,15}$/)
-        .transform(Number),
-    ])
-    .pipe(z.int().min(least).max(most));
-
-interface NumberRow {
-  readonly meaning: string;
-  readonly least: number;
-  readonly most: number;
-  readonly fallback?: number;
-  readonly unit?: string;
-  readonly shown?: string;
-}
-
-/** A whole number of a range. */
-function whole({ least, most, unit = '', ...row }: NumberRow) {
-  const allowed = `${least} to ${most}${unit && ` ${unit}`}`;
-  return setting({ ...row, schema: wholeNumber(least, most), allowed });
-}
-
-/** A time limit in seconds, up to a day. */
-const seconds = (fallback: number, meaning: string) =>
-  whole({ meaning, least: 1, most: 86_400, unit: 'seconds', fallback });
-
-/** One word of a list. */
-const choice = <const W extends string>(words: readonly W[], fallback: NoInfer<W>, meaning: string, fromFolder?: W[]) =>
-  setting({ schema: z.enum(words), meaning, allowed: words.join(', '), fallback, ...(fromFolder && { fromFolder }) });
-
-/** Maximum number of origins in `--cors-origin`. */
-export const MAX_ORIGINS = 32;
 /** Maximum number of threads in `--threads`. */
 export const MAX_THREADS = 1024;
-const httpUrl = z.url({ protocol: /^https?$/ }).transform(encodedUrl);
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -100,66 +40,7 @@ export const SETTINGS = {
     shown: 'the library of onnxruntime-node',
     fromFolder: [], // A library is code.
   }),
-  host: setting({
-    schema: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
-    meaning: 'address to listen on; a non-loopback address requires --api-token or --allow-unauthenticated',
-    allowed: 'a host name or an IP address',
-    fallback: '127.0.0.1',
-    fromFolder: ['127.0.0.1', '::1', 'localhost'],
-  }),
-  port: whole({ meaning: 'port to listen on; 0 takes any free port', least: 0, most: 65_535, fallback: 8080 }),
-  'callback-url': setting({
-    schema: z.union([z.literal('none').transform(() => undefined), httpUrl]),
-    meaning: 'URL of the pool-manager; the worker sends it a POST when it is ready',
-    allowed: 'an http or https URL, or none',
-    shown: 'none',
-    fromFolder: ['none'], // The callback reports the address of this worker.
-  }),
-  'advertise-url': setting({
-    schema: httpUrl,
-    meaning: 'URL of this worker for the pool-manager (uri in the ready callback)',
-    allowed: 'an http or https URL',
-    shown: 'http://<host>:<port>; for 0.0.0.0 and ::, the local address of the callback',
-    fromFolder: [], // Its host name is valid in `Host`, and the pool-manager sends the jobs there.
-  }),
-  'api-token': setting({
-    schema: z.string().regex(/^[\x21-\x7e]{8,512}$/),
-    meaning: 'bearer token that every route except /live and /ready requires',
-    allowed: '8 to 512 visible ASCII characters',
-    shown: 'none',
-  }),
-  'cors-origin': setting({
-    schema: z
-      .string()
-      .transform((list) => (list === 'none' ? [] : list.split(',').map((origin) => origin.trim())))
-      .pipe(z.array(z.string().regex(/^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/)).max(MAX_ORIGINS)),
-    meaning: 'origins of web pages that may call the worker from a browser',
-    allowed: `none, or up to ${MAX_ORIGINS} origins such as https://app.example, separated by commas`,
-    fallback: 'none',
-    fromFolder: ['none'],
-  }),
-  'max-connections': whole({
-    meaning:
-      'maximum number of connections; at the limit, the connection that has been idle longest is closed to admit a new one',
-    least: 1,
-    most: 65_535,
-    fallback: 1024,
-  }),
-  'arrival-timeout': whole({
-    meaning: 'answer 408 if a request is not complete after this many seconds; its headers get a third of the time',
-    least: 1,
-    most: 3600,
-    unit: 'seconds',
-    fallback: 30,
-  }),
-  'allow-unauthenticated': setting({
-    schema: z.stringbool(),
-    meaning: 'listen on a non-loopback address without a token',
-    allowed: 'true or false',
-    fallback: 'false',
-    boolean: true,
-    fromFolder: ['false'],
-  }),
+  ...ADDRESS_SETTINGS,
   slots: setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
     meaning:
