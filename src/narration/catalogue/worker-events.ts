@@ -56,6 +56,7 @@ export const WORKER_EVENTS = {
     actor: HTTP,
     action: 'server_bind',
     level: 'INFO',
+    always: true,
     when: 'the HTTP server listens; the address contains the actual port, also with --port 0',
     required: ['address', 'url'],
     target: (f) => f.address,
