@@ -16,7 +16,15 @@ import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './
 import { type UnknownSettings, unknownSettings } from './unknown-settings.ts';
 
 type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
-type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
+type Optional =
+  | 'model'
+  | 'runtime-library'
+  | 'callback-url'
+  | 'callback-token'
+  | 'advertise-url'
+  | 'ready-fd'
+  | 'api-token'
+  | 'context';
 type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : S;
 
 /** The checked settings of one worker. Times are in seconds. */
@@ -128,7 +136,7 @@ function kubernetesHint(variable: string, value: string | undefined): string {
 
 /** A wrong value for the error message. No token, and no secret of a URL. */
 function shownValue(name: SettingName, value: unknown): string {
-  if (name === 'api-token') return '(hidden)';
+  if (name.endsWith('-token')) return '(hidden)';
   const text = String(value);
   return shorten(JSON.stringify(name.endsWith('-url') ? shownUrl(text) : withoutUrlSecrets(text)), MAX_SHOWN);
 }

@@ -11,6 +11,8 @@ import { ENV_FILE } from './settings-file.ts';
 interface Compared {
   readonly host: string;
   readonly apiToken?: string | undefined;
+  readonly callbackUrl?: string | undefined;
+  readonly callbackToken?: string | undefined;
   readonly tokenOfFolder: boolean;
   readonly allowUnauthenticated: boolean;
 }
@@ -19,7 +21,19 @@ interface Compared {
 const MAX_HOST = 200;
 
 /** The settings that contradict each other, one sentence for each problem. */
-export function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Compared): string[] {
+export function contradictions(settings: Compared): string[] {
+  return [...exposures(settings), ...twoCredentials(settings)];
+}
+
+/** One request has one `Authorization` header. */
+function twoCredentials({ callbackUrl, callbackToken }: Compared): string[] {
+  if (callbackUrl === undefined || callbackToken === undefined) return [];
+  const { username, password } = new URL(callbackUrl);
+  if (username === '' && password === '') return [];
+  return ['--callback-token: --callback-url already has a user and a password; remove them, or the token'];
+}
+
+function exposures({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Compared): string[] {
   if (isLoopback(host) || allowUnauthenticated || (apiToken !== undefined && !tokenOfFolder)) return [];
   const file = tokenOfFolder ? `; for the token in .env of the working directory, add --${ENV_FILE.name} .env` : '';
   return [

@@ -121,7 +121,12 @@ export const SETTINGS = {
   }),
   'shutdown-timeout': seconds(30, 'give running requests this many seconds to finish when the worker stops'),
   // A higher level would hide the lines that report the file.
-  'log-level': choice(LOG_LEVELS, 'info', 'lowest level of the log lines on stdout', ['trace', 'debug', 'info']),
+  'log-level': choice(
+    LOG_LEVELS,
+    'info',
+    'lowest level of the log lines on stdout; server.bound is printed at every level',
+    ['trace', 'debug', 'info'],
+  ),
   'log-format': choice(['json', 'pretty'], 'json', 'format of the log lines on stdout'),
   narration: choice(
     ['full', 'human', 'off'],

@@ -20,6 +20,7 @@ export const ERRORS = {
   FORBIDDEN_ORIGIN: row(403, false, 'Cross-origin browser requests are refused.'),
   NOT_FOUND: row(404, false, 'Not found.'),
   DUPLICATE_JOB: row(409, true, 'A job with this id is already running.'),
+  NO_CALLBACK: row(409, false, 'The worker has no --callback-url.'),
   GONE: row(410, false, 'The events of this job are no longer available.'),
   PROMPT_TOO_LONG: row(413, false, 'The prompt does not fit into the context.'),
   PAYLOAD_TOO_LARGE: row(413, false, 'The request body is too large.'),

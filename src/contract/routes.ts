@@ -64,6 +64,11 @@ export const ROUTES = {
   },
   cancel: { method: 'POST', path: '/cancel', takesBody: true, errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'] },
   shutdown: { method: 'POST', path: '/shutdown', errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'] },
+  announce: {
+    method: 'POST',
+    path: '/announce',
+    errors: [...BODY, ...GUARDED, 'NO_CALLBACK', 'DRAINING', 'INTERNAL'],
+  },
   health: { method: 'GET', path: '/health', errors: [...ANY, ...GUARDED] },
   live: { method: 'GET', path: '/live', open: true, errors: ANY },
   ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, ...NOT_READY] },

@@ -4,6 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config/config.ts';
+import type { Announced } from '../contract/callback.ts';
 import type { RouteId } from '../contract/routes.ts';
 import type { Admission } from '../jobs/admission.ts';
 import type { JobRegistry } from '../jobs/registry.ts';
@@ -16,6 +17,7 @@ import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
 import { executeHandler } from './native/execute.ts';
 import { eventsHandler } from './native/job-events.ts';
+import { announceHandler } from './operator/announce.ts';
 import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
 import { metricsHandler } from './operator/metrics.ts';
 import { type ContractFiles, fileHandler } from './operator/openapi.ts';
@@ -34,6 +36,11 @@ export interface ServerParts {
   readonly model: () => LoadedModel | undefined;
   /** Requests that the worker drains and stops. `reason` is narrated. */
   readonly shutdown: (reason: string) => void;
+  /**
+   * Reports the worker to the pool-manager again.
+   * @throws WorkerError `NO_CALLBACK` without `--callback-url`
+   */
+  readonly announce: () => Announced;
 }
 
 /** The handler of a route, and the shape of its errors. */
@@ -56,6 +63,7 @@ export function handlersOf(parts: ServerParts, contract: ContractFiles): Readonl
     jobEvents: native(eventsHandler(jobs)),
     cancel: native(cancelHandler(jobs)),
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
+    announce: native(announceHandler(state, parts.announce)),
     health: native(healthHandler(parts)),
     live: native(liveHandler(config.workerId, engine)),
     ready: native(readyHandler(config.workerId, state)),

@@ -10,8 +10,9 @@ import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
-import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback/callback-address.ts';
-import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
+import type { AnnounceSignal } from '../../lifecycle/callback/announce-signal.ts';
+import { Announcer } from '../../lifecycle/callback/announcer.ts';
+import type { BoundAddress } from '../../lifecycle/callback/callback-address.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
@@ -25,7 +26,7 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
-import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
+import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
 import { reportSettings } from './settings-report.ts';
@@ -42,6 +43,8 @@ export interface WorkerStart {
   readonly engine: ChildProcess;
   /** Already watches signals, standard input and the parent process. */
   readonly stops: StopRequests;
+  /** Already watches SIGUSR2. */
+  readonly announceSignal: AnnounceSignal;
   /** The sources of requests to stop that the watchdog watches too. */
   readonly watched: Watched;
 }
@@ -59,8 +62,7 @@ export class Worker {
   readonly #metrics: Metrics;
   readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
-  /** Aborts the ready callback. */
-  readonly #callback = new AbortController();
+  readonly #announcer: Announcer;
   /** Resolves at the second signal or the second fault: the worker must stop at once. */
   readonly forced: Promise<void>;
   #model: LoadedModel | undefined;
@@ -89,12 +91,19 @@ export class Worker {
       logBytes: () => this.#jobs.logBytes,
       uptimeSeconds: () => this.#state.uptimeSeconds,
     });
+    this.#announcer = new Announcer({
+      config,
+      identity: this.#identity,
+      proxy: start.proxy,
+      rejected: () => this.#stops.request('callback_failed', 1),
+    });
     this.#app = this.#buildServer();
   }
 
   /** Starts, serves and drains. Resolves with the exit code. */
   async run(): Promise<number> {
     this.#introduce();
+    this.#start.announceSignal.onSignal(() => this.#announcer.signalled());
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
     const lifetime = this.#listen().then(async (listening) => {
       // From here on, foreign files and requests may block the event loop. The thread starts while the engine
@@ -119,17 +128,18 @@ export class Worker {
       model: () => this.#model,
     };
     const shutdown = (reason: string): void => this.#stops.request(reason);
+    const announce = () => this.#announcer.announce('announce');
     const admission = new Admission(parts);
-    return buildServer({ ...parts, identity: this.#identity, admission, shutdown }, CONTRACT_FILES);
+    return buildServer({ ...parts, identity: this.#identity, admission, shutdown, announce }, CONTRACT_FILES);
   }
 
   /** Opens the narration and narrates the start of the worker, and the origin of its settings. */
   #introduce(): void {
     const { settings, exposure } = this.#start;
     const { file } = settings;
-    const { logLevel, logFormat, apiToken } = this.#config;
+    const { logLevel, logFormat, apiToken, callbackToken = '' } = this.#config;
     const { workerId, version, pid } = this.#identity;
-    keepSecret(this.#start.proxy?.password ?? '');
+    for (const secret of [this.#start.proxy?.password ?? '', callbackToken]) keepSecret(secret);
     const stdout = openStdout({ level: logLevel, format: logFormat });
     startNarration({ workerId, version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
@@ -206,32 +216,7 @@ export class Worker {
     narrateWarmup(this.#model.facts, this.#config.speculation === 'auto');
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
-    void this.#report(this.#model);
-  }
-
-  async #report({ spec, facts }: LoadedModel): Promise<void> {
-    const { callbackUrl, advertiseUrl, workerId } = this.#config;
-    if (callbackUrl === undefined) return;
-    const memory = memoryBytes(facts.residentBytes);
-    const notice = {
-      worker_id: workerId,
-      model_ref: spec.name,
-      vram_bytes: facts.deviceBytes,
-      ...(memory !== undefined && { memory_bytes: memory }),
-      uri: advertiseUrl ?? `http://${this.#address()}`,
-      device: facts.device,
-      capabilities: ['text-gen'],
-      protocol: 'sse',
-      version: this.#identity.version,
-    } as const;
-    const bound = this.#bound();
-    const isUnknown = advertiseUrl === undefined && isEveryAddress(bound);
-    const isProxied = this.#start.proxy !== undefined;
-    const reported = await reportReady(callbackUrl, notice, this.#callback.signal, {
-      proxy: this.#start.proxy,
-      uriAt: isUnknown ? (localAddress) => reachableUrl(bound, localAddress, { isProxied }) : undefined,
-    });
-    if (!reported && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
+    this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
   }
 
   #fail(kind: string, reason: string): void {
@@ -242,7 +227,7 @@ export class Worker {
   /** Refuses new jobs, lets running jobs finish until the deadline, then closes everything. */
   async #drain(reason: string, listening: boolean): Promise<void> {
     const began = performance.now();
-    this.#callback.abort();
+    this.#announcer.close();
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, this.#config.shutdownTimeout * 1000);
     await closeServer(this.#app);

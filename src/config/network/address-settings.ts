@@ -3,10 +3,13 @@
  */
 import { z } from 'zod';
 import { encodedUrl } from '../../protocol/text/url-text.ts';
-import { setting, whole } from '../setting-rows.ts';
+import { setting, whole, wholeNumber } from '../setting-rows.ts';
 
 /** Maximum number of origins in `--cors-origin`. */
 export const MAX_ORIGINS = 32;
+/** Limits of `--ready-fd`. Node.js keeps the engine process from inheriting descriptors up to 15. */
+export const READY_FD = { least: 3, most: 15 } as const;
+const token = z.string().regex(/^[\x21-\x7e]{8,512}$/);
 const httpUrl = z.url({ protocol: /^https?$/ }).transform(encodedUrl);
 
 /** In the order of the help text. */
@@ -26,6 +29,21 @@ export const ADDRESS_SETTINGS = {
     shown: 'none',
     fromFolder: ['none'], // The callback reports the address of this worker.
   }),
+  'callback-token': setting({
+    schema: token,
+    meaning: 'bearer token that the worker sends with the ready callback',
+    allowed: '8 to 512 visible ASCII characters',
+    shown: 'none',
+    fromFolder: [], // The same source as --callback-url.
+  }),
+  'callback-give-up': whole({
+    meaning:
+      'end the attempts of a ready callback after this many seconds, and exit with code 1 if the pool-manager never accepted one; 0 tries for ever',
+    least: 0,
+    most: 86_400,
+    unit: 'seconds',
+    fallback: 600,
+  }),
   'advertise-url': setting({
     schema: httpUrl,
     meaning: 'URL of this worker for the pool-manager (uri in the ready callback)',
@@ -33,8 +51,16 @@ export const ADDRESS_SETTINGS = {
     shown: 'http://<host>:<port>; for 0.0.0.0 and ::, the local address of the callback',
     fromFolder: [], // Its host name is valid in `Host`, and the pool-manager sends the jobs there.
   }),
+  'ready-fd': setting({
+    schema: z.union([z.literal('none').transform(() => undefined), wholeNumber(READY_FD.least, READY_FD.most)]),
+    meaning:
+      'number of an inherited file descriptor (pipe, socket or file); serve writes one line of JSON into it when it is ready, and closes it',
+    allowed: `none, or ${READY_FD.least} to ${READY_FD.most}`,
+    shown: 'none',
+    fromFolder: [], // The parent process opens it.
+  }),
   'api-token': setting({
-    schema: z.string().regex(/^[\x21-\x7e]{8,512}$/),
+    schema: token,
     meaning: 'bearer token that every route except /live and /ready requires',
     allowed: '8 to 512 visible ASCII characters',
     shown: 'none',
