@@ -10,8 +10,9 @@ import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_EVENTS_MS } from '../src/commands/serve/drain.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
 import { MIN_ADDRESS_SPACE } from '../src/config/host/address-space.ts';
+import { MAX_ORIGINS, READY_FD } from '../src/config/network/address-settings.ts';
 import { MAX_TOKEN_FILE_BYTES } from '../src/config/network/hub-token.ts';
-import { MAX_ORIGINS, MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.ts';
+import { MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
@@ -44,7 +45,8 @@ import { RUN_ID_CHARS } from '../src/jobs/job.ts';
 import { MAX_KEPT, MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
-import { ANSWER_MS, ATTEMPTS } from '../src/lifecycle/callback/ready-callback.ts';
+import { ANNOUNCE_SPACING_MS } from '../src/lifecycle/callback/announcer.ts';
+import { CALLBACK_TIMES } from '../src/lifecycle/callback/ready-callback.ts';
 import {
   LOSS_WINDOW_MS,
   MAX_LOSSES,
@@ -216,7 +218,10 @@ whose time is known; a thread with a deadline does the rest.
 | text that patterns are applied to | ${count(LONGEST_INPUT)} characters | – | cut first | \`narration/sanitize\` | \`narration/sanitize\` |
 | starts of an engine process without resources for it | ${MAX_SHORTAGES} in a row, about seven minutes | – | \`engine.not_started\`, then a loss | \`lifecycle/engine-supervisor\` | \`e2e/lifecycle/descriptors\` |
 | losses of the engine | ${MAX_LOSSES} in ${LOSS_WINDOW_MS / 60_000} minutes | – | exit 1 | \`lifecycle/engine-supervisor\` | \`e2e/engine/engine-lost\` |
-| attempts of the ready callback | ${ATTEMPTS}, of ${seconds(ANSWER_MS)} each; one if the certificate is not accepted | – | exit 1 | \`lifecycle/callback/ready-callback\` | \`e2e/lifecycle/callback\`, \`e2e/lifecycle/callback-network\` |
+| time for the ready callback | ${setting('callback-give-up')} s; one attempt if the certificate is not accepted or the answer is 410 | \`--callback-give-up\` | exit 1; \`callback.abandoned\` if the pool-manager has accepted an earlier announcement | \`lifecycle/callback/ready-callback\` | \`lifecycle/ready-callback\`, \`e2e/lifecycle/callback-retries\` |
+| an attempt of the ready callback; delay before the first one; delay between two | ${seconds(CALLBACK_TIMES.answerMs)}; up to ${seconds(CALLBACK_TIMES.spreadMs)}; ${seconds(CALLBACK_TIMES.firstDelayMs)}, doubling up to ${seconds(CALLBACK_TIMES.longestDelayMs)}, or \`Retry-After\` up to ${seconds(CALLBACK_TIMES.longestDelayMs)} | – | the next attempt | \`lifecycle/callback/ready-callback\` | \`lifecycle/ready-callback\`, \`protocol/backoff\` |
+| announcements that \`POST /announce\` and SIGUSR2 ask for | one at a time, one in ${seconds(ANNOUNCE_SPACING_MS)} | – | requests share the next one | \`lifecycle/callback/announcer\` | \`lifecycle/announcer\` |
+| descriptor of \`--ready-fd\` | ${READY_FD.least} to ${READY_FD.most}, an inherited pipe, socket or file | \`--ready-fd\` | exit 2 | \`config/host/ready-descriptor\` | \`e2e/lifecycle/ready-fd\` |
 | event loop that does not answer a request to stop; a second one | ${seconds(MAX_LOOP_SILENCE_MS)}; ${seconds(MAX_LOOP_SILENCE_FORCED_MS)} | – | the watchdog interrupts it, exit 1; after ${seconds(MAX_INTERRUPT_MS)} more SIGKILL | \`lifecycle/watchdog\` | \`e2e/lifecycle/watchdog\` |
 | threads on the CPU | ${count(MAX_THREADS)}; \`auto\`: the cores and the CPU quota of the process | \`--threads\` | exit 2 | \`config/settings\`, \`engine/host/cpu-threads\` | \`e2e/host/threads\`, \`engine/host/control-groups\` |
 | open files that the thread of the watchdog needs | a limit of at least ${LEAST_OPEN_FILES} | \`ulimit -n\` | \`watchdog.missing\`; the worker runs without it | \`lifecycle/watchdog\` | \`e2e/lifecycle/descriptors\` |

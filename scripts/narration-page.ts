@@ -93,6 +93,9 @@ two, so operators and users read the same sentences. A narration has up to three
 narration. Standard output always has all texts. Narrations never contain text of a prompt or an output, only counts.
 Secrets are replaced by \`[REDACTED]\`.
 
+\`--log-level\` hides the lines of lower levels on standard output, except those of an event that is marked "at every
+\`--log-level\`" below: a parent process finds the port in such a line.
+
 A line has its keys in this order:
 
 ${lineOrder(line)}
@@ -169,7 +172,7 @@ function row(name: string, entry: Entry): string {
   const about = entry.target?.(known, WORKER);
   const sentences = [entry.human(known, JOB), entry.cute?.(known, JOB), entry.story?.(known, JOB)];
   return cells([
-    [code(name), levels(entry, known).join(', ')],
+    [code(name), `${levels(entry, known).join(', ')}${entry.always ? ', at every `--log-level`' : ''}`],
     [`When ${plain(entry.when)}`],
     [`${code(entry.actor)} / ${code(entry.action)}`, about === undefined ? '' : `target ${code(about)}`],
     [

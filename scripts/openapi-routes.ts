@@ -202,6 +202,17 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
     errorForms: { 503: { description: 'With `retry`: `never`: the worker already drains.' } },
   },
+  announce: {
+    tag: 'worker',
+    summary: 'Send the ready callback again',
+    description:
+      'For a pool-manager that has started anew. Takes no body. The worker sends the callback to `--callback-url` under a new ' +
+      '`announcement` number (webhook `ready`). A running announcement makes no further attempt: its waits end, and the new one ' +
+      'begins. Requests of the same second share one announcement, and so do all requests while the model is loading.',
+    takes: ['traceparent'],
+    answers: { 202: { description: 'The worker announces itself.', content: json(ref('AnnounceAnswer')) } },
+    errorForms: { 409: { description: 'Not retriable: start the worker with `--callback-url`.' } },
+  },
   health: {
     tag: 'worker',
     summary: 'State of the worker, its model and its slots',
@@ -274,7 +285,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
 
 export const TAGS = [
   { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },
-  { name: 'worker', description: 'State, probes, metrics, shutdown.' },
+  { name: 'worker', description: 'State, probes, metrics, announcement, shutdown.' },
   { name: 'contract', description: 'This document.' },
 ];
 

@@ -1,12 +1,13 @@
 /**
  * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from the route
- * table, their prose from openapi-routes.ts, examples from test/recordings.
+ * table, their prose from openapi-routes.ts, webhooks from openapi-webhooks.ts, examples from test/recordings.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../src/contract/errors.ts';
 import { EVENTS, type EventType } from '../src/contract/events.ts';
 import '../src/contract/answers.ts';
+import '../src/contract/callback.ts';
 import '../src/contract/execute.ts';
 import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
 import { LOAD_HEADERS } from '../src/http/operator/load-headers.ts';
@@ -20,6 +21,7 @@ import {
   routeProse,
   TAGS,
 } from './openapi-routes.ts';
+import { CALLBACK_SECURITY, webhooks } from './openapi-webhooks.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 type Components = Readonly<Record<string, Schema>>;
@@ -59,6 +61,7 @@ export function openapi(): object {
     security: [{ bearer: [] }],
     tags: TAGS,
     paths: pathsOf(recordings, components),
+    webhooks: webhooks(),
     components: {
       securitySchemes: {
         bearer: {
@@ -66,6 +69,7 @@ export function openapi(): object {
           scheme: 'bearer',
           description: 'The `--api-token` of the worker. A worker without a token requires none.',
         },
+        ...CALLBACK_SECURITY,
       },
       parameters: Object.fromEntries(
         Object.entries(PARAMETERS).map(([name, parameter]) => [name, { name, in: 'header', ...parameter }]),

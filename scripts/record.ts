@@ -6,6 +6,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -63,6 +65,7 @@ async function recordService(): Promise<void> {
   await recordJobs(worker);
   await recordReplays(worker);
   await recordRefusals(worker);
+  await worker.record('announce-unset', 'A worker without --callback-url', 'POST', '/announce');
   await worker.record('not-found', 'An unknown path', 'GET', '/nowhere');
   await worker.record('metrics', 'A part of the lines', 'GET', '/metrics');
   await recordCancel(worker);
@@ -241,6 +244,18 @@ async function recordFullWorker(): Promise<void> {
   await worker.stop();
 }
 
+/** A worker with a pool-manager that accepts everything. */
+async function recordAnnouncement(): Promise<void> {
+  const manager = createServer((_, response) => response.writeHead(204).end()).listen(0, '127.0.0.1');
+  await once(manager, 'listening');
+  const { port } = manager.address() as AddressInfo;
+  const worker = await Recorder.start('--callback-url', `http://127.0.0.1:${port}/ready`);
+  await worker.line(({ event }) => event === 'callback.ready');
+  await worker.record('announce', 'A worker that has reported before', 'POST', '/announce');
+  await worker.stop();
+  manager.close();
+}
+
 async function recordGuarded(): Promise<void> {
   const worker = await Recorder.start('--api-token', TOKEN);
   await worker.ready();
@@ -360,5 +375,6 @@ function write(): void {
 
 await recordService();
 await recordFullWorker();
+await recordAnnouncement();
 await recordGuarded();
 write();

@@ -13,8 +13,10 @@ import { checkAddressSpace, checkProxyClient, hasWasmOptions, wasmOptions } from
 import { workingFolder } from './config/host/folder.ts';
 import { hangupEnvironment, ignoresHangup } from './config/host/hangup.ts';
 import { hideSecrets } from './config/host/hide-secrets.ts';
+import { checkReadyDescriptor } from './config/host/ready-descriptor.ts';
 import { readProxies } from './config/network/proxy-settings.ts';
 import { PACKAGE_FILE } from './config/paths.ts';
+import { AnnounceSignal } from './lifecycle/callback/announce-signal.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
 import { shorten } from './protocol/text/error-message.ts';
 import { withoutUrlSecrets } from './protocol/text/url-text.ts';
@@ -58,6 +60,10 @@ Environment variables of the network, for pull and the ready callback; in lower 
   NO_PROXY                             hosts without a proxy: names, .domains, addresses, networks, host:port, or *
   NODE_EXTRA_CA_CERTS                  PEM file with further certificate authorities, read by Node.js
 
+Signals of serve
+  SIGTERM, SIGINT, SIGHUP              finish the running requests, then exit; a second SIGTERM or SIGINT exits at once
+  SIGUSR2                              send the ready callback again, as POST /announce does
+
 Exit codes: 0 clean stop; 1 failed start or fatal error; 2 wrong command line or environment.
 `;
 
@@ -91,8 +97,10 @@ async function main(args: readonly string[]): Promise<number> {
       `Unknown command "${shorten(first, 200)}"; allowed: serve, ask, pull, doctor. rbees-workerd --help describes them.`,
     );
   }
+  const announceSignal = new AnnounceSignal();
   const settings = readSettings(first === 'serve' ? rest : args, { folder: workingFolder() });
-  const { callbackUrl } = settings.config;
+  const { callbackUrl, readyFd } = settings.config;
+  if (readyFd !== undefined) checkReadyDescriptor(readyFd);
   const proxy = callbackUrl === undefined ? undefined : readProxies()(new URL(callbackUrl));
   if (proxy) checkProxyClient(proxy.variable);
   const exposure = hideSecrets();
@@ -104,7 +112,7 @@ async function main(args: readonly string[]): Promise<number> {
   const watched = { stdin: stops.watchStdin(), parent: startedByNpm(), hangup: !survivesHangup };
   if (watched.parent) stops.watchParent();
   const { serve } = await import('./commands/serve/serve.ts');
-  return serve({ settings, exposure, version: VERSION, proxy, engine, stops, watched });
+  return serve({ settings, exposure, version: VERSION, proxy, engine, stops, announceSignal, watched });
 }
 
 /** Loads the terminal only for a text: it would delay the start of a worker. */

@@ -3,14 +3,12 @@
  * of settings, default. The files of this folder are the only ones that read process.env.
  */
 
-import { isIP } from 'node:net';
-import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { v4 as uuid } from 'uuid';
 import type { z } from 'zod';
 import { messageOf, shorten } from '../protocol/text/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/text/url-text.ts';
-import { absolutePath } from './host/folder.ts';
+import { contradictions, lostPaths } from './contradictions.ts';
 import { nearestOf } from './nearest.ts';
 import type { Setting } from './setting-rows.ts';
 import { environmentName, SETTINGS, type SettingName } from './settings.ts';
@@ -18,7 +16,15 @@ import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './
 import { type UnknownSettings, unknownSettings } from './unknown-settings.ts';
 
 type Raw = { [K in SettingName]: z.output<(typeof SETTINGS)[K]['schema']> };
-type Optional = 'model' | 'runtime-library' | 'callback-url' | 'advertise-url' | 'api-token' | 'context';
+type Optional =
+  | 'model'
+  | 'runtime-library'
+  | 'callback-url'
+  | 'callback-token'
+  | 'advertise-url'
+  | 'ready-fd'
+  | 'api-token'
+  | 'context';
 type Camel<S extends string> = S extends `${infer A}-${infer B}` ? `${A}${Capitalize<Camel<B>>}` : S;
 
 /** The checked settings of one worker. Times are in seconds. */
@@ -130,7 +136,7 @@ function kubernetesHint(variable: string, value: string | undefined): string {
 
 /** A wrong value for the error message. No token, and no secret of a URL. */
 function shownValue(name: SettingName, value: unknown): string {
-  if (name === 'api-token') return '(hidden)';
+  if (name.endsWith('-token')) return '(hidden)';
   const text = String(value);
   return shorten(JSON.stringify(name.endsWith('-url') ? shownUrl(text) : withoutUrlSecrets(text)), MAX_SHOWN);
 }
@@ -187,39 +193,6 @@ export function suggestionFor(error: unknown, known: readonly string[]): string 
   const name = /'--([^'=]+)/.exec(messageOf(error))?.[1];
   const nearest = name === undefined ? undefined : nearestOf(name, known);
   return nearest === undefined ? '' : `\nDid you mean --${nearest}?`;
-}
-
-function contradictions({ host, apiToken, tokenOfFolder, allowUnauthenticated }: Config): string[] {
-  if (isLoopback(host) || allowUnauthenticated || (apiToken !== undefined && !tokenOfFolder)) return [];
-  const file = tokenOfFolder ? `; for the token in .env of the working directory, add --${ENV_FILE.name} .env` : '';
-  return [
-    `--host: "${shorten(host, MAX_SHOWN)}" is reachable from other machines and requires --api-token; to run without a token, add --allow-unauthenticated${file}`,
-  ];
-}
-
-/** A path that is no name of the hub: `./model`, `../model`, `model`. */
-const ONLY_A_PATH = /^\.{1,2}(?:[\\/]|$)|^[^\\/]+$/;
-
-/** A problem for each path that needs a working directory which has been removed. */
-function lostPaths({ model = '', runtimeLibrary = '' }: Config): string[] {
-  const paths = {
-    ...(ONLY_A_PATH.test(model) && { model }),
-    ...(basename(runtimeLibrary) !== runtimeLibrary && { 'runtime-library': runtimeLibrary }),
-  };
-  return Object.entries(paths).flatMap(([name, path]) => {
-    try {
-      absolutePath(path, `--${name}`);
-      return [];
-    } catch (error) {
-      return [messageOf(error)];
-    }
-  });
-}
-
-/** True if only this machine can reach `host`. */
-function isLoopback(host: string): boolean {
-  if (host === 'localhost' || host === '::1') return true;
-  return isIP(host) === 4 && host.startsWith('127.');
 }
 
 const camel = (name: string): string => name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());

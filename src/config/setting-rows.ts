@@ -1,5 +1,5 @@
 /**
- * The kinds of rows of the settings table: a check, a default and texts.
+ * The rows of the table of settings: their type, and the kinds that several settings share.
  */
 import { z } from 'zod';
 

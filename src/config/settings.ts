@@ -4,14 +4,11 @@
  */
 import { z } from 'zod';
 import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
-import { encodedUrl } from '../protocol/text/url-text.ts';
+import { ADDRESS_SETTINGS } from './network/address-settings.ts';
 import { choice, seconds, setting, whole, wholeNumber } from './setting-rows.ts';
 
-/** Maximum number of origins in `--cors-origin`. */
-export const MAX_ORIGINS = 32;
 /** Maximum number of threads in `--threads`. */
 export const MAX_THREADS = 1024;
-const httpUrl = z.url({ protocol: /^https?$/ }).transform(encodedUrl);
 export const DTYPES = ['auto', 'fp32', 'fp16', 'q8', 'q4', 'q4f16', 'int8', 'uint8', 'quantized', 'bnb4'] as const;
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
@@ -43,66 +40,7 @@ export const SETTINGS = {
     shown: 'the library of onnxruntime-node',
     fromFolder: [], // A library is code.
   }),
-  host: setting({
-    schema: z.string().regex(/^[A-Za-z0-9.:_-]{1,253}$/),
-    meaning: 'address to listen on; a non-loopback address requires --api-token or --allow-unauthenticated',
-    allowed: 'a host name or an IP address',
-    fallback: '127.0.0.1',
-    fromFolder: ['127.0.0.1', '::1', 'localhost'],
-  }),
-  port: whole({ meaning: 'port to listen on; 0 takes any free port', least: 0, most: 65_535, fallback: 8080 }),
-  'callback-url': setting({
-    schema: z.union([z.literal('none').transform(() => undefined), httpUrl]),
-    meaning: 'URL of the pool-manager; the worker sends it a POST when it is ready',
-    allowed: 'an http or https URL, or none',
-    shown: 'none',
-    fromFolder: ['none'], // The callback reports the address of this worker.
-  }),
-  'advertise-url': setting({
-    schema: httpUrl,
-    meaning: 'URL of this worker for the pool-manager (uri in the ready callback)',
-    allowed: 'an http or https URL',
-    shown: 'http://<host>:<port>; for 0.0.0.0 and ::, the local address of the callback',
-    fromFolder: [], // Its host name is valid in `Host`, and the pool-manager sends the jobs there.
-  }),
-  'api-token': setting({
-    schema: z.string().regex(/^[\x21-\x7e]{8,512}$/),
-    meaning: 'bearer token that every route except /live and /ready requires',
-    allowed: '8 to 512 visible ASCII characters',
-    shown: 'none',
-  }),
-  'cors-origin': setting({
-    schema: z
-      .string()
-      .transform((list) => (list === 'none' ? [] : list.split(',').map((origin) => origin.trim())))
-      .pipe(z.array(z.string().regex(/^https?:\/\/[A-Za-z0-9.-]{1,253}(:\d{1,5})?$/)).max(MAX_ORIGINS)),
-    meaning: 'origins of web pages that may call the worker from a browser',
-    allowed: `none, or up to ${MAX_ORIGINS} origins such as https://app.example, separated by commas`,
-    fallback: 'none',
-    fromFolder: ['none'],
-  }),
-  'max-connections': whole({
-    meaning:
-      'maximum number of connections; at the limit, the connection that has been idle longest is closed to admit a new one',
-    least: 1,
-    most: 65_535,
-    fallback: 1024,
-  }),
-  'arrival-timeout': whole({
-    meaning: 'answer 408 if a request is not complete after this many seconds; its headers get a third of the time',
-    least: 1,
-    most: 3600,
-    unit: 'seconds',
-    fallback: 30,
-  }),
-  'allow-unauthenticated': setting({
-    schema: z.stringbool(),
-    meaning: 'listen on a non-loopback address without a token',
-    allowed: 'true or false',
-    fallback: 'false',
-    boolean: true,
-    fromFolder: ['false'],
-  }),
+  ...ADDRESS_SETTINGS,
   slots: setting({
     schema: z.union([z.literal('auto'), wholeNumber(1, 256)]),
     meaning:
@@ -193,7 +131,12 @@ export const SETTINGS = {
   }),
   'shutdown-timeout': seconds(30, 'give running requests this many seconds to finish when the worker stops'),
   // A higher level would hide the lines that report the file.
-  'log-level': choice(LOG_LEVELS, 'info', 'lowest level of the log lines on stdout', ['trace', 'debug', 'info']),
+  'log-level': choice(
+    LOG_LEVELS,
+    'info',
+    'lowest level of the log lines on stdout; server.bound is printed at every level',
+    ['trace', 'debug', 'info'],
+  ),
   'log-format': choice(['json', 'pretty'], 'json', 'format of the log lines on stdout'),
   narration: choice(
     ['full', 'human', 'off'],

@@ -33,6 +33,7 @@ export const ERRORS = {
   NOT_FOUND: row(404, 'never', 'Not found.'),
   DUPLICATE_JOB: row(409, 'here', 'A job with this id is already running.'),
   OTHER_RUN: row(409, 'never', 'The event belongs to another run of this job.'),
+  NO_CALLBACK: row(409, 'never', 'The worker has no --callback-url.'),
   GONE: row(410, 'never', 'The events of this job are no longer available.'),
   PROMPT_TOO_LONG: row(413, 'never', 'The prompt does not fit into the context.'),
   PAYLOAD_TOO_LARGE: row(413, 'never', 'The request body is too large.'),

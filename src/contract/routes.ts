@@ -65,6 +65,11 @@ export const ROUTES = {
   jobs: { method: 'GET', path: '/jobs', errors: [...ANY, ...GUARDED] },
   cancel: { method: 'POST', path: '/cancel', takesBody: true, errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'] },
   shutdown: { method: 'POST', path: '/shutdown', errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'] },
+  announce: {
+    method: 'POST',
+    path: '/announce',
+    errors: [...BODY, ...GUARDED, 'NO_CALLBACK', 'DRAINING', 'INTERNAL'],
+  },
   health: { method: 'GET', path: '/health', errors: [...ANY, ...GUARDED] },
   live: { method: 'GET', path: '/live', open: true, errors: ANY },
   ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, 'ALL_SLOTS_BUSY', ...NOT_READY] },

@@ -90,7 +90,7 @@ function receive(message: ToEngine): void {
 dieWithParent();
 lowerPriority();
 // Ctrl-C in a terminal and a stop by a service manager signal the whole process group. The worker drains
-// first, and then sends `close`, so this process ignores the signals.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+// first, and then sends `close`, so this process ignores the signals. SIGUSR2 is for the worker, too.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => undefined);
 process.on('disconnect', close);
 process.on('message', receive);

@@ -4,6 +4,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config/config.ts';
+import type { Announced } from '../contract/callback.ts';
 import type { RouteId } from '../contract/routes.ts';
 import type { Admission } from '../jobs/admission.ts';
 import type { JobRegistry } from '../jobs/registry.ts';
@@ -18,6 +19,7 @@ import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
 import { executeHandler } from './native/execute.ts';
 import { eventsHandler } from './native/job-events.ts';
+import { announceHandler } from './operator/announce.ts';
 import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
 import { jobsHandler } from './operator/jobs.ts';
 import { metricsHandler } from './operator/metrics.ts';
@@ -38,6 +40,11 @@ export interface ServerParts {
   readonly model: () => LoadedModel | undefined;
   /** Requests that the worker drains and stops. `reason` is narrated. */
   readonly shutdown: (reason: string) => void;
+  /**
+   * Reports the worker to the pool-manager again.
+   * @throws WorkerError `NO_CALLBACK` without `--callback-url`
+   */
+  readonly announce: () => Announced;
 }
 
 /** The handler of a route, and the shape of its errors. */
@@ -66,6 +73,7 @@ export function handlersOf(
     jobs: native(jobsHandler(jobs)),
     cancel: native(cancelHandler(jobs)),
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
+    announce: native(announceHandler(state, parts.announce)),
     health: native(healthHandler(parts)),
     live: native(liveHandler(config.workerId, engine)),
     ready: native(readyHandler({ config, admission, isTrusted })),

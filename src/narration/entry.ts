@@ -27,6 +27,8 @@ interface Description<Required extends FieldName, Optional extends FieldName> {
   readonly actor: string;
   readonly action: string;
   readonly level: Level | ((facts: Facts<Required, Optional>) => Level);
+  /** True: stdout gets the line at every `--log-level`. */
+  readonly always?: true;
   /** Completes the sentence "When …". */
   readonly when: string;
   /** The subject of the event; if absent, it is the job id. */

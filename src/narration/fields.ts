@@ -141,6 +141,7 @@ export const FIELDS = {
   http_status: integer('HTTP status of the answer', 202),
   attempt: integer('Number of this attempt; 1 is the first', 1),
   attempts: integer('Maximum number of attempts', 5),
+  announcement: integer('Number of the announcement in this life of the worker; 1 is the first', 1),
   // The stack of an error, or a refusal with its numbers, and a path of 1 KiB.
   reason: longText(
     'Reason, as a word or a phrase; where the reader can act, it begins with the action',
@@ -153,6 +154,7 @@ export const FIELDS = {
   stop_reason: text('Reason for the end of the output: max_tokens, eos or stop_sequence', 'eos'),
   // Twice the 8 KiB that are kept: a replaced secret can get longer, and the end of the text matters most.
   stderr_tail: longText('Last 8 KiB of the standard error of the engine process', 'Segmentation fault', 16_384),
+  descriptor: integer('Number of a file descriptor', 3),
   exit_code: integer('Exit code of the process', 1),
   signal: text('Signal that ended the process', 'SIGKILL'),
   restarts: integer('Engine restarts in the last ten minutes', 1),

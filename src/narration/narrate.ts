@@ -82,7 +82,7 @@ export function narrate<E extends EventName>(event: E, facts: FactsOf<E>): void 
   const entry = CATALOGUE[event] as unknown as Entry;
   const narration = compose(event, entry, facts, context);
   reportLostLines();
-  output?.stdout.write(narration);
+  output?.stdout.write(narration, entry.always);
   output?.count(event);
   captured?.push(narration);
   if (entry.scope === 'request') context?.onNarration?.(narration);

@@ -24,7 +24,8 @@ export interface Line {
 }
 
 export interface Stdout {
-  write(line: Line): void;
+  /** @param always true: also a line below the level of the log */
+  write(line: Line, always?: boolean): void;
   /**
    * Lines dropped since the last call (slow reader or full disk); 0 while there is no room for a line that
    * reports them.
@@ -42,12 +43,13 @@ export function openStdout(options: { level: LogLevel; format: LogFormat }, stre
   const backlog = new Backlog(stream ? streamTarget(stream) : standardOutput());
   const put = (line: string): void => backlog.push(line);
   const logger = pino({ level: options.level, base: null, ...CONTRACT_ORDER }, { write: put });
+  const unfiltered = logger.child({}, { level: 'trace' });
   const threshold = pino.levels.values[options.level] ?? 0;
   return {
-    write(line) {
+    write(line, always = false) {
       const level = line.level.toLowerCase() as LogLevel;
-      if (options.format === 'json') logger[level](line);
-      else if ((pino.levels.values[level] ?? 0) >= threshold) put(pretty(line));
+      if (options.format === 'json') (always ? unfiltered : logger)[level](line);
+      else if (always || (pino.levels.values[level] ?? 0) >= threshold) put(pretty(line));
     },
     takeLost: () => backlog.takeLost(),
     flush: async () => {

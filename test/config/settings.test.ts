@@ -129,10 +129,40 @@ describe('a bad setting is refused by name', () => {
     expect(refusal([], { RBEES_PORT: 'abc' })).toMatch(/RBEES_PORT.*abc/);
   });
 
-  test('a token is not repeated', () => {
-    const message = refusal(['--api-token', 'short7!']);
-    expect(message).toContain('--api-token');
+  test.each(['--api-token', '--callback-token'])('a token is not repeated: %s', (flag) => {
+    const message = refusal([flag, 'short7!']);
+    expect(message).toContain(flag);
     expect(message).not.toContain('short7!');
+  });
+});
+
+describe('a callback has one kind of credentials', () => {
+  const withUser = ['--callback-url', 'http://hive:s3cr3t-honey@127.0.0.1:9/ready'];
+  const token = ['--callback-token', 'a-token-of-the-test'];
+
+  test('a token beside a user in the URL is refused, without its password', () => {
+    const message = refusal([...withUser, ...token]);
+    expect(message).toMatch(/^--callback-token: --callback-url already has a user and a password/);
+    expect(message).not.toMatch(/s3cr3t|of-the-test/);
+  });
+
+  test('each of them alone is accepted, and a token without a URL', () => {
+    expect(readConfig(withUser, {}).callbackUrl).toContain('s3cr3t-honey');
+    expect(readConfig(token, {}).callbackToken).toBe('a-token-of-the-test');
+    expect(readConfig([], { RBEES_CALLBACK_TOKEN: 'a-token-of-the-test' }).callbackToken).toBe('a-token-of-the-test');
+  });
+
+  test('.env of the working directory sets neither the token nor the descriptor', () => {
+    mkdirSync(join(folder, 'foreign'));
+    write('foreign/.env', 'RBEES_CALLBACK_TOKEN=a-token-of-the-test\nRBEES_READY_FD=3\n');
+    const { config, file } = readSettings([], { environment: {}, folder: join(folder, 'foreign') });
+    expect([config.callbackToken, config.readyFd]).toEqual([undefined, undefined]);
+    expect(file?.ignored).toEqual(['callback-token', 'ready-fd']);
+  });
+
+  test('--callback-give-up 0 is for ever', () => {
+    expect(readConfig(['--callback-give-up', '0'], {}).callbackGiveUp).toBe(0);
+    expect(readConfig([], {}).callbackGiveUp).toBe(600);
   });
 });
 

@@ -27,6 +27,7 @@ export interface Operation {
 }
 interface Document {
   readonly paths: Record<string, Record<string, Operation>>;
+  readonly webhooks: Record<string, Record<string, Pick<Operation, 'requestBody' | 'security'>>>;
   readonly components: { readonly headers: Record<string, Header>; readonly schemas: Record<string, Json> };
 }
 

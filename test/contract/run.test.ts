@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { STREAM_ERROR_CODES } from '../../src/contract/errors.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import { framesOf, problemsOf, type ReceivedEvent } from './conformance.ts';
-import { DOCUMENT, operations, SOURCE, templateOf } from './document.ts';
+import { DOCUMENT, operations, SOURCE, schemaProblems, templateOf } from './document.ts';
 import { narrationProblems } from './rules.ts';
 import { Scene } from './scene.ts';
 
@@ -29,6 +29,11 @@ describe('real workers, compared with openapi.yaml', () => {
       }))
       .filter(({ problems }) => problems.length > 0);
     expect(wrong).toEqual([]);
+  });
+
+  test('every ready callback conforms to the schema of the webhook', () => {
+    const { schema } = DOCUMENT.webhooks['ready']?.['post']?.requestBody?.content['application/json'] ?? {};
+    expect(scene.callbacks.map((body) => schemaProblems(schema ?? { not: {} }, body))).toEqual([[], []]);
   });
 
   test('every documented status occurs, except a fault of the worker', () => {

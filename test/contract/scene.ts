@@ -2,8 +2,10 @@
  * Runs real workers and provokes every answer and event that a caller can provoke. Records all exchanges.
  */
 import { connect } from 'node:net';
+import type { ReadyNotice } from '../../src/contract/callback.ts';
 import { bodyLimit } from '../../src/http/server.ts';
 import { enginePid } from '../support/cli.ts';
+import { PoolManager } from '../support/pool-manager.ts';
 import { type LogLine, startWorker, type TestWorker, type WorkerOptions } from '../support/worker.ts';
 import { type Exchange, operations } from './document.ts';
 
@@ -19,6 +21,8 @@ const SSE = { Accept: 'text/event-stream' };
 
 export class Scene {
   readonly exchanges: RecordedExchange[] = [];
+  /** The bodies of the ready callbacks. */
+  readonly callbacks: ReadyNotice[] = [];
   readonly lines: LogLine[] = [];
   readonly #workers: TestWorker[] = [];
   #sent = 0;
@@ -89,6 +93,8 @@ export class Scene {
     while ((await worker.get('/ready')).status !== 200);
     await this.#everyGet(worker);
     await this.#everyBrokenRequest(worker);
+    await this.#send(worker, 'POST', '/announce');
+    await this.#announcement();
     await this.#jobs(worker);
     await this.#refusals(worker);
     await this.#replays(worker);
@@ -240,12 +246,24 @@ export class Scene {
     await worker.line('worker.draining');
     await Promise.all([
       this.#send(worker, 'POST', '/shutdown'),
+      this.#send(worker, 'POST', '/announce'),
       this.#send(worker, 'GET', '/health'),
       this.#send(worker, 'GET', '/ready'),
       this.#execute(worker, { job_id: 'too-late', ...LONG }),
       ...last,
     ]);
     await worker.exited;
+  }
+
+  /** A worker with a pool-manager. */
+  async #announcement(): Promise<void> {
+    const manager = await PoolManager.start(204);
+    const worker = await this.#start({ args: ['--callback-url', manager.url] });
+    await this.#send(worker, 'POST', '/announce');
+    await manager.called(2);
+    await worker.stop();
+    await manager.close();
+    this.callbacks.push(...manager.calls.map(({ body }) => body));
   }
 
   /** One slot and a queue of two: jobs wait, move up and are refused. */

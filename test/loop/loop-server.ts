@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { readConfig } from '../../src/config/config.ts';
 import { CONTRACT_FILES } from '../../src/config/paths.ts';
+import { WorkerError } from '../../src/contract/errors.ts';
 import { bodyLimit, buildServer } from '../../src/http/server.ts';
 import { Admission } from '../../src/jobs/admission.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
@@ -58,8 +59,11 @@ export async function startLoopServer({
     metrics.finished({ outcome, tokensIn: 1, tokensOut: 2, durationMs: 3, timeToFirstTokenMs: 1, decodeMs: 1 });
   const parts = { config, state, jobs, engine, metrics, memory: { bytes: 1 }, model: () => model };
   const admission = new Admission(parts);
+  const unset = (): never => {
+    throw new WorkerError('NO_CALLBACK');
+  };
   const app = buildServer(
-    { ...parts, identity: newIdentity('w-1', '0'), admission, shutdown: () => undefined },
+    { ...parts, identity: newIdentity('w-1', '0'), admission, shutdown: () => undefined, announce: unset },
     CONTRACT_FILES,
   );
   await app.listen({ host: '127.0.0.1', port: 0 });

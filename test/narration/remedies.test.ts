@@ -113,8 +113,16 @@ const EVENTS: readonly (readonly [remedy: string, event: EventName, changes: Rea
   [
     'set NODE_EXTRA_CA_CERTS to the PEM file',
     'callback.failed',
-    { reason: `set NODE_EXTRA_CA_CERTS to the PEM file: ${LONG_PATH}`, retry_after_ms: undefined },
+    {
+      reason: `set NODE_EXTRA_CA_CERTS to the PEM file: ${LONG_PATH}`,
+      retry_after_ms: undefined,
+      timeout_ms: undefined,
+    },
   ],
+  ['Set --advertise-url', 'callback.unreachable', {}],
+  ['Ask again with POST /announce', 'callback.abandoned', { reason: LONG_PATH }],
+  ['Start the worker with --callback-url', 'callback.unset', {}],
+  ['Keep the other end of --ready-fd 3 open', 'ready_fd.failed', { reason: 'EPIPE' }],
   ['run git lfs pull', 'model.problem', { reason: 'is a Git LFS pointer: run git lfs pull' }],
   ['The request can be retried', 'request.engine_lost', { reason: LONG_PATH }],
 ];
@@ -129,8 +137,9 @@ test('the last attempt of the ready callback names the setting', async () => {
   const { narrations } = await capture(() =>
     narrate('callback.failed', {
       url: LONGEST['url'] ?? '',
-      attempt: 5,
-      attempts: 5,
+      announcement: 1,
+      attempt: 15,
+      timeout_ms: 600_000,
       error_kind: 'callback_failed',
       reason: LONG_PATH,
     }),

@@ -13,8 +13,8 @@ import { CLI, type LogLine } from '../support/worker.ts';
 
 /** Events that report a fault of the worker itself. */
 const BLAMED: ReadonlySet<string> = new Set(['worker.fault', 'worker.failed', 'stdout.lines_lost', 'engine.warning']);
-/** SIGUSR2 collects garbage, so that the heap is the memory really in use. */
-const COLLECTS = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGUSR2",()=>gc())'];
+/** SIGWINCH collects garbage, so that the heap is the memory really in use. */
+const COLLECTS = ['--expose-gc', '--import', 'data:text/javascript,process.on("SIGWINCH",()=>gc())'];
 const ENDINGS: ReadonlySet<string> = new Set(['inference.complete', 'inference.failed']);
 
 export interface Usage {
@@ -112,7 +112,7 @@ export class Subject {
 
   /** Memory in use after a garbage collection. */
   async collect(): Promise<Usage> {
-    this.process.kill('SIGUSR2');
+    this.process.kill('SIGWINCH');
     await this.get('/live'); // the event loop that answers has handled the signal before
     const heap = (await this.metrics()).get('nodejs_heap_size_used_bytes') ?? Number.NaN;
     return { heap, worker: residentBytes(this.pid), engine: residentBytes(this.enginePid), files: this.files };

@@ -1,11 +1,11 @@
 /** Parts of a worker for tests that need only one of them: neutral values, and streams that tests control. */
 import { Writable } from 'node:stream';
+import type { ReadyNotice } from '../../src/contract/callback.ts';
 import { sseEncoder } from '../../src/http/sse.ts';
 import type { Encoder } from '../../src/jobs/event-log.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
 import { Job } from '../../src/jobs/job.ts';
 import type { ReadPolicy } from '../../src/jobs/subscribers.ts';
-import type { ReadyNotice } from '../../src/lifecycle/callback/ready-callback.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import type { Narration } from '../../src/narration/narrate.ts';
 import type { Finish } from '../../src/protocol/messages.ts';
@@ -19,14 +19,24 @@ export const NEUTRAL_SAMPLING: Sampling = { ...NEUTRAL, seed: 1 };
 /** The body of a ready callback. */
 export const READY_NOTICE: ReadyNotice = {
   worker_id: 'w',
+  instance_id: '7a4be4a6-9d3c-4a0e-8a43-5a2b54cf2e0b',
+  pid: 4242,
+  started_at: '2026-01-31T12:00:00.000Z',
+  model: 'haiku',
   model_ref: 'haiku',
-  vram_bytes: 0,
-  memory_bytes: 1,
+  url: 'http://127.0.0.1:1',
   uri: 'http://127.0.0.1:1',
   device: 'cpu',
+  slots: 4,
+  context_length: 512,
+  vram_bytes: 0,
+  memory_bytes: 1,
   capabilities: ['text-gen'],
   protocol: 'sse',
   version: '0.1.0',
+  schema_version: 2,
+  announcement: 1,
+  reason: 'started',
 };
 
 const FINISHED = { cachedTokens: 0, drafted: 0, accepted: 0, timings: { queueMs: 0, prefillMs: 1, decodeMs: 2 } };

@@ -22,6 +22,8 @@ export interface ProxyBehaviour {
 export class ForwardProxy {
   /** The request lines: `CONNECT hub.test:443`, `GET http://hub.test/path`. */
   readonly seen: string[] = [];
+  /** The values of `Authorization` in requests for a tunnel. */
+  readonly tunnelCredentials: (string | undefined)[] = [];
   /** The local addresses of the clients. */
   readonly clients: string[] = [];
   /** `host:port` → port of this machine. */
@@ -75,6 +77,7 @@ export class ForwardProxy {
 
   #tunnel(request: IncomingMessage, socket: Socket): void {
     socket.on('error', () => undefined);
+    this.tunnelCredentials.push(request.headers.authorization);
     const refusal = this.#refusal(request);
     if (refusal === null) return;
     const port = this.hosts.get(request.url ?? '');

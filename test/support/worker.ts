@@ -38,6 +38,8 @@ export interface WorkerOptions {
   readonly cwd?: string;
   /** A command that runs the rest of its arguments, such as `nohup` or `taskset -c 0`. */
   readonly launcher?: readonly string[];
+  /** The descriptors from 3 on. */
+  readonly moreStdio?: readonly ('pipe' | 'ignore' | number)[];
   /** True: the worker leads a process group of its own. */
   readonly detached?: boolean;
 }
@@ -58,7 +60,7 @@ export class TestWorker {
     this.process = track(
       spawn(command[0] ?? '', command.slice(1), {
         env: { PATH: process.env['PATH'] ?? '', ...options.env },
-        stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe'],
+        stdio: [options.stdin ?? 'pipe', 'pipe', 'pipe', ...(options.moreStdio ?? [])],
         ...(options.cwd !== undefined && { cwd: options.cwd }),
         ...(options.detached !== undefined && { detached: options.detached }),
       }),

@@ -64,7 +64,7 @@ export async function ask(args: readonly string[], start: WorkerProcess): Promis
 
 /** The settings go through the environment, so that no token is in the list of processes. */
 function startWorker({ cli, survivesHangup }: WorkerProcess, settings: Settings): ChildProcess {
-  const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info'];
+  const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info', '--ready-fd', 'none'];
   return spawn(process.execPath, [fileURLToPath(cli), 'serve', ...flags, '--callback-url', 'none'], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: hangupEnvironment(survivesHangup, workerEnvironment(settings)),

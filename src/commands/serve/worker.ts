@@ -10,8 +10,9 @@ import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
-import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback/callback-address.ts';
-import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
+import type { AnnounceSignal } from '../../lifecycle/callback/announce-signal.ts';
+import { Announcer } from '../../lifecycle/callback/announcer.ts';
+import type { BoundAddress } from '../../lifecycle/callback/callback-address.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
@@ -43,6 +44,8 @@ export interface WorkerStart {
   readonly engine: ChildProcess;
   /** Already watches signals, standard input and the parent process. */
   readonly stops: StopRequests;
+  /** Already watches SIGUSR2. */
+  readonly announceSignal: AnnounceSignal;
   /** The sources of requests to stop that the watchdog watches too. */
   readonly watched: Watched;
 }
@@ -61,8 +64,7 @@ export class Worker {
   readonly #memory: MemoryFigure;
   readonly #supervisor: EngineSupervisor;
   readonly #app: FastifyInstance;
-  /** Aborts the ready callback. */
-  readonly #callback = new AbortController();
+  readonly #announcer: Announcer;
   /** Resolves at the second signal or the second fault: the worker must stop at once. */
   readonly forced: Promise<void>;
   #model: LoadedModel | undefined;
@@ -98,12 +100,20 @@ export class Worker {
       engineStalled: () => this.#state.stalled,
       heartbeatAgeSeconds: () => (engine.heartbeatAgeMs === undefined ? undefined : engine.heartbeatAgeMs / 1000),
     });
+    this.#announcer = new Announcer({
+      config,
+      identity: this.#identity,
+      memory: this.#memory,
+      proxy: start.proxy,
+      rejected: () => this.#stops.request('callback_failed', 1),
+    });
     this.#app = this.#buildServer();
   }
 
   /** Starts, serves and drains. Resolves with the exit code. */
   async run(): Promise<number> {
     this.#introduce();
+    this.#start.announceSignal.onSignal(() => this.#announcer.signalled());
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
     const lifetime = this.#listen().then(async (listening) => {
       // From here on, foreign files and requests may block the event loop. The thread starts while the engine
@@ -129,17 +139,18 @@ export class Worker {
       model: () => this.#model,
     };
     const shutdown = (reason: string): void => this.#stops.request(reason);
+    const announce = () => this.#announcer.announce('announce');
     const admission = new Admission(parts);
-    return buildServer({ ...parts, identity: this.#identity, admission, shutdown }, CONTRACT_FILES);
+    return buildServer({ ...parts, identity: this.#identity, admission, shutdown, announce }, CONTRACT_FILES);
   }
 
   /** Opens the narration and narrates the start of the worker, and the origin of its settings. */
   #introduce(): void {
     const { settings, exposure } = this.#start;
     const { file } = settings;
-    const { logLevel, logFormat, apiToken, slots, context } = this.#config;
+    const { logLevel, logFormat, apiToken, callbackToken = '', slots, context } = this.#config;
     const { workerId, version } = this.#identity;
-    keepSecret(this.#start.proxy?.password ?? '');
+    for (const secret of [this.#start.proxy?.password ?? '', callbackToken]) keepSecret(secret);
     const stdout = openStdout({ level: logLevel, format: logFormat });
     startNarration({ workerId, version, stdout, count: (event) => this.#metrics.narrated(event) });
     narrate('worker.startup', {
@@ -219,32 +230,7 @@ export class Worker {
     narrateWarmup(this.#model.facts, memory, this.#config.speculation === 'auto', this.#identity.instanceId);
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
-    void this.#report(this.#model);
-  }
-
-  async #report({ spec, facts }: LoadedModel): Promise<void> {
-    const { callbackUrl, advertiseUrl, workerId } = this.#config;
-    if (callbackUrl === undefined) return;
-    const memory = await this.#memory.read();
-    const notice = {
-      worker_id: workerId,
-      model_ref: spec.name,
-      vram_bytes: facts.deviceBytes,
-      ...(memory !== undefined && { memory_bytes: memory }),
-      uri: advertiseUrl ?? `http://${this.#address()}`,
-      device: facts.device,
-      capabilities: ['text-gen'],
-      protocol: 'sse',
-      version: this.#identity.version,
-    } as const;
-    const bound = this.#bound();
-    const isUnknown = advertiseUrl === undefined && isEveryAddress(bound);
-    const isProxied = this.#start.proxy !== undefined;
-    const reported = await reportReady(callbackUrl, notice, this.#callback.signal, {
-      proxy: this.#start.proxy,
-      uriAt: isUnknown ? (localAddress) => reachableUrl(bound, localAddress, { isProxied }) : undefined,
-    });
-    if (!reported && !this.#callback.signal.aborted) this.#stops.request('callback_failed', 1);
+    this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
   }
 
   #fail(kind: string, reason: string): void {
@@ -255,7 +241,7 @@ export class Worker {
   /** Refuses new jobs, lets running jobs finish until the deadline, then closes everything. */
   async #drain(reason: string, listening: boolean): Promise<void> {
     const began = performance.now();
-    this.#callback.abort();
+    this.#announcer.close();
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, this.#config.shutdownTimeout * 1000);
     await closeServer(this.#app);

@@ -8,11 +8,12 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import { HUB_TOKENS } from '../network/hub-token.ts';
 
-const TOKEN_FLAG = '--api-token';
+const TOKEN_FLAGS = ['--api-token', '--callback-token'];
 /** A proxy can have a password. */
 const PROXIES = ['HTTPS_PROXY', 'HTTP_PROXY', 'ALL_PROXY'];
 const SECRET_VARIABLES: readonly string[] = [
   'RBEES_API_TOKEN',
+  'RBEES_CALLBACK_TOKEN',
   ...HUB_TOKENS,
   ...PROXIES,
   ...PROXIES.map((name) => name.toLowerCase()),
@@ -84,11 +85,12 @@ function variableSpans(content: Buffer): Span[] {
   });
 }
 
-/** The values of the token flag: `--api-token=value`, or the argument after `--api-token`. */
+/** The values of the token flags: `--api-token=value`, or the argument after `--api-token`. */
 function argumentSpans(content: Buffer): Span[] {
   return entriesOf(content).flatMap(({ text, start, end }, index, all) => {
-    if (text.startsWith(`${TOKEN_FLAG}=`)) return [{ start: start + TOKEN_FLAG.length + 1, end }];
-    return all[index - 1]?.text === TOKEN_FLAG ? [{ start, end }] : [];
+    const flag = TOKEN_FLAGS.find((name) => text.startsWith(`${name}=`));
+    if (flag !== undefined) return [{ start: start + flag.length + 1, end }];
+    return TOKEN_FLAGS.includes(all[index - 1]?.text ?? '') ? [{ start, end }] : [];
   });
 }
 

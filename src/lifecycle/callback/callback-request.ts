@@ -1,6 +1,7 @@
 /**
  * One POST of the ready callback, directly or through a proxy. Connects first and makes the body then: the
- * body can name the local address of the connection.
+ * body can name the local address of the connection. Follows no redirect, so that the token of the callback
+ * and the credentials of its URL reach that URL only.
  */
 import { type LookupOptions, lookup as systemLookup } from 'node:dns';
 import { once } from 'node:events';
@@ -13,12 +14,22 @@ import { codeOf, placeOf, refusalOf } from '../../model/hub/network/failures.ts'
 import { ProxyClient, ProxyRefusal } from '../../model/hub/network/proxy-client.ts';
 import { waitOf } from '../../model/hub/network/wait-headers.ts';
 
+/** The connection of an attempt, to the pool-manager or to the proxy on the way. */
+export interface Connection {
+  readonly localAddress: string;
+  readonly remoteAddress: string;
+}
+
 /** One attempt. */
 export interface CallbackRequest {
   readonly url: string;
   readonly correlationId: string;
+  /** Value of `Idempotency-Key`: the same in every attempt of one announcement. */
+  readonly idempotencyKey: string;
+  /** Bearer token. Takes the place of a user and password in the URL. */
+  readonly token: string | undefined;
   /** Makes the body when the connection is open. */
-  readonly bodyFor: (localAddress: string) => string;
+  readonly bodyFor: (connection: Connection) => string;
   readonly proxy: HttpProxy | undefined;
   /** Maximum time until the response. */
   readonly answerMs: number;
@@ -41,23 +52,24 @@ export interface Failure {
 interface Post {
   readonly target: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly bodyFor: (localAddress: string) => string;
+  readonly bodyFor: (connection: Connection) => string;
   readonly signal: AbortSignal;
 }
 
 /** Sends the report once. Never throws. */
 export async function postReport(request: CallbackRequest): Promise<Answer | Failure> {
-  const { url, correlationId, bodyFor, proxy, answerMs } = request;
+  const { url, correlationId, idempotencyKey, token, bodyFor, proxy, answerMs } = request;
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(answerMs)]);
   const target = new URL(url);
   try {
-    const authorization = basicAuthorization(target);
+    const authorization = token === undefined ? basicAuthorization(target) : `Bearer ${token}`;
     // A URL with user and password is refused by most clients: both are in the header instead.
     target.username = '';
     target.password = '';
     const headers = {
       'Content-Type': 'application/json',
       'X-Correlation-Id': correlationId,
+      'Idempotency-Key': idempotencyKey,
       Accept: '*/*',
       'User-Agent': 'rbees-workerd',
       ...(authorization !== undefined && { Authorization: authorization }),
@@ -79,7 +91,7 @@ function postDirectly({ target, headers, bodyFor, signal }: Post): Promise<Answe
   return new Promise((resolve, reject) => {
     const request = begin(target, options);
     request.once('socket', (socket) => {
-      socket.once('connect', () => request.end(bodyFor(socket.localAddress ?? '')));
+      socket.once('connect', () => request.end(bodyFor(connectionOf(socket))));
     });
     request.once('response', (response) => {
       const status = response.statusCode ?? 0;
@@ -100,7 +112,7 @@ async function postThrough(proxy: HttpProxy, { target, headers, bodyFor, signal 
   const client = new ProxyClient(proxy, socket);
   try {
     await connected(socket, signal);
-    const body = bodyFor(socket.localAddress ?? '');
+    const body = bodyFor(connectionOf(socket));
     const response = await client.request({ url: target, method: 'POST', headers, body, signal });
     response.body.on('error', () => undefined).destroy();
     return { status: response.status, waitMs: waitOf(response.status, response.headers) };
@@ -110,6 +122,11 @@ async function postThrough(proxy: HttpProxy, { target, headers, bodyFor, signal 
     socket.destroy();
   }
 }
+
+const connectionOf = ({ localAddress = '', remoteAddress = '' }: Socket): Connection => ({
+  localAddress,
+  remoteAddress,
+});
 
 async function connected(socket: Socket, signal: AbortSignal): Promise<void> {
   await once(socket, 'connect').catch((error: unknown) => {

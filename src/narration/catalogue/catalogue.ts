@@ -4,6 +4,7 @@
  * `cute` is playful. `story` is a dialogue of two components.
  */
 import type { Entry, Facts } from '../entry.ts';
+import { CALLBACK_EVENTS } from './callback-events.ts';
 import { HOST_EVENTS } from './host-events.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
@@ -16,6 +17,7 @@ import { WORKER_EVENTS } from './worker-events.ts';
 
 export const CATALOGUE = {
   ...WORKER_EVENTS,
+  ...CALLBACK_EVENTS,
   ...HOST_EVENTS,
   ...SETTINGS_EVENTS,
   ...MODEL_EVENTS,

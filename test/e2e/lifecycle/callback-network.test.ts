@@ -78,6 +78,9 @@ describe('a callback through a proxy', () => {
       'x-correlation-id': ready['correlation_id'],
     });
     expect(uriOf(call)).toBe(worker.url);
+    expect(worker.lines.filter(({ event }) => event === 'callback.unreachable')).toMatchObject([
+      { level: 'WARN', uri: worker.url, human: expect.stringMatching(/^Set --advertise-url, or --host /) },
+    ]);
     expect(ready['url']).toBe('http://[REDACTED]@manager.test:8000/ready?[REDACTED]');
     expect(worker.stdout + worker.stderr).not.toMatch(/password|a%20b/);
   });
@@ -86,11 +89,15 @@ describe('a callback through a proxy', () => {
     const { calls, port } = await startManager();
     const proxy = await startProxy({ 'hub.test:443': (await startFront(port)).port }, { tls });
     worker = await startWorker({
-      args: ['--callback-url', 'https://hub.test/ready'],
+      args: ['--callback-url', 'https://hub.test/ready', '--callback-token', 'token-of-the-manager'],
       env: { HTTPS_PROXY: proxy.url, NODE_EXTRA_CA_CERTS: CERTIFICATE_FILE },
     });
     await worker.line('callback.ready');
     expect([proxy.seen, calls.map(({ url }) => url)]).toEqual([['CONNECT hub.test:443'], ['/ready']]);
+    expect([proxy.tunnelCredentials, calls[0]?.headers['authorization']]).toEqual([
+      [undefined],
+      'Bearer token-of-the-manager',
+    ]);
     expect(worker.stderr).not.toMatch(/warning/i);
   });
 
@@ -120,6 +127,7 @@ describe('a callback through a proxy', () => {
     });
     await worker.line('callback.ready');
     expect([calls.length, proxy.seen]).toEqual([1, []]);
+    expect(worker.lines.map(({ event }) => event)).not.toContain('callback.unreachable');
   });
 });
 

@@ -1,9 +1,7 @@
 /** The ready callback: its content, its retries and its narration, with a real server and a real worker. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
-import { reportReady } from '../../../src/lifecycle/callback/ready-callback.ts';
-import { capture } from '../../../src/narration/narrate.ts';
-import { READY_NOTICE } from '../../support/fakes.ts';
+import { schemaProblems } from '../../contract/document.ts';
 import { lastOf } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -69,15 +67,30 @@ describe('a worker', () => {
     expect(call?.headers['x-correlation-id']).toBe(ready['correlation_id']);
     expect(call?.body).toEqual({
       worker_id: 'w-7',
+      instance_id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/),
+      pid: worker.process.pid,
+      started_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+      model: 'haiku',
       model_ref: 'haiku',
-      vram_bytes: 0,
-      memory_bytes: expect.any(Number),
+      url: worker.url,
       uri: worker.url,
       device: 'cpu',
+      slots: expect.any(Number),
+      context_length: 512,
+      vram_bytes: 0,
+      memory_bytes: expect.any(Number),
       capabilities: ['text-gen'],
       protocol: 'sse',
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      schema_version: 2,
+      announcement: 1,
+      reason: 'started',
     });
+    const { instance_id } = (call?.body ?? {}) as { instance_id?: string };
+    expect(call?.headers['idempotency-key']).toBe(`${instance_id}-1`);
+    expect(schemaProblems({ $ref: '#/components/schemas/ReadyCallback' }, call?.body)).toEqual([]);
+    const { slots } = (await (await worker.get('/health')).json()) as { slots: { total: number } };
+    expect(call?.body).toMatchObject({ slots: slots.total });
     expect(ready).toMatchObject({
       actor: 'rbees-workerd',
       action: 'callback_ready',
@@ -146,51 +159,5 @@ describe('a worker', () => {
     expect(worker.stdout + worker.stderr).not.toContain('s3cr3t-honey');
     // The request itself has the credentials.
     expect(manager.calls[0]?.headers.authorization).toBe(`Basic ${btoa('hive:s3cr3t-honey')}`);
-  });
-});
-
-describe('reportReady', () => {
-  const report = (url: string) =>
-    capture(() => reportReady(url, READY_NOTICE, new AbortController().signal, { firstDelayMs: 4 }));
-
-  test.each([200, 201, 202, 204, 299])('%i is success', async (status) => {
-    manager = await PoolManager.open(status);
-    const { result, narrations } = await report(manager.url);
-    expect(result).toBe(true);
-    expect(narrations.map((told) => told.event)).toEqual(['callback.attempt', 'callback.ready']);
-  });
-
-  test.each([302, 400, 401, 404, 503])(
-    '%i five times is a failure, with a narration for each attempt',
-    async (status) => {
-      manager = await PoolManager.open(status);
-      const { result, narrations } = await report(manager.url);
-      expect(result).toBe(false);
-      expect(manager.calls).toHaveLength(5);
-      expect(narrations.map((told) => told.event)).toEqual(
-        Array.from({ length: 5 }, () => ['callback.attempt', 'callback.failed']).flat(),
-      );
-      const failed = narrations.filter((told) => told.event === 'callback.failed');
-      expect(failed.map((told) => told.level)).toEqual(['WARN', 'WARN', 'WARN', 'WARN', 'FATAL']);
-      expect(failed.map((told) => told['attempt'])).toEqual([1, 2, 3, 4, 5]);
-      for (const told of failed) expect(told).toMatchObject({ error_kind: 'callback_failed', http_status: status });
-      const waits = failed.slice(0, 4).map((told) => Number(told['retry_after_ms']));
-      for (const [index, wait] of waits.entries()) {
-        expect(wait).toBeGreaterThanOrEqual(Math.floor(4 * 2 ** index * 0.5));
-        expect(wait).toBeLessThanOrEqual(Math.ceil(4 * 2 ** index * 1.5));
-      }
-    },
-  );
-
-  test('a stop during an attempt is neither a success nor a narrated failure', async () => {
-    manager = await PoolManager.open(0);
-    const stop = new AbortController();
-    const { url } = manager;
-    const { result, narrations } = await capture(async () => {
-      setTimeout(() => stop.abort(), 50);
-      return reportReady(url, READY_NOTICE, stop.signal, { firstDelayMs: 4 });
-    });
-    expect(result).toBe(false);
-    expect(narrations.map((told) => told.event)).toEqual(['callback.attempt']);
   });
 });

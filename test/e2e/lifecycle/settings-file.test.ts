@@ -159,7 +159,12 @@ const memoryOf = (pid: number | undefined): string =>
   readFileSync(`/proc/${pid}/environ`, 'latin1') + readFileSync(`/proc/${pid}/cmdline`, 'latin1');
 
 describe.runIf(process.platform === 'linux')('a token is not in /proc', () => {
-  const secrets = { RBEES_API_TOKEN: TOKEN, HF_TOKEN: 'hf_never-to-be-seen', HUGGING_FACE_HUB_TOKEN: 'hf_neither' };
+  const secrets = {
+    RBEES_API_TOKEN: TOKEN,
+    RBEES_CALLBACK_TOKEN: 'callback_never-to-be-seen',
+    HF_TOKEN: 'hf_never-to-be-seen',
+    HUGGING_FACE_HUB_TOKEN: 'hf_neither',
+  };
 
   test('of a worker and its engine, from the environment', async () => {
     worker = await startWorker({ env: secrets });
@@ -172,15 +177,17 @@ describe.runIf(process.platform === 'linux')('a token is not in /proc', () => {
     expect(worker.lines.map(({ event }) => event)).not.toContain('secrets.exposed');
   });
 
-  test.each([[['--api-token', TOKEN]], [[`--api-token=${TOKEN}`]]])(
-    'of a worker, from the command line: %j',
-    async (args) => {
-      worker = await startWorker({ args, early: true });
-      expect(memoryOf(worker.process.pid)).toContain('--api-token');
-      expect(memoryOf(worker.process.pid)).not.toContain(TOKEN);
-      expect((await worker.get('/health', { Authorization: `Bearer ${TOKEN}` })).status).not.toBe(401);
-    },
-  );
+  test.each([
+    [['--api-token', TOKEN]],
+    [[`--api-token=${TOKEN}`]],
+    [['--api-token', TOKEN, '--callback-token', TOKEN]],
+    [[`--callback-token=${TOKEN}`, '--api-token', TOKEN]],
+  ])('of a worker, from the command line: %j', async (args) => {
+    worker = await startWorker({ args, early: true });
+    expect(memoryOf(worker.process.pid)).toContain('--api-token');
+    expect(memoryOf(worker.process.pid)).not.toContain(TOKEN);
+    expect((await worker.get('/health', { Authorization: `Bearer ${TOKEN}` })).status).not.toBe(401);
+  });
 
   test.each([
     ['ask', ['ask', 'Hello', '--api-token', TOKEN], {}],

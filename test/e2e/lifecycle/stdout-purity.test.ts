@@ -134,9 +134,12 @@ describe('--log-format pretty', () => {
 });
 
 describe('--log-level warn', () => {
-  test('prints only warnings, and streams have all narrations', async () => {
+  test('prints only warnings and the address, and streams have all narrations', async () => {
     const worker = await quiet();
-    expect(worker.lines.map((line: LogLine) => [line.level, line.event])).toEqual([['WARN', 'fields.ignored']]);
+    expect(worker.lines.map((line: LogLine) => [line.level, line.event])).toEqual([
+      ['INFO', 'server.bound'],
+      ['WARN', 'fields.ignored'],
+    ]);
   });
 
   async function quiet(): Promise<TestWorker> {

@@ -1,0 +1,19 @@
+/**
+ * POST /announce: the worker reports itself to its pool-manager again.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Announced } from '../../contract/callback.ts';
+import { WorkerError } from '../../contract/errors.ts';
+import type { WorkerState } from '../../lifecycle/state.ts';
+
+/**
+ * Answers 202 with the number of the announcement, which begins within about a second.
+ * @param announce throws WorkerError `NO_CALLBACK` if the worker has no `--callback-url`
+ * @throws WorkerError `DRAINING`, from the handler, if the worker stops
+ */
+export function announceHandler(state: WorkerState, announce: () => Announced) {
+  return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (state.phase === 'draining') throw new WorkerError('DRAINING');
+    return reply.code(202).send(announce());
+  };
+}

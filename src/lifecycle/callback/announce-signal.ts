@@ -1,0 +1,23 @@
+/**
+ * SIGUSR2 asks the worker to announce itself again. The handler exists from the start of the process on: the
+ * default of the signal is the end of the process. Windows has no such signal.
+ */
+import type { EventEmitter } from 'node:events';
+
+export class AnnounceSignal {
+  #receive: (() => void) | undefined;
+  #isMissed = false;
+
+  constructor(signals: EventEmitter = process) {
+    signals.on('SIGUSR2', () => {
+      if (this.#receive) this.#receive();
+      else this.#isMissed = true;
+    });
+  }
+
+  /** Calls `receive` at every signal from now on, and at once if there was one before. */
+  onSignal(receive: () => void): void {
+    this.#receive = receive;
+    if (this.#isMissed) receive();
+  }
+}
