@@ -9,7 +9,7 @@ import { Agent, request } from 'node:http';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Agent as UndiciAgent, fetch } from 'undici';
+import { fetch, Agent as UndiciAgent } from 'undici';
 
 const ROUNDS = Number(process.argv[2] ?? 20);
 const CLI = process.argv[3] ?? fileURLToPath(new URL('../dist/cli.js', import.meta.url));

@@ -2,6 +2,7 @@
  * The composition root: creates the parts of a worker, starts them in order, and stops them in reverse order.
  */
 import type { ChildProcess } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import type { HttpProxy } from '../../config/network/proxy-settings.ts';
@@ -18,7 +19,7 @@ import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
-import type { StopRequests } from '../../lifecycle/stop-requests.ts';
+import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
 import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
@@ -27,7 +28,8 @@ import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
-import { closeServer, finishJobs } from './drain.ts';
+import { closeServer, finishJobs, within } from './drain.ts';
+import { DrainBudget } from './drain-budget.ts';
 import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
@@ -92,7 +94,9 @@ export class Worker {
     this.#app = this.#buildServer();
   }
 
-  /** Starts, serves and drains. Resolves with the exit code. */
+  /**
+   * Starts, serves and drains. Resolves with the exit code, at the latest when the last lines must be flushed.
+   */
   async run(): Promise<number> {
     this.#introduce();
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
@@ -102,11 +106,28 @@ export class Worker {
       const missing = startWatchdog(this.#start.watched, this.#openFiles);
       void missing.then((reason) => narrate('watchdog.missing', { reason }));
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
-      const { reason, exitCode } = await this.#stops.requested;
-      await this.#drain(reason, listening);
-      return exitCode;
+      const request = await this.#stops.requested;
+      await this.#drain(request, listening);
+      return request.exitCode;
     });
-    return Promise.race([lifetime, this.forced.then(() => 1)]);
+    return Promise.race([lifetime, this.forced.then(() => 1), this.#overdue()]);
+  }
+
+  /** Resolves with the exit code when the last lines must be flushed: no stage can delay the end. */
+  async #overdue(): Promise<number> {
+    const request = await this.#stops.requested;
+    await sleep(this.#budgetOf(request).leftMs('flush'));
+    return request.exitCode;
+  }
+
+  /** Milliseconds that are left for the last lines of standard output. */
+  get flushMs(): number {
+    const request = this.#stops.first;
+    return request ? this.#budgetOf(request).leftMs('flush') : 0;
+  }
+
+  #budgetOf({ at }: StopRequest): DrainBudget {
+    return new DrainBudget(this.#config.shutdownTimeout * 1000, at);
   }
 
   #buildServer(): FastifyInstance {
@@ -239,16 +260,18 @@ export class Worker {
     this.#stops.request(kind, 1);
   }
 
-  /** Refuses new jobs, lets running jobs finish until the deadline, then closes everything. */
-  async #drain(reason: string, listening: boolean): Promise<void> {
-    const began = performance.now();
+  /** Refuses new jobs, lets running jobs finish until their time is over, then closes everything. */
+  async #drain(request: StopRequest, listening: boolean): Promise<void> {
+    const { reason } = request;
+    const budget = this.#budgetOf(request);
     this.#callback.abort();
     this.#state.enter('draining');
-    if (listening) await finishJobs(this.#jobs, reason, this.#config.shutdownTimeout * 1000);
-    await closeServer(this.#app);
+    if (listening) await finishJobs(this.#jobs, reason, budget);
+    const ms = budget.leftMs('close');
+    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), this.#model?.tokenizer.close()];
+    await within(ms, Promise.all(closings));
     this.#jobs.flushReports();
-    await Promise.all([this.#supervisor.close(), this.#model?.tokenizer.close()]);
-    if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
+    if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });
   }
 }
 
