@@ -49,8 +49,8 @@ const THE_STREAM = `\
 The job is accepted, and the answer is its stream of server-sent events. The schema describes the data of one event.
 
 Each event has three lines and an empty line: \`id:\` (0, 1, 2, … without a gap), \`event:\` (the name) and \`data:\` (one line of
-JSON, which repeats the name as \`type\`). A line that begins with a colon is a comment. The worker sends one after 15 seconds without
-an event, so that proxies keep the connection open. Ignore comments.
+JSON, which repeats the name as \`type\`). A line that begins with a colon is a comment. The worker sends one after
+\`--sse-heartbeat\` (15) seconds without an event, so that proxies keep the connection open. Ignore comments.
 
 The order of events is always the same:
 
@@ -147,7 +147,9 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
   shutdown: {
     tag: 'worker',
     summary: 'Finish the running jobs, then exit',
-    description: 'Takes no body.',
+    description:
+      'Takes no body. While the worker drains, it refuses new jobs and answers probes, and every answer has ' +
+      '`Connection: close`: send the next request to another worker.',
     takes: ['traceparent'],
     answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
   },
