@@ -174,8 +174,8 @@ export class EngineChild {
   }
 
   /**
-   * Lets the engine release everything and exit; kills it after two thirds of the time. Then waits for its end
-   * in the last third, because a hung process may never end.
+   * Lets the engine release everything and exit; kills it after two thirds of the time. Then waits for its
+   * end in the last third, because a hung process may never end.
    * @param ms longest time, in milliseconds
    */
   async close(ms = CLOSE_MS + KILL_MS): Promise<void> {

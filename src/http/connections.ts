@@ -36,8 +36,8 @@ const CHECK_MS = 500;
 /** Maximum idle time of a trusted connection between two requests. */
 export const KEEP_ALIVE_MS = 72_000;
 /**
- * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least once in
- * `--sse-heartbeat`: twice that time, if it is longer.
+ * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least
+ * once in `--sse-heartbeat`: twice that time, if it is longer.
  */
 export const IDLE_MS = 60_000;
 /**

@@ -17,7 +17,9 @@ export interface SubscriberOptions {
   readonly onProgress: () => void;
   /** Called once, when the subscriber has received the last event or its connection has closed. */
   readonly onClosed: () => void;
-  /** Milliseconds without data after which keep-alive text is sent, so that no proxy closes the connection. */
+  /**
+   * Milliseconds without data after which keep-alive text is sent, so that no proxy closes the connection.
+   */
   readonly keepAliveMs: number;
 }
 

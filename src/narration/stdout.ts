@@ -31,8 +31,8 @@ export interface Stdout {
    */
   takeLost(): number;
   /**
-   * Resolves when the operating system has all lines, or when the output stays blocked: after `ms` milliseconds
-   * at most, by default a minute.
+   * Resolves when the operating system has all lines, or when the output stays blocked: after `ms`
+   * milliseconds at most, by default a minute.
    */
   flush(ms?: number): Promise<void>;
 }

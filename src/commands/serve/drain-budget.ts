@@ -1,16 +1,16 @@
 /**
- * The one time limit of a drain, which all its stages share: from the request to stop to the end of the process.
- * Pure.
+ * The one time limit of a drain, which all its stages share: from the request to stop to the end of the
+ * process. Pure.
  */
 
 /** The stages of a drain, in their order. `jobs` is the time for running jobs to finish. */
 export type Stage = 'jobs' | 'cancel' | 'close' | 'flush' | 'exit';
 
 /**
- * Milliseconds that the stages after the running jobs may take. `cancel`: stopped jobs write their last events;
- * longer than the wait for the engine's confirmation of a cancel. `close`: clients read these events, and server,
- * engine and tokenizer close. `flush`: the reader of standard output takes the last lines. `exit`: Node.js ends the
- * threads of the process.
+ * Milliseconds that the stages after the running jobs may take. `cancel`: stopped jobs write their last
+ * events; longer than the wait for the engine's confirmation of a cancel. `close`: clients read these events,
+ * and server, engine and tokenizer close. `flush`: the reader of standard output takes the last lines.
+ * `exit`: Node.js ends the threads of the process.
  */
 export const LAST_STAGES_MS = { cancel: 1500, close: 2000, flush: 400, exit: 100 } as const;
 const LAST_STAGES_TOGETHER_MS = Object.values(LAST_STAGES_MS).reduce((sum, ms) => sum + ms, 0);
@@ -57,8 +57,9 @@ export class DrainBudget {
   }
 
   /**
-   * Milliseconds until a stage must be over; 0 if its time has passed. The stages `cancel` and `close` get no more
-   * than their share, even if the stages before them were short. The last lines get all the time that is left.
+   * Milliseconds until a stage must be over; 0 if its time has passed. The stages `cancel` and `close` get no
+   * more than their share, even if the stages before them were short. The last lines get all the time that is
+   * left.
    */
   leftMs(stage: Stage): number {
     const left = Math.max(0, this.#ends[stage] - this.elapsedMs);

@@ -1,6 +1,6 @@
 /**
- * The waits of a drain: for the running jobs, and for the parts of the worker that close. Each has its share of one
- * budget (docs/decisions/0025-drain-budget.md).
+ * The waits of a drain: for the running jobs, and for the parts of the worker that close. Each has its share
+ * of one budget (docs/decisions/0025-drain-budget.md).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
@@ -23,8 +23,8 @@ export async function finishJobs(jobs: JobRegistry, reason: string, budget: Drai
 
 /**
  * Closes the server: refuses new connections, answers the requests of open ones for a moment, and ends each
- * connection when its answer has ended (http/connections.ts). Destroys connections whose client does not read its
- * last events in time.
+ * connection when its answer has ended (http/connections.ts). Destroys connections whose client does not read
+ * its last events in time.
  * @param ms longest time, in milliseconds
  */
 export async function closeServer(app: FastifyInstance, ms: number): Promise<void> {

@@ -2,7 +2,6 @@
  * The composition root: creates the parts of a worker, starts them in order, and stops them in reverse order.
  */
 import type { ChildProcess } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import type { HttpProxy } from '../../config/network/proxy-settings.ts';
@@ -94,9 +93,7 @@ export class Worker {
     this.#app = this.#buildServer();
   }
 
-  /**
-   * Starts, serves and drains. Resolves with the exit code, at the latest when the last lines must be flushed.
-   */
+  /** Starts, serves and drains. Resolves with the exit code. */
   async run(): Promise<number> {
     this.#introduce();
     this.#stops.watchFaults((fault) => narrateFault('uncaught', fault));
@@ -110,24 +107,7 @@ export class Worker {
       await this.#drain(request, listening);
       return request.exitCode;
     });
-    return Promise.race([lifetime, this.forced.then(() => 1), this.#overdue()]);
-  }
-
-  /** Resolves with the exit code when the last lines must be flushed: no stage can delay the end. */
-  async #overdue(): Promise<number> {
-    const request = await this.#stops.requested;
-    await sleep(this.#budgetOf(request).leftMs('flush'));
-    return request.exitCode;
-  }
-
-  /** Milliseconds that are left for the last lines of standard output. */
-  get flushMs(): number {
-    const request = this.#stops.first;
-    return request ? this.#budgetOf(request).leftMs('flush') : 0;
-  }
-
-  #budgetOf({ at }: StopRequest): DrainBudget {
-    return new DrainBudget(this.#config.shutdownTimeout * 1000, at);
+    return Promise.race([lifetime, this.forced.then(() => 1)]);
   }
 
   #buildServer(): FastifyInstance {
@@ -263,7 +243,7 @@ export class Worker {
   /** Refuses new jobs, lets running jobs finish until their time is over, then closes everything. */
   async #drain(request: StopRequest, listening: boolean): Promise<void> {
     const { reason } = request;
-    const budget = this.#budgetOf(request);
+    const budget = new DrainBudget(this.#config.shutdownTimeout * 1000, request.at);
     this.#callback.abort();
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, budget);

@@ -1,13 +1,13 @@
 /**
- * The class of answers that end their connection while the worker drains: a client that reads `Connection: close`
- * sends its next request elsewhere, and is not cut off when the worker ends.
+ * The class of answers that end their connection while the worker drains: a client that reads `Connection:
+ * close` sends its next request elsewhere, and is not cut off when the worker ends.
  */
 import { type IncomingMessage, ServerResponse } from 'node:http';
 
 /**
  * A class of answers for Node's option `ServerResponse`.
- * @param isLast asked when the headers of an answer are written; true adds `Connection: close`. Node then ends the
- * connection after the answer
+ * @param isLast asked when the headers of an answer are written; true adds `Connection: close`. Node then
+ * ends the connection after the answer
  */
 export function lastAnswers(isLast: () => boolean): typeof ServerResponse {
   return class LastAnswer<Request extends IncomingMessage> extends ServerResponse<Request> {

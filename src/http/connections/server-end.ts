@@ -1,6 +1,6 @@
 /**
- * The end of the server without a reset: new connections are refused, every request that was sent before is answered,
- * and then each connection ends (docs/decisions/0025-drain-budget.md).
+ * The end of the server without a reset: new connections are refused, every request that was sent before is
+ * answered, and then each connection ends (docs/decisions/0025-drain-budget.md).
  */
 import type { RequestListener, Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
@@ -8,13 +8,15 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
 
 /**
- * Idle time of a connection after the server has stopped to listen, until the connection ends: a request that was
- * sent meanwhile is still answered. Longer than the way of a request between two regions.
+ * Idle time of a connection after the server has stopped to listen, until the connection ends: a request that
+ * was sent meanwhile is still answered. Longer than the way of a request between two regions.
  */
 export const LINGER_MS = 250;
 /** A connection lingers for at most this share of `--shutdown-timeout`. */
 export const MAX_LINGER_SHARE = 1 / 16;
-/** Maximum number of connections that are accepted while the server stops to listen: twice the queue of Node. */
+/**
+ * Maximum number of connections that are accepted while the server stops to listen: twice the queue of Node.
+ */
 export const MAX_LAST_CONNECTIONS = 1024;
 
 export class ServerEnd {
@@ -48,8 +50,8 @@ export class ServerEnd {
   }
 
   /**
-   * Closes the server for new connections. First accepts those that wait in the system, which would be reset. Until
-   * then no request is handled: a client that has its answer would connect again.
+   * Closes the server for new connections. First accepts those that wait in the system, which would be reset.
+   * Until then no request is handled: a client that has its answer would connect again.
    */
   async stopListening(server: Server): Promise<void> {
     const last = this.#accepted + MAX_LAST_CONNECTIONS;
