@@ -12,7 +12,8 @@ import { messageOf, shorten } from '../protocol/text/error-message.ts';
 import { shownUrl, withoutUrlSecrets } from '../protocol/text/url-text.ts';
 import { absolutePath } from './host/folder.ts';
 import { nearestOf } from './nearest.ts';
-import { environmentName, SETTINGS, type Setting, type SettingName } from './settings.ts';
+import type { Setting } from './setting-kinds.ts';
+import { environmentName, SETTINGS, type SettingName } from './settings.ts';
 import { ENV_FILE, readFolderFile, readNamedFile, type SettingsSource } from './settings-file.ts';
 import { type UnknownSettings, unknownSettings } from './unknown-settings.ts';
 

@@ -2,7 +2,8 @@
  * The table of settings as text: for `--help` and for `.env.example`.
  */
 import type { z } from 'zod';
-import { environmentName, SETTINGS, type Setting } from './settings.ts';
+import type { Setting } from './setting-kinds.ts';
+import { environmentName, SETTINGS } from './settings.ts';
 import { ENV_FILE } from './settings-file.ts';
 
 const shownDefault = ({ shown, fallback }: Setting<z.ZodType>): string => shown ?? String(fallback);

@@ -69,7 +69,7 @@ export class Connection {
     this.#lingerMs = ms;
     clearTimeout(this.#linger);
     const { bytesRead } = this.socket;
-    // A request that waits for the event loop arrives before `setImmediate`: a busy loop is not an idle client.
+    // A request that waits for the loop arrives before `setImmediate`: a busy loop is not an idle client.
     this.#linger = setTimeout(() => setImmediate(() => this.#endIfIdle(bytesRead, ms)), ms);
   }
 
