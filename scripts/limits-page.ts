@@ -7,7 +7,7 @@ import { PING_MS } from '../src/bridge/heartbeat.ts';
 import { MAX_STALL_GROWTH, MAX_STALL_SHARE, STALL_STEPS } from '../src/bridge/stall-threshold.ts';
 import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
-import { LAST_EVENTS_MS } from '../src/commands/serve/drain.ts';
+import { LAST_STAGES_MS, MAX_LAST_SHARE } from '../src/commands/serve/drain-budget.ts';
 import { FORCED_FLUSH_MS } from '../src/commands/serve/serve.ts';
 import { MIN_ADDRESS_SPACE } from '../src/config/host/address-space.ts';
 import { MAX_ORIGINS, READY_FD } from '../src/config/network/address-settings.ts';
@@ -26,6 +26,7 @@ import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { RESERVED_FILES } from '../src/http/connections/open-files.ts';
 import { MAX_WAITING_REQUESTS, MAX_WAITING_REQUESTS_TOGETHER } from '../src/http/connections/pipeline.ts';
 import { ADDRESS_SHARE } from '../src/http/connections/places.ts';
+import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/server-end.ts';
 import {
   HEADER_BYTES,
   IDLE_MS,
@@ -99,6 +100,8 @@ import {
 import { MAX_ADDED_IDS } from '../src/text/tokenizer/stages/post-processor.ts';
 import { LOOP_MESSAGE_UNITS, LOOP_RENDER, LOOP_STAGE_UNITS, LOOP_UNITS } from '../src/text/tokenizer/tokenizer.ts';
 
+/** Milliseconds of the stages of a drain after the running jobs. */
+const LAST_STAGES = Object.values(LAST_STAGES_MS).reduce((sum, ms) => sum + ms, 0);
 const REPLAY_BYTES = Number(SETTINGS['replay-memory'].fallback) * 2 ** 20;
 
 /** The page. */
@@ -143,9 +146,12 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | reports of refused connections, tokens and pages | one of each in ${seconds(REPORT_WINDOW_MS)} | – | counted in the next report | \`narration/throttle\` | \`narration/throttle\`, \`e2e/connections/refusals\` |
 | time for a request to arrive; for its headers | ${setting('arrival-timeout')} s; a third of it | \`--arrival-timeout\` | 408 | \`http/connections\` | \`e2e/api/smuggling\` |
 | silence between two requests of a trusted connection | ${seconds(KEEP_ALIVE_MS)} | – | closed | \`http/connections\` | \`contract/limits\` |
-| silence of a peer that the answer waits for | ${seconds(IDLE_MS)} + slow-timeout | \`--slow-timeout\` | closed: the subscriber has left | \`http/connections\` | \`contract/limits\` |
+| silence of a peer that the answer waits for | ${seconds(IDLE_MS)} + slow-timeout; twice sse-heartbeat + slow-timeout, if that is longer | \`--slow-timeout\`, \`--sse-heartbeat\` | closed: the subscriber has left | \`http/connections\` | \`contract/limits\` |
 | buffer of a socket | ${bytes(SOCKET_BYTES)} | – | its subscriber waits | \`http/connections\`, \`jobs/subscriber\` | \`bench/stalled-readers.mjs\` |
-| a peer after malformed HTTP, 401 or 403 | ${seconds(CLOSE_MS)} after the answer | – | closed | \`http/connections/broken-http\` | \`e2e/api/intruders\`, \`e2e/connections/refusals\` |
+| a peer after the last answer of its connection (malformed HTTP, 401, 403, a drain) | ${seconds(CLOSE_MS)} after the answer | – | closed | \`http/connections/broken-http\` | \`e2e/api/intruders\`, \`e2e/connections/refusals\` |
+| silence of a stream | ${setting('sse-heartbeat')} s | \`--sse-heartbeat\` | a comment is sent | \`jobs/subscriber\` | \`jobs/subscribers\`, \`e2e/streams/heartbeat\` |
+| idle connection after the server has stopped to listen | ${seconds(LINGER_MS)}, at most 1/${1 / MAX_LINGER_SHARE} of the shutdown timeout | \`--shutdown-timeout\` | closed; an answer before that ends it too | \`http/connections/server-end\` | \`http/connections/server-end\`, \`e2e/connections/draining\` |
+| connections that are accepted while the server stops to listen | ${count(MAX_LAST_CONNECTIONS)} | – | reset | \`http/connections/server-end\` | \`http/connections/server-end\` |
 
 ## Jobs
 
@@ -158,7 +164,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | log-probabilities of a token | ${FIXED_LIMITS.logprobs} | – | 400 | \`contract/execute\` | \`e2e/api/validation\` |
 | text held back for a stop string | the longest stop string | – | – | \`text/output/stop-strings\` | \`text/output/stop-strings\` |
 | tokens that wait for a text | ${MAX_PENDING_TOKENS} | – | the oldest are not reported | \`text/output/output-text\` | \`loop/streams\` |
-| time to finish at a stop | ${setting('shutdown-timeout')} s | \`--shutdown-timeout\` | \`error DRAINING\` | \`commands/serve/drain\` | \`e2e/lifecycle/drain\` |
+| time to finish at a stop | ${setting('shutdown-timeout')} s − ${seconds(LAST_STAGES)}, at least half of the timeout | \`--shutdown-timeout\` | \`error DRAINING\` | \`commands/serve/drain-budget\` | \`commands/serve/drain-budget\`, \`e2e/lifecycle/drain-budget\` |
 
 ## Streams and their subscribers
 
@@ -247,9 +253,10 @@ whose time is known; a thread with a deadline does the rest.
 | last output of a lost engine | ${bytes(STDERR_TAIL)} kept and reported | – | earlier output is left out | \`bridge/child\` | \`e2e/engine/engine-last-words\` |
 | a cancel that the engine does not confirm | ${seconds(CANCEL_MS)} | – | the stream ends without it, \`cancel.unconfirmed\` | \`bridge/client\` | \`e2e/engine/engine-hangs\` |
 | sequences left in a silent engine | slots + queue | \`--slots\`, \`--queue\` | 503 \`ALL_SLOTS_BUSY\` | \`jobs/admission\` | \`e2e/engine/engine-hangs\` |
-| an engine that closes | ${seconds(CLOSE_CHILD_MS)}, and ${seconds(KILL_MS)} more when killed | – | SIGKILL; then the worker does not wait for it | \`bridge/child\` | \`e2e/engine/engine-hangs\`, \`bridge/child\` |
-| last events after the deadline of a drain; close of the server | ${seconds(LAST_EVENTS_MS)} each | – | connections are cut | \`commands/serve/drain\` | \`e2e/lifecycle/drain\` |
-| wait for the reader of stdout at the end | ${seconds(IDLE_FLUSH_MS)} without progress, ${seconds(LONGEST_FLUSH_MS)} in total; ${seconds(FORCED_FLUSH_MS)} when forced | – | the lines are lost; one line on stderr reports it | \`narration/backlog\`, \`commands/serve/worker\` | \`narration/backlog\`, \`e2e/lifecycle/log-target.long\` |
+| an engine that closes | ${seconds(CLOSE_CHILD_MS)}, and ${seconds(KILL_MS)} more when killed; in a drain two thirds and one third of the time of its close | \`--shutdown-timeout\` | SIGKILL; then the worker does not wait for it | \`bridge/child\` | \`e2e/lifecycle/drain-budget\`, \`bridge/child\` |
+| a drain, from the request to stop to the end of the process | ${setting('shutdown-timeout')} s | \`--shutdown-timeout\` | the process ends; no stage can delay it | \`commands/serve/drain-budget\`, \`commands/serve/worker\` | \`e2e/lifecycle/drain-budget\` |
+| stages of a drain after the running jobs: last events; close of the server and the engine; last lines; end of the process | ${seconds(LAST_STAGES_MS.cancel)}; ${seconds(LAST_STAGES_MS.close)}; ${seconds(LAST_STAGES_MS.flush)}; ${seconds(LAST_STAGES_MS.exit)}; in proportion, if they exceed ${MAX_LAST_SHARE * 100} % of the timeout | \`--shutdown-timeout\` | connections are cut, the engine is killed, lines are lost | \`commands/serve/drain-budget\` | \`commands/serve/drain-budget\` |
+| wait for the reader of stdout at the end | the rest of the shutdown timeout, at least ${seconds(FORCED_FLUSH_MS)}; ${seconds(IDLE_FLUSH_MS)} without progress, ${seconds(LONGEST_FLUSH_MS)} in total; ${seconds(FORCED_FLUSH_MS)} when forced | \`--shutdown-timeout\` | the lines are lost; one line on stderr reports it | \`narration/backlog\`, \`commands/serve/serve\` | \`narration/backlog\`, \`e2e/lifecycle/drain-budget\`, \`e2e/lifecycle/log-target.long\` |
 | weights, cache, logits and work of a model | the free memory of its device | \`--slots\`, \`--context\` | exit 1 before the load, with the sum | \`engine/load/memory-plan\` | \`engine/load/memory-plan\`, \`engine/devices/devices\` |
 | expected time to compare a GPU with the CPU at the load | ${seconds(MAX_CPU_CHECK_MS)} | – | no comparison | \`engine/load/cpu-check\` | \`engine/load/cpu-check\` |
 | tokens of one run on a GPU | the longest run that was checked to be correct, of ${PROBES.join(' and of ')} | – | shorter runs | \`engine/load/numeric-check\` | \`engine/load/numeric-check\`, \`engine/devices/decoding.webgpu\` |

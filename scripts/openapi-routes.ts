@@ -52,10 +52,12 @@ const KNOWN: Answer = { description: 'The client has this document: `If-None-Mat
 const THE_STREAM = `\
 The job is accepted, and the answer is its stream of server-sent events. The schema describes the data of one event.
 
-Each event has three lines and an empty line: \`id:\` (\`<run>-<n>\`), \`event:\` (the name) and \`data:\` (one line of JSON, which
-repeats the name as \`type\`). In the id, the run is that of \`started\` and of \`X-Run-Id\`, and n counts 0, 1, 2, … without a gap. Send the
-id unchanged as \`Last-Event-ID\`; the number is behind its last hyphen. With \`--event-ids number\` the id is the number alone, as in version 1. A line that begins with a colon is a comment. The worker sends one after 15 seconds without
-an event, so that proxies keep the connection open. Ignore comments.
+Each event has three lines and an empty line: \`id:\` (\`<run>-<n>\`), \`event:\` (the name) and \`data:\` (one line of
+JSON, which repeats the name as \`type\`). In the id, the run is that of \`started\` and of \`X-Run-Id\`, and n counts 0, 1, 2, …
+without a gap. Send the id unchanged as \`Last-Event-ID\`; the number is behind its last hyphen. With
+\`--event-ids number\` the id is the number alone, as in version 1. A line that begins with a colon is a comment. The
+worker sends one after \`--sse-heartbeat\` (15) seconds without an event, so that proxies keep the connection open. Ignore
+comments.
 
 The order of events is always the same:
 
@@ -197,7 +199,9 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
   shutdown: {
     tag: 'worker',
     summary: 'Finish the running jobs, then exit',
-    description: 'Takes no body.',
+    description:
+      'Takes no body. While the worker drains, it refuses new jobs and answers probes, and every answer has ' +
+      '`Connection: close`: send the next request to another worker.',
     takes: ['traceparent'],
     answers: { 202: { description: 'The worker drains.', content: json(ref('ShutdownAnswer')) } },
     errorForms: { 503: { description: 'With `retry`: `never`: the worker already drains.' } },

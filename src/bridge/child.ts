@@ -209,18 +209,19 @@ export class EngineChild {
   }
 
   /**
-   * Lets the engine release everything and exit; kills it after 2 s. Waits 3 s at most, because a hung
-   * process may never end.
+   * Lets the engine release everything and exit; kills it after two thirds of the time. Then waits for its
+   * end in the last third, because a hung process may never end.
+   * @param ms longest time, in milliseconds
    */
-  async close(): Promise<void> {
+  async close(ms = CLOSE_MS + KILL_MS): Promise<void> {
     this.#closed = true;
     this.#heartbeat?.stop();
     this.#refuse(new EngineLostError('the worker stops'));
     const child = this.#process;
     if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     await new Promise<void>((resolve) => {
-      const late = setTimeout(() => child.kill('SIGKILL'), CLOSE_MS);
-      const never = setTimeout(resolve, CLOSE_MS + KILL_MS);
+      const late = setTimeout(() => child.kill('SIGKILL'), (ms * CLOSE_MS) / (CLOSE_MS + KILL_MS));
+      const never = setTimeout(resolve, ms);
       child.once('exit', () => {
         clearTimeout(late);
         clearTimeout(never);

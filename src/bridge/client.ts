@@ -162,18 +162,27 @@ export class EngineClient {
     }
   }
 
-  /** Fails all sequences with the reason, because no other engine will start. */
+  /**
+   * Fails all sequences with the reason, because no other engine will start. A cancelled sequence ends as
+   * cancelled: nobody will confirm it.
+   */
   abandon(reason: string): void {
     this.#abandoned = reason;
-    for (const sequence of this.#inbox.sequences) sequence.fail(new EngineLostError(reason));
+    for (const sequence of this.#inbox.sequences) {
+      if (sequence.cancelled && !sequence.finished) sequence.giveUp();
+      else sequence.fail(new EngineLostError(reason));
+    }
   }
 
-  /** Lets the engine release everything and exit; kills it if it does not. */
-  async close(): Promise<void> {
+  /**
+   * Lets the engine release everything and exit; kills it if it does not.
+   * @param ms longest time, in milliseconds
+   */
+  async close(ms?: number): Promise<void> {
     this.#open = false;
     this.abandon('the worker stops');
     this.#forked?.kill('SIGKILL');
-    await this.#child?.close();
+    await this.#child?.close(ms);
   }
 
   /** Returns the timer after which the sequence ends for its caller without the engine's confirmation. */

@@ -121,6 +121,13 @@ export const SETTINGS = {
     'stop a job with on_disconnect "continue" after this many seconds without a subscriber',
   ),
   'slow-timeout': seconds(30, 'disconnect a stalled client after this many seconds'),
+  'sse-heartbeat': whole({
+    meaning: 'send a comment on a stream after this many seconds without an event, so that no proxy closes it',
+    least: 1,
+    most: 300,
+    unit: 'seconds',
+    fallback: 15,
+  }),
   'replay-ttl': seconds(60, 'keep the events of a finished job for this many seconds'),
   'replay-memory': whole({
     meaning: 'memory for the events of all jobs; the oldest finished jobs are dropped first',
@@ -129,7 +136,10 @@ export const SETTINGS = {
     unit: 'MiB',
     fallback: 64,
   }),
-  'shutdown-timeout': seconds(30, 'give running requests this many seconds to finish when the worker stops'),
+  'shutdown-timeout': seconds(
+    30,
+    'end at most this many seconds after a request to stop; running requests get all but the last 4 of them, and at least half',
+  ),
   // A higher level would hide the lines that report the file.
   'log-level': choice(
     LOG_LEVELS,

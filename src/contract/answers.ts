@@ -32,7 +32,10 @@ export const ShutdownAnswer = named(
   'ShutdownAnswer',
   z.object({
     status: z.literal('draining').meta({ description: 'New jobs are refused; running jobs may finish' }),
-    timeout_seconds: counted('Seconds that running jobs have to finish (`--shutdown-timeout`)'),
+    timeout_seconds: counted(
+      'Seconds until the process has ended at the latest (`--shutdown-timeout`). Running jobs get all but the last 4, ' +
+        'and at least half',
+    ),
   }),
 );
 export const LiveAnswer = named(

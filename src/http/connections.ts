@@ -17,9 +17,11 @@ import { WorkerError } from '../contract/errors.ts';
 import { boundedRequests } from './connections/bounded-request.ts';
 import { type BrokenHttp, CONNECT_REQUEST } from './connections/broken-http.ts';
 import { Connection } from './connections/connection.ts';
+import { lastAnswers } from './connections/last-answer.ts';
 import type { WaitingCount } from './connections/pipeline.ts';
 import { Places } from './connections/places.ts';
 import type { Refusals } from './connections/refusals.ts';
+import { ServerEnd } from './connections/server-end.ts';
 import { MAX_HEADERS } from './http-rules.ts';
 
 /**
@@ -35,7 +37,7 @@ const CHECK_MS = 500;
 export const KEEP_ALIVE_MS = 72_000;
 /**
  * Maximum idle time within a request, in addition to `--slow-timeout`. A healthy stream sends data at least
- * every 15 seconds.
+ * once in `--sse-heartbeat`: twice that time, if it is longer.
  */
 export const IDLE_MS = 60_000;
 /**
@@ -53,8 +55,10 @@ export const PROBE_PLACES = 8;
 /** Time after which a caller without a place is asked to try again. */
 const RETRY_MS = 1000;
 
-/** The limits of connections as options of Fastify and Node, from the two time settings. */
-export function connectionOptions({ arrivalTimeout, slowTimeout }: Pick<Config, 'arrivalTimeout' | 'slowTimeout'>) {
+type TimeSettings = Pick<Config, 'arrivalTimeout' | 'slowTimeout' | 'sseHeartbeat'>;
+
+/** The limits of connections as options of Fastify and Node, from the time settings. */
+export function connectionOptions({ arrivalTimeout, slowTimeout, sseHeartbeat }: TimeSettings) {
   const http: ServerOptions = {
     maxHeaderSize: HEADER_BYTES,
     highWaterMark: SOCKET_BYTES,
@@ -67,11 +71,11 @@ export function connectionOptions({ arrivalTimeout, slowTimeout }: Pick<Config, 
     http,
     requestTimeout: arrivalTimeout * 1000,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    connectionTimeout: IDLE_MS + slowTimeout * 1000,
+    connectionTimeout: Math.max(IDLE_MS, 2 * sseHeartbeat * 1000) + slowTimeout * 1000,
   };
 }
 
-type Settings = Pick<Config, 'arrivalTimeout' | 'slowTimeout' | 'maxConnections' | 'apiToken'>;
+type Settings = TimeSettings & Pick<Config, 'maxConnections' | 'apiToken' | 'shutdownTimeout'>;
 
 export class Connections {
   readonly #config: Settings;
@@ -80,10 +84,16 @@ export class Connections {
   readonly #probes = new Places<Connection>(PROBE_PLACES);
   readonly #open = new WeakMap<Socket, Connection>();
   readonly #waiting: WaitingCount = { requests: 0 };
+  readonly #isDraining: () => boolean;
+  /** The end of the server: call `stopListening` first. */
+  readonly end: ServerEnd;
 
-  constructor(config: Settings, refusals: Refusals) {
+  /** @param isDraining true when each answer must end its connection */
+  constructor(config: Settings, refusals: Refusals, isDraining: () => boolean) {
     this.#config = config;
     this.#refusals = refusals;
+    this.#isDraining = isDraining;
+    this.end = new ServerEnd(config.shutdownTimeout);
     this.#places = new Places(config.maxConnections);
   }
 
@@ -93,7 +103,11 @@ export class Connections {
     const receive: RequestListener = (request, response) =>
       this.#open.get(request.socket)?.pipeline.receive(request, response);
     const IncomingMessage = boundedRequests((socket) => this.#open.get(socket)?.pipeline.isFull === true);
-    const server = createServer({ ...http, requestTimeout, keepAliveTimeout, IncomingMessage }, receive);
+    const ServerResponse = lastAnswers(this.#isDraining);
+    const server = createServer(
+      { ...http, requestTimeout, keepAliveTimeout, IncomingMessage, ServerResponse },
+      receive,
+    );
     // More than the maximum, so that `requireReadableHttp` sees that there are too many.
     server.maxHeadersCount = MAX_HEADERS + 1;
     // Node would answer these past the pipeline, and before the token is checked: see http/body/body-head.
@@ -102,7 +116,10 @@ export class Connections {
     server.on('connect', (request, socket) => this.#refuseConnect(request, socket as Socket));
     server.setTimeout(connectionTimeout);
     // Before Node's own listener: a connection has its place before its first request is read.
-    server.prependListener('connection', (socket) => this.#accept(socket, handle));
+    server.prependListener('connection', (socket) => this.#accept(socket, this.end.holding(handle)));
+    // `close` calls it. The method of Node would destroy a connection on which a request is arriving.
+    server.closeIdleConnections = () => this.end.endIdle();
+    server.closeAllConnections = () => this.end.destroyAll();
     const checks = setInterval(() => this.#endUntrusted(), CHECK_MS).unref();
     server.once('close', () => {
       clearInterval(checks);
@@ -157,7 +174,9 @@ export class Connections {
     const places = this.#freePlaces();
     const isTrusted = places === this.#places && this.#config.apiToken === undefined;
     const standing = isTrusted ? 'idle' : 'untrusted';
-    this.#open.set(socket, new Connection(socket, { places, standing, handle, waiting: this.#waiting }));
+    const connection = new Connection(socket, { places, standing, handle, waiting: this.#waiting });
+    this.#open.set(socket, connection);
+    this.end.opened(connection);
   }
 
   /** Frees a place if none is free: one of all, or one for probes if all connections are busy. */

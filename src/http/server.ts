@@ -56,7 +56,7 @@ export const MAX_PARAMETER_CHARS = FIXED_LIMITS.jobIdChars * 4 * 3;
 export function buildServer(parts: ServerParts, contract: ContractFiles): FastifyInstance {
   const { config } = parts;
   const refusals = new Refusals(parts.metrics, config.maxConnections);
-  const connections = new Connections(config, refusals);
+  const connections = new Connections(config, refusals, () => parts.state.phase === 'draining');
   const app = Fastify({
     logger: false,
     genReqId: (request) => correlationIdOf(request.headers),
@@ -72,6 +72,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
       sendError(workerErrorOf(error), request, reply);
     },
   });
+  app.addHook('preClose', () => connections.end.stopListening(app.server));
   if (config.host === 'localhost') listenOnOthers(app, SOCKET_BYTES);
   acceptJsonOnly(app);
   const guardOrigin = originGuard(config);

@@ -42,6 +42,7 @@ export interface AdmissionParts {
     | 'requestTimeout'
     | 'detachTimeout'
     | 'slowTimeout'
+    | 'sseHeartbeat'
     | 'queue'
     | 'maxTokensCap'
     | 'narration'
@@ -123,6 +124,7 @@ export class Admission {
       onDisconnect: order.onDisconnect,
       detachMs: config.detachTimeout * 1000,
       slowMs: config.slowTimeout * 1000,
+      keepAliveMs: config.sseHeartbeat * 1000,
       logBytes: jobs.share(slots),
     });
     const subscriber = job.subscribers.add(0, connection);

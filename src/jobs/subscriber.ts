@@ -5,8 +5,6 @@
 import { Readable, type Writable } from 'node:stream';
 import type { EventLog } from './event-log.ts';
 
-/** Interval of keep-alive text on a quiet connection, so that no proxy closes the connection. */
-const KEEP_ALIVE_MS = 15_000;
 /**
  * Bytes of a write to the socket, and of the buffer between log and socket: the memory of a subscriber that
  * does not read. Also the bytes of a replay in one turn of the event loop: a fast socket takes the whole log
@@ -19,8 +17,10 @@ export interface SubscriberOptions {
   readonly onProgress: () => void;
   /** Called once, when the subscriber has received the last event or its connection has closed. */
   readonly onClosed: () => void;
-  /** Milliseconds without data after which the keep-alive text is sent. */
-  readonly keepAliveMs?: number;
+  /**
+   * Milliseconds without data after which keep-alive text is sent, so that no proxy closes the connection.
+   */
+  readonly keepAliveMs: number;
 }
 
 export class Subscriber extends Readable {
@@ -102,7 +102,7 @@ export class Subscriber extends Readable {
   /** Restarts the keep-alive timer. One timer serves the whole stream, which has thousands of tokens. */
   #awaitNext(): void {
     if (this.#log.keepAlive === undefined) return;
-    this.#keepAliveTimer ??= setTimeout(() => this.#keepAlive(), this.#options.keepAliveMs ?? KEEP_ALIVE_MS);
+    this.#keepAliveTimer ??= setTimeout(() => this.#keepAlive(), this.#options.keepAliveMs);
     this.#keepAliveTimer.refresh();
   }
 

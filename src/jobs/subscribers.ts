@@ -40,6 +40,8 @@ export interface ReadPolicy {
   readonly detachMs: number;
   /** Time after which a stalled subscriber that takes no data is disconnected. */
   readonly slowMs: number;
+  /** Time without an event after which a subscriber gets keep-alive text. */
+  readonly keepAliveMs: number;
   /** Maximum memory of the log of a running job, in bytes. */
   readonly logBytes: number;
 }
@@ -105,6 +107,7 @@ export class Subscribers implements Backpressure {
     const subscriber = new Subscriber(this.#job.log, from, answer, {
       onProgress: () => this.#onProgress(subscriber),
       onClosed: () => this.#remove(subscriber),
+      keepAliveMs: this.#policy.keepAliveMs,
     });
     clearTimeout(this.#detached);
     this.#subscribers.add(subscriber);

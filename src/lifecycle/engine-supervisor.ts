@@ -94,11 +94,14 @@ export class EngineSupervisor {
     return facts;
   }
 
-  /** Ends the engine process. No restart follows. */
-  close(): Promise<void> {
+  /**
+   * Ends the engine process. No restart follows.
+   * @param ms longest time, in milliseconds
+   */
+  close(ms?: number): Promise<void> {
     this.#closed = true;
     this.#closing.abort();
-    return this.client.close();
+    return this.client.close(ms);
   }
 
   #warn(line: string): void {

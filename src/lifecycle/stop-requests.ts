@@ -14,6 +14,8 @@ export interface StopRequest {
    */
   readonly reason: string;
   readonly exitCode: 0 | 1;
+  /** Time of the request, on the clock of performance.now(). */
+  readonly at: number;
 }
 
 export class StopRequests {
@@ -44,7 +46,7 @@ export class StopRequests {
   /** Requests a stop; the first reason counts. */
   request(reason: string, exitCode: 0 | 1 = 0): void {
     if (this.#first) return;
-    this.#first = { reason, exitCode };
+    this.#first = { reason, exitCode, at: performance.now() };
     this.#resolveRequested(this.#first);
   }
 

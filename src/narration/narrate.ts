@@ -66,10 +66,13 @@ export function startNarration(target: NarrationOutput): void {
   output = target;
 }
 
-/** Resolves when all lines so far are written, or when the output stays blocked (see `Stdout.flush`). */
-export async function stopNarration(): Promise<void> {
+/**
+ * Resolves when all lines so far are written, or when the output stays blocked (see `Stdout.flush`).
+ * @param ms longest time, in milliseconds
+ */
+export async function stopNarration(ms?: number): Promise<void> {
   reportLostLines();
-  await output?.stdout.flush();
+  await output?.stdout.flush(ms);
 }
 
 /**

@@ -6,7 +6,7 @@
 import { fstatSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
-import { Backlog, fileTarget, streamTarget, type Target } from './backlog.ts';
+import { Backlog, fileTarget, IDLE_FLUSH_MS, LONGEST_FLUSH_MS, streamTarget, type Target } from './backlog.ts';
 import { withReason } from './phrases.ts';
 
 const STDOUT = 1;
@@ -32,10 +32,10 @@ export interface Stdout {
    */
   takeLost(): number;
   /**
-   * Resolves when the operating system has all lines, or when the output stays blocked: after one minute at
-   * most.
+   * Resolves when the operating system has all lines, or when the output stays blocked: after `ms`
+   * milliseconds at most, by default a minute.
    */
-  flush(): Promise<void>;
+  flush(ms?: number): Promise<void>;
 }
 
 /** Opens standard output with a level and a format. Tests pass another stream. */
@@ -52,8 +52,8 @@ export function openStdout(options: { level: LogLevel; format: LogFormat }, stre
       else if (always || (pino.levels.values[level] ?? 0) >= threshold) put(pretty(line));
     },
     takeLost: () => backlog.takeLost(),
-    flush: async () => {
-      const missing = await backlog.flush();
+    flush: async (ms = LONGEST_FLUSH_MS) => {
+      const missing = await backlog.flush(IDLE_FLUSH_MS, Math.min(ms, LONGEST_FLUSH_MS));
       if (missing > 0)
         process.stderr.write(`rbees-workerd: ${missing} lines could not be written to standard output\n`);
     },

@@ -91,6 +91,14 @@ describe('a bad setting is refused by name', () => {
       ['--request-timeout', '0'],
     ],
     [
+      ['--sse-heartbeat', '0'],
+      ['--sse-heartbeat', '0', '1 to 300 seconds'],
+    ],
+    [
+      ['--sse-heartbeat', '301'],
+      ['--sse-heartbeat', '301', '1 to 300 seconds'],
+    ],
+    [
       ['--shutdown-timeout', '1e99'],
       ['--shutdown-timeout', '1e99'],
     ],

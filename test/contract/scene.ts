@@ -329,7 +329,7 @@ export class Scene {
    * An engine that does not respond during the drain: the jobs end at the deadline without its confirmation.
    */
   async #unconfirmedDrain(): Promise<void> {
-    const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '1'] });
+    const worker = await this.#start({ args: ['--slots', '2', '--shutdown-timeout', '4'] });
     const jobs = ['one', 'two'].map((job_id) => this.#execute(worker, { job_id, ...LONG }));
     await worker.line('tokens.progress');
     process.kill(enginePid(worker), 'SIGSTOP');

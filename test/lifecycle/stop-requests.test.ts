@@ -11,7 +11,7 @@ test('the first request to stop counts, with its exit code', async () => {
   const stops = new StopRequests(new EventEmitter());
   stops.request('callback_failed', 1);
   stops.request('sigterm');
-  expect(await stops.requested).toEqual({ reason: 'callback_failed', exitCode: 1 });
+  expect(await stops.requested).toMatchObject({ reason: 'callback_failed', exitCode: 1 });
 });
 
 test.each([
@@ -22,7 +22,7 @@ test.each([
   const stops = new StopRequests(signals);
   stops.watchSignals();
   signals.emit(first);
-  expect(await stops.requested).toEqual({ reason: first.toLowerCase(), exitCode: 0 });
+  expect(await stops.requested).toMatchObject({ reason: first.toLowerCase(), exitCode: 0 });
   expect(await settled(stops.forced)).toBe(false);
   signals.emit(second);
   expect(await settled(stops.forced)).toBe(true);
@@ -45,7 +45,7 @@ test('hang-ups request a stop and never force it, before and after other signals
   stops.watchSignals();
   stops.watchHangup();
   signals.emit('SIGHUP');
-  expect(await stops.requested).toEqual({ reason: 'sighup', exitCode: 0 });
+  expect(await stops.requested).toMatchObject({ reason: 'sighup', exitCode: 0 });
   for (const name of ['SIGHUP', 'SIGTERM', 'SIGHUP', 'SIGHUP']) signals.emit(name);
   expect(await settled(stops.forced)).toBe(false);
   signals.emit('SIGTERM');
@@ -62,7 +62,7 @@ test.each(['uncaughtException', 'unhandledRejection'])(
     const fault = new Error('a bug');
     faults.emit(name, fault);
     expect(reported).toEqual([fault]);
-    expect(await stops.requested).toEqual({ reason: 'fault', exitCode: 1 });
+    expect(await stops.requested).toMatchObject({ reason: 'fault', exitCode: 1 });
     expect(await settled(stops.forced)).toBe(false);
     faults.emit(name, fault);
     expect(await settled(stops.forced)).toBe(true);
@@ -76,5 +76,5 @@ test('a parent that ends requests a stop, a running parent does not', async () =
   await new Promise((resolve) => setTimeout(resolve, 30));
   expect(stops.first).toBeUndefined();
   parent = 1;
-  expect(await stops.requested).toEqual({ reason: 'parent_gone', exitCode: 0 });
+  expect(await stops.requested).toMatchObject({ reason: 'parent_gone', exitCode: 0 });
 });

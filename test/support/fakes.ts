@@ -68,7 +68,7 @@ export const NO_GAUGES: Gauges = {
 /** Metrics of a worker without an engine. */
 export const idleMetrics = (): Metrics => new Metrics(NO_GAUGES);
 
-const POLICY: ReadPolicy = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, logBytes: 1e6 };
+const POLICY: ReadPolicy = { onDisconnect: 'cancel', detachMs: 1000, slowMs: 1000, keepAliveMs: 15_000, logBytes: 1e6 };
 
 /** A job whose narrations go into its log, in the native format unless `encoder` is given. */
 export function fakeJob(

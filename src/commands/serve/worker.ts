@@ -19,7 +19,7 @@ import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
-import type { StopRequests } from '../../lifecycle/stop-requests.ts';
+import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
 import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
@@ -29,7 +29,8 @@ import { openStdout } from '../../narration/stdout.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
-import { closeServer, finishJobs } from './drain.ts';
+import { closeServer, finishJobs, within } from './drain.ts';
+import { DrainBudget } from './drain-budget.ts';
 import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
@@ -121,9 +122,9 @@ export class Worker {
       const missing = startWatchdog(this.#start.watched, this.#openFiles);
       void missing.then((reason) => narrate('watchdog.missing', { reason }));
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
-      const { reason, exitCode } = await this.#stops.requested;
-      await this.#drain(reason, listening);
-      return exitCode;
+      const request = await this.#stops.requested;
+      await this.#drain(request, listening);
+      return request.exitCode;
     });
     return Promise.race([lifetime, this.forced.then(() => 1)]);
   }
@@ -238,16 +239,18 @@ export class Worker {
     this.#stops.request(kind, 1);
   }
 
-  /** Refuses new jobs, lets running jobs finish until the deadline, then closes everything. */
-  async #drain(reason: string, listening: boolean): Promise<void> {
-    const began = performance.now();
+  /** Refuses new jobs, lets running jobs finish until their time is over, then closes everything. */
+  async #drain(request: StopRequest, listening: boolean): Promise<void> {
+    const { reason } = request;
+    const budget = new DrainBudget(this.#config.shutdownTimeout * 1000, request.at);
     this.#announcer.close();
     this.#state.enter('draining');
-    if (listening) await finishJobs(this.#jobs, reason, this.#config.shutdownTimeout * 1000);
-    await closeServer(this.#app);
+    if (listening) await finishJobs(this.#jobs, reason, budget);
+    const ms = budget.leftMs('close');
+    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), this.#model?.tokenizer.close()];
+    await within(ms, Promise.all(closings));
     this.#jobs.flushReports();
-    await Promise.all([this.#supervisor.close(), this.#model?.tokenizer.close()]);
-    if (listening) narrate('server.shutdown', { reason, duration_ms: performance.now() - began });
+    if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });
   }
 }
 

@@ -93,10 +93,21 @@ export function answerBrokenHttp(error: BrokenHttp, socket: Socket, headers: Inc
 /**
  * Ends the connection after everything written, and destroys it a second later. If the worker destroyed it at
  * once, a client that still sends its body would get a reset, possibly before it reads the answer. The second
- * is a fixed time: bytes that trickle in do not extend it.
+ * is a fixed time: bytes that trickle in do not extend it. They are read and dropped, without the parser.
  */
 export function endGently(socket: Socket): void {
+  if (socket.destroyed) return;
   socket.end();
+  dropInput(socket);
   const deadline = setTimeout(() => socket.destroy(), CLOSE_MS).unref();
   socket.once('close', () => clearTimeout(deadline));
+}
+
+/** Detaches Node's parser from the socket, and drops everything that arrives. */
+function dropInput(socket: Socket): void {
+  const drop = (): void => undefined;
+  // A listener of another owner makes the parser stop to read the handle of the socket by itself.
+  socket.on('data', drop);
+  socket.removeAllListeners('data');
+  socket.on('data', drop).resume();
 }

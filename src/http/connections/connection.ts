@@ -22,6 +22,9 @@ export class Connection {
   readonly pipeline: Pipeline;
   readonly #place: Place<Connection>;
   #hasLeft = false;
+  /** The idle time after which the connection ends, in milliseconds; undefined while the server is open. */
+  #lingerMs: number | undefined;
+  #linger: NodeJS.Timeout | undefined;
 
   /** Takes a place until the socket is closed. */
   constructor(socket: Socket, { places, standing, handle, waiting }: ConnectionParts) {
@@ -52,8 +55,30 @@ export class Connection {
   leave(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
+    clearTimeout(this.#linger);
     this.places.remove(this.#place);
     this.pipeline.drop();
+  }
+
+  /**
+   * Ends the connection when it has been idle for `ms` milliseconds. A request that arrives before that is
+   * answered, also one whose client has sent it just before the server closed.
+   */
+  endWhenIdle(ms: number): void {
+    if (this.#hasLeft) return;
+    this.#lingerMs = ms;
+    clearTimeout(this.#linger);
+    const { bytesRead } = this.socket;
+    // A request that waits for the loop arrives before `setImmediate`: a busy loop is not an idle client.
+    this.#linger = setTimeout(() => setImmediate(() => this.#endIfIdle(bytesRead, ms)), ms);
+  }
+
+  /** @param bytesRead bytes at the start of the idle time: later ones may be a part of a request */
+  #endIfIdle(bytesRead: number, ms: number): void {
+    // Otherwise the end of the answer ends the connection, or restarts the idle time.
+    if (this.#hasLeft || !this.pipeline.isIdle) return;
+    if (this.socket.bytesRead > bytesRead) this.endWhenIdle(ms);
+    else endGently(this.socket);
   }
 
   /** Answers bytes that are no request, after the requests before them, and ends the connection. */
@@ -76,6 +101,7 @@ export class Connection {
 
   #rest(): void {
     this.#set(this.standing === 'untrusted' ? 'untrusted' : 'idle');
+    if (this.#lingerMs !== undefined) this.endWhenIdle(this.#lingerMs);
   }
 
   #set(standing: Standing): void {

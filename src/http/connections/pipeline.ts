@@ -59,6 +59,11 @@ export class Pipeline {
     return this.#waiting.length >= MAX_WAITING_REQUESTS || waiting.requests >= MAX_WAITING_REQUESTS_TOGETHER;
   }
 
+  /** True if no request is being answered, waits or is broken. */
+  get isIdle(): boolean {
+    return this.#current === undefined && this.#waiting.length === 0 && this.#last === undefined;
+  }
+
   /** Handles a request now, or lets it wait. `boundedRequests` asks `isFull` before. */
   receive(request: IncomingMessage, response: ServerResponse<IncomingMessage>): void {
     this.#newest = request;

@@ -144,7 +144,7 @@ test('get ENGINE_LOST, without the path of the model, if the model cannot be ope
 });
 
 test('get DRAINING when the worker stops before the next engine is ready', async () => {
-  const { queue } = await lostWith([short], ['--shutdown-timeout', '1']);
+  const { queue } = await lostWith([short], ['--shutdown-timeout', '4']);
   worker.process.kill('SIGTERM');
   await queue[0]?.untilNarrated('request.draining');
   expect(codeOf((await queue[0]?.ended) ?? [])).toBe('DRAINING');

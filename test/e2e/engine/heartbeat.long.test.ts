@@ -62,7 +62,7 @@ describe.concurrent('the heartbeat', () => {
   });
 
   test('a drain ends at its deadline with exit code 0, even if the engine is silent', async () => {
-    const { worker, stream, engine } = await stopped('--shutdown-timeout', '1');
+    const { worker, stream, engine } = await stopped('--shutdown-timeout', '4');
     worker.process.kill('SIGTERM');
     const all = await stream.ended;
     expect(endings(all)).toEqual([all.at(-1)]);

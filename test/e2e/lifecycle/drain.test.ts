@@ -16,7 +16,7 @@ describe('a signal', () => {
     await expectDraining(worker);
     expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
     const told = all(stream.events, 'narration').find((narration) => narration['event'] === 'request.draining');
-    expect(told).toMatchObject({ timeout_ms: 600_000, job_id: 'running', level: 'WARN' });
+    expect(told).toMatchObject({ timeout_ms: 596_000, job_id: 'running', level: 'WARN' });
     await expectCleanEnd(worker, signal.toLowerCase());
   });
 

@@ -69,6 +69,7 @@ test('--help names every flag, its variable, and the exit codes', async () => {
     'arrival-timeout',
     'detach-timeout',
     'slow-timeout',
+    'sse-heartbeat',
     'replay-ttl',
     'replay-memory',
   );
