@@ -58,6 +58,7 @@ function build() {
   const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
   run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);
+  run([process.execPath, at('scripts', 'compile.mjs')], [fresh]);
   writeFileSync(join(fresh, '.built'), wanted);
   rmSync(at('dist'), { recursive: true, force: true });
   renameSync(fresh, at('dist'));

@@ -3,6 +3,7 @@
  * .env.example come from it.
  */
 import { z } from 'zod';
+import './zod.ts';
 import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
 import { encodedUrl } from '../protocol/text/url-text.ts';
 

@@ -17,6 +17,7 @@ import { WorkerError } from '../contract/errors.ts';
 import { boundedRequests } from './connections/bounded-request.ts';
 import { type BrokenHttp, CONNECT_REQUEST } from './connections/broken-http.ts';
 import { Connection } from './connections/connection.ts';
+import { checkWhileConnected } from './connections/idle-checks.ts';
 import type { WaitingCount } from './connections/pipeline.ts';
 import { Places } from './connections/places.ts';
 import type { Refusals } from './connections/refusals.ts';
@@ -94,6 +95,7 @@ export class Connections {
       this.#open.get(request.socket)?.pipeline.receive(request, response);
     const IncomingMessage = boundedRequests((socket) => this.#open.get(socket)?.pipeline.isFull === true);
     const server = createServer({ ...http, requestTimeout, keepAliveTimeout, IncomingMessage }, receive);
+    checkWhileConnected(server, CHECK_MS, () => this.#endUntrusted());
     // More than the maximum, so that `requireReadableHttp` sees that there are too many.
     server.maxHeadersCount = MAX_HEADERS + 1;
     // Node would answer these past the pipeline, and before the token is checked: see http/body/body-head.
@@ -103,11 +105,7 @@ export class Connections {
     server.setTimeout(connectionTimeout);
     // Before Node's own listener: a connection has its place before its first request is read.
     server.prependListener('connection', (socket) => this.#accept(socket, handle));
-    const checks = setInterval(() => this.#endUntrusted(), CHECK_MS).unref();
-    server.once('close', () => {
-      clearInterval(checks);
-      this.#refusals.flush();
-    });
+    server.once('close', () => this.#refusals.flush());
     return server;
   }
 

@@ -25,6 +25,7 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
+import { reportStarted } from '../../protocol/started.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
@@ -177,18 +178,8 @@ export class Worker {
       : { address: this.#config.host, port: this.#config.port };
   }
 
-  /**
-   * Sends a request that is refused because the model is loading. The request runs the code of routing,
-   * parsing and answering while the engine process loads the model, so the first real request is faster.
-   */
-  async #warmUpHttp(): Promise<void> {
-    const headers = { Authorization: `Bearer ${this.#config.apiToken}` };
-    await this.#app.inject({ method: 'POST', url: '/execute', headers, payload: {} }).catch(() => undefined);
-  }
-
   /** Loads the model, then accepts jobs. The ready callback runs in parallel. */
   async #load(): Promise<void> {
-    void this.#warmUpHttp();
     if (this.#start.proxy) preloadProxyClient();
     try {
       this.#model = await loadModel(this.#config, (options, onLoadEvent) =>
@@ -207,6 +198,7 @@ export class Worker {
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     void this.#report(this.#model);
+    reportStarted();
   }
 
   async #report({ spec, facts }: LoadedModel): Promise<void> {
