@@ -11,6 +11,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
+import { startPlugin } from './bundle-plugin.mjs';
 
 const folder = resolve(process.argv[2] ?? 'dist');
 const scripts = join(folder, 'bundle');
@@ -50,7 +51,7 @@ for (const [name, entry] of Object.entries(ENTRIES)) writeStart(name, entry);
  * @param {string} entryFileNames
  */
 async function bundle(input, entryFileNames, dir = scripts) {
-  const build = await rolldown({ input, external: EXTERNAL, platform: 'node', treeshake: true });
+  const build = await rolldown({ input, external: EXTERNAL, platform: 'node', treeshake: true, plugins: [startPlugin()] });
   const { output } = await build.write({
     dir,
     format: 'cjs',
