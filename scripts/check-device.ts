@@ -21,7 +21,7 @@ import { GREEDY } from '../src/protocol/sampling.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MODELS = join(ROOT, 'test', 'models');
 const HAIKU = join(ROOT, 'models', 'haiku', 'onnx', 'model.onnx');
-const ENGINE = join(ROOT, 'dist', 'engine', 'process.js');
+const ENGINE = join(ROOT, 'dist', 'engine', 'process.cjs');
 /** A renderer in software compiles shaders for minutes. */
 const TIMEOUT_MS = 10 * 60_000;
 

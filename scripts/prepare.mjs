@@ -11,6 +11,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** The scripts that make dist/, without this one. */
+const BUNDLERS = ['bundle.mjs', 'bundle-plugin.mjs', 'compile.mjs'];
 const LEAST_NODE = { major: 20, minor: 19 };
 
 /** @type {(...parts: string[]) => string} */
@@ -46,11 +48,9 @@ function install() {
 
 function build() {
   const stamp = at('dist', '.built');
-  const wanted = digest(
-    JSON.stringify(
-      [...filesOf(at('src')), ...['tsconfig.json', 'package-lock.json'].map((name) => at(name))].map(fingerprint),
-    ),
-  );
+  const others = ['tsconfig.json', 'package-lock.json', ...BUNDLERS.map((name) => join('scripts', name))];
+  const files = [...filesOf(at('src')), ...others.map((name) => at(name))];
+  const wanted = digest(JSON.stringify(files.map(fingerprint)));
   if (readOr(stamp, '') === wanted) return;
   say('Building…');
   // Built beside dist/ and renamed: a failed build keeps the last good one, and no output of a deleted source
@@ -58,6 +58,7 @@ function build() {
   const fresh = at(`dist-${process.pid}`);
   run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
   run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);
+  run([process.execPath, at('scripts', 'compile.mjs')], [fresh]);
   writeFileSync(join(fresh, '.built'), wanted);
   rmSync(at('dist'), { recursive: true, force: true });
   renameSync(fresh, at('dist'));

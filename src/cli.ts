@@ -132,10 +132,8 @@ function exit(code: number): never {
   process.exit(code);
 }
 
-try {
-  exit(await main(process.argv.slice(2)));
-} catch (error) {
+main(process.argv.slice(2)).then(exit, async (error: unknown) => {
   const isUsageError = error instanceof ConfigError;
   await printError(isUsageError ? error.message : error instanceof Error ? error.stack : error);
   exit(isUsageError ? 2 : 1);
-}
+});

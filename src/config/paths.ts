@@ -4,14 +4,14 @@
  */
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, extname, join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const here = fileURLToPath(import.meta.url);
 const root = rootAbove(dirname(here));
 /** `dist` in a build, `src` if Node.js runs the sources. */
 const [code = 'dist'] = relative(root, here).split(sep);
-const script = extname(here);
+const script = here.endsWith('.ts') ? '.ts' : '.cjs';
 
 export const PACKAGE_FILE = inRoot('package.json');
 /** The same contract in both forms, made by `npm run generate`. */

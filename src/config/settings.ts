@@ -3,6 +3,7 @@
  * .env.example come from it.
  */
 import { z } from 'zod';
+import './zod.ts';
 import { DEVICE_FLAG, DEVICE_FLAG_HELP } from '../protocol/devices.ts';
 import { ADDRESS_SETTINGS } from './network/address-settings.ts';
 import { choice, seconds, setting, whole, wholeNumber } from './setting-rows.ts';

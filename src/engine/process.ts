@@ -5,6 +5,7 @@
 import { getPriority, setPriority } from 'node:os';
 import type { EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
+import { reportStarted } from '../protocol/started.ts';
 import { probeDevices } from './devices/probe.ts';
 import { Engine } from './engine.ts';
 import { dieWithParent } from './ffi.ts';
@@ -31,6 +32,7 @@ function open(options: EngineOptions): void {
     if (engine) throw new Error('The engine is open already');
     engine = Engine.open(options, send);
     send({ kind: 'opened', facts: engine.facts });
+    reportStarted();
   } catch (error) {
     send({ kind: 'refused', ...refusalOf(error) }, () => process.exit(1));
   }

@@ -17,6 +17,7 @@ import { WorkerError } from '../contract/errors.ts';
 import { boundedRequests } from './connections/bounded-request.ts';
 import { type BrokenHttp, CONNECT_REQUEST } from './connections/broken-http.ts';
 import { Connection } from './connections/connection.ts';
+import { checkWhileConnected } from './connections/idle-checks.ts';
 import { lastAnswers } from './connections/last-answer.ts';
 import type { WaitingCount } from './connections/pipeline.ts';
 import { Places } from './connections/places.ts';
@@ -108,6 +109,7 @@ export class Connections {
       { ...http, requestTimeout, keepAliveTimeout, IncomingMessage, ServerResponse },
       receive,
     );
+    checkWhileConnected(server, CHECK_MS, () => this.#endUntrusted());
     // More than the maximum, so that `requireReadableHttp` sees that there are too many.
     server.maxHeadersCount = MAX_HEADERS + 1;
     // Node would answer these past the pipeline, and before the token is checked: see http/body/body-head.
@@ -120,11 +122,7 @@ export class Connections {
     // `close` calls it. The method of Node would destroy a connection on which a request is arriving.
     server.closeIdleConnections = () => this.end.endIdle();
     server.closeAllConnections = () => this.end.destroyAll();
-    const checks = setInterval(() => this.#endUntrusted(), CHECK_MS).unref();
-    server.once('close', () => {
-      clearInterval(checks);
-      this.#refusals.flush();
-    });
+    server.once('close', () => this.#refusals.flush());
     return server;
   }
 

@@ -141,7 +141,9 @@ export class Admission {
     const release = (): void => {
       job.clearDeadline();
       jobs.remove(order.jobId);
+      metrics.ended();
     };
+    metrics.begun();
     let prepared: Prepared;
     try {
       // The body of a long prompt took most of this turn: other requests go first.

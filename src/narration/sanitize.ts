@@ -4,6 +4,7 @@
  * next part of the pattern cannot match.
  */
 import { createHash } from 'node:crypto';
+import { lazy } from '../protocol/lazy.ts';
 import { withoutUrlSecrets } from '../protocol/text/url-text.ts';
 
 const REDACTED = '[REDACTED]';
@@ -110,13 +111,14 @@ export function harmlessLines(text: string): string {
   return HARMFUL.test(text) ? text.split(/\r?\n/).map(harmless).join('\n') : text;
 }
 
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+/** Loads data of ICU, which takes 10 ms. */
+const graphemes = lazy(() => new Intl.Segmenter('en', { granularity: 'grapheme' }));
 
 /** Cuts `text` to at most `limit` UTF-16 units at a grapheme boundary. A cut text ends with an ellipsis. */
 export function cut(text: string, limit: number): string {
   if (text.length <= limit) return text;
   let end = 0;
-  for (const { index, segment } of graphemes.segment(text.slice(0, limit + 64))) {
+  for (const { index, segment } of graphemes().segment(text.slice(0, limit + 64))) {
     if (index + segment.length > limit - 1) break;
     end = index + segment.length;
   }

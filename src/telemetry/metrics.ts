@@ -2,9 +2,10 @@
  * The metrics of the worker in the Prometheus format. A scrape reads cached state and figures of this
  * process, and never calls the engine. No label contains a job id or a correlation id.
  */
-import { getHeapStatistics } from 'node:v8';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { lazy } from '../protocol/lazy.ts';
+import { LoopLag } from './loop-lag.ts';
 import { ProcessFigures } from './process-figures.ts';
+import { Counter, Gauge, Histogram, type Metric } from './series.ts';
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
 
@@ -47,9 +48,17 @@ export interface Account {
 
 const MILLISECONDS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000, 300_000];
 
+/** The media type of the format. */
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #requests = this.#counter('worker_requests_total', 'Finished requests, by outcome', ['outcome']);
+  readonly #metrics: Metric[] = [];
+  readonly #lag = new LoopLag();
+  readonly #readMemory: Gauges['memoryBytes'];
+  /** The figure of the scrape that is answered. */
+  #memoryBytes: number | undefined;
+  readonly #ofProcess: () => Promise<{ text(): Promise<string> }>;
+  readonly #requests = this.#counter('worker_requests_total', 'Finished requests, by outcome', 'outcome');
   readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of finished requests');
   readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Generated tokens');
   readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens reused from the cache');
@@ -73,19 +82,24 @@ export class Metrics {
     'Sequences decoded in the same step, observed once per token',
     [1, 2, 4, 8, 16, 32, 64],
   );
-  readonly #narrations = this.#counter('worker_narration_events_total', 'Narrations, by event', ['event']);
+  readonly #narrations = this.#counter('worker_narration_events_total', 'Narrations, by event', 'event');
   readonly #shed = this.#counter(
     'worker_narration_shed_total',
     'Narration and metrics events skipped because all subscribers were slow',
   );
-  readonly #refusals = this.#counter('worker_http_refusals_total', 'Refused requests and connections, by reason', [
+  readonly #refusals = this.#counter(
+    'worker_http_refusals_total',
+    'Refused requests and connections, by reason',
     'reason',
-  ]);
+  );
 
   /** @param figures the figures of this process */
   constructor(gauges: Gauges, figures: ProcessFigures = new ProcessFigures()) {
-    collectDefaultMetrics({ register: this.#registry });
-    this.#addProcessGauges(figures);
+    this.#readMemory = gauges.memoryBytes;
+    this.#ofProcess = lazy(async () => {
+      const { ProcessMetrics } = await import('./process-metrics.ts');
+      return new ProcessMetrics(figures, this.#lag);
+    });
     this.#gauge('worker_requests_running', 'Requests that hold a slot', gauges.running);
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
     this.#gauge('worker_kv_cache_usage_ratio', 'Used share of the cache, 0 to 1', gauges.cacheUsage);
@@ -93,7 +107,7 @@ export class Metrics {
     this.#gauge(
       'worker_memory_bytes',
       'Bytes of memory of the worker and its engine, pages shared with other processes in part (PSS)',
-      gauges.memoryBytes,
+      () => this.#memoryBytes,
     );
     this.#gauge('worker_event_log_bytes', 'Bytes of the event logs of all running and finished jobs', gauges.logBytes);
     this.#gauge('worker_uptime_seconds', 'Seconds since the start of the worker', gauges.uptimeSeconds);
@@ -101,42 +115,54 @@ export class Metrics {
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return CONTENT_TYPE;
   }
 
   /** The answer to a scrape. */
-  render(): Promise<string> {
-    return this.#registry.metrics();
+  async render(): Promise<string> {
+    const [ofProcess, memory] = await Promise.all([this.#ofProcess(), this.#readMemory()]);
+    this.#memoryBytes = memory;
+    return [...this.#metrics.map((metric) => metric.text()), await ofProcess.text()].join('\n');
+  }
+
+  /** Call when a request begins. */
+  begun(): void {
+    this.#lag.begin();
+  }
+
+  /** Call once for each `begun`, when the request has ended. */
+  ended(): void {
+    this.#lag.end();
   }
 
   /** Counts one narration. */
   narrated(event: string): void {
-    this.#narrations.inc({ event });
+    this.#narrations.add(1, event);
   }
 
   /** Counts skipped narration and metrics events. */
   shed(count: number): void {
-    if (count > 0) this.#shed.inc(count);
+    if (count > 0) this.#shed.add(count);
   }
 
   /** Counts one refused request, or one connection that was refused or closed for a new one. */
   refused(reason: HttpRefusal): void {
-    this.#refusals.inc({ reason });
+    this.#refusals.add(1, reason);
   }
 
   /** Counts one token of a step that decoded `batch` sequences. */
   token(batch: number): void {
-    this.#tokensOut.inc();
+    this.#tokensOut.add(1);
     this.#batch.observe(batch);
   }
 
   /** Counts one finished request. */
   finished(account: Account): void {
-    this.#requests.inc({ outcome: account.outcome });
-    this.#tokensIn.inc(account.tokensIn);
-    this.#cached.inc(account.tokensCached ?? 0);
-    this.#drafted.inc(account.tokensDrafted ?? 0);
-    this.#accepted.inc(account.tokensAccepted ?? 0);
+    this.#requests.add(1, account.outcome);
+    this.#tokensIn.add(account.tokensIn);
+    this.#cached.add(account.tokensCached ?? 0);
+    this.#drafted.add(account.tokensDrafted ?? 0);
+    this.#accepted.add(account.tokensAccepted ?? 0);
     this.#duration.observe(account.durationMs);
     if (account.queueMs !== undefined) this.#queueWait.observe(account.queueMs);
     if (account.timeToFirstTokenMs !== undefined) this.#firstToken.observe(account.timeToFirstTokenMs);
@@ -155,49 +181,21 @@ export class Metrics {
     );
   }
 
-  #counter<L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> {
-    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  #counter(name: string, help: string, label?: string): Counter {
+    return this.#add(new Counter(name, help, label));
   }
 
-  #histogram(name: string, help: string, buckets: number[] = MILLISECONDS): Histogram {
-    return new Histogram({ name, help, buckets, registers: [this.#registry] });
-  }
-
-  /**
-   * Replaces those of prom-client that read files of the system: they show 0 or their last value if the
-   * reading fails.
-   */
-  #addProcessGauges(figures: ProcessFigures): void {
-    const add = (name: string, help: string, read: () => number | undefined): void => {
-      this.#registry.removeSingleMetric(name);
-      this.#gauge(name, help, read);
-    };
-    add('process_resident_memory_bytes', 'Resident memory of the worker process in bytes', () => figures.residentBytes);
-    add('nodejs_heap_size_total_bytes', 'Size of the heap in bytes', () => getHeapStatistics().total_heap_size);
-    add('nodejs_heap_size_used_bytes', 'Used bytes of the heap', () => getHeapStatistics().used_heap_size);
-    add(
-      'nodejs_external_memory_bytes',
-      'Bytes of memory outside of the heap that its objects hold',
-      () => getHeapStatistics().external_memory,
-    );
-    if (process.platform !== 'linux') return;
-    add('process_virtual_memory_bytes', 'Size of the address space in bytes', () => figures.virtualBytes);
-    add('process_heap_bytes', 'Size of the data segment in bytes', () => figures.dataBytes);
-    add('process_open_fds', 'Number of open file descriptors', () => figures.openFiles);
-    add('process_max_fds', 'Maximum number of open file descriptors', () => figures.openFilesLimit);
+  #histogram(name: string, help: string, bounds: readonly number[] = MILLISECONDS): Histogram {
+    return this.#add(new Histogram(name, help, bounds));
   }
 
   /** The series is absent while `read` returns undefined. */
-  #gauge(name: string, help: string, read: () => number | undefined | Promise<number | undefined>): void {
-    new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      async collect() {
-        const value = await read();
-        if (value === undefined) this.remove();
-        else this.set(value);
-      },
-    });
+  #gauge(name: string, help: string, read: () => number | undefined): Gauge {
+    return this.#add(new Gauge(name, help, read));
+  }
+
+  #add<M extends Metric>(metric: M): M {
+    this.#metrics.push(metric);
+    return metric;
   }
 }

@@ -22,7 +22,7 @@ const libraries = root(`node_modules/onnxruntime-node/bin/napi-v6/${process.plat
 export const runtimeLibrary =
   libraries + readdirSync(libraries).find((name) => /^(libonnxruntime\.(so\.1|1\.dylib)|onnxruntime\.dll)$/.test(name));
 export const modelFile = root('models/haiku/onnx/model.onnx');
-export const engineProcess = root('dist/engine/process.js');
+export const engineProcess = root('dist/engine/process.cjs');
 
 /** The CPU as the only device, with this model file. */
 export const onCpu = (file: string): Pick<EngineOptions, 'candidates'> => ({

@@ -26,6 +26,7 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
+import { reportStarted } from '../../protocol/started.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
@@ -201,18 +202,8 @@ export class Worker {
       : { address: this.#config.host, port: this.#config.port };
   }
 
-  /**
-   * Sends a request that is refused because the model is loading. The request runs the code of routing,
-   * parsing and answering while the engine process loads the model, so the first real request is faster.
-   */
-  async #warmUpHttp(): Promise<void> {
-    const headers = { Authorization: `Bearer ${this.#config.apiToken}` };
-    await this.#app.inject({ method: 'POST', url: '/execute', headers, payload: {} }).catch(() => undefined);
-  }
-
   /** Loads the model, then accepts jobs. The ready callback runs in parallel. */
   async #load(): Promise<void> {
-    void this.#warmUpHttp();
     if (this.#start.proxy) preloadProxyClient();
     try {
       this.#model = await loadModel(this.#config, (options, onLoadEvent) =>
@@ -232,6 +223,7 @@ export class Worker {
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
+    reportStarted();
   }
 
   #fail(kind: string, reason: string): void {

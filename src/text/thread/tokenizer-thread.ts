@@ -4,7 +4,9 @@
  * tokenizer's file; exchanges messages with its parent, which ends the thread if a job takes too long.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import '../../config/zod.ts';
 import { WorkerError } from '../../contract/errors.ts';
+import { reportStarted } from '../../protocol/started.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { EncodeError, MAX_STAGE_UNITS } from '../tokenizer/encode-error.ts';
@@ -17,13 +19,18 @@ const port = parentPort;
 const openTemplate = templateOpener();
 const post = (answer: ThreadAnswer): void => port?.postMessage(answer);
 
-try {
-  const definition = await readDefinition(files, addedTokens);
-  const pipeline = naming(files.tokenizerFile, () => new Pipeline(definition));
-  port?.on('message', async (job: EncodeJob) => post(await answerTo(job, pipeline)));
-  post({ type: 'ready' });
-} catch (error) {
-  post({ type: 'unusable', message: messageOf(error) });
+void start();
+
+async function start(): Promise<void> {
+  try {
+    const definition = await readDefinition(files, addedTokens);
+    const pipeline = naming(files.tokenizerFile, () => new Pipeline(definition));
+    port?.on('message', async (job: EncodeJob) => post(await answerTo(job, pipeline)));
+    post({ type: 'ready' });
+    reportStarted();
+  } catch (error) {
+    post({ type: 'unusable', message: messageOf(error) });
+  }
 }
 
 async function answerTo(job: EncodeJob, pipeline: Pipeline): Promise<ThreadAnswer> {

@@ -3,6 +3,7 @@
  * between added tokens goes through the normal stages. Follows the Rust library (`added_vocabulary`). Pure.
  */
 import { z } from 'zod';
+import { lazy } from '../../protocol/lazy.ts';
 import { Trie } from './models/trie.ts';
 import { trimmedLength } from './stages/normalizers.ts';
 import { SPACE } from './stages/patterns.ts';
@@ -31,8 +32,8 @@ export interface Section {
 
 const LEADING = new RegExp(`${SPACE}*`, 'uy');
 const WORD = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
-const STARTS_WITH_WORD = new RegExp(WORD, 'uy');
-const ENDS_WITH_WORD = new RegExp(`${WORD}$`, 'u');
+const STARTS_WITH_WORD = lazy(() => new RegExp(WORD, 'uy'));
+const ENDS_WITH_WORD = lazy(() => new RegExp(`${WORD}$`, 'u'));
 
 export class AddedTokens {
   readonly #tokens: readonly AddedToken[];
@@ -82,8 +83,9 @@ export class AddedTokens {
 }
 
 function isWholeWord(text: string, from: number, to: number): boolean {
-  STARTS_WITH_WORD.lastIndex = to;
-  return !STARTS_WITH_WORD.test(text) && !ENDS_WITH_WORD.test(text.slice(Math.max(0, from - 2), from));
+  const word = STARTS_WITH_WORD();
+  word.lastIndex = to;
+  return !word.test(text) && !ENDS_WITH_WORD().test(text.slice(Math.max(0, from - 2), from));
 }
 
 function afterSpace(text: string, from: number): number {

@@ -14,7 +14,7 @@ export const haikuFiles: TokenizerFiles & TemplateFiles = {
 export const HAIKU_VOCABULARY = 1024;
 
 /** JavaScript of the thread. Node 20 cannot run TypeScript, so `npm test` builds first. */
-export const builtThread = new URL('../../../dist/text/thread/tokenizer-thread.js', import.meta.url);
+export const builtThread = new URL('../../../dist/text/thread/tokenizer-thread.cjs', import.meta.url);
 
 export async function writeTokenizer(tokenizer: object): Promise<TokenizerFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'tokenizer-'));

@@ -2,6 +2,7 @@
  * SentencePiece's compiled normalization (`precompiled_charsmap`): a double-array trie maps byte sequences to
  * offsets in a block of zero-terminated texts. Pure except for its cache.
  */
+import { lazy } from '../../../protocol/lazy.ts';
 import { checkUnits } from '../encode-error.ts';
 
 const encoder = new TextEncoder();
@@ -56,7 +57,8 @@ export function charsmapOf(base64: string): (text: string, most: number) => stri
   };
 }
 
-const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' });
+/** Loads data of ICU, which takes 10 ms. */
+const segmenter = lazy(() => new Intl.Segmenter('und', { granularity: 'grapheme' }));
 /**
  * UTF-16 units that are segmented at once: the work of `Intl.Segmenter` grows with the square of the length.
  */
@@ -81,7 +83,7 @@ function* graphemesOf(text: string, plain: boolean): Generator<string> {
       continue;
     }
     const part = run ? window.slice(0, run.index + 1) : window;
-    const segments = Array.from(segmenter.segment(part), ({ segment }) => segment);
+    const segments = Array.from(segmenter().segment(part), ({ segment }) => segment);
     const whole = from + part.length < text.length ? segments.slice(0, -1) : segments;
     yield* whole;
     from += whole.reduce((sum, segment) => sum + segment.length, 0);

@@ -4,6 +4,7 @@
  * Pure.
  */
 import { z } from 'zod';
+import { lazy } from '../../../protocol/lazy.ts';
 import { mapBounded, replaceBounded } from './bounded-text.ts';
 import { bytesAsCharacters } from './byte-level.ts';
 import { expressionOf, patternFields, SPACE } from './patterns.ts';
@@ -23,7 +24,8 @@ const metaspace = z
   })
   .transform((fields) => ({ ...fields, scheme: fields.add_prefix_space ? fields.prepend_scheme : 'never' }));
 
-const expression = (source: string): RegExp => new RegExp(source, 'gu');
+/** Made at the first use: Unicode properties take up to 2 ms, and a tokenizer uses few of them. */
+const expression = (source: string): (() => RegExp) => lazy(() => new RegExp(source, 'gu'));
 /** GPT-2's words (Radford et al. 2019, `encoder.py`). */
 const GPT2 = expression(
   `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${SPACE}\\p{L}\\p{N}]+|${SPACE}+(?!\\P{White_Space})|${SPACE}+`,
@@ -56,20 +58,20 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
     }
     case 'Digits': {
       const { individual_digits } = z.object({ individual_digits: z.boolean().default(false) }).parse(fields);
-      return splitOn(DIGIT, individual_digits ? 'Isolated' : 'Contiguous');
+      return splitOn(DIGIT(), individual_digits ? 'Isolated' : 'Contiguous');
     }
     case 'Punctuation':
-      return splitOn(PUNCTUATION, z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
+      return splitOn(PUNCTUATION(), z.object({ behavior: behaviors.default('Isolated') }).parse(fields).behavior);
     case 'Whitespace':
-      return splitOn(WORDS, 'Removed', true);
+      return splitOn(WORDS(), 'Removed', true);
     case 'WhitespaceSplit':
-      return splitOn(SPACES, 'Removed');
+      return splitOn(SPACES(), 'Removed');
     case 'CharDelimiterSplit': {
       const { delimiter } = z.object({ delimiter: z.string() }).parse(fields);
       return splitOn(expressionOf({ String: delimiter }), 'Removed');
     }
     case 'BertPreTokenizer': {
-      const [words, marks] = [splitOn(SPACES, 'Removed'), splitOn(PUNCTUATION, 'Isolated')];
+      const [words, marks] = [splitOn(SPACES(), 'Removed'), splitOn(PUNCTUATION(), 'Isolated')];
       return (pieces) => marks(words(pieces));
     }
     default:
@@ -78,7 +80,7 @@ export function preTokenizerOf(definition: unknown): PreTokenize {
 }
 
 function byteLevelOf({ add_prefix_space, use_regex }: z.infer<typeof byteLevel>): PreTokenize {
-  const words = splitOn(GPT2, 'Isolated');
+  const words = splitOn(GPT2(), 'Isolated');
   return ({ texts, atStart }, most) => {
     const spaced = add_prefix_space ? texts.map((text) => (text.startsWith(' ') ? text : ` ${text}`)) : texts;
     const pieces = use_regex ? words({ texts: spaced, atStart }) : { texts: spaced, atStart };
@@ -95,7 +97,7 @@ function metaspaceOf({ replacement, scheme, split: splits }: z.infer<typeof meta
   return ({ texts, atStart }, most) => {
     const mark = (text: string, at: number): string => {
       const prepends = scheme === 'always' || (scheme === 'first' && atStart && at === 0);
-      const replaced = replaceBounded(text, SPACE_MARK, replacement, most);
+      const replaced = replaceBounded(text, SPACE_MARK(), replacement, most);
       return prepends && !replaced.startsWith(replacement) ? replacement + replaced : replaced;
     };
     const marked = mapBounded(texts, mark, most);
