@@ -26,7 +26,7 @@ import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { RESERVED_FILES } from '../src/http/connections/open-files.ts';
 import { MAX_WAITING_REQUESTS, MAX_WAITING_REQUESTS_TOGETHER } from '../src/http/connections/pipeline.ts';
 import { ADDRESS_SHARE } from '../src/http/connections/places.ts';
-import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/server-end.ts';
+import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/end/server-end.ts';
 import {
   HEADER_BYTES,
   IDLE_MS,

@@ -17,12 +17,12 @@ import { WorkerError } from '../contract/errors.ts';
 import { boundedRequests } from './connections/bounded-request.ts';
 import { type BrokenHttp, CONNECT_REQUEST } from './connections/broken-http.ts';
 import { Connection } from './connections/connection.ts';
+import { lastAnswers } from './connections/end/last-answer.ts';
+import { ServerEnd } from './connections/end/server-end.ts';
 import { checkWhileConnected } from './connections/idle-checks.ts';
-import { lastAnswers } from './connections/last-answer.ts';
 import type { WaitingCount } from './connections/pipeline.ts';
 import { Places } from './connections/places.ts';
 import type { Refusals } from './connections/refusals.ts';
-import { ServerEnd } from './connections/server-end.ts';
 import { MAX_HEADERS } from './http-rules.ts';
 
 /**

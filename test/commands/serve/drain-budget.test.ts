@@ -1,7 +1,7 @@
 /** The time limit of a drain, and the shares of its stages. */
 import { expect, test } from 'vitest';
 import { DrainBudget, LAST_STAGES_MS, MAX_LAST_SHARE, type Stage } from '../../../src/commands/serve/drain-budget.ts';
-import { LINGER_MS, MAX_LINGER_SHARE } from '../../../src/http/connections/server-end.ts';
+import { LINGER_MS, MAX_LINGER_SHARE } from '../../../src/http/connections/end/server-end.ts';
 
 const STAGES: readonly Stage[] = ['jobs', 'cancel', 'close', 'flush', 'exit'];
 /** Seconds, up to the maximum of `--shutdown-timeout`. */

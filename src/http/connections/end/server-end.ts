@@ -5,7 +5,7 @@
 import type { RequestListener, Server } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Connection } from './connection.ts';
+import type { Connection } from '../connection.ts';
 
 /**
  * Idle time of a connection after the server has stopped to listen, until the connection ends: a request that
