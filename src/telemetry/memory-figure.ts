@@ -50,7 +50,7 @@ export class MemoryFigure {
     this.#reader = reader;
   }
 
-  /** The last figure, at once; undefined if it could not be read. Starts the next reading if the figure is old. */
+  /** The last figure, at once; undefined if it could not be read. Starts a reading if the figure is old. */
   get bytes(): number | undefined {
     void this.read();
     return this.#bytes;

@@ -5,6 +5,7 @@
  */
 import type { Entry, Facts } from '../entry.ts';
 import { CALLBACK_EVENTS } from './callback-events.ts';
+import { ENGINE_EVENTS } from './engine-events.ts';
 import { HOST_EVENTS } from './host-events.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
@@ -22,6 +23,7 @@ export const CATALOGUE = {
   ...SETTINGS_EVENTS,
   ...MODEL_EVENTS,
   ...MODEL_FILE_EVENTS,
+  ...ENGINE_EVENTS,
   ...TEXT_EVENTS,
   ...REQUEST_EVENTS,
   ...INTERRUPTION_EVENTS,
