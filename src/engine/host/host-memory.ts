@@ -9,8 +9,7 @@ import { type ControlGroup, controlGroups, type ReadText, readText } from '../..
 
 /**
  * The files of a control group by version. `high` slows a group down instead of killing it, so a plan must
- * not
- * reach it either.
+ * not reach it either.
  */
 const FILES = {
   1: {
