@@ -5,12 +5,16 @@
  * https://protobuf.dev/programming-guides/encoding/
  */
 
-/**
- * Bytes by position. Past the end, `byte` returns undefined and `bytes` returns fewer bytes. Returned bytes
- * never change.
- */
+/** Bytes from a position on. They never change. */
+export interface Window {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Bytes by position. Past the end there are fewer bytes, or none. Returned bytes never change. */
 export interface Source {
-  readonly byte: (position: number) => number | undefined;
+  /** Some bytes around a position. */
+  readonly window: (position: number) => Window;
   readonly bytes: (from: number, to: number) => Uint8Array;
 }
 
@@ -112,10 +116,12 @@ export function contentBytes(wire: number, length: number): number | undefined {
 
 class Cursor {
   readonly #source: Source;
+  #window: Window;
   position: number;
 
   constructor(source: Source, position: number) {
     this.#source = source;
+    this.#window = source.window(position);
     this.position = position;
   }
 
@@ -123,17 +129,26 @@ class Cursor {
   varint(): number {
     let value = 0;
     for (let scale = 1; scale < MAX_VARINT; scale *= 128) {
-      const byte = this.#source.byte(this.position++);
+      const byte = this.#byte();
+      this.position++;
       if (byte === undefined) break;
       value += (byte & 127) * scale;
       if (byte < 128) return value;
     }
     throw new Error('Not a protobuf message: a number without an end');
   }
+
+  /** The byte at the position; undefined past the end. */
+  #byte(): number | undefined {
+    const byte = this.#window.bytes[this.position - this.#window.start];
+    if (byte !== undefined) return byte;
+    this.#window = this.#source.window(this.position);
+    return this.#window.bytes[this.position - this.#window.start];
+  }
 }
 
 const memory = (bytes: Uint8Array, base: number): Source => ({
-  byte: (position) => bytes[base + position],
+  window: () => ({ start: -base, bytes }),
   bytes: (from, to) => bytes.subarray(base + from, base + to),
 });
 

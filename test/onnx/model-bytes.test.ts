@@ -20,7 +20,7 @@ const haiku = readFileSync(modelFile);
 const files = { model: 'model.onnx', resolve: (location: string) => `elsewhere/${location}` };
 
 const memory = (bytes: Uint8Array): Source => ({
-  byte: (position) => bytes[position],
+  window: () => ({ start: 0, bytes }),
   bytes: (from, to) => bytes.subarray(from, to),
 });
 const light = (bytes: Uint8Array): Uint8Array => withExternalData(memory(bytes), bytes.length, files);

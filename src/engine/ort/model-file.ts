@@ -10,7 +10,7 @@ import { withExternalData } from '../../onnx/external-data.ts';
 import { type Graph, nameOf, parseModel, tensorInfoOf } from '../../onnx/graph.ts';
 import { halveAttention, updatedInPlace } from '../../onnx/half-attention.ts';
 import { keepLastLogits } from '../../onnx/last-logits.ts';
-import { Message, type Source } from '../../onnx/protobuf.ts';
+import { Message, type Source, type Window } from '../../onnx/protobuf.ts';
 import { GRAPH, type GraphIo, MODEL, type TensorInfo } from '../../onnx/types.ts';
 import type { TensorNames } from '../../protocol/loading.ts';
 import type { Pointer } from '../ffi.ts';
@@ -171,20 +171,12 @@ function windowsOn(file: number): Source {
     return near;
   };
   return {
-    byte: (position) => {
-      const { start, bytes } = windowWith(position, position + 1);
-      return bytes[position - start];
-    },
+    window: (position) => windowWith(position, position + 1),
     bytes: (from, to) => {
       const { start, bytes } = windowWith(from, to);
       return bytes.subarray(from - start, to - start);
     },
   };
-}
-
-interface Window {
-  readonly start: number;
-  readonly bytes: Uint8Array;
 }
 
 const NOTHING = new Uint8Array(0);

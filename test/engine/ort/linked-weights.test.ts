@@ -34,7 +34,7 @@ function split(graph: string, weights: string, location: string): void {
     const part = new Uint8Array(to - from);
     return part.subarray(0, readSync(file, part, 0, part.length, from));
   };
-  const source = { byte: (position: number) => bytes(position, position + 1)[0], bytes };
+  const source = { window: (start: number) => ({ start, bytes: bytes(start, start + 1) }), bytes };
   writeFileSync(graph, withExternalData(source, fstatSync(file).size, { model: location, resolve: (name) => name }));
   closeSync(file);
 }
