@@ -82,9 +82,8 @@ export class Worker {
       giveUp: (kind, reason) => this.#fail(kind, reason),
     });
     const engine = this.#supervisor.client;
-    const engineMemory = () => ({ pid: engine.pid, residentBytes: this.#model ? this.#model.facts.residentBytes : 0 });
-    this.#memory = new MemoryFigure(engineMemory);
-    void this.#memory.read(); // The first request for the health has a figure.
+    const residentBytes = (): number | undefined => (this.#model ? this.#model.facts.residentBytes : 0);
+    this.#memory = new MemoryFigure(() => ({ pid: engine.pid, residentBytes: residentBytes() }));
     this.#metrics = new Metrics({
       memoryBytes: () => this.#memory.read(),
       running: () => engine.occupancy.busy,
@@ -209,9 +208,8 @@ export class Worker {
       this.#stops.request('model_load_failed', 1);
       return;
     }
-    const memory = await this.#memory.refresh();
     if (this.#stops.first) return;
-    narrateWarmup(this.#model.facts, memory, this.#config.speculation === 'auto');
+    narrateWarmup(this.#model.facts, await this.#memory.refresh(), this.#config.speculation === 'auto');
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     void this.#report(this.#model);
