@@ -45,12 +45,17 @@ export class MemoryFigure {
   #nextAt = Number.NEGATIVE_INFINITY;
   #reading: Promise<void> | undefined;
 
+  /** Starts the first reading. @param reader replaced by tests. */
   constructor(engine: () => EngineMemory, reader: MemoryReader = SYSTEM) {
     this.#engine = engine;
     this.#reader = reader;
+    void this.refresh();
   }
 
-  /** The last figure, at once; undefined if it could not be read. Starts a reading if the figure is old. */
+  /**
+   * The last figure, at once; undefined if it could not be read. Starts the next reading if the figure is
+   * old.
+   */
   get bytes(): number | undefined {
     void this.read();
     return this.#bytes;

@@ -87,9 +87,8 @@ export class Worker {
       giveUp: (kind, reason) => this.#fail(kind, reason),
     });
     const engine = this.#supervisor.client;
-    const engineMemory = () => ({ pid: engine.pid, residentBytes: this.#model ? this.#model.facts.residentBytes : 0 });
-    this.#memory = new MemoryFigure(engineMemory);
-    void this.#memory.read(); // The first request for the health has a figure.
+    const residentBytes = (): number | undefined => (this.#model ? this.#model.facts.residentBytes : 0);
+    this.#memory = new MemoryFigure(() => ({ pid: engine.pid, residentBytes: residentBytes() }));
     this.#metrics = new Metrics({
       memoryBytes: () => this.#memory.read(),
       running: () => engine.occupancy.busy,

@@ -8,8 +8,8 @@ import { addressSpaceLimitIn } from '../../protocol/address-space.ts';
 import { type ControlGroup, controlGroups, type ReadText, readText } from '../../protocol/host/control-groups.ts';
 
 /**
- * The files of a control group by version. `high` slows a group down instead of killing it, so a plan must
- * not reach it either.
+ * The files of a control group by version. `memory.high` slows a group down instead of killing it: a plan
+ * must not reach it either.
  */
 const FILES = {
   1: {
