@@ -51,7 +51,13 @@ for (const [name, entry] of Object.entries(ENTRIES)) writeStart(name, entry);
  * @param {string} entryFileNames
  */
 async function bundle(input, entryFileNames, dir = scripts) {
-  const build = await rolldown({ input, external: EXTERNAL, platform: 'node', treeshake: true, plugins: [startPlugin()] });
+  const build = await rolldown({
+    input,
+    external: EXTERNAL,
+    platform: 'node',
+    treeshake: true,
+    plugins: [startPlugin()],
+  });
   const { output } = await build.write({
     dir,
     format: 'cjs',

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../src/contract/errors.ts';
 import { EVENTS, type EventType } from '../src/contract/events.ts';
 import '../src/contract/answers.ts';
-import '../src/contract/execute.ts';
+import '../src/contract/execute-body.ts';
 import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
 import {
   ABOUT,

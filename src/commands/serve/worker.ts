@@ -11,7 +11,6 @@ import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
 import { JobRegistry } from '../../jobs/registry.ts';
 import { type BoundAddress, isEveryAddress, reachableUrl } from '../../lifecycle/callback/callback-address.ts';
-import { reportReady } from '../../lifecycle/callback/ready-callback.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
@@ -25,7 +24,7 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
-import { reportStarted } from '../../protocol/started.ts';
+import { reportStarted } from '../../protocol/start/started.ts';
 import { Metrics, memoryBytes } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs } from './drain.ts';
@@ -204,6 +203,8 @@ export class Worker {
   async #report({ spec, facts }: LoadedModel): Promise<void> {
     const { callbackUrl, advertiseUrl, workerId } = this.#config;
     if (callbackUrl === undefined) return;
+    // Loads the clients for HTTPS and names, which no other part of a worker needs.
+    const { reportReady } = await import('../../lifecycle/callback/ready-callback.ts');
     const memory = memoryBytes(facts.residentBytes);
     const notice = {
       worker_id: workerId,
