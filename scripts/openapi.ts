@@ -8,7 +8,7 @@ import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../src/contract/erro
 import { EVENTS, type EventType } from '../src/contract/events.ts';
 import '../src/contract/answers.ts';
 import '../src/contract/callback.ts';
-import '../src/contract/execute.ts';
+import '../src/contract/execute-body.ts';
 import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
 import { LOAD_HEADERS } from '../src/http/operator/load-headers.ts';
 import {

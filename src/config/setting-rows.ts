@@ -26,17 +26,17 @@ export interface Setting<S extends z.ZodType> {
 /** Checks that the default of a row fits its schema. */
 export const setting = <S extends z.ZodType>(row: Setting<S>): Setting<S> => row;
 
-/** Only digits, because `Number('')` and `Number(' ')` are 0. */
+/**
+ * Only digits, because `Number('')` and `Number(' ')` are 0. One schema, because a start makes some twenty of
+ * them.
+ */
 export const wholeNumber = (least: number, most: number) =>
   z
-    .union([
-      z.number(),
-      z
-        .string()
-        .regex(/^\d{1,15}$/)
-        .transform(Number),
-    ])
-    .pipe(z.int().min(least).max(most));
+    .custom<number | string>((given) => {
+      const number = typeof given === 'number' || /^\d{1,15}$/.test(String(given)) ? Number(given) : Number.NaN;
+      return Number.isInteger(number) && number >= least && number <= most;
+    })
+    .transform(Number);
 
 interface NumberRow {
   readonly meaning: string;

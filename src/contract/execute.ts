@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from './absent.ts';
-import { SAMPLING_FIELDS } from './sampling-fields.ts';
+import { samplingFields } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
 /** Limits of a request, from the operator or from the context of the model. */
@@ -79,10 +79,11 @@ const text = () =>
     params: { constraint: 'unicode', rule: 'well-formed Unicode, without half of a surrogate pair such as \\ud800' },
   });
 
-const message = objectWithNulls({
-  role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Author of the message' }),
-  content: text().meta({ description: 'Text of the message' }),
-});
+const message = () =>
+  objectWithNulls({
+    role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Author of the message' }),
+    content: text().meta({ description: 'Text of the message' }),
+  });
 
 /** True if `text` has at most `max` code points. Counts them only if the UTF-16 length cannot decide. */
 function fitsIn(text: string, max: number): boolean {
@@ -103,7 +104,7 @@ const LOW_SURROGATES = 0xdc00;
 const isIn = (unit: number, range: number): boolean => (unit & 0xfc00) === range;
 
 /** The fields, besides sampling parameters, whose rules are the same on every worker. */
-const FIXED_FIELDS = {
+const fixedFields = () => ({
   stop: z
     .array(
       text()
@@ -126,7 +127,7 @@ const FIXED_FIELDS = {
     .max(86_400_000)
     .optional()
     .meta({ description: 'Milliseconds this request may take. When absent: --request-timeout' }),
-};
+});
 
 /** The fields of `POST /execute`, each with its own rule. */
 export function executeFields(limits: Limits = HIGHEST_LIMITS) {
@@ -145,7 +146,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
         maxLength: limits.promptChars,
       }),
     messages: z
-      .array(message)
+      .array(message())
       .min(1)
       .max(FIXED_LIMITS.messages)
       .refine((all) => chars(all.map((one) => one.content).join('')), { params: { constraint: 'max_length' } })
@@ -179,8 +180,8 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
     min_tokens: z.int().min(0).max(limits.maxTokens).optional().meta({
       description: 'End of sequence is not sampled before this many tokens; at most `max_tokens`. Default: 0',
     }),
-    ...SAMPLING_FIELDS,
-    ...FIXED_FIELDS,
+    ...samplingFields(),
+    ...fixedFields(),
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()
@@ -192,19 +193,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
   };
 }
 
-export const ExecuteBody = named(
-  'ExecuteRequest',
-  objectWithNulls(executeFields()).meta({
-    oneOf: [
-      { required: ['prompt'], properties: { prompt: { type: 'string' } } },
-      { required: ['messages'], properties: { messages: { type: 'array' } } },
-    ],
-    description:
-      'One job. Exactly one of `prompt` and `messages` is required. A field that is null counts as absent. Unknown fields are ' +
-      'ignored, and a narration lists them. The maxima of `prompt` and `max_tokens` depend on the context of the model, unless ' +
-      '`--max-prompt-chars` and `--max-tokens-cap` set them. A violation names the limit of the worker.',
-  }),
-);
-export type ExecuteRequest = z.output<typeof ExecuteBody>;
+/** A valid body of `POST /execute`, without the fields that are null. */
+export type ExecuteRequest = z.output<z.ZodObject<ReturnType<typeof executeFields>>>;
 
 export const CancelBody = named('CancelRequest', objectWithNulls({ job_id: JOB_ID }));

@@ -8,6 +8,7 @@ import {
   type SamplingName,
   type SamplingParameter,
 } from '../protocol/sampling.ts';
+import { lazy } from '../protocol/start/lazy.ts';
 
 type Table = typeof SAMPLING;
 
@@ -28,9 +29,10 @@ function fieldOf({ range, description, modelKey, neutral }: SamplingParameter): 
 }
 
 /** One optional field for each sampling parameter; the rules are the same on every worker. */
-export const SAMPLING_FIELDS = Object.fromEntries(
-  SAMPLING_NAMES.map((name) => [SAMPLING[name].field, fieldOf(SAMPLING[name])]),
-) as SamplingFields;
+export const samplingFields = lazy(
+  () =>
+    Object.fromEntries(SAMPLING_NAMES.map((name) => [SAMPLING[name].field, fieldOf(SAMPLING[name])])) as SamplingFields,
+);
 
 /** The sampling parameters that a body gives, under the names of the engine. */
 export function samplingIn(body: { readonly [field in keyof SamplingFields]?: number | undefined }): Partial<Sampling> {

@@ -5,7 +5,7 @@
 import { getPriority, setPriority } from 'node:os';
 import type { EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
-import { reportStarted } from '../protocol/started.ts';
+import { reportStarted } from '../protocol/start/started.ts';
 import { probeDevices } from './devices/probe.ts';
 import { Engine } from './engine.ts';
 import { dieWithParent } from './ffi.ts';

@@ -42,8 +42,8 @@ const CHAR_BYTES = 12;
 export const AUTO_TEXT_BYTES = 2 ** 21;
 
 /**
- * No route has a schema of Fastify: bodies are checked with zod (validate.ts). Without these, Fastify loads
- * its compilers, which take 30 ms.
+ * No route has a schema of Fastify: bodies are checked with zod (validate.ts). Without this option, Fastify
+ * loads its compilers, which take 30 ms.
  */
 const NO_COMPILERS = { buildValidator: noCompiler, buildSerializer: noCompiler };
 

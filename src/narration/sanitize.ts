@@ -4,7 +4,7 @@
  * next part of the pattern cannot match.
  */
 import { createHash } from 'node:crypto';
-import { lazy } from '../protocol/lazy.ts';
+import { lazy } from '../protocol/start/lazy.ts';
 import { withoutUrlSecrets } from '../protocol/text/url-text.ts';
 
 const REDACTED = '[REDACTED]';

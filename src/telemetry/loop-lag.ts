@@ -3,7 +3,7 @@
  * idle process must not wake up for it.
  */
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
-import { lazy } from '../protocol/lazy.ts';
+import { lazy } from '../protocol/start/lazy.ts';
 import { Gauge, type Metric } from './series.ts';
 
 /** Interval of the timer. The histogram records the time between two ticks. */

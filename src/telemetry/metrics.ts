@@ -2,7 +2,7 @@
  * The metrics of the worker in the Prometheus format. A scrape reads cached state and figures of this
  * process, and never calls the engine. No label contains a job id or a correlation id.
  */
-import { lazy } from '../protocol/lazy.ts';
+import { lazy } from '../protocol/start/lazy.ts';
 import { LoopLag } from './loop-lag.ts';
 import { ProcessFigures } from './process-figures.ts';
 import { Counter, Gauge, Histogram, type Metric } from './series.ts';

@@ -34,7 +34,7 @@ export class ProcessMetrics {
     const began = performance.now();
     await nextTurn();
     const metrics = [...this.#own(), ...this.#lag.metrics((performance.now() - began) / 1000)];
-    return `${metrics.map((metric) => metric.text()).join('\n')}\n${await this.#registry.metrics()}`;
+    return [...metrics.map((metric) => metric.text()), await this.#registry.metrics()].join('\n');
   }
 
   /** A figure that cannot be read is absent; those of prom-client would show 0 or their last value. */

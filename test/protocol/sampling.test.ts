@@ -1,6 +1,6 @@
 /** The table of sampling parameters: every row is consistent, and every part of a row is used. */
 import { describe, expect, it } from 'vitest';
-import { SAMPLING_FIELDS, samplingIn } from '../../src/contract/sampling-fields.ts';
+import { samplingFields, samplingIn } from '../../src/contract/sampling-fields.ts';
 import {
   describeRange,
   engineRangeOf,
@@ -15,7 +15,7 @@ import {
 } from '../../src/protocol/sampling.ts';
 
 const rows: readonly SamplingParameter[] = SAMPLING_NAMES.map((name) => SAMPLING[name]);
-const FIELDS: Readonly<Record<string, { safeParse(value: unknown): { success: boolean } }>> = SAMPLING_FIELDS;
+const FIELDS: Readonly<Record<string, { safeParse(value: unknown): { success: boolean } }>> = samplingFields();
 const EDGES = [-3, -2.001, -2, -1, -5e-324, 0, 5e-324, 0.5, 1, 1.5, 2, 2.001, 3, 2 ** 53 - 1, 2 ** 53, 1e308];
 
 describe.each(rows)('$field', (row) => {

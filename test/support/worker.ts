@@ -40,6 +40,8 @@ export interface WorkerOptions {
   readonly launcher?: readonly string[];
   /** The descriptors from 3 on. */
   readonly moreStdio?: readonly ('pipe' | 'ignore' | number)[];
+  /** Another dist/cli.js than that of this checkout. */
+  readonly cli?: string;
   /** True: the worker leads a process group of its own. */
   readonly detached?: boolean;
 }
@@ -56,7 +58,8 @@ export class TestWorker {
   readonly exited: Promise<{ code: number | null; signal: string | null }>;
 
   constructor(options: WorkerOptions) {
-    const command = [...(options.launcher ?? []), process.execPath, CLI, '--port', '0', ...(options.args ?? [])];
+    const { launcher = [], cli = CLI, args = [] } = options;
+    const command = [...launcher, process.execPath, cli, '--port', '0', ...args];
     this.process = track(
       spawn(command[0] ?? '', command.slice(1), {
         env: { PATH: process.env['PATH'] ?? '', ...options.env },

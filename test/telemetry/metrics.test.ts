@@ -1,4 +1,6 @@
 /** Figures of the process that cannot be read are absent, and all others stay. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { ProcessFigures, type SystemFiles } from '../../src/telemetry/process-figures.ts';
@@ -56,4 +58,67 @@ test('the memory of worker and engine is a series while it is known', async () =
   expect(await metrics.render()).toContain('worker_memory_bytes 68000000');
   bytes = undefined;
   expect(seriesIn(await metrics.render())).not.toContain('worker_memory_bytes');
+});
+
+/** The names of all metrics of a scrape, with and without values. */
+const namesIn = (text: string): string[] =>
+  text.split('\n').flatMap((line) => (line.startsWith('# TYPE ') ? [line.split(' ')[2] ?? ''] : []));
+
+test('a scrape has the usual metrics of a Node.js process', async () => {
+  const usual = new Registry();
+  collectDefaultMetrics({ register: usual });
+  const expected = usual.getMetricsAsArray().map(({ name }) => name);
+  expect(namesIn(await new Metrics(NO_GAUGES).render())).toEqual(expect.arrayContaining(expected));
+});
+
+test('counters and histograms have the format of Prometheus', async () => {
+  const metrics = new Metrics(NO_GAUGES);
+  metrics.refused('unauthorized');
+  metrics.refused('unauthorized');
+  metrics.token(1);
+  metrics.token(3);
+  metrics.token(100);
+  const text = await metrics.render();
+  expect(text).toContain(
+    '# HELP worker_http_refusals_total Refused requests and connections, by reason\n' +
+      '# TYPE worker_http_refusals_total counter\nworker_http_refusals_total{reason="unauthorized"} 2\n',
+  );
+  expect(text).toContain('\nworker_tokens_generated_total 3\n');
+  expect(text).toContain('\nworker_tokens_in_total 0\n');
+  expect(text).toContain(
+    '# TYPE worker_batch_size histogram\n' +
+      'worker_batch_size_bucket{le="1"} 1\nworker_batch_size_bucket{le="2"} 1\nworker_batch_size_bucket{le="4"} 2\n' +
+      'worker_batch_size_bucket{le="8"} 2\nworker_batch_size_bucket{le="16"} 2\nworker_batch_size_bucket{le="32"} 2\n' +
+      'worker_batch_size_bucket{le="64"} 2\nworker_batch_size_bucket{le="+Inf"} 3\n' +
+      'worker_batch_size_sum 104\nworker_batch_size_count 3\n',
+  );
+});
+
+/** The value of a series without labels; undefined if it is absent. */
+const valueIn = (text: string, name: string): number | undefined => {
+  const digits = new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+};
+const MAX_LAG = 'nodejs_eventloop_lag_max_seconds';
+
+test('the lag of the event loop is measured while requests run, and only then', async () => {
+  const metrics = new Metrics(NO_GAUGES);
+  const block = async (): Promise<void> => {
+    await sleep(30);
+    const until = performance.now() + 100;
+    while (performance.now() < until);
+    await sleep(30);
+  };
+  await block();
+  const idle = await metrics.render();
+  expect(valueIn(idle, MAX_LAG)).toBeUndefined();
+  expect(valueIn(idle, 'nodejs_eventloop_lag_seconds')).toBeGreaterThanOrEqual(0);
+  metrics.begun();
+  metrics.begun();
+  metrics.ended();
+  await block();
+  metrics.ended();
+  expect(valueIn(await metrics.render(), MAX_LAG)).toBeGreaterThan(0.05);
+  await block();
+  expect(valueIn(await metrics.render(), MAX_LAG)).toBeUndefined();
 });

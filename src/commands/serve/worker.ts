@@ -26,7 +26,7 @@ import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { openStdout } from '../../narration/stdout.ts';
-import { reportStarted } from '../../protocol/started.ts';
+import { reportStarted } from '../../protocol/start/started.ts';
 import { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';

@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
-import { onStarted } from '../../protocol/started.ts';
+import { onStarted } from '../../protocol/start/started.ts';
 import { readCode, writeCodes } from './code-cache.ts';
 
 /** One entry of the build, as scripts/bundle.mjs writes it. */

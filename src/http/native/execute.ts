@@ -16,7 +16,6 @@ import { orderOf } from './order.ts';
  */
 export function executeHandler(admission: Admission, settings: LimitSettings & Pick<Config, 'eventIds'>) {
   const checkerOf = checkers(settings);
-  checkerOf(1)({}); // Loads and compiles the code of the checks before the first request.
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { facts } = admission.requireReady();
     const order = orderOf(checkerOf(facts.context)(request.body), request.headers['x-deadline']);

@@ -13,7 +13,7 @@ import type { MemoryFigure } from '../../telemetry/memory-figure.ts';
 import { identityFields, type WorkerIdentity } from '../identity.ts';
 import type { LoadedModel } from '../load-model.ts';
 import type { BoundAddress } from './callback-address.ts';
-import { type CallbackTimes, sendAnnouncement } from './ready-callback.ts';
+import type { CallbackTimes } from './ready-callback.ts';
 import { writeReadyLine } from './ready-line.ts';
 import { ReportedAddress } from './reported-address.ts';
 
@@ -141,6 +141,8 @@ export class Announcer {
     this.#next = undefined;
     this.#newer = new AbortController();
     this.#began = performance.now();
+    // Loads the clients for HTTPS and names, which no other part of a worker needs.
+    const { sendAnnouncement } = await import('./ready-callback.ts');
     const outcome = await sendAnnouncement({
       url,
       notice: { ...this.#facts(ready), announcement: number, reason },

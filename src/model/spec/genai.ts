@@ -53,20 +53,21 @@ export function readGenai(
   required: boolean,
   problems: ModelProblem[],
 ): Promise<GenaiConfig | undefined> {
-  return readFields(path, genaiConfig(required), problems);
+  return readFields(path, () => genaiConfig(required), problems);
 }
 
-const location = z.looseObject({
-  model: z.looseObject({
-    decoder: z.looseObject({
-      filename: z
-        .string()
-        .min(1)
-        .refine((file) => !leavesFolder(file), 'the path leads out of the folder')
-        .nullish(),
+const location = () =>
+  z.looseObject({
+    model: z.looseObject({
+      decoder: z.looseObject({
+        filename: z
+          .string()
+          .min(1)
+          .refine((file) => !leavesFolder(file), 'the path leads out of the folder')
+          .nullish(),
+      }),
     }),
-  }),
-});
+  });
 
 /**
  * Path of the .onnx file, relative to the folder and normalized. Returns undefined if the field is absent or

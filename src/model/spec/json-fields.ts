@@ -29,11 +29,12 @@ export interface ReadOptions {
 
 /**
  * Reads and validates a file. Problems are added to `problems`.
+ * @param schema a function makes the schema if there is a file: few models have each file
  * @returns undefined if `path` is undefined or the file has problems.
  */
 export async function readFields<S extends z.ZodType>(
   path: string | undefined,
-  schema: S,
+  schema: S | (() => S),
   problems: ModelProblem[],
   { prepare = (fields) => fields, mostBytes }: ReadOptions = {},
 ): Promise<z.infer<S> | undefined> {
@@ -45,7 +46,7 @@ export async function readFields<S extends z.ZodType>(
     return undefined;
   }
   const given = isFields(parsed.value) ? prepare(parsed.value) : parsed.value;
-  const result = schema.safeParse(given, { reportInput: true });
+  const result = (typeof schema === 'function' ? schema() : schema).safeParse(given, { reportInput: true });
   if (result.success) return result.data;
   for (const issue of result.error.issues.slice(0, MAX_ISSUES)) problems.push({ file, problem: problemOf(issue) });
   return undefined;

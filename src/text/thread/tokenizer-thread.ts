@@ -6,7 +6,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import '../../config/zod.ts';
 import { WorkerError } from '../../contract/errors.ts';
-import { reportStarted } from '../../protocol/started.ts';
+import { reportStarted } from '../../protocol/start/started.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { EncodeError, MAX_STAGE_UNITS } from '../tokenizer/encode-error.ts';

@@ -3,7 +3,7 @@
  * between added tokens goes through the normal stages. Follows the Rust library (`added_vocabulary`). Pure.
  */
 import { z } from 'zod';
-import { lazy } from '../../protocol/lazy.ts';
+import { lazy } from '../../protocol/start/lazy.ts';
 import { Trie } from './models/trie.ts';
 import { trimmedLength } from './stages/normalizers.ts';
 import { SPACE } from './stages/patterns.ts';

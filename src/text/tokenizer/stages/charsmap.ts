@@ -2,7 +2,7 @@
  * SentencePiece's compiled normalization (`precompiled_charsmap`): a double-array trie maps byte sequences to
  * offsets in a block of zero-terminated texts. Pure except for its cache.
  */
-import { lazy } from '../../../protocol/lazy.ts';
+import { lazy } from '../../../protocol/start/lazy.ts';
 import { checkUnits } from '../encode-error.ts';
 
 const encoder = new TextEncoder();

@@ -4,7 +4,7 @@
  * Pure.
  */
 import { z } from 'zod';
-import { lazy } from '../../../protocol/lazy.ts';
+import { lazy } from '../../../protocol/start/lazy.ts';
 import { mapBounded, replaceBounded } from './bounded-text.ts';
 import { bytesAsCharacters } from './byte-level.ts';
 import { expressionOf, patternFields, SPACE } from './patterns.ts';
