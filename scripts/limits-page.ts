@@ -16,9 +16,11 @@ import { MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
+import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
+import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
@@ -75,6 +77,7 @@ import { FIELDS } from '../src/narration/fields.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
 import { MAX_TOKENIZER_BYTES } from '../src/protocol/text/json-text.ts';
+import { MEMORY_READING_SHARE, MIN_MEMORY_AGE_MS } from '../src/telemetry/memory-figure.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
 import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
@@ -132,6 +135,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
+| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
 
 ## Connections
 
@@ -257,7 +261,10 @@ whose time is known; a thread with a deadline does the rest.
 | a drain, from the request to stop to the end of the process | ${setting('shutdown-timeout')} s | \`--shutdown-timeout\` | the process ends; no stage can delay it | \`commands/serve/drain-budget\`, \`commands/serve/worker\` | \`e2e/lifecycle/drain-budget\` |
 | stages of a drain after the running jobs: last events; close of the server and the engine; last lines; end of the process | ${seconds(LAST_STAGES_MS.cancel)}; ${seconds(LAST_STAGES_MS.close)}; ${seconds(LAST_STAGES_MS.flush)}; ${seconds(LAST_STAGES_MS.exit)}; in proportion, if they exceed ${MAX_LAST_SHARE * 100} % of the timeout | \`--shutdown-timeout\` | connections are cut, the engine is killed, lines are lost | \`commands/serve/drain-budget\` | \`commands/serve/drain-budget\` |
 | wait for the reader of stdout at the end | the rest of the shutdown timeout, at least ${seconds(FORCED_FLUSH_MS)}; ${seconds(IDLE_FLUSH_MS)} without progress, ${seconds(LONGEST_FLUSH_MS)} in total; ${seconds(FORCED_FLUSH_MS)} when forced | \`--shutdown-timeout\` | the lines are lost; one line on stderr reports it | \`narration/backlog\`, \`commands/serve/serve\` | \`narration/backlog\`, \`e2e/lifecycle/drain-budget\`, \`e2e/lifecycle/log-target.long\` |
-| weights, cache, logits and work of a model | the free memory of its device | \`--slots\`, \`--context\` | exit 1 before the load, with the sum | \`engine/load/memory-plan\` | \`engine/load/memory-plan\`, \`engine/devices/devices\` |
+| weights, cache, logits and work of a model | the free memory of its device, without the reservations of other workers of the user | \`--slots\`, \`--context\` | exit 1 before the load, with the sum | \`engine/load/memory-plan\` | \`engine/load/memory-plan\`, \`engine/devices/devices\` |
+| plan that is not reserved | ${NEGLIGIBLE_SHARE * 100} % of the free memory | – | it is reserved until the engine ends | \`engine/load/reserved-plan\` | \`engine/load/reserved-plan\`, \`e2e/host/several-workers\` |
+| wait for the lock of the reservations | ${seconds(MAX_LOCK_MS)} | – | the plan ignores other workers: \`memory.unreserved\` | \`engine/host/reservations\` | \`engine/host/reservations\` |
+| file of a reservation | ${bytes(MAX_RESERVATION_BYTES)} | – | it counts for nothing | \`engine/host/reservations\` | \`engine/host/reservations\` |
 | expected time to compare a GPU with the CPU at the load | ${seconds(MAX_CPU_CHECK_MS)} | – | no comparison | \`engine/load/cpu-check\` | \`engine/load/cpu-check\` |
 | tokens of one run on a GPU | the longest run that was checked to be correct, of ${PROBES.join(' and of ')} | – | shorter runs | \`engine/load/numeric-check\` | \`engine/load/numeric-check\`, \`engine/devices/decoding.webgpu\` |
 | sequences that wait for the next engine | the length of the queue | \`--queue\` | new ones are refused: 503 | \`bridge/client\` | \`e2e/engine/engine-queue.long\` |

@@ -121,6 +121,8 @@ export function dieWithParent(): boolean {
 
 const LOCK_EXCLUSIVE = 2;
 const LOCK_NO_WAIT = 4;
+/** Functions of the C library that were used, by name. */
+const C_FUNCTIONS = new Map<string, NativeFunction>();
 
 /**
  * Locks an open file for this process (`flock(2)`), without waiting. The kernel releases the lock when the
@@ -129,6 +131,7 @@ const LOCK_NO_WAIT = 4;
  */
 export function lockFile(descriptor: number): boolean | undefined {
   if (process.platform !== 'linux') return undefined;
-  const flock = koffi.load(null).func('flock', 'int', ['int', 'int']);
+  const flock = C_FUNCTIONS.get('flock') ?? koffi.load(null).func('flock', 'int', ['int', 'int']);
+  C_FUNCTIONS.set('flock', flock);
   return flock(descriptor, LOCK_EXCLUSIVE + LOCK_NO_WAIT) === 0;
 }

@@ -3,16 +3,18 @@
  * demand.
  */
 import type { ChildProcess } from 'node:child_process';
-import { EventEmitter } from 'node:events';
-import { expect, test } from 'vitest';
+import { EventEmitter, once } from 'node:events';
+import { PassThrough } from 'node:stream';
+import { describe, expect, test } from 'vitest';
 import { EngineChild, EngineLostError, type Loss } from '../../src/bridge/child.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
 
 /** A process that runs and sends nothing, and the losses that are reported of it. */
-function silent(openMs?: number) {
+function silent(openMs?: number, stderr?: PassThrough) {
   const killed: unknown[] = [];
   const fake = Object.assign(new EventEmitter(), {
     connected: true,
+    ...(stderr && { stderr }),
     pid: 1 as number | undefined,
     exitCode: null as number | null,
     signalCode: null,
@@ -72,4 +74,40 @@ test('does not wait for a process that neither closes nor ends when it is killed
   expect(killed).toEqual(['SIGKILL']);
   expect(await opening).toBeInstanceOf(EngineLostError);
   expect(ends).toEqual([]);
+});
+
+describe('a process that aborts because it gets no memory', () => {
+  /** The loss of a process that ends by `signal` with these last words. */
+  async function lossOf(signal: string, words: string): Promise<Loss | undefined> {
+    const stderr = new PassThrough();
+    const { fake, ends, open } = silent(undefined, stderr);
+    const opening = open().catch((error: unknown) => error);
+    stderr.end(words);
+    await once(stderr, 'end');
+    fake.emit('close', null, signal);
+    await opening;
+    return ends[0];
+  }
+
+  test.each([
+    ['SIGABRT', "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n"],
+    ['SIGABRT', 'FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory\n'],
+    ['SIGTRAP', '# Fatal process out of memory: Zone\n'],
+  ])('is out_of_memory: %s, %s', async (signal, words) => {
+    expect(await lossOf(signal, words)).toMatchObject({
+      isOutOfMemory: true,
+      signal,
+      reason: `out_of_memory (signal ${signal})`,
+    });
+  });
+
+  test.each([
+    ['SIGABRT', 'double free or corruption (out)\n'],
+    ['SIGSEGV', 'std::bad_alloc\n'],
+    ['SIGKILL', 'std::bad_alloc\n'],
+  ])('is told from another end: %s, %s', async (signal, words) => {
+    const loss = await lossOf(signal, words);
+    expect(loss).toMatchObject({ signal, reason: `signal ${signal}` });
+    expect(loss).not.toHaveProperty('isOutOfMemory');
+  });
 });

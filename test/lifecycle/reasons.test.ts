@@ -1,7 +1,15 @@
 /** The sentences for the engine's reasons, and the fact `hardware`, which sets the level of a narration. */
 import { describe, expect, test } from 'vitest';
-import { EngineRefusedError } from '../../src/bridge/child.ts';
-import { describeReason, describeRefusal, failureText, hardwareOf } from '../../src/lifecycle/reasons.ts';
+import { EngineLostError, EngineRefusedError, type Loss } from '../../src/bridge/child.ts';
+import {
+  describeReason,
+  describeRefusal,
+  failureText,
+  hardwareOf,
+  loadFailureKind,
+  lossKind,
+  lossText,
+} from '../../src/lifecycle/reasons.ts';
 import type { Reason, ReasonCode } from '../../src/protocol/reasons.ts';
 
 const plan = { slots: 8, context: 4096, weights: 1e9, cache: 8e9, logits: 2e6, work: 64e6, total: 9_066e6, free: 5e9 };
@@ -120,4 +128,42 @@ describe('a refusal', () => {
     expect(failureText(new Error('config.json is missing'))).toBe('config.json is missing');
     expect(failureText('no error')).toBe('no error');
   });
+});
+
+describe('a lack of memory', () => {
+  const killed = {
+    signal: 'SIGKILL',
+    stderrTail: '',
+    reason: 'out_of_memory (signal SIGKILL)',
+    isOutOfMemory: true,
+  } as const;
+  const lost = { signal: 'SIGKILL', stderrTail: '', reason: 'signal SIGKILL' };
+  const errorOf = (loss: Loss): EngineLostError => new EngineLostError(loss.reason, loss);
+
+  test('of an engine that the kernel killed begins with the fix', () => {
+    expect(failureText(errorOf(killed))).toBe(
+      'raise the memory limit, or use fewer --slots, a shorter --context or smaller weights (--dtype): the kernel killed the engine for lack of memory: out_of_memory (signal SIGKILL)',
+    );
+    expect(lossText({ ...killed, signal: 'SIGABRT' })).toContain(': the engine got no memory: ');
+    expect(failureText(errorOf(lost))).toBe('signal SIGKILL');
+    expect(failureText(new EngineLostError('the worker stops'))).toBe('the worker stops');
+  });
+
+  test('has its own name for a pool-manager', () => {
+    expect([lossKind(killed), lossKind(lost)]).toEqual(['out_of_memory', 'engine_lost']);
+    const kinds = [
+      errorOf(killed),
+      errorOf(lost),
+      new EngineRefusedError({ device: 'cpu', reason: ALL.out_of_memory }),
+      new EngineRefusedError({ reason: tooLarge }),
+      new Error('config.json is missing'),
+    ].map(loadFailureKind);
+    const failed = 'model_load_failed';
+    expect(kinds).toEqual(['out_of_memory', failed, 'out_of_memory', failed, failed]);
+  });
+});
+
+test('a model that does not fit beside other workers names them', () => {
+  const shared: Reason<'does_not_fit'> = { ...tooLarge, plan: { ...plan, reserved: 6e9, otherWorkers: 2 } };
+  expect(describeReason(shared)).toMatch(/and 5\.00 GB are free \(2 other workers reserved 6\.00 GB\)$/);
 });

@@ -35,7 +35,7 @@ let folder: string;
 const open: Reservations[] = [];
 /** Another process, as far as locks are concerned: it opens its files itself. */
 function other(): Reservations {
-  const reservations = new Reservations(folder);
+  const reservations = new Reservations(folder, 50);
   open.push(reservations);
   return reservations;
 }
