@@ -15,7 +15,7 @@ import { hangupEnvironment, ignoresHangup } from './config/host/hangup.ts';
 import { hideSecrets } from './config/host/hide-secrets.ts';
 import { checkReadyDescriptor } from './config/host/ready-descriptor.ts';
 import { readProxies } from './config/network/proxy-settings.ts';
-import { PACKAGE_FILE } from './config/paths.ts';
+import { CLI_ENTRY, PACKAGE_FILE } from './config/paths.ts';
 import { AnnounceSignal } from './lifecycle/callback/announce-signal.ts';
 import { StopRequests } from './lifecycle/stop-requests.ts';
 import { shorten } from './protocol/text/error-message.ts';
@@ -77,12 +77,11 @@ async function main(args: readonly string[]): Promise<number> {
   // The HTTP client of these two commands uses WebAssembly.
   if ((first === 'ask' || first === 'pull') && wasmOptions().length > 0 && !hasWasmOptions()) {
     const { runAgain } = await import('./commands/again.ts');
-    const cli = new URL(import.meta.url);
-    return runAgain({ cli, args, options: wasmOptions(), environment: hangupEnvironment(survivesHangup) });
+    return runAgain({ cli: CLI_ENTRY, args, options: wasmOptions(), environment: hangupEnvironment(survivesHangup) });
   }
   if (first === 'ask') {
     const { ask } = await import('./commands/ask/ask.ts');
-    return ask(rest, { cli: new URL(import.meta.url), survivesHangup });
+    return ask(rest, { cli: CLI_ENTRY, survivesHangup });
   }
   if (first === 'pull') {
     const { pull } = await import('./commands/pull/pull.ts');

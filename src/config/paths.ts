@@ -17,6 +17,7 @@ export const PACKAGE_FILE = inRoot('package.json');
 /** The same contract in both forms, made by `npm run generate`. */
 export const CONTRACT_FILES = { yaml: inRoot('openapi.yaml'), json: inRoot('openapi.json') } as const;
 export const EMBEDDED_MODEL = inRoot('models/haiku');
+export const CLI_ENTRY = inRoot(`${code}/cli${here.endsWith('.ts') ? '.ts' : '.js'}`);
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
 export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/thread/tokenizer-thread${script}`);
 export const WATCHDOG_THREAD_ENTRY = inRoot(`${code}/lifecycle/watchdog-thread${script}`);

@@ -2,9 +2,9 @@
  * The metrics of the worker in the Prometheus format. A scrape reads cached state and figures of this
  * process, and never calls the engine. No label contains a job id or a correlation id.
  */
-import { lazy } from '../protocol/start/lazy.ts';
 import { LoopLag } from './loop-lag.ts';
 import { ProcessFigures } from './process-figures.ts';
+import { ProcessMetrics } from './process-metrics.ts';
 import { Counter, Gauge, Histogram, type Metric } from './series.ts';
 
 export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
@@ -57,7 +57,7 @@ export class Metrics {
   readonly #readMemory: Gauges['memoryBytes'];
   /** The figure of the scrape that is answered. */
   #memoryBytes: number | undefined;
-  readonly #ofProcess: () => Promise<{ text(): Promise<string> }>;
+  readonly #ofProcess: ProcessMetrics;
   readonly #requests = this.#counter('worker_requests_total', 'Finished requests, by outcome', 'outcome');
   readonly #tokensIn = this.#counter('worker_tokens_in_total', 'Prompt tokens of finished requests');
   readonly #tokensOut = this.#counter('worker_tokens_generated_total', 'Generated tokens');
@@ -96,10 +96,7 @@ export class Metrics {
   /** @param figures the figures of this process */
   constructor(gauges: Gauges, figures: ProcessFigures = new ProcessFigures()) {
     this.#readMemory = gauges.memoryBytes;
-    this.#ofProcess = lazy(async () => {
-      const { ProcessMetrics } = await import('./process-metrics.ts');
-      return new ProcessMetrics(figures, this.#lag);
-    });
+    this.#ofProcess = new ProcessMetrics(figures, this.#lag);
     this.#gauge('worker_requests_running', 'Requests that hold a slot', gauges.running);
     this.#gauge('worker_requests_waiting', 'Requests that wait for a slot', gauges.waiting);
     this.#gauge('worker_kv_cache_usage_ratio', 'Used share of the cache, 0 to 1', gauges.cacheUsage);
@@ -120,9 +117,8 @@ export class Metrics {
 
   /** The answer to a scrape. */
   async render(): Promise<string> {
-    const [ofProcess, memory] = await Promise.all([this.#ofProcess(), this.#readMemory()]);
-    this.#memoryBytes = memory;
-    return [...this.#metrics.map((metric) => metric.text()), await ofProcess.text()].join('\n');
+    this.#memoryBytes = await this.#readMemory();
+    return [...this.#metrics.map((metric) => metric.text()), await this.#ofProcess.text()].join('\n');
   }
 
   /** Call when a request begins. */

@@ -1,32 +1,24 @@
 /**
- * The metrics that every Node.js process has, under the usual names. Most come from prom-client, which is
- * loaded at the first scrape: its durations of garbage collections begin there.
+ * The metrics that every Node.js process has, under the usual names. Some come from prom-client, which the
+ * first scrape loads: its durations of garbage collections begin there.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { getHeapStatistics } from 'node:v8';
-import garbageCollections from 'prom-client/lib/metrics/gc.js';
-import heapSpaces from 'prom-client/lib/metrics/heapSpacesSizeAndUsed.js';
-import activeHandles from 'prom-client/lib/metrics/processHandles.js';
-import activeRequests from 'prom-client/lib/metrics/processRequests.js';
-import activeResources from 'prom-client/lib/metrics/processResources.js';
-import version from 'prom-client/lib/metrics/version.js';
-import Registry from 'prom-client/lib/registry.js';
 import type { LoopLag } from './loop-lag.ts';
 import type { ProcessFigures } from './process-figures.ts';
 import { Gauge, type Metric } from './series.ts';
 
-const FROM_PACKAGE = [activeResources, activeHandles, activeRequests, heapSpaces, version, garbageCollections];
 const MICROSECONDS = 1e6;
 
 export class ProcessMetrics {
-  readonly #registry = new Registry();
   readonly #figures: ProcessFigures;
   readonly #lag: LoopLag;
+  /** The metrics of prom-client, when they are loaded. */
+  #others: (() => Promise<string>) | undefined;
 
   constructor(figures: ProcessFigures, lag: LoopLag) {
     this.#figures = figures;
     this.#lag = lag;
-    for (const register of FROM_PACKAGE) register(this.#registry);
   }
 
   /** The text of all metrics of the process. */
@@ -34,7 +26,17 @@ export class ProcessMetrics {
     const began = performance.now();
     await nextTurn();
     const metrics = [...this.#own(), ...this.#lag.metrics((performance.now() - began) / 1000)];
-    return [...metrics.map((metric) => metric.text()), await this.#registry.metrics()].join('\n');
+    return [...metrics.map((metric) => metric.text()), await this.#ofPackage()].join('\n');
+  }
+
+  /** Empty while the process has no file descriptor to load the package. */
+  async #ofPackage(): Promise<string> {
+    try {
+      this.#others ??= (await import('./package-metrics.ts')).packageMetrics();
+    } catch {
+      return '';
+    }
+    return this.#others();
   }
 
   /** A figure that cannot be read is absent; those of prom-client would show 0 or their last value. */

@@ -5,7 +5,7 @@
  */
 const { PLAYED = 'right' } = process.env;
 
-if (process.argv[1]?.endsWith('process.js')) {
+if (process.argv[1]?.endsWith('process.cjs')) {
   let onGpu = false;
   const emit = process.emit.bind(process);
   process.emit = (name, message, ...rest) => {
