@@ -154,8 +154,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | buffer of a socket | ${bytes(SOCKET_BYTES)} | – | its subscriber waits | \`http/connections\`, \`jobs/subscriber\` | \`bench/stalled-readers.mjs\` |
 | a peer after the last answer of its connection (malformed HTTP, 401, 403, a drain) | ${seconds(CLOSE_MS)} after the answer | – | closed | \`http/connections/broken-http\` | \`e2e/api/intruders\`, \`e2e/connections/refusals\` |
 | silence of a stream | ${setting('sse-heartbeat')} s | \`--sse-heartbeat\` | a comment is sent | \`jobs/subscriber\` | \`jobs/subscribers\`, \`e2e/streams/heartbeat\` |
-| idle connection after the server has stopped to listen | ${seconds(LINGER_MS)}, at most 1/${1 / MAX_LINGER_SHARE} of the shutdown timeout | \`--shutdown-timeout\` | closed; an answer before that ends it too | \`http/connections/server-end\` | \`http/connections/server-end\`, \`e2e/connections/draining\` |
-| connections that are accepted while the server stops to listen | ${count(MAX_LAST_CONNECTIONS)} | – | reset | \`http/connections/server-end\` | \`http/connections/server-end\` |
+| idle connection after the server has stopped to listen | ${seconds(LINGER_MS)}, at most 1/${1 / MAX_LINGER_SHARE} of the shutdown timeout | \`--shutdown-timeout\` | closed; an answer before that ends it too | \`http/connections/end/server-end\` | \`http/connections/end/server-end\`, \`e2e/connections/draining\` |
+| connections that are accepted while the server stops to listen | ${count(MAX_LAST_CONNECTIONS)} | – | reset | \`http/connections/end/server-end\` | \`http/connections/end/server-end\` |
 
 ## Jobs
 

@@ -56,16 +56,21 @@ function bodyProblems(
     ...brokenRules(
       [row?.status === status, `${code} is not an error of status ${status}`],
       [correlation_id === correlationId, 'the error has a wrong correlation id'],
-      [waits === isTimed(code as ErrorCode, request.path), `${code} has ${waits ? 'a' : 'no'} Retry-After`],
+      [waits === TIMED.includes(code), `${code} has ${waits ? 'a' : 'no'} Retry-After`],
     ),
   ];
 }
 
-/** True if an answer with this error must have `Retry-After`. The probes have none: they are polled anyway. */
-function isTimed(code: ErrorCode, path: string): boolean {
-  if (code === 'WORKER_UNHEALTHY' || code === 'LOADING') return path === '/execute';
-  return ['DUPLICATE_JOB', 'ALL_SLOTS_BUSY', 'TOO_MANY_READERS', 'TOO_MANY_CONNECTIONS'].includes(code);
-}
+/** The errors whose answers must have `Retry-After`; no other has it. */
+const TIMED: readonly unknown[] = [
+  'DUPLICATE_JOB',
+  'ALL_SLOTS_BUSY',
+  'TOO_MANY_READERS',
+  'TOO_MANY_CONNECTIONS',
+  'ENGINE_STALLED',
+  'WORKER_UNHEALTHY',
+  'LOADING',
+] satisfies ErrorCode[];
 
 /** Codes that allow a retry, and have it `never` for a past deadline and for a second shutdown. */
 const NEVER: readonly unknown[] = ['TIMEOUT', 'DRAINING'] satisfies ErrorCode[];

@@ -5,11 +5,11 @@ import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { afterEach, expect, test } from 'vitest';
-import { closeServer } from '../../../src/commands/serve/drain.ts';
-import { readConfig } from '../../../src/config/config.ts';
-import { CLOSE_MS } from '../../../src/http/connections/broken-http.ts';
-import { Refusals } from '../../../src/http/connections/refusals.ts';
-import { Connections } from '../../../src/http/connections.ts';
+import { closeServer } from '../../../../src/commands/serve/drain.ts';
+import { readConfig } from '../../../../src/config/config.ts';
+import { CLOSE_MS } from '../../../../src/http/connections/broken-http.ts';
+import { Refusals } from '../../../../src/http/connections/refusals.ts';
+import { Connections } from '../../../../src/http/connections.ts';
 import { idleMetrics } from '../../support/fakes.ts';
 import { requestOf, statusesOf } from '../../support/raw.ts';
 
