@@ -10,8 +10,8 @@ import { readConfig } from '../../../../src/config/config.ts';
 import { CLOSE_MS } from '../../../../src/http/connections/broken-http.ts';
 import { Refusals } from '../../../../src/http/connections/refusals.ts';
 import { Connections } from '../../../../src/http/connections.ts';
-import { idleMetrics } from '../../support/fakes.ts';
-import { requestOf, statusesOf } from '../../support/raw.ts';
+import { idleMetrics } from '../../../support/fakes.ts';
+import { requestOf, statusesOf } from '../../../support/raw.ts';
 
 /** Time of the close: a ceiling, except where a test says so. */
 const PATIENT_MS = 60_000;
