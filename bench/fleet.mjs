@@ -13,7 +13,7 @@ import { startWorker } from './processes.mjs';
 
 const HERE = fileURLToPath(new URL('..', import.meta.url));
 const ALONE_ROUNDS = 10;
-const FLEET_ROUNDS = 1;
+const FLEET_ROUNDS = 3;
 /** Time after the last worker is ready until a worker counts as idle. */
 const SETTLE_MS = 5000;
 const IDLE_MS = 30_000;
