@@ -23,7 +23,7 @@ import { withoutUrlSecrets } from './protocol/text/url-text.ts';
 
 const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: string }).version;
 
-const HELP = `rbees-workerd ${VERSION}: an LLM worker that narrates each step of its work.
+const help = (): string => `rbees-workerd ${VERSION}: an LLM worker that narrates each step of its work.
 
 Usage
   rbees-workerd [serve] [settings]     run the worker (default command)
@@ -68,7 +68,7 @@ Exit codes: 0 clean stop; 1 failed start or fatal error; 2 wrong command line or
 `;
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) return print(HELP);
+  if (args.includes('--help') || args.includes('-h')) return print(help());
   if (args.includes('--version') || args.includes('-v')) return print(`${VERSION}\n`);
   const [first, ...rest] = args;
   const survivesHangup = ignoresHangup();

@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { ModelTokens } from '../model/spec/merged-tokens.ts';
 import { type FoundTemplate, readTemplates, type TemplateFiles } from '../model/template-source.ts';
 import { narrate } from '../narration/narrate.ts';
+import { lazy } from '../protocol/start/lazy.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { type ChatMessage, ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
 import { ChatTemplates, type NamedTemplate } from '../text/template/chat-templates.ts';
@@ -105,11 +106,11 @@ function openTemplate({ name, file, text, reason }: FoundTemplate, tokens: Templ
   if (text === undefined) return { name, file, ...(reason !== undefined && { reason }) };
   const source = { name, file, text, tokens };
   try {
-    const ways = [new ChatTemplate(source), new ChatTemplate({ ...source, readsParts: true })];
+    const ways = [lazy(() => new ChatTemplate(source)), lazy(() => new ChatTemplate({ ...source, readsParts: true }))];
     let first: RenderedTemplate | undefined;
     for (const messages of PROBES)
       for (const template of ways) {
-        const rendered = renderProbe(template, messages);
+        const rendered = renderProbe(template(), messages);
         if (rendered.template) return rendered;
         first ??= rendered;
       }
