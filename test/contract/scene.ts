@@ -259,6 +259,7 @@ export class Scene {
   async #announcement(): Promise<void> {
     const manager = await PoolManager.start(204);
     const worker = await this.#start({ args: ['--callback-url', manager.url] });
+    await manager.called(1);
     await this.#send(worker, 'POST', '/announce');
     await manager.called(2);
     await worker.stop();
