@@ -11,6 +11,31 @@ export function open(worker: TestWorker): Promise<Socket> {
   });
 }
 
+/** A connection and everything that it receives. */
+export interface Heard {
+  readonly socket: Socket;
+  readonly heard: () => string;
+  /** Resolves when the server has ended the connection, with the errors of the socket. */
+  readonly ended: Promise<unknown[]>;
+}
+
+/** Collects the text and the errors of a connection. */
+export function listenTo(socket: Socket): Heard {
+  const errors: unknown[] = [];
+  let text = '';
+  const ended = new Promise<unknown[]>((resolve) => {
+    socket
+      .setEncoding('utf8')
+      .on('data', (part: string) => {
+        text += part;
+      })
+      .on('error', (error) => errors.push(error))
+      .on('end', () => resolve(errors))
+      .on('close', () => resolve(errors));
+  });
+  return { socket, heard: () => text, ended };
+}
+
 export interface Part {
   /** Sent when the text received so far matches. */
   readonly when: RegExp;

@@ -53,8 +53,19 @@ interface Ready {
   readonly address: ReportedAddress | undefined;
 }
 
+interface Receiver {
+  readonly url: string;
+  /**
+   * The clients for HTTPS and names, which no other part of a worker needs. Loaded at the start, while file
+   * descriptors are free.
+   */
+  readonly code: Promise<typeof import('./ready-callback.ts')>;
+}
+
 export class Announcer {
   readonly #parts: AnnouncerParts;
+  /** The receiver of the announcements; undefined without `--callback-url`. */
+  readonly #receiver: Receiver | undefined;
   readonly #stop = new AbortController();
   readonly #unset = new ThrottledCount((times) => narrate('callback.unset', { times }));
   #count = 1;
@@ -71,6 +82,8 @@ export class Announcer {
 
   constructor(parts: AnnouncerParts) {
     this.#parts = parts;
+    const { callbackUrl: url } = parts.config;
+    this.#receiver = url === undefined ? undefined : { url, code: import('./ready-callback.ts') };
   }
 
   /** The model is loaded: writes the line of `--ready-fd`, and begins the first announcement. */
@@ -124,25 +137,25 @@ export class Announcer {
 
   async #run(): Promise<void> {
     const ready = this.#ready;
-    const { config, times } = this.#parts;
-    if (this.#isRunning || ready === undefined || config.callbackUrl === undefined) return;
+    const receiver = this.#receiver;
+    const { times } = this.#parts;
+    if (this.#isRunning || ready === undefined || receiver === undefined) return;
     this.#isRunning = true;
     for (let next = this.#next; next && !this.#stop.signal.aborted; next = this.#next) {
       const spacing = this.#began + (times?.spacingMs ?? ANNOUNCE_SPACING_MS) - performance.now();
       if (spacing > 0) await sleep(spacing, undefined, { signal: this.#stop.signal }).catch(() => undefined);
-      else if (!(await this.#send(config.callbackUrl, ready, next))) break;
+      else if (!(await this.#send(receiver, ready, next))) break;
     }
     this.#isRunning = false;
   }
 
   /** Sends the next announcement. Resolves with false if the pool-manager never accepted this worker. */
-  async #send(url: string, ready: Ready, { number, reason }: Request): Promise<boolean> {
+  async #send({ url, code }: Receiver, ready: Ready, { number, reason }: Request): Promise<boolean> {
     const { config, proxy, times } = this.#parts;
     this.#next = undefined;
     this.#newer = new AbortController();
     this.#began = performance.now();
-    // Loads the clients for HTTPS and names, which no other part of a worker needs.
-    const { sendAnnouncement } = await import('./ready-callback.ts');
+    const { sendAnnouncement } = await code;
     const outcome = await sendAnnouncement({
       url,
       notice: { ...this.#facts(ready), announcement: number, reason },

@@ -1,45 +1,27 @@
 /** Connections of a worker that drains: each answer ends its connection, and no request is reset. */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { busyWorker, PATIENT } from '../../support/drain.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { killAll } from '../../support/processes.ts';
-import { open, requestOf, statusesOf } from '../../support/raw.ts';
+import { type Heard, listenTo, open, requestOf, statusesOf } from '../../support/raw.ts';
 import { stopped } from '../../support/stopped-engine.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 const LIVE = requestOf('GET', '/live');
 const EXECUTE = requestOf('POST', '/execute', JSON.stringify(longJob('late')));
 
-interface Kept {
-  readonly socket: Socket;
-  readonly heard: () => string;
-  /** Resolves when the worker has ended the connection, with the errors of the socket. */
-  readonly ended: Promise<unknown[]>;
-}
-
 /** A connection that has had one answer, and that the worker keeps open. */
-async function keptAlive(worker: TestWorker): Promise<Kept> {
+async function keptAlive(worker: TestWorker): Promise<Heard> {
   const socket = await open(worker);
   socket.allowHalfOpen = true;
-  const errors: unknown[] = [];
-  let text = '';
-  const ended = new Promise<unknown[]>((resolve) => {
-    socket
-      .setEncoding('utf8')
-      .on('data', (part: string) => {
-        text += part;
-      })
-      .on('error', (error) => errors.push(error))
-      .on('end', () => resolve(errors))
-      .on('close', () => resolve(errors));
-  });
+  const connection = listenTo(socket);
   socket.write(LIVE);
   await once(socket, 'data');
-  expect(text).toMatch(/\r\nConnection: keep-alive\r\nKeep-Alive: timeout=\d+\r\n/);
-  return { socket, heard: () => text, ended };
+  expect(connection.heard()).toMatch(/\r\nConnection: keep-alive\r\nKeep-Alive: timeout=\d+\r\n/);
+  return connection;
 }
 
 /** True if a new connection is refused. */
@@ -101,7 +83,7 @@ async function headOf(worker: TestWorker, request: string): Promise<string> {
 }
 
 /** A worker that drains until its stream ends. */
-async function draining(): Promise<{ worker: TestWorker; stream: Listener; kept: Kept }> {
+async function draining(): Promise<{ worker: TestWorker; stream: Listener; kept: Heard }> {
   const { worker, stream } = await busyWorker();
   const kept = await keptAlive(worker);
   worker.process.kill('SIGTERM');

@@ -1,6 +1,6 @@
 /** The end of a server with real connections: no request that was sent before the end is reset. */
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -11,7 +11,7 @@ import { CLOSE_MS } from '../../../../src/http/connections/broken-http.ts';
 import { Refusals } from '../../../../src/http/connections/refusals.ts';
 import { Connections } from '../../../../src/http/connections.ts';
 import { idleMetrics } from '../../../support/fakes.ts';
-import { requestOf, statusesOf } from '../../../support/raw.ts';
+import { type Heard, listenTo, requestOf, statusesOf } from '../../../support/raw.ts';
 
 /** Time of the close: a ceiling, except where a test says so. */
 const PATIENT_MS = 60_000;
@@ -27,18 +27,11 @@ afterEach(async () => {
 interface Served {
   readonly app: FastifyInstance;
   /** Opens a connection, which the server may not have accepted yet. */
-  readonly open: () => Promise<Client>;
+  readonly open: () => Promise<Heard>;
   /** The body of all answers of `/stream`. */
   readonly stream: PassThrough;
   /** Adds `Connection: close` to all answers from now on. */
   readonly drain: () => void;
-}
-
-interface Client {
-  readonly socket: Socket;
-  readonly heard: () => string;
-  /** Resolves when the server has ended the connection, with the errors of the socket. */
-  readonly ended: Promise<unknown[]>;
 }
 
 /** A server with the connections of the worker, which answers /live, /stream and posts. */
@@ -66,26 +59,14 @@ async function serve(): Promise<Served> {
   return { app: served, open: () => openClient(port), stream, drain };
 }
 
-async function openClient(port: number): Promise<Client> {
-  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-  const errors: unknown[] = [];
-  let text = '';
-  const ended = new Promise<unknown[]>((resolve) => {
-    socket
-      .setEncoding('utf8')
-      .on('data', (part: string) => {
-        text += part;
-      })
-      .on('error', (error) => errors.push(error))
-      .on('end', () => resolve(errors))
-      .on('close', () => resolve(errors));
-  });
-  await once(socket, 'connect');
-  return { socket, heard: () => text, ended };
+async function openClient(port: number): Promise<Heard> {
+  const client = listenTo(connect({ port, host: '127.0.0.1', allowHalfOpen: true }));
+  await once(client.socket, 'connect');
+  return client;
 }
 
 /** A connection that the server keeps open after an answer. */
-async function keptAlive({ open }: Served): Promise<Client> {
+async function keptAlive({ open }: Served): Promise<Heard> {
   const client = await open();
   client.socket.write(LIVE);
   await once(client.socket, 'data');
