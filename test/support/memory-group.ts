@@ -48,7 +48,13 @@ export class MemoryGroup {
   async kill(victim: number): Promise<void> {
     writeFileSync(`/proc/${victim}/oom_score_adj`, '1000');
     const [command = '', ...rest] = this.launcher;
-    const code = 'const kept = []; setInterval(() => kept.push(Buffer.alloc(4 * 2 ** 20, 1)), 1)';
+    // It ends with its victim: the next engine needs the memory.
+    const code = `
+      const kept = [];
+      setInterval(() => {
+        if (!require('node:fs').existsSync('/proc/${victim}')) process.exit();
+        kept.push(Buffer.alloc(4 * 2 ** 20, 1));
+      }, 1);`;
     const hog: ChildProcess = track(spawn(command, [...rest, process.execPath, '-e', code], { stdio: 'ignore' }));
     const ended = once(hog, 'exit');
     while (existsSync(`/proc/${victim}`) && hog.exitCode === null && hog.signalCode === null) await sleep(5);
