@@ -3,7 +3,7 @@
  */
 import { CLOSE_MS as CLOSE_CHILD_MS, KILL_MS, STDERR_TAIL } from '../src/bridge/child.ts';
 import { CANCEL_MS } from '../src/bridge/client.ts';
-import { PING_MS } from '../src/bridge/heartbeat.ts';
+import { ALIVE_MS } from '../src/bridge/heartbeat.ts';
 import { MAX_STALL_GROWTH, MAX_STALL_SHARE, STALL_STEPS } from '../src/bridge/stall-threshold.ts';
 import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
@@ -249,7 +249,7 @@ whose time is known; a thread with a deadline does the rest.
 |---|---|---|---|---|---|
 | silence of an open engine | ${setting('step-timeout')} s | \`--step-timeout\` | it is killed, \`engine.lost\` | \`bridge/heartbeat\` | \`e2e/engine/engine-hangs\`, \`bridge/heartbeat\` |
 | silence of a stalled engine | ${setting('stall-after')} s, or ${STALL_STEPS} of its longest steps if that is more; a step raises it at most ${MAX_STALL_GROWTH} times, all steps to ${MAX_STALL_SHARE * 100} % of \`--step-timeout\` | \`--stall-after\` | \`engine.stalled\`, 503 \`ENGINE_STALLED\` until its next message | \`bridge/stall-threshold\`, \`bridge/heartbeat\` | \`bridge/stall-threshold\`, \`e2e/engine/engine-stalled\` |
-| pings of a silent engine | one in ${seconds(PING_MS)} (earlier if \`--stall-after\` or \`--step-timeout\` is under five seconds), one without an answer | – | – | \`bridge/heartbeat\` | \`bridge/heartbeat\` |
+| interval in which an idle engine says that it lives | ${seconds(ALIVE_MS)}, or half of \`--stall-after\` or \`--step-timeout\` if that is less | – | – | \`bridge/heartbeat\` | \`bridge/heartbeat\`, \`engine/process\` |
 | wait for the end of a killed engine | ${seconds(KILL_MS)} | – | it counts as lost | \`bridge/child\` | \`bridge/child\` |
 | the first load | none: SIGTERM, \`/shutdown\` or a closed stdin ends it | – | – | \`commands/serve/worker\` | \`e2e/lifecycle/drain\` |
 | a restart | ${RESTART_FACTOR} times the first load, plus \`--step-timeout\` | \`--step-timeout\` | another loss | \`lifecycle/engine-supervisor\` | \`bridge/child\` |

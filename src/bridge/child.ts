@@ -13,7 +13,7 @@ import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
 import type { Refusal } from '../protocol/reasons.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { aliveInterval, Heartbeat, type SilenceLimits } from './heartbeat.ts';
 import type { Silence } from './sequence-inbox.ts';
 import type { StallThreshold } from './stall-threshold.ts';
 
@@ -172,12 +172,13 @@ export class EngineChild {
           this.#watch();
           resolve(message.facts);
         }
-        if (message.kind === 'pong') this.#kills.look();
+        if (message.kind === 'alive') this.#kills.look();
         this.#heartbeat?.heard();
         onMessage?.(message);
       });
       this.#process.once('error', (error) => this.#refuse(new EngineLostError(error.message)));
-      this.send({ kind: 'open', options });
+      const aliveMs = this.#limits && aliveInterval(this.#limits);
+      this.send({ kind: 'open', options, ...(aliveMs !== undefined && { aliveMs }) });
     });
   }
 
@@ -241,15 +242,20 @@ export class EngineChild {
     throw new EngineLostError(reason, isShortage ? { reason, stderrTail: '', isShortage } : undefined);
   }
 
+  /** Undefined if the silence of the engine is not watched. */
+  get #limits(): SilenceLimits | undefined {
+    const { stepMs, threshold } = this.#options;
+    return stepMs === undefined ? undefined : { stepMs, threshold };
+  }
+
   /** Starts the heartbeat of the open engine. */
   #watch(): void {
-    const { stepMs, threshold, onSilence } = this.#options;
-    if (stepMs === undefined) return;
+    const { onSilence } = this.#options;
+    const limits = this.#limits;
+    if (limits === undefined) return;
     this.#heartbeat = new Heartbeat({
-      stepMs,
-      threshold,
-      ping: () => this.send({ kind: 'ping' }),
-      onSilent: () => this.#hang(`no step for ${stepMs / 1000} s`),
+      ...limits,
+      onSilent: () => this.#hang(`no step for ${limits.stepMs / 1000} s`),
       onStalled: (ms) => onSilence?.({ state: 'stalled', ms }),
       onRecovered: (ms) => onSilence?.({ state: 'recovered', ms }),
     });

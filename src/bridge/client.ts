@@ -225,7 +225,7 @@ export class EngineClient {
         return;
       case 'refused':
       case 'probed':
-      case 'pong':
+      case 'alive':
         return; // handled by EngineChild
       default:
         message satisfies never;

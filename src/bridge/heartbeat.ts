@@ -1,55 +1,59 @@
 /**
- * Detects an engine process that does not answer. The engine reads no messages during a step, so this class
- * measures the time without a message: every message of the engine is a heartbeat, and a silent engine gets a
- * ping. A short silence is a stall, which ends with the next message; a long one means that the engine hangs.
- * Knows nothing about processes or sequences.
+ * Detects an engine process that is silent. The engine sends no message during a step, so this class measures
+ * the time without a message: every message of the engine is a heartbeat, and an idle engine says `alive` at
+ * regular intervals. A short silence is a stall, which ends with the next message; a long one means that the
+ * engine hangs. Knows nothing about processes or sequences.
  */
 import type { StallThreshold } from './stall-threshold.ts';
 
 /**
- * Longest interval of the pings to an idle engine. A ping and its answer wake an idle worker twice: once a
- * second on average.
+ * Longest interval in which the engine says `alive`. Each message wakes both processes of an idle worker
+ * (docs/decisions/0022-cheap-workers.md).
  */
-export const PING_MS = 2000;
-/** A ping is sent after this part of the shorter limit: the engine has the rest of the time to answer. */
-const PING_SHARE = 0.4;
+export const ALIVE_MS = 2500;
+/** The interval is at most this part of the shorter limit: a message may be late by the rest of the time. */
+const ALIVE_SHARE = 0.5;
+/** A timer that is late by more than this was in a process that was suspended. */
+const SUSPENSION_MS = 1000;
 
-/** The limits of the silence, and the receivers of its events. Times in milliseconds. */
-export interface HeartbeatOptions {
+/** The limits of the silence, in milliseconds. */
+export interface SilenceLimits {
   /** The silence after which the engine hangs. */
   readonly stepMs: number;
   /** The silence after which the engine is stalled. Absent: no stall is reported. */
   readonly threshold?: StallThreshold | undefined;
-  readonly ping: () => void;
+}
+
+/** The limits of the silence, and the receivers of its events. */
+export interface HeartbeatOptions extends SilenceLimits {
   /** Called once when the engine hangs. Nothing follows. */
   readonly onSilent: () => void;
-  /** Called when the engine is stalled, with the age of its last message. */
+  /** Called when the engine is stalled, with the age of its last message in milliseconds. */
   readonly onStalled?: (silenceMs: number) => void;
-  /** Called at the first message after a stall, with the length of the silence. */
+  /** Called at the first message after a stall, with the length of the silence in milliseconds. */
   readonly onRecovered?: (silenceMs: number) => void;
+}
+
+/** Milliseconds between two `alive` of an engine. */
+export function aliveInterval({ stepMs, threshold }: SilenceLimits): number {
+  return Math.min(ALIVE_MS, ALIVE_SHARE * Math.min(stepMs, threshold?.leastMs ?? stepMs));
 }
 
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
-  readonly #everyMs: number;
   #timer: NodeJS.Timeout | undefined;
   #verdict: NodeJS.Immediate | undefined;
-  /** Time until which the silence is counted. */
-  #countedAt = performance.now();
-  #plannedMs = 0;
-  /** Milliseconds without a message, counted only while this process was running. */
-  #silentMs = 0;
-  #heardAt = this.#countedAt;
-  /** True while a ping is unanswered: no second ping is sent. */
-  #pinged = false;
+  /** Time at which the timer must fire. */
+  #dueAt = 0;
+  #heardAt = performance.now();
+  /** Milliseconds since the last message that are no silence: this process was not running. */
+  #excusedMs = 0;
   #stalled = false;
   #stopped = false;
 
   constructor(options: HeartbeatOptions) {
-    const { stepMs, threshold } = options;
     this.#options = options;
-    this.#everyMs = Math.min(PING_MS, PING_SHARE * Math.min(stepMs, threshold?.leastMs ?? stepMs));
-    this.#plan();
+    this.#plan(this.#limitMs);
   }
 
   /** Must be called for each message of the engine. */
@@ -58,11 +62,11 @@ export class Heartbeat {
     const now = performance.now();
     const silenceMs = now - this.#heardAt;
     this.#heardAt = now;
-    this.#countedAt = now;
-    this.#silentMs = 0;
-    this.#pinged = false;
+    this.#excusedMs = 0;
     if (!this.#stalled) return;
     this.#stalled = false;
+    clearTimeout(this.#timer);
+    this.#plan(this.#limitMs);
     this.#options.onRecovered?.(silenceMs);
   }
 
@@ -78,41 +82,50 @@ export class Heartbeat {
     return threshold === undefined || this.#stalled ? stepMs : Math.min(stepMs, threshold.ms);
   }
 
-  /** Plans the next tick: at the limit, or earlier for a ping. */
-  #plan(): void {
-    this.#plannedMs = Math.max(1, Math.min(this.#everyMs, this.#limitMs - this.#silentMs));
-    this.#timer = setTimeout(() => this.#tick(), this.#plannedMs);
+  /** Milliseconds without a message in which this process was running. */
+  get #silentMs(): number {
+    return performance.now() - this.#heardAt - this.#excusedMs;
+  }
+
+  #plan(ms: number): void {
+    const delayMs = Math.max(1, ms);
+    this.#dueAt = performance.now() + delayMs;
+    this.#timer = setTimeout(() => this.#tick(), delayMs);
     this.#timer.unref();
   }
 
   #tick(): void {
-    const now = performance.now();
-    // A late tick counts as planned: this process was suspended or busy, and may have unread messages.
-    this.#silentMs += Math.min(now - this.#countedAt, this.#plannedMs);
-    this.#countedAt = now;
-    if (this.#silentMs >= this.#limitMs) {
-      // Messages that arrived during a suspension are read between the timers and this function.
-      this.#verdict = setImmediate(() => this.#judge());
-      return;
-    }
-    if (!this.#pinged) {
-      this.#pinged = true;
-      this.#options.ping();
-    }
-    this.#plan();
+    this.#excuse(performance.now() - this.#dueAt);
+    const leftMs = this.#limitMs - this.#silentMs;
+    if (leftMs > 0) this.#plan(leftMs);
+    // Messages that arrived during a suspension are read between the timers and this function.
+    else this.#verdict = setImmediate(() => this.#judge());
+  }
+
+  /**
+   * Takes the delay of a timer out of the silence. After a suspension, which may have included the engine, the
+   * engine has one more interval.
+   */
+  #excuse(lateMs: number): void {
+    const sinceMs = performance.now() - this.#heardAt;
+    this.#excusedMs += Math.min(lateMs, sinceMs);
+    if (lateMs < SUSPENSION_MS) return;
+    const mostMs = this.#limitMs - aliveInterval(this.#options);
+    this.#excusedMs = Math.max(this.#excusedMs, sinceMs - mostMs);
   }
 
   #judge(): void {
     const { stepMs, onSilent, onStalled } = this.#options;
-    if (this.#silentMs >= stepMs) {
+    const silentMs = this.#silentMs;
+    if (silentMs >= stepMs) {
       this.stop();
       onSilent();
       return;
     }
-    if (this.#silentMs >= this.#limitMs) {
+    if (silentMs >= this.#limitMs) {
       this.#stalled = true;
       onStalled?.(performance.now() - this.#heardAt);
     }
-    this.#plan();
+    this.#plan(this.#limitMs - this.#silentMs);
   }
 }

@@ -3,7 +3,6 @@
  * the process, and the process ends with the worker. No other file of the engine uses the IPC channel.
  */
 import { getPriority, setPriority } from 'node:os';
-import type { EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import { reportStarted } from '../protocol/start/started.ts';
 import { probeDevices } from './devices/probe.ts';
@@ -27,11 +26,12 @@ function send(message: FromEngine, sent?: () => void): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => sent?.());
 }
 
-function open(options: EngineOptions): void {
+function open({ options, aliveMs }: Extract<ToEngine, { kind: 'open' }>): void {
   try {
     if (engine) throw new Error('The engine is open already');
     engine = Engine.open(options, send);
     send({ kind: 'opened', facts: engine.facts });
+    if (aliveMs !== undefined) setInterval(() => send({ kind: 'alive' }), aliveMs);
     reportStarted();
   } catch (error) {
     send({ kind: 'refused', ...refusalOf(error) }, () => process.exit(1));
@@ -63,7 +63,7 @@ function lowerPriority(): void {
 function receive(message: ToEngine): void {
   switch (message.kind) {
     case 'open':
-      open(message.options);
+      open(message);
       break;
     case 'probe':
       send({ kind: 'probed', probe: probeDevices(message.runtimeLibrary, message.devices) });
@@ -73,9 +73,6 @@ function receive(message: ToEngine): void {
       break;
     case 'cancel':
       opened().cancel(message.id);
-      break;
-    case 'ping':
-      send({ kind: 'pong' });
       break;
     case 'pause':
     case 'resume':

@@ -29,8 +29,11 @@ export interface SequenceRequest {
 
 /** Worker → engine. */
 export type ToEngine =
-  /** Load the library, open the model, run it once, then answer `opened` or `refused`. Sent once, first. */
-  | { readonly kind: 'open'; readonly options: EngineOptions }
+  /**
+   * Load the library, open the model, run it once, then answer `opened` or `refused`; after `opened`, say
+   * `alive` every `aliveMs` milliseconds. Sent once, first. Without `aliveMs`, no `alive` follows.
+   */
+  | { readonly kind: 'open'; readonly options: EngineOptions; readonly aliveMs?: number }
   /**
    * Answer `probed` without opening a model; the answer includes `devices` even if this machine lacks them.
    */
@@ -49,8 +52,6 @@ export type ToEngine =
   | { readonly kind: 'pause'; readonly id: number }
   /** Continue a paused sequence. Unknown and finished ids are ignored. */
   | { readonly kind: 'resume'; readonly id: number }
-  /** Answer `pong` between two steps. Sent after a while without another message from the engine. */
-  | { readonly kind: 'ping' }
   /** Release everything and exit 0. */
   | { readonly kind: 'close' };
 
@@ -152,8 +153,8 @@ export type FromEngine =
   | ({ readonly kind: 'refused' } & Refusal)
   /** The answer to `probe`. */
   | { readonly kind: 'probed'; readonly probe: DeviceProbe }
-  /** The answer to `ping`. */
-  | { readonly kind: 'pong' }
+  /** The engine reads its messages: sent in the interval of `open`, between two steps. */
+  | { readonly kind: 'alive' }
   /**
    * The results of one step for all sequences. `batch` = number of sequences computed in the step, by
    * decoding or prefill; 0 in the report before a run, with cancellations, assigned slots and new queue

@@ -91,7 +91,7 @@ describe('a silent engine', () => {
     const late = job();
     expect((await first).silence).toEqual(silences[0]);
     expect((await next(late)).silence).toEqual(silences[0]);
-    engine.emit('message', { kind: 'pong' });
+    engine.emit('message', { kind: 'alive' });
     expect(silences[1]).toEqual({ state: 'recovered', ms: 5050 });
     for (const steps of [early, late]) expect((await next(steps)).silence).toEqual(silences[1]);
   });

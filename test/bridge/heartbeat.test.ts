@@ -1,43 +1,45 @@
-/** The silence of an engine: pings, stalls and hangs, on a fake clock. */
+/** The silence of an engine: stalls and hangs, on a fake clock. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Heartbeat, PING_MS } from '../../src/bridge/heartbeat.ts';
+import { ALIVE_MS, aliveInterval, Heartbeat } from '../../src/bridge/heartbeat.ts';
 import { StallThreshold } from '../../src/bridge/stall-threshold.ts';
 
 let watched: Heartbeat | undefined;
+let suspendedMs = 0;
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate'] });
+  const clock = performance.now.bind(performance);
+  suspendedMs = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => clock() + suspendedMs);
 });
 afterEach(() => {
   watched?.stop();
+  vi.restoreAllMocks();
   vi.useRealTimers();
 });
 
 function watch(stepMs: number, stallMs?: number) {
-  const [ping, silent, stalled, recovered] = [vi.fn(), vi.fn(), vi.fn(), vi.fn()];
+  const [silent, stalled, recovered] = [vi.fn(), vi.fn(), vi.fn()];
   const threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
   const heartbeat = new Heartbeat({
     stepMs,
     threshold,
-    ping,
     onSilent: silent,
     onStalled: stalled,
     onRecovered: recovered,
   });
   watched = heartbeat;
-  return { heartbeat, threshold, ping, silent, stalled, recovered };
+  return { heartbeat, threshold, silent, stalled, recovered };
 }
 
 /** The process is suspended for `ms`: its clock runs, its timers do not. */
 function suspend(ms: number): void {
-  const jump = performance.now() + ms;
-  vi.spyOn(performance, 'now').mockImplementationOnce(() => jump);
+  suspendedMs += ms;
 }
 
 describe('an engine that does not answer', () => {
-  test('gets one ping, and is reported once after the timeout', () => {
-    const { ping, silent } = watch(10_000);
+  test('is reported once after the timeout', () => {
+    const { silent } = watch(10_000);
     vi.advanceTimersByTime(9990);
-    expect(ping).toHaveBeenCalledTimes(1);
     expect(silent).not.toHaveBeenCalled();
     vi.advanceTimersByTime(60_000);
     expect(silent).toHaveBeenCalledTimes(1);
@@ -56,9 +58,13 @@ describe('an engine that does not answer', () => {
 
   test('is not reported for the time of a suspension of this process', () => {
     const { silent } = watch(4000);
-    suspend(3_600_000);
     vi.advanceTimersByTime(3000);
+    suspend(3_600_000);
+    // Both processes were suspended. The engine has one more interval, from the first timer on.
+    vi.advanceTimersByTime(1000 + aliveInterval({ stepMs: 4000 }) - 10);
     expect(silent).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(20);
+    expect(silent).toHaveBeenCalledTimes(1);
   });
 
   test('is not reported if its messages of that time are read before the decision', () => {
@@ -71,19 +77,31 @@ describe('an engine that does not answer', () => {
   });
 
   test('is not watched after a stop', () => {
-    const { heartbeat, ping, silent, stalled } = watch(10_000, 1000);
+    const { heartbeat, silent, stalled } = watch(10_000, 1000);
     heartbeat.stop();
     vi.advanceTimersByTime(60_000);
-    expect([ping.mock.calls, silent.mock.calls, stalled.mock.calls]).toEqual([[], [], []]);
+    expect([silent.mock.calls, stalled.mock.calls]).toEqual([[], []]);
   });
 });
 
-test('an idle engine that answers gets a ping in each interval, and is never reported', () => {
-  const { heartbeat, ping, silent, stalled } = watch(60_000, 5000);
-  ping.mockImplementation(() => heartbeat.heard());
-  vi.advanceTimersByTime(60_000);
-  expect(ping).toHaveBeenCalledTimes(60_000 / PING_MS);
+test('an idle engine whose messages are late by almost an interval is never reported', () => {
+  const { heartbeat, silent, stalled } = watch(60_000, 5000);
+  for (let messages = 0; messages < 20; messages += 1) {
+    vi.advanceTimersByTime(2 * ALIVE_MS - 10);
+    heartbeat.heard();
+  }
   expect([silent.mock.calls, stalled.mock.calls]).toEqual([[], []]);
+});
+
+test('the interval of an engine leaves it half of the shorter limit', () => {
+  const interval = (stepMs: number, stallMs: number) =>
+    aliveInterval({ stepMs, threshold: new StallThreshold(stallMs, stepMs) });
+  expect([interval(60_000, 5000), interval(60_000, 1000), interval(1000, 5000), interval(60_000, 30_000)]).toEqual([
+    2500,
+    500,
+    500,
+    ALIVE_MS,
+  ]);
 });
 
 describe('a stall', () => {
@@ -101,6 +119,14 @@ describe('a stall', () => {
     expect(recovered.mock.calls).toEqual([[24_980]]);
     heartbeat.heard();
     expect([recovered.mock.calls.length, silent.mock.calls.length]).toEqual([1, 0]);
+  });
+
+  test('is watched for from its end on, not from the limit of a hang on', () => {
+    const { heartbeat, stalled } = watch(60_000, 5000);
+    vi.advanceTimersByTime(5100);
+    heartbeat.heard();
+    vi.advanceTimersByTime(5010);
+    expect(stalled).toHaveBeenCalledTimes(2);
   });
 
   test('is reported again after it has ended', () => {
@@ -138,11 +164,11 @@ describe('a stall', () => {
   });
 
   test('is not reported for the time of a suspension of this process', () => {
-    const { heartbeat, ping, stalled } = watch(60_000, 5000);
-    ping.mockImplementation(() => heartbeat.heard());
+    const { heartbeat, stalled } = watch(60_000, 5000);
     for (let times = 0; times < 10; times += 1) {
       suspend(600_000);
-      vi.advanceTimersByTime(PING_MS);
+      vi.advanceTimersByTime(ALIVE_MS);
+      heartbeat.heard();
     }
     expect(stalled).not.toHaveBeenCalled();
   });

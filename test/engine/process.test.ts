@@ -106,6 +106,18 @@ describe('the engine process', () => {
     bench.engine.close();
   });
 
+  it('says that it lives, while it is idle and between steps', async () => {
+    const engine = forkEngine();
+    engine.send({ kind: 'open', options, aliveMs: 20 });
+    await engine.heard('alive');
+    const before = engine.said.length;
+    const asked = request({ maxTokens: 250 });
+    engine.send({ kind: 'submit', request: asked });
+    await engine.finish(asked.id);
+    const kinds = engine.said.slice(before).map(({ kind }) => kind);
+    expect(kinds.slice(kinds.indexOf('report'), kinds.lastIndexOf('report'))).toContain('alive');
+  });
+
   it('stops a cancelled sequence', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options });
