@@ -10,9 +10,9 @@ import type { StallThreshold } from './stall-threshold.ts';
  * Longest interval in which the engine says `alive`. Each message wakes both processes of an idle worker
  * (docs/decisions/0022-cheap-workers.md).
  */
-export const ALIVE_MS = 2500;
+export const ALIVE_MS = 3000;
 /** The interval is at most this part of the shorter limit: a message may be late by the rest of the time. */
-const ALIVE_SHARE = 0.5;
+const ALIVE_SHARE = 0.6;
 /** A timer that is late by more than this was in a process that was suspended. */
 const SUSPENSION_MS = 1000;
 
