@@ -99,6 +99,7 @@ describe('the load', () => {
               refused += 1;
               expect(error.code).toBe('ALL_SLOTS_BUSY');
               expect(error.details?.['expected_wait_ms']).toBe(load.expectedWaitMs);
+              expect(error.details).toMatchObject({ slots_busy: 2, queue_length: load.queued });
               // A place in the queue is free as soon as a slot is; without a queue, both are the same.
               const retryMs = Number(error.details?.['retry_after_ms']);
               if (estimate) expect(retryMs).toBeLessThanOrEqual(Number(load.expectedWaitMs));
