@@ -215,7 +215,10 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
       'begins. Requests of the same second share one announcement, and so do all requests while the model is loading.',
     takes: ['traceparent'],
     answers: { 202: { description: 'The worker announces itself.', content: json(ref('AnnounceAnswer')) } },
-    errorForms: { 409: { description: 'Not retriable: start the worker with `--callback-url`.' } },
+    errorForms: {
+      409: { description: 'Not retriable: start the worker with `--callback-url`.' },
+      503: { description: 'With `retry`: `never`: no other worker can announce this one.' },
+    },
   },
   health: {
     tag: 'worker',
@@ -391,8 +394,8 @@ export const HEADERS_OUT = {
   'X-Worker-Slots-Free': {
     description:
       'Slots that a new job could take at once, at the time of this answer; 0 while the worker accepts no jobs. This header and the ' +
-      'other two of the load are absent from 401 and 403, from answers to malformed HTTP, and with `--api-token` from ' +
-      'answers to requests without the token.',
+      'other two of the load are absent from 401 and 403, from answers to malformed HTTP and malformed paths, and with ' +
+      '`--api-token` from answers to requests without the token.',
     schema: { type: 'integer', minimum: 0 },
   },
   'X-Worker-Queue': {

@@ -125,3 +125,14 @@ export class WorkerError extends Error {
     return isRetriable(this.retry);
   }
 }
+
+/** The WorkerError that `check` throws; undefined if it throws nothing. Throws any other error again. */
+export function refusalOf(check: () => unknown): WorkerError | undefined {
+  try {
+    check();
+  } catch (error) {
+    if (error instanceof WorkerError) return error;
+    throw error;
+  }
+  return undefined;
+}

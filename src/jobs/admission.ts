@@ -189,15 +189,14 @@ export class Admission {
    * @throws WorkerError `ALL_SLOTS_BUSY` with a retry time, the time until a place in the queue is free
    */
   requireCapacity(slots: number): void {
-    const { full, expectedWaitMs } = this.load;
+    const { full, slotsFree, queued, expectedWaitMs } = this.load;
     if (!full) return;
     const { config, engine } = this.#parts;
-    const { busy, waiting } = engine.occupancy;
     const retryAfterMs = engine.slotFreeMs ?? RETRY_MS;
     const details = {
       slots_total: slots,
-      slots_busy: busy,
-      queue_length: waiting,
+      slots_busy: slots - slotsFree,
+      queue_length: queued,
       queue_limit: config.queue,
       retry_after_ms: Math.ceil(retryAfterMs),
       ...(expectedWaitMs !== undefined && { expected_wait_ms: expectedWaitMs }),

@@ -72,7 +72,7 @@ const TIMED: readonly unknown[] = [
   'LOADING',
 ] satisfies ErrorCode[];
 
-/** Codes that allow a retry, and have it `never` for a past deadline and for a second shutdown. */
+/** Codes that allow a retry, and have it `never` for a past deadline and for an order to a worker that drains. */
 const NEVER: readonly unknown[] = ['TIMEOUT', 'DRAINING'] satisfies ErrorCode[];
 
 /** The problems of the fields `retry` and `retriable` of an error. */

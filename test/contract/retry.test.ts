@@ -12,6 +12,7 @@ import {
 } from '../../src/contract/errors.ts';
 import { ROUTES } from '../../src/contract/routes.ts';
 import { errorBody, executeErrors } from '../../src/http/native/errors.ts';
+import { announceHandler } from '../../src/http/operator/announce.ts';
 import { shutdownHandler } from '../../src/http/operator/shutdown.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
 import { DOCUMENT, operations } from './document.ts';
@@ -88,9 +89,12 @@ test('the SSE form of a refused request has both fields', () => {
   expect(sent[0]).toMatch(/event: error\ndata: \{.*"retriable":false,"retry":"never"/);
 });
 
-test('a second shutdown is never repeated elsewhere, where it would stop another worker', () => {
+test.each([
+  ['a second shutdown', (state: WorkerState) => shutdownHandler(state, 30, () => undefined)],
+  ['an announcement', (state: WorkerState) => announceHandler(state, () => new Error('not announced') as never)],
+])('%s is never repeated elsewhere, where it would reach another worker', (_, handlerOf) => {
   const state = new WorkerState();
-  const handle = shutdownHandler(state, 30, () => undefined);
+  const handle = handlerOf(state);
   state.enter('draining');
   const call = (): unknown => handle({} as FastifyRequest, {} as FastifyReply);
   expect(call).toThrow(expect.objectContaining({ code: 'DRAINING', retry: 'never', retriable: false }));

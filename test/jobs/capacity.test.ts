@@ -1,7 +1,9 @@
 /** The load that probes and headers show is the decision of admission. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config/config.ts';
-import { WorkerError } from '../../src/contract/errors.ts';
+import { refusalOf } from '../../src/contract/errors.ts';
+import { readyHandler } from '../../src/http/operator/health.ts';
 import { Admission } from '../../src/jobs/admission.ts';
 import { JobRegistry } from '../../src/jobs/registry.ts';
 import { WorkerState } from '../../src/lifecycle/state.ts';
@@ -40,16 +42,6 @@ function admissionOf({ slots, queue, jobs: running, busy, waiting, estimate }: S
   return { admission, state };
 }
 
-function refusal(check: () => unknown): WorkerError | undefined {
-  try {
-    check();
-  } catch (error) {
-    if (error instanceof WorkerError) return error;
-    throw error;
-  }
-  return undefined;
-}
-
 const IDLE: Situation = { slots: 2, queue: 1, jobs: 0, busy: 0, waiting: 0, estimate: undefined };
 
 describe('the load', () => {
@@ -85,6 +77,13 @@ describe('the load', () => {
     expect(admissionOf({ ...IDLE, ...situation }).admission.load).toMatchObject(expected);
   });
 
+  test('without an engine there are no slots: every job waits', () => {
+    const state = new WorkerState();
+    state.enter('engine_lost');
+    const { load } = admissionOf({ ...IDLE, jobs: 2, waiting: 2 }, state).admission;
+    expect(load).toMatchObject({ accepting: false, slotsFree: 0, queued: 2, expectedWaitMs: undefined });
+  });
+
   test('is that of admission in every situation: it accepts, or refuses with the same figures', () => {
     let refused = 0;
     for (const queue of [0, 1, 3])
@@ -94,12 +93,13 @@ describe('the load', () => {
             for (const estimate of [undefined, [250.5, 100]] as const) {
               const { admission } = admissionOf({ slots: 2, queue, jobs, busy, waiting, estimate });
               const { load } = admission;
-              const error = refusal(() => admission.requireCapacity(2));
+              const error = refusalOf(() => admission.requireCapacity(2));
               expect(load.accepting).toBe(error === undefined);
               if (!error) continue;
               refused += 1;
               expect(error.code).toBe('ALL_SLOTS_BUSY');
               expect(error.details?.['expected_wait_ms']).toBe(load.expectedWaitMs);
+              expect(error.details).toMatchObject({ slots_busy: 2, queue_length: load.queued });
               // A place in the queue is free as soon as a slot is; without a queue, both are the same.
               const retryMs = Number(error.details?.['retry_after_ms']);
               if (estimate) expect(retryMs).toBeLessThanOrEqual(Number(load.expectedWaitMs));
@@ -116,7 +116,7 @@ describe('a stalled engine', () => {
     state.stalled = true;
     expect(state.health).toBe('stalled');
     expect(admission.load).toMatchObject({ accepting: false, full: false, slotsFree: 0, expectedWaitMs: undefined });
-    expect(refusal(() => admission.requireReady())).toMatchObject({
+    expect(refusalOf(() => admission.requireReady())).toMatchObject({
       code: 'ENGINE_STALLED',
       status: 503,
       retryAfterMs: 1000,
@@ -143,4 +143,15 @@ describe('a stalled engine', () => {
     state.enter('ready');
     expect([state.health, state.refusal]).toEqual(['stalled', 'ENGINE_STALLED']);
   });
+});
+
+test('/ready of a full worker tells the time until a retry to the owner of the token only', () => {
+  const { admission } = admissionOf({ ...IDLE, jobs: 3, busy: 2, waiting: 1, estimate: [30_000, 90] });
+  const errorFor = (isOwner: boolean) => {
+    const config = { ...readConfig([], {}), readyWhenFull: false };
+    const handle = readyHandler({ config, admission, isTrusted: () => isOwner });
+    return refusalOf(() => handle({} as FastifyRequest, {} as FastifyReply));
+  };
+  expect(errorFor(true)).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: 30_000, details: { queue_length: 1 } });
+  expect(errorFor(false)).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: 1000, details: undefined });
 });

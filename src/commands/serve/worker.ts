@@ -139,7 +139,11 @@ export class Worker {
       memory: this.#memory,
       model: () => this.#model,
     };
-    const shutdown = (reason: string): void => this.#stops.request(reason);
+    const shutdown = (reason: string): void => {
+      // Before the answer is written: its headers belong to the drain.
+      this.#state.enter('draining');
+      this.#stops.request(reason);
+    };
     const announce = () => this.#announcer.announce('announce');
     const admission = new Admission(parts);
     return buildServer({ ...parts, identity: this.#identity, admission, shutdown, announce }, CONTRACT_FILES);

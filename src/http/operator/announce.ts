@@ -13,7 +13,8 @@ import type { WorkerState } from '../../lifecycle/state.ts';
  */
 export function announceHandler(state: WorkerState, announce: () => Announced) {
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    if (state.phase === 'draining') throw new WorkerError('DRAINING');
+    // Never: a client that repeats the request elsewhere would announce another worker.
+    if (state.phase === 'draining') throw new WorkerError('DRAINING', undefined, { retry: 'never' });
     return reply.code(202).send(announce());
   };
 }

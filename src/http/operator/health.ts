@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../../bridge/client.ts';
 import type { Config } from '../../config/config.ts';
 import type { Health } from '../../contract/answers.ts';
-import { WorkerError } from '../../contract/errors.ts';
+import { refusalOf, WorkerError } from '../../contract/errors.ts';
 import type { Admission } from '../../jobs/admission.ts';
 import type { Load } from '../../jobs/capacity/capacity.ts';
 import { identityFields, type WorkerIdentity } from '../../lifecycle/identity.ts';
@@ -79,17 +79,6 @@ export function healthHandler(sources: HealthSources) {
   };
 }
 
-/** The error that `check` throws; undefined if it throws none. */
-function refusalOf(check: () => unknown): WorkerError | undefined {
-  try {
-    check();
-  } catch (error) {
-    if (error instanceof WorkerError) return error;
-    throw error;
-  }
-  return undefined;
-}
-
 /**
  * 200 as long as the process can answer, even without an engine. Reports the age of the engine's last
  * message.
@@ -98,6 +87,9 @@ export function liveHandler(workerId: string, engine: Pick<EngineClient, 'heartb
   return (_request: FastifyRequest, reply: FastifyReply): FastifyReply =>
     reply.send({ status: 'alive', worker_id: workerId, ...heartbeatOf(engine) });
 }
+
+/** Time until a retry for a caller without the token, while the worker is full. */
+const STRANGER_RETRY_MS = 1000;
 
 interface ReadySources {
   readonly config: Pick<Config, 'workerId' | 'readyWhenFull'>;
@@ -120,11 +112,11 @@ export function readyHandler({ config, admission, isTrusted }: ReadySources) {
       if (full) throw full;
       return reply.send({ ...body, ...figures });
     }
-    if (full) throw withoutDetails(full);
+    if (full) throw withoutFigures(full);
     return reply.send(body);
   };
 }
 
-function withoutDetails({ code, retryAfterMs }: WorkerError): WorkerError {
-  return new WorkerError(code, undefined, retryAfterMs === undefined ? {} : { retryAfterMs });
-}
+/** The error without figures of the load. The time until a retry is an estimate of the load. */
+const withoutFigures = ({ code }: WorkerError): WorkerError =>
+  new WorkerError(code, undefined, { retryAfterMs: STRANGER_RETRY_MS });

@@ -26,7 +26,7 @@ export interface Load {
   readonly full: boolean;
   /** Slots that a new job could take at once; 0 while the worker accepts no jobs. */
   readonly slotsFree: number;
-  /** Accepted jobs beyond the number of slots. */
+  /** Accepted jobs beyond the number of slots; all of them while there is no engine. */
   readonly queued: number;
   /** Prompt tokens of the sequences that wait for a slot. */
   readonly queuedPromptTokens: number;
@@ -52,7 +52,7 @@ export function loadOf({ config, state, jobs, engine, model }: CapacityParts): L
     accepting: isReady && !full,
     full,
     slotsFree: isReady ? Math.max(0, slots - taken) : 0,
-    queued: Math.max(0, taken - slots),
+    queued: Math.max(0, taken - (state.phase === 'engine_lost' ? 0 : slots)),
     queuedPromptTokens: waitingTokens,
     expectedWaitMs: isReady && wait !== undefined ? Math.ceil(wait) : undefined,
   };

@@ -23,10 +23,10 @@ export const SILENCE_EVENTS = {
     actor: ENGINE,
     action: 'engine_recover',
     level: 'INFO',
-    when: 'a stalled engine has sent a message; the worker accepts requests again',
+    when: 'a stalled engine has sent a message; the worker accepts requests again, unless it drains',
     required: ['silence_ms'],
     target: () => 'engine',
-    human: (f) => `Engine answers again after ${formatMs(f.silence_ms)} of silence; the worker accepts requests`,
+    human: (f) => `Engine answers again after ${formatMs(f.silence_ms)} of silence`,
     cute: () => '🌞 The engine blinks, stretches and is back with us!',
   }),
   'request.stalled': requestEvent({

@@ -91,6 +91,19 @@ async function draining(): Promise<{ worker: TestWorker; stream: Listener; kept:
   return { worker, stream, kept };
 }
 
+test('the answer that begins the drain says so too', async () => {
+  const worker = await startWorker({ args: ['--slots', '1'] });
+  const connection = await keptAlive(worker);
+  connection.socket.write(requestOf('POST', '/shutdown'));
+  expect(await connection.ended).toEqual([]);
+  const [, answer = ''] = connection.heard().split(/(?=HTTP\/1\.1 202)/);
+  expect(answer).toMatch(/\r\nConnection: close\r\n/i);
+  expect(answer).toMatch(/\r\nX-Worker-Slots-Free: 0\r\n/i);
+  expect(answer).not.toMatch(/keep-alive|x-worker-expected-wait-ms/i);
+  connection.socket.end();
+  expect(await worker.exited).toEqual({ code: 0, signal: null });
+});
+
 test('an untrusted client gets it too', async () => {
   const worker = await startWorker({ env: { RBEES_API_TOKEN: 'correct-horse-battery-staple' } });
   const headers = { Authorization: 'Bearer correct-horse-battery-staple' };

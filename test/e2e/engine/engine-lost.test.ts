@@ -83,6 +83,24 @@ describe('an engine that dies', () => {
     halt.remove();
   });
 
+  test('leaves the requests without a slot in the queue, which shows until the next one serves them', async () => {
+    const halt = new Halt();
+    worker = await startWorker({ args: ['--slots', '1'], env: halt.env });
+    const running = await Listener.open(worker, longJob('running'));
+    await running.untilToken();
+    const waiting = await Listener.open(worker, longJob('waiting', { max_tokens: 5, min_tokens: 5 }));
+    await waiting.untilNarrated('request.queued');
+    halt.arm();
+    process.kill(enginePid(worker), 'SIGKILL');
+    expect(lastOf(await running.ended)).toMatchObject({ code: 'ENGINE_LOST' });
+    const health = await worker.get('/health');
+    expect(await health.json()).toMatchObject({ accepting: false, queue: { length: 1 } });
+    expect([health.headers.get('x-worker-slots-free'), health.headers.get('x-worker-queue')]).toEqual(['0', '1']);
+    halt.disarm();
+    expect(lastOf(await waiting.ended)).toMatchObject({ type: 'end', tokens_out: 5 });
+    halt.remove();
+  });
+
   test('three times in a row ends the worker with exit code 1', async () => {
     worker = await startWorker();
     for (const restarts of [1, 2]) {

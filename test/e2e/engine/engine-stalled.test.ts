@@ -118,6 +118,7 @@ describe('with a running and a queued request', () => {
     expect((await answer('/ready')).body).toMatchObject({ error: { code: 'DRAINING' } });
     expect((await answer('/health')).body).toMatchObject({ status: 'draining' });
     process.kill(engine, 'SIGCONT');
+    expect((await worker.line('engine.recovered')).human).not.toContain('accept');
     for (const stream of [running, waiting]) expect(lastOf(await stream.ended).type).toBe('end');
     expect(await worker.exited).toEqual({ code: 0, signal: null });
   });
