@@ -1,10 +1,12 @@
 /** Where the port is: the line of --ready-fd, and `server.bound` at every level of the log. */
 import { execFileSync, fork } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import {
   closeSync,
   constants,
   createReadStream,
+  existsSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -168,6 +170,19 @@ describe.skipIf(process.platform === 'win32')('a bad reader of --ready-fd', () =
     worker = await startWorker({ args: ARGS, moreStdio: [writer] });
     expect(await worker.stop()).toBe(0);
   });
+});
+
+test.runIf(process.platform === 'linux')('a socket of datagrams costs a warning, and is closed', async () => {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  try {
+    const { fd } = (socket as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    worker = new TestWorker({ args: ARGS, moreStdio: [fd] });
+    expect(await worker.line('ready_fd.failed')).toMatchObject({ level: 'WARN', reason: 'ERR_INVALID_FD_TYPE' });
+    expect(existsSync(`/proc/${worker.process.pid}/fd/3`)).toBe(false);
+  } finally {
+    socket.close();
+  }
 });
 
 test('a worker that never gets ready closes --ready-fd without a line', async () => {
