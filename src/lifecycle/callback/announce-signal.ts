@@ -1,6 +1,7 @@
 /**
- * SIGUSR2 asks the worker to announce itself again. The handler exists from the start of the process on: the
- * default of the signal is the end of the process. Windows has no such signal.
+ * SIGUSR2 asks the worker to announce itself again. The handler exists before the settings are read: the
+ * default of the signal is the end of the process, which holds until Node.js and the first modules are loaded.
+ * Windows has no such signal.
  */
 import type { EventEmitter } from 'node:events';
 
