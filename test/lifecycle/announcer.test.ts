@@ -6,6 +6,7 @@ import { AnnounceSignal } from '../../src/lifecycle/callback/announce-signal.ts'
 import { Announcer, type AnnouncerParts } from '../../src/lifecycle/callback/announcer.ts';
 import { newIdentity } from '../../src/lifecycle/identity.ts';
 import { capture } from '../../src/narration/narrate.ts';
+import { eventually } from '../support/eventually.ts';
 import { fakeModel } from '../support/fakes.ts';
 import { PoolManager, type Reaction } from '../support/pool-manager.ts';
 
@@ -175,7 +176,7 @@ test('a worker that was accepted keeps serving when a later announcement fails, 
     await receiver.called(2);
   });
   const abandoned = () => narrations.find(({ event }) => event === 'callback.abandoned');
-  while (!abandoned()) await new Promise((resolve) => setTimeout(resolve, 5));
+  await eventually(() => expect(abandoned()).toBeDefined());
   announcer.announce('announce');
   await receiver.called(3);
   announcer.close();
