@@ -53,7 +53,10 @@ function writeStream(fd: number, text: string): void {
   stream.unref();
 }
 
-/** @throws Error for a socket of datagrams, which Node.js cannot write to. The parent process gets its end only. */
+/**
+ * Closes a descriptor that Node.js cannot write to, such as a socket of datagrams.
+ * @throws Error
+ */
 function streamOf(fd: number): Socket {
   try {
     return new Socket({ fd, readable: false, writable: true });
