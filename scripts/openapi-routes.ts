@@ -211,8 +211,8 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     summary: 'Send the ready callback again',
     description:
       'For a pool-manager that has started anew. Takes no body. The worker sends the callback to `--callback-url` under a new ' +
-      '`announcement` number (webhook `ready`). A running announcement makes no further attempt: its waits end, and the new one ' +
-      'begins. Requests of the same second share one announcement, and so do all requests while the model is loading.',
+      '`announcement` number (webhook `ready`). A running announcement makes no further attempt: an attempt that waits for its ' +
+      'answer is completed, other waits end, and the new one begins. Requests of the same second share one announcement, and so do all requests while the model is loading.',
     takes: ['traceparent'],
     answers: { 202: { description: 'The worker announces itself.', content: json(ref('AnnounceAnswer')) } },
     errorForms: {

@@ -59,7 +59,8 @@ export const AnnounceAnswer = named(
   z.object({
     status: z.enum(['announcing', 'loading']).meta({
       description:
-        '`announcing`: the worker calls the pool-manager within about a second. `loading`: it does so when the model is loaded',
+        '`announcing`: the worker calls the pool-manager within about a second; if it waits for the answer to an earlier call, ' +
+        'after this answer (at most 5 s). `loading`: it calls when the model is loaded',
     }),
     worker_id: WORKER_ID,
     instance_id: INSTANCE_ID,

@@ -46,6 +46,8 @@ export class Job {
   readonly subscribers: Subscribers;
   /** Time of acceptance, on the clock of performance.now(). */
   readonly acceptedAt = performance.now();
+  /** The same time in milliseconds since 1970. */
+  readonly acceptedTime = Date.now();
   readonly #controller = new AbortController();
   #stop: { readonly why: StopReason; readonly at: number } | undefined;
   #deadline: NodeJS.Timeout | undefined;

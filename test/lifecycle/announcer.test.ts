@@ -6,6 +6,7 @@ import { AnnounceSignal } from '../../src/lifecycle/callback/announce-signal.ts'
 import { Announcer, type AnnouncerParts } from '../../src/lifecycle/callback/announcer.ts';
 import { newIdentity } from '../../src/lifecycle/identity.ts';
 import { capture } from '../../src/narration/narrate.ts';
+import { eventually } from '../support/eventually.ts';
 import { fakeModel } from '../support/fakes.ts';
 import { PoolManager, type Reaction } from '../support/pool-manager.ts';
 
@@ -148,6 +149,19 @@ test('a worker that was never accepted is rejected when it gives up', async () =
   expect(receiver.calls).toHaveLength(1);
 });
 
+test('410 to an attempt does not end a worker that was asked meanwhile for another announcement', async () => {
+  const held: ServerResponse[] = [];
+  const receiver = await start((response) => held.push(response), 204);
+  const { announcer, rejection } = announcerOf(receiver);
+  announcer.ready(fakeModel(), LISTENING);
+  await receiver.called(1);
+  announcer.announce('announce');
+  held[0]?.writeHead(410).end();
+  await Promise.race([receiver.called(2), rejection.then(() => expect.unreachable('The worker is rejected.'))]);
+  announcer.close();
+  expect(receiver.calls[1]?.body).toMatchObject({ announcement: 2, reason: 'announce' });
+});
+
 test('a worker that was accepted keeps serving when a later announcement fails, and can announce itself again', async () => {
   const receiver = await start(204, 410, 204);
   const { announcer, rejection } = announcerOf(receiver);
@@ -160,13 +174,13 @@ test('a worker that was accepted keeps serving when a later announcement fails, 
     await receiver.called(1);
     announcer.announce('announce');
     await receiver.called(2);
-    announcer.announce('announce');
-    await receiver.called(3);
   });
+  const abandoned = () => narrations.find(({ event }) => event === 'callback.abandoned');
+  await eventually(() => expect(abandoned()).toBeDefined());
+  announcer.announce('announce');
+  await receiver.called(3);
   announcer.close();
-  expect(narrations.filter(({ event }) => event === 'callback.abandoned')).toMatchObject([
-    { level: 'ERROR', announcement: 2, http_status: 410 },
-  ]);
+  expect(abandoned()).toMatchObject({ level: 'ERROR', announcement: 2, http_status: 410 });
   expect(isRejected).toBe(false);
 });
 

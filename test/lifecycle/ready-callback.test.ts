@@ -148,7 +148,7 @@ test('a newer announcement ends the delays, and not an attempt that waits for it
   const { result, narrations } = await report(url, 20_000, { next: next.signal });
   expect(result).toBe('ended');
   expect(narrations.map(({ event }) => event)).toEqual(['callback.attempt', 'callback.failed']);
-  expect(narrations[1]).toMatchObject({ level: 'WARN', http_status: 503 });
+  expect(narrations[1]).toMatchObject({ level: 'WARN', http_status: 503, retry_after_ms: 0 });
 });
 
 test.each([

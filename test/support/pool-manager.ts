@@ -5,6 +5,9 @@ import type { AddressInfo } from 'node:net';
 import type { ReadyNotice } from '../../src/contract/callback.ts';
 
 export interface Call {
+  readonly method: string | undefined;
+  /** Path and query. */
+  readonly path: string | undefined;
   readonly headers: IncomingMessage['headers'];
   readonly body: ReadyNotice;
 }
@@ -80,7 +83,8 @@ export class PoolManager {
       return; // The worker has ended the attempt.
     }
     const reaction = this.#reactions[Math.min(this.calls.length, this.#reactions.length - 1)] ?? 200;
-    const call = { headers: request.headers, body: JSON.parse(text) as ReadyNotice };
+    const { method, url: path, headers } = request;
+    const call = { method, path, headers, body: JSON.parse(text) as ReadyNotice };
     this.calls.push(call);
     if (typeof reaction === 'number') response.writeHead(reaction).end();
     else reaction(response, call);

@@ -7,7 +7,8 @@ import { WorkerError } from '../../contract/errors.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 
 /**
- * Answers 202 with the number of the announcement, which begins within about a second.
+ * Answers 202 with the number of the announcement. It begins within about a second, or after the attempt that
+ * waits for its answer.
  * @param announce throws WorkerError `NO_CALLBACK` if the worker has no `--callback-url`
  * @throws WorkerError `DRAINING`, from the handler, if the worker stops
  */

@@ -35,20 +35,13 @@ export function jobsHandler(jobs: Pick<JobRegistry, 'finished' | typeof Symbol.i
     };
     for (const job of jobs) list(job, job.state);
     for (const job of jobs.finished) list(job, 'finished');
-    const now = { clock: performance.now(), time: Date.now() };
-    return reply.send({ totals, jobs: listed.map((job) => rowOf(job, now)) } satisfies JobsAnswer);
+    return reply.send({ totals, jobs: listed.map(rowOf) } satisfies JobsAnswer);
   };
 }
 
-/** A moment on two clocks: performance.now(), and the time of day. */
-interface Moment {
-  readonly clock: number;
-  readonly time: number;
-}
-
-function rowOf({ context, runId, log, progress, subscribers, state, acceptedAt }: Job, now: Moment): JobRow {
+function rowOf({ context, runId, log, progress, subscribers, state, acceptedAt, acceptedTime }: Job): JobRow {
   const { tokensIn, tokensOut, end } = progress;
-  const timeOf = (clock: number): string => new Date(now.time - now.clock + clock).toISOString();
+  const timeAfter = (ms: number): string => new Date(acceptedTime + ms).toISOString();
   return {
     job_id: context.jobId ?? '',
     run_id: runId,
@@ -58,9 +51,9 @@ function rowOf({ context, runId, log, progress, subscribers, state, acceptedAt }
     ...(tokensIn !== undefined && { tokens_in: tokensIn }),
     tokens_out: tokensOut,
     readers: subscribers.size,
-    accepted_at: timeOf(acceptedAt),
-    ...(end && { finished_at: timeOf(end.at) }),
-    age_ms: Math.round(now.clock - acceptedAt),
+    accepted_at: timeAfter(0),
+    ...(end && { finished_at: timeAfter(end.at - acceptedAt) }),
+    age_ms: Math.round(performance.now() - acceptedAt),
     first_event_id: log.first,
     next_event_id: log.next,
     log_bytes: log.bytes,

@@ -1,6 +1,7 @@
 /**
- * SIGUSR2 asks the worker to announce itself again. The handler exists from the start of the process on: the
- * default of the signal is the end of the process. Windows has no such signal.
+ * SIGUSR2 asks the worker to announce itself again. Without a handler, the signal ends the process: the
+ * handler exists before the settings are read, but not while Node.js loads the first modules. Windows has no
+ * such signal.
  */
 import type { EventEmitter } from 'node:events';
 

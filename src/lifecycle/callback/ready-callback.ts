@@ -130,8 +130,9 @@ class Attempts {
   #delayAfter(attempt: number, { isFinal, waitMs }: Problem): number | undefined {
     const { firstDelayMs, longestDelayMs } = this.#times;
     const left = this.#until - performance.now();
-    const isOver = (this.#isLast || left <= 0) && this.#announcement.next?.aborted !== true;
-    if (isFinal || isOver) return undefined;
+    // A newer announcement follows at once, whatever the answer to this one.
+    if (this.#announcement.next?.aborted) return 0;
+    if (isFinal || this.#isLast || left <= 0) return undefined;
     const backoff = backoffDelay(attempt, { firstMs: firstDelayMs, longestMs: longestDelayMs / MOST_JITTER });
     const delay = Math.min(Math.max(waitMs, backoff), longestDelayMs);
     this.#isLast = delay >= left;

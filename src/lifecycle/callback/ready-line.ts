@@ -41,7 +41,7 @@ function writeFile(fd: number, text: string): void {
 
 /** The event loop writes to pipes and sockets, so a reader that is slow does not delay it. */
 function writeStream(fd: number, text: string): void {
-  const stream = new Socket({ fd, readable: false, writable: true });
+  const stream = streamOf(fd);
   stream.once('error', (error) => reportFailure(fd, error));
   stream.end(text);
   stream.once('finish', () => {
@@ -51,6 +51,19 @@ function writeStream(fd: number, text: string): void {
   });
   // A worker that stops does not wait for the reader.
   stream.unref();
+}
+
+/**
+ * Closes a descriptor that Node.js cannot write to, such as a socket of datagrams.
+ * @throws Error
+ */
+function streamOf(fd: number): Socket {
+  try {
+    return new Socket({ fd, readable: false, writable: true });
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
 }
 
 function reportFailure(fd: number, error: unknown): void {

@@ -85,6 +85,13 @@ describe('a job', () => {
     expect(row).not.toHaveProperty('error_code');
   });
 
+  test('has the same times in every answer', async () => {
+    await worker.execute({ job_id: 'stable', prompt: 'The sea', max_tokens: 1 });
+    const rows = [];
+    for (let call = 0; call < 100; call += 1) rows.push(await rowOf('stable'));
+    expect(new Set(rows.map((row) => `${row?.['accepted_at']} ${row?.['finished_at']}`)).size).toBe(1);
+  });
+
   test('that failed is finished, with the code of its error', async () => {
     const stream = await Listener.open(worker, longJob('cancelled'));
     await stream.untilToken();

@@ -1,92 +1,32 @@
 /** The ready callback: its content, its retries and its narration, with a real server and a real worker. */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { schemaProblems } from '../../contract/document.ts';
 import { lastOf } from '../../support/listener.ts';
+import { PoolManager } from '../../support/pool-manager.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
-
-interface Call {
-  readonly method: string | undefined;
-  readonly url: string | undefined;
-  readonly headers: IncomingMessage['headers'];
-  readonly body: unknown;
-}
-
-/** A pool-manager that answers with these statuses, the last one from then on; 0 = no answer. */
-class PoolManager {
-  readonly calls: Call[] = [];
-  readonly #server: Server;
-
-  private constructor(statuses: readonly number[]) {
-    this.#server = createServer((request, response) => {
-      let text = '';
-      request.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      request.on('end', () => {
-        const status = statuses[Math.min(this.calls.length, statuses.length - 1)] ?? 200;
-        this.calls.push({ method: request.method, url: request.url, headers: request.headers, body: JSON.parse(text) });
-        if (status !== 0) response.writeHead(status, status === 302 ? { Location: '/elsewhere' } : {}).end('thanks');
-      });
-    });
-  }
-
-  static async open(...statuses: number[]): Promise<PoolManager> {
-    const manager = new PoolManager(statuses);
-    await new Promise<void>((resolve) => manager.#server.listen(0, '127.0.0.1', resolve));
-    return manager;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/v2/workers/ready?pool=a%20b`;
-  }
-
-  close(): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
-  }
-}
+import { factsOf } from '../../support/worker-facts.ts';
 
 let manager: PoolManager | undefined;
 let worker: TestWorker | undefined;
 afterEach(async () => {
   await worker?.kill();
-  manager?.close();
+  await manager?.close();
   [worker, manager] = [undefined, undefined];
 });
 
 describe('a worker', () => {
   test('reports its identity and address once, with a correlation id', async () => {
-    manager = await PoolManager.open(204);
-    worker = await startWorker({ args: ['--worker-id', 'w-7', '--callback-url', manager.url] });
+    manager = await PoolManager.start(204);
+    const url = new URL('/v2/workers/ready?pool=a%20b', manager.url).href;
+    worker = await startWorker({ args: ['--worker-id', 'w-7', '--callback-url', url] });
     const ready = await worker.line('callback.ready');
     expect(manager.calls).toHaveLength(1);
     const [call] = manager.calls;
-    expect([call?.method, call?.url]).toEqual(['POST', '/v2/workers/ready?pool=a%20b']);
+    expect([call?.method, call?.path]).toEqual(['POST', '/v2/workers/ready?pool=a%20b']);
     expect(call?.headers['content-type']).toMatch(/^application\/json/);
     expect(call?.headers['x-correlation-id']).toBe(ready['correlation_id']);
-    expect(call?.body).toEqual({
-      worker_id: 'w-7',
-      instance_id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/),
-      pid: worker.process.pid,
-      started_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
-      model: 'haiku',
-      model_ref: 'haiku',
-      url: worker.url,
-      uri: worker.url,
-      device: 'cpu',
-      slots: expect.any(Number),
-      context_length: 512,
-      vram_bytes: 0,
-      memory_bytes: expect.any(Number),
-      capabilities: ['text-gen'],
-      protocol: 'sse',
-      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
-      schema_version: 2,
-      announcement: 1,
-      reason: 'started',
-    });
-    const { instance_id } = (call?.body ?? {}) as { instance_id?: string };
+    expect(call?.body).toEqual({ ...factsOf(worker, 'w-7'), announcement: 1, reason: 'started' });
+    const { instance_id } = call?.body ?? {};
     expect(call?.headers['idempotency-key']).toBe(`${instance_id}-1`);
     expect(schemaProblems({ $ref: '#/components/schemas/ReadyCallback' }, call?.body)).toEqual([]);
     const { slots } = (await (await worker.get('/health')).json()) as { slots: { total: number } };
@@ -104,7 +44,7 @@ describe('a worker', () => {
   });
 
   test('reports the address of --advertise-url', async () => {
-    manager = await PoolManager.open(200);
+    manager = await PoolManager.start(200);
     worker = await startWorker({
       args: ['--callback-url', manager.url, '--advertise-url', 'https://workers.example/7'],
     });
@@ -113,7 +53,7 @@ describe('a worker', () => {
   });
 
   test('tries again if the answer is not 2xx, and serves meanwhile', async () => {
-    manager = await PoolManager.open(500, 200);
+    manager = await PoolManager.start(500, 200);
     worker = await startWorker({ args: ['--callback-url', manager.url] });
     const failed = await worker.line('callback.failed');
     expect(failed).toMatchObject({
@@ -133,9 +73,9 @@ describe('a worker', () => {
   });
 
   test('narrates a refused connection, and still serves', async () => {
-    manager = await PoolManager.open(200);
+    manager = await PoolManager.start(200);
     const { url } = manager;
-    manager.close();
+    await manager.close();
     worker = await startWorker({ args: ['--callback-url', url] });
     const failed = await worker.line('callback.failed');
     expect(failed).toMatchObject({ error_kind: 'callback_failed', reason: 'connection refused' });
@@ -144,7 +84,7 @@ describe('a worker', () => {
   });
 
   test('does not wait for the pool-manager when it stops', async () => {
-    manager = await PoolManager.open(0);
+    manager = await PoolManager.start(() => undefined);
     worker = await startWorker({ args: ['--callback-url', manager.url] });
     await worker.line('callback.attempt');
     expect(await worker.stop()).toBe(0);
@@ -152,7 +92,7 @@ describe('a worker', () => {
   });
 
   test('never narrates the password of the URL', async () => {
-    manager = await PoolManager.open(200);
+    manager = await PoolManager.start(200);
     const url = manager.url.replace('http://', 'http://hive:s3cr3t-honey@');
     worker = await startWorker({ args: ['--callback-url', url] });
     await Promise.race([worker.line('callback.ready'), worker.line('callback.failed')]);

@@ -1,10 +1,12 @@
 /** Where the port is: the line of --ready-fd, and `server.bound` at every level of the log. */
 import { execFileSync, fork } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import {
   closeSync,
   constants,
   createReadStream,
+  existsSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -20,6 +22,7 @@ import { enginePid, runCli } from '../../support/cli.ts';
 import { lastOf } from '../../support/listener.ts';
 import { track } from '../../support/processes.ts';
 import { CLI, startWorker, TestWorker } from '../../support/worker.ts';
+import { factsOf } from '../../support/worker-facts.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -76,26 +79,7 @@ const ARGS = ['--ready-fd', '3', '--worker-id', 'w-3'];
 function expectLine(line: string, of: TestWorker): void {
   expect(line).toMatch(/^[^\n]+\n$/);
   const bound = of.lines.find(({ event }) => event === 'server.bound');
-  expect(JSON.parse(line)).toEqual({
-    worker_id: 'w-3',
-    instance_id: expect.stringMatching(/^[\da-f-]{36}$/),
-    pid: of.process.pid,
-    started_at: expect.stringMatching(/^\d{4}-.*Z$/),
-    model: 'haiku',
-    model_ref: 'haiku',
-    url: bound?.['url'],
-    uri: bound?.['url'],
-    address: bound?.['address'],
-    device: 'cpu',
-    slots: expect.any(Number),
-    context_length: 512,
-    vram_bytes: 0,
-    memory_bytes: expect.any(Number),
-    capabilities: ['text-gen'],
-    protocol: 'sse',
-    version: expect.any(String),
-    schema_version: 2,
-  });
+  expect(JSON.parse(line)).toEqual({ ...factsOf(of, 'w-3'), address: bound?.['address'] });
 }
 
 describe.skipIf(process.platform === 'win32')('--ready-fd gets one line of a worker that is ready, and its end', () => {
@@ -168,6 +152,19 @@ describe.skipIf(process.platform === 'win32')('a bad reader of --ready-fd', () =
     worker = await startWorker({ args: ARGS, moreStdio: [writer] });
     expect(await worker.stop()).toBe(0);
   });
+});
+
+test.runIf(process.platform === 'linux')('a socket of datagrams costs a warning, and is closed', async () => {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  try {
+    const { fd } = (socket as unknown as { readonly _handle: { readonly fd: number } })._handle;
+    worker = new TestWorker({ args: ARGS, moreStdio: [fd] });
+    expect(await worker.line('ready_fd.failed')).toMatchObject({ level: 'WARN', reason: 'ERR_INVALID_FD_TYPE' });
+    expect(existsSync(`/proc/${worker.process.pid}/fd/3`)).toBe(false);
+  } finally {
+    socket.close();
+  }
 });
 
 test('a worker that never gets ready closes --ready-fd without a line', async () => {
