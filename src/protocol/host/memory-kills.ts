@@ -14,7 +14,7 @@ const MACHINE_FILE = '/proc/vmstat';
 
 /**
  * Counts the kills in the control group of this process, and so of its child processes. Another process of
- * the group can be the victim, so the count is compared with a recent one: call `look` about once a second
+ * the group can be the victim, so the count is compared with a recent one: call `look` every few seconds
  * while the watched process answers.
  */
 export class MemoryKills {
