@@ -46,7 +46,7 @@ export interface Reservation {
   readonly rest: number;
   /** Anonymous memory of the process before it loaded the model. */
   readonly before: number;
-  /** Folders of the control groups that limit the process. */
+  /** Ids of the control groups that limit the process. */
   readonly groups: readonly string[];
 }
 

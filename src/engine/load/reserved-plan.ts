@@ -4,7 +4,7 @@
  * free before the memory is used (docs/decisions/0026-memory-of-several-workers.md).
  */
 import { readlinkSync, statSync } from 'node:fs';
-import { controlGroups } from '../../protocol/host/control-groups.ts';
+import { controlGroups, groupId } from '../../protocol/host/control-groups.ts';
 import { anonymousBytes } from '../../protocol/host/process-memory.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
@@ -91,7 +91,7 @@ function reserve(
     weights,
     rest: total - weights,
     before: anonymousBytes(process.pid) ?? 0,
-    groups: controlGroups('memory').map(({ folder }) => folder),
+    groups: controlGroups('memory').map(groupId),
   });
   return { plan, release: () => reservations.release() };
 }

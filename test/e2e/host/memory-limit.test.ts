@@ -2,11 +2,14 @@
  * A worker in a control group with little memory: the plan respects the limit, and a kill by the kernel is
  * distinguished from a kill by an operator. Needs root, to make a real group.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
-import { canLimitMemory, MemoryGroup } from '../../support/memory-group.ts';
+import { canBindMounts, canLimitMemory, MemoryGroup } from '../../support/memory-group.ts';
 import { killAll } from '../../support/processes.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
@@ -38,6 +41,34 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     const { code, stdout } = await runCli(['--slots', '256', '--port', '0'], { launcher: group.launcher });
     expect([code, stdout]).toEqual([1, expect.stringMatching(/"model.load_failed".*use --slots \d+: the model needs/)]);
   });
+
+  test.runIf(canBindMounts())(
+    'of a container leaves the memory that workers of another container reserve',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'containers-'));
+      const other = new MemoryGroup(400);
+      try {
+        const workers: TestWorker[] = [];
+        // Each plans more than half of its limit.
+        for (const { container } of [group, other])
+          workers.push(
+            await startWorker({
+              launcher: container,
+              args: ['--slots', '200', '--context', '512'],
+              env: { TMPDIR: folder },
+            }),
+          );
+        const [first, second] = await Promise.all(workers.map((worker) => worker.line('memory.expected')));
+        expect(first).not.toHaveProperty('other_workers');
+        expect(second).toMatchObject({ other_workers: 1 });
+        for (const worker of workers) expect(await worker.stop()).toBe(0);
+      } finally {
+        await killAll();
+        await other.remove();
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
 
   test('an engine that the kernel kills while it runs is out_of_memory', async () => {
     const worker = await start();
