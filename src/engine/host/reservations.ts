@@ -93,7 +93,7 @@ export class Reservations {
       for (;;) {
         const locked = lockFile(lock);
         if (locked === true) return action();
-        if (locked === undefined) throw new ReservationError('this system has no flock(2)');
+        if (locked === undefined) throw new ReservationError(`${this.#folder} has no locks (flock)`);
         if (performance.now() > end) throw new ReservationError(`another process holds ${this.#folder}/${LOCK_NAME}`);
         // The engine has nothing else to do before the model is open.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_RETRY_MS);
