@@ -2,15 +2,17 @@
  * A worker in a control group with little memory: the plan respects the limit, and a kill by the kernel is
  * distinguished from a kill by an operator. Needs root, to make a real group.
  */
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
 import { canBindMounts, canLimitMemory, MemoryGroup } from '../../support/memory-group.ts';
-import { killAll } from '../../support/processes.ts';
+import { killAll, track } from '../../support/processes.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 const REMEDY = /^raise the memory limit, or use fewer --slots, a shorter --context or smaller weights \(--dtype\): /;
@@ -91,6 +93,25 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     const second = await worker.line('engine.lost', (line) => line !== lost);
     expect(second).toMatchObject({ error_kind: 'engine_lost', reason: 'signal SIGKILL' });
     await worker.line('engine.restarted', (line) => line['restarts'] === 2);
+    expect(await worker.stop()).toBe(0);
+  });
+
+  test('a kill of another process by the kernel explains no later kill of the engine by an operator', async () => {
+    const worker = await start();
+    const [command = '', ...rest] = [...group.launcher, 'sleep', '600'];
+    const bystander = track(spawn(command, rest, { stdio: 'ignore' }));
+    await group.kill(bystander.pid ?? 0);
+    // The engine is idle: each of its messages answers a ping.
+    let [answers, last] = [0, 0];
+    while (answers < 3) {
+      const live = (await (await worker.get('/live')).json()) as { engine_heartbeat_age_ms: number };
+      if (live.engine_heartbeat_age_ms < last) answers += 1;
+      last = live.engine_heartbeat_age_ms;
+      await sleep(50);
+    }
+    process.kill(enginePid(worker), 'SIGKILL');
+    expect(await worker.line('engine.lost')).toMatchObject({ error_kind: 'engine_lost', reason: 'signal SIGKILL' });
+    await worker.line('engine.restarted');
     expect(await worker.stop()).toBe(0);
   });
 
