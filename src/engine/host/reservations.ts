@@ -34,6 +34,8 @@ const SHARED_MODE = 0o077;
 
 /** The memory that one process has planned. Sizes in bytes. */
 export interface Reservation {
+  /** Identifies the machine since its start: machines can share a folder of the network. */
+  readonly machine: string;
   readonly pid: number;
   /** The pid namespace, in which `pid` is valid. */
   readonly namespace: string;
@@ -183,9 +185,9 @@ function makeFolder(folder: string): void {
 /** @throws Error for a text that is not a reservation. */
 function reservationIn(text: string): Reservation {
   const found = JSON.parse(text) as Reservation;
-  const { pid, namespace, memory, weightsId, weights, rest, before, groups } = found;
+  const { machine, pid, namespace, memory, weightsId, weights, rest, before, groups } = found;
   const sizes = [pid, weights, rest, before];
-  const texts = [namespace, memory, weightsId, ...groups];
+  const texts = [machine, namespace, memory, weightsId, ...groups];
   if (!sizes.every((size) => Number.isSafeInteger(size) && size >= 0)) throw new Error('a size is wrong');
   if (!texts.every((text) => typeof text === 'string')) throw new Error('a text is wrong');
   return found;

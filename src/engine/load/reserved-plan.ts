@@ -4,7 +4,7 @@
  * free before the memory is used (docs/decisions/0026-memory-of-several-workers.md).
  */
 import { readlinkSync, statSync } from 'node:fs';
-import { controlGroups, groupId } from '../../protocol/host/control-groups.ts';
+import { controlGroups, groupId, readText } from '../../protocol/host/control-groups.ts';
 import { anonymousBytes } from '../../protocol/host/process-memory.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
@@ -71,10 +71,11 @@ function reserve(
 ): ReservedPlan {
   const weightsId = idOf(weightFiles);
   const namespace = pidNamespace();
+  const machine = readText('/proc/sys/kernel/random/boot_id').trim();
   // Read before the free memory: memory that is taken in between counts twice, and not never.
   const outstanding = reservations
     .others()
-    .filter((other) => other.memory === memory)
+    .filter((other) => other.machine === machine && other.memory === memory)
     .map((other) => ({ ...other, ...outstandingOf(other, { weightsId, namespace }) }))
     .filter(({ weights, rest }) => weights + rest > 0);
   const held = heldBy(outstanding);
@@ -84,6 +85,7 @@ function reserve(
   const plan = planMemory({ ...needs, free, ...(bytes > 0 && { others }) }, requested);
   const { weights, total } = plan;
   reservations.publish({
+    machine,
     pid: process.pid,
     namespace,
     memory,

@@ -23,6 +23,7 @@ import {
 } from '../../../src/engine/host/reservations.ts';
 
 const RESERVATION: Reservation = {
+  machine: 'boot-1',
   pid: 7,
   namespace: 'pid:[1]',
   memory: 'host',

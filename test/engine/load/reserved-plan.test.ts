@@ -1,5 +1,5 @@
 /** Plans of several workers: real reservations in a real folder, with injected free memory. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -101,6 +101,15 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
     expect(plan().plan.otherWorkers).toBe(1);
   });
 
+  test('do not count the workers of another machine that has the same folder', () => {
+    plan();
+    const [name = ''] = readdirSync(join(root, 'user')).filter((file) => file.endsWith('.json'));
+    const path = join(root, 'user', name);
+    const foreign = { ...(JSON.parse(readFileSync(path, 'utf8')) as Reservation), machine: 'another start' };
+    writeFileSync(path, JSON.stringify(foreign));
+    expect(plan().plan).not.toHaveProperty('reserved');
+  });
+
   test('get the memory back when a worker ends', () => {
     const first = plan();
     first.release();
@@ -148,6 +157,7 @@ describe('a plan is made without a reservation', () => {
 
 describe('the outstanding part of a reservation', () => {
   const reservation: Reservation = {
+    machine: 'boot-1',
     pid: 7,
     namespace: 'pid:[1]',
     memory: HOST_MEMORY_ID,
