@@ -77,7 +77,12 @@ import { FIELDS } from '../src/narration/fields.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
 import { MAX_TOKENIZER_BYTES } from '../src/protocol/text/json-text.ts';
-import { MEMORY_READING_SHARE, MIN_MEMORY_AGE_MS } from '../src/telemetry/memory-figure.ts';
+import {
+  MAX_MEMORY_AGE_MS,
+  MAX_MEMORY_READING_MS,
+  MEMORY_READING_SHARE,
+  MIN_MEMORY_AGE_MS,
+} from '../src/telemetry/memory-figure.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
 import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
@@ -135,7 +140,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
-| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
+| readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; a scrape waits for ${seconds(MAX_MEMORY_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
 
 ## Connections
 

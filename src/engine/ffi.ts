@@ -6,6 +6,7 @@
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import type koffiPackage from 'koffi';
 import { messageOf } from '../protocol/text/error-message.ts';
 
@@ -127,11 +128,13 @@ const C_FUNCTIONS = new Map<string, NativeFunction>();
 /**
  * Locks an open file for this process (`flock(2)`), without waiting. The kernel releases the lock when the
  * descriptor is closed or the process ends for any reason.
- * @returns false if another process has the lock; undefined on systems other than Linux.
+ * @returns false if another process has the lock; undefined where files have no locks: on systems other than
+ * Linux, and on some network file systems.
  */
 export function lockFile(descriptor: number): boolean | undefined {
   if (process.platform !== 'linux') return undefined;
   const flock = C_FUNCTIONS.get('flock') ?? koffi.load(null).func('flock', 'int', ['int', 'int']);
   C_FUNCTIONS.set('flock', flock);
-  return flock(descriptor, LOCK_EXCLUSIVE + LOCK_NO_WAIT) === 0;
+  if (flock(descriptor, LOCK_EXCLUSIVE + LOCK_NO_WAIT) === 0) return true;
+  return koffi.errno() === constants.errno.EAGAIN ? false : undefined;
 }

@@ -1,29 +1,37 @@
 /**
- * The lag of the event loop. A timer of the system measures it every 10 ms, but only while requests run: an
- * idle process must not wake up for it.
+ * The lag of the event loop. A timer measures it every 10 ms, but only while requests run: an idle process
+ * must not wake up for it. `monitorEventLoopDelay` is not used, because it counts the time between `disable`
+ * and the next `enable` as lag.
  */
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { createHistogram, type Histogram } from 'node:perf_hooks';
 import { lazy } from '../protocol/start/lazy.ts';
 import { Gauge, type Metric } from './series.ts';
 
-/** Interval of the timer. The histogram records the time between two ticks. */
+/** Interval of the timer. The histogram records the time between two ticks, in nanoseconds. */
 const INTERVAL_MS = 10;
+/** Longest time in the histogram: an hour. */
+const MAX_NANOSECONDS = 3600e9;
 const NANOSECONDS = 1e9;
 
 export class LoopLag {
-  readonly #histogram = lazy(() => monitorEventLoopDelay({ resolution: INTERVAL_MS }));
+  readonly #histogram = lazy(() => createHistogram({ highest: MAX_NANOSECONDS }));
   #requests = 0;
+  #timer: NodeJS.Timeout | undefined;
+  /** Time of the last tick, or of the start of the timer. */
+  #at = 0;
 
   /** Call when a request begins. */
   begin(): void {
     this.#requests += 1;
-    if (this.#requests === 1) this.#histogram().enable();
+    if (this.#requests > 1) return;
+    this.#at = performance.now();
+    this.#timer = setInterval(() => this.#tick(), INTERVAL_MS).unref();
   }
 
   /** Call once for each `begin`, when the request has ended. */
   end(): void {
     this.#requests -= 1;
-    if (this.#requests === 0) this.#histogram().disable();
+    if (this.#requests === 0) clearInterval(this.#timer);
   }
 
   /**
@@ -34,7 +42,7 @@ export class LoopLag {
   metrics(current: number): readonly Metric[] {
     const histogram = this.#histogram();
     const isEmpty = histogram.count === 0;
-    const read = (of: (from: IntervalHistogram) => number): (() => number | undefined) => {
+    const read = (of: (from: Histogram) => number): (() => number | undefined) => {
       const seconds = isEmpty ? undefined : of(histogram) / NANOSECONDS;
       return () => seconds;
     };
@@ -58,5 +66,11 @@ export class LoopLag {
       new Gauge('nodejs_eventloop_lag_seconds', 'Lag of event loop in seconds.', () => current),
       ...statistics.map(([name, help, value]) => new Gauge(`nodejs_eventloop_lag_${name}_seconds`, help, value)),
     ];
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    this.#histogram().record(Math.max(1, Math.round((now - this.#at) * 1e6)));
+    this.#at = now;
   }
 }

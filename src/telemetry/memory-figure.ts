@@ -4,12 +4,21 @@
  * pages.
  */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { memoryFile, proportionalIn, residentBytes } from '../protocol/host/process-memory.ts';
 
 /** A figure is at least this old before the next reading, in milliseconds. */
 export const MIN_MEMORY_AGE_MS = 2000;
 /** At most one part of this many parts of the time is spent on readings. */
 export const MEMORY_READING_SHARE = 100;
+
+/** The next reading is at most this much later, in milliseconds, also after one that took very long. */
+export const MAX_MEMORY_AGE_MS = 60_000;
+/**
+ * Maximum time to wait for a reading, in milliseconds. The kernel lets the reader wait while the engine hangs
+ * in a change of its memory, for example in a driver.
+ */
+export const MAX_MEMORY_READING_MS = 1000;
 
 /** The engine process. */
 export interface EngineMemory {
@@ -67,12 +76,15 @@ export class MemoryFigure {
     return this.#bytes;
   }
 
-  /** The figure of now. Two calls at the same time share one reading. Never throws. */
+  /**
+   * The figure of now; the last one if the reading takes too long. Two calls at the same time share one
+   * reading. Never throws.
+   */
   async refresh(): Promise<number | undefined> {
     this.#reading ??= this.#update().finally(() => {
       this.#reading = undefined;
     });
-    await this.#reading;
+    await Promise.race([this.#reading, sleep(MAX_MEMORY_READING_MS, undefined, { ref: false })]);
     return this.#bytes;
   }
 
@@ -83,7 +95,8 @@ export class MemoryFigure {
     const parts = await Promise.all(pids.map((one) => this.#proportional(one)));
     this.#bytes = sumOf(parts) ?? this.#resident(pid === undefined ? 0 : engineResident);
     const ended = this.#reader.now();
-    this.#nextAt = ended + Math.max(MIN_MEMORY_AGE_MS, (ended - began) * MEMORY_READING_SHARE);
+    const pause = Math.max(MIN_MEMORY_AGE_MS, (ended - began) * MEMORY_READING_SHARE);
+    this.#nextAt = ended + Math.min(pause, MAX_MEMORY_AGE_MS);
   }
 
   async #proportional(pid: number): Promise<number | undefined> {

@@ -1,8 +1,8 @@
 /** Real control groups with a limit of memory, and processes that use it up. For tests as root on Linux. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { track } from './processes.ts';
 
@@ -39,6 +39,16 @@ export class MemoryGroup {
   /** Starts the rest of its arguments in the inner group. */
   get launcher(): readonly string[] {
     return ['sh', '-c', `echo $$ >"${this.folder}/inner/cgroup.procs" && exec "$@"`, 'sh'];
+  }
+
+  /**
+   * Starts the rest of its arguments in the inner group, as in a container: the group is at the place of the
+   * root of all groups.
+   */
+  get container(): readonly string[] {
+    const root = dirname(this.folder);
+    const enter = `mount --bind "${this.folder}" "${root}" && echo $$ >"${root}/inner/cgroup.procs" && exec "$@"`;
+    return ['unshare', '--mount', 'sh', '-c', enter, 'sh'];
   }
 
   /**
@@ -87,3 +97,7 @@ export function canLimitMemory(): boolean {
     return false;
   }
 }
+
+/** True if this system allows a namespace with mounts of its own. */
+export const canBindMounts = (): boolean =>
+  spawnSync('unshare', ['--mount', 'mount', '--bind', '/tmp', '/tmp']).status === 0;

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { memoryFile } from '../../src/protocol/host/process-memory.ts';
 import {
+  MAX_MEMORY_AGE_MS,
   MEMORY_READING_SHARE,
   MemoryFigure,
   type MemoryReader,
@@ -89,6 +90,31 @@ test('takes a small part of the time, however long a reading takes', async () =>
   system.time += 1;
   await figure.read();
   expect(system.reads).toHaveLength(4);
+});
+
+test('is read again after a minute, even if a reading took very long', async () => {
+  const system = new System();
+  system.slowness = 100_000;
+  const figure = new MemoryFigure(withEngine(), system);
+  await figure.read();
+  system.time += MAX_MEMORY_AGE_MS - 1;
+  await figure.read();
+  expect(system.reads).toHaveLength(2);
+  system.time += 1;
+  await figure.read();
+  expect(system.reads).toHaveLength(4);
+});
+
+test('is the last one while the kernel does not answer, so that a scrape ends', async () => {
+  const system = new System();
+  let stuck = false;
+  const text = (path: string): Promise<string> => (stuck ? new Promise(() => undefined) : system.text(path));
+  const figure = new MemoryFigure(withEngine(), { ...system, now: system.now, resident: system.resident, text });
+  await figure.read();
+  stuck = true;
+  system.time = MIN_MEMORY_AGE_MS;
+  expect(await figure.read()).toBe(150 * 1024);
+  expect(await figure.refresh()).toBe(150 * 1024);
 });
 
 test('is absent after a reading that failed, and returns', async () => {

@@ -123,3 +123,18 @@ test('the lag of the event loop is measured while requests run, and only then', 
   await block();
   expect(valueIn(await metrics.render(), MAX_LAG)).toBeUndefined();
 });
+
+test('the time between two requests is no lag', async () => {
+  const metrics = new Metrics(NO_GAUGES);
+  /** A request of some ticks of the timer. */
+  const request = async (): Promise<void> => {
+    metrics.begun();
+    await sleep(50);
+    metrics.ended();
+  };
+  await request();
+  const idleSeconds = 3;
+  await sleep(idleSeconds * 1000);
+  await request();
+  expect(valueIn(await metrics.render(), MAX_LAG)).toBeLessThan(idleSeconds / 2);
+});

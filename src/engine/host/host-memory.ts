@@ -5,7 +5,13 @@
  */
 import { freemem } from 'node:os';
 import { addressSpaceLimitIn } from '../../protocol/address-space.ts';
-import { type ControlGroup, controlGroups, type ReadText, readText } from '../../protocol/host/control-groups.ts';
+import {
+  type ControlGroup,
+  controlGroups,
+  groupId,
+  type ReadText,
+  readText,
+} from '../../protocol/host/control-groups.ts';
 
 /**
  * The files of a control group by version. `memory.high` slows a group down instead of killing it: a plan
@@ -23,7 +29,7 @@ const FILES = {
 /** Memory that counts as free, although a process has planned it. */
 export interface HeldMemory {
   readonly bytes: number;
-  /** Folders of the control groups that contain the process. */
+  /** Ids of the control groups that contain the process. */
   readonly groups: readonly string[];
 }
 
@@ -43,13 +49,13 @@ export function hostFreeBytes(
   if (platform !== 'linux') return undefined;
   const available = /^MemAvailable:\s+(\d+) kB$/m.exec(read('/proc/meminfo'))?.[1];
   if (available === undefined) return undefined;
-  const heldIn = (folder: string): number => sumOf(held.filter(({ groups }) => groups.includes(folder)));
+  const heldIn = (id: string): number => sumOf(held.filter(({ groups }) => groups.includes(id)));
   return Math.max(
     0,
     Math.min(
       Number(available) * 1024 - sumOf(held),
       leftInAddressSpace(read),
-      ...controlGroups('memory', read).map((group) => leftInGroup(group, read) - heldIn(group.folder)),
+      ...controlGroups('memory', read).map((group) => leftInGroup(group, read) - heldIn(groupId(group))),
     ),
   );
 }

@@ -34,6 +34,8 @@ const SHARED_MODE = 0o077;
 
 /** The memory that one process has planned. Sizes in bytes. */
 export interface Reservation {
+  /** Identifies the machine since its start: machines can share a folder of the network. */
+  readonly machine: string;
   readonly pid: number;
   /** The pid namespace, in which `pid` is valid. */
   readonly namespace: string;
@@ -46,7 +48,7 @@ export interface Reservation {
   readonly rest: number;
   /** Anonymous memory of the process before it loaded the model. */
   readonly before: number;
-  /** Folders of the control groups that limit the process. */
+  /** Ids of the control groups that limit the process. */
   readonly groups: readonly string[];
 }
 
@@ -93,7 +95,7 @@ export class Reservations {
       for (;;) {
         const locked = lockFile(lock);
         if (locked === true) return action();
-        if (locked === undefined) throw new ReservationError('this system has no flock(2)');
+        if (locked === undefined) throw new ReservationError(`${this.#folder} has no locks (flock)`);
         if (performance.now() > end) throw new ReservationError(`another process holds ${this.#folder}/${LOCK_NAME}`);
         // The engine has nothing else to do before the model is open.
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOCK_RETRY_MS);
@@ -183,9 +185,9 @@ function makeFolder(folder: string): void {
 /** @throws Error for a text that is not a reservation. */
 function reservationIn(text: string): Reservation {
   const found = JSON.parse(text) as Reservation;
-  const { pid, namespace, memory, weightsId, weights, rest, before, groups } = found;
+  const { machine, pid, namespace, memory, weightsId, weights, rest, before, groups } = found;
   const sizes = [pid, weights, rest, before];
-  const texts = [namespace, memory, weightsId, ...groups];
+  const texts = [machine, namespace, memory, weightsId, ...groups];
   if (!sizes.every((size) => Number.isSafeInteger(size) && size >= 0)) throw new Error('a size is wrong');
   if (!texts.every((text) => typeof text === 'string')) throw new Error('a text is wrong');
   return found;

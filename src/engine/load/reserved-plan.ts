@@ -4,7 +4,7 @@
  * free before the memory is used (docs/decisions/0026-memory-of-several-workers.md).
  */
 import { readlinkSync, statSync } from 'node:fs';
-import { controlGroups } from '../../protocol/host/control-groups.ts';
+import { controlGroups, groupId, readText } from '../../protocol/host/control-groups.ts';
 import { anonymousBytes } from '../../protocol/host/process-memory.ts';
 import type { MemoryPlan } from '../../protocol/memory-plan.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
@@ -71,17 +71,21 @@ function reserve(
 ): ReservedPlan {
   const weightsId = idOf(weightFiles);
   const namespace = pidNamespace();
+  const machine = readText('/proc/sys/kernel/random/boot_id').trim();
   // Read before the free memory: memory that is taken in between counts twice, and not never.
-  const held = reservations
+  const outstanding = reservations
     .others()
-    .filter((other) => other.memory === memory)
-    .map((other) => ({ bytes: outstandingBytes(other, { weightsId, namespace }), groups: other.groups }))
-    .filter(({ bytes }) => bytes > 0);
+    .filter((other) => other.machine === machine && other.memory === memory)
+    .map((other) => ({ ...other, ...outstandingOf(other, { weightsId, namespace }) }))
+    .filter(({ weights, rest }) => weights + rest > 0);
+  const held = heldBy(outstanding);
   const free = freeBytes(held);
   const bytes = held.reduce((sum, one) => sum + one.bytes, 0);
-  const plan = planMemory({ ...needs, free, ...(bytes > 0 && { others: { bytes, workers: held.length } }) }, requested);
+  const others = { bytes, workers: outstanding.length };
+  const plan = planMemory({ ...needs, free, ...(bytes > 0 && { others }) }, requested);
   const { weights, total } = plan;
   reservations.publish({
+    machine,
     pid: process.pid,
     namespace,
     memory,
@@ -89,7 +93,7 @@ function reserve(
     weights,
     rest: total - weights,
     before: anonymousBytes(process.pid) ?? 0,
-    groups: controlGroups('memory').map(({ folder }) => folder),
+    groups: controlGroups('memory').map(groupId),
   });
   return { plan, release: () => reservations.release() };
 }
@@ -100,20 +104,48 @@ interface Reader {
   readonly namespace: string;
 }
 
+/** Bytes of a reservation that the system still reports as free. */
+type Outstanding = Pick<Reservation, 'weights' | 'rest'>;
+
 /**
- * Bytes of a reservation that the system still reports as free. Weights are pages of a file, which the system
- * always reports as free; only processes with other weights need more memory for them. The rest is taken
- * piece by piece, when it is used first.
+ * The outstanding part of a reservation. Weights are pages of a file, which the system always reports as
+ * free; only processes with other weights need more memory for them. The rest is taken piece by piece, when
+ * it is used first.
  * @param anonymous reads the anonymous memory of a process; replaced by tests
  */
-export function outstandingBytes(
+export function outstandingOf(
   { pid, namespace, memory, weightsId, weights, rest, before }: Reservation,
   reader: Reader,
   anonymous: (pid: number) => number | undefined = anonymousBytes,
-): number {
+): Outstanding {
   const isShared = memory === HOST_MEMORY_ID && weightsId === reader.weightsId;
   const now = memory === HOST_MEMORY_ID && namespace === reader.namespace ? (anonymous(pid) ?? before) : before;
-  return Math.max(0, (isShared ? 0 : weights) + rest - Math.max(0, now - before));
+  const grown = Math.max(0, now - before);
+  return {
+    rest: Math.max(0, rest - grown),
+    // A process that grows by more than the rest has copied weights.
+    weights: isShared ? 0 : Math.max(0, weights - Math.max(0, grown - rest)),
+  };
+}
+
+/**
+ * The memory of outstanding reservations. Processes with the same weight files share the pages in host
+ * memory: these weights count once, in all control groups of the processes.
+ */
+export function heldBy(outstanding: readonly (Reservation & Outstanding)[]): HeldMemory[] {
+  const shared = new Map<string, HeldMemory>();
+  const held: HeldMemory[] = [];
+  for (const { memory, weightsId, weights, rest, groups } of outstanding) {
+    if (memory !== HOST_MEMORY_ID) {
+      held.push({ bytes: weights + rest, groups });
+      continue;
+    }
+    held.push({ bytes: rest, groups });
+    const before = shared.get(weightsId);
+    const bytes = Math.max(weights, before?.bytes ?? 0);
+    shared.set(weightsId, { bytes, groups: [...new Set([...(before?.groups ?? []), ...groups])] });
+  }
+  return [...held, ...shared.values()].filter(({ bytes }) => bytes > 0);
 }
 
 /** Identifies files by their inodes: links and mounts give one file several paths. */

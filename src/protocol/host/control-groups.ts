@@ -2,7 +2,7 @@
  * The folders of the control groups of this process (cgroups(7), Linux). A limit may be set on the own group
  * and on each group above it, and the lowest one counts.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Reads a file of the system; an empty text if it cannot be read. Replaced by tests. */
@@ -41,6 +41,18 @@ export function controlGroups(controller: Controller, read: ReadText = readText)
   if (mounts.length === 0) return USUAL_MOUNTS[controller];
   const paths = pathsOf(controller, read('/proc/self/cgroup'));
   return mounts.flatMap((mount) => groupsIn(mount, paths[mount.version]));
+}
+
+/**
+ * Identifies a group among all processes of the machine. Its folder does not: each container sees its own
+ * group at the same place. The inode of the folder belongs to the group, however it is mounted.
+ */
+export function groupId({ version, folder }: ControlGroup): string {
+  try {
+    return `${version}:${statSync(folder).ino}`;
+  } catch {
+    return folder; // it cannot be seen, so it has no limit to read either
+  }
 }
 
 /** Lines of proc_pid_mountinfo(5): `31 23 0:28 <root> <point> <options> - <type> <source> <more options>`. */

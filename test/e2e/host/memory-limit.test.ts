@@ -2,12 +2,17 @@
  * A worker in a control group with little memory: the plan respects the limit, and a kill by the kernel is
  * distinguished from a kill by an operator. Needs root, to make a real group.
  */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { Listener, lastOf, longJob, narrated } from '../../support/listener.ts';
-import { canLimitMemory, MemoryGroup } from '../../support/memory-group.ts';
-import { killAll } from '../../support/processes.ts';
+import { canBindMounts, canLimitMemory, MemoryGroup } from '../../support/memory-group.ts';
+import { killAll, track } from '../../support/processes.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 const REMEDY = /^raise the memory limit, or use fewer --slots, a shorter --context or smaller weights \(--dtype\): /;
@@ -39,6 +44,34 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     expect([code, stdout]).toEqual([1, expect.stringMatching(/"model.load_failed".*use --slots \d+: the model needs/)]);
   });
 
+  test.runIf(canBindMounts())(
+    'of a container leaves the memory that workers of another container reserve',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'containers-'));
+      const other = new MemoryGroup(400);
+      try {
+        const workers: TestWorker[] = [];
+        // Each plans more than half of its limit.
+        for (const { container } of [group, other])
+          workers.push(
+            await startWorker({
+              launcher: container,
+              args: ['--slots', '200', '--context', '512'],
+              env: { TMPDIR: folder },
+            }),
+          );
+        const [first, second] = await Promise.all(workers.map((worker) => worker.line('memory.expected')));
+        expect(first).not.toHaveProperty('other_workers');
+        expect(second).toMatchObject({ other_workers: 1 });
+        for (const worker of workers) expect(await worker.stop()).toBe(0);
+      } finally {
+        await killAll();
+        await other.remove();
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+
   test('an engine that the kernel kills while it runs is out_of_memory', async () => {
     const worker = await start();
     const stream = await Listener.open(worker, longJob('running'));
@@ -60,6 +93,25 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     const second = await worker.line('engine.lost', (line) => line !== lost);
     expect(second).toMatchObject({ error_kind: 'engine_lost', reason: 'signal SIGKILL' });
     await worker.line('engine.restarted', (line) => line['restarts'] === 2);
+    expect(await worker.stop()).toBe(0);
+  });
+
+  test('a kill of another process by the kernel explains no later kill of the engine by an operator', async () => {
+    const worker = await start();
+    const [command = '', ...rest] = [...group.launcher, 'sleep', '600'];
+    const bystander = track(spawn(command, rest, { stdio: 'ignore' }));
+    await group.kill(bystander.pid ?? 0);
+    // The engine is idle: each of its messages answers a ping.
+    let [answers, last] = [0, 0];
+    while (answers < 3) {
+      const live = (await (await worker.get('/live')).json()) as { engine_heartbeat_age_ms: number };
+      if (live.engine_heartbeat_age_ms < last) answers += 1;
+      last = live.engine_heartbeat_age_ms;
+      await sleep(50);
+    }
+    process.kill(enginePid(worker), 'SIGKILL');
+    expect(await worker.line('engine.lost')).toMatchObject({ error_kind: 'engine_lost', reason: 'signal SIGKILL' });
+    await worker.line('engine.restarted');
     expect(await worker.stop()).toBe(0);
   });
 

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hostFreeBytes } from '../../../src/engine/host/host-memory.ts';
 import { NEGLIGIBLE_SHARE } from '../../../src/engine/load/reserved-plan.ts';
 import { embeddedModel } from '../../../src/model/folder.ts';
+import { enginePid } from '../../support/cli.ts';
 import { killAll } from '../../support/processes.ts';
 import { type LogLine, TestWorker } from '../../support/worker.ts';
 
@@ -72,6 +73,24 @@ describe.runIf(process.platform === 'linux')('five workers at once', () => {
     expect(readdirSync(join(folder, own)).filter((name) => name.endsWith('.json'))).toHaveLength(1);
     expect(await next.stop()).toBe(0);
     expect(readdirSync(join(folder, own))).toEqual(['lock']);
+  });
+
+  test('keep one reservation each when an engine is killed and starts again', async () => {
+    const model = await wideModel();
+    // More than half of the free memory: next to the reservation of the killed engine it would not fit.
+    const worker = start([...model, '--slots', '22']);
+    await worker.line('warmup.done');
+    const killed = enginePid(worker);
+    process.kill(killed, 'SIGKILL');
+    await worker.line('engine.restarted');
+    const [own = ''] = reservationFolders();
+    const files = readdirSync(join(folder, own)).filter((name) => name.endsWith('.json'));
+    expect(files).toHaveLength(1);
+    expect(JSON.parse(await readFile(join(folder, own, files[0] ?? ''), 'utf8'))).toMatchObject({
+      pid: enginePid(worker),
+    });
+    expect(enginePid(worker)).not.toBe(killed);
+    expect(await worker.stop()).toBe(0);
   });
 
   test('plan with the same memory if no folder can be made, and say so', async () => {

@@ -1,9 +1,11 @@
 /** Reservations of memory in a real folder, with real locks of the kernel. */
 import {
   chmodSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   rmSync,
   symlinkSync,
@@ -12,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { lockFile } from '../../../src/engine/ffi.ts';
 import {
   MAX_RESERVATION_BYTES,
   type Reservation,
@@ -20,6 +23,7 @@ import {
 } from '../../../src/engine/host/reservations.ts';
 
 const RESERVATION: Reservation = {
+  machine: 'boot-1',
   pid: 7,
   namespace: 'pid:[1]',
   memory: 'host',
@@ -104,6 +108,15 @@ describe.runIf(process.platform === 'linux')('the lock of the folder', () => {
       }),
     ).toThrow(RangeError);
     expect(second.exclusively(() => 'done')).toBe('done');
+  });
+
+  test('that the system refuses is not a lock of another process, so nobody waits for it', () => {
+    const path = join(root, 'file');
+    const [own, same] = [openSync(path, 'a+'), openSync(path, 'a+')];
+    expect([lockFile(own), lockFile(same)]).toEqual([true, false]);
+    for (const descriptor of [own, same]) closeSync(descriptor);
+    // A closed descriptor, in place of a file system without locks.
+    expect(lockFile(own)).toBeUndefined();
   });
 });
 

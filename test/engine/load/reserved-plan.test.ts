@@ -1,5 +1,5 @@
 /** Plans of several workers: real reservations in a real folder, with injected free memory. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -7,8 +7,9 @@ import { HOST_MEMORY_ID, withoutHeld } from '../../../src/engine/devices/device.
 import type { Reservation } from '../../../src/engine/host/reservations.ts';
 import { LoadError } from '../../../src/engine/load/load-error.ts';
 import {
+  heldBy,
   NEGLIGIBLE_SHARE,
-  outstandingBytes,
+  outstandingOf,
   type PlanTarget,
   planReserved,
   type ReservedPlan,
@@ -66,10 +67,12 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
     expect(sum(five.map(({ total }) => total)) / FREE).toBeCloseTo(1.2, 1);
   });
 
-  test('count the weights of another model, but not the same weights again', () => {
+  test('count the weights of another model once, and their own weights never', () => {
     plan({}, 100e9);
     expect(gigabytes(plan({}, 100e9).plan)).toEqual([760, 240]);
-    expect(gigabytes(plan({}, 101e9).plan)).toEqual([1000 - 620, 240 + 100 + 180 + 100]);
+    const third = plan({}, 101e9).plan;
+    expect(gigabytes(third)).toEqual([1000 - 520, 240 + 180 + 100]);
+    expect(third.otherWorkers).toBe(2);
   });
 
   test('count the same weights again in the memory of a GPU', () => {
@@ -96,6 +99,15 @@ describe.runIf(process.platform === 'linux')('five workers that start together',
     }
     // A refusal reserves nothing, and frees the lock.
     expect(plan().plan.otherWorkers).toBe(1);
+  });
+
+  test('do not count the workers of another machine that has the same folder', () => {
+    plan();
+    const [name = ''] = readdirSync(join(root, 'user')).filter((file) => file.endsWith('.json'));
+    const path = join(root, 'user', name);
+    const foreign = { ...(JSON.parse(readFileSync(path, 'utf8')) as Reservation), machine: 'another start' };
+    writeFileSync(path, JSON.stringify(foreign));
+    expect(plan().plan).not.toHaveProperty('reserved');
   });
 
   test('get the memory back when a worker ends', () => {
@@ -145,6 +157,7 @@ describe('a plan is made without a reservation', () => {
 
 describe('the outstanding part of a reservation', () => {
   const reservation: Reservation = {
+    machine: 'boot-1',
     pid: 7,
     namespace: 'pid:[1]',
     memory: HOST_MEMORY_ID,
@@ -156,21 +169,45 @@ describe('the outstanding part of a reservation', () => {
   };
   const reader = { weightsId: '1:3', namespace: 'pid:[1]' };
 
+  const all = { weights: 1000, rest: 500 };
+
   test.each([
-    ['nothing is in use yet', 10, 1500],
-    ['less than before', 5, 1500],
-    ['a part is in use', 110, 1400],
-    ['everything and more', 9999, 0],
-    ['the process cannot be seen', undefined, 1500],
+    ['nothing is in use yet', 10, all],
+    ['less than before', 5, all],
+    ['a part is in use', 110, { weights: 1000, rest: 400 }],
+    ['a part of the weights is copied', 710, { weights: 800, rest: 0 }],
+    ['everything and more', 9999, { weights: 0, rest: 0 }],
+    ['the process cannot be seen', undefined, all],
   ])('%s', (_, now, expected) => {
-    expect(outstandingBytes(reservation, reader, () => now)).toBe(expected);
+    expect(outstandingOf(reservation, reader, () => now)).toEqual(expected);
+  });
+
+  test('has no weights for a process with the same files', () => {
+    const same = { ...reader, weightsId: reservation.weightsId };
+    expect(outstandingOf(reservation, same, () => 710)).toEqual({ weights: 0, rest: 0 });
+    expect(outstandingOf(reservation, same, () => 110)).toEqual({ weights: 0, rest: 400 });
+  });
+
+  test('of shared weights counts once in all control groups of the processes', () => {
+    const [first, second] = [
+      { ...reservation, groups: ['a', 'root'] },
+      { ...reservation, groups: ['b', 'root'], weights: 900 },
+    ];
+    const other = { ...reservation, weightsId: '7:8', groups: ['b'] };
+    expect(heldBy([first, second, other])).toEqual([
+      { bytes: 500, groups: ['a', 'root'] },
+      { bytes: 500, groups: ['b', 'root'] },
+      { bytes: 500, groups: ['b'] },
+      { bytes: 1000, groups: ['a', 'root', 'b'] },
+      { bytes: 1000, groups: ['b'] },
+    ]);
   });
 
   test('is all of it for a process of another pid namespace, whose pid means another process here', () => {
-    expect(outstandingBytes(reservation, { ...reader, namespace: 'pid:[2]' }, () => 9999)).toBe(1500);
+    expect(outstandingOf(reservation, { ...reader, namespace: 'pid:[2]' }, () => 9999)).toEqual(all);
   });
 
   test('is all of it on a GPU, until it is released', () => {
-    expect(outstandingBytes({ ...reservation, memory: 'gpu' }, reader, () => 9999)).toBe(1500);
+    expect(outstandingOf({ ...reservation, memory: 'gpu' }, reader, () => 9999)).toEqual(all);
   });
 });
