@@ -1,12 +1,12 @@
 /**
- * A small orchestrator: gives the tasks of its callers to the workers of a pool-manager, and streams the answers
- * back. A caller sees no failure while a worker is left: the orchestrator reads on where a connection broke, and
- * begins a lost job again on another worker with the same seed, without the characters already sent.
+ * A small orchestrator: gives the tasks of its callers to the workers of a pool-manager, and streams the
+ * answers back. A caller sees no failure while a worker is left: the orchestrator reads on where a connection
+ * broke, and begins a lost job again on another worker with the same seed, without the characters already sent.
  *
  *   node examples/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200] [seconds of silence=30]
  *   curl -N http://127.0.0.1:9200/tasks -d '{"prompt": "Write a haiku about the sea"}'
  *
- * A task is a body of `POST /execute` without `job_id`. `GET /counts` counts the troubles that no caller has seen.
+ * A task is a body of `POST /execute` without `job_id`. `GET /counts` counts troubles that no caller has seen.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,7 +18,7 @@ const [manager = 'http://127.0.0.1:9100', port = '9200', silence = '30'] = proce
 const POLL_MS = 250;
 /** Time for the answer to a probe. A worker without an answer is chosen last. */
 const PROBE_MS = 500;
-/** A worker that is silent for longer is lost: two intervals of the comments in a stream (`--sse-heartbeat`, 15 s). */
+/** A worker that is silent for longer is lost: two intervals of `--sse-heartbeat` (15 s). */
 const SILENCE_MS = Number(silence) * 1000;
 /** A task that fails for this long without a new character ends. */
 const GIVE_UP_MS = 120_000;

@@ -1,7 +1,7 @@
 /**
- * A small pool-manager: starts workers, lists the ready ones, restarts those that die, and replaces all of them
- * without a failed request. It listens on loopback and uses no tokens. Its workers drain when it ends, so it never
- * finds workers of an earlier pool-manager. It does not probe its workers: the orchestrator does.
+ * A small pool-manager: starts workers, lists the ready ones, restarts dead ones, and replaces all of them
+ * without a failed request. It listens on loopback and uses no tokens. Its workers drain when it ends, so it
+ * adopts none of an earlier pool-manager. It does not probe its workers: the orchestrator does.
  *
  *   node examples/pool-manager.mjs [workers=4] [port=9100] [flags of every worker…]
  *
@@ -19,11 +19,11 @@ import { fileURLToPath } from 'node:url';
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 /** Time for the routers to read the table after a worker was taken out of it. */
 const GRACE_MS = 1000;
-/** A worker that still runs after this time is killed: `--shutdown-timeout` (30 s) and 10 s. Change both together. */
+/** A worker that drains longer is killed: `--shutdown-timeout` (30 s) and 10 s. Change both together. */
 const KILL_MS = 40_000;
 const [count = '4', port = '9100', ...flags] = process.argv.slice(2);
 
-/** Processes that run, by worker id. A place of the fleet has one process after the other, each with its own id. */
+/** Processes that run, by worker id. A place has one process after the other, each with its own id. */
 const lives = new Map();
 /** Ready workers by instance id: the answer of `GET /endpoints`. */
 const table = new Map();
@@ -39,7 +39,7 @@ function launch(place) {
   // stdin is a pipe: the worker drains when this process dies.
   const child = spawn(process.execPath, ['--', CLI, ...own, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] });
   if (child.stdout) createInterface(child.stdout).on('line', (line) => process.stdout.write(`${line}\n`));
-  // A process that the system cannot start counts as a failed start: it has no stdout, and an error instead of an exit.
+  // A process that the system cannot start has no stdout, and an error instead of an exit.
   const exited = once(child, 'exit').catch(({ code }) => [code]);
   const tooEarly = exited.then(([code]) => Promise.reject(new Error(`${id} ended before it was ready, code ${code}`)));
   const life = { id, place, child, exited, ready: Promise.race([once(ready, id), tooEarly]) };
@@ -72,7 +72,7 @@ function onReady({ worker_id, instance_id, pid, url }) {
   return 204;
 }
 
-/** Replaces one worker after the other. Rejects if a successor does not start: the worker before it serves on. */
+/** Replaces one worker after the other. Rejects if a successor does not start: its predecessor serves on. */
 async function roll() {
   for (const place of places) {
     const next = launch(place);
@@ -87,7 +87,7 @@ async function roll() {
   }
 }
 
-/** Drains a worker. A signal of Ctrl-C has reached it, too: SIGTERM would be the second one, which ends it at once. */
+/** Drains a worker. After Ctrl-C, which signals workers too, a SIGTERM would cut its streams. */
 async function end({ child, exited }) {
   child.stdin?.end();
   const timer = setTimeout(() => child.kill('SIGKILL'), KILL_MS);
