@@ -1,12 +1,12 @@
 /**
- * A small orchestrator: gives the tasks of its callers to the workers of a pool-manager, and streams the answers
- * back. A caller sees no failure while a worker is left: the orchestrator reads on where a connection broke, and
- * begins a lost job again on another worker with the same seed, without the characters already sent.
+ * A small orchestrator: gives the tasks of its callers to the workers of a pool-manager, and streams the
+ * answers back. A caller sees no failure while a worker is left: the orchestrator reads on where a connection
+ * broke, and begins a lost job again on another worker with the same seed, without the characters already sent.
  *
- *   node examples/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200]
+ *   node examples/orchestrator.mjs [pool-manager=http://127.0.0.1:9100] [port=9200] [seconds of silence=30]
  *   curl -N http://127.0.0.1:9200/tasks -d '{"prompt": "Write a haiku about the sea"}'
  *
- * A task is a body of `POST /execute` without `job_id`. `GET /counts` counts the troubles that no caller has seen.
+ * A task is a body of `POST /execute` without `job_id`. `GET /counts` counts troubles that no caller has seen.
  */
 import { randomInt, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,12 +14,12 @@ import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [manager = 'http://127.0.0.1:9100', port = '9200'] = process.argv.slice(2);
+const [manager = 'http://127.0.0.1:9100', port = '9200', silence = '30'] = process.argv.slice(2);
 const POLL_MS = 250;
 /** Time for the answer to a probe. A worker without an answer is chosen last. */
 const PROBE_MS = 500;
-/** Two intervals of the comments in a stream (`--sse-heartbeat`, 15 s). A worker that is silent for longer is lost. */
-const SILENCE_MS = 30_000;
+/** A worker that is silent for longer is lost: two intervals of `--sse-heartbeat` (15 s). */
+const SILENCE_MS = Number(silence) * 1000;
 /** A task that fails for this long without a new character ends. */
 const GIVE_UP_MS = 120_000;
 const counts = { refused: 0, resumed: 0, restarted: 0, failed: 0 };
@@ -52,12 +52,17 @@ function choose(avoided) {
   return fit.sort((a, b) => load(a) - load(b))[0];
 }
 
-/** The events of a stream. Throws if the connection breaks; aborts `silent` if no byte arrives for too long. */
+/** Waits for an answer or for bytes of a worker. Aborts `silent` if none arrives for too long. */
+function heard(promise, silent) {
+  const timer = setTimeout(() => silent.abort(), SILENCE_MS);
+  return promise.finally(() => clearTimeout(timer));
+}
+
+/** The events of a stream. Throws if the connection breaks, or if the worker is silent. */
 async function* eventsOf({ body }, silent) {
   const [reader, decoder] = [body.getReader(), new TextDecoder()];
   for (let rest = ''; ; ) {
-    const timer = setTimeout(() => silent.abort(), SILENCE_MS);
-    const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+    const { done, value } = await heard(reader.read(), silent);
     if (done) return;
     const blocks = (rest + decoder.decode(value, { stream: true })).split('\n\n');
     rest = blocks.pop();
@@ -95,14 +100,17 @@ async function run(task) {
 
 /** Runs one job, over as many connections as it takes. Returns its failure, or undefined at its end. */
 async function tryOn(worker, task, jobId) {
+  const cancel = () => fetch(`${worker.url}/cancel`, post({ job_id: jobId })).catch(() => undefined);
   for (let [text, lastId, before] = ['', undefined, '']; lastId !== before && !task.left.aborted; ) {
     const silent = new AbortController();
     const signal = AbortSignal.any([task.left, silent.signal]);
     before = lastId;
     try {
-      const answer = await (lastId === undefined
-        ? fetch(`${worker.url}/execute`, { ...post({ ...task.body, job_id: jobId }, task.headers), signal })
-        : fetch(`${worker.url}/jobs/${jobId}/events`, { headers: { 'Last-Event-ID': lastId }, signal }));
+      const asked =
+        lastId === undefined
+          ? fetch(`${worker.url}/execute`, { ...post({ ...task.body, job_id: jobId }, task.headers), signal })
+          : fetch(`${worker.url}/jobs/${jobId}/events`, { headers: { 'Last-Event-ID': lastId }, signal });
+      const answer = await heard(asked, silent);
       const { headers, status } = answer;
       // Each answer is a sample of the load, fresher than that of the last probe.
       const free = headers.get('x-worker-slots-free');
@@ -117,7 +125,10 @@ async function tryOn(worker, task, jobId) {
         lastId = id;
         if (data.type === 'error') return failureOf(data);
         if (data.type === 'token') text += data.t;
-        if (!text.startsWith(task.sent) && !task.sent.startsWith(text)) return DIVERGED;
+        if (!text.startsWith(task.sent) && !task.sent.startsWith(text)) {
+          cancel();
+          return DIVERGED;
+        }
         await pass(task, data, text);
         if (data.type === 'end') return undefined;
       }
@@ -125,7 +136,7 @@ async function tryOn(worker, task, jobId) {
     if (silent.signal.aborted) break;
   }
   if (task.sent !== '' && !task.left.aborted) counts.restarted += 1;
-  fetch(`${worker.url}/cancel`, post({ job_id: jobId })).catch(() => undefined); // if the job still runs there
+  cancel(); // if the job still runs there
   return GONE;
 }
 const post = (body, headers = {}) => ({

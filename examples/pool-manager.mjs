@@ -1,6 +1,7 @@
 /**
- * A small pool-manager: starts workers, lists the ready ones, restarts those that die, and replaces all of them
- * without a failed request. It listens on loopback and uses no tokens. Its workers drain when it ends.
+ * A small pool-manager: starts workers, lists the ready ones, restarts dead ones, and replaces all of them
+ * without a failed request. It listens on loopback and uses no tokens. Its workers drain when it ends, so it
+ * adopts none of an earlier pool-manager. It does not probe its workers: the orchestrator does.
  *
  *   node examples/pool-manager.mjs [workers=4] [port=9100] [flags of every worker…]
  *
@@ -18,11 +19,11 @@ import { fileURLToPath } from 'node:url';
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 /** Time for the routers to read the table after a worker was taken out of it. */
 const GRACE_MS = 1000;
-/** A drain takes at most `--shutdown-timeout` (30 s). A worker that still runs after this time is killed. */
+/** A worker that drains longer is killed: `--shutdown-timeout` (30 s) and 10 s. Change both together. */
 const KILL_MS = 40_000;
 const [count = '4', port = '9100', ...flags] = process.argv.slice(2);
 
-/** Processes that run, by worker id. A place of the fleet has one process after the other, each with its own id. */
+/** Processes that run, by worker id. A place has one process after the other, each with its own id. */
 const lives = new Map();
 /** Ready workers by instance id: the answer of `GET /endpoints`. */
 const table = new Map();
@@ -37,8 +38,9 @@ function launch(place) {
   const own = ['--worker-id', id, '--port', '0', '--callback-url', `${url}/ready`];
   // stdin is a pipe: the worker drains when this process dies.
   const child = spawn(process.execPath, ['--', CLI, ...own, ...flags], { stdio: ['pipe', 'pipe', 'inherit'] });
-  createInterface({ input: child.stdout }).on('line', (line) => process.stdout.write(`${line}\n`));
-  const exited = once(child, 'exit');
+  if (child.stdout) createInterface(child.stdout).on('line', (line) => process.stdout.write(`${line}\n`));
+  // A process that the system cannot start has no stdout, and an error instead of an exit.
+  const exited = once(child, 'exit').catch(({ code }) => [code]);
   const tooEarly = exited.then(([code]) => Promise.reject(new Error(`${id} ended before it was ready, code ${code}`)));
   const life = { id, place, child, exited, ready: Promise.race([once(ready, id), tooEarly]) };
   life.ready.catch(() => undefined); // only a rolling restart waits for it
@@ -60,17 +62,17 @@ async function onExit(life, code, signal) {
 }
 
 /** Takes a worker into the table. A worker may report more than once. Returns the status of the answer. */
-function onReady({ worker_id, instance_id, pid, uri }) {
+function onReady({ worker_id, instance_id, pid, url }) {
   const life = lives.get(worker_id);
   if (!life || life.retired) return 410; // not wanted: the worker ends its attempts
-  life.instance = instance_id ?? String(life.child.pid);
+  life.instance = instance_id;
   life.place.failures = 0;
-  table.set(life.instance, { instance_id: life.instance, worker_id, pid: pid ?? life.child.pid, url: uri });
+  table.set(instance_id, { instance_id, worker_id, pid, url });
   ready.emit(worker_id);
   return 204;
 }
 
-/** Replaces one worker after the other. Rejects if a successor does not start: the worker before it serves on. */
+/** Replaces one worker after the other. Rejects if a successor does not start: its predecessor serves on. */
 async function roll() {
   for (const place of places) {
     const next = launch(place);
@@ -85,8 +87,9 @@ async function roll() {
   }
 }
 
+/** Drains a worker. After Ctrl-C, which signals workers too, a SIGTERM would cut its streams. */
 async function end({ child, exited }) {
-  child.kill('SIGTERM');
+  child.stdin?.end();
   const timer = setTimeout(() => child.kill('SIGKILL'), KILL_MS);
   await exited;
   clearTimeout(timer);
@@ -103,7 +106,8 @@ const server = createServer(async (request, response) => {
   const route = `${request.method} ${request.url}`;
   if (route === 'GET /endpoints') return answer(200, [...table.values()]);
   if (route === 'POST /ready') return answer(await json(request).then(onReady, () => 400));
-  if (route !== 'POST /roll' || rolling) return answer(rolling ? 409 : 404);
+  if (route !== 'POST /roll') return answer(404);
+  if (rolling) return answer(409);
   rolling = true;
   const failure = await roll().catch((error) => error.message);
   rolling = false;

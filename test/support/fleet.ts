@@ -28,7 +28,11 @@ export class Example {
   constructor(script: 'pool-manager' | 'orchestrator', args: readonly string[]) {
     const file = fileURLToPath(new URL(`../../examples/${script}.mjs`, import.meta.url));
     const env = { PATH: process.env['PATH'] ?? '' };
-    this.process = track(spawn(process.execPath, [file, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] }));
+    // A process group of its own, so that a test can signal it as a terminal does.
+    const options = { env, detached: true } as const;
+    this.process = track(
+      spawn(process.execPath, [file, ...args], { ...options, stdio: ['ignore', 'pipe', 'inherit'] }),
+    );
     this.exited = once(this.process, 'exit').then(([code]) => ({ code }));
     if (this.process.stdout)
       createInterface({ input: this.process.stdout }).on('line', (text) => {
@@ -115,8 +119,9 @@ export interface Counts {
 export class Orchestrator extends Example {
   url = '';
 
-  static async start(manager: string): Promise<Orchestrator> {
-    const orchestrator = new Orchestrator('orchestrator', [manager, '0']);
+  /** @param silence seconds after which a silent worker is lost; absent: the default */
+  static async start(manager: string, silence?: number): Promise<Orchestrator> {
+    const orchestrator = new Orchestrator('orchestrator', [manager, '0', ...(silence ? [String(silence)] : [])]);
     orchestrator.url = String((await orchestrator.line('orchestrator.listening'))['url']);
     return orchestrator;
   }

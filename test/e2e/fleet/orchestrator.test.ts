@@ -83,6 +83,30 @@ describe('an orchestrator', { timeout: CEILING_MS }, () => {
     expect(response.status).toBe(400);
   });
 
+  test('gives a task to another worker if a worker takes the request and never answers', async () => {
+    let reached: () => void = () => undefined;
+    const request = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    // As the system does for a stopped worker: connections are accepted, and nobody reads them.
+    const silent = createTcpServer((socket) =>
+      socket.on('error', () => undefined).on('data', (bytes) => bytes.includes('POST /execute') && reached()),
+    );
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const workers = [{ instance_id: 's', worker_id: 's', pid: 1, url: `http://127.0.0.1:${portOf(silent)}` }];
+    const endpoints = createServer((_request, response) => response.end(JSON.stringify(workers)));
+    await new Promise<void>((resolve) => endpoints.listen(0, '127.0.0.1', resolve));
+    const patient = await Orchestrator.start(`http://127.0.0.1:${portOf(endpoints)}`, 2);
+    const answer = Listener.post(patient.tasks, task(3, 40));
+    await request;
+    workers.push({ instance_id: 'a', worker_id: 'w', pid: 1, url: worker.url });
+    const events = await (await answer).ended;
+    expect(lastOf(events)).toMatchObject({ type: 'end', tokens_out: 40 });
+    await patient.stop('SIGKILL');
+    endpoints.close();
+    silent.close();
+  });
+
   test('cancels the job of a caller that leaves', async () => {
     const others = await occupy();
     const headers = { 'X-Correlation-Id': 'leaves' };

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { CEILING_MS, Example, Manager } from '../../support/fleet.ts';
+import { CEILING_MS, Example, Manager, task } from '../../support/fleet.ts';
+import { Listener, lastOf } from '../../support/listener.ts';
 
 const MODEL = fileURLToPath(new URL('../../../models/haiku', import.meta.url));
 let manager: Manager | undefined;
@@ -38,6 +39,23 @@ test('a pool-manager with flags that no worker accepts ends with code 2', async 
   const example = new Example('pool-manager', ['2', '0', '--slots', 'many']);
   expect(await example.exited).toEqual({ code: 2 });
 });
+
+test.skipIf(process.platform === 'win32')(
+  'the workers of a pool-manager finish their streams after Ctrl-C, which signals workers too',
+  { timeout: CEILING_MS },
+  async () => {
+    manager = await Manager.start(1);
+    const [endpoint] = await manager.endpoints();
+    const body = { job_id: 'long', ...task(1, 500) };
+    const stream = await Listener.post(`${endpoint?.url}/execute`, body, { 'Content-Type': 'application/json' });
+    await stream.untilToken(2);
+    process.kill(-Number(manager.process.pid), 'SIGINT');
+    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 500 });
+    expect(await manager.exited).toEqual({ code: 0 });
+    const exit = await manager.line('manager.worker_exited');
+    expect(exit).toMatchObject({ code: 0 });
+  },
+);
 
 test.skipIf(process.platform === 'win32')(
   'the workers of a pool-manager that is killed drain',
