@@ -254,7 +254,7 @@ whose time is known; a thread with a deadline does the rest.
 |---|---|---|---|---|---|
 | silence of an open engine | ${setting('step-timeout')} s | \`--step-timeout\` | it is killed, \`engine.lost\` | \`bridge/heartbeat\` | \`e2e/engine/engine-hangs\`, \`bridge/heartbeat\` |
 | silence of a stalled engine | ${setting('stall-after')} s, or ${STALL_STEPS} of its longest steps if that is more; a step raises it at most ${MAX_STALL_GROWTH} times, all steps to ${MAX_STALL_SHARE * 100} % of \`--step-timeout\` | \`--stall-after\` | \`engine.stalled\`, 503 \`ENGINE_STALLED\` until its next message | \`bridge/stall-threshold\`, \`bridge/heartbeat\` | \`bridge/stall-threshold\`, \`e2e/engine/engine-stalled\` |
-| interval in which an idle engine says that it lives | ${seconds(ALIVE_MS)}, or half of \`--stall-after\` or \`--step-timeout\` if that is less | – | – | \`bridge/heartbeat\` | \`bridge/heartbeat\`, \`engine/process\` |
+| interval in which an idle engine says that it lives | ${seconds(ALIVE_MS)}, or four fifths of \`--stall-after\` or \`--step-timeout\` if that is less | – | – | \`bridge/heartbeat\` | \`bridge/heartbeat\`, \`engine/process\` |
 | wait for the end of a killed engine | ${seconds(KILL_MS)} | – | it counts as lost | \`bridge/child\` | \`bridge/child\` |
 | the first load | none: SIGTERM, \`/shutdown\` or a closed stdin ends it | – | – | \`commands/serve/worker\` | \`e2e/lifecycle/drain\` |
 | a restart | ${RESTART_FACTOR} times the first load, plus \`--step-timeout\` | \`--step-timeout\` | another loss | \`lifecycle/engine-supervisor\` | \`bridge/child\` |

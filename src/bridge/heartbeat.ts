@@ -10,9 +10,9 @@ import type { StallThreshold } from './stall-threshold.ts';
  * Longest interval in which the engine says `alive`. Each message wakes both processes of an idle worker
  * (docs/decisions/0022-cheap-workers.md).
  */
-export const ALIVE_MS = 3000;
+export const ALIVE_MS = 4000;
 /** The interval is at most this part of the shorter limit: a message may be late by the rest of the time. */
-const ALIVE_SHARE = 0.6;
+const ALIVE_SHARE = 0.8;
 /** A timer that is late by more than this was in a process that was suspended. */
 const SUSPENSION_MS = 1000;
 
@@ -42,6 +42,8 @@ export function aliveInterval({ stepMs, threshold }: SilenceLimits): number {
 export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #timer: NodeJS.Timeout | undefined;
+  /** Milliseconds from the start of the timer to its end. */
+  #delayMs = 0;
   #verdict: NodeJS.Immediate | undefined;
   /** Time at which the timer must fire. */
   #dueAt = 0;
@@ -63,11 +65,12 @@ export class Heartbeat {
     const silenceMs = now - this.#heardAt;
     this.#heardAt = now;
     this.#excusedMs = 0;
-    if (!this.#stalled) return;
+    const wasStalled = this.#stalled;
     this.#stalled = false;
-    clearTimeout(this.#timer);
-    this.#plan(this.#limitMs);
-    this.#options.onRecovered?.(silenceMs);
+    // With another limit, the timer is not the one to start again.
+    if (this.#delayMs === this.#limitMs) this.#start();
+    else this.#plan(this.#limitMs);
+    if (wasStalled) this.#options.onRecovered?.(silenceMs);
   }
 
   stop(): void {
@@ -88,10 +91,16 @@ export class Heartbeat {
   }
 
   #plan(ms: number): void {
-    const delayMs = Math.max(1, ms);
-    this.#dueAt = performance.now() + delayMs;
-    this.#timer = setTimeout(() => this.#tick(), delayMs);
-    this.#timer.unref();
+    clearTimeout(this.#timer);
+    this.#delayMs = Math.max(1, ms);
+    this.#timer = setTimeout(() => this.#tick(), this.#delayMs).unref();
+    this.#start();
+  }
+
+  /** Starts the timer again. A timer that is started again does not wake the process. */
+  #start(): void {
+    this.#dueAt = performance.now() + this.#delayMs;
+    this.#timer?.refresh();
   }
 
   #tick(): void {

@@ -8,7 +8,7 @@ import { JOB_STATES } from './job-states.ts';
 import { counted, IDENTITY_FIELDS, named, RETRY_FIELDS, RUN_ID, STOP_REASON, WORKER_ID } from './schema.ts';
 
 const HEARTBEAT_AGE = counted(
-  'Milliseconds since the last message of the engine process: about two seconds at most while the engine is idle, ' +
+  'Milliseconds since the last message of the engine process: about four seconds at most while the engine is idle, ' +
     'up to the length of a step while it computes. Absent before its first message',
 ).optional();
 const ACCEPTING = z.boolean().meta({ description: 'True if a job would be accepted now' });

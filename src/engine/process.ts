@@ -69,6 +69,8 @@ function receive(message: ToEngine): void {
       send({ kind: 'probed', probe: probeDevices(message.runtimeLibrary, message.devices) });
       break;
     case 'submit':
+      // The silence of a long first step begins here, and not with the last sign of an idle engine.
+      send({ kind: 'alive' });
       opened().submit(message.request);
       break;
     case 'cancel':

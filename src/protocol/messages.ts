@@ -153,7 +153,7 @@ export type FromEngine =
   | ({ readonly kind: 'refused' } & Refusal)
   /** The answer to `probe`. */
   | { readonly kind: 'probed'; readonly probe: DeviceProbe }
-  /** The engine reads its messages: sent in the interval of `open`, between two steps. */
+  /** The engine reads its messages: sent for each `submit`, and in the interval of `open` between two steps. */
   | { readonly kind: 'alive' }
   /**
    * The results of one step for all sequences. `batch` = number of sequences computed in the step, by

@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 import { onStarted } from '../../protocol/start/started.ts';
 import { readCode, writeCodes } from './code-cache.ts';
-import { collectOnceWhenIdle } from './collections.ts';
 
 /** One entry of the build, as scripts/bundle.mjs writes it. */
 export interface BundledEntry {
@@ -112,8 +111,6 @@ class Loader {
 
 /** Runs an entry. */
 export function runEntry(entry: BundledEntry): void {
-  // Before the first script: compiled code fits only the flags with which it was made.
-  collectOnceWhenIdle();
   new Loader(entry).load(entry.script);
 }
 
