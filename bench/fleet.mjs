@@ -17,6 +17,8 @@ const FLEET_ROUNDS = 3;
 /** Time after the last worker is ready until a worker counts as idle. */
 const SETTLE_MS = 5000;
 const IDLE_MS = 30_000;
+/** Time after that in which V8 collects the garbage of the start. */
+const COLLECT_MS = 60_000;
 
 export async function fleet() {
   const title = 'Many workers';
@@ -38,7 +40,8 @@ export async function fleet() {
     [
       `The embedded model. One worker alone: ${alone.now.length} starts. Many: ${count} workers, spawned in one loop, ${together.now.length === 1 ? 'once' : `${together.now.length} times`}. ` +
         'Processor time is that of all threads, from spawn to `warmup.done`. ' +
-        `Idle: ${IDLE_MS / 1000} s, from ${SETTLE_MS / 1000} s after the last worker is ready. A wake-up is a voluntary context switch of a thread. ` +
+        `Fresh: ${IDLE_MS / 1000} s, from ${SETTLE_MS / 1000} s after the last worker is ready; in that time V8 collects the garbage of the start. ` +
+        `Idle: ${IDLE_MS / 1000} s, ${COLLECT_MS / 1000} s later; memory of many is that of this time. A wake-up is a voluntary context switch of a thread. ` +
         'Memory is private: pages that no other process has. A worker alone has the pages of its files to itself, and many workers share them. PSS divides each shared page among its processes.',
       table(head, rows),
     ],
@@ -75,6 +78,8 @@ async function manyWorkers(build, count) {
     if (failed) throw failed.reason;
     const allReadyMs = performance.now() - began;
     await sleep(SETTLE_MS);
+    const fresh = await idleFigures(workers);
+    await sleep(COLLECT_MS);
     const idle = await idleFigures(workers);
     const meanOf = (figure) => ({
       worker: mean(workers.map(({ worker }) => figure(worker.pid))),
@@ -84,6 +89,7 @@ async function manyWorkers(build, count) {
       allReadyMs,
       readyMs: workers.map(({ worker }) => worker.at['warmup.done']),
       cpu: { worker: mean(workers.map(({ cpu }) => cpu.worker)), engine: mean(workers.map(({ cpu }) => cpu.engine)) },
+      fresh,
       idle,
       memory: {
         own: meanOf((pid) => memory(pid).own),
@@ -142,6 +148,7 @@ const FLEET_ROWS = [
   ['– worker', ({ memory: { own } }) => own.worker, 1],
   ['– engine', ({ memory: { own } }) => own.engine, 1],
   ['many: PSS, worker + engine, MB', ({ memory: { proportional } }) => both(proportional), 1],
+  [`many, fresh: CPU of all in ${IDLE_MS / 1000} s, ms`, ({ fresh }) => fresh.cpuMs, 0],
   [`many, idle: CPU of all in ${IDLE_MS / 1000} s, ms`, ({ idle }) => idle.cpuMs, 0],
   ['many, idle: wake-ups per second of a worker', ({ idle }) => idle.workerWakeUps, 1],
   ['many, idle: wake-ups per second of an engine', ({ idle }) => idle.engineWakeUps, 1],

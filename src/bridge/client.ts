@@ -226,6 +226,7 @@ export class EngineClient {
       case 'refused':
       case 'probed':
       case 'alive':
+      case 'received':
         return; // handled by EngineChild
       default:
         message satisfies never;

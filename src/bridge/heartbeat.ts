@@ -112,8 +112,8 @@ export class Heartbeat {
   }
 
   /**
-   * Takes the delay of a timer out of the silence. After a suspension, which may have included the engine, the
-   * engine has one more interval.
+   * Takes the delay of a timer out of the silence. After a suspension, which may have included the engine,
+   * the engine has one more interval.
    */
   #excuse(lateMs: number): void {
     const sinceMs = performance.now() - this.#heardAt;

@@ -70,7 +70,7 @@ function receive(message: ToEngine): void {
       break;
     case 'submit':
       // The silence of a long first step begins here, and not with the last sign of an idle engine.
-      send({ kind: 'alive' });
+      send({ kind: 'received' });
       opened().submit(message.request);
       break;
     case 'cancel':

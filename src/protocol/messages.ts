@@ -153,8 +153,10 @@ export type FromEngine =
   | ({ readonly kind: 'refused' } & Refusal)
   /** The answer to `probe`. */
   | { readonly kind: 'probed'; readonly probe: DeviceProbe }
-  /** The engine reads its messages: sent for each `submit`, and in the interval of `open` between two steps. */
+  /** The engine lives: sent in the interval of `open`, between two steps. */
   | { readonly kind: 'alive' }
+  /** The engine has read a `submit`. */
+  | { readonly kind: 'received' }
   /**
    * The results of one step for all sequences. `batch` = number of sequences computed in the step, by
    * decoding or prefill; 0 in the report before a run, with cancellations, assigned slots and new queue

@@ -106,7 +106,7 @@ describe('the engine process', () => {
     bench.engine.close();
   });
 
-  it('says that it lives, while it is idle and between steps', async () => {
+  it('says that it lives, while it is idle and between steps, and that it has read a job', async () => {
     const engine = forkEngine();
     engine.send({ kind: 'open', options, aliveMs: 20 });
     await engine.heard('alive');
@@ -115,6 +115,7 @@ describe('the engine process', () => {
     engine.send({ kind: 'submit', request: asked });
     await engine.finish(asked.id);
     const kinds = engine.said.slice(before).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind !== 'alive')[0]).toBe('received');
     expect(kinds.slice(kinds.indexOf('report'), kinds.lastIndexOf('report'))).toContain('alive');
   });
 

@@ -101,11 +101,11 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     const [command = '', ...rest] = [...group.launcher, 'sleep', '600'];
     const bystander = track(spawn(command, rest, { stdio: 'ignore' }));
     await group.kill(bystander.pid ?? 0);
-    // The engine is idle: each of its messages answers a ping.
-    let [answers, last] = [0, 0];
-    while (answers < 3) {
+    // The engine is idle: each of its messages is a sign of life.
+    let [signs, last] = [0, 0];
+    while (signs < 3) {
       const live = (await (await worker.get('/live')).json()) as { engine_heartbeat_age_ms: number };
-      if (live.engine_heartbeat_age_ms < last) answers += 1;
+      if (live.engine_heartbeat_age_ms < last) signs += 1;
       last = live.engine_heartbeat_age_ms;
       await sleep(50);
     }
