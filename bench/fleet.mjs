@@ -17,8 +17,8 @@ const FLEET_ROUNDS = 3;
 /** Time after the last worker is ready until a worker counts as idle. */
 const SETTLE_MS = 5000;
 const IDLE_MS = 30_000;
-/** Time after that until V8 of all workers has collected the garbage of the start. */
-const COLLECT_MS = 120_000;
+/** Time after that: V8 collects most of the garbage of the start before. */
+const COLLECT_MS = 60_000;
 
 export async function fleet() {
   const title = 'Many workers';
@@ -41,7 +41,7 @@ export async function fleet() {
       `The embedded model. One worker alone: ${alone.now.length} starts. Many: ${count} workers, spawned in one loop, ${together.now.length === 1 ? 'once' : `${together.now.length} times`}. ` +
         'Processor time is that of all threads, from spawn to `warmup.done`. ' +
         `Fresh: ${IDLE_MS / 1000} s, from ${SETTLE_MS / 1000} s after the last worker is ready. ` +
-        `Idle: ${IDLE_MS / 1000} s, ${COLLECT_MS / 1000} s later, when V8 has collected the garbage of the start; memory of many is that of this time. A wake-up is a voluntary context switch of a thread. ` +
+        `Idle: ${IDLE_MS / 1000} s, ${COLLECT_MS / 1000} s later; memory of many is that of this time. A wake-up is a voluntary context switch of a thread. ` +
         'Memory is private: pages that no other process has. A worker alone has the pages of its files to itself, and many workers share them. PSS divides each shared page among its processes.',
       table(head, rows),
     ],

@@ -10,7 +10,6 @@ import { fileURLToPath } from 'node:url';
 import { Script } from 'node:vm';
 import { onStarted } from '../../protocol/start/started.ts';
 import { readCode, writeCodes } from './code-cache.ts';
-import { collectAfterStart } from './collections.ts';
 
 /** One entry of the build, as scripts/bundle.mjs writes it. */
 export interface BundledEntry {
@@ -112,7 +111,6 @@ class Loader {
 
 /** Runs an entry. */
 export function runEntry(entry: BundledEntry): void {
-  collectAfterStart();
   new Loader(entry).load(entry.script);
 }
 
