@@ -13,7 +13,7 @@ import { enginePid, nextEnginePid } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { endings, Listener, lastOf, longJob } from '../../support/listener.ts';
 import { bulky, of, post } from '../../support/narrow.ts';
-import { isAlive, killAll } from '../../support/processes.ts';
+import { isAlive, killAll, untilGone } from '../../support/processes.ts';
 import { requestOf } from '../../support/raw.ts';
 import { stopped } from '../../support/stopped-engine.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
@@ -59,7 +59,10 @@ describe('a silent engine', () => {
   test('with the shortest timeout', async () => {
     const { worker, engine } = await stopped('--shutdown-timeout', '1');
     worker.process.kill('SIGTERM');
-    await expectInTime(worker, 'sigterm', engine);
+    // All stages after the jobs have half a second. On a machine under load the worker can end without them: the
+    // last lines are then lost, and the kernel ends the engine.
+    expect(await worker.exited).toEqual({ code: 0, signal: null });
+    await untilGone(engine);
   });
 });
 
