@@ -33,7 +33,7 @@ export const KILL_MS = 1000;
  * same (docs/decisions/0022-cheap-workers.md). No option changes the flags of V8, so compiled code of other
  * processes fits.
  */
-export const ENGINE_OPTIONS: readonly string[] = ['--v8-pool-size=1'];
+const ENGINE_OPTIONS: readonly string[] = ['--v8-pool-size=1'];
 
 /** The unexpected end of an engine process. */
 export interface Loss {

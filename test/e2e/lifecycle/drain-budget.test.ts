@@ -58,11 +58,14 @@ describe('a silent engine', () => {
 
   test('with the shortest timeout', async () => {
     const { worker, engine } = await stopped('--shutdown-timeout', '1');
+    const began = performance.now();
     worker.process.kill('SIGTERM');
     // All stages after the jobs have half a second. On a machine under load the worker can end without them: the
     // last lines are then lost, and the kernel ends the engine.
     expect(await worker.exited).toEqual({ code: 0, signal: null });
+    expect(performance.now() - began).toBeLessThan(TIMEOUT_S * 1000 + LATE_MS);
     await untilGone(engine);
+    expect([worker.stderr, worker.foreign]).toEqual(['', []]);
   });
 });
 
