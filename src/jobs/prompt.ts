@@ -81,8 +81,8 @@ async function encodePrompt(
   const options = { mostTokens: facts.context - 1, signal };
   try {
     if (template) {
-      const messages = 'messages' in input ? input.messages : [{ role: 'user', content: input.prompt }];
-      return await tokenizer.encode(messages, { ...options, addSpecialTokens: false, template });
+      const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
+      return await tokenizer.encode(conversation, { ...options, addSpecialTokens: false, template });
     }
     const text = 'prompt' in input ? input.prompt : '';
     return await tokenizer.encode(text, { ...options, addSpecialTokens: true });

@@ -8,8 +8,9 @@ import { type FoundTemplate, readTemplates, type TemplateFiles } from '../model/
 import { narrate } from '../narration/narrate.ts';
 import { lazy } from '../protocol/start/lazy.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
-import { type ChatMessage, ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
+import { ChatTemplate, ownMessage, type TemplateSource } from '../text/template/chat-template.ts';
 import { ChatTemplates, type NamedTemplate } from '../text/template/chat-templates.ts';
+import type { ChatMessage } from '../text/template/conversation.ts';
 import { RenderBudgetError, type RenderLimits } from '../text/template/render-limits.ts';
 import { LOOP_RENDER, type OpenOptions, Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { TokenizerFiles } from '../text/tokenizer/tokenizer-files.ts';
@@ -152,7 +153,7 @@ async function encodeProbe(
   const { name, file, template } = one;
   if (!template) return one;
   try {
-    const ids = await tokenizer.encode(prompt ?? messages, { addSpecialTokens: false, template });
+    const ids = await tokenizer.encode(prompt ?? { messages }, { addSpecialTokens: false, template });
     const isComplete = prompt !== undefined || (await showsWord(ids, tokenizer));
     return isComplete ? { ...one, ids } : { name, file, reason: NO_TEXT };
   } catch (error) {

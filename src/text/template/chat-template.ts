@@ -4,13 +4,9 @@
  */
 import { WorkerError } from '../../contract/errors.ts';
 import { harmless } from '../../narration/sanitize.ts';
+import { type ChatMessage, type Conversation, templateVariables } from './conversation.ts';
 import { JinjaTemplate } from './jinja/jinja.ts';
 import { RenderBudgetError, type RenderLimits } from './render-limits.ts';
-
-export interface ChatMessage {
-  readonly role: string;
-  readonly content: string;
-}
 
 /** The model's template and the special tokens that it can name. */
 export interface TemplateSource {
@@ -58,27 +54,21 @@ export class ChatTemplate {
   /**
    * Returns the prompt, up to the start of the assistant's answer. The prompt contains the model's special
    * tokens: encode it with `addSpecialTokens: false`.
+   * @param input messages, or a conversation with tools and variables of the template
    * @param limits smaller limits than the largest ones, for a caller that can render again with more
    * @throws RenderBudgetError if `limits` is given and reached; WorkerError INVALID_REQUEST with a violation
    *   on `messages` if the largest limits are reached or the template refuses the messages, for example
    *   because roles do not alternate.
    */
-  render(messages: readonly ChatMessage[], limits?: RenderLimits): string {
-    const variables = {
-      ...this.source.tokens,
-      messages: messages.map(({ role, content }) => ({
-        role,
-        content: this.source.readsParts ? [{ type: 'text', text: content }] : content,
-      })),
-      add_generation_prompt: true,
-      tools: null,
-      documents: null,
-    };
+  render(input: readonly ChatMessage[] | Conversation, limits?: RenderLimits): string {
+    const conversation = 'messages' in input ? input : { messages: input };
+    const { tokens, readsParts = false } = this.source;
+    const variables = { ...tokens, ...templateVariables(conversation, readsParts) };
     try {
-      return this.#template.render(variables, limits);
+      return this.#template.render(variables, limits) + (conversation.answerStart ?? '');
     } catch (cause) {
       if (limits && cause instanceof RenderBudgetError) throw cause;
-      throw refusal(cause, messages);
+      throw refusal(cause, conversation.messages);
     }
   }
 }

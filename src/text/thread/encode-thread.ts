@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { leaveRemovedFolder } from '../../config/host/folder.ts';
 import { WorkerError } from '../../contract/errors.ts';
+import { conversationUnits } from '../template/conversation.ts';
 import { EncodeError } from '../tokenizer/encode-error.ts';
 import type { EncodeInput, EncodeJob, ThreadAnswer, ThreadData } from './thread-messages.ts';
 
@@ -278,6 +279,5 @@ function errorOf(answer: Exclude<ThreadAnswer, { readonly type: 'ids' | 'ready' 
 
 /** UTF-16 units of an input: the measure of its work. */
 export function unitsOf(input: EncodeInput): number {
-  if (typeof input === 'string') return input.length;
-  return input.reduce((sum, { role, content }) => sum + role.length + content.length, 0);
+  return typeof input === 'string' ? input.length : conversationUnits(input);
 }

@@ -1,12 +1,13 @@
 /** The messages between the event loop and the tokenizer's thread: plain data. */
 import type { Violation } from '../../contract/errors.ts';
-import type { ChatMessage, TemplateSource } from '../template/chat-template.ts';
+import type { TemplateSource } from '../template/chat-template.ts';
+import type { Conversation } from '../template/conversation.ts';
 import type { AddedToken } from '../tokenizer/added-tokens.ts';
 import type { EncodeErrorKind } from '../tokenizer/encode-error.ts';
 import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
 
-/** A text, or messages for the model's chat template. */
-export type EncodeInput = string | readonly ChatMessage[];
+/** A text, or a conversation for the model's chat template. */
+export type EncodeInput = string | Conversation;
 
 /** Parent → thread: one prompt to encode. The parent sends one job at a time. */
 export interface EncodeJob {

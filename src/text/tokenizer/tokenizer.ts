@@ -6,6 +6,7 @@
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import { cut, harmless } from '../../narration/sanitize.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
+import type { Conversation } from '../template/conversation.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
 import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
 import type { EncodeInput } from '../thread/thread-messages.ts';
@@ -110,7 +111,7 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of a text, or of messages rendered with the chat template.
+   * Ids of a text, or of a conversation rendered with the chat template.
    * @throws the signal's reason; WorkerError INVALID_REQUEST if the template refuses the messages;
    *   EncodeError if the text is too long or takes too much time, text or memory; Error if the thread is lost
    *   (the next call starts a new one) or the tokenizer is closed.
@@ -164,14 +165,11 @@ export class Tokenizer {
   }
 }
 
-/** The text of messages; undefined if the thread must render them. */
-function renderedOnLoop(
-  messages: Exclude<EncodeInput, string>,
-  template: ChatTemplate | undefined,
-): string | undefined {
-  if (unitsOf(messages) > LOOP_MESSAGE_UNITS) return undefined;
+/** The text of a conversation; undefined if the thread must render it. */
+function renderedOnLoop(conversation: Conversation, template: ChatTemplate | undefined): string | undefined {
+  if (unitsOf(conversation) > LOOP_MESSAGE_UNITS) return undefined;
   try {
-    return template?.render(messages, LOOP_RENDER);
+    return template?.render(conversation, LOOP_RENDER);
   } catch (error) {
     if (error instanceof RenderBudgetError) return undefined;
     throw error;

@@ -24,7 +24,7 @@ async function tokenizerWith(text: string, threadEntry = builtThread): Promise<T
 }
 const missing = new URL('./missing.js', builtThread);
 
-const say = (content: string): { role: string; content: string }[] => [{ role: 'user', content }];
+const say = (content: string) => ({ messages: [{ role: 'user', content }] });
 const ECHO = '{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}';
 /** Makes more text than the event loop allows. */
 const WORK = `{% for n in range(30) %}{% set text = '${'x'.repeat(LOOP_RENDER.text / 25)}' | upper %}{% endfor %}`;
@@ -50,7 +50,7 @@ describe('long messages', () => {
   it('are encoded on the thread', async () => {
     const tokenizer = await tokenizerWith(ECHO);
     const ids = await tokenizer.encode(long, plain);
-    expect([ids[0], tokenizer.decode(ids)]).toEqual([0, long[0]?.content]);
+    expect([ids[0], tokenizer.decode(ids)]).toEqual([0, long.messages[0]?.content]);
   });
 
   it('that the template refuses get the same error on the thread', async () => {
