@@ -37,10 +37,13 @@ const reasonsOf = async (chat_template: unknown): Promise<(string | undefined)[]
 describe('a chat template', () => {
   it('that renders the probe is used, and nothing is narrated', async () => {
     const { templates, narrations, tokenizer } = await opened(PLAIN);
-    const ids = await tokenizer.encode({ messages: [{ role: 'user', content: 'the sea' }] }, {
-      addSpecialTokens: false,
-      template: templates.choose(undefined),
-    });
+    const ids = await tokenizer.encode(
+      { messages: [{ role: 'user', content: 'the sea' }] },
+      {
+        addSpecialTokens: false,
+        template: templates.choose(undefined),
+      },
+    );
     expect([tokenizer.decode(ids), narrations]).toEqual(['the sea', []]);
   });
 
@@ -163,7 +166,10 @@ describe('several chat templates', () => {
   it('are rendered on the thread by the same name', async () => {
     const { tokenizer, templates } = await opened(list('tool_use', 'default'));
     const messages = [{ role: 'user', content: 'sea '.repeat(5000) }];
-    const ids = await tokenizer.encode({ messages }, { addSpecialTokens: false, template: templates.choose('tool_use') });
+    const ids = await tokenizer.encode(
+      { messages },
+      { addSpecialTokens: false, template: templates.choose('tool_use') },
+    );
     expect(tokenizer.decode(ids.slice(0, 20))).toMatch(/^tool_use:sea/);
     await tokenizer.close();
   });
