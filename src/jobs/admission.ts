@@ -12,7 +12,7 @@ import { narrate, runIn } from '../narration/narrate.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type Load, loadOf } from './capacity/capacity.ts';
 import { type Encoder, EventLog } from './event-log.ts';
-import { Generation } from './generation.ts';
+import { Generation } from './generation/generation.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
 import { type GenerationOrder, unitsIn } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';

@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Step } from '../../src/bridge/sequence-inbox.ts';
-import { Generation, type GenerationModel } from '../../src/jobs/generation.ts';
+import { Generation, type GenerationModel } from '../../src/jobs/generation/generation.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import type { StopReason } from '../../src/jobs/stop-outcome.ts';
 import { embeddedModel } from '../../src/model/folder.ts';

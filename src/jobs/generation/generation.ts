@@ -2,18 +2,18 @@
  * One generation from the start to its terminal event: turns the reports of the engine into events of the
  * job's log. Knows neither HTTP nor a wire format.
  */
-import { EngineLostError } from '../bridge/child.ts';
-import type { EngineClient } from '../bridge/client.ts';
-import type { Step } from '../bridge/sequence-inbox.ts';
-import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../contract/errors.ts';
-import type { Finish, TokenReport } from '../protocol/messages.ts';
-import type { Metrics, Outcome } from '../telemetry/metrics.ts';
-import { OutputText, type Piece } from '../text/output/output-text.ts';
-import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import { EngineLostError } from '../../bridge/child.ts';
+import type { EngineClient } from '../../bridge/client.ts';
+import type { Step } from '../../bridge/sequence-inbox.ts';
+import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../../contract/errors.ts';
+import type { Finish, TokenReport } from '../../protocol/messages.ts';
+import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
+import { OutputText, type Piece } from '../../text/output/output-text.ts';
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
+import type { Job } from '../job.ts';
+import type { Prepared } from '../prompt.ts';
+import { narrateStop } from '../stop-outcome.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
-import type { Job } from './job.ts';
-import type { Prepared } from './prompt.ts';
-import { narrateStop } from './stop-outcome.ts';
 import { rounded, TokenTiming } from './timing.ts';
 
 /** Minimum time between two `metrics` events, in milliseconds. */

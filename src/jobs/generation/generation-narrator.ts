@@ -2,11 +2,11 @@
  * Narrates one generation: the engine's notes, the progress and the end. Must run inside the context of its
  * request. Emits no other events.
  */
-import type { Silence } from '../bridge/sequence-inbox.ts';
-import { narrate } from '../narration/narrate.ts';
-import type { Finish, Note } from '../protocol/messages.ts';
-import type { EventLog } from './event-log.ts';
-import type { Prepared } from './prompt.ts';
+import type { Silence } from '../../bridge/sequence-inbox.ts';
+import { narrate } from '../../narration/narrate.ts';
+import type { Finish, Note } from '../../protocol/messages.ts';
+import type { EventLog } from '../event-log.ts';
+import type { Prepared } from '../prompt.ts';
 import type { TokenTiming } from './timing.ts';
 
 export class GenerationNarrator {
