@@ -162,6 +162,6 @@ type Event<T extends EventType> = z.input<(typeof EVENTS)[T]>;
 /** The data of any event of a stream; `type` distinguishes the events. */
 export type StreamEvent = { [T in EventType]: Event<T> }[EventType];
 /** An event as a job emits it. The encoder of a stream adds the correlation id. */
-export type JobEvent<T extends EventType = EventType> = {
+export type EventBody<T extends EventType = EventType> = {
   [N in T]: Omit<Event<N>, 'type' | 'correlation_id'> & { readonly type: N };
 }[T];

@@ -5,6 +5,7 @@
 import { eventIdPrefix } from '../contract/event-ids.ts';
 import type { EventType } from '../contract/events.ts';
 import type { Encoder } from '../jobs/event-log.ts';
+import type { JobEvent } from '../jobs/job-events.ts';
 
 /** Headers of a stream. `X-Accel-Buffering: no` turns off the buffering of nginx. */
 export const SSE_HEADERS = {
@@ -29,17 +30,25 @@ export function sseEncoder(correlationId: string, runId?: string): Encoder {
   return {
     keepAlive: ': keep-alive\n\n',
     encode(event, id) {
+      if (event.type === 'prompt' || event.type === 'scores' || event.type === 'choice_end') return undefined;
       const correlation = CORRELATED.has(event.type) ? { correlation_id: correlationId } : undefined;
-      const json = oneLine(JSON.stringify({ ...event, ...correlation }));
+      const json = oneLine(JSON.stringify({ ...nativeForm(event), ...correlation }));
       return `id: ${prefix}${id}\nevent: ${event.type}\ndata: ${json}\n\n`;
     },
   };
+}
+
+/** The fields of an event that the native format has. A native order has one output, which is content. */
+function nativeForm(event: JobEvent): object {
+  if (event.type !== 'token') return event;
+  const { choice, part, tokensOut, ...native } = event;
+  return native;
 }
 
 /**
  * Escapes Unicode line ends. SSE ends lines at CR and LF only, but some clients split at every Unicode line
  * end (Python's `splitlines`).
  */
-function oneLine(json: string): string {
+export function oneLine(json: string): string {
   return json.replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

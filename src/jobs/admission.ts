@@ -14,7 +14,7 @@ import { type Load, loadOf } from './capacity/capacity.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation/generation.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
-import { type GenerationOrder, unitsIn } from './order.ts';
+import { type GenerationOrder, unitsInAll } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
@@ -147,7 +147,7 @@ export class Admission {
     let prepared: Prepared;
     try {
       // The body of a long prompt took most of this turn: other requests go first.
-      if (unitsIn(order.input) > LONG_UNITS) await nextTurn();
+      if (unitsInAll(order) > LONG_UNITS) await nextTurn();
       const { context } = model.facts;
       const cap = config.maxTokensCap === 'auto' ? context : config.maxTokensCap;
       prepared = await prepare(order, model, cap, job.signal);
@@ -163,11 +163,12 @@ export class Admission {
       run_id: job.runId,
       model: spec.name,
       started_at: new Date().toISOString(),
-      seed: prepared.sequence.sampling.seed,
+      seed: prepared.prompts[0]?.sequence.sampling.seed ?? 0,
       worker_id: config.workerId,
     });
     narrate('request.validated', { requests_running: jobs.size });
     if (order.ignoredFields.length > 0) narrate('fields.ignored', { fields: order.ignoredFields.join(', ') });
+    reportClamp(order, prepared);
     const { progressEvery } = config;
     void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);
   }
@@ -225,6 +226,12 @@ export class Admission {
     });
     return new WorkerError(code, undefined, { retry });
   }
+}
+
+/** Narrates that the outputs may have fewer tokens than the caller has asked for. */
+function reportClamp({ maxTokens = 0 }: GenerationOrder, { prompts }: Prepared): void {
+  const least = Math.min(...prompts.map(({ sequence }) => sequence.maxTokens));
+  if (maxTokens > least) narrate('max_tokens.reduced', { max_tokens_asked: maxTokens, max_tokens: least });
 }
 
 /** The estimates of the engine are from before the stall. */

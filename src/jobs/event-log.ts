@@ -3,7 +3,8 @@
  * format, no inference and no sockets. All subscribers read this log, so a replay has the same bytes as the
  * live stream.
  */
-import type { JobEvent } from '../contract/events.ts';
+import type { EventBody } from '../contract/events.ts';
+import type { JobEvent } from './job-events.ts';
 
 /** Bytes of memory of a frame besides its text: object headers and an entry of the list. */
 const FRAME_BYTES = 64;
@@ -57,7 +58,7 @@ export class EventLog {
   #shed = 0;
   #totalShed = 0;
   /** Narrations from before `started`, which is always the first event; undefined afterwards. */
-  #early: JobEvent<'narration'>[] | undefined;
+  #early: EventBody<'narration'>[] | undefined;
   #begun = false;
   /** True after the terminal event, or after `close`: no event follows. */
   #over = false;

@@ -3,23 +3,42 @@
  * form.
  */
 import type { Sampling } from '../protocol/sampling.ts';
+import { type Conversation, conversationUnits } from '../text/template/conversation.ts';
+import type { ToolUse } from '../text/tools/tool-use.ts';
 
 export interface GenerationOrder {
   /** Chosen by the caller; unique among the running jobs. */
   readonly jobId: string;
-  readonly input: Input;
+  /** The prompts, at least one. Each of them gets `choices` outputs. */
+  readonly inputs: readonly Input[];
+  /** Number of outputs for each prompt; absent: 1. */
+  readonly choices?: number | undefined;
+  /**
+   * How the output of a conversation is divided into answer, reasoning and tool calls. Absent: the output is
+   * one text.
+   */
+  readonly toolUse?: ToolUse | undefined;
   /** Name of the chat template; absent: the model's default one. */
   readonly template?: string | undefined;
-  /** Maximum number of tokens to generate; absent: the operator's maximum. */
+  /**
+   * Maximum number of tokens to generate; absent: the operator's maximum. A number above the operator's
+   * maximum, or above the rest of the context, is reduced. 0: the job computes the scores of the prompt only.
+   */
   readonly maxTokens?: number | undefined;
   /** End of sequence is not sampled before this many tokens. */
   readonly minTokens?: number | undefined;
+  /** The output does not end at an end of sequence. */
+  readonly ignoreEos?: boolean | undefined;
   /** Sampling parameters. For an absent parameter, the model's default is used. */
   readonly sampling: Partial<Sampling>;
+  /** Numbers that are added to the logits of token ids. */
+  readonly logitBias?: readonly (readonly [id: number, bias: number])[] | undefined;
   /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
   /** Report the log-probability of each token and of this many alternatives. */
   readonly logprobs?: number | undefined;
+  /** Report the log-probability of each token of the prompts but the first, and of this many alternatives. */
+  readonly promptLogprobs?: number | undefined;
   /** Milliseconds from acceptance to the end; absent: the operator's limit. */
   readonly timeoutMs?: number | undefined;
   /** Time at which the caller no longer needs the answer, in epoch milliseconds. */
@@ -30,13 +49,20 @@ export interface GenerationOrder {
   readonly ignoredFields: readonly string[];
 }
 
-/** A text, which becomes one user message unless `raw` is true; or a conversation. */
+/**
+ * A text, which becomes one user message unless `raw` is true; the ids of a text; or a conversation.
+ */
 export type Input =
   | { readonly prompt: string; readonly raw: boolean }
-  | { readonly messages: readonly { readonly role: 'system' | 'user' | 'assistant'; readonly content: string }[] };
+  | { readonly ids: readonly number[] }
+  | Conversation;
 
-/** UTF-16 units of the texts of an input. */
-export function unitsIn(input: Input): number {
+/** UTF-16 units of the texts of all inputs. */
+export const unitsInAll = ({ inputs }: Pick<GenerationOrder, 'inputs'>): number =>
+  inputs.reduce((sum, input) => sum + unitsIn(input), 0);
+
+/** UTF-16 units of the texts of an input. An id counts as one. */
+function unitsIn(input: Input): number {
   if ('prompt' in input) return input.prompt.length;
-  return input.messages.reduce((sum, { content }) => sum + content.length, 0);
+  return 'ids' in input ? input.ids.length : conversationUnits(input);
 }

@@ -7,27 +7,47 @@ import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import type { Sampling } from '../protocol/sampling.ts';
+import type { Decoder } from '../text/output/detokenizer.ts';
+import type { OutputParser } from '../text/output/parts.ts';
 import type { ChatTemplate } from '../text/template/chat-template.ts';
 import { EncodeError } from '../text/tokenizer/encode-error.ts';
 import type { GenerationOrder, Input } from './order.ts';
 
-/** An order that is ready for the engine. */
-export interface Prepared {
+/** A prompt that is ready for the engine. */
+export interface PreparedPrompt {
   readonly sequence: Omit<SequenceRequest, 'id'>;
-  /** Strings that end the output. */
-  readonly stops: readonly string[];
   /** Ids of the text that the output continues: those of a raw prompt. Empty for an answer to messages. */
   readonly continued: readonly number[];
-  /** Milliseconds to render and tokenize the prompt. */
+  /** Turns the ids of the output into text. */
+  readonly decoder: Decoder;
+  /** Makes the parser of one output; absent: the output is one text. */
+  readonly parser?: () => OutputParser;
+}
+
+/** An order that is ready for the engine. */
+export interface Prepared {
+  /** At least one. */
+  readonly prompts: readonly PreparedPrompt[];
+  /** Outputs for each prompt. */
+  readonly choices: number;
+  /** Strings that end an output. */
+  readonly stops: readonly string[];
+  /** True if the job reports the scores of its prompts and no output. */
+  readonly scoresOnly: boolean;
+  /** Milliseconds to render and tokenize the prompts. */
   readonly tokenizeMs: number;
 }
 
+/** Tokens of all prompts. */
+export const tokensIn = ({ prompts }: Pick<Prepared, 'prompts'>): number =>
+  prompts.reduce((sum, { sequence }) => sum + sequence.prompt.length, 0);
+
 /**
- * Renders and tokenizes the prompt of an order. The engine does not receive it yet.
+ * Renders and tokenizes the prompts of an order. The engine does not receive them yet.
  * @param cap the operator's maximum number of generated tokens
- * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
+ * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if a prompt and one token do not fit into the
  *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if
- *   template or tokenizer need too much time, text or memory, or if the prompt has a token that the model
+ *   template or tokenizer need too much time, text or memory, or if a prompt has a token that the model
  *   lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
  */
 export async function prepare(
@@ -37,32 +57,51 @@ export async function prepare(
   signal: AbortSignal,
 ): Promise<Prepared> {
   const began = performance.now();
+  const prompts: PreparedPrompt[] = [];
+  for (const input of order.inputs) prompts.push(await preparePrompt(input, { order, model, cap, signal }));
+  return {
+    prompts,
+    choices: order.choices ?? 1,
+    stops: order.stop ?? [],
+    scoresOnly: order.maxTokens === 0,
+    tokenizeMs: performance.now() - began,
+  };
+}
+
+interface PromptParts {
+  readonly order: GenerationOrder;
+  readonly model: LoadedModel;
+  readonly cap: number;
+  readonly signal: AbortSignal;
+}
+
+async function preparePrompt(input: Input, parts: PromptParts): Promise<PreparedPrompt> {
+  const { order, model, cap, signal } = parts;
   const { context } = model.facts;
-  const template = templateOf(order, model);
-  const prompt = await encodePrompt(order, model, template, signal);
-  const tokenizeMs = performance.now() - began;
+  const template = templateOf(input, order.template, model);
+  const prompt = 'ids' in input ? [...input.ids] : await encodePrompt(input, model, template, signal);
   const left = context - prompt.length;
   if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
-  checkIds(prompt, order, model);
-  const maxTokens = Math.min(order.maxTokens ?? cap, left);
+  checkIds(prompt, input, model);
+  const maxTokens = Math.max(1, Math.min(order.maxTokens ?? cap, cap, left));
   const sequence = {
     prompt,
     maxTokens,
     minTokens: Math.min(order.minTokens ?? 0, maxTokens),
-    endIds: model.spec.eosIds,
+    endIds: order.ignoreEos ? [] : model.spec.eosIds,
     sampling: samplingOf(order.sampling, model),
     ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
   };
-  return { sequence, stops: order.stop ?? [], continued: template ? [] : prompt, tokenizeMs };
+  return { sequence, continued: template ? [] : prompt, decoder: model.tokenizer };
 }
 
 /**
  * The chat template for an order. Undefined for a prompt that is taken as it is, because it is `raw` or the
  * model has no template: the output then continues the prompt.
  */
-function templateOf({ input, template }: GenerationOrder, { templates }: LoadedModel): ChatTemplate | undefined {
-  if ('prompt' in input && input.raw) return undefined;
+function templateOf(input: Input, template: string | undefined, { templates }: LoadedModel): ChatTemplate | undefined {
+  if ('ids' in input || ('prompt' in input && input.raw)) return undefined;
   if (templates.exist || template !== undefined) return templates.choose(template);
   if ('prompt' in input) return undefined;
   throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
@@ -73,7 +112,7 @@ function templateOf({ input, template }: GenerationOrder, { templates }: LoadedM
  * has no room for an output.
  */
 async function encodePrompt(
-  { input }: GenerationOrder,
+  input: Exclude<Input, { ids: readonly number[] }>,
   { tokenizer, facts }: LoadedModel,
   template: ChatTemplate | undefined,
   signal: AbortSignal,
@@ -98,7 +137,7 @@ async function encodePrompt(
  * Refuses a prompt with an id that the model cannot compute: some tokenizers have more tokens than the model
  * has rows. The error names the token as the tokenizer's file has it.
  */
-function checkIds(prompt: readonly number[], { input }: GenerationOrder, { tokenizer, facts }: LoadedModel): void {
+function checkIds(prompt: readonly number[], input: Input, { tokenizer, facts }: LoadedModel): void {
   const id = prompt.find((one) => one >= facts.idLimit);
   if (id === undefined) return;
   const field = fieldOf(input);

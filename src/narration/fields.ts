@@ -28,6 +28,8 @@ export const FIELDS = {
   eta_ms: number('Estimated milliseconds that remain', 120),
   tokens_total: integer('Prompt tokens to compute in total', 448),
   max_tokens: integer('Maximum number of tokens to generate', 64),
+  max_tokens_asked: integer('The value of max_tokens in the request', 32000),
+  calls_unparsed: integer('Texts of the output that look like tool calls and cannot be parsed', 1),
   temperature: number('Sampling temperature; 0 is greedy', 0.8),
   seed: integer('Seed of the sampler; the same seed gives the same tokens', 42),
   tokens_discarded: integer('Tokens generated before the cancel, and discarded', 12),

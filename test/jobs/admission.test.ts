@@ -53,7 +53,7 @@ function setUp(
 
 const orderOf = (order: Partial<GenerationOrder>): GenerationOrder => ({
   jobId: 'a',
-  input: { prompt: 'The sea', raw: true },
+  inputs: [{ prompt: 'The sea', raw: true }],
   sampling: {},
   onDisconnect: 'cancel',
   ignoredFields: [],
@@ -170,7 +170,7 @@ describe('an admitted job', () => {
 
   test('with a prompt beyond the context is refused, narrated and removed', async () => {
     const { admit, jobs } = setUp('ready');
-    const tooLong = { input: { prompt: 'x'.repeat(64), raw: true } };
+    const tooLong = { inputs: [{ prompt: 'x'.repeat(64), raw: true }] };
     const { result, narrations } = await capture(() => errorOf(() => admit(tooLong)));
     expect(result).toMatchObject({ code: 'PROMPT_TOO_LONG', details: { tokens_in: 64, context_length: 64 } });
     expect(narrations.map(({ event }) => event)).toEqual(['request.invalid']);
@@ -201,7 +201,7 @@ describe('an admitted job', () => {
 
   test('with a long prompt is prepared in another turn of the event loop, and can be stopped before', async () => {
     const { admit, job, jobs } = setUp('ready', {}, { context: 131_072 });
-    const started = errorOf(() => admit({ input: { prompt: 'x'.repeat(100_000), raw: true } }));
+    const started = errorOf(() => admit({ inputs: [{ prompt: 'x'.repeat(100_000), raw: true }] }));
     job().stop('cancelled');
     expect(await started).toMatchObject({ code: 'CANCELLED' });
     expect(jobs.size).toBe(0);

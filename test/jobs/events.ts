@@ -1,7 +1,7 @@
 /** Events to write into a log, and functions that parse the log's text. */
-import type { JobEvent } from '../../src/contract/events.ts';
+import type { EventBody } from '../../src/contract/events.ts';
 
-export const NARRATION: JobEvent<'narration'> = {
+export const NARRATION: EventBody<'narration'> = {
   type: 'narration',
   event: 'request.queued',
   level: 'INFO',
@@ -11,14 +11,14 @@ export const NARRATION: JobEvent<'narration'> = {
   human: 'Engine queues the request at position 1',
   worker_id: 'w',
 };
-export const ERROR: JobEvent<'error'> = {
+export const ERROR: EventBody<'error'> = {
   type: 'error',
   code: 'CANCELLED',
   message: 'The job was cancelled.',
   retriable: false,
   retry: 'never',
 };
-export const STARTED: JobEvent<'started'> = {
+export const STARTED: EventBody<'started'> = {
   type: 'started',
   job_id: 'job-1',
   run_id: 'run1',
@@ -27,7 +27,7 @@ export const STARTED: JobEvent<'started'> = {
   seed: 1,
   worker_id: 'w',
 };
-export const END: JobEvent<'end'> = {
+export const END: EventBody<'end'> = {
   type: 'end',
   tokens_in: 1,
   tokens_out: 2,

@@ -14,15 +14,15 @@ import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 import { failure, fakeJob, finish, idleMetrics, NEUTRAL_SAMPLING } from '../support/fakes.ts';
 import { dataOf } from './events.ts';
 
-let model: GenerationModel;
+const model: GenerationModel = { facts: { deviceBytes: 0, slots: 1 } };
+let tokenizer: Tokenizer;
 let ids: number[];
 beforeAll(async () => {
   const folder = embeddedModel();
-  const tokenizer = await Tokenizer.open({
+  tokenizer = await Tokenizer.open({
     tokenizerFile: `${folder}/tokenizer.json`,
   });
   ids = await tokenizer.encode('The sea is wide and the moon is far away', { addSpecialTokens: false });
-  model = { tokenizer, facts: { deviceBytes: 0 } };
 });
 
 /** Runs a generation with an engine that sends these reports, each after a call of `before`. */
@@ -46,8 +46,10 @@ async function play(
     endIds: [3],
     sampling: NEUTRAL_SAMPLING,
   };
+  const prompts = [{ sequence, continued: [], decoder: tokenizer }];
+  const prepared = { prompts, choices: 1, stops, scoresOnly: false, tokenizeMs: 0 };
   const parts = { engine: { submit }, metrics: idleMetrics(), progressEvery: 10 };
-  const generation = new Generation(job, { sequence, stops, continued: [], tokenizeMs: 0 }, model, parts);
+  const generation = new Generation(job, prepared, model, parts);
   const { narrations } = await capture(() => runIn(job.context, () => generation.run()));
   return { events: dataOf(job.log.text), narrations };
 }
@@ -65,7 +67,7 @@ describe('a stop while the last report is on its way', () => {
       if (last?.['type'] !== 'end') expect(last?.['type']).toBe('error');
       else {
         expect(last['tokens_out']).toBe(ids.length);
-        expect(textOf(events)).toBe(model.tokenizer.decode(ids));
+        expect(textOf(events)).toBe(tokenizer.decode(ids));
       }
       expect(events.filter((event) => ['end', 'error'].includes(String(event['type'])))).toHaveLength(1);
     },
@@ -112,11 +114,11 @@ describe('an engine that fails', () => {
 });
 
 test('an incomplete character at the end becomes the text that the tokenizer decodes', async () => {
-  const bytes = await model.tokenizer.encode('\u{1F41D}', { addSpecialTokens: false });
+  const bytes = await tokenizer.encode('\u{1F41D}', { addSpecialTokens: false });
   expect(bytes.length).toBeGreaterThan(1);
   const half = [...ids.slice(0, 2), ...bytes.slice(0, -1)].map((id) => ({ id }));
   const { events } = await play([{ tokens: half, finish: finish('max_tokens') }]);
-  expect(textOf(events)).toBe(model.tokenizer.decode(half.map(({ id }) => id)));
+  expect(textOf(events)).toBe(tokenizer.decode(half.map(({ id }) => id)));
   expect(textOf(events).isWellFormed()).toBe(true);
   expect(events.at(-1)).toMatchObject({ type: 'end', tokens_out: half.length });
 });

@@ -1,8 +1,8 @@
 /** The prompt of an order: its template, the text that the output continues, and tokens that the model lacks. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { WorkerError } from '../../src/contract/errors.ts';
-import type { GenerationOrder } from '../../src/jobs/order.ts';
-import { prepare } from '../../src/jobs/prompt.ts';
+import type { GenerationOrder, Input } from '../../src/jobs/order.ts';
+import { type PreparedPrompt, prepare } from '../../src/jobs/prompt.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import { NEUTRAL } from '../../src/protocol/sampling.ts';
 import { ChatTemplate } from '../../src/text/template/chat-template.ts';
@@ -17,7 +17,13 @@ beforeAll(async () => {
   tokenizer = await Tokenizer.open(haikuFiles, { templates: [template] });
 });
 
-const prepared = (order: Partial<GenerationOrder>, templates: readonly ChatTemplate[] = [template], idLimit = 1024) => {
+type TestOrder = Partial<GenerationOrder> & { readonly input?: Input };
+
+const prepared = async (
+  { input = { prompt: 'The sea', raw: true }, ...order }: TestOrder,
+  templates: readonly ChatTemplate[] = [template],
+  idLimit = 1024,
+): Promise<PreparedPrompt> => {
   const model = {
     spec: { name: 'haiku', eosIds: [3], sampling: NEUTRAL },
     facts: { slots: 1, context: 64, idLimit },
@@ -26,9 +32,12 @@ const prepared = (order: Partial<GenerationOrder>, templates: readonly ChatTempl
       templates.map((one) => ({ name: 'default', file: 'chat_template.jinja', template: one })),
     ),
   } as unknown as LoadedModel;
-  const complete = { jobId: 'a', input: { prompt: 'The sea', raw: true }, sampling: {}, ignoredFields: [] } as const;
+  const complete = { jobId: 'a', inputs: [input], sampling: {}, ignoredFields: [] };
   const signal = new AbortController().signal;
-  return prepare({ ...complete, onDisconnect: 'cancel', ...order }, model, 16, signal);
+  const { prompts } = await prepare({ ...complete, onDisconnect: 'cancel', ...order }, model, 16, signal);
+  const [first] = prompts;
+  if (!first) throw new Error('no prompt was prepared');
+  return first;
 };
 const messages = (...contents: string[]) => ({
   messages: contents.map((content) => ({ role: 'user' as const, content })),

@@ -22,7 +22,7 @@ export function orderOf(
   const { value: body, unknown: ignoredFields } = checked;
   return {
     jobId: body.job_id,
-    input: body.messages ? { messages: body.messages } : { prompt: body.prompt ?? '', raw: body.raw === true },
+    inputs: [body.messages ? { messages: body.messages } : { prompt: body.prompt ?? '', raw: body.raw === true }],
     template: body.template,
     maxTokens: body.max_tokens,
     minTokens: body.min_tokens,

@@ -4,9 +4,9 @@
  */
 import type { Silence } from '../../bridge/sequence-inbox.ts';
 import { narrate } from '../../narration/narrate.ts';
-import type { Finish, Note } from '../../protocol/messages.ts';
+import type { Finished, Note } from '../../protocol/messages.ts';
 import type { EventLog } from '../event-log.ts';
-import type { Prepared } from '../prompt.ts';
+import { type Prepared, tokensIn } from '../prompt.ts';
 import type { TokenTiming } from './timing.ts';
 
 export class GenerationNarrator {
@@ -24,13 +24,16 @@ export class GenerationNarrator {
   }
 
   get #tokensIn(): number {
-    return this.#prepared.sequence.prompt.length;
+    return tokensIn(this.#prepared);
   }
 
   begin(): void {
-    const { sequence, tokenizeMs } = this.#prepared;
-    const { temperature, seed } = sequence.sampling;
-    narrate('inference.start', { max_tokens: sequence.maxTokens, temperature, seed });
+    const { prompts, tokenizeMs } = this.#prepared;
+    const [first] = prompts;
+    if (!first) return;
+    const { maxTokens: max_tokens, sampling } = first.sequence;
+    const { temperature, seed } = sampling;
+    narrate('inference.start', { max_tokens, temperature, seed });
     narrate('prompt.tokenized', { tokens_in: this.#tokensIn, duration_ms: tokenizeMs });
   }
 
@@ -83,7 +86,7 @@ export class GenerationNarrator {
     narrate('reader.slow', { shed: this.#log.shed });
   }
 
-  complete(reason: string, { cachedTokens, drafted, accepted, timings }: Finish): void {
+  complete(reason: string, { cachedTokens, drafted, accepted, timings }: Finished): void {
     const durationMs = this.#timing.elapsedMs;
     const decode = { decode_time_ms: this.#timing.decodeMs };
     narrate('inference.complete', {
@@ -101,6 +104,11 @@ export class GenerationNarrator {
       ...decode,
       ...(drafted > 0 && { tokens_drafted: drafted, tokens_accepted: accepted }),
     });
+  }
+
+  /** Narrates that texts which look like tool calls are returned as content. */
+  unparsed(times: number): void {
+    narrate('tool.unparsed', { calls_unparsed: times });
   }
 
   engineLost(reason: string): void {

@@ -1,19 +1,20 @@
 /**
  * One generation from the start to its terminal event: turns the reports of the engine into events of the
- * job's log. Knows neither HTTP nor a wire format.
+ * job's log. A generation has one output or several. Knows neither HTTP nor a wire format.
  */
 import { EngineLostError } from '../../bridge/child.ts';
 import type { EngineClient } from '../../bridge/client.ts';
-import type { Step } from '../../bridge/sequence-inbox.ts';
-import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../../contract/errors.ts';
+import type { Backpressure, Step } from '../../bridge/sequence-inbox.ts';
+import type { StreamErrorCode } from '../../contract/errors.ts';
 import type { Finish, TokenReport } from '../../protocol/messages.ts';
-import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
-import { OutputText, type Piece } from '../../text/output/output-text.ts';
-import type { Tokenizer } from '../../text/tokenizer/tokenizer.ts';
+import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
-import type { Prepared } from '../prompt.ts';
+import { type Prepared, tokensIn } from '../prompt.ts';
 import { narrateStop } from '../stop-outcome.ts';
+import { type Choice, choicesOf, type PartPiece, scoreFields } from './choice.ts';
+import { Ending } from './ending.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
+import { SharedBackpressure } from './shared-backpressure.ts';
 import { rounded, TokenTiming } from './timing.ts';
 
 /** Minimum time between two `metrics` events, in milliseconds. */
@@ -21,8 +22,7 @@ const METRICS_MS = 500;
 
 /** The parts of the loaded model that a generation uses. */
 export interface GenerationModel {
-  readonly tokenizer: Tokenizer;
-  readonly facts: { readonly deviceBytes: number };
+  readonly facts: { readonly deviceBytes: number; readonly slots: number };
 }
 
 /** The parts of the worker that a generation uses. */
@@ -38,88 +38,132 @@ export class Generation {
   readonly #prepared: Prepared;
   readonly #model: GenerationModel;
   readonly #parts: GenerationParts;
-  readonly #output: OutputText;
+  readonly #choices: readonly Choice[];
   readonly #timing: TokenTiming;
   readonly #narrator: GenerationNarrator;
   /** Index of the next `token` event. */
   #nextIndex = 0;
   /** Time of the last `metrics` event, on the clock of performance.now(). */
   #metricsAt = Number.NEGATIVE_INFINITY;
-  #queueMs = 0;
-  #finish: Finish | undefined;
   /** Sequences computed in the last step. */
   #batch = 1;
+  /** Why the job has failed; the first failure counts. */
+  #failure: { readonly code: StreamErrorCode; readonly reason: string } | undefined;
+  /** True if the engine has not confirmed in time that a cancelled sequence has ended. */
+  #unconfirmed = false;
 
   constructor(job: Job, prepared: Prepared, model: GenerationModel, parts: GenerationParts) {
     this.#job = job;
     this.#prepared = prepared;
     this.#model = model;
     this.#parts = parts;
-    this.#output = new OutputText(model.tokenizer, prepared.stops, prepared.continued);
+    this.#choices = choicesOf(prepared);
     this.#timing = new TokenTiming(job.acceptedAt);
-    job.progress.tokensIn = prepared.sequence.prompt.length;
+    job.progress.tokensIn = tokensIn(prepared);
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
   }
 
-  /** Submits the sequence and handles the engine's reports. Always emits a terminal event; never throws. */
+  /**
+   * Submits the sequences, at most as many at a time as the engine has slots, and handles the engine's
+   * reports. Always emits a terminal event; never throws.
+   */
   async run(): Promise<void> {
     this.#narrator.begin();
+    const { log, signal, subscribers } = this.#job;
+    for (const [prompt, { sequence }] of this.#prepared.prompts.entries())
+      log.emit({ type: 'prompt', prompt, ids: sequence.prompt });
+    const [only] = this.#choices;
+    if (only && this.#choices.length === 1) await this.#runChoice(only, signal, subscribers);
+    else await this.#runAll();
+    this.#end();
+  }
+
+  async #runAll(): Promise<void> {
     const { signal, subscribers } = this.#job;
+    const backpressure = new SharedBackpressure(subscribers);
+    const abort = (): void => this.#abort();
+    signal.addEventListener('abort', abort, { once: true });
+    const waiting = this.#choices.values();
+    const runNext = async (): Promise<void> => {
+      for (const choice of waiting) {
+        if (this.#job.stopped || this.#failure) return;
+        const own = backpressure.join();
+        await this.#runChoice(choice, choice.signal, own);
+        own.leave();
+      }
+    };
+    const together = Math.min(this.#model.facts.slots, this.#choices.length);
+    await Promise.all(Array.from({ length: together }, runNext));
+    signal.removeEventListener('abort', abort);
+  }
+
+  #abort(): void {
+    for (const choice of this.#choices) choice.abort();
+  }
+
+  async #runChoice(choice: Choice, signal: AbortSignal, backpressure: Backpressure): Promise<void> {
     try {
-      for await (const step of this.#parts.engine.submit(this.#prepared.sequence, signal, subscribers))
-        this.#onStep(step);
+      const sequence = choice.prompt.sequence;
+      for await (const step of this.#parts.engine.submit(sequence, signal, backpressure)) this.#onStep(choice, step);
     } catch (error) {
       this.#onError(error);
     }
   }
 
-  #onStep({ batch, report, lost, silence, unconfirmed }: Step): void {
+  #onStep(choice: Choice, { batch, report, lost, silence, unconfirmed }: Step): void {
     this.#batch = batch;
     const { progress } = this.#job;
-    if (lost !== undefined) {
+    // A change of the engine concerns all sequences: it is narrated once.
+    const narrates = choice === this.#choices.find(({ finish }) => !finish);
+    if (lost !== undefined && narrates) {
       progress.hasSlot = false;
       this.#narrator.requeued(lost);
     }
-    if (silence) this.#narrator.silence(silence);
+    if (silence && narrates) this.#narrator.silence(silence);
     for (const note of report.notes) {
       if (note.note === 'started') {
         progress.hasSlot = true;
-        this.#queueMs = note.queueMs;
+        choice.queueMs = note.queueMs;
       }
       this.#narrator.note(note);
     }
-    for (const token of report.tokens) this.#onToken(token);
-    if (report.finish) this.#onFinish(report.finish, unconfirmed);
+    for (const token of report.tokens) this.#onToken(choice, token);
+    if (report.finish) this.#onFinish(choice, report.finish, unconfirmed);
     else if (report.tokens.length > 0) this.#emitMetrics();
   }
 
-  /** Ignores tokens that the engine sends after a stop string: they are not part of the output. */
-  #onToken(token: TokenReport): void {
-    if (this.#output.stopped !== undefined) return;
+  /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
+  #onToken(choice: Choice, token: TokenReport): void {
+    if (choice.full || this.#prepared.scoresOnly) return;
     this.#timing.tick();
     this.#job.progress.tokensOut = this.#timing.tokens;
-    this.#emitPiece(this.#output.push(token));
+    this.#emitPieces(choice, choice.push(token));
     this.#parts.metrics.token(this.#batch);
-    if (this.#output.stopped !== undefined) this.#job.stop('stop_sequence');
+    if (choice.full) this.#stop(choice);
     else if (this.#timing.tokens % this.#parts.progressEvery === 0) this.#narrator.progress(this.#batch);
   }
 
-  /** Emits a `token` event with the score of its last token; `earlier` has the scores of the others. */
-  #emitPiece(piece: Piece | undefined): void {
-    if (!piece) return;
-    const last = piece.tokens.at(-1);
-    const scored =
-      last?.logprob === undefined ? undefined : { id: last.id, logprob: last.logprob, top: [...(last.top ?? [])] };
-    const before = scored && piece.tokens.length > 1 ? piece.tokens.slice(0, -1) : [];
-    const earlier = before.map(({ id, logprob = 0, top = [] }) => ({ id, logprob, top: [...top] }));
-    this.#job.log.emit({
-      type: 'token',
-      t: piece.text,
-      i: this.#nextIndex,
-      ...scored,
-      ...(earlier.length > 0 && { earlier }),
-    });
-    this.#nextIndex += 1;
+  /** Cancels the sequence of an output that takes no more tokens. */
+  #stop(choice: Choice): void {
+    if (this.#job.stopped) return;
+    choice.stopped = true;
+    if (this.#choices.length === 1) this.#job.stop('stop_sequence');
+    else choice.abort();
+  }
+
+  #emitPieces(choice: Choice, pieces: readonly PartPiece[]): void {
+    for (const { part, tokens } of pieces) {
+      this.#job.log.emit({
+        type: 'token',
+        t: 'text' in part ? part.text : '',
+        i: this.#nextIndex,
+        ...scoreFields(tokens),
+        choice: choice.index,
+        part,
+        tokensOut: this.#timing.tokens,
+      });
+      this.#nextIndex += 1;
+    }
   }
 
   #emitMetrics(): void {
@@ -136,47 +180,34 @@ export class Generation {
     });
   }
 
-  #onFinish(finish: Finish, unconfirmed = false): void {
-    this.#finish = finish;
-    const stop = this.#job.stopped?.why;
+  #onFinish(choice: Choice, finish: Finish, unconfirmed = false): void {
     if (finish.reason === 'failed' || finish.reason === 'out_of_memory') {
       this.#narrator.fault(finish.reason, finish.message);
       const code = finish.reason === 'failed' ? 'INFERENCE_FAILED' : 'VRAM_OOM';
       this.#fail(code, 'the runtime could not compute a step');
-    } else if (stop === 'stop_sequence') this.#complete('stop_sequence', finish);
-    else if (finish.reason !== 'cancelled') this.#complete(finish.reason, finish);
-    else {
-      const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, unconfirmed);
-      this.#emitError(code, outcome, retry);
-    }
+    } else if (choice.stopped || finish.reason !== 'cancelled') this.#complete(choice, finish);
+    else this.#unconfirmed ||= unconfirmed;
   }
 
-  #complete(reason: 'max_tokens' | 'eos' | 'stop_sequence', finish: Finish): void {
-    this.#emitPiece(this.#output.flush());
-    this.#emitMetrics();
-    this.#narrator.complete(reason, finish);
-    const { log, progress } = this.#job;
-    progress.end = { at: performance.now(), stopReason: reason };
-    log.emit({
-      type: 'end',
-      tokens_in: this.#prepared.sequence.prompt.length,
-      tokens_out: this.#timing.tokens,
-      cached_tokens: finish.cachedTokens,
-      decode_time_ms: rounded(this.#timing.decodeMs),
-      time_to_first_token_ms: rounded(this.#timing.timeToFirstTokenMs ?? this.#timing.elapsedMs),
-      queue_ms: rounded(finish.timings.queueMs),
-      stop_reason: reason,
-      ...(this.#output.stopped !== undefined && { stop_sequence_matched: this.#output.stopped }),
-      seed: this.#prepared.sequence.sampling.seed,
-      ...(log.shed > 0 && { shed: log.shed }),
+  #complete(choice: Choice, finish: Finish): void {
+    choice.finish = finish;
+    if (!this.#prepared.scoresOnly) this.#emitPieces(choice, choice.flush());
+    if (choice.unparsedCalls > 0) this.#narrator.unparsed(choice.unparsedCalls);
+    this.#job.log.emit({
+      type: 'choice_end',
+      choice: choice.index,
+      reason: choice.endReason,
+      ...(choice.matched !== undefined && { matched: choice.matched }),
+      toolCalls: choice.toolCalls,
+      tokensOut: choice.tokensOut,
+      reasoningTokens: choice.reasoningTokens,
     });
-    this.#account('success');
   }
 
   /** The engine was lost, or the worker has a defect. */
   #onError(error: unknown): void {
     if (error instanceof EngineLostError) {
-      this.#narrator.engineLost(error.message);
+      if (!this.#failure) this.#narrator.engineLost(error.message);
       this.#fail('ENGINE_LOST', error.message);
       return;
     }
@@ -184,32 +215,26 @@ export class Generation {
     this.#fail('INFERENCE_FAILED', 'the worker has a fault');
   }
 
+  /** The whole job fails. Its other outputs stop. */
   #fail(code: StreamErrorCode, reason: string): void {
-    this.#narrator.failed(code.toLowerCase(), reason);
-    this.#emitError(code, 'error');
+    this.#failure ??= { code, reason };
+    this.#abort();
   }
 
-  #emitError(code: StreamErrorCode, outcome: Outcome, retry: Retry = ERRORS[code].retry): void {
-    const { log, progress } = this.#job;
-    progress.end = { at: performance.now(), errorCode: code };
-    log.emit({ type: 'error', code, message: ERRORS[code].sentence, retriable: isRetriable(retry), retry });
-    this.#account(outcome);
-  }
-
-  #account(outcome: Outcome): void {
-    const { metrics } = this.#parts;
-    const first = this.#timing.timeToFirstTokenMs;
-    metrics.shed(this.#job.log.shed);
-    metrics.finished({
-      outcome,
-      tokensIn: this.#prepared.sequence.prompt.length,
-      tokensOut: this.#timing.tokens,
-      durationMs: this.#timing.elapsedMs,
-      queueMs: this.#queueMs,
-      tokensCached: this.#finish?.cachedTokens ?? 0,
-      tokensDrafted: this.#finish?.drafted ?? 0,
-      tokensAccepted: this.#finish?.accepted ?? 0,
-      ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#timing.decodeMs }),
-    });
+  /** Emits the terminal event. */
+  #end(): void {
+    const ending = new Ending(this.#job, this.#choices, this.#timing, this.#parts.metrics);
+    if (this.#failure) {
+      const { code, reason } = this.#failure;
+      this.#narrator.failed(code.toLowerCase(), reason);
+      ending.error(code, 'error');
+    } else if (this.#choices.every(({ finish }) => finish)) {
+      this.#emitMetrics();
+      this.#narrator.complete(ending.reason, ending.totals);
+      ending.success();
+    } else {
+      const { code, outcome, retry } = narrateStop(this.#job, this.#timing.tokens, this.#unconfirmed);
+      ending.error(code, outcome, retry);
+    }
   }
 }

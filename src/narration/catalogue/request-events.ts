@@ -38,6 +38,25 @@ export const REQUEST_EVENTS = {
     human: (f) => `HTTP server ignores unknown fields: ${f.fields}`,
     cute: (f) => `🙈 We have never met ${shorten(f.fields, 80)}, so we politely look away!`,
   }),
+  'max_tokens.reduced': requestEvent({
+    actor: HTTP,
+    action: 'max_tokens_reduce',
+    level: 'INFO',
+    when: 'max_tokens is more than the operator allows, or more than the context has left after the prompt',
+    required: ['max_tokens_asked', 'max_tokens'],
+    human: (f) => `Worker reduces max_tokens from ${f.max_tokens_asked} to ${f.max_tokens}, the most that is possible`,
+    cute: (f) => `🪣 Our bucket holds ${count(f.max_tokens, 'token')}. We fill it to the brim!`,
+  }),
+  'tool.unparsed': requestEvent({
+    actor: ENGINE,
+    action: 'tool_parse',
+    level: 'WARN',
+    when: 'a part of the output looks like a tool call and is none: it is returned as content',
+    required: ['calls_unparsed'],
+    human: (f) =>
+      `Output has ${count(f.calls_unparsed, 'tool call')} that cannot be parsed; the text is returned as content`,
+    cute: () => '🧩 This tool call has a piece too many. We hand it over as plain words!',
+  }),
   'prompt.tokenized': requestEvent({
     actor: 'tokenizer',
     action: 'tokenize',

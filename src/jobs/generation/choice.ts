@@ -1,0 +1,138 @@
+/**
+ * One output of a generation: its tokens become text, and the text becomes parts. Counts the tokens. Emits
+ * nothing.
+ */
+import type { StopReasonOfOutput } from '../../contract/job-states.ts';
+import type { Finish, TokenReport } from '../../protocol/messages.ts';
+import { OutputText, type Piece } from '../../text/output/output-text.ts';
+import type { OutputParser, OutputPart } from '../../text/output/parts.ts';
+import type { Prepared, PreparedPrompt } from '../prompt.ts';
+
+/** A part of an output, and the tokens that it reports. */
+export interface PartPiece {
+  readonly part: OutputPart;
+  readonly tokens: readonly TokenReport[];
+}
+
+export class Choice {
+  /** Index of the output in its job. */
+  readonly index: number;
+  /** Index of its prompt in the job. */
+  readonly promptIndex: number;
+  readonly prompt: PreparedPrompt;
+  readonly #output: OutputText;
+  readonly #parser: OutputParser | undefined;
+  readonly #controller = new AbortController();
+  /** Tokens that the next part reports. */
+  #unreported: TokenReport[] = [];
+  /** True if the worker has ended the output: at a stop string, or after its only tool call. */
+  stopped = false;
+  /** How the engine ended the sequence of a complete output; undefined before, and for any other end. */
+  finish: Finish | undefined;
+  /** Milliseconds that the sequence waited for a slot; 0 before it has one. */
+  queueMs = 0;
+  tokensOut = 0;
+  reasoningTokens = 0;
+
+  /** @param stops strings that end the output */
+  constructor(index: number, promptIndex: number, prompt: PreparedPrompt, stops: readonly string[]) {
+    this.index = index;
+    this.promptIndex = promptIndex;
+    this.prompt = prompt;
+    this.#output = new OutputText(prompt.decoder, stops, prompt.continued);
+    this.#parser = prompt.parser?.();
+  }
+
+  /** Cancels this output only. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#controller.abort();
+  }
+
+  /** The stop string that was matched. */
+  get matched(): string | undefined {
+    return this.#output.stopped;
+  }
+
+  /** True if the output takes no more tokens. */
+  get full(): boolean {
+    return this.#output.stopped !== undefined || this.#parser?.done === true;
+  }
+
+  /** Why a complete output has ended. */
+  get endReason(): StopReasonOfOutput {
+    if (this.stopped) return this.matched === undefined ? 'eos' : 'stop_sequence';
+    return this.finish?.reason === 'max_tokens' ? 'max_tokens' : 'eos';
+  }
+
+  get toolCalls(): number {
+    return this.#parser?.calls ?? 0;
+  }
+
+  /** Texts that looked like a tool call and were returned as content. */
+  get unparsedCalls(): number {
+    return this.#parser?.unparsed ?? 0;
+  }
+
+  /** Adds a token. Returns the parts that it completes. */
+  push(token: TokenReport): readonly PartPiece[] {
+    this.tokensOut += 1;
+    const pieces = this.#pieces(this.#output.push(token));
+    if (this.#parser?.reasoning) this.reasoningTokens += 1;
+    return pieces;
+  }
+
+  /** Ends the output. Returns its last parts. */
+  flush(): readonly PartPiece[] {
+    const pieces = this.#pieces(this.#output.flush());
+    const rest = this.#parser?.finish() ?? [];
+    return [...pieces, ...this.#withTokens(rest)];
+  }
+
+  #pieces(piece: Piece | undefined): readonly PartPiece[] {
+    if (!piece) return [];
+    const { text, tokens } = piece;
+    if (!this.#parser) return [{ part: { kind: 'content', text }, tokens }];
+    this.#unreported.push(...tokens);
+    return this.#withTokens(this.#parser.push(text));
+  }
+
+  /** The first part reports all tokens so far. */
+  #withTokens(parts: readonly OutputPart[]): PartPiece[] {
+    if (parts.length === 0) return [];
+    const tokens = this.#unreported;
+    this.#unreported = [];
+    return parts.map((part, index) => ({ part, tokens: index === 0 ? tokens : [] }));
+  }
+}
+
+/**
+ * The outputs of a job: those of the first prompt, then those of the next one. With a seed of the caller, the
+ * outputs of a prompt get consecutive seeds.
+ */
+export function choicesOf({ prompts, choices, stops }: Prepared): readonly Choice[] {
+  return prompts.flatMap((prompt, promptIndex) =>
+    Array.from({ length: choices }, (_, number) => {
+      const own = number === 0 ? prompt : withSeed(prompt, number);
+      return new Choice(promptIndex * choices + number, promptIndex, own, stops);
+    }),
+  );
+}
+
+function withSeed(prompt: PreparedPrompt, number: number): PreparedPrompt {
+  const { sequence } = prompt;
+  const seed = (sequence.sampling.seed + number) % (Number.MAX_SAFE_INTEGER + 1);
+  return { ...prompt, sequence: { ...sequence, sampling: { ...sequence.sampling, seed } } };
+}
+
+/** The fields of a `token` event with the score of its last token; `earlier` has the scores of the others. */
+export function scoreFields(tokens: readonly TokenReport[]) {
+  const last = tokens.at(-1);
+  if (last?.logprob === undefined) return undefined;
+  const earlier = tokens.slice(0, -1).map(({ id, logprob = 0, top = [] }) => ({ id, logprob, top: [...top] }));
+  const { id, logprob, top = [] } = last;
+  return { id, logprob, top: [...top], ...(earlier.length > 0 && { earlier }) };
+}

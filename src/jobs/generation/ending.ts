@@ -1,0 +1,96 @@
+/**
+ * The end of a generation: the terminal event of its log, and its figures for metrics. Narrates nothing.
+ */
+import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../../contract/errors.ts';
+import type { StopReasonOfOutput } from '../../contract/job-states.ts';
+import type { Finished } from '../../protocol/messages.ts';
+import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
+import type { Job } from '../job.ts';
+import type { Choice } from './choice.ts';
+import { rounded, type TokenTiming } from './timing.ts';
+
+export class Ending {
+  readonly #job: Job;
+  readonly #choices: readonly Choice[];
+  readonly #timing: TokenTiming;
+  readonly #metrics: Metrics;
+  /** Sums over all outputs. A prompt with several outputs counts once. */
+  readonly totals: Finished;
+
+  /** @param choices at least one */
+  constructor(job: Job, choices: readonly Choice[], timing: TokenTiming, metrics: Metrics) {
+    this.#job = job;
+    this.#choices = choices;
+    this.#timing = timing;
+    this.#metrics = metrics;
+    this.totals = totalsOf(choices);
+  }
+
+  /** Why the first output has ended. */
+  get reason(): StopReasonOfOutput {
+    return this.#choices[0]?.endReason ?? 'eos';
+  }
+
+  /** Emits `end`: all outputs are complete. */
+  success(): void {
+    const { log, progress } = this.#job;
+    const { cachedTokens, timings } = this.totals;
+    const [first] = this.#choices;
+    progress.end = { at: performance.now(), stopReason: this.reason };
+    log.emit({
+      type: 'end',
+      tokens_in: progress.tokensIn ?? 0,
+      tokens_out: this.#timing.tokens,
+      cached_tokens: cachedTokens,
+      decode_time_ms: rounded(this.#timing.decodeMs),
+      time_to_first_token_ms: rounded(this.#timing.timeToFirstTokenMs ?? this.#timing.elapsedMs),
+      queue_ms: rounded(timings.queueMs),
+      stop_reason: this.reason,
+      ...(first?.matched !== undefined && { stop_sequence_matched: first.matched }),
+      seed: first?.prompt.sequence.sampling.seed ?? 0,
+      ...(log.shed > 0 && { shed: log.shed }),
+    });
+    this.#account('success');
+  }
+
+  /** Emits `error`. */
+  error(code: StreamErrorCode, outcome: Outcome, retry: Retry = ERRORS[code].retry): void {
+    const { log, progress } = this.#job;
+    progress.end = { at: performance.now(), errorCode: code };
+    log.emit({ type: 'error', code, message: ERRORS[code].sentence, retriable: isRetriable(retry), retry });
+    this.#account(outcome);
+  }
+
+  #account(outcome: Outcome): void {
+    const { log, progress } = this.#job;
+    const first = this.#timing.timeToFirstTokenMs;
+    const { cachedTokens, drafted, accepted } = this.totals;
+    this.#metrics.shed(log.shed);
+    this.#metrics.finished({
+      outcome,
+      tokensIn: progress.tokensIn ?? 0,
+      tokensOut: this.#timing.tokens,
+      durationMs: this.#timing.elapsedMs,
+      queueMs: this.#choices[0]?.queueMs ?? 0,
+      tokensCached: cachedTokens,
+      tokensDrafted: drafted,
+      tokensAccepted: accepted,
+      ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#timing.decodeMs }),
+    });
+  }
+}
+
+/** The times are those of the first output. */
+function totalsOf(choices: readonly Choice[]): Finished {
+  const counted = new Set<number>();
+  const totals = { cachedTokens: 0, drafted: 0, accepted: 0 };
+  for (const { promptIndex, finish } of choices) {
+    if (!finish) continue;
+    if (!counted.has(promptIndex)) totals.cachedTokens += finish.cachedTokens;
+    counted.add(promptIndex);
+    totals.drafted += finish.drafted;
+    totals.accepted += finish.accepted;
+  }
+  const timings = choices[0]?.finish?.timings ?? { queueMs: 0, prefillMs: 0, decodeMs: 0 };
+  return { ...totals, timings };
+}
