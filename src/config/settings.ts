@@ -122,6 +122,11 @@ export const SETTINGS = {
     'stop a job with on_disconnect "continue" after this many seconds without a subscriber',
   ),
   'slow-timeout': seconds(30, 'disconnect a stalled client after this many seconds'),
+  'sse-keepalive': choice(
+    ['chunk', 'comment', 'off'],
+    'chunk',
+    'what a quiet stream of /v1 gets: an empty chunk of its dialect, a comment, or nothing',
+  ),
   'sse-heartbeat': whole({
     meaning: 'send a comment on a stream after this many seconds without an event, so that no proxy closes it',
     least: 1,

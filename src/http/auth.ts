@@ -20,13 +20,19 @@ export function tokenCheck(token: string | undefined): TokenCheck {
   const expected = digest(`Bearer ${token}`);
   const known = new WeakMap<FastifyRequest, boolean>();
   return (request) => {
-    const { authorization } = request.headers;
-    if (authorization === undefined) return false;
-    const isRight =
-      known.get(request) ?? timingSafeEqual(digest(authorization.replace(/^bearer /i, 'Bearer ')), expected);
+    const given = tokenText(request);
+    if (given === undefined) return false;
+    const isRight = known.get(request) ?? timingSafeEqual(digest(given), expected);
     known.set(request, isRight);
     return isRight;
   };
+}
+
+/** The token of a request, from `Authorization` or from `x-api-key`, which Anthropic's clients send. */
+function tokenText({ headers }: FastifyRequest): string | undefined {
+  const { authorization, 'x-api-key': key } = headers;
+  if (authorization !== undefined) return authorization.replace(/^bearer /i, 'Bearer ');
+  return typeof key === 'string' ? `Bearer ${key}` : undefined;
 }
 
 /**
@@ -37,6 +43,7 @@ export function tokenCheck(token: string | undefined): TokenCheck {
 export function authenticator(isRight: TokenCheck, onRight: (request: FastifyRequest) => void) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     requireSingle('Authorization', request, reply);
+    requireSingle('X-Api-Key', request, reply);
     if (!isRight(request)) throw new WorkerError('UNAUTHORIZED');
     onRight(request);
   };

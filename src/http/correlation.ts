@@ -17,9 +17,12 @@ const VALID = new RegExp(`^[A-Za-z0-9._-]{1,${MAX_CORRELATION_CHARS}}$`);
  */
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
 
-/** The header `X-Correlation-Id` if it has 1 to 64 characters of `[A-Za-z0-9._-]`, otherwise a UUID v4. */
+/**
+ * The header `X-Correlation-Id`, or `X-Request-Id`, if it has 1 to 64 characters of `[A-Za-z0-9._-]`;
+ * otherwise a UUID v4.
+ */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
-  const given = headers['x-correlation-id'];
+  const given = headers['x-correlation-id'] ?? headers['x-request-id'];
   return typeof given === 'string' && VALID.test(given) && !holdsSecret(given) ? given : uuid();
 }
 

@@ -11,9 +11,14 @@ import { shownText } from './validate.ts';
 
 /** Methods, request headers and response headers that pages of `--cors-origin` may use. */
 const METHODS = 'GET, HEAD, POST';
-const REQUEST_HEADERS =
-  'Authorization, Content-Encoding, Content-Type, Last-Event-ID, traceparent, X-Correlation-Id, X-Deadline';
-const RESPONSE_HEADERS = ['Retry-After', 'traceparent', 'X-Correlation-Id', 'X-Run-Id', ...LOAD_HEADERS].join(', ');
+const REQUEST_HEADERS = [
+  'Authorization, Content-Encoding, Content-Type, Last-Event-ID, traceparent, X-Correlation-Id, X-Deadline',
+  'X-Api-Key, X-Narration, X-Request-Id',
+].join(', ');
+const RESPONSE_HEADERS = [
+  ...['Retry-After', 'traceparent', 'X-Correlation-Id', 'X-Request-Id', 'X-Run-Id'],
+  ...LOAD_HEADERS,
+].join(', ');
 /** Seconds for which a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = '600';
 const FOREIGN_PAGE =

@@ -9,7 +9,11 @@ import { WorkerError } from '../contract/errors.ts';
  * Refuses a request with several headers of a name, and ends its connection.
  * @throws WorkerError `INVALID_REQUEST`
  */
-export function requireSingle(name: 'Authorization' | 'Host', request: FastifyRequest, reply: FastifyReply): void {
+export function requireSingle(
+  name: 'Authorization' | 'Host' | 'X-Api-Key',
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
   const count = countOf(name, request);
   if (count <= 1) return;
   refuse(reply, name, 'single', `${name} must be sent once, but the request has ${count} such headers`);

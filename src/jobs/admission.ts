@@ -69,6 +69,8 @@ export interface AdmissionRequest {
 export interface Admitted {
   readonly subscriber: Subscriber;
   readonly runId: string;
+  /** Resolves when the job has ended. */
+  readonly ended: Promise<void>;
 }
 
 export class Admission {
@@ -132,7 +134,7 @@ export class Admission {
     if (deadlineMs < timeoutMs) job.setDeadline(deadlineMs, 'deadline');
     else job.setDeadline(timeoutMs, 'timeout');
     await runIn(context, () => this.#start(job, order, model));
-    return { subscriber, runId };
+    return { subscriber, runId, ended: job.released };
   }
 
   /** Releases the job when it ends, or if its prompt is refused. */

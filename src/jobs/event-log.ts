@@ -21,6 +21,8 @@ export interface Encoder {
    * Text that keeps a quiet connection open. It has no id and is not logged. Absent if the format has none.
    */
   readonly keepAlive?: string;
+  /** Media type of the format; absent: server-sent events. */
+  readonly contentType?: string;
 }
 
 /** The subscribers of a job, as its log uses them. */
@@ -112,6 +114,11 @@ export class EventLog {
   /** Keep-alive text of the wire format. */
   get keepAlive(): string | undefined {
     return this.#encoder.keepAlive;
+  }
+
+  /** Media type of the wire format; undefined for server-sent events. */
+  get contentType(): string | undefined {
+    return this.#encoder.contentType;
   }
 
   /** Sets the listener. A log has one: the subscribers of its job. */

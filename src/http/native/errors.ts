@@ -56,7 +56,8 @@ export function executeErrors(mode: Config['narration']): ErrorFormatter {
   };
 }
 
-function narrateViolations(violations: readonly Violation[]): void {
+/** Narrates that a request is invalid. Must run inside the context of the request. */
+export function narrateViolations(violations: readonly Violation[]): void {
   const fields = [...new Set(violations.map((violation) => violation.field))].join(', ');
   narrate('request.invalid', { error_kind: 'validation_failed', field_errors: violations.length, fields });
 }

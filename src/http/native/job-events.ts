@@ -29,6 +29,8 @@ export function eventsHandler(jobs: JobRegistry) {
     void reply.header(RUN_HEADER, job.runId);
     // The SSE standard: 204 tells a client that has received all events not to reconnect.
     if (from === job.log.next && job.log.over) return reply.code(204).send();
-    return reply.headers(SSE_HEADERS).send(job.subscribers.join(from, reply.raw));
+    const { contentType } = job.log;
+    const headers = contentType === undefined ? SSE_HEADERS : { 'Content-Type': contentType };
+    return reply.headers(headers).send(job.subscribers.join(from, reply.raw));
   };
 }

@@ -40,7 +40,10 @@ export function orderOf(
  * Parses an `X-Deadline` header, epoch milliseconds or ISO 8601: its time in epoch milliseconds, or a
  * violation if it has neither form.
  */
-function deadlineOf(header: string | string[] | undefined): { readonly at?: number; readonly violation?: Violation } {
+export function deadlineOf(header: string | string[] | undefined): {
+  readonly at?: number;
+  readonly violation?: Violation;
+} {
   if (header === undefined) return {};
   const text = String(header).trim();
   const date = /^\d{1,16}$/.test(text)

@@ -1,0 +1,102 @@
+/**
+ * Checks the body of a dialect's request against its schema. Unknown fields are allowed, and reported:
+ * clients send fields of many servers. A violation never repeats a text of the user.
+ */
+import type { z } from 'zod';
+import { withoutNulls } from '../../contract/absent.ts';
+import { type Violation, WorkerError } from '../../contract/errors.ts';
+import { shownText } from '../validate.ts';
+
+/** A valid body, and the names of its fields that the schema does not have. */
+export interface CheckedBody<T> {
+  readonly value: T;
+  readonly unknown: readonly string[];
+}
+
+/** Maximum violations that an error reports: a list of a thousand messages can break as many rules. */
+export const MAX_VIOLATIONS = 20;
+
+/**
+ * Checks a body. A field that is null counts as absent.
+ * @param fields names of all fields of the schema
+ * @throws WorkerError `INVALID_REQUEST` with the violations
+ */
+export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, body: unknown): CheckedBody<T> {
+  const given = withoutNulls(body);
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) throw invalidError(parsed.error.issues.map((issue) => violationOf(issue, given)));
+  return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
+}
+
+/** The error for violations of a body. */
+export function invalidError(violations: readonly Violation[]): WorkerError {
+  return new WorkerError('INVALID_REQUEST', undefined, { violations: violations.slice(0, MAX_VIOLATIONS) });
+}
+
+/** The error for one field. `message` is a sentence that begins with the name of the field. */
+export const invalidField = (field: string, constraint: string, message: string): WorkerError =>
+  invalidError([{ field, constraint, message }]);
+
+/** The sentences of all violations of an error, or its message. */
+export function sentencesOf({ violations, message }: WorkerError): string {
+  return violations === undefined ? message : violations.map((violation) => violation.message).join('; ');
+}
+
+function violationOf(issue: z.core.$ZodIssue, body: unknown): Violation {
+  const { path } = issue;
+  const field = pathText(path);
+  const value = path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], body);
+  const { constraint, rule } = ruleOf(issue, value);
+  const shown = shownValue(issue, value);
+  const but = shown === undefined ? '' : `, but is ${JSON.stringify(shown)}`;
+  return { field, constraint, message: `${field} ${rule}${but}`, ...(shown !== undefined && { value: shown }) };
+}
+
+/** `messages[2].role` */
+function pathText(path: readonly PropertyKey[]): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return text === '' ? 'body' : text.replace(/^\./, '');
+}
+
+interface Rule {
+  readonly constraint: string;
+  /** The end of a sentence that begins with the name of the field. */
+  readonly rule: string;
+}
+
+/** Units of the limits of a size, by the kind of the value. */
+const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' items' };
+
+function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
+  switch (issue.code) {
+    case 'custom':
+      return { constraint: String(issue.params?.['constraint'] ?? 'rule'), rule: `must be ${issue.message}` };
+    case 'invalid_type':
+      if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
+      return { constraint: 'type', rule: `must be ${nounOf(issue.expected)}` };
+    case 'too_big':
+      return { constraint: 'maximum', rule: `must be at most ${issue.maximum}${UNITS[issue.origin] ?? ''}` };
+    case 'too_small':
+      return {
+        constraint: 'minimum',
+        rule: `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}${UNITS[issue.origin] ?? ''}`,
+      };
+    case 'invalid_value':
+      return { constraint: 'enum', rule: `must be ${issue.values.map(String).join(', ')}` };
+    default:
+      return { constraint: 'form', rule: 'must have a form that the API reference describes' };
+  }
+}
+
+function nounOf(expected: string): string {
+  if (expected === 'int') return 'a whole number';
+  if (expected === 'array' || expected === 'object') return `an ${expected === 'array' ? 'array' : 'object'}`;
+  return `a ${expected}`;
+}
+
+/** Numbers, booleans, and texts where the schema has a list of texts. */
+function shownValue(issue: z.core.$ZodIssue, value: unknown): string | number | boolean | undefined {
+  if (typeof value === 'boolean') return value;
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  return typeof value === 'string' && issue.code === 'invalid_value' ? shownText(value) : undefined;
+}

@@ -1,0 +1,42 @@
+/**
+ * Route families whose code is loaded when one of their routes is first used: most workers serve one family,
+ * and its schemas take milliseconds of a start.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '../../config/config.ts';
+import type { Admission } from '../../jobs/admission.ts';
+import type { LoadedModel } from '../../lifecycle/load-model.ts';
+import type { ErrorFormatter } from '../error-handler.ts';
+import type { Handler } from '../handlers.ts';
+
+/** The parts of the worker that the routes of a dialect use. */
+export interface FamilyParts {
+  readonly config: Config;
+  readonly admission: Admission;
+  /** Undefined until the model is loaded. */
+  readonly model: () => LoadedModel | undefined;
+}
+
+/** The handlers of a family by operation id. */
+export type FamilyHandlers<Id extends string> = Readonly<Record<Id, Handler['handle']>>;
+
+/**
+ * Returns a function that makes the handler of a route.
+ * @param load imports the family and makes its handlers
+ * @param formatError writes the errors of the family; part of the start, because a request can be refused
+ *   before the family is loaded
+ */
+export function lazyFamily<Id extends string>(
+  load: () => Promise<FamilyHandlers<Id>>,
+  formatError: ErrorFormatter,
+): (id: Id) => Handler {
+  let loaded: Promise<FamilyHandlers<Id>> | undefined;
+  return (id) => ({
+    handle: async (request: FastifyRequest, reply: FastifyReply) => {
+      loaded ??= load();
+      const handlers = await loaded;
+      return handlers[id](request, reply);
+    },
+    formatError,
+  });
+}

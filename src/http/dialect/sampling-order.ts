@@ -1,0 +1,63 @@
+/**
+ * The part of an order that the dialects share: sampling parameters, stop strings, limits, and the headers of
+ * the request.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Limits } from '../../contract/execute.ts';
+import { samplingIn } from '../../contract/sampling-fields.ts';
+import type { GenerationOrder } from '../../jobs/order.ts';
+import { unitsInAll } from '../../jobs/order.ts';
+import type { Sampling } from '../../protocol/sampling.ts';
+import { deadlineOf } from '../native/order.ts';
+import { invalidError, invalidField } from './check.ts';
+
+/** Sampling parameters of a dialect's body, which has the field names of `/execute`. */
+type SamplingBody = Parameters<typeof samplingIn>[0];
+
+/** Values of `seed`: the whole numbers below this one. */
+const SEEDS = 2 ** 53;
+
+/**
+ * The sampling parameters. Other servers take -1 as `top_k` for off, and negative seeds: these are mapped to
+ * the range of the engine.
+ */
+export function samplingOrder(body: SamplingBody): Partial<Sampling> {
+  const { seed, top_k: topK } = body;
+  return samplingIn({
+    ...body,
+    ...(seed !== undefined && seed < 0 && { seed: seed + SEEDS }),
+    ...(topK === -1 && { top_k: 0 }),
+  });
+}
+
+/** Ids and biases of `logit_bias`: an object of ids as texts. */
+export function biasOrder(bias: Readonly<Record<string, number>> | undefined): GenerationOrder['logitBias'] {
+  if (bias === undefined) return undefined;
+  return Object.entries(bias).map(([id, value]) => {
+    if (!/^\d{1,9}$/.test(id)) throw invalidField('logit_bias', 'key', 'logit_bias must have token ids as its keys');
+    return [Number(id), value];
+  });
+}
+
+/**
+ * The time at which the caller no longer needs the answer, from the header `X-Deadline`, in epoch
+ * milliseconds.
+ * @throws WorkerError `INVALID_REQUEST`
+ */
+export function deadlineOrder({ headers }: Pick<FastifyRequest, 'headers'>): number | undefined {
+  const { at, violation } = deadlineOf(headers['x-deadline']);
+  if (violation) throw invalidError([violation]);
+  return at;
+}
+
+/**
+ * Refuses an order with more text than the operator allows. Counts UTF-16 units: an emoji counts as two
+ * characters.
+ * @param field name of the field with the texts
+ * @throws WorkerError `INVALID_REQUEST`
+ */
+export function requireLength(order: GenerationOrder, { promptChars }: Limits, field: string): void {
+  if (unitsInAll(order) <= promptChars) return;
+  const message = `${field} must have at most ${promptChars} characters together; --max-prompt-chars sets the maximum`;
+  throw invalidField(field, 'max_length', message);
+}
