@@ -32,6 +32,9 @@ const RETRY_MS = 1000;
  */
 export const STOPPING_MS = 100;
 
+/** Maximum number of ignored fields that a narration lists: a body may have thousands. */
+export const MAX_IGNORED = 256;
+
 /** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
 const LONG_UNITS = 2 ** 16;
 
@@ -169,7 +172,8 @@ export class Admission {
       worker_id: config.workerId,
     });
     narrate('request.validated', { requests_running: jobs.size });
-    if (order.ignoredFields.length > 0) narrate('fields.ignored', { fields: order.ignoredFields.join(', ') });
+    const ignored = order.ignoredFields.slice(0, MAX_IGNORED);
+    if (ignored.length > 0) narrate('fields.ignored', { fields: ignored.join(', ') });
     reportClamp(order, prepared);
     const { progressEvery } = config;
     void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);
@@ -195,7 +199,8 @@ export class Admission {
     const { full, slotsFree, queued, expectedWaitMs } = this.load;
     if (!full) return;
     const { config, engine } = this.#parts;
-    const retryAfterMs = engine.slotFreeMs ?? RETRY_MS;
+    // If no job waits, the next free slot is the slot of a new job: one estimate serves both figures.
+    const retryAfterMs = (queued === 0 ? expectedWaitMs : engine.slotFreeMs) ?? RETRY_MS;
     const details = {
       slots_total: slots,
       slots_busy: slots - slotsFree,

@@ -1,7 +1,7 @@
 /** No body holds the event loop: the most expensive ones of the maximum size, through the whole server. */
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { MAX_KEYS, MAX_LEVELS, MAX_VALUES, structureExcess } from '../../src/http/body/json-body.ts';
+import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES, structureExcess } from '../../src/http/body/json-body.ts';
 import { CEILING_MS, callMs, turnMs } from './longest-turn.ts';
 import { answerIn, BODY_BYTES, filled, type LoopServer, postOf, startLoopServer } from './loop-server.ts';
 
@@ -186,8 +186,12 @@ test.each([
   [`${MAX_KEYS} keys`, '"a":'.repeat(MAX_KEYS), undefined],
   [`${MAX_KEYS + 1} keys`, '"a":'.repeat(MAX_KEYS + 1), 'keys'],
   ['keys in a string', JSON.stringify('":[{,'.repeat(MAX_VALUES)), undefined],
-  ['levels of keys that add up to 8 192', `${'['.repeat(16)}${'"a":'.repeat(512)}`, undefined],
-  ['levels of keys that add up to more', `${'['.repeat(16)}${'"a":'.repeat(513)}`, 'key_depth'],
+  [
+    `levels of keys that add up to ${MAX_KEY_LEVELS}`,
+    `${'['.repeat(16)}${'"a":'.repeat(MAX_KEY_LEVELS / 16)}`,
+    undefined,
+  ],
+  ['levels of keys that add up to more', `${'['.repeat(16)}${'"a":'.repeat(MAX_KEY_LEVELS / 16 + 1)}`, 'key_depth'],
   [`${MAX_VALUES} values`, ','.repeat(MAX_VALUES), undefined],
   [`${MAX_VALUES + 1} values`, ','.repeat(MAX_VALUES + 1), 'values'],
 ])('the limits of the structure: %s', (_, text, expected) => {
