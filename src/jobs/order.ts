@@ -2,6 +2,7 @@
  * A request for a generation, independent of the wire format. Each route family converts its bodies to this
  * form.
  */
+import type { LogitBias } from '../protocol/logit-bias.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 
 export interface GenerationOrder {
@@ -16,6 +17,10 @@ export interface GenerationOrder {
   readonly minTokens?: number | undefined;
   /** Sampling parameters. For an absent parameter, the model's default is used. */
   readonly sampling: Partial<Sampling>;
+  /** Numbers that are added to the logits of these ids; an id at most once. */
+  readonly logitBias?: readonly LogitBias[] | undefined;
+  /** The model's end of sequence does not end the output: only the other limits do. */
+  readonly ignoreEos?: boolean | undefined;
   /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
   /** Report the log-probability of each token and of this many alternatives. */

@@ -27,8 +27,8 @@ export interface Prepared {
  * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if the prompt and one token do not fit into the
  *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if
- *   template or tokenizer need too much time, text or memory, or if the prompt has a token that the model
- *   lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
+ *   template or tokenizer need too much time, text or memory, or if the prompt or the logit bias has a token
+ *   that the model lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,
@@ -38,6 +38,7 @@ export async function prepare(
 ): Promise<Prepared> {
   const began = performance.now();
   const { context } = model.facts;
+  checkBias(order, model);
   const template = templateOf(order, model);
   const prompt = await encodePrompt(order, model, template, signal);
   const tokenizeMs = performance.now() - began;
@@ -50,9 +51,10 @@ export async function prepare(
     prompt,
     maxTokens,
     minTokens: Math.min(order.minTokens ?? 0, maxTokens),
-    endIds: model.spec.eosIds,
+    endIds: order.ignoreEos ? [] : model.spec.eosIds,
     sampling: samplingOf(order.sampling, model),
     ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
+    ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
   };
   return { sequence, stops: order.stop ?? [], continued: template ? [] : prompt, tokenizeMs };
 }
@@ -104,6 +106,19 @@ function checkIds(prompt: readonly number[], { input }: GenerationOrder, { token
   const field = fieldOf(input);
   const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
   throw invalid(field, 'vocabulary', message);
+}
+
+/** Refuses a bias of an id that the model never computes, with one violation for each such id. */
+function checkBias({ logitBias = [] }: GenerationOrder, { facts }: LoadedModel): void {
+  const violations = logitBias
+    .filter(([id]) => id >= facts.idLimit)
+    .map(([id]) => ({
+      field: `logit_bias.${id}`,
+      constraint: 'vocabulary',
+      message: `logit_bias.${id} must be an id of the model, but its ids end at ${facts.idLimit - 1}`,
+      value: id,
+    }));
+  if (violations.length > 0) throw new WorkerError('INVALID_REQUEST', undefined, { violations });
 }
 
 const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
