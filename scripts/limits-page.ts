@@ -173,7 +173,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | time of a request | ${setting('request-timeout')} s | \`--request-timeout\`, \`timeout_ms\`, \`X-Deadline\` | \`error TIMEOUT\`; 504 before the stream | \`jobs/admission\` | \`e2e/api/deadlines\` |
 | tokens of an output | auto: the context, \`max_tokens\` at least ${count(LEAST_AUTO_TOKENS)}; and the rest of the context | \`--max-tokens-cap\`, \`--context\` | 400; \`end\` with \`max_tokens\` | \`contract/execute\`, \`jobs/prompt\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | wait of a job for the end of a stopped job with its id | ${seconds(STOPPING_MS)} | – | 409 \`DUPLICATE_JOB\`, \`Retry-After\` | \`jobs/admission\` | \`jobs/admission\`, \`e2e/streams/same-id-again\` |
-| ids in \`logit_bias\` | ${count(MAX_LOGIT_BIASES)} | – | 400 | \`contract/sampling-fields\`, \`engine/check-request\` | \`e2e/api/logit-bias\`, \`engine/logit-bias\` |
+| ids in \`logit_bias\` | ${count(MAX_LOGIT_BIASES)} | – | 400 | \`contract/sampling-fields\`, \`engine/check-request\` | \`e2e/api/logit-bias\`, \`engine/sampling/logit-bias\` |
 | log-probabilities of a token | ${FIXED_LIMITS.logprobs} | – | 400 | \`contract/execute\` | \`e2e/api/validation\` |
 | text held back for a stop string | the longest stop string | – | – | \`text/output/stop-strings\` | \`text/output/stop-strings\` |
 | tokens that wait for a text | ${MAX_PENDING_TOKENS} | – | the oldest are not reported | \`text/output/output-text\` | \`loop/streams\` |
@@ -250,8 +250,8 @@ whose time is known; a thread with a deadline does the rest.
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |
-| logits of a run that scores a prompt | ${MAX_SCORED_POSITIONS} positions, ${bytes(MAX_SCORED_BYTES)} of float32; allocated at the first such request | – | the next chunk | \`engine/ort/session\` | \`engine/sampling/prompt-scores\` |
-| alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/sampling/prompt-scores\` |
+| logits of a run that scores a prompt | ${MAX_SCORED_POSITIONS} positions, ${bytes(MAX_SCORED_BYTES)} of float32; allocated at the first such request | – | the next chunk | \`engine/ort/session\` | \`engine/prompt-scores\` |
+| alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/prompt-scores\` |
 | labels of metrics | names of events and outcomes | – | never a job or correlation id | \`telemetry/metrics\` | \`contract/narration-limits\` |
 
 ## The engine process

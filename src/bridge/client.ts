@@ -28,8 +28,8 @@ export interface LostCounts {
 export type Submission = Omit<SequenceRequest, 'id' | 'copyOf'> & {
   /**
    * Any object. Sequences with the same object must have the same prompt: the engine computes the prompt for
-   * the first of them that is submitted, and copies its keys and values to the others where it can. They may be
-   * submitted at the same time or one after another.
+   * the first of them that is submitted, and copies its keys and values to the others where it can. They may
+   * be submitted at the same time or one after another.
    */
   readonly group?: object;
 };
@@ -72,8 +72,8 @@ export class EngineClient {
   #heardAt: number | undefined;
   #nextId = 0;
   /**
-   * The id of the first sequence of each group. An engine that is started later does not know it, or gets that
-   * sequence first: sequences are submitted to it in order.
+   * The id of the first sequence of each group. An engine that is started later does not know it, or gets
+   * that sequence first: sequences are submitted to it in order.
    */
   readonly #firstIds = new WeakMap<object, number>();
 

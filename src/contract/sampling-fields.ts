@@ -58,8 +58,8 @@ const isBias = ([id, bias]: readonly [string, unknown]): boolean =>
   ID.test(id) && typeof bias === 'number' && bias >= LEAST && bias <= MOST;
 
 /**
- * One rule for the whole object, so that a body with a thousand wrong entries has one violation, which repeats
- * no name of the caller.
+ * One rule for the whole object, so that a body with a thousand wrong entries has one violation, which
+ * repeats no name of the caller.
  */
 export const logitBiasFields = () => ({
   logit_bias: z

@@ -6,7 +6,9 @@
 
 /** Number of prompt ids that are computed even if the slot contains the whole prompt. */
 const MIN_COMPUTED = 2;
-/** Fewer ids are not copied from the slot of an unrelated sequence: a run of a few ids more costs as little. */
+/**
+ * Fewer ids are not copied from the slot of an unrelated sequence: a run of a few ids more costs as little.
+ */
 const MIN_COPIED = 32;
 
 /** A free slot taken for a prompt. */

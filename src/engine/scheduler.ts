@@ -66,7 +66,9 @@ export class Scheduler {
   #waiting: Sequence[] = [];
   /** Sequences with a slot, in the order in which they started. */
   #running: Sequence[] = [];
-  /** Running sequences that have not started, in order of arrival: they may wait for the prompt of another. */
+  /**
+   * Running sequences that have not started, in order of arrival: they may wait for the prompt of another.
+   */
   #reserved: Reserved[] = [];
   /**
    * Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, and by which one more
@@ -177,8 +179,8 @@ export class Scheduler {
   }
 
   /**
-   * True while the prompt of the sequence that this one copies is being computed. Only a sequence that arrived
-   * earlier counts, so that two sequences never wait for each other; and only one that is not paused.
+   * True while the prompt of the sequence that this one copies is being computed. Only a sequence that
+   * arrived earlier counts, so that two sequences never wait for each other; and only one that is not paused.
    */
   #waitsForPrompt(sequence: Sequence): boolean {
     const { copyOf, promptLogprobs } = sequence.request;

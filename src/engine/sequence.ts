@@ -17,8 +17,8 @@ import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
 
 /**
- * `waiting` for a slot, or in its slot for the prompt of another sequence; `prefill`: the prompt is being computed; `decode`: generates token by token;
- * `finished`.
+ * `waiting` for a slot, or in its slot for the prompt of another sequence; `prefill`: the prompt is being
+ * computed; `decode`: generates token by token; `finished`.
  */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
 

@@ -32,16 +32,16 @@ export interface SequenceRequest {
    */
   readonly logitBias?: readonly LogitBias[];
   /**
-   * Absent = no scores of the prompt; n = `promptScores` with the log-probability of every prompt id after the
-   * first, and with the n likeliest ids there, 0 to 20. The engine then computes the whole prompt, also ids
-   * that a slot already contains.
+   * Absent = no scores of the prompt; n = `promptScores` with the log-probability of every prompt id after
+   * the first, and with the n likeliest ids there, 0 to 20. The engine then computes the whole prompt, also
+   * ids that a slot already contains.
    */
   readonly promptLogprobs?: number;
   /**
-   * The id of a sequence that was submitted earlier and has the same prompt. While the prompt of that sequence
-   * is computed, this sequence waits in its slot; then it gets a copy of the keys and values, where the memory
-   * of the device can be copied. Otherwise, and if that sequence is unknown, has ended or is paused, this
-   * sequence computes the rest of its prompt.
+   * The id of a sequence that was submitted earlier and has the same prompt. While the prompt of that
+   * sequence is computed, this sequence waits in its slot; then it gets a copy of the keys and values, where
+   * the memory of the device can be copied. Otherwise, and if that sequence is unknown, has ended or is
+   * paused, this sequence computes the rest of its prompt.
    */
   readonly copyOf?: number;
 }
