@@ -16,11 +16,13 @@ import { MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
+import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
 import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
 import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
+import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
@@ -76,6 +78,7 @@ import { LIMITS } from '../src/narration/entry.ts';
 import { FIELDS } from '../src/narration/fields.ts';
 import { LONGEST_INPUT } from '../src/narration/sanitize.ts';
 import { REPORT_WINDOW_MS } from '../src/narration/throttle.ts';
+import { MAX_LOGIT_BIASES } from '../src/protocol/logit-bias.ts';
 import { MAX_TOKENIZER_BYTES } from '../src/protocol/text/json-text.ts';
 import {
   MAX_MEMORY_AGE_MS,
@@ -170,6 +173,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | time of a request | ${setting('request-timeout')} s | \`--request-timeout\`, \`timeout_ms\`, \`X-Deadline\` | \`error TIMEOUT\`; 504 before the stream | \`jobs/admission\` | \`e2e/api/deadlines\` |
 | tokens of an output | auto: the context, \`max_tokens\` at least ${count(LEAST_AUTO_TOKENS)}; and the rest of the context | \`--max-tokens-cap\`, \`--context\` | 400; \`end\` with \`max_tokens\` | \`contract/execute\`, \`jobs/prompt\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | wait of a job for the end of a stopped job with its id | ${seconds(STOPPING_MS)} | – | 409 \`DUPLICATE_JOB\`, \`Retry-After\` | \`jobs/admission\` | \`jobs/admission\`, \`e2e/streams/same-id-again\` |
+| ids in \`logit_bias\` | ${count(MAX_LOGIT_BIASES)} | – | 400 | \`contract/sampling-fields\`, \`engine/check-request\` | \`e2e/api/logit-bias\`, \`engine/sampling/logit-bias\` |
 | log-probabilities of a token | ${FIXED_LIMITS.logprobs} | – | 400 | \`contract/execute\` | \`e2e/api/validation\` |
 | text held back for a stop string | the longest stop string | – | – | \`text/output/stop-strings\` | \`text/output/stop-strings\` |
 | tokens that wait for a text | ${MAX_PENDING_TOKENS} | – | the oldest are not reported | \`text/output/output-text\` | \`loop/streams\` |
@@ -246,6 +250,8 @@ whose time is known; a thread with a deadline does the rest.
 | file of settings | ${bytes(MAX_SETTINGS_FILE_BYTES)} | – | exit 2 | \`config/settings-file\` | \`config/settings\` |
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |
+| logits of a run that scores a prompt | ${MAX_SCORED_POSITIONS} positions, ${bytes(MAX_SCORED_BYTES)} of float32; allocated at the first such request | – | the next chunk | \`engine/ort/session\` | \`engine/prompt-scores\` |
+| alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/prompt-scores\` |
 | labels of metrics | names of events and outcomes | – | never a job or correlation id | \`telemetry/metrics\` | \`contract/narration-limits\` |
 
 ## The engine process

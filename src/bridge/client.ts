@@ -24,6 +24,16 @@ export interface LostCounts {
   readonly waiting: number;
 }
 
+/** A sequence to submit. The client chooses its id. */
+export type Submission = Omit<SequenceRequest, 'id' | 'copyOf'> & {
+  /**
+   * Any object. Sequences with the same object must have the same prompt: the engine computes the prompt for
+   * the first of them that is submitted, and copies its keys and values to the others where it can. They may
+   * be submitted at the same time or one after another.
+   */
+  readonly group?: object;
+};
+
 export interface EngineClientOptions {
   /** The complete environment of the engine processes. */
   readonly environment: NodeJS.ProcessEnv;
@@ -61,6 +71,11 @@ export class EngineClient {
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
   #nextId = 0;
+  /**
+   * The id of the first sequence of each group. An engine that is started later does not know it, or gets
+   * that sequence first: sequences are submitted to it in order.
+   */
+  readonly #firstIds = new WeakMap<object, number>();
 
   constructor(options: EngineClientOptions, first?: ChildProcess) {
     const { stallMs, stepMs } = options;
@@ -127,17 +142,18 @@ export class EngineClient {
    * Runs one sequence. Yields one step for each report, until a step has `finish`. Aborting `signal` cancels
    * the sequence: the last step then has the reason `cancelled`, and the slot is free, unless the step is
    * `unconfirmed`. If the engine is lost, a sequence without a slot waits for the next engine. While
-   * `backpressure` is paused, no step of the engine includes the sequence.
+   * `backpressure` is paused, no step of the engine includes the sequence. For several answers to one prompt,
+   * call `submit` once for each, with the same `group`: the prompt is then computed once.
    * @throws EngineLostError if the engine is lost while the sequence has a slot, or if no other engine will
    * start.
    */
   async *submit(
-    request: Omit<SequenceRequest, 'id'>,
+    submission: Submission,
     signal: AbortSignal,
     backpressure?: Backpressure,
   ): AsyncGenerator<Step, void, void> {
     if (this.#abandoned !== undefined) throw new EngineLostError(this.#abandoned);
-    const sequence = new RemoteSequence({ ...request, id: this.#nextId++ }, backpressure);
+    const sequence = new RemoteSequence(this.#requestOf(submission), backpressure);
     let timeout: NodeJS.Timeout | undefined;
     const cancel = (): void => {
       timeout = this.#cancel(sequence);
@@ -183,6 +199,15 @@ export class EngineClient {
     this.abandon('the worker stops');
     this.#forked?.kill('SIGKILL');
     await this.#child?.close(ms);
+  }
+
+  /** The request with a new id, and with the id of the first sequence of its group. */
+  #requestOf({ group, ...request }: Submission): SequenceRequest {
+    const id = this.#nextId++;
+    if (!group) return { ...request, id };
+    const copyOf = this.#firstIds.get(group);
+    if (copyOf === undefined) this.#firstIds.set(group, id);
+    return { ...request, id, ...(copyOf !== undefined && { copyOf }) };
   }
 
   /** Returns the timer after which the sequence ends for its caller without the engine's confirmation. */

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from './absent.ts';
-import { samplingFields } from './sampling-fields.ts';
+import { logitBiasFields, samplingFields } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
 /** Limits of a request, from the operator or from the context of the model. */
@@ -181,6 +181,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
       description: 'End of sequence is not sampled before this many tokens; at most `max_tokens`. Default: 0',
     }),
     ...samplingFields(),
+    ...logitBiasFields(),
     ...fixedFields(),
     on_disconnect: z
       .enum(['cancel', 'continue'])

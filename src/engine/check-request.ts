@@ -3,6 +3,7 @@
  * it reaches the runtime. Pure.
  */
 import type { EngineFacts } from '../protocol/loading.ts';
+import { LOGIT_BIAS_RANGE, MAX_LOGIT_BIASES } from '../protocol/logit-bias.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
 import {
   describeRange,
@@ -13,6 +14,9 @@ import {
   type Sampling,
 } from '../protocol/sampling.ts';
 
+/** Maximum of `promptLogprobs`: each prompt id is reported with as many alternatives. */
+export const MAX_PROMPT_LOGPROBS = 20;
+
 type Limits = Pick<EngineFacts, 'vocabSize' | 'idLimit' | 'context'>;
 
 const isCount = (value: number, min: number, max = Number.MAX_SAFE_INTEGER): boolean =>
@@ -20,7 +24,7 @@ const isCount = (value: number, min: number, max = Number.MAX_SAFE_INTEGER): boo
 
 /** @returns a sentence about the first rule that the request breaks; undefined for a valid request. */
 export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, context }: Limits): string | undefined {
-  const { prompt, maxTokens, minTokens, endIds, sampling, logprobs } = request;
+  const { prompt, maxTokens, minTokens, endIds, sampling, logprobs, promptLogprobs, copyOf } = request;
   if (prompt.length < 1) return 'The prompt has no ids';
   const invalid = prompt.find((id) => !isCount(id, 0, idLimit - 1));
   if (invalid !== undefined) return `The prompt has an id outside the vocabulary of ${idLimit}: ${invalid}`;
@@ -32,7 +36,19 @@ export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, con
   if (!endIds.every((id) => isCount(id, 0))) return 'endIds must be whole numbers, at least 0';
   if (logprobs !== undefined && !isCount(logprobs, 0, vocabSize))
     return `logprobs must be 0 to ${vocabSize}, not ${logprobs}`;
-  return checkSampling(sampling);
+  if (promptLogprobs !== undefined && !isCount(promptLogprobs, 0, MAX_PROMPT_LOGPROBS))
+    return `promptLogprobs must be 0 to ${MAX_PROMPT_LOGPROBS}, not ${promptLogprobs}`;
+  if (copyOf !== undefined && !isCount(copyOf, 0)) return `copyOf must be the id of a sequence, not ${copyOf}`;
+  return checkLogitBias(request.logitBias ?? [], idLimit) ?? checkSampling(sampling);
+}
+
+function checkLogitBias(biases: NonNullable<SequenceRequest['logitBias']>, idLimit: number): string | undefined {
+  if (biases.length > MAX_LOGIT_BIASES)
+    return `logitBias must have at most ${MAX_LOGIT_BIASES} ids, not ${biases.length}`;
+  const unknown = biases.find(([id]) => !isCount(id, 0, idLimit - 1));
+  if (unknown) return `logitBias has an id outside the vocabulary of ${idLimit}: ${unknown[0]}`;
+  const invalid = biases.find(([, bias]) => !isInRange(bias, LOGIT_BIAS_RANGE));
+  return invalid && `logitBias of id ${invalid[0]} must be ${describeRange(LOGIT_BIAS_RANGE)}, not ${invalid[1]}`;
 }
 
 function checkSampling(sampling: Sampling): string | undefined {

@@ -55,10 +55,12 @@ export class RunCost {
   }
 }
 
-/** The costs of the two kinds of runs. */
+/** The costs of the kinds of runs. */
 export class CostModel {
   /** Runs of several tokens of one row: a prefill chunk, or the verification of a draft. */
   readonly tokens = new RunCost();
+  /** Prefill chunks with scores: the run, and the scores of its positions. */
+  readonly scored = new RunCost();
   /** Decode steps: one token for each of several rows. */
   readonly rows = new RunCost();
 

@@ -10,13 +10,13 @@ import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/me
 import { messageOf } from '../protocol/text/error-message.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
-import { KvCache } from './kv-cache.ts';
+import { KvCache, type Prefix } from './kv-cache.ts';
 import { openSession, type Publish } from './load/open-model.ts';
 import { warmUpRequest } from './load/warm-up.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
-import { Runner } from './runner.ts';
+import { type Result, Runner } from './runner.ts';
 import { Sampler } from './sampling/sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
@@ -64,7 +64,8 @@ export class Engine {
     this.#publish = publish;
     this.cache = new KvCache(facts.slots, facts.context, facts.cacheUpdate === 'in_place');
     const costs = new CostModel();
-    const budget = new PrefillBudget(costs, facts.prefillChunk);
+    const budget = new PrefillBudget(costs, facts.prefillChunk, session.scoredPositions);
+    this.#runner = new Runner(session, this.cache, costs, now);
     this.#waits = new WaitEstimate(budget);
     this.#scheduler = new Scheduler({
       cache: this.cache,
@@ -72,8 +73,8 @@ export class Engine {
       waits: this.#waits,
       now,
       ...(facts.speculation && { draftCost: costs.tokens }),
+      ...(session.copiesRows && { copyRow: (from: Prefix, to: number) => this.#runner.copyRow(from, to) }),
     });
-    this.#runner = new Runner(session, this.cache, costs, now);
     this.#sampler = new Sampler(facts.vocabSize);
   }
 
@@ -159,7 +160,7 @@ export class Engine {
     this.#report(cancelled, { batch: 0 }, publish);
     if (this.#closed) return; // the receiver of the report closed the engine
     const plan = this.#scheduler.plan();
-    for (const [sequence, logits] of this.#runner.run(plan)) this.#sample(sequence, logits);
+    for (const result of this.#runner.run(plan)) this.#sample(result);
     const decoded = plan.decode.length + (plan.verify ? 1 : 0);
     if (decoded > 0) this.#waits.noteStep(now() - began);
     // Frees the slots of finished sequences before their finish is reported.
@@ -168,12 +169,16 @@ export class Engine {
   }
 
   /**
-   * Draws the next id. If the run failed, or no id can be drawn from the logits, only this sequence fails.
+   * Draws the next id, or scores an id of the prompt. If the run failed, or the logits are invalid, only this
+   * sequence fails.
    */
-  #sample(sequence: Sequence, logits: Float32Array | Error): void {
+  #sample([sequence, logits, scored]: Result): void {
+    const { prompt, promptLogprobs = 0 } = sequence.request;
     try {
       if (logits instanceof Error) throw logits;
-      sequence.accept(this.#sampler.sample(logits, sequence), now());
+      if (scored !== undefined)
+        sequence.addPromptScore(scored, this.#sampler.score(logits, prompt[scored] ?? 0, promptLogprobs));
+      else sequence.accept(this.#sampler.sample(logits, sequence), now());
     } catch (error) {
       const message = messageOf(error);
       sequence.fail(isOutOfMemory(message) ? 'out_of_memory' : 'failed', message, now());

@@ -91,6 +91,11 @@ export function viewMemory(pointer: Pointer, bytes: number): ArrayBuffer {
   return koffi.view(pointer, bytes);
 }
 
+/** Copies native memory; the two parts may overlap (`memmove`). @param bytes number of bytes */
+export function copyMemory(to: Pointer, from: Pointer, bytes: number): void {
+  cFunction('memmove', 'void *', ['uintptr_t', 'uintptr_t', 'size_t'])(to, from, bytes);
+}
+
 /** Reads the zero-terminated UTF-8 text at an address. */
 export function readText(pointer: Pointer): string {
   return koffi.decode.string(pointer);
@@ -125,6 +130,16 @@ const LOCK_NO_WAIT = 4;
 /** Functions of the C library that were used, by name. */
 const C_FUNCTIONS = new Map<string, NativeFunction>();
 
+/** A function of the C library of this process. */
+function cFunction(name: string, result: string, parameters: readonly string[]): NativeFunction {
+  const known = C_FUNCTIONS.get(name);
+  if (known) return known;
+  const library = koffi.load(process.platform === 'win32' ? 'msvcrt.dll' : null);
+  const found: NativeFunction = library.func(name, result, [...parameters]);
+  C_FUNCTIONS.set(name, found);
+  return found;
+}
+
 /**
  * Locks an open file for this process (`flock(2)`), without waiting. The kernel releases the lock when the
  * descriptor is closed or the process ends for any reason.
@@ -133,8 +148,7 @@ const C_FUNCTIONS = new Map<string, NativeFunction>();
  */
 export function lockFile(descriptor: number): boolean | undefined {
   if (process.platform !== 'linux') return undefined;
-  const flock = C_FUNCTIONS.get('flock') ?? koffi.load(null).func('flock', 'int', ['int', 'int']);
-  C_FUNCTIONS.set('flock', flock);
+  const flock = cFunction('flock', 'int', ['int', 'int']);
   if (flock(descriptor, LOCK_EXCLUSIVE + LOCK_NO_WAIT) === 0) return true;
   return koffi.errno() === constants.errno.EAGAIN ? false : undefined;
 }

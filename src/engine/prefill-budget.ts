@@ -30,12 +30,15 @@ export class PrefillBudget {
   readonly #costs: CostModel;
   /** Maximum number of tokens in one run. */
   readonly #maxTokens: number;
+  /** Maximum number of tokens in one run whose positions all get logits. */
+  readonly #maxScored: number;
   /** Steps since the last chunk of a long prompt. */
   #stepsSince = STEPS_BETWEEN;
 
-  constructor(costs: CostModel, maxTokens: number) {
+  constructor(costs: CostModel, maxTokens: number, maxScored = maxTokens) {
     this.#costs = costs;
     this.#maxTokens = maxTokens;
+    this.#maxScored = maxScored;
   }
 
   /** Tokens in a chunk: the number that a run computes in 250 ms, at least 32. */
@@ -58,6 +61,19 @@ export class PrefillBudget {
     const wholeChunkRate = chunk / (waited + this.#costs.tokens.estimate(chunk));
     if (few > 1 && everyStepRate >= wholeChunkRate) return few;
     return this.#stepsSince >= STEPS_BETWEEN ? chunk : 0;
+  }
+
+  /**
+   * Tokens of a chunk with scores that takes at most as long as a chunk of `tokens` without them: its run
+   * computes the logits of every position, and each is read.
+   */
+  scored(tokens: number): number {
+    const ms = this.#costs.tokens.estimate(tokens);
+    const least = Math.max(2, Math.min(MIN_CHUNK, Math.floor(tokens / 2)));
+    let size = Math.min(tokens, this.#maxScored);
+    while (size > least && this.#costs.scored.estimate(size) > ms)
+      size = Math.max(least, size - (size > 2 * CHUNK_MULTIPLE ? CHUNK_MULTIPLE : 1));
+    return size;
   }
 
   /** True if the next chunk belongs to a long prompt, so that short prompts do not starve it. */

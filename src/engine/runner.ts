@@ -4,7 +4,7 @@
  */
 
 import type { CostModel } from './cost-model.ts';
-import type { KvCache } from './kv-cache.ts';
+import type { KvCache, Prefix } from './kv-cache.ts';
 import type { Rows } from './ort/cache-memory.ts';
 import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';
@@ -31,8 +31,11 @@ export function prefillChunk(logitsBytes: number, max: number): number {
   return Math.max(2, Math.min(MAX_CHUNK, max, fits));
 }
 
-/** A sequence, and the logits `[vocab]` of its next token, or the error of its run. */
-export type Result = readonly [sequence: Sequence, logits: Float32Array | Error];
+/**
+ * A sequence, and the logits `[vocab]` of its next token, or the error of its run. With `scored`, the logits
+ * are those that score the prompt id at this index.
+ */
+export type Result = readonly [sequence: Sequence, logits: Float32Array | Error, scored?: number];
 
 export class Runner {
   readonly #session: Session;
@@ -64,14 +67,69 @@ export class Runner {
     this.#session.forget(slot);
   }
 
+  /**
+   * Copies the first keys and values of a row to another one. Only if `session.copiesRows`.
+   * @returns false if the runtime has no memory for the copy: the other row has not changed then
+   */
+  copyRow({ slot, length }: Prefix, to: number): boolean {
+    try {
+      this.#session.copyRow(slot, to, length);
+      return true;
+    } catch {
+      return false; // The prompt is computed instead.
+    }
+  }
+
   /** Appends a chunk of a prompt to its row. Yields logits after the prompt's last id only. */
-  *#prefill({ sequence, start, count }: Chunk): Generator<Result, void, void> {
-    const { prompt } = sequence.request;
+  *#prefill(chunk: Chunk): Generator<Result, void, void> {
+    const { sequence, start, count } = chunk;
+    const { prompt, promptLogprobs } = sequence.request;
+    if (promptLogprobs !== undefined) {
+      yield* this.#prefillScored(chunk);
+      return;
+    }
     const done = start + count;
     const result = this.#append(sequence, prompt.slice(start, done), 1);
     if (result instanceof Error) yield [sequence, result];
     else if (done < prompt.length) sequence.notePrefill(done, this.#now());
     else for (const logits of result) yield [sequence, logits];
+  }
+
+  /**
+   * Appends a chunk of a prompt to its row. Yields the logits after each id, which score the next id of the
+   * prompt; those after the last id are for the first token. A model that gives the logits of one position
+   * only runs once for each id.
+   */
+  *#prefillScored({ sequence, start, count }: Chunk): Generator<Result, void, void> {
+    const { prompt } = sequence.request;
+    const done = start + count;
+    const began = this.#now();
+    let positions = 0;
+    for (let from = start; from < done; from += positions) {
+      const result = this.#appendScored(sequence, from, done);
+      if (result instanceof Error) {
+        yield [sequence, result];
+        return;
+      }
+      positions = result.length;
+      for (const [index, logits] of result.entries()) {
+        const next = from + index + 1;
+        yield next < prompt.length ? [sequence, logits, next] : [sequence, logits];
+        if (sequence.state === 'finished') return;
+      }
+    }
+    this.#costs.scored.note(count, this.#now() - began);
+    if (done < prompt.length) sequence.notePrefill(done, this.#now());
+  }
+
+  /** One run of the ids of a prompt from an index, as many as can have logits. */
+  #appendScored(sequence: Sequence, from: number, done: number): Float32Array[] | Error {
+    try {
+      const ids = sequence.request.prompt.slice(from, Math.min(done, from + this.#session.reserveScores()));
+      return this.#append(sequence, ids, ids.length, true);
+    } catch (error) {
+      return asError(error);
+    }
   }
 
   /**
@@ -121,9 +179,9 @@ export class Runner {
 
   /**
    * One run of several tokens of one row. Returns the logits after each of the last `keep` tokens, or the
-   * error.
+   * error. The cost of a `scored` run is not recorded here, because it includes the scores.
    */
-  #append({ slot }: Sequence, ids: readonly number[], keep: number): Float32Array[] | Error {
+  #append({ slot }: Sequence, ids: readonly number[], keep: number, scored = false): Float32Array[] | Error {
     const session = this.#session;
     const lengths = [this.#cache.length(slot) + ids.length];
     for (const [index, id] of ids.entries()) session.ids[index] = BigInt(id);
@@ -131,7 +189,7 @@ export class Runner {
     try {
       const rows = { first: slot, count: 1 };
       const written = session.run({ rows, lengths, tokens: ids.length, logitsAt: 0, keep });
-      this.#costs.noteTokens(ids.length, this.#now() - began);
+      if (!scored) this.#costs.noteTokens(ids.length, this.#now() - began);
       this.#cache.commit(slot, ids);
       return Array.from({ length: keep }, (_, index) => this.#logitsAt(written - keep + index));
     } catch (error) {

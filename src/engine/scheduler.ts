@@ -8,7 +8,7 @@
 
 import type { QueueEstimate } from '../protocol/messages.ts';
 import type { RunCost } from './cost-model.ts';
-import type { KvCache } from './kv-cache.ts';
+import type { KvCache, Prefix, TakenSlot } from './kv-cache.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';
@@ -18,6 +18,8 @@ import type { WaitEstimate } from './wait-estimate.ts';
  * sequence.
  */
 const TAIL_MS = 250;
+/** A step copies no further row after this many milliseconds: other sequences wait for the copies. */
+const COPY_MS = 100;
 
 /** A part of a prompt: `count` ids from index `start`. */
 export interface Chunk {
@@ -36,6 +38,9 @@ export interface Plan {
   readonly verify?: { readonly sequence: Sequence; readonly ids: readonly number[] };
 }
 
+/** A sequence whose prompt is not computed yet, and the slot that it has taken. */
+type Reserved = readonly [sequence: Sequence, taken: TakenSlot];
+
 interface SchedulerParts {
   readonly cache: KvCache;
   readonly budget: PrefillBudget;
@@ -43,6 +48,11 @@ interface SchedulerParts {
   readonly now: () => number;
   /** Cost of a run of several tokens of one row, which decides the length of a draft; absent = no drafts. */
   readonly draftCost?: RunCost;
+  /**
+   * Copies keys and values from one row to another; false if that failed. Absent = the memory of the device
+   * cannot be copied.
+   */
+  readonly copyRow?: (from: Prefix, to: number) => boolean;
 }
 
 export class Scheduler {
@@ -51,22 +61,28 @@ export class Scheduler {
   readonly #waits: WaitEstimate;
   readonly #now: () => number;
   readonly #draftCost: RunCost | undefined;
+  readonly #copyRow: SchedulerParts['copyRow'];
   /** In order of arrival. */
   #waiting: Sequence[] = [];
   /** Sequences with a slot, in the order in which they started. */
   #running: Sequence[] = [];
+  /**
+   * Running sequences that have not started, in order of arrival: they may wait for the prompt of another.
+   */
+  #reserved: Reserved[] = [];
   /**
    * Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, and by which one more
    * waiting sequence delays the next one; estimated `at`.
    */
   #tail = { ms: 0, eachMs: 0, length: 0, at: Number.NEGATIVE_INFINITY };
 
-  constructor({ cache, budget, waits, now, draftCost }: SchedulerParts) {
+  constructor({ cache, budget, waits, now, draftCost, copyRow }: SchedulerParts) {
     this.#cache = cache;
     this.#budget = budget;
     this.#waits = waits;
     this.#now = now;
     this.#draftCost = draftCost;
+    this.#copyRow = copyRow;
   }
 
   /**
@@ -105,16 +121,18 @@ export class Scheduler {
 
   /**
    * Gives the free slots to the first waiting sequences, and adds a note with the new queue position to the
-   * others.
+   * others. Starts the sequences with a slot that wait for no other prompt.
    */
   admit(): void {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
-      const taken = this.#cache.take(next.request.prompt);
+      const taken = this.#cache.take(next.request.prompt, next.request.promptLogprobs !== undefined);
       if (!taken) break;
       this.#waiting.shift();
-      next.start(taken, this.#running.length, this.#now());
+      next.slot = taken.slot;
       this.#running.push(next);
+      this.#reserved.push([next, taken]);
     }
+    if (this.#reserved.length > 0) this.#startReserved();
     this.#notePositions();
   }
 
@@ -139,8 +157,48 @@ export class Scheduler {
     }
     const unfinished = (sequence: Sequence): boolean => sequence.state !== 'finished';
     this.#running = this.#running.filter(unfinished);
+    this.#reserved = this.#reserved.filter(([sequence]) => unfinished(sequence));
     this.#waiting = this.#waiting.filter(unfinished);
     return ended;
+  }
+
+  /** Starts the reserved sequences, except those that wait, and those for which this step has no time. */
+  #startReserved(): void {
+    const until = this.#now() + COPY_MS;
+    const held: Reserved[] = [];
+    for (const [sequence, taken] of this.#reserved) {
+      if (this.#waitsForPrompt(sequence) || this.#now() >= until) {
+        held.push([sequence, taken]);
+        continue;
+      }
+      const cachedTokens = this.#copyPrefix(sequence, taken);
+      const others = this.#running.filter(({ state }) => state !== 'waiting').length;
+      sequence.start({ ...taken, cachedTokens }, others, this.#now());
+    }
+    this.#reserved = held;
+  }
+
+  /**
+   * True while the prompt of the sequence that this one copies is being computed. Only a sequence that
+   * arrived earlier counts, so that two sequences never wait for each other; and only one that is not paused.
+   */
+  #waitsForPrompt(sequence: Sequence): boolean {
+    const { copyOf, promptLogprobs } = sequence.request;
+    if (copyOf === undefined || promptLogprobs !== undefined || !this.#copyRow) return false;
+    const original = this.#running.slice(0, this.#running.indexOf(sequence)).find((one) => one.request.id === copyOf);
+    return original !== undefined && !original.paused && ['waiting', 'prefill'].includes(original.state);
+  }
+
+  /**
+   * Copies a longer prefix of the prompt from another slot, if there is one.
+   * @returns number of prompt ids in the slot of the sequence
+   */
+  #copyPrefix({ request }: Sequence, { slot, cachedTokens }: TakenSlot): number {
+    if (!this.#copyRow || request.promptLogprobs !== undefined) return cachedTokens;
+    const source = this.#cache.sourceFor(slot, request.prompt, request.copyOf !== undefined);
+    if (!source || !this.#copyRow(source, slot)) return cachedTokens;
+    this.#cache.copy(source, slot);
+    return source.length;
   }
 
   /** Running sequences that are not paused. */
@@ -163,7 +221,7 @@ export class Scheduler {
       return [];
     }
     const max = this.#budget.chunk;
-    const isShort = ({ request, cachedTokens }: Sequence): boolean => request.prompt.length - cachedTokens <= max;
+    const isShort = (sequence: Sequence): boolean => this.#sizeOf(sequence, sequence.cachedTokens) <= max;
     const short = prefilling.filter(isShort);
     const long = prefilling.find((sequence) => !isShort(sequence));
     const longFirst = long !== undefined && (short.length === 0 || (rows > 0 && this.#budget.due));
@@ -172,12 +230,20 @@ export class Scheduler {
     const chunks: Chunk[] = [];
     let budget = allowed;
     for (const sequence of longFirst ? [long] : short) {
-      const left = sequence.request.prompt.length - sequence.computed;
-      if (budget <= 0 || (chunks.length > 0 && left > budget)) break;
-      chunks.push(chunkOf(sequence, budget));
-      budget -= left;
+      const size = this.#sizeOf(sequence, sequence.computed);
+      if (budget <= 0 || (chunks.length > 0 && size > budget)) break;
+      chunks.push(chunkOf(sequence, isScored(sequence) ? this.#budget.scored(budget) : budget));
+      budget -= size;
     }
     return chunks;
+  }
+
+  /** The tokens of the budget that a prompt needs after its first `done` ids. Scores make a token dearer. */
+  #sizeOf(sequence: Sequence, done: number): number {
+    const left = sequence.request.prompt.length - done;
+    if (!isScored(sequence)) return left;
+    const { chunk } = this.#budget;
+    return Math.ceil((left * chunk) / this.#budget.scored(chunk));
   }
 
   /**
@@ -203,6 +269,8 @@ export class Scheduler {
     }
   }
 }
+
+const isScored = ({ request }: Sequence): boolean => request.promptLogprobs !== undefined;
 
 /**
  * The next chunk of the prompt, at most `max` ids. A chunk never has one id, and never leaves one id for the

@@ -2,15 +2,23 @@
  * One sequence: its request, its output, its timings, and the unreported notes and tokens. Owns its tokens,
  * its counters and its random generator; changes nothing else.
  */
-import type { Finish, Finished, Note, SequenceReport, SequenceRequest, TokenReport } from '../protocol/messages.ts';
+import type {
+  Finish,
+  Finished,
+  Note,
+  PromptScore,
+  SequenceReport,
+  SequenceRequest,
+  TokenReport,
+} from '../protocol/messages.ts';
 import type { TakenSlot } from './kv-cache.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
 
 /**
- * `waiting` for a slot; `prefill`: the prompt is being computed; `decode`: generates token by token;
- * `finished`.
+ * `waiting` for a slot, or in its slot for the prompt of another sequence; `prefill`: the prompt is being
+ * computed; `decode`: generates token by token; `finished`.
  */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
 
@@ -21,9 +29,9 @@ export class Sequence {
   /** Absent if no penalty is set. */
   readonly occurrences: Occurrences | undefined;
   state: SequenceState = 'waiting';
-  /** The slot in the KV cache; -1 while the sequence waits. */
+  /** The slot in the KV cache; -1 while the sequence waits for one. */
   slot = -1;
-  /** Prompt ids that the slot already contained when the sequence started. */
+  /** Prompt ids that the slot contained when the sequence started. */
   cachedTokens = 0;
   /** Prompt ids that are in the KV cache now. */
   computed = 0;
@@ -42,6 +50,7 @@ export class Sequence {
   readonly #output: number[] = [];
   #notes: Note[] = [];
   #tokens: TokenReport[] = [];
+  #promptScores: { readonly from: number; readonly scores: PromptScore[] } | undefined;
   #finish: Finish | undefined;
   #promptLookup: PromptLookup | undefined;
 
@@ -97,6 +106,12 @@ export class Sequence {
     this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
   }
 
+  /** Adds the score of the prompt id at an index: the first unreported one, or the one after the last. */
+  addPromptScore(index: number, score: PromptScore): void {
+    this.#promptScores ??= { from: index, scores: [] };
+    this.#promptScores.scores.push(score);
+  }
+
   /** Adds a drawn id. Ends the sequence at an end id, or when it has `maxTokens` tokens. */
   accept(token: TokenReport, now: number): void {
     this.state = 'decode';
@@ -124,17 +139,20 @@ export class Sequence {
     this.#finishWith({ reason, message, ...this.#finished(now) });
   }
 
-  /** The notes, the tokens and the finish since the last call; undefined if there are none. */
+  /** The notes, the tokens, the scores and the finish since the last call; undefined if there are none. */
   report(): SequenceReport | undefined {
-    if (this.#notes.length === 0 && this.#tokens.length === 0 && !this.#finish) return undefined;
+    const unreported = this.#notes.length + this.#tokens.length;
+    if (unreported === 0 && !this.#promptScores && !this.#finish) return undefined;
     const report: SequenceReport = {
       id: this.request.id,
       notes: this.#notes,
       tokens: this.#tokens,
+      ...(this.#promptScores && { promptScores: this.#promptScores }),
       ...(this.#finish && { finish: this.#finish }),
     };
     this.#notes = [];
     this.#tokens = [];
+    this.#promptScores = undefined;
     this.#finish = undefined;
     return report;
   }

@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../contract/absent.ts';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
+import { LOGIT_BIAS_RULE } from '../contract/sampling-fields.ts';
 import { cut, harmless } from '../narration/sanitize.ts';
 import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
 
@@ -22,6 +23,8 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   ...Object.fromEntries(
     SAMPLING_NAMES.map((name) => [SAMPLING[name].field, () => describeRange(SAMPLING[name].range)]),
   ),
+  logit_bias: () => LOGIT_BIAS_RULE,
+  ignore_eos: () => 'true or false',
   stop: () => `up to ${FIXED_LIMITS.stops} strings of 1 to ${FIXED_LIMITS.stopChars} characters each`,
   logprobs: () => `a whole number from 0 to ${FIXED_LIMITS.logprobs}`,
   on_disconnect: () => 'cancel or continue',

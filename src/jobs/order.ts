@@ -2,6 +2,7 @@
  * A request for a generation, independent of the wire format. Each route family converts its bodies to this
  * form.
  */
+import type { LogitBias } from '../protocol/logit-bias.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 import { type Conversation, conversationUnits } from '../text/template/conversation.ts';
 import type { ToolUse } from '../text/tools/tool-use.ts';
@@ -31,8 +32,8 @@ export interface GenerationOrder {
   readonly ignoreEos?: boolean | undefined;
   /** Sampling parameters. For an absent parameter, the model's default is used. */
   readonly sampling: Partial<Sampling>;
-  /** Numbers that are added to the logits of token ids. */
-  readonly logitBias?: readonly (readonly [id: number, bias: number])[] | undefined;
+  /** Numbers that are added to the logits of these ids; an id at most once. */
+  readonly logitBias?: readonly LogitBias[] | undefined;
   /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
   /** Report the log-probability of each token and of this many alternatives. */

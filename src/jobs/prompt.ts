@@ -3,9 +3,9 @@
  * defaults and the limits of the context.
  */
 import { randomBytes } from 'node:crypto';
+import type { Submission } from '../bridge/client.ts';
 import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
-import type { SequenceRequest } from '../protocol/messages.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 import type { Decoder } from '../text/output/detokenizer.ts';
 import type { OutputParser } from '../text/output/parts.ts';
@@ -15,7 +15,7 @@ import type { GenerationOrder, Input } from './order.ts';
 
 /** A prompt that is ready for the engine. */
 export interface PreparedPrompt {
-  readonly sequence: Omit<SequenceRequest, 'id'>;
+  readonly sequence: Submission;
   /** Ids of the text that the output continues: those of a raw prompt. Empty for an answer to messages. */
   readonly continued: readonly number[];
   /** Turns the ids of the output into text. */
@@ -47,8 +47,8 @@ export const tokensIn = ({ prompts }: Pick<Prepared, 'prompts'>): number =>
  * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if a prompt and one token do not fit into the
  *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if
- *   template or tokenizer need too much time, text or memory, or if a prompt has a token that the model
- *   lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
+ *   template or tokenizer need too much time, text or memory, or if a prompt or the logit bias has a token
+ *   that the model lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,
@@ -57,6 +57,7 @@ export async function prepare(
   signal: AbortSignal,
 ): Promise<Prepared> {
   const began = performance.now();
+  checkBias(order, model);
   const prompts: PreparedPrompt[] = [];
   for (const input of order.inputs) prompts.push(await preparePrompt(input, { order, model, cap, signal }));
   return {
@@ -92,6 +93,8 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     endIds: order.ignoreEos ? [] : model.spec.eosIds,
     sampling: samplingOf(order.sampling, model),
     ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
+    ...(order.promptLogprobs !== undefined && { promptLogprobs: order.promptLogprobs }),
+    ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
   };
   return { sequence, continued: template ? [] : prompt, decoder: model.tokenizer };
 }
@@ -143,6 +146,19 @@ function checkIds(prompt: readonly number[], input: Input, { tokenizer, facts }:
   const field = fieldOf(input);
   const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
   throw invalid(field, 'vocabulary', message);
+}
+
+/** Refuses a bias of an id that the model never computes, with one violation for each such id. */
+function checkBias({ logitBias = [] }: GenerationOrder, { facts }: LoadedModel): void {
+  const violations = logitBias
+    .filter(([id]) => id >= facts.idLimit)
+    .map(([id]) => ({
+      field: `logit_bias.${id}`,
+      constraint: 'vocabulary',
+      message: `logit_bias.${id} must be an id of the model, but its ids end at ${facts.idLimit - 1}`,
+      value: id,
+    }));
+  if (violations.length > 0) throw new WorkerError('INVALID_REQUEST', undefined, { violations });
 }
 
 const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');

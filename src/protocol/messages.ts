@@ -5,6 +5,7 @@
  */
 import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
+import type { LogitBias } from './logit-bias.ts';
 import type { DeviceProbe } from './probe.ts';
 import type { Refusal } from './reasons.ts';
 import type { Sampling } from './sampling.ts';
@@ -21,10 +22,28 @@ export interface SequenceRequest {
   readonly minTokens: number;
   /** Ids that end the sequence; the id itself is not reported as a token. */
   readonly endIds: readonly number[];
-  /** Applied in the order penalties, temperature, top-k, top-p, min-p, draw. */
+  /** Applied in the order logit bias, penalties, temperature, top-k, top-p, min-p, draw. */
   readonly sampling: Sampling;
   /** Absent = no log-probabilities; n = log-probabilities of the chosen id and of the n likeliest ids. */
   readonly logprobs?: number;
+  /**
+   * Added to the logits of these ids before every other rule: -100 practically bans an id, +100 practically
+   * forces it. `minTokens` still excludes the end ids. Does not change reported log-probabilities.
+   */
+  readonly logitBias?: readonly LogitBias[];
+  /**
+   * Absent = no scores of the prompt; n = `promptScores` with the log-probability of every prompt id after
+   * the first, and with the n likeliest ids there, 0 to 20. The engine then computes the whole prompt, also
+   * ids that a slot already contains.
+   */
+  readonly promptLogprobs?: number;
+  /**
+   * The id of a sequence that was submitted earlier and has the same prompt. While the prompt of that
+   * sequence is computed, this sequence waits in its slot; then it gets a copy of the keys and values, where
+   * the memory of the device can be copied. Otherwise, and if that sequence is unknown, has ended or is
+   * paused, this sequence computes the rest of its prompt.
+   */
+  readonly copyOf?: number;
 }
 
 /** Worker → engine. */
@@ -63,7 +82,8 @@ export type Note =
    */
   | { readonly note: 'queued'; readonly position: number; readonly etaMs: number }
   /**
-   * The sequence has a slot, whose KV cache already contains `cachedTokens` tokens of the prompt.
+   * The sequence has a slot, whose KV cache already contains `cachedTokens` tokens of the prompt: from an
+   * earlier sequence, or copied from the slot of another one.
    * `divergedAt` = index of the first prompt id that differs from the slot's id; absent if one is a prefix of
    * the other. `others` sequences run at the same time.
    */
@@ -91,13 +111,27 @@ export type Note =
 export interface TokenReport {
   readonly id: number;
   /**
-   * Natural log of the probability under the model's logits, before penalties and temperature; only on
+   * Natural log of the probability under the model's logits, before bias, penalties and temperature; only on
    * request.
    */
   readonly logprob?: number;
   /** The likeliest ids and their log-probabilities, best first; only on request. */
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
 }
+
+/** The scores of consecutive ids of the prompt. */
+export interface PromptScores {
+  /** Index in the prompt of the first scored id, at least 1. */
+  readonly from: number;
+  readonly scores: readonly PromptScore[];
+}
+
+/**
+ * The score of one id of the prompt, under the model's logits after the ids before it. `top` is best first,
+ * the lowest id first on a tie: `top[0].id` is the arg-max. The log-probability of an id of probability 0 is
+ * -9999, because JSON lacks -Infinity.
+ */
+export type PromptScore = Required<TokenReport>;
 
 /** The time of a sequence in each phase, in milliseconds on the engine's clock. */
 export interface Timings {
@@ -109,7 +143,7 @@ export interface Timings {
 
 /** The facts about every finished sequence. */
 export interface Finished {
-  /** Prompt tokens that were already in the slot's KV cache, from an earlier sequence. */
+  /** Prompt tokens that were already in the slot's KV cache, or were copied from another slot. */
   readonly cachedTokens: number;
   /** Number of drafted tokens, and how many of them were accepted. */
   readonly drafted: number;
@@ -130,6 +164,8 @@ export interface SequenceReport {
   readonly notes: readonly Note[];
   /** In order of generation; empty in a step that only prefilled. */
   readonly tokens: readonly TokenReport[];
+  /** The scores of the prompt ids that the step computed, in order of the prompt; only on request. */
+  readonly promptScores?: PromptScores;
   /** Present in the last report of a sequence; its slot is free by then. */
   readonly finish?: Finish;
 }

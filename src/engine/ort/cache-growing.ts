@@ -5,7 +5,7 @@
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
-import type { CacheMemory, Rows } from './cache-memory.ts';
+import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './cache-memory.ts';
 import { type CacheTensor, rowOf } from './signature.ts';
 
 /** The content of a row: one `OrtValue` per cache tensor, and the number of tokens in each. */
@@ -68,6 +68,25 @@ export class CacheGrowing implements CacheMemory {
     }
   }
 
+  copy(from: number, to: number, tokens: number): void {
+    const source = this.#rows[from];
+    if (!source || source.tokens < tokens)
+      throw new Error(`Row ${from} contains ${source?.tokens ?? 0} tokens, not ${tokens}`);
+    const values: Pointer[] = [];
+    try {
+      for (const [index, cache] of this.#caches.entries()) {
+        const value = this.#create(cache, tokens);
+        values.push(value);
+        copyTokens(this.#memoryOf(source.values[index], source.tokens), this.#memoryOf(value, tokens), tokens, cache);
+      }
+    } catch (error) {
+      for (const value of values) this.#api.releaseValue(value);
+      throw error;
+    }
+    this.forget(to);
+    this.#rows[to] = { values, tokens };
+  }
+
   forget(row: number): void {
     for (const value of this.#rows[row]?.values ?? []) this.#api.releaseValue(value);
     this.#rows[row] = undefined;
@@ -85,12 +104,18 @@ export class CacheGrowing implements CacheMemory {
     const values: Pointer[] = [];
     const begun = { values, tokens: 0 };
     this.#rows[row] = begun;
-    for (const cache of this.#caches) values.push(this.#empty(cache));
+    for (const cache of this.#caches) values.push(this.#create(cache, 0));
     return begun;
   }
 
-  #empty({ type, shape }: CacheTensor): Pointer {
-    const empty = rowOf(shape, 0);
-    return this.#api.createTensor(this.#allocator, BigInt64Array.from(empty, BigInt), empty.length, type);
+  /** The host memory of a tensor. */
+  #memoryOf(value: Pointer | undefined, capacity: number): RowMemory {
+    return { pointer: this.#api.getTensorMutableData(value ?? 0n), capacity };
+  }
+
+  /** A tensor of one row, with space for `tokens` tokens. */
+  #create({ type, shape }: CacheTensor, tokens: number): Pointer {
+    const row = rowOf(shape, tokens);
+    return this.#api.createTensor(this.#allocator, BigInt64Array.from(row, BigInt), row.length, type);
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Pointer } from '../ffi.ts';
 import type { OrtApi } from './api.ts';
-import type { CacheMemory, Rows } from './cache-memory.ts';
+import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './cache-memory.ts';
 import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
 import type { TensorMemory, Tensors } from './tensors.ts';
 
@@ -96,6 +96,17 @@ export class CacheInPlace implements CacheMemory {
 
   end(): void {
     // Nothing to do: the next run reads the appended tokens at the same address.
+  }
+
+  copy(from: number, to: number, tokens: number): void {
+    for (const [index, cache] of this.#caches.entries()) {
+      const bytes = bytesOf(cache.type, this.#shape(cache.shape, 1));
+      const memoryOf = (row: number): RowMemory => ({
+        pointer: this.#address(index, row, bytes),
+        capacity: this.#capacity,
+      });
+      copyTokens(memoryOf(from), memoryOf(to), tokens, cache);
+    }
   }
 
   forget(): void {

@@ -24,7 +24,7 @@ interface Numbers extends NamedMemory {
   readonly values: BigInt64Array;
 }
 
-const NO_MEMORY: TensorMemory = { pointer: 0n, bytes: 0 };
+const NO_MEMORY: TensorMemory = { value: 0n, pointer: 0n, bytes: 0 };
 const NO_NUMBERS: Numbers = { name: '', type: INT64, pointer: 0n, memoryInfo: 0n, values: new BigInt64Array(0) };
 const NO_LOGITS = new Float32Array(0);
 
@@ -63,16 +63,28 @@ export class HostTensors {
 
   /** Allocates the memory, once. @throws OrtError if the memory is not available. */
   reserve(capacity: HostCapacity): void {
-    const { ids, mask, positions = '', keep, logits, vocabSize } = this.#signature;
-    const elements = capacity.logits * vocabSize;
+    const { ids, mask, positions = '', keep } = this.#signature;
     this.#ids = this.#allocate(ids, capacity.ids);
     this.#positions = this.#allocate(positions, capacity.ids);
     this.#mask = this.#allocate(mask, capacity.mask);
     this.#keep = this.#allocate(keep?.name ?? '', 1);
+    this.reserveLogits(capacity.logits);
+  }
+
+  /**
+   * Allocates memory for the logits of this many positions, and releases the previous one. Views of that
+   * memory must not be used any more.
+   * @throws OrtError if the memory is not available. The previous memory then stays.
+   */
+  reserveLogits(positions: number): void {
+    const { logits, vocabSize } = this.#signature;
+    const elements = positions * vocabSize;
+    const previous = this.#logits;
     this.#logits = this.#tensors.allocate(this.#api.getAllocatorWithDefaultOptions(), logits.type, [elements]);
     const written = viewMemory(this.#logits.pointer, this.#logits.bytes);
     this.#halves = new Uint16Array(written);
     this.logits = logits.type === FLOAT32 ? new Float32Array(written) : new Float32Array(elements);
+    this.#tensors.free(previous);
   }
 
   /**

@@ -25,6 +25,13 @@ import { configureThreads, threadsFor } from './threads.ts';
 const LOG_WARNINGS = 2;
 const LOG_ERRORS = 3;
 
+/**
+ * Bounds the logits of a run that scores a prompt: their memory, and the number of positions, each of which
+ * is reported with its alternatives. 170 positions with a vocabulary of 49 k, 55 with one of 152 k.
+ */
+export const MAX_SCORED_BYTES = 32 * 2 ** 20;
+export const MAX_SCORED_POSITIONS = 256;
+
 /** Sizes of the memory to reserve. */
 export interface Capacity {
   /** Rows of the KV cache, one for each slot. */
@@ -153,6 +160,20 @@ export class Session {
     return this.#cache.truncates;
   }
 
+  /** True if the content of a row can be copied to another row: the KV cache is in host memory. */
+  get copiesRows(): boolean {
+    return !this.#device.ownMemory;
+  }
+
+  /** Maximum number of positions with logits of a run of one row, after `reserveScores`. */
+  get scoredPositions(): number {
+    const { keep, vocabSize } = this.signature;
+    const fit = Math.floor(MAX_SCORED_BYTES / (vocabSize * Float32Array.BYTES_PER_ELEMENT));
+    const most = Math.min(fit, MAX_SCORED_POSITIONS);
+    if (!keep) return Math.max(1, Math.min(this.rowLogits, Math.max(2, most)));
+    return Math.max(this.#capacity.keep, Math.min(this.#capacity.chunk, most));
+  }
+
   /**
    * Number of positions at the start of `logits` that runs of one row use. Decode steps use the positions
    * after them, one for each row.
@@ -171,6 +192,21 @@ export class Session {
     this.#capacity = capacity;
     this.#reserveCache(capacity);
     this.#host.reserve({ ids: Math.max(rows, chunk), mask: rows * capacity.capacity, logits: this.rowLogits + rows });
+  }
+
+  /**
+   * Allocates the memory for the logits of `scoredPositions` positions, at the first call. Views of `logits`
+   * must not be used any more.
+   * @returns that number.
+   * @throws OrtError if the memory is not available.
+   */
+  reserveScores(): number {
+    const positions = this.scoredPositions;
+    if (this.signature.keep && positions > this.#capacity.keep) {
+      this.#host.reserveLogits(positions + this.#capacity.rows);
+      this.#capacity = { ...this.#capacity, keep: positions };
+    }
+    return positions;
   }
 
   /**
@@ -206,6 +242,16 @@ export class Session {
     }
     this.#host.widen(logitsAt, rows.count * positions);
     return positions;
+  }
+
+  /**
+   * Replaces the content of a row by the first `tokens` tokens of another row.
+   * @throws OrtError if the memory is not available: the row then keeps its content. Error without
+   * `copiesRows`.
+   */
+  copyRow(from: number, to: number, tokens: number): void {
+    if (!this.copiesRows) throw new Error('The KV cache is in memory that this process cannot copy');
+    this.#cache.copy(from, to, tokens);
   }
 
   /** Drops the content of a row. */

@@ -8,6 +8,8 @@ import { bytesOf } from './signature.ts';
 
 /** Memory of a tensor. In device memory the pointer is an address of the device. */
 export interface TensorMemory {
+  /** The `OrtValue` that owns the memory. */
+  readonly value: Pointer;
   readonly pointer: Pointer;
   readonly bytes: number;
 }
@@ -24,8 +26,8 @@ export interface NamedMemory {
 
 export class Tensors {
   readonly #api: OrtApi;
-  /** One release function for each object of the runtime, in order of creation. */
-  readonly #releases: (() => void)[] = [];
+  /** The release function of each object of the runtime, in order of creation. */
+  readonly #releases = new Map<Pointer, () => void>();
 
   constructor(api: OrtApi) {
     this.#api = api;
@@ -33,7 +35,7 @@ export class Tensors {
 
   /** Takes ownership of an object of the runtime; `release` releases it with the others. */
   own(pointer: Pointer, release: (pointer: Pointer) => void): Pointer {
-    this.#releases.push(() => release(pointer));
+    this.#releases.set(pointer, () => release(pointer));
     return pointer;
   }
 
@@ -41,7 +43,13 @@ export class Tensors {
   allocate(allocator: Pointer, type: number, shape: readonly number[]): TensorMemory {
     const dimensions = BigInt64Array.from(shape, BigInt);
     const value = this.own(this.#api.createTensor(allocator, dimensions, shape.length, type), this.#api.releaseValue);
-    return { pointer: this.#api.getTensorMutableData(value), bytes: bytesOf(type, shape) };
+    return { value, pointer: this.#api.getTensorMutableData(value), bytes: bytesOf(type, shape) };
+  }
+
+  /** Releases the memory of one tensor. Views of it must not be used any more. */
+  free({ value }: TensorMemory): void {
+    this.#releases.get(value)?.();
+    this.#releases.delete(value);
   }
 
   /**
@@ -63,6 +71,8 @@ export class Tensors {
 
   /** Releases everything in reverse order. */
   release(): void {
-    for (const release of this.#releases.splice(0).reverse()) release();
+    const releases = [...this.#releases.values()].reverse();
+    this.#releases.clear();
+    for (const release of releases) release();
   }
 }

@@ -1,17 +1,25 @@
 /**
- * Draws the next id from one row of logits: penalties → temperature → top-k → top-p → min-p → draw. Copies
- * the row into the memory of the kernels (10 µs for 49 152 ids), so that the penalties do not change the
- * caller's logits.
+ * Draws the next id from one row of logits: logit bias → penalties → temperature → top-k → top-p → min-p →
+ * draw. Copies the row into the memory of the kernels (10 µs for 49 152 ids), so that bias and penalties do
+ * not change the caller's logits.
  */
-import type { TokenReport } from '../../protocol/messages.ts';
+import type { LogitBias } from '../../protocol/logit-bias.ts';
+import type { PromptScore, TokenReport } from '../../protocol/messages.ts';
 import type { Sampling } from '../../protocol/sampling.ts';
 import { Candidates } from './candidates.ts';
 import { type Occurrences, penalize } from './penalties.ts';
 import type { Random } from './random.ts';
 
+/** Stands for the log-probability -Infinity, which JSON lacks. */
+const MIN_LOGPROB = -9999;
+
 /** The part of a sequence that the sampler reads. */
 export interface SampledSequence {
-  readonly request: { readonly sampling: Sampling; readonly logprobs?: number };
+  readonly request: {
+    readonly sampling: Sampling;
+    readonly logprobs?: number;
+    readonly logitBias?: readonly LogitBias[];
+  };
   readonly endIds: ReadonlySet<number>;
   /** True while no end id may be drawn. */
   readonly belowMinTokens: boolean;
@@ -33,13 +41,24 @@ export class Sampler {
    * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
    */
   sample(logits: Float32Array, sequence: SampledSequence): TokenReport {
-    const { sampling, logprobs } = sequence.request;
+    const { sampling, logprobs, logitBias } = sequence.request;
     const row = this.#candidates.logits;
     row.set(logits);
+    if (logitBias) addBias(row, logitBias);
     if (sequence.occurrences) penalize(row, sequence.occurrences, sampling);
     if (sequence.belowMinTokens) mask(row, sequence.endIds);
     const id = this.#draw(sampling, sequence.random);
     return logprobs === undefined ? { id } : { id, ...this.#logProbabilities(logits, id, logprobs) };
+  }
+
+  /**
+   * Scores an id of the prompt under the logits `[vocab]` of the position before it.
+   * @param count maximum length of `top`.
+   * @throws Error when the logits are no distribution: a logit is NaN or +Infinity, or all are -Infinity.
+   */
+  score(logits: Float32Array, id: number, count: number): PromptScore {
+    const { logprob, top } = this.#logProbabilities(logits, id, count);
+    return { id, logprob: Math.max(MIN_LOGPROB, logprob), top };
   }
 
   #draw(sampling: Sampling, random: Random): number {
@@ -61,7 +80,7 @@ export class Sampler {
   }
 
   /**
-   * Log-probabilities of the model's unchanged logits: log-softmax over the whole vocabulary, before
+   * Log-probabilities of the model's unchanged logits: log-softmax over the whole vocabulary, before bias,
    * penalties and temperature, accurate to 1e-6.
    * @param count maximum length of `top`: the likeliest ids, best first, lowest id first on a tie, without
    * ids of probability 0.
@@ -81,6 +100,14 @@ export class Sampler {
     const top = candidates.entries().map((entry) => ({ id: entry.id, logprob: entry.logit - largest - logSum }));
     return { logprob, top: top.sort((a, b) => b.logprob - a.logprob || a.id - b.id) };
   }
+}
+
+/**
+ * Adds a bias to the logits of some ids, in place. An id of probability 0 keeps it. Rule: OpenAI API
+ * reference, `logit_bias`.
+ */
+function addBias(logits: Float32Array, biases: readonly LogitBias[]): void {
+  for (const [id, bias] of biases) logits[id] = (logits[id] ?? 0) + bias;
 }
 
 /** Sets the logits of these ids to -Infinity, which is probability 0. */

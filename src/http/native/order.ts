@@ -4,7 +4,7 @@
  */
 import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { ExecuteRequest } from '../../contract/execute.ts';
-import { samplingIn } from '../../contract/sampling-fields.ts';
+import { logitBiasIn, samplingIn } from '../../contract/sampling-fields.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import { type Checked, shownText } from '../validate.ts';
 
@@ -27,6 +27,8 @@ export function orderOf(
     maxTokens: body.max_tokens,
     minTokens: body.min_tokens,
     sampling: samplingIn(body),
+    logitBias: logitBiasIn(body),
+    ignoreEos: body.ignore_eos,
     stop: body.stop,
     logprobs: body.logprobs,
     timeoutMs: body.timeout_ms,

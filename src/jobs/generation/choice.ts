@@ -116,16 +116,25 @@ export class Choice {
 export function choicesOf({ prompts, choices, stops }: Prepared): readonly Choice[] {
   return prompts.flatMap((prompt, promptIndex) =>
     Array.from({ length: choices }, (_, number) => {
-      const own = number === 0 ? prompt : withSeed(prompt, number);
+      const own = choices === 1 ? prompt : sharedPrompt(prompt, number);
       return new Choice(promptIndex * choices + number, promptIndex, own, stops);
     }),
   );
 }
 
-function withSeed(prompt: PreparedPrompt, number: number): PreparedPrompt {
-  const { sequence } = prompt;
+/** The prompt for one of several outputs: computed once, and scored once. */
+function sharedPrompt(prompt: PreparedPrompt, number: number): PreparedPrompt {
+  const { promptLogprobs, ...sequence } = prompt.sequence;
   const seed = (sequence.sampling.seed + number) % (Number.MAX_SAFE_INTEGER + 1);
-  return { ...prompt, sequence: { ...sequence, sampling: { ...sequence.sampling, seed } } };
+  return {
+    ...prompt,
+    sequence: {
+      ...sequence,
+      sampling: { ...sequence.sampling, seed },
+      group: prompt,
+      ...(number === 0 && promptLogprobs !== undefined && { promptLogprobs }),
+    },
+  };
 }
 
 /** The fields of a `token` event with the score of its last token; `earlier` has the scores of the others. */

@@ -127,6 +127,8 @@ export class Generation {
       }
       this.#narrator.note(note);
     }
+    const { promptScores } = report;
+    if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
     for (const token of report.tokens) this.#onToken(choice, token);
     if (report.finish) this.#onFinish(choice, report.finish, unconfirmed);
     else if (report.tokens.length > 0) this.#emitMetrics();
