@@ -101,8 +101,10 @@ export interface OutputProfile {
    * `<|tool|>` and `<|/tool|>`; `generic`: the worker, with a description of the generic format.
    */
   readonly toolList: 'template' | 'system' | 'generic';
-  /** The template writes the calls of earlier answers and the messages of the role `tool`. */
-  readonly history: boolean;
+  /** The template writes the calls of earlier answers. */
+  readonly writesCalls: boolean;
+  /** The template writes messages of the role `tool`. */
+  readonly writesResults: boolean;
   /**
    * System messages that the template accepts: `any` number at any place, only the `first` message, or `none`.
    */

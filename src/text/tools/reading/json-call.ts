@@ -112,7 +112,10 @@ export class JsonCall {
     if (this.#named && this.#tool === undefined) return false;
     this.#begin();
     let held = '';
-    const write = this.#begun ? this.#parts.arguments : (text: string) => void (held += text);
+    const hold = (text: string): void => {
+      held += text;
+    };
+    const write = this.#begun ? this.#parts.arguments : hold;
     const { char } = this.#input;
     if (char === '{') {
       this.#input.at += 1;

@@ -42,7 +42,7 @@ export function* copyString(input: Input, { close, escapes }: Quoted, write: Wri
       return true;
     }
     if (input.char === '\\' && escapes !== 'none') {
-      if (!(yield* escape(input, escapes, write))) return false;
+      if (!(yield* copyEscape(input, escapes, write))) return false;
       continue;
     }
     const { char } = input;
@@ -65,7 +65,7 @@ function plainEnd({ text, at, limit }: Input, close: number): number {
 /** A text as it stands between the quotes of JSON. */
 export const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 
-function* escape(input: Input, kind: 'json' | 'python', write: Write): Reading<boolean> {
+function* copyEscape(input: Input, kind: 'json' | 'python', write: Write): Reading<boolean> {
   if (!(yield* input.need(2))) return false;
   const char = input.text.charAt(input.at + 1);
   const digits = kind === 'python' || char === 'u' ? HEX_DIGITS[char] : undefined;

@@ -95,14 +95,14 @@ export class TaggedCall {
       }
       const text = all.slice(at, position);
       this.#input.at = position + stop.length;
-      this.#parts.arguments(start + valueOf(text, types));
+      this.#parts.arguments(start + jsonOf(text, types));
       return true;
     }
   }
 }
 
 /** JSON of a value: of an allowed type, otherwise a text. */
-function valueOf(text: string, types: ReadonlySet<string> | undefined): string {
+function jsonOf(text: string, types: ReadonlySet<string> | undefined): string {
   const json = converted(text, JSON_NOTATION) ?? converted(text, PYTHON_NOTATION);
   if (json === undefined) return JSON.stringify(text);
   const first = json.charAt(0);
