@@ -23,6 +23,8 @@ export interface Dialogue {
 
 /** Variables of a request whose JSON is longer are rendered each time, and not remembered. */
 const MAX_REMEMBERED_UNITS = 256;
+/** UTF-16 units of the end of a prompt that are searched for the markers of the reasoning. */
+const MAX_END_UNITS = 1_024;
 /** Variants of variables that are remembered for a template. */
 export const MAX_REMEMBERED_VARIANTS = 64;
 
@@ -189,7 +191,7 @@ function promptEnd(template: ChatTemplate, variables: Shape['variables'], afterT
   let end = '';
   try {
     const text = template.render({ messages, ...(variables && { variables }) }, PROFILE_RENDER);
-    end = after(text, afterTool ? RESULT : USER) ?? '';
+    end = (after(text, afterTool ? RESULT : USER) ?? '').slice(-MAX_END_UNITS);
   } catch {
     // The long rendering fails too, and reports the reason.
   }
