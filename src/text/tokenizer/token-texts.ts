@@ -35,6 +35,11 @@ export class TokenTexts {
     return this.#added.get(id) ?? this.#vocabulary.tokens[id];
   }
 
+  /** The special tokens: id → text. */
+  get special(): ReadonlyMap<number, string> {
+    return new Map([...this.#added].filter(([, content]) => this.#special.has(content)));
+  }
+
   isSpecial(token: string): boolean {
     return this.#special.has(token);
   }

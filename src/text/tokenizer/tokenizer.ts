@@ -135,9 +135,12 @@ export class Tokenizer {
     return this.#thread.encode(job, signal);
   }
 
-  /** Text of all ids together. Special tokens and ids without a token are left out; spaces stay unchanged. */
-  decode(ids: readonly number[]): string {
-    const shown = ids.filter((id) => this.isVisible(id));
+  /**
+   * Text of all ids together. Special tokens and ids without a token are left out; spaces stay unchanged.
+   * @param marked special tokens that are not left out
+   */
+  decode(ids: readonly number[], marked?: ReadonlySet<number>): string {
+    const shown = ids.filter((id) => this.isVisible(id) || marked?.has(id) === true);
     return shown.length === 0 ? '' : this.#texts.decode(shown);
   }
 
@@ -145,6 +148,11 @@ export class Tokenizer {
   isVisible(id: number): boolean {
     const token = this.#texts.tokenOf(id);
     return token !== undefined && !this.#texts.isSpecial(token);
+  }
+
+  /** The special tokens: id → text. Made anew at each call. */
+  get specialTokens(): ReadonlyMap<number, string> {
+    return this.#texts.special;
   }
 
   /** Text of a special token; undefined for every other id. */

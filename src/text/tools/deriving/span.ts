@@ -1,0 +1,152 @@
+/** Finds one call in a rendering: its place, its style, and the texts between its name and its arguments. Pure. */
+import type { GemmaCalls, JsonCalls, NamedCalls, PythonicCalls, TaggedCalls } from '../output-profile.ts';
+import { WORDS } from './probes.ts';
+
+type Details =
+  | Pick<JsonCalls, 'style' | 'nameKey' | 'argumentsKey'>
+  | Pick<NamedCalls, 'style' | 'idMarker' | 'separator' | 'nameInId'>
+  | Pick<TaggedCalls, 'style' | 'nameClose' | 'keyOpen' | 'keyClose' | 'otherKeyClose' | 'valueClose' | 'lines'>
+  | Pick<PythonicCalls, 'style'>
+  | Pick<GemmaCalls, 'style' | 'quote'>;
+
+export interface Found {
+  readonly details: Details;
+  readonly start: number;
+  readonly nameStart: number;
+  readonly end: number;
+  /** Exact text from the name to the arguments, without spaces at its end. */
+  readonly afterName: string;
+}
+
+export interface Call {
+  readonly name: string;
+  readonly id: string;
+}
+
+/** The call from a position of a text on; undefined if no known style shows there. */
+export function findCall(text: string, call: Call, from: number): Found | undefined {
+  const nameStart = text.indexOf(call.name, from);
+  const keyAt = text.indexOf(WORDS.key, from);
+  if (keyAt < 0) return undefined;
+  const whole = objectWith(text, from, (value) => contains(value, call.name) && contains(value, WORDS.key));
+  if (whole && nameStart >= 0) return jsonCall(text, nameStart, { ...whole, name: call.name });
+  const values = objectWith(text, from, (value) => WORDS.key in value);
+  if (values) return namedCall(text, call, { ...values, from, nameStart });
+  if (nameStart < 0 || keyAt < nameStart) return undefined;
+  const nameEnd = nameStart + call.name.length;
+  if (text.startsWith('call:', nameStart - 5)) return gemmaCall(text, nameStart, nameEnd);
+  if (text.charAt(nameEnd) === '(') {
+    const end = text.indexOf(')', text.indexOf(WORDS.number, nameEnd)) + 1;
+    return end > 0 ? { details: { style: 'pythonic' }, start: nameStart, nameStart, end, afterName: '(' } : undefined;
+  }
+  return taggedCall(text, nameStart, nameEnd);
+}
+
+interface Span {
+  readonly start: number;
+  readonly end: number;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+/** The first object of JSON in a text that fulfils a condition. */
+function objectWith(text: string, from: number, fits: (value: Span['value']) => boolean): Span | undefined {
+  for (let start = text.indexOf('{', from); start >= 0; start = text.indexOf('{', start + 1)) {
+    for (let end = text.indexOf('}', start); end >= 0; end = text.indexOf('}', end + 1)) {
+      const value = parsed(text.slice(start, end + 1));
+      if (value === undefined) continue;
+      if (fits(value)) return { start, end: end + 1, value };
+      break;
+    }
+  }
+  return undefined;
+}
+
+function parsed(text: string): Span['value'] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** True if a word is a key or a text anywhere in an object. */
+const contains = (value: unknown, word: string): boolean => JSON.stringify(value).includes(`"${word}"`);
+
+/** The key with a value, in the object or in one inside of it. */
+function keyOf(value: Span['value'], fits: (inner: unknown) => boolean): string | undefined {
+  for (const [key, inner] of Object.entries(value)) {
+    if (fits(inner)) return key;
+    const found = isRecord(inner) ? keyOf(inner, fits) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function jsonCall(text: string, nameStart: number, call: Span & { readonly name: string }): Found {
+  const nameKey = keyOf(call.value, (inner) => inner === call.name) ?? 'name';
+  const argumentsKey = keyOf(call.value, (inner) => isRecord(inner) && WORDS.key in inner) ?? 'arguments';
+  const nameEnd = nameStart + call.name.length;
+  const values = text.indexOf('{', nameEnd);
+  const inside = values >= 0 && values < call.end;
+  const afterName = inside ? text.slice(nameEnd, values).replace(/ +$/, '') : '"';
+  const { start, end } = call;
+  return { details: { style: 'json', nameKey, argumentsKey }, start, nameStart, end, afterName };
+}
+
+function namedCall(
+  text: string,
+  { name, id }: Call,
+  { start, end, from, nameStart }: Span & { readonly from: number; readonly nameStart: number },
+): Found | undefined {
+  const nameInId = nameStart < 0 || nameStart > start;
+  const wordStart = nameInId ? text.indexOf(id, from) : nameStart;
+  if (wordStart < 0 || wordStart > start) return undefined;
+  const rest = text.slice(wordStart + (nameInId ? id : name).length, start);
+  const idAt = nameInId ? -1 : rest.indexOf(id);
+  const separator = (idAt < 0 ? rest : rest.slice(idAt + id.length)).trim();
+  const idMarker = idAt < 0 ? '' : rest.slice(0, idAt).trim();
+  const afterName = (idAt < 0 ? rest : rest.slice(0, idAt)).replace(/ +$/, '');
+  const details = { style: 'named', idMarker, separator, nameInId } as const;
+  return { details, start: wordStart, nameStart: wordStart, end, afterName };
+}
+
+function gemmaCall(text: string, nameStart: number, nameEnd: number): Found | undefined {
+  const start = text.indexOf(WORDS.key, nameEnd) + WORDS.key.length + 1;
+  const quote = text.slice(start, text.indexOf(WORDS.value, start));
+  const end = text.indexOf('}', text.indexOf(WORDS.number, start)) + 1;
+  if (quote === '' || end === 0) return undefined;
+  return { details: { style: 'gemma', quote }, start: nameStart - 5, nameStart, end, afterName: '{' };
+}
+
+function taggedCall(text: string, nameStart: number, nameEnd: number): Found | undefined {
+  const places = [WORDS.key, WORDS.value, WORDS.otherKey, WORDS.number].map((word) => text.indexOf(word, nameEnd));
+  const [key = -1, value = -1, other = -1, number = -1] = places;
+  if (key < 0 || value < key || other < value || number < other) return undefined;
+  const before = text.slice(nameEnd, key);
+  const gap = text.slice(value + WORDS.value.length, other);
+  let shared = 0;
+  while (shared < before.length && before.at(-1 - shared) === gap.at(-1 - shared)) shared += 1;
+  const open = before.slice(before.length - shared);
+  // The tag begins where its bracket stands.
+  const keyOpen = open.slice(Math.max(0, open.lastIndexOf('<'))).trim();
+  const keyClose = text.slice(key + WORDS.key.length, value);
+  const valueClose = gap.slice(0, gap.length - keyOpen.length).trim();
+  if (keyOpen === '' || valueClose === '' || keyClose.trim() === '') return undefined;
+  const opened = before.slice(0, before.lastIndexOf(keyOpen));
+  const details = {
+    style: 'tagged',
+    nameClose: opened.trim(),
+    keyOpen,
+    keyClose: keyClose.trim(),
+    otherKeyClose: text.slice(other + WORDS.otherKey.length, number).trim(),
+    valueClose,
+    lines: keyClose.endsWith('\n') && /^\s*\n/.test(gap),
+  } as const;
+  const last = text.indexOf(valueClose, number);
+  const end = last < 0 ? number + WORDS.number.length : last + valueClose.length;
+  return { details, start: nameStart, nameStart, end, afterName: opened.replace(/ +$/, '') };
+}

@@ -1,0 +1,202 @@
+/**
+ * Prepares a conversation for the chat template of a model, and the parser for its outputs: roles and tools as
+ * the template accepts them, the beginning of the answer for a required call. Pure.
+ */
+import type { OutputParser } from '../output/parts.ts';
+import type { ChatTemplate } from '../template/chat-template.ts';
+import type { ChatMessage, Conversation, FunctionTool, Json } from '../template/conversation.ts';
+import { after, PROFILE_RENDER } from './deriving/probes.ts';
+import { endsInside } from './deriving/reasoning-format.ts';
+import type { OutputProfile } from './output-profile.ts';
+import { OutputReader } from './reading/output-reader.ts';
+import type { ToolUse } from './tool-use.ts';
+import { genericToolText, systemToolText, withWrittenCalls } from './written-calls.ts';
+
+export interface Dialogue {
+  /** The conversation to render. */
+  readonly conversation: Conversation;
+  /** Makes the parser of one output: one for each output of a request. */
+  readonly parser: () => OutputParser;
+  /** Texts whose special tokens the decoder must show to the parser. */
+  readonly markers: readonly string[];
+}
+
+/** Variables of a request whose JSON is longer are rendered each time, and not remembered. */
+const MAX_REMEMBERED_UNITS = 256;
+/** UTF-16 units of the end of a prompt that are searched for the markers of the reasoning. */
+const MAX_END_UNITS = 1_024;
+/** Variants of variables that are remembered for a template. */
+export const MAX_REMEMBERED_VARIANTS = 64;
+
+/**
+ * Prepares one request.
+ *
+ * - The role `developer` becomes `system`. System messages that the template refuses are joined into the first
+ *   one; a template without a system message gets them at the beginning of the first user message.
+ * - Tools of a template that lists none are described in the system message. Calls and results of earlier
+ *   turns that the template does not write become texts.
+ * - With the choice `none` the model learns of no tool. With `required` or a name the answer begins with the
+ *   first characters of a call, which the parser has read already.
+ */
+export function prepareDialogue(
+  profile: OutputProfile,
+  template: ChatTemplate,
+  conversation: Conversation,
+  toolUse: ToolUse,
+): Dialogue {
+  const tools = toolUse.choice === 'none' ? [] : (conversation.tools ?? []);
+  const messages = withSystem(profile, withTools(profile, withRoles(conversation.messages), tools));
+  const { answerStart: given = '', variables } = conversation;
+  const inReasoning = promptEndsInside(profile, template, { messages, variables, given });
+  const start = tools.length > 0 ? callStart(profile, toolUse, inReasoning) : '';
+  const answerStart = given + start;
+  return {
+    conversation: {
+      messages: withHistory(profile, messages),
+      ...(variables && { variables }),
+      ...(tools.length > 0 && profile.toolList === 'template' && { tools }),
+      ...(answerStart !== '' && { answerStart }),
+    },
+    parser: () => new OutputReader(profile, { tools, parallel: toolUse.parallel, inReasoning, answerStart: start }),
+    markers: tools.length > 0 ? profile.markers.all : profile.markers.reasoning,
+  };
+}
+
+const withRoles = (messages: readonly ChatMessage[]): readonly ChatMessage[] =>
+  messages.map((message) => (message.role === 'developer' ? { ...message, role: 'system' } : message));
+
+/** Adds the list of tools to the first system message, if the template does not list them. */
+function withTools(
+  { toolList }: OutputProfile,
+  messages: readonly ChatMessage[],
+  tools: readonly FunctionTool[],
+): readonly ChatMessage[] {
+  if (tools.length === 0 || toolList === 'template') return messages;
+  const text = toolList === 'system' ? systemToolText(tools) : genericToolText(tools);
+  const [first, ...rest] = messages;
+  if (first?.role !== 'system') return [{ role: 'system', content: text }, ...messages];
+  const gap = toolList === 'system' || first.content === '' ? '' : '\n\n';
+  return [{ ...first, content: first.content + gap + text }, ...rest];
+}
+
+function withSystem({ system }: OutputProfile, messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  if (system === 'any') return messages;
+  const content = messages
+    .filter(({ role, content }) => role === 'system' && content !== '')
+    .map((message) => message.content)
+    .join('\n\n');
+  const others = messages.filter(({ role }) => role !== 'system');
+  if (others.length === messages.length) return messages;
+  if (system === 'first') return [{ role: 'system', content }, ...others];
+  const at = others.findIndex(({ role }) => role === 'user');
+  const user = others[at];
+  if (!user) return [{ role: 'user', content }, ...others];
+  return others.with(at, { ...user, content: content === '' ? user.content : `${content}\n\n${user.content}` });
+}
+
+/** Earlier calls and their results, as the template accepts them. */
+function withHistory(profile: OutputProfile, messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const { calls, writesCalls, writesResults } = profile;
+  if (!messages.some(({ role, toolCalls = [] }) => role === 'tool' || toolCalls.length > 0)) return messages;
+  if (!writesCalls || !writesResults) return withWrittenCalls(messages, profile);
+  const single = calls.parallel ? messages : withSingleCalls(messages);
+  return calls.style === 'named' && calls.nameInId ? withNamesAsIds(single) : single;
+}
+
+/** Divides answers with several calls: each call is followed by its result. */
+function withSingleCalls(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const divided: ChatMessage[] = [];
+  for (let at = 0; at < messages.length; at += 1) {
+    const message = messages[at];
+    if (!message) continue;
+    const { toolCalls = [], ...rest } = message;
+    if (toolCalls.length < 2) {
+      divided.push(message);
+      continue;
+    }
+    const results: ChatMessage[] = [];
+    for (let next = messages[at + 1]; next?.role === 'tool'; next = messages[at + 1]) {
+      results.push(next);
+      at += 1;
+    }
+    toolCalls.forEach((call, index) => {
+      divided.push(index === 0 ? { ...rest, toolCalls: [call] } : { role: rest.role, content: '', toolCalls: [call] });
+      divided.push(...results.filter(({ toolCallId }) => toolCallId === call.id));
+    });
+    divided.push(...results.filter(({ toolCallId }) => !toolCalls.some(({ id }) => id === toolCallId)));
+  }
+  return divided;
+}
+
+/** Replaces the ids by `functions.NAME:0`, with the number of the call in the conversation. */
+function withNamesAsIds(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  const ids = new Map<string, string>();
+  return messages.map((message) => {
+    const { toolCalls, toolCallId } = message;
+    const renamed = toolCalls?.map((call) => {
+      const id = `functions.${call.name}:${ids.size}`;
+      ids.set(call.id, id);
+      return { ...call, id };
+    });
+    const answered = toolCallId === undefined ? undefined : (ids.get(toolCallId) ?? toolCallId);
+    return {
+      ...message,
+      ...(renamed && { toolCalls: renamed }),
+      ...(answered !== undefined && { toolCallId: answered }),
+    };
+  });
+}
+
+/** The first characters of the answer for a required call. */
+function callStart({ calls, reasoning }: OutputProfile, { choice }: ToolUse, inReasoning: boolean): string {
+  if (choice === 'auto' || choice === 'none') return '';
+  const closing = inReasoning ? (reasoning?.closing ?? '') : '';
+  const call = choice === 'required' ? calls.opening : calls.opening + choice.name + calls.afterName;
+  return closing + call;
+}
+
+interface Shape {
+  readonly messages: readonly ChatMessage[];
+  readonly variables: Readonly<Record<string, Json>> | undefined;
+  /** The beginning of the answer, from the request. */
+  readonly given: string;
+}
+
+const USER = 'zquser';
+const RESULT = 'zqresult';
+const QUESTION: readonly ChatMessage[] = [{ role: 'user', content: USER }];
+const CALL_ID = 'zqidaaaa1';
+const CALLED: readonly ChatMessage[] = [
+  ...QUESTION,
+  { role: 'assistant', content: '', toolCalls: [{ id: CALL_ID, name: 'zqnamea', arguments: '{}' }] },
+  { role: 'tool', content: RESULT, toolCallId: CALL_ID, name: 'zqnamea' },
+];
+const remembered = new WeakMap<ChatTemplate, Map<string, string>>();
+
+/** True if the prompt ends inside of the reasoning: the answer to a small conversation of the same shape tells. */
+function promptEndsInside(profile: OutputProfile, template: ChatTemplate, shape: Shape): boolean {
+  const { reasoning, calls, writesResults } = profile;
+  if (!reasoning || calls.style === 'harmony') return false;
+  const afterTool = writesResults && shape.messages.at(-1)?.role === 'tool';
+  return endsInside(promptEnd(template, shape.variables, afterTool) + shape.given, reasoning);
+}
+
+/** The end of a prompt behind its last message; `''` if the template refuses the small conversation. */
+function promptEnd(template: ChatTemplate, variables: Shape['variables'], afterTool: boolean): string {
+  const key = JSON.stringify([afterTool, variables ?? {}]);
+  const known = remembered.get(template) ?? new Map<string, string>();
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const messages = afterTool ? CALLED : QUESTION;
+  let end = '';
+  try {
+    const text = template.render({ messages, ...(variables && { variables }) }, PROFILE_RENDER);
+    end = (after(text, afterTool ? RESULT : USER) ?? '').slice(-MAX_END_UNITS);
+  } catch {
+    // The long rendering fails too, and reports the reason.
+  }
+  if (key.length > MAX_REMEMBERED_UNITS) return end;
+  if (known.size >= MAX_REMEMBERED_VARIANTS) known.clear();
+  remembered.set(template, known.set(key, end));
+  return end;
+}

@@ -1,0 +1,162 @@
+/**
+ * The text of one output, read by coroutines: a reader yields when it needs text that has not arrived. A
+ * reader decides by characters only, never by the ends of pieces, so any division of a text gives the same
+ * result. Pure.
+ */
+
+/** A reader that ends with a result and yields while it waits for text. */
+export type Reading<Result> = Generator<void, Result, void>;
+
+/**
+ * UTF-16 units that a reader holds back at most: arguments before the name of their function, a value that is
+ * no text, white space. A longer one is no call.
+ */
+export const MAX_HELD_UNITS = 2 ** 14;
+/** UTF-16 units of the longest name of a function or an argument. */
+export const MAX_NAME_UNITS = 256;
+
+const SPACE = /[ \t\r\n]/;
+const SPACES = /[ \t\r\n]*/y;
+
+export class Input {
+  /** Text that is not settled yet: a reader may still return it as content. */
+  text = '';
+  /** The next character to read. */
+  at = 0;
+  /**
+   * The beginning of the text of which the class is not certain, at or before `at`. Positions change when text
+   * is added: a reader keeps distances from `at` or `mark` while it waits.
+   */
+  mark = 0;
+  /** No more text arrives. */
+  ended = false;
+
+  /** Adds text and forgets the text before the mark. */
+  add(text: string): void {
+    const from = Math.min(this.mark, this.at);
+    this.text = this.text.slice(from) + text;
+    this.at -= from;
+    this.mark -= from;
+  }
+
+  /** UTF-16 units that are held back. */
+  get held(): number {
+    return this.at - this.mark;
+  }
+
+  /** The next character, without a wait; `''` if it has not arrived or the text has ended. */
+  get char(): string {
+    return this.text.charAt(this.at);
+  }
+
+  /** Waits for a character. False at the end of the text, and if too much is held back. */
+  more(): Reading<boolean> {
+    return this.need(1);
+  }
+
+  /** Waits for a number of characters. False if the text ends before, and if too much is held back. */
+  *need(count: number): Reading<boolean> {
+    if (this.held > MAX_HELD_UNITS) return false;
+    while (this.text.length - this.at < count) {
+      if (this.ended) return false;
+      yield;
+    }
+    return true;
+  }
+
+  /** Reads a text. False, and nothing is read, if other text follows. */
+  *literal(expected: string): Reading<boolean> {
+    for (;;) {
+      if (this.text.startsWith(expected, this.at)) {
+        this.at += expected.length;
+        return true;
+      }
+      const rest = this.text.length - this.at;
+      if (this.ended || rest >= expected.length || !expected.startsWith(this.text.slice(this.at))) return false;
+      yield;
+    }
+  }
+
+  /**
+   * Reads the parts of a marker, with any white space before them and between them. False, and nothing is
+   * read, if other text follows.
+   */
+  *marker(parts: readonly string[]): Reading<boolean> {
+    const { held } = this;
+    for (const part of parts) {
+      yield* this.space();
+      if (yield* this.literal(part)) continue;
+      this.at = this.mark + held;
+      return false;
+    }
+    return true;
+  }
+
+  /** Reads white space, as much as may be held back. False at the end of the text. */
+  *space(): Reading<boolean> {
+    for (;;) {
+      SPACES.lastIndex = this.at;
+      SPACES.test(this.text);
+      this.at = Math.min(SPACES.lastIndex, this.limit);
+      if (this.at < this.text.length || this.at === this.limit) return true;
+      if (this.ended) return false;
+      yield;
+    }
+  }
+
+  /** Position of the first character that may not be held back. */
+  get limit(): number {
+    return this.mark + MAX_HELD_UNITS + 1;
+  }
+
+  /**
+   * Passes on the text before the first of some stops. The stop itself is not read.
+   * @param write settles the text
+   * @returns the stop, or undefined at the end of the output
+   */
+  *until(stops: Stops, write: (text: string) => void): Reading<string | undefined> {
+    for (;;) {
+      const { position, stop } = stops.find(this.text, this.at, this.ended);
+      const text = this.text.slice(this.at, position);
+      this.at = position;
+      if (text !== '') write(text);
+      if (stop !== undefined) return stop;
+      if (this.ended) return undefined;
+      yield;
+    }
+  }
+}
+
+/** Texts that end another text. Of those that begin at the first position, the longest counts. */
+export class Stops {
+  readonly #texts: readonly string[];
+  readonly #first: RegExp;
+
+  constructor(texts: readonly string[]) {
+    this.#texts = [...new Set(texts)].filter((text) => text !== '').sort((a, b) => b.length - a.length);
+    const first = this.#texts.map((text) => `\\u{${text.codePointAt(0)?.toString(16)}}`);
+    this.#first = new RegExp(first.length > 0 ? `[${first.join('')}]` : '(?!)', 'gu');
+  }
+
+  /**
+   * The position of the first stop, or of an end of the text that may become one, or the end of the text.
+   * @param ended the text has its end: nothing becomes a stop
+   */
+  find(text: string, from: number, ended: boolean): { readonly position: number; readonly stop?: string } {
+    for (let at = from; ; at += 1) {
+      this.#first.lastIndex = at;
+      const found = this.#first.exec(text);
+      if (!found) return { position: text.length };
+      at = found.index;
+      for (const stop of this.#texts) {
+        if (text.startsWith(stop, at)) return { position: at, stop };
+        if (!ended && text.length - at < stop.length && stop.startsWith(text.slice(at))) return { position: at };
+      }
+    }
+  }
+}
+
+export const isSpace = (char: string): boolean => SPACE.test(char);
+
+/** The parts of a marker: it is divided at white space. */
+export const partsOf = (marker: string): readonly string[] => marker.split(/\s+/).filter((part) => part !== '');

@@ -1,0 +1,235 @@
+/**
+ * Reads a value of JSON, of Python or of Gemma's notation, and writes it as JSON while it arrives. JSON is
+ * written as it stands. Pure.
+ */
+import { Input, MAX_NAME_UNITS, type Reading } from './input.ts';
+import { copyString, type Quoted, type Write } from './strings.ts';
+
+/** Values inside of values of one call. */
+export const MAX_NESTING = 64;
+/** UTF-16 units of the longest number. */
+export const MAX_NUMBER_UNITS = 400;
+
+/** `gemma`: texts stand between two marks `quote`, and keys stand alone. */
+export type Notation = { readonly name: 'json' | 'python' } | { readonly name: 'gemma'; readonly quote: string };
+
+export const JSON_NOTATION: Notation = { name: 'json' };
+export const PYTHON_NOTATION: Notation = { name: 'python' };
+
+/** A value that has values: its end in the notation and in JSON, and what follows a key. */
+interface Frame {
+  readonly close: string;
+  readonly end: '}' | ']';
+  readonly separator?: ':' | '=';
+}
+
+const OBJECT: Frame = { close: '}', end: '}', separator: ':' };
+const LIST: Frame = { close: ']', end: ']' };
+const TUPLE: Frame = { close: ')', end: ']' };
+/** The arguments of a call of Python, behind the first bracket. */
+const ARGUMENTS: Frame = { close: ')', end: '}', separator: '=' };
+
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
+const LITERALS = new Map([
+  ...['true', 'false', 'null'].map((word) => [word, word] as const),
+  ...([
+    ['True', 'true'],
+    ['False', 'false'],
+    ['None', 'null'],
+  ] as const),
+]);
+const SCALAR = /[A-Za-z0-9_+\-.]/;
+/** Ends a value of Gemma's notation that has no marks. */
+const GEMMA_END = /[,}\]\r\n]/;
+const BARE_KEY_END = /[\s:=,{}()[\]'"<>]/;
+
+/** Reads one value. False if it is no value or the output ends before its end; `input.at` tells where. */
+export function copyValue(input: Input, notation: Notation, write: Write): Reading<boolean> {
+  return new Copy(input, notation, write).entries([]);
+}
+
+/** Reads the rest of an object of which the opening bracket is read; of Python, the arguments of a call. */
+export function copyObject(input: Input, notation: Notation, write: Write): Reading<boolean> {
+  write('{');
+  return new Copy(input, notation, write).entries([notation.name === 'python' ? ARGUMENTS : OBJECT]);
+}
+
+class Copy {
+  readonly #input: Input;
+  readonly #notation: Notation;
+  readonly #write: Write;
+  /** A comma and the white space before it: written if another value follows. */
+  #comma = '';
+
+  constructor(input: Input, notation: Notation, write: Write) {
+    this.#input = input;
+    this.#notation = notation;
+    this.#write = write;
+  }
+
+  /** Reads values until the stack is empty. */
+  *entries(stack: Frame[]): Reading<boolean> {
+    do {
+      const space = yield* this.#space();
+      if (space === undefined) return false;
+      const top = stack.at(-1);
+      if (top !== undefined && this.#input.char === top.close) {
+        this.#comma = '';
+        this.#close(stack, top, space);
+      } else {
+        this.#write(this.#comma + space);
+        this.#comma = '';
+        if (top?.separator !== undefined && !(yield* this.#key(top.separator))) return false;
+        const frame = this.#frame();
+        if (frame) {
+          if (stack.length >= MAX_NESTING) return false;
+          this.#input.at += 1;
+          this.#write(frame.end === '}' ? '{' : '[');
+          stack.push(frame);
+          continue;
+        }
+        if (!(yield* this.#single())) return false;
+      }
+      if (!(yield* this.#next(stack))) return false;
+    } while (stack.length > 0);
+    return true;
+  }
+
+  /** After a value: closes what ends here. False if neither an end nor another value follows. */
+  *#next(stack: Frame[]): Reading<boolean> {
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const space = yield* this.#space();
+      if (space === undefined) return false;
+      if (this.#input.char === ',') {
+        this.#input.at += 1;
+        this.#comma = `${space},`;
+        return true;
+      }
+      if (this.#input.char !== top.close) return false;
+      this.#close(stack, top, space);
+    }
+    return true;
+  }
+
+  #close(stack: Frame[], { end }: Frame, space: string): void {
+    this.#input.at += 1;
+    stack.pop();
+    this.#write(space + end);
+  }
+
+  #frame(): Frame | undefined {
+    const { char } = this.#input;
+    if (char === '{') return OBJECT;
+    if (char === '[') return LIST;
+    return char === '(' && this.#notation.name === 'python' ? TUPLE : undefined;
+  }
+
+  /** Reads a key and the separator, and the white space to the value. */
+  *#key(separator: string): Reading<boolean> {
+    const quoted = separator === '=' ? undefined : yield* this.#opened();
+    if (quoted) {
+      if (!(yield* copyString(this.#input, quoted, this.#write))) return false;
+    } else {
+      if (this.#notation.name !== 'gemma' && separator !== '=') return false;
+      const name = yield* bareName(this.#input);
+      if (name === undefined) return false;
+      this.#write(JSON.stringify(name));
+    }
+    const before = yield* this.#space();
+    if (before === undefined || this.#input.char !== separator) return false;
+    this.#input.at += 1;
+    this.#write(`${before}:`);
+    const after = yield* this.#space();
+    if (after !== undefined) this.#write(after);
+    return after !== undefined;
+  }
+
+  /** Reads the opening mark of a text, if one follows. */
+  *#opened(): Reading<Quoted | undefined> {
+    const notation = this.#notation;
+    const { char } = this.#input;
+    if (notation.name === 'gemma') {
+      if (yield* this.#input.literal(notation.quote)) return { close: notation.quote, escapes: 'none' };
+      if (char !== '"') return undefined;
+      this.#input.at += 1;
+      return { close: char, escapes: 'json' };
+    }
+    if (char !== '"' && (char !== "'" || notation.name === 'json')) return undefined;
+    this.#input.at += 1;
+    return { close: char, escapes: notation.name };
+  }
+
+  /** Reads a text, a number or a word. */
+  *#single(): Reading<boolean> {
+    const quoted = yield* this.#opened();
+    if (quoted) return yield* copyString(this.#input, quoted, this.#write);
+    const input = this.#input;
+    const isGemma = this.#notation.name === 'gemma';
+    const inside = isGemma ? (char: string) => !GEMMA_END.test(char) : (char: string) => SCALAR.test(char);
+    let length = 0;
+    for (; ; length += 1) {
+      if (length > MAX_NUMBER_UNITS || !(yield* input.need(length + 1))) return false;
+      if (!inside(input.text.charAt(input.at + length))) break;
+    }
+    const value = scalarOf(input.text.slice(input.at, input.at + length), this.#notation);
+    if (value === undefined) return false;
+    input.at += length;
+    this.#write(value);
+    return true;
+  }
+
+  /** White space up to the next character; undefined at the end of the output. */
+  *#space(): Reading<string | undefined> {
+    const input = this.#input;
+    const length = input.held;
+    if (!(yield* input.space())) return undefined;
+    const from = input.mark + length;
+    return input.text.slice(from, input.at);
+  }
+}
+
+/**
+ * Reads a name without quotes. Undefined if none follows or the output ends before its end.
+ * @param end matches the characters that end the name
+ */
+export function* bareName(input: Input, end: RegExp = BARE_KEY_END): Reading<string | undefined> {
+  for (let length = 0; length <= MAX_NAME_UNITS; length += 1) {
+    if (!(yield* input.need(length + 1))) return undefined;
+    if (!end.test(input.text.charAt(input.at + length))) continue;
+    const name = input.text.slice(input.at, input.at + length);
+    if (name === '') return undefined;
+    input.at += length;
+    return name;
+  }
+  return undefined;
+}
+
+/** JSON of a complete text that holds one value; undefined if it is none. */
+export function converted(text: string, notation: Notation): string | undefined {
+  const input = new Input();
+  input.add(text);
+  input.ended = true;
+  let result = '';
+  // A blank at the end closes a number.
+  input.text += ' ';
+  const reading = copyValue(input, notation, (piece) => {
+    result += piece;
+    input.mark = input.at;
+  });
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done) return value && input.text.slice(input.at).trim() === '' ? result.trim() : undefined;
+  }
+}
+
+/** JSON of a number or a word; undefined if it is neither. */
+function scalarOf(text: string, { name }: Notation): string | undefined {
+  const word = text.trim();
+  if (NUMBER.test(word)) return word;
+  const literal = LITERALS.get(word);
+  if (literal !== undefined) return literal;
+  if (name === 'gemma') return JSON.stringify(word);
+  if (name === 'json' || !/^[-+]?[\d.]/.test(word)) return undefined;
+  const number = Number(word.replaceAll('_', ''));
+  return Number.isFinite(number) ? String(number) : undefined;
+}
