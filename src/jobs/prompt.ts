@@ -8,9 +8,13 @@ import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 import type { Decoder } from '../text/output/detokenizer.ts';
+import { markedDecoder } from '../text/output/marked-decoder.ts';
 import type { OutputParser } from '../text/output/parts.ts';
 import type { ChatTemplate } from '../text/template/chat-template.ts';
 import { EncodeError } from '../text/tokenizer/encode-error.ts';
+import { type Dialogue, prepareDialogue } from '../text/tools/dialogue.ts';
+import { reasoningVariables } from '../text/tools/output-profile.ts';
+import { profileOf } from '../text/tools/profile.ts';
 import type { GenerationOrder, Input } from './order.ts';
 
 /** A prompt that is ready for the engine. */
@@ -80,7 +84,9 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
   const { order, model, cap, signal } = parts;
   const { context } = model.facts;
   const template = templateOf(input, order.template, model);
-  const prompt = 'ids' in input ? [...input.ids] : await encodePrompt(input, model, template, signal);
+  const dialogue = template && dialogueOf(input, order, template);
+  const rendered = dialogue?.conversation ?? input;
+  const prompt = 'ids' in rendered ? [...rendered.ids] : await encodePrompt(rendered, model, template, signal);
   const left = context - prompt.length;
   if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
@@ -96,7 +102,18 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     ...(order.promptLogprobs !== undefined && { promptLogprobs: order.promptLogprobs }),
     ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
   };
-  return { sequence, continued: template ? [] : prompt, decoder: model.tokenizer };
+  const continued = template ? [] : prompt;
+  if (!dialogue) return { sequence, continued, decoder: model.tokenizer };
+  const decoder = markedDecoder(model.tokenizer, dialogue.markers);
+  return { sequence, continued, decoder, parser: dialogue.parser };
+}
+
+/** The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output. */
+function dialogueOf(input: Input, { toolUse }: GenerationOrder, template: ChatTemplate): Dialogue | undefined {
+  if (!('messages' in input) || !toolUse) return undefined;
+  const profile = profileOf(template);
+  const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...input.variables };
+  return prepareDialogue(profile, template, { ...input, variables }, toolUse);
 }
 
 /**

@@ -1,4 +1,5 @@
-/** Which tools an output may call. Types only. */
+/** Which tools an output may call, and if it reasons. Types only. */
+import type { ReasoningWish } from './output-profile.ts';
 
 export interface ToolUse {
   /**
@@ -8,4 +9,6 @@ export interface ToolUse {
   readonly choice: 'none' | 'auto' | 'required' | { readonly name: string };
   /** False: the output ends after its first call. */
   readonly parallel: boolean;
+  /** Absent: as the template decides. */
+  readonly reasoning?: ReasoningWish | undefined;
 }
