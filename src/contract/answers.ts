@@ -135,6 +135,26 @@ export const JobsAnswerSchema = named(
 export type JobRow = z.output<typeof jobRow>;
 export type JobsAnswer = z.output<typeof JobsAnswerSchema>;
 
+const TEMPLATE_FACTS = z
+  .object({
+    tools: z.enum(['json', 'named', 'tagged', 'pythonic', 'gemma', 'harmony', 'generic']).meta({
+      description:
+        'Style of the tool calls. `generic`: the template has no tools, and the worker describes its own format',
+    }),
+    parallel: z.boolean().meta({ description: 'True if an answer can have several tool calls' }),
+    reasoning: z.enum(['none', 'optional', 'forced']).meta({
+      description: '`forced`: the prompt of the template begins the reasoning',
+    }),
+    reasoning_open: z
+      .string()
+      .optional()
+      .meta({ description: 'Text that begins a reasoning; absent without reasoning' }),
+  })
+  .meta({
+    description:
+      "What the model's default chat template writes besides plain answers. Absent without a template, and for a moment after the load",
+  });
+
 export const HealthAnswer = named(
   'Health',
   z
@@ -176,6 +196,7 @@ export const HealthAnswer = named(
       expected_wait_ms: counted(EXPECTED_WAIT).optional(),
       queued_prompt_tokens: counted(QUEUED_PROMPT_TOKENS),
       engine_heartbeat_age_ms: HEARTBEAT_AGE,
+      chat_template: TEMPLATE_FACTS.optional(),
       capabilities: z.array(z.string()).meta({ description: 'Capabilities of the worker' }),
       protocol: z.literal('sse').meta({ description: 'Protocol of the answers' }),
       version: z.string().meta({ description: 'Version of the worker' }),

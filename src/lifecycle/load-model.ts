@@ -14,6 +14,7 @@ import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
+import type { ProfileFacts } from '../text/tools/output-profile.ts';
 import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
 import { openText, usableTemplates } from './open-text.ts';
 import { turnEndOf } from './turn-end.ts';
@@ -27,6 +28,8 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   /** Empty for a model without a chat template. */
   readonly templates: ChatTemplates;
+  /** Facts about the default chat template; absent before they are derived, and without a template. */
+  readonly profile?: ProfileFacts | undefined;
 }
 
 type ModelText = Pick<LoadedModel, 'tokenizer' | 'templates'>;

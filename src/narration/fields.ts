@@ -30,6 +30,13 @@ export const FIELDS = {
   max_tokens: integer('Maximum number of tokens to generate', 64),
   max_tokens_asked: integer('The value of max_tokens in the request', 32000),
   calls_unparsed: integer('Texts of the output that look like tool calls and cannot be parsed', 1),
+  tool_format: text(
+    'Style of the tool calls: json, named, tagged, pythonic, gemma, harmony; generic for a template without tools',
+    'json',
+  ),
+  parallel_calls: text('yes if an answer can have several tool calls, otherwise no', 'yes'),
+  reasoning: text('none, optional, or forced: the prompt begins the reasoning', 'optional'),
+  reasoning_open: text('Text that begins a reasoning; absent without reasoning', '<think>'),
   temperature: number('Sampling temperature; 0 is greedy', 0.8),
   seed: integer('Seed of the sampler; the same seed gives the same tokens', 42),
   tokens_discarded: integer('Tokens generated before the cancel, and discarded', 12),

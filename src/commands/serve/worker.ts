@@ -20,6 +20,7 @@ import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
+import { profileModel } from '../../lifecycle/template-profile.ts';
 import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
@@ -227,6 +228,10 @@ export class Worker {
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
     reportStarted();
+    // A request that comes first derives the profile itself.
+    setImmediate(() => {
+      if (this.#model) this.#model = { ...this.#model, profile: profileModel(this.#model) };
+    });
   }
 
   #fail(kind: string, reason: string): void {

@@ -64,6 +64,7 @@ function healthOf({ config, state, engine, memory, model, identity, admission }:
     queue: { length: waiting, limit: config.queue },
     ...loadFields(admission.load),
     ...heartbeatOf(engine),
+    ...(loaded?.profile && { chat_template: loaded.profile }),
     capabilities: ['text-gen'],
     protocol: 'sse',
     version: identity.version,

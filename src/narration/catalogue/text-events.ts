@@ -6,6 +6,18 @@ import { shorten } from '../../protocol/text/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
 
 export const TEXT_EVENTS = {
+  'template.profiled': lifecycleEvent({
+    actor: 'model-loader',
+    action: 'template_profile',
+    level: 'INFO',
+    when: 'the worker has derived from the default chat template how the model writes tool calls and reasoning',
+    required: ['model_ref', 'tool_format', 'parallel_calls', 'reasoning'],
+    optional: ['reasoning_open'],
+    target: (f) => f.model_ref,
+    human: (f) =>
+      `Chat template has tool calls in ${f.tool_format} form${f.parallel_calls === 'yes' ? ', several at once' : ''}; reasoning: ${f.reasoning}`,
+    cute: () => '🔎 We read the template between the lines. Now we know how this model talks!',
+  }),
   'template.unusable': lifecycleEvent({
     actor: 'model-loader',
     action: 'template_check',
