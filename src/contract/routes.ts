@@ -16,6 +16,11 @@ export interface Route {
   readonly endless?: true;
   /** True if the route reads a body, which then may be compressed. */
   readonly takesBody?: true;
+  /**
+   * Headers of every answer that repeat the correlation id under the names that the clients of a dialect
+   * read.
+   */
+  readonly requestIds?: readonly string[];
   /** Every error code of an answer before a stream begins, in the order of openapi.yaml. */
   readonly errors: readonly ErrorCode[];
 }
