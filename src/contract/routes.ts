@@ -92,6 +92,13 @@ export const ROUTES = {
     requestIds: REQUEST_ID,
     errors: JOB,
   },
+  completions: {
+    method: 'POST',
+    path: '/v1/completions',
+    takesBody: true,
+    requestIds: REQUEST_ID,
+    errors: JOB,
+  },
   models: {
     method: 'GET',
     path: '/v1/models',

@@ -78,6 +78,7 @@ export function handlersOf(
     jobEvents: native(eventsHandler(jobs)),
     jobs: native(jobsHandler(jobs)),
     chatCompletions: openAI('chatCompletions'),
+    completions: openAI('completions'),
     models: openAI('models'),
     model: openAI('model'),
     cancel: native(cancelHandler(jobs)),

@@ -123,8 +123,8 @@ async function encodePrompt(
       const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
       return await tokenizer.encode(conversation, { ...options, addSpecialTokens: false, template });
     }
-    const text = 'prompt' in input ? input.prompt : '';
-    return await tokenizer.encode(text, { ...options, addSpecialTokens: true });
+    const { prompt: text, addSpecialTokens = true } = 'prompt' in input ? input : { prompt: '' };
+    return await tokenizer.encode(text, { ...options, addSpecialTokens });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
