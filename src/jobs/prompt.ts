@@ -141,6 +141,8 @@ function checkIds(prompt: readonly number[], input: Input, { tokenizer, facts }:
   const id = prompt.find((one) => one >= facts.idLimit);
   if (id === undefined) return;
   const field = fieldOf(input);
+  if ('ids' in input)
+    throw invalid(field, 'vocabulary', `${field} must have token ids from 0 to ${facts.idLimit - 1}, but has ${id}`);
   const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
   throw invalid(field, 'vocabulary', message);
 }
