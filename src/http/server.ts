@@ -27,6 +27,8 @@ declare module 'fastify' {
     readonly open?: boolean;
     /** True if the body may be compressed. */
     readonly takesBody?: boolean;
+    /** Headers of the answer that repeat the correlation id. */
+    readonly requestIds?: readonly string[];
   }
 }
 
@@ -89,6 +91,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
   const guardOrigin = originGuard(config);
   app.addHook('onRequest', async (request, reply) => {
     reply.header('X-Correlation-Id', request.id);
+    for (const name of request.routeOptions.config.requestIds ?? []) reply.header(name, request.id);
     if (traceOf(request.headers)) reply.header('traceparent', request.headers['traceparent']);
     requireReadableHttp(request, reply);
     requireHost(request, reply);
@@ -124,12 +127,12 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RoutePa
   const authenticate = needsToken && authenticator(isTrusted, (request) => connections.trust(request));
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract, isTrusted))) {
-    const { method, path, open, endless, takesBody } = routes[id as RouteId];
+    const { method, path, open, endless, takesBody, takesRest, requestIds = [] } = routes[id as RouteId];
     app.route({
       method,
-      url: routerPath(path),
+      url: routerPath(path, takesRest),
       exposeHeadRoute: !endless,
-      config: { open: open === true, takesBody: takesBody === true },
+      config: { open: open === true, takesBody: takesBody === true, requestIds },
       handler: (request, reply) => {
         connections.keepPlace(request);
         return handle(request, reply);
@@ -140,7 +143,7 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RoutePa
   }
 }
 
-/** The path in the form of Fastify's router: a parameter begins with a colon. */
-function routerPath(path: string): string {
-  return path.replace(/\{(\w+)\}/g, ':$1');
+/** The path in the form of Fastify's router: a parameter begins with a colon, and the rest is an asterisk. */
+function routerPath(path: string, takesRest = false): string {
+  return (takesRest ? path.replace(/\{\w+\}$/, '*') : path).replace(/\{(\w+)\}/g, ':$1');
 }

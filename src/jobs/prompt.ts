@@ -143,8 +143,8 @@ async function encodePrompt(
       const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
       return await tokenizer.encode(conversation, { ...options, addSpecialTokens: false, template });
     }
-    const text = 'prompt' in input ? input.prompt : '';
-    return await tokenizer.encode(text, { ...options, addSpecialTokens: true });
+    const { prompt: text, addSpecialTokens = true } = 'prompt' in input ? input : { prompt: '' };
+    return await tokenizer.encode(text, { ...options, addSpecialTokens });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
@@ -161,6 +161,8 @@ function checkIds(prompt: readonly number[], input: Input, { tokenizer, facts }:
   const id = prompt.find((one) => one >= facts.idLimit);
   if (id === undefined) return;
   const field = fieldOf(input);
+  if ('ids' in input)
+    throw invalid(field, 'vocabulary', `${field} must have token ids from 0 to ${facts.idLimit - 1}, but has ${id}`);
   const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
   throw invalid(field, 'vocabulary', message);
 }
