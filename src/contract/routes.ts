@@ -44,8 +44,8 @@ const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTER
 /** Errors while the worker accepts no jobs. */
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'ENGINE_STALLED', 'WORKER_UNHEALTHY'];
 
-/** Errors of a job of a dialect before its answer begins. */
-const JOB: readonly ErrorCode[] = [
+/** Errors of a route that runs a job and lets the worker choose its id. */
+const RUNS_JOB: readonly ErrorCode[] = [
   ...BODY,
   'TEMPLATE_UNUSABLE',
   ...GUARDED,
@@ -58,6 +58,15 @@ const JOB: readonly ErrorCode[] = [
 ];
 /** Clients of OpenAI read this header. */
 const REQUEST_ID = ['X-Request-Id'] as const;
+/** Errors of a route that converts texts to ids and runs no job. */
+const ENCODES: readonly ErrorCode[] = [
+  ...BODY,
+  'TEMPLATE_UNUSABLE',
+  ...GUARDED,
+  'PROMPT_TOO_LONG',
+  ...NOT_READY,
+  'INTERNAL',
+];
 
 /** Every route by its operation id, in the order of openapi.yaml. */
 export const ROUTES = {
@@ -90,14 +99,14 @@ export const ROUTES = {
     path: '/v1/chat/completions',
     takesBody: true,
     requestIds: REQUEST_ID,
-    errors: JOB,
+    errors: RUNS_JOB,
   },
   completions: {
     method: 'POST',
     path: '/v1/completions',
     takesBody: true,
     requestIds: REQUEST_ID,
-    errors: JOB,
+    errors: RUNS_JOB,
   },
   models: {
     method: 'GET',
@@ -123,6 +132,40 @@ export const ROUTES = {
   live: { method: 'GET', path: '/live', open: true, errors: ANY },
   ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, 'ALL_SLOTS_BUSY', ...NOT_READY] },
   metrics: { method: 'GET', path: '/metrics', errors: [...ANY, ...GUARDED] },
+  messages: {
+    method: 'POST',
+    path: '/v1/messages',
+    takesBody: true,
+    requestIds: ['X-Request-Id', 'request-id'],
+    errors: RUNS_JOB,
+  },
+  countTokens: {
+    method: 'POST',
+    path: '/v1/messages/count_tokens',
+    takesBody: true,
+    requestIds: ['X-Request-Id', 'request-id'],
+    errors: ENCODES,
+  },
+  tokenize: {
+    method: 'POST',
+    path: '/tokenize',
+    takesBody: true,
+    requestIds: ['X-Request-Id'],
+    errors: ENCODES,
+  },
+  detokenize: {
+    method: 'POST',
+    path: '/detokenize',
+    takesBody: true,
+    requestIds: ['X-Request-Id'],
+    errors: [...BODY, ...GUARDED, ...NOT_READY, 'INTERNAL'],
+  },
+  tokenizerInfo: {
+    method: 'GET',
+    path: '/tokenizer_info',
+    requestIds: ['X-Request-Id'],
+    errors: [...ANY, ...GUARDED, ...NOT_READY],
+  },
   openapiYaml: { method: 'GET', path: '/openapi.yaml', errors: [...ANY, ...GUARDED] },
   openapiJson: { method: 'GET', path: '/openapi.json', errors: [...ANY, ...GUARDED] },
 } as const satisfies Record<string, Route>;

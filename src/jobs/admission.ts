@@ -16,6 +16,7 @@ import { Generation } from './generation/generation.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
 import { type GenerationOrder, unitsInAll } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
+import { LONG_UNITS } from './prompt-ids.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -34,9 +35,6 @@ export const STOPPING_MS = 100;
 
 /** Maximum number of ignored fields that a narration lists: a body may have thousands. */
 export const MAX_IGNORED = 256;
-
-/** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
-const LONG_UNITS = 2 ** 16;
 
 /** The parts of the worker that admission uses. */
 export interface AdmissionParts {

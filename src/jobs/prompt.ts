@@ -10,12 +10,8 @@ import type { Sampling } from '../protocol/sampling.ts';
 import type { Decoder } from '../text/output/detokenizer.ts';
 import { markedDecoder } from '../text/output/marked-decoder.ts';
 import type { OutputParser } from '../text/output/parts.ts';
-import type { ChatTemplate } from '../text/template/chat-template.ts';
-import { EncodeError } from '../text/tokenizer/encode-error.ts';
-import { type Dialogue, prepareDialogue } from '../text/tools/dialogue.ts';
-import { reasoningVariables } from '../text/tools/output-profile.ts';
-import { profileOf } from '../text/tools/profile.ts';
 import type { GenerationOrder, Input } from './order.ts';
+import { encodeInput, fieldOf, invalid, tooLong } from './prompt-ids.ts';
 
 /** A prompt that is ready for the engine. */
 export interface PreparedPrompt {
@@ -83,10 +79,9 @@ interface PromptParts {
 async function preparePrompt(input: Input, parts: PromptParts): Promise<PreparedPrompt> {
   const { order, model, cap, signal } = parts;
   const { context } = model.facts;
-  const template = templateOf(input, order.template, model);
-  const dialogue = template && dialogueOf(input, order, template);
-  const rendered = dialogue?.conversation ?? input;
-  const prompt = 'ids' in rendered ? [...rendered.ids] : await encodePrompt(rendered, model, template, signal);
+  // A prompt that needs all of the context has no room for an output.
+  const encoded = await encodeInput(input, order, model, { mostTokens: context - 1, signal });
+  const { ids: prompt, dialogue } = encoded;
   const left = context - prompt.length;
   if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
@@ -102,55 +97,10 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     ...(order.promptLogprobs !== undefined && { promptLogprobs: order.promptLogprobs }),
     ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
   };
-  const continued = template ? [] : prompt;
+  const continued = encoded.continues ? prompt : [];
   if (!dialogue) return { sequence, continued, decoder: model.tokenizer };
   const decoder = markedDecoder(model.tokenizer, dialogue.markers);
   return { sequence, continued, decoder, parser: dialogue.parser };
-}
-
-/** The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output. */
-function dialogueOf(input: Input, { toolUse }: GenerationOrder, template: ChatTemplate): Dialogue | undefined {
-  if (!('messages' in input) || !toolUse) return undefined;
-  const profile = profileOf(template);
-  const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...input.variables };
-  return prepareDialogue(profile, template, { ...input, variables }, toolUse);
-}
-
-/**
- * The chat template for an order. Undefined for a prompt that is taken as it is, because it is `raw` or the
- * model has no template: the output then continues the prompt.
- */
-function templateOf(input: Input, template: string | undefined, { templates }: LoadedModel): ChatTemplate | undefined {
-  if ('ids' in input || ('prompt' in input && input.raw)) return undefined;
-  if (templates.exist || template !== undefined) return templates.choose(template);
-  if ('prompt' in input) return undefined;
-  throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
-}
-
-/**
- * The ids of the prompt. A template gets a prompt as one user message. A prompt that needs all of the context
- * has no room for an output.
- */
-async function encodePrompt(
-  input: Exclude<Input, { ids: readonly number[] }>,
-  { tokenizer, facts }: LoadedModel,
-  template: ChatTemplate | undefined,
-  signal: AbortSignal,
-): Promise<number[]> {
-  const options = { mostTokens: facts.context - 1, signal };
-  try {
-    if (template) {
-      const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
-      return await tokenizer.encode(conversation, { ...options, addSpecialTokens: false, template });
-    }
-    const { prompt: text, addSpecialTokens = true } = 'prompt' in input ? input : { prompt: '' };
-    return await tokenizer.encode(text, { ...options, addSpecialTokens });
-  } catch (error) {
-    if (!(error instanceof EncodeError)) throw error;
-    if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
-    const message = `${error.message}: send a shorter text, or use another model`;
-    throw invalid(fieldOf(input), error.kind, message);
-  }
 }
 
 /**
@@ -178,17 +128,6 @@ function checkBias({ logitBias = [] }: GenerationOrder, { facts }: LoadedModel):
       value: id,
     }));
   if (violations.length > 0) throw new WorkerError('INVALID_REQUEST', undefined, { violations });
-}
-
-const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
-
-function tooLong(number: string, tokensIn: number, context: number): WorkerError {
-  const message = `The prompt has ${number} tokens; prompt and output share ${context}.`;
-  return new WorkerError('PROMPT_TOO_LONG', message, { details: { tokens_in: tokensIn, context_length: context } });
-}
-
-function invalid(field: string, constraint: string, message: string): WorkerError {
-  return new WorkerError('INVALID_REQUEST', undefined, { violations: [{ field, constraint, message }] });
 }
 
 /** The value of the order, otherwise the default of the model. An order without a seed gets a random one. */

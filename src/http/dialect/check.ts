@@ -24,7 +24,8 @@ export const MAX_VIOLATIONS = 20;
 export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, body: unknown): CheckedBody<T> {
   const given = withoutNulls(body);
   const parsed = schema.safeParse(given);
-  if (!parsed.success) throw invalidError(parsed.error.issues.map((issue) => violationOf(issue, given)));
+  if (!parsed.success)
+    throw invalidError(parsed.error.issues.flatMap(innermost).map((issue) => violationOf(issue, given)));
   return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
 }
 
@@ -51,6 +52,18 @@ export const invalidField = (field: string, constraint: string, message: string)
 /** The sentences of all violations of an error, or its message. */
 export function sentencesOf({ violations, message }: WorkerError): string {
   return violations === undefined ? message : violations.map((violation) => violation.message).join('; ');
+}
+
+/**
+ * The issues of a value that may have several types, such as a text or a list: those of its own type, if it
+ * is one of them.
+ */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const isOther = (one: z.core.$ZodIssue): boolean => one.code === 'invalid_type' && one.path.length === 0;
+  const own = issue.errors.find((issues) => !issues.some(isOther));
+  if (own === undefined) return [issue];
+  return own.flatMap((one) => innermost({ ...one, path: [...issue.path, ...one.path] }));
 }
 
 /** @param root path of `body`, if it is a part of the whole body */
@@ -93,6 +106,9 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
         constraint: 'minimum',
         rule: `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}${UNITS[issue.origin] ?? ''}`,
       };
+    case 'invalid_union':
+      if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
+      return { constraint: 'type', rule: unionRule(issue) };
     case 'invalid_value':
       return { constraint: 'enum', rule: `must be ${issue.values.map(String).join(', ')}` };
     default:
@@ -100,9 +116,15 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
   }
 }
 
-/** The rule of a union or of a pattern: its schema gives the end of the sentence as the message of the error. */
+/** The schema of a pattern gives the end of the sentence as the message of the error. */
 function formRule({ message }: z.core.$ZodIssue): string {
   return message.startsWith('Invalid') ? 'must have a form that the API reference describes' : `must be ${message}`;
+}
+
+/** The end of the sentence from the schema of a union, or the types of which the value has none. */
+function unionRule(issue: z.core.$ZodIssueInvalidUnion): string {
+  const types = issue.errors.flatMap(([first]) => (first?.code === 'invalid_type' ? [nounOf(first.expected)] : []));
+  return issue.message.startsWith('Invalid') && types.length > 0 ? `must be ${types.join(' or ')}` : formRule(issue);
 }
 
 function nounOf(expected: string): string {

@@ -1,0 +1,138 @@
+/**
+ * The ids of a prompt: chooses the chat template, prepares and renders the conversation, and tokenizes the
+ * text.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { WorkerError } from '../contract/errors.ts';
+import type { LoadedModel } from '../lifecycle/load-model.ts';
+import type { ChatTemplate } from '../text/template/chat-template.ts';
+import { EncodeError } from '../text/tokenizer/encode-error.ts';
+import { type Dialogue, prepareDialogue } from '../text/tools/dialogue.ts';
+import { reasoningVariables } from '../text/tools/output-profile.ts';
+import { profileOf } from '../text/tools/profile.ts';
+import { type GenerationOrder, type Input, unitsInAll } from './order.ts';
+
+/** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
+export const LONG_UNITS = 2 ** 16;
+/**
+ * Most tokens of a text that is only counted or converted to ids. A count helps with a text that is longer
+ * than the context: the caller shortens it.
+ */
+export const LONGEST_COUNT = 2 ** 18;
+
+/** How a text is encoded. */
+export interface EncodeRules {
+  /** More tokens are refused. */
+  readonly mostTokens: number;
+  /**
+   * Adds the special tokens of the tokenizer. Absent: only to a prompt without a template, which writes them.
+   */
+  readonly addSpecialTokens?: boolean;
+  /** Rejects with the reason of the signal. */
+  readonly signal: AbortSignal;
+}
+
+/** The ids of an input. */
+export interface EncodedInput {
+  readonly ids: readonly number[];
+  /** True if the output continues a text: a prompt that is taken as it is, or the beginning of an answer. */
+  readonly continues: boolean;
+  /** The prepared conversation, for an output that is divided into parts. */
+  readonly dialogue?: Dialogue | undefined;
+}
+
+/** The part of an order that decides its prompts. */
+export type PromptOrder = Pick<GenerationOrder, 'inputs' | 'template' | 'toolUse'>;
+
+/**
+ * The ids of an order's first input, as a job would get them. The engine receives nothing, and the limits of
+ * the context do not apply.
+ * @throws WorkerError as `encodeInput`
+ */
+export async function promptIds(
+  order: PromptOrder,
+  model: LoadedModel,
+  rules: EncodeRules,
+): Promise<readonly number[]> {
+  const [input] = order.inputs;
+  if (input === undefined) return [];
+  // The body of a long prompt took most of this turn: other requests go first.
+  if (unitsInAll(order) > LONG_UNITS) await nextTurn();
+  const { ids } = await encodeInput(input, order, model, rules);
+  return ids;
+}
+
+/**
+ * Renders and tokenizes one input.
+ * @throws WorkerError `PROMPT_TOO_LONG`; `INVALID_REQUEST` if the model's template rejects the messages, if it
+ *   does not exist, or if template or tokenizer need too much time, text or memory; `TEMPLATE_UNUSABLE`; or
+ *   the reason of the signal
+ */
+export async function encodeInput(
+  input: Input,
+  order: PromptOrder,
+  model: LoadedModel,
+  rules: EncodeRules,
+): Promise<EncodedInput> {
+  if ('ids' in input) return { ids: input.ids, continues: true };
+  const template = templateOf(input, order.template, model);
+  const dialogue = template && dialogueOf(input, order, template);
+  const ids = await encodeText(dialogue?.conversation ?? input, model, template, rules);
+  const continues = 'messages' in input ? input.answerStart !== undefined : template === undefined;
+  return { ids, continues, dialogue };
+}
+
+/**
+ * The chat template for an order. Undefined for a prompt that is taken as it is, because it is `raw` or the
+ * model has no template: the output then continues the prompt.
+ */
+function templateOf(input: Input, template: string | undefined, { templates }: LoadedModel): ChatTemplate | undefined {
+  if ('prompt' in input && input.raw) return undefined;
+  if (templates.exist || template !== undefined) return templates.choose(template);
+  if ('prompt' in input) return undefined;
+  throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
+}
+
+/** The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output. */
+function dialogueOf(input: Input, { toolUse }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
+  if (!('messages' in input) || !toolUse) return undefined;
+  const profile = profileOf(template);
+  const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...input.variables };
+  return prepareDialogue(profile, template, { ...input, variables }, toolUse);
+}
+
+/** The ids of a text or a conversation. A template gets a prompt as one user message. */
+async function encodeText(
+  input: Exclude<Input, { ids: readonly number[] }>,
+  { tokenizer, facts }: LoadedModel,
+  template: ChatTemplate | undefined,
+  rules: EncodeRules,
+): Promise<number[]> {
+  try {
+    if (template) {
+      const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
+      return await tokenizer.encode(conversation, { addSpecialTokens: false, ...rules, template });
+    }
+    const text = 'prompt' in input ? input.prompt : '';
+    return await tokenizer.encode(text, { addSpecialTokens: true, ...rules });
+  } catch (error) {
+    if (!(error instanceof EncodeError)) throw error;
+    if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
+    const message = `${error.message}: send a shorter text, or use another model`;
+    throw invalid(fieldOf(input), error.kind, message);
+  }
+}
+
+/** The field of a body that holds an input. */
+export const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
+
+/** @param number the tokens of the prompt as a text */
+export function tooLong(number: string, tokensIn: number, context: number): WorkerError {
+  const message = `The prompt has ${number} tokens; prompt and output share ${context}.`;
+  return new WorkerError('PROMPT_TOO_LONG', message, { details: { tokens_in: tokensIn, context_length: context } });
+}
+
+/** The error for one field of a body. */
+export function invalid(field: string, constraint: string, message: string): WorkerError {
+  return new WorkerError('INVALID_REQUEST', undefined, { violations: [{ field, constraint, message }] });
+}
