@@ -202,13 +202,17 @@ describe('an unrelated sequence', () => {
   it('copies the common prefix of a prompt from a busy slot, and draws its own ids', async () => {
     const bench = new Bench({ slots: 2, context: 256 });
     const shared = prompt(100, 300);
+    // The slots contain other prompts.
+    await Promise.all([301, 302].map((salt) => bench.run({ prompt: prompt(40, salt), maxTokens: 1 })));
     const busy = request({ prompt: [...shared, 5, 6, 7], maxTokens: 100 });
     const running = bench.submit(busy);
     await bench.afterTokens(busy.id, 3);
     const other = { prompt: [...shared, 8, 9], maxTokens: 20 };
-    const { ids, finish } = await bench.run(other);
+    const { ids, finish, notes } = await bench.run(other);
     const alone = new Bench({ slots: 1, context: 256 });
     expect(finish.cachedTokens).toBe(100);
+    expect(notes[0]).toMatchObject({ note: 'started', cachedTokens: 100 });
+    expect(notes[0]).not.toHaveProperty('divergedAt');
     expect(ids).toEqual((await alone.run(other)).ids);
     expect((await running).ids).toEqual((await alone.run({ ...busy, id: 5_000_000 })).ids);
     for (const each of [bench, alone]) each.engine.close();
