@@ -171,9 +171,8 @@ export class Scheduler {
         held.push([sequence, taken]);
         continue;
       }
-      const cachedTokens = this.#copyPrefix(sequence, taken);
       const others = this.#running.filter(({ state }) => state !== 'waiting').length;
-      sequence.start({ ...taken, cachedTokens }, others, this.#now());
+      sequence.start(this.#copyPrefix(sequence, taken) ?? taken, others, this.#now());
     }
     this.#reserved = held;
   }
@@ -190,15 +189,15 @@ export class Scheduler {
   }
 
   /**
-   * Copies a longer prefix of the prompt from another slot, if there is one.
-   * @returns number of prompt ids in the slot of the sequence
+   * Copies a longer prefix of the prompt from another slot.
+   * @returns the slot of the sequence with that prefix; undefined if nothing was copied
    */
-  #copyPrefix({ request }: Sequence, { slot, cachedTokens }: TakenSlot): number {
-    if (!this.#copyRow || request.promptLogprobs !== undefined) return cachedTokens;
+  #copyPrefix({ request }: Sequence, { slot }: TakenSlot): TakenSlot | undefined {
+    if (!this.#copyRow || request.promptLogprobs !== undefined) return undefined;
     const source = this.#cache.sourceFor(slot, request.prompt, request.copyOf !== undefined);
-    if (!source || !this.#copyRow(source, slot)) return cachedTokens;
+    if (!source || !this.#copyRow(source, slot)) return undefined;
     this.#cache.copy(source, slot);
-    return source.length;
+    return { slot, cachedTokens: source.length };
   }
 
   /** Running sequences that are not paused. */

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EngineClient } from '../../src/bridge/client.ts';
 import type { Silence, Step } from '../../src/bridge/sequence-inbox.ts';
 import type { EngineOptions } from '../../src/protocol/loading.ts';
-import type { FromEngine } from '../../src/protocol/messages.ts';
+import type { FromEngine, SequenceRequest } from '../../src/protocol/messages.ts';
 import { request } from '../engine/harness.ts';
 
 beforeEach(() => {
@@ -115,6 +115,26 @@ describe('a silent engine', () => {
     for (let steps = 0; steps < 20; steps += 1) step(12_000);
     expect(stalls()).toBe(2);
   });
+});
+
+test('submits the sequences of a group as copies of the first one', async () => {
+  const sent: { kind: string; request?: SequenceRequest }[] = [];
+  const send = (message: { kind: string }): boolean => sent.push(message) > 0;
+  const engine = Object.assign(new EventEmitter(), { connected: true, pid: 1, send });
+  const client = new EngineClient({ environment: {}, stepMs: 60_000 }, engine as unknown as ChildProcess);
+  void client.start({} as EngineOptions).catch(() => undefined);
+  const [one, two] = [{}, {}];
+  const stop = new AbortController();
+  const { id: _, ...asked } = request();
+  const groups = [one, undefined, two, one, one, two];
+  const submitted = () => sent.flatMap(({ request: given }) => (given ? [given] : []));
+  const steps = groups.map((group) => client.submit({ ...asked, ...(group && { group }) }, stop.signal).next());
+  expect(submitted()).toEqual([]);
+  engine.emit('message', { kind: 'opened', facts: {} });
+  const expected = [undefined, undefined, undefined, 0, 0, 2];
+  expect(submitted().map(({ id, copyOf }) => [id, copyOf])).toEqual(expected.map((copyOf, id) => [id, copyOf]));
+  for (const given of submitted()) expect(given).not.toHaveProperty('group');
+  expect(await Promise.all(steps)).toHaveLength(6);
 });
 
 test('counts slots, queue and tokens as its requests come, start and go', async () => {

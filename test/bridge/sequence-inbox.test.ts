@@ -87,3 +87,19 @@ test('removes a sequence without a caller when its end is reported', async () =>
   await turn();
   expect([...inbox.sequences]).toEqual([]);
 });
+
+test('passes the scores of a prompt on, also after the wait for another engine', async () => {
+  const { inbox, sequence } = open();
+  const { id } = sequence.request;
+  const promptScores = { from: 1, scores: [{ id: 7, logprob: -0.5, top: [{ id: 9, logprob: -0.25 }] }] };
+  const reports: Extract<FromEngine, { kind: 'report' }> = {
+    kind: 'report',
+    batch: 1,
+    sequences: [{ id, notes: [], tokens: [], promptScores }],
+  };
+  inbox.put(reports);
+  expect((await sequence.next()).report.promptScores).toEqual(promptScores);
+  sequence.resubmitted();
+  inbox.put(reports);
+  expect((await sequence.next()).report.promptScores).toEqual(promptScores);
+});

@@ -110,3 +110,63 @@ describe('a slot of a cache that cannot drop a part', () => {
     expect(cache.length(0)).toBe(0);
   });
 });
+
+describe('the source of a copy', () => {
+  /** Slot 0 computed a prompt of 50 ids and generated 3 more; slot 1 is taken and empty. */
+  const ids = Array.from({ length: 60 }, (_, index) => index + 1);
+  const decoded = (): KvCache => {
+    const cache = new KvCache(3, 64);
+    cache.take([0]);
+    cache.commit(0, ids.slice(0, 50));
+    for (const id of ids.slice(50, 53)) cache.commit(0, [id]);
+    cache.take([0]);
+    return cache;
+  };
+
+  it('is a slot with a longer prefix, of which the last two ids of the prompt are left to compute', () => {
+    const cache = decoded();
+    expect(cache.sourceFor(1, ids.slice(0, 40), true)).toEqual({ slot: 0, length: 38 });
+    expect(cache.sourceFor(1, ids, true)).toEqual({ slot: 0, length: 53 });
+    expect(cache.sourceFor(1, [9, ...ids], true)).toBeUndefined();
+    expect(cache.sourceFor(0, ids, true)).toBeUndefined();
+    expect(cache.sourceFor(1, [1], true)).toBeUndefined();
+  });
+
+  it('gives an unrelated sequence only ids that were computed as a prompt, and at least 32', () => {
+    const cache = decoded();
+    expect(cache.sourceFor(1, ids, false)).toEqual({ slot: 0, length: 50 });
+    expect(cache.sourceFor(1, ids.slice(0, 34), false)).toEqual({ slot: 0, length: 32 });
+    expect(cache.sourceFor(1, ids.slice(0, 33), false)).toBeUndefined();
+    expect(cache.sourceFor(1, ids.slice(0, 33), true)).toEqual({ slot: 0, length: 31 });
+  });
+
+  it('that continues a prompt after generated ids gives the part before them', () => {
+    const cache = decoded();
+    cache.release(0);
+    const { slot } = cache.take(ids)!;
+    expect(slot).toBe(0);
+    cache.commit(0, ids.slice(53));
+    expect(cache.sourceFor(1, ids, false)).toEqual({ slot: 0, length: 50 });
+    expect(cache.sourceFor(1, ids, true)).toEqual({ slot: 0, length: 58 });
+  });
+
+  it('is copied with the knowledge of its prompt, and dropped ids are forgotten', () => {
+    const cache = decoded();
+    cache.copy({ slot: 0, length: 53 }, 1);
+    expect(cache.length(1)).toBe(53);
+    expect(cache.take([0])?.slot).toBe(2);
+    expect(cache.sourceFor(2, ids, false)).toEqual({ slot: 0, length: 50 });
+    cache.truncate(0, 40);
+    expect(cache.sourceFor(2, ids, false)).toEqual({ slot: 1, length: 50 });
+    cache.truncate(1, 39);
+    cache.commit(0, [41]);
+    expect(cache.sourceFor(2, ids, false)).toEqual({ slot: 0, length: 40 });
+  });
+
+  it('is not needed by a prompt that must be computed: its slot is emptied', () => {
+    const cache = decoded();
+    cache.release(0);
+    expect(cache.take(ids, true)).toEqual({ slot: 0, cachedTokens: 0 });
+    expect(cache.length(0)).toBe(0);
+  });
+});

@@ -75,3 +75,43 @@ describe('a long prompt beside sequences that decode', () => {
     expect(budget.forecast(1)(224)).toBeCloseTo(468 + 24 * 13);
   });
 });
+
+describe('a chunk with scores', () => {
+  /** Scores make a token one and a half times as dear. */
+  const scoring = (): CostModel => {
+    const costs = machine();
+    for (const count of [2, 16, 32, 64, 128, 256]) costs.scored.note(count, 10 + 3 * count);
+    return costs;
+  };
+
+  it('takes at most as long as a chunk without them', () => {
+    const costs = scoring();
+    const budget = new PrefillBudget(costs, 512);
+    for (const tokens of [8, 16, 32, 64, 112, 128]) {
+      const scored = budget.scored(tokens);
+      expect(scored).toBeLessThan(tokens);
+      expect(scored).toBeGreaterThanOrEqual(tokens / 2);
+      if (scored > 32) expect(costs.scored.estimate(scored)).toBeLessThanOrEqual(costs.tokens.estimate(tokens));
+    }
+  });
+
+  it('has as many tokens as the memory of its logits allows', () => {
+    expect(new PrefillBudget(machine(), 512, 55).scored(112)).toBe(55);
+    expect(new PrefillBudget(machine(), 512).scored(112)).toBe(112);
+    expect(new PrefillBudget(machine(), 512, 1).scored(112)).toBe(1);
+  });
+
+  it('is measured again after one slow run', () => {
+    const costs = machine();
+    costs.scored.note(112, 1000);
+    const budget = new PrefillBudget(costs, 512);
+    const first = budget.scored(112);
+    expect(first).toBeLessThanOrEqual(32);
+    costs.scored.note(first, 10 + 2.2 * first);
+    for (let run = 0; run < 30; run++) {
+      const size = budget.scored(112);
+      costs.scored.note(size, 10 + 2.2 * size);
+    }
+    expect(budget.scored(112)).toBeGreaterThan(80);
+  });
+});

@@ -5,12 +5,15 @@ import { PrefillBudget } from '../../src/engine/prefill-budget.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';
 import { WaitEstimate } from '../../src/engine/wait-estimate.ts';
+import type { SequenceRequest } from '../../src/protocol/messages.ts';
 import { prompt, request } from './harness.ts';
 
-function setUp(slots: number, chunk = 4) {
+type Copy = readonly [from: number, to: number, tokens: number];
+
+function setUp(slots: number, chunk = 4, parts: { copies?: Copy[]; costs?: CostModel } = {}) {
   const clock = { now: 0 };
   const cache = new KvCache(slots, 64);
-  const costs = new CostModel();
+  const { copies, costs = new CostModel() } = parts;
   // All runs cost the same: a chunk doubles the time of a decode step.
   costs.noteTokens(chunk, 10);
   costs.noteRows(1, 10);
@@ -21,6 +24,12 @@ function setUp(slots: number, chunk = 4) {
     waits: new WaitEstimate(budget),
     now: () => clock.now,
     draftCost: costs.tokens,
+    ...(copies && {
+      copyRow: (from, to) => {
+        copies.push([from.slot, to, from.length]);
+        return true;
+      },
+    }),
   });
   /** Changes the cache and the sequences as a run of the plan does. */
   const run = () => {
@@ -38,8 +47,9 @@ function setUp(slots: number, chunk = 4) {
     scheduler.settle();
     return plan;
   };
-  const add = (length: number, maxTokens = 50): Sequence => {
-    const sequence = new Sequence(request({ prompt: prompt(length, length), maxTokens }), clock.now);
+  const add = (length: number, maxTokens = 50, more: Partial<SequenceRequest> = {}): Sequence => {
+    const asked = request({ ...more, prompt: prompt(length, length), maxTokens });
+    const sequence = new Sequence(asked, clock.now);
     scheduler.add(sequence);
     return sequence;
   };
@@ -266,4 +276,94 @@ it('frees the slot of an ended sequence, and returns the sequence once', () => {
   expect(scheduler.settle()).toEqual([]);
   expect(cache.free).toBe(1);
   expect(scheduler.busy).toBe(true);
+});
+
+describe('a sequence that copies the prompt of another', () => {
+  it('keeps its slot until that prompt is computed, and then starts with a copy', () => {
+    const copies: Copy[] = [];
+    const { run, add, notes, scheduler } = setUp(3, 4, { copies });
+    const original = add(10);
+    const copy = add(10, 50, { copyOf: original.request.id });
+    // 4, 4 and 2 ids.
+    for (let step = 0; step < 3; step++) {
+      expect([copy.state, notes(copy), copies]).toEqual(['waiting', [], []]);
+      run();
+    }
+    expect(original.state).toBe('decode');
+    scheduler.admit();
+    expect(copies).toEqual([[0, 1, 8]]);
+    expect(notes(copy)).toMatchObject([{ note: 'started', slot: 1, cachedTokens: 8, others: 1 }]);
+    expect(scheduler.plan().prefill).toEqual([{ sequence: copy, start: 8, count: 2 }]);
+  });
+
+  it('computes its prompt where the memory of the device cannot be copied', () => {
+    const { run, add } = setUp(2, 12);
+    const original = add(5);
+    const copy = add(5, 50, { copyOf: original.request.id });
+    expect(run().prefill).toMatchObject([
+      { sequence: original, start: 0, count: 5 },
+      { sequence: copy, start: 0, count: 5 },
+    ]);
+  });
+
+  it('computes its prompt if the copy fails', () => {
+    const cache = new KvCache(2, 64);
+    const budget = new PrefillBudget(new CostModel(), 12);
+    const scheduler = new Scheduler({
+      cache,
+      budget,
+      waits: new WaitEstimate(budget),
+      now: () => 0,
+      copyRow: () => false,
+    });
+    cache.take([0]);
+    cache.commit(0, prompt(9, 9));
+    const copy = new Sequence(request({ prompt: prompt(9, 9), copyOf: 0 }), 0);
+    scheduler.add(copy);
+    scheduler.admit();
+    expect(scheduler.plan().prefill).toEqual([{ sequence: copy, start: 0, count: 9 }]);
+  });
+
+  it('leaves the next copies to later steps when the copies take long', () => {
+    const copies: Copy[] = [];
+    const { clock, run, add, scheduler } = setUp(4, 12, { copies });
+    const original = add(10);
+    for (let index = 0; index < 3; index++) add(10, 50, { copyOf: original.request.id });
+    run();
+    const push = copies.push.bind(copies);
+    copies.push = (...items) => {
+      clock.now += 60;
+      return push(...items);
+    };
+    for (const count of [2, 3, 3]) {
+      scheduler.admit();
+      expect(copies).toHaveLength(count);
+    }
+  });
+});
+
+describe('the chunks of a prompt with scores', () => {
+  it('take no longer than those of other prompts, and as rarely beside decoding sequences', () => {
+    const costs = new CostModel();
+    for (const tokens of [2, 4, 8]) costs.noteTokens(tokens, 10 * tokens);
+    for (const tokens of [2, 4, 8]) costs.scored.note(tokens, 20 * tokens);
+    const { run, add } = setUp(2, 8, { costs });
+    add(3, 60);
+    run();
+    const scored = add(20, 5, { promptLogprobs: 1 });
+    const counts = Array.from({ length: 55 }, () => run().prefill[0]?.count ?? 0);
+    expect(counts.filter((count) => count > 0)).toEqual([4, 4, 4]);
+    expect(counts.flatMap((count, step) => (count > 0 ? [step] : []))).toEqual([0, 25, 50]);
+    expect(scored.computed).toBe(12);
+  });
+
+  it('begin at the first id, also in a slot that contains the prompt', () => {
+    const { run, add, scheduler } = setUp(1, 12, { copies: [] });
+    const first = add(10);
+    run();
+    first.end('cancelled', 0);
+    scheduler.settle();
+    const again = add(10, 5, { promptLogprobs: 0 });
+    expect(run().prefill).toEqual([{ sequence: again, start: 0, count: 10 }]);
+  });
 });

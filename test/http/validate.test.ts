@@ -15,6 +15,7 @@ const fields = (body: object): string[] => {
   const checked = check({ job_id: 'job', ...body });
   return checked.ok ? [] : checked.violations.map(({ field }) => field);
 };
+const biases = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, id) => [id, 1]));
 const messages = (count: number, content = 'x') => Array.from({ length: count }, () => ({ role: 'user', content }));
 
 test.each([
@@ -34,6 +35,7 @@ test.each([
   ['4 stop strings', 'stop', Array(4).fill('x'), Array(5).fill('x')],
   ['100 characters of a stop string', 'stop', ['🐸'.repeat(100)], ['🐸'.repeat(101)]],
   ['64 characters of the name of a template', 'template', '🐸'.repeat(64), '🐸'.repeat(65)],
+  ['1024 biases', 'logit_bias', biases(1024), biases(1025)],
   ['20 log-probabilities', 'logprobs', 20, 21],
   ['one day', 'timeout_ms', 86_400_000, 86_400_001],
   ['the maximum of generated tokens', 'max_tokens', 2048, 2049],

@@ -111,3 +111,37 @@ describe('the field template', () => {
     expect(await violationOf({ input: messages('x') }, [])).toMatchObject({ field: 'messages', message });
   });
 });
+
+describe('the sequence', () => {
+  test('has the logit bias of the order, if it names an id', async () => {
+    const logitBias = [
+      [5, -100],
+      [1023, 0.5],
+    ] as const;
+    expect((await prepared({ logitBias })).sequence.logitBias).toEqual(logitBias);
+    for (const none of [undefined, []])
+      expect((await prepared({ logitBias: none })).sequence).not.toHaveProperty('logitBias');
+  });
+
+  test('has no end ids with ignoreEos', async () => {
+    expect((await prepared({})).sequence.endIds).toEqual([3]);
+    expect((await prepared({ ignoreEos: false })).sequence.endIds).toEqual([3]);
+    expect((await prepared({ ignoreEos: true })).sequence.endIds).toEqual([]);
+  });
+
+  test('cannot have a bias of an id that the model lacks: the violation names field and id', async () => {
+    expect(
+      await violationOf({
+        logitBias: [
+          [1023, 1],
+          [1024, 1],
+        ],
+      }),
+    ).toEqual({
+      field: 'logit_bias.1024',
+      constraint: 'vocabulary',
+      message: 'logit_bias.1024 must be an id of the model, but its ids end at 1023',
+      value: 1024,
+    });
+  });
+});

@@ -84,6 +84,14 @@ describe('one broken field', () => {
     ['logprobs', -1],
     ['logprobs', 21],
     ['logprobs', true],
+    ['logit_bias', [1, 2]],
+    ['logit_bias', { '5': 101 }],
+    ['logit_bias', { '5': '1' }],
+    ['logit_bias', { '5': null }],
+    ['logit_bias', { '-1': 1 }],
+    ['logit_bias', { '05': 1 }],
+    ['logit_bias', { moon: 1 }],
+    ['ignore_eos', 'yes'],
     ['timeout_ms', 0],
     ['raw', 'yes'],
   ])('%s: %j', async (field, value) => {
@@ -111,6 +119,8 @@ test('limits are inclusive', async () => {
     { temperature: 2, top_p: 1, min_p: 1, repetition_penalty: 2, seed: Number.MAX_SAFE_INTEGER, logprobs: 20 },
     { frequency_penalty: -2, presence_penalty: 2, stop: ['a', 'b', 'c', 'x'.repeat(100)], job_id: 'x'.repeat(256) },
     { stop: [], max_tokens: 2048, timeout_ms: 86_400_000 },
+    { logit_bias: { 0: -100, 1023: 100 }, ignore_eos: false },
+    { logit_bias: {}, ignore_eos: true },
   ];
   for (const edge of edges) expect(lastOf(await worker.execute({ ...good, ...edge })).type).toBe('end');
 });
@@ -118,10 +128,11 @@ test('limits are inclusive', async () => {
 test('null fields, and a compressed body, change nothing in the output', async () => {
   const body = { job_id: 'same', prompt: 'Grüße an die See 🐝', max_tokens: 8, temperature: 0 };
   const nulls = { messages: null, raw: null, seed: null, stop: null, top_p: null, on_disconnect: null, more: null };
+  const more = { logit_bias: null, ignore_eos: null };
   const outputs = new Set<string>();
   for (const [bytes, headers] of [
     [JSON.stringify(body), {}],
-    [JSON.stringify({ ...body, ...nulls }), {}],
+    [JSON.stringify({ ...body, ...nulls, ...more }), {}],
     [gzipSync(JSON.stringify(body)), { 'Content-Encoding': 'gzip' }],
   ] as const) {
     const response = await fetch(`${worker.url}/execute`, {
@@ -158,6 +169,7 @@ test('a body with a thousand errors gets a short answer', async () => {
   const bodies = [
     { ...good, prompt: undefined, messages: Array.from({ length: 1024 }, () => ({ role: 1, content: 2 })) },
     { ...good, stop: Array.from({ length: 100_000 }, () => 0) },
+    { ...good, logit_bias: Object.fromEntries(Array.from({ length: 1000 }, (_, id) => [`${MARKER}${id}`, 'x'])) },
   ];
   for (const body of bodies) {
     const response = await worker.post('/execute', body);
