@@ -11,16 +11,8 @@ import '../src/contract/callback.ts';
 import '../src/contract/execute-body.ts';
 import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
 import { LOAD_HEADERS } from '../src/http/operator/load-headers.ts';
-import {
-  ABOUT,
-  type Answer,
-  type Content,
-  HEADERS_OUT,
-  PARAMETERS,
-  type RouteProse,
-  routeProse,
-  TAGS,
-} from './openapi-routes.ts';
+import type { Answer, Content, RouteProse } from './openapi-prose.ts';
+import { ABOUT, HEADERS_OUT, PARAMETERS, routeProse, TAGS } from './openapi-routes.ts';
 import { CALLBACK_SECURITY, webhooks } from './openapi-webhooks.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -200,15 +192,17 @@ function requestBody(name: string, schema: Schema, recordings: readonly Recordin
 function responses(route: Route, recordings: readonly Recording[]): object {
   const found = Object.entries(route.answers).map(([status, answer]): [number, Answer] => [Number(status), answer]);
   const errors = new Set(route.errors);
-  for (const status of new Set([...errors].map((code) => ERRORS[code].status))) {
-    const codes = [...errors].filter((code) => ERRORS[code].status === status);
+  const { schema = 'ErrorAnswer', statuses = {} } = route.dialect ?? {};
+  const statusOf = (code: ErrorCode): number => statuses[code] ?? ERRORS[code].status;
+  for (const status of new Set([...errors].map(statusOf))) {
+    const codes = [...errors].filter((code) => statusOf(code) === status);
     const { description = '', content = {} }: Partial<Answer> = route.errorForms?.[status] ?? {};
     found.push([
       status,
       {
         description: `${listOf(codes)}${description && `\n\n${description}`}`,
         headers: [...(route.errorHeaders?.[status] ?? []), ...(status === 401 ? ['WWW-Authenticate'] : [])],
-        content: { 'application/json': { $ref: '#/components/schemas/ErrorAnswer' }, ...content },
+        content: { 'application/json': { $ref: `#/components/schemas/${schema}` }, ...content },
       },
     ]);
   }
