@@ -44,6 +44,8 @@ const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTER
 /** Errors while the worker accepts no jobs. */
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'ENGINE_STALLED', 'WORKER_UNHEALTHY'];
 
+/** Errors of a job that has begun: the status of an answer without a stream. */
+const JOB_FAILURES: readonly ErrorCode[] = ['SLOW_CONSUMER', 'VRAM_OOM', 'ENGINE_LOST', 'INFERENCE_FAILED'];
 /** Errors of a route that runs a job and lets the worker choose its id. */
 const RUNS_JOB: readonly ErrorCode[] = [
   ...BODY,
@@ -54,6 +56,7 @@ const RUNS_JOB: readonly ErrorCode[] = [
   'ALL_SLOTS_BUSY',
   ...NOT_READY,
   'TIMEOUT',
+  ...JOB_FAILURES,
   'INTERNAL',
 ];
 /** Clients of OpenAI read this header. */

@@ -113,8 +113,8 @@ async function encodeText(
       const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
       return await tokenizer.encode(conversation, { addSpecialTokens: false, ...rules, template });
     }
-    const text = 'prompt' in input ? input.prompt : '';
-    return await tokenizer.encode(text, { addSpecialTokens: true, ...rules });
+    const { prompt: text, addSpecialTokens = true } = 'prompt' in input ? input : { prompt: '' };
+    return await tokenizer.encode(text, { addSpecialTokens, ...rules });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);

@@ -37,7 +37,7 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
 export function checkPart<T>(schema: z.ZodType<T>, path: string, value: unknown): T {
   const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
-  throw invalidError(parsed.error.issues.map((issue) => violationOf(issue, value, path)));
+  throw invalidError(parsed.error.issues.flatMap(innermost).map((issue) => violationOf(issue, value, path)));
 }
 
 /** The error for violations of a body. */
@@ -108,24 +108,21 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
       };
     case 'invalid_union':
       if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
-      return { constraint: 'type', rule: unionRule(issue) };
+      return { constraint: 'type', rule: ownRule(issue) ?? `must be ${typesOf(issue).join(' or ')}` };
     case 'invalid_value':
       return { constraint: 'enum', rule: `must be ${issue.values.map(String).join(', ')}` };
     default:
-      return { constraint: 'form', rule: formRule(issue) };
+      return { constraint: 'form', rule: ownRule(issue) ?? 'must have a form that the API reference describes' };
   }
 }
 
-/** The schema of a pattern gives the end of the sentence as the message of the error. */
-function formRule({ message }: z.core.$ZodIssue): string {
-  return message.startsWith('Invalid') ? 'must have a form that the API reference describes' : `must be ${message}`;
-}
+/** The end of the sentence, if the schema of a union or of a pattern has it as the message of its error. */
+const ownRule = ({ message }: z.core.$ZodIssue): string | undefined =>
+  message.startsWith('Invalid') ? undefined : `must be ${message}`;
 
-/** The end of the sentence from the schema of a union, or the types of which the value has none. */
-function unionRule(issue: z.core.$ZodIssueInvalidUnion): string {
-  const types = issue.errors.flatMap(([first]) => (first?.code === 'invalid_type' ? [nounOf(first.expected)] : []));
-  return issue.message.startsWith('Invalid') && types.length > 0 ? `must be ${types.join(' or ')}` : formRule(issue);
-}
+/** The types of a union whose value has none of them. */
+const typesOf = ({ errors }: z.core.$ZodIssueInvalidUnion): string[] =>
+  errors.flatMap(([first]) => (first?.code === 'invalid_type' ? [nounOf(first.expected)] : []));
 
 function nounOf(expected: string): string {
   if (expected === 'int') return 'a whole number';
