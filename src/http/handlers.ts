@@ -14,11 +14,13 @@ import type { WorkerState } from '../lifecycle/state.ts';
 import type { MemoryFigure } from '../telemetry/memory-figure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { TokenCheck } from './auth.ts';
+import { lazyFamily } from './dialect/family.ts';
 import type { ErrorFormatter } from './error-handler.ts';
 import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
 import { executeHandler } from './native/execute.ts';
 import { eventsHandler } from './native/job-events.ts';
+import { openAIErrors } from './openai/errors.ts';
 import { announceHandler } from './operator/announce.ts';
 import { healthHandler, liveHandler, readyHandler } from './operator/health.ts';
 import { jobsHandler } from './operator/jobs.ts';
@@ -67,8 +69,13 @@ export function handlersOf(
 ): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
   const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
+  const responses = lazyFamily(
+    () => import('./openai/responses/handler.ts').then(({ responsesHandlers }) => responsesHandlers(parts)),
+    openAIErrors,
+  );
   return {
     execute: { handle: executeHandler(admission, config), formatError: executeErrors(config.narration) },
+    responses: responses('responses'),
     jobEvents: native(eventsHandler(jobs)),
     jobs: native(jobsHandler(jobs)),
     cancel: native(cancelHandler(jobs)),
