@@ -16,6 +16,8 @@ export interface Route {
   readonly endless?: true;
   /** True if the route reads a body, which then may be compressed. */
   readonly takesBody?: true;
+  /** True if the last parameter is the rest of the path, which may have slashes. */
+  readonly takesRest?: true;
   /**
    * Headers of every answer that repeat the correlation id under the names that the clients of a dialect
    * read.
@@ -42,6 +44,21 @@ const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTER
 /** Errors while the worker accepts no jobs. */
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'ENGINE_STALLED', 'WORKER_UNHEALTHY'];
 
+/** Errors of a job of a dialect before its answer begins. */
+const JOB: readonly ErrorCode[] = [
+  ...BODY,
+  'TEMPLATE_UNUSABLE',
+  ...GUARDED,
+  'CANCELLED',
+  'PROMPT_TOO_LONG',
+  'ALL_SLOTS_BUSY',
+  ...NOT_READY,
+  'TIMEOUT',
+  'INTERNAL',
+];
+/** Clients of OpenAI read this header. */
+const REQUEST_ID = ['X-Request-Id'] as const;
+
 /** Every route by its operation id, in the order of openapi.yaml. */
 export const ROUTES = {
   execute: {
@@ -61,27 +78,6 @@ export const ROUTES = {
       'INTERNAL',
     ],
   },
-  responses: {
-    method: 'POST',
-    path: '/v1/responses',
-    takesBody: true,
-    requestIds: ['X-Request-Id'],
-    errors: [
-      ...BODY,
-      'TEMPLATE_UNUSABLE',
-      ...GUARDED,
-      'CANCELLED',
-      'SLOW_CONSUMER',
-      'PROMPT_TOO_LONG',
-      'ALL_SLOTS_BUSY',
-      ...NOT_READY,
-      'VRAM_OOM',
-      'ENGINE_LOST',
-      'TIMEOUT',
-      'INFERENCE_FAILED',
-      'INTERNAL',
-    ],
-  },
   jobEvents: {
     method: 'GET',
     path: '/jobs/{job_id}/events',
@@ -89,6 +85,33 @@ export const ROUTES = {
     errors: [...ANY, ...GUARDED, 'NOT_FOUND', 'OTHER_RUN', 'GONE', 'TOO_MANY_READERS'],
   },
   jobs: { method: 'GET', path: '/jobs', errors: [...ANY, ...GUARDED] },
+  chatCompletions: {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    takesBody: true,
+    requestIds: REQUEST_ID,
+    errors: JOB,
+  },
+  responses: {
+    method: 'POST',
+    path: '/v1/responses',
+    takesBody: true,
+    requestIds: REQUEST_ID,
+    errors: [...JOB, 'SLOW_CONSUMER', 'VRAM_OOM', 'ENGINE_LOST', 'INFERENCE_FAILED'],
+  },
+  models: {
+    method: 'GET',
+    path: '/v1/models',
+    requestIds: REQUEST_ID,
+    errors: [...ANY, ...GUARDED, ...NOT_READY],
+  },
+  model: {
+    method: 'GET',
+    path: '/v1/models/{model}',
+    takesRest: true,
+    requestIds: REQUEST_ID,
+    errors: [...ANY, ...GUARDED, 'NOT_FOUND', ...NOT_READY],
+  },
   cancel: { method: 'POST', path: '/cancel', takesBody: true, errors: [...BODY, ...GUARDED, 'NOT_FOUND', 'INTERNAL'] },
   shutdown: { method: 'POST', path: '/shutdown', errors: [...BODY, ...GUARDED, 'DRAINING', 'INTERNAL'] },
   announce: {

@@ -69,15 +69,18 @@ export function handlersOf(
 ): Readonly<Record<RouteId, Handler>> {
   const { config, state, jobs, admission, engine, metrics } = parts;
   const native = (handle: Handler['handle']): Handler => ({ handle, formatError: sendError });
-  const responses = lazyFamily(
-    () => import('./openai/responses/handler.ts').then(({ responsesHandlers }) => responsesHandlers(parts)),
+  const openAI = lazyFamily(
+    () => import('./openai/handlers.ts').then(({ openAIHandlers }) => openAIHandlers(parts)),
     openAIErrors,
   );
   return {
     execute: { handle: executeHandler(admission, config), formatError: executeErrors(config.narration) },
-    responses: responses('responses'),
     jobEvents: native(eventsHandler(jobs)),
     jobs: native(jobsHandler(jobs)),
+    chatCompletions: openAI('chatCompletions'),
+    responses: openAI('responses'),
+    models: openAI('models'),
+    model: openAI('model'),
     cancel: native(cancelHandler(jobs)),
     shutdown: native(shutdownHandler(state, config.shutdownTimeout, parts.shutdown)),
     announce: native(announceHandler(state, parts.announce)),

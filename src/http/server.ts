@@ -127,10 +127,10 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RoutePa
   const authenticate = needsToken && authenticator(isTrusted, (request) => connections.trust(request));
   const routes: Readonly<Record<RouteId, Route>> = ROUTES;
   for (const [id, { handle, formatError }] of Object.entries(handlersOf(parts, contract, isTrusted))) {
-    const { method, path, open, endless, takesBody, requestIds = [] } = routes[id as RouteId];
+    const { method, path, open, endless, takesBody, takesRest, requestIds = [] } = routes[id as RouteId];
     app.route({
       method,
-      url: routerPath(path),
+      url: routerPath(path, takesRest),
       exposeHeadRoute: !endless,
       config: { open: open === true, takesBody: takesBody === true, requestIds },
       handler: (request, reply) => {
@@ -143,7 +143,7 @@ function addRoutes(app: FastifyInstance, parts: ServerParts, routeParts: RoutePa
   }
 }
 
-/** The path in the form of Fastify's router: a parameter begins with a colon. */
-function routerPath(path: string): string {
-  return path.replace(/\{(\w+)\}/g, ':$1');
+/** The path in the form of Fastify's router: a parameter begins with a colon, and the rest is an asterisk. */
+function routerPath(path: string, takesRest = false): string {
+  return (takesRest ? path.replace(/\{\w+\}$/, '*') : path).replace(/\{(\w+)\}/g, ':$1');
 }

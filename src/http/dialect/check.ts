@@ -28,6 +28,17 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
   return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
 }
 
+/**
+ * Checks a value inside of a body. A field of it that is null counts as absent.
+ * @param path path of the value in the body, such as `tools[0].function`
+ * @throws WorkerError `INVALID_REQUEST` with the violations
+ */
+export function checkPart<T>(schema: z.ZodType<T>, path: string, value: unknown): T {
+  const parsed = schema.safeParse(withoutNulls(value));
+  if (parsed.success) return parsed.data;
+  throw invalidError(parsed.error.issues.map((issue) => violationOf(issue, value, path)));
+}
+
 /** The error for violations of a body. */
 export function invalidError(violations: readonly Violation[]): WorkerError {
   return new WorkerError('INVALID_REQUEST', undefined, { violations: violations.slice(0, MAX_VIOLATIONS) });
@@ -42,9 +53,10 @@ export function sentencesOf({ violations, message }: WorkerError): string {
   return violations === undefined ? message : violations.map((violation) => violation.message).join('; ');
 }
 
-function violationOf(issue: z.core.$ZodIssue, body: unknown): Violation {
+/** @param root path of `body`, if it is a part of the whole body */
+function violationOf(issue: z.core.$ZodIssue, body: unknown, root = ''): Violation {
   const { path } = issue;
-  const field = pathText(path);
+  const field = pathText(path, root);
   const value = path.reduce<unknown>((at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part], body);
   const { constraint, rule } = ruleOf(issue, value);
   const shown = shownValue(issue, value);
@@ -53,8 +65,8 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown): Violation {
 }
 
 /** `messages[2].role` */
-function pathText(path: readonly PropertyKey[]): string {
-  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+function pathText(path: readonly PropertyKey[], root: string): string {
+  const text = root + path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
   return text === '' ? 'body' : text.replace(/^\./, '');
 }
 
@@ -84,8 +96,13 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
     case 'invalid_value':
       return { constraint: 'enum', rule: `must be ${issue.values.map(String).join(', ')}` };
     default:
-      return { constraint: 'form', rule: 'must have a form that the API reference describes' };
+      return { constraint: 'form', rule: formRule(issue) };
   }
+}
+
+/** The rule of a union or of a pattern: its schema gives the end of the sentence as the message of the error. */
+function formRule({ message }: z.core.$ZodIssue): string {
+  return message.startsWith('Invalid') ? 'must have a form that the API reference describes' : `must be ${message}`;
 }
 
 function nounOf(expected: string): string {

@@ -23,6 +23,7 @@ const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
 const CODES: Partial<Record<ErrorCode, string>> = {
   PROMPT_TOO_LONG: 'context_length_exceeded',
   UNAUTHORIZED: 'invalid_api_key',
+  NOT_FOUND: 'model_not_found',
 };
 
 /** OpenAI's class of an error, by its HTTP status. */

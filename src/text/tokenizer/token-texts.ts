@@ -6,12 +6,14 @@ import type { Definition } from './definition.ts';
 import type { Vocabulary } from './models/vocabulary.ts';
 import { checkDecoder } from './stages/decoder-growth.ts';
 import { type Decode, decoderOf } from './stages/decoders.ts';
+import { byteForms, formOfText, type TokenForm } from './token-form.ts';
 
 export class TokenTexts {
   readonly #vocabulary: Vocabulary;
   readonly #decode: Decode;
   readonly #added: ReadonlyMap<number, string>;
   readonly #special: ReadonlySet<string>;
+  readonly #byteForm: (token: string) => TokenForm | undefined;
 
   /** @throws Error if the decoder is unsupported, or could make a long text of one token */
   constructor({ added_tokens, decoder }: Definition, vocabulary: Vocabulary) {
@@ -22,6 +24,7 @@ export class TokenTexts {
     );
     this.#vocabulary = vocabulary;
     this.#decode = decoderOf(decoder);
+    this.#byteForm = byteForms(decoder);
     this.#added = new Map(added.map(({ id, content }) => [id, content]));
     this.#special = new Set(added.filter((token) => token.special).map(({ content }) => content));
   }
@@ -33,6 +36,18 @@ export class TokenTexts {
 
   tokenOf(id: number): string | undefined {
     return this.#added.get(id) ?? this.#vocabulary.tokens[id];
+  }
+
+  /** Text and bytes of one id by itself; a special token has its name as its text. */
+  formOf(id: number): TokenForm {
+    const token = this.tokenOf(id) ?? '';
+    if (this.isSpecial(token)) return formOfText(token);
+    return this.#byteForm(token) ?? formOfText(this.#textWithin(id));
+  }
+
+  /** Text that an id adds to a text before it: decoders may strip the first space of a text. */
+  #textWithin(id: number): string {
+    return this.decode([id, id]).slice(this.decode([id]).length);
   }
 
   isSpecial(token: string): boolean {

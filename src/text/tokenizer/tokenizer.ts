@@ -15,6 +15,7 @@ import { EncodeError } from './encode-error.ts';
 import { hasShortTokens, isKnownShape } from './loop-shape.ts';
 import { vocabularyOfModel } from './models/model.ts';
 import { Pipeline } from './pipeline.ts';
+import type { TokenForm } from './token-form.ts';
 import { TokenTexts } from './token-texts.ts';
 import { naming, readDefinition, type TokenizerFiles } from './tokenizer-files.ts';
 
@@ -151,6 +152,14 @@ export class Tokenizer {
   specialText(id: number): string | undefined {
     const token = this.#texts.tokenOf(id);
     return token !== undefined && this.#texts.isSpecial(token) ? token : undefined;
+  }
+
+  /**
+   * Text and bytes of one id within a text: `' the'`, and not `'the'`, for a token that begins a word. A
+   * special token has its name as its text; an id without a token has neither text nor bytes.
+   */
+  formOf(id: number): TokenForm {
+    return this.#texts.formOf(id);
   }
 
   /** The token of an id as an error shows it: from the tokenizer's file, in quotes, harmless and cut. */

@@ -1,7 +1,7 @@
 /**
  * Turns the items of a request to `/v1/responses` into the messages of a conversation. Pure.
  */
-import type { Content, Item, Part } from '../../../contract/openai/responses-input.ts';
+import type { Content, Item, Part } from '../../../contract/openai/responses/input.ts';
 import type { ChatMessage, ToolCall } from '../../../text/template/conversation.ts';
 import { invalidField } from '../../dialect/check.ts';
 import { shownText } from '../../validate.ts';
@@ -52,7 +52,11 @@ class InputReader {
         this.#ignored.push(`${field} (${shownText(item.name)})`);
         break;
       case 'item_reference':
-        throw invalidField(field, 'unsupported', `${field} must not be an item_reference: the worker stores no items`);
+        throw invalidField(
+          field,
+          'unsupported',
+          `${field} must not be an item_reference: the worker stores no items; send the item itself, which clients do with store: false`,
+        );
       case 'function_call':
         this.#call(item);
         break;

@@ -1,17 +1,13 @@
 /** Log-probabilities in the form of OpenAI. */
 import type { z } from 'zod';
-import type { ResponsesLogprob } from '../../../contract/openai/responses-answer.ts';
+import type { ResponsesLogprob } from '../../../contract/openai/responses/answer.ts';
 import type { TokenEvent } from '../../../jobs/job-events.ts';
+import type { Tokenizer } from '../../../text/tokenizer/tokenizer.ts';
 
 export type Logprob = z.output<typeof ResponsesLogprob>;
 
-/** The texts of tokens. */
-export interface TokenTexts {
-  /** Text of consecutive ids, without special tokens. */
-  decode(ids: readonly number[]): string;
-  /** Text of a special token; undefined for every other id. */
-  specialText(id: number): string | undefined;
-}
+/** The part of a tokenizer that log-probabilities use. */
+export type TokenForms = Pick<Tokenizer, 'formOf'>;
 
 interface Scored {
   readonly id: number;
@@ -19,20 +15,15 @@ interface Scored {
 }
 
 /** The log-probabilities that an event reports: those of its earlier tokens, then its own. */
-export function logprobsIn({ id, logprob, top = [], earlier = [] }: TokenEvent, texts: TokenTexts): Logprob[] {
+export function logprobsIn({ id, logprob, top = [], earlier = [] }: TokenEvent, tokens: TokenForms): Logprob[] {
   if (id === undefined || logprob === undefined) return [];
   return [...earlier, { id, logprob, top }].map((token) => ({
-    ...likelihoodOf(token, texts),
-    top_logprobs: token.top.map((each) => likelihoodOf(each, texts)),
+    ...likelihoodOf(token, tokens),
+    top_logprobs: token.top.map((each) => likelihoodOf(each, tokens)),
   }));
 }
 
-function likelihoodOf({ id, logprob }: Scored, texts: TokenTexts) {
-  const token = texts.specialText(id) ?? tokenText(id, texts);
-  return { token, bytes: [...Buffer.from(token)], logprob };
-}
-
-/** Some decoders strip the first space of a text, and none within it: the second of two equal ids keeps it. */
-function tokenText(id: number, texts: TokenTexts): string {
-  return texts.decode([id, id]).slice(texts.decode([id]).length);
+function likelihoodOf({ id, logprob }: Scored, tokens: TokenForms) {
+  const { text: token, bytes } = tokens.formOf(id);
+  return { token, bytes: [...bytes], logprob };
 }

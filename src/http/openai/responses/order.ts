@@ -1,12 +1,14 @@
 /** Turns the body of `POST /v1/responses` into an order, which is independent of the wire format. */
 import type { FastifyRequest } from 'fastify';
+import { WorkerError } from '../../../contract/errors.ts';
 import type { Limits } from '../../../contract/execute.ts';
-import type { ResponsesRequest } from '../../../contract/openai/responses.ts';
+import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
 import { deadlineOrder, requireLength, samplingOrder } from '../../dialect/sampling-order.ts';
 import { shownText } from '../../validate.ts';
+import { stopsOf } from '../shared/order.ts';
 import { readInput } from './input.ts';
 import type { ReadTools } from './tools.ts';
 
@@ -41,7 +43,8 @@ export function responsesOrder(
     toolUse: { choice, parallel: body.parallel_tool_calls ?? true },
     maxTokens: body.max_output_tokens,
     sampling: samplingOrder(body),
-    stop: typeof body.stop === 'string' ? [body.stop] : body.stop,
+    stop: stopsOf(body.stop),
+    timeoutMs: body.timeout_ms,
     logprobs: logprobsOf(body),
     deadline: deadlineOrder({ headers }),
     onDisconnect: 'cancel',
@@ -108,4 +111,23 @@ function ignoredFields(body: ResponsesRequest, model: string): string[] {
     value === LOGPROBS ? [] : [`include[${index}] (${shownText(value)})`],
   );
   return [...fields, ...included];
+}
+
+/**
+ * The same promise, but its errors name the conversation `input`. In an order, a conversation has messages.
+ * @throws WorkerError as the promise
+ */
+export async function namingInput<T>(admitted: Promise<T>): Promise<T> {
+  try {
+    return await admitted;
+  } catch (error) {
+    if (!(error instanceof WorkerError) || !error.violations) throw error;
+    const { code, violations, details, retry, status } = error;
+    const named = violations.map((violation) =>
+      violation.field === 'messages'
+        ? { ...violation, field: 'input', message: violation.message.replace(/^messages\b/, 'input') }
+        : violation,
+    );
+    throw new WorkerError(code, undefined, { violations: named, retry, status, ...(details && { details }) });
+  }
 }

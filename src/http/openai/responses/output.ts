@@ -2,10 +2,10 @@
  * The items of one answer: reasoning, texts and calls. An item is open until another one begins, or until the
  * output ends. Reports each change as an event of the dialect.
  */
-import type { OutputItem } from '../../../contract/openai/responses-answer.ts';
-import type { ResponsesEventFields, ResponsesEventType } from '../../../contract/openai/responses-events.ts';
+import type { OutputItem } from '../../../contract/openai/responses/answer.ts';
+import type { ResponsesEventFields, ResponsesEventType } from '../../../contract/openai/responses/events.ts';
 import type { TokenEvent } from '../../../jobs/job-events.ts';
-import { type Logprob, logprobsIn, type TokenTexts } from './logprobs.ts';
+import { type Logprob, logprobsIn, type TokenForms } from './logprobs.ts';
 
 /** Receives the events of the items in order. */
 export type Report = <T extends ResponsesEventType>(type: T, fields: ResponsesEventFields<T>) => void;
@@ -33,15 +33,15 @@ const PREFIXES: Readonly<Record<Kind, string>> = { message: 'msg', reasoning: 'r
 
 export class ResponseOutput {
   readonly #suffix: string;
-  readonly #texts: TokenTexts;
+  readonly #tokens: TokenForms;
   readonly #report: Report;
   readonly #done: OutputItem[] = [];
   #open: Open | undefined;
 
   /** @param id id of the response, from which the ids of the items are made */
-  constructor(id: string, texts: TokenTexts, report: Report) {
+  constructor(id: string, tokens: TokenForms, report: Report) {
     this.#suffix = id.replace(/^resp_/, '');
-    this.#texts = texts;
+    this.#tokens = tokens;
     this.#report = report;
   }
 
@@ -53,7 +53,7 @@ export class ResponseOutput {
   /** Adds a piece of the output. */
   add(event: TokenEvent): void {
     const part = event.part ?? { kind: 'content', text: event.t };
-    if (part.kind === 'content') this.#addText(part.text, logprobsIn(event, this.#texts));
+    if (part.kind === 'content') this.#addText(part.text, logprobsIn(event, this.#tokens));
     else if (part.kind === 'reasoning') this.#addReasoning(part.text);
     else if (part.kind === 'call') this.#addCall(part.id, part.name);
     else this.#addArguments(part.text);

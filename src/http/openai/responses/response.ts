@@ -1,9 +1,9 @@
 /** The response object of one job, which its stream repeats and its document is. */
-import type { ResponseSettings, ResponsesAnswer } from '../../../contract/openai/responses-answer.ts';
+import type { ResponseSettings, ResponsesAnswer } from '../../../contract/openai/responses/answer.ts';
 import type { ChoiceEndEvent, JobEvent, TokenEvent } from '../../../jobs/job-events.ts';
 import type { JobError } from '../../dialect/dialect-encoder.ts';
 import { openAIJobError } from '../errors.ts';
-import type { TokenTexts } from './logprobs.ts';
+import type { TokenForms } from './logprobs.ts';
 import { type Report, ResponseOutput } from './output.ts';
 
 /** The facts of a response from before its job. */
@@ -12,7 +12,7 @@ export interface ResponseFacts {
   readonly id: string;
   readonly model: string;
   readonly settings: ResponseSettings;
-  readonly texts: TokenTexts;
+  readonly tokens: TokenForms;
 }
 
 type Outcome = Pick<ResponsesAnswer, 'status' | 'incomplete_details' | 'error' | 'completed_at' | 'usage'>;
@@ -36,7 +36,7 @@ export class ResponseState {
   /** @param report receives the events of the items */
   constructor(facts: ResponseFacts, report: Report) {
     this.#facts = facts;
-    this.#output = new ResponseOutput(facts.id, facts.texts, report);
+    this.#output = new ResponseOutput(facts.id, facts.tokens, report);
   }
 
   /** The job was accepted at this time. */

@@ -1,6 +1,7 @@
 /** The settings of a request, as its answer repeats them. Pure. */
-import type { ResponsesRequest } from '../../../contract/openai/responses.ts';
-import type { ResponseSettings } from '../../../contract/openai/responses-answer.ts';
+
+import type { ResponseSettings } from '../../../contract/openai/responses/answer.ts';
+import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { SamplingDefaults } from '../../../protocol/sampling.ts';
 import type { ReadTools } from './tools.ts';

@@ -11,7 +11,7 @@
  *   The event `keepalive` of OpenAI's servers is not used: some versions of the SDK throw at it.
  */
 import type { Config } from '../../../config/config.ts';
-import type { ResponsesEventFields, ResponsesEventType } from '../../../contract/openai/responses-events.ts';
+import type { ResponsesEventFields, ResponsesEventType } from '../../../contract/openai/responses/events.ts';
 import type { JobEvent } from '../../../jobs/job-events.ts';
 import { type DialectEncoder, eventFrame, type JobError, keepAliveOf } from '../../dialect/dialect-encoder.ts';
 import { openAIJobError } from '../errors.ts';

@@ -1,5 +1,5 @@
 /** The tools of a request to `/v1/responses`, and the choice among them. Pure. */
-import type { Tool, ToolChoice } from '../../../contract/openai/responses-input.ts';
+import type { Tool, ToolChoice } from '../../../contract/openai/responses/tools.ts';
 import type { FunctionTool, Json } from '../../../text/template/conversation.ts';
 import type { ToolUse } from '../../../text/tools/tool-use.ts';
 import { invalidField } from '../../dialect/check.ts';

@@ -3,12 +3,12 @@
  * code of the route imports it: a worker that does not serve the route does not pay for it.
  */
 import { z } from 'zod';
-import { objectWithNulls } from '../absent.ts';
-import { FIXED_LIMITS } from '../execute.ts';
-import { samplingFields } from '../sampling-fields.ts';
-import { named } from '../schema.ts';
-import { chosenForm, wellFormed } from './chosen-form.ts';
-import { inputField, toolChoiceField, toolsField } from './responses-input.ts';
+import { objectWithNulls } from '../../absent.ts';
+import { samplingFields } from '../../sampling-fields.ts';
+import { named } from '../../schema.ts';
+import { OPENAI_LIMITS, sharedFields, text } from '../fields.ts';
+import { inputField } from './input.ts';
+import { toolChoiceField, toolsField } from './tools.ts';
 
 export const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
 /** Entries of `metadata`, as OpenAI limits them. */
@@ -23,21 +23,6 @@ const tag = (description: string) =>
     .max(1024)
     .optional()
     .meta({ description: echoed(description), maxLength: 1024 });
-
-const stop = () => wellFormed().min(1).max(FIXED_LIMITS.stopChars);
-const stops = z.array(stop()).max(FIXED_LIMITS.stops);
-const stopField = chosenForm<string | readonly string[]>(
-  (value) => (Array.isArray(value) ? stops : stop()),
-  [
-    { type: 'string', minLength: 1, maxLength: FIXED_LIMITS.stopChars },
-    {
-      type: 'array',
-      maxItems: FIXED_LIMITS.stops,
-      items: { type: 'string', minLength: 1, maxLength: FIXED_LIMITS.stopChars },
-    },
-  ],
-  'Strings that end the output; they are not part of it. Not a field of OpenAI',
-);
 
 const format = objectWithNulls({
   type: z.string().meta({
@@ -62,23 +47,21 @@ const reasoningField = objectWithNulls({
     .meta({ description: ignored('Wish for a summary. The answer has the reasoning itself.') }),
 });
 
+/** The fields that the other routes of OpenAI's dialect have too. */
+function commonFields() {
+  const { model, top_k, seed, stop, stream, narration, timeout_ms } = sharedFields();
+  return { model, ...samplingFields(), top_k, seed, stop, stream, narration, timeout_ms };
+}
+
 /** The fields that control the worker. */
 const usedFields = () => ({
-  model: z.string().optional().meta({ description: 'Any name: a worker has one model, whose name is in the answer' }),
+  ...commonFields(),
   input: inputField().optional(),
-  instructions: wellFormed().optional().meta({ description: 'A system message before the input' }),
+  instructions: text().optional().meta({ description: 'A system message before the input' }),
   max_output_tokens: z.int().min(1).optional().meta({
     description:
       'Maximum number of tokens to generate, with the reasoning. A number above the possible maximum is reduced',
   }),
-  ...samplingFields(),
-  top_k: z
-    .int()
-    .min(-1)
-    .optional()
-    .meta({ description: 'Keep the k likeliest tokens; 0 and -1 are off. Not a field of OpenAI' }),
-  seed: z.int().optional().meta({ description: 'The same seed draws the same tokens. Not a field of OpenAI' }),
-  stop: stopField.optional(),
   tools: toolsField().optional(),
   tool_choice: toolChoiceField().optional(),
   parallel_tool_calls: z
@@ -90,17 +73,12 @@ const usedFields = () => ({
   top_logprobs: z
     .int()
     .min(0)
-    .max(FIXED_LIMITS.logprobs)
+    .max(OPENAI_LIMITS.topLogprobs)
     .optional()
     .meta({ description: 'Report the log-probability of each token of the text, and of this many alternatives' }),
   include: z.array(z.string()).max(32).optional().meta({
     description:
       '`message.output_text.logprobs` reports log-probabilities. Other values are ignored; a narration names them',
-  }),
-  stream: z.boolean().optional().meta({ description: 'true: the answer is a stream of events. Default: false' }),
-  narration: z.boolean().optional().meta({
-    description:
-      'true: the answer has the narration of the worker, as the header `X-Narration: on`. Not a field of OpenAI',
   }),
 });
 

@@ -1,8 +1,8 @@
 /** The answer of `POST /v1/responses`: the response object and its items. */
 import { z } from 'zod';
-import { EVENTS } from '../events.ts';
-import { counted, named } from '../schema.ts';
-import { EFFORTS } from './responses.ts';
+import { EVENTS } from '../../events.ts';
+import { counted, named } from '../../schema.ts';
+import { EFFORTS } from './body.ts';
 
 const text = (description: string) => z.string().meta({ description });
 const nullable = <S extends z.ZodType>(schema: S, description: string) => schema.nullable().meta({ description });

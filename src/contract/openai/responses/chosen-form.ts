@@ -4,13 +4,6 @@
  */
 import { z } from 'zod';
 
-/** A text that reaches the model: half of a surrogate pair has no bytes in UTF-8. */
-export const wellFormed = () =>
-  z.string().refine((given) => given.isWellFormed(), {
-    params: { constraint: 'unicode' },
-    message: 'well-formed Unicode, without half of a surrogate pair such as \\ud800',
-  });
-
 /**
  * The schema of a value whose form `choose` decides.
  * @param names names of the schemas of all forms in openapi.yaml, or schemas of JSON Schema
@@ -37,3 +30,23 @@ export function typeOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
   return typeof value.type === 'string' ? value.type : undefined;
 }
+
+/** A value of a type without a schema of its own. */
+export interface Unknown {
+  readonly type: 'unknown';
+  /** The type as the client names it. */
+  readonly name: string;
+}
+
+/** The schema of such a value. */
+export const UNKNOWN = z.unknown().transform((value): Unknown => ({ type: 'unknown', name: typeOf(value) ?? '' }));
+/** The form of such a value in openapi.yaml. */
+export const otherForm = (description: string) => ({
+  type: 'object',
+  required: ['type'],
+  properties: { type: { type: 'string' } },
+  additionalProperties: true,
+  description,
+});
+/** The schema of a value that should have a type and has none. */
+export const NO_TYPE = z.object({ type: z.string() });

@@ -1,8 +1,8 @@
 /** The events of a stream of `POST /v1/responses`: those of OpenAI, and no other. */
 import { z } from 'zod';
-import { EVENTS as NATIVE } from '../events.ts';
-import { counted, named } from '../schema.ts';
-import { OutputItem, OutputText, ReasoningText, ResponsesAnswer, ResponsesLogprob } from './responses-answer.ts';
+import { EVENTS as NATIVE } from '../../events.ts';
+import { counted, named } from '../../schema.ts';
+import { OutputItem, OutputText, ReasoningText, ResponsesAnswer, ResponsesLogprob } from './answer.ts';
 
 const text = (description: string) => z.string().meta({ description });
 

@@ -1,0 +1,108 @@
+/** The stream of a chat: every piece of the output becomes one `chat.completion.chunk`. */
+
+import type { Config } from '../../../config/config.ts';
+import type { ChoiceEndEvent, JobEvent, TokenEvent } from '../../../jobs/job-events.ts';
+import type { OutputPart } from '../../../text/output/parts.ts';
+import { type DialectEncoder, keepAliveOf } from '../../dialect/dialect-encoder.ts';
+import { Chunks, errorEnd, jsonLine } from '../shared/chunks.ts';
+import type { AnswerHead, SharedBody } from '../shared/order.ts';
+import { UsageCounter } from '../shared/usage.ts';
+import { chatFinish } from './finish.ts';
+import { chatScores, type TokenForms } from './scores.ts';
+
+/** A choice that changes nothing. */
+const QUIET = '{"index":0,"delta":{},"logprobs":null,"finish_reason":null}';
+const ROLE = '"role":"assistant",';
+
+export interface ChatAnswer {
+  readonly head: AnswerHead;
+  /** True if the answer carries the narration. */
+  readonly narrates: boolean;
+  /** Texts of tokens, for log-probabilities. */
+  readonly tokens: TokenForms;
+}
+
+export interface ChatStream extends ChatAnswer {
+  readonly options: SharedBody['stream_options'];
+  readonly keepAlive: Config['sseKeepalive'];
+}
+
+export class ChatChunkEncoder implements DialectEncoder {
+  readonly status = 200;
+  readonly keepAlive?: string;
+  readonly #tokens: TokenForms;
+  readonly #narrates: boolean;
+  readonly #usage = new UsageCounter();
+  readonly #chunks: Chunks;
+  /** Choices that have had a chunk: the first one names the role. */
+  readonly #begun = new Set<number>();
+
+  constructor({ head, narrates, tokens, options, keepAlive }: ChatStream) {
+    this.#tokens = tokens;
+    this.#narrates = narrates;
+    this.#chunks = new Chunks(head, 'chat.completion.chunk', options, this.#usage);
+    Object.assign(this, keepAliveOf(keepAlive, this.#chunks.of(QUIET)));
+  }
+
+  encode(event: JobEvent): string | undefined {
+    this.#usage.count(event);
+    switch (event.type) {
+      case 'token':
+        return this.#token(event);
+      case 'choice_end':
+        return this.#end(event);
+      case 'narration':
+        return this.#narrates ? this.#chunks.narration(QUIET, event) : undefined;
+      case 'end':
+        return this.#chunks.end;
+      case 'error':
+        return errorEnd(event);
+      default:
+        return undefined;
+    }
+  }
+
+  #token(event: TokenEvent): string {
+    const { choice = 0, part = { kind: 'content', text: event.t } } = event;
+    const scores = chatScores(event, this.#tokens);
+    const logprobs = scores === undefined ? 'null' : `{"content":[${oneLineOf(scores)}],"refusal":null}`;
+    const delta = this.#delta(choice, part);
+    return this.#chunks.of(`{"index":${choice},"delta":${delta},"logprobs":${logprobs},"finish_reason":null}`);
+  }
+
+  #delta(choice: number, part: OutputPart): string {
+    if (this.#begun.has(choice)) return `{${deltaFields(part)}}`;
+    this.#begun.add(choice);
+    const isCall = part.kind === 'call' || part.kind === 'arguments';
+    return `{${ROLE}${isCall ? '"content":null,' : ''}${deltaFields(part)}}`;
+  }
+
+  #end(event: ChoiceEndEvent): string {
+    const { choice } = event;
+    const delta = this.#begun.has(choice) ? '' : `${ROLE}"content":""`;
+    const finish = chatFinish(event);
+    return this.#chunks.of(`{"index":${choice},"delta":{${delta}},"logprobs":null,"finish_reason":"${finish}"}`);
+  }
+}
+
+const oneLineOf = (scores: readonly string[]): string => scores.join(',');
+
+/** The fields of a delta for a part of the output. */
+function deltaFields(part: OutputPart): string {
+  switch (part.kind) {
+    case 'content':
+      return `"content":${jsonLine(part.text)}`;
+    case 'reasoning': {
+      const text = jsonLine(part.text);
+      return `"reasoning_content":${text},"reasoning":${text}`;
+    }
+    case 'call': {
+      const { index, id, name } = part;
+      return `"tool_calls":[${jsonLine({ index, id, type: 'function', function: { name, arguments: '' } })}]`;
+    }
+    case 'arguments':
+      return `"tool_calls":[{"index":${part.index},"function":{"arguments":${jsonLine(part.text)}}}]`;
+    default:
+      return part satisfies never;
+  }
+}

@@ -1,0 +1,86 @@
+/** Turns the messages of a chat request into a conversation. Pure. */
+import { MESSAGE_NAMES, type Message, type Part } from '../../../contract/openai/chat.ts';
+import type { ChatMessage, ToolCall } from '../../../text/template/conversation.ts';
+import { invalidField } from '../../dialect/check.ts';
+import { shownText } from '../../validate.ts';
+
+/** A conversation's messages, and the names of fields of messages that have no effect. */
+export interface ParsedMessages {
+  readonly messages: readonly ChatMessage[];
+  readonly ignored: readonly string[];
+}
+
+/** Part types whose text is the content. */
+const TEXT_PARTS: ReadonlySet<string> = new Set(['text', 'input_text', 'output_text']);
+
+/**
+ * The messages in the neutral form.
+ * @throws WorkerError `INVALID_REQUEST` that names the message or the part
+ */
+export function messagesOf(given: readonly Message[]): ParsedMessages {
+  const ignored = new Set<string>();
+  const messages = given.map((message, index) => {
+    for (const name of Object.keys(message)) if (!MESSAGE_NAMES.has(name)) ignored.add(`messages[].${name}`);
+    return messageOf(message, `messages[${index}]`);
+  });
+  return { messages, ignored: [...ignored] };
+}
+
+function messageOf(message: Message, path: string): ChatMessage {
+  refuseOther(message, path);
+  const { role, name, tool_call_id: toolCallId } = message;
+  const toolCalls = callsOf(message, path);
+  const reasoning = message.reasoning_content ?? message.reasoning ?? undefined;
+  const isAssistant = role === 'assistant';
+  const content = contentOf(message, path);
+  if (content === undefined && !isAssistant)
+    throw invalidField(`${path}.content`, 'required', `${path}.content is required`);
+  return {
+    role: role === 'developer' ? 'system' : role,
+    content: content ?? '',
+    ...(isAssistant && reasoning !== undefined && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+    ...(role === 'tool' && typeof toolCallId === 'string' && { toolCallId }),
+    ...(typeof name === 'string' && { name }),
+  };
+}
+
+/** Refuses fields of a message that would change its meaning. */
+function refuseOther(message: Message, path: string): void {
+  const { function_call: call, audio } = message as Record<string, unknown>;
+  if (call !== undefined && call !== null)
+    throw invalidField(
+      `${path}.function_call`,
+      'unsupported',
+      `${path}.function_call is not supported: use tool_calls`,
+    );
+  if (audio !== undefined && audio !== null)
+    throw invalidField(`${path}.audio`, 'unsupported', `${path}.audio is not supported: this worker reads text only`);
+}
+
+function callsOf({ role, tool_calls: calls }: Message, path: string): ToolCall[] {
+  if (!calls || calls.length === 0) return [];
+  if (role !== 'assistant') {
+    const message = `${path}.tool_calls must be in a message of the role assistant`;
+    throw invalidField(`${path}.tool_calls`, 'role', message);
+  }
+  return calls.map(({ id = '', function: { name, arguments: text } }) => ({ id, name, arguments: text }));
+}
+
+/** The text of a message; undefined without one. */
+function contentOf({ content, refusal, role }: Message, path: string): string | undefined {
+  if (typeof content === 'string') return content;
+  if (content) return content.map((part, index) => partText(part, `${path}.content[${index}]`)).join('');
+  return role === 'assistant' ? (refusal ?? undefined) : undefined;
+}
+
+function partText(part: Part, path: string): string {
+  const { type } = part;
+  const [name, text] = type === 'refusal' ? ['refusal', part.refusal] : ['text', part.text];
+  if (type !== 'refusal' && !TEXT_PARTS.has(type)) {
+    const message = `${path} must be text: this worker does not read parts of the type ${JSON.stringify(shownText(type))}`;
+    throw invalidField(path, 'unsupported', message);
+  }
+  if (text === undefined) throw invalidField(`${path}.${name}`, 'required', `${path}.${name} is required`);
+  return text;
+}

@@ -1,0 +1,71 @@
+/** Turns the body of `POST /v1/chat/completions` into an order. */
+import type { FastifyRequest } from 'fastify';
+import type { ChatRequest } from '../../../contract/openai/chat.ts';
+import type { GenerationOrder } from '../../../jobs/order.ts';
+import type { Json } from '../../../text/template/conversation.ts';
+import { type CheckedBody, invalidField } from '../../dialect/check.ts';
+import { type AnswerHead, ignoredNames, refuseField, requireText, sharedOrder } from '../shared/order.ts';
+import { messagesOf } from './messages.ts';
+import { toolsOf } from './tools.ts';
+
+/** Values of `reasoning_effort` for an answer without reasoning. */
+const NO_REASONING: ReadonlySet<string> = new Set(['none', 'minimal']);
+
+/**
+ * The order of a checked body.
+ * @throws WorkerError `INVALID_REQUEST` for a rule that the schema does not have
+ */
+export function chatOrder(
+  checked: CheckedBody<ChatRequest>,
+  head: AnswerHead,
+  request: FastifyRequest,
+): GenerationOrder {
+  const { value: body, unknown } = checked;
+  refuseOthers(body, request.body);
+  const { messages, ignored: ofMessages } = messagesOf(body.messages);
+  const { tools, toolUse, ignored: ofTools } = toolsOf(body);
+  const variables = variablesOf(body);
+  const maxTokens = body.max_completion_tokens ?? body.max_tokens;
+  return {
+    ...sharedOrder(body, maxTokens, request),
+    jobId: head.id,
+    inputs: [{ messages, ...(tools.length > 0 && { tools }), ...(variables && { variables }) }],
+    toolUse,
+    template: body.template,
+    logprobs: logprobsOf(body),
+    ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofMessages, ...ofTools],
+  };
+}
+
+/** Refuses fields that the worker cannot follow, and that would change the output. */
+function refuseOthers(body: ChatRequest, given: unknown): void {
+  requireText(body.response_format);
+  const all = given as object;
+  refuseField(all, 'functions', 'use tools');
+  refuseField(all, 'function_call', 'use tool_choice');
+  refuseField(all, 'audio', 'this worker writes text only');
+  refuseField(all, 'chat_template', 'use template with the name of a template of the model');
+  refuseField(all, 'prompt_logprobs', 'use POST /v1/completions with echo and logprobs');
+  const other = body.modalities?.findIndex((one) => one !== 'text') ?? -1;
+  if (other >= 0) throw invalidField(`modalities[${other}]`, 'unsupported', `modalities[${other}] must be text`);
+}
+
+/** The number of alternatives; undefined without log-probabilities. */
+function logprobsOf({ logprobs, top_logprobs: top }: ChatRequest): number | undefined {
+  if (logprobs) return top ?? 0;
+  if (top === undefined || top === 0) return undefined;
+  throw invalidField('top_logprobs', 'logprobs', 'top_logprobs requires logprobs: true');
+}
+
+/** The variables of the chat template; undefined without any. */
+function variablesOf(body: ChatRequest): Record<string, Json> | undefined {
+  const { reasoning_effort: effort, enable_thinking: thinking, chat_template_kwargs: given } = body;
+  if (effort === undefined && thinking === undefined && given === undefined) return undefined;
+  return {
+    ...(effort !== undefined && { reasoning_effort: effort }),
+    ...(effort !== undefined && NO_REASONING.has(effort) && { enable_thinking: false }),
+    ...(thinking !== undefined && { enable_thinking: thinking }),
+    // A value of JSON.parse has no other types.
+    ...(given as Record<string, Json> | undefined),
+  };
+}
