@@ -1,6 +1,6 @@
 /**
- * Schemas for values of several forms. A union of zod reports that no form fits; these schemas choose the form
- * first, so that an error names the field within it.
+ * Schemas for values of several forms. A union of zod reports that no form fits; these schemas choose the
+ * form first, so that an error names the field within it.
  */
 import { z } from 'zod';
 

@@ -1,6 +1,6 @@
 /**
- * The field `input` of `POST /v1/responses`. Items and parts of a type that the worker does not know are valid
- * here: the parser of the route decides to skip or to refuse them.
+ * The field `input` of `POST /v1/responses`. Items and parts of a type that the worker does not know are
+ * valid here: the parser of the route decides to skip or to refuse them.
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';

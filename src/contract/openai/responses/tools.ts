@@ -1,6 +1,6 @@
 /**
- * The fields `tools` and `tool_choice` of `POST /v1/responses`. Tools of a type that the worker does not know are
- * valid here: the parser of the route skips them.
+ * The fields `tools` and `tool_choice` of `POST /v1/responses`. Tools of a type that the worker does not know
+ * are valid here: the parser of the route skips them.
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';

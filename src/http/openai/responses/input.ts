@@ -14,8 +14,8 @@ export interface ReadInput {
 
 /**
  * The messages of an input. `instructions` come first, as a system message. Reasoning and calls become parts
- * of the message of the assistant that they belong to. An input without a message of a user, an assistant or a
- * tool gets an empty message of the user: clients send an empty input to see if the worker answers.
+ * of the message of the assistant that they belong to. An input without a message of a user, an assistant or
+ * a tool gets an empty message of the user: clients send an empty input to see if the worker answers.
  * @throws WorkerError `INVALID_REQUEST` for a part that is no text, and for a reference to a stored item
  */
 export function readInput(input: string | readonly Item[], instructions: string | undefined): ReadInput {

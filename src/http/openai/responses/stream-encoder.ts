@@ -1,11 +1,11 @@
 /**
  * The stream of `POST /v1/responses`: the events of OpenAI's Responses API, each with its name and a number.
  *
- * - The stream ends after `response.completed`, `response.incomplete`, or `response.failed` and `error`. There
- *   is no `[DONE]`: OpenAI sends none here, and each client ends at these events.
- * - A failure needs both events. The SDK of OpenAI, and LangChain with it, raise for an event with a field
- *   `error` only; clients that end at `response.failed` need this event first. The fields of `error` are those
- *   of OpenAI (flat) and of Open Responses (nested), because clients read the one or the other.
+ * - The stream ends after `response.completed`, `response.incomplete`, or `response.failed` and `error`.
+ *   There is no `[DONE]`: OpenAI sends none here, and the clients end at these events.
+ * - A failure needs both events. The SDK of OpenAI, and LangChain with it, raise only for an event that has
+ *   the field `error`; clients that end at `response.failed` need this event first. The fields of `error` are
+ *   those of OpenAI (flat) and of Open Responses (nested), because clients read the one or the other.
  * - A narration needs an event that belongs there. While an item is open, an empty delta of the item carries
  *   it. Otherwise `response.in_progress` does, with the response so far: clients replace their copy with it.
  *   The event `keepalive` of OpenAI's servers is not used: some versions of the SDK throw at it.

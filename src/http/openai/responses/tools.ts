@@ -13,8 +13,8 @@ export interface ReadTools {
 }
 
 /**
- * The functions among the tools. Tools of other types, such as `web_search`, would run in the server: they are
- * skipped.
+ * The functions among the tools. Tools of other types, such as `web_search`, would run in the server: they
+ * are skipped.
  * @throws WorkerError `INVALID_REQUEST` for a choice that no function can satisfy
  */
 export function readTools(given: readonly Tool[], choice: ToolChoice = 'auto'): ReadTools {
