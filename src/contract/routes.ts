@@ -111,6 +111,13 @@ export const ROUTES = {
     requestIds: REQUEST_ID,
     errors: RUNS_JOB,
   },
+  responses: {
+    method: 'POST',
+    path: '/v1/responses',
+    takesBody: true,
+    requestIds: REQUEST_ID,
+    errors: [...JOB, 'SLOW_CONSUMER', 'VRAM_OOM', 'ENGINE_LOST', 'INFERENCE_FAILED'],
+  },
   models: {
     method: 'GET',
     path: '/v1/models',

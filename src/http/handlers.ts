@@ -88,6 +88,7 @@ export function handlersOf(
     jobs: native(jobsHandler(jobs)),
     chatCompletions: openAI('chatCompletions'),
     completions: openAI('completions'),
+    responses: openAI('responses'),
     models: openAI('models'),
     model: openAI('model'),
     cancel: native(cancelHandler(jobs)),

@@ -18,9 +18,10 @@ export interface Encoder {
    */
   encode(event: JobEvent, id: number): string | undefined;
   /**
-   * Text that keeps a quiet connection open. It has no id and is not logged. Absent if the format has none.
+   * Text that keeps a quiet connection open, or makes it at the moment of sending. It has no id and is not
+   * logged. Absent if the format has none.
    */
-  readonly keepAlive?: string;
+  readonly keepAlive?: string | (() => string) | undefined;
   /** Media type of the format; absent: server-sent events. */
   readonly contentType?: string;
 }
@@ -111,9 +112,15 @@ export class EventLog {
     return this.take(this.#first, Number.POSITIVE_INFINITY).text;
   }
 
-  /** Keep-alive text of the wire format. */
+  /** True if the wire format has a keep-alive text. */
+  get keepsAlive(): boolean {
+    return this.#encoder.keepAlive !== undefined;
+  }
+
+  /** Keep-alive text of the wire format at this moment. */
   get keepAlive(): string | undefined {
-    return this.#encoder.keepAlive;
+    const { keepAlive } = this.#encoder;
+    return typeof keepAlive === 'function' ? keepAlive() : keepAlive;
   }
 
   /** Media type of the wire format; undefined for server-sent events. */

@@ -101,14 +101,15 @@ export class Subscriber extends Readable {
 
   /** Restarts the keep-alive timer. One timer serves the whole stream, which has thousands of tokens. */
   #awaitNext(): void {
-    if (this.#log.keepAlive === undefined) return;
+    if (!this.#log.keepsAlive) return;
     this.#keepAliveTimer ??= setTimeout(() => this.#keepAlive(), this.#options.keepAliveMs);
     this.#keepAliveTimer.refresh();
   }
 
   #keepAlive(): void {
+    if (!this.#waiting) return;
     const text = this.#log.keepAlive;
-    if (!this.#waiting || text === undefined) return;
+    if (text === undefined) return;
     this.#waiting = false;
     this.push(text);
   }

@@ -1,0 +1,133 @@
+/** Turns the body of `POST /v1/responses` into an order, which is independent of the wire format. */
+import type { FastifyRequest } from 'fastify';
+import { WorkerError } from '../../../contract/errors.ts';
+import type { Limits } from '../../../contract/execute.ts';
+import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
+import type { GenerationOrder } from '../../../jobs/order.ts';
+import type { Json } from '../../../text/template/conversation.ts';
+import { type CheckedBody, invalidField } from '../../dialect/check.ts';
+import { deadlineOrder, requireLength, samplingOrder } from '../../dialect/sampling-order.ts';
+import { shownText } from '../../validate.ts';
+import { stopsOf } from '../shared/order.ts';
+import { readInput } from './input.ts';
+import type { ReadTools } from './tools.ts';
+
+/** The value of `include` that asks for log-probabilities. */
+const LOGPROBS = 'message.output_text.logprobs';
+
+/** The facts about the worker that an order depends on. */
+export interface OrderFacts {
+  readonly id: string;
+  readonly model: string;
+  readonly limits: Limits;
+  readonly tools: ReadTools;
+}
+
+/**
+ * The order of a checked body.
+ * @throws WorkerError `INVALID_REQUEST` for a field that this worker cannot serve
+ */
+export function responsesOrder(
+  { value: body, unknown }: CheckedBody<ResponsesRequest>,
+  { headers }: Pick<FastifyRequest, 'headers'>,
+  { id, model, limits, tools: { tools, choice, ignored: ignoredTools } }: OrderFacts,
+): GenerationOrder {
+  refuseUnsupported(body);
+  if (body.input === undefined) throw invalidField('input', 'required', 'input is required');
+  const { messages, ignored: ignoredItems } = readInput(body.input, body.instructions);
+  const variables = variablesOf(body.reasoning?.effort);
+  const offered = choice === 'none' ? [] : tools;
+  const order: GenerationOrder = {
+    jobId: id,
+    inputs: [{ messages, tools: offered, ...(variables && { variables }) }],
+    toolUse: { choice, parallel: body.parallel_tool_calls ?? true },
+    maxTokens: body.max_output_tokens,
+    sampling: samplingOrder(body),
+    stop: stopsOf(body.stop),
+    timeoutMs: body.timeout_ms,
+    logprobs: logprobsOf(body),
+    deadline: deadlineOrder({ headers }),
+    onDisconnect: 'cancel',
+    ignoredFields: [...unknown, ...ignoredFields(body, model), ...ignoredItems, ...ignoredTools],
+  };
+  requireLength(order, limits, 'input');
+  return order;
+}
+
+/** Refuses what only a server that stores answers, or enforces the form of a text, can do. */
+function refuseUnsupported(body: ResponsesRequest): void {
+  const { previous_response_id: previous, conversation, prompt, background, text } = body;
+  if (previous !== undefined)
+    throw unsupported(
+      'previous_response_id',
+      'is not supported: the worker stores no answers; send the whole conversation in input',
+    );
+  if (conversation !== undefined)
+    throw unsupported(
+      'conversation',
+      'is not supported: the worker stores no conversations; send the whole conversation in input',
+    );
+  if (prompt !== undefined)
+    throw unsupported(
+      'prompt',
+      'is not supported: the worker stores no prompts; send the text in instructions and input',
+    );
+  if (background === true) throw unsupported('background', 'must be false: the worker stores no answers; use stream');
+  const format = text?.format?.type ?? 'text';
+  if (format !== 'text')
+    throw unsupported('text.format', 'must be of type text: this worker cannot enforce another form yet');
+}
+
+const unsupported = (field: string, rule: string) => invalidField(field, 'unsupported', `${field} ${rule}`);
+
+/** The variables of the chat template for an effort. */
+function variablesOf(effort: NonNullable<ResponsesRequest['reasoning']>['effort']): Record<string, Json> | undefined {
+  if (effort === undefined) return undefined;
+  const thinks = effort !== 'none' && effort !== 'minimal';
+  return { reasoning_effort: effort, ...(!thinks && { enable_thinking: false }) };
+}
+
+/** Alternatives of each token; undefined if the answer has no log-probabilities. */
+function logprobsOf({ include = [], top_logprobs: top }: ResponsesRequest): number | undefined {
+  if (include.includes(LOGPROBS)) return top ?? 0;
+  return top === 0 ? undefined : top;
+}
+
+/** Known fields whose values have no effect. */
+function ignoredFields(body: ResponsesRequest, model: string): string[] {
+  const ignored: Readonly<Record<string, boolean>> = {
+    model: body.model !== undefined && body.model !== model,
+    store: body.store === true,
+    truncation: body.truncation === 'auto',
+    max_tool_calls: body.max_tool_calls !== undefined,
+    service_tier: body.service_tier !== undefined && body.service_tier !== 'default' && body.service_tier !== 'auto',
+    'stream_options.include_obfuscation': body.stream_options?.include_obfuscation === true,
+    client_metadata: body.client_metadata !== undefined,
+    'reasoning.summary': body.reasoning?.summary !== undefined,
+    'text.verbosity': body.text?.verbosity !== undefined,
+  };
+  const fields = Object.entries(ignored).flatMap(([field, isIgnored]) => (isIgnored ? [field] : []));
+  const included = (body.include ?? []).flatMap((value, index) =>
+    value === LOGPROBS ? [] : [`include[${index}] (${shownText(value)})`],
+  );
+  return [...fields, ...included];
+}
+
+/**
+ * The same promise, but its errors name the conversation `input`. In an order, a conversation has messages.
+ * @throws WorkerError as the promise
+ */
+export async function namingInput<T>(admitted: Promise<T>): Promise<T> {
+  try {
+    return await admitted;
+  } catch (error) {
+    if (!(error instanceof WorkerError) || !error.violations) throw error;
+    const { code, violations, details, retry, status } = error;
+    const named = violations.map((violation) =>
+      violation.field === 'messages'
+        ? { ...violation, field: 'input', message: violation.message.replace(/^messages\b/, 'input') }
+        : violation,
+    );
+    throw new WorkerError(code, undefined, { violations: named, retry, status, ...(details && { details }) });
+  }
+}

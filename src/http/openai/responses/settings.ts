@@ -1,0 +1,50 @@
+/** The settings of a request, as its answer repeats them. Pure. */
+
+import type { ResponseSettings } from '../../../contract/openai/responses/answer.ts';
+import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
+import type { GenerationOrder } from '../../../jobs/order.ts';
+import type { SamplingDefaults } from '../../../protocol/sampling.ts';
+import type { ReadTools } from './tools.ts';
+
+/**
+ * The settings that an answer repeats: those of the request, and for absent ones the values that are used.
+ * @param defaults the model's sampling parameters
+ */
+export function settingsOf(
+  body: ResponsesRequest,
+  { sampling }: Pick<GenerationOrder, 'sampling'>,
+  { tools, choice }: Pick<ReadTools, 'tools' | 'choice'>,
+  defaults: SamplingDefaults,
+): ResponseSettings {
+  const { temperature, topP, presencePenalty, frequencyPenalty } = { ...defaults, ...sampling };
+  return {
+    instructions: body.instructions ?? null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    max_tool_calls: body.max_tool_calls ?? null,
+    metadata: body.metadata ?? {},
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
+    prompt_cache_key: body.prompt_cache_key ?? null,
+    safety_identifier: body.safety_identifier ?? null,
+    user: body.user ?? null,
+    reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
+    temperature,
+    top_p: topP,
+    presence_penalty: presencePenalty,
+    frequency_penalty: frequencyPenalty,
+    top_logprobs: body.top_logprobs ?? 0,
+    tools: tools.map(({ name, description, parameters, strict }) => ({
+      type: 'function',
+      name,
+      description: description ?? null,
+      parameters: parameters ?? null,
+      strict: strict ?? null,
+    })),
+    tool_choice: typeof choice === 'string' ? choice : { type: 'function', name: choice.name },
+    text: { format: { type: 'text' } },
+    truncation: 'disabled',
+    background: false,
+    store: false,
+    service_tier: 'default',
+    previous_response_id: null,
+  };
+}

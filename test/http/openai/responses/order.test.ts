@@ -1,0 +1,315 @@
+/** Bodies of /v1/responses as orders: items, tools, choices, refused and ignored fields. */
+import { describe, expect, test } from 'vitest';
+import { WorkerError } from '../../../../src/contract/errors.ts';
+import { limitsOf } from '../../../../src/contract/execute.ts';
+import { RESPONSES_FIELDS, ResponsesBody } from '../../../../src/contract/openai/responses/body.ts';
+import { checkBody } from '../../../../src/http/dialect/check.ts';
+import { responsesOrder } from '../../../../src/http/openai/responses/order.ts';
+import { readTools } from '../../../../src/http/openai/responses/tools.ts';
+import type { GenerationOrder } from '../../../../src/jobs/order.ts';
+import type { Conversation } from '../../../../src/text/template/conversation.ts';
+
+const limits = limitsOf({ maxPromptChars: 'auto', maxTokensCap: 'auto' }, 2048);
+
+function orderOf(body: object): GenerationOrder {
+  const checked = checkBody(ResponsesBody, RESPONSES_FIELDS, body);
+  const tools = readTools(checked.value.tools ?? [], checked.value.tool_choice);
+  return responsesOrder(checked, { headers: {} }, { id: 'resp_1', model: 'haiku', limits, tools });
+}
+const conversationOf = (body: object): Conversation => orderOf(body).inputs[0] as Conversation;
+const messagesOf = (input: unknown, more: object = {}) => conversationOf({ input, ...more }).messages;
+
+function violationOf(body: object) {
+  try {
+    orderOf(body);
+  } catch (error) {
+    if (error instanceof WorkerError) return error.violations?.[0];
+    throw error;
+  }
+  throw new Error('the body was accepted');
+}
+
+const WEATHER = { type: 'function', name: 'weather', parameters: { type: 'object', properties: { z: {}, a: {} } } };
+
+describe('input', () => {
+  test('a text is a message of the user, and instructions are a system message before it', () => {
+    expect(messagesOf('Hello', { instructions: 'Be brief.' })).toEqual([
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Hello' },
+    ]);
+  });
+
+  test('messages: with and without type, texts and parts, developer', () => {
+    expect(
+      messagesOf([
+        {
+          type: 'message',
+          role: 'developer',
+          content: [
+            { type: 'input_text', text: 'Be ' },
+            { type: 'text', text: 'brief.' },
+          ],
+        },
+        { role: 'user', content: 'Hello' },
+        {
+          role: 'assistant',
+          id: 'msg_1',
+          status: 'completed',
+          content: [{ type: 'output_text', text: 'Hi', annotations: [] }],
+        },
+        { role: 'assistant', content: [{ type: 'refusal', refusal: 'No.' }] },
+      ]),
+    ).toEqual([
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'Hello' },
+      { role: 'assistant', content: 'Hi' },
+      { role: 'assistant', content: 'No.' },
+    ]);
+  });
+
+  test('reasoning, a text and calls become one message; each result is a message of the role tool', () => {
+    expect(
+      messagesOf([
+        { role: 'user', content: 'Weather?' },
+        { type: 'reasoning', id: 'rs_1', summary: [], content: [{ type: 'reasoning_text', text: 'I look.' }] },
+        { role: 'assistant', content: 'Let me look.' },
+        { type: 'function_call', call_id: 'a', name: 'weather', arguments: '{"city":"Oslo"}' },
+        { type: 'function_call', call_id: 'b', name: 'time', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'a', output: 'rain' },
+        { type: 'function_call_output', call_id: 'b', output: [{ type: 'input_text', text: 'noon' }] },
+        { type: 'reasoning', summary: [{ type: 'summary_text', text: 'Answer.' }], content: null },
+        { role: 'assistant', content: 'Rain at noon.' },
+      ]),
+    ).toEqual([
+      { role: 'user', content: 'Weather?' },
+      {
+        role: 'assistant',
+        content: 'Let me look.',
+        reasoning: 'I look.',
+        toolCalls: [
+          { id: 'a', name: 'weather', arguments: '{"city":"Oslo"}' },
+          { id: 'b', name: 'time', arguments: '{}' },
+        ],
+      },
+      { role: 'tool', content: 'rain', toolCallId: 'a', name: 'weather' },
+      { role: 'tool', content: 'noon', toolCallId: 'b', name: 'time' },
+      { role: 'assistant', content: 'Rain at noon.', reasoning: 'Answer.' },
+    ]);
+  });
+
+  test.each([
+    ['no items', []],
+    ['an empty text', ''],
+    ['a system message only', [{ role: 'system', content: '' }]],
+  ])('%s: the conversation has a message of the user', (_, input) => {
+    expect(messagesOf(input).at(-1)).toEqual({ role: 'user', content: '' });
+  });
+
+  test('items of unknown types and encrypted reasoning are skipped and named', () => {
+    const order = orderOf({
+      input: [
+        { type: 'web_search_call', id: 'ws_1', status: 'completed' },
+        { type: 'reasoning', summary: [], encrypted_content: 'x' },
+        { role: 'user', content: 'Hello' },
+      ],
+    });
+    expect((order.inputs[0] as Conversation).messages).toEqual([{ role: 'user', content: 'Hello' }]);
+    expect(order.ignoredFields).toEqual(['input[0] (web_search_call)', 'input[1].encrypted_content']);
+  });
+
+  test.each([
+    [
+      'an image',
+      [{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }],
+      'input[0].content[0]',
+      /input_image/,
+    ],
+    [
+      'a file in a result',
+      [{ type: 'function_call_output', call_id: 'a', output: [{ type: 'input_file' }] }],
+      'input[0].output[0]',
+      /input_file/,
+    ],
+    ['a reference', [{ type: 'item_reference', id: 'msg_1' }], 'input[0]', /stores no items/],
+    ['a part without a type', [{ role: 'user', content: [{ text: 'x' }] }], 'input[0].content[0].type', /is required/],
+    [
+      'a text part without a text',
+      [{ role: 'user', content: [{ type: 'input_text' }] }],
+      'input[0].content[0].text',
+      /is required/,
+    ],
+    ['another role', [{ role: 'tool', content: 'x' }], 'input[0].role', /system, developer, user, assistant/],
+    ['a message without content', [{ role: 'user' }], 'input[0].content', /is required/],
+    [
+      'a call without a name',
+      [{ type: 'function_call', call_id: 'a', arguments: '{}' }],
+      'input[0].name',
+      /is required/,
+    ],
+    ['half of a surrogate pair', '\ud800', 'input', /well-formed Unicode/],
+    ['a number', 5, 'input', /must be a string/],
+    ['nothing', undefined, 'input', /is required/],
+    ['null', null, 'input', /is required/],
+    ['too long a text', 'x'.repeat(limits.promptChars + 1), 'input', /--max-prompt-chars/],
+  ])('%s is refused', (_, input, field, sentence) => {
+    const violation = violationOf({ input });
+    expect(violation).toMatchObject({ field });
+    expect(violation?.message).toMatch(sentence);
+  });
+});
+
+describe('tools', () => {
+  test('functions are offered with the keys of their schema in order; tools of other types are named', () => {
+    const order = orderOf({
+      input: 'x',
+      tools: [
+        { type: 'web_search' },
+        { ...WEATHER, description: null, strict: null },
+        { type: 'namespace', name: 'n', tools: [] },
+      ],
+    });
+    const { tools = [] } = order.inputs[0] as Conversation;
+    expect(tools.map(({ name }) => name)).toEqual(['weather']);
+    expect(Object.keys(tools[0]?.parameters?.['properties'] ?? {})).toEqual(['z', 'a']);
+    expect(order.ignoredFields).toEqual(['tools[0] (web_search)', 'tools[2] (namespace)']);
+    expect(order.toolUse).toEqual({ choice: 'auto', parallel: true });
+  });
+
+  test.each([
+    ['none', 'none', [], 'none'],
+    ['required', 'required', ['weather', 'time'], 'required'],
+    ['a function', { type: 'function', name: 'time' }, ['weather', 'time'], { name: 'time' }],
+    [
+      'some tools',
+      { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'time' }, { type: 'mcp' }] },
+      ['time'],
+      'required',
+    ],
+    ['null', null, ['weather', 'time'], 'auto'],
+  ])('tool_choice %s', (_, choice, offered, use) => {
+    const order = orderOf({ input: 'x', tools: [WEATHER, { type: 'function', name: 'time' }], tool_choice: choice });
+    expect((order.inputs[0] as Conversation).tools?.map(({ name }) => name)).toEqual(offered);
+    expect(order.toolUse?.choice).toEqual(use);
+  });
+
+  test.each([
+    ['required without a function', { tools: [{ type: 'web_search' }], tool_choice: 'required' }, 'tool_choice'],
+    ['an unknown function', { tools: [WEATHER], tool_choice: { type: 'function', name: 'time' } }, 'tool_choice.name'],
+    ['a tool of the server', { tools: [WEATHER], tool_choice: { type: 'web_search' } }, 'tool_choice'],
+    [
+      'no allowed function',
+      { tools: [WEATHER], tool_choice: { type: 'allowed_tools', mode: 'required', tools: [] } },
+      'tool_choice',
+    ],
+    ['an unknown word', { tool_choice: 'any' }, 'tool_choice'],
+    ['a function without a name', { tools: [{ type: 'function' }] }, 'tools[0].name'],
+    ['a tool without a type', { tools: [{ name: 'x' }] }, 'tools[0].type'],
+    ['parameters that are no object', { tools: [{ ...WEATHER, parameters: 'x' }] }, 'tools[0].parameters'],
+  ])('%s is refused', (_, body, field) => {
+    expect(violationOf({ input: 'x', ...body })).toMatchObject({ field });
+  });
+
+  test('parallel_tool_calls: false', () => {
+    expect(orderOf({ input: 'x', parallel_tool_calls: false }).toolUse?.parallel).toBe(false);
+  });
+});
+
+describe('other fields', () => {
+  test('sampling, limits and stop strings', () => {
+    expect(
+      orderOf({
+        input: 'x',
+        max_output_tokens: 32_000,
+        temperature: 0.5,
+        top_p: 0.9,
+        top_k: -1,
+        min_p: 0.1,
+        seed: -1,
+        stop: 'a',
+      }),
+    ).toMatchObject({
+      jobId: 'resp_1',
+      maxTokens: 32_000,
+      sampling: { temperature: 0.5, topP: 0.9, topK: 0, minP: 0.1, seed: Number.MAX_SAFE_INTEGER },
+      stop: ['a'],
+      onDisconnect: 'cancel',
+    });
+  });
+
+  test.each([
+    ['low', { reasoning_effort: 'low' }],
+    ['none', { reasoning_effort: 'none', enable_thinking: false }],
+    ['minimal', { reasoning_effort: 'minimal', enable_thinking: false }],
+  ])('reasoning.effort %s', (effort, variables) => {
+    expect(conversationOf({ input: 'x', reasoning: { effort } }).variables).toEqual(variables);
+  });
+
+  test.each([
+    [{}, undefined],
+    [{ top_logprobs: 3 }, 3],
+    [{ top_logprobs: 0 }, undefined],
+    [{ include: ['message.output_text.logprobs'] }, 0],
+    [{ include: ['message.output_text.logprobs'], top_logprobs: 2 }, 2],
+  ])('log-probabilities for %j', (body, wanted) => {
+    expect(orderOf({ input: 'x', ...body }).logprobs).toBe(wanted);
+  });
+
+  test.each([
+    ['previous_response_id', 'resp_0'],
+    ['conversation', { id: 'conv_1' }],
+    ['prompt', { id: 'pmpt_1' }],
+    ['background', true],
+    ['text.format', { type: 'json_object' }],
+    ['text.format', { type: 'json_schema', name: 'x', schema: {} }],
+  ])('%s is refused', (field, value) => {
+    const body = field === 'text.format' ? { text: { format: value } } : { [field]: value };
+    expect(violationOf({ input: 'x', ...body })).toMatchObject({ field, constraint: 'unsupported' });
+  });
+
+  test.each([
+    ['max_output_tokens', 0],
+    ['temperature', 2.5],
+    ['top_logprobs', 21],
+    ['truncation', 'always'],
+    ['stream', 'yes'],
+  ])('%s must be in its range', (field, value) => {
+    expect(violationOf({ input: 'x', [field]: value })).toMatchObject({ field });
+  });
+
+  test('fields without an effect are named: those of a request of Codex, unknown ones, another model', () => {
+    const { ignoredFields } = orderOf({
+      input: 'x',
+      model: 'gpt',
+      stream: true,
+      store: true,
+      include: ['reasoning.encrypted_content'],
+      reasoning: { summary: 'auto' },
+      text: { verbosity: 'low', format: { type: 'text' } },
+      truncation: 'auto',
+      prompt_cache_key: 'k',
+      client_metadata: { a: 'b' },
+      service_tier: 'flex',
+      max_tokens: 5,
+    });
+    expect(ignoredFields).toEqual([
+      'max_tokens',
+      'model',
+      'store',
+      'truncation',
+      'service_tier',
+      'client_metadata',
+      'reasoning.summary',
+      'text.verbosity',
+      'include[0] (reasoning.encrypted_content)',
+    ]);
+  });
+
+  test('null is the same as absent, and the defaults of other servers are accepted', () => {
+    const nulls = Object.fromEntries(
+      [...RESPONSES_FIELDS].filter((name) => name !== 'input').map((name) => [name, null]),
+    );
+    expect(orderOf({ input: 'x', ...nulls })).toEqual(orderOf({ input: 'x' }));
+    const defaults = { background: false, store: false, truncation: 'disabled', service_tier: 'auto', model: 'haiku' };
+    expect(orderOf({ input: 'x', ...defaults }).ignoredFields).toEqual([]);
+  });
+});
