@@ -7,6 +7,7 @@ import { JOB_STATES } from '../src/contract/job-states.ts';
 import type { RouteId } from '../src/contract/routes.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
 import { DIALECT_PROSE } from './openapi-dialects.ts';
+import { OPENAI_PROSE } from './openapi-openai.ts';
 import { type Answer, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
 
 const text = { type: 'string' };
@@ -232,6 +233,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     takes: ['traceparent'],
     answers: { 200: { description: 'Metrics of the worker and of Node.js.', content: { 'text/plain': text } } },
   },
+  ...OPENAI_PROSE,
   ...DIALECT_PROSE,
   openapiYaml: {
     tag: 'contract',
@@ -259,6 +261,7 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
 
 export const TAGS = [
   { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },
+  { name: 'openai', description: "OpenAI's API." },
   { name: 'anthropic', description: "Anthropic's Messages API." },
   { name: 'tokenizer', description: 'Texts to ids of tokens, and back.' },
   { name: 'worker', description: 'State, probes, metrics, announcement, shutdown.' },
@@ -291,6 +294,13 @@ export const PARAMETERS = {
     description: 'Id of the job, percent-encoded.',
     schema: text,
     example: 'job-1',
+  },
+  model: {
+    in: 'path',
+    required: true,
+    description: 'Name of the model; its slashes may be percent-encoded.',
+    schema: text,
+    example: 'haiku',
   },
   after: {
     in: 'query',

@@ -257,19 +257,26 @@ function examplesOf(type: string, recordings: readonly Recording[]): Example[] {
 
 /** The first event of each form: same name and same keys. Of the narrations only the first. */
 function eventExamples(recordings: readonly Recording[]): Example[] {
-  const examples = new Map<string, { name: string; summary: string; value: { type: string } }>();
+  const examples = new Map<string, { kind: string; name: string; summary: string; value: object }>();
   for (const recording of recordings) {
     for (const value of eventsOf(recording)) {
-      const form = value.type === 'narration' ? value.type : Object.keys(value).join();
-      if (!examples.has(form)) examples.set(form, { name: recording.name, summary: recording.about, value });
+      const kind = kindOf(value);
+      const form = kind === 'narration' ? kind : Object.keys(value).join();
+      if (!examples.has(form)) examples.set(form, { kind, name: recording.name, summary: recording.about, value });
     }
   }
-  return [...examples.values()].map(({ name, ...example }) => [`${example.value.type}-in-${name}`, example]);
+  return [...examples.values()].map(({ kind, name, ...example }) => [`${kind}-in-${name}`, example]);
 }
 
-/** The data of every event of a recorded stream. */
-export function eventsOf({ response: { body } }: Recording): (Record<string, unknown> & { type: string })[] {
-  const lines = body.split('\n').filter((line) => line.startsWith('data: '));
+/** The type of an event; of a chunk without one, its object, or `error`. */
+const kindOf = ({ type, object }: StreamData): string => String(type ?? object ?? 'error');
+
+/** The data of an event of a stream. */
+type StreamData = Readonly<Record<string, unknown>>;
+
+/** The data of every event of a recorded stream, without the end mark of OpenAI's dialect. */
+export function eventsOf({ response: { body } }: Recording): StreamData[] {
+  const lines = body.split('\n').filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]');
   return lines.map((line) => JSON.parse(line.slice('data: '.length)));
 }
 
