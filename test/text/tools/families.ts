@@ -10,8 +10,17 @@ export const TOKENS = { bos_token: '<s>', eos_token: '</s>' };
 export const templateOf = (text: string): ChatTemplate =>
   new ChatTemplate({ name: 'default', file: 'test.jinja', text, tokens: TOKENS });
 
-export const familyTemplate = (name: string): ChatTemplate =>
-  templateOf(readFileSync(new URL(`../fixtures/tool-templates/${name}.jinja`, import.meta.url), 'utf8'));
+const templates = new Map<string, ChatTemplate>();
+
+/** The template of a family; the same object each time, so that its profile is derived once. */
+export function familyTemplate(name: string): ChatTemplate {
+  const known = templates.get(name);
+  if (known) return known;
+  const file = new URL(`../fixtures/tool-templates/${name}.jinja`, import.meta.url);
+  const template = templateOf(readFileSync(file, 'utf8'));
+  templates.set(name, template);
+  return template;
+}
 
 export const WEATHER: FunctionTool = {
   name: 'get_weather',
