@@ -187,13 +187,13 @@ function promptEnd(template: ChatTemplate, variables: Shape['variables'], afterT
   const known = remembered.get(template) ?? new Map<string, string>();
   const found = known.get(key);
   if (found !== undefined) return found;
-  const messages = afterTool ? CALLED : QUESTION;
-  let end = '';
+  const conversation = { messages: afterTool ? CALLED : QUESTION, ...(variables && { variables }) };
+  let end: string;
   try {
-    const text = template.render({ messages, ...(variables && { variables }) }, PROFILE_RENDER);
+    const text = template.render(conversation, PROFILE_RENDER);
     end = (after(text, afterTool ? RESULT : USER) ?? '').slice(-MAX_END_UNITS);
   } catch {
-    // The long rendering fails too, and reports the reason.
+    return '';
   }
   if (key.length > MAX_REMEMBERED_UNITS) return end;
   if (known.size >= MAX_REMEMBERED_VARIANTS) known.clear();

@@ -6,8 +6,11 @@ import type { ChatTemplate } from '../../template/chat-template.ts';
 import type { ChatMessage, Conversation, FunctionTool, Json, ToolCall } from '../../template/conversation.ts';
 import type { RenderLimits } from '../../template/render-limits.ts';
 
-/** Limits of one rendering of a probe: far more than two short messages and two calls need. */
-export const PROFILE_RENDER: RenderLimits = { ms: 50, steps: 20_000, text: 2 ** 16 };
+/**
+ * Limits of one rendering of a probe: far more than two short messages and two calls need. The steps and the
+ * text bound the work; the time is long, so that a busy machine does not change a profile.
+ */
+export const PROFILE_RENDER: RenderLimits = { ms: 1_000, steps: 20_000, text: 2 ** 16 };
 
 export const WORDS = {
   user: 'zquser',

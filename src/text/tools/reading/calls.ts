@@ -84,12 +84,12 @@ export class Calls {
       }
       if (inList) {
         if (yield* input.marker([','])) continue;
-        if (!(yield* input.marker([']']))) return true;
+        if (!(yield* input.marker([']']))) return this.#complete();
         inList = false;
         yield* input.marker(this.#close);
         parts.settle();
       }
-      if (!(yield* this.#another())) return true;
+      if (!(yield* this.#another())) return this.#complete();
     }
   }
 
@@ -110,6 +110,7 @@ export class Calls {
       parts.settle();
       return false;
     }
+    if (input.ended && input.ranOut) return false;
     if (this.#open.length > 0) return yield* input.marker(this.#open);
     if (this.bare) {
       if (this.#format.list) return false;
@@ -205,16 +206,30 @@ export class Calls {
     yield* input.space();
     const name = yield* bareName(input, NAME_END);
     const tool = name === undefined ? undefined : parts.toolOf(name);
-    if (!tool || !(yield* input.marker([open]))) return false;
+    if (!(yield* input.marker([open]))) return false;
+    this.#looksLikeCall = true;
+    if (!tool) return false;
     parts.begin(tool.name);
     return yield* copyObject(input, notation, parts.arguments);
+  }
+
+  /** After a complete call: an unfinished marker at the end of the output is dropped. */
+  #complete(): true {
+    const { input, parts } = this.#context;
+    if (input.ended && input.ranOut) {
+      input.at = input.text.length;
+      parts.settle();
+    }
+    return true;
   }
 
   /** No complete call: text before a name is content; a call keeps the arguments that were sent. */
   #failed(before: number): false {
     const { input, parts } = this.#context;
     const begun = parts.calls > before;
-    if (begun && input.ended && input.char === '') {
+    const cut = input.ended && input.ranOut;
+    if (cut) input.at = input.text.length;
+    if (cut && begun) {
       parts.settle();
       return false;
     }

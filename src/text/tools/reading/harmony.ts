@@ -41,6 +41,8 @@ export function* readHarmony(context: CallContext): Reading<void> {
       yield* input.until(BODY_END, content);
     }
     for (const end of ENDS) if (yield* input.literal(end)) parts.settle();
+    // The end of the output cuts a marker.
+    if (input.ended && input.ranOut) input.at = input.text.length;
     if (parts.done || !(yield* input.more())) break;
   }
   parts.settle();
@@ -94,7 +96,11 @@ function* body(context: CallContext, header: string, content: (text: string) => 
         parts.settle();
         return;
       }
-      if (input.ended && input.char === '') return;
+      if (input.ended && input.ranOut) {
+        input.at = input.text.length;
+        parts.settle();
+        return;
+      }
     }
     // With its header: the text is no call that the request offers.
     if (parts.offersTools) parts.unparsed += 1;

@@ -30,6 +30,8 @@ export class Input {
   mark = 0;
   /** No more text arrives. */
   ended = false;
+  /** A reader wanted more text than there is: the rest of the text is the beginning of something. */
+  ranOut = false;
 
   /** Adds text and forgets the text before the mark. */
   add(text: string): void {
@@ -58,7 +60,10 @@ export class Input {
   *need(count: number): Reading<boolean> {
     if (this.held > MAX_HELD_UNITS) return false;
     while (this.text.length - this.at < count) {
-      if (this.ended) return false;
+      if (this.ended) {
+        this.ranOut = true;
+        return false;
+      }
       yield;
     }
     return true;
@@ -72,7 +77,11 @@ export class Input {
         return true;
       }
       const rest = this.text.length - this.at;
-      if (this.ended || rest >= expected.length || !expected.startsWith(this.text.slice(this.at))) return false;
+      if (rest >= expected.length || !expected.startsWith(this.text.slice(this.at))) return false;
+      if (this.ended) {
+        this.ranOut = true;
+        return false;
+      }
       yield;
     }
   }
@@ -99,7 +108,10 @@ export class Input {
       SPACES.test(this.text);
       this.at = Math.min(SPACES.lastIndex, this.limit);
       if (this.at < this.text.length || this.at === this.limit) return true;
-      if (this.ended) return false;
+      if (this.ended) {
+        this.ranOut = true;
+        return false;
+      }
       yield;
     }
   }
@@ -112,11 +124,12 @@ export class Input {
   /**
    * Passes on the text before the first of some stops. The stop itself is not read.
    * @param write settles the text
+   * @param whole false: at the end of the output, the beginning of a stop is not passed on
    * @returns the stop, or undefined at the end of the output
    */
-  *until(stops: Stops, write: (text: string) => void): Reading<string | undefined> {
+  *until(stops: Stops, write: (text: string) => void, whole = true): Reading<string | undefined> {
     for (;;) {
-      const { position, stop } = stops.find(this.text, this.at, this.ended);
+      const { position, stop } = stops.find(this.text, this.at, this.ended && whole);
       const text = this.text.slice(this.at, position);
       this.at = position;
       if (text !== '') write(text);

@@ -41,6 +41,8 @@ export function* copyString(input: Input, { close, escapes }: Quoted, write: Wri
       write('"');
       return true;
     }
+    // The end of the output cuts the mark.
+    if (close.length > 1 && input.ended && input.ranOut) return false;
     if (input.char === '\\' && escapes !== 'none') {
       if (!(yield* copyEscape(input, escapes, write))) return false;
       continue;

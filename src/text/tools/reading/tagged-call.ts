@@ -48,11 +48,7 @@ export class TaggedCall {
       isArgument = yield* this.#input.marker(partsOf(keyOpen));
       isEnd = !isArgument && (yield* this.#input.marker([close]));
     }
-    if (!isEnd) {
-      yield* this.#input.space();
-      // The output may end without the last tags.
-      if (this.#input.char !== '' || !this.#input.ended) return false;
-    }
+    if (!isEnd) return false;
     this.#parts.arguments('}');
     yield* this.#input.marker(partsOf(callClose).slice(1));
     return true;
@@ -73,8 +69,11 @@ export class TaggedCall {
 
   *#text(start: string): Reading<boolean> {
     this.#parts.arguments(`${start}"`);
-    const end = yield* this.#input.until(this.#valueEnds, (text) => this.#parts.arguments(escaped(text)));
-    if (end === undefined) return false;
+    const end = yield* this.#input.until(this.#valueEnds, (text) => this.#parts.arguments(escaped(text)), false);
+    if (end === undefined) {
+      this.#input.ranOut = true;
+      return false;
+    }
     this.#input.at += end.length;
     this.#parts.arguments('"');
     return true;
@@ -88,7 +87,10 @@ export class TaggedCall {
       const { position, stop } = this.#valueEnds.find(all, at + length, ended);
       if (position > limit) return false;
       if (stop === undefined) {
-        if (ended) return false;
+        if (ended) {
+          this.#input.ranOut = true;
+          return false;
+        }
         length = position - at;
         yield;
         continue;
