@@ -77,10 +77,11 @@ test('the results of tools get the last script', async () => {
 });
 
 test('the beginning of an answer in the prompt is continued', async () => {
-  const variables = { enable_thinking: false };
   const answerStart = '<tool_call>\n{"name": "get_weather"';
-  const prompt = await rendered({ messages: [question], tools, variables, answerStart });
-  expect(answerStart + (await answer(prompt))).toBe(CALLS);
+  for (const variables of [{}, { enable_thinking: false }]) {
+    const prompt = await rendered({ messages: [question], tools, variables, answerStart });
+    expect(answerStart + (await answer(prompt))).toBe(CALLS);
+  }
 });
 
 test('a request without thinking gets the script behind its reasoning', async () => {

@@ -8,7 +8,8 @@
  * 2. The tokens of the prompt choose the script: `<tool_response>` in the last message before the answer chooses
  *    `afterTool`; otherwise `<tools>` anywhere chooses `withTools`; otherwise it is `plain`.
  * 3. `</think>` after the last `<|im_start|>` means that the prompt has closed the reasoning: the script then
- *    begins behind its own reasoning.
+ *    begins behind its own reasoning. So it does if the answer in the prompt begins with another text than
+ *    `<think>`, such as `<tool_call>`.
  *
  * The logits are right for the last position of a run, and for the positions after it. The engine asks for no
  * others, because a cache that grows has no drafts.
@@ -30,6 +31,7 @@ export interface ScriptIds {
 }
 
 const LOGIT = 100;
+const THINK = '<think>';
 /** Tokens of the role line: `assistant` and a line feed. */
 const ROLE_LINE = 'assistant\n'.length;
 /** Line feeds that the template writes behind `</think>`. */
@@ -58,12 +60,23 @@ export function decoder(scripts: readonly ScriptIds[], opened: number): Buffer {
     graph.node('Add', [thinkEnd, graph.integers(AFTER_THINK)]),
     graph.node('Add', [answer, graph.integers(ROLE_LINE + opened)]),
   ]);
+  const skipped = opened > 0 ? isClosed : graph.node('Or', [isClosed, skipsReasoning(graph, all, first)]);
   const hasTools = graph.node('Greater', [places(isToken(IDS.tools)), zero]);
   const hasResult = graph.node('Greater', [places(isToken(IDS.toolResponse)), before]);
   const withTools = graph.node('Where', [hasTools, graph.integers(1), zero]);
   const script = graph.node('Where', [hasResult, graph.integers(2), withTools]);
-  addLogits(graph, scripts, { script, isClosed, offset: graph.node('Sub', [kept, first]) });
+  addLogits(graph, scripts, { script, skipped, offset: graph.node('Sub', [kept, first]) });
   return graph.bytes();
+}
+
+/** True if the third token of the answer is there and is not that of `<think>`. */
+function skipsReasoning(graph: OnnxGraph, all: { ids: string; positions: string }, first: string): string {
+  const third = graph.node('Equal', [all.positions, graph.node('Add', [first, graph.integers(3)])]);
+  const known = graph.node('Where', [third, all.ids, graph.floats(-1)]);
+  const id = graph.node('ReduceMax', [known, graph.integers([1])]);
+  const isKnown = graph.node('Greater', [id, graph.floats(-1)]);
+  const isThink = graph.node('Equal', [id, graph.floats(THINK.charCodeAt(2))]);
+  return graph.node('And', [isKnown, graph.node('Not', [isThink])]);
 }
 
 /** The inputs, the cache, and the positions from 1 on: of all tokens, and of the tokens that get logits. */
@@ -96,13 +109,13 @@ function addTokens(graph: OnnxGraph): { all: { ids: string; positions: string };
 function addLogits(
   graph: OnnxGraph,
   scripts: readonly ScriptIds[],
-  { script, isClosed, offset }: { script: string; isClosed: string; offset: string },
+  { script, skipped, offset }: { script: string; skipped: string; offset: string },
 ): void {
   const rows = scripts.flatMap(({ whole, withoutReasoning }) => [whole, withoutReasoning]);
   const width = Math.max(...rows.map(({ length }) => length)) + 1;
   const table = rows.flatMap((row) => Array.from({ length: width }, (_, index) => row[index] ?? IDS.end));
-  const closed = graph.node('Cast', [isClosed], { to: INT64 });
-  const row = graph.node('Add', [graph.node('Mul', [script, graph.integers(2)]), closed]);
+  const withoutReasoning = graph.node('Cast', [skipped], { to: INT64 });
+  const row = graph.node('Add', [graph.node('Mul', [script, graph.integers(2)]), withoutReasoning]);
   const within = graph.node('Clip', [offset, graph.integers(0), graph.integers(width - 1)]);
   const place = graph.node('Add', [graph.node('Mul', [row, graph.integers(width)]), within]);
   const next = graph.node('Gather', [graph.integers(table), place]);
