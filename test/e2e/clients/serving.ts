@@ -55,8 +55,8 @@ async function serve(name: string, scripts: Scripts, args: readonly string[] = [
   const model = await scriptedModel(join(root, name), scripts);
   const worker = await startWorker({ args: ['--model', model, ...args], env: { RBEES_API_TOKEN: TOKEN } });
   keep(worker.process);
-  // A worker that is ready has read all files.
-  rmSync(root, { recursive: true });
+  // The worker opens some files of the model when it first needs them.
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }));
   return worker;
 }
 
