@@ -1,6 +1,6 @@
 /**
- * The parts of an output: the answer, reasoning, and tool calls. Every dialect of a chat has its own wire form
- * for them. Types only.
+ * The parts of an output: the answer, reasoning, and tool calls. Every dialect of a chat has its own wire
+ * form for them. Types only.
  */
 
 /** A piece of one part of an output. Pieces of text are never empty. */

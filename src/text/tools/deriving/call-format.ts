@@ -1,6 +1,6 @@
 /**
- * Derives the format of calls from renderings of an answer with one call and with two: the texts before, between
- * and after the calls are its markers. Pure.
+ * Derives the format of calls from renderings of an answer with one call and with two: the texts before,
+ * between and after the calls are its markers. Pure.
  */
 import type { CallFormat } from '../output-profile.ts';
 import { between, IDS, sharedStart, WORDS } from './probes.ts';
