@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { ChatTemplate } from '../dist/text/template/chat-template.js';
 import { prepareDialogue } from '../dist/text/tools/dialogue.js';
 import { profileOf } from '../dist/text/tools/profile.js';
-import { interleaved, rounds, section, spread, table } from './measure.mjs';
+import { goal, interleaved, rounds, section, spread, table } from './measure.mjs';
 
 const ROUNDS = 9;
 const TOKENS = 20_000;
@@ -27,6 +27,7 @@ export async function parserCost() {
     Object.fromEntries(FAMILIES.map((name) => [name, () => derivation(name)])),
   );
   const rows = [];
+  const texts = [];
   for (const name of FAMILIES) {
     const sides = {
       text: () => micros(parserOf(templates[name]), PROSE),
@@ -38,6 +39,7 @@ export async function parserCost() {
       rounds(ROUNDS),
       name === 'hermes' ? sides : { text: sides.text, withoutTools: sides.withoutTools },
     );
+    texts.push(...figures.text);
     rows.push([
       name,
       spread(figures.text, 2),
@@ -47,13 +49,17 @@ export async function parserCost() {
       spread(again[name], 1),
     ]);
   }
-  return section('Cost of the parser of outputs', [
-    `Microseconds of one \`push\` of a token of about four characters, ${TOKENS} tokens a round; milliseconds to derive the profile of a template, the first time in this process (in the order of the rows) and again.`,
-    table(
-      ['family', 'text, µs/token', 'text, request without tools', 'arguments', 'profile, first', 'profile, again'],
-      rows,
-    ),
-  ]);
+  return section(
+    'Cost of the parser of outputs',
+    [
+      `Microseconds of one \`push\` of a token of about four characters, ${TOKENS} tokens a round; milliseconds to derive the profile of a template, the first time in this process (in the order of the rows) and again.`,
+      table(
+        ['family', 'text, µs/token', 'text, request without tools', 'arguments', 'profile, first', 'profile, again'],
+        rows,
+      ),
+    ],
+    [goal('a token of text through the parser of tools and reasoning', { most: 5, unit: ' µs' }, texts)],
+  );
 }
 
 function templateOf(name) {
@@ -87,5 +93,3 @@ function micros(parser, tokens, before = '') {
   if (parts < TOKENS / 2) throw new Error(`only ${parts} parts`);
   return (taken * 1_000) / TOKENS;
 }
-
-if (process.argv[1] === new URL(import.meta.url).pathname) process.stdout.write(`${await parserCost()}\n`);

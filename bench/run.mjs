@@ -24,6 +24,7 @@ import { memoryBandwidth } from './memory-bandwidth.mjs';
 import { narrateCall } from './narrate-call.mjs';
 import { narrationCost } from './narration-cost.mjs';
 import { overHttp } from './over-http.mjs';
+import { parserCost } from './parser-cost.mjs';
 import { peerVersions, stopAll } from './processes.mjs';
 import { rollingRestart } from './rolling-restart.mjs';
 import { sampler } from './sampler.mjs';
@@ -43,6 +44,7 @@ const BENCHES = {
   memoryBandwidth,
   sampler,
   layersCost,
+  parserCost,
   narrateCall,
   coldStart,
   fleet,

@@ -1,6 +1,6 @@
 /**
- * Shows the special tokens that mark parts of an output, such as `<think>` and `<tool_call>`, to the parser of
- * the output. All other special tokens stay hidden. Pure: calls only the given tokenizer.
+ * Shows the special tokens that mark parts of an output, such as `<think>` and `<tool_call>`, to the parser
+ * of the output. All other special tokens stay hidden. Pure: calls only the given tokenizer.
  */
 import type { Decoder } from './detokenizer.ts';
 
@@ -16,8 +16,8 @@ const decoders = new WeakMap<MarkedTokenizer, WeakMap<readonly string[], Decoder
 
 /**
  * A decoder that shows exactly the special tokens whose text is a marker or a part of one. The text of ids is
- * that of one decoding with these tokens in it: a space behind a marker stays, because only the first space of
- * the whole text is stripped. Without such tokens, the tokenizer itself.
+ * that of one decoding with these tokens in it: a space behind a marker stays, because only the first space
+ * of the whole text is stripped. Without such tokens, the tokenizer itself.
  * @param markers the same list for all requests of a model: the decoder is remembered by the list
  */
 export function markedDecoder(tokenizer: MarkedTokenizer, markers: readonly string[]): Decoder {

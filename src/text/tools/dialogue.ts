@@ -1,6 +1,6 @@
 /**
- * Prepares a conversation for the chat template of a model, and the parser for its outputs: roles and tools as
- * the template accepts them, the beginning of the answer for a required call. Pure.
+ * Prepares a conversation for the chat template of a model, and the parser for its outputs: roles and tools
+ * as the template accepts them, the beginning of the answer for a required call. Pure.
  */
 import type { OutputParser } from '../output/parts.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
@@ -31,8 +31,8 @@ export const MAX_REMEMBERED_VARIANTS = 64;
 /**
  * Prepares one request.
  *
- * - The role `developer` becomes `system`. System messages that the template refuses are joined into the first
- *   one; a template without a system message gets them at the beginning of the first user message.
+ * - The role `developer` becomes `system`. System messages that the template refuses are joined into the
+ *   first one; a template without a system message gets them at the beginning of the first user message.
  * - Tools of a template that lists none are described in the system message. Calls and results of earlier
  *   turns that the template does not write become texts.
  * - With the choice `none` the model learns of no tool. With `required` or a name the answer begins with the
@@ -173,7 +173,10 @@ const CALLED: readonly ChatMessage[] = [
 ];
 const remembered = new WeakMap<ChatTemplate, Map<string, string>>();
 
-/** True if the prompt ends inside of the reasoning: the answer to a small conversation of the same shape tells. */
+/**
+ * True if the prompt ends inside of the reasoning: the answer to a small conversation of the same shape
+ * tells.
+ */
 function promptEndsInside(profile: OutputProfile, template: ChatTemplate, shape: Shape): boolean {
   const { reasoning, calls, writesResults } = profile;
   if (!reasoning || calls.style === 'harmony') return false;

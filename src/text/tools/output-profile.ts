@@ -106,7 +106,8 @@ export interface OutputProfile {
   /** The template writes messages of the role `tool`. */
   readonly writesResults: boolean;
   /**
-   * System messages that the template accepts: `any` number at any place, only the `first` message, or `none`.
+   * System messages that the template accepts: `any` number at any place, only the `first` message, or
+   * `none`.
    */
   readonly system: 'any' | 'first' | 'none';
   /** Texts whose special tokens must be visible for the parser, without and with tools. */

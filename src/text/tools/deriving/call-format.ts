@@ -1,6 +1,6 @@
 /**
- * Derives the format of calls from renderings of an answer with one call and with two: the texts before, between
- * and after the calls are its markers. Pure.
+ * Derives the format of calls from renderings of an answer with one call and with two: the texts before,
+ * between and after the calls are its markers. Pure.
  */
 import type { CallFormat } from '../output-profile.ts';
 import { between, IDS, sharedStart, WORDS } from './probes.ts';
@@ -8,6 +8,9 @@ import { type Found, findCall } from './span.ts';
 
 /** What is found at once: a tag, a word in brackets, or one character. */
 const UNIT = /<[^<>\s]*>|\[\/?[A-Z_]+\]|[\s\S]/gu;
+
+/** UTF-16 units of the longest marker: a longer one is text of the template that belongs to no call. */
+export const MAX_MARKER_UNITS = 100;
 
 export interface CallRenderings {
   readonly answered: string | undefined;
@@ -30,6 +33,9 @@ export function callFormat({ answered, one, two, text }: CallRenderings): CallFo
   const end = plain.slice(answerAt + WORDS.answer.length);
   const pair = pairOf(between(two, WORDS.user, WORDS.result), head);
   const markers = markersOf(region, { first, pair, end });
+  const { sectionOpen, sectionClose, callOpen, callClose } = markers;
+  const longest = Math.max(...[sectionOpen, sectionClose, callOpen, callClose].map((marker) => marker.length));
+  if (longest > MAX_MARKER_UNITS) return undefined;
   const opening = region.slice(0, first.nameStart).trimStart();
   const common = { ...markers, opening, afterName: first.afterName, parallel: pair !== undefined };
   return formatOf(first, common, text);

@@ -1,4 +1,6 @@
-/** Formats of calls that a rendering does not show: families by their markers, and the generic format. Pure. */
+/**
+ * Formats of calls that a rendering does not show: families by their markers, and the generic format. Pure.
+ */
 import type { CallFormat, ReasoningFormat } from '../output-profile.ts';
 
 const NONE = { sectionOpen: '', sectionClose: '', callOpen: '', callClose: '', list: false, parallel: true };

@@ -1,4 +1,7 @@
-/** Finds one call in a rendering: its place, its style, and the texts between its name and its arguments. Pure. */
+/**
+ * Finds one call in a rendering: its place, its style, and the texts between its name and its arguments.
+ * Pure.
+ */
 import type { GemmaCalls, JsonCalls, NamedCalls, PythonicCalls, TaggedCalls } from '../output-profile.ts';
 import { WORDS } from './probes.ts';
 
@@ -28,9 +31,9 @@ export function findCall(text: string, call: Call, from: number): Found | undefi
   const nameStart = text.indexOf(call.name, from);
   const keyAt = text.indexOf(WORDS.key, from);
   if (keyAt < 0) return undefined;
-  const whole = objectWith(text, from, (value) => contains(value, call.name) && contains(value, WORDS.key));
+  const whole = objectWith(text, { from, keyAt }, (value) => contains(value, call.name));
   if (whole && nameStart >= 0) return jsonCall(text, nameStart, { ...whole, name: call.name });
-  const values = objectWith(text, from, (value) => WORDS.key in value);
+  const values = objectWith(text, { from, keyAt }, (value) => WORDS.key in value);
   if (values) return namedCall(text, call, { ...values, from, nameStart });
   if (nameStart < 0 || keyAt < nameStart) return undefined;
   const nameEnd = nameStart + call.name.length;
@@ -48,10 +51,14 @@ interface Span {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-/** The first object of JSON in a text that fulfils a condition. */
-function objectWith(text: string, from: number, fits: (value: Span['value']) => boolean): Span | undefined {
-  for (let start = text.indexOf('{', from); start >= 0; start = text.indexOf('{', start + 1)) {
-    for (let end = text.indexOf('}', start); end >= 0; end = text.indexOf('}', end + 1)) {
+/** The first object of JSON that has a key at a place and fulfils a condition. */
+function objectWith(
+  text: string,
+  { from, keyAt }: { readonly from: number; readonly keyAt: number },
+  fits: (value: Span['value']) => boolean,
+): Span | undefined {
+  for (let start = text.indexOf('{', from); start >= 0 && start < keyAt; start = text.indexOf('{', start + 1)) {
+    for (let end = text.indexOf('}', keyAt); end >= 0; end = text.indexOf('}', end + 1)) {
       const value = parsed(text.slice(start, end + 1));
       if (value === undefined) continue;
       if (fits(value)) return { start, end: end + 1, value };

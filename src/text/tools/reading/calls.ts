@@ -8,6 +8,7 @@ import { TaggedCall } from './tagged-call.ts';
 
 /** Ends a name; names may have a dot, a colon and a hyphen. */
 const NAME_END = /[\s{}()[\]'"<>`|,]/;
+/** Small models put an answer of JSON into a block of code. */
 const FENCES = [['```json'], ['```']];
 
 export interface CallContext {

@@ -24,8 +24,8 @@ export class Input {
   /** The next character to read. */
   at = 0;
   /**
-   * The beginning of the text of which the class is not certain, at or before `at`. Positions change when text
-   * is added: a reader keeps distances from `at` or `mark` while it waits.
+   * The beginning of the text of which the class is not certain, at or before `at`. Positions change when
+   * text is added: a reader keeps distances from `at` or `mark` while it waits.
    */
   mark = 0;
   /** No more text arrives. */
@@ -49,6 +49,11 @@ export class Input {
   /** The next character, without a wait; `''` if it has not arrived or the text has ended. */
   get char(): string {
     return this.text.charAt(this.at);
+  }
+
+  /** True if the next character is there: a reader need not wait. */
+  get ready(): boolean {
+    return this.at < this.text.length && this.at - this.mark <= MAX_HELD_UNITS;
   }
 
   /** Waits for a character. False at the end of the text, and if too much is held back. */

@@ -1,4 +1,6 @@
-/** Reads a call that is an object of JSON: `{"name": …, "arguments": {…}}`, with its keys in any order. Pure. */
+/**
+ * Reads a call that is an object of JSON: `{"name": …, "arguments": {…}}`, with its keys in any order. Pure.
+ */
 import type { FunctionTool } from '../../template/conversation.ts';
 import type { JsonCalls } from '../output-profile.ts';
 import { type Input, MAX_NAME_UNITS, type Reading } from './input.ts';

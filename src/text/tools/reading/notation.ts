@@ -2,7 +2,7 @@
  * Reads a value of JSON, of Python or of Gemma's notation, and writes it as JSON while it arrives. JSON is
  * written as it stands. Pure.
  */
-import { Input, MAX_NAME_UNITS, type Reading } from './input.ts';
+import { Input, isSpace, MAX_NAME_UNITS, type Reading } from './input.ts';
 import { copyString, type Quoted, type Write } from './strings.ts';
 
 /** Values inside of values of one call. */
@@ -70,7 +70,7 @@ class Copy {
   /** Reads values until the stack is empty. */
   *entries(stack: Frame[]): Reading<boolean> {
     do {
-      const space = yield* this.#space();
+      const space = this.#input.ready && !isSpace(this.#input.char) ? '' : yield* this.#space();
       if (space === undefined) return false;
       const top = stack.at(-1);
       if (top !== undefined && this.#input.char === top.close) {
@@ -98,7 +98,7 @@ class Copy {
   /** After a value: closes what ends here. False if neither an end nor another value follows. */
   *#next(stack: Frame[]): Reading<boolean> {
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const space = yield* this.#space();
+      const space = this.#input.ready && !isSpace(this.#input.char) ? '' : yield* this.#space();
       if (space === undefined) return false;
       if (this.#input.char === ',') {
         this.#input.at += 1;
@@ -168,7 +168,8 @@ class Copy {
     const inside = isGemma ? (char: string) => !GEMMA_END.test(char) : (char: string) => SCALAR.test(char);
     let length = 0;
     for (; ; length += 1) {
-      if (length > MAX_NUMBER_UNITS || !(yield* input.need(length + 1))) return false;
+      if (length > MAX_NUMBER_UNITS) return false;
+      if (input.at + length >= input.text.length && !(yield* input.need(length + 1))) return false;
       if (!inside(input.text.charAt(input.at + length))) break;
     }
     const value = scalarOf(input.text.slice(input.at, input.at + length), this.#notation);

@@ -1,12 +1,12 @@
 /**
  * Divides the text of one output into the answer, the reasoning and the calls of tools, as the profile of the
- * model says. Linear in the text; a character is returned as soon as its part is certain. Pure, except for the
- * random ids of calls.
+ * model says. Linear in the text; a character is returned as soon as its part is certain. Pure, except for
+ * the random ids of calls.
  */
 import type { OutputParser, OutputPart } from '../../output/parts.ts';
 import type { FunctionTool } from '../../template/conversation.ts';
 import type { OutputProfile } from '../output-profile.ts';
-import { Calls } from './calls.ts';
+import { type CallContext, Calls } from './calls.ts';
 import { readHarmony } from './harmony.ts';
 import { Input, partsOf, type Reading, Stops } from './input.ts';
 import { Parts } from './parts.ts';
@@ -28,7 +28,7 @@ export class OutputReader implements OutputParser {
   readonly #reading: Reading<void>;
   readonly #profile: OutputProfile;
   readonly #calls: Calls | undefined;
-  readonly #context: { readonly input: Input; readonly parts: Parts; readonly parallel: boolean };
+  readonly #context: CallContext;
   readonly #inReasoning: boolean;
   /** First half of a character, which waits for the second. */
   #half = '';

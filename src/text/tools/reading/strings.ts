@@ -36,8 +36,13 @@ export function* copyString(input: Input, { close, escapes }: Quoted, write: Wri
       input.at = run;
       write(text);
     }
-    if (!(yield* input.more())) return false;
-    if (input.char === close.charAt(0) && (yield* input.literal(close))) {
+    if (!input.ready && !(yield* input.more())) return false;
+    if (input.char === close) {
+      input.at += 1;
+      write('"');
+      return true;
+    }
+    if (close.length > 1 && input.char === close.charAt(0) && (yield* input.literal(close))) {
       write('"');
       return true;
     }
@@ -68,7 +73,7 @@ function plainEnd({ text, at, limit }: Input, close: number): number {
 export const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 
 function* copyEscape(input: Input, kind: 'json' | 'python', write: Write): Reading<boolean> {
-  if (!(yield* input.need(2))) return false;
+  if (input.text.length - input.at < 2 && !(yield* input.need(2))) return false;
   const char = input.text.charAt(input.at + 1);
   const digits = kind === 'python' || char === 'u' ? HEX_DIGITS[char] : undefined;
   if (digits !== undefined) {
