@@ -108,11 +108,11 @@ describe.each(Object.entries(PROVIDERS))('%s', (_, modelOf) => {
   });
 
   test('an error before the answer has our sentence', async () => {
-    const rejected = (model: LanguageModel, temperature: number): Promise<unknown> =>
-      generateText({ maxRetries: 0, model, prompt: 'Hello!', temperature }).catch((cause: unknown) => cause);
-    const invalid = await rejected(modelOf(haiku), -1);
+    const rejected = (model: LanguageModel, topP: number): Promise<unknown> =>
+      generateText({ maxRetries: 0, model, prompt: 'Hello!', topP }).catch((cause: unknown) => cause);
+    const invalid = await rejected(modelOf(haiku), 9);
     expect(APICallError.isInstance(invalid) && invalid.statusCode).toBe(400);
-    expect(String(invalid)).toContain('temperature');
+    expect(String(invalid)).toContain('top_p');
     const stranger = await rejected(modelOf(worker, 'a-wrong-token'), 1);
     expect(APICallError.isInstance(stranger) && stranger.statusCode).toBe(401);
     expect(String(stranger)).toContain(UNAUTHORIZED);
