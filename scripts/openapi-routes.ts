@@ -6,46 +6,13 @@ import type { EventType } from '../src/contract/events.ts';
 import { JOB_STATES } from '../src/contract/job-states.ts';
 import type { RouteId } from '../src/contract/routes.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
+import { DIALECT_PROSE } from './openapi-dialects.ts';
+import { OPENAI_PROSE } from './openapi-openai.ts';
+import { type Answer, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
 
-/** Media type → schema. */
-export type Content = Readonly<Record<string, object>>;
-
-export interface Answer {
-  readonly description: string;
-  readonly content?: Content;
-  readonly headers?: readonly string[];
-  /** The body is a stream of events. */
-  readonly stream?: true;
-}
-
-export interface RouteProse {
-  readonly tag: string;
-  readonly summary: string;
-  readonly description?: string;
-  /** Names of PARAMETERS. */
-  readonly takes: readonly string[];
-  /** Name of the schema of the body. */
-  readonly body?: string;
-  /** Status → answer. */
-  readonly answers: Readonly<Record<number, Answer>>;
-  readonly errorHeaders?: Readonly<Record<number, readonly string[]>>;
-  readonly errorForms?: Readonly<Record<number, { readonly description: string; readonly content?: Content }>>;
-}
-
-const json = (schema: object): Content => ({ 'application/json': schema });
-const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
 const text = { type: 'string' };
 /** The ids of events: a run and a number, or the number of version 1. */
 const EVENT_ID = '^([0-9A-Za-z]{1,32}-)?[0-9]{1,15}$';
-
-/** A schema that is one of several events, told apart by `type`. */
-const oneOf = (events: Readonly<Record<string, string>>) => ({
-  oneOf: Object.values(events).map((id) => ref(id)),
-  discriminator: {
-    propertyName: 'type',
-    mapping: Object.fromEntries(Object.entries(events).map(([type, id]) => [type, ref(id).$ref])),
-  },
-});
 
 const KNOWN: Answer = { description: 'The client has this document: `If-None-Match` names it.', headers: ['ETag'] };
 
@@ -266,6 +233,8 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
     takes: ['traceparent'],
     answers: { 200: { description: 'Metrics of the worker and of Node.js.', content: { 'text/plain': text } } },
   },
+  ...OPENAI_PROSE,
+  ...DIALECT_PROSE,
   openapiYaml: {
     tag: 'contract',
     summary: 'This document as YAML',
@@ -292,6 +261,9 @@ export const routeProse = (events: Readonly<Record<EventType, string>>): Readonl
 
 export const TAGS = [
   { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },
+  { name: 'openai', description: "OpenAI's API." },
+  { name: 'anthropic', description: "Anthropic's Messages API." },
+  { name: 'tokenizer', description: 'Texts to ids of tokens, and back.' },
   { name: 'worker', description: 'State, probes, metrics, announcement, shutdown.' },
   { name: 'contract', description: 'This document.' },
 ];
@@ -322,6 +294,13 @@ export const PARAMETERS = {
     description: 'Id of the job, percent-encoded.',
     schema: text,
     example: 'job-1',
+  },
+  model: {
+    in: 'path',
+    required: true,
+    description: 'Name of the model; its slashes may be percent-encoded.',
+    schema: text,
+    example: 'haiku',
   },
   after: {
     in: 'query',
@@ -371,6 +350,10 @@ export const PARAMETERS = {
       'answered 415.',
     schema: { type: 'string', enum: ['identity', 'gzip', 'x-gzip', 'deflate', 'br'] },
   },
+  'X-Narration': {
+    description: '`on`: the answer has the narration of the request. The field `narration` of the body has priority.',
+    schema: { type: 'string', enum: ['on', 'off'] },
+  },
   'X-Deadline': {
     description:
       'Time after which the answer is useless: epoch milliseconds or ISO 8601. A time in the past is answered 504, any other form 400.',
@@ -391,6 +374,8 @@ export const HEADERS_OUT = {
     schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,64}$' },
   },
   traceparent: { description: 'The value of the request, if it is well-formed.', schema: text },
+  'X-Request-Id': { description: 'Same as `X-Correlation-Id`.', required: true, schema: text },
+  'request-id': { description: 'Same as `X-Correlation-Id`, for clients of Anthropic.', required: true, schema: text },
   'X-Worker-Slots-Free': {
     description:
       'Slots that a new job could take at once, at the time of this answer; 0 while the worker accepts no jobs. This header and the ' +

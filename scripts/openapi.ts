@@ -11,16 +11,8 @@ import '../src/contract/callback.ts';
 import '../src/contract/execute-body.ts';
 import { ROUTES, type RouteId, type Route as RouteRow } from '../src/contract/routes.ts';
 import { LOAD_HEADERS } from '../src/http/operator/load-headers.ts';
-import {
-  ABOUT,
-  type Answer,
-  type Content,
-  HEADERS_OUT,
-  PARAMETERS,
-  type RouteProse,
-  routeProse,
-  TAGS,
-} from './openapi-routes.ts';
+import type { Answer, Content, RouteProse } from './openapi-prose.ts';
+import { ABOUT, HEADERS_OUT, PARAMETERS, routeProse, TAGS } from './openapi-routes.ts';
 import { CALLBACK_SECURITY, webhooks } from './openapi-webhooks.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -200,15 +192,17 @@ function requestBody(name: string, schema: Schema, recordings: readonly Recordin
 function responses(route: Route, recordings: readonly Recording[]): object {
   const found = Object.entries(route.answers).map(([status, answer]): [number, Answer] => [Number(status), answer]);
   const errors = new Set(route.errors);
-  for (const status of new Set([...errors].map((code) => ERRORS[code].status))) {
-    const codes = [...errors].filter((code) => ERRORS[code].status === status);
+  const { schema = 'ErrorAnswer', statuses = {} } = route.dialect ?? {};
+  const statusOf = (code: ErrorCode): number => statuses[code] ?? ERRORS[code].status;
+  for (const status of new Set([...errors].map(statusOf))) {
+    const codes = [...errors].filter((code) => statusOf(code) === status);
     const { description = '', content = {} }: Partial<Answer> = route.errorForms?.[status] ?? {};
     found.push([
       status,
       {
         description: `${listOf(codes)}${description && `\n\n${description}`}`,
         headers: [...(route.errorHeaders?.[status] ?? []), ...(status === 401 ? ['WWW-Authenticate'] : [])],
-        content: { 'application/json': { $ref: '#/components/schemas/ErrorAnswer' }, ...content },
+        content: { 'application/json': { $ref: `#/components/schemas/${schema}` }, ...content },
       },
     ]);
   }
@@ -263,19 +257,26 @@ function examplesOf(type: string, recordings: readonly Recording[]): Example[] {
 
 /** The first event of each form: same name and same keys. Of the narrations only the first. */
 function eventExamples(recordings: readonly Recording[]): Example[] {
-  const examples = new Map<string, { name: string; summary: string; value: { type: string } }>();
+  const examples = new Map<string, { kind: string; name: string; summary: string; value: object }>();
   for (const recording of recordings) {
     for (const value of eventsOf(recording)) {
-      const form = value.type === 'narration' ? value.type : Object.keys(value).join();
-      if (!examples.has(form)) examples.set(form, { name: recording.name, summary: recording.about, value });
+      const kind = kindOf(value);
+      const form = kind === 'narration' ? kind : Object.keys(value).join();
+      if (!examples.has(form)) examples.set(form, { kind, name: recording.name, summary: recording.about, value });
     }
   }
-  return [...examples.values()].map(({ name, ...example }) => [`${example.value.type}-in-${name}`, example]);
+  return [...examples.values()].map(({ kind, name, ...example }) => [`${kind}-in-${name}`, example]);
 }
 
-/** The data of every event of a recorded stream. */
-export function eventsOf({ response: { body } }: Recording): (Record<string, unknown> & { type: string })[] {
-  const lines = body.split('\n').filter((line) => line.startsWith('data: '));
+/** The type of an event; of a chunk without one, its object, or `error`. */
+const kindOf = ({ type, object }: StreamData): string => String(type ?? object ?? 'error');
+
+/** The data of an event of a stream. */
+type StreamData = Readonly<Record<string, unknown>>;
+
+/** The data of every event of a recorded stream, without the end mark of OpenAI's dialect. */
+export function eventsOf({ response: { body } }: Recording): StreamData[] {
+  const lines = body.split('\n').filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]');
   return lines.map((line) => JSON.parse(line.slice('data: '.length)));
 }
 

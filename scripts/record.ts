@@ -20,6 +20,7 @@ const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const KEPT_HEADERS = [
   'content-type',
   'x-correlation-id',
+  'x-request-id',
   'traceparent',
   'cache-control',
   'x-accel-buffering',
@@ -33,7 +34,8 @@ const KEPT_HEADERS = [
 const JSON_BODY = { 'Content-Type': 'application/json' };
 const SSE = { Accept: 'text/event-stream' };
 /** A job that still runs when the next requests arrive. */
-const LONG = { prompt: 'Write about the sea', min_tokens: 480 };
+const LONG_OUTPUT = { min_tokens: 480 };
+const LONG = { prompt: 'Write about the sea', ...LONG_OUTPUT };
 
 type Headers = Record<string, string>;
 type Line = Readonly<Record<string, unknown>> & { readonly event: string };
@@ -54,6 +56,7 @@ async function recordService(): Promise<void> {
   const starting = [
     worker.record('health-starting', 'While the model is loading', 'GET', '/health'),
     worker.record('ready-loading', 'While the model is loading', 'GET', '/ready'),
+    worker.record('models-loading', 'While the model is loading', 'GET', '/v1/models'),
     worker.record('execute-loading', 'A job while the model is loading', 'POST', '/execute', {
       job_id: 'job-1',
       ...LONG,
@@ -65,6 +68,7 @@ async function recordService(): Promise<void> {
   await recordJobs(worker);
   await recordReplays(worker);
   await recordRefusals(worker);
+  await recordOpenAI(worker);
   await worker.record('announce-unset', 'A worker without --callback-url', 'POST', '/announce');
   await worker.record('not-found', 'An unknown path', 'GET', '/nowhere');
   await worker.record('metrics', 'A part of the lines', 'GET', '/metrics');
@@ -167,6 +171,67 @@ async function recordRefusals(worker: Recorder): Promise<void> {
   await running.text();
   await worker.record('cancel-unknown', 'An unknown id', 'POST', '/cancel', { job_id: 'job-unknown' });
   await worker.record('cancel-invalid', 'No id', 'POST', '/cancel', {});
+}
+
+/** OpenAI's dialect: a document, a stream, and a refusal of each route. */
+async function recordOpenAI(worker: Recorder): Promise<void> {
+  const send = (name: string, about: string, path: string, body: unknown) =>
+    worker.record(name, about, 'POST', path, body);
+  const messages = [{ role: 'user', content: 'Write a haiku about the sea' }];
+  const [chat, completions] = ['/v1/chat/completions', '/v1/completions'];
+  await send('chat-completion', 'Two outputs with seeds 42 and 43', chat, { messages, n: 2, seed: 42 });
+  await send('chat-logprobs', 'The two most likely tokens at each position', chat, {
+    messages,
+    temperature: 0,
+    max_tokens: 3,
+    logprobs: true,
+    top_logprobs: 2,
+  });
+  await send('chat-stream', 'A stream with usage in its last chunk', chat, {
+    messages,
+    seed: 42,
+    max_completion_tokens: 12,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  await send('chat-narration', 'A stream with the narration of the request', chat, {
+    messages,
+    seed: 42,
+    max_tokens: 4,
+    stream: true,
+    narration: true,
+  });
+  await send('chat-timeout', 'A stream that ends early', chat, {
+    messages,
+    ...LONG_OUTPUT,
+    stream: true,
+    timeout_ms: 30,
+  });
+  await send('chat-image', 'A message with an image', chat, {
+    messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:,' } }] }],
+  });
+  await send('completion', 'Two prompts, each with its text', completions, {
+    prompt: ['The old pond', 'A frog'],
+    max_tokens: 8,
+    seed: 42,
+    echo: true,
+  });
+  await send('completion-ids', 'Ids of tokens, and the most likely tokens', completions, {
+    prompt: [10, 20, 30],
+    max_tokens: 3,
+    temperature: 0,
+    logprobs: 2,
+  });
+  await send('completion-stream', 'A stream', completions, {
+    prompt: 'The sea',
+    max_tokens: 4,
+    seed: 42,
+    stream: true,
+  });
+  await send('completion-suffix', 'A field that is refused by name', completions, { prompt: 'The sea', suffix: 'end' });
+  await worker.record('models', 'The list', 'GET', '/v1/models');
+  await worker.record('model', 'The model by its name', 'GET', '/v1/models/haiku');
+  await worker.record('model-unknown', 'Another name', 'GET', '/v1/models/gpt-4o');
 }
 
 /** A running job with one subscriber gets 15 more, which is the maximum; the next one is refused. */

@@ -44,7 +44,9 @@ const ANY: readonly ErrorCode[] = ['INVALID_REQUEST', 'FORBIDDEN_ORIGIN', 'INTER
 /** Errors while the worker accepts no jobs. */
 const NOT_READY: readonly ErrorCode[] = ['LOADING', 'DRAINING', 'ENGINE_STALLED', 'WORKER_UNHEALTHY'];
 
-/** Errors of a job of a dialect before its answer begins. */
+/** Errors of a job that has begun: the status of an answer without a stream. */
+const JOB_FAILURES: readonly ErrorCode[] = ['SLOW_CONSUMER', 'VRAM_OOM', 'ENGINE_LOST', 'INFERENCE_FAILED'];
+/** Errors of a job of a dialect, of which the worker chooses the id. */
 const JOB: readonly ErrorCode[] = [
   ...BODY,
   'TEMPLATE_UNUSABLE',
@@ -54,10 +56,20 @@ const JOB: readonly ErrorCode[] = [
   'ALL_SLOTS_BUSY',
   ...NOT_READY,
   'TIMEOUT',
+  ...JOB_FAILURES,
   'INTERNAL',
 ];
 /** Clients of OpenAI read this header. */
 const REQUEST_ID = ['X-Request-Id'] as const;
+/** Errors of a route that converts texts to ids and runs no job. */
+const ENCODES: readonly ErrorCode[] = [
+  ...BODY,
+  'TEMPLATE_UNUSABLE',
+  ...GUARDED,
+  'PROMPT_TOO_LONG',
+  ...NOT_READY,
+  'INTERNAL',
+];
 
 /** Every route by its operation id, in the order of openapi.yaml. */
 export const ROUTES = {
@@ -88,6 +100,13 @@ export const ROUTES = {
   chatCompletions: {
     method: 'POST',
     path: '/v1/chat/completions',
+    takesBody: true,
+    requestIds: REQUEST_ID,
+    errors: JOB,
+  },
+  completions: {
+    method: 'POST',
+    path: '/v1/completions',
     takesBody: true,
     requestIds: REQUEST_ID,
     errors: JOB,
@@ -123,6 +142,40 @@ export const ROUTES = {
   live: { method: 'GET', path: '/live', open: true, errors: ANY },
   ready: { method: 'GET', path: '/ready', open: true, errors: [...ANY, 'ALL_SLOTS_BUSY', ...NOT_READY] },
   metrics: { method: 'GET', path: '/metrics', errors: [...ANY, ...GUARDED] },
+  messages: {
+    method: 'POST',
+    path: '/v1/messages',
+    takesBody: true,
+    requestIds: ['X-Request-Id', 'request-id'],
+    errors: JOB,
+  },
+  countTokens: {
+    method: 'POST',
+    path: '/v1/messages/count_tokens',
+    takesBody: true,
+    requestIds: ['X-Request-Id', 'request-id'],
+    errors: ENCODES,
+  },
+  tokenize: {
+    method: 'POST',
+    path: '/tokenize',
+    takesBody: true,
+    requestIds: ['X-Request-Id'],
+    errors: ENCODES,
+  },
+  detokenize: {
+    method: 'POST',
+    path: '/detokenize',
+    takesBody: true,
+    requestIds: ['X-Request-Id'],
+    errors: [...BODY, ...GUARDED, ...NOT_READY, 'INTERNAL'],
+  },
+  tokenizerInfo: {
+    method: 'GET',
+    path: '/tokenizer_info',
+    requestIds: ['X-Request-Id'],
+    errors: [...ANY, ...GUARDED, ...NOT_READY],
+  },
   openapiYaml: { method: 'GET', path: '/openapi.yaml', errors: [...ANY, ...GUARDED] },
   openapiJson: { method: 'GET', path: '/openapi.json', errors: [...ANY, ...GUARDED] },
 } as const satisfies Record<string, Route>;

@@ -13,6 +13,7 @@ import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import type { MemoryFigure } from '../telemetry/memory-figure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { anthropicErrors } from './anthropic/errors.ts';
 import type { TokenCheck } from './auth.ts';
 import { lazyFamily } from './dialect/family.ts';
 import type { ErrorFormatter } from './error-handler.ts';
@@ -73,11 +74,20 @@ export function handlersOf(
     () => import('./openai/handlers.ts').then(({ openAIHandlers }) => openAIHandlers(parts)),
     openAIErrors,
   );
+  const anthropic = lazyFamily(
+    () => import('./anthropic/family.ts').then(({ anthropicFamily }) => anthropicFamily(parts)),
+    anthropicErrors,
+  );
+  const tokenizer = lazyFamily(
+    () => import('./tokenizer/family.ts').then(({ tokenizerFamily }) => tokenizerFamily(parts)),
+    openAIErrors,
+  );
   return {
     execute: { handle: executeHandler(admission, config), formatError: executeErrors(config.narration) },
     jobEvents: native(eventsHandler(jobs)),
     jobs: native(jobsHandler(jobs)),
     chatCompletions: openAI('chatCompletions'),
+    completions: openAI('completions'),
     responses: openAI('responses'),
     models: openAI('models'),
     model: openAI('model'),
@@ -88,6 +98,11 @@ export function handlersOf(
     live: native(liveHandler(config.workerId, engine)),
     ready: native(readyHandler({ config, admission, isTrusted })),
     metrics: native(metricsHandler(metrics)),
+    messages: anthropic('messages'),
+    countTokens: anthropic('countTokens'),
+    tokenize: tokenizer('tokenize'),
+    detokenize: tokenizer('detokenize'),
+    tokenizerInfo: tokenizer('tokenizerInfo'),
     openapiYaml: native(fileHandler(contract.yaml, 'application/yaml; charset=utf-8')),
     openapiJson: native(fileHandler(contract.json, 'application/json; charset=utf-8')),
   };

@@ -15,7 +15,7 @@ import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation/generation.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
 import { type GenerationOrder, unitsInAll } from './order.ts';
-import { type Prepared, prepare } from './prompt.ts';
+import { LONG_UNITS, type Prepared, prepare } from './prompt.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -31,9 +31,6 @@ const RETRY_MS = 1000;
  * engine.
  */
 export const STOPPING_MS = 100;
-
-/** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
-const LONG_UNITS = 2 ** 16;
 
 /** The parts of the worker that admission uses. */
 export interface AdmissionParts {

@@ -43,6 +43,8 @@ export interface ChoiceEndEvent {
   readonly toolCalls: number;
   readonly tokensOut: number;
   readonly reasoningTokens: number;
+  /** With log-probabilities: tokens without a text after the last piece, such as a special token. */
+  readonly unreported?: readonly TokenReport[];
 }
 
 /** An event as a job emits it. */

@@ -3,6 +3,7 @@
  * defaults and the limits of the context.
  */
 import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
@@ -11,7 +12,10 @@ import type { Decoder } from '../text/output/detokenizer.ts';
 import type { OutputParser } from '../text/output/parts.ts';
 import type { ChatTemplate } from '../text/template/chat-template.ts';
 import { EncodeError } from '../text/tokenizer/encode-error.ts';
-import type { GenerationOrder, Input } from './order.ts';
+import { type GenerationOrder, type Input, unitsInAll } from './order.ts';
+
+/** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
+export const LONG_UNITS = 2 ** 16;
 
 /** A prompt that is ready for the engine. */
 export interface PreparedPrompt {
@@ -78,8 +82,8 @@ interface PromptParts {
 async function preparePrompt(input: Input, parts: PromptParts): Promise<PreparedPrompt> {
   const { order, model, cap, signal } = parts;
   const { context } = model.facts;
-  const template = templateOf(input, order.template, model);
-  const prompt = 'ids' in input ? [...input.ids] : await encodePrompt(input, model, template, signal);
+  // A prompt that needs all of the context has no room for an output.
+  const prompt = await inputIds(input, order, model, { mostTokens: context - 1, signal });
   const left = context - prompt.length;
   if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
@@ -93,7 +97,52 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     sampling: samplingOf(order.sampling, model),
     ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
   };
-  return { sequence, continued: template ? [] : prompt, decoder: model.tokenizer };
+  return { sequence, continued: continuesText(input, order, model) ? prompt : [], decoder: model.tokenizer };
+}
+
+/**
+ * Most tokens of a text that is only counted or converted to ids. A count helps with a text that is longer
+ * than the context: the caller shortens it.
+ */
+export const LONGEST_COUNT = 2 ** 18;
+
+/** How a text is encoded. */
+export interface EncodeRules {
+  /** More tokens are refused. */
+  readonly mostTokens: number;
+  /**
+   * Adds the special tokens of the tokenizer. Absent: only to a prompt without a template, which writes them.
+   */
+  readonly addSpecialTokens?: boolean;
+  /** Rejects with the reason of the signal. */
+  readonly signal: AbortSignal;
+}
+
+/** The part of an order that decides its prompts. */
+type PromptOrder = Pick<GenerationOrder, 'inputs' | 'template'>;
+
+/**
+ * The ids of an order's first input, as a job would get them. The engine receives nothing, and the limits of
+ * the context do not apply.
+ * @throws WorkerError as `prepare`
+ */
+export async function promptIds(order: PromptOrder, model: LoadedModel, rules: EncodeRules): Promise<number[]> {
+  const [input] = order.inputs;
+  if (input === undefined) return [];
+  // The body of a long prompt took most of this turn: other requests go first.
+  if (unitsInAll(order) > LONG_UNITS) await nextTurn();
+  return inputIds(input, order, model, rules);
+}
+
+async function inputIds(input: Input, order: PromptOrder, model: LoadedModel, rules: EncodeRules): Promise<number[]> {
+  if ('ids' in input) return [...input.ids];
+  return encodePrompt(input, model, templateOf(input, order.template, model), rules);
+}
+
+/** True if the output continues a text: a prompt that is taken as it is, or the beginning of an answer. */
+function continuesText(input: Input, order: GenerationOrder, model: LoadedModel): boolean {
+  if ('messages' in input) return input.answerStart !== undefined;
+  return templateOf(input, order.template, model) === undefined;
 }
 
 /**
@@ -107,24 +156,20 @@ function templateOf(input: Input, template: string | undefined, { templates }: L
   throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
 }
 
-/**
- * The ids of the prompt. A template gets a prompt as one user message. A prompt that needs all of the context
- * has no room for an output.
- */
+/** The ids of the prompt. A template gets a prompt as one user message. */
 async function encodePrompt(
   input: Exclude<Input, { ids: readonly number[] }>,
   { tokenizer, facts }: LoadedModel,
   template: ChatTemplate | undefined,
-  signal: AbortSignal,
+  rules: EncodeRules,
 ): Promise<number[]> {
-  const options = { mostTokens: facts.context - 1, signal };
   try {
     if (template) {
       const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
-      return await tokenizer.encode(conversation, { ...options, addSpecialTokens: false, template });
+      return await tokenizer.encode(conversation, { addSpecialTokens: false, ...rules, template });
     }
-    const text = 'prompt' in input ? input.prompt : '';
-    return await tokenizer.encode(text, { ...options, addSpecialTokens: true });
+    const { prompt: text, addSpecialTokens = true } = 'prompt' in input ? input : { prompt: '' };
+    return await tokenizer.encode(text, { addSpecialTokens, ...rules });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
     if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
@@ -141,6 +186,8 @@ function checkIds(prompt: readonly number[], input: Input, { tokenizer, facts }:
   const id = prompt.find((one) => one >= facts.idLimit);
   if (id === undefined) return;
   const field = fieldOf(input);
+  if ('ids' in input)
+    throw invalid(field, 'vocabulary', `${field} must have token ids from 0 to ${facts.idLimit - 1}, but has ${id}`);
   const message = `${field} must have no token that the model lacks, but gives ${tokenizer.shownToken(id)}, id ${id}; the ids of the model end at ${facts.idLimit - 1}. Remove it from the text; if the chat template adds it, use another model`;
   throw invalid(field, 'vocabulary', message);
 }

@@ -24,7 +24,8 @@ export const MAX_VIOLATIONS = 20;
 export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, body: unknown): CheckedBody<T> {
   const given = withoutNulls(body);
   const parsed = schema.safeParse(given);
-  if (!parsed.success) throw invalidError(parsed.error.issues.map((issue) => violationOf(issue, given)));
+  if (!parsed.success)
+    throw invalidError(parsed.error.issues.flatMap(innermost).map((issue) => violationOf(issue, given)));
   return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
 }
 
@@ -36,7 +37,7 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
 export function checkPart<T>(schema: z.ZodType<T>, path: string, value: unknown): T {
   const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
-  throw invalidError(parsed.error.issues.map((issue) => violationOf(issue, value, path)));
+  throw invalidError(parsed.error.issues.flatMap(innermost).map((issue) => violationOf(issue, value, path)));
 }
 
 /** The error for violations of a body. */
@@ -51,6 +52,18 @@ export const invalidField = (field: string, constraint: string, message: string)
 /** The sentences of all violations of an error, or its message. */
 export function sentencesOf({ violations, message }: WorkerError): string {
   return violations === undefined ? message : violations.map((violation) => violation.message).join('; ');
+}
+
+/**
+ * The issues of a value that may have several types, such as a text or a list: those of its own type, if it
+ * is one of them.
+ */
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const isOther = (one: z.core.$ZodIssue): boolean => one.code === 'invalid_type' && one.path.length === 0;
+  const own = issue.errors.find((issues) => !issues.some(isOther));
+  if (own === undefined) return [issue];
+  return own.flatMap((one) => innermost({ ...one, path: [...issue.path, ...one.path] }));
 }
 
 /** @param root path of `body`, if it is a part of the whole body */
@@ -93,17 +106,23 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
         constraint: 'minimum',
         rule: `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}${UNITS[issue.origin] ?? ''}`,
       };
+    case 'invalid_union':
+      if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
+      return { constraint: 'type', rule: ownRule(issue) ?? `must be ${typesOf(issue).join(' or ')}` };
     case 'invalid_value':
       return { constraint: 'enum', rule: `must be ${issue.values.map(String).join(', ')}` };
     default:
-      return { constraint: 'form', rule: formRule(issue) };
+      return { constraint: 'form', rule: ownRule(issue) ?? 'must have a form that the API reference describes' };
   }
 }
 
-/** The rule of a union or of a pattern: its schema gives the end of the sentence as the message of the error. */
-function formRule({ message }: z.core.$ZodIssue): string {
-  return message.startsWith('Invalid') ? 'must have a form that the API reference describes' : `must be ${message}`;
-}
+/** The end of the sentence, if the schema of a union or of a pattern has it as the message of its error. */
+const ownRule = ({ message }: z.core.$ZodIssue): string | undefined =>
+  message.startsWith('Invalid') ? undefined : `must be ${message}`;
+
+/** The types of a union whose value has none of them. */
+const typesOf = ({ errors }: z.core.$ZodIssueInvalidUnion): string[] =>
+  errors.flatMap(([first]) => (first?.code === 'invalid_type' ? [nounOf(first.expected)] : []));
 
 function nounOf(expected: string): string {
   if (expected === 'int') return 'a whole number';

@@ -56,7 +56,11 @@ export function deadlineOrder({ headers }: Pick<FastifyRequest, 'headers'>): num
  * @param field name of the field with the texts
  * @throws WorkerError `INVALID_REQUEST`
  */
-export function requireLength(order: GenerationOrder, { promptChars }: Limits, field: string): void {
+export function requireLength(
+  order: Pick<GenerationOrder, 'inputs'>,
+  { promptChars }: Pick<Limits, 'promptChars'>,
+  field: string,
+): void {
   if (unitsInAll(order) <= promptChars) return;
   const message = `${field} must have at most ${promptChars} characters together; --max-prompt-chars sets the maximum`;
   throw invalidField(field, 'max_length', message);

@@ -77,6 +77,11 @@ export class Choice {
     return this.#parser?.unparsed ?? 0;
   }
 
+  /** Tokens that no part has reported, of a complete output: they have no text. */
+  get unreported(): readonly TokenReport[] {
+    return [...this.#unreported, ...this.#output.waiting];
+  }
+
   /** Adds a token. Returns the parts that it completes. */
   push(token: TokenReport): readonly PartPiece[] {
     this.tokensOut += 1;

@@ -193,6 +193,7 @@ export class Generation {
     choice.finish = finish;
     if (!this.#prepared.scoresOnly) this.#emitPieces(choice, choice.flush());
     if (choice.unparsedCalls > 0) this.#narrator.unparsed(choice.unparsedCalls);
+    const scored = choice.prompt.sequence.logprobs !== undefined;
     this.#job.log.emit({
       type: 'choice_end',
       choice: choice.index,
@@ -201,6 +202,7 @@ export class Generation {
       toolCalls: choice.toolCalls,
       tokensOut: choice.tokensOut,
       reasoningTokens: choice.reasoningTokens,
+      ...(scored && choice.unreported.length > 0 && { unreported: choice.unreported }),
     });
   }
 

@@ -66,6 +66,19 @@ export class Detokenizer {
   push(id: number): string {
     if (!this.#decoder.isVisible(id)) return '';
     this.#window.push(id);
+    return this.#advance();
+  }
+
+  /** Adds several ids. Returns the text that they complete, or `''`. Decodes all of them together. */
+  pushAll(ids: readonly number[]): string {
+    const visible = ids.filter((id) => this.#decoder.isVisible(id));
+    if (visible.length === 0) return '';
+    this.#window = [...this.#window, ...visible];
+    return this.#advance();
+  }
+
+  /** The text that the last ids complete. */
+  #advance(): string {
     const text = this.#decoder.decode(this.#window);
     const stable = stableLength(text);
     const piece = text.slice(this.#emitted, stable);

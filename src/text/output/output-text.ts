@@ -56,6 +56,11 @@ export class OutputText {
     return this.#stopped;
   }
 
+  /** Tokens that no piece has reported yet; none after a match, whose text is no part of the output. */
+  get waiting(): readonly TokenReport[] {
+    return this.#stopped === undefined ? this.#pending.map(({ token }) => token) : [];
+  }
+
   /**
    * Adds the next token. Returns undefined if the token completes no text: half a character, a special token,
    * or the possible beginning of a stop string. A later piece then reports the token, unless 512 newer tokens

@@ -5,6 +5,7 @@
  */
 import { TOKENIZER_THREAD_ENTRY } from '../../config/paths.ts';
 import { cut, harmless } from '../../narration/sanitize.ts';
+import type { Decoder } from '../output/detokenizer.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { Conversation } from '../template/conversation.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
@@ -140,6 +141,19 @@ export class Tokenizer {
   decode(ids: readonly number[]): string {
     const shown = ids.filter((id) => this.isVisible(id));
     return shown.length === 0 ? '' : this.#texts.decode(shown);
+  }
+
+  /** Decodes special tokens too: only ids without a token are left out. */
+  get complete(): Decoder {
+    return {
+      decode: (ids) => (ids.length === 0 ? '' : this.#texts.decode(ids)),
+      isVisible: (id) => this.tokenOf(id) !== undefined,
+    };
+  }
+
+  /** The token of an id as the vocabulary has it; undefined for an id without a token. */
+  tokenOf(id: number): string | undefined {
+    return this.#texts.tokenOf(id);
   }
 
   /** False for ids that decoding leaves out. */

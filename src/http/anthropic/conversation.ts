@@ -1,0 +1,144 @@
+/**
+ * Anthropic's messages as a conversation, in the form that all dialects share. Pure.
+ */
+import type { AnthropicBlock, AnthropicMessage, MessagesRequest } from '../../contract/anthropic/request.ts';
+import type { ChatMessage, Conversation, ToolCall } from '../../text/template/conversation.ts';
+import { invalidField } from '../dialect/check.ts';
+
+/** Prefix of the ids of calls. The chat templates of some models take ids of nine characters only. */
+export const CALL_PREFIX = 'toolu_';
+/** Beginning of the result of a failed call: chat templates have no field for a failure. */
+const FAILED = 'Error: ';
+
+/** The messages of a request, and the beginning of the answer if the last of them is the assistant's. */
+export type AnthropicConversation = Pick<Conversation, 'messages' | 'answerStart'>;
+
+/**
+ * Converts system prompt and messages. Texts of several blocks are joined by line ends.
+ * @throws WorkerError `INVALID_REQUEST` for a block without its fields, for a block that its author cannot
+ *   send, and for a beginning of an answer that has more than text or follows no message
+ */
+export function conversationOf({
+  system,
+  messages,
+}: Pick<MessagesRequest, 'system' | 'messages'>): AnthropicConversation {
+  const last = messages.at(-1);
+  const answerStart = last?.role === 'assistant' ? answerStartOf(last, messages.length - 1) : undefined;
+  const before = answerStart === undefined ? messages : messages.slice(0, -1);
+  if (!before.some(({ role }) => role !== 'system'))
+    throw invalidField('messages', 'required', 'messages must have a message of the user');
+  const names = new Map<string, string>();
+  const converted = before.flatMap((message, at) => messagesOf(message, `messages[${at}]`, names));
+  const instructions = system === undefined ? [] : [{ role: 'system', content: joined(system) }];
+  return { messages: [...instructions, ...converted], ...(answerStart && { answerStart }) };
+}
+
+/** The text that the answer continues. */
+function answerStartOf({ content }: AnthropicMessage, at: number): string {
+  if (typeof content === 'string') return content;
+  const other = content.findIndex(({ type }) => type !== 'text');
+  if (other < 0) return joined(content);
+  const field = `messages[${at}].content[${other}]`;
+  const message = `${field} must be of the type text: the last message is the beginning of the answer, and that has text only`;
+  throw invalidField(field, 'type', message);
+}
+
+/**
+ * The messages of one message: the results of calls first, each as a message of its own.
+ * @param names receives the names of the calls by their ids
+ */
+function messagesOf({ role, content }: AnthropicMessage, field: string, names: Map<string, string>): ChatMessage[] {
+  if (typeof content === 'string') return [{ role, content }];
+  const parts = new Parts(role, names);
+  for (const [at, block] of content.entries()) parts.add(block, `${field}.content[${at}]`);
+  return parts.messages();
+}
+
+/** The parts of one message. */
+class Parts {
+  readonly #role: AnthropicMessage['role'];
+  readonly #names: Map<string, string>;
+  readonly #texts: string[] = [];
+  readonly #thoughts: string[] = [];
+  readonly #calls: ToolCall[] = [];
+  readonly #results: ChatMessage[] = [];
+
+  constructor(role: AnthropicMessage['role'], names: Map<string, string>) {
+    this.#role = role;
+    this.#names = names;
+  }
+
+  add(block: AnthropicBlock, field: string): void {
+    switch (block.type) {
+      case 'text':
+        this.#texts.push(needed(block, 'text', field));
+        break;
+      case 'tool_use':
+        this.#require('assistant', block, field);
+        this.#addCall(block, field);
+        break;
+      case 'tool_result':
+        this.#require('user', block, field);
+        this.#addResult(block, field);
+        break;
+      case 'thinking':
+        this.#require('assistant', block, field);
+        this.#thoughts.push(needed(block, 'thinking', field));
+        break;
+      case 'redacted_thinking':
+        this.#require('assistant', block, field);
+    }
+  }
+
+  /** A message without a block becomes one with an empty text. One that has only results becomes these. */
+  messages(): ChatMessage[] {
+    const only = this.#results.length > 0 && this.#texts.length === 0;
+    if (only) return this.#results;
+    const message: ChatMessage = {
+      role: this.#role,
+      content: this.#texts.join('\n'),
+      ...(this.#thoughts.length > 0 && { reasoning: this.#thoughts.join('\n') }),
+      ...(this.#calls.length > 0 && { toolCalls: this.#calls }),
+    };
+    return [...this.#results, message];
+  }
+
+  #require(role: AnthropicMessage['role'], { type }: AnthropicBlock, field: string): void {
+    if (this.#role === role) return;
+    const message = `${field} is of the type ${type}, which only a message of the role ${role} can have`;
+    throw invalidField(field, 'role', message);
+  }
+
+  #addCall(block: AnthropicBlock, field: string): void {
+    const id = callId(needed(block, 'id', field));
+    const name = needed(block, 'name', field);
+    this.#names.set(id, name);
+    this.#calls.push({ id, name, arguments: JSON.stringify(block.input ?? {}) });
+  }
+
+  #addResult(block: AnthropicBlock, field: string): void {
+    const id = callId(needed(block, 'tool_use_id', field));
+    const result = block.content === undefined ? '' : joined(block.content);
+    const name = this.#names.get(id);
+    this.#results.push({
+      role: 'tool',
+      content: block.is_error ? FAILED + result : result,
+      toolCallId: id,
+      ...(name !== undefined && { name }),
+    });
+  }
+}
+
+/** The id of a call as the chat template gets it: as the output had it. */
+const callId = (id: string): string => (id.startsWith(CALL_PREFIX) ? id.slice(CALL_PREFIX.length) : id);
+
+/** @throws WorkerError `INVALID_REQUEST` if the block lacks the field */
+function needed(block: AnthropicBlock, name: 'text' | 'id' | 'name' | 'tool_use_id' | 'thinking', at: string): string {
+  const value = block[name];
+  if (value === undefined) throw invalidField(`${at}.${name}`, 'required', `${at}.${name} is required`);
+  return value;
+}
+
+function joined(content: string | readonly { readonly text?: string | undefined }[]): string {
+  return typeof content === 'string' ? content : content.map(({ text = '' }) => text).join('\n');
+}

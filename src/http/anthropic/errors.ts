@@ -1,0 +1,65 @@
+/**
+ * The shape of Anthropic's errors, before a stream and inside of one. Loads no schema: a request can be
+ * refused before the code of its route is loaded.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AnthropicErrorType } from '../../contract/anthropic/answers.ts';
+import { ERRORS, type ErrorCode, type WorkerError } from '../../contract/errors.ts';
+import { sentencesOf } from '../dialect/check.ts';
+import { narrateRefusal } from '../dialect/refusal.ts';
+import type { ErrorFormatter } from '../error-handler.ts';
+
+/** An error as a body, and as the data of the event `error`. */
+export interface AnthropicErrorBody {
+  readonly type: 'error';
+  readonly error: { readonly type: AnthropicErrorType; readonly message: string };
+  readonly request_id: string;
+}
+
+/** Statuses that Anthropic's API has for an error, where they differ. */
+const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
+/** The beginning of the message for a prompt that does not fit: agents look for it, and shorten the prompt. */
+const TOO_LONG = 'prompt is too long: ';
+
+/** Anthropic's class of an error, by its HTTP status. https://docs.claude.com/en/api/errors */
+const TYPES: Readonly<Record<number, AnthropicErrorType>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  499: 'api_error',
+  500: 'api_error',
+  503: 'overloaded_error',
+  504: 'timeout_error',
+};
+
+/** HTTP status of an error in this dialect. */
+export const statusOf = ({ code, status }: Pick<WorkerError, 'code' | 'status'>): number => STATUSES[code] ?? status;
+
+/** The body of an error with all its violations as sentences. */
+export function anthropicError(error: WorkerError, requestId: string): AnthropicErrorBody {
+  const sentences = sentencesOf(error);
+  const message = error.code === 'PROMPT_TOO_LONG' ? TOO_LONG + sentences : sentences;
+  return errorBody(statusOf(error), message, requestId);
+}
+
+/** The error that ended a job. */
+export function anthropicJobError(
+  { code, message }: { readonly code: ErrorCode; readonly message: string },
+  requestId: string,
+): AnthropicErrorBody {
+  return errorBody(ERRORS[code].status, message, requestId);
+}
+
+const errorBody = (status: number, message: string, requestId: string): AnthropicErrorBody => ({
+  type: 'error',
+  error: { type: TYPES[status] ?? 'invalid_request_error', message },
+  request_id: requestId,
+});
+
+/** Writes errors before a stream. */
+export const anthropicErrors: ErrorFormatter = (error: WorkerError, request: FastifyRequest, reply: FastifyReply) => {
+  narrateRefusal(error, request);
+  return reply.code(statusOf(error)).type('application/json; charset=utf-8').send(anthropicError(error, request.id));
+};

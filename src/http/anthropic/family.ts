@@ -1,0 +1,47 @@
+/** The routes of Anthropic's Messages API. Loaded with the first request of this dialect. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { v4 as uuid } from 'uuid';
+import { limitsOf } from '../../contract/execute.ts';
+import { LONGEST_COUNT, promptIds } from '../../jobs/prompt.ts';
+import { answerJob } from '../dialect/answer.ts';
+import { untilClientLeaves } from '../dialect/client-left.ts';
+import type { FamilyHandlers, FamilyParts } from '../dialect/family.ts';
+import { narrateIgnored } from '../dialect/ignored-fields.ts';
+import { wantsNarration } from '../dialect/narration-option.ts';
+import { MessageDocument } from './message-document.ts';
+import { MessageStream } from './message-stream.ts';
+import { messagesOrder } from './order.ts';
+
+type RouteOfFamily = 'messages' | 'countTokens';
+
+/** The handlers of the family. They throw WorkerErrors for every error before an answer begins. */
+export function anthropicFamily({ config, admission }: FamilyParts): FamilyHandlers<RouteOfFamily> {
+  const ordered = (request: FastifyRequest) => {
+    const loaded = admission.requireReady();
+    const limits = limitsOf(config, loaded.facts.context);
+    const jobId = `msg_${uuid().replaceAll('-', '')}`;
+    return { loaded, ...messagesOrder(request, { jobId, model: loaded.spec.name, limits }) };
+  };
+  return {
+    messages: async (request: FastifyRequest, reply: FastifyReply) => {
+      const { loaded, body, order } = ordered(request);
+      const options = {
+        id: order.jobId,
+        requestId: request.id,
+        model: loaded.spec.name,
+        narration: wantsNarration(request, body.narration),
+      };
+      const stream = body.stream === true;
+      const encoder = stream ? new MessageStream(options, config.sseKeepalive) : new MessageDocument(options);
+      return answerJob(admission, { order, encoder, stream }, request, reply);
+    },
+    countTokens: async (request: FastifyRequest, reply: FastifyReply) => {
+      const { loaded, order } = ordered(request);
+      narrateIgnored(order.ignoredFields, request);
+      const ids = await untilClientLeaves(reply, (signal) =>
+        promptIds(order, loaded, { mostTokens: LONGEST_COUNT, signal }),
+      );
+      return ids === undefined ? reply : reply.send({ input_tokens: ids.length });
+    },
+  };
+}

@@ -1,0 +1,138 @@
+/**
+ * Turns a body of Anthropic's Messages API into an order, which is independent of the wire format.
+ */
+import type { FastifyRequest } from 'fastify';
+import {
+  type AnthropicTool,
+  MESSAGES_FIELDS,
+  MessagesBody,
+  type MessagesRequest,
+  WITHOUT_EFFECT,
+} from '../../contract/anthropic/request.ts';
+import type { Limits } from '../../contract/execute.ts';
+import type { GenerationOrder } from '../../jobs/order.ts';
+import type { FunctionTool, Json } from '../../text/template/conversation.ts';
+import type { ToolUse } from '../../text/tools/tool-use.ts';
+import { checkBody, invalidField } from '../dialect/check.ts';
+import { deadlineOrder, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
+import { conversationOf } from './conversation.ts';
+
+/** A checked body, and its order. */
+export interface MessagesOrder {
+  readonly body: MessagesRequest;
+  readonly order: GenerationOrder;
+}
+
+/** The facts that an order takes from the worker. */
+export interface OrderFacts {
+  readonly jobId: string;
+  /** Name of the loaded model. */
+  readonly model: string;
+  readonly limits: Limits;
+}
+
+/**
+ * The order of a request.
+ * @throws WorkerError `INVALID_REQUEST` with all violations of the schema, or the first of the other rules
+ */
+export function messagesOrder(
+  request: Pick<FastifyRequest, 'body' | 'headers'>,
+  { jobId, model, limits }: OrderFacts,
+): MessagesOrder {
+  const { value: body, unknown } = checkBody(MessagesBody, MESSAGES_FIELDS, request.body);
+  refuseFormats(body);
+  const { functions, skipped } = toolsOf(body.tools ?? []);
+  const toolUse = toolUseOf(body.tool_choice, functions);
+  const order: GenerationOrder = {
+    jobId,
+    inputs: [
+      {
+        ...conversationOf(body),
+        tools: toolUse.choice === 'none' ? [] : functions,
+        variables: variablesOf(body),
+      },
+    ],
+    toolUse,
+    maxTokens: body.max_tokens,
+    minTokens: body.min_tokens,
+    ignoreEos: body.ignore_eos,
+    sampling: samplingOrder(body),
+    stop: body.stop_sequences,
+    timeoutMs: body.timeout_ms,
+    deadline: deadlineOrder(request),
+    onDisconnect: 'cancel',
+    ignoredFields: [...unknown, ...ignoredIn(body, model), ...skipped],
+  };
+  requireLength(order, limits, 'messages');
+  return { body, order };
+}
+
+/** Refuses formats of the answer that the worker cannot enforce. */
+function refuseFormats({ output_config, output_format }: MessagesRequest): void {
+  const formats = { 'output_config.format': output_config?.format, output_format };
+  for (const [field, format] of Object.entries(formats)) {
+    if (format === undefined || format['type'] === 'text') continue;
+    const message = `${field} must be absent: this worker cannot enforce a form of the answer yet; describe the form in a message`;
+    throw invalidField(field, 'unsupported', message);
+  }
+}
+
+interface Tools {
+  readonly functions: readonly FunctionTool[];
+  /** Tools of the server, such as `tools[2] (web_search_20250305)`. */
+  readonly skipped: readonly string[];
+}
+
+function toolsOf(tools: readonly AnthropicTool[]): Tools {
+  const functions: FunctionTool[] = [];
+  const skipped: string[] = [];
+  for (const [at, { type = 'custom', name, description, input_schema, strict }] of tools.entries()) {
+    if (type === 'custom')
+      // The values come from a JSON body.
+      functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
+    else skipped.push(`tools[${at}] (${type})`);
+  }
+  return { functions, skipped };
+}
+
+/** @throws WorkerError `INVALID_REQUEST` for a choice that no function can satisfy */
+function toolUseOf(given: MessagesRequest['tool_choice'], functions: readonly FunctionTool[]): ToolUse {
+  const { type = 'auto', name, disable_parallel_tool_use: single = false } = given ?? {};
+  const parallel = !single;
+  if (type === 'auto' || type === 'none') return { choice: type, parallel };
+  if (functions.length === 0)
+    throw invalidField('tool_choice', 'tools', `tool_choice ${type} requires a function in tools`);
+  if (type === 'any') return { choice: 'required', parallel };
+  if (name === undefined) throw invalidField('tool_choice.name', 'required', 'tool_choice.name is required');
+  if (!functions.some((one) => one.name === name))
+    throw invalidField('tool_choice.name', 'enum', 'tool_choice.name must be the name of a function in tools');
+  return { choice: { name }, parallel };
+}
+
+/** The variables of the chat template; undefined for none. */
+function variablesOf({ thinking, output_config }: MessagesRequest): Readonly<Record<string, Json>> | undefined {
+  const effort = output_config?.effort;
+  const variables = {
+    ...(thinking && { enable_thinking: thinking.type !== 'disabled' }),
+    ...(effort !== undefined && { reasoning_effort: effort === 'xhigh' || effort === 'max' ? 'high' : effort }),
+  };
+  return Object.keys(variables).length > 0 ? variables : undefined;
+}
+
+/** Names of the known fields that have no effect on this request. */
+function ignoredIn(body: MessagesRequest, model: string): string[] {
+  return [
+    ...(body.model !== undefined && body.model !== model ? ['model'] : []),
+    ...WITHOUT_EFFECT.filter((name) => body[name] !== undefined),
+    ...(body.thinking?.budget_tokens === undefined ? [] : ['thinking.budget_tokens']),
+    ...(body.thinking?.display === undefined ? [] : ['thinking.display']),
+    ...(hasCacheControl(body) ? ['cache_control'] : []),
+  ];
+}
+
+/** True if a block or a tool has `cache_control`: it is reported once, and not for each block. */
+function hasCacheControl({ system, messages, tools = [] }: MessagesRequest): boolean {
+  const marked = (items: string | readonly { readonly cache_control?: unknown }[] | undefined): boolean =>
+    typeof items === 'object' && items.some(({ cache_control }) => cache_control !== undefined);
+  return marked(system) || marked(tools) || messages.some(({ content }) => marked(content));
+}

@@ -1,0 +1,102 @@
+/** Checks the bodies of the tokenizer routes. */
+import type { FastifyRequest } from 'fastify';
+import {
+  DETOKENIZE_FIELDS,
+  DetokenizeBody,
+  MAX_IDS,
+  TOKENIZE_FIELDS,
+  TokenizeBody,
+  type TokenizeMessage,
+  type TokenizeRequest,
+} from '../../contract/tokenizer/request.ts';
+import type { Input } from '../../jobs/order.ts';
+import type { LoadedModel } from '../../lifecycle/load-model.ts';
+import type { ChatMessage, Conversation } from '../../text/template/conversation.ts';
+import { checkBody, invalidField } from '../dialect/check.ts';
+import { narrateIgnored } from '../dialect/ignored-fields.ts';
+
+/** A checked body of `POST /tokenize`. */
+export interface TokenizeInput {
+  readonly body: TokenizeRequest;
+  readonly input: Input;
+}
+
+/** @throws WorkerError `INVALID_REQUEST` */
+export function tokenizeInput(request: FastifyRequest, { spec }: LoadedModel): TokenizeInput {
+  const { value: body, unknown } = checkBody(TokenizeBody, TOKENIZE_FIELDS, request.body);
+  narrateIgnored([...unknown, ...otherModel(body.model, spec.name)], request);
+  const { prompt, messages } = body;
+  if ((prompt === undefined) === (messages === undefined))
+    throw invalidField('prompt', 'exclusive', 'prompt or messages is required, and not both');
+  if (body.add_generation_prompt === false)
+    throw invalidField(
+      'add_generation_prompt',
+      'unsupported',
+      'add_generation_prompt must be true: the worker renders prompts that an answer follows',
+    );
+  return { body, input: prompt === undefined ? conversationOf(body) : { prompt, raw: true } };
+}
+
+function conversationOf({ messages = [], tools = [], chat_template_kwargs: variables }: TokenizeRequest): Conversation {
+  return {
+    messages: messages.map(messageOf),
+    // The values come from a JSON body.
+    tools: tools.map(({ function: { name, description, parameters } }) => ({
+      name,
+      description,
+      parameters: parameters as NonNullable<Conversation['tools']>[number]['parameters'],
+    })),
+    variables: variables as Conversation['variables'],
+  };
+}
+
+function messageOf({
+  role,
+  content = '',
+  reasoning_content,
+  tool_calls,
+  tool_call_id,
+  name,
+}: TokenizeMessage): ChatMessage {
+  return {
+    role,
+    content: typeof content === 'string' ? content : content.map(({ text }) => text).join('\n'),
+    reasoning: reasoning_content,
+    toolCalls: tool_calls?.map(({ id = '', function: call }) => ({ id, ...call })),
+    toolCallId: tool_call_id,
+    name,
+  };
+}
+
+/**
+ * The ids of `POST /detokenize`.
+ * @throws WorkerError `INVALID_REQUEST`; for an id outside of the vocabulary, with its index
+ */
+export function detokenizeIds(request: FastifyRequest, { spec, tokenizer }: LoadedModel): readonly number[] {
+  // Before the schema, which would describe each of thousands of wrong ids.
+  requireIds(request.body);
+  const { value, unknown } = checkBody(DetokenizeBody, DETOKENIZE_FIELDS, request.body);
+  narrateIgnored([...unknown, ...otherModel(value.model, spec.name)], request);
+  const { tokens } = value;
+  const at = tokens.findIndex((id) => id >= spec.vocabSize && tokenizer.tokenOf(id) === undefined);
+  if (at >= 0) throw outside(at, String(tokens[at]), spec.vocabSize);
+  return tokens;
+}
+
+function requireIds(body: unknown): void {
+  const { tokens } = (body ?? {}) as { readonly tokens?: unknown };
+  if (!Array.isArray(tokens)) return;
+  if (tokens.length > MAX_IDS) throw invalidField('tokens', 'maximum', `tokens must be at most ${MAX_IDS} items`);
+  const at = tokens.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
+  if (at >= 0) throw invalidField(`tokens[${at}]`, 'type', `tokens[${at}] must be a whole number from 0 up`);
+}
+
+const outside = (at: number, id: string, vocabSize: number) =>
+  invalidField(
+    `tokens[${at}]`,
+    'vocabulary',
+    `tokens[${at}] must be the id of a token, from 0 to ${vocabSize - 1}, but is ${id}`,
+  );
+
+const otherModel = (given: string | undefined, own: string): string[] =>
+  given === undefined || given === own ? [] : ['model'];
