@@ -116,7 +116,7 @@ export const ROUTES = {
     path: '/v1/responses',
     takesBody: true,
     requestIds: REQUEST_ID,
-    errors: [...JOB, 'SLOW_CONSUMER', 'VRAM_OOM', 'ENGINE_LOST', 'INFERENCE_FAILED'],
+    errors: JOB,
   },
   models: {
     method: 'GET',
