@@ -412,4 +412,9 @@ export const HEADERS_OUT = {
     schema: { const: 'no-cache, no-transform' },
   },
   'X-Accel-Buffering': { description: 'Proxies must not buffer a stream.', required: true, schema: { const: 'no' } },
+  'Stream-Cache-Control': {
+    description: 'Only of a stream: proxies must not store or change it.',
+    schema: { const: 'no-cache, no-transform' },
+  },
+  'Stream-X-Accel-Buffering': { description: 'Only of a stream: proxies must not buffer it.', schema: { const: 'no' } },
 };

@@ -129,7 +129,16 @@ function tidy(node: unknown): unknown {
 function withNull(node: Record<string, unknown>): Record<string, unknown> {
   const { anyOf, ...rest } = node;
   if (!Array.isArray(anyOf) || anyOf.length !== 2 || anyOf[1]?.type !== 'null') return node;
-  const { type, enum: values, ...schema } = anyOf[0] as { readonly type: string; readonly enum?: readonly unknown[] };
+  const {
+    type,
+    enum: values,
+    ...schema
+  } = anyOf[0] as {
+    readonly type?: string;
+    readonly enum?: readonly unknown[];
+    readonly anyOf?: readonly object[];
+  };
+  if (type === undefined) return { ...rest, ...schema, ...(schema.anyOf && { anyOf: [...schema.anyOf, anyOf[1]] }) };
   return { type: [type, 'null'], ...schema, ...(values && { enum: [...values, null] }), ...rest };
 }
 
@@ -217,15 +226,16 @@ function response(
 ): object {
   const mine = recordings.filter((recording) => recording.response.status === status);
   const load = status === 401 || status === 403 ? [] : LOAD_HEADERS;
-  const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'] : [];
+  // A route that answers documents too sends these headers with its streams only.
+  const only = 'application/json' in content ? 'Stream-' : '';
+  const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'].map((name) => [name, `${only}${name}`] as const) : [];
   const wire = stream && mine.find(({ name }) => name === 'execute-stop-string');
   return {
     description: `${description}${stream ? listOf(STREAM_ERROR_CODES) : ''}${wire ? excerpt(wire) : ''}`,
     headers: Object.fromEntries(
-      ['X-Correlation-Id', 'traceparent', ...load, ...headers, ...sse].map((name) => [
-        name,
-        { $ref: `#/components/headers/${name}` },
-      ]),
+      [...['X-Correlation-Id', 'traceparent', ...load, ...headers].map((name) => [name, name] as const), ...sse].map(
+        ([name, component]) => [name, { $ref: `#/components/headers/${component}` }],
+      ),
     ),
     ...(Object.keys(content).length > 0 && { content: contentOf(content, mine) }),
   };

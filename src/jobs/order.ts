@@ -50,8 +50,8 @@ export interface GenerationOrder {
 }
 
 /**
- * A text, which becomes one user message unless `raw` is true; the ids of a text; or a conversation. A raw text
- * gets the special tokens of the tokenizer, unless `addSpecialTokens` is false.
+ * A text, which becomes one user message unless `raw` is true; the ids of a text; or a conversation. A raw
+ * text gets the special tokens of the tokenizer, unless `addSpecialTokens` is false.
  */
 export type Input =
   | { readonly prompt: string; readonly raw: boolean; readonly addSpecialTokens?: boolean }

@@ -79,8 +79,11 @@ function closed(node: unknown): unknown {
 const validator = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allErrors: true });
 (formats as unknown as (ajv: Ajv2020) => void)(validator);
 validator.addVocabulary(['discriminator']);
+/** A schema whose references lead to the schemas of the validator. */
+const linked = (schema: unknown): Json =>
+  JSON.parse(JSON.stringify(schema).replaceAll('#/components/schemas/', 'contract:/')) as Json;
 for (const [name, schema] of Object.entries(DOCUMENT.components.schemas)) {
-  validator.addSchema({ ...(name.endsWith('Request') ? schema : (closed(schema) as Json)), $id: `contract:/${name}` });
+  validator.addSchema({ ...linked(name.endsWith('Request') ? schema : closed(schema)), $id: `contract:/${name}` });
 }
 
 const compiled = new Map<string, ValidateFunction>();

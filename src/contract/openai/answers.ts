@@ -1,4 +1,7 @@
-/** The parts of the answers that chat completions and completions share. Only scripts and tests load this file. */
+/**
+ * The parts of the answers that chat completions and completions share. Only scripts and tests load this
+ * file.
+ */
 import { z } from 'zod';
 import { counted, named } from '../schema.ts';
 

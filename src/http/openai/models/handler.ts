@@ -1,11 +1,11 @@
 /**
- * `GET /v1/models` and `GET /v1/models/{model}`. Routers take the list as a readiness probe, so it is 503 until
- * the worker accepts jobs.
+ * `GET /v1/models` and `GET /v1/models/{model}`. Routers take the list as a readiness probe, so it is 503
+ * until the worker accepts jobs.
  */
 import { WorkerError } from '../../../contract/errors.ts';
 import type { OpenAIModel, OpenAIModels } from '../../../contract/openai/models.ts';
 import type { LoadedModel } from '../../../lifecycle/load-model.ts';
-import type { Handler } from '../../handlers.ts';
+import type { Handler } from '../../dialect/family.ts';
 import { shownText } from '../../validate.ts';
 import type { OpenAIParts } from '../shared/order.ts';
 
