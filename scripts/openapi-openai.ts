@@ -4,8 +4,10 @@ import '../src/contract/openai/chat-answers.ts';
 import '../src/contract/openai/completion-answers.ts';
 import '../src/contract/openai/completions.ts';
 import '../src/contract/openai/models.ts';
+import '../src/contract/openai/responses/body.ts';
+import { RESPONSES_EVENTS } from '../src/contract/openai/responses/events.ts';
 import type { RouteId } from '../src/contract/routes.ts';
-import { type DialectErrors, json, type RouteProse, ref } from './openapi-prose.ts';
+import { type DialectErrors, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
 
 export const OPENAI_ERRORS: DialectErrors = { schema: 'OpenAIErrorAnswer', statuses: { PROMPT_TOO_LONG: 400 } };
 
@@ -35,6 +37,28 @@ const stream = (document: string, chunk: string) =>
     },
   }) as const;
 
+/** The names of the schemas of all events, by the names of the events. */
+const events = Object.fromEntries(
+  Object.entries(RESPONSES_EVENTS).map(([name, schema]) => [name, String(schema.meta()?.id)]),
+);
+
+const THE_EVENTS = `\
+One response object, or with \`"stream": true\` its events. The schema of the stream describes the data of one event. Each event has two
+lines and an empty line: \`event:\` (the name) and \`data:\` (one line of JSON, which repeats the name as \`type\`). The order:
+
+1. \`response.created\` and \`response.in_progress\`;
+2. for each item of the output \`response.output_item.added\`, its parts and deltas, and \`response.output_item.done\`: one item after the
+   other;
+3. \`response.completed\`, or \`response.incomplete\` at the maximum of tokens, or \`response.failed\` and then \`error\`;
+4. the stream closes. There is no \`[DONE]\`.
+
+With \`--sse-keepalive chunk\` a quiet stream stays open by an event that changes nothing: an empty delta of the open item, or
+\`response.in_progress\` again, with the number of the event before it. The same events carry the narration, with numbers of their own.
+
+The error of a stream, and of a document after the job has begun, has one of these codes, in lower case:
+
+`;
+
 export const OPENAI_PROSE = {
   chatCompletions: {
     tag: 'openai',
@@ -57,6 +81,26 @@ export const OPENAI_PROSE = {
     takes: TAKES,
     body: 'CompletionRequest',
     answers: { 200: stream('Completion', 'CompletionChunk') },
+    dialect: OPENAI_ERRORS,
+    errorHeaders: RETRY,
+  },
+  responses: {
+    tag: 'openai',
+    summary: "OpenAI's Responses API, without stored responses",
+    description:
+      `${OWN_ID}The worker stores nothing: send the whole conversation in \`input\`. Refused by name: \`previous_response_id\`, ` +
+      '`conversation`, `prompt`, `background: true`, references to items, images and files in messages, and a `text.format` other than ' +
+      '`text`. Tools and items of other types than those listed are skipped, and a narration names them.',
+    takes: TAKES,
+    body: 'ResponsesRequest',
+    answers: {
+      200: {
+        description: THE_EVENTS,
+        stream: true,
+        headers: ['X-Run-Id', ...REQUEST_ID],
+        content: { ...json(ref('ResponsesAnswer')), 'text/event-stream': oneOf(events) },
+      },
+    },
     dialect: OPENAI_ERRORS,
     errorHeaders: RETRY,
   },

@@ -69,6 +69,7 @@ async function recordService(): Promise<void> {
   await recordReplays(worker);
   await recordRefusals(worker);
   await recordOpenAI(worker);
+  await recordResponses(worker);
   await worker.record('announce-unset', 'A worker without --callback-url', 'POST', '/announce');
   await worker.record('not-found', 'An unknown path', 'GET', '/nowhere');
   await worker.record('metrics', 'A part of the lines', 'GET', '/metrics');
@@ -232,6 +233,41 @@ async function recordOpenAI(worker: Recorder): Promise<void> {
   await worker.record('models', 'The list', 'GET', '/v1/models');
   await worker.record('model', 'The model by its name', 'GET', '/v1/models/haiku');
   await worker.record('model-unknown', 'Another name', 'GET', '/v1/models/gpt-4o');
+}
+
+/** OpenAI's Responses API: documents, streams with each kind of end, refusals. */
+async function recordResponses(worker: Recorder): Promise<void> {
+  const send = (name: string, about: string, body: object) => worker.record(name, about, 'POST', '/v1/responses', body);
+  const input = 'Write a haiku about the sea';
+  await send('response', 'A text with seed 42', { input, instructions: 'You write haiku.', seed: 42 });
+  await send('response-logprobs', 'The two most likely tokens at each position, up to a maximum of tokens', {
+    input,
+    temperature: 0,
+    max_output_tokens: 3,
+    top_logprobs: 2,
+  });
+  await send('response-history', 'A conversation with a call and its result; a tool of the server is skipped', {
+    input: [
+      { role: 'user', content: [{ type: 'input_text', text: 'How is the sea?' }] },
+      { type: 'function_call', call_id: 'aB3dE6gH9', name: 'look', arguments: '{"at":"sea"}' },
+      { type: 'function_call_output', call_id: 'aB3dE6gH9', output: 'calm' },
+    ],
+    tools: [
+      { type: 'function', name: 'look', parameters: { type: 'object', properties: { at: { type: 'string' } } } },
+      { type: 'web_search' },
+    ],
+    seed: 42,
+  });
+  await send('response-stream', 'A stream', { input, seed: 42, stream: true });
+  await send('response-narration', 'A stream with the narration of the request', {
+    input,
+    seed: 42,
+    max_output_tokens: 4,
+    stream: true,
+    narration: true,
+  });
+  await send('response-timeout', 'A stream that ends early', { input, ...LONG_OUTPUT, stream: true, timeout_ms: 30 });
+  await send('response-previous', 'A reference to a stored response', { input, previous_response_id: 'resp_1' });
 }
 
 /** A running job with one subscriber gets 15 more, which is the maximum; the next one is refused. */

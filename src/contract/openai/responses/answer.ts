@@ -76,20 +76,17 @@ export const OutputItem = named(
 );
 export type OutputItem = z.output<typeof OutputItem>;
 
-const Usage = named(
-  'ResponsesUsage',
-  z.object({
-    input_tokens: counted('Tokens of the prompt'),
-    input_tokens_details: z
-      .object({ cached_tokens: counted('Tokens of the prompt that were in the cache') })
-      .meta({ description: 'Parts of the prompt' }),
-    output_tokens: counted('Tokens generated, with those of the reasoning'),
-    output_tokens_details: z
-      .object({ reasoning_tokens: counted('Tokens of the reasoning') })
-      .meta({ description: 'Parts of the output' }),
-    total_tokens: counted('Both together'),
-  }),
-);
+const Usage = z.object({
+  input_tokens: counted('Tokens of the prompt'),
+  input_tokens_details: z
+    .object({ cached_tokens: counted('Tokens of the prompt that were in the cache') })
+    .meta({ description: 'Parts of the prompt' }),
+  output_tokens: counted('Tokens generated, with those of the reasoning'),
+  output_tokens_details: z
+    .object({ reasoning_tokens: counted('Tokens of the reasoning') })
+    .meta({ description: 'Parts of the output' }),
+  total_tokens: counted('Both together'),
+});
 const EchoedTool = named(
   'ResponsesEchoedTool',
   z.object({

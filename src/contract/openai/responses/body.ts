@@ -4,7 +4,6 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
-import { samplingFields } from '../../sampling-fields.ts';
 import { named } from '../../schema.ts';
 import { OPENAI_LIMITS, sharedFields, text } from '../fields.ts';
 import { inputField } from './input.ts';
@@ -49,8 +48,8 @@ const reasoningField = objectWithNulls({
 
 /** The fields that the other routes of OpenAI's dialect have too. */
 function commonFields() {
-  const { model, top_k, seed, stop, stream, narration, timeout_ms } = sharedFields();
-  return { model, ...samplingFields(), top_k, seed, stop, stream, narration, timeout_ms };
+  const { max_tokens, n, stream_options, ...common } = sharedFields();
+  return common;
 }
 
 /** The fields that control the worker. */

@@ -59,7 +59,7 @@ const ID = z.string().optional().meta({ description: 'Not used: the worker store
 const Message = named(
   'ResponsesMessageItem',
   objectWithNulls({
-    type: z.literal('message').optional().meta({ description: 'May be absent' }),
+    type: z.enum(['message']).optional().meta({ description: 'May be absent' }),
     id: ID,
     role: z.enum(['system', 'developer', 'user', 'assistant']).meta({
       description: 'Author of the message; `developer` is the same as `system`',

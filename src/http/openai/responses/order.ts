@@ -6,9 +6,9 @@ import type { ResponsesRequest } from '../../../contract/openai/responses/body.t
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
-import { deadlineOrder, requireLength, samplingOrder } from '../../dialect/sampling-order.ts';
+import { requireLength } from '../../dialect/sampling-order.ts';
 import { shownText } from '../../validate.ts';
-import { stopsOf } from '../shared/order.ts';
+import { sharedOrder } from '../shared/order.ts';
 import { readInput } from './input.ts';
 import type { ReadTools } from './tools.ts';
 
@@ -29,7 +29,7 @@ export interface OrderFacts {
  */
 export function responsesOrder(
   { value: body, unknown }: CheckedBody<ResponsesRequest>,
-  { headers }: Pick<FastifyRequest, 'headers'>,
+  request: FastifyRequest,
   { id, model, limits, tools: { tools, choice, ignored: ignoredTools } }: OrderFacts,
 ): GenerationOrder {
   refuseUnsupported(body);
@@ -41,13 +41,8 @@ export function responsesOrder(
     jobId: id,
     inputs: [{ messages, tools: offered, ...(variables && { variables }) }],
     toolUse: { choice, parallel: body.parallel_tool_calls ?? true },
-    maxTokens: body.max_output_tokens,
-    sampling: samplingOrder(body),
-    stop: stopsOf(body.stop),
-    timeoutMs: body.timeout_ms,
+    ...sharedOrder({ ...body, stream_options: undefined }, body.max_output_tokens, request),
     logprobs: logprobsOf(body),
-    deadline: deadlineOrder({ headers }),
-    onDisconnect: 'cancel',
     ignoredFields: [...unknown, ...ignoredFields(body, model), ...ignoredItems, ...ignoredTools],
   };
   requireLength(order, limits, 'input');

@@ -65,7 +65,7 @@ export function sharedOrder(body: SharedBody, maxTokens: number | undefined, req
 }
 
 /** The stop strings without empty ones, which some clients send for none. */
-export function stopsOf(stop: string | readonly string[] | undefined): readonly string[] | undefined {
+function stopsOf(stop: string | readonly string[] | undefined): readonly string[] | undefined {
   if (stop === undefined) return undefined;
   return (typeof stop === 'string' ? [stop] : stop).filter((one) => one !== '');
 }

@@ -1,4 +1,5 @@
 /** Bodies of /v1/responses as orders: items, tools, choices, refused and ignored fields. */
+import type { FastifyRequest } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { WorkerError } from '../../../../src/contract/errors.ts';
 import { limitsOf } from '../../../../src/contract/execute.ts';
@@ -14,7 +15,7 @@ const limits = limitsOf({ maxPromptChars: 'auto', maxTokensCap: 'auto' }, 2048);
 function orderOf(body: object): GenerationOrder {
   const checked = checkBody(ResponsesBody, RESPONSES_FIELDS, body);
   const tools = readTools(checked.value.tools ?? [], checked.value.tool_choice);
-  return responsesOrder(checked, { headers: {} }, { id: 'resp_1', model: 'haiku', limits, tools });
+  return responsesOrder(checked, { headers: {} } as FastifyRequest, { id: 'resp_1', model: 'haiku', limits, tools });
 }
 const conversationOf = (body: object): Conversation => orderOf(body).inputs[0] as Conversation;
 const messagesOf = (input: unknown, more: object = {}) => conversationOf({ input, ...more }).messages;
@@ -226,12 +227,16 @@ describe('other fields', () => {
         min_p: 0.1,
         seed: -1,
         stop: 'a',
+        ignore_eos: true,
+        logit_bias: { 5: -100 },
       }),
     ).toMatchObject({
       jobId: 'resp_1',
       maxTokens: 32_000,
       sampling: { temperature: 0.5, topP: 0.9, topK: 0, minP: 0.1, seed: Number.MAX_SAFE_INTEGER },
       stop: ['a'],
+      ignoreEos: true,
+      logitBias: [[5, -100]],
       onDisconnect: 'cancel',
     });
   });
