@@ -1,7 +1,6 @@
 /**
  * The handler of every route, each with only the parts that it uses.
  */
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { EngineClient } from '../bridge/client.ts';
 import type { Config } from '../config/config.ts';
 import type { Announced } from '../contract/callback.ts';
@@ -15,8 +14,7 @@ import type { MemoryFigure } from '../telemetry/memory-figure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { anthropicErrors } from './anthropic/errors.ts';
 import type { TokenCheck } from './auth.ts';
-import { lazyFamily } from './dialect/family.ts';
-import type { ErrorFormatter } from './error-handler.ts';
+import { type Handler, lazyFamily } from './dialect/family.ts';
 import { cancelHandler } from './native/cancel.ts';
 import { executeErrors, sendError } from './native/errors.ts';
 import { executeHandler } from './native/execute.ts';
@@ -48,13 +46,6 @@ export interface ServerParts {
    * @throws WorkerError `NO_CALLBACK` without `--callback-url`
    */
   readonly announce: () => Announced;
-}
-
-/** The handler of a route, and the shape of its errors. */
-export interface Handler {
-  readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
-  /** Writes errors in the shape of the route's family. */
-  readonly formatError: ErrorFormatter;
 }
 
 /**
