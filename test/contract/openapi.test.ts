@@ -5,6 +5,9 @@ import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../../src/contract/e
 import { ROUTES } from '../../src/contract/routes.ts';
 import { DOCUMENT, type Media, operations, SOURCE, schemaProblems } from './document.ts';
 
+/** Routes of other servers' dialects, whose clients expect 400 for a prompt that is too long. */
+const DIALECT_PATHS = /^\/(?:v1\/|tokenize$)/;
+
 test('the linter reports no error and no warning', async () => {
   const config = await createConfig({ extends: ['recommended'], telemetry: 'off' });
   const found = await lintFromString({ source: SOURCE, absoluteRef: 'openapi.yaml', config });
@@ -34,7 +37,9 @@ test('each status names only codes that have this status in the error table', ()
     for (const [status, { description }] of Object.entries(operation.responses)) {
       if (status === '200') continue;
       const named = [...description.matchAll(/^- `([A-Z_]+)`/gm)].map(([, code]) => code as ErrorCode);
-      expect(named.map((code) => `${path} ${ERRORS[code].status}`)).toEqual(named.map(() => `${path} ${status}`));
+      const statusOf = (code: ErrorCode): number =>
+        DIALECT_PATHS.test(path) && code === 'PROMPT_TOO_LONG' ? 400 : ERRORS[code].status;
+      expect(named.map((code) => `${path} ${statusOf(code)}`)).toEqual(named.map(() => `${path} ${status}`));
     }
   }
 });
