@@ -14,11 +14,10 @@ import { type GenerationOrder, type Input, unitsInAll } from './order.ts';
 
 /** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
 export const LONG_UNITS = 2 ** 16;
-/**
- * Most tokens of a text that is only counted or converted to ids. A count helps with a text that is longer
- * than the context: the caller shortens it.
- */
-export const LONGEST_COUNT = 2 ** 18;
+/** The least maximum of the tokens of a text that is only counted or converted to ids. */
+export const LEAST_COUNTED = 2 ** 18;
+/** That maximum: a text may be longer than the context, because the caller shortens it afterwards. */
+export const mostCounted = ({ facts }: LoadedModel): number => Math.max(LEAST_COUNTED, facts.context);
 
 /** How a text is encoded. */
 export interface EncodeRules {
@@ -59,6 +58,8 @@ export async function promptIds(
   // The body of a long prompt took most of this turn: other requests go first.
   if (unitsInAll(order) > LONG_UNITS) await nextTurn();
   const { ids } = await encodeInput(input, order, model, rules);
+  // The tokenizer refuses only texts that are certainly longer.
+  if (ids.length > rules.mostTokens) throw tooLong(`${ids.length}`, ids.length, model.facts, rules);
   return ids;
 }
 
@@ -117,7 +118,7 @@ async function encodeText(
     return await tokenizer.encode(text, { addSpecialTokens, ...rules });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
-    if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
+    if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts, rules);
     const message = `${error.message}: send a shorter text, or use another model`;
     throw invalid(fieldOf(input), error.kind, message);
   }
@@ -126,9 +127,18 @@ async function encodeText(
 /** The field of a body that holds an input. */
 export const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
 
-/** @param number the tokens of the prompt as a text */
-export function tooLong(number: string, tokensIn: number, context: number): WorkerError {
-  const message = `The prompt has ${number} tokens; prompt and output share ${context}.`;
+/**
+ * The error for a prompt with too many tokens.
+ * @param number the tokens as a text: a number, or a bound
+ */
+export function tooLong(
+  number: string,
+  tokensIn: number,
+  { context }: Pick<LoadedModel['facts'], 'context'>,
+  { mostTokens = 0 }: Partial<EncodeRules> = {},
+): WorkerError {
+  const limit = mostTokens < context ? `prompt and output share ${context}` : `at most ${mostTokens} are allowed here`;
+  const message = `The prompt has ${number} tokens; ${limit}.`;
   return new WorkerError('PROMPT_TOO_LONG', message, { details: { tokens_in: tokensIn, context_length: context } });
 }
 

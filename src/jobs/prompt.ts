@@ -83,7 +83,7 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
   const encoded = await encodeInput(input, order, model, { mostTokens: context - 1, signal });
   const { ids: prompt, dialogue } = encoded;
   const left = context - prompt.length;
-  if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
+  if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, model.facts);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
   checkIds(prompt, input, model);
   const maxTokens = Math.max(1, Math.min(order.maxTokens ?? cap, cap, left));

@@ -39,7 +39,11 @@ export function lazyFamily<Id extends string>(
   let loaded: Promise<FamilyHandlers<Id>> | undefined;
   return (id) => ({
     handle: async (request: FastifyRequest, reply: FastifyReply) => {
-      loaded ??= load();
+      loaded ??= load().catch((error: unknown) => {
+        // Without a free file descriptor, for example: the next request tries again.
+        loaded = undefined;
+        throw error;
+      });
       const handlers = await loaded;
       return handlers[id](request, reply);
     },
