@@ -5,8 +5,6 @@ import type { AnthropicBlock, AnthropicMessage, MessagesRequest } from '../../co
 import type { ChatMessage, Conversation, ToolCall } from '../../text/template/conversation.ts';
 import { invalidField } from '../dialect/check.ts';
 
-/** Prefix of the ids of calls. The chat templates of some models take ids of nine characters only. */
-export const CALL_PREFIX = 'toolu_';
 /** Beginning of the result of a failed call: chat templates have no field for a failure. */
 const FAILED = 'Error: ';
 
@@ -110,14 +108,14 @@ class Parts {
   }
 
   #addCall(block: AnthropicBlock, field: string): void {
-    const id = callId(needed(block, 'id', field));
+    const id = needed(block, 'id', field);
     const name = needed(block, 'name', field);
     this.#names.set(id, name);
     this.#calls.push({ id, name, arguments: JSON.stringify(block.input ?? {}) });
   }
 
   #addResult(block: AnthropicBlock, field: string): void {
-    const id = callId(needed(block, 'tool_use_id', field));
+    const id = needed(block, 'tool_use_id', field);
     const result = block.content === undefined ? '' : joined(block.content);
     const name = this.#names.get(id);
     this.#results.push({
@@ -128,9 +126,6 @@ class Parts {
     });
   }
 }
-
-/** The id of a call as the chat template gets it: as the output had it. */
-const callId = (id: string): string => (id.startsWith(CALL_PREFIX) ? id.slice(CALL_PREFIX.length) : id);
 
 /** @throws WorkerError `INVALID_REQUEST` if the block lacks the field */
 function needed(block: AnthropicBlock, name: 'text' | 'id' | 'name' | 'tool_use_id' | 'thinking', at: string): string {

@@ -7,7 +7,6 @@ import type { OutputPart } from '../../text/output/parts.ts';
 import { JSON_TYPE } from '../dialect/answer.ts';
 import type { DialectEncoder } from '../dialect/dialect-encoder.ts';
 import { type EncoderOptions, NO_SIGNATURE, narrationOf, stopOf, usageOf } from './answer-facts.ts';
-import { CALL_PREFIX } from './conversation.ts';
 import { anthropicJobError, statusOf } from './errors.ts';
 
 /** A block while its pieces arrive. */
@@ -57,7 +56,7 @@ export class MessageDocument implements DialectEncoder {
 
   #add(part: OutputPart): void {
     if (part.kind === 'call') {
-      this.#blocks.push({ kind: 'tool_use', id: CALL_PREFIX + part.id, name: part.name, pieces: [] });
+      this.#blocks.push({ kind: 'tool_use', id: part.id, name: part.name, pieces: [] });
       return;
     }
     const kind = part.kind === 'content' ? 'text' : part.kind === 'reasoning' ? 'thinking' : 'tool_use';

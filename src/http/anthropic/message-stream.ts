@@ -5,7 +5,6 @@ import type { ChoiceEndEvent, JobEvent, PromptEvent } from '../../jobs/job-event
 import type { OutputPart } from '../../text/output/parts.ts';
 import { type DialectEncoder, eventFrame, keepAliveOf } from '../dialect/dialect-encoder.ts';
 import { type EncoderOptions, NO_SIGNATURE, narrationOf, stopOf, usageOf } from './answer-facts.ts';
-import { CALL_PREFIX } from './conversation.ts';
 import { anthropicJobError } from './errors.ts';
 
 /** An event; its name is its type. */
@@ -87,7 +86,7 @@ export class MessageStream implements DialectEncoder {
       }
       case 'call': {
         const { id, name } = part;
-        return this.#close() + this.#openBlock('tool_use', { type: 'tool_use', id: CALL_PREFIX + id, name, input: {} });
+        return this.#close() + this.#openBlock('tool_use', { type: 'tool_use', id, name, input: {} });
       }
       case 'arguments':
         return this.#delta('input_json_delta', 'partial_json', part.text);

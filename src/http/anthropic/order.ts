@@ -11,7 +11,7 @@ import {
 } from '../../contract/anthropic/request.ts';
 import type { Limits } from '../../contract/execute.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
-import type { FunctionTool, Json } from '../../text/template/conversation.ts';
+import type { FunctionTool } from '../../text/template/conversation.ts';
 import type { ToolUse } from '../../text/tools/tool-use.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { deadlineOrder, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
@@ -51,10 +51,9 @@ export function messagesOrder(
       {
         ...conversationOf(body),
         tools: toolUse.choice === 'none' ? [] : functions,
-        variables: variablesOf(body),
       },
     ],
-    toolUse,
+    toolUse: { ...toolUse, reasoning: reasoningOf(body) },
     maxTokens: body.max_tokens,
     minTokens: body.min_tokens,
     ignoreEos: body.ignore_eos,
@@ -111,14 +110,13 @@ function toolUseOf(given: MessagesRequest['tool_choice'], functions: readonly Fu
   return { choice: { name }, parallel };
 }
 
-/** The variables of the chat template; undefined for none. */
-function variablesOf({ thinking, output_config }: MessagesRequest): Readonly<Record<string, Json>> | undefined {
+/** The wish for reasoning. OpenAI's names of efforts are those that templates know. */
+function reasoningOf({ thinking, output_config }: MessagesRequest): ToolUse['reasoning'] {
   const effort = output_config?.effort;
-  const variables = {
-    ...(thinking && { enable_thinking: thinking.type !== 'disabled' }),
-    ...(effort !== undefined && { reasoning_effort: effort === 'xhigh' || effort === 'max' ? 'high' : effort }),
+  return {
+    enabled: thinking && thinking.type !== 'disabled',
+    effort: effort === 'xhigh' || effort === 'max' ? 'high' : effort,
   };
-  return Object.keys(variables).length > 0 ? variables : undefined;
 }
 
 /** Names of the known fields that have no effect on this request. */

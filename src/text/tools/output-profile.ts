@@ -139,12 +139,15 @@ export interface ReasoningWish {
   readonly effort?: string | undefined;
 }
 
+/** Efforts that switch the reasoning off where a template has no other levels. */
+const WITHOUT_REASONING: ReadonlySet<string> = new Set(['none', 'minimal']);
+
 /**
  * The variables by which the template of this profile learns the wish. `reasoning_effort: "none"` switches
  * the reasoning off. Empty if the template knows none of them.
  */
 export function reasoningVariables(profile: OutputProfile, wish: ReasoningWish): Record<string, Json> {
-  const enabled = wish.enabled ?? (wish.effort === undefined ? undefined : wish.effort !== 'none');
+  const enabled = wish.enabled ?? (wish.effort === undefined ? undefined : !WITHOUT_REASONING.has(wish.effort));
   const effort = wish.effort === 'none' ? undefined : wish.effort;
   const values: Record<string, Json | undefined> = {
     enable_thinking: enabled,

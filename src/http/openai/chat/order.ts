@@ -8,9 +8,6 @@ import { type AnswerHead, ignoredNames, refuseField, requireText, sharedOrder } 
 import { messagesOf } from './messages.ts';
 import { toolsOf } from './tools.ts';
 
-/** Values of `reasoning_effort` for an answer without reasoning. */
-const NO_REASONING: ReadonlySet<string> = new Set(['none', 'minimal']);
-
 /**
  * The order of a checked body.
  * @throws WorkerError `INVALID_REQUEST` for a rule that the schema does not have
@@ -24,13 +21,14 @@ export function chatOrder(
   refuseOthers(body, request.body);
   const { messages, ignored: ofMessages } = messagesOf(body.messages);
   const { tools, toolUse, ignored: ofTools } = toolsOf(body);
-  const variables = variablesOf(body);
+  // A value of JSON.parse has no other types.
+  const variables = body.chat_template_kwargs as Record<string, Json> | undefined;
   const maxTokens = body.max_completion_tokens ?? body.max_tokens;
   return {
     ...sharedOrder(body, maxTokens, request),
     jobId: head.id,
     inputs: [{ messages, ...(tools.length > 0 && { tools }), ...(variables && { variables }) }],
-    toolUse,
+    toolUse: { ...toolUse, reasoning: { enabled: body.enable_thinking, effort: body.reasoning_effort } },
     template: body.template,
     logprobs: logprobsOf(body),
     ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofMessages, ...ofTools],
@@ -55,17 +53,4 @@ function logprobsOf({ logprobs, top_logprobs: top }: ChatRequest): number | unde
   if (logprobs) return top ?? 0;
   if (top === undefined || top === 0) return undefined;
   throw invalidField('top_logprobs', 'logprobs', 'top_logprobs requires logprobs: true');
-}
-
-/** The variables of the chat template; undefined without any. */
-function variablesOf(body: ChatRequest): Record<string, Json> | undefined {
-  const { reasoning_effort: effort, enable_thinking: thinking, chat_template_kwargs: given } = body;
-  if (effort === undefined && thinking === undefined && given === undefined) return undefined;
-  return {
-    ...(effort !== undefined && { reasoning_effort: effort }),
-    ...(effort !== undefined && NO_REASONING.has(effort) && { enable_thinking: false }),
-    ...(thinking !== undefined && { enable_thinking: thinking }),
-    // A value of JSON.parse has no other types.
-    ...(given as Record<string, Json> | undefined),
-  };
 }

@@ -4,7 +4,6 @@ import { WorkerError } from '../../../contract/errors.ts';
 import type { Limits } from '../../../contract/execute.ts';
 import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
-import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
 import { requireLength } from '../../dialect/sampling-order.ts';
 import { shownText } from '../../validate.ts';
@@ -35,12 +34,11 @@ export function responsesOrder(
   refuseUnsupported(body);
   if (body.input === undefined) throw invalidField('input', 'required', 'input is required');
   const { messages, ignored: ignoredItems } = readInput(body.input, body.instructions);
-  const variables = variablesOf(body.reasoning?.effort);
   const offered = choice === 'none' ? [] : tools;
   const order: GenerationOrder = {
     jobId: id,
-    inputs: [{ messages, tools: offered, ...(variables && { variables }) }],
-    toolUse: { choice, parallel: body.parallel_tool_calls ?? true },
+    inputs: [{ messages, tools: offered }],
+    toolUse: { choice, parallel: body.parallel_tool_calls ?? true, reasoning: { effort: body.reasoning?.effort } },
     ...sharedOrder({ ...body, stream_options: undefined }, body.max_output_tokens, request),
     logprobs: logprobsOf(body),
     ignoredFields: [...unknown, ...ignoredFields(body, model), ...ignoredItems, ...ignoredTools],
@@ -74,13 +72,6 @@ function refuseUnsupported(body: ResponsesRequest): void {
 }
 
 const unsupported = (field: string, rule: string) => invalidField(field, 'unsupported', `${field} ${rule}`);
-
-/** The variables of the chat template for an effort. */
-function variablesOf(effort: NonNullable<ResponsesRequest['reasoning']>['effort']): Record<string, Json> | undefined {
-  if (effort === undefined) return undefined;
-  const thinks = effort !== 'none' && effort !== 'minimal';
-  return { reasoning_effort: effort, ...(!thinks && { enable_thinking: false }) };
-}
 
 /** Alternatives of each token; undefined if the answer has no log-probabilities. */
 function logprobsOf({ include = [], top_logprobs: top }: ResponsesRequest): number | undefined {
