@@ -19,6 +19,8 @@ import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
 import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
+import { METADATA_LIMITS } from '../src/contract/openai/responses/body.ts';
+import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
@@ -153,6 +155,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |
 | tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
+| items of \`input\`; entries of \`metadata\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS}; ${METADATA_LIMITS.entries} of ${METADATA_LIMITS.keyChars} and ${METADATA_LIMITS.valueChars} characters | – | 400 | \`contract/openai/responses/input\`, \`contract/openai/responses/body\` | \`http/openai/responses/order\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |

@@ -3,6 +3,7 @@
  */
 import { ERRORS, type ErrorCode, isRetriable, type Retry } from '../../src/contract/errors.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
+import { hasNamedEvents, namedProblems } from './named-events.ts';
 import { brokenRules, narrationProblems } from './rules.ts';
 
 /** One event of a stream, as the client receives it. */
@@ -43,6 +44,7 @@ function bodyProblems(
 ): string[] {
   const correlationId = headers['x-correlation-id'] ?? '';
   const run = headers['x-run-id'];
+  if (type === SSE && hasNamedEvents(media)) return namedProblems(media, body);
   if (type === SSE && media.schema['discriminator'] === undefined) return chunkProblems(media, body);
   if (type === SSE) return streamProblems(media, { status, correlationId, run, body, from: firstIdOf(request.path) });
   if (type !== 'application/json') return schemaProblems(media.schema, body);

@@ -3,7 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { WorkerError } from '../../../../src/contract/errors.ts';
 import { limitsOf } from '../../../../src/contract/execute.ts';
-import { RESPONSES_FIELDS, ResponsesBody } from '../../../../src/contract/openai/responses/body.ts';
+import { METADATA_LIMITS, RESPONSES_FIELDS, ResponsesBody } from '../../../../src/contract/openai/responses/body.ts';
+import { MAX_INPUT_ITEMS } from '../../../../src/contract/openai/responses/input.ts';
 import { checkBody } from '../../../../src/http/dialect/check.ts';
 import { responsesOrder } from '../../../../src/http/openai/responses/order.ts';
 import { readTools } from '../../../../src/http/openai/responses/tools.ts';
@@ -148,6 +149,12 @@ describe('input', () => {
       /is required/,
     ],
     ['half of a surrogate pair', '\ud800', 'input', /well-formed Unicode/],
+    [
+      'one item too many',
+      Array(MAX_INPUT_ITEMS + 1).fill({ role: 'user', content: '' }),
+      'input',
+      /at most 4096 items/,
+    ],
     ['a number', 5, 'input', /must be a string/],
     ['nothing', undefined, 'input', /is required/],
     ['null', null, 'input', /is required/],
@@ -277,6 +284,7 @@ describe('other fields', () => {
     ['top_logprobs', 21],
     ['truncation', 'always'],
     ['stream', 'yes'],
+    ['metadata', Object.fromEntries(Array.from({ length: METADATA_LIMITS.entries + 1 }, (_, n) => [`k${n}`, 'v']))],
   ])('%s must be in its range', (field, value) => {
     expect(violationOf({ input: 'x', [field]: value })).toMatchObject({ field });
   });
