@@ -129,7 +129,14 @@ function tidy(node: unknown): unknown {
 function withNull(node: Record<string, unknown>): Record<string, unknown> {
   const { anyOf, ...rest } = node;
   if (!Array.isArray(anyOf) || anyOf.length !== 2 || anyOf[1]?.type !== 'null') return node;
-  const { type, enum: values, ...schema } = anyOf[0] as { readonly type: string; readonly enum?: readonly unknown[] };
+  const [first] = anyOf as readonly Record<string, unknown>[];
+  if (Array.isArray(first?.['anyOf'])) return { ...rest, ...first, anyOf: [...first['anyOf'], anyOf[1]] };
+  if (first?.['type'] === undefined) return node;
+  const {
+    type,
+    enum: values,
+    ...schema
+  } = first as unknown as { readonly type: string; readonly enum?: readonly unknown[] };
   return { type: [type, 'null'], ...schema, ...(values && { enum: [...values, null] }), ...rest };
 }
 

@@ -122,8 +122,14 @@ async function recordMessages(worker: Recorder): Promise<void> {
     worker.record(name, about, 'POST', path, { ...body, ...more }, headers);
   await send('messages', 'A message', { temperature: 0 });
   await send('messages-stream', 'A stream, ended by a stop sequence', { stream: true, stop_sequences: ['\n'] });
-  await send('messages-narration', 'A short stream with its narration', { stream: true, max_tokens: 2, narration: true });
-  await send('messages-invalid', 'An image', { messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] });
+  await send('messages-narration', 'A short stream with its narration', {
+    stream: true,
+    max_tokens: 2,
+    narration: true,
+  });
+  await send('messages-invalid', 'An image', {
+    messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }],
+  });
   await send('messages-too-long', 'A prompt with more tokens than the context', {
     messages: [{ role: 'user', content: 'sea '.repeat(600) }],
   });
