@@ -224,7 +224,8 @@ function response(
 ): object {
   const mine = recordings.filter((recording) => recording.response.status === status);
   const load = status === 401 || status === 403 ? [] : LOAD_HEADERS;
-  const sse = stream ? ['Cache-Control', 'X-Accel-Buffering'] : [];
+  // An answer that can also be a document has these headers only as a stream.
+  const sse = stream && Object.keys(content).length === 1 ? ['Cache-Control', 'X-Accel-Buffering'] : [];
   const wire = stream && mine.find(({ name }) => name === 'execute-stop-string');
   return {
     description: `${description}${stream ? listOf(STREAM_ERROR_CODES) : ''}${wire ? excerpt(wire) : ''}`,
