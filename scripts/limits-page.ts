@@ -17,10 +17,10 @@ import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-fil
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
-import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
-import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
 import { METADATA_LIMITS } from '../src/contract/openai/responses/body.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
+import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
+import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
 import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
@@ -151,7 +151,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
 | messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/anthropic/bounded-lists\` | \`http/anthropic/order\` |
-| name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`e2e/api/anthropic\` |
+| name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`http/anthropic/order\` |
 | text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |
 | tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |

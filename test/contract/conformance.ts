@@ -2,6 +2,7 @@
  * The guarantees of one exchange: openapi.yaml, the order of a stream, and one correlation id everywhere.
  */
 import { ERRORS, type ErrorCode, isRetriable, type Retry } from '../../src/contract/errors.ts';
+import { dialectProblems, isDialect } from './dialects.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
 import { hasNamedEvents, namedProblems } from './named-events.ts';
 import { brokenRules, narrationProblems } from './rules.ts';
@@ -34,7 +35,8 @@ export function problemsOf(exchange: Exchange): string[] {
   const type = headers['content-type']?.split(';')[0] ?? 'none';
   const media = answer.content[type];
   if (!media) return [`${status} may not be ${type}`];
-  return [...headerProblems(answer, headers), ...bodyProblems(type, media, exchange)];
+  const problems = isDialect(exchange.request.path) ? dialectProblems : bodyProblems;
+  return [...headerProblems(answer, headers), ...problems(type, media, exchange)];
 }
 
 function bodyProblems(

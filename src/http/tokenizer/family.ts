@@ -10,9 +10,9 @@ import { decodeIds } from './decode-ids.ts';
 import { detokenizeIds, tokenizeInput } from './inputs.ts';
 
 /**
- * The least maximum of the characters of `POST /tokenize`, with `--max-prompt-chars auto`. A text may be longer
- * than the context: evaluations convert whole documents and cut their ids. The thread of the tokenizer takes
- * half a second for so many characters of English.
+ * The least maximum of the characters of `POST /tokenize`, with `--max-prompt-chars auto`. A text may be
+ * longer than the context: evaluations convert whole documents and cut their ids. The thread of the tokenizer
+ * takes half a second for so many characters of English.
  */
 export const LEAST_AUTO_CHARS = 2 ** 17;
 

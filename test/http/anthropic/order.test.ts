@@ -208,6 +208,7 @@ describe('a body is refused', () => {
     [{ stop_sequences: ['', 'a'] }, 'stop_sequences[0] must be at least 1 characters'],
     [{ output_config: { format: { type: 'json_schema' } } }, 'output_config.format must be absent'],
     [{ output_format: { type: 'json_schema' } }, 'output_format must be absent'],
+    [{ tools: [{ ...WEATHER, name: 'x'.repeat(129) }] }, 'tools[0].name must be at most 128 characters'],
     [{ tool_choice: { type: 'any' } }, 'tool_choice any requires a function in tools'],
     [{ tools: [WEATHER], tool_choice: { type: 'tool' } }, 'tool_choice.name is required'],
     [{ tools: [WEATHER], tool_choice: { type: 'tool', name: 'x' } }, 'tool_choice.name must be the name of a'],
