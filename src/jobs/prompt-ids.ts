@@ -65,9 +65,9 @@ export async function promptIds(
 
 /**
  * Renders and tokenizes one input.
- * @throws WorkerError `PROMPT_TOO_LONG`; `INVALID_REQUEST` if the model's template rejects the messages, if it
- *   does not exist, or if template or tokenizer need too much time, text or memory; `TEMPLATE_UNUSABLE`; or
- *   the reason of the signal
+ * @throws WorkerError `PROMPT_TOO_LONG`; `INVALID_REQUEST` if the model's template rejects the messages, if
+ *   it does not exist, or if template or tokenizer need too much time, text or memory; `TEMPLATE_UNUSABLE`;
+ *   or the reason of the signal
  */
 export async function encodeInput(
   input: Input,
@@ -78,8 +78,9 @@ export async function encodeInput(
   if ('ids' in input) return { ids: input.ids, continues: true };
   const template = templateOf(input, order.template, model);
   const dialogue = template && dialogueOf(input, order, template);
-  const ids = await encodeText(dialogue?.conversation ?? input, model, template, rules);
-  const continues = 'messages' in input ? input.answerStart !== undefined : template === undefined;
+  const rendered = dialogue?.conversation ?? input;
+  const ids = await encodeText(rendered, model, template, rules);
+  const continues = 'messages' in rendered ? rendered.answerStart !== undefined : template === undefined;
   return { ids, continues, dialogue };
 }
 
@@ -94,7 +95,9 @@ function templateOf(input: Input, template: string | undefined, { templates }: L
   throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
 }
 
-/** The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output. */
+/**
+ * The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output.
+ */
 function dialogueOf(input: Input, { toolUse }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
   if (!('messages' in input) || !toolUse) return undefined;
   const profile = profileOf(template);

@@ -76,7 +76,7 @@ test('the output continues the beginning of an answer', async () => {
 });
 
 describe('ids without a job', () => {
-  const idsOf = (input: Input, mostTokens = LEAST_COUNTED): Promise<number[]> =>
+  const idsOf = (input: Input, mostTokens = LEAST_COUNTED): Promise<readonly number[]> =>
     promptIds({ inputs: [input] }, modelWith(), { mostTokens, signal: new AbortController().signal });
 
   test.each<[string, Input]>([
@@ -100,7 +100,7 @@ describe('ids without a job', () => {
 
   test('get the special tokens that the caller asks for', async () => {
     const rules = { mostTokens: LEAST_COUNTED, signal: new AbortController().signal };
-    const encoded = (addSpecialTokens: boolean): Promise<number[]> =>
+    const encoded = (addSpecialTokens: boolean): Promise<readonly number[]> =>
       promptIds({ inputs: [{ prompt: 'The sea', raw: true }] }, modelWith(), { ...rules, addSpecialTokens });
     expect(await encoded(true)).toEqual([0, ...(await encoded(false))]);
   });

@@ -126,11 +126,11 @@ describe('a stream', () => {
       delta(1, { type: 'text_delta', text: 'I look ' }),
       delta(1, { type: 'text_delta', text: 'it up.' }),
       stop(1),
-      start(2, { type: 'tool_use', id: 'toolu_abc123def', name: 'weather', input: {} }),
+      start(2, { type: 'tool_use', id: 'abc123def', name: 'weather', input: {} }),
       delta(2, { type: 'input_json_delta', partial_json: '{"city":' }),
       delta(2, { type: 'input_json_delta', partial_json: '"Paris"}' }),
       stop(2),
-      start(3, { type: 'tool_use', id: 'toolu_ghi456jkl', name: 'time', input: {} }),
+      start(3, { type: 'tool_use', id: 'ghi456jkl', name: 'time', input: {} }),
       stop(3),
       {
         type: 'message_delta',
@@ -197,8 +197,8 @@ describe('a document', () => {
         content: [
           { type: 'thinking', thinking: 'Let me think.', signature: '' },
           { type: 'text', text: 'I look it up.' },
-          { type: 'tool_use', id: 'toolu_abc123def', name: 'weather', input: { city: 'Paris' } },
-          { type: 'tool_use', id: 'toolu_ghi456jkl', name: 'time', input: {} },
+          { type: 'tool_use', id: 'abc123def', name: 'weather', input: { city: 'Paris' } },
+          { type: 'tool_use', id: 'ghi456jkl', name: 'time', input: {} },
         ],
         stop_reason: 'tool_use',
         stop_sequence: null,
@@ -218,9 +218,7 @@ describe('a document', () => {
       part({ kind: 'arguments', index: 0, text }),
     ];
     const { body } = document([STARTED, ...call, ...ending({ toolCalls: 1, reason: 'max_tokens' })]);
-    expect(body['content']).toEqual([
-      { type: 'tool_use', id: 'toolu_a', name: 'weather', input: { INVALID_JSON: text } },
-    ]);
+    expect(body['content']).toEqual([{ type: 'tool_use', id: 'a', name: 'weather', input: { INVALID_JSON: text } }]);
     expect(body['stop_reason']).toBe('max_tokens');
   });
 
