@@ -16,6 +16,8 @@ import { MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
+import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
+import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
 import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
@@ -38,6 +40,7 @@ import {
   UNTRUSTED_MS,
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
+import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
@@ -133,6 +136,10 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | prompt, or all messages together | auto: ${CHARS_PER_TOKEN} characters for each token of the context, from ${count(AUTO_PROMPT_CHARS.least)} to ${count(AUTO_PROMPT_CHARS.most)} | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
+| OpenAI: messages; parts of one; calls of one; tools; name of a function; stop strings | ${count(OPENAI_LIMITS.messages)}; ${OPENAI_LIMITS.parts}; ${OPENAI_LIMITS.calls}; ${OPENAI_LIMITS.tools}; ${OPENAI_LIMITS.nameChars} characters; ${OPENAI_LIMITS.stops} of ${OPENAI_LIMITS.stopChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
+| OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
+| OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
+| violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { refusalOf } from '../../../src/contract/errors.ts';
 import { CHAT_NAMES, ChatBody } from '../../../src/contract/openai/chat.ts';
 import { COMPLETION_NAMES, CompletionBody } from '../../../src/contract/openai/completions.ts';
-import { checkBody } from '../../../src/http/dialect/check.ts';
+import { OPENAI_LIMITS } from '../../../src/contract/openai/fields.ts';
+import { checkBody, MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
 import { chatOrder } from '../../../src/http/openai/chat/order.ts';
 import { completionOrder } from '../../../src/http/openai/completions/order.ts';
 import { HEAD } from './events.ts';
@@ -238,6 +239,49 @@ describe('fields of a chat', () => {
     expect(name).toBe(field);
     expect(text).toMatch(sentence);
   });
+});
+
+describe('limits', () => {
+  const user = { role: 'user', content: 'Hello' };
+  const call = { id: 'a', function: { name: 'f', arguments: '{}' } };
+  const tool = (name: string) => ({ type: 'function', function: { name } });
+  const named = (count: number) => Array.from({ length: count }, (_, index) => tool(`f${index}`));
+  const many = OPENAI_LIMITS;
+
+  test.each([
+    ['messages', (count: number) => ({ messages: Array(count).fill(user) }), many.messages],
+    [
+      'messages[0].content',
+      (count: number) => chatOf({ content: Array(count).fill({ type: 'text', text: '' }) }),
+      many.parts,
+    ],
+    [
+      'messages[0].tool_calls',
+      (count: number) => chatOf({ role: 'assistant', tool_calls: Array(count).fill(call) }),
+      many.calls,
+    ],
+    ['tools', (count: number) => ({ tools: named(count) }), many.tools],
+    ['tools[0].function.name', (count: number) => ({ tools: [tool('f'.repeat(count))] }), many.nameChars],
+    ['model', (count: number) => ({ model: 'm'.repeat(count) }), many.valueChars],
+    [
+      'messages[0].tool_calls[0].id',
+      (count: number) => chatOf({ role: 'assistant', tool_calls: [{ ...call, id: 'i'.repeat(count) }] }),
+      many.valueChars,
+    ],
+  ])('%s', (field, bodyOf, most) => {
+    expect(refusalOf(() => chat(bodyOf(most)))).toBeUndefined();
+    expect(refused(() => chat(bodyOf(most + 1)))[0]).toBe(field);
+  });
+
+  test('an error has at most twenty violations', () => {
+    const wrong = { messages: Array(100).fill({ role: 'nobody', content: 'Hello' }) };
+    expect(refusalOf(() => chat(wrong))?.violations).toHaveLength(MAX_VIOLATIONS);
+  });
+
+  /** A body whose only message has more fields. */
+  function chatOf(more: object): object {
+    return { messages: [{ ...user, ...more }] };
+  }
 });
 
 describe('prompts', () => {
