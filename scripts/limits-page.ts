@@ -15,9 +15,11 @@ import { MAX_TOKEN_FILE_BYTES } from '../src/config/network/hub-token.ts';
 import { MAX_THREADS, SETTINGS, type SettingName } from '../src/config/settings.ts';
 import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-file.ts';
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
+import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
+import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
 import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
 import { MAX_AUTO_SLOTS } from '../src/engine/load/memory-plan.ts';
@@ -25,6 +27,7 @@ import { PROBES } from '../src/engine/load/numeric-check.ts';
 import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
+import { MAX_ELEMENTS } from '../src/http/anthropic/bounded-lists.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/end/server-end.ts';
@@ -45,9 +48,12 @@ import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
+import { IDS_PER_TURN } from '../src/http/tokenizer/decode-ids.ts';
+import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
 import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
 import { STOPPING_MS } from '../src/jobs/admission.ts';
 import { RUN_ID_CHARS } from '../src/jobs/job.ts';
+import { LEAST_COUNTED } from '../src/jobs/prompt.ts';
 import { MAX_KEPT, MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
 import { CAUGHT_UP_BYTES, MAX_SUBSCRIBERS, SHED_BYTES, STALLED_BYTES } from '../src/jobs/subscribers.ts';
@@ -140,6 +146,11 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
 | violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
+| messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/anthropic/bounded-lists\` | \`http/anthropic/order\` |
+| name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`http/anthropic/order\` |
+| text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |
+| tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
+| ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
@@ -318,6 +329,8 @@ The figures are processor time of the longest turn of the event loop, with the c
 | comparing the longest prompt with the context | 2 097 152 characters, 15 families | 8 ms, in a turn of its own | \`COUNTED_UNITS\` | \`text/tokenizer/least-tokens\`, \`jobs/admission\` | \`loop/text\` |
 | validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 2 MiB, every field wrong | 27 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
 | narration of unknown fields: secrets, invisible characters, cut | 1 000 names of 420 bytes of joiners, tags, marks, flags, secrets | 6.9 ms | \`MAX_KEYS\`, \`LONGEST_INPUT\` | \`narration/sanitize\`, \`narration/narrate\` | \`loop/bodies\` |
+| body of \`/v1/messages\` | \`MAX_ELEMENTS\` wrong blocks; the longest text | 30 ms | \`MAX_ELEMENTS\`, body limit | \`http/anthropic/order\` | \`loop/anthropic\` |
+| \`/detokenize\`: reading, decoding and sending ids; turns of \`/tokenize\` | ${count(MAX_IDS)} ids | 26 ms | \`MAX_IDS\`, ${IDS_PER_TURN} ids in a turn | \`http/tokenizer/decode-ids\` | \`loop/anthropic\` |
 | body of \`/cancel\` | a job id or an unknown field of 2 MiB | 17 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |
 | chat template | any template; messages of 16 384 units | 35 ms | \`LOOP_RENDER\`, \`LOOP_MESSAGE_UNITS\`; then the thread | \`text/tokenizer/tokenizer\` | \`loop/text\` |
 | tokenizer | 2 000 units for 15 families; then the thread | 32 ms | \`LOOP_UNITS\`, \`LOOP_STAGE_UNITS\` | \`text/tokenizer/tokenizer\` | \`loop/text\` |

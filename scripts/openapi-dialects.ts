@@ -64,7 +64,8 @@ export const DIALECT_PROSE = {
   tokenize: {
     tag: 'tokenizer',
     summary: 'Convert a text or a conversation to ids of tokens',
-    description: 'In the form of vLLM. The text may have more tokens than the context, up to 262 144.',
+    description:
+      'In the form of vLLM. The text may be longer than the context: by default up to 131 072 characters and 262 144 tokens.',
     takes: ['Content-Encoding', 'traceparent'],
     body: 'TokenizeRequest',
     answers: {

@@ -26,6 +26,8 @@ const KEPT_HEADERS = [
   'x-accel-buffering',
   'retry-after',
   'x-run-id',
+  'x-request-id',
+  'request-id',
   'x-worker-slots-free',
   'x-worker-queue',
   'x-worker-expected-wait-ms',
@@ -67,6 +69,8 @@ async function recordService(): Promise<void> {
   await recordProbes(worker);
   await recordJobs(worker);
   await recordReplays(worker);
+  await recordMessages(worker);
+  await recordTokenizer(worker);
   await recordRefusals(worker);
   await recordOpenAI(worker);
   await worker.record('announce-unset', 'A worker without --callback-url', 'POST', '/announce');
@@ -114,6 +118,40 @@ async function recordJobs(worker: Recorder): Promise<void> {
     max_tokens: 5,
   });
   await execute('execute-timeout', 'A job with a timeout of 30 ms', { job_id: 'job-6', ...LONG, timeout_ms: 30 });
+}
+
+async function recordMessages(worker: Recorder): Promise<void> {
+  const body = { model: 'haiku', max_tokens: 24, messages: [{ role: 'user', content: 'Write a haiku about the sea' }] };
+  const send = (name: string, about: string, more: object, headers?: Headers, path = '/v1/messages') =>
+    worker.record(name, about, 'POST', path, { ...body, ...more }, headers);
+  await send('messages', 'A message', { temperature: 0 });
+  await send('messages-stream', 'A stream, ended by a stop sequence', { stream: true, stop_sequences: ['\n'] });
+  await send('messages-narration', 'A short stream with its narration', {
+    stream: true,
+    max_tokens: 2,
+    narration: true,
+  });
+  await send('messages-invalid', 'An image', {
+    messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }],
+  });
+  await send('messages-too-long', 'A prompt with more tokens than the context', {
+    messages: [{ role: 'user', content: 'sea '.repeat(600) }],
+  });
+  await send('count-tokens', 'The tokens of a message', {}, {}, '/v1/messages/count_tokens');
+}
+
+async function recordTokenizer(worker: Recorder): Promise<void> {
+  const post = (name: string, about: string, path: string, body: object) =>
+    worker.record(name, about, 'POST', path, body);
+  await post('tokenize', 'A text, with the names of its tokens', '/tokenize', {
+    prompt: 'Write a haiku',
+    return_token_strs: true,
+  });
+  await post('tokenize-messages', 'A conversation', '/tokenize', { messages: [{ role: 'user', content: 'Write' }] });
+  await post('tokenize-invalid', 'No text', '/tokenize', {});
+  await post('detokenize', 'Three ids', '/detokenize', { tokens: [308, 263, 297] });
+  await post('detokenize-invalid', 'An id outside of the vocabulary', '/detokenize', { tokens: [308, 5000] });
+  await worker.record('tokenizer-info', 'The embedded model', 'GET', '/tokenizer_info');
 }
 
 /** A client that returns to a stream sends the same correlation id again. */

@@ -85,7 +85,7 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
   // A prompt that needs all of the context has no room for an output.
   const prompt = await inputIds(input, order, model, { mostTokens: context - 1, signal });
   const left = context - prompt.length;
-  if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, context);
+  if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, model.facts);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
   checkIds(prompt, input, model);
   const maxTokens = Math.max(1, Math.min(order.maxTokens ?? cap, cap, left));
@@ -100,11 +100,10 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
   return { sequence, continued: continuesText(input, order, model) ? prompt : [], decoder: model.tokenizer };
 }
 
-/**
- * Most tokens of a text that is only counted or converted to ids. A count helps with a text that is longer
- * than the context: the caller shortens it.
- */
-export const LONGEST_COUNT = 2 ** 18;
+/** The least maximum of the tokens of a text that is only counted or converted to ids. */
+export const LEAST_COUNTED = 2 ** 18;
+/** That maximum: a text may be longer than the context, because the caller shortens it afterwards. */
+export const mostCounted = ({ facts }: LoadedModel): number => Math.max(LEAST_COUNTED, facts.context);
 
 /** How a text is encoded. */
 export interface EncodeRules {
@@ -131,7 +130,10 @@ export async function promptIds(order: PromptOrder, model: LoadedModel, rules: E
   if (input === undefined) return [];
   // The body of a long prompt took most of this turn: other requests go first.
   if (unitsInAll(order) > LONG_UNITS) await nextTurn();
-  return inputIds(input, order, model, rules);
+  const ids = await inputIds(input, order, model, rules);
+  // The tokenizer refuses only texts that are certainly longer.
+  if (ids.length > rules.mostTokens) throw tooLong(`${ids.length}`, ids.length, model.facts, rules);
+  return ids;
 }
 
 async function inputIds(input: Input, order: PromptOrder, model: LoadedModel, rules: EncodeRules): Promise<number[]> {
@@ -172,7 +174,7 @@ async function encodePrompt(
     return await tokenizer.encode(text, { addSpecialTokens, ...rules });
   } catch (error) {
     if (!(error instanceof EncodeError)) throw error;
-    if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts.context);
+    if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts, rules);
     const message = `${error.message}: send a shorter text, or use another model`;
     throw invalid(fieldOf(input), error.kind, message);
   }
@@ -194,8 +196,14 @@ function checkIds(prompt: readonly number[], input: Input, { tokenizer, facts }:
 
 const fieldOf = (input: Input): string => ('messages' in input ? 'messages' : 'prompt');
 
-function tooLong(number: string, tokensIn: number, context: number): WorkerError {
-  const message = `The prompt has ${number} tokens; prompt and output share ${context}.`;
+function tooLong(
+  number: string,
+  tokensIn: number,
+  { context }: Pick<LoadedModel['facts'], 'context'>,
+  { mostTokens = 0 }: Partial<EncodeRules> = {},
+): WorkerError {
+  const limit = mostTokens < context ? `prompt and output share ${context}` : `at most ${mostTokens} are allowed here`;
+  const message = `The prompt has ${number} tokens; ${limit}.`;
   return new WorkerError('PROMPT_TOO_LONG', message, { details: { tokens_in: tokensIn, context_length: context } });
 }
 

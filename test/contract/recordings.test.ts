@@ -1,6 +1,7 @@
 /** The recorded exchanges in test/recordings conform to openapi.yaml and to the rules of narration. */
 import { expect, test } from 'vitest';
 import { framesOf, problemsOf } from './conformance.ts';
+import { isDialect } from './dialects.ts';
 import { DOCUMENT, recordings, schemaProblems, templateOf } from './document.ts';
 import { narrationProblems } from './rules.ts';
 
@@ -34,7 +35,8 @@ test('accepted request bodies are valid under the schema of their route', () => 
 test('every recorded line keeps the limits, and the stream of a job has the same narrations as the log', () => {
   for (const { request, response, log } of all) {
     expect(log.flatMap((line) => narrationProblems(line))).toEqual([]);
-    if (request.path !== '/execute' || !response.headers['content-type']?.startsWith('text/event-stream')) continue;
+    if (isDialect(request.path)) continue;
+    if (request.method === 'GET' || !response.headers['content-type']?.startsWith('text/event-stream')) continue;
     const narrations = framesOf(response.body).filter(({ name }) => name === 'narration');
     expect(narrations.map(({ data }) => data['human'])).toEqual(log.map((line) => line['human']));
   }

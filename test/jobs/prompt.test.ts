@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { WorkerError } from '../../src/contract/errors.ts';
 import type { GenerationOrder, Input } from '../../src/jobs/order.ts';
-import { type PreparedPrompt, prepare } from '../../src/jobs/prompt.ts';
+import { LEAST_COUNTED, type PreparedPrompt, prepare, promptIds } from '../../src/jobs/prompt.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import { NEUTRAL } from '../../src/protocol/sampling.ts';
 import { ChatTemplate } from '../../src/text/template/chat-template.ts';
@@ -19,19 +19,22 @@ beforeAll(async () => {
 
 type TestOrder = Partial<GenerationOrder> & { readonly input?: Input };
 
-const prepared = async (
-  { input = { prompt: 'The sea', raw: true }, ...order }: TestOrder,
-  templates: readonly ChatTemplate[] = [template],
-  idLimit = 1024,
-): Promise<PreparedPrompt> => {
-  const model = {
+const modelWith = (templates: readonly ChatTemplate[] = [template], idLimit = 1024): LoadedModel =>
+  ({
     spec: { name: 'haiku', eosIds: [3], sampling: NEUTRAL },
     facts: { slots: 1, context: 64, idLimit },
     tokenizer,
     templates: new ChatTemplates(
       templates.map((one) => ({ name: 'default', file: 'chat_template.jinja', template: one })),
     ),
-  } as unknown as LoadedModel;
+  }) as unknown as LoadedModel;
+
+const prepared = async (
+  { input = { prompt: 'The sea', raw: true }, ...order }: TestOrder,
+  templates: readonly ChatTemplate[] = [template],
+  idLimit = 1024,
+): Promise<PreparedPrompt> => {
+  const model = modelWith(templates, idLimit);
   const complete = { jobId: 'a', inputs: [input], sampling: {}, ignoredFields: [] };
   const signal = new AbortController().signal;
   const { prompts } = await prepare({ ...complete, onDisconnect: 'cancel', ...order }, model, 16, signal);
@@ -62,6 +65,43 @@ describe('the output', () => {
   test('continues no text after a chat template', async () => {
     expect((await prepared({ input: user })).continued).toEqual([]);
     expect((await prepared({ input: messages('The sea') })).continued).toEqual([]);
+  });
+});
+
+test('the output continues the beginning of an answer', async () => {
+  const { continued, sequence } = await prepared({ input: { ...messages('The sea'), answerStart: 'Waves' } });
+  expect(continued).toEqual(sequence.prompt);
+  expect(tokenizer.complete.decode(continued)).toBe('<|user|>The seaWaves');
+});
+
+describe('ids without a job', () => {
+  const idsOf = (input: Input, mostTokens = LEAST_COUNTED): Promise<number[]> =>
+    promptIds({ inputs: [input] }, modelWith(), { mostTokens, signal: new AbortController().signal });
+
+  test.each<[string, Input]>([
+    ['a raw prompt', { prompt: 'The sea', raw: true }],
+    ['a prompt', user],
+    ['a conversation', messages('The sea', 'The wind')],
+    ['ids', { ids: [1, 2, 3] }],
+  ])('are those of the job for %s', async (_, input) => {
+    expect(await idsOf(input)).toEqual((await prepared({ input })).sequence.prompt);
+  });
+
+  test('may be more than the context, and not more than the caller takes', async () => {
+    const long = { prompt: 'sea '.repeat(100), raw: true };
+    const ids = await idsOf(long);
+    expect(ids.length).toBeGreaterThan(64);
+    expect(await idsOf(long, ids.length)).toEqual(ids);
+    const refusal = idsOf(long, ids.length - 1);
+    await expect(refusal).rejects.toMatchObject({ code: 'PROMPT_TOO_LONG' });
+    await expect(refusal).rejects.toThrow(`has ${ids.length} tokens; at most ${ids.length - 1} are allowed here`);
+  });
+
+  test('get the special tokens that the caller asks for', async () => {
+    const rules = { mostTokens: LEAST_COUNTED, signal: new AbortController().signal };
+    const encoded = (addSpecialTokens: boolean): Promise<number[]> =>
+      promptIds({ inputs: [{ prompt: 'The sea', raw: true }] }, modelWith(), { ...rules, addSpecialTokens });
+    expect(await encoded(true)).toEqual([0, ...(await encoded(false))]);
   });
 });
 

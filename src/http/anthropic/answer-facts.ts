@@ -19,7 +19,7 @@ export interface EncoderOptions {
 /** Signature of a block of reasoning: this worker signs nothing, and checks none. */
 export const NO_SIGNATURE = '';
 
-/** The tokens of a finished answer. Anthropic counts the cached tokens of the prompt apart from the others. */
+/** The tokens of a finished answer. Anthropic counts the cached tokens of the prompt apart from the rest. */
 export const usageOf = ({ tokens_in, cached_tokens, tokens_out }: EventBody<'end'>): z.output<typeof MessageUsage> => ({
   input_tokens: tokens_in - cached_tokens,
   cache_creation_input_tokens: 0,

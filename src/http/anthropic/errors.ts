@@ -18,7 +18,7 @@ export interface AnthropicErrorBody {
 
 /** Statuses that Anthropic's API has for an error, where they differ. */
 const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
-/** The beginning of the message for a prompt that does not fit: agents look for it, and shorten the prompt. */
+/** Agents look for this beginning of the message, and then shorten the prompt. */
 const TOO_LONG = 'prompt is too long: ';
 
 /** Anthropic's class of an error, by its HTTP status. https://docs.claude.com/en/api/errors */

@@ -2,7 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
 import { limitsOf } from '../../contract/execute.ts';
-import { LONGEST_COUNT, promptIds } from '../../jobs/prompt.ts';
+import { mostCounted, promptIds } from '../../jobs/prompt.ts';
 import { answerJob } from '../dialect/answer.ts';
 import { untilClientLeaves } from '../dialect/client-left.ts';
 import type { FamilyHandlers, FamilyParts } from '../dialect/family.ts';
@@ -39,7 +39,7 @@ export function anthropicFamily({ config, admission }: FamilyParts): FamilyHandl
       const { loaded, order } = ordered(request);
       narrateIgnored(order.ignoredFields, request);
       const ids = await untilClientLeaves(reply, (signal) =>
-        promptIds(order, loaded, { mostTokens: LONGEST_COUNT, signal }),
+        promptIds(order, loaded, { mostTokens: mostCounted(loaded), signal }),
       );
       return ids === undefined ? reply : reply.send({ input_tokens: ids.length });
     },

@@ -15,6 +15,7 @@ import type { FunctionTool, Json } from '../../text/template/conversation.ts';
 import type { ToolUse } from '../../text/tools/tool-use.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { deadlineOrder, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
+import { requireBoundedLists } from './bounded-lists.ts';
 import { conversationOf } from './conversation.ts';
 
 /** A checked body, and its order. */
@@ -39,6 +40,7 @@ export function messagesOrder(
   request: Pick<FastifyRequest, 'body' | 'headers'>,
   { jobId, model, limits }: OrderFacts,
 ): MessagesOrder {
+  requireBoundedLists(request.body);
   const { value: body, unknown } = checkBody(MessagesBody, MESSAGES_FIELDS, request.body);
   refuseFormats(body);
   const { functions, skipped } = toolsOf(body.tools ?? []);

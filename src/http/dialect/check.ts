@@ -25,7 +25,11 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
   const given = withoutNulls(body);
   const parsed = schema.safeParse(given);
   if (!parsed.success)
-    throw invalidError(parsed.error.issues.flatMap(innermost).map((issue) => violationOf(issue, given)));
+    throw invalidError(
+      firstOf(parsed.error.issues)
+        .flatMap(innermost)
+        .map((issue) => violationOf(issue, given)),
+    );
   return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
 }
 
@@ -54,6 +58,9 @@ export function sentencesOf({ violations, message }: WorkerError): string {
   return violations === undefined ? message : violations.map((violation) => violation.message).join('; ');
 }
 
+/** The issues that an error reports. */
+const firstOf = (issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] => issues.slice(0, MAX_VIOLATIONS);
+
 /**
  * The issues of a value that may have several types, such as a text or a list: those of its own type, if it
  * is one of them.
@@ -63,7 +70,7 @@ function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   const isOther = (one: z.core.$ZodIssue): boolean => one.code === 'invalid_type' && one.path.length === 0;
   const own = issue.errors.find((issues) => !issues.some(isOther));
   if (own === undefined) return [issue];
-  return own.flatMap((one) => innermost({ ...one, path: [...issue.path, ...one.path] }));
+  return firstOf(own).flatMap((one) => innermost({ ...one, path: [...issue.path, ...one.path] }));
 }
 
 /** @param root path of `body`, if it is a part of the whole body */

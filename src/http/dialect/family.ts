@@ -8,19 +8,19 @@ import type { Admission } from '../../jobs/admission.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 
-/** The handler of a route, and the shape of its errors. */
-export interface Handler {
-  readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
-  /** Writes errors in the shape of the route's family. */
-  readonly formatError: ErrorFormatter;
-}
-
 /** The parts of the worker that the routes of a dialect use. */
 export interface FamilyParts {
   readonly config: Config;
   readonly admission: Admission;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
+}
+
+/** The handler of a route, and the shape of its errors. */
+export interface Handler {
+  readonly handle: (request: FastifyRequest, reply: FastifyReply) => unknown;
+  /** Writes errors in the shape of the route's family. */
+  readonly formatError: ErrorFormatter;
 }
 
 /** The handlers of a family by operation id. */

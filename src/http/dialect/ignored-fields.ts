@@ -1,4 +1,6 @@
-/** Narrates the fields that a request without a job ignores. The job of any other request narrates its own. */
+/**
+ * Narrates the fields that a request without a job ignores. The job of any other request narrates its own.
+ */
 import type { FastifyRequest } from 'fastify';
 import { narrate, runIn } from '../../narration/narrate.ts';
 import { idsOf } from '../correlation.ts';

@@ -1,30 +1,39 @@
 /** The tokenizer routes, in the form of vLLM's. Loaded with the first of their requests. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { AUTO_PROMPT_CHARS } from '../../contract/execute.ts';
+import { limitsOf } from '../../contract/execute.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
-import { LONGEST_COUNT, promptIds } from '../../jobs/prompt.ts';
+import { mostCounted, promptIds } from '../../jobs/prompt.ts';
 import { untilClientLeaves } from '../dialect/client-left.ts';
 import type { FamilyHandlers, FamilyParts } from '../dialect/family.ts';
 import { requireLength } from '../dialect/sampling-order.ts';
 import { decodeIds } from './decode-ids.ts';
 import { detokenizeIds, tokenizeInput } from './inputs.ts';
 
+/**
+ * The least maximum of the characters of `POST /tokenize`, with `--max-prompt-chars auto`. A text may be
+ * longer than the context: evaluations convert whole documents and cut their ids. The thread of the tokenizer
+ * takes half a second for so many characters of English.
+ */
+export const LEAST_AUTO_CHARS = 2 ** 17;
+
 type RouteOfFamily = 'tokenize' | 'detokenize' | 'tokenizerInfo';
 
 /** The handlers of the family. They throw WorkerErrors. */
 export function tokenizerFamily({ config, admission }: FamilyParts): FamilyHandlers<RouteOfFamily> {
-  // A text may be longer than the context: the caller cuts its ids.
-  const promptChars = config.maxPromptChars === 'auto' ? AUTO_PROMPT_CHARS.most : config.maxPromptChars;
+  const charsFor = (context: number): number => {
+    const { promptChars } = limitsOf(config, context);
+    return config.maxPromptChars === 'auto' ? Math.max(LEAST_AUTO_CHARS, promptChars) : promptChars;
+  };
   return {
     tokenize: async (request: FastifyRequest, reply: FastifyReply) => {
       const model = admission.requireReady();
       const { body, input } = tokenizeInput(request, model);
       const order = { inputs: [input] } satisfies Pick<GenerationOrder, 'inputs'>;
       const field = body.messages ? 'messages' : 'prompt';
-      requireLength(order, { promptChars }, field);
+      requireLength(order, { promptChars: charsFor(model.facts.context) }, field);
       const addSpecialTokens = body.add_special_tokens ?? !body.messages;
       const ids = await untilClientLeaves(reply, (signal) =>
-        promptIds(order, model, { mostTokens: LONGEST_COUNT, signal, addSpecialTokens }),
+        promptIds(order, model, { mostTokens: mostCounted(model), signal, addSpecialTokens }),
       );
       if (ids === undefined) return reply;
       const strings = body.return_token_strs && ids.map((id) => model.tokenizer.tokenOf(id) ?? '');

@@ -1,0 +1,25 @@
+/** Bounds the lists of a body before its schema reads them: the schema describes every wrong element. */
+import { invalidField } from '../dialect/check.ts';
+
+/** Most messages, blocks, tools and stop sequences of a body together. */
+export const MAX_ELEMENTS = 2048;
+
+/** @throws WorkerError `INVALID_REQUEST` if the lists of the body have more elements than that */
+export function requireBoundedLists(body: unknown): void {
+  const { messages, system, tools, stop_sequences: stops } = fieldsOf(body);
+  let elements = lengthOf(system) + lengthOf(tools) + lengthOf(stops) + lengthOf(messages);
+  for (const message of listOf(messages)) {
+    if (elements > MAX_ELEMENTS) break;
+    const { content } = fieldsOf(message);
+    elements += lengthOf(content);
+    for (const block of listOf(content)) elements += lengthOf(fieldsOf(block)['content']);
+  }
+  if (elements <= MAX_ELEMENTS) return;
+  const message = `messages must have at most ${MAX_ELEMENTS} elements, together with their blocks and with all tools`;
+  throw invalidField('messages', 'maximum', message);
+}
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+const lengthOf = (value: unknown): number => listOf(value).length;
+const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};

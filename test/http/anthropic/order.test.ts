@@ -1,0 +1,221 @@
+/** Bodies of the Messages API as orders. */
+import { describe, expect, test } from 'vitest';
+import { WorkerError } from '../../../src/contract/errors.ts';
+import { MAX_ELEMENTS } from '../../../src/http/anthropic/bounded-lists.ts';
+import { messagesOrder } from '../../../src/http/anthropic/order.ts';
+import type { GenerationOrder } from '../../../src/jobs/order.ts';
+import type { Conversation } from '../../../src/text/template/conversation.ts';
+
+const FACTS = { jobId: 'msg_1', model: 'haiku', limits: { promptChars: 100_000, maxTokens: 512 } };
+const HELLO = { role: 'user', content: 'Hello' };
+const WEATHER = { name: 'weather', description: 'Tells the weather', input_schema: { type: 'object' } };
+
+const order = (body: object, headers = {}): GenerationOrder =>
+  messagesOrder({ body: { messages: [HELLO], ...body }, headers }, FACTS).order;
+const conversation = (body: object): Conversation => order(body).inputs[0] as Conversation;
+
+/** The sentences of the error for a body. */
+function refusal(body: object): string {
+  try {
+    order(body);
+  } catch (error) {
+    if (error instanceof WorkerError) return (error.violations ?? []).map(({ message }) => message).join('; ');
+    throw error;
+  }
+  return 'accepted';
+}
+
+describe('messages', () => {
+  test('become those of a conversation, with calls and their results', () => {
+    const { messages, tools } = conversation({
+      system: [
+        { type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } },
+        { type: 'text', text: 'Be kind.' },
+      ],
+      tools: [WEATHER, { type: 'custom', ...WEATHER, name: 'time' }],
+      messages: [
+        HELLO,
+        {
+          role: 'assistant',
+          content: [
+            { type: 'thinking', thinking: 'Look it up.', signature: 'x' },
+            { type: 'redacted_thinking', data: 'x' },
+            { type: 'text', text: 'I look.' },
+            { type: 'tool_use', id: 'toolu_abc123def', name: 'weather', input: { city: 'Paris' } },
+            { type: 'tool_use', id: 'other', name: 'time' },
+          ],
+        },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'Then?' },
+            { type: 'tool_result', tool_use_id: 'toolu_abc123def', content: 'Rain' },
+            {
+              type: 'tool_result',
+              tool_use_id: 'other',
+              content: [{ type: 'text', text: 'No clock' }],
+              is_error: true,
+            },
+            { type: 'tool_result', tool_use_id: 'unknown' },
+            { type: 'text', text: 'Tell me.' },
+          ],
+        },
+        { role: 'system', content: 'New rule.' },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'other', content: '' }] },
+      ],
+    });
+    expect(messages).toEqual([
+      { role: 'system', content: 'Be brief.\nBe kind.' },
+      { role: 'user', content: 'Hello' },
+      {
+        role: 'assistant',
+        content: 'I look.',
+        reasoning: 'Look it up.',
+        toolCalls: [
+          { id: 'abc123def', name: 'weather', arguments: '{"city":"Paris"}' },
+          { id: 'other', name: 'time', arguments: '{}' },
+        ],
+      },
+      { role: 'tool', content: 'Rain', toolCallId: 'abc123def', name: 'weather' },
+      { role: 'tool', content: 'Error: No clock', toolCallId: 'other', name: 'time' },
+      { role: 'tool', content: '', toolCallId: 'unknown' },
+      { role: 'user', content: 'Then?\nTell me.' },
+      { role: 'system', content: 'New rule.' },
+      { role: 'tool', content: '', toolCallId: 'other', name: 'time' },
+    ]);
+    expect(tools?.map(({ name }) => name)).toEqual(['weather', 'time']);
+    expect(tools?.[0]).toMatchObject({ description: 'Tells the weather', parameters: { type: 'object' } });
+  });
+
+  test.each([
+    ['a text', 'Waves'],
+    ['a block', [{ type: 'text', text: 'Waves' }]],
+  ])('that end with %s of the assistant begin the answer', (_, content) => {
+    const { messages, answerStart } = conversation({ messages: [HELLO, { role: 'assistant', content }] });
+    expect({ messages, answerStart }).toEqual({ messages: [{ role: 'user', content: 'Hello' }], answerStart: 'Waves' });
+  });
+
+  test('that end with an empty text of the assistant do not', () => {
+    expect(conversation({ messages: [HELLO, { role: 'assistant', content: '' }] }).answerStart).toBeUndefined();
+  });
+});
+
+describe('parameters', () => {
+  test('get the names of the order', () => {
+    const made = order(
+      {
+        max_tokens: 32_000,
+        stop_sequences: ['\n'],
+        temperature: 1.5,
+        top_p: 0.9,
+        top_k: -1,
+        min_p: 0.1,
+        seed: -1,
+        repetition_penalty: 1.1,
+        min_tokens: 2,
+        ignore_eos: true,
+        timeout_ms: 500,
+      },
+      { 'x-deadline': '1800000000000' },
+    );
+    expect(made).toMatchObject({
+      jobId: 'msg_1',
+      maxTokens: 32_000,
+      stop: ['\n'],
+      sampling: { temperature: 1.5, topP: 0.9, topK: 0, minP: 0.1, seed: 2 ** 53 - 1, repetitionPenalty: 1.1 },
+      minTokens: 2,
+      ignoreEos: true,
+      timeoutMs: 500,
+      deadline: 1_800_000_000_000,
+      onDisconnect: 'cancel',
+      ignoredFields: [],
+    });
+  });
+
+  test.each([
+    [{}, undefined],
+    [{ thinking: { type: 'enabled', budget_tokens: 1024 } }, { enable_thinking: true }],
+    [{ thinking: { type: 'adaptive' } }, { enable_thinking: true }],
+    [{ thinking: { type: 'disabled' } }, { enable_thinking: false }],
+    [{ output_config: { effort: 'low' } }, { reasoning_effort: 'low' }],
+    [{ output_config: { effort: 'max', format: { type: 'text' } } }, { reasoning_effort: 'high' }],
+  ])('%j give the template the variables %j', (body, variables) => {
+    expect(conversation(body).variables).toEqual(variables);
+  });
+
+  test.each([
+    [undefined, 'auto', true, 1],
+    [{ type: 'auto', disable_parallel_tool_use: true }, 'auto', false, 1],
+    [{ type: 'any' }, 'required', true, 1],
+    [{ type: 'none' }, 'none', true, 0],
+    [{ type: 'tool', name: 'weather' }, { name: 'weather' }, true, 1],
+  ])('tool_choice %j is %j', (tool_choice, choice, parallel, tools) => {
+    const made = order({ tools: [WEATHER], tool_choice });
+    expect(made.toolUse).toEqual({ choice, parallel });
+    expect((made.inputs[0] as Conversation).tools).toHaveLength(tools);
+  });
+
+  test('without effect are reported, each once', () => {
+    const cached = { type: 'text', text: 'a', cache_control: { type: 'ephemeral' } };
+    const made = order({
+      model: 'claude-opus',
+      metadata: { user_id: 'me' },
+      service_tier: 'auto',
+      container: 'x',
+      context_management: null,
+      thinking: { type: 'enabled', budget_tokens: 1024 },
+      messages: [{ role: 'user', content: [cached, cached] }],
+      tools: [WEATHER, { type: 'web_search_20250305', name: 'web_search' }],
+    });
+    expect(made.ignoredFields).toEqual([
+      'container',
+      'model',
+      'metadata',
+      'service_tier',
+      'thinking.budget_tokens',
+      'cache_control',
+      'tools[1] (web_search_20250305)',
+    ]);
+    expect(order({ model: 'haiku' }).ignoredFields).toEqual([]);
+  });
+});
+
+const user = (...content: object[]) => ({ messages: [{ role: 'user', content }] });
+
+describe('a body is refused', () => {
+  test.each([
+    [user({ type: 'image', source: {} }), 'messages[0].content[0].type must be text, .*, but is "image"'],
+    [user({ type: 'document' }), 'messages[0].content[0].type must be .*"document"'],
+    [user({ type: 'text' }), 'messages[0].content[0].text is required'],
+    [user({ type: 'text', text: '\ud800' }), 'messages[0].content[0].text must be well-formed Unicode'],
+    [user({ type: 'tool_use', id: 'a', name: 'b' }), 'messages[0].content[0] is of the type tool_use'],
+    [user({ type: 'tool_result' }), 'messages[0].content[0].tool_use_id is required'],
+    [
+      user({ type: 'tool_result', tool_use_id: 'a', content: [{ type: 'image' }] }),
+      'messages[0].content[0].content[0].type must be text, but is "image"; .*text is required',
+    ],
+    [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content must be a string or an array, but is 7'],
+    [{ messages: [{ role: 'user' }] }, 'messages[0].content is required'],
+    [{ messages: [] }, 'messages must be at least 1 items'],
+    [{ messages: null }, 'messages is required'],
+    [{ messages: [{ role: 'assistant', content: 'a' }] }, 'messages must have a message of the user'],
+    [
+      { messages: [HELLO, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'b' }] }] },
+      'messages[1].content[0] must be of the type text',
+    ],
+    [{ temperature: 2.5 }, 'temperature must be at most 2, but is 2.5'],
+    [{ max_tokens: 0 }, 'max_tokens must be at least 1, but is 0'],
+    [{ stop_sequences: ['', 'a'] }, 'stop_sequences[0] must be at least 1 characters'],
+    [{ output_config: { format: { type: 'json_schema' } } }, 'output_config.format must be absent'],
+    [{ output_format: { type: 'json_schema' } }, 'output_format must be absent'],
+    [{ tools: [{ ...WEATHER, name: 'x'.repeat(129) }] }, 'tools[0].name must be at most 128 characters'],
+    [{ tool_choice: { type: 'any' } }, 'tool_choice any requires a function in tools'],
+    [{ tools: [WEATHER], tool_choice: { type: 'tool' } }, 'tool_choice.name is required'],
+    [{ tools: [WEATHER], tool_choice: { type: 'tool', name: 'x' } }, 'tool_choice.name must be the name of a'],
+    [{ messages: Array(MAX_ELEMENTS + 1).fill(HELLO) }, `messages must have at most ${MAX_ELEMENTS} elements`],
+    [{ messages: [{ role: 'user', content: 'x'.repeat(100_001) }] }, 'messages must have at most 100000 characters'],
+  ])('%#: %j', (body, sentence) => {
+    const pattern = sentence.replaceAll(/[[\]()]/g, '\\$&');
+    expect(refusal(body)).toMatch(new RegExp(`^${pattern}`));
+  });
+});
