@@ -17,6 +17,8 @@ import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-fil
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
+import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
+import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
 import { METADATA_LIMITS } from '../src/contract/openai/responses/body.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
@@ -45,6 +47,7 @@ import {
   UNTRUSTED_MS,
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
+import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
@@ -150,6 +153,10 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | prompt, or all messages together | auto: ${CHARS_PER_TOKEN} characters for each token of the context, from ${count(AUTO_PROMPT_CHARS.least)} to ${count(AUTO_PROMPT_CHARS.most)} | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
+| OpenAI: messages; parts of one; calls of one; tools; name of a function; stop strings | ${count(OPENAI_LIMITS.messages)}; ${OPENAI_LIMITS.parts}; ${OPENAI_LIMITS.calls}; ${OPENAI_LIMITS.tools}; ${OPENAI_LIMITS.nameChars} characters; ${OPENAI_LIMITS.stops} of ${OPENAI_LIMITS.stopChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
+| OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
+| OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
+| violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
 | messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/anthropic/bounded-lists\` | \`http/anthropic/order\` |
 | name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`http/anthropic/order\` |
 | text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |

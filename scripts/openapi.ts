@@ -129,16 +129,15 @@ function tidy(node: unknown): unknown {
 function withNull(node: Record<string, unknown>): Record<string, unknown> {
   const { anyOf, ...rest } = node;
   if (!Array.isArray(anyOf) || anyOf.length !== 2 || anyOf[1]?.type !== 'null') return node;
+  const [first] = anyOf as readonly Record<string, unknown>[];
+  if (Array.isArray(first?.['anyOf'])) return { ...rest, ...first, anyOf: [...first['anyOf'], anyOf[1]] };
+  // A field of any value; a reference keeps its composition.
+  if (first?.['type'] === undefined) return first?.['$ref'] === undefined ? { ...rest, ...first } : node;
   const {
     type,
     enum: values,
     ...schema
-  } = anyOf[0] as {
-    readonly type?: string;
-    readonly enum?: readonly unknown[];
-    readonly anyOf?: readonly object[];
-  };
-  if (type === undefined) return { ...rest, ...schema, ...(schema.anyOf && { anyOf: [...schema.anyOf, anyOf[1]] }) };
+  } = first as unknown as { readonly type: string; readonly enum?: readonly unknown[] };
   return { type: [type, 'null'], ...schema, ...(values && { enum: [...values, null] }), ...rest };
 }
 

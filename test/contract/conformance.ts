@@ -4,7 +4,6 @@
 import { ERRORS, type ErrorCode, isRetriable, type Retry } from '../../src/contract/errors.ts';
 import { dialectProblems, isDialect } from './dialects.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
-import { hasNamedEvents, namedProblems } from './named-events.ts';
 import { brokenRules, narrationProblems } from './rules.ts';
 
 /** One event of a stream, as the client receives it. */
@@ -46,15 +45,10 @@ function bodyProblems(
 ): string[] {
   const correlationId = headers['x-correlation-id'] ?? '';
   const run = headers['x-run-id'];
-  if (type === SSE && hasNamedEvents(media)) return namedProblems(media, body);
-  if (type === SSE && media.schema['discriminator'] === undefined) return chunkProblems(media, body);
   if (type === SSE) return streamProblems(media, { status, correlationId, run, body, from: firstIdOf(request.path) });
   if (type !== 'application/json') return schemaProblems(media.schema, body);
   const value = JSON.parse(body) as Record<string, unknown>;
   if (value['error'] === undefined) return schemaProblems(media.schema, value);
-  // Bytes that are no request have an error of the native form on every path.
-  if (!isNative(media) && !('correlation_id' in Object(value['error']))) return schemaProblems(media.schema, value);
-  if (!isNative(media)) return schemaProblems({ $ref: NATIVE_ERROR }, value);
   const { code, correlation_id } = value['error'] as Record<string, string>;
   const row = ERRORS[code as ErrorCode] as { status: number } | undefined;
   const waits = headers['retry-after'] !== undefined;
@@ -68,10 +62,6 @@ function bodyProblems(
     ),
   ];
 }
-
-const NATIVE_ERROR = '#/components/schemas/ErrorAnswer';
-/** True for the errors of the native routes. Those of a dialect have other fields. */
-const isNative = ({ schema }: Media): boolean => schema['$ref'] === NATIVE_ERROR;
 
 /** The errors whose answers must have `Retry-After`; no other has it. */
 const TIMED: readonly unknown[] = [
@@ -111,19 +101,6 @@ function frameOf(block: string): ReceivedEvent {
 
 /** Id of the first event of a stream: the one after `?after=`. */
 const firstIdOf = (path: string): number => Number(/\?after=(?:\w+-)?(\d+)/.exec(path)?.[1] ?? -1) + 1;
-
-/** The problems of a stream of OpenAI's dialect: lines of data only, and an end mark. */
-function chunkProblems({ schema }: Media, body: string): string[] {
-  const lines = body.split('\n\n');
-  const chunks = lines.slice(0, -2);
-  return [
-    ...brokenRules(
-      [lines.at(-2) === 'data: [DONE]' && lines.at(-1) === '', 'the stream does not end with [DONE]'],
-      [chunks.every((line) => /^data: \{[^\n\r]*$/.test(line)), 'a line is not one line of data'],
-    ),
-    ...chunks.flatMap((line) => schemaProblems(schema, JSON.parse(line.slice('data: '.length)))),
-  ];
-}
 
 interface Stream {
   readonly status: number;

@@ -1,5 +1,6 @@
 /** The guarantees of one exchange with a route of another server's dialect: its own events and errors. */
 import { type Exchange, type Media, schemaProblems } from './document.ts';
+import { hasNamedEvents, namedProblems } from './named-events.ts';
 import { brokenRules } from './rules.ts';
 
 /** Paths of the routes whose streams and errors do not have the native form. */
@@ -11,7 +12,10 @@ export const isDialect = (path: string): boolean => DIALECTS.test(path);
 export function dialectProblems(type: string, media: Media, { response: { headers, body } }: Exchange): string[] {
   const id = headers['x-correlation-id'];
   const sameId = [headers['x-request-id'] === id, 'X-Request-Id is another id'] as const;
-  if (type === 'text/event-stream') return [...brokenRules(sameId), ...streamProblems(media, body)];
+  if (type === 'text/event-stream') {
+    const problems = hasNamedEvents(media) ? namedProblems : streamProblems;
+    return [...brokenRules(sameId), ...problems(media, body)];
+  }
   const value = JSON.parse(body) as Record<string, unknown>;
   const request = value['request_id'];
   const named = [request === undefined || request === id, 'the error has a wrong request id'] as const;

@@ -76,14 +76,16 @@ function closed(node: unknown): unknown {
   return 'properties' in copy && copy['type'] === 'object' ? { additionalProperties: false, ...copy } : copy;
 }
 
-/** A schema whose references lead to the schemas of the validator. */
-const linked = (schema: unknown): Json =>
+/** The schema with its references in the form of the validator. */
+const linked = (schema: Json): Json =>
   JSON.parse(JSON.stringify(schema).replaceAll('#/components/schemas/', 'contract:/')) as Json;
+
 const validator = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allErrors: true });
 (formats as unknown as (ajv: Ajv2020) => void)(validator);
 validator.addVocabulary(['discriminator']);
 for (const [name, schema] of Object.entries(DOCUMENT.components.schemas)) {
-  validator.addSchema({ ...linked(name.endsWith('Request') ? schema : closed(schema)), $id: `contract:/${name}` });
+  const own = name.endsWith('Request') ? schema : (closed(schema) as Json);
+  validator.addSchema({ ...linked(own), $id: `contract:/${name}` });
 }
 
 const compiled = new Map<string, ValidateFunction>();
