@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { STREAM_ERROR_CODES } from '../../src/contract/errors.ts';
 import { CATALOGUE } from '../../src/narration/catalogue/catalogue.ts';
 import { framesOf, problemsOf, type ReceivedEvent } from './conformance.ts';
+import { isDialect } from './dialects.ts';
 import { DOCUMENT, operations, SOURCE, schemaProblems, templateOf } from './document.ts';
 import { narrationProblems } from './rules.ts';
 import { Scene } from './scene.ts';
@@ -17,7 +18,7 @@ const isStream = (headers: Record<string, string>): boolean =>
   headers['content-type']?.startsWith('text/event-stream') === true;
 const events = (): ReceivedEvent[] =>
   scene.exchanges
-    .filter(({ response }) => isStream(response.headers))
+    .filter(({ request, response }) => isStream(response.headers) && !isDialect(request.path))
     .flatMap(({ response }) => framesOf(response.body));
 
 describe('real workers, compared with openapi.yaml', () => {

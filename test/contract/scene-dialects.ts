@@ -1,0 +1,65 @@
+/** The requests of a scene to the routes of other servers' dialects. */
+import type { TestWorker } from '../support/worker.ts';
+import { isDialect } from './dialects.ts';
+import { operations } from './document.ts';
+
+type Send = (
+  path: string,
+  options: { readonly body: object; readonly headers?: Record<string, string> },
+) => Promise<{ readonly response: { readonly status: number } }>;
+
+const SEA = 'Write about the sea';
+const MESSAGES = [{ role: 'user', content: SEA }];
+/** Valid bodies of the `POST` routes. */
+const BODIES: Readonly<Record<string, object>> = {
+  '/v1/chat/completions': { messages: MESSAGES, max_tokens: 8 },
+  '/v1/completions': { prompt: SEA, max_tokens: 8 },
+  '/v1/responses': { input: SEA, max_output_tokens: 8 },
+  '/v1/messages': { messages: MESSAGES, max_tokens: 8 },
+  '/v1/messages/count_tokens': { messages: MESSAGES },
+  '/tokenize': { prompt: SEA },
+  '/detokenize': { tokens: [1, 2] },
+};
+/** The routes that run a job, each with a body of a job that takes long. */
+const LONG_JOBS: Readonly<Record<string, object>> = {
+  '/v1/chat/completions': { messages: MESSAGES, min_tokens: 480 },
+  '/v1/completions': { prompt: SEA, min_tokens: 480, max_tokens: 480 },
+  '/v1/responses': { input: SEA, min_tokens: 480 },
+  '/v1/messages': { messages: MESSAGES, min_tokens: 480, max_tokens: 480 },
+};
+const TOOL = { name: 'weather', description: 'Weather of a city', parameters: { type: 'object', properties: {} } };
+
+/** A valid request to each route. */
+export function dialectRequests(): { readonly method: string; readonly path: string; readonly body?: object }[] {
+  return operations()
+    .filter(({ path }) => isDialect(path))
+    .map(({ method, path }) => ({ method, path, ...(BODIES[path] && { body: BODIES[path] }) }));
+}
+
+/** Answers, streams and failures of every route of a worker with the embedded model. */
+export async function playDialects(worker: TestWorker, send: Send): Promise<void> {
+  for (const [path, body] of Object.entries(BODIES)) {
+    await send(path, { body });
+    await send(path, { body: { ...body, max_tokens: 'many', prompt: 5, input: 5, messages: 5, tokens: 5 } });
+  }
+  const stream = { stream: true };
+  for (const [path, body] of Object.entries(LONG_JOBS)) {
+    await send(path, { body: { ...BODIES[path], ...stream }, headers: { 'X-Narration': 'on' } });
+    await send(path, { body: { ...body, timeout_ms: 60 } });
+    await send(path, { body: { ...body, ...stream, timeout_ms: 60 } });
+    await cancelled(worker, send, path);
+  }
+  // The embedded model writes no JSON: its answer to a required call cannot be parsed.
+  const tools = [{ type: 'function', function: TOOL }];
+  const required = { messages: MESSAGES, tools, tool_choice: 'required', max_tokens: 100_000 };
+  await send('/v1/chat/completions', { body: required });
+}
+
+/** A job that is cancelled while its client waits for the document. */
+async function cancelled(worker: TestWorker, send: Send, path: string): Promise<void> {
+  const begun = worker.lines.length;
+  const answer = send(path, { body: LONG_JOBS[path] ?? {} });
+  const { job_id } = await worker.line('tokens.progress', (line) => worker.lines.indexOf(line) >= begun);
+  await worker.post('/cancel', { job_id });
+  await answer;
+}
