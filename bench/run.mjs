@@ -12,6 +12,7 @@ import { againstPeers } from './against-peers.mjs';
 import { besidePrefill } from './beside-prefill.mjs';
 import { cancelLatency } from './cancel-latency.mjs';
 import { coldStart } from './cold-start.mjs';
+import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
 import { firstToken } from './first-token.mjs';
 import { fleet } from './fleet.mjs';
@@ -36,6 +37,7 @@ import { subscribers } from './subscribers.mjs';
 const BENCHES = {
   againstPeers,
   overHttp,
+  dialects,
   narrationCost,
   secondTurn,
   besidePrefill,
