@@ -4,11 +4,11 @@ import '../src/contract/anthropic/request.ts';
 import type { RouteId } from '../src/contract/routes.ts';
 import '../src/contract/tokenizer/answers.ts';
 import '../src/contract/tokenizer/request.ts';
+import { OPENAI_ERRORS } from './openapi-openai.ts';
 import { type DialectErrors, json, oneOf, type RouteProse, ref } from './openapi-prose.ts';
 
 const TOO_LONG = { PROMPT_TOO_LONG: 400 } as const;
 const ANTHROPIC_ERRORS: DialectErrors = { schema: 'AnthropicError', statuses: TOO_LONG };
-const OPENAI_ERRORS: DialectErrors = { schema: 'OpenAIErrorAnswer', statuses: TOO_LONG };
 
 const THE_MESSAGES = `\
 One message, or with \`"stream": true\` its events. Each event has the lines \`event:\` and \`data:\`, and an empty line. The order is that of

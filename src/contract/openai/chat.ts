@@ -114,7 +114,7 @@ export const chatFields = () => ({
   enable_thinking: z
     .boolean()
     .optional()
-    .meta({ description: 'Variable of the chat template that turns reasoning on or off. Extension of vLLM' }),
+    .meta({ description: 'Variable of the chat template that turns reasoning on or off' }),
   reasoning_effort: z.string().min(1).max(64).optional().meta({
     description:
       'Variable of the chat template, such as `low`. `none` and `minimal` also set `enable_thinking` to false',

@@ -39,16 +39,3 @@ export const TokenizerInfo = named(
     chat_template: z.string().nullable().meta({ description: 'The default chat template, in Jinja; null without one' }),
   }),
 );
-
-/** The shape of OpenAI's errors. */
-export const OpenAIErrorAnswer = named(
-  'OpenAIErrorAnswer',
-  z.object({
-    error: z.object({
-      message: z.string().meta({ description: 'The error as a sentence' }),
-      type: z.string().meta({ description: 'Class of the error' }),
-      param: z.string().nullable().meta({ description: 'The field that breaks a rule' }),
-      code: z.string().meta({ description: "The worker's code in lower case, or OpenAI's own name for the error" }),
-    }),
-  }),
-);

@@ -1,8 +1,7 @@
 /** The tokenizer routes, in the form of vLLM's. Loaded with the first of their requests. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limitsOf } from '../../contract/execute.ts';
-import type { GenerationOrder } from '../../jobs/order.ts';
-import { mostCounted, promptIds } from '../../jobs/prompt-ids.ts';
+import { mostCounted, type PromptOrder, promptIds } from '../../jobs/prompt-ids.ts';
 import { untilClientLeaves } from '../dialect/client-left.ts';
 import type { FamilyHandlers, FamilyParts } from '../dialect/family.ts';
 import { requireLength } from '../dialect/sampling-order.ts';
@@ -28,7 +27,8 @@ export function tokenizerFamily({ config, admission }: FamilyParts): FamilyHandl
     tokenize: async (request: FastifyRequest, reply: FastifyReply) => {
       const model = admission.requireReady();
       const { body, input } = tokenizeInput(request, model);
-      const order = { inputs: [input] } satisfies Pick<GenerationOrder, 'inputs'>;
+      // As a chat completion prepares the messages.
+      const order: PromptOrder = { inputs: [input], toolUse: { choice: 'auto', parallel: true } };
       const field = body.messages ? 'messages' : 'prompt';
       requireLength(order, { promptChars: charsFor(model.facts.context) }, field);
       const addSpecialTokens = body.add_special_tokens ?? !body.messages;

@@ -60,7 +60,7 @@ function messageOf({
 }: TokenizeMessage): ChatMessage {
   return {
     role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join('\n'),
+    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
     reasoning: reasoning_content,
     toolCalls: tool_calls?.map(({ id = '', function: call }) => ({ id, ...call })),
     toolCallId: tool_call_id,

@@ -33,10 +33,10 @@ export const REQUEST_EVENTS = {
     actor: HTTP,
     action: 'fields_ignored',
     level: 'WARN',
-    when: 'the request body has unknown fields',
+    when: 'the request body has unknown fields, or fields that have no effect on this worker',
     required: ['fields'],
-    human: (f) => `HTTP server ignores unknown fields: ${f.fields}`,
-    cute: (f) => `🙈 We have never met ${shorten(f.fields, 80)}, so we politely look away!`,
+    human: (f) => `HTTP server ignores these fields of the request: ${f.fields}`,
+    cute: (f) => `🙈 We have no use for ${shorten(f.fields, 80)}, so we politely look away!`,
   }),
   'max_tokens.reduced': requestEvent({
     actor: HTTP,
