@@ -113,7 +113,7 @@ export class Generation {
   #onStep(choice: Choice, { batch, report, lost, silence, unconfirmed }: Step): void {
     this.#batch = batch;
     const { progress } = this.#job;
-    // A change of the engine concerns all sequences: it is narrated once.
+    // A change of the engine, or of the queue, concerns all sequences: it is narrated for one of them.
     const narrates = choice === this.#choices.find(({ finish }) => !finish);
     if (lost !== undefined && narrates) {
       progress.hasSlot = false;
@@ -125,7 +125,7 @@ export class Generation {
         progress.hasSlot = true;
         choice.queueMs = note.queueMs;
       }
-      this.#narrator.note(note);
+      if (narrates || note.note !== 'queued') this.#narrator.note(note);
     }
     const { promptScores } = report;
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
