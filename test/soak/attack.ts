@@ -4,7 +4,7 @@ import { faultIn } from './dialects/judge.ts';
 import type { Ledger } from './ledger.ts';
 import { raise } from './ledger.ts';
 import { slopeOf } from './load.ts';
-import { drawMalformed, isShaped, type Malformed, send, statusesOf } from './malformed.ts';
+import { drawMalformed, isShaped, LONG_TEXT, type Malformed, send, statusesOf } from './malformed.ts';
 import { Subject } from './subject.ts';
 
 const AT_ONCE = 16;
@@ -29,6 +29,7 @@ export async function attack(count: number, seed: number, ledger: Ledger): Promi
   const statuses = new Map<string, number>();
   const memory: number[] = [];
   try {
+    await send(subject.url, LONG_TEXT);
     const { files } = subject;
     for (let sent = 0; sent < count; sent += BATCH) {
       const batch = drawMalformed(seed + sent, Math.min(BATCH, count - sent));

@@ -128,6 +128,13 @@ const others: fc.Arbitrary<Malformed> = fc.oneof(
   }),
 );
 
+/** A text that the thread of the tokenizer converts: the worker then has the files of that thread. */
+export const LONG_TEXT: Malformed = {
+  kind: 'json',
+  bytes: sized('/tokenize', JSON.stringify({ prompt: 'the sea '.repeat(10_000) })),
+  half: false,
+};
+
 /** Half of all requests are of the dialects. */
 const malformed = fc.oneof(others, ofDialects);
 
