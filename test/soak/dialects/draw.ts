@@ -101,10 +101,10 @@ const conversation = {
   tools: fc.constant([{ ...named, input_schema: schema }]),
   tool_choice: fc.constantFrom({ type: 'auto' }, { type: 'none' }),
 };
-const messages = some(
-  { ...conversation, max_tokens: small, stop_sequences: fc.constant(['zz']), ...sampling },
-  ['messages', 'max_tokens'],
-);
+const messages = some({ ...conversation, max_tokens: small, stop_sequences: fc.constant(['zz']), ...sampling }, [
+  'messages',
+  'max_tokens',
+]);
 const count = some(conversation, ['messages']);
 const tokenize = fc.oneof(
   some({ prompt: text, add_special_tokens: fc.boolean(), return_token_strs: fc.boolean() }, ['prompt']),
@@ -238,7 +238,12 @@ const RAW: readonly ((body: string) => string)[] = [
   (body) => body.replaceAll(PRIVATE, `${PRIVATE}\u0000`),
   () => '',
 ];
-const TYPES = ['text/plain', 'application/x-www-form-urlencoded', 'application/json; charset=utf-16', 'multipart/form-data'];
+const TYPES = [
+  'text/plain',
+  'application/x-www-form-urlencoded',
+  'application/json; charset=utf-16',
+  'multipart/form-data',
+];
 const JSON_HEAD = ['Content-Type', 'application/json'] as const;
 
 const heads = fc.array(

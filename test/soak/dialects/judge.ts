@@ -66,7 +66,10 @@ const keysOf = (value: unknown): string[] => Object.keys(value as object);
 
 function judgeError({ path, faults }: DialectRequest, { status, headers, body }: Heard): void {
   check(STATUSES.has(status) || LOAD_STATUSES.has(status), `status ${status}`);
-  check(faults > 0 || LOAD_STATUSES.has(status) || status === 413 || status === 400, `status ${status} without a fault`);
+  check(
+    faults > 0 || LOAD_STATUSES.has(status) || status === 413 || status === 400,
+    `status ${status} without a fault`,
+  );
   check(Buffer.byteLength(body) <= MAX_ERROR, 'a long error');
   check(!body.includes(PRIVATE), 'an error with a text of the prompt');
   if (status === 503) check(headers.has('retry-after'), '503 without Retry-After');
