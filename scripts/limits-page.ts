@@ -150,7 +150,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | prompt, or all messages together | auto: ${CHARS_PER_TOKEN} characters for each token of the context, from ${count(AUTO_PROMPT_CHARS.least)} to ${count(AUTO_PROMPT_CHARS.most)} | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
-| messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/anthropic/bounded-lists\` | \`http/anthropic/order\` |
+| messages, their parts and calls, tools and stop sequences of \`/v1/messages\` and \`/tokenize\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/dialect/bounded-lists\` | \`http/anthropic/order\` |
 | name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`http/anthropic/order\` |
 | text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |
 | tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |

@@ -88,7 +88,10 @@ const isOpenAIError = (error: unknown): boolean =>
 
 function judgeAnswer(request: DialectRequest, { headers, body }: Heard): void {
   const type = headers.get('content-type') ?? '';
-  if (type.startsWith('text/event-stream')) return judgeStream(request, body);
+  if (type.startsWith('text/event-stream')) {
+    judgeStream(request, body);
+    return;
+  }
   check(type.startsWith('application/json'), `media type ${type}`);
   const parsed = JSON.parse(body) as Json;
   check(request.narrates || !('narration' in parsed), 'a narration nobody asked for');
