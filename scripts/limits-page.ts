@@ -29,7 +29,6 @@ import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
-import { MAX_ELEMENTS } from '../src/http/dialect/bounded-lists.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/end/server-end.ts';
@@ -45,6 +44,7 @@ import {
   UNTRUSTED_MS,
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
+import { MAX_ELEMENTS } from '../src/http/dialect/bounded-lists.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
@@ -344,6 +344,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 2 MiB, every field wrong | 27 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
 | narration of unknown fields: secrets, invisible characters, cut | 1 000 names of 420 bytes of joiners, tags, marks, flags, secrets | 6.9 ms | \`MAX_KEYS\`, \`LONGEST_INPUT\` | \`narration/sanitize\`, \`narration/narrate\` | \`loop/bodies\` |
 | body of \`/v1/messages\` | \`MAX_ELEMENTS\` wrong blocks; the longest text | 30 ms | \`MAX_ELEMENTS\`, body limit | \`http/anthropic/order\` | \`loop/anthropic\` |
+| bodies of OpenAI's routes; lists of \`/tokenize\` | 65 000 wrong elements of any list, 3 900 wrong items, 7 000 wrong entries; the longest text | 39 ms | \`MAX_ELEMENTS\`, \`MAX_BROKEN\`, \`MAX_VIOLATIONS\`, body limit | \`http/dialect/check\`, \`contract/openai/responses/chosen-form\` | \`loop/openai\` |
 | \`/detokenize\`: reading, decoding and sending ids; turns of \`/tokenize\` | ${count(MAX_IDS)} ids | 26 ms | \`MAX_IDS\`, ${IDS_PER_TURN} ids in a turn | \`http/tokenizer/decode-ids\` | \`loop/anthropic\` |
 | body of \`/cancel\` | a job id or an unknown field of 2 MiB | 17 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |
 | chat template | any template; messages of 16 384 units | 35 ms | \`LOOP_RENDER\`, \`LOOP_MESSAGE_UNITS\`; then the thread | \`text/tokenizer/tokenizer\` | \`loop/text\` |

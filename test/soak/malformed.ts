@@ -180,9 +180,10 @@ export function isShaped(answer: string): boolean {
   if (status < 400 || length === 0 || body === '') return true;
   try {
     const { error } = JSON.parse(Buffer.from(body.slice(0, length), 'latin1').toString()) as {
-      error?: { code?: unknown; message?: unknown };
+      error?: { code?: unknown; type?: unknown; message?: unknown };
     };
-    return typeof error?.code === 'string' && typeof error.message === 'string';
+    // An error of Anthropic's dialect has a type, and no code.
+    return typeof (error?.code ?? error?.type) === 'string' && typeof error?.message === 'string';
   } catch {
     return false;
   }

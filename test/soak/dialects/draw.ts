@@ -48,6 +48,8 @@ const sampling = {
   narration: fc.boolean(),
   model: fc.constantFrom('gpt-4o', 'haiku'),
   metadata: fc.constant({ a: 'b' }),
+  // A deadline in the middle of an answer ends it with an error.
+  timeout_ms: fc.constantFrom(60_000, 60_000, 1, 10),
 };
 const schema = { type: 'object', properties: { a: { type: 'string' } } };
 const named = { name: 'look_up', description: PRIVATE };
@@ -205,7 +207,9 @@ const hostile: fc.Arbitrary<unknown> = fc.oneof(
 const fault = fc.record({ at: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }), value: hostile, rare: fc.nat(3) });
 type Fault = { at: number[]; value: unknown; rare: number };
 
-function spoil(body: object, { at, value, rare }: Fault): void {
+function spoil(body: object, { at, value: given, rare }: Fault): void {
+  // Another fault may change it.
+  const value = structuredClone(given);
   if (rare === 0) {
     Object.assign(body, { [RARE[(at[0] ?? 0) % RARE.length] ?? '']: value });
     return;

@@ -64,7 +64,8 @@ type Json = Readonly<Record<string, unknown>>;
 const isAnthropic = (path: string): boolean => path.startsWith('/v1/messages');
 const keysOf = (value: unknown): string[] => Object.keys(value as object);
 
-function judgeError({ path, faults }: DialectRequest, { status, headers, body }: Heard): void {
+function judgeError(request: DialectRequest, { status, headers, body }: Heard): void {
+  const { path, faults } = request;
   check(STATUSES.has(status) || LOAD_STATUSES.has(status), `status ${status}`);
   check(
     faults > 0 || LOAD_STATUSES.has(status) || status === 413 || status === 400,
@@ -73,12 +74,16 @@ function judgeError({ path, faults }: DialectRequest, { status, headers, body }:
   check(Buffer.byteLength(body) <= MAX_ERROR, 'a long error');
   check(!body.includes(PRIVATE), 'an error with a text of the prompt');
   if (status === 503) check(headers.has('retry-after'), '503 without Retry-After');
+  if (status === 504) check(hasDeadline(request), '504 to a request without a deadline');
   const parsed = JSON.parse(body) as Json;
   if (isAnthropic(path)) {
     check(parsed['type'] === 'error' && parsed['request_id'] === headers.get('request-id'), 'form of the error');
     check(keysOf(parsed['error']).join() === 'type,message', 'fields of the error');
   } else check(isOpenAIError(parsed['error']), 'form of the error');
 }
+
+const hasDeadline = ({ headers, body }: DialectRequest): boolean =>
+  body.includes('"timeout_ms"') || headers.some(([name]) => name === 'X-Deadline');
 
 const isOpenAIError = (error: unknown): boolean =>
   keysOf(error ?? {}).join() === 'message,type,param,code' &&
@@ -173,7 +178,10 @@ function judgeResponse(frames: readonly Frame[]): void {
     check(event['sequence_number'] === index, 'sequence_number');
   });
   check(events[0]?.['type'] === 'response.created', 'the first event');
-  check(events.findIndex(({ type }) => ENDS.has(String(type))) === events.length - 1, 'the last event');
+  const end = events.findIndex(({ type }) => ENDS.has(String(type)));
+  const after = events.slice(end + 1).map(({ type }) => type);
+  const expected = events[end]?.['type'] === 'response.failed' ? ['error'] : [];
+  check(end > 0 && after.join() === expected.join(), 'the last event');
 }
 
 const MESSAGE_EVENTS =

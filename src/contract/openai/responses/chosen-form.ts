@@ -26,7 +26,7 @@ export function chosenForm<T>(
 }
 
 /** Broken elements of a list that are described; the rest of the list is then not read. */
-const MAX_BROKEN = 20;
+export const MAX_BROKEN = 20;
 
 /**
  * The schema of a list. A list of zod describes each of thousands of broken elements, for a quarter of a
