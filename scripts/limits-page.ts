@@ -31,7 +31,6 @@ import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
-import { MAX_ELEMENTS } from '../src/http/anthropic/bounded-lists.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/end/server-end.ts';
@@ -47,6 +46,7 @@ import {
   UNTRUSTED_MS,
 } from '../src/http/connections.ts';
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
+import { MAX_ELEMENTS } from '../src/http/dialect/bounded-lists.ts';
 import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
@@ -57,6 +57,7 @@ import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
 import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
 import { STOPPING_MS } from '../src/jobs/admission.ts';
 import { RUN_ID_CHARS } from '../src/jobs/job.ts';
+import { MAX_PROMPT_SCORES } from '../src/jobs/prompt.ts';
 import { LEAST_COUNTED } from '../src/jobs/prompt-ids.ts';
 import { MAX_KEPT, MAX_REMEMBERED, MIN_LOG_BYTES } from '../src/jobs/registry.ts';
 import { CHUNK_BYTES } from '../src/jobs/subscriber.ts';
@@ -158,8 +159,10 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
 | violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
 | messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/anthropic/bounded-lists\` | \`http/anthropic/order\` |
+| messages, their parts and calls, tools and stop sequences of \`/v1/messages\` and \`/tokenize\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/dialect/bounded-lists\` | \`http/anthropic/order\` |
 | name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`http/anthropic/order\` |
 | text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |
+| log-probabilities of the prompts of \`/v1/completions\`, with alternatives, for each output | ${count(MAX_PROMPT_SCORES)} | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
 | items of \`input\`; entries of \`metadata\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS}; ${METADATA_LIMITS.entries} of ${METADATA_LIMITS.keyChars} and ${METADATA_LIMITS.valueChars} characters | – | 400 | \`contract/openai/responses/input\`, \`contract/openai/responses/body\` | \`http/openai/responses/order\` |
@@ -351,6 +354,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 2 MiB, every field wrong | 27 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
 | narration of unknown fields: secrets, invisible characters, cut | 1 000 names of 420 bytes of joiners, tags, marks, flags, secrets | 6.9 ms | \`MAX_KEYS\`, \`LONGEST_INPUT\` | \`narration/sanitize\`, \`narration/narrate\` | \`loop/bodies\` |
 | body of \`/v1/messages\` | \`MAX_ELEMENTS\` wrong blocks; the longest text | 30 ms | \`MAX_ELEMENTS\`, body limit | \`http/anthropic/order\` | \`loop/anthropic\` |
+| bodies of OpenAI's routes; lists of \`/tokenize\` | 65 000 wrong elements of any list, 3 900 wrong items, 7 000 wrong entries; the longest text | 39 ms | \`MAX_ELEMENTS\`, \`MAX_BROKEN\`, \`MAX_VIOLATIONS\`, body limit | \`http/dialect/check\`, \`contract/openai/responses/chosen-form\` | \`loop/openai\` |
 | \`/detokenize\`: reading, decoding and sending ids; turns of \`/tokenize\` | ${count(MAX_IDS)} ids | 26 ms | \`MAX_IDS\`, ${IDS_PER_TURN} ids in a turn | \`http/tokenizer/decode-ids\` | \`loop/anthropic\` |
 | body of \`/cancel\` | a job id or an unknown field of 2 MiB | 17 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |
 | chat template | any template; messages of 16 384 units | 35 ms | \`LOOP_RENDER\`, \`LOOP_MESSAGE_UNITS\`; then the thread | \`text/tokenizer/tokenizer\` | \`loop/text\` |

@@ -60,6 +60,7 @@ export async function prepare(
   checkBias(order, model);
   const prompts: PreparedPrompt[] = [];
   for (const input of order.inputs) prompts.push(await preparePrompt(input, { order, model, cap, signal }));
+  checkScores(prompts, order);
   return {
     prompts,
     choices: order.choices ?? 1,
@@ -67,6 +68,21 @@ export async function prepare(
     scoresOnly: order.maxTokens === 0,
     tokenizeMs: performance.now() - began,
   };
+}
+
+/**
+ * Maximum number of log-probabilities of the prompts in one answer, counted once for each output: about 50
+ * MB of JSON.
+ */
+export const MAX_PROMPT_SCORES = 2 ** 20;
+
+/** Refuses prompts whose scores make too long an answer. */
+function checkScores(prompts: readonly PreparedPrompt[], { promptLogprobs, choices = 1 }: GenerationOrder): void {
+  if (promptLogprobs === undefined) return;
+  const scores = tokensIn({ prompts }) * (promptLogprobs + 1) * choices;
+  if (scores <= MAX_PROMPT_SCORES) return;
+  const message = `prompt must have at most ${MAX_PROMPT_SCORES} log-probabilities with all alternatives and outputs, but has ${scores}; send fewer prompts, or lower logprobs or n`;
+  throw invalid('prompt', 'scores', message);
 }
 
 interface PromptParts {

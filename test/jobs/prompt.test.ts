@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { WorkerError } from '../../src/contract/errors.ts';
 import type { GenerationOrder, Input } from '../../src/jobs/order.ts';
-import { type PreparedPrompt, prepare } from '../../src/jobs/prompt.ts';
+import { MAX_PROMPT_SCORES, type PreparedPrompt, prepare } from '../../src/jobs/prompt.ts';
 import { LEAST_COUNTED, promptIds } from '../../src/jobs/prompt-ids.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import { NEUTRAL } from '../../src/protocol/sampling.ts';
@@ -185,4 +185,10 @@ describe('the sequence', () => {
       value: 1024,
     });
   });
+});
+
+test('scores of the prompts that make too long an answer are refused', async () => {
+  const order = { input: { prompt: 'The sea', raw: true }, promptLogprobs: 20 };
+  expect((await prepared({ ...order, choices: 16 })).sequence.promptLogprobs).toBe(20);
+  expect(await violationOf({ ...order, choices: MAX_PROMPT_SCORES })).toMatchObject({ constraint: 'scores' });
 });

@@ -28,9 +28,16 @@ const untilAborted = (signal: AbortSignal): Promise<Finish> =>
     signal.addEventListener('abort', () => resolve(finish('cancelled')), { once: true });
   });
 
-async function play(script: Script, { choices = 3, slots = 2, stops = [] as string[], prompts = 1 } = {}) {
+async function play(
+  script: Script,
+  { choices = 3, slots = 2, stops = [] as string[], prompts = 1, tooLong = false } = {},
+) {
   const events: JobEvent[] = [];
-  const job = fakeJob('several', { encoder: { encode: (event) => `${events.push(event)}` } });
+  const encode = (event: JobEvent): string => {
+    if (tooLong && event.type === 'end') throw new RangeError('Invalid string length');
+    return `${events.push(event)}`;
+  };
+  const job = fakeJob('several', { encoder: { encode } });
   const submitted: { submission: Submission; backpressure: Backpressure | undefined }[] = [];
   let running = 0;
   let most = 0;
@@ -169,4 +176,10 @@ describe('a pause of the job', () => {
     pause(true);
     expect(heard).toEqual(['second']);
   });
+});
+
+test('an answer that the encoder cannot write ends the job with an error', async () => {
+  const { events, job } = await play(() => finish('eos'), { tooLong: true });
+  expect(events.at(-1)).toMatchObject({ type: 'error', code: 'INFERENCE_FAILED' });
+  expect(job.progress.end).toMatchObject({ errorCode: 'INFERENCE_FAILED' });
 });

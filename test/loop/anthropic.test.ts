@@ -1,8 +1,8 @@
 /** No body of the Messages API or of the tokenizer routes holds the event loop. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MAX_IDS } from '../../src/contract/tokenizer/request.ts';
-import { MAX_ELEMENTS } from '../../src/http/anthropic/bounded-lists.ts';
 import { MAX_VALUES } from '../../src/http/body/json-body.ts';
+import { MAX_ELEMENTS } from '../../src/http/dialect/bounded-lists.ts';
 import { haikuText } from '../support/haiku-text.ts';
 import { CEILING_MS, turnMs } from './longest-turn.ts';
 import { answerIn, filled, type LoopServer, postOf, startLoopServer } from './loop-server.ts';

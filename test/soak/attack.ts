@@ -1,14 +1,16 @@
 /** Thousands of malformed requests on one worker: its answers, its health and its memory. */
+import { PRIVATE } from './dialects/draw.ts';
+import { faultIn } from './dialects/judge.ts';
 import type { Ledger } from './ledger.ts';
 import { raise } from './ledger.ts';
 import { slopeOf } from './load.ts';
-import { drawMalformed, isShaped, type Malformed, send, statusesOf } from './malformed.ts';
+import { drawMalformed, isShaped, LONG_TEXT, type Malformed, send, statusesOf } from './malformed.ts';
 import { Subject } from './subject.ts';
 
 const AT_ONCE = 16;
 const BATCH = 500;
 /** A short timeout for bytes that never become a complete request. */
-const ARGS = ['--arrival-timeout', '2'];
+const ARGS = ['--arrival-timeout', '2', '--queue', '128'];
 
 export interface AttackResult {
   readonly requests: number;
@@ -23,9 +25,11 @@ export interface AttackResult {
 /** Sends `count` requests drawn from `seed` and checks every answer. */
 export async function attack(count: number, seed: number, ledger: Ledger): Promise<AttackResult> {
   const subject = await Subject.start(ARGS);
+  subject.secret = PRIVATE;
   const statuses = new Map<string, number>();
   const memory: number[] = [];
   try {
+    await send(subject.url, LONG_TEXT);
     const { files } = subject;
     for (let sent = 0; sent < count; sent += BATCH) {
       const batch = drawMalformed(seed + sent, Math.min(BATCH, count - sent));
@@ -33,8 +37,14 @@ export async function attack(count: number, seed: number, ledger: Ledger): Promi
         const answer = await send(subject.url, request);
         const all = statusesOf(answer);
         for (const status of all.length > 0 ? all : ['none']) raise(statuses, String(status));
-        const again = (): string => `${JSON.stringify(request)} (seed ${seed + sent}) got ${answer.slice(0, 400)}`;
-        ledger.expect('answer', all.every((status) => status < 500) && isShaped(answer), again);
+        const again = (): string =>
+          `${JSON.stringify(request).slice(0, 1500)} (seed ${seed + sent}) got ${answer.slice(0, 400)}`;
+        if (request.dialect === undefined)
+          ledger.expect('answer', all.every((status) => status < 500) && isShaped(answer), again);
+        else {
+          const fault = faultIn(request.dialect, answer);
+          ledger.expect('dialect', fault === undefined, () => `${fault}: ${again()}`);
+        }
         ledger.injected(`malformed requests: ${request.kind}`);
       });
       memory.push((await subject.collect()).heap);

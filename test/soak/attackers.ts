@@ -54,7 +54,11 @@ function send(method: string, path: string, headers: Record<string, string>, bod
   });
 }
 
-const post = (body: string): Promise<number> => send('POST', '/execute', { 'Content-Type': 'application/json' }, body);
+const post = (body: string, path = '/execute'): Promise<number> =>
+  send('POST', path, { 'Content-Type': 'application/json' }, body);
+
+/** Routes whose bodies one of the attacks sends in turn. */
+const BODY_PATHS = ['/execute', '/v1/chat/completions', '/v1/responses', '/v1/messages'];
 
 const LONG_JOB = { prompt: 'x', min_tokens: 400, max_tokens: 400 };
 
@@ -90,8 +94,8 @@ const ATTACKS: Readonly<Record<AttackName, () => void>> = {
   bodies: () => {
     const keys = Array.from({ length: 50_000 }, (_, index) => `"k${index}":0`);
     const body = `{"job_id":"k","prompt":"",${keys.join(',')}}`.slice(0, 452_000).replace(/,[^,]*$/, '}');
-    inParallel(8, async () => {
-      await post(body);
+    inParallel(8, async (index) => {
+      await post(body, BODY_PATHS[index % BODY_PATHS.length]);
     });
   },
   joins: () => {

@@ -5,6 +5,8 @@
 export const INVARIANTS = {
   answer:
     'an answer is a stream, or an error of the documented shape with a status that the request explains; of 5xx only 503 and 504',
+  dialect:
+    'an answer of a dialect has its form: of errors, of documents, and of streams with their end; never a text of the prompt in an error',
   terminal: 'a stream has exactly one terminal event, as its last',
   ids: 'event ids are 0, 1, 2 … over all visits of a subscriber',
   indices: '`i` of tokens is 0, 1, 2 …',

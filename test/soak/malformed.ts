@@ -4,6 +4,7 @@
  */
 import { connect } from 'node:net';
 import fc from 'fast-check';
+import { type DialectRequest, dialectRequests } from './dialects/draw.ts';
 
 /** How long to wait for an answer to half a request: the worker still waits for the rest of it. */
 const QUIET_MS = 250;
@@ -12,9 +13,11 @@ const STUCK_MS = 30_000;
 
 /** One request as bytes. `half`: its sender stops before its end. */
 export interface Malformed {
-  readonly kind: 'bytes' | 'json' | 'headers' | 'half' | 'body';
+  readonly kind: 'bytes' | 'json' | 'headers' | 'half' | 'body' | 'dialect';
   readonly bytes: string;
   readonly half: boolean;
+  /** The request of a dialect: its answer is read to the end of its connection, and judged by its dialect. */
+  readonly dialect?: DialectRequest;
 }
 
 const latin = (max: number) => fc.uint8Array({ maxLength: max }).map((bytes) => Buffer.from(bytes).toString('latin1'));
@@ -28,6 +31,9 @@ const paths = fc.oneof(
     '/jobs/%ff/events',
     '/health',
     '/metrics',
+    '/v1/models/%ff',
+    '/v1/chat/completions',
+    '/v1/messages',
     '//',
     '/..%2f',
   ),
@@ -94,7 +100,15 @@ const almost = fc.record(
 );
 const utf8 = (value: unknown): string => Buffer.from(JSON.stringify(value) ?? '').toString('latin1');
 
-const malformed: fc.Arbitrary<Malformed> = fc.oneof(
+/** Requests to the routes of the dialects, each on a connection that the worker closes. */
+const ofDialects: fc.Arbitrary<Malformed> = dialectRequests.map((dialect) => {
+  const body = Buffer.from(dialect.body).toString('latin1');
+  const length: [string, string][] = dialect.method === 'POST' ? [['Content-Length', String(body.length)]] : [];
+  const fields = [['Connection', 'close'] as const, ...length, ...dialect.headers];
+  return { kind: 'dialect', bytes: request(dialect.method, dialect.path, fields, body), half: false, dialect };
+});
+
+const others: fc.Arbitrary<Malformed> = fc.oneof(
   latin(200).map((bytes) => ({ kind: 'bytes' as const, bytes: `${bytes}\r\n\r\n`, half: false })),
   fc
     .tuple(fc.constantFrom('/execute', '/cancel'), fc.jsonValue({ maxDepth: 5 }))
@@ -114,11 +128,21 @@ const malformed: fc.Arbitrary<Malformed> = fc.oneof(
   }),
 );
 
+/** A text that the thread of the tokenizer converts: the worker then has the files of that thread. */
+export const LONG_TEXT: Malformed = {
+  kind: 'json',
+  bytes: sized('/tokenize', JSON.stringify({ prompt: 'the sea '.repeat(10_000) })),
+  half: false,
+};
+
+/** Half of all requests are of the dialects. */
+const malformed = fc.oneof(others, ofDialects);
+
 export const drawMalformed = (seed: number, count: number): Malformed[] =>
   fc.sample(malformed, { seed, numRuns: count });
 
 /** Sends one request. Returns the bytes that the worker sent until it closed or the answer was complete. */
-export function send(url: string, { bytes, half }: Malformed): Promise<string> {
+export function send(url: string, { bytes, half, dialect }: Malformed): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
     let answer = '';
@@ -131,7 +155,7 @@ export function send(url: string, { bytes, half }: Malformed): Promise<string> {
     const timer = setTimeout(settle, half ? QUIET_MS : STUCK_MS);
     socket.setEncoding('latin1').on('data', (text: string) => {
       answer += text;
-      if (isWhole(answer)) settle();
+      if (dialect === undefined && isWhole(answer)) settle();
     });
     socket.once('error', settle).once('close', settle);
   });
@@ -156,9 +180,10 @@ export function isShaped(answer: string): boolean {
   if (status < 400 || length === 0 || body === '') return true;
   try {
     const { error } = JSON.parse(Buffer.from(body.slice(0, length), 'latin1').toString()) as {
-      error?: { code?: unknown; message?: unknown };
+      error?: { code?: unknown; type?: unknown; message?: unknown };
     };
-    return typeof error?.code === 'string' && typeof error.message === 'string';
+    // An error of Anthropic's dialect has a type, and no code.
+    return typeof (error?.code ?? error?.type) === 'string' && typeof error?.message === 'string';
   } catch {
     return false;
   }

@@ -79,8 +79,9 @@ ${sieges(results.sieges)}`);
 function goals({ load, attack, kills, probes, sieges: attacks }: Results): string {
   const closed = Math.max(...kills.map(({ closedMs }) => closedMs));
   const recovered = Math.max(...kills.map(({ recoveredMs }) => recoveredMs));
+  // The dialects answer 504 to a request whose own deadline passes; the judge checks this cause.
   const errors = [...attack.statuses]
-    .filter(([status]) => status.startsWith('5'))
+    .filter(([status]) => status.startsWith('5') && status !== '504')
     .reduce((sum, [, times]) => sum + times, 0);
   const p99 = (name: string): number =>
     quantile([...(probes.find(({ clients }) => clients === 64)?.took[name] ?? [])], 0.99);
@@ -112,7 +113,12 @@ function goals({ load, attack, kills, probes, sieges: attacks }: Results): strin
         [...new Set(kills.map(({ exitCode }) => exitCode))].join(', '),
         kills.every(({ exitCode }) => exitCode === 0),
       ),
-      row(`5xx to ${thousands(attack.requests)} malformed requests`, '0', String(errors), errors === 0),
+      row(
+        `5xx to ${thousands(attack.requests)} malformed requests, besides 504 for their own deadlines`,
+        '0',
+        String(errors),
+        errors === 0,
+      ),
       row('p99 of `/health`, 64 clients', '< 20 ms', `${p99('health').toFixed(1)} ms`, p99('health') < 20),
       row('p99 of `/metrics`, 64 clients', '< 20 ms', `${p99('metrics').toFixed(1)} ms`, p99('metrics') < 20),
       row(
@@ -171,7 +177,9 @@ Open files of the worker: ${files[0]} before, at most ${Math.max(...files)}, and
 function malformed({ requests, statuses, memory: bytes, slope }: AttackResult): string {
   return `## Malformed requests
 
-${thousands(requests)} on raw sockets, 16 at a time: random bytes, random JSON, random headers, and requests that stop half-way.
+${thousands(requests)} on raw sockets, 16 at a time: random bytes, random JSON, random headers, and requests that stop half-way. Half of them
+go to the routes of the dialects (\`/v1/…\`, \`/tokenize\`, \`/detokenize\`, \`/tokenizer_info\`): wrong values in any field, and
+small valid requests, whose documents and streams are judged too.
 
 ${table(['status', 'times'], counted(statuses))}
 

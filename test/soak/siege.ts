@@ -54,7 +54,7 @@ export const ATTACKS = {
     },
   },
   guesses: { description: '16 callers that guess the token', guarded: true },
-  bodies: { description: '8 callers that send 50 000 keys' },
+  bodies: { description: '8 callers that send 50 000 keys to `/execute` and to three routes of the dialects' },
   joins: { description: '8 callers that subscribe to one job and leave at the first byte' },
 } as const satisfies Readonly<Record<string, Attack>>;
 export type AttackName = keyof typeof ATTACKS;

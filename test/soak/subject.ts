@@ -31,6 +31,8 @@ export class Subject {
   readonly process: ChildProcess;
   /** The token that every route requires; undefined if none is set. */
   readonly token: string | undefined;
+  /** A text that no log line may have: a line with it counts as a fault of the worker. */
+  secret: string | undefined;
   /** Number of lines of each event. */
   readonly counts = new Map<string, number>();
   /** Whole lines of faults of the worker itself. */
@@ -181,7 +183,7 @@ export class Subject {
     this.#lastEvent = event;
     this.counts.set(event, this.count(event) + 1);
     if (event === 'server.bound') this.#url = String(line['url']);
-    if (BLAMED.has(event)) this.blamed.push(text);
+    if (BLAMED.has(event) || (this.secret !== undefined && text.includes(this.secret))) this.blamed.push(text);
     const id = String(line['correlation_id']);
     if (event === 'request.validated') this.#endings.set(id, 0);
     else if (ENDINGS.has(event) && this.#endings.has(id)) this.#endings.set(id, (this.#endings.get(id) ?? 0) + 1);

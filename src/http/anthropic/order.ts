@@ -13,9 +13,9 @@ import type { Limits } from '../../contract/execute.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import type { FunctionTool } from '../../text/template/conversation.ts';
 import type { ToolUse } from '../../text/tools/tool-use.ts';
+import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { deadlineOrder, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
-import { requireBoundedLists } from './bounded-lists.ts';
 import { conversationOf } from './conversation.ts';
 
 /** A checked body, and its order. */

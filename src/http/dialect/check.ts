@@ -41,7 +41,11 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
 export function checkPart<T>(schema: z.ZodType<T>, path: string, value: unknown): T {
   const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
-  throw invalidError(parsed.error.issues.flatMap(innermost).map((issue) => violationOf(issue, value, path)));
+  throw invalidError(
+    firstOf(parsed.error.issues)
+      .flatMap(innermost)
+      .map((issue) => violationOf(issue, value, path)),
+  );
 }
 
 /** The error for violations of a body. */
@@ -84,9 +88,11 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown, root = ''): Violati
   return { field, constraint, message: `${field} ${rule}${but}`, ...(shown !== undefined && { value: shown }) };
 }
 
-/** `messages[2].role` */
+/** `messages[2].role`. A key that the caller has chosen, such as one of `metadata`, is cut. */
 function pathText(path: readonly PropertyKey[], root: string): string {
-  const text = root + path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  const partText = (part: PropertyKey): string =>
+    typeof part === 'number' ? `[${part}]` : `.${shownText(String(part))}`;
+  const text = root + path.map(partText).join('');
   return text === '' ? 'body' : text.replace(/^\./, '');
 }
 

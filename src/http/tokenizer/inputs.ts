@@ -12,6 +12,7 @@ import {
 import type { Input } from '../../jobs/order.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { ChatMessage, Conversation } from '../../text/template/conversation.ts';
+import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { narrateIgnored } from '../dialect/ignored-fields.ts';
 
@@ -23,6 +24,7 @@ export interface TokenizeInput {
 
 /** @throws WorkerError `INVALID_REQUEST` */
 export function tokenizeInput(request: FastifyRequest, { spec }: LoadedModel): TokenizeInput {
+  requireBoundedLists(request.body);
   const { value: body, unknown } = checkBody(TokenizeBody, TOKENIZE_FIELDS, request.body);
   narrateIgnored([...unknown, ...otherModel(body.model, spec.name)], request);
   const { prompt, messages } = body;

@@ -37,14 +37,15 @@ export class GenerationNarrator {
     narrate('prompt.tokenized', { tokens_in: this.#tokensIn, duration_ms: tokenizeMs });
   }
 
-  note(note: Note): void {
+  /** @param promptTokens tokens of the prompt of the sequence that the note is about */
+  note(note: Note, promptTokens: number): void {
     switch (note.note) {
       case 'queued':
         narrate(this.#queued ? 'queue.moved' : 'request.queued', { queue_position: note.position, eta_ms: note.etaMs });
         this.#queued = true;
         return;
       case 'started':
-        this.#started(note);
+        this.#started(note, promptTokens);
         return;
       case 'prefill':
         narrate('prefill.progress', {
@@ -127,10 +128,13 @@ export class GenerationNarrator {
     narrate('inference.failed', { error_kind: kind, reason, tokens_out: this.#timing.tokens });
   }
 
-  #started({ slot, cachedTokens, divergedAt, others, queueMs }: Extract<Note, { note: 'started' }>): void {
+  #started(
+    { slot, cachedTokens, divergedAt, others, queueMs }: Extract<Note, { note: 'started' }>,
+    promptTokens: number,
+  ): void {
     narrate('cache.reset', { slot, cached_tokens: cachedTokens, queue_ms: queueMs });
     if (cachedTokens > 0)
-      narrate('cache.hit', { cached_tokens: cachedTokens, tokens_in: this.#tokensIn, slot, diverged_at: divergedAt });
+      narrate('cache.hit', { cached_tokens: cachedTokens, tokens_in: promptTokens, slot, diverged_at: divergedAt });
     if (others > 0) narrate('batch.joined', { batch_size: others + 1 });
   }
 }

@@ -75,7 +75,13 @@ export class Generation {
     const [only] = this.#choices;
     if (only && this.#choices.length === 1) await this.#runChoice(only, signal, subscribers);
     else await this.#runAll();
-    this.#end();
+    try {
+      this.#end();
+    } catch (error) {
+      // The encoder could not write the answer, for example because it is longer than a string can be.
+      this.#onError(error);
+      this.#end();
+    }
   }
 
   async #runAll(): Promise<void> {
@@ -125,7 +131,7 @@ export class Generation {
         progress.hasSlot = true;
         choice.queueMs = note.queueMs;
       }
-      if (narrates || note.note !== 'queued') this.#narrator.note(note);
+      if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);
     }
     const { promptScores } = report;
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });

@@ -48,10 +48,10 @@ export const REQUEST_EVENTS = {
     cute: (f) => `🪣 Our bucket holds ${count(f.max_tokens, 'token')}. We fill it to the brim!`,
   }),
   'tool.unparsed': requestEvent({
-    actor: ENGINE,
+    actor: 'output-parser',
     action: 'tool_parse',
     level: 'WARN',
-    when: 'a part of the output looks like a tool call and is none: it is returned as content',
+    when: 'a part of the output begins like a tool call and cannot be parsed: it is returned as content',
     required: ['calls_unparsed'],
     human: (f) =>
       `Output has ${count(f.calls_unparsed, 'tool call')} that cannot be parsed; the text is returned as content`,

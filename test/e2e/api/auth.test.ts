@@ -32,6 +32,30 @@ const GUARDED = [
   ['POST', '/cancel'],
   ['POST', '/shutdown'],
 ] as const;
+const OPENAI = [
+  ['GET', '/v1/models'],
+  ['GET', '/v1/models/haiku'],
+  ['GET', '/tokenizer_info'],
+  ['POST', '/v1/chat/completions'],
+  ['POST', '/v1/completions'],
+  ['POST', '/v1/responses'],
+  ['POST', '/tokenize'],
+  ['POST', '/detokenize'],
+] as const;
+const ANTHROPIC = [
+  ['POST', '/v1/messages'],
+  ['POST', '/v1/messages/count_tokens'],
+] as const;
+/** Headers without the right token. */
+const STRANGERS: readonly Record<string, string>[] = [
+  {},
+  { Authorization: 'Bearer wrong' },
+  { 'x-api-key': 'wrong' },
+  { 'x-api-key': '' },
+  { 'x-api-key': `${TOKEN}x` },
+  { 'x-api-key': `Bearer ${TOKEN}` },
+  { Authorization: 'Bearer wrong', 'x-api-key': TOKEN },
+];
 
 const ask = (method: string, path: string, authorization?: string): Promise<Response> =>
   fetch(worker.url + path, { method, headers: authorization === undefined ? {} : { Authorization: authorization } });
@@ -61,6 +85,46 @@ test.each(GUARDED)('%s %s needs the token', async (method, path) => {
         correlation_id: response.headers.get('x-correlation-id'),
       },
     });
+  }
+});
+
+/** Each answer to a stranger. Its header names the request for the clients of the dialect. */
+async function refusals(method: string, path: string): Promise<unknown[]> {
+  const bodies: unknown[] = [];
+  for (const headers of STRANGERS) {
+    const body = method === 'POST' ? '{ broken' : null;
+    const response = await fetch(worker.url + path, { method, headers, body });
+    expect([headers, response.status]).toEqual([headers, 401]);
+    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(response.headers.get('x-request-id')).toBe(response.headers.get('x-correlation-id'));
+    bodies.push(await response.json());
+  }
+  return bodies;
+}
+
+test.each(OPENAI)("%s %s needs the token, and answers in OpenAI's form", async (method, path) => {
+  const error = { message: expect.any(String), type: 'authentication_error', param: null, code: 'invalid_api_key' };
+  expect(await refusals(method, path)).toEqual(STRANGERS.map(() => ({ error })));
+});
+
+test.each(ANTHROPIC)("%s %s needs the token, and answers in Anthropic's form", async (method, path) => {
+  const error = { type: 'authentication_error', message: expect.any(String) };
+  const body = { type: 'error', error, request_id: expect.any(String) };
+  expect(await refusals(method, path)).toEqual(STRANGERS.map(() => body));
+});
+
+test.each([...OPENAI, ...ANTHROPIC])('%s %s is open for the token in both headers', async (method, path) => {
+  const right: Record<string, string>[] = [{ Authorization: `Bearer ${TOKEN}` }, { 'x-api-key': TOKEN }];
+  for (const headers of right) {
+    const body = method === 'POST' ? '{}' : null;
+    const response = await fetch(worker.url + path, {
+      method,
+      headers: { ...headers, 'Content-Type': 'application/json' },
+      body,
+    });
+    // An empty body lacks fields.
+    expect(response.status).toBe(method === 'POST' ? 400 : 200);
+    expect(await response.text()).not.toContain(TOKEN);
   }
 });
 

@@ -105,6 +105,9 @@ describe('a worker that names origins', () => {
       ['/health', 200],
       ['/metrics', 200],
       ['/openapi.json', 200],
+      ['/v1/models', 200],
+      ['/v1/models/other', 404],
+      ['/tokenizer_info', 200],
       ['/no-route', 404],
     ] as const) {
       const response = await ask(opened, 'GET', path, headers);

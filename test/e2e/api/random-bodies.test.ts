@@ -1,7 +1,10 @@
 /** The worker answers any JSON with a stream or the error shape, and never fails itself. */
 import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
+import { type DialectRequest, dialectRequests, POSTS, PRIVATE } from '../../soak/dialects/draw.ts';
+import { faultIn } from '../../soak/dialects/judge.ts';
 import { endings } from '../../support/listener.ts';
+import { rawOnce } from '../../support/raw.ts';
 import { sampleSize } from '../../support/sample.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
 import { eventsOf, numberOf, type StreamEvent, type TestWorker } from '../../support/worker.ts';
@@ -118,6 +121,41 @@ test('any JSON, on every route with a body', async () => {
   );
 });
 
+/** Sends a request of a dialect. Returns the bytes of its answer. */
+const ask = ({ method, path, headers, body }: DialectRequest): Promise<string> => {
+  const lines = [...headers, ['Connection', 'close'] as const].map(([name, value]) => `${name}: ${value}`);
+  const length = method === 'POST' ? [`Content-Length: ${Buffer.byteLength(body)}`] : [];
+  return rawOnce(worker, [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', ...lines, ...length, '', body].join('\r\n'));
+};
+
+test('requests to the routes of the dialects', async () => {
+  const statuses = new Map<string, number>();
+  await fc.assert(
+    fc.asyncProperty(dialectRequests, async (request) => {
+      const answer = await ask(request);
+      const status = answer.slice(9, 12);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      expect(faultIn(request, Buffer.from(answer).toString('latin1'))).toBeUndefined();
+    }),
+    { numRuns: sampleSize(300, 100), endOnFailure: true },
+  );
+  // Valid requests, and invalid ones.
+  expect(statuses.get('200')).toBeGreaterThan(sampleSize(10, 3));
+  expect(statuses.get('400')).toBeGreaterThan(sampleSize(10, 3));
+});
+
+test('any JSON, on every route of the dialects', async () => {
+  const paths = fc.constantFrom(...POSTS);
+  await fc.assert(
+    fc.asyncProperty(paths, fc.json({ maxDepth: 6 }), async (path, body) => {
+      const headers = [['Content-Type', 'application/json']] as const;
+      const request = { method: 'POST', path, headers, body, narrates: false, faults: 1 } as const;
+      expect(faultIn(request, Buffer.from(await ask(request)).toString('latin1'))).toBeUndefined();
+    }),
+    { numRuns: sampleSize(100, 30), endOnFailure: true },
+  );
+});
+
 test('any headers of a valid request', async () => {
   const statuses = new Set<number>();
   await fc.assert(
@@ -151,6 +189,7 @@ test('the worker is healthy afterwards, without a worker.fault', async () => {
   expect(await (await worker.get('/health')).json()).toMatchObject({ status: 'healthy', slots: { busy: 0 } });
   const blamed = worker.lines.filter((line) => ['worker.fault', 'engine.lost', 'engine.warning'].includes(line.event));
   expect(blamed).toEqual([]);
+  expect(worker.lines.filter((line) => JSON.stringify(line).includes(PRIVATE))).toEqual([]);
   expect(worker.foreign).toEqual([]);
   expect(worker.stderr).toBe('');
 });

@@ -1,8 +1,8 @@
 /** Bodies of the Messages API as orders. */
 import { describe, expect, test } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
-import { MAX_ELEMENTS } from '../../../src/http/anthropic/bounded-lists.ts';
 import { messagesOrder } from '../../../src/http/anthropic/order.ts';
+import { MAX_ELEMENTS } from '../../../src/http/dialect/bounded-lists.ts';
 import type { GenerationOrder } from '../../../src/jobs/order.ts';
 import type { Conversation } from '../../../src/text/template/conversation.ts';
 

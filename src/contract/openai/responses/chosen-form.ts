@@ -19,10 +19,53 @@ export function chosenForm<T>(
     .transform((value, context) => {
       const parsed = choose(value).safeParse(value);
       if (parsed.success) return parsed.data;
-      for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: value } as z.core.$ZodRawIssue);
+      report(parsed.error, value, context);
       return z.NEVER;
     })
     .meta({ description, anyOf }) as unknown as z.ZodType<T, unknown>;
+}
+
+/** Broken elements of a list that are described; the rest of the list is then not read. */
+export const MAX_BROKEN = 20;
+
+/**
+ * The schema of a list. A list of zod describes each of thousands of broken elements, for a quarter of a
+ * second.
+ * @param most maximum number of elements
+ */
+export function listOf<T>(element: z.ZodType<T>, most: number): z.ZodType<T[], unknown> {
+  return z.unknown().transform((value, context) => {
+    const list = arrayWithin(most).safeParse(value);
+    if (!list.success) {
+      report(list.error, value, context);
+      return z.NEVER;
+    }
+    const read: T[] = [];
+    let broken = 0;
+    for (const [index, one] of list.data.entries()) {
+      const parsed = element.safeParse(one);
+      if (parsed.success) read.push(parsed.data);
+      else {
+        report(parsed.error, one, context, index);
+        broken += 1;
+        if (broken === MAX_BROKEN) break;
+      }
+    }
+    return broken > 0 ? z.NEVER : read;
+  }) as unknown as z.ZodType<T[], unknown>;
+}
+
+const arrayWithin = (most: number) => z.array(z.unknown()).max(most);
+
+/** Passes the issues of a value on. @param at index of the value in its list */
+function report(
+  { issues }: z.core.$ZodError,
+  input: unknown,
+  context: { readonly issues: z.core.$ZodRawIssue[] },
+  ...at: number[]
+): void {
+  for (const issue of issues)
+    context.issues.push({ ...issue, path: [...at, ...issue.path], input } as z.core.$ZodRawIssue);
 }
 
 /** The field `type` of an object; undefined without one. */

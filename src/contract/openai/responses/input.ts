@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
 import { named } from '../../schema.ts';
 import { OPENAI_LIMITS, text } from '../fields.ts';
-import { chosenForm, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from './chosen-form.ts';
+import { chosenForm, listOf, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from './chosen-form.ts';
 
 /** Items of the input. An agent adds three for each call: its reasoning, the call and the result. */
 export const MAX_INPUT_ITEMS = 4096;
@@ -143,7 +143,7 @@ const item = named(
     'One item of the conversation',
   ),
 );
-const items = z.array(item).max(MAX_INPUT_ITEMS);
+const items = listOf(item, MAX_INPUT_ITEMS);
 
 /** A text is one message of the user. */
 export const inputField = () =>

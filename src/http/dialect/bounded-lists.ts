@@ -1,7 +1,7 @@
 /** Bounds the lists of a body before its schema reads them: the schema describes every wrong element. */
-import { invalidField } from '../dialect/check.ts';
+import { invalidField } from './check.ts';
 
-/** Most messages, blocks, tools and stop sequences of a body together. */
+/** Most messages, their parts and calls, tools and stop sequences of a body together. */
 export const MAX_ELEMENTS = 2048;
 
 /** @throws WorkerError `INVALID_REQUEST` if the lists of the body have more elements than that */
@@ -10,12 +10,12 @@ export function requireBoundedLists(body: unknown): void {
   let elements = lengthOf(system) + lengthOf(tools) + lengthOf(stops) + lengthOf(messages);
   for (const message of listOf(messages)) {
     if (elements > MAX_ELEMENTS) break;
-    const { content } = fieldsOf(message);
-    elements += lengthOf(content);
+    const { content, tool_calls: calls } = fieldsOf(message);
+    elements += lengthOf(content) + lengthOf(calls);
     for (const block of listOf(content)) elements += lengthOf(fieldsOf(block)['content']);
   }
   if (elements <= MAX_ELEMENTS) return;
-  const message = `messages must have at most ${MAX_ELEMENTS} elements, together with their blocks and with all tools`;
+  const message = `messages must have at most ${MAX_ELEMENTS} elements, together with their parts and with all tools`;
   throw invalidField('messages', 'maximum', message);
 }
 

@@ -1,0 +1,52 @@
+/** Violations of a dialect's body: their sizes are bounded, whatever the caller sends. */
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { listOf } from '../../../src/contract/openai/responses/chosen-form.ts';
+import { checkBody, MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
+
+const FIELDS = new Set(['metadata', 'list']);
+const schema = z.object({
+  metadata: z.record(z.string(), z.string()).optional(),
+  list: listOf(z.object({ name: z.string() }), 100).optional(),
+});
+
+function violationsOf(body: object): { readonly field: string; readonly message: string }[] {
+  try {
+    checkBody(schema, FIELDS, body);
+  } catch (error) {
+    return (error as { violations: { field: string; message: string }[] }).violations;
+  }
+  return [];
+}
+
+test('a key of the caller is cut in the name of the field and in the sentence', () => {
+  const [violation] = violationsOf({ metadata: { ['k'.repeat(100_000)]: 1 } });
+  expect(violation?.field).toMatch(/^metadata\.k{10,100}…$/);
+  expect(violation?.message.length).toBeLessThan(200);
+});
+
+test('a short key is named as it is', () => {
+  expect(violationsOf({ metadata: { a: 1 } })).toMatchObject([
+    { field: 'metadata.a', message: 'metadata.a must be a string, but is 1' },
+  ]);
+});
+
+test('a list names its broken elements, at most as many as an error reports', () => {
+  expect(violationsOf({ list: [{ name: 'a' }, { name: 1 }, 2] })).toMatchObject([
+    { field: 'list[1].name', message: 'list[1].name must be a string, but is 1' },
+    { field: 'list[2]', message: 'list[2] must be an object, but is 2' },
+  ]);
+  const many = violationsOf({ list: Array(100).fill(1) });
+  expect(many.map(({ field }) => field)).toEqual(Array.from({ length: MAX_VIOLATIONS }, (_, at) => `list[${at}]`));
+});
+
+test('a list that is too long, or is no list, has one violation', () => {
+  expect(violationsOf({ list: Array(101).fill(1) })).toMatchObject([
+    { field: 'list', message: 'list must be at most 100 items' },
+  ]);
+  expect(violationsOf({ list: 1 })).toMatchObject([{ field: 'list', constraint: 'type' }]);
+});
+
+test('a valid list is read', () => {
+  expect(checkBody(schema, FIELDS, { list: [{ name: 'a' }] }).value).toEqual({ list: [{ name: 'a' }] });
+});
