@@ -93,7 +93,7 @@ export const chatFields = () => ({
     .meta({ description: "The conversation, rendered with the model's chat template" }),
   ...sharedFields(),
   max_completion_tokens: z.int().min(1).max(OPENAI_LIMITS.tokens).optional().meta({
-    description: 'The same as `max_tokens`, and wins over it',
+    description: 'The same as `max_tokens`, and has priority over it',
   }),
   logprobs: z.boolean().optional().meta({ description: 'true: report the log-probability of each token' }),
   top_logprobs: z.int().min(0).max(OPENAI_LIMITS.topLogprobs).optional().meta({

@@ -13,7 +13,7 @@ const logprobs = z
       .meta({ description: 'Their log-probabilities; null for the first token of a prompt' }),
     top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).meta({
       description:
-        'Text of a token → log-probability, of the most likely tokens and of the chosen one. Of two tokens with the same text, the likelier one counts',
+        'Text of a token → log-probability, of the most likely tokens and of the chosen one. If two tokens have the same text, the likelier one counts',
     }),
     text_offset: z
       .array(counted('Characters before the token'))

@@ -6,7 +6,7 @@ export class ClientLeft extends Error {}
 
 /**
  * Runs work that a signal ends when the client closes the connection.
- * @returns the result, or undefined if the client has left: the reply is then taken out of Fastify's hands
+ * @returns the result, or undefined if the client has left: the route then sends no reply
  */
 export async function untilClientLeaves<T>(
   reply: FastifyReply,

@@ -1,6 +1,5 @@
 /**
- * What the encoders of the dialects share: the interface, frames of server-sent events, and the facts about a
- * job that its events report.
+ * The shared parts of the encoders of the dialects: the interface, and frames of server-sent events.
  */
 import type { Config } from '../../config/config.ts';
 import type { StreamErrorCode } from '../../contract/errors.ts';

@@ -55,7 +55,7 @@ export class ScoreLists {
     return json;
   }
 
-  /** Text of a token → its log-probability. Of two tokens with the same text, the likelier one counts. */
+  /** Text of a token → its log-probability. If two tokens have the same text, the likelier one counts. */
   #top(scores: readonly { readonly id: number; readonly logprob: number }[]): string {
     const best = new Map<string, number>();
     for (const { id, logprob } of scores) {
