@@ -20,6 +20,7 @@ import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } f
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
 import { METADATA_LIMITS } from '../src/contract/openai/responses/body.ts';
+import { MAX_BROKEN } from '../src/contract/openai/responses/chosen-form.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
 import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
@@ -167,7 +168,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
 | items of \`input\`; entries of \`metadata\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS}; ${METADATA_LIMITS.entries} of ${METADATA_LIMITS.keyChars} and ${METADATA_LIMITS.valueChars} characters | – | 400 | \`contract/openai/responses/input\`, \`contract/openai/responses/body\` | \`http/openai/responses/order\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
-| value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
+| broken items of \`input\` that are described (\`/v1/responses\`) | ${MAX_BROKEN} | – | 400; the rest is not read | \`contract/openai/responses/chosen-form\` | \`http/dialect/check\`, \`loop/openai\` |
+| value or key of the caller that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
 | job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 400 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
