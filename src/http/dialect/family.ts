@@ -4,8 +4,10 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
+import { WorkerError } from '../../contract/errors.ts';
 import type { Admission } from '../../jobs/admission.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
+import { narrate } from '../../narration/narrate.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 
 /** The handler of a route, and the shape of its errors. */
@@ -42,11 +44,20 @@ export function lazyFamily<Id extends string>(
       loaded ??= load().catch((error: unknown) => {
         // Without a free file descriptor, for example: the next request tries again.
         loaded = undefined;
-        throw error;
+        throw unloadable(error);
       });
       const handlers = await loaded;
       return handlers[id](request, reply);
     },
     formatError,
   });
+}
+
+/** The error of a family whose files are not there: an update has replaced them while the worker runs. */
+function unloadable(cause: unknown): unknown {
+  const { code } = (cause ?? {}) as { readonly code?: unknown };
+  if (code !== 'ENOENT' && code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') return cause;
+  narrate('worker.fault', { error_kind: 'files_replaced', reason: String(cause) });
+  const message = 'The files of the worker were replaced after its start. Restart the worker to use this route.';
+  return new WorkerError('WORKER_UNHEALTHY', message);
 }
