@@ -19,7 +19,6 @@ import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
-import { METADATA_LIMITS } from '../src/contract/openai/responses/body.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
 import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
@@ -165,7 +164,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | log-probabilities of the prompts of \`/v1/completions\`, with alternatives, for each output | ${count(MAX_PROMPT_SCORES)} | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
-| items of \`input\`; entries of \`metadata\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS}; ${METADATA_LIMITS.entries} of ${METADATA_LIMITS.keyChars} and ${METADATA_LIMITS.valueChars} characters | – | 400 | \`contract/openai/responses/input\`, \`contract/openai/responses/body\` | \`http/openai/responses/order\` |
+| items of \`input\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS} | – | 400 | \`contract/openai/responses/input\` | \`http/openai/responses/order\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | value that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
