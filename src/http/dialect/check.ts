@@ -143,7 +143,7 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
   }
 }
 
-/** The end of the sentence, if the schema of a union, a pattern or a list of words has it as the message of its error. */
+/** The end of the sentence, if the schema has it as the message of its error: a union, a pattern or words. */
 const ownRule = ({ message }: z.core.$ZodIssue): string | undefined =>
   message.startsWith('Invalid') ? undefined : `must be ${message}`;
 

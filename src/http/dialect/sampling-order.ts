@@ -18,8 +18,8 @@ type SamplingBody = Parameters<typeof samplingIn>[0];
 const SEEDS = 2 ** 53;
 
 /**
- * The sampling parameters. Other servers take -1 as `top_k` for off, and seeds of any sign and size: these are
- * mapped to the range of the engine.
+ * The sampling parameters. Other servers take -1 as `top_k` for off, and seeds of any sign and size: these
+ * are mapped to the range of the engine.
  */
 export function samplingOrder(body: SamplingBody): Partial<Sampling> {
   const { seed, top_k: topK } = body;

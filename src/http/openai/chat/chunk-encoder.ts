@@ -76,8 +76,8 @@ export class ChatChunkEncoder implements DialectEncoder {
   }
 
   /**
-   * A choice that adds no text. The first chunk of a choice has the role, whichever chunk comes first: clients
-   * take the kind of the message from it.
+   * A choice that adds no text. The first chunk of a choice has the role, whichever chunk comes first:
+   * clients take the kind of the message from it.
    */
   #quiet(): string {
     return `{"index":0,"delta":{${this.#beginning(0)}},"logprobs":null,"finish_reason":null}`;

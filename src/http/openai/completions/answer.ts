@@ -1,4 +1,4 @@
-/** The shared parts of both encoders of completions: the facts about the answer, and one choice as it grows. */
+/** The shared parts of both encoders of completions: the facts of the answer, and one choice as it grows. */
 import type { ChoiceEndEvent, JobEvent, TokenEvent } from '../../../jobs/job-events.ts';
 import type { Input } from '../../../jobs/order.ts';
 import type { TokenReport } from '../../../protocol/messages.ts';

@@ -66,8 +66,8 @@ export function sharedOrder(body: SharedBody, maxTokens: number | undefined, req
 }
 
 /**
- * The maximum number of tokens that counts: no number is refused. Clients send a negative one for "no maximum",
- * and 0 for the least possible output.
+ * The maximum number of tokens that counts: no number is refused. Clients send a negative one for no
+ * maximum, and 0 for the least possible output.
  */
 export function maximumOf(given: number | undefined): number | undefined {
   return given === undefined || given < 0 ? undefined : Math.max(1, given);
