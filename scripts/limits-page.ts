@@ -19,7 +19,6 @@ import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
-import { METADATA_LIMITS } from '../src/contract/openai/responses/body.ts';
 import { MAX_BROKEN } from '../src/contract/openai/responses/chosen-form.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
@@ -166,7 +165,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | log-probabilities of the prompts of \`/v1/completions\`, with alternatives, for each output | ${count(MAX_PROMPT_SCORES)} | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | tokens of \`/tokenize\` and \`/v1/messages/count_tokens\` | ${count(LEAST_COUNTED)}, or the context | – | 400 | \`jobs/prompt\` | \`jobs/prompt\` |
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
-| items of \`input\`; entries of \`metadata\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS}; ${METADATA_LIMITS.entries} of ${METADATA_LIMITS.keyChars} and ${METADATA_LIMITS.valueChars} characters | – | 400 | \`contract/openai/responses/input\`, \`contract/openai/responses/body\` | \`http/openai/responses/order\` |
+| items of \`input\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS} | – | 400 | \`contract/openai/responses/input\` | \`http/openai/responses/order\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
 | broken items of \`input\` that are described (\`/v1/responses\`) | ${MAX_BROKEN} | – | 400; the rest is not read | \`contract/openai/responses/chosen-form\` | \`http/dialect/check\`, \`loop/openai\` |
 | value or key of the caller that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |

@@ -65,10 +65,14 @@ export const logitBiasFields = () => ({
   logit_bias: z
     .record(z.string(), z.unknown())
     .refine((given) => Object.keys(given).length <= MAX_LOGIT_BIASES, {
+      error: LOGIT_BIAS_RULE,
       params: { constraint: 'maximum' },
       abort: true,
     })
-    .refine((given) => Object.entries(given).every(isBias), { params: { constraint: 'format' } })
+    .refine((given) => Object.entries(given).every(isBias), {
+      error: LOGIT_BIAS_RULE,
+      params: { constraint: 'format' },
+    })
     .optional()
     .meta({
       description:

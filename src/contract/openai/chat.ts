@@ -1,18 +1,21 @@
 /** The body of `POST /v1/chat/completions`. Only the routes of OpenAI's dialect load this file. */
 import { z } from 'zod';
-import { objectWithNulls } from '../absent.ts';
+import { objectWithNulls, withoutNulls } from '../absent.ts';
 import { FIXED_LIMITS } from '../execute.ts';
 import { named } from '../schema.ts';
-import { ignoredFields, OPENAI_LIMITS, sharedFields, text } from './fields.ts';
+import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields, text } from './fields.ts';
 
 /** Loose: a part of another type is refused with its type, and not for its fields. */
-const part = z.looseObject({
-  type: z.string().meta({
-    description: '`text`, `input_text` or `refusal`. Any other type, such as `image_url`, is refused by name',
+const part = z.preprocess(
+  withoutNulls,
+  z.looseObject({
+    type: z.string().meta({
+      description: '`text`, `input_text` or `refusal`. Any other type, such as `image_url`, is refused by name',
+    }),
+    text: text().optional().meta({ description: 'Text of a part of the type `text` or `input_text`' }),
+    refusal: text().optional().meta({ description: 'Text of a part of the type `refusal`' }),
   }),
-  text: text().optional().meta({ description: 'Text of a part of the type `text` or `input_text`' }),
-  refusal: text().optional().meta({ description: 'Text of a part of the type `refusal`' }),
-});
+);
 
 const toolCall = objectWithNulls({
   id: z.string().max(OPENAI_LIMITS.valueChars).optional().meta({ description: 'Id of the call' }),
@@ -92,7 +95,7 @@ export const chatFields = () => ({
     .max(OPENAI_LIMITS.messages)
     .meta({ description: "The conversation, rendered with the model's chat template" }),
   ...sharedFields(),
-  max_completion_tokens: z.int().min(1).max(OPENAI_LIMITS.tokens).optional().meta({
+  max_completion_tokens: maximum().optional().meta({
     description: 'The same as `max_tokens`, and has priority over it',
   }),
   logprobs: z.boolean().optional().meta({ description: 'true: report the log-probability of each token' }),
@@ -108,7 +111,7 @@ export const chatFields = () => ({
     .optional()
     .meta({ description: 'false: the output ends after its first tool call. Default: true' }),
   response_format: z
-    .looseObject({ type: z.string() })
+    .preprocess(withoutNulls, z.looseObject({ type: z.string().optional() }))
     .optional()
     .meta({ description: '`{"type": "text"}`. Any other format is refused: this worker cannot enforce it yet' }),
   enable_thinking: z

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
 import { named } from '../schema.ts';
-import { ignoredFields, OPENAI_LIMITS, sharedFields } from './fields.ts';
+import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields } from './fields.ts';
 
 /** Tokens of an output if the body names no maximum: the default of OpenAI. */
 export const DEFAULT_COMPLETION_TOKENS = 16;
@@ -29,15 +29,13 @@ export const completionFields = () => ({
       },
     ],
   }),
-  max_tokens: z
-    .int()
-    .min(0)
-    .max(OPENAI_LIMITS.tokens)
+  max_tokens: maximum()
     .optional()
     .meta({
       description:
         'Maximum number of tokens to generate. A number above the rest of the context is reduced. ' +
-        `0 is allowed with \`echo\`. Default: ${DEFAULT_COMPLETION_TOKENS}`,
+        'With `echo`, 0 generates none; without it, 0 counts as 1. A negative number counts as absent. ' +
+        `Default: ${DEFAULT_COMPLETION_TOKENS}`,
     }),
   echo: z.boolean().optional().meta({
     description: 'true: the text begins with the prompt; with `logprobs`, the tokens of the prompt are reported too',

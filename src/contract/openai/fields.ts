@@ -3,8 +3,8 @@
  * routes of OpenAI's dialect load this file.
  */
 import { z } from 'zod';
-import { objectWithNulls } from '../absent.ts';
-import { samplingFields } from '../sampling-fields.ts';
+import { objectWithNulls, withoutNulls } from '../absent.ts';
+import { logitBiasFields, samplingFields } from '../sampling-fields.ts';
 
 /** Limits of the bodies that no setting changes. Lengths in characters (Unicode code points). */
 export const OPENAI_LIMITS = {
@@ -50,15 +50,22 @@ const stopText = () =>
     params: { constraint: 'max_length' },
   });
 
+/** A maximum number of tokens. Parsers map the numbers below 1. */
+export const maximum = () => z.int().max(OPENAI_LIMITS.tokens);
+
+/** How a maximum number of tokens is read, for the descriptions. */
+export const MAXIMUM_RULE =
+  'A number above the rest of the context is reduced. 0 counts as 1, and a negative number as absent';
+
 /** Fields of both routes. */
 export const sharedFields = () => ({
   model: z.string().max(OPENAI_LIMITS.valueChars).optional().meta({
     description:
       'Any text: a worker has one model, and the answer names it. A narration reports a name that differs from it',
   }),
-  max_tokens: z.int().min(1).max(OPENAI_LIMITS.tokens).optional().meta({
-    description: 'Maximum number of tokens to generate. A number above the rest of the context is reduced',
-  }),
+  max_tokens: maximum()
+    .optional()
+    .meta({ description: `Maximum number of tokens to generate. ${MAXIMUM_RULE}` }),
   min_tokens: z.int().min(0).max(OPENAI_LIMITS.tokens).optional().meta({
     description: 'End of sequence is not sampled before this many tokens; at most the maximum. Default: 0',
   }),
@@ -69,14 +76,17 @@ export const sharedFields = () => ({
     description:
       "Keep the k likeliest tokens; 0 and -1 are off. When absent: the model's default, else 0. Extension of vLLM",
   }),
-  seed: z.int().optional().meta({
-    description:
-      'The same seed draws the same tokens; output k of a prompt uses seed + k. When absent: drawn at random',
-  }),
-  logit_bias: z
-    .record(z.string(), z.number().min(-100).max(100))
+  seed: z
+    .number()
+    .refine(Number.isInteger, { error: 'a whole number', params: { constraint: 'type' } })
     .optional()
-    .meta({ description: 'Token id, as a text → number from -100 to 100 that is added to its logit' }),
+    .meta({
+      description:
+        'The same seed draws the same tokens; output k of a prompt uses seed + k. A whole number of any size: the rest of its ' +
+        'division by 2^53 counts. When absent: drawn at random',
+      type: 'integer',
+    }),
+  logit_bias: z.preprocess(withoutNulls, logitBiasFields().logit_bias).optional(),
   stop: z
     .union([stopText(), z.array(stopText()).max(OPENAI_LIMITS.stops)], { error: STOP_RULE })
     .optional()

@@ -74,8 +74,14 @@ function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   const isOther = (one: z.core.$ZodIssue): boolean => one.code === 'invalid_type' && one.path.length === 0;
   const own = issue.errors.find((issues) => !issues.some(isOther));
   if (own === undefined) return [issue];
+  // A list of the allowed words is only a part of the rule, if the value may be an object too.
+  if (ownRule(issue) && own.every(isWord))
+    return own.map((one) => ({ ...one, path: issue.path, message: issue.message }));
   return firstOf(own).flatMap((one) => innermost({ ...one, path: [...issue.path, ...one.path] }));
 }
+
+/** True if the value itself, and not a part of it, is none of the allowed words. */
+const isWord = ({ code, path }: z.core.$ZodIssue): boolean => code === 'invalid_value' && path.length === 0;
 
 /** @param root path of `body`, if it is a part of the whole body */
 function violationOf(issue: z.core.$ZodIssue, body: unknown, root = ''): Violation {
@@ -102,8 +108,16 @@ interface Rule {
   readonly rule: string;
 }
 
-/** Units of the limits of a size, by the kind of the value. */
-const UNITS: Readonly<Record<string, string>> = { string: ' characters', array: ' items' };
+/** Units of a size, by the kind of the value. */
+const UNITS: Readonly<Record<string, string>> = { string: 'character', array: 'item' };
+
+/** `be at least 3` for a number, and `have at least 3 items` for a value with a size. */
+function limitText(bound: string, limit: number | bigint, kind: string): string {
+  const unit = UNITS[kind];
+  return unit === undefined
+    ? `be ${bound} ${limit}`
+    : `have ${bound} ${limit} ${unit}${Number(limit) === 1 ? '' : 's'}`;
+}
 
 function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
   switch (issue.code) {
@@ -113,23 +127,23 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
       if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
       return { constraint: 'type', rule: `must be ${nounOf(issue.expected)}` };
     case 'too_big':
-      return { constraint: 'maximum', rule: `must be at most ${issue.maximum}${UNITS[issue.origin] ?? ''}` };
+      return { constraint: 'maximum', rule: `must ${limitText('at most', issue.maximum, issue.origin)}` };
     case 'too_small':
       return {
         constraint: 'minimum',
-        rule: `must be ${issue.inclusive === false ? 'above' : 'at least'} ${issue.minimum}${UNITS[issue.origin] ?? ''}`,
+        rule: `must ${limitText(issue.inclusive === false ? 'above' : 'at least', issue.minimum, issue.origin)}`,
       };
     case 'invalid_union':
       if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
       return { constraint: 'type', rule: ownRule(issue) ?? `must be ${typesOf(issue).join(' or ')}` };
     case 'invalid_value':
-      return { constraint: 'enum', rule: `must be ${issue.values.map(String).join(', ')}` };
+      return { constraint: 'enum', rule: ownRule(issue) ?? `must be ${issue.values.map(String).join(', ')}` };
     default:
       return { constraint: 'form', rule: ownRule(issue) ?? 'must have a form that the API reference describes' };
   }
 }
 
-/** The end of the sentence, if the schema of a union or of a pattern has it as the message of its error. */
+/** The end of the sentence, if the schema has it as the message of its error: a union, a pattern or words. */
 const ownRule = ({ message }: z.core.$ZodIssue): string | undefined =>
   message.startsWith('Invalid') ? undefined : `must be ${message}`;
 
@@ -139,7 +153,8 @@ const typesOf = ({ errors }: z.core.$ZodIssueInvalidUnion): string[] =>
 
 function nounOf(expected: string): string {
   if (expected === 'int') return 'a whole number';
-  if (expected === 'array' || expected === 'object') return `an ${expected === 'array' ? 'array' : 'object'}`;
+  if (expected === 'array') return 'an array';
+  if (expected === 'object' || expected === 'record') return 'an object';
   return `a ${expected}`;
 }
 

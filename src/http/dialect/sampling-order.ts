@@ -14,29 +14,26 @@ import { invalidError, invalidField } from './check.ts';
 /** Sampling parameters of a dialect's body, which has the field names of `/execute`. */
 type SamplingBody = Parameters<typeof samplingIn>[0];
 
-/** Values of `seed`: the whole numbers below this one. */
+/** Values of `seed` of the engine: the whole numbers from 0 that are below this one. */
 const SEEDS = 2 ** 53;
 
 /**
- * The sampling parameters. Other servers take -1 as `top_k` for off, and negative seeds: these are mapped to
- * the range of the engine.
+ * The sampling parameters. Other servers take -1 as `top_k` for off, and seeds of any sign and size: these
+ * are mapped to the range of the engine.
  */
 export function samplingOrder(body: SamplingBody): Partial<Sampling> {
   const { seed, top_k: topK } = body;
   return samplingIn({
     ...body,
-    ...(seed !== undefined && seed < 0 && { seed: seed + SEEDS }),
+    ...(seed !== undefined && { seed: seedOf(seed) }),
     ...(topK === -1 && { top_k: 0 }),
   });
 }
 
-/** Ids and biases of `logit_bias`: an object of ids as texts. */
-export function biasOrder(bias: Readonly<Record<string, number>> | undefined): GenerationOrder['logitBias'] {
-  if (bias === undefined) return undefined;
-  return Object.entries(bias).map(([id, value]) => {
-    if (!/^\d{1,9}$/.test(id)) throw invalidField('logit_bias', 'key', 'logit_bias must have token ids as its keys');
-    return [Number(id), value];
-  });
+/** The rest of the division of a seed by 2^53, which is never negative. */
+function seedOf(seed: number): number {
+  const rest = seed % SEEDS;
+  return rest < 0 ? rest + SEEDS : Math.abs(rest);
 }
 
 /**

@@ -82,6 +82,13 @@ describe.each([
     expect(streamed.tool_calls).toMatchObject(CALLS.map((call) => ({ name: call.name, args: call.arguments })));
   });
 
+  test('two parallel calls of a stream whose first chunks carry the narration', async () => {
+    const model = modelOf(worker, { modelKwargs: { narration: true } }).bindTools([weather]);
+    const chunks = await collect(await model.stream([new HumanMessage(QUESTION)]));
+    const whole = chunks.reduce((sum, chunk) => sum.concat(chunk));
+    expect(whole.tool_calls).toMatchObject(CALLS.map((call) => ({ name: call.name, args: call.arguments })));
+  });
+
   test('an error before the answer has our sentence', async () => {
     const invalid = await rejected(modelOf(haiku, { temperature: 9 }).invoke('Hello!'));
     expect(invalid).toMatchObject({ status: 400, message: expect.stringContaining('temperature') });

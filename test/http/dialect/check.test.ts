@@ -42,7 +42,7 @@ test('a list names its broken elements, at most as many as an error reports', ()
 
 test('a list that is too long, or is no list, has one violation', () => {
   expect(violationsOf({ list: Array(101).fill(1) })).toMatchObject([
-    { field: 'list', message: 'list must be at most 100 items' },
+    { field: 'list', message: 'list must have at most 100 items' },
   ]);
   expect(violationsOf({ list: 1 })).toMatchObject([{ field: 'list', constraint: 'type' }]);
 });

@@ -8,6 +8,7 @@ import { OPENAI_LIMITS } from '../../../src/contract/openai/fields.ts';
 import { checkBody, MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
 import { chatOrder } from '../../../src/http/openai/chat/order.ts';
 import { completionOrder } from '../../../src/http/openai/completions/order.ts';
+import { MAX_LOGIT_BIASES } from '../../../src/protocol/logit-bias.ts';
 import { HEAD } from './events.ts';
 
 const requestOf = (body: object) => ({ headers: {}, body }) as unknown as FastifyRequest;
@@ -110,14 +111,14 @@ describe('tools', () => {
     });
     expect(inputs).toMatchObject([{ tools: [look.function, { name: 'jump' }] }]);
     expect(JSON.stringify(inputs)).toContain('{"b":{},"a":{}}');
-    expect(toolUse).toEqual({ choice: 'auto', parallel: false });
+    expect(toolUse).toMatchObject({ choice: 'auto', parallel: false });
     expect(ignoredFields).toEqual(['tools[0] (web_search)']);
   });
 
   test('are not offered with tool_choice none; without tools the output may still have reasoning', () => {
     expect(chat({ tools: [look], tool_choice: 'none' })).toMatchObject({ toolUse: { choice: 'none', parallel: true } });
     expect(chat({ tools: [look], tool_choice: 'none' }).inputs[0]).not.toHaveProperty('tools');
-    expect(chat({}).toolUse).toEqual({ choice: 'auto', parallel: true });
+    expect(chat({}).toolUse).toMatchObject({ choice: 'auto', parallel: true, reasoning: {} });
   });
 
   test('can be required or named', () => {
@@ -155,6 +156,33 @@ describe('fields of a chat', () => {
     expect(chat(nulls)).toEqual(chat({}));
   });
 
+  test('null counts as absent inside of objects too', () => {
+    const content = [{ type: 'text', text: 'Hello', refusal: null }];
+    expect(chat({ messages: [{ role: 'user', content }] })).toEqual(chat({}));
+    expect(chat({ response_format: { type: null, json_schema: null } })).toEqual(chat({}));
+    expect(chat({ logit_bias: { '5': null, '6': 2 } }).logitBias).toEqual([[6, 2]]);
+  });
+
+  test.each([
+    [{ max_tokens: 0 }, 1],
+    [{ max_tokens: -1 }, undefined],
+    [{ max_completion_tokens: -1, max_tokens: 7 }, 7],
+    [{ max_completion_tokens: 0, max_tokens: 7 }, 1],
+  ])('%j: no maximum is refused', (body, maxTokens) => {
+    expect(chat(body).maxTokens).toBe(maxTokens);
+  });
+
+  test.each([
+    [2 ** 53 - 1, 2 ** 53 - 1],
+    [2 ** 53, 0],
+    [2 ** 53 + 6, 6],
+    [-(2 ** 53), 0],
+    [-(2 ** 53) - 6, 2 ** 53 - 6],
+    [1e300, 1e300 % 2 ** 53],
+  ])('the seed %d is reduced to %d', (seed, reduced) => {
+    expect(chat({ seed }).sampling).toStrictEqual({ seed: reduced });
+  });
+
   test('max_completion_tokens wins over max_tokens, and any number is accepted', () => {
     expect(chat({ max_tokens: 5, max_completion_tokens: 32_000 }).maxTokens).toBe(32_000);
     expect(chat({ max_tokens: 5 }).maxTokens).toBe(5);
@@ -189,18 +217,14 @@ describe('fields of a chat', () => {
     expect(chat({ logprobs: false, top_logprobs: 0, stop: '' })).toMatchObject({ logprobs: undefined, stop: [] });
   });
 
-  test('reasoning_effort and enable_thinking become variables of the template, and its own ones win', () => {
-    const variablesOf = (body: object) => (chat(body).inputs[0] as { variables?: object }).variables;
-    expect(variablesOf({ reasoning_effort: 'low' })).toEqual({ reasoning_effort: 'low' });
-    expect(variablesOf({ reasoning_effort: 'none' })).toEqual({ reasoning_effort: 'none', enable_thinking: false });
-    expect(variablesOf({ reasoning_effort: 'none', enable_thinking: true })).toMatchObject({ enable_thinking: true });
-    expect(
-      variablesOf({ enable_thinking: false, chat_template_kwargs: { enable_thinking: true, style: 'x' } }),
-    ).toEqual({
-      enable_thinking: true,
-      style: 'x',
+  test('reasoning_effort and enable_thinking are the wish for reasoning; the variables of the template are kept', () => {
+    expect(chat({ reasoning_effort: 'low', enable_thinking: true }).toolUse?.reasoning).toEqual({
+      enabled: true,
+      effort: 'low',
     });
-    expect(variablesOf({})).toBeUndefined();
+    const { inputs } = chat({ chat_template_kwargs: { enable_thinking: true, style: 'x' } });
+    expect(inputs).toMatchObject([{ variables: { enable_thinking: true, style: 'x' } }]);
+    expect(chat({}).inputs[0]).not.toHaveProperty('variables');
   });
 
   test('without an effect are listed: unknown ones, harmless ones, and another model', () => {
@@ -227,19 +251,36 @@ describe('fields of a chat', () => {
     [{ n: 17 }, 'n', /at most 16/],
     [{ n: 0 }, 'n', /at least 1/],
     [{ temperature: 2.5 }, 'temperature', /at most 2.*2\.5/],
-    [{ max_tokens: 0 }, 'max_tokens', /at least 1/],
+    [{ response_format: { json_schema: {} } }, 'response_format.type', /is required/],
+    [{ seed: 1.5 }, 'seed', /a whole number, but is 1\.5/],
     [{ stop: Array(17).fill('a') }, 'stop', /at most 16 items/],
     [{ stop: 'x'.repeat(101) }, 'stop', /at most 100 characters/],
     [{ stop: ['a', 5] }, 'stop[1]', /a string/],
     [{ min_tokens: 9, max_tokens: 5 }, 'min_tokens', /at most the maximum/],
-    [{ logit_bias: { hello: 1 } }, 'logit_bias', /token ids/],
-    [{ messages: [] }, 'messages', /at least 1/],
+    [{ logit_bias: { hello: 1 } }, 'logit_bias', /must be an object of at most 1024 token ids/],
+    [{ logit_bias: { '007': 1 } }, 'logit_bias', /token ids/],
+    [{ logit_bias: { '7': 101 } }, 'logit_bias', /from -100 to 100$/],
+    [{ logit_bias: biases(MAX_LOGIT_BIASES + 1) }, 'logit_bias', /at most 1024/],
+    [{ logit_bias: [] }, 'logit_bias', /must be an object$/],
+    [{ messages: [] }, 'messages', /^messages must have at least 1 item$/],
+    [{ tool_choice: 'any' }, 'tool_choice', /auto, required, or {type: function, function: {name}}, but is "any"$/],
+    [{ tool_choice: { type: 'function' } }, 'tool_choice', /or {type: function, function: {name}}$/],
+    [{ chat_template_kwargs: 'x' }, 'chat_template_kwargs', /must be an object$/],
   ])('%j is refused by name', (body, field, sentence) => {
     const [name, text] = refused(() => chat(body));
     expect(name).toBe(field);
     expect(text).toMatch(sentence);
   });
 });
+
+test('as many biases as the engine takes are accepted', () => {
+  expect(chat({ logit_bias: biases(MAX_LOGIT_BIASES) }).logitBias).toHaveLength(MAX_LOGIT_BIASES);
+});
+
+/** As many different ids, each with a bias. */
+function biases(count: number): Record<string, number> {
+  return Object.fromEntries(Array.from({ length: count }, (_, id) => [String(id), 1]));
+}
 
 describe('limits', () => {
   const user = { role: 'user', content: 'Hello' };
@@ -343,13 +384,21 @@ describe('fields of a completion', () => {
     [{ suffix: 'end' }, 'suffix', /not supported/],
     [{ prompt_logprobs: 1 }, 'prompt_logprobs', /echo and logprobs/],
     [{ best_of: 2 }, 'best_of', /1 or n/],
-    [{ max_tokens: 0 }, 'max_tokens', /without echo/],
     [{ logprobs: 21 }, 'logprobs', /at most 20/],
     [{ prompt: Array(9).fill('a'), n: 16 }, 'prompt', /144/],
   ])('%j is refused by name', (body, field, sentence) => {
     const [name, text] = refused(() => completion(body));
     expect(name).toBe(field);
     expect(text).toMatch(sentence);
+  });
+
+  test.each([
+    [{ max_tokens: 0 }, 1],
+    [{ max_tokens: 0, echo: true }, 0],
+    [{ max_tokens: -1 }, 16],
+    [{ max_tokens: -1, echo: true }, 16],
+  ])('%j: no maximum is refused', (body, maxTokens) => {
+    expect(completion(body).maxTokens).toBe(maxTokens);
   });
 
   test('an empty suffix, best_of as n, and max_tokens 0 with echo are accepted', () => {

@@ -35,6 +35,9 @@ const chunk = (...choices: object[]) => ({
   choices,
 });
 
+/** The data of a keep-alive that the encoder makes now. */
+const keptAlive = ({ keepAlive }: ChatChunkEncoder) => dataOf(typeof keepAlive === 'function' ? keepAlive() : '');
+
 const PARTS: readonly JobEvent[] = [
   piece({ kind: 'reasoning', text: 'Hm' }),
   content('Well'),
@@ -99,8 +102,27 @@ describe('a stream', () => {
     expect(textOf(stream(), [STARTED_JOB, NARRATION])).toBe('');
     const { type, ...facts } = NARRATION;
     expect(dataOf(textOf(stream({ narrates: true }), [STARTED_JOB, NARRATION]))).toEqual([
-      { ...chunk(choice({})), narration: facts },
+      { ...chunk(choice({ role: 'assistant', content: '' })), narration: facts },
     ]);
+  });
+
+  test('begins with the role also if a narration or a keep-alive comes first, and names it once', () => {
+    const call = piece({ kind: 'call', index: 0, id: 'abcdefghi', name: 'f' });
+    const narrated = dataOf(textOf(stream({ narrates: true }), [STARTED_JOB, NARRATION, call, NARRATION]));
+    const deltas = narrated.map((data) => (data as { choices: [{ delta: object }] }).choices[0].delta);
+    expect(deltas).toEqual([{ role: 'assistant', content: '' }, { tool_calls: [expect.anything()] }, {}]);
+    const quiet = stream({ keepAlive: 'chunk' });
+    expect(keptAlive(quiet)).toMatchObject([{ choices: [{ delta: { role: 'assistant', content: '' } }] }]);
+    expect(keptAlive(quiet)).toEqual([chunk(choice({}))]);
+    expect(dataOf(textOf(quiet, [content('a')]))).toEqual([chunk(choice({ content: 'a' }))]);
+  });
+
+  test('has the usage of the moment also in a keep-alive and in a narration', () => {
+    const encoder = stream({ narrates: true, keepAlive: 'chunk', options: { continuous_usage_stats: true } });
+    textOf(encoder, [STARTED_JOB, PROMPT, content('a', { tokensOut: 4 })]);
+    const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 };
+    expect(keptAlive(encoder)).toMatchObject([{ usage }]);
+    expect(dataOf(textOf(encoder, [NARRATION]))).toMatchObject([{ usage, narration: {} }]);
   });
 
   test('ends with the error of the job and the end mark', () => {
@@ -118,7 +140,9 @@ describe('a stream', () => {
   });
 
   test('has a chunk without text as its keep-alive with --sse-keepalive chunk', () => {
-    expect(dataOf(stream({ keepAlive: 'chunk' }).keepAlive ?? '')).toEqual([chunk(choice({}))]);
+    const begun = stream({ keepAlive: 'chunk' });
+    textOf(begun, [content('a')]);
+    expect(keptAlive(begun)).toEqual([chunk(choice({}))]);
   });
 
   test('stays in one line for clients that split at every Unicode line end', () => {
@@ -157,6 +181,17 @@ describe('log-probabilities', () => {
     const [data] = dataOf(textOf(stream(), [scored])) as [{ choices: [{ logprobs: object }] }];
     const whole = JSON.parse(textOf(document({ scored: true }), [scored, choiceEnd(), END_OF_JOB]));
     expect(whole.choices[0].logprobs).toEqual(data.choices[0].logprobs);
+  });
+
+  test('also have the tokens without a text after the last piece', () => {
+    const ended = choiceEnd({ unreported: [{ id: end, logprob: -3, top: [{ id: 69, logprob: -4 }] }] });
+    const trailing = { token: '<|end|>', logprob: -3, top_logprobs: [{ token: tokens.formOf(69).text, logprob: -4 }] };
+    expect(dataOf(textOf(stream(), [scored, ended])).at(-1)).toMatchObject({
+      choices: [{ logprobs: { content: [trailing], refusal: null }, finish_reason: 'stop' }],
+    });
+    const whole = JSON.parse(textOf(document({ scored: true }), [scored, ended, END_OF_JOB]));
+    expect(whole.choices[0].logprobs.content).toHaveLength(3);
+    expect(whole.choices[0].logprobs.content[2]).toMatchObject(trailing);
   });
 });
 

@@ -5,6 +5,7 @@ import { CompletionDocumentEncoder } from '../../../src/http/openai/completions/
 import type { CompletionTokens } from '../../../src/http/openai/completions/scores.ts';
 import type { JobEvent } from '../../../src/jobs/job-events.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
+import { NARRATION } from '../../jobs/events.ts';
 import { haikuFiles } from '../../text/tokenizer/small-tokenizers.ts';
 import { choiceEnd, content, dataOf, END_OF_JOB, HEAD, textOf } from './events.ts';
 
@@ -150,4 +151,17 @@ test('the only token counts as a stop if it ends the sequence, and as a limit ot
   ];
   expect(document({ scored: true, endIds: [3] }, end(3)).choices[0].finish_reason).toBe('stop');
   expect(document({ scored: true, endIds: [3] }, end(4)).choices[0].finish_reason).toBe('length');
+});
+
+test('a keep-alive and a narration have the usage of the moment', () => {
+  const encoder = new CompletionChunkEncoder({
+    ...answer({ narrates: true }),
+    options: { continuous_usage_stats: true },
+    keepAlive: 'chunk',
+  });
+  textOf(encoder, [prompt(0, [5, 6]), content('a', { tokensOut: 4 })]);
+  const usage = { prompt_tokens: 2, completion_tokens: 4, total_tokens: 6 };
+  const { keepAlive } = encoder;
+  expect(dataOf(typeof keepAlive === 'function' ? keepAlive() : '')).toMatchObject([{ usage }]);
+  expect(dataOf(textOf(encoder, [NARRATION]))).toMatchObject([{ usage, narration: {} }]);
 });

@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import { EVENTS } from '../../events.ts';
 import { counted, named } from '../../schema.ts';
-import { EFFORTS } from './body.ts';
 
 const text = (description: string) => z.string().meta({ description });
 const nullable = <S extends z.ZodType>(schema: S, description: string) => schema.nullable().meta({ description });
@@ -105,16 +104,16 @@ const EchoedChoice = z.union([
 /** The settings of a request that its answer repeats. */
 const settings = {
   instructions: nullable(z.string(), 'As in the request'),
-  max_output_tokens: nullable(z.int(), 'As in the request'),
-  max_tool_calls: nullable(z.int(), 'As in the request'),
-  metadata: z.record(z.string(), z.string()).meta({ description: 'As in the request' }),
+  max_output_tokens: nullable(z.int(), 'As in the request; 1 for 0, and null for a negative number'),
+  max_tool_calls: nullable(z.int(), 'As in the request, if it is a whole number'),
+  metadata: z.record(z.string(), z.string()).meta({ description: 'The texts of the request' }),
   parallel_tool_calls: z.boolean().meta({ description: 'As in the request, or true' }),
-  prompt_cache_key: nullable(z.string(), 'As in the request'),
-  safety_identifier: nullable(z.string(), 'As in the request'),
-  user: nullable(z.string(), 'As in the request'),
+  prompt_cache_key: nullable(z.string(), 'The text of the request'),
+  safety_identifier: nullable(z.string(), 'The text of the request'),
+  user: nullable(z.string(), 'The text of the request'),
   reasoning: z
     .object({
-      effort: nullable(z.enum(EFFORTS), 'As in the request'),
+      effort: nullable(z.string(), 'As in the request'),
       summary: always(null, 'Always null'),
     })
     .meta({ description: 'Control of the reasoning' }),

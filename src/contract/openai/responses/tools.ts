@@ -51,12 +51,13 @@ const AllowedChoice = named(
     type: z.literal('allowed_tools').meta({ description: 'The model is offered only some of the tools' }),
     mode: z.enum(['auto', 'required']).meta({ description: 'As the text forms of `tool_choice`' }),
     tools: z
-      .array(z.object({ type: z.string(), name: z.string().optional() }))
+      .array(objectWithNulls({ type: z.string(), name: z.string().optional() }))
       .max(MAX_TOOLS)
       .meta({ description: 'Functions of `tools`, by `name`. Other types are skipped' }),
   }),
 );
 const MODES = ['none', 'auto', 'required'] as const;
+const CHOICE_RULE = 'none, auto, required, {type: function, name}, or {type: allowed_tools, mode, tools}';
 export type ToolChoice =
   | (typeof MODES)[number]
   | z.output<typeof NamedChoice>
@@ -66,7 +67,7 @@ export const toolChoiceField = () =>
   chosenForm<ToolChoice>(
     (value) => {
       const type = typeOf(value);
-      if (type === undefined) return z.enum(MODES);
+      if (type === undefined) return z.enum(MODES, { error: CHOICE_RULE });
       if (type === 'function') return NamedChoice;
       return type === 'allowed_tools' ? AllowedChoice : UNKNOWN;
     },

@@ -8,10 +8,8 @@ import { Chunks, errorEnd, jsonLine } from '../shared/chunks.ts';
 import type { AnswerHead, SharedBody } from '../shared/order.ts';
 import { UsageCounter } from '../shared/usage.ts';
 import { chatFinish } from './finish.ts';
-import { chatScores, type TokenForms } from './scores.ts';
+import { chatScores, endScores, type TokenForms } from './scores.ts';
 
-/** A choice that changes nothing. */
-const QUIET = '{"index":0,"delta":{},"logprobs":null,"finish_reason":null}';
 const ROLE = '"role":"assistant",';
 
 export interface ChatAnswer {
@@ -29,7 +27,7 @@ export interface ChatStream extends ChatAnswer {
 
 export class ChatChunkEncoder implements DialectEncoder {
   readonly status = 200;
-  readonly keepAlive?: string;
+  readonly keepAlive: DialectEncoder['keepAlive'];
   readonly #tokens: TokenForms;
   readonly #narrates: boolean;
   readonly #usage = new UsageCounter();
@@ -41,7 +39,8 @@ export class ChatChunkEncoder implements DialectEncoder {
     this.#tokens = tokens;
     this.#narrates = narrates;
     this.#chunks = new Chunks(head, 'chat.completion.chunk', options, this.#usage);
-    Object.assign(this, keepAliveOf(keepAlive, this.#chunks.of(QUIET)));
+    this.keepAlive =
+      keepAlive === 'chunk' ? () => this.#chunks.of(this.#quiet()) : keepAliveOf(keepAlive, undefined).keepAlive;
   }
 
   encode(event: JobEvent): string | undefined {
@@ -52,7 +51,7 @@ export class ChatChunkEncoder implements DialectEncoder {
       case 'choice_end':
         return this.#end(event);
       case 'narration':
-        return this.#narrates ? this.#chunks.narration(QUIET, event) : undefined;
+        return this.#narrates ? this.#chunks.narration(this.#quiet(), event) : undefined;
       case 'end':
         return this.#chunks.end;
       case 'error':
@@ -64,8 +63,7 @@ export class ChatChunkEncoder implements DialectEncoder {
 
   #token(event: TokenEvent): string {
     const { choice = 0, part = { kind: 'content', text: event.t } } = event;
-    const scores = chatScores(event, this.#tokens);
-    const logprobs = scores === undefined ? 'null' : `{"content":[${oneLineOf(scores)}],"refusal":null}`;
+    const logprobs = logprobsOf(chatScores(event, this.#tokens));
     const delta = this.#delta(choice, part);
     return this.#chunks.of(`{"index":${choice},"delta":${delta},"logprobs":${logprobs},"finish_reason":null}`);
   }
@@ -77,15 +75,33 @@ export class ChatChunkEncoder implements DialectEncoder {
     return `{${ROLE}${isCall ? '"content":null,' : ''}${deltaFields(part)}}`;
   }
 
+  /**
+   * A choice that adds no text. The first chunk of a choice has the role, whichever chunk comes first:
+   * clients take the kind of the message from it.
+   */
+  #quiet(): string {
+    return `{"index":0,"delta":{${this.#beginning(0)}},"logprobs":null,"finish_reason":null}`;
+  }
+
   #end(event: ChoiceEndEvent): string {
     const { choice } = event;
-    const delta = this.#begun.has(choice) ? '' : `${ROLE}"content":""`;
+    const delta = this.#beginning(choice);
+    const logprobs = logprobsOf(endScores(event, this.#tokens));
     const finish = chatFinish(event);
-    return this.#chunks.of(`{"index":${choice},"delta":{${delta}},"logprobs":null,"finish_reason":"${finish}"}`);
+    return this.#chunks.of(`{"index":${choice},"delta":{${delta}},"logprobs":${logprobs},"finish_reason":"${finish}"}`);
+  }
+
+  /** The fields of a delta without text: none after the first chunk of the choice. */
+  #beginning(choice: number): string {
+    if (this.#begun.has(choice)) return '';
+    this.#begun.add(choice);
+    return `${ROLE}"content":""`;
   }
 }
 
-const oneLineOf = (scores: readonly string[]): string => scores.join(',');
+/** The field `logprobs` of a chunk. @param scores entries as JSON; undefined or empty for none */
+const logprobsOf = (scores: readonly string[] | undefined): string =>
+  scores === undefined || scores.length === 0 ? 'null' : `{"content":[${scores.join(',')}],"refusal":null}`;
 
 /** The fields of a delta for a part of the output. */
 function deltaFields(part: OutputPart): string {

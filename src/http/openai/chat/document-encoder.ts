@@ -8,7 +8,7 @@ import { DocumentEnd } from '../shared/document.ts';
 import { UsageCounter } from '../shared/usage.ts';
 import type { ChatAnswer } from './chunk-encoder.ts';
 import { chatFinish } from './finish.ts';
-import { chatScores } from './scores.ts';
+import { chatScores, endScores } from './scores.ts';
 
 interface Call {
   readonly id: string;
@@ -95,7 +95,9 @@ export class ChatDocumentEncoder implements DialectEncoder {
 
   #finish(event: ChoiceEndEvent): void {
     const choice = this.#choices[event.choice];
-    if (choice) choice.finish = chatFinish(event);
+    if (!choice) return;
+    choice.finish = chatFinish(event);
+    choice.scores.push(...endScores(event, this.#answer.tokens));
   }
 
   #narration(event: EventBody<'narration'>): void {

@@ -4,7 +4,7 @@ import type { ChatRequest } from '../../../contract/openai/chat.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
-import { type AnswerHead, ignoredNames, refuseField, requireText, sharedOrder } from '../shared/order.ts';
+import { type AnswerHead, ignoredNames, maximumOf, refuseField, requireText, sharedOrder } from '../shared/order.ts';
 import { messagesOf } from './messages.ts';
 import { toolsOf } from './tools.ts';
 
@@ -23,7 +23,7 @@ export function chatOrder(
   const { tools, toolUse, ignored: ofTools } = toolsOf(body);
   // A value of JSON.parse has no other types.
   const variables = body.chat_template_kwargs as Record<string, Json> | undefined;
-  const maxTokens = body.max_completion_tokens ?? body.max_tokens;
+  const maxTokens = maximumOf(body.max_completion_tokens) ?? maximumOf(body.max_tokens);
   return {
     ...sharedOrder(body, maxTokens, request),
     jobId: head.id,

@@ -18,7 +18,7 @@ export interface CompletionStream extends CompletionAnswer {
 
 export class CompletionChunkEncoder implements DialectEncoder {
   readonly status = 200;
-  readonly keepAlive?: string;
+  readonly keepAlive: DialectEncoder['keepAlive'];
   readonly #narrates: boolean;
   readonly #usage = new UsageCounter();
   readonly #chunks: Chunks;
@@ -28,7 +28,8 @@ export class CompletionChunkEncoder implements DialectEncoder {
     this.#narrates = answer.narrates;
     this.#choices = new CompletionChoices(answer);
     this.#chunks = new Chunks(answer.head, 'text_completion', options, this.#usage);
-    Object.assign(this, keepAliveOf(keepAlive, this.#chunks.of(QUIET)));
+    // A chunk is made when it is sent, so that its usage has the numbers of that moment.
+    this.keepAlive = keepAlive === 'chunk' ? () => this.#chunks.of(QUIET) : keepAliveOf(keepAlive, undefined).keepAlive;
   }
 
   encode(event: JobEvent): string | undefined {

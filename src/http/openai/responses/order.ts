@@ -6,13 +6,10 @@ import type { ResponsesRequest } from '../../../contract/openai/responses/body.t
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
 import { requireLength } from '../../dialect/sampling-order.ts';
-import { shownText } from '../../validate.ts';
-import { sharedOrder } from '../shared/order.ts';
+import { maximumOf, sharedOrder } from '../shared/order.ts';
+import { ignoredFields, LOGPROBS } from './ignored.ts';
 import { readInput } from './input.ts';
 import type { ReadTools } from './tools.ts';
-
-/** The value of `include` that asks for log-probabilities. */
-const LOGPROBS = 'message.output_text.logprobs';
 
 /** The facts about the worker that an order depends on. */
 export interface OrderFacts {
@@ -39,7 +36,7 @@ export function responsesOrder(
     jobId: id,
     inputs: [{ messages, tools: offered }],
     toolUse: { choice, parallel: body.parallel_tool_calls ?? true, reasoning: { effort: body.reasoning?.effort } },
-    ...sharedOrder({ ...body, stream_options: undefined }, body.max_output_tokens, request),
+    ...sharedOrder({ ...body, stream_options: undefined }, maximumOf(body.max_output_tokens), request),
     logprobs: logprobsOf(body),
     ignoredFields: [...unknown, ...ignoredFields(body, model), ...ignoredItems, ...ignoredTools],
   };
@@ -66,37 +63,19 @@ function refuseUnsupported(body: ResponsesRequest): void {
       'is not supported: the worker stores no prompts; send the text in instructions and input',
     );
   if (background === true) throw unsupported('background', 'must be false: the worker stores no answers; use stream');
-  const format = text?.format?.type ?? 'text';
-  if (format !== 'text')
+  const format = text?.format ?? {};
+  if (format.type === undefined && Object.keys(format).length > 0)
+    throw invalidField('text.format.type', 'required', 'text.format.type is required');
+  if ((format.type ?? 'text') !== 'text')
     throw unsupported('text.format', 'must be of type text: this worker cannot enforce another form yet');
 }
 
 const unsupported = (field: string, rule: string) => invalidField(field, 'unsupported', `${field} ${rule}`);
 
 /** Alternatives of each token; undefined if the answer has no log-probabilities. */
-function logprobsOf({ include = [], top_logprobs: top }: ResponsesRequest): number | undefined {
-  if (include.includes(LOGPROBS)) return top ?? 0;
+function logprobsOf({ include, top_logprobs: top }: ResponsesRequest): number | undefined {
+  if (Array.isArray(include) && include.includes(LOGPROBS)) return top ?? 0;
   return top === 0 ? undefined : top;
-}
-
-/** Known fields whose values have no effect. */
-function ignoredFields(body: ResponsesRequest, model: string): string[] {
-  const ignored: Readonly<Record<string, boolean>> = {
-    model: body.model !== undefined && body.model !== model,
-    store: body.store === true,
-    truncation: body.truncation === 'auto',
-    max_tool_calls: body.max_tool_calls !== undefined,
-    service_tier: body.service_tier !== undefined && body.service_tier !== 'default' && body.service_tier !== 'auto',
-    'stream_options.include_obfuscation': body.stream_options?.include_obfuscation === true,
-    client_metadata: body.client_metadata !== undefined,
-    'reasoning.summary': body.reasoning?.summary !== undefined,
-    'text.verbosity': body.text?.verbosity !== undefined,
-  };
-  const fields = Object.entries(ignored).flatMap(([field, isIgnored]) => (isIgnored ? [field] : []));
-  const included = (body.include ?? []).flatMap((value, index) =>
-    value === LOGPROBS ? [] : [`include[${index}] (${shownText(value)})`],
-  );
-  return [...fields, ...included];
 }
 
 /**

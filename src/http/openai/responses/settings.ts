@@ -4,6 +4,7 @@ import type { ResponseSettings } from '../../../contract/openai/responses/answer
 import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { SamplingDefaults } from '../../../protocol/sampling.ts';
+import { textsIn } from './ignored.ts';
 import type { ReadTools } from './tools.ts';
 
 /**
@@ -12,20 +13,20 @@ import type { ReadTools } from './tools.ts';
  */
 export function settingsOf(
   body: ResponsesRequest,
-  { sampling }: Pick<GenerationOrder, 'sampling'>,
+  { sampling, maxTokens }: Pick<GenerationOrder, 'sampling' | 'maxTokens'>,
   { tools, choice }: Pick<ReadTools, 'tools' | 'choice'>,
   defaults: SamplingDefaults,
 ): ResponseSettings {
   const { temperature, topP, presencePenalty, frequencyPenalty } = { ...defaults, ...sampling };
   return {
     instructions: body.instructions ?? null,
-    max_output_tokens: body.max_output_tokens ?? null,
-    max_tool_calls: body.max_tool_calls ?? null,
-    metadata: body.metadata ?? {},
+    max_output_tokens: maxTokens ?? null,
+    max_tool_calls: Number.isSafeInteger(body.max_tool_calls) ? Number(body.max_tool_calls) : null,
+    metadata: textsIn(body.metadata),
     parallel_tool_calls: body.parallel_tool_calls ?? true,
-    prompt_cache_key: body.prompt_cache_key ?? null,
-    safety_identifier: body.safety_identifier ?? null,
-    user: body.user ?? null,
+    prompt_cache_key: textOrNull(body.prompt_cache_key),
+    safety_identifier: textOrNull(body.safety_identifier),
+    user: textOrNull(body.user),
     reasoning: { effort: body.reasoning?.effort ?? null, summary: null },
     temperature,
     top_p: topP,
@@ -48,3 +49,5 @@ export function settingsOf(
     previous_response_id: null,
   };
 }
+
+const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);

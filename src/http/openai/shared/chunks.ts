@@ -33,14 +33,18 @@ export class Chunks {
 
   /** A chunk with one choice. @param choice JSON of the choice in one line */
   of(choice: string): string {
-    const usage = this.#options.continuous_usage_stats ? `,"usage":${this.#usage.soFar}` : '';
-    return `${this.#prefix}${choice}]${usage}}\n\n`;
+    return `${this.#prefix}${choice}]${this.#usageNow}}\n\n`;
   }
 
   /** A chunk that carries a narration. @param choice JSON of a choice without text */
   narration(choice: string, narration: EventBody<'narration'>): string {
     const { type, ...facts } = narration;
-    return `${this.#prefix}${choice}],"narration":${jsonLine(facts)}}\n\n`;
+    return `${this.#prefix}${choice}]${this.#usageNow},"narration":${jsonLine(facts)}}\n\n`;
+  }
+
+  /** The field `usage` of a chunk with a choice, if the client wants it in each. */
+  get #usageNow(): string {
+    return this.#options.continuous_usage_stats ? `,"usage":${this.#usage.soFar}` : '';
   }
 
   /** The end of a stream: the usage if the client asks for it. */

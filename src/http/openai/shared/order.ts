@@ -3,11 +3,12 @@ import type { FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
 import type { chatFields } from '../../../contract/openai/chat.ts';
 import type { sharedFields } from '../../../contract/openai/fields.ts';
+import { logitBiasIn } from '../../../contract/sampling-fields.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { LoadedModel } from '../../../lifecycle/load-model.ts';
 import { invalidField } from '../../dialect/check.ts';
 import type { FamilyParts } from '../../dialect/family.ts';
-import { biasOrder, deadlineOrder, samplingOrder } from '../../dialect/sampling-order.ts';
+import { deadlineOrder, samplingOrder } from '../../dialect/sampling-order.ts';
 
 /** The parts of the worker that the routes use. */
 export interface OpenAIParts extends FamilyParts {
@@ -56,12 +57,20 @@ export function sharedOrder(body: SharedBody, maxTokens: number | undefined, req
     minTokens,
     ignoreEos: body.ignore_eos,
     sampling: samplingOrder(body),
-    logitBias: biasOrder(body.logit_bias),
+    logitBias: logitBiasIn(body),
     stop: stopsOf(body.stop),
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
   } as const satisfies Partial<GenerationOrder>;
+}
+
+/**
+ * The maximum number of tokens that counts: no number is refused. Clients send a negative one for no
+ * maximum, and 0 for the least possible output.
+ */
+export function maximumOf(given: number | undefined): number | undefined {
+  return given === undefined || given < 0 ? undefined : Math.max(1, given);
 }
 
 /** The stop strings without empty ones, which some clients send for none. */
@@ -83,7 +92,9 @@ export function ignoredNames(body: SharedBody, unknown: readonly string[], model
  * @throws WorkerError `INVALID_REQUEST`
  */
 export function requireText(format: Chat['response_format']): void {
-  if (format === undefined || format.type === 'text') return;
+  if (format === undefined || format.type === 'text' || Object.keys(format).length === 0) return;
+  if (format.type === undefined)
+    throw invalidField('response_format.type', 'required', 'response_format.type is required');
   const known = format.type === 'json_object' || format.type === 'json_schema';
   const message = known
     ? `response_format.type must be text: this worker cannot enforce ${format.type} yet`

@@ -3,12 +3,14 @@ import type { FastifyRequest } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { WorkerError } from '../../../../src/contract/errors.ts';
 import { limitsOf } from '../../../../src/contract/execute.ts';
-import { METADATA_LIMITS, RESPONSES_FIELDS, ResponsesBody } from '../../../../src/contract/openai/responses/body.ts';
+import { RESPONSES_FIELDS, ResponsesBody } from '../../../../src/contract/openai/responses/body.ts';
 import { MAX_INPUT_ITEMS } from '../../../../src/contract/openai/responses/input.ts';
 import { checkBody } from '../../../../src/http/dialect/check.ts';
 import { responsesOrder } from '../../../../src/http/openai/responses/order.ts';
+import { settingsOf } from '../../../../src/http/openai/responses/settings.ts';
 import { readTools } from '../../../../src/http/openai/responses/tools.ts';
 import type { GenerationOrder } from '../../../../src/jobs/order.ts';
+import { NEUTRAL } from '../../../../src/protocol/sampling.ts';
 import type { Conversation } from '../../../../src/text/template/conversation.ts';
 
 const limits = limitsOf({ maxPromptChars: 'auto', maxTokensCap: 'auto' }, 2048);
@@ -17,6 +19,12 @@ function orderOf(body: object): GenerationOrder {
   const checked = checkBody(ResponsesBody, RESPONSES_FIELDS, body);
   const tools = readTools(checked.value.tools ?? [], checked.value.tool_choice);
   return responsesOrder(checked, { headers: {} } as FastifyRequest, { id: 'resp_1', model: 'haiku', limits, tools });
+}
+/** The settings that the answer to a body repeats. */
+function settingsIn(body: object) {
+  const { value } = checkBody(ResponsesBody, RESPONSES_FIELDS, body);
+  const tools = readTools([], undefined);
+  return settingsOf(value, orderOf(body), tools, NEUTRAL);
 }
 const conversationOf = (body: object): Conversation => orderOf(body).inputs[0] as Conversation;
 const messagesOf = (input: unknown, more: object = {}) => conversationOf({ input, ...more }).messages;
@@ -275,14 +283,82 @@ describe('other fields', () => {
   });
 
   test.each([
-    ['max_output_tokens', 0],
+    ['max_output_tokens', 1.5],
     ['temperature', 2.5],
     ['top_logprobs', 21],
-    ['truncation', 'always'],
     ['stream', 'yes'],
-    ['metadata', Object.fromEntries(Array.from({ length: METADATA_LIMITS.entries + 1 }, (_, n) => [`k${n}`, 'v']))],
+    ['logit_bias', { '07': 1 }],
   ])('%s must be in its range', (field, value) => {
     expect(violationOf({ input: 'x', [field]: value })).toMatchObject({ field });
+  });
+
+  test.each([
+    [0, 1],
+    [-1, undefined],
+  ])('max_output_tokens %d is not refused', (max_output_tokens, maxTokens) => {
+    const body = { input: 'x', max_output_tokens };
+    expect(orderOf(body).maxTokens).toBe(maxTokens);
+    expect(settingsIn(body).max_output_tokens).toBe(maxTokens ?? null);
+  });
+
+  test('any text is an effort; the answer repeats it', () => {
+    expect(orderOf({ input: 'x', reasoning: { effort: 'huge' } }).toolUse?.reasoning).toEqual({ effort: 'huge' });
+    expect(settingsIn({ input: 'x', reasoning: { effort: 'huge' } }).reasoning.effort).toBe('huge');
+    expect(violationOf({ input: 'x', reasoning: { effort: 'x'.repeat(65) } })).toMatchObject({
+      field: 'reasoning.effort',
+      message: 'reasoning.effort must have at most 64 characters',
+    });
+  });
+
+  test.each([
+    ['metadata', { metadata: { a: 5, b: 'x', c: null } }, ['metadata']],
+    ['metadata as a text', { metadata: 'x' }, ['metadata']],
+    ['a null in metadata', { metadata: { a: null } }, []],
+    ['many entries of metadata', { metadata: Object.fromEntries([...'abcdefghijklmnopq'].map((k) => [k, 'v'])) }, []],
+    ['a long user', { user: 'x'.repeat(1025) }, []],
+    [
+      'a user that is no text',
+      { user: 5, safety_identifier: {}, prompt_cache_key: [] },
+      ['user', 'safety_identifier', 'prompt_cache_key'],
+    ],
+    ['truncation', { truncation: 'always' }, ['truncation']],
+    ['max_tool_calls', { max_tool_calls: 1.5 }, ['max_tool_calls']],
+    ['service_tier', { service_tier: 5 }, ['service_tier']],
+    ['include', { include: 'all' }, ['include']],
+    ['an entry of include', { include: [5] }, ['include[0]']],
+    ['stream_options', { stream_options: { include_obfuscation: 'yes' } }, ['stream_options.include_obfuscation']],
+    [
+      'text and reasoning',
+      { text: { verbosity: 1 }, reasoning: { summary: 1 } },
+      ['reasoning.summary', 'text.verbosity'],
+    ],
+    ['a format of null', { text: { format: { type: null } } }, []],
+  ])('%s without an effect is never refused', (_, body, ignored) => {
+    expect(orderOf({ input: 'x', ...body }).ignoredFields).toEqual(ignored);
+  });
+
+  test('at most 32 entries of include are named', () => {
+    expect(orderOf({ input: 'x', include: Array(40).fill('y') }).ignoredFields).toHaveLength(32);
+  });
+
+  test('the answer repeats only texts', () => {
+    const body = { metadata: { a: 5, b: 'x', c: null }, user: 5, safety_identifier: 'me', max_tool_calls: 1.5 };
+    expect(settingsIn({ input: 'x', ...body })).toMatchObject({
+      metadata: { b: 'x' },
+      user: null,
+      safety_identifier: 'me',
+      max_tool_calls: null,
+    });
+  });
+
+  test('a format without a type is refused', () => {
+    expect(violationOf({ input: 'x', text: { format: { schema: {} } } })).toMatchObject({ field: 'text.format.type' });
+  });
+
+  test('the sentence about tool_choice has its object forms', () => {
+    expect(violationOf({ input: 'x', tool_choice: 'any' })?.message).toBe(
+      'tool_choice must be none, auto, required, {type: function, name}, or {type: allowed_tools, mode, tools}, but is "any"',
+    );
   });
 
   test('fields without an effect are named: those of a request of Codex, unknown ones, another model', () => {
