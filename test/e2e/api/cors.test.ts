@@ -37,9 +37,17 @@ const CLIENT_HEADERS = [
   ...['authorization', 'content-type', 'x-api-key'],
   ...['anthropic-version', 'anthropic-beta', 'anthropic-dangerous-direct-browser-access'],
   ...['openai-organization', 'openai-project'],
-  ...['arch', 'lang', 'os', 'package-version', 'retry-count', 'runtime', 'runtime-version', 'timeout', 'helper-method'].map(
-    (name) => `x-stainless-${name}`,
-  ),
+  ...[
+    'arch',
+    'lang',
+    'os',
+    'package-version',
+    'retry-count',
+    'runtime',
+    'runtime-version',
+    'timeout',
+    'helper-method',
+  ].map((name) => `x-stainless-${name}`),
 ];
 
 describe('a worker that names no origin', () => {
