@@ -33,8 +33,8 @@ const canRetryHere = ({ retry, retryAfterMs }: WorkerError): boolean =>
   retry === 'here' || (retry === 'elsewhere' && retryAfterMs !== undefined);
 
 /**
- * True for a route of a dialect. The clients of OpenAI and of Anthropic read `x-should-retry`; without it they
- * send a request again after every status from 500 on.
+ * True for a route of a dialect. The clients of OpenAI and of Anthropic read `x-should-retry`; without it
+ * they send a request again after every status from 500 on.
  */
 const hasDialect = ({ routeOptions }: FastifyRequest): boolean => (routeOptions.config?.requestIds ?? []).length > 0;
 

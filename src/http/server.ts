@@ -12,6 +12,7 @@ import { listenOnOthers } from './connections/other-addresses.ts';
 import { Refusals } from './connections/refusals.ts';
 import { Connections, connectionOptions, SOCKET_BYTES } from './connections.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
+import { unroutedErrors } from './dialect/unrouted.ts';
 import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
 import { requireReadableHttp } from './http-rules.ts';
@@ -19,7 +20,6 @@ import { loadHeaders } from './operator/load-headers.ts';
 import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
 import { requireHost } from './single-headers.ts';
-import { unroutedErrors } from './unrouted.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

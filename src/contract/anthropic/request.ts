@@ -22,7 +22,7 @@ export const BLOCK_TYPES: ReadonlySet<string> = new Set([
 export const RESULT_TYPES: ReadonlySet<string> = new Set(['text']);
 /** Types of the tools that the worker reads. */
 const TOOL_TYPES: ReadonlySet<string> = new Set(['custom']);
-/** Types of blocks whose content the model needs: the worker refuses them. It skips all other unknown types. */
+/** Types of blocks that the worker refuses, because the model needs them. It skips other unknown types. */
 const REFUSED_BLOCKS: ReadonlySet<string> = new Set(['image', 'document']);
 
 /** A text that reaches the model: UTF-8 has no bytes for half of a surrogate pair. */

@@ -1,14 +1,14 @@
 /**
- * Errors of requests that have no route. A path below `/v1/` gets the shape of its dialect, because the client
- * of that dialect reads the error.
+ * Errors of requests that have no route. A path below `/v1/` gets the shape of its dialect, because the
+ * client of that dialect reads the error.
  */
 import type { FastifyRequest } from 'fastify';
-import type { WorkerError } from '../contract/errors.ts';
-import { ROUTES } from '../contract/routes.ts';
-import { anthropicErrors } from './anthropic/errors.ts';
-import type { ErrorFormatter } from './error-handler.ts';
-import { sendError } from './native/errors.ts';
-import { openAIError, statusOf } from './openai/errors.ts';
+import type { WorkerError } from '../../contract/errors.ts';
+import { ROUTES } from '../../contract/routes.ts';
+import { anthropicErrors } from '../anthropic/errors.ts';
+import type { ErrorFormatter } from '../error-handler.ts';
+import { sendError } from '../native/errors.ts';
+import { openAIError, statusOf } from '../openai/errors.ts';
 
 /** A path, also behind the host of an absolute target (RFC 9112, 3.2.2). */
 const MESSAGES = /^(?:https?:\/\/[^/?#]*)?\/v1\/messages(?![^/?#])/i;
