@@ -31,6 +31,7 @@ import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
+import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
 import { LINGER_MS, MAX_LAST_CONNECTIONS, MAX_LINGER_SHARE } from '../src/http/connections/end/server-end.ts';
@@ -172,6 +173,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
 | job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 400 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
+| unknown fields and types inside of a body of \`/v1/messages\` that a narration names | ${MAX_NESTED_NAMES} | – | the others are not named | \`http/anthropic/ignored\` | \`http/anthropic/order\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
 | readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; a scrape waits for ${seconds(MAX_MEMORY_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |

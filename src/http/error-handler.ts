@@ -23,9 +23,20 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
     }
     if (error.code === 'UNAUTHORIZED') void reply.header('WWW-Authenticate', 'Bearer');
     if (error.retryAfterMs !== undefined) void reply.header('Retry-After', secondsOf(error.retryAfterMs));
+    if (!canRetryHere(error) && hasDialect(request)) void reply.header('x-should-retry', 'false');
     return format(error, request, reply);
   };
 }
+
+/** True if the same worker can serve the same request later. */
+const canRetryHere = ({ retry, retryAfterMs }: WorkerError): boolean =>
+  retry === 'here' || (retry === 'elsewhere' && retryAfterMs !== undefined);
+
+/**
+ * True for a route of a dialect. The clients of OpenAI and of Anthropic read `x-should-retry`; without it
+ * they send a request again after every status from 500 on.
+ */
+const hasDialect = ({ routeOptions }: FastifyRequest): boolean => (routeOptions.config?.requestIds ?? []).length > 0;
 
 /** Whole seconds, at least 1. */
 export const secondsOf = (ms: number): number => Math.max(1, Math.ceil(ms / 1000));

@@ -9,14 +9,25 @@ import { authorityOf, nameGuard } from './host-names.ts';
 import { LOAD_HEADERS } from './operator/load-headers.ts';
 import { shownText } from './validate.ts';
 
-/** Methods, request headers and response headers that pages of `--cors-origin` may use. */
+/**
+ * Methods, request headers and response headers that pages of `--cors-origin` may use. The official clients
+ * of the dialects send the headers of `CLIENT_HEADERS` from a page.
+ */
 const METHODS = 'GET, HEAD, POST';
+const CLIENT_HEADERS = [
+  'anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access',
+  'openai-organization, openai-project',
+  'x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count',
+  'x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout, x-stainless-helper-method',
+];
 const REQUEST_HEADERS = [
   'Authorization, Content-Encoding, Content-Type, Last-Event-ID, traceparent, X-Correlation-Id, X-Deadline',
   'X-Api-Key, X-Narration, X-Request-Id',
+  ...CLIENT_HEADERS,
 ].join(', ');
 const RESPONSE_HEADERS = [
   ...['Retry-After', 'traceparent', 'X-Correlation-Id', 'X-Request-Id', 'X-Run-Id'],
+  ...['request-id', 'x-should-retry'],
   ...LOAD_HEADERS,
 ].join(', ');
 /** Seconds for which a browser may cache the answer to a preflight. */

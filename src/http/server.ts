@@ -12,10 +12,10 @@ import { listenOnOthers } from './connections/other-addresses.ts';
 import { Refusals } from './connections/refusals.ts';
 import { Connections, connectionOptions, SOCKET_BYTES } from './connections.ts';
 import { correlationIdOf, traceOf } from './correlation.ts';
+import { unroutedErrors } from './dialect/unrouted.ts';
 import { errorHandler, workerErrorOf } from './error-handler.ts';
 import { handlersOf, type ServerParts } from './handlers.ts';
 import { requireReadableHttp } from './http-rules.ts';
-import { sendError } from './native/errors.ts';
 import { loadHeaders } from './operator/load-headers.ts';
 import type { ContractFiles } from './operator/openapi.ts';
 import { originGuard } from './origin.ts';
@@ -82,7 +82,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
     clientErrorHandler: (error, socket) => connections.fail(error, socket),
     frameworkErrors: (error, request, reply) => {
       void reply.header('X-Correlation-Id', request.id);
-      sendError(workerErrorOf(error), request, reply);
+      unroutedErrors(workerErrorOf(error), request, reply);
     },
   });
   app.addHook('preClose', () => connections.end.stopListening(app.server));
@@ -109,7 +109,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
     'onSend',
     loadHeaders(() => parts.admission.load, isTrusted),
   );
-  app.setErrorHandler(errorHandler(sendError, refusals));
+  app.setErrorHandler(errorHandler(unroutedErrors, refusals));
   addRoutes(app, parts, { contract, connections, refusals, isTrusted });
   return app;
 }

@@ -178,6 +178,42 @@ describe.concurrent('an error that no route gives', () => {
     await broken.app.close();
   });
 
+  test.each([
+    ['GET /v1/nothing', 'openai'],
+    ['DELETE /v1/chat/completions', 'openai'],
+    ['GET /v1/messagesx', 'openai'],
+    ['GET /v1/messages', 'anthropic'],
+    ['POST /v1/messages/batches?x=1', 'anthropic'],
+  ])('%s is not found in the shape of %s', async (line, dialect) => {
+    const [answer] = await answersTo(last(`${line} HTTP/1.1`, ['Content-Length: 0']));
+    expect([answer?.status, answer?.head]).toEqual([404, expect.stringMatching(/\r\nx-request-id: mine\r\n/i)]);
+    const openAI = { message: 'Not found.', type: 'not_found_error', param: null, code: 'not_found' };
+    const anthropic = { type: 'not_found_error', message: 'Not found.' };
+    const isOpenAI = dialect === 'openai';
+    expect(JSON.parse(answer?.body ?? '')).toEqual(
+      isOpenAI ? { error: openAI } : { type: 'error', error: anthropic, request_id: 'mine' },
+    );
+    expect(/\r\nrequest-id: mine\r\n/i.test(answer?.head ?? '')).toBe(!isOpenAI);
+  });
+
+  test('a malformed path below /v1/ has the shape of its dialect', async () => {
+    const [answer] = await answersTo(last('GET /v1/messages/% HTTP/1.1'));
+    expect(JSON.parse(answer?.body ?? '')).toMatchObject({ type: 'error', error: { type: 'invalid_request_error' } });
+  });
+
+  test('clients of a dialect are told when another try cannot help', async () => {
+    const broken = [JSON_TYPE, 'Content-Length: 2'];
+    for (const [path, header] of [
+      ['/v1/chat/completions', true],
+      ['/v1/messages', true],
+      ['/execute', false],
+    ] as const) {
+      const [answer] = await answersTo(last(`POST ${path} HTTP/1.1`, broken, '{{'));
+      expect(answer?.status).toBe(400);
+      expect([path, /\r\nx-should-retry: false\r\n/i.test(answer?.head ?? '')]).toEqual([path, header]);
+    }
+  });
+
   test('HEAD has the headers of the error, and no body', async () => {
     for (const path of ['/%', '/nowhere']) {
       const heard = await server?.send(last(`HEAD ${path} HTTP/1.1`));

@@ -4,14 +4,26 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
-import { FIXED_LIMITS } from '../execute.ts';
+import { OPENAI_LIMITS } from '../openai/fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
 import { named } from '../schema.ts';
 
 /** Longest name of a tool, in UTF-16 units. */
 export const MAX_TOOL_NAME = 128;
 /** Types of the blocks that the worker reads. */
-const BLOCKS = ['text', 'tool_use', 'tool_result', 'thinking', 'redacted_thinking'] as const;
+export const BLOCK_TYPES: ReadonlySet<string> = new Set([
+  'text',
+  'tool_use',
+  'tool_result',
+  'thinking',
+  'redacted_thinking',
+]);
+/** Types of the parts of a result that the worker reads. */
+export const RESULT_TYPES: ReadonlySet<string> = new Set(['text']);
+/** Types of the tools that the worker reads. */
+const TOOL_TYPES: ReadonlySet<string> = new Set(['custom']);
+/** Types of blocks that the worker refuses, because the model needs them. It skips other unknown types. */
+const REFUSED_BLOCKS: ReadonlySet<string> = new Set(['image', 'document']);
 
 /** A text that reaches the model: UTF-8 has no bytes for half of a surrogate pair. */
 const text = () =>
@@ -21,64 +33,101 @@ const text = () =>
   });
 const object = (description: string) => z.record(z.string(), z.unknown()).optional().meta({ description });
 
+/** Schema of an object that keeps only its type if the worker does not read objects of that type. */
+const onlyType = <T extends z.ZodType>(types: ReadonlySet<string>, schema: T) =>
+  z.preprocess((given) => {
+    if (typeof given !== 'object' || given === null || !('type' in given)) return given;
+    const { type } = given;
+    return typeof type === 'string' && !types.has(type) ? { type } : given;
+  }, schema);
+/** The type of a block. */
+const blockType = (description: string) =>
+  z
+    .string()
+    .min(1)
+    .refine((type) => !REFUSED_BLOCKS.has(type), {
+      params: { constraint: 'unsupported' },
+      error: ({ input }) => `text: this worker does not read blocks of the type ${String(input)}`,
+    })
+    .meta({ description });
+
 const CACHE_CONTROL = object('No effect: the worker caches the prompts of all requests. A narration says so');
 
-const TextBlock = named(
-  'AnthropicTextBlock',
-  objectWithNulls({
-    type: z.enum(['text']).meta({ description: 'Kind of the block' }),
-    text: text().meta({ description: 'Text of the block' }),
-    cache_control: CACHE_CONTROL,
-  }),
+const TEXT_BLOCK = {
+  type: z.enum(['text']).meta({ description: 'Kind of the block' }),
+  text: text().meta({ description: 'Text of the block' }),
+  cache_control: CACHE_CONTROL,
+};
+const TextBlock = named('AnthropicTextBlock', objectWithNulls(TEXT_BLOCK));
+const ResultPart = named(
+  'AnthropicResultPart',
+  onlyType(
+    RESULT_TYPES,
+    objectWithNulls({
+      type: blockType(
+        '`text`. Images and documents are refused. A part of any other type is skipped, and a narration names its type',
+      ),
+      text: text().optional().meta({ description: '`text`: the text' }),
+      cache_control: CACHE_CONTROL,
+    }),
+  ),
 );
-/** A text, or blocks of text. */
-const texts = () => z.union([text(), z.array(TextBlock)]);
 
+const BLOCK = {
+  type: blockType(
+    '`text`, `tool_use`, `tool_result`, `thinking` or `redacted_thinking`. Images and documents are refused. ' +
+      'A block of any other type, such as `server_tool_use`, is skipped, and a narration names its type',
+  ),
+  text: text().optional().meta({ description: '`text`: the text' }),
+  id: text().min(1).optional().meta({ description: '`tool_use`: id of the call' }),
+  name: text().min(1).max(MAX_TOOL_NAME).optional().meta({ description: '`tool_use`: name of the tool' }),
+  input: object('`tool_use`: arguments of the call'),
+  tool_use_id: text().min(1).optional().meta({ description: '`tool_result`: id of the call' }),
+  content: z
+    .union([text(), z.array(ResultPart)])
+    .optional()
+    .meta({ description: '`tool_result`: result of the call. Absent: an empty text' }),
+  is_error: z
+    .boolean()
+    .optional()
+    .meta({ description: '`tool_result`: the call has failed. The model then reads `Error: ` before the result' }),
+  thinking: text().optional().meta({ description: '`thinking`: the reasoning' }),
+  signature: z.string().optional().meta({ description: '`thinking`: no effect; this worker signs nothing' }),
+  data: z.string().optional().meta({ description: '`redacted_thinking`: no effect; the worker cannot read it' }),
+  cache_control: CACHE_CONTROL,
+};
 const Block = named(
   'AnthropicBlock',
-  objectWithNulls({
-    type: z.enum(BLOCKS).meta({ description: 'Kind of the block. Images and documents are refused' }),
-    text: text().optional().meta({ description: '`text`: the text' }),
-    id: text().min(1).optional().meta({ description: '`tool_use`: id of the call' }),
-    name: text().min(1).max(MAX_TOOL_NAME).optional().meta({ description: '`tool_use`: name of the tool' }),
-    input: object('`tool_use`: arguments of the call'),
-    tool_use_id: text().min(1).optional().meta({ description: '`tool_result`: id of the call' }),
-    content: texts().optional().meta({ description: '`tool_result`: result of the call. Absent: an empty text' }),
-    is_error: z
-      .boolean()
-      .optional()
-      .meta({ description: '`tool_result`: the call has failed. The model then reads `Error: ` before the result' }),
-    thinking: text().optional().meta({ description: '`thinking`: the reasoning' }),
-    signature: z.string().optional().meta({ description: '`thinking`: no effect; this worker signs nothing' }),
-    data: z.string().optional().meta({ description: '`redacted_thinking`: no effect; the worker cannot read it' }),
-    cache_control: CACHE_CONTROL,
-  }).meta({ description: 'A part of a message. Its type decides which of the other fields it has' }),
+  onlyType(
+    BLOCK_TYPES,
+    objectWithNulls(BLOCK).meta({
+      description: 'A part of a message. Its type decides which of the other fields it has',
+    }),
+  ),
 );
 export type AnthropicBlock = z.output<typeof Block>;
 
-const Message = named(
-  'AnthropicMessage',
-  objectWithNulls({
-    role: z.enum(['user', 'assistant', 'system']).meta({ description: 'Author of the message' }),
-    content: z.union([text(), z.array(Block)]).meta({ description: 'A text, or the blocks of the message' }),
-  }),
-);
+const MESSAGE = {
+  role: z.enum(['user', 'assistant', 'system']).meta({ description: 'Author of the message' }),
+  content: z.union([text(), z.array(Block)]).meta({ description: 'A text, or the blocks of the message' }),
+};
+const Message = named('AnthropicMessage', objectWithNulls(MESSAGE));
 export type AnthropicMessage = z.output<typeof Message>;
 
-const Tool = named(
-  'AnthropicTool',
-  objectWithNulls({
-    type: z.string().min(1).optional().meta({
-      description:
-        'Absent or `custom`: a function of the client. A tool of any other type, such as `web_search_20250305`, is skipped, and a narration names it',
-    }),
-    name: text().min(1).max(MAX_TOOL_NAME).meta({ description: 'Name of the tool' }),
-    description: text().optional().meta({ description: 'Purpose of the tool' }),
-    input_schema: object('JSON Schema of the arguments'),
-    strict: z.boolean().optional().meta({ description: 'The arguments must match the schema' }),
-    cache_control: CACHE_CONTROL,
+const TOOL = {
+  type: z.string().min(1).optional().meta({
+    description:
+      'Absent or `custom`: a function of the client. A tool of any other type, such as `web_search_20250305`, is skipped, and a narration names it',
   }),
-);
+  name: text().min(1).max(MAX_TOOL_NAME).optional().meta({
+    description: 'Name of the tool. A function of the client must have it',
+  }),
+  description: text().optional().meta({ description: 'Purpose of the tool' }),
+  input_schema: object('JSON Schema of the arguments'),
+  strict: z.boolean().optional().meta({ description: 'The arguments must match the schema' }),
+  cache_control: CACHE_CONTROL,
+};
+const Tool = named('AnthropicTool', onlyType(TOOL_TYPES, objectWithNulls(TOOL)));
 export type AnthropicTool = z.output<typeof Tool>;
 
 /** The fields of the prompt: what count_tokens counts. */
@@ -94,7 +143,10 @@ const promptFields = () => ({
         'The conversation. `tool_result` blocks of a message become messages of the role `tool`, before the texts of the message. ' +
         'A last message of the role `assistant`, which has text only, is the beginning of the answer; the answer has only the continuation',
     }),
-  system: texts().optional().meta({ description: 'The system prompt' }),
+  system: z
+    .union([text(), z.array(TextBlock)])
+    .optional()
+    .meta({ description: 'The system prompt' }),
   tools: z.array(Tool).optional().meta({ description: 'Functions that the model may call' }),
   tool_choice: objectWithNulls({
     type: z.enum(['auto', 'any', 'tool', 'none']).meta({ description: '`any`: at least one call. `tool`: that tool' }),
@@ -123,16 +175,32 @@ const promptFields = () => ({
   output_format: object('Refused, unless its `type` is `text`: the worker cannot enforce a JSON schema'),
 });
 
+/** A text of `stop_sequences`. Its characters are code points. */
+const stopText = () =>
+  text()
+    .min(1)
+    .refine((given) => given.length <= 2 * OPENAI_LIMITS.stopChars && [...given].length <= OPENAI_LIMITS.stopChars, {
+      params: { constraint: 'max_length' },
+      error: `at most ${OPENAI_LIMITS.stopChars} characters`,
+    });
+
 /** The fields that say how the answer is generated and sent. */
 const outputFields = () => ({
-  max_tokens: z.int().min(1).optional().meta({
-    description: 'Maximum number of tokens to generate. Reduced to the rest of the context. When absent: that number',
-  }),
-  stop_sequences: z
-    .array(text().min(1).max(FIXED_LIMITS.stopChars))
-    .max(FIXED_LIMITS.stops)
+  max_tokens: z
+    .int()
     .optional()
-    .meta({ description: 'Texts that end the answer; they are not part of it' }),
+    .meta({
+      description:
+        'Maximum number of tokens to generate. Reduced to the rest of the context. When absent: that number. ' +
+        '0 counts as 1, and a negative number as absent',
+    }),
+  stop_sequences: z
+    .array(stopText())
+    .max(OPENAI_LIMITS.stops)
+    .optional()
+    .meta({
+      description: `Up to ${OPENAI_LIMITS.stops} texts of 1 to ${OPENAI_LIMITS.stopChars} characters that end the answer; they are not part of it`,
+    }),
   stream: z.boolean().optional().meta({ description: 'true: the answer is a stream of server-sent events' }),
   metadata: object('No effect. A narration says so'),
   service_tier: z.string().optional().meta({ description: 'No effect. A narration says so' }),
@@ -155,6 +223,13 @@ const outputFields = () => ({
 const FIELDS = { ...promptFields(), ...outputFields() };
 /** Names of all fields. */
 export const MESSAGES_FIELDS: ReadonlySet<string> = new Set(Object.keys(FIELDS));
+/** Names of the fields of the objects in a body. */
+export const NESTED_FIELDS = {
+  system: new Set(Object.keys(TEXT_BLOCK)),
+  message: new Set(Object.keys(MESSAGE)),
+  block: new Set(Object.keys(BLOCK)),
+  tool: new Set(Object.keys(TOOL)),
+} as const satisfies Record<string, ReadonlySet<string>>;
 /** Fields that are accepted and have no effect. */
 export const WITHOUT_EFFECT = ['metadata', 'service_tier'] as const;
 

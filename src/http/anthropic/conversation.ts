@@ -1,7 +1,12 @@
 /**
  * Anthropic's messages as a conversation, in the form that all dialects share. Pure.
  */
-import type { AnthropicBlock, AnthropicMessage, MessagesRequest } from '../../contract/anthropic/request.ts';
+import {
+  type AnthropicBlock,
+  type AnthropicMessage,
+  BLOCK_TYPES,
+  type MessagesRequest,
+} from '../../contract/anthropic/request.ts';
 import type { ChatMessage, Conversation, ToolCall } from '../../text/template/conversation.ts';
 import { invalidField } from '../dialect/check.ts';
 
@@ -12,7 +17,8 @@ const FAILED = 'Error: ';
 export type AnthropicConversation = Pick<Conversation, 'messages' | 'answerStart'>;
 
 /**
- * Converts system prompt and messages. Texts of several blocks are joined by line ends.
+ * Converts system prompt and messages. Texts of several blocks are joined by line ends. Blocks of an unknown
+ * type are skipped.
  * @throws WorkerError `INVALID_REQUEST` for a block without its fields, for a block that its author cannot
  *   send, and for a beginning of an answer that has more than text or follows no message
  */
@@ -27,15 +33,15 @@ export function conversationOf({
     throw invalidField('messages', 'required', 'messages must have a message of the user');
   const names = new Map<string, string>();
   const converted = before.flatMap((message, at) => messagesOf(message, `messages[${at}]`, names));
-  const instructions = system === undefined ? [] : [{ role: 'system', content: joined(system) }];
+  const instructions = system === undefined ? [] : [{ role: 'system', content: textOf(system, 'system') }];
   return { messages: [...instructions, ...converted], ...(answerStart && { answerStart }) };
 }
 
 /** The text that the answer continues. */
 function answerStartOf({ content }: AnthropicMessage, at: number): string {
   if (typeof content === 'string') return content;
-  const other = content.findIndex(({ type }) => type !== 'text');
-  if (other < 0) return joined(content);
+  const other = content.findIndex(({ type }) => type !== 'text' && BLOCK_TYPES.has(type));
+  if (other < 0) return textsIn(content, `messages[${at}].content`);
   const field = `messages[${at}].content[${other}]`;
   const message = `${field} must be of the type text: the last message is the beginning of the answer, and that has text only`;
   throw invalidField(field, 'type', message);
@@ -116,7 +122,7 @@ class Parts {
 
   #addResult(block: AnthropicBlock, field: string): void {
     const id = needed(block, 'tool_use_id', field);
-    const result = block.content === undefined ? '' : joined(block.content);
+    const result = textOf(block.content ?? '', `${field}.content`);
     const name = this.#names.get(id);
     this.#results.push({
       role: 'tool',
@@ -128,12 +134,27 @@ class Parts {
 }
 
 /** @throws WorkerError `INVALID_REQUEST` if the block lacks the field */
-function needed(block: AnthropicBlock, name: 'text' | 'id' | 'name' | 'tool_use_id' | 'thinking', at: string): string {
+function needed<N extends 'text' | 'id' | 'name' | 'tool_use_id' | 'thinking'>(
+  block: { readonly [name in N]?: string | undefined },
+  name: N,
+  at: string,
+): string {
   const value = block[name];
   if (value === undefined) throw invalidField(`${at}.${name}`, 'required', `${at}.${name} is required`);
   return value;
 }
 
-function joined(content: string | readonly { readonly text?: string | undefined }[]): string {
-  return typeof content === 'string' ? content : content.map(({ text = '' }) => text).join('\n');
+/** A block or a part, as far as its text matters. */
+interface TextLike {
+  readonly type: string;
+  readonly text?: string | undefined;
 }
+
+const textOf = (content: string | readonly TextLike[], at: string): string =>
+  typeof content === 'string' ? content : textsIn(content, at);
+
+/** The texts of all blocks of the type text. */
+const textsIn = (blocks: readonly TextLike[], at: string): string =>
+  blocks
+    .flatMap((block, index) => (block.type === 'text' ? [needed(block, 'text', `${at}[${index}]`)] : []))
+    .join('\n');

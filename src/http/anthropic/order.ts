@@ -7,7 +7,6 @@ import {
   MESSAGES_FIELDS,
   MessagesBody,
   type MessagesRequest,
-  WITHOUT_EFFECT,
 } from '../../contract/anthropic/request.ts';
 import type { Limits } from '../../contract/execute.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
@@ -16,7 +15,9 @@ import type { ToolUse } from '../../text/tools/tool-use.ts';
 import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { deadlineOrder, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
+import { shownText } from '../validate.ts';
 import { conversationOf } from './conversation.ts';
+import { ignoredIn } from './ignored.ts';
 
 /** A checked body, and its order. */
 export interface MessagesOrder {
@@ -54,7 +55,7 @@ export function messagesOrder(
       },
     ],
     toolUse: { ...toolUse, reasoning: reasoningOf(body) },
-    maxTokens: body.max_tokens,
+    maxTokens: maxTokensOf(body),
     minTokens: body.min_tokens,
     ignoreEos: body.ignore_eos,
     sampling: samplingOrder(body),
@@ -62,10 +63,15 @@ export function messagesOrder(
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
-    ignoredFields: [...unknown, ...ignoredIn(body, model), ...skipped],
+    ignoredFields: [...unknown, ...ignoredIn(body, request.body, model), ...skipped],
   };
   requireLength(order, limits, 'messages');
   return { body, order };
+}
+
+/** The maximum of the order: a client's number is changed, and never refused. */
+function maxTokensOf({ max_tokens: given }: MessagesRequest): number | undefined {
+  return given === undefined || given < 0 ? undefined : Math.max(1, given);
 }
 
 /** Refuses formats of the answer that the worker cannot enforce. */
@@ -78,20 +84,25 @@ function refuseFormats({ output_config, output_format }: MessagesRequest): void 
   }
 }
 
+/** The tools of a request. */
 interface Tools {
   readonly functions: readonly FunctionTool[];
   /** Tools of the server, such as `tools[2] (web_search_20250305)`. */
   readonly skipped: readonly string[];
 }
 
+/** @throws WorkerError `INVALID_REQUEST` for a function without a name */
 function toolsOf(tools: readonly AnthropicTool[]): Tools {
   const functions: FunctionTool[] = [];
   const skipped: string[] = [];
   for (const [at, { type = 'custom', name, description, input_schema, strict }] of tools.entries()) {
-    if (type === 'custom')
-      // The values come from a JSON body.
-      functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
-    else skipped.push(`tools[${at}] (${type})`);
+    if (type !== 'custom') {
+      skipped.push(`tools[${at}] (${shownText(type)})`);
+      continue;
+    }
+    if (name === undefined) throw invalidField(`tools[${at}].name`, 'required', `tools[${at}].name is required`);
+    // The values come from a JSON body.
+    functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
   }
   return { functions, skipped };
 }
@@ -117,22 +128,4 @@ function reasoningOf({ thinking, output_config }: MessagesRequest): ToolUse['rea
     enabled: thinking && thinking.type !== 'disabled',
     effort: effort === 'xhigh' || effort === 'max' ? 'high' : effort,
   };
-}
-
-/** Names of the known fields that have no effect on this request. */
-function ignoredIn(body: MessagesRequest, model: string): string[] {
-  return [
-    ...(body.model !== undefined && body.model !== model ? ['model'] : []),
-    ...WITHOUT_EFFECT.filter((name) => body[name] !== undefined),
-    ...(body.thinking?.budget_tokens === undefined ? [] : ['thinking.budget_tokens']),
-    ...(body.thinking?.display === undefined ? [] : ['thinking.display']),
-    ...(hasCacheControl(body) ? ['cache_control'] : []),
-  ];
-}
-
-/** True if a block or a tool has `cache_control`: it is reported once, and not for each block. */
-function hasCacheControl({ system, messages, tools = [] }: MessagesRequest): boolean {
-  const marked = (items: string | readonly { readonly cache_control?: unknown }[] | undefined): boolean =>
-    typeof items === 'object' && items.some(({ cache_control }) => cache_control !== undefined);
-  return marked(system) || marked(tools) || messages.some(({ content }) => marked(content));
 }

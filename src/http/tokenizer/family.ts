@@ -1,7 +1,7 @@
 /** The tokenizer routes, in the form of vLLM's. Loaded with the first of their requests. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limitsOf } from '../../contract/execute.ts';
-import { mostCounted, type PromptOrder, promptIds } from '../../jobs/prompt-ids.ts';
+import { mostCounted, promptIds } from '../../jobs/prompt-ids.ts';
 import { untilClientLeaves } from '../dialect/client-left.ts';
 import type { FamilyHandlers, FamilyParts } from '../dialect/family.ts';
 import { requireLength } from '../dialect/sampling-order.ts';
@@ -26,9 +26,7 @@ export function tokenizerFamily({ config, admission }: FamilyParts): FamilyHandl
   return {
     tokenize: async (request: FastifyRequest, reply: FastifyReply) => {
       const model = admission.requireReady();
-      const { body, input } = tokenizeInput(request, model);
-      // As a chat completion prepares the messages.
-      const order: PromptOrder = { inputs: [input], toolUse: { choice: 'auto', parallel: true } };
+      const { body, order } = tokenizeInput(request, model);
       const field = body.messages ? 'messages' : 'prompt';
       requireLength(order, { promptChars: charsFor(model.facts.context) }, field);
       const addSpecialTokens = body.add_special_tokens ?? !body.messages;

@@ -6,27 +6,30 @@ import {
   MAX_IDS,
   TOKENIZE_FIELDS,
   TokenizeBody,
-  type TokenizeMessage,
   type TokenizeRequest,
 } from '../../contract/tokenizer/request.ts';
-import type { Input } from '../../jobs/order.ts';
+import type { PromptOrder } from '../../jobs/prompt-ids.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
-import type { ChatMessage, Conversation } from '../../text/template/conversation.ts';
+import type { Conversation } from '../../text/template/conversation.ts';
 import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { narrateIgnored } from '../dialect/ignored-fields.ts';
+import { messagesOf } from '../openai/chat/messages.ts';
+import { toolsOf } from '../openai/chat/tools.ts';
 
 /** A checked body of `POST /tokenize`. */
 export interface TokenizeInput {
   readonly body: TokenizeRequest;
-  readonly input: Input;
+  /** The prompt. */
+  readonly order: PromptOrder;
+  /** Names of fields and tools inside of the conversation that have no effect. */
+  readonly ignored: readonly string[];
 }
 
 /** @throws WorkerError `INVALID_REQUEST` */
 export function tokenizeInput(request: FastifyRequest, { spec }: LoadedModel): TokenizeInput {
   requireBoundedLists(request.body);
   const { value: body, unknown } = checkBody(TokenizeBody, TOKENIZE_FIELDS, request.body);
-  narrateIgnored([...unknown, ...otherModel(body.model, spec.name)], request);
   const { prompt, messages } = body;
   if ((prompt === undefined) === (messages === undefined))
     throw invalidField('prompt', 'exclusive', 'prompt or messages is required, and not both');
@@ -36,37 +39,29 @@ export function tokenizeInput(request: FastifyRequest, { spec }: LoadedModel): T
       'unsupported',
       'add_generation_prompt must be true: the worker renders prompts that an answer follows',
     );
-  return { body, input: prompt === undefined ? conversationOf(body) : { prompt, raw: true } };
+  const input: TokenizeInput =
+    messages === undefined
+      ? { body, order: { inputs: [{ prompt: prompt ?? '', raw: true }] }, ignored: [] }
+      : chatOrder(body, messages);
+  narrateIgnored([...unknown, ...otherModel(body.model, spec.name), ...input.ignored], request);
+  return input;
 }
 
-function conversationOf({ messages = [], tools = [], chat_template_kwargs: variables }: TokenizeRequest): Conversation {
+/** The prompt of a conversation: that of a chat completion with the same fields. */
+function chatOrder(body: TokenizeRequest, messages: NonNullable<TokenizeRequest['messages']>): TokenizeInput {
+  const parsed = messagesOf(messages);
+  const { tools, toolUse, ignored } = toolsOf({ tools: body.tools });
+  const { enable_thinking: enabled, reasoning_effort: effort, template } = body;
+  // A value of JSON.parse has no other types.
+  const variables = body.chat_template_kwargs as Conversation['variables'];
   return {
-    messages: messages.map(messageOf),
-    // The values come from a JSON body.
-    tools: tools.map(({ function: { name, description, parameters } }) => ({
-      name,
-      description,
-      parameters: parameters as NonNullable<Conversation['tools']>[number]['parameters'],
-    })),
-    variables: variables as Conversation['variables'],
-  };
-}
-
-function messageOf({
-  role,
-  content = '',
-  reasoning_content,
-  tool_calls,
-  tool_call_id,
-  name,
-}: TokenizeMessage): ChatMessage {
-  return {
-    role,
-    content: typeof content === 'string' ? content : content.map(({ text }) => text).join(''),
-    reasoning: reasoning_content,
-    toolCalls: tool_calls?.map(({ id = '', function: call }) => ({ id, ...call })),
-    toolCallId: tool_call_id,
-    name,
+    body,
+    order: {
+      inputs: [{ messages: parsed.messages, tools, variables }],
+      toolUse: { ...toolUse, reasoning: { enabled, effort } },
+      template,
+    },
+    ignored: [...parsed.ignored, ...ignored],
   };
 }
 

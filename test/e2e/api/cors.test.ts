@@ -30,6 +30,25 @@ function ask(
 }
 const corsOf = (response: Response): string[] =>
   [...response.headers.keys()].filter((name) => name.startsWith('access-control-'));
+const listOf = (response: Response, name: string): string[] =>
+  (response.headers.get(name) ?? '').split(', ').map((each) => each.toLowerCase());
+/** Headers that the packages openai and @anthropic-ai/sdk send from a browser. */
+const CLIENT_HEADERS = [
+  ...['authorization', 'content-type', 'x-api-key'],
+  ...['anthropic-version', 'anthropic-beta', 'anthropic-dangerous-direct-browser-access'],
+  ...['openai-organization', 'openai-project'],
+  ...[
+    'arch',
+    'lang',
+    'os',
+    'package-version',
+    'retry-count',
+    'runtime',
+    'runtime-version',
+    'timeout',
+    'helper-method',
+  ].map((name) => `x-stainless-${name}`),
+];
 
 describe('a worker that names no origin', () => {
   test.each(['GET', 'POST', 'OPTIONS'])('sends no CORS header for %s', async (method) => {
@@ -52,6 +71,14 @@ describe('a worker that names origins', () => {
       expect(response.headers.get('access-control-allow-credentials')).toBeNull();
       expect(response.headers.get('vary')).toBe('Origin');
     }
+  });
+
+  test('allows the headers of the official clients in a page, and shows those that the clients read', async () => {
+    const response = await ask(opened, 'OPTIONS', '/v1/messages', { Origin: APP, ...PREFLIGHT });
+    const allowed = listOf(response, 'access-control-allow-headers');
+    expect(allowed).toEqual(expect.arrayContaining(CLIENT_HEADERS));
+    const shown = listOf(await ask(opened, 'GET', '/v1/models', { Origin: APP }), 'access-control-expose-headers');
+    expect(shown).toEqual(expect.arrayContaining(['request-id', 'x-request-id', 'retry-after', 'x-should-retry']));
   });
 
   test('runs their jobs, and lets them read the correlation id', async () => {

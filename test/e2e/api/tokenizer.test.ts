@@ -64,6 +64,30 @@ describe('/tokenize', () => {
     );
   });
 
+  test('takes every form of a chat completion', async () => {
+    const messages = [
+      { role: 'developer', content: [{ type: 'input_text', text: 'Be brief' }] },
+      { role: 'user', content: 'Write' },
+      { role: 'assistant', content: [{ type: 'refusal', refusal: 'No' }], reasoning: 'Hm' },
+      { role: 'user', content: 'More' },
+    ];
+    const body = {
+      messages,
+      tools: [{ type: 'web_search' }],
+      enable_thinking: false,
+      reasoning_effort: 'low',
+    };
+    const headers = { 'x-request-id': 'tokenize-chat' };
+    const response = await worker.post('/tokenize', body, headers);
+    expect(response.status).toBe(200);
+    const { tokens } = (await response.json()) as Tokens;
+    expect(await textOf(tokens)).toMatch(/Be brief.*Write.*No.*More/);
+    const line = await worker.line('fields.ignored', (one) => one['correlation_id'] === 'tokenize-chat');
+    expect(line['fields']).toBe('tools[0] (web_search)');
+    const error = await refused('/tokenize', { messages, template: 'none' });
+    expect(error.message).toContain('template');
+  });
+
   test('takes an empty prompt, and a text that is longer than the context', async () => {
     expect((await tokenize({ prompt: '', add_special_tokens: false })).tokens).toEqual([]);
     const text = 'the sea and the wind '.repeat(3000);
@@ -80,8 +104,8 @@ describe('/tokenize', () => {
     [{ prompt: 'x'.repeat(131_073) }, 'prompt', 'prompt must have at most 131072 characters'],
     [
       { messages: [{ role: 'user', content: [{ type: 'image_url' }] }] },
-      'messages[0].content[0].type',
-      'messages[0].content[0].type must be text, but is "image_url"',
+      'messages[0].content[0]',
+      'messages[0].content[0] must be text: this worker does not read parts of the type "image_url"',
     ],
   ])('%# refuses a body', async (body, param, message) => {
     const error = await refused('/tokenize', body);

@@ -1,6 +1,7 @@
 /** Bodies of the Messages API as orders. */
 import { describe, expect, test } from 'vitest';
 import { WorkerError } from '../../../src/contract/errors.ts';
+import { MAX_NESTED_NAMES } from '../../../src/http/anthropic/ignored.ts';
 import { messagesOrder } from '../../../src/http/anthropic/order.ts';
 import { MAX_ELEMENTS } from '../../../src/http/dialect/bounded-lists.ts';
 import type { GenerationOrder } from '../../../src/jobs/order.ts';
@@ -178,21 +179,96 @@ describe('parameters', () => {
     ]);
     expect(order({ model: 'haiku' }).ignoredFields).toEqual([]);
   });
+
+  test('inside of messages and tools are reported once each, without indices', () => {
+    const cited = { type: 'text', text: 'a', citations: [], cache_control: null };
+    const result = {
+      type: 'tool_result',
+      tool_use_id: 'x',
+      content: [{ type: 'text', text: 'a', cache_control: {}, citations: [] }, { type: 'tool_reference' }],
+    };
+    const made = order({
+      system: [cited],
+      tools: [{ ...WEATHER, defer_loading: true }],
+      messages: [{ role: 'user', content: [cited, cited, result], id: 1 }],
+    });
+    expect(made.ignoredFields).toEqual([
+      'cache_control',
+      'system[].citations',
+      'messages[].id',
+      'messages[].content[].citations',
+      'messages[].content[].content[] (tool_reference)',
+      'messages[].content[].content[].citations',
+      'tools[].defer_loading',
+    ]);
+  });
+
+  test('are reported up to a maximum', () => {
+    const block = Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`field${at}`, 1]));
+    const made = order(user({ type: 'text', text: 'a', ...block }));
+    expect(made.ignoredFields).toHaveLength(MAX_NESTED_NAMES);
+  });
+});
+
+describe('unknown types', () => {
+  test('of blocks are skipped and reported, also in the beginning of the answer', () => {
+    const search = [
+      { type: 'server_tool_use', id: 's', name: 'web_search', input: 'none' },
+      { type: 'web_search_tool_result', tool_use_id: 's', content: [{ type: 'web_search_result', url: 'u' }] },
+    ];
+    const messages = [
+      HELLO,
+      { role: 'assistant', content: [...search, { type: 'text', text: 'Found.' }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'x', content: [{ type: 'tool_reference' }] }] },
+      { role: 'assistant', content: [...search, { type: 'text', text: 'So' }] },
+    ];
+    expect(conversation({ messages })).toMatchObject({
+      messages: [HELLO, { role: 'assistant', content: 'Found.' }, { role: 'tool', content: '', toolCallId: 'x' }],
+      answerStart: 'So',
+    });
+    expect(order({ messages }).ignoredFields).toEqual([
+      'messages[].content[] (server_tool_use)',
+      'messages[].content[] (web_search_tool_result)',
+      'messages[].content[].content[] (tool_reference)',
+    ]);
+  });
+
+  test('of tools are skipped and reported, whatever fields they have', () => {
+    const made = order({ tools: [{ type: 'mcp_toolset', mcp_server_name: 'x', name: 7 }, WEATHER] });
+    expect(made.ignoredFields).toEqual(['tools[0] (mcp_toolset)']);
+    expect((made.inputs[0] as Conversation).tools).toHaveLength(1);
+  });
+});
+
+test.each([
+  [0, 1],
+  [-1, undefined],
+  [null, undefined],
+])('max_tokens %j is %j', (max_tokens, maxTokens) => {
+  expect(order({ max_tokens }).maxTokens).toBe(maxTokens);
+});
+
+test('stop_sequences have as many texts as in the dialect of OpenAI', () => {
+  const stop_sequences = Array(16).fill('🐝'.repeat(100));
+  expect(order({ stop_sequences }).stop).toEqual(stop_sequences);
 });
 
 const user = (...content: object[]) => ({ messages: [{ role: 'user', content }] });
 
 describe('a body is refused', () => {
   test.each([
-    [user({ type: 'image', source: {} }), 'messages[0].content[0].type must be text, .*, but is "image"'],
-    [user({ type: 'document' }), 'messages[0].content[0].type must be .*"document"'],
+    [
+      user({ type: 'image', source: {} }),
+      'messages[0].content[0].type must be text: this worker does not read blocks of the type image',
+    ],
+    [user({ type: 'document' }), 'messages[0].content[0].type must be text: .*document'],
     [user({ type: 'text' }), 'messages[0].content[0].text is required'],
     [user({ type: 'text', text: '\ud800' }), 'messages[0].content[0].text must be well-formed Unicode'],
     [user({ type: 'tool_use', id: 'a', name: 'b' }), 'messages[0].content[0] is of the type tool_use'],
     [user({ type: 'tool_result' }), 'messages[0].content[0].tool_use_id is required'],
     [
       user({ type: 'tool_result', tool_use_id: 'a', content: [{ type: 'image' }] }),
-      'messages[0].content[0].content[0].type must be text, but is "image"; .*text is required',
+      'messages[0].content[0].content[0].type must be text: .*image',
     ],
     [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content must be a string or an array, but is 7'],
     [{ messages: [{ role: 'user' }] }, 'messages[0].content is required'],
@@ -204,7 +280,16 @@ describe('a body is refused', () => {
       'messages[1].content[0] must be of the type text',
     ],
     [{ temperature: 2.5 }, 'temperature must be at most 2, but is 2.5'],
-    [{ max_tokens: 0 }, 'max_tokens must be at least 1, but is 0'],
+    [{ max_tokens: 1.5 }, 'max_tokens must be a whole number, but is 1.5'],
+    [
+      user({ type: 'tool_result', tool_use_id: 'a', content: [{ type: 'text' }] }),
+      'messages[0].content[0].content[0].text is required',
+    ],
+    [user({ type: '' }), 'messages[0].content[0].type must have at least 1 character'],
+    [{ tools: [{ input_schema: {} }] }, 'tools[0].name is required'],
+    [{ tools: [{ type: 'custom' }] }, 'tools[0].name is required'],
+    [{ stop_sequences: Array(17).fill('a') }, 'stop_sequences must have at most 16 items'],
+    [{ stop_sequences: ['x'.repeat(101)] }, 'stop_sequences[0] must have at most 100 characters'],
     [{ stop_sequences: ['', 'a'] }, 'stop_sequences[0] must have at least 1 character'],
     [{ output_config: { format: { type: 'json_schema' } } }, 'output_config.format must be absent'],
     [{ output_format: { type: 'json_schema' } }, 'output_format must be absent'],

@@ -1,0 +1,37 @@
+/** The headers of errors, by the error and the route. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { expect, test } from 'vitest';
+import { WorkerError } from '../../src/contract/errors.ts';
+import { Refusals } from '../../src/http/connections/refusals.ts';
+import { errorHandler } from '../../src/http/error-handler.ts';
+import { idleMetrics } from '../support/fakes.ts';
+
+/** The headers of the answer to an error. */
+function headersOf(error: WorkerError, requestIds: readonly string[]): Record<string, unknown> {
+  const headers: Record<string, unknown> = {};
+  const reply = { header: (name: string, value: unknown) => Object.assign(headers, { [name]: value }) };
+  const handle = errorHandler((_error, _request, given) => given, new Refusals(idleMetrics(), 1));
+  const request = { routeOptions: { config: { requestIds } } } as unknown as FastifyRequest;
+  handle(error, request, reply as unknown as FastifyReply);
+  return headers;
+}
+
+const DIALECT = ['X-Request-Id'];
+
+test.each([
+  [new WorkerError('INVALID_REQUEST'), { 'x-should-retry': 'false' }],
+  [new WorkerError('DRAINING'), { 'x-should-retry': 'false' }],
+  [new WorkerError('ENGINE_STALLED', undefined, { retryAfterMs: 1500 }), { 'Retry-After': 2 }],
+  [new WorkerError('ALL_SLOTS_BUSY'), {}],
+  [new WorkerError('LOADING', undefined, { retryAfterMs: 1000 }), { 'Retry-After': 1 }],
+  [
+    new WorkerError('TIMEOUT', undefined, { retry: 'never', retryAfterMs: 1000 }),
+    { 'Retry-After': 1, 'x-should-retry': 'false' },
+  ],
+])('%s on a route of a dialect has the headers %j', (error, headers) => {
+  expect(headersOf(error, DIALECT)).toEqual(headers);
+});
+
+test('an error of another route does not have x-should-retry', () => {
+  expect(headersOf(new WorkerError('DRAINING'), [])).toEqual({});
+});
