@@ -4,6 +4,7 @@ import { ERRORS } from '../../contract/errors.ts';
 import type { EventBody } from '../../contract/events.ts';
 import type { ChoiceEndEvent, JobEvent } from '../../jobs/job-events.ts';
 import type { OutputPart } from '../../text/output/parts.ts';
+import { jsonObjectOf } from '../../text/tools/json-object.ts';
 import { JSON_TYPE } from '../dialect/answer.ts';
 import type { DialectEncoder } from '../dialect/dialect-encoder.ts';
 import { type EncoderOptions, NO_SIGNATURE, narrationOf, stopOf, usageOf } from './answer-facts.ts';
@@ -91,16 +92,9 @@ function blockOf({ kind, pieces, id, name }: GrowingBlock): object {
 }
 
 /**
- * The arguments of a call. Text that is no JSON object, because the output ended within it, goes into one
- * field, as Anthropic's guide to fine-grained streaming of tools names it.
+ * The arguments of a call. Text that is not a JSON object (the output ended within it, or the model wrote a
+ * broken call) goes into one field, whose name is from Anthropic's guide to fine-grained streaming of tools.
  */
 function inputOf(text: string): object {
-  if (text === '') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  } catch {
-    // The text is returned as it is.
-  }
-  return { INVALID_JSON: text };
+  return text === '' ? {} : (jsonObjectOf(text) ?? { INVALID_JSON: text });
 }

@@ -93,7 +93,7 @@ export class Choice {
   /** Ends the output. Returns its last parts. */
   flush(): readonly PartPiece[] {
     const pieces = this.#pieces(this.#output.flush());
-    const rest = this.#parser?.finish() ?? [];
+    const rest = this.#parser?.finish(this.endReason === 'eos') ?? [];
     return [...pieces, ...this.#withTokens(rest)];
   }
 

@@ -5,7 +5,7 @@
 import type { OutputParser } from '../output/parts.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { ChatMessage, Conversation, FunctionTool, Json } from '../template/conversation.ts';
-import { after, PROFILE_RENDER } from './deriving/probes.ts';
+import { after, IDS, PROFILE_RENDER, WORDS } from './deriving/probes.ts';
 import { endsInside } from './deriving/reasoning-format.ts';
 import type { OutputProfile } from './output-profile.ts';
 import { OutputReader } from './reading/output-reader.ts';
@@ -162,20 +162,17 @@ interface Shape {
   readonly given: string;
 }
 
-const USER = 'zquser';
-const RESULT = 'zqresult';
-const QUESTION: readonly ChatMessage[] = [{ role: 'user', content: USER }];
-const CALL_ID = 'zqidaaaa1';
+const QUESTION: readonly ChatMessage[] = [{ role: 'user', content: WORDS.user }];
 const CALLED: readonly ChatMessage[] = [
   ...QUESTION,
-  { role: 'assistant', content: '', toolCalls: [{ id: CALL_ID, name: 'zqnamea', arguments: '{}' }] },
-  { role: 'tool', content: RESULT, toolCallId: CALL_ID, name: 'zqnamea' },
+  { role: 'assistant', content: '', toolCalls: [{ id: IDS.a, name: WORDS.nameA, arguments: '{}' }] },
+  { role: 'tool', content: WORDS.result, toolCallId: IDS.a, name: WORDS.nameA },
 ];
 const remembered = new WeakMap<ChatTemplate, Map<string, string>>();
 
 /**
- * True if the prompt ends inside of the reasoning: the answer to a small conversation of the same shape
- * tells.
+ * True if the prompt ends inside of the reasoning, as the prompt of a small conversation of the same shape
+ * does.
  */
 function promptEndsInside(profile: OutputProfile, template: ChatTemplate, shape: Shape): boolean {
   const { reasoning, calls, writesResults } = profile;
@@ -191,12 +188,12 @@ function promptEnd(template: ChatTemplate, variables: Shape['variables'], afterT
   const found = known.get(key);
   if (found !== undefined) return found;
   const conversation = { messages: afterTool ? CALLED : QUESTION, ...(variables && { variables }) };
-  let end: string;
+  let end = '';
   try {
     const text = template.render(conversation, PROFILE_RENDER);
-    end = (after(text, afterTool ? RESULT : USER) ?? '').slice(-MAX_END_UNITS);
+    end = (after(text, afterTool ? WORDS.result : WORDS.user) ?? '').slice(-MAX_END_UNITS);
   } catch {
-    return '';
+    // A refused conversation is remembered too.
   }
   if (key.length > MAX_REMEMBERED_UNITS) return end;
   if (known.size >= MAX_REMEMBERED_VARIANTS) known.clear();

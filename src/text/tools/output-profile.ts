@@ -1,7 +1,7 @@
 /**
- * What a model writes besides plain answers, and what its chat template accepts: plain data, derived from the
- * template by profile.ts. Markers of the format are without the white space around them: readers accept any
- * white space there. Texts named `opening`, `afterName` and `closing` are exact.
+ * The forms of reasoning and calls in the output of a model, and the abilities of its chat template: plain
+ * data, derived from the template by profile.ts. Markers of the format are without the white space around
+ * them: readers accept any white space there. Texts named `opening`, `afterName` and `closing` are exact.
  */
 import type { Json } from '../template/conversation.ts';
 
@@ -82,6 +82,8 @@ export interface GemmaCalls extends Calls {
   readonly style: 'gemma';
   /** Begins and ends a text. */
   readonly quote: string;
+  /** Begins the result of a call: a model that writes it has finished its answer. */
+  readonly responseOpen?: string;
 }
 
 /** The messages of gpt-oss: `<|channel|>commentary to=functions.NAME<|message|>{…}<|call|>`. */
@@ -97,8 +99,9 @@ export interface OutputProfile {
   readonly reasoningVariables: readonly string[];
   readonly calls: CallFormat;
   /**
-   * Who lists the tools: the template; `system`: the worker, at the end of the system message between
-   * `<|tool|>` and `<|/tool|>`; `generic`: the worker, with a description of the generic format.
+   * The writer of the list of tools. `template`: the template; `system`: the worker, at the end of the system
+   * message between `<|tool|>` and `<|/tool|>`; `generic`: the worker, with a description of the generic
+   * format.
    */
   readonly toolList: 'template' | 'system' | 'generic';
   /** The template writes the calls of earlier answers. */
@@ -132,7 +135,7 @@ export function describeProfile({ calls, toolList, reasoning }: OutputProfile): 
   };
 }
 
-/** What a request says about the reasoning. */
+/** The wish of a request about the reasoning. */
 export interface ReasoningWish {
   readonly enabled?: boolean | undefined;
   /** `low`, `medium`, `high`, or a value of the family. */

@@ -76,7 +76,7 @@ function markersOf(calls: CallFormat): readonly string[] {
   const texts = [calls.sectionOpen, calls.sectionClose, calls.callOpen, calls.callClose];
   if (calls.style === 'named') texts.push(calls.idMarker, calls.separator);
   if (calls.style === 'json') texts.push(calls.prefix ?? '');
-  if (calls.style === 'gemma') texts.push(calls.quote);
+  if (calls.style === 'gemma') texts.push(calls.quote, calls.responseOpen ?? '');
   if (calls.style === 'tagged')
     texts.push(calls.nameClose, calls.keyOpen, calls.keyClose, calls.otherKeyClose, calls.valueClose);
   return texts.flatMap(partsOf).filter((part) => part.length >= SHORTEST_MARKER);

@@ -3,6 +3,7 @@
  * the format of a family whose template shows no calls. Pure.
  */
 import type { ChatMessage, FunctionTool, Json, ToolCall } from '../template/conversation.ts';
+import { jsonObjectOf } from './json-object.ts';
 import type { CallFormat, OutputProfile } from './output-profile.ts';
 
 /** Describes the tools and the generic format to a model whose template has no tools. */
@@ -77,19 +78,8 @@ function callsText(format: CallFormat, calls: readonly ToolCall[]): string {
 
 function callText(format: CallFormat, { name, arguments: text }: ToolCall): string {
   if (format.style !== 'pythonic') return `{"name": ${JSON.stringify(name)}, "arguments": ${text}}`;
-  const values = Object.entries(objectOf(text)).map(([key, value]) => `${key}=${literal(value)}`);
+  const values = Object.entries(jsonObjectOf(text) ?? {}).map(([key, value]) => `${key}=${literal(value)}`);
   return `${name}(${values.join(', ')})`;
-}
-
-function objectOf(text: string): Readonly<Record<string, Json>> {
-  try {
-    const value = JSON.parse(text) as Json;
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, Json>>)
-      : {};
-  } catch {
-    return {};
-  }
 }
 
 /** A literal of Python. */

@@ -227,9 +227,9 @@ export interface Read {
   readonly unparsed: number;
 }
 
-/** The parts of an output, joined. Checks the order of the parts and the ids of calls. */
-export function readAll(parser: OutputParser, pieces: readonly string[]): Read {
-  return joined([...pieces.flatMap((piece) => parser.push(piece)), ...parser.finish()], parser.unparsed);
+/** The parts of an output, joined; `complete`: the model ended it. Checks the order of the parts and the ids of calls. */
+export function readAll(parser: OutputParser, pieces: readonly string[], complete = false): Read {
+  return joined([...pieces.flatMap((piece) => parser.push(piece)), ...parser.finish(complete)], parser.unparsed);
 }
 
 export function joined(parts: readonly OutputPart[], unparsed = 0): Read {

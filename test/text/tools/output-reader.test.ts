@@ -1,4 +1,4 @@
-/** What the reader of outputs does with unusual calls, hostile text, and the limits of what it holds back. */
+/** The reader of outputs: unusual calls, hostile text, and the limits of what it holds back. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { prepareDialogue } from '../../../src/text/tools/dialogue.ts';
@@ -34,8 +34,11 @@ describe('text', () => {
   it('of calls streams: first the name, then pieces of the arguments as they stand', () => {
     const parser = parserOf('hermes');
     expect(parser.push('<tool_call>\n{"name": "get_wea')).toEqual([]);
-    expect(parser.push('ther", "arg')).toMatchObject([{ kind: 'call', index: 0, name: 'get_weather' }]);
-    expect(parser.push('uments": { "city" : "Os')).toEqual([{ kind: 'arguments', index: 0, text: '{ "city" : "Os' }]);
+    expect(parser.push('ther", "arg')).toEqual([]);
+    expect(parser.push('uments": { "city" : "Os')).toMatchObject([
+      { kind: 'call', index: 0, name: 'get_weather' },
+      { kind: 'arguments', index: 0, text: '{ "city" : "Os' },
+    ]);
     expect(parser.push('lo" } }\n</tool_call>')).toEqual([{ kind: 'arguments', index: 0, text: 'lo" }' }]);
     expect([parser.calls, parser.done, parser.unparsed]).toEqual([1, false, 0]);
   });
@@ -74,8 +77,7 @@ describe('a call of JSON', () => {
     ['commas too many', '{"name": "get_time", "arguments": {"zone": "A",},}'],
     ['the prefix of a namespace', '{"name": "functions.get_time", "arguments": {"zone": "A"}}'],
   ])('may have %s', (_, json) => {
-    if (json.endsWith(',}')) expect(read('hermes', hermes(json)).calls[0]?.arguments).toBe('{"zone": "A"}');
-    else expect(argumentsOf('hermes', hermes(json))).toEqual({ zone: 'A' });
+    expect(argumentsOf('hermes', hermes(json))).toEqual({ zone: 'A' });
   });
 
   it('without arguments has an empty object', () => {

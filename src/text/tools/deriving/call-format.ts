@@ -6,8 +6,11 @@ import type { CallFormat } from '../output-profile.ts';
 import { between, IDS, sharedStart, WORDS } from './probes.ts';
 import { type Found, findCall } from './span.ts';
 
-/** What is found at once: a tag, a word in brackets, or one character. */
+/** The units of a comparison: a tag, a word in brackets, or one character. */
 const UNIT = /<[^<>\s]*>|\[\/?[A-Z_]+\]|[\s\S]/gu;
+
+/** Markers of the results of calls in the Gemma family: the models stop there. */
+const GEMMA_RESPONSES = ['<start_function_response>', '<|tool_response>'];
 
 /** UTF-16 units of the longest marker: a longer one is text of the template that belongs to no call. */
 export const MAX_MARKER_UNITS = 100;
@@ -49,6 +52,10 @@ type Common = Pick<
 function formatOf({ details }: Found, common: Common, text: string): CallFormat {
   if (details.style === 'named' && details.nameInId)
     return { ...common, ...details, opening: `${common.opening}functions.`, afterName: `:0${common.afterName}` };
+  if (details.style === 'gemma') {
+    const responseOpen = GEMMA_RESPONSES.find((marker) => text.includes(marker));
+    return { ...common, ...details, ...(responseOpen !== undefined && { responseOpen }) };
+  }
   if (details.style !== 'json') return { ...common, ...details };
   const bare = common.sectionOpen === '' && common.callOpen === '';
   const prefix = bare && text.includes('<|python_tag|>') ? { prefix: '<|python_tag|>' } : {};
@@ -103,7 +110,7 @@ function markersOf(
   };
 }
 
-/** The text up to the end of the turn: the longest beginning of `end`, in units, that stands in the text. */
+/** The text up to the end of the turn: the longest beginning of `end`, in units, that is in the text. */
 function beforeEnd(text: string, end: string): string | undefined {
   const units = unitsOf(end.trimStart());
   for (let count = units.length; count > 0; count -= 1) {

@@ -43,7 +43,7 @@ const HERMES: CallFormat = {
   afterName: JSON_NAME.afterName,
 };
 
-/** The first marker that stands in the text of a template tells the format. */
+/** Formats by markers: the first marker in the text of a template decides. */
 const BY_MARKER: readonly (readonly [string, CallFormat])[] = [
   [
     '<|tool_list_start|>',

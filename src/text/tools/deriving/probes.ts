@@ -1,6 +1,6 @@
 /**
- * Renderings of a chat template with sentinels: words that no template contains, so that their places tell
- * what the template writes around names, arguments and thoughts. Pure.
+ * Renderings of a chat template with sentinels: words that no template contains, so that their places
+ * show the text around names, arguments and thoughts. Pure.
  */
 import type { ChatTemplate } from '../../template/chat-template.ts';
 import type { ChatMessage, Conversation, FunctionTool, Json, ToolCall } from '../../template/conversation.ts';

@@ -9,8 +9,8 @@ interface Pair {
 }
 
 /**
- * Markers of families. A template that shows no reasoning of history has the markers of the first pair that
- * stands in its text.
+ * Markers of families. A template that shows no reasoning of history has the markers of the first pair in its
+ * text.
  */
 const PAIRS: readonly Pair[] = [
   { open: '<think>', close: '</think>' },

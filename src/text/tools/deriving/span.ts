@@ -2,6 +2,7 @@
  * Finds one call in a rendering: its place, its style, and the texts between its name and its arguments.
  * Pure.
  */
+import { isJsonObject, type JsonObject, jsonObjectOf } from '../json-object.ts';
 import type { GemmaCalls, JsonCalls, NamedCalls, PythonicCalls, TaggedCalls } from '../output-profile.ts';
 import { WORDS } from './probes.ts';
 
@@ -48,7 +49,7 @@ export function findCall(text: string, call: Call, from: number): Found | undefi
 interface Span {
   readonly start: number;
   readonly end: number;
-  readonly value: Readonly<Record<string, unknown>>;
+  readonly value: JsonObject;
 }
 
 /** The first object of JSON that has a key at a place and fulfils a condition. */
@@ -59,7 +60,7 @@ function objectWith(
 ): Span | undefined {
   for (let start = text.indexOf('{', from); start >= 0 && start < keyAt; start = text.indexOf('{', start + 1)) {
     for (let end = text.indexOf('}', keyAt); end >= 0; end = text.indexOf('}', end + 1)) {
-      const value = parsed(text.slice(start, end + 1));
+      const value = jsonObjectOf(text.slice(start, end + 1));
       if (value === undefined) continue;
       if (fits(value)) return { start, end: end + 1, value };
       break;
@@ -68,18 +69,6 @@ function objectWith(
   return undefined;
 }
 
-function parsed(text: string): Span['value'] | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 /** True if a word is a key or a text anywhere in an object. */
 const contains = (value: unknown, word: string): boolean => JSON.stringify(value).includes(`"${word}"`);
 
@@ -87,7 +76,7 @@ const contains = (value: unknown, word: string): boolean => JSON.stringify(value
 function keyOf(value: Span['value'], fits: (inner: unknown) => boolean): string | undefined {
   for (const [key, inner] of Object.entries(value)) {
     if (fits(inner)) return key;
-    const found = isRecord(inner) ? keyOf(inner, fits) : undefined;
+    const found = isJsonObject(inner) ? keyOf(inner, fits) : undefined;
     if (found !== undefined) return found;
   }
   return undefined;
@@ -95,7 +84,7 @@ function keyOf(value: Span['value'], fits: (inner: unknown) => boolean): string 
 
 function jsonCall(text: string, nameStart: number, call: Span & { readonly name: string }): Found {
   const nameKey = keyOf(call.value, (inner) => inner === call.name) ?? 'name';
-  const argumentsKey = keyOf(call.value, (inner) => isRecord(inner) && WORDS.key in inner) ?? 'arguments';
+  const argumentsKey = keyOf(call.value, (inner) => isJsonObject(inner) && WORDS.key in inner) ?? 'arguments';
   const nameEnd = nameStart + call.name.length;
   const values = text.indexOf('{', nameEnd);
   const inside = values >= 0 && values < call.end;
@@ -138,7 +127,7 @@ function taggedCall(text: string, nameStart: number, nameEnd: number): Found | u
   let shared = 0;
   while (shared < before.length && before.at(-1 - shared) === gap.at(-1 - shared)) shared += 1;
   const open = before.slice(before.length - shared);
-  // The tag begins where its bracket stands.
+  // The tag begins at its bracket.
   const keyOpen = open.slice(Math.max(0, open.lastIndexOf('<'))).trim();
   const keyClose = text.slice(key + WORDS.key.length, value);
   const valueClose = gap.slice(0, gap.length - keyOpen.length).trim();

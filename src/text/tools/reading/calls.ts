@@ -1,5 +1,8 @@
 /** Reads calls in the format of a profile, one after the other, with the markers around them. Pure. */
+import type { FunctionTool } from '../../template/conversation.ts';
+import { isJsonObject } from '../json-object.ts';
 import type { CallFormat, JsonCalls, NamedCalls } from '../output-profile.ts';
+import { CallMarkers } from './call-markers.ts';
 import { type Input, partsOf, type Reading } from './input.ts';
 import { JsonCall, readKey } from './json-call.ts';
 import { bareName, copyObject, JSON_NOTATION, type Notation, PYTHON_NOTATION } from './notation.ts';
@@ -8,8 +11,6 @@ import { TaggedCall } from './tagged-call.ts';
 
 /** Ends a name; names may have a dot, a colon and a hyphen. */
 const NAME_END = /[\s{}()[\]'"<>`|,]/;
-/** Small models put an answer of JSON into a block of code. */
-const FENCES = [['```json'], ['```']];
 
 export interface CallContext {
   readonly input: Input;
@@ -21,47 +22,14 @@ export interface CallContext {
 export class Calls {
   readonly #context: CallContext;
   readonly #format: CallFormat;
-  readonly #open: readonly string[];
-  readonly #close: readonly string[];
-  readonly #section: readonly string[];
-  readonly #sectionClose: readonly string[];
-  /** Calls have no marker: only the output itself can begin with one. */
-  readonly bare: boolean;
+  readonly markers: CallMarkers;
   #looksLikeCall = true;
+  #sectionEnded = false;
 
   constructor(context: CallContext, format: CallFormat) {
     this.#context = context;
     this.#format = format;
-    this.#open = partsOf(format.callOpen);
-    // A tagged call reads its own end.
-    this.#close = format.style === 'tagged' ? [] : partsOf(format.callClose);
-    this.#section = partsOf(format.sectionOpen);
-    this.#sectionClose = partsOf(format.sectionClose);
-    this.bare = this.#open.length === 0 && this.#section.length === 0;
-  }
-
-  /** Texts that begin calls anywhere. */
-  get triggers(): readonly string[] {
-    const prefix = this.#format.style === 'json' ? partsOf(this.#format.prefix ?? '') : [];
-    // Models leave out the first part of a marker in two parts, such as `<tool_call>\n<function=`.
-    const open = this.#open.filter((part) => /^[<[]/.test(part));
-    return [...this.#section.slice(0, 1), ...this.#open.slice(0, 1), ...open, ...prefix].sort(
-      (a, b) => b.length - a.length,
-    );
-  }
-
-  /** True if an output without markers may begin with a call here. */
-  *begins(): Reading<boolean> {
-    if (!this.bare) return false;
-    const { input } = this.#context;
-    if (input.char === (this.#format.list ? '[' : '{')) return true;
-    if (this.#format.style !== 'json' || this.#format.wrapper === undefined) return false;
-    for (const fence of FENCES)
-      if (yield* input.marker([...fence, '{'])) {
-        input.at -= 1;
-        return true;
-      }
-    return false;
+    this.markers = new CallMarkers(context.input, format);
   }
 
   /**
@@ -77,7 +45,7 @@ export class Calls {
       const before = parts.calls;
       this.#looksLikeCall = true;
       if (!(yield* this.#call())) return this.#failed(before);
-      yield* input.marker(this.#close);
+      const closed = yield* this.#closed();
       parts.settle();
       if (!parallel) {
         parts.done = true;
@@ -85,35 +53,75 @@ export class Calls {
       }
       if (inList) {
         if (yield* input.marker([','])) continue;
-        if (!(yield* input.marker([']']))) return this.#complete();
+        if (!(yield* input.marker([']']))) return yield* this.#openList();
         inList = false;
-        yield* input.marker(this.#close);
+        yield* input.marker(this.markers.close);
         parts.settle();
       }
-      if (!(yield* this.#another())) return this.#complete();
+      if (!closed && this.#format.style === 'json' && (yield* this.#sibling())) continue;
+      if (yield* this.#another()) continue;
+      if (!closed && !this.#sectionEnded && (yield* this.#hasText())) parts.unparsed += 1;
+      return this.#complete();
     }
+  }
+
+  /** After the last call of a list that has no end. */
+  *#openList(): Reading<true> {
+    const { input, parts } = this.#context;
+    const isClosed = this.markers.sectionClose.length > 0 && (yield* input.marker(this.markers.sectionClose));
+    if (isClosed) parts.settle();
+    else if (yield* this.#hasText()) parts.unparsed += 1;
+    return this.#complete();
+  }
+
+  /** Reads the marker after a call, and a bracket too many before it. False if other text follows. */
+  *#closed(): Reading<boolean> {
+    const { input } = this.#context;
+    if (yield* input.marker(this.markers.close)) return true;
+    return this.#format.style === 'json' && (yield* input.marker(['}', ...this.markers.close]));
+  }
+
+  /** Reads up to another call that shares the markers of the last one. */
+  *#sibling(): Reading<boolean> {
+    const { input } = this.#context;
+    const { held } = input;
+    yield* input.marker([',']);
+    yield* input.space();
+    if (input.char === '{') return true;
+    input.at = input.mark + held;
+    return false;
+  }
+
+  /** True if text follows that the end of the output does not cut. Reads nothing. */
+  *#hasText(): Reading<boolean> {
+    const { input } = this.#context;
+    const { held } = input;
+    const more = yield* input.space();
+    input.at = input.mark + held;
+    return more && !(input.ended && input.ranOut);
   }
 
   /** Reads the markers up to the first call. */
   *#opened(trigger: string | undefined): Reading<boolean> {
     const { input } = this.#context;
     if (trigger === undefined) return true;
-    const at = this.#open.indexOf(trigger);
-    if (at >= 0) return yield* input.marker(this.#open.slice(at + 1));
-    if (trigger !== this.#section[0]) return true;
-    return yield* input.marker([...this.#section.slice(1), ...this.#open]);
+    const at = this.markers.open.indexOf(trigger);
+    if (at >= 0) return yield* input.marker(this.markers.open.slice(at + 1));
+    if (trigger !== this.markers.section[0]) return true;
+    return yield* input.marker([...this.markers.section.slice(1), ...this.markers.open]);
   }
 
   /** Between two calls: reads the markers up to the next call. False if there is no other. */
   *#another(): Reading<boolean> {
     const { input, parts } = this.#context;
-    if (this.#sectionClose.length > 0 && (yield* input.marker(this.#sectionClose))) {
+    this.#sectionEnded = this.markers.sectionClose.length > 0 && (yield* input.marker(this.markers.sectionClose));
+    if (this.#sectionEnded) {
       parts.settle();
       return false;
     }
     if (input.ended && input.ranOut) return false;
-    if (this.#open.length > 0) return yield* input.marker(this.#open);
-    if (this.bare) {
+    if (this.markers.open.length > 0) return yield* input.marker(this.markers.open);
+    if (this.markers.bare) {
       if (this.#format.list) return false;
       const { held } = input;
       if ((yield* input.marker([';'])) || this.#format.style === 'json') {
@@ -125,7 +133,7 @@ export class Calls {
     }
     // Calls without markers of their own, up to the end of their section.
     yield* input.space();
-    return input.char !== '' && this.#sectionClose.length > 0;
+    return input.char !== '' && this.markers.sectionClose.length > 0;
   }
 
   *#call(): Reading<boolean> {
@@ -148,7 +156,7 @@ export class Calls {
 
   *#json(format: JsonCalls): Reading<boolean> {
     const { input } = this.#context;
-    const call = new JsonCall(this.#context, format, this.bare);
+    const call = new JsonCall(this.#context, format, { bare: this.markers.bare, ends: this.markers.ends });
     this.#looksLikeCall = false;
     if (format.wrapper !== undefined) {
       const { held } = input;
@@ -173,7 +181,7 @@ export class Calls {
     if (!(yield* input.marker([':', '[']))) return false;
     this.#looksLikeCall = true;
     do {
-      if (!(yield* new JsonCall(this.#context, format, false).read())) return false;
+      if (!(yield* new JsonCall(this.#context, format, { bare: false, ends: this.markers.ends }).read())) return false;
       parts.settle();
       if (!parallel) return true;
     } while (yield* input.marker([',']));
@@ -195,14 +203,13 @@ export class Calls {
     }
     yield* input.marker(partsOf(format.separator));
     if (!(yield* input.marker(['{']))) return false;
-    parts.begin(tool.name);
-    return yield* copyObject(input, JSON_NOTATION, parts.arguments);
+    return yield* copyObject(input, JSON_NOTATION, { write: parts.beginner(tool.name), ends: this.markers.ends });
   }
 
   /** A name and its arguments in brackets. */
   *#bracketed(before: readonly string[], open: string, notation: Notation): Reading<boolean> {
     const { input, parts } = this.#context;
-    this.#looksLikeCall = !this.bare;
+    this.#looksLikeCall = !this.markers.bare;
     if (!(yield* input.marker(before))) return false;
     yield* input.space();
     const name = yield* bareName(input, NAME_END);
@@ -210,8 +217,8 @@ export class Calls {
     if (!(yield* input.marker([open]))) return false;
     this.#looksLikeCall = true;
     if (!tool) return false;
-    parts.begin(tool.name);
-    return yield* copyObject(input, notation, parts.arguments);
+    const write = parts.beginner(tool.name);
+    return yield* copyObject(input, notation, { write, ends: this.markers.ends, keys: keysOf(tool) });
   }
 
   /** After a complete call: an unfinished marker at the end of the output is dropped. */
@@ -231,6 +238,7 @@ export class Calls {
     const cut = input.ended && input.ranOut;
     if (cut) input.at = input.text.length;
     if (cut && begun) {
+      if (input.complete) parts.unparsed += 1;
       parts.settle();
       return false;
     }
@@ -238,4 +246,10 @@ export class Calls {
     parts.asContent();
     return false;
   }
+}
+
+/** The names of the arguments of a tool, in the order of its schema. */
+function keysOf({ parameters }: FunctionTool): readonly string[] {
+  const properties = parameters?.['properties'];
+  return isJsonObject(properties) ? Object.keys(properties) : [];
 }

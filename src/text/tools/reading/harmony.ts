@@ -40,7 +40,11 @@ export function* readHarmony(context: CallContext): Reading<void> {
       parts.asContent();
       yield* input.until(BODY_END, content);
     }
-    for (const end of ENDS) if (yield* input.literal(end)) parts.settle();
+    for (const end of ENDS)
+      if (yield* input.literal(end)) {
+        parts.settle();
+        parts.reasoning = false;
+      }
     // The end of the output cuts a marker.
     if (input.ended && input.ranOut) input.at = input.text.length;
     if (parts.done || !(yield* input.more())) break;
@@ -48,7 +52,7 @@ export function* readHarmony(context: CallContext): Reading<void> {
   parts.settle();
 }
 
-/** True if a header follows: the text of an answer without markers is none. Reads nothing. */
+/** True if a header follows: an answer may have no markers. Reads nothing. */
 function* isHeader({ input }: CallContext): Reading<boolean> {
   const { held } = input;
   for (const begin of [START, CHANNEL, MESSAGE, 'to=']) {
@@ -88,21 +92,23 @@ function* body(context: CallContext, header: string, content: (text: string) => 
   if (recipient !== undefined) {
     const tool = parts.toolOf(recipient);
     if (tool && (yield* input.marker(['{']))) {
-      parts.begin(tool.name);
-      const complete = yield* copyObject(input, JSON_NOTATION, parts.arguments);
+      const { calls } = parts;
+      const write = parts.beginner(tool.name);
+      const complete = yield* copyObject(input, JSON_NOTATION, { write, ends: ENDS });
       if (complete && !parallel) parts.done = true;
       if (complete) {
         yield* input.space();
         parts.settle();
         return;
       }
-      if (input.ended && input.ranOut) {
+      if (input.ended && input.ranOut && parts.calls > calls) {
+        if (input.complete) parts.unparsed += 1;
         input.at = input.text.length;
         parts.settle();
         return;
       }
     }
-    // With its header: the text is no call that the request offers.
+    // The header is content too: the request offers no such call.
     if (parts.offersTools) parts.unparsed += 1;
     parts.asContent();
     yield* input.until(BODY_END, content);

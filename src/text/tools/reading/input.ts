@@ -8,10 +8,15 @@
 export type Reading<Result> = Generator<void, Result, void>;
 
 /**
- * UTF-16 units that a reader holds back at most: arguments before the name of their function, a value that is
- * no text, white space. A longer one is no call.
+ * UTF-16 units that a reader holds back at most: arguments before the name of their function, white space. A
+ * longer text is not a call.
  */
 export const MAX_HELD_UNITS = 2 ** 14;
+/**
+ * UTF-16 units that a reader holds back at most for one value of a call whose function is known: arguments in
+ * a text of JSON, and a value between tags that is not a text.
+ */
+export const MAX_HELD_VALUE_UNITS = 2 ** 20;
 /** UTF-16 units of the longest name of a function or an argument. */
 export const MAX_NAME_UNITS = 256;
 
@@ -30,6 +35,10 @@ export class Input {
   mark = 0;
   /** No more text arrives. */
   ended = false;
+  /** The model has ended the output itself: no limit has cut it. */
+  complete = false;
+  /** UTF-16 units that may be held back now. */
+  most = MAX_HELD_UNITS;
   /** A reader wanted more text than there is: the rest of the text is the beginning of something. */
   ranOut = false;
 
@@ -53,7 +62,7 @@ export class Input {
 
   /** True if the next character is there: a reader need not wait. */
   get ready(): boolean {
-    return this.at < this.text.length && this.at - this.mark <= MAX_HELD_UNITS;
+    return this.at < this.text.length && this.at - this.mark <= this.most;
   }
 
   /** Waits for a character. False at the end of the text, and if too much is held back. */
@@ -63,7 +72,7 @@ export class Input {
 
   /** Waits for a number of characters. False if the text ends before, and if too much is held back. */
   *need(count: number): Reading<boolean> {
-    if (this.held > MAX_HELD_UNITS) return false;
+    if (this.held > this.most) return false;
     while (this.text.length - this.at < count) {
       if (this.ended) {
         this.ranOut = true;
@@ -123,7 +132,23 @@ export class Input {
 
   /** Position of the first character that may not be held back. */
   get limit(): number {
-    return this.mark + MAX_HELD_UNITS + 1;
+    return this.mark + this.most + 1;
+  }
+
+  /**
+   * True if a call ends here: one of some markers follows, or the model has ended the output. Reads nothing.
+   */
+  *callEnds(markers: readonly string[]): Reading<boolean> {
+    if (!(yield* this.more())) return this.ended && this.complete && this.char === '';
+    const { held } = this;
+    for (const marker of markers) {
+      const follows = yield* this.literal(marker);
+      this.at = this.mark + held;
+      if (follows) return true;
+      // The output ends inside of the marker.
+      if (this.ended && this.complete && marker.startsWith(this.text.slice(this.at))) return true;
+    }
+    return false;
   }
 
   /**
@@ -158,7 +183,7 @@ export class Stops {
 
   /**
    * The position of the first stop, or of an end of the text that may become one, or the end of the text.
-   * @param ended the text has its end: nothing becomes a stop
+   * @param ended no more text arrives: an end of the text cannot become a stop
    */
   find(text: string, from: number, ended: boolean): { readonly position: number; readonly stop?: string } {
     for (let at = from; ; at += 1) {

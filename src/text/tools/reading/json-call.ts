@@ -2,8 +2,9 @@
  * Reads a call that is an object of JSON: `{"name": …, "arguments": {…}}`, with its keys in any order. Pure.
  */
 import type { FunctionTool } from '../../template/conversation.ts';
+import { jsonObjectOf } from '../json-object.ts';
 import type { JsonCalls } from '../output-profile.ts';
-import { type Input, MAX_NAME_UNITS, type Reading } from './input.ts';
+import { type Input, MAX_HELD_UNITS, MAX_HELD_VALUE_UNITS, MAX_NAME_UNITS, type Reading } from './input.ts';
 import { copyObject, copyValue, JSON_NOTATION } from './notation.ts';
 import type { Parts } from './parts.ts';
 import { copyString } from './strings.ts';
@@ -17,8 +18,9 @@ export class JsonCall {
   readonly #input: Input;
   readonly #parts: Parts;
   readonly #format: JsonCalls;
-  /** The name alone makes no call: without markers, any object may have a name. */
+  /** A name is not enough for a call: without markers, any object may have a name. */
   readonly #bare: boolean;
+  readonly #ends: readonly string[];
   #tool: FunctionTool | undefined;
   #begun = false;
   /** Arguments that came before the name. */
@@ -26,11 +28,17 @@ export class JsonCall {
   #named = false;
   #argued = false;
 
-  constructor(context: { readonly input: Input; readonly parts: Parts }, format: JsonCalls, bare: boolean) {
-    this.#input = context.input;
-    this.#parts = context.parts;
+  /** @param ends markers that can follow the call */
+  constructor(
+    { input, parts }: { readonly input: Input; readonly parts: Parts },
+    format: JsonCalls,
+    { bare, ends }: { readonly bare: boolean; readonly ends: readonly string[] },
+  ) {
+    this.#input = input;
+    this.#parts = parts;
     this.#format = format;
     this.#bare = bare;
+    this.#ends = ends;
   }
 
   /** The object has the keys of a call. */
@@ -38,13 +46,13 @@ export class JsonCall {
     return !this.#bare || (this.#named && this.#argued);
   }
 
-  /** Reads from the opening bracket. False if this is no call or the output ends before its end. */
+  /** Reads from the opening bracket. False if this is not a call or the output ends before its end. */
   *read(): Reading<boolean> {
     if (!(yield* this.#input.marker(['{']))) return false;
     return (yield* this.#members(true)) && this.#end();
   }
 
-  /** Reads from behind the first key: the object is known to be no list of calls. */
+  /** Reads from behind the first key: the object is not a list of calls. */
   *readFrom(key: string): Reading<boolean> {
     if (!(yield* this.#member(key, true)) || !(yield* this.#next(true))) return false;
     return this.#end();
@@ -69,7 +77,10 @@ export class JsonCall {
     for (;;) {
       yield* this.#input.space();
       if (yield* this.#input.literal('}')) return true;
-      if (!(yield* this.#input.literal(','))) return false;
+      // Small models leave out brackets at the end.
+      if (!(yield* this.#input.literal(','))) return this.#argued && (yield* this.#input.callEnds(this.#ends));
+      yield* this.#input.space();
+      if (yield* this.#input.literal('}')) return true;
       const key = yield* readKey(this.#input);
       if (key === undefined || !(yield* this.#member(key, outer))) return false;
     }
@@ -96,8 +107,8 @@ export class JsonCall {
     this.#named = name !== undefined;
     if (name === undefined) return false;
     this.#tool ??= this.#parts.toolOf(name);
-    if (this.#tool === undefined && !this.#bare) return false;
-    if (!this.#bare || this.#held !== undefined) this.#begin();
+    if (this.#tool === undefined) return this.#bare;
+    if (this.#held !== undefined) this.#begin();
     return true;
   }
 
@@ -112,26 +123,38 @@ export class JsonCall {
     if (this.#argued) return yield* copyValue(this.#input, JSON_NOTATION, nothing);
     this.#argued = true;
     if (this.#named && this.#tool === undefined) return false;
-    this.#begin();
-    let held = '';
-    const hold = (text: string): void => {
-      held += text;
-    };
-    const write = this.#begun ? this.#parts.arguments : hold;
     const { char } = this.#input;
-    if (char === '{') {
-      this.#input.at += 1;
-      if (!(yield* copyObject(this.#input, JSON_NOTATION, write))) return false;
-    } else if (char === '"') {
+    if (char === '{') return yield* this.#object();
+    if (char === '"') {
+      if (this.#tool) this.#input.most = MAX_HELD_VALUE_UNITS;
       const text = yield* readText(this.#input, Number.POSITIVE_INFINITY);
-      if (text === undefined || !isObject(text)) return false;
-      write(text);
+      this.#input.most = MAX_HELD_UNITS;
+      if (text === undefined || jsonObjectOf(text) === undefined) return false;
+      this.#held = text;
     } else {
       if (!(yield* this.#input.literal('null'))) return false;
-      write('{}');
+      this.#held = '{}';
     }
-    if (!this.#begun) this.#held = held;
+    this.#begin();
     return true;
+  }
+
+  /** Reads the arguments from their bracket: they stream if the function is known. */
+  *#object(): Reading<boolean> {
+    const input = this.#input;
+    input.at += 1;
+    if (this.#tool) {
+      this.#begun = true;
+      const write = this.#parts.beginner(this.#tool.name);
+      return yield* copyObject(input, JSON_NOTATION, { write, ends: this.#ends });
+    }
+    let held = '';
+    const write = (text: string): void => {
+      held += text;
+    };
+    const read = yield* copyObject(input, JSON_NOTATION, { write });
+    this.#held = held;
+    return read;
   }
 }
 
@@ -150,13 +173,4 @@ function* readText(input: Input, most: number): Reading<string | undefined> {
   });
   const text: unknown = read ? JSON.parse(json) : undefined;
   return typeof text === 'string' && text.length <= most ? text : undefined;
-}
-
-function isObject(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
-  }
 }

@@ -1,8 +1,9 @@
 /**
  * Reads a value of JSON, of Python or of Gemma's notation, and writes it as JSON while it arrives. JSON is
- * written as it stands. Pure.
+ * written unchanged. Pure.
  */
 import { Input, isSpace, MAX_NAME_UNITS, type Reading } from './input.ts';
+import { scalarOf } from './scalars.ts';
 import { copyString, type Quoted, type Write } from './strings.ts';
 
 /** Values inside of values of one call. */
@@ -10,7 +11,7 @@ export const MAX_NESTING = 64;
 /** UTF-16 units of the longest number. */
 export const MAX_NUMBER_UNITS = 400;
 
-/** `gemma`: texts stand between two marks `quote`, and keys stand alone. */
+/** `gemma`: texts are between two marks `quote`, and keys have no marks. */
 export type Notation = { readonly name: 'json' | 'python' } | { readonly name: 'gemma'; readonly quote: string };
 
 export const JSON_NOTATION: Notation = { name: 'json' };
@@ -29,50 +30,57 @@ const TUPLE: Frame = { close: ')', end: ']' };
 /** The arguments of a call of Python, behind the first bracket. */
 const ARGUMENTS: Frame = { close: ')', end: '}', separator: '=' };
 
-const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
-const LITERALS = new Map([
-  ...['true', 'false', 'null'].map((word) => [word, word] as const),
-  ...([
-    ['True', 'true'],
-    ['False', 'false'],
-    ['None', 'null'],
-  ] as const),
-]);
 const SCALAR = /[A-Za-z0-9_+\-.]/;
 /** Ends a value of Gemma's notation that has no marks. */
 const GEMMA_END = /[,}\]\r\n]/;
 const BARE_KEY_END = /[\s:=,{}()[\]'"<>]/;
 
-/** Reads one value. False if it is no value or the output ends before its end; `input.at` tells where. */
+/** Reads one value. False if it is not a value or the output ends before its end: the place is `input.at`. */
 export function copyValue(input: Input, notation: Notation, write: Write): Reading<boolean> {
-  return new Copy(input, notation, write).entries([]);
+  return new Copy(input, notation, { write }).entries([]);
+}
+
+export interface CopyOptions {
+  readonly write: Write;
+  /** Markers that can follow the call: they, and the end of an output, close all that is open. */
+  readonly ends?: readonly string[];
+  /** Names of the arguments that Python writes without a name, in order. */
+  readonly keys?: readonly string[];
 }
 
 /** Reads the rest of an object of which the opening bracket is read; of Python, the arguments of a call. */
-export function copyObject(input: Input, notation: Notation, write: Write): Reading<boolean> {
-  write('{');
-  return new Copy(input, notation, write).entries([notation.name === 'python' ? ARGUMENTS : OBJECT]);
+export function copyObject(input: Input, notation: Notation, options: CopyOptions): Reading<boolean> {
+  options.write('{');
+  return new Copy(input, notation, options).entries([notation.name === 'python' ? ARGUMENTS : OBJECT]);
 }
 
 class Copy {
   readonly #input: Input;
   readonly #notation: Notation;
   readonly #write: Write;
+  readonly #ends: readonly string[] | undefined;
+  readonly #keys: readonly string[];
+  /** Arguments of Python without a name so far. */
+  #positional = 0;
   /** A comma and the white space before it: written if another value follows. */
   #comma = '';
 
-  constructor(input: Input, notation: Notation, write: Write) {
+  constructor(input: Input, notation: Notation, { write, ends, keys = [] }: CopyOptions) {
     this.#input = input;
     this.#notation = notation;
     this.#write = write;
+    this.#ends = ends;
+    this.#keys = keys;
   }
 
   /** Reads values until the stack is empty. */
   *entries(stack: Frame[]): Reading<boolean> {
     do {
       const space = this.#input.ready && !isSpace(this.#input.char) ? '' : yield* this.#space();
-      if (space === undefined) return false;
+      if (space === undefined) return yield* this.#closedAll(stack);
       const top = stack.at(-1);
+      // A comma before the end of the call.
+      if (this.#comma !== '' && this.#mayEnd() && (yield* this.#closedAll(stack))) return true;
       if (top !== undefined && this.#input.char === top.close) {
         this.#comma = '';
         this.#close(stack, top, space);
@@ -99,15 +107,26 @@ class Copy {
   *#next(stack: Frame[]): Reading<boolean> {
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
       const space = this.#input.ready && !isSpace(this.#input.char) ? '' : yield* this.#space();
-      if (space === undefined) return false;
+      if (space === undefined) return yield* this.#closedAll(stack);
       if (this.#input.char === ',') {
         this.#input.at += 1;
         this.#comma = `${space},`;
         return true;
       }
-      if (this.#input.char !== top.close) return false;
+      if (this.#input.char !== top.close) return yield* this.#closedAll(stack);
       this.#close(stack, top, space);
     }
+    return true;
+  }
+
+  #mayEnd(): boolean {
+    return this.#ends?.some((end) => end.startsWith(this.#input.char)) === true;
+  }
+
+  /** Closes all open values if the call ends here. False if other text follows. */
+  *#closedAll(stack: Frame[]): Reading<boolean> {
+    if (this.#ends === undefined || stack.length === 0 || !(yield* this.#input.callEnds(this.#ends))) return false;
+    for (let top = stack.pop(); top !== undefined; top = stack.pop()) this.#write(top.end);
     return true;
   }
 
@@ -126,22 +145,45 @@ class Copy {
 
   /** Reads a key and the separator, and the white space to the value. */
   *#key(separator: string): Reading<boolean> {
-    const quoted = separator === '=' ? undefined : yield* this.#opened();
+    if (separator === '=') return yield* this.#argumentName();
+    const quoted = yield* this.#opened();
+    let name = '';
     if (quoted) {
       if (!(yield* copyString(this.#input, quoted, this.#write))) return false;
     } else {
-      if (this.#notation.name !== 'gemma' && separator !== '=') return false;
-      const name = yield* bareName(this.#input);
-      if (name === undefined) return false;
-      this.#write(JSON.stringify(name));
+      if (this.#notation.name !== 'gemma') return false;
+      const bare = yield* bareName(this.#input);
+      if (bare === undefined) return false;
+      name = JSON.stringify(bare);
     }
     const before = yield* this.#space();
     if (before === undefined || this.#input.char !== separator) return false;
     this.#input.at += 1;
-    this.#write(`${before}:`);
+    this.#write(`${name}${before}:`);
     const after = yield* this.#space();
     if (after !== undefined) this.#write(after);
     return after !== undefined;
+  }
+
+  /** Reads the name of an argument of Python and the separator. A value without a name gets the next one. */
+  *#argumentName(): Reading<boolean> {
+    const input = this.#input;
+    const { held } = input;
+    let name = yield* bareName(input);
+    if (name !== undefined && (yield* this.#space()) !== undefined && input.char === '=') {
+      input.at += 1;
+      yield* input.space();
+    } else {
+      if (input.ended && input.ranOut) return false;
+      input.at = input.mark + held;
+      const isValue =
+        name === undefined ? /["'[{(]/.test(input.char) : scalarOf(name, this.#notation.name) !== undefined;
+      if (!isValue) return false;
+      name = this.#keys[this.#positional];
+      this.#positional += 1;
+    }
+    if (name !== undefined) this.#write(`${JSON.stringify(name)}:`);
+    return name !== undefined;
   }
 
   /** Reads the opening mark of a text, if one follows. */
@@ -169,10 +211,14 @@ class Copy {
     let length = 0;
     for (; ; length += 1) {
       if (length > MAX_NUMBER_UNITS) return false;
-      if (input.at + length >= input.text.length && !(yield* input.need(length + 1))) return false;
+      if (input.at + length >= input.text.length && !(yield* input.need(length + 1))) {
+        // The end of the output ends a number.
+        if (length > 0 && this.#ends && input.ended && input.complete) break;
+        return false;
+      }
       if (!inside(input.text.charAt(input.at + length))) break;
     }
-    const value = scalarOf(input.text.slice(input.at, input.at + length), this.#notation);
+    const value = scalarOf(input.text.slice(input.at, input.at + length), this.#notation.name);
     if (value === undefined) return false;
     input.at += length;
     this.#write(value);
@@ -205,7 +251,7 @@ export function* bareName(input: Input, end: RegExp = BARE_KEY_END): Reading<str
   return undefined;
 }
 
-/** JSON of a complete text that holds one value; undefined if it is none. */
+/** JSON of a complete text that holds one value; undefined for any other text. */
 export function converted(text: string, notation: Notation): string | undefined {
   const input = new Input();
   input.add(text);
@@ -221,16 +267,4 @@ export function converted(text: string, notation: Notation): string | undefined 
     const { done, value } = reading.next();
     if (done) return value && input.text.slice(input.at).trim() === '' ? result.trim() : undefined;
   }
-}
-
-/** JSON of a number or a word; undefined if it is neither. */
-function scalarOf(text: string, { name }: Notation): string | undefined {
-  const word = text.trim();
-  if (NUMBER.test(word)) return word;
-  const literal = LITERALS.get(word);
-  if (literal !== undefined) return literal;
-  if (name === 'gemma') return JSON.stringify(word);
-  if (name === 'json' || !/^[-+]?[\d.]/.test(word)) return undefined;
-  const number = Number(word.replaceAll('_', ''));
-  return Number.isFinite(number) ? String(number) : undefined;
 }

@@ -30,6 +30,8 @@ export class OutputReader implements OutputParser {
   readonly #calls: Calls | undefined;
   readonly #context: CallContext;
   readonly #inReasoning: boolean;
+  /** A call has ended the reasoning. */
+  #unclosed = false;
   /** First half of a character, which waits for the second. */
   #half = '';
 
@@ -70,8 +72,9 @@ export class OutputReader implements OutputParser {
     return this.#parts.take();
   }
 
-  finish(): readonly OutputPart[] {
+  finish(complete = false): readonly OutputPart[] {
     this.#input.ended = true;
+    this.#input.complete = complete;
     this.#advance(this.#half);
     this.#half = '';
     return this.#parts.take();
@@ -102,21 +105,49 @@ export class OutputReader implements OutputParser {
     const [input, parts] = [this.#input, this.#parts];
     // Some models repeat the marker that the prompt ends with.
     const opened = yield* input.marker(partsOf(format.open));
-    if (!opened && !this.#inReasoning) return;
+    if (!opened && !this.#inReasoning) {
+      // Some models close a reasoning that they have not opened.
+      if (yield* input.marker(partsOf(format.close))) yield* this.#lineBreaks();
+      return;
+    }
     parts.settle();
     parts.reasoning = true;
     // The line break after the marker belongs to it.
     if ((yield* input.more()) && input.char === '\n') input.at += 1;
     parts.settle();
-    const stops = new Stops([`\n${format.close}`, format.close]);
+    // Small models call a tool without an end of the reasoning.
+    const markers = this.#calls?.markers.inReasoning ?? [];
+    const openers = new Set(markers.map((marker) => `\n${marker}`));
+    for (const marker of markers) {
+      const { held } = input;
+      const begins = yield* input.literal(marker);
+      input.at = input.mark + held;
+      if (!begins) continue;
+      parts.reasoning = false;
+      this.#unclosed = true;
+      return;
+    }
+    const stops = new Stops([`\n${format.close}`, format.close, ...openers]);
     const stop = yield* input.until(stops, (text) => {
       parts.settle();
       parts.text('reasoning', text);
     });
     if (stop === undefined) return;
-    input.at += stop.length;
-    parts.settle();
     parts.reasoning = false;
+    if (openers.has(stop)) {
+      this.#unclosed = true;
+      input.at += 1;
+      parts.settle();
+      return;
+    }
+    input.at += stop.length;
+    yield* this.#lineBreaks();
+  }
+
+  /** Settles the marker that was read, and the line breaks after it. */
+  *#lineBreaks(): Reading<void> {
+    const [input, parts] = [this.#input, this.#parts];
+    parts.settle();
     while ((yield* input.more()) && (input.char === '\n' || input.char === '\r')) {
       input.at += 1;
       parts.settle();
@@ -126,13 +157,23 @@ export class OutputReader implements OutputParser {
   /** Reads the answer and the calls in it. */
   *#withCalls(calls: Calls): Reading<void> {
     const [input, parts] = [this.#input, this.#parts];
-    const { triggers } = calls;
-    const stops = new Stops(triggers);
+    const { markers } = calls;
+    const triggers = [...markers.triggers, ...(markers.stop === undefined ? [] : [markers.stop])];
+    const { lineTriggers } = markers;
+    const stops = new Stops([...triggers, ...lineTriggers]);
+    const close = partsOf(this.#profile.reasoning?.close ?? '');
     let afterCall = false;
     for (let first = true; !parts.done; first = false) {
       // White space before the first call and between calls belongs to no part.
       yield* input.space();
-      if (first && (yield* calls.begins())) {
+      if (afterCall && this.#unclosed && (yield* input.marker(close))) {
+        // The reasoning that the call has ended.
+        this.#unclosed = false;
+        yield* this.#lineBreaks();
+        continue;
+      }
+      const isLine = first || input.text.slice(input.mark, input.at).includes('\n');
+      if ((first && (yield* markers.begins())) || (isLine && (yield* markers.beginsLine()))) {
         afterCall = yield* calls.read(undefined);
         continue;
       }
@@ -142,7 +183,16 @@ export class OutputReader implements OutputParser {
         else parts.asContent();
         stop = yield* input.until(stops, this.#content);
         if (stop === undefined) return;
+        if (lineTriggers.includes(stop)) {
+          afterCall = false;
+          continue;
+        }
         input.at += stop.length;
+      }
+      if (stop === markers.stop) {
+        parts.settle();
+        parts.done = true;
+        return;
       }
       afterCall = yield* calls.read(stop);
     }

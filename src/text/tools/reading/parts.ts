@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import type { OutputPart } from '../../output/parts.ts';
 import type { FunctionTool } from '../../template/conversation.ts';
 import type { Input } from './input.ts';
+import type { Write } from './strings.ts';
 
 const ID_CHARACTERS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** Templates of Mistral accept ids of this length only. */
@@ -67,6 +68,24 @@ export class Parts {
 
   get offersTools(): boolean {
     return this.#tools.size > 0;
+  }
+
+  /**
+   * Writes the arguments of a call that begins with its first key or its end. The text before is not settled:
+   * without a key, all of it can be content.
+   */
+  beginner(name: string): Write {
+    let held = '';
+    let begun = false;
+    return (text) => {
+      if (begun) return this.arguments(text);
+      const isBracket = held === '';
+      held += text;
+      if (isBracket || text.trim() === '') return;
+      begun = true;
+      this.begin(name);
+      this.arguments(held);
+    };
   }
 
   /** Begins a call and settles the text that was read. */

@@ -69,7 +69,7 @@ function plainEnd({ text, at, limit }: Input, close: number): number {
   return end;
 }
 
-/** A text as it stands between the quotes of JSON. */
+/** A text in the form between the quotes of JSON. */
 export const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 
 function* copyEscape(input: Input, kind: 'json' | 'python', write: Write): Reading<boolean> {

@@ -1,19 +1,17 @@
 /**
- * Reads the arguments of a call that stand between tags, and writes them as JSON: texts while they arrive,
+ * Reads the arguments of a call that are between tags, and writes them as JSON: texts while they arrive,
  * other values at their end. Pure.
  */
-import type { FunctionTool, Json } from '../../template/conversation.ts';
+import type { FunctionTool } from '../../template/conversation.ts';
 import type { TaggedCalls } from '../output-profile.ts';
-import { type Input, partsOf, type Reading, Stops } from './input.ts';
+import { type Input, MAX_HELD_UNITS, MAX_HELD_VALUE_UNITS, partsOf, type Reading, Stops } from './input.ts';
 import { bareName, converted, JSON_NOTATION, PYTHON_NOTATION } from './notation.ts';
 import type { Parts } from './parts.ts';
+import { ANY_TYPE, typesOf } from './schema-types.ts';
 import { escaped } from './strings.ts';
 
-const NAME_END = /[\s<>"'{}[\]()=]/;
-/** Levels of a schema that are searched for the types of a value. */
-const MAX_SCHEMA_LEVELS = 8;
-
-type Schema = FunctionTool['parameters'];
+/** Ends a name or a key in a tag: an attribute has an equals sign; a key may have a comma or a bar. */
+const TAG_NAME_END = /[\s<>"'{}[\]()=]/;
 
 export class TaggedCall {
   readonly #input: Input;
@@ -29,36 +27,50 @@ export class TaggedCall {
     this.#valueEnds = new Stops(lines ? [`\n${valueClose}`, valueClose] : [valueClose]);
   }
 
-  /** Reads from the name. False if this is no call, or the output ends inside of a value. */
+  /** Reads from the name. False if this is not a call, or the output ends inside of a value. */
   *read(): Reading<boolean> {
-    const { nameClose, keyOpen, callClose } = this.#format;
-    const [close = ''] = partsOf(callClose);
+    const { nameClose, keyOpen } = this.#format;
     yield* this.#input.space();
-    const name = yield* bareName(this.#input, NAME_END);
+    const name = yield* bareName(this.#input, TAG_NAME_END);
     const tool = name === undefined ? undefined : this.#parts.toolOf(name);
     if (!tool || !(yield* this.#input.marker(partsOf(nameClose)))) return false;
     let isArgument = yield* this.#input.marker(partsOf(keyOpen));
-    // Without a mark behind the name, only the next tag tells that this is a call.
-    let isEnd = !isArgument && (yield* this.#input.marker([close]));
+    // Without a mark behind the name, only the next tag shows that this is a call.
+    let isEnd = !isArgument && (yield* this.#end());
     if (nameClose === '' && !isArgument && !isEnd) return false;
     this.#parts.begin(tool.name);
     this.#parts.arguments('{');
     for (let first = true; isArgument; first = false) {
       if (!(yield* this.#argument(tool, first))) return false;
       isArgument = yield* this.#input.marker(partsOf(keyOpen));
-      isEnd = !isArgument && (yield* this.#input.marker([close]));
+      isEnd = !isArgument && ((yield* this.#end()) || (yield* this.#cut()));
     }
     if (!isEnd) return false;
     this.#parts.arguments('}');
-    yield* this.#input.marker(partsOf(callClose).slice(1));
     return true;
   }
 
-  *#argument({ parameters }: FunctionTool, first: boolean): Reading<boolean> {
+  /** Reads the end of the call. Small models omit its first part. */
+  *#end(): Reading<boolean> {
+    const [first = '', ...rest] = partsOf(this.#format.callClose);
+    if (yield* this.#input.marker([first])) {
+      yield* this.#input.marker(rest);
+      return true;
+    }
+    return rest.length > 0 && (yield* this.#input.marker(rest.slice(-1)));
+  }
+
+  /** True if the section or the output ends without an end of the call. */
+  *#cut(): Reading<boolean> {
+    yield* this.#input.space();
+    return yield* this.#input.callEnds(partsOf(this.#format.sectionClose).slice(0, 1));
+  }
+
+  *#argument(tool: FunctionTool, first: boolean): Reading<boolean> {
     const { keyClose, otherKeyClose, lines } = this.#format;
-    const key = yield* bareName(this.#input, NAME_END);
+    const key = yield* bareName(this.#input, TAG_NAME_END);
     if (key === undefined) return false;
-    const types = typesOf(parameters?.['properties'], key);
+    const types = typesOf(tool, key);
     const isText = yield* this.#input.marker(partsOf(keyClose));
     if (!isText && !(yield* this.#input.marker(partsOf(otherKeyClose)))) return false;
     if (lines && (yield* this.#input.more()) && this.#input.char === '\n') this.#input.at += 1;
@@ -79,13 +91,17 @@ export class TaggedCall {
     return true;
   }
 
-  /** @param types the types that the schema allows; undefined: all */
+  /** @param types the types that the schema allows; undefined: all, as the tag says that it is not a text */
   *#value(start: string, types: ReadonlySet<string> | undefined): Reading<boolean> {
     let length = 0;
     for (;;) {
-      const { text: all, at, ended, limit } = this.#input;
+      const { text: all, at, ended, mark } = this.#input;
       const { position, stop } = this.#valueEnds.find(all, at + length, ended);
-      if (position > limit) return false;
+      const held = position - mark;
+      if (held > MAX_HELD_UNITS && types?.has('string')) {
+        const isLong = held > MAX_HELD_VALUE_UNITS;
+        if (isLong || !mayHold(all.slice(at, at + MAX_HELD_UNITS), types)) return yield* this.#text(start);
+      } else if (held > MAX_HELD_VALUE_UNITS) return false;
       if (stop === undefined) {
         if (ended) {
           this.#input.ranOut = true;
@@ -103,8 +119,24 @@ export class TaggedCall {
   }
 }
 
+/** True if a long text may be an allowed object or list. */
+function mayHold(text: string, types: ReadonlySet<string>): boolean {
+  const first = text.trimStart().charAt(0);
+  return (first === '{' && types.has('object')) || (first === '[' && types.has('array'));
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** JSON of a value: of an allowed type, otherwise a text. */
 function jsonOf(text: string, types: ReadonlySet<string> | undefined): string {
+  if (types === ANY_TYPE) return isJson(text) ? text.trim() : JSON.stringify(text);
   const json = converted(text, JSON_NOTATION) ?? converted(text, PYTHON_NOTATION);
   if (json === undefined) return JSON.stringify(text);
   const first = json.charAt(0);
@@ -124,25 +156,3 @@ function jsonOf(text: string, types: ReadonlySet<string> | undefined): string {
   const allowed = types.has(type) || (type === 'number' && types.has('integer'));
   return allowed && type !== 'string' ? json : JSON.stringify(text);
 }
-
-/** The types other than a text that a schema allows for a property; undefined: a text only. */
-function typesOf(properties: Json | undefined, key: string): ReadonlySet<string> | undefined {
-  const types = new Set<string>();
-  const isKnown = isRecord(properties) && Object.hasOwn(properties, key);
-  if (isKnown) collect(properties[key], types, MAX_SCHEMA_LEVELS);
-  return [...types].some((type) => type !== 'string') ? types : undefined;
-}
-
-function collect(schema: Json | undefined, types: Set<string>, levels: number): void {
-  if (!isRecord(schema) || levels === 0) return;
-  const { type, anyOf, oneOf, allOf, enum: values } = schema;
-  for (const one of [type].flat()) if (typeof one === 'string') types.add(one);
-  for (const one of [anyOf, oneOf, allOf].flat()) collect(one as Json, types, levels - 1);
-  if (type !== undefined) return;
-  for (const value of [values, schema['const']].flat())
-    if (value === null || ['number', 'boolean'].includes(typeof value))
-      types.add(value === null ? 'null' : typeof value);
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, Json>> & NonNullable<Schema> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
