@@ -289,7 +289,7 @@ describe('a body is refused', () => {
     [{ tools: [{ input_schema: {} }] }, 'tools[0].name is required'],
     [{ tools: [{ type: 'custom' }] }, 'tools[0].name is required'],
     [{ stop_sequences: Array(17).fill('a') }, 'stop_sequences must have at most 16 items'],
-    [{ stop_sequences: ['x'.repeat(101)] }, 'stop_sequences[0] must have at most 100 characters'],
+    [{ stop_sequences: ['x'.repeat(101)] }, 'stop_sequences[0] must be at most 100 characters'],
     [{ stop_sequences: ['', 'a'] }, 'stop_sequences[0] must have at least 1 character'],
     [{ output_config: { format: { type: 'json_schema' } } }, 'output_config.format must be absent'],
     [{ output_format: { type: 'json_schema' } }, 'output_format must be absent'],
