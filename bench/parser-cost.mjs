@@ -9,11 +9,31 @@ const ROUNDS = 9;
 const TOKENS = 20_000;
 const FAMILIES = ['hermes', 'qwen3-coder', 'llama-json', 'mistral-small', 'gemma4', 'harmony', 'plain'];
 const TOOLS = [
-  { name: 'get_weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } },
+  {
+    name: 'get_weather',
+    parameters: { type: 'object', properties: { city: { type: 'string' }, days: { type: 'array' } } },
+  },
   { name: 'get_time', parameters: { type: 'object', properties: {} } },
 ];
 const PROSE = ' The moon is low, and 1 < 2; a list [1] of "words" in {braces}.'.match(/ ?[^ ]{1,4}/g) ?? [];
 const JSON_ARGUMENTS = ', "key": "a text of some words", "n": 12.5'.match(/ ?[^ ]{1,4}/g) ?? [];
+
+/** Text that a reader must examine at each character, and the text before it. */
+const HOSTILE = {
+  'beginnings of markers': { tokens: ['<', '<tool', '<<<<', '</to'] },
+  'markers without calls': { tokens: ['<tool_call>', '{', '<tool_call>', 'x'] },
+  'white space': { tokens: ['\n', '    ', '\n\n', ' '], silent: true },
+  'escapes in arguments': {
+    tokens: ['\\n\\"', '\\u00', '41\\t', '\\\\'],
+    before: '<tool_call>{"name": "get_weather", "arguments": {"a": "',
+  },
+  'a list of a tagged call': {
+    family: 'qwen3-coder',
+    tokens: ['[1, ', '"a",', ' {"b', '": 2'],
+    before: '<tool_call><function=get_weather><parameter=days>',
+    silent: true,
+  },
+};
 
 export async function parserCost() {
   const templates = Object.fromEntries(FAMILIES.map((name) => [name, templateOf(name)]));
@@ -49,6 +69,15 @@ export async function parserCost() {
       spread(again[name], 1),
     ]);
   }
+  const hostile = await interleaved(
+    rounds(ROUNDS),
+    Object.fromEntries(
+      Object.entries(HOSTILE).map(([name, { family = 'hermes', ...text }]) => [
+        name,
+        () => micros(parserOf(templates[family]), text.tokens, text.before, text.silent),
+      ]),
+    ),
+  );
   return section(
     'Cost of the parser of outputs',
     [
@@ -56,6 +85,11 @@ export async function parserCost() {
       table(
         ['family', 'text, µs/token', 'text, request without tools', 'arguments', 'profile, first', 'profile, again'],
         rows,
+      ),
+      'Microseconds of one `push` of text that is made to be slow:',
+      table(
+        ['text', 'µs/token'],
+        Object.entries(hostile).map(([name, figures]) => [name, spread(figures, 2)]),
       ),
     ],
     [goal('a token of text through the parser of tools and reasoning', { most: 5, unit: ' µs' }, texts)],
@@ -84,12 +118,13 @@ function parserOf(template, tools = TOOLS) {
   return prepareDialogue(profileOf(template), template, conversation, { choice: 'auto', parallel: true }).parser();
 }
 
-function micros(parser, tokens, before = '') {
+/** @param silent the text is held back: it need not give parts */
+function micros(parser, tokens, before = '', silent = false) {
   parser.push(before);
   let parts = 0;
   const start = performance.now();
   for (let index = 0; index < TOKENS; index += 1) parts += parser.push(tokens[index % tokens.length]).length;
   const taken = performance.now() - start;
-  if (parts < TOKENS / 2) throw new Error(`only ${parts} parts`);
+  if (!silent && parts < TOKENS / 4) throw new Error(`only ${parts} parts`);
   return (taken * 1_000) / TOKENS;
 }
