@@ -160,7 +160,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
 | violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
-| messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/anthropic/bounded-lists\` | \`http/anthropic/order\` |
+| messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/dialect/bounded-lists\` | \`http/anthropic/order\` |
 | messages, their parts and calls, tools and stop sequences of \`/v1/messages\` and \`/tokenize\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/dialect/bounded-lists\` | \`http/anthropic/order\` |
 | name of a tool | ${MAX_TOOL_NAME} characters | – | 400 | \`contract/anthropic/request\` | \`http/anthropic/order\` |
 | text of \`/tokenize\` | as a prompt, but at least ${count(LEAST_AUTO_CHARS)} characters | \`--max-prompt-chars\` | 400 | \`http/tokenizer/family\` | \`e2e/api/tokenizer\` |
