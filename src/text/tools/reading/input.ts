@@ -20,12 +20,17 @@ export const MAX_HELD_VALUE_UNITS = 2 ** 20;
 /** UTF-16 units of the longest name of a function or an argument. */
 export const MAX_NAME_UNITS = 256;
 
+/** A text of more than `MAX_HELD_UNITS` grows by this part of its length. */
+const STEPS = 64;
+
 const SPACE = /[ \t\r\n]/;
 const SPACES = /[ \t\r\n]*/y;
 
 export class Input {
   /** Text that is not settled yet: a reader may still return it as content. */
   text = '';
+  /** Added text that no reader has seen. */
+  #waiting = '';
   /** The next character to read. */
   at = 0;
   /**
@@ -42,12 +47,21 @@ export class Input {
   /** A reader wanted more text than there is: the rest of the text is the beginning of something. */
   ranOut = false;
 
-  /** Adds text and forgets the text before the mark. */
-  add(text: string): void {
+  /**
+   * Adds text and forgets the text before the mark. A long text that is held back grows in steps, so that the
+   * work stays linear in the text.
+   * @returns false if the text waits for more
+   */
+  add(text: string): boolean {
+    this.#waiting += text;
+    const held = this.text.length - this.mark;
+    if (!this.ended && held > MAX_HELD_UNITS && this.#waiting.length * STEPS < held) return false;
     const from = Math.min(this.mark, this.at);
-    this.text = this.text.slice(from) + text;
+    this.text = this.text.slice(from) + this.#waiting;
+    this.#waiting = '';
     this.at -= from;
     this.mark -= from;
+    return true;
   }
 
   /** UTF-16 units that are held back. */

@@ -82,8 +82,7 @@ export class OutputReader implements OutputParser {
 
   #advance(text: string): void {
     if (this.#parts.done) return;
-    this.#input.add(text);
-    this.#reading.next();
+    if (this.#input.add(text)) this.#reading.next();
   }
 
   *#read(): Reading<void> {
