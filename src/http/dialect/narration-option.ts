@@ -1,9 +1,6 @@
 /** The choice of a caller to get the narration of the request in the answer of a dialect. */
 import type { FastifyRequest } from 'fastify';
 
-/** Header that asks for the narration. */
-export const NARRATION_HEADER = 'X-Narration';
-
 /**
  * True if the request has `X-Narration: on`, or `"narration": true` in its body. Without either, the answer
  * has only what its dialect defines.
