@@ -156,7 +156,7 @@ test('the tokens of a request are counted as it is answered', async () => {
 });
 
 test('an invalid field is a BadRequestError that names it', async () => {
-  for (const change of [{ temperature: 9 }, { messages: [] }, { max_tokens: 0 }]) {
+  for (const change of [{ temperature: 9 }, { messages: [] }, { top_k: -5 }]) {
     const [field = ''] = Object.keys(change);
     const error = await client.messages.create({ ...hello, ...change }).catch((cause: unknown) => cause);
     expect(error).toBeInstanceOf(BadRequestError);

@@ -23,8 +23,7 @@ describe('a successful start', () => {
   });
   afterAll(() => worker.kill());
 
-  test('has its events in the order of the contract', () => {
-    const told = worker.lines.map((line) => line.event).filter((event) => event !== 'model.load_progress');
+  test('has its events in the order of the contract', async () => {
     const order = [
       'worker.startup',
       'server.start',
@@ -34,7 +33,10 @@ describe('a successful start', () => {
       'model.loaded',
       'cache.reserved',
       'warmup.done',
+      'template.profiled',
     ];
+    await worker.line('template.profiled');
+    const told = worker.lines.map((line) => line.event).filter((event) => event !== 'model.load_progress');
     expect(told.filter((event) => event !== 'device.cpu')).toEqual(order);
     expect(told).toContain('device.cpu');
     expect(told.indexOf('device.cpu')).toBeLessThan(told.indexOf('model.loaded'));
@@ -87,6 +89,7 @@ describe('a successful start', () => {
   });
 
   test('ends in health with facts about the model', async () => {
+    await worker.line('template.profiled');
     const response = await worker.get('/health');
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({
@@ -112,6 +115,7 @@ describe('a successful start', () => {
       expected_wait_ms: 0,
       queued_prompt_tokens: 0,
       engine_heartbeat_age_ms: expect.any(Number),
+      chat_template: { tools: 'generic', parallel: true, reasoning: 'none' },
       capabilities: ['text-gen'],
       protocol: 'sse',
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
