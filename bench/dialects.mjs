@@ -100,11 +100,10 @@ async function chat(url) {
   const outcome = { sent: performance.now(), tokens: [], end: undefined };
   const request = { ...body(), stream: true, stream_options: { include_usage: true } };
   await post(`${url}/v1/chat/completions`, request, (_type, data, at) => {
-    if (data === '[DONE]') return;
-    const { choices, usage, error } = JSON.parse(data);
-    if (error) throw new Error(error.message);
-    if (choices[0]?.delta.content) outcome.tokens.push(at);
-    if (usage) outcome.end = { tokens_out: usage.completion_tokens };
+    // As `ask`: the client parses the last event only, so its own work does not count.
+    if (data.startsWith('{"error"')) throw new Error(data);
+    if (data.includes('"content":')) outcome.tokens.push(at);
+    if (data.includes('"choices":[]')) outcome.end = { tokens_out: JSON.parse(data).usage.completion_tokens };
   });
   return outcome;
 }
