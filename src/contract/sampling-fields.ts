@@ -88,7 +88,7 @@ export const logitBiasFields = () => ({
     .meta({
       description:
         'true: the end-of-sequence tokens do not end the output, which then has `max_tokens` tokens unless a stop string ends ' +
-        'it. Such a token counts as any other; it is a special token, so the text does not show it. Default: false',
+        'it. Such a token counts like every token; it is a special token, so the text does not show it. Default: false',
     }),
 });
 

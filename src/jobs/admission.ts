@@ -13,6 +13,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import { type Load, loadOf } from './capacity/capacity.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation/generation.ts';
+import { narrateIgnoredFields } from './ignored-fields.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
 import { type GenerationOrder, unitsInAll } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
@@ -32,9 +33,6 @@ const RETRY_MS = 1000;
  * engine.
  */
 export const STOPPING_MS = 100;
-
-/** Maximum number of ignored fields that a narration lists: a body may have thousands. */
-export const MAX_IGNORED = 256;
 
 /** The parts of the worker that admission uses. */
 export interface AdmissionParts {
@@ -170,8 +168,7 @@ export class Admission {
       worker_id: config.workerId,
     });
     narrate('request.validated', { requests_running: jobs.size });
-    const ignored = order.ignoredFields.slice(0, MAX_IGNORED);
-    if (ignored.length > 0) narrate('fields.ignored', { fields: ignored.join(', ') });
+    narrateIgnoredFields(order.ignoredFields);
     reportClamp(order, prepared);
     const { progressEvery } = config;
     void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);

@@ -1,7 +1,9 @@
-/** One output of a generation: its end decides about a call whose brackets are open. */
+/** One output of a generation: a call whose brackets are open at the end, and scores that wait for a text. */
 import { expect, test } from 'vitest';
 import { Choice } from '../../src/jobs/generation/choice.ts';
 import { embeddedModel } from '../../src/model/folder.ts';
+import { MAX_PENDING_TOKENS } from '../../src/text/output/output-text.ts';
+import type { OutputParser } from '../../src/text/output/parts.ts';
 import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 import { prepareDialogue } from '../../src/text/tools/dialogue.ts';
 import { profileOf } from '../../src/text/tools/profile.ts';
@@ -25,4 +27,24 @@ test.each([
   pieces.push(...choice.flush());
   expect(pieces.map(({ part }) => (part.kind === 'arguments' ? part.text : '')).join('')).toBe(expected);
   expect([choice.toolCalls, choice.unparsedCalls, choice.endReason]).toEqual([1, 0, reason]);
+});
+
+test('of the scores of a text that the parser holds back, the newest 512 are reported', async () => {
+  const tokenizer = await Tokenizer.open({ tokenizerFile: `${embeddedModel()}/tokenizer.json` });
+  const [id = 0] = await tokenizer.encode('sea', { addSpecialTokens: false });
+  const holding: OutputParser = {
+    push: () => [],
+    finish: () => [{ kind: 'content', text: 'sea' }],
+    ...{ reasoning: false, done: false, calls: 0, unparsed: 0 },
+  };
+  const sequence = { prompt: [1], maxTokens: 1000, minTokens: 0, endIds: [2], sampling: NEUTRAL_SAMPLING };
+  const prompt = { sequence, continued: [], decoder: tokenizer, parser: () => holding };
+  const choice = new Choice(0, 0, prompt, []);
+  const count = MAX_PENDING_TOKENS + 88;
+  for (let index = 0; index < count; index += 1) choice.push({ id, logprob: -index });
+  choice.push({ id }); // Without a score there is nothing to report.
+  const [piece] = choice.flush();
+  expect(piece?.tokens.map(({ logprob }) => logprob)).toEqual(
+    Array.from({ length: MAX_PENDING_TOKENS }, (_, index) => -(index + 88)),
+  );
 });

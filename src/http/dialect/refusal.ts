@@ -5,7 +5,7 @@ import { runIn } from '../../narration/narrate.ts';
 import { idsOf } from '../correlation.ts';
 import { narrateViolations } from '../native/errors.ts';
 
-/** Narrates the violations of an error, if it has any. Other refusals are narrated where they are decided. */
+/** Narrates the violations of an error. A refusal without violations is narrated where it is decided. */
 export function narrateRefusal({ violations }: WorkerError, request: FastifyRequest): void {
   if (violations) runIn(idsOf(request), () => narrateViolations(violations));
 }

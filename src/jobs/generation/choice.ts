@@ -4,7 +4,7 @@
  */
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
 import type { Finish, TokenReport } from '../../protocol/messages.ts';
-import { OutputText, type Piece } from '../../text/output/output-text.ts';
+import { MAX_PENDING_TOKENS, OutputText, type Piece } from '../../text/output/output-text.ts';
 import type { OutputParser, OutputPart } from '../../text/output/parts.ts';
 import type { Prepared, PreparedPrompt } from '../prompt.ts';
 
@@ -23,7 +23,7 @@ export class Choice {
   readonly #output: OutputText;
   readonly #parser: OutputParser | undefined;
   readonly #controller = new AbortController();
-  /** Tokens that the next part reports. */
+  /** Scored tokens that the next part reports; the parser may hold their text back. */
   #unreported: TokenReport[] = [];
   /** True if the worker has ended the output: at a stop string, or after its only tool call. */
   stopped = false;
@@ -101,8 +101,14 @@ export class Choice {
     if (!piece) return [];
     const { text, tokens } = piece;
     if (!this.#parser) return [{ part: { kind: 'content', text }, tokens }];
-    this.#unreported.push(...tokens);
+    this.#keep(tokens);
     return this.#withTokens(this.#parser.push(text));
+  }
+
+  /** Keeps the scores for the next part: the newest 512, as the text of an output does. */
+  #keep(tokens: readonly TokenReport[]): void {
+    for (const token of tokens) if (token.logprob !== undefined) this.#unreported.push(token);
+    if (this.#unreported.length > MAX_PENDING_TOKENS) this.#unreported = this.#unreported.slice(-MAX_PENDING_TOKENS);
   }
 
   /** The first part reports all tokens so far. */

@@ -63,7 +63,7 @@ export class OnnxGraph {
     return name;
   }
 
-  /** Declares an input. A dimension with a name has any size. @returns its name */
+  /** Declares an input. A dimension with a name has no fixed size. @returns its name */
   input(name: string, type: number, shape: readonly (number | string)[]): string {
     return this.#declare(GRAPH.input, name, type, shape);
   }
