@@ -124,7 +124,7 @@ const TOOL = {
   }),
   description: text().optional().meta({ description: 'Purpose of the tool' }),
   input_schema: object('JSON Schema of the arguments'),
-  strict: z.boolean().optional().meta({ description: 'The arguments must match the schema' }),
+  strict: z.boolean().optional().meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
   cache_control: CACHE_CONTROL,
 };
 const Tool = named('AnthropicTool', onlyType(TOOL_TYPES, objectWithNulls(TOOL)));
