@@ -73,17 +73,17 @@ export const ChatFunction = named(
       .meta({ description: 'Name of the function' }),
     description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
     parameters: z.record(z.string(), z.unknown()).optional().meta({ description: 'JSON Schema of the arguments' }),
-    strict: z.boolean().optional().meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+    strict: z
+      .boolean()
+      .optional()
+      .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
   }).meta({ description: 'A function that the client runs' }),
 );
 
 /** Loose: the parser checks functions, and lists tools of other types. */
 const tool = z.looseObject({
   type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
-  function: z
-    .unknown()
-    .optional()
-    .meta({ description: 'The function', $ref: '#/components/schemas/ChatFunction' }),
+  function: z.unknown().optional().meta({ description: 'The function', $ref: '#/components/schemas/ChatFunction' }),
 });
 
 const CHOICE_RULE = 'none, auto, required, or {type: function, function: {name}}';
@@ -146,7 +146,7 @@ export const chatFields = () => ({
   modalities: z.array(z.string()).max(8).optional().meta({ description: '`["text"]`. Any other value is refused' }),
 });
 
-export const CHAT_IGNORED = ignoredFields(['verbosity', 'prediction', 'prompt_cache_retention', 'web_search_options']);
+const CHAT_IGNORED = ignoredFields(['verbosity', 'prediction', 'prompt_cache_retention', 'web_search_options']);
 
 /** Names of the fields with an effect; any other field is listed as ignored. */
 export const CHAT_NAMES: ReadonlySet<string> = new Set(Object.keys(chatFields()));

@@ -23,7 +23,10 @@ const FunctionToolSchema = named(
       .record(z.string(), z.unknown())
       .optional()
       .meta({ description: 'JSON Schema of the arguments, which is an object' }),
-    strict: z.boolean().optional().meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+    strict: z
+      .boolean()
+      .optional()
+      .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
   }),
 );
 export type Tool = z.output<typeof FunctionToolSchema> | Unknown;
