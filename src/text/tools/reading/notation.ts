@@ -103,7 +103,7 @@ class Copy {
     return true;
   }
 
-  /** After a value: closes the objects and lists that end here. False if neither an end nor a value follows. */
+  /** After a value: closes the objects and lists that end here. False if no end and no value follows. */
   *#next(stack: Frame[]): Reading<boolean> {
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
       const space = this.#input.ready && !isSpace(this.#input.char) ? '' : yield* this.#space();
