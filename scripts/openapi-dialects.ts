@@ -23,7 +23,6 @@ The data of an \`error\` event has the class and the sentence of one of these co
 const eventIds = Object.fromEntries(
   Object.entries(ANTHROPIC_EVENTS).map(([type, schema]) => [type, String(schema.meta()?.id)]),
 );
-const IDS = ['X-Request-Id', 'request-id'];
 const RETRY = { 415: ['Accept-Encoding'], 503: ['Retry-After'] };
 
 export const DIALECT_PROSE = {
@@ -39,7 +38,7 @@ export const DIALECT_PROSE = {
       200: {
         description: THE_MESSAGES,
         stream: true,
-        headers: ['X-Run-Id', ...IDS],
+        headers: ['X-Run-Id'],
         content: { ...json(ref('AnthropicAnswer')), 'text/event-stream': oneOf(eventIds) },
       },
     },
@@ -57,7 +56,7 @@ export const DIALECT_PROSE = {
       'Counts a prompt that is longer than the context, too. The engine is not used.',
     takes: ['Content-Encoding', 'traceparent'],
     body: 'AnthropicMessagesRequest',
-    answers: { 200: { description: 'The number.', headers: IDS, content: json(ref('AnthropicTokenCount')) } },
+    answers: { 200: { description: 'The number.', content: json(ref('AnthropicTokenCount')) } },
     dialect: ANTHROPIC_ERRORS,
     errorHeaders: RETRY,
   },
@@ -69,7 +68,7 @@ export const DIALECT_PROSE = {
     takes: ['Content-Encoding', 'traceparent'],
     body: 'TokenizeRequest',
     answers: {
-      200: { description: 'The ids.', headers: ['X-Request-Id'], content: json(ref('TokenizeAnswer')) },
+      200: { description: 'The ids.', content: json(ref('TokenizeAnswer')) },
     },
     dialect: OPENAI_ERRORS,
     errorHeaders: RETRY,
@@ -81,7 +80,7 @@ export const DIALECT_PROSE = {
     takes: ['Content-Encoding', 'traceparent'],
     body: 'DetokenizeRequest',
     answers: {
-      200: { description: 'The text.', headers: ['X-Request-Id'], content: json(ref('DetokenizeAnswer')) },
+      200: { description: 'The text.', content: json(ref('DetokenizeAnswer')) },
     },
     dialect: OPENAI_ERRORS,
     errorHeaders: RETRY,
@@ -92,7 +91,7 @@ export const DIALECT_PROSE = {
     summary: 'Facts about the tokenizer',
     takes: ['traceparent'],
     answers: {
-      200: { description: 'The facts.', headers: ['X-Request-Id'], content: json(ref('TokenizerInfo')) },
+      200: { description: 'The facts.', content: json(ref('TokenizerInfo')) },
     },
     dialect: OPENAI_ERRORS,
     errorHeaders: { 503: ['Retry-After'] },

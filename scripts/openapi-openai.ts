@@ -11,7 +11,6 @@ import { type DialectErrors, json, oneOf, type RouteProse, ref } from './openapi
 
 export const OPENAI_ERRORS: DialectErrors = { schema: 'OpenAIErrorAnswer', statuses: { PROMPT_TOO_LONG: 400 } };
 
-const REQUEST_ID = ['X-Request-Id'];
 const TAKES = ['X-Narration', 'X-Deadline', 'Content-Encoding', 'traceparent'];
 const RETRY = { 415: ['Accept-Encoding'], 503: ['Retry-After'] };
 const OWN_ID = 'The job runs until the connection closes. `POST /cancel` accepts the id of the answer as `job_id`. ';
@@ -30,7 +29,7 @@ const stream = (document: string, chunk: string) =>
   ({
     description: theStream(chunk),
     stream: true,
-    headers: ['X-Run-Id', ...REQUEST_ID],
+    headers: ['X-Run-Id'],
     content: {
       ...json(ref(document)),
       'text/event-stream': { anyOf: [ref(chunk), ref(OPENAI_ERRORS.schema)] },
@@ -97,7 +96,7 @@ export const OPENAI_PROSE = {
       200: {
         description: THE_EVENTS,
         stream: true,
-        headers: ['X-Run-Id', ...REQUEST_ID],
+        headers: ['X-Run-Id'],
         content: { ...json(ref('ResponsesAnswer')), 'text/event-stream': oneOf(events) },
       },
     },
@@ -109,7 +108,7 @@ export const OPENAI_PROSE = {
     summary: 'The model of this worker',
     description: 'A router can take this route as a readiness probe: it is 503 while the worker accepts no jobs.',
     takes: ['traceparent'],
-    answers: { 200: { description: 'One model.', headers: REQUEST_ID, content: json(ref('OpenAIModels')) } },
+    answers: { 200: { description: 'One model.', content: json(ref('OpenAIModels')) } },
     dialect: OPENAI_ERRORS,
     errorHeaders: { 503: ['Retry-After'] },
   },
@@ -117,7 +116,7 @@ export const OPENAI_PROSE = {
     tag: 'openai',
     summary: 'The model of this worker, by its name',
     takes: ['model', 'traceparent'],
-    answers: { 200: { description: 'The model.', headers: REQUEST_ID, content: json(ref('OpenAIModel')) } },
+    answers: { 200: { description: 'The model.', content: json(ref('OpenAIModel')) } },
     dialect: OPENAI_ERRORS,
     errorHeaders: { 503: ['Retry-After'] },
     errorForms: { 404: { description: 'The message names the model that the worker has.' } },

@@ -263,7 +263,7 @@ export const TAGS = [
   { name: 'jobs', description: 'Run a job, read its stream again, stop it.' },
   { name: 'openai', description: "OpenAI's API." },
   { name: 'anthropic', description: "Anthropic's Messages API." },
-  { name: 'tokenizer', description: 'Texts to ids of tokens, and back.' },
+  { name: 'tokenizer', description: 'Texts to ids of tokens, and ids to texts.' },
   { name: 'worker', description: 'State, probes, metrics, announcement, shutdown.' },
   { name: 'contract', description: 'This document.' },
 ];
@@ -276,8 +276,9 @@ A web page can use the worker from a browser only if its origin is in \`--cors-o
 the worker answers \`OPTIONS\`.
 
 Every answer has the header \`X-Correlation-Id\`, and the load of the worker in three headers (\`X-Worker-Slots-Free\`,
-\`X-Worker-Queue\`, \`X-Worker-Expected-Wait-Ms\`): each answer is a sample for a router. Every error before a stream begins has the form \`ErrorAnswer\`. Its \`code\` is
-stable, and its \`message\` contains no path, secret or prompt. A path that is not listed here answers 404 \`NOT_FOUND\`.
+\`X-Worker-Queue\`, \`X-Worker-Expected-Wait-Ms\`): each answer is a sample for a router. Every error before a stream begins has the form \`ErrorAnswer\`, and on the routes of
+OpenAI, Anthropic and the tokenizer \`OpenAIErrorAnswer\` or \`AnthropicError\`. Its \`code\` is stable, and its \`message\` contains no path,
+secret or prompt. A path that is not listed here answers 404 \`NOT_FOUND\`; below \`/v1/\` in the form of the dialect.
 
 Bytes that are no request of HTTP/1.1 or 1.0 get the same form, and the connection ends: 400, 413, 417 (\`Expect\`), 431 (headers),
 501 (\`Transfer-Encoding\`) or 505 (version), most of them with the code \`INVALID_REQUEST\`, and 408 \`TIMEOUT\` for a request that
@@ -344,6 +345,12 @@ export const PARAMETERS = {
     schema: text,
     example: 'req-abc123',
   },
+  'X-Request-Id': {
+    description:
+      'The same as `X-Correlation-Id`, under the name that other servers have. Read if that header is absent.',
+    schema: text,
+    example: 'req-abc123',
+  },
   'Content-Encoding': {
     description:
       'Coding of the body, at most one. The limit of the body holds before and after it is decoded. Any other coding is ' +
@@ -376,6 +383,12 @@ export const HEADERS_OUT = {
   traceparent: { description: 'The value of the request, if it is well-formed.', schema: text },
   'X-Request-Id': { description: 'Same as `X-Correlation-Id`.', required: true, schema: text },
   'request-id': { description: 'Same as `X-Correlation-Id`, for clients of Anthropic.', required: true, schema: text },
+  'x-should-retry': {
+    description:
+      '`false`: this worker does not serve the same request later. The packages of OpenAI and Anthropic then do not send it again. ' +
+      'Absent otherwise.',
+    schema: { const: 'false' },
+  },
   'X-Worker-Slots-Free': {
     description:
       'Slots that a new job could take at once, at the time of this answer; 0 while the worker accepts no jobs. This header and the ' +

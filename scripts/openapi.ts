@@ -50,7 +50,7 @@ export function openapi(): object {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: 'http://127.0.0.1:8080', description: 'The default address of a worker' }],
-    security: [{ bearer: [] }],
+    security: [{ bearer: [] }, { apiKey: [] }],
     tags: TAGS,
     paths: pathsOf(recordings, components),
     webhooks: webhooks(),
@@ -60,6 +60,12 @@ export function openapi(): object {
           type: 'http',
           scheme: 'bearer',
           description: 'The `--api-token` of the worker. A worker without a token requires none.',
+        },
+        apiKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'x-api-key',
+          description: 'The same token, for clients of Anthropic. If both headers are sent, `Authorization` counts.',
         },
         ...CALLBACK_SECURITY,
       },
@@ -170,13 +176,14 @@ function leadsTo(path: string, template: string): boolean {
 
 function operation(route: Route, recordings: readonly Recording[], components: Components): object {
   const { tag, id, summary, description, body, open, takes } = route;
+  const ids = route.dialect ? ['X-Correlation-Id', 'X-Request-Id'] : ['X-Correlation-Id'];
   return {
     tags: [tag],
     operationId: id,
     summary,
     ...(description && { description }),
     ...(open && { security: [] }),
-    parameters: ['X-Correlation-Id', ...takes].map((name) => ({ $ref: `#/components/parameters/${name}` })),
+    parameters: [...ids, ...takes].map((name) => ({ $ref: `#/components/parameters/${name}` })),
     ...(body && { requestBody: requestBody(body, components[body] ?? {}, recordings) }),
     responses: responses(route, recordings),
   };
@@ -198,7 +205,11 @@ function requestBody(name: string, schema: Schema, recordings: readonly Recordin
 }
 
 function responses(route: Route, recordings: readonly Recording[]): object {
-  const found = Object.entries(route.answers).map(([status, answer]): [number, Answer] => [Number(status), answer]);
+  const { requestIds = [] } = route;
+  const found = Object.entries(route.answers).map(([status, answer]): [number, Answer] => [
+    Number(status),
+    { ...answer, headers: [...requestIds, ...(answer.headers ?? [])] },
+  ]);
   const errors = new Set(route.errors);
   const { schema = 'ErrorAnswer', statuses = {} } = route.dialect ?? {};
   const statusOf = (code: ErrorCode): number => statuses[code] ?? ERRORS[code].status;
@@ -209,7 +220,12 @@ function responses(route: Route, recordings: readonly Recording[]): object {
       status,
       {
         description: `${listOf(codes)}${description && `\n\n${description}`}`,
-        headers: [...(route.errorHeaders?.[status] ?? []), ...(status === 401 ? ['WWW-Authenticate'] : [])],
+        headers: [
+          ...requestIds,
+          ...(route.dialect ? ['x-should-retry'] : []),
+          ...(route.errorHeaders?.[status] ?? []),
+          ...(status === 401 ? ['WWW-Authenticate'] : []),
+        ],
         content: { 'application/json': { $ref: `#/components/schemas/${schema}` }, ...content },
       },
     ]);

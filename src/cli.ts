@@ -26,7 +26,8 @@ const VERSION = (JSON.parse(readFileSync(PACKAGE_FILE, 'utf8')) as { version: st
 const help = (): string => `rbees-workerd ${VERSION}: an LLM worker that narrates each step of its work.
 
 Usage
-  rbees-workerd [serve] [settings]     run the worker (default command)
+  rbees-workerd [serve] [settings]     run the worker (default command). OpenAI clients use http://<host>:<port>/v1,
+                                       Anthropic clients http://<host>:<port>
   rbees-workerd ask "<prompt>" [settings]
                                        start a worker, send it one prompt, show narration and output
   rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda] [--verify]

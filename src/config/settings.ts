@@ -125,7 +125,7 @@ export const SETTINGS = {
   'sse-keepalive': choice(
     ['chunk', 'comment', 'off'],
     'chunk',
-    'what a quiet stream of /v1 gets: an empty chunk of its dialect, a comment, or nothing',
+    'keep-alive of a quiet stream of /v1: an empty chunk of its dialect, a comment, or none',
   ),
   'sse-heartbeat': whole({
     meaning: 'send a comment on a stream after this many seconds without an event, so that no proxy closes it',

@@ -46,7 +46,7 @@ export interface GenerationOrder {
   readonly deadline?: number | undefined;
   /** Effect on the job when the last subscriber leaves before the end. */
   readonly onDisconnect: 'cancel' | 'continue';
-  /** Names of fields of the body that the route does not know. A narration lists them. */
+  /** Names of fields of the body that have no effect. A narration lists them. */
   readonly ignoredFields: readonly string[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * Derives what the model's default chat template writes besides plain answers, and narrates the result.
+ * Derives the forms of reasoning and tool calls from the model's default chat template, and narrates them.
  */
 import { narrate } from '../narration/narrate.ts';
 import { describeProfile, type ProfileFacts } from '../text/tools/output-profile.ts';

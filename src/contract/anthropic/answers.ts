@@ -13,12 +13,14 @@ const NARRATIONS = z
 
 export const MessageUsage = named(
   'AnthropicUsage',
-  z.object({
-    input_tokens: counted('Tokens of the prompt that the cache did not have. In `message_start`: all of them'),
-    cache_creation_input_tokens: counted('Always 0: the worker caches every prompt, at no price'),
-    cache_read_input_tokens: counted('Tokens of the prompt that the cache had. In `message_start`: 0'),
-    output_tokens: counted('Tokens generated, with those of the reasoning'),
-  }),
+  z
+    .object({
+      input_tokens: counted('Tokens of the prompt that the cache did not have. In `message_start`: all of them'),
+      cache_creation_input_tokens: counted('Always 0: the worker caches every prompt, at no price'),
+      cache_read_input_tokens: counted('Tokens of the prompt that the cache had. In `message_start`: 0'),
+      output_tokens: counted('Tokens generated, with those of the reasoning'),
+    })
+    .meta({ description: 'Tokens of the request' }),
 );
 const STOP_REASONS = ['end_turn', 'max_tokens', 'stop_sequence', 'tool_use'] as const;
 const stopFields = {
@@ -28,22 +30,24 @@ const stopFields = {
 
 export const AnswerBlock = named(
   'AnthropicAnswerBlock',
-  z.union([
-    z.object({ type: z.literal('text').meta({ description: 'Text of the answer' }), text: text('The text') }),
-    z.object({
-      type: z.literal('thinking').meta({ description: 'Reasoning before the answer' }),
-      thinking: text('The reasoning'),
-      signature: text('Always empty: this worker signs nothing'),
-    }),
-    z.object({
-      type: z.literal('tool_use').meta({ description: 'Call of a tool' }),
-      id: text('Id of the call'),
-      name: text('Name of the tool'),
-      input: z.record(z.string(), z.unknown()).meta({
-        description: 'Arguments. Text that is no JSON object is in its field `INVALID_JSON`',
+  z
+    .union([
+      z.object({ type: z.literal('text').meta({ description: 'Text of the answer' }), text: text('The text') }),
+      z.object({
+        type: z.literal('thinking').meta({ description: 'Reasoning before the answer' }),
+        thinking: text('The reasoning'),
+        signature: text('Always empty: this worker signs nothing'),
       }),
-    }),
-  ]),
+      z.object({
+        type: z.literal('tool_use').meta({ description: 'Call of a tool' }),
+        id: text('Id of the call'),
+        name: text('Name of the tool'),
+        input: z.record(z.string(), z.unknown()).meta({
+          description: 'Arguments. Text that is no JSON object is in its field `INVALID_JSON`',
+        }),
+      }),
+    ])
+    .meta({ description: 'A text, a reasoning or a call' }),
 );
 
 const messageFields = {
@@ -76,10 +80,12 @@ const ERROR_TYPES = [
 export type AnthropicErrorType = (typeof ERROR_TYPES)[number];
 const errorFields = {
   type: z.literal('error').meta({ description: 'Kind of the object' }),
-  error: z.object({
-    type: z.enum(ERROR_TYPES).meta({ description: 'Class of the error' }),
-    message: text('The error as a sentence'),
-  }),
+  error: z
+    .object({
+      type: z.enum(ERROR_TYPES).meta({ description: 'Class of the error' }),
+      message: text('The error as a sentence'),
+    })
+    .meta({ description: 'The error' }),
   request_id: text('Same as the header `X-Correlation-Id`'),
 };
 export const AnthropicError = named('AnthropicError', z.object({ ...errorFields, narration: NARRATIONS }));
@@ -88,7 +94,10 @@ export const AnthropicError = named('AnthropicError', z.object({ ...errorFields,
 export const ANTHROPIC_EVENTS = {
   message_start: named(
     'AnthropicMessageStart',
-    z.object({ type: type('message_start'), message: z.object(messageFields) }),
+    z.object({
+      type: type('message_start'),
+      message: z.object(messageFields).meta({ description: 'The message without its content' }),
+    }),
   ),
   content_block_start: named(
     'AnthropicBlockStart',
@@ -99,12 +108,14 @@ export const ANTHROPIC_EVENTS = {
     z.object({
       type: type('content_block_delta'),
       index: counted('Index of the block'),
-      delta: z.union([
-        z.object({ type: z.literal('text_delta'), text: text('More of the text') }),
-        z.object({ type: z.literal('thinking_delta'), thinking: text('More of the reasoning') }),
-        z.object({ type: z.literal('signature_delta'), signature: text('Always empty') }),
-        z.object({ type: z.literal('input_json_delta'), partial_json: text('More of the arguments, as text') }),
-      ]),
+      delta: z
+        .union([
+          z.object({ type: z.literal('text_delta'), text: text('More of the text') }),
+          z.object({ type: z.literal('thinking_delta'), thinking: text('More of the reasoning') }),
+          z.object({ type: z.literal('signature_delta'), signature: text('Always empty') }),
+          z.object({ type: z.literal('input_json_delta'), partial_json: text('More of the arguments, as text') }),
+        ])
+        .meta({ description: 'The next piece of the block' }),
     }),
   ),
   content_block_stop: named(
@@ -113,7 +124,11 @@ export const ANTHROPIC_EVENTS = {
   ),
   message_delta: named(
     'AnthropicMessageDelta',
-    z.object({ type: type('message_delta'), delta: z.object(stopFields), usage: MessageUsage }),
+    z.object({
+      type: type('message_delta'),
+      delta: z.object(stopFields).meta({ description: 'The end of the message' }),
+      usage: MessageUsage,
+    }),
   ),
   message_stop: named('AnthropicMessageStop', z.object({ type: type('message_stop') })),
   ping: named(

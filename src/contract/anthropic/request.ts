@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
-import { OPENAI_LIMITS } from '../openai/fields.ts';
+import { OPENAI_LIMITS, text } from '../openai/fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
 import { named } from '../schema.ts';
 
@@ -25,12 +25,6 @@ const TOOL_TYPES: ReadonlySet<string> = new Set(['custom']);
 /** Types of blocks that the worker refuses, because the model needs them. It skips other unknown types. */
 const REFUSED_BLOCKS: ReadonlySet<string> = new Set(['image', 'document']);
 
-/** A text that reaches the model: UTF-8 has no bytes for half of a surrogate pair. */
-const text = () =>
-  z.string().refine((given) => given.isWellFormed(), {
-    params: { constraint: 'unicode' },
-    message: 'well-formed Unicode, without half of a surrogate pair such as \\ud800',
-  });
 const object = (description: string) => z.record(z.string(), z.unknown()).optional().meta({ description });
 
 /** Schema of an object that keeps only its type if the worker does not read objects of that type. */
@@ -124,13 +118,16 @@ const TOOL = {
   }),
   description: text().optional().meta({ description: 'Purpose of the tool' }),
   input_schema: object('JSON Schema of the arguments'),
-  strict: z.boolean().optional().meta({ description: 'The arguments must match the schema' }),
+  strict: z
+    .boolean()
+    .optional()
+    .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
   cache_control: CACHE_CONTROL,
 };
 const Tool = named('AnthropicTool', onlyType(TOOL_TYPES, objectWithNulls(TOOL)));
 export type AnthropicTool = z.output<typeof Tool>;
 
-/** The fields of the prompt: what count_tokens counts. */
+/** The fields that decide the prompt, and the number of its tokens. */
 const promptFields = () => ({
   model: z.string().optional().meta({
     description: 'Any name is accepted: the worker has one model. A narration names another name than its own',
@@ -149,7 +146,9 @@ const promptFields = () => ({
     .meta({ description: 'The system prompt' }),
   tools: z.array(Tool).optional().meta({ description: 'Functions that the model may call' }),
   tool_choice: objectWithNulls({
-    type: z.enum(['auto', 'any', 'tool', 'none']).meta({ description: '`any`: at least one call. `tool`: that tool' }),
+    type: z
+      .enum(['auto', 'any', 'tool', 'none'])
+      .meta({ description: '`any`: at least one call. `tool`: a call of the tool `name`' }),
     name: text().min(1).optional().meta({ description: '`tool`: name of the tool' }),
     disable_parallel_tool_use: z.boolean().optional().meta({ description: 'true: at most one call' }),
   })
@@ -163,7 +162,9 @@ const promptFields = () => ({
     display: z.string().optional().meta({ description: 'No effect. A narration says so' }),
   })
     .optional()
-    .meta({ description: "If the model reasons before its answer. When absent: as the model's template does" }),
+    .meta({
+      description: "Turns reasoning before the answer on or off. When absent: the default of the model's template",
+    }),
   output_config: objectWithNulls({
     effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']).optional().meta({
       description: 'Becomes `reasoning_effort` of the template: `xhigh` and `max` become `high`',

@@ -25,7 +25,9 @@ const logprobs = z
   .nullable()
   .meta({ description: 'Log-probabilities; null without `logprobs: true`' });
 
-const callFunction = z.object({ name: text('Name of the function'), arguments: text('JSON text of an object') });
+const callFunction = z
+  .object({ name: text('Name of the function'), arguments: text('JSON text of an object') })
+  .meta({ description: 'The call' });
 
 export const ChatCompletionSchema = named(
   'ChatCompletion',
@@ -64,7 +66,9 @@ const callDelta = z.object({
   index: counted('Index of the call in its choice'),
   id: text('Id of the call, in its first delta').optional(),
   type: z.literal('function').optional(),
-  function: z.object({ name: text('In the first delta').optional(), arguments: text('The next piece') }),
+  function: z
+    .object({ name: text('Name of the function, in the first delta').optional(), arguments: text('The next piece') })
+    .meta({ description: 'The next piece of the call' }),
 });
 
 export const ChatChunkSchema = named(

@@ -10,9 +10,10 @@ const part = z.preprocess(
   withoutNulls,
   z.looseObject({
     type: z.string().meta({
-      description: '`text`, `input_text` or `refusal`. Any other type, such as `image_url`, is refused by name',
+      description:
+        '`text`, `input_text`, `output_text` or `refusal`. Any other type, such as `image_url`, is refused by name',
     }),
-    text: text().optional().meta({ description: 'Text of a part of the type `text` or `input_text`' }),
+    text: text().optional().meta({ description: 'Text of a part, except for the type `refusal`' }),
     refusal: text().optional().meta({ description: 'Text of a part of the type `refusal`' }),
   }),
 );
@@ -60,12 +61,9 @@ export type Message = { readonly role: z.output<Fields['role']> } & Nullable<{
 }>;
 export type Part = z.output<typeof part>;
 
-const tool = z.looseObject({
-  type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
-});
-
-/** The fields of a function of `tools`. */
-export const functionFields = () =>
+/** A function of `tools`. */
+export const ChatFunction = named(
+  'ChatFunction',
   objectWithNulls({
     name: z
       .string()
@@ -75,14 +73,29 @@ export const functionFields = () =>
       .meta({ description: 'Name of the function' }),
     description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
     parameters: z.record(z.string(), z.unknown()).optional().meta({ description: 'JSON Schema of the arguments' }),
-    strict: z.boolean().optional().meta({ description: 'true: the arguments must match the schema' }),
-  });
+    strict: z
+      .boolean()
+      .optional()
+      .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+  }).meta({ description: 'A function that the client runs' }),
+);
+
+/** Loose: the parser checks functions, and lists tools of other types. */
+const tool = z.looseObject({
+  type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
+  function: z.unknown().optional().meta({ description: 'The function', $ref: '#/components/schemas/ChatFunction' }),
+});
 
 const CHOICE_RULE = 'none, auto, required, or {type: function, function: {name}}';
 const toolChoice = z.union(
   [
     z.enum(['none', 'auto', 'required']),
-    z.object({ type: z.literal('function'), function: z.object({ name: z.string() }) }),
+    z.object({
+      type: z.literal('function').meta({ description: 'The model must call one function' }),
+      function: z
+        .object({ name: z.string().meta({ description: 'Name of a function of `tools`' }) })
+        .meta({ description: 'The function' }),
+    }),
   ],
   { error: CHOICE_RULE },
 );
@@ -111,7 +124,7 @@ export const chatFields = () => ({
     .optional()
     .meta({ description: 'false: the output ends after its first tool call. Default: true' }),
   response_format: z
-    .preprocess(withoutNulls, z.looseObject({ type: z.string().optional() }))
+    .preprocess(withoutNulls, z.looseObject({ type: z.string().optional().meta({ description: '`text`' }) }))
     .optional()
     .meta({ description: '`{"type": "text"}`. Any other format is refused: this worker cannot enforce it yet' }),
   enable_thinking: z
@@ -133,7 +146,7 @@ export const chatFields = () => ({
   modalities: z.array(z.string()).max(8).optional().meta({ description: '`["text"]`. Any other value is refused' }),
 });
 
-export const CHAT_IGNORED = ignoredFields(['verbosity', 'prediction', 'prompt_cache_retention', 'web_search_options']);
+const CHAT_IGNORED = ignoredFields(['verbosity', 'prediction', 'prompt_cache_retention', 'web_search_options']);
 
 /** Names of the fields with an effect; any other field is listed as ignored. */
 export const CHAT_NAMES: ReadonlySet<string> = new Set(Object.keys(chatFields()));

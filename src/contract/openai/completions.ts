@@ -10,7 +10,7 @@ export const DEFAULT_COMPLETION_TOKENS = 16;
 const ID = { type: 'integer', minimum: 0 };
 
 /** Fields with an effect. */
-export const completionFields = () => ({
+const completionFields = () => ({
   ...sharedFields(),
   // The parser checks it: a schema of four forms would report each of 65 536 ids once for each form.
   prompt: z.unknown().meta({

@@ -57,7 +57,7 @@ export const maximum = () => z.int().max(OPENAI_LIMITS.tokens);
 export const MAXIMUM_RULE =
   'A number above the rest of the context is reduced. 0 counts as 1, and a negative number as absent';
 
-/** Fields of both routes. */
+/** Fields of chat completions and completions; responses have most of them. */
 export const sharedFields = () => ({
   model: z.string().max(OPENAI_LIMITS.valueChars).optional().meta({
     description:
@@ -116,7 +116,7 @@ export const sharedFields = () => ({
   }),
 });
 
-/** Fields that are accepted and have no effect. A narration lists those that a body has. */
+/** Fields that are accepted and have no effect. A narration lists the ones in a body. */
 const NO_EFFECT = ['user', 'store', 'metadata', 'service_tier', 'safety_identifier', 'prompt_cache_key'] as const;
 
 /** Schemas of fields without an effect, for openapi.yaml. */

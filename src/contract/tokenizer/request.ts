@@ -5,16 +5,11 @@
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
 import { chatFields } from '../openai/chat.ts';
+import { text } from '../openai/fields.ts';
 import { named } from '../schema.ts';
 
 /** Most ids of `POST /detokenize`: the values that a body may have (http/body/json-body.ts). */
 export const MAX_IDS = 65_536;
-
-const text = () =>
-  z.string().refine((given) => given.isWellFormed(), {
-    params: { constraint: 'unicode' },
-    message: 'well-formed Unicode, without half of a surrogate pair such as \\ud800',
-  });
 
 /** Fields that mean the same as in `POST /v1/chat/completions`. */
 const { messages, tools, enable_thinking, reasoning_effort, chat_template_kwargs, template } = chatFields();

@@ -48,7 +48,7 @@ function answerStartOf({ content }: AnthropicMessage, at: number): string {
 }
 
 /**
- * The messages of one message: the results of calls first, each as a message of its own.
+ * Converts one message: first its results of calls, each as a message of its own, then the rest.
  * @param names receives the names of the calls by their ids
  */
 function messagesOf({ role, content }: AnthropicMessage, field: string, names: Map<string, string>): ChatMessage[] {

@@ -121,7 +121,7 @@ function toolUseOf(given: MessagesRequest['tool_choice'], functions: readonly Fu
   return { choice: { name }, parallel };
 }
 
-/** The wish for reasoning. OpenAI's names of efforts are those that templates know. */
+/** The wish for reasoning. Templates know the names of OpenAI's efforts only. */
 function reasoningOf({ thinking, output_config }: MessagesRequest): ToolUse['reasoning'] {
   const effort = output_config?.effort;
   return {

@@ -4,7 +4,7 @@ import { invalidField } from './check.ts';
 /** Most messages, their parts and calls, tools and stop sequences of a body together. */
 export const MAX_ELEMENTS = 2048;
 
-/** @throws WorkerError `INVALID_REQUEST` if the lists of the body have more elements than that */
+/** @throws WorkerError `INVALID_REQUEST` if the lists of the body have more than `MAX_ELEMENTS` elements */
 export function requireBoundedLists(body: unknown): void {
   const { messages, system, tools, stop_sequences: stops } = fieldsOf(body);
   let elements = lengthOf(system) + lengthOf(tools) + lengthOf(stops) + lengthOf(messages);

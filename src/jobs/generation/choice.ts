@@ -72,7 +72,7 @@ export class Choice {
     return this.#parser?.calls ?? 0;
   }
 
-  /** Texts that looked like a tool call and were returned as content. */
+  /** Texts that looked like a tool call and could not be parsed, in full or in part. */
   get unparsedCalls(): number {
     return this.#parser?.unparsed ?? 0;
   }

@@ -107,7 +107,7 @@ export class GenerationNarrator {
     });
   }
 
-  /** Narrates that texts which look like tool calls are returned as content. */
+  /** Narrates the number of texts that look like tool calls and cannot be parsed. */
   unparsed(times: number): void {
     narrate('tool.unparsed', { calls_unparsed: times });
   }

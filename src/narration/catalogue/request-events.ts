@@ -51,10 +51,10 @@ export const REQUEST_EVENTS = {
     actor: 'output-parser',
     action: 'tool_parse',
     level: 'WARN',
-    when: 'a part of the output begins like a tool call and cannot be parsed: it is returned as content',
+    when: 'a part of the output begins like a tool call and cannot be parsed: it is returned as content, or as a call with incomplete arguments',
     required: ['calls_unparsed'],
     human: (f) =>
-      `Output has ${count(f.calls_unparsed, 'tool call')} that cannot be parsed; the text is returned as content`,
+      `Check the answer: ${count(f.calls_unparsed, 'tool call')} cannot be parsed; the text is in its content or arguments`,
     cute: () => '🧩 This tool call has a piece too many. We hand it over as plain words!',
   }),
   'prompt.tokenized': requestEvent({

@@ -10,7 +10,7 @@ export const TEXT_EVENTS = {
     actor: 'model-loader',
     action: 'template_profile',
     level: 'INFO',
-    when: 'the worker has derived from the default chat template how the model writes tool calls and reasoning',
+    when: 'the worker has derived the forms of tool calls and reasoning from the default chat template',
     required: ['model_ref', 'tool_format', 'parallel_calls', 'reasoning'],
     optional: ['reasoning_open'],
     target: (f) => f.model_ref,

@@ -35,7 +35,7 @@ export const MAX_REMEMBERED_VARIANTS = 64;
  *   first one; a template without a system message gets them at the beginning of the first user message.
  * - Tools of a template that lists none are described in the system message. Calls and results of earlier
  *   turns that the template does not write become texts.
- * - With the choice `none` the model learns of no tool. With `required` or a name the answer begins with the
+ * - With the choice `none` the model is offered no tool. With `required` or a name the answer begins with the
  *   first characters of a call, which the parser has read already.
  */
 export function prepareDialogue(

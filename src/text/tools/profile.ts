@@ -1,5 +1,5 @@
 /**
- * Derives from a chat template what its model writes: the markers of reasoning, the format of tool calls. The
+ * Derives from a chat template the markers of reasoning and the format of tool calls of its model. The
  * template is rendered about twelve times with sentinel words, and the renderings are compared. Pure.
  */
 import type { ChatTemplate } from '../template/chat-template.ts';

@@ -1,4 +1,4 @@
-/** Which tools an output may call, and if it reasons. Types only. */
+/** The tools that an output may call, and the wish for reasoning. Types only. */
 import type { ReasoningWish } from './output-profile.ts';
 
 export interface ToolUse {

@@ -1,5 +1,5 @@
 /**
- * What lm-evaluation-harness sends to a server, and the readings that it makes of the answers (its model types
+ * The requests of lm-evaluation-harness to a server, and its readings of the answers (its model types
  * `local-completions` and `local-chat-completions`, and its remote tokenizer). The log-likelihoods must be those
  * of the logits.
  */
@@ -60,7 +60,7 @@ const scoring = (prompt: readonly (readonly number[])[]): object => ({
   echo: true,
 });
 
-/** Sum of the log-probabilities behind the context, and whether each of their tokens was the most probable. */
+/** Sum of the log-probabilities behind the context, and true if each of their tokens was the most probable. */
 function reading({ logprobs }: Choice, contextLength: number): { sum: number; isGreedy: boolean } {
   const own = logprobs.token_logprobs.slice(contextLength, -1).map(Number);
   const top = logprobs.top_logprobs.slice(contextLength, -1);

@@ -14,7 +14,7 @@ import { reasoned, type Scripts, scriptedModel, toolCall } from '../../support/s
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 export const TOKEN = 'token-of-the-clients';
-/** What the scripted model says. */
+/** The outputs of the scripted model. */
 export const GREETING = 'Hello there! 🐝';
 export const REASONING = 'The user says hello.';
 export const SUMMARY = 'It is 7 °C in Łódź, and 9 °C in Oslo.';

@@ -1,5 +1,5 @@
 /**
- * What `vllm bench serve` sends, and how it reads a stream: every network chunk without the white space at its
+ * The requests of `vllm bench serve`, and its reading of a stream: every network chunk without the white space at its
  * ends, messages divided by empty lines, JSON behind `data: `. A stream that this reader cannot read counts as a
  * failed request there.
  */

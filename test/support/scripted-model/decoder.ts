@@ -3,8 +3,8 @@
  * its logits are 100 for one id and 0 for all others. That id is the next byte of a script:
  *
  * 1. The last `<|im_start|>` begins the answer. The number of tokens after its role line is the number of bytes
- *    of the script that are in the text already, whoever wrote them. So the beginning of an answer can also
- *    come with the prompt.
+ *    of the script that are in the text already, from the model or from the prompt. So the beginning of an
+ *    answer can also come with the prompt.
  * 2. The tokens of the prompt choose the script: `<tool_response>` in the last message before the answer chooses
  *    `afterTool`; otherwise `<tools>` anywhere chooses `withTools`; otherwise it is `plain`.
  * 3. `</think>` after the last `<|im_start|>` means that the prompt has closed the reasoning: the script then

@@ -14,7 +14,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { decoder, IDS, SCRIPTS, type ScriptIds, VOCABULARY } from './decoder.ts';
 
-/** What the model writes. Reasoning is a part of a script: `<think>\n…\n</think>\n\n`. */
+/** The outputs of the model. Reasoning is a part of a script: `<think>\n…\n</think>\n\n`. */
 export interface Scripts {
   /** The answer to a conversation without tools. */
   readonly plain: string;
@@ -64,7 +64,7 @@ export async function scriptedModel(folder: string, scripts: Scripts): Promise<s
   return folder;
 }
 
-/** What the template writes to open the reasoning: `<think>` is seven tokens, one per byte. */
+/** Text of the template that opens the reasoning: `<think>` is seven tokens, one per byte. */
 const OPENING = '<think>\n';
 
 function reasoningOf({ plain, withTools = '', afterTool = '', opensReasoning = false }: Scripts): Reasoning {

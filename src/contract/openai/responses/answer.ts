@@ -71,7 +71,9 @@ const CallOutput = named(
 );
 export const OutputItem = named(
   'ResponsesOutputItem',
-  z.discriminatedUnion('type', [MessageOutput, ReasoningOutput, CallOutput]),
+  z
+    .discriminatedUnion('type', [MessageOutput, ReasoningOutput, CallOutput])
+    .meta({ description: 'One item of the output' }),
 );
 export type OutputItem = z.output<typeof OutputItem>;
 
@@ -98,7 +100,10 @@ const EchoedTool = named(
 );
 const EchoedChoice = z.union([
   z.enum(['none', 'auto', 'required']),
-  z.object({ type: z.literal('function'), name: z.string() }),
+  z.object({
+    type: z.literal('function').meta({ description: 'The model had to call this function' }),
+    name: text('Name of the function'),
+  }),
 ]);
 
 /** The settings of a request that its answer repeats. */
@@ -138,28 +143,32 @@ export type ResponseSettings = z.output<typeof Settings>;
 
 export const ResponsesAnswer = named(
   'ResponsesAnswer',
-  z.object({
-    id: text('Id of the response; also the id of its job, for `POST /cancel`'),
-    object: z.literal('response').meta({ description: 'Type of the object' }),
-    created_at: counted('When the job was accepted, in seconds since 1970'),
-    completed_at: nullable(z.int().min(0), 'When the output was complete, in seconds since 1970; null otherwise'),
-    status: z.enum(['in_progress', 'completed', 'incomplete', 'failed']).meta({ description: 'State of the response' }),
-    incomplete_details: nullable(
-      z.object({ reason: always('max_output_tokens', 'The output has the maximum number of tokens') }),
-      'Why the output is not complete; null if it is',
-    ),
-    error: nullable(
-      z.object({ code: text('Stable name of the error'), message: text('The error as a sentence') }),
-      'Why the response failed; null if it did not',
-    ),
-    model: text('Name of the model'),
-    output: z.array(OutputItem).meta({ description: 'Reasoning, texts and calls in order' }),
-    usage: nullable(Usage, 'Numbers of tokens; null until the end'),
-    ...settings,
-    narration: z
-      .array(EVENTS.narration)
-      .optional()
-      .meta({ description: 'Only on request: what the worker did for this response. Not a field of OpenAI' }),
-  }),
+  z
+    .object({
+      id: text('Id of the response; also the id of its job, for `POST /cancel`'),
+      object: z.literal('response').meta({ description: 'Type of the object' }),
+      created_at: counted('When the job was accepted, in seconds since 1970'),
+      completed_at: nullable(z.int().min(0), 'When the output was complete, in seconds since 1970; null otherwise'),
+      status: z
+        .enum(['in_progress', 'completed', 'incomplete', 'failed'])
+        .meta({ description: 'State of the response' }),
+      incomplete_details: nullable(
+        z.object({ reason: always('max_output_tokens', 'The output has the maximum number of tokens') }),
+        'Why the output is not complete; null if it is',
+      ),
+      error: nullable(
+        z.object({ code: text('Stable name of the error'), message: text('The error as a sentence') }),
+        'Why the response failed; null if it did not',
+      ),
+      model: text('Name of the model'),
+      output: z.array(OutputItem).meta({ description: 'Reasoning, texts and calls in order' }),
+      usage: nullable(Usage, 'Numbers of tokens; null until the end'),
+      ...settings,
+      narration: z
+        .array(EVENTS.narration)
+        .optional()
+        .meta({ description: 'Only on request: the narration of the request. Not a field of OpenAI' }),
+    })
+    .meta({ description: 'The response so far, or the complete one' }),
 );
 export type ResponsesAnswer = z.output<typeof ResponsesAnswer>;

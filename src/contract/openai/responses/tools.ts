@@ -18,12 +18,15 @@ const FunctionToolSchema = named(
       .min(1)
       .max(OPENAI_LIMITS.nameChars)
       .meta({ description: `Name of the function: 1 to ${OPENAI_LIMITS.nameChars} characters` }),
-    description: text().optional().meta({ description: 'What the function does' }),
+    description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
     parameters: z
       .record(z.string(), z.unknown())
       .optional()
       .meta({ description: 'JSON Schema of the arguments, which is an object' }),
-    strict: z.boolean().optional().meta({ description: 'The arguments must match the schema' }),
+    strict: z
+      .boolean()
+      .optional()
+      .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
   }),
 );
 export type Tool = z.output<typeof FunctionToolSchema> | Unknown;
@@ -51,7 +54,12 @@ const AllowedChoice = named(
     type: z.literal('allowed_tools').meta({ description: 'The model is offered only some of the tools' }),
     mode: z.enum(['auto', 'required']).meta({ description: 'As the text forms of `tool_choice`' }),
     tools: z
-      .array(objectWithNulls({ type: z.string(), name: z.string().optional() }))
+      .array(
+        objectWithNulls({
+          type: z.string().meta({ description: '`function`' }),
+          name: z.string().optional().meta({ description: 'Name of a function of `tools`' }),
+        }),
+      )
       .max(MAX_TOOLS)
       .meta({ description: 'Functions of `tools`, by `name`. Other types are skipped' }),
   }),

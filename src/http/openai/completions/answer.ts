@@ -18,7 +18,7 @@ export interface CompletionAnswer {
   readonly scored: boolean;
   /** True if each text begins with its prompt. */
   readonly echo: boolean;
-  /** Ids that end a sequence although the engine reports them; empty if it does not. */
+  /** Ids that end a sequence and that the engine reports as a token; empty if it reports none. */
   readonly endIds: readonly number[];
 }
 

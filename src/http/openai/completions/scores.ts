@@ -18,7 +18,7 @@ export class ScoreLists {
   /** Code points of the text before the next token. */
   #offset = 0;
 
-  /** @param start lists that these continue */
+  /** @param start the lists of the prompt, which the new lists continue */
   constructor(tokenizer: CompletionTokens, start?: ScoreLists) {
     this.#tokenizer = tokenizer;
     if (!start) return;

@@ -44,7 +44,7 @@ export function responsesOrder(
   return order;
 }
 
-/** Refuses what only a server that stores answers, or enforces the form of a text, can do. */
+/** Refuses fields that need stored answers, and forms of the text that the worker cannot enforce. */
 function refuseUnsupported(body: ResponsesRequest): void {
   const { previous_response_id: previous, conversation, prompt, background, text } = body;
   if (previous !== undefined)

@@ -5,7 +5,7 @@ import type { ToolUse } from '../../../text/tools/tool-use.ts';
 import { invalidField } from '../../dialect/check.ts';
 import { shownText } from '../../validate.ts';
 
-/** The tools that the model is offered, and the names of those that are not used. */
+/** The tools that the model is offered, and the names of the skipped ones. */
 export interface ReadTools {
   readonly tools: readonly FunctionTool[];
   readonly choice: ToolUse['choice'];

@@ -16,7 +16,7 @@ export interface OpenAIParts extends FamilyParts {
 }
 
 type Output<T> = { readonly [N in keyof T]: T[N] extends { readonly _output: infer O } ? O : never };
-/** The fields that both routes have, checked. */
+/** The checked fields that chat completions, completions and responses share. */
 export type SharedBody = Partial<Output<ReturnType<typeof sharedFields>>>;
 type Chat = Partial<Output<ReturnType<typeof chatFields>>>;
 
@@ -42,7 +42,8 @@ export function answerHead(prefix: string, { spec, dtype, facts }: LoadedModel, 
 }
 
 /**
- * The fields of an order that both routes take from their bodies. `maxTokens` is the maximum that counts.
+ * The fields of an order that the routes take from their bodies in the same way.
+ * @param maxTokens the maximum that counts
  * @throws WorkerError `INVALID_REQUEST`
  */
 export function sharedOrder(body: SharedBody, maxTokens: number | undefined, request: FastifyRequest) {

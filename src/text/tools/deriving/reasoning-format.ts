@@ -36,7 +36,7 @@ export function reasoningFormat(probes: Probes, answered: string | undefined): R
   return found && { ...found, forced: endsInside(after(probes.plain(), WORDS.user), found) };
 }
 
-/** The known variables that change what the template writes. */
+/** The known variables that change the text of the template. */
 export function reasoningVariables(probes: Probes): string[] {
   const { text } = probes.template.source;
   return Object.entries(VARIABLES).flatMap(([name, [one, other]]) => {

@@ -74,7 +74,7 @@ export class Calls {
     return this.#complete();
   }
 
-  /** Reads the marker after a call, and a bracket too many before it. False if other text follows. */
+  /** Reads the marker after a call, and an extra bracket before it. False if other text follows. */
   *#closed(): Reading<boolean> {
     const { input } = this.#context;
     if (yield* input.marker(this.markers.close)) return true;

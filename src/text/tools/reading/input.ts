@@ -184,7 +184,7 @@ export class Input {
   }
 }
 
-/** Texts that end another text. Of those that begin at the first position, the longest counts. */
+/** Texts that end another text. The longest of the texts that begin at the first position counts. */
 export class Stops {
   readonly #texts: readonly string[];
   readonly #first: RegExp;

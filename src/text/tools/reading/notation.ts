@@ -17,7 +17,7 @@ export type Notation = { readonly name: 'json' | 'python' } | { readonly name: '
 export const JSON_NOTATION: Notation = { name: 'json' };
 export const PYTHON_NOTATION: Notation = { name: 'python' };
 
-/** A value that has values: its end in the notation and in JSON, and what follows a key. */
+/** An open object or list: its end in the notation and in JSON, and the separator after a key. */
 interface Frame {
   readonly close: string;
   readonly end: '}' | ']';
@@ -103,7 +103,7 @@ class Copy {
     return true;
   }
 
-  /** After a value: closes what ends here. False if neither an end nor another value follows. */
+  /** After a value: closes the objects and lists that end here. False if no end and no value follows. */
   *#next(stack: Frame[]): Reading<boolean> {
     for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
       const space = this.#input.ready && !isSpace(this.#input.char) ? '' : yield* this.#space();
