@@ -5,12 +5,15 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { reasoned, scriptedModel, toolCall } from '../test/support/scripted-model/model.ts';
 
 const FOLDER = fileURLToPath(new URL('../test/recordings/', import.meta.url));
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
@@ -131,6 +134,12 @@ async function recordMessages(worker: Recorder): Promise<void> {
     stream: true,
     max_tokens: 2,
     narration: true,
+  });
+  await send('messages-timeout', 'A stream that ends early', {
+    ...LONG_OUTPUT,
+    max_tokens: 480,
+    stream: true,
+    timeout_ms: 30,
   });
   await send('messages-invalid', 'An image', {
     messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }],
@@ -403,6 +412,46 @@ async function recordGuarded(): Promise<void> {
   await worker.stop();
 }
 
+/** A model whose output is scripted: reasoning and a tool call, then the answer to the result of the tool. */
+async function recordTools(): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), 'record-'));
+  const call = { name: 'look', arguments: { at: 'sea' } };
+  const model = await scriptedModel(join(root, 'scripted'), {
+    plain: 'Calm.',
+    withTools: reasoned('I look.', toolCall(call.name, call.arguments)),
+    afterTool: 'The sea is calm.',
+  });
+  const worker = await Recorder.start('--model', model);
+  await worker.ready();
+  const parameters = { type: 'object', properties: { at: { type: 'string' } } };
+  const description = 'How a thing looks';
+  const question = { role: 'user', content: 'How is the sea?' };
+  const functions = { tools: [{ type: 'function', function: { name: call.name, description, parameters } }] };
+  const stream = { stream: true };
+  const chat = (name: string, about: string, body: object) =>
+    worker.record(name, about, 'POST', '/v1/chat/completions', { ...functions, ...body });
+  await chat('chat-tool-call', 'Reasoning and a tool call', { messages: [question] });
+  await chat('chat-tool-stream', 'A stream with reasoning and a tool call', { messages: [question], ...stream });
+  const calls = [{ id: 'aB3dE6gH9', type: 'function', function: { name: 'look', arguments: '{"at":"sea"}' } }];
+  const result = { role: 'tool', tool_call_id: 'aB3dE6gH9', content: 'calm' };
+  await chat('chat-tool-result', 'The answer to the result of a tool', {
+    messages: [question, { role: 'assistant', content: null, tool_calls: calls }, result],
+  });
+  await worker.record('response-tool-stream', 'A stream with reasoning and a tool call', 'POST', '/v1/responses', {
+    input: question.content,
+    tools: [{ type: 'function', name: call.name, description, parameters }],
+    ...stream,
+  });
+  await worker.record('messages-tool-stream', 'A stream with thinking and a tool call', 'POST', '/v1/messages', {
+    max_tokens: 200,
+    messages: [question],
+    tools: [{ name: call.name, description, input_schema: parameters }],
+    ...stream,
+  });
+  await worker.stop();
+  rmSync(root, { recursive: true });
+}
+
 /** A worker whose exchanges are recorded. */
 class Recorder {
   readonly #child;
@@ -516,4 +565,5 @@ await recordService();
 await recordFullWorker();
 await recordAnnouncement();
 await recordGuarded();
+await recordTools();
 write();
