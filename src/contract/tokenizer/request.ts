@@ -7,8 +7,8 @@ import { objectWithNulls } from '../absent.ts';
 import { chatFields } from '../openai/chat.ts';
 import { named } from '../schema.ts';
 
-/** Most ids of `POST /detokenize`: the values that a body may have (http/body/json-body.ts). */
-export const MAX_IDS = 65_536;
+/** Most ids of `POST /detokenize`. A body may have a few more values than that (http/body/json-body.ts). */
+export const MAX_IDS = 65_000;
 
 const text = () =>
   z.string().refine((given) => given.isWellFormed(), {
