@@ -143,6 +143,7 @@ const promptFields = () => ({
     .meta({
       description:
         'The conversation. `tool_result` blocks of a message become messages of the role `tool`, before the texts of the message. ' +
+        'Messages of the same author that follow each other become one. ' +
         'A last message of the role `assistant`, which has text only, is the beginning of the answer; the answer has only the continuation',
     }),
   system: z

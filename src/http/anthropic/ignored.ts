@@ -12,7 +12,7 @@ const WITHOUT_EFFECT = ['metadata', 'service_tier'] as const;
 interface Shape {
   /** Names of the fields that the worker reads. */
   readonly fields?: readonly string[];
-  /** The same for objects with types. An object of any other type is skipped as a whole, and its type named. */
+  /** The same for objects with types. An object of any other type is skipped, and its type is named. */
   readonly types?: Readonly<Record<string, readonly string[]>>;
   /** Objects in the fields of the object. */
   readonly inside?: Readonly<Record<string, Shape>>;

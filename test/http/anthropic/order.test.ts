@@ -88,6 +88,53 @@ describe('messages', () => {
     expect(tools?.[0]).toMatchObject({ description: 'Tells the weather', parameters: { type: 'object' } });
   });
 
+  test('of the same author that follow each other become one; empty texts add nothing', () => {
+    const call = (id: string) => ({ type: 'tool_use', id, name: 'weather', input: {} });
+    const made = conversation({
+      system: [{ type: 'text', text: '' }],
+      messages: [
+        HELLO,
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: '' },
+            { type: 'text', text: 'Again' },
+          ],
+        },
+        { role: 'assistant', content: [{ type: 'thinking', thinking: 'Hm' }, call('a')] },
+        { role: 'assistant', content: [{ type: 'text', text: 'And' }, call('b')] },
+        {
+          role: 'user',
+          content: [
+            {
+              type: 'tool_result',
+              tool_use_id: 'a',
+              content: [
+                { type: 'text', text: 'Sun' },
+                { type: 'text', text: '' },
+              ],
+            },
+            { type: 'tool_result', tool_use_id: 'b', content: 'Rain' },
+          ],
+        },
+        { role: 'user', content: 'So?' },
+      ],
+    });
+    expect(made.messages).toEqual([
+      { role: 'user', content: 'Hello\nAgain' },
+      {
+        role: 'assistant',
+        content: 'And',
+        reasoning: 'Hm',
+        toolCalls: ['a', 'b'].map((id) => ({ id, name: 'weather', arguments: '{}' })),
+      },
+      { role: 'tool', content: 'Sun', toolCallId: 'a', name: 'weather' },
+      { role: 'tool', content: 'Rain', toolCallId: 'b', name: 'weather' },
+      { role: 'user', content: 'So?' },
+    ]);
+    expect(conversation({ system: '' }).messages).toEqual([HELLO]);
+  });
+
   test.each([
     ['a text', 'Waves'],
     ['a block', [{ type: 'text', text: 'Waves' }]],
