@@ -101,7 +101,10 @@ function requireIds(body: unknown): void {
       `tokens must have at most ${MAX_IDS} items; send the ids in several requests`,
     );
   const at = tokens.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
-  if (at >= 0) throw invalidField(`tokens[${at}]`, 'type', `tokens[${at}] must be a whole number from 0 up`);
+  if (at < 0) return;
+  const given: unknown = tokens[at];
+  const but = typeof given === 'number' || typeof given === 'boolean' ? `, but is ${given}` : '';
+  throw invalidField(`tokens[${at}]`, 'type', `tokens[${at}] must be a whole number from 0 up${but}`);
 }
 
 const outside = (at: number, id: string, vocabSize: number) =>

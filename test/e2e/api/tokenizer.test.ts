@@ -131,9 +131,9 @@ describe('/detokenize', () => {
 
   test.each([
     [{ tokens: [1, 2, 1024] }, 'tokens[2]', 'tokens[2] must be the id of a token, from 0 to 1023, but is 1024'],
-    [{ tokens: [-1] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up'],
+    [{ tokens: [-1] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up, but is -1'],
     [{ tokens: [1, 'a'] }, 'tokens[1]', 'tokens[1] must be a whole number from 0 up'],
-    [{ tokens: [1.5] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up'],
+    [{ tokens: [1.5] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up, but is 1.5'],
     [{ tokens: 5 }, 'tokens', 'tokens must be an array'],
     [{}, 'tokens', 'tokens is required'],
   ])('refuses %j', async (body, param, message) => {
