@@ -14,6 +14,7 @@ export type ErrorFormatter = (error: WorkerError, request: FastifyRequest, reply
 /** Fastify's error handler for a route family. Narrates defects of the worker, and counts refusals. */
 export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
   return (thrown: FastifyError | WorkerError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (hasLeft(thrown, reply)) return reply.hijack();
     const error = workerErrorOf(thrown);
     if (error.code === 'INTERNAL')
       narrate('worker.fault', { error_kind: 'http', reason: String(thrown.stack ?? thrown) });
@@ -27,6 +28,10 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
     return format(error, request, reply);
   };
 }
+
+/** True if the client has closed the connection before the first byte of its answer, which was a stream. */
+const hasLeft = ({ code }: FastifyError | WorkerError, { raw }: FastifyReply): boolean =>
+  code === 'ERR_STREAM_PREMATURE_CLOSE' && raw.destroyed;
 
 /** True if the same worker can serve the same request later. */
 const canRetryHere = ({ retry, retryAfterMs }: WorkerError): boolean =>

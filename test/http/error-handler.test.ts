@@ -1,5 +1,8 @@
 /** The headers of errors, by the error and the route. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { Readable } from 'node:stream';
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { expect, test } from 'vitest';
 import { WorkerError } from '../../src/contract/errors.ts';
 import { Refusals } from '../../src/http/connections/refusals.ts';
@@ -34,4 +37,32 @@ test.each([
 
 test('an error of another route does not have x-should-retry', () => {
   expect(headersOf(new WorkerError('DRAINING'), [])).toEqual({});
+});
+
+test('a client that leaves before the first byte of a stream is no fault of the worker', async () => {
+  const formatted: WorkerError[] = [];
+  const handle = errorHandler((error, _request, reply) => {
+    formatted.push(error);
+    return reply.send('');
+  }, new Refusals(idleMetrics(), 1));
+  const app = fastify();
+  const codes = new Promise<string>((resolve) => {
+    app.setErrorHandler((error: { readonly code: string } & Error, request, reply) => {
+      const answer = handle(error as WorkerError & typeof error, request, reply);
+      resolve(error.code);
+      return answer;
+    });
+  });
+  app.post('/', (_request, reply) => {
+    socket.destroy();
+    return reply.send(new Readable({ read: () => undefined }));
+  });
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  await once(socket, 'connect');
+  const head = 'POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2';
+  socket.write(`${head}\r\n\r\n{}`);
+  expect(await codes).toBe('ERR_STREAM_PREMATURE_CLOSE');
+  expect(formatted).toEqual([]);
+  await app.close();
 });

@@ -34,8 +34,8 @@ const BODIES: readonly (readonly [name: string, path: string, status: number, bo
   ['a long text of emoji', '/v1/messages/count_tokens', 400, filled(START, '🐝', END)],
   ['texts in many blocks', '/v1/messages', 200, content(list(200, '{"type":"text","text":"a"}'))],
   ['texts in many blocks', '/v1/messages/count_tokens', 200, content(list(500, '{"type":"text","text":"a"}'))],
-  ['as many ids as allowed', '/detokenize', 200, `{"tokens":${list(MAX_VALUES - 2, '1023')}}`],
-  ['as many wrong ids as allowed', '/detokenize', 400, `{"tokens":${list(MAX_IDS - 2, '"1"')}}`],
+  ['as many ids as allowed', '/detokenize', 200, `{"tokens":${list(MAX_IDS, '1023')}}`],
+  ['as many wrong ids as allowed', '/detokenize', 400, `{"tokens":${list(MAX_IDS, '"1"')}}`],
   ['a text for the thread', '/tokenize', 200, `{"prompt":"${'the sea '.repeat(16_000)}","return_token_strs":true}`],
   ['a long prompt of quotes', '/tokenize', 400, filled('{"prompt":"', '\\"', '"}')],
 ];

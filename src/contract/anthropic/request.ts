@@ -19,7 +19,7 @@ export const BLOCK_TYPES: ReadonlySet<string> = new Set([
   'redacted_thinking',
 ]);
 /** Types of the parts of a result that the worker reads. */
-export const RESULT_TYPES: ReadonlySet<string> = new Set(['text']);
+const RESULT_TYPES: ReadonlySet<string> = new Set(['text']);
 /** Types of the tools that the worker reads. */
 const TOOL_TYPES: ReadonlySet<string> = new Set(['custom']);
 /** Types of blocks that the worker refuses, because the model needs them. It skips other unknown types. */
@@ -87,7 +87,9 @@ const BLOCK = {
     .meta({ description: '`tool_result`: the call has failed. The model then reads `Error: ` before the result' }),
   thinking: text().optional().meta({ description: '`thinking`: the reasoning' }),
   signature: z.string().optional().meta({ description: '`thinking`: no effect; this worker signs nothing' }),
-  data: z.string().optional().meta({ description: '`redacted_thinking`: no effect; the worker cannot read it' }),
+  data: z.string().optional().meta({
+    description: '`redacted_thinking`: no effect; the worker cannot read the block, and a narration names it',
+  }),
   cache_control: CACHE_CONTROL,
 };
 const Block = named(
@@ -114,7 +116,7 @@ const TOOL = {
       'Absent or `custom`: a function of the client. A tool of any other type, such as `web_search_20250305`, is skipped, and a narration names it',
   }),
   name: text().min(1).max(MAX_TOOL_NAME).optional().meta({
-    description: 'Name of the tool. A function of the client must have it',
+    description: 'Name of the tool. A function of the client must have one, which no other function has',
   }),
   description: text().optional().meta({ description: 'Purpose of the tool' }),
   input_schema: object('JSON Schema of the arguments'),
@@ -138,6 +140,7 @@ const promptFields = () => ({
     .meta({
       description:
         'The conversation. `tool_result` blocks of a message become messages of the role `tool`, before the texts of the message. ' +
+        'Messages of the same author that follow each other become one. ' +
         'A last message of the role `assistant`, which has text only, is the beginning of the answer; the answer has only the continuation',
     }),
   system: z
@@ -224,15 +227,6 @@ const outputFields = () => ({
 const FIELDS = { ...promptFields(), ...outputFields() };
 /** Names of all fields. */
 export const MESSAGES_FIELDS: ReadonlySet<string> = new Set(Object.keys(FIELDS));
-/** Names of the fields of the objects in a body. */
-export const NESTED_FIELDS = {
-  system: new Set(Object.keys(TEXT_BLOCK)),
-  message: new Set(Object.keys(MESSAGE)),
-  block: new Set(Object.keys(BLOCK)),
-  tool: new Set(Object.keys(TOOL)),
-} as const satisfies Record<string, ReadonlySet<string>>;
-/** Fields that are accepted and have no effect. */
-export const WITHOUT_EFFECT = ['metadata', 'service_tier'] as const;
 
 export const MessagesBody = named(
   'AnthropicMessagesRequest',

@@ -7,13 +7,16 @@ const FINISH = finish(['stop', 'length']);
 
 const logprobs = z
   .object({
-    tokens: z.array(text('Text of a token')).meta({ description: 'The tokens, with `echo` also those of the prompt' }),
+    tokens: z.array(text('Name of a token')).meta({
+      description:
+        'The tokens, with `echo` also those of the prompt: their texts, or bytes such as `bytes:\\xe6\\x97` for a token with a part of a character',
+    }),
     token_logprobs: z
       .array(z.number().nullable())
       .meta({ description: 'Their log-probabilities; null for the first token of a prompt' }),
     top_logprobs: z.array(z.record(z.string(), z.number()).nullable()).meta({
       description:
-        'Text of a token → log-probability, of the most likely tokens and of the chosen one. If two tokens have the same text, the likelier one counts',
+        'Name of a token → log-probability, of the most likely tokens and of the chosen one. If two tokens have the same name, the likelier one counts',
     }),
     text_offset: z
       .array(counted('Characters before the token'))

@@ -8,8 +8,8 @@ import { chatFields } from '../openai/chat.ts';
 import { text } from '../openai/fields.ts';
 import { named } from '../schema.ts';
 
-/** Most ids of `POST /detokenize`: the values that a body may have (http/body/json-body.ts). */
-export const MAX_IDS = 65_536;
+/** Most ids of `POST /detokenize`. A body may have a few more values than that (http/body/json-body.ts). */
+export const MAX_IDS = 65_000;
 
 /** Fields that mean the same as in `POST /v1/chat/completions`. */
 const { messages, tools, enable_thinking, reasoning_effort, chat_template_kwargs, template } = chatFields();

@@ -17,8 +17,9 @@ const FAILED = 'Error: ';
 export type AnthropicConversation = Pick<Conversation, 'messages' | 'answerStart'>;
 
 /**
- * Converts system prompt and messages. Texts of several blocks are joined by line ends. Blocks of an unknown
- * type are skipped.
+ * Converts system prompt and messages. Texts of several blocks are joined by line ends, without empty ones.
+ * Blocks of an unknown type are skipped. Neighbours of the role user or assistant become one message, as
+ * Anthropic's API combines them: many templates want the roles to take turns.
  * @throws WorkerError `INVALID_REQUEST` for a block without its fields, for a block that its author cannot
  *   send, and for a beginning of an answer that has more than text or follows no message
  */
@@ -32,9 +33,33 @@ export function conversationOf({
   if (!before.some(({ role }) => role !== 'system'))
     throw invalidField('messages', 'required', 'messages must have a message of the user');
   const names = new Map<string, string>();
-  const converted = before.flatMap((message, at) => messagesOf(message, `messages[${at}]`, names));
-  const instructions = system === undefined ? [] : [{ role: 'system', content: textOf(system, 'system') }];
-  return { messages: [...instructions, ...converted], ...(answerStart && { answerStart }) };
+  const converted = joined(before.flatMap((message, at) => messagesOf(message, `messages[${at}]`, names)));
+  const instructions = textOf(system ?? '', 'system');
+  const first = instructions === '' ? [] : [{ role: 'system', content: instructions }];
+  return { messages: [...first, ...converted], ...(answerStart && { answerStart }) };
+}
+
+/** The messages with neighbours of the role user, and of the role assistant, as one message. */
+function joined(messages: readonly ChatMessage[]): ChatMessage[] {
+  const result: ChatMessage[] = [];
+  for (const message of messages) {
+    const last = result.at(-1);
+    if (last?.role === message.role && (message.role === 'user' || message.role === 'assistant'))
+      result[result.length - 1] = together(last, message);
+    else result.push(message);
+  }
+  return result;
+}
+
+function together(first: ChatMessage, second: ChatMessage): ChatMessage {
+  const reasoning = linesOf([first.reasoning ?? '', second.reasoning ?? '']);
+  const toolCalls = [...(first.toolCalls ?? []), ...(second.toolCalls ?? [])];
+  return {
+    role: first.role,
+    content: linesOf([first.content, second.content]),
+    ...(reasoning !== '' && { reasoning }),
+    ...(toolCalls.length > 0 && { toolCalls }),
+  };
 }
 
 /** The text that the answer continues. */
@@ -100,8 +125,8 @@ class Parts {
     if (only) return this.#results;
     const message: ChatMessage = {
       role: this.#role,
-      content: this.#texts.join('\n'),
-      ...(this.#thoughts.length > 0 && { reasoning: this.#thoughts.join('\n') }),
+      content: linesOf(this.#texts),
+      ...(this.#thoughts.length > 0 && { reasoning: linesOf(this.#thoughts) }),
       ...(this.#calls.length > 0 && { toolCalls: this.#calls }),
     };
     return [...this.#results, message];
@@ -155,6 +180,7 @@ const textOf = (content: string | readonly TextLike[], at: string): string =>
 
 /** The texts of all blocks of the type text. */
 const textsIn = (blocks: readonly TextLike[], at: string): string =>
-  blocks
-    .flatMap((block, index) => (block.type === 'text' ? [needed(block, 'text', `${at}[${index}]`)] : []))
-    .join('\n');
+  linesOf(blocks.flatMap((block, index) => (block.type === 'text' ? [needed(block, 'text', `${at}[${index}]`)] : [])));
+
+/** Texts joined by line ends, without empty ones. */
+const linesOf = (texts: readonly string[]): string => texts.filter((text) => text !== '').join('\n');

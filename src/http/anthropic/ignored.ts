@@ -1,31 +1,69 @@
 /** Names of the parts of a body of the Messages API that have no effect, for a narration. Pure. */
-import {
-  BLOCK_TYPES,
-  type MessagesRequest,
-  NESTED_FIELDS,
-  RESULT_TYPES,
-  WITHOUT_EFFECT,
-} from '../../contract/anthropic/request.ts';
+import type { MessagesRequest } from '../../contract/anthropic/request.ts';
 import { shownText } from '../validate.ts';
 
 /** Most unknown fields and types inside of messages and tools that a narration names. */
 export const MAX_NESTED_NAMES = 32;
 
+/** Fields of a body that are accepted and have no effect. */
+const WITHOUT_EFFECT = ['metadata', 'service_tier'] as const;
+
+/** An object inside of a body, or each object of a list. The field `type` is always known. */
+interface Shape {
+  /** Names of the fields that the worker reads. */
+  readonly fields?: readonly string[];
+  /** The same for objects with types. An object of any other type is skipped, and its type is named. */
+  readonly types?: Readonly<Record<string, readonly string[]>>;
+  /** Objects in the fields of the object. */
+  readonly inside?: Readonly<Record<string, Shape>>;
+}
+
+const FORMAT: Shape = { fields: [] };
+const BLOCK: Shape = {
+  types: {
+    text: ['text'],
+    tool_use: ['id', 'name', 'input'],
+    tool_result: ['tool_use_id', 'content', 'is_error'],
+    // An answer has an empty signature, which clients send back.
+    thinking: ['thinking', 'signature'],
+  },
+  inside: { content: { types: { text: ['text'] } } },
+};
+const BODY: Shape = {
+  inside: {
+    thinking: { fields: [] },
+    tool_choice: {
+      types: {
+        auto: ['disable_parallel_tool_use'],
+        any: ['disable_parallel_tool_use'],
+        tool: ['name', 'disable_parallel_tool_use'],
+        none: [],
+      },
+    },
+    output_config: { fields: ['effort', 'format'], inside: { format: FORMAT } },
+    output_format: FORMAT,
+    system: { fields: ['text'] },
+    messages: { fields: ['role', 'content'], inside: { content: BLOCK } },
+    tools: { fields: ['name', 'description', 'input_schema', 'strict'] },
+  },
+};
+
 /**
  * Names of the known fields that have no effect on a request, and of the unknown fields and types inside of
- * its messages and tools. Each name occurs once, without indices.
+ * its objects. Each name occurs once, without indices.
  * @param given the body before the check, which drops unknown fields
  * @param model name of the loaded model
  */
 export function ignoredIn(body: MessagesRequest, given: unknown, model: string): string[] {
-  const { names, hasCacheControl } = nestedIn(given);
+  const nested = new Nested();
+  // The order names the tools of other types, with their indices.
+  const tools = listOf(fieldsOf(given)['tools']).filter((tool) => (fieldsOf(tool)['type'] ?? 'custom') === 'custom');
+  nested.inside({ ...fieldsOf(given), tools }, BODY, '');
   return [
     ...(body.model !== undefined && body.model !== model ? ['model'] : []),
     ...WITHOUT_EFFECT.filter((name) => body[name] !== undefined),
-    ...(body.thinking?.budget_tokens === undefined ? [] : ['thinking.budget_tokens']),
-    ...(body.thinking?.display === undefined ? [] : ['thinking.display']),
-    ...(hasCacheControl ? ['cache_control'] : []),
-    ...names,
+    ...(nested.hasCacheControl ? ['cache_control'] : []),
+    ...nested.names,
   ];
 }
 
@@ -35,20 +73,30 @@ class Nested {
   /** A block or a tool has `cache_control`: it is reported once, and not for each block. */
   hasCacheControl = false;
 
-  /** Notes the fields of an object that the schema does not have. */
-  fields(object: Fields, known: ReadonlySet<string>, path: string): void {
-    if (isGiven(object['cache_control'])) this.hasCacheControl = true;
-    for (const [name, value] of Object.entries(object))
-      if (isGiven(value) && !known.has(name) && name !== 'cache_control') this.#add(`${path}.${shownText(name)}`);
+  /** Notes the names inside of the fields of an object. */
+  inside(object: Fields, { inside = {} }: Shape, path: string): void {
+    for (const [name, shape] of Object.entries(inside)) this.#value(object[name], shape, path + name);
   }
 
-  /** The objects of a list whose types the worker reads. Notes the other types. */
-  ofTypes(list: unknown, types: ReadonlySet<string>, path: string): readonly Fields[] {
-    return objectsIn(list).filter(({ type }) => {
-      const isRead = typeof type === 'string' && types.has(type);
-      if (!isRead) this.#add(`${path} (${shownText(String(type))})`);
-      return isRead;
-    });
+  #value(value: unknown, shape: Shape, path: string): void {
+    if (Array.isArray(value)) for (const one of value) this.#object(fieldsOf(one), shape, `${path}[]`);
+    else this.#object(fieldsOf(value), shape, path);
+  }
+
+  #object(object: Fields, shape: Shape, path: string): void {
+    const { fields = [], types } = shape;
+    const type = String(object['type']);
+    if (types && isGiven(object['type']) && !Object.hasOwn(types, type)) {
+      this.#add(`${path} (${shownText(type)})`);
+      return;
+    }
+    const known = types?.[type] ?? fields;
+    for (const [name, value] of Object.entries(object)) {
+      if (!isGiven(value) || name === 'type' || known.includes(name)) continue;
+      if (name === 'cache_control') this.hasCacheControl = true;
+      else this.#add(`${path}.${shownText(name)}`);
+    }
+    this.inside(object, shape, `${path}.`);
   }
 
   #add(name: string): void {
@@ -56,31 +104,7 @@ class Nested {
   }
 }
 
-function nestedIn(given: unknown): Nested {
-  const nested = new Nested();
-  const { system, messages, tools } = fieldsOf(given);
-  for (const block of objectsIn(system)) nested.fields(block, NESTED_FIELDS.system, 'system[]');
-  for (const message of objectsIn(messages)) {
-    nested.fields(message, NESTED_FIELDS.message, 'messages[]');
-    for (const block of nested.ofTypes(message['content'], BLOCK_TYPES, BLOCKS)) blockIn(block, nested);
-  }
-  // The order names the tools of other types, with their indices.
-  for (const tool of objectsIn(tools))
-    if ((tool['type'] ?? 'custom') === 'custom') nested.fields(tool, NESTED_FIELDS.tool, 'tools[]');
-  return nested;
-}
-
-/** Path of all blocks of messages. */
-const BLOCKS = 'messages[].content[]';
-
-function blockIn(block: Fields, nested: Nested): void {
-  nested.fields(block, NESTED_FIELDS.block, BLOCKS);
-  const path = `${BLOCKS}.content[]`;
-  for (const part of nested.ofTypes(block['content'], RESULT_TYPES, path))
-    nested.fields(part, NESTED_FIELDS.system, path);
-}
-
 type Fields = Readonly<Record<string, unknown>>;
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null;
 const fieldsOf = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {});
-const objectsIn = (value: unknown): readonly Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : []);
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);

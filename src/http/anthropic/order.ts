@@ -63,7 +63,7 @@ export function messagesOrder(
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
-    ignoredFields: [...unknown, ...ignoredIn(body, request.body, model), ...skipped],
+    ignoredFields: [...new Set([...unknown, ...ignoredIn(body, request.body, model), ...skipped])],
   };
   requireLength(order, limits, 'messages');
   return { body, order };
@@ -91,7 +91,7 @@ interface Tools {
   readonly skipped: readonly string[];
 }
 
-/** @throws WorkerError `INVALID_REQUEST` for a function without a name */
+/** @throws WorkerError `INVALID_REQUEST` for a function without a name, and for two functions of one name */
 function toolsOf(tools: readonly AnthropicTool[]): Tools {
   const functions: FunctionTool[] = [];
   const skipped: string[] = [];
@@ -101,6 +101,12 @@ function toolsOf(tools: readonly AnthropicTool[]): Tools {
       continue;
     }
     if (name === undefined) throw invalidField(`tools[${at}].name`, 'required', `tools[${at}].name is required`);
+    if (functions.some((other) => other.name === name))
+      throw invalidField(
+        `tools[${at}].name`,
+        'unique',
+        `tools[${at}].name must differ from the names of the other functions`,
+      );
     // The values come from a JSON body.
     functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
   }

@@ -2,6 +2,8 @@
  * The only body parser: JSON of bounded structure, and without names that could pollute a prototype.
  */
 import type { IncomingMessage } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { WorkerError } from '../../contract/errors.ts';
 import { checkBodyHead } from './body-head.ts';
@@ -25,12 +27,13 @@ export const MAX_KEY_LEVELS = 32_768;
 /** Values of all lists and objects together. 229 000 numbers in a list took 26 ms. */
 export const MAX_VALUES = 65_536;
 
-/** Short name and sentence of each limit. */
+/** Short name and sentence of each rule. */
 const LIMITS = {
   depth: `body must not be nested deeper than ${MAX_LEVELS} levels`,
   keys: `body must have at most ${MAX_KEYS} keys in all its objects together; remove the unknown fields`,
   key_depth: `the levels of all keys of the body must add up to at most ${MAX_KEY_LEVELS}; remove nested fields`,
   values: `body must have at most ${MAX_VALUES} values in all its lists and objects; send shorter lists`,
+  prototype: 'body must not have a key __proto__, or a key prototype inside of constructor; rename the key',
 } as const;
 
 /**
@@ -38,7 +41,7 @@ const LIMITS = {
  * route decides if a body is required.
  */
 export function acceptJsonOnly(app: FastifyInstance): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
+  const parse = promisify(app.getDefaultJsonParser('error', 'error'));
   app.removeAllContentTypeParsers();
   app.addHook('preParsing', checkBodyHead);
   app.addContentTypeParser('application/json', async (request: FastifyRequest, payload: IncomingMessage) => {
@@ -49,10 +52,26 @@ export function acceptJsonOnly(app: FastifyInstance): void {
     if (text === '') return undefined;
     const excess = structureExcess(text);
     if (excess !== undefined) throw refusal(excess);
-    return new Promise((resolve, reject) =>
-      parse(request, text, (error, body) => (error ? reject(error) : resolve(body))),
-    );
+    try {
+      return await parse(request, text);
+    } catch (error) {
+      throw await refusalOf(error, text);
+    }
   });
+}
+
+/**
+ * The error for a text that the parser refuses. Its error is the same for text that is not JSON and for JSON
+ * with the name of a prototype. The text is read again in a turn of the event loop of its own.
+ */
+async function refusalOf(error: unknown, text: string): Promise<unknown> {
+  await nextTurn();
+  try {
+    JSON.parse(text);
+  } catch {
+    return error;
+  }
+  return refusal('prototype');
 }
 
 function refusal(constraint: keyof typeof LIMITS): WorkerError {

@@ -62,8 +62,17 @@ export function sentencesOf({ violations, message }: WorkerError): string {
   return violations === undefined ? message : violations.map((violation) => violation.message).join('; ');
 }
 
-/** The issues that an error reports. */
-const firstOf = (issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] => issues.slice(0, MAX_VIOLATIONS);
+/**
+ * The issues that an error reports. Zod measures the size of a text where it expects a list, and of a list
+ * where it expects a text: an issue that follows one about the type of the same value is left out.
+ */
+const firstOf = (issues: readonly z.core.$ZodIssue[]): readonly z.core.$ZodIssue[] =>
+  issues.filter((issue, at) => !isAboutType(issues[at - 1], issue)).slice(0, MAX_VIOLATIONS);
+
+const isAboutType = (before: z.core.$ZodIssue | undefined, { path }: z.core.$ZodIssue): boolean =>
+  before?.code === 'invalid_type' &&
+  before.path.length === path.length &&
+  before.path.every((part, at) => part === path[at]);
 
 /**
  * The issues of a value that may have several types, such as a text or a list: those of its own type, if it

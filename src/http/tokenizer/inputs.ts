@@ -41,11 +41,22 @@ export function tokenizeInput(request: FastifyRequest, { spec }: LoadedModel): T
     );
   const input: TokenizeInput =
     messages === undefined
-      ? { body, order: { inputs: [{ prompt: prompt ?? '', raw: true }] }, ignored: [] }
+      ? { body, order: { inputs: [{ prompt: prompt ?? '', raw: true }] }, ignored: chatFieldsIn(body) }
       : chatOrder(body, messages);
   narrateIgnored([...unknown, ...otherModel(body.model, spec.name), ...input.ignored], request);
   return input;
 }
+
+/** Names of the fields that have an effect with `messages` only. */
+const CHAT_FIELDS = [
+  'add_generation_prompt',
+  'tools',
+  'enable_thinking',
+  'reasoning_effort',
+  'chat_template_kwargs',
+  'template',
+] as const;
+const chatFieldsIn = (body: TokenizeRequest): string[] => CHAT_FIELDS.filter((name) => body[name] !== undefined);
 
 /** The prompt of a conversation: that of a chat completion with the same fields. */
 function chatOrder(body: TokenizeRequest, messages: NonNullable<TokenizeRequest['messages']>): TokenizeInput {
@@ -83,9 +94,17 @@ export function detokenizeIds(request: FastifyRequest, { spec, tokenizer }: Load
 function requireIds(body: unknown): void {
   const { tokens } = (body ?? {}) as { readonly tokens?: unknown };
   if (!Array.isArray(tokens)) return;
-  if (tokens.length > MAX_IDS) throw invalidField('tokens', 'maximum', `tokens must be at most ${MAX_IDS} items`);
+  if (tokens.length > MAX_IDS)
+    throw invalidField(
+      'tokens',
+      'maximum',
+      `tokens must have at most ${MAX_IDS} items; send the ids in several requests`,
+    );
   const at = tokens.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
-  if (at >= 0) throw invalidField(`tokens[${at}]`, 'type', `tokens[${at}] must be a whole number from 0 up`);
+  if (at < 0) return;
+  const given: unknown = tokens[at];
+  const but = typeof given === 'number' || typeof given === 'boolean' ? `, but is ${given}` : '';
+  throw invalidField(`tokens[${at}]`, 'type', `tokens[${at}] must be a whole number from 0 up${but}`);
 }
 
 const outside = (at: number, id: string, vocabSize: number) =>

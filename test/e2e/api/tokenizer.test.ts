@@ -1,5 +1,6 @@
 /** The tokenizer routes, on a real worker, as lm-evaluation-harness uses them. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { MAX_IDS } from '../../../src/contract/tokenizer/request.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
 import type { TestWorker } from '../../support/worker.ts';
 
@@ -121,11 +122,18 @@ describe('/detokenize', () => {
     expect(await textOf([])).toBe('');
   });
 
+  test('takes as many ids as it says, and no more', async () => {
+    const answer = await worker.post('/detokenize', { model: 'haiku', tokens: Array(MAX_IDS).fill(5), extra: [1] });
+    expect(answer.status).toBe(200);
+    const error = await refused('/detokenize', { tokens: Array(MAX_IDS + 1).fill(5) });
+    expect(error.message).toContain(`tokens must have at most ${MAX_IDS} items`);
+  });
+
   test.each([
     [{ tokens: [1, 2, 1024] }, 'tokens[2]', 'tokens[2] must be the id of a token, from 0 to 1023, but is 1024'],
-    [{ tokens: [-1] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up'],
+    [{ tokens: [-1] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up, but is -1'],
     [{ tokens: [1, 'a'] }, 'tokens[1]', 'tokens[1] must be a whole number from 0 up'],
-    [{ tokens: [1.5] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up'],
+    [{ tokens: [1.5] }, 'tokens[0]', 'tokens[0] must be a whole number from 0 up, but is 1.5'],
     [{ tokens: 5 }, 'tokens', 'tokens must be an array'],
     [{}, 'tokens', 'tokens is required'],
   ])('refuses %j', async (body, param, message) => {
@@ -154,4 +162,19 @@ test('an unknown field is narrated', async () => {
   await worker.post('/tokenize', { prompt: 'a', model: 'x', extra: 1 }, { 'x-request-id': 'tokenize-1' });
   const line = await worker.line('fields.ignored', (one) => one['correlation_id'] === 'tokenize-1');
   expect(line['fields']).toBe('extra, model');
+});
+
+test('a field that has an effect with messages only is narrated', async () => {
+  const body = { prompt: 'a', template: 'x', tools: [{ type: 'web_search' }], enable_thinking: false };
+  expect((await worker.post('/tokenize', body, { 'x-request-id': 'tokenize-2' })).status).toBe(200);
+  const line = await worker.line('fields.ignored', (one) => one['correlation_id'] === 'tokenize-2');
+  expect(line['fields']).toBe('tools, enable_thinking, template');
+});
+
+test('a key that could pollute a prototype is named', async () => {
+  const bodies = ['{"prompt": "a", "__proto__": {}}', '{"prompt": "a", "x": {"constructor": {"prototype": 1}}}'];
+  for (const body of bodies) {
+    const { error } = (await (await worker.post('/tokenize', body)).json()) as { error: { message: string } };
+    expect(error.message).toMatch(/^body must not have a key __proto__/);
+  }
 });

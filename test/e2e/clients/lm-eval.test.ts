@@ -125,6 +125,43 @@ test('a continuation of the most probable tokens is greedy', async () => {
   expect(await compare(texts)).toEqual([true, false]);
 });
 
+test('the same texts, again and beside texts with the same beginning, have the same log-likelihoods', async () => {
+  const ids = await encode('The old pond is silent. A frog jumps into the sea, and the night is deep.');
+  const texts = [ids, ids, ids.slice(0, 9), [...ids.slice(0, 9), 100], ids.slice(0, 2)];
+  const pairs = texts.map((each) => ({ context: each.slice(0, 1), continuation: each.slice(1) }));
+  const generated = await post<{ choices: unknown[] }>('/v1/completions', { prompt: ids, max_tokens: 2 });
+  expect(generated.choices).toHaveLength(1);
+  expect(await compare(pairs)).toEqual(await compare(pairs));
+});
+
+test('parts of characters: each token has a name of its own, and the reading is that of the logits', async () => {
+  const ids = await encode('é 🐝 日本');
+  expect(ids.length).toBeGreaterThan(8);
+  await compare([{ context: ids.slice(0, 1), continuation: ids.slice(1) }]);
+  const most = 20;
+  const { choices } = await post<{ choices: Choice[] }>('/v1/completions', { ...scoring([ids]), logprobs: most });
+  const tops = choices[0]?.logprobs.top_logprobs.slice(1) ?? [];
+  expect(tops).toHaveLength(ids.length);
+  for (const top of tops) expect(Object.keys(top ?? {}).length).toBeGreaterThanOrEqual(most);
+});
+
+test('a text that the model would end: the token of the end is reported, and is not read', async () => {
+  const whole = await encode('The old pond');
+  const ended = [...whole];
+  for (let next = await reference.best(ended); next !== END_ID; next = await reference.best(ended)) ended.push(next);
+  const { choices } = await post<{ choices: (Choice & { logprobs: { tokens: string[] } })[] }>(
+    '/v1/completions',
+    scoring([ended, [...ended, END_ID], [whole[0] ?? 0]]),
+  );
+  expect(choices[0]?.logprobs.tokens.at(-1)).toBe('<|end|>');
+  expect(choices.map(({ logprobs }) => logprobs.token_logprobs.length)).toEqual([
+    ended.length + 1,
+    ended.length + 2,
+    2,
+  ]);
+  await compare([{ context: whole, continuation: [...ended.slice(whole.length), END_ID] }]);
+});
+
 test('a long text, whose context is almost that of the model', async () => {
   const ids = (await encode('The old pond is silent. '.repeat(100))).slice(0, 500);
   expect(ids).toHaveLength(500);

@@ -88,6 +88,53 @@ describe('messages', () => {
     expect(tools?.[0]).toMatchObject({ description: 'Tells the weather', parameters: { type: 'object' } });
   });
 
+  test('of the same author that follow each other become one; empty texts add nothing', () => {
+    const call = (id: string) => ({ type: 'tool_use', id, name: 'weather', input: {} });
+    const made = conversation({
+      system: [{ type: 'text', text: '' }],
+      messages: [
+        HELLO,
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: '' },
+            { type: 'text', text: 'Again' },
+          ],
+        },
+        { role: 'assistant', content: [{ type: 'thinking', thinking: 'Hm' }, call('a')] },
+        { role: 'assistant', content: [{ type: 'text', text: 'And' }, call('b')] },
+        {
+          role: 'user',
+          content: [
+            {
+              type: 'tool_result',
+              tool_use_id: 'a',
+              content: [
+                { type: 'text', text: 'Sun' },
+                { type: 'text', text: '' },
+              ],
+            },
+            { type: 'tool_result', tool_use_id: 'b', content: 'Rain' },
+          ],
+        },
+        { role: 'user', content: 'So?' },
+      ],
+    });
+    expect(made.messages).toEqual([
+      { role: 'user', content: 'Hello\nAgain' },
+      {
+        role: 'assistant',
+        content: 'And',
+        reasoning: 'Hm',
+        toolCalls: ['a', 'b'].map((id) => ({ id, name: 'weather', arguments: '{}' })),
+      },
+      { role: 'tool', content: 'Sun', toolCallId: 'a', name: 'weather' },
+      { role: 'tool', content: 'Rain', toolCallId: 'b', name: 'weather' },
+      { role: 'user', content: 'So?' },
+    ]);
+    expect(conversation({ system: '' }).messages).toEqual([HELLO]);
+  });
+
   test.each([
     ['a text', 'Waves'],
     ['a block', [{ type: 'text', text: 'Waves' }]],
@@ -173,8 +220,8 @@ describe('parameters', () => {
       'model',
       'metadata',
       'service_tier',
-      'thinking.budget_tokens',
       'cache_control',
+      'thinking.budget_tokens',
       'tools[1] (web_search_20250305)',
     ]);
     expect(order({ model: 'haiku' }).ignoredFields).toEqual([]);
@@ -197,9 +244,37 @@ describe('parameters', () => {
       'system[].citations',
       'messages[].id',
       'messages[].content[].citations',
-      'messages[].content[].content[] (tool_reference)',
       'messages[].content[].content[].citations',
+      'messages[].content[].content[] (tool_reference)',
       'tools[].defer_loading',
+    ]);
+  });
+
+  test('of the choices and wishes of a request are reported, with the fields that other types have', () => {
+    const made = order({
+      cache_control: { type: 'ephemeral' },
+      thinking: { type: 'disabled', budget_tokens: 7, display: 'omitted', keep: null },
+      tool_choice: { type: 'auto', name: 'weather', strict: true },
+      output_config: { effort: 'low', task_budget: { total: 7 }, format: { type: 'text', schema: {} } },
+      output_format: { type: 'text', name: 'x' },
+      tools: [WEATHER],
+      messages: [
+        { role: 'user', content: [{ type: 'text', text: 'a', id: 'x', cache_control: {} }] },
+        { role: 'assistant', content: [{ type: 'redacted_thinking', data: 'x' }] },
+        { role: 'user', content: 'b' },
+      ],
+    });
+    expect(made.ignoredFields).toEqual([
+      'cache_control',
+      'thinking.budget_tokens',
+      'thinking.display',
+      'tool_choice.name',
+      'tool_choice.strict',
+      'output_config.task_budget',
+      'output_config.format.schema',
+      'output_format.name',
+      'messages[].content[].id',
+      'messages[].content[] (redacted_thinking)',
     ]);
   });
 
@@ -288,6 +363,7 @@ describe('a body is refused', () => {
     [user({ type: '' }), 'messages[0].content[0].type must have at least 1 character'],
     [{ tools: [{ input_schema: {} }] }, 'tools[0].name is required'],
     [{ tools: [{ type: 'custom' }] }, 'tools[0].name is required'],
+    [{ tools: [WEATHER, WEATHER] }, 'tools[1].name must differ from the names of the other functions'],
     [{ stop_sequences: Array(17).fill('a') }, 'stop_sequences must have at most 16 items'],
     [{ stop_sequences: ['x'.repeat(101)] }, 'stop_sequences[0] must be at most 100 characters'],
     [{ stop_sequences: ['', 'a'] }, 'stop_sequences[0] must have at least 1 character'],

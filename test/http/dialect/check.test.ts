@@ -31,6 +31,18 @@ test('a short key is named as it is', () => {
   ]);
 });
 
+test('a value of another type has no rule for its size', () => {
+  const sized = z.object({ texts: z.array(z.string().min(1)).min(1).max(3), name: z.string().max(4) });
+  expect(() => checkBody(sized, new Set(['texts', 'name']), { texts: 'longer', name: [1, 2, 3, 4, 5] })).toThrow(
+    expect.objectContaining({
+      violations: [
+        { field: 'texts', constraint: 'type', message: 'texts must be an array' },
+        { field: 'name', constraint: 'type', message: 'name must be a string' },
+      ],
+    }),
+  );
+});
+
 test('a list names its broken elements, at most as many as an error reports', () => {
   expect(violationsOf({ list: [{ name: 'a' }, { name: 1 }, 2] })).toMatchObject([
     { field: 'list[1].name', message: 'list[1].name must be a string, but is 1' },

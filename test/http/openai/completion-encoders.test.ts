@@ -73,7 +73,7 @@ describe('echo with log-probabilities', () => {
         logprobs: {
           tokens: [first, second, third, '<|end|>'],
           token_logprobs: [null, -1.25, -3.5, -0.1],
-          top_logprobs: [null, { [second]: -1.25 }, { [formOf(99)]: -0.25, [third]: -3.5 }, { '<|end|>': -0.1 }],
+          top_logprobs: [null, { [second]: -1.25 }, { 'bytes:\\xa1': -0.25, [third]: -3.5 }, { '<|end|>': -0.1 }],
           text_offset: [0, first.length, (first + second).length, (first + second + third).length],
         },
         finish_reason: 'stop',
@@ -113,8 +113,25 @@ describe('log-probabilities', () => {
       ],
     });
     const { choices } = document({ tokens: same, scored: true }, [scored, choiceEnd(), END_OF_JOB]);
-    expect(choices[0].logprobs.top_logprobs).toEqual([{ '\u{FFFD}': -0.5 }]);
+    expect(choices[0].logprobs.top_logprobs).toEqual([{ 'bytes:\\xe2': -0.5 }]);
     expect(choices[0].logprobs.token_logprobs).toEqual([-2]);
+  });
+
+  test('name the parts of characters by their bytes, and count each character once', () => {
+    const bytes = [[0xe6], [0x97, 0xa5], [0xef, 0xbf, 0xbd], [0x21]];
+    const parts: CompletionTokens = {
+      formOf: (id) => ({ text: Buffer.from(bytes[id] ?? []).toString(), bytes: bytes[id] ?? [] }),
+      isVisible: () => true,
+      decode: () => '\u{FFFD}',
+    };
+    const events = [0, 1, 2, 3].map((id) =>
+      content('', { id, logprob: -4, top: [0, 1, 2].map((other) => ({ id: other, logprob: -1 - other })) }),
+    );
+    const { choices } = document({ tokens: parts, scored: true }, [...events, choiceEnd(), END_OF_JOB]);
+    const { tokens: names, top_logprobs: tops, text_offset: offsets } = choices[0].logprobs;
+    expect(names).toEqual(['bytes:\\xe6', 'bytes:\\x97\\xa5', '\u{FFFD}', '!']);
+    expect(tops[3]).toEqual({ 'bytes:\\xe6': -1, 'bytes:\\x97\\xa5': -2, '\u{FFFD}': -3, '!': -4 });
+    expect(offsets).toEqual([0, 1, 1, 2]);
   });
 
   test('continue their offsets in the next chunk, in Unicode characters', () => {

@@ -3,6 +3,7 @@
  * as JSON while they grow, so that the end of a long answer does not hold the event loop.
  */
 import type { TokenReport } from '../../../protocol/messages.ts';
+import type { TokenForm } from '../../../text/tokenizer/token-form.ts';
 import type { Tokenizer } from '../../../text/tokenizer/tokenizer.ts';
 import { jsonLine } from '../shared/chunks.ts';
 
@@ -35,13 +36,13 @@ export class ScoreLists {
 
   /** Adds a token. One without a log-probability is the first of a prompt. */
   add({ id, logprob, top = [] }: TokenReport): void {
-    const { text } = this.#tokenizer.formOf(id);
+    const form = this.#tokenizer.formOf(id);
     const comma = this.isEmpty ? '' : ',';
-    this.#tokens += comma + jsonLine(text);
+    this.#tokens += comma + jsonLine(nameOf(form));
     this.#logprobs += comma + (logprob ?? 'null');
     this.#tops += comma + (logprob === undefined ? 'null' : this.#top([...top, { id, logprob }]));
     this.#offsets += comma + this.#offset;
-    this.#offset += this.#width(id, text);
+    this.#offset += this.#width(id, form);
   }
 
   /** The lists as JSON, in one line. Removes all tokens, so that the next text has only its own ones. */
@@ -55,23 +56,40 @@ export class ScoreLists {
     return json;
   }
 
-  /** Text of a token → its log-probability. If two tokens have the same text, the likelier one counts. */
+  /** Name of a token → its log-probability. If two tokens have the same name, the likelier one counts. */
   #top(scores: readonly { readonly id: number; readonly logprob: number }[]): string {
     const best = new Map<string, number>();
     for (const { id, logprob } of scores) {
-      const { text } = this.#tokenizer.formOf(id);
-      best.set(text, Math.max(logprob, best.get(text) ?? logprob));
+      const name = nameOf(this.#tokenizer.formOf(id));
+      best.set(name, Math.max(logprob, best.get(name) ?? logprob));
     }
-    return `{${Array.from(best, ([text, logprob]) => `${jsonLine(text)}:${logprob}`).join(',')}}`;
+    return `{${Array.from(best, ([name, logprob]) => `${jsonLine(name)}:${logprob}`).join(',')}}`;
   }
 
   /** Code points that a token adds to the text: none for a special token, which decoding leaves out. */
-  #width(id: number, text: string): number {
+  #width(id: number, form: TokenForm): number {
     if (!this.#tokenizer.isVisible(id)) return 0;
+    if (isPartial(form)) return form.bytes.filter(beginsCharacter).length;
     // Decoders may strip the first space of a text.
-    return codePoints(this.#offset === 0 ? this.#tokenizer.decode([id]) : text);
+    return codePoints(this.#offset === 0 ? this.#tokenizer.decode([id]) : form.text);
   }
 }
+
+/**
+ * The name of a token in the lists: its text, or its bytes (`bytes:\xe6\x97`, as OpenAI writes them) if it
+ * has a part of a character. All those parts have the same text, U+FFFD, and would be one key of an object.
+ */
+function nameOf(form: TokenForm): string {
+  if (!isPartial(form)) return form.text;
+  return `bytes:${form.bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`;
+}
+
+/** True for a token with a part of a character: its text does not have its bytes. */
+const isPartial = ({ text, bytes }: TokenForm): boolean =>
+  text.includes('\u{FFFD}') && !Buffer.from(text).equals(Uint8Array.from(bytes));
+
+/** True for the first byte of a character in UTF-8. */
+const beginsCharacter = (byte: number): boolean => (byte & 0xc0) !== 0x80;
 
 function codePoints(text: string): number {
   let points = 0;
