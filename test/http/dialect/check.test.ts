@@ -1,7 +1,7 @@
 /** Violations of a dialect's body: their sizes are bounded, whatever the caller sends. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { listOf } from '../../../src/contract/openai/responses/chosen-form.ts';
+import { listOf } from '../../../src/contract/openai/chosen-form.ts';
 import { checkBody, MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
 
 const FIELDS = new Set(['metadata', 'list']);
