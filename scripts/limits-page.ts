@@ -19,7 +19,7 @@ import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
-import { MAX_BROKEN } from '../src/contract/openai/responses/chosen-form.ts';
+import { MAX_BROKEN } from '../src/contract/openai/chosen-form.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
 import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';

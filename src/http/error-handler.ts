@@ -23,13 +23,19 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
     }
     if (error.code === 'UNAUTHORIZED') void reply.header('WWW-Authenticate', 'Bearer');
     if (error.retryAfterMs !== undefined) void reply.header('Retry-After', secondsOf(error.retryAfterMs));
-    if (!canRetryHere(error) && hasDialect(request)) void reply.header('x-should-retry', 'false');
+    if (!canRetryHere(error) && hasDialect(request)) void reply.headers(NO_RETRY);
     return format(error, request, reply);
   };
 }
 
+/** Headers of an error of a dialect that another try on this worker cannot help. */
+export const NO_RETRY = { 'x-should-retry': 'false' } as const;
+
 /** True if the same worker can serve the same request later. */
-const canRetryHere = ({ retry, retryAfterMs }: WorkerError): boolean =>
+export const canRetryHere = ({
+  retry,
+  retryAfterMs,
+}: Pick<WorkerError, 'retry'> & { retryAfterMs?: number | undefined }): boolean =>
   retry === 'here' || (retry === 'elsewhere' && retryAfterMs !== undefined);
 
 /**
