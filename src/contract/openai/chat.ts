@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../absent.ts';
 import { FIXED_LIMITS } from '../execute.ts';
 import { named } from '../schema.ts';
+import { FORMS, typeOf } from './chosen-form.ts';
 import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields, text } from './fields.ts';
 
 /** Loose: a part of another type is refused with its type, and not for its fields. */
@@ -42,10 +43,7 @@ const MESSAGE_FIELDS = {
   refusal: text().optional().meta({ description: 'Text of the assistant in place of `content`' }),
 };
 
-/** Names of the fields of a message. */
-export const MESSAGE_NAMES: ReadonlySet<string> = new Set(Object.keys(MESSAGE_FIELDS));
-
-/** Loose: the parser lists unknown fields, and refuses `function_call` by name. */
+/** Loose: the parser refuses `function_call` and `audio` by name. */
 const message = z.looseObject(
   Object.fromEntries(
     Object.entries(MESSAGE_FIELDS).map(([name, field]) => [name, name === 'role' ? field : field.nullish()]),
@@ -60,23 +58,26 @@ export type Message = { readonly role: z.output<Fields['role']> } & Nullable<{
 }>;
 export type Part = z.output<typeof part>;
 
-const tool = z.looseObject({
-  type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
+/** A function of `tools`. */
+export const FunctionSchema = objectWithNulls({
+  name: z
+    .string()
+    .regex(new RegExp(`^[\\w.:/-]{1,${OPENAI_LIMITS.nameChars}}$`), {
+      error: `1 to ${OPENAI_LIMITS.nameChars} letters, digits and _ - . : /`,
+    })
+    .meta({ description: 'Name of the function' }),
+  description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
+  parameters: z.record(z.string(), z.unknown()).optional().meta({ description: 'JSON Schema of the arguments' }),
+  strict: z.boolean().optional().meta({ description: 'true: the arguments must match the schema' }),
 });
 
-/** The fields of a function of `tools`. */
-export const functionFields = () =>
-  objectWithNulls({
-    name: z
-      .string()
-      .regex(new RegExp(`^[\\w.:/-]{1,${OPENAI_LIMITS.nameChars}}$`), {
-        error: `1 to ${OPENAI_LIMITS.nameChars} letters, digits and _ - . : /`,
-      })
-      .meta({ description: 'Name of the function' }),
-    description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
-    parameters: z.record(z.string(), z.unknown()).optional().meta({ description: 'JSON Schema of the arguments' }),
-    strict: z.boolean().optional().meta({ description: 'true: the arguments must match the schema' }),
-  });
+const functionTool = z.object({ type: z.string(), function: FunctionSchema });
+/** Loose: the parser checks the function, and skips a tool of another type. */
+const tool = z
+  .looseObject({
+    type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
+  })
+  .register(FORMS, { choose: (value) => (typeOf(value) === 'function' ? functionTool : z.unknown()) });
 
 const CHOICE_RULE = 'none, auto, required, or {type: function, function: {name}}';
 const toolChoice = z.union(

@@ -14,11 +14,20 @@ const { parts: MAX_PARTS } = OPENAI_LIMITS;
 
 const TEXT_TYPES = ['input_text', 'output_text', 'text', 'summary_text', 'reasoning_text'] as const;
 
+/** A field of an answer, which clients send back with it. */
+const answered = (description: string) =>
+  z
+    .unknown()
+    .optional()
+    .meta({ description: `Not used. ${description}` });
+
 const TextPart = named(
   'ResponsesTextPart',
   objectWithNulls({
     type: z.enum(TEXT_TYPES).meta({ description: 'All of these are text' }),
     text: text().meta({ description: 'The text' }),
+    annotations: answered('Annotations of an earlier answer'),
+    logprobs: answered('Log-probabilities of an earlier answer'),
   }),
 );
 const RefusalPart = named(
@@ -55,12 +64,15 @@ const content = (description: string) =>
     description,
   );
 
-const ID = z.string().optional().meta({ description: 'Not used: the worker stores nothing' });
+const ANSWERED = {
+  id: z.string().optional().meta({ description: 'Not used: the worker stores nothing' }),
+  status: answered('State of the item in an earlier answer'),
+};
 const Message = named(
   'ResponsesMessageItem',
   objectWithNulls({
     type: z.enum(['message']).optional().meta({ description: 'May be absent' }),
-    id: ID,
+    ...ANSWERED,
     role: z.enum(['system', 'developer', 'user', 'assistant']).meta({
       description: 'Author of the message; `developer` is the same as `system`',
     }),
@@ -71,7 +83,7 @@ const FunctionCall = named(
   'ResponsesFunctionCallItem',
   objectWithNulls({
     type: z.literal('function_call').meta({ description: 'A call that the model made earlier' }),
-    id: ID,
+    ...ANSWERED,
     call_id: text().meta({ description: 'Id of the call' }),
     name: text().meta({ description: 'Name of the function' }),
     arguments: text().meta({ description: 'Arguments as JSON text' }),
@@ -81,7 +93,7 @@ const FunctionCallOutput = named(
   'ResponsesFunctionCallOutputItem',
   objectWithNulls({
     type: z.literal('function_call_output').meta({ description: 'The result of a call' }),
-    id: ID,
+    ...ANSWERED,
     call_id: text().meta({ description: 'Id of the call' }),
     output: content('The result as text, or as parts of text'),
   }),
@@ -90,7 +102,7 @@ const Reasoning = named(
   'ResponsesReasoningItem',
   objectWithNulls({
     type: z.literal('reasoning').meta({ description: 'Reasoning of the model before an earlier answer' }),
-    id: ID,
+    ...ANSWERED,
     summary: parts.optional().meta({ description: 'Used if `content` has no text' }),
     content: parts.optional().meta({ description: 'The text of the reasoning' }),
     encrypted_content: z

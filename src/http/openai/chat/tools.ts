@@ -1,6 +1,5 @@
 /** Turns the tools of a chat request, and the choice among them, into their neutral forms. Pure. */
-import { type ChatRequest, functionFields } from '../../../contract/openai/chat.ts';
-import { lazy } from '../../../protocol/start/lazy.ts';
+import { type ChatRequest, FunctionSchema } from '../../../contract/openai/chat.ts';
 import type { FunctionTool, Json } from '../../../text/template/conversation.ts';
 import type { ToolUse } from '../../../text/tools/tool-use.ts';
 import { checkPart, invalidField } from '../../dialect/check.ts';
@@ -16,8 +15,6 @@ export interface ParsedTools {
 }
 
 type ToolFields = Pick<ChatRequest, 'tools' | 'tool_choice' | 'parallel_tool_calls'>;
-
-const functionSchema = lazy(functionFields);
 
 /**
  * The functions of a request, and which of them the output may call.
@@ -37,7 +34,7 @@ export function toolsOf(body: ToolFields): ParsedTools {
 }
 
 function functionOf(given: unknown, path: string, others: readonly FunctionTool[]): FunctionTool {
-  const { parameters, ...fields } = checkPart(functionSchema(), path, given);
+  const { parameters, ...fields } = checkPart(FunctionSchema, path, given);
   if (others.some(({ name }) => name === fields.name))
     throw invalidField(`${path}.name`, 'unique', `${path}.name must differ from the names of the other functions`);
   // A value of JSON.parse has no other types.
