@@ -59,7 +59,7 @@ export type Content = string | readonly Part[];
 
 const content = (description: string) =>
   chosenForm<Content>(
-    (value) => (Array.isArray(value) ? parts : text()),
+    (value) => (Array.isArray(value) ? parts : text('a text or an array of parts with a type')),
     [{ type: 'string' }, { type: 'array', maxItems: MAX_PARTS, items: { $ref: '#/components/schemas/ResponsesPart' } }],
     description,
   );
@@ -160,7 +160,7 @@ const items = listOf(item, MAX_INPUT_ITEMS);
 /** A text is one message of the user. */
 export const inputField = () =>
   chosenForm<string | readonly Item[]>(
-    (value) => (Array.isArray(value) ? items : text()),
+    (value) => (Array.isArray(value) ? items : text('a text or an array of items')),
     [
       { type: 'string' },
       { type: 'array', maxItems: MAX_INPUT_ITEMS, items: { $ref: '#/components/schemas/ResponsesItem' } },
