@@ -77,7 +77,7 @@ const tool = z
   .looseObject({
     type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
   })
-  .register(FORMS, { choose: (value) => (typeOf(value) === 'function' ? functionTool : z.unknown()) });
+  .register(FORMS, { choose: (value) => (typeOf(value) === 'function' ? functionTool : undefined) });
 
 const CHOICE_RULE = 'none, auto, required, or {type: function, function: {name}}';
 const toolChoice = z.union(

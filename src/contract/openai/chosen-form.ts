@@ -57,7 +57,8 @@ export function listOf<T>(element: z.ZodType<T>, most: number): z.ZodType<T[], u
     }
     return broken > 0 ? z.NEVER : read;
   });
-  return list.register(FORMS, { choose: () => z.array(element) }) as unknown as z.ZodType<T[], unknown>;
+  const elements = z.array(element);
+  return list.register(FORMS, { choose: () => elements }) as unknown as z.ZodType<T[], unknown>;
 }
 
 const arrayWithin = (most: number) => z.array(z.unknown()).max(most);

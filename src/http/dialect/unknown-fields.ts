@@ -19,41 +19,72 @@ export const MAX_UNKNOWN_FIELDS = 32;
  */
 export function checkAll<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, body: unknown): CheckedBody<T> {
   const { value, unknown } = checkBody(schema, fields, body);
-  const found = new Set<string>();
-  for (const { path, name } of unknownIn(schema, body, '')) {
-    if (found.size === MAX_UNKNOWN_FIELDS) break;
-    if (path !== '') found.add(`${path}.${shownText(name)}`);
-  }
-  return { value, unknown: [...unknown, ...found] };
+  const inside = new UnknownFields();
+  inside.find(formOf(schema), body, '');
+  return { value, unknown: [...unknown, ...inside.names] };
 }
 
-interface UnknownField {
-  /** Path of the object that has the field. Empty for the body. */
-  readonly path: string;
-  readonly name: string;
+class UnknownFields {
+  readonly names = new Set<string>();
+
+  /** Finds the unknown fields of a valid value. @param path path of the value; empty for the body */
+  find(form: Form, value: unknown, path: string): void {
+    if (typeof value !== 'object' || value === null || this.names.size >= MAX_UNKNOWN_FIELDS) return;
+    const { choose, element, fields } = form;
+    if (choose) this.find(formOf(choose(value)), value, path);
+    else if (Array.isArray(value)) {
+      if (element) for (const each of value) this.find(element, each, `${path}[]`);
+    } else if (fields) this.#ofObject(fields, value, path);
+  }
+
+  /** A field that is null counts as absent. `checkBody` lists the fields of the body itself. */
+  #ofObject(fields: NonNullable<Form['fields']>, value: object, path: string): void {
+    for (const [name, field] of Object.entries(value)) {
+      const known = fields.get(name);
+      if (known === EMPTY) continue;
+      if (known) this.find(known, field, path === '' ? name : `${path}.${name}`);
+      else if (path !== '' && field !== null) this.names.add(`${path}.${shownText(name)}`);
+    }
+  }
 }
 
 /**
- * The unknown fields of a valid value. A field that is null counts as absent. Of a union, at most one form
- * may be an object. Records and unknown values have the field names of the client, and none is unknown.
+ * The objects that a value of a schema can have. A record and an unknown value have field names of the
+ * client: their form is empty.
  */
-function* unknownIn(schema: unknown, value: unknown, path: string): Generator<UnknownField> {
-  if (typeof value !== 'object' || value === null) return;
-  const form = schema instanceof z.ZodType ? FORMS.get(schema) : undefined;
-  if (form) yield* unknownIn(form.choose(value), value, path);
-  else if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
-    yield* unknownIn(schema.unwrap(), value, path);
-  else if (schema instanceof z.ZodPipe)
-    yield* unknownIn(schema.in instanceof z.ZodTransform ? schema.out : schema.in, value, path);
-  else if (schema instanceof z.ZodUnion) for (const option of schema.options) yield* unknownIn(option, value, path);
-  else if (schema instanceof z.ZodArray && Array.isArray(value))
-    for (const element of value) yield* unknownIn(schema.element, element, `${path}[]`);
-  else if (schema instanceof z.ZodObject && !Array.isArray(value)) yield* unknownOf(schema, value, path);
+interface Form {
+  /** Schema of a value, for a schema that hides it. */
+  readonly choose?: (value: unknown) => unknown;
+  /** Form of the elements, if the value may be an array. */
+  readonly element?: Form;
+  /** Forms of all known fields, if the value may be an object. */
+  readonly fields?: ReadonlyMap<string, Form>;
 }
 
-function* unknownOf({ shape }: z.ZodObject, value: object, path: string): Generator<UnknownField> {
-  for (const [name, field] of Object.entries(value)) {
-    if (Object.hasOwn(shape, name)) yield* unknownIn(shape[name], field, path === '' ? name : `${path}.${name}`);
-    else if (field !== null && field !== undefined) yield { path, name };
+/** A value without objects of known fields. */
+const EMPTY: Form = {};
+/** The forms of schemas: to read a schema takes more time than to read a value. */
+const READ = new WeakMap<object, Form>();
+
+function formOf(schema: unknown): Form {
+  if (typeof schema !== 'object' || schema === null) return EMPTY;
+  let form = READ.get(schema);
+  if (!form) {
+    form = readForm(schema);
+    READ.set(schema, form);
   }
+  return form;
+}
+
+function readForm(schema: object): Form {
+  if (!(schema instanceof z.ZodType)) return EMPTY;
+  const hidden = FORMS.get(schema);
+  if (hidden) return hidden;
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return formOf(schema.unwrap());
+  if (schema instanceof z.ZodPipe) return formOf(schema.in instanceof z.ZodTransform ? schema.out : schema.in);
+  // At most one form of a union is an object, and at most one is an array.
+  if (schema instanceof z.ZodUnion) return Object.assign({}, ...schema.options.map(formOf)) as Form;
+  if (schema instanceof z.ZodArray) return { element: formOf(schema.element) };
+  if (!(schema instanceof z.ZodObject)) return EMPTY;
+  return { fields: new Map(Object.entries(schema.shape).map(([name, field]) => [name, formOf(field)])) };
 }
