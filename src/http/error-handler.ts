@@ -23,13 +23,13 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
     }
     if (error.code === 'UNAUTHORIZED') void reply.header('WWW-Authenticate', 'Bearer');
     if (error.retryAfterMs !== undefined) void reply.header('Retry-After', secondsOf(error.retryAfterMs));
-    if (!canRetryHere(error) && hasDialect(request)) void reply.headers(NO_RETRY);
+    if (!canRetryHere(error) && hasDialect(request)) void reply.header(...NO_RETRY);
     return format(error, request, reply);
   };
 }
 
-/** Headers of an error of a dialect that another try on this worker cannot help. */
-export const NO_RETRY = { 'x-should-retry': 'false' } as const;
+/** Header of an error of a dialect if another try on this worker cannot help. */
+export const NO_RETRY = ['x-should-retry', 'false'] as const;
 
 /** True if the same worker can serve the same request later. */
 export const canRetryHere = ({

@@ -33,7 +33,7 @@ export const OPENAI_LIMITS = {
 
 /**
  * A text that reaches the model. JSON can escape half of a surrogate pair, which has no bytes in UTF-8.
- * @param forms all forms of the value, if it may be no text too: the end of the sentence "the field must be …"
+ * @param forms all forms of the value, if a text is only one of them: the end of "the field must be …"
  */
 export const text = (forms?: string) =>
   z.string(forms === undefined ? undefined : { error: forms }).refine((given) => given.isWellFormed(), {

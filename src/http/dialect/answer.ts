@@ -40,10 +40,10 @@ export async function answerJob(
   // The client may have left meanwhile.
   if (subscriber.destroyed) return reply.hijack();
   if (stream) return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
+  if (watched.error && !canRetryHere(watched.error)) void reply.header(...NO_RETRY);
   return reply
     .code(encoder.status)
     .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, [RUN_HEADER]: runId })
-    .headers(watched.error && !canRetryHere(watched.error) ? NO_RETRY : {})
     .send(subscriber);
 }
 

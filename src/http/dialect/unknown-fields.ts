@@ -43,7 +43,8 @@ class UnknownFields {
       const known = fields.get(name);
       if (known === EMPTY) continue;
       if (known) this.find(known, field, path === '' ? name : `${path}.${name}`);
-      else if (path !== '' && field !== null) this.names.add(`${path}.${shownText(name)}`);
+      else if (path !== '' && field !== null && this.names.size < MAX_UNKNOWN_FIELDS)
+        this.names.add(`${path}.${shownText(name)}`);
     }
   }
 }

@@ -36,7 +36,10 @@ export class Chunks {
     return `${this.#prefix}${choice}]${this.#usageNow}}\n\n`;
   }
 
-  /** A chunk that carries a narration, the event of the native stream. @param choice JSON of a choice without text */
+  /**
+   * A chunk that carries a narration, the event of the native stream.
+   * @param choice JSON of a choice without text
+   */
   narration(choice: string, narration: EventBody<'narration'>): string {
     return `${this.#prefix}${choice}]${this.#usageNow},"narration":${jsonLine(narration)}}\n\n`;
   }
