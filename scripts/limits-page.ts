@@ -17,9 +17,9 @@ import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-fil
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
+import { MAX_BROKEN } from '../src/contract/openai/chosen-form.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
-import { MAX_BROKEN } from '../src/contract/openai/responses/chosen-form.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
 import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
@@ -49,6 +49,7 @@ import {
 import { MAX_CORRELATION_CHARS } from '../src/http/correlation.ts';
 import { MAX_ELEMENTS } from '../src/http/dialect/bounded-lists.ts';
 import { MAX_VIOLATIONS } from '../src/http/dialect/check.ts';
+import { MAX_UNKNOWN_FIELDS } from '../src/http/dialect/unknown-fields.ts';
 import { MAX_HEADERS } from '../src/http/http-rules.ts';
 import { LISTED } from '../src/http/operator/jobs.ts';
 import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
@@ -169,12 +170,13 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | ids of \`/detokenize\` | ${count(MAX_IDS)} | – | 400 | \`contract/tokenizer/request\` | \`loop/anthropic\` |
 | items of \`input\` (\`/v1/responses\`) | ${MAX_INPUT_ITEMS} | – | 400 | \`contract/openai/responses/input\` | \`http/openai/responses/order\` |
 | elements of a list that are validated | the maximum of the list, otherwise ${count(MAX_LIST)} | – | 400, one violation for the list | \`http/validate\` | \`http/validate\`, \`e2e/api/intruders\` |
-| broken items of \`input\` that are described (\`/v1/responses\`) | ${MAX_BROKEN} | – | 400; the rest is not read | \`contract/openai/responses/chosen-form\` | \`http/dialect/check\`, \`loop/openai\` |
+| broken items of \`input\` that are described (\`/v1/responses\`) | ${MAX_BROKEN} | – | 400; the rest is not read | \`contract/openai/chosen-form\` | \`http/dialect/check\`, \`loop/openai\` |
 | value or key of the caller that a violation repeats | ${MAX_SHOWN} characters | – | cut | \`http/validate\` | \`http/validate\` |
 | job id; correlation id | ${FIXED_LIMITS.jobIdChars} characters, none invisible or of private use; ${MAX_CORRELATION_CHARS} of \`A-Za-z0-9._-\` | – | 400; the worker makes a new one | \`contract/execute\`, \`http/correlation\` | \`e2e/api/validation\`, \`e2e/api/correlation\` |
 | job id in a path | ${count(MAX_PARAMETER_CHARS)} bytes, percent-encoded | – | 400 | \`http/server\` | \`e2e/streams/replay\`, \`loop/requests\` |
 | origins of pages | ${MAX_ORIGINS} | \`--cors-origin\` | exit 2 | \`config/settings\` | \`e2e/api/cors\` |
 | unknown fields and types inside of a body of \`/v1/messages\` that a narration names | ${MAX_NESTED_NAMES} | – | the others are not named | \`http/anthropic/ignored\` | \`http/anthropic/order\` |
+| unknown fields inside of the values of a body of OpenAI's routes or of \`/tokenize\` that a narration names | ${MAX_UNKNOWN_FIELDS} | – | the others are not named | \`http/dialect/unknown-fields\` | \`http/dialect/unknown-fields\` |
 | jobs of an answer to \`GET /jobs\` | ${LISTED.usual}, at most ${count(LISTED.most)} (\`limit\`); \`totals\` counts all | – | 400 for a higher \`limit\` | \`http/operator/jobs\` | \`loop/jobs\` |
 | renderings of \`/metrics\` | one in ${seconds(SCRAPE_MS)} | – | the same text again | \`http/operator/metrics\` | \`loop/requests\` |
 | readings of the memory for \`/health\` and \`/metrics\` | one in ${seconds(MIN_MEMORY_AGE_MS)}, only when asked, and at most ${100 / MEMORY_READING_SHARE} % of the time or one in ${seconds(MAX_MEMORY_AGE_MS)}; a scrape waits for ${seconds(MAX_MEMORY_READING_MS)} | – | the last figure again | \`telemetry/memory-figure\` | \`telemetry/memory-figure\` |
@@ -360,7 +362,7 @@ The figures are processor time of the longest turn of the event loop, with the c
 | validation, error body, narration of the violations (JSON or events) | 256 wrong messages, 60 000 wrong stop strings, a job id or a stop string of 2 MiB, every field wrong | 27 ms | \`MAX_LIST\`, \`FIXED_LIMITS\`, \`LONGEST_INPUT\` | \`http/validate\`, \`http/native/errors\` | \`loop/bodies\` |
 | narration of unknown fields: secrets, invisible characters, cut | 1 000 names of 420 bytes of joiners, tags, marks, flags, secrets | 6.9 ms | \`MAX_KEYS\`, \`LONGEST_INPUT\` | \`narration/sanitize\`, \`narration/narrate\` | \`loop/bodies\` |
 | body of \`/v1/messages\` | \`MAX_ELEMENTS\` wrong blocks; the longest text | 30 ms | \`MAX_ELEMENTS\`, body limit | \`http/anthropic/order\` | \`loop/anthropic\` |
-| bodies of OpenAI's routes; lists of \`/tokenize\` | 65 000 wrong elements of any list, 3 900 wrong items, 7 000 wrong entries; the longest text | 39 ms | \`MAX_ELEMENTS\`, \`MAX_BROKEN\`, \`MAX_VIOLATIONS\`, body limit | \`http/dialect/check\`, \`contract/openai/responses/chosen-form\` | \`loop/openai\` |
+| bodies of OpenAI's routes; lists of \`/tokenize\` | 65 000 wrong elements of any list, 3 900 wrong items, 7 000 wrong entries; the longest text | 39 ms | \`MAX_ELEMENTS\`, \`MAX_BROKEN\`, \`MAX_VIOLATIONS\`, body limit | \`http/dialect/check\`, \`contract/openai/chosen-form\` | \`loop/openai\` |
 | \`/detokenize\`: reading, decoding and sending ids; turns of \`/tokenize\` | ${count(MAX_IDS)} ids | 26 ms | \`MAX_IDS\`, ${IDS_PER_TURN} ids in a turn | \`http/tokenizer/decode-ids\` | \`loop/anthropic\` |
 | body of \`/cancel\` | a job id or an unknown field of 2 MiB | 17 ms | body limit | \`http/native/cancel\` | \`loop/requests\` |
 | chat template | any template; messages of 16 384 units | 35 ms | \`LOOP_RENDER\`, \`LOOP_MESSAGE_UNITS\`; then the thread | \`text/tokenizer/tokenizer\` | \`loop/text\` |

@@ -24,7 +24,7 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
     }
     if (error.code === 'UNAUTHORIZED') void reply.header('WWW-Authenticate', 'Bearer');
     if (error.retryAfterMs !== undefined) void reply.header('Retry-After', secondsOf(error.retryAfterMs));
-    if (!canRetryHere(error) && hasDialect(request)) void reply.header('x-should-retry', 'false');
+    if (!canRetryHere(error) && hasDialect(request)) void reply.header(...NO_RETRY);
     return format(error, request, reply);
   };
 }
@@ -33,8 +33,14 @@ export function errorHandler(format: ErrorFormatter, refusals: Refusals) {
 const hasLeft = ({ code }: FastifyError | WorkerError, { raw }: FastifyReply): boolean =>
   code === 'ERR_STREAM_PREMATURE_CLOSE' && raw.destroyed;
 
+/** Header of an error of a dialect if another try on this worker cannot help. */
+export const NO_RETRY = ['x-should-retry', 'false'] as const;
+
 /** True if the same worker can serve the same request later. */
-const canRetryHere = ({ retry, retryAfterMs }: WorkerError): boolean =>
+export const canRetryHere = ({
+  retry,
+  retryAfterMs,
+}: Pick<WorkerError, 'retry'> & { retryAfterMs?: number | undefined }): boolean =>
   retry === 'here' || (retry === 'elsewhere' && retryAfterMs !== undefined);
 
 /**

@@ -3,6 +3,7 @@
  * file.
  */
 import { z } from 'zod';
+import { EVENTS } from '../events.ts';
 import { counted, named } from '../schema.ts';
 
 export const text = (description: string) => z.string().meta({ description });
@@ -22,7 +23,7 @@ export const OpenAIErrorSchema = named(
         })
         .meta({ description: 'The error' }),
       narration: z
-        .array(z.record(z.string(), z.unknown()))
+        .array(EVENTS.narration)
         .optional()
         .meta({ description: 'The narration of the request, if the client asks for it and a job has failed' }),
     })
@@ -61,13 +62,12 @@ export const headFields = (object: string, prefix: string) => ({
 });
 
 export const narrationOfDocument = z
-  .array(z.record(z.string(), z.unknown()))
+  .array(EVENTS.narration)
   .optional()
   .meta({ description: 'The narration of the request, if the client asks for it' });
-export const narrationOfChunk = z
-  .record(z.string(), z.unknown())
-  .optional()
-  .meta({ description: 'A narration, if the client asks for it, in a chunk without text' });
+export const narrationOfChunk = EVENTS.narration.optional().meta({
+  description: 'A narration, if the client asks for it, in a chunk without text',
+});
 
 export const index = counted('Index of the choice: index of the prompt × `n` + number of the output');
 export const finish = <const R extends readonly string[]>(reasons: R) =>

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../absent.ts';
 import { FIXED_LIMITS } from '../execute.ts';
 import { named } from '../schema.ts';
+import { FORMS, typeOf } from './chosen-form.ts';
 import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields, text } from './fields.ts';
 
 /** Loose: a part of another type is refused with its type, and not for its fields. */
@@ -43,10 +44,7 @@ const MESSAGE_FIELDS = {
   refusal: text().optional().meta({ description: 'Text of the assistant in place of `content`' }),
 };
 
-/** Names of the fields of a message. */
-export const MESSAGE_NAMES: ReadonlySet<string> = new Set(Object.keys(MESSAGE_FIELDS));
-
-/** Loose: the parser lists unknown fields, and refuses `function_call` by name. */
+/** Loose: the parser refuses `function_call` and `audio` by name. */
 const message = z.looseObject(
   Object.fromEntries(
     Object.entries(MESSAGE_FIELDS).map(([name, field]) => [name, name === 'role' ? field : field.nullish()]),
@@ -80,11 +78,14 @@ export const ChatFunction = named(
   }).meta({ description: 'A function that the client runs' }),
 );
 
+const functionTool = z.object({ type: z.string(), function: ChatFunction });
 /** Loose: the parser checks functions, and lists tools of other types. */
-const tool = z.looseObject({
-  type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
-  function: z.unknown().optional().meta({ description: 'The function', $ref: '#/components/schemas/ChatFunction' }),
-});
+const tool = z
+  .looseObject({
+    type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
+    function: z.unknown().optional().meta({ description: 'The function', $ref: '#/components/schemas/ChatFunction' }),
+  })
+  .register(FORMS, { choose: (value) => (typeOf(value) === 'function' ? functionTool : undefined) });
 
 const CHOICE_RULE = 'none, auto, required, or {type: function, function: {name}}';
 const toolChoice = z.union(

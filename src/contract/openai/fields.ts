@@ -31,9 +31,12 @@ export const OPENAI_LIMITS = {
   tokens: Number.MAX_SAFE_INTEGER,
 } as const;
 
-/** A text that reaches the model. JSON can escape half of a surrogate pair, which has no bytes in UTF-8. */
-export const text = () =>
-  z.string().refine((given) => given.isWellFormed(), {
+/**
+ * A text that reaches the model. JSON can escape half of a surrogate pair, which has no bytes in UTF-8.
+ * @param forms all forms of the value, if a text is only one of them: the end of "the field must be …"
+ */
+export const text = (forms?: string) =>
+  z.string(forms === undefined ? undefined : { error: forms }).refine((given) => given.isWellFormed(), {
     error: 'well-formed Unicode, without half of a surrogate pair such as \\ud800',
     params: { constraint: 'unicode' },
   });

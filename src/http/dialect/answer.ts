@@ -3,8 +3,11 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Admission } from '../../jobs/admission.ts';
+import type { Encoder } from '../../jobs/event-log.ts';
+import type { JobEvent } from '../../jobs/job-events.ts';
 import type { GenerationOrder } from '../../jobs/order.ts';
 import { idsOf } from '../correlation.ts';
+import { canRetryHere, NO_RETRY } from '../error-handler.ts';
 import { RUN_HEADER, SSE_HEADERS } from '../sse.ts';
 import type { DialectEncoder } from './dialect-encoder.ts';
 
@@ -20,7 +23,7 @@ export interface DialectJob {
 }
 
 /**
- * Answers a request. A document has the HTTP status of the error if the job fails.
+ * Answers a request. A document has the HTTP status and the retry header of the error if the job fails.
  * @throws WorkerError for every error before the job begins
  */
 export async function answerJob(
@@ -29,14 +32,31 @@ export async function answerJob(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const admitted = await admission.admit({ order, ids: idsOf(request), encoderOf: () => encoder }, reply.raw);
+  const watched = watchError(encoder);
+  const encoderOf = (): Encoder => (stream ? encoder : watched);
+  const admitted = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
   const { subscriber, runId } = admitted;
   if (!stream) await admitted.ended;
   // The client may have left meanwhile.
   if (subscriber.destroyed) return reply.hijack();
   if (stream) return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
+  if (watched.error && !canRetryHere(watched.error)) void reply.header(...NO_RETRY);
   return reply
     .code(encoder.status)
     .headers({ 'Content-Type': encoder.contentType ?? JSON_TYPE, [RUN_HEADER]: runId })
     .send(subscriber);
+}
+
+type ErrorEvent = Extract<JobEvent, { readonly type: 'error' }>;
+
+/** The encoder of a document, which also keeps the error that ended the job. */
+function watchError(encoder: DialectEncoder): Encoder & { error?: ErrorEvent } {
+  const watched: Encoder & { error?: ErrorEvent } = {
+    contentType: encoder.contentType ?? JSON_TYPE,
+    encode(event, id) {
+      if (event.type === 'error') watched.error = event;
+      return encoder.encode(event, id);
+    },
+  };
+  return watched;
 }

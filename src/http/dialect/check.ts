@@ -26,9 +26,11 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
   const parsed = schema.safeParse(given);
   if (!parsed.success)
     throw invalidError(
-      firstOf(parsed.error.issues)
-        .flatMap(innermost)
-        .map((issue) => violationOf(issue, given)),
+      onePerField(
+        firstOf(parsed.error.issues)
+          .flatMap(innermost)
+          .map((issue) => violationOf(issue, given)),
+      ),
     );
   return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
 }
@@ -42,10 +44,25 @@ export function checkPart<T>(schema: z.ZodType<T>, path: string, value: unknown)
   const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
   throw invalidError(
-    firstOf(parsed.error.issues)
-      .flatMap(innermost)
-      .map((issue) => violationOf(issue, value, path)),
+    onePerField(
+      firstOf(parsed.error.issues)
+        .flatMap(innermost)
+        .map((issue) => violationOf(issue, value, path)),
+    ),
   );
+}
+
+/**
+ * One violation for each field. zod goes on after a wrong type, and reports two maxima of a whole number: its
+ * own one, and then the lower one of the field.
+ */
+function onePerField(violations: readonly Violation[]): Violation[] {
+  const kept = new Map<string, Violation>();
+  for (const violation of violations) {
+    const { field, constraint } = violation;
+    if ((kept.get(field)?.constraint ?? constraint) === constraint) kept.set(field, violation);
+  }
+  return [...kept.values()];
 }
 
 /** The error for violations of a body. */
@@ -134,7 +151,7 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
       return { constraint: String(issue.params?.['constraint'] ?? 'rule'), rule: `must be ${issue.message}` };
     case 'invalid_type':
       if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
-      return { constraint: 'type', rule: `must be ${nounOf(issue.expected)}` };
+      return { constraint: 'type', rule: ownRule(issue) ?? `must be ${nounOf(issue.expected)}` };
     case 'too_big':
       return { constraint: 'maximum', rule: `must ${limitText('at most', issue.maximum, issue.origin)}` };
     case 'too_small':
@@ -146,7 +163,7 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
       if (value === undefined || value === null) return { constraint: 'required', rule: 'is required' };
       return { constraint: 'type', rule: ownRule(issue) ?? `must be ${typesOf(issue).join(' or ')}` };
     case 'invalid_value':
-      return { constraint: 'enum', rule: ownRule(issue) ?? `must be ${issue.values.map(String).join(', ')}` };
+      return { constraint: 'enum', rule: ownRule(issue) ?? `must be ${listed(issue.values.map(String))}` };
     default:
       return { constraint: 'form', rule: ownRule(issue) ?? 'must have a form that the API reference describes' };
   }
@@ -155,6 +172,10 @@ function ruleOf(issue: z.core.$ZodIssue, value: unknown): Rule {
 /** The end of the sentence, if the schema has it as the message of its error: a union, a pattern or words. */
 const ownRule = ({ message }: z.core.$ZodIssue): string | undefined =>
   message.startsWith('Invalid') ? undefined : `must be ${message}`;
+
+/** `a, b or c`. */
+const listed = (words: readonly string[]): string =>
+  [words.slice(0, -1).join(', '), ...words.slice(-1)].filter((part) => part !== '').join(' or ');
 
 /** The types of a union whose value has none of them. */
 const typesOf = ({ errors }: z.core.$ZodIssueInvalidUnion): string[] =>

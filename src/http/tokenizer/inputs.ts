@@ -14,6 +14,7 @@ import type { Conversation } from '../../text/template/conversation.ts';
 import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { narrateIgnored } from '../dialect/ignored-fields.ts';
+import { checkAll } from '../dialect/unknown-fields.ts';
 import { messagesOf } from '../openai/chat/messages.ts';
 import { toolsOf } from '../openai/chat/tools.ts';
 
@@ -22,14 +23,14 @@ export interface TokenizeInput {
   readonly body: TokenizeRequest;
   /** The prompt. */
   readonly order: PromptOrder;
-  /** Names of fields and tools inside of the conversation that have no effect. */
+  /** Names of the tools that have no effect. */
   readonly ignored: readonly string[];
 }
 
 /** @throws WorkerError `INVALID_REQUEST` */
 export function tokenizeInput(request: FastifyRequest, { spec }: LoadedModel): TokenizeInput {
   requireBoundedLists(request.body);
-  const { value: body, unknown } = checkBody(TokenizeBody, TOKENIZE_FIELDS, request.body);
+  const { value: body, unknown } = checkAll(TokenizeBody, TOKENIZE_FIELDS, request.body);
   const { prompt, messages } = body;
   if ((prompt === undefined) === (messages === undefined))
     throw invalidField('prompt', 'exclusive', 'prompt or messages is required, and not both');
@@ -60,7 +61,6 @@ const chatFieldsIn = (body: TokenizeRequest): string[] => CHAT_FIELDS.filter((na
 
 /** The prompt of a conversation: that of a chat completion with the same fields. */
 function chatOrder(body: TokenizeRequest, messages: NonNullable<TokenizeRequest['messages']>): TokenizeInput {
-  const parsed = messagesOf(messages);
   const { tools, toolUse, ignored } = toolsOf({ tools: body.tools });
   const { enable_thinking: enabled, reasoning_effort: effort, template } = body;
   // A value of JSON.parse has no other types.
@@ -68,11 +68,11 @@ function chatOrder(body: TokenizeRequest, messages: NonNullable<TokenizeRequest[
   return {
     body,
     order: {
-      inputs: [{ messages: parsed.messages, tools, variables }],
+      inputs: [{ messages: messagesOf(messages), tools, variables }],
       toolUse: { ...toolUse, reasoning: { enabled, effort } },
       template,
     },
-    ignored: [...parsed.ignored, ...ignored],
+    ignored,
   };
 }
 

@@ -120,6 +120,14 @@ test('the narration rides in chunks only for a client that asks for it', async (
   const narrated = await chunksOf(await worker.post(PATH, body, { 'X-Narration': 'on' }));
   const events = narrated.flatMap(({ narration }) => narration ?? []);
   expect(events.map(({ event }) => event)).toContain('inference.complete');
+  const native = await worker.execute({ job_id: 'chat-narrated', messages, max_tokens: 3 });
+  const told = native.find(({ data }) => data['event'] === 'request.validated')?.data ?? {};
+  expect(Object.keys(events[0] ?? {}).toSorted()).toEqual(Object.keys(told).toSorted());
+  expect(events[0]).toMatchObject({
+    type: 'narration',
+    event: 'request.validated',
+    correlation_id: expect.any(String),
+  });
   expect(events.find(({ event }) => event === 'fields.ignored')).toMatchObject({
     fields: 'unheard_of, tools[0] (web_search)',
   });

@@ -1,7 +1,8 @@
 /** Violations of a dialect's body: their sizes are bounded, whatever the caller sends. */
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { listOf } from '../../../src/contract/openai/responses/chosen-form.ts';
+import { refusalOf } from '../../../src/contract/errors.ts';
+import { listOf } from '../../../src/contract/openai/chosen-form.ts';
 import { checkBody, MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
 
 const FIELDS = new Set(['metadata', 'list']);
@@ -61,4 +62,28 @@ test('a list that is too long, or is no list, has one violation', () => {
 
 test('a valid list is read', () => {
   expect(checkBody(schema, FIELDS, { list: [{ name: 'a' }] }).value).toEqual({ list: [{ name: 'a' }] });
+});
+
+test('a field has one violation: its type, or the lower one of two maxima', () => {
+  const sizes = z.object({ count: z.int().max(20).optional(), name: z.string().min(1).optional() });
+  const sentences = (body: object): string[] => {
+    const refusal = refusalOf(() => checkBody(sizes, new Set(['count', 'name']), body));
+    return (refusal?.violations ?? []).map(({ message }) => message);
+  };
+  expect(sentences({ count: 2 ** 60 })).toEqual([`count must be at most 20, but is ${2 ** 60}`]);
+  expect(sentences({ count: '5', name: [] })).toEqual(['count must be a number', 'name must be a string']);
+});
+
+test('a sentence lists all forms and all words of a field', () => {
+  const forms = z.object({
+    input: z.string({ error: 'a text or an array of items' }).optional(),
+    role: z.enum(['user', 'assistant', 'tool']).optional(),
+    type: z.literal('function').optional(),
+  });
+  const refusal = refusalOf(() => checkBody(forms, new Set(), { input: 5, role: 'me', type: 'x' }));
+  expect(refusal?.violations?.map(({ message }) => message)).toEqual([
+    'input must be a text or an array of items, but is 5',
+    'role must be user, assistant or tool, but is "me"',
+    'type must be function, but is "x"',
+  ]);
 });

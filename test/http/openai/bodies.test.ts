@@ -5,7 +5,8 @@ import { refusalOf } from '../../../src/contract/errors.ts';
 import { CHAT_NAMES, ChatBody } from '../../../src/contract/openai/chat.ts';
 import { COMPLETION_NAMES, CompletionBody } from '../../../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../../../src/contract/openai/fields.ts';
-import { checkBody, MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
+import { MAX_VIOLATIONS } from '../../../src/http/dialect/check.ts';
+import { checkAll } from '../../../src/http/dialect/unknown-fields.ts';
 import { chatOrder } from '../../../src/http/openai/chat/order.ts';
 import { completionOrder } from '../../../src/http/openai/completions/order.ts';
 import { MAX_LOGIT_BIASES } from '../../../src/protocol/logit-bias.ts';
@@ -14,11 +15,11 @@ import { HEAD } from './events.ts';
 const requestOf = (body: object) => ({ headers: {}, body }) as unknown as FastifyRequest;
 const chat = (more: object) => {
   const body = { messages: [{ role: 'user', content: 'Hello' }], ...more };
-  return chatOrder(checkBody(ChatBody, CHAT_NAMES, body), HEAD, requestOf(body));
+  return chatOrder(checkAll(ChatBody, CHAT_NAMES, body), HEAD, requestOf(body));
 };
 const completion = (more: object) => {
   const body = { prompt: 'Hello', ...more };
-  return completionOrder(checkBody(CompletionBody, COMPLETION_NAMES, body), HEAD, requestOf(body));
+  return completionOrder(checkAll(CompletionBody, COMPLETION_NAMES, body), HEAD, requestOf(body));
 };
 /** The field and the sentence of the only violation. */
 const refused = (make: () => unknown) => {

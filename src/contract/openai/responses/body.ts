@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../../absent.ts';
 import { named } from '../../schema.ts';
+import { FORMS } from '../chosen-form.ts';
 import { MAXIMUM_RULE, maximum, OPENAI_LIMITS, sharedFields, text } from '../fields.ts';
 import { inputField } from './input.ts';
 import { toolChoiceField, toolsField } from './tools.ts';
@@ -43,6 +44,9 @@ const reasoningField = objectWithNulls({
   }),
   summary: without('Wish for a summary. The answer has the reasoning itself.'),
 });
+
+/** Known fields of `stream_options`. The parser reads them. */
+const streamOptions = z.object({ include_obfuscation: z.unknown() });
 
 /** The fields that the other routes of OpenAI's dialect have too. */
 function commonFields() {
@@ -105,9 +109,14 @@ const otherFields = () => ({
   }),
   max_tool_calls: without('It limits tools that the server runs; this worker runs none.'),
   service_tier: without('Only `default` exists.'),
-  stream_options: z.unknown().optional().meta({
-    description: 'The worker never sends obfuscation: `include_obfuscation: true` is ignored, and a narration names it',
-  }),
+  stream_options: z
+    .unknown()
+    .optional()
+    .meta({
+      description:
+        'The worker never sends obfuscation: `include_obfuscation: true` is ignored, and a narration names it. Other fields are ignored too',
+    })
+    .register(FORMS, { choose: () => streamOptions }),
   client_metadata: without('Sent by Codex.'),
   metadata: z.unknown().optional().meta({
     description:

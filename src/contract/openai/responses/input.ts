@@ -5,8 +5,8 @@
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
 import { named } from '../../schema.ts';
+import { chosenForm, listOf, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from '../chosen-form.ts';
 import { OPENAI_LIMITS, text } from '../fields.ts';
-import { chosenForm, listOf, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from './chosen-form.ts';
 
 /** Items of the input. An agent adds three for each call: its reasoning, the call and the result. */
 export const MAX_INPUT_ITEMS = 4096;
@@ -14,11 +14,20 @@ const { parts: MAX_PARTS } = OPENAI_LIMITS;
 
 const TEXT_TYPES = ['input_text', 'output_text', 'text', 'summary_text', 'reasoning_text'] as const;
 
+/** A field of an answer, which clients send back with it. */
+const answered = (description: string) =>
+  z
+    .unknown()
+    .optional()
+    .meta({ description: `Not used. ${description}` });
+
 const TextPart = named(
   'ResponsesTextPart',
   objectWithNulls({
     type: z.enum(TEXT_TYPES).meta({ description: 'All of these are text' }),
     text: text().meta({ description: 'The text' }),
+    annotations: answered('Annotations of an earlier answer'),
+    logprobs: answered('Log-probabilities of an earlier answer'),
   }),
 );
 const RefusalPart = named(
@@ -50,17 +59,20 @@ export type Content = string | readonly Part[];
 
 const content = (description: string) =>
   chosenForm<Content>(
-    (value) => (Array.isArray(value) ? parts : text()),
+    (value) => (Array.isArray(value) ? parts : text('a text or an array of parts with a type')),
     [{ type: 'string' }, { type: 'array', maxItems: MAX_PARTS, items: { $ref: '#/components/schemas/ResponsesPart' } }],
     description,
   );
 
-const ID = z.string().optional().meta({ description: 'Not used: the worker stores nothing' });
+const ANSWERED = {
+  id: z.string().optional().meta({ description: 'Not used: the worker stores nothing' }),
+  status: answered('State of the item in an earlier answer'),
+};
 const Message = named(
   'ResponsesMessageItem',
   objectWithNulls({
     type: z.enum(['message']).optional().meta({ description: 'May be absent' }),
-    id: ID,
+    ...ANSWERED,
     role: z.enum(['system', 'developer', 'user', 'assistant']).meta({
       description: 'Author of the message; `developer` is the same as `system`',
     }),
@@ -71,7 +83,7 @@ const FunctionCall = named(
   'ResponsesFunctionCallItem',
   objectWithNulls({
     type: z.literal('function_call').meta({ description: 'A call that the model made earlier' }),
-    id: ID,
+    ...ANSWERED,
     call_id: text().meta({ description: 'Id of the call' }),
     name: text().meta({ description: 'Name of the function' }),
     arguments: text().meta({ description: 'Arguments as JSON text' }),
@@ -81,7 +93,7 @@ const FunctionCallOutput = named(
   'ResponsesFunctionCallOutputItem',
   objectWithNulls({
     type: z.literal('function_call_output').meta({ description: 'The result of a call' }),
-    id: ID,
+    ...ANSWERED,
     call_id: text().meta({ description: 'Id of the call' }),
     output: content('The result as text, or as parts of text'),
   }),
@@ -90,7 +102,7 @@ const Reasoning = named(
   'ResponsesReasoningItem',
   objectWithNulls({
     type: z.literal('reasoning').meta({ description: 'Reasoning of the model before an earlier answer' }),
-    id: ID,
+    ...ANSWERED,
     summary: parts.optional().meta({ description: 'Used if `content` has no text' }),
     content: parts.optional().meta({ description: 'The text of the reasoning' }),
     encrypted_content: z
@@ -148,7 +160,7 @@ const items = listOf(item, MAX_INPUT_ITEMS);
 /** A text is one message of the user. */
 export const inputField = () =>
   chosenForm<string | readonly Item[]>(
-    (value) => (Array.isArray(value) ? items : text()),
+    (value) => (Array.isArray(value) ? items : text('a text or an array of items')),
     [
       { type: 'string' },
       { type: 'array', maxItems: MAX_INPUT_ITEMS, items: { $ref: '#/components/schemas/ResponsesItem' } },

@@ -5,8 +5,8 @@
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
 import { named } from '../../schema.ts';
+import { chosenForm, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from '../chosen-form.ts';
 import { OPENAI_LIMITS, text } from '../fields.ts';
-import { chosenForm, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from './chosen-form.ts';
 
 const { tools: MAX_TOOLS } = OPENAI_LIMITS;
 

@@ -2,10 +2,10 @@
 import { limitsOf } from '../../../contract/execute.ts';
 import { CHAT_NAMES, ChatBody } from '../../../contract/openai/chat.ts';
 import { answerJob } from '../../dialect/answer.ts';
-import { checkBody } from '../../dialect/check.ts';
 import type { Handler } from '../../dialect/family.ts';
 import { wantsNarration } from '../../dialect/narration-option.ts';
 import { requireLength } from '../../dialect/sampling-order.ts';
+import { checkAll } from '../../dialect/unknown-fields.ts';
 import { answerHead, type OpenAIParts } from '../shared/order.ts';
 import { ChatChunkEncoder } from './chunk-encoder.ts';
 import { ChatDocumentEncoder } from './document-encoder.ts';
@@ -20,7 +20,7 @@ export function chatHandler(parts: OpenAIParts): Handler['handle'] {
   return async (request, reply) => {
     const model = admission.requireReady();
     const head = answerHead('chatcmpl', model, parts);
-    const checked = checkBody(ChatBody, CHAT_NAMES, request.body);
+    const checked = checkAll(ChatBody, CHAT_NAMES, request.body);
     const order = chatOrder(checked, head, request);
     requireLength(order, limitsOf(config, model.facts.context), 'messages');
     const { stream = false, stream_options: options, narration, n: choices = 1 } = checked.value;

@@ -1,14 +1,8 @@
 /** Turns the messages of a chat request into a conversation. Pure. */
-import { MESSAGE_NAMES, type Message, type Part } from '../../../contract/openai/chat.ts';
+import type { Message, Part } from '../../../contract/openai/chat.ts';
 import type { ChatMessage, ToolCall } from '../../../text/template/conversation.ts';
 import { invalidField } from '../../dialect/check.ts';
 import { shownText } from '../../validate.ts';
-
-/** A conversation's messages, and the names of fields of messages that have no effect. */
-export interface ParsedMessages {
-  readonly messages: readonly ChatMessage[];
-  readonly ignored: readonly string[];
-}
 
 /** Part types whose text is the content. */
 const TEXT_PARTS: ReadonlySet<string> = new Set(['text', 'input_text', 'output_text']);
@@ -17,14 +11,8 @@ const TEXT_PARTS: ReadonlySet<string> = new Set(['text', 'input_text', 'output_t
  * The messages in the neutral form.
  * @throws WorkerError `INVALID_REQUEST` that names the message or the part
  */
-export function messagesOf(given: readonly Message[]): ParsedMessages {
-  const ignored = new Set<string>();
-  const messages = given.map((message, index) => {
-    for (const name of Object.keys(message)) if (!MESSAGE_NAMES.has(name)) ignored.add(`messages[].${name}`);
-    return messageOf(message, `messages[${index}]`);
-  });
-  return { messages, ignored: [...ignored] };
-}
+export const messagesOf = (given: readonly Message[]): readonly ChatMessage[] =>
+  given.map((message, index) => messageOf(message, `messages[${index}]`));
 
 function messageOf(message: Message, path: string): ChatMessage {
   refuseOther(message, path);

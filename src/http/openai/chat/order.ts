@@ -19,7 +19,7 @@ export function chatOrder(
 ): GenerationOrder {
   const { value: body, unknown } = checked;
   refuseOthers(body, request.body);
-  const { messages, ignored: ofMessages } = messagesOf(body.messages);
+  const messages = messagesOf(body.messages);
   const { tools, toolUse, ignored: ofTools } = toolsOf(body);
   // A value of JSON.parse has no other types.
   const variables = body.chat_template_kwargs as Record<string, Json> | undefined;
@@ -31,7 +31,7 @@ export function chatOrder(
     toolUse: { ...toolUse, reasoning: { enabled: body.enable_thinking, effort: body.reasoning_effort } },
     template: body.template,
     logprobs: logprobsOf(body),
-    ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofMessages, ...ofTools],
+    ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofTools],
   };
 }
 

@@ -2,10 +2,10 @@
 import { limitsOf } from '../../../contract/execute.ts';
 import { COMPLETION_NAMES, CompletionBody } from '../../../contract/openai/completions.ts';
 import { answerJob } from '../../dialect/answer.ts';
-import { checkBody } from '../../dialect/check.ts';
 import type { Handler } from '../../dialect/family.ts';
 import { wantsNarration } from '../../dialect/narration-option.ts';
 import { requireLength } from '../../dialect/sampling-order.ts';
+import { checkAll } from '../../dialect/unknown-fields.ts';
 import { answerHead, type OpenAIParts } from '../shared/order.ts';
 import { CompletionChunkEncoder } from './chunk-encoder.ts';
 import { CompletionDocumentEncoder } from './document-encoder.ts';
@@ -20,7 +20,7 @@ export function completionsHandler(parts: OpenAIParts): Handler['handle'] {
   return async (request, reply) => {
     const model = admission.requireReady();
     const head = answerHead('cmpl', model, parts);
-    const checked = checkBody(CompletionBody, COMPLETION_NAMES, request.body);
+    const checked = checkAll(CompletionBody, COMPLETION_NAMES, request.body);
     const order = completionOrder(checked, head, request);
     requireLength(order, limitsOf(config, model.facts.context), 'prompt');
     const { value: body } = checked;

@@ -4,9 +4,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limitsOf } from '../../../contract/execute.ts';
 import { RESPONSES_FIELDS, ResponsesBody } from '../../../contract/openai/responses/body.ts';
 import { answerJob } from '../../dialect/answer.ts';
-import { checkBody } from '../../dialect/check.ts';
 import type { FamilyParts } from '../../dialect/family.ts';
 import { wantsNarration } from '../../dialect/narration-option.ts';
+import { checkAll } from '../../dialect/unknown-fields.ts';
 import { ResponsesDocumentEncoder } from './document-encoder.ts';
 import { namingInput, responsesOrder } from './order.ts';
 import { settingsOf } from './settings.ts';
@@ -20,7 +20,7 @@ import { readTools } from './tools.ts';
 export function responsesHandler({ config, admission }: FamilyParts) {
   return (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { spec, facts, tokenizer } = admission.requireReady();
-    const checked = checkBody(ResponsesBody, RESPONSES_FIELDS, request.body);
+    const checked = checkAll(ResponsesBody, RESPONSES_FIELDS, request.body);
     const { value: body } = checked;
     const id = `resp_${randomUUID().replaceAll('-', '')}`;
     const tools = readTools(body.tools ?? [], body.tool_choice);

@@ -36,10 +36,12 @@ export class Chunks {
     return `${this.#prefix}${choice}]${this.#usageNow}}\n\n`;
   }
 
-  /** A chunk that carries a narration. @param choice JSON of a choice without text */
+  /**
+   * A chunk that carries a narration, the event of the native stream.
+   * @param choice JSON of a choice without text
+   */
   narration(choice: string, narration: EventBody<'narration'>): string {
-    const { type, ...facts } = narration;
-    return `${this.#prefix}${choice}]${this.#usageNow},"narration":${jsonLine(facts)}}\n\n`;
+    return `${this.#prefix}${choice}]${this.#usageNow},"narration":${jsonLine(narration)}}\n\n`;
   }
 
   /** The field `usage` of a chunk with a choice, if the client wants it in each. */

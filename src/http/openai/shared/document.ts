@@ -16,9 +16,9 @@ export class DocumentEnd {
     this.#narrations = narrates ? [] : undefined;
   }
 
-  /** Keeps a narration for the answer. */
-  narration({ type, ...facts }: EventBody<'narration'>): void {
-    this.#narrations?.push(facts);
+  /** Keeps a narration for the answer: the event of the native stream. */
+  narration(event: EventBody<'narration'>): void {
+    this.#narrations?.push(event);
   }
 
   /** The answer of a failed job. */

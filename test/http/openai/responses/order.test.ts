@@ -148,7 +148,7 @@ describe('input', () => {
       'input[0].content[0].text',
       /is required/,
     ],
-    ['another role', [{ role: 'tool', content: 'x' }], 'input[0].role', /system, developer, user, assistant/],
+    ['another role', [{ role: 'tool', content: 'x' }], 'input[0].role', /system, developer, user or assistant/],
     ['a message without content', [{ role: 'user' }], 'input[0].content', /is required/],
     [
       'a call without a name',
@@ -163,7 +163,7 @@ describe('input', () => {
       'input',
       /at most 4096 items/,
     ],
-    ['a number', 5, 'input', /must be a string/],
+    ['a number', 5, 'input', /must be a text or an array of items/],
     ['nothing', undefined, 'input', /is required/],
     ['null', null, 'input', /is required/],
     ['too long a text', 'x'.repeat(limits.promptChars + 1), 'input', /--max-prompt-chars/],

@@ -4,6 +4,9 @@
  */
 import { z } from 'zod';
 
+/** For a schema that hides the form of its value: the function that chooses the schema of a value. */
+export const FORMS = z.registry<{ readonly choose: (value: unknown) => unknown }>();
+
 /**
  * The schema of a value whose form `choose` decides.
  * @param names names of the schemas of all forms in openapi.yaml, or schemas of JSON Schema
@@ -22,7 +25,8 @@ export function chosenForm<T>(
       report(parsed.error, value, context);
       return z.NEVER;
     })
-    .meta({ description, anyOf }) as unknown as z.ZodType<T, unknown>;
+    .meta({ description, anyOf })
+    .register(FORMS, { choose }) as unknown as z.ZodType<T, unknown>;
 }
 
 /** Broken elements of a list that are described; the rest of the list is then not read. */
@@ -34,15 +38,15 @@ export const MAX_BROKEN = 20;
  * @param most maximum number of elements
  */
 export function listOf<T>(element: z.ZodType<T>, most: number): z.ZodType<T[], unknown> {
-  return z.unknown().transform((value, context) => {
-    const list = arrayWithin(most).safeParse(value);
-    if (!list.success) {
-      report(list.error, value, context);
+  const list = z.unknown().transform((value, context) => {
+    const given = arrayWithin(most).safeParse(value);
+    if (!given.success) {
+      report(given.error, value, context);
       return z.NEVER;
     }
     const read: T[] = [];
     let broken = 0;
-    for (const [index, one] of list.data.entries()) {
+    for (const [index, one] of given.data.entries()) {
       const parsed = element.safeParse(one);
       if (parsed.success) read.push(parsed.data);
       else {
@@ -52,7 +56,9 @@ export function listOf<T>(element: z.ZodType<T>, most: number): z.ZodType<T[], u
       }
     }
     return broken > 0 ? z.NEVER : read;
-  }) as unknown as z.ZodType<T[], unknown>;
+  });
+  const elements = z.array(element);
+  return list.register(FORMS, { choose: () => elements }) as unknown as z.ZodType<T[], unknown>;
 }
 
 const arrayWithin = (most: number) => z.array(z.unknown()).max(most);
