@@ -124,10 +124,6 @@ export const chatFields = () => ({
     .boolean()
     .optional()
     .meta({ description: 'false: the output ends after its first tool call. Default: true' }),
-  response_format: z
-    .preprocess(withoutNulls, z.looseObject({ type: z.string().optional().meta({ description: '`text`' }) }))
-    .optional()
-    .meta({ description: '`{"type": "text"}`. Any other format is refused: this worker cannot enforce it yet' }),
   enable_thinking: z
     .boolean()
     .optional()

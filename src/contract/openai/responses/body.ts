@@ -50,7 +50,7 @@ const streamOptions = z.object({ include_obfuscation: z.unknown() });
 
 /** The fields that the other routes of OpenAI's dialect have too. */
 function commonFields() {
-  const { max_tokens, n, stream_options, ...common } = sharedFields();
+  const { max_tokens, n, stream_options, response_format, ...common } = sharedFields();
   return common;
 }
 

@@ -4,7 +4,7 @@ import type { ChatRequest } from '../../../contract/openai/chat.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
-import { type AnswerHead, ignoredNames, maximumOf, refuseField, requireText, sharedOrder } from '../shared/order.ts';
+import { type AnswerHead, ignoredNames, maximumOf, refuseField, sharedOrder } from '../shared/order.ts';
 import { messagesOf } from './messages.ts';
 import { toolsOf } from './tools.ts';
 
@@ -37,7 +37,6 @@ export function chatOrder(
 
 /** Refuses fields that the worker cannot follow, and that would change the output. */
 function refuseOthers(body: ChatRequest, given: unknown): void {
-  requireText(body.response_format);
   const all = given as object;
   refuseField(all, 'functions', 'use tools');
   refuseField(all, 'function_call', 'use tool_choice');

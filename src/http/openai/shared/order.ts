@@ -1,7 +1,6 @@
 /** The parts of an order and of an answer that the routes of OpenAI's dialect build in the same way. */
 import type { FastifyRequest } from 'fastify';
 import { v4 as uuid } from 'uuid';
-import type { chatFields } from '../../../contract/openai/chat.ts';
 import type { sharedFields } from '../../../contract/openai/fields.ts';
 import { logitBiasIn } from '../../../contract/sampling-fields.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
@@ -18,7 +17,6 @@ export interface OpenAIParts extends FamilyParts {
 type Output<T> = { readonly [N in keyof T]: T[N] extends { readonly _output: infer O } ? O : never };
 /** The checked fields that chat completions, completions and responses share. */
 export type SharedBody = Partial<Output<ReturnType<typeof sharedFields>>>;
-type Chat = Partial<Output<ReturnType<typeof chatFields>>>;
 
 /** The facts that every chunk and every document of an answer repeats. */
 export interface AnswerHead {
@@ -48,6 +46,7 @@ export function answerHead(prefix: string, { spec, dtype, facts }: LoadedModel, 
  */
 export function sharedOrder(body: SharedBody, maxTokens: number | undefined, request: FastifyRequest) {
   const { min_tokens: minTokens } = body;
+  requireText(body.response_format);
   if (minTokens !== undefined && maxTokens !== undefined && minTokens > maxTokens) {
     const message = `min_tokens must be at most the maximum number of tokens, ${maxTokens}, but is ${minTokens}`;
     throw invalidField('min_tokens', 'maximum', message);
@@ -92,7 +91,7 @@ export function ignoredNames(body: SharedBody, unknown: readonly string[], model
  * Refuses formats that this worker cannot enforce.
  * @throws WorkerError `INVALID_REQUEST`
  */
-export function requireText(format: Chat['response_format']): void {
+function requireText(format: SharedBody['response_format']): void {
   if (format === undefined || format.type === 'text' || Object.keys(format).length === 0) return;
   if (format.type === undefined)
     throw invalidField('response_format.type', 'required', 'response_format.type is required');
