@@ -54,6 +54,7 @@ export function prepareDialogue(
     conversation: {
       messages: withHistory(profile, messages),
       ...(variables && { variables }),
+      ...(profile.textArguments && { textArguments: true }),
       ...(tools.length > 0 && profile.toolList === 'template' && { tools }),
       ...(answerStart !== '' && { answerStart }),
     },
@@ -175,19 +176,23 @@ const remembered = new WeakMap<ChatTemplate, Map<string, string>>();
  * does.
  */
 function promptEndsInside(profile: OutputProfile, template: ChatTemplate, shape: Shape): boolean {
-  const { reasoning, calls, writesResults } = profile;
+  const { reasoning, calls, writesResults, textArguments } = profile;
   if (!reasoning || calls.style === 'harmony') return false;
   const afterTool = writesResults && shape.messages.at(-1)?.role === 'tool';
-  return endsInside(promptEnd(template, shape.variables, afterTool) + shape.given, reasoning);
+  const conversation = {
+    messages: afterTool ? CALLED : QUESTION,
+    ...(textArguments && { textArguments }),
+    ...(shape.variables && { variables: shape.variables }),
+  };
+  return endsInside(promptEnd(template, conversation, afterTool) + shape.given, reasoning);
 }
 
 /** The end of a prompt behind its last message; `''` if the template refuses the small conversation. */
-function promptEnd(template: ChatTemplate, variables: Shape['variables'], afterTool: boolean): string {
-  const key = JSON.stringify([afterTool, variables ?? {}]);
+function promptEnd(template: ChatTemplate, conversation: Conversation, afterTool: boolean): string {
+  const key = JSON.stringify([afterTool, conversation.variables ?? {}]);
   const known = remembered.get(template) ?? new Map<string, string>();
   const found = known.get(key);
   if (found !== undefined) return found;
-  const conversation = { messages: afterTool ? CALLED : QUESTION, ...(variables && { variables }) };
   let end = '';
   try {
     const text = template.render(conversation, PROFILE_RENDER);
