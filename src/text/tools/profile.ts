@@ -1,6 +1,6 @@
 /**
  * Derives from a chat template what its model writes: the markers of reasoning, the format of tool calls. The
- * template is rendered about fourteen times with sentinel words, and the renderings are compared. Pure.
+ * template is rendered twelve to fifteen times with sentinel words, and the renderings are compared. Pure.
  */
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { callFormat } from './deriving/call-format.ts';
@@ -52,8 +52,7 @@ const NO_HISTORY = { writesCalls: false, writesResults: false, textArguments: fa
 
 function callsOf(probes: Probes, answered: string | undefined): FoundCalls | undefined {
   const { text } = probes.template.source;
-  const textArguments = probes.wantsTextArguments;
-  const one = probes.called(1, textArguments);
+  const { one, textArguments } = probes.oneCall();
   const two = one?.includes(WORDS.key) ? probes.called(2, textArguments) : undefined;
   const derived = one?.includes(WORDS.key) ? callFormat({ answered, one, two, text }) : undefined;
   const writesResults = one?.includes(WORDS.result) === true;

@@ -5,7 +5,7 @@ import { prepareDialogue } from '../../../src/text/tools/dialogue.ts';
 import { reasoningVariables } from '../../../src/text/tools/output-profile.ts';
 import { profileOf } from '../../../src/text/tools/profile.ts';
 import type { ToolUse } from '../../../src/text/tools/tool-use.ts';
-import { familyTemplate, readAll, TIME, TOOLS, templateOf } from './families.ts';
+import { FAMILIES, familyTemplate, readAll, TIME, TOOLS, templateOf } from './families.ts';
 
 const AUTO: ToolUse = { choice: 'auto', parallel: true };
 
@@ -131,12 +131,13 @@ describe('a required call', () => {
     expect(readAll(other, [' {}}'])).toMatchObject({ content: '', calls: [{ name: 'get_time', arguments: '{}' }] });
   });
 
-  it('is content with its beginning if the model writes no call', () => {
+  it.each(FAMILIES.map(({ name }) => name))('of %s leaves only generated text if the model writes no call', (name) => {
     const conversation = { messages: [user], tools: TOOLS };
-    const { parser } = prepared('hermes', conversation, { choice: 'required', parallel: true });
-    expect(readAll(parser(), ['nothing"}'])).toEqual({
-      ...{ content: '<tool_call>\n{"name": "nothing"}', reasoning: '', calls: [], unparsed: 1 },
-    });
+    const { parser } = prepared(name, conversation, { choice: 'required', parallel: true });
+    const expected = { content: 'I cannot do that.', reasoning: '', calls: [] };
+    expect(readAll(parser(), ['I cannot do that.'])).toMatchObject(expected);
+    expect(readAll(parser(), [...'I cannot do that.'])).toMatchObject(expected);
+    expect(readAll(parser(), [])).toMatchObject({ content: '', calls: [] });
   });
 });
 

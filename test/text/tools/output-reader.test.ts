@@ -127,6 +127,11 @@ describe('a call of JSON', () => {
   it('without markers does not hold back an answer of JSON', () => {
     const parser = parserOf('llama-json');
     expect(joined([...parser.push('{"answer'), ...parser.push('": [1, ')]).content).toBe('{"answer": [1, ');
+    for (const name of ['llama-json', 'plain']) {
+      const person = parserOf(name);
+      expect(person.push('{"name": "Alice", "ag')).toEqual([]);
+      expect(joined(person.push('e": 3, "friends": [')).content).toBe('{"name": "Alice", "age": 3, "friends": [');
+    }
   });
 });
 

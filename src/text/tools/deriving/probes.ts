@@ -102,13 +102,16 @@ export class Probes {
   }
 
   /**
-   * True if the template writes calls only with arguments that are texts of JSON: it refuses objects, or
-   * writes them as Python does.
+   * One call, with arguments as the template takes them: as objects, or as texts of JSON if it refuses
+   * objects or writes them as Python does.
    */
-  get wantsTextArguments(): boolean {
-    const withObjects = this.called(1, false);
-    if (withObjects?.includes(WORDS.key) && !withObjects.includes(`'${WORDS.key}':`)) return false;
-    return this.called(1, true)?.includes(CALL_ARGUMENTS) === true;
+  oneCall(): { readonly one: string | undefined; readonly textArguments: boolean } {
+    const one = this.called(1, false);
+    if (!one?.includes(WORDS.key) || one.includes(`'${WORDS.key}':`)) {
+      const withText = this.called(1, true);
+      if (withText?.includes(CALL_ARGUMENTS)) return { one: withText, textArguments: true };
+    }
+    return { one, textArguments: false };
   }
 
   /** True if the template lists tools. */

@@ -134,8 +134,10 @@ export class JsonCall {
       if (this.#tool) this.#input.most = MAX_HELD_VALUE_UNITS;
       const text = yield* readText(this.#input, Number.POSITIVE_INFINITY);
       this.#input.most = MAX_HELD_UNITS;
-      if (text === undefined || jsonObjectOf(text) === undefined) return false;
-      this.#held = text;
+      if (text === undefined) return false;
+      const isEmpty = text.trim() === '';
+      if (!isEmpty && jsonObjectOf(text) === undefined) return false;
+      this.#held = isEmpty ? '{}' : text;
     } else {
       if (!(yield* this.#input.literal('null'))) return false;
       this.#held = '{}';

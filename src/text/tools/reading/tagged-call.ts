@@ -35,9 +35,9 @@ export class TaggedCall {
     const tool = name === undefined ? undefined : this.#parts.toolOf(name);
     if (!tool || !(yield* this.#input.marker(partsOf(nameClose)))) return false;
     let isArgument = yield* this.#input.marker(partsOf(keyOpen));
-    // Without a mark behind the name, only the next tag shows that this is a call.
+    // Only the next tag shows that this is a call.
     let isEnd = !isArgument && (yield* this.#end());
-    if (nameClose === '' && !isArgument && !isEnd) return false;
+    if (!isArgument && !isEnd) return false;
     this.#parts.begin(tool.name);
     this.#parts.arguments('{');
     for (let first = true; isArgument; first = false) {
