@@ -104,7 +104,7 @@ function withHistory(profile: OutputProfile, messages: readonly ChatMessage[]): 
   return calls.style === 'named' && calls.nameInId ? withNamesAsIds(single) : single;
 }
 
-/** Divides answers with several calls: each call is followed by its result. */
+/** Divides answers with several calls: each call is followed by its result. Linear in the messages. */
 function withSingleCalls(messages: readonly ChatMessage[]): readonly ChatMessage[] {
   const divided: ChatMessage[] = [];
   for (let at = 0; at < messages.length; at += 1) {
@@ -115,16 +115,19 @@ function withSingleCalls(messages: readonly ChatMessage[]): readonly ChatMessage
       divided.push(message);
       continue;
     }
-    const results: ChatMessage[] = [];
+    const results = new Map<string | undefined, ChatMessage[]>(toolCalls.map(({ id }) => [id, []]));
+    const others: ChatMessage[] = [];
     for (let next = messages[at + 1]; next?.role === 'tool'; next = messages[at + 1]) {
-      results.push(next);
+      (results.get(next.toolCallId) ?? others).push(next);
       at += 1;
     }
     toolCalls.forEach((call, index) => {
       divided.push(index === 0 ? { ...rest, toolCalls: [call] } : { role: rest.role, content: '', toolCalls: [call] });
-      divided.push(...results.filter(({ toolCallId }) => toolCallId === call.id));
+      for (const result of results.get(call.id) ?? []) divided.push(result);
+      // A second call with the same id has no result of its own.
+      results.set(call.id, []);
     });
-    divided.push(...results.filter(({ toolCallId }) => !toolCalls.some(({ id }) => id === toolCallId)));
+    for (const result of others) divided.push(result);
   }
   return divided;
 }

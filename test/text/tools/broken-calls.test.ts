@@ -5,7 +5,7 @@ import type { FunctionTool } from '../../../src/text/template/conversation.ts';
 import { prepareDialogue } from '../../../src/text/tools/dialogue.ts';
 import { profileOf } from '../../../src/text/tools/profile.ts';
 import { MAX_HELD_UNITS, MAX_HELD_VALUE_UNITS } from '../../../src/text/tools/reading/input.ts';
-import { MAX_SCHEMA_LEVELS } from '../../../src/text/tools/reading/schema-types.ts';
+import { ANY_TYPE, MAX_SCHEMA_LEVELS, MAX_SCHEMAS, typesOf } from '../../../src/text/tools/reading/schema-types.ts';
 import type { ToolUse } from '../../../src/text/tools/tool-use.ts';
 import { FAMILIES, familyTemplate, type Read, readAll, TIME, TOOLS, WEATHER } from './families.ts';
 
@@ -235,6 +235,26 @@ describe('the type of a value between tags', () => {
   it('follows local references', () => {
     expect(value('place', '{"city": "Oslo"}')).toEqual({ city: 'Oslo' });
     expect([value('kind', '12'), value('described', '12'), value('names', '1')]).toEqual(['12', '12', '1']);
+  });
+
+  it('is any type if references multiply', () => {
+    let reads = 0;
+    const bomb = {
+      get anyOf() {
+        reads += 1;
+        return Array.from({ length: 100 }, () => ({ $ref: '#/$defs/Bomb' }));
+      },
+    };
+    const types = typesOf({ name: 'f', parameters: { properties: { x: bomb }, $defs: { Bomb: bomb } } }, 'x');
+    expect(types).toBe(ANY_TYPE);
+    const all = {
+      get allOf() {
+        reads += 1;
+        return Array.from({ length: 100 }, () => ({ $ref: '#/$defs/All' }));
+      },
+    };
+    typesOf({ name: 'f', parameters: { properties: { x: all }, $defs: { All: all } } }, 'x');
+    expect(reads).toBeLessThan(2 * MAX_SCHEMAS);
   });
 
   it('is any type if the schema has none', () => {

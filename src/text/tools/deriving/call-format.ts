@@ -14,7 +14,7 @@ const GEMMA_RESPONSES = ['<start_function_response>', '<|tool_response>'];
 
 /** UTF-16 units of the longest marker: a longer one is text of the template that belongs to no call. */
 export const MAX_MARKER_UNITS = 100;
-/** UTF-16 units of the longest rendering of calls that is searched: those of the families have at most 500. */
+/** UTF-16 units of the longest rendering of calls that is searched; the families have at most 500. */
 export const MAX_CALLS_UNITS = 2 ** 12;
 
 export interface CallRenderings {
