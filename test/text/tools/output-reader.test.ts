@@ -210,6 +210,27 @@ describe('a call of another notation', () => {
   });
 });
 
+describe('the name of a tool', () => {
+  it.each(['ns.get-time:1', 'functions.now', 'a/b'])('may have the form of a namespace or an id: %s', (name) => {
+    const tools = [{ name }];
+    const parser = (family: string) => {
+      const template = familyTemplate(family);
+      const question = { messages: [{ role: 'user', content: 'Q' }], tools };
+      return prepareDialogue(profileOf(template), template, question, { choice: 'auto', parallel: true }).parser();
+    };
+    const texts = [
+      ['hermes', hermes(JSON.stringify({ name, arguments: {} }))],
+      ['harmony', `<|channel|>commentary to=functions.${name}<|message|>{}<|call|>`],
+      [
+        'kimi-k2',
+        `<|tool_calls_section_begin|><|tool_call_begin|>functions.${name}:0<|tool_call_argument_begin|>{}<|tool_call_end|>`,
+      ],
+    ] as const;
+    for (const [family, text] of texts)
+      expect(readAll(parser(family), [text])).toMatchObject({ content: '', calls: [{ name, arguments: '{}' }] });
+  });
+});
+
 describe('limits', () => {
   it('bound what is held back', () => {
     const long = 'x'.repeat(MAX_HELD_UNITS + 10);

@@ -64,8 +64,10 @@ export class Parts {
    * The offered tool that a name means. Models write `functions.NAME`, and some `functions.NAME:0`.
    */
   toolOf(name: string): FunctionTool | undefined {
-    const plain = name.trim();
-    return this.#tools.get(plain) ?? this.#tools.get(plain.replace(/^functions\./, '').replace(/:\d+$/, ''));
+    const whole = name.trim();
+    const plain = whole.replace(/^functions\./, '');
+    // A tool may have such a name itself.
+    return this.#tools.get(whole) ?? this.#tools.get(plain) ?? this.#tools.get(plain.replace(/:\d+$/, ''));
   }
 
   get offersTools(): boolean {
