@@ -124,13 +124,13 @@ import {
 } from '../src/text/tokenizer/stages/decoder-growth.ts';
 import { MAX_ADDED_IDS } from '../src/text/tokenizer/stages/post-processor.ts';
 import { LOOP_MESSAGE_UNITS, LOOP_RENDER, LOOP_STAGE_UNITS, LOOP_UNITS } from '../src/text/tokenizer/tokenizer.ts';
-import { MAX_MARKER_UNITS } from '../src/text/tools/deriving/call-format.ts';
-import { PROFILE_RENDER } from '../src/text/tools/deriving/probes.ts';
+import { MAX_CALLS_UNITS, MAX_MARKER_UNITS } from '../src/text/tools/deriving/call-format.ts';
+import { MAX_PROBES_MS, PROFILE_RENDER } from '../src/text/tools/deriving/probes.ts';
 import { MAX_REMEMBERED_VARIANTS } from '../src/text/tools/dialogue.ts';
 import { MAX_HEADER_UNITS } from '../src/text/tools/reading/harmony.ts';
 import { MAX_HELD_UNITS, MAX_HELD_VALUE_UNITS, MAX_NAME_UNITS } from '../src/text/tools/reading/input.ts';
 import { MAX_NESTING, MAX_NUMBER_UNITS } from '../src/text/tools/reading/notation.ts';
-import { MAX_SCHEMA_LEVELS } from '../src/text/tools/reading/schema-types.ts';
+import { MAX_SCHEMA_LEVELS, MAX_SCHEMAS } from '../src/text/tools/reading/schema-types.ts';
 
 /** Milliseconds of the stages of a drain after the running jobs. */
 const LAST_STAGES = Object.values(LAST_STAGES_MS).reduce((sum, ms) => sum + ms, 0);
@@ -214,11 +214,11 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | text held back for a stop string | the longest stop string | – | – | \`text/output/stop-strings\` | \`text/output/stop-strings\` |
 | text held back for a tool call: arguments before the name, white space | ${count(MAX_HELD_UNITS)} characters; otherwise the longest marker | – | content, counted as unparsed | \`text/tools/reading/input\` | \`text/tools/output-reader\` |
 | text held back for one value of a tool call: arguments in a text of JSON, a tagged value that is not a text | ${count(MAX_HELD_VALUE_UNITS)} characters; ${count(MAX_HELD_UNITS)} if it can be a text | – | content, counted as unparsed; a text streams | \`text/tools/reading/input\` | \`text/tools/broken-calls\` |
-| levels and references of a schema that are followed for the type of a tagged value | ${MAX_SCHEMA_LEVELS} | – | any type | \`text/tools/reading/schema-types\` | \`text/tools/broken-calls\` |
+| levels and references of a schema that are followed for the type of a tagged value; schemas in all | ${MAX_SCHEMA_LEVELS}; ${count(MAX_SCHEMAS)} | – | any type | \`text/tools/reading/schema-types\` | \`text/tools/broken-calls\` |
 | name of a tool or an argument; header of a gpt-oss message; number | ${MAX_NAME_UNITS}; ${MAX_HEADER_UNITS}; ${MAX_NUMBER_UNITS} characters | – | the text is no call: content | \`text/tools/reading/input\`, \`text/tools/reading/harmony\`, \`text/tools/reading/notation\` | \`text/tools/output-reader\` |
 | nesting of the arguments of a tool call | ${MAX_NESTING} levels | – | the call ends, the rest is content | \`text/tools/reading/notation\` | \`text/tools/output-reader\` |
-| one rendering of a chat template for the profile of its outputs | ${count(PROFILE_RENDER.steps)} steps, ${count(PROFILE_RENDER.text)} characters, ${seconds(PROFILE_RENDER.ms)} | – | the ability counts as not supported | \`text/tools/deriving/probes\` | \`text/tools/dialogue\` |
-| marker of a tool call that is derived from a chat template | ${MAX_MARKER_UNITS} characters | – | the template counts as one without tools | \`text/tools/deriving/call-format\` | \`text/tools/profile\` |
+| one rendering of a chat template for the profile of its outputs | ${count(PROFILE_RENDER.steps)} steps, ${count(PROFILE_RENDER.text)} characters, ${seconds(PROFILE_RENDER.ms)}; all together ${seconds(MAX_PROBES_MS)} | – | the ability counts as not supported | \`text/tools/deriving/probes\` | \`text/tools/derivation\`, \`text/tools/dialogue\` |
+| calls in a rendering, and a marker of a call, from which a format is derived | ${count(MAX_CALLS_UNITS)}; ${MAX_MARKER_UNITS} characters | – | the template counts as one without tools | \`text/tools/deriving/call-format\` | \`text/tools/derivation\`, \`text/tools/profile\` |
 | variants of the variables of a template that are remembered | ${MAX_REMEMBERED_VARIANTS} | – | all are forgotten | \`text/tools/dialogue\` | \`text/tools/dialogue\` |
 | tokens that wait for a text | ${MAX_PENDING_TOKENS} | – | the oldest are not reported | \`text/output/output-text\` | \`loop/streams\` |
 | time to finish at a stop | ${setting('shutdown-timeout')} s − ${seconds(LAST_STAGES)}, at least half of the timeout | \`--shutdown-timeout\` | \`error DRAINING\` | \`commands/serve/drain-budget\` | \`commands/serve/drain-budget\`, \`e2e/lifecycle/drain-budget\` |

@@ -42,6 +42,8 @@ export interface Conversation {
   readonly messages: readonly ChatMessage[];
   /** Tools that the template lists; absent or empty: none. */
   readonly tools?: readonly FunctionTool[] | undefined;
+  /** The template gets the arguments of calls as texts; default: as objects. */
+  readonly textArguments?: boolean | undefined;
   /** Variables of the template, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, Json>> | undefined;
   /** The beginning of the answer, written after the rendered prompt. */
@@ -65,38 +67,46 @@ export function conversationUnits({ messages, tools = [], variables, answerStart
  * @param readsParts true if the template reads the content of a message as a list of parts
  */
 export function templateVariables(
-  { messages, tools = [], variables }: Conversation,
+  { messages, tools = [], textArguments = false, variables }: Conversation,
   readsParts: boolean,
 ): Record<string, unknown> {
   return {
     ...variables,
-    messages: messages.map((message) => messageVariable(message, readsParts)),
+    messages: messages.map((message) => messageVariable(message, { readsParts, textArguments })),
     add_generation_prompt: true,
     tools: tools.length > 0 ? tools.map(toolVariable) : null,
     documents: null,
   };
 }
 
-function messageVariable(message: ChatMessage, readsParts: boolean): Record<string, unknown> {
+interface MessageForm {
+  readonly readsParts: boolean;
+  readonly textArguments: boolean;
+}
+
+function messageVariable(message: ChatMessage, { readsParts, textArguments }: MessageForm): Record<string, unknown> {
   const { role, content, reasoning, toolCalls = [], toolCallId, name } = message;
   return {
     role,
     content: readsParts ? [{ type: 'text', text: content }] : content,
     // Templates read the one or the other name.
     ...(reasoning !== undefined && { reasoning_content: reasoning, reasoning }),
-    ...(toolCalls.length > 0 && { tool_calls: toolCalls.map(callVariable) }),
+    ...(toolCalls.length > 0 && { tool_calls: toolCalls.map((call) => callVariable(call, textArguments)) }),
     ...(toolCallId !== undefined && { tool_call_id: toolCallId }),
     ...(name !== undefined && { name }),
   };
 }
 
-const callVariable = ({ id, name, arguments: text }: ToolCall) => ({
-  id,
-  type: 'function',
-  function: { name, arguments: argumentsOf(text) },
-});
+function callVariable(call: ToolCall, textArguments: boolean): Record<string, unknown> {
+  const text = argumentsText(call);
+  const { id, name } = call;
+  return { id, type: 'function', function: { name, arguments: textArguments ? text : argumentsOf(text) } };
+}
 
-/** Templates write the arguments as an object. */
+/** The text of the arguments of a call. Some clients send an empty one for a call without arguments. */
+export const argumentsText = ({ arguments: text }: ToolCall): string => (text.trim() === '' ? '{}' : text);
+
+/** Most templates write the arguments as an object. */
 function argumentsOf(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);

@@ -54,6 +54,7 @@ export function prepareDialogue(
     conversation: {
       messages: withHistory(profile, messages),
       ...(variables && { variables }),
+      ...(profile.textArguments && { textArguments: true }),
       ...(tools.length > 0 && profile.toolList === 'template' && { tools }),
       ...(answerStart !== '' && { answerStart }),
     },
@@ -103,7 +104,7 @@ function withHistory(profile: OutputProfile, messages: readonly ChatMessage[]): 
   return calls.style === 'named' && calls.nameInId ? withNamesAsIds(single) : single;
 }
 
-/** Divides answers with several calls: each call is followed by its result. */
+/** Divides answers with several calls: each call is followed by its result. Linear in the messages. */
 function withSingleCalls(messages: readonly ChatMessage[]): readonly ChatMessage[] {
   const divided: ChatMessage[] = [];
   for (let at = 0; at < messages.length; at += 1) {
@@ -114,16 +115,19 @@ function withSingleCalls(messages: readonly ChatMessage[]): readonly ChatMessage
       divided.push(message);
       continue;
     }
-    const results: ChatMessage[] = [];
+    const results = new Map<string | undefined, ChatMessage[]>(toolCalls.map(({ id }) => [id, []]));
+    const others: ChatMessage[] = [];
     for (let next = messages[at + 1]; next?.role === 'tool'; next = messages[at + 1]) {
-      results.push(next);
+      (results.get(next.toolCallId) ?? others).push(next);
       at += 1;
     }
     toolCalls.forEach((call, index) => {
       divided.push(index === 0 ? { ...rest, toolCalls: [call] } : { role: rest.role, content: '', toolCalls: [call] });
-      divided.push(...results.filter(({ toolCallId }) => toolCallId === call.id));
+      for (const result of results.get(call.id) ?? []) divided.push(result);
+      // A second call with the same id has no result of its own.
+      results.set(call.id, []);
     });
-    divided.push(...results.filter(({ toolCallId }) => !toolCalls.some(({ id }) => id === toolCallId)));
+    for (const result of others) divided.push(result);
   }
   return divided;
 }
@@ -175,19 +179,23 @@ const remembered = new WeakMap<ChatTemplate, Map<string, string>>();
  * does.
  */
 function promptEndsInside(profile: OutputProfile, template: ChatTemplate, shape: Shape): boolean {
-  const { reasoning, calls, writesResults } = profile;
+  const { reasoning, calls, writesResults, textArguments } = profile;
   if (!reasoning || calls.style === 'harmony') return false;
   const afterTool = writesResults && shape.messages.at(-1)?.role === 'tool';
-  return endsInside(promptEnd(template, shape.variables, afterTool) + shape.given, reasoning);
+  const conversation = {
+    messages: afterTool ? CALLED : QUESTION,
+    ...(textArguments && { textArguments }),
+    ...(shape.variables && { variables: shape.variables }),
+  };
+  return endsInside(promptEnd(template, conversation, afterTool) + shape.given, reasoning);
 }
 
 /** The end of a prompt behind its last message; `''` if the template refuses the small conversation. */
-function promptEnd(template: ChatTemplate, variables: Shape['variables'], afterTool: boolean): string {
-  const key = JSON.stringify([afterTool, variables ?? {}]);
+function promptEnd(template: ChatTemplate, conversation: Conversation, afterTool: boolean): string {
+  const key = JSON.stringify([afterTool, conversation.variables ?? {}]);
   const known = remembered.get(template) ?? new Map<string, string>();
   const found = known.get(key);
   if (found !== undefined) return found;
-  const conversation = { messages: afterTool ? CALLED : QUESTION, ...(variables && { variables }) };
   let end = '';
   try {
     const text = template.render(conversation, PROFILE_RENDER);

@@ -106,6 +106,8 @@ export interface OutputProfile {
   readonly toolList: 'template' | 'system' | 'generic';
   /** The template writes the calls of earlier answers. */
   readonly writesCalls: boolean;
+  /** The template takes the arguments of earlier calls as texts of JSON, and not as objects. */
+  readonly textArguments: boolean;
   /** The template writes messages of the role `tool`. */
   readonly writesResults: boolean;
   /**

@@ -1,6 +1,6 @@
 /**
  * Derives from a chat template the markers of reasoning and the format of tool calls of its model. The
- * template is rendered about twelve times with sentinel words, and the renderings are compared. Pure.
+ * template is rendered twelve to fifteen times with sentinel words, and the renderings are compared. Pure.
  */
 import type { ChatTemplate } from '../template/chat-template.ts';
 import { callFormat } from './deriving/call-format.ts';
@@ -34,7 +34,7 @@ function derive(template: ChatTemplate): OutputProfile {
   const system = probes.system();
   const plain = probes.plain() ?? '';
   if (text.includes('<|channel|>') && plain.includes('<|start|>') && plain.includes('<|message|>')) {
-    const found = { calls: HARMONY, writesCalls: true, writesResults: true };
+    const found = { calls: HARMONY, writesCalls: true, writesResults: true, textArguments: false };
     return profileWith(probes, { ...found, toolList: 'template', system, reasoning: HARMONY_REASONING });
   }
   const lists = probes.listsTools(system !== 'none');
@@ -42,20 +42,23 @@ function derive(template: ChatTemplate): OutputProfile {
   const reasoning = reasoningFormat(probes, answered);
   const found = lists || text.includes('<|tool|>') ? callsOf(probes, answered) : undefined;
   const toolList = found === undefined ? 'generic' : lists ? 'template' : 'system';
-  const calls = found ?? { calls: GENERIC, writesCalls: false, writesResults: false };
+  const calls = found ?? { calls: GENERIC, ...NO_HISTORY };
   return profileWith(probes, { ...calls, toolList, system, ...(reasoning && { reasoning }) });
 }
 
-type FoundCalls = Pick<OutputProfile, 'calls' | 'writesCalls' | 'writesResults'>;
+type FoundCalls = Pick<OutputProfile, 'calls' | 'writesCalls' | 'writesResults' | 'textArguments'>;
+
+const NO_HISTORY = { writesCalls: false, writesResults: false, textArguments: false };
 
 function callsOf(probes: Probes, answered: string | undefined): FoundCalls | undefined {
   const { text } = probes.template.source;
-  const one = probes.called(1);
-  const derived = one?.includes(WORDS.key) ? callFormat({ answered, one, two: probes.called(2), text }) : undefined;
+  const { one, textArguments } = probes.oneCall();
+  const two = one?.includes(WORDS.key) ? probes.called(2, textArguments) : undefined;
+  const derived = one?.includes(WORDS.key) ? callFormat({ answered, one, two, text }) : undefined;
   const writesResults = one?.includes(WORDS.result) === true;
-  if (derived) return { calls: derived, writesCalls: true, writesResults };
+  if (derived) return { calls: derived, writesCalls: true, writesResults, textArguments };
   const calls = formatByMarker(text);
-  return calls && { calls, writesCalls: false, writesResults };
+  return calls && { ...NO_HISTORY, calls, writesResults };
 }
 
 type Facts = FoundCalls & Pick<OutputProfile, 'toolList' | 'system'> & { readonly reasoning?: ReasoningFormat };

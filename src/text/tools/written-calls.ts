@@ -2,7 +2,13 @@
  * Tools, calls and results as texts, for templates that write none of them: the generic format, and calls in
  * the format of a family whose template shows no calls. Pure.
  */
-import type { ChatMessage, FunctionTool, Json, ToolCall } from '../template/conversation.ts';
+import {
+  argumentsText,
+  type ChatMessage,
+  type FunctionTool,
+  type Json,
+  type ToolCall,
+} from '../template/conversation.ts';
 import { jsonObjectOf } from './json-object.ts';
 import type { CallFormat, OutputProfile } from './output-profile.ts';
 
@@ -76,7 +82,9 @@ function callsText(format: CallFormat, calls: readonly ToolCall[]): string {
   return `${sectionOpen}${marked.join('\n')}${sectionClose}`;
 }
 
-function callText(format: CallFormat, { name, arguments: text }: ToolCall): string {
+function callText(format: CallFormat, call: ToolCall): string {
+  const { name } = call;
+  const text = argumentsText(call);
   if (format.style !== 'pythonic') return `{"name": ${JSON.stringify(name)}, "arguments": ${text}}`;
   const values = Object.entries(jsonObjectOf(text) ?? {}).map(([key, value]) => `${key}=${literal(value)}`);
   return `${name}(${values.join(', ')})`;

@@ -383,6 +383,7 @@ describe('fields of a completion', () => {
 
   test.each([
     [{ suffix: 'end' }, 'suffix', /not supported/],
+    [{ response_format: { type: 'json_object' } }, 'response_format.type', /cannot enforce json_object/],
     [{ prompt_logprobs: 1 }, 'prompt_logprobs', /echo and logprobs/],
     [{ best_of: 2 }, 'best_of', /1 or n/],
     [{ logprobs: 21 }, 'logprobs', /at most 20/],

@@ -5,9 +5,9 @@ import type { FunctionTool } from '../../../src/text/template/conversation.ts';
 import { prepareDialogue } from '../../../src/text/tools/dialogue.ts';
 import { profileOf } from '../../../src/text/tools/profile.ts';
 import { MAX_HELD_UNITS, MAX_HELD_VALUE_UNITS } from '../../../src/text/tools/reading/input.ts';
-import { MAX_SCHEMA_LEVELS } from '../../../src/text/tools/reading/schema-types.ts';
+import { ANY_TYPE, MAX_SCHEMA_LEVELS, MAX_SCHEMAS, typesOf } from '../../../src/text/tools/reading/schema-types.ts';
 import type { ToolUse } from '../../../src/text/tools/tool-use.ts';
-import { familyTemplate, type Read, readAll, TIME, TOOLS, WEATHER } from './families.ts';
+import { FAMILIES, familyTemplate, type Read, readAll, TIME, TOOLS, WEATHER } from './families.ts';
 
 interface Options {
   readonly tools?: readonly FunctionTool[];
@@ -54,14 +54,23 @@ describe('arguments that are not an object', () => {
     expect(read('hermes', hermes(json))).toEqual(noCall(hermes(json)));
   });
 
+  it.each(['args', 'input', 'zone'])('and other keys make no call: %s', (key) => {
+    const json = `{"name": "get_time", ${JSON.stringify(key)}: {"zone": "A"}}`;
+    expect(read('hermes', hermes(json))).toEqual(noCall(hermes(json)));
+    const list = `{"tool_calls": [${json}]}`;
+    expect(read('plain', list)).toEqual(noCall(list));
+    expect(read('llama-json', json)).toMatchObject({ content: json, calls: [] });
+  });
+
+  it('make a call without arguments if they are an empty text', () => {
+    expect(calls('hermes', hermes('{"name": "get_time", "arguments": ""}'))).toEqual([['get_time', {}]]);
+  });
+
   it('make no call behind the start that a choice of a tool gives', () => {
     const options = { choice: { name: 'get_time' } };
-    expect(read('hermes', ' I cannot.', options)).toEqual(
-      noCall('<tool_call>\n{"name": "get_time", "arguments": I cannot.'),
-    );
-    expect(read('llama-pythonic', 'I cannot.', options)).toEqual(noCall('[get_time(I cannot.'));
-    expect(read('mistral-small', '{I cannot.', options)).toMatchObject({ calls: [], unparsed: 1 });
-    expect(read('gemma4', 'I cannot.', options)).toMatchObject({ calls: [], unparsed: 1 });
+    for (const { name } of FAMILIES) expect(read(name, 'I cannot.', options)).toEqual(noCall('I cannot.'));
+    expect(read('hermes', ' I cannot.', options)).toEqual(noCall(' I cannot.'));
+    expect(read('mistral-small', '{I cannot.', options)).toEqual(noCall('{I cannot.'));
   });
 });
 
@@ -142,6 +151,27 @@ describe('values of Python without names', () => {
   });
 });
 
+describe('a value between tags that the end of the output cuts', () => {
+  const tagged = (key: string, value: string): string =>
+    `</think><tool_call>\n<function=get_weather>\n<parameter=city>\nOslo\n</parameter>\n<parameter=${key}>\n${value}`;
+  const cut = (key: string, value: string): string | undefined =>
+    read('qwen3-coder', tagged(key, value)).calls[0]?.arguments;
+
+  it('stays in the arguments', () => {
+    expect(cut('tags', '["a", "b')).toBe('{"city": "Oslo", "tags": ["a", "b');
+    expect(cut('days', '12\n</para')).toBe('{"city": "Oslo", "days": 12');
+    expect(cut('level', 'hi"')).toBe('{"city": "Oslo", "level": "hi\\"');
+    expect(read('qwen3-coder', tagged('tags', '["a'), { complete: true }).unparsed).toBe(1);
+  });
+});
+
+describe('a tagged call', () => {
+  it('begins with the first tag after its name', () => {
+    const text = '<tool_call>\n<function=get_time>\nI am not sure.';
+    expect(read('qwen3-coder', `</think>${text}`)).toEqual(noCall(text));
+  });
+});
+
 describe('a long value', () => {
   const long = 'x'.repeat(MAX_HELD_UNITS + 1_000);
 
@@ -207,6 +237,26 @@ describe('the type of a value between tags', () => {
     expect([value('kind', '12'), value('described', '12'), value('names', '1')]).toEqual(['12', '12', '1']);
   });
 
+  it('is any type if references multiply', () => {
+    let reads = 0;
+    const bomb = {
+      get anyOf() {
+        reads += 1;
+        return Array.from({ length: 100 }, () => ({ $ref: '#/$defs/Bomb' }));
+      },
+    };
+    const types = typesOf({ name: 'f', parameters: { properties: { x: bomb }, $defs: { Bomb: bomb } } }, 'x');
+    expect(types).toBe(ANY_TYPE);
+    const all = {
+      get allOf() {
+        reads += 1;
+        return Array.from({ length: 100 }, () => ({ $ref: '#/$defs/All' }));
+      },
+    };
+    typesOf({ name: 'f', parameters: { properties: { x: all }, $defs: { All: all } } }, 'x');
+    expect(reads).toBeLessThan(2 * MAX_SCHEMAS);
+  });
+
   it('is any type if the schema has none', () => {
     for (const key of ['free', 'always', 'loop', 'other', 'deep'])
       expect(['12', '[1]', '"a"', 'null', 'None', 'a "b"', ''].map((text) => value(key, text))).toEqual([
@@ -225,6 +275,24 @@ describe('calls in an unusual place', () => {
     expect(read('hermes', `<think>Hm\n${call}\n</think>\n\nYes`)).toMatchObject({ content: 'Yes', calls: time });
     expect(read('hermes', `<think>\nHm\n${call}`, { tools: [] })).toMatchObject({ reasoning: `Hm\n${call}` });
     expect(read('hermes', `<think>\nHm ${call}\n</think>\nYes`)).toMatchObject({ content: 'Yes', calls: [] });
+  });
+
+  it('are a part of the reasoning if they are no calls', () => {
+    const mention = 'A call is\n<tool_call>\n{"name": …}\n</tool_call>\nin this format.';
+    expect(read('hermes', `<think>\n${mention}\n</think>\n\nYes`)).toEqual({
+      ...{ content: 'Yes', reasoning: mention, calls: [], unparsed: 1 },
+    });
+    const unknown = hermes('{"name": "get_wind", "arguments": {}}');
+    expect(read('hermes', `<think>\n${unknown}\nHm.\n${call}`)).toEqual({
+      ...{ content: '', reasoning: `${unknown}\nHm.`, calls: time, unparsed: 1 },
+    });
+    expect(read('hermes', '<think>\nHm\n<tool_ca')).toMatchObject({ content: '', reasoning: 'Hm\n<tool_ca' });
+    expect(read('hermes', '<think>\nHm\n<tool_call>{')).toMatchObject({ content: '', reasoning: 'Hm\n<tool_call>{' });
+    const parser = parserOf('hermes');
+    parser.push('<think>\nHm\n<tool_call>{"name": "get_time", "arguments": ');
+    expect(parser.reasoning).toBe(true);
+    parser.push('{}');
+    expect(parser.reasoning).toBe(false);
   });
 
   it('follow the end of a reasoning that was not opened', () => {

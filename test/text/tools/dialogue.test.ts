@@ -5,7 +5,7 @@ import { prepareDialogue } from '../../../src/text/tools/dialogue.ts';
 import { reasoningVariables } from '../../../src/text/tools/output-profile.ts';
 import { profileOf } from '../../../src/text/tools/profile.ts';
 import type { ToolUse } from '../../../src/text/tools/tool-use.ts';
-import { familyTemplate, readAll, TIME, TOOLS, templateOf } from './families.ts';
+import { FAMILIES, familyTemplate, readAll, TIME, TOOLS, templateOf } from './families.ts';
 
 const AUTO: ToolUse = { choice: 'auto', parallel: true };
 
@@ -105,6 +105,36 @@ describe('earlier calls', () => {
     expect(conversation.messages[4]?.content).toBe('11');
   });
 
+  it('are divided with each result once, and results of other calls at the end', () => {
+    const repeated = calls.map((call) => ({ ...call, id: 'same' }));
+    const results: ChatMessage[] = ['same', 'other', 'same'].map((toolCallId, at) => {
+      return { role: 'tool', content: `${at}`, toolCallId };
+    });
+    const messages = [user, { role: 'assistant', content: '', toolCalls: repeated }, ...results, user];
+    const { conversation } = prepared('llama-json', { messages, tools: TOOLS });
+    expect(conversation.messages.map(({ role, content }) => (role === 'tool' ? content : role))).toEqual([
+      ...['user', 'assistant', '0', '2', 'assistant', '1', 'user'],
+    ]);
+  });
+
+  it('are divided in linear time', () => {
+    let reads = 0;
+    const many = Array.from({ length: 1_000 }, (_, at) => ({ id: `call_${at}`, name: 'get_time', arguments: '{}' }));
+    const results = many.map(({ id }) => ({
+      role: 'tool',
+      content: '1',
+      get toolCallId() {
+        reads += 1;
+        return id;
+      },
+    }));
+    const template = familyTemplate('llama-json');
+    const messages = [user, { role: 'assistant', content: '', toolCalls: many }, ...results];
+    const { conversation } = prepareDialogue(profileOf(template), template, { messages, tools: TOOLS }, AUTO);
+    expect(conversation.messages).toHaveLength(2_001);
+    expect(reads).toBeLessThan(5 * many.length);
+  });
+
   it('have ids with their names for Kimi K2', () => {
     const { prompt } = prepared('kimi-k2', { messages, tools: TOOLS });
     expect(prompt).toContain('<|tool_call_begin|>functions.get_time:0<|');
@@ -131,12 +161,13 @@ describe('a required call', () => {
     expect(readAll(other, [' {}}'])).toMatchObject({ content: '', calls: [{ name: 'get_time', arguments: '{}' }] });
   });
 
-  it('is content with its beginning if the model writes no call', () => {
+  it.each(FAMILIES.map(({ name }) => name))('of %s leaves only generated text if the model writes no call', (name) => {
     const conversation = { messages: [user], tools: TOOLS };
-    const { parser } = prepared('hermes', conversation, { choice: 'required', parallel: true });
-    expect(readAll(parser(), ['nothing"}'])).toEqual({
-      ...{ content: '<tool_call>\n{"name": "nothing"}', reasoning: '', calls: [], unparsed: 1 },
-    });
+    const { parser } = prepared(name, conversation, { choice: 'required', parallel: true });
+    const expected = { content: 'I cannot do that.', reasoning: '', calls: [] };
+    expect(readAll(parser(), ['I cannot do that.'])).toMatchObject(expected);
+    expect(readAll(parser(), [...'I cannot do that.'])).toMatchObject(expected);
+    expect(readAll(parser(), [])).toMatchObject({ content: '', calls: [] });
   });
 });
 

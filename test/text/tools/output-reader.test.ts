@@ -127,6 +127,11 @@ describe('a call of JSON', () => {
   it('without markers does not hold back an answer of JSON', () => {
     const parser = parserOf('llama-json');
     expect(joined([...parser.push('{"answer'), ...parser.push('": [1, ')]).content).toBe('{"answer": [1, ');
+    for (const name of ['llama-json', 'plain']) {
+      const person = parserOf(name);
+      expect(person.push('{"name": "Alice", "ag')).toEqual([]);
+      expect(joined(person.push('e": 3, "friends": [')).content).toBe('{"name": "Alice", "age": 3, "friends": [');
+    }
   });
 });
 
@@ -202,6 +207,27 @@ describe('a call of another notation', () => {
       ...{ content: 'I look.', calls: [{ name: 'get_time', arguments: '{"zone":"A"}' }] },
     });
     expect(read('harmony', 'Plain text.<|return|>')).toMatchObject({ content: 'Plain text.', reasoning: '' });
+  });
+});
+
+describe('the name of a tool', () => {
+  it.each(['ns.get-time:1', 'functions.now', 'a/b'])('may have the form of a namespace or an id: %s', (name) => {
+    const tools = [{ name }];
+    const parser = (family: string) => {
+      const template = familyTemplate(family);
+      const question = { messages: [{ role: 'user', content: 'Q' }], tools };
+      return prepareDialogue(profileOf(template), template, question, { choice: 'auto', parallel: true }).parser();
+    };
+    const texts = [
+      ['hermes', hermes(JSON.stringify({ name, arguments: {} }))],
+      ['harmony', `<|channel|>commentary to=functions.${name}<|message|>{}<|call|>`],
+      [
+        'kimi-k2',
+        `<|tool_calls_section_begin|><|tool_call_begin|>functions.${name}:0<|tool_call_argument_begin|>{}<|tool_call_end|>`,
+      ],
+    ] as const;
+    for (const [family, text] of texts)
+      expect(readAll(parser(family), [text])).toMatchObject({ content: '', calls: [{ name, arguments: '{}' }] });
   });
 });
 

@@ -14,6 +14,8 @@ const GEMMA_RESPONSES = ['<start_function_response>', '<|tool_response>'];
 
 /** UTF-16 units of the longest marker: a longer one is text of the template that belongs to no call. */
 export const MAX_MARKER_UNITS = 100;
+/** UTF-16 units of the longest rendering of calls that is searched; the families have at most 500. */
+export const MAX_CALLS_UNITS = 2 ** 12;
 
 export interface CallRenderings {
   readonly answered: string | undefined;
@@ -30,9 +32,9 @@ export function callFormat({ answered, one, two, text }: CallRenderings): CallFo
   if (plain === undefined || single === undefined) return undefined;
   const answerAt = plain.indexOf(WORDS.answer);
   const head = sharedStart(plain.slice(0, answerAt), single);
-  const region = withoutReasoning(single.slice(head));
-  const first = findCall(region, { name: WORDS.nameA, id: IDS.a }, 0);
-  if (!first) return undefined;
+  const region = callsRegion(single, head);
+  const first = region === undefined ? undefined : findCall(region, { name: WORDS.nameA, id: IDS.a }, 0);
+  if (region === undefined || !first) return undefined;
   const end = plain.slice(answerAt + WORDS.answer.length);
   const pair = pairOf(between(two, WORDS.user, WORDS.result), head);
   const markers = markersOf(region, { first, pair, end });
@@ -70,8 +72,8 @@ interface Pair {
 
 /** The rendering of two calls; undefined if the template refuses it or leaves one out. */
 function pairOf(rendered: string | undefined, head: number): Pair | undefined {
-  if (rendered === undefined) return undefined;
-  const region = withoutReasoning(rendered.slice(head));
+  const region = rendered === undefined ? undefined : callsRegion(rendered, head);
+  if (region === undefined) return undefined;
   const first = findCall(region, { name: WORDS.nameA, id: IDS.a }, 0);
   const second = first && findCall(region, { name: WORDS.nameB, id: IDS.b }, first.end);
   return first && second && { region, first, second };
@@ -112,7 +114,7 @@ function markersOf(
 
 /** The text up to the end of the turn: the longest beginning of `end`, in units, that is in the text. */
 function beforeEnd(text: string, end: string): string | undefined {
-  const units = unitsOf(end.trimStart());
+  const units = unitsOf(end.trimStart().slice(0, MAX_MARKER_UNITS));
   for (let count = units.length; count > 0; count -= 1) {
     const at = text.indexOf(units.slice(0, count).join(''));
     if (at >= 0) return text.slice(0, at);
@@ -138,7 +140,11 @@ function sharedBeginning(a: string, b: string): string {
   return left.slice(0, count).join('');
 }
 
-/** Some templates write an empty reasoning before calls. */
-function withoutReasoning(region: string): string {
-  return region.replace(/^\s*(?:<think>\s*)?<\/think>\s*/, '');
+/**
+ * The text from the beginning of an answer with calls on; undefined for a longer text than calls have. Some
+ * templates write an empty reasoning before calls.
+ */
+function callsRegion(rendered: string, head: number): string | undefined {
+  if (rendered.length - head > MAX_CALLS_UNITS) return undefined;
+  return rendered.slice(head).replace(/^\s*(?:<think>\s*)?<\/think>\s*/, '');
 }

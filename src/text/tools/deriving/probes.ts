@@ -11,6 +11,8 @@ import type { RenderLimits } from '../../template/render-limits.ts';
  * text bound the work; the time is long, so that a busy machine does not change a profile.
  */
 export const PROFILE_RENDER: RenderLimits = { ms: 1_000, steps: 20_000, text: 2 ** 16 };
+/** Milliseconds of all renderings of a profile together, which hold up the start: the families need 50. */
+export const MAX_PROBES_MS = 2_000;
 
 export const WORDS = {
   user: 'zquser',
@@ -48,17 +50,24 @@ const ANSWER: ChatMessage = { role: 'assistant', content: WORDS.answer };
 export class Probes {
   readonly template: ChatTemplate;
   #plain: string | undefined;
+  /** Milliseconds of the renderings so far. */
+  #spent = 0;
 
   constructor(template: ChatTemplate) {
     this.template = template;
   }
 
-  /** The rendering, or undefined if the template refuses the conversation. */
+  /** The rendering, or undefined if the template refuses the conversation, or no time is left. */
   render(conversation: Conversation): string | undefined {
+    const ms = Math.min(PROFILE_RENDER.ms, MAX_PROBES_MS - this.#spent);
+    if (ms <= 0) return undefined;
+    const start = performance.now();
     try {
-      return this.template.render(conversation, PROFILE_RENDER);
+      return this.template.render(conversation, { ...PROFILE_RENDER, ms });
     } catch {
       return undefined;
+    } finally {
+      this.#spent += performance.now() - start;
     }
   }
 
@@ -79,13 +88,30 @@ export class Probes {
     return this.render({ messages: [USER, { ...ANSWER, reasoning: WORDS.thought }] });
   }
 
-  /** Calls, and their results. */
-  called(count: 1 | 2): string | undefined {
+  /**
+   * Calls, and their results.
+   * @param textArguments true: the template gets the arguments as texts of JSON
+   */
+  called(count: 1 | 2, textArguments: boolean): string | undefined {
     const toolCalls = CALLS.slice(0, count);
     const results = toolCalls.map(({ id, name }, at) => {
       return { role: 'tool', content: at === 0 ? WORDS.result : WORDS.second, toolCallId: id, name };
     });
-    return this.render({ messages: [USER, { role: 'assistant', content: '', toolCalls }, ...results] });
+    const messages = [USER, { role: 'assistant', content: '', toolCalls }, ...results];
+    return this.render({ messages, ...(textArguments && { textArguments }) });
+  }
+
+  /**
+   * One call, with arguments as the template takes them: as objects, or as texts of JSON if it refuses
+   * objects or writes them as Python does.
+   */
+  oneCall(): { readonly one: string | undefined; readonly textArguments: boolean } {
+    const one = this.called(1, false);
+    if (!one?.includes(WORDS.key) || one.includes(`'${WORDS.key}':`)) {
+      const withText = this.called(1, true);
+      if (withText?.includes(CALL_ARGUMENTS)) return { one: withText, textArguments: true };
+    }
+    return { one, textArguments: false };
   }
 
   /** True if the template lists tools. */

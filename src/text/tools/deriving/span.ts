@@ -52,21 +52,38 @@ interface Span {
   readonly value: JsonObject;
 }
 
+/** Brackets that may begin the object: the text before a call has few. */
+const MAX_BRACKETS = 32;
+
 /** The first object of JSON that has a key at a place and fulfils a condition. */
 function objectWith(
   text: string,
   { from, keyAt }: { readonly from: number; readonly keyAt: number },
   fits: (value: Span['value']) => boolean,
 ): Span | undefined {
-  for (let start = text.indexOf('{', from); start >= 0 && start < keyAt; start = text.indexOf('{', start + 1)) {
-    for (let end = text.indexOf('}', keyAt); end >= 0; end = text.indexOf('}', end + 1)) {
-      const value = jsonObjectOf(text.slice(start, end + 1));
-      if (value === undefined) continue;
-      if (fits(value)) return { start, end: end + 1, value };
-      break;
-    }
+  let start = text.indexOf('{', from);
+  for (let tried = 0; tried < MAX_BRACKETS && start >= 0 && start < keyAt; tried += 1) {
+    const end = objectEnd(text, start);
+    const value = end > keyAt ? jsonObjectOf(text.slice(start, end)) : undefined;
+    if (value && fits(value)) return { start, end, value };
+    start = text.indexOf('{', start + 1);
   }
   return undefined;
+}
+
+/** A text of JSON, a bracket, or one other character. */
+const JSON_UNIT = /"(?:[^"\\]|\\[\s\S])*"?|[\s\S]/g;
+
+/** The position behind the bracket that closes an object; -1 if none does. */
+function objectEnd(text: string, start: number): number {
+  let open = 0;
+  JSON_UNIT.lastIndex = start;
+  for (let unit = JSON_UNIT.exec(text)?.[0]; unit !== undefined; unit = JSON_UNIT.exec(text)?.[0]) {
+    if (unit === '{') open += 1;
+    if (unit === '}') open -= 1;
+    if (open === 0) return JSON_UNIT.lastIndex;
+  }
+  return -1;
 }
 
 /** True if a word is a key or a text anywhere in an object. */

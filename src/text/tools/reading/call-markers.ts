@@ -66,7 +66,7 @@ export class CallMarkers {
     if (!this.bare) return false;
     const input = this.#input;
     if (input.char === (this.#format.list ? '[' : '{')) return true;
-    if (this.#wrapper === undefined) return false;
+    if (this.#wrapper === undefined || input.char !== '`') return false;
     for (const fence of FENCES)
       if (yield* input.marker([...fence, '{'])) {
         input.at -= 1;
@@ -79,7 +79,9 @@ export class CallMarkers {
   *beginsLine(): Reading<boolean> {
     const input = this.#input;
     if (this.#wrapper === undefined) return false;
-    for (const fence of [...FENCES, []]) {
+    const { char } = input;
+    if (char !== '{' && char !== '`') return false;
+    for (const fence of char === '{' ? [[]] : FENCES) {
       const { held } = input;
       yield* input.marker(fence);
       yield* input.space();

@@ -38,6 +38,8 @@ export class Input {
    * text is added: a reader keeps distances from `at` or `mark` while it waits.
    */
   mark = 0;
+  /** The end of the text that the prompt holds: the model has not generated it, so it is never content. */
+  given = 0;
   /** No more text arrives. */
   ended = false;
   /** The model has ended the output itself: no limit has cut it. */
@@ -61,6 +63,7 @@ export class Input {
     this.#waiting = '';
     this.at -= from;
     this.mark -= from;
+    this.given -= from;
     return true;
   }
 
@@ -149,6 +152,11 @@ export class Input {
     return this.mark + this.most + 1;
   }
 
+  /** The text between two positions, without text that the prompt holds. */
+  generated(from: number, to: number): string {
+    return this.text.slice(Math.max(from, this.given), Math.max(to, this.given));
+  }
+
   /**
    * True if a call ends here: one of some markers follows, or the model has ended the output. Reads nothing.
    */
@@ -174,7 +182,7 @@ export class Input {
   *until(stops: Stops, write: (text: string) => void, whole = true): Reading<string | undefined> {
     for (;;) {
       const { position, stop } = stops.find(this.text, this.at, this.ended && whole);
-      const text = this.text.slice(this.at, position);
+      const text = this.generated(this.at, position);
       this.at = position;
       if (text !== '') write(text);
       if (stop !== undefined) return stop;

@@ -10,7 +10,7 @@ import type { Parts } from './parts.ts';
 import { copyString } from './strings.ts';
 
 const ARGUMENTS = ['arguments', 'parameters'];
-/** Keys that calls have before their name. */
+/** Keys of a call beside its name and its arguments. */
 const OTHERS = ['type', 'id', 'function', 'index'];
 const nothing = (): void => undefined;
 
@@ -27,6 +27,8 @@ export class JsonCall {
   #held: string | undefined;
   #named = false;
   #argued = false;
+  /** The object has a key that no call has: it may hold the arguments. */
+  #strange = false;
 
   /** @param ends markers that can follow the call */
   constructor(
@@ -59,7 +61,7 @@ export class JsonCall {
   }
 
   #end(): boolean {
-    if (this.#tool === undefined || (this.#bare && !this.#argued)) return false;
+    if (this.#tool === undefined || (!this.#argued && (this.#bare || this.#strange))) return false;
     this.#begin();
     if (!this.#argued) this.#parts.arguments('{}');
     return true;
@@ -97,8 +99,11 @@ export class JsonCall {
       this.#input.at += 1;
       return yield* this.#members(false);
     }
-    // Any other object than a call is an answer, which must not wait for its end.
-    if (this.#bare && !this.#named && !this.#argued && !OTHERS.includes(key)) return false;
+    if (!OTHERS.includes(key)) {
+      this.#strange = true;
+      // Any other object than a call is an answer, which must not wait for its end.
+      if (this.#bare && this.#tool === undefined && !this.#argued) return false;
+    }
     return yield* copyValue(this.#input, JSON_NOTATION, nothing);
   }
 
@@ -129,8 +134,10 @@ export class JsonCall {
       if (this.#tool) this.#input.most = MAX_HELD_VALUE_UNITS;
       const text = yield* readText(this.#input, Number.POSITIVE_INFINITY);
       this.#input.most = MAX_HELD_UNITS;
-      if (text === undefined || jsonObjectOf(text) === undefined) return false;
-      this.#held = text;
+      if (text === undefined) return false;
+      const isEmpty = text.trim() === '';
+      if (!isEmpty && jsonObjectOf(text) === undefined) return false;
+      this.#held = isEmpty ? '{}' : text;
     } else {
       if (!(yield* this.#input.literal('null'))) return false;
       this.#held = '{}';

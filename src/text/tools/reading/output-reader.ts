@@ -44,6 +44,7 @@ export class OutputReader implements OutputParser {
     this.#parts.reasoning = inReasoning;
     this.#reading = this.#read();
     // Its parts wait for the first push.
+    this.#input.given = answerStart.length;
     if (answerStart !== '') this.#advance(answerStart);
   }
 
@@ -87,8 +88,8 @@ export class OutputReader implements OutputParser {
 
   *#read(): Reading<void> {
     if (this.#profile.calls.style === 'harmony') return yield* readHarmony(this.#context);
-    yield* this.#reasoning();
-    if (this.#calls) yield* this.#withCalls(this.#calls);
+    const afterCall = yield* this.#reasoning();
+    if (this.#calls) yield* this.#withCalls(this.#calls, afterCall);
     else yield* this.#input.until(new Stops([]), this.#content);
   }
 
@@ -97,50 +98,63 @@ export class OutputReader implements OutputParser {
     this.#parts.text('content', text);
   };
 
-  /** Reads the reasoning at the beginning of the output, if there is one. */
-  *#reasoning(): Reading<void> {
+  /**
+   * Reads the reasoning at the beginning of the output, if there is one.
+   * @returns undefined; if a call has ended the reasoning, true for a complete one
+   */
+  *#reasoning(): Reading<boolean | undefined> {
     const format = this.#profile.reasoning;
-    if (!format) return;
+    if (!format) return undefined;
     const [input, parts] = [this.#input, this.#parts];
     // Some models repeat the marker that the prompt ends with.
     const opened = yield* input.marker(partsOf(format.open));
     if (!opened && !this.#inReasoning) {
       // Some models close a reasoning that they have not opened.
       if (yield* input.marker(partsOf(format.close))) yield* this.#lineBreaks();
-      return;
+      return undefined;
     }
     parts.settle();
     parts.reasoning = true;
     // The line break after the marker belongs to it.
     if ((yield* input.more()) && input.char === '\n') input.at += 1;
     parts.settle();
-    // Small models call a tool without an end of the reasoning.
-    const markers = this.#calls?.markers.inReasoning ?? [];
-    const openers = new Set(markers.map((marker) => `\n${marker}`));
-    for (const marker of markers) {
-      const { held } = input;
-      const begins = yield* input.literal(marker);
-      input.at = input.mark + held;
-      if (!begins) continue;
+    const closes = [`\n${format.close}`, format.close];
+    const stops = new Stops([...closes, ...(this.#calls?.markers.inReasoning ?? []).map((marker) => `\n${marker}`)]);
+    for (;;) {
+      // Small models call a tool without an end of the reasoning.
+      const complete = yield* this.#callInReasoning();
+      if (complete !== undefined) return complete;
+      const stop = yield* input.until(stops, (text) => {
+        parts.settle();
+        parts.text('reasoning', text);
+      });
+      if (stop === undefined) return undefined;
+      if (!closes.includes(stop)) {
+        // The line break before a call.
+        input.at += 1;
+        continue;
+      }
+      input.at += stop.length;
       parts.reasoning = false;
-      this.#unclosed = true;
-      return;
+      yield* this.#lineBreaks();
+      return undefined;
     }
-    const stops = new Stops([`\n${format.close}`, format.close, ...openers]);
-    const stop = yield* input.until(stops, (text) => {
-      parts.settle();
-      parts.text('reasoning', text);
-    });
-    if (stop === undefined) return;
-    parts.reasoning = false;
-    if (openers.has(stop)) {
-      this.#unclosed = true;
-      input.at += 1;
-      parts.settle();
-      return;
-    }
-    input.at += stop.length;
-    yield* this.#lineBreaks();
+  }
+
+  /**
+   * Reads a call inside of the reasoning, which it ends. A text that only looks like one stays reasoning.
+   * @returns undefined if no call has begun; true for a complete one
+   */
+  *#callInReasoning(): Reading<boolean | undefined> {
+    const [parts, calls] = [this.#parts, this.#calls];
+    const marker = calls && (yield* this.#trigger(calls.markers.inReasoning));
+    if (!calls || marker === undefined) return undefined;
+    parts.plain = 'reasoning';
+    const complete = yield* calls.read(marker);
+    parts.plain = 'content';
+    if (parts.calls === 0) return undefined;
+    this.#unclosed = true;
+    return complete;
   }
 
   /** Settles the marker that was read, and the line breaks after it. */
@@ -153,16 +167,19 @@ export class OutputReader implements OutputParser {
     }
   }
 
-  /** Reads the answer and the calls in it. */
-  *#withCalls(calls: Calls): Reading<void> {
+  /**
+   * Reads the answer and the calls in it.
+   * @param after undefined at the beginning of the answer; behind a call, true for a complete one
+   */
+  *#withCalls(calls: Calls, after: boolean | undefined): Reading<void> {
     const [input, parts] = [this.#input, this.#parts];
     const { markers } = calls;
     const triggers = [...markers.triggers, ...(markers.stop === undefined ? [] : [markers.stop])];
     const { lineTriggers } = markers;
     const stops = new Stops([...triggers, ...lineTriggers]);
     const close = partsOf(this.#profile.reasoning?.close ?? '');
-    let afterCall = false;
-    for (let first = true; !parts.done; first = false) {
+    let afterCall = after === true;
+    for (let first = after === undefined; !parts.done; first = false) {
       // White space before the first call and between calls belongs to no part.
       yield* input.space();
       if (afterCall && this.#unclosed && (yield* input.marker(close))) {

@@ -25,6 +25,8 @@ export class Parts {
   unparsed = 0;
   reasoning = false;
   done = false;
+  /** The part of text that is no call. A call ends the reasoning. */
+  plain: 'content' | 'reasoning' = 'content';
 
   constructor(input: Input, tools: readonly FunctionTool[]) {
     this.#input = input;
@@ -46,11 +48,11 @@ export class Parts {
     else this.#list.push({ kind, text });
   }
 
-  /** Settles all text that was read: it is content. */
+  /** Settles all text that was read: it is content, or reasoning that only looked like a call. */
   asContent(): void {
-    const { text, mark, at } = this.#input;
+    const { mark, at } = this.#input;
     this.#input.mark = at;
-    this.text('content', text.slice(mark, at));
+    this.text(this.plain, this.#input.generated(mark, at));
   }
 
   /** Settles all text that was read: it belongs to markers. */
@@ -62,8 +64,10 @@ export class Parts {
    * The offered tool that a name means. Models write `functions.NAME`, and some `functions.NAME:0`.
    */
   toolOf(name: string): FunctionTool | undefined {
-    const plain = name.trim();
-    return this.#tools.get(plain) ?? this.#tools.get(plain.replace(/^functions\./, '').replace(/:\d+$/, ''));
+    const whole = name.trim();
+    const plain = whole.replace(/^functions\./, '');
+    // A tool may have such a name itself.
+    return this.#tools.get(whole) ?? this.#tools.get(plain) ?? this.#tools.get(plain.replace(/:\d+$/, ''));
   }
 
   get offersTools(): boolean {
@@ -92,6 +96,7 @@ export class Parts {
   begin(name: string): void {
     this.settle();
     this.reasoning = false;
+    this.plain = 'content';
     this.#list.push({ kind: 'call', index: this.calls, id: callId(), name });
     this.calls += 1;
   }

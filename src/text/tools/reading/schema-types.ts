@@ -4,6 +4,8 @@ import { isJsonObject, type JsonObject } from '../json-object.ts';
 
 /** Levels of a schema, and references, that are followed for the types of a value. */
 export const MAX_SCHEMA_LEVELS = 8;
+/** Schemas that are read for the types of one value: references in lists multiply at each level. */
+export const MAX_SCHEMAS = 1_000;
 
 /** The types of an argument whose schema has none: each value of JSON, and any other text as a text. */
 export const ANY_TYPE: ReadonlySet<string> = new Set(['string', 'number', 'boolean', 'null', 'object', 'array']);
@@ -33,6 +35,7 @@ function collected(schema: Json | undefined, root: Json | undefined): Types {
 class Collector {
   readonly #root: Json | undefined;
   readonly #types: Set<string>;
+  #left = MAX_SCHEMAS;
 
   constructor(root: Json | undefined, types: Set<string>) {
     this.#root = root;
@@ -41,7 +44,8 @@ class Collector {
 
   /** Adds the types of a schema. False if a part of it allows any type. */
   add(schema: Json | undefined, levels: number): boolean {
-    if (!isJsonObject(schema) || levels === 0) return false;
+    this.#left -= 1;
+    if (!isJsonObject(schema) || levels === 0 || this.#left < 0) return false;
     const { type, anyOf, oneOf, allOf, $ref: reference } = schema;
     const named = [type].flat().filter((one) => typeof one === 'string');
     if (named.length > 0) {
@@ -50,9 +54,11 @@ class Collector {
     }
     if (typeof reference === 'string') return this.add(resolved(this.#root, reference), levels - 1);
     const choices = [anyOf, oneOf].find((list) => Array.isArray(list) && list.length > 0);
-    if (Array.isArray(choices)) return choices.map((one: Json) => this.add(one, levels - 1)).every(Boolean);
+    // One of any type is enough for any type.
+    if (Array.isArray(choices)) return choices.every((one: Json) => this.add(one, levels - 1));
     // All schemas of the list hold: one with types is enough.
-    if (Array.isArray(allOf)) return allOf.map((one: Json) => this.add(one, levels - 1)).some(Boolean);
+    if (Array.isArray(allOf))
+      return allOf.map((one: Json) => this.#left > 0 && this.add(one, levels - 1)).some(Boolean);
     return this.#addValues(schema);
   }
 

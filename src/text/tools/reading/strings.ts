@@ -77,7 +77,10 @@ function* copyEscape(input: Input, kind: 'json' | 'python', write: Write): Readi
   const char = input.text.charAt(input.at + 1);
   const digits = kind === 'python' || char === 'u' ? HEX_DIGITS[char] : undefined;
   if (digits !== undefined) {
+    // Fewer digits, or the end of the text, make no escape: the text continues.
+    const { ranOut } = input;
     yield* input.need(2 + digits);
+    input.ranOut = ranOut;
     const code = codeOf(input.text.slice(input.at + 2, input.at + 2 + digits), digits);
     if (code !== undefined) {
       const as = kind === 'json' ? input.text.slice(input.at, input.at + 2 + digits) : unitsOf(code);

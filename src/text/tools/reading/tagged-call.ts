@@ -35,9 +35,9 @@ export class TaggedCall {
     const tool = name === undefined ? undefined : this.#parts.toolOf(name);
     if (!tool || !(yield* this.#input.marker(partsOf(nameClose)))) return false;
     let isArgument = yield* this.#input.marker(partsOf(keyOpen));
-    // Without a mark behind the name, only the next tag shows that this is a call.
+    // Only the next tag shows that this is a call.
     let isEnd = !isArgument && (yield* this.#end());
-    if (nameClose === '' && !isArgument && !isEnd) return false;
+    if (!isArgument && !isEnd) return false;
     this.#parts.begin(tool.name);
     this.#parts.arguments('{');
     for (let first = true; isArgument; first = false) {
@@ -104,7 +104,11 @@ export class TaggedCall {
       } else if (held > MAX_HELD_VALUE_UNITS) return false;
       if (stop === undefined) {
         if (ended) {
+          // Without the beginning of an end tag.
+          const cut = this.#valueEnds.find(all, at + length, false).position;
+          this.#input.at = cut;
           this.#input.ranOut = true;
+          this.#parts.arguments(start + beginningOf(all.slice(at, cut), types));
           return false;
         }
         length = position - at;
@@ -117,6 +121,11 @@ export class TaggedCall {
       return true;
     }
   }
+}
+
+/** A value that the end of the output cuts: the beginning of a text, or as it stands. */
+function beginningOf(text: string, types: ReadonlySet<string> | undefined): string {
+  return types?.has('string') && !mayHold(text, types) ? `"${escaped(text)}` : text;
 }
 
 /** True if a long text may be an allowed object or list. */
