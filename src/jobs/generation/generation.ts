@@ -114,6 +114,7 @@ export class Generation {
     } catch (error) {
       this.#onError(error);
     }
+    this.#job.demand.ended(choice.started);
   }
 
   #onStep(choice: Choice, { batch, report, lost, silence, unconfirmed }: Step): void {
@@ -129,6 +130,8 @@ export class Generation {
     for (const note of report.notes) {
       if (note.note === 'started') {
         progress.hasSlot = true;
+        choice.started = true;
+        this.#job.demand.started();
         choice.queueMs = note.queueMs;
       }
       if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);
