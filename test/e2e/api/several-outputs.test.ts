@@ -1,42 +1,17 @@
 /** A job with many outputs and one slot: other jobs beside it, and the estimates for refused jobs. */
-import { createParser } from 'eventsource-parser';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { enginePid } from '../../support/cli.ts';
+import { type Completions, readCompletions } from '../../support/completions.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
-interface Chunk {
-  readonly choices: readonly { readonly index: number; readonly finish_reason: string | null }[];
-}
-
-interface Progress {
-  readonly index: number;
-  readonly ended: boolean;
-}
-
-/** Streams completions of one prompt, with fixed lengths. Yields each piece of an output, and its end. */
-async function complete(worker: TestWorker, n: number, tokens: number): Promise<AsyncGenerator<Progress, void, void>> {
+/** Streams completions of one prompt, with fixed lengths. */
+async function complete(worker: TestWorker, n: number, tokens: number): Promise<Completions['pieces']> {
   const body = { prompt: 'The sea', n, max_tokens: tokens, min_tokens: tokens, ignore_eos: true, stream: true };
   const response = await worker.post('/v1/completions', body);
   expect(response.status).toBe(200);
-  return progressOf(response);
-}
-
-async function* progressOf({ body }: Response): AsyncGenerator<Progress, void, void> {
-  const seen: Progress[] = [];
-  const parser = createParser({
-    onEvent: ({ data }) => {
-      if (data === '[DONE]') return;
-      for (const { index, finish_reason } of (JSON.parse(data) as Chunk).choices)
-        seen.push({ index, ended: finish_reason !== null });
-    },
-  });
-  const text = new TextDecoder();
-  for await (const bytes of body ?? []) {
-    parser.feed(text.decode(bytes, { stream: true }));
-    yield* seen.splice(0);
-  }
+  return readCompletions(response).pieces;
 }
 
 /** The details of the error of a refused job. */
