@@ -37,7 +37,7 @@ export function connectNarrow(port) {
 }
 
 /** Posts a job on such a connection and reads nothing of its answer. */
-export function postNarrow(port, body, headers = {}) {
+export function postNarrow(port, body, headers = {}, path = '/execute') {
   const text = JSON.stringify(body);
   const all = {
     Host: '127.0.0.1',
@@ -48,6 +48,6 @@ export function postNarrow(port, body, headers = {}) {
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   const socket = connectNarrow(port);
   socket.on('error', () => undefined);
-  socket.write(`POST /execute HTTP/1.1\r\n${head.join('')}\r\n${text}`);
+  socket.write(`POST ${path} HTTP/1.1\r\n${head.join('')}\r\n${text}`);
   return socket;
 }

@@ -224,7 +224,7 @@ export class EngineClient {
   /** Called when the caller stops reading. The slot stays busy until the engine reports it free. */
   #leave(sequence: RemoteSequence): void {
     const { id } = sequence.request;
-    sequence.callerLeft = true;
+    sequence.leave();
     if (this.#open && !sequence.finished && !sequence.cancelled) this.#child?.send({ kind: 'cancel', id });
     if (!this.#open || sequence.finished) this.#inbox.remove(sequence);
   }

@@ -13,6 +13,8 @@ export interface Occupancy {
   readonly tokens: number;
   /** Prompt tokens of the sequences that wait for a slot. */
   readonly waitingTokens: number;
+  /** Sequences, with a slot or without, whose caller has left before the engine confirmed their end. */
+  readonly left: number;
 }
 
 /** The part of a sequence that is counted. */
@@ -20,12 +22,13 @@ export interface Countable {
   readonly started: boolean;
   readonly finished: boolean;
   readonly tokens: number;
+  readonly callerLeft: boolean;
 }
 
 export class OccupancyCount {
   /** The state in which each sequence is counted. */
   readonly #counted = new Map<Countable, Countable>();
-  readonly #sum = { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0 };
+  readonly #sum = { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0, left: 0 };
 
   /** The current counts. */
   get sum(): Occupancy {
@@ -35,9 +38,9 @@ export class OccupancyCount {
   /** Counts a sequence, or counts it again after a change. */
   update(sequence: Countable): void {
     this.remove(sequence);
-    const { started, finished, tokens } = sequence;
+    const { started, finished, tokens, callerLeft } = sequence;
     if (finished) return;
-    const counted = { started, finished, tokens };
+    const counted = { started, finished, tokens, callerLeft };
     this.#counted.set(sequence, counted);
     this.#add(counted, 1);
   }
@@ -50,8 +53,9 @@ export class OccupancyCount {
     this.#add(counted, -1);
   }
 
-  #add({ started, tokens }: Countable, sign: 1 | -1): void {
+  #add({ started, tokens, callerLeft }: Countable, sign: 1 | -1): void {
     const sum = this.#sum;
+    if (callerLeft) sum.left += sign;
     if (started) {
       sum.busy += sign;
       sum.tokens += sign * tokens;

@@ -120,10 +120,9 @@ export class RemoteSequence {
    * moment.
    */
   #waitedMs = 0;
+  #callerLeft = false;
   /** The caller has cancelled the sequence. */
   cancelled = false;
-  /** The caller reads no more steps. */
-  callerLeft = false;
   /** The sequence has ended: its slot is free, or was lost with the engine. */
   finished = false;
   /** Number of prompt and output tokens so far. */
@@ -140,9 +139,20 @@ export class RemoteSequence {
     return this.#started !== undefined;
   }
 
+  /** True if the caller reads no more steps. */
+  get callerLeft(): boolean {
+    return this.#callerLeft;
+  }
+
+  /** Called when the caller reads no more steps. */
+  leave(): void {
+    this.#callerLeft = true;
+    this.#changed();
+  }
+
   /**
-   * Calls `changed` now, and whenever the sequence starts, ends or has more tokens. Replaces the previous
-   * listener.
+   * Calls `changed` now, and whenever the sequence starts, ends, is left by its caller or has more tokens.
+   * Replaces the previous listener.
    */
   onChange(changed: () => void): void {
     this.#changed = changed;

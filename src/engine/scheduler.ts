@@ -180,12 +180,14 @@ export class Scheduler {
   /**
    * True while the prompt of the sequence that this one copies is being computed. Only a sequence that
    * arrived earlier counts, so that two sequences never wait for each other; and only one that is not paused.
+   * The scores of a prompt come before its outputs, so this sequence always waits for a scored prompt.
    */
   #waitsForPrompt(sequence: Sequence): boolean {
     const { copyOf, promptLogprobs } = sequence.request;
-    if (copyOf === undefined || promptLogprobs !== undefined || !this.#copyRow) return false;
+    if (copyOf === undefined || promptLogprobs !== undefined) return false;
     const original = this.#running.slice(0, this.#running.indexOf(sequence)).find((one) => one.request.id === copyOf);
-    return original !== undefined && !original.paused && ['waiting', 'prefill'].includes(original.state);
+    if (!original || !['waiting', 'prefill'].includes(original.state)) return false;
+    return isScored(original) || (this.#copyRow !== undefined && !original.paused);
   }
 
   /**

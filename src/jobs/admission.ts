@@ -11,16 +11,18 @@ import type { WorkerState } from '../lifecycle/state.ts';
 import { narrate, runIn } from '../narration/narrate.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type Load, loadOf } from './capacity/capacity.ts';
+import { JobDemand } from './capacity/demand.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation/generation.ts';
 import { narrateIgnoredFields } from './ignored-fields.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
-import { type GenerationOrder, unitsInAll } from './order.ts';
+import { type GenerationOrder, outputsOf, unitsInAll } from './order.ts';
 import { type Prepared, prepare } from './prompt.ts';
 import { LONG_UNITS } from './prompt-ids.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
 import type { Subscriber } from './subscriber.ts';
+import type { ReadPolicy } from './subscribers.ts';
 
 /**
  * Time until a retry if the engine has no estimate: before its first report with all slots busy, and while
@@ -121,13 +123,14 @@ export class Admission {
     const runId = newRunId();
     const log = new EventLog(encoderOf(runId), { awaitsStart: true });
     const context = contextOf({ ...ids, jobId: order.jobId, runId }, log, config.narration);
-    const job = new Job(context, log, {
+    const policy: ReadPolicy = {
       onDisconnect: order.onDisconnect,
       detachMs: config.detachTimeout * 1000,
       slowMs: config.slowTimeout * 1000,
       keepAliveMs: config.sseHeartbeat * 1000,
       logBytes: jobs.share(slots),
-    });
+    };
+    const job = new Job(context, log, policy, new JobDemand(outputsOf(order), slots));
     const subscriber = job.subscribers.add(0, connection);
     jobs.add(order.jobId, job);
     if (deadlineMs < timeoutMs) job.setDeadline(deadlineMs, 'deadline');
@@ -179,7 +182,7 @@ export class Admission {
     const { jobs, engine } = this.#parts;
     const running = jobs.running(jobId);
     if (!running) return;
-    const retryAfterMs = running.stopped ? STOPPING_MS : Math.max(RETRY_MS, engine.slotFreeMs ?? 0);
+    const retryAfterMs = running.stopped ? STOPPING_MS : Math.max(RETRY_MS, engine.waitMs(running.demand.later) ?? 0);
     const state = running.stopped ? 'is being stopped' : 'is already running';
     const message = `A job with this job_id ${state}. Send the request again later, read the running stream at GET /jobs/{job_id}/events, or use another job_id.`;
     const details = { run_id: running.runId, retry_after_ms: Math.ceil(retryAfterMs) };
@@ -191,17 +194,15 @@ export class Admission {
    * @throws WorkerError `ALL_SLOTS_BUSY` with a retry time, the time until a place in the queue is free
    */
   requireCapacity(slots: number): void {
-    const { full, slotsFree, queued, expectedWaitMs } = this.load;
+    const { full, slotsFree, queued, expectedWaitMs, acceptedInMs: retryAfterMs = RETRY_MS } = this.load;
     if (!full) return;
-    const { config, engine } = this.#parts;
-    // If no job waits, the next free slot is the slot of a new job: one estimate serves both figures.
-    const retryAfterMs = (queued === 0 ? expectedWaitMs : engine.slotFreeMs) ?? RETRY_MS;
+    const { config } = this.#parts;
     const details = {
       slots_total: slots,
       slots_busy: slots - slotsFree,
       queue_length: queued,
       queue_limit: config.queue,
-      retry_after_ms: Math.ceil(retryAfterMs),
+      retry_after_ms: retryAfterMs,
       ...(expectedWaitMs !== undefined && { expected_wait_ms: expectedWaitMs }),
     };
     throw new WorkerError('ALL_SLOTS_BUSY', undefined, { details, retryAfterMs });

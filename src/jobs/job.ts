@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import type { StreamErrorCode } from '../contract/errors.ts';
 import type { JobState, StopReasonOfOutput } from '../contract/job-states.ts';
 import type { Narration, RequestContext } from '../narration/narrate.ts';
+import { JobDemand } from './capacity/demand.ts';
 import type { EventLog } from './event-log.ts';
 import type { StopReason } from './stop-outcome.ts';
 import { type ReadPolicy, Subscribers } from './subscribers.ts';
@@ -43,6 +44,8 @@ export class Job {
   readonly runId: string;
   readonly progress: JobProgress = { tokensIn: undefined, tokensOut: 0, hasSlot: false, end: undefined };
   readonly log: EventLog;
+  /** The sequences that the job needs. */
+  readonly demand: JobDemand;
   readonly subscribers: Subscribers;
   /** Time of acceptance, on the clock of performance.now(). */
   readonly acceptedAt = performance.now();
@@ -57,10 +60,12 @@ export class Job {
     this.#release = resolve;
   });
 
-  constructor(context: RequestContext, log: EventLog, policy: ReadPolicy) {
+  /** @param demand absent: one output */
+  constructor(context: RequestContext, log: EventLog, policy: ReadPolicy, demand = new JobDemand(1, 1)) {
     this.context = context;
     this.runId = context.runId ?? newRunId();
     this.log = log;
+    this.demand = demand;
     this.subscribers = new Subscribers(this, policy);
   }
 

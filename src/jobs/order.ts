@@ -59,6 +59,10 @@ export type Input =
   | { readonly ids: readonly number[] }
   | Conversation;
 
+/** Number of outputs of all prompts. */
+export const outputsOf = ({ inputs, choices = 1 }: Pick<GenerationOrder, 'inputs' | 'choices'>): number =>
+  inputs.length * choices;
+
 /** UTF-16 units of the texts of all inputs. */
 export const unitsInAll = ({ inputs }: Pick<GenerationOrder, 'inputs'>): number =>
   inputs.reduce((sum, input) => sum + unitsIn(input), 0);

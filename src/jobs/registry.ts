@@ -3,6 +3,7 @@
  * and limits the memory of all event logs together.
  */
 import { WorkerError } from '../contract/errors.ts';
+import { type Demand, DemandCount } from './capacity/demand.ts';
 import type { Job } from './job.ts';
 
 /** Maximum number of remembered ids of jobs without a log (answered 410; an unknown id is answered 404). */
@@ -43,6 +44,8 @@ export class JobRegistry {
   readonly #finished = new Map<string, Finished>();
   /** Jobs whose id an earlier run had. */
   readonly #reused = new WeakSet<Job>();
+  /** The sequences of the running jobs. */
+  readonly #demand = new DemandCount();
   /** Resolve functions of pending `idle` promises. */
   #idle: (() => void)[] = [];
 
@@ -53,6 +56,11 @@ export class JobRegistry {
   /** Number of running jobs. */
   get size(): number {
     return this.#running.size;
+  }
+
+  /** The sequences that the running jobs need. */
+  get demand(): Demand {
+    return this.#demand.sum;
   }
 
   [Symbol.iterator](): IterableIterator<Job> {
@@ -97,6 +105,7 @@ export class JobRegistry {
     if (this.#finished.get(jobId)?.hadEvents) this.#reused.add(job);
     this.#finished.delete(jobId);
     this.#running.set(jobId, job);
+    this.#demand.add(job.demand);
   }
 
   /** Called when a running job has ended, or was refused before its stream began. Keeps the log, if any. */
@@ -104,6 +113,7 @@ export class JobRegistry {
     const job = this.#running.get(jobId);
     if (!job) return;
     this.#running.delete(jobId);
+    this.#demand.remove(job.demand);
     job.release();
     if (job.log.begun) this.#keep(jobId, job);
     else this.#remember(jobId, job);

@@ -41,7 +41,8 @@ export interface SequenceRequest {
    * The id of a sequence that was submitted earlier and has the same prompt. While the prompt of that
    * sequence is computed, this sequence waits in its slot; then it gets a copy of the keys and values, where
    * the memory of the device can be copied. Otherwise, and if that sequence is unknown, has ended or is
-   * paused, this sequence computes the rest of its prompt.
+   * paused, this sequence computes the rest of its prompt. It always waits for a prompt with scores, which
+   * are reported before all outputs of that prompt.
    */
   readonly copyOf?: number;
 }

@@ -147,7 +147,7 @@ test('counts slots, queue and tokens as its requests come, start and go', async 
   ];
   const steps = [one.next(), two.next()];
   const waiting = 3 + request().prompt.length;
-  expect(client.occupancy).toEqual({ busy: 0, waiting: 2, tokens: 0, waitingTokens: waiting });
+  expect(client.occupancy).toEqual({ busy: 0, waiting: 2, tokens: 0, waitingTokens: waiting, left: 0 });
   const started = { note: 'started', slot: 0, cachedTokens: 0, others: 0, queueMs: 0 } as const;
   engine.emit('message', {
     kind: 'report',
@@ -155,12 +155,12 @@ test('counts slots, queue and tokens as its requests come, start and go', async 
     sequences: [{ id: 0, notes: [started], tokens: [{ id: 5 }] }],
   });
   await steps[0];
-  expect(client.occupancy).toEqual({ busy: 1, waiting: 1, tokens: 4, waitingTokens: waiting - 3 });
+  expect(client.occupancy).toEqual({ busy: 1, waiting: 1, tokens: 4, waitingTokens: waiting - 3, left: 0 });
   engine.emit('close', 1, null);
   await expect(one.next()).rejects.toThrow('exit code 1');
-  expect(client.occupancy).toEqual({ busy: 0, waiting: 1, tokens: 0, waitingTokens: waiting - 3 });
+  expect(client.occupancy).toEqual({ busy: 0, waiting: 1, tokens: 0, waitingTokens: waiting - 3, left: 0 });
   client.abandon('no engine');
   await steps[1];
   await expect(two.next()).rejects.toThrow('no engine');
-  expect(client.occupancy).toEqual({ busy: 0, waiting: 0, tokens: 0, waitingTokens: 0 });
+  expect(client.occupancy).toEqual({ busy: 0, waiting: 0, tokens: 0, waitingTokens: 0, left: 0 });
 });

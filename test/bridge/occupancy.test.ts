@@ -14,15 +14,16 @@ function numbers(seed: number): (below: number) => number {
 test('counts slots, queue and tokens as a look at every sequence would', () => {
   const next = numbers(7);
   const count = new OccupancyCount();
-  const all = new Map<number, { started: boolean; finished: boolean; tokens: number }>();
+  const all = new Map<number, { started: boolean; finished: boolean; tokens: number; callerLeft: boolean }>();
   for (let change = 0; change < 5000; change += 1) {
     const id = next(40);
-    const sequence = all.get(id) ?? { started: false, finished: false, tokens: next(100) };
+    const sequence = all.get(id) ?? { started: false, finished: false, tokens: next(100), callerLeft: false };
     all.set(id, sequence);
-    const action = next(5);
+    const action = next(6);
     if (action === 0) sequence.started = true;
     if (action === 1) sequence.finished = true;
     if (action === 2) sequence.tokens += next(5);
+    if (action === 4) sequence.callerLeft = true;
     if (action === 3) {
       count.remove(sequence);
       all.delete(id);
@@ -35,6 +36,7 @@ test('counts slots, queue and tokens as a look at every sequence would', () => {
       waiting: waiting.length,
       tokens: tokensOf(running),
       waitingTokens: tokensOf(waiting),
+      left: live.filter(({ callerLeft }) => callerLeft).length,
     });
   }
 });

@@ -79,7 +79,7 @@ test('removes a sequence without a caller when its end is reported', async () =>
   const { inbox, sequence } = open();
   const timings = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
   const finish = { reason: 'cancelled', cachedTokens: 0, drafted: 0, accepted: 0, timings } as const;
-  sequence.callerLeft = true;
+  sequence.leave();
   inbox.put(reportOf(sequence, 1));
   await turn();
   expect([...inbox.sequences]).toEqual([sequence]);

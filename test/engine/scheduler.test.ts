@@ -306,6 +306,23 @@ describe('a sequence that copies the prompt of another', () => {
     ]);
   });
 
+  it('waits for a prompt with scores, with or without a copy: its output comes after them', () => {
+    for (const copies of [undefined, []]) {
+      const { run, add } = setUp(2, 4, copies && { copies });
+      const original = add(10, 50, { promptLogprobs: 0 });
+      const copy = add(10, 50, { copyOf: original.request.id });
+      original.paused = true;
+      expect(run().prefill).toEqual([]);
+      original.paused = false;
+      while (original.state !== 'decode') {
+        expect(copy.state).toBe('waiting');
+        run();
+      }
+      run();
+      expect(copy.state).not.toBe('waiting');
+    }
+  });
+
   it('computes its prompt if the copy fails', () => {
     const cache = new KvCache(2, 64);
     const budget = new PrefillBudget(new CostModel(), 12);

@@ -21,7 +21,7 @@ function setUp(
   const state = new WorkerState();
   state.enter(phase);
   const jobs = new JobRegistry({ ttlMs: 1000, bytes: 1e6 });
-  const occupancy = { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0 };
+  const occupancy = { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0, left: 0 };
   const idle = { occupancy, slotFreeMs: undefined, waitMs: () => undefined, heartbeatAgeMs: undefined };
   const admission = new Admission({
     config: { ...config, ...settings },
@@ -86,14 +86,16 @@ describe('an order is refused', () => {
   );
 
   test.each([
-    [2500.4, 2500.4, 2501],
-    [undefined, 1000, 1000],
+    [2500.4, 2501],
+    [undefined, 1000],
   ])(
-    'if slots and queue are full, counting sequences too; the estimate of the engine is %s ms',
-    async (slotFreeMs, wait, shown) => {
-      const { admit } = setUp('ready', { occupancy: { busy: 1, waiting: 1, tokens: 5, waitingTokens: 3 }, slotFreeMs });
+    'if slots and queue are full, with sequences that the engine has not dropped; it has an estimate of %s ms',
+    async (slotFreeMs, shown) => {
+      const occupancy = { busy: 1, waiting: 1, tokens: 5, waitingTokens: 3, left: 2 };
+      const waitMs = (ahead: number) => (ahead === 0 ? slotFreeMs : undefined);
+      const { admit } = setUp('ready', { occupancy, slotFreeMs, waitMs });
       const error = await errorOf(() => admit());
-      expect(error).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: wait });
+      expect(error).toMatchObject({ code: 'ALL_SLOTS_BUSY', retryAfterMs: shown });
       expect(error.details).toEqual({
         slots_total: 1,
         slots_busy: 1,
@@ -115,7 +117,7 @@ describe('an order is refused', () => {
     [200, 1000],
     [4000.5, 4001],
   ])('with the id of a running job, for a while; the estimate of the engine is %s ms', async (slotFreeMs, expected) => {
-    const { admit, job } = setUp('ready', { slotFreeMs });
+    const { admit, job } = setUp('ready', { waitMs: () => slotFreeMs });
     const first = admit();
     const error = await errorOf(() => admit());
     expect(error).toMatchObject({

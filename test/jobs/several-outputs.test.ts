@@ -30,11 +30,11 @@ const untilAborted = (signal: AbortSignal): Promise<Finish> =>
 
 async function play(
   script: Script,
-  { choices = 3, slots = 2, stops = [] as string[], prompts = 1, tooLong = false } = {},
+  { choices = 3, slots = 2, stops = [] as string[], prompts = 1, tooLong = '' } = {},
 ) {
   const events: JobEvent[] = [];
   const encode = (event: JobEvent): string => {
-    if (tooLong && event.type === 'end') throw new RangeError('Invalid string length');
+    if (event.type === tooLong) throw new RangeError('Invalid string length');
     return `${events.push(event)}`;
   };
   const job = fakeJob('several', { encoder: { encode } });
@@ -144,6 +144,20 @@ describe('the end of one output', () => {
   });
 });
 
+test('a deadline after the end of some outputs ends the job with one error, and submits no more', async () => {
+  const { events, submitted } = await play(
+    (index, signal, job) => {
+      if (index === 0) return finish('eos');
+      if (index === 2) job.stop('timeout');
+      return untilAborted(signal);
+    },
+    { choices: 8 },
+  );
+  expect(ends(events).map((event) => 'choice' in event && event.choice)).toEqual([0]);
+  expect(events.at(-1)).toMatchObject({ type: 'error', code: 'TIMEOUT' });
+  expect(submitted).toHaveLength(3);
+});
+
 describe('a pause of the job', () => {
   const source = () => {
     let listener: (paused: boolean) => void = () => undefined;
@@ -178,8 +192,18 @@ describe('a pause of the job', () => {
   });
 });
 
-test('an answer that the encoder cannot write ends the job with an error', async () => {
-  const { events, job } = await play(() => finish('eos'), { tooLong: true });
-  expect(events.at(-1)).toMatchObject({ type: 'error', code: 'INFERENCE_FAILED' });
-  expect(job.progress.end).toMatchObject({ errorCode: 'INFERENCE_FAILED' });
-});
+test.each(['prompt', 'token', 'end'])(
+  'an answer whose %s the encoder cannot write ends with an error',
+  async (tooLong) => {
+    const { events, job, submitted } = await play(
+      (_, signal) => (tooLong === 'end' ? finish('eos') : untilAborted(signal)),
+      {
+        tooLong,
+      },
+    );
+    expect(submitted).toHaveLength({ prompt: 0, token: 2, end: 3 }[tooLong] ?? Number.NaN);
+    expect(events.filter(({ type }) => type === 'error' || type === 'end')).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ type: 'error', code: 'INFERENCE_FAILED' });
+    expect(job.progress.end).toMatchObject({ errorCode: 'INFERENCE_FAILED' });
+  },
+);

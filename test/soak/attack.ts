@@ -9,8 +9,11 @@ import { Subject } from './subject.ts';
 
 const AT_ONCE = 16;
 const BATCH = 500;
-/** A short timeout for bytes that never become a complete request. */
-const ARGS = ['--arrival-timeout', '2', '--queue', '128'];
+/**
+ * A short timeout for bytes that never become a complete request. The logs of finished jobs are dropped soon: in
+ * the heap they would look like a leak.
+ */
+const ARGS = ['--arrival-timeout', '2', '--queue', '128', '--replay-ttl', '1'];
 
 export interface AttackResult {
   readonly requests: number;
@@ -39,7 +42,9 @@ export async function attack(count: number, seed: number, ledger: Ledger): Promi
         for (const status of all.length > 0 ? all : ['none']) raise(statuses, String(status));
         const again = (): string =>
           `${JSON.stringify(request).slice(0, 1500)} (seed ${seed + sent}) got ${answer.slice(0, 400)}`;
-        if (request.dialect === undefined)
+        // The connection answers a request that arrives too late, in the native form: it has no route yet.
+        const isLate = all.join() === '408';
+        if (request.dialect === undefined || isLate)
           ledger.expect('answer', all.every((status) => status < 500) && isShaped(answer), again);
         else {
           const fault = faultIn(request.dialect, answer);

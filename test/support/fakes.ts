@@ -2,6 +2,7 @@
 import { Writable } from 'node:stream';
 import type { ReadyNotice } from '../../src/contract/callback.ts';
 import { sseEncoder } from '../../src/http/sse.ts';
+import type { JobDemand } from '../../src/jobs/capacity/demand.ts';
 import type { Encoder } from '../../src/jobs/event-log.ts';
 import { EventLog } from '../../src/jobs/event-log.ts';
 import { Job } from '../../src/jobs/job.ts';
@@ -77,12 +78,13 @@ export function fakeJob(
     encoder = sseEncoder(correlationId),
     awaitsStart = false,
     jobId = 'job-1',
+    demand,
     ...policy
-  }: Partial<ReadPolicy> & { encoder?: Encoder; awaitsStart?: boolean; jobId?: string } = {},
+  }: Partial<ReadPolicy> & { encoder?: Encoder; awaitsStart?: boolean; jobId?: string; demand?: JobDemand } = {},
 ): Job {
   const log = new EventLog(encoder, { awaitsStart });
   const onNarration = (told: Narration): void => log.emit({ type: 'narration', ...told });
-  return new Job({ correlationId, jobId, onNarration }, log, { ...POLICY, ...policy });
+  return new Job({ correlationId, jobId, onNarration }, log, { ...POLICY, ...policy }, demand);
 }
 
 interface FakeModelOptions {

@@ -44,7 +44,7 @@ function loadFields({ accepting, expectedWaitMs, queuedPromptTokens }: Load) {
 
 function healthOf({ config, state, engine, memory, model, identity, admission }: HealthSources): Health {
   const loaded = model();
-  const { busy, waiting } = engine.occupancy;
+  const { load } = admission;
   const { bytes } = memory;
   return {
     status: state.health,
@@ -60,9 +60,9 @@ function healthOf({ config, state, engine, memory, model, identity, admission }:
     vocab_size: loaded?.spec.vocabSize ?? 0,
     context_length: loaded?.facts.context ?? 0,
     uptime_seconds: Math.round(state.uptimeSeconds * 1000) / 1000,
-    slots: { total: loaded?.facts.slots ?? 0, busy },
-    queue: { length: waiting, limit: config.queue },
-    ...loadFields(admission.load),
+    slots: { total: loaded?.facts.slots ?? 0, busy: engine.occupancy.busy },
+    queue: { length: load.queued, limit: config.queue },
+    ...loadFields(load),
     ...heartbeatOf(engine),
     ...(loaded?.profile && { chat_template: loaded.profile }),
     capabilities: ['text-gen'],

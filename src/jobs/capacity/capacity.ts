@@ -8,12 +8,13 @@ import type { Config } from '../../config/config.ts';
 import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { WorkerState } from '../../lifecycle/state.ts';
 import type { JobRegistry } from '../registry.ts';
+import type { Demand } from './demand.ts';
 
 /** The parts of the worker that the load is read from. */
 export interface CapacityParts {
   readonly config: Pick<Config, 'queue'>;
   readonly state: WorkerState;
-  readonly jobs: Pick<JobRegistry, 'size'>;
+  readonly jobs: Pick<JobRegistry, 'size' | 'demand'>;
   readonly engine: Pick<EngineClient, 'occupancy' | 'waitMs'>;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
@@ -35,25 +36,48 @@ export interface Load {
    * without an estimate, and while the worker is not ready.
    */
   readonly expectedWaitMs: number | undefined;
+  /**
+   * Expected milliseconds until a new job would be accepted; 0 if one would be accepted now. Undefined
+   * without an estimate, and while the worker is not ready.
+   */
+  readonly acceptedInMs: number | undefined;
 }
 
 /**
- * The load at this moment. Counts sequences as well as jobs: a cancelled sequence occupies its slot until the
- * engine confirms the cancel, and its job can be over before that.
+ * The load at this moment. A job with several outputs takes the slots of its sequences, and otherwise one
+ * place in the queue, however many outputs it has. A new job waits behind the sequences that were submitted,
+ * and before all that are submitted later. A cancelled sequence counts until the engine confirms the cancel:
+ * it occupies its slot until then, and its job can be over before that.
  */
 export function loadOf({ config, state, jobs, engine, model }: CapacityParts): Load {
   const slots = model()?.facts.slots ?? 0;
-  const { busy, waiting, waitingTokens } = engine.occupancy;
-  const taken = Math.max(jobs.size, busy + waiting);
+  const { left, waitingTokens } = engine.occupancy;
+  const { demand } = jobs;
   const isReady = slots > 0 && state.refusal === undefined;
-  const full = isReady && taken >= slots + config.queue;
-  const wait = taken < slots ? 0 : engine.waitMs(taken - slots);
+  const ahead = demand.together + left - slots;
+  const queued = Math.max(0, jobs.size + demand.extraSlots + left - (state.phase === 'engine_lost' ? 0 : slots));
+  const full = isReady && ahead >= 0 && queued >= config.queue;
+  const turns = full ? turnsUntilPlace(jobs.size, queued, demand) : 0;
+  const estimate = (turnsBefore: number): number | undefined => {
+    const wait = isReady ? engine.waitMs(turnsBefore) : undefined;
+    return wait === undefined ? undefined : Math.ceil(wait);
+  };
   return {
     accepting: isReady && !full,
     full,
-    slotsFree: isReady ? Math.max(0, slots - taken) : 0,
-    queued: Math.max(0, taken - (state.phase === 'engine_lost' ? 0 : slots)),
+    slotsFree: isReady ? Math.max(0, -ahead) : 0,
+    queued,
     queuedPromptTokens: waitingTokens,
-    expectedWaitMs: isReady && wait !== undefined ? Math.ceil(wait) : undefined,
+    expectedWaitMs: isReady && ahead < 0 ? 0 : estimate(ahead + turns),
+    acceptedInMs: isReady && !full ? 0 : estimate(turns),
   };
+}
+
+/**
+ * The slots that are freed and taken again by the same jobs before a place in the queue is free. If a job has
+ * several slots and another job waits, the other job soon gets one of them. Otherwise a job must end: the one
+ * with the fewest sequences, whose turns alternate with those of the other jobs.
+ */
+function turnsUntilPlace(jobs: number, queued: number, { extraSlots, leastLater }: Demand): number {
+  return extraSlots > 0 && queued > 0 ? 0 : leastLater * jobs;
 }

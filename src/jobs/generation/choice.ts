@@ -29,6 +29,8 @@ export class Choice {
   stopped = false;
   /** How the engine ended the sequence of a complete output; undefined before, and for any other end. */
   finish: Finish | undefined;
+  /** True if its sequence has got a slot. */
+  started = false;
   /** Milliseconds that the sequence waited for a slot; 0 before it has one. */
   queueMs = 0;
   tokensOut = 0;

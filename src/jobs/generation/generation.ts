@@ -68,13 +68,12 @@ export class Generation {
    * reports. Always emits a terminal event; never throws.
    */
   async run(): Promise<void> {
-    this.#narrator.begin();
-    const { log, signal, subscribers } = this.#job;
-    for (const [prompt, { sequence }] of this.#prepared.prompts.entries())
-      log.emit({ type: 'prompt', prompt, ids: sequence.prompt });
-    const [only] = this.#choices;
-    if (only && this.#choices.length === 1) await this.#runChoice(only, signal, subscribers);
-    else await this.#runAll();
+    try {
+      await this.#begin();
+    } catch (error) {
+      // The encoder could not write the beginning of the answer.
+      this.#onError(error);
+    }
     try {
       this.#end();
     } catch (error) {
@@ -82,6 +81,16 @@ export class Generation {
       this.#onError(error);
       this.#end();
     }
+  }
+
+  async #begin(): Promise<void> {
+    this.#narrator.begin();
+    const { log, signal, subscribers } = this.#job;
+    for (const [prompt, { sequence }] of this.#prepared.prompts.entries())
+      log.emit({ type: 'prompt', prompt, ids: sequence.prompt });
+    const [only] = this.#choices;
+    if (only && this.#choices.length === 1) await this.#runChoice(only, signal, subscribers);
+    else await this.#runAll();
   }
 
   async #runAll(): Promise<void> {
@@ -114,6 +123,7 @@ export class Generation {
     } catch (error) {
       this.#onError(error);
     }
+    this.#job.demand.ended(choice.started);
   }
 
   #onStep(choice: Choice, { batch, report, lost, silence, unconfirmed }: Step): void {
@@ -129,6 +139,8 @@ export class Generation {
     for (const note of report.notes) {
       if (note.note === 'started') {
         progress.hasSlot = true;
+        choice.started = true;
+        this.#job.demand.started();
         choice.queueMs = note.queueMs;
       }
       if (narrates || note.note !== 'queued') this.#narrator.note(note, choice.prompt.sequence.prompt.length);

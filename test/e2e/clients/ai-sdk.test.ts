@@ -9,6 +9,7 @@ import { type TestWorker, textOf } from '../../support/worker.ts';
 import {
   CANCELLED,
   cancel,
+  DEADLINE_MS,
   DEGREES,
   endless,
   freeSlot,
@@ -17,6 +18,7 @@ import {
   REASONING,
   SUMMARY,
   scripted,
+  TIMED_OUT,
   TOKEN,
   UNAUTHORIZED,
 } from './serving.ts';
@@ -132,6 +134,27 @@ describe.each(Object.entries(PROVIDERS))('%s', (_, modelOf) => {
     }
     expect(errors).toHaveLength(1);
     expect(JSON.stringify(errors[0]) + String(errors[0])).toContain(CANCELLED);
+    await freeSlot(long);
+  });
+
+  test('a deadline inside a stream is a part of it, with our sentence', async () => {
+    const result = streamText({
+      ...settings,
+      maxOutputTokens: 100_000,
+      headers: { 'X-Deadline': `${Date.now() + DEADLINE_MS}` },
+      model: modelOf(long),
+      prompt: 'Hello!',
+      onError: () => undefined,
+    });
+    const errors: unknown[] = [];
+    let text = '';
+    for await (const part of result.fullStream) {
+      if (part.type === 'text-delta') text += part.text;
+      if (part.type === 'error') errors.push(part.error);
+    }
+    expect(errors).toHaveLength(1);
+    expect(JSON.stringify(errors[0]) + String(errors[0])).toContain(TIMED_OUT);
+    expect(text).not.toBe('');
     await freeSlot(long);
   });
 

@@ -10,6 +10,7 @@ import {
   CANCELLED,
   cancel,
   collect,
+  DEADLINE_MS,
   DEGREES,
   endless,
   freeSlot,
@@ -21,6 +22,7 @@ import {
   readerLeft,
   SUMMARY,
   scripted,
+  TIMED_OUT,
   TOKEN,
   UNAUTHORIZED,
 } from './serving.ts';
@@ -43,6 +45,8 @@ const thinking = { type: 'enabled' as const, budget_tokens: 1024 };
 /** The types of the package lack the temperature, which the dialect has. */
 const greedy: object = { temperature: 0 };
 const hello = { model: 'scripted', max_tokens: 2048, messages: [user('Hello!')], thinking };
+/** All of the endless text. */
+const endlessly = { ...hello, max_tokens: 100_000 };
 const weather: Tool = { name: 'get_weather', description: 'The weather of a city', input_schema: PARAMETERS };
 const asked = { ...hello, messages: [user(QUESTION)], tools: [weather] };
 const inputs = CALLS.map((call) => ({ type: 'tool_use', name: call.name, input: call.arguments }));
@@ -184,6 +188,20 @@ test('an error inside a stream is raised with our sentence', async () => {
   const error = await read().catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(APIError);
   expect(String(error)).toContain(CANCELLED);
+  await freeSlot(long);
+});
+
+test('a deadline inside a stream is raised with our sentence', async () => {
+  const headers = { 'X-Deadline': `${Date.now() + DEADLINE_MS}` };
+  const stream = await clientOf(long).messages.create({ ...endlessly, stream: true }, { headers });
+  let deltas = 0;
+  const read = async (): Promise<void> => {
+    for await (const event of stream) deltas += event.type === 'content_block_delta' ? 1 : 0;
+  };
+  const error = await read().catch((cause: unknown) => cause);
+  expect(error).toBeInstanceOf(APIError);
+  expect(String(error)).toContain(TIMED_OUT);
+  expect(deltas).toBeGreaterThan(0);
   await freeSlot(long);
 });
 

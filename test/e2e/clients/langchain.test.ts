@@ -11,6 +11,7 @@ import {
   CANCELLED,
   cancel,
   collect,
+  DEADLINE_MS,
   DEGREES,
   endless,
   freeSlot,
@@ -18,6 +19,7 @@ import {
   QUESTION,
   SUMMARY,
   scripted,
+  TIMED_OUT,
   TOKEN,
   UNAUTHORIZED,
 } from './serving.ts';
@@ -107,6 +109,17 @@ describe.each([
       }
     };
     expect(String(await rejected(read()))).toContain(CANCELLED);
+    await freeSlot(long);
+  });
+
+  test('a deadline inside a stream is raised with our sentence', async () => {
+    const texts: string[] = [];
+    const read = async (): Promise<void> => {
+      const model = modelOf(long, { modelKwargs: { timeout_ms: DEADLINE_MS } });
+      for await (const { text } of await model.stream('Hello!')) texts.push(text);
+    };
+    expect(String(await rejected(read()))).toContain(TIMED_OUT);
+    expect(texts.join('')).not.toBe('');
     await freeSlot(long);
   });
 

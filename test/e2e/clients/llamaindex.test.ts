@@ -1,6 +1,7 @@
 /**
- * The package `@llamaindex/openai` against the real worker. It has no abort: a stream that is read no further
- * stays open until the worker drops its slow reader.
+ * The package `@llamaindex/openai` against the real worker. Its calls take no signal, and a `break` out of the
+ * loop of a stream does not close the connection: the worker then drops a slow reader. A signal in the options
+ * of `fetch`, which the package passes on to its client, aborts a request.
  */
 import type { ChatMessage, ToolCallLLMMessageOptions } from '@llamaindex/core/llms';
 import { tool } from '@llamaindex/core/tools';
@@ -14,13 +15,16 @@ import {
   CANCELLED,
   cancel,
   collect,
+  DEADLINE_MS,
   DEGREES,
   endless,
   freeSlot,
   GREETING,
   QUESTION,
+  readerLeft,
   SUMMARY,
   scripted,
+  TIMED_OUT,
   TOKEN,
   UNAUTHORIZED,
 } from './serving.ts';
@@ -111,6 +115,31 @@ test('an error inside a stream is raised with our sentence', async () => {
     }
   };
   expect(String(await rejected(read()))).toContain(CANCELLED);
+  await freeSlot(long);
+});
+
+test('a deadline inside a stream is raised with our sentence', async () => {
+  const model = modelOf(long, { additionalChatOptions: { timeout_ms: DEADLINE_MS } as object });
+  let text = '';
+  const read = async (): Promise<void> => {
+    for await (const { delta } of await model.chat({ messages: hello, stream: true })) text += delta;
+  };
+  expect(String(await rejected(read()))).toContain(TIMED_OUT);
+  expect(text).not.toBe('');
+  await freeSlot(long);
+});
+
+test('an aborted stream frees its slot', async () => {
+  const stop = new AbortController();
+  // The types of the package lack the signal.
+  const fetchOptions: object = { signal: stop.signal };
+  const model = modelOf(long, { additionalSessionOptions: { fetchOptions } });
+  let job: unknown;
+  for await (const { raw } of await model.chat({ messages: hello, stream: true })) {
+    job ??= (raw as { id: string }).id;
+    stop.abort();
+  }
+  await readerLeft(long, job);
   await freeSlot(long);
 });
 

@@ -10,6 +10,7 @@ import {
   CANCELLED,
   cancel,
   collect,
+  DEADLINE_MS,
   DEGREES,
   endless,
   freeSlot,
@@ -21,6 +22,7 @@ import {
   readerLeft,
   SUMMARY,
   scripted,
+  TIMED_OUT,
   TOKEN,
 } from './serving.ts';
 
@@ -158,6 +160,20 @@ test('an error inside a stream is raised with our sentence', async () => {
   const error = await read().catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(APIError);
   expect(String(error)).toContain(CANCELLED);
+  await freeSlot(long);
+});
+
+test('a deadline inside a stream is raised with our sentence', async () => {
+  const deadline: object = { timeout_ms: DEADLINE_MS };
+  const stream = await clientOf(long).responses.create({ ...hello, ...deadline, stream: true });
+  const events: ResponseStreamEvent[] = [];
+  const read = async (): Promise<void> => {
+    for await (const event of stream) events.push(event);
+  };
+  const error = await read().catch((cause: unknown) => cause);
+  expect(error).toBeInstanceOf(APIError);
+  expect(String(error)).toContain(TIMED_OUT);
+  expect(textIn(events, 'response.output_text.delta')).not.toBe('');
   await freeSlot(long);
 });
 

@@ -10,6 +10,7 @@ import {
   CANCELLED,
   cancel,
   collect,
+  DEADLINE_MS,
   DEGREES,
   endless,
   freeSlot,
@@ -21,6 +22,7 @@ import {
   readerLeft,
   SUMMARY,
   scripted,
+  TIMED_OUT,
   TOKEN,
   UNAUTHORIZED,
 } from './serving.ts';
@@ -321,6 +323,28 @@ describe('errors and aborts', () => {
     expect(error).toBeInstanceOf(APIError);
     expect(String(error)).toContain(CANCELLED);
     await freeSlot(long);
+  });
+
+  test('a deadline inside a stream is raised with our sentence: timeout_ms in the body, or X-Deadline', async () => {
+    const withTimeout: object = { timeout_ms: DEADLINE_MS };
+    for (const [fields, headersOf] of [
+      [withTimeout, () => ({})],
+      [{}, () => ({ 'X-Deadline': `${Date.now() + DEADLINE_MS}` })],
+    ] as const) {
+      const stream = await endlessly.chat.completions.create(
+        { ...hello, ...fields, stream: true },
+        { headers: headersOf() },
+      );
+      let text = '';
+      const read = async (): Promise<void> => {
+        for await (const { choices } of stream) text += choices[0]?.delta.content ?? '';
+      };
+      const error = await read().catch((cause: unknown) => cause);
+      expect(error).toBeInstanceOf(APIError);
+      expect(String(error)).toContain(TIMED_OUT);
+      expect(text).not.toBe('');
+      await freeSlot(long);
+    }
   });
 
   test('an aborted stream frees its slot', async () => {

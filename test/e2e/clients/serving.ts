@@ -32,6 +32,9 @@ export const PARAMETERS = {
 };
 export const QUESTION = 'How warm is it in Łódź and in Oslo?';
 export const CANCELLED = 'The job was cancelled.';
+export const TIMED_OUT = 'The deadline has passed.';
+/** Milliseconds until the end of a stream. It has begun long before, and would end much later. */
+export const DEADLINE_MS = 4000;
 export const UNAUTHORIZED = 'A valid bearer token is required.';
 /** The ids of calls: nine letters or digits, which every chat template accepts. */
 export const CALL_ID = /^[A-Za-z0-9]{9}$/;
@@ -46,7 +49,7 @@ export function scripted(): Promise<TestWorker> {
 }
 
 export function endless(): Promise<TestWorker> {
-  endlessWorker ??= serve('endless', { plain: 'And so on. '.repeat(2000) }, ['--slots', '1']);
+  endlessWorker ??= serve('endless', { plain: 'And so on. '.repeat(8000) }, ['--slots', '1']);
   return endlessWorker;
 }
 
