@@ -10,9 +10,9 @@ import type { RenderLimits } from '../../template/render-limits.ts';
  * Limits of one rendering of a probe: far more than two short messages and two calls need. The steps and the
  * text bound the work; the time is long, so that a busy machine does not change a profile.
  */
-export const PROFILE_RENDER: RenderLimits = { ms: 1_000, steps: 20_000, text: 2 ** 16 };
-/** Milliseconds of all renderings of a profile together, which hold up the start: the families need 50. */
-export const MAX_PROBES_MS = 2_000;
+export const PROFILE_RENDER: RenderLimits = { ms: 5_000, steps: 20_000, text: 2 ** 16 };
+/** Milliseconds of all renderings of a profile together, which hold up the start. The families need up to 50. */
+export const MAX_PROBES_MS = 10_000;
 
 export const WORDS = {
   user: 'zquser',
