@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AnthropicErrorType } from '../../contract/anthropic/answers.ts';
 import { ERRORS, type ErrorCode, type WorkerError } from '../../contract/errors.ts';
 import { sentencesOf } from '../dialect/check.ts';
-import { narrateRefusal } from '../dialect/refusal.ts';
+import { narrateRefusal, statusOf } from '../dialect/refusal.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 
 /** An error as a body, and as the data of the event `error`. */
@@ -16,8 +16,6 @@ export interface AnthropicErrorBody {
   readonly request_id: string;
 }
 
-/** Statuses that Anthropic's API has for an error, where they differ. */
-const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
 /** Agents look for this beginning of the message, and then shorten the prompt. */
 const TOO_LONG = 'prompt is too long: ';
 
@@ -33,9 +31,6 @@ const TYPES: Readonly<Record<number, AnthropicErrorType>> = {
   503: 'overloaded_error',
   504: 'timeout_error',
 };
-
-/** HTTP status of an error in this dialect. */
-export const statusOf = ({ code, status }: Pick<WorkerError, 'code' | 'status'>): number => STATUSES[code] ?? status;
 
 /** The body of an error with all its violations as sentences. */
 export function anthropicError(error: WorkerError, requestId: string): AnthropicErrorBody {

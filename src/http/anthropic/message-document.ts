@@ -7,8 +7,9 @@ import type { OutputPart } from '../../text/output/parts.ts';
 import { jsonObjectOf } from '../../text/tools/json-object.ts';
 import { JSON_TYPE } from '../dialect/answer.ts';
 import type { DialectEncoder } from '../dialect/dialect-encoder.ts';
+import { statusOf } from '../dialect/refusal.ts';
 import { type EncoderOptions, NO_SIGNATURE, narrationOf, stopOf, usageOf } from './answer-facts.ts';
-import { anthropicJobError, statusOf } from './errors.ts';
+import { anthropicJobError } from './errors.ts';
 
 /** A block while its pieces arrive. */
 interface GrowingBlock {

@@ -79,7 +79,7 @@ function refuseFormats({ output_config, output_format }: MessagesRequest): void 
   const formats = { 'output_config.format': output_config?.format, output_format };
   for (const [field, format] of Object.entries(formats)) {
     if (format === undefined || format['type'] === 'text') continue;
-    const message = `${field} must be absent: this worker cannot enforce a form of the answer yet; describe the form in a message`;
+    const message = `${field} must be absent or have the type text: this worker cannot enforce a form of the answer yet; describe the form in a message`;
     throw invalidField(field, 'unsupported', message);
   }
 }

@@ -8,7 +8,8 @@ import { ROUTES } from '../../contract/routes.ts';
 import { anthropicErrors } from '../anthropic/errors.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 import { sendError } from '../native/errors.ts';
-import { openAIError, statusOf } from '../openai/errors.ts';
+import { openAIError } from '../openai/errors.ts';
+import { statusOf } from './refusal.ts';
 
 /** A path, also behind the host of an absolute target (RFC 9112, 3.2.2). */
 const MESSAGES = /^(?:https?:\/\/[^/?#]*)?\/v1\/messages(?![^/?#])/i;

@@ -5,7 +5,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ERRORS, type ErrorCode, type WorkerError } from '../../contract/errors.ts';
 import { sentencesOf } from '../dialect/check.ts';
-import { narrateRefusal } from '../dialect/refusal.ts';
+import { narrateRefusal, statusOf } from '../dialect/refusal.ts';
 import type { ErrorFormatter } from '../error-handler.ts';
 
 /** The error of a body or of a stream. */
@@ -18,8 +18,7 @@ export interface OpenAIError {
   readonly code: string;
 }
 
-/** Statuses and codes that clients of OpenAI expect for errors of the worker, where they differ. */
-const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
+/** Codes that clients of OpenAI expect for errors of the worker, where they differ. */
 const CODES: Partial<Record<ErrorCode, string>> = {
   PROMPT_TOO_LONG: 'context_length_exceeded',
   UNAUTHORIZED: 'invalid_api_key',
@@ -34,9 +33,6 @@ function typeOf(status: number): string {
   if (status === 429) return 'rate_limit_error';
   return status < 500 ? 'invalid_request_error' : 'server_error';
 }
-
-/** HTTP status of an error in this dialect. */
-export const statusOf = ({ code, status }: Pick<WorkerError, 'code' | 'status'>): number => STATUSES[code] ?? status;
 
 /** The error with all its violations as sentences. */
 export function openAIError(error: WorkerError): OpenAIError {

@@ -3,7 +3,8 @@ import { WorkerError } from '../../../contract/errors.ts';
 import type { JobEvent } from '../../../jobs/job-events.ts';
 import { JSON_TYPE } from '../../dialect/answer.ts';
 import type { DialectEncoder } from '../../dialect/dialect-encoder.ts';
-import { openAIJobError, statusOf } from '../errors.ts';
+import { statusOf } from '../../dialect/refusal.ts';
+import { openAIJobError } from '../errors.ts';
 import { type ResponseFacts, ResponseState } from './response.ts';
 import type { SendOptions } from './stream-encoder.ts';
 

@@ -2,7 +2,8 @@
 import { ERRORS } from '../../../contract/errors.ts';
 import type { EventBody } from '../../../contract/events.ts';
 import type { JobError } from '../../dialect/dialect-encoder.ts';
-import { openAIJobError, statusOf } from '../errors.ts';
+import { statusOf } from '../../dialect/refusal.ts';
+import { openAIJobError } from '../errors.ts';
 import type { AnswerHead } from './order.ts';
 import type { Usage } from './usage.ts';
 
