@@ -5,7 +5,7 @@ import { runIn } from '../../narration/narrate.ts';
 import { idsOf } from '../correlation.ts';
 import { narrateViolations } from '../native/errors.ts';
 
-/** Statuses that the APIs of OpenAI and Anthropic have for an error, where they differ from the worker's own. */
+/** Statuses of errors in the APIs of OpenAI and Anthropic, where they differ from the worker's own. */
 const STATUSES: Partial<Record<ErrorCode, number>> = { PROMPT_TOO_LONG: 400 };
 
 /** HTTP status of an error in a dialect. */

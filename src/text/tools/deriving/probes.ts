@@ -11,7 +11,7 @@ import type { RenderLimits } from '../../template/render-limits.ts';
  * text bound the work; the time is long, so that a busy machine does not change a profile.
  */
 export const PROFILE_RENDER: RenderLimits = { ms: 5_000, steps: 20_000, text: 2 ** 16 };
-/** Milliseconds of all renderings of a profile together, which hold up the start. The families need up to 50. */
+/** Milliseconds of all renderings of a profile together. They hold up the start; families need up to 50. */
 export const MAX_PROBES_MS = 10_000;
 
 export const WORDS = {
