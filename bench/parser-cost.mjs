@@ -27,6 +27,7 @@ const HOSTILE = {
     tokens: ['\\n\\"', '\\u00', '41\\t', '\\\\'],
     before: '<tool_call>{"name": "get_weather", "arguments": {"a": "',
   },
+  'beginnings of objects, without a format of calls': { family: 'plain', tokens: ['\n{', '\n{"', '\n``', '`\n{'] },
   'a list of a tagged call': {
     family: 'qwen3-coder',
     tokens: ['[1, ', '"a",', ' {"b', '": 2'],

@@ -44,7 +44,7 @@ export function messagesOrder(
   requireBoundedLists(request.body);
   const { value: body, unknown } = checkBody(MessagesBody, MESSAGES_FIELDS, request.body);
   refuseFormats(body);
-  const { functions, skipped } = toolsOf(body.tools ?? []);
+  const { functions, ignored } = toolsOf(body.tools ?? []);
   const toolUse = toolUseOf(body.tool_choice, functions);
   const order: GenerationOrder = {
     jobId,
@@ -63,7 +63,7 @@ export function messagesOrder(
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
-    ignoredFields: [...new Set([...unknown, ...ignoredIn(body, request.body, model), ...skipped])],
+    ignoredFields: [...new Set([...unknown, ...ignoredIn(body, request.body, model), ...ignored])],
   };
   requireLength(order, limits, 'messages');
   return { body, order };
@@ -87,17 +87,17 @@ function refuseFormats({ output_config, output_format }: MessagesRequest): void 
 /** The tools of a request. */
 interface Tools {
   readonly functions: readonly FunctionTool[];
-  /** Tools of the server, such as `tools[2] (web_search_20250305)`. */
-  readonly skipped: readonly string[];
+  /** Tools of the server, such as `tools[2] (web_search_20250305)`, and fields without an effect. */
+  readonly ignored: readonly string[];
 }
 
 /** @throws WorkerError `INVALID_REQUEST` for a function without a name, and for two functions of one name */
 function toolsOf(tools: readonly AnthropicTool[]): Tools {
   const functions: FunctionTool[] = [];
-  const skipped: string[] = [];
+  const ignored: string[] = [];
   for (const [at, { type = 'custom', name, description, input_schema, strict }] of tools.entries()) {
     if (type !== 'custom') {
-      skipped.push(`tools[${at}] (${shownText(type)})`);
+      ignored.push(`tools[${at}] (${shownText(type)})`);
       continue;
     }
     if (name === undefined) throw invalidField(`tools[${at}].name`, 'required', `tools[${at}].name is required`);
@@ -110,7 +110,8 @@ function toolsOf(tools: readonly AnthropicTool[]): Tools {
     // The values come from a JSON body.
     functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
   }
-  return { functions, skipped };
+  if (functions.some(({ strict }) => strict)) ignored.push('tools[].strict');
+  return { functions, ignored };
 }
 
 /** @throws WorkerError `INVALID_REQUEST` for a choice that no function can satisfy */

@@ -257,7 +257,7 @@ describe('parameters', () => {
       tool_choice: { type: 'auto', name: 'weather', strict: true },
       output_config: { effort: 'low', task_budget: { total: 7 }, format: { type: 'text', schema: {} } },
       output_format: { type: 'text', name: 'x' },
-      tools: [WEATHER],
+      tools: [{ ...WEATHER, strict: true }],
       messages: [
         { role: 'user', content: [{ type: 'text', text: 'a', id: 'x', cache_control: {} }] },
         { role: 'assistant', content: [{ type: 'redacted_thinking', data: 'x' }] },
@@ -275,6 +275,7 @@ describe('parameters', () => {
       'output_format.name',
       'messages[].content[].id',
       'messages[].content[] (redacted_thinking)',
+      'tools[].strict',
     ]);
   });
 

@@ -113,7 +113,7 @@ describe('tools', () => {
     expect(inputs).toMatchObject([{ tools: [look.function, { name: 'jump' }] }]);
     expect(JSON.stringify(inputs)).toContain('{"b":{},"a":{}}');
     expect(toolUse).toMatchObject({ choice: 'auto', parallel: false });
-    expect(ignoredFields).toEqual(['tools[0] (web_search)']);
+    expect(ignoredFields).toEqual(['tools[0] (web_search)', 'tools[].function.strict']);
   });
 
   test('are not offered with tool_choice none; without tools the output may still have reasoning', () => {

@@ -180,14 +180,14 @@ describe('tools', () => {
       input: 'x',
       tools: [
         { type: 'web_search' },
-        { ...WEATHER, description: null, strict: null },
+        { ...WEATHER, description: null, strict: true },
         { type: 'namespace', name: 'n', tools: [] },
       ],
     });
     const { tools = [] } = order.inputs[0] as Conversation;
     expect(tools.map(({ name }) => name)).toEqual(['weather']);
     expect(Object.keys(tools[0]?.parameters?.['properties'] ?? {})).toEqual(['z', 'a']);
-    expect(order.ignoredFields).toEqual(['tools[0] (web_search)', 'tools[2] (namespace)']);
+    expect(order.ignoredFields).toEqual(['tools[0] (web_search)', 'tools[2] (namespace)', 'tools[].strict']);
     expect(order.toolUse).toMatchObject({ choice: 'auto', parallel: true });
   });
 
