@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
-import { OPENAI_LIMITS, text } from '../openai/fields.ts';
+import { OPENAI_LIMITS, stopText, text } from '../openai/fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
 import { named } from '../schema.ts';
 
@@ -179,15 +179,6 @@ const promptFields = () => ({
   output_format: object('Refused, unless its `type` is `text`: the worker cannot enforce a JSON schema'),
 });
 
-/** A text of `stop_sequences`. Its characters are code points. */
-const stopText = () =>
-  text()
-    .min(1)
-    .refine((given) => given.length <= 2 * OPENAI_LIMITS.stopChars && [...given].length <= OPENAI_LIMITS.stopChars, {
-      params: { constraint: 'max_length' },
-      error: `at most ${OPENAI_LIMITS.stopChars} characters`,
-    });
-
 /** The fields that say how the answer is generated and sent. */
 const outputFields = () => ({
   max_tokens: z
@@ -199,7 +190,7 @@ const outputFields = () => ({
         '0 counts as 1, and a negative number as absent',
     }),
   stop_sequences: z
-    .array(stopText())
+    .array(stopText().min(1))
     .max(OPENAI_LIMITS.stops)
     .optional()
     .meta({

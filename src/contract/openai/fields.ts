@@ -47,7 +47,8 @@ const STOP_RULE = `up to ${OPENAI_LIMITS.stops} strings of at most ${OPENAI_LIMI
 const fitsIn = (given: string, max: number): boolean =>
   given.length <= max || (given.length <= 2 * max && Array.from(given).length <= max);
 
-const stopText = () =>
+/** A text that ends an output. Its characters are code points. */
+export const stopText = () =>
   text().refine((given) => fitsIn(given, OPENAI_LIMITS.stopChars), {
     error: `at most ${OPENAI_LIMITS.stopChars} characters`,
     params: { constraint: 'max_length' },

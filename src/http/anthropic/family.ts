@@ -1,9 +1,8 @@
 /** The routes of Anthropic's Messages API. Loaded with the first request of this dialect. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { v4 as uuid } from 'uuid';
 import { limitsOf } from '../../contract/execute.ts';
 import { mostCounted, promptIds } from '../../jobs/prompt-ids.ts';
-import { answerJob } from '../dialect/answer.ts';
+import { answerJob, newAnswerId } from '../dialect/answer.ts';
 import { untilClientLeaves } from '../dialect/client-left.ts';
 import type { FamilyHandlers, FamilyParts } from '../dialect/family.ts';
 import { narrateIgnored } from '../dialect/ignored-fields.ts';
@@ -19,7 +18,7 @@ export function anthropicFamily({ config, admission }: FamilyParts): FamilyHandl
   const ordered = (request: FastifyRequest) => {
     const loaded = admission.requireReady();
     const limits = limitsOf(config, loaded.facts.context);
-    const jobId = `msg_${uuid().replaceAll('-', '')}`;
+    const jobId = newAnswerId('msg_');
     return { loaded, ...messagesOrder(request, { jobId, model: loaded.spec.name, limits }) };
   };
   return {

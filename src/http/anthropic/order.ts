@@ -14,7 +14,7 @@ import type { FunctionTool } from '../../text/template/conversation.ts';
 import type { ToolUse } from '../../text/tools/tool-use.ts';
 import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
-import { deadlineOrder, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
+import { deadlineOrder, maximumOf, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
 import { shownText } from '../validate.ts';
 import { conversationOf } from './conversation.ts';
 import { ignoredIn } from './ignored.ts';
@@ -55,7 +55,7 @@ export function messagesOrder(
       },
     ],
     toolUse: { ...toolUse, reasoning: reasoningOf(body) },
-    maxTokens: maxTokensOf(body),
+    maxTokens: maximumOf(body.max_tokens),
     minTokens: body.min_tokens,
     ignoreEos: body.ignore_eos,
     sampling: samplingOrder(body),
@@ -67,11 +67,6 @@ export function messagesOrder(
   };
   requireLength(order, limits, 'messages');
   return { body, order };
-}
-
-/** The maximum of the order: a client's number is changed, and never refused. */
-function maxTokensOf({ max_tokens: given }: MessagesRequest): number | undefined {
-  return given === undefined || given < 0 ? undefined : Math.max(1, given);
 }
 
 /** Refuses formats of the answer that the worker cannot enforce. */

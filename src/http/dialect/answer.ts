@@ -2,6 +2,7 @@
  * Admits the job of a dialect's request, and answers with its stream or, after its end, with one document.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { v4 as uuid } from 'uuid';
 import type { Admission } from '../../jobs/admission.ts';
 import type { Encoder } from '../../jobs/event-log.ts';
 import type { JobEvent } from '../../jobs/job-events.ts';
@@ -13,6 +14,9 @@ import type { DialectEncoder } from './dialect-encoder.ts';
 
 /** Media type of a document. */
 export const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** The id of a new answer, and of its job. @param prefix kind of the id, such as `chatcmpl-` */
+export const newAnswerId = (prefix: string): string => prefix + uuid().replaceAll('-', '');
 
 /** A request of a dialect, ready to be admitted. */
 export interface DialectJob {

@@ -24,14 +24,7 @@ export const MAX_VIOLATIONS = 20;
 export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, body: unknown): CheckedBody<T> {
   const given = withoutNulls(body);
   const parsed = schema.safeParse(given);
-  if (!parsed.success)
-    throw invalidError(
-      onePerField(
-        firstOf(parsed.error.issues)
-          .flatMap(innermost)
-          .map((issue) => violationOf(issue, given)),
-      ),
-    );
+  if (!parsed.success) throw invalidError(violationsOf(parsed.error, given));
   return { value: parsed.data, unknown: Object.keys(given as object).filter((name) => !fields.has(name)) };
 }
 
@@ -43,14 +36,16 @@ export function checkBody<T>(schema: z.ZodType<T>, fields: ReadonlySet<string>, 
 export function checkPart<T>(schema: z.ZodType<T>, path: string, value: unknown): T {
   const parsed = schema.safeParse(withoutNulls(value));
   if (parsed.success) return parsed.data;
-  throw invalidError(
-    onePerField(
-      firstOf(parsed.error.issues)
-        .flatMap(innermost)
-        .map((issue) => violationOf(issue, value, path)),
-    ),
-  );
+  throw invalidError(violationsOf(parsed.error, value, path));
 }
+
+/** @param root path of `body`, if it is a part of the whole body */
+const violationsOf = ({ issues }: z.ZodError, body: unknown, root?: string): Violation[] =>
+  onePerField(
+    firstOf(issues)
+      .flatMap(innermost)
+      .map((issue) => violationOf(issue, body, root)),
+  );
 
 /**
  * One violation for each field. zod goes on after a wrong type, and reports two maxima of a whole number: its

@@ -37,6 +37,14 @@ function seedOf(seed: number): number {
 }
 
 /**
+ * The maximum number of tokens that counts: no number is refused. Clients send a negative one for no
+ * maximum, and 0 for the least possible output.
+ */
+export function maximumOf(given: number | undefined): number | undefined {
+  return given === undefined || given < 0 ? undefined : Math.max(1, given);
+}
+
+/**
  * The time at which the caller no longer needs the answer, from the header `X-Deadline`, in epoch
  * milliseconds.
  * @throws WorkerError `INVALID_REQUEST`

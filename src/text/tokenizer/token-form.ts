@@ -10,6 +10,11 @@ export interface TokenForm {
   readonly bytes: readonly number[];
 }
 
+/** The forms of the tokens of a tokenizer. */
+export interface TokenForms {
+  formOf(id: number): TokenForm;
+}
+
 const part = z.looseObject({ type: z.string(), decoders: z.array(z.unknown()).optional() });
 const lossy = new TextDecoder('utf-8', { ignoreBOM: true });
 const encoder = new TextEncoder();

@@ -3,12 +3,13 @@
 import type { Config } from '../../../config/config.ts';
 import type { ChoiceEndEvent, JobEvent, TokenEvent } from '../../../jobs/job-events.ts';
 import type { OutputPart } from '../../../text/output/parts.ts';
+import type { TokenForms } from '../../../text/tokenizer/token-form.ts';
 import { type DialectEncoder, keepAliveOf } from '../../dialect/dialect-encoder.ts';
 import { Chunks, errorEnd, jsonLine } from '../shared/chunks.ts';
 import type { AnswerHead, SharedBody } from '../shared/order.ts';
 import { UsageCounter } from '../shared/usage.ts';
 import { chatFinish } from './finish.ts';
-import { chatScores, endScores, type TokenForms } from './scores.ts';
+import { chatScores, endScores } from './scores.ts';
 
 const ROLE = '"role":"assistant",';
 

@@ -4,7 +4,8 @@ import type { ChatRequest } from '../../../contract/openai/chat.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
-import { type AnswerHead, ignoredNames, maximumOf, refuseField, sharedOrder } from '../shared/order.ts';
+import { maximumOf } from '../../dialect/sampling-order.ts';
+import { type AnswerHead, ignoredNames, refuseField, sharedOrder } from '../shared/order.ts';
 import { messagesOf } from './messages.ts';
 import { toolsOf } from './tools.ts';
 

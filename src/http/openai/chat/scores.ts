@@ -1,11 +1,8 @@
 /** The log-probabilities of a chat's tokens. */
 import type { ChoiceEndEvent, TokenEvent } from '../../../jobs/job-events.ts';
 import type { TokenReport } from '../../../protocol/messages.ts';
-import type { Tokenizer } from '../../../text/tokenizer/tokenizer.ts';
+import type { TokenForms } from '../../../text/tokenizer/token-form.ts';
 import { jsonLine } from '../shared/chunks.ts';
-
-/** The part of a tokenizer that log-probabilities use. */
-export type TokenForms = Pick<Tokenizer, 'formOf'>;
 
 type Scored = TokenReport & { readonly logprob: number };
 

@@ -3,7 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import { type CompletionRequest, DEFAULT_COMPLETION_TOKENS } from '../../../contract/openai/completions.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
-import { type AnswerHead, ignoredNames, maximumOf, refuseField, sharedOrder } from '../shared/order.ts';
+import { maximumOf } from '../../dialect/sampling-order.ts';
+import { type AnswerHead, ignoredNames, refuseField, sharedOrder } from '../shared/order.ts';
 import { promptsOf, requireFew } from './prompts.ts';
 
 /**

@@ -1,9 +1,8 @@
 /** POST /v1/responses: runs one job, and answers with a stream or a document of OpenAI's Responses API. */
-import { randomUUID } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { limitsOf } from '../../../contract/execute.ts';
 import { RESPONSES_FIELDS, ResponsesBody } from '../../../contract/openai/responses/body.ts';
-import { answerJob } from '../../dialect/answer.ts';
+import { answerJob, newAnswerId } from '../../dialect/answer.ts';
 import type { FamilyParts } from '../../dialect/family.ts';
 import { wantsNarration } from '../../dialect/narration-option.ts';
 import { checkAll } from '../../dialect/unknown-fields.ts';
@@ -22,7 +21,7 @@ export function responsesHandler({ config, admission }: FamilyParts) {
     const { spec, facts, tokenizer } = admission.requireReady();
     const checked = checkAll(ResponsesBody, RESPONSES_FIELDS, request.body);
     const { value: body } = checked;
-    const id = `resp_${randomUUID().replaceAll('-', '')}`;
+    const id = newAnswerId('resp_');
     const tools = readTools(body.tools ?? [], body.tool_choice);
     const order = responsesOrder(checked, request, {
       id,

@@ -2,12 +2,9 @@
 import type { z } from 'zod';
 import type { ResponsesLogprob } from '../../../contract/openai/responses/answer.ts';
 import type { TokenEvent } from '../../../jobs/job-events.ts';
-import type { Tokenizer } from '../../../text/tokenizer/tokenizer.ts';
+import type { TokenForms } from '../../../text/tokenizer/token-form.ts';
 
 export type Logprob = z.output<typeof ResponsesLogprob>;
-
-/** The part of a tokenizer that log-probabilities use. */
-export type TokenForms = Pick<Tokenizer, 'formOf'>;
 
 interface Scored {
   readonly id: number;

@@ -5,7 +5,8 @@
 import type { OutputItem } from '../../../contract/openai/responses/answer.ts';
 import type { ResponsesEventFields, ResponsesEventType } from '../../../contract/openai/responses/events.ts';
 import type { TokenEvent } from '../../../jobs/job-events.ts';
-import { type Logprob, logprobsIn, type TokenForms } from './logprobs.ts';
+import type { TokenForms } from '../../../text/tokenizer/token-form.ts';
+import { type Logprob, logprobsIn } from './logprobs.ts';
 
 /** Receives the events of the items in order. */
 export type Report = <T extends ResponsesEventType>(type: T, fields: ResponsesEventFields<T>) => void;

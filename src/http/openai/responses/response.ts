@@ -1,9 +1,9 @@
 /** The response object of one job, which its stream repeats and its document is. */
 import type { ResponseSettings, ResponsesAnswer } from '../../../contract/openai/responses/answer.ts';
 import type { ChoiceEndEvent, JobEvent, TokenEvent } from '../../../jobs/job-events.ts';
+import type { TokenForms } from '../../../text/tokenizer/token-form.ts';
 import type { JobError } from '../../dialect/dialect-encoder.ts';
 import { openAIJobError } from '../errors.ts';
-import type { TokenForms } from './logprobs.ts';
 import { type Report, ResponseOutput } from './output.ts';
 
 /** The facts of a response from before its job. */

@@ -1,10 +1,10 @@
 /** The parts of an order and of an answer that the routes of OpenAI's dialect build in the same way. */
 import type { FastifyRequest } from 'fastify';
-import { v4 as uuid } from 'uuid';
 import type { sharedFields } from '../../../contract/openai/fields.ts';
 import { logitBiasIn } from '../../../contract/sampling-fields.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { LoadedModel } from '../../../lifecycle/load-model.ts';
+import { newAnswerId } from '../../dialect/answer.ts';
 import { invalidField } from '../../dialect/check.ts';
 import type { FamilyParts } from '../../dialect/family.ts';
 import { deadlineOrder, samplingOrder } from '../../dialect/sampling-order.ts';
@@ -32,7 +32,7 @@ export interface AnswerHead {
 /** The head of a new answer. @param prefix kind of the id, such as `chatcmpl` */
 export function answerHead(prefix: string, { spec, dtype, facts }: LoadedModel, { identity }: OpenAIParts): AnswerHead {
   return {
-    id: `${prefix}-${uuid().replaceAll('-', '')}`,
+    id: newAnswerId(`${prefix}-`),
     created: Math.floor(Date.now() / 1000),
     model: spec.name,
     system_fingerprint: `fp_${identity.version}_${dtype}_${facts.device}`,
@@ -63,14 +63,6 @@ export function sharedOrder(body: SharedBody, maxTokens: number | undefined, req
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
   } as const satisfies Partial<GenerationOrder>;
-}
-
-/**
- * The maximum number of tokens that counts: no number is refused. Clients send a negative one for no
- * maximum, and 0 for the least possible output.
- */
-export function maximumOf(given: number | undefined): number | undefined {
-  return given === undefined || given < 0 ? undefined : Math.max(1, given);
 }
 
 /** The stop strings without empty ones, which some clients send for none. */
