@@ -122,15 +122,16 @@ describe('a fleet', { timeout: CEILING_MS }, () => {
 
   test('loses no request when an engine is killed, and keeps the worker', async () => {
     const { failed } = await orchestrator.counts();
-    const { victim, ended } = await tasksWith((worker) => {
-      for (const engine of enginesOf(worker.pid)) process.kill(engine, 'SIGKILL');
-    });
-    const lost = ended.filter((events) =>
-      all(events, 'narration').some(({ event }) => event === 'request.engine_lost'),
-    );
-    expect(lost.length).toBeGreaterThan(0);
+    for (let lost = false; !lost; ) {
+      await manager.untilReady(WORKERS);
+      const { victim, ended } = await tasksWith((worker) => {
+        for (const engine of enginesOf(worker.pid)) process.kill(engine, 'SIGKILL');
+      });
+      expect((await manager.endpoints()).map(({ pid }) => pid)).toContain(victim.pid);
+      // On a busy machine the signal can reach the engine between two jobs: then it computes none.
+      lost = ended.some((events) => all(events, 'narration').some(({ event }) => event === 'request.engine_lost'));
+    }
     expect((await orchestrator.counts()).failed).toBe(failed);
-    expect((await manager.endpoints()).map(({ pid }) => pid)).toContain(victim.pid);
   });
 
   test('ends with the pool-manager: no worker and no engine is left', async () => {
