@@ -28,12 +28,13 @@ const FLOORS: readonly (readonly string[])[] = [
 /** What each folder outside of the floors may import besides itself. */
 const OTHERS: Readonly<Record<string, readonly string[]>> = {
   client: ['contract'],
-  engine: ['protocol', 'onnx'],
+  engine: ['protocol', 'onnx', 'grammar'],
+  grammar: [],
   onnx: [],
-  protocol: [],
+  protocol: ['grammar'],
 };
 /** Folders that both processes import. They import nothing, so every floor may import them: the settings read the table of devices. */
-const SHARED: readonly string[] = ['protocol', 'onnx'];
+const SHARED: readonly string[] = ['protocol', 'onnx', 'grammar'];
 
 const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.includes(folderOf(name)));
 
