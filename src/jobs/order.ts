@@ -2,6 +2,7 @@
  * A request for a generation, independent of the wire format. Each route family converts its bodies to this
  * form.
  */
+import type { OutputFormat } from '../grammar/output-format.ts';
 import type { LogitBias } from '../protocol/logit-bias.ts';
 import type { Sampling } from '../protocol/sampling.ts';
 import { type Conversation, conversationUnits } from '../text/template/conversation.ts';
@@ -34,6 +35,8 @@ export interface GenerationOrder {
   readonly sampling: Partial<Sampling>;
   /** Numbers that are added to the logits of these ids; an id at most once. */
   readonly logitBias?: readonly LogitBias[] | undefined;
+  /** The form of every output. Absent: any text. */
+  readonly format?: DemandedFormat | undefined;
   /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
   /** Report the log-probability of each token and of this many alternatives. */
@@ -48,6 +51,12 @@ export interface GenerationOrder {
   readonly onDisconnect: 'cancel' | 'continue';
   /** Names of fields of the body that have no effect. A narration lists them. */
   readonly ignoredFields: readonly string[];
+}
+
+/** A form of the output, and the field of the request that demands it: the beginning of an error's place. */
+export interface DemandedFormat {
+  readonly format: OutputFormat;
+  readonly field: string;
 }
 
 /**

@@ -3,6 +3,7 @@
  * this folder and `onnx/`. Numbers, names of files and devices, and the reasons for failures cross the
  * boundary; prompt text and the environment do not. Types only.
  */
+import type { Program } from '../grammar/program.ts';
 import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { LogitBias } from './logit-bias.ts';
@@ -45,6 +46,14 @@ export interface SequenceRequest {
    * are reported before all outputs of that prompt.
    */
   readonly copyOf?: number;
+  /** The grammar of the output. Absent: any output. The sequence ends when nothing can follow. */
+  readonly grammar?: SequenceGrammar;
+}
+
+/** A grammar, and a name for the engine's caches: equal keys have equal programs. */
+export interface SequenceGrammar {
+  readonly key: string;
+  readonly program: Program;
 }
 
 /** Worker → engine. */
@@ -149,6 +158,10 @@ export interface Finished {
   /** Number of drafted tokens, and how many of them were accepted. */
   readonly drafted: number;
   readonly accepted: number;
+  /** Generated tokens for which the grammar left no choice; absent without a grammar. */
+  readonly forced?: number;
+  /** The output does not match the grammar: it ended before it was complete. */
+  readonly incomplete?: true;
   readonly timings: Timings;
 }
 

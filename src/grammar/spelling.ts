@@ -1,0 +1,68 @@
+/** The bytes of characters: as UTF-8, or in the spelling of JSON.stringify inside a string. Pure. */
+import type { CharAutomaton } from './program.ts';
+
+/** `raw`: UTF-8. `json`: inside a string of JSON, each character in one spelling. */
+export type Spelling = 'raw' | 'json';
+
+const encoder = new TextEncoder();
+/** Characters with an escape of two bytes. */
+const SHORT_ESCAPES: Readonly<Record<number, string>> = {
+  8: '\\b',
+  9: '\\t',
+  10: '\\n',
+  12: '\\f',
+  13: '\\r',
+  34: '\\"',
+  92: '\\\\',
+};
+
+export const bytesOfLiteral = (text: string): Uint8Array => encoder.encode(text);
+
+/** The bytes of one code point, which is no surrogate. */
+export function bytesOfChar(code: number, spelling: Spelling): Uint8Array {
+  if (spelling === 'json') {
+    const escape = SHORT_ESCAPES[code];
+    if (escape !== undefined) return encoder.encode(escape);
+    if (code < 0x20) return encoder.encode(`\\u${code.toString(16).padStart(4, '0')}`);
+  }
+  return encoder.encode(String.fromCodePoint(code));
+}
+
+/** First code points of runs whose characters have the same number of bytes, and are spelled alike. */
+const RUNS: Readonly<Record<Spelling, readonly number[]>> = {
+  raw: [0, 0x80, 0x800, 0x1_0000],
+  json: [0, 8, 11, 12, 14, 0x20, 0x22, 0x23, 0x5c, 0x5d, 0x80, 0x800, 0x1_0000],
+};
+
+/** The code point of a range whose spelling is the shortest, the lowest of equals. */
+export function cheapestIn(first: number, last: number, spelling: Spelling): number {
+  let best = first;
+  for (const start of RUNS[spelling]) {
+    if (start <= first || start > last) continue;
+    if (bytesOfChar(start, spelling).length < bytesOfChar(best, spelling).length) best = start;
+  }
+  return best;
+}
+
+/** Bytes from each state of an automaton to the nearest accepting state. */
+export function shortestInside({ edges, accepts }: CharAutomaton, spelling: Spelling): Float64Array {
+  const lengths = new Float64Array(accepts.length).fill(Number.POSITIVE_INFINITY);
+  const sources: [state: number, bytes: number][][] = accepts.map(() => []);
+  for (const [state, ranges] of edges.entries())
+    for (let at = 0; at < ranges.length; at += 3) {
+      const [first = 0, last = 0, target = 0] = ranges.slice(at, at + 3);
+      sources[target]?.push([state, bytesOfChar(cheapestIn(first, last, spelling), spelling).length]);
+    }
+  const queue = accepts.flatMap((accepting, state) => (accepting ? [state] : []));
+  for (const state of queue) lengths[state] = 0;
+  for (let at = 0; at < queue.length; at += 1) {
+    const state = queue[at] ?? 0;
+    for (const [source, bytes] of sources[state] ?? []) {
+      const length = bytes + (lengths[state] ?? 0);
+      if (length >= (lengths[source] ?? 0)) continue;
+      lengths[source] = length;
+      queue.push(source);
+    }
+  }
+  return lengths;
+}
