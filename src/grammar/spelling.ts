@@ -21,8 +21,8 @@ export const bytesOfLiteral = (text: string): Uint8Array => encoder.encode(text)
 /** The bytes of one code point, which is no surrogate. */
 export function bytesOfChar(code: number, spelling: Spelling): Uint8Array {
   if (spelling === 'json') {
-    const escape = SHORT_ESCAPES[code];
-    if (escape !== undefined) return encoder.encode(escape);
+    const short = SHORT_ESCAPES[code];
+    if (short !== undefined) return encoder.encode(short);
     if (code < 0x20) return encoder.encode(`\\u${code.toString(16).padStart(4, '0')}`);
   }
   return encoder.encode(String.fromCodePoint(code));
