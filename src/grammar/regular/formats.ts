@@ -55,7 +55,7 @@ const EMAIL = `${ATOM}(?:\\.${ATOM})*@(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])
 /** RFC 3986 with a scheme, and with an authority, an absolute path or a path that is not empty. */
 function uri(): string {
   const encoded = '%[0-9a-fA-F]{2}';
-  const plain = "a-zA-Z0-9._~!$&'()*+,;=-";
+  const plain = "a-zA-Z0-9._~!$&'()*+,;=\\-";
   const segment = `(?:[${plain}:@]|${encoded})`;
   const path = `(?:/${segment}*)*`;
   const host = `(?:(?:[${plain}]|${encoded})+|\\[${ipv6()}\\])`;
