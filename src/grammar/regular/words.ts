@@ -3,7 +3,7 @@ import { Budget, MAX_STATES } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton } from '../program.ts';
 import { ANY } from './char-set.ts';
-import { longestFrom } from './minimize.ts';
+import { addRange, longestFrom } from './minimize.ts';
 import { tooManyStates } from './nfa.ts';
 
 /** For work that its input bounds. */
@@ -93,10 +93,7 @@ class WordsBuilder {
   #state({ edges, accepts }: OpenState): number {
     edges.sort((a, b) => a[0] - b[0]);
     const row: number[] = [];
-    for (const [code, target] of edges) {
-      if (row.at(-1) === target && row.at(-2) === code - 1) row[row.length - 2] = code;
-      else row.push(code, code, target);
-    }
+    for (const [code, target] of edges) addRange(row, code, code, target);
     const key = `${accepts}${row.join()}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
