@@ -87,7 +87,7 @@ function rangeOf(value: number, more: number, length: number): [first: number, l
 function nextOfEscape(partial: number, byte: number, edges: Edges): number {
   const char = String.fromCharCode(byte);
   if (partial === ESCAPE) {
-    if (char === 'u') return UNICODE;
+    if (char === 'u') return hasControl(edges, 0) || hasControl(edges, 0x10) ? UNICODE : NO_CHAR;
     const code = CODE_OF_ESCAPE[char];
     return code === undefined ? NO_CHAR : completed(code, edges);
   }
