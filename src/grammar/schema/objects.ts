@@ -39,7 +39,11 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
   }
   const others: MemberGroup[] = [];
   let isEndless = true;
-  for (const { names, value } of groupsOf(nodes, facts, [...listed])) {
+  for (const { names, value } of groupsOf(
+    nodes,
+    facts,
+    [...listed].filter((name) => name.isWellFormed()),
+  )) {
     const words = names && isFiniteLanguage(names) ? wordsOf(names, MAX_NAMES) : undefined;
     if (words) for (const word of words) values.set(word, value);
     else {
@@ -177,7 +181,7 @@ function allowedNames(nodes: Nodes, places: readonly Place[]): Names {
     if (!facts.values && !facts.text && !facts.excluded) return 'every';
     const excluded = [...(facts.excluded?.values() ?? [])].filter((value) => typeof value === 'string');
     const words = [...(facts.values?.values() ?? [])].filter((value) => typeof value === 'string');
-    const allowed = words.filter((word) => admitsAll(nodes, places, word));
+    const allowed = words.filter((word) => word.isWellFormed() && admitsAll(nodes, places, word));
     if (facts.values && allowed.length === 0) continue;
     const part = facts.values
       ? wordsAutomaton(allowed, nodes.budget)
