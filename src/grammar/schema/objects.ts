@@ -169,7 +169,9 @@ function namesOfGroup(nodes: Nodes, facts: ObjectFacts, { listed, sources, chose
     else if (!pattern || names === undefined) return undefined;
     else names = names === 'every' ? pattern : o.intersect(names, pattern, budget);
   }
-  return listed.length > 0 && names !== undefined ? without(wordsAutomaton(listed, budget)) : names;
+  // A group of every name has all names but the listed ones.
+  const isRestricted = names !== undefined && names !== 'every';
+  return listed.length > 0 && isRestricted ? without(wordsAutomaton(listed, budget)) : names;
 }
 
 /** The names that `propertyNames` allows. */
