@@ -7,7 +7,7 @@ import { numberAutomaton } from '../regular/number.ts';
 import * as o from '../regular/operations.ts';
 import { patternAutomaton } from '../regular/pattern.ts';
 import { matches, wordsAutomaton } from '../regular/words.ts';
-import type { NumberFacts, TextFacts, TextRule } from './facts.ts';
+import { checkLeast, type NumberFacts, type TextFacts, type TextRule } from './facts.ts';
 import type { Path } from './places.ts';
 
 /** The strings of a rule: `everything` if the standard gives it no effect, undefined if there are none. */
@@ -61,8 +61,9 @@ export class Scalars {
   }
 
   /** The strings with these restrictions, without the excluded ones; undefined if there are none. */
-  textNode({ min, max, rules }: TextFacts, excluded: readonly string[]): GrammarNode | undefined {
+  textNode({ min, max, rules, path }: TextFacts, excluded: readonly string[]): GrammarNode | undefined {
     if (min > max) return undefined;
+    checkLeast(min, path);
     let language: Language = 'everything';
     for (const rule of rules) {
       language = this.#narrow(language, rule);

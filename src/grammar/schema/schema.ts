@@ -92,8 +92,10 @@ class Compiler implements Nodes {
     entry.id = this.#make(all, path);
     this.#depth -= 1;
     entry.isDone = true;
-    if (entry.reserved !== undefined && entry.id !== undefined)
+    if (entry.reserved !== undefined && entry.id !== undefined) {
       this.#builder.define(entry.reserved, { kind: 'choice', items: [entry.id] });
+      entry.id = entry.reserved;
+    }
     return entry.id;
   }
 
