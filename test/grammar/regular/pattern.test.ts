@@ -9,7 +9,14 @@ import { expectWellFormed, problemOf, untimed } from './support.ts';
 
 type Mode = 'search' | 'whole';
 
-const HEXADECIMAL: Readonly<Record<string, string>> = { '-': '\\x2d', _: '\\x5f', '"': '\\x22', ':': '\\x3a', '@': '\\x40', '#': '\\x23' };
+const HEXADECIMAL: Readonly<Record<string, string>> = {
+  '-': '\\x2d',
+  _: '\\x5f',
+  '"': '\\x22',
+  ':': '\\x3a',
+  '@': '\\x40',
+  '#': '\\x23',
+};
 
 /** The automaton accepts a text if and only if the expression of JavaScript does. */
 function expectAgreement(source: string, texts: readonly string[]): void {
@@ -30,29 +37,49 @@ function expectAgreement(source: string, texts: readonly string[]): void {
 /** With the flag `u` if possible: escapes of punctuation that it does not allow are spelled in hexadecimal. */
 function ownExpression(source: string): RegExp {
   try {
-    return new RegExp(source.replace(/\\([^])/g, (escape, char: string) => HEXADECIMAL[char] ?? escape), 'u');
+    return new RegExp(
+      source.replace(/\\([^])/g, (escape, char: string) => HEXADECIMAL[char] ?? escape),
+      'u',
+    );
   } catch {
     return new RegExp(source);
   }
 }
 
 const atom = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom('a', 'b', 'c', '1', '-', ' ', 'é', '😀', '\\-', '\\.', '\\n', '\\x61', '\\u{62}') },
-  { weight: 3, arbitrary: fc.constantFrom('.', '\\d', '\\D', '\\w', '\\W', '\\s', '\\S', '[ab]', '[^a]', '[a-c1]', '[^\\d-]') },
-  { weight: 1, arbitrary: fc.constantFrom('^', '$', '\\ud83d\\ude00', '[^]', '[]', '[\\ud83d\\ude00b]', '\\p{Lu}', '\\P{L}') },
+  {
+    weight: 6,
+    arbitrary: fc.constantFrom('a', 'b', 'c', '1', '-', ' ', 'é', '😀', '\\-', '\\.', '\\n', '\\x61', '\\u{62}'),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom('.', '\\d', '\\D', '\\w', '\\W', '\\s', '\\S', '[ab]', '[^a]', '[a-c1]', '[^\\d-]'),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('^', '$', '\\ud83d\\ude00', '[^]', '[]', '[\\ud83d\\ude00b]', '\\p{Lu}', '\\P{L}'),
+  },
 );
 const quantifier = fc.constantFrom('*', '+', '?', '{2}', '{1,}', '{0,2}', '{1,3}?', '*?', '+?', '{0}');
 const pattern = fc.letrec<{ tree: string; part: string }>((tie) => ({
   tree: fc
-    .array(fc.array(tie('part'), { maxLength: 4 }).map((parts) => parts.join('')), { minLength: 1, maxLength: 3 })
+    .array(
+      fc.array(tie('part'), { maxLength: 4 }).map((parts) => parts.join('')),
+      { minLength: 1, maxLength: 3 },
+    )
     .map((branches) => branches.join('|')),
   part: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },
     atom,
-    fc.tuple(atom.filter((one) => one !== '^' && one !== '$'), quantifier).map(([one, sign]) => one + sign),
-    fc.tuple(fc.constantFrom('(', '(?:'), tie('tree'), fc.oneof(fc.constant(''), quantifier)).map(
-      ([open, tree, sign]) => `${open}${tree})${sign}`,
-    ),
+    fc
+      .tuple(
+        atom.filter((one) => one !== '^' && one !== '$'),
+        quantifier,
+      )
+      .map(([one, sign]) => one + sign),
+    fc
+      .tuple(fc.constantFrom('(', '(?:'), tie('tree'), fc.oneof(fc.constant(''), quantifier))
+      .map(([open, tree, sign]) => `${open}${tree})${sign}`),
   ),
 })).tree;
 const text = fc
@@ -198,7 +225,10 @@ describe('a hostile regular expression', () => {
     ['of 100 kB of letters', 'abcdefghij'.repeat(10_000)],
     ['of 100 kB of branches', 'a|'.repeat(50_000)],
     ['of 100 kB of open parentheses', '('.repeat(100_000)],
-    ['of 100 kB of classes', Array.from({ length: 12_000 }, (_, at) => `[\\u{${(at * 7).toString(16)}}-\\u{1ffff}]`).join('')],
+    [
+      'of 100 kB of classes',
+      Array.from({ length: 12_000 }, (_, at) => `[\\u{${(at * 7).toString(16)}}-\\u{1ffff}]`).join(''),
+    ],
   ])('%s ends with too_complex', (_, source) => {
     for (const mode of ['search', 'whole'] as const)
       expect(problemOf(() => patternAutomaton(source, mode, counted(500)))).toMatchObject({
@@ -212,7 +242,16 @@ describe('a hostile regular expression', () => {
   });
 
   test('of random characters makes an automaton or ends with an error of the grammar', () => {
-    const piece = fc.constantFrom(...'ab(|)[]{}*+?^$.\\-,0123<>=!:pPkuxdDwWsS', '(?', '{2,', '\\u{', '\\p{', '[^', '😀', '\ud83d');
+    const piece = fc.constantFrom(
+      ...'ab(|)[]{}*+?^$.\\-,0123<>=!:pPkuxdDwWsS',
+      '(?',
+      '{2,',
+      '\\u{',
+      '\\p{',
+      '[^',
+      '😀',
+      '\ud83d',
+    );
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
         try {

@@ -46,3 +46,18 @@ export function expectWellFormed({ edges, accepts }: CharAutomaton): void {
   if (useful.size !== accepts.length) problems.push('a state does not reach an accepting one');
   expect(problems).toEqual([]);
 }
+
+/** A text that the automaton accepts: at each state, one of its edges or the end. */
+export function walk({ edges, accepts }: CharAutomaton, choices: readonly number[]): string | undefined {
+  let [state, text] = [0, ''];
+  for (const choice of choices) {
+    const row = edges[state] ?? [];
+    const count = row.length / 3;
+    if (accepts[state] && (count === 0 || choice % 7 === 0)) return text;
+    const at = 3 * (choice % count);
+    const [first = 0, last = 0, target = 0] = row.slice(at, at + 3);
+    text += String.fromCodePoint(first + ((choice >> 4) % (last - first + 1)));
+    state = target;
+  }
+  return accepts[state] ? text : undefined;
+}
