@@ -4,7 +4,10 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
+import { schemaField } from '../format/fields.ts';
+import { chosenForm } from '../openai/chosen-form.ts';
 import { OPENAI_LIMITS, stopText, text } from '../openai/fields.ts';
+import { formOfType } from '../openai/format-fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
 import { named } from '../schema.ts';
 
@@ -120,14 +123,36 @@ const TOOL = {
   }),
   description: text().optional().meta({ description: 'Purpose of the tool' }),
   input_schema: object('JSON Schema of the arguments'),
-  strict: z
-    .boolean()
-    .optional()
-    .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+  strict: z.boolean().optional().meta({ description: 'true: the arguments of every call match `input_schema`' }),
   cache_control: CACHE_CONTROL,
 };
 const Tool = named('AnthropicTool', onlyType(TOOL_TYPES, objectWithNulls(TOOL)));
 export type AnthropicTool = z.output<typeof Tool>;
+
+const FormatText = z.object({ type: z.literal('text') });
+const FormatSchema = named(
+  'AnthropicFormatSchema',
+  objectWithNulls({
+    type: z.literal('json_schema').meta({ description: 'The text of the answer is a value of the schema' }),
+    schema: schemaField().optional().meta({
+      description: 'JSON Schema, required. It is enforced, see docs/structured-output.md',
+    }),
+  }),
+);
+type FormatOfText = { readonly type?: undefined } | z.output<typeof FormatText> | z.output<typeof FormatSchema>;
+/** The form of the answer: the fields `output_config.format` and `output_format`. */
+const outputFormat = () =>
+  chosenForm<FormatOfText>(
+    formOfType<FormatOfText>(
+      { text: FormatText, json_schema: FormatSchema },
+      z.object({ type: z.enum(['text', 'json_schema']) }),
+    ),
+    [
+      { type: 'object', properties: { type: { type: 'string', enum: ['text'], description: 'Any text' } } },
+      'AnthropicFormatSchema',
+    ],
+    'The form of the text of the answer. At most one of `output_config.format` and `output_format`; not with a last message of the assistant',
+  );
 
 /** The fields that decide the prompt, and the number of its tokens. */
 const promptFields = () => ({
@@ -172,11 +197,11 @@ const promptFields = () => ({
     effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']).optional().meta({
       description: 'Becomes `reasoning_effort` of the template: `xhigh` and `max` become `high`',
     }),
-    format: object('Refused, unless its `type` is `text`: the worker cannot enforce a JSON schema'),
+    format: outputFormat().optional(),
   })
     .optional()
     .meta({ description: 'Form of the answer' }),
-  output_format: object('Refused, unless its `type` is `text`: the worker cannot enforce a JSON schema'),
+  output_format: outputFormat().optional(),
 });
 
 /** The fields that say how the answer is generated and sent. */

@@ -10,7 +10,7 @@ export interface ParsedTools {
   /** The functions that the model is offered. Empty for `tool_choice: none`. */
   readonly tools: readonly FunctionTool[];
   readonly toolUse: ToolUse;
-  /** Tools of other types, and fields of tools without an effect, as the narration lists them. */
+  /** Tools of other types, as the narration lists them. */
   readonly ignored: readonly string[];
 }
 
@@ -28,7 +28,6 @@ export function toolsOf(body: ToolFields): ParsedTools {
     if (tool.type === 'function') tools.push(functionOf(tool['function'], `tools[${index}].function`, tools));
     else ignored.push(`tools[${index}] (${shownText(tool.type)})`);
   }
-  if (tools.some(({ strict }) => strict)) ignored.push('tools[].function.strict');
   const choice = choiceOf(body.tool_choice, tools);
   const toolUse = { choice, parallel: body.parallel_tool_calls ?? true };
   return { tools: choice === 'none' ? [] : tools, toolUse, ignored };

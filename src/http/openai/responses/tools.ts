@@ -5,7 +5,7 @@ import type { ToolUse } from '../../../text/tools/tool-use.ts';
 import { invalidField } from '../../dialect/check.ts';
 import { shownText } from '../../validate.ts';
 
-/** The tools that the model is offered, and the names of skipped tools and of fields without an effect. */
+/** The tools that the model is offered, and the names of skipped tools. */
 export interface ReadTools {
   readonly tools: readonly FunctionTool[];
   readonly choice: ToolUse['choice'];
@@ -24,7 +24,6 @@ export function readTools(given: readonly Tool[], choice: ToolChoice = 'auto'): 
     if (tool.type === 'unknown') ignored.push(`tools[${index}] (${shownText(tool.name)})`);
     else tools.push(functionOf(tool));
   }
-  if (tools.some(({ strict }) => strict)) ignored.push('tools[].strict');
   if (typeof choice === 'string') return { tools: requireTools(tools, choice), choice, ignored };
   switch (choice.type) {
     case 'unknown':
