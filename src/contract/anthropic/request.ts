@@ -4,12 +4,10 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
-import { schemaField } from '../format/fields.ts';
-import { chosenForm } from '../openai/chosen-form.ts';
 import { OPENAI_LIMITS, stopText, text } from '../openai/fields.ts';
-import { formOfType } from '../openai/format-fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
 import { named } from '../schema.ts';
+import { outputFormat } from './format.ts';
 
 /** Longest name of a tool, in UTF-16 units. */
 export const MAX_TOOL_NAME = 128;
@@ -128,31 +126,6 @@ const TOOL = {
 };
 const Tool = named('AnthropicTool', onlyType(TOOL_TYPES, objectWithNulls(TOOL)));
 export type AnthropicTool = z.output<typeof Tool>;
-
-const FormatText = z.object({ type: z.literal('text') });
-const FormatSchema = named(
-  'AnthropicFormatSchema',
-  objectWithNulls({
-    type: z.literal('json_schema').meta({ description: 'The text of the answer is a value of the schema' }),
-    schema: schemaField().optional().meta({
-      description: 'JSON Schema, required. It is enforced, see docs/structured-output.md',
-    }),
-  }),
-);
-type FormatOfText = { readonly type?: undefined } | z.output<typeof FormatText> | z.output<typeof FormatSchema>;
-/** The form of the answer: the fields `output_config.format` and `output_format`. */
-const outputFormat = () =>
-  chosenForm<FormatOfText>(
-    formOfType<FormatOfText>(
-      { text: FormatText, json_schema: FormatSchema },
-      z.object({ type: z.enum(['text', 'json_schema']) }),
-    ),
-    [
-      { type: 'object', properties: { type: { type: 'string', enum: ['text'], description: 'Any text' } } },
-      'AnthropicFormatSchema',
-    ],
-    'The form of the text of the answer. At most one of `output_config.format` and `output_format`; not with a last message of the assistant',
-  );
 
 /** The fields that decide the prompt, and the number of its tokens. */
 const promptFields = () => ({

@@ -3,10 +3,10 @@
  * those of vLLM and llama-server. Only the routes of OpenAI's dialect load this file.
  */
 import { z } from 'zod';
-import { objectWithNulls, withoutNulls } from '../absent.ts';
+import { objectWithNulls } from '../absent.ts';
 import { choiceField, regexField, schemaField, schemaOrTextField } from '../format/fields.ts';
 import { named } from '../schema.ts';
-import { chosenForm, NO_TYPE, typeOf } from './chosen-form.ts';
+import { chosenForm, formOfType } from './chosen-form.ts';
 import { OPENAI_LIMITS, text } from './fields.ts';
 
 /** The end of the description of every schema. */
@@ -25,7 +25,6 @@ export const schemaLabels = () => ({
   strict: z.boolean().optional().meta({ description: 'No effect: every schema is enforced, also with `false`' }),
 });
 
-const noForm = z.object({});
 const textForm = objectWithNulls({ type: z.literal('text').meta({ description: 'Any text' }) });
 const objectForm = named(
   'ResponseFormatObject',
@@ -56,23 +55,6 @@ const schemaForm = named(
 
 const TYPES = ['text', 'json_object', 'json_schema'] as const;
 const otherType = z.object({ type: z.enum(TYPES) });
-/** True for null and for an object whose fields are all null. */
-const isEmpty = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && Object.keys(withoutNulls(value) as object).length === 0;
-
-/**
- * Chooses the schema of a format by its type. An object without fields counts as absent.
- * @param forms the schema of each type
- */
-export const formOfType =
-  <T>(forms: Readonly<Record<string, z.ZodType<T>>>, other: z.ZodType) =>
-  (value: unknown): z.ZodType<T> => {
-    const type = typeOf(value);
-    if (type !== undefined && Object.hasOwn(forms, type)) return forms[type] as z.ZodType<T>;
-    // The other schemas refuse every value that reaches them.
-    return (type !== undefined ? other : isEmpty(value) ? noForm : NO_TYPE) as unknown as z.ZodType<T>;
-  };
-
 const TEXT_FORM = {
   type: 'object',
   properties: { type: { type: 'string', enum: ['text'], description: 'Any text' } },
@@ -111,7 +93,7 @@ export const textFormatField = () =>
 const ONE = 'Not together with another form';
 const refused = (description: string) => z.unknown().optional().meta({ description });
 
-/** The fields of other servers: of vLLM (`guided_…`, `structured_outputs`) and of llama-server (`json_schema`). */
+/** The fields of vLLM (`guided_…`, `structured_outputs`) and of llama-server (`json_schema`). */
 export const guidedFields = () => ({
   guided_json: schemaOrTextField()
     .optional()

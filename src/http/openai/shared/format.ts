@@ -1,4 +1,7 @@
-/** The form of the output that a body of OpenAI's dialect demands, in the fields of OpenAI and of other servers. */
+/**
+ * The form of the output that a body of OpenAI's dialect demands, in the fields of OpenAI and of other
+ * servers.
+ */
 import { isSchema, SCHEMA_RULE } from '../../../contract/format/fields.ts';
 import type { FormatBody, GuidedBody, ResponseFormat, TextFormat } from '../../../contract/openai/format-fields.ts';
 import type { DemandedFormat } from '../../../jobs/order.ts';
@@ -123,7 +126,10 @@ function schemaIn(given: unknown, field: string): unknown {
   return schema;
 }
 
-/** The value of a JSON text; undefined for any other text, and for a text with a key that a body must not have. */
+/**
+ * The value of a JSON text; undefined for any other text, and for a text with a key that a body must not
+ * have.
+ */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text, (key, value: unknown) => {
