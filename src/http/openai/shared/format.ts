@@ -132,14 +132,17 @@ function schemaIn(given: unknown, field: string): unknown {
  */
 function parsed(text: string): unknown {
   try {
-    return JSON.parse(text, (key, value: unknown) => {
-      if (key === '__proto__') throw new SyntaxError(key);
-      return value;
-    });
+    const value: unknown = JSON.parse(text);
+    return hasPrototype(value) ? undefined : value;
   } catch {
     return undefined;
   }
 }
+
+const hasPrototype = (value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (Object.hasOwn(value, '__proto__') || Object.values(value).some(hasPrototype));
 
 /** Refuses a field of chats that would be ignored here, and whose answer a client could not parse. */
 function refuseResponseFormat(given: object): void {
