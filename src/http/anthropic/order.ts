@@ -44,7 +44,7 @@ export function messagesOrder(
 ): MessagesOrder {
   requireBoundedLists(request.body);
   const { value: body, unknown } = checkBody(MessagesBody, MESSAGES_FIELDS, request.body);
-  const { functions, ignored } = toolsOf(body.tools ?? []);
+  const { functions, fields, ignored } = toolsOf(body.tools ?? []);
   const toolUse = toolUseOf(body.tool_choice, functions);
   const conversation = conversationOf(body);
   const { format, ignored: besideCalls } = besideTools(formatOf(body, conversation), toolUse.choice);
@@ -63,6 +63,7 @@ export function messagesOrder(
     sampling: samplingOrder(body),
     stop: body.stop_sequences,
     format,
+    toolFields: toolUse.choice === 'none' ? [] : fields,
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
@@ -94,6 +95,8 @@ function formatOf(
 /** The tools of a request. */
 interface Tools {
   readonly functions: readonly FunctionTool[];
+  /** Places of their schemas in the body. */
+  readonly fields: readonly string[];
   /** Tools of the server, such as `tools[2] (web_search_20250305)`. */
   readonly ignored: readonly string[];
 }
@@ -101,6 +104,7 @@ interface Tools {
 /** @throws WorkerError `INVALID_REQUEST` for a function without a name, and for two functions of one name */
 function toolsOf(tools: readonly AnthropicTool[]): Tools {
   const functions: FunctionTool[] = [];
+  const fields: string[] = [];
   const ignored: string[] = [];
   for (const [at, { type = 'custom', name, description, input_schema, strict }] of tools.entries()) {
     if (type !== 'custom') {
@@ -116,8 +120,9 @@ function toolsOf(tools: readonly AnthropicTool[]): Tools {
       );
     // The values come from a JSON body.
     functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
+    fields.push(`tools[${at}].input_schema`);
   }
-  return { functions, ignored };
+  return { functions, fields, ignored };
 }
 
 /** @throws WorkerError `INVALID_REQUEST` for a choice that no function can satisfy */

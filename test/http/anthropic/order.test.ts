@@ -416,9 +416,10 @@ describe('the form of the answer', () => {
     expect(refusal(body)).toContain(sentence);
   });
 
-  test('has no effect if the answer must be a call', () => {
+  test('has no effect if the answer must be a call; the schemas of tools have places too', () => {
     const made = order({ tools: [WEATHER], tool_choice: { type: 'any' }, output_config: { format } });
     expect(made.format).toBeUndefined();
+    expect(made.toolFields).toEqual(['tools[0].input_schema']);
     expect(made.ignoredFields).toEqual(['output_config.format.schema']);
   });
 

@@ -106,7 +106,7 @@ describe('tools', () => {
   const jump = { type: 'function', function: { name: 'jump', description: null } };
 
   test('are the functions in the order of the request; other types are skipped and listed', () => {
-    const { inputs, toolUse, ignoredFields } = chat({
+    const { inputs, toolUse, toolFields, ignoredFields } = chat({
       tools: [{ type: 'web_search' }, look, jump],
       parallel_tool_calls: false,
     });
@@ -114,6 +114,7 @@ describe('tools', () => {
     expect(JSON.stringify(inputs)).toContain('{"b":{},"a":{}}');
     expect(toolUse).toMatchObject({ choice: 'auto', parallel: false });
     expect(ignoredFields).toEqual(['tools[0] (web_search)']);
+    expect(toolFields).toEqual(['tools[1].function.parameters', 'tools[2].function.parameters']);
   });
 
   test('are not offered with tool_choice none; without tools the output may still have reasoning', () => {

@@ -23,7 +23,7 @@ export function chatOrder(
   const { value: body, unknown } = checked;
   refuseOthers(body, request.body);
   const messages = messagesOf(body.messages);
-  const { tools, toolUse, ignored: ofTools } = toolsOf(body);
+  const { tools, fields, toolUse, ignored: ofTools } = toolsOf(body);
   const { format: demanded, ignored: ofFormat } = formatOf(body, request.body as object);
   const { format, ignored: besideCalls } = besideTools(demanded, toolUse.choice);
   // A value of JSON.parse has no other types.
@@ -36,6 +36,7 @@ export function chatOrder(
     toolUse: { ...toolUse, reasoning: { enabled: body.enable_thinking, effort: body.reasoning_effort } },
     template: body.template,
     format,
+    toolFields: fields,
     logprobs: logprobsOf(body),
     ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofTools, ...ofFormat, ...besideCalls],
   };

@@ -28,7 +28,7 @@ export interface OrderFacts {
 export function responsesOrder(
   { value: body, unknown }: CheckedBody<ResponsesRequest>,
   request: FastifyRequest,
-  { id, model, limits, tools: { tools, choice, ignored: ignoredTools } }: OrderFacts,
+  { id, model, limits, tools: { tools, fields, choice, ignored: ignoredTools } }: OrderFacts,
 ): GenerationOrder {
   refuseUnsupported(body);
   if (body.input === undefined) throw invalidField('input', 'required', 'input is required');
@@ -42,6 +42,7 @@ export function responsesOrder(
     toolUse: { choice, parallel: body.parallel_tool_calls ?? true, reasoning: { effort: body.reasoning?.effort } },
     ...sharedOrder({ ...body, stream_options: undefined }, maximumOf(body.max_output_tokens), request),
     format,
+    toolFields: choice === 'none' ? [] : fields,
     logprobs: logprobsOf(body),
     ignoredFields: [
       ...unknown,

@@ -193,6 +193,7 @@ describe('tools', () => {
     expect(tools.map(({ name }) => name)).toEqual(['weather']);
     expect(Object.keys(tools[0]?.parameters?.['properties'] ?? {})).toEqual(['z', 'a']);
     expect(order.ignoredFields).toEqual(['tools[0] (web_search)', 'tools[2] (namespace)']);
+    expect(order.toolFields).toEqual(['tools[1].parameters']);
     expect(order.toolUse).toMatchObject({ choice: 'auto', parallel: true });
   });
 
@@ -210,6 +211,8 @@ describe('tools', () => {
   ])('tool_choice %s', (_, choice, offered, use) => {
     const order = orderOf({ input: 'x', tools: [WEATHER, { type: 'function', name: 'time' }], tool_choice: choice });
     expect((order.inputs[0] as Conversation).tools?.map(({ name }) => name)).toEqual(offered);
+    const places = offered.map((name) => `tools[${name === 'weather' ? 0 : 1}].parameters`);
+    expect(order.toolFields).toEqual(places);
     expect(order.toolUse?.choice).toEqual(use);
   });
 
