@@ -12,7 +12,7 @@ import type { ErrorFormatter } from '../error-handler.ts';
 export interface OpenAIError {
   readonly message: string;
   readonly type: string;
-  /** The field that breaks a rule, or whose form is too complex. */
+  /** The field that breaks a rule. */
   readonly param: string | null;
   /** The worker's code in lower case, or OpenAI's own name for the error where clients look for it. */
   readonly code: string;
@@ -37,8 +37,7 @@ function typeOf(status: number): string {
 /** The error with all its violations as sentences. */
 export function openAIError(error: WorkerError): OpenAIError {
   const code = CODES[error.code] ?? error.code.toLowerCase();
-  const field = error.violations?.[0]?.field ?? error.details?.['field'];
-  const param = typeof field === 'string' ? field : null;
+  const param = error.violations?.[0]?.field ?? null;
   return { message: sentencesOf(error), type: typeOf(statusOf(error)), param, code };
 }
 
