@@ -1,10 +1,9 @@
 /** Calls with the markers around them as a grammar. Pure. */
 import type { NodeId } from '../../../grammar/program.ts';
-import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
 import type { CallFormat } from '../output-profile.ts';
 import type { CallArguments } from './arguments.ts';
 import type { CallsSource } from './source.ts';
-import type { Writer } from './writer.ts';
+import { textsOf, type Writer } from './writer.ts';
 
 /** The part of a call that the prompt holds. */
 type Begun = 'nothing' | 'opening' | 'name';
@@ -84,8 +83,7 @@ export class Calls {
   }
 
   #chars(pattern: string): NodeId {
-    const automaton = patternAutomaton(pattern, 'whole', this.#writer.builder.budget);
-    return automaton ? this.#writer.chars(automaton) : this.#writer.choice();
+    return this.#writer.chars(textsOf(pattern, this.#writer.builder.budget));
   }
 }
 

@@ -1,13 +1,13 @@
 /** An answer of any text that may have calls: free until the marker of a call, then as the call. Pure. */
 
 import type { CharAutomaton, NodeId } from '../../../grammar/program.ts';
-import { complement } from '../../../grammar/regular/operations.ts';
+import { subtract } from '../../../grammar/regular/operations.ts';
 import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
 import type { CallFormat } from '../output-profile.ts';
 import { partsOf } from '../reading/input.ts';
 import type { Calls } from './calls.ts';
 import type { CallsSource } from './source.ts';
-import { quoted, type Writer } from './writer.ts';
+import { textWithout, type Writer } from './writer.ts';
 
 const SPACE = '[ \\t\\r\\n]*';
 
@@ -47,34 +47,34 @@ export function callStops(format: CallFormat): string[] {
   return [...new Set(texts.flatMap((text) => (text ? [text] : [])))];
 }
 
-/** Patterns of the texts that begin calls. */
-function callPatterns(format: CallFormat): string[] {
-  const patterns = callStops(format).map(patternOf);
-  // The key of the list of calls at the beginning of a line.
-  if (format.style === 'json' && format.wrapper !== undefined) patterns.push(quoted(JSON.stringify(format.wrapper)));
-  return patterns;
-}
-
 /** A marker that is a word, such as `functools`, begins a call only with a bracket. */
-const patternOf = (marker: string): string =>
-  /^\w+$/.test(marker) ? `${quoted(marker)}${SPACE}\\[?${SPACE}\\{` : quoted(marker);
+const isWord = (marker: string): boolean => /^\w+$/.test(marker);
 
 /** The texts without a beginning of a call. */
 function textWithoutCalls(format: CallFormat, writer: Writer): CharAutomaton {
-  return without(writer, callPatterns(format).join('|'));
+  const { budget } = writer.builder;
+  const stops = callStops(format);
+  // The key of the list of calls at the beginning of a line.
+  if (format.style === 'json' && format.wrapper !== undefined) stops.push(JSON.stringify(format.wrapper));
+  const text = textWithout(
+    stops.filter((stop) => !isWord(stop)),
+    budget,
+  );
+  const words = stops.filter(isWord).map((word) => `${word}${SPACE}\\[?${SPACE}\\{`);
+  return words.length === 0 ? text : without(text, words.join('|'), writer);
 }
 
 /** The texts of `textWithoutCalls` that do not begin with the bracket of a call without markers. */
 function withoutBeginning(format: CallFormat, writer: Writer): NodeId {
   const fence = format.style === 'json' && format.wrapper !== undefined ? `(?:\`\`\`(?:json)?${SPACE})?` : '';
   const start = `^${SPACE}${fence}${format.list ? '\\[' : '\\{'}`;
-  return writer.chars(without(writer, [start, ...callPatterns(format)].join('|')));
+  return writer.chars(without(textWithoutCalls(format, writer), start, writer));
 }
 
-function without(writer: Writer, pattern: string): CharAutomaton {
-  const { budget } = writer.builder;
-  const found = patternAutomaton(pattern === '' ? '[]' : pattern, 'search', budget);
-  const rest = found && complement(found, budget);
-  if (!rest) throw new Error('an empty text begins no call');
+/** The texts that a pattern finds nowhere. */
+function without(text: CharAutomaton, pattern: string, { builder: { budget } }: Writer): CharAutomaton {
+  const found = patternAutomaton(pattern, 'search', budget);
+  const rest = found ? subtract(text, found, budget) : text;
+  if (!rest) throw new Error(`every text has a beginning of a call: ${pattern}`);
   return rest;
 }

@@ -2,11 +2,10 @@
 
 import type { CharAutomaton, MemberGroup, NodeId } from '../../../grammar/program.ts';
 import { intersect } from '../../../grammar/regular/operations.ts';
-import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
 import { MAX_NAME_UNITS } from '../reading/input.ts';
 import type { ArgumentNotation } from './ordered.ts';
 import { Rewriter, type Rules } from './rewrite.ts';
-import type { Writer } from './writer.ts';
+import { textsOf, type Writer } from './writer.ts';
 
 /** Characters that end a name of an argument, for the readers of Python, of Gemma's notation and of tags. */
 const NAME_ENDS = /[\s:=,{}()[\]'"<>]/;
@@ -20,8 +19,8 @@ export const isBareName = (name: string): boolean =>
 /** The names of a group that need no quotes. */
 export function bareNames(writer: Writer, { names }: MemberGroup): CharAutomaton | undefined {
   const { budget } = writer.builder;
-  const free = patternAutomaton(FREE_NAME, 'whole', budget);
-  return names && free ? intersect(names, free, budget) : free;
+  const free = textsOf(FREE_NAME, budget);
+  return names ? intersect(names, free, budget) : free;
 }
 
 /**

@@ -148,6 +148,7 @@ export function withoutWords(all: CharAutomaton, words: readonly string[], budge
 /** The decoded characters of a string; undefined for another node. */
 export function charsOf(node: Leaf, budget: Budget): CharAutomaton | undefined {
   if (node.kind === 'string') return node.automaton;
+  if (node.kind === 'text' && node.min === 0 && node.max === undefined) return anyText();
   if (node.kind === 'text') return withLength(anyText(), node.min, node.max, budget);
   const text = node.kind === 'literal' ? stringOf(node.text) : undefined;
   return text === undefined ? undefined : wordsAutomaton([text], budget);

@@ -2,16 +2,16 @@
  * Arguments of calls between tags. The reader gives a text its type by the schema: the grammar lets through
  * only texts that the reader turns into a value of the schema. Pure.
  */
+import type { Budget } from '../../../grammar/budget.ts';
 import type { CharAutomaton, GrammarNode, MemberGroup, NodeId } from '../../../grammar/program.ts';
-import { intersect, subtract, unite } from '../../../grammar/regular/operations.ts';
-import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
+import { complement, intersect, unite } from '../../../grammar/regular/operations.ts';
 import type { FunctionTool } from '../../template/conversation.ts';
 import type { TaggedCalls } from '../output-profile.ts';
 import { typesOf } from '../reading/schema-types.ts';
 import { bareNames, isBareName } from './notations.ts';
 import type { ArgumentNotation } from './ordered.ts';
 import { avoiding, charsOf, Rewriter } from './rewrite.ts';
-import { stopOf, textWithout, type Writer } from './writer.ts';
+import { stopOf, textsOf, textWithout, type Writer } from './writer.ts';
 
 /**
  * Texts that the reader may take for another value than a text: numbers, words, and all that begins as an
@@ -86,8 +86,7 @@ export class TagNotation implements ArgumentNotation {
     const others = parts.json.filter(({ type }) => marked || types?.has(type) === true);
     const all = parts.texts.length === 0 ? undefined : unite(parts.texts, budget);
     const isText = marked || types === undefined;
-    const guessed = isText ? undefined : patternAutomaton(OTHER_VALUES, 'whole', budget);
-    const texts = all && guessed ? subtract(all, guessed, budget) : all;
+    const texts = all && !isText ? withoutOtherValues(all, budget) : all;
     const inside = texts && intersect(texts, this.#free, budget);
     const json = others.map(({ node }) => this.#rewriter.rewrite(node));
     const written = json.filter((node) => this.#writer.builder.nodeAt(node).kind !== 'nothing');
@@ -115,6 +114,14 @@ export class TagNotation implements ArgumentNotation {
     }
     return parts;
   }
+}
+
+let plainTexts: CharAutomaton | undefined;
+
+/** The texts that the reader takes for a text, whatever the types of the argument are. */
+function withoutOtherValues(texts: CharAutomaton, budget: Budget): CharAutomaton | undefined {
+  plainTexts ??= complement(textsOf(OTHER_VALUES, budget), budget);
+  return plainTexts && intersect(texts, plainTexts, budget);
 }
 
 interface Parts {

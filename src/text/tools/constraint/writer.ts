@@ -5,6 +5,7 @@
 import type { Budget } from '../../../grammar/budget.ts';
 import type { CharAutomaton, NodeId } from '../../../grammar/program.ts';
 import type { ProgramBuilder } from '../../../grammar/program-builder.ts';
+import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
 
 export class Writer {
   readonly builder: ProgramBuilder;
@@ -89,44 +90,76 @@ function edge(first: number, last: number, target: number): number[] {
   return [...edge(first, low - 1, target), ...edge(high + 1, last, target)];
 }
 
+/** A state of the automaton of Aho and Corasick: the longest end of a text that begins a stop. */
+interface Beginning {
+  /** Targets of characters; every other character leads to the start. */
+  readonly targets: Map<number, Beginning>;
+  readonly own: Map<number, Beginning>;
+  ends: boolean;
+}
+
+const beginning = (): Beginning => ({ targets: new Map(), own: new Map(), ends: false });
+
+/** The start of the automaton that finds all these stops. */
+function finderOf(stops: readonly string[], budget: Budget): Beginning {
+  const start = beginning();
+  for (const stop of stops) {
+    let state = start;
+    for (const code of codesOf(stop)) {
+      const next = state.own.get(code) ?? beginning();
+      state.own.set(code, next);
+      state = next;
+    }
+    state.ends = true;
+  }
+  // Each state and the state of its longest proper end.
+  const queue: [state: Beginning, end: Beginning | undefined][] = [[start, undefined]];
+  for (const [state, end] of queue) {
+    state.ends ||= end?.ends === true;
+    for (const [code, target] of end?.targets ?? []) state.targets.set(code, target);
+    for (const [code, next] of state.own) {
+      queue.push([next, end === undefined ? start : (end.targets.get(code) ?? start)]);
+      state.targets.set(code, next);
+    }
+    budget.step(1 + state.targets.size);
+  }
+  return start;
+}
+
 /**
- * All texts that contain none of the stops. Algorithm: the automaton of Aho and Corasick; each state is the
- * longest end of the text that begins a stop.
+ * All texts that contain none of the stops.
  * @param before a text that comes directly before: stops can begin in it
  */
 export function textWithout(stops: readonly string[], budget: Budget, before = ''): CharAutomaton {
-  const wanted = stops.filter((stop) => stop !== '');
-  const alphabet = [...new Set(wanted.flatMap((stop) => [...stop]))].sort((a, b) => codeOf(a) - codeOf(b));
-  const beginnings = new Set(wanted.flatMap((stop) => [...stop].map((_, at, chars) => chars.slice(0, at).join(''))));
-  const ends = (text: string): boolean => wanted.some((stop) => text.endsWith(stop));
-  const longest = (text: string): string => {
-    for (let at = 0; at < text.length; at += 1) if (beginnings.has(text.slice(at))) return text.slice(at);
-    return '';
+  const root = finderOf(
+    stops.filter((stop) => stop !== ''),
+    budget,
+  );
+  let start = root;
+  for (const code of codesOf(before)) start = start.targets.get(code) ?? root;
+  const numbers = new Map([[start, 0]]);
+  const numberOf = (state: Beginning): number => {
+    const number = numbers.get(state) ?? numbers.size;
+    numbers.set(state, number);
+    return number;
   };
-  const states = new Map([[longest(before), 0]]);
   const edges: number[][] = [];
-  for (const state of states.keys()) {
-    budget.states(1 + alphabet.length);
-    const targetOf = (next: string): number => {
-      const known = states.get(next) ?? states.size;
-      states.set(next, known);
-      return known;
-    };
+  for (const state of numbers.keys()) {
     const row: number[] = [];
     let first = 0;
-    for (const char of alphabet) {
-      const code = codeOf(char);
-      if (code > first) row.push(...edge(first, code - 1, targetOf('')));
-      if (!ends(state + char)) row.push(...edge(code, code, targetOf(longest(state + char))));
+    for (const [code, target] of [...state.targets].sort(([a], [b]) => a - b)) {
+      if (code > first) row.push(...edge(first, code - 1, numberOf(root)));
+      if (!target.ends) row.push(...edge(code, code, numberOf(target)));
       first = code + 1;
     }
-    row.push(...edge(first, LAST, targetOf('')));
+    row.push(...edge(first, LAST, numberOf(root)));
+    budget.step(row.length);
     edges.push(row);
   }
   return { edges, accepts: edges.map(() => true) };
 }
 
-const codeOf = (char: string): number => char.codePointAt(0) ?? 0;
+const codesOf = (text: string): number[] => Array.from(text, (char) => char.codePointAt(0) ?? 0);
 
 /**
  * The texts that a value avoids so that its end marker is the first one in the text. A marker that ends as it
@@ -138,5 +171,12 @@ export function stopOf(marker: string): string {
   return marker;
 }
 
-/** A text of a regular expression that matches exactly this text. */
-export const quoted = (text: string): string => text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+const compiled = new Map<string, CharAutomaton>();
+
+/** The texts that match one of the patterns of this folder as a whole; compiled once in a process. */
+export function textsOf(pattern: string, budget: Budget): CharAutomaton {
+  const known = compiled.get(pattern) ?? patternAutomaton(pattern, 'whole', budget);
+  if (!known) throw new Error(`no text matches ${pattern}`);
+  compiled.set(pattern, known);
+  return known;
+}
