@@ -1,7 +1,7 @@
 /** Decimal numbers as texts, and trackers that follow the digits of a text of a number. Pure. */
 import { type Budget, MAX_STATES } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
-import type { Raw } from './minimize.ts';
+import { addRange, type Raw } from './minimize.ts';
 import { tooManyStates } from './nfa.ts';
 
 /** An exact decimal number: its digits before and after the point. */
@@ -34,10 +34,14 @@ export const isZero = ({ whole, fraction }: Decimal): boolean => whole === '0' &
 /** A digit as its value, or the point. */
 export type NumeralSymbol = number;
 export const POINT = 10;
+/** In the order of their characters. */
+const SYMBOLS: readonly NumeralSymbol[] = [POINT, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 export const DEAD = -1;
 
 /** A small automaton over the digits and the point of a number without its sign. Its states are numbers. */
 export interface Tracker {
+  /** States are smaller than this number. */
+  readonly size: number;
   readonly start: number;
   /** The state after a symbol, or DEAD. */
   next(state: number, symbol: NumeralSymbol): number;
@@ -47,6 +51,7 @@ export interface Tracker {
 /** An integer without leading zeros, of at most `most` digits. States: number of digits; `most + 1`: a zero. */
 export function wholeForm(most: number): Tracker {
   return {
+    size: most + 2,
     start: 0,
     next: (state, symbol) => {
       if (symbol === POINT || state >= most) return DEAD;
@@ -68,6 +73,7 @@ export function fractionForm(zeros: number, most: number): Tracker {
   const afterZero = most + 2;
   const fractions = afterZero + zeros + 1;
   return {
+    size: fractions + 2 * most + 2,
     start: 0,
     next: (state, symbol) => {
       if (state <= zero) {
@@ -124,6 +130,7 @@ export function comparison(bound: Decimal, side: 'less' | 'greater', exclusive: 
     return order === EQUAL && fraction !== '' ? LESS : order;
   };
   return {
+    size: fractions + fraction.length + 1,
     start: WHOLE + EQUAL,
     next: (state, symbol) => {
       if (state < WHOLE) return state;
@@ -153,6 +160,7 @@ export function comparison(bound: Decimal, side: 'less' | 'greater', exclusive: 
 /** Numbers with at most this many digits after the point. */
 export function fractionDigits(most: number): Tracker {
   return {
+    size: most + 2,
     start: 0,
     next: (state, symbol) => {
       if (symbol === POINT) return 1;
@@ -168,6 +176,7 @@ export function multiples(factor: number, digits: number): Tracker {
   const scales: number[] = [1 % factor];
   for (let at = 1; at <= digits; at += 1) scales.push(((scales[at - 1] ?? 0) * 10) % factor);
   return {
+    size: factor * (digits + 2),
     start: 0,
     next: (state, symbol) => {
       const phase = Math.floor(state / factor);
@@ -185,33 +194,41 @@ export function multiples(factor: number, digits: number): Tracker {
 
 /** The texts that all trackers accept. */
 export function together(trackers: readonly Tracker[], budget: Budget): Raw {
-  const numbers = new Map<string, number>();
-  const places: (readonly number[])[] = [];
-  const numberOf = (place: readonly number[]): number => {
-    const key = place.join();
+  const numbers = new Map<number, number>();
+  /** The states of all trackers, place by place. */
+  const states: number[] = trackers.map(({ start }) => start);
+  const width = trackers.length;
+  const edges: number[][] = [];
+  const accepts: boolean[] = [];
+  const next: number[] = [];
+  const numberOf = (): number => {
+    let key = 0;
+    for (let at = 0; at < width; at += 1) key = key * (trackers[at]?.size ?? 1) + (next[at] ?? 0);
     const known = numbers.get(key);
     if (known !== undefined) return known;
-    if (places.length >= MAX_STATES) throw tooManyStates();
-    const number = places.push(place) - 1;
+    if (numbers.size >= MAX_STATES) throw tooManyStates();
+    const number = states.push(...next) / width - 1;
     numbers.set(key, number);
     return number;
   };
-  numberOf(trackers.map(({ start }) => start));
-  const edges: number[][] = [];
-  for (const place of places) {
+  for (let place = 0; place * width < states.length; place += 1) {
     const row: number[] = [];
     budget.step(5);
-    for (const symbol of [POINT, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
-      const next = trackers.map((tracker, index) => tracker.next(place[index] ?? 0, symbol));
-      if (next.includes(DEAD)) continue;
+    for (const symbol of SYMBOLS) {
+      let at = 0;
+      for (; at < width; at += 1) {
+        const state = trackers[at]?.next(states[place * width + at] ?? 0, symbol) ?? DEAD;
+        if (state === DEAD) break;
+        next[at] = state;
+      }
+      if (at < width) continue;
       const code = symbol === POINT ? 0x2e : 0x30 + symbol;
-      const target = numberOf(next);
-      if (row.at(-1) === target && row.at(-2) === code - 1) row[row.length - 2] = code;
-      else row.push(code, code, target);
+      addRange(row, code, code, numberOf());
     }
     edges.push(row);
+    accepts.push(trackers.every((tracker, at) => tracker.accepts(states[place * width + at] ?? 0)));
   }
-  return { edges, accepts: places.map((place) => trackers.every((tracker, at) => tracker.accepts(place[at] ?? 0))) };
+  return { edges, accepts };
 }
 
 /** Checks that a bound is not so near to zero that a text of few digits cannot tell it from zero. */

@@ -33,15 +33,15 @@ const GROUP = '[0-9a-fA-F]{1,4}';
 
 /** RFC 4291, section 2.2: eight groups, or fewer with one `::`; the last two can be an IPv4 address. */
 function ipv6(): string {
-  const groups = (count: number): string => (count === 0 ? '' : `${GROUP}(?::${GROUP}){${count - 1}}`);
-  const forms = [groups(8), `${groups(6)}:${IPV4}`];
-  for (let before = 0; before <= 7; before += 1) {
-    const rest = 7 - before;
-    const after = rest === 0 ? '' : `(?:${GROUP}(?::${GROUP}){0,${rest - 1}})?`;
-    forms.push(`${groups(before)}::${after}`);
-    if (rest >= 2) forms.push(`${groups(before)}::(?:${GROUP}:){0,${rest - 2}}${IPV4}`);
-  }
-  return `(?:${forms.join('|')})`;
+  /** One to `most` groups after `::`. */
+  const after = (most: number): string => (most === 1 ? GROUP : `(?:${GROUP}(?::${after(most - 1)})?|${IPV4})`);
+  /** The rest after this number of groups, and no `::` yet. */
+  const rest = (count: number): string => {
+    if (count === 8) return '';
+    const short = `::${count === 7 ? '' : `(?:${after(7 - count)})?`}`;
+    return `(?:${short}|:${GROUP}${rest(count + 1)}${count === 6 ? `|:${IPV4}` : ''})`;
+  };
+  return `(?:::(?:${after(7)})?|${GROUP}${rest(1)})`;
 }
 
 const label = (most: number): string => `[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,${most - 2}}[a-zA-Z0-9])?`;

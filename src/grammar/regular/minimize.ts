@@ -11,6 +11,9 @@ export interface Raw {
   readonly accepts: readonly boolean[];
 }
 
+/** No accepting state can be reached. */
+const NEVER = Number.POSITIVE_INFINITY;
+
 /**
  * The smallest automaton of the same texts, its states in the order of a search from the start.
  *
@@ -18,152 +21,197 @@ export interface Raw {
  * @throws GrammarError `too_complex`
  */
 export function finish(raw: Raw, budget: Budget): CharAutomaton | undefined {
-  const shortest = shortestFrom(raw, budget);
-  if (shortest[0] === Number.POSITIVE_INFINITY) return undefined;
-  const trimmed = trim(raw, shortest);
-  const live = numbered(trimmed, (state) => state, budget);
-  return merged(live, budget);
+  const sources = sourcesOf(raw, budget);
+  const shortest = distances(raw, sources);
+  if (shortest[0] === NEVER) return undefined;
+  return numbered(raw, new Partition(raw, budget).of(shortest, lengths(raw, sources, shortest)), budget);
 }
 
-/** The states that the start reaches, each as the name of its block, numbered by a breadth-first search. */
-function numbered(raw: Raw, nameOf: (state: number) => number, budget: Budget): CharAutomaton {
-  const numbers = new Map<number, number>([[nameOf(0), 0]]);
+/** Blocks of equal states: the same texts follow. */
+class Partition {
+  readonly #raw: Raw;
+  readonly #budget: Budget;
+  /** Block of each state; -1 for a state from which no text is accepted. */
+  readonly #blockOf: Int32Array;
+  #names = 0;
+
+  constructor(raw: Raw, budget: Budget) {
+    this.#raw = raw;
+    this.#budget = budget;
+    this.#blockOf = new Int32Array(raw.accepts.length).fill(-1);
+  }
+
+  /**
+   * Equal states have the same shortest and the same longest text. States with a longest text are compared
+   * once, after those that can follow; the others until no block changes (Moore).
+   */
+  of(shortest: Float64Array, longest: Float64Array): Int32Array {
+    const finite: number[][][] = [];
+    const endless: number[][] = [];
+    const groups = new Map<number, number[]>();
+    for (let state = 0; state < shortest.length; state += 1) {
+      const [near = 0, far = 0] = [shortest[state], longest[state]];
+      if (near === NEVER) continue;
+      const key = near * (shortest.length + 1) + (far === NEVER ? 0 : far + 1);
+      const group = groups.get(key);
+      if (group) {
+        group.push(state);
+        continue;
+      }
+      const fresh = [state];
+      groups.set(key, fresh);
+      if (far === NEVER) endless.push(fresh);
+      else {
+        const level = finite[far];
+        if (level) level.push(fresh);
+        else finite[far] = [fresh];
+      }
+    }
+    for (const group of endless) this.#rename(group);
+    for (const level of finite)
+      for (const group of level ?? []) for (const part of this.#parts(group)) this.#rename(part);
+    this.#refine(endless);
+    return this.#blockOf;
+  }
+
+  #rename(block: readonly number[]): void {
+    for (const state of block) this.#blockOf[state] = this.#names;
+    this.#names += 1;
+  }
+
+  #refine(first: readonly (readonly number[])[]): void {
+    let blocks = first;
+    for (let changed = true; changed; ) {
+      changed = false;
+      const next: (readonly number[])[] = [];
+      for (const block of blocks) {
+        if (block.length === 1) continue;
+        const parts = this.#parts(block);
+        next.push(...parts);
+        if (parts.length === 1) continue;
+        changed = true;
+        for (const part of parts.slice(1)) this.#rename(part);
+      }
+      blocks = next;
+    }
+  }
+
+  /** The states of a block, by their edges. */
+  #parts(block: readonly number[]): readonly (readonly number[])[] {
+    if (block.length === 1) return [block];
+    const parts = new Map<string, number[]>();
+    for (const state of block) {
+      const key = this.#rowKey(this.#raw.edges[state] ?? []);
+      const part = parts.get(key);
+      if (part) part.push(state);
+      else parts.set(key, [state]);
+    }
+    return [...parts.values()];
+  }
+
+  /** Edges with blocks instead of states, as a text. */
+  #rowKey(ranges: readonly number[]): string {
+    this.#budget.step(1 + (ranges.length >> 3));
+    const row: number[] = [];
+    for (let at = 0; at < ranges.length; at += 3) {
+      const block = this.#blockOf[ranges[at + 2] ?? 0] ?? -1;
+      if (block !== -1) addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, block);
+    }
+    return row.join();
+  }
+}
+
+/** The blocks that the start reaches, numbered by a breadth-first search. */
+function numbered(raw: Raw, blockOf: Int32Array, budget: Budget): CharAutomaton {
+  const numbers = new Int32Array(raw.accepts.length).fill(-1);
+  numbers[blockOf[0] ?? 0] = 0;
   const order = [0];
   const edges: number[][] = [];
-  for (const state of order) {
+  for (let place = 0; place < order.length; place += 1) {
     const row: number[] = [];
-    const ranges = raw.edges[state] ?? [];
+    const ranges = raw.edges[order[place] ?? 0] ?? [];
     budget.step(1 + (ranges.length >> 4));
     for (let at = 0; at < ranges.length; at += 3) {
-      const [first = 0, last = 0, target = 0] = [ranges[at], ranges[at + 1], ranges[at + 2]];
-      const name = nameOf(target);
-      let number = numbers.get(name);
-      if (number === undefined) {
+      const target = ranges[at + 2] ?? 0;
+      const block = blockOf[target] ?? -1;
+      if (block === -1) continue;
+      let number = numbers[block] ?? -1;
+      if (number === -1) {
         number = order.push(target) - 1;
-        numbers.set(name, number);
+        numbers[block] = number;
       }
-      if (row.at(-1) === number && row.at(-2) === first - 1) row[row.length - 2] = last;
-      else row.push(first, last, number);
+      addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, number);
     }
     edges.push(row);
   }
   return { edges, accepts: order.map((state) => raw.accepts[state] ?? false) };
 }
 
-/** Without the edges to states from which no accepting state can be reached. */
-function trim(raw: Raw, shortest: Float64Array): Raw {
-  const isLive = (state: number): boolean => (shortest[state] ?? 0) < Number.POSITIVE_INFINITY;
-  const edges = raw.edges.map((ranges) => {
-    let dead = false;
-    for (let at = 2; at < ranges.length; at += 3) if (!isLive(ranges[at] ?? 0)) dead = true;
-    if (!dead) return ranges;
-    return ranges.filter((_, index) => isLive(ranges[index - (index % 3) + 2] ?? 0));
-  });
-  return { edges, accepts: raw.accepts };
+/** Adds an edge behind the others, or makes the last one longer. */
+export function addRange(row: number[], first: number, last: number, target: number): void {
+  const end = row.length;
+  if (end > 0 && row[end - 1] === target && row[end - 2] === first - 1) row[end - 2] = last;
+  else row.push(first, last, target);
 }
 
 /** The states with an edge to each state. */
 function sourcesOf({ edges }: Raw, budget: Budget): number[][] {
   const sources: number[][] = edges.map(() => []);
-  for (const [state, ranges] of edges.entries()) {
+  for (let state = 0; state < edges.length; state += 1) {
+    const ranges = edges[state] ?? [];
     budget.step(1 + (ranges.length >> 4));
     for (let at = 2; at < ranges.length; at += 3) {
       const list = sources[ranges[at] ?? 0];
-      if (list && list.at(-1) !== state) list.push(state);
+      if (list && list[list.length - 1] !== state) list.push(state);
     }
   }
   return sources;
 }
 
 /** Characters from each state to the nearest accepting state; Infinity if there is none. */
-export function shortestFrom(raw: Raw, budget: Budget): Float64Array {
-  const sources = sourcesOf(raw, budget);
-  const shortest = new Float64Array(raw.accepts.length).fill(Number.POSITIVE_INFINITY);
-  const queue = raw.accepts.flatMap((accepts, state) => (accepts ? [state] : []));
-  for (const state of queue) shortest[state] = 0;
+export const shortestFrom = (raw: Raw, budget: Budget): Float64Array => distances(raw, sourcesOf(raw, budget));
+
+function distances(raw: Raw, sources: readonly (readonly number[])[]): Float64Array {
+  const shortest = new Float64Array(raw.accepts.length).fill(NEVER);
+  const queue: number[] = [];
+  for (let state = 0; state < shortest.length; state += 1)
+    if (raw.accepts[state]) {
+      shortest[state] = 0;
+      queue.push(state);
+    }
   for (const state of queue)
     for (const source of sources[state] ?? []) {
-      if (shortest[source] !== Number.POSITIVE_INFINITY) continue;
+      if (shortest[source] !== NEVER) continue;
       shortest[source] = (shortest[state] ?? 0) + 1;
       queue.push(source);
     }
   return shortest;
 }
 
-/** Characters of the longest text from each state; Infinity if a cycle follows. No state is useless. */
+/** Characters of the longest text from each state; Infinity if there is no longest one. */
 export function longestFrom(raw: Raw, budget: Budget): Float64Array {
   const sources = sourcesOf(raw, budget);
+  return lengths(raw, sources, distances(raw, sources));
+}
+
+/** The longest texts of the states that have a shortest one: all texts, unless a cycle follows. */
+function lengths(raw: Raw, sources: readonly (readonly number[])[], shortest: Float64Array): Float64Array {
   const open = new Int32Array(raw.accepts.length);
-  for (const list of sources) for (const source of list) open[source] = (open[source] ?? 0) + 1;
-  const longest = new Float64Array(raw.accepts.length).fill(Number.POSITIVE_INFINITY);
-  const lengths = new Float64Array(raw.accepts.length);
+  for (let state = 0; state < open.length; state += 1)
+    if (shortest[state] !== NEVER) for (const source of sources[state] ?? []) open[source] = (open[source] ?? 0) + 1;
+  const longest = new Float64Array(open.length).fill(NEVER);
+  const known = new Float64Array(open.length);
   const queue: number[] = [];
-  for (const [state, count] of open.entries()) if (count === 0) queue.push(state);
+  for (let state = 0; state < open.length; state += 1)
+    if (open[state] === 0 && shortest[state] !== NEVER) queue.push(state);
   for (const state of queue) {
-    const length = lengths[state] ?? 0;
+    const length = known[state] ?? 0;
     longest[state] = length;
     for (const source of sources[state] ?? []) {
-      lengths[source] = Math.max(lengths[source] ?? 0, length + 1);
+      known[source] = Math.max(known[source] ?? 0, length + 1);
       open[source] = (open[source] ?? 0) - 1;
       if (open[source] === 0) queue.push(source);
     }
   }
   return longest;
-}
-
-/**
- * Merges equal states (Moore). The first blocks are the states with the same shortest and longest text; most
- * chains, as counts make them, are single states from there on.
- */
-function merged(raw: CharAutomaton, budget: Budget): CharAutomaton {
-  const [shortest, longest] = [shortestFrom(raw, budget), longestFrom(raw, budget)];
-  const blockOf = new Int32Array(raw.accepts.length);
-  const first = new Map<string, number[]>();
-  for (const state of raw.accepts.keys()) push(first, `${shortest[state]} ${longest[state]}`, state);
-  let names = 0;
-  const rename = (block: readonly number[]): void => {
-    for (const state of block) blockOf[state] = names;
-    names += 1;
-  };
-  let blocks = [...first.values()];
-  for (const block of blocks) rename(block);
-  if (blocks.length === raw.accepts.length) return raw;
-  for (let changed = true; changed; ) {
-    changed = false;
-    const next: number[][] = [];
-    for (const block of blocks) {
-      if (block.length === 1) continue;
-      const parts = new Map<string, number[]>();
-      for (const state of block) push(parts, rowKey(raw.edges[state] ?? [], blockOf, budget), state);
-      const split = [...parts.values()];
-      next.push(...split);
-      if (split.length === 1) continue;
-      changed = true;
-      for (const part of split.slice(1)) rename(part);
-    }
-    blocks = next;
-  }
-  return numbered(raw, (state) => blockOf[state] ?? 0, budget);
-}
-
-function push(groups: Map<string, number[]>, key: string, state: number): void {
-  const group = groups.get(key);
-  if (group) group.push(state);
-  else groups.set(key, [state]);
-}
-
-/** The edges of a state, with blocks instead of states. */
-function rowKey(ranges: readonly number[], blockOf: Int32Array, budget: Budget): string {
-  budget.step(1 + (ranges.length >> 3));
-  let key = '';
-  let at = 0;
-  while (at < ranges.length) {
-    const block = blockOf[ranges[at + 2] ?? 0] ?? 0;
-    const first = ranges[at] ?? 0;
-    let last = ranges[at + 1] ?? 0;
-    for (at += 3; ranges[at] === last + 1 && blockOf[ranges[at + 2] ?? 0] === block; at += 3)
-      last = ranges[at + 1] ?? 0;
-    key += `${first}-${last}>${block} `;
-  }
-  return key;
 }
