@@ -110,7 +110,8 @@ import {
   MAX_SORTED,
   MAX_TEXT,
 } from '../src/text/template/render-limits.ts';
-import { MAX_OVERTAKEN, THREAD_LIMITS } from '../src/text/thread/encode-thread.ts';
+import { THREAD_LIMITS } from '../src/text/thread/encode-thread.ts';
+import { MAX_OVERTAKEN } from '../src/text/thread/job-thread.ts';
 import { MAX_STAGE_UNITS } from '../src/text/tokenizer/encode-error.ts';
 import { MAX_LOOP_PARTS, MAX_LOOP_PATTERN_UNITS, MAX_LOOP_TOKEN_UNITS } from '../src/text/tokenizer/loop-shape.ts';
 import { MAX_AFFIX_UNITS } from '../src/text/tokenizer/models/bpe.ts';
@@ -258,7 +259,7 @@ whose time is known; a thread with a deadline does the rest.
 | messages rendered on the event loop | ${count(LOOP_MESSAGE_UNITS)} UTF-16 units; ${seconds(LOOP_RENDER.ms)}, ${count(LOOP_RENDER.steps)} steps, ${count(LOOP_RENDER.text)} units of text | – | the thread renders them | \`text/tokenizer/tokenizer\` | \`text/thread/messages\` |
 | time of the thread for one text | ${seconds(THREAD_LIMITS.jobMs)} + ${THREAD_LIMITS.unitMs} ms for each UTF-16 unit | – | 400, \`tokenizer.replaced\`; other texts continue | \`text/thread/encode-thread\` | \`text/thread/encode-thread\`, \`e2e/engine/hostile-tokenizer\` |
 | start of the thread; its heap | ${seconds(THREAD_LIMITS.startMs)}; ${count(THREAD_LIMITS.heapMb)} MiB | – | exit 1 at start, otherwise 400 | \`text/thread/encode-thread\` | \`text/thread/encode-thread\` |
-| shorter texts that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest text is next | \`text/thread/encode-thread\` | \`text/thread/encode-thread\` |
+| shorter texts that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest text is next | \`text/thread/job-thread\` | \`text/thread/encode-thread\` |
 | text that a stage makes of all parts of a text | ${count(MAX_STAGE_UNITS)} UTF-16 units | – | 400 | \`text/tokenizer/encode-error\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
 | combining marks in a row that ICU sorts | ${MAX_UNSORTED_MARKS} | – | sorted by class before; the same text | \`text/tokenizer/stages/canonical-order\` | \`text/tokenizer/stages/canonical-order\` |
 | text of a token; steps and pattern of a decoder; longest token × patterns | ${count(MAX_TOKEN_UNITS)}; ${MAX_DECODER_STEPS}; ${MAX_DECODER_PATTERN} characters; ${count(MAX_DECODER_WORK)} | – | exit 1 | \`text/tokenizer/stages/decoder-growth\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |

@@ -9,7 +9,7 @@ import type { Decoder } from '../output/detokenizer.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { Conversation } from '../template/conversation.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
-import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
+import { type EncodeThread, encodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
 import type { EncodeInput } from '../thread/thread-messages.ts';
 import type { AddedToken } from './added-tokens.ts';
 import { EncodeError } from './encode-error.ts';
@@ -92,7 +92,7 @@ export class Tokenizer {
   static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
     const { templates = [], addedTokens = [], threadLimits, onThreadReplaced: onReplaced } = options;
     const definition = await readDefinition(files, addedTokens);
-    const thread = new EncodeThread({
+    const thread = encodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
       data: {
         files: { tokenizerFile: files.tokenizerFile },
@@ -134,7 +134,7 @@ export class Tokenizer {
         }
       }
     }
-    return this.#thread.encode(job, signal);
+    return this.#thread.run(job, signal);
   }
 
   /**
