@@ -3,7 +3,7 @@
  * this folder and `onnx/`. Numbers, names of files and devices, and the reasons for failures cross the
  * boundary; prompt text and the environment do not. Types only.
  */
-import type { Program } from '../grammar/program.ts';
+import type { PackedProgram } from '../grammar/packed-program.ts';
 import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { LogitBias } from './logit-bias.ts';
@@ -53,7 +53,7 @@ export interface SequenceRequest {
 /** A grammar, and a name for the engine's caches: equal keys have equal programs. */
 export interface SequenceGrammar {
   readonly key: string;
-  readonly program: Program;
+  readonly program: PackedProgram;
 }
 
 /** Worker → engine. */

@@ -247,7 +247,8 @@ export class Worker {
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, budget);
     const ms = budget.leftMs('close');
-    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), this.#model?.tokenizer.close()];
+    const { tokenizer, grammars } = this.#model ?? {};
+    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), tokenizer?.close(), grammars?.close()];
     await within(ms, Promise.all(closings));
     this.#jobs.flushReports();
     if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });

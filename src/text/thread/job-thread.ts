@@ -12,6 +12,8 @@ export interface StartLimits {
   readonly startMs: number;
   /** MiB of the heap. */
   readonly heapMb: number;
+  /** The thread ends after this time without a job. Absent: it stays. */
+  readonly idleMs?: number;
 }
 
 /** Thread → parent: `ready` or `unusable` comes once, then one answer for each job. */
@@ -80,6 +82,8 @@ export class JobThread<Job, Answer extends { readonly type: string }, Result> {
   readonly #queue: PendingJob<Job, Result>[] = [];
   /** Settles the promise of `start`. */
   #starting: { readonly resolve: () => void; readonly reject: (reason: unknown) => void } | undefined;
+  /** Ends the thread when it has had no job for a time. */
+  #idleTimer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(role: ThreadRole<Job, Answer, Result>) {
@@ -137,7 +141,9 @@ export class JobThread<Job, Answer extends { readonly type: string }, Result> {
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#queue.length === 0) return;
+    if (this.#running !== undefined) return;
+    this.#watchIdleness();
+    if (this.#queue.length === 0) return;
     this.#running = this.#take();
     if (this.#running === undefined) return;
     try {
@@ -150,6 +156,25 @@ export class JobThread<Job, Answer extends { readonly type: string }, Result> {
       return;
     }
     if (this.#thread.isReady) this.#send(this.#thread, this.#running);
+  }
+
+  /** Starts the time without a job, or ends it. */
+  #watchIdleness(): void {
+    clearTimeout(this.#idleTimer);
+    const { idleMs } = this.#role.limits;
+    const thread = this.#thread;
+    if (idleMs === undefined || !thread || this.#queue.length > 0) return;
+    this.#idleTimer = setTimeout(() => {
+      if (this.#thread === thread && this.#running === undefined) this.#end(thread);
+    }, idleMs);
+    this.#idleTimer.unref();
+  }
+
+  /** Ends a thread without a job. The next job starts another one. */
+  #end(thread: Thread): void {
+    clearTimeout(thread.timer);
+    this.#thread = undefined;
+    void thread.worker.terminate();
   }
 
   /** The shortest job, or the oldest one if enough jobs have overtaken it. */
@@ -265,6 +290,7 @@ export class JobThread<Job, Answer extends { readonly type: string }, Result> {
 
   #drop(reason: Error): void {
     clearTimeout(this.#thread?.timer);
+    clearTimeout(this.#idleTimer);
     this.#thread = undefined;
     this.#running?.reject(reason);
     this.#running = undefined;

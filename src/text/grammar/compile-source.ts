@@ -1,0 +1,19 @@
+/** Compiles the grammar of one output. Pure. */
+import type { Budget } from '../../grammar/budget.ts';
+import { addFormat } from '../../grammar/compile.ts';
+import { packProgram } from '../../grammar/packed-program.ts';
+import { ProgramBuilder, statesOf } from '../../grammar/program-builder.ts';
+import type { CompiledSource } from './compile-messages.ts';
+import type { GrammarSource } from './source.ts';
+
+/**
+ * @throws GrammarError with a path in the schema
+ */
+export function compileSource({ format }: GrammarSource, budget: Budget): CompiledSource {
+  const builder = new ProgramBuilder(budget);
+  const withoutEffect: string[] = [];
+  const root = addFormat(builder, format, {});
+  const program = builder.program(root);
+  const states = program.nodes.reduce((sum, node) => sum + statesOf(node), 0);
+  return { program: packProgram(program), states, withoutEffect };
+}
