@@ -31,6 +31,7 @@ import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
+import { COMPILE_MS, MAX_DEPTH, MAX_STATES } from '../src/grammar/budget.ts';
 import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
@@ -100,6 +101,10 @@ import {
   MEMORY_READING_SHARE,
   MIN_MEMORY_AGE_MS,
 } from '../src/telemetry/memory-figure.ts';
+import { MAX_REPORTED } from '../src/text/grammar/compile-source.ts';
+import { COMPILE_THREAD_LIMITS } from '../src/text/grammar/compile-thread.ts';
+import { CACHE_BOUNDS, LOOP_COMPILE_MS, LOOP_SOURCE_UNITS } from '../src/text/grammar/grammar-compiler.ts';
+import { MAX_PLACE_UNITS } from '../src/text/grammar/place.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
 import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
@@ -271,6 +276,21 @@ whose time is known; a thread with a deadline does the rest.
 | one rendering | ${seconds(MAX_RENDER.ms)}, ${count(MAX_RENDER.steps)} steps, ${bytes(MAX_RENDER.text).replace('iB', 'i')} characters made | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
 | string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja/jinja\` | \`text/template/jinja\` |
 | indent; date format, attribute, separator | ${MAX_INDENT}; ${MAX_ARGUMENT} characters | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
+
+## Forms of an output
+
+A schema, a pattern or choices of a request become a grammar. A short one is compiled on the event loop within a part of
+the time that it may need, and every other one on a thread.
+
+| what | bound | set by | beyond it | code | test |
+|---|---|---|---|---|---|
+| time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
+| form that the event loop compiles, as JSON with the tools of the request; its time there | ${count(LOOP_SOURCE_UNITS)} UTF-16 units; ${LOOP_COMPILE_MS} ms | – | the thread compiles it | \`text/grammar/grammar-compiler\` | \`text/grammar/grammar-compiler\` |
+| time of the thread for one form; its heap | ${seconds(COMPILE_THREAD_LIMITS.jobMs)}; ${count(COMPILE_THREAD_LIMITS.heapMb)} MiB | – | 400 \`SCHEMA_TOO_COMPLEX\`, \`grammar.thread_replaced\`; other forms continue | \`text/grammar/compile-thread\` | \`text/grammar/grammar-compiler\` |
+| start of the thread; time without a form until it ends | ${seconds(COMPILE_THREAD_LIMITS.startMs)}; ${seconds(COMPILE_THREAD_LIMITS.idleMs)} | – | 500; the next form starts another one | \`text/grammar/compile-thread\` | \`text/grammar/grammar-compiler\` |
+| shorter forms that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest form is next | \`text/thread/job-thread\` | \`text/thread/encode-thread\` |
+| grammars that the worker keeps | ${CACHE_BOUNDS.count}, ${bytes(CACHE_BOUNDS.bytes)} together | – | the one that was used longest ago is compiled again | \`text/grammar/grammar-cache\` | \`text/grammar/grammar-cache\` |
+| place in an error; reported keywords without an effect | ${MAX_PLACE_UNITS} UTF-16 units; ${MAX_REPORTED} | – | cut; not reported | \`text/grammar/place\`, \`text/grammar/compile-source\` | \`jobs/grammar\` |
 
 ## Inside
 
