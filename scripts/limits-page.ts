@@ -17,6 +17,7 @@ import { MAX_PIPE_MS, MAX_SETTINGS_FILE_BYTES } from '../src/config/settings-fil
 import { MAX_UNKNOWN } from '../src/config/unknown-settings.ts';
 import { MAX_TOOL_NAME } from '../src/contract/anthropic/request.ts';
 import { AUTO_PROMPT_CHARS, CHARS_PER_TOKEN, FIXED_LIMITS, LEAST_AUTO_TOKENS } from '../src/contract/execute.ts';
+import { FORMAT_LIMITS } from '../src/contract/format/fields.ts';
 import { MAX_BROKEN } from '../src/contract/openai/chosen-form.ts';
 import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts';
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
@@ -163,6 +164,8 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | prompt, or all messages together | auto: ${CHARS_PER_TOKEN} characters for each token of the context, from ${count(AUTO_PROMPT_CHARS.least)} to ${count(AUTO_PROMPT_CHARS.most)} | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
+| regular expression of an output; choices; one choice | ${count(FORMAT_LIMITS.regexChars)} characters; ${count(FORMAT_LIMITS.choices)}; ${count(FORMAT_LIMITS.choiceChars)} characters | – | 400 | \`contract/format/fields\` | \`http/validate\`, \`http/openai/formats\` |
+| JSON text of a schema (\`guided_json\`, \`structured_outputs.json\`) | levels, keys and values of a body | – | 400 | \`http/openai/shared/format\` | \`http/openai/formats\`, \`loop/openai\` |
 | OpenAI: messages; parts of one; calls of one; tools; name of a function; stop strings | ${count(OPENAI_LIMITS.messages)}; ${OPENAI_LIMITS.parts}; ${OPENAI_LIMITS.calls}; ${OPENAI_LIMITS.tools}; ${OPENAI_LIMITS.nameChars} characters; ${OPENAI_LIMITS.stops} of ${OPENAI_LIMITS.stopChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
