@@ -11,8 +11,8 @@ import type {
   SequenceRequest,
   TokenReport,
 } from '../protocol/messages.ts';
+import { PromptLookup } from './drafts/prompt-lookup.ts';
 import type { TakenSlot } from './kv-cache.ts';
-import { PromptLookup } from './prompt-lookup.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
 
