@@ -5,6 +5,7 @@
  * every request's context.
  */
 import type { ChildProcess } from 'node:child_process';
+import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
@@ -70,6 +71,8 @@ export class EngineClient {
   #stall: Silence | undefined;
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
+  /** For every engine; absent until a worker has prepared it. */
+  #vocabulary: VocabularyData | undefined;
   #nextId = 0;
   /**
    * The id of the first sequence of each group. An engine that is started later does not know it, or gets
@@ -82,6 +85,11 @@ export class EngineClient {
     this.#options = options;
     this.#forked = first;
     this.#threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
+  }
+
+  /** Sets the texts of the ids, which sequences with a grammar need. Each engine gets them once, if needed. */
+  setVocabulary(data: VocabularyData): void {
+    this.#vocabulary = data;
   }
 
   /** Counts of the sequences that have a slot or wait for one. */
@@ -275,7 +283,7 @@ export class EngineClient {
 
   /** Sends a sequence to the engine, and then its pause if it is paused. */
   #send({ request, backpressure }: RemoteSequence): void {
-    this.#child?.send({ kind: 'submit', request });
+    this.#child?.submit(request, this.#vocabulary);
     if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
   }
 
