@@ -7,11 +7,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { getSystemErrorName } from 'node:util';
 import { wasmOptions } from '../config/host/address-space.ts';
 import { ENGINE_ENTRY } from '../config/paths.ts';
-import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import type { DeviceName } from '../protocol/devices.ts';
 import { MemoryKills } from '../protocol/host/memory-kills.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
-import type { FromEngine, SequenceRequest, ToEngine } from '../protocol/messages.ts';
+import type { FromEngine, ToEngine } from '../protocol/messages.ts';
 import type { DeviceProbe } from '../protocol/probe.ts';
 import type { Refusal } from '../protocol/reasons.ts';
 import { aliveInterval, Heartbeat, type SilenceLimits } from './heartbeat.ts';
@@ -130,8 +129,6 @@ export class EngineChild {
   #heartbeat: Heartbeat | undefined;
   #stderrTail = '';
   #closed = false;
-  /** True if the process has the vocabulary. */
-  #hasVocabulary = false;
   /** Reason why this file killed the process. */
   #hung: string | undefined;
   #refuse: (error: Error) => void = () => undefined;
@@ -210,18 +207,6 @@ export class EngineChild {
   /** Sends a message. Does nothing if the process is ending: `onEnded` follows. */
   send(message: ToEngine): void {
     if (this.#process.connected) this.#process.send(message, () => undefined);
-  }
-
-  /**
-   * Sends a sequence. The vocabulary goes before the first sequence with a grammar.
-   * @param vocabulary absent: a sequence with a grammar fails
-   */
-  submit(request: SequenceRequest, vocabulary: VocabularyData | undefined): void {
-    if (request.grammar && vocabulary && !this.#hasVocabulary) {
-      this.send({ kind: 'vocabulary', data: vocabulary });
-      this.#hasVocabulary = true;
-    }
-    this.send({ kind: 'submit', request });
   }
 
   /**

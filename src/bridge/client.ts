@@ -13,6 +13,7 @@ import type { Occupancy } from './occupancy.ts';
 import { type Backpressure, RemoteSequence, SequenceInbox, type Silence, type Step } from './sequence-inbox.ts';
 import { SlotEstimate } from './slot-estimate.ts';
 import { StallThreshold } from './stall-threshold.ts';
+import { VocabularyDelivery } from './vocabulary-delivery.ts';
 
 /** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
 export const CANCEL_MS = 1000;
@@ -71,8 +72,7 @@ export class EngineClient {
   #stall: Silence | undefined;
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
-  /** For every engine; absent until a worker has prepared it. */
-  #vocabulary: VocabularyData | undefined;
+  readonly #vocabulary = new VocabularyDelivery();
   #nextId = 0;
   /**
    * The id of the first sequence of each group. An engine that is started later does not know it, or gets
@@ -89,7 +89,7 @@ export class EngineClient {
 
   /** Sets the texts of the ids, which sequences with a grammar need. Each engine gets them once, if needed. */
   setVocabulary(data: VocabularyData): void {
-    this.#vocabulary = data;
+    this.#vocabulary.data = data;
   }
 
   /** Counts of the sequences that have a slot or wait for one. */
@@ -283,7 +283,8 @@ export class EngineClient {
 
   /** Sends a sequence to the engine, and then its pause if it is paused. */
   #send({ request, backpressure }: RemoteSequence): void {
-    this.#child?.submit(request, this.#vocabulary);
+    if (this.#child) this.#vocabulary.sendBefore(request, this.#child);
+    this.#child?.send({ kind: 'submit', request });
     if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
   }
 

@@ -13,6 +13,7 @@ import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
+import { GrammarVocabulary } from '../text/tokenizer/grammar-vocabulary.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { ProfileFacts } from '../text/tools/output-profile.ts';
 import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
@@ -30,6 +31,8 @@ export interface LoadedModel {
   readonly templates: ChatTemplates;
   /** Facts about the default chat template; absent before they are derived, and without a template. */
   readonly profile?: ProfileFacts | undefined;
+  /** The texts of the ids. A request with a grammar waits for `get`. */
+  readonly vocabulary: GrammarVocabulary;
 }
 
 type ModelText = Pick<LoadedModel, 'tokenizer' | 'templates'>;
@@ -89,7 +92,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     available_bytes: facts.availableBytes,
   });
   const loaded = { tokenizer: text.tokenizer, templates: usableTemplates(text, facts.idLimit) };
-  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded };
+  const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
+  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded, vocabulary };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */
