@@ -4,11 +4,12 @@
  * reads new messages before the next step. Knows no processes, no text and no narration.
  */
 
+import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
-import { checkRequest } from './check-request.ts';
+import { checkGrammar, checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
 import { KvCache, type Prefix } from './kv-cache.ts';
 import { openSession, type Publish } from './load/open-model.ts';
@@ -17,6 +18,7 @@ import { isOutOfMemory } from './ort/error-causes.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
 import { type Result, Runner } from './runner.ts';
+import { Grammars } from './sampling/grammars.ts';
 import { Sampler } from './sampling/sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
@@ -35,6 +37,7 @@ export class Engine {
   readonly #scheduler: Scheduler;
   readonly #runner: Runner;
   readonly #sampler: Sampler;
+  readonly #grammars = new Grammars();
   readonly #publish: Publish;
   /** Reports of invalid requests, which never became sequences. */
   #rejected: SequenceReport[] = [];
@@ -82,16 +85,23 @@ export class Engine {
     return this.#facts;
   }
 
+  /** Sets the texts of the ids, once. Sequences with a grammar need them. */
+  setVocabulary(data: VocabularyData): void {
+    this.#grammars.setVocabulary(data);
+  }
+
   /**
    * Queues a sequence. An invalid request is reported as `failed`; so is a sequence whose id is submitted
    * twice.
    */
   submit(request: SequenceRequest): void {
     const existing = this.#scheduler.find(request.id);
-    const violation = checkRequest(request, this.facts);
+    const { idLimit } = this.facts;
+    const { hasVocabulary } = this.#grammars;
+    const violation = checkRequest(request, this.facts) ?? checkGrammar(request.grammar, { idLimit, hasVocabulary });
     if (existing) existing.fail('failed', `Sequence ${request.id} was submitted twice`, now());
     else if (violation) this.#reject(request.id, violation);
-    else this.#scheduler.add(new Sequence(request, now()));
+    else this.#add(request);
     this.#wake();
   }
 
@@ -116,6 +126,16 @@ export class Engine {
     this.#closed = true;
     clearImmediate(this.#next);
     this.#session.close();
+  }
+
+  #add(request: SequenceRequest): void {
+    const { id, grammar, maxTokens } = request;
+    try {
+      const constraint = grammar && this.#grammars.start(grammar, maxTokens);
+      this.#scheduler.add(new Sequence(request, now(), constraint));
+    } catch (error) {
+      this.#reject(id, messageOf(error));
+    }
   }
 
   #reject(id: number, message: string): void {
@@ -178,6 +198,7 @@ export class Engine {
       if (logits instanceof Error) throw logits;
       if (scored !== undefined)
         sequence.addPromptScore(scored, this.#sampler.score(logits, prompt[scored] ?? 0, promptLogprobs));
+      else if (sequence.isOver) sequence.end('eos', now());
       else sequence.accept(this.#sampler.sample(logits, sequence), now());
     } catch (error) {
       const message = messageOf(error);

@@ -14,6 +14,7 @@ import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
+import { GrammarVocabulary } from '../text/tokenizer/grammar-vocabulary.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { ProfileFacts } from '../text/tools/output-profile.ts';
 import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
@@ -33,6 +34,8 @@ export interface LoadedModel {
   readonly grammars: GrammarCompiler;
   /** Facts about the default chat template; absent before they are derived, and without a template. */
   readonly profile?: ProfileFacts | undefined;
+  /** The texts of the ids. A request with a grammar waits for `get`. */
+  readonly vocabulary: GrammarVocabulary;
 }
 
 type ModelText = Pick<LoadedModel, 'tokenizer' | 'templates'>;
@@ -95,7 +98,8 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
   const grammars = new GrammarCompiler({
     onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
   });
-  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded, grammars };
+  const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
+  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded, grammars, vocabulary };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */

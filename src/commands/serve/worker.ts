@@ -228,8 +228,9 @@ export class Worker {
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
     reportStarted();
-    // A request that comes first derives the profile itself.
+    // A request that comes first derives the profile itself, and waits for the vocabulary.
     setImmediate(() => {
+      this.#model?.vocabulary.prepare((data) => this.#supervisor.client.setVocabulary(data));
       if (this.#model) this.#model = { ...this.#model, profile: profileModel(this.#model) };
     });
   }

@@ -184,6 +184,14 @@ export class Tokenizer {
     return this.#texts.formOf(id);
   }
 
+  /**
+   * The exact bytes that an id adds to a text, also of a part of a character; undefined for special tokens,
+   * and for ids without a token or without text. Takes about 1 µs.
+   */
+  bytesOf(id: number): ArrayLike<number> | undefined {
+    return this.#texts.bytesOf(id);
+  }
+
   /** The token of an id as an error shows it: from the tokenizer's file, in quotes, harmless and cut. */
   shownToken(id: number): string {
     const token = (this.#texts.tokenOf(id) ?? '').slice(0, 2 * MAX_SHOWN_TOKEN);
