@@ -2,10 +2,11 @@
  * Checks a request for a sequence against the rules of the protocol, so that an invalid request fails before
  * it reaches the runtime. Pure.
  */
+import type { Program } from '../grammar/program.ts';
 import { childrenOf } from '../grammar/shortest.ts';
 import type { EngineFacts } from '../protocol/loading.ts';
 import { LOGIT_BIAS_RANGE, MAX_LOGIT_BIASES } from '../protocol/logit-bias.ts';
-import type { SequenceGrammar, SequenceRequest } from '../protocol/messages.ts';
+import type { SequenceRequest } from '../protocol/messages.ts';
 import {
   describeRange,
   engineRangeOf,
@@ -46,15 +47,9 @@ export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, con
 /**
  * Checks that a grammar can be run: its nodes and tokens exist. The worker has compiled it, so nothing else is
  * checked.
- * @returns a sentence about the first problem; undefined for a usable grammar, and without one.
+ * @returns a sentence about the first problem; undefined for a usable grammar.
  */
-export function checkGrammar(
-  grammar: SequenceGrammar | undefined,
-  { idLimit, hasVocabulary }: { readonly idLimit: number; readonly hasVocabulary: boolean },
-): string | undefined {
-  if (!grammar) return undefined;
-  if (!hasVocabulary) return 'A sequence with a grammar was submitted before the vocabulary';
-  const { nodes, root } = grammar.program;
+export function checkProgram({ nodes, root }: Program, idLimit: number): string | undefined {
   if (!isCount(root, 0, nodes.length - 1)) return `The grammar has no node ${root}`;
   for (const node of nodes) {
     const missing = childrenOf(node).find((id) => !isCount(id, 0, nodes.length - 1));

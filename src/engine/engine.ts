@@ -9,7 +9,7 @@ import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
-import { checkGrammar, checkRequest } from './check-request.ts';
+import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
 import { KvCache, type Prefix } from './kv-cache.ts';
 import { openSession, type Publish } from './load/open-model.ts';
@@ -96,9 +96,7 @@ export class Engine {
    */
   submit(request: SequenceRequest): void {
     const existing = this.#scheduler.find(request.id);
-    const { idLimit } = this.facts;
-    const { hasVocabulary } = this.#grammars;
-    const violation = checkRequest(request, this.facts) ?? checkGrammar(request.grammar, { idLimit, hasVocabulary });
+    const violation = checkRequest(request, this.facts);
     if (existing) existing.fail('failed', `Sequence ${request.id} was submitted twice`, now());
     else if (violation) this.#reject(request.id, violation);
     else this.#add(request);
@@ -131,7 +129,7 @@ export class Engine {
   #add(request: SequenceRequest): void {
     const { id, grammar, maxTokens } = request;
     try {
-      const constraint = grammar && this.#grammars.start(grammar, maxTokens);
+      const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit: this.facts.idLimit });
       this.#scheduler.add(new Sequence(request, now(), constraint));
     } catch (error) {
       this.#reject(id, messageOf(error));

@@ -42,7 +42,7 @@ export interface OpenedInput {
 }
 
 /** The part of an order that decides its prompts. */
-export type PromptOrder = Pick<GenerationOrder, 'inputs' | 'template' | 'toolUse'>;
+export type PromptOrder = Pick<GenerationOrder, 'inputs' | 'template' | 'toolUse' | 'format'>;
 
 /**
  * The ids of an order's first input, as a job would get them. The engine receives nothing, and the limits of
@@ -104,11 +104,11 @@ function templateOf(input: Input, template: string | undefined, { templates }: L
 /**
  * The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output.
  */
-function dialogueOf(input: Input, { toolUse }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
+function dialogueOf(input: Input, { toolUse, format }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
   if (!('messages' in input) || !toolUse) return undefined;
   const profile = profileOf(template);
   const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...input.variables };
-  return prepareDialogue(profile, template, { ...input, variables }, toolUse);
+  return prepareDialogue(profile, template, { ...input, variables }, { ...toolUse, format: format?.format });
 }
 
 /** The ids of a text or a conversation. A template gets a prompt as one user message. */

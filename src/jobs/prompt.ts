@@ -11,7 +11,7 @@ import type { Compiled } from '../text/grammar/grammar-compiler.ts';
 import type { Decoder } from '../text/output/detokenizer.ts';
 import { markedDecoder } from '../text/output/marked-decoder.ts';
 import type { OutputParser } from '../text/output/parts.ts';
-import { type DemandedGrammar, demandedGrammar, OrderGrammars } from './grammar/output-grammar.ts';
+import { OrderGrammars } from './grammar/output-grammar.ts';
 import type { GenerationOrder, Input } from './order.ts';
 import { encodeInput, fieldOf, invalid, openInput, tooLong } from './prompt-ids.ts';
 
@@ -69,8 +69,7 @@ export async function prepare(
   const began = performance.now();
   checkBias(order, model);
   const prompts: PreparedPrompt[] = [];
-  const grammars = new OrderGrammars(model.grammars, signal);
-  const parts = { order, model, cap, signal, grammars, demanded: demandedGrammar(order) };
+  const parts = { order, model, cap, signal, grammars: new OrderGrammars(order, model, signal) };
   for (const input of order.inputs) prompts.push(await preparePrompt(input, parts));
   checkScores(prompts, order);
   return {
@@ -103,17 +102,16 @@ interface PromptParts {
   readonly cap: number;
   readonly signal: AbortSignal;
   readonly grammars: OrderGrammars;
-  readonly demanded: DemandedGrammar | undefined;
 }
 
 async function preparePrompt(input: Input, parts: PromptParts): Promise<PreparedPrompt> {
-  const { order, model, cap, signal, grammars, demanded } = parts;
+  const { order, model, cap, signal, grammars } = parts;
   const { context } = model.facts;
   // A prompt that needs all of the context has no room for an output.
   const opened = openInput(input, order, model);
   const [prompt, grammar] = await Promise.all([
     encodeInput(opened, model, { mostTokens: context - 1, signal }),
-    demanded && grammars.compile(demanded),
+    grammars.of(opened.dialogue),
   ]);
   const { dialogue } = opened;
   const left = context - prompt.length;

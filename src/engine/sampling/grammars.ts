@@ -4,7 +4,9 @@
  */
 import { Grammar } from '../../grammar/matching/grammar.ts';
 import { Vocabulary, type VocabularyData } from '../../grammar/matching/vocabulary.ts';
+import { type PackedProgram, unpackProgram } from '../../grammar/packed-program.ts';
 import type { SequenceGrammar } from '../../protocol/messages.ts';
+import { checkProgram } from '../check-request.ts';
 import { Constraint } from './constraint.ts';
 
 /** Maximum number of kept grammars. */
@@ -33,11 +35,6 @@ export class Grammars {
     this.#limits = limits;
   }
 
-  /** True if grammars can be used. */
-  get hasVocabulary(): boolean {
-    return this.#vocabulary !== undefined;
-  }
-
   /** Number of kept grammars. */
   get size(): number {
     return this.#entries.size;
@@ -52,9 +49,12 @@ export class Grammars {
    * Starts a grammar for one sequence, which must call `release` of the result when it ends.
    * @throws Error without a vocabulary, or if the grammar cannot be built
    */
-  start({ key, program }: SequenceGrammar, maxTokens: number): Constraint {
-    if (!this.#vocabulary) throw new Error('A grammar needs a vocabulary');
-    const entry = this.#entries.get(key) ?? { grammar: new Grammar(program, this.#vocabulary), users: 0 };
+  start(
+    { key, program }: SequenceGrammar,
+    { maxTokens, idLimit }: { readonly maxTokens: number; readonly idLimit: number },
+  ): Constraint {
+    if (!this.#vocabulary) throw new Error('A sequence with a grammar was submitted before the vocabulary');
+    const entry = this.#entries.get(key) ?? { grammar: opened(program, this.#vocabulary, idLimit), users: 0 };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     const constraint = new Constraint(entry.grammar, maxTokens, () => {
@@ -77,4 +77,12 @@ export class Grammars {
       this.#entries.delete(key);
     }
   }
+}
+
+/** @throws Error if the grammar cannot be run */
+function opened(packed: PackedProgram, vocabulary: Vocabulary, idLimit: number): Grammar {
+  const program = unpackProgram(packed);
+  const problem = checkProgram(program, idLimit);
+  if (problem !== undefined) throw new Error(problem);
+  return new Grammar(program, vocabulary);
 }

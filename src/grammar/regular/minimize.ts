@@ -143,8 +143,7 @@ export function longestFrom(raw: Raw, budget: Budget): Float64Array {
 function lengths(raw: Raw, sources: readonly (readonly number[])[], shortest: Float64Array): Float64Array {
   const open = new Int32Array(raw.accepts.length);
   for (let state = 0; state < open.length; state += 1)
-    if (shortest[state] !== NEVER)
-      for (const source of sources[state] ?? []) open[source] = (open[source] ?? 0) + 1;
+    if (shortest[state] !== NEVER) for (const source of sources[state] ?? []) open[source] = (open[source] ?? 0) + 1;
   const longest = new Float64Array(open.length).fill(NEVER);
   const known = new Float64Array(open.length);
   const queue: number[] = [];

@@ -13,7 +13,7 @@ export interface CompileThreadLimits extends StartLimits {
 
 export const COMPILE_THREAD_LIMITS: CompileThreadLimits = {
   startMs: 60_000,
-  jobMs: 10 * COMPILE_MS,
+  jobMs: 40 * COMPILE_MS,
   heapMb: 256,
   idleMs: 60_000,
 };

@@ -3,11 +3,10 @@
  * sources have equal grammars. Types only.
  */
 import type { OutputFormat } from '../../grammar/output-format.ts';
+import type { CallsSource } from '../tools/constraint/source.ts';
 
-/** The whole output has a form. */
-export interface FormatSource {
-  readonly kind: 'format';
-  readonly format: OutputFormat;
-}
-
-export type GrammarSource = FormatSource;
+export type GrammarSource =
+  /** The whole output has a form. */
+  | { readonly kind: 'format'; readonly format: OutputFormat }
+  /** The output of a conversation: reasoning, and an answer of a form or calls. */
+  | { readonly kind: 'calls'; readonly calls: CallsSource };

@@ -12,13 +12,18 @@ import { COMPILE_THREAD_LIMITS } from '../../../src/text/grammar/compile-thread.
 import {
   type CompilerOptions,
   GrammarCompiler,
+  LOOP_COMPILE_MS,
   LOOP_SOURCE_UNITS,
 } from '../../../src/text/grammar/grammar-compiler.ts';
 import type { GrammarSource } from '../../../src/text/grammar/source.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const builtThread = new URL('../../../dist/text/grammar/grammar-thread.cjs', import.meta.url);
-const missingThread = new URL('./missing.cjs', builtThread);
+/** A compiler that cannot use a thread: its event loop has any time. */
+const LOOP_ONLY: CompilerOptions = {
+  threadEntry: new URL('./missing.cjs', builtThread),
+  newClock: () => () => 0,
+};
 const never = new AbortController().signal;
 
 const opened: GrammarCompiler[] = [];
@@ -63,7 +68,7 @@ const statesOf = async (compiler: GrammarCompiler, source: GrammarSource, signal
 
 describe('a short source', () => {
   test('needs no thread', async () => {
-    const compiler = compilerWith({ threadEntry: missingThread });
+    const compiler = compilerWith(LOOP_ONLY);
     const { program, states, key, cached } = await compiler.compile(object('a'), never);
     const { nodes, root } = unpackProgram(program);
     expect(nodes[root]).toMatchObject({ kind: 'object', members: [{ name: 'a', required: true }] });
@@ -75,17 +80,22 @@ describe('a short source', () => {
     ['a pattern', { kind: 'regex', pattern: '[a-z]{3}' }],
     ['choices', { kind: 'choice', choices: ['yes', 'no'] }],
   ])('can be %s', async (_, format) => {
-    const compiler = compilerWith({ threadEntry: missingThread });
+    const compiler = compilerWith(LOOP_ONLY);
     expect(await statesOf(compiler, sourceOf(format))).toBeGreaterThan(0);
   });
 
   test('that needs more time than the event loop has is compiled on the thread', async () => {
-    const compiler = await faulty(COUNTS);
-    expect(await statesOf(compiler, sourceOf({ kind: 'regex', pattern: '(a?){9999}' }))).toBe(1);
+    let ms = 0;
+    const newClock = () => () => {
+      ms += LOOP_COMPILE_MS;
+      return ms;
+    };
+    const compiler = await faulty(COUNTS, { newClock });
+    expect(await statesOf(compiler, sourceOf({ kind: 'regex', pattern: '[a-z]{999}' }))).toBe(1);
   });
 
   test('that cannot be compiled is refused without the thread', async () => {
-    const compiler = compilerWith({ threadEntry: missingThread });
+    const compiler = compilerWith(LOOP_ONLY);
     const refusal = compiler.compile(schema({ type: 'object', properties: { a: { type: 'strung' } } }), never);
     await expect(refusal).rejects.toMatchObject({ problem: 'invalid', path: ['properties', 'a', 'type'] });
   });
@@ -93,7 +103,7 @@ describe('a short source', () => {
 
 describe('a long source', () => {
   test('has the same grammar on the thread', async () => {
-    const compiler = compilerWith();
+    const compiler = compilerWith({ newClock: () => () => 0 });
     const [short, long] = [object('a', {}), large('a')];
     const [onLoop, onThread] = await Promise.all([compiler.compile(short, never), compiler.compile(long, never)]);
     expect(onThread.program).toBe(onLoop.program);
@@ -146,7 +156,7 @@ describe('a long source', () => {
 
 describe('equal sources', () => {
   test('have one key, and the second one is cached', async () => {
-    const compiler = compilerWith({ threadEntry: missingThread });
+    const compiler = compilerWith(LOOP_ONLY);
     const first = await compiler.compile(object('a'), never);
     const second = await compiler.compile(object('a'), never);
     const other = await compiler.compile(object('b'), never);
@@ -230,7 +240,10 @@ describe('the thread', () => {
   test('ends after a time without a job, and starts again', async () => {
     const compiler = await faulty(COUNTS, { threadLimits: { ...COMPILE_THREAD_LIMITS, idleMs: 1 } });
     let number = 0;
-    const compileNext = (): Promise<number> => statesOf(compiler, large(`${(number += 1)}`));
+    const compileNext = (): Promise<number> => {
+      number += 1;
+      return statesOf(compiler, large(String(number)));
+    };
     expect(await compileNext()).toBe(1);
     await eventually(async () => {
       await nextTurn();
