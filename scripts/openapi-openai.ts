@@ -64,7 +64,8 @@ export const OPENAI_PROSE = {
     summary: "OpenAI's Chat Completions API",
     description:
       `${OWN_ID}Refused by name: images, audio and files in messages, \`functions\`, \`function_call\`, \`chat_template\`, ` +
-      '`prompt_logprobs`, `audio`, and a `response_format` other than `text`.',
+      '`prompt_logprobs`, `audio`, `grammar` and `guided_grammar`. At most one field may demand a form of the output: ' +
+      '`response_format`, `guided_json`, `guided_regex`, `guided_choice`, `structured_outputs` or `json_schema`.',
     takes: TAKES,
     body: 'ChatCompletionRequest',
     answers: { 200: stream('ChatCompletion', 'ChatCompletionChunk') },
@@ -88,8 +89,8 @@ export const OPENAI_PROSE = {
     summary: "OpenAI's Responses API, without stored responses",
     description:
       `${OWN_ID}The worker stores nothing: send the whole conversation in \`input\`. Refused by name: \`previous_response_id\`, ` +
-      '`conversation`, `prompt`, `background: true`, references to items, images and files in messages, and a `text.format` other than ' +
-      '`text`. Tools and items of other types than those listed are skipped, and a narration names them.',
+      '`conversation`, `prompt`, `background: true`, references to items, images and files in messages, and `response_format` ' +
+      '(use `text.format`). Tools and items of other types than those listed are skipped, and a narration names them.',
     takes: TAKES,
     body: 'ResponsesRequest',
     answers: {

@@ -131,7 +131,7 @@ function tidy(node: unknown): unknown {
   };
 }
 
-/** `anyOf` of a schema and null as one schema with two types. */
+/** `anyOf` of a schema and null as one schema with one type more. */
 function withNull(node: Record<string, unknown>): Record<string, unknown> {
   const { anyOf, ...rest } = node;
   if (!Array.isArray(anyOf) || anyOf.length !== 2 || anyOf[1]?.type !== 'null') return node;
@@ -143,8 +143,8 @@ function withNull(node: Record<string, unknown>): Record<string, unknown> {
     type,
     enum: values,
     ...schema
-  } = first as unknown as { readonly type: string; readonly enum?: readonly unknown[] };
-  return { type: [type, 'null'], ...schema, ...(values && { enum: [...values, null] }), ...rest };
+  } = first as unknown as { readonly type: string | readonly string[]; readonly enum?: readonly unknown[] };
+  return { type: [type, 'null'].flat(), ...schema, ...(values && { enum: [...values, null] }), ...rest };
 }
 
 function pathsOf(recordings: readonly Recording[], components: Components): object {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from './absent.ts';
+import { choiceField, FORMAT_LIMITS, regexField, schemaField } from './format/fields.ts';
 import { logitBiasFields, samplingFields } from './sampling-fields.ts';
 import { named } from './schema.ts';
 
@@ -129,6 +130,31 @@ const fixedFields = () => ({
     .meta({ description: 'Milliseconds this request may take. When absent: --request-timeout' }),
 });
 
+/** The fields that demand a form of the output: at most one of them. */
+const formatFields = () => ({
+  schema: schemaField()
+    .optional()
+    .meta({
+      description:
+        'JSON Schema. The output is a value that the schema accepts, see docs/structured-output.md. `true`: any value of JSON; ' +
+        '`{"type": "object"}`: any object of JSON. Not together with `regex` or `choice`',
+    }),
+  regex: regexField()
+    .optional()
+    .meta({
+      description:
+        `Regular expression of 1 to ${FORMAT_LIMITS.regexChars} characters that matches the output as a whole. ` +
+        'Not together with `schema` or `choice`',
+    }),
+  choice: choiceField()
+    .optional()
+    .meta({
+      description:
+        `The output is one of these texts: 1 to ${FORMAT_LIMITS.choices} different texts of 1 to ` +
+        `${FORMAT_LIMITS.choiceChars} characters each. Not together with \`schema\` or \`regex\``,
+    }),
+});
+
 /** The fields of `POST /execute`, each with its own rule. */
 export function executeFields(limits: Limits = HIGHEST_LIMITS) {
   const chars = (text: string): boolean => fitsIn(text, limits.promptChars);
@@ -183,6 +209,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
     ...samplingFields(),
     ...logitBiasFields(),
     ...fixedFields(),
+    ...formatFields(),
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()

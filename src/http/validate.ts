@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../contract/absent.ts';
 import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
+import { CHOICE_RULE, FORMAT_LIMITS, REGEX_RULE, SCHEMA_RULE } from '../contract/format/fields.ts';
 import { LOGIT_BIAS_RULE } from '../contract/sampling-fields.ts';
 import { cut, harmless } from '../narration/sanitize.ts';
 import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
@@ -27,6 +28,9 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   ignore_eos: () => 'true or false',
   stop: () => `up to ${FIXED_LIMITS.stops} strings of 1 to ${FIXED_LIMITS.stopChars} characters each`,
   logprobs: () => `a whole number from 0 to ${FIXED_LIMITS.logprobs}`,
+  schema: () => SCHEMA_RULE,
+  regex: () => REGEX_RULE,
+  choice: () => CHOICE_RULE,
   on_disconnect: () => 'cancel or continue',
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
@@ -40,7 +44,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** Fields that contain text of a user: a violation never repeats their values. */
-const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop']);
+const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop', 'schema', 'regex', 'choice']);
 
 /** Longest value of a field that a violation repeats, in UTF-16 units. */
 export const MAX_SHOWN = 64;
@@ -50,7 +54,14 @@ export const MAX_LIST = 1024;
 /**
  * Lists with a smaller maximum of their own, which is also the bound for the violations of their elements.
  */
-const MAX_LENGTHS: Readonly<Record<string, number>> = { messages: FIXED_LIMITS.messages, stop: FIXED_LIMITS.stops };
+const MAX_LENGTHS: Readonly<Record<string, number>> = {
+  messages: FIXED_LIMITS.messages,
+  stop: FIXED_LIMITS.stops,
+  choice: FORMAT_LIMITS.choices,
+};
+
+/** Fields that demand a form of the output. */
+const FORMS = ['schema', 'regex', 'choice'] as const;
 
 /** A valid value with the names of its unknown fields, or all violations. */
 export type Checked<T> =
@@ -132,6 +143,8 @@ function contradictions(body: unknown): Violation[] {
     add('raw', 'exclusive', 'raw applies to prompt only; the chat template is always applied to messages');
   if (raw === true && template !== undefined)
     add('template', 'exclusive', 'template and raw: true must not be used together; a raw prompt has no chat template');
+  const [form, ...others] = FORMS.filter((name) => (body as Record<string, unknown>)[name] !== undefined);
+  for (const other of others) add(other, 'exclusive', `${form} and ${other} must not be used together`);
   // A number beyond the range of doubles breaks the rule of its own field.
   if (Number.isFinite(least) && Number.isFinite(most) && Number(least) > Number(most)) {
     add('min_tokens', 'maximum', `min_tokens must be at most max_tokens, ${most}, but is ${least}`);

@@ -37,6 +37,11 @@ export interface GenerationOrder {
   readonly logitBias?: readonly LogitBias[] | undefined;
   /** The form of every output. Absent: any text. */
   readonly format?: DemandedFormat | undefined;
+  /**
+   * Places in the body of the schemas of the tools, such as `tools[0].function.parameters`: the beginnings of
+   * the places of their errors. One for each tool of the conversation.
+   */
+  readonly toolFields?: readonly string[] | undefined;
   /** Strings that end the output. The output does not contain them. */
   readonly stop?: readonly string[] | undefined;
   /** Report the log-probability of each token and of this many alternatives. */

@@ -257,3 +257,49 @@ describe('null means absent', () => {
     expect(violationsOf('null').map(({ field, constraint }) => [field, constraint])).toEqual([['body', 'type']]);
   });
 });
+
+describe('the form of the output', () => {
+  const schema = { type: 'object', properties: { b: { const: null }, a: {} } };
+  const formatOf = (body: object) => orderOf(check({ job_id: 'job', prompt: 'x', ...body }), undefined).format;
+  const messagesOf = (body: object): string[] => {
+    const checked = check({ job_id: 'job', prompt: 'x', ...body });
+    return checked.ok ? [] : checked.violations.map(({ message }) => message);
+  };
+
+  test.each([
+    [{}, undefined],
+    [{ schema }, { format: { kind: 'schema', schema }, field: 'schema' }],
+    [{ schema: true }, { format: { kind: 'schema', schema: true }, field: 'schema' }],
+    [
+      { schema: false, regex: null },
+      { format: { kind: 'schema', schema: false }, field: 'schema' },
+    ],
+    [{ regex: 'a+' }, { format: { kind: 'regex', pattern: 'a+' }, field: 'regex' }],
+    [{ choice: ['a', 'b'] }, { format: { kind: 'choice', choices: ['a', 'b'] }, field: 'choice' }],
+  ])('%j', (body, expected) => {
+    expect(JSON.stringify(formatOf(body))).toBe(JSON.stringify(expected));
+  });
+
+  test('at most one', () => {
+    expect(messagesOf({ schema, regex: 'a', choice: ['a'] })).toEqual([
+      'schema and regex must not be used together',
+      'schema and choice must not be used together',
+    ]);
+  });
+
+  test.each([
+    [{ schema: [] }, 'schema must be a JSON Schema: an object, true or false'],
+    [{ schema: '{}' }, 'schema must be a JSON Schema: an object, true or false'],
+    [{ regex: '' }, 'regex must be a regular expression of 1 to 4096 characters'],
+    [{ regex: 'x'.repeat(4097) }, 'regex must be a regular expression of 1 to 4096 characters'],
+    [{ choice: [] }, 'choice must be a list of 1 to 1024 different texts of 1 to 1024 characters each'],
+    [{ choice: ['a', 'a'] }, 'choice must be a list of 1 to 1024 different texts of 1 to 1024 characters each'],
+    [{ choice: ['a', 5] }, 'choice must be a list of 1 to 1024 different texts of 1 to 1024 characters each'],
+    [
+      { choice: Array.from({ length: 1025 }, (_, at) => `${at}`) },
+      'choice must be a list of 1 to 1024 different texts of 1 to 1024 characters each',
+    ],
+  ])('%#: a wrong one is never repeated', (body, sentence) => {
+    expect(messagesOf(body)).toEqual([sentence]);
+  });
+});

@@ -7,6 +7,7 @@ import { objectWithNulls } from '../absent.ts';
 import { OPENAI_LIMITS, stopText, text } from '../openai/fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
 import { named } from '../schema.ts';
+import { outputFormat } from './format.ts';
 
 /** Longest name of a tool, in UTF-16 units. */
 export const MAX_TOOL_NAME = 128;
@@ -120,10 +121,7 @@ const TOOL = {
   }),
   description: text().optional().meta({ description: 'Purpose of the tool' }),
   input_schema: object('JSON Schema of the arguments'),
-  strict: z
-    .boolean()
-    .optional()
-    .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+  strict: z.boolean().optional().meta({ description: 'true: the arguments of every call match `input_schema`' }),
   cache_control: CACHE_CONTROL,
 };
 const Tool = named('AnthropicTool', onlyType(TOOL_TYPES, objectWithNulls(TOOL)));
@@ -172,11 +170,11 @@ const promptFields = () => ({
     effort: z.enum(['low', 'medium', 'high', 'xhigh', 'max']).optional().meta({
       description: 'Becomes `reasoning_effort` of the template: `xhigh` and `max` become `high`',
     }),
-    format: object('Refused, unless its `type` is `text`: the worker cannot enforce a JSON schema'),
+    format: outputFormat().optional(),
   })
     .optional()
     .meta({ description: 'Form of the answer' }),
-  output_format: object('Refused, unless its `type` is `text`: the worker cannot enforce a JSON schema'),
+  output_format: outputFormat().optional(),
 });
 
 /** The fields that say how the answer is generated and sent. */

@@ -5,6 +5,7 @@ import { FIXED_LIMITS } from '../execute.ts';
 import { named } from '../schema.ts';
 import { FORMS, typeOf } from './chosen-form.ts';
 import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields, text } from './fields.ts';
+import { formatFields } from './format-fields.ts';
 
 /** Loose: a part of another type is refused with its type, and not for its fields. */
 const part = z.preprocess(
@@ -71,10 +72,7 @@ export const ChatFunction = named(
       .meta({ description: 'Name of the function' }),
     description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
     parameters: z.record(z.string(), z.unknown()).optional().meta({ description: 'JSON Schema of the arguments' }),
-    strict: z
-      .boolean()
-      .optional()
-      .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+    strict: z.boolean().optional().meta({ description: 'true: the arguments of every call match `parameters`' }),
   }).meta({ description: 'A function that the client runs' }),
 );
 
@@ -109,6 +107,7 @@ export const chatFields = () => ({
     .max(OPENAI_LIMITS.messages)
     .meta({ description: "The conversation, rendered with the model's chat template" }),
   ...sharedFields(),
+  ...formatFields(),
   max_completion_tokens: maximum().optional().meta({
     description: 'The same as `max_tokens`, and has priority over it',
   }),

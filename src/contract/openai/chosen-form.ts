@@ -3,6 +3,7 @@
  * form first, so that an error names the field within it.
  */
 import { z } from 'zod';
+import { withoutNulls } from '../absent.ts';
 
 /** For a schema that hides the form of its value: the function that chooses the schema of a value. */
 export const FORMS = z.registry<{ readonly choose: (value: unknown) => unknown }>();
@@ -99,3 +100,22 @@ export const otherForm = (description: string) => ({
 });
 /** The schema of a value that should have a type and has none. */
 export const NO_TYPE = z.object({ type: z.string() });
+
+/** True for null and for an object whose fields are all null. */
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(withoutNulls(value) as object).length === 0;
+
+const noForm = z.object({});
+
+/**
+ * Chooses the schema of a format by its type. An object without fields counts as absent.
+ * @param forms the schema of each type
+ */
+export const formOfType =
+  <T>(forms: Readonly<Record<string, z.ZodType<T>>>, other: z.ZodType) =>
+  (value: unknown): z.ZodType<T> => {
+    const type = typeOf(value);
+    if (type !== undefined && Object.hasOwn(forms, type)) return forms[type] as z.ZodType<T>;
+    // The other schemas refuse every value that reaches them.
+    return (type !== undefined ? other : isEmpty(value) ? noForm : NO_TYPE) as unknown as z.ZodType<T>;
+  };

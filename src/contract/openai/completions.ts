@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
 import { named } from '../schema.ts';
 import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields } from './fields.ts';
+import { formatFields } from './format-fields.ts';
 
 /** Tokens of an output if the body names no maximum: the default of OpenAI. */
 export const DEFAULT_COMPLETION_TOKENS = 16;
@@ -12,6 +13,7 @@ const ID = { type: 'integer', minimum: 0 };
 /** Fields with an effect. */
 const completionFields = () => ({
   ...sharedFields(),
+  ...formatFields(),
   // The parser checks it: a schema of four forms would report each of 65 536 ids once for each form.
   prompt: z.unknown().meta({
     description:

@@ -107,10 +107,6 @@ export const sharedFields = () => ({
   })
     .optional()
     .meta({ description: 'Options of a stream; without a stream they have no effect' }),
-  response_format: z
-    .preprocess(withoutNulls, z.looseObject({ type: z.string().optional().meta({ description: '`text`' }) }))
-    .optional()
-    .meta({ description: '`{"type": "text"}`. Any other format is refused: this worker cannot enforce it yet' }),
   narration: z
     .boolean()
     .optional()

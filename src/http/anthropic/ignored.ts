@@ -18,7 +18,7 @@ interface Shape {
   readonly inside?: Readonly<Record<string, Shape>>;
 }
 
-const FORMAT: Shape = { fields: [] };
+const FORMAT: Shape = { types: { text: [], json_schema: ['schema'] } };
 const BLOCK: Shape = {
   types: {
     text: ['text'],

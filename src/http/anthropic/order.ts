@@ -9,11 +9,12 @@ import {
   type MessagesRequest,
 } from '../../contract/anthropic/request.ts';
 import type { Limits } from '../../contract/execute.ts';
-import type { GenerationOrder } from '../../jobs/order.ts';
-import type { FunctionTool } from '../../text/template/conversation.ts';
+import type { DemandedFormat, GenerationOrder } from '../../jobs/order.ts';
+import type { Conversation, FunctionTool } from '../../text/template/conversation.ts';
 import type { ToolUse } from '../../text/tools/tool-use.ts';
 import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
+import { besideTools, onlyFormat, schemaFormat } from '../dialect/format/demanded-format.ts';
 import { deadlineOrder, maximumOf, requireLength, samplingOrder } from '../dialect/sampling-order.ts';
 import { shownText } from '../validate.ts';
 import { conversationOf } from './conversation.ts';
@@ -43,14 +44,15 @@ export function messagesOrder(
 ): MessagesOrder {
   requireBoundedLists(request.body);
   const { value: body, unknown } = checkBody(MessagesBody, MESSAGES_FIELDS, request.body);
-  refuseFormats(body);
-  const { functions, ignored } = toolsOf(body.tools ?? []);
+  const { functions, fields, ignored } = toolsOf(body.tools ?? []);
   const toolUse = toolUseOf(body.tool_choice, functions);
+  const conversation = conversationOf(body);
+  const { format, ignored: besideCalls } = besideTools(formatOf(body, conversation), toolUse.choice);
   const order: GenerationOrder = {
     jobId,
     inputs: [
       {
-        ...conversationOf(body),
+        ...conversation,
         tools: toolUse.choice === 'none' ? [] : functions,
       },
     ],
@@ -60,35 +62,49 @@ export function messagesOrder(
     ignoreEos: body.ignore_eos,
     sampling: samplingOrder(body),
     stop: body.stop_sequences,
+    format,
+    toolFields: toolUse.choice === 'none' ? [] : fields,
     timeoutMs: body.timeout_ms,
     deadline: deadlineOrder(request),
     onDisconnect: 'cancel',
-    ignoredFields: [...new Set([...unknown, ...ignoredIn(body, request.body, model), ...ignored])],
+    ignoredFields: [...new Set([...unknown, ...ignoredIn(body, request.body, model), ...ignored, ...besideCalls])],
   };
   requireLength(order, limits, 'messages');
   return { body, order };
 }
 
-/** Refuses formats of the answer that the worker cannot enforce. */
-function refuseFormats({ output_config, output_format }: MessagesRequest): void {
+/**
+ * The form of the answer.
+ * @throws WorkerError `INVALID_REQUEST` for two forms, and for a form of an answer that the request begins:
+ *   the answer has only the rest, which alone is no value of a schema
+ */
+function formatOf(
+  { output_config, output_format }: MessagesRequest,
+  { answerStart }: Pick<Conversation, 'answerStart'>,
+): DemandedFormat | undefined {
   const formats = { 'output_config.format': output_config?.format, output_format };
-  for (const [field, format] of Object.entries(formats)) {
-    if (format === undefined || format['type'] === 'text') continue;
-    const message = `${field} must be absent or have the type text: this worker cannot enforce a form of the answer yet; describe the form in a message`;
-    throw invalidField(field, 'unsupported', message);
-  }
+  const demanded = Object.entries(formats).flatMap(([field, format]) =>
+    format?.type === 'json_schema' ? [schemaFormat(format.schema, `${field}.schema`)] : [],
+  );
+  const format = onlyFormat(demanded);
+  if (format === undefined || answerStart === undefined) return format;
+  const message = `${format.field} must not be used with a last message of the assistant; end messages with one of the user`;
+  throw invalidField(format.field, 'exclusive', message);
 }
 
 /** The tools of a request. */
 interface Tools {
   readonly functions: readonly FunctionTool[];
-  /** Tools of the server, such as `tools[2] (web_search_20250305)`, and fields without an effect. */
+  /** Places of their schemas in the body. */
+  readonly fields: readonly string[];
+  /** Tools of the server, such as `tools[2] (web_search_20250305)`. */
   readonly ignored: readonly string[];
 }
 
 /** @throws WorkerError `INVALID_REQUEST` for a function without a name, and for two functions of one name */
 function toolsOf(tools: readonly AnthropicTool[]): Tools {
   const functions: FunctionTool[] = [];
+  const fields: string[] = [];
   const ignored: string[] = [];
   for (const [at, { type = 'custom', name, description, input_schema, strict }] of tools.entries()) {
     if (type !== 'custom') {
@@ -104,9 +120,9 @@ function toolsOf(tools: readonly AnthropicTool[]): Tools {
       );
     // The values come from a JSON body.
     functions.push({ name, description, parameters: input_schema as FunctionTool['parameters'], strict });
+    fields.push(`tools[${at}].input_schema`);
   }
-  if (functions.some(({ strict }) => strict)) ignored.push('tools[].strict');
-  return { functions, ignored };
+  return { functions, fields, ignored };
 }
 
 /** @throws WorkerError `INVALID_REQUEST` for a choice that no function can satisfy */

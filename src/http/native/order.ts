@@ -5,7 +5,8 @@
 import { type Violation, WorkerError } from '../../contract/errors.ts';
 import type { ExecuteRequest } from '../../contract/execute.ts';
 import { logitBiasIn, samplingIn } from '../../contract/sampling-fields.ts';
-import type { GenerationOrder } from '../../jobs/order.ts';
+import type { Json } from '../../grammar/output-format.ts';
+import type { DemandedFormat, GenerationOrder } from '../../jobs/order.ts';
 import { type Checked, shownText } from '../validate.ts';
 
 /**
@@ -30,12 +31,21 @@ export function orderOf(
     logitBias: logitBiasIn(body),
     ignoreEos: body.ignore_eos,
     stop: body.stop,
+    format: formatOf(body),
     logprobs: body.logprobs,
     timeoutMs: body.timeout_ms,
     deadline: deadline.at,
     onDisconnect: body.on_disconnect ?? 'cancel',
     ignoredFields,
   };
+}
+
+/** The form of the output. A valid body has at most one. */
+function formatOf({ schema, regex, choice }: ExecuteRequest): DemandedFormat | undefined {
+  // The body was parsed from JSON.
+  if (schema !== undefined) return { format: { kind: 'schema', schema: schema as Json }, field: 'schema' };
+  if (regex !== undefined) return { format: { kind: 'regex', pattern: regex }, field: 'regex' };
+  return choice && { format: { kind: 'choice', choices: choice }, field: 'choice' };
 }
 
 /**

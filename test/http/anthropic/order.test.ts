@@ -275,7 +275,6 @@ describe('parameters', () => {
       'output_format.name',
       'messages[].content[].id',
       'messages[].content[] (redacted_thinking)',
-      'tools[].strict',
     ]);
   });
 
@@ -368,8 +367,6 @@ describe('a body is refused', () => {
     [{ stop_sequences: Array(17).fill('a') }, 'stop_sequences must have at most 16 items'],
     [{ stop_sequences: ['x'.repeat(101)] }, 'stop_sequences[0] must be at most 100 characters'],
     [{ stop_sequences: ['', 'a'] }, 'stop_sequences[0] must have at least 1 character'],
-    [{ output_config: { format: { type: 'json_schema' } } }, 'output_config.format must be absent'],
-    [{ output_format: { type: 'json_schema' } }, 'output_format must be absent'],
     [{ tools: [{ ...WEATHER, name: 'x'.repeat(129) }] }, 'tools[0].name must have at most 128 characters'],
     [{ tool_choice: { type: 'any' } }, 'tool_choice any requires a function in tools'],
     [{ tools: [WEATHER], tool_choice: { type: 'tool' } }, 'tool_choice.name is required'],
@@ -379,5 +376,55 @@ describe('a body is refused', () => {
   ])('%#: %j', (body, sentence) => {
     const pattern = sentence.replaceAll(/[[\]()]/g, '\\$&');
     expect(refusal(body)).toMatch(new RegExp(`^${pattern}`));
+  });
+});
+
+describe('the form of the answer', () => {
+  const schema = { type: 'object', properties: { b: { const: null }, a: {} } };
+  const format = { type: 'json_schema', schema };
+  const demanded = (field: string) => ({ format: { kind: 'schema', schema }, field });
+
+  test.each([
+    [{}, undefined],
+    [{ output_config: { effort: 'low', format: null } }, undefined],
+    [{ output_config: { format: { type: 'text' } }, output_format: {} }, undefined],
+    [{ output_config: { format } }, demanded('output_config.format.schema')],
+    [{ output_config: { format: { type: 'text' } }, output_format: format }, demanded('output_format.schema')],
+    [{ tools: [WEATHER], output_config: { format } }, demanded('output_config.format.schema')],
+  ])('%j', (body, expected) => {
+    expect(order(body).format).toEqual(expected);
+    expect(order(body).ignoredFields).toEqual([]);
+  });
+
+  test.each([
+    [{ output_config: { format: { type: 'json_schema' } } }, 'output_config.format.schema is required'],
+    [{ output_format: { type: 'json_schema', schema: 'x' } }, 'output_format.schema must be a JSON Schema: an object'],
+    [{ output_format: { schema } }, 'output_format.type is required'],
+    [
+      { output_config: { format: { type: 'json_object' } } },
+      'output_config.format.type must be text or json_schema, but is "json_object"',
+    ],
+    [
+      { output_config: { format }, output_format: format },
+      'output_config.format.schema and output_format.schema must not be used together',
+    ],
+    [
+      { output_format: format, messages: [HELLO, { role: 'assistant', content: '{' }] },
+      'output_format.schema must not be used with a last message of the assistant',
+    ],
+  ])('%j is refused', (body, sentence) => {
+    expect(refusal(body)).toContain(sentence);
+  });
+
+  test('has no effect if the answer must be a call; the schemas of tools have places too', () => {
+    const made = order({ tools: [WEATHER], tool_choice: { type: 'any' }, output_config: { format } });
+    expect(made.format).toBeUndefined();
+    expect(made.toolFields).toEqual(['tools[0].input_schema']);
+    expect(made.ignoredFields).toEqual(['output_config.format.schema']);
+  });
+
+  test('has no other fields with an effect', () => {
+    const made = order({ output_format: { ...format, name: 'x', strict: true } });
+    expect(made.ignoredFields).toEqual(['output_format.name', 'output_format.strict']);
   });
 });

@@ -36,7 +36,13 @@ describe('a chat', () => {
     ],
     [{ stream_options: { include_usage: true, include_obfuscation: false } }, ['stream_options.include_obfuscation']],
     [{ response_format: { type: 'text', json_schema: {} } }, ['response_format.json_schema']],
-    [{ guided_json: {}, user: 'me' }, ['guided_json', 'user']],
+    [
+      { response_format: { type: 'json_schema', json_schema: { schema: { x: 1 }, more: 1 }, extra: 1 } },
+      ['response_format.json_schema.more', 'response_format.extra'],
+    ],
+    [{ response_format: { type: 'json_object', schema: { x: 1 } } }, []],
+    [{ structured_outputs: { json: { x: 1 }, whitespace_pattern: '' } }, ['structured_outputs.whitespace_pattern']],
+    [{ guided_whitespace_pattern: '', user: 'me' }, ['guided_whitespace_pattern', 'user']],
     [
       JSON.parse('{"stream_options": {"__proto__": 1, "toString": 1}}'),
       ['stream_options.__proto__', 'stream_options.toString'],
@@ -69,6 +75,7 @@ describe('a chat', () => {
 test.each([
   [{ reasoning: { generate_summary: 'auto', effort: 'low' } }, ['reasoning.generate_summary']],
   [{ text: { format: { type: 'text', name: 'x' }, stop: [] } }, ['text.format.name', 'text.stop']],
+  [{ text: { format: { type: 'json_schema', schema: { x: 1 }, json_schema: {} } } }, ['text.format.json_schema']],
   [{ stream_options: { include_usage: true, include_obfuscation: false } }, ['stream_options.include_usage']],
   [{ stream_options: 5 }, []],
   [

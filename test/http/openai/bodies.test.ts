@@ -106,14 +106,15 @@ describe('tools', () => {
   const jump = { type: 'function', function: { name: 'jump', description: null } };
 
   test('are the functions in the order of the request; other types are skipped and listed', () => {
-    const { inputs, toolUse, ignoredFields } = chat({
+    const { inputs, toolUse, toolFields, ignoredFields } = chat({
       tools: [{ type: 'web_search' }, look, jump],
       parallel_tool_calls: false,
     });
     expect(inputs).toMatchObject([{ tools: [look.function, { name: 'jump' }] }]);
     expect(JSON.stringify(inputs)).toContain('{"b":{},"a":{}}');
     expect(toolUse).toMatchObject({ choice: 'auto', parallel: false });
-    expect(ignoredFields).toEqual(['tools[0] (web_search)', 'tools[].function.strict']);
+    expect(ignoredFields).toEqual(['tools[0] (web_search)']);
+    expect(toolFields).toEqual(['tools[1].function.parameters', 'tools[2].function.parameters']);
   });
 
   test('are not offered with tool_choice none; without tools the output may still have reasoning', () => {
@@ -229,20 +230,14 @@ describe('fields of a chat', () => {
   });
 
   test('without an effect are listed: unknown ones, harmless ones, and another model', () => {
-    const { ignoredFields } = chat({ model: 'gpt-4o', user: 'me', store: true, guided_json: {}, stream_options: {} });
-    expect([...ignoredFields].sort()).toEqual(['guided_json', 'model', 'store', 'stream_options', 'user']);
+    const { ignoredFields } = chat({ model: 'gpt-4o', user: 'me', store: true, best_of: 1, stream_options: {} });
+    expect([...ignoredFields].sort()).toEqual(['best_of', 'model', 'store', 'stream_options', 'user']);
     expect(
       chat({ model: HEAD.model, stream: true, stream_options: {}, response_format: { type: 'text' } }).ignoredFields,
     ).toEqual([]);
   });
 
   test.each([
-    [
-      { response_format: { type: 'json_schema', json_schema: {} } },
-      'response_format.type',
-      /cannot enforce json_schema/,
-    ],
-    [{ response_format: { type: 'json_object' } }, 'response_format.type', /cannot enforce json_object/],
     [{ functions: [{ name: 'f' }] }, 'functions', /use tools/],
     [{ function_call: 'auto' }, 'function_call', /tool_choice/],
     [{ chat_template: '{{ x }}' }, 'chat_template', /template/],
@@ -252,7 +247,6 @@ describe('fields of a chat', () => {
     [{ n: 17 }, 'n', /at most 16/],
     [{ n: 0 }, 'n', /at least 1/],
     [{ temperature: 2.5 }, 'temperature', /at most 2.*2\.5/],
-    [{ response_format: { json_schema: {} } }, 'response_format.type', /is required/],
     [{ seed: 1.5 }, 'seed', /a whole number, but is 1\.5/],
     [{ stop: Array(17).fill('a') }, 'stop', /at most 16 items/],
     [{ stop: 'x'.repeat(101) }, 'stop', /at most 100 characters/],
@@ -383,7 +377,6 @@ describe('fields of a completion', () => {
 
   test.each([
     [{ suffix: 'end' }, 'suffix', /not supported/],
-    [{ response_format: { type: 'json_object' } }, 'response_format.type', /cannot enforce json_object/],
     [{ prompt_logprobs: 1 }, 'prompt_logprobs', /echo and logprobs/],
     [{ best_of: 2 }, 'best_of', /1 or n/],
     [{ logprobs: 21 }, 'logprobs', /at most 20/],

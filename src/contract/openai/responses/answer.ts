@@ -106,6 +106,18 @@ const EchoedChoice = z.union([
   }),
 ]);
 
+/** The form of the text, as the request has it. */
+const EchoedFormat = named(
+  'ResponsesEchoedFormat',
+  z.object({
+    type: z.enum(['text', 'json_object', 'json_schema']).meta({ description: 'Form of the text' }),
+    name: z.string().optional().meta({ description: 'As in the request' }),
+    description: z.string().optional().meta({ description: 'As in the request' }),
+    schema: z.unknown().optional().meta({ description: 'As in the request' }),
+    strict: z.boolean().optional().meta({ description: 'As in the request' }),
+  }),
+);
+
 /** The settings of a request that its answer repeats. */
 const settings = {
   instructions: nullable(z.string(), 'As in the request'),
@@ -130,7 +142,7 @@ const settings = {
   tools: z.array(EchoedTool).meta({ description: 'The functions that the model could call; skipped tools are absent' }),
   tool_choice: EchoedChoice.meta({ description: 'The choice that was used' }),
   text: z
-    .object({ format: z.object({ type: always('text', 'Always `text`') }).meta({ description: 'Form of the text' }) })
+    .object({ format: EchoedFormat.meta({ description: 'As in the request, or `text`' }) })
     .meta({ description: 'Control of the text' }),
   truncation: always('disabled', 'Always `disabled`'),
   background: always(false, 'Always false'),

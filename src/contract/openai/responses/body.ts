@@ -3,10 +3,11 @@
  * code of the route imports it: a worker that does not serve the route does not pay for it.
  */
 import { z } from 'zod';
-import { objectWithNulls, withoutNulls } from '../../absent.ts';
+import { objectWithNulls } from '../../absent.ts';
 import { named } from '../../schema.ts';
 import { FORMS } from '../chosen-form.ts';
 import { MAXIMUM_RULE, maximum, OPENAI_LIMITS, sharedFields, text } from '../fields.ts';
+import { guidedFields, textFormatField } from '../format-fields.ts';
 import { inputField } from './input.ts';
 import { toolChoiceField, toolsField } from './tools.ts';
 
@@ -25,16 +26,8 @@ const tag = (description: string) =>
       description: `${description} A text is repeated in the answer, and not used. Any other value is ignored; a narration names it`,
     });
 
-const format = z.preprocess(
-  withoutNulls,
-  z.looseObject({
-    type: z.string().optional().meta({
-      description: '`text`. `json_object` and `json_schema` are refused with 400: the worker cannot enforce them yet',
-    }),
-  }),
-);
 const textField = objectWithNulls({
-  format: format.optional().meta({ description: 'Form of the text' }),
+  format: textFormatField().optional(),
   verbosity: without('`low`, `medium` or `high`.'),
 });
 const reasoningField = objectWithNulls({
@@ -50,13 +43,14 @@ const streamOptions = z.object({ include_obfuscation: z.unknown() });
 
 /** The fields that the other routes of OpenAI's dialect have too. */
 function commonFields() {
-  const { max_tokens, n, stream_options, response_format, ...common } = sharedFields();
+  const { max_tokens, n, stream_options, ...common } = sharedFields();
   return common;
 }
 
 /** The fields that control the worker. */
 const usedFields = () => ({
   ...commonFields(),
+  ...guidedFields(),
   input: inputField().optional(),
   instructions: text().optional().meta({ description: 'A system message before the input' }),
   max_output_tokens: maximum()

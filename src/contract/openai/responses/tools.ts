@@ -23,10 +23,7 @@ const FunctionToolSchema = named(
       .record(z.string(), z.unknown())
       .optional()
       .meta({ description: 'JSON Schema of the arguments, which is an object' }),
-    strict: z
-      .boolean()
-      .optional()
-      .meta({ description: 'No effect: the worker does not enforce the schema of the arguments' }),
+    strict: z.boolean().optional().meta({ description: 'true: the arguments of every call match `parameters`' }),
   }),
 );
 export type Tool = z.output<typeof FunctionToolSchema> | Unknown;

@@ -4,7 +4,9 @@ import type { ChatRequest } from '../../../contract/openai/chat.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
+import { besideTools } from '../../dialect/format/demanded-format.ts';
 import { maximumOf } from '../../dialect/sampling-order.ts';
+import { formatOf } from '../shared/format.ts';
 import { type AnswerHead, ignoredNames, refuseField, sharedOrder } from '../shared/order.ts';
 import { messagesOf } from './messages.ts';
 import { toolsOf } from './tools.ts';
@@ -21,7 +23,9 @@ export function chatOrder(
   const { value: body, unknown } = checked;
   refuseOthers(body, request.body);
   const messages = messagesOf(body.messages);
-  const { tools, toolUse, ignored: ofTools } = toolsOf(body);
+  const { tools, fields, toolUse, ignored: ofTools } = toolsOf(body);
+  const { format: demanded, ignored: ofFormat } = formatOf(body, request.body as object);
+  const { format, ignored: besideCalls } = besideTools(demanded, toolUse.choice);
   // A value of JSON.parse has no other types.
   const variables = body.chat_template_kwargs as Record<string, Json> | undefined;
   const maxTokens = maximumOf(body.max_completion_tokens) ?? maximumOf(body.max_tokens);
@@ -31,8 +35,10 @@ export function chatOrder(
     inputs: [{ messages, ...(tools.length > 0 && { tools }), ...(variables && { variables }) }],
     toolUse: { ...toolUse, reasoning: { enabled: body.enable_thinking, effort: body.reasoning_effort } },
     template: body.template,
+    format,
+    toolFields: fields,
     logprobs: logprobsOf(body),
-    ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofTools],
+    ignoredFields: [...ignoredNames(body, unknown, head.model), ...ofTools, ...ofFormat, ...besideCalls],
   };
 }
 

@@ -9,8 +9,10 @@ import { shownText } from '../../validate.ts';
 export interface ParsedTools {
   /** The functions that the model is offered. Empty for `tool_choice: none`. */
   readonly tools: readonly FunctionTool[];
+  /** Places of their schemas in the body. */
+  readonly fields: readonly string[];
   readonly toolUse: ToolUse;
-  /** Tools of other types, and fields of tools without an effect, as the narration lists them. */
+  /** Tools of other types, as the narration lists them. */
   readonly ignored: readonly string[];
 }
 
@@ -24,14 +26,18 @@ type ToolFields = Pick<ChatRequest, 'tools' | 'tool_choice' | 'parallel_tool_cal
 export function toolsOf(body: ToolFields): ParsedTools {
   const ignored: string[] = [];
   const tools: FunctionTool[] = [];
+  const fields: string[] = [];
   for (const [index, tool] of (body.tools ?? []).entries()) {
-    if (tool.type === 'function') tools.push(functionOf(tool['function'], `tools[${index}].function`, tools));
-    else ignored.push(`tools[${index}] (${shownText(tool.type)})`);
+    const path = `tools[${index}].function`;
+    if (tool.type === 'function') {
+      tools.push(functionOf(tool['function'], path, tools));
+      fields.push(`${path}.parameters`);
+    } else ignored.push(`tools[${index}] (${shownText(tool.type)})`);
   }
-  if (tools.some(({ strict }) => strict)) ignored.push('tools[].function.strict');
   const choice = choiceOf(body.tool_choice, tools);
   const toolUse = { choice, parallel: body.parallel_tool_calls ?? true };
-  return { tools: choice === 'none' ? [] : tools, toolUse, ignored };
+  const none = choice === 'none';
+  return { tools: none ? [] : tools, fields: none ? [] : fields, toolUse, ignored };
 }
 
 function functionOf(given: unknown, path: string, others: readonly FunctionTool[]): FunctionTool {

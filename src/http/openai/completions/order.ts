@@ -4,6 +4,7 @@ import { type CompletionRequest, DEFAULT_COMPLETION_TOKENS } from '../../../cont
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
 import { maximumOf } from '../../dialect/sampling-order.ts';
+import { formatOf } from '../shared/format.ts';
 import { type AnswerHead, ignoredNames, refuseField, sharedOrder } from '../shared/order.ts';
 import { promptsOf, requireFew } from './prompts.ts';
 
@@ -21,14 +22,16 @@ export function completionOrder(
   refuseOthers(body, request.body as object);
   const inputs = promptsOf(body.prompt, body.add_special_tokens ?? true);
   requireFew(inputs.length, n);
+  const { format, ignored } = formatOf(body, request.body as object);
   return {
     ...sharedOrder(body, maxTokensOf(body), request),
     ...(reportsEnd(body) && { ignoreEos: true }),
     jobId: head.id,
     inputs,
+    format,
     logprobs,
     promptLogprobs: echo ? logprobs : undefined,
-    ignoredFields: ignoredNames(body, unknown, head.model),
+    ignoredFields: [...ignoredNames(body, unknown, head.model), ...ignored],
   };
 }
 

@@ -5,7 +5,9 @@ import type { Limits } from '../../../contract/execute.ts';
 import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
+import { besideTools } from '../../dialect/format/demanded-format.ts';
 import { maximumOf, requireLength } from '../../dialect/sampling-order.ts';
+import { textFormatOf } from '../shared/format.ts';
 import { sharedOrder } from '../shared/order.ts';
 import { ignoredFields, LOGPROBS } from './ignored.ts';
 import { readInput } from './input.ts';
@@ -26,27 +28,38 @@ export interface OrderFacts {
 export function responsesOrder(
   { value: body, unknown }: CheckedBody<ResponsesRequest>,
   request: FastifyRequest,
-  { id, model, limits, tools: { tools, choice, ignored: ignoredTools } }: OrderFacts,
+  { id, model, limits, tools: { tools, fields, choice, ignored: ignoredTools } }: OrderFacts,
 ): GenerationOrder {
   refuseUnsupported(body);
   if (body.input === undefined) throw invalidField('input', 'required', 'input is required');
   const { messages, ignored: ignoredItems } = readInput(body.input, body.instructions);
   const offered = choice === 'none' ? [] : tools;
+  const { format: demanded, ignored: ofFormat } = textFormatOf(body.text?.format, body, request.body as object);
+  const { format, ignored: besideCalls } = besideTools(demanded, choice);
   const order: GenerationOrder = {
     jobId: id,
     inputs: [{ messages, tools: offered }],
     toolUse: { choice, parallel: body.parallel_tool_calls ?? true, reasoning: { effort: body.reasoning?.effort } },
     ...sharedOrder({ ...body, stream_options: undefined }, maximumOf(body.max_output_tokens), request),
+    format,
+    toolFields: choice === 'none' ? [] : fields,
     logprobs: logprobsOf(body),
-    ignoredFields: [...unknown, ...ignoredFields(body, model), ...ignoredItems, ...ignoredTools],
+    ignoredFields: [
+      ...unknown,
+      ...ignoredFields(body, model),
+      ...ignoredItems,
+      ...ignoredTools,
+      ...ofFormat,
+      ...besideCalls,
+    ],
   };
   requireLength(order, limits, 'input');
   return order;
 }
 
-/** Refuses fields that need stored answers, and forms of the text that the worker cannot enforce. */
+/** Refuses fields that need stored answers. */
 function refuseUnsupported(body: ResponsesRequest): void {
-  const { previous_response_id: previous, conversation, prompt, background, text } = body;
+  const { previous_response_id: previous, conversation, prompt, background } = body;
   if (previous !== undefined)
     throw unsupported(
       'previous_response_id',
@@ -63,11 +76,6 @@ function refuseUnsupported(body: ResponsesRequest): void {
       'is not supported: the worker stores no prompts; send the text in instructions and input',
     );
   if (background === true) throw unsupported('background', 'must be false: the worker stores no answers; use stream');
-  const format = text?.format ?? {};
-  if (format.type === undefined && Object.keys(format).length > 0)
-    throw invalidField('text.format.type', 'required', 'text.format.type is required');
-  if ((format.type ?? 'text') !== 'text')
-    throw unsupported('text.format', 'must be of type text: this worker cannot enforce another form yet');
 }
 
 const unsupported = (field: string, rule: string) => invalidField(field, 'unsupported', `${field} ${rule}`);

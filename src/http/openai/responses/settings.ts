@@ -1,5 +1,6 @@
 /** The settings of a request, as its answer repeats them. Pure. */
 
+import type { TextFormat } from '../../../contract/openai/format-fields.ts';
 import type { ResponseSettings } from '../../../contract/openai/responses/answer.ts';
 import type { ResponsesRequest } from '../../../contract/openai/responses/body.ts';
 import type { GenerationOrder } from '../../../jobs/order.ts';
@@ -41,7 +42,7 @@ export function settingsOf(
       strict: strict ?? null,
     })),
     tool_choice: typeof choice === 'string' ? choice : { type: 'function', name: choice.name },
-    text: { format: { type: 'text' } },
+    text: { format: formatOf(body.text?.format) },
     truncation: 'disabled',
     background: false,
     store: false,
@@ -49,5 +50,9 @@ export function settingsOf(
     previous_response_id: null,
   };
 }
+
+/** The form as the request has it, without its fields that are null. */
+const formatOf = (format: TextFormat | undefined): ResponseSettings['text']['format'] =>
+  format?.type === undefined ? { type: 'text' } : format;
 
 const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);

@@ -5,9 +5,11 @@ import type { ToolUse } from '../../../text/tools/tool-use.ts';
 import { invalidField } from '../../dialect/check.ts';
 import { shownText } from '../../validate.ts';
 
-/** The tools that the model is offered, and the names of skipped tools and of fields without an effect. */
+/** The tools that the model is offered, and the names of skipped tools. */
 export interface ReadTools {
   readonly tools: readonly FunctionTool[];
+  /** Places of their schemas in the body. */
+  readonly fields: readonly string[];
   readonly choice: ToolUse['choice'];
   readonly ignored: readonly string[];
 }
@@ -19,13 +21,23 @@ export interface ReadTools {
  */
 export function readTools(given: readonly Tool[], choice: ToolChoice = 'auto'): ReadTools {
   const tools: FunctionTool[] = [];
+  const places = new Map<FunctionTool, string>();
   const ignored: string[] = [];
   for (const [index, tool] of given.entries()) {
     if (tool.type === 'unknown') ignored.push(`tools[${index}] (${shownText(tool.name)})`);
-    else tools.push(functionOf(tool));
+    else {
+      const made = functionOf(tool);
+      tools.push(made);
+      places.set(made, `tools[${index}].parameters`);
+    }
   }
-  if (tools.some(({ strict }) => strict)) ignored.push('tools[].strict');
-  if (typeof choice === 'string') return { tools: requireTools(tools, choice), choice, ignored };
+  const read = (offered: readonly FunctionTool[], used: ReadTools['choice']): ReadTools => ({
+    tools: offered,
+    fields: offered.map((tool) => places.get(tool) ?? ''),
+    choice: used,
+    ignored,
+  });
+  if (typeof choice === 'string') return read(requireTools(tools, choice), choice);
   switch (choice.type) {
     case 'unknown':
       throw invalidField(
@@ -36,13 +48,13 @@ export function readTools(given: readonly Tool[], choice: ToolChoice = 'auto'): 
     case 'function':
       if (!tools.some(({ name }) => name === choice.name))
         throw invalidField('tool_choice.name', 'enum', 'tool_choice.name must be the name of a function of tools');
-      return { tools, choice: { name: choice.name }, ignored };
+      return read(tools, { name: choice.name });
     case 'allowed_tools': {
       const names = new Set(
         choice.tools.flatMap(({ type, name }) => (type === 'function' && name !== undefined ? [name] : [])),
       );
       const allowed = tools.filter(({ name }) => names.has(name));
-      return { tools: requireTools(allowed, choice.mode), choice: choice.mode, ignored };
+      return read(requireTools(allowed, choice.mode), choice.mode);
     }
   }
 }

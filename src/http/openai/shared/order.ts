@@ -46,7 +46,6 @@ export function answerHead(prefix: string, { spec, dtype, facts }: LoadedModel, 
  */
 export function sharedOrder(body: SharedBody, maxTokens: number | undefined, request: FastifyRequest) {
   const { min_tokens: minTokens } = body;
-  requireText(body.response_format);
   if (minTokens !== undefined && maxTokens !== undefined && minTokens > maxTokens) {
     const message = `min_tokens must be at most the maximum number of tokens, ${maxTokens}, but is ${minTokens}`;
     throw invalidField('min_tokens', 'maximum', message);
@@ -77,21 +76,6 @@ export function ignoredNames(body: SharedBody, unknown: readonly string[], model
   if (body.model !== undefined && body.model !== model) names.push('model');
   if (body.stream !== true && body.stream_options !== undefined) names.push('stream_options');
   return names;
-}
-
-/**
- * Refuses formats that this worker cannot enforce.
- * @throws WorkerError `INVALID_REQUEST`
- */
-function requireText(format: SharedBody['response_format']): void {
-  if (format === undefined || format.type === 'text' || Object.keys(format).length === 0) return;
-  if (format.type === undefined)
-    throw invalidField('response_format.type', 'required', 'response_format.type is required');
-  const known = format.type === 'json_object' || format.type === 'json_schema';
-  const message = known
-    ? `response_format.type must be text: this worker cannot enforce ${format.type} yet`
-    : 'response_format.type must be text';
-  throw invalidField('response_format.type', 'unsupported', message);
 }
 
 /**

@@ -18,7 +18,12 @@ const limits = limitsOf({ maxPromptChars: 'auto', maxTokensCap: 'auto' }, 2048);
 function orderOf(body: object): GenerationOrder {
   const checked = checkBody(ResponsesBody, RESPONSES_FIELDS, body);
   const tools = readTools(checked.value.tools ?? [], checked.value.tool_choice);
-  return responsesOrder(checked, { headers: {} } as FastifyRequest, { id: 'resp_1', model: 'haiku', limits, tools });
+  return responsesOrder(checked, { headers: {}, body } as unknown as FastifyRequest, {
+    id: 'resp_1',
+    model: 'haiku',
+    limits,
+    tools,
+  });
 }
 /** The settings that the answer to a body repeats. */
 function settingsIn(body: object) {
@@ -187,7 +192,8 @@ describe('tools', () => {
     const { tools = [] } = order.inputs[0] as Conversation;
     expect(tools.map(({ name }) => name)).toEqual(['weather']);
     expect(Object.keys(tools[0]?.parameters?.['properties'] ?? {})).toEqual(['z', 'a']);
-    expect(order.ignoredFields).toEqual(['tools[0] (web_search)', 'tools[2] (namespace)', 'tools[].strict']);
+    expect(order.ignoredFields).toEqual(['tools[0] (web_search)', 'tools[2] (namespace)']);
+    expect(order.toolFields).toEqual(['tools[1].parameters']);
     expect(order.toolUse).toMatchObject({ choice: 'auto', parallel: true });
   });
 
@@ -205,6 +211,8 @@ describe('tools', () => {
   ])('tool_choice %s', (_, choice, offered, use) => {
     const order = orderOf({ input: 'x', tools: [WEATHER, { type: 'function', name: 'time' }], tool_choice: choice });
     expect((order.inputs[0] as Conversation).tools?.map(({ name }) => name)).toEqual(offered);
+    const places = offered.map((name) => `tools[${name === 'weather' ? 0 : 1}].parameters`);
+    expect(order.toolFields).toEqual(places);
     expect(order.toolUse?.choice).toEqual(use);
   });
 
@@ -275,11 +283,8 @@ describe('other fields', () => {
     ['conversation', { id: 'conv_1' }],
     ['prompt', { id: 'pmpt_1' }],
     ['background', true],
-    ['text.format', { type: 'json_object' }],
-    ['text.format', { type: 'json_schema', name: 'x', schema: {} }],
   ])('%s is refused', (field, value) => {
-    const body = field === 'text.format' ? { text: { format: value } } : { [field]: value };
-    expect(violationOf({ input: 'x', ...body })).toMatchObject({ field, constraint: 'unsupported' });
+    expect(violationOf({ input: 'x', [field]: value })).toMatchObject({ field, constraint: 'unsupported' });
   });
 
   test.each([
@@ -396,5 +401,83 @@ describe('other fields', () => {
     expect(orderOf({ input: 'x', ...nulls })).toEqual(orderOf({ input: 'x' }));
     const defaults = { background: false, store: false, truncation: 'disabled', service_tier: 'auto', model: 'haiku' };
     expect(orderOf({ input: 'x', ...defaults }).ignoredFields).toEqual([]);
+  });
+});
+
+describe('the form of the text', () => {
+  const schema = { type: 'object', properties: { b: { const: null }, a: {} } };
+  const ofSchema = { type: 'json_schema', name: 'x', strict: true, schema };
+  const demanded = { format: { kind: 'schema', schema }, field: 'text.format.schema' };
+
+  test.each([
+    [{ text: { format: { type: 'text' } } }, undefined],
+    [{ text: { format: {} } }, undefined],
+    [{ text: { format: ofSchema } }, demanded],
+    [{ text: { format: { type: 'json_object' } } }, { format: { kind: 'json_object' }, field: 'text.format' }],
+    [
+      { text: { format: { type: 'json_schema', schema: true } } },
+      { ...demanded, format: { kind: 'schema', schema: true } },
+    ],
+    [{ guided_json: schema }, { ...demanded, field: 'guided_json' }],
+    [
+      { structured_outputs: { regex: 'a' } },
+      { format: { kind: 'regex', pattern: 'a' }, field: 'structured_outputs.regex' },
+    ],
+  ])('%j', (body, format) => {
+    const order = orderOf({ input: 'x', ...body });
+    expect(order.format).toEqual(format);
+    expect(order.ignoredFields).toEqual([]);
+  });
+
+  test.each([
+    [{ type: 'text' }, { type: 'text' }],
+    [{ type: 'json_object' }, { type: 'json_object' }],
+    [{ ...ofSchema, description: null }, ofSchema],
+    [
+      { ...ofSchema, strict: false, description: 'An x' },
+      { ...ofSchema, strict: false, description: 'An x' },
+    ],
+    [{}, { type: 'text' }],
+    [undefined, { type: 'text' }],
+  ])('%j is repeated in the answer', (format, repeated) => {
+    expect(settingsIn({ input: 'x', text: { format } }).text).toEqual({ format: repeated });
+  });
+
+  test.each([
+    [{ text: { format: { schema: {} } } }, 'text.format.type', 'text.format.type is required'],
+    [
+      { text: { format: { type: 'json_schema', json_schema: { schema: {} } } } },
+      'text.format.schema',
+      'text.format.schema is required',
+    ],
+    [
+      { text: { format: { type: 'grammar' } } },
+      'text.format.type',
+      'text.format.type must be text, json_object or json_schema, but is "grammar"',
+    ],
+    [
+      { text: { format: ofSchema }, guided_choice: ['a'] },
+      'guided_choice',
+      'text.format.schema and guided_choice must not be used together: an output has one form',
+    ],
+    [
+      { response_format: { type: 'json_object' } },
+      'response_format',
+      'response_format is not supported: use text.format',
+    ],
+  ])('%j is refused', (body, field, message) => {
+    expect(violationOf({ input: 'x', ...body })).toMatchObject({ field, message });
+  });
+
+  test('response_format for a text is an unknown field', () => {
+    expect(orderOf({ input: 'x', response_format: { type: 'text' } }).ignoredFields).toEqual(['response_format']);
+  });
+
+  test('has no effect if the output must be a call; its description never has one', () => {
+    const body = { input: 'x', tools: [WEATHER], text: { format: { ...ofSchema, description: 'An x' } } };
+    expect(orderOf(body)).toMatchObject({ format: demanded, ignoredFields: ['text.format.description'] });
+    const forced = orderOf({ ...body, tool_choice: { type: 'function', name: 'weather' } });
+    expect(forced.format).toBeUndefined();
+    expect(forced.ignoredFields).toEqual(['text.format.description', 'text.format.schema']);
   });
 });
