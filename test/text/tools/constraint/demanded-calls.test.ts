@@ -1,67 +1,15 @@
 /** Calls that a request demands: the reader finds exactly the calls that the grammar lets through. */
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { FunctionTool, Json } from '../../../../src/text/template/conversation.ts';
 import type { ToolUse } from '../../../../src/text/tools/tool-use.ts';
 import { FAMILIES } from '../families.ts';
 import { constrained, readOf, seeded, textOf } from './grammar.ts';
-
-const ajv = new Ajv2020({ strict: false, validateFormats: false });
-const valid = (tool: FunctionTool | undefined, value: unknown): boolean =>
-  ajv.validate({ ...(tool?.parameters ?? {}), type: 'object' }, value) === true;
-
-type Schema = Readonly<Record<string, Json>>;
-const scalar: fc.Arbitrary<Schema> = fc.constantFrom<Schema>(
-  { type: 'string' },
-  { type: 'string', minLength: 2, maxLength: 5 },
-  { type: 'string', pattern: '^[a-z]{1,4}$' },
-  { type: 'integer', minimum: -3, maximum: 40 },
-  { type: 'integer' },
-  { type: 'number' },
-  { type: 'boolean' },
-  { type: 'null' },
-  { enum: ['metric', 'imperial', 'a "b"'] },
-  { enum: [1, 'two', null, true] },
-  { const: 'fixed' },
-  { type: ['string', 'null'] },
-  { type: ['integer', 'string'] },
-  { anyOf: [{ type: 'string' }, { type: 'number' }] },
-  {},
-);
-const value: fc.Arbitrary<Schema> = fc.oneof(
-  { weight: 3, arbitrary: scalar },
-  { weight: 1, arbitrary: scalar.map((items): Schema => ({ type: 'array', items, maxItems: 3 })) },
-  {
-    weight: 1,
-    arbitrary: scalar.map((inner): Schema => {
-      const properties = { inner, other: { type: 'string' } };
-      return { type: 'object', properties, required: ['inner'], additionalProperties: false };
-    }),
-  },
-);
-const names = ['city', 'days', 'unit-of', 'x'] as const;
-const parameters: fc.Arbitrary<Schema> = fc
-  .tuple(fc.array(value, { minLength: 0, maxLength: names.length }), fc.nat(15), fc.boolean())
-  .map(([values, required, closed]): Schema => {
-    const properties = Object.fromEntries(values.map((schema, at) => [names[at] ?? '', schema]));
-    return {
-      type: 'object',
-      properties,
-      required: Object.keys(properties).filter((_, at) => required & (1 << at)),
-      ...(closed && { additionalProperties: false }),
-    };
-  });
-const tools = fc.tuple(parameters, parameters, fc.boolean()).map(([one, two, strict]): readonly FunctionTool[] => [
-  { name: 'get_weather', parameters: one, strict },
-  { name: 'get_time', parameters: two },
-  { name: 'ping' },
-]);
+import { namesIn, randomTools, valid } from './tools.ts';
 
 describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
-  const choices: ToolUse['choice'][] = ['required', { name: 'get_weather' }, { name: 'ping' }];
+  const choices: ToolUse['choice'][] = ['required', { name: 'get_weather' }, { name: 'ping_all' }];
   const wishes = fc.record({
-    tools,
+    tools: randomTools,
     choice: fc.constantFrom(...choices),
     parallel: fc.boolean(),
     special: fc.boolean(),
@@ -73,11 +21,16 @@ describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
       fc.property(wishes, ({ tools: offered, choice, parallel, special, seed }) => {
         const grammar = constrained(name, { tools: offered, use: { choice, parallel }, special });
         const random = seeded(seed);
-        for (let count = 0; count < 4; count += 1) {
+        for (let count = 0; count < 3; count += 1) {
           const text = textOf(grammar, random);
           const { content, reasoning, unparsed, calls } = readOf(grammar, text);
           const shown = JSON.stringify({ text, calls });
           expect({ content, reasoning, unparsed }, shown).toEqual({ content: '', reasoning: '', unparsed: 0 });
+          const first = typeof choice === 'object' ? [choice.name] : [];
+          expect(
+            calls.map((call) => call.name),
+            shown,
+          ).toEqual([...first, ...namesIn(text)]);
           expect(calls.length, shown).toBeGreaterThanOrEqual(1);
           if (!parallel || !facts.parallel) expect(calls.length, shown).toBe(1);
           for (const call of calls) {
@@ -87,7 +40,7 @@ describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
           }
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 });
