@@ -16,11 +16,14 @@ const BODY_STOPS = HARMONY_MARKERS.filter((marker) => marker !== '<|message|>' &
 /** True for text that a body of a message may have, for values of JSON. */
 export const harmonyStops: readonly string[] = BODY_STOPS;
 
-/** Messages before the answer: thoughts, and the texts before calls if there are tools. */
-export function harmonyLead(writer: Writer, { tools }: Pick<CallsSource, 'tools'>): NodeId {
+/**
+ * Messages before the answer: thoughts, and the texts before calls if there are tools. Such a text counts as
+ * an answer, so an answer of a form has none.
+ */
+export function harmonyLead(writer: Writer, { tools, format }: Pick<CallsSource, 'tools' | 'format'>): NodeId {
   const message = (header: string): NodeId =>
     writer.sequence(writer.text(header), harmonyText(writer), writer.text(NEXT));
-  const messages = [message(ANALYSIS), ...(tools.length > 0 ? [message(COMMENTARY)] : [])];
+  const messages = [message(ANALYSIS), ...(tools.length > 0 && !format ? [message(COMMENTARY)] : [])];
   return writer.repeat(writer.choice(...messages));
 }
 

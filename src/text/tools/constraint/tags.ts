@@ -61,7 +61,8 @@ export class TagNotation implements ArgumentNotation {
   any(): NodeId {
     const writer = this.#writer;
     const names = bareNames(writer, { value: 0 });
-    const one = names && this.#tagged(writer.chars(names), { text: writer.chars(this.#free) });
+    const text = writer.chars(this.#free);
+    const one = names && this.#tagged(writer.chars(names), { text, json: text });
     if (one === undefined) return writer.sequence();
     return writer.optional(writer.sequence(one, writer.repeat(writer.sequence(this.separator, one))));
   }

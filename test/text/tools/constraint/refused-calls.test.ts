@@ -10,20 +10,10 @@ import { constrained } from './grammar.ts';
 const AUTO = { choice: 'auto', parallel: true } as const;
 const STRICT = TOOLS.map((tool) => ({ ...tool, strict: true }));
 
-/** Texts in the form that the grammar writes: its spaces and its separators. */
-const REST: Readonly<Record<string, (name: string, city: string) => string>> = {
-  json: (name, city) => `${name}", "arguments": {"city": ${JSON.stringify(city)}}}`,
-};
-
 describe.each(FAMILIES)('the family $name', ({ name, facts, one, unknown }) => {
   const closed = facts.reasoning === 'forced' ? '</think>' : '';
   /** The form of the fixtures with the spellings that the grammar knows. */
-  const known = (text: string): string =>
-    closed +
-    text
-      .replace("'Oslo'", '"Oslo"')
-      .replace(', "id": "abcdefgh1"', '')
-      .replace('<|constrain|>json', '<|constrain|>json');
+  const known = (text: string): string => closed + text.replace("'Oslo'", '"Oslo"').replace(', "id": "abcdefgh1"', '');
 
   it('lets the call of the family through, and no call of an unknown tool', () => {
     const { program } = constrained(name, { tools: STRICT, use: AUTO });
@@ -73,18 +63,18 @@ describe.each(FAMILIES)('the family $name', ({ name, facts, one, unknown }) => {
 
 describe('a call of JSON', () => {
   const { program } = constrained('hermes', { tools: TOOLS, use: { choice: 'required', parallel: false } });
-  const text = REST['json'];
+  const call = (name: string, city: string): string => `${name}", "arguments": {"city": ${JSON.stringify(city)}}}`;
 
   it('has white space in bounds, and no key twice', () => {
     const accepts = (rest: string): boolean => recognizes(program, rest);
-    expect(accepts(`${text?.('get_weather', 'Oslo')}\n</tool_call>`)).toBe(true);
-    expect(accepts(`${text?.('get_weather', 'Oslo')}</tool_call>`)).toBe(true);
-    expect(accepts(`${text?.('get_weather', 'Oslo')}\n\n</tool_call>`)).toBe(false);
+    expect(accepts(`${call('get_weather', 'Oslo')}\n</tool_call>`)).toBe(true);
+    expect(accepts(`${call('get_weather', 'Oslo')}</tool_call>`)).toBe(true);
+    expect(accepts(`${call('get_weather', 'Oslo')}\n\n</tool_call>`)).toBe(false);
     expect(accepts('get_weather", "arguments": {"city": "a", "city": "b"}}</tool_call>')).toBe(false);
     expect(accepts('get_weather", "arguments": {}}</tool_call>')).toBe(false);
     expect(
       accepts(
-        `${text?.('get_weather', 'a')}</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}</tool_call>`,
+        `${call('get_weather', 'a')}</tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}</tool_call>`,
       ),
     ).toBe(false);
   });
