@@ -14,7 +14,7 @@ const SAMPLED = [
   'test/e2e/api/malformed.test.ts',
   'test/e2e/api/random-bodies.test.ts',
   'test/e2e/streams/isolation.test.ts',
-  'test/engine/prompt-lookup.test.ts',
+  'test/engine/drafts/prompt-lookup.test.ts',
   'test/engine/sampling/candidates.test.ts',
   'test/model/random-configs.test.ts',
   'test/onnx/model-bytes.test.ts',

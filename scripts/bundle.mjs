@@ -31,6 +31,11 @@ const ENTRIES = {
     start: 'text/thread/tokenizer-thread.cjs',
     writeAfterMs: 500,
   },
+  'grammar-thread': {
+    module: 'text/grammar/grammar-thread.js',
+    start: 'text/grammar/grammar-thread.cjs',
+    writeAfterMs: 500,
+  },
 };
 
 const modules = Object.fromEntries(Object.entries(ENTRIES).map(([name, { module }]) => [name, join(folder, module)]));

@@ -32,6 +32,7 @@ import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
+import { COMPILE_MS, MAX_DEPTH, MAX_STATES } from '../src/grammar/budget.ts';
 import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
@@ -101,6 +102,10 @@ import {
   MEMORY_READING_SHARE,
   MIN_MEMORY_AGE_MS,
 } from '../src/telemetry/memory-figure.ts';
+import { MAX_REPORTED } from '../src/text/grammar/compile-source.ts';
+import { COMPILE_THREAD_LIMITS } from '../src/text/grammar/compile-thread.ts';
+import { CACHE_BOUNDS, LOOP_COMPILE_MS, LOOP_SOURCE_UNITS } from '../src/text/grammar/grammar-compiler.ts';
+import { MAX_PLACE_UNITS } from '../src/text/grammar/place.ts';
 import { MAX_PENDING_TOKENS } from '../src/text/output/output-text.ts';
 import { MAX_RANGE } from '../src/text/template/jinja/jinja.ts';
 import {
@@ -111,7 +116,8 @@ import {
   MAX_SORTED,
   MAX_TEXT,
 } from '../src/text/template/render-limits.ts';
-import { MAX_OVERTAKEN, THREAD_LIMITS } from '../src/text/thread/encode-thread.ts';
+import { THREAD_LIMITS } from '../src/text/thread/encode-thread.ts';
+import { MAX_OVERTAKEN } from '../src/text/thread/job-thread.ts';
 import { MAX_STAGE_UNITS } from '../src/text/tokenizer/encode-error.ts';
 import { MAX_LOOP_PARTS, MAX_LOOP_PATTERN_UNITS, MAX_LOOP_TOKEN_UNITS } from '../src/text/tokenizer/loop-shape.ts';
 import { MAX_AFFIX_UNITS } from '../src/text/tokenizer/models/bpe.ts';
@@ -261,7 +267,7 @@ whose time is known; a thread with a deadline does the rest.
 | messages rendered on the event loop | ${count(LOOP_MESSAGE_UNITS)} UTF-16 units; ${seconds(LOOP_RENDER.ms)}, ${count(LOOP_RENDER.steps)} steps, ${count(LOOP_RENDER.text)} units of text | – | the thread renders them | \`text/tokenizer/tokenizer\` | \`text/thread/messages\` |
 | time of the thread for one text | ${seconds(THREAD_LIMITS.jobMs)} + ${THREAD_LIMITS.unitMs} ms for each UTF-16 unit | – | 400, \`tokenizer.replaced\`; other texts continue | \`text/thread/encode-thread\` | \`text/thread/encode-thread\`, \`e2e/engine/hostile-tokenizer\` |
 | start of the thread; its heap | ${seconds(THREAD_LIMITS.startMs)}; ${count(THREAD_LIMITS.heapMb)} MiB | – | exit 1 at start, otherwise 400 | \`text/thread/encode-thread\` | \`text/thread/encode-thread\` |
-| shorter texts that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest text is next | \`text/thread/encode-thread\` | \`text/thread/encode-thread\` |
+| shorter texts that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest text is next | \`text/thread/job-thread\` | \`text/thread/encode-thread\` |
 | text that a stage makes of all parts of a text | ${count(MAX_STAGE_UNITS)} UTF-16 units | – | 400 | \`text/tokenizer/encode-error\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
 | combining marks in a row that ICU sorts | ${MAX_UNSORTED_MARKS} | – | sorted by class before; the same text | \`text/tokenizer/stages/canonical-order\` | \`text/tokenizer/stages/canonical-order\` |
 | text of a token; steps and pattern of a decoder; longest token × patterns | ${count(MAX_TOKEN_UNITS)}; ${MAX_DECODER_STEPS}; ${MAX_DECODER_PATTERN} characters; ${count(MAX_DECODER_WORK)} | – | exit 1 | \`text/tokenizer/stages/decoder-growth\` | \`text/tokenizer/bounds\`, \`e2e/engine/hostile-tokenizer\` |
@@ -273,6 +279,21 @@ whose time is known; a thread with a deadline does the rest.
 | one rendering | ${seconds(MAX_RENDER.ms)}, ${count(MAX_RENDER.steps)} steps, ${bytes(MAX_RENDER.text).replace('iB', 'i')} characters made | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
 | string; list; sorted items; \`range()\` in a template | ${count(MAX_TEXT)}; ${count(MAX_PARTS)}; ${count(MAX_SORTED)}; ${count(MAX_RANGE)} | – | 400 | \`text/template/render-limits\`, \`text/template/jinja/jinja\` | \`text/template/jinja\` |
 | indent; date format, attribute, separator | ${MAX_INDENT}; ${MAX_ARGUMENT} characters | – | 400 | \`text/template/render-limits\` | \`text/template/jinja\` |
+
+## Forms of an output
+
+A schema, a pattern or choices of a request become a grammar. A short one is compiled on the event loop within a part of
+the time that it may need, and every other one on a thread.
+
+| what | bound | set by | beyond it | code | test |
+|---|---|---|---|---|---|
+| time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
+| form that the event loop compiles, as JSON with the tools of the request; its time there | ${count(LOOP_SOURCE_UNITS)} UTF-16 units; ${LOOP_COMPILE_MS} ms | – | the thread compiles it | \`text/grammar/grammar-compiler\` | \`text/grammar/grammar-compiler\` |
+| time of the thread for one form; its heap | ${seconds(COMPILE_THREAD_LIMITS.jobMs)}; ${count(COMPILE_THREAD_LIMITS.heapMb)} MiB | – | 400 \`SCHEMA_TOO_COMPLEX\`, \`grammar.thread_replaced\`; other forms continue | \`text/grammar/compile-thread\` | \`text/grammar/grammar-compiler\` |
+| start of the thread; time without a form until it ends | ${seconds(COMPILE_THREAD_LIMITS.startMs)}; ${seconds(COMPILE_THREAD_LIMITS.idleMs)} | – | 500; the next form starts another one | \`text/grammar/compile-thread\` | \`text/grammar/grammar-compiler\` |
+| shorter forms that go before a waiting one | ${MAX_OVERTAKEN} | – | the oldest form is next | \`text/thread/job-thread\` | \`text/thread/encode-thread\` |
+| grammars that the worker keeps | ${CACHE_BOUNDS.count}, ${bytes(CACHE_BOUNDS.bytes)} together | – | the one that was used longest ago is compiled again | \`text/grammar/grammar-cache\` | \`text/grammar/grammar-cache\` |
+| place in an error; reported keywords without an effect | ${MAX_PLACE_UNITS} UTF-16 units; ${MAX_REPORTED} | – | cut; not reported | \`text/grammar/place\`, \`text/grammar/compile-source\` | \`jobs/grammar\` |
 
 ## Inside
 

@@ -5,6 +5,7 @@
  * every request's context.
  */
 import type { ChildProcess } from 'node:child_process';
+import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
 import type { FromEngine, SequenceRequest } from '../protocol/messages.ts';
 import { EngineChild, EngineLostError, forkEngine, type Loss } from './child.ts';
@@ -12,6 +13,7 @@ import type { Occupancy } from './occupancy.ts';
 import { type Backpressure, RemoteSequence, SequenceInbox, type Silence, type Step } from './sequence-inbox.ts';
 import { SlotEstimate } from './slot-estimate.ts';
 import { StallThreshold } from './stall-threshold.ts';
+import { VocabularyDelivery } from './vocabulary-delivery.ts';
 
 /** Time for the engine to confirm a cancellation, longer than most steps. Then the caller stops waiting. */
 export const CANCEL_MS = 1000;
@@ -70,6 +72,7 @@ export class EngineClient {
   #stall: Silence | undefined;
   /** Time of the last message of an engine, on the same clock. */
   #heardAt: number | undefined;
+  readonly #vocabulary = new VocabularyDelivery();
   #nextId = 0;
   /**
    * The id of the first sequence of each group. An engine that is started later does not know it, or gets
@@ -82,6 +85,11 @@ export class EngineClient {
     this.#options = options;
     this.#forked = first;
     this.#threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
+  }
+
+  /** Sets the texts of the ids, which sequences with a grammar need. Each engine gets them once, if needed. */
+  setVocabulary(data: VocabularyData): void {
+    this.#vocabulary.data = data;
   }
 
   /** Counts of the sequences that have a slot or wait for one. */
@@ -275,6 +283,7 @@ export class EngineClient {
 
   /** Sends a sequence to the engine, and then its pause if it is paused. */
   #send({ request, backpressure }: RemoteSequence): void {
+    if (this.#child) this.#vocabulary.sendBefore(request, this.#child);
     this.#child?.send({ kind: 'submit', request });
     if (backpressure?.paused) this.#child?.send({ kind: 'pause', id: request.id });
   }

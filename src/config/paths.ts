@@ -20,6 +20,7 @@ export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const CLI_ENTRY = inRoot(`${code}/cli${here.endsWith('.ts') ? '.ts' : '.js'}`);
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
 export const TOKENIZER_THREAD_ENTRY = inRoot(`${code}/text/thread/tokenizer-thread${script}`);
+export const GRAMMAR_THREAD_ENTRY = inRoot(`${code}/text/grammar/grammar-thread${script}`);
 export const WATCHDOG_THREAD_ENTRY = inRoot(`${code}/lifecycle/watchdog-thread${script}`);
 
 /**

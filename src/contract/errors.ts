@@ -28,6 +28,7 @@ const row = (status: number, retry: Retry, sentence: string): ErrorRow => ({ sta
 export const ERRORS = {
   INVALID_REQUEST: row(400, 'never', 'The request is not valid.'),
   TEMPLATE_UNUSABLE: row(400, 'never', "The model's chat template cannot be used."),
+  SCHEMA_TOO_COMPLEX: row(400, 'never', 'The demanded form of the output is too complex.'),
   UNAUTHORIZED: row(401, 'never', 'A valid bearer token is required.'),
   FORBIDDEN_ORIGIN: row(403, 'never', 'Cross-origin browser requests are refused.'),
   NOT_FOUND: row(404, 'never', 'Not found.'),

@@ -50,6 +50,7 @@ const JOB_FAILURES: readonly ErrorCode[] = ['SLOW_CONSUMER', 'VRAM_OOM', 'ENGINE
 const RUNS_JOB: readonly ErrorCode[] = [
   ...BODY,
   'TEMPLATE_UNUSABLE',
+  'SCHEMA_TOO_COMPLEX',
   ...GUARDED,
   'CANCELLED',
   'PROMPT_TOO_LONG',
@@ -80,6 +81,7 @@ export const ROUTES = {
     errors: [
       ...BODY,
       'TEMPLATE_UNUSABLE',
+      'SCHEMA_TOO_COMPLEX',
       ...GUARDED,
       'DUPLICATE_JOB',
       'CANCELLED',

@@ -2,6 +2,8 @@
  * Checks a request for a sequence against the rules of the protocol, so that an invalid request fails before
  * it reaches the runtime. Pure.
  */
+import type { Program } from '../grammar/program.ts';
+import { childrenOf } from '../grammar/shortest.ts';
 import type { EngineFacts } from '../protocol/loading.ts';
 import { LOGIT_BIAS_RANGE, MAX_LOGIT_BIASES } from '../protocol/logit-bias.ts';
 import type { SequenceRequest } from '../protocol/messages.ts';
@@ -40,6 +42,22 @@ export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, con
     return `promptLogprobs must be 0 to ${MAX_PROMPT_LOGPROBS}, not ${promptLogprobs}`;
   if (copyOf !== undefined && !isCount(copyOf, 0)) return `copyOf must be the id of a sequence, not ${copyOf}`;
   return checkLogitBias(request.logitBias ?? [], idLimit) ?? checkSampling(sampling);
+}
+
+/**
+ * Checks that a grammar can be run: its nodes and tokens exist. The worker has compiled it, so nothing else is
+ * checked.
+ * @returns a sentence about the first problem; undefined for a usable grammar.
+ */
+export function checkProgram({ nodes, root }: Program, idLimit: number): string | undefined {
+  if (!isCount(root, 0, nodes.length - 1)) return `The grammar has no node ${root}`;
+  for (const node of nodes) {
+    const missing = childrenOf(node).find((id) => !isCount(id, 0, nodes.length - 1));
+    if (missing !== undefined) return `The grammar has no node ${missing}`;
+    if (node.kind === 'token' && !isCount(node.id, 0, idLimit - 1))
+      return `The grammar has an id outside the vocabulary of ${idLimit}: ${node.id}`;
+  }
+  return undefined;
 }
 
 function checkLogitBias(biases: NonNullable<SequenceRequest['logitBias']>, idLimit: number): string | undefined {

@@ -4,6 +4,7 @@
  * reads new messages before the next step. Knows no processes, no text and no narration.
  */
 
+import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
@@ -17,6 +18,7 @@ import { isOutOfMemory } from './ort/error-causes.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
 import { type Result, Runner } from './runner.ts';
+import { Grammars } from './sampling/grammars.ts';
 import { Sampler } from './sampling/sampler.ts';
 import { Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
@@ -35,6 +37,7 @@ export class Engine {
   readonly #scheduler: Scheduler;
   readonly #runner: Runner;
   readonly #sampler: Sampler;
+  readonly #grammars = new Grammars();
   readonly #publish: Publish;
   /** Reports of invalid requests, which never became sequences. */
   #rejected: SequenceReport[] = [];
@@ -82,6 +85,11 @@ export class Engine {
     return this.#facts;
   }
 
+  /** Sets the texts of the ids, once. Sequences with a grammar need them. */
+  setVocabulary(data: VocabularyData): void {
+    this.#grammars.setVocabulary(data);
+  }
+
   /**
    * Queues a sequence. An invalid request is reported as `failed`; so is a sequence whose id is submitted
    * twice.
@@ -91,7 +99,7 @@ export class Engine {
     const violation = checkRequest(request, this.facts);
     if (existing) existing.fail('failed', `Sequence ${request.id} was submitted twice`, now());
     else if (violation) this.#reject(request.id, violation);
-    else this.#scheduler.add(new Sequence(request, now()));
+    else this.#add(request);
     this.#wake();
   }
 
@@ -116,6 +124,16 @@ export class Engine {
     this.#closed = true;
     clearImmediate(this.#next);
     this.#session.close();
+  }
+
+  #add(request: SequenceRequest): void {
+    const { id, grammar, maxTokens } = request;
+    try {
+      const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit: this.facts.idLimit });
+      this.#scheduler.add(new Sequence(request, now(), constraint));
+    } catch (error) {
+      this.#reject(id, messageOf(error));
+    }
   }
 
   #reject(id: number, message: string): void {
@@ -178,6 +196,7 @@ export class Engine {
       if (logits instanceof Error) throw logits;
       if (scored !== undefined)
         sequence.addPromptScore(scored, this.#sampler.score(logits, prompt[scored] ?? 0, promptLogprobs));
+      else if (sequence.isOver) sequence.end('eos', now());
       else sequence.accept(this.#sampler.sample(logits, sequence), now());
     } catch (error) {
       const message = messageOf(error);

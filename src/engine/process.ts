@@ -73,6 +73,9 @@ function receive(message: ToEngine): void {
       send({ kind: 'received' });
       opened().submit(message.request);
       break;
+    case 'vocabulary':
+      opened().setVocabulary(message.data);
+      break;
     case 'cancel':
       opened().cancel(message.id);
       break;

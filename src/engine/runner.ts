@@ -57,7 +57,7 @@ export class Runner {
    */
   *run({ prefill, decode, verify }: Plan): Generator<Result, void, void> {
     for (const chunk of prefill) yield* this.#prefill(chunk);
-    if (verify) yield* this.#verify(verify.sequence, verify.ids);
+    if (verify) yield* this.#verify(verify);
     if (decode.length > 0) yield* this.#decode(decode);
   }
 
@@ -137,8 +137,8 @@ export class Runner {
    * turn, as in single decode steps, until a drawn id differs from the draft. Then removes the rest of the
    * draft from the row.
    */
-  *#verify(sequence: Sequence, draft: readonly number[]): Generator<Result, void, void> {
-    const { slot, promptLookup } = sequence;
+  *#verify({ sequence, ids: draft, forced }: NonNullable<Plan['verify']>): Generator<Result, void, void> {
+    const { slot } = sequence;
     const length = this.#cache.length(slot);
     const result = this.#append(sequence, [sequence.lastId, ...draft], draft.length + 1);
     if (result instanceof Error) {
@@ -151,7 +151,7 @@ export class Runner {
       if (sequence.state !== 'decode' || sequence.lastId !== draft[index]) break;
       accepted++;
     }
-    promptLookup.learn(draft.length, accepted);
+    if (!forced) sequence.promptLookup.learn(draft.length, accepted);
     this.#cache.truncate(slot, length + 1 + accepted);
   }
 

@@ -8,6 +8,7 @@
 
 import type { QueueEstimate } from '../protocol/messages.ts';
 import type { RunCost } from './cost-model.ts';
+import { type Draft, draftFor } from './drafts/draft.ts';
 import type { KvCache, Prefix, TakenSlot } from './kv-cache.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
@@ -35,7 +36,7 @@ export interface Plan {
   /** Sequences that decode one token each, together. */
   readonly decode: readonly Sequence[];
   /** The only running sequence and its draft; `prefill` and `decode` are then empty. */
-  readonly verify?: { readonly sequence: Sequence; readonly ids: readonly number[] };
+  readonly verify?: Draft & { readonly sequence: Sequence };
 }
 
 /** A sequence whose prompt is not computed yet, and the slot that it has taken. */
@@ -142,8 +143,8 @@ export class Scheduler {
     const decode = active.filter((sequence) => sequence.state === 'decode');
     const prefill = this.#nextChunks(decode.length);
     const [only] = decode;
-    const ids = only && active.length === 1 ? this.#draft(only) : [];
-    return only && ids.length > 0 ? { prefill, decode: [], verify: { sequence: only, ids } } : { prefill, decode };
+    const draft = only && active.length === 1 ? this.#draft(only) : undefined;
+    return only && draft ? { prefill, decode: [], verify: { sequence: only, ...draft } } : { prefill, decode };
   }
 
   /** Removes the finished sequences, frees their slots and returns the sequences. */
@@ -208,10 +209,10 @@ export class Scheduler {
   }
 
   /** The draft for the only running sequence. The last token before `maxTokens` needs no draft. */
-  #draft(sequence: Sequence): readonly number[] {
-    if (!this.#draftCost) return [];
+  #draft(sequence: Sequence): Draft | undefined {
+    if (!this.#draftCost) return undefined;
     const max = sequence.request.maxTokens - sequence.generated - 1;
-    return sequence.promptLookup.propose(max, this.#draftCost);
+    return draftFor(sequence, max, this.#draftCost);
   }
 
   /** The prefill chunks of the next step: short prompts first, unless a chunk of a long prompt is due. */

@@ -11,8 +11,9 @@ import type {
   SequenceRequest,
   TokenReport,
 } from '../protocol/messages.ts';
+import { PromptLookup } from './drafts/prompt-lookup.ts';
 import type { TakenSlot } from './kv-cache.ts';
-import { PromptLookup } from './prompt-lookup.ts';
+import type { Constraint } from './sampling/constraint.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
 
@@ -28,6 +29,8 @@ export class Sequence {
   readonly random: Random;
   /** Absent if no penalty is set. */
   readonly occurrences: Occurrences | undefined;
+  /** The progress in the grammar of the request; absent without a grammar. */
+  readonly constraint: Constraint | undefined;
   state: SequenceState = 'waiting';
   /** The slot in the KV cache; -1 while the sequence waits for one. */
   slot = -1;
@@ -54,9 +57,13 @@ export class Sequence {
   #finish: Finish | undefined;
   #promptLookup: PromptLookup | undefined;
 
-  /** @param now milliseconds on the engine's clock. */
-  constructor(request: SequenceRequest, now: number) {
+  /**
+   * @param now milliseconds on the engine's clock.
+   * @param constraint of the grammar of the request, at its start.
+   */
+  constructor(request: SequenceRequest, now: number, constraint?: Constraint) {
     this.request = request;
+    this.constraint = constraint;
     this.#arrived = now;
     this.endIds = new Set(request.endIds);
     this.random = Random.seeded(request.sampling.seed);
@@ -112,7 +119,16 @@ export class Sequence {
     this.#promptScores.scores.push(score);
   }
 
-  /** Adds a drawn id. Ends the sequence at an end id, or when it has `maxTokens` tokens. */
+  /** True if the output is complete and no id may be drawn. Without a grammar, never. */
+  get isOver(): boolean {
+    return this.constraint?.isOver(this) === true;
+  }
+
+  /**
+   * Adds a drawn id. Ends the sequence at an end id, when the grammar allows no further text, or when the
+   * sequence has `maxTokens` tokens.
+   * @throws Error if the grammar does not allow the id
+   */
   accept(token: TokenReport, now: number): void {
     this.state = 'decode';
     this.#firstToken ??= now;
@@ -121,17 +137,20 @@ export class Sequence {
       this.end('eos', now);
       return;
     }
+    this.constraint?.accept(token.id, this);
     this.#tokens.push(token);
     this.lastId = token.id;
     this.occurrences?.add(token.id, 1);
     this.#output.push(token.id);
     this.#promptLookup?.push(token.id);
-    if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
+    if (this.constraint?.finished) this.end('eos', now);
+    else if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
   }
 
   /** Ends the sequence without an error. Ignored if the sequence has ended already. */
   end(reason: 'max_tokens' | 'eos' | 'cancelled', now: number): void {
-    this.#finishWith({ reason, ...this.#finished(now) });
+    const incomplete = reason !== 'eos' && this.constraint?.accepts === false;
+    this.#finishWith({ reason, ...this.#finished(now), ...(incomplete && { incomplete }) });
   }
 
   /** Ends the sequence with an error. Ignored if the sequence has ended already. */
@@ -162,6 +181,7 @@ export class Sequence {
     if (this.state === 'finished') return;
     this.state = 'finished';
     this.#finish = finish;
+    this.constraint?.release();
   }
 
   #finished(now: number): Finished {
@@ -171,6 +191,7 @@ export class Sequence {
       cachedTokens: this.cachedTokens,
       drafted: this.#promptLookup?.drafted ?? 0,
       accepted: this.#promptLookup?.accepted ?? 0,
+      ...(this.constraint && { forced: this.constraint.forced }),
       timings: {
         queueMs: started - this.#arrived,
         prefillMs: first - started,

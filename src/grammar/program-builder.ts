@@ -21,7 +21,7 @@ export class ProgramBuilder {
     const key = JSON.stringify(node);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    this.budget.states(sizeOf(node));
+    this.budget.states(statesOf(node));
     const id = this.#nodes.push(node) - 1;
     this.#known.set(key, id);
     return id;
@@ -34,7 +34,7 @@ export class ProgramBuilder {
   }
 
   define(id: NodeId, node: GrammarNode): void {
-    this.budget.states(sizeOf(node));
+    this.budget.states(statesOf(node));
     this.#nodes[id] = node;
   }
 
@@ -55,8 +55,8 @@ export class ProgramBuilder {
   }
 }
 
-/** Nodes and states of a node. */
-function sizeOf(node: GrammarNode): number {
+/** Nodes and states of a node, as the limit counts them. */
+export function statesOf(node: GrammarNode): number {
   switch (node.kind) {
     case 'chars':
     case 'string':

@@ -14,10 +14,11 @@ import { type Load, loadOf } from './capacity/capacity.ts';
 import { JobDemand } from './capacity/demand.ts';
 import { type Encoder, EventLog } from './event-log.ts';
 import { Generation } from './generation/generation.ts';
+import { GrammarRefusal } from './grammar/grammar-refusal.ts';
 import { narrateIgnoredFields } from './ignored-fields.ts';
 import { contextOf, Job, newRunId, type RequestIds } from './job.ts';
 import { type GenerationOrder, outputsOf, unitsInAll } from './order.ts';
-import { type Prepared, prepare } from './prompt.ts';
+import { grammarsIn, type Prepared, prepare } from './prompt.ts';
 import { LONG_UNITS } from './prompt-ids.ts';
 import type { JobRegistry } from './registry.ts';
 import { narrateStop } from './stop-outcome.ts';
@@ -156,10 +157,12 @@ export class Admission {
       const cap = config.maxTokensCap === 'auto' ? context : config.maxTokensCap;
       prepared = await prepare(order, model, cap, job.signal);
     } catch (error) {
+      if (error instanceof GrammarRefusal) metrics.grammar('refused');
       job.log.close();
       release();
       throw this.#refusalOf(error, job);
     }
+    for (const { cached } of grammarsIn(prepared)) metrics.grammar(cached ? 'cached' : 'compiled');
     const { spec } = model;
     job.log.emit({
       type: 'started',
@@ -214,7 +217,7 @@ export class Admission {
    */
   #refusalOf(error: unknown, job: Job): unknown {
     if (error instanceof WorkerError) {
-      const fields = error.code === 'TEMPLATE_UNUSABLE' ? 'template' : 'prompt';
+      const fields = fieldOf(error);
       if (!error.violations && error.status < 500)
         narrate('request.invalid', { error_kind: error.code.toLowerCase(), field_errors: 1, fields });
       return error;
@@ -229,6 +232,13 @@ export class Admission {
     });
     return new WorkerError(code, undefined, { retry });
   }
+}
+
+/** The field of the body that a refusal without violations is about. */
+function fieldOf({ code, details }: WorkerError): string {
+  if (code === 'TEMPLATE_UNUSABLE') return 'template';
+  const field = details?.['field'];
+  return typeof field === 'string' ? field : 'prompt';
 }
 
 /** Narrates that the outputs may have fewer tokens than the caller has asked for. */

@@ -31,17 +31,18 @@ export interface EncodeRules {
   readonly signal: AbortSignal;
 }
 
-/** The ids of an input. */
-export interface EncodedInput {
-  readonly ids: readonly number[];
-  /** True if the output continues a text: a prompt that is taken as it is, or the beginning of an answer. */
-  readonly continues: boolean;
+/** An input with its chat template, ready to be rendered. */
+export interface OpenedInput {
+  readonly rendered: Input;
+  readonly template?: ChatTemplate | undefined;
   /** The prepared conversation, for an output that is divided into parts. */
   readonly dialogue?: Dialogue | undefined;
+  /** True if the output continues a text: a prompt that is taken as it is, or the beginning of an answer. */
+  readonly continues: boolean;
 }
 
 /** The part of an order that decides its prompts. */
-export type PromptOrder = Pick<GenerationOrder, 'inputs' | 'template' | 'toolUse'>;
+export type PromptOrder = Pick<GenerationOrder, 'inputs' | 'template' | 'toolUse' | 'format'>;
 
 /**
  * The ids of an order's first input, as a job would get them. The engine receives nothing, and the limits of
@@ -57,31 +58,36 @@ export async function promptIds(
   if (input === undefined) return [];
   // The body of a long prompt took most of this turn: other requests go first.
   if (unitsInAll(order) > LONG_UNITS) await nextTurn();
-  const { ids } = await encodeInput(input, order, model, rules);
+  const ids = await encodeInput(openInput(input, order, model), model, rules);
   // The tokenizer refuses only texts that are certainly longer.
   if (ids.length > rules.mostTokens) throw tooLong(`${ids.length}`, ids.length, model.facts, rules);
   return ids;
 }
 
 /**
- * Renders and tokenizes one input.
- * @throws WorkerError `PROMPT_TOO_LONG`; `INVALID_REQUEST` if the model's template rejects the messages, if
- *   it does not exist, or if template or tokenizer need too much time, text or memory; `TEMPLATE_UNUSABLE`;
- *   or the reason of the signal
+ * Chooses the template of one input, and prepares its conversation.
+ * @throws WorkerError `INVALID_REQUEST` if the template does not exist; `TEMPLATE_UNUSABLE`
  */
-export async function encodeInput(
-  input: Input,
-  order: PromptOrder,
-  model: LoadedModel,
-  rules: EncodeRules,
-): Promise<EncodedInput> {
-  if ('ids' in input) return { ids: input.ids, continues: true };
+export function openInput(input: Input, order: PromptOrder, model: LoadedModel): OpenedInput {
+  if ('ids' in input) return { rendered: input, continues: true };
   const template = templateOf(input, order.template, model);
   const dialogue = template && dialogueOf(input, order, template);
   const rendered = dialogue?.conversation ?? input;
-  const ids = await encodeText(rendered, model, template, rules);
   const continues = 'messages' in rendered ? rendered.answerStart !== undefined : template === undefined;
-  return { ids, continues, dialogue };
+  return { rendered, template, dialogue, continues };
+}
+
+/**
+ * Renders and tokenizes one input.
+ * @throws WorkerError `PROMPT_TOO_LONG`; `INVALID_REQUEST` if the model's template rejects the messages, or
+ *   if template or tokenizer need too much time, text or memory; or the reason of the signal
+ */
+export async function encodeInput(
+  { rendered, template }: OpenedInput,
+  model: LoadedModel,
+  rules: EncodeRules,
+): Promise<readonly number[]> {
+  return 'ids' in rendered ? rendered.ids : encodeText(rendered, model, template, rules);
 }
 
 /**
@@ -98,11 +104,11 @@ function templateOf(input: Input, template: string | undefined, { templates }: L
 /**
  * The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output.
  */
-function dialogueOf(input: Input, { toolUse }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
+function dialogueOf(input: Input, { toolUse, format }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
   if (!('messages' in input) || !toolUse) return undefined;
   const profile = profileOf(template);
   const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...input.variables };
-  return prepareDialogue(profile, template, { ...input, variables }, toolUse);
+  return prepareDialogue(profile, template, { ...input, variables }, { ...toolUse, format: format?.format });
 }
 
 /** The ids of a text or a conversation. A template gets a prompt as one user message. */

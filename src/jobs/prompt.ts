@@ -7,11 +7,13 @@ import type { Submission } from '../bridge/client.ts';
 import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { Sampling } from '../protocol/sampling.ts';
+import type { Compiled } from '../text/grammar/grammar-compiler.ts';
 import type { Decoder } from '../text/output/detokenizer.ts';
 import { markedDecoder } from '../text/output/marked-decoder.ts';
 import type { OutputParser } from '../text/output/parts.ts';
+import { OrderGrammars } from './grammar/output-grammar.ts';
 import type { GenerationOrder, Input } from './order.ts';
-import { encodeInput, fieldOf, invalid, tooLong } from './prompt-ids.ts';
+import { encodeInput, fieldOf, invalid, openInput, tooLong } from './prompt-ids.ts';
 
 /** A prompt that is ready for the engine. */
 export interface PreparedPrompt {
@@ -22,6 +24,8 @@ export interface PreparedPrompt {
   readonly decoder: Decoder;
   /** Makes the parser of one output; absent: the output is one text. */
   readonly parser?: () => OutputParser;
+  /** The grammar of the output; absent: any text. */
+  readonly grammar?: Compiled;
 }
 
 /** An order that is ready for the engine. */
@@ -42,13 +46,19 @@ export interface Prepared {
 export const tokensIn = ({ prompts }: Pick<Prepared, 'prompts'>): number =>
   prompts.reduce((sum, { sequence }) => sum + sequence.prompt.length, 0);
 
+/** The grammars of all prompts: equal ones once. */
+export const grammarsIn = ({ prompts }: Pick<Prepared, 'prompts'>): readonly Compiled[] => [
+  ...new Map(prompts.flatMap(({ grammar }) => (grammar ? [[grammar.key, grammar]] : []))).values(),
+];
+
 /**
  * Renders and tokenizes the prompts of an order. The engine does not receive them yet.
  * @param cap the operator's maximum number of generated tokens
  * @throws WorkerError `PROMPT_TOO_LONG` with both numbers if a prompt and one token do not fit into the
  *   context; `INVALID_REQUEST` if the model's template rejects the messages, if it does not exist, if
  *   template or tokenizer need too much time, text or memory, or if a prompt or the logit bias has a token
- *   that the model lacks; `TEMPLATE_UNUSABLE`; or the reason of `signal`
+ *   that the model lacks, or if the demanded form cannot be compiled; `SCHEMA_TOO_COMPLEX`;
+ *   `TEMPLATE_UNUSABLE`; or the reason of `signal`
  */
 export async function prepare(
   order: GenerationOrder,
@@ -59,7 +69,8 @@ export async function prepare(
   const began = performance.now();
   checkBias(order, model);
   const prompts: PreparedPrompt[] = [];
-  for (const input of order.inputs) prompts.push(await preparePrompt(input, { order, model, cap, signal }));
+  const parts = { order, model, cap, signal, grammars: new OrderGrammars(order, model, signal) };
+  for (const input of order.inputs) prompts.push(await preparePrompt(input, parts));
   checkScores(prompts, order);
   return {
     prompts,
@@ -90,14 +101,19 @@ interface PromptParts {
   readonly model: LoadedModel;
   readonly cap: number;
   readonly signal: AbortSignal;
+  readonly grammars: OrderGrammars;
 }
 
 async function preparePrompt(input: Input, parts: PromptParts): Promise<PreparedPrompt> {
-  const { order, model, cap, signal } = parts;
+  const { order, model, cap, signal, grammars } = parts;
   const { context } = model.facts;
   // A prompt that needs all of the context has no room for an output.
-  const encoded = await encodeInput(input, order, model, { mostTokens: context - 1, signal });
-  const { ids: prompt, dialogue } = encoded;
+  const opened = openInput(input, order, model);
+  const [prompt, grammar] = await Promise.all([
+    encodeInput(opened, model, { mostTokens: context - 1, signal }),
+    grammars.of(opened.dialogue),
+  ]);
+  const { dialogue } = opened;
   const left = context - prompt.length;
   if (left < 1) throw tooLong(`${prompt.length}`, prompt.length, model.facts);
   if (prompt.length === 0) throw invalid('prompt', 'min_tokens', 'prompt must give at least one token');
@@ -111,12 +127,14 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     sampling: samplingOf(order.sampling, model),
     ...(order.logprobs !== undefined && { logprobs: order.logprobs }),
     ...(order.promptLogprobs !== undefined && { promptLogprobs: order.promptLogprobs }),
+    ...(grammar && { grammar: { key: grammar.key, program: grammar.program } }),
     ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
   };
-  const continued = encoded.continues ? prompt : [];
-  if (!dialogue) return { sequence, continued, decoder: model.tokenizer };
+  const continued = opened.continues ? prompt : [];
+  const prepared = { sequence, continued, ...(grammar && { grammar }) };
+  if (!dialogue) return { ...prepared, decoder: model.tokenizer };
   const decoder = markedDecoder(model.tokenizer, dialogue.markers);
-  return { sequence, continued, decoder, parser: dialogue.parser };
+  return { ...prepared, decoder, parser: dialogue.parser };
 }
 
 /**

@@ -12,7 +12,9 @@ import { type ModelSpec, readSpec } from '../model/spec.ts';
 import { narrate } from '../narration/narrate.ts';
 import { devicesToTry, isCpu } from '../protocol/devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from '../protocol/loading.ts';
+import { GrammarCompiler } from '../text/grammar/grammar-compiler.ts';
 import type { ChatTemplates } from '../text/template/chat-templates.ts';
+import { GrammarVocabulary } from '../text/tokenizer/grammar-vocabulary.ts';
 import type { Tokenizer } from '../text/tokenizer/tokenizer.ts';
 import type { ProfileFacts } from '../text/tools/output-profile.ts';
 import { narrateFiles, narrateLoad, weightsOn } from './load-narration.ts';
@@ -28,8 +30,12 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   /** Empty for a model without a chat template. */
   readonly templates: ChatTemplates;
+  /** Compiles the forms that requests demand of their outputs. */
+  readonly grammars: GrammarCompiler;
   /** Facts about the default chat template; absent before they are derived, and without a template. */
   readonly profile?: ProfileFacts | undefined;
+  /** The texts of the ids. A request with a grammar waits for `get`. */
+  readonly vocabulary: GrammarVocabulary;
 }
 
 type ModelText = Pick<LoadedModel, 'tokenizer' | 'templates'>;
@@ -89,7 +95,11 @@ export async function loadModel(settings: ModelSettings, startEngine: StartEngin
     available_bytes: facts.availableBytes,
   });
   const loaded = { tokenizer: text.tokenizer, templates: usableTemplates(text, facts.idLimit) };
-  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded };
+  const grammars = new GrammarCompiler({
+    onThreadReplaced: (reason) => narrate('grammar.thread_replaced', { reason }),
+  });
+  const vocabulary = new GrammarVocabulary(text.tokenizer, Math.min(facts.vocabSize, facts.idLimit));
+  return { spec: await withEnd(spec, loaded), dtype, facts, ...loaded, grammars, vocabulary };
 }
 
 /** The files and their facts. Narrates each problem separately: one line is too short for all of them. */

@@ -43,6 +43,14 @@ export const FIELDS = {
   tokens_per_sec: number('Tokens generated per second', 812.5),
   tokens_drafted: integer('Drafted tokens; absent if there were none', 20),
   tokens_accepted: integer('Drafted tokens that were accepted because decoding gave the same tokens', 12),
+  tokens_forced: integer('Tokens for which the grammar left no choice; absent without a grammar', 12),
+  grammar_states: integer('Nodes of the grammar of the output, and states of its automata', 48),
+  cached_grammar: text('yes if the grammar was compiled for an earlier request, otherwise no', 'no'),
+  without_effect: longText(
+    'Places of keywords of the schema that do not restrict the output, separated by commas; absent if there are none',
+    'properties.mail.format',
+    1024,
+  ),
   cached_tokens: integer('Prompt tokens reused from the cache', 9),
   diverged_at: integer(
     'Index (from 0) of the first prompt token that differs from the tokens of the slot; absent if none differs',

@@ -1,9 +1,11 @@
 /**
  * Every message between the worker process and its engine process. The two processes share no code except
- * this folder and `onnx/`. Numbers, names of files and devices, and the reasons for failures cross the
- * boundary; prompt text and the environment do not. Types only.
+ * this folder, `onnx/` and `grammar/`. Numbers, names of files and devices, the reasons for failures, and the
+ * grammars of outputs cross the boundary; prompt text and the environment do not. A grammar has the names of
+ * members and the fixed texts of a schema. Types only.
  */
-import type { Program } from '../grammar/program.ts';
+import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
+import type { PackedProgram } from '../grammar/packed-program.ts';
 import type { DeviceName } from './devices.ts';
 import type { EngineFacts, EngineOptions, LoadEvent } from './loading.ts';
 import type { LogitBias } from './logit-bias.ts';
@@ -23,7 +25,7 @@ export interface SequenceRequest {
   readonly minTokens: number;
   /** Ids that end the sequence; the id itself is not reported as a token. */
   readonly endIds: readonly number[];
-  /** Applied in the order logit bias, penalties, temperature, top-k, top-p, min-p, draw. */
+  /** Applied in the order logit bias, penalties, grammar, temperature, top-k, top-p, min-p, draw. */
   readonly sampling: Sampling;
   /** Absent = no log-probabilities; n = log-probabilities of the chosen id and of the n likeliest ids. */
   readonly logprobs?: number;
@@ -46,14 +48,17 @@ export interface SequenceRequest {
    * are reported before all outputs of that prompt.
    */
   readonly copyOf?: number;
-  /** The grammar of the output. Absent: any output. The sequence ends when nothing can follow. */
+  /**
+   * The grammar of the output. Absent: any output. An end id is drawn only after a complete output. The
+   * sequence ends with `eos` as soon as the output is complete and nothing can follow, also below `minTokens`.
+   */
   readonly grammar?: SequenceGrammar;
 }
 
 /** A grammar, and a name for the engine's caches: equal keys have equal programs. */
 export interface SequenceGrammar {
   readonly key: string;
-  readonly program: Program;
+  readonly program: PackedProgram;
 }
 
 /** Worker → engine. */
@@ -67,6 +72,11 @@ export type ToEngine =
    * Answer `probed` without opening a model; the answer includes `devices` even if this machine lacks them.
    */
   | { readonly kind: 'probe'; readonly runtimeLibrary: string; readonly devices: readonly DeviceName[] }
+  /**
+   * The texts of the ids, for grammars. Sent at most once, before the first `submit` with a grammar; such a
+   * sequence fails without it.
+   */
+  | { readonly kind: 'vocabulary'; readonly data: VocabularyData }
   /** Queue a sequence; its reports follow until one carries `finish`. */
   | { readonly kind: 'submit'; readonly request: SequenceRequest }
   /**
@@ -155,12 +165,15 @@ export interface Timings {
 export interface Finished {
   /** Prompt tokens that were already in the slot's KV cache, or were copied from another slot. */
   readonly cachedTokens: number;
-  /** Number of drafted tokens, and how many of them were accepted. */
+  /**
+   * Number of tokens that prompt lookup drafted, and how many of them were accepted. Tokens that a grammar
+   * forces do not count.
+   */
   readonly drafted: number;
   readonly accepted: number;
-  /** Generated tokens for which the grammar left no choice; absent without a grammar. */
+  /** Generated tokens for which the grammar left one id and no end; absent without a grammar. */
   readonly forced?: number;
-  /** The output does not match the grammar: it ended before it was complete. */
+  /** The sequence ended by `max_tokens` or a cancellation, before the output matched the grammar. */
   readonly incomplete?: true;
   readonly timings: Timings;
 }

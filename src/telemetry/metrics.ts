@@ -12,6 +12,9 @@ export type Outcome = 'success' | 'error' | 'cancelled' | 'timeout';
 /** Reasons for which the HTTP server refuses a request or closes a connection. */
 export type HttpRefusal = 'unauthorized' | 'forbidden_origin' | 'connection_refused' | 'connection_evicted';
 
+/** How a request got the grammar of its output: `refused` if it has none that can be compiled. */
+export type GrammarOutcome = 'compiled' | 'cached' | 'refused';
+
 /** Values that a scrape reads from the worker. */
 export interface Gauges {
   readonly running: () => number;
@@ -39,6 +42,8 @@ export interface Account {
   readonly tokensCached?: number;
   readonly tokensDrafted?: number;
   readonly tokensAccepted?: number;
+  /** Tokens for which a grammar left no choice. */
+  readonly tokensForced?: number;
   readonly durationMs: number;
   readonly queueMs?: number;
   readonly timeToFirstTokenMs?: number;
@@ -64,6 +69,8 @@ export class Metrics {
   readonly #cached = this.#counter('worker_prefix_cache_tokens_total', 'Prompt tokens reused from the cache');
   readonly #drafted = this.#counter('worker_tokens_drafted_total', 'Drafted tokens of requests that ran alone');
   readonly #accepted = this.#counter('worker_tokens_accepted_total', 'Drafted tokens that were accepted');
+  readonly #forced = this.#counter('worker_tokens_forced_total', 'Generated tokens for which a grammar left no choice');
+  readonly #grammars = this.#counter('worker_grammars_total', 'Grammars that requests needed, by outcome', 'outcome');
   readonly #duration = this.#histogram(
     'worker_inference_duration_ms',
     'Milliseconds from the acceptance of a request to its last event',
@@ -146,6 +153,11 @@ export class Metrics {
     this.#refusals.add(1, reason);
   }
 
+  /** Counts one grammar that a request needed. */
+  grammar(outcome: GrammarOutcome): void {
+    this.#grammars.add(1, outcome);
+  }
+
   /** Counts one token of a step that decoded `batch` sequences. */
   token(batch: number): void {
     this.#tokensOut.add(1);
@@ -159,6 +171,7 @@ export class Metrics {
     this.#cached.add(account.tokensCached ?? 0);
     this.#drafted.add(account.tokensDrafted ?? 0);
     this.#accepted.add(account.tokensAccepted ?? 0);
+    this.#forced.add(account.tokensForced ?? 0);
     this.#duration.observe(account.durationMs);
     if (account.queueMs !== undefined) this.#queueWait.observe(account.queueMs);
     if (account.timeToFirstTokenMs !== undefined) this.#firstToken.observe(account.timeToFirstTokenMs);

@@ -228,8 +228,9 @@ export class Worker {
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
     reportStarted();
-    // A request that comes first derives the profile itself.
+    // A request that comes first derives the profile itself, and waits for the vocabulary.
     setImmediate(() => {
+      this.#model?.vocabulary.prepare((data) => this.#supervisor.client.setVocabulary(data));
       if (this.#model) this.#model = { ...this.#model, profile: profileModel(this.#model) };
     });
   }
@@ -247,7 +248,8 @@ export class Worker {
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, budget);
     const ms = budget.leftMs('close');
-    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), this.#model?.tokenizer.close()];
+    const { tokenizer, grammars } = this.#model ?? {};
+    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), tokenizer?.close(), grammars?.close()];
     await within(ms, Promise.all(closings));
     this.#jobs.flushReports();
     if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });

@@ -4,8 +4,8 @@
  */
 import type { EngineOptions } from '../../protocol/loading.ts';
 import type { Device } from '../devices/device.ts';
+import { MAX_DRAFT } from '../drafts/prompt-lookup.ts';
 import { bytesOf, rowBytes, type Signature } from '../ort/signature.ts';
-import { MAX_DRAFT } from '../prompt-lookup.ts';
 import { prefillChunk } from '../runner.ts';
 import type { Needs } from './memory-plan.ts';
 

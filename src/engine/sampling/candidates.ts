@@ -50,6 +50,14 @@ export class Candidates {
     return this.#kernels.row;
   }
 
+  /** Sets the logit of each id without a bit to -Infinity. Call it before `argMax`. */
+  allowOnly(bits: Uint32Array): void {
+    const { passes, bits: own } = this.#kernels;
+    own.set(bits.length > own.length ? bits.subarray(0, own.length) : bits);
+    own.fill(0, bits.length);
+    passes.mask();
+  }
+
   /**
    * Reads the logits: every id is a candidate again, at temperature 1.
    * @returns the likeliest id, the lowest on a tie; -1 when no id can be drawn: a logit is NaN or +Infinity,

@@ -38,6 +38,8 @@ export interface List {
  * rounded to float32.
  */
 interface Passes {
+  /** The logit of each id whose bit in `bits` is 0 becomes -Infinity. */
+  mask(): void;
   /**
    * Writes the largest logit of each group to `maxima`. @returns the largest of all; NaN where a logit is NaN
    * or +Infinity.
@@ -87,6 +89,8 @@ export class Kernels {
   readonly sums: Float64Array;
   readonly span: Int32Array;
   readonly buckets: Float64Array;
+  /** One bit for each id of the row, for `mask`: bit id & 31 of word id >>> 5. The owner writes them. */
+  readonly bits: Uint32Array;
   /** Two lists, each with the capacity of the whole vocabulary. */
   readonly candidates: List;
   readonly edge: List;
@@ -111,6 +115,8 @@ export class Kernels {
     const sums = take((groups + 1) * Float64Array.BYTES_PER_ELEMENT);
     const span = take(2 * Int32Array.BYTES_PER_ELEMENT);
     const buckets = take(2 ** BUCKET_BITS * Float64Array.BYTES_PER_ELEMENT);
+    const words = groups * (GROUP / 32);
+    const bits = take(words * Uint32Array.BYTES_PER_ELEMENT);
     const lists = [take(3 * stride), take(3 * stride)] as const;
     const pages = Math.ceil(end / PAGE);
     const memory = allocate(pages);
@@ -126,10 +132,11 @@ export class Kernels {
     this.sums = new Float64Array(buffer, sums, groups);
     this.span = new Int32Array(buffer, span, 2);
     this.buckets = new Float64Array(buffer, buckets, 2 ** BUCKET_BITS);
+    this.bits = new Uint32Array(buffer, bits, words);
     this.candidates = listAt(lists[0]);
     this.edge = listAt(lists[1]);
     new Float32Array(buffer, row, elements).fill(Number.NEGATIVE_INFINITY);
-    const layout = { memory, row, maxima, sums, span, buckets, stride, groups };
+    const layout = { memory, row, maxima, sums, span, buckets, bits, stride, groups };
     const module = new WebAssembly.Module(Buffer.from(KERNELS, 'base64'));
     this.passes = new WebAssembly.Instance(module, { layout }).exports as Passes;
   }

@@ -14,6 +14,8 @@
   (import "layout" "sums" (global $sums i32))
   (import "layout" "span" (global $span i32))
   (import "layout" "buckets" (global $buckets i32))
+  ;; One bit for each id of the row and of its padding: bit id & 31 of the i32 at index id >> 5.
+  (import "layout" "bits" (global $bits i32))
   (import "layout" "stride" (global $stride i32))
   ;; Number of groups in the row.
   (import "layout" "groups" (global $groups i32))
@@ -29,6 +31,48 @@
     "\04\05\06\07\0c\0d\0e\0f\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\0c\0d\0e\0f\0c\0d\0e\0f"
     "\08\09\0a\0b\0c\0d\0e\0f\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f"
     "\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f")
+
+  ;; mask(): the logit of each id whose bit is 0 becomes -Infinity. Words of ones, which are most words of most
+  ;; masks, take one comparison only. The constants are locals, because V8 makes a constant anew at each use.
+  (func (export "mask")
+    (local $at i32) (local $bits i32) (local $end i32) (local $word v128) (local $infinity v128)
+    (local $a v128) (local $b v128) (local $c v128) (local $d v128)
+    (local $e v128) (local $f v128) (local $g v128) (local $h v128)
+    (local.set $at (global.get $row))
+    (local.set $bits (global.get $bits))
+    (local.set $end (i32.add (global.get $row) (i32.shl (global.get $groups) (i32.const 8))))
+    (local.set $infinity (f32x4.splat (f32.const -inf)))
+    ;; The bits of the eight vectors of a word.
+    (local.set $a (v128.const i32x4 0x1 0x2 0x4 0x8))
+    (local.set $b (v128.const i32x4 0x10 0x20 0x40 0x80))
+    (local.set $c (v128.const i32x4 0x100 0x200 0x400 0x800))
+    (local.set $d (v128.const i32x4 0x1000 0x2000 0x4000 0x8000))
+    (local.set $e (v128.const i32x4 0x10000 0x20000 0x40000 0x80000))
+    (local.set $f (v128.const i32x4 0x100000 0x200000 0x400000 0x800000))
+    (local.set $g (v128.const i32x4 0x1000000 0x2000000 0x4000000 0x8000000))
+    (local.set $h (v128.const i32x4 0x10000000 0x20000000 0x40000000 0x80000000))
+    (loop $words
+      (if (i32.ne (i32.load (local.get $bits)) (i32.const -1))
+        (then
+          (local.set $word (v128.load32_splat (local.get $bits)))
+          (v128.store offset=0 (local.get $at) (v128.bitselect (v128.load offset=0 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $a) (v128.and (local.get $word) (local.get $a)))))
+          (v128.store offset=16 (local.get $at) (v128.bitselect (v128.load offset=16 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $b) (v128.and (local.get $word) (local.get $b)))))
+          (v128.store offset=32 (local.get $at) (v128.bitselect (v128.load offset=32 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $c) (v128.and (local.get $word) (local.get $c)))))
+          (v128.store offset=48 (local.get $at) (v128.bitselect (v128.load offset=48 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $d) (v128.and (local.get $word) (local.get $d)))))
+          (v128.store offset=64 (local.get $at) (v128.bitselect (v128.load offset=64 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $e) (v128.and (local.get $word) (local.get $e)))))
+          (v128.store offset=80 (local.get $at) (v128.bitselect (v128.load offset=80 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $f) (v128.and (local.get $word) (local.get $f)))))
+          (v128.store offset=96 (local.get $at) (v128.bitselect (v128.load offset=96 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $g) (v128.and (local.get $word) (local.get $g)))))
+          (v128.store offset=112 (local.get $at) (v128.bitselect (v128.load offset=112 (local.get $at))
+            (local.get $infinity) (i32x4.eq (local.get $h) (v128.and (local.get $word) (local.get $h)))))))
+      (local.set $bits (i32.add (local.get $bits) (i32.const 4)))
+      (br_if $words (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 128))) (local.get $end)))))
 
   ;; argMax() → the largest logit, after writing the largest of each group to `maxima`; NaN where a logit is
   ;; NaN or +Infinity.

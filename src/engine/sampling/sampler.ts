@@ -1,12 +1,13 @@
 /**
- * Draws the next id from one row of logits: logit bias → penalties → temperature → top-k → top-p → min-p →
- * draw. Copies the row into the memory of the kernels (10 µs for 49 152 ids), so that bias and penalties do
- * not change the caller's logits.
+ * Draws the next id from one row of logits: logit bias → penalties → grammar → temperature → top-k → top-p →
+ * min-p → draw. Copies the row into the memory of the kernels (10 µs for 49 152 ids), so that bias, penalties
+ * and grammar do not change the caller's logits.
  */
 import type { LogitBias } from '../../protocol/logit-bias.ts';
 import type { PromptScore, TokenReport } from '../../protocol/messages.ts';
 import type { Sampling } from '../../protocol/sampling.ts';
 import { Candidates } from './candidates.ts';
+import type { Constraint } from './constraint.ts';
 import { type Occurrences, penalize } from './penalties.ts';
 import type { Random } from './random.ts';
 
@@ -24,6 +25,8 @@ export interface SampledSequence {
   /** True while no end id may be drawn. */
   readonly belowMinTokens: boolean;
   readonly occurrences: Occurrences | undefined;
+  /** The grammar of the output; absent: any output. */
+  readonly constraint?: Constraint | undefined;
   readonly random: Random;
 }
 
@@ -35,19 +38,17 @@ export class Sampler {
   }
 
   /**
-   * Draws the next id.
+   * Draws the next id. A grammar that leaves one id needs no draw, but also takes a random number.
    * @param logits `[vocab]`, not changed.
-   * @returns the id; with `logprobs`, also its log-probability and the likeliest ids with theirs.
-   * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity.
+   * @returns the id; with `logprobs`, also its log-probability and the likeliest ids with theirs. They are
+   * those of the model's own distribution: neither a grammar nor a sampling parameter changes them.
+   * @throws Error when no id can be drawn: a logit is NaN or +Infinity, or all are -Infinity; with a grammar,
+   * the logits of the ids that it allows.
    */
   sample(logits: Float32Array, sequence: SampledSequence): TokenReport {
-    const { sampling, logprobs, logitBias } = sequence.request;
-    const row = this.#candidates.logits;
-    row.set(logits);
-    if (logitBias) addBias(row, logitBias);
-    if (sequence.occurrences) penalize(row, sequence.occurrences, sampling);
-    if (sequence.belowMinTokens) mask(row, sequence.endIds);
-    const id = this.#draw(sampling, sequence.random);
+    const { logprobs } = sequence.request;
+    const only = sequence.constraint?.onlyId(sequence);
+    const id = only === undefined ? this.#sampleId(logits, sequence) : takeOnly(only, logits, sequence.random);
     return logprobs === undefined ? { id } : { id, ...this.#logProbabilities(logits, id, logprobs) };
   }
 
@@ -61,8 +62,37 @@ export class Sampler {
     return { id, logprob: Math.max(MIN_LOGPROB, logprob), top };
   }
 
-  #draw(sampling: Sampling, random: Random): number {
-    const likeliest = this.#likeliest();
+  #sampleId(logits: Float32Array, sequence: SampledSequence): number {
+    const { sampling, logitBias } = sequence.request;
+    const row = this.#candidates.logits;
+    row.set(logits);
+    if (logitBias) addBias(row, logitBias);
+    if (sequence.occurrences) penalize(row, sequence.occurrences, sampling);
+    if (sequence.constraint) this.#constrain(sequence.constraint, sequence);
+    else if (sequence.belowMinTokens) exclude(row, sequence.endIds);
+    return this.#draw(sampling, sequence.random, sequence.constraint !== undefined);
+  }
+
+  /**
+   * Sets the logits of all ids that the grammar does not allow to -Infinity. End ids are allowed while the
+   * output is complete, whatever their texts are.
+   */
+  #constrain(constraint: Constraint, sequence: SampledSequence): void {
+    const row = this.#candidates.logits;
+    const { mask } = constraint;
+    const ends = constraint.mayEnd(sequence) ? logitsOf(row, sequence.endIds) : [];
+    if ('bits' in mask) this.#candidates.allowOnly(mask.bits);
+    else {
+      const allowed = logitsOf(row, mask.ids);
+      row.fill(Number.NEGATIVE_INFINITY);
+      for (const [id, logit] of allowed) row[id] = logit;
+    }
+    exclude(row, sequence.endIds);
+    for (const [id, logit] of ends) row[id] = logit;
+  }
+
+  #draw(sampling: Sampling, random: Random, constrained: boolean): number {
+    const likeliest = this.#likeliest(constrained ? NO_ALLOWED_ID : NO_ID);
     // A greedy draw also consumes a random number, so that the n-th token of a seed always gets the n-th
     // number.
     const uniform = random.uniform();
@@ -73,10 +103,11 @@ export class Sampler {
     return candidates.draw(uniform);
   }
 
-  #likeliest(): number {
+  /** @param none the error if all logits are -Infinity */
+  #likeliest(none = NO_ID): number {
     const id = this.#candidates.argMax();
     // No id can be drawn. `argMax` throws an error that names the bad logit.
-    return id < 0 ? argMax(this.#candidates.logits) : id;
+    return id < 0 ? argMax(this.#candidates.logits, none) : id;
   }
 
   /**
@@ -111,28 +142,55 @@ function addBias(logits: Float32Array, biases: readonly LogitBias[]): void {
 }
 
 /** Sets the logits of these ids to -Infinity, which is probability 0. */
-function mask(logits: Float32Array, ids: ReadonlySet<number>): void {
+function exclude(logits: Float32Array, ids: ReadonlySet<number>): void {
   for (const id of ids) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
+}
+
+/** The ids that have a logit, with their logits. */
+function logitsOf(logits: Float32Array, ids: Iterable<number>): [id: number, logit: number][] {
+  const found: [number, number][] = [];
+  for (const id of ids) {
+    const logit = logits[id];
+    if (logit !== undefined) found.push([id, logit]);
+  }
+  return found;
+}
+
+/**
+ * The only id that the grammar allows. Takes a random number, so that the n-th token of a seed always gets
+ * the n-th number.
+ * @throws Error if the model excludes the id, or computed no number
+ */
+function takeOnly(id: number, logits: Float32Array, random: Random): number {
+  random.uniform();
+  const logit = logits[id];
+  if (logit !== undefined && Number.isFinite(logit)) return id;
+  throw new Error(logit === Number.NEGATIVE_INFINITY || logit === undefined ? NO_ALLOWED_ID : invalidLogit(id, logit));
 }
 
 /** For an operator: damaged weights, and weights that a device computes wrong, give no numbers. */
 const REMEDY = 'use other weights (--dtype), or another --device';
+const NO_ID = `${REMEDY}: the logit of every id is -Infinity`;
+const NO_ALLOWED_ID =
+  'use another schema, other end ids or other weights (--dtype): no id that the grammar allows can be drawn, because their logits are -Infinity';
+const invalidLogit = (id: number, logit: number): string => `${REMEDY}: the logit of id ${id} is ${logit}`;
 
 /**
  * The id of the largest logit, the lowest id on a tie. The same pass finds an invalid logit.
+ * @param none the error if all logits are -Infinity
  * @throws Error if a logit is NaN or +Infinity, or if all are -Infinity.
  */
-export function argMax(logits: Float32Array): number {
+export function argMax(logits: Float32Array, none = NO_ID): number {
   let best = Number.NEGATIVE_INFINITY;
   let id = -1;
   for (let index = 0; index < logits.length; index++) {
     const logit = logits[index] ?? 0;
     // `logit > best` would skip NaN.
     if (logit <= best) continue;
-    if (!(logit < Number.POSITIVE_INFINITY)) throw new Error(`${REMEDY}: the logit of id ${index} is ${logit}`);
+    if (!(logit < Number.POSITIVE_INFINITY)) throw new Error(invalidLogit(index, logit));
     best = logit;
     id = index;
   }
-  if (id < 0) throw new Error(`${REMEDY}: the logit of every id is -Infinity`);
+  if (id < 0) throw new Error(none);
   return id;
 }

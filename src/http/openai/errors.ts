@@ -37,8 +37,14 @@ function typeOf(status: number): string {
 /** The error with all its violations as sentences. */
 export function openAIError(error: WorkerError): OpenAIError {
   const code = CODES[error.code] ?? error.code.toLowerCase();
-  const param = error.violations?.[0]?.field ?? null;
+  const param = error.violations?.[0]?.field ?? fieldIn(error);
   return { message: sentencesOf(error), type: typeOf(statusOf(error)), param, code };
+}
+
+/** The field of an error that has no violations. */
+function fieldIn({ details }: WorkerError): string | null {
+  const field = details?.['field'];
+  return typeof field === 'string' ? field : null;
 }
 
 /** The error that ended a job. */

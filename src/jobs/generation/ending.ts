@@ -64,7 +64,7 @@ export class Ending {
   #account(outcome: Outcome): void {
     const { log, progress } = this.#job;
     const first = this.#timing.timeToFirstTokenMs;
-    const { cachedTokens, drafted, accepted } = this.totals;
+    const { cachedTokens, drafted, accepted, forced = 0 } = this.totals;
     this.#metrics.shed(log.shed);
     this.#metrics.finished({
       outcome,
@@ -75,6 +75,7 @@ export class Ending {
       tokensCached: cachedTokens,
       tokensDrafted: drafted,
       tokensAccepted: accepted,
+      tokensForced: forced,
       ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#timing.decodeMs }),
     });
   }
@@ -84,13 +85,15 @@ export class Ending {
 function totalsOf(choices: readonly Choice[]): Finished {
   const counted = new Set<number>();
   const totals = { cachedTokens: 0, drafted: 0, accepted: 0 };
+  let forced: number | undefined;
   for (const { promptIndex, finish } of choices) {
     if (!finish) continue;
     if (!counted.has(promptIndex)) totals.cachedTokens += finish.cachedTokens;
     counted.add(promptIndex);
     totals.drafted += finish.drafted;
     totals.accepted += finish.accepted;
+    if (finish.forced !== undefined) forced = (forced ?? 0) + finish.forced;
   }
   const timings = choices[0]?.finish?.timings ?? { queueMs: 0, prefillMs: 0, decodeMs: 0 };
-  return { ...totals, timings };
+  return { ...totals, ...(forced !== undefined && { forced }), timings };
 }

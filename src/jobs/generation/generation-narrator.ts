@@ -6,7 +6,7 @@ import type { Silence } from '../../bridge/sequence-inbox.ts';
 import { narrate } from '../../narration/narrate.ts';
 import type { Finished, Note } from '../../protocol/messages.ts';
 import type { EventLog } from '../event-log.ts';
-import { type Prepared, tokensIn } from '../prompt.ts';
+import { grammarsIn, type Prepared, tokensIn } from '../prompt.ts';
 import type { TokenTiming } from './timing.ts';
 
 export class GenerationNarrator {
@@ -35,6 +35,13 @@ export class GenerationNarrator {
     const { temperature, seed } = sampling;
     narrate('inference.start', { max_tokens, temperature, seed });
     narrate('prompt.tokenized', { tokens_in: this.#tokensIn, duration_ms: tokenizeMs });
+    for (const { states, ms, cached, withoutEffect } of grammarsIn(this.#prepared))
+      narrate('grammar.compiled', {
+        grammar_states: states,
+        duration_ms: ms,
+        cached_grammar: cached ? 'yes' : 'no',
+        ...(withoutEffect.length > 0 && { without_effect: withoutEffect.join(', ') }),
+      });
   }
 
   /** @param promptTokens tokens of the prompt of the sequence that the note is about */
@@ -87,7 +94,7 @@ export class GenerationNarrator {
     narrate('reader.slow', { shed: this.#log.shed });
   }
 
-  complete(reason: string, { cachedTokens, drafted, accepted, timings }: Finished): void {
+  complete(reason: string, { cachedTokens, drafted, accepted, forced, timings }: Finished): void {
     const durationMs = this.#timing.elapsedMs;
     const decode = { decode_time_ms: this.#timing.decodeMs };
     narrate('inference.complete', {
@@ -104,7 +111,13 @@ export class GenerationNarrator {
       prefill_ms: timings.prefillMs,
       ...decode,
       ...(drafted > 0 && { tokens_drafted: drafted, tokens_accepted: accepted }),
+      tokens_forced: forced,
     });
+  }
+
+  /** Narrates that an output does not have the demanded form. */
+  incomplete(tokens: number, reason: string): void {
+    narrate('grammar.incomplete', { tokens_out: tokens, stop_reason: reason });
   }
 
   /** Narrates the number of texts that look like tool calls and cannot be parsed. */

@@ -213,6 +213,7 @@ export class Generation {
     choice.finish = finish;
     if (!this.#prepared.scoresOnly) this.#emitPieces(choice, choice.flush());
     if (choice.unparsedCalls > 0) this.#narrator.unparsed(choice.unparsedCalls);
+    if (finish.incomplete && choice.endReason !== 'eos') this.#narrator.incomplete(choice.tokensOut, choice.endReason);
     const scored = choice.prompt.sequence.logprobs !== undefined;
     this.#job.log.emit({
       type: 'choice_end',

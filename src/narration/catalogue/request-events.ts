@@ -3,11 +3,22 @@
  * to the stream of the request.
  */
 import { shorten } from '../../protocol/text/error-message.ts';
-import { requestEvent } from '../entry.ts';
+import { type Facts, requestEvent } from '../entry.ts';
 import { cacheHitEnd, count, formatEta, formatMs, roundTo } from '../phrases.ts';
 
 const HTTP = 'http-server';
 const ENGINE = 'inference-engine';
+
+/** The tokens that cost no run or no choice: drafts that were kept, and tokens that a grammar forced. */
+function tokensWithoutRuns({
+  tokens_drafted: drafted = 0,
+  tokens_accepted: accepted = 0,
+  tokens_forced: forced = 0,
+}: Facts<never, 'tokens_drafted' | 'tokens_accepted' | 'tokens_forced'>): string {
+  if (accepted > 0 && forced > 0) return `; ${accepted}/${drafted} drafts, ${forced} forced`;
+  if (accepted > 0) return `; ${accepted} of ${count(drafted, 'draft')} kept`;
+  return forced > 0 ? `; ${count(forced, 'token')} forced` : '';
+}
 
 export const REQUEST_EVENTS = {
   'request.invalid': requestEvent({
@@ -164,12 +175,11 @@ export const REQUEST_EVENTS = {
     level: 'INFO',
     when: 'the request is complete; the event splits its duration into parts',
     required: ['duration_ms', 'queue_ms', 'prefill_ms', 'decode_time_ms'],
-    optional: ['tokens_drafted', 'tokens_accepted'],
+    optional: ['tokens_drafted', 'tokens_accepted', 'tokens_forced'],
     human: (f) => {
       const unit = f.duration_ms < 100_000 ? 'ms' : 's';
       const parts = `queue ${roundTo(unit, f.queue_ms)}, prefill ${roundTo(unit, f.prefill_ms)}, decode ${roundTo(unit, f.decode_time_ms)} ${unit}`;
-      const drafts = f.tokens_accepted ? `; ${f.tokens_accepted} of ${count(f.tokens_drafted ?? 0, 'draft')} kept` : '';
-      return `Request took ${roundTo(unit, f.duration_ms)} ${unit}: ${parts}${drafts}`;
+      return `Request took ${roundTo(unit, f.duration_ms)} ${unit}: ${parts}${tokensWithoutRuns(f)}`;
     },
     cute: (f) => `⏱️ ${Math.round(f.duration_ms)} ms well spent!`,
   }),

@@ -25,11 +25,20 @@ export function markedDecoder(tokenizer: MarkedTokenizer, markers: readonly stri
   const known = decoders.get(tokenizer) ?? new WeakMap<readonly string[], Decoder>();
   const found = known.get(markers);
   if (found) return found;
-  const ids = [...tokenizer.specialTokens].filter(([, text]) => isPart(text, markers)).map(([id]) => id);
+  const ids = Object.values(markedIds(tokenizer, markers));
   const decoder = ids.length === 0 ? tokenizer : new MarkedDecoder(tokenizer, new Set(ids));
   known.set(markers, decoder);
   decoders.set(tokenizer, known);
   return decoder;
+}
+
+/** The special tokens that a decoder with these markers shows: text → id. */
+export function markedIds(
+  { specialTokens }: Pick<MarkedTokenizer, 'specialTokens'>,
+  markers: readonly string[],
+): Record<string, number> {
+  const shown = [...specialTokens].filter(([, text]) => isPart(text, markers));
+  return Object.fromEntries(shown.map(([id, text]) => [text, id]));
 }
 
 const isPart = (text: string, markers: readonly string[]): boolean =>

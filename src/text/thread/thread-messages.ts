@@ -5,6 +5,7 @@ import type { Conversation } from '../template/conversation.ts';
 import type { AddedToken } from '../tokenizer/added-tokens.ts';
 import type { EncodeErrorKind } from '../tokenizer/encode-error.ts';
 import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
+import type { CommonAnswer } from './job-thread.ts';
 
 /** A text, or a conversation for the model's chat template. */
 export type EncodeInput = string | Conversation;
@@ -28,10 +29,8 @@ export interface ThreadData {
   readonly templates: readonly TemplateSource[];
 }
 
-/** Thread → parent. `ready` or `unusable` comes once, then one answer for each job. */
-export type ThreadAnswer =
-  | { readonly type: 'ready' }
-  | { readonly type: 'unusable'; readonly message: string }
+/** Thread → parent, once for each job. */
+export type JobAnswer =
   | { readonly type: 'ids'; readonly ids: number[] }
   /** The template refuses the messages. */
   | { readonly type: 'refused'; readonly violations: readonly Violation[] }
@@ -43,3 +42,6 @@ export type ThreadAnswer =
     }
   /** A defect. The thread continues. */
   | { readonly type: 'failed'; readonly message: string };
+
+/** Thread → parent. `ready` or `unusable` comes once, first. */
+export type ThreadAnswer = CommonAnswer | JobAnswer;

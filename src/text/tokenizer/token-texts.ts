@@ -6,7 +6,7 @@ import type { Definition } from './definition.ts';
 import type { Vocabulary } from './models/vocabulary.ts';
 import { checkDecoder } from './stages/decoder-growth.ts';
 import { type Decode, decoderOf } from './stages/decoders.ts';
-import { byteForms, formOfText, type TokenForm } from './token-form.ts';
+import { addedBytes, byteForms, formOfText, type TokenForm } from './token-form.ts';
 
 export class TokenTexts {
   readonly #vocabulary: Vocabulary;
@@ -14,6 +14,7 @@ export class TokenTexts {
   readonly #added: ReadonlyMap<number, string>;
   readonly #special: ReadonlySet<string>;
   readonly #byteForm: (token: string) => TokenForm | undefined;
+  readonly #addedBytes: (token: string) => ArrayLike<number> | undefined;
 
   /** @throws Error if the decoder is unsupported, or could make a long text of one token */
   constructor({ added_tokens, decoder }: Definition, vocabulary: Vocabulary) {
@@ -25,6 +26,7 @@ export class TokenTexts {
     this.#vocabulary = vocabulary;
     this.#decode = decoderOf(decoder);
     this.#byteForm = byteForms(decoder);
+    this.#addedBytes = addedBytes(decoder);
     this.#added = new Map(added.map(({ id, content }) => [id, content]));
     this.#special = new Set(added.filter((token) => token.special).map(({ content }) => content));
   }
@@ -48,6 +50,17 @@ export class TokenTexts {
     const token = this.tokenOf(id) ?? '';
     if (this.isSpecial(token)) return formOfText(token);
     return this.#byteForm(token) ?? formOfText(this.#textWithin(id));
+  }
+
+  /**
+   * The exact bytes that an id adds to a text, also of a part of a character; undefined for special tokens,
+   * and for ids without a token or without text.
+   */
+  bytesOf(id: number): ArrayLike<number> | undefined {
+    const token = this.tokenOf(id);
+    if (token === undefined || this.isSpecial(token)) return undefined;
+    const bytes = this.#addedBytes(token) ?? this.formOf(id).bytes;
+    return bytes.length === 0 ? undefined : bytes;
   }
 
   /** Text that an id adds to a text before it: decoders may strip the first space of a text. */

@@ -9,7 +9,7 @@ import type { Decoder } from '../output/detokenizer.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { Conversation } from '../template/conversation.ts';
 import { RenderBudgetError, type RenderLimits } from '../template/render-limits.ts';
-import { EncodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
+import { type EncodeThread, encodeThread, type ThreadLimits, unitsOf } from '../thread/encode-thread.ts';
 import type { EncodeInput } from '../thread/thread-messages.ts';
 import type { AddedToken } from './added-tokens.ts';
 import { EncodeError } from './encode-error.ts';
@@ -92,7 +92,7 @@ export class Tokenizer {
   static async open(files: TokenizerFiles, options: OpenOptions = {}): Promise<Tokenizer> {
     const { templates = [], addedTokens = [], threadLimits, onThreadReplaced: onReplaced } = options;
     const definition = await readDefinition(files, addedTokens);
-    const thread = new EncodeThread({
+    const thread = encodeThread({
       entry: options.threadEntry ?? TOKENIZER_THREAD_ENTRY,
       data: {
         files: { tokenizerFile: files.tokenizerFile },
@@ -134,7 +134,7 @@ export class Tokenizer {
         }
       }
     }
-    return this.#thread.encode(job, signal);
+    return this.#thread.run(job, signal);
   }
 
   /**
@@ -182,6 +182,14 @@ export class Tokenizer {
    */
   formOf(id: number): TokenForm {
     return this.#texts.formOf(id);
+  }
+
+  /**
+   * The exact bytes that an id adds to a text, also of a part of a character; undefined for special tokens,
+   * and for ids without a token or without text. Takes about 1 µs.
+   */
+  bytesOf(id: number): ArrayLike<number> | undefined {
+    return this.#texts.bytesOf(id);
   }
 
   /** The token of an id as an error shows it: from the tokenizer's file, in quotes, harmless and cut. */

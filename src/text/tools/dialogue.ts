@@ -2,9 +2,12 @@
  * Prepares a conversation for the chat template of a model, and the parser for its outputs: roles and tools
  * as the template accepts them, the beginning of the answer for a required call. Pure.
  */
+import type { OutputFormat } from '../../grammar/output-format.ts';
 import type { OutputParser } from '../output/parts.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { ChatMessage, Conversation, FunctionTool, Json } from '../template/conversation.ts';
+import { constrains } from './constraint/add-calls.ts';
+import type { CallsSource } from './constraint/source.ts';
 import { after, IDS, PROFILE_RENDER, WORDS } from './deriving/probes.ts';
 import { endsInside } from './deriving/reasoning-format.ts';
 import type { OutputProfile } from './output-profile.ts';
@@ -19,6 +22,18 @@ export interface Dialogue {
   readonly parser: () => OutputParser;
   /** Texts whose special tokens the decoder must show to the parser. */
   readonly markers: readonly string[];
+  /**
+   * The source of the grammar of the output, without the special tokens, which the tokenizer knows
+   * (`markedIds`). Absent: the output may be any text.
+   */
+  readonly grammar?: DialogueGrammar;
+}
+
+export type DialogueGrammar = Omit<CallsSource, 'specialIds'>;
+
+/** The tools that an output may call, and the form of an answer. */
+export interface OutputUse extends ToolUse {
+  readonly format?: OutputFormat | undefined;
 }
 
 /** Variables of a request whose JSON is longer are rendered each time, and not remembered. */
@@ -42,7 +57,7 @@ export function prepareDialogue(
   profile: OutputProfile,
   template: ChatTemplate,
   conversation: Conversation,
-  toolUse: ToolUse,
+  toolUse: OutputUse,
 ): Dialogue {
   const tools = toolUse.choice === 'none' ? [] : (conversation.tools ?? []);
   const messages = withSystem(profile, withTools(profile, withRoles(conversation.messages), tools));
@@ -50,6 +65,7 @@ export function prepareDialogue(
   const inReasoning = promptEndsInside(profile, template, { messages, variables, given });
   const start = tools.length > 0 ? callStart(profile, toolUse, inReasoning) : '';
   const answerStart = given + start;
+  const grammar = grammarOf(profile, { tools, toolUse, inReasoning, continues: given !== '' });
   return {
     conversation: {
       messages: withHistory(profile, messages),
@@ -60,7 +76,28 @@ export function prepareDialogue(
     },
     parser: () => new OutputReader(profile, { tools, parallel: toolUse.parallel, inReasoning, answerStart: start }),
     markers: tools.length > 0 ? profile.markers.all : profile.markers.reasoning,
+    ...(grammar && { grammar }),
   };
+}
+
+interface Shown extends Pick<CallsSource, 'inReasoning' | 'continues'> {
+  readonly tools: readonly FunctionTool[];
+  readonly toolUse: OutputUse;
+}
+
+/** The source of the grammar; undefined if nothing constrains the output. */
+function grammarOf(
+  { calls, reasoning }: OutputProfile,
+  { tools, toolUse: { choice, parallel, format }, ...prompt }: Shown,
+): DialogueGrammar | undefined {
+  const source = {
+    ...prompt,
+    ...{ calls, choice, parallel },
+    tools: tools.map(({ name, parameters, strict }) => ({ name, parameters, strict })),
+    ...(reasoning && { reasoning }),
+    ...(format && { format }),
+  };
+  return constrains(source) ? source : undefined;
 }
 
 const withRoles = (messages: readonly ChatMessage[]): readonly ChatMessage[] =>

@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MAX_OVERTAKEN, THREAD_LIMITS, type ThreadLimits } from '../../../src/text/thread/encode-thread.ts';
+import { THREAD_LIMITS, type ThreadLimits } from '../../../src/text/thread/encode-thread.ts';
+import { MAX_OVERTAKEN } from '../../../src/text/thread/job-thread.ts';
 import { Tokenizer } from '../../../src/text/tokenizer/tokenizer.ts';
 import { builtThread, haikuFiles } from '../tokenizer/small-tokenizers.ts';
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { RunCost } from '../../src/engine/cost-model.ts';
-import { MAX_DRAFT, PromptLookup } from '../../src/engine/prompt-lookup.ts';
-import type { Sampling } from '../../src/protocol/sampling.ts';
-import { sampleSize } from '../support/sample.ts';
-import { Bench, prompt, type request } from './harness.ts';
+import { RunCost } from '../../../src/engine/cost-model.ts';
+import { MAX_DRAFT, PromptLookup } from '../../../src/engine/drafts/prompt-lookup.ts';
+import type { Sampling } from '../../../src/protocol/sampling.ts';
+import { sampleSize } from '../../support/sample.ts';
+import { Bench, prompt, type request } from '../harness.ts';
 
 /** The costs of a machine on which longer runs cost little more. */
 function cheap(): RunCost {

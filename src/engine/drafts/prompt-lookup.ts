@@ -4,7 +4,7 @@
  * and rejected ids how long a draft should be. Only proposes: the runner and the sampler verify. Rule:
  * Saxena, prompt lookup decoding, https://github.com/apoorvumang/prompt-lookup-decoding
  */
-import type { RunCost } from './cost-model.ts';
+import type { RunCost } from '../cost-model.ts';
 
 /** Maximum number of ids in a draft. */
 export const MAX_DRAFT = 16;

@@ -1,0 +1,44 @@
+/**
+ * Entry of the thread that compiles large grammars, so that the event loop stays free. Processes one job at a
+ * time; its parent ends the thread if a job takes too long.
+ */
+import { parentPort } from 'node:worker_threads';
+import { Budget } from '../../grammar/budget.ts';
+import { GrammarError } from '../../grammar/grammar-error.ts';
+import { reportStarted } from '../../protocol/start/started.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
+import type { CommonAnswer } from '../thread/job-thread.ts';
+import type { CompileAnswer, CompiledSource, CompileJob } from './compile-messages.ts';
+import { compileSource } from './compile-source.ts';
+import type { GrammarSource } from './source.ts';
+import { workClock } from './work-clock.ts';
+
+const post = (answer: CompileAnswer | CommonAnswer): void => parentPort?.postMessage(answer);
+
+parentPort?.on('message', (job: CompileJob) => post(answerTo(job)));
+post({ type: 'ready' });
+reportStarted();
+
+function answerTo({ source }: CompileJob): CompileAnswer {
+  try {
+    return { type: 'compiled', compiled: compiledOf(JSON.parse(source)) };
+  } catch (error) {
+    if (!(error instanceof GrammarError)) return { type: 'failed', message: messageOf(error) };
+    const { problem, path, message } = error;
+    return { type: 'refused', problem, path, message };
+  }
+}
+
+/**
+ * Compiles a source whose time is over once more: the first attempt may have compiled the code of the compiler
+ * itself, which takes longer than most schemas.
+ */
+function compiledOf(source: GrammarSource): CompiledSource {
+  const newBudget = (): Budget => new Budget(workClock());
+  try {
+    return compileSource(source, newBudget);
+  } catch (error) {
+    if (!(error instanceof GrammarError && error.problem === 'too_complex')) throw error;
+    return compileSource(source, newBudget);
+  }
+}

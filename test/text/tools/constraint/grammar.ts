@@ -1,0 +1,75 @@
+/** Grammars of outputs of the families, and random texts of them. */
+import { Budget } from '../../../../src/grammar/budget.ts';
+import { addFormat } from '../../../../src/grammar/compile.ts';
+import type { GrammarError } from '../../../../src/grammar/grammar-error.ts';
+import type { Program } from '../../../../src/grammar/program.ts';
+import { ProgramBuilder } from '../../../../src/grammar/program-builder.ts';
+import type { ChatMessage, FunctionTool, Json } from '../../../../src/text/template/conversation.ts';
+import { addCalls } from '../../../../src/text/tools/constraint/add-calls.ts';
+import type { CallsSource } from '../../../../src/text/tools/constraint/source.ts';
+import { type Dialogue, type OutputUse, prepareDialogue } from '../../../../src/text/tools/dialogue.ts';
+import { profileOf } from '../../../../src/text/tools/profile.ts';
+import { sample } from '../../../support/grammar/sampler.ts';
+import { familyTemplate, type Read, readAll } from '../families.ts';
+
+/** A clock that never runs out: budgets of tests count states only. */
+const STILL = (): number => 0;
+
+export interface Constrained {
+  readonly dialogue: Dialogue;
+  readonly program: Program;
+  readonly tokens: ReadonlyMap<number, string>;
+  /** Tools whose schema is not enforced. */
+  readonly loose: readonly [index: number, reason: GrammarError][];
+}
+
+export interface Wish {
+  readonly tools?: readonly FunctionTool[];
+  readonly use: OutputUse;
+  /** The markers of the format that are special tokens: all that look like one, or none. */
+  readonly special?: boolean;
+  readonly messages?: readonly ChatMessage[];
+  readonly variables?: Readonly<Record<string, Json>>;
+  readonly answerStart?: string;
+}
+
+/** The grammar of an output; throws if the output is free. */
+export function constrained(family: string, wish: Wish): Constrained {
+  const { tools = [], use, special = false, messages = [{ role: 'user', content: 'Q' }], ...rest } = wish;
+  const template = familyTemplate(family);
+  const dialogue = prepareDialogue(profileOf(template), template, { messages, tools, ...rest }, use);
+  if (!dialogue.grammar) throw new Error('The output is free.');
+  const markers = special ? dialogue.markers.filter((marker) => /^[<[]\S*[>\]]$/.test(marker)) : [];
+  const specialIds = Object.fromEntries(markers.map((marker, at) => [marker, 1_000 + at]));
+  const tokens = new Map(Object.entries(specialIds).map(([text, id]) => [id, text]));
+  const loose: [number, GrammarError][] = [];
+  const program = programOf({ ...dialogue.grammar, specialIds }, loose);
+  return { dialogue, program, tokens, loose };
+}
+
+function programOf(source: CallsSource, loose: [number, GrammarError][]): Program {
+  const builder = new ProgramBuilder(new Budget(STILL));
+  const onLoose = (index: number, reason: GrammarError): void => {
+    loose.push([index, reason]);
+  };
+  const root = addCalls(builder, source, { addFormat: (to, format) => addFormat(to, format, {}), onLoose });
+  return builder.program(root);
+}
+
+/** A random text of a grammar. */
+export const textOf = ({ program, tokens }: Constrained, random: () => number): string =>
+  sample(program, { random, tokenText: (id) => tokens.get(id) ?? '', size: 200 });
+
+/** The parts that the reader finds in an output. */
+export const readOf = ({ dialogue }: Constrained, text: string): Read => readAll(dialogue.parser(), [text], true);
+
+/** Numbers from 0 to 1 of a seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
