@@ -78,7 +78,7 @@ export type GrammarNode =
       readonly max?: number;
       readonly minMatches: number;
     }
-  /** An object of JSON: members in any order, each name at most once. */
+  /** An object of JSON. Each name comes at most once. */
   | {
       readonly kind: 'object';
       readonly members: readonly Member[];
@@ -94,4 +94,9 @@ export type GrammarNode =
 export interface Program {
   readonly nodes: readonly GrammarNode[];
   readonly root: NodeId;
+  /**
+   * True: the listed members of objects may come in any order. Absent: in the order of the list, those of
+   * groups after the required ones.
+   */
+  readonly anyOrder?: true;
 }

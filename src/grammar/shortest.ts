@@ -143,7 +143,8 @@ function objectLength(node: Extract<GrammarNode, { kind: 'object' }>, of: Length
   return Math.max(2, sum);
 }
 
-const nameLength = (names: Parameters<typeof shortestInside>[0] | undefined): number =>
+/** Bytes of the shortest name of a group, with its quotes. */
+export const nameLength = (names: Parameters<typeof shortestInside>[0] | undefined): number =>
   names ? 2 + (shortestInside(names, 'json')[0] ?? IMPOSSIBLE) : 2;
 
 /** The members that these members require, directly or through others, and these members. */

@@ -1,0 +1,244 @@
+/**
+ * The deterministic automaton of a grammar, which grows as it is used: a state is a set of frames, and a
+ * transition is computed when it is first needed. States are numbers. Rule: lazy subset construction over a
+ * pushdown automaton with hash-consed stacks. Pure.
+ */
+import type { MemberGroup, Program } from '../program.ts';
+import { Facts } from './facts.ts';
+import { Frames, NO_FRAME } from './frames.ts';
+import { NamePlaces } from './names/name-places.ts';
+import { COLON, INSIDE, OPEN, OTHER, Places } from './places.ts';
+import { Steps } from './steps.ts';
+import { BETWEEN } from './text-bytes.ts';
+
+/** The state of a text that the grammar does not allow. */
+export const DEAD = 0;
+const UNKNOWN = -1;
+/**
+ * Frames of a state; more are dropped, the longest ways to an end first. Each frame is a reading of the text
+ * of its own, so a dropped frame can make the grammar narrower, and never wider.
+ */
+const MAX_FRAMES = 256;
+
+/** What a state tells about names of members that belong to groups. */
+export interface NameFacts {
+  /** Number of objects around the name that is being written; 0 outside of such a name. */
+  readonly inName: number;
+  /** Number of objects around the inside of an object with groups that can begin here; 0 for none. */
+  readonly opens: number;
+  /** The last byte has ended a name of a group. */
+  readonly ended: boolean;
+  /** Only finitely many names can follow. */
+  readonly finite: boolean;
+}
+
+/** Frames that make a mask cheap to compute. */
+export interface TextFacts {
+  /** More characters that free strings may have here; -1 if the state is in no free string. */
+  readonly chars: number;
+  /** No other frame of the state reads a character of a free string, except the closing quote. */
+  readonly only: boolean;
+}
+
+export class Automaton {
+  readonly facts: Facts;
+  readonly frames: Frames;
+  readonly places: Places;
+  readonly names: NamePlaces;
+  readonly #steps: Steps;
+  /** `[state * 256 + byte]`: the next state, or `UNKNOWN`. */
+  #next = new Int32Array(64 * 256).fill(UNKNOWN);
+  readonly #sets: (readonly number[])[] = [[]];
+  readonly #accepts: boolean[] = [false];
+  readonly #ids = new Map<string, number>();
+  readonly #tokens = new Map<number, Map<number, number>>();
+  readonly #nameFacts: (NameFacts | undefined)[] = [];
+  /** The state at the beginning of a text. */
+  readonly start: number;
+
+  constructor(program: Program) {
+    this.facts = new Facts(program);
+    this.names = new NamePlaces(this.facts);
+    this.places = new Places(this.facts, this.names);
+    this.frames = new Frames((place) => this.places.wayFrom(place).length);
+    this.#steps = new Steps(this.facts, this.frames, this.names);
+    this.start = this.#stateOf(this.#steps.begin(program.root));
+  }
+
+  /** Number of states. */
+  get states(): number {
+    return this.#sets.length;
+  }
+
+  /** Bytes of memory, about. */
+  get bytes(): number {
+    return this.#next.byteLength + this.frames.bytes + this.states * 200;
+  }
+
+  /** The state after a byte; `DEAD` if the byte is not allowed. */
+  next(state: number, byte: number): number {
+    const known = this.#next[state * 256 + byte] ?? DEAD;
+    return known === UNKNOWN ? this.#compute(state, byte) : known;
+  }
+
+  /** The state after a special token; `DEAD` if the token is not allowed. */
+  nextToken(state: number, id: number): number {
+    const known = this.#tokens.get(state)?.get(id);
+    if (known !== undefined) return known;
+    const next = this.#stateOf(this.#steps.readToken(this.framesOf(state), id));
+    this.#tokens.set(state, (this.#tokens.get(state) ?? new Map<number, number>()).set(id, next));
+    return next;
+  }
+
+  /** True if the text can end in a state. */
+  accepts(state: number): boolean {
+    return this.#accepts[state] ?? false;
+  }
+
+  framesOf(state: number): readonly number[] {
+    return this.#sets[state] ?? [];
+  }
+
+  /** Special tokens that are allowed in a state. */
+  tokensOf(state: number): readonly number[] {
+    const ids = this.framesOf(state).flatMap((frame) => {
+      const node = this.facts.nodeAt(this.frames.nodes[frame] ?? 0);
+      return node.kind === 'token' ? [node.id] : [];
+    });
+    return [...new Set(ids)].sort((a, b) => a - b);
+  }
+
+  /** Bytes of the shortest text from a state to the end. A special token counts as one. */
+  restOf(state: number): number {
+    if (this.accepts(state)) return 0;
+    const best = this.nearestFrame(state);
+    return best === NO_FRAME ? Number.POSITIVE_INFINITY : (this.frames.totals[best] ?? 0);
+  }
+
+  /** The frame of a state with the shortest way to the end. */
+  nearestFrame(state: number): number {
+    let best = NO_FRAME;
+    const { totals } = this.frames;
+    for (const frame of this.framesOf(state))
+      if (best === NO_FRAME || (totals[frame] ?? 0) < (totals[best] ?? 0)) best = frame;
+    return best;
+  }
+
+  /** The byte that must follow; -1 if several can, if a token can, or if the text can end. */
+  onlyByte(state: number): number {
+    if (this.accepts(state)) return -1;
+    let only = -1;
+    for (const frame of this.framesOf(state)) {
+      const byte = this.places.onlyByte(this.frames.placeOf(frame));
+      if (byte < 0 || (only >= 0 && byte !== only)) return -1;
+      only = byte;
+    }
+    return only;
+  }
+
+  nameFacts(state: number): NameFacts {
+    const known = this.#nameFacts[state];
+    if (known) return known;
+    const facts = this.#readNameFacts(state);
+    this.#nameFacts[state] = facts;
+    return facts;
+  }
+
+  textFacts(state: number): TextFacts {
+    let chars = -1;
+    let others = false;
+    for (const frame of this.framesOf(state)) {
+      const place = this.frames.placeOf(frame);
+      const node = this.facts.nodeAt(place.node);
+      if (node.kind === 'text' && place.phase === INSIDE && place.b === BETWEEN)
+        chars = Math.max(chars, node.max === undefined ? Number.POSITIVE_INFINITY : node.max - place.a);
+      else if (node.kind === 'object' && place.phase === OTHER && this.#isFreeName(node.others, place.b))
+        chars = Number.POSITIVE_INFINITY;
+      else if (this.places.onlyByte(place) !== 0x22) others = true;
+    }
+    return { chars, only: !others };
+  }
+
+  /** A name of a group of all names, between two characters. */
+  #isFreeName(groups: readonly MemberGroup[], id: number): boolean {
+    const { group, partial } = this.names.placeAt(id);
+    return partial === BETWEEN && groups[group]?.names === undefined;
+  }
+
+  #readNameFacts(state: number): NameFacts {
+    let [inName, opens, ended, finite] = [0, 0, false, false];
+    for (const frame of this.framesOf(state)) {
+      const { node: id, phase, b } = this.frames.placeOf(frame);
+      const node = this.facts.nodeAt(id);
+      if (node.kind !== 'object' || node.others.length === 0) continue;
+      const object = this.facts.object(id, node);
+      if (phase === OTHER) inName = Math.max(inName, this.#objectsAround(frame));
+      if (phase === OPEN) opens = Math.max(opens, this.#objectsAround(frame));
+      if (phase === OTHER && this.names.isFinite(object, b)) finite = true;
+      if (phase === COLON && b < 0) ended = true;
+    }
+    return { inName, opens, ended, finite };
+  }
+
+  /** Number of objects that a frame is in. */
+  #objectsAround(frame: number): number {
+    let count = 0;
+    for (let at = frame; at !== NO_FRAME; at = this.frames.parents[at] ?? NO_FRAME)
+      if (this.facts.nodeAt(this.frames.nodes[at] ?? 0).kind === 'object') count += 1;
+    return count;
+  }
+
+  /** The state of another automaton of the same grammar. */
+  adopt(other: Automaton, state: number): number {
+    const frames = other.framesOf(state).map((frame) => this.#adoptFrame(other, frame));
+    return this.#stateOf({ frames, accepts: other.accepts(state) });
+  }
+
+  #adoptFrame(other: Automaton, frame: number): number {
+    if (frame === NO_FRAME) return NO_FRAME;
+    const place = other.frames.placeOf(frame);
+    const node = this.facts.nodeAt(place.node);
+    let { a, b } = place;
+    if (node.kind === 'object') {
+      a = this.facts.object(place.node, node).adopt(other.facts.object(place.node, node).seenAt(a)).id;
+      if (place.phase === OTHER) b = this.names.adopt(other.names.placeAt(b));
+    }
+    const parent = this.#adoptFrame(other, other.frames.parents[frame] ?? NO_FRAME);
+    return this.frames.at({ ...place, a, b }, parent);
+  }
+
+  #compute(state: number, byte: number): number {
+    const next = this.#stateOf(this.#steps.read(this.framesOf(state), byte));
+    this.#next[state * 256 + byte] = next;
+    return next;
+  }
+
+  #stateOf({ frames, accepts }: { readonly frames: readonly number[]; readonly accepts: boolean }): number {
+    if (frames.length === 0 && !accepts) return DEAD;
+    const set = this.#setOf(frames);
+    const key = `${accepts ? '+' : ''}${set.join(',')}`;
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const state = this.#sets.push(set) - 1;
+    this.#accepts.push(accepts);
+    this.#ids.set(key, state);
+    if ((state + 1) * 256 > this.#next.length) this.#grow();
+    return state;
+  }
+
+  #setOf(frames: readonly number[]): readonly number[] {
+    if (frames.length < 2) return frames;
+    const set = [...new Set(frames)].sort((a, b) => a - b);
+    if (set.length <= MAX_FRAMES) return set;
+    const { totals } = this.frames;
+    const nearest = set.sort((a, b) => (totals[a] ?? 0) - (totals[b] ?? 0)).slice(0, MAX_FRAMES);
+    return nearest.sort((a, b) => a - b);
+  }
+
+  #grow(): void {
+    const wider = new Int32Array(2 * this.#next.length);
+    wider.set(this.#next);
+    wider.fill(UNKNOWN, this.#next.length);
+    this.#next = wider;
+  }
+}

@@ -1,0 +1,136 @@
+/** A trie of byte strings, flat in depth-first order: a walk is one pass over its arrays. Pure. */
+
+/** Node 0 is the first child of the root; the root itself has no entry. */
+export interface ByteTrie {
+  readonly bytes: Uint8Array;
+  /** Depth of each node: 0 for the first byte of a string. */
+  readonly depths: Uint16Array;
+  /** Index of the first node behind the subtree of each node. */
+  readonly skips: Int32Array;
+  /** The id whose string ends at the node; -1 for none. */
+  readonly ids: Int32Array;
+  /** Greatest depth of a node, plus 1. */
+  readonly height: number;
+}
+
+/** Strings of bytes by id: the string of an id is between its end and that of the id before it. */
+export interface ByteStrings {
+  readonly bytes: Uint8Array;
+  readonly ends: Uint32Array;
+}
+
+/** Strings between two rests, in which other work of the thread can run. */
+const STRINGS_IN_TURN = 256;
+/** Nodes between two rests. */
+const NODES_IN_TURN = 8_192;
+
+/**
+ * Builds the trie of some ids. Yields about every half a millisecond.
+ * @param ids their strings are not empty, and have at most 65 535 bytes
+ * @param same gets the links between ids of equal strings: the trie has the last of them, and `same[id]` is
+ * the one before it, -1 at the first
+ */
+export function* buildTrie(
+  { bytes, ends }: ByteStrings,
+  ids: readonly number[],
+  same?: Int32Array,
+): Generator<void, ByteTrie, void> {
+  const tree = new Tree();
+  for (const [index, id] of ids.entries()) {
+    let node = 0;
+    for (let at = id === 0 ? 0 : (ends[id - 1] ?? 0); at < (ends[id] ?? 0); at += 1)
+      node = tree.child(node, bytes[at] ?? 0);
+    if (same) same[id] = tree.ids[node] ?? -1;
+    tree.ids[node] = id;
+    if (index % STRINGS_IN_TURN === 0) yield;
+  }
+  return yield* flatten(tree);
+}
+
+function* flatten(tree: Tree): Generator<void, ByteTrie, void> {
+  const count = tree.count - 1;
+  const trie = {
+    bytes: new Uint8Array(count),
+    depths: new Uint16Array(count),
+    skips: new Int32Array(count),
+    ids: new Int32Array(count),
+  };
+  /** Index and tree node of each node from the root to the current one. */
+  const path: number[] = [];
+  let height = 0;
+  let node = tree.children[0] ?? 0;
+  for (let at = 0; node > 0; at += 1) {
+    trie.bytes[at] = tree.bytes[node] ?? 0;
+    trie.depths[at] = path.length / 2;
+    trie.ids[at] = tree.ids[node] ?? -1;
+    path.push(at, node);
+    height = Math.max(height, path.length / 2);
+    node = tree.children[node] ?? 0;
+    while (node === 0 && path.length > 0) {
+      node = tree.siblings[path.pop() ?? 0] ?? 0;
+      trie.skips[path.pop() ?? 0] = at + 1;
+    }
+    if (at % NODES_IN_TURN === 0) yield;
+  }
+  return { ...trie, height };
+}
+
+/** The trie while it grows: linked nodes, and a hash table of (node, byte) → child. Node 0 is the root. */
+class Tree {
+  count = 1;
+  bytes = new Uint8Array(1024);
+  ids = new Int32Array(1024).fill(-1);
+  children = new Int32Array(1024);
+  siblings = new Int32Array(1024);
+  /** Indices of children, 0 = empty. At most half full. */
+  #table = new Int32Array(4096);
+  #parents = new Int32Array(1024);
+
+  child(parent: number, byte: number): number {
+    const mask = this.#table.length - 1;
+    let slot = hash(parent, byte) & mask;
+    for (;;) {
+      const found = this.#table[slot] ?? 0;
+      if (found === 0) break;
+      if (this.#parents[found] === parent && this.bytes[found] === byte) return found;
+      slot = (slot + 1) & mask;
+    }
+    if (this.count === this.bytes.length) this.#grow();
+    const node = this.count;
+    this.count += 1;
+    this.bytes[node] = byte;
+    this.#parents[node] = parent;
+    this.siblings[node] = this.children[parent] ?? 0;
+    this.children[parent] = node;
+    this.#put(node);
+    return node;
+  }
+
+  #put(node: number): void {
+    const mask = this.#table.length - 1;
+    let slot = hash(this.#parents[node] ?? 0, this.bytes[node] ?? 0) & mask;
+    while (this.#table[slot] !== 0) slot = (slot + 1) & mask;
+    this.#table[slot] = node;
+  }
+
+  #grow(): void {
+    const size = 2 * this.bytes.length;
+    const wider = (old: Int32Array): Int32Array<ArrayBuffer> => {
+      const all = new Int32Array(size);
+      all.set(old);
+      return all;
+    };
+    const bytes = new Uint8Array(size);
+    bytes.set(this.bytes);
+    this.bytes = bytes;
+    const count = this.ids.length;
+    this.ids = wider(this.ids).fill(-1, count);
+    this.children = wider(this.children);
+    this.siblings = wider(this.siblings);
+    this.#parents = wider(this.#parents);
+    this.#table = new Int32Array(4 * size);
+    for (let node = 1; node < this.count; node += 1) this.#put(node);
+  }
+}
+
+const hash = (parent: number, byte: number): number => Math.imul(parent * 256 + byte, 0x9e37_79b1) >>> 7;

@@ -1,0 +1,251 @@
+/**
+ * The tokens that a state of an automaton allows. A mask is computed by one walk through the trie of the
+ * vocabulary, and remembered. Inside of a free string, only the tokens that can leave it are walked. Pure.
+ */
+import { type Automaton, DEAD } from './automaton.ts';
+import type { ByteTrie } from './byte-trie.ts';
+import { NO_FRAME } from './frames.ts';
+import { addBit, hasBit, type Vocabulary } from './vocabulary.ts';
+
+/** The ids that may come next: a list in ascending order if they are few, otherwise a set of bits. */
+export type Mask = { readonly ids: Int32Array } | { readonly bits: Uint32Array };
+
+/** A mask with facts that do not depend on the text before. */
+export interface StateMask {
+  readonly mask: Mask;
+  /** Number of ids. */
+  readonly count: number;
+  /** Bytes from the farthest of the next states to the end of the text. */
+  readonly farthest: number;
+  /** Ids that end a name of a group: the names before decide whether they are allowed. */
+  readonly ends: readonly number[];
+}
+
+/** Masks of at most this many ids are lists. */
+export const MAX_LISTED = 64;
+/** Bytes of all remembered masks of a grammar. The oldest masks are dropped first. */
+const MAX_MASK_BYTES = 2 ** 23;
+/** Bytes of a text without an alternative that are looked at together. */
+const MAX_FORCED_BYTES = 64;
+/** Longer texts to the end are counted as one token for each byte. */
+const MAX_END_BYTES = 4_096;
+/** A partial character has up to this many bytes to come. */
+const CHAR_REST = 12;
+
+export class Masks {
+  readonly #automaton: Automaton;
+  readonly #vocabulary: Vocabulary;
+  readonly #known = new Map<number, StateMask>();
+  readonly #tokensToEnd = new Map<number, number>();
+  #bytes = 0;
+  /** States along the current path of a walk, and whether a name of a group has ended on it. */
+  readonly #path: Int32Array;
+  readonly #pathEnds: Uint8Array;
+
+  constructor(automaton: Automaton, vocabulary: Vocabulary) {
+    this.#automaton = automaton;
+    this.#vocabulary = vocabulary;
+    this.#path = new Int32Array(vocabulary.data.trie.height + 1);
+    this.#pathEnds = new Uint8Array(vocabulary.data.trie.height + 1);
+  }
+
+  /** Bytes of memory. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** All tokens of a state. */
+  of(state: number): StateMask {
+    const known = this.#known.get(state);
+    if (known) return known;
+    const mask = this.#compute(state, Number.POSITIVE_INFINITY);
+    this.#remember(state, mask);
+    return mask;
+  }
+
+  /** The tokens after which at most `left` tokens lead to the end of the text; none if there is no way. */
+  closing(state: number, left: number): StateMask {
+    return this.#compute(state, left);
+  }
+
+  #remember(state: number, mask: StateMask): void {
+    this.#known.set(state, mask);
+    this.#bytes += sizeOf(mask);
+    for (const [oldest, old] of this.#known) {
+      if (this.#bytes <= MAX_MASK_BYTES) return;
+      this.#known.delete(oldest);
+      this.#bytes -= sizeOf(old);
+    }
+  }
+
+  #compute(state: number, left: number): StateMask {
+    const automaton = this.#automaton;
+    const bits = new Uint32Array(this.#vocabulary.words);
+    const found = { bits, count: 0, farthest: 0, ends: [] as number[], left, longest: 0, longestId: -1 };
+    const text = this.#addText(state, found);
+    this.#walk(text ? this.#vocabulary.data.special : this.#vocabulary.data.trie, state, found);
+    for (const id of automaton.tokensOf(state)) this.#addToken(found, id, automaton.nextToken(state, id));
+    const { count, farthest, ends, longest, longestId } = found;
+    const forced = this.#forcedBytes(state);
+    if (forced > 0 && longestId >= 0 && longest <= forced) {
+      const ids = Int32Array.of(this.#lowest(longestId));
+      return { mask: { ids }, count: 1, farthest, ends };
+    }
+    return { mask: count <= MAX_LISTED ? { ids: idsIn(bits, count) } : { bits }, count, farthest, ends };
+  }
+
+  /** Adds the tokens that stay in a free string. @returns false if the whole vocabulary must be walked */
+  #addText(state: number, found: Found): boolean {
+    const automaton = this.#automaton;
+    const { chars, only } = automaton.textFacts(state);
+    if (chars < 0 || (!only && chars !== Number.POSITIVE_INFINITY)) return false;
+    if (chars === 0) return true;
+    let farthest = 0;
+    for (const frame of automaton.framesOf(state)) farthest = Math.max(farthest, automaton.frames.totals[frame] ?? 0);
+    // Near the end of the budget, the string has to end: no token that stays in it is needed.
+    if (farthest + CHAR_REST > found.left) return only;
+    found.farthest = farthest + CHAR_REST;
+    found.count += this.#vocabulary.addPlain(found.bits, chars);
+    return true;
+  }
+
+  #walk({ bytes, depths, skips, ids }: ByteTrie, state: number, found: Found): void {
+    const automaton = this.#automaton;
+    const path = this.#path;
+    const pathEnds = this.#pathEnds;
+    path[0] = state;
+    for (let at = 0; at < bytes.length; ) {
+      const depth = depths[at] ?? 0;
+      const next = automaton.next(path[depth] ?? DEAD, bytes[at] ?? 0);
+      if (next === DEAD) {
+        at = skips[at] ?? bytes.length;
+        continue;
+      }
+      path[depth + 1] = next;
+      const { ended, finite } = automaton.nameFacts(next);
+      pathEnds[depth + 1] = ended ? 1 : (pathEnds[depth] ?? 0);
+      const id = ids[at] ?? -1;
+      if (id >= 0 && this.#reaches(next, found.left)) {
+        if (depth + 1 > found.longest) {
+          found.longest = depth + 1;
+          found.longestId = id;
+        }
+        this.#addTexts(found, id, next, finite || pathEnds[depth + 1] === 1);
+      }
+      at += 1;
+    }
+  }
+
+  /** Adds a token and the tokens of the same text. */
+  #addTexts(found: Found, id: number, next: number, ends: boolean): void {
+    for (let one = id; one >= 0; one = this.#vocabulary.data.same[one] ?? -1) {
+      if (!hasBit(found.bits, one)) found.count += 1;
+      addBit(found.bits, one);
+      if (ends) found.ends.push(one);
+    }
+    found.farthest = Math.max(found.farthest, this.#automaton.restOf(next));
+  }
+
+  #addToken(found: Found, id: number, next: number): void {
+    if (!this.#reaches(next, found.left)) return;
+    addBit(found.bits, id);
+    found.count += 1;
+    found.farthest = Math.max(found.farthest, this.#automaton.restOf(next));
+  }
+
+  /** The lowest id with the text of this one. */
+  #lowest(id: number): number {
+    let lowest = id;
+    for (let one = id; one >= 0; one = this.#vocabulary.data.same[one] ?? -1) lowest = one;
+    return lowest;
+  }
+
+  /** Bytes that follow a state without an alternative. */
+  #forcedBytes(state: number): number {
+    let count = 0;
+    for (let at = state; count < MAX_FORCED_BYTES; count += 1) {
+      const byte = this.#automaton.onlyByte(at);
+      if (byte < 0) break;
+      at = this.#automaton.next(at, byte);
+    }
+    return count;
+  }
+
+  /** True if a text with at most `left` tokens leads from a state to the end. */
+  #reaches(state: number, left: number): boolean {
+    return (
+      left === Number.POSITIVE_INFINITY || this.#automaton.restOf(state) <= left || this.tokensToEnd(state) <= left
+    );
+  }
+
+  /** Tokens of the shortest text from a state to the end, each as long as possible. */
+  tokensToEnd(state: number): number {
+    const known = this.#tokensToEnd.get(state);
+    if (known !== undefined) return known;
+    const tokens = this.#countToEnd(state);
+    this.#tokensToEnd.set(state, tokens);
+    return tokens;
+  }
+
+  #countToEnd(state: number): number {
+    const automaton = this.#automaton;
+    if (automaton.restOf(state) > MAX_END_BYTES) return automaton.restOf(state);
+    let tokens = 0;
+    let text: number[] = [];
+    for (let at = state; !automaton.accepts(at); ) {
+      const frame = automaton.nearestFrame(at);
+      if (frame === NO_FRAME) return Number.POSITIVE_INFINITY;
+      const place = automaton.frames.placeOf(frame);
+      const node = automaton.facts.nodeAt(place.node);
+      if (node.kind === 'token') {
+        tokens += 1 + this.#countTokens(text);
+        text = [];
+        at = automaton.nextToken(at, node.id);
+      } else {
+        const { byte } = automaton.places.wayFrom(place);
+        text.push(byte);
+        at = automaton.next(at, byte);
+      }
+      if (text.length > MAX_END_BYTES) return Number.POSITIVE_INFINITY;
+    }
+    return tokens + this.#countTokens(text);
+  }
+
+  #countTokens(text: readonly number[]): number {
+    const bytes = Uint8Array.from(text);
+    let tokens = 0;
+    for (let at = 0; at < bytes.length; tokens += 1) {
+      const id = this.#vocabulary.longestIn(bytes.subarray(at));
+      if (id < 0) return Number.POSITIVE_INFINITY;
+      at += this.#vocabulary.bytesOf(id).length;
+    }
+    return tokens;
+  }
+}
+
+/** A mask while it is computed. */
+interface Found {
+  readonly bits: Uint32Array;
+  count: number;
+  farthest: number;
+  readonly ends: number[];
+  readonly left: number;
+  /** Bytes of the longest token of the walk, and its id. */
+  longest: number;
+  longestId: number;
+}
+
+/** The ids of a set of bits in ascending order. */
+export function idsIn(bits: Uint32Array, count: number): Int32Array {
+  const ids = new Int32Array(count);
+  let at = 0;
+  for (let word = 0; word < bits.length && at < count; word += 1)
+    for (let rest = bits[word] ?? 0; rest !== 0; rest &= rest - 1) {
+      ids[at] = word * 32 + 31 - Math.clz32(rest & -rest);
+      at += 1;
+    }
+  return ids;
+}
+
+const sizeOf = ({ mask, ends }: StateMask): number =>
+  200 + ('ids' in mask ? mask.ids.byteLength : mask.bits.byteLength) + 8 * ends.length;

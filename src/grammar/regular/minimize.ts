@@ -1,0 +1,180 @@
+/** Finishes a deterministic automaton: removes useless states, merges equal ones, numbers them. Pure. */
+import type { Budget } from '../budget.ts';
+import type { CharAutomaton } from '../program.ts';
+
+/**
+ * An automaton under construction: as `CharAutomaton`, but states can be useless or equal, and neighboring
+ * ranges can have the same target.
+ */
+export interface Raw {
+  readonly edges: readonly (readonly number[])[];
+  readonly accepts: readonly boolean[];
+}
+
+/** No accepting state can be reached. */
+const NEVER = Number.POSITIVE_INFINITY;
+
+/**
+ * The smallest automaton of the same texts, its states in the order of a search from the start. States are
+ * equal if the same texts follow (Moore). The first blocks are the states with the same shortest and longest
+ * text; most chains, as counts make them, are single states from there on.
+ *
+ * @returns undefined if no text is accepted
+ * @throws GrammarError `too_complex`
+ */
+export function finish(raw: Raw, budget: Budget): CharAutomaton | undefined {
+  const sources = sourcesOf(raw, budget);
+  const shortest = distances(raw, sources);
+  if (shortest[0] === NEVER) return undefined;
+  const longest = lengths(raw, sources, shortest);
+  const blockOf = new Int32Array(raw.accepts.length).fill(-1);
+  const first = new Map<number, number[]>();
+  for (let state = 0; state < blockOf.length; state += 1) {
+    if (shortest[state] === NEVER) continue;
+    const length = longest[state] === NEVER ? 0 : (longest[state] ?? 0) + 1;
+    push(first, (shortest[state] ?? 0) * (blockOf.length + 1) + length, state);
+  }
+  const blocks = [...first.values()];
+  for (const [name, block] of blocks.entries()) for (const state of block) blockOf[state] = name;
+  refine(raw, blocks, blockOf, budget);
+  return numbered(raw, blockOf, budget);
+}
+
+/** Splits the blocks until the states of each block are equal. */
+function refine(raw: Raw, first: readonly (readonly number[])[], blockOf: Int32Array, budget: Budget): void {
+  let names = first.length;
+  let blocks = first;
+  for (let changed = true; changed; ) {
+    changed = false;
+    const next: (readonly number[])[] = [];
+    for (const block of blocks) {
+      if (block.length === 1) continue;
+      const parts = new Map<string, number[]>();
+      for (const state of block) push(parts, rowKey(raw.edges[state] ?? [], blockOf, budget), state);
+      let isFirst = true;
+      for (const part of parts.values()) {
+        next.push(part);
+        if (!isFirst) {
+          for (const state of part) blockOf[state] = names;
+          names += 1;
+          changed = true;
+        }
+        isFirst = false;
+      }
+    }
+    blocks = next;
+  }
+}
+
+/** The blocks that the start reaches, numbered by a breadth-first search. */
+function numbered(raw: Raw, blockOf: Int32Array, budget: Budget): CharAutomaton {
+  const numbers = new Int32Array(raw.accepts.length).fill(-1);
+  numbers[blockOf[0] ?? 0] = 0;
+  const order = [0];
+  const edges: number[][] = [];
+  for (let place = 0; place < order.length; place += 1) {
+    const row: number[] = [];
+    const ranges = raw.edges[order[place] ?? 0] ?? [];
+    budget.step(1 + (ranges.length >> 4));
+    for (let at = 0; at < ranges.length; at += 3) {
+      const target = ranges[at + 2] ?? 0;
+      const block = blockOf[target] ?? -1;
+      if (block === -1) continue;
+      let number = numbers[block] ?? -1;
+      if (number === -1) {
+        number = order.push(target) - 1;
+        numbers[block] = number;
+      }
+      addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, number);
+    }
+    edges.push(row);
+  }
+  return { edges, accepts: order.map((state) => raw.accepts[state] ?? false) };
+}
+
+/** Adds an edge behind the others, or makes the last one longer. */
+export function addRange(row: number[], first: number, last: number, target: number): void {
+  const end = row.length;
+  if (end > 0 && row[end - 1] === target && row[end - 2] === first - 1) row[end - 2] = last;
+  else row.push(first, last, target);
+}
+
+/** The states with an edge to each state. */
+function sourcesOf({ edges }: Raw, budget: Budget): number[][] {
+  const sources: number[][] = edges.map(() => []);
+  for (let state = 0; state < edges.length; state += 1) {
+    const ranges = edges[state] ?? [];
+    budget.step(1 + (ranges.length >> 4));
+    for (let at = 2; at < ranges.length; at += 3) {
+      const list = sources[ranges[at] ?? 0];
+      if (list && list[list.length - 1] !== state) list.push(state);
+    }
+  }
+  return sources;
+}
+
+/** Characters from each state to the nearest accepting state; Infinity if there is none. */
+export const shortestFrom = (raw: Raw, budget: Budget): Float64Array => distances(raw, sourcesOf(raw, budget));
+
+function distances(raw: Raw, sources: readonly (readonly number[])[]): Float64Array {
+  const shortest = new Float64Array(raw.accepts.length).fill(NEVER);
+  const queue: number[] = [];
+  for (let state = 0; state < shortest.length; state += 1)
+    if (raw.accepts[state]) {
+      shortest[state] = 0;
+      queue.push(state);
+    }
+  for (const state of queue)
+    for (const source of sources[state] ?? []) {
+      if (shortest[source] !== NEVER) continue;
+      shortest[source] = (shortest[state] ?? 0) + 1;
+      queue.push(source);
+    }
+  return shortest;
+}
+
+/** Characters of the longest text from each state; Infinity if there is no longest one. */
+export function longestFrom(raw: Raw, budget: Budget): Float64Array {
+  const sources = sourcesOf(raw, budget);
+  return lengths(raw, sources, distances(raw, sources));
+}
+
+/** The longest texts of the states that have a shortest one: all texts, unless a cycle follows. */
+function lengths(raw: Raw, sources: readonly (readonly number[])[], shortest: Float64Array): Float64Array {
+  const open = new Int32Array(raw.accepts.length);
+  for (let state = 0; state < open.length; state += 1)
+    if (shortest[state] !== NEVER)
+      for (const source of sources[state] ?? []) open[source] = (open[source] ?? 0) + 1;
+  const longest = new Float64Array(open.length).fill(NEVER);
+  const known = new Float64Array(open.length);
+  const queue: number[] = [];
+  for (let state = 0; state < open.length; state += 1)
+    if (open[state] === 0 && shortest[state] !== NEVER) queue.push(state);
+  for (const state of queue) {
+    const length = known[state] ?? 0;
+    longest[state] = length;
+    for (const source of sources[state] ?? []) {
+      known[source] = Math.max(known[source] ?? 0, length + 1);
+      open[source] = (open[source] ?? 0) - 1;
+      if (open[source] === 0) queue.push(source);
+    }
+  }
+  return longest;
+}
+
+function push<Key>(groups: Map<Key, number[]>, key: Key, state: number): void {
+  const group = groups.get(key);
+  if (group) group.push(state);
+  else groups.set(key, [state]);
+}
+
+/** The edges of a state, with blocks instead of states, as a text. */
+function rowKey(ranges: readonly number[], blockOf: Int32Array, budget: Budget): string {
+  budget.step(1 + (ranges.length >> 3));
+  const row: number[] = [];
+  for (let at = 0; at < ranges.length; at += 3) {
+    const block = blockOf[ranges[at + 2] ?? 0] ?? -1;
+    if (block !== -1) addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, block);
+  }
+  return row.join();
+}

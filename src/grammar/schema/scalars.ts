@@ -1,0 +1,150 @@
+/** Strings and numbers of a schema as automata. Pure. */
+import type { Budget } from '../budget.ts';
+import { GrammarError } from '../grammar-error.ts';
+import type { CharAutomaton, GrammarNode } from '../program.ts';
+import { formatAutomaton } from '../regular/formats.ts';
+import { numberAutomaton } from '../regular/number.ts';
+import * as o from '../regular/operations.ts';
+import { patternAutomaton } from '../regular/pattern.ts';
+import { matches, wordsAutomaton } from '../regular/words.ts';
+import type { NumberFacts, TextFacts, TextRule } from './facts.ts';
+import type { Path } from './places.ts';
+
+/** The strings of a rule: `everything` if the standard gives it no effect, undefined if there are none. */
+type Language = CharAutomaton | 'everything' | undefined;
+
+export class Scalars {
+  readonly #budget: Budget;
+  readonly #ignored: (path: Path) => void;
+  readonly #languages = new Map<string, Language>();
+  readonly #numbers = new Map<string, CharAutomaton | undefined>();
+
+  /** @param ignored called with the place of each format that has no effect */
+  constructor(budget: Budget, ignored: (path: Path) => void) {
+    this.#budget = budget;
+    this.#ignored = ignored;
+  }
+
+  /** The strings that match a pattern anywhere, or undefined if there are none. */
+  pattern(source: string, path: Path): CharAutomaton | undefined {
+    const language = this.#language({ kind: 'pattern', source, path, banned: false });
+    return language === 'everything' ? o.anyText() : language;
+  }
+
+  /** True if a string meets a rule. */
+  follows(rule: TextRule, value: string): boolean {
+    const language = this.#language(rule);
+    const matched = language === 'everything' || (language !== undefined && matches(language, value));
+    return matched !== rule.banned;
+  }
+
+  isEmpty(facts: TextFacts): boolean {
+    return facts.min > facts.max || (facts.rules.length > 0 && this.textNode(facts, []) === undefined);
+  }
+
+  /** The strings with these restrictions, without the excluded ones; undefined if there are none. */
+  textNode({ min, max, rules }: TextFacts, excluded: readonly string[]): GrammarNode | undefined {
+    if (min > max) return undefined;
+    let language: Language = 'everything';
+    for (const rule of rules) {
+      language = this.#narrow(language, rule);
+      if (language === undefined) return undefined;
+    }
+    const most = max === Number.POSITIVE_INFINITY ? undefined : max;
+    if (language === 'everything' && excluded.length === 0)
+      return { kind: 'text', min, ...(most !== undefined && { max: most }) };
+    let automaton: CharAutomaton | undefined = language === 'everything' ? o.anyText() : language;
+    if (min > 0 || most !== undefined) automaton = o.withLength(automaton, min, most, this.#budget);
+    if (automaton && excluded.length > 0)
+      automaton = o.subtract(automaton, wordsAutomaton(excluded, this.#budget), this.#budget);
+    return automaton && { kind: 'string', automaton };
+  }
+
+  /** The language of a text node. */
+  textAutomaton(facts: TextFacts, excluded: readonly string[]): CharAutomaton | undefined {
+    const node = this.textNode(facts, excluded);
+    if (node?.kind === 'string') return node.automaton;
+    if (node?.kind !== 'text') return undefined;
+    if (node.min === 0 && node.max === undefined) return o.anyText();
+    return o.withLength(o.anyText(), node.min, node.max, this.#budget);
+  }
+
+  /** The numbers with these restrictions, without the excluded ones; undefined if there are none. */
+  numberAutomaton(facts: NumberFacts, isInteger: boolean, excluded: readonly number[]): CharAutomaton | undefined {
+    const inside = excluded.filter((value) => value >= facts.minimum && value <= facts.maximum).sort((a, b) => a - b);
+    const pieces: CharAutomaton[] = [];
+    for (let index = 0; index <= inside.length; index += 1) {
+      const [start, end] = [inside[index - 1], inside[index]];
+      const piece = this.#interval(
+        {
+          ...facts,
+          ...(start !== undefined && { minimum: start, above: true }),
+          ...(end !== undefined && { maximum: end, below: true }),
+        },
+        isInteger,
+      );
+      if (piece) pieces.push(piece);
+    }
+    return pieces.length > 1 ? o.unite(pieces, this.#budget) : pieces[0];
+  }
+
+  #interval(facts: NumberFacts, integer: boolean): CharAutomaton | undefined {
+    const { minimum, maximum, above, below, multiples } = facts;
+    if (minimum > maximum || (minimum === maximum && (above || below))) return undefined;
+    const bounds = {
+      integer,
+      ...(Number.isFinite(minimum) && { [above ? 'exclusiveMinimum' : 'minimum']: minimum }),
+      ...(Number.isFinite(maximum) && { [below ? 'exclusiveMaximum' : 'maximum']: maximum }),
+    };
+    const [first, ...others] = multiples;
+    let automaton = this.#numbersOf({ ...bounds, ...(first && { multipleOf: first.of }) }, first?.path ?? facts.path);
+    for (const { of, path } of others) {
+      const next = this.#numbersOf({ integer, multipleOf: of }, path);
+      automaton = automaton && next && o.intersect(automaton, next, this.#budget);
+    }
+    return automaton;
+  }
+
+  #numbersOf(bounds: Parameters<typeof numberAutomaton>[0], path: Path): CharAutomaton | undefined {
+    const key = JSON.stringify(bounds);
+    if (this.#numbers.has(key)) return this.#numbers.get(key);
+    const made = within(path, () => numberAutomaton(bounds, this.#budget));
+    this.#numbers.set(key, made);
+    return made;
+  }
+
+  #narrow(language: CharAutomaton | 'everything', rule: TextRule): Language {
+    const own = this.#language(rule);
+    return within(rule.path, () => {
+      if (own === 'everything') return rule.banned ? undefined : language;
+      if (own === undefined) return rule.banned ? language : undefined;
+      if (language === 'everything') return rule.banned ? o.complement(own, this.#budget) : own;
+      return (rule.banned ? o.subtract : o.intersect)(language, own, this.#budget);
+    });
+  }
+
+  #language({ kind, source, path }: TextRule): Language {
+    const key = `${kind}:${source}`;
+    const isKnown = this.#languages.has(key);
+    const language = isKnown
+      ? this.#languages.get(key)
+      : within(path, () =>
+          kind === 'pattern'
+            ? patternAutomaton(source, 'search', this.#budget)
+            : (formatAutomaton(source, this.#budget) ?? 'everything'),
+        );
+    if (!isKnown) this.#languages.set(key, language);
+    if (kind === 'format' && language === 'everything') this.#ignored(path);
+    return language;
+  }
+}
+
+/** Gives the errors of an automaton the place of their keyword. */
+export function within<T>(path: Path, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof GrammarError) || error.path.length > 0) throw error;
+    throw new GrammarError(error.problem, path, error.message);
+  }
+}
