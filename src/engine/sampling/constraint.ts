@@ -3,7 +3,8 @@
  * grammar. The masks come from the grammar, and this file keeps the one of the next token only. Pure.
  */
 import type { Grammar } from '../../grammar/matching/grammar.ts';
-import type { Mask, Matcher } from '../../grammar/matching/matcher.ts';
+import type { Mask } from '../../grammar/matching/masks.ts';
+import type { Matcher } from '../../grammar/matching/matcher.ts';
 
 /** The part of a sequence that decides if an end id may be drawn. */
 interface Ends {
