@@ -38,9 +38,9 @@ export class Grammars {
     return this.#vocabulary !== undefined;
   }
 
-  /** Number of kept grammars. */
-  get size(): number {
-    return this.#entries.size;
+  /** The keys of the kept grammars, the least recently used first. */
+  get keys(): readonly string[] {
+    return [...this.#entries.keys()];
   }
 
   /** Sets the texts of the ids, once. */
