@@ -96,6 +96,15 @@ describe('an output with a grammar', () => {
     for (const { ids } of await outputs(grammar, { endIds: [END], minTokens: 50 })) expect(textOf(ids)).toBe('a frog');
   });
 
+  it('ends after a complete text if a longer one does not fit its limit of tokens', async () => {
+    const grammar = choice('a', 'a frog sat on the stone and sang to the moon of the pond');
+    for (const endIds of [[], [END]])
+      for (const { ids, finish } of await outputs(grammar, { endIds, maxTokens: 4, minTokens: 3 })) {
+        expect(textOf(ids)).toBe('a');
+        expect(finish.reason).toBe('eos');
+      }
+  });
+
   it('follows the logit bias among the allowed ids', async () => {
     const against = (letter: string) => idsFrom(letter).map((id) => [id, -100] as const);
     const grammar = choice('Ann', 'Bob');
