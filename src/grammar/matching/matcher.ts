@@ -73,7 +73,7 @@ export class Matcher {
    */
   accept(id: number): boolean {
     const next = this.#after(this.#position, id);
-    if (!next) return false;
+    if (!next || !this.#canEndName(next)) return false;
     const { machine, state } = this.#grammar.withRoom(next.machine, next.state);
     this.#position = { machine, state, names: next.names };
     return true;

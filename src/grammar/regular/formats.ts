@@ -34,8 +34,7 @@ const GROUP = '[0-9a-fA-F]{1,4}';
 /** RFC 4291, section 2.2: eight groups, or fewer with one `::`; the last two can be an IPv4 address. */
 function ipv6(): string {
   /** One to `most` groups after `::`. */
-  const after = (most: number): string =>
-    most === 1 ? GROUP : `(?:${GROUP}(?::${after(most - 1)})?|${IPV4})`;
+  const after = (most: number): string => (most === 1 ? GROUP : `(?:${GROUP}(?::${after(most - 1)})?|${IPV4})`);
   /** The rest after this number of groups, and no `::` yet. */
   const rest = (count: number): string => {
     if (count === 8) return '';

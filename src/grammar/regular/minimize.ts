@@ -15,9 +15,7 @@ export interface Raw {
 const NEVER = Number.POSITIVE_INFINITY;
 
 /**
- * The smallest automaton of the same texts, its states in the order of a search from the start. States are
- * equal if the same texts follow (Moore). The first blocks are the states with the same shortest and longest
- * text; most chains, as counts make them, are single states from there on.
+ * The smallest automaton of the same texts, its states in the order of a search from the start.
  *
  * @returns undefined if no text is accepted
  * @throws GrammarError `too_complex`
@@ -26,43 +24,100 @@ export function finish(raw: Raw, budget: Budget): CharAutomaton | undefined {
   const sources = sourcesOf(raw, budget);
   const shortest = distances(raw, sources);
   if (shortest[0] === NEVER) return undefined;
-  const longest = lengths(raw, sources, shortest);
-  const blockOf = new Int32Array(raw.accepts.length).fill(-1);
-  const first = new Map<number, number[]>();
-  for (let state = 0; state < blockOf.length; state += 1) {
-    if (shortest[state] === NEVER) continue;
-    const length = longest[state] === NEVER ? 0 : (longest[state] ?? 0) + 1;
-    push(first, (shortest[state] ?? 0) * (blockOf.length + 1) + length, state);
-  }
-  const blocks = [...first.values()];
-  for (const [name, block] of blocks.entries()) for (const state of block) blockOf[state] = name;
-  refine(raw, blocks, blockOf, budget);
-  return numbered(raw, blockOf, budget);
+  return numbered(raw, new Partition(raw, budget).of(shortest, lengths(raw, sources, shortest)), budget);
 }
 
-/** Splits the blocks until the states of each block are equal. */
-function refine(raw: Raw, first: readonly (readonly number[])[], blockOf: Int32Array, budget: Budget): void {
-  let names = first.length;
-  let blocks = first;
-  for (let changed = true; changed; ) {
-    changed = false;
-    const next: (readonly number[])[] = [];
-    for (const block of blocks) {
-      if (block.length === 1) continue;
-      const parts = new Map<string, number[]>();
-      for (const state of block) push(parts, rowKey(raw.edges[state] ?? [], blockOf, budget), state);
-      let isFirst = true;
-      for (const part of parts.values()) {
-        next.push(part);
-        if (!isFirst) {
-          for (const state of part) blockOf[state] = names;
-          names += 1;
-          changed = true;
-        }
-        isFirst = false;
+/** Blocks of equal states: the same texts follow. */
+class Partition {
+  readonly #raw: Raw;
+  readonly #budget: Budget;
+  /** Block of each state; -1 for a state from which no text is accepted. */
+  readonly #blockOf: Int32Array;
+  #names = 0;
+
+  constructor(raw: Raw, budget: Budget) {
+    this.#raw = raw;
+    this.#budget = budget;
+    this.#blockOf = new Int32Array(raw.accepts.length).fill(-1);
+  }
+
+  /**
+   * Equal states have the same shortest and the same longest text. States with a longest text are compared
+   * once, after those that can follow; the others until no block changes (Moore).
+   */
+  of(shortest: Float64Array, longest: Float64Array): Int32Array {
+    const finite: number[][][] = [];
+    const endless: number[][] = [];
+    const groups = new Map<number, number[]>();
+    for (let state = 0; state < shortest.length; state += 1) {
+      const [near = 0, far = 0] = [shortest[state], longest[state]];
+      if (near === NEVER) continue;
+      const key = near * (shortest.length + 1) + (far === NEVER ? 0 : far + 1);
+      const group = groups.get(key);
+      if (group) {
+        group.push(state);
+        continue;
+      }
+      const fresh = [state];
+      groups.set(key, fresh);
+      if (far === NEVER) endless.push(fresh);
+      else {
+        const level = finite[far];
+        if (level) level.push(fresh);
+        else finite[far] = [fresh];
       }
     }
-    blocks = next;
+    for (const group of endless) this.#rename(group);
+    for (const level of finite)
+      for (const group of level ?? []) for (const part of this.#parts(group)) this.#rename(part);
+    this.#refine(endless);
+    return this.#blockOf;
+  }
+
+  #rename(block: readonly number[]): void {
+    for (const state of block) this.#blockOf[state] = this.#names;
+    this.#names += 1;
+  }
+
+  #refine(first: readonly (readonly number[])[]): void {
+    let blocks = first;
+    for (let changed = true; changed; ) {
+      changed = false;
+      const next: (readonly number[])[] = [];
+      for (const block of blocks) {
+        if (block.length === 1) continue;
+        const parts = this.#parts(block);
+        next.push(...parts);
+        if (parts.length === 1) continue;
+        changed = true;
+        for (const part of parts.slice(1)) this.#rename(part);
+      }
+      blocks = next;
+    }
+  }
+
+  /** The states of a block, by their edges. */
+  #parts(block: readonly number[]): readonly (readonly number[])[] {
+    if (block.length === 1) return [block];
+    const parts = new Map<string, number[]>();
+    for (const state of block) {
+      const key = this.#rowKey(this.#raw.edges[state] ?? []);
+      const part = parts.get(key);
+      if (part) part.push(state);
+      else parts.set(key, [state]);
+    }
+    return [...parts.values()];
+  }
+
+  /** Edges with blocks instead of states, as a text. */
+  #rowKey(ranges: readonly number[]): string {
+    this.#budget.step(1 + (ranges.length >> 3));
+    const row: number[] = [];
+    for (let at = 0; at < ranges.length; at += 3) {
+      const block = this.#blockOf[ranges[at + 2] ?? 0] ?? -1;
+      if (block !== -1) addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, block);
+    }
+    return row.join();
   }
 }
 
@@ -143,8 +198,7 @@ export function longestFrom(raw: Raw, budget: Budget): Float64Array {
 function lengths(raw: Raw, sources: readonly (readonly number[])[], shortest: Float64Array): Float64Array {
   const open = new Int32Array(raw.accepts.length);
   for (let state = 0; state < open.length; state += 1)
-    if (shortest[state] !== NEVER)
-      for (const source of sources[state] ?? []) open[source] = (open[source] ?? 0) + 1;
+    if (shortest[state] !== NEVER) for (const source of sources[state] ?? []) open[source] = (open[source] ?? 0) + 1;
   const longest = new Float64Array(open.length).fill(NEVER);
   const known = new Float64Array(open.length);
   const queue: number[] = [];
@@ -160,21 +214,4 @@ function lengths(raw: Raw, sources: readonly (readonly number[])[], shortest: Fl
     }
   }
   return longest;
-}
-
-function push<Key>(groups: Map<Key, number[]>, key: Key, state: number): void {
-  const group = groups.get(key);
-  if (group) group.push(state);
-  else groups.set(key, [state]);
-}
-
-/** The edges of a state, with blocks instead of states, as a text. */
-function rowKey(ranges: readonly number[], blockOf: Int32Array, budget: Budget): string {
-  budget.step(1 + (ranges.length >> 3));
-  const row: number[] = [];
-  for (let at = 0; at < ranges.length; at += 3) {
-    const block = blockOf[ranges[at + 2] ?? 0] ?? -1;
-    if (block !== -1) addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, block);
-  }
-  return row.join();
 }

@@ -138,7 +138,7 @@ function stepOf(multipleOf: number | undefined): Step | undefined {
 }
 
 /** Significant digits of a multiple without bounds: fewer for a factor that needs many states. */
-const digitsOfMultiples = ({ factor }: Step): number => (factor <= 64 ? EXACT_DIGITS : factor <= 256 ? 12 : 9);
+const digitsOfMultiples = ({ factor }: Step): number => (factor <= 64 ? EXACT_DIGITS : factor <= 256 ? 9 : 6);
 
 function integersIn(
   lower: Limit | undefined,
@@ -219,6 +219,7 @@ function signed(
   const positive = between(lower, upper);
   const negatives = between(opposite(upper), opposite(lower));
   const plus = positive && together([...shared, ...positive], budget);
+  if (plus && !lower && !upper) return finish(withSigns(plus, plus), budget);
   const minus = negatives && together([...shared, ...negatives], budget);
   return finish(withSigns(plus, minus), budget);
 }
@@ -236,15 +237,15 @@ function between(lower: Bound | undefined, upper: Bound | undefined): Tracker[] 
   return trackers;
 }
 
-/** A choice of numbers without and with a minus. */
+/** A choice of numbers without and with a minus, which can be the same. */
 function withSigns(plus: Raw | undefined, minus: Raw | undefined): Raw {
   const shifted = (raw: Raw | undefined, by: number): number[][] =>
     (raw?.edges ?? []).map((row) => row.map((value, at) => (at % 3 === 2 ? value + by : value)));
-  const [first, second] = [1, 1 + (plus?.accepts.length ?? 0)];
-  const [positive, negatives] = [shifted(plus, first), shifted(minus, second)];
-  const start = [...(minus ? [0x2d, 0x2d, second] : []), ...(positive[0] ?? [])];
-  return {
-    edges: [start, ...positive, ...negatives],
-    accepts: [false, ...(plus?.accepts ?? []), ...(minus?.accepts ?? [])],
-  };
+  const isShared = plus === minus;
+  const [first, second] = [1, isShared ? 1 : 1 + (plus?.accepts.length ?? 0)];
+  const positive = shifted(plus, first);
+  const edges = [[...(minus ? [0x2d, 0x2d, second] : []), ...(positive[0] ?? [])], ...positive];
+  const accepts = [false, ...(plus?.accepts ?? [])];
+  if (isShared) return { edges, accepts };
+  return { edges: [...edges, ...shifted(minus, second)], accepts: [...accepts, ...(minus?.accepts ?? [])] };
 }

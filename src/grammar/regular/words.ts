@@ -44,6 +44,8 @@ class WordsBuilder {
   readonly #edges: number[][] = [];
   readonly #accepts: boolean[] = [];
   readonly #known = new Map<string, number>();
+  /** States with one edge, which do not accept, by its code point and target. */
+  readonly #chains = new Map<number, number>();
   readonly #path: OpenState[] = [{ code: -1, edges: [], accepts: false }];
 
   constructor(budget: Budget) {
@@ -65,7 +67,6 @@ class WordsBuilder {
       if (this.#path[depth]?.code === code) continue;
       this.#close(depth);
       this.#path.push({ code, edges: [], accepts: false });
-      this.#budget.step();
     }
     this.#close(depth + 1);
     const last = this.#path.at(-1);
@@ -75,10 +76,8 @@ class WordsBuilder {
   automaton(): CharAutomaton {
     this.#close(1);
     const root = this.#state(this.#path[0] ?? { code: -1, edges: [], accepts: false });
-    return {
-      edges: this.#edges.map((row) => row.map((value, at) => (at % 3 === 2 ? root - value : value))).reverse(),
-      accepts: this.#accepts.toReversed(),
-    };
+    for (const row of this.#edges) for (let at = 2; at < row.length; at += 3) row[at] = root - (row[at] ?? 0);
+    return { edges: this.#edges.reverse(), accepts: this.#accepts.reverse() };
   }
 
   /** Finishes the open states from this depth on. */
@@ -91,17 +90,27 @@ class WordsBuilder {
 
   /** The finished state with these edges, a known one if possible. */
   #state({ edges, accepts }: OpenState): number {
+    this.#budget.step();
+    const [only] = edges;
+    if (only && edges.length === 1 && !accepts) {
+      const key = only[0] * MAX_STATES + only[1];
+      const state = this.#chains.get(key) ?? this.#add([only[0], only[0], only[1]], false);
+      this.#chains.set(key, state);
+      return state;
+    }
     edges.sort((a, b) => a[0] - b[0]);
     const row: number[] = [];
     for (const [code, target] of edges) addRange(row, code, code, target);
     const key = `${accepts}${row.join()}`;
-    const known = this.#known.get(key);
-    if (known !== undefined) return known;
+    const state = this.#known.get(key) ?? this.#add(row, accepts);
+    this.#known.set(key, state);
+    return state;
+  }
+
+  #add(row: number[], accepts: boolean): number {
     if (this.#accepts.length >= MAX_STATES) throw tooManyStates();
     this.#edges.push(row);
-    const number = this.#accepts.push(accepts) - 1;
-    this.#known.set(key, number);
-    return number;
+    return this.#accepts.push(accepts) - 1;
   }
 }
 

@@ -148,19 +148,19 @@ export class Alternatives implements Expansion {
   #areDisjoint(a: List, b: List): boolean {
     this.#comparisons += 1;
     try {
-      return a.every((x) =>
-        b.every((y) => {
-          this.budget.step(2);
-          const merged = f.merge(x, y);
-          return !merged || isEmpty(this, merged);
-        }),
-      );
+      return this.scalars.prove(() => a.every((x) => b.every((y) => this.#excludes(x, y))));
     } catch (error) {
       if (error === BUSY) return false;
       throw error;
     } finally {
       this.#comparisons -= 1;
     }
+  }
+
+  #excludes(a: f.Facts, b: f.Facts): boolean {
+    this.budget.step(2);
+    const merged = f.merge(a, b);
+    return !merged || isEmpty(this, merged);
   }
 
   #condition(list: List, place: Place, reader: Reader): List {

@@ -76,6 +76,6 @@ function provesUnique(nodes: Nodes, facts: ArrayFacts, count: number | undefined
       for (const x of nodes.all(placesAt(facts, a)))
         for (const y of nodes.all(placesAt(facts, b))) {
           const both = merge(x, y);
-          if (both && !isEmpty(nodes, both)) throw refusal;
+          if (both && !nodes.scalars.prove(() => isEmpty(nodes, both))) throw refusal;
         }
 }

@@ -44,9 +44,10 @@ export function negated(place: Place, places: Places, source: Source): f.Facts[]
 }
 
 const MODERN_ONLY = new Set(['dependentRequired', 'dependentSchemas', 'unevaluatedItems', 'unevaluatedProperties']);
+/** The automaton of a format accepts a part of its texts, so its negation would accept too much. */
 const IMPOSSIBLE = new Set(
   (
-    'patternProperties propertyNames multipleOf oneOf if dependencies dependentSchemas additionalItems ' +
+    'format patternProperties propertyNames multipleOf oneOf if dependencies dependentSchemas additionalItems ' +
     'unevaluatedItems unevaluatedProperties $dynamicRef $recursiveRef'
   ).split(' '),
 );
@@ -85,8 +86,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   exclusiveMaximum: ({ reader }) => numbers({ minimum: reader.number('exclusiveMaximum') ?? -UNBOUND }),
   minLength: ({ reader }) => below((max) => texts({ max }), reader.count('minLength') ?? 0),
   maxLength: ({ reader }) => texts({ min: 1 + (reader.count('maxLength') ?? UNBOUND) }),
-  pattern: textRule,
-  format: textRule,
+  pattern: ({ reader }) =>
+    texts({
+      rules: [{ kind: 'pattern', source: reader.text('pattern') ?? '', path: reader.pathOf('pattern'), banned: true }],
+    }),
   minProperties: ({ reader }) => below((max) => objects({ max }), reader.count('minProperties') ?? 0),
   maxProperties: ({ reader }) => objects({ min: 1 + (reader.count('maxProperties') ?? UNBOUND) }),
   required: ({ reader }) =>
@@ -138,11 +141,6 @@ const RULES: Readonly<Record<string, Rule>> = {
 function excludedValues({ reader, source, name }: Negation): readonly f.Facts[] {
   const excluded = listedValues(reader, name === 'enum' ? 'enum' : 'const', source.budget);
   return excluded ? [{ types: f.EVERY_TYPE, excluded }] : [];
-}
-
-function textRule({ reader, name }: Negation): readonly f.Facts[] {
-  const kind = name === 'pattern' ? 'pattern' : 'format';
-  return texts({ rules: [{ kind, source: reader.text(kind) ?? '', path: reader.pathOf(kind), banned: true }] });
 }
 
 /** A keyword that has a negation only if it says nothing. */

@@ -39,7 +39,11 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
   }
   const others: MemberGroup[] = [];
   let isEndless = true;
-  for (const { names, value } of groupsOf(nodes, facts, [...listed])) {
+  for (const { names, value } of groupsOf(
+    nodes,
+    facts,
+    [...listed].filter((name) => name.isWellFormed()),
+  )) {
     const words = names && isFiniteLanguage(names) ? wordsOf(names, MAX_NAMES) : undefined;
     if (words) for (const word of words) values.set(word, value);
     else {
@@ -165,7 +169,9 @@ function namesOfGroup(nodes: Nodes, facts: ObjectFacts, { listed, sources, chose
     else if (!pattern || names === undefined) return undefined;
     else names = names === 'every' ? pattern : o.intersect(names, pattern, budget);
   }
-  return listed.length > 0 && names !== undefined ? without(wordsAutomaton(listed, budget)) : names;
+  // A group of every name has all names but the listed ones.
+  const isRestricted = names !== undefined && names !== 'every';
+  return listed.length > 0 && isRestricted ? without(wordsAutomaton(listed, budget)) : names;
 }
 
 /** The names that `propertyNames` allows. */
@@ -177,7 +183,7 @@ function allowedNames(nodes: Nodes, places: readonly Place[]): Names {
     if (!facts.values && !facts.text && !facts.excluded) return 'every';
     const excluded = [...(facts.excluded?.values() ?? [])].filter((value) => typeof value === 'string');
     const words = [...(facts.values?.values() ?? [])].filter((value) => typeof value === 'string');
-    const allowed = words.filter((word) => admitsAll(nodes, places, word));
+    const allowed = words.filter((word) => word.isWellFormed() && admitsAll(nodes, places, word));
     if (facts.values && allowed.length === 0) continue;
     const part = facts.values
       ? wordsAutomaton(allowed, nodes.budget)

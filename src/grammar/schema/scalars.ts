@@ -13,9 +13,14 @@ import type { Path } from './places.ts';
 /** The strings of a rule: `everything` if the standard gives it no effect, undefined if there are none. */
 type Language = CharAutomaton | 'everything' | undefined;
 
+/** `fraction`: numbers that are no integers. */
+type NumberForm = 'integer' | 'number' | 'fraction';
+
 export class Scalars {
   readonly #budget: Budget;
   readonly #ignored: (path: Path) => void;
+  /** More than 0 while a proof must not rely on formats. */
+  #proofs = 0;
   readonly #languages = new Map<string, Language>();
   readonly #numbers = new Map<string, CharAutomaton | undefined>();
 
@@ -23,6 +28,19 @@ export class Scalars {
   constructor(budget: Budget, ignored: (path: Path) => void) {
     this.#budget = budget;
     this.#ignored = ignored;
+  }
+
+  /**
+   * Runs a proof that no value exists. It does not use formats: their automata accept only a part of the texts
+   * of the standard.
+   */
+  prove<T>(proof: () => T): T {
+    this.#proofs += 1;
+    try {
+      return proof();
+    } finally {
+      this.#proofs -= 1;
+    }
   }
 
   /** The strings that match a pattern anywhere, or undefined if there are none. */
@@ -55,8 +73,9 @@ export class Scalars {
       return { kind: 'text', min, ...(most !== undefined && { max: most }) };
     let automaton: CharAutomaton | undefined = language === 'everything' ? o.anyText() : language;
     if (min > 0 || most !== undefined) automaton = o.withLength(automaton, min, most, this.#budget);
-    if (automaton && excluded.length > 0)
-      automaton = o.subtract(automaton, wordsAutomaton(excluded, this.#budget), this.#budget);
+    const words = excluded.filter((word) => word.isWellFormed());
+    if (automaton && words.length > 0)
+      automaton = o.subtract(automaton, wordsAutomaton(words, this.#budget), this.#budget);
     return automaton && { kind: 'string', automaton };
   }
 
@@ -70,22 +89,28 @@ export class Scalars {
   }
 
   /** The numbers with these restrictions, without the excluded ones; undefined if there are none. */
-  numberAutomaton(facts: NumberFacts, isInteger: boolean, excluded: readonly number[]): CharAutomaton | undefined {
+  numberAutomaton(facts: NumberFacts, form: NumberForm, excluded: readonly number[]): CharAutomaton | undefined {
     const inside = excluded.filter((value) => value >= facts.minimum && value <= facts.maximum).sort((a, b) => a - b);
     const pieces: CharAutomaton[] = [];
     for (let index = 0; index <= inside.length; index += 1) {
       const [start, end] = [inside[index - 1], inside[index]];
-      const piece = this.#interval(
-        {
-          ...facts,
-          ...(start !== undefined && { minimum: start, above: true }),
-          ...(end !== undefined && { maximum: end, below: true }),
-        },
-        isInteger,
-      );
+      const narrowed = {
+        ...facts,
+        ...(start !== undefined && { minimum: start, above: true }),
+        ...(end !== undefined && { maximum: end, below: true }),
+      };
+      const piece = this.#interval(narrowed, form === 'integer');
       if (piece) pieces.push(piece);
     }
-    return pieces.length > 1 ? o.unite(pieces, this.#budget) : pieces[0];
+    const all = pieces.length > 1 ? o.unite(pieces, this.#budget) : pieces[0];
+    return all && form === 'fraction' ? this.#fractions(all) : all;
+  }
+
+  #fractions(numbers: CharAutomaton): CharAutomaton | undefined {
+    const plain = this.#numbersOf(FRACTION, []);
+    const broken = patternAutomaton('\\.\\d*[1-9]\\d*$', 'search', this.#budget);
+    const some = plain && broken && o.intersect(plain, broken, this.#budget);
+    return some && o.intersect(numbers, some, this.#budget);
   }
 
   #interval(facts: NumberFacts, integer: boolean): CharAutomaton | undefined {
@@ -124,6 +149,7 @@ export class Scalars {
   }
 
   #language({ kind, source, path }: TextRule): Language {
+    if (kind === 'format' && this.#proofs > 0) return 'everything';
     const key = `${kind}:${source}`;
     const isKnown = this.#languages.has(key);
     const language = isKnown
@@ -138,6 +164,9 @@ export class Scalars {
     return language;
   }
 }
+
+/** Numbers that are no integers, in a spelling whose double is none: at most 15 digits, one of them after the point. */
+const FRACTION = { integer: false, minimum: -1e15, maximum: 1e15 };
 
 /** Gives the errors of an automaton the place of their keyword. */
 export function within<T>(path: Path, make: () => T): T {

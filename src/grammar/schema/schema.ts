@@ -155,7 +155,7 @@ class Compiler implements Nodes {
     if (types & f.NULL && !excluded.has('null')) yield this.#literal(null);
     for (const flag of [true, false]) if (types & f.BOOLEAN && !excluded.has(String(flag))) yield this.#literal(flag);
     const nodes = [
-      types & f.NUMBER ? this.#number(facts, path) : undefined,
+      types & f.NUMBER ? this.#number(facts) : undefined,
       types & f.STRING ? this.#string(facts) : undefined,
       types & f.ARRAY
         ? arrayNode(this, { ...(facts.array ?? f.ANY_ARRAY), ...this.#least(facts, f.ARRAY, path) })
@@ -167,20 +167,16 @@ class Compiler implements Nodes {
     for (const node of nodes) if (node) yield this.#add(node);
   }
 
-  #number({ types, number = f.ANY_NUMBER, excluded }: f.Facts, path: Path): GrammarNode | undefined {
-    if ((types & f.INTEGER) === 0)
-      throw new GrammarError('unsupported', path, 'excludes integers but not numbers, which is not supported');
+  #number({ types, number = f.ANY_NUMBER, excluded }: f.Facts): GrammarNode | undefined {
     const values = [...(excluded?.values() ?? [])].filter((value) => typeof value === 'number');
-    const automaton = this.scalars.numberAutomaton(number, (types & f.FRACTION) === 0, values);
+    const form = types & f.FRACTION ? (types & f.INTEGER ? 'number' : 'fraction') : 'integer';
+    const automaton = this.scalars.numberAutomaton(number, form, values);
     return automaton && { kind: 'chars', automaton };
   }
 
   #string({ text = f.ANY_TEXT, excluded }: f.Facts): GrammarNode | undefined {
     const values = [...(excluded?.values() ?? [])].filter((value) => typeof value === 'string');
-    return this.scalars.textNode(
-      text,
-      values.filter((value) => value.isWellFormed()),
-    );
+    return this.scalars.textNode(text, values);
   }
 
   /** The least size without excluded arrays or objects: only empty ones can be excluded. */
