@@ -126,7 +126,11 @@ describe('a form that cannot be compiled', () => {
       FIELD,
     );
     const field = refusal.violations?.[0]?.field ?? '';
-    expect([field.length <= 256, field.endsWith('…'), field.includes('\n') || field.includes('\u001b')]).toEqual([true, true, false]);
+    expect([field.length <= 256, field.endsWith('…'), field.includes('\n') || field.includes('\u001b')]).toEqual([
+      true,
+      true,
+      false,
+    ]);
   });
 });
 

@@ -54,7 +54,10 @@ describe('the narration of a grammar', () => {
 
   test('is absent without a form', async () => {
     const events = await run({ max_tokens: 4 });
-    expect([told(events, 'grammar.compiled'), told(events, 'time.explained')[0]?.['tokens_forced']]).toEqual([[], undefined]);
+    expect([told(events, 'grammar.compiled'), told(events, 'time.explained')[0]?.['tokens_forced']]).toEqual([
+      [],
+      undefined,
+    ]);
   });
 });
 
