@@ -38,7 +38,7 @@ function expectAgreement(source: string, texts: readonly string[]): void {
 function ownExpression(source: string): RegExp {
   try {
     return new RegExp(
-      source.replace(/\\([^])/g, (escape, char: string) => HEXADECIMAL[char] ?? escape),
+      source.replace(/\\(.)/gs, (whole, char: string) => HEXADECIMAL[char] ?? whole),
       'u',
     );
   } catch {
