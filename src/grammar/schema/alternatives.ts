@@ -1,6 +1,6 @@
 /**
  * The values that a schema allows, as a union of alternatives: the applicators that act on the same value
- * (`$ref`, `allOf`, `anyOf`, `oneOf`, `not`, `if`, `dependentSchemas`, `unevaluated…`) are multiplied out. Pure.
+ * (`$ref`, `allOf`, `anyOf`, `oneOf`, `not`, `if`, `dependentSchemas`, …) are multiplied out. Pure.
  */
 import { type Budget, MAX_DEPTH } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
