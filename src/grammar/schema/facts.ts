@@ -1,6 +1,6 @@
 /**
- * The restrictions of a value, collected from one or more schemas. Objects and arrays keep the restrictions of
- * each schema as a layer, because `additionalProperties` and `items` refer to their own schema only. Pure.
+ * The restrictions of a value, collected from one or more schemas. Objects and arrays keep the restrictions
+ * of each schema as a layer, because `additionalProperties` and `items` refer to their own schema only. Pure.
  */
 import { GrammarError } from '../grammar-error.ts';
 import type { Json } from '../output-format.ts';

@@ -25,7 +25,7 @@ export interface Nodes extends Expansion {
 type Names = CharAutomaton | 'every' | undefined;
 
 /**
- * The node of an object, or undefined if there is none. The names of a group are endless, or more than MAX_NAMES.
+ * The node of an object, or undefined if there is none. A group has endless names, or more than MAX_NAMES.
  */
 export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | undefined {
   const listed = new Set([

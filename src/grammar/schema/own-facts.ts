@@ -1,4 +1,4 @@
-/** The restrictions that a schema states itself, without those of the schemas that apply at the same place. Pure. */
+/** The restrictions that a schema states itself, without those of the schemas that it applies. Pure. */
 import type { Budget } from '../budget.ts';
 import type { Json } from '../output-format.ts';
 import * as f from './facts.ts';

@@ -31,8 +31,8 @@ export class Scalars {
   }
 
   /**
-   * Runs a proof that no value exists. It does not use formats: their automata accept only a part of the texts
-   * of the standard.
+   * Runs a proof that no value exists. It does not use formats: their automata accept only a part of the
+   * texts of the standard.
    */
   prove<T>(proof: () => T): T {
     this.#proofs += 1;
@@ -166,7 +166,7 @@ export class Scalars {
   }
 }
 
-/** Numbers that are no integers, in a spelling whose double is none: at most 15 digits, one of them after the point. */
+/** Bounds whose automaton spells numbers without an exponent, and with a point in at most 15 digits. */
 const FRACTION = { integer: false, minimum: -1e15, maximum: 1e15 };
 
 /** Gives the errors of an automaton the place of their keyword. */

@@ -26,7 +26,7 @@ export interface SchemaOptions {
 const COMPARED_MEMBERS = 100;
 
 /**
- * Adds the values that a JSON Schema accepts. Sources of the rules: JSON Schema 2020-12 and draft-07 by `$schema`.
+ * Adds the values that a JSON Schema accepts. Rules: JSON Schema 2020-12, or draft-07 by `$schema`.
  * @throws GrammarError with the place of the keyword
  */
 export function addSchema(builder: ProgramBuilder, schema: Json, options: SchemaOptions = {}): NodeId {
