@@ -52,7 +52,7 @@ function addSource(builder: ProgramBuilder, source: GrammarSource, report: (path
   if (source.kind === 'format') return add(builder, source.format);
   for (const index of source.calls.loose ?? []) report(['tools', index, 'parameters']);
   const onLoose = (_: number, { path }: GrammarError): void => report(path);
-  return addCalls(builder, source.calls, { addFormat: add, onLoose });
+  return addCalls(builder, source.calls, { addFormat: add, onLoose, ignored: report });
 }
 
 /**

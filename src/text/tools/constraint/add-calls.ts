@@ -22,6 +22,8 @@ export interface CallsOptions {
   readonly addFormat: AddFormat;
   /** Called for each tool whose arguments are any object, because its schema cannot be compiled. */
   readonly onLoose: OnLoose;
+  /** Called for each keyword of a tool's schema that has no effect, with a path as those of errors. */
+  readonly ignored?: (path: GrammarError['path']) => void;
 }
 
 /**
@@ -49,7 +51,7 @@ export function constrains({ calls, tools, choice, format }: Omit<CallsSource, '
  */
 export function addCalls(builder: ProgramBuilder, source: CallsSource, options: CallsOptions): NodeId {
   const writer = new Writer(builder, source.specialIds);
-  const callArguments = new CallArguments(writer, source, options.onLoose);
+  const callArguments = new CallArguments(writer, source, options);
   const { calls: format, choice, tools } = source;
   const isHarmony = format.style === 'harmony';
   if (tools.length > 0 && (choice === 'required' || typeof choice === 'object')) {

@@ -13,19 +13,27 @@ import type { Writer } from './writer.ts';
 /** Called for a tool whose schema is not enforced. */
 export type OnLoose = (index: number, reason: GrammarError) => void;
 
+export interface Reports {
+  readonly onLoose: OnLoose;
+  /** Called with the place of each keyword that has no effect. */
+  readonly ignored?: (path: GrammarError['path']) => void;
+}
+
+const placeOf = (index: number): GrammarError['path'] => ['tools', index, 'parameters'];
+
 /** Arguments without a schema: any object. */
 const ANY = { type: 'object' } as const;
 
 export class CallArguments {
   readonly #writer: Writer;
   readonly #source: CallsSource;
-  readonly #onLoose: OnLoose;
+  readonly #reports: Reports;
   readonly #known = new Map<number, NodeId>();
 
-  constructor(writer: Writer, source: CallsSource, onLoose: OnLoose) {
+  constructor(writer: Writer, source: CallsSource, reports: Reports) {
     this.#writer = writer;
     this.#source = source;
-    this.#onLoose = onLoose;
+    this.#reports = reports;
   }
 
   /**
@@ -52,20 +60,21 @@ export class CallArguments {
     const demanded = choice === 'required' || typeof choice === 'object';
     if ((!demanded && tool.strict !== true) || loose.includes(index)) return this.#any(tool);
     try {
-      return this.#bySchema(tool);
+      const ignored = (path: GrammarError['path']): void => this.#reports.ignored?.([...placeOf(index), ...path]);
+      return this.#bySchema(tool, ignored);
     } catch (error) {
       if (!(error instanceof GrammarError)) throw error;
-      const placed = new GrammarError(error.problem, ['tools', index, 'parameters', ...error.path], error.message);
+      const placed = new GrammarError(error.problem, [...placeOf(index), ...error.path], error.message);
       // The budget of this compilation may be spent: the caller begins again.
       if (tool.strict === true || error.problem === 'too_complex') throw placed;
-      this.#onLoose(index, placed);
+      this.#reports.onLoose(index, placed);
       return this.#any(tool);
     }
   }
 
-  #bySchema(tool: CallableTool): NodeId {
+  #bySchema(tool: CallableTool, ignored?: Reports['ignored']): NodeId {
     const { builder } = this.#writer;
-    const root = addSchema(builder, tool.parameters ?? ANY, {});
+    const root = addSchema(builder, tool.parameters ?? ANY, ignored ? { ignored } : {});
     const writer = this.#writer;
     const format = this.#source.calls;
     switch (format.style) {

@@ -1,6 +1,6 @@
 /**
- * Rewrites the nodes of a value of JSON: for an output in which some texts have a meaning outside of JSON, and
- * for the notations of Python and Gemma. Pure.
+ * Rewrites the nodes of a value of JSON: for an output in which some texts have a meaning outside of JSON,
+ * and for the notations of Python and Gemma. Pure.
  */
 import type { CharAutomaton, GrammarNode, Item, Member, MemberGroup, NodeId } from '../../../grammar/program.ts';
 import { anyText, intersect, subtract, withLength } from '../../../grammar/regular/operations.ts';

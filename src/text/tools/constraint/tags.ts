@@ -117,12 +117,14 @@ export class TagNotation implements ArgumentNotation {
   }
 }
 
-let plainTexts: CharAutomaton | undefined;
+/** The texts that are none of a pattern; made once in a process. */
+const plainTexts = new Map<string, CharAutomaton | undefined>();
 
 /** The texts that the reader takes for a text, whatever the types of the argument are. */
 function withoutOtherValues(texts: CharAutomaton, budget: Budget): CharAutomaton | undefined {
-  plainTexts ??= complement(textsOf(OTHER_VALUES, budget), budget);
-  return plainTexts && intersect(texts, plainTexts, budget);
+  const plain = plainTexts.get(OTHER_VALUES) ?? complement(textsOf(OTHER_VALUES, budget), budget);
+  plainTexts.set(OTHER_VALUES, plain);
+  return plain && intersect(texts, plain, budget);
 }
 
 interface Parts {

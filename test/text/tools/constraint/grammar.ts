@@ -12,6 +12,8 @@ import { profileOf } from '../../../../src/text/tools/profile.ts';
 import { sample } from '../../../support/grammar/sampler.ts';
 import { familyTemplate, type Read, readAll } from '../families.ts';
 
+/** The ids of special tokens follow those of the bytes. */
+export const FIRST_SPECIAL = 256;
 /** A clock that never runs out: budgets of tests count states only. */
 const STILL = (): number => 0;
 
@@ -40,7 +42,7 @@ export function constrained(family: string, wish: Wish): Constrained {
   const dialogue = prepareDialogue(profileOf(template), template, { messages, tools, ...rest }, use);
   if (!dialogue.grammar) throw new Error('The output is free.');
   const markers = special ? dialogue.markers.filter((marker) => /^[<[]\S*[>\]]$/.test(marker)) : [];
-  const specialIds = Object.fromEntries(markers.map((marker, at) => [marker, 1_000 + at]));
+  const specialIds = Object.fromEntries(markers.map((marker, at) => [marker, FIRST_SPECIAL + at]));
   const tokens = new Map(Object.entries(specialIds).map(([text, id]) => [id, text]));
   const loose: [number, GrammarError][] = [];
   const program = programOf({ ...dialogue.grammar, specialIds }, loose);
