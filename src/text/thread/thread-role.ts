@@ -1,4 +1,4 @@
-/** The jobs of a thread that processes one job at a time, its limits, and the errors of its faults. Types only. */
+/** A thread that processes one job at a time: its jobs, limits and errors. Types only. */
 /** Limits of every thread. Times are in milliseconds. */
 export interface StartLimits {
   /** Time from the start of the thread until it is ready. */
