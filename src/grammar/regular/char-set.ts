@@ -1,6 +1,7 @@
 /** Sets of characters: Unicode code points without surrogates. Pure. */
+import type { Budget } from '../budget.ts';
 
-/** `[first, last, first, last, …]`: ranges in ascending order, disjoint, not adjacent, without surrogates. */
+/** `[first, last, …]`: ranges in ascending order, disjoint, not adjacent, without surrogates. */
 export type CharSet = readonly number[];
 
 const SURROGATE_FIRST = 0xd800;
@@ -101,13 +102,85 @@ export function propertySet(name: string): CharSet | undefined {
   return set;
 }
 
+const decoder = new TextDecoder('utf-16le', { ignoreBOM: true });
+
 /** Adds the ranges of the characters from `from` to `until`, exclusive, that the expression matches. */
 function addRuns(runs: RegExp, from: number, until: number, ranges: number[]): void {
   if (from >= until) return;
-  const text = String.fromCodePoint(...Array.from({ length: until - from }, (_, index) => from + index));
   const width = from > 0xffff ? 2 : 1;
-  for (const match of text.matchAll(runs)) {
+  const units = new Uint16Array(width * (until - from));
+  for (let code = from; code < until; code += 1) {
+    const at = width * (code - from);
+    if (width === 1) units[at] = code;
+    else {
+      units[at] = 0xd800 + ((code - 0x1_0000) >> 10);
+      units[at + 1] = 0xdc00 + (code & 0x3ff);
+    }
+  }
+  for (const match of decoder.decode(units).matchAll(runs)) {
     const first = from + match.index / width;
     ranges.push(first, first + match[0].length / width - 1);
+  }
+}
+
+/** Characters that belong to the same sets are one class. */
+export interface Classes {
+  /** First characters of the intervals, ascending; an interval ends before the next one. */
+  readonly starts: readonly number[];
+  /** Class of each interval, or -1. */
+  readonly classOf: readonly number[];
+  /** Classes of each set. */
+  readonly ofSet: readonly (readonly number[])[];
+  readonly count: number;
+}
+
+/** Splits the characters into classes. Exact: each set refines the classes of the sets before. */
+export function classesOf(sets: readonly CharSet[], budget: Budget): Classes {
+  const bounds = new Set<number>();
+  for (const set of sets) {
+    budget.step(1 + set.length);
+    for (let at = 0; at < set.length; at += 2) bounds.add(set[at] ?? 0).add((set[at + 1] ?? 0) + 1);
+  }
+  const starts = [...bounds].sort((a, b) => a - b);
+  const indexOf = new Map(starts.map((start, index) => [start, index]));
+  const refined: number[] = starts.map(() => -1);
+  let fresh = 0;
+  for (const set of sets) {
+    const renamed = new Map<number, number>();
+    eachInterval(set, indexOf, budget, (interval) => {
+      const before = refined[interval] ?? -1;
+      let after = renamed.get(before);
+      if (after === undefined) {
+        after = fresh++;
+        renamed.set(before, after);
+      }
+      refined[interval] = after;
+    });
+  }
+  const compact = new Map<number, number>([[-1, -1]]);
+  const classOf = refined.map((name) => {
+    const known = compact.get(name) ?? compact.size - 1;
+    compact.set(name, known);
+    return known;
+  });
+  const ofSet = sets.map((set) => {
+    const found = new Set<number>();
+    eachInterval(set, indexOf, budget, (interval) => found.add(classOf[interval] ?? 0));
+    return [...found];
+  });
+  return { starts, classOf, ofSet, count: compact.size - 1 };
+}
+
+function eachInterval(
+  set: CharSet,
+  indexOf: ReadonlyMap<number, number>,
+  budget: Budget,
+  visit: (interval: number) => void,
+): void {
+  for (let at = 0; at < set.length; at += 2) {
+    const until = indexOf.get((set[at + 1] ?? 0) + 1) ?? 0;
+    const from = indexOf.get(set[at] ?? 0) ?? 0;
+    budget.step(1 + ((until - from) >> 3));
+    for (let interval = from; interval < until; interval += 1) visit(interval);
   }
 }

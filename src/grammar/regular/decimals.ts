@@ -48,7 +48,7 @@ export interface Tracker {
   accepts(state: number): boolean;
 }
 
-/** An integer without leading zeros, of at most `most` digits. States: number of digits; `most + 1`: a zero. */
+/** An integer without leading zeros, of at most `most` digits. States: digits; `most + 1` is a zero. */
 export function wholeForm(most: number): Tracker {
   return {
     size: most + 2,

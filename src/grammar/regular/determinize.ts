@@ -1,70 +1,8 @@
-/** Makes a nondeterministic automaton deterministic: subset construction over classes of characters. Pure. */
+/** Makes an automaton deterministic: subset construction over classes of characters. Pure. */
 import { type Budget, MAX_STATES } from '../budget.ts';
-import type { CharSet } from './char-set.ts';
+import { type Classes, classesOf } from './char-set.ts';
 import { addRange, type Raw } from './minimize.ts';
 import { type Nfa, tooManyStates } from './nfa.ts';
-
-/** Characters that belong to the same sets are one class. */
-interface Classes {
-  /** First characters of the intervals, ascending; an interval ends before the next one. */
-  readonly starts: readonly number[];
-  /** Class of each interval, or -1. */
-  readonly classOf: readonly number[];
-  /** Classes of each set. */
-  readonly ofSet: readonly (readonly number[])[];
-  readonly count: number;
-}
-
-/** Splits the characters into classes. Exact: each set refines the classes of the sets before. */
-function classesOf(sets: readonly CharSet[], budget: Budget): Classes {
-  const bounds = new Set<number>();
-  for (const set of sets) {
-    budget.step(1 + set.length);
-    for (let at = 0; at < set.length; at += 2) bounds.add(set[at] ?? 0).add((set[at + 1] ?? 0) + 1);
-  }
-  const starts = [...bounds].sort((a, b) => a - b);
-  const indexOf = new Map(starts.map((start, index) => [start, index]));
-  const refined: number[] = starts.map(() => -1);
-  let fresh = 0;
-  for (const set of sets) {
-    const renamed = new Map<number, number>();
-    eachInterval(set, indexOf, budget, (interval) => {
-      const before = refined[interval] ?? -1;
-      let after = renamed.get(before);
-      if (after === undefined) {
-        after = fresh++;
-        renamed.set(before, after);
-      }
-      refined[interval] = after;
-    });
-  }
-  const compact = new Map<number, number>([[-1, -1]]);
-  const classOf = refined.map((name) => {
-    const known = compact.get(name) ?? compact.size - 1;
-    compact.set(name, known);
-    return known;
-  });
-  const ofSet = sets.map((set) => {
-    const found = new Set<number>();
-    eachInterval(set, indexOf, budget, (interval) => found.add(classOf[interval] ?? 0));
-    return [...found];
-  });
-  return { starts, classOf, ofSet, count: compact.size - 1 };
-}
-
-function eachInterval(
-  set: CharSet,
-  indexOf: ReadonlyMap<number, number>,
-  budget: Budget,
-  visit: (interval: number) => void,
-): void {
-  for (let at = 0; at < set.length; at += 2) {
-    const until = indexOf.get((set[at + 1] ?? 0) + 1) ?? 0;
-    const from = indexOf.get(set[at] ?? 0) ?? 0;
-    budget.step(1 + ((until - from) >> 3));
-    for (let interval = from; interval < until; interval += 1) visit(interval);
-  }
-}
 
 /** Members of all subsets together, so that their memory is bounded. */
 const MAX_MEMBERS = 4_000_000;

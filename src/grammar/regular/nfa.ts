@@ -33,6 +33,8 @@ export class NfaBuilder {
   readonly #budget: Budget;
   readonly #sets: CharSet[] = [];
   readonly #known = new Map<string, number>();
+  /** The same by the object: copies of a part share its sets. */
+  readonly #indices = new Map<CharSet, number>();
   readonly #setOf: number[] = [];
   readonly #targetOf: number[] = [];
   readonly #free: number[][] = [];
@@ -80,14 +82,17 @@ export class NfaBuilder {
   }
 
   #read(state: number, set: CharSet, target: number): void {
-    const key = set.join();
-    let index = this.#known.get(key);
-    if (index === undefined) {
-      index = this.#sets.push(set) - 1;
-      this.#known.set(key, index);
-    }
-    this.#setOf[state] = index;
+    this.#setOf[state] = this.#indices.get(set) ?? this.#indexOf(set);
     this.#targetOf[state] = target;
+  }
+
+  #indexOf(set: CharSet): number {
+    this.#budget.step(1 + (set.length >> 2));
+    const key = set.join();
+    const index = this.#known.get(key) ?? this.#sets.push(set) - 1;
+    this.#known.set(key, index);
+    this.#indices.set(set, index);
+    return index;
   }
 
   /** Adds the states of a tree after `from`; returns the state after it. No edge leads back to `from`. */

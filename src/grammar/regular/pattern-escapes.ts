@@ -175,6 +175,7 @@ export function readClass(reader: PatternReader, budget: Budget): CharSet {
     } else if (first > last) throw reader.invalid('a range out of order', from);
     else ranges.push(first, last);
   }
+  budget.step(ranges.length);
   const set = charSet(ranges);
   return negative ? negated(set) : set;
 }

@@ -17,7 +17,7 @@ export type PatternNode =
 
 /**
  * The tree of a regular expression.
- * @throws GrammarError `invalid` or `unsupported` with the position; `too_complex` for groups nested too deeply
+ * @throws GrammarError `invalid` or `unsupported` with the position; `too_complex` for deep groups
  */
 export function parsePattern(source: string, budget: Budget): PatternNode {
   return new PatternParser(source, budget).parse();

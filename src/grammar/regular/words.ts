@@ -116,7 +116,7 @@ class WordsBuilder {
 
 /**
  * Exactly these texts.
- * @throws GrammarError `too_complex`; `unsatisfiable` for an empty list; `unsupported` for half of a surrogate pair
+ * @throws GrammarError `too_complex`; `unsatisfiable` for an empty list; `unsupported` for a half pair
  */
 export function wordsAutomaton(words: readonly string[], budget: Budget): CharAutomaton {
   if (words.length === 0) throw new GrammarError('unsatisfiable', [], 'allows no text');

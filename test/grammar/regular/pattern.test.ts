@@ -24,13 +24,8 @@ function expectAgreement(source: string, texts: readonly string[]): void {
     const expression = ownExpression(mode === 'search' ? source : `^(?:${source})$`);
     const automaton = patternAutomaton(source, mode, untimed());
     if (automaton) expectWellFormed(automaton);
-    for (const text of texts)
-      expect([mode, source, text, automaton ? matches(automaton, text) : false]).toEqual([
-        mode,
-        source,
-        text,
-        expression.test(text),
-      ]);
+    const accepted = texts.filter((text) => automaton && matches(automaton, text));
+    expect([mode, source, accepted]).toEqual([mode, source, texts.filter((text) => expression.test(text))]);
   }
 }
 
@@ -57,7 +52,7 @@ const atom = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.constantFrom('^', '$', '\\ud83d\\ude00', '[^]', '[]', '[\\ud83d\\ude00b]', '\\p{Lu}', '\\P{L}'),
+    arbitrary: fc.constantFrom('^', '$', '\\ud83d\\ude00', '[^]', '[]', '[\\ud83d\\ude00b]'),
   },
 );
 const quantifier = fc.constantFrom('*', '+', '?', '{2}', '{1,}', '{0,2}', '{1,3}?', '*?', '+?', '{0}');
@@ -119,6 +114,7 @@ describe('a regular expression', () => {
     ['^[\\^\\]\\\\-]$', ['^', ']', '\\', '-', 'a']],
     ['^[^\\W_]$', ['a', '_', ' ', '5']],
     ['^\\p{Script=Greek}+$', ['αβγ', 'abc']],
+    ['^\\p{Lu}\\P{L}$', ['A1', 'Éa', 'a1']],
     ['^.$', ['a', '\n', '😀', '\r', '\u2029']],
     ['^[😀-😎]$', ['😀', '😅', '😏']],
     ['\\u{1F600}', ['😀', 'u']],
