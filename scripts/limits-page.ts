@@ -32,6 +32,7 @@ import { NEGLIGIBLE_SHARE } from '../src/engine/load/reserved-plan.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/session.ts';
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
+import { MAX_GRAMMAR_BYTES, MAX_GRAMMARS } from '../src/engine/sampling/grammars.ts';
 import { COMPILE_MS, MAX_DEPTH, MAX_STATES } from '../src/grammar/budget.ts';
 import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
@@ -319,6 +320,7 @@ the time that it may need, and every other one on a thread.
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |
 | logits of a run that scores a prompt | ${MAX_SCORED_POSITIONS} positions, ${bytes(MAX_SCORED_BYTES)} of float32; allocated at the first such request | – | the next chunk | \`engine/ort/session\` | \`engine/prompt-scores\` |
+| grammars that the engine keeps | ${MAX_GRAMMARS}, and ${bytes(MAX_GRAMMAR_BYTES)} by their own estimates; grammars of running sequences in any case | – | the least recently used is dropped, and built again when it is needed | \`engine/sampling/grammars\` | \`engine/sampling/grammars\` |
 | alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/prompt-scores\` |
 | labels of metrics | names of events and outcomes | – | never a job or correlation id | \`telemetry/metrics\` | \`contract/narration-limits\` |
 

@@ -87,7 +87,7 @@ export class EngineClient {
     this.#threshold = stallMs === undefined ? undefined : new StallThreshold(stallMs, stepMs);
   }
 
-  /** Sets the texts of the ids, which sequences with a grammar need. Each engine gets them once, if needed. */
+  /** Sets the texts of the ids. Each engine gets them once, before its first sequence with a grammar. */
   setVocabulary(data: VocabularyData): void {
     this.#vocabulary.data = data;
   }

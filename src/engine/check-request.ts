@@ -45,8 +45,8 @@ export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, con
 }
 
 /**
- * Checks that a grammar can be run: its nodes and tokens exist. The worker has compiled it, so nothing else is
- * checked.
+ * Checks that a grammar can be run: its nodes and tokens exist. The worker has compiled it, so nothing else
+ * is checked.
  * @returns a sentence about the first problem; undefined for a usable grammar.
  */
 export function checkProgram({ nodes, root }: Program, idLimit: number): string | undefined {

@@ -23,8 +23,8 @@ export interface CharAutomaton {
 /** Members of an object whose names are not listed. */
 export interface MemberGroup {
   /**
-   * The names, as characters of the decoded name. Absent: every name. Groups of one object are disjoint; a
-   * listed name never belongs to a group.
+   * The names, as characters of the decoded name, without the listed ones. Absent: every name that is not
+   * listed. Groups of one object are disjoint.
    */
   readonly names?: CharAutomaton;
   readonly value: NodeId;

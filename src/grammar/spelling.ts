@@ -28,6 +28,15 @@ export function bytesOfChar(code: number, spelling: Spelling): Uint8Array {
   return encoder.encode(String.fromCodePoint(code));
 }
 
+/** The number of bytes of a code point. */
+export function lengthOfChar(code: number, spelling: Spelling): number {
+  if (spelling === 'json') {
+    if (SHORT_ESCAPES[code] !== undefined) return 2;
+    if (code < 0x20) return 6;
+  }
+  return code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x1_0000 ? 3 : 4;
+}
+
 /** First code points of runs whose characters have the same number of bytes, and are spelled alike. */
 const RUNS: Readonly<Record<Spelling, readonly number[]>> = {
   raw: [0, 0x80, 0x800, 0x1_0000],
@@ -39,7 +48,7 @@ export function cheapestIn(first: number, last: number, spelling: Spelling): num
   let best = first;
   for (const start of RUNS[spelling]) {
     if (start <= first || start > last) continue;
-    if (bytesOfChar(start, spelling).length < bytesOfChar(best, spelling).length) best = start;
+    if (lengthOfChar(start, spelling) < lengthOfChar(best, spelling)) best = start;
   }
   return best;
 }
@@ -50,8 +59,8 @@ export function shortestInside({ edges, accepts }: CharAutomaton, spelling: Spel
   const sources: [state: number, bytes: number][][] = accepts.map(() => []);
   for (const [state, ranges] of edges.entries())
     for (let at = 0; at < ranges.length; at += 3) {
-      const [first = 0, last = 0, target = 0] = ranges.slice(at, at + 3);
-      sources[target]?.push([state, bytesOfChar(cheapestIn(first, last, spelling), spelling).length]);
+      const [first, last, target] = [ranges[at] ?? 0, ranges[at + 1] ?? 0, ranges[at + 2] ?? 0];
+      sources[target]?.push([state, lengthOfChar(cheapestIn(first, last, spelling), spelling)]);
     }
   const queue = accepts.flatMap((accepting, state) => (accepting ? [state] : []));
   for (const state of queue) lengths[state] = 0;

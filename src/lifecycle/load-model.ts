@@ -150,3 +150,8 @@ async function withEnd(spec: ModelSpec, { tokenizer, templates }: ModelText): Pr
   narrate('model.no_end', { model_ref: spec.name, end_token: end?.text, end_id: end?.id });
   return end ? { ...spec, eosIds: [end.id] } : spec;
 }
+
+/** Ends the threads of a model. */
+export async function closeModel({ tokenizer, grammars }: LoadedModel): Promise<void> {
+  await Promise.all([tokenizer.close(), grammars.close()]);
+}

@@ -50,7 +50,8 @@ export interface SequenceRequest {
   readonly copyOf?: number;
   /**
    * The grammar of the output. Absent: any output. An end id is drawn only after a complete output. The
-   * sequence ends with `eos` as soon as the output is complete and nothing can follow, also below `minTokens`.
+   * sequence ends with `eos` as soon as the output is complete and nothing can follow, also below
+   * `minTokens`.
    */
   readonly grammar?: SequenceGrammar;
 }

@@ -66,6 +66,16 @@ describe('the parts of the time', () => {
     );
   });
 
+  test('name the tokens that a grammar forced', async () => {
+    const start = 'Request took 91 ms: queue 1, prefill 4, decode 70 ms';
+    expect(await humanOf('time.explained', { ...times, tokens_forced: 0 })).toBe(start);
+    expect(await humanOf('time.explained', { ...times, tokens_forced: 1 })).toBe(`${start}; 1 token forced`);
+    const drafts = { tokens_drafted: 20, tokens_accepted: 12 };
+    expect(await humanOf('time.explained', { ...times, ...drafts, tokens_forced: 9 })).toBe(
+      `${start}; 12/20 drafts, 9 forced`,
+    );
+  });
+
   test('are in seconds for a long request, so that the longest sentence fits', async () => {
     const long = { duration_ms: 86_400_000, queue_ms: 9_000_000, prefill_ms: 400_000, decode_time_ms: 77_000_000 };
     expect(await humanOf('time.explained', { ...long, tokens_drafted: 1_048_576, tokens_accepted: 1_048_575 })).toBe(

@@ -15,7 +15,7 @@ import { Announcer } from '../../lifecycle/callback/announcer.ts';
 import type { BoundAddress } from '../../lifecycle/callback/callback-address.ts';
 import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
-import { type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
+import { closeModel, type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
 import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
@@ -248,8 +248,7 @@ export class Worker {
     this.#state.enter('draining');
     if (listening) await finishJobs(this.#jobs, reason, budget);
     const ms = budget.leftMs('close');
-    const { tokenizer, grammars } = this.#model ?? {};
-    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), tokenizer?.close(), grammars?.close()];
+    const closings = [closeServer(this.#app, ms), this.#supervisor.close(ms), this.#model && closeModel(this.#model)];
     await within(ms, Promise.all(closings));
     this.#jobs.flushReports();
     if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });

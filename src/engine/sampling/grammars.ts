@@ -35,9 +35,9 @@ export class Grammars {
     this.#limits = limits;
   }
 
-  /** Number of kept grammars. */
-  get size(): number {
-    return this.#entries.size;
+  /** The keys of the kept grammars, the least recently used first. */
+  get keys(): readonly string[] {
+    return [...this.#entries.keys()];
   }
 
   /** Sets the texts of the ids, once. */

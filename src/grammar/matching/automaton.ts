@@ -53,14 +53,19 @@ export class Automaton {
   readonly #ids = new Map<string, number>();
   readonly #tokens = new Map<number, Map<number, number>>();
   readonly #nameFacts: (NameFacts | undefined)[] = [];
+  readonly #hasGroups: boolean;
+  #flags = new Uint8Array(64);
+  /** Bytes that can follow a new state. */
+  readonly #open = new Uint8Array(256);
   /** The state at the beginning of a text. */
   readonly start: number;
 
   constructor(program: Program) {
     this.facts = new Facts(program);
+    this.#hasGroups = program.nodes.some((node) => node.kind === 'object' && node.others.length > 0);
     this.names = new NamePlaces(this.facts);
     this.places = new Places(this.facts, this.names);
-    this.frames = new Frames((place) => this.places.wayFrom(place).length);
+    this.frames = new Frames((place) => this.places.lengthFrom(place));
     this.#steps = new Steps(this.facts, this.frames, this.names);
     this.start = this.#stateOf(this.#steps.begin(program.root));
   }
@@ -73,6 +78,19 @@ export class Automaton {
   /** Bytes of memory, about. */
   get bytes(): number {
     return this.#next.byteLength + this.frames.bytes + this.states * 200;
+  }
+
+  /**
+   * For a walk: `[state * 256 + byte]`, the next state, or a negative number if `next` has to compute it.
+   * `next` can replace the table.
+   */
+  get table(): Int32Array {
+    return this.#next;
+  }
+
+  /** For a walk, by state: 1 if the names before decide whether the text can be so (`NameFacts`). */
+  get flags(): Uint8Array {
+    return this.#flags;
   }
 
   /** The state after a byte; `DEAD` if the byte is not allowed. */
@@ -223,7 +241,26 @@ export class Automaton {
     this.#accepts.push(accepts);
     this.#ids.set(key, state);
     if ((state + 1) * 256 > this.#next.length) this.#grow();
+    this.#closeRow(state);
+    if (this.#hasGroups) this.#flags[state] = this.#endsName(state) ? 1 : 0;
     return state;
+  }
+
+  /** Marks the bytes of a new state that are certainly not allowed, unless they are few. */
+  #closeRow(state: number): void {
+    const open = this.#open.fill(0);
+    const add = (byte: number): void => {
+      open[byte] = 1;
+    };
+    for (const frame of this.framesOf(state)) if (!this.places.addBytes(this.frames.placeOf(frame), add)) return;
+    const next = this.#next;
+    const row = state * 256;
+    for (let byte = 0; byte < 256; byte += 1) if (open[byte] === 0) next[row + byte] = DEAD;
+  }
+
+  #endsName(state: number): boolean {
+    const { ended, finite } = this.nameFacts(state);
+    return ended || finite;
   }
 
   #setOf(frames: readonly number[]): readonly number[] {
@@ -240,5 +277,8 @@ export class Automaton {
     wider.set(this.#next);
     wider.fill(UNKNOWN, this.#next.length);
     this.#next = wider;
+    const flags = new Uint8Array(wider.length / 256);
+    flags.set(this.#flags);
+    this.#flags = flags;
   }
 }

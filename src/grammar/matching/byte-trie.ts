@@ -35,7 +35,7 @@ export function* buildTrie(
   ids: readonly number[],
   same?: Int32Array,
 ): Generator<void, ByteTrie, void> {
-  const tree = new Tree();
+  const tree = new Tree(2 * ids.length);
   for (const [index, id] of ids.entries()) {
     let node = 0;
     for (let at = id === 0 ? 0 : (ends[id - 1] ?? 0); at < (ends[id] ?? 0); at += 1)
@@ -78,13 +78,24 @@ function* flatten(tree: Tree): Generator<void, ByteTrie, void> {
 /** The trie while it grows: linked nodes, and a hash table of (node, byte) → child. Node 0 is the root. */
 class Tree {
   count = 1;
-  bytes = new Uint8Array(1024);
-  ids = new Int32Array(1024).fill(-1);
-  children = new Int32Array(1024);
-  siblings = new Int32Array(1024);
+  bytes: Uint8Array;
+  ids: Int32Array;
+  children: Int32Array;
+  siblings: Int32Array;
   /** Indices of children, 0 = empty. At most half full. */
-  #table = new Int32Array(4096);
-  #parents = new Int32Array(1024);
+  #table: Int32Array;
+  #parents: Int32Array;
+
+  /** @param expected number of nodes that fit without a long pause */
+  constructor(expected: number) {
+    const size = 2 ** Math.max(4, Math.ceil(Math.log2(expected + 1)));
+    this.bytes = new Uint8Array(size);
+    this.ids = new Int32Array(size).fill(-1);
+    this.children = new Int32Array(size);
+    this.siblings = new Int32Array(size);
+    this.#parents = new Int32Array(size);
+    this.#table = new Int32Array(2 * size);
+  }
 
   child(parent: number, byte: number): number {
     const mask = this.#table.length - 1;
@@ -128,7 +139,7 @@ class Tree {
     this.children = wider(this.children);
     this.siblings = wider(this.siblings);
     this.#parents = wider(this.#parents);
-    this.#table = new Int32Array(4 * size);
+    this.#table = new Int32Array(2 * size);
     for (let node = 1; node < this.count; node += 1) this.#put(node);
   }
 }

@@ -2,7 +2,7 @@
  * The bytes of characters that an automaton restricts. Between the bytes of a character, the bytes so far are
  * a number: 0 = none. A byte is refused if no character that the automaton allows begins with the bytes. Pure.
  */
-import { bytesOfChar, cheapestIn, type Spelling } from '../spelling.ts';
+import { bytesOfChar, cheapestIn, lengthOfChar, type Spelling } from '../spelling.ts';
 
 /** A byte is refused. */
 export const NO_CHAR = -1;
@@ -173,16 +173,16 @@ function beginsWith(code: number, partial: number): boolean {
  * @param lengths bytes from each state to an accepting one
  */
 export function shortestWay(partial: number, edges: Edges, lengths: Float64Array, spelling: Spelling): Way | undefined {
-  let best: Way | undefined;
+  let best = -1;
+  let least = Number.POSITIVE_INFINITY;
   const soFar = bytesSoFar(partial);
   for (let at = 0; at < edges.length; at += 3) {
     const code = codeIn(edges[at] ?? 0, edges[at + 1] ?? 0, partial, spelling);
     if (code === NO_CHAR) continue;
-    const bytes = bytesOfChar(code, spelling);
-    const length = bytes.length - soFar + (lengths[edges[at + 2] ?? 0] ?? 0);
-    if (!best || length < best.length) best = { length, byte: bytes[soFar] ?? 0 };
+    const length = lengthOfChar(code, spelling) - soFar + (lengths[edges[at + 2] ?? 0] ?? 0);
+    if (length < least) [least, best] = [length, code];
   }
-  return best;
+  return best < 0 ? undefined : { length: least, byte: bytesOfChar(best, spelling)[soFar] ?? 0 };
 }
 
 /** The cheapest code point of a range whose spelling begins with the partial one; `NO_CHAR` for none. */
@@ -200,3 +200,20 @@ function codeIn(first: number, last: number, partial: number, spelling: Spelling
     if (beginsWith(code, partial)) return code;
   return NO_CHAR;
 }
+
+/** Adds the bytes that can begin a character, or continue a partial one: these and possibly others. */
+export function addFirstBytes(partial: number, edges: Edges, spelling: Spelling, add: (byte: number) => void): void {
+  if (partial >= UTF8) for (let byte = 0x80; byte <= 0xbf; byte += 1) add(byte);
+  else if (partial > 0) for (const char of '"\\/bfnrtu0123456789acde') add(char.charCodeAt(0));
+  else
+    for (let at = 0; at < edges.length; at += 3) {
+      const first = edges[at] ?? 0;
+      const last = edges[at + 1] ?? 0;
+      for (let code = first; code <= Math.min(last, 0x7f); code += 1) add(code);
+      if (last >= 0x80) for (let byte = leadByte(Math.max(first, 0x80)); byte <= leadByte(last); byte += 1) add(byte);
+    }
+  if (partial === 0 && spelling === 'json') add(0x5c);
+}
+
+const leadByte = (code: number): number =>
+  code < 0x800 ? 0xc0 | (code >> 6) : code < 0x1_0000 ? 0xe0 | (code >> 12) : 0xf0 | (code >> 18);

@@ -2,6 +2,7 @@
 import type { CharAutomaton, GrammarNode, Item, NodeId, Program } from '../program.ts';
 import { shortestLengths } from '../shortest.ts';
 import { bytesOfLiteral, type Spelling, shortestInside } from '../spelling.ts';
+import { shortestWay } from './char-bytes.ts';
 import { ObjectFacts } from './names/object-facts.ts';
 
 type ArrayNode = Extract<GrammarNode, { kind: 'array' }>;
@@ -16,6 +17,7 @@ export class Facts {
   readonly #objects: (ObjectFacts | undefined)[] = [];
   readonly #suffixes: (Float64Array | undefined)[] = [];
   readonly #inside = { raw: new Map<CharAutomaton, Float64Array>(), json: new Map<CharAutomaton, Float64Array>() };
+  readonly #through = { raw: new Map<CharAutomaton, Float64Array>(), json: new Map<CharAutomaton, Float64Array>() };
   readonly #finite = new Map<CharAutomaton, Uint8Array>();
 
   constructor(program: Program) {
@@ -69,6 +71,19 @@ export class Facts {
     if (known) return known;
     const lengths = shortestInside(automaton, spelling);
     this.#inside[spelling].set(automaton, lengths);
+    return lengths;
+  }
+
+  /** Bytes from each state of an automaton through at least one character to an accepting one. */
+  through(automaton: CharAutomaton, spelling: Spelling): Float64Array {
+    const known = this.#through[spelling].get(automaton);
+    if (known) return known;
+    const inside = this.inside(automaton, spelling);
+    const lengths = Float64Array.from(automaton.edges, (edges, state) => {
+      const length = inside[state] ?? Number.POSITIVE_INFINITY;
+      return length > 0 ? length : (shortestWay(0, edges, inside, spelling)?.length ?? Number.POSITIVE_INFINITY);
+    });
+    this.#through[spelling].set(automaton, lengths);
     return lengths;
   }
 

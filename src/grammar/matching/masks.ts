@@ -109,28 +109,36 @@ export class Masks {
     return true;
   }
 
-  #walk({ bytes, depths, skips, ids }: ByteTrie, state: number, found: Found): void {
+  #walk(trie: ByteTrie, state: number, found: Found): void {
     const automaton = this.#automaton;
+    const { bytes, depths, skips, ids } = trie;
     const path = this.#path;
     const pathEnds = this.#pathEnds;
+    let { table, flags } = automaton;
     path[0] = state;
     for (let at = 0; at < bytes.length; ) {
       const depth = depths[at] ?? 0;
-      const next = automaton.next(path[depth] ?? DEAD, bytes[at] ?? 0);
+      const byte = bytes[at] ?? 0;
+      const from = path[depth] ?? DEAD;
+      let next = table[from * 256 + byte] ?? DEAD;
+      if (next < 0) {
+        next = automaton.next(from, byte);
+        ({ table, flags } = automaton);
+      }
       if (next === DEAD) {
         at = skips[at] ?? bytes.length;
         continue;
       }
       path[depth + 1] = next;
-      const { ended, finite } = automaton.nameFacts(next);
-      pathEnds[depth + 1] = ended ? 1 : (pathEnds[depth] ?? 0);
+      const ends = (flags[next] ?? 0) | (pathEnds[depth] ?? 0);
+      pathEnds[depth + 1] = ends;
       const id = ids[at] ?? -1;
       if (id >= 0 && this.#reaches(next, found.left)) {
-        if (depth + 1 > found.longest) {
+        if (depth >= found.longest) {
           found.longest = depth + 1;
           found.longestId = id;
         }
-        this.#addTexts(found, id, next, finite || pathEnds[depth + 1] === 1);
+        this.#addTexts(found, id, next, ends !== 0);
       }
       at += 1;
     }

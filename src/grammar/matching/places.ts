@@ -11,7 +11,7 @@
  */
 import type { GrammarNode } from '../program.ts';
 import type { Spelling } from '../spelling.ts';
-import { shortestWay, type Way } from './char-bytes.ts';
+import { addFirstBytes, shortestWay, type Way } from './char-bytes.ts';
 import { arrayRest, type Facts, itemAt } from './facts.ts';
 import type { Place } from './frames.ts';
 import type { NamePlaces } from './names/name-places.ts';
@@ -53,6 +53,8 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const LETTER = 0x61;
 
+const OBJECT_BYTES = [OPEN_BRACE, CLOSE_BRACE, COMMA, SPACE_BYTE, COLON_BYTE, QUOTE_BYTE];
+
 const TEXT_WAYS = shortestWays(ANY_SPELLING);
 
 /** A way of infinite length: no text leads from the place to the end. */
@@ -65,6 +67,52 @@ export class Places {
   constructor(facts: Facts, names: NamePlaces) {
     this.#facts = facts;
     this.#names = names;
+  }
+
+  /** The length of `wayFrom`. */
+  lengthFrom(place: Place): number {
+    const { node: id, phase, a, b } = place;
+    const node = this.#facts.nodeAt(id);
+    if (b !== 0) return this.wayFrom(place).length;
+    if (node.kind === 'chars') return this.#facts.through(node.automaton, 'raw')[a] ?? Number.POSITIVE_INFINITY;
+    if (node.kind !== 'string' || phase === OPEN) return this.wayFrom(place).length;
+    return 1 + (this.#facts.inside(node.automaton, 'json')[a] ?? Number.POSITIVE_INFINITY);
+  }
+
+  /**
+   * Adds the bytes that can follow at a place: these and possibly others.
+   * @returns false if they are most bytes, and none is added
+   */
+  addBytes({ node: id, phase, a, b }: Place, add: (byte: number) => void): boolean {
+    const node = this.#facts.nodeAt(id);
+    switch (node.kind) {
+      case 'token':
+        return true;
+      case 'literal':
+        add(this.#facts.literal(id, node.text)[a] ?? 0);
+        return true;
+      case 'chars':
+        addFirstBytes(b, node.automaton.edges[a] ?? [], 'raw', add);
+        return true;
+      case 'string':
+        add(QUOTE_BYTE);
+        if (phase !== OPEN) addFirstBytes(b, node.automaton.edges[a] ?? [], 'json', add);
+        return true;
+      case 'text':
+        if (phase !== OPEN) return false;
+        add(QUOTE_BYTE);
+        return true;
+      case 'array':
+        for (const byte of [OPEN_BRACKET, CLOSE_BRACKET, COMMA, SPACE_BYTE]) add(byte);
+        return true;
+      case 'object':
+        if (phase === OTHER) return false;
+        if (phase === LISTED) for (const byte of this.#facts.object(id, node).names.bytesAfter(b)) add(byte);
+        else for (const byte of OBJECT_BYTES) add(byte);
+        return true;
+      default:
+        return false;
+    }
   }
 
   /**

@@ -58,7 +58,7 @@ function uri(): string {
   const plain = "a-zA-Z0-9._~!$&'()*+,;=\\-";
   const segment = `(?:[${plain}:@]|${encoded})`;
   const path = `(?:/${segment}*)*`;
-  const host = `(?:(?:[${plain}]|${encoded})+|\\[${ipv6()}\\])`;
+  const host = `(?:(?:[${plain}]|${encoded})*|\\[${ipv6()}\\])`;
   const authority = `(?:(?:[${plain}:]|${encoded})*@)?${host}(?::\\d{0,5})?`;
   const tail = `(?:[${plain}:@/?]|${encoded})*`;
   return `[a-zA-Z][a-zA-Z0-9+.-]*:(?://${authority}${path}|/?${segment}+${path})(?:\\?${tail})?(?:#${tail})?`;

@@ -142,7 +142,8 @@ class PatternParser {
     const min = sign === undefined ? Number(least) : sign === '+' ? 1 : 0;
     const max = sign === undefined ? maximum(min, comma, most) : sign === '?' ? 1 : Number.POSITIVE_INFINITY;
     if (min > max) throw this.#reader.invalid('numbers of a quantifier out of order', start);
-    if (this.#reader.match(QUANTIFIER)) throw this.#reader.invalid('nothing to repeat', this.#reader.at);
+    const end = this.#reader.at;
+    if (this.#reader.match(QUANTIFIER)) throw this.#reader.invalid('nothing to repeat', end);
     return repeated(item, min, max);
   }
 }

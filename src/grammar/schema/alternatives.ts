@@ -1,6 +1,6 @@
 /**
- * What a schema allows, as a union of alternatives: the applicators that act on the same value (`$ref`, `allOf`,
- * `anyOf`, `oneOf`, `not`, `if`, `dependentSchemas`, `unevaluated…`) are multiplied out. Pure.
+ * The values that a schema allows, as a union of alternatives: the applicators that act on the same value
+ * (`$ref`, `allOf`, `anyOf`, `oneOf`, `not`, `if`, `dependentSchemas`, …) are multiplied out. Pure.
  */
 import { type Budget, MAX_DEPTH } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
@@ -112,7 +112,7 @@ export class Alternatives implements Expansion {
     return made;
   }
 
-  /** The alternatives of any of these schemas. If several can match, `unevaluated…` does not know its layers. */
+  /** The alternatives of any of these schemas. If several can match, `unevaluated…` has no exact layers. */
   #union(branches: readonly Place[]): List {
     const list = branches.flatMap((branch) => this.of(branch));
     const isAmbiguous = list.length > 1 && list.some(hasLayers);

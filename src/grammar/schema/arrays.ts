@@ -2,12 +2,10 @@
 import { GrammarError } from '../grammar-error.ts';
 import type { GrammarNode, Item } from '../program.ts';
 import { isEmpty, placesAt } from './admits.ts';
-import { type ArrayFacts, type Contained, merge } from './facts.ts';
+import { type ArrayFacts, type Contained, checkLeast, merge } from './facts.ts';
 import type { Nodes } from './objects.ts';
 import type { Place } from './places.ts';
 
-/** Maximum number of first items with a schema of their own. */
-export const MAX_PREFIX = 1_000;
 /** First items that are compared to prove that they differ. */
 const MAX_COMPARED = 16;
 
@@ -33,7 +31,9 @@ export function arrayNode(nodes: Nodes, facts: ArrayFacts): GrammarNode | undefi
   const max = rest ? facts.max : prefix.length;
   const minMatches = contained?.min ?? 0;
   if (max > 1 && facts.unique) provesUnique(nodes, facts, rest ? undefined : prefix.length);
-  if (Math.max(facts.min, minMatches) > max) return undefined;
+  const least = Math.max(facts.min, minMatches);
+  if (least > max) return undefined;
+  checkLeast(least, facts.path);
   const most = rest?.match === undefined ? prefix.filter(({ match }) => match !== undefined).length : max;
   if (minMatches > most) return undefined;
   return {

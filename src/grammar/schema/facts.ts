@@ -1,6 +1,6 @@
 /**
- * The restrictions of a value, collected from one or more schemas. Objects and arrays keep the restrictions of
- * each schema as a layer, because `additionalProperties` and `items` refer to their own schema only. Pure.
+ * The restrictions of a value, collected from one or more schemas. Objects and arrays keep the restrictions
+ * of each schema as a layer, because `additionalProperties` and `items` refer to their own schema only. Pure.
  */
 import { GrammarError } from '../grammar-error.ts';
 import type { Json } from '../output-format.ts';
@@ -16,6 +16,15 @@ export const STRING = 16;
 export const ARRAY = 32;
 export const OBJECT = 64;
 export const EVERY_TYPE = 127;
+
+/** Maximum of `minLength`, `minItems`, `minProperties` and `minContains`: more would never end. */
+export const MAX_LEAST = 10_000;
+
+/** @throws GrammarError `too_complex` if a value must have too many parts */
+export function checkLeast(least: number, path: Path): void {
+  if (least > MAX_LEAST)
+    throw new GrammarError('too_complex', path, `needs more than ${MAX_LEAST} characters, items or members; use fewer`);
+}
 
 /** Values by their canonical text. */
 export type Values = ReadonlyMap<string, Json>;
@@ -33,6 +42,7 @@ export interface TextFacts {
   readonly min: number;
   readonly max: number;
   readonly rules: readonly TextRule[];
+  readonly path: Path;
 }
 
 export interface NumberFacts {
@@ -84,6 +94,7 @@ export interface ArrayFacts {
   readonly max: number;
   /** Place of `uniqueItems`, if items must differ. */
   readonly unique?: Path;
+  readonly path: Path;
 }
 
 /** One alternative of a schema. */
@@ -101,7 +112,7 @@ export interface Facts {
 }
 
 export const ANYTHING: Facts = { types: EVERY_TYPE };
-export const ANY_TEXT: TextFacts = { min: 0, max: Number.POSITIVE_INFINITY, rules: [] };
+export const ANY_TEXT: TextFacts = { min: 0, max: Number.POSITIVE_INFINITY, rules: [], path: [] };
 export const ANY_NUMBER: NumberFacts = {
   minimum: Number.NEGATIVE_INFINITY,
   maximum: Number.POSITIVE_INFINITY,
@@ -119,7 +130,7 @@ export const ANY_OBJECT: ObjectFacts = {
   max: Number.POSITIVE_INFINITY,
   path: [],
 };
-export const ANY_ARRAY: ArrayFacts = { layers: [], contains: [], min: 0, max: Number.POSITIVE_INFINITY };
+export const ANY_ARRAY: ArrayFacts = { layers: [], contains: [], min: 0, max: Number.POSITIVE_INFINITY, path: [] };
 
 /** The restrictions of both, or undefined if they obviously exclude each other. */
 export function merge(a: Facts, b: Facts): Facts | undefined {
@@ -164,6 +175,7 @@ const mergeText = (a: TextFacts, b: TextFacts): TextFacts => ({
   min: Math.max(a.min, b.min),
   max: Math.min(a.max, b.max),
   rules: union(a.rules, b.rules),
+  path: a.min < b.min ? b.path : a.path,
 });
 
 function mergeNumber(a: NumberFacts, b: NumberFacts): NumberFacts {
@@ -186,7 +198,7 @@ const mergeObject = (a: ObjectFacts, b: ObjectFacts): ObjectFacts => ({
   dependent: union(a.dependent, b.dependent),
   min: Math.max(a.min, b.min),
   max: Math.min(a.max, b.max),
-  path: a.path,
+  path: a.min < b.min ? b.path : a.path,
 });
 
 function mergeArray(a: ArrayFacts, b: ArrayFacts): ArrayFacts {
@@ -197,6 +209,7 @@ function mergeArray(a: ArrayFacts, b: ArrayFacts): ArrayFacts {
     min: Math.max(a.min, b.min),
     max: Math.min(a.max, b.max),
     ...(unique && { unique }),
+    path: a.min < b.min ? b.path : a.path,
   };
 }
 

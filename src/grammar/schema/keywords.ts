@@ -77,7 +77,7 @@ export function isWithoutEffect(name: string, dialect: Dialect): boolean {
   return name !== 'additionalItems' || !dialect.tuples;
 }
 
-/** Reads the keywords of one schema. All methods throw GrammarError `invalid` for a value of the wrong form. */
+/** Reads the keywords of one schema. Methods throw GrammarError `invalid` for a value of the wrong form. */
 export class Reader {
   readonly #schema: { readonly [name: string]: Json };
   readonly #path: readonly (string | number)[];

@@ -147,7 +147,7 @@ function excludedValues({ reader, source, name }: Negation): readonly f.Facts[] 
 function onlyWithout(keyword: string): Rule {
   return ({ reader, place, places, name }) => {
     const { schema } = places.child(place, keyword);
-    if (schema === true || Object.keys(schema).length === 0) return [];
+    if (schema === true || (schema !== false && Object.keys(schema).length === 0)) return [];
     throw refusal(reader, name);
   };
 }

@@ -4,13 +4,16 @@ import type { CharAutomaton, GrammarNode, Member, MemberGroup, NodeId } from '..
 import * as o from '../regular/operations.ts';
 import { wordsAutomaton, wordsOf } from '../regular/words.ts';
 import { admitsAll, type Expansion, placesOf } from './admits.ts';
-import { ANY_TEXT, type ObjectFacts, STRING } from './facts.ts';
+import { ANY_TEXT, checkLeast, type ObjectFacts, STRING } from './facts.ts';
 import type { Path, Place } from './places.ts';
 
 /** Maximum number of different `patternProperties` of one object. */
 export const MAX_PATTERNS = 4;
 /** Names of a finite pattern that are listed one by one; a pattern with more names counts as endless. */
 export const MAX_NAMES = 1_000;
+
+/** Maximum number of characters of all names of an object that allows other names too. */
+export const MAX_NAME_CHARACTERS = 100_000;
 
 /** Makes the nodes of values. */
 export interface Nodes extends Expansion {
@@ -22,7 +25,7 @@ export interface Nodes extends Expansion {
 type Names = CharAutomaton | 'every' | undefined;
 
 /**
- * The node of an object, or undefined if there is none. The names of a group are endless, or more than MAX_NAMES.
+ * The node of an object, or undefined if there is none. A group has endless names, or more than MAX_NAMES.
  */
 export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | undefined {
   const listed = new Set([
@@ -32,13 +35,12 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
   ]);
   const values = new Map<string, NodeId>();
   for (const name of listed) {
-    nodes.budget.step();
+    nodes.budget.step(4);
     if (facts.names.length > 0 && !admitsAll(nodes, facts.names, name)) continue;
     const value = nodes.node(placesOf(nodes, facts, name));
     if (value !== undefined) values.set(name, value);
   }
   const others: MemberGroup[] = [];
-  let isEndless = true;
   for (const { names, value } of groupsOf(
     nodes,
     facts,
@@ -46,23 +48,14 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
   )) {
     const words = names && isFiniteLanguage(names) ? wordsOf(names, MAX_NAMES) : undefined;
     if (words) for (const word of words) values.set(word, value);
-    else {
-      isEndless &&= !names || !isFiniteLanguage(names);
-      others.push({ ...(names && { names }), value });
-    }
+    else others.push({ ...(names && { names }), value });
   }
-  if (!isEndless && facts.min > MAX_NAMES)
-    throw new GrammarError(
-      'too_complex',
-      facts.path,
-      `needs more than ${MAX_NAMES} members; use a smaller minProperties`,
-    );
   return assemble(facts, values, others);
 }
 
 /** The members that can occur, with the members that they require. */
 function assemble(
-  { required, dependent, min, max }: ObjectFacts,
+  { required, dependent, min, max, path }: ObjectFacts,
   values: Map<string, NodeId>,
   others: readonly MemberGroup[],
 ): GrammarNode | undefined {
@@ -74,6 +67,7 @@ function assemble(
   for (const name of needed) for (const other of requires.get(name) ?? []) needed.add(other);
   if (needed.size > max || ![...needed].every((name) => values.has(name))) return undefined;
   if (others.length === 0 && values.size < min) return undefined;
+  checkLeast(min, path);
   const index = new Map([...values.keys()].map((name, at) => [name, at] as const));
   const members = [...values].map(([name, value]): Member => {
     const isRequired = needed.has(name);
@@ -169,7 +163,13 @@ function namesOfGroup(nodes: Nodes, facts: ObjectFacts, { listed, sources, chose
     else if (!pattern || names === undefined) return undefined;
     else names = names === 'every' ? pattern : o.intersect(names, pattern, budget);
   }
-  return listed.length > 0 && names !== undefined ? without(wordsAutomaton(listed, budget)) : names;
+  // A group of every name has all names but the listed ones.
+  if (listed.length === 0 || names === undefined || names === 'every') return names;
+  if (listed.reduce((sum, name) => sum + name.length, 0) > MAX_NAME_CHARACTERS) {
+    const text = `lists names of more than ${MAX_NAME_CHARACTERS} characters together; use shorter names`;
+    throw new GrammarError('too_complex', facts.path, text);
+  }
+  return without(wordsAutomaton(listed, budget));
 }
 
 /** The names that `propertyNames` allows. */

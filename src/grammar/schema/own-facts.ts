@@ -1,4 +1,4 @@
-/** The restrictions that a schema states itself, without those of the schemas that apply at the same place. Pure. */
+/** The restrictions that a schema states itself, without those of the schemas that it applies. Pure. */
 import type { Budget } from '../budget.ts';
 import type { Json } from '../output-format.ts';
 import * as f from './facts.ts';
@@ -74,7 +74,7 @@ function textFacts(reader: Reader): f.TextFacts | undefined {
     if (source !== undefined) rules.push({ kind, source, path: reader.pathOf(kind), banned: false });
   }
   if (min === undefined && max === undefined && rules.length === 0) return undefined;
-  return { min: min ?? 0, max: max ?? Number.POSITIVE_INFINITY, rules };
+  return { min: min ?? 0, max: max ?? Number.POSITIVE_INFINITY, rules, path: reader.pathOf() };
 }
 
 function numberFacts(reader: Reader): f.NumberFacts | undefined {
@@ -150,6 +150,7 @@ function arrayFacts(place: Place, reader: Reader, places: Places): f.ArrayFacts 
     min: min ?? 0,
     max: max ?? Number.POSITIVE_INFINITY,
     ...(unique && { unique: reader.pathOf('uniqueItems') }),
+    path: reader.pathOf(),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The schemas inside of a schema document: their places, their base addresses and the references between them. Pure. */
+/** The schemas inside of a document: their places, their addresses, and the references between them. Pure. */
 import { type Budget, MAX_DEPTH } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { Json } from '../output-format.ts';

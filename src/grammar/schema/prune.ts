@@ -1,4 +1,4 @@
-/** Removes the parts of a recursive grammar that no finite value ends: a model must not be led into them. Pure. */
+/** Removes the parts of a recursive grammar that no finite value ends: a model cannot leave them. Pure. */
 import { GrammarError } from '../grammar-error.ts';
 import type { GrammarNode, Item, NodeId } from '../program.ts';
 import type { ProgramBuilder } from '../program-builder.ts';

@@ -7,7 +7,7 @@ import { numberAutomaton } from '../regular/number.ts';
 import * as o from '../regular/operations.ts';
 import { patternAutomaton } from '../regular/pattern.ts';
 import { matches, wordsAutomaton } from '../regular/words.ts';
-import type { NumberFacts, TextFacts, TextRule } from './facts.ts';
+import { checkLeast, type NumberFacts, type TextFacts, type TextRule } from './facts.ts';
 import type { Path } from './places.ts';
 
 /** The strings of a rule: `everything` if the standard gives it no effect, undefined if there are none. */
@@ -31,8 +31,8 @@ export class Scalars {
   }
 
   /**
-   * Runs a proof that no value exists. It does not use formats: their automata accept only a part of the texts
-   * of the standard.
+   * Runs a proof that no value exists. It does not use formats: their automata accept only a part of the
+   * texts of the standard.
    */
   prove<T>(proof: () => T): T {
     this.#proofs += 1;
@@ -61,8 +61,9 @@ export class Scalars {
   }
 
   /** The strings with these restrictions, without the excluded ones; undefined if there are none. */
-  textNode({ min, max, rules }: TextFacts, excluded: readonly string[]): GrammarNode | undefined {
+  textNode({ min, max, rules, path }: TextFacts, excluded: readonly string[]): GrammarNode | undefined {
     if (min > max) return undefined;
+    checkLeast(min, path);
     let language: Language = 'everything';
     for (const rule of rules) {
       language = this.#narrow(language, rule);
@@ -165,7 +166,7 @@ export class Scalars {
   }
 }
 
-/** Numbers that are no integers, in a spelling whose double is none: at most 15 digits, one of them after the point. */
+/** Bounds whose automaton spells numbers without an exponent, and with a point in at most 15 digits. */
 const FRACTION = { integer: false, minimum: -1e15, maximum: 1e15 };
 
 /** Gives the errors of an automaton the place of their keyword. */

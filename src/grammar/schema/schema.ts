@@ -26,7 +26,7 @@ export interface SchemaOptions {
 const COMPARED_MEMBERS = 100;
 
 /**
- * Adds the values that a JSON Schema accepts. Sources of the rules: JSON Schema 2020-12 and draft-07 by `$schema`.
+ * Adds the values that a JSON Schema accepts. Rules: JSON Schema 2020-12, or draft-07 by `$schema`.
  * @throws GrammarError with the place of the keyword
  */
 export function addSchema(builder: ProgramBuilder, schema: Json, options: SchemaOptions = {}): NodeId {
@@ -92,8 +92,10 @@ class Compiler implements Nodes {
     entry.id = this.#make(all, path);
     this.#depth -= 1;
     entry.isDone = true;
-    if (entry.reserved !== undefined && entry.id !== undefined)
+    if (entry.reserved !== undefined && entry.id !== undefined) {
       this.#builder.define(entry.reserved, { kind: 'choice', items: [entry.id] });
+      entry.id = entry.reserved;
+    }
     return entry.id;
   }
 

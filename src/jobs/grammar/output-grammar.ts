@@ -12,8 +12,8 @@ import { unspelledGrammar } from './unspelled-grammar.ts';
 type FormatOrder = Pick<GenerationOrder, 'format' | 'toolFields'>;
 
 /**
- * Compiles the grammars of the prompts of one order. Prompts without a conversation share one, whose source is
- * read once: reading a source of a megabyte takes 10 ms of the event loop.
+ * Compiles the grammars of the prompts of one order. Prompts without a conversation share one, whose source
+ * is read once: reading a source of a megabyte takes 10 ms of the event loop.
  */
 export class OrderGrammars {
   readonly #order: FormatOrder;

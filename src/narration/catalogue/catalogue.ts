@@ -6,7 +6,6 @@
 import type { Entry, Facts } from '../entry.ts';
 import { CALLBACK_EVENTS } from './callback-events.ts';
 import { ENGINE_EVENTS } from './engine-events.ts';
-import { GRAMMAR_EVENTS } from './grammar-events.ts';
 import { HOST_EVENTS } from './host-events.ts';
 import { INTERRUPTION_EVENTS } from './interruption-events.ts';
 import { MODEL_EVENTS } from './model-events.ts';
@@ -27,7 +26,6 @@ export const CATALOGUE = {
   ...ENGINE_EVENTS,
   ...TEXT_EVENTS,
   ...REQUEST_EVENTS,
-  ...GRAMMAR_EVENTS,
   ...INTERRUPTION_EVENTS,
   ...SILENCE_EVENTS,
 } as const;

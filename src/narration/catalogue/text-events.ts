@@ -1,6 +1,6 @@
 /**
- * Sentences about the text part of a model: chat templates and tokenizer. Lifecycle events: they go to stdout
- * only.
+ * Sentences about the text part of a model: chat templates, tokenizer and the compiler of grammars. Lifecycle
+ * events: they go to stdout only.
  */
 import { shorten } from '../../protocol/text/error-message.ts';
 import { lifecycleEvent } from '../entry.ts';
@@ -51,5 +51,15 @@ export const TEXT_EVENTS = {
     target: () => 'tokenizer',
     human: (f) => `Tokenizer thread is replaced: ${f.reason}`,
     cute: () => '🧵 That text tied our thread in knots. We take a fresh one!',
+  }),
+  'grammar.thread_replaced': lifecycleEvent({
+    actor: 'grammar-compiler',
+    action: 'grammar_thread_replace',
+    level: 'WARN',
+    when: 'the thread that compiles large grammars was ended because a schema took too long or too much memory, or it was lost',
+    required: ['reason'],
+    target: () => 'grammar-compiler',
+    human: (f) => `Thread of the grammar compiler is replaced: ${f.reason}`,
+    cute: () => '🪢 That schema tied our thread in knots. We take a fresh one!',
   }),
 } as const;

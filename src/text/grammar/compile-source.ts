@@ -21,8 +21,8 @@ type Path = readonly (string | number)[];
  * Compiles a source. If the schema of a tool that is not strict is too complex, the source is compiled once
  * more: the calls of such tools then have any object as their arguments.
  * @param newBudget the budget of each attempt
- * @throws GrammarError with a path in the form; for calls, the path begins with `format`, or with `tools`, the
- *   index of the tool and `parameters`
+ * @throws GrammarError with a path in the form; for calls, the path begins with `format`, or with `tools`,
+ *   the index of the tool and `parameters`
  */
 export function compileSource(source: GrammarSource, newBudget: () => Budget): CompiledSource {
   try {

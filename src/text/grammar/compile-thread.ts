@@ -1,7 +1,8 @@
 /** The thread that compiles large grammars (grammar-thread.ts): its limits and the errors of its jobs. */
 import { COMPILE_MS } from '../../grammar/budget.ts';
 import { GrammarError } from '../../grammar/grammar-error.ts';
-import { JobThread, type StartLimits } from '../thread/job-thread.ts';
+import { JobThread } from '../thread/job-thread.ts';
+import type { StartLimits } from '../thread/thread-role.ts';
 import type { CompileAnswer, CompiledSource, CompileJob } from './compile-messages.ts';
 
 /** Limits of the thread. Times are in milliseconds. */

@@ -1,7 +1,7 @@
 /**
- * Compiles the grammars of outputs and keeps them for later requests. Compiles short sources on the event loop
- * within a small part of the budget, and all others on a thread with a deadline. The code of the compiler is
- * loaded at the first use.
+ * Compiles the grammars of outputs and keeps them for later requests. Compiles short sources on the event
+ * loop within a small part of the budget, and all others on a thread with a deadline. The code of the
+ * compiler is loaded at the first use.
  */
 import { createHash } from 'node:crypto';
 import { GRAMMAR_THREAD_ENTRY } from '../../config/paths.ts';
@@ -21,11 +21,11 @@ import { workClock } from './work-clock.ts';
 /** UTF-16 units of the longest source, as JSON, that the event loop compiles. */
 export const LOOP_SOURCE_UNITS = 4_096;
 /**
- * Longest time of a compilation on the event loop, in milliseconds. One that needs more is done on the thread.
- * A schema of ten fields takes 1 ms, and 7 ms while the code is cold.
+ * Longest time of a compilation on the event loop, in milliseconds. One that needs more is done on the
+ * thread. A schema of ten fields takes 1 ms, and 7 ms while the code is cold.
  */
 export const LOOP_COMPILE_MS = 10;
-/** A property of Unicode in a pattern: reading its characters takes up to 100 ms once, outside of the budget. */
+/** A property of Unicode in a pattern: its characters are read once, which takes longer than any schema. */
 const PROPERTY = /\\p\{/i;
 /** Grammars that are kept. */
 export const CACHE_BOUNDS: CacheBounds = { count: 256, bytes: 32 * 2 ** 20 };

@@ -7,7 +7,7 @@ import { Budget } from '../../grammar/budget.ts';
 import { GrammarError } from '../../grammar/grammar-error.ts';
 import { reportStarted } from '../../protocol/start/started.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
-import type { CommonAnswer } from '../thread/job-thread.ts';
+import type { CommonAnswer } from '../thread/thread-role.ts';
 import type { CompileAnswer, CompiledSource, CompileJob } from './compile-messages.ts';
 import { compileSource } from './compile-source.ts';
 import type { GrammarSource } from './source.ts';
@@ -30,8 +30,8 @@ function answerTo({ source }: CompileJob): CompileAnswer {
 }
 
 /**
- * Compiles a source whose time is over once more: the first attempt may have compiled the code of the compiler
- * itself, which takes longer than most schemas.
+ * Compiles a source whose time is over once more: the first attempt may have compiled the code of the
+ * compiler itself, which takes longer than most schemas.
  */
 function compiledOf(source: GrammarSource): CompiledSource {
   const newBudget = (): Budget => new Budget(workClock());

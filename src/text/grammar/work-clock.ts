@@ -1,9 +1,9 @@
 /** The clock of the budget of a compilation. */
 
 /**
- * A clock in milliseconds that measures the work of this thread: the time on the wall or the processor time of
- * the process since now, the smaller one of both. Both are at least the processor time of the thread, so a
- * busy machine makes no schema too complex, and neither do other threads of an idle one.
+ * A clock in milliseconds that measures the work of this thread: the time on the wall or the processor time
+ * of the process since now, the smaller one of both. Both are at least the processor time of the thread, so
+ * a busy machine makes no schema too complex, and neither do other threads of an idle one.
  */
 export function workClock(): () => number {
   const began = performance.now();

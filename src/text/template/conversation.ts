@@ -12,7 +12,7 @@ export interface FunctionTool {
   readonly description?: string | undefined;
   /** JSON Schema of the arguments. The order of its keys is the one of the request. */
   readonly parameters?: { readonly [name: string]: Json } | undefined;
-  /** The arguments of every call match the schema. Responses repeat this wish. */
+  /** true: the arguments of every call match the schema. Responses repeat this wish. */
   readonly strict?: boolean | undefined;
 }
 

@@ -4,8 +4,9 @@
 import { WorkerError } from '../../contract/errors.ts';
 import { conversationUnits } from '../template/conversation.ts';
 import { EncodeError } from '../tokenizer/encode-error.ts';
-import { JobThread, type StartLimits } from './job-thread.ts';
+import { JobThread } from './job-thread.ts';
 import type { EncodeInput, EncodeJob, JobAnswer, ThreadData } from './thread-messages.ts';
+import type { StartLimits } from './thread-role.ts';
 
 /** Limits of the thread. Times are in milliseconds. */
 export interface ThreadLimits extends StartLimits {

@@ -5,7 +5,7 @@ import type { Conversation } from '../template/conversation.ts';
 import type { AddedToken } from '../tokenizer/added-tokens.ts';
 import type { EncodeErrorKind } from '../tokenizer/encode-error.ts';
 import type { TokenizerFiles } from '../tokenizer/tokenizer-files.ts';
-import type { CommonAnswer } from './job-thread.ts';
+import type { CommonAnswer } from './thread-role.ts';
 
 /** A text, or a conversation for the model's chat template. */
 export type EncodeInput = string | Conversation;

@@ -75,9 +75,9 @@ const chain = z.object({
 });
 
 /**
- * The characters that become a space, of a decoder that does nothing else to a token within a text: Metaspace,
- * and the usual chain for SentencePiece, which may strip one space at the start of a text. Undefined for every
- * other decoder.
+ * The characters that become a space, of a decoder that does nothing else to a token within a text:
+ * Metaspace, and the usual chain for SentencePiece, which may strip one space at the start of a text.
+ * Undefined for every other decoder.
  */
 function spaceMark(decoder: unknown): string | undefined {
   const simple = metaspace.safeParse(decoder).data;

@@ -8,6 +8,7 @@ export class NameTrie {
   readonly #children = new Map<number, number>();
   /** The name that ends at a node. */
   readonly #names: number[] = [ABSENT];
+  readonly #bytes: number[][] = [];
   readonly #first: number[] = [];
   readonly #last: number[] = [];
   /** The names in the order of a walk: those below a node are neighbours. */
@@ -24,6 +25,11 @@ export class NameTrie {
 
   child(node: number, byte: number): number {
     return this.#children.get(node * 256 + byte) ?? ABSENT;
+  }
+
+  /** The bytes that can follow a node. */
+  bytesAfter(node: number): readonly number[] {
+    return this.#bytes[node] ?? [];
   }
 
   /** The name that ends at a node; `ABSENT` for none. */
@@ -56,8 +62,11 @@ export class NameTrie {
     for (const byte of this.#bytesOf(name)) {
       const key = node * 256 + byte;
       const next = this.#children.get(key) ?? this.#names.push(ABSENT) - 1;
-      this.#depths[next] = (this.#depths[node] ?? 0) + 1;
-      this.#children.set(key, next);
+      if (!this.#children.has(key)) {
+        this.#depths[next] = (this.#depths[node] ?? 0) + 1;
+        this.#bytes[node] = [...this.bytesAfter(node), byte];
+        this.#children.set(key, next);
+      }
       node = next;
       this.#cover(node, place);
     }
