@@ -3,11 +3,6 @@ import { GrammarError } from './grammar-error.ts';
 
 /** Longest time of a compilation, in milliseconds. */
 export const COMPILE_MS = 50;
-/**
- * A compilation of fewer steps is never too long: a busy machine must not refuse a small schema. They take
- * about 10 ms on an idle one.
- */
-export const FREE_STEPS = 100_000;
 /** Maximum number of nodes, and of states of all automata, of one grammar. */
 export const MAX_STATES = 50_000;
 /** Maximum depth of a schema, of a pattern and of nested values in an enumeration. */
@@ -22,8 +17,6 @@ export class Budget {
   readonly #ms: number;
   #states = 0;
   #steps = 0;
-  /** Steps at the next look at the clock. */
-  #nextLook = FREE_STEPS;
 
   /**
    * @param now milliseconds of a monotonic clock
@@ -41,8 +34,8 @@ export class Budget {
    */
   step(count = 1): void {
     this.#steps += count;
-    if (this.#steps < this.#nextLook) return;
-    this.#nextLook = this.#steps + CLOCK_STEPS;
+    if (this.#steps < CLOCK_STEPS) return;
+    this.#steps = 0;
     if (this.#now() > this.#until)
       throw new GrammarError('too_complex', [], `needs more than ${this.#ms} ms to compile; use a smaller one`);
   }

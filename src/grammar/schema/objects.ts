@@ -40,12 +40,11 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
     const value = nodes.node(placesOf(nodes, facts, name));
     if (value !== undefined) values.set(name, value);
   }
+  dropImpossible(values, facts.dependent);
   const others: MemberGroup[] = [];
-  for (const { names, value } of groupsOf(
-    nodes,
-    facts,
-    [...listed].filter((name) => name.isWellFormed()),
-  )) {
+  const wellFormed = [...listed].filter((name) => name.isWellFormed());
+  const left = { listed: wellFormed, excluded: wellFormed.filter((name) => !values.has(name)) };
+  for (const { names, value } of groupsOf(nodes, facts, left)) {
     const words = names && isFiniteLanguage(names) ? wordsOf(names, MAX_NAMES) : undefined;
     if (words) for (const word of words) values.set(word, value);
     else others.push({ ...(names && { names }), value });
@@ -59,7 +58,6 @@ function assemble(
   values: Map<string, NodeId>,
   others: readonly MemberGroup[],
 ): GrammarNode | undefined {
-  dropImpossible(values, dependent);
   const needed = new Set(required);
   const requires = new Map<string, Set<string>>();
   for (const [name, names] of dependent)
@@ -120,7 +118,7 @@ function isFiniteLanguage({ edges }: CharAutomaton): boolean {
 }
 
 /** Divides the names that are not listed into groups by the patterns that they match. */
-function groupsOf(nodes: Nodes, facts: ObjectFacts, listed: readonly string[]): MemberGroup[] {
+function groupsOf(nodes: Nodes, facts: ObjectFacts, listed: ListedNames): MemberGroup[] {
   const sources = new Map(facts.layers.flatMap(({ patterns }) => patterns.map(({ source, path }) => [source, path])));
   if (sources.size > MAX_PATTERNS) {
     const text = `has more than ${MAX_PATTERNS} patterns for names; use fewer patternProperties`;
@@ -131,7 +129,7 @@ function groupsOf(nodes: Nodes, facts: ObjectFacts, listed: readonly string[]): 
     const chosen = new Set([...sources.keys()].filter((_, index) => set & (1 << index)));
     const value = nodes.node(placesOfGroup(facts, chosen));
     if (value === undefined) continue;
-    const names = namesOfGroup(nodes, facts, { listed, sources, chosen });
+    const names = namesOfGroup(nodes, facts, { ...listed, sources, chosen });
     if (names) groups.push(names === 'every' ? { value } : { names, value });
   }
   return groups;
@@ -144,13 +142,18 @@ const placesOfGroup = ({ layers }: ObjectFacts, chosen: ReadonlySet<string>): Pl
     return matched.length > 0 ? matched.map(({ place }) => place) : (additional ?? []);
   });
 
-interface Group {
+interface ListedNames {
   readonly listed: readonly string[];
+  /** The listed names that no object has. */
+  readonly excluded: readonly string[];
+}
+
+interface Group extends ListedNames {
   readonly sources: ReadonlyMap<string, Path>;
   readonly chosen: ReadonlySet<string>;
 }
 
-function namesOfGroup(nodes: Nodes, facts: ObjectFacts, { listed, sources, chosen }: Group): Names {
+function namesOfGroup(nodes: Nodes, facts: ObjectFacts, { listed, excluded, sources, chosen }: Group): Names {
   const { budget, scalars } = nodes;
   let names: Names = allowedNames(nodes, facts.names);
   const without = (part: CharAutomaton): Names => {
@@ -163,13 +166,14 @@ function namesOfGroup(nodes: Nodes, facts: ObjectFacts, { listed, sources, chose
     else if (!pattern || names === undefined) return undefined;
     else names = names === 'every' ? pattern : o.intersect(names, pattern, budget);
   }
-  // A group of every name has all names but the listed ones.
-  if (listed.length === 0 || names === undefined || names === 'every') return names;
-  if (listed.reduce((sum, name) => sum + name.length, 0) > MAX_NAME_CHARACTERS) {
+  // A group of every name has all names but those of the members.
+  const removed = names === 'every' ? excluded : listed;
+  if (removed.length === 0 || names === undefined) return names;
+  if (removed.reduce((sum, name) => sum + name.length, 0) > MAX_NAME_CHARACTERS) {
     const text = `lists names of more than ${MAX_NAME_CHARACTERS} characters together; use shorter names`;
     throw new GrammarError('too_complex', facts.path, text);
   }
-  return without(wordsAutomaton(listed, budget));
+  return without(wordsAutomaton(removed, budget));
 }
 
 /** The names that `propertyNames` allows. */
