@@ -50,11 +50,14 @@ export class Automaton {
   #next = new Int32Array(64 * 256).fill(UNKNOWN);
   readonly #sets: (readonly number[])[] = [[]];
   readonly #accepts: boolean[] = [false];
-  readonly #ids = new Map<string, number>();
+  readonly #ids = new Map<string | number, number>();
   readonly #tokens = new Map<number, Map<number, number>>();
   readonly #nameFacts: (NameFacts | undefined)[] = [];
   readonly #hasGroups: boolean;
   #flags = new Uint8Array(64);
+  /** The result of `#cutsOf` for the state that was asked for last. */
+  readonly #cuts = new Uint8Array(257);
+  #cutState = DEAD;
   /** Bytes that can follow a new state. */
   readonly #open = new Uint8Array(256);
   /** The state at the beginning of a text. */
@@ -225,16 +228,32 @@ export class Automaton {
     return this.frames.at({ ...place, a, b }, parent);
   }
 
+  /** Computes the next state of a byte, and with it that of the neighbours that no frame tells apart. */
   #compute(state: number, byte: number): number {
     const next = this.#stateOf(this.#steps.read(this.framesOf(state), byte));
-    this.#next[state * 256 + byte] = next;
+    const cuts = this.#cutsOf(state);
+    let first = byte;
+    let last = byte;
+    while (first > 0 && cuts[first] === 0) first -= 1;
+    while (last < 255 && cuts[last + 1] === 0) last += 1;
+    const table = this.#next;
+    for (let at = state * 256 + first; at <= state * 256 + last; at += 1) if (table[at] === UNKNOWN) table[at] = next;
     return next;
+  }
+
+  /** Flags of the bytes that the frames of a state may tell apart from the byte before. */
+  #cutsOf(state: number): Uint8Array {
+    if (state === this.#cutState) return this.#cuts;
+    this.#cutState = state;
+    const cuts = this.#cuts.fill(0);
+    for (const frame of this.framesOf(state)) this.places.addCuts(this.frames.placeOf(frame), cuts);
+    return cuts;
   }
 
   #stateOf({ frames, accepts }: { readonly frames: readonly number[]; readonly accepts: boolean }): number {
     if (frames.length === 0 && !accepts) return DEAD;
     const set = this.#setOf(frames);
-    const key = `${accepts ? '+' : ''}${set.join(',')}`;
+    const key = keyOf(set, accepts);
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     const state = this.#sets.push(set) - 1;
@@ -265,7 +284,7 @@ export class Automaton {
 
   #setOf(frames: readonly number[]): readonly number[] {
     if (frames.length < 2) return frames;
-    const set = [...new Set(frames)].sort((a, b) => a - b);
+    const set = sorted(frames);
     if (set.length <= MAX_FRAMES) return set;
     const { totals } = this.frames;
     const nearest = set.sort((a, b) => (totals[a] ?? 0) - (totals[b] ?? 0)).slice(0, MAX_FRAMES);
@@ -281,4 +300,25 @@ export class Automaton {
     flags.set(this.#flags);
     this.#flags = flags;
   }
+}
+
+/** Frames in a key of two. */
+const FRAMES = 2 ** 24;
+
+/** A key of a set of frames in ascending order: a number if they are few, which is faster than a text. */
+function keyOf(set: readonly number[], accepts: boolean): string | number {
+  const [first = -1, second = -1] = set;
+  if (set.length > 2 || first >= FRAMES || second >= FRAMES) return `${accepts ? '+' : ''}${set.join(',')}`;
+  return 2 * ((first + 1) * FRAMES + second + 1) + (accepts ? 1 : 0);
+}
+
+/** The numbers of a short list in ascending order, each once. */
+function sorted(numbers: readonly number[]): number[] {
+  const set: number[] = [];
+  for (const one of numbers) {
+    let at = set.length;
+    while (at > 0 && (set[at - 1] ?? 0) > one) at -= 1;
+    if (set[at - 1] !== one) set.splice(at, 0, one);
+  }
+  return set;
 }

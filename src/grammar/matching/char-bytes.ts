@@ -215,5 +215,15 @@ export function addFirstBytes(partial: number, edges: Edges, spelling: Spelling,
   if (partial === 0 && spelling === 'json') add(0x5c);
 }
 
+/** Marks the bytes that a state may tell apart from the byte before, at the beginning of a character. */
+export function addCharCuts(edges: Edges, cuts: Uint8Array): void {
+  cuts.fill(1, 0x80);
+  for (const byte of [0x20, 0x22, 0x23, 0x5c, 0x5d]) cuts[byte] = 1;
+  for (let at = 0; at < edges.length; at += 3) {
+    cuts[Math.min(edges[at] ?? 0, 0x80)] = 1;
+    cuts[Math.min((edges[at + 1] ?? 0) + 1, 0x80)] = 1;
+  }
+}
+
 const leadByte = (code: number): number =>
   code < 0x800 ? 0xc0 | (code >> 6) : code < 0x1_0000 ? 0xe0 | (code >> 12) : 0xf0 | (code >> 18);

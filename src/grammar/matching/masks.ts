@@ -25,8 +25,6 @@ export interface StateMask {
 export const MAX_LISTED = 64;
 /** Bytes of all remembered masks of a grammar. The oldest masks are dropped first. */
 const MAX_MASK_BYTES = 2 ** 23;
-/** Bytes of a text without an alternative that are looked at together. */
-const MAX_FORCED_BYTES = 64;
 /** Longer texts to the end are counted as one token for each byte. */
 const MAX_END_BYTES = 4_096;
 /** A partial character has up to this many bytes to come. */
@@ -38,6 +36,7 @@ export class Masks {
   readonly #known = new Map<number, StateMask>();
   readonly #tokensToEnd = new Map<number, number>();
   #bytes = 0;
+  readonly #scratch: Uint32Array;
   /** States along the current path of a walk, and whether a name of a group has ended on it. */
   readonly #path: Int32Array;
   readonly #pathEnds: Uint8Array;
@@ -45,6 +44,7 @@ export class Masks {
   constructor(automaton: Automaton, vocabulary: Vocabulary) {
     this.#automaton = automaton;
     this.#vocabulary = vocabulary;
+    this.#scratch = new Uint32Array(vocabulary.words);
     this.#path = new Int32Array(vocabulary.data.trie.height + 1);
     this.#pathEnds = new Uint8Array(vocabulary.data.trie.height + 1);
   }
@@ -80,18 +80,15 @@ export class Masks {
 
   #compute(state: number, left: number): StateMask {
     const automaton = this.#automaton;
-    const bits = new Uint32Array(this.#vocabulary.words);
-    const found = { bits, count: 0, farthest: 0, ends: [] as number[], left, longest: 0, longestId: -1 };
+    const found = new Found(this.#scratch, left);
     const text = this.#addText(state, found);
     this.#walk(text ? this.#vocabulary.data.special : this.#vocabulary.data.trie, state, found);
     for (const id of automaton.tokensOf(state)) this.#addToken(found, id, automaton.nextToken(state, id));
     const { count, farthest, ends, longest, longestId } = found;
-    const forced = this.#forcedBytes(state);
-    if (forced > 0 && longestId >= 0 && longest <= forced) {
-      const ids = Int32Array.of(this.#lowest(longestId));
-      return { mask: { ids }, count: 1, farthest, ends };
-    }
-    return { mask: count <= MAX_LISTED ? { ids: idsIn(bits, count) } : { bits }, count, farthest, ends };
+    const mask = found.take();
+    if (count > 1 && longestId >= 0 && this.#isForced(state, longest))
+      return { mask: { ids: Int32Array.of(this.#lowest(longestId)) }, count: 1, farthest, ends };
+    return { mask, count, farthest, ends };
   }
 
   /** Adds the tokens that stay in a free string. @returns false if the whole vocabulary must be walked */
@@ -105,7 +102,7 @@ export class Masks {
     // Near the end of the budget, the string has to end: no token that stays in it is needed.
     if (farthest + CHAR_REST > found.left) return only;
     found.farthest = farthest + CHAR_REST;
-    found.count += this.#vocabulary.addPlain(found.bits, chars);
+    found.addPlain(this.#vocabulary, chars);
     return true;
   }
 
@@ -147,8 +144,7 @@ export class Masks {
   /** Adds a token and the tokens of the same text. */
   #addTexts(found: Found, id: number, next: number, ends: boolean): void {
     for (let one = id; one >= 0; one = this.#vocabulary.data.same[one] ?? -1) {
-      if (!hasBit(found.bits, one)) found.count += 1;
-      addBit(found.bits, one);
+      found.add(one);
       if (ends) found.ends.push(one);
     }
     found.farthest = Math.max(found.farthest, this.#automaton.restOf(next));
@@ -156,8 +152,7 @@ export class Masks {
 
   #addToken(found: Found, id: number, next: number): void {
     if (!this.#reaches(next, found.left)) return;
-    addBit(found.bits, id);
-    found.count += 1;
+    found.add(id);
     found.farthest = Math.max(found.farthest, this.#automaton.restOf(next));
   }
 
@@ -168,15 +163,15 @@ export class Masks {
     return lowest;
   }
 
-  /** Bytes that follow a state without an alternative. */
-  #forcedBytes(state: number): number {
-    let count = 0;
-    for (let at = state; count < MAX_FORCED_BYTES; count += 1) {
+  /** True if this many bytes follow a state without an alternative. */
+  #isForced(state: number, bytes: number): boolean {
+    let at = state;
+    for (let count = 0; count < bytes; count += 1) {
       const byte = this.#automaton.onlyByte(at);
-      if (byte < 0) break;
+      if (byte < 0) return false;
       at = this.#automaton.next(at, byte);
     }
-    return count;
+    return true;
   }
 
   /** True if a text with at most `left` tokens leads from a state to the end. */
@@ -232,15 +227,48 @@ export class Masks {
 }
 
 /** A mask while it is computed. */
-interface Found {
-  readonly bits: Uint32Array;
-  count: number;
-  farthest: number;
-  readonly ends: number[];
+class Found {
   readonly left: number;
+  count = 0;
+  farthest = 0;
+  readonly ends: number[] = [];
   /** Bytes of the longest token of the walk, and its id. */
-  longest: number;
-  longestId: number;
+  longest = 0;
+  longestId = -1;
+  /** Shared with other masks: all bits are 0 before and after. */
+  readonly #bits: Uint32Array;
+  /** The first ids, in the order of the walk. */
+  readonly #ids: number[] = [];
+
+  constructor(scratch: Uint32Array, left: number) {
+    this.#bits = scratch;
+    this.left = left;
+  }
+
+  add(id: number): void {
+    if (hasBit(this.#bits, id)) return;
+    addBit(this.#bits, id);
+    this.count += 1;
+    if (this.#ids.length <= MAX_LISTED) this.#ids.push(id);
+  }
+
+  /** Must be the first addition. */
+  addPlain(vocabulary: Vocabulary, chars: number): void {
+    this.count = vocabulary.addPlain(this.#bits, chars);
+    for (let id = 0; id < vocabulary.data.size && this.#ids.length < Math.min(this.count, MAX_LISTED + 1); id += 1)
+      if (hasBit(this.#bits, id)) this.#ids.push(id);
+  }
+
+  /** The mask. Clears the shared bits. */
+  take(): Mask {
+    if (this.count > MAX_LISTED) {
+      const bits = this.#bits.slice();
+      this.#bits.fill(0);
+      return { bits };
+    }
+    for (const id of this.#ids) this.#bits[id >>> 5] = 0;
+    return { ids: Int32Array.from(this.#ids).sort() };
+  }
 }
 
 /** The ids of a set of bits in ascending order. */

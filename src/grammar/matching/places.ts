@@ -11,12 +11,12 @@
  */
 import type { GrammarNode } from '../program.ts';
 import type { Spelling } from '../spelling.ts';
-import { addFirstBytes, shortestWay, type Way } from './char-bytes.ts';
+import { addCharCuts, addFirstBytes, shortestWay, type Way } from './char-bytes.ts';
 import { arrayRest, type Facts, itemAt } from './facts.ts';
 import type { Place } from './frames.ts';
 import type { NamePlaces } from './names/name-places.ts';
 import type { ObjectFacts, Seen } from './names/object-facts.ts';
-import { ANY_SPELLING, shortestWays } from './text-bytes.ts';
+import { ANY_SPELLING, shortestWays, TEXT_CUTS } from './text-bytes.ts';
 
 /** Before the first byte of a string, an array or an object. The only phase of the other kinds. */
 export const OPEN = 0;
@@ -113,6 +113,24 @@ export class Places {
       default:
         return false;
     }
+  }
+
+  /**
+   * Marks the bytes that a place may tell apart from the byte before: between two marks, all bytes lead to the
+   * same place.
+   * @param cuts `[257]`
+   */
+  addCuts(place: Place, cuts: Uint8Array): void {
+    const { node: id, phase, a, b } = place;
+    const node = this.#facts.nodeAt(id);
+    const isName = node.kind === 'object' && phase === OTHER;
+    if (isName || (node.kind === 'text' && phase !== OPEN)) for (const byte of TEXT_CUTS) cuts[byte] = 1;
+    else if ((node.kind === 'chars' || node.kind === 'string') && b === 0)
+      addCharCuts(node.automaton.edges[a] ?? [], cuts);
+    else if (node.kind === 'chars' || node.kind === 'string') cuts.fill(1);
+    else this.addBytes(place, (byte) => cuts.fill(1, byte, byte + 2));
+    if (isName) this.#names.addCuts(this.#facts.object(id, node), b, cuts);
+    if (node.kind === 'string') cuts.fill(1, QUOTE_BYTE, QUOTE_BYTE + 2);
   }
 
   /**

@@ -107,6 +107,13 @@ export const ONE_SPELLING: Int8Array = (() => {
   return table.next;
 })();
 
+/** The bytes that a state of a table tells apart from the byte before. */
+export const TEXT_CUTS: readonly number[] = range(1, 255).filter((byte) =>
+  range(0, STATES - 1).some((state) =>
+    [ANY_SPELLING, ONE_SPELLING].some((next) => next[state * 256 + byte] !== next[state * 256 + byte - 1]),
+  ),
+);
+
 /** For each state of a table: the fewest bytes to `BETWEEN`, and the first of them. */
 export interface Ways {
   readonly lengths: Uint8Array;

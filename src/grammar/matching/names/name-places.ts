@@ -3,7 +3,7 @@
  * character, and the place among the listed names, which belong to no group. A place is a number. Pure.
  */
 import { bytesOfChar } from '../../spelling.ts';
-import { COMPLETE, NO_CHAR, readByte, shortestWay, targetOf } from '../char-bytes.ts';
+import { addCharCuts, COMPLETE, NO_CHAR, readByte, shortestWay, targetOf } from '../char-bytes.ts';
 import type { Facts } from '../facts.ts';
 import { BETWEEN, ONE_SPELLING, REFUSED, shortestWays } from '../text-bytes.ts';
 import { ABSENT } from './name-trie.ts';
@@ -59,6 +59,15 @@ export class NamePlaces {
     if (read === NO_CHAR) return NO_PLACE;
     if (read < COMPLETE) return this.#add({ group, state, partial: read, listed: child });
     return this.#add({ group, state: targetOf(read - COMPLETE, edges), partial: 0, listed: child });
+  }
+
+  /** Marks the bytes that a place may tell apart from the byte before, besides those of every text. */
+  addCuts(facts: ObjectFacts, id: number, cuts: Uint8Array): void {
+    const { group, state, partial, listed } = this.placeAt(id);
+    if (listed !== ABSENT) for (const byte of facts.names.bytesAfter(listed)) cuts.fill(1, byte, byte + 2);
+    const names = facts.node.others[group]?.names;
+    if (names && partial === 0) addCharCuts(names.edges[state] ?? [], cuts);
+    else if (names) cuts.fill(1);
   }
 
   /** True if the name can end at a place. */

@@ -33,6 +33,8 @@ export class ObjectFacts {
   readonly #anyOrder: boolean;
   readonly #seen: Seen[] = [];
   readonly #ids = new Map<string, number>();
+  /** Members with one more, by the id before and the listed member. */
+  readonly #after = new Map<number, Seen>();
   /** Groups whose values exist. */
   readonly groups: readonly number[];
   readonly #groupLength: number;
@@ -68,14 +70,19 @@ export class ObjectFacts {
 
   /** The members after a listed one. */
   with(seen: Seen, member: number): Seen {
+    const key = seen.id * this.node.members.length + member;
+    const known = this.#after.get(key);
+    if (known) return known;
     const has = seen.has.slice();
     has[member] = 1;
-    return this.#add(has, this.#countAfter(seen));
+    const after = this.#add(has, this.#countAfter(seen));
+    this.#after.set(key, after);
+    return after;
   }
 
   /** The members after one of a group. */
   withOther(seen: Seen): Seen {
-    return this.#add(seen.has, this.#countAfter(seen));
+    return this.#counted === 0 ? seen : this.#add(seen.has, this.#countAfter(seen));
   }
 
   /** The same members of another object of this node. */
