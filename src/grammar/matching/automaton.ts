@@ -4,12 +4,12 @@
  * pushdown automaton with hash-consed stacks. Pure.
  */
 import type { MemberGroup, Program } from '../program.ts';
-import { Facts } from './facts.ts';
-import { Frames, NO_FRAME } from './frames.ts';
+import { BETWEEN } from './bytes/text-bytes.ts';
 import { NamePlaces } from './names/name-places.ts';
-import { COLON, INSIDE, OPEN, OTHER, Places } from './places.ts';
-import { Steps } from './steps.ts';
-import { BETWEEN } from './text-bytes.ts';
+import { Facts } from './stack/facts.ts';
+import { Frames, NO_FRAME } from './stack/frames.ts';
+import { COLON, INSIDE, OPEN, OTHER, Places } from './stack/places.ts';
+import { Steps } from './stack/steps.ts';
 
 /** The state of a text that the grammar does not allow. */
 export const DEAD = 0;

@@ -4,7 +4,7 @@
  */
 import { type Automaton, DEAD } from './automaton.ts';
 import type { ByteTrie } from './byte-trie.ts';
-import { NO_FRAME } from './frames.ts';
+import { NO_FRAME } from './stack/frames.ts';
 import { addBit, hasBit, type Vocabulary } from './vocabulary.ts';
 
 /** The ids that may come next: a list in ascending order if they are few, otherwise a set of bits. */

@@ -2,7 +2,7 @@
 import { type Automaton, DEAD } from './automaton.ts';
 import { idsIn, MAX_LISTED, type Mask, type Masks, type StateMask } from './masks.ts';
 import type { WrittenNames } from './names/written-names.ts';
-import { OTHER } from './places.ts';
+import { OTHER } from './stack/places.ts';
 import { removeBit, type Vocabulary } from './vocabulary.ts';
 
 /** An automaton and its masks. */

@@ -1,6 +1,6 @@
 /** The tokens of a model as bytes, prepared for masks. The worker builds the data, the engine uses it. Pure. */
 import { type ByteStrings, type ByteTrie, buildTrie } from './byte-trie.ts';
-import { plainChars } from './text-bytes.ts';
+import { plainChars } from './bytes/text-bytes.ts';
 
 /** Typed arrays that cross the process boundary: about 5 MB for 128 k tokens. */
 export interface VocabularyData {

@@ -3,9 +3,9 @@
  * character, and the place among the listed names, which belong to no group. A place is a number. Pure.
  */
 import { bytesOfChar } from '../../spelling.ts';
-import { addCharCuts, COMPLETE, NO_CHAR, readByte, shortestWay, targetOf } from '../char-bytes.ts';
-import type { Facts } from '../facts.ts';
-import { BETWEEN, ONE_SPELLING, REFUSED, shortestWays } from '../text-bytes.ts';
+import { addCharCuts, COMPLETE, NO_CHAR, readByte, shortestWay, targetOf } from '../bytes/char-bytes.ts';
+import { BETWEEN, ONE_SPELLING, REFUSED, shortestWays } from '../bytes/text-bytes.ts';
+import type { Facts } from '../stack/facts.ts';
 import { ABSENT } from './name-trie.ts';
 import type { ObjectFacts } from './object-facts.ts';
 

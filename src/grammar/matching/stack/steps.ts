@@ -2,15 +2,15 @@
  * One step of the pushdown automaton: the frames that follow a frame when a byte is read. The result has only
  * frames that read a byte or a token next. Pure.
  */
-import type { GrammarNode, Item, NodeId } from '../program.ts';
-import { COMPLETE, NO_CHAR, readByte, targetOf } from './char-bytes.ts';
+import type { GrammarNode, Item, NodeId } from '../../program.ts';
+import { COMPLETE, NO_CHAR, readByte, targetOf } from '../bytes/char-bytes.ts';
+import { ANY_SPELLING, BETWEEN, REFUSED } from '../bytes/text-bytes.ts';
+import { type NamePlaces, NO_PLACE } from '../names/name-places.ts';
+import { ABSENT } from '../names/name-trie.ts';
+import type { ObjectFacts, Seen } from '../names/object-facts.ts';
 import { arrayRest, type Facts, itemAt } from './facts.ts';
 import { type Frames, NO_FRAME, type Place } from './frames.ts';
-import { type NamePlaces, NO_PLACE } from './names/name-places.ts';
-import { ABSENT } from './names/name-trie.ts';
-import type { ObjectFacts, Seen } from './names/object-facts.ts';
 import { AFTER, COLON, FIRST, INSIDE, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE, VALUE_SPACE } from './places.ts';
-import { ANY_SPELLING, BETWEEN, REFUSED } from './text-bytes.ts';
 
 type NodeOf<K extends GrammarNode['kind']> = Extract<GrammarNode, { kind: K }>;
 /** A frame that is stepped: its parts, and the frame below it. */

@@ -2,7 +2,7 @@
  * The bytes of characters that an automaton restricts. Between the bytes of a character, the bytes so far are
  * a number: 0 = none. A byte is refused if no character that the automaton allows begins with the bytes. Pure.
  */
-import { bytesOfChar, cheapestIn, lengthOfChar, type Spelling } from '../spelling.ts';
+import { bytesOfChar, cheapestIn, lengthOfChar, type Spelling } from '../../spelling.ts';
 
 /** A byte is refused. */
 export const NO_CHAR = -1;

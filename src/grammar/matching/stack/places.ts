@@ -9,14 +9,14 @@
  *   LISTED, the place in a name for OTHER, the member from COLON on: a group g is -1 - g.
  * Pure.
  */
-import type { GrammarNode } from '../program.ts';
-import type { Spelling } from '../spelling.ts';
-import { addCharCuts, addFirstBytes, shortestWay, type Way } from './char-bytes.ts';
+import type { GrammarNode } from '../../program.ts';
+import type { Spelling } from '../../spelling.ts';
+import { addCharCuts, addFirstBytes, shortestWay, type Way } from '../bytes/char-bytes.ts';
+import { ANY_SPELLING, shortestWays, TEXT_CUTS } from '../bytes/text-bytes.ts';
+import type { NamePlaces } from '../names/name-places.ts';
+import type { ObjectFacts, Seen } from '../names/object-facts.ts';
 import { arrayRest, type Facts, itemAt } from './facts.ts';
 import type { Place } from './frames.ts';
-import type { NamePlaces } from './names/name-places.ts';
-import type { ObjectFacts, Seen } from './names/object-facts.ts';
-import { ANY_SPELLING, shortestWays, TEXT_CUTS } from './text-bytes.ts';
 
 /** Before the first byte of a string, an array or an object. The only phase of the other kinds. */
 export const OPEN = 0;

@@ -1,9 +1,9 @@
 /** Facts about the nodes of a grammar that the automaton needs at each step, computed at first use. Pure. */
-import type { CharAutomaton, GrammarNode, Item, NodeId, Program } from '../program.ts';
-import { shortestLengths } from '../shortest.ts';
-import { bytesOfLiteral, type Spelling, shortestInside } from '../spelling.ts';
-import { shortestWay } from './char-bytes.ts';
-import { ObjectFacts } from './names/object-facts.ts';
+import type { CharAutomaton, GrammarNode, Item, NodeId, Program } from '../../program.ts';
+import { shortestLengths } from '../../shortest.ts';
+import { bytesOfLiteral, type Spelling, shortestInside } from '../../spelling.ts';
+import { shortestWay } from '../bytes/char-bytes.ts';
+import { ObjectFacts } from '../names/object-facts.ts';
 
 type ArrayNode = Extract<GrammarNode, { kind: 'array' }>;
 const NOTHING: GrammarNode = { kind: 'nothing' };
