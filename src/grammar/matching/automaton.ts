@@ -58,8 +58,6 @@ export class Automaton {
   /** The result of `#cutsOf` for the state that was asked for last. */
   readonly #cuts = new Uint8Array(257);
   #cutState = DEAD;
-  /** Bytes that can follow a new state. */
-  readonly #open = new Uint8Array(256);
   /** The state at the beginning of a text. */
   readonly start: number;
 
@@ -267,14 +265,17 @@ export class Automaton {
 
   /** Marks the bytes of a new state that are certainly not allowed, unless they are few. */
   #closeRow(state: number): void {
-    const open = this.#open.fill(0);
-    const add = (byte: number): void => {
-      open[byte] = 1;
-    };
-    for (const frame of this.framesOf(state)) if (!this.places.addBytes(this.frames.placeOf(frame), add)) return;
     const next = this.#next;
     const row = state * 256;
-    for (let byte = 0; byte < 256; byte += 1) if (open[byte] === 0) next[row + byte] = DEAD;
+    next.fill(DEAD, row, row + 256);
+    const add = (byte: number): void => {
+      next[row + byte] = UNKNOWN;
+    };
+    for (const frame of this.framesOf(state))
+      if (!this.places.addBytes(this.frames.placeOf(frame), add)) {
+        next.fill(UNKNOWN, row, row + 256);
+        return;
+      }
   }
 
   #endsName(state: number): boolean {

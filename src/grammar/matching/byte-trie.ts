@@ -11,6 +11,8 @@ export interface ByteTrie {
   readonly ids: Int32Array;
   /** Greatest depth of a node, plus 1. */
   readonly height: number;
+  /** The node of each first byte; -1 for none. */
+  readonly roots: Int32Array;
 }
 
 /** Strings of bytes by id: the string of an id is between its end and that of the id before it. */
@@ -72,7 +74,9 @@ function* flatten(tree: Tree): Generator<void, ByteTrie, void> {
     }
     if (at % NODES_IN_TURN === 0) yield;
   }
-  return { ...trie, height };
+  const roots = new Int32Array(256).fill(-1);
+  for (let at = 0; at < count; at = trie.skips[at] ?? count) roots[trie.bytes[at] ?? 0] = at;
+  return { ...trie, height, roots };
 }
 
 /** The trie while it grows: linked nodes, and a hash table of (node, byte) → child. Node 0 is the root. */

@@ -107,13 +107,21 @@ export class Masks {
   }
 
   #walk(trie: ByteTrie, state: number, found: Found): void {
+    const { roots, skips } = trie;
+    this.#path[0] = state;
+    for (let byte = 0; byte < 256; byte += 1) {
+      const root = roots[byte] ?? -1;
+      if (root >= 0 && this.#automaton.next(state, byte) !== DEAD) this.#walkFrom(trie, root, skips[root] ?? 0, found);
+    }
+  }
+
+  /** Walks the nodes of a subtree: those from `start` on before `end`. */
+  #walkFrom({ bytes, depths, skips, ids }: ByteTrie, start: number, end: number, found: Found): void {
     const automaton = this.#automaton;
-    const { bytes, depths, skips, ids } = trie;
     const path = this.#path;
     const pathEnds = this.#pathEnds;
     let { table, flags } = automaton;
-    path[0] = state;
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = start; at < end; ) {
       const depth = depths[at] ?? 0;
       const byte = bytes[at] ?? 0;
       const from = path[depth] ?? DEAD;
@@ -123,7 +131,7 @@ export class Masks {
         ({ table, flags } = automaton);
       }
       if (next === DEAD) {
-        at = skips[at] ?? bytes.length;
+        at = skips[at] ?? end;
         continue;
       }
       path[depth + 1] = next;

@@ -1,0 +1,14 @@
+/** The place that a step reads a byte at, and the ways on from it. Types only. */
+import type { NodeId } from '../../program.ts';
+
+export interface StepPlace {
+  readonly phase: number;
+  readonly a: number;
+  readonly b: number;
+  /** Goes on inside of the node, at other parts. */
+  stay(phase: number, a: number, b: number): void;
+  /** Goes on behind the node. */
+  end(): void;
+  /** Goes on inside of another node, and behind that one at these parts of this node. */
+  above(other: NodeId, phase: number, a: number, b: number): void;
+}
