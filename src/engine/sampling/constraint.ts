@@ -2,8 +2,9 @@
  * The grammar of one sequence: the ids that may be drawn next, and the progress of the output through the
  * grammar. The masks come from the grammar, and this file keeps the one of the next token only. Pure.
  */
+
+import type { Mask } from '../../grammar/matching/found-mask.ts';
 import type { Grammar } from '../../grammar/matching/grammar.ts';
-import type { Mask } from '../../grammar/matching/masks.ts';
 import type { Matcher } from '../../grammar/matching/matcher.ts';
 
 /** The part of a sequence that decides if an end id may be drawn. */

@@ -3,13 +3,16 @@
  * transition is computed when it is first needed. States are numbers. Rule: lazy subset construction over a
  * pushdown automaton with hash-consed stacks. Pure.
  */
-import type { MemberGroup, Program } from '../program.ts';
-import { BETWEEN } from './bytes/text-bytes.ts';
+
+import type { Program } from '../program.ts';
 import { NamePlaces } from './names/name-places.ts';
 import { Facts } from './stack/facts.ts';
 import { Frames, NO_FRAME } from './stack/frames.ts';
-import { COLON, INSIDE, OPEN, OTHER, Places } from './stack/places.ts';
+import { OTHER } from './stack/phases.ts';
+import { PlaceBytes } from './stack/place-bytes.ts';
+import { Places } from './stack/places.ts';
 import { Steps } from './stack/steps.ts';
+import { type NameFacts, StateFacts, type TextFacts } from './state-facts.ts';
 
 /** The state of a text that the grammar does not allow. */
 export const DEAD = 0;
@@ -20,32 +23,14 @@ const UNKNOWN = -1;
  */
 const MAX_FRAMES = 256;
 
-/** What a state tells about names of members that belong to groups. */
-export interface NameFacts {
-  /** Number of objects around the name that is being written; 0 outside of such a name. */
-  readonly inName: number;
-  /** Number of objects around the inside of an object with groups that can begin here; 0 for none. */
-  readonly opens: number;
-  /** The last byte has ended a name of a group. */
-  readonly ended: boolean;
-  /** Only finitely many names can follow. */
-  readonly finite: boolean;
-}
-
-/** Frames that make a mask cheap to compute. */
-export interface TextFacts {
-  /** More characters that free strings may have here; -1 if the state is in no free string. */
-  readonly chars: number;
-  /** No other frame of the state reads a character of a free string, except the closing quote. */
-  readonly only: boolean;
-}
-
 export class Automaton {
   readonly facts: Facts;
   readonly frames: Frames;
   readonly places: Places;
   readonly names: NamePlaces;
+  readonly bytes: PlaceBytes;
   readonly #steps: Steps;
+  readonly #read: StateFacts;
   /** `[state * 256 + byte]`: the next state, or `UNKNOWN`. */
   #next = new Int32Array(64 * 256).fill(UNKNOWN);
   readonly #sets: (readonly number[])[] = [[]];
@@ -66,8 +51,10 @@ export class Automaton {
     this.#hasGroups = program.nodes.some((node) => node.kind === 'object' && node.others.length > 0);
     this.names = new NamePlaces(this.facts);
     this.places = new Places(this.facts, this.names);
+    this.bytes = new PlaceBytes(this.facts, this.names, this.places);
     this.frames = new Frames((place) => this.places.lengthFrom(place));
     this.#steps = new Steps(this.facts, this.frames, this.names);
+    this.#read = new StateFacts(this);
     this.start = this.#stateOf(this.#steps.begin(program.root));
   }
 
@@ -77,7 +64,7 @@ export class Automaton {
   }
 
   /** Bytes of memory, about. */
-  get bytes(): number {
+  get memory(): number {
     return this.#next.byteLength + this.frames.bytes + this.states * 200;
   }
 
@@ -148,7 +135,7 @@ export class Automaton {
     if (this.accepts(state)) return -1;
     let only = -1;
     for (const frame of this.framesOf(state)) {
-      const byte = this.places.onlyByte(this.frames.placeOf(frame));
+      const byte = this.bytes.onlyByte(this.frames.placeOf(frame));
       if (byte < 0 || (only >= 0 && byte !== only)) return -1;
       only = byte;
     }
@@ -158,53 +145,13 @@ export class Automaton {
   nameFacts(state: number): NameFacts {
     const known = this.#nameFacts[state];
     if (known) return known;
-    const facts = this.#readNameFacts(state);
+    const facts = this.#read.names(this.framesOf(state));
     this.#nameFacts[state] = facts;
     return facts;
   }
 
   textFacts(state: number): TextFacts {
-    let chars = -1;
-    let others = false;
-    for (const frame of this.framesOf(state)) {
-      const place = this.frames.placeOf(frame);
-      const node = this.facts.nodeAt(place.node);
-      if (node.kind === 'text' && place.phase === INSIDE && place.b === BETWEEN)
-        chars = Math.max(chars, node.max === undefined ? Number.POSITIVE_INFINITY : node.max - place.a);
-      else if (node.kind === 'object' && place.phase === OTHER && this.#isFreeName(node.others, place.b))
-        chars = Number.POSITIVE_INFINITY;
-      else if (this.places.onlyByte(place) !== 0x22) others = true;
-    }
-    return { chars, only: !others };
-  }
-
-  /** A name of a group of all names, between two characters. */
-  #isFreeName(groups: readonly MemberGroup[], id: number): boolean {
-    const { group, partial } = this.names.placeAt(id);
-    return partial === BETWEEN && groups[group]?.names === undefined;
-  }
-
-  #readNameFacts(state: number): NameFacts {
-    let [inName, opens, ended, finite] = [0, 0, false, false];
-    for (const frame of this.framesOf(state)) {
-      const { node: id, phase, b } = this.frames.placeOf(frame);
-      const node = this.facts.nodeAt(id);
-      if (node.kind !== 'object' || node.others.length === 0) continue;
-      const object = this.facts.object(id, node);
-      if (phase === OTHER) inName = Math.max(inName, this.#objectsAround(frame));
-      if (phase === OPEN) opens = Math.max(opens, this.#objectsAround(frame));
-      if (phase === OTHER && this.names.isFinite(object, b)) finite = true;
-      if (phase === COLON && b < 0) ended = true;
-    }
-    return { inName, opens, ended, finite };
-  }
-
-  /** Number of objects that a frame is in. */
-  #objectsAround(frame: number): number {
-    let count = 0;
-    for (let at = frame; at !== NO_FRAME; at = this.frames.parents[at] ?? NO_FRAME)
-      if (this.facts.nodeAt(this.frames.nodes[at] ?? 0).kind === 'object') count += 1;
-    return count;
+    return this.#read.text(this.framesOf(state));
   }
 
   /** The state of another automaton of the same grammar. */
@@ -244,7 +191,7 @@ export class Automaton {
     if (state === this.#cutState) return this.#cuts;
     this.#cutState = state;
     const cuts = this.#cuts.fill(0);
-    for (const frame of this.framesOf(state)) this.places.addCuts(this.frames.placeOf(frame), cuts);
+    for (const frame of this.framesOf(state)) this.bytes.addCuts(this.frames.placeOf(frame), cuts);
     return cuts;
   }
 
@@ -272,7 +219,7 @@ export class Automaton {
       next[row + byte] = UNKNOWN;
     };
     for (const frame of this.framesOf(state))
-      if (!this.places.addBytes(this.frames.placeOf(frame), add)) {
+      if (!this.bytes.addBytes(this.frames.placeOf(frame), add)) {
         next.fill(UNKNOWN, row, row + 256);
         return;
       }

@@ -1,4 +1,6 @@
-/** A grammar that runs: a program, its automaton and its masks for a vocabulary, shared by all its texts. Pure. */
+/**
+ * A grammar that runs: a program, its automaton and its masks for a vocabulary, shared by all its texts. Pure.
+ */
 import type { Program } from '../program.ts';
 import { Automaton } from './automaton.ts';
 import { Masks } from './masks.ts';
@@ -43,7 +45,7 @@ export class Grammar {
 
   /** Bytes of memory, about. */
   get bytes(): number {
-    return this.#machine.automaton.bytes + this.#machine.masks.bytes;
+    return this.#machine.automaton.memory + this.#machine.masks.bytes;
   }
 
   /** The same place in an automaton that has room for more states. */

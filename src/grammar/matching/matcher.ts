@@ -1,8 +1,11 @@
 /** One text of a grammar: which tokens may come next, and what the text is after a token. Pure. */
+
 import { type Automaton, DEAD } from './automaton.ts';
-import { idsIn, MAX_LISTED, type Mask, type Masks, type StateMask } from './masks.ts';
+import { OPEN_BRACE } from './bytes/json-bytes.ts';
+import { idsIn, MAX_LISTED, type Mask } from './found-mask.ts';
+import type { Masks, StateMask } from './masks.ts';
 import type { WrittenNames } from './names/written-names.ts';
-import { OTHER } from './stack/places.ts';
+import { OTHER } from './stack/phases.ts';
 import { removeBit, type Vocabulary } from './vocabulary.ts';
 
 /** An automaton and its masks. */
@@ -25,7 +28,6 @@ interface Position {
   readonly names: WrittenNames;
 }
 
-const OPEN_BRACE = 0x7b;
 /** Names that can still follow are searched for a new one up to this number. */
 const MAX_WORDS = 64;
 

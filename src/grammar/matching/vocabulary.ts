@@ -1,4 +1,6 @@
-/** The tokens of a model as bytes, prepared for masks. The worker builds the data, the engine uses it. Pure. */
+/**
+ * The tokens of a model as bytes, prepared for masks. The worker builds the data, the engine uses it. Pure.
+ */
 import { type ByteStrings, type ByteTrie, buildTrie } from './byte-trie.ts';
 import { plainChars } from './bytes/text-bytes.ts';
 
@@ -22,7 +24,7 @@ export interface VocabularyData {
 
 /** Tokens between two rests of the preparation. */
 const TOKENS_IN_TURN = 256;
-/** Longer tokens are never allowed: no vocabulary of a model has them, and the trie counts depths in 16 bits. */
+/** Longer tokens are never allowed: no model has them, and the trie counts depths in 16 bits. */
 const MAX_TOKEN_BYTES = 4_096;
 
 /**

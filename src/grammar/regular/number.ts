@@ -84,7 +84,7 @@ function anyNumber(): CharAutomaton {
   return fixed(`-?(?:${plain}|${mantissa}${exponent}|1(?:\\.(?:${upToMaximum().join('|')}))?[eE]\\+?308)`);
 }
 
-/** Patterns of the digits after the point of `1.…e308` up to the greatest double, 1.7976931348623157e308. */
+/** Patterns of the digits after the point of `1.…e308`, up to the greatest double. */
 function upToMaximum(): string[] {
   const digits = '7976931348623157';
   return Array.from(digits, (digit, at) => {

@@ -1,6 +1,7 @@
 /** Runs grammars over texts and over random tokens, for tests. */
+
+import type { Mask } from '../../../src/grammar/matching/found-mask.ts';
 import { Grammar } from '../../../src/grammar/matching/grammar.ts';
-import type { Mask } from '../../../src/grammar/matching/masks.ts';
 import type { Matcher } from '../../../src/grammar/matching/matcher.ts';
 import { hasBit, type Vocabulary } from '../../../src/grammar/matching/vocabulary.ts';
 import type { Program } from '../../../src/grammar/program.ts';

@@ -1,6 +1,6 @@
 /**
  * The bytes of characters that an automaton restricts. Between the bytes of a character, the bytes so far are
- * a number: 0 = none. A byte is refused if no character that the automaton allows begins with the bytes. Pure.
+ * a number: 0 = none. A byte is refused if no allowed character begins with the bytes. Pure.
  */
 import { bytesOfChar, cheapestIn, lengthOfChar, type Spelling } from '../../spelling.ts';
 

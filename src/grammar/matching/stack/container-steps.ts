@@ -1,22 +1,24 @@
 /** Steps inside of arrays and objects, between their values. Pure. */
+
 import type { GrammarNode, NodeId } from '../../program.ts';
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON_BYTE,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE_BYTE,
+  SPACE_BYTE,
+} from '../bytes/json-bytes.ts';
 import { type NamePlaces, NO_PLACE } from '../names/name-places.ts';
 import { ABSENT } from '../names/name-trie.ts';
 import type { ObjectFacts, Seen } from '../names/object-facts.ts';
 import { arrayRest, type Facts, itemAt } from './facts.ts';
-import { AFTER, COLON, FIRST, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE, VALUE_SPACE } from './places.ts';
+import { AFTER, COLON, FIRST, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE, VALUE_SPACE } from './phases.ts';
 import type { StepPlace } from './step-place.ts';
 
 type ArrayNode = Extract<GrammarNode, { kind: 'array' }>;
-
-const QUOTE_BYTE = 0x22;
-const SPACE_BYTE = 0x20;
-const COMMA = 0x2c;
-const COLON_BYTE = 0x3a;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
 
 export class ArraySteps {
   readonly #facts: Facts;

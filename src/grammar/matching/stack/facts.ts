@@ -125,17 +125,22 @@ export function arrayRest(node: ArrayNode, count: number, matches: number, facts
   const least = Math.max(node.min - count, missing, 0);
   let best = Number.POSITIVE_INFINITY;
   for (let items = least; items <= least + Math.max(0, node.prefix.length - count); items += 1)
-    best = Math.min(best, lengthOfItems(node, count, items, missing, facts));
+    best = Math.min(best, lengthOfItems(node, { count, items, missing }, facts));
   return best;
 }
 
-/** Bytes of `items` more items, `missing` of which match, with a comma before each, and of the bracket. */
-// biome-ignore lint/complexity/useMaxParams: the parts of one sum
-function lengthOfItems(node: ArrayNode, count: number, items: number, missing: number, facts: Facts): number {
-  if (missing === 0 && items > node.prefix.length && node.rest && count >= node.prefix.length)
-    return items > (node.max ?? items + count) - count
-      ? Number.POSITIVE_INFINITY
-      : 1 + items * (1 + facts.lengthOf(node.rest.value));
+/** The items that an array has, those that are added, and those of them that must match. */
+interface Added {
+  readonly count: number;
+  readonly items: number;
+  readonly missing: number;
+}
+
+/** Bytes of the added items with a comma before each, and of the bracket. */
+function lengthOfItems(node: ArrayNode, { count, items, missing }: Added, facts: Facts): number {
+  const { prefix, rest, max = Number.POSITIVE_INFINITY } = node;
+  if (missing === 0 && rest && count >= prefix.length)
+    return count + items > max ? Number.POSITIVE_INFINITY : 1 + items * (1 + facts.lengthOf(rest.value));
   let sum = 1;
   const extras: number[] = [];
   for (let index = count; index < count + items; index += 1) {

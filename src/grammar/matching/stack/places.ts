@@ -1,59 +1,26 @@
-/**
- * The phases of the frames of each kind of node, and the way from a place to the end of its node. The parts
- * `a` and `b` of a place are:
- * - literal: a = bytes so far. chars, string: a = state of the automaton, b = partial character.
- * - text: a = characters so far, b = state between the bytes of one.
- * - sequence: a = index of the item above. repeat: a = items before the one above.
- * - array: a = items so far, b = matches so far; for ITEM a without and b with the item above.
- * - object: a = members so far (`Seen.id`), with the member from COLON on; b = node of the trie of names for
- *   LISTED, the place in a name for OTHER, the member from COLON on: a group g is -1 - g.
- * Pure.
- */
+/** The way from a place to the end of its node. Pure. */
+
 import type { GrammarNode } from '../../program.ts';
 import type { Spelling } from '../../spelling.ts';
-import { addCharCuts, addFirstBytes, shortestWay, type Way } from '../bytes/char-bytes.ts';
-import { ANY_SPELLING, shortestWays, TEXT_CUTS } from '../bytes/text-bytes.ts';
+import { shortestWay, type Way } from '../bytes/char-bytes.ts';
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON_BYTE,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE_BYTE,
+  SPACE_BYTE,
+} from '../bytes/json-bytes.ts';
+import { ANY_SPELLING, shortestWays } from '../bytes/text-bytes.ts';
 import type { NamePlaces } from '../names/name-places.ts';
 import type { ObjectFacts, Seen } from '../names/object-facts.ts';
-import { arrayRest, type Facts, itemAt } from './facts.ts';
+import { arrayRest, type Facts } from './facts.ts';
 import type { Place } from './frames.ts';
+import { AFTER, COLON, FIRST, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE } from './phases.ts';
 
-/** Before the first byte of a string, an array or an object. The only phase of the other kinds. */
-export const OPEN = 0;
-/** Between the quotes of a string. */
-export const INSIDE = 1;
-/** Behind the opening bracket: only the closing one is read here. */
-export const FIRST = 1;
-/** Behind an item or a member. */
-export const AFTER = 2;
-/** Behind a comma: only a space is read here. */
-export const SPACE = 3;
-/** The frame of an array below its item. */
-export const ITEM = 4;
-/** Before the quote of a name. */
-export const QUOTE = 5;
-/** In a name that is listed. */
-export const LISTED = 6;
-/** In a name of a group. */
-export const OTHER = 7;
-/** Behind a name. */
-export const COLON = 8;
-/** Behind a colon: only a space is read here. */
-export const VALUE_SPACE = 9;
-/** The frame of an object below the value of a member. */
-export const VALUE = 10;
-
-const QUOTE_BYTE = 0x22;
-const SPACE_BYTE = 0x20;
-const COMMA = 0x2c;
-const COLON_BYTE = 0x3a;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
 const LETTER = 0x61;
-
-const OBJECT_BYTES = [OPEN_BRACE, CLOSE_BRACE, COMMA, SPACE_BYTE, COLON_BYTE, QUOTE_BYTE];
 
 const TEXT_WAYS = shortestWays(ANY_SPELLING);
 
@@ -77,60 +44,6 @@ export class Places {
     if (node.kind === 'chars') return this.#facts.through(node.automaton, 'raw')[a] ?? Number.POSITIVE_INFINITY;
     if (node.kind !== 'string' || phase === OPEN) return this.wayFrom(place).length;
     return 1 + (this.#facts.inside(node.automaton, 'json')[a] ?? Number.POSITIVE_INFINITY);
-  }
-
-  /**
-   * Adds the bytes that can follow at a place: these and possibly others.
-   * @returns false if they are most bytes, and none is added
-   */
-  addBytes({ node: id, phase, a, b }: Place, add: (byte: number) => void): boolean {
-    const node = this.#facts.nodeAt(id);
-    switch (node.kind) {
-      case 'token':
-        return true;
-      case 'literal':
-        add(this.#facts.literal(id, node.text)[a] ?? 0);
-        return true;
-      case 'chars':
-        addFirstBytes(b, node.automaton.edges[a] ?? [], 'raw', add);
-        return true;
-      case 'string':
-        add(QUOTE_BYTE);
-        if (phase !== OPEN) addFirstBytes(b, node.automaton.edges[a] ?? [], 'json', add);
-        return true;
-      case 'text':
-        if (phase !== OPEN) return false;
-        add(QUOTE_BYTE);
-        return true;
-      case 'array':
-        for (const byte of [OPEN_BRACKET, CLOSE_BRACKET, COMMA, SPACE_BYTE]) add(byte);
-        return true;
-      case 'object':
-        if (phase === OTHER) return false;
-        if (phase === LISTED) for (const byte of this.#facts.object(id, node).names.bytesAfter(b)) add(byte);
-        else for (const byte of OBJECT_BYTES) add(byte);
-        return true;
-      default:
-        return false;
-    }
-  }
-
-  /**
-   * Marks the bytes that a place may tell apart from the byte before: between two marks, all bytes lead to the
-   * same place.
-   * @param cuts `[257]`
-   */
-  addCuts(place: Place, cuts: Uint8Array): void {
-    const { node: id, phase, a, b } = place;
-    const node = this.#facts.nodeAt(id);
-    const isName = node.kind === 'object' && phase === OTHER;
-    if (isName || (node.kind === 'text' && phase !== OPEN)) for (const byte of TEXT_CUTS) cuts[byte] = 1;
-    else if ((node.kind === 'chars' || node.kind === 'string') && b === 0)
-      addCharCuts(node.automaton.edges[a] ?? [], cuts);
-    else if (node.kind === 'chars' || node.kind === 'string') cuts.fill(1);
-    else this.addBytes(place, (byte) => cuts.fill(1, byte, byte + 2));
-    if (isName) this.#names.addCuts(this.#facts.object(id, node), b, cuts);
-    if (node.kind === 'string') cuts.fill(1, QUOTE_BYTE, QUOTE_BYTE + 2);
   }
 
   /**
@@ -226,62 +139,6 @@ export class Places {
         const space = 1 + this.#facts.lengthOf(value ?? 0) + rest;
         return { length: space, byte: phase === COLON ? COLON_BYTE : SPACE_BYTE };
       }
-    }
-  }
-
-  /** The byte that must follow at a place; -1 if several can. */
-  onlyByte(place: Place): number {
-    const { node: id, phase, a, b } = place;
-    const node = this.#facts.nodeAt(id);
-    switch (node.kind) {
-      case 'literal':
-        return this.wayFrom(place).byte;
-      case 'chars':
-        return this.#onlyChar(node, place);
-      case 'string': {
-        if (phase === OPEN) return QUOTE_BYTE;
-        const ends = b === 0 && node.automaton.accepts[a] === true;
-        if (!ends) return this.#onlyChar(node, place);
-        return (node.automaton.edges[a] ?? []).length === 0 ? QUOTE_BYTE : -1;
-      }
-      case 'text':
-        return phase === OPEN || (b === 0 && a === node.max) ? QUOTE_BYTE : -1;
-      case 'array':
-        if (phase !== AFTER) return this.wayFrom(place).byte;
-        if (itemAt(node, a) === undefined) return CLOSE_BRACKET;
-        return arrayRest(node, a, b, this.#facts) === 1 ? -1 : COMMA;
-      case 'object':
-        return this.#onlyOfObject(this.#facts.object(id, node), place);
-      default:
-        return -1;
-    }
-  }
-
-  #onlyChar(node: { automaton: GrammarAutomaton }, place: Place): number {
-    const edges = node.automaton.edges[place.a] ?? [];
-    const isOne = edges.length === 3 && edges[0] === edges[1];
-    return isOne ? this.wayFrom(place).byte : -1;
-  }
-
-  #onlyOfObject(facts: ObjectFacts, place: Place): number {
-    const seen = facts.seenAt(place.a);
-    switch (place.phase) {
-      case AFTER:
-        if (seen.closable && seen.addable) return -1;
-        return seen.closable ? CLOSE_BRACE : COMMA;
-      case LISTED: {
-        const { byte } = this.wayFrom(place);
-        const { names } = facts;
-        const child = names.child(place.b, byte);
-        const [first, last] = names.rangeOf(place.b);
-        const [from, to] = names.rangeOf(child);
-        const open = (low: number, high: number): number => (seen.open[high] ?? 0) - (seen.open[low] ?? 0);
-        return open(first, last) === open(from, to) ? byte : -1;
-      }
-      case OTHER:
-        return -1;
-      default:
-        return this.wayFrom(place).byte;
     }
   }
 }

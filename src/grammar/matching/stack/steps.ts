@@ -2,12 +2,13 @@
  * One step of the pushdown automaton: the frames that follow a frame when a byte is read. The result has only
  * frames that read a byte or a token next. Pure.
  */
+
 import type { GrammarNode, NodeId } from '../../program.ts';
 import type { NamePlaces } from '../names/name-places.ts';
 import { ArraySteps, ObjectSteps } from './container-steps.ts';
 import type { Facts } from './facts.ts';
 import { type Frames, NO_FRAME } from './frames.ts';
-import { AFTER, OPEN } from './places.ts';
+import { AFTER, OPEN } from './phases.ts';
 import type { StepPlace } from './step-place.ts';
 import { stepChars, stepLiteral, stepString, stepText } from './string-steps.ts';
 
@@ -29,7 +30,7 @@ export class Steps implements StepPlace {
   #out: number[] = [];
   /** The text can end here. */
   #accepts = false;
-  /** Choices and repetitions that were entered in this step, with their frames: recursion without a byte ends. */
+  /** Choices and repetitions that this step has entered, so that a recursion without a byte ends. */
   readonly #entered = new Set<number>();
   /** The frame that is stepped: its parts, and the frame below. */
   phase = OPEN;

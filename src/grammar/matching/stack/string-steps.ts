@@ -1,13 +1,13 @@
 /** Steps inside of texts: literals, characters and strings. Pure. */
+
 import type { GrammarNode } from '../../program.ts';
 import { COMPLETE, NO_CHAR, readByte, targetOf } from '../bytes/char-bytes.ts';
+import { QUOTE_BYTE } from '../bytes/json-bytes.ts';
 import { ANY_SPELLING, BETWEEN, REFUSED } from '../bytes/text-bytes.ts';
-import { INSIDE, OPEN } from './places.ts';
+import { INSIDE, OPEN } from './phases.ts';
 import type { StepPlace } from './step-place.ts';
 
 type NodeOf<K extends GrammarNode['kind']> = Extract<GrammarNode, { kind: K }>;
-
-const QUOTE_BYTE = 0x22;
 
 export function stepLiteral(place: StepPlace, bytes: Uint8Array, byte: number): void {
   if (bytes[place.a] !== byte) return;
