@@ -16,6 +16,7 @@ const SAMPLED = [
   'test/e2e/streams/isolation.test.ts',
   'test/engine/drafts/prompt-lookup.test.ts',
   'test/engine/sampling/candidates.test.ts',
+  'test/grammar/regular/pattern.test.ts',
   'test/model/random-configs.test.ts',
   'test/onnx/model-bytes.test.ts',
   'test/text/output/detokenizer.test.ts',

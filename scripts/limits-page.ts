@@ -34,6 +34,10 @@ import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_GRAMMAR_BYTES, MAX_GRAMMARS } from '../src/engine/sampling/grammars.ts';
 import { COMPILE_MS, MAX_DEPTH, MAX_STATES } from '../src/grammar/budget.ts';
+import { MAX_FACTOR, MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS } from '../src/grammar/regular/number.ts';
+import { MAX_ALTERNATIVES } from '../src/grammar/schema/alternatives.ts';
+import { MAX_LEAST } from '../src/grammar/schema/facts.ts';
+import { MAX_NAME_CHARACTERS, MAX_NAMES, MAX_PATTERNS } from '../src/grammar/schema/objects.ts';
 import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
@@ -132,6 +136,8 @@ import {
 } from '../src/text/tokenizer/stages/decoder-growth.ts';
 import { MAX_ADDED_IDS } from '../src/text/tokenizer/stages/post-processor.ts';
 import { LOOP_MESSAGE_UNITS, LOOP_RENDER, LOOP_STAGE_UNITS, LOOP_UNITS } from '../src/text/tokenizer/tokenizer.ts';
+import { MAX_FREE_NAME } from '../src/text/tools/constraint/notations.ts';
+import { MAX_VARIANTS } from '../src/text/tools/constraint/ordered.ts';
 import { MAX_CALLS_UNITS, MAX_MARKER_UNITS } from '../src/text/tools/deriving/call-format.ts';
 import { MAX_PROBES_MS, PROFILE_RENDER } from '../src/text/tools/deriving/probes.ts';
 import { MAX_REMEMBERED_VARIANTS } from '../src/text/tools/dialogue.ts';
@@ -289,6 +295,13 @@ the time that it may need, and every other one on a thread.
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
 | time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
+| alternatives of one value after \`anyOf\`, \`oneOf\` and \`allOf\` are combined | ${count(MAX_ALTERNATIVES)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/alternatives\` | \`grammar/schema/hostile\` |
+| patterns for the names of one object; names of a finite pattern that are listed one by one | ${MAX_PATTERNS}; ${count(MAX_NAMES)} | – | 400 \`SCHEMA_TOO_COMPLEX\`; the pattern counts as endless | \`grammar/schema/objects\` | \`grammar/schema/hostile\`, \`grammar/schema/errors\` |
+| names of an object that allows other names, together | ${count(MAX_NAME_CHARACTERS)} characters | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/objects\` | \`grammar/schema/hostile\` |
+| \`minLength\`, \`minItems\`, \`minProperties\`, \`minContains\` | ${count(MAX_LEAST)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/facts\` | \`grammar/schema/errors\` |
+| digits of a number before its point; after it, without bounds | ${MAX_INTEGER_DIGITS}, more if a bound is longer; ${MAX_FRACTION_DIGITS} | – | the output has no longer number | \`grammar/regular/number\` | \`grammar/regular/number\` |
+| \`multipleOf\` without its power of ten | ${count(MAX_FACTOR)} | – | 400 | \`grammar/regular/number\` | \`grammar/regular/number\` |
+| sets of arguments that \`dependentRequired\` makes, in calls of Python, Gemma and tags; name of an argument that the schema does not list | ${MAX_VARIANTS}; ${MAX_FREE_NAME} characters | – | 400 \`SCHEMA_TOO_COMPLEX\`, or any arguments for a tool that is not strict; the output has no longer name | \`text/tools/constraint/ordered\`, \`text/tools/constraint/notations\` | \`text/tools/constraint/demanded-calls\` |
 | form that the event loop compiles, as JSON with the tools of the request; its time there | ${count(LOOP_SOURCE_UNITS)} UTF-16 units; ${LOOP_COMPILE_MS} ms | – | the thread compiles it | \`text/grammar/grammar-compiler\` | \`text/grammar/grammar-compiler\` |
 | time of the thread for one form; its heap | ${seconds(COMPILE_THREAD_LIMITS.jobMs)}; ${count(COMPILE_THREAD_LIMITS.heapMb)} MiB | – | 400 \`SCHEMA_TOO_COMPLEX\`, \`grammar.thread_replaced\`; other forms continue | \`text/grammar/compile-thread\` | \`text/grammar/grammar-compiler\` |
 | start of the thread; time without a form until it ends | ${seconds(COMPILE_THREAD_LIMITS.startMs)}; ${seconds(COMPILE_THREAD_LIMITS.idleMs)} | – | 500; the next form starts another one | \`text/grammar/compile-thread\` | \`text/grammar/grammar-compiler\` |

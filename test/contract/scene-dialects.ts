@@ -49,10 +49,13 @@ export async function playDialects(worker: TestWorker, send: Send): Promise<void
     await send(path, { body: { ...body, ...stream, timeout_ms: 60 } });
     await cancelled(worker, send, path);
   }
-  // The embedded model writes no JSON: its answer to a required call cannot be parsed.
   const tools = [{ type: 'function', function: TOOL }];
   const required = { messages: MESSAGES, tools, tool_choice: 'required', max_tokens: 100_000 };
   await send('/v1/chat/completions', { body: required });
+  // One token is no call and no object: the output cannot be parsed, and does not have the demanded form.
+  await send('/v1/chat/completions', { body: { ...required, max_tokens: 1 } });
+  const demanded = { messages: MESSAGES, response_format: { type: 'json_object' }, max_tokens: 1 };
+  await send('/v1/chat/completions', { body: demanded });
 }
 
 /** A job that is cancelled while its client waits for the document. A fast machine can end the job first. */

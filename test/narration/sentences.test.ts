@@ -69,10 +69,10 @@ describe('the parts of the time', () => {
   test('name the tokens that a grammar forced', async () => {
     const start = 'Request took 91 ms: queue 1, prefill 4, decode 70 ms';
     expect(await humanOf('time.explained', { ...times, tokens_forced: 0 })).toBe(start);
-    expect(await humanOf('time.explained', { ...times, tokens_forced: 1 })).toBe(`${start}; 1 token forced`);
+    expect(await humanOf('time.explained', { ...times, tokens_forced: 1 })).toBe(`${start}; grammar forced 1 token`);
     const drafts = { tokens_drafted: 20, tokens_accepted: 12 };
     expect(await humanOf('time.explained', { ...times, ...drafts, tokens_forced: 9 })).toBe(
-      `${start}; 12/20 drafts, 9 forced`,
+      `${start}; 12 drafts, 9 forced`,
     );
   });
 

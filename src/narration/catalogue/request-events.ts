@@ -15,9 +15,9 @@ function tokensWithoutRuns({
   tokens_accepted: accepted = 0,
   tokens_forced: forced = 0,
 }: Facts<never, 'tokens_drafted' | 'tokens_accepted' | 'tokens_forced'>): string {
-  if (accepted > 0 && forced > 0) return `; ${accepted}/${drafted} drafts, ${forced} forced`;
+  if (accepted > 0 && forced > 0) return `; ${count(accepted, 'draft')}, ${forced} forced`;
   if (accepted > 0) return `; ${accepted} of ${count(drafted, 'draft')} kept`;
-  return forced > 0 ? `; ${count(forced, 'token')} forced` : '';
+  return forced > 0 ? `; grammar forced ${count(forced, 'token')}` : '';
 }
 
 export const REQUEST_EVENTS = {
@@ -89,7 +89,7 @@ export const REQUEST_EVENTS = {
     when: 'the output ended before it had the form that the request demands: max_tokens was reached, or a stop string',
     required: ['tokens_out', 'stop_reason'],
     human: (f) =>
-      `${f.stop_reason === 'stop_sequence' ? 'Remove the stop string' : 'Raise max_tokens'}, or simplify the schema: the output ended after ${count(f.tokens_out, 'token')} and does not have the demanded form`,
+      `${f.stop_reason === 'stop_sequence' ? 'Remove the stop string' : 'Raise max_tokens'}, or simplify the schema: the output does not have the demanded form after ${count(f.tokens_out, 'token')}`,
     cute: () => '✂️ The page ended before the form was full. A longer page would help!',
   }),
   'prompt.tokenized': requestEvent({

@@ -5,6 +5,7 @@ import { Budget } from '../../../src/grammar/budget.ts';
 import { GrammarError } from '../../../src/grammar/grammar-error.ts';
 import { patternAutomaton } from '../../../src/grammar/regular/pattern.ts';
 import { matches } from '../../../src/grammar/regular/words.ts';
+import { sampleSize } from '../../support/sample.ts';
 import { expectWellFormed, problemOf, untimed } from './support.ts';
 
 type Mode = 'search' | 'whole';
@@ -17,6 +18,26 @@ const HEXADECIMAL: Readonly<Record<string, string>> = {
   '@': '\\x40',
   '#': '\\x23',
 };
+
+/** A budget whose time is over after some looks at its clock. */
+const counted = (looks: number): Budget => {
+  let now = 0;
+  return new Budget(() => {
+    now += 50 / looks;
+    return now;
+  });
+};
+
+/** True if an expression has an automaton within a bound of work; a larger one is no subject of this test. */
+function isSmall(source: string): boolean {
+  try {
+    for (const mode of ['search', 'whole'] as const) patternAutomaton(source, mode, counted(200));
+    return true;
+  } catch (error) {
+    expect(error).toMatchObject({ name: 'GrammarError', problem: 'too_complex' });
+    return false;
+  }
+}
 
 /** The automaton accepts a text if and only if the expression of JavaScript does. */
 function expectAgreement(source: string, texts: readonly string[]): void {
@@ -82,13 +103,17 @@ const text = fc
   .map((chars) => chars.join(''));
 
 describe('a regular expression', () => {
-  test('accepts the same texts as the one of JavaScript', { timeout: 120_000 }, () => {
+  test('accepts the same texts as the one of JavaScript', () => {
+    let compared = 0;
     fc.assert(
-      fc.property(pattern, fc.array(text, { minLength: 5, maxLength: 25 }), (source, texts) =>
-        expectAgreement(source, ['', ...texts]),
-      ),
-      { seed: 14, numRuns: 600 },
+      fc.property(pattern, fc.array(text, { minLength: 5, maxLength: 25 }), (source, texts) => {
+        if (!isSmall(source)) return;
+        compared += 1;
+        expectAgreement(source, ['', ...texts]);
+      }),
+      { seed: 14, numRuns: sampleSize(1000, 150) },
     );
+    expect(compared).toBeGreaterThan(sampleSize(900, 130));
   });
 
   test.each<[source: string, texts: string[]]>([
@@ -201,14 +226,6 @@ describe('a regular expression that cannot be enforced', () => {
 
 describe('a hostile regular expression', () => {
   /** A clock that goes on by a fixed amount with each look at it: so the end does not depend on the machine. */
-  const counted = (looks: number): Budget => {
-    let now = 0;
-    return new Budget(() => {
-      now += 50 / looks;
-      return now;
-    });
-  };
-
   test.each<[name: string, source: string]>([
     ['with exponentially many states', '(.*a.{30})'],
     ['with exponentially many states behind the start', '^(?:.*a.{20}|.*b.{25})$'],

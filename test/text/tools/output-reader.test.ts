@@ -1,6 +1,7 @@
 /** The reader of outputs: unusual calls, hostile text, and the limits of what it holds back. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MAX_DEPTH } from '../../../src/grammar/budget.ts';
 import { prepareDialogue } from '../../../src/text/tools/dialogue.ts';
 import { profileOf } from '../../../src/text/tools/profile.ts';
 import { MAX_HELD_UNITS, MAX_NAME_UNITS } from '../../../src/text/tools/reading/input.ts';
@@ -251,6 +252,8 @@ describe('limits', () => {
       hermes(`{"name": "get_time", "arguments": {"zone": ${'['.repeat(levels)}${']'.repeat(levels)}}}`);
     expect(read('hermes', nested(MAX_NESTING - 1))).toMatchObject({ content: '', unparsed: 0 });
     expect(read('hermes', nested(MAX_NESTING)).unparsed).toBe(1);
+    // A call of the deepest schema is still a call.
+    expect(MAX_NESTING).toBeGreaterThanOrEqual(MAX_DEPTH);
   });
 });
 

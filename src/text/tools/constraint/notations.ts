@@ -9,8 +9,10 @@ import { textsOf, type Writer } from './writer.ts';
 
 /** Characters that end a name of an argument, for the readers of Python, of Gemma's notation and of tags. */
 const NAME_ENDS = /[\s:=,{}()[\]'"<>]/;
+/** Longest name of an argument that is not listed, in characters. */
+export const MAX_FREE_NAME = 64;
 /** Names of arguments that are not listed. */
-const FREE_NAME = '[A-Za-z_][A-Za-z0-9_]{0,63}';
+const FREE_NAME = `[A-Za-z_][A-Za-z0-9_]{0,${MAX_FREE_NAME - 1}}`;
 
 /** True if the readers accept a name without quotes. */
 export const isBareName = (name: string): boolean =>

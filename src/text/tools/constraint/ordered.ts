@@ -21,7 +21,7 @@ export interface ArgumentNotation {
 }
 
 /** Choices of arguments that `dependentRequired` makes of one object. */
-const MAX_VARIANTS = 64;
+export const MAX_VARIANTS = 64;
 
 /**
  * The arguments of a call.

@@ -6,8 +6,12 @@ import { Input, isSpace, MAX_NAME_UNITS, type Reading } from './input.ts';
 import { scalarOf } from './scalars.ts';
 import { copyString, type Quoted, type Write } from './strings.ts';
 
-/** Values inside of values of one call. */
-export const MAX_NESTING = 64;
+/**
+ * Values inside of values of one call. It is not less than the depth of a schema (`MAX_DEPTH` of
+ * grammar/budget), so a call that a grammar lets through is read as a call; only a recursive schema can nest
+ * deeper. The reader is iterative: it keeps a stack of its own.
+ */
+export const MAX_NESTING = 256;
 /** UTF-16 units of the longest number. */
 export const MAX_NUMBER_UNITS = 400;
 

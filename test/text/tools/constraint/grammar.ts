@@ -49,7 +49,8 @@ export function constrained(family: string, wish: Wish): Constrained {
   return { dialogue, program, tokens, loose };
 }
 
-function programOf(source: CallsSource, loose: [number, GrammarError][]): Program {
+/** The program of a source. */
+export function programOf(source: CallsSource, loose: [number, GrammarError][]): Program {
   const builder = new ProgramBuilder(new Budget(STILL));
   const onLoose = (index: number, reason: GrammarError): void => {
     loose.push([index, reason]);
