@@ -1,5 +1,5 @@
 /**
- * A grammar that runs: a program, its automaton and its masks for a vocabulary, shared by all its texts. Pure.
+ * A grammar that runs: a program, its automaton and its masks for a vocabulary, shared by its texts. Pure.
  */
 import type { Program } from '../program.ts';
 import { Automaton } from './automaton.ts';

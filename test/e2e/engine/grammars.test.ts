@@ -40,7 +40,7 @@ describe('the narration of a grammar', () => {
     expect([Number(compiled?.['grammar_states']) > 1, Number(compiled?.['duration_ms']) >= 0]).toEqual([true, true]);
     const [explained] = told(events, 'time.explained');
     expect(Number(explained?.['tokens_forced'])).toBeGreaterThan(0);
-    expect(explained?.['human']).toMatch(/forced$/);
+    expect(explained?.['human']).toMatch(/grammar forced \d+ tokens$/);
     expect(told(events, 'grammar.incomplete')).toEqual([]);
   });
 
