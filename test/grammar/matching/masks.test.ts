@@ -4,6 +4,7 @@ import addFormats from 'ajv-formats';
 import { describe, expect, test } from 'vitest';
 import { Grammar } from '../../../src/grammar/matching/grammar.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
+import { draw, randomNumbers } from '../../support/grammar/random-tokens.ts';
 import { SCHEMAS } from '../../support/grammar/schemas.ts';
 import { allowedByTrial, generate, idsOf, textOf } from '../../support/grammar/texts.ts';
 import { PIECES, vocabularyOf } from '../../support/grammar/vocabularies.ts';
@@ -12,20 +13,6 @@ import { compileSchema } from '../schema/compile-schema.ts';
 const VOCABULARY = vocabularyOf(PIECES);
 const ajv = new Ajv2020({ strict: false, validateFormats: true });
 addFormats.default(ajv);
-
-/** Numbers from 0 to 1, the same at each run. Rule: mulberry32. */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const draw = (random: () => number) => (ids: readonly number[], canEnd: boolean) =>
-  canEnd && random() < 0.3 ? -1 : (ids[Math.floor(random() * ids.length)] ?? -1);
 
 describe.each(Object.entries(SCHEMAS))('%s', (_, schema: Json) => {
   for (const order of ['listed', 'any'] as const)
