@@ -53,7 +53,8 @@ export const MAX_REMEMBERED_VARIANTS = 64;
  *   turns that the template does not write become texts.
  * - With the choice `none` the model is offered no tool. With `required` or a name the answer begins with the
  *   first characters of a call, which the parser has read already.
- * - An answer with a form has no calls if no grammar can write the calls of the template: its text is content.
+ * - An answer with a form has no calls if no grammar can write the calls of the template: its text is
+ *   content.
  */
 export function prepareDialogue(
   profile: OutputProfile,
