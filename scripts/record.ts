@@ -42,6 +42,14 @@ const SSE = { Accept: 'text/event-stream' };
 const LONG_OUTPUT = { min_tokens: 480 };
 const LONG = { prompt: 'Write about the sea', ...LONG_OUTPUT };
 
+/** A form of an output that the embedded model fills in a few tokens. */
+const MOOD = {
+  type: 'object',
+  properties: { mood: { enum: ['calm', 'wild'] } },
+  required: ['mood'],
+  additionalProperties: false,
+};
+
 type Headers = Record<string, string>;
 type Line = Readonly<Record<string, unknown>> & { readonly event: string };
 type Method = 'GET' | 'POST';
@@ -114,6 +122,12 @@ async function recordJobs(worker: Recorder): Promise<void> {
     seed: 42,
     stop: ['\n'],
   });
+  await execute('execute-schema', 'An output of the form of a JSON Schema', {
+    job_id: 'job-19',
+    prompt,
+    seed: 42,
+    schema: MOOD,
+  });
   await execute('execute-unknown-field', 'A misspelt field is ignored and reported', {
     job_id: 'job-5',
     prompt,
@@ -129,6 +143,9 @@ async function recordMessages(worker: Recorder): Promise<void> {
   const send = (name: string, about: string, more: object, headers?: Headers, path = '/v1/messages') =>
     worker.record(name, about, 'POST', path, { ...body, ...more }, headers);
   await send('messages', 'A message', { temperature: 0 });
+  await send('messages-schema', 'An output of the form of a JSON Schema', {
+    output_config: { format: { type: 'json_schema', schema: MOOD } },
+  });
   await send('messages-stream', 'A stream, ended by a stop sequence', { stream: true, stop_sequences: ['\n'] });
   await send('messages-narration', 'A short stream with its narration', {
     stream: true,
@@ -235,6 +252,11 @@ async function recordOpenAI(worker: Recorder): Promise<void> {
     logprobs: true,
     top_logprobs: 2,
   });
+  await send('chat-schema', 'An output of the form of a JSON Schema', chat, {
+    messages,
+    seed: 42,
+    response_format: { type: 'json_schema', json_schema: { name: 'mood', strict: true, schema: MOOD } },
+  });
   await send('chat-stream', 'A stream with usage in its last chunk', chat, {
     messages,
     seed: 42,
@@ -292,6 +314,10 @@ async function recordResponses(worker: Recorder): Promise<void> {
     temperature: 0,
     max_output_tokens: 3,
     top_logprobs: 2,
+  });
+  await send('response-schema', 'An output of the form of a JSON Schema', {
+    input,
+    text: { format: { type: 'json_schema', name: 'mood', schema: MOOD } },
   });
   await send('response-history', 'A conversation with a call and its result; a tool of the server is skipped', {
     input: [

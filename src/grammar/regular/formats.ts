@@ -33,8 +33,11 @@ const GROUP = '[0-9a-fA-F]{1,4}';
 
 /** RFC 4291, section 2.2: eight groups, or fewer with one `::`; the last two can be an IPv4 address. */
 function ipv6(): string {
-  /** One to `most` groups after `::`. */
-  const after = (most: number): string => (most === 1 ? GROUP : `(?:${GROUP}(?::${after(most - 1)})?|${IPV4})`);
+  /** One to `most` groups after `::`. The address is written once: copies of it cost most of the time. */
+  const after = (most: number): string => {
+    const address = most === 1 ? '' : `|(?:${GROUP}:){0,${most - 2}}${IPV4}`;
+    return `(?:(?:${GROUP}:){0,${most - 1}}${GROUP}${address})`;
+  };
   /** The rest after this number of groups, and no `::` yet. */
   const rest = (count: number): string => {
     if (count === 8) return '';
@@ -44,7 +47,15 @@ function ipv6(): string {
   return `(?:::(?:${after(7)})?|${GROUP}${rest(1)})`;
 }
 
-const label = (most: number): string => `[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,${most - 2}}[a-zA-Z0-9])?`;
+/**
+ * A label without `--` at its third and fourth place, as labels of encoded names have: they follow rules of
+ * their own (RFC 5891, section 4.2.3.1), which need tables of Unicode.
+ */
+function label(most: number): string {
+  const [end, inside] = ['[a-zA-Z0-9]', '[a-zA-Z0-9-]'];
+  const long = `${inside}(?:${end}${inside}|-${end})${inside}{0,${most - 5}}${end}`;
+  return `${end}(?:${inside}{0,2}${end}|${long})?`;
+}
 /** RFC 1123: at most 63 characters in the first label, and 30 in up to 6 more, so at most 253 together. */
 const HOSTNAME = `${label(63)}(?:\\.${label(30)}){0,6}`;
 

@@ -39,7 +39,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     '::ffff:192.168.0.1',
     '1000:1000:1000:1000:1000:1000:255.255.255.255',
   ],
-  hostname: ['www.example.com', 'localhost', 'xn--4gbwdl.xn--wgbh1c', 'a', '3com.com', 'a-b.c9', 'a'.repeat(63)],
+  hostname: ['www.example.com', 'localhost', 'a--b', 'ab-c--d.ab-1', 'a', '3com.com', 'a-b.c9', 'a'.repeat(63)],
   uri: [
     'http://foo.bar/?baz=qux#quux',
     'http://foo.com/blah_(wikipedia)_blah#cite-1',
@@ -74,7 +74,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
     '1:2:3:4:1.2.3',
     '::1%eth0',
   ],
-  hostname: ['-a', 'a-', 'a..b', '.a', 'a_b', '', 'a'.repeat(64)],
+  hostname: ['xn--4gbwdl.xn--wgbh1c', 'a.ab--c', 'ab--', '-a', 'a-', 'a..b', '.a', 'a_b', '', 'a'.repeat(64)],
   uri: [
     '//foo.bar',
     '/abc',

@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { Budget } from '../../../src/grammar/budget.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
+import { MAX_LEAST } from '../../../src/grammar/schema/facts.ts';
+import { MAX_NAME_CHARACTERS } from '../../../src/grammar/schema/objects.ts';
 import { accepts, compileSchema, refusalOf } from './compile-schema.ts';
 
 type Schema = { [name: string]: Json };
@@ -87,6 +89,31 @@ describe('width', () => {
 
   test('100 000 first items', () => {
     expect(refusalOf({ prefixItems: range(100_000).map((index) => ({ const: index })) }).problem).toBe('too_complex');
+  });
+
+  test.each<[string, Json]>([
+    ['minLength', { type: 'string', minLength: MAX_LEAST + 1 }],
+    ['minItems', { type: 'array', minItems: MAX_LEAST + 1 }],
+    ['minProperties', { type: 'object', minProperties: MAX_LEAST + 1 }],
+    ['minContains', { type: 'array', contains: { type: 'null' }, minContains: MAX_LEAST + 1 }],
+  ])('%s above its bound', (_, schema) => {
+    expect(refusalOf(schema)).toMatchObject({
+      problem: 'too_complex',
+      message: expect.stringContaining(`more than ${MAX_LEAST}`),
+    });
+  });
+
+  test('long names of members beside a pattern for names', () => {
+    const names = (length: number): Json => ({
+      properties: Object.fromEntries(range(10).map((index) => [`${index}${'x'.repeat(length)}`, { type: 'null' }])),
+      patternProperties: { x: true },
+      additionalProperties: false,
+    });
+    expect(accepts(compileSchema(names(10)), { '0xxxxxxxxxx': null, x: 1 })).toBe(true);
+    expect(refusalOf(names(MAX_NAME_CHARACTERS / 10))).toMatchObject({
+      problem: 'too_complex',
+      message: expect.stringContaining(`${MAX_NAME_CHARACTERS} characters`),
+    });
   });
 
   test('more than four patterns for names', () => {

@@ -1,6 +1,8 @@
 /** Calls that the grammar does not let through, tools without a grammar, and errors of schemas. */
 import { describe, expect, it } from 'vitest';
 import type { FunctionTool } from '../../../../src/text/template/conversation.ts';
+import { MAX_FREE_NAME } from '../../../../src/text/tools/constraint/notations.ts';
+import { MAX_VARIANTS } from '../../../../src/text/tools/constraint/ordered.ts';
 import { prepareDialogue } from '../../../../src/text/tools/dialogue.ts';
 import { profileOf } from '../../../../src/text/tools/profile.ts';
 import { recognizes } from '../../../support/grammar/recognizer.ts';
@@ -108,6 +110,24 @@ describe('a text between tags', () => {
     for (const value of ['free', '[1, {"a": null}]', '{"b": "</p"}', 'false'])
       expect(recognizes(program, call(['code', ''], ['any', value]))).toBe(true);
     expect(recognizes(program, call(['code', ''], ['any', '{"b": "</parameter>"}']))).toBe(false);
+  });
+
+  it('has a bound for arguments that require others, and for names that are not listed', () => {
+    const chained = (count: number): FunctionTool => {
+      const names = Array.from({ length: count }, (_, at) => `a${at}`);
+      const properties = Object.fromEntries([...names, 'z'].map((name) => [name, {}]));
+      const dependentRequired = Object.fromEntries(names.map((name) => [name, ['z']]));
+      return { name: 'run', strict: true, parameters: { type: 'object', properties, dependentRequired } };
+    };
+    const use = { choice: { name: 'run' }, parallel: false } as const;
+    expect(() => constrained('qwen3-coder', { tools: [chained(3)], use })).not.toThrow();
+    expect(() => constrained('qwen3-coder', { tools: [chained(2 * MAX_VARIANTS)], use })).toThrow(
+      expect.objectContaining({ name: 'GrammarError', problem: 'too_complex' }),
+    );
+    const open: FunctionTool = { name: 'run', parameters: { type: 'object' } };
+    const any = constrained('qwen3-coder', { tools: [open], use }).program;
+    expect(recognizes(any, call(['n'.repeat(MAX_FREE_NAME), '1']))).toBe(true);
+    expect(recognizes(any, call(['n'.repeat(MAX_FREE_NAME + 1), '1']))).toBe(false);
   });
 
   it('comes in the order of the schema, with all required ones', () => {
