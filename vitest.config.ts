@@ -7,8 +7,8 @@ import { defineConfig } from 'vitest/config';
 const EXTRA = ['webgpu', 'tokenizers', 'agents', 'long'] as const;
 const extra = (name: (typeof EXTRA)[number]): string => `test/**/*.${name}.test.ts`;
 const E2E = 'test/e2e/**/*.test.ts';
-/** Files whose subject keeps state in a module: each gets modules of its own. */
-const STATEFUL = ['test/narration/**/*.test.ts'];
+/** Files whose subject keeps state in a module, or that replace one: each gets modules of its own. */
+const STATEFUL = ['test/narration/**/*.test.ts', 'test/bridge/vocabulary.test.ts'];
 /** Tables of random inputs (test/support/sample.ts): `npm test` runs a part, the long suite all of them. */
 const SAMPLED = [
   'test/e2e/api/malformed.test.ts',

@@ -9,7 +9,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
-const PEERS = fileURLToPath(new URL('./peers/', import.meta.url));
+/** Folder of the packages of the peers. */
+export const PEERS = fileURLToPath(new URL('./peers/', import.meta.url));
 /** How long a server may take to stop before it is killed. */
 const STOP_MS = 10_000;
 
@@ -96,10 +97,12 @@ function stopper(child) {
 
 const wantedPeers = () => JSON.parse(readFileSync(`${PEERS}package.json`, 'utf8')).dependencies;
 
-function installPeers() {
-  const installed = Object.entries(wantedPeers()).every(([name, version]) => {
+/** Installs the packages of the peers, unless those that are needed are installed. */
+export function installPeers(needed = Object.keys(wantedPeers())) {
+  const wanted = wantedPeers();
+  const installed = needed.every((name) => {
     const file = `${PEERS}node_modules/${name}/package.json`;
-    return existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).version === version;
+    return existsSync(file) && JSON.parse(readFileSync(file, 'utf8')).version === wanted[name];
   });
   if (installed) return;
   process.stderr.write('Installing the peers (once, about 1 GB)…\n');

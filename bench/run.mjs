@@ -16,6 +16,8 @@ import { dialects } from './dialects.mjs';
 import { engineAlone } from './engine-alone.mjs';
 import { firstToken } from './first-token.mjs';
 import { fleet } from './fleet.mjs';
+import { grammarCost } from './grammar.mjs';
+import { grammarStreams } from './grammar-streams.mjs';
 import { healthUnderLoad } from './health-under-load.mjs';
 import { layersCost } from './layers-cost.mjs';
 import { logVolume } from './log-volume.mjs';
@@ -47,6 +49,8 @@ const BENCHES = {
   sampler,
   layersCost,
   parserCost,
+  grammarCost,
+  grammarStreams,
   narrateCall,
   coldStart,
   fleet,

@@ -1,0 +1,186 @@
+/**
+ * The cost of grammars: compilation and masks for schemas of tools and of documents, against web-xgrammar, and
+ * the preparation of a vocabulary. In the process of the bench, on one thread.
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { compileFunction } from 'node:vm';
+import { Budget } from '../dist/grammar/budget.js';
+import { Grammar } from '../dist/grammar/matching/grammar.js';
+import { buildVocabulary, Vocabulary } from '../dist/grammar/matching/vocabulary.js';
+import { ProgramBuilder } from '../dist/grammar/program-builder.js';
+import { addSchema } from '../dist/grammar/schema/schema.js';
+import { goal, quantile, quantiles, rounds, section, spread, table } from './measure.mjs';
+import { installPeers, PEERS } from './processes.mjs';
+import { spelled, tokensOf } from './real-vocabulary.mjs';
+import { documentSchemas, toolSchemas } from './schemas.mjs';
+
+const ROUNDS = 5;
+/** Schemas that the peer compiles as well: some take it seconds. */
+const PEER_SCHEMAS = 40;
+/** Outputs of each schema of a tool: a tool is called more than once. */
+const OUTPUTS = 3;
+
+export async function grammarCost() {
+  const tokens = await tokensOf('cl100k_base');
+  const vocabulary = new Vocabulary(prepared(tokens).data);
+  const preparations = Array.from({ length: rounds(ROUNDS) }, () => undefined);
+  const large = await tokensOf('o200k_base', 128_000);
+  for (const index of preparations.keys()) preparations[index] = prepared(large);
+  const tools = toolSchemas();
+  const documents = documentSchemas();
+  // The first compilations and masks of a process run code that is not optimized yet.
+  measured(tools, vocabulary, 1);
+  measured(documents, vocabulary, 1);
+  const ofTools = Array.from({ length: rounds(ROUNDS) }, () => measured(tools, vocabulary, OUTPUTS));
+  const ofDocuments = Array.from({ length: rounds(ROUNDS) }, () => measured(documents, vocabulary, 1));
+  const few = documents.slice(0, PEER_SCHEMAS);
+  const ours = measured(few, vocabulary, 1);
+  const theirs = await peerMeasured(few, tokens, vocabulary);
+  const each = (runs, name, share) => runs.map((run) => quantile(run[name], share));
+  const row = (name, runs) => [
+    name,
+    quantiles(runs.flatMap(({ compile }) => compile)),
+    quantiles(
+      runs.flatMap(({ masks }) => masks),
+      [0.5, 0.9, 0.99],
+      1,
+    ),
+    Math.max(...runs.flatMap(({ masks }) => masks)).toFixed(0),
+  ];
+  const times = preparations.map(({ ms }) => ms);
+  const bytes = preparations.map(({ bytes }) => bytes / 1e6);
+  const ratio = (name) => quantile(theirs[name], 0.5) / quantile(ours[name], 0.5);
+  return section(
+    'Grammars',
+    [
+      `JSON Schemas with the vocabulary cl100k (${tokens.length} tokens), one thread, warm code. 40 tools of 3 to 10 fields with ${OUTPUTS} outputs each, and ${documents.length} documents of 3 to 20 fields in up to four levels with one output each; every schema has a grammar of its own that has seen no text before. Times of all compilations and of the masks of all tokens. The peer is @mlc-ai/web-xgrammar on the first ${PEER_SCHEMAS} documents.`,
+      table(
+        ['schemas', 'compile, ms: median / 95 % / 99 %', 'mask, µs: median / 90 % / 99 %', 'longest mask, µs'],
+        [
+          row('tools', ofTools),
+          row('documents', ofDocuments),
+          row(`${PEER_SCHEMAS} documents`, [ours]),
+          row('the same, web-xgrammar', [theirs]),
+        ],
+      ),
+      `Preparing a vocabulary of 128 k tokens (o200k): ${spread(times, 0)} ms in ${preparations[0]?.slices} turns, ${spread(bytes)} MB.`,
+    ],
+    [
+      goal('schema of a tool: compile, median', { most: 2, unit: ' ms' }, each(ofTools, 'compile', 0.5)),
+      goal('schema of a tool: mask, median', { most: 10, unit: ' µs', digits: 1 }, each(ofTools, 'masks', 0.5)),
+      goal('schema of a tool: mask, 99 %', { most: 300, unit: ' µs', digits: 0 }, each(ofTools, 'masks', 0.99)),
+      goal(
+        '200 schemas of documents: compile, 99 %',
+        { most: 50, unit: ' ms', digits: 1 },
+        each(ofDocuments, 'compile', 0.99),
+      ),
+      goal(
+        '200 schemas of documents: mask, 99 %',
+        { most: 1000, unit: ' µs', digits: 0 },
+        each(ofDocuments, 'masks', 0.99),
+      ),
+      goal('compile against web-xgrammar, medians', { least: 50, unit: '×', digits: 0 }, [ratio('compile')]),
+      goal('mask against web-xgrammar, medians', { least: 5, unit: '×', digits: 0 }, [ratio('masks')]),
+      goal('preparing a vocabulary of 128 k tokens', { most: 500, unit: ' ms', digits: 0 }, times),
+      goal('memory of a vocabulary of 128 k tokens', { most: 30, unit: ' MB', digits: 1 }, bytes),
+    ],
+  );
+}
+
+function prepared(tokens) {
+  const began = performance.now();
+  const work = buildVocabulary(tokens.length, (id) => tokens[id]);
+  for (let slices = 1; ; slices += 1) {
+    const { done, value } = work.next();
+    if (done) return { data: value, ms: performance.now() - began, bytes: bytesOf(value), slices };
+  }
+}
+
+const bytesOf = (value) => {
+  if (ArrayBuffer.isView(value)) return value.byteLength;
+  return typeof value === 'object' && value !== null
+    ? Object.values(value).reduce((sum, one) => sum + bytesOf(one), 0)
+    : 0;
+};
+
+/** Milliseconds of each compilation, microseconds of each mask. */
+function measured(schemas, vocabulary, outputs) {
+  const compile = [];
+  const masks = [];
+  for (const [schema, value] of schemas) {
+    const ids = idsOf(textOf(value), vocabulary);
+    const began = performance.now();
+    const builder = new ProgramBuilder(new Budget(() => 0));
+    const program = builder.program(addSchema(builder, schema, {}));
+    const grammar = new Grammar(program, vocabulary);
+    compile.push(performance.now() - began);
+    for (let output = 0; output < outputs; output += 1) {
+      const matcher = grammar.start();
+      for (const id of ids) {
+        const start = performance.now();
+        matcher.mask();
+        masks.push((performance.now() - start) * 1000);
+        if (!matcher.accept(id)) throw new Error(`Refused: ${textOf(value)} by ${JSON.stringify(schema)}`);
+      }
+      if (!matcher.accepts) throw new Error(`Incomplete: ${textOf(value)} by ${JSON.stringify(schema)}`);
+    }
+  }
+  return { compile, masks };
+}
+
+/** JSON with a space after commas and colons, as models write it. */
+function textOf(value) {
+  if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([name, one]) => `${JSON.stringify(name)}: ${textOf(one)}`)
+    .join(', ')}}`;
+}
+
+/** The longest tokens of a text. */
+function idsOf(text, vocabulary) {
+  const bytes = Buffer.from(text);
+  const ids = [];
+  for (let at = 0; at < bytes.length; ) {
+    const id = vocabulary.longestIn(bytes.subarray(at));
+    ids.push(id);
+    at += vocabulary.bytesOf(id).length;
+  }
+  return ids;
+}
+
+/** Its package says that it is an ES module, and it is none: `import` gives an empty namespace on Node 20. */
+function loadPeer() {
+  installPeers(['@mlc-ai/web-xgrammar']);
+  const require = createRequire(`${PEERS}package.json`);
+  const file = require.resolve('@mlc-ai/web-xgrammar');
+  const module = { exports: {} };
+  const load = compileFunction(readFileSync(file, 'utf8'), ['module', 'exports', 'require', '__filename', '__dirname']);
+  load(module, module.exports, require, file, dirname(file));
+  return module.exports;
+}
+
+async function peerMeasured(schemas, tokens, vocabulary) {
+  const peer = loadPeer();
+  const names = tokens.map(spelled);
+  const info = await peer.TokenizerInfo.createTokenizerInfo(names, 'byte_level', false);
+  const compiler = await peer.GrammarCompiler.createGrammarCompiler(info, false);
+  const [compile, masks] = [[], []];
+  for (const [schema, value] of schemas) {
+    const began = performance.now();
+    const compiled = await compiler.compileJSONSchema(JSON.stringify(schema), false, undefined, [', ', ': '], false);
+    compile.push(performance.now() - began);
+    const matcher = await peer.GrammarMatcher.createGrammarMatcher(compiled, undefined, true);
+    for (const id of idsOf(textOf(value), vocabulary)) {
+      const start = performance.now();
+      await matcher.getNextTokenBitmask();
+      masks.push((performance.now() - start) * 1000);
+      if (!matcher.acceptToken(id)) break;
+    }
+    matcher.dispose();
+    compiled.dispose();
+  }
+  return { compile, masks };
+}
