@@ -2,10 +2,8 @@
  * The cost of grammars: compilation and masks for schemas of tools and of documents, against web-xgrammar, and
  * the preparation of a vocabulary. In the process of the bench, on one thread.
  */
-import { readFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname } from 'node:path';
-import { compileFunction } from 'node:vm';
 import { Budget } from '../dist/grammar/budget.js';
 import { Grammar } from '../dist/grammar/matching/grammar.js';
 import { buildVocabulary, Vocabulary } from '../dist/grammar/matching/vocabulary.js';
@@ -156,10 +154,9 @@ function loadPeer() {
   installPeers(['@mlc-ai/web-xgrammar']);
   const require = createRequire(`${PEERS}package.json`);
   const file = require.resolve('@mlc-ai/web-xgrammar');
-  const module = { exports: {} };
-  const load = compileFunction(readFileSync(file, 'utf8'), ['module', 'exports', 'require', '__filename', '__dirname']);
-  load(module, module.exports, require, file, dirname(file));
-  return module.exports;
+  const copy = file.replace(/\.js$/, '.cjs');
+  copyFileSync(file, copy);
+  return require(copy);
 }
 
 async function peerMeasured(schemas, tokens, vocabulary) {

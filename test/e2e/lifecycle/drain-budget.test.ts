@@ -13,7 +13,7 @@ import { enginePid, nextEnginePid } from '../../support/cli.ts';
 import { Halt } from '../../support/halt.ts';
 import { endings, Listener, lastOf, longJob } from '../../support/listener.ts';
 import { bulky, of, post } from '../../support/narrow.ts';
-import { isAlive, killAll, untilGone } from '../../support/processes.ts';
+import { killAll, untilGone } from '../../support/processes.ts';
 import { requestOf } from '../../support/raw.ts';
 import { stopped } from '../../support/stopped-engine.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
@@ -34,7 +34,7 @@ async function expectInTime(worker: TestWorker, reason: string, engine?: number)
   const last = worker.lines.at(-1);
   expect(last).toMatchObject({ event: 'server.shutdown', reason });
   expect(Number(last?.['duration_ms'])).toBeLessThan(TIMEOUT_S * 1000 + LATE_MS);
-  if (engine !== undefined) expect(isAlive(engine)).toBe(false);
+  if (engine !== undefined) await untilGone(engine);
   expect(worker.stderr).toBe('');
 }
 

@@ -92,6 +92,8 @@ describe('one request to stop a blocked event loop ends the worker after five se
         const engine = enginePid(worker);
         const job = worker.execute({ job_id: 'long', prompt: 'x', min_tokens: 480, max_tokens: 480 });
         await worker.line('inference.start');
+        // The job must not end before the loop is blocked.
+        process.kill(engine, 'SIGSTOP');
         worker.process.kill('SIGTERM');
         await worker.line('worker.draining');
         await blockLoop(worker);
