@@ -59,7 +59,7 @@ interface Post {
 /** Sends the report once. Never throws. */
 export async function postReport(request: CallbackRequest): Promise<Answer | Failure> {
   const { url, correlationId, idempotencyKey, token, bodyFor, proxy, answerMs } = request;
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(answerMs)]);
+  const { signal, release } = signalWithin(answerMs, request.signal);
   const target = new URL(url);
   try {
     const authorization = token === undefined ? basicAuthorization(target) : `Bearer ${token}`;
@@ -78,7 +78,27 @@ export async function postReport(request: CallbackRequest): Promise<Answer | Fai
     return await (proxy === undefined ? postDirectly(post) : postThrough(proxy, post));
   } catch (error) {
     return failureOf(error, { host: target.host, proxy, answerMs });
+  } finally {
+    release();
   }
+}
+
+/**
+ * A signal that aborts with another one, or after a time with a `TimeoutError`. The garbage collector can
+ * remove a signal of `AbortSignal.timeout` that only `AbortSignal.any` refers to: it then never aborts.
+ */
+function signalWithin(ms: number, other: AbortSignal): { readonly signal: AbortSignal; readonly release: () => void } {
+  const controller = new AbortController();
+  const end = (): void => controller.abort(other.reason);
+  const late = (): void => controller.abort(new DOMException('No answer in time', 'TimeoutError'));
+  const timer = setTimeout(late, ms);
+  if (other.aborted) end();
+  else other.addEventListener('abort', end, { once: true });
+  const release = (): void => {
+    clearTimeout(timer);
+    other.removeEventListener('abort', end);
+  };
+  return { signal: controller.signal, release };
 }
 
 /** IPv4 first: a worker that listens on 0.0.0.0 needs an IPv4 address to report. */
