@@ -33,7 +33,7 @@ export const isZero = ({ whole, fraction }: Decimal): boolean => whole === '0' &
 
 /** A digit as its value, or the point. */
 export type NumeralSymbol = number;
-export const POINT = 10;
+const POINT = 10;
 /** In the order of their characters. */
 const SYMBOLS: readonly NumeralSymbol[] = [POINT, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 export const DEAD = -1;

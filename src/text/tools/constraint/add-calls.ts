@@ -77,7 +77,7 @@ export function addCalls(builder: ProgramBuilder, source: CallsSource, options: 
 }
 
 /** The part of an output before its answer: reasoning, or nothing. */
-export function addLead(writer: Writer, source: CallsSource): NodeId {
+function addLead(writer: Writer, source: CallsSource): NodeId {
   return source.calls.style === 'harmony' ? harmonyLead(writer, source) : leadOf(writer, source);
 }
 
