@@ -107,7 +107,15 @@ async function withRealVocabulary(folder) {
   const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true };
   const vocab = Object.fromEntries(tokens.map((bytes, id) => [spelled(bytes), id]));
   const model = { type: 'BPE', vocab, merges: [], byte_fallback: false };
-  const tokenizer = { version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: level, decoder: level, model };
+  const tokenizer = {
+    version: '1.0',
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: level,
+    decoder: level,
+    model,
+    post_processor: null,
+  };
   writeFileSync(join(copy, 'tokenizer.json'), JSON.stringify(tokenizer));
   return copy;
 }
