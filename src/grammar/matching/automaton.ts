@@ -22,6 +22,8 @@ const UNKNOWN = -1;
  * of its own, so a dropped frame can make the grammar narrower, and never wider.
  */
 const MAX_FRAMES = 256;
+/** Up to this many bytes of a state are stepped one by one. */
+const FEW_BYTES = 8;
 
 export class Automaton {
   readonly facts: Facts;
@@ -39,7 +41,12 @@ export class Automaton {
   readonly #tokens = new Map<number, Map<number, number>>();
   readonly #nameFacts: (NameFacts | undefined)[] = [];
   readonly #hasGroups: boolean;
+  readonly #hasTokens: boolean;
   #flags = new Uint8Array(64);
+  /** By state: `restOf`. */
+  #rests = new Float64Array(64).fill(Number.POSITIVE_INFINITY, DEAD, DEAD + 1);
+  /** By state: 1 if several bytes in turn are worth one step (`#compute`). */
+  #wide = new Uint8Array(64);
   /** The result of `#cutsOf` for the state that was asked for last. */
   readonly #cuts = new Uint8Array(257);
   #cutState = DEAD;
@@ -49,6 +56,7 @@ export class Automaton {
   constructor(program: Program) {
     this.facts = new Facts(program);
     this.#hasGroups = program.nodes.some((node) => node.kind === 'object' && node.others.length > 0);
+    this.#hasTokens = program.nodes.some(({ kind }) => kind === 'token');
     this.names = new NamePlaces(this.facts);
     this.places = new Places(this.facts, this.names);
     this.bytes = new PlaceBytes(this.facts, this.names, this.places);
@@ -107,6 +115,7 @@ export class Automaton {
 
   /** Special tokens that are allowed in a state. */
   tokensOf(state: number): readonly number[] {
+    if (!this.#hasTokens) return [];
     const ids = this.framesOf(state).flatMap((frame) => {
       const node = this.facts.nodeAt(this.frames.nodes[frame] ?? 0);
       return node.kind === 'token' ? [node.id] : [];
@@ -116,9 +125,7 @@ export class Automaton {
 
   /** Bytes of the shortest text from a state to the end. A special token counts as one. */
   restOf(state: number): number {
-    if (this.accepts(state)) return 0;
-    const best = this.nearestFrame(state);
-    return best === NO_FRAME ? Number.POSITIVE_INFINITY : (this.frames.totals[best] ?? 0);
+    return this.#rests[state] ?? 0;
   }
 
   /** The frame of a state with the shortest way to the end. */
@@ -176,6 +183,10 @@ export class Automaton {
   /** Computes the next state of a byte, and with it that of the neighbours that no frame tells apart. */
   #compute(state: number, byte: number): number {
     const next = this.#stateOf(this.#steps.read(this.framesOf(state), byte));
+    if (this.#wide[state] === 0) {
+      this.#next[state * 256 + byte] = next;
+      return next;
+    }
     const cuts = this.#cutsOf(state);
     let first = byte;
     let last = byte;
@@ -205,24 +216,38 @@ export class Automaton {
     this.#accepts.push(accepts);
     this.#ids.set(key, state);
     if ((state + 1) * 256 > this.#next.length) this.#grow();
-    this.#closeRow(state);
+    this.#rests[state] = accepts ? 0 : this.#restFrom(set);
+    this.#wide[state] = this.#closeRow(state) ? 0 : 1;
     if (this.#hasGroups) this.#flags[state] = this.#endsName(state) ? 1 : 0;
     return state;
   }
 
-  /** Marks the bytes of a new state that are certainly not allowed, unless they are few. */
-  #closeRow(state: number): void {
+  /** Bytes of the shortest text from some frames to the end. */
+  #restFrom(frames: readonly number[]): number {
+    let rest = Number.POSITIVE_INFINITY;
+    for (const frame of frames) rest = Math.min(rest, this.frames.totals[frame] ?? 0);
+    return rest;
+  }
+
+  /**
+   * Marks the bytes of a new state that are certainly not allowed, unless they are few.
+   * @returns true if at most `FEW_BYTES` are left
+   */
+  #closeRow(state: number): boolean {
     const next = this.#next;
     const row = state * 256;
     next.fill(DEAD, row, row + 256);
+    let left = 0;
     const add = (byte: number): void => {
       next[row + byte] = UNKNOWN;
+      left += 1;
     };
     for (const frame of this.framesOf(state))
       if (!this.bytes.addBytes(this.frames.placeOf(frame), add)) {
         next.fill(UNKNOWN, row, row + 256);
-        return;
+        return false;
       }
+    return left <= FEW_BYTES;
   }
 
   #endsName(state: number): boolean {
@@ -244,10 +269,16 @@ export class Automaton {
     wider.set(this.#next);
     wider.fill(UNKNOWN, this.#next.length);
     this.#next = wider;
-    const flags = new Uint8Array(wider.length / 256);
-    flags.set(this.#flags);
-    this.#flags = flags;
+    const states = wider.length / 256;
+    this.#flags = copied(this.#flags, new Uint8Array(states));
+    this.#wide = copied(this.#wide, new Uint8Array(states));
+    this.#rests = copied(this.#rests, new Float64Array(states));
   }
+}
+
+function copied<A extends Uint8Array | Float64Array>(from: A, to: A): A {
+  to.set(from);
+  return to;
 }
 
 /** Frames in a key of two. */

@@ -1,18 +1,16 @@
-/** A trie of byte strings, flat in depth-first order: a walk is one pass over its arrays. Pure. */
+/**
+ * A trie of byte strings, flat in breadth-first order: the children of a node are neighbours, so a walk reads
+ * them one after another. Pure.
+ */
 
-/** Node 0 is the first child of the root; the root itself has no entry. */
+/** Node 0 is the root. */
 export interface ByteTrie {
+  /** The last byte of the string of each node. */
   readonly bytes: Uint8Array;
-  /** Depth of each node: 0 for the first byte of a string. */
-  readonly depths: Uint16Array;
-  /** Index of the first node behind the subtree of each node. */
-  readonly skips: Int32Array;
+  /** The first child of each node. Its children end where those of the next node begin. */
+  readonly children: Int32Array;
   /** The id whose string ends at the node; -1 for none. */
   readonly ids: Int32Array;
-  /** Greatest depth of a node, plus 1. */
-  readonly height: number;
-  /** The node of each first byte; -1 for none. */
-  readonly roots: Int32Array;
 }
 
 /** Strings of bytes by id: the string of an id is between its end and that of the id before it. */
@@ -50,33 +48,24 @@ export function* buildTrie(
 }
 
 function* flatten(tree: Tree): Generator<void, ByteTrie, void> {
-  const count = tree.count - 1;
-  const trie = {
-    bytes: new Uint8Array(count),
-    depths: new Uint16Array(count),
-    skips: new Int32Array(count),
-    ids: new Int32Array(count),
-  };
-  /** Index and tree node of each node from the root to the current one. */
-  const path: number[] = [];
-  let height = 0;
-  let node = tree.children[0] ?? 0;
-  for (let at = 0; node > 0; at += 1) {
+  const { count } = tree;
+  const trie = { bytes: new Uint8Array(count), children: new Int32Array(count + 1), ids: new Int32Array(count) };
+  /** The node of the tree for each node of the trie. */
+  const order = new Int32Array(count);
+  let end = 1;
+  for (let at = 0; at < count; at += 1) {
+    const node = order[at] ?? 0;
     trie.bytes[at] = tree.bytes[node] ?? 0;
-    trie.depths[at] = path.length / 2;
     trie.ids[at] = tree.ids[node] ?? -1;
-    path.push(at, node);
-    height = Math.max(height, path.length / 2);
-    node = tree.children[node] ?? 0;
-    while (node === 0 && path.length > 0) {
-      node = tree.siblings[path.pop() ?? 0] ?? 0;
-      trie.skips[path.pop() ?? 0] = at + 1;
+    trie.children[at] = end;
+    for (let child = tree.children[node] ?? 0; child > 0; child = tree.siblings[child] ?? 0) {
+      order[end] = child;
+      end += 1;
     }
     if (at % NODES_IN_TURN === 0) yield;
   }
-  const roots = new Int32Array(256).fill(-1);
-  for (let at = 0; at < count; at = trie.skips[at] ?? count) roots[trie.bytes[at] ?? 0] = at;
-  return { ...trie, height, roots };
+  trie.children[count] = end;
+  return trie;
 }
 
 /** The trie while it grows: linked nodes, and a hash table of (node, byte) → child. Node 0 is the root. */

@@ -6,13 +6,14 @@ export type Mask = { readonly ids: Int32Array } | { readonly bits: Uint32Array }
 
 /** Masks of at most this many ids are lists. */
 export const MAX_LISTED = 64;
+
 /** A mask while it is computed. */
 export class Found {
   readonly left: number;
   count = 0;
   farthest = 0;
   readonly ends: number[] = [];
-  /** Bytes of the longest token of the walk, and its id. */
+  /** Bytes of the longest text of the walk, and the last token that was noted with that many bytes. */
   longest = 0;
   longestId = -1;
   /** Shared with other masks: all bits are 0 before and after. */
@@ -30,6 +31,19 @@ export class Found {
     addBit(this.#bits, id);
     this.count += 1;
     if (this.#ids.length <= MAX_LISTED) this.#ids.push(id);
+  }
+
+  /**
+   * Notes a token of the walk.
+   * @param bytes of its text in the trie
+   * @param rest bytes from its state to the end of the text
+   */
+  reach(id: number, bytes: number, rest: number): void {
+    if (bytes >= this.longest) {
+      this.longest = bytes;
+      this.longestId = id;
+    }
+    if (rest > this.farthest) this.farthest = rest;
   }
 
   /** Must be the first addition. */

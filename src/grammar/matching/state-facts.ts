@@ -26,6 +26,8 @@ export interface TextFacts {
   readonly chars: number;
   /** No other frame of the state reads a character of a free string, except the closing quote. */
   readonly only: boolean;
+  /** The state is in one free string, which can end after each character. */
+  readonly closable: boolean;
 }
 
 /** The parts of an automaton that are read. */
@@ -47,16 +49,18 @@ export class StateFacts {
   text(frames: readonly number[]): TextFacts {
     let chars = -1;
     let others = false;
+    let closable = frames.length === 1;
     for (const frame of frames) {
       const place = this.#parts.frames.placeOf(frame);
       const node = this.#parts.facts.nodeAt(place.node);
-      if (node.kind === 'text' && place.phase === INSIDE && place.b === BETWEEN)
-        chars = Math.max(chars, node.max === undefined ? Number.POSITIVE_INFINITY : node.max - place.a);
+      const isText = node.kind === 'text' && place.phase === INSIDE && place.b === BETWEEN;
+      closable &&= isText && place.a >= node.min;
+      if (isText) chars = Math.max(chars, node.max === undefined ? Number.POSITIVE_INFINITY : node.max - place.a);
       else if (node.kind === 'object' && place.phase === OTHER && this.#isFreeName(node.others, place.b))
         chars = Number.POSITIVE_INFINITY;
       else if (this.#parts.bytes.onlyByte(place) !== QUOTE_BYTE) others = true;
     }
-    return { chars, only: !others };
+    return { chars, only: !others, closable };
   }
 
   /** A name of a group of all names, between two characters. */

@@ -2,7 +2,7 @@
  * The tokens of a model as bytes, prepared for masks. The worker builds the data, the engine uses it. Pure.
  */
 import { type ByteStrings, type ByteTrie, buildTrie } from './byte-trie.ts';
-import { plainChars } from './bytes/text-bytes.ts';
+import { wayInString } from './bytes/text-bytes.ts';
 
 /** Typed arrays that cross the process boundary: about 5 MB for 128 k tokens. */
 export interface VocabularyData {
@@ -14,12 +14,27 @@ export interface VocabularyData {
   readonly trie: ByteTrie;
   /** The tokens that can leave a string of JSON, or that do not begin at a character. */
   readonly special: ByteTrie;
+  /** Those of them that have a backslash before the first quote. */
+  readonly escaped: ByteTrie;
+  /** Those of them that have plain characters before a quote. */
+  readonly endings: TokenEndings;
   /** For ids with equal texts: the id before it; -1 for the first. */
   readonly same: Int32Array;
   /** All other tokens, which stay inside of any string: those with the fewest characters first. */
   readonly plain: Int32Array;
   /** Number of plain tokens with at most this many characters. */
   readonly plainEnds: Int32Array;
+}
+
+/** Tokens that end a string of JSON: plain characters, a quote, and possibly more. Their texts from the quote on. */
+export interface TokenEndings {
+  /** Its ids are indices of `tokens`. */
+  readonly trie: ByteTrie;
+  /** For indices of equal texts: the index before it; -1 for the first. */
+  readonly same: Int32Array;
+  readonly tokens: Int32Array;
+  /** Characters of each token before the quote. */
+  readonly chars: Int32Array;
 }
 
 /** Tokens between two rests of the preparation. */
@@ -40,8 +55,7 @@ export function* buildVocabulary(
   let bytes = new Uint8Array(8 * size + MAX_TOKEN_BYTES);
   let end = 0;
   const ids: number[] = [];
-  const special: number[] = [];
-  const plain: number[][] = [];
+  const parts = new Parts();
   for (let id = 0; id < size; id += 1) {
     const text = bytesOf(id);
     if (text && text.length > 0 && text.length <= MAX_TOKEN_BYTES) {
@@ -49,12 +63,7 @@ export function* buildVocabulary(
       bytes.set(text, end);
       end += text.length;
       ids.push(id);
-      const chars = plainChars(text);
-      if (chars < 0) special.push(id);
-      else {
-        plain[chars] ??= [];
-        plain[chars].push(id);
-      }
+      parts.add(id, text);
     }
     ends[id] = end;
     if (id % TOKENS_IN_TURN === 0) yield;
@@ -62,11 +71,51 @@ export function* buildVocabulary(
   const texts = { bytes: bytes.slice(0, end), ends };
   const same = new Int32Array(size).fill(-1);
   const trie = yield* buildTrie(texts, ids, same);
-  const specialTrie = yield* buildTrie(texts, special);
-  const lists = Array.from(plain, (list) => list ?? []);
-  let sum = 0;
-  const plainEnds = Int32Array.from(lists, (list) => (sum += list.length));
-  return { size, texts, trie, special: specialTrie, same, plain: Int32Array.from(lists.flat()), plainEnds };
+  const special = yield* buildTrie(texts, parts.special);
+  const escaped = yield* buildTrie(texts, parts.escaped);
+  return { size, texts, trie, special, escaped, endings: yield* parts.endings(), same, ...parts.plain() };
+}
+
+/** The tokens by their way through a string of JSON. */
+class Parts {
+  readonly special: number[] = [];
+  readonly escaped: number[] = [];
+  readonly #plain: number[][] = [];
+  readonly #endings: { readonly id: number; readonly chars: number; readonly rest: ArrayLike<number> }[] = [];
+
+  add(id: number, text: ArrayLike<number>): void {
+    const { kind, chars, bytes } = wayInString(text);
+    if (kind === 'plain') {
+      this.#plain[chars] ??= [];
+      this.#plain[chars].push(id);
+      return;
+    }
+    this.special.push(id);
+    if (kind === 'escapes') this.escaped.push(id);
+    if (kind === 'ends') this.#endings.push({ id, chars, rest: Array.from(text).slice(bytes) });
+  }
+
+  plain(): Pick<VocabularyData, 'plain' | 'plainEnds'> {
+    const lists = Array.from(this.#plain, (list) => list ?? []);
+    let sum = 0;
+    const plainEnds = Int32Array.from(lists, (list) => (sum += list.length));
+    return { plain: Int32Array.from(lists.flat()), plainEnds };
+  }
+
+  *endings(): Generator<void, TokenEndings, void> {
+    const all = this.#endings;
+    let sum = 0;
+    const ends = Uint32Array.from(all, ({ rest }) => (sum += rest.length));
+    const bytes = Uint8Array.from(all.flatMap(({ rest }) => Array.from(rest)));
+    const same = new Int32Array(all.length).fill(-1);
+    const trie = yield* buildTrie({ bytes, ends }, [...all.keys()], same);
+    return {
+      trie,
+      same,
+      tokens: Int32Array.from(all, ({ id }) => id),
+      chars: Int32Array.from(all, ({ chars }) => chars),
+    };
+  }
 }
 
 function doubled(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -112,17 +161,17 @@ export class Vocabulary {
 
   /** The longest token that this text begins with; -1 if there is none. */
   longestIn(text: Uint8Array): number {
-    const { bytes, depths, skips, ids } = this.data.trie;
+    const { bytes, children, ids } = this.data.trie;
     let best = -1;
-    for (let at = 0, depth = 0; at < bytes.length && depths[at] === depth; ) {
-      if (bytes[at] !== text[depth]) {
-        at = skips[at] ?? bytes.length;
-        continue;
-      }
-      const id = ids[at] ?? -1;
+    let node = 0;
+    for (const byte of text) {
+      const end = children[node + 1] ?? 0;
+      let child = children[node] ?? end;
+      while (child < end && bytes[child] !== byte) child += 1;
+      if (child === end) break;
+      const id = ids[child] ?? -1;
       if (id >= 0) best = id;
-      at += 1;
-      depth += 1;
+      node = child;
     }
     return best;
   }

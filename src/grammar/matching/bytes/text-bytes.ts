@@ -1,5 +1,9 @@
 /** The bytes of free strings of JSON as small automata: tables of `[state * 256 + byte]`. Pure. */
 
+import { QUOTE_BYTE } from './json-bytes.ts';
+
+const BACKSLASH = 0x5c;
+
 /** In a table: the byte is not allowed. */
 export const REFUSED = -1;
 /** The state between two characters; a transition to it completes a character. */
@@ -135,19 +139,29 @@ export function shortestWays(next: Int8Array): Ways {
   return { lengths, bytes };
 }
 
-/**
- * Characters of a text of bytes that stays inside a string from one character to the next, or into the
- * middle of one; -1 if it does not.
- */
-export function plainChars(bytes: ArrayLike<number>): number {
+/** The way of a text of bytes through a string of JSON, from one character to the next. */
+export interface WayInString {
+  /**
+   * `plain`: the text stays inside of the string, possibly in the middle of a character; `ends`: a quote
+   * follows on plain characters; `escapes`: a backslash follows on them; `leaves`: none of these.
+   */
+  readonly kind: 'plain' | 'ends' | 'escapes' | 'leaves';
+  /** Plain characters. */
+  readonly chars: number;
+  /** Bytes of the plain characters. */
+  readonly bytes: number;
+}
+
+export function wayInString(bytes: ArrayLike<number>): WayInString {
   let state: number = BETWEEN;
   let chars = 0;
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at] ?? 0;
-    if (byte === 0x5c) return -1;
+    if (state === BETWEEN && byte === QUOTE_BYTE) return { kind: 'ends', chars, bytes: at };
+    if (state === BETWEEN && byte === BACKSLASH) return { kind: 'escapes', chars, bytes: at };
     if (state === BETWEEN) chars += 1;
     state = ONE_SPELLING[state * 256 + byte] ?? REFUSED;
-    if (state === REFUSED) return -1;
+    if (state === REFUSED) return { kind: 'leaves', chars, bytes: at };
   }
-  return chars;
+  return { kind: 'plain', chars, bytes: bytes.length };
 }
