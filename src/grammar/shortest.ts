@@ -1,6 +1,6 @@
 /** The shortest text of each node of a grammar, in bytes. Pure. */
 import type { GrammarNode, Item, Member, NodeId, Program } from './program.ts';
-import { bytesOfLiteral, shortestInside } from './spelling.ts';
+import { lengthOfLiteral, shortestInside } from './spelling.ts';
 
 const IMPOSSIBLE = Number.POSITIVE_INFINITY;
 
@@ -61,7 +61,7 @@ function lengthOf(node: GrammarNode, lengths: Float64Array): number {
     case 'nothing':
       return IMPOSSIBLE;
     case 'literal':
-      return bytesOfLiteral(node.text).length;
+      return lengthOfLiteral(node.text);
     case 'token':
       return 1;
     case 'chars':
@@ -115,8 +115,7 @@ function itemsLength(node: Extract<GrammarNode, { kind: 'array' }>, count: numbe
 }
 
 /** Bytes of a member with its name and the colon. */
-export const memberLength = (name: string, value: number): number =>
-  bytesOfLiteral(JSON.stringify(name)).length + 1 + value;
+export const memberLength = (name: string, value: number): number => lengthOfLiteral(JSON.stringify(name)) + 1 + value;
 
 /**
  * Shortest object: the required members, those that they require, and the shortest of the others up to the

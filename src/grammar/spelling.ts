@@ -18,6 +18,17 @@ const SHORT_ESCAPES: Readonly<Record<number, string>> = {
 
 export const bytesOfLiteral = (text: string): Uint8Array => encoder.encode(text);
 
+/** The number of bytes of a text without half surrogate pairs. */
+export function lengthOfLiteral(text: string): number {
+  let bytes = text.length;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    // Two halves of a pair have two bytes each.
+    if (unit >= 0x80) bytes += unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 1 : 2;
+  }
+  return bytes;
+}
+
 /** The bytes of one code point, which is no surrogate. */
 export function bytesOfChar(code: number, spelling: Spelling): Uint8Array {
   if (spelling === 'json') {

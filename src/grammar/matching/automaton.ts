@@ -17,6 +17,10 @@ import { type NameFacts, StateFacts, type TextFacts } from './state-facts.ts';
 /** The state of a text that the grammar does not allow. */
 export const DEAD = 0;
 const UNKNOWN = -1;
+/** States whose next states share a table. */
+const ROW_BITS = 6;
+const ROWS = 2 ** ROW_BITS;
+const NO_TABLE = new Int32Array();
 /**
  * Frames of a state; more are dropped, the longest ways to an end first. Each frame is a reading of the text
  * of its own, so a dropped frame can make the grammar narrower, and never wider.
@@ -33,8 +37,8 @@ export class Automaton {
   readonly bytes: PlaceBytes;
   readonly #steps: Steps;
   readonly #read: StateFacts;
-  /** `[state * 256 + byte]`: the next state, or `UNKNOWN`. */
-  #next = new Int32Array(64 * 256).fill(UNKNOWN);
+  /** The next states of `ROWS` states each: `[state % ROWS * 256 + byte]`, or `UNKNOWN`. */
+  readonly #tables: Int32Array[] = [];
   readonly #sets: (readonly number[])[] = [[]];
   readonly #accepts: boolean[] = [false];
   readonly #ids = new Map<string | number, number>();
@@ -63,6 +67,7 @@ export class Automaton {
     this.frames = new Frames((place) => this.places.lengthFrom(place));
     this.#steps = new Steps(this.facts, this.frames, this.names);
     this.#read = new StateFacts(this);
+    this.#tables.push(new Int32Array(ROWS * 256));
     this.start = this.#stateOf(this.#steps.begin(program.root));
   }
 
@@ -73,15 +78,15 @@ export class Automaton {
 
   /** Bytes of memory, about. */
   get memory(): number {
-    return this.#next.byteLength + this.frames.bytes + this.states * 200;
+    return this.#tables.length * ROWS * 1024 + this.frames.bytes + this.states * 200;
   }
 
   /**
-   * For a walk: `[state * 256 + byte]`, the next state, or a negative number if `next` has to compute it.
-   * `next` can replace the table.
+   * For a walk, from `firstIn(state)` on: the next state of each byte, or a negative number if `next` has to
+   * compute it.
    */
-  get table(): Int32Array {
-    return this.#next;
+  tableOf(state: number): Int32Array {
+    return this.#tables[state >>> ROW_BITS] ?? NO_TABLE;
   }
 
   /** For a walk, by state: 1 if the names before decide whether the text can be so (`NameFacts`). */
@@ -91,7 +96,7 @@ export class Automaton {
 
   /** The state after a byte; `DEAD` if the byte is not allowed. */
   next(state: number, byte: number): number {
-    const known = this.#next[state * 256 + byte] ?? DEAD;
+    const known = this.tableOf(state)[firstIn(state) + byte] ?? DEAD;
     return known === UNKNOWN ? this.#compute(state, byte) : known;
   }
 
@@ -184,7 +189,7 @@ export class Automaton {
   #compute(state: number, byte: number): number {
     const next = this.#stateOf(this.#steps.read(this.framesOf(state), byte));
     if (this.#wide[state] === 0) {
-      this.#next[state * 256 + byte] = next;
+      this.tableOf(state)[firstIn(state) + byte] = next;
       return next;
     }
     const cuts = this.#cutsOf(state);
@@ -192,8 +197,9 @@ export class Automaton {
     let last = byte;
     while (first > 0 && cuts[first] === 0) first -= 1;
     while (last < 255 && cuts[last + 1] === 0) last += 1;
-    const table = this.#next;
-    for (let at = state * 256 + first; at <= state * 256 + last; at += 1) if (table[at] === UNKNOWN) table[at] = next;
+    const table = this.tableOf(state);
+    const row = firstIn(state);
+    for (let at = row + first; at <= row + last; at += 1) if (table[at] === UNKNOWN) table[at] = next;
     return next;
   }
 
@@ -215,7 +221,8 @@ export class Automaton {
     const state = this.#sets.push(set) - 1;
     this.#accepts.push(accepts);
     this.#ids.set(key, state);
-    if ((state + 1) * 256 > this.#next.length) this.#grow();
+    if (state >= this.#rests.length) this.#grow();
+    if (state >>> ROW_BITS >= this.#tables.length) this.#tables.push(new Int32Array(ROWS * 256));
     this.#rests[state] = accepts ? 0 : this.#restFrom(set);
     this.#wide[state] = this.#closeRow(state) ? 0 : 1;
     if (this.#hasGroups) this.#flags[state] = this.#endsName(state) ? 1 : 0;
@@ -234,8 +241,8 @@ export class Automaton {
    * @returns true if at most `FEW_BYTES` are left
    */
   #closeRow(state: number): boolean {
-    const next = this.#next;
-    const row = state * 256;
+    const next = this.tableOf(state);
+    const row = firstIn(state);
     next.fill(DEAD, row, row + 256);
     let left = 0;
     const add = (byte: number): void => {
@@ -265,16 +272,15 @@ export class Automaton {
   }
 
   #grow(): void {
-    const wider = new Int32Array(2 * this.#next.length);
-    wider.set(this.#next);
-    wider.fill(UNKNOWN, this.#next.length);
-    this.#next = wider;
-    const states = wider.length / 256;
+    const states = 2 * this.#rests.length;
     this.#flags = copied(this.#flags, new Uint8Array(states));
     this.#wide = copied(this.#wide, new Uint8Array(states));
     this.#rests = copied(this.#rests, new Float64Array(states));
   }
 }
+
+/** The place of the first byte of a state in its table. */
+export const firstIn = (state: number): number => (state % ROWS) * 256;
 
 function copied<A extends Uint8Array | Float64Array>(from: A, to: A): A {
   to.set(from);

@@ -61,7 +61,8 @@ export class Found {
       return { bits };
     }
     for (const id of this.#ids) this.#bits[id >>> 5] = 0;
-    return { ids: Int32Array.from(this.#ids).sort() };
+    const ids = new Int32Array(this.#ids);
+    return { ids: ids.length > 1 ? ids.sort() : ids };
   }
 }
 

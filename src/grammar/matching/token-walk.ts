@@ -1,6 +1,6 @@
 /** A walk through a trie of tokens beside an automaton: it finds the tokens that a state allows. Pure. */
 
-import { type Automaton, DEAD } from './automaton.ts';
+import { type Automaton, DEAD, firstIn } from './automaton.ts';
 import type { ByteTrie } from './byte-trie.ts';
 import type { Found } from './found-mask.ts';
 import type { TokensToEnd } from './tokens-to-end.ts';
@@ -52,8 +52,8 @@ export class TokenWalk {
   #walk(node: number, from: number, depth: number, ends: number): void {
     const automaton = this.#automaton;
     const { bytes, children, ids } = this.#source.trie;
-    const row = from * 256;
-    let { table } = automaton;
+    const table = automaton.tableOf(from);
+    const row = firstIn(from);
     const last = children[node + 1] ?? 0;
     for (let child = children[node] ?? last; child < last; child += 1) {
       const byte = bytes[child] ?? 0;
@@ -61,16 +61,12 @@ export class TokenWalk {
       if (next === DEAD) continue;
       if (next < 0) {
         next = automaton.next(from, byte);
-        ({ table } = automaton);
         if (next === DEAD) continue;
       }
       const nowEnds = (automaton.flags[next] ?? 0) | ends;
       const id = ids[child] ?? -1;
       if (id >= 0) this.#addTokens(id, next, depth + 1, nowEnds);
-      if ((children[child + 1] ?? 0) > (children[child] ?? 0)) {
-        this.#walk(child, next, depth + 1, nowEnds);
-        ({ table } = automaton);
-      }
+      if ((children[child + 1] ?? 0) > (children[child] ?? 0)) this.#walk(child, next, depth + 1, nowEnds);
     }
   }
 

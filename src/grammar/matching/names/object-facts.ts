@@ -30,6 +30,10 @@ export class ObjectFacts {
   readonly node: ObjectNode;
   readonly names: NameTrie;
   readonly #lengths: Float64Array;
+  /** Bytes of the shortest text of each listed member. */
+  readonly #memberLengths: Float64Array;
+  /** No listed member requires others. */
+  readonly #areFree: boolean;
   readonly #anyOrder: boolean;
   readonly #seen: Seen[] = [];
   readonly #ids = new Map<string, number>();
@@ -50,6 +54,9 @@ export class ObjectFacts {
     this.#lengths = lengths;
     this.#anyOrder = anyOrder;
     this.names = new NameTrie(node.members.map(({ name }) => name));
+    const { members } = node;
+    this.#memberLengths = Float64Array.from(members, ({ name, value }) => memberLength(name, lengths[value] ?? 0));
+    this.#areFree = members.every(({ requires }) => requires === undefined);
     this.groups = node.others.flatMap(({ value }, index) => (Number.isFinite(lengths[value]) ? [index] : []));
     const groupLengths = this.groups.map((index) => this.groupLength(index));
     this.#groupLength = Math.min(Number.POSITIVE_INFINITY, ...groupLengths);
@@ -114,8 +121,7 @@ export class ObjectFacts {
   }
 
   lengthOf(member: number): number {
-    const listed = this.node.members[member];
-    return listed ? memberLength(listed.name, this.#lengths[listed.value] ?? 0) : Number.POSITIVE_INFINITY;
+    return this.#memberLengths[member] ?? Number.POSITIVE_INFINITY;
   }
 
   /** Bytes of the shortest member of a group. */
@@ -138,8 +144,7 @@ export class ObjectFacts {
   #facts(has: Uint8Array, count: number): Omit<Seen, 'id' | 'count' | 'has'> {
     const { members, min, max = Number.POSITIVE_INFINITY } = this.node;
     const slots = max - count;
-    const present = new Set(members.flatMap(({ required }, index) => (required || has[index] === 1 ? [index] : [])));
-    const needed = new Set([...withRequired(members, present)].filter((index) => has[index] !== 1));
+    const needed = this.#neededMembers(has);
     const openTo = this.#openMembers(has, needed, slots - needed.size);
     const withRoom = needed.size < slots;
     const groups = this.groups.length > 0 && withRoom && (this.#anyOrder || needed.size === 0);
@@ -159,6 +164,19 @@ export class ObjectFacts {
     };
   }
 
+  /** The listed members that must follow. */
+  #neededMembers(has: Uint8Array): Set<number> {
+    const { members } = this.node;
+    const needed = new Set<number>();
+    if (this.#areFree) {
+      for (const [index, { required }] of members.entries()) if (required && has[index] !== 1) needed.add(index);
+      return needed;
+    }
+    const present = new Set(members.flatMap(({ required }, index) => (required || has[index] === 1 ? [index] : [])));
+    for (const index of withRequired(members, present)) if (has[index] !== 1) needed.add(index);
+    return needed;
+  }
+
   /**
    * Tells which listed members may follow: the others that they require must still fit, and in the order of
    * the list no needed member is skipped.
@@ -167,7 +185,8 @@ export class ObjectFacts {
   #openMembers(has: Uint8Array, needed: ReadonlySet<number>, spare: number): (member: number) => boolean {
     const { members } = this.node;
     const last = this.#anyOrder ? -1 : has.lastIndexOf(1);
-    const firstNeeded = this.#anyOrder ? members.length : Math.min(members.length, ...needed);
+    let firstNeeded = members.length;
+    if (!this.#anyOrder) for (const member of needed) firstNeeded = Math.min(firstNeeded, member);
     return (member) => {
       if (has[member] === 1 || member < last || member > firstNeeded) return false;
       const listed = members[member];
