@@ -48,7 +48,8 @@ const ALPHABET: readonly string[] = (() => {
   });
 })();
 
-const inAlphabet = (bytes: Uint8Array): string => Array.from(bytes, (byte) => ALPHABET[byte]).join('');
+/** Bytes as a byte-level vocabulary has them. */
+export const inAlphabet = (bytes: Uint8Array): string => Array.from(bytes, (byte) => ALPHABET[byte]).join('');
 
 /**
  * Byte-level BPE, as of GPT-2. Its added tokens are texts of their own if a character is outside of the
