@@ -106,6 +106,13 @@ describe.each(Object.keys(FAMILIES))('%s', (name) => {
     expect(times.map((count) => count > 0)).toEqual(isPossible);
   });
 
+  test('an output keeps the spaces that its form begins with', () => {
+    const grammar = new Grammar(compileFormat({ kind: 'choice', choices: [' a', '  ab', ' id', 'a b'] }), vocabulary);
+    const texts = Array.from({ length: 40 }, (_, seed) => generate(grammar.start(), 9, draw(randomNumbers(seed))));
+    for (const { ids } of texts) expect(streamed(ids)).toBe(meant(ids));
+    expect(new Set(texts.map(({ ids }) => streamed(ids)))).toEqual(new Set([' a', '  ab', ' id', 'a b']));
+  });
+
   /** The ids whose bytes the grammar allows one by one. */
   const allowedByBytes = (bytes: Matcher): number[] =>
     Array.from({ length: family.ids }, (_, id) => id).filter((id) => {
