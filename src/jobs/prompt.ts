@@ -18,7 +18,10 @@ import { encodeInput, fieldOf, invalid, openInput, tooLong } from './prompt-ids.
 /** A prompt that is ready for the engine. */
 export interface PreparedPrompt {
   readonly sequence: Submission;
-  /** Ids of the text that the output continues: those of a raw prompt. Empty for an answer to messages. */
+  /**
+   * Ids of the text that the output continues: those of a raw prompt. Empty for an answer to messages, unless
+   * its form is demanded.
+   */
   readonly continued: readonly number[];
   /** Turns the ids of the output into text. */
   readonly decoder: Decoder;
@@ -130,7 +133,8 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
     ...(grammar && { grammar: { key: grammar.key, program: grammar.program } }),
     ...(order.logitBias && order.logitBias.length > 0 && { logitBias: order.logitBias }),
   };
-  const continued = opened.continues ? prompt : [];
+  // An output of a form keeps a space that a decoder strips at the beginning of a text.
+  const continued = opened.continues || order.format ? prompt : [];
   const prepared = { sequence, continued, ...(grammar && { grammar }) };
   if (!dialogue) return { ...prepared, decoder: model.tokenizer };
   const decoder = markedDecoder(model.tokenizer, dialogue.markers);

@@ -6,8 +6,10 @@ import { MAX_PROMPT_SCORES, type PreparedPrompt, prepare } from '../../src/jobs/
 import { LEAST_COUNTED, promptIds } from '../../src/jobs/prompt-ids.ts';
 import type { LoadedModel } from '../../src/lifecycle/load-model.ts';
 import { NEUTRAL } from '../../src/protocol/sampling.ts';
+import { GrammarCompiler } from '../../src/text/grammar/grammar-compiler.ts';
 import { ChatTemplate } from '../../src/text/template/chat-template.ts';
 import { ChatTemplates } from '../../src/text/template/chat-templates.ts';
+import { GrammarVocabulary } from '../../src/text/tokenizer/grammar-vocabulary.ts';
 import { Tokenizer } from '../../src/text/tokenizer/tokenizer.ts';
 import { haikuFiles } from '../text/tokenizer/small-tokenizers.ts';
 
@@ -25,6 +27,8 @@ const modelWith = (templates: readonly ChatTemplate[] = [template], idLimit = 10
     spec: { name: 'haiku', eosIds: [3], sampling: NEUTRAL },
     facts: { slots: 1, context: 64, idLimit },
     tokenizer,
+    grammars: new GrammarCompiler({ newClock: () => () => 0 }),
+    vocabulary: new GrammarVocabulary(tokenizer, idLimit),
     templates: new ChatTemplates(
       templates.map((one) => ({ name: 'default', file: 'chat_template.jinja', template: one })),
     ),
@@ -66,6 +70,14 @@ describe('the output', () => {
   test('continues no text after a chat template', async () => {
     expect((await prepared({ input: user })).continued).toEqual([]);
     expect((await prepared({ input: messages('The sea') })).continued).toEqual([]);
+  });
+
+  test('of a form continues the prompt: decoding strips no space that the form demands', async () => {
+    const format = { format: { kind: 'choice', choices: [' yes', ' no'] }, field: 'choice' } as const;
+    for (const input of [user, messages('The sea')]) {
+      const { continued, sequence } = await prepared({ input, format });
+      expect([continued.length > 0, continued]).toEqual([true, sequence.prompt]);
+    }
   });
 });
 

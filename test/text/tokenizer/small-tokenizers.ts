@@ -23,7 +23,7 @@ export async function writeTokenizer(tokenizer: object): Promise<TokenizerFiles>
   return files;
 }
 
-const special = (id: number, content: string): object => ({ id, content, special: true, normalized: false });
+export const special = (id: number, content: string): object => ({ id, content, special: true, normalized: false });
 const plain = { normalizer: null, pre_tokenizer: null, post_processor: null };
 
 export interface Small {
@@ -33,7 +33,7 @@ export interface Small {
   readonly idOf: (token: string) => number;
 }
 
-async function small(tokens: readonly string[], definition: object): Promise<Small> {
+export async function small(tokens: readonly string[], definition: object): Promise<Small> {
   const tokenizer = await Tokenizer.open(await writeTokenizer({ ...plain, ...definition }));
   return { tokenizer, ids: tokens.length + 3, idOf: (token) => tokens.indexOf(token) };
 }
