@@ -7,7 +7,7 @@ import { GrammarError } from '../../../grammar/grammar-error.ts';
 import type { NodeId } from '../../../grammar/program.ts';
 import type { ProgramBuilder } from '../../../grammar/program-builder.ts';
 import { CallArguments, type OnLoose } from './arguments.ts';
-import { Calls, isWritable } from './calls.ts';
+import { Calls } from './calls.ts';
 import { callStops, endOf, freeWithCalls } from './free.ts';
 import { harmonyAnswer, harmonyCall, harmonyLead, harmonyStops, harmonyText } from './harmony.ts';
 import { leadOf } from './reasoning.ts';
@@ -28,11 +28,11 @@ export interface CallsOptions {
 
 /**
  * True if a grammar constrains an output: a call is demanded, a tool is strict, or the answer has a form. All
- * other outputs stay free. An answer with a form is constrained in any format of calls.
+ * other outputs stay free.
  */
-export function constrains({ calls, tools, choice, format }: Omit<CallsSource, 'specialIds'>): boolean {
+export function constrains({ tools, choice, format }: Omit<CallsSource, 'specialIds'>): boolean {
   if (format !== undefined) return true;
-  if (tools.length === 0 || choice === 'none' || !isWritable(calls)) return false;
+  if (tools.length === 0 || choice === 'none') return false;
   return choice !== 'auto' || tools.some(({ strict }) => strict === true);
 }
 
@@ -44,7 +44,7 @@ export function constrains({ calls, tools, choice, format }: Omit<CallsSource, '
  * - `auto` with a form: the answer of this form, or calls.
  * - `auto` without a form: any text with calls in it. The arguments of strict tools match the schema, those
  *   of others are any object.
- * - No tools, or a format of calls that no grammar can write: the answer of the form.
+ * - No tools: the answer of the form.
  *
  * A reasoning comes first, except before a demanded call, whose beginning is in the prompt.
  * @throws GrammarError with a path that begins with `format`, or with `tools`, an index and `parameters`
@@ -52,8 +52,7 @@ export function constrains({ calls, tools, choice, format }: Omit<CallsSource, '
 export function addCalls(builder: ProgramBuilder, source: CallsSource, options: CallsOptions): NodeId {
   const writer = new Writer(builder, source.specialIds);
   const callArguments = new CallArguments(writer, source, options);
-  const { calls: format, choice } = source;
-  const tools = isWritable(format) ? source.tools : [];
+  const { calls: format, choice, tools } = source;
   const isHarmony = format.style === 'harmony';
   if (tools.length > 0 && (choice === 'required' || typeof choice === 'object')) {
     const begun = choice === 'required' ? 'opening' : 'name';

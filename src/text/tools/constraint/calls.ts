@@ -133,9 +133,3 @@ function closers(json: string): string {
   }
   return open.reverse().join('');
 }
-
-/**
- * True if a grammar can write calls of a format. False for an object that has the arguments before the name:
- * the beginning of such an answer is not known.
- */
-export const isWritable = (format: CallFormat): boolean => format.style !== 'json' || format.afterName.includes(':');
