@@ -65,6 +65,7 @@ export function prepareDialogue(
   const inReasoning = promptEndsInside(profile, template, { messages, variables, given });
   const start = tools.length > 0 ? callStart(profile, toolUse, inReasoning) : '';
   const answerStart = given + start;
+  const reading = { tools, parallel: toolUse.parallel, hasForm: toolUse.format !== undefined, inReasoning };
   const grammar = grammarOf(profile, { tools, toolUse, inReasoning, continues: given !== '' });
   return {
     conversation: {
@@ -74,7 +75,7 @@ export function prepareDialogue(
       ...(tools.length > 0 && profile.toolList === 'template' && { tools }),
       ...(answerStart !== '' && { answerStart }),
     },
-    parser: () => new OutputReader(profile, { tools, parallel: toolUse.parallel, inReasoning, answerStart: start }),
+    parser: () => new OutputReader(profile, { ...reading, answerStart: start }),
     markers: tools.length > 0 ? profile.markers.all : profile.markers.reasoning,
     ...(grammar && { grammar }),
   };

@@ -3,20 +3,17 @@
  * The output that the grammar lets through is the output that the reader (reading/output-reader.ts) divides
  * into the same parts. Pure.
  */
-import { GrammarError } from '../../../grammar/grammar-error.ts';
+import type { GrammarError } from '../../../grammar/grammar-error.ts';
 import type { NodeId } from '../../../grammar/program.ts';
 import type { ProgramBuilder } from '../../../grammar/program-builder.ts';
+import { type AddFormat, addAnswer } from './answer/answer.ts';
 import { CallArguments, type OnLoose } from './arguments.ts';
 import { Calls } from './calls.ts';
-import { callStops, endOf, freeWithCalls } from './free.ts';
-import { harmonyAnswer, harmonyCall, harmonyLead, harmonyStops, harmonyText } from './harmony.ts';
+import { endOf, freeWithCalls } from './free.ts';
+import { harmonyAnswer, harmonyCall, harmonyLead, harmonyText } from './harmony.ts';
 import { leadOf } from './reasoning.ts';
-import { avoiding, Rewriter } from './rewrite.ts';
 import type { CallsSource } from './source.ts';
 import { Writer } from './writer.ts';
-
-/** Adds the nodes of a demanded form. Its errors have a path in the form. */
-export type AddFormat = (builder: ProgramBuilder, format: NonNullable<CallsSource['format']>) => NodeId;
 
 export interface CallsOptions {
   readonly addFormat: AddFormat;
@@ -59,7 +56,7 @@ export function addCalls(builder: ProgramBuilder, source: CallsSource, options: 
     if (isHarmony) return harmonyCall(writer, source, callArguments, begun);
     return writer.sequence(new Calls(writer, source, callArguments).all(begun), endOf(writer, format));
   }
-  const answer = source.format && formatted(writer, source, options.addFormat);
+  const answer = addAnswer(writer, source, options.addFormat);
   const offers = tools.length > 0 && choice !== 'none';
   if (isHarmony) {
     const bodies = [harmonyAnswer(writer, answer ?? harmonyText(writer))];
@@ -78,19 +75,4 @@ export function addCalls(builder: ProgramBuilder, source: CallsSource, options: 
 /** The part of an output before its answer: reasoning, or nothing. */
 function addLead(writer: Writer, source: CallsSource): NodeId {
   return source.calls.style === 'harmony' ? harmonyLead(writer, source) : leadOf(writer, source);
-}
-
-/** The answer of the demanded form, without texts that the reader would take for something else. */
-function formatted(writer: Writer, source: CallsSource, addFormat: AddFormat): NodeId | undefined {
-  const { format, calls, tools, choice } = source;
-  if (!format) return undefined;
-  try {
-    const root = addFormat(writer.builder, format);
-    const offers = tools.length > 0 && choice !== 'none';
-    const stops = calls.style === 'harmony' ? harmonyStops : offers ? callStops(calls) : [];
-    return stops.length === 0 ? root : new Rewriter(writer, avoiding(writer, stops)).rewrite(root);
-  } catch (error) {
-    if (!(error instanceof GrammarError)) throw error;
-    throw new GrammarError(error.problem, ['format', ...error.path], error.message);
-  }
 }

@@ -5,6 +5,7 @@ import { subtract } from '../../../grammar/regular/operations.ts';
 import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
 import type { CallFormat } from '../output-profile.ts';
 import { partsOf } from '../reading/input.ts';
+import { isBare } from './answer/no-call.ts';
 import type { Calls } from './calls.ts';
 import type { CallsSource } from './source.ts';
 import { textWithout, type Writer } from './writer.ts';
@@ -35,8 +36,6 @@ export function endOf(writer: Writer, format: CallFormat): NodeId {
   if (format.style !== 'gemma' || format.responseOpen === undefined) return writer.sequence();
   return writer.optional(writer.text(format.responseOpen));
 }
-
-const isBare = ({ sectionOpen, callOpen }: CallFormat): boolean => sectionOpen === '' && callOpen === '';
 
 /** The texts that begin calls anywhere in an answer, for the reader (reading/call-markers.ts). */
 export function callStops(format: CallFormat): string[] {
