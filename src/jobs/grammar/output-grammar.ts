@@ -49,6 +49,12 @@ export class OrderGrammars {
     return this.#shared;
   }
 
+  /** The place of a keyword: for the schema of a tool in the body, for a form in its schema. */
+  #inBody(place: string): string {
+    const { toolFields = [] } = this.#order;
+    return place.replace(TOOL_PLACE, (whole, index) => toolFields[Number(index)] ?? whole);
+  }
+
   async #compile(source: GrammarSource): Promise<Compiled> {
     const { grammars, vocabulary } = this.#model;
     try {
@@ -56,12 +62,15 @@ export class OrderGrammars {
       const unspelled = await unspelledGrammar(compiled.program, await vocabulary.get());
       this.#signal.throwIfAborted();
       if (unspelled) throw unspelled;
-      return compiled;
+      return { ...compiled, withoutEffect: compiled.withoutEffect.map((place) => this.#inBody(place)) };
     } catch (error) {
       throw error instanceof GrammarError ? new GrammarRefusal(...placed(error, source, this.#order)) : error;
     }
   }
 }
+
+/** The beginning of a place in the schema of a tool. */
+const TOOL_PLACE = /^tools\[(\d+)\]\.parameters/;
 
 /** The error with its path in a field of the body, and the field. */
 function placed(error: GrammarError, { kind }: GrammarSource, order: FormatOrder): [GrammarError, string] {

@@ -61,7 +61,7 @@ export function addCalls(builder: ProgramBuilder, source: CallsSource, options: 
   if (isHarmony) {
     const bodies = [harmonyAnswer(writer, answer ?? harmonyText(writer))];
     if (offers) bodies.push(harmonyCall(writer, source, callArguments, 'nothing'));
-    // Behind a text of the request no header comes.
+    // The request has begun the answer: no header follows.
     if (source.continues) return answer ?? harmonyText(writer);
     return writer.sequence(addLead(writer, source), writer.choice(...bodies));
   }

@@ -39,7 +39,7 @@ export class Calls {
       const gap = comma ? writer.sequence(writer.text(','), writer.space) : writer.lineBreak;
       const isAlone = !comma && sectionOpen === '' && format.callOpen === '';
       const next = writer.sequence(gap, writer.text(this.#texts.before), this.#call(false));
-      // A second object without markers is not told apart from an answer.
+      // Without markers, the reader cannot tell a second object from an answer.
       if (!isAlone) items.push(writer.repeat(next));
     }
     if (list) items.push(writer.text(']'));

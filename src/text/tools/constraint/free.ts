@@ -15,7 +15,7 @@ const SPACE = '[ \\t\\r\\n]*';
 /**
  * A free text, then calls, then a free text, and so on. The text may end in each of its free parts.
  *
- * Calls of a format without markers are at the beginning of the output only, as the reader wants: an output
+ * Calls of a format without markers are at the beginning of the output only, as the reader requires: an output
  * that begins with their first bracket is a call.
  */
 export function freeWithCalls(writer: Writer, source: CallsSource, calls: Calls): NodeId {
@@ -70,7 +70,7 @@ function withoutBeginning(format: CallFormat, writer: Writer): NodeId {
   return writer.chars(without(textWithoutCalls(format, writer), start, writer));
 }
 
-/** The texts that a pattern finds nowhere. */
+/** The texts in which a pattern matches nowhere. */
 function without(text: CharAutomaton, pattern: string, { builder: { budget } }: Writer): CharAutomaton {
   const found = patternAutomaton(pattern, 'search', budget);
   const rest = found ? subtract(text, found, budget) : text;

@@ -16,7 +16,7 @@ export interface ReaderOptions {
   readonly tools: readonly FunctionTool[];
   /** False: the output ends after its first call, and text after it is dropped. */
   readonly parallel: boolean;
-  /** The answer has a form: without markers of calls, an answer that looks like a call is no broken call. */
+  /** The answer has a form: in a format without markers, it may look like a call, and is not counted. */
   readonly hasForm?: boolean;
   /** The prompt ends inside the reasoning. */
   readonly inReasoning: boolean;
