@@ -15,8 +15,8 @@ const SPACE = '[ \\t\\r\\n]*';
 /**
  * A free text, then calls, then a free text, and so on. The text may end in each of its free parts.
  *
- * Calls of a format without markers are at the beginning of the output only, as the reader requires: an output
- * that begins with their first bracket is a call.
+ * Calls of a format without markers are at the beginning of the output only, as the reader requires. An
+ * output that begins with their first bracket is a call.
  */
 export function freeWithCalls(writer: Writer, source: CallsSource, calls: Calls): NodeId {
   const { calls: format, parallel } = source;
