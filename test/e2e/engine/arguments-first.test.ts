@@ -12,7 +12,7 @@ beforeAll(async () => {
     "', \"name\": \"' ~ call.function.name ~ '\"}</tool_call>' }}{% endfor %}{{ '\\n' }}{% endfor %}{{ 'assistant: ' }}";
   const model = await variants.copy({ 'chat_template.jinja': () => template });
   worker = await startWorker({ args: ['--model', model, '--slots', '1'] });
-  expect(worker.lines.find(({ event }) => event === 'template.profiled')).toMatchObject({ tools: 'json' });
+  expect(worker.lines.find(({ event }) => event === 'template.profiled')).toMatchObject({ tool_format: 'json' });
 });
 afterAll(async () => {
   await worker.kill();
