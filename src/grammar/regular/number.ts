@@ -128,7 +128,7 @@ function stepOf(multipleOf: number | undefined): Step | undefined {
   const unsupported = new GrammarError(
     'unsupported',
     [],
-    `has a multipleOf that is not supported; use an integer up to ${MAX_FACTOR}, or one divided by a power of ten`,
+    `is not supported with this value; use an integer up to ${MAX_FACTOR}, or one divided by a power of ten`,
   );
   if (multipleOf > MAX_FACTOR || multipleOf < 1e-15) throw unsupported;
   const { whole, fraction } = decimalOf(multipleOf);

@@ -116,7 +116,10 @@ export class Places {
   #at(value: Json | undefined, path: Path, parent: Resource | undefined): Place {
     if (value === true) return EVERYTHING;
     if (value === false) return NOTHING;
-    if (!isObject(value)) throw new GrammarError('invalid', path, 'must be a schema: an object, true or false');
+    if (!isObject(value)) {
+      const remedy = Array.isArray(value) && path.at(-1) === 'items' ? '; use prefixItems for a list of schemas' : '';
+      throw new GrammarError('invalid', path, `must be a schema: an object, true or false${remedy}`);
+    }
     const known = this.#places.get(value);
     if (known) return known;
     this.#budget.step();

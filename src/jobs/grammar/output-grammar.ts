@@ -4,8 +4,8 @@ import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { Compiled } from '../../text/grammar/grammar-compiler.ts';
 import type { GrammarSource } from '../../text/grammar/source.ts';
 import { markedIds } from '../../text/output/marked-decoder.ts';
-import type { Dialogue } from '../../text/tools/dialogue.ts';
 import type { GenerationOrder } from '../order.ts';
+import type { OpenedInput } from '../prompt-ids.ts';
 import { GrammarRefusal } from './grammar-refusal.ts';
 import { unspelledGrammar } from './unspelled-grammar.ts';
 
@@ -32,17 +32,27 @@ export class OrderGrammars {
    * @throws WorkerError `INVALID_REQUEST` or `SCHEMA_TOO_COMPLEX` with the place in the body; the reason of
    *   the signal
    */
-  async of(dialogue: Dialogue | undefined): Promise<Compiled | undefined> {
+  async of({ dialogue, continues }: Pick<OpenedInput, 'dialogue' | 'continues'>): Promise<Compiled | undefined> {
+    const beginning = { ...(!continues && this.#model.tokenizer.dropsFirstSpace && { dropsSpace: true }) };
     if (dialogue) {
       const { grammar, markers } = dialogue;
       if (!grammar) return undefined;
       const specialIds = markedIds(this.#model.tokenizer, markers);
-      return this.#compile({ kind: 'calls', calls: { ...grammar, specialIds } });
+      return this.#compile({
+        ...(!grammar.inReasoning && beginning),
+        ...{ kind: 'calls', calls: { ...grammar, specialIds } },
+      });
     }
     const { format } = this.#order;
     if (!format) return undefined;
-    this.#shared ??= this.#compile({ kind: 'format', format: format.format });
+    this.#shared ??= this.#compile({ ...beginning, kind: 'format', format: format.format });
     return this.#shared;
+  }
+
+  /** The place of a keyword: for the schema of a tool in the body, for a form in its schema. */
+  #inBody(place: string): string {
+    const { toolFields = [] } = this.#order;
+    return place.replace(TOOL_PLACE, (whole, index) => toolFields[Number(index)] ?? whole);
   }
 
   async #compile(source: GrammarSource): Promise<Compiled> {
@@ -52,12 +62,15 @@ export class OrderGrammars {
       const unspelled = await unspelledGrammar(compiled.program, await vocabulary.get());
       this.#signal.throwIfAborted();
       if (unspelled) throw unspelled;
-      return compiled;
+      return { ...compiled, withoutEffect: compiled.withoutEffect.map((place) => this.#inBody(place)) };
     } catch (error) {
       throw error instanceof GrammarError ? new GrammarRefusal(...placed(error, source, this.#order)) : error;
     }
   }
 }
+
+/** The beginning of a place in the schema of a tool. */
+const TOOL_PLACE = /^tools\[(\d+)\]\.parameters/;
 
 /** The error with its path in a field of the body, and the field. */
 function placed(error: GrammarError, { kind }: GrammarSource, order: FormatOrder): [GrammarError, string] {

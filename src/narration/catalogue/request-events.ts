@@ -88,9 +88,15 @@ export const REQUEST_EVENTS = {
     level: 'WARN',
     when: 'the output ended before it had the form that the request demands: max_tokens was reached, or a stop string',
     required: ['tokens_out', 'stop_reason'],
-    human: (f) =>
-      `${f.stop_reason === 'stop_sequence' ? 'Remove the stop string' : 'Raise max_tokens'}, or simplify the schema: the output does not have the demanded form after ${count(f.tokens_out, 'token')}`,
-    cute: () => '✂️ The page ended before the form was full. A longer page would help!',
+    human: (f) => {
+      const remedy =
+        f.stop_reason === 'stop_sequence' ? 'Remove the stop string' : 'Raise max_tokens, or simplify the form';
+      return `${remedy}: the output ended after ${count(f.tokens_out, 'token')} and does not have the demanded form`;
+    },
+    cute: (f) =>
+      f.stop_reason === 'stop_sequence'
+        ? '✂️ A stop string cut the page before the form was full. Try without it!'
+        : '✂️ The page ended before the form was full. A longer page would help!',
   }),
   'prompt.tokenized': requestEvent({
     actor: 'tokenizer',

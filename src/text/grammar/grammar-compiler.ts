@@ -135,7 +135,7 @@ export class GrammarCompiler {
 
   async #compile(source: GrammarSource, text: string, signal: AbortSignal): Promise<Kept> {
     const compiled = (await onLoop(source, text, this.#newClock)) ?? (await this.#thread.run({ source: text }, signal));
-    // Two bytes for each character of a program with characters outside of Latin-1; counted for all.
+    // A program with a character outside of Latin-1 takes two bytes for each character; all count as such.
     return { ...compiled, bytes: 2 * compiled.program.length };
   }
 }

@@ -7,7 +7,6 @@ import type { OutputParser } from '../output/parts.ts';
 import type { ChatTemplate } from '../template/chat-template.ts';
 import type { ChatMessage, Conversation, FunctionTool, Json } from '../template/conversation.ts';
 import { constrains } from './constraint/add-calls.ts';
-import { isWritable } from './constraint/calls.ts';
 import type { CallsSource } from './constraint/source.ts';
 import { after, IDS, PROFILE_RENDER, WORDS } from './deriving/probes.ts';
 import { endsInside } from './deriving/reasoning-format.ts';
@@ -53,8 +52,6 @@ export const MAX_REMEMBERED_VARIANTS = 64;
  *   turns that the template does not write become texts.
  * - With the choice `none` the model is offered no tool. With `required` or a name the answer begins with the
  *   first characters of a call, which the parser has read already.
- * - An answer with a form has no calls if no grammar can write the calls of the template: its text is
- *   content.
  */
 export function prepareDialogue(
   profile: OutputProfile,
@@ -66,10 +63,10 @@ export function prepareDialogue(
   const messages = withSystem(profile, withTools(profile, withRoles(conversation.messages), tools));
   const { answerStart: given = '', variables } = conversation;
   const inReasoning = promptEndsInside(profile, template, { messages, variables, given });
-  const callable = toolUse.format && !isWritable(profile.calls) ? [] : tools;
-  const start = callable.length > 0 ? callStart(profile, toolUse, inReasoning) : '';
+  const start = tools.length > 0 ? callStart(profile, toolUse, inReasoning) : '';
   const answerStart = given + start;
-  const grammar = grammarOf(profile, { tools: callable, toolUse, inReasoning, continues: given !== '' });
+  const reading = { tools, parallel: toolUse.parallel, hasForm: toolUse.format !== undefined, inReasoning };
+  const grammar = grammarOf(profile, { tools, toolUse, inReasoning, continues: given !== '' });
   return {
     conversation: {
       messages: withHistory(profile, messages),
@@ -78,9 +75,8 @@ export function prepareDialogue(
       ...(tools.length > 0 && profile.toolList === 'template' && { tools }),
       ...(answerStart !== '' && { answerStart }),
     },
-    parser: () =>
-      new OutputReader(profile, { tools: callable, parallel: toolUse.parallel, inReasoning, answerStart: start }),
-    markers: callable.length > 0 ? profile.markers.all : profile.markers.reasoning,
+    parser: () => new OutputReader(profile, { ...reading, answerStart: start }),
+    markers: tools.length > 0 ? profile.markers.all : profile.markers.reasoning,
     ...(grammar && { grammar }),
   };
 }

@@ -4,10 +4,11 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import Anthropic from '@anthropic-ai/sdk';
 import { jsonSchemaOutputFormat } from '@anthropic-ai/sdk/helpers/json-schema';
+import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import { ChatOpenAI } from '@langchain/openai';
 import { generateObject, streamObject } from 'ai';
 import OpenAI from 'openai';
-import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
+import { zodFunction, zodResponseFormat, zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { POEM, PROMPT, TOKENS, validValue } from '../../support/forms.ts';
@@ -73,6 +74,39 @@ describe('openai', () => {
     expect(response.status).toBe('completed');
     expect(Poem.parse(JSON.parse(response.output_text))).toEqual(response.output_parsed);
     expect(response.text?.format).toMatchObject({ type: 'json_schema', name: 'poem', strict: true });
+  });
+
+  // The description of a tool takes much of the small context of the embedded model.
+  const Sail = z.object({ tide: z.enum(['low', 'high']), hours: z.number().int().min(1).max(24) });
+  const sail = { name: 'sail', parameters: Sail };
+
+  test('parse() of a chat with the call of a strict tool', async () => {
+    const { choices } = await clientOf(worker).chat.completions.parse({
+      model: 'haiku',
+      messages: [{ role: 'user', content: 'Sail' }],
+      max_tokens: TOKENS,
+      seed: 3,
+      tools: [zodFunction(sail)],
+      tool_choice: 'required',
+      parallel_tool_calls: false,
+    });
+    const [call] = choices[0]?.message.tool_calls ?? [];
+    expect([choices[0]?.finish_reason, call?.function.name]).toEqual(['tool_calls', 'sail']);
+    expect(Sail.parse(JSON.parse(call?.function.arguments ?? ''))).toEqual(call?.function.parsed_arguments);
+  });
+
+  test('parse() of the Responses API with the call of a strict tool', async () => {
+    const { output } = await clientOf(worker).responses.parse({
+      model: 'haiku',
+      input: 'Sail',
+      max_output_tokens: TOKENS,
+      tools: [zodResponsesFunction(sail)],
+      tool_choice: { type: 'function', name: 'sail' },
+      parallel_tool_calls: false,
+    });
+    const [call] = output;
+    if (call?.type !== 'function_call') throw new Error(`no call: ${JSON.stringify(output)}`);
+    expect(Sail.parse(JSON.parse(call.arguments))).toEqual(call.parsed_arguments);
   });
 });
 
@@ -149,6 +183,14 @@ describe('@anthropic-ai/sdk', () => {
     const [block] = message.content;
     expect(message.stop_reason).toBe('end_turn');
     expect(validValue(block?.type === 'text' ? block.text : '', POEM)).toEqual(message.parsed_output);
+  });
+
+  test('parse() with zod', async () => {
+    // The helper moves bounds, such as maxLength, to descriptions: this schema has none.
+    const schema = z.object({ mood: z.enum(['calm', 'wild']), isSea: z.boolean() });
+    const format = zodOutputFormat(schema);
+    const message = await clientOf(worker).messages.parse({ ...body, output_config: { format } });
+    expect(schema.parse(message.parsed_output)).toEqual(message.parsed_output);
   });
 
   test('a stream', async () => {

@@ -1,5 +1,6 @@
 /** Forms of the output on a real worker: the narration of their grammars, their errors, metrics. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../../support/eventually.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
 import { all, eventsOf, type StreamEvent, type TestWorker, textOf } from '../../support/worker.ts';
 
@@ -67,6 +68,37 @@ test('an output that ends before its form is complete is narrated with the way o
   const [incomplete] = told(events, 'grammar.incomplete');
   expect(incomplete).toMatchObject({ stop_reason: 'max_tokens', tokens_out: 2 });
   expect(incomplete?.['human']).toMatch(/^Raise max_tokens/);
+});
+
+test('an output that a stop string cuts is narrated in the stream and on stdout, with the same correlation id', async () => {
+  const events = await run({ regex: '[ab]{30}', stop: ['a', 'b'], max_tokens: 40 });
+  const [incomplete] = told(events, 'grammar.incomplete');
+  expect(incomplete).toMatchObject({ stop_reason: 'stop_sequence' });
+  expect(incomplete?.['human']).toMatch(/^Remove the stop string: the output ended after \d/);
+  expect(incomplete?.['cute']).toContain('stop string');
+  const correlation = all(events, 'started')[0]?.['correlation_id'];
+  const onStdout = (event: string) =>
+    worker.lines.filter((line) => line.event === event && line['correlation_id'] === correlation);
+  await eventually(() => expect(onStdout('time.explained')).toHaveLength(1));
+  expect(onStdout('grammar.incomplete')).toMatchObject([{ human: incomplete?.['human'] }]);
+  expect(onStdout('grammar.compiled')).toHaveLength(1);
+});
+
+test.each([
+  ['/v1/chat/completions', 'tools[0].function.parameters'],
+  ['/v1/messages', 'tools[0].input_schema'],
+])('%s: keywords of tools without an effect have their place in the body', async (path, place) => {
+  const schema = { type: 'object', properties: { a: { type: 'string', maxLength: 4, format: 'nickname' } } };
+  const name = `get_${process.hrtime.bigint()}`;
+  const isChat = path !== '/v1/messages';
+  const response = await worker.post(path, {
+    ...{ messages: [{ role: 'user', content: 'The sea' }], max_tokens: 64 },
+    tools: [isChat ? { type: 'function', function: { name, parameters: schema } } : { name, input_schema: schema }],
+    tool_choice: isChat ? 'required' : { type: 'any' },
+  });
+  const { id } = (await response.json()) as { readonly id: string };
+  const compiled = () => worker.lines.find((line) => line.event === 'grammar.compiled' && line['job_id'] === id);
+  await eventually(() => expect(compiled()).toMatchObject({ without_effect: `${place}.properties.a.format` }));
 });
 
 test('a form that cannot be compiled is refused with its place', async () => {

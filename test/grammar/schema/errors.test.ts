@@ -27,7 +27,7 @@ describe('a keyword of the wrong form is invalid', () => {
     ['exclusiveMinimum', true, 'must be a number'],
     ['multipleOf', 0, 'must be more than 0'],
     ['uniqueItems', 'yes', 'must be true or false'],
-    ['items', [], 'must be a schema: an object, true or false'],
+    ['items', [], 'must be a schema: an object, true or false; use prefixItems for a list of schemas'],
     ['additionalProperties', 'no', 'must be a schema: an object, true or false'],
     ['not', 1, 'must be a schema: an object, true or false'],
     ['anyOf', [], 'must be a list of at least one schema'],

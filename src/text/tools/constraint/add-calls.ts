@@ -3,20 +3,17 @@
  * The output that the grammar lets through is the output that the reader (reading/output-reader.ts) divides
  * into the same parts. Pure.
  */
-import { GrammarError } from '../../../grammar/grammar-error.ts';
+import type { GrammarError } from '../../../grammar/grammar-error.ts';
 import type { NodeId } from '../../../grammar/program.ts';
 import type { ProgramBuilder } from '../../../grammar/program-builder.ts';
+import { type AddFormat, addAnswer } from './answer/answer.ts';
 import { CallArguments, type OnLoose } from './arguments.ts';
-import { Calls, isWritable } from './calls.ts';
-import { callStops, endOf, freeWithCalls } from './free.ts';
-import { harmonyAnswer, harmonyCall, harmonyLead, harmonyStops, harmonyText } from './harmony.ts';
+import { Calls } from './calls.ts';
+import { endOf, freeWithCalls } from './free.ts';
+import { harmonyAnswer, harmonyCall, harmonyLead, harmonyText } from './harmony.ts';
 import { leadOf } from './reasoning.ts';
-import { avoiding, Rewriter } from './rewrite.ts';
 import type { CallsSource } from './source.ts';
 import { Writer } from './writer.ts';
-
-/** Adds the nodes of a demanded form. Its errors have a path in the form. */
-export type AddFormat = (builder: ProgramBuilder, format: NonNullable<CallsSource['format']>) => NodeId;
 
 export interface CallsOptions {
   readonly addFormat: AddFormat;
@@ -28,11 +25,11 @@ export interface CallsOptions {
 
 /**
  * True if a grammar constrains an output: a call is demanded, a tool is strict, or the answer has a form. All
- * other outputs stay free. An answer with a form is constrained in any format of calls.
+ * other outputs stay free.
  */
-export function constrains({ calls, tools, choice, format }: Omit<CallsSource, 'specialIds'>): boolean {
+export function constrains({ tools, choice, format }: Omit<CallsSource, 'specialIds'>): boolean {
   if (format !== undefined) return true;
-  if (tools.length === 0 || choice === 'none' || !isWritable(calls)) return false;
+  if (tools.length === 0 || choice === 'none') return false;
   return choice !== 'auto' || tools.some(({ strict }) => strict === true);
 }
 
@@ -44,7 +41,7 @@ export function constrains({ calls, tools, choice, format }: Omit<CallsSource, '
  * - `auto` with a form: the answer of this form, or calls.
  * - `auto` without a form: any text with calls in it. The arguments of strict tools match the schema, those
  *   of others are any object.
- * - No tools, or a format of calls that no grammar can write: the answer of the form.
+ * - No tools: the answer of the form.
  *
  * A reasoning comes first, except before a demanded call, whose beginning is in the prompt.
  * @throws GrammarError with a path that begins with `format`, or with `tools`, an index and `parameters`
@@ -52,20 +49,19 @@ export function constrains({ calls, tools, choice, format }: Omit<CallsSource, '
 export function addCalls(builder: ProgramBuilder, source: CallsSource, options: CallsOptions): NodeId {
   const writer = new Writer(builder, source.specialIds);
   const callArguments = new CallArguments(writer, source, options);
-  const { calls: format, choice } = source;
-  const tools = isWritable(format) ? source.tools : [];
+  const { calls: format, choice, tools } = source;
   const isHarmony = format.style === 'harmony';
   if (tools.length > 0 && (choice === 'required' || typeof choice === 'object')) {
     const begun = choice === 'required' ? 'opening' : 'name';
     if (isHarmony) return harmonyCall(writer, source, callArguments, begun);
     return writer.sequence(new Calls(writer, source, callArguments).all(begun), endOf(writer, format));
   }
-  const answer = source.format && formatted(writer, source, options.addFormat);
+  const answer = addAnswer(writer, source, options.addFormat);
   const offers = tools.length > 0 && choice !== 'none';
   if (isHarmony) {
     const bodies = [harmonyAnswer(writer, answer ?? harmonyText(writer))];
     if (offers) bodies.push(harmonyCall(writer, source, callArguments, 'nothing'));
-    // Behind a text of the request no header comes.
+    // The request has begun the answer: no header follows.
     if (source.continues) return answer ?? harmonyText(writer);
     return writer.sequence(addLead(writer, source), writer.choice(...bodies));
   }
@@ -79,19 +75,4 @@ export function addCalls(builder: ProgramBuilder, source: CallsSource, options: 
 /** The part of an output before its answer: reasoning, or nothing. */
 function addLead(writer: Writer, source: CallsSource): NodeId {
   return source.calls.style === 'harmony' ? harmonyLead(writer, source) : leadOf(writer, source);
-}
-
-/** The answer of the demanded form, without texts that the reader would take for something else. */
-function formatted(writer: Writer, source: CallsSource, addFormat: AddFormat): NodeId | undefined {
-  const { format, calls, tools, choice } = source;
-  if (!format) return undefined;
-  try {
-    const root = addFormat(writer.builder, format);
-    const offers = tools.length > 0 && choice !== 'none';
-    const stops = calls.style === 'harmony' ? harmonyStops : offers ? callStops(calls) : [];
-    return stops.length === 0 ? root : new Rewriter(writer, avoiding(writer, stops)).rewrite(root);
-  } catch (error) {
-    if (!(error instanceof GrammarError)) throw error;
-    throw new GrammarError(error.problem, ['format', ...error.path], error.message);
-  }
 }

@@ -39,7 +39,7 @@ export class Calls {
       const gap = comma ? writer.sequence(writer.text(','), writer.space) : writer.lineBreak;
       const isAlone = !comma && sectionOpen === '' && format.callOpen === '';
       const next = writer.sequence(gap, writer.text(this.#texts.before), this.#call(false));
-      // A second object without markers is not told apart from an answer.
+      // Without markers, the reader cannot tell a second object from an answer.
       if (!isAlone) items.push(writer.repeat(next));
     }
     if (list) items.push(writer.text(']'));
@@ -133,9 +133,3 @@ function closers(json: string): string {
   }
   return open.reverse().join('');
 }
-
-/**
- * True if a grammar can write calls of a format. False for an object that has the arguments before the name:
- * the beginning of such an answer is not known.
- */
-export const isWritable = (format: CallFormat): boolean => format.style !== 'json' || format.afterName.includes(':');

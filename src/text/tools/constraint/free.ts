@@ -5,6 +5,7 @@ import { subtract } from '../../../grammar/regular/operations.ts';
 import { patternAutomaton } from '../../../grammar/regular/pattern.ts';
 import type { CallFormat } from '../output-profile.ts';
 import { partsOf } from '../reading/input.ts';
+import { isBare } from './answer/no-call.ts';
 import type { Calls } from './calls.ts';
 import type { CallsSource } from './source.ts';
 import { textWithout, type Writer } from './writer.ts';
@@ -14,8 +15,8 @@ const SPACE = '[ \\t\\r\\n]*';
 /**
  * A free text, then calls, then a free text, and so on. The text may end in each of its free parts.
  *
- * Calls of a format without markers are at the beginning of the output only, as the reader wants: an output
- * that begins with their first bracket is a call.
+ * Calls of a format without markers are at the beginning of the output only, as the reader requires. An
+ * output that begins with their first bracket is a call.
  */
 export function freeWithCalls(writer: Writer, source: CallsSource, calls: Calls): NodeId {
   const { calls: format, parallel } = source;
@@ -35,8 +36,6 @@ export function endOf(writer: Writer, format: CallFormat): NodeId {
   if (format.style !== 'gemma' || format.responseOpen === undefined) return writer.sequence();
   return writer.optional(writer.text(format.responseOpen));
 }
-
-const isBare = ({ sectionOpen, callOpen }: CallFormat): boolean => sectionOpen === '' && callOpen === '';
 
 /** The texts that begin calls anywhere in an answer, for the reader (reading/call-markers.ts). */
 export function callStops(format: CallFormat): string[] {
@@ -71,7 +70,7 @@ function withoutBeginning(format: CallFormat, writer: Writer): NodeId {
   return writer.chars(without(textWithoutCalls(format, writer), start, writer));
 }
 
-/** The texts that a pattern finds nowhere. */
+/** The texts in which a pattern matches nowhere. */
 function without(text: CharAutomaton, pattern: string, { builder: { budget } }: Writer): CharAutomaton {
   const found = patternAutomaton(pattern, 'search', budget);
   const rest = found ? subtract(text, found, budget) : text;

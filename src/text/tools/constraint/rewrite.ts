@@ -140,7 +140,7 @@ const NOTHING: GrammarNode = { kind: 'nothing' };
 
 type Budget = Writer['builder']['budget'];
 
-/** The texts of an automaton that are none of the words. */
+/** The texts of an automaton without the words. */
 function withoutWords(all: CharAutomaton, words: readonly string[], budget: Budget): CharAutomaton | undefined {
   return words.length === 0 ? all : subtract(all, wordsAutomaton(words, budget), budget);
 }

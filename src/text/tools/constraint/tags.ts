@@ -117,7 +117,7 @@ export class TagNotation implements ArgumentNotation {
   }
 }
 
-/** The texts that are none of a pattern; made once in a process. */
+/** The texts that do not match a pattern; made once in a process. */
 const plainTexts = new Map<string, CharAutomaton | undefined>();
 
 /** The texts that the reader takes for a text, whatever the types of the argument are. */

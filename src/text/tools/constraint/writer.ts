@@ -90,7 +90,7 @@ function edge(first: number, last: number, target: number): number[] {
   return [...edge(first, low - 1, target), ...edge(high + 1, last, target)];
 }
 
-/** A state of the automaton of Aho and Corasick: the longest end of a text that begins a stop. */
+/** A state of the automaton of Aho and Corasick: the longest suffix of a text that is a prefix of a stop. */
 interface Beginning {
   /** Targets of characters; every other character leads to the start. */
   readonly targets: Map<number, Beginning>;
@@ -112,7 +112,7 @@ function finderOf(stops: readonly string[], budget: Budget): Beginning {
     }
     state.ends = true;
   }
-  // Each state and the state of its longest proper end.
+  // Each state, and the state of its longest proper suffix.
   const queue: [state: Beginning, end: Beginning | undefined][] = [[start, undefined]];
   for (const [state, end] of queue) {
     state.ends ||= end?.ends === true;

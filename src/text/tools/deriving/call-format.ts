@@ -41,7 +41,7 @@ export function callFormat({ answered, one, two, text }: CallRenderings): CallFo
   const { sectionOpen, sectionClose, callOpen, callClose } = markers;
   const longest = Math.max(...[sectionOpen, sectionClose, callOpen, callClose].map((marker) => marker.length));
   if (longest > MAX_MARKER_UNITS) return undefined;
-  const opening = region.slice(0, first.nameStart).trimStart();
+  const opening = (region.slice(0, first.start) + first.beforeName).trimStart();
   const common = { ...markers, opening, afterName: first.afterName, parallel: pair !== undefined };
   return formatOf(first, common, text);
 }

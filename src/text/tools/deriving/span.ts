@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type JsonObject, jsonObjectOf } from '../json-object.ts';
 import type { GemmaCalls, JsonCalls, NamedCalls, PythonicCalls, TaggedCalls } from '../output-profile.ts';
-import { WORDS } from './probes.ts';
+import { IDS, WORDS } from './probes.ts';
 
 type Details =
   | Pick<JsonCalls, 'style' | 'nameKey' | 'argumentsKey'>
@@ -16,8 +16,9 @@ type Details =
 export interface Found {
   readonly details: Details;
   readonly start: number;
-  readonly nameStart: number;
   readonly end: number;
+  /** Exact text from `start` to the name. */
+  readonly beforeName: string;
   /** Exact text from the name to the arguments, without spaces at its end. */
   readonly afterName: string;
 }
@@ -41,7 +42,8 @@ export function findCall(text: string, call: Call, from: number): Found | undefi
   if (text.startsWith('call:', nameStart - 5)) return gemmaCall(text, nameStart, nameEnd);
   if (text.charAt(nameEnd) === '(') {
     const end = text.indexOf(')', text.indexOf(WORDS.number, nameEnd)) + 1;
-    return end > 0 ? { details: { style: 'pythonic' }, start: nameStart, nameStart, end, afterName: '(' } : undefined;
+    const texts = { beforeName: '', afterName: '(' };
+    return end > 0 ? { details: { style: 'pythonic' }, start: nameStart, end, ...texts } : undefined;
   }
   return taggedCall(text, nameStart, nameEnd);
 }
@@ -51,6 +53,9 @@ interface Span {
   readonly end: number;
   readonly value: JsonObject;
 }
+
+/** Texts of the probe that no text around a name may hold. */
+const PROBED = [...Object.values(IDS), WORDS.key];
 
 /** Brackets that may begin the object: the text before a call has few. */
 const MAX_BRACKETS = 32;
@@ -99,15 +104,28 @@ function keyOf(value: Span['value'], fits: (inner: unknown) => boolean): string 
   return undefined;
 }
 
+/**
+ * A call as an object of JSON. Readers accept its members in any order: where the template writes the
+ * arguments or an id before the name, `beforeName` and `afterName` begin an object with the name first, so
+ * that they hold nothing of the probe.
+ */
 function jsonCall(text: string, nameStart: number, call: Span & { readonly name: string }): Found {
   const nameKey = keyOf(call.value, (inner) => inner === call.name) ?? 'name';
   const argumentsKey = keyOf(call.value, (inner) => isJsonObject(inner) && WORDS.key in inner) ?? 'arguments';
   const nameEnd = nameStart + call.name.length;
   const values = text.indexOf('{', nameEnd);
-  const inside = values >= 0 && values < call.end;
-  const afterName = inside ? text.slice(nameEnd, values).replace(/ +$/, '') : '"';
   const { start, end } = call;
-  return { details: { style: 'json', nameKey, argumentsKey }, start, nameStart, end, afterName };
+  const details = { style: 'json', nameKey, argumentsKey } as const;
+  const beforeName = text.slice(start, nameStart);
+  const afterName = text.slice(nameEnd, Math.max(values, nameEnd)).replace(/ +$/, '');
+  const isNameFirst = values < end && afterName.endsWith(':');
+  if (isNameFirst && !PROBED.some((word) => (beforeName + afterName).includes(word)))
+    return { details, start, end, beforeName, afterName };
+  return {
+    ...{ details, start, end },
+    beforeName: `{${JSON.stringify(nameKey)}: "`,
+    afterName: `", ${JSON.stringify(argumentsKey)}:`,
+  };
 }
 
 function namedCall(
@@ -124,7 +142,7 @@ function namedCall(
   const idMarker = idAt < 0 ? '' : rest.slice(0, idAt).trim();
   const afterName = (idAt < 0 ? rest : rest.slice(0, idAt)).replace(/ +$/, '');
   const details = { style: 'named', idMarker, separator, nameInId } as const;
-  return { details, start: wordStart, nameStart: wordStart, end, afterName };
+  return { details, start: wordStart, end, beforeName: '', afterName };
 }
 
 function gemmaCall(text: string, nameStart: number, nameEnd: number): Found | undefined {
@@ -132,7 +150,7 @@ function gemmaCall(text: string, nameStart: number, nameEnd: number): Found | un
   const quote = text.slice(start, text.indexOf(WORDS.value, start));
   const end = text.indexOf('}', text.indexOf(WORDS.number, start)) + 1;
   if (quote === '' || end === 0) return undefined;
-  return { details: { style: 'gemma', quote }, start: nameStart - 5, nameStart, end, afterName: '{' };
+  return { details: { style: 'gemma', quote }, start: nameStart - 5, end, beforeName: 'call:', afterName: '{' };
 }
 
 function taggedCall(text: string, nameStart: number, nameEnd: number): Found | undefined {
@@ -161,5 +179,5 @@ function taggedCall(text: string, nameStart: number, nameEnd: number): Found | u
   } as const;
   const last = text.indexOf(valueClose, number);
   const end = last < 0 ? number + WORDS.number.length : last + valueClose.length;
-  return { details, start: nameStart, nameStart, end, afterName: opened.replace(/ +$/, '') };
+  return { details, start: nameStart, end, beforeName: '', afterName: opened.replace(/ +$/, '') };
 }

@@ -17,6 +17,8 @@ export interface CallContext {
   readonly parts: Parts;
   /** False: the output ends after its first call. */
   readonly parallel: boolean;
+  /** The answer has a form. */
+  readonly hasForm: boolean;
 }
 
 export class Calls {
@@ -233,7 +235,7 @@ export class Calls {
 
   /** No complete call: text before a name is content; a call keeps the arguments that were sent. */
   #failed(before: number): false {
-    const { input, parts } = this.#context;
+    const { input, parts, hasForm } = this.#context;
     const begun = parts.calls > before;
     const cut = input.ended && input.ranOut;
     if (cut) input.at = input.text.length;
@@ -242,7 +244,8 @@ export class Calls {
       parts.settle();
       return false;
     }
-    if (begun || this.#looksLikeCall) parts.unparsed += 1;
+    const isAnswer = hasForm && this.markers.bare;
+    if (begun || (this.#looksLikeCall && !isAnswer)) parts.unparsed += 1;
     parts.asContent();
     return false;
   }

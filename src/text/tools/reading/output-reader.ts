@@ -16,6 +16,8 @@ export interface ReaderOptions {
   readonly tools: readonly FunctionTool[];
   /** False: the output ends after its first call, and text after it is dropped. */
   readonly parallel: boolean;
+  /** The answer has a form: in a format without markers, it may look like a call, and is not counted. */
+  readonly hasForm?: boolean;
   /** The prompt ends inside the reasoning. */
   readonly inReasoning: boolean;
   /** The beginning of the output that the prompt holds: it is read before the first text. */
@@ -35,11 +37,12 @@ export class OutputReader implements OutputParser {
   /** First half of a character, which waits for the second. */
   #half = '';
 
-  constructor(profile: OutputProfile, { tools, parallel, inReasoning, answerStart }: ReaderOptions) {
+  constructor(profile: OutputProfile, options: ReaderOptions) {
+    const { tools, parallel, inReasoning, answerStart, hasForm = false } = options;
     this.#profile = profile;
     this.#inReasoning = inReasoning;
     this.#parts = new Parts(this.#input, tools);
-    this.#context = { input: this.#input, parts: this.#parts, parallel };
+    this.#context = { input: this.#input, parts: this.#parts, parallel, hasForm };
     this.#calls = tools.length > 0 ? new Calls(this.#context, profile.calls) : undefined;
     this.#parts.reasoning = inReasoning;
     this.#reading = this.#read();
