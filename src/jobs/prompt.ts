@@ -114,7 +114,7 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
   const opened = openInput(input, order, model);
   const [prompt, grammar] = await Promise.all([
     encodeInput(opened, model, { mostTokens: context - 1, signal }),
-    grammars.of(opened),
+    grammars.of(opened.dialogue),
   ]);
   const { dialogue } = opened;
   const left = context - prompt.length;

@@ -4,8 +4,8 @@ import type { LoadedModel } from '../../lifecycle/load-model.ts';
 import type { Compiled } from '../../text/grammar/grammar-compiler.ts';
 import type { GrammarSource } from '../../text/grammar/source.ts';
 import { markedIds } from '../../text/output/marked-decoder.ts';
+import type { Dialogue } from '../../text/tools/dialogue.ts';
 import type { GenerationOrder } from '../order.ts';
-import type { OpenedInput } from '../prompt-ids.ts';
 import { GrammarRefusal } from './grammar-refusal.ts';
 import { unspelledGrammar } from './unspelled-grammar.ts';
 
@@ -32,20 +32,16 @@ export class OrderGrammars {
    * @throws WorkerError `INVALID_REQUEST` or `SCHEMA_TOO_COMPLEX` with the place in the body; the reason of
    *   the signal
    */
-  async of({ dialogue, continues }: Pick<OpenedInput, 'dialogue' | 'continues'>): Promise<Compiled | undefined> {
-    const beginning = { ...(!continues && this.#model.tokenizer.dropsFirstSpace && { dropsSpace: true }) };
+  async of(dialogue: Dialogue | undefined): Promise<Compiled | undefined> {
     if (dialogue) {
       const { grammar, markers } = dialogue;
       if (!grammar) return undefined;
       const specialIds = markedIds(this.#model.tokenizer, markers);
-      return this.#compile({
-        ...(!grammar.inReasoning && beginning),
-        ...{ kind: 'calls', calls: { ...grammar, specialIds } },
-      });
+      return this.#compile({ kind: 'calls', calls: { ...grammar, specialIds } });
     }
     const { format } = this.#order;
     if (!format) return undefined;
-    this.#shared ??= this.#compile({ ...beginning, kind: 'format', format: format.format });
+    this.#shared ??= this.#compile({ kind: 'format', format: format.format });
     return this.#shared;
   }
 

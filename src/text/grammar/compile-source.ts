@@ -7,10 +7,8 @@ import { packProgram } from '../../grammar/packed-program.ts';
 import type { NodeId } from '../../grammar/program.ts';
 import { ProgramBuilder, statesOf } from '../../grammar/program-builder.ts';
 import { addCalls } from '../tools/constraint/add-calls.ts';
-import type { AddFormat } from '../tools/constraint/answer/answer.ts';
 import type { CallsSource } from '../tools/constraint/source.ts';
 import type { CompiledSource } from './compile-messages.ts';
-import { afterSpace, withoutSpace } from './dropped-space.ts';
 import { placeIn } from './place.ts';
 import type { GrammarSource } from './source.ts';
 
@@ -32,7 +30,7 @@ export function compileSource(source: GrammarSource, newBudget: () => Budget): C
   } catch (error) {
     const loose = source.kind === 'calls' && error instanceof GrammarError && withLooseTools(source.calls, error);
     if (!loose) throw error;
-    return compileOnce({ ...source, kind: 'calls', calls: loose }, newBudget());
+    return compileOnce({ kind: 'calls', calls: loose }, newBudget());
   }
 }
 
@@ -50,21 +48,7 @@ function compileOnce(source: GrammarSource, budget: Budget): CompiledSource {
 
 /** @param report called for a keyword or a schema that does not restrict the output */
 function addSource(builder: ProgramBuilder, source: GrammarSource, report: (path: Path) => void): NodeId {
-  const { dropsSpace = false } = source;
-  const add = (own: ProgramBuilder, format: OutputFormat): NodeId => {
-    const form = addFormat(own, format, { ignored: report });
-    return dropsSpace ? withoutSpace(own, form) : form;
-  };
-  const root = addOutput(builder, source, { add, report });
-  return dropsSpace ? afterSpace(builder, root) : root;
-}
-
-interface Parts {
-  readonly add: AddFormat;
-  readonly report: (path: Path) => void;
-}
-
-function addOutput(builder: ProgramBuilder, source: GrammarSource, { add, report }: Parts): NodeId {
+  const add = (own: ProgramBuilder, format: OutputFormat): NodeId => addFormat(own, format, { ignored: report });
   if (source.kind === 'format') return add(builder, source.format);
   for (const index of source.calls.loose ?? []) report(['tools', index, 'parameters']);
   const onLoose = (_: number, { path }: GrammarError): void => report(path);

@@ -5,14 +5,7 @@
 import type { OutputFormat } from '../../grammar/output-format.ts';
 import type { CallsSource } from '../tools/constraint/source.ts';
 
-interface Beginning {
-  /** The output begins with a text of which the decoder drops the first space. */
-  readonly dropsSpace?: boolean;
-}
-
-export type GrammarSource = Beginning & Output;
-
-type Output =
+export type GrammarSource =
   /** The whole output has a form. */
   | { readonly kind: 'format'; readonly format: OutputFormat }
   /** The output of a conversation: reasoning, and an answer of a form or calls. */

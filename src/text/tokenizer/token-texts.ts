@@ -8,9 +8,6 @@ import { checkDecoder } from './stages/decoder-growth.ts';
 import { type Decode, decoderOf } from './stages/decoders.ts';
 import { addedBytes, byteForms, formOfText, type TokenForm } from './token-form.ts';
 
-/** The byte of a space. */
-const SPACE = 0x20;
-
 export class TokenTexts {
   readonly #vocabulary: Vocabulary;
   readonly #decode: Decode;
@@ -64,12 +61,6 @@ export class TokenTexts {
     if (token === undefined || this.isSpecial(token)) return undefined;
     const bytes = this.#addedBytes(token) ?? this.formOf(id).bytes;
     return bytes.length === 0 ? undefined : bytes;
-  }
-
-  /** True if decoding drops a space at the beginning of a text, as decoders of SentencePiece do. */
-  get dropsFirstSpace(): boolean {
-    const spaced = this.#vocabulary.tokens.findIndex((_, id) => this.bytesOf(id)?.[0] === SPACE);
-    return spaced >= 0 && !this.decode([spaced]).startsWith(' ');
   }
 
   /** Text that an id adds to a text before it: decoders may strip the first space of a text. */

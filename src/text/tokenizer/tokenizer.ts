@@ -71,7 +71,6 @@ export class Tokenizer {
   readonly #pipeline: Pipeline | undefined;
   readonly #templates: readonly ChatTemplate[];
   readonly #thread: EncodeThread;
-  #dropsFirstSpace: boolean | undefined;
 
   private constructor(parts: {
     readonly texts: TokenTexts;
@@ -153,12 +152,6 @@ export class Tokenizer {
       decode: (ids) => (ids.length === 0 ? '' : this.#texts.decode(ids)),
       isVisible: (id) => this.tokenOf(id) !== undefined,
     };
-  }
-
-  /** True if decoding drops a space at the beginning of a text. */
-  get dropsFirstSpace(): boolean {
-    this.#dropsFirstSpace ??= this.#texts.dropsFirstSpace;
-    return this.#dropsFirstSpace;
   }
 
   /** The token of an id as the vocabulary has it; undefined for an id without a token. */

@@ -20,17 +20,6 @@ test('a special token has its name, and an id without a token has nothing', asyn
   await tokenizer.close();
 });
 
-test('decoders of SentencePiece and of words drop a space at the beginning, and others do not', async () => {
-  const haiku = await Tokenizer.open(haikuFiles);
-  expect(haiku.dropsFirstSpace).toBe(false);
-  await haiku.close();
-  for (const open of [sentencePiece, metaspace, wordPiece]) {
-    const { tokenizer } = await open();
-    expect(tokenizer.dropsFirstSpace).toBe(true);
-    await tokenizer.close();
-  }
-});
-
 test.each([
   ['SentencePiece', sentencePiece],
   ['metaspace', metaspace],
