@@ -6,7 +6,7 @@
 import { type Automaton, DEAD } from './automaton.ts';
 import type { ByteTrie } from './byte-trie.ts';
 import { Found, type Mask } from './found-mask.ts';
-import { NO_FRAME } from './stack/frames.ts';
+import { TokensToEnd } from './tokens-to-end.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
 /** A mask with facts that do not depend on the text before. */
@@ -18,20 +18,22 @@ export interface StateMask {
   readonly farthest: number;
   /** Ids that end a name of a group: the names before decide whether they are allowed. */
   readonly ends: readonly number[];
+  /** The mask of `closing` is the same for every `left` from `least` on, and below `beyond`. */
+  readonly least: number;
+  readonly beyond: number;
 }
 
 /** Bytes of all remembered masks of a grammar. The oldest masks are dropped first. */
 const MAX_MASK_BYTES = 2 ** 23;
-/** Longer texts to the end are counted as one token for each byte. */
-const MAX_END_BYTES = 4_096;
 /** A partial character has up to this many bytes to come. */
 const CHAR_REST = 12;
 
 export class Masks {
   readonly #automaton: Automaton;
   readonly #vocabulary: Vocabulary;
+  /** By state; the last mask of `closing` by the negative state. */
   readonly #known = new Map<number, StateMask>();
-  readonly #tokensToEnd = new Map<number, number>();
+  readonly #tokensToEnd: TokensToEnd;
   #bytes = 0;
   readonly #scratch: Uint32Array;
   /** States along the current path of a walk, and whether a name of a group has ended on it. */
@@ -41,6 +43,7 @@ export class Masks {
   constructor(automaton: Automaton, vocabulary: Vocabulary) {
     this.#automaton = automaton;
     this.#vocabulary = vocabulary;
+    this.#tokensToEnd = new TokensToEnd(automaton, vocabulary);
     this.#scratch = new Uint32Array(vocabulary.words);
     this.#path = new Int32Array(vocabulary.data.trie.height + 1);
     this.#pathEnds = new Uint8Array(vocabulary.data.trie.height + 1);
@@ -62,10 +65,22 @@ export class Masks {
 
   /** The tokens after which at most `left` tokens lead to the end of the text; none if there is no way. */
   closing(state: number, left: number): StateMask {
-    return this.#compute(state, left);
+    const known = this.#known.get(-state);
+    if (known && known.least <= left && left < known.beyond) return known;
+    const mask = this.#compute(state, left);
+    this.#remember(-state, mask);
+    return mask;
   }
 
+  /** True if a text with at most this many tokens leads from a state to the end. */
+  canEnd(state: number, tokens: number): boolean {
+    return this.#tokensFrom(state, tokens) <= tokens;
+  }
+
+  /** @param state as in `#known` */
   #remember(state: number, mask: StateMask): void {
+    const before = this.#known.get(state);
+    if (before) this.#bytes -= sizeOf(before);
     this.#known.set(state, mask);
     this.#bytes += sizeOf(mask);
     for (const [oldest, old] of this.#known) {
@@ -81,11 +96,11 @@ export class Masks {
     const text = this.#addText(state, found);
     this.#walk(text ? this.#vocabulary.data.special : this.#vocabulary.data.trie, state, found);
     for (const id of automaton.tokensOf(state)) this.#addToken(found, id, automaton.nextToken(state, id));
-    const { count, farthest, ends, longest, longestId } = found;
+    const { count, farthest, ends, least, beyond, longest, longestId } = found;
     const mask = found.take();
     if (count > 1 && longestId >= 0 && this.#isForced(state, longest))
-      return { mask: { ids: Int32Array.of(this.#lowest(longestId)) }, count: 1, farthest, ends };
-    return { mask, count, farthest, ends };
+      return { mask: { ids: Int32Array.of(this.#lowest(longestId)) }, count: 1, farthest, ends, least, beyond };
+    return { mask, count, farthest, ends, least, beyond };
   }
 
   /** Adds the tokens that stay in a free string. @returns false if the whole vocabulary must be walked */
@@ -97,7 +112,7 @@ export class Masks {
     let farthest = 0;
     for (const frame of automaton.framesOf(state)) farthest = Math.max(farthest, automaton.frames.totals[frame] ?? 0);
     // Near the end of the budget, the string has to end: no token that stays in it is needed.
-    if (farthest + CHAR_REST > found.left) return only;
+    if (!found.isNear(farthest + CHAR_REST)) return only;
     found.farthest = farthest + CHAR_REST;
     found.addPlain(this.#vocabulary, chars);
     return true;
@@ -135,7 +150,7 @@ export class Masks {
       const ends = (flags[next] ?? 0) | (pathEnds[depth] ?? 0);
       pathEnds[depth + 1] = ends;
       const id = ids[at] ?? -1;
-      if (id >= 0 && this.#reaches(next, found.left)) {
+      if (id >= 0 && this.#reaches(next, found)) {
         if (depth >= found.longest) {
           found.longest = depth + 1;
           found.longestId = id;
@@ -156,7 +171,7 @@ export class Masks {
   }
 
   #addToken(found: Found, id: number, next: number): void {
-    if (!this.#reaches(next, found.left)) return;
+    if (!this.#reaches(next, found)) return;
     found.add(id);
     found.farthest = Math.max(found.farthest, this.#automaton.restOf(next));
   }
@@ -179,55 +194,15 @@ export class Masks {
     return true;
   }
 
-  /** True if a text with at most `left` tokens leads from a state to the end. */
-  #reaches(state: number, left: number): boolean {
-    return (
-      left === Number.POSITIVE_INFINITY || this.#automaton.restOf(state) <= left || this.tokensToEnd(state) <= left
-    );
+  /** True if the text can be completed from a state with the tokens that are left. */
+  #reaches(state: number, found: Found): boolean {
+    return found.left === Number.POSITIVE_INFINITY || found.isNear(this.#tokensFrom(state, found.left));
   }
 
-  /** Tokens of the shortest text from a state to the end, each as long as possible. */
-  tokensToEnd(state: number): number {
-    const known = this.#tokensToEnd.get(state);
-    if (known !== undefined) return known;
-    const tokens = this.#countToEnd(state);
-    this.#tokensToEnd.set(state, tokens);
-    return tokens;
-  }
-
-  #countToEnd(state: number): number {
-    const automaton = this.#automaton;
-    if (automaton.restOf(state) > MAX_END_BYTES) return automaton.restOf(state);
-    let tokens = 0;
-    let text: number[] = [];
-    for (let at = state; !automaton.accepts(at); ) {
-      const frame = automaton.nearestFrame(at);
-      if (frame === NO_FRAME) return Number.POSITIVE_INFINITY;
-      const place = automaton.frames.placeOf(frame);
-      const node = automaton.facts.nodeAt(place.node);
-      if (node.kind === 'token') {
-        tokens += 1 + this.#countTokens(text);
-        text = [];
-        at = automaton.nextToken(at, node.id);
-      } else {
-        const { byte } = automaton.places.wayFrom(place);
-        text.push(byte);
-        at = automaton.next(at, byte);
-      }
-      if (text.length > MAX_END_BYTES) return Number.POSITIVE_INFINITY;
-    }
-    return tokens + this.#countTokens(text);
-  }
-
-  #countTokens(text: readonly number[]): number {
-    const bytes = Uint8Array.from(text);
-    let tokens = 0;
-    for (let at = 0; at < bytes.length; tokens += 1) {
-      const id = this.#vocabulary.longestIn(bytes.subarray(at));
-      if (id < 0) return Number.POSITIVE_INFINITY;
-      at += this.#vocabulary.bytesOf(id).length;
-    }
-    return tokens;
+  /** Tokens from a state to the end: one for each byte if they are at most `enough`, otherwise the least. */
+  #tokensFrom(state: number, enough: number): number {
+    const bytes = this.#automaton.restOf(state);
+    return bytes <= enough ? bytes : Math.min(bytes, this.#tokensToEnd.from(state));
   }
 }
 
