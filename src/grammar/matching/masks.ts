@@ -6,6 +6,7 @@
 import { type Automaton, DEAD } from './automaton.ts';
 import type { ByteTrie } from './byte-trie.ts';
 import { Found, type Mask } from './found-mask.ts';
+import { NO_FRAME } from './stack/frames.ts';
 import { TokensToEnd } from './tokens-to-end.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
@@ -110,12 +111,36 @@ export class Masks {
     if (chars < 0 || (!only && chars !== Number.POSITIVE_INFINITY)) return false;
     if (chars === 0) return true;
     let farthest = 0;
-    for (const frame of automaton.framesOf(state)) farthest = Math.max(farthest, automaton.frames.totals[frame] ?? 0);
-    // Near the end of the budget, the string has to end: no token that stays in it is needed.
-    if (!found.isNear(farthest + CHAR_REST)) return only;
+    let canEnd = true;
+    for (const frame of automaton.framesOf(state)) {
+      farthest = Math.max(farthest, automaton.frames.totals[frame] ?? 0);
+      canEnd &&= automaton.places.lengthFrom(automaton.frames.placeOf(frame)) === 1;
+    }
+    const rest = farthest <= found.left ? farthest : Math.min(farthest, this.#restOfText(state, found.left));
+    // Near the limit, a string that can end has to: no token that stays in it is needed.
+    if (!found.isNear(rest + CHAR_REST)) return only && canEnd;
     found.farthest = farthest + CHAR_REST;
     found.addPlain(this.#vocabulary, chars);
     return true;
+  }
+
+  /**
+   * Tokens from a free string to the end of the text: one for each byte up to the end of the string. Infinity
+   * if other readings of the text are possible, or if the string alone takes more than `left` bytes.
+   */
+  #restOfText(state: number, left: number): number {
+    const automaton = this.#automaton;
+    const [frame = NO_FRAME, ...others] = automaton.framesOf(state);
+    const place = automaton.frames.placeOf(frame);
+    if (others.length > 0 || automaton.facts.nodeAt(place.node).kind !== 'text') return Number.POSITIVE_INFINITY;
+    const bytes = automaton.places.lengthFrom(place);
+    if (bytes > left) return Number.POSITIVE_INFINITY;
+    let at = state;
+    for (let count = 0; count < bytes; count += 1) {
+      const [next = NO_FRAME] = automaton.framesOf(at);
+      at = automaton.next(at, automaton.places.wayFrom(automaton.frames.placeOf(next)).byte);
+    }
+    return bytes + this.#tokensToEnd.from(at);
   }
 
   #walk(trie: ByteTrie, state: number, found: Found): void {
