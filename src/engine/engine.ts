@@ -128,9 +128,12 @@ export class Engine {
 
   #add(request: SequenceRequest): void {
     const { id, grammar, maxTokens } = request;
+    const { idLimit, vocabSize } = this.facts;
+    // An end id without a logit is never drawn: a complete output must not wait for it.
+    const endIds = request.endIds.filter((end) => end < vocabSize);
     try {
-      const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit: this.facts.idLimit });
-      this.#scheduler.add(new Sequence(request, now(), constraint));
+      const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit });
+      this.#scheduler.add(new Sequence({ ...request, endIds }, now(), constraint));
     } catch (error) {
       this.#reject(id, messageOf(error));
     }
