@@ -126,8 +126,9 @@ export class Engine {
     this.#session.close();
   }
 
-  #add(request: SequenceRequest): void {
-    const { id, grammar, maxTokens } = request;
+  /** The sequence keeps no program: the text of a grammar can be large, and the grammar is built from it here. */
+  #add({ grammar, ...request }: SequenceRequest): void {
+    const { id, maxTokens } = request;
     const { idLimit, vocabSize } = this.facts;
     // An end id without a logit is never drawn: a complete output must not wait for it.
     const endIds = request.endIds.filter((end) => end < vocabSize);

@@ -65,7 +65,7 @@ export class Automaton {
 
   /** Bytes of memory, about. */
   get memory(): number {
-    return this.#next.byteLength + this.frames.bytes + this.states * 200;
+    return this.#next.byteLength + this.frames.bytes + this.facts.bytes + this.states * 200;
   }
 
   /**

@@ -106,8 +106,13 @@ export class Matcher {
     return refused < 0 ? ids.length : refused;
   }
 
-  /** False if another spelling of a text without an alternative is drawn. */
+  /**
+   * False if another spelling of a text without an alternative is drawn. Only such a state needs its mask: the
+   * masks of all states of a draft would take longer than the draft saves.
+   */
   #isInMask(id: number): boolean {
+    const { machine, state } = this.#position;
+    if (machine.automaton.onlyByte(state) < 0) return true;
     const mask = this.mask();
     return !('ids' in mask) || mask.ids.includes(id);
   }

@@ -1,6 +1,10 @@
-/** Masks near the limit of tokens: the text is completed in time, and no mask is computed more often than needed. */
+/** Masks near the limit of tokens, which complete the text in time, and the masks that are not computed. */
 import { expect, test } from 'vitest';
+import { Automaton } from '../../../src/grammar/matching/automaton.ts';
 import { Grammar } from '../../../src/grammar/matching/grammar.ts';
+import { Masks } from '../../../src/grammar/matching/masks.ts';
+import { type Machine, Matcher } from '../../../src/grammar/matching/matcher.ts';
+import { WrittenNames } from '../../../src/grammar/matching/names/written-names.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
 import { draw, randomNumbers } from '../../support/grammar/random-tokens.ts';
 import { generate, idsOf, textOf } from '../../support/grammar/texts.ts';
@@ -78,4 +82,20 @@ test('a text that has the tokens of its shortest form is completed', () => {
         expect(complete, `${maxTokens} ${seed} ${textOf(ids, VOCABULARY)}`).toBe(true);
       }
   }
+});
+
+test('a draft needs no masks of places with a choice', () => {
+  const automaton = new Automaton(compileSchema({ type: 'array', items: { enum: ['abc', 'abd', 'x'] }, maxItems: 9 }));
+  const masks = new Masks(automaton, VOCABULARY);
+  const grammar = { vocabulary: VOCABULARY, withRoom: (machine: Machine, state: number) => ({ machine, state }) };
+  const matcher = new Matcher(grammar, {
+    machine: { automaton, masks },
+    state: automaton.start,
+    names: WrittenNames.NONE,
+  });
+  expect(matcher.accept('['.charCodeAt(0)) && matcher.accept('"'.charCodeAt(0))).toBe(true);
+  expect(matcher.allowedPrefix(['x'.charCodeAt(0)])).toBe(1);
+  expect(masks.bytes).toBe(0);
+  // The letter behind a has no alternative, so its token is the longest one.
+  expect(matcher.allowedPrefix([...'abe'].map((letter) => letter.charCodeAt(0)))).toBe(2);
 });

@@ -55,6 +55,11 @@ export class Facts {
     return object;
   }
 
+  /** Bytes of memory that grow while the grammar is used, about. */
+  get bytes(): number {
+    return this.#objects.reduce((sum, object) => sum + (object?.bytes ?? 0), 0);
+  }
+
   /** Bytes of the items of a sequence from an index on. */
   suffix(id: NodeId, items: readonly NodeId[], from: number): number {
     const known = this.#suffixes[id];
