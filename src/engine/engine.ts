@@ -126,7 +126,7 @@ export class Engine {
     this.#session.close();
   }
 
-  /** The sequence keeps no program: the text of a grammar can be large, and the grammar is built from it here. */
+  /** The sequence does not keep the text of its grammar, which can be large: the grammar is built here. */
   #add({ grammar, ...request }: SequenceRequest): void {
     const { id, maxTokens } = request;
     const { idLimit, vocabSize } = this.facts;

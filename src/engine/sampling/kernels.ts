@@ -89,7 +89,9 @@ export class Kernels {
   readonly sums: Float64Array;
   readonly span: Int32Array;
   readonly buckets: Float64Array;
-  /** One bit for each id of the row, for `maskedArgMax`: bit id & 31 of word id >>> 5. The owner writes them. */
+  /**
+   * One bit for each id of the row, for `maskedArgMax`: bit id & 31 of word id >>> 5. The owner writes them.
+   */
   readonly bits: Uint32Array;
   /** Two lists, each with the capacity of the whole vocabulary. */
   readonly candidates: List;

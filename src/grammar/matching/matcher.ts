@@ -107,8 +107,8 @@ export class Matcher {
   }
 
   /**
-   * False if another spelling of a text without an alternative is drawn. Only such a state needs its mask: the
-   * masks of all states of a draft would take longer than the draft saves.
+   * False if the id is another spelling of a text without an alternative. Only the mask of such a state is
+   * needed: the masks of all states of a draft would take longer than the draft saves.
    */
   #isInMask(id: number): boolean {
     const { machine, state } = this.#position;
