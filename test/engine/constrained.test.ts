@@ -193,6 +193,10 @@ describe('drafts with a grammar', () => {
     ['penalties', { grammar: person, sampling: { temperature: 0.8, repetitionPenalty: 1.3, presencePenalty: 0.5 } }],
     ['an end by choice', { grammar: choice('a', 'a frog', 'a frog sat'), endIds: [END] }],
     ['a limit of tokens', { grammar: person, maxTokens: 9 }],
+    ...[5, 6, 8, 10].map((maxTokens): [string, object] => [
+      `an array that has to end, ${maxTokens} tokens`,
+      { grammar: numbers, maxTokens, sampling: drawn(maxTokens) },
+    ]),
     ['log-probabilities', { grammar: person, logprobs: 1 }],
     ['a long text', { grammar: literal('{"one":1,"two":2,"three":3,"four":4,"five":5,"six":6}') }],
     ...seeds.map((seed): [string, object] => [`seed ${seed}`, { grammar: person, sampling: drawn(seed) }]),

@@ -1,4 +1,4 @@
-/** Masks near the limit of tokens, which complete the text in time, and the masks that are not computed. */
+/** Masks near the limit of tokens, which complete the text in time; masks that are not computed; memory. */
 import { expect, test } from 'vitest';
 import { Automaton } from '../../../src/grammar/matching/automaton.ts';
 import { Grammar } from '../../../src/grammar/matching/grammar.ts';
@@ -98,4 +98,19 @@ test('a draft needs no masks of places with a choice', () => {
   expect(masks.bytes).toBe(0);
   // The letter behind a has no alternative, so its token is the longest one.
   expect(matcher.allowedPrefix([...'abe'].map((letter) => letter.charCodeAt(0)))).toBe(2);
+});
+
+test('the memory of a grammar counts the members that its objects had', () => {
+  const names = Array.from({ length: 1_000 }, (_, index) => `name ${index}`);
+  const written = names.slice(0, 100);
+  const [few = 0, many = 0] = [written, names].map((listed) => {
+    const schema = { type: 'object', properties: Object.fromEntries(listed.map((name) => [name, true])) };
+    const grammar = new Grammar(compileSchema({ ...schema, additionalProperties: false }), VOCABULARY);
+    const matcher = grammar.start();
+    for (const byte of Buffer.from(`{${written.map((name) => `"${name}":1`)}}`))
+      expect(matcher.accept(byte)).toBe(true);
+    return grammar.bytes;
+  });
+  // A flag and a number for each of 900 more members, after each of 100 members.
+  expect(many - few).toBeGreaterThan(100 * 900 * 5);
 });
