@@ -20,6 +20,12 @@ const SETTINGS = {
   '… and min-p 0.05': { temperature: 0.8, minP: 0.05 },
   '… and penalties, 500 ids seen': { temperature: 0.8, ...PENALTIES },
 };
+/** Tests for the ids that a grammar allows: most words of the mask have a hole, are full, or are empty. */
+const GRAMMARS = {
+  'greedy, a grammar of most ids': (id) => id % 37 > 0,
+  '… and its long string': (id) => id % 1000 > 60,
+  '… and its few hundred ids': (id) => id % 400 === 0,
+};
 
 /** @param samplers name → class. A second class, of another build, adds a column with the ratio. */
 export async function sampler(samplers = { µs: Sampler }) {
@@ -30,11 +36,10 @@ export async function sampler(samplers = { µs: Sampler }) {
       const random = Random.seeded(vocabulary);
       const logits = Array.from({ length: ROWS }, () => draw(vocabulary, random));
       const made = names.map((name) => new samplers[name](vocabulary));
-      for (const [setting, sampling] of Object.entries(SETTINGS)) {
-        const times = measured(made, logits, { ...GREEDY, ...sampling });
-        const ratio = names.length > 1 ? [(quantile(times[1], 0.5) / quantile(times[0], 0.5)).toFixed(2)] : [];
-        rows.push([vocabulary, shape, setting, ...times.map((each) => spread(each, 0)), ...ratio]);
-      }
+      for (const [setting, sampling] of Object.entries(SETTINGS))
+        rows.push([vocabulary, shape, setting, ...columns(measured(made, logits, { ...GREEDY, ...sampling }))]);
+      for (const [setting, isAllowed] of Object.entries(GRAMMARS))
+        rows.push([vocabulary, shape, setting, ...columns(measured(made, logits, GREEDY, isAllowed))]);
     }
   }
   return section('Sampling one id', [
@@ -43,9 +48,15 @@ export async function sampler(samplers = { µs: Sampler }) {
   ]);
 }
 
+function columns(times) {
+  const ratio = times.length > 1 ? [(quantile(times[1], 0.5) / quantile(times[0], 0.5)).toFixed(2)] : [];
+  return [...times.map((each) => spread(each, 0)), ...ratio];
+}
+
 /** Microseconds per row of each sampler, by round. The samplers take turns; the first two rounds warm up. */
-function measured(made, logits, sampling) {
-  const drawings = made.map(() => drawing(sampling, logits[0].length));
+function measured(made, logits, sampling, isAllowed) {
+  const constraint = isAllowed && constraintOf(logits[0].length, isAllowed);
+  const drawings = made.map(() => ({ ...drawing(sampling, logits[0].length), constraint }));
   const times = made.map(() => []);
   for (let round = -2; round < rounds(ROUNDS); round += 1) {
     for (const [index, each] of made.entries()) {
@@ -55,6 +66,13 @@ function measured(made, logits, sampling) {
     }
   }
   return times;
+}
+
+/** A constraint whose mask is known. */
+function constraintOf(vocabulary, isAllowed) {
+  const bits = new Uint32Array(Math.ceil(vocabulary / 32));
+  for (let id = 0; id < vocabulary; id += 1) if (isAllowed(id)) bits[id >>> 5] |= 1 << (id & 31);
+  return { mask: { bits }, mayEnd: () => false, onlyId: () => undefined };
 }
 
 function drawing(sampling, vocabulary) {

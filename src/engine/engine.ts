@@ -126,11 +126,15 @@ export class Engine {
     this.#session.close();
   }
 
-  #add(request: SequenceRequest): void {
-    const { id, grammar, maxTokens } = request;
+  /** The sequence does not keep the text of its grammar, which can be large: the grammar is built here. */
+  #add({ grammar, ...request }: SequenceRequest): void {
+    const { id, maxTokens } = request;
+    const { idLimit, vocabSize } = this.facts;
+    // An end id without a logit is never drawn: a complete output must not wait for it.
+    const endIds = request.endIds.filter((end) => end < vocabSize);
     try {
-      const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit: this.facts.idLimit });
-      this.#scheduler.add(new Sequence(request, now(), constraint));
+      const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit });
+      this.#scheduler.add(new Sequence({ ...request, endIds }, now(), constraint));
     } catch (error) {
       this.#reject(id, messageOf(error));
     }

@@ -106,6 +106,26 @@ describe('an output with a grammar', () => {
       }
   });
 
+  it('ends below minTokens if only an end id can follow: a token of the grammar that is one', async () => {
+    const grammar = grammarOf((builder) => {
+      const items = [builder.add({ kind: 'literal', text: 'a' }), builder.add({ kind: 'token', id: END })];
+      const whole = builder.add({ kind: 'sequence', items });
+      return builder.add({ kind: 'choice', items: [items[0] ?? 0, whole] });
+    });
+    for (const minTokens of [0, 4]) {
+      const { ids, finish } = await plain.run({ grammar, endIds: [END], minTokens, maxTokens: 8 });
+      expect(textOf(ids)).toBe('a');
+      expect(finish.reason).toBe('eos');
+    }
+  });
+
+  it('ends after a complete text if no end id has a logit', async () => {
+    const grammar = choice('a', 'a frog sat on the stone and sang to the moon of the pond');
+    const { ids, finish } = await plain.run({ grammar, endIds: [1 << 20], maxTokens: 4 });
+    expect(textOf(ids)).toBe('a');
+    expect(finish.reason).toBe('eos');
+  });
+
   it('follows the logit bias among the allowed ids', async () => {
     const against = (letter: string) => idsFrom(letter).map((id) => [id, -100] as const);
     const grammar = choice('Ann', 'Bob');
@@ -173,6 +193,10 @@ describe('drafts with a grammar', () => {
     ['penalties', { grammar: person, sampling: { temperature: 0.8, repetitionPenalty: 1.3, presencePenalty: 0.5 } }],
     ['an end by choice', { grammar: choice('a', 'a frog', 'a frog sat'), endIds: [END] }],
     ['a limit of tokens', { grammar: person, maxTokens: 9 }],
+    ...[5, 6, 8, 10].map((maxTokens): [string, object] => [
+      `an array that has to end, ${maxTokens} tokens`,
+      { grammar: numbers, maxTokens, sampling: drawn(maxTokens) },
+    ]),
     ['log-probabilities', { grammar: person, logprobs: 1 }],
     ['a long text', { grammar: literal('{"one":1,"two":2,"three":3,"four":4,"five":5,"six":6}') }],
     ...seeds.map((seed): [string, object] => [`seed ${seed}`, { grammar: person, sampling: drawn(seed) }]),

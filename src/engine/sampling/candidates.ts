@@ -28,6 +28,8 @@ export class Candidates {
   /** The largest logit. */
   #largest = 0;
   #temperature = 1;
+  /** True if the next `argMax` excludes the ids without a bit. */
+  #masked = false;
   /** True if the candidates are the list, false if they are the whole row. */
   #listed = false;
   /** Length of the list. */
@@ -50,12 +52,21 @@ export class Candidates {
     return this.#kernels.row;
   }
 
-  /** Sets the logit of each id without a bit to -Infinity. Call it before `argMax`. */
-  allowOnly(bits: Uint32Array): void {
-    const { passes, bits: own } = this.#kernels;
+  /**
+   * Sets the logits of all ids to -Infinity but those of a set of bits. The next `argMax` does it.
+   * @param apart ids whose bits do not count
+   * @param open true: they are as if they were in the set; false: as if they were not
+   */
+  allowOnly(bits: Uint32Array, apart: Iterable<number>, open: boolean): void {
+    const { bits: own } = this.#kernels;
     own.set(bits.length > own.length ? bits.subarray(0, own.length) : bits);
     own.fill(0, bits.length);
-    passes.mask();
+    for (const id of apart) {
+      const word = own[id >>> 5];
+      const bit = 1 << (id & 31);
+      if (word !== undefined) own[id >>> 5] = open ? word | bit : word & ~bit;
+    }
+    this.#masked = true;
   }
 
   /**
@@ -68,7 +79,8 @@ export class Candidates {
     this.#listed = false;
     this.#weighed = false;
     this.#temperature = 1;
-    this.#largest = passes.argMax();
+    this.#largest = this.#masked ? passes.maskedArgMax() : passes.argMax();
+    this.#masked = false;
     return Number.isFinite(this.#largest) ? passes.find(this.#largest) : -1;
   }
 

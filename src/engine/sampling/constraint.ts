@@ -54,14 +54,14 @@ export class Constraint {
   }
 
   /**
-   * True if the output is complete and nothing may be drawn: no id that leads to the end in time, and no end
-   * id, because the sequence has none or is below `minTokens`.
+   * True if the output is complete and nothing may be drawn: no id that leads to the end in time but end ids,
+   * and no end id, because the sequence has none or is below `minTokens`.
    */
   isOver(ends: Ends): boolean {
     if (this.finished) return true;
     if (!this.accepts || this.mayEnd(ends)) return false;
     const { mask } = this;
-    return 'ids' in mask && mask.ids.length === 0;
+    return 'ids' in mask && mask.ids.every((id) => ends.endIds.has(id));
   }
 
   /** The only id that may be drawn; undefined if there is a choice, or no id. */

@@ -11,13 +11,19 @@ import { Constraint } from './constraint.ts';
 
 /** Maximum number of kept grammars. */
 export const MAX_GRAMMARS = 64;
-/** Maximum memory of the kept grammars, in bytes, by the estimate of each grammar. */
+/** Maximum memory of the kept grammars, in bytes, by the estimate of each grammar and of its program. */
 export const MAX_GRAMMAR_BYTES = 64 * 2 ** 20;
+/** Bytes of a program and of the facts about it for each character of its text: 2 to 13 are measured. */
+const BYTES_PER_CHARACTER = 12;
 
 interface Entry {
   readonly grammar: Grammar;
+  /** Bytes of the program, about. */
+  readonly programBytes: number;
   /** Running and waiting sequences with this grammar. */
   users: number;
+  /** Bytes of all, at the last start or end of a sequence with this grammar: it does not grow without one. */
+  bytes: number;
 }
 
 export interface GrammarLimits {
@@ -30,6 +36,8 @@ export class Grammars {
   #vocabulary: Vocabulary | undefined;
   /** Least recently used first. */
   readonly #entries = new Map<string, Entry>();
+  /** Bytes of all entries. */
+  #bytes = 0;
 
   constructor(limits: GrammarLimits = { count: MAX_GRAMMARS, bytes: MAX_GRAMMAR_BYTES }) {
     this.#limits = limits;
@@ -54,35 +62,42 @@ export class Grammars {
     { maxTokens, idLimit }: { readonly maxTokens: number; readonly idLimit: number },
   ): Constraint {
     if (!this.#vocabulary) throw new Error('A sequence with a grammar was submitted before the vocabulary');
-    const entry = this.#entries.get(key) ?? { grammar: opened(program, this.#vocabulary, idLimit), users: 0 };
+    const entry = this.#entries.get(key) ?? opened(program, this.#vocabulary, idLimit);
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     const constraint = new Constraint(entry.grammar, maxTokens, () => {
       entry.users -= 1;
+      this.#measure(entry);
       this.#trim();
     });
     entry.users += 1;
+    this.#measure(entry);
     this.#trim();
     return constraint;
   }
 
+  #measure(entry: Entry): void {
+    const bytes = entry.grammar.bytes + entry.programBytes;
+    this.#bytes += bytes - entry.bytes;
+    entry.bytes = bytes;
+  }
+
   /** Drops unused grammars, the least recently used first, until the others are within the limits. */
   #trim(): void {
-    let bytes = 0;
-    for (const { grammar } of this.#entries.values()) bytes += grammar.bytes;
-    for (const [key, { grammar, users }] of this.#entries) {
-      if (this.#entries.size <= this.#limits.count && bytes <= this.#limits.bytes) return;
+    for (const [key, { users, bytes }] of this.#entries) {
+      if (this.#entries.size <= this.#limits.count && this.#bytes <= this.#limits.bytes) return;
       if (users > 0) continue;
-      bytes -= grammar.bytes;
+      this.#bytes -= bytes;
       this.#entries.delete(key);
     }
   }
 }
 
 /** @throws Error if the grammar cannot be run */
-function opened(packed: PackedProgram, vocabulary: Vocabulary, idLimit: number): Grammar {
+function opened(packed: PackedProgram, vocabulary: Vocabulary, idLimit: number): Entry {
   const program = unpackProgram(packed);
   const problem = checkProgram(program, idLimit);
   if (problem !== undefined) throw new Error(problem);
-  return new Grammar(program, vocabulary);
+  const programBytes = BYTES_PER_CHARACTER * packed.length;
+  return { grammar: new Grammar(program, vocabulary), programBytes, users: 0, bytes: 0 };
 }

@@ -38,13 +38,13 @@ export interface List {
  * rounded to float32.
  */
 interface Passes {
-  /** The logit of each id whose bit in `bits` is 0 becomes -Infinity. */
-  mask(): void;
   /**
    * Writes the largest logit of each group to `maxima`. @returns the largest of all; NaN where a logit is NaN
    * or +Infinity.
    */
   argMax(): number;
+  /** The logit of each id whose bit in `bits` is 0 becomes -Infinity; then as `argMax`. */
+  maskedArgMax(): number;
   /** @returns the lowest id with this logit, which must be among `maxima`. */
   find(value: number): number;
   /**
@@ -89,7 +89,9 @@ export class Kernels {
   readonly sums: Float64Array;
   readonly span: Int32Array;
   readonly buckets: Float64Array;
-  /** One bit for each id of the row, for `mask`: bit id & 31 of word id >>> 5. The owner writes them. */
+  /**
+   * One bit for each id of the row, for `maskedArgMax`: bit id & 31 of word id >>> 5. The owner writes them.
+   */
   readonly bits: Uint32Array;
   /** Two lists, each with the capacity of the whole vocabulary. */
   readonly candidates: List;

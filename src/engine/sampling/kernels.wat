@@ -32,48 +32,6 @@
     "\08\09\0a\0b\0c\0d\0e\0f\08\09\0a\0b\0c\0d\0e\0f" "\00\01\02\03\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f"
     "\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f\0c\0d\0e\0f" "\00\01\02\03\04\05\06\07\08\09\0a\0b\0c\0d\0e\0f")
 
-  ;; mask(): the logit of each id whose bit is 0 becomes -Infinity. Words of ones, which are most words of most
-  ;; masks, take one comparison only. The constants are locals, because V8 makes a constant anew at each use.
-  (func (export "mask")
-    (local $at i32) (local $bits i32) (local $end i32) (local $word v128) (local $infinity v128)
-    (local $a v128) (local $b v128) (local $c v128) (local $d v128)
-    (local $e v128) (local $f v128) (local $g v128) (local $h v128)
-    (local.set $at (global.get $row))
-    (local.set $bits (global.get $bits))
-    (local.set $end (i32.add (global.get $row) (i32.shl (global.get $groups) (i32.const 8))))
-    (local.set $infinity (f32x4.splat (f32.const -inf)))
-    ;; The bits of the eight vectors of a word.
-    (local.set $a (v128.const i32x4 0x1 0x2 0x4 0x8))
-    (local.set $b (v128.const i32x4 0x10 0x20 0x40 0x80))
-    (local.set $c (v128.const i32x4 0x100 0x200 0x400 0x800))
-    (local.set $d (v128.const i32x4 0x1000 0x2000 0x4000 0x8000))
-    (local.set $e (v128.const i32x4 0x10000 0x20000 0x40000 0x80000))
-    (local.set $f (v128.const i32x4 0x100000 0x200000 0x400000 0x800000))
-    (local.set $g (v128.const i32x4 0x1000000 0x2000000 0x4000000 0x8000000))
-    (local.set $h (v128.const i32x4 0x10000000 0x20000000 0x40000000 0x80000000))
-    (loop $words
-      (if (i32.ne (i32.load (local.get $bits)) (i32.const -1))
-        (then
-          (local.set $word (v128.load32_splat (local.get $bits)))
-          (v128.store offset=0 (local.get $at) (v128.bitselect (v128.load offset=0 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $a) (v128.and (local.get $word) (local.get $a)))))
-          (v128.store offset=16 (local.get $at) (v128.bitselect (v128.load offset=16 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $b) (v128.and (local.get $word) (local.get $b)))))
-          (v128.store offset=32 (local.get $at) (v128.bitselect (v128.load offset=32 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $c) (v128.and (local.get $word) (local.get $c)))))
-          (v128.store offset=48 (local.get $at) (v128.bitselect (v128.load offset=48 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $d) (v128.and (local.get $word) (local.get $d)))))
-          (v128.store offset=64 (local.get $at) (v128.bitselect (v128.load offset=64 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $e) (v128.and (local.get $word) (local.get $e)))))
-          (v128.store offset=80 (local.get $at) (v128.bitselect (v128.load offset=80 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $f) (v128.and (local.get $word) (local.get $f)))))
-          (v128.store offset=96 (local.get $at) (v128.bitselect (v128.load offset=96 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $g) (v128.and (local.get $word) (local.get $g)))))
-          (v128.store offset=112 (local.get $at) (v128.bitselect (v128.load offset=112 (local.get $at))
-            (local.get $infinity) (i32x4.eq (local.get $h) (v128.and (local.get $word) (local.get $h)))))))
-      (local.set $bits (i32.add (local.get $bits) (i32.const 4)))
-      (br_if $words (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 128))) (local.get $end)))))
-
   ;; argMax() → the largest logit, after writing the largest of each group to `maxima`; NaN where a logit is
   ;; NaN or +Infinity.
   (func (export "argMax") (result f32)
@@ -100,6 +58,63 @@
       (f32.store (i32.add (global.get $maxima) (i32.shl (local.get $group) (i32.const 2))) (call $largest (local.get $own)))
       (br_if $groups_
         (i32.lt_u (local.tee $group (i32.add (local.get $group) (i32.const 1))) (global.get $groups))))
+    (select (call $largest (local.get $most)) (f32.const nan) (i32x4.all_true (local.get $sound))))
+
+  ;; maskedArgMax() → the result of argMax, after the logit of each id whose bit is 0 has become -Infinity. One
+  ;; pass for both takes 5 µs less than two for 49 152 ids. Words of ones, which are most words of most masks,
+  ;; are not written, and words of zeros are not read.
+  (func (export "maskedArgMax") (result f32)
+    (local $at i32) (local $end i32) (local $groupEnd i32) (local $rowEnd i32) (local $maximum i32) (local $bits i32)
+    (local $word i32) (local $words v128) (local $lanes v128) (local $a v128) (local $b v128)
+    (local $most v128) (local $own v128) (local $sound v128) (local $infinity v128) (local $none v128)
+    (local.set $at (global.get $row))
+    (local.set $rowEnd (i32.add (global.get $row) (i32.shl (global.get $groups) (i32.const 8))))
+    (local.set $maximum (global.get $maxima))
+    (local.set $bits (global.get $bits))
+    (local.set $infinity (f32x4.splat (f32.const inf)))
+    (local.set $none (f32x4.splat (f32.const -inf)))
+    (local.set $most (local.get $none))
+    (local.set $sound (i32x4.splat (i32.const -1)))
+    (loop $groups_
+      (local.set $groupEnd (i32.add (local.get $at) (i32.const 256)))
+      (local.set $own (local.get $none))
+      (loop $words_
+        (local.set $word (i32.load (local.get $bits)))
+        (local.set $end (i32.add (local.get $at) (i32.const 128)))
+        (if (i32.eqz (local.get $word))
+          (then
+            (loop $zeros
+              (v128.store (local.get $at) (local.get $none))
+              (v128.store offset=16 (local.get $at) (local.get $none))
+              (br_if $zeros (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $end)))))
+          (else (if (i32.eq (local.get $word) (i32.const -1))
+            (then
+              (loop $ones
+                (local.set $a (v128.load (local.get $at)))
+                (local.set $b (v128.load offset=16 (local.get $at)))
+                (local.set $sound (v128.and (local.get $sound) (v128.and
+                  (f32x4.lt (local.get $a) (local.get $infinity)) (f32x4.lt (local.get $b) (local.get $infinity)))))
+                (local.set $own (f32x4.pmax (local.get $own) (f32x4.pmax (local.get $a) (local.get $b))))
+                (br_if $ones (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 32))) (local.get $end)))))
+            (else
+              (local.set $words (i32x4.splat (local.get $word)))
+              ;; The bits of the ids in the lanes of the next vector.
+              (local.set $lanes (v128.const i32x4 1 2 4 8))
+              (loop $vectors
+                (local.set $a (v128.bitselect (v128.load (local.get $at)) (local.get $none)
+                  (i32x4.eq (local.get $lanes) (v128.and (local.get $words) (local.get $lanes)))))
+                (v128.store (local.get $at) (local.get $a))
+                (local.set $sound (v128.and (local.get $sound) (f32x4.lt (local.get $a) (local.get $infinity))))
+                (local.set $own (f32x4.pmax (local.get $own) (local.get $a)))
+                (local.set $lanes (i32x4.shl (local.get $lanes) (i32.const 4)))
+                (br_if $vectors
+                  (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 16))) (local.get $end))))))))
+        (local.set $bits (i32.add (local.get $bits) (i32.const 4)))
+        (br_if $words_ (i32.lt_u (local.get $at) (local.get $groupEnd))))
+      (local.set $most (f32x4.pmax (local.get $most) (local.get $own)))
+      (f32.store (local.get $maximum) (call $largest (local.get $own)))
+      (local.set $maximum (i32.add (local.get $maximum) (i32.const 4)))
+      (br_if $groups_ (i32.lt_u (local.get $at) (local.get $rowEnd))))
     (select (call $largest (local.get $most)) (f32.const nan) (i32x4.all_true (local.get $sound))))
 
   ;; The largest of four lanes.

@@ -64,31 +64,19 @@ export class Sampler {
 
   #sampleId(logits: Float32Array, sequence: SampledSequence): number {
     const { sampling, logitBias } = sequence.request;
+    const { constraint, endIds } = sequence;
     const row = this.#candidates.logits;
-    row.set(logits);
+    // End ids are allowed while the output is complete, whatever the grammar says about their texts.
+    const mayEnd = constraint?.mayEnd(sequence) ?? !sequence.belowMinTokens;
+    const mask = constraint?.mask;
+    if (mask && 'ids' in mask) copyOnly(row, logits, mayEnd ? [...mask.ids, ...endIds] : without(mask.ids, endIds));
+    else row.set(logits);
+    // Neither a bias nor a penalty changes a logit of -Infinity.
     if (logitBias) addBias(row, logitBias);
     if (sequence.occurrences) penalize(row, sequence.occurrences, sampling);
-    if (sequence.constraint) this.#constrain(sequence.constraint, sequence);
-    else if (sequence.belowMinTokens) exclude(row, sequence.endIds);
-    return this.#draw(sampling, sequence.random, sequence.constraint !== undefined);
-  }
-
-  /**
-   * Sets the logits of all ids that the grammar does not allow to -Infinity. End ids are allowed while the
-   * output is complete, whatever their texts are.
-   */
-  #constrain(constraint: Constraint, sequence: SampledSequence): void {
-    const row = this.#candidates.logits;
-    const { mask } = constraint;
-    const ends = constraint.mayEnd(sequence) ? logitsOf(row, sequence.endIds) : [];
-    if ('bits' in mask) this.#candidates.allowOnly(mask.bits);
-    else {
-      const allowed = logitsOf(row, mask.ids);
-      row.fill(Number.NEGATIVE_INFINITY);
-      for (const [id, logit] of allowed) row[id] = logit;
-    }
-    exclude(row, sequence.endIds);
-    for (const [id, logit] of ends) row[id] = logit;
+    if (mask && 'bits' in mask) this.#candidates.allowOnly(mask.bits, endIds, mayEnd);
+    else if (!mask && !mayEnd) exclude(row, endIds);
+    return this.#draw(sampling, sequence.random, mask !== undefined);
   }
 
   #draw(sampling: Sampling, random: Random, constrained: boolean): number {
@@ -146,15 +134,14 @@ function exclude(logits: Float32Array, ids: ReadonlySet<number>): void {
   for (const id of ids) if (id in logits) logits[id] = Number.NEGATIVE_INFINITY;
 }
 
-/** The ids that have a logit, with their logits. */
-function logitsOf(logits: Float32Array, ids: Iterable<number>): [id: number, logit: number][] {
-  const found: [number, number][] = [];
-  for (const id of ids) {
-    const logit = logits[id];
-    if (logit !== undefined) found.push([id, logit]);
-  }
-  return found;
+/** Copies the logits of these ids that have one; all others become -Infinity. */
+function copyOnly(row: Float32Array, logits: Float32Array, ids: readonly number[]): void {
+  row.fill(Number.NEGATIVE_INFINITY);
+  for (const id of ids) row[id] = logits[id] ?? Number.NEGATIVE_INFINITY;
 }
+
+const without = (ids: Int32Array, excluded: ReadonlySet<number>): number[] =>
+  Array.from(ids).filter((id) => !excluded.has(id));
 
 /**
  * The only id that the grammar allows. Takes a random number, so that the n-th token of a seed always gets

@@ -78,7 +78,7 @@ export class Automaton {
 
   /** Bytes of memory, about. */
   get memory(): number {
-    return this.#tables.length * ROWS * 1024 + this.frames.bytes + this.states * 200;
+    return this.#tables.length * ROWS * 1024 + this.frames.bytes + this.facts.bytes + this.states * 200;
   }
 
   /**

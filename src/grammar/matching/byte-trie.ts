@@ -11,6 +11,8 @@ export interface ByteTrie {
   readonly children: Int32Array;
   /** The id whose string ends at the node; -1 for none. */
   readonly ids: Int32Array;
+  /** Bytes of the longest string. */
+  readonly height: number;
 }
 
 /** Strings of bytes by id: the string of an id is between its end and that of the id before it. */
@@ -53,7 +55,14 @@ function* flatten(tree: Tree): Generator<void, ByteTrie, void> {
   /** The node of the tree for each node of the trie. */
   const order = new Int32Array(count);
   let end = 1;
+  let height = 0;
+  /** The end of the nodes of one depth. */
+  let level = 1;
   for (let at = 0; at < count; at += 1) {
+    if (at === level) {
+      height += 1;
+      level = end;
+    }
     const node = order[at] ?? 0;
     trie.bytes[at] = tree.bytes[node] ?? 0;
     trie.ids[at] = tree.ids[node] ?? -1;
@@ -65,7 +74,7 @@ function* flatten(tree: Tree): Generator<void, ByteTrie, void> {
     if (at % NODES_IN_TURN === 0) yield;
   }
   trie.children[count] = end;
-  return trie;
+  return { ...trie, height };
 }
 
 /** The trie while it grows: linked nodes, and a hash table of (node, byte) → child. Node 0 is the root. */

@@ -13,6 +13,9 @@ export class Found {
   count = 0;
   farthest = 0;
   readonly ends: number[] = [];
+  /** The most tokens to the end behind a token of the mask, and the fewest behind another one. */
+  least = 0;
+  beyond = Number.POSITIVE_INFINITY;
   /** Bytes of the longest text of the walk, and the last token that was noted with that many bytes. */
   longest = 0;
   longestId = -1;
@@ -24,6 +27,16 @@ export class Found {
   constructor(scratch: Uint32Array, left: number) {
     this.#bits = scratch;
     this.left = left;
+  }
+
+  /**
+   * Takes the number of tokens to the end behind a token.
+   * @returns true if they are left
+   */
+  isNear(tokens: number): boolean {
+    if (tokens <= this.left) this.least = Math.max(this.least, tokens);
+    else this.beyond = Math.min(this.beyond, tokens);
+    return tokens <= this.left;
   }
 
   add(id: number): void {

@@ -5,6 +5,7 @@
 
 import type { Automaton } from './automaton.ts';
 import { Found, type Mask } from './found-mask.ts';
+import { NO_FRAME } from './stack/frames.ts';
 import type { TextFacts } from './state-facts.ts';
 import { TokenWalk } from './token-walk.ts';
 import { TokensToEnd } from './tokens-to-end.ts';
@@ -19,6 +20,9 @@ export interface StateMask {
   readonly farthest: number;
   /** Ids that end a name of a group: the names before decide whether they are allowed. */
   readonly ends: readonly number[];
+  /** The mask of `closing` is the same for every `left` from `least` on, and below `beyond`. */
+  readonly least: number;
+  readonly beyond: number;
 }
 
 /** Bytes of all remembered masks of a grammar. The oldest masks are dropped first. */
@@ -29,6 +33,7 @@ const CHAR_REST = 12;
 export class Masks {
   readonly #automaton: Automaton;
   readonly #vocabulary: Vocabulary;
+  /** By state; the last mask of `closing` by the negative state. */
   readonly #known = new Map<number, StateMask>();
   readonly #toEnd: TokensToEnd;
   readonly #walk: TokenWalk;
@@ -59,10 +64,22 @@ export class Masks {
 
   /** The tokens after which at most `left` tokens lead to the end of the text; none if there is no way. */
   closing(state: number, left: number): StateMask {
-    return this.#compute(state, left);
+    const known = this.#known.get(-state);
+    if (known && known.least <= left && left < known.beyond) return known;
+    const mask = this.#compute(state, left);
+    this.#remember(-state, mask);
+    return mask;
   }
 
+  /** True if a text with at most this many tokens leads from a state to the end. */
+  canEnd(state: number, tokens: number): boolean {
+    return this.#toEnd.estimate(state, tokens) <= tokens;
+  }
+
+  /** @param state as in `#known` */
   #remember(state: number, mask: StateMask): void {
+    const before = this.#known.get(state);
+    if (before) this.#bytes -= sizeOf(before);
     this.#known.set(state, mask);
     this.#bytes += sizeOf(mask);
     for (const [oldest, old] of this.#known) {
@@ -77,11 +94,11 @@ export class Masks {
     const found = new Found(this.#scratch, left);
     this.#addTexts(state, found);
     for (const id of automaton.tokensOf(state)) this.#addToken(found, id, automaton.nextToken(state, id));
-    const { count, farthest, ends, longest, longestId } = found;
+    const { count, farthest, ends, least, beyond, longest, longestId } = found;
     const mask = found.take();
     if (count > 1 && longestId >= 0 && this.#isForced(state, longest))
-      return { mask: { ids: Int32Array.of(longestId) }, count: 1, farthest, ends };
-    return { mask, count, farthest, ends };
+      return { mask: { ids: Int32Array.of(longestId) }, count: 1, farthest, ends, least, beyond };
+    return { mask, count, farthest, ends, least, beyond };
   }
 
   /** Adds the tokens with a text. */
@@ -102,16 +119,40 @@ export class Masks {
     if (chars < 0 || (!only && chars !== Number.POSITIVE_INFINITY)) return false;
     if (chars === 0) return true;
     let farthest = 0;
-    for (const frame of automaton.framesOf(state)) farthest = Math.max(farthest, automaton.frames.totals[frame] ?? 0);
-    // Near the end of the budget, the string has to end: no token that stays in it is needed.
-    if (farthest + CHAR_REST > found.left) return only;
+    let canEnd = true;
+    for (const frame of automaton.framesOf(state)) {
+      farthest = Math.max(farthest, automaton.frames.totals[frame] ?? 0);
+      canEnd &&= automaton.places.lengthFrom(automaton.frames.placeOf(frame)) === 1;
+    }
+    const rest = farthest <= found.left ? farthest : Math.min(farthest, this.#restOfText(state, found.left));
+    // Near the limit, a string that can end has to: no token that stays in it is needed.
+    if (!found.isNear(rest + CHAR_REST)) return only && canEnd;
     found.farthest = farthest + CHAR_REST;
     found.addPlain(this.#vocabulary, chars);
     return true;
   }
 
+  /**
+   * Tokens from a free string to the end of the text: one for each byte up to the end of the string. Infinity
+   * if other readings of the text are possible, or if the string alone takes more than `left` bytes.
+   */
+  #restOfText(state: number, left: number): number {
+    const automaton = this.#automaton;
+    const [frame = NO_FRAME, ...others] = automaton.framesOf(state);
+    const place = automaton.frames.placeOf(frame);
+    if (others.length > 0 || automaton.facts.nodeAt(place.node).kind !== 'text') return Number.POSITIVE_INFINITY;
+    const bytes = automaton.places.lengthFrom(place);
+    if (bytes > left) return Number.POSITIVE_INFINITY;
+    let at = state;
+    for (let count = 0; count < bytes; count += 1) {
+      const [next = NO_FRAME] = automaton.framesOf(at);
+      at = automaton.next(at, automaton.places.wayFrom(automaton.frames.placeOf(next)).byte);
+    }
+    return bytes + this.#toEnd.from(at);
+  }
+
   #addToken(found: Found, id: number, next: number): void {
-    if (!this.#toEnd.isWithin(next, found.left)) return;
+    if (!this.#toEnd.isNear(next, found)) return;
     found.add(id);
     found.farthest = Math.max(found.farthest, this.#automaton.restOf(next));
   }

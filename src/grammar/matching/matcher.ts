@@ -56,13 +56,15 @@ export class Matcher {
    * The ids that may come next, without the end of the text. A text without an alternative is written in the
    * longest tokens, so that its mask has one id.
    * @param left tokens that can follow the next one. If they are few, only ids from which the text can be
-   *   completed in time are in the mask; if there is none, the mask of a complete text is empty, and another
-   *   text cannot be completed: all ids are in its mask.
+   *   completed in time are in the mask; if there is none, the mask of a complete text is empty. If the
+   *   shortest way to the end is too long for them, all ids are in the mask.
    */
   mask(left = Number.POSITIVE_INFINITY): Mask {
     const { machine, state } = this.#position;
     const all = machine.masks.of(state);
-    if (all.farthest > left && (all.count > 1 || this.accepts)) {
+    const isClosing = all.farthest > left && (all.count > 1 || this.accepts);
+    // A text that cannot be completed in time needs no search: it takes the time of a walk for each token.
+    if (isClosing && machine.masks.canEnd(state, left + 1)) {
       const closing = this.#withoutKnownNames(machine.masks.closing(state, left));
       if ('bits' in closing || closing.ids.length > 0 || this.accepts) return closing;
     }
@@ -104,8 +106,13 @@ export class Matcher {
     return refused < 0 ? ids.length : refused;
   }
 
-  /** False if another spelling of a text without an alternative is drawn. */
+  /**
+   * False if the id is another spelling of a text without an alternative. Only the mask of such a state is
+   * needed: the masks of all states of a draft would take longer than the draft saves.
+   */
   #isInMask(id: number): boolean {
+    const { machine, state } = this.#position;
+    if (machine.automaton.onlyByte(state) < 0) return true;
     const mask = this.mask();
     return !('ids' in mask) || mask.ids.includes(id);
   }

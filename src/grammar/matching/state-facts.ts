@@ -8,7 +8,7 @@ import { type Frames, NO_FRAME } from './stack/frames.ts';
 import { COLON, INSIDE, OPEN, OTHER } from './stack/phases.ts';
 import type { PlaceBytes } from './stack/place-bytes.ts';
 
-/** What a state tells about names of members that belong to groups. */
+/** The facts of a state about names of members that belong to groups. */
 export interface NameFacts {
   /** Number of objects around the name that is being written; 0 outside of such a name. */
   readonly inName: number;

@@ -17,7 +17,7 @@ export interface TokenTrie {
 }
 
 const EMPTY: TokenTrie = {
-  trie: { bytes: new Uint8Array(1), children: new Int32Array(2), ids: new Int32Array(1) },
+  trie: { bytes: new Uint8Array(1), children: new Int32Array(2), ids: new Int32Array(1), height: 0 },
   same: new Int32Array(),
 };
 
@@ -73,7 +73,7 @@ export class TokenWalk {
   /** Adds the tokens of a text, which lead to a state. */
   #addTokens(id: number, state: number, depth: number, ends: number): void {
     const found = this.#found;
-    if (!found || !this.#toEnd.isWithin(state, found.left)) return;
+    if (!found || !this.#toEnd.isNear(state, found)) return;
     const { same, tokens, chars } = this.#source;
     for (let one = id; one >= 0; one = same[one] ?? -1) {
       if (chars && (chars[one] ?? 0) > this.#chars) continue;

@@ -38,6 +38,16 @@ it('are kept while a sequence uses them, also beyond the limits', () => {
   }
 });
 
+it('count with the memory of their programs', () => {
+  const large = literal('long text '.repeat(100_000));
+  const bytes = 4 * large.program.length;
+  const kept = grammars(100, bytes);
+  kept.start(literal('a'), { maxTokens: 4, idLimit: HAIKU_VOCABULARY }).release();
+  expect(kept.keys).toEqual([literal('a').key]);
+  kept.start(large, { maxTokens: 4, idLimit: HAIKU_VOCABULARY }).release();
+  expect(kept.keys).toEqual([]);
+});
+
 it('are released when their sequence ends, however it ends', () => {
   const kept = grammars(0);
   const ends: ((sequence: Sequence) => void)[] = [

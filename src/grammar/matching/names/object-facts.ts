@@ -26,6 +26,9 @@ export interface Seen {
   readonly rest: number;
 }
 
+/** Bytes of `Seen` besides the flag and the number for each member. */
+const SEEN_BYTES = 400;
+
 export class ObjectFacts {
   readonly node: ObjectNode;
   readonly names: NameTrie;
@@ -62,6 +65,11 @@ export class ObjectFacts {
     this.#groupLength = Math.min(Number.POSITIVE_INFINITY, ...groupLengths);
     this.#counted = Math.max(node.min, node.max ?? 0);
     this.#add(new Uint8Array(node.members.length), 0);
+  }
+
+  /** Bytes of memory of the members up to all places, about. */
+  get bytes(): number {
+    return this.#seen.length * (SEEN_BYTES + 5 * this.node.members.length);
   }
 
   /** The members at the beginning. */

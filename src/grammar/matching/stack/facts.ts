@@ -15,6 +15,8 @@ export class Facts {
   readonly #anyOrder: boolean;
   readonly #literals: (Uint8Array | undefined)[] = [];
   readonly #objects: (ObjectFacts | undefined)[] = [];
+  /** The objects that texts have had so far: few of many nodes. */
+  readonly #used: ObjectFacts[] = [];
   readonly #suffixes: (Float64Array | undefined)[] = [];
   readonly #inside = { raw: new Map<CharAutomaton, Float64Array>(), json: new Map<CharAutomaton, Float64Array>() };
   readonly #through = { raw: new Map<CharAutomaton, Float64Array>(), json: new Map<CharAutomaton, Float64Array>() };
@@ -52,7 +54,13 @@ export class Facts {
     if (known) return known;
     const object = new ObjectFacts(node, this.lengths, this.#anyOrder);
     this.#objects[id] = object;
+    this.#used.push(object);
     return object;
+  }
+
+  /** Bytes of memory that grow while the grammar is used, about. */
+  get bytes(): number {
+    return this.#used.reduce((sum, object) => sum + object.bytes, 0);
   }
 
   /** Bytes of the items of a sequence from an index on. */

@@ -1,4 +1,4 @@
-/** The place that a step reads a byte at, and the ways on from it. Types only. */
+/** The place where a step reads a byte, and the places that can follow. Types only. */
 import type { NodeId } from '../../program.ts';
 
 export interface StepPlace {
