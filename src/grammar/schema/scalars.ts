@@ -2,7 +2,7 @@
 import type { Budget } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton, GrammarNode } from '../program.ts';
-import { formatAutomaton } from '../regular/formats.ts';
+import { formatAutomaton } from '../regular/formats/formats.ts';
 import { numberAutomaton } from '../regular/number.ts';
 import * as o from '../regular/operations.ts';
 import { patternAutomaton } from '../regular/pattern.ts';

@@ -2,7 +2,7 @@
 import { fullFormats } from 'ajv-formats/dist/formats.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FORMATS, formatAutomaton } from '../../../src/grammar/regular/formats.ts';
+import { FORMATS, formatAutomaton } from '../../../src/grammar/regular/formats/formats.ts';
 import { matches } from '../../../src/grammar/regular/words.ts';
 import { expectWellFormed, untimed, walk } from './support.ts';
 

@@ -1,7 +1,7 @@
 /** Formats of JSON Schema as automata over characters. Pure. */
-import type { Budget } from '../budget.ts';
-import type { CharAutomaton } from '../program.ts';
-import { fixed } from './number.ts';
+import type { Budget } from '../../budget.ts';
+import type { CharAutomaton } from '../../program.ts';
+import { fixed } from '../number.ts';
 
 /** Digits of a fraction of a second, and of each number of a duration. */
 const DIGITS = '\\d{1,9}';
