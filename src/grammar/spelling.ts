@@ -84,7 +84,8 @@ function incoming(
       const target = ranges[at] ?? 0;
       starts[target] = (starts[target] ?? 0) + 1;
     }
-  for (let state = 1; state < starts.length; state += 1) starts[state] = (starts[state] ?? 0) + (starts[state - 1] ?? 0);
+  for (let state = 1; state < starts.length; state += 1)
+    starts[state] = (starts[state] ?? 0) + (starts[state - 1] ?? 0);
   const count = starts[edges.length] ?? 0;
   const [sources, bytes] = [new Int32Array(count), new Uint8Array(count)];
   for (let state = 0; state < edges.length; state += 1) {

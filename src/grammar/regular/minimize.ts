@@ -37,7 +37,11 @@ export function useful(raw: Raw, budget: Budget): CharAutomaton | undefined {
   const shortest = shortestFrom(raw, budget);
   if (shortest[0] === NEVER) return undefined;
   if (!shortest.includes(NEVER)) return raw;
-  return numbered(raw, Int32Array.from(shortest, (length, state) => (length === NEVER ? -1 : state)), budget);
+  return numbered(
+    raw,
+    Int32Array.from(shortest, (length, state) => (length === NEVER ? -1 : state)),
+    budget,
+  );
 }
 
 /** Blocks of equal states: the same texts follow. */

@@ -158,7 +158,7 @@ export class Scalars {
       : within(path, () =>
           kind === 'pattern'
             ? patternAutomaton(source, 'search', this.#budget)
-            : (formatAutomaton(source, this.#budget) ?? 'everything'),
+            : (formatAutomaton(source) ?? 'everything'),
         );
     if (!isKnown) this.#languages.set(key, language);
     if (kind === 'format' && language === 'everything') this.#ignored(path);
