@@ -21,7 +21,7 @@ export interface StateMask {
 }
 
 /** Bytes of all remembered masks of a grammar. The oldest masks are dropped first. */
-const MAX_MASK_BYTES = 2 ** 23;
+export const MAX_MASK_BYTES = 2 ** 23;
 /** Longer texts to the end are counted as one token for each byte. */
 const MAX_END_BYTES = 4_096;
 /** A partial character has up to this many bytes to come. */

@@ -28,8 +28,8 @@ export function finish(raw: Raw, budget: Budget): CharAutomaton | undefined {
 }
 
 /**
- * The automaton without the states from which no text is accepted. Every state must be reached, and no two
- * useful ones may be equal.
+ * The automaton without the states from which no text is accepted. Equal states stay. Every state must be
+ * reached.
  *
  * @returns undefined if no text is accepted
  */

@@ -6,6 +6,8 @@ import { ANY } from './char-set.ts';
 import { addRange, finish, longestFrom, type Raw, shortestFrom, useful } from './minimize.ts';
 import { tooManyStates } from './nfa.ts';
 
+/** States of counted texts that are compared with each other. Of more states, few are equal. */
+const MAX_COMPARED = 2_000;
 /** A state without texts: the rest of a text is not accepted. */
 const DEAD = -1;
 const NO_EDGES: readonly number[] = [];
@@ -167,6 +169,10 @@ function eachCommonRange(
   }
 }
 
+/** True if the automaton has texts without a longest one. */
+export const isEndless = (a: CharAutomaton, budget: Budget): boolean =>
+  longestFrom(a, budget)[0] === Number.POSITIVE_INFINITY;
+
 /**
  * The texts of the automaton that have `min` to `max` characters (code points).
  *
@@ -210,5 +216,6 @@ export function withLength(
     edges.push(row);
   }
   const inside = ([, count]: readonly [number, number]): boolean => count === -1 || (count >= min && count <= most);
-  return finish({ edges, accepts: places.map((place) => (a.accepts[place[0]] ?? false) && inside(place)) }, budget);
+  const raw = { edges, accepts: places.map((place) => (a.accepts[place[0]] ?? false) && inside(place)) };
+  return places.length > MAX_COMPARED ? useful(raw, budget) : finish(raw, budget);
 }

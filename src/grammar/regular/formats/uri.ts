@@ -7,17 +7,21 @@ import { automatonOfPattern, UNTIMED } from './machine.ts';
 /** Stands for an IPv6 address in the pattern, which reads this character nowhere else. */
 const ADDRESS = 0;
 
-/** RFC 3986 with a scheme, and with an authority, an absolute path or a path that is not empty. */
-export function uriAutomaton(): CharAutomaton {
+/**
+ * RFC 3986 with a scheme, and with an authority, an absolute path or a path that is not empty.
+ * @param addresses the host can be an IPv6 address; this takes most of the states
+ */
+export function uriAutomaton(addresses: boolean): CharAutomaton {
   const encoded = '%[0-9a-fA-F]{2}';
   const plain = "a-zA-Z0-9._~!$&'()*+,;=\\-";
   const segment = `(?:[${plain}:@]|${encoded})`;
   const path = `(?:/${segment}*)*`;
-  const host = `(?:(?:[${plain}]|${encoded})*|\\[\\0\\])`;
+  const host = `(?:(?:[${plain}]|${encoded})*${addresses ? '|\\[\\0\\]' : ''})`;
   const authority = `(?:(?:[${plain}:]|${encoded})*@)?${host}(?::\\d{0,5})?`;
   const tail = `(?:[${plain}:@/?]|${encoded})*`;
   const rest = `(?://${authority}${path}|/?${segment}+${path})(?:\\?${tail})?(?:#${tail})?`;
-  return withAddress(automatonOfPattern(`[a-zA-Z][a-zA-Z0-9+.-]*:${rest}`), ipv6Automaton());
+  const automaton = automatonOfPattern(`[a-zA-Z][a-zA-Z0-9+.-]*:${rest}`);
+  return addresses ? withAddress(automaton, ipv6Automaton()) : automaton;
 }
 
 /**
