@@ -99,8 +99,8 @@ class Partition {
   }
 
   /**
-   * Splits blocks until the edges of all states of a block lead to the same blocks. A block is looked at again
-   * when an edge of it leads to a renamed state; its largest part keeps its name (Hopcroft).
+   * Splits blocks until the edges of all states of a block lead to the same blocks. A block is looked at
+   * again when an edge of it leads to a renamed state; its largest part keeps its name (Hopcroft).
    */
   #refine(first: readonly (readonly number[])[]): void {
     const blocks = new Map<number, readonly number[]>();

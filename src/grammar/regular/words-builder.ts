@@ -11,8 +11,8 @@ const NO_STATE = -1;
 
 /**
  * The smallest automaton of sorted words, built word by word (Daciuk and others, 2000). A state is finished
- * when no later word can change it; finished states with equal edges are one. An edge is a pair of numbers, its
- * code point and its target; all pairs are in two lists, because a small array for each state costs more.
+ * when no later word can change it; finished states with equal edges are one. An edge is a pair of numbers,
+ * its code point and its target; all pairs are in two lists: a small array for each state costs more.
  */
 export class WordsBuilder {
   readonly #budget: Budget;

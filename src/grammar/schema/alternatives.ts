@@ -14,7 +14,7 @@ import type { Scalars } from './scalars.ts';
 
 /** Maximum number of alternatives of one value. */
 export const MAX_ALTERNATIVES = 10_000;
-/** Combined alternatives that stay without a proof that they have a value: the proof costs more than a few. */
+/** Combined alternatives that are kept without a proof: the proof costs more than a few of them. */
 const MAX_UNPROVED = 8;
 /** Thrown while two branches are compared, if this needs a schema that is not expanded yet. */
 const BUSY = Symbol('busy');

@@ -97,8 +97,8 @@ export class Scalars {
   }
 
   /**
-   * Counts by copies of the automaton. If they are too many, the longest texts of an endless language are left
-   * out, as long as shorter ones exist.
+   * Counts by copies of the automaton. If they are too many, the longest texts of an endless language are
+   * left out, as long as shorter ones exist.
    */
   #counting(automaton: CharAutomaton, min: number, most: number | undefined): CharAutomaton | undefined {
     const affordable = Math.floor(MAX_COPIED_STATES / automaton.accepts.length);

@@ -52,6 +52,8 @@ const AUTOMATA: Readonly<Record<string, () => CharAutomaton>> = {
 export const FORMATS: readonly string[] = Object.keys(AUTOMATA);
 
 const known = new Map<string, CharAutomaton>();
+/** The key of the small automaton of `uri`; no format has a name with a space. */
+const SMALL_URI = 'small uri';
 
 /**
  * The texts of a format of JSON Schema. The automaton of a format is built once, in a few milliseconds, which
@@ -66,14 +68,13 @@ export function formatAutomaton(name: string): CharAutomaton | undefined {
   return automaton;
 }
 
-let shortUri: CharAutomaton | undefined;
-
 /**
  * A part of the texts of a format, of fewer states if possible: `uri` without IPv6 addresses.
  * @returns undefined if the format is unknown
  */
 export function smallFormatAutomaton(name: string): CharAutomaton | undefined {
   if (name !== 'uri') return formatAutomaton(name);
-  shortUri ??= uriAutomaton(false);
-  return shortUri;
+  const automaton = known.get(SMALL_URI) ?? uriAutomaton(false);
+  known.set(SMALL_URI, automaton);
+  return automaton;
 }

@@ -1,4 +1,4 @@
-/** Automata of languages that a program describes: a state is an object, and a function makes the next one. Pure. */
+/** Automata of languages that a function describes: it makes the next state of a state. Pure. */
 import { Budget } from '../../budget.ts';
 import type { CharAutomaton } from '../../program.ts';
 import { finish } from '../minimize.ts';
