@@ -2,7 +2,7 @@
 import { fullFormats } from 'ajv-formats/dist/formats.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FORMATS, formatAutomaton } from '../../../src/grammar/regular/formats/formats.ts';
+import { FORMATS, formatAutomaton, smallFormatAutomaton } from '../../../src/grammar/regular/formats/formats.ts';
 import { patternAutomaton } from '../../../src/grammar/regular/pattern.ts';
 import { matches } from '../../../src/grammar/regular/words.ts';
 import { expectWellFormed, untimed, walk } from './support.ts';
@@ -200,4 +200,14 @@ describe('automata that no pattern makes are those of the rules of their standar
   ])('%s', (name, pattern) => {
     expect(formatAutomaton(name)).toEqual(patternAutomaton(pattern, 'whole', untimed()));
   });
+});
+
+test('the small automaton of a format accepts a part of its texts', () => {
+  const small = smallFormatAutomaton('uri');
+  const texts = ['https://example.com:8080/a?b#c', 'ldap://[2001:db8::7]/c', 'no uri'];
+  expect(texts.map((text) => small && matches(small, text))).toEqual([true, false, false]);
+  expect(small?.accepts.length).toBeLessThan((formatAutomaton('uri')?.accepts.length ?? 0) / 4);
+  expect(smallFormatAutomaton('uuid')).toBe(formatAutomaton('uuid'));
+  expect(['small uri', 'color'].map(formatAutomaton)).toEqual([undefined, undefined]);
+  expect(smallFormatAutomaton('small uri')).toBeUndefined();
 });

@@ -52,7 +52,7 @@ const AUTOMATA: Readonly<Record<string, () => CharAutomaton>> = {
 export const FORMATS: readonly string[] = Object.keys(AUTOMATA);
 
 const known = new Map<string, CharAutomaton>();
-/** The key of the small automaton of `uri`; no format has a name with a space. */
+/** The key of the small automaton of `uri`, which is the name of no format. */
 const SMALL_URI = 'small uri';
 
 /**
@@ -63,8 +63,9 @@ const SMALL_URI = 'small uri';
  */
 export function formatAutomaton(name: string): CharAutomaton | undefined {
   const make = Object.hasOwn(AUTOMATA, name) ? AUTOMATA[name] : undefined;
-  const automaton = known.get(name) ?? make?.();
-  if (automaton) known.set(name, automaton);
+  if (!make) return undefined;
+  const automaton = known.get(name) ?? make();
+  known.set(name, automaton);
   return automaton;
 }
 
