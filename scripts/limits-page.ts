@@ -33,11 +33,15 @@ import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/sessio
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_GRAMMAR_BYTES, MAX_GRAMMARS } from '../src/engine/sampling/grammars.ts';
-import { COMPILE_MS, MAX_DEPTH, MAX_STATES } from '../src/grammar/budget.ts';
-import { MAX_FACTOR, MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS } from '../src/grammar/regular/number.ts';
+import { COMPILE_MS, MAX_DEPTH, MAX_STATES, SURE_STEPS } from '../src/grammar/budget.ts';
+import { MAX_AUTOMATON_STATES } from '../src/grammar/matching/grammar.ts';
+import { MAX_MASK_BYTES } from '../src/grammar/matching/masks.ts';
+import { MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS } from '../src/grammar/regular/formats/any-number.ts';
+import { MAX_FACTOR } from '../src/grammar/regular/number.ts';
 import { MAX_ALTERNATIVES } from '../src/grammar/schema/alternatives.ts';
 import { MAX_LEAST } from '../src/grammar/schema/facts.ts';
 import { MAX_NAME_CHARACTERS, MAX_NAMES, MAX_PATTERNS } from '../src/grammar/schema/objects.ts';
+import { MAX_COPIED_STATES } from '../src/grammar/schema/scalars.ts';
 import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
 import { CLOSE_MS } from '../src/http/connections/broken-http.ts';
@@ -294,11 +298,12 @@ the time that it may need, and every other one on a thread.
 
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
-| time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
+| time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms, and in any case ${count(SURE_STEPS)} units of work; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
 | alternatives of one value after \`anyOf\`, \`oneOf\` and \`allOf\` are combined | ${count(MAX_ALTERNATIVES)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/alternatives\` | \`grammar/schema/hostile\` |
 | patterns for the names of one object; names of a finite pattern that are listed one by one | ${MAX_PATTERNS}; ${count(MAX_NAMES)} | – | 400 \`SCHEMA_TOO_COMPLEX\`; the pattern counts as endless | \`grammar/schema/objects\` | \`grammar/schema/hostile\`, \`grammar/schema/errors\` |
 | names of members beside a pattern for other names, together | ${count(MAX_NAME_CHARACTERS)} characters | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/objects\` | \`grammar/schema/hostile\` |
 | \`minLength\`, \`minItems\`, \`minProperties\`, \`minContains\` | ${count(MAX_LEAST)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/facts\` | \`grammar/schema/hostile\` |
+| states of a \`pattern\` or a \`format\` times \`maxLength\` | ${count(MAX_COPIED_STATES)} | – | the output has no longer string | \`grammar/schema/scalars\` | \`grammar/schema/lengths\` |
 | digits of a number before its point; after it, without bounds | ${MAX_INTEGER_DIGITS}, more if a bound is longer; ${MAX_FRACTION_DIGITS} | – | the output has no longer number | \`grammar/regular/number\` | \`grammar/regular/number\` |
 | \`multipleOf\` without its power of ten | ${count(MAX_FACTOR)} | – | 400 | \`grammar/regular/number\` | \`grammar/regular/number\` |
 | sets of arguments that \`dependentRequired\` makes, in calls of Python, Gemma and tags; name of an argument that the schema does not list | ${MAX_VARIANTS}; ${MAX_FREE_NAME} characters | – | 400 \`SCHEMA_TOO_COMPLEX\`, or any arguments for a tool that is not strict; the output has no longer name | \`text/tools/constraint/ordered\`, \`text/tools/constraint/notations\` | \`text/tools/constraint/refused-calls\` |
@@ -333,6 +338,7 @@ the time that it may need, and every other one on a thread.
 | memory of the cache | slots × context; reserved at start, unless it grows | \`--slots\`, \`--context\` | start-up reports it | \`engine/kv-cache\` | \`engine/ort/session\`, \`engine/models\` |
 | tokens of one run of a prompt | ${MAX_CHUNK}, and at most ${seconds(LONGEST_MS)} | \`--prefill-chunk\` | the next chunk | \`engine/runner\`, \`engine/prefill-budget\` | \`engine/prefill-budget\` |
 | logits of a run that scores a prompt | ${MAX_SCORED_POSITIONS} positions, ${bytes(MAX_SCORED_BYTES)} of float32; allocated at the first such request | – | the next chunk | \`engine/ort/session\` | \`engine/prompt-scores\` |
+| states of the automaton that runs one grammar; its remembered masks | ${count(MAX_AUTOMATON_STATES)}; ${bytes(MAX_MASK_BYTES)} | – | the states are made again when the text needs them; the oldest masks are computed again | \`grammar/matching/grammar\`, \`grammar/matching/masks\` | \`grammar/matching/masks\` |
 | grammars that the engine keeps | ${MAX_GRAMMARS}, and ${bytes(MAX_GRAMMAR_BYTES)} by their own estimates; grammars of running sequences in any case | – | the least recently used is dropped, and built again when it is needed | \`engine/sampling/grammars\` | \`engine/sampling/grammars\` |
 | alternatives of a token of the prompt | ${MAX_PROMPT_LOGPROBS} | – | the sequence fails | \`engine/check-request\` | \`engine/prompt-scores\` |
 | labels of metrics | names of events and outcomes | – | never a job or correlation id | \`telemetry/metrics\` | \`contract/narration-limits\` |

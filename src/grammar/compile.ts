@@ -27,5 +27,8 @@ export function addFormat(builder: ProgramBuilder, format: OutputFormat, options
 /** A text that is spelled as it is. @param automaton undefined: no text matches */
 function addText(builder: ProgramBuilder, automaton: CharAutomaton | undefined): NodeId {
   if (!automaton) throw new GrammarError('unsatisfiable', [], 'matches no text');
-  return builder.add({ kind: 'chars', automaton });
+  // No other node can be equal: nothing is compared.
+  const id = builder.reserve();
+  builder.define(id, { kind: 'chars', automaton });
+  return id;
 }

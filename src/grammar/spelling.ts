@@ -66,23 +66,48 @@ export function cheapestIn(first: number, last: number, spelling: Spelling): num
 
 /** Bytes from each state of an automaton to the nearest accepting state. */
 export function shortestInside({ edges, accepts }: CharAutomaton, spelling: Spelling): Float64Array {
-  const lengths = new Float64Array(accepts.length).fill(Number.POSITIVE_INFINITY);
-  const sources: [state: number, bytes: number][][] = accepts.map(() => []);
-  for (const [state, ranges] of edges.entries())
-    for (let at = 0; at < ranges.length; at += 3) {
-      const [first, last, target] = [ranges[at] ?? 0, ranges[at + 1] ?? 0, ranges[at + 2] ?? 0];
-      sources[target]?.push([state, lengthOfChar(cheapestIn(first, last, spelling), spelling)]);
-    }
-  const queue = accepts.flatMap((accepting, state) => (accepting ? [state] : []));
-  for (const state of queue) lengths[state] = 0;
-  for (let at = 0; at < queue.length; at += 1) {
-    const state = queue[at] ?? 0;
-    for (const [source, bytes] of sources[state] ?? []) {
-      const length = bytes + (lengths[state] ?? 0);
+  const lengths = Float64Array.from(accepts, (accepting) => (accepting ? 0 : Number.POSITIVE_INFINITY));
+  const { starts, sources, bytes } = incoming(edges, spelling);
+  const queue: number[] = [];
+  for (let state = 0; state < accepts.length; state += 1) if (accepts[state]) queue.push(state);
+  for (let place = 0; place < queue.length; place += 1) {
+    const state = queue[place] ?? 0;
+    const rest = lengths[state] ?? 0;
+    for (let at = starts[state] ?? 0; at < (starts[state + 1] ?? 0); at += 1) {
+      const source = sources[at] ?? 0;
+      const length = (bytes[at] ?? 0) + rest;
       if (length >= (lengths[source] ?? 0)) continue;
       lengths[source] = length;
       queue.push(source);
     }
   }
   return lengths;
+}
+
+/** The edges by their targets: those to a state are at `starts[state]` and before `starts[state + 1]`. */
+function incoming(
+  edges: CharAutomaton['edges'],
+  spelling: Spelling,
+): { readonly starts: Int32Array; readonly sources: Int32Array; readonly bytes: Uint8Array } {
+  const starts = new Int32Array(edges.length + 1);
+  for (const ranges of edges)
+    for (let at = 2; at < ranges.length; at += 3) {
+      const target = ranges[at] ?? 0;
+      starts[target] = (starts[target] ?? 0) + 1;
+    }
+  for (let state = 1; state < starts.length; state += 1)
+    starts[state] = (starts[state] ?? 0) + (starts[state - 1] ?? 0);
+  const count = starts[edges.length] ?? 0;
+  const [sources, bytes] = [new Int32Array(count), new Uint8Array(count)];
+  for (let state = 0; state < edges.length; state += 1) {
+    const ranges = edges[state] ?? [];
+    for (let at = 0; at < ranges.length; at += 3) {
+      const [first = 0, last = 0, target = 0] = [ranges[at], ranges[at + 1], ranges[at + 2]];
+      const place = (starts[target] ?? 0) - 1;
+      starts[target] = place;
+      sources[place] = state;
+      bytes[place] = lengthOfChar(first === last ? first : cheapestIn(first, last, spelling), spelling);
+    }
+  }
+  return { starts, sources, bytes };
 }

@@ -12,7 +12,7 @@ import type { Vocabulary } from './vocabulary.ts';
  * States of an automaton, of about 1.2 KB each. When there are more, a new automaton begins with the states
  * of the texts that are in work.
  */
-const MAX_AUTOMATON_STATES = 16_384;
+export const MAX_AUTOMATON_STATES = 16_384;
 
 export class Grammar {
   readonly #program: Program;

@@ -26,7 +26,7 @@ export interface StateMask {
 }
 
 /** Bytes of all remembered masks of a grammar. The oldest masks are dropped first. */
-const MAX_MASK_BYTES = 2 ** 23;
+export const MAX_MASK_BYTES = 2 ** 23;
 /** A partial character has up to this many bytes to come. */
 const CHAR_REST = 12;
 

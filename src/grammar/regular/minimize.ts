@@ -24,26 +24,45 @@ export function finish(raw: Raw, budget: Budget): CharAutomaton | undefined {
   const sources = sourcesOf(raw, budget);
   const shortest = distances(raw, sources);
   if (shortest[0] === NEVER) return undefined;
-  return numbered(raw, new Partition(raw, budget).of(shortest, lengths(raw, sources, shortest)), budget);
+  return numbered(raw, new Partition(raw, sources, budget).of(shortest, lengths(raw, sources, shortest)), budget);
+}
+
+/**
+ * The automaton without the states from which no text is accepted. Equal states stay. Every state must be
+ * reached.
+ *
+ * @returns undefined if no text is accepted
+ */
+export function useful(raw: Raw, budget: Budget): CharAutomaton | undefined {
+  const shortest = shortestFrom(raw, budget);
+  if (shortest[0] === NEVER) return undefined;
+  if (!shortest.includes(NEVER)) return raw;
+  return numbered(
+    raw,
+    Int32Array.from(shortest, (length, state) => (length === NEVER ? -1 : state)),
+    budget,
+  );
 }
 
 /** Blocks of equal states: the same texts follow. */
 class Partition {
   readonly #raw: Raw;
   readonly #budget: Budget;
+  readonly #sources: readonly (readonly number[])[];
   /** Block of each state; -1 for a state from which no text is accepted. */
   readonly #blockOf: Int32Array;
   #names = 0;
 
-  constructor(raw: Raw, budget: Budget) {
+  constructor(raw: Raw, sources: readonly (readonly number[])[], budget: Budget) {
     this.#raw = raw;
+    this.#sources = sources;
     this.#budget = budget;
     this.#blockOf = new Int32Array(raw.accepts.length).fill(-1);
   }
 
   /**
    * Equal states have the same shortest and the same longest text. States with a longest text are compared
-   * once, after those that can follow; the others until no block changes (Moore).
+   * once, after those that can follow; the others until no block changes.
    */
   of(shortest: Float64Array, longest: Float64Array): Int32Array {
     const finite: number[][][] = [];
@@ -79,46 +98,85 @@ class Partition {
     this.#names += 1;
   }
 
+  /**
+   * Splits blocks until the edges of all states of a block lead to the same blocks. A block is looked at
+   * again when an edge of it leads to a renamed state; its largest part keeps its name (Hopcroft).
+   */
   #refine(first: readonly (readonly number[])[]): void {
-    let blocks = first;
-    for (let changed = true; changed; ) {
-      changed = false;
-      const next: (readonly number[])[] = [];
-      for (const block of blocks) {
-        if (block.length === 1) continue;
-        const parts = this.#parts(block);
-        next.push(...parts);
-        if (parts.length === 1) continue;
-        changed = true;
-        for (const part of parts.slice(1)) this.#rename(part);
+    const blocks = new Map<number, readonly number[]>();
+    for (const block of first) blocks.set(this.#blockOf[block[0] ?? 0] ?? 0, block);
+    for (let open = new Set(blocks.keys()); open.size > 0; ) {
+      const next = new Set<number>();
+      for (const name of open) {
+        const parts = this.#parts(blocks.get(name) ?? []);
+        if (parts.length < 2) continue;
+        const largest = parts.reduce((a, b) => (b.length > a.length ? b : a));
+        blocks.set(name, largest);
+        for (const part of parts) {
+          if (part === largest) continue;
+          blocks.set(this.#names, part);
+          this.#rename(part);
+          for (const state of part)
+            for (const source of this.#sources[state] ?? []) {
+              const block = this.#blockOf[source] ?? -1;
+              if (blocks.has(block)) next.add(block);
+            }
+        }
       }
-      blocks = next;
+      open = next;
     }
   }
 
   /** The states of a block, by their edges. */
   #parts(block: readonly number[]): readonly (readonly number[])[] {
-    if (block.length === 1) return [block];
-    const parts = new Map<string, number[]>();
+    if (block.length < 2) return [block];
+    const parts: { readonly row: readonly number[]; readonly states: number[] }[] = [];
+    const known = new Map<number, typeof parts>();
     for (const state of block) {
-      const key = this.#rowKey(this.#raw.edges[state] ?? []);
-      const part = parts.get(key);
-      if (part) part.push(state);
-      else parts.set(key, [state]);
+      const row = this.#row(this.#raw.edges[state] ?? []);
+      const hash = hashOf(row);
+      let candidates = known.get(hash);
+      if (!candidates) {
+        candidates = [];
+        known.set(hash, candidates);
+      }
+      const part = candidates.find((one) => isSame(one.row, row));
+      if (part) part.states.push(state);
+      else {
+        const fresh = { row, states: [state] };
+        candidates.push(fresh);
+        parts.push(fresh);
+      }
     }
-    return [...parts.values()];
+    return parts.map(({ states }) => states);
   }
 
-  /** Edges with blocks instead of states, as a text. */
-  #rowKey(ranges: readonly number[]): string {
+  /** Edges with blocks instead of states. */
+  #row(ranges: readonly number[]): number[] {
     this.#budget.step(1 + (ranges.length >> 3));
     const row: number[] = [];
     for (let at = 0; at < ranges.length; at += 3) {
       const block = this.#blockOf[ranges[at + 2] ?? 0] ?? -1;
       if (block !== -1) addRange(row, ranges[at] ?? 0, ranges[at + 1] ?? 0, block);
     }
-    return row.join();
+    return row;
   }
+}
+
+/** A hash of numbers, of 32 bits. */
+export function hashOf(row: readonly number[], first = 0): number {
+  let hash = first;
+  for (const value of row) {
+    hash = Math.imul(hash ^ value, 0x9e37_79b1);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
+export function isSame(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at += 1) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 /** The blocks that the start reaches, numbered by a breadth-first search. */

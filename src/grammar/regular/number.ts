@@ -1,5 +1,5 @@
 /** Numbers of JSON as automata over characters. Pure. */
-import { Budget } from '../budget.ts';
+import type { Budget } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton } from '../program.ts';
 import {
@@ -16,9 +16,9 @@ import {
   together,
   wholeForm,
 } from './decimals.ts';
+import { anyIntegerAutomaton, anyNumberAutomaton, MAX_INTEGER_DIGITS } from './formats/any-number.ts';
 import { finish, type Raw } from './minimize.ts';
 import { unite } from './operations.ts';
-import { patternAutomaton } from './pattern.ts';
 
 /** The keywords of JSON Schema about the size of a number; doubles, as JSON.parse reads them. */
 export interface NumberBounds {
@@ -30,10 +30,6 @@ export interface NumberBounds {
   readonly multipleOf?: number | undefined;
 }
 
-/** Maximum number of digits of an integer, and of the part of a number before its point. */
-export const MAX_INTEGER_DIGITS = 60;
-/** Maximum number of digits after the point of a number without bounds; JSON.stringify prints up to 23. */
-export const MAX_FRACTION_DIGITS = 25;
 /** Decimals of so many significant digits are read as doubles that differ. */
 const EXACT_DIGITS = 15;
 /** Maximum of a `multipleOf` without its power of ten: each remainder is a state. */
@@ -53,45 +49,21 @@ export function numberAutomaton(bounds: NumberBounds, budget: Budget): CharAutom
   const step = stepOf(bounds.multipleOf);
   const lower = limitOf(bounds.minimum, bounds.exclusiveMinimum, 1);
   const upper = limitOf(bounds.maximum, bounds.exclusiveMaximum, -1);
-  if (!step && !lower && !upper) return bounds.integer ? anyInteger() : anyNumber();
+  if (!step && !lower && !upper) return unbounded(bounds.integer);
   if (lower?.value === Number.POSITIVE_INFINITY || upper?.value === Number.NEGATIVE_INFINITY) return undefined;
-  const integers = integersIn(lower, upper, step, budget);
-  if (bounds.integer || step?.digits === 0) return integers;
+  const whole = integersIn(lower, upper, step, budget);
+  if (bounds.integer || step?.digits === 0) return whole;
   const fractions = fractionsIn(lower, upper, step, budget);
-  return integers && fractions ? unite([integers, fractions], budget) : (integers ?? fractions);
+  return whole && fractions ? unite([whole, fractions], budget) : (whole ?? fractions);
 }
 
-const cache = new Map<string, CharAutomaton>();
+const known = new Map<boolean, CharAutomaton>();
 
-/** The automaton of a pattern that is known to be right, built once. */
-export function fixed(pattern: string): CharAutomaton {
-  const known = cache.get(pattern);
-  if (known) return known;
-  const automaton = patternAutomaton(pattern, 'whole', new Budget(() => 0));
-  if (!automaton) throw new Error(`matches nothing: ${pattern}`);
-  cache.set(pattern, automaton);
+/** The numbers without bounds, built once. */
+function unbounded(integer: boolean): CharAutomaton {
+  const automaton = known.get(integer) ?? (integer ? anyIntegerAutomaton() : anyNumberAutomaton());
+  known.set(integer, automaton);
   return automaton;
-}
-
-const WHOLE = `(?:0|[1-9]\\d{0,${MAX_INTEGER_DIGITS - 1}})`;
-
-const anyInteger = (): CharAutomaton => fixed(`-?${WHOLE}`);
-
-function anyNumber(): CharAutomaton {
-  const plain = `${WHOLE}(?:\\.\\d{1,${MAX_FRACTION_DIGITS}})?`;
-  const mantissa = '[1-9](?:\\.\\d{1,20})?';
-  const exponent = '[eE](?:\\+?(?:\\d{1,2}|[12]\\d\\d|30[0-7])|-(?:\\d{1,2}|[12]\\d\\d|3[01]\\d|32[0-4]))';
-  return fixed(`-?(?:${plain}|${mantissa}${exponent}|1(?:\\.(?:${upToMaximum().join('|')}))?[eE]\\+?308)`);
-}
-
-/** Patterns of the digits after the point of `1.…e308`, up to the greatest double. */
-function upToMaximum(): string[] {
-  const digits = '7976931348623157';
-  return Array.from(digits, (digit, at) => {
-    const before = digits.slice(0, at);
-    const below = digit === '0' ? [] : [`${before}[0-${Number(digit) - 1}]\\d{0,${digits.length - 1 - at}}`];
-    return [...below, `${before}${digit}`].join('|');
-  });
 }
 
 interface Limit {
@@ -217,15 +189,22 @@ function signed(
   budget: Budget,
 ): CharAutomaton | undefined {
   const positive = between(lower, upper);
-  const negatives = between(opposite(upper), opposite(lower));
+  const negatives = between(belowZero(upper), opposite(lower));
   const plus = positive && together([...shared, ...positive], budget);
-  if (plus && !lower && !upper) return finish(withSigns(plus, plus), budget);
   const minus = negatives && together([...shared, ...negatives], budget);
   return finish(withSigns(plus, minus), budget);
 }
 
 const opposite = (limit: Bound | undefined): Bound | undefined =>
   limit && { ...limit, bound: { ...limit.bound, negative: !limit.bound.negative && !isZero(limit.bound) } };
+
+const ZERO: Bound = { bound: decimalOf(0), exclusive: true };
+
+/** The lower bound of the absolute values of negative numbers. 0 is no such number: JSON has one zero. */
+function belowZero(upper: Bound | undefined): Bound {
+  const bound = opposite(upper);
+  return !bound || bound.bound.negative || isZero(bound.bound) ? ZERO : bound;
+}
 
 /** Trackers of the numbers from 0 on between the bounds; undefined if there are none. */
 function between(lower: Bound | undefined, upper: Bound | undefined): Tracker[] | undefined {
@@ -237,15 +216,13 @@ function between(lower: Bound | undefined, upper: Bound | undefined): Tracker[] 
   return trackers;
 }
 
-/** A choice of numbers without and with a minus, which can be the same. */
+/** A choice of numbers without and with a minus. */
 function withSigns(plus: Raw | undefined, minus: Raw | undefined): Raw {
   const shifted = (raw: Raw | undefined, by: number): number[][] =>
     (raw?.edges ?? []).map((row) => row.map((value, at) => (at % 3 === 2 ? value + by : value)));
-  const isShared = plus === minus;
-  const [first, second] = [1, isShared ? 1 : 1 + (plus?.accepts.length ?? 0)];
-  const positive = shifted(plus, first);
+  const second = 1 + (plus?.accepts.length ?? 0);
+  const positive = shifted(plus, 1);
   const edges = [[...(minus ? [0x2d, 0x2d, second] : []), ...(positive[0] ?? [])], ...positive];
   const accepts = [false, ...(plus?.accepts ?? [])];
-  if (isShared) return { edges, accepts };
   return { edges: [...edges, ...shifted(minus, second)], accepts: [...accepts, ...(minus?.accepts ?? [])] };
 }

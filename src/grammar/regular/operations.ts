@@ -3,9 +3,11 @@ import { type Budget, MAX_STATES } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton } from '../program.ts';
 import { ANY } from './char-set.ts';
-import { finish, longestFrom, type Raw, shortestFrom } from './minimize.ts';
+import { addRange, finish, longestFrom, type Raw, shortestFrom, useful } from './minimize.ts';
 import { tooManyStates } from './nfa.ts';
 
+/** States of counted texts that are compared with each other. Of more states, few are equal. */
+const MAX_COMPARED = 2_000;
 /** A state without texts: the rest of a text is not accepted. */
 const DEAD = -1;
 const NO_EDGES: readonly number[] = [];
@@ -40,6 +42,7 @@ export function intersect(a: CharAutomaton, b: CharAutomaton, budget: Budget): C
  * @throws GrammarError `too_complex`
  */
 export function subtract(a: CharAutomaton, b: CharAutomaton, budget: Budget): CharAutomaton | undefined {
+  if (a === ANY_TEXT) return complement(b, budget);
   const operation = { needsA: true, needsB: false, accepts: (inA: boolean, inB: boolean) => inA && !inB };
   return finish(product(a, b, operation, budget), budget);
 }
@@ -77,7 +80,31 @@ function united(a: CharAutomaton, b: CharAutomaton, budget: Budget): CharAutomat
  * @throws GrammarError `too_complex`
  */
 export function complement(a: CharAutomaton, budget: Budget): CharAutomaton | undefined {
-  return subtract(ANY_TEXT, a, budget);
+  const everything = a.accepts.length;
+  if (everything >= MAX_STATES) throw tooManyStates();
+  const edges = a.edges.map((row) => {
+    budget.step(1 + (row.length >> 3));
+    return withGaps(row, everything);
+  });
+  const raw = { edges: [...edges, withGaps(NO_EDGES, everything)], accepts: [...a.accepts.map((one) => !one), true] };
+  return useful(raw, budget);
+}
+
+/** The edges of a row, and an edge to `target` for each character without one. */
+function withGaps(row: readonly number[], target: number): number[] {
+  const full: number[] = [];
+  for (let at = 0, part = 0; part < ANY.length; part += 2) {
+    let from = ANY[part] ?? 0;
+    const last = ANY[part + 1] ?? 0;
+    for (; at < row.length && (row[at] ?? 0) <= last; at += 3) {
+      const first = row[at] ?? 0;
+      if (from < first) addRange(full, from, first - 1, target);
+      addRange(full, first, row[at + 1] ?? 0, row[at + 2] ?? 0);
+      from = (row[at + 1] ?? 0) + 1;
+    }
+    if (from <= last) addRange(full, from, last, target);
+  }
+  return full;
 }
 
 interface Operation {
@@ -142,6 +169,10 @@ function eachCommonRange(
   }
 }
 
+/** True if the automaton has texts without a longest one. */
+export const isEndless = (a: CharAutomaton, budget: Budget): boolean =>
+  longestFrom(a, budget)[0] === Number.POSITIVE_INFINITY;
+
 /**
  * The texts of the automaton that have `min` to `max` characters (code points).
  *
@@ -185,5 +216,6 @@ export function withLength(
     edges.push(row);
   }
   const inside = ([, count]: readonly [number, number]): boolean => count === -1 || (count >= min && count <= most);
-  return finish({ edges, accepts: places.map((place) => (a.accepts[place[0]] ?? false) && inside(place)) }, budget);
+  const raw = { edges, accepts: places.map((place) => (a.accepts[place[0]] ?? false) && inside(place)) };
+  return places.length > MAX_COMPARED ? useful(raw, budget) : finish(raw, budget);
 }

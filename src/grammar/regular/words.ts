@@ -3,8 +3,9 @@ import { Budget, MAX_STATES } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton } from '../program.ts';
 import { ANY } from './char-set.ts';
-import { addRange, longestFrom } from './minimize.ts';
+import { longestFrom } from './minimize.ts';
 import { tooManyStates } from './nfa.ts';
+import { codePoints, WordsBuilder } from './words-builder.ts';
 
 /** For work that its input bounds. */
 const UNTIMED = new Budget(() => 0);
@@ -29,89 +30,6 @@ function follow(ranges: readonly number[], code: number): number | undefined {
     else high = middle;
   }
   return (ranges[3 * low] ?? Number.POSITIVE_INFINITY) <= code ? ranges[3 * low + 2] : undefined;
-}
-
-/** A state of the word that is being added; its last edge has no target yet. */
-interface OpenState {
-  readonly code: number;
-  readonly edges: [code: number, target: number][];
-  accepts: boolean;
-}
-
-/** The smallest automaton of sorted words, built word by word (Daciuk and others, 2000). */
-class WordsBuilder {
-  readonly #budget: Budget;
-  readonly #edges: number[][] = [];
-  readonly #accepts: boolean[] = [];
-  readonly #known = new Map<string, number>();
-  /** States with one edge, which do not accept, by its code point and target. */
-  readonly #chains = new Map<number, number>();
-  readonly #path: OpenState[] = [{ code: -1, edges: [], accepts: false }];
-
-  constructor(budget: Budget) {
-    this.#budget = budget;
-  }
-
-  /** Adds a word that is greater than the words before. */
-  add(word: string): void {
-    let depth = 0;
-    for (const char of word) {
-      const code = char.codePointAt(0) ?? 0;
-      if (code >= 0xd800 && code <= 0xdfff)
-        throw new GrammarError(
-          'unsupported',
-          [],
-          'has half of a surrogate pair, which no text in UTF-8 has; remove it',
-        );
-      depth += 1;
-      if (this.#path[depth]?.code === code) continue;
-      this.#close(depth);
-      this.#path.push({ code, edges: [], accepts: false });
-    }
-    this.#close(depth + 1);
-    const last = this.#path.at(-1);
-    if (last) last.accepts = true;
-  }
-
-  automaton(): CharAutomaton {
-    this.#close(1);
-    const root = this.#state(this.#path[0] ?? { code: -1, edges: [], accepts: false });
-    for (const row of this.#edges) for (let at = 2; at < row.length; at += 3) row[at] = root - (row[at] ?? 0);
-    return { edges: this.#edges.reverse(), accepts: this.#accepts.reverse() };
-  }
-
-  /** Finishes the open states from this depth on. */
-  #close(depth: number): void {
-    while (this.#path.length > depth) {
-      const state = this.#path.pop();
-      if (state) this.#path.at(-1)?.edges.push([state.code, this.#state(state)]);
-    }
-  }
-
-  /** The finished state with these edges, a known one if possible. */
-  #state({ edges, accepts }: OpenState): number {
-    this.#budget.step();
-    const [only] = edges;
-    if (only && edges.length === 1 && !accepts) {
-      const key = only[0] * MAX_STATES + only[1];
-      const state = this.#chains.get(key) ?? this.#add([only[0], only[0], only[1]], false);
-      this.#chains.set(key, state);
-      return state;
-    }
-    edges.sort((a, b) => a[0] - b[0]);
-    const row: number[] = [];
-    for (const [code, target] of edges) addRange(row, code, code, target);
-    const key = `${accepts}${row.join()}`;
-    const state = this.#known.get(key) ?? this.#add(row, accepts);
-    this.#known.set(key, state);
-    return state;
-  }
-
-  #add(row: number[], accepts: boolean): number {
-    if (this.#accepts.length >= MAX_STATES) throw tooManyStates();
-    this.#edges.push(row);
-    return this.#accepts.push(accepts) - 1;
-  }
 }
 
 /**
@@ -161,9 +79,7 @@ export function wordsOf(automaton: CharAutomaton, most: number): readonly string
  * @throws GrammarError `too_complex`; `unsupported` for half of a surrogate pair
  */
 export function untilMarker(marker: string, budget: Budget): CharAutomaton {
-  const codes = Array.from(marker, (char) => char.codePointAt(0) ?? 0);
-  if (codes.some((code) => code >= 0xd800 && code <= 0xdfff))
-    throw new GrammarError('unsupported', [], 'has half of a surrogate pair, which no text in UTF-8 has; remove it');
+  const codes = codePoints(marker);
   if (codes.length >= MAX_STATES) throw tooManyStates();
   /** Targets other than the start of each state, by code point. */
   const targets: Map<number, number>[] = [];

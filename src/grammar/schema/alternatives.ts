@@ -14,6 +14,8 @@ import type { Scalars } from './scalars.ts';
 
 /** Maximum number of alternatives of one value. */
 export const MAX_ALTERNATIVES = 10_000;
+/** Combined alternatives that are kept without a proof: the proof costs more than a few of them. */
+const MAX_UNPROVED = 8;
 /** Thrown while two branches are compared, if this needs a schema that is not expanded yet. */
 const BUSY = Symbol('busy');
 
@@ -109,7 +111,21 @@ export class Alternatives implements Expansion {
         if (made.length > MAX_ALTERNATIVES)
           throw new GrammarError('too_complex', place.path, `combines more than ${MAX_ALTERNATIVES} alternatives`);
       }
-    return made;
+    return made.length > MAX_UNPROVED ? made.filter((facts) => !this.#isSurelyEmpty(facts)) : made;
+  }
+
+  /** True only if it is proved that no value meets the facts. */
+  #isSurelyEmpty(facts: f.Facts): boolean {
+    this.#comparisons += 1;
+    try {
+      return this.scalars.prove(() => isEmpty(this, facts));
+    } catch (error) {
+      const isOpen = error === BUSY || (error instanceof GrammarError && error.problem !== 'too_complex');
+      if (!isOpen) throw error;
+      return false;
+    } finally {
+      this.#comparisons -= 1;
+    }
   }
 
   /** The alternatives of any of these schemas. If several can match, `unevaluated…` has no exact layers. */

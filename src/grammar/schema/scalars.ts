@@ -2,7 +2,7 @@
 import type { Budget } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton, GrammarNode } from '../program.ts';
-import { formatAutomaton } from '../regular/formats.ts';
+import { formatAutomaton, smallFormatAutomaton } from '../regular/formats/formats.ts';
 import { numberAutomaton } from '../regular/number.ts';
 import * as o from '../regular/operations.ts';
 import { patternAutomaton } from '../regular/pattern.ts';
@@ -12,6 +12,11 @@ import type { Path } from './places.ts';
 
 /** The strings of a rule: `everything` if the standard gives it no effect, undefined if there are none. */
 type Language = CharAutomaton | 'everything' | undefined;
+
+/** Maximum number of states of a pattern or a format together with `maxLength`. */
+export const MAX_COPIED_STATES = 15_000;
+/** A format with a greater `maxLength` has as few states as possible. */
+const SMALL_FORMAT_CHARACTERS = 80;
 
 /** `fraction`: numbers that are no integers. */
 type NumberForm = 'integer' | 'number' | 'fraction';
@@ -23,6 +28,8 @@ export class Scalars {
   #proofs = 0;
   readonly #languages = new Map<string, Language>();
   readonly #numbers = new Map<string, CharAutomaton | undefined>();
+  /** Languages with bounds of their lengths. */
+  readonly #counted = new Map<CharAutomaton, Map<string, CharAutomaton | undefined>>();
 
   /** @param ignored called with the place of each format that has no effect */
   constructor(budget: Budget, ignored: (path: Path) => void) {
@@ -66,18 +73,38 @@ export class Scalars {
     checkLeast(min, path);
     let language: Language = 'everything';
     for (const rule of rules) {
-      language = this.#narrow(language, rule);
+      language = this.#narrow(language, rule, max);
       if (language === undefined) return undefined;
     }
     const most = max === Number.POSITIVE_INFINITY ? undefined : max;
     if (language === 'everything' && excluded.length === 0)
       return { kind: 'text', min, ...(most !== undefined && { max: most }) };
     let automaton: CharAutomaton | undefined = language === 'everything' ? o.anyText() : language;
-    if (min > 0 || most !== undefined) automaton = o.withLength(automaton, min, most, this.#budget);
+    if (min > 0 || most !== undefined) automaton = this.#withLength(automaton, min, most);
     const words = excluded.filter((word) => word.isWellFormed());
     if (automaton && words.length > 0)
       automaton = o.subtract(automaton, wordsAutomaton(words, this.#budget), this.#budget);
     return automaton && { kind: 'string', automaton };
+  }
+
+  /** The texts of `min` to `most` characters. */
+  #withLength(automaton: CharAutomaton, min: number, most: number | undefined): CharAutomaton | undefined {
+    const lengths = this.#counted.get(automaton) ?? new Map<string, CharAutomaton | undefined>();
+    this.#counted.set(automaton, lengths);
+    const key = `${min} ${most}`;
+    if (!lengths.has(key)) lengths.set(key, this.#counting(automaton, min, most));
+    return lengths.get(key);
+  }
+
+  /**
+   * Counts by copies of the automaton. If they are too many, the longest texts of an endless language are
+   * left out, as long as shorter ones exist.
+   */
+  #counting(automaton: CharAutomaton, min: number, most: number | undefined): CharAutomaton | undefined {
+    const affordable = Math.floor(MAX_COPIED_STATES / automaton.accepts.length);
+    const isLong = most !== undefined && affordable < most && affordable >= min && o.isEndless(automaton, this.#budget);
+    const some = isLong ? o.withLength(automaton, min, affordable, this.#budget) : undefined;
+    return some ?? o.withLength(automaton, min, most, this.#budget);
   }
 
   /** The language of a text node. */
@@ -86,7 +113,7 @@ export class Scalars {
     if (node?.kind === 'string') return node.automaton;
     if (node?.kind !== 'text') return undefined;
     if (node.min === 0 && node.max === undefined) return o.anyText();
-    return o.withLength(o.anyText(), node.min, node.max, this.#budget);
+    return this.#withLength(o.anyText(), node.min, node.max);
   }
 
   /** The numbers with these restrictions, without the excluded ones; undefined if there are none. */
@@ -139,8 +166,8 @@ export class Scalars {
     return made;
   }
 
-  #narrow(language: CharAutomaton | 'everything', rule: TextRule): Language {
-    const own = this.#language(rule);
+  #narrow(language: CharAutomaton | 'everything', rule: TextRule, most: number): Language {
+    const own = this.#language(rule, most);
     return within(rule.path, () => {
       if (own === 'everything') return rule.banned ? undefined : language;
       if (own === undefined) return rule.banned ? language : undefined;
@@ -149,16 +176,18 @@ export class Scalars {
     });
   }
 
-  #language({ kind, source, path }: TextRule): Language {
+  /** @param most characters of the longest string that is asked for */
+  #language({ kind, source, path }: TextRule, most = 0): Language {
     if (kind === 'format' && this.#proofs > 0) return 'everything';
-    const key = `${kind}:${source}`;
+    const isLong = kind === 'format' && Number.isFinite(most) && most > SMALL_FORMAT_CHARACTERS;
+    const key = `${isLong ? 'small ' : ''}${kind}:${source}`;
     const isKnown = this.#languages.has(key);
     const language = isKnown
       ? this.#languages.get(key)
       : within(path, () =>
           kind === 'pattern'
             ? patternAutomaton(source, 'search', this.#budget)
-            : (formatAutomaton(source, this.#budget) ?? 'everything'),
+            : ((isLong ? smallFormatAutomaton : formatAutomaton)(source) ?? 'everything'),
         );
     if (!isKnown) this.#languages.set(key, language);
     if (kind === 'format' && language === 'everything') this.#ignored(path);

@@ -2,7 +2,7 @@
 import { MAX_DEPTH } from '../budget.ts';
 import { GrammarError } from '../grammar-error.ts';
 import type { Json } from '../output-format.ts';
-import type { GrammarNode, NodeId } from '../program.ts';
+import type { CharAutomaton, GrammarNode, NodeId } from '../program.ts';
 import type { ProgramBuilder } from '../program-builder.ts';
 import { wordsAutomaton } from '../regular/words.ts';
 import { admits, type Expansion } from './admits.ts';
@@ -58,6 +58,8 @@ class Compiler implements Nodes {
   readonly #builder: ProgramBuilder;
   readonly #alternatives: Alternatives;
   readonly #entries = new Map<string, Entry>();
+  /** Nodes of large automata, by the object: equal restrictions share one. */
+  readonly #strings = new Map<CharAutomaton, NodeId>();
   #depth = 0;
 
   constructor(builder: ProgramBuilder, alternatives: Alternatives) {
@@ -118,8 +120,12 @@ class Compiler implements Nodes {
       (node.kind === 'object' && node.members.length > COMPARED_MEMBERS) ||
       (node.kind === 'string' && node.automaton.accepts.length > COMPARED_MEMBERS);
     if (!isLarge) return this.#builder.add(node);
+    const automaton = node.kind === 'string' ? node.automaton : undefined;
+    const known = automaton && this.#strings.get(automaton);
+    if (known !== undefined) return known;
     const id = this.#builder.reserve();
     this.#builder.define(id, node);
+    if (automaton) this.#strings.set(automaton, id);
     return id;
   }
 

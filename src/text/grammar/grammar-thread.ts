@@ -3,7 +3,7 @@
  * time; its parent ends the thread if a job takes too long.
  */
 import { parentPort } from 'node:worker_threads';
-import { Budget } from '../../grammar/budget.ts';
+import { Budget, COMPILE_MS, SURE_STEPS } from '../../grammar/budget.ts';
 import { GrammarError } from '../../grammar/grammar-error.ts';
 import { reportStarted } from '../../protocol/start/started.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
@@ -34,7 +34,7 @@ function answerTo({ source }: CompileJob): CompileAnswer {
  * compiler itself, which takes longer than most schemas.
  */
 function compiledOf(source: GrammarSource): CompiledSource {
-  const newBudget = (): Budget => new Budget(workClock());
+  const newBudget = (): Budget => new Budget(workClock(), COMPILE_MS, SURE_STEPS);
   try {
     return compileSource(source, newBudget);
   } catch (error) {

@@ -2,7 +2,8 @@
 import { fullFormats } from 'ajv-formats/dist/formats.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FORMATS, formatAutomaton } from '../../../src/grammar/regular/formats.ts';
+import { FORMATS, formatAutomaton, smallFormatAutomaton } from '../../../src/grammar/regular/formats/formats.ts';
+import { patternAutomaton } from '../../../src/grammar/regular/pattern.ts';
 import { matches } from '../../../src/grammar/regular/words.ts';
 import { expectWellFormed, untimed, walk } from './support.ts';
 
@@ -91,7 +92,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe.each(FORMATS)('the format %s', (name) => {
-  const automaton = formatAutomaton(name, untimed());
+  const automaton = formatAutomaton(name);
 
   test('accepts only texts that ajv-formats accepts', { timeout: 60_000 }, () => {
     expect(automaton).toBeDefined();
@@ -132,7 +133,7 @@ describe.each(FORMATS)('the format %s', (name) => {
 test.each(['date', 'ipv4', 'ipv6'])(
   'the format %s accepts every change of an example that ajv-formats accepts',
   (name) => {
-    const automaton = formatAutomaton(name, untimed());
+    const automaton = formatAutomaton(name);
     const chars = '0123459:.-aF';
     const wrong = (EXAMPLES[name] ?? []).flatMap((example) =>
       Array.from({ length: example.length }, (_, at) =>
@@ -146,7 +147,7 @@ test.each(['date', 'ipv4', 'ipv6'])(
 );
 
 test('an unknown format has no automaton', () => {
-  expect(['color', 'toString', '__proto__', ''].map((name) => formatAutomaton(name, untimed()))).toEqual([
+  expect(['color', 'toString', '__proto__', ''].map((name) => formatAutomaton(name))).toEqual([
     undefined,
     undefined,
     undefined,
@@ -155,5 +156,58 @@ test('an unknown format has no automaton', () => {
 });
 
 test('a format is built once', () => {
-  expect(formatAutomaton('uri', untimed())).toBe(formatAutomaton('uri', untimed()));
+  expect(formatAutomaton('uri')).toBe(formatAutomaton('uri'));
+});
+
+describe('automata that no pattern makes are those of the rules of their standard', () => {
+  const BYTE = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+  const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`;
+  const GROUP = '[0-9a-fA-F]{1,4}';
+
+  /** RFC 4291: with `::`, at most seven groups, of which those before it come first. */
+  function ipv6(): string {
+    const groups = (count: number): string => (count === 0 ? '' : `${GROUP}(?::${GROUP}){${count - 1}}`);
+    const forms = [groups(8), `(?:${GROUP}:){6}${IPV4}`];
+    for (let before = 0; before <= 7; before += 1) {
+      for (let after = 0; before + after <= 7; after += 1) forms.push(`${groups(before)}::${groups(after)}`);
+      for (let after = 0; before + after <= 5; after += 1)
+        forms.push(`${groups(before)}::(?:${GROUP}:){${after}}${IPV4}`);
+    }
+    return `(?:${forms.join('|')})`;
+  }
+
+  const label = (most: number): string => {
+    const [end, inside] = ['[a-zA-Z0-9]', '[a-zA-Z0-9-]'];
+    const long = `${inside}(?:${end}${inside}|-${end})${inside}{0,${most - 5}}${end}`;
+    return `${end}(?:${inside}{0,2}${end}|${long})?`;
+  };
+
+  function uri(): string {
+    const encoded = '%[0-9a-fA-F]{2}';
+    const plain = "a-zA-Z0-9._~!$&'()*+,;=\\-";
+    const segment = `(?:[${plain}:@]|${encoded})`;
+    const path = `(?:/${segment}*)*`;
+    const host = `(?:(?:[${plain}]|${encoded})*|\\[${ipv6()}\\])`;
+    const authority = `(?:(?:[${plain}:]|${encoded})*@)?${host}(?::\\d{0,5})?`;
+    const tail = `(?:[${plain}:@/?]|${encoded})*`;
+    return `[a-zA-Z][a-zA-Z0-9+.-]*:(?://${authority}${path}|/?${segment}+${path})(?:\\?${tail})?(?:#${tail})?`;
+  }
+
+  test.each([
+    ['ipv6', ipv6()],
+    ['hostname', `${label(63)}(?:\\.${label(30)}){0,6}`],
+    ['uri', uri()],
+  ])('%s', (name, pattern) => {
+    expect(formatAutomaton(name)).toEqual(patternAutomaton(pattern, 'whole', untimed()));
+  });
+});
+
+test('the small automaton of a format accepts a part of its texts', () => {
+  const small = smallFormatAutomaton('uri');
+  const texts = ['https://example.com:8080/a?b#c', 'ldap://[2001:db8::7]/c', 'no uri'];
+  expect(texts.map((text) => small && matches(small, text))).toEqual([true, false, false]);
+  expect(small?.accepts.length).toBeLessThan((formatAutomaton('uri')?.accepts.length ?? 0) / 4);
+  expect(smallFormatAutomaton('uuid')).toBe(formatAutomaton('uuid'));
+  expect(['small uri', 'color'].map(formatAutomaton)).toEqual([undefined, undefined]);
+  expect(smallFormatAutomaton('small uri')).toBeUndefined();
 });
