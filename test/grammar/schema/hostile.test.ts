@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { Budget } from '../../../src/grammar/budget.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
+import { MAX_FIRST_ITEMS } from '../../../src/grammar/schema/arrays.ts';
 import { MAX_LEAST } from '../../../src/grammar/schema/facts.ts';
-import { MAX_NAME_CHARACTERS } from '../../../src/grammar/schema/objects.ts';
+import { MAX_NAME_CHARACTERS, MAX_REQUIRED } from '../../../src/grammar/schema/objects.ts';
 import { accepts, compileSchema, refusalOf } from './compile-schema.ts';
 
 type Schema = { [name: string]: Json };
@@ -119,6 +120,36 @@ describe('width', () => {
   test('more than four patterns for names', () => {
     const patternProperties = Object.fromEntries(range(5).map((index) => [`^${index}`, true]));
     expect(refusalOf({ patternProperties })).toMatchObject({ problem: 'too_complex', path: [] });
+  });
+
+  test('chains of required members', () => {
+    const chain = (length: number): Schema => {
+      const dependent = range(length).map((index) => [`p${index}`, [`p${index + 1}`]] as const);
+      return { type: 'object', dependentRequired: Object.fromEntries(dependent) };
+    };
+    expect(accepts(compileSchema(chain(20)), { p19: 1, p20: 1 })).toBe(true);
+    expect(refusalOf({ properties: { a: chain(600) } })).toMatchObject({
+      problem: 'too_complex',
+      path: ['properties', 'a'],
+      message: expect.stringContaining(`more than ${MAX_REQUIRED}`),
+    });
+  });
+
+  test('many first items, of which some must match', () => {
+    const first = (length: number): Json => ({
+      type: 'array',
+      prefixItems: range(length).map(() => true),
+      contains: { const: 1 },
+    });
+    expect(accepts(compileSchema(first(MAX_FIRST_ITEMS)), [0, 1])).toBe(true);
+    expect(refusalOf(first(MAX_FIRST_ITEMS + 1))).toMatchObject({ problem: 'too_complex', path: [] });
+  });
+
+  test('5000 numbers of an enumeration become one automaton, and all can be written', () => {
+    const program = compileSchema({ enum: [...range(5_000), null, 0.5] });
+    expect(program.nodes.map(({ kind }) => kind)).toEqual(['chars']);
+    for (const value of [0, 7, 4_999, null, 0.5]) expect(accepts(program, value)).toBe(true);
+    for (const value of [5_000, -1, true, '7']) expect(accepts(program, value)).toBe(false);
   });
 
   test('5000 strings of an enumeration become one automaton', () => {
