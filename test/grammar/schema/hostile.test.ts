@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Budget } from '../../../src/grammar/budget.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
+import { MAX_ALTERNATIVES } from '../../../src/grammar/schema/alternatives.ts';
 import { MAX_FIRST_ITEMS } from '../../../src/grammar/schema/arrays.ts';
 import { MAX_LEAST } from '../../../src/grammar/schema/facts.ts';
 import { MAX_NAME_CHARACTERS, MAX_REQUIRED } from '../../../src/grammar/schema/objects.ts';
@@ -176,6 +177,24 @@ describe('exponential growth', () => {
       $defs[`d${index + 1}`] = { allOf: [{ $ref }, { $ref }] };
     }
     expect(accepts(compileSchema({ $ref: '#/$defs/d60', $defs }), 'a')).toBe(true);
+  });
+
+  test.each<[string, (inner: Json) => Json, Json]>([
+    ['anyOf', (inner) => ({ anyOf: [inner, inner] }), { $ref: '#/$defs/d25' }],
+    [
+      'oneOf',
+      (inner) => ({ oneOf: [{ type: 'null' }, { type: 'array', anyOf: [inner, inner] }] }),
+      { $ref: '#/$defs/d25' },
+    ],
+    ['allOf inside of not', (inner) => ({ allOf: [inner, inner] }), { not: { $ref: '#/$defs/d25' } }],
+    ['anyOf inside of not not', (inner) => ({ anyOf: [inner, inner] }), { not: { not: { $ref: '#/$defs/d25' } } }],
+  ])('references that double in %s', (_, wrap, schema) => {
+    const $defs: Schema = { d0: { type: 'array', minItems: 1 } };
+    for (const index of range(25)) $defs[`d${index + 1}`] = wrap({ $ref: `#/$defs/d${index}` });
+    expect(refusalOf({ ...(schema as Schema), $defs })).toMatchObject({
+      problem: 'too_complex',
+      message: expect.stringContaining(`${MAX_ALTERNATIVES} alternatives`),
+    });
   });
 
   test('references that double inside of members', () => {
