@@ -3,9 +3,10 @@
  * they are compiled, the worker answers probes and streams go on.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CACHE_BOUNDS } from '../../../src/text/grammar/grammar-compiler.ts';
 import { PROMPT, validValue } from '../../support/forms.ts';
 import { Listener } from '../../support/listener.ts';
-import { startWorker, type TestWorker, textOf } from '../../support/worker.ts';
+import { all, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
 beforeAll(async () => {
@@ -88,7 +89,7 @@ const REFUSED: readonly (readonly [name: string, schema: string, error: string |
   ['multipleOf 1e-300', text({ type: 'number', multipleOf: 1e-300 }), '.multipleOf '],
   ['a number that is infinite', '{"minimum":1e400}', '.minimum must be '],
   ['a long pattern', text({ pattern: 'a'.repeat(500_000) }), '.pattern '],
-  ['half of a surrogate pair in a pattern', '{"type":"string","pattern":"\\ud800"}', '.pattern '],
+  ['half of a surrogate pair in a pattern', '{"type":"string","pattern":"\\ud800"}', ' accepts no value'],
   ['a definition that only a prototype has', text({ $ref: '#/$defs/toString', $defs: {} }), '.$ref '],
   ['a member of the name __proto__', '{"properties":{"__proto__":true}}', 'body must not have a key __proto__'],
   ['a reference to a prototype', '{"$ref":"#/__proto__"}', '.$ref '],
@@ -185,7 +186,7 @@ test('probes are answered, and a stream goes on, while hostile schemas are compi
       }),
     ),
   );
-  const all = Promise.all(attack);
+  const answered = Promise.all(attack);
   const seen = stream.events.length;
   for (let probe = 0; probe < 5; probe += 1) {
     expect((await worker.get('/health')).status).toBe(200);
@@ -193,8 +194,19 @@ test('probes are answered, and a stream goes on, while hostile schemas are compi
   }
   await stream.until((event) => stream.events.indexOf(event) > seen && event.data.type === 'token');
   expect(open).toBeGreaterThan(0);
-  expect(new Set(await all)).toEqual(new Set([400]));
+  expect(new Set(await answered)).toEqual(new Set([400]));
   stream.leave();
+});
+
+test('the worker keeps as many grammars as its cache has room for', async () => {
+  const cachedOf = async (word: string): Promise<unknown> => {
+    jobs += 1;
+    const events = await worker.execute({ job_id: `many-${jobs}`, prompt: 'a', max_tokens: 1, choice: [word] });
+    return all(events, 'narration').find(({ event }) => event === 'grammar.compiled')?.['cached_grammar'];
+  };
+  expect([await cachedOf('first'), await cachedOf('first')]).toEqual(['no', 'yes']);
+  for (const index of range(CACHE_BOUNDS.count)) expect(await cachedOf(`word ${index}`)).toBe('no');
+  expect([await cachedOf('first'), await cachedOf('word 99')]).toEqual(['no', 'yes']);
 });
 
 test('afterwards, a schema works, and the worker is as healthy as before', async () => {
