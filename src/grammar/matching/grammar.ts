@@ -14,7 +14,7 @@ import type { Vocabulary } from './vocabulary.ts';
  */
 const MAX_AUTOMATON_STATES = 16_384;
 /** The same for its memory: a state of an ambiguous grammar has up to 256 frames of its own. */
-const MAX_AUTOMATON_BYTES = 48 * 2 ** 20;
+export const MAX_AUTOMATON_BYTES = 48 * 2 ** 20;
 
 export class Grammar {
   readonly #program: Program;

@@ -9,7 +9,7 @@ import type { Place } from './places.ts';
 /** First items that are compared to prove that they differ. */
 const MAX_COMPARED = 16;
 
-/** First items of an array with a `contains` that must match: each set of items that match is another place. */
+/** First items of an array with a `contains`: each number of them that match is another place. */
 export const MAX_FIRST_ITEMS = 64;
 
 /** The node of an array, or undefined if there is none. */

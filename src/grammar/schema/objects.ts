@@ -60,7 +60,7 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
   return node;
 }
 
-/** @throws GrammarError `too_complex` if chains of required members are too long to be followed for each text */
+/** @throws GrammarError `too_complex` if chains of required members are too long to be followed */
 function checkRequired({ budget }: Nodes, members: readonly Member[], path: Path): void {
   let sum = 0;
   for (const [index, { requires }] of members.entries()) {

@@ -1,5 +1,4 @@
-/** Grammars that read a text in very many ways at once: bounded memory, and only valid texts. */
-import { Ajv2020 } from 'ajv/dist/2020.js';
+/** Grammars that read a text in very many ways at once: bounded memory. */
 import { expect, test } from 'vitest';
 import { Grammar } from '../../../src/grammar/matching/grammar.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
@@ -8,7 +7,6 @@ import { vocabularyOf } from '../../support/grammar/vocabularies.ts';
 import { compileSchema } from '../schema/compile-schema.ts';
 
 const BYTES = vocabularyOf([]);
-const validator = new Ajv2020({ strict: false });
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 /** Bytes of a grammar, at most: above the bound of one automaton, by the states of one more step. */
 const MOST_BYTES = 128 * 2 ** 20;
@@ -32,8 +30,7 @@ const recursive = (alternatives: number): Json => ({
 });
 
 test.each([60, 250])('a recursion through %d alternatives that begin alike', (alternatives) => {
-  const schema = recursive(alternatives);
-  const grammar = new Grammar(compileSchema(schema), BYTES);
+  const grammar = new Grammar(compileSchema(recursive(alternatives)), BYTES);
   const matcher = grammar.start();
   const depth = 64;
   const text = `${'['.repeat(depth)}null${']'.repeat(depth)}`;
@@ -42,8 +39,5 @@ test.each([60, 250])('a recursion through %d alternatives that begin alike', (al
     expect(matcher.accept(byte)).toBe(true);
     expect(grammar.bytes).toBeLessThan(MOST_BYTES);
   }
-  expect({ accepts: matcher.accepts, valid: validator.validate(schema as object, JSON.parse(text)) }).toEqual({
-    accepts: true,
-    valid: true,
-  });
+  expect(matcher.accepts).toBe(true);
 });

@@ -90,7 +90,7 @@ export class Facts {
     return lengths;
   }
 
-  /** Bytes from behind `count` items, of which `matches` match, to the end of an array: `least` more items. */
+  /** Bytes from behind `count` items, of which `matches` match, to the end of an array with `least` more. */
   arrayRest(node: ArrayNode, count: number, matches: number, least = 0): number {
     const place: ArrayPlace = { count, matches, least };
     if (count >= node.prefix.length) return arrayRest(node, place, this.#lengthOf);

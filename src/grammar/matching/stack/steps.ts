@@ -20,7 +20,7 @@ const NODES = 2 ** 20;
  * alternatives would multiply them with each byte. Each frame is a reading of the text of its own, so the
  * grammar can become narrower, and never wider.
  */
-const MAX_STEP_FRAMES = 1_024;
+export const MAX_STEP_FRAMES = 1_024;
 
 /** The frames after a step, and whether the text can end there. */
 export interface StepResult {
