@@ -34,13 +34,15 @@ import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_GRAMMAR_BYTES, MAX_GRAMMARS } from '../src/engine/sampling/grammars.ts';
 import { COMPILE_MS, MAX_DEPTH, MAX_STATES, SURE_STEPS } from '../src/grammar/budget.ts';
-import { MAX_AUTOMATON_STATES } from '../src/grammar/matching/grammar.ts';
+import { MAX_AUTOMATON_BYTES, MAX_AUTOMATON_STATES } from '../src/grammar/matching/grammar.ts';
 import { MAX_MASK_BYTES } from '../src/grammar/matching/masks.ts';
+import { MAX_STEP_FRAMES } from '../src/grammar/matching/stack/steps.ts';
 import { MAX_FRACTION_DIGITS, MAX_INTEGER_DIGITS } from '../src/grammar/regular/formats/any-number.ts';
 import { MAX_FACTOR } from '../src/grammar/regular/number.ts';
 import { MAX_ALTERNATIVES } from '../src/grammar/schema/alternatives.ts';
+import { MAX_FIRST_ITEMS } from '../src/grammar/schema/arrays.ts';
 import { MAX_LEAST } from '../src/grammar/schema/facts.ts';
-import { MAX_NAME_CHARACTERS, MAX_NAMES, MAX_PATTERNS } from '../src/grammar/schema/objects.ts';
+import { MAX_NAME_CHARACTERS, MAX_NAMES, MAX_PATTERNS, MAX_REQUIRED } from '../src/grammar/schema/objects.ts';
 import { MAX_COPIED_STATES } from '../src/grammar/schema/scalars.ts';
 import { MAX_NESTED_NAMES } from '../src/http/anthropic/ignored.ts';
 import { MAX_KEY_LEVELS, MAX_KEYS, MAX_LEVELS, MAX_VALUES } from '../src/http/body/json-body.ts';
@@ -302,6 +304,8 @@ the time that it may need, and every other one on a thread.
 | alternatives of one value after \`anyOf\`, \`oneOf\` and \`allOf\` are combined | ${count(MAX_ALTERNATIVES)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/alternatives\` | \`grammar/schema/hostile\` |
 | patterns for the names of one object; names of a finite pattern that are listed one by one | ${MAX_PATTERNS}; ${count(MAX_NAMES)} | – | 400 \`SCHEMA_TOO_COMPLEX\`; the pattern counts as endless | \`grammar/schema/objects\` | \`grammar/schema/hostile\`, \`grammar/schema/errors\` |
 | names of members beside a pattern for other names, together | ${count(MAX_NAME_CHARACTERS)} characters | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/objects\` | \`grammar/schema/hostile\` |
+| members that the members of one object require, counted for each one, with chains (\`dependentRequired\`); first items next to \`contains\` | ${count(MAX_REQUIRED)}; ${count(MAX_FIRST_ITEMS)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/objects\`, \`grammar/schema/arrays\` | \`grammar/schema/hostile\` |
+| readings of a text that one byte begins; memory of the automaton of a grammar | ${count(MAX_STEP_FRAMES)}, at most by one node more; ${MAX_AUTOMATON_BYTES / 2 ** 20} MiB | – | the readings with the longest ways to an end are dropped; the automaton begins again | \`grammar/matching/stack/steps\`, \`grammar/matching/grammar\` | \`grammar/matching/ambiguous\` |
 | \`minLength\`, \`minItems\`, \`minProperties\`, \`minContains\` | ${count(MAX_LEAST)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/facts\` | \`grammar/schema/hostile\` |
 | states of a \`pattern\` or a \`format\` times \`maxLength\` | ${count(MAX_COPIED_STATES)} | – | the output has no longer string | \`grammar/schema/scalars\` | \`grammar/schema/lengths\` |
 | digits of a number before its point; after it, without bounds | ${MAX_INTEGER_DIGITS}, more if a bound is longer; ${MAX_FRACTION_DIGITS} | – | the output has no longer number | \`grammar/regular/number\` | \`grammar/regular/number\` |

@@ -4,6 +4,8 @@ import { lengthOfLiteral, shortestInside } from './spelling.ts';
 
 const IMPOSSIBLE = Number.POSITIVE_INFINITY;
 
+type ArrayNode = Extract<GrammarNode, { kind: 'array' }>;
+
 /**
  * Bytes of the shortest text of each node; Infinity for a node that no finite text matches. Rule: Knuth's
  * generalization of Dijkstra's algorithm, as a fixed point; each round settles at least one node.
@@ -85,33 +87,58 @@ function lengthOf(node: GrammarNode, lengths: Float64Array): number {
 
 type Length = (id: NodeId) => number;
 
-/** Shortest of the arrays with as few items as possible, or with more if only later items can match. */
-function arrayLength(node: Extract<GrammarNode, { kind: 'array' }>, of: Length): number {
-  const { prefix, rest, min, max = IMPOSSIBLE, minMatches } = node;
-  const least = Math.max(min, minMatches);
-  const most = Math.min(max, rest ? prefix.length + least : prefix.length);
+function arrayLength(node: ArrayNode, of: Length): number {
+  const least = Math.max(node.min, node.minMatches);
+  return least === 0 ? 2 : arrayRest(node, { count: 0, matches: 0, least }, of);
+}
+
+/** A place in an array. */
+export interface ArrayPlace {
+  /** Items so far, and those of them that match. */
+  readonly count: number;
+  readonly matches: number;
+  /** Items that must follow at least. */
+  readonly least: number;
+}
+
+/**
+ * Bytes from a place in an array to its end, with a comma before each item. More items than necessary are
+ * shorter only if one of the first items, later in the list, can match.
+ */
+export function arrayRest(node: ArrayNode, { count, matches, least }: ArrayPlace, of: Length): number {
+  const missing = Math.max(0, node.minMatches - matches);
+  const fewest = Math.max(node.min - count, missing, least);
+  const spare = missing === 0 ? 0 : Math.max(0, node.prefix.length - count);
   let best = IMPOSSIBLE;
-  for (let count = least; count <= most && count <= least + prefix.length; count += 1)
-    best = Math.min(best, itemsLength(node, count, of));
+  for (let items = fewest; items <= fewest + spare; items += 1)
+    best = Math.min(best, lengthOfItems(node, { count, items, missing }, of));
   return best;
 }
 
-/** Shortest array of `count` items. */
-function itemsLength(node: Extract<GrammarNode, { kind: 'array' }>, count: number, of: Length): number {
-  const { prefix, rest, minMatches } = node;
-  const items = [...prefix.slice(0, count)];
-  const more = Math.max(0, count - prefix.length);
-  let sum = 2 + Math.max(0, count - 1);
-  for (const item of items) sum += of(item.value);
-  if (more > 0) sum += more * (rest ? of(rest.value) : IMPOSSIBLE);
-  if (minMatches === 0 || sum === IMPOSSIBLE) return sum;
-  const extra = (item: Item): number => (item.match === undefined ? IMPOSSIBLE : of(item.match)) - of(item.value);
-  const extras = [
-    ...items.map(extra),
-    ...Array.from({ length: Math.min(more, minMatches) }, () => (rest ? extra(rest) : IMPOSSIBLE)),
-  ];
-  const chosen = extras.sort((a, b) => a - b).slice(0, minMatches);
-  return chosen.length < minMatches ? IMPOSSIBLE : chosen.reduce((total, one) => total + one, sum);
+/** The items that an array has, those that are added, and those of them that must match. */
+interface Added {
+  readonly count: number;
+  readonly items: number;
+  readonly missing: number;
+}
+
+/** Bytes of the added items with a comma before each, and of the bracket. The items of `rest` are alike. */
+function lengthOfItems({ prefix, rest, max = IMPOSSIBLE }: ArrayNode, { count, items, missing }: Added, of: Length) {
+  const first = prefix.slice(count, count + items);
+  const more = items - first.length;
+  if (more > 0 && (!rest || count + items > max)) return IMPOSSIBLE;
+  let sum = 1 + items + more * (more > 0 && rest ? of(rest.value) : 0);
+  for (const { value } of first) sum += of(value);
+  if (missing === 0 || sum === IMPOSSIBLE) return sum;
+  const extra = (item: Item): number => (item.match === undefined ? IMPOSSIBLE : of(item.match) - of(item.value));
+  const extras = first.map(extra).sort((a, b) => a - b);
+  const extraOfRest = more > 0 && rest ? extra(rest) : IMPOSSIBLE;
+  let [left, at] = [missing, 0];
+  for (; left > 0 && (extras[at] ?? IMPOSSIBLE) < extraOfRest; at += 1, left -= 1) sum += extras[at] ?? 0;
+  const alike = extraOfRest === IMPOSSIBLE ? 0 : Math.min(left, more);
+  if (alike > 0) sum += alike * extraOfRest;
+  for (left -= alike; left > 0; at += 1, left -= 1) sum += extras[at] ?? IMPOSSIBLE;
+  return sum;
 }
 
 /** Bytes of a member with its name and the colon. */

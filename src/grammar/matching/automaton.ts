@@ -297,8 +297,9 @@ function keyOf(set: readonly number[], accepts: boolean): string | number {
   return 2 * ((first + 1) * FRAMES + second + 1) + (accepts ? 1 : 0);
 }
 
-/** The numbers of a short list in ascending order, each once. */
+/** The numbers of a list in ascending order, each once. Insertion is faster for short lists. */
 function sorted(numbers: readonly number[]): number[] {
+  if (numbers.length > 64) return [...new Set(numbers)].sort((a, b) => a - b);
   const set: number[] = [];
   for (const one of numbers) {
     let at = set.length;

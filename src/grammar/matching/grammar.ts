@@ -13,6 +13,8 @@ import type { Vocabulary } from './vocabulary.ts';
  * of the texts that are in work.
  */
 export const MAX_AUTOMATON_STATES = 16_384;
+/** The same for its memory: a state of an ambiguous grammar has up to 256 frames of its own. */
+export const MAX_AUTOMATON_BYTES = 48 * 2 ** 20;
 
 export class Grammar {
   readonly #program: Program;
@@ -50,9 +52,13 @@ export class Grammar {
 
   /** The same place in an automaton that has room for more states. */
   withRoom(machine: Machine, state: number): { readonly machine: Machine; readonly state: number } {
-    if (machine.automaton.states <= this.#maxStates) return { machine, state };
-    if (this.#machine.automaton.states > this.#maxStates) this.#machine = this.#newMachine();
+    if (this.#hasRoom(machine)) return { machine, state };
+    if (!this.#hasRoom(this.#machine)) this.#machine = this.#newMachine();
     return { machine: this.#machine, state: this.#machine.automaton.adopt(machine.automaton, state) };
+  }
+
+  #hasRoom({ automaton }: Machine): boolean {
+    return automaton.states <= this.#maxStates && automaton.memory <= MAX_AUTOMATON_BYTES;
   }
 
   #newMachine(): Machine {

@@ -84,7 +84,7 @@ export class Alternatives implements Expansion {
     if (hasReference) list = this.#product(list, this.of(this.#places.target(place)), place);
     for (const branch of this.#branches(place, reader, 'allOf')) list = this.#product(list, this.of(branch), place);
     if (reader.value('anyOf') !== undefined)
-      list = this.#product(list, this.#union(this.#branches(place, reader, 'anyOf')), place);
+      list = this.#product(list, this.#union(this.#branches(place, reader, 'anyOf'), place), place);
     if (reader.value('not') !== undefined)
       list = this.#product(list, this.of(this.#places.not(this.#places.child(place, 'not'))), place);
     if (reader.value('oneOf') !== undefined) list = this.#oneOf(list, place, reader);
@@ -107,9 +107,7 @@ export class Alternatives implements Expansion {
       for (const y of b) {
         this.budget.step(2);
         const merged = f.merge(x, y);
-        if (merged) made.push(merged);
-        if (made.length > MAX_ALTERNATIVES)
-          throw new GrammarError('too_complex', place.path, `combines more than ${MAX_ALTERNATIVES} alternatives`);
+        if (merged) this.#append(made, [merged], place);
       }
     return made.length > MAX_UNPROVED ? made.filter((facts) => !this.#isSurelyEmpty(facts)) : made;
   }
@@ -128,9 +126,24 @@ export class Alternatives implements Expansion {
     }
   }
 
-  /** The alternatives of any of these schemas. If several can match, `unevaluated…` has no exact layers. */
-  #union(branches: readonly Place[]): List {
-    const list = branches.flatMap((branch) => this.of(branch));
+  /** The alternatives of any of these schemas. @throws GrammarError `too_complex` if they are too many */
+  any(places: readonly Place[], owner: Place): List {
+    const list: f.Facts[] = [];
+    for (const place of places) this.#append(list, this.of(place), owner);
+    return list;
+  }
+
+  /** Adds alternatives to a list. @throws GrammarError `too_complex` if they are too many */
+  #append(list: f.Facts[], more: List, { path }: Place): void {
+    this.budget.step(more.length);
+    if (list.length + more.length > MAX_ALTERNATIVES)
+      throw new GrammarError('too_complex', path, `combines more than ${MAX_ALTERNATIVES} alternatives`);
+    for (const facts of more) list.push(facts);
+  }
+
+  /** The same for `anyOf`. If several can match, `unevaluated…` has no exact layers. */
+  #union(branches: readonly Place[], place: Place): List {
+    const list = this.any(branches, place);
     const isAmbiguous = list.length > 1 && list.some(hasLayers);
     return isAmbiguous ? list.map((facts) => ({ ...facts, ambiguous: true })) : list;
   }
@@ -145,7 +158,7 @@ export class Alternatives implements Expansion {
       for (const [other, facts] of merged.entries())
         if (other !== index && alone.length > 0 && !this.#areDisjoint(own, facts))
           alone = this.#product(alone, this.#negation(branches[other] ?? NOTHING, reader), place);
-      result.push(...alone);
+      this.#append(result, alone, place);
     }
     return result;
   }

@@ -9,6 +9,9 @@ import type { Place } from './places.ts';
 /** First items that are compared to prove that they differ. */
 const MAX_COMPARED = 16;
 
+/** First items of an array with a `contains`: each number of them that match is another place. */
+export const MAX_FIRST_ITEMS = 64;
+
 /** The node of an array, or undefined if there is none. */
 export function arrayNode(nodes: Nodes, facts: ArrayFacts): GrammarNode | undefined {
   const contained = containedIn(facts);
@@ -20,6 +23,10 @@ export function arrayNode(nodes: Nodes, facts: ArrayFacts): GrammarNode | undefi
     return { value, ...(match !== undefined && { match }) };
   };
   const length = Math.max(0, ...facts.layers.map(({ prefix }) => prefix.length));
+  if (contained && contained.min > 0 && length > MAX_FIRST_ITEMS) {
+    const text = `has more than ${MAX_FIRST_ITEMS} first items next to contains; use fewer`;
+    throw new GrammarError('too_complex', facts.path, text);
+  }
   const prefix: Item[] = [];
   while (prefix.length < Math.min(length, facts.max)) {
     const next = item(placesAt(facts, prefix.length));

@@ -11,6 +11,7 @@ interface Source {
   readonly budget: Budget;
   of(place: Place): readonly f.Facts[];
   all(places: readonly Place[]): readonly f.Facts[];
+  any(places: readonly Place[], owner: Place): readonly f.Facts[];
 }
 
 /** What one keyword needs to be negated. */
@@ -37,7 +38,7 @@ export function negated(place: Place, places: Places, source: Source): f.Facts[]
     source.budget.step();
     if (!place.dialect.modern && MODERN_ONLY.has(name)) continue;
     const rule = Object.hasOwn(RULES, name) ? RULES[name] : undefined;
-    if (rule) result.push(...rule({ place, reader, places, source, name }));
+    if (rule) for (const facts of rule({ place, reader, places, source, name })) result.push(facts);
     else if (IMPOSSIBLE.has(name)) throw refusal(reader, name);
   }
   return result;
@@ -131,7 +132,10 @@ const RULES: Readonly<Record<string, Rule>> = {
     return arrays({ layers: [{ prefix: [], rest: places.not(places.child(place, 'contains')), evaluates: false }] });
   },
   allOf: ({ reader, place, places, source }) =>
-    (reader.list('allOf') ?? []).flatMap((_, index) => source.of(places.not(places.child(place, 'allOf', index)))),
+    source.any(
+      (reader.list('allOf') ?? []).map((_, index) => places.not(places.child(place, 'allOf', index))),
+      place,
+    ),
   anyOf: ({ reader, place, places, source }) =>
     source.all((reader.list('anyOf') ?? []).map((_, index) => places.not(places.child(place, 'anyOf', index)))),
   not: ({ place, places, source }) => source.of(places.child(place, 'not')),

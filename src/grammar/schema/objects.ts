@@ -3,6 +3,7 @@ import { GrammarError } from '../grammar-error.ts';
 import type { CharAutomaton, GrammarNode, Member, MemberGroup, NodeId } from '../program.ts';
 import * as o from '../regular/operations.ts';
 import { wordsAutomaton, wordsOf } from '../regular/words.ts';
+import { withRequired } from '../shortest.ts';
 import { admitsAll, type Expansion, placesOf } from './admits.ts';
 import { ANY_TEXT, checkLeast, type ObjectFacts, STRING } from './facts.ts';
 import type { Path, Place } from './places.ts';
@@ -15,11 +16,16 @@ export const MAX_NAMES = 1_000;
 /** Maximum number of characters of all names of an object that allows other names too. */
 export const MAX_NAME_CHARACTERS = 100_000;
 
+/** Maximum number of members that the members of an object require, counted for each one, with chains. */
+export const MAX_REQUIRED = 100_000;
+
 /** Makes the nodes of values. */
 export interface Nodes extends Expansion {
   /** The node of a value that all these schemas describe; undefined if it accepts nothing. */
   node(places: readonly Place[]): NodeId | undefined;
 }
+
+type ObjectNode = Extract<GrammarNode, { kind: 'object' }>;
 
 /** A set of names: all, none, or those of an automaton. */
 type Names = CharAutomaton | 'every' | undefined;
@@ -49,7 +55,24 @@ export function objectNode(nodes: Nodes, facts: ObjectFacts): GrammarNode | unde
     if (words) for (const word of words) values.set(word, value);
     else others.push({ ...(names && { names }), value });
   }
-  return assemble(facts, values, others);
+  const node = assemble(facts, values, others);
+  if (node) checkRequired(nodes, node.members, facts.path);
+  return node;
+}
+
+/** @throws GrammarError `too_complex` if chains of required members are too long to be followed */
+function checkRequired({ budget }: Nodes, members: readonly Member[], path: Path): void {
+  let sum = 0;
+  for (const [index, { requires }] of members.entries()) {
+    if (!requires) continue;
+    const count = withRequired(members, new Set([index])).size;
+    budget.step(count);
+    sum += count;
+    if (sum > MAX_REQUIRED) {
+      const text = `has members that require more than ${MAX_REQUIRED} others together; use shorter chains`;
+      throw new GrammarError('too_complex', path, text);
+    }
+  }
 }
 
 /** The members that can occur, with the members that they require. */
@@ -57,7 +80,7 @@ function assemble(
   { required, dependent, min, max, path }: ObjectFacts,
   values: Map<string, NodeId>,
   others: readonly MemberGroup[],
-): GrammarNode | undefined {
+): ObjectNode | undefined {
   const needed = new Set(required);
   const requires = new Map<string, Set<string>>();
   for (const [name, names] of dependent)

@@ -106,8 +106,10 @@ class Compiler implements Nodes {
     if (places.length > 0 && list.includes(f.ANYTHING)) return this.node([]);
     const ids = new Set<NodeId>();
     const words: string[] = [];
+    const texts = new Set<string>();
     for (const facts of list)
-      for (const node of facts.values ? this.#listed(facts, words) : this.#typed(facts, path)) ids.add(node);
+      for (const node of facts.values ? this.#listed(facts, { words, texts }) : this.#typed(facts, path)) ids.add(node);
+    for (const node of this.#literals([...texts])) ids.add(node);
     if (words.length === 1) ids.add(this.#literal(words[0] ?? ''));
     if (words.length > 1)
       ids.add(this.#add({ kind: 'string', automaton: wordsAutomaton([...new Set(words)], this.budget) }));
@@ -133,12 +135,22 @@ class Compiler implements Nodes {
     return this.#builder.add({ kind: 'literal', text: JSON.stringify(value) });
   }
 
-  /** The listed values that meet the other restrictions. Strings go to `words`, to become one automaton. */
-  *#listed(facts: f.Facts, words: string[]): Generator<NodeId> {
+  /** Texts of JSON: many become one automaton, because a choice of many nodes is slow to run. */
+  #literals(texts: readonly string[]): NodeId[] {
+    if (texts.length <= COMPARED_MEMBERS) return texts.map((text) => this.#builder.add({ kind: 'literal', text }));
+    return [this.#add({ kind: 'chars', automaton: wordsAutomaton(texts, this.budget) })];
+  }
+
+  /**
+   * The listed values that meet the other restrictions. Strings go to `words`, and the texts of the other
+   * values without parts to `texts`, to become one automaton each.
+   */
+  *#listed(facts: f.Facts, { words, texts }: { words: string[]; texts: Set<string> }): Generator<NodeId> {
     const { values = new Map<string, Json>(), ...others } = facts;
     for (const value of values.values()) {
       if (!admits(this, others, value)) continue;
       if (typeof value === 'string' && value.isWellFormed()) words.push(value);
+      else if (typeof value !== 'object' || value === null) texts.add(JSON.stringify(value));
       else yield this.#exact(value);
     }
   }

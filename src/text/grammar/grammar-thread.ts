@@ -5,6 +5,7 @@
 import { parentPort } from 'node:worker_threads';
 import { Budget, COMPILE_MS, SURE_STEPS } from '../../grammar/budget.ts';
 import { GrammarError } from '../../grammar/grammar-error.ts';
+import { FORMATS, formatAutomaton } from '../../grammar/regular/formats/formats.ts';
 import { reportStarted } from '../../protocol/start/started.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { CommonAnswer } from '../thread/thread-role.ts';
@@ -21,12 +22,18 @@ reportStarted();
 
 function answerTo({ source }: CompileJob): CompileAnswer {
   try {
+    buildFormats(source);
     return { type: 'compiled', compiled: compiledOf(JSON.parse(source)) };
   } catch (error) {
     if (!(error instanceof GrammarError)) return { type: 'failed', message: messageOf(error) };
     const { problem, path, message } = error;
     return { type: 'refused', problem, path, message };
   }
+}
+
+/** Builds the formats that a source can name. They are built once, so their time belongs to no source. */
+function buildFormats(source: string): void {
+  for (const name of FORMATS) if (source.includes(`"${name}"`)) formatAutomaton(name);
 }
 
 /**

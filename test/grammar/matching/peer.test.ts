@@ -29,9 +29,8 @@ const idOf = (text: string): number => TOKENS.findIndex((token) => token.equals(
 const CLOSING = [...'"]}@.'].map(idOf);
 /** Schemas of strings with a length. */
 const LENGTHS = ['lengths of strings', 'many lengths'];
-/** True for outputs of this engine that the peer refuses under many schemas: `-0`, and escapes under a length. */
-const isKnownRefusal = (name: string, text: string): boolean =>
-  /-0(?![.eE\d])/.test(text) || (LENGTHS.includes(name) && text.includes('\\'));
+/** True for outputs of this engine that the peer refuses under many schemas: escapes under a length. */
+const isKnownRefusal = (name: string, text: string): boolean => LENGTHS.includes(name) && text.includes('\\');
 
 const ajv = new Ajv2020({ strict: false, validateFormats: true });
 addFormats.default(ajv);
@@ -93,10 +92,9 @@ function checkDifference(name: string, kind: keyof Difference, texts: readonly s
 }
 
 describe('differences of many schemas', () => {
-  test.each<[string, Json, readonly [refused: string, accepted: string]]>([
-    ['the integer -0', { type: 'integer' }, ['-0', '-1']],
-    ['escapes in a string with a length', { type: 'string', maxLength: 1 }, ['"\\n"', '"n"']],
-  ])('the peer refuses %s', async (_, schema, [refused, accepted]) => {
+  test('the peer refuses escapes in a string with a length', async () => {
+    const schema: Json = { type: 'string', maxLength: 1 };
+    const [refused, accepted] = ['"\\n"', '"n"'];
     const other = await peer.compile(schema, 'some');
     const ours = new Grammar(compileSchema(schema), VOCABULARY);
     for (const text of [refused, accepted]) {

@@ -2,8 +2,10 @@
 import { describe, expect, test } from 'vitest';
 import { Budget } from '../../../src/grammar/budget.ts';
 import type { Json } from '../../../src/grammar/output-format.ts';
+import { MAX_ALTERNATIVES } from '../../../src/grammar/schema/alternatives.ts';
+import { MAX_FIRST_ITEMS } from '../../../src/grammar/schema/arrays.ts';
 import { MAX_LEAST } from '../../../src/grammar/schema/facts.ts';
-import { MAX_NAME_CHARACTERS } from '../../../src/grammar/schema/objects.ts';
+import { MAX_NAME_CHARACTERS, MAX_REQUIRED } from '../../../src/grammar/schema/objects.ts';
 import { accepts, compileSchema, refusalOf } from './compile-schema.ts';
 
 type Schema = { [name: string]: Json };
@@ -121,6 +123,36 @@ describe('width', () => {
     expect(refusalOf({ patternProperties })).toMatchObject({ problem: 'too_complex', path: [] });
   });
 
+  test('chains of required members', () => {
+    const chain = (length: number): Schema => {
+      const dependent = range(length).map((index) => [`p${index}`, [`p${index + 1}`]] as const);
+      return { type: 'object', dependentRequired: Object.fromEntries(dependent) };
+    };
+    expect(accepts(compileSchema(chain(20)), { p19: 1, p20: 1 })).toBe(true);
+    expect(refusalOf({ properties: { a: chain(600) } })).toMatchObject({
+      problem: 'too_complex',
+      path: ['properties', 'a'],
+      message: expect.stringContaining(`more than ${MAX_REQUIRED}`),
+    });
+  });
+
+  test('many first items, of which some must match', () => {
+    const first = (length: number): Json => ({
+      type: 'array',
+      prefixItems: range(length).map(() => true),
+      contains: { const: 1 },
+    });
+    expect(accepts(compileSchema(first(MAX_FIRST_ITEMS)), [0, 1])).toBe(true);
+    expect(refusalOf(first(MAX_FIRST_ITEMS + 1))).toMatchObject({ problem: 'too_complex', path: [] });
+  });
+
+  test('5000 numbers of an enumeration become one automaton, and all can be written', () => {
+    const program = compileSchema({ enum: [...range(5_000), null, 0.5] });
+    expect(program.nodes.map(({ kind }) => kind)).toEqual(['chars']);
+    for (const value of [0, 7, 4_999, null, 0.5]) expect(accepts(program, value)).toBe(true);
+    for (const value of [5_000, -1, true, '7']) expect(accepts(program, value)).toBe(false);
+  });
+
   test('5000 strings of an enumeration become one automaton', () => {
     const values = range(5_000).map((index) => `value ${index}`);
     const program = compileSchema({ enum: values });
@@ -145,6 +177,24 @@ describe('exponential growth', () => {
       $defs[`d${index + 1}`] = { allOf: [{ $ref }, { $ref }] };
     }
     expect(accepts(compileSchema({ $ref: '#/$defs/d60', $defs }), 'a')).toBe(true);
+  });
+
+  test.each<[string, (inner: Json) => Json, Json]>([
+    ['anyOf', (inner) => ({ anyOf: [inner, inner] }), { $ref: '#/$defs/d25' }],
+    [
+      'oneOf',
+      (inner) => ({ oneOf: [{ type: 'null' }, { type: 'array', anyOf: [inner, inner] }] }),
+      { $ref: '#/$defs/d25' },
+    ],
+    ['allOf inside of not', (inner) => ({ allOf: [inner, inner] }), { not: { $ref: '#/$defs/d25' } }],
+    ['anyOf inside of not not', (inner) => ({ anyOf: [inner, inner] }), { not: { not: { $ref: '#/$defs/d25' } } }],
+  ])('references that double in %s', (_, wrap, schema) => {
+    const $defs: Schema = { d0: { type: 'array', minItems: 1 } };
+    for (const index of range(25)) $defs[`d${index + 1}`] = wrap({ $ref: `#/$defs/d${index}` });
+    expect(refusalOf({ ...(schema as Schema), $defs })).toMatchObject({
+      problem: 'too_complex',
+      message: expect.stringContaining(`${MAX_ALTERNATIVES} alternatives`),
+    });
   });
 
   test('references that double inside of members', () => {

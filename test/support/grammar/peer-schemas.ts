@@ -54,8 +54,8 @@ export interface Difference {
 }
 
 /**
- * Reasons, by the name of the schema. Three more differences belong to many schemas, and have a test of their own:
- * the peer refuses the integer `-0` and escapes in a string with a length, and writes bytes that are no UTF-8.
+ * Reasons, by the name of the schema. Two more differences belong to many schemas, and have tests of their own:
+ * the peer refuses escapes in a string with a length, and writes bytes that are no UTF-8.
  */
 export const DIFFERENCES: Readonly<Record<string, Difference>> = {
   'names by patterns': { refuses: 'reads the pattern of a name as one of the whole name' },

@@ -94,6 +94,14 @@ describe('a short source', () => {
     expect(await statesOf(compiler, sourceOf({ kind: 'regex', pattern: '[a-z]{999}' }))).toBe(1);
   });
 
+  test.each(['hostname', 'ipv6', 'uri'])(
+    'with the format %s, which is slow to build, uses the thread',
+    async (format) => {
+      const compiler = await faulty(COUNTS);
+      expect(await statesOf(compiler, schema({ type: 'string', format }))).toBe(1);
+    },
+  );
+
   test('that cannot be compiled is refused without the thread', async () => {
     const compiler = compilerWith(LOOP_ONLY);
     const refusal = compiler.compile(schema({ type: 'object', properties: { a: { type: 'strung' } } }), never);
@@ -108,6 +116,14 @@ describe('a long source', () => {
     const [onLoop, onThread] = await Promise.all([compiler.compile(short, never), compiler.compile(long, never)]);
     expect(onThread.program).toBe(onLoop.program);
     expect(onThread.states).toBe(onLoop.states);
+  });
+
+  test('can name all formats, also as the first one of a thread', async () => {
+    const names = ['uri', 'ipv6', 'date', 'time', 'duration', 'date-time', 'email', 'ipv4', 'uuid', 'hostname'];
+    const properties = Object.fromEntries(names.map((format) => [format, { type: 'string', format }]));
+    // The formats are built in processor time that no budget counts; this limit is for a busy machine.
+    const compiler = compilerWith({ threadLimits: { ...COMPILE_THREAD_LIMITS, jobMs: 60_000 } });
+    expect(await statesOf(compiler, schema({ type: 'object', properties }))).toBeGreaterThan(names.length);
   });
 
   test('gets the errors of the thread', async () => {

@@ -42,6 +42,7 @@ export class ObjectFacts {
   readonly #ids = new Map<string, number>();
   /** Members with one more, by the id before and the listed member. */
   readonly #after = new Map<number, Seen>();
+  readonly #required: (readonly number[] | undefined)[] = [];
   /** Groups whose values exist. */
   readonly groups: readonly number[];
   readonly #groupLength: number;
@@ -154,12 +155,13 @@ export class ObjectFacts {
     const slots = max - count;
     const needed = this.#neededMembers(has);
     const openTo = this.#openMembers(has, needed, slots - needed.size);
+    const reaches = this.#reach(min - count - 1, has);
     const withRoom = needed.size < slots;
     const groups = this.groups.length > 0 && withRoom && (this.#anyOrder || needed.size === 0);
     const open = new Int32Array(members.length + 1);
     let sum = 0;
     for (const [place, member] of this.names.order.entries()) {
-      if (openTo(member) && this.#canReach(min - count - 1, has, member)) sum += 1;
+      if (openTo(member) && reaches(member)) sum += 1;
       open[place + 1] = sum;
     }
     return {
@@ -200,25 +202,34 @@ export class ObjectFacts {
       const listed = members[member];
       if (!listed || !Number.isFinite(this.#lengths[listed.value])) return false;
       if (!listed.requires) return needed.has(member) || spare > 0;
-      const all = withRequired(members, new Set([member]));
-      const added = [...all].filter((one) => has[one] !== 1 && !needed.has(one));
+      const all = this.#withRequired(member);
+      const added = all.filter((one) => has[one] !== 1 && !needed.has(one));
       if (added.length > spare) return false;
-      return this.#anyOrder || [...all].every((one) => one >= member || has[one] === 1);
+      return this.#anyOrder || all.every((one) => one >= member || has[one] === 1);
     };
   }
 
-  /** True if `missing` more members can follow this one. */
-  #canReach(missing: number, has: Uint8Array, member: number): boolean {
-    if (missing <= 0 || this.groups.length > 0) return true;
-    const left = this.node.members.filter(
+  /** A listed member and all members that it requires. */
+  #withRequired(member: number): readonly number[] {
+    const known = this.#required[member];
+    if (known) return known;
+    const all = [...withRequired(this.node.members, new Set([member]))];
+    this.#required[member] = all;
+    return all;
+  }
+
+  /** Tells if `missing` more members can follow a member. */
+  #reach(missing: number, has: Uint8Array): (member: number) => boolean {
+    if (missing <= 0 || this.groups.length > 0) return () => true;
+    const isFree = this.node.members.map(
       ({ value, requires = [] }, index) =>
-        has[index] !== 1 &&
-        index !== member &&
-        (this.#anyOrder || index > member) &&
-        requires.length === 0 &&
-        Number.isFinite(this.#lengths[value]),
+        has[index] !== 1 && requires.length === 0 && Number.isFinite(this.#lengths[value]),
     );
-    return left.length >= missing;
+    /** The free members from each one on. */
+    const from = new Int32Array(isFree.length + 1);
+    for (let at = isFree.length - 1; at >= 0; at -= 1) from[at] = (from[at + 1] ?? 0) + (isFree[at] ? 1 : 0);
+    if (!this.#anyOrder) return (member) => (from[member + 1] ?? 0) >= missing;
+    return (member) => (from[0] ?? 0) - (isFree[member] ? 1 : 0) >= missing;
   }
 
   #rest(has: Uint8Array, needed: ReadonlySet<number>, missing: number): number {

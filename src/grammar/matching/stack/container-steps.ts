@@ -14,7 +14,7 @@ import {
 import { type NamePlaces, NO_PLACE } from '../names/name-places.ts';
 import { ABSENT } from '../names/name-trie.ts';
 import type { ObjectFacts, Seen } from '../names/object-facts.ts';
-import { arrayRest, type Facts, itemAt } from './facts.ts';
+import { type Facts, itemAt } from './facts.ts';
 import { AFTER, COLON, FIRST, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE, VALUE_SPACE } from './phases.ts';
 import type { StepPlace } from './step-place.ts';
 
@@ -68,7 +68,7 @@ export class ArraySteps {
 
   /** True if the array can end after an item with this value. */
   #canHave(node: ArrayNode, value: NodeId, count: number, matches: number): boolean {
-    return this.#facts.exists(value) && Number.isFinite(arrayRest(node, count + 1, matches, this.#facts));
+    return this.#facts.exists(value) && Number.isFinite(this.#facts.arrayRest(node, count + 1, matches));
   }
 }
 

@@ -1,6 +1,6 @@
 /** Facts about the nodes of a grammar that the automaton needs at each step, computed at first use. Pure. */
 import type { CharAutomaton, GrammarNode, Item, NodeId, Program } from '../../program.ts';
-import { shortestLengths } from '../../shortest.ts';
+import { type ArrayPlace, arrayRest, shortestLengths } from '../../shortest.ts';
 import { bytesOfLiteral, type Spelling, shortestInside } from '../../spelling.ts';
 import { shortestWay } from '../bytes/char-bytes.ts';
 import { ObjectFacts } from '../names/object-facts.ts';
@@ -21,6 +21,9 @@ export class Facts {
   readonly #inside = { raw: new Map<CharAutomaton, Float64Array>(), json: new Map<CharAutomaton, Float64Array>() };
   readonly #through = { raw: new Map<CharAutomaton, Float64Array>(), json: new Map<CharAutomaton, Float64Array>() };
   readonly #finite = new Map<CharAutomaton, Uint8Array>();
+  /** By the node and the place in it; only of places among the first items. */
+  readonly #rests = new Map<ArrayNode, Map<string, number>>();
+  readonly #lengthOf = (id: NodeId): number => this.lengthOf(id);
 
   constructor(program: Program) {
     this.nodes = program.nodes;
@@ -95,6 +98,18 @@ export class Facts {
     return lengths;
   }
 
+  /** Bytes from behind `count` items, of which `matches` match, to the end of an array with `least` more. */
+  arrayRest(node: ArrayNode, count: number, matches: number, least = 0): number {
+    const place: ArrayPlace = { count, matches, least };
+    if (count >= node.prefix.length) return arrayRest(node, place, this.#lengthOf);
+    const rests = this.#rests.get(node) ?? new Map<string, number>();
+    this.#rests.set(node, rests);
+    const key = `${count} ${matches} ${least}`;
+    const rest = rests.get(key) ?? arrayRest(node, place, this.#lengthOf);
+    rests.set(key, rest);
+    return rest;
+  }
+
   /** Flags of the states from which an automaton accepts finitely many texts. */
   finite(automaton: CharAutomaton): Uint8Array {
     const known = this.#finite.get(automaton);
@@ -126,40 +141,3 @@ function finiteStates({ edges }: CharAutomaton): Uint8Array {
 /** The item at an index of an array; undefined if there is none. */
 export const itemAt = ({ prefix, rest, max = Number.POSITIVE_INFINITY }: ArrayNode, index: number): Item | undefined =>
   index < max ? (prefix[index] ?? rest) : undefined;
-
-/** Bytes from behind `count` items, of which `matches` match, to the end of an array. */
-export function arrayRest(node: ArrayNode, count: number, matches: number, facts: Facts): number {
-  const missing = Math.max(0, node.minMatches - matches);
-  const least = Math.max(node.min - count, missing, 0);
-  let best = Number.POSITIVE_INFINITY;
-  for (let items = least; items <= least + Math.max(0, node.prefix.length - count); items += 1)
-    best = Math.min(best, lengthOfItems(node, { count, items, missing }, facts));
-  return best;
-}
-
-/** The items that an array has, those that are added, and those of them that must match. */
-interface Added {
-  readonly count: number;
-  readonly items: number;
-  readonly missing: number;
-}
-
-/** Bytes of the added items with a comma before each, and of the bracket. */
-function lengthOfItems(node: ArrayNode, { count, items, missing }: Added, facts: Facts): number {
-  const { prefix, rest, max = Number.POSITIVE_INFINITY } = node;
-  if (missing === 0 && rest && count >= prefix.length)
-    return count + items > max ? Number.POSITIVE_INFINITY : 1 + items * (1 + facts.lengthOf(rest.value));
-  let sum = 1;
-  const extras: number[] = [];
-  for (let index = count; index < count + items; index += 1) {
-    const item = itemAt(node, index);
-    if (!item) return Number.POSITIVE_INFINITY;
-    const length = facts.lengthOf(item.value);
-    sum += 1 + length;
-    if (missing > 0 && item.match !== undefined) extras.push(facts.lengthOf(item.match) - length);
-  }
-  extras.sort((a, b) => a - b);
-  if (extras.length < missing) return Number.POSITIVE_INFINITY;
-  for (let at = 0; at < missing; at += 1) sum += extras[at] ?? 0;
-  return sum;
-}

@@ -15,7 +15,7 @@ import {
 import { TEXT_CUTS } from '../bytes/text-bytes.ts';
 import type { NamePlaces } from '../names/name-places.ts';
 import type { ObjectFacts } from '../names/object-facts.ts';
-import { arrayRest, type Facts, itemAt } from './facts.ts';
+import { type Facts, itemAt } from './facts.ts';
 import type { Place } from './frames.ts';
 import { AFTER, LISTED, OPEN, OTHER } from './phases.ts';
 import type { Places } from './places.ts';
@@ -109,7 +109,7 @@ export class PlaceBytes {
       case 'array':
         if (phase !== AFTER) return this.#ways.wayFrom(place).byte;
         if (itemAt(node, a) === undefined) return CLOSE_BRACKET;
-        return arrayRest(node, a, b, this.#facts) === 1 ? -1 : COMMA;
+        return this.#facts.arrayRest(node, a, b) === 1 ? -1 : COMMA;
       case 'object':
         return this.#onlyOfObject(this.#facts.object(id, node), place);
       default:

@@ -16,7 +16,7 @@ import {
 import { ANY_SPELLING, shortestWays } from '../bytes/text-bytes.ts';
 import type { NamePlaces } from '../names/name-places.ts';
 import type { ObjectFacts, Seen } from '../names/object-facts.ts';
-import { arrayRest, type Facts } from './facts.ts';
+import type { Facts } from './facts.ts';
 import type { Place } from './frames.ts';
 import { AFTER, COLON, FIRST, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE } from './phases.ts';
 
@@ -97,14 +97,14 @@ export class Places {
       case FIRST:
         return { length: 1, byte: CLOSE_BRACKET };
       case ITEM:
-        return { length: arrayRest(node, a + 1, b, facts), byte: 0 };
+        return { length: facts.arrayRest(node, a + 1, b), byte: 0 };
       case AFTER: {
-        const length = arrayRest(node, a, b, facts);
+        const length = facts.arrayRest(node, a, b);
         return { length, byte: length === 1 ? CLOSE_BRACKET : COMMA };
       }
       default:
         // The comma is written; the space is one more byte.
-        return { length: arrayRest({ ...node, min: Math.max(node.min, a + 1) }, a, b, facts), byte: SPACE_BYTE };
+        return { length: facts.arrayRest(node, a, b, 1), byte: SPACE_BYTE };
     }
   }
 

@@ -15,6 +15,13 @@ import { stepChars, stepLiteral, stepString, stepText } from './string-steps.ts'
 /** Multiplies a frame in a key of a frame and a node. */
 const NODES = 2 ** 20;
 
+/**
+ * When a step has made more frames, the other frames of the state are dropped: a recursion through many
+ * alternatives would multiply them with each byte. Each frame is a reading of the text of its own, so the
+ * grammar can become narrower, and never wider.
+ */
+export const MAX_STEP_FRAMES = 1_024;
+
 /** The frames after a step, and whether the text can end there. */
 export interface StepResult {
   readonly frames: readonly number[];
@@ -58,7 +65,21 @@ export class Steps implements StepPlace {
   /** The frames after a byte. */
   read(frames: readonly number[], byte: number): StepResult {
     this.#reset();
-    for (const frame of frames) this.#step(frame, byte);
+    for (const frame of frames) {
+      this.#step(frame, byte);
+      if (this.#out.length > MAX_STEP_FRAMES) return this.#readNearest(frames, byte);
+    }
+    return { frames: this.#out, accepts: this.#accepts };
+  }
+
+  /** The frames after a byte, if they are too many: those of the frames with the shortest ways to an end. */
+  #readNearest(frames: readonly number[], byte: number): StepResult {
+    this.#reset();
+    const { totals } = this.#frames;
+    for (const frame of [...frames].sort((x, y) => (totals[x] ?? 0) - (totals[y] ?? 0))) {
+      this.#step(frame, byte);
+      if (this.#out.length > MAX_STEP_FRAMES) break;
+    }
     return { frames: this.#out, accepts: this.#accepts };
   }
 
