@@ -111,12 +111,17 @@ export const ONE_SPELLING: Int8Array = (() => {
   return table.next;
 })();
 
-/** The bytes that a state of a table tells apart from the byte before. */
-export const TEXT_CUTS: readonly number[] = range(1, 255).filter((byte) =>
-  range(0, STATES - 1).some((state) =>
-    [ANY_SPELLING, ONE_SPELLING].some((next) => next[state * 256 + byte] !== next[state * 256 + byte - 1]),
-  ),
-);
+let cuts: readonly number[] | undefined;
+
+/** The bytes that a state of a table tells apart from the byte before. Computed at first use. */
+export function textCuts(): readonly number[] {
+  cuts ??= range(1, 255).filter((byte) =>
+    range(0, STATES - 1).some((state) =>
+      [ANY_SPELLING, ONE_SPELLING].some((next) => next[state * 256 + byte] !== next[state * 256 + byte - 1]),
+    ),
+  );
+  return cuts;
+}
 
 /** For each state of a table: the fewest bytes to `BETWEEN`, and the first of them. */
 export interface Ways {
@@ -124,7 +129,16 @@ export interface Ways {
   readonly bytes: Uint8Array;
 }
 
+const knownWays = new Map<Int8Array, Ways>();
+
+/** The shortest ways of a table. Computed at first use. */
 export function shortestWays(next: Int8Array): Ways {
+  const known = knownWays.get(next) ?? computeWays(next);
+  knownWays.set(next, known);
+  return known;
+}
+
+function computeWays(next: Int8Array): Ways {
   const lengths = new Uint8Array(STATES).fill(255);
   const bytes = new Uint8Array(STATES);
   lengths[BETWEEN] = 0;
