@@ -26,9 +26,9 @@ export interface VocabularyData {
   readonly plainEnds: Int32Array;
 }
 
-/** Tokens that end a string of JSON: plain characters, a quote, and possibly more. Their texts from the quote on. */
+/** Tokens that end a string of JSON: plain characters, a quote, and possibly more. */
 export interface TokenEndings {
-  /** Its ids are indices of `tokens`. */
+  /** The texts from the quote on. Its ids are indices of `tokens`. */
   readonly trie: ByteTrie;
   /** For indices of equal texts: the index before it; -1 for the first. */
   readonly same: Int32Array;

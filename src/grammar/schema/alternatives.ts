@@ -118,9 +118,8 @@ export class Alternatives implements Expansion {
     try {
       return this.scalars.prove(() => isEmpty(this, facts));
     } catch (error) {
-      const isOpen = error === BUSY || (error instanceof GrammarError && error.problem !== 'too_complex');
-      if (!isOpen) throw error;
-      return false;
+      if (error === BUSY || (error instanceof GrammarError && error.problem !== 'too_complex')) return false;
+      throw error;
     } finally {
       this.#comparisons -= 1;
     }

@@ -91,7 +91,7 @@ export const REQUEST_EVENTS = {
     human: (f) => {
       const remedy =
         f.stop_reason === 'stop_sequence' ? 'Remove the stop string' : 'Raise max_tokens, or simplify the form';
-      return `${remedy}: the output ended after ${count(f.tokens_out, 'token')} and does not have the demanded form`;
+      return `${remedy}: the output does not have the demanded form after ${count(f.tokens_out, 'token')}`;
     },
     cute: (f) =>
       f.stop_reason === 'stop_sequence'

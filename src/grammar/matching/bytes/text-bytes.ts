@@ -111,46 +111,42 @@ export const ONE_SPELLING: Int8Array = (() => {
   return table.next;
 })();
 
-let cuts: readonly number[] | undefined;
-
-/** The bytes that a state of a table tells apart from the byte before. Computed at first use. */
-export function textCuts(): readonly number[] {
-  cuts ??= range(1, 255).filter((byte) =>
-    range(0, STATES - 1).some((state) =>
-      [ANY_SPELLING, ONE_SPELLING].some((next) => next[state * 256 + byte] !== next[state * 256 + byte - 1]),
-    ),
-  );
-  return cuts;
-}
+/** The bytes that a state of a table tells apart from the byte before. */
+export const TEXT_CUTS: readonly number[] = range(1, 255).filter((byte) => {
+  for (let at = byte; at < STATES * 256; at += 256)
+    if (ANY_SPELLING[at] !== ANY_SPELLING[at - 1] || ONE_SPELLING[at] !== ONE_SPELLING[at - 1]) return true;
+  return false;
+});
 
 /** For each state of a table: the fewest bytes to `BETWEEN`, and the first of them. */
-export interface Ways {
+interface Ways {
   readonly lengths: Uint8Array;
   readonly bytes: Uint8Array;
 }
 
-const knownWays = new Map<Int8Array, Ways>();
-
-/** The shortest ways of a table. Computed at first use. */
 export function shortestWays(next: Int8Array): Ways {
-  const known = knownWays.get(next) ?? computeWays(next);
-  knownWays.set(next, known);
-  return known;
-}
-
-function computeWays(next: Int8Array): Ways {
   const lengths = new Uint8Array(STATES).fill(255);
   const bytes = new Uint8Array(STATES);
   lengths[BETWEEN] = 0;
+  const steps = stepsOf(next);
   for (let round = 1; round < STATES; round += 1)
-    for (let state = 1; state < STATES; state += 1)
-      for (let byte = 255; byte >= 0; byte -= 1) {
-        const target = next[state * 256 + byte] ?? REFUSED;
-        if (target === REFUSED || (lengths[target] ?? 255) !== round - 1 || (lengths[state] ?? 0) < round) continue;
-        lengths[state] = round;
-        bytes[state] = byte;
-      }
+    for (const { state, byte, target } of steps) {
+      if ((lengths[target] ?? 255) !== round - 1 || (lengths[state] ?? 0) < round) continue;
+      lengths[state] = round;
+      bytes[state] = byte;
+    }
   return { lengths, bytes };
+}
+
+/** The transitions of a table from the states inside of a character, the greatest bytes first. */
+function stepsOf(next: Int8Array): readonly { state: number; byte: number; target: number }[] {
+  const steps: { state: number; byte: number; target: number }[] = [];
+  for (let state = 1; state < STATES; state += 1)
+    for (let byte = 255; byte >= 0; byte -= 1) {
+      const target = next[state * 256 + byte] ?? REFUSED;
+      if (target !== REFUSED) steps.push({ state, byte, target });
+    }
+  return steps;
 }
 
 /** The way of a text of bytes through a string of JSON, from one character to the next. */

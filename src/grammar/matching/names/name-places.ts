@@ -21,12 +21,12 @@ export interface NamePlace {
 
 const QUOTE_BYTE = 0x22;
 const LETTER = 0x61;
+const WAYS = shortestWays(ONE_SPELLING);
 /** No place. */
 export const NO_PLACE = -1;
 
 export class NamePlaces {
   readonly #facts: Facts;
-  readonly #ways = shortestWays(ONE_SPELLING);
   readonly #places: NamePlace[] = [];
   readonly #ids = new Map<number, Map<number, number>>();
 
@@ -91,11 +91,11 @@ export class NamePlaces {
     if (this.canEnd(facts, id)) return { group, length: 1, byte: QUOTE_BYTE };
     const names = facts.node.others[group]?.names;
     if (!names) {
-      const length = (this.#ways.lengths[partial] ?? 0) + 1;
+      const length = (WAYS.lengths[partial] ?? 0) + 1;
       // A listed name needs one more character.
       return partial === BETWEEN
         ? { group, length: 2, byte: LETTER }
-        : { group, length, byte: this.#ways.bytes[partial] ?? 0 };
+        : { group, length, byte: WAYS.bytes[partial] ?? 0 };
     }
     const lengths = this.#facts.inside(names, 'json');
     const way = shortestWay(partial, names.edges[state] ?? [], lengths, 'json');

@@ -12,7 +12,7 @@ import {
   QUOTE_BYTE,
   SPACE_BYTE,
 } from '../bytes/json-bytes.ts';
-import { textCuts } from '../bytes/text-bytes.ts';
+import { TEXT_CUTS } from '../bytes/text-bytes.ts';
 import type { NamePlaces } from '../names/name-places.ts';
 import type { ObjectFacts } from '../names/object-facts.ts';
 import { type Facts, itemAt } from './facts.ts';
@@ -80,7 +80,7 @@ export class PlaceBytes {
     const { node: id, phase, a, b } = place;
     const node = this.#facts.nodeAt(id);
     const isName = node.kind === 'object' && phase === OTHER;
-    if (isName || (node.kind === 'text' && phase !== OPEN)) for (const byte of textCuts()) cuts[byte] = 1;
+    if (isName || (node.kind === 'text' && phase !== OPEN)) for (const byte of TEXT_CUTS) cuts[byte] = 1;
     else if ((node.kind === 'chars' || node.kind === 'string') && b === 0)
       addCharCuts(node.automaton.edges[a] ?? [], cuts);
     else if (node.kind === 'chars' || node.kind === 'string') cuts.fill(1);

@@ -13,7 +13,7 @@ import {
   QUOTE_BYTE,
   SPACE_BYTE,
 } from '../bytes/json-bytes.ts';
-import { ANY_SPELLING, shortestWays, type Ways } from '../bytes/text-bytes.ts';
+import { ANY_SPELLING, shortestWays } from '../bytes/text-bytes.ts';
 import type { NamePlaces } from '../names/name-places.ts';
 import type { ObjectFacts, Seen } from '../names/object-facts.ts';
 import type { Facts } from './facts.ts';
@@ -22,13 +22,14 @@ import { AFTER, COLON, FIRST, ITEM, LISTED, OPEN, OTHER, QUOTE, SPACE, VALUE } f
 
 const LETTER = 0x61;
 
+const TEXT_WAYS = shortestWays(ANY_SPELLING);
+
 /** A way of infinite length: no text leads from the place to the end. */
 const NO_WAY: Way = { length: Number.POSITIVE_INFINITY, byte: 0 };
 
 export class Places {
   readonly #facts: Facts;
   readonly #names: NamePlaces;
-  readonly #textWays = shortestWays(ANY_SPELLING);
 
   constructor(facts: Facts, names: NamePlaces) {
     this.#facts = facts;
@@ -68,7 +69,7 @@ export class Places {
         return { length: length + 1, byte };
       }
       case 'text':
-        return textWay(node.min, { node: id, phase, a, b }, this.#textWays);
+        return textWay(node.min, { node: id, phase, a, b });
       case 'sequence':
         return { length: facts.suffix(id, node.items, a + 1), byte: 0 };
       case 'repeat':
@@ -144,11 +145,11 @@ export class Places {
 
 type GrammarAutomaton = Extract<GrammarNode, { kind: 'chars' }>['automaton'];
 
-function textWay(min: number, { phase, a: chars, b: state }: Place, ways: Ways): Way {
+function textWay(min: number, { phase, a: chars, b: state }: Place): Way {
   if (phase === OPEN) return { length: min + 2, byte: QUOTE_BYTE };
   const more = Math.max(0, min - chars - (state === 0 ? 0 : 1));
-  const length = (ways.lengths[state] ?? 0) + more + 1;
-  if (state !== 0) return { length, byte: ways.bytes[state] ?? 0 };
+  const length = (TEXT_WAYS.lengths[state] ?? 0) + more + 1;
+  if (state !== 0) return { length, byte: TEXT_WAYS.bytes[state] ?? 0 };
   return { length, byte: more === 0 ? QUOTE_BYTE : LETTER };
 }
 
