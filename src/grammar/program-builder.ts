@@ -43,15 +43,18 @@ export class ProgramBuilder {
     return this.#nodes[id] ?? { kind: 'nothing' };
   }
 
+  /** True if a finite text matches a node, as the nodes are now. Reads all nodes. */
+  exists(id: NodeId): boolean {
+    return shortestLengths({ nodes: this.#nodes })[id] !== Number.POSITIVE_INFINITY;
+  }
+
   /**
    * The grammar with this root.
    * @throws GrammarError `unsatisfiable` if no finite text matches
    */
   program(root: NodeId): Program {
-    const program = { nodes: this.#nodes, root };
-    if (shortestLengths(program)[root] === Number.POSITIVE_INFINITY)
-      throw new GrammarError('unsatisfiable', [], 'allows no finite value');
-    return program;
+    if (!this.exists(root)) throw new GrammarError('unsatisfiable', [], 'allows no finite value');
+    return { nodes: this.#nodes, root };
   }
 }
 

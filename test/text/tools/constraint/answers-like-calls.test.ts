@@ -34,6 +34,18 @@ const FORMS: readonly OutputFormat[] = [
       required: ['tool_calls'],
     },
   },
+  {
+    kind: 'schema',
+    schema: { type: 'object', properties: { name: { type: 'string', maxLength: 9 }, function: { $ref: '#' } } },
+  },
+  {
+    kind: 'schema',
+    schema: {
+      type: 'object',
+      properties: { name: { enum: ['get_time', 'Bob'] }, tool_calls: { type: 'array', items: { $ref: '#' } } },
+      required: ['name'],
+    },
+  },
   { kind: 'regex', pattern: '[{]"(name|a)": "(get_time|Bob)", "(parameters|arguments)": [{][}][}]' },
   { kind: 'choice', choices: ['{"name": "get_time", "arguments": {}}', '{"name": "Bob", "arguments": {}}', 'no'] },
 ];

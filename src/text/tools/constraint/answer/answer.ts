@@ -25,7 +25,7 @@ export function addAnswer(writer: Writer, source: CallsSource, addFormat: AddFor
     const stops = calls.style === 'harmony' ? harmonyStops : offers ? callStops(calls) : [];
     const written = stops.length === 0 ? root : new Rewriter(writer, avoiding(writer, stops)).rewrite(root);
     const answer = offers && isBare(calls) ? withoutCalls(writer, source, written) : written;
-    if (writer.builder.nodeAt(answer).kind === 'nothing') throw new GrammarError('unsatisfiable', [], ONLY_CALLS);
+    if (!writer.builder.exists(answer)) throw new GrammarError('unsatisfiable', [], ONLY_CALLS);
     return answer;
   } catch (error) {
     if (!(error instanceof GrammarError)) throw error;

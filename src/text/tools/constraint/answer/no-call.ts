@@ -7,7 +7,7 @@ import { anyText, intersect, subtract, unite } from '../../../../grammar/regular
 import { patternAutomaton } from '../../../../grammar/regular/pattern.ts';
 import { wordsAutomaton } from '../../../../grammar/regular/words.ts';
 import type { CallFormat, JsonCalls } from '../../output-profile.ts';
-import { charsOf, Rewriter } from '../rewrite.ts';
+import { charsOf } from '../rewrite.ts';
 import type { CallsSource } from '../source.ts';
 import { textWithout, type Writer } from '../writer.ts';
 
@@ -43,6 +43,8 @@ class NoCall {
   readonly #json: JsonCalls | undefined;
   readonly #nameKeys: readonly string[];
   readonly #argumentKeys: readonly string[];
+  /** The items so far, by the nodes that they replace. */
+  readonly #items = new Map<NodeId, NodeId>();
   /** Texts that the reader takes for the name of a tool. */
   #called: CharAutomaton | undefined;
 
@@ -58,7 +60,7 @@ class NoCall {
     const node = this.#writer.builder.nodeAt(id);
     switch (node.kind) {
       case 'choice':
-        return this.#existing(node.items.map((item) => this.root(item)));
+        return this.#writer.choice(...node.items.map((item) => this.root(item)));
       case 'chars':
         return this.#text(node.automaton);
       case 'object':
@@ -74,14 +76,6 @@ class NoCall {
 
   get #nothing(): NodeId {
     return this.#writer.choice();
-  }
-
-  #exists(id: NodeId): boolean {
-    return this.#writer.builder.nodeAt(id).kind !== 'nothing';
-  }
-
-  #existing(ids: readonly NodeId[]): NodeId {
-    return this.#writer.choice(...ids.filter((id) => this.#exists(id)));
   }
 
   /** A constant counts as a call if it holds the name of a tool at a place of a name. */
@@ -107,10 +101,20 @@ class NoCall {
     return this.#writer.builder.add({ ...node, prefix, ...(rest && { rest }) });
   }
 
-  /** An item of a list that may be a list of calls. */
+  /** An item of a list that may be a list of calls, or the value of `function`. Items can be recursive. */
   #item(id: NodeId): NodeId {
+    const known = this.#items.get(id);
+    if (known !== undefined) return known;
+    const { builder } = this.#writer;
+    const item = builder.reserve();
+    this.#items.set(id, item);
+    builder.define(item, builder.nodeAt(this.#newItem(id)));
+    return item;
+  }
+
+  #newItem(id: NodeId): NodeId {
     const node = this.#writer.builder.nodeAt(id);
-    if (node.kind === 'choice') return this.#existing(node.items.map((item) => this.#item(item)));
+    if (node.kind === 'choice') return this.#writer.choice(...node.items.map((item) => this.#item(item)));
     if (node.kind === 'object') return this.#call(node, true);
     return node.kind === 'literal' && this.#hasName(JSON.parse(node.text)) ? this.#nothing : id;
   }
@@ -130,9 +134,7 @@ class NoCall {
     const reserved = [...(mayCall ? [...this.#nameKeys, FUNCTION] : []), ...(wrapper === undefined ? [] : [wrapper])];
     const listed = node.members.map(({ name }) => name);
     const others = node.others.flatMap((group) => this.#group(group, listed, reserved));
-    // Leaves out the members without a value.
-    const kept = { allows: () => true, leaf: builder.add.bind(builder) };
-    return new Rewriter(this.#writer, kept).rewrite(builder.add({ ...node, members, others }));
+    return builder.add({ ...node, members, others });
   }
 
   #mayHave({ members, others }: Node<'object'>, keys: readonly string[]): boolean {
@@ -149,7 +151,7 @@ class NoCall {
   /** The list of calls in an object. */
   #wrapped(id: NodeId): NodeId {
     const node = this.#writer.builder.nodeAt(id);
-    if (node.kind === 'choice') return this.#existing(node.items.map((item) => this.#wrapped(item)));
+    if (node.kind === 'choice') return this.#writer.choice(...node.items.map((item) => this.#wrapped(item)));
     if (node.kind === 'array') return this.#list(node);
     const value: unknown = node.kind === 'literal' ? JSON.parse(node.text) : undefined;
     return Array.isArray(value) && value.some((item) => this.#hasName(item)) ? this.#nothing : id;
@@ -159,7 +161,7 @@ class NoCall {
   #name(id: NodeId): NodeId {
     const { builder } = this.#writer;
     const node = builder.nodeAt(id);
-    if (node.kind === 'choice') return this.#existing(node.items.map((item) => this.#name(item)));
+    if (node.kind === 'choice') return this.#writer.choice(...node.items.map((item) => this.#name(item)));
     const isText = node.kind === 'string' || node.kind === 'text' || node.kind === 'literal';
     const chars = isText ? charsOf(node, builder.budget) : undefined;
     if (!chars) return id;
