@@ -4,13 +4,21 @@ import type { Json } from '../../src/grammar/output-format.ts';
 import { GrammarCompiler } from '../../src/text/grammar/grammar-compiler.ts';
 import { CEILING_MS, turnMs } from './longest-turn.ts';
 
+/**
+ * A thread that refuses each source at once: the processor time of a compilation on another thread would count
+ * as that of the event loop.
+ */
+const THREAD = `
+import { parentPort } from 'node:worker_threads';
+const refusal = { type: 'refused', problem: 'too_complex', path: [], message: 'refused' };
+parentPort.on('message', () => parentPort.postMessage(refusal));
+parentPort.postMessage({ type: 'ready' });`;
+
 let compiler: GrammarCompiler;
 beforeAll(async () => {
   // Loads the code of the compiler.
   await import('../../src/text/grammar/compile-source.ts');
-  compiler = new GrammarCompiler({
-    threadEntry: new URL('../../dist/text/grammar/grammar-thread.cjs', import.meta.url),
-  });
+  compiler = new GrammarCompiler({ threadEntry: new URL(`data:text/javascript,${encodeURIComponent(THREAD)}`) });
 });
 afterAll(() => compiler.close());
 
