@@ -10,13 +10,23 @@ import { request } from '../engine/harness.ts';
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] });
 });
+const engines: EventEmitter[] = [];
 afterEach(() => {
+  // Otherwise its client would wait for it in the tests that follow.
+  for (const engine of engines.splice(0)) engine.emit('close', 0, null);
   vi.useRealTimers();
 });
 
+/** A process that does nothing by itself. It ends with the test. */
+function fakeEngine(parts: object = {}): EventEmitter {
+  const engine = Object.assign(new EventEmitter(), { connected: true, pid: 1, send: () => true, ...parts });
+  engines.push(engine);
+  return engine;
+}
+
 /** A client whose engine process sends the messages of the test. */
 function open(): { client: EngineClient; engine: EventEmitter; report: (slotFreeMs?: number) => void } {
-  const engine = Object.assign(new EventEmitter(), { connected: true, pid: 1, send: () => true });
+  const engine = fakeEngine();
   const client = new EngineClient({ environment: {}, stepMs: 60_000 }, engine as unknown as ChildProcess);
   void client.start({} as EngineOptions).catch(() => undefined);
   const report = (slotFreeMs?: number): void => {
@@ -65,7 +75,7 @@ describe('a silent engine', () => {
 
   /** A client with an open engine that answers no ping, and its silences. */
   function silent() {
-    const engine = Object.assign(new EventEmitter(), { connected: true, pid: 1, send: () => true, kill: () => true });
+    const engine = fakeEngine({ kill: () => true });
     const silences: Silence[] = [];
     const client = new EngineClient(
       { environment: {}, stepMs: 60_000, stallMs: 5000, onSilence: (silence) => silences.push(silence) },
@@ -120,7 +130,7 @@ describe('a silent engine', () => {
 test('submits the sequences of a group as copies of the first one', async () => {
   const sent: { kind: string; request?: SequenceRequest }[] = [];
   const send = (message: { kind: string }): boolean => sent.push(message) > 0;
-  const engine = Object.assign(new EventEmitter(), { connected: true, pid: 1, send });
+  const engine = fakeEngine({ send });
   const client = new EngineClient({ environment: {}, stepMs: 60_000 }, engine as unknown as ChildProcess);
   void client.start({} as EngineOptions).catch(() => undefined);
   const [one, two] = [{}, {}];

@@ -74,7 +74,7 @@ test('an output that a stop string cuts is narrated in the stream and on stdout,
   const events = await run({ regex: '[ab]{30}', stop: ['a', 'b'], max_tokens: 40 });
   const [incomplete] = told(events, 'grammar.incomplete');
   expect(incomplete).toMatchObject({ stop_reason: 'stop_sequence' });
-  expect(incomplete?.['human']).toMatch(/^Remove the stop string: the output ended after \d/);
+  expect(incomplete?.['human']).toMatch(/^Remove the stop string: the output does not have the demanded form after \d/);
   expect(incomplete?.['cute']).toContain('stop string');
   const correlation = all(events, 'started')[0]?.['correlation_id'];
   const onStdout = (event: string) =>
