@@ -113,11 +113,11 @@ export class Heartbeat {
 
   /**
    * Takes the delay of a timer out of the silence. After a suspension, which may have included the engine,
-   * the engine has one more interval.
+   * the engine has one more interval. A timer can also be early, by a part of a millisecond.
    */
   #excuse(lateMs: number): void {
     const sinceMs = performance.now() - this.#heardAt;
-    this.#excusedMs += Math.min(lateMs, sinceMs);
+    this.#excusedMs += Math.max(0, Math.min(lateMs, sinceMs));
     if (lateMs < SUSPENSION_MS) return;
     const mostMs = this.#limitMs - aliveInterval(this.#options);
     this.#excusedMs = Math.max(this.#excusedMs, sinceMs - mostMs);

@@ -163,6 +163,16 @@ describe('a stall', () => {
     expect(stalled).toHaveBeenCalledTimes(1);
   });
 
+  test('is not shorter than the limit if a timer is early', () => {
+    const { stalled } = watch(60_000, 5000);
+    suspend(-0.4);
+    vi.advanceTimersByTime(5000);
+    vi.advanceTimersByTime(0);
+    expect(stalled).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(2);
+    expect(stalled.mock.calls[0]?.[0]).toBeGreaterThanOrEqual(5000);
+  });
+
   test('is not reported for the time of a suspension of this process', () => {
     const { heartbeat, stalled } = watch(60_000, 5000);
     for (let times = 0; times < 10; times += 1) {
