@@ -33,7 +33,7 @@ import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS } from '../src/engine/ort/sessio
 import { LONGEST_MS } from '../src/engine/prefill-budget.ts';
 import { MAX_CHUNK } from '../src/engine/runner.ts';
 import { MAX_GRAMMAR_BYTES, MAX_GRAMMARS } from '../src/engine/sampling/grammars.ts';
-import { COMPILE_MS, MAX_DEPTH, MAX_STATES, SURE_STEPS } from '../src/grammar/budget.ts';
+import { COMPILE_MS, MAX_DEPTH, MAX_STATES, SLOWEST, SURE_STEPS } from '../src/grammar/budget.ts';
 import { MAX_AUTOMATON_BYTES, MAX_AUTOMATON_STATES } from '../src/grammar/matching/grammar.ts';
 import { MAX_MASK_BYTES } from '../src/grammar/matching/masks.ts';
 import { MAX_STEP_FRAMES } from '../src/grammar/matching/stack/steps.ts';
@@ -300,7 +300,7 @@ the time that it may need, and every other one on a thread.
 
 | what | bound | set by | beyond it | code | test |
 |---|---|---|---|---|---|
-| time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms, and in any case ${count(SURE_STEPS)} units of work; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
+| time to compile a form; states of its grammar; depth | ${COMPILE_MS} ms, or ${SLOWEST * COMPILE_MS} ms for the first ${count(SURE_STEPS)} units of work; ${count(MAX_STATES)}; ${MAX_DEPTH} levels | – | 400 \`SCHEMA_TOO_COMPLEX\` with the place and the limits | \`grammar/budget\` | \`jobs/grammar\` |
 | alternatives of one value after \`anyOf\`, \`oneOf\` and \`allOf\` are combined | ${count(MAX_ALTERNATIVES)} | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/alternatives\` | \`grammar/schema/hostile\` |
 | patterns for the names of one object; names of a finite pattern that are listed one by one | ${MAX_PATTERNS}; ${count(MAX_NAMES)} | – | 400 \`SCHEMA_TOO_COMPLEX\`; the pattern counts as endless | \`grammar/schema/objects\` | \`grammar/schema/hostile\`, \`grammar/schema/errors\` |
 | names of members beside a pattern for other names, together | ${count(MAX_NAME_CHARACTERS)} characters | – | 400 \`SCHEMA_TOO_COMPLEX\` | \`grammar/schema/objects\` | \`grammar/schema/hostile\` |

@@ -33,7 +33,7 @@ const nested = (levels: number, open: string, close: string, inner: string): str
 const text = JSON.stringify;
 
 /** It depends on the speed of the machine which limit is reached first: time, states or alternatives. */
-const COMPLEX = /needs more than 50|combines more than/;
+const COMPLEX = /needs more than (?:50|2000|50000) |combines more than/;
 
 /** Schemas as JSON that are refused, with a part of the error. */
 const REFUSED: readonly (readonly [name: string, schema: string, error: string | RegExp])[] = [

@@ -109,10 +109,10 @@ describe('conditions on a member', () => {
 });
 
 describe('the budget', () => {
-  /** A clock whose time is over at the second look. */
-  const late = (): (() => number) => {
+  /** A clock that stands at 0 when it is first read, and then at `ms`. */
+  const late = (ms = 4 * 50): (() => number) => {
     let looks = 0;
-    return () => 1000 * looks++;
+    return () => (looks++ === 0 ? 0 : ms);
   };
 
   test('has sure units of work on a slow machine', () => {
@@ -121,7 +121,14 @@ describe('the budget', () => {
     expect(() => {
       for (let count = 0; count < 1000; count += 1) budget.step();
     }).toThrow('needs more than 50 ms');
+    expect(budget.timeIsOver).toBe(true);
     expect(() => new Budget(late()).step(1000)).toThrow('needs more than 50 ms');
+  });
+
+  test('ends at four times its time also for sure units of work', () => {
+    const budget = new Budget(late(4 * 50 + 1), 50, SURE_STEPS);
+    expect(() => budget.step(1000)).toThrow('needs more than 50 ms');
+    expect(budget.timeIsOver).toBe(true);
   });
 
   test('limits the states in any case', () => {
