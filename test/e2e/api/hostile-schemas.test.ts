@@ -133,7 +133,7 @@ test.each([
   ['regex', { regex: '((a{1,900}b){1,900}c){1,900}' }],
   ['regex', { regex: 'a'.repeat(500_000) }],
   ['choice', { choice: range(20_000).map(String) }],
-  ['choice', { choice: range(1_000).map((at) => `${at}${'x'.repeat(1_000)}`) }],
+  ['choice', { choice: range(1_000).map((at) => `${at * 7_919} `.repeat(120)) }],
 ])('%s of /execute', async (field, form) => {
   const response = await worker.post('/execute', { job_id: 'hostile', prompt: PROMPT, ...form });
   expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(field)]);
