@@ -1,9 +1,10 @@
 /** Answers of a form that look like a call, beside tools of a format without markers. */
 import { describe, expect, it } from 'vitest';
 import type { OutputFormat } from '../../../../src/grammar/output-format.ts';
+import { randomNumbers } from '../../../support/grammar/random-tokens.ts';
 import { recognizes } from '../../../support/grammar/recognizer.ts';
 import { TOOLS } from '../families.ts';
-import { constrained, readOf, seeded, textOf } from './grammar.ts';
+import { constrained, readOf, textOf } from './grammar.ts';
 
 const FORMS: readonly OutputFormat[] = [
   { kind: 'json_object' },
@@ -57,7 +58,7 @@ describe.each(['llama-json', 'plain', 'llama-pythonic'])('the family %s', (name)
 
   it.each(FORMS)('reads each output as the part that the grammar means: %j', (format) => {
     const grammar = grammarOf(format);
-    const random = seeded(3);
+    const random = randomNumbers(3);
     let answers = 0;
     for (let count = 0; count < 60; count += 1) {
       const text = textOf(grammar, random);

@@ -1,9 +1,10 @@
 /** Answers of a form without tools: the reasoning before them stays free. */
 import { describe, expect, it } from 'vitest';
 import type { OutputFormat } from '../../../../src/grammar/output-format.ts';
+import { randomNumbers } from '../../../support/grammar/random-tokens.ts';
 import { recognizes } from '../../../support/grammar/recognizer.ts';
 import { FAMILIES } from '../families.ts';
-import { constrained, readOf, seeded, textOf } from './grammar.ts';
+import { constrained, readOf, textOf } from './grammar.ts';
 
 const FORMATS: readonly OutputFormat[] = [
   { kind: 'json_object' },
@@ -22,7 +23,7 @@ function isOf(format: OutputFormat, text: string): boolean {
 
 describe.each(FAMILIES)('the family $name', ({ name, facts, reasoning }) => {
   it.each(FORMATS)('answers in the form $kind, after any reasoning', (format) => {
-    const random = seeded(7);
+    const random = randomNumbers(7);
     let thought = 0;
     for (const special of [true, false]) {
       const grammar = constrained(name, { use: use(format), special });

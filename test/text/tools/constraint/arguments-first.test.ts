@@ -3,9 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { OutputUse } from '../../../../src/text/tools/dialogue.ts';
 import { prepareDialogue } from '../../../../src/text/tools/dialogue.ts';
 import { profileOf } from '../../../../src/text/tools/profile.ts';
+import { randomNumbers } from '../../../support/grammar/random-tokens.ts';
 import { recognizes } from '../../../support/grammar/recognizer.ts';
 import { readAll, TOOLS, templateOf, WEATHER } from '../families.ts';
-import { programOf, seeded, textOf } from './grammar.ts';
+import { programOf, textOf } from './grammar.ts';
 import { valid } from './tools.ts';
 
 const template = (open: string, call: string, close: string) =>
@@ -47,7 +48,7 @@ describe.each([
 
   it.each(['required', { name: 'get_weather' }] as const)('have arguments of the schema if demanded: %j', (choice) => {
     const { program, parser } = prepared({ choice });
-    const random = seeded(5);
+    const random = randomNumbers(5);
     for (let count = 0; count < 20; count += 1) {
       const text = textOf({ program, tokens: new Map() } as never, random);
       const { calls, content, unparsed } = readAll(parser(), [text], true);

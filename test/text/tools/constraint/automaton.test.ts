@@ -1,9 +1,10 @@
 /** The automaton of the engine runs the grammars of outputs, token by token. */
 import { describe, expect, it } from 'vitest';
 import { Grammar } from '../../../../src/grammar/matching/grammar.ts';
+import { randomNumbers } from '../../../support/grammar/random-tokens.ts';
 import { vocabularyOf } from '../../../support/grammar/vocabularies.ts';
 import { FAMILIES, TOOLS } from '../families.ts';
-import { type Constrained, constrained, FIRST_SPECIAL, seeded, textOf } from './grammar.ts';
+import { type Constrained, constrained, FIRST_SPECIAL, textOf } from './grammar.ts';
 
 const STRICT = TOOLS.map((tool) => ({ ...tool, strict: true }));
 
@@ -25,7 +26,7 @@ describe.each(FAMILIES)('the family $name', ({ name }) => {
     // The sampler writes members in any order.
     const program = { ...grammar.program, anyOrder: true } as const;
     const automaton = new Grammar(program, vocabularyOf([], grammar.tokens.size));
-    const random = seeded(11);
+    const random = randomNumbers(11);
     for (let count = 0; count < 6; count += 1) {
       const text = textOf(grammar, random);
       const matcher = automaton.start();

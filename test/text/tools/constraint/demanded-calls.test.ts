@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ToolUse } from '../../../../src/text/tools/tool-use.ts';
+import { randomNumbers } from '../../../support/grammar/random-tokens.ts';
 import { FAMILIES } from '../families.ts';
-import { constrained, readOf, seeded, textOf } from './grammar.ts';
+import { constrained, readOf, textOf } from './grammar.ts';
 import { namesIn, randomTools, valid } from './tools.ts';
 
 describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
@@ -20,7 +21,7 @@ describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
     fc.assert(
       fc.property(wishes, ({ tools: offered, choice, parallel, special, seed }) => {
         const grammar = constrained(name, { tools: offered, use: { choice, parallel }, special });
-        const random = seeded(seed);
+        const random = randomNumbers(seed);
         for (let count = 0; count < 3; count += 1) {
           const text = textOf(grammar, random);
           const { content, reasoning, unparsed, calls } = readOf(grammar, text);

@@ -65,14 +65,3 @@ export const textOf = ({ program, tokens }: Constrained, random: () => number): 
 
 /** The parts that the reader finds in an output. */
 export const readOf = ({ dialogue }: Constrained, text: string): Read => readAll(dialogue.parser(), [text], true);
-
-/** Numbers from 0 to 1 of a seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FunctionTool } from '../../../../src/text/template/conversation.ts';
+import { randomNumbers } from '../../../support/grammar/random-tokens.ts';
 import { FAMILIES } from '../families.ts';
-import { type Constrained, constrained, readOf, seeded, textOf } from './grammar.ts';
+import { type Constrained, constrained, readOf, textOf } from './grammar.ts';
 import { namesIn, randomTools, valid } from './tools.ts';
 
 const seeds = { tools: randomTools, parallel: fc.boolean(), special: fc.boolean(), seed: fc.integer() };
@@ -34,7 +35,7 @@ describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
       fc.property(fc.record(seeds), ({ tools, parallel, special, seed }) => {
         const strict = tools.map((tool, at) => (at === 0 ? { ...tool, strict: true } : tool));
         const grammar = constrained(name, { tools: strict, use: { choice: 'auto', parallel }, special });
-        const random = seeded(seed);
+        const random = randomNumbers(seed);
         for (let count = 0; count < 3; count += 1) {
           const text = textOf(grammar, random);
           const { content, calls, reasoning, shown } = checked(grammar, text, strict);
@@ -68,7 +69,7 @@ describe.each(FAMILIES)('the family $name', ({ name, facts }) => {
       fc.property(fc.record(seeds), ({ tools, parallel, special, seed }) => {
         const use = { choice: 'auto', parallel, format: { kind: 'schema', schema } } as const;
         const grammar = constrained(name, { tools, use, special });
-        const random = seeded(seed);
+        const random = randomNumbers(seed);
         for (let count = 0; count < 3; count += 1) {
           const { content, calls, shown } = checked(grammar, textOf(grammar, random), tools);
           kinds.add(calls.length > 0 ? 'calls' : 'answer');
