@@ -28,7 +28,7 @@ const NODES_IN_TURN = 8_192;
 
 /**
  * Builds the trie of some ids. Yields about every half a millisecond.
- * @param ids their strings are not empty, and have at most 65 535 bytes
+ * @param ids their strings are not empty
  * @param same gets the links between ids of equal strings: the trie has the last of them, and `same[id]` is
  * the one before it, -1 at the first
  */

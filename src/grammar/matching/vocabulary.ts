@@ -39,7 +39,7 @@ export interface TokenEndings {
 
 /** Tokens between two rests of the preparation. */
 const TOKENS_IN_TURN = 256;
-/** Longer tokens are never allowed: no model has them, and the trie counts depths in 16 bits. */
+/** Longer tokens are never allowed: no model has them, and a walk makes a call for each byte of a token. */
 const MAX_TOKEN_BYTES = 4_096;
 
 /**
