@@ -1,5 +1,5 @@
 /**
- * Reads server-sent events: bytes of a response in, messages or typed events out. Pure: opens no connection.
+ * Reads server-sent events: bytes of a response in, messages or typed events out. Opens no connection.
  */
 import { createParser } from 'eventsource-parser';
 import type { StreamEvent } from '../contract/events.ts';
@@ -57,8 +57,41 @@ export async function* readEvents<Data = StreamEvent>(source: SseSource): AsyncG
   for await (const { id, event, data } of readMessages(source)) yield { id, event, data: JSON.parse(data) as Data };
 }
 
-function bytesOf(source: SseSource): AsyncIterable<Uint8Array> {
-  if (Symbol.asyncIterator in source) return source;
+/**
+ * The bytes of a source as they arrive. Leaving the loop cancels the source.
+ * @param silenceMs a longer time without a byte counts as a broken connection; absent: no limit
+ * @throws Error if the response has no body, after the silence, and the errors of the connection
+ */
+export async function* bytesOf(source: SseSource, silenceMs?: number): AsyncGenerator<Uint8Array, void, void> {
+  if (!(source instanceof Response)) {
+    yield* source;
+    return;
+  }
   if (!source.body) throw new Error('The response has no body.');
-  return source.body;
+  // Not `for await`: Safari's streams are not iterable.
+  const reader = source.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await within(reader.read(), silenceMs);
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    // Also after an error: the connection may only be silent. A broken stream refuses the cancel.
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** @throws Error if the promise takes longer than `ms` */
+async function within<T>(promise: Promise<T>, ms: number | undefined): Promise<T> {
+  if (ms === undefined) return promise;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`The stream was silent for ${ms} ms.`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

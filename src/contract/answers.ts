@@ -28,6 +28,7 @@ export const CancelAnswer = named(
     }),
   }),
 );
+export type CancelResult = z.output<typeof CancelAnswer>;
 export const ShutdownAnswer = named(
   'ShutdownAnswer',
   z.object({

@@ -99,6 +99,12 @@ export const EVENTS = {
         type: type('token'),
         t: z.string().min(1).meta({ description: 'Text; always whole characters' }),
         i: counted('Index of the piece: 0, 1, 2, … without a gap'),
+        part: z
+          .enum(['reasoning', 'tool_name', 'tool_arguments'])
+          .optional()
+          .meta({ description: 'With `parts`: the part of the output that the text belongs to. Absent: the answer' }),
+        call: counted('With `parts`: index of the tool call that the text belongs to').optional(),
+        call_id: text('With `parts`: id of the tool call, on `tool_name`').optional(),
         id: counted('With logprobs: id of the token that completed the text').optional(),
         logprob: likelihood.logprob
           .optional()

@@ -210,6 +210,10 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
     ...logitBiasFields(),
     ...fixedFields(),
     ...formatFields(),
+    parts: z
+      .boolean()
+      .optional()
+      .meta({ description: 'true: `token` events name the part of the output: answer, reasoning or tool call' }),
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { v7 as uuid } from 'uuid';
-import { execute } from '../../client/client.ts';
-import type { SseEvent } from '../../client/sse.ts';
+import { WorkerClient } from '../../client/client.ts';
+import type { Run } from '../../client/run.ts';
 import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
 import { hangupEnvironment } from '../../config/host/hangup.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
@@ -53,7 +53,7 @@ export async function ask(args: readonly string[], start: WorkerProcess): Promis
     // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.
     const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
     const request = { job_id: `ask-${uuid().slice(-8)}`, prompt };
-    return await show(execute({ url, apiToken }, request), new view.TerminalView(Terminal.stdout()));
+    return await show(new WorkerClient({ url, apiToken }).execute(request), new view.TerminalView(Terminal.stdout()));
   } catch (error) {
     await Terminal.stderr().print(`${messageOf(error)}\n`);
     return 1;
@@ -94,8 +94,8 @@ async function readyUrl(worker: ChildProcess): Promise<string> {
 }
 
 /** Shows the events as they arrive. Resolves with the exit code. */
-async function show(events: AsyncIterable<SseEvent>, view: TerminalView): Promise<number> {
-  for await (const { data } of events) {
+async function show(run: Run, view: TerminalView): Promise<number> {
+  for await (const data of run) {
     if (data.type === 'narration') view.narration(withReason(data.human, data.reason), data.cute);
     if (data.type === 'token') view.token(data.t);
     if (data.type === 'end') {

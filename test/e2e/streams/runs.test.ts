@@ -2,7 +2,8 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { EventSource } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { execute, RefusedError } from '../../../src/client/client.ts';
+import { WorkerClient } from '../../../src/client/client.ts';
+import { RefusedError } from '../../../src/client/errors.ts';
 import { parseEventId } from '../../../src/contract/event-ids.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { all, numberOf, type StreamEvent, startWorker, type TestWorker } from '../../support/worker.ts';
@@ -292,8 +293,9 @@ describe('--event-ids number, for clients of version 1', () => {
 
 test('the client reports where a refused request can succeed', async () => {
   const body = { job_id: 'late', prompt: 'sea '.repeat(600) };
-  const refused = await execute({ url: worker.url }, body)
-    .next()
+  const refused = await new WorkerClient({ url: worker.url })
+    .execute(body)
+    .text()
     .catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(RefusedError);
   expect(refused).toMatchObject({ code: 'PROMPT_TOO_LONG', retriable: false, retry: 'never', status: 413 });

@@ -1,0 +1,185 @@
+/** One job as its caller sees it: its events, and what they add up to. */
+import type { StreamEvent } from '../contract/events.ts';
+import { JobError } from './errors.ts';
+import type { SseEvent } from './sse.ts';
+
+type EventOf<T extends StreamEvent['type']> = Extract<StreamEvent, { type: T }>;
+export type NarrationEvent = EventOf<'narration'>;
+export type EndEvent = EventOf<'end'>;
+export type StartedEvent = EventOf<'started'>;
+
+/** A call of a tool that the model has written. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON, as the model wrote it. */
+  readonly arguments: string;
+}
+
+/** The parts of a run that its job provides. */
+export interface RunSource {
+  readonly jobId: string;
+  /** Begins when it is first read. */
+  readonly events: AsyncGenerator<SseEvent, void, void>;
+  /** Called when the last reader leaves before the end: closes the connection, cancels an own job. */
+  readonly leave: () => Promise<void>;
+  readonly cancel: () => Promise<void>;
+}
+
+/**
+ * A job, which begins when the first reader asks for an event. Each loop and each helper reads all events from
+ * the first one, at its own speed and at the same time as others; the events stay in memory. When the last
+ * loop is left before the end, the job is cancelled.
+ */
+export class Run implements AsyncIterable<StreamEvent> {
+  readonly jobId: string;
+  readonly #source: RunSource;
+  readonly #events: StreamEvent[] = [];
+  #lastEventId: string | undefined;
+  /** The read of the next event, which all readers share. */
+  #reading: Promise<boolean> | undefined;
+  #readers = 0;
+  /** Set after the last event. */
+  #ended: { readonly error?: unknown } | undefined;
+
+  constructor(source: RunSource) {
+    this.jobId = source.jobId;
+    this.#source = source;
+  }
+
+  /** Id of the last event that arrived. `attach` with it reads on, in another process too. */
+  get lastEventId(): string | undefined {
+    return this.#lastEventId;
+  }
+
+  /** The id under which the worker logs the job; undefined before the first event. */
+  get correlationId(): string | undefined {
+    const [first] = this.#events;
+    return first && 'correlation_id' in first ? first.correlation_id : undefined;
+  }
+
+  /**
+   * All events: `started`, then `narration`, `token` and `metrics` as they happen, then `end` or `error`.
+   * @throws RefusedError, ConnectionError, the reason of the signal
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, void> {
+    this.#readers += 1;
+    let complete = false;
+    try {
+      for (let at = 0; ; ) {
+        const event = this.#events[at];
+        if (event) {
+          at += 1;
+          yield event;
+        } else if (!(await this.#more())) {
+          complete = true;
+          return;
+        }
+      }
+    } finally {
+      this.#readers -= 1;
+      if (!complete && this.#readers === 0) await this.#leave();
+    }
+  }
+
+  /**
+   * The whole answer: without reasoning and tool calls, if the request asked for `parts`.
+   * @throws JobError if the job ended with an error; and the errors of the iteration
+   */
+  async text(): Promise<string> {
+    return (await this.#collect()).text;
+  }
+
+  /**
+   * The answer as a value, for a request with `schema`.
+   * @throws SyntaxError if the answer is not JSON, for example because `max_tokens` cut it; as `text`
+   */
+  async json<Value = unknown>(): Promise<Value> {
+    return JSON.parse(await this.text()) as Value;
+  }
+
+  /** The narration of the job as it happens. */
+  async *narration(): AsyncGenerator<NarrationEvent, void, void> {
+    for await (const event of this) if (event.type === 'narration') yield event;
+  }
+
+  /**
+   * The reasoning of the model; empty without `parts`.
+   * @throws as `text`
+   */
+  async reasoning(): Promise<string> {
+    return (await this.#collect()).reasoning;
+  }
+
+  /**
+   * The tool calls of the answer, in order.
+   * @throws as `text`
+   */
+  async toolCalls(): Promise<readonly ToolCall[]> {
+    return (await this.#collect()).calls;
+  }
+
+  /**
+   * The figures of the complete job.
+   * @throws as `text`
+   */
+  async end(): Promise<EndEvent> {
+    return (await this.#collect()).end;
+  }
+
+  /** Asks the worker to stop the job. The stream then ends with the error `CANCELLED`. */
+  cancel(): Promise<void> {
+    return this.#source.cancel();
+  }
+
+  async #collect() {
+    let [text, reasoning] = ['', ''];
+    const calls: { id: string; name: string; arguments: string }[] = [];
+    for await (const event of this) {
+      if (event.type === 'error') throw new JobError(event, text);
+      if (event.type === 'end') return { text, reasoning, calls, end: event };
+      if (event.type !== 'token') continue;
+      if (event.part === undefined) text += event.t;
+      if (event.part === 'reasoning') reasoning += event.t;
+      if (event.part === 'tool_name') calls.push({ id: event.call_id ?? '', name: event.t, arguments: '' });
+      const call = event.part === 'tool_arguments' ? calls[event.call ?? 0] : undefined;
+      if (call) call.arguments += event.t;
+    }
+    throw new Error('The stream has no last event.');
+  }
+
+  /** Reads one more event. False at the end. Throws the error that ended the stream, each time. */
+  #more(): Promise<boolean> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  async #read(): Promise<boolean> {
+    if (this.#ended) {
+      if ('error' in this.#ended) throw this.#ended.error;
+      return false;
+    }
+    try {
+      const { done, value } = await this.#source.events.next();
+      if (done) this.#ended = {};
+      else {
+        this.#lastEventId = value.id ?? this.#lastEventId;
+        this.#events.push(value.data);
+      }
+      return !done;
+    } catch (error) {
+      this.#ended = { error };
+      throw error;
+    }
+  }
+
+  /** A reader of a stream that has ended leaves nothing. */
+  async #leave(): Promise<void> {
+    const last = this.#events.at(-1)?.type;
+    if (this.#ended || last === 'end' || last === 'error') return;
+    this.#ended = { error: new Error('The run was left before its end.') };
+    await this.#source.leave();
+  }
+}

@@ -1,0 +1,22 @@
+/** The form of a command. `cli.ts` has the table of all commands. Types only. */
+
+/** How a command starts other processes of this program. */
+export interface CommandContext {
+  /** The script that starts a worker. */
+  readonly cli: URL;
+  readonly version: string;
+  /** True if a hang-up must not stop the processes. */
+  readonly survivesHangup: boolean;
+}
+
+/** A command, as its folder exports it. The table names it, and describes it in one line. */
+export interface Command {
+  /** Describes the command for `rbees-workerd <name> --help`: at most 24 lines of 80 columns. */
+  help(): string;
+  /**
+   * @param args the arguments after the name of the command
+   * @returns the exit code
+   * @throws ConfigError for a wrong command line
+   */
+  run(args: readonly string[], context: CommandContext): Promise<number>;
+}
