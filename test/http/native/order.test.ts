@@ -112,6 +112,8 @@ describe('parts', () => {
     [{}, undefined],
     [{ parts: false }, undefined],
     [{ parts: true }, false],
+    [{ tools: [] }, undefined],
+    [{ prompt: 'x', raw: true, tools: [] }, undefined],
     [{ tools: [look] }, false],
     [{ tools: [look], parts: false }, true],
     [{ enable_thinking: true }, true],
@@ -145,7 +147,7 @@ test('the wish for reasoning', () => {
 test.each(['template', 'tools', 'tool_choice', 'parallel_tool_calls', 'enable_thinking', 'reasoning_effort'])(
   '%s and a raw prompt exclude each other',
   (field) => {
-    const values = { template: 'x', tools: [], tool_choice: 'auto', reasoning_effort: 'low' };
+    const values = { template: 'x', tools: [look], tool_choice: 'auto', reasoning_effort: 'low' };
     const body = { prompt: 'x', raw: true, ...{ [field]: field in values ? values[field as 'tools'] : true } };
     expect(violations(body)).toEqual([
       [field, 'exclusive', `${field} and raw: true must not be used together; a raw prompt has no chat template`],
