@@ -1,0 +1,90 @@
+/**
+ * The `POST` that begins a job. A caller that aborts does not wait for its answer; the answer is read all the
+ * same, because only the answer tells whether a job runs that must be cancelled.
+ */
+import { type Connection, neverReached, refusalOf } from './connection.ts';
+import { ConnectionError, RefusedError } from './errors.ts';
+import { pause, unlessAborted } from './pause.ts';
+
+export interface JobPost {
+  readonly connection: Connection;
+  /** The body of `POST /execute`. */
+  readonly body: object;
+  readonly correlationId: string;
+  readonly deadline: Date | undefined;
+  /** Milliseconds for which the job is sent again after refusals that pass. */
+  readonly acceptWithinMs: number;
+  /** Milliseconds until the head of one answer. */
+  readonly answerWithinMs: number;
+}
+
+export class Submission {
+  readonly correlationId: string;
+  readonly #post: JobPost;
+  /** Ends the connection of the answer. */
+  readonly #closing = new AbortController();
+  /** Resolves when the request that is on its way has an answer. */
+  #pending: Promise<void> | undefined;
+  #mayRun = false;
+
+  constructor(post: JobPost) {
+    this.#post = post;
+    this.correlationId = post.correlationId;
+  }
+
+  /**
+   * Sends the job. A refused request has begun nothing: it is sent again after its `Retry-After`, as long as
+   * the caller waits.
+   * @returns the answer, whose body is a stream
+   * @throws RefusedError; ConnectionError if the worker may or may not have the job; the reason of the signal
+   */
+  async accepted(signal: AbortSignal): Promise<Response> {
+    const until = Date.now() + this.#post.acceptWithinMs;
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        const response = await unlessAborted(this.#send(), signal);
+        signal.addEventListener('abort', () => this.close(), { once: true });
+        return response;
+      } catch (error) {
+        const waitMs = error instanceof RefusedError && error.retry === 'here' ? error.retryAfterMs : undefined;
+        if (waitMs === undefined || Date.now() + waitMs > until) throw error;
+        await pause(waitMs, signal);
+      }
+    }
+  }
+
+  /** True if the worker may have the job. Waits for the answer of a request that is on its way. */
+  async mayRun(): Promise<boolean> {
+    await this.#pending;
+    return this.#mayRun;
+  }
+
+  /** Ends the connection of the answer. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #send(): Promise<Response> {
+    const answer = this.#ask();
+    this.#pending = answer.then(
+      () => this.#settle(true),
+      (error: unknown) => this.#settle(error instanceof ConnectionError && !neverReached(error)),
+    );
+    return answer;
+  }
+
+  async #ask(): Promise<Response> {
+    const { connection, body, correlationId, deadline, answerWithinMs } = this.#post;
+    const headers = { 'X-Correlation-Id': correlationId, ...(deadline && { 'X-Deadline': deadline.toISOString() }) };
+    const { signal } = this.#closing;
+    const response = await connection.send({ method: 'POST', path: '/execute', headers, body, answerWithinMs, signal });
+    if (response.ok) return response;
+    throw await refusalOf(response);
+  }
+
+  #settle(mayRun: boolean): void {
+    this.#pending = undefined;
+    this.#mayRun = mayRun;
+  }
+}
