@@ -79,6 +79,7 @@ export class WorkerClient {
       connection: this.#connection,
       // A job that stops with its connection could not be resumed.
       body: { ...request, job_id: jobId, on_disconnect: onDisconnect ?? 'continue' },
+      isOwnId: request.job_id === undefined,
       correlationId,
       deadline,
       acceptWithinMs,

@@ -76,6 +76,7 @@ export class JobStream {
     try {
       return await streamOf(await submission.accepted(signal));
     } catch (error) {
+      if (submission.isRepeated(error)) return this.#attach();
       if (!(error instanceof ConnectionError) || neverReached(error) || limits.resumeForMs === 0) throw error;
       this.#wanted = submission.correlationId;
       return this.#find(error);

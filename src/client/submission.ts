@@ -10,6 +10,8 @@ export interface JobPost {
   readonly connection: Connection;
   /** The body of `POST /execute`. */
   readonly body: object;
+  /** True if the job id is random: no other request has it. */
+  readonly isOwnId: boolean;
   readonly correlationId: string;
   readonly deadline: Date | undefined;
   /** Milliseconds for which the job is sent again after refusals that pass. */
@@ -47,11 +49,20 @@ export class Submission {
         signal.addEventListener('abort', () => this.close(), { once: true });
         return response;
       } catch (error) {
+        if (this.isRepeated(error)) throw error;
         const waitMs = error instanceof RefusedError && error.retry === 'here' ? error.retryAfterMs : undefined;
         if (waitMs === undefined || Date.now() + waitMs > until) throw error;
         await pause(waitMs, signal);
       }
     }
+  }
+
+  /**
+   * True if an error tells that the worker has the job already. A browser sends a request again by itself if
+   * a connection that it used before breaks without an answer.
+   */
+  isRepeated(error: unknown): boolean {
+    return this.#post.isOwnId && error instanceof RefusedError && error.code === 'DUPLICATE_JOB';
   }
 
   /** True if the worker may have the job. Waits for the answer of a request that is on its way. */
@@ -69,7 +80,8 @@ export class Submission {
     const answer = this.#ask();
     this.#pending = answer.then(
       () => this.#settle(true),
-      (error: unknown) => this.#settle(error instanceof ConnectionError && !neverReached(error)),
+      (error: unknown) =>
+        this.#settle((error instanceof ConnectionError && !neverReached(error)) || this.isRepeated(error)),
     );
     return answer;
   }

@@ -78,6 +78,22 @@ describe('a POST without an answer', () => {
   });
 });
 
+describe('a POST that a browser has sent twice', () => {
+  const error = { code: 'DUPLICATE_JOB', message: 'runs', retriable: true, retry: 'here' };
+  const duplicate = (): Response => Response.json({ error }, { status: 409, headers: { 'Retry-After': '0' } });
+
+  test('is read as the job of the first', async () => {
+    const { client, posts } = clientOf(duplicate, streamOf(started('c'), END));
+    expect((await client.execute({ prompt: 'x' }, { acceptWithinMs: 60_000 }).end()).type).toBe('end');
+    expect(posts()).toBe(1);
+  });
+
+  test('is refused if the caller has chosen the id: the job may be of another caller', async () => {
+    const { client } = clientOf(duplicate);
+    expect(await errorOf(client.execute(JOB).text())).toMatchObject({ name: 'RefusedError', code: 'DUPLICATE_JOB' });
+  });
+});
+
 describe('a stream', () => {
   test('that breaks again and again without an event is given up', async () => {
     const { client, sent } = clientOf(streamOf(started('c')), streamOf());

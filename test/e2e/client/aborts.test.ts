@@ -1,8 +1,8 @@
 /** Runs that are aborted, left or cancelled: no job stays behind that nobody reads. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { JobError, type Run, type StreamEvent, WorkerClient } from '../../../src/client/client.ts';
+import { type Faults, FaultyProxy } from '../../support/client/faulty-proxy.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Faults, FaultyProxy } from '../../support/faulty-proxy.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 const LONG = { prompt: 'The sea', temperature: 1, seed: 7, max_tokens: 450, min_tokens: 450 };

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { ConnectionError, type Run, type StreamEvent, WorkerClient } from '../../../src/client/client.ts';
 import { parseEventId } from '../../../src/contract/event-ids.ts';
-import { type Faults, FaultyProxy } from '../../support/faulty-proxy.ts';
+import { type Faults, FaultyProxy } from '../../support/client/faulty-proxy.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 const JOB = { prompt: 'The sea', temperature: 1, seed: 7, max_tokens: 60, min_tokens: 60 };

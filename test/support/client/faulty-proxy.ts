@@ -9,7 +9,10 @@ export interface SeenRequest {
   readonly lastEventId: string | undefined;
 }
 
-/** Faults of the answers, one for each connection that carries an answer; later ones are whole. */
+/**
+ * Faults of the answers, one for each connection that carries an answer; later ones are whole. The answer to
+ * the preflight of a browser does not count.
+ */
 export interface Faults {
   /** Bytes of the answer to pass before the connection is cut. 0: before the head of the answer. */
   readonly cutAfter?: readonly number[];
@@ -58,20 +61,24 @@ export class FaultyProxy {
     client.once('close', () => worker.destroy());
     worker.once('close', () => client.destroy());
     for (const socket of [client, worker]) socket.once('close', () => this.#sockets.delete(socket));
+    let preflight = false;
     client.on('data', (bytes) => {
-      this.#note(bytes.toString('latin1'));
+      const text = bytes.toString('latin1');
+      preflight = text.startsWith('OPTIONS ');
+      this.#note(text);
       worker.write(bytes);
     });
     let passed = 0;
     let limits: { readonly cut: number | undefined; readonly stall: number | undefined } | undefined;
     worker.on('data', (bytes) => {
+      if (preflight) return client.write(bytes);
       limits ??= { cut: this.#cuts.shift(), stall: this.#stalls.shift() };
       const { cut, stall } = limits;
       const left = Math.max(0, (cut ?? stall ?? Number.POSITIVE_INFINITY) - passed);
       passed += bytes.length;
       const part = bytes.subarray(0, left);
-      if (cut !== undefined && bytes.length >= left) client.write(part, () => client.destroy());
-      else if (part.length > 0) client.write(part);
+      if (cut !== undefined && bytes.length >= left) return client.write(part, () => client.destroy());
+      return part.length > 0 && client.write(part);
     });
   }
 
