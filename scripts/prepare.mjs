@@ -48,7 +48,12 @@ function install() {
 
 function build() {
   const stamp = at('dist', '.built');
-  const others = ['tsconfig.json', 'tsconfig.client.json', 'package-lock.json', ...BUNDLERS.map((name) => join('scripts', name))];
+  const others = [
+    'tsconfig.json',
+    'tsconfig.client.json',
+    'package-lock.json',
+    ...BUNDLERS.map((name) => join('scripts', name)),
+  ];
   const files = [...filesOf(at('src')), ...others.map((name) => at(name))];
   const wanted = digest(JSON.stringify(files.map(fingerprint)));
   if (readOr(stamp, '') === wanted) return;

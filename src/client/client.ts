@@ -37,6 +37,8 @@ export interface RunOptions extends RunLimits {
    * any other. Absent: a random one.
    */
   readonly correlationId?: string | undefined;
+  /** More headers of the request that begins the job, such as `traceparent`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Time at which the answer is of no more use. */
   readonly deadline?: Date | undefined;
   /**
@@ -74,13 +76,14 @@ export class WorkerClient {
    */
   execute(request: JobRequest, options: RunOptions = {}): Run {
     const { job_id: jobId = newId('job'), on_disconnect: onDisconnect } = request;
-    const { correlationId = newId('req'), deadline, acceptWithinMs = 0, ...rest } = options;
+    const { correlationId = newId('req'), headers, deadline, acceptWithinMs = 0, ...rest } = options;
     const submission = new Submission({
       connection: this.#connection,
       // A job that stops with its connection could not be resumed.
       body: { ...request, job_id: jobId, on_disconnect: onDisconnect ?? 'continue' },
       isOwnId: request.job_id === undefined,
       correlationId,
+      headers,
       deadline,
       acceptWithinMs,
       answerWithinMs: options.silenceMs ?? STREAM_LIMITS.silenceMs,

@@ -30,9 +30,9 @@ export interface RunSource {
 }
 
 /**
- * A job, which begins when the first reader asks for an event. Each loop and each helper reads all events from
- * the first one, at its own speed and at the same time as others; the events stay in memory. When the last
- * loop is left before the end, the job is cancelled.
+ * A job, which begins when the first reader asks for an event. Each loop and each helper reads all events
+ * from the first one, at its own speed and at the same time as others; the events stay in memory. When the
+ * last loop is left before the end, the job is cancelled.
  */
 export class Run implements AsyncIterable<StreamEvent> {
   readonly jobId: string;

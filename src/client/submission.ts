@@ -13,6 +13,7 @@ export interface JobPost {
   /** True if the job id is random: no other request has it. */
   readonly isOwnId: boolean;
   readonly correlationId: string;
+  readonly headers: Readonly<Record<string, string>> | undefined;
   readonly deadline: Date | undefined;
   /** Milliseconds for which the job is sent again after refusals that pass. */
   readonly acceptWithinMs: number;
@@ -88,7 +89,11 @@ export class Submission {
 
   async #ask(): Promise<Response> {
     const { connection, body, correlationId, deadline, answerWithinMs } = this.#post;
-    const headers = { 'X-Correlation-Id': correlationId, ...(deadline && { 'X-Deadline': deadline.toISOString() }) };
+    const headers = {
+      'X-Correlation-Id': correlationId,
+      ...(deadline && { 'X-Deadline': deadline.toISOString() }),
+      ...this.#post.headers,
+    };
     const { signal } = this.#closing;
     const response = await connection.send({ method: 'POST', path: '/execute', headers, body, answerWithinMs, signal });
     if (response.ok) return response;
