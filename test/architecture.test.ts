@@ -112,7 +112,7 @@ const FOREIGN_READERS = ['test/e2e/clients/vllm-bench.test.ts', 'test/e2e/stream
 const BY_HAND = [/(?:startsWith|slice|replace|indexOf|split)\([`'"/^]*data:/, /[/^n]data: ?\(/, /\bnew EventSource\(/];
 /** Two forms that together divide the bytes of a stream into lines or messages. */
 const DECODES = /\bTextDecoder|getReader\(/;
-const DIVIDES = /\bsplit\(['"`/]\\n/;
+const DIVIDES = /\bsplit\(['"`/]\\n\\n/;
 const readsByHand = (text: string): boolean =>
   BY_HAND.some((form) => form.test(text)) || (DECODES.test(text) && DIVIDES.test(text));
 
