@@ -2,6 +2,7 @@
 import type { ErrorBody } from '../contract/answers.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import { ConnectionError, RefusedError } from './errors.ts';
+import { linkedTo } from './pause.ts';
 
 export interface WorkerAddress {
   /** For example `http://127.0.0.1:8080`. A path is kept, for a worker behind a proxy. */
@@ -51,7 +52,7 @@ export class Connection {
         method,
         headers: { ...(body && { 'Content-Type': 'application/json' }), ...this.#authorization, ...headers },
         ...(body && { body: JSON.stringify(body) }),
-        signal: limit.signal,
+        ...(limit.signal && { signal: limit.signal }),
         ...(keepalive && { keepalive }),
       });
     } catch (error) {
@@ -75,12 +76,9 @@ export class Connection {
 
 /** A signal that also fires if no answer comes in time. `answered` ends that time, and not the signal. */
 function limitOf(outer: AbortSignal | undefined, ms: number | undefined) {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort(outer?.reason);
-  if (outer?.aborted) abort();
-  else outer?.addEventListener('abort', abort, { once: true });
-  const late = (): void => controller.abort(new Error(`no answer within ${ms} ms`));
-  const timer = ms === undefined ? undefined : setTimeout(late, ms);
+  if (ms === undefined) return { signal: outer, answered: () => undefined };
+  const { controller } = linkedTo(outer);
+  const timer = setTimeout(() => controller.abort(new Error(`no answer within ${ms} ms`)), ms);
   return { signal: controller.signal, answered: () => clearTimeout(timer) };
 }
 

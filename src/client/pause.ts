@@ -1,4 +1,4 @@
-/** Waits that a signal ends. */
+/** Signals, and waits that a signal ends. */
 
 /**
  * Resolves after `ms` milliseconds.
@@ -25,4 +25,16 @@ export async function unlessAborted<Value>(promise: Promise<Value>, signal: Abor
     else signal.addEventListener('abort', abort, { once: true });
   });
   return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort));
+}
+
+/**
+ * A controller that aborts with a signal, until `unlink`. A long-lived signal must not collect the listeners
+ * of all connections.
+ */
+export function linkedTo(signal: AbortSignal | undefined) {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  else signal?.addEventListener('abort', abort, { once: true });
+  return { controller, unlink: () => signal?.removeEventListener('abort', abort) };
 }

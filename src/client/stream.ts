@@ -6,7 +6,7 @@ import { parseEventId } from '../contract/event-ids.ts';
 import type { StreamEvent } from '../contract/events.ts';
 import { type Connection, neverReached, reasonOf, refusalOf } from './connection.ts';
 import { ConnectionError, RefusedError } from './errors.ts';
-import { pause } from './pause.ts';
+import { linkedTo, pause } from './pause.ts';
 import { bytesOf, readEvents, type SseEvent } from './sse.ts';
 import type { Submission } from './submission.ts';
 
@@ -45,6 +45,8 @@ export class JobStream {
   #last: string | undefined;
   /** End of the time for new connections, and the next pause; undefined while events arrive. */
   #outage: { readonly until: number; pauseMs: number } | undefined;
+  /** Ends the link between the signal of the run and the last connection. */
+  #unlink: () => void = () => undefined;
   /** The correlation id of a job that was looked for by its job id. */
   #wanted: string | undefined;
 
@@ -145,12 +147,15 @@ export class JobStream {
 
   /** @returns undefined if all events have arrived */
   async #attach(): Promise<Response | undefined> {
-    const { connection, jobId, signal, limits } = this.#start;
+    const { connection, jobId, limits } = this.#start;
+    this.#unlink();
+    const { controller, unlink } = linkedTo(this.#start.signal);
+    this.#unlink = unlink;
     const response = await connection.send({
       method: 'GET',
       path: `/jobs/${encodeURIComponent(jobId)}/events`,
       headers: this.#last === undefined ? {} : { 'Last-Event-ID': this.#last },
-      signal,
+      signal: controller.signal,
       answerWithinMs: limits.silenceMs,
     });
     return response.status === 204 ? undefined : streamOf(response);

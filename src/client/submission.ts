@@ -24,8 +24,8 @@ export interface JobPost {
 export class Submission {
   readonly correlationId: string;
   readonly #post: JobPost;
-  /** Ends the connection of the answer. */
-  readonly #closing = new AbortController();
+  /** Ends the connection of the last answer. */
+  #closing = new AbortController();
   /** Resolves when the request that is on its way has an answer. */
   #pending: Promise<void> | undefined;
   #mayRun = false;
@@ -94,6 +94,7 @@ export class Submission {
       ...(deadline && { 'X-Deadline': deadline.toISOString() }),
       ...this.#post.headers,
     };
+    this.#closing = new AbortController();
     const { signal } = this.#closing;
     const response = await connection.send({ method: 'POST', path: '/execute', headers, body, answerWithinMs, signal });
     if (response.ok) return response;

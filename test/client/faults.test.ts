@@ -125,6 +125,25 @@ describe('a stream', () => {
   });
 });
 
+test('many new connections and tries leave no listener on a signal', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error): number => warnings.push(warning);
+  process.on('warning', note);
+  const busy = (): Response =>
+    Response.json(
+      { error: { code: 'LOADING', message: 'loads', retriable: true, retry: 'here', details: { retry_after_ms: 1 } } },
+      { status: 503 },
+    );
+  const tokens = Array.from({ length: 15 }, (_, i) => streamOf(frame(i + 1, { type: 'token', t: 'a', i } as never)));
+  const ended = streamOf(frame(99, { type: 'end' }));
+  const { client } = clientOf(...Array.from({ length: 15 }, () => busy), streamOf(started('c')), ...tokens, ended);
+  const { signal } = new AbortController();
+  expect(await client.execute(JOB, { acceptWithinMs: 60_000, signal }).text()).toBe('a'.repeat(15));
+  await new Promise(setImmediate);
+  process.off('warning', note);
+  expect(warnings).toEqual([]);
+});
+
 describe('an answer', () => {
   test('of a proxy with status 404 is refused, and names the status', async () => {
     const { client } = clientOf(() => new Response('nothing here', { status: 404 }));
