@@ -5,7 +5,7 @@
 import type { CancelResult, Health, JobsAnswer } from '../contract/answers.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
 import type { JobState } from '../contract/job-states.ts';
-import { Connection, refusalOf, type WorkerAddress } from './connection.ts';
+import { type Call, Connection, refusalOf, type WorkerAddress } from './connection.ts';
 import { ConnectionError, JobError, RefusedError } from './errors.ts';
 import { Run } from './run.ts';
 import { messagesIn, readEvents, readMessages } from './sse.ts';
@@ -21,6 +21,9 @@ export type { WorkerAddress } from './connection.ts';
 export type * from './run.ts';
 export type { SseEvent, SseMessage, SseSource } from './sse.ts';
 export { ConnectionError, JobError, messagesIn, RefusedError, readEvents, readMessages };
+
+/** Longest wait for the answer to the cancel of a run. */
+const CANCEL_WITHIN_MS = 5000;
 
 /** The body of `POST /execute`. Without `job_id`, the client makes an id. */
 export type JobRequest = Omit<ExecuteRequest, 'job_id'> & { readonly job_id?: string };
@@ -131,13 +134,7 @@ export class WorkerClient {
    * @throws RefusedError `NOT_FOUND` if the worker does not know the job
    */
   cancel(jobId: string, signal?: AbortSignal): Promise<CancelResult> {
-    return this.#connection.json({
-      method: 'POST',
-      path: '/cancel',
-      body: { job_id: jobId },
-      signal,
-      keepalive: true,
-    });
+    return this.#connection.json({ ...cancelOf(jobId), signal });
   }
 
   /**
@@ -153,7 +150,11 @@ export class WorkerClient {
   #run({ jobId, submission, cancels, after, signal: outer, ...limits }: RunStart): Run {
     const { resumeForMs = STREAM_LIMITS.resumeForMs, silenceMs = STREAM_LIMITS.silenceMs } = limits;
     const controller = new AbortController();
-    const cancel = (): Promise<unknown> => this.cancel(jobId).catch(ignoreEnded);
+    const cancel = async (): Promise<void> => {
+      // A loop that is left must not wait for a connection that is silent.
+      const answerWithinMs = Math.min(silenceMs, CANCEL_WITHIN_MS);
+      await this.#connection.json({ ...cancelOf(jobId), answerWithinMs }).catch(ignoreEnded);
+    };
     const mayRun = async (): Promise<boolean> => (submission ? submission.mayRun() : true);
     const abort = (): void => {
       controller.abort(outer?.reason);
@@ -201,6 +202,13 @@ async function* listening<T>(
     signal?.removeEventListener('abort', abort);
   }
 }
+
+const cancelOf = (jobId: string): Call => ({
+  method: 'POST',
+  path: '/cancel',
+  body: { job_id: jobId },
+  keepalive: true,
+});
 
 /** A job that the worker no longer knows is over. */
 function ignoreEnded(error: unknown): void {

@@ -8,13 +8,19 @@ interface Sent {
   readonly method: string;
   readonly path: string;
   readonly headers: Headers;
+  readonly signal: AbortSignal | null | undefined;
 }
 
 /** A client whose requests get these answers in turn; the last one again and again. */
 function clientOf(...answers: ((sent: Sent) => Response | Promise<Response>)[]) {
   const sent: Sent[] = [];
   const send: typeof fetch = async (input, init) => {
-    const one = { method: init?.method ?? '', path: String(input), headers: new Headers(init?.headers) };
+    const one = {
+      method: init?.method ?? '',
+      path: String(input),
+      headers: new Headers(init?.headers),
+      signal: init?.signal,
+    };
     sent.push(one);
     const answer = answers[Math.min(sent.length, answers.length) - 1];
     return answer?.(one) ?? Promise.reject(new TypeError('no answer'));
@@ -142,6 +148,17 @@ test('many new connections and tries leave no listener on a signal', async () =>
   await new Promise(setImmediate);
   process.off('warning', note);
   expect(warnings).toEqual([]);
+});
+
+test('a loop that is left does not wait long for a cancel without an answer', async () => {
+  const silent = ({ path, signal }: Sent): Promise<Response> =>
+    new Promise((_, reject) => {
+      expect(path).toBe('/cancel');
+      signal?.addEventListener('abort', () => reject(signal.reason));
+    });
+  const { client, sent } = clientOf(streamOf(started('c')), silent);
+  for await (const _ of client.execute(JOB, { silenceMs: 100 })) break;
+  expect(sent.map(({ path }) => path)).toEqual(['/execute', '/cancel']);
 });
 
 describe('an answer', () => {
