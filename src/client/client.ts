@@ -18,9 +18,17 @@ export type { ErrorCode, Retry, StreamErrorCode } from '../contract/errors.ts';
 export type { StreamEvent } from '../contract/events.ts';
 export type { JobState } from '../contract/job-states.ts';
 export type { WorkerAddress } from './connection.ts';
-export type * from './run.ts';
+export type {
+  EndEvent,
+  ErrorEvent,
+  MetricsEvent,
+  NarrationEvent,
+  StartedEvent,
+  TokenEvent,
+  ToolCall,
+} from './run.ts';
 export type { SseEvent, SseMessage, SseSource } from './sse.ts';
-export { ConnectionError, JobError, messagesIn, RefusedError, readEvents, readMessages };
+export { ConnectionError, JobError, messagesIn, RefusedError, Run, readEvents, readMessages };
 
 /** Longest wait for the answer to the cancel of a run. */
 const CANCEL_WITHIN_MS = 5000;

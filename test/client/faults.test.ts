@@ -60,7 +60,7 @@ describe('a POST without an answer', () => {
 
   test('whose job never comes is the first error, after a search', async () => {
     const { client, sent, posts } = clientOf(broken, notFound);
-    const error = await errorOf(client.execute(JOB, { resumeForMs: 400 }).text());
+    const error = await errorOf(client.execute(JOB, { resumeForMs: 2000 }).text());
     expect(error).toBeInstanceOf(ConnectionError);
     expect((error as Error).message).toContain('did not answer: reset');
     expect(sent.length).toBeGreaterThan(2);
@@ -103,7 +103,7 @@ describe('a POST that a browser has sent twice', () => {
 describe('a stream', () => {
   test('that breaks again and again without an event is given up', async () => {
     const { client, sent } = clientOf(streamOf(started('c')), streamOf());
-    const error = await errorOf(client.attach('one', { resumeForMs: 600 }).text());
+    const error = await errorOf(client.attach('one', { resumeForMs: 1500 }).text());
     expect(error).toBeInstanceOf(ConnectionError);
     expect(error).toMatchObject({ lastEventId: 'run-0' });
     expect(sent.length).toBeGreaterThan(2);

@@ -14,8 +14,8 @@ const BROWSER_BYTES = 20_000;
 
 /** A user of the client who uses each kind of name that it exports. */
 const USER = `
-import { ConnectionError, JobError, RefusedError, WorkerClient, readEvents } from 'rbees-workerd/client';
-import type { ChatMessage, EndEvent, Health, JobRequest, NarrationEvent, Run, StreamEvent, ToolCall } from 'rbees-workerd/client';
+import { ConnectionError, JobError, RefusedError, Run, WorkerClient, readEvents } from 'rbees-workerd/client';
+import type { ChatMessage, EndEvent, Health, JobRequest, NarrationEvent, StreamEvent, ToolCall } from 'rbees-workerd/client';
 import { WorkerClient as Browser } from 'rbees-workerd/client/browser';
 
 const client: WorkerClient = new WorkerClient({ url: 'http://127.0.0.1:8080', apiToken: undefined });
@@ -23,7 +23,7 @@ const request: JobRequest = { prompt: 'The sea', max_tokens: 20, stop: ['.'] };
 const messages: ChatMessage[] = [{ role: 'user', content: 'Hello' }];
 
 export async function use(): Promise<string> {
-  const run: Run = client.execute(request, { acceptWithinMs: 1000, signal: AbortSignal.timeout(1000) });
+  const run = client.execute(request, { acceptWithinMs: 1000, signal: AbortSignal.timeout(1000) });
   for await (const event of run) {
     if (event.type === 'token') show(event.t, event.i);
     if (event.type === 'narration') story(event);
@@ -33,6 +33,7 @@ export async function use(): Promise<string> {
   const health: Health = await client.health();
   const end: EndEvent = await client.attach(run.jobId, { after: run.lastEventId }).end();
   for await (const { data } of readEvents(await fetch('/'))) last(data);
+  if (!(run instanceof Run)) throw new Error('no run');
   return [await run.text(), calls.length, health.status, end.tokens_out, new Browser({ url: '' })].join();
 }
 
@@ -123,7 +124,9 @@ describe('the module', () => {
     for (const at of [folder, join(ROOT, 'examples')]) {
       const names = importNames(at, 'rbees-workerd/client');
       expect(names).toEqual(importNames(at, 'rbees-workerd/client/browser'));
-      expect(names).toEqual(expect.arrayContaining(['ConnectionError', 'JobError', 'RefusedError', 'WorkerClient']));
+      expect(names).toEqual(
+        expect.arrayContaining(['ConnectionError', 'JobError', 'RefusedError', 'Run', 'WorkerClient']),
+      );
     }
   });
 
