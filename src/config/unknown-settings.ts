@@ -28,7 +28,14 @@ export interface UnknownSettings {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-const KNOWN: readonly string[] = [...Object.keys(SETTINGS).map(environmentName), ENV_FILE.variable];
+/** The variable with the URL of a running worker. The commands that call one read it. */
+export const WORKER_URL_VARIABLE = 'RBEES_URL';
+
+const KNOWN: readonly string[] = [
+  ...Object.keys(SETTINGS).map(environmentName),
+  ENV_FILE.variable,
+  WORKER_URL_VARIABLE,
+];
 const PREFIX = /^RBEES_/i;
 
 /** Finds the unknown settings in the environment and in the file. */
