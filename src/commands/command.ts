@@ -1,4 +1,4 @@
-/** The form of a command. `cli.ts` has the table of all commands. Types only. */
+/** The form of a command. `table.ts` has the table of all commands. Types only. */
 
 /** How a command starts other processes of this program. */
 export interface CommandContext {
@@ -9,10 +9,16 @@ export interface CommandContext {
   readonly survivesHangup: boolean;
 }
 
-/** A command, as its folder exports it. The table names it, and describes it in one line. */
-export interface Command {
+/** The description of a command. */
+export interface CommandHelp {
   /** Describes the command for `rbees-workerd <name> --help`: at most 24 lines of 80 columns. */
   help(): string;
+  /** Everything about the command, for `rbees-workerd <name> --help-all`. Absent: the same as `help`. */
+  helpAll?(): string;
+}
+
+/** A command, as its folder exports it. The table names it, and describes it in one line. */
+export interface Command extends CommandHelp {
   /**
    * @param args the arguments after the name of the command
    * @returns the exit code

@@ -10,10 +10,12 @@ import { v7 as uuid } from 'uuid';
 import { WorkerClient } from '../../client/client.ts';
 import type { Run } from '../../client/run.ts';
 import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
+import { checkAddressSpace } from '../../config/host/address-space.ts';
 import { hangupEnvironment } from '../../config/host/hangup.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
 import { withReason } from '../../narration/phrases.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
+import type { CommandContext } from '../command.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
 import type { TerminalView } from './terminal-view.ts';
@@ -27,23 +29,16 @@ interface Line {
   readonly url?: string;
 }
 
-/** How the command starts its worker. */
-export interface WorkerProcess {
-  /** The script that starts the worker. */
-  readonly cli: URL;
-  /** True if a hang-up must not stop the worker. */
-  readonly survivesHangup: boolean;
-}
-
 /**
  * Runs the command. Resolves with the exit code: 0 if the job is complete, otherwise 1.
  * @param args the prompt, then the settings of the worker
  * @throws ConfigError if there is no prompt or a setting is wrong
  */
-export async function ask(args: readonly string[], start: WorkerProcess): Promise<number> {
+export async function ask(args: readonly string[], start: CommandContext): Promise<number> {
   const [prompt, ...flags] = args;
   if (prompt === undefined || prompt.startsWith('--'))
     throw new ConfigError('ask needs a prompt: ask "Write a haiku about the sea"');
+  checkAddressSpace();
   const settings = readSettings(flags);
   const { apiToken } = settings.config;
   hideSecrets();
@@ -63,7 +58,7 @@ export async function ask(args: readonly string[], start: WorkerProcess): Promis
 }
 
 /** The settings go through the environment, so that no token is in the list of processes. */
-function startWorker({ cli, survivesHangup }: WorkerProcess, settings: Settings): ChildProcess {
+function startWorker({ cli, survivesHangup }: CommandContext, settings: Settings): ChildProcess {
   const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info', '--ready-fd', 'none'];
   return spawn(process.execPath, [fileURLToPath(cli), 'serve', ...flags, '--callback-url', 'none'], {
     stdio: ['pipe', 'pipe', 'inherit'],
