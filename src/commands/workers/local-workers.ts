@@ -16,12 +16,13 @@ export interface FoundWorker {
 
 /** Finds the workers, and asks all of them at the same time. */
 export async function findWorkers(selection: WorkerSelection): Promise<FoundWorker[]> {
-  const addresses = await addressesOf(selection);
+  const addresses = await workerAddresses(selection);
   const found = await Promise.all(addresses.map(async (address) => ({ address, row: await askWorker(address) })));
   return found.flatMap(({ address, row }) => (row ? [{ address, row }] : []));
 }
 
-async function addressesOf({ urls, apiToken }: WorkerSelection): Promise<WorkerAddress[]> {
+/** Their addresses, without a question to the workers. */
+export async function workerAddresses({ urls, apiToken }: WorkerSelection): Promise<WorkerAddress[]> {
   if (urls.length > 0) return urls.map((url) => ({ url, apiToken }));
   const folder = workersFolder();
   try {
