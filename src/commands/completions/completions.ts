@@ -17,8 +17,8 @@ const NAMES = Object.keys(SHELLS) as Shell[];
 
 const HELP = `rbees-workerd completions <shell>
 
-Prints the completions for ${NAMES.join(', ')}. They complete commands, flags, values,
-files, and the names of the models in the hub cache.
+Prints the completions for ${NAMES.join(', ')}. They complete commands, flags,
+values, files, and the names of the models in the hub cache.
 
 bash, in ~/.bashrc:
   source <(rbees-workerd completions bash)

@@ -23,9 +23,9 @@ const HELP = `rbees-workerd launch <agent> [--run] [flags] [-- <arguments of the
 Configures an agent for a worker that runs: prints the command that starts it.
 Agents: ${NAMES.join(', ')}
 
-  --run                start the agent now, with the same arguments and variables
+  --run                start the agent now, in this terminal
 ${WORKER_FLAGS_HELP}
-                       default: the worker of this machine, if it is the only one
+                       default: the worker of this machine, if there is one
 
 No configuration file is read or changed. The printed command has the token of
 the worker as a reference to RBEES_API_TOKEN, and never its text.

@@ -5,11 +5,11 @@ import { type AgentSetup, TOKEN, type Value } from './agents.ts';
 const PLAIN = /^[\w@%+:,./=-]+$/;
 const TOKEN_REFERENCE = '"$RBEES_API_TOKEN"';
 
-/** The command, with its variables before it; one variable or one pair of arguments a line. */
+/** The command, with its variables before it: one variable a line, and one line for each flag with its value. */
 export function shellCommand(command: string, { args, variables }: AgentSetup): string {
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shown(value)}`);
-  const line = [command, ...args.map(quoted)].join(' ');
-  return [...assignments, line].join(' \\\n');
+  const words = args.map((arg) => (arg.startsWith('-') ? ` \\\n  ${quoted(arg)}` : ` ${quoted(arg)}`));
+  return [...assignments, command + words.join('')].join(' \\\n');
 }
 
 const shown = (value: Value): string => (value === TOKEN ? TOKEN_REFERENCE : quoted(value as string));

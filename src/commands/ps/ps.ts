@@ -24,7 +24,7 @@ draining, unhealthy), or: "needs a token", "no answer" within two seconds,
 "not a worker": another program answers.
 Workers of other users, containers and machines are not listed: use --url.
 
-Exit codes: 0 success; 1 a worker of --url does not answer; 2 wrong command line.
+Exit codes: 0 success; 1 a worker of --url does not answer; 2 wrong flags.
 `;
 
 const LINE = { command: 'ps', switches: ['json', 'no-rate'], most: 0 } as const;
