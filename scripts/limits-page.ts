@@ -23,6 +23,7 @@ import { DEFAULT_COMPLETION_TOKENS } from '../src/contract/openai/completions.ts
 import { OPENAI_LIMITS } from '../src/contract/openai/fields.ts';
 import { MAX_INPUT_ITEMS } from '../src/contract/openai/responses/input.ts';
 import { MAX_IDS } from '../src/contract/tokenizer/request.ts';
+import { TOOL_LIMITS } from '../src/contract/tools/fields.ts';
 import { MAX_PROMPT_LOGPROBS } from '../src/engine/check-request.ts';
 import { MAX_LOCK_MS, MAX_RESERVATION_BYTES } from '../src/engine/host/reservations.ts';
 import { MAX_CPU_CHECK_MS } from '../src/engine/load/cpu-check.ts';
@@ -69,7 +70,7 @@ import { SCRAPE_MS } from '../src/http/operator/metrics.ts';
 import { bodyLimit, MAX_PARAMETER_CHARS } from '../src/http/server.ts';
 import { IDS_PER_TURN } from '../src/http/tokenizer/decode-ids.ts';
 import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
-import { MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
+import { MAX_ISSUES, MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
 import { STOPPING_MS } from '../src/jobs/admission.ts';
 import { RUN_ID_CHARS } from '../src/jobs/job.ts';
 import { MAX_PROMPT_SCORES } from '../src/jobs/prompt.ts';
@@ -177,11 +178,13 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | prompt, or all messages together | auto: ${CHARS_PER_TOKEN} characters for each token of the context, from ${count(AUTO_PROMPT_CHARS.least)} to ${count(AUTO_PROMPT_CHARS.most)} | \`--max-prompt-chars\` | 400, with all violations | \`contract/execute\` | \`contract/request-limits\`, \`e2e/engine/context-limit\` |
 | prompt, in tokens | context − 1 | \`--context\` | 413 \`PROMPT_TOO_LONG\` with both numbers; the engine never receives it | \`jobs/prompt\` | \`e2e/engine/context-limit\` |
 | messages; stop strings | ${FIXED_LIMITS.messages}; ${FIXED_LIMITS.stops} of ${FIXED_LIMITS.stopChars} characters | – | 400 | \`contract/execute\` | \`http/validate\` |
+| \`/execute\`: tools; name of a function; calls of one message; id of a call; \`reasoning_effort\` | ${TOOL_LIMITS.tools}; ${TOOL_LIMITS.nameChars} characters; ${TOOL_LIMITS.calls}; ${TOOL_LIMITS.idChars} characters; ${TOOL_LIMITS.effortChars} characters | – | 400 | \`contract/tools/fields\` | \`http/native/order\` |
 | regular expression of an output; choices; one choice | ${count(FORMAT_LIMITS.regexChars)} characters; ${count(FORMAT_LIMITS.choices)}; ${count(FORMAT_LIMITS.choiceChars)} characters | – | 400 | \`contract/format/fields\` | \`http/validate\`, \`http/openai/formats\` |
 | JSON text of a schema (\`guided_json\`, \`structured_outputs.json\`) | levels, keys and values of a body | – | 400 | \`http/openai/shared/format\` | \`http/openai/formats\`, \`loop/openai\` |
 | OpenAI: messages; parts of one; calls of one; tools; name of a function; stop strings | ${count(OPENAI_LIMITS.messages)}; ${OPENAI_LIMITS.parts}; ${OPENAI_LIMITS.calls}; ${OPENAI_LIMITS.tools}; ${OPENAI_LIMITS.nameChars} characters; ${OPENAI_LIMITS.stops} of ${OPENAI_LIMITS.stopChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: outputs for each prompt; prompts × outputs; alternatives of a token; \`model\` and ids of calls | ${OPENAI_LIMITS.choices}; ${OPENAI_LIMITS.sequences}; ${OPENAI_LIMITS.topLogprobs}; ${OPENAI_LIMITS.valueChars} characters | – | 400 | \`contract/openai/fields\` | \`http/openai/bodies\` |
 | OpenAI: tokens of a completion without \`max_tokens\` | ${DEFAULT_COMPLETION_TOKENS} | \`max_tokens\` | \`finish_reason: length\` | \`contract/openai/completions\` | \`e2e/api/openai-completions\` |
+| violations of a body of \`/execute\` that an error reports | ${MAX_ISSUES} | – | the others are left out | \`http/validate\` | \`loop/bodies\` |
 | violations of a body of a dialect that an error reports | ${MAX_VIOLATIONS} | – | the others are left out | \`http/dialect/check\` | \`http/openai/bodies\` |
 | messages, blocks, tools and stop sequences of \`/v1/messages\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/dialect/bounded-lists\` | \`http/anthropic/order\` |
 | messages, their parts and calls, tools and stop sequences of \`/v1/messages\` and \`/tokenize\` | ${count(MAX_ELEMENTS)} together | – | 400 | \`http/dialect/bounded-lists\` | \`http/anthropic/order\` |

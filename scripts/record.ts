@@ -443,7 +443,7 @@ async function recordTools(): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), 'record-'));
   const call = { name: 'look', arguments: { at: 'sea' } };
   const model = await scriptedModel(join(root, 'scripted'), {
-    plain: 'Calm.',
+    plain: reasoned('I know.', 'Calm.'),
     withTools: reasoned('I look.', toolCall(call.name, call.arguments)),
     afterTool: 'The sea is calm.',
   });
@@ -460,9 +460,17 @@ async function recordTools(): Promise<void> {
   await chat('chat-tool-stream', 'A stream with reasoning and a tool call', { messages: [question], ...stream });
   const calls = [{ id: 'aB3dE6gH9', type: 'function', function: { name: 'look', arguments: '{"at":"sea"}' } }];
   const result = { role: 'tool', tool_call_id: 'aB3dE6gH9', content: 'calm' };
-  await chat('chat-tool-result', 'The answer to the result of a tool', {
-    messages: [question, { role: 'assistant', content: null, tool_calls: calls }, result],
+  const answered = [question, { role: 'assistant', content: null, tool_calls: calls }, result];
+  await chat('chat-tool-result', 'The answer to the result of a tool', { messages: answered });
+  const execute = (name: string, about: string, body: object) =>
+    worker.record(name, about, 'POST', '/execute', { messages: [question], ...body });
+  await execute('execute-tool-call', 'Reasoning and a tool call', { job_id: 'job-20', ...functions });
+  await execute('execute-tool-result', 'The answer to the result of a tool', {
+    job_id: 'job-21',
+    ...functions,
+    messages: answered,
   });
+  await execute('execute-reasoning', 'Reasoning as a part of its own', { job_id: 'job-22', parts: true });
   await worker.record('response-tool-stream', 'A stream with reasoning and a tool call', 'POST', '/v1/responses', {
     input: question.content,
     tools: [{ type: 'function', name: call.name, description, parameters }],

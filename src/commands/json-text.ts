@@ -10,12 +10,9 @@ const escaped = (hidden: string): string =>
     .join('');
 
 /**
- * A value as one line of JSON. Hidden characters are escaped, so that the text is harmless and its value is
+ * A value as an indented document. Hidden characters are escaped, so that the text is harmless and its value is
  * exact.
  */
-export const jsonLine = (value: unknown): string => `${JSON.stringify(value).replace(HIDDEN, escaped)}\n`;
-
-/** A value as an indented document, otherwise as `jsonLine`. */
 export const jsonText = (value: unknown): string =>
   `${JSON.stringify(value, null, 2)
     .split('\n')

@@ -1,7 +1,7 @@
 /** A table for a terminal: columns as wide as their longest cell. Cleans all cells. Pure. */
 import stringWidth from 'string-width';
 import { harmless } from '../narration/sanitize.ts';
-import { cutToColumns } from './terminal-text.ts';
+import { fitToColumns } from './terminal-text.ts';
 
 export interface Column<Row> {
   readonly title: string;
@@ -37,7 +37,7 @@ function joined<Row>(line: readonly string[], columns: readonly Column<Row>[], w
 function shown(text: string, most = Number.POSITIVE_INFINITY): string {
   const clean = harmless(text).trim();
   if (clean === '') return '-';
-  return stringWidth(clean) <= most ? clean : `${cutToColumns(clean, most - 1)}…`;
+  return fitToColumns(clean, most);
 }
 
 const UNITS = [

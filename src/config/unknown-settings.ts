@@ -26,16 +26,12 @@ export interface UnknownSettings {
   readonly count: number;
 }
 
+/** The variable with the URL of the worker that the commands call: a setting of the caller, not of a worker. */
+export const WORKER_URL = 'RBEES_URL';
+
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** The variable with the URL of a running worker. The commands that call one read it. */
-export const WORKER_URL_VARIABLE = 'RBEES_URL';
-
-const KNOWN: readonly string[] = [
-  ...Object.keys(SETTINGS).map(environmentName),
-  ENV_FILE.variable,
-  WORKER_URL_VARIABLE,
-];
+const KNOWN: readonly string[] = [...Object.keys(SETTINGS).map(environmentName), ENV_FILE.variable, WORKER_URL];
 const PREFIX = /^RBEES_/i;
 
 /** Finds the unknown settings in the environment and in the file. */

@@ -69,6 +69,9 @@ const MAX_LENGTHS: Readonly<Record<string, number>> = {
   tools: TOOL_LIMITS.tools,
 };
 
+/** Maximum broken rules that an answer lists: role and content of every message, and all other fields. */
+export const MAX_ISSUES = 2 * FIXED_LIMITS.messages + 64;
+
 /** Fields of the chat template: a raw prompt has none. */
 const TEMPLATE_FIELDS = [
   'template',
@@ -98,7 +101,7 @@ export function executeChecker(limits: Limits): (body: unknown) => Checked<Execu
     const body = withoutNulls(given);
     const tooLong = overlong(body).filter((name) => Object.hasOwn(fields, name));
     const parsed = schema.safeParse(tooLong.length > 0 ? { ...(body as object), ...undefinedFields(tooLong) } : body);
-    const broken = (parsed.error?.issues ?? []).map((issue) => violationOf(issue, body, limits));
+    const broken = (parsed.error?.issues ?? []).slice(0, MAX_ISSUES).map((issue) => violationOf(issue, body, limits));
     const lists = tooLong.map((name) => ({
       field: name,
       constraint: 'maximum',
@@ -162,7 +165,7 @@ function contradictions(body: unknown): Violation[] {
   if (raw === true && messages !== undefined)
     add('raw', 'exclusive', 'raw applies to prompt only; the chat template is always applied to messages');
   for (const name of TEMPLATE_FIELDS)
-    if (raw === true && given[name] !== undefined)
+    if (raw === true && !isAbsent(given[name]))
       add(name, 'exclusive', `${name} and raw: true must not be used together; a raw prompt has no chat template`);
   const [form, ...others] = FORMS.filter((name) => given[name] !== undefined);
   for (const other of others) add(other, 'exclusive', `${form} and ${other} must not be used together`);
@@ -172,6 +175,9 @@ function contradictions(body: unknown): Violation[] {
   }
   return found;
 }
+
+/** An empty list of tools counts as absent. */
+const isAbsent = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.length === 0);
 
 const CONSTRAINTS: Readonly<Record<string, string>> = {
   invalid_type: 'type',

@@ -97,5 +97,7 @@ export const unitsInAll = ({ inputs }: Pick<GenerationOrder, 'inputs'>): number 
 /** UTF-16 units of the texts of an input. An id counts as one. */
 function unitsIn(input: Input): number {
   if ('ids' in input) return input.ids.length;
-  return conversationUnits('prompt' in input ? promptConversation(input) : input);
+  if ('messages' in input) return conversationUnits(input);
+  const { prompt, tools = [] } = input;
+  return prompt.length + conversationUnits({ messages: [], tools });
 }

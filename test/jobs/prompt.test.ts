@@ -22,10 +22,10 @@ beforeAll(async () => {
 
 type TestOrder = Partial<GenerationOrder> & { readonly input?: Input };
 
-const modelWith = (templates: readonly ChatTemplate[] = [template], idLimit = 1024): LoadedModel =>
+const modelWith = (templates: readonly ChatTemplate[] = [template], idLimit = 1024, context = 64): LoadedModel =>
   ({
     spec: { name: 'haiku', eosIds: [3], sampling: NEUTRAL },
-    facts: { slots: 1, context: 64, idLimit },
+    facts: { slots: 1, context, idLimit },
     tokenizer,
     grammars: new GrammarCompiler({ newClock: () => () => 0 }),
     vocabulary: new GrammarVocabulary(tokenizer, idLimit),
@@ -38,8 +38,9 @@ const prepared = async (
   { input = { prompt: 'The sea', raw: true }, ...order }: TestOrder,
   templates: readonly ChatTemplate[] = [template],
   idLimit = 1024,
+  context?: number,
 ): Promise<PreparedPrompt> => {
-  const model = modelWith(templates, idLimit);
+  const model = modelWith(templates, idLimit, context);
   const complete = { jobId: 'a', inputs: [input], sampling: {}, ignoredFields: [] };
   const signal = new AbortController().signal;
   const { prompts } = await prepare({ ...complete, onDisconnect: 'cancel', ...order }, model, 16, signal);
@@ -85,6 +86,34 @@ test('the output continues the beginning of an answer', async () => {
   const { continued, sequence } = await prepared({ input: { ...messages('The sea'), answerStart: 'Waves' } });
   expect(continued).toEqual(sequence.prompt);
   expect(tokenizer.complete.decode(continued)).toBe('<|user|>The seaWaves');
+});
+
+describe('a prompt with tools', () => {
+  const tools = [{ name: 'look', parameters: { type: 'object' } }];
+  const toolUse = { choice: 'auto', parallel: true } as const;
+
+  test('is the conversation of one message', async () => {
+    const preparedOf = (input: Input) => prepared({ input, toolUse }, [template], 1024, 1024);
+    const { sequence } = await preparedOf({ ...user, tools });
+    const conversation = await preparedOf({ ...messages('The sea'), tools });
+    expect(sequence.prompt).not.toEqual((await prepared({ input: user })).sequence.prompt);
+    expect(sequence.prompt).toEqual(conversation.sequence.prompt);
+  });
+
+  test('is refused for a model without a template, and one without tools is taken as it is', async () => {
+    expect(await violationOf({ input: { ...user, tools }, toolUse }, [])).toEqual({
+      field: 'tools',
+      constraint: 'unsupported',
+      message: 'tools require a model with a chat template; send the prompt without them',
+    });
+    const { parser, continued, sequence } = await prepared({ input: user, toolUse }, []);
+    expect([parser, continued]).toEqual([undefined, sequence.prompt]);
+  });
+
+  test('names its field in an error', async () => {
+    const input = { prompt: '<|assistant|>', raw: false, tools };
+    expect(await violationOf({ input, toolUse }, [template], 2, 1024)).toMatchObject({ field: 'prompt' });
+  });
 });
 
 describe('ids without a job', () => {

@@ -112,11 +112,24 @@ test.each(COMPRESSED)('a compressed body of %s gets %i in %s', async (_, status,
 });
 
 /** The answer to 256 wrong messages names every one of them. */
-const MAX_ANSWER_CHARS = 100_000;
+const MAX_ANSWER_CHARS = 120_000;
+
+const WRONG_CALLS = {
+  role: 1,
+  content: 1,
+  tool_calls: listOf(100, { id: 1, type: 1, function: 1 }),
+  tool_call_id: 1,
+  reasoning: 1,
+  reasoning_content: 1,
+};
 
 /** Well-formed bodies that break the rules of the fields at the highest cost. */
 const WRONG: readonly (readonly [name: string, body: object])[] = [
   ['256 wrong messages', { messages: listOf(256, { role: 'r'.repeat(800), content: 1 }) }],
+  ['256 messages with calls that are wrong', { messages: listOf(256, WRONG_CALLS) }],
+  ['4 000 wrong calls', { messages: [{ role: 'assistant', tool_calls: listOf(4000, { function: {} }) }] }],
+  ['128 wrong tools', { tools: listOf(128, { type: 'function', function: { name: '' } }) }],
+  ['60 000 wrong tools', { tools: listOf(60_000, 1) }],
   ['1 024 wrong messages', { messages: listOf(1024, 1) }],
   ['60 000 wrong messages', { messages: listOf(60_000, 1) }],
   ['1 024 wrong stop strings', { stop: listOf(1024, 's'.repeat(400)) }],
@@ -131,7 +144,8 @@ const WRONG: readonly (readonly [name: string, body: object])[] = [
     Object.fromEntries(
       ['job_id', 'prompt', 'messages', 'raw', 'max_tokens', 'min_tokens', 'temperature', 'top_p', 'min_p', 'top_k']
         .concat(['repetition_penalty', 'frequency_penalty', 'presence_penalty', 'seed', 'stop', 'logprobs'])
-        .concat(['timeout_ms', 'on_disconnect'])
+        .concat(['timeout_ms', 'on_disconnect', 'tools', 'tool_choice', 'parallel_tool_calls', 'enable_thinking'])
+        .concat(['reasoning_effort', 'parts'])
         .map((name) => [name, { wrong: 'x'.repeat(20_000) }]),
     ),
   ],

@@ -20,7 +20,7 @@ _rbees_workerd_paths() {
   while IFS= read -r path; do COMPREPLY+=("$path"); done < <(compgen "$1" -- "$2")
 }
 _rbees_workerd() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} command=serve flags='' words='' place=1
+  local at current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} command=serve flags='' words='' place=1
   # bash divides --flag=value at the sign.
   if [[ $current == = ]]; then current=; elif [[ $previous == = ]]; then previous=\${COMP_WORDS[COMP_CWORD-2]}; fi
   COMPREPLY=()
@@ -29,6 +29,11 @@ _rbees_workerd() {
     _rbees_workerd_words '${commands.map(({ name }) => name).join(' ')} --help --version' "$current"
     return
   fi
+  for ((at = 2; at < COMP_CWORD; at++)); do
+    if [[ \${COMP_WORDS[at]} == -- ]]; then
+      case $command in ${passing(commands)}) command=serve place=0 ;; *) compopt -o default 2>/dev/null; return ;; esac
+    fi
+  done
   case $command in
 ${commands.map(caseOf).join('\n')}
     *) return ;;
@@ -39,6 +44,10 @@ ${commands.map(caseOf).join('\n')}
 }
 complete -F _rbees_workerd rbees-workerd
 `;
+
+/** A pattern of the commands behind whose `--` settings follow. */
+const passing = (commands: readonly CompletedCommand[]): string =>
+  commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";
 
 function caseOf({ name, flags, words }: CompletedCommand): string {
   const values = flags.flatMap((flag) => valueCase(flag) ?? []);

@@ -56,8 +56,14 @@ async function completed(row: ListedCommand): Promise<CompletedCommand> {
     ? [settingFlags(), helpFlags(command.help())]
     : [[], helpFlags(command.helpAll?.() ?? command.help())];
   const flags = new Map([...own, ...settings, ...HELP_FLAGS].map((flag) => [flag.name, flag]));
-  return { name: row.name, summary: row.summary, flags: [...flags.values()], words: command.words?.() ?? [] };
+  return {
+    ...{ name: row.name, summary: row.summary, flags: [...flags.values()], words: command.words?.() ?? [] },
+    passesSettings: PASSES_SETTINGS.test(command.help()),
+  };
 }
+
+/** The first line of a help. */
+const PASSES_SETTINGS = /^.*\[-- settings/;
 
 /** The usage of a command names its arguments. */
 const takesSettings = ({ usage }: CommandLine): boolean => usage.includes('[settings]');

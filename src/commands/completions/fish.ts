@@ -32,15 +32,22 @@ end
 function __rbees_workerd_serve
     __fish_seen_subcommand_from serve; or not __fish_seen_subcommand_from ${names}
 end
+# The arguments behind -- are settings of a worker. fish completes no options there, but words.
+function __rbees_workerd_rest
+    contains -- -- (commandline -opc)
+end
 ${COMPLETE} -f
 ${rows.join('\n')}
-${commands.flatMap(linesOf).join('\n')}
+${commands.flatMap((command) => linesOf(command, commands[0]?.flags ?? [])).join('\n')}
 `;
 }
 
-function linesOf({ name, flags, words }: CompletedCommand): string[] {
+/** @param settings the flags of `serve` */
+function linesOf({ name, flags, words, passesSettings }: CompletedCommand, settings: readonly Flag[]): string[] {
   const condition = name === 'serve' ? '__rbees_workerd_serve' : `'__fish_seen_subcommand_from ${name}'`;
+  const rest = `'__fish_seen_subcommand_from ${name}; and __rbees_workerd_rest'`;
   return [
+    ...(passesSettings ? [`${COMPLETE} -n ${rest} -a '${settings.map((flag) => flag.name).join(' ')}'`] : []),
     ...words.map((word) => `${COMPLETE} -n '__fish_seen_subcommand_from ${name}' -a ${word}`),
     ...flags.map((flag) => `${COMPLETE} -n ${condition} ${optionOf(flag)}${meaningOf(flag)}`),
   ];

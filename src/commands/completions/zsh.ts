@@ -17,6 +17,10 @@ ${commands.map(({ name, summary }) => `    ${quoted(`${name}:${escapedColons(sum
   )
   if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then _describe -t commands command commands; return; fi
   [[ $words[2] != -* ]] && command=$words[2]
+  local at=\${words[(i)--]}
+  if (( at < CURRENT )); then
+    case $command in ${passing(commands)}) command=serve ;; *) _files; return ;; esac
+  fi
   # --flag=value
   local previous=$words[CURRENT-1]
   if [[ $words[CURRENT] == --*=* ]]; then previous=\${words[CURRENT]%%=*}; compset -P 1 '*='; fi
@@ -30,6 +34,10 @@ ${commands.map(caseOf).join('\n')}
 }
 if [[ $funcstack[1] == _rbees_workerd ]]; then _rbees_workerd "$@"; else compdef _rbees_workerd rbees-workerd; fi
 `;
+
+/** A pattern of the commands behind whose `--` settings follow. */
+const passing = (commands: readonly CompletedCommand[]): string =>
+  commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";
 
 function caseOf({ name, flags, words }: CompletedCommand): string {
   const values = flags.flatMap((flag) => valueCase(flag) ?? []);

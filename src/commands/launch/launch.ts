@@ -47,7 +47,7 @@ export const launchCommand: Command = { help: () => HELP, words: () => NAMES, ru
 
 async function run(args: readonly string[]): Promise<number> {
   const environment = userEnvironment();
-  const given = await readWorkerArguments(args, LINE);
+  const given = readWorkerArguments(args, LINE);
   const agent = agentNamed(given.positionals[0]);
   try {
     const { row } = await oneWorker(given.selection);

@@ -32,7 +32,7 @@ const LINE = { command: 'ps', switches: ['json', 'no-rate'], most: 0 } as const;
 export const psCommand: Command = { help: () => HELP, run };
 
 async function run(args: readonly string[]): Promise<number> {
-  const { selection, switches } = await readWorkerArguments(args, LINE);
+  const { selection, switches } = readWorkerArguments(args, LINE);
   const found = await findWorkers(selection);
   const rows = (switches.has('no-rate') ? found : await withRates(found)).map(({ row }) => row);
   await Terminal.stdout().print(switches.has('json') ? jsonText(rows) : page(rows));

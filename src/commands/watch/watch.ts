@@ -3,17 +3,17 @@
  * command stops no job that has another reader.
  */
 import { RefusedError } from '../../client/errors.ts';
-import type { Run } from '../../client/run.ts';
 import { ConfigError } from '../../config/config.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
-import type { Command } from '../command.ts';
-import { jsonLine, jsonText } from '../json-text.ts';
+import { Interrupted, Interrupts } from '../ask/interrupts.ts';
+import { openView, type Streams } from '../ask/view/open-view.ts';
+import type { Command, CommandContext } from '../command.ts';
+import { jsonText } from '../json-text.ts';
 import { Terminal } from '../terminal.ts';
 import { clientOf, type WorkerAddress } from '../workers/ask-worker.ts';
 import { readWorkerArguments, WORKER_FLAGS_HELP, type WorkerSelection } from '../workers/command-line.ts';
 import { workerAddresses } from '../workers/local-workers.ts';
 import { jobTable, listJobs } from './job-list.ts';
-import { showJob } from './job-view.ts';
 
 const HELP = `rbees-workerd watch [<job id>] [flags]
 
@@ -32,16 +32,19 @@ Exit codes: 0 the job is complete; 1 the job failed, or there is no such job;
 `;
 
 const LINE = { command: 'watch', switches: ['json'], most: 1 } as const;
-/** As a shell reports a program that SIGINT has ended. */
-const INTERRUPTED = 130;
 
 export const watchCommand: Command = { help: () => HELP, run };
 
-async function run(args: readonly string[]): Promise<number> {
-  const { selection, positionals, switches } = await readWorkerArguments(args, LINE);
+async function run(args: readonly string[], { survivesHangup }: CommandContext): Promise<number> {
+  const { selection, positionals, switches } = readWorkerArguments(args, LINE);
   const [jobId] = positionals;
-  const json = switches.has('json');
-  return jobId === undefined ? list(selection, json) : watch(jobId, selection, json);
+  const isJson = switches.has('json');
+  return jobId === undefined ? list(selection, isJson) : watch(jobId, selection, { isJson, survivesHangup });
+}
+
+interface Watching {
+  readonly isJson: boolean;
+  readonly survivesHangup: boolean;
 }
 
 async function list(selection: WorkerSelection, json: boolean): Promise<number> {
@@ -56,23 +59,43 @@ async function list(selection: WorkerSelection, json: boolean): Promise<number> 
   return problems.length > 0 ? 1 : 0;
 }
 
-async function watch(jobId: string, selection: WorkerSelection, json: boolean): Promise<number> {
-  const interrupt = new AbortController();
-  const onInterrupt = (): void => interrupt.abort();
-  process.once('SIGINT', onInterrupt);
-  try {
-    const address = await workerOf(jobId, selection);
-    const job = clientOf(address).attach(jobId, { signal: interrupt.signal });
-    return await (json ? printEvents(job) : showJob(job));
-  } catch (error) {
-    if (interrupt.signal.aborted) return INTERRUPTED;
+async function watch(jobId: string, selection: WorkerSelection, { isJson, survivesHangup }: Watching): Promise<number> {
+  const streams = { out: Terminal.stdout(), err: Terminal.stderr() };
+  const interrupts = new Interrupts(streams.out, survivesHangup);
+  const signal = interrupts.begin();
+  const shown = show(jobId, selection, { streams, signal, isJson }).catch(async (error: unknown) => {
+    if (signal.reason instanceof Interrupted) return signal.reason.code;
     if (error instanceof ConfigError) throw error;
     const isUnknown = error instanceof RefusedError && error.status === 404;
-    await Terminal.stderr().print(`${isUnknown ? `No worker has the job ${jobId}.` : messageOf(error)}\n`);
+    await streams.err.print(`${isUnknown ? `No worker has the job ${jobId}.` : messageOf(error)}\n`);
     return 1;
+  });
+  return Promise.race([shown, interrupts.forced]);
+}
+
+interface Showing {
+  readonly streams: Streams;
+  /** Ends the command, and not the job. */
+  readonly signal: AbortSignal;
+  readonly isJson: boolean;
+}
+
+async function show(jobId: string, selection: WorkerSelection, { streams, signal, isJson }: Showing): Promise<number> {
+  const address = await workerOf(jobId, selection);
+  const view = await openView(streams, { isJson, narration: 'live' });
+  let failure = 'The stream ended without its last event.';
+  let isComplete = false;
+  try {
+    for await (const event of clientOf(address).attach(jobId, { signal })) {
+      view.show(event);
+      isComplete = event.type === 'end';
+      if (event.type === 'error') failure = `${event.code}: ${event.message}`;
+    }
   } finally {
-    process.off('SIGINT', onInterrupt);
+    view.end();
   }
+  if (!isComplete) await streams.err.print(`${failure}\n`);
+  return isComplete ? 0 : 1;
 }
 
 /** @throws Error if no worker has the job; ConfigError if several have one of this id */
@@ -88,13 +111,4 @@ async function workerOf(jobId: string, selection: WorkerSelection): Promise<Work
     throw new ConfigError(`Several workers have the job ${jobId}. Choose one:\n${urls.join('\n')}`);
   }
   throw new Error([`No worker has the job ${jobId}.`, ...problems].join('\n'));
-}
-
-async function printEvents(job: Run): Promise<number> {
-  let isComplete = false;
-  for await (const event of job) {
-    isComplete = event.type === 'end';
-    await Terminal.stdout().print(jsonLine(event));
-  }
-  return isComplete ? 0 : 1;
 }

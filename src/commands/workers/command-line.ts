@@ -1,17 +1,16 @@
 /** The flags that all commands about running workers share. */
 import { parseArgs } from 'node:util';
-import { ConfigError, readSettings, suggestionFor } from '../../config/config.ts';
+import { ConfigError, suggestionFor } from '../../config/config.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
-import { readWorkerUrl } from '../../config/network/worker-url.ts';
+import { readClientSettings } from '../../config/network/client-settings.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { messageOf, shorten } from '../../protocol/text/error-message.ts';
-import { reportUnknown } from '../unknown-settings.ts';
+import { shownUrl } from '../../protocol/text/url-text.ts';
 
 /** The lines about them in the help of a command. */
-export const WORKER_FLAGS_HELP = `  --url <url>          a worker that runs; default: RBEES_URL
-  --api-token <token>  its token; default: RBEES_API_TOKEN, which no other user
-                       can see in the list of processes
-  --env-file <file>    file of settings, for the token; default: none`;
+export const WORKER_FLAGS_HELP = `  --url <url>          a worker that runs; also RBEES_URL
+  --api-token <token>  its token; also RBEES_API_TOKEN, which the list of
+                       processes does not show`;
 
 /** Which workers a command asks. */
 export interface WorkerSelection {
@@ -42,36 +41,43 @@ export interface WorkerCommandLine {
  * Reads the command line, and hides the secrets of this process.
  * @throws ConfigError
  */
-export async function readWorkerArguments(
+export function readWorkerArguments(
   args: readonly string[],
   { command, switches, most }: WorkerCommandLine,
-): Promise<WorkerArguments> {
+): WorkerArguments {
   const end = args.indexOf('--');
   const own = end < 0 ? args : args.slice(0, end);
   const { values, positionals } = parseFlags(command, own, switches);
   const extra = positionals[most];
   if (extra !== undefined) throw new ConfigError(`${command}: ${shorten(JSON.stringify(extra), 200)} is not expected`);
-  const { url: flags = [], 'api-token': token, 'env-file': file, ...given } = values;
-  const urls = [...(flags.length > 0 ? flags : [undefined])].flatMap((flag) => readWorkerUrl(flag) ?? []);
-  // A token in a flag and one of the environment follow the rules of the settings.
-  const settings = Object.entries({ 'api-token': token, 'env-file': file });
-  const { config, unknown } = readSettings(settings.flatMap(([name, value]) => (value ? [`--${name}`, value] : [])));
+  const { url: flags = [], 'api-token': apiToken, ...given } = values;
+  const read = (flags.length > 0 ? flags : [undefined]).map((url) => readClientSettings({ url, apiToken }));
+  const problems = read.flatMap((one) => [...one.problems, ...(one.url === undefined ? [] : urlProblems(one.url))]);
+  if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   hideSecrets();
-  if (config.apiToken !== undefined) keepSecret(config.apiToken);
-  await reportUnknown(unknown);
+  const token = read[0]?.apiToken;
+  if (token !== undefined) keepSecret(token);
   return {
-    selection: { urls: [...new Set(urls)], apiToken: config.apiToken },
+    selection: { urls: [...new Set(read.flatMap(({ url }) => url?.replace(/\/{1,8}$/, '') ?? []))], apiToken: token },
     positionals,
     rest: end < 0 ? [] : args.slice(end + 1),
     switches: new Set(Object.keys(given)),
   };
 }
 
+/** `fetch` refuses a URL with a user, and the routes of a worker follow its path. */
+function urlProblems(text: string): string[] {
+  const { username, password, search, hash } = new URL(text);
+  if (username + password + search + hash === '') return [];
+  return [
+    `The URL ${shorten(JSON.stringify(shownUrl(text)), 200)} has a user, a query or a fragment: give scheme, host, port and path`,
+  ];
+}
+
 function parseFlags(command: string, args: readonly string[], switches: readonly string[]) {
   const options = {
     url: { type: 'string', multiple: true },
     'api-token': { type: 'string' },
-    'env-file': { type: 'string' },
   } as const;
   const more = Object.fromEntries(switches.map((name) => [name, { type: 'boolean' } as const]));
   try {

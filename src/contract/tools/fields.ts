@@ -89,7 +89,11 @@ const toolChoice = lazy(() =>
 
 /** The fields that offer tools to the model. */
 export const toolFields = () => ({
-  tools: z.array(tool()).max(TOOL_LIMITS.tools).optional().meta({ description: 'Functions that the model may call' }),
+  tools: z
+    .array(tool())
+    .max(TOOL_LIMITS.tools)
+    .optional()
+    .meta({ description: 'Functions that the model may call. An empty list counts as absent' }),
   tool_choice: toolChoice()
     .optional()
     .meta({

@@ -28,7 +28,7 @@ export function conversationOf(body: ExecuteRequest): ConversationOrder {
     inputs: [tools.length > 0 ? { ...input, tools } : input],
     toolUse: { ...toolUse, reasoning: { enabled: body.enable_thinking, effort: body.reasoning_effort } },
     toolFields: fields,
-    undivided: !(body.parts ?? body.tools !== undefined),
+    undivided: !(body.parts ?? hasTools(body)),
     ignored,
   };
 }
@@ -50,10 +50,13 @@ function messageOf(message: NativeMessage, index: number): ChatMessage {
   };
 }
 
+/** An empty list counts as absent. */
+const hasTools = ({ tools = [] }: ExecuteRequest): boolean => tools.length > 0;
+
 /** True if a body has a field or a message of a conversation with tools, with reasoning or with parts. */
 const isDialogue = (body: ExecuteRequest): boolean =>
   body.parts === true ||
-  body.tools !== undefined ||
+  hasTools(body) ||
   body.tool_choice !== undefined ||
   body.parallel_tool_calls !== undefined ||
   body.enable_thinking !== undefined ||

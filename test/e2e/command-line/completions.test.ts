@@ -89,6 +89,17 @@ describe.each(SHELLS.filter(isInstalled))('in %s', (shell) => {
     expect(flags).not.toContain('--dtype');
   });
 
+  test('ask has the fields of a request as flags, with their words', () => {
+    expect(complete('ask', '--temp')).toEqual(expect.arrayContaining(['--temperature', '--template']));
+    expect(complete('ask', '--on-disconnect', '').sort()).toEqual(['cancel', 'continue']);
+    expect(complete('ask', '--schema', 'set')).toEqual(['settings.env']);
+  });
+
+  test('settings of the worker follow -- of ask', () => {
+    expect(complete('ask', 'Hello', '--', '--max-tokens-c')).toEqual(['--max-tokens-cap']);
+    expect(complete('ask', 'Hello', '--max-tokens')).not.toContain('--max-tokens-cap');
+  });
+
   test('a flag with fixed values completes them', () => {
     expect(complete('serve', '--dtype', 'q').sort()).toEqual(DTYPES.filter((one) => one.startsWith('q')).sort());
     expect(complete('pull', '--dtype', 'fp').sort()).toEqual(['fp16', 'fp32']);
