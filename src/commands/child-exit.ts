@@ -5,8 +5,8 @@ import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 
 /**
- * Passes signals on to the child. Resolves with its exit code; 128 and the number of the signal if a signal has
- * ended it.
+ * Passes signals on to the child. Resolves with its exit code; 128 and the number of the signal if a signal
+ * has ended it.
  * @throws the error of the start, for example `ENOENT`
  */
 export async function childExit(child: ChildProcess): Promise<number> {

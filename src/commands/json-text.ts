@@ -10,8 +10,8 @@ const escaped = (hidden: string): string =>
     .join('');
 
 /**
- * A value as an indented document. Hidden characters are escaped, so that the text is harmless and its value is
- * exact.
+ * A value as an indented document. Hidden characters are escaped, so that the text is harmless and its value
+ * is exact.
  */
 export const jsonText = (value: unknown): string =>
   `${JSON.stringify(value, null, 2)

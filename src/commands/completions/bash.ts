@@ -1,4 +1,6 @@
-/** The completions for bash 3.2 and later. Starts no other program: the models are folders of the cache. Pure. */
+/**
+ * The completions for bash 3.2 and later. Starts no other program: the models are folders of the cache. Pure.
+ */
 import type { CompletedCommand, Flag, FlagValue } from './flags.ts';
 
 export const bashScript = (commands: readonly CompletedCommand[]): string => `# Completions of rbees-workerd for bash.

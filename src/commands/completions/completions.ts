@@ -1,6 +1,6 @@
 /**
- * `rbees-workerd completions <shell>`: prints the completions of all commands and flags for a shell. Made from
- * the table of commands, their help, and the table of settings.
+ * `rbees-workerd completions <shell>`: prints the completions of all commands and flags for a shell. Made
+ * from the table of commands, their help, and the table of settings.
  */
 import { ConfigError } from '../../config/config.ts';
 import { shorten } from '../../protocol/text/error-message.ts';
@@ -51,7 +51,8 @@ const HELP_FLAGS: readonly Flag[] = [
 
 async function completed(row: ListedCommand): Promise<CompletedCommand> {
   const command = await row.load();
-  // The table of settings has the values of the flags. The help of serve shows the same flags in another form.
+  // The table of settings has the values of the flags. The help of serve shows the same flags in another
+  // form.
   const [settings, own] = takesSettings(row)
     ? [settingFlags(), helpFlags(command.help())]
     : [[], helpFlags(command.helpAll?.() ?? command.help())];

@@ -1,4 +1,6 @@
-/** The completions for fish 3 and later. Starts no other program: the models are folders of the cache. Pure. */
+/**
+ * The completions for fish 3 and later. Starts no other program: the models are folders of the cache. Pure.
+ */
 import type { CompletedCommand, Flag, FlagValue } from './flags.ts';
 
 const COMPLETE = 'complete -c rbees-workerd';

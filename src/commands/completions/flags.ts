@@ -62,7 +62,9 @@ function settingValue(name: string, { schema, allowed, boolean }: Setting<z.ZodT
 
 const isWord = (option: unknown): option is string => typeof option === 'string';
 
-/** `  --dtype <type>   data type …`, `      --stop <text> …`, `  -c, --continue   …`, `  --host, --port   …`. */
+/**
+ * `  --dtype <type>   data type …`, `      --stop <text> …`, `  -c, --continue   …`, `  --host, --port   …`.
+ */
 const HELP_LINE =
   /^ {2}(?: {4})?(--?[a-z][a-z-]*(?:, --?[a-z][a-z-]*)*)(?: (<[^>]+>|[a-z]+(?:\|[a-z]+)+)(?: …)?)?(?:,? +(.*))?$/;
 /** The description of a flag on the line below it. */
@@ -71,8 +73,8 @@ const NEXT_LINE = /^ {6}([^\s-].*)$/;
 const MAX_MEANING = 100;
 
 /**
- * The flags in the help of a command. A flag with the name of a setting, or of a field of a request, takes its
- * values.
+ * The flags in the help of a command. A flag with the name of a setting, or of a field of a request, takes
+ * its values.
  * @param help the text of `--help-all`
  */
 export function helpFlags(help: string): Flag[] {

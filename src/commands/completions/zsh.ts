@@ -1,4 +1,6 @@
-/** The completions for zsh 5 and later. Starts no other program: the models are folders of the cache. Pure. */
+/**
+ * The completions for zsh 5 and later. Starts no other program: the models are folders of the cache. Pure.
+ */
 import type { CompletedCommand, Flag, FlagValue } from './flags.ts';
 
 export const zshScript = (commands: readonly CompletedCommand[]): string => `#compdef rbees-workerd

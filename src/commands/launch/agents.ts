@@ -1,6 +1,6 @@
 /**
- * The agents that `launch` configures: by arguments and environment variables alone, so that no file of the user
- * changes. Each entry names the source of its configuration. Pure.
+ * The agents that `launch` configures: by arguments and environment variables alone, so that no file of the
+ * user changes. Each entry names the source of its configuration. Pure.
  */
 
 /** The worker for an agent. */

@@ -1,6 +1,6 @@
 /**
- * `rbees-workerd models`: the embedded model and those of the hub cache, with their formats, their size on the
- * disk, and the memory that they need.
+ * `rbees-workerd models`: the embedded model and those of the hub cache, with their formats, their size on
+ * the disk, and the memory that they need.
  */
 import { parseArgs } from 'node:util';
 import { ConfigError, suggestionFor } from '../../config/config.ts';

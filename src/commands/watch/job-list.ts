@@ -19,7 +19,9 @@ export interface JobList {
   readonly problems: readonly string[];
 }
 
-/** Asks all workers at the same time. Running jobs come first, then finished ones, as each worker lists them. */
+/**
+ * Asks all workers at the same time. Running jobs come first, then finished ones, as each worker lists them.
+ */
 export async function listJobs(addresses: readonly WorkerAddress[]): Promise<JobList> {
   const problems: string[] = [];
   const lists = await Promise.all(

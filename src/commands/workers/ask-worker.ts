@@ -16,14 +16,16 @@ export interface WorkerAddress {
 }
 
 /**
- * The client of a worker. It sends the token only to a URL that the user gave, and to a process that is the one
- * of the record: another program may listen at the address of an ended worker.
+ * The client of a worker. It sends the token only to a URL that the user gave, and to a process that is the
+ * one of the record: another program may listen at the address of an ended worker.
  */
 export function clientOf({ url, registered, apiToken }: WorkerAddress): WorkerClient {
   return new WorkerClient({ url, apiToken: registered?.fate === 'unknown' ? undefined : apiToken });
 }
 
-/** Asks for the state. Resolves after `ANSWER_MS` at the latest. Undefined: another worker is at the address. */
+/**
+ * Asks for the state. Resolves after `ANSWER_MS` at the latest. Undefined: another worker is at the address.
+ */
 export async function askWorker(address: WorkerAddress): Promise<WorkerRow | undefined> {
   const { url, registered } = address;
   const known = registered ? recordFacts(registered.record) : {};

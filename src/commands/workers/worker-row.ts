@@ -1,13 +1,13 @@
 /**
- * The facts about one worker, from its record and from its answers. Another program can listen at the address,
- * so every field of an answer is checked. Pure.
+ * The facts about one worker, from its record and from its answers. Another program can listen at the
+ * address, so every field of an answer is checked. Pure.
  */
 import type { Health } from '../../contract/answers.ts';
 import type { WorkerRecord } from '../../lifecycle/local/worker-record.ts';
 
 /**
- * The state of a worker as it reports it, or the reason why it reports none: `needs_token` refuses this caller,
- * `no_answer` does not answer in time, `not_a_worker` is another program.
+ * The state of a worker as it reports it, or the reason why it reports none: `needs_token` refuses this
+ * caller, `no_answer` does not answer in time, `not_a_worker` is another program.
  */
 export type WorkerStatus = Health['status'] | 'needs_token' | 'no_answer' | 'not_a_worker';
 

@@ -1,6 +1,6 @@
 /**
- * A folder below the folder for temporary files, where every user can make a folder or a link of any name. The
- * files in a folder are trusted only if no other user can have made them.
+ * A folder below the folder for temporary files, where every user can make a folder or a link of any name.
+ * The files in a folder are trusted only if no other user can have made them.
  */
 import { lstat, mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';

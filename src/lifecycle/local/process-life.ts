@@ -1,6 +1,6 @@
 /**
- * The life of a process of this machine. A process id alone does not identify a process: the system uses the id
- * again. The start of the machine and the start of the process identify one life of it. Linux only; other
+ * The life of a process of this machine. A process id alone does not identify a process: the system uses the
+ * id again. The start of the machine and the start of the process identify one life of it. Linux only; other
  * systems have process ids only.
  */
 import { readFile, readlink } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * Reads the records of the workers of this user, and removes those of ended processes. Trusts no folder and no
- * file of another user.
+ * Reads the records of the workers of this user, and removes those of ended processes. Trusts no folder and
+ * no file of another user.
  */
 import { constants } from 'node:fs';
 import { lstat, open, readdir, rm } from 'node:fs/promises';

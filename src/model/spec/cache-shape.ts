@@ -1,6 +1,6 @@
 /**
- * The size of the KV cache that a model needs, from its configuration alone: an estimate without the graph. The
- * engine plans with the shapes of the graph.
+ * The size of the KV cache that a model needs, from its configuration alone: an estimate without the graph.
+ * The engine plans with the shapes of the graph.
  */
 import type { ModelFiles } from '../locate.ts';
 import { modelConfig, withLlamaNames } from '../spec.ts';

@@ -67,7 +67,9 @@ interface Place {
   readonly path: string;
 }
 
-/** Repositories of ONNX Runtime GenAI have one model for each device, each in a folder with its configuration. */
+/**
+ * Repositories of ONNX Runtime GenAI have one model for each device, each in a folder with its configuration.
+ */
 function modelFolders({ paths }: CachedRevision): string[] {
   const ending = `/${GENAI}`;
   const folders = paths.filter((path) => path.endsWith(ending)).map((path) => path.slice(0, -ending.length));
@@ -93,7 +95,9 @@ async function modelAt(repo: string, { revision, path }: Place): Promise<CachedM
 const formatsOf = (paths: readonly string[]): WeightFormat[] =>
   (Object.keys(FORMATS) as WeightFormat[]).filter((format) => paths.some((path) => FORMATS[format].test(path)));
 
-/** The problem in a few words: the list of all files that a model lacks does not help if it has no ONNX file. */
+/**
+ * The problem in a few words: the list of all files that a model lacks does not help if it has no ONNX file.
+ */
 function problemOf(error: unknown, formats: readonly WeightFormat[]): string {
   if (formats.length === 0) return 'has no weights';
   if (!formats.includes('onnx')) return `${formats.join(' and ')}: no worker can run this format yet`;

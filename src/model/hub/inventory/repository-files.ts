@@ -1,6 +1,6 @@
 /**
- * The files of one repository in the hub cache: its revisions, the bytes that it has on the disk, and downloads
- * that are not complete. Reads names and sizes, and never a file of a model.
+ * The files of one repository in the hub cache: its revisions, the bytes that it has on the disk, and
+ * downloads that are not complete. Reads names and sizes, and never a file of a model.
  */
 import type { Dirent } from 'node:fs';
 import { lstat, readdir, readFile } from 'node:fs/promises';
@@ -87,7 +87,10 @@ async function readSmall(path: string): Promise<string> {
   return (await readFile(path, 'utf8').catch(() => '')).trim();
 }
 
-/** Snapshots have links to blobs, hard links, or copies: each file counts once by its number in the file system. */
+/**
+ * Snapshots have links to blobs, hard links, or copies: each file counts once by its number in the file
+ * system.
+ */
 async function measure(folder: string, entries: readonly Entry[]): Promise<Omit<RepositoryFiles, 'revisions'>> {
   const counted = new Set<string>();
   const incomplete = { files: 0, bytes: 0 };
