@@ -5,6 +5,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import xterm from '@xterm/headless';
+import { STATE_HOME } from './cli.ts';
 import { track } from './processes.ts';
 import { CLI } from './worker.ts';
 
@@ -40,7 +41,13 @@ export class PtySession {
     const inner = `stty cols ${columns} rows ${rows}; echo "pty=$(tty)"; ${command}`;
     this.process = track(
       spawn('script', ['-qefc', inner, '/dev/null'], {
-        env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm-256color', SHELL: '/bin/sh', ...env },
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          TERM: 'xterm-256color',
+          SHELL: '/bin/sh',
+          XDG_STATE_HOME: STATE_HOME,
+          ...env,
+        },
         stdio: ['pipe', 'pipe', 'inherit'],
       }),
     );
@@ -55,7 +62,10 @@ export class PtySession {
   /** The lines of the terminal, with those above the screen. */
   lines(): string[] {
     const buffer = this.terminal.buffer.active;
-    const all = Array.from({ length: buffer.length }, (_, row) => buffer.getLine(row)?.translateToString(true).trimEnd() ?? '');
+    const all = Array.from(
+      { length: buffer.length },
+      (_, row) => buffer.getLine(row)?.translateToString(true).trimEnd() ?? '',
+    );
     while (all.at(-1) === '') all.pop();
     return all.filter((line) => !line.startsWith('pty='));
   }
