@@ -45,7 +45,12 @@ const SHOW_CURSOR: Sequence = { sequence: '\x1b[?25h' };
 
 /** Makes room for `rows` rows below the cursor. The screen scrolls if needed; the cursor keeps its column. */
 export function roomBelow(rows: number): Sequence {
-  return { sequence: rows > 0 ? `${'\x1bD'.repeat(rows)}\x1b[${rows}A` : '' };
+  return { sequence: `${'\x1bD'.repeat(rows)}${up(rows).sequence}` };
+}
+
+/** Moves up by `rows` rows. */
+export function up(rows: number): Sequence {
+  return { sequence: rows > 0 ? `\x1b[${rows}A` : '' };
 }
 
 /** Moves to a column of this row, from 0. */

@@ -5,6 +5,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import xterm from '@xterm/headless';
+import { STATE_HOME } from './cli.ts';
 import { track } from './processes.ts';
 import { CLI } from './worker.ts';
 
@@ -40,7 +41,13 @@ export class PtySession {
     const inner = `stty cols ${columns} rows ${rows}; echo "pty=$(tty)"; ${command}`;
     this.process = track(
       spawn('script', ['-qefc', inner, '/dev/null'], {
-        env: { PATH: process.env['PATH'] ?? '', TERM: 'xterm-256color', SHELL: '/bin/sh', ...env },
+        env: {
+          PATH: process.env['PATH'] ?? '',
+          TERM: 'xterm-256color',
+          SHELL: '/bin/sh',
+          XDG_STATE_HOME: STATE_HOME,
+          ...env,
+        },
         stdio: ['pipe', 'pipe', 'inherit'],
       }),
     );

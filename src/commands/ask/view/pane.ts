@@ -1,12 +1,13 @@
 /**
- * The pane under a text that grows: a few rows that are redrawn in place. The cursor rests at the end of the
- * text, so the terminal itself keeps the place when it scrolls or changes its size. Erasing is then the same
- * for any number of rows: everything from the cursor on.
+ * The pane under a text that grows: a few rows that are redrawn in place. The terminal remembers the end of the
+ * text. The cursor rests in the last row of the pane: a terminal that changes its size may cut the line of the
+ * cursor, and keeps all others whole.
  */
 import {
   BEGIN_UPDATE,
   END_UPDATE,
   ERASE_BELOW,
+  LINE_START,
   NEXT_LINE,
   type Piece,
   RESTORE_CURSOR,
@@ -16,8 +17,9 @@ import {
   type Style,
   type Terminal,
   toColumn,
+  up,
 } from '../../terminal.ts';
-import { TextRow } from '../../terminal-text.ts';
+import { rowsOf, TextRow } from '../../terminal-text.ts';
 
 /** Rows of the terminal that the pane leaves to the text. */
 const ROWS_FOR_TEXT = 3;
@@ -40,7 +42,10 @@ export class Pane {
   readonly #out: Terminal;
   readonly #terminal: Terminal;
   readonly #row = new TextRow();
-  #drawn = false;
+  /** The lines of the pane that is drawn. */
+  #drawn: readonly PaneLine[] = [];
+  /** Size of the terminal at the last drawing. */
+  #size = { columns: 0, rows: 0 };
 
   /**
    * @param terminal the stream of the pane
@@ -62,35 +67,59 @@ export class Pane {
     this.#terminal.write(BEGIN_UPDATE);
     this.#erase();
     for (const piece of text) this.#append(piece);
-    const shown = lines.slice(-this.rows);
-    const rows = shown.flatMap((line): Piece[] => [NEXT_LINE, line]);
-    this.#terminal.write(roomBelow(shown.length), SAVE_CURSOR, ...rows, RESTORE_CURSOR, END_UPDATE);
-    this.#drawn = true;
+    this.#drawn = lines.slice(-this.rows);
+    this.#size = this.#currentSize;
+    const rows = this.#drawn.flatMap((line): Piece[] => [NEXT_LINE, line]);
+    this.#terminal.write(roomBelow(this.#drawn.length), SAVE_CURSOR, ...rows, LINE_START, END_UPDATE);
   }
 
   /** Erases the pane, and ends the last line of the text. The cursor is visible after it. */
   close(): void {
-    if (this.#drawn) this.#erase();
-    this.#drawn = false;
+    this.#erase();
     if (!this.#row.isEmpty) this.#append({ text: { sequence: '\n' } });
     this.#terminal.showCursor();
   }
 
+  get #currentSize() {
+    const { columns, rows } = this.#terminal;
+    return { columns, rows };
+  }
+
   #append({ text, style }: TextPiece): void {
     if (text.sequence === '') return;
-    this.#row.add(text.sequence, this.#terminal.columns);
-    if (style === undefined) this.#out.write(text);
-    else this.#terminal.write({ style, text });
+    const wrapped = { sequence: this.#row.add(text.sequence, this.#terminal.columns) };
+    if (style === undefined) this.#out.write(wrapped);
+    else this.#terminal.write({ style, text: wrapped });
+  }
+
+  #erase(): void {
+    if (this.#drawn.length === 0) return;
+    const { columns, rows } = this.#size;
+    const isSame = columns === this.#terminal.columns && rows === this.#terminal.rows;
+    if (isSame) this.#eraseFromText(columns);
+    else this.#eraseFromPane();
+    this.#drawn = [];
   }
 
   /**
    * In a full row, the cursor stands on the last character, and the next one would replace it. That character
    * is written again, so that the terminal goes to the next row by itself.
    */
-  #erase(): void {
-    if (!this.#drawn) return;
-    const end = this.#row.fullEnd(this.#terminal.columns);
+  #eraseFromText(columns: number): void {
+    const end = this.#row.fullEnd(columns);
+    this.#terminal.write(RESTORE_CURSOR);
     if (!end) this.#terminal.write(ERASE_BELOW);
     else this.#terminal.write(toColumn(end.column), ERASE_BELOW, end.text);
+  }
+
+  /**
+   * After a change of the size, the terminal has wrapped the lines of the pane anew, and the remembered place
+   * is wrong. The text goes on in the row of the pane: its column is not known.
+   */
+  #eraseFromPane(): void {
+    const above = this.#drawn.slice(0, -1).map(({ text }) => rowsOf(text, this.#terminal.columns));
+    const rows = above.reduce((sum, one) => sum + one, 0);
+    this.#terminal.write(LINE_START, up(rows), ERASE_BELOW);
+    this.#row.begin();
   }
 }
