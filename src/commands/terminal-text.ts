@@ -56,7 +56,7 @@ export interface RowEnd {
 }
 
 /** Terminals disagree about the width of these: old ones draw each code point, new ones one picture. */
-const DISPUTED = /[\p{Extended_Pictographic}\p{Regional_Indicator}\u200d\ufe0f\u20e3\p{Mc}]/u;
+const DISPUTED = /\p{Extended_Pictographic}|\p{Regional_Indicator}|\p{Mc}|\u200d|\ufe0f|\u20e3/u;
 
 /** The least and the greatest number of columns of a character, on any terminal. */
 function widthsOf(character: string): readonly [least: number, most: number] {

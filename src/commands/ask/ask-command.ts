@@ -23,7 +23,7 @@ rbees-workerd ask "Write a haiku about the sea"
 git diff | rbees-workerd ask "Write a commit message" --max-tokens 60
 rbees-workerd ask "Hello" -- --model onnx-community/Qwen3-0.6B-ONNX --dtype q4
 
-Exit codes: 0 answer; 1 failure; 2 wrong command line; 130 Ctrl-C, job cancelled.
+Exit codes: 0 answer; 1 failure; 2 wrong command line; 130 Ctrl-C.
 rbees-workerd ask --help-all lists all flags of a request.
 `;
 

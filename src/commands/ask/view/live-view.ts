@@ -5,7 +5,7 @@
 import type { StreamEvent } from '../../../contract/events.ts';
 import { withReason } from '../../../narration/phrases.ts';
 import { harmless } from '../../../narration/sanitize.ts';
-import type { Terminal } from '../../terminal.ts';
+import { freshLine, type Terminal } from '../../terminal.ts';
 import { fitToColumns, joinWithin } from '../../terminal-text.ts';
 import type { Sentence } from '../worker/own-worker.ts';
 import { AnswerOutput } from './answer-output.ts';
@@ -103,6 +103,8 @@ export class LiveView implements View {
     if (this.#pending.length > 0) this.#draw();
     this.#pane.close();
     this.#elsewhere?.end();
+    // The reader of the pipe may not have written the end of the answer yet.
+    if (this.#isHidden) this.#streams.terminal.write(freshLine(this.#streams.terminal.columns));
     const { terminal, keepsStory } = this.#streams;
     if (keepsStory)
       for (const sentence of this.#sentences)
