@@ -13,13 +13,21 @@ import { ownLife } from './process-life.ts';
 import { recordName, UNFINISHED, type WorkerRecord } from './worker-record.ts';
 
 /**
+ * Milliseconds until the record is written. Writing takes 3 ms of a processor, which a start of a small model
+ * would notice; a large model still loads then.
+ */
+const DELAY_MS = 250;
+
+/**
  * Writes the record in the background. Its file is removed when this process exits.
  * @param folder undefined on systems without user ids: there is no record
  */
 export function registerWorker(folder: string | undefined, identity: WorkerIdentity, bound: BoundAddress): void {
   if (folder === undefined) return;
-  // A removed or full folder is no reason to disturb the worker.
-  write(folder, identity, bound).catch(() => undefined);
+  setTimeout(() => {
+    // A removed or full folder is no reason to disturb the worker.
+    write(folder, identity, bound).catch(() => undefined);
+  }, DELAY_MS).unref();
 }
 
 /** Each worker writes a file of its own, so that hundreds of them need no lock. */
