@@ -34,7 +34,7 @@ export const NEXT_LINE: Sequence = { sequence: '\r\n' };
 export const ERASE_LINE: Sequence = { sequence: '\x1b[K' };
 /** Erases everything from the cursor on. */
 export const ERASE_BELOW: Sequence = { sequence: '\x1b[J' };
-/** Between these two, a terminal shows no half-finished drawing (synchronized updates; unknown ones skip it). */
+/** Between these two, a terminal shows no half-finished drawing (synchronized updates). Others skip them. */
 export const BEGIN_UPDATE: Sequence = { sequence: '\x1b[?2026h' };
 export const END_UPDATE: Sequence = { sequence: '\x1b[?2026l' };
 /** Remember the place of the cursor, and return to it. */

@@ -26,7 +26,7 @@ export interface UnknownSettings {
   readonly count: number;
 }
 
-/** The variable with the URL of the worker that the commands call: a setting of the caller, not of a worker. */
+/** The variable with the URL of the worker that a command calls: a setting of the caller. */
 export const WORKER_URL = 'RBEES_URL';
 
 type Variables = Readonly<Record<string, string | undefined>>;

@@ -1,6 +1,6 @@
 /**
- * `rbees-workerd ask`: sends a question to a running worker, or to one that it starts, and shows the answer on
- * standard output and the narration on standard error.
+ * `rbees-workerd ask`: sends a question to a running worker, or to one that it starts, and shows the answer
+ * on standard output and the narration on standard error.
  */
 import { WorkerClient } from '../../client/client.ts';
 import { ConfigError, readSettings } from '../../config/config.ts';
@@ -83,7 +83,7 @@ class Session {
     const question = task.isChat ? task.question : await this.#question();
     if (!task.isChat && question === undefined)
       throw new ConfigError('ask needs a question: ask "Write a haiku about the sea"');
-    const open = this.#connect();
+    const open = await this.#connect();
     const view = await this.#open();
     const client = await open(view);
     if (task.isChat) {
@@ -128,7 +128,7 @@ class Session {
   }
 
   /** Checks the settings at once. Returns a function that connects to the worker. */
-  #connect(): (view?: View) => Promise<WorkerClient> {
+  async #connect(): Promise<(view: View) => Promise<WorkerClient>> {
     const { task, context, interrupts } = this.#parts;
     const running = readClientSettings(task);
     if (running.problems.length > 0) throw new ConfigError(running.problems.join('\n'));
@@ -145,9 +145,9 @@ class Session {
     const token = task.apiToken === undefined ? [] : ['--api-token', task.apiToken];
     const settings = readSettings([...token, ...(task.workerSettings ?? [])]);
     hideSecrets();
+    await reportUnknown(settings.unknown);
     return async (view) => {
-      await reportUnknown(settings.unknown);
-      this.#worker = new OwnWorker(context, settings, (sentence) => view?.hear(sentence));
+      this.#worker = new OwnWorker(context, settings, (sentence) => view.hear(sentence));
       const ready = await untilAborted(this.#worker.url, interrupts.begin());
       return new WorkerClient({ url: ready, apiToken: settings.config.apiToken });
     };

@@ -84,9 +84,9 @@ describe.runIf(process.platform === 'linux')('an address space', () => {
 
   test('of 8 GiB is enough for ask, and for pull, which reports its own failure', async () => {
     const launcher = limitedTo(8 * GIB_IN_KIB);
-    const ask = await runCli(['ask', 'A haiku'], { launcher });
+    const ask = await runCli(['ask', 'A haiku', '--quiet'], { launcher });
     expect([ask.code, ask.stderr]).toEqual([0, '']);
-    expect(ask.stdout).toContain('ended by');
+    expect(ask.stdout).not.toBe('');
     const pull = await runCli(['pull', 'org/name'], { launcher, env: { HF_HUB_OFFLINE: '1', HF_HOME: '/nowhere' } });
     expect(pull.code).toBe(1);
     expect(pull.stderr).toContain('HF_HUB_OFFLINE');

@@ -21,7 +21,7 @@ describe('a bad setting ends the start with exit code 2 and nothing on stdout', 
     [['--prot', '1'], ['--prot']],
     [['serve', 'extra'], ['extra']],
     [['sing'], ['sing', 'serve', 'ask']],
-    [['ask'], ['prompt']],
+    [['ask'], ['question']],
   ])('%j', async (args, named) => {
     const { code, stdout, stderr } = await runCli(args);
     expect([code, stdout]).toEqual([2, '']);

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { ConfigError, suggestionFor } from '../../../config/config.ts';
 import { SETTINGS } from '../../../config/settings.ts';
+import { ENV_FILE } from '../../../config/settings-file.ts';
 import { messageOf, shorten } from '../../../protocol/text/error-message.ts';
 import { fieldsOf, optionOf, problemsOf, type RequestFields, requestFlags } from './request-flags.ts';
 
@@ -113,7 +114,7 @@ function remedyFor(error: unknown, known: readonly string[]): string {
   const name = /^Unknown option '--(?:no-)?([^'=]+)/.exec(messageOf(error))?.[1];
   if (name === undefined && messageOf(error).startsWith('Unknown option'))
     return '\nA question that begins with a dash: ask --prompt="-5 plus 3?"';
-  if (name !== undefined && Object.hasOwn(SETTINGS, name))
+  if (name !== undefined && (Object.hasOwn(SETTINGS, name) || name === ENV_FILE.name))
     return `\n--${name} is a setting of the worker that ask starts. Put such settings behind --, as in: ask "Hello" -- --${name} …`;
   return `${suggestionFor(error, known)}\nrbees-workerd ask --help-all lists all flags.`;
 }

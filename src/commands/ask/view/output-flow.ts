@@ -1,6 +1,6 @@
 /**
- * The output of a run as text: the answer, and beside it the reasoning and the tool calls, each from a line of
- * its own. Pure.
+ * The output of a run as text: the answer, and beside it the reasoning and the tool calls, each from a line
+ * of its own. Pure.
  */
 import type { StreamEvent } from '../../../contract/events.ts';
 import { ModelText, type Style } from '../../terminal.ts';

@@ -1,7 +1,7 @@
 /**
- * The pane under a text that grows: a few rows that are redrawn in place. The terminal remembers the end of the
- * text. The cursor rests in the last row of the pane: a terminal that changes its size may cut the line of the
- * cursor, and keeps all others whole.
+ * The pane under a text that grows: a few rows that are redrawn in place. The terminal remembers the end of
+ * the text. The cursor rests in the last row of the pane: a terminal that changes its size may cut the line of
+ * the cursor, and keeps all others whole.
  */
 import {
   BEGIN_UPDATE,
@@ -27,7 +27,7 @@ const ROWS_FOR_TEXT = 3;
 /** A piece of the text above the pane. It is clean. */
 export interface TextPiece {
   readonly text: Sequence;
-  /** Absent: the piece goes to `out`. Present: it is no part of the answer, and goes to the stream of the pane. */
+  /** Present: the piece is no part of the answer, and goes to the stream of the pane. */
   readonly style?: Style;
 }
 
