@@ -28,8 +28,6 @@ export interface RepositoryFiles {
   readonly modifiedAt: Date | undefined;
 }
 
-/** Maximum number of entries of one repository. Large data sets have more; models do not. */
-const MAX_ENTRIES = 20_000;
 /** A ref is a commit of 40 digits. */
 const MAX_REF_BYTES = 100;
 const INCOMPLETE = '.incomplete';
@@ -64,7 +62,6 @@ async function entriesIn(folder: string): Promise<Entry[]> {
   const found: Dirent[] = await readdir(folder, { recursive: true, withFileTypes: true });
   return found
     .filter((entry) => !entry.isDirectory())
-    .slice(0, MAX_ENTRIES)
     .map((entry) => ({ path: relative(folder, join(entry.parentPath, entry.name)), isFile: entry.isFile() }));
 }
 
