@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../support/cli.ts';
 import { eventually } from '../../support/eventually.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { track } from '../../support/processes.ts';
+import { PtySession } from '../../support/pty.ts';
 import { stoppedOn } from '../../support/stopped-engine.ts';
 import { CLI, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
@@ -77,6 +79,27 @@ describe('a job', () => {
     await eventually(async () => expect((await jobs())[0]?.readers).toBe(1));
     process.kill(engine, 'SIGCONT');
     expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+  });
+
+  test('has a live pane on a terminal; Ctrl-C there restores the cursor', async () => {
+    const { stream, engine } = await stoppedOn(worker);
+    const session = new PtySession(['watch', 'running', '--url', worker.url], { env });
+    await session.until((text) => /tokens/.test(text));
+    expect(session.isCursorVisible).toBe(false);
+    session.type('\x03');
+    expect(await session.exited).toBe(130);
+    expect(session.isCursorVisible).toBe(true);
+    process.kill(engine, 'SIGCONT');
+    expect(lastOf(await stream.ended)).toMatchObject({ type: 'end', tokens_out: 480 });
+  });
+
+  test('ends quietly with the reader of its output', async () => {
+    await worker.execute(longJob('long'));
+    const script = `${process.execPath} ${CLI} watch long --json --url ${worker.url} | head -1; echo \${PIPESTATUS[0]}`;
+    const child = track(spawn('bash', ['-c', script], { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+    const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    expect(out).toMatch(/^\{"type":"started".*\}\n0\n$/);
+    expect(err).toBe('');
   });
 
   test('is found on the worker of this machine that has it', async () => {
