@@ -3,8 +3,8 @@ import type { ChatMessage } from '../../../client/client.ts';
 import { StateFile } from './state-file.ts';
 
 const FILE = 'conversation.json';
-/** Most messages that are kept: a request may have 256. */
-const MAX_MESSAGES = 200;
+/** Most questions and answers that are kept and sent: a request may have 256 messages. */
+export const MAX_MESSAGES = 200;
 
 /** The text of a message; tools and reasoning of an answer are not kept. */
 interface Message {

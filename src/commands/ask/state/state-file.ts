@@ -36,8 +36,16 @@ export class StateFile {
       renameSync(draft, this.path);
       return undefined;
     } catch (error) {
-      rmSync(draft, { force: true });
+      removeIfPresent(draft);
       return messageOf(error);
     }
+  }
+}
+
+function removeIfPresent(path: string): void {
+  try {
+    rmSync(path);
+  } catch {
+    // It was never made.
   }
 }

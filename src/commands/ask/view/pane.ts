@@ -1,7 +1,7 @@
 /**
  * The pane under a text that grows: a few rows that are redrawn in place. The terminal remembers the end of
- * the text. The cursor rests in the last row of the pane: a terminal that changes its size may cut the line of
- * the cursor, and keeps all others whole.
+ * the text. The cursor rests in the last row of the pane: a terminal that changes its size may cut the line
+ * of the cursor, and keeps all others whole.
  */
 import {
   BEGIN_UPDATE,

@@ -8,8 +8,8 @@ import { Interrupted, type Interrupts } from '../interrupts.ts';
 import type { Conversation } from '../state/conversation.ts';
 import type { View } from '../view/view.ts';
 
-/** Time for a cancelled job to end its stream. */
-const CANCEL_MS = 3000;
+/** Time for a cancelled job to end its stream, in milliseconds. */
+export const CANCEL_WAIT_MS = 3000;
 
 export interface Asking {
   readonly client: WorkerClient;
@@ -34,7 +34,7 @@ export async function askOnce(asking: Asking, question: string): Promise<Outcome
   const run = client.execute(requestOf(asking, question), { signal: lost.signal });
   const stop = (): void => {
     run.cancel().catch(() => undefined);
-    setTimeout(() => lost.abort(signal.reason), CANCEL_MS).unref();
+    setTimeout(() => lost.abort(signal.reason), CANCEL_WAIT_MS).unref();
   };
   if (signal.aborted) throw signal.reason;
   signal.addEventListener('abort', stop, { once: true });
