@@ -5,6 +5,10 @@ import { CLOSE_MS as CLOSE_CHILD_MS, KILL_MS, STDERR_TAIL } from '../src/bridge/
 import { CANCEL_MS } from '../src/bridge/client.ts';
 import { ALIVE_MS } from '../src/bridge/heartbeat.ts';
 import { MAX_STALL_GROWTH, MAX_STALL_SHARE, STALL_STEPS } from '../src/bridge/stall-threshold.ts';
+import { MAX_STDIN_BYTES } from '../src/commands/ask/arguments/stdin-text.ts';
+import { MAX_MESSAGES } from '../src/commands/ask/state/conversation.ts';
+import { MAX_HISTORY } from '../src/commands/ask/state/history.ts';
+import { CANCEL_WAIT_MS } from '../src/commands/ask/worker/ask-once.ts';
 import { MAX_CONFIG_BYTES } from '../src/commands/pull/pull.ts';
 import { MAX_QUICK_CHECK_BYTES } from '../src/commands/pull/verifier.ts';
 import { LAST_STAGES_MS, MAX_LAST_SHARE } from '../src/commands/serve/drain-budget.ts';
@@ -375,6 +379,15 @@ the time that it may need, and every other one on a thread.
 | expected time to compare a GPU with the CPU at the load | ${seconds(MAX_CPU_CHECK_MS)} | – | no comparison | \`engine/load/cpu-check\` | \`engine/load/cpu-check\` |
 | tokens of one run on a GPU | the longest run that was checked to be correct, of ${PROBES.join(' and of ')} | – | shorter runs | \`engine/load/numeric-check\` | \`engine/load/numeric-check\`, \`engine/devices/decoding.webgpu\` |
 | sequences that wait for the next engine | the length of the queue | \`--queue\` | new ones are refused: 503 | \`bridge/client\` | \`e2e/engine/engine-queue.long\` |
+
+## An \`ask\`
+
+| what | bound | set by | beyond it | code | test |
+|---|---|---|---|---|---|
+| standard input | ${bytes(MAX_STDIN_BYTES)} | – | exit 2 | \`commands/ask/arguments/stdin-text\` | \`e2e/command-line/ask\` |
+| conversation of a chat and of \`--continue\` | the last ${MAX_MESSAGES} messages | – | the model gets no earlier ones | \`commands/ask/state/conversation\` | \`commands/ask/conversation\` |
+| history of the chat | ${MAX_HISTORY} questions | – | the oldest are dropped | \`commands/ask/state/history\` | \`commands/ask/conversation\` |
+| end of the stream of a cancelled job | ${seconds(CANCEL_WAIT_MS)} | – | the connection is closed | \`commands/ask/worker/ask-once\` | – |
 
 ## A pull
 

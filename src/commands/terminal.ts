@@ -1,19 +1,26 @@
 /**
  * The only writer of the commands to standard output and standard error. Text from models, hubs, files and
- * errors can contain sequences that a terminal would execute, so all text is made harmless here. Sequence
- * sequences come only from the constants and functions of this file.
+ * errors can contain sequences that a terminal would execute, so all text is made harmless here. Control
+ * sequences come only from the constants and functions of this file. The text of a model in a file or a pipe
+ * is the one exception: it stays as it is, so that a script gets the same text.
  */
-import { styleText } from 'node:util';
+import { fstatSync, type Stats } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { type TerminalSettings, terminalSettings } from '../config/host/terminal-settings.ts';
 import { harmless, harmlessLines } from '../narration/sanitize.ts';
 
-/** Text in a style. The text is made harmless first. */
+/** The styles, as the numbers of SGR (ECMA-48) that begin and end them. */
+const STYLES = { cyan: [36, 39], dim: [2, 22], green: [32, 39], red: [31, 39], bold: [1, 22] } as const;
+export type Style = keyof typeof STYLES;
+
+/** Text in a style. A string is made harmless first. */
 interface Styled {
-  readonly style: 'cyan' | 'dim' | 'green';
-  readonly text: string;
+  readonly style: Style;
+  readonly text: string | Sequence;
 }
 
 /** A control sequence or a clean text of this file, which is written unchanged. */
-interface Sequence {
+export interface Sequence {
   readonly sequence: string;
 }
 
@@ -21,12 +28,42 @@ export type Piece = string | Styled | Sequence;
 
 /** Moves to the start of the line. */
 export const LINE_START: Sequence = { sequence: '\r' };
+/** Moves to the start of the next line, which exists. */
+export const NEXT_LINE: Sequence = { sequence: '\r\n' };
 /** Erases the rest of the line. */
 export const ERASE_LINE: Sequence = { sequence: '\x1b[K' };
+/** Erases everything from the cursor on. */
+export const ERASE_BELOW: Sequence = { sequence: '\x1b[J' };
+/** Between these two, a terminal shows no half-finished drawing (synchronized updates). Others skip them. */
+export const BEGIN_UPDATE: Sequence = { sequence: '\x1b[?2026h' };
+export const END_UPDATE: Sequence = { sequence: '\x1b[?2026l' };
+/** Remember the place of the cursor, and return to it. */
+export const SAVE_CURSOR: Sequence = { sequence: '\x1b7' };
+export const RESTORE_CURSOR: Sequence = { sequence: '\x1b8' };
+const HIDE_CURSOR: Sequence = { sequence: '\x1b[?25l' };
+const SHOW_CURSOR: Sequence = { sequence: '\x1b[?25h' };
 
-/** Moves to the start of the line that is `rows` rows above, and erases everything from there on. */
-export function eraseFrom(rows: number): Sequence {
-  return { sequence: `\r${rows > 0 ? `\x1b[${rows}A` : ''}\x1b[J` };
+/** Makes room for `rows` rows below the cursor. The screen scrolls if needed; the cursor keeps its column. */
+export function roomBelow(rows: number): Sequence {
+  return { sequence: `${'\x1bD'.repeat(rows)}${up(rows).sequence}` };
+}
+
+/**
+ * Moves to the start of an empty line: of this one, if the cursor is there already. Spaces wrap only if the
+ * cursor is not at the start.
+ */
+export function freshLine(columns: number): Sequence {
+  return { sequence: `${' '.repeat(columns)}\r\x1b[K` };
+}
+
+/** Moves up by `rows` rows. */
+export function up(rows: number): Sequence {
+  return { sequence: rows > 0 ? `\x1b[${rows}A` : '' };
+}
+
+/** Moves to a column of this row, from 0. */
+export function toColumn(column: number): Sequence {
+  return { sequence: `\x1b[${column + 1}G` };
 }
 
 /** A character that is no part of an emoji: the text after it can be cleaned without it. */
@@ -51,19 +88,44 @@ export class PieceCleaner {
   }
 }
 
+/** Columns of a tab in the text of a model. */
+const TAB = '    ';
+
+/** The text of a model, piece by piece, for a terminal: without harmful characters, with its line feeds. */
+export class ModelText {
+  #cleaner = new PieceCleaner();
+
+  /** The clean form of the next piece. */
+  next(piece: string): Sequence {
+    const [first = '', ...others] = piece.replaceAll('\t', TAB).split('\n');
+    let clean = this.#cleaner.next(first).sequence;
+    for (const line of others) {
+      this.#cleaner = new PieceCleaner();
+      clean += `\n${this.#cleaner.next(line).sequence}`;
+    }
+    return { sequence: clean };
+  }
+}
+
+/** Streams of which broken pipes are handled. */
+const handled = new WeakSet<Writable>();
+
 export class Terminal {
   readonly #stream: NodeJS.WriteStream;
+  readonly #settings: TerminalSettings;
+  #showCursor: (() => void) | undefined;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: NodeJS.WriteStream, settings: TerminalSettings = terminalSettings(stream.isTTY)) {
     this.#stream = stream;
+    this.#settings = settings;
   }
 
   static stdout(): Terminal {
-    return new Terminal(process.stdout);
+    return new Terminal(withoutBrokenPipe(process.stdout));
   }
 
   static stderr(): Terminal {
-    return new Terminal(process.stderr);
+    return new Terminal(withoutBrokenPipe(process.stderr));
   }
 
   /** True for a terminal, false for a file or a pipe. */
@@ -71,13 +133,39 @@ export class Terminal {
     return this.#stream.isTTY;
   }
 
+  /** True for a file on a disk. */
+  get isFile(): boolean {
+    return this.#stat()?.isFile() === true;
+  }
+
+  /** True if the cursor can move and text can be erased. */
+  get canRedraw(): boolean {
+    return this.#settings.motion;
+  }
+
   get columns(): number {
     return this.#stream.columns || 80;
   }
 
+  get rows(): number {
+    return this.#stream.rows || 24;
+  }
+
+  /** True if both write to the same terminal, file or pipe. */
+  sharesTargetWith(other: Terminal): boolean {
+    const [mine, theirs] = [this.#target(), other.#target()];
+    return mine !== undefined && mine === theirs;
+  }
+
   /** Writes text of any origin. */
   write(...pieces: readonly Piece[]): void {
-    this.#stream.write(pieces.map(printable).join(''));
+    const text = pieces.map((piece) => this.#printable(piece)).join('');
+    if (text !== '') this.#stream.write(text);
+  }
+
+  /** Writes text of a model to a file or a pipe as it is. A terminal needs `ModelText`. */
+  writeExactly(text: string): void {
+    this.#stream.write(text);
   }
 
   /** Writes text of any origin. Resolves when it is written: a process that exits at once would lose it. */
@@ -93,12 +181,80 @@ export class Terminal {
     await this.#written(`${this.isTTY ? harmlessLines(path) : path}\n`);
   }
 
+  /** Hides the cursor until `showCursor`, until this process exits, and while Ctrl-Z stops it. */
+  hideCursor(): void {
+    if (!this.canRedraw || this.#showCursor) return;
+    const show = (): void => this.write(SHOW_CURSOR);
+    const hide = (): void => this.write(HIDE_CURSOR);
+    const stop = (): void => {
+      show();
+      process.kill(process.pid, 'SIGSTOP');
+    };
+    const listeners = [['exit', show] as const, ['SIGTSTP', stop] as const, ['SIGCONT', hide] as const];
+    for (const [event, listener] of listeners) process.on(event, listener);
+    this.#showCursor = () => {
+      for (const [event, listener] of listeners) process.off(event, listener);
+      show();
+    };
+    hide();
+  }
+
+  showCursor(): void {
+    this.#showCursor?.();
+    this.#showCursor = undefined;
+  }
+
+  /** Calls `resized` after each change of the size of the terminal. Returns a function that ends this. */
+  onResize(resized: () => void): () => void {
+    this.#stream.on('resize', resized);
+    return () => void this.#stream.off('resize', resized);
+  }
+
+  /** Calls `closed` when nobody reads the stream any more, or when it cannot be written. */
+  onClosed(closed: (error: NodeJS.ErrnoException) => void): void {
+    this.#stream.on('error', closed);
+  }
+
+  /** The stream, for a line editor. */
+  get stream(): NodeJS.WriteStream {
+    return this.#stream;
+  }
+
+  #printable(piece: Piece): string {
+    if (typeof piece === 'string') return harmlessLines(piece);
+    if ('sequence' in piece) return piece.sequence;
+    const text = typeof piece.text === 'string' ? harmlessLines(piece.text) : piece.text.sequence;
+    if (!this.#settings.styles || text === '') return text;
+    const [begin, end] = STYLES[piece.style];
+    return `\x1b[${begin}m${text}\x1b[${end}m`;
+  }
+
+  #target(): string | undefined {
+    const stat = this.#stat();
+    return stat && `${stat.dev} ${stat.ino} ${stat.rdev}`;
+  }
+
+  #stat(): Stats | undefined {
+    const { fd } = this.#stream as { readonly fd?: number };
+    try {
+      return fd === undefined ? undefined : fstatSync(fd);
+    } catch {
+      return undefined;
+    }
+  }
+
   #written(text: string): Promise<void> {
     return new Promise((resolve) => this.#stream.write(text, () => resolve()));
   }
 }
 
-function printable(piece: Piece): string {
-  if (typeof piece === 'string') return harmlessLines(piece);
-  return 'sequence' in piece ? piece.sequence : styleText(piece.style, harmlessLines(piece.text));
+/** Without a listener, Node.js ends the process with a stack when the reader of a pipe has gone. */
+function withoutBrokenPipe(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  if (handled.has(stream)) return stream;
+  handled.add(stream);
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    // EIO: the terminal is gone.
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
+  });
+  return stream;
 }

@@ -180,7 +180,7 @@ function readFlags(args: readonly string[]): Record<string, string | undefined> 
   } catch (error) {
     const reason = shorten(withoutUrlSecrets(messageOf(error)), 2 * MAX_SHOWN);
     const hint = suggestionFor(error, Object.keys(options));
-    throw new ConfigError(`${reason}${hint}\nrbees-workerd --help lists all settings.`);
+    throw new ConfigError(`${reason}${hint}\nrbees-workerd serve --help-all lists all settings.`);
   }
 }
 

@@ -33,6 +33,12 @@ export function reservationsFolder(): string | undefined {
   return user === undefined ? undefined : join(tmpdir(), `rbees-workerd-${user}`);
 }
 
+/** Folder with one file for each worker of this user, by which `ps` finds them; undefined as above. */
+export function workersFolder(): string | undefined {
+  const parent = reservationsFolder();
+  return parent === undefined ? undefined : join(parent, 'workers');
+}
+
 function inRoot(path: string): URL {
   return pathToFileURL(join(root, path));
 }

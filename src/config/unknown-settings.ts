@@ -26,9 +26,12 @@ export interface UnknownSettings {
   readonly count: number;
 }
 
+/** The variable with the URL of the worker that a command calls: a setting of the caller. */
+export const WORKER_URL = 'RBEES_URL';
+
 type Variables = Readonly<Record<string, string | undefined>>;
 
-const KNOWN: readonly string[] = [...Object.keys(SETTINGS).map(environmentName), ENV_FILE.variable];
+const KNOWN: readonly string[] = [...Object.keys(SETTINGS).map(environmentName), ENV_FILE.variable, WORKER_URL];
 const PREFIX = /^RBEES_/i;
 
 /** Finds the unknown settings in the environment and in the file. */

@@ -1,9 +1,16 @@
 /** Runs the command line to its end, and finds the engine process of a worker. */
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enginesOf, track } from './processes.ts';
 import { CLI, type TestWorker } from './worker.ts';
+
+/** The commands keep conversations here, and not in the folder of the person who runs the tests. */
+export const STATE_HOME = join(tmpdir(), `rbees-workerd-test-${process.pid}`);
+process.once('exit', () => rmSync(STATE_HOME, { recursive: true, force: true }));
 
 export interface Run {
   readonly code: number | null;
@@ -21,15 +28,19 @@ export async function runCli(
     readonly env?: Readonly<Record<string, string>>;
     readonly cwd?: string;
     readonly launcher?: readonly string[];
+    /** Standard input, as a pipe. Absent: /dev/null. */
+    readonly input?: string | Buffer;
   } = {},
 ): Promise<Run> {
   const [command = '', ...rest] = [...(options.launcher ?? []), process.execPath, CLI, ...args];
   const settings: SpawnOptions = {
-    env: { PATH: process.env['PATH'] ?? '', ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env['PATH'] ?? '', XDG_STATE_HOME: STATE_HOME, ...options.env },
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     ...(options.cwd !== undefined && { cwd: options.cwd }),
   };
   const child = track(spawn(command, rest, settings));
+  // A command that does not read its input closes the pipe.
+  child.stdin?.on('error', () => undefined).end(options.input);
   let [stdout, stderr] = ['', ''];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;

@@ -1,122 +1,179 @@
 /**
- * `rbees-workerd ask "<prompt>"`: starts a worker process on a free port, sends it one job and shows the
- * stream.
+ * `rbees-workerd ask`: sends a question to a running worker, or to one that it starts, and shows the answer
+ * on standard output and the narration on standard error.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { v7 as uuid } from 'uuid';
 import { WorkerClient } from '../../client/client.ts';
-import type { Run } from '../../client/run.ts';
-import { ConfigError, readSettings, type Settings, workerEnvironment } from '../../config/config.ts';
-import { hangupEnvironment } from '../../config/host/hangup.ts';
+import { ConfigError, readSettings } from '../../config/config.ts';
+import { checkAddressSpace } from '../../config/host/address-space.ts';
 import { hideSecrets } from '../../config/host/hide-secrets.ts';
-import { withReason } from '../../narration/phrases.ts';
+import { readClientSettings } from '../../config/network/client-settings.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
+import type { CommandContext } from '../command.ts';
 import { Terminal } from '../terminal.ts';
 import { reportUnknown } from '../unknown-settings.ts';
-import type { TerminalView } from './terminal-view.ts';
-
-/** The fields of a log line of the worker that this command uses. */
-interface Line {
-  readonly event: string;
-  readonly level: string;
-  readonly human: string;
-  readonly reason?: string;
-  readonly url?: string;
-}
-
-/** How the command starts its worker. */
-export interface WorkerProcess {
-  /** The script that starts the worker. */
-  readonly cli: URL;
-  /** True if a hang-up must not stop the worker. */
-  readonly survivesHangup: boolean;
-}
+import { type AskArguments, readAskArguments } from './arguments/ask-arguments.ts';
+import { readStdin } from './arguments/stdin-text.ts';
+import { Interrupted, Interrupts } from './interrupts.ts';
+import { Conversation } from './state/conversation.ts';
+import { openView, type Streams } from './view/open-view.ts';
+import type { View } from './view/view.ts';
+import { askOnce } from './worker/ask-once.ts';
+import { OwnWorker } from './worker/own-worker.ts';
 
 /**
- * Runs the command. Resolves with the exit code: 0 if the job is complete, otherwise 1.
- * @param args the prompt, then the settings of the worker
- * @throws ConfigError if there is no prompt or a setting is wrong
+ * Runs the command.
+ * @returns the exit code: 0 after a complete answer, 1 after a failure, 130 after Ctrl-C
+ * @throws ConfigError if the command line, a variable or standard input is wrong
  */
-export async function ask(args: readonly string[], start: WorkerProcess): Promise<number> {
-  const [prompt, ...flags] = args;
-  if (prompt === undefined || prompt.startsWith('--'))
-    throw new ConfigError('ask needs a prompt: ask "Write a haiku about the sea"');
-  const settings = readSettings(flags);
-  const { apiToken } = settings.config;
-  hideSecrets();
-  await reportUnknown(settings.unknown);
-  const worker = startWorker(start, settings);
-  try {
-    // Loading the view takes tens of milliseconds (string-width), so the worker starts at the same time.
-    const [view, url] = await Promise.all([import('./terminal-view.ts'), readyUrl(worker)]);
-    const request = { job_id: `ask-${uuid().slice(-8)}`, prompt };
-    return await show(new WorkerClient({ url, apiToken }).execute(request), new view.TerminalView(Terminal.stdout()));
-  } catch (error) {
-    await Terminal.stderr().print(`${messageOf(error)}\n`);
-    return 1;
-  } finally {
-    await stop(worker);
-  }
-}
-
-/** The settings go through the environment, so that no token is in the list of processes. */
-function startWorker({ cli, survivesHangup }: WorkerProcess, settings: Settings): ChildProcess {
-  const flags = ['--port', '0', '--log-format', 'json', '--log-level', 'info', '--ready-fd', 'none'];
-  return spawn(process.execPath, [fileURLToPath(cli), 'serve', ...flags, '--callback-url', 'none'], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: hangupEnvironment(survivesHangup, workerEnvironment(settings)),
+export async function ask(args: readonly string[], context: CommandContext): Promise<number> {
+  const task = readAskArguments(args);
+  const streams = { out: Terminal.stdout(), err: Terminal.stderr() };
+  const interrupts = new Interrupts(streams.out, context.survivesHangup);
+  const session = new Session({ task, streams, interrupts, context });
+  const forced = interrupts.forced.then((code) => {
+    session.kill();
+    return code;
   });
+  return Promise.race([session.run(), forced]);
 }
 
-/**
- * The worker's URL, once the worker accepts jobs.
- * @throws Error with the worker's fatal line if the worker ends first
- */
-async function readyUrl(worker: ChildProcess): Promise<string> {
-  let url = '';
-  let failure = 'The worker ended before it was ready.';
-  if (!worker.stdout) throw new Error('The worker has no standard output.');
-  const lines = createInterface({ input: worker.stdout });
-  try {
-    for await (const text of lines) {
-      const line = JSON.parse(text) as Line;
-      if (line.event === 'server.bound') url = line.url ?? '';
-      if (line.level === 'FATAL') failure = withReason(line.human, line.reason);
-      if (line.event === 'warmup.done') return url;
-    }
-    throw new Error(failure);
-  } finally {
-    worker.stdout.resume(); // Discards later lines, so that the pipe never fills up.
+interface SessionParts {
+  readonly task: AskArguments;
+  readonly streams: Streams;
+  readonly interrupts: Interrupts;
+  readonly context: CommandContext;
+}
+
+/** One use of the command: a question and its answer, or a chat, with one worker. */
+class Session {
+  readonly #parts: SessionParts;
+  #worker: OwnWorker | undefined;
+  #view: View | undefined;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
   }
-}
 
-/** Shows the events as they arrive. Resolves with the exit code. */
-async function show(run: Run, view: TerminalView): Promise<number> {
-  for await (const data of run) {
-    if (data.type === 'narration') view.narration(withReason(data.human, data.reason), data.cute);
-    if (data.type === 'token') view.token(data.t);
-    if (data.type === 'end') {
-      const first = Math.round(data.time_to_first_token_ms);
-      view.end(
-        `${data.tokens_out} tokens, the first after ${first} ms, seed ${data.seed}, ended by ${data.stop_reason}`,
-      );
-      return 0;
-    }
-    if (data.type === 'error') {
-      view.end(`${data.code}: ${data.message}${data.retry === 'never' ? '' : ' Try again.'}`);
+  async run(): Promise<number> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      this.#endView();
+      const { interrupts, streams } = this.#parts;
+      if (error instanceof Interrupted) return error.code;
+      if (interrupts.ending !== undefined) return interrupts.ending;
+      if (error instanceof ConfigError) throw error;
+      await streams.err.print(`rbees-workerd: ${messageOf(error)}\n`);
       return 1;
+    } finally {
+      this.#endView();
+      await this.#worker?.stop();
     }
   }
-  view.end('The stream ended without its last event.');
-  return 1;
+
+  /** Ends everything at once. */
+  kill(): void {
+    this.#endView();
+    this.#worker?.kill();
+  }
+
+  async #run(): Promise<number> {
+    const { task, streams, interrupts } = this.#parts;
+    const conversation = openConversation(task);
+    const question = task.isChat ? task.question : await this.#question();
+    if (!task.isChat && question === undefined)
+      throw new ConfigError('ask needs a question: ask "Write a haiku about the sea"');
+    const open = await this.#connect();
+    const view = await this.#open();
+    const client = await open(view);
+    if (task.isChat) {
+      this.#endView();
+      const { chat } = await import('./chat/chat.ts');
+      const viewing = (next: View | undefined): void => {
+        this.#view = next;
+      };
+      return chat({ task, streams, interrupts, conversation, client, viewing }, question);
+    }
+    const outcome = await askOnce({ client, view, task, conversation, interrupts }, question ?? '');
+    this.#endView();
+    if (outcome.failure !== undefined) await streams.err.print(`rbees-workerd: ${outcome.failure}\n`);
+    if (outcome.code === 0) await this.#save(conversation);
+    return interrupts.ending ?? outcome.code;
+  }
+
+  async #open(): Promise<View> {
+    this.#view = await openView(this.#parts.streams, this.#parts.task);
+    return this.#view;
+  }
+
+  #endView(): void {
+    this.#view?.end();
+    this.#view = undefined;
+  }
+
+  /** The question, with the text of standard input before it. */
+  async #question(): Promise<string | undefined> {
+    const { task, streams, interrupts } = this.#parts;
+    const { question } = task;
+    const waiting = (): void => {
+      if (streams.err.isTTY) streams.err.write({ style: 'dim', text: 'Reading standard input until its end…' }, '\n');
+    };
+    const signal = interrupts.begin();
+    const stopped = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    stopped.catch(() => undefined);
+    const context = (await Promise.race([readStdin(waiting), stopped])) || undefined;
+    return context !== undefined && question !== undefined ? `${context}\n\n${question}` : (question ?? context);
+  }
+
+  /** Checks the settings at once. Returns a function that connects to the worker. */
+  async #connect(): Promise<(view: View) => Promise<WorkerClient>> {
+    const { task, context, interrupts } = this.#parts;
+    const running = readClientSettings(task);
+    if (running.problems.length > 0) throw new ConfigError(running.problems.join('\n'));
+    const { url, apiToken } = running;
+    if (task.url !== undefined && url !== undefined && task.workerSettings !== undefined)
+      throw new ConfigError(
+        '--url names a running worker, which has its settings: remove --url, or the settings behind --',
+      );
+    if (url !== undefined && task.workerSettings === undefined) {
+      hideSecrets();
+      return async () => new WorkerClient({ url, apiToken });
+    }
+    checkAddressSpace();
+    const token = task.apiToken === undefined ? [] : ['--api-token', task.apiToken];
+    const settings = readSettings([...token, ...(task.workerSettings ?? [])]);
+    hideSecrets();
+    await reportUnknown(settings.unknown);
+    return async (view) => {
+      this.#worker = new OwnWorker(context, settings, (sentence) => view.hear(sentence));
+      const ready = await untilAborted(this.#worker.url, interrupts.begin());
+      return new WorkerClient({ url: ready, apiToken: settings.config.apiToken });
+    };
+  }
+
+  async #save(conversation: Conversation): Promise<void> {
+    const { task, streams } = this.#parts;
+    const problem = task.saves && task.request.raw !== true ? conversation.save() : undefined;
+    if (problem !== undefined && streams.err.isTTY)
+      await streams.err.print(`The conversation is not kept for --continue: ${problem}\n`);
+  }
 }
 
-async function stop(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const exited = once(worker, 'exit');
-  worker.kill('SIGTERM');
-  await exited;
+/** @throws the reason of the signal */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+  return Promise.race([promise, aborted]);
+}
+
+/** @throws ConfigError if there is no conversation to continue */
+function openConversation({ continues, system }: AskArguments): Conversation {
+  const conversation = continues ? Conversation.last() : new Conversation();
+  if (!conversation) throw new ConfigError('--continue: there is no earlier conversation; ask without --continue');
+  if (system !== undefined) conversation.system = system;
+  return conversation;
 }

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import type { HttpProxy } from '../../config/network/proxy-settings.ts';
-import { CONTRACT_FILES } from '../../config/paths.ts';
+import { CONTRACT_FILES, workersFolder } from '../../config/paths.ts';
 import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
@@ -17,6 +17,7 @@ import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { closeModel, type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
+import { registerWorker } from '../../lifecycle/local/registration.ts';
 import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
@@ -33,6 +34,7 @@ import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs, within } from './drain.ts';
 import { DrainBudget } from './drain-budget.ts';
+import { narrateFault } from './fault-report.ts';
 import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
@@ -190,6 +192,7 @@ export class Worker {
     }
     const bound = this.#address();
     narrate('server.bound', { address: bound, url: `http://${bound}` });
+    registerWorker(workersFolder(), this.#identity, this.#bound());
     return true;
   }
 
@@ -253,8 +256,4 @@ export class Worker {
     this.#jobs.flushReports();
     if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });
   }
-}
-
-function narrateFault(kind: string, fault: unknown): void {
-  narrate('worker.failed', { error_kind: kind, reason: String(fault instanceof Error ? fault.stack : fault) });
 }

@@ -9,8 +9,9 @@ import { setting, whole, wholeNumber } from '../setting-rows.ts';
 export const MAX_ORIGINS = 32;
 /** Limits of `--ready-fd`. Node.js keeps the engine process from inheriting descriptors up to 15. */
 export const READY_FD = { least: 3, most: 15 } as const;
-const token = z.string().regex(/^[\x21-\x7e]{8,512}$/);
-const httpUrl = z.url({ protocol: /^https?$/ }).transform(encodedUrl);
+/** A bearer token. */
+export const token = z.string().regex(/^[\x21-\x7e]{8,512}$/);
+export const httpUrl = z.url({ protocol: /^https?$/ }).transform(encodedUrl);
 
 /** In the order of the help text. */
 export const ADDRESS_SETTINGS = {

@@ -64,7 +64,7 @@ test('a value that is wrong and long does not hide the allowed values', async ()
   for (const args of [['--slots', long], ['--device', long], [`--${long}`], [long], ['--host', long]]) {
     const { code, stderr } = await runCli(args);
     expect(code).toBe(2);
-    expect(stderr.slice(0, 900)).toMatch(/allowed: |--help lists all settings|requires --api-token/);
+    expect(stderr.slice(0, 900)).toMatch(/allowed: |--help-all lists all settings|requires --api-token/);
   }
 });
 

@@ -75,10 +75,10 @@ test('doctor: a name of external data, in the page and in JSON', async () => {
 
 test('ask: the refusal of a chat template, and a setting', async () => {
   const folder = await modelWith('chat_template.jinja', `{{ raise_exception('${EVIL}') }}`);
-  const run = await runCli(['ask', 'hi', '--model', folder, '--device', 'cpu']);
+  const run = await runCli(['ask', 'hi', '--', '--model', folder, '--device', 'cpu']);
   expect(run).toMatchObject({ code: 1, stderr: expect.stringContaining('message of a user: ]0;pwned[2J') });
   expectClean(run);
-  const wrong = await runCli(['ask', 'hi', '--device', EVIL]);
+  const wrong = await runCli(['ask', 'hi', '--', '--device', EVIL]);
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('All good') });
   expectClean(wrong);
 });

@@ -36,7 +36,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 describe('a variable that is no setting', () => {
   test.each([
-    ['ask', ['ask', 'the sea', '--max-tokens-cap', '2']],
+    ['ask', ['ask', 'the sea', '--', '--max-tokens-cap', '2']],
     ['doctor', ['doctor', '--json', '--device', 'cpu']],
     ['pull', ['pull', 'org/model']],
   ])('is reported by %s on stderr, by its name', async (_, args) => {
@@ -84,7 +84,7 @@ describe('.env of a foreign folder', () => {
   });
 
   test('ask and doctor read nothing from it', async () => {
-    const asked = await runCli(['ask', 'Hello'], { cwd: folder });
+    const asked = await runCli(['ask', 'Hello', '--quiet'], { cwd: folder });
     expect([asked.code, asked.stderr]).toEqual([0, '']);
     const examined = await runCli(['doctor', '--json', '--device', 'cpu'], { cwd: folder });
     expect(examined.code).toBe(0);
@@ -133,7 +133,7 @@ test('a folder named .env is not read; RBEES_ENV_FILE refuses it with exit code 
 describe('a file that --env-file names', () => {
   test.each([
     ['serve', []],
-    ['ask', ['ask', 'Hello']],
+    ['ask', ['ask', 'Hello', '--']],
     ['doctor', ['doctor', '--json', '--device', 'cpu']],
   ])('may set everything, a library too: %s', async (_, command) => {
     const { code, stdout, stderr } = await runCli([...command, '--env-file', '.env', '--api-token', TOKEN], {

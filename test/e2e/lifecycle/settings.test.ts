@@ -21,7 +21,7 @@ describe('a bad setting ends the start with exit code 2 and nothing on stdout', 
     [['--prot', '1'], ['--prot']],
     [['serve', 'extra'], ['extra']],
     [['sing'], ['sing', 'serve', 'ask']],
-    [['ask'], ['prompt']],
+    [['ask'], ['question']],
   ])('%j', async (args, named) => {
     const { code, stdout, stderr } = await runCli(args);
     expect([code, stdout]).toEqual([2, '']);
@@ -58,8 +58,8 @@ describe('beyond loopback', () => {
   });
 });
 
-test('--help names every flag, its variable, and the exit codes', async () => {
-  const { code, stdout, stderr } = await runCli(['--help']);
+test('serve --help-all names every flag, its variable, and the exit codes', async () => {
+  const { code, stdout, stderr } = await runCli(['serve', '--help-all']);
   expect([code, stderr]).toEqual([0, '']);
   const flags = ['worker-id', 'model', 'dtype', 'device', 'runtime-library', 'host', 'port', 'callback-url'];
   flags.push('advertise-url', 'api-token', 'allow-unauthenticated', 'slots', 'context', 'queue', 'max-prompt-chars');
@@ -81,9 +81,10 @@ test('--help names every flag, its variable, and the exit codes', async () => {
   expect(stdout).toMatch(/exit codes/i);
 });
 
-test("--help names pull, its flags and the hub's variables", async () => {
-  const { stdout } = await runCli(['--help']);
-  expect(stdout).toContain('rbees-workerd pull <org/model>[@revision] [--dtype q4] [--device cuda]');
+test("pull --help-all names its flags and the hub's variables", async () => {
+  const { stdout } = await runCli(['pull', '--help-all']);
+  expect(stdout).toContain('rbees-workerd pull <org/model>[/folder][@revision]');
+  for (const flag of ['--dtype', '--device', '--verify']) expect(stdout).toContain(flag);
   for (const name of ['TOKEN', 'ENDPOINT', 'HUB_CACHE', 'HOME', 'HUB_OFFLINE', 'HUB_DISABLE_SYMLINKS'])
     expect(stdout).toMatch(new RegExp(`^ .*\\bHF_${name}\\b`, 'm'));
 });
