@@ -1,8 +1,7 @@
 /**
  * Sentences about requests that get slower, subscribers that fall behind or leave, and requests that end
- * early. Most are request
- * events: they go to stdout and to the stream of the request. A subscriber can join and leave at will, so
- * joins go to stdout only: they do not fill the stream of the other subscribers.
+ * early. Most are request events: they go to stdout and to the stream of the request. A subscriber can join and
+ * leave at will, so joins go to stdout only: they do not fill the stream of the other subscribers.
  */
 import { type Facts, lifecycleEvent, requestEvent } from '../entry.ts';
 import { count, formatBytes, formatMs, formatRate, formatSeconds } from '../phrases.ts';
@@ -23,11 +22,11 @@ const CHANGE = {
 } as const;
 type Change = Facts<(typeof CHANGE.required)[number], (typeof CHANGE.optional)[number]>;
 
-const movedHuman = (moved: number, verb: string, f: Change): string =>
-  `${count(moved, 'other')} ${verb} the batch (${f.other_sequences} now): ${speeds(f.tokens_per_sec_before, f.tokens_per_sec)}`;
+const movedHuman = (verb: string, f: Change): string =>
+  `${count(Math.abs(f.other_sequences - f.other_sequences_before), 'other')} ${verb} the batch (${f.other_sequences} now): ${speeds(f.tokens_per_sec_before, f.tokens_per_sec)}`;
 
+type Slow = Facts<'other_sequences', 'prompt_tokens_beside' | 'paused_ms' | 'cpu_pressure_percent'>;
 /** The end of the sentence about a slow phase, and a kind word, for each cause. */
-type Slow = Facts<'other_sequences' | 'window_ms', 'prompt_tokens_beside' | 'paused_ms' | 'cpu_pressure_percent'>;
 const CAUSES: Readonly<Record<string, { readonly human: (f: Slow) => string; readonly cute: string }>> = {
   neighbours: {
     human: (f) => `the engine also decodes ${count(f.other_sequences, 'other')} in each step`,
@@ -58,7 +57,7 @@ export const INTERRUPTION_EVENTS = {
     action: 'batch_grow',
     level: 'INFO',
     when: 'sequences of other requests have joined the steps of this request; at most once in 2 seconds, half a second after the change or later',
-    human: (f) => movedHuman(f.other_sequences - f.other_sequences_before, 'joined', f),
+    human: (f) => movedHuman('joined', f),
     cute: (f) => `🐝 Scoot over! ${count(f.other_sequences, 'other bee')} on the bench with you now.`,
   }),
   'batch.shrank': requestEvent({
@@ -67,7 +66,7 @@ export const INTERRUPTION_EVENTS = {
     action: 'batch_shrink',
     level: 'INFO',
     when: 'sequences of other requests have left the steps of this request, or are paused; at most once in 2 seconds, half a second after the change or later',
-    human: (f) => movedHuman(f.other_sequences_before - f.other_sequences, 'left', f),
+    human: (f) => movedHuman('left', f),
     cute: (f) =>
       f.other_sequences === 0 ? '🦋 All the bench for you alone. Stretch your wings!' : '🦋 More room on the bench!',
   }),

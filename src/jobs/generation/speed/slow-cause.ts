@@ -1,4 +1,4 @@
-/** Finds the measured cause of a slow phase: the one that took the largest part of the lost time. Pure. */
+/** Finds the measured cause of a slow phase: the one without which the job would be fastest. Pure. */
 import type { Span } from './span.ts';
 
 /**
@@ -14,11 +14,13 @@ export interface BestSpeed {
   readonly rate: number;
   /** Sequences of other requests, on average. */
   readonly others: number;
+  /** Outputs of the job, on average. */
+  readonly outputs: number;
   /** Processors that the engine process used; undefined if not measured. */
   readonly processors: number | undefined;
 }
 
-/** A cause explains at least this part of the lost time. */
+/** A cause explains at least this part of the slow-down. */
 const LEAST_SHARE = 1 / 3;
 /** Less pressure is usual: the engine, the worker and its clients share the processors. */
 const LEAST_PRESSURE = 0.25;
@@ -26,31 +28,41 @@ const LEAST_PRESSURE = 0.25;
 const LEAST_OTHERS = 0.5;
 
 /**
- * The cause of a slow phase, and its part of the lost time, from 0 to 1; 0 if the cause is unknown. The lost
- * time is the time that the tokens took longer than at the best speed.
+ * The cause of a slow phase, and its part of the slow-down, from 0 to 1; 0 if the cause is unknown. Each cause
+ * makes the job slower by a factor, and the factors multiply: six times the sequences on half of the
+ * processors are twelve times slower. The factors of pauses, prompts and the machine are measured. The rest
+ * belongs to the neighbours, if there are more of them, and as far as their number explains it. The logarithms
+ * of the factors are the parts.
  */
 export function causeOf(slow: Span, best: BestSpeed): { readonly cause: SlowCause; readonly share: number } {
-  const lostMs = slow.ms * (1 - slow.rate / best.rate);
-  if (lostMs <= 0) return { cause: 'unknown', share: 0 };
-  const machineMs = (slow.ms - slow.pausedMs) * missingShare(slow, best);
-  const rest = Math.max(0, lostMs - slow.pausedMs - slow.promptMs - machineMs);
-  const neighboursMs = slow.others >= best.others + LEAST_OTHERS ? rest : 0;
-  const measured: readonly (readonly [SlowCause, number])[] = [
-    ['reader', slow.pausedMs],
-    ['long_prompt', slow.promptMs],
-    ['machine', machineMs],
-    ['neighbours', neighboursMs],
+  // A phase without a token counts like one with a token.
+  const total = best.rate / Math.max(slow.rate, 1 / slow.outputMs);
+  const active = Math.max(1, slow.ms - slow.pausedMs);
+  const reader = slow.ms / active;
+  const prompt = active / Math.max(1, active - slow.promptMs);
+  const machine = machineFactor(slow, best);
+  const rest = total / (reader * prompt * machine);
+  const factors: readonly (readonly [SlowCause, number])[] = [
+    ['reader', reader],
+    ['long_prompt', prompt],
+    ['machine', machine],
+    ['neighbours', Math.min(rest, neighboursFactor(slow, best))],
   ];
-  const [cause, ms] = measured.reduce((most, one) => (one[1] > most[1] ? one : most));
-  const share = Math.min(1, ms / lostMs);
+  const [cause, factor] = factors.reduce((most, one) => (one[1] > most[1] ? one : most));
+  const share = total > 1 ? Math.min(1, Math.log(factor) / Math.log(total)) : 0;
   return share >= LEAST_SHARE ? { cause, share } : { cause: 'unknown', share: 0 };
 }
 
+/** Twice the sequences in a step take at most twice the time: each could run alone. */
+function neighboursFactor({ others, outputs }: Span, best: BestSpeed): number {
+  return others >= best.others + LEAST_OTHERS ? (others + outputs) / (best.others + best.outputs) : 1;
+}
+
 /**
- * Share of the processor time of the engine that it lacks, compared with its best speed. It is claimed only
- * if tasks of the machine waited for a processor: an engine that waits for a GPU uses less of them too.
+ * How much less processor time the engine gets than at its best speed. It is claimed only if tasks of the
+ * machine waited for a processor: an engine that waits for a GPU uses less of them too.
  */
-function missingShare({ pressure = 0, processors }: Span, best: BestSpeed): number {
-  if (pressure < LEAST_PRESSURE || processors === undefined || !best.processors) return 0;
-  return Math.max(0, 1 - processors / best.processors);
+function machineFactor({ pressure = 0, processors }: Span, { processors: before }: BestSpeed): number {
+  if (pressure < LEAST_PRESSURE || processors === undefined || before === undefined) return 1;
+  return Math.max(1, before / Math.max(processors, 0.001));
 }

@@ -25,7 +25,7 @@ const MACHINE_AGE_MS = 250;
 /** A slow phase. Speeds in tokens per second, of all outputs that decode now. */
 export interface SlowPhase {
   readonly cause: SlowCause;
-  /** Part of the lost time that the cause explains, from 0 to 1; 0 if the cause is unknown. */
+  /** Part of the slow-down that the cause explains, from 0 to 1; 0 if the cause is unknown. */
   readonly share: number;
   readonly best: number;
   readonly speed: number;
@@ -133,8 +133,8 @@ export class SlowWatch {
 
   #noteBest(window: Span): void {
     if (!isMeasured(window)) return;
-    const { plainRate: rate, others, processors } = window;
-    if (!this.#best || rate > this.#best.rate) this.#best = { rate, others, processors };
+    const { plainRate: rate, others, outputs, processors } = window;
+    if (!this.#best || rate > this.#best.rate) this.#best = { rate, others, outputs, processors };
   }
 
   /** The phase whose event is due: once for each phase, and again for another measured cause. */
