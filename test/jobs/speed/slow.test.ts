@@ -189,6 +189,14 @@ describe('the reader', () => {
     expect(scene.phases[0]?.best).toBeCloseTo(100);
   });
 
+  test('is the cause of a long pause, also if the job was slow before it', async () => {
+    const scene = fast();
+    scene.run(7000, { each: 80, processors: 0.1, pressure: 0.9 });
+    await scene.pause(2500);
+    expect(scene.phases.map(({ cause }) => cause)).toEqual(['machine', 'reader']);
+    expect(scene.phases[1]?.windowMs).toBeLessThan(4000);
+  });
+
   test('is the cause of many short pauses', async () => {
     const scene = fast();
     for (let times = 0; times < 12; times += 1) {

@@ -48,8 +48,11 @@ export function causeOf(slow: Span, best: BestSpeed): { readonly cause: SlowCaus
     ['machine', machine],
     ['neighbours', Math.min(rest, neighboursFactor(slow, best))],
   ];
+  const shareOf = (factor: number): number => (total > 1 ? Math.min(1, Math.log(factor) / Math.log(total)) : 0);
+  // Pauses of half of the time are the cause, however slow the other half was.
+  if (reader >= 2) return { cause: 'reader', share: shareOf(reader) };
   const [cause, factor] = factors.reduce((most, one) => (one[1] > most[1] ? one : most));
-  const share = total > 1 ? Math.min(1, Math.log(factor) / Math.log(total)) : 0;
+  const share = shareOf(factor);
   return share >= LEAST_SHARE ? { cause, share } : { cause: 'unknown', share: 0 };
 }
 

@@ -114,6 +114,8 @@ export class SlowWatch {
     this.#noteBest(window);
     const best = this.#bestSpeed;
     if (!best) return;
+    // A long pause is a phase of its own: its reader is the cause, however slow the time before it was.
+    if (window.pausedMs >= SPEED_INTERVAL_MS) this.#phase = undefined;
     if (window.rate < SLOW * best.rate || (this.#phase && window.rate < RECOVERED * best.rate)) {
       this.#phase ??= new Span();
       this.#phase.merge(window);
