@@ -1,6 +1,6 @@
 /**
- * Notices that sequences of other requests join or leave the batch of a job, and measures the speed before and
- * after. Pure: the clock comes with the steps.
+ * Notices that sequences of other requests join or leave the batch of a job, and measures the speed before
+ * and after. Pure: the clock comes with the steps.
  */
 import type { OwnStep } from './own-step.ts';
 import { Span } from './span.ts';
