@@ -80,7 +80,7 @@ export class OwnSteps {
     this.#tokens = 0;
     this.#prefills = false;
     if (outputs === 0) {
-      // A first token begins the time of its output. While other outputs decode, each step has a part of them.
+      // A first token begins the time of its output. Each step has parts of the other outputs that decode.
       this.gap(at);
       return;
     }
