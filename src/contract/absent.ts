@@ -14,13 +14,17 @@ type Present<F extends Shape> = z.output<z.ZodObject<F>>;
 /**
  * The schema of an object whose optional fields may be null. Its output lacks those fields. Every object of a
  * request uses it, so that no field has a rule of its own for null.
+ * @param withRule adds a rule between the fields, some of which may be null or invalid
  */
-export function objectWithNulls<F extends Shape>(fields: F): z.ZodType<Present<F>, Given<F>> {
+export function objectWithNulls<F extends Shape>(
+  fields: F,
+  withRule = (object: z.ZodType): z.ZodType => object,
+): z.ZodType<Present<F>, Given<F>> {
   const nullable = Object.entries(fields).map(([name, field]) => [
     name,
     field instanceof z.ZodOptional ? field.nullable() : field,
   ]);
-  const object = z.object(Object.fromEntries(nullable) as Shape);
+  const object = withRule(z.object(Object.fromEntries(nullable) as Shape));
   return object.transform(withoutNulls) as unknown as z.ZodType<Present<F>, Given<F>>;
 }
 

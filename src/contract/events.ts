@@ -21,6 +21,9 @@ const likelihood = {
 const alternatives = z.array(z.object(likelihood)).meta({ description: 'The most likely tokens at this position' });
 const scored = { ...likelihood, top: alternatives };
 
+/** Parts of an output besides the answer. */
+const TOKEN_PARTS = ['reasoning', 'tool_name', 'tool_arguments'] as const;
+
 /** Narrations that a stream can contain. Each of them can have the field `shed`. */
 const REQUEST_EVENTS = Object.entries(CATALOGUE).filter(([, entry]) => entry.scope === 'request');
 const REQUEST_FIELDS: ReadonlySet<string> = new Set(
@@ -100,11 +103,15 @@ export const EVENTS = {
         t: z.string().min(1).meta({ description: 'Text; always whole characters' }),
         i: counted('Index of the piece: 0, 1, 2, … without a gap'),
         part: z
-          .enum(['reasoning', 'tool_name', 'tool_arguments'])
+          .enum(TOKEN_PARTS)
           .optional()
-          .meta({ description: 'With `parts`: the part of the output that the text belongs to. Absent: the answer' }),
-        call: counted('With `parts`: index of the tool call that the text belongs to').optional(),
-        call_id: text('With `parts`: id of the tool call, on `tool_name`').optional(),
+          .meta({
+            description:
+              'With `parts`: the part of the output. Absent for the answer. `tool_name`: `t` is the name of the function of a ' +
+              'new call. `tool_arguments`: `t` is a piece of the arguments of a call; all pieces joined are a JSON object',
+          }),
+        call: counted('With `tool_name` and `tool_arguments`: index of the tool call in the output').optional(),
+        call_id: text('With `tool_name`: id of the tool call').optional(),
         id: counted('With logprobs: id of the token that completed the text').optional(),
         logprob: likelihood.logprob
           .optional()
@@ -115,7 +122,10 @@ export const EVENTS = {
           .optional()
           .meta({ description: 'With logprobs: earlier tokens that did not complete a character' }),
       })
-      .meta({ description: 'A piece of the output. All `t` joined give the output' }),
+      .meta({
+        description:
+          'A piece of the output. All `t` joined give the output; with `parts`, all `t` of a part give that part',
+      }),
   ),
   metrics: named(
     'MetricsEvent',
@@ -143,6 +153,8 @@ export const EVENTS = {
         cached_tokens: counted('Prompt tokens that were in the cache'),
         stop_reason: STOP_REASON,
         stop_sequence_matched: text('The string of `stop` that ended the output').optional(),
+        tool_calls: counted('Number of tool calls in the output; absent without a call').optional(),
+        reasoning_tokens: counted('With `parts`: tokens of the reasoning; absent without reasoning').optional(),
         seed: SEED,
         shed: counted('Narrations and metrics that were not sent because the reader was slow').optional(),
         ...correlated,

@@ -5,6 +5,10 @@
 import { objectWithNulls } from './absent.ts';
 import { executeFields } from './execute.ts';
 import { named } from './schema.ts';
+import { chatFunction } from './tools/fields.ts';
+
+// `tools` refers to this schema by its name.
+chatFunction();
 
 export const ExecuteBody = named(
   'ExecuteRequest',

@@ -6,7 +6,9 @@ import { z } from 'zod';
 import { objectWithNulls } from './absent.ts';
 import { choiceField, FORMAT_LIMITS, regexField, schemaField } from './format/fields.ts';
 import { logitBiasFields, samplingFields } from './sampling-fields.ts';
-import { named } from './schema.ts';
+import { named, text } from './schema.ts';
+import { reasoningFields, toolFields } from './tools/fields.ts';
+import { message } from './tools/messages.ts';
 
 /** Limits of a request, from the operator or from the context of the model. */
 export interface Limits {
@@ -71,21 +73,6 @@ const JOB_ID = z
     description: `Id of the job, chosen by the caller: 1 to ${FIXED_LIMITS.jobIdChars} characters, no control, invisible or private-use characters`,
   });
 
-/**
- * A text that reaches the model. JSON can escape half of a surrogate pair, such as \ud800, for which UTF-8
- * has no bytes: the tokenizer would see U+FFFD in its place.
- */
-const text = () =>
-  z.string().refine((given) => given.isWellFormed(), {
-    params: { constraint: 'unicode', rule: 'well-formed Unicode, without half of a surrogate pair such as \\ud800' },
-  });
-
-const message = () =>
-  objectWithNulls({
-    role: z.enum(['system', 'user', 'assistant']).meta({ description: 'Author of the message' }),
-    content: text().meta({ description: 'Text of the message' }),
-  });
-
 /** True if `text` has at most `max` code points. Counts them only if the UTF-16 length cannot decide. */
 function fitsIn(text: string, max: number): boolean {
   if (text.length <= max) return true;
@@ -128,6 +115,20 @@ const fixedFields = () => ({
     .max(86_400_000)
     .optional()
     .meta({ description: 'Milliseconds this request may take. When absent: --request-timeout' }),
+});
+
+/** The fields of tools, of reasoning, and of their parts of the output. */
+const partFields = () => ({
+  ...toolFields(),
+  ...reasoningFields(),
+  parts: z
+    .boolean()
+    .optional()
+    .meta({
+      description:
+        'true: each `token` event names the part of the output that it belongs to: the answer, reasoning, or a tool call. ' +
+        'false: the output is one text with the marks of reasoning and of calls. Default: true with `tools`, otherwise false',
+    }),
 });
 
 /** The fields that demand a form of the output: at most one of them. */
@@ -175,7 +176,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
       .array(message())
       .min(1)
       .max(FIXED_LIMITS.messages)
-      .refine((all) => chars(all.map((one) => one.content).join('')), { params: { constraint: 'max_length' } })
+      .refine((all) => chars(all.map(({ content = '' }) => content).join('')), { params: { constraint: 'max_length' } })
       .optional()
       .meta({ description: "A conversation, rendered with the model's chat template" }),
     raw: z
@@ -210,10 +211,7 @@ export function executeFields(limits: Limits = HIGHEST_LIMITS) {
     ...logitBiasFields(),
     ...fixedFields(),
     ...formatFields(),
-    parts: z
-      .boolean()
-      .optional()
-      .meta({ description: 'true: `token` events name the part of the output: answer, reasoning or tool call' }),
+    ...partFields(),
     on_disconnect: z
       .enum(['cancel', 'continue'])
       .optional()

@@ -8,6 +8,19 @@ import { STOP_REASONS } from './job-states.ts';
 /** Registers a schema under its name in openapi.yaml. */
 export const named = <S extends z.ZodType>(id: string, schema: S): S => schema.meta({ id });
 
+const UNICODE_RULE = 'well-formed Unicode, without half of a surrogate pair such as \\ud800';
+
+/**
+ * A text that reaches the model. JSON can escape half of a surrogate pair, such as \ud800, for which UTF-8
+ * has no bytes: the tokenizer would see U+FFFD in its place.
+ * @param forms all forms of the value, if a text is only one of them: the end of "the field must be …"
+ */
+export const text = (forms?: string) =>
+  z.string(forms === undefined ? undefined : { error: forms }).refine((given) => given.isWellFormed(), {
+    error: UNICODE_RULE,
+    params: { constraint: 'unicode', rule: UNICODE_RULE },
+  });
+
 /** A count of items, bytes or tokens: an integer from 0 up. */
 export const counted = (description: string) => z.int().min(0).meta({ description });
 

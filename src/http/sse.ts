@@ -3,9 +3,10 @@
  * Pure.
  */
 import { eventIdPrefix } from '../contract/event-ids.ts';
-import type { EventType } from '../contract/events.ts';
+import type { EventBody, EventType } from '../contract/events.ts';
 import type { Encoder } from '../jobs/event-log.ts';
 import type { JobEvent } from '../jobs/job-events.ts';
+import type { OutputPart } from '../text/output/parts.ts';
 
 /** Headers of a stream. `X-Accel-Buffering: no` turns off the buffering of nginx. */
 export const SSE_HEADERS = {
@@ -38,11 +39,29 @@ export function sseEncoder(correlationId: string, runId?: string): Encoder {
   };
 }
 
-/** The fields of an event that the native format has. A native order has one output, which is content. */
+/** The fields of an event that the native format has. A native order has one output. */
 function nativeForm(event: JobEvent): object {
   if (event.type !== 'token') return event;
   const { choice, part, tokensOut, ...native } = event;
-  return native;
+  return part ? { ...native, ...partFields(part) } : native;
+}
+
+type PartFields = Pick<EventBody<'token'>, 'part' | 'call' | 'call_id'> & { readonly t: string };
+
+/** The text of a part, and the fields that name it. A part of the answer has only a text. */
+function partFields(part: OutputPart): PartFields {
+  switch (part.kind) {
+    case 'content':
+      return { t: part.text };
+    case 'reasoning':
+      return { t: part.text, part: 'reasoning' };
+    case 'call':
+      return { t: part.name, part: 'tool_name', call: part.index, call_id: part.id };
+    case 'arguments':
+      return { t: part.text, part: 'tool_arguments', call: part.index };
+    default:
+      return part satisfies never;
+  }
 }
 
 /**

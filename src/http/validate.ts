@@ -8,6 +8,8 @@ import type { Violation } from '../contract/errors.ts';
 import { CancelBody, type ExecuteRequest, executeFields, FIXED_LIMITS, type Limits } from '../contract/execute.ts';
 import { CHOICE_RULE, FORMAT_LIMITS, REGEX_RULE, SCHEMA_RULE } from '../contract/format/fields.ts';
 import { LOGIT_BIAS_RULE } from '../contract/sampling-fields.ts';
+import { CALLS_RULE, TOOL_CHOICE_RULE, TOOL_LIMITS } from '../contract/tools/fields.ts';
+import { ROLE_RULE } from '../contract/tools/messages.ts';
 import { cut, harmless } from '../narration/sanitize.ts';
 import { describeRange, SAMPLING, SAMPLING_NAMES } from '../protocol/sampling.ts';
 
@@ -16,7 +18,7 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   job_id: () => `1 to ${FIXED_LIMITS.jobIdChars} characters without control, invisible or private-use characters`,
   prompt: (limits) => `1 to ${limits.promptChars} Unicode characters`,
   messages: (limits) =>
-    `1 to ${FIXED_LIMITS.messages} of {role: system|user|assistant, content: string}, ${limits.promptChars} characters together`,
+    `1 to ${FIXED_LIMITS.messages} of {role: ${ROLE_RULE}, content: string}, ${limits.promptChars} characters together`,
   raw: () => 'true or false',
   template: () => `the name of a chat template, 1 to ${FIXED_LIMITS.templateChars} characters`,
   max_tokens: (limits) => `a whole number from 1 to ${limits.maxTokens}`,
@@ -31,6 +33,12 @@ const ALLOWED: Readonly<Record<string, (limits: Limits) => string>> = {
   schema: () => SCHEMA_RULE,
   regex: () => REGEX_RULE,
   choice: () => CHOICE_RULE,
+  tools: () => `up to ${TOOL_LIMITS.tools} of {type: function, function: {name, description?, parameters?, strict?}}`,
+  tool_choice: () => TOOL_CHOICE_RULE,
+  parallel_tool_calls: () => 'true or false',
+  enable_thinking: () => 'true or false',
+  reasoning_effort: () => `a text of 1 to ${TOOL_LIMITS.effortChars} characters`,
+  parts: () => 'true or false',
   on_disconnect: () => 'cancel or continue',
   timeout_ms: () => 'a whole number of milliseconds from 1 to 86400000',
 };
@@ -44,7 +52,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 };
 
 /** Fields that contain text of a user: a violation never repeats their values. */
-const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop', 'schema', 'regex', 'choice']);
+const PRIVATE_FIELDS = new Set(['prompt', 'messages', 'stop', 'schema', 'regex', 'choice', 'tools']);
 
 /** Longest value of a field that a violation repeats, in UTF-16 units. */
 export const MAX_SHOWN = 64;
@@ -58,7 +66,18 @@ const MAX_LENGTHS: Readonly<Record<string, number>> = {
   messages: FIXED_LIMITS.messages,
   stop: FIXED_LIMITS.stops,
   choice: FORMAT_LIMITS.choices,
+  tools: TOOL_LIMITS.tools,
 };
+
+/** Fields of the chat template: a raw prompt has none. */
+const TEMPLATE_FIELDS = [
+  'template',
+  'tools',
+  'tool_choice',
+  'parallel_tool_calls',
+  'enable_thinking',
+  'reasoning_effort',
+] as const;
 
 /** Fields that demand a form of the output. */
 const FORMS = ['schema', 'regex', 'choice'] as const;
@@ -130,7 +149,8 @@ const undefinedFields = (names: readonly string[]): object =>
  */
 function contradictions(body: unknown): Violation[] {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return [];
-  const { prompt, messages, raw, template, min_tokens: least, max_tokens: most } = body as Record<string, unknown>;
+  const given = body as Record<string, unknown>;
+  const { prompt, messages, raw, min_tokens: least, max_tokens: most } = given;
   const found: Violation[] = [];
   const add = (field: string, constraint: string, message: string): void => {
     found.push({ field, constraint, message });
@@ -141,9 +161,10 @@ function contradictions(body: unknown): Violation[] {
     add('messages', 'exclusive', 'prompt and messages must not be used together');
   if (raw === true && messages !== undefined)
     add('raw', 'exclusive', 'raw applies to prompt only; the chat template is always applied to messages');
-  if (raw === true && template !== undefined)
-    add('template', 'exclusive', 'template and raw: true must not be used together; a raw prompt has no chat template');
-  const [form, ...others] = FORMS.filter((name) => (body as Record<string, unknown>)[name] !== undefined);
+  for (const name of TEMPLATE_FIELDS)
+    if (raw === true && given[name] !== undefined)
+      add(name, 'exclusive', `${name} and raw: true must not be used together; a raw prompt has no chat template`);
+  const [form, ...others] = FORMS.filter((name) => given[name] !== undefined);
   for (const other of others) add(other, 'exclusive', `${form} and ${other} must not be used together`);
   // A number beyond the range of doubles breaks the rule of its own field.
   if (Number.isFinite(least) && Number.isFinite(most) && Number(least) > Number(most)) {
@@ -174,7 +195,8 @@ function violationOf(issue: z.core.$ZodIssue, body: unknown, limits: Limits): Vi
   const constraint = constraintOf(issue, name === '' ? undefined : { value });
   const isShown = name !== '' && !PRIVATE_FIELDS.has(name);
   const shown = isShown ? showable(value) : undefined;
-  const allowed = allowedBy(issue) ?? ALLOWED[name]?.(limits) ?? 'a JSON object';
+  const own = allowedBy(issue) ?? (issue.path[2] === 'tool_calls' ? CALLS_RULE : undefined);
+  const allowed = own ?? ALLOWED[name]?.(limits) ?? 'a JSON object';
   const flag = FLAGS[`${field} ${constraint}`];
   const remedy = flag === undefined ? '' : `; ${flag} sets the maximum`;
   return {
@@ -193,6 +215,8 @@ function allowedBy(issue: z.core.$ZodIssue): string | undefined {
 
 /** @param field the rejected value of a field; undefined for the whole body */
 function constraintOf(issue: z.core.$ZodIssue, field: { readonly value: unknown } | undefined): string {
+  // A word that is not allowed, or a value of another type.
+  if (issue.code === 'invalid_union') return typeof field?.value === 'string' ? 'enum' : 'type';
   if (issue.code === 'custom') return String(issue.params?.['constraint'] ?? 'rule');
   if (field && (field.value === undefined || field.value === null)) return 'required';
   // JSON can write numbers beyond the range of doubles, such as 1e999. The schema takes these for no numbers.

@@ -6,7 +6,7 @@ import type { EventBody } from '../contract/events.ts';
 import type { TokenReport } from '../protocol/messages.ts';
 import type { OutputPart } from '../text/output/parts.ts';
 
-/** A piece of an output. In the native format its part is always `content`. */
+/** A piece of an output. The native format writes its part in the fields that are left out here. */
 export type TokenEvent = Omit<EventBody<'token'>, 'part' | 'call' | 'call_id'> & {
   /** Index of the output: prompt index × choices + choice index. Absent: 0. */
   readonly choice?: number;

@@ -5,7 +5,7 @@
 import type { OutputFormat } from '../grammar/output-format.ts';
 import type { LogitBias } from '../protocol/logit-bias.ts';
 import type { Sampling } from '../protocol/sampling.ts';
-import { type Conversation, conversationUnits } from '../text/template/conversation.ts';
+import { type Conversation, conversationUnits, type FunctionTool } from '../text/template/conversation.ts';
 import type { ToolUse } from '../text/tools/tool-use.ts';
 
 export interface GenerationOrder {
@@ -20,6 +20,8 @@ export interface GenerationOrder {
    * one text.
    */
   readonly toolUse?: ToolUse | undefined;
+  /** True: `toolUse` applies, but the output stays one text, with the marks of reasoning and calls. */
+  readonly undivided?: boolean | undefined;
   /** Name of the chat template; absent: the model's default one. */
   readonly template?: string | undefined;
   /**
@@ -66,12 +68,23 @@ export interface DemandedFormat {
 
 /**
  * A text, which becomes one user message unless `raw` is true; the ids of a text; or a conversation. A raw
- * text gets the special tokens of the tokenizer, unless `addSpecialTokens` is false.
+ * text has no tools, and gets the special tokens of the tokenizer, unless `addSpecialTokens` is false.
  */
 export type Input =
-  | { readonly prompt: string; readonly raw: boolean; readonly addSpecialTokens?: boolean }
+  | {
+      readonly prompt: string;
+      readonly raw: boolean;
+      readonly addSpecialTokens?: boolean;
+      readonly tools?: readonly FunctionTool[];
+    }
   | { readonly ids: readonly number[] }
   | Conversation;
+
+/** The conversation of a text that becomes one user message. */
+export const promptConversation = ({ prompt, tools }: Extract<Input, { prompt: string }>): Conversation => ({
+  messages: [{ role: 'user', content: prompt }],
+  ...(tools && { tools }),
+});
 
 /** Number of outputs of all prompts. */
 export const outputsOf = ({ inputs, choices = 1 }: Pick<GenerationOrder, 'inputs' | 'choices'>): number =>
@@ -83,6 +96,6 @@ export const unitsInAll = ({ inputs }: Pick<GenerationOrder, 'inputs'>): number 
 
 /** UTF-16 units of the texts of an input. An id counts as one. */
 function unitsIn(input: Input): number {
-  if ('prompt' in input) return input.prompt.length;
-  return 'ids' in input ? input.ids.length : conversationUnits(input);
+  if ('ids' in input) return input.ids.length;
+  return conversationUnits('prompt' in input ? promptConversation(input) : input);
 }

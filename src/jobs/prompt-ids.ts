@@ -10,7 +10,7 @@ import { EncodeError } from '../text/tokenizer/encode-error.ts';
 import { type Dialogue, prepareDialogue } from '../text/tools/dialogue.ts';
 import { reasoningVariables } from '../text/tools/output-profile.ts';
 import { profileOf } from '../text/tools/profile.ts';
-import { type GenerationOrder, type Input, unitsInAll } from './order.ts';
+import { type GenerationOrder, type Input, promptConversation, unitsInAll } from './order.ts';
 
 /** UTF-16 units of a prompt that is prepared in a turn of the event loop of its own. */
 export const LONG_UNITS = 2 ** 16;
@@ -34,6 +34,8 @@ export interface EncodeRules {
 /** An input with its chat template, ready to be rendered. */
 export interface OpenedInput {
   readonly rendered: Input;
+  /** The field of the body that holds the input. */
+  readonly field: string;
   readonly template?: ChatTemplate | undefined;
   /** The prepared conversation, for an output that is divided into parts. */
   readonly dialogue?: Dialogue | undefined;
@@ -69,12 +71,12 @@ export async function promptIds(
  * @throws WorkerError `INVALID_REQUEST` if the template does not exist; `TEMPLATE_UNUSABLE`
  */
 export function openInput(input: Input, order: PromptOrder, model: LoadedModel): OpenedInput {
-  if ('ids' in input) return { rendered: input, continues: true };
+  if ('ids' in input) return { rendered: input, field: fieldOf(input), continues: true };
   const template = templateOf(input, order.template, model);
   const dialogue = template && dialogueOf(input, order, template);
   const rendered = dialogue?.conversation ?? input;
   const continues = 'messages' in rendered ? rendered.answerStart !== undefined : template === undefined;
-  return { rendered, template, dialogue, continues };
+  return { rendered, field: fieldOf(input), template, dialogue, continues };
 }
 
 /**
@@ -83,11 +85,12 @@ export function openInput(input: Input, order: PromptOrder, model: LoadedModel):
  *   if template or tokenizer need too much time, text or memory; or the reason of the signal
  */
 export async function encodeInput(
-  { rendered, template }: OpenedInput,
+  opened: OpenedInput,
   model: LoadedModel,
   rules: EncodeRules,
 ): Promise<readonly number[]> {
-  return 'ids' in rendered ? rendered.ids : encodeText(rendered, model, template, rules);
+  const { rendered } = opened;
+  return 'ids' in rendered ? rendered.ids : encodeText(rendered, opened, model, rules);
 }
 
 /**
@@ -97,7 +100,10 @@ export async function encodeInput(
 function templateOf(input: Input, template: string | undefined, { templates }: LoadedModel): ChatTemplate | undefined {
   if ('prompt' in input && input.raw) return undefined;
   if (templates.exist || template !== undefined) return templates.choose(template);
-  if ('prompt' in input) return undefined;
+  if ('prompt' in input) {
+    if (!input.tools) return undefined;
+    throw invalid('tools', 'unsupported', 'tools require a model with a chat template; send the prompt without them');
+  }
   throw invalid('messages', 'unsupported', 'messages require a model with a chat template; use prompt instead');
 }
 
@@ -105,22 +111,23 @@ function templateOf(input: Input, template: string | undefined, { templates }: L
  * The conversation as the template accepts it, with the parser of its outputs; undefined for a plain output.
  */
 function dialogueOf(input: Input, { toolUse, format }: PromptOrder, template: ChatTemplate): Dialogue | undefined {
-  if (!('messages' in input) || !toolUse) return undefined;
+  if ('ids' in input || !toolUse) return undefined;
+  const given = 'prompt' in input ? promptConversation(input) : input;
   const profile = profileOf(template);
-  const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...input.variables };
-  return prepareDialogue(profile, template, { ...input, variables }, { ...toolUse, format: format?.format });
+  const variables = { ...reasoningVariables(profile, toolUse.reasoning ?? {}), ...given.variables };
+  return prepareDialogue(profile, template, { ...given, variables }, { ...toolUse, format: format?.format });
 }
 
 /** The ids of a text or a conversation. A template gets a prompt as one user message. */
 async function encodeText(
   input: Exclude<Input, { ids: readonly number[] }>,
+  { template, field }: Pick<OpenedInput, 'template' | 'field'>,
   { tokenizer, facts }: LoadedModel,
-  template: ChatTemplate | undefined,
   rules: EncodeRules,
 ): Promise<number[]> {
   try {
     if (template) {
-      const conversation = 'messages' in input ? input : { messages: [{ role: 'user', content: input.prompt }] };
+      const conversation = 'messages' in input ? input : promptConversation(input);
       return await tokenizer.encode(conversation, { addSpecialTokens: false, ...rules, template });
     }
     const { prompt: text, addSpecialTokens = true } = 'prompt' in input ? input : { prompt: '' };
@@ -129,7 +136,7 @@ async function encodeText(
     if (!(error instanceof EncodeError)) throw error;
     if (error.kind === 'too_long') throw tooLong(`at least ${error.leastTokens}`, error.leastTokens, facts, rules);
     const message = `${error.message}: send a shorter text, or use another model`;
-    throw invalid(fieldOf(input), error.kind, message);
+    throw invalid(field, error.kind, message);
   }
 }
 

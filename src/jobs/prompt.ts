@@ -11,6 +11,7 @@ import type { Compiled } from '../text/grammar/grammar-compiler.ts';
 import type { Decoder } from '../text/output/detokenizer.ts';
 import { markedDecoder } from '../text/output/marked-decoder.ts';
 import type { OutputParser } from '../text/output/parts.ts';
+import { UndividedText } from '../text/output/undivided-text.ts';
 import { OrderGrammars } from './grammar/output-grammar.ts';
 import type { GenerationOrder, Input } from './order.ts';
 import { encodeInput, fieldOf, invalid, openInput, tooLong } from './prompt-ids.ts';
@@ -138,7 +139,10 @@ async function preparePrompt(input: Input, parts: PromptParts): Promise<Prepared
   const prepared = { sequence, continued, ...(grammar && { grammar }) };
   if (!dialogue) return { ...prepared, decoder: model.tokenizer };
   const decoder = markedDecoder(model.tokenizer, dialogue.markers);
-  return { ...prepared, decoder, parser: dialogue.parser };
+  const { parser, conversation } = dialogue;
+  if (!order.undivided) return { ...prepared, decoder, parser };
+  const { answerStart = '' } = conversation;
+  return { ...prepared, decoder, parser: () => new UndividedText(parser(), answerStart) };
 }
 
 /**

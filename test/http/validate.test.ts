@@ -214,7 +214,10 @@ describe('null means absent', () => {
   const OPTIONAL = Object.keys(executeFields()).filter((name) => name !== 'job_id');
   const NULLS = Object.fromEntries(OPTIONAL.map((name) => [name, null]));
   const { components } = openapi() as { components: { schemas: Record<string, object> } };
-  const isValid = new Ajv2020({ strict: false }).compile(components.schemas['ExecuteRequest'] as object);
+  const isValid = new Ajv2020({ strict: false }).compile({
+    $ref: '#/components/schemas/ExecuteRequest',
+    components,
+  });
 
   test.each(OPTIONAL)('in %s', (name) => {
     const [absent, given] = name === 'prompt' ? ['prompt', 'messages'] : ['messages', 'prompt'];

@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
-import { OPENAI_LIMITS, stopText, text } from '../openai/fields.ts';
+import { OPENAI_LIMITS, stopText } from '../openai/fields.ts';
 import { samplingFields } from '../sampling-fields.ts';
-import { named } from '../schema.ts';
+import { named, text } from '../schema.ts';
 import { outputFormat } from './format.ts';
 
 /** Longest name of a tool, in UTF-16 units. */

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../absent.ts';
 import { FIXED_LIMITS } from '../execute.ts';
-import { named } from '../schema.ts';
-import { FORMS, typeOf } from './chosen-form.ts';
-import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields, text } from './fields.ts';
+import { named, text } from '../schema.ts';
+import { reasoningFields, toolCall, toolFields } from '../tools/fields.ts';
+import { ignoredFields, maximum, OPENAI_LIMITS, sharedFields } from './fields.ts';
 import { formatFields } from './format-fields.ts';
 
 /** Loose: a part of another type is refused with its type, and not for its fields. */
@@ -20,15 +20,6 @@ const part = z.preprocess(
   }),
 );
 
-const toolCall = objectWithNulls({
-  id: z.string().max(OPENAI_LIMITS.valueChars).optional().meta({ description: 'Id of the call' }),
-  type: z.literal('function').optional().meta({ description: 'Type of the tool' }),
-  function: objectWithNulls({
-    name: text().meta({ description: 'Name of the function' }),
-    arguments: text().meta({ description: 'JSON text of an object. Any other text is passed on as it is' }),
-  }).meta({ description: 'The call' }),
-}).meta({ description: 'A call that the assistant made earlier' });
-
 const MESSAGE_FIELDS = {
   role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']).meta({
     description: 'Author of the message. `developer` is the same as `system`',
@@ -38,7 +29,7 @@ const MESSAGE_FIELDS = {
     .optional()
     .meta({ description: 'Text, or parts whose texts are joined. Only a message of the assistant may lack it' }),
   name: text().optional().meta({ description: 'Name of the author, or of the function that a tool message answers' }),
-  tool_calls: z.array(toolCall).max(OPENAI_LIMITS.calls).optional().meta({ description: 'Calls of the assistant' }),
+  tool_calls: z.array(toolCall()).max(OPENAI_LIMITS.calls).optional().meta({ description: 'Calls of the assistant' }),
   tool_call_id: text().optional().meta({ description: 'Id of the call that a message of the role `tool` answers' }),
   reasoning_content: text().optional().meta({ description: 'Reasoning of the assistant before this answer' }),
   reasoning: text().optional().meta({ description: 'Another name of `reasoning_content`' }),
@@ -60,45 +51,6 @@ export type Message = { readonly role: z.output<Fields['role']> } & Nullable<{
 }>;
 export type Part = z.output<typeof part>;
 
-/** A function of `tools`. */
-export const ChatFunction = named(
-  'ChatFunction',
-  objectWithNulls({
-    name: z
-      .string()
-      .regex(new RegExp(`^[\\w.:/-]{1,${OPENAI_LIMITS.nameChars}}$`), {
-        error: `1 to ${OPENAI_LIMITS.nameChars} letters, digits and _ - . : /`,
-      })
-      .meta({ description: 'Name of the function' }),
-    description: text().optional().meta({ description: 'Purpose of the function, for the model' }),
-    parameters: z.record(z.string(), z.unknown()).optional().meta({ description: 'JSON Schema of the arguments' }),
-    strict: z.boolean().optional().meta({ description: 'true: the arguments of every call match `parameters`' }),
-  }).meta({ description: 'A function that the client runs' }),
-);
-
-const functionTool = z.object({ type: z.string(), function: ChatFunction });
-/** Loose: the parser checks functions, and lists tools of other types. */
-const tool = z
-  .looseObject({
-    type: z.string().meta({ description: '`function`. A tool of another type is skipped, and a narration lists it' }),
-    function: z.unknown().optional().meta({ description: 'The function', $ref: '#/components/schemas/ChatFunction' }),
-  })
-  .register(FORMS, { choose: (value) => (typeOf(value) === 'function' ? functionTool : undefined) });
-
-const CHOICE_RULE = 'none, auto, required, or {type: function, function: {name}}';
-const toolChoice = z.union(
-  [
-    z.enum(['none', 'auto', 'required']),
-    z.object({
-      type: z.literal('function').meta({ description: 'The model must call one function' }),
-      function: z
-        .object({ name: z.string().meta({ description: 'Name of a function of `tools`' }) })
-        .meta({ description: 'The function' }),
-    }),
-  ],
-  { error: CHOICE_RULE },
-);
-
 /** Fields with an effect. */
 export const chatFields = () => ({
   messages: z
@@ -115,22 +67,8 @@ export const chatFields = () => ({
   top_logprobs: z.int().min(0).max(OPENAI_LIMITS.topLogprobs).optional().meta({
     description: 'Also report this many alternatives at each position; requires `logprobs: true`',
   }),
-  tools: z.array(tool).max(OPENAI_LIMITS.tools).optional().meta({ description: 'Functions that the model may call' }),
-  tool_choice: toolChoice.optional().meta({
-    description: `${CHOICE_RULE}. \`none\`: the model is offered no tool. Default: \`auto\``,
-  }),
-  parallel_tool_calls: z
-    .boolean()
-    .optional()
-    .meta({ description: 'false: the output ends after its first tool call. Default: true' }),
-  enable_thinking: z
-    .boolean()
-    .optional()
-    .meta({ description: 'Variable of the chat template that turns reasoning on or off' }),
-  reasoning_effort: z.string().min(1).max(64).optional().meta({
-    description:
-      'Variable of the chat template, such as `low`. `none` and `minimal` also set `enable_thinking` to false',
-  }),
+  ...toolFields(),
+  ...reasoningFields(),
   chat_template_kwargs: z
     .record(z.string(), z.unknown())
     .optional()

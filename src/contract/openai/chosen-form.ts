@@ -30,15 +30,20 @@ export function chosenForm<T>(
     .register(FORMS, { choose }) as unknown as z.ZodType<T, unknown>;
 }
 
-/** Broken elements of a list that are described; the rest of the list is then not read. */
+/** Broken elements of a list that are described by default; the rest of the list is then not read. */
 export const MAX_BROKEN = 20;
 
 /**
  * The schema of a list. A list of zod describes each of thousands of broken elements, for a quarter of a
  * second.
  * @param most maximum number of elements
+ * @param maxBroken broken elements that are described
  */
-export function listOf<T>(element: z.ZodType<T>, most: number): z.ZodType<T[], unknown> {
+export function listOf<T>(
+  element: z.ZodType<T>,
+  most: number,
+  maxBroken: number = MAX_BROKEN,
+): z.ZodType<T[], unknown> {
   const list = z.unknown().transform((value, context) => {
     const given = arrayWithin(most).safeParse(value);
     if (!given.success) {
@@ -53,7 +58,7 @@ export function listOf<T>(element: z.ZodType<T>, most: number): z.ZodType<T[], u
       else {
         report(parsed.error, one, context, index);
         broken += 1;
-        if (broken === MAX_BROKEN) break;
+        if (broken === maxBroken) break;
       }
     }
     return broken > 0 ? z.NEVER : read;

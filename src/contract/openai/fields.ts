@@ -5,6 +5,8 @@
 import { z } from 'zod';
 import { objectWithNulls, withoutNulls } from '../absent.ts';
 import { logitBiasFields, samplingFields } from '../sampling-fields.ts';
+import { text } from '../schema.ts';
+import { TOOL_LIMITS } from '../tools/fields.ts';
 
 /** Limits of the bodies that no setting changes. Lengths in characters (Unicode code points). */
 export const OPENAI_LIMITS = {
@@ -13,10 +15,10 @@ export const OPENAI_LIMITS = {
   /** Parts of the content of one message. */
   parts: 256,
   /** Tool calls of one message. */
-  calls: 128,
-  tools: 128,
+  calls: TOOL_LIMITS.calls,
+  tools: TOOL_LIMITS.tools,
   /** Characters of the name of a function. */
-  nameChars: 128,
+  nameChars: TOOL_LIMITS.nameChars,
   stops: 16,
   stopChars: 100,
   /** Outputs for each prompt. */
@@ -30,16 +32,6 @@ export const OPENAI_LIMITS = {
   /** Tokens of `max_tokens` and `min_tokens`; a higher number than the context is reduced. */
   tokens: Number.MAX_SAFE_INTEGER,
 } as const;
-
-/**
- * A text that reaches the model. JSON can escape half of a surrogate pair, which has no bytes in UTF-8.
- * @param forms all forms of the value, if a text is only one of them: the end of "the field must be …"
- */
-export const text = (forms?: string) =>
-  z.string(forms === undefined ? undefined : { error: forms }).refine((given) => given.isWellFormed(), {
-    error: 'well-formed Unicode, without half of a surrogate pair such as \\ud800',
-    params: { constraint: 'unicode' },
-  });
 
 const STOP_RULE = `up to ${OPENAI_LIMITS.stops} strings of at most ${OPENAI_LIMITS.stopChars} characters`;
 

@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
 import { choiceField, regexField, schemaField, schemaOrTextField } from '../format/fields.ts';
-import { named } from '../schema.ts';
+import { named, text } from '../schema.ts';
 import { chosenForm, formOfType } from './chosen-form.ts';
-import { OPENAI_LIMITS, text } from './fields.ts';
+import { OPENAI_LIMITS } from './fields.ts';
 
 /** The end of the description of every schema. */
 const ENFORCED = 'Every output is a value that the schema accepts, see docs/structured-output.md';

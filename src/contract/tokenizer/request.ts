@@ -5,8 +5,7 @@
 import { z } from 'zod';
 import { objectWithNulls } from '../absent.ts';
 import { chatFields } from '../openai/chat.ts';
-import { text } from '../openai/fields.ts';
-import { named } from '../schema.ts';
+import { named, text } from '../schema.ts';
 
 /** Most ids of `POST /detokenize`. A body may have a few more values than that (http/body/json-body.ts). */
 export const MAX_IDS = 65_000;

@@ -5,7 +5,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
 import { type ExecuteRequest, type LimitSettings, limitsOf } from '../../contract/execute.ts';
 import type { Admission } from '../../jobs/admission.ts';
+import type { GenerationOrder } from '../../jobs/order.ts';
 import { idsOf } from '../correlation.ts';
+import { requireLength } from '../dialect/sampling-order.ts';
 import { RUN_HEADER, SSE_HEADERS, sseEncoder } from '../sse.ts';
 import { type Checked, executeChecker } from '../validate.ts';
 import { orderOf } from './order.ts';
@@ -19,6 +21,8 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
   return async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { facts } = admission.requireReady();
     const order = orderOf(checkerOf(facts.context)(request.body), request.headers['x-deadline']);
+    // The check of the body counts the texts of messages only.
+    if (order.toolUse) requireLength(order, limitsOf(settings, facts.context), fieldOf(order));
     const encoderOf = (runId: string) => sseEncoder(request.id, settings.eventIds === 'number' ? undefined : runId);
     const { subscriber, runId } = await admission.admit({ order, ids: idsOf(request), encoderOf }, reply.raw);
     // The client may have left while the prompt was tokenized; with on_disconnect: continue, the job runs.
@@ -26,6 +30,10 @@ export function executeHandler(admission: Admission, settings: LimitSettings & P
     return reply.headers({ ...SSE_HEADERS, [RUN_HEADER]: runId }).send(subscriber);
   };
 }
+
+/** The field that an error about the length of a conversation names. */
+const fieldOf = ({ inputs: [input] }: GenerationOrder): string =>
+  input !== undefined && 'prompt' in input ? 'prompt' : 'messages';
 
 /** The checker for a context length, which is known when the model is loaded. Keeps the last one. */
 function checkers(settings: LimitSettings): (context: number) => (body: unknown) => Checked<ExecuteRequest> {

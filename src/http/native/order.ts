@@ -7,11 +7,14 @@ import type { ExecuteRequest } from '../../contract/execute.ts';
 import { logitBiasIn, samplingIn } from '../../contract/sampling-fields.ts';
 import type { Json } from '../../grammar/output-format.ts';
 import type { DemandedFormat, GenerationOrder } from '../../jobs/order.ts';
+import { besideTools } from '../dialect/format/demanded-format.ts';
 import { type Checked, shownText } from '../validate.ts';
+import { conversationOf } from './conversation.ts';
 
 /**
  * The order of a checked body. `deadlineHeader` is the header `X-Deadline`.
- * @throws WorkerError `INVALID_REQUEST` with all violations of the body and of the header
+ * @throws WorkerError `INVALID_REQUEST` with all violations of the body and of the header, or with that of a
+ *   broken tool or message of a conversation
  */
 export function orderOf(
   checked: Checked<ExecuteRequest>,
@@ -20,10 +23,16 @@ export function orderOf(
   const deadline = deadlineOf(deadlineHeader);
   const violations = [...(checked.ok ? [] : checked.violations), ...(deadline.violation ? [deadline.violation] : [])];
   if (!checked.ok || deadline.violation) throw new WorkerError('INVALID_REQUEST', undefined, { violations });
-  const { value: body, unknown: ignoredFields } = checked;
+  const { value: body, unknown } = checked;
+  const { ignored, ...conversation } = conversationOf(body);
+  const demanded = formatOf(body);
+  const { toolUse } = conversation;
+  const { format, ignored: besideCalls } = toolUse
+    ? besideTools(demanded, toolUse.choice)
+    : { format: demanded, ignored: [] };
   return {
     jobId: body.job_id,
-    inputs: [body.messages ? { messages: body.messages } : { prompt: body.prompt ?? '', raw: body.raw === true }],
+    ...conversation,
     template: body.template,
     maxTokens: body.max_tokens,
     minTokens: body.min_tokens,
@@ -31,12 +40,12 @@ export function orderOf(
     logitBias: logitBiasIn(body),
     ignoreEos: body.ignore_eos,
     stop: body.stop,
-    format: formatOf(body),
+    format,
     logprobs: body.logprobs,
     timeoutMs: body.timeout_ms,
     deadline: deadline.at,
     onDisconnect: body.on_disconnect ?? 'cancel',
-    ignoredFields,
+    ignoredFields: [...unknown, ...ignored, ...besideCalls],
   };
 }
 

@@ -14,9 +14,9 @@ import type { Conversation } from '../../text/template/conversation.ts';
 import { requireBoundedLists } from '../dialect/bounded-lists.ts';
 import { checkBody, invalidField } from '../dialect/check.ts';
 import { narrateIgnored } from '../dialect/ignored-fields.ts';
+import { toolsOf } from '../dialect/tools/function-tools.ts';
 import { checkAll } from '../dialect/unknown-fields.ts';
 import { messagesOf } from '../openai/chat/messages.ts';
-import { toolsOf } from '../openai/chat/tools.ts';
 
 /** A checked body of `POST /tokenize`. */
 export interface TokenizeInput {

@@ -2,6 +2,7 @@
  * The end of a generation: the terminal event of its log, and its figures for metrics. Narrates nothing.
  */
 import { ERRORS, isRetriable, type Retry, type StreamErrorCode } from '../../contract/errors.ts';
+import type { EventBody } from '../../contract/events.ts';
 import type { StopReasonOfOutput } from '../../contract/job-states.ts';
 import type { Finished } from '../../protocol/messages.ts';
 import type { Metrics, Outcome } from '../../telemetry/metrics.ts';
@@ -47,6 +48,7 @@ export class Ending {
       queue_ms: rounded(timings.queueMs),
       stop_reason: this.reason,
       ...(first?.matched !== undefined && { stop_sequence_matched: first.matched }),
+      ...counts(this.#choices),
       seed: first?.prompt.sequence.sampling.seed ?? 0,
       ...(log.shed > 0 && { shed: log.shed }),
     });
@@ -79,6 +81,13 @@ export class Ending {
       ...(first !== undefined && { timeToFirstTokenMs: first, decodeMs: this.#timing.decodeMs }),
     });
   }
+}
+
+/** The fields of `end` with counts of all outputs. A count of 0 is left out. */
+function counts(choices: readonly Choice[]): Pick<EventBody<'end'>, 'tool_calls' | 'reasoning_tokens'> {
+  const calls = choices.reduce((sum, { toolCalls }) => sum + toolCalls, 0);
+  const reasoning = choices.reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0);
+  return { ...(calls > 0 && { tool_calls: calls }), ...(reasoning > 0 && { reasoning_tokens: reasoning }) };
 }
 
 /** The times are those of the first output. */

@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
-import { named } from '../../schema.ts';
+import { named, text } from '../../schema.ts';
 import { FORMS } from '../chosen-form.ts';
-import { MAXIMUM_RULE, maximum, OPENAI_LIMITS, sharedFields, text } from '../fields.ts';
+import { MAXIMUM_RULE, maximum, OPENAI_LIMITS, sharedFields } from '../fields.ts';
 import { guidedFields, textFormatField } from '../format-fields.ts';
 import { inputField } from './input.ts';
 import { toolChoiceField, toolsField } from './tools.ts';

@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
-import { named } from '../../schema.ts';
+import { named, text } from '../../schema.ts';
 import { chosenForm, listOf, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from '../chosen-form.ts';
-import { OPENAI_LIMITS, text } from '../fields.ts';
+import { OPENAI_LIMITS } from '../fields.ts';
 
 /** Items of the input. An agent adds three for each call: its reasoning, the call and the result. */
 export const MAX_INPUT_ITEMS = 4096;

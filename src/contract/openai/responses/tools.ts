@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 import { objectWithNulls } from '../../absent.ts';
-import { named } from '../../schema.ts';
+import { named, text } from '../../schema.ts';
 import { chosenForm, NO_TYPE, otherForm, typeOf, UNKNOWN, type Unknown } from '../chosen-form.ts';
-import { OPENAI_LIMITS, text } from '../fields.ts';
+import { OPENAI_LIMITS } from '../fields.ts';
 
 const { tools: MAX_TOOLS } = OPENAI_LIMITS;
 

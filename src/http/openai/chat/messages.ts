@@ -1,7 +1,8 @@
 /** Turns the messages of a chat request into a conversation. Pure. */
 import type { Message, Part } from '../../../contract/openai/chat.ts';
-import type { ChatMessage, ToolCall } from '../../../text/template/conversation.ts';
+import type { ChatMessage } from '../../../text/template/conversation.ts';
 import { invalidField } from '../../dialect/check.ts';
+import { callsOf } from '../../dialect/tools/earlier-calls.ts';
 import { shownText } from '../../validate.ts';
 
 /** Part types whose text is the content. */
@@ -44,15 +45,6 @@ function refuseOther(message: Message, path: string): void {
     );
   if (audio !== undefined && audio !== null)
     throw invalidField(`${path}.audio`, 'unsupported', `${path}.audio is not supported: this worker reads text only`);
-}
-
-function callsOf({ role, tool_calls: calls }: Message, path: string): ToolCall[] {
-  if (!calls || calls.length === 0) return [];
-  if (role !== 'assistant') {
-    const message = `${path}.tool_calls must be in a message of the role assistant`;
-    throw invalidField(`${path}.tool_calls`, 'role', message);
-  }
-  return calls.map(({ id = '', function: { name, arguments: text } }) => ({ id, name, arguments: text }));
 }
 
 /** The text of a message; undefined without one. */

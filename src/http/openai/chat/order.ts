@@ -6,10 +6,10 @@ import type { Json } from '../../../text/template/conversation.ts';
 import { type CheckedBody, invalidField } from '../../dialect/check.ts';
 import { besideTools } from '../../dialect/format/demanded-format.ts';
 import { maximumOf } from '../../dialect/sampling-order.ts';
+import { toolsOf } from '../../dialect/tools/function-tools.ts';
 import { formatOf } from '../shared/format.ts';
 import { type AnswerHead, ignoredNames, refuseField, sharedOrder } from '../shared/order.ts';
 import { messagesOf } from './messages.ts';
-import { toolsOf } from './tools.ts';
 
 /**
  * The order of a checked body.

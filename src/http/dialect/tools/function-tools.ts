@@ -1,9 +1,12 @@
-/** Turns the tools of a chat request, and the choice among them, into their neutral forms. Pure. */
-import { ChatFunction, type ChatRequest } from '../../../contract/openai/chat.ts';
+/**
+ * Turns the tools of a request, and the choice among them, into their neutral forms: for chat completions and
+ * for `POST /execute`. Pure.
+ */
+import { chatFunction, type ToolFields } from '../../../contract/tools/fields.ts';
 import type { FunctionTool, Json } from '../../../text/template/conversation.ts';
 import type { ToolUse } from '../../../text/tools/tool-use.ts';
-import { checkPart, invalidField } from '../../dialect/check.ts';
 import { shownText } from '../../validate.ts';
+import { checkPart, invalidField } from '../check.ts';
 
 /** The tools of a request. */
 export interface ParsedTools {
@@ -15,8 +18,6 @@ export interface ParsedTools {
   /** Tools of other types, as the narration lists them. */
   readonly ignored: readonly string[];
 }
-
-type ToolFields = Pick<ChatRequest, 'tools' | 'tool_choice' | 'parallel_tool_calls'>;
 
 /**
  * The functions of a request, and which of them the output may call.
@@ -41,7 +42,7 @@ export function toolsOf(body: ToolFields): ParsedTools {
 }
 
 function functionOf(given: unknown, path: string, others: readonly FunctionTool[]): FunctionTool {
-  const { parameters, ...fields } = checkPart(ChatFunction, path, given);
+  const { parameters, ...fields } = checkPart(chatFunction(), path, given);
   if (others.some(({ name }) => name === fields.name))
     throw invalidField(`${path}.name`, 'unique', `${path}.name must differ from the names of the other functions`);
   // A value of JSON.parse has no other types.
