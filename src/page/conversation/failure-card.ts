@@ -1,0 +1,51 @@
+/** Why an answer is not complete, and what can be done: the worker's sentence, its code, and when to try again. */
+import { fill, h, setText } from '../dom.ts';
+import type { Answer, Failure } from '../state/answer.ts';
+
+const ADVICE: Readonly<Record<string, string>> = {
+  here: 'The same request can succeed on this worker.',
+  elsewhere: 'Another worker can take the request at once; this one may not recover soon.',
+  never: 'The request must change first.',
+};
+const LOST = 'The worker no longer has the rest of this answer. Generate it again.';
+const TICK_MS = 250;
+
+export class FailureCard {
+  readonly element = h('div', { class: 'card failure', hidden: true });
+  readonly #again: () => void;
+  #shown: Failure | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(again: () => void) {
+    this.#again = again;
+  }
+
+  update({ failure, status }: Answer, isBusy: boolean): void {
+    this.element.hidden = failure === undefined;
+    if (failure === this.#shown) return;
+    this.#shown = failure;
+    clearInterval(this.#timer);
+    if (!failure) return;
+    const advice = status === 'lost' && failure.code === 'NOT_FOUND' ? LOST : ADVICE[failure.retry ?? ''];
+    const button = h('button', { type: 'button', class: 'primary', disabled: isBusy, click: this.#again }, 'Try again');
+    fill(
+      this.element,
+      h('p', { class: 'card-title' }, failure.message, ' ', h('code', {}, failure.code)),
+      ...(failure.violations ?? []).map((text) => h('p', { class: 'violation' }, text)),
+      advice !== undefined && h('p', { class: 'advice' }, advice),
+      button,
+    );
+    if (failure.retryAt !== undefined) this.#countDown(button, failure.retryAt);
+  }
+
+  #countDown(button: HTMLButtonElement, until: number): void {
+    const tick = (): void => {
+      const seconds = Math.ceil((until - Date.now()) / 1000);
+      button.disabled = seconds > 0;
+      setText(button, seconds > 0 ? `Try again in ${seconds} s` : 'Try again');
+      if (seconds <= 0) clearInterval(this.#timer);
+    };
+    this.#timer = setInterval(tick, TICK_MS);
+    tick();
+  }
+}
