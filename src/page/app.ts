@@ -61,6 +61,7 @@ export class App {
       stop: () => this.stop(),
       changed: () => this.#saveSoon(),
       openParameters: () => this.openParameters(),
+      openStory: () => this.onStory(true),
     });
     this.composer.text = draft;
     this.parameters = new ParametersDialog((given) => this.#setParameters(given));
@@ -105,6 +106,7 @@ export class App {
     writeTaste(this.#taste);
     applyTheme(this.#taste);
     this.story.update();
+    this.#draw();
   }
 
   openParameters(name?: string): void {
@@ -223,6 +225,8 @@ export class App {
     this.composer.setBusy(isBusy);
     const told = this.#conversation.get(this.#told ?? '');
     this.story.show(told?.kind === 'answer' ? told.answer : undefined);
+    const sentence = told?.kind === 'answer' ? told.answer.story.sentences.at(-1) : undefined;
+    this.composer.setTicker((this.#taste.cute ? sentence?.cute : undefined) ?? sentence?.human ?? '');
     document.body.classList.toggle('busy', isBusy);
   }
 

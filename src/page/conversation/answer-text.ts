@@ -13,6 +13,7 @@ export class AnswerText {
     if (text === this.#text && isRunning === this.#isRunning) return;
     this.#text = text;
     this.#isRunning = isRunning;
+    this.element.classList.toggle('verse', isVerse(text));
     const pretty = prettyJson(text);
     const isUnfinishedJson = isRunning && /^\s*[[{]/.test(text);
     if (pretty !== undefined) this.#set([highlightedJson(pretty)]);
@@ -29,4 +30,10 @@ export class AnswerText {
     }
     for (const extra of shown.slice(blocks.length)) extra.remove();
   }
+}
+
+/** Few short lines: a haiku has larger letters. */
+function isVerse(text: string): boolean {
+  const lines = text.trim().split('\n');
+  return lines.length <= 5 && lines.length > 1 && lines.every((line) => line.length <= 52 && !/^\s*[`#>[{|*-]/.test(line));
 }

@@ -1,5 +1,5 @@
 /** The field for the next message, and the button that sends it or stops the answer. */
-import { fill, h } from '../dom.ts';
+import { fill, h, setText } from '../dom.ts';
 import { icon } from '../icons.ts';
 
 export interface ComposerParts {
@@ -7,6 +7,7 @@ export interface ComposerParts {
   readonly stop: () => void;
   readonly changed: () => void;
   readonly openParameters: () => void;
+  readonly openStory: () => void;
 }
 
 export class Composer {
@@ -21,6 +22,8 @@ export class Composer {
   });
   readonly #button = h('button', { class: 'send', type: 'submit' });
   readonly #chips = h('div', { class: 'chips' });
+  /** The last sentence of the story, where the story itself has no room. */
+  readonly #ticker = h('button', { type: 'button', class: 'ticker', title: 'Show the story', hidden: true });
   readonly #parts: ComposerParts;
   #isBusy: boolean | undefined;
 
@@ -29,6 +32,7 @@ export class Composer {
     this.element = h(
       'form',
       { class: 'composer', submit: (event) => this.#submit(event) },
+      this.#ticker,
       this.#chips,
       h('div', { class: 'field' }, this.#field, this.#button),
       h(
@@ -53,6 +57,7 @@ export class Composer {
       this.#fit();
       parts.changed();
     });
+    this.#ticker.addEventListener('click', parts.openStory);
     this.setBusy(false);
   }
 
@@ -66,6 +71,7 @@ export class Composer {
   }
 
   focus(): void {
+    this.#fit();
     this.#field.focus({ preventScroll: true });
   }
 
@@ -77,6 +83,12 @@ export class Composer {
     this.#button.title = label;
     this.#button.classList.toggle('stop', isBusy);
     fill(this.#button, icon(isBusy ? 'stop' : 'send'));
+  }
+
+  /** Shows a sentence of the story; empty: none. */
+  setTicker(text: string): void {
+    this.#ticker.hidden = text === '';
+    setText(this.#ticker, text);
   }
 
   /** Shows the parameters that the next request has. */
@@ -102,6 +114,7 @@ export class Composer {
   }
 
   #fit(): void {
+    if (!this.#field.isConnected) return;
     this.#field.style.height = 'auto';
     this.#field.style.height = `${this.#field.scrollHeight}px`;
   }

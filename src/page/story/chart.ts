@@ -13,7 +13,7 @@ const PLOT = { top: 18, bottom: 92 };
 const LANE = { top: 102, height: 12 };
 const DOTS_AT = 124;
 const TICKS_AT = 150;
-const [LEFT, RIGHT] = [8, 10];
+const [LEFT, RIGHT] = [8, 14];
 /** An axis of a request that runs is at least this long, in milliseconds. */
 const LEAST_MS = 40;
 
@@ -72,10 +72,13 @@ function axis(domain: number, x: (ms: number) => number): SVGElement {
     { class: 'axis' },
     ...ticks.map((ms) => s('line', { x1: x(ms), x2: x(ms), y1: PLOT.top, y2: DOTS_AT + 8 })),
     ...ticks.map((ms, index) =>
-      s('text', { x: x(ms), y: TICKS_AT, 'text-anchor': index === 0 ? 'start' : 'middle' }, tickText(ms, domain)),
+      s('text', { x: x(ms), y: TICKS_AT, 'text-anchor': anchorOf(index, ms / domain) }, tickText(ms, domain)),
     ),
   );
 }
+
+/** The text of a tick stays within the drawing. */
+const anchorOf = (index: number, share: number): string => (index === 0 ? 'start' : share > 0.93 ? 'end' : 'middle');
 
 const tickText = (ms: number, domain: number): string =>
   domain >= 2000 ? `${Number((ms / 1000).toFixed(1))} s` : ms === 0 ? '0' : duration(ms);

@@ -7,7 +7,7 @@ import { now } from '../worker/runner.ts';
 import { Chart } from './chart.ts';
 import { place } from './clock.ts';
 import { SentenceList } from './sentences.ts';
-import { summaryOf } from './spent.ts';
+import { factList, timeSection } from './spent.ts';
 import { type Phase, phaseOf } from './story.ts';
 
 /** An answer that takes no longer is shown as a short replay, so that the eye can follow. */
@@ -30,7 +30,13 @@ export class StoryPanel {
   readonly #chart = new Chart();
   readonly #list = new SentenceList();
   readonly #state = h('p', { class: 'state' });
-  readonly #summary = h('div', { class: 'summary' });
+  readonly #legend = h(
+    'ul',
+    { class: 'legend', 'aria-hidden': 'true' },
+    ...LEGEND.map((phase) => h('li', {}, h('span', { class: `swatch phase-${phase}` }), WORDS[phase])),
+  );
+  readonly #time = h('div', { class: 'time' });
+  readonly #facts = h('div', { class: 'about' });
   readonly #body: HTMLElement;
   readonly #empty: HTMLElement;
   readonly #isCute: () => boolean;
@@ -41,14 +47,14 @@ export class StoryPanel {
 
   constructor(isCute: () => boolean, close: () => void) {
     this.#isCute = isCute;
-    const legend = LEGEND.map((phase) => h('li', {}, h('span', { class: `swatch phase-${phase}` }), WORDS[phase]));
     this.#body = h(
       'div',
       { class: 'story-body' },
       this.#chart.element,
-      h('ul', { class: 'legend', 'aria-hidden': 'true' }, ...legend),
-      this.#summary,
+      this.#legend,
+      this.#time,
       this.#list.element,
+      this.#facts,
     );
     this.#empty = h(
       'div',
@@ -78,7 +84,6 @@ export class StoryPanel {
     if (answer !== this.#answer) {
       this.#list.clear();
       this.#summarized = undefined;
-      fill(this.#summary);
     }
     this.#answer = answer;
     this.#empty.hidden = answer !== undefined;
@@ -113,10 +118,13 @@ export class StoryPanel {
       times: placed.times,
       onPoint: (index) => this.#chart.highlight(index),
     });
-    const summarized = story.end ?? (isLive ? undefined : answer.status);
+    const summarized = story.end ?? (isLive ? story.seed : answer.status);
     if (summarized === this.#summarized) return;
     this.#summarized = summarized;
-    fill(this.#summary, ...summaryOf(story));
+    const time = timeSection(story);
+    this.#legend.hidden = time !== undefined;
+    fill(this.#time, time);
+    fill(this.#facts, factList(story));
   }
 }
 

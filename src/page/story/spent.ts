@@ -2,21 +2,17 @@
 import { type Child, h } from '../dom.ts';
 import { amount, counted, duration } from '../text/format.ts';
 import { copyButton } from '../controls/copy-button.ts';
-import type { Story, TimeSpent } from './story.ts';
+import type { Story } from './story.ts';
 
-/** The sections; empty until the worker has reported them. */
-export function summaryOf(story: Story): readonly HTMLElement[] {
-  const { spent, end } = story;
-  return [...(spent && spent.duration > 0 ? [timeSection(spent)] : []), ...(end || story.seed !== undefined ? [facts(story)] : [])];
-}
-
-function timeSection({ duration: total, queue, prefill, decode }: TimeSpent): HTMLElement {
-  const other = Math.max(0, total - queue - prefill - decode);
+/** The parts of the duration; undefined until the worker has reported them. */
+export function timeSection({ spent }: Story): HTMLElement | undefined {
+  if (!spent || spent.duration === 0) return undefined;
+  const { duration: total, queue, prefill, decode } = spent;
   const parts = [
-    { phase: 'queued', label: 'waiting for a slot', ms: queue },
-    { phase: 'reading', label: 'reading the prompt', ms: prefill },
-    { phase: 'writing', label: 'writing the answer', ms: decode },
-    { phase: 'preparing', label: 'everything else', ms: other },
+    { phase: 'queued', label: 'waiting', ms: queue },
+    { phase: 'reading', label: 'reading', ms: prefill },
+    { phase: 'writing', label: 'writing', ms: decode },
+    { phase: 'preparing', label: 'the rest', ms: Math.max(0, total - queue - prefill - decode) },
   ];
   const bar = h('div', { class: 'stack', 'aria-hidden': 'true' });
   for (const { phase, ms } of parts) {
@@ -31,7 +27,6 @@ function timeSection({ duration: total, queue, prefill, decode }: TimeSpent): HT
       h('span', { class: `swatch phase-${phase}`, 'aria-hidden': 'true' }),
       h('span', { class: 'label' }, label),
       h('span', { class: 'number' }, duration(ms)),
-      h('span', { class: 'share' }, `${Math.round((100 * ms) / total)} %`),
     ),
   );
   return h(
@@ -43,8 +38,10 @@ function timeSection({ duration: total, queue, prefill, decode }: TimeSpent): HT
   );
 }
 
-function facts(story: Story): HTMLElement {
+/** The facts of an answer; undefined before it has any. */
+export function factList(story: Story): HTMLElement | undefined {
   const { end, seed, correlationId } = story;
+  if (seed === undefined && correlationId === undefined) return undefined;
   const complete = story.sentences.findLast(({ event }) => event === 'inference.complete');
   const speed = complete?.facts['tokens_per_sec'];
   const rows: readonly (readonly [string, readonly Child[]] | undefined)[] = [
