@@ -1,25 +1,25 @@
 /** The page: its state, its parts, and what happens between them. */
-import { WorkerClient } from '../client/client.ts';
+import type { WorkerClient } from '../client/client.ts';
+import { Announcer } from './controls/announcer.ts';
+import { ParametersDialog } from './controls/parameters-dialog.ts';
+import { applyTheme } from './controls/theme.ts';
 import type { Actions } from './conversation/actions.ts';
 import { Composer } from './conversation/composer.ts';
 import { ConversationView } from './conversation/conversation-view.ts';
 import { Welcome } from './conversation/welcome.ts';
-import { Announcer } from './controls/announcer.ts';
-import { ParametersDialog } from './controls/parameters-dialog.ts';
 import { framed } from './dom.ts';
 import { newAnswer } from './state/answer.ts';
 import { type AnswerTurn, Conversation, type Turn } from './state/conversation.ts';
 import { firstProblem, type Parameters, requestFields, summary } from './state/parameters.ts';
-import { readTab, readTaste, readToken, type Taste, writeTab, writeTaste, writeToken } from './state/storage.ts';
+import { Saver } from './state/saver.ts';
+import { readTab, readTaste, readToken, type Taste, writeTaste, writeToken } from './state/storage.ts';
 import { StoryPanel } from './story/panel.ts';
+import { Banner } from './worker/banner.ts';
+import { clientWith, newJobId } from './worker/connect.ts';
 import { HealthPoll, type WorkerView } from './worker/health-poll.ts';
 import { now, Runner } from './worker/runner.ts';
 import { TokenDialog } from './worker/token-dialog.ts';
 import { WorkerBar } from './worker/worker-view.ts';
-import { Banner } from './worker/banner.ts';
-
-/** Time between two saves of an answer that runs. The page also saves when it is left. */
-const SAVE_MS = 500;
 
 export class App {
   readonly worker = new WorkerBar();
@@ -33,6 +33,7 @@ export class App {
   readonly token: TokenDialog;
   readonly health: HealthPoll;
   readonly #runner: Runner;
+  readonly #saver: Saver;
   readonly #draw = framed(() => this.#drawNow());
   #client: WorkerClient;
   #conversation: Conversation;
@@ -40,7 +41,6 @@ export class App {
   #taste = readTaste();
   /** The turn whose story is shown. */
   #told: string | undefined;
-  #saveTimer: ReturnType<typeof setTimeout> | undefined;
   /** Called when the story is to be seen, on a narrow screen. */
   onStory: (isWanted: boolean) => void = () => undefined;
 
@@ -59,7 +59,7 @@ export class App {
     this.composer = new Composer({
       send: (text) => this.send(text),
       stop: () => this.stop(),
-      changed: () => this.#saveSoon(),
+      changed: () => this.#saver.soon(),
       openParameters: () => this.openParameters(),
       openStory: () => this.onStory(true),
     });
@@ -70,7 +70,12 @@ export class App {
       () => this.#client,
       (view) => this.#onWorker(view),
     );
-    addEventListener('pagehide', () => this.#save());
+    const state = () => ({
+      conversation: this.#conversation.data,
+      parameters: this.#given,
+      draft: this.composer.text,
+    });
+    this.#saver = new Saver(state, (isSaved) => this.banner.setUnsaved(!isSaved));
   }
 
   get taste(): Taste {
@@ -139,7 +144,7 @@ export class App {
     this.#told = conversation.path.findLast((turn) => turn.kind === 'answer')?.id;
     this.view.clear();
     this.#drawNow();
-    this.#save();
+    this.#saver.now();
     this.composer.focus();
   }
 
@@ -180,7 +185,7 @@ export class App {
     const told = this.#conversation.path.findLast((one) => one.kind === 'answer');
     this.#told = told?.id;
     this.#draw();
-    this.#saveSoon();
+    this.#saver.soon();
   }
 
   /** Asks the worker for an answer after a turn. */
@@ -198,7 +203,7 @@ export class App {
     this.announcer.say('The request is on its way.');
     void this.#runner.start(turn, messages, requestFields(this.#given));
     this.#draw();
-    this.#save();
+    this.#saver.now();
   }
 
   #onProgress(turn: AnswerTurn): void {
@@ -207,11 +212,11 @@ export class App {
     if (answer.status !== 'running') {
       this.announcer.say(answer.failure?.message ?? `Answer ${answer.status}. ${answer.text.slice(0, 500)}`);
       if (answer.failure?.code === 'UNAUTHORIZED') this.token.open();
-      this.#save();
+      this.#saver.now();
       this.health.ask();
     } else {
       if (last) this.announcer.say(last.human);
-      this.#saveSoon();
+      this.#saver.soon();
     }
     this.#draw();
   }
@@ -240,7 +245,7 @@ export class App {
   #setParameters(given: Parameters): void {
     this.#given = given;
     this.composer.setParameters(summary(given));
-    this.#saveSoon();
+    this.#saver.soon();
   }
 
   #setToken(token: string): void {
@@ -248,33 +253,4 @@ export class App {
     this.#client = clientWith(token);
     this.health.ask();
   }
-
-  #saveSoon(): void {
-    this.#saveTimer ??= setTimeout(() => this.#save(), SAVE_MS);
-  }
-
-  #save(): void {
-    clearTimeout(this.#saveTimer);
-    this.#saveTimer = undefined;
-    const isSaved = writeTab({
-      conversation: this.#conversation.data,
-      parameters: this.#given,
-      draft: this.composer.text,
-    });
-    this.banner.setUnsaved(!isSaved);
-  }
-}
-
-const clientWith = (apiToken: string | undefined): WorkerClient =>
-  new WorkerClient({ url: new URL('.', document.baseURI).href, apiToken });
-
-/** `crypto.randomUUID` is missing in pages of other machines without HTTPS. */
-function newJobId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(9));
-  return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
-}
-
-/** Light, dark, or as the system. */
-export function applyTheme({ theme }: Taste): void {
-  document.documentElement.dataset['theme'] = theme;
 }

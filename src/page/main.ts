@@ -1,12 +1,13 @@
 /** Puts the page together. */
-import { App, applyTheme } from './app.ts';
+import { App } from './app.ts';
 import { closePopoversOutside, Menu } from './controls/menu.ts';
 import { Shortcuts } from './controls/shortcuts.ts';
+import { applyTheme } from './controls/theme.ts';
 import { h } from './dom.ts';
-import { bee, icon, type IconName } from './icons.ts';
-import { Conversation, type ConversationData } from './state/conversation.ts';
-import { exportJson, exportMarkdown, FORMAT } from './state/export.ts';
-import type { Parameters } from './state/parameters.ts';
+import { bee, type IconName, icon } from './icons.ts';
+import { Conversation } from './state/conversation.ts';
+import { exportJson, exportMarkdown } from './state/export.ts';
+import { importJson } from './state/import.ts';
 
 /** Distance from the end of the conversation at which it follows the answer, in pixels. */
 const NEAR_END = 120;
@@ -14,7 +15,12 @@ const NEAR_END = 120;
 const app = new App();
 applyTheme(app.taste);
 
-const exported = () => ({ conversation: app.conversation, parameters: app.given, health: app.health.health, now: new Date() });
+const exported = () => ({
+  conversation: app.conversation,
+  parameters: app.given,
+  health: app.health.health,
+  now: new Date(),
+});
 const menu = new Menu({
   taste: app.taste,
   setTaste: (change) => app.setTaste(change),
@@ -37,7 +43,11 @@ const shortcuts = new Shortcuts(
     { key: '[', label: 'previous branch', run: () => app.branch(-1) },
     { key: ']', label: 'next branch', run: () => app.branch(1) },
     { key: 'p', label: 'parameters', run: () => app.openParameters() },
-    { key: 's', label: 'story, on a narrow screen', run: () => setStory(!document.body.classList.contains('with-story')) },
+    {
+      key: 's',
+      label: 'story, on a narrow screen',
+      run: () => setStory(!document.body.classList.contains('with-story')),
+    },
     { key: 'c', label: 'playful sentences on or off', run: () => menu.toggleCute() },
     { key: 'n', label: 'new conversation', run: begin },
   ],
@@ -106,11 +116,7 @@ function download(name: string, type: string, text: string): void {
 }
 
 function importConversation(text: string): void {
-  try {
-    const file = JSON.parse(text) as Partial<ConversationData> & { format?: string; parameters?: Parameters };
-    if (file.format !== FORMAT || !Array.isArray(file.turns)) throw new Error('not a conversation');
-    app.replace(new Conversation({ turns: file.turns, chosen: file.chosen ?? {} }), file.parameters ?? {});
-  } catch {
-    app.announcer.say('The file is not an exported conversation.');
-  }
+  const file = importJson(text);
+  if (file) app.replace(new Conversation(file), file.parameters);
+  else app.banner.setNote('The file is not an exported conversation.');
 }

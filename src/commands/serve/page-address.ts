@@ -7,8 +7,7 @@ import { narrate } from '../../narration/narrate.ts';
 const ALL_ADDRESSES: readonly string[] = ['0.0.0.0', '::'];
 
 /** Host and port; an IPv6 address is in brackets. */
-export const addressText = (host: string, port: number): string =>
-  `${host.includes(':') ? `[${host}]` : host}:${port}`;
+export const addressText = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 /** Narrates the URL of the web page, if the worker serves it. */
 export function narratePage(config: Pick<Config, 'page' | 'host'>, port: number): void {

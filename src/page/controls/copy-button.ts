@@ -6,7 +6,11 @@ const SHOWN_MS = 1600;
 
 /** @param what the text, for the label: "copy the seed" */
 export function copyButton(what: string, text: () => string): HTMLButtonElement {
-  const button = h('button', { class: 'quiet icon-button', type: 'button', 'aria-label': `Copy the ${what}` }, icon('copy'));
+  const button = h(
+    'button',
+    { class: 'quiet icon-button', type: 'button', 'aria-label': `Copy the ${what}` },
+    icon('copy'),
+  );
   button.title = `Copy the ${what}`;
   button.addEventListener('click', () => {
     void copy(text()).then((isCopied) => {

@@ -85,7 +85,9 @@ function themes(chosen: Theme, choose: (theme: Theme) => void): HTMLElement {
 
 /** Closes an open popover when the person clicks elsewhere or presses Esc. */
 export function closePopoversOutside(): void {
-  const open = (): readonly HTMLDetailsElement[] => [...document.querySelectorAll<HTMLDetailsElement>('details.popover[open]')];
+  const open = (): readonly HTMLDetailsElement[] => [
+    ...document.querySelectorAll<HTMLDetailsElement>('details.popover[open]'),
+  ];
   document.addEventListener('click', (event) => {
     for (const one of open()) if (event.target instanceof Node && !one.contains(event.target)) one.open = false;
   });

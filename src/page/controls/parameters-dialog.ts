@@ -34,9 +34,17 @@ export class ParametersDialog {
           h('button', { type: 'button', class: 'primary', click: close }, 'Done'),
         ),
         this.#area('system', 'System prompt', 'Instructions before the conversation', 3),
-        h('div', { class: 'numbers' }, ...NUMBER_FIELDS.map((field) => this.#number(field.name, rangeText(field), field.help))),
+        h(
+          'div',
+          { class: 'numbers' },
+          ...NUMBER_FIELDS.map((field) => this.#number(field.name, rangeText(field), field.help)),
+        ),
         ...TEXT_FIELDS.map(({ name, label, help, kind }) => this.#area(name, label, help, kind === 'lines' ? 2 : 4)),
-        h('div', { class: 'numbers' }, ...Object.entries(CHOICE_FIELDS).map(([name, words]) => this.#choice(name, words))),
+        h(
+          'div',
+          { class: 'numbers' },
+          ...Object.entries(CHOICE_FIELDS).map(([name, words]) => this.#choice(name, words)),
+        ),
       ),
     );
     this.element.addEventListener('click', (event) => event.target === this.element && close());

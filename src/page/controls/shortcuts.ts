@@ -35,7 +35,12 @@ export class Shortcuts {
         { class: 'keys' },
         ...rows.map(([key, label]) => h('div', {}, h('dt', {}, h('kbd', {}, key)), h('dd', {}, label))),
       ),
-      h('p', { class: 'check' }, box, h('label', { for: 'single-keys' }, 'Single keys are shortcuts outside of fields')),
+      h(
+        'p',
+        { class: 'check' },
+        box,
+        h('label', { for: 'single-keys' }, 'Single keys are shortcuts outside of fields'),
+      ),
       h(
         'div',
         { class: 'buttons' },

@@ -1,4 +1,7 @@
-/** The text of an answer as elements: JSON if it is JSON, otherwise Markdown. Only changed blocks are replaced. */
+/**
+ * The text of an answer as elements: JSON if it is JSON, otherwise Markdown. Only changed blocks are
+ * replaced.
+ */
 import { h } from '../dom.ts';
 import { highlightedJson, prettyJson } from '../text/json.ts';
 import { markdown } from '../text/markdown.ts';
@@ -35,5 +38,7 @@ export class AnswerText {
 /** Few short lines: a haiku has larger letters. */
 function isVerse(text: string): boolean {
   const lines = text.trim().split('\n');
-  return lines.length <= 5 && lines.length > 1 && lines.every((line) => line.length <= 52 && !/^\s*[`#>[{|*-]/.test(line));
+  return (
+    lines.length <= 5 && lines.length > 1 && lines.every((line) => line.length <= 52 && !/^\s*[`#>[{|*-]/.test(line))
+  );
 }

@@ -31,18 +31,28 @@ export class AnswerView implements TurnView {
     this.#calls = new ToolCalls(turn, actions);
     this.#failure = new FailureCard(() => actions.regenerate(turn));
     this.#branches = new BranchSwitch((by) => actions.branch(turn, by));
-    const again = { class: 'quiet icon-button again', type: 'button', 'aria-label': 'Generate again', title: 'Generate again' };
+    const again = {
+      class: 'quiet icon-button again',
+      type: 'button',
+      'aria-label': 'Generate again',
+      title: 'Generate again',
+    };
     this.#again = h('button', { ...again, click: () => actions.regenerate(turn) }, icon('again'));
-    const story = { class: 'quiet icon-button tell', type: 'button', 'aria-label': 'Show its story', title: 'Show its story' };
+    const story = {
+      class: 'quiet icon-button tell',
+      type: 'button',
+      'aria-label': 'Show its story',
+      title: 'Show its story',
+    };
     this.#story = h('button', { ...story, click: () => actions.showStory(turn) }, icon('story'));
     this.#tools = h(
       'div',
       { class: 'tools' },
       this.#branches.element,
+      this.#meta,
       copyButton('answer', () => turn.answer.text),
       this.#again,
       this.#story,
-      this.#meta,
     );
     this.element = h(
       'article',

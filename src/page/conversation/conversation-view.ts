@@ -1,4 +1,4 @@
-/** The turns of the chosen branches, in order. Views of turns are kept, so a draw changes what has changed. */
+/** The turns of the chosen branches, in order. The view of a turn is kept while the turn is shown. */
 import { h } from '../dom.ts';
 import type { Conversation, Turn } from '../state/conversation.ts';
 import type { Actions, TurnView } from './actions.ts';

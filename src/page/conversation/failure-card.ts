@@ -1,4 +1,4 @@
-/** Why an answer is not complete, and what can be done: the worker's sentence, its code, and when to try again. */
+/** The reason why an answer is not complete: the worker's sentence, its code, and when to try again. */
 import { fill, h, setText } from '../dom.ts';
 import type { Answer, Failure } from '../state/answer.ts';
 

@@ -22,7 +22,11 @@ export class ToolCalls {
     if (key === this.#key) return;
     this.#key = key;
     const fields = calls.map(({ name }) =>
-      h('textarea', { rows: 2, 'aria-label': `Result of ${name}`, placeholder: 'The result of the tool, as text or JSON' }),
+      h('textarea', {
+        rows: 2,
+        'aria-label': `Result of ${name}`,
+        placeholder: 'The result of the tool, as text or JSON',
+      }),
     );
     const cards = calls.map(({ name, arguments: text }, index) =>
       h(
@@ -39,7 +43,8 @@ export class ToolCalls {
         calls.map(({ id, name }, index) => ({ callId: id, name, content: fields[index]?.value ?? '' })),
       );
     const button =
-      asks && h('button', { type: 'button', class: 'primary', disabled: isBusy, click: send }, 'Continue with these results');
+      asks &&
+      h('button', { type: 'button', class: 'primary', disabled: isBusy, click: send }, 'Continue with these results');
     fill(this.element, ...cards, button);
   }
 }

@@ -2,7 +2,12 @@
 import { fill, h } from '../dom.ts';
 import { bee } from '../icons.ts';
 
-const HAIKU = ['Write a haiku about the sea', 'A haiku about autumn rain', 'The moon above a sleeping town', 'Surprise me'];
+const HAIKU = [
+  'Write a haiku about the sea',
+  'A haiku about autumn rain',
+  'The moon above a sleeping town',
+  'Surprise me',
+];
 const OTHERS = [
   'Explain in three sentences why the sky is blue',
   'Write a haiku about bees',
@@ -33,7 +38,9 @@ export class Welcome {
     const ideas = model === '' || model === 'haiku' ? HAIKU : OTHERS;
     fill(
       this.#ideas,
-      ...ideas.map((text) => h('li', {}, h('button', { type: 'button', class: 'idea', click: () => this.#send(text) }, text))),
+      ...ideas.map((text) =>
+        h('li', {}, h('button', { type: 'button', class: 'idea', click: () => this.#send(text) }, text)),
+      ),
     );
   }
 }

@@ -11,8 +11,8 @@ export interface ToolCall {
 }
 
 /**
- * `stopped`: by the person. `refused`: the worker did not begin it. `lost`: the worker no longer has it, or the
- * connection broke.
+ * `stopped`: by the person. `refused`: the worker did not begin it. `lost`: the worker no longer has it, or
+ * the connection broke.
  */
 export type AnswerStatus = 'running' | 'complete' | 'stopped' | 'failed' | 'refused' | 'lost';
 

@@ -1,6 +1,6 @@
 /**
- * The tree of a conversation: an edit or another answer begins a branch, and earlier branches stay. Plain data,
- * so that it can be stored and exported. Pure.
+ * The tree of a conversation: an edit or another answer begins a branch, and earlier branches stay. Plain
+ * data, so that it can be stored and exported. Pure.
  */
 import type { ChatMessage } from '../../client/client.ts';
 import type { Answer } from './answer.ts';
@@ -30,10 +30,7 @@ export interface AnswerTurn extends Place {
 
 export type Turn = UserTurn | ResultsTurn | AnswerTurn;
 /** A turn before it has its place. */
-export type NewTurn =
-  | Omit<UserTurn, keyof Place>
-  | Omit<ResultsTurn, keyof Place>
-  | Omit<AnswerTurn, keyof Place>;
+export type NewTurn = Omit<UserTurn, keyof Place> | Omit<ResultsTurn, keyof Place> | Omit<AnswerTurn, keyof Place>;
 
 /** The stored form of a conversation. */
 export interface ConversationData {

@@ -154,7 +154,11 @@ function marks({ placed, sentences }: Drawn, x: (ms: number) => number, width: n
         'g',
         { class: `cause ${cause.slower ? 'slower' : 'faster'}` },
         s('line', { x1: at, x2: at, y1: y - 2, y2: LANE.top + LANE.height }),
-        s('text', { x: at + (anchor === 'end' ? -4 : 4), y: y + 3, 'text-anchor': anchor }, `${cause.glyph} ${cause.label}`),
+        s(
+          'text',
+          { x: at + (anchor === 'end' ? -4 : 4), y: y + 3, 'text-anchor': anchor },
+          `${cause.glyph} ${cause.label}`,
+        ),
         s('title', {}, sentence.human),
       ),
     ];

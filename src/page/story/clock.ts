@@ -1,7 +1,7 @@
 /**
- * Places the events of a story on one time axis. While a request runs, that is the clock of the page: the time
- * of arrival. At the end the worker reports its own measurements, and everything moves to the clock of the
- * worker, which knows nothing of networks. Pure.
+ * Places the events of a story on one time axis. While a request runs, that is the clock of the page: the
+ * time of arrival. At the end the worker reports its own measurements, and everything moves to the clock of
+ * the worker, which knows nothing of networks. Pure.
  */
 import type { Phase, Sentence, Story } from './story.ts';
 
@@ -66,9 +66,7 @@ function onWorkerClock(story: Story, firstToken: number, spent: NonNullable<Stor
   ];
   const pauses = story.spans.flatMap(({ phase, from }, index): Stretch[] => {
     const to = story.spans[index + 1]?.from ?? from;
-    return phase === 'paused'
-      ? [{ phase, from: moved(from, queued, decoded), to: moved(to, queued, decoded) }]
-      : [];
+    return phase === 'paused' ? [{ phase, from: moved(from, queued, decoded), to: moved(to, queued, decoded) }] : [];
   });
   let last = 0;
   const times = story.sentences.map((sentence) => {

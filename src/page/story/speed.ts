@@ -33,5 +33,5 @@ function tokensAt(curve: readonly Point[], at: number): number {
   }
   const [[fromAt, from], [toAt, to]] = [curve[low] ?? [0, 0], curve[high] ?? [0, 0]];
   if (toAt <= fromAt) return to;
-  return from + ((to - from) * Math.min(1, Math.max(0, (at - fromAt) / (toAt - fromAt))));
+  return from + (to - from) * Math.min(1, Math.max(0, (at - fromAt) / (toAt - fromAt)));
 }

@@ -1,7 +1,8 @@
 /** The end of a story: where the time went as one bar, and the facts of the answer. */
+
+import { copyButton } from '../controls/copy-button.ts';
 import { type Child, h } from '../dom.ts';
 import { amount, counted, duration } from '../text/format.ts';
-import { copyButton } from '../controls/copy-button.ts';
 import type { Story } from './story.ts';
 
 /** The parts of the duration; undefined until the worker has reported them. */
@@ -48,12 +49,18 @@ export function factList(story: Story): HTMLElement | undefined {
     end && ['answer', [counted(end.tokens_out, 'token')]],
     typeof speed === 'number' ? ['speed', [`${amount(speed)} tokens/s`]] : undefined,
     end && ['first token', [`after ${duration(end.time_to_first_token_ms)}`]],
-    end && ['prompt', [`${counted(end.tokens_in, 'token')}${end.cached_tokens > 0 ? `, ${end.cached_tokens} remembered` : ''}`]],
+    end && [
+      'prompt',
+      [`${counted(end.tokens_in, 'token')}${end.cached_tokens > 0 ? `, ${end.cached_tokens} remembered` : ''}`],
+    ],
     end && ['ended', [reasonOf(end)]],
     seed === undefined ? undefined : ['seed', [h('code', {}, String(seed)), copyButton('seed', () => String(seed))]],
     correlationId === undefined
       ? undefined
-      : ['correlation id', [h('code', { class: 'id' }, correlationId), copyButton('correlation id', () => correlationId)]],
+      : [
+          'correlation id',
+          [h('code', { class: 'id' }, correlationId), copyButton('correlation id', () => correlationId)],
+        ],
   ];
   const list = h('dl', { class: 'facts' });
   for (const row of rows) if (row) list.append(h('div', {}, h('dt', {}, row[0]), h('dd', {}, ...row[1])));

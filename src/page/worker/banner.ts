@@ -11,10 +11,13 @@ const STATES: Readonly<Record<string, string>> = {
 const OFFLINE = 'The worker does not answer. The page asks again every two seconds.';
 const UNSAVED = 'The browser has no room left for this conversation: a reload would lose it. Export it from the menu.';
 
+const NOTE_MS = 6000;
+
 export class Banner {
   readonly element = h('p', { class: 'banner', role: 'status', hidden: true });
   #worker = '';
   #isUnsaved = false;
+  #note = '';
 
   draw(view: WorkerView): void {
     const status = view.state === 'known' ? view.health.status : '';
@@ -27,8 +30,18 @@ export class Banner {
     this.#show();
   }
 
+  /** Shows a sentence for a while. */
+  setNote(note: string): void {
+    this.#note = note;
+    this.#show();
+    setTimeout(() => {
+      this.#note = '';
+      this.#show();
+    }, NOTE_MS);
+  }
+
   #show(): void {
-    const text = this.#worker || (this.#isUnsaved ? UNSAVED : '');
+    const text = this.#note || this.#worker || (this.#isUnsaved ? UNSAVED : '');
     setText(this.element, text);
     this.element.hidden = text === '';
   }

@@ -3,7 +3,13 @@ import { h, setText } from '../dom.ts';
 
 export class TokenDialog {
   readonly element: HTMLDialogElement;
-  readonly #field = h('input', { type: 'password', id: 'token', autocomplete: 'off', required: true, spellcheck: 'false' });
+  readonly #field = h('input', {
+    type: 'password',
+    id: 'token',
+    autocomplete: 'off',
+    required: true,
+    spellcheck: 'false',
+  });
   readonly #note = h('p', { class: 'note', role: 'status' });
   #hasTried = false;
 

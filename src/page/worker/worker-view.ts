@@ -38,7 +38,8 @@ export class WorkerBar {
     setText(this.#name, nameOf(view, health));
     setText(this.#device, health?.device ?? '');
     this.#drawCells(health);
-    if (health) fill(this.#facts, ...factsOf(health).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
+    if (health)
+      fill(this.#facts, ...factsOf(health).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
   }
 
   #drawCells(health: Health | undefined): void {
