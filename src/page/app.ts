@@ -97,7 +97,7 @@ export class App {
   /** Draws the page, and reads on in an answer that ran when the page was left. */
   start(): void {
     this.composer.setParameters(summary(this.#given));
-    this.#told = this.#conversation.path.findLast((turn) => turn.kind === 'answer')?.id;
+    this.#told = this.#lastAnswer?.id;
     this.#drawNow();
     this.health.ask();
     const running = this.#conversation.data.turns.find(
@@ -110,7 +110,6 @@ export class App {
     this.#taste = { ...this.#taste, ...change };
     writeTaste(this.#taste);
     applyTheme(this.#taste);
-    this.story.update();
     this.#draw();
   }
 
@@ -132,8 +131,7 @@ export class App {
 
   /** Generates the last answer again. */
   regenerate(): void {
-    const last = this.#conversation.path.findLast((turn) => turn.kind === 'answer');
-    if (last) this.#regenerate(last);
+    if (this.#lastAnswer) this.#regenerate(this.#lastAnswer);
   }
 
   /** Begins a conversation; an answer that runs is stopped. */
@@ -141,7 +139,7 @@ export class App {
     this.stop();
     this.#conversation = conversation;
     this.#setParameters(parameters);
-    this.#told = conversation.path.findLast((turn) => turn.kind === 'answer')?.id;
+    this.#told = this.#lastAnswer?.id;
     this.view.clear();
     this.#drawNow();
     this.#saver.now();
@@ -152,6 +150,10 @@ export class App {
   branch(by: number): void {
     const turn = this.#conversation.path.findLast((one) => this.#conversation.branches(one).ids.length > 1);
     if (turn) this.#branch(turn, by);
+  }
+
+  get #lastAnswer(): AnswerTurn | undefined {
+    return this.#conversation.path.findLast((turn) => turn.kind === 'answer');
   }
 
   #actions(): Actions {
@@ -182,8 +184,7 @@ export class App {
     const other = this.#conversation.get(ids[index + by] ?? '');
     if (!other || this.isBusy) return;
     this.#conversation.choose(other);
-    const told = this.#conversation.path.findLast((one) => one.kind === 'answer');
-    this.#told = told?.id;
+    this.#told = this.#lastAnswer?.id;
     this.#draw();
     this.#saver.soon();
   }
@@ -200,7 +201,6 @@ export class App {
     const messages = this.#conversation.messages(before.id, this.#given['system'] ?? '');
     const turn = this.#conversation.add(before.id, { kind: 'answer', answer }) as AnswerTurn;
     this.#told = turn.id;
-    this.announcer.say('The request is on its way.');
     void this.#runner.start(turn, messages, requestFields(this.#given));
     this.#draw();
     this.#saver.now();
@@ -208,15 +208,12 @@ export class App {
 
   #onProgress(turn: AnswerTurn): void {
     const { answer } = turn;
-    const last = answer.story.sentences.at(-1);
-    if (answer.status !== 'running') {
-      this.announcer.say(answer.failure?.message ?? `Answer ${answer.status}. ${answer.text.slice(0, 500)}`);
-      if (answer.failure?.code === 'UNAUTHORIZED') this.token.open();
+    this.announcer.tell(answer);
+    if (answer.failure?.code === 'UNAUTHORIZED') this.token.open();
+    if (answer.status === 'running') this.#saver.soon();
+    else {
       this.#saver.now();
       this.health.ask();
-    } else {
-      if (last) this.announcer.say(last.human);
-      this.#saver.soon();
     }
     this.#draw();
   }

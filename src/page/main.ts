@@ -66,7 +66,7 @@ document.body.append(
   h(
     'header',
     { class: 'top' },
-    h('p', { class: 'brand' }, bee(), h('span', {}, 'rbees')),
+    h('h1', { class: 'brand' }, bee(), h('span', {}, 'rbees')),
     app.worker.element,
     h(
       'div',

@@ -1,10 +1,14 @@
 /** Reads sentences to a screen reader: not more than one in two seconds, and never an old one. */
 import { h } from '../dom.ts';
+import type { Answer } from '../state/answer.ts';
 
 const EVERY_MS = 2000;
+const MOST_CHARS = 500;
 
 export class Announcer {
   readonly element = h('p', { class: 'visually-hidden', 'aria-live': 'polite' });
+  /** The last sentence of the story. */
+  #last: string | undefined;
   #next: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -12,6 +16,14 @@ export class Announcer {
   say(text: string): void {
     this.#next = text;
     if (this.#timer === undefined) this.#speak();
+  }
+
+  /** Says the last sentence of an answer that runs, or the end of one. */
+  tell({ status, text, failure, story }: Answer): void {
+    const last = story.sentences.at(-1)?.human;
+    if (status !== 'running') this.say(failure?.message ?? `Answer ${status}. ${text.slice(0, MOST_CHARS)}`);
+    else if (last !== undefined && last !== this.#last) this.say(last);
+    this.#last = last;
   }
 
   #speak(): void {

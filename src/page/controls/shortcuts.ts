@@ -64,5 +64,7 @@ export class Shortcuts {
   }
 }
 
+/** True for a field that takes text or letters. A closed dialog can still have the focus. */
+const FIELDS = 'input:not([type=checkbox], [type=radio]), textarea, select';
 const isField = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null;
+  target instanceof HTMLElement && target.closest(FIELDS) !== null && target.checkVisibility();

@@ -7,7 +7,14 @@ const ADVICE: Readonly<Record<string, string>> = {
   elsewhere: 'Another worker can take the request at once; this one may not recover soon.',
   never: 'The request must change first.',
 };
-const LOST = 'The worker no longer has the rest of this answer. Generate it again.';
+/** Advice that is better than the general one, by code. */
+const BY_CODE: Readonly<Record<string, string>> = {
+  NOT_FOUND: 'The worker no longer has the rest of this answer. Generate it again.',
+  GONE: 'The worker no longer has the rest of this answer. Generate it again.',
+  OTHER_RUN: 'The worker no longer has the rest of this answer. Generate it again.',
+  PROMPT_TOO_LONG: 'Begin a new conversation, or edit an earlier message.',
+  UNAUTHORIZED: 'Type the token of the worker, then try again.',
+};
 const TICK_MS = 250;
 
 export class FailureCard {
@@ -20,13 +27,13 @@ export class FailureCard {
     this.#again = again;
   }
 
-  update({ failure, status }: Answer, isBusy: boolean): void {
+  update({ failure }: Answer, isBusy: boolean): void {
     this.element.hidden = failure === undefined;
     if (failure === this.#shown) return;
     this.#shown = failure;
     clearInterval(this.#timer);
     if (!failure) return;
-    const advice = status === 'lost' && failure.code === 'NOT_FOUND' ? LOST : ADVICE[failure.retry ?? ''];
+    const advice = BY_CODE[failure.code] ?? ADVICE[failure.retry ?? ''];
     const button = h('button', { type: 'button', class: 'primary', disabled: isBusy, click: this.#again }, 'Try again');
     fill(
       this.element,

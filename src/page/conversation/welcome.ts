@@ -26,7 +26,7 @@ export class Welcome {
       'div',
       { class: 'welcome' },
       bee(),
-      h('h1', {}, 'What shall we write?'),
+      h('h2', {}, 'What shall we write?'),
       h('p', {}, 'A model on this worker answers. Its story appears beside the answer: every step, as it happens.'),
       this.#ideas,
     );
