@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
-import { isLoopback } from '../../config/network/proxy-settings.ts';
+import { isLoopback } from '../../config/contradictions.ts';
 import { lazy } from '../../protocol/start/lazy.ts';
 import { fileHandler } from './openapi.ts';
 
