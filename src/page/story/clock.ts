@@ -68,9 +68,12 @@ function onWorkerClock(story: Story, firstToken: number, spent: NonNullable<Stor
     const to = story.spans[index + 1]?.from ?? from;
     return phase === 'paused' ? [{ phase, from: moved(from, queued, decoded), to: moved(to, queued, decoded) }] : [];
   });
+  const slotAt = story.sentences.findIndex(({ event }) => event === 'cache.reset');
   let last = 0;
-  const times = story.sentences.map((sentence) => {
-    last = Math.min(total, Math.max(last, timeOf(sentence, { firstToken, decoded, queued, total, moved })));
+  const times = story.sentences.map((sentence, index) => {
+    // Sentences before the slot belong to the wait, whenever they arrived.
+    const most = index < slotAt ? queued : total;
+    last = Math.max(last, timeOf(sentence, { firstToken, decoded, queued, total, most, moved }));
     return last;
   });
   return {
@@ -87,20 +90,18 @@ interface Bounds {
   readonly decoded: number;
   readonly queued: number;
   readonly total: number;
+  /** The latest time of the sentence. */
+  readonly most: number;
   readonly moved: (at: number, least: number, most: number) => number;
 }
 
 /** The time of a sentence: from its facts if they tell it, otherwise from its arrival. */
-function timeOf({ event, facts, at }: Sentence, { firstToken, decoded, queued, total, moved }: Bounds): number {
-  if (event === 'time.explained') return total;
-  if (event === 'inference.complete') return decoded;
+function timeOf({ event, facts, at }: Sentence, { firstToken, decoded, queued, total, most, moved }: Bounds): number {
   const { decode_time_ms: decodeMs } = facts;
   if (event === 'tokens.progress' && typeof decodeMs === 'number') return Math.min(decoded, firstToken + decodeMs);
-  if (event === 'cache.reset' || event === 'cache.hit') return queued;
-  // The sentence of the engine can arrive before that of the tokenizer: both precede the slot.
-  if (event === 'request.validated' || event === 'inference.start' || event === 'prompt.tokenized')
-    return moved(at, 0, queued);
-  return moved(at, 0, total);
+  if (event === 'time.explained') return total;
+  if (event === 'inference.complete') return decoded;
+  return event === 'cache.reset' || event === 'cache.hit' ? queued : moved(at, 0, most);
 }
 
 function curveOf(story: Story, firstToken: number, decodeMs: number, moved: (at: number) => number): readonly Point[] {
