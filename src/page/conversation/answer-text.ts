@@ -4,10 +4,11 @@
  */
 import { h } from '../dom.ts';
 import { highlightedJson, prettyJson } from '../text/json.ts';
-import { markdown } from '../text/markdown.ts';
+import { type MarkdownBlock, markdown } from '../text/markdown.ts';
 
 export class AnswerText {
   readonly element = h('div', { class: 'prose' });
+  #keys: readonly string[] = [];
   #text: string | undefined;
   #isRunning: boolean | undefined;
 
@@ -19,21 +20,25 @@ export class AnswerText {
     this.element.classList.toggle('verse', isVerse(text));
     const pretty = prettyJson(text);
     const isUnfinishedJson = isRunning && /^\s*[[{]/.test(text);
-    if (pretty !== undefined) this.#set([highlightedJson(pretty)]);
-    else if (isUnfinishedJson) this.#set([highlightedJson(text)]);
+    if (pretty !== undefined) this.#set([jsonBlock(pretty)]);
+    else if (isUnfinishedJson) this.#set([jsonBlock(text)]);
     else this.#set(markdown(text.replace(/^\n+|\s+$/g, '')));
   }
 
-  #set(blocks: readonly HTMLElement[]): void {
+  #set(blocks: readonly MarkdownBlock[]): void {
     const shown = [...this.element.children];
-    for (const [index, block] of blocks.entries()) {
+    for (const [index, { key, element }] of blocks.entries()) {
+      if (key === this.#keys[index]) continue;
       const old = shown[index];
-      if (!old) this.element.append(block);
-      else if (!old.isEqualNode(block)) old.replaceWith(block);
+      if (old) old.replaceWith(element());
+      else this.element.append(element());
     }
     for (const extra of shown.slice(blocks.length)) extra.remove();
+    this.#keys = blocks.map(({ key }) => key);
   }
 }
+
+const jsonBlock = (text: string): MarkdownBlock => ({ key: `json ${text}`, element: () => highlightedJson(text) });
 
 /** Few short lines: a haiku has larger letters. */
 function isVerse(text: string): boolean {

@@ -6,7 +6,7 @@ import { amount, duration } from '../text/format.ts';
 import { causeOf } from './causes.ts';
 import type { Placed } from './clock.ts';
 import { speeds } from './speed.ts';
-import type { Sentence } from './story.ts';
+import { REPEATED, type Sentence } from './story.ts';
 
 const HEIGHT = 156;
 const PLOT = { top: 18, bottom: 92 };
@@ -43,7 +43,7 @@ export class Chart {
     this.#svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
     this.#svg.setAttribute('width', String(width));
     this.#dots = placed.times.map((at, index) =>
-      s('circle', { class: `dot level-${sentences[index]?.level.toLowerCase()}`, cx: x(at), cy: DOTS_AT, r: 3 }),
+      s('circle', { class: dotClass(sentences[index]), cx: x(at), cy: DOTS_AT, r: 3 }),
     );
     const plot = plotOf(placed, x, width);
     this.#svg.setAttribute('aria-label', descriptionOf(placed, plot.most));
@@ -62,6 +62,12 @@ export class Chart {
   highlight(index: number | undefined): void {
     for (const [at, dot] of this.#dots.entries()) dot.classList.toggle('on', at === index);
   }
+}
+
+/** Reports of progress are many: their dots are small. */
+function dotClass(sentence: Sentence | undefined): string {
+  const isSmall = sentence !== undefined && REPEATED.has(sentence.event);
+  return `dot level-${sentence?.level.toLowerCase()}${isSmall ? ' small' : ''}`;
 }
 
 function axis(domain: number, x: (ms: number) => number): SVGElement {

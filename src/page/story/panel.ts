@@ -12,6 +12,8 @@ import { type Phase, phaseOf } from './story.ts';
 
 /** An answer that takes no longer is shown as a short replay, so that the eye can follow. */
 const REPLAY_BELOW_MS = 1500;
+/** Distance from the end of the sentences at which the panel follows new ones, in pixels. */
+const NEAR_END = 160;
 /** Time between two drawings of a request that runs without an event. */
 const TICK_MS = 100;
 
@@ -37,6 +39,12 @@ export class StoryPanel {
   );
   readonly #time = h('div', { class: 'time' });
   readonly #facts = h('div', { class: 'about' });
+  readonly #scroll = h(
+    'div',
+    { class: 'story-scroll', tabindex: 0, role: 'region', 'aria-label': 'Sentences and facts' },
+    this.#list.element,
+    this.#facts,
+  );
   readonly #body: HTMLElement;
   readonly #empty: HTMLElement;
   readonly #isCute: () => boolean;
@@ -47,15 +55,7 @@ export class StoryPanel {
 
   constructor(isCute: () => boolean, close: () => void) {
     this.#isCute = isCute;
-    this.#body = h(
-      'div',
-      { class: 'story-body' },
-      this.#chart.element,
-      this.#legend,
-      this.#time,
-      this.#list.element,
-      this.#facts,
-    );
+    this.#body = h('div', { class: 'story-body' }, this.#chart.element, this.#legend, this.#time, this.#scroll);
     this.#empty = h(
       'div',
       { class: 'story-empty' },
@@ -112,12 +112,15 @@ export class StoryPanel {
     const isShort = (story.endedAt ?? now() - story.sentAt) < REPLAY_BELOW_MS;
     this.element.classList.toggle('replay', isShort);
     const placed = place(story, now() - story.sentAt);
+    const isAtEnd = this.#scroll.scrollHeight - this.#scroll.scrollTop - this.#scroll.clientHeight < NEAR_END;
     this.#chart.draw({ placed, sentences: story.sentences, isLive });
     this.#list.draw(story.sentences, {
       isCute: this.#isCute(),
       times: placed.times,
       onPoint: (index) => this.#chart.highlight(index),
     });
+    // A short story is read from its beginning.
+    if (isLive && !isShort && isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     const summarized = story.end ?? (isLive ? story.seed : answer.status);
     if (summarized === this.#summarized) return;
     this.#summarized = summarized;

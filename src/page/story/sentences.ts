@@ -1,16 +1,13 @@
 /** The narration of a request as a list. Reports of progress that follow each other share one row. */
 import { fill, h } from '../dom.ts';
 import { duration } from '../text/format.ts';
-import type { Sentence } from './story.ts';
+import { REPEATED, type Sentence } from './story.ts';
 
 /** A row: its sentence is the last one of `count`. */
 interface Row {
   readonly index: number;
   readonly count: number;
 }
-
-/** Events of which many follow each other. */
-const REPEATED: ReadonlySet<string> = new Set(['tokens.progress', 'prefill.progress', 'queue.moved']);
 
 export interface ListOptions {
   readonly isCute: boolean;

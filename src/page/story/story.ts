@@ -69,6 +69,9 @@ const MOST_SENTENCES = 600;
 /** Arrivals that the page keeps; beyond, every second one is dropped. */
 const MOST_ARRIVALS = 2000;
 
+/** Events of which many follow each other. */
+export const REPEATED: ReadonlySet<string> = new Set(['tokens.progress', 'prefill.progress', 'queue.moved']);
+
 /** The phase that begins with an event. */
 const PHASES: Readonly<Record<string, Phase>> = {
   'request.queued': 'queued',

@@ -19,8 +19,15 @@ const NUMBER = /^\s*\d{1,9}[.)]\s+(.*)$/;
 const QUOTE = /^>\s?(.*)$/;
 const INLINE = /`([^`\n]+)`|\*\*([^*\n]+)\*\*|\*([^*\s][^*\n]*)\*/g;
 
-/** The elements of a text. */
-export const markdown = (text: string): readonly HTMLElement[] => blocksOf(text).map(elementOf);
+/** A part of a text. Blocks with the same key look the same. */
+export interface MarkdownBlock {
+  readonly key: string;
+  readonly element: () => HTMLElement;
+}
+
+/** The blocks of a text. Their elements are made on demand: while a text grows, most blocks stay. */
+export const markdown = (text: string): readonly MarkdownBlock[] =>
+  blocksOf(text).map((block) => ({ key: JSON.stringify(block), element: () => elementOf(block) }));
 
 function blocksOf(text: string): readonly Block[] {
   const blocks: Block[] = [];
