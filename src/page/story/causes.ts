@@ -1,4 +1,4 @@
-/** The events that change the speed of a request, for the marks of the plot. Pure. */
+/** The events that change the speed of a request. Pure. */
 import type { Sentence } from './story.ts';
 
 /** A mark of the plot. */

@@ -8,11 +8,13 @@ import type { Placed } from './clock.ts';
 import { speeds } from './speed.ts';
 import { REPEATED, type Sentence } from './story.ts';
 
-const HEIGHT = 156;
-const PLOT = { top: 18, bottom: 92 };
-const LANE = { top: 102, height: 12 };
-const DOTS_AT = 124;
-const TICKS_AT = 150;
+const HEIGHT = 170;
+const MARK = { at: 9, radius: 7.5 };
+const MARKS_HEIGHT = 17;
+const PLOT = { top: 36, bottom: 106 };
+const LANE = { top: 116, height: 12 };
+const DOTS_AT = 138;
+const TICKS_AT = 164;
 const [LEFT, RIGHT] = [8, 14];
 /** An axis of a request that runs is at least this long, in milliseconds. */
 const LEAST_MS = 40;
@@ -40,7 +42,10 @@ export class Chart {
     const width = Math.max(240, this.element.clientWidth);
     const domain = isLive ? Math.max(LEAST_MS, placed.total * 1.06) : placed.total;
     const x = (ms: number): number => LEFT + (Math.min(ms, domain) / domain) * (width - LEFT - RIGHT);
-    this.#svg.setAttribute('viewBox', `0 0 ${width} ${HEIGHT}`);
+    // Without causes the row of their circles is cut off.
+    const top = sentences.some((sentence) => causeOf(sentence) !== undefined) ? 0 : MARKS_HEIGHT;
+    this.#svg.setAttribute('viewBox', `0 ${top} ${width} ${HEIGHT - top}`);
+    this.#svg.setAttribute('height', String(HEIGHT - top));
     this.#svg.setAttribute('width', String(width));
     this.#dots = placed.times.map((at, index) =>
       s('circle', { class: dotClass(sentences[index]), cx: x(at), cy: DOTS_AT, r: 3 }),
@@ -146,26 +151,23 @@ function lane({ stretches }: Placed, x: (ms: number) => number): readonly SVGEle
   );
 }
 
-/** Lines of the causes. Labels of neighbouring lines alternate between two heights. */
+/** A circle and a line for each cause. A circle that would cover the one before moves to the right. */
 function marks({ placed, sentences }: Drawn, x: (ms: number) => number, width: number): readonly SVGElement[] {
-  let shown = 0;
+  let free = 0;
   return sentences.flatMap((sentence, index) => {
     const cause = causeOf(sentence);
     if (!cause) return [];
     const at = x(placed.times[index] ?? 0);
-    const y = shown++ % 2 === 0 ? 10 : 24;
-    const anchor = at > width * 0.6 ? 'end' : 'start';
+    const center = Math.min(width - MARK.radius - 1, Math.max(at, free, MARK.radius + 1));
+    free = center + 2 * MARK.radius + 1;
     return [
       s(
         'g',
         { class: `cause ${cause.slower ? 'slower' : 'faster'}` },
-        s('line', { x1: at, x2: at, y1: y - 2, y2: LANE.top + LANE.height }),
-        s(
-          'text',
-          { x: at + (anchor === 'end' ? -4 : 4), y: y + 3, 'text-anchor': anchor },
-          `${cause.glyph} ${cause.label}`,
-        ),
-        s('title', {}, sentence.human),
+        s('path', { d: `M${center} ${MARK.at}L${at} ${PLOT.top - 12}V${LANE.top + LANE.height}` }),
+        s('circle', { cx: center, cy: MARK.at, r: MARK.radius }),
+        s('text', { x: center, y: MARK.at + 4, 'text-anchor': 'middle' }, cause.glyph),
+        s('title', {}, `${cause.label}: ${sentence.human}`),
       ),
     ];
   });

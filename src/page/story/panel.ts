@@ -4,6 +4,7 @@ import { bee } from '../icons.ts';
 import type { Answer } from '../state/answer.ts';
 import { amount, duration } from '../text/format.ts';
 import { now } from '../worker/runner.ts';
+import { causeList } from './cause-list.ts';
 import { Chart } from './chart.ts';
 import { place } from './clock.ts';
 import { SentenceList } from './sentences.ts';
@@ -37,6 +38,7 @@ export class StoryPanel {
     { class: 'legend', 'aria-hidden': 'true' },
     ...LEGEND.map((phase) => h('li', {}, h('span', { class: `swatch phase-${phase}` }), WORDS[phase])),
   );
+  readonly #causes = h('div', { class: 'why' });
   readonly #time = h('div', { class: 'time' });
   readonly #facts = h('div', { class: 'about' });
   readonly #scroll = h(
@@ -51,11 +53,21 @@ export class StoryPanel {
   readonly #draw = framed(() => this.#drawNow());
   #answer: Answer | undefined;
   #summarized: unknown;
+  /** False while the person has scrolled up. */
+  #follows = true;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(isCute: () => boolean, close: () => void) {
     this.#isCute = isCute;
-    this.#body = h('div', { class: 'story-body' }, this.#chart.element, this.#legend, this.#time, this.#scroll);
+    this.#body = h(
+      'div',
+      { class: 'story-body' },
+      this.#chart.element,
+      this.#causes,
+      this.#legend,
+      this.#time,
+      this.#scroll,
+    );
     this.#empty = h(
       'div',
       { class: 'story-empty' },
@@ -76,6 +88,10 @@ export class StoryPanel {
       this.#empty,
       this.#body,
     );
+    this.#scroll.addEventListener('scroll', () => {
+      const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
+      this.#follows = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    });
     this.show(undefined);
   }
 
@@ -84,6 +100,7 @@ export class StoryPanel {
     if (answer !== this.#answer) {
       this.#list.clear();
       this.#summarized = undefined;
+      this.#follows = true;
     }
     this.#answer = answer;
     this.#empty.hidden = answer !== undefined;
@@ -112,15 +129,15 @@ export class StoryPanel {
     const isShort = (story.endedAt ?? now() - story.sentAt) < REPLAY_BELOW_MS;
     this.element.classList.toggle('replay', isShort);
     const placed = place(story, now() - story.sentAt);
-    const isAtEnd = this.#scroll.scrollHeight - this.#scroll.scrollTop - this.#scroll.clientHeight < NEAR_END;
     this.#chart.draw({ placed, sentences: story.sentences, isLive });
+    fill(this.#causes, causeList(story.sentences, placed.times));
     this.#list.draw(story.sentences, {
       isCute: this.#isCute(),
       times: placed.times,
       onPoint: (index) => this.#chart.highlight(index),
     });
     // A short story is read from its beginning.
-    if (isLive && !isShort && isAtEnd) this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    if (isLive && !isShort && this.#follows) this.#scroll.scrollTop = this.#scroll.scrollHeight;
     const summarized = story.end ?? (isLive ? story.seed : answer.status);
     if (summarized === this.#summarized) return;
     this.#summarized = summarized;

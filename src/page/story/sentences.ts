@@ -1,6 +1,7 @@
 /** The narration of a request as a list. Reports of progress that follow each other share one row. */
 import { fill, h } from '../dom.ts';
 import { duration } from '../text/format.ts';
+import { causeOf } from './causes.ts';
 import { REPEATED, type Sentence } from './story.ts';
 
 /** A row: its sentence is the last one of `count`. */
@@ -33,7 +34,7 @@ export class SentenceList {
       if (row.key === key) continue;
       row.key = key;
       row.index = index;
-      row.item.className = `sentence level-${sentence.level.toLowerCase()}`;
+      row.item.className = `sentence level-${sentence.level.toLowerCase()} ${directionOf(sentence)}`;
       fill(row.item, ...contentOf(sentence, { time, count, isCute }));
     }
   }
@@ -65,6 +66,12 @@ function rowsOf(sentences: readonly Sentence[]): readonly Row[] {
   return rows;
 }
 
+/** A class for the dot of a sentence that tells why the speed changed. */
+function directionOf(sentence: Sentence): string {
+  const cause = causeOf(sentence);
+  return cause === undefined ? '' : cause.slower ? 'slower' : 'faster';
+}
+
 interface Shown {
   readonly time: number;
   readonly count: number;
@@ -72,11 +79,10 @@ interface Shown {
 }
 
 function contentOf({ human, cute, story }: Sentence, { time, count, isCute }: Shown): readonly HTMLElement[] {
-  const more = count > 1 && h('span', { class: 'times', title: `${count} sentences` }, ` ×${count}`);
   const playful = isCute ? cute : undefined;
-  const main = h('p', { class: 'main' }, playful ?? human, more);
+  const main = h('p', { class: 'main' }, playful ?? human);
   return [
-    h('span', { class: 'at' }, duration(time)),
+    h('span', { class: 'at' }, duration(time), count > 1 && h('span', { class: 'times' }, `×${count}`)),
     h(
       'div',
       { class: 'words' },

@@ -64,7 +64,7 @@ export const newStory = (sentAt: number): Story => ({
   tokens: 0,
 });
 
-/** Sentences that the page keeps; beyond, reports of progress are dropped first. */
+/** Sentences that the page keeps; beyond, every second report of progress is dropped. */
 const MOST_SENTENCES = 600;
 /** Arrivals that the page keeps; beyond, every second one is dropped. */
 const MOST_ARRIVALS = 2000;
@@ -148,15 +148,19 @@ function addSentence(story: Story, event: NarrationEvent, at: number): void {
     ...(dialogue !== undefined && { story: dialogue }),
     facts,
   });
-  if (story.sentences.length > MOST_SENTENCES) {
-    const dropped = story.sentences.findIndex((one) => one.event === 'tokens.progress');
-    story.sentences.splice(Math.max(0, dropped), 1);
-  }
+  if (story.sentences.length > MOST_SENTENCES) story.sentences = withoutHalf(story.sentences);
   const phase = PHASES[event.event];
   // A request that stalls or pauses before its first token goes back to its reading.
   const isEarly = phase === 'writing' && story.tokens === 0;
   if (phase) enter(story, isEarly ? 'reading' : phase, at);
   if (event.event === 'time.explained') story.spent = timeOf(facts);
+}
+
+/** The sentences without every second report of progress, and without the earliest if all are others. */
+function withoutHalf(sentences: readonly Sentence[]): Sentence[] {
+  let reports = 0;
+  const kept = sentences.filter(({ event }) => !REPEATED.has(event) || ++reports % 2 === 0);
+  return kept.length < sentences.length ? kept : kept.slice(1);
 }
 
 function enter(story: Story, phase: Phase, at: number): void {
