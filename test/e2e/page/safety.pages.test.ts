@@ -36,7 +36,7 @@ describe.runIf(chromiumPath)('hostile text', () => {
   beforeAll(async () => {
     const model = await scriptedModel(join(root, '<img src=x onerror=hacked=1>'), {
       plain: `${ATTACK}\n\n\`\`\`\n${ATTACK}\n\`\`\``,
-      withTools: toolCall('<b>bold<', { text: ATTACK }),
+      withTools: toolCall('any', { [ATTACKS[0]]: ATTACK }),
       afterTool: ATTACK,
     });
     [browser, worker, locked] = await Promise.all([
@@ -81,13 +81,12 @@ describe.runIf(chromiumPath)('hostile text', () => {
     await one.page.getByRole('button', { name: 'Done' }).click();
     await one.send('Call it');
     await one.lastText();
-    const field = one.page.locator('.calls textarea');
-    if ((await field.count()) > 0) {
-      await field.fill(ATTACK);
-      await one.page.getByRole('button', { name: 'Continue with these results' }).click();
-      await expect.poll(() => one.answers.count()).toBe(2);
-      expect(await one.lastText()).toContain(ATTACKS[0]);
-    }
+    expect(await one.page.locator('.card.call pre').innerText()).toContain(ATTACKS[1]);
+    await one.page.locator('.calls textarea').fill(ATTACK);
+    await one.page.getByRole('button', { name: 'Continue with these results' }).click();
+    await expect.poll(() => one.answers.count()).toBe(2);
+    expect(await one.lastText()).toContain(ATTACKS[0]);
+    expect(await one.page.locator('.card.result pre').innerText()).toBe(ATTACK);
     await expectTextOnly(one);
   });
 
