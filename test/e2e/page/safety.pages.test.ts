@@ -36,7 +36,7 @@ describe.runIf(chromiumPath)('hostile text', () => {
   beforeAll(async () => {
     const model = await scriptedModel(join(root, '<img src=x onerror=hacked=1>'), {
       plain: `${ATTACK}\n\n\`\`\`\n${ATTACK}\n\`\`\``,
-      withTools: toolCall('any', { [ATTACKS[0]]: ATTACK }),
+      withTools: toolCall('any', { [ATTACK]: ATTACK }),
       afterTool: ATTACK,
     });
     [browser, worker, locked] = await Promise.all([
