@@ -31,7 +31,7 @@ export interface GenerationParts {
   readonly metrics: Metrics;
   /** Tokens between two progress narrations. */
   readonly progressEvery: number;
-  /** Samples the load of the machine. Absent: the machine is never named as the cause of a slow generation. */
+  /** Samples the load of the machine. Absent: the machine is never the cause of a slow generation. */
   readonly sampleMachine?: SampleMachine;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Sentences about requests that get slower, subscribers that fall behind or leave, and requests that end
- * early. Most are request events: they go to stdout and to the stream of the request. A subscriber can join and
- * leave at will, so joins go to stdout only: they do not fill the stream of the other subscribers.
+ * early. Most are request events: they go to stdout and to the stream of the request. A subscriber can join
+ * and leave at will, so joins go to stdout only: they do not fill the stream of the other subscribers.
  */
 import { type Facts, lifecycleEvent, requestEvent } from '../entry.ts';
 import { count, formatBytes, formatMs, formatRate, formatSeconds } from '../phrases.ts';
@@ -37,7 +37,7 @@ const CAUSES: Readonly<Record<string, { readonly human: (f: Slow) => string; rea
     cute: '📚 A neighbour brought a very thick book. We read it together with your words!',
   },
   machine: {
-    human: (f) => `the machine is busy, tasks wait ${Math.round(f.cpu_pressure_percent ?? 0)} % of the time for a CPU`,
+    human: (f) => `the machine is busy, its CPU pressure is ${Math.round(f.cpu_pressure_percent ?? 0)} %`,
     cute: '🥵 The machine has its hands full today. We squeeze in wherever we can!',
   },
   reader: {

@@ -1,11 +1,13 @@
 /** The files of the page, as a worker serves them. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PAGE_FILES } from '../../../src/http/operator/page.ts';
+import { track } from '../../support/processes.ts';
 import { rawOnce, statusesOf } from '../../support/raw.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { CLI, startWorker, type TestWorker } from '../../support/worker.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../dist/page/', import.meta.url));
 const MOST_BYTES = 150_000;
@@ -124,5 +126,20 @@ describe('the setting --page', () => {
     const port = new URL(on.url).port;
     expect((await on.line('page.ready'))['url']).toBe(`http://localhost:${port}/`);
     expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(401);
+  });
+});
+
+/** `script` of util-linux runs a command in a terminal. */
+describe.runIf(existsSync('/usr/bin/script'))('a person at a terminal', () => {
+  test('gets the address of the page on a line of its own', async () => {
+    const command = `${process.execPath} ${CLI} --port 0`;
+    const child = track(spawn('script', ['-qfc', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'] }));
+    let shown = '';
+    for await (const chunk of child.stdout) {
+      shown += chunk;
+      if (/^ {2}🐝 Open http:\/\/127\.0\.0\.1:\d+\/ in a browser\. Ctrl-C stops the worker\.\r?$/m.test(shown)) break;
+    }
+    expect(shown).toContain('🐝 Open http://127.0.0.1:');
+    child.kill();
   });
 });

@@ -1,6 +1,6 @@
 /**
- * Notices that sequences of other requests join or leave the batch of a job, and measures the speed before and
- * after. Pure: the clock comes with the steps.
+ * Notices that sequences of other requests join or leave the batch of a job, and measures the speed before
+ * and after. Pure: the clock comes with the steps.
  */
 import type { OwnStep } from './own-step.ts';
 import { Span } from './span.ts';
@@ -40,14 +40,18 @@ export class BatchWatch {
   add(step: OwnStep, canTell: () => boolean): BatchChange | undefined {
     this.#told ??= step.others;
     if (step.others === this.#told) {
-      // A change that has reverted is not told.
-      this.#before.merge(this.#after);
-      this.#after = new Span();
+      if (this.#after.ms > 0) this.#revert();
       this.#before.add(step);
       return undefined;
     }
     this.#after.add(step);
     return this.#isDue(step.at) && canTell() ? this.#tell(step) : undefined;
+  }
+
+  /** A change that has reverted is not told. */
+  #revert(): void {
+    this.#before.merge(this.#after);
+    this.#after = new Span();
   }
 
   #isDue(at: number): boolean {

@@ -74,21 +74,24 @@ export class OwnSteps {
   flush(): void {
     const load = this.#load;
     if (!load) return;
-    const [at, outputs, tokens, prefills] = [this.#at, this.#outputs, this.#tokens, this.#prefills];
+    const at = this.#at;
+    const outputs = this.#outputs;
+    const tokens = this.#tokens;
+    const prefills = this.#prefills;
     this.#load = undefined;
     this.#outputs = 0;
     this.#tokens = 0;
     this.#prefills = false;
     if (outputs === 0) {
-      // A first token begins the time of its output. While other outputs decode, every step has a part of them.
+      // A first token begins the time of its output. Each step has parts of the other outputs that decode.
       this.gap(at);
       return;
     }
     const { batch, stepMs, prefill } = load;
     this.#lastOutputs = outputs;
     this.#lastOthers = Math.max(0, batch - (prefill?.sequences ?? 0) - outputs);
-    const { tokens: promptTokens = 0, ms: promptMs = 0 } = prefills ? {} : (prefill ?? {});
-    this.#pass(at, { stepMs, tokens, promptTokens, promptMs });
+    const others = prefills ? undefined : prefill;
+    this.#pass(at, { stepMs, tokens, promptTokens: others?.tokens ?? 0, promptMs: others?.ms ?? 0 });
   }
 
   /** Called when the readers pause the job, or let it continue. */
@@ -118,7 +121,17 @@ export class OwnSteps {
     this.#pausedMs = 0;
     if (last === undefined || this.#lastOutputs === 0) return;
     const ms = at - last;
-    const [outputs, others] = [this.#lastOutputs, this.#lastOthers];
-    this.#onStep({ at, ms, pausedMs: Math.min(pausedMs, ms), outputs, others, ...work });
+    const { stepMs, tokens, promptTokens, promptMs } = work;
+    this.#onStep({
+      at,
+      ms,
+      pausedMs: Math.min(pausedMs, ms),
+      outputs: this.#lastOutputs,
+      others: this.#lastOthers,
+      stepMs,
+      tokens,
+      promptTokens,
+      promptMs,
+    });
   }
 }

@@ -28,11 +28,11 @@ const LEAST_PRESSURE = 0.25;
 const LEAST_OTHERS = 0.5;
 
 /**
- * The cause of a slow phase, and its part of the slow-down, from 0 to 1; 0 if the cause is unknown. Each cause
- * makes the job slower by a factor, and the factors multiply: six times the sequences on half of the
+ * The cause of a slow phase, and its part of the slow-down, from 0 to 1; 0 if the cause is unknown. Each
+ * cause makes the job slower by a factor, and the factors multiply: six times the sequences on half of the
  * processors are twelve times slower. The factors of pauses, prompts and the machine are measured. The rest
- * belongs to the neighbours, if there are more of them, and as far as their number explains it. The logarithms
- * of the factors are the parts.
+ * belongs to the neighbours, if there are more of them, and as far as their number explains it. The
+ * logarithms of the factors are the parts.
  */
 export function causeOf(slow: Span, best: BestSpeed): { readonly cause: SlowCause; readonly share: number } {
   // A phase without a token counts like one with a token.

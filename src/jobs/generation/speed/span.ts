@@ -1,6 +1,6 @@
 /**
- * Sums over consecutive steps of a job. Pure. Rates are tokens per millisecond of one output, so that they can
- * be compared while the number of outputs changes.
+ * Sums over consecutive steps of a job. Pure. Rates are tokens per millisecond of one output, so that they
+ * can be compared while the number of outputs changes.
  */
 import type { MachineSample } from '../../../telemetry/machine-load.ts';
 import type { OwnStep } from './own-step.ts';
