@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Config } from '../../config/config.ts';
 import { isLoopback } from '../../config/contradictions.ts';
+import { WorkerError } from '../../contract/errors.ts';
 import { lazy } from '../../protocol/start/lazy.ts';
 import { fileHandler } from './openapi.ts';
 
@@ -51,8 +52,11 @@ export const hasPage = ({ page, host }: Pick<Config, 'page' | 'host'>): boolean 
 export function addPage(app: FastifyInstance, folder: URL): void {
   for (const [url, [name, type]] of Object.entries(PAGE_FILES)) {
     const send = lazy(() => fileHandler(new URL(name, folder), type));
-    const handler = (request: FastifyRequest, reply: FastifyReply): FastifyReply =>
-      send()(request, reply.headers(HEADERS));
+    const handler = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+      // The router takes the target `*`, which is that of OPTIONS, for the root.
+      if (request.raw.url === '*') throw new WorkerError('NOT_FOUND');
+      return send()(request, reply.headers(HEADERS));
+    };
     app.get(url, { config: { page: true }, exposeHeadRoute: true }, handler);
   }
 }
