@@ -68,7 +68,7 @@ describe('the parameters', () => {
     expect(ranges).toMatchObject({
       temperature: '0 to 2',
       top_k: '0 up',
-      repetition_penalty: 'above 0 and up to 2',
+      repetition_penalty: 'above 0 to 2',
       seed: '0 up',
     });
   });

@@ -15,6 +15,8 @@ const BY_CODE: Readonly<Record<string, string>> = {
   PROMPT_TOO_LONG: 'Begin a new conversation, or edit an earlier message.',
   UNAUTHORIZED: 'Type the token of the worker, then try again.',
 };
+/** Codes after which the same request succeeds at another time, although the worker says never. */
+const CAN_SUCCEED: ReadonlySet<string> = new Set(['NOT_FOUND', 'GONE', 'OTHER_RUN', 'UNAUTHORIZED']);
 const TICK_MS = 250;
 
 export class FailureCard {
@@ -40,7 +42,7 @@ export class FailureCard {
       h('p', { class: 'card-title' }, failure.message, ' ', h('code', {}, failure.code)),
       ...(failure.violations ?? []).map((text) => h('p', { class: 'violation' }, text)),
       advice !== undefined && h('p', { class: 'advice' }, advice),
-      button,
+      (failure.retry !== 'never' || CAN_SUCCEED.has(failure.code)) && button,
     );
     if (failure.retryAt !== undefined) this.#countDown(button, failure.retryAt);
   }

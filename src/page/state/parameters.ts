@@ -49,7 +49,9 @@ export const CHOICE_FIELDS: Readonly<Record<string, readonly string[]>> = {
 export const rangeText = ({ range }: NumberField): string => {
   const isHuge = range.max === Number.MAX_SAFE_INTEGER;
   const { max, ...open } = range;
-  return describeRange(isHuge || max === undefined ? open : range).replace(/^a (?:whole )?number (?:from )?/, '');
+  return describeRange(isHuge || max === undefined ? open : range)
+    .replace(/^a (?:whole )?number (?:from )?/, '')
+    .replace(' and up to', ' to');
 };
 
 /** The problem of a typed text; undefined if it is right or empty. */
