@@ -40,6 +40,8 @@ const skipped: string[] = [];
 // Types and lint run beside the tests: many tests wait for processes.
 const isWhole = values.suite === undefined && positionals.length === 0;
 const types = isWhole ? background([bin('typescript', 'bin', 'tsc'), '-p', 'test']) : undefined;
+/** The page has the types of a browser. */
+const pageTypes = isWhole ? background([bin('typescript', 'bin', 'tsc'), '-p', 'src/page']) : undefined;
 const lint = isWhole
   ? background([bin('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.'])
   : undefined;
@@ -55,6 +57,7 @@ if (unable) skipped.push(unable);
 else await runTests();
 if (lint) await report('lint and architecture', lint);
 if (types) await report('types', types);
+if (pageTypes) await report('types of the page', pageTypes);
 
 for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
 for (const name of failures) process.stdout.write(`failed: ${name}\n`);

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The scripts that make dist/, without this one. */
-const BUNDLERS = ['bundle.mjs', 'bundle-plugin.mjs', 'compile.mjs'];
+const BUNDLERS = ['bundle.mjs', 'bundle-plugin.mjs', 'bundle-page.mjs', 'compile.mjs'];
 const LEAST_NODE = { major: 20, minor: 19 };
 
 /** @type {(...parts: string[]) => string} */
@@ -66,6 +66,7 @@ function build() {
   run(tsc, ['-p', ROOT, '--outDir', fresh]);
   run(tsc, ['-p', at('tsconfig.client.json'), '--outDir', fresh]); // the types of the client, for users of the package
   run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);
+  run([process.execPath, at('scripts', 'bundle-page.mjs')], [fresh]);
   run([process.execPath, at('scripts', 'compile.mjs')], [fresh]);
   writeFileSync(join(fresh, '.built'), wanted);
   rmSync(at('dist'), { recursive: true, force: true });

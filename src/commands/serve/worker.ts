@@ -35,6 +35,7 @@ import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs, within } from './drain.ts';
 import { DrainBudget } from './drain-budget.ts';
 import { narrateFault } from './fault-report.ts';
+import { addressText, narratePage } from './page-address.ts';
 import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
@@ -180,7 +181,7 @@ export class Worker {
    */
   async #listen(): Promise<boolean> {
     const { host, port } = this.#config;
-    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const address = addressText(host, port);
     narrate('server.start', { address });
     try {
       await this.#app.listen({ host, port });
@@ -197,8 +198,7 @@ export class Worker {
   }
 
   #address(): string {
-    const { host } = this.#config;
-    return `${host.includes(':') ? `[${host}]` : host}:${this.#bound().port}`;
+    return addressText(this.#config.host, this.#bound().port);
   }
 
   /** The address that the server listens on, with the actual port. */
@@ -218,9 +218,8 @@ export class Worker {
       );
     } catch (error) {
       if (this.#stops.first) return; // The drain ended the load.
-      const reason = failureText(error);
       const model_ref = modelName(this.#config);
-      narrate('model.load_failed', { model_ref, error_kind: loadFailureKind(error), reason });
+      narrate('model.load_failed', { model_ref, error_kind: loadFailureKind(error), reason: failureText(error) });
       this.#stops.request('model_load_failed', 1);
       return;
     }
@@ -230,6 +229,7 @@ export class Worker {
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
+    narratePage(this.#config, this.#bound().port);
     reportStarted();
     // A request that comes first derives the profile itself, and waits for the vocabulary.
     setImmediate(() => {
