@@ -21,38 +21,43 @@ const TICK_MS = 250;
 
 export class FailureCard {
   readonly element = h('div', { class: 'card failure', hidden: true });
-  readonly #again: () => void;
+  readonly #button: HTMLButtonElement;
+  /** True until the time at which a retry can succeed. */
+  #isEarly = false;
+  #isBusy = false;
   #shown: Failure | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(again: () => void) {
-    this.#again = again;
+    this.#button = h('button', { type: 'button', class: 'primary', click: again }, 'Try again');
   }
 
   update({ failure }: Answer, isBusy: boolean): void {
     this.element.hidden = failure === undefined;
+    this.#isBusy = isBusy;
+    this.#button.disabled = isBusy || this.#isEarly;
     if (failure === this.#shown) return;
     this.#shown = failure;
     clearInterval(this.#timer);
     if (!failure) return;
     const advice = BY_CODE[failure.code] ?? ADVICE[failure.retry ?? ''];
-    const button = h('button', { type: 'button', class: 'primary', disabled: isBusy, click: this.#again }, 'Try again');
     fill(
       this.element,
       h('p', { class: 'card-title' }, failure.message, ' ', h('code', {}, failure.code)),
       ...(failure.violations ?? []).map((text) => h('p', { class: 'violation' }, text)),
       advice !== undefined && h('p', { class: 'advice' }, advice),
-      (failure.retry !== 'never' || CAN_SUCCEED.has(failure.code)) && button,
+      (failure.retry !== 'never' || CAN_SUCCEED.has(failure.code)) && this.#button,
     );
-    if (failure.retryAt !== undefined) this.#countDown(button, failure.retryAt);
+    if (failure.retryAt !== undefined) this.#countDown(failure.retryAt);
   }
 
-  #countDown(button: HTMLButtonElement, until: number): void {
+  #countDown(until: number): void {
     const tick = (): void => {
       const seconds = Math.ceil((until - Date.now()) / 1000);
-      button.disabled = seconds > 0;
-      setText(button, seconds > 0 ? `Try again in ${seconds} s` : 'Try again');
-      if (seconds <= 0) clearInterval(this.#timer);
+      this.#isEarly = seconds > 0;
+      this.#button.disabled = this.#isBusy || this.#isEarly;
+      setText(this.#button, this.#isEarly ? `Try again in ${seconds} s` : 'Try again');
+      if (!this.#isEarly) clearInterval(this.#timer);
     };
     this.#timer = setInterval(tick, TICK_MS);
     tick();
