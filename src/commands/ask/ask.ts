@@ -96,7 +96,8 @@ class Session {
     }
     const outcome = await askOnce({ client, view, task, conversation, interrupts }, question ?? '');
     this.#endView();
-    if (outcome.failure !== undefined) await streams.err.print(`rbees-workerd: ${outcome.failure}\n`);
+    const failure = interrupts.failure ?? outcome.failure;
+    if (failure !== undefined) await streams.err.print(`rbees-workerd: ${failure}\n`);
     else if (outcome.code !== 0 && streams.err.isTTY) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
     if (outcome.code === 0) await this.#save(conversation);
     return interrupts.ending ?? outcome.code;

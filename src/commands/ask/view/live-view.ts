@@ -69,6 +69,7 @@ export class LiveView implements View {
 
   hear({ human, cute }: Sentence): void {
     this.#sentences.push([human, cute ?? ''].map(harmless));
+    if (!this.#streams.keepsStory && this.#sentences.length > SENTENCES) this.#sentences.shift();
     this.#soon();
   }
 
