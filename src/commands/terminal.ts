@@ -48,14 +48,6 @@ export function roomBelow(rows: number): Sequence {
   return { sequence: `${'\x1bD'.repeat(rows)}${up(rows).sequence}` };
 }
 
-/**
- * Moves to the start of an empty line: of this one, if the cursor is there already. Spaces wrap only if the
- * cursor is not at the start.
- */
-export function freshLine(columns: number): Sequence {
-  return { sequence: `${' '.repeat(columns)}\r\x1b[K` };
-}
-
 /** Moves up by `rows` rows. */
 export function up(rows: number): Sequence {
   return { sequence: rows > 0 ? `\x1b[${rows}A` : '' };

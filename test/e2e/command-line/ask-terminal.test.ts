@@ -1,5 +1,8 @@
 /** `ask` on a terminal: the screen that a person sees, Ctrl-C, and readers that leave. */
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -124,9 +127,15 @@ describe('styles and control sequences', () => {
   test('a pipe that ends in the same terminal is not disturbed', async () => {
     const session = new PtySession([], { shell: `$CLI ask Hello --url ${endless.url} --max-tokens 900 | cat` });
     expect(await session.exited).toBe(0);
-    const lines = session.lines();
-    expect(lines.at(-1)).toMatch(SUMMARY);
-    expect(packed(lines.slice(0, -1).join(''))).toBe(packed(ENDLESS.slice(0, 900)));
+    expect(packed(session.text)).toBe(packed(ENDLESS.slice(0, 900)));
+    expect(session.isCursorVisible).toBe(true);
+  });
+
+  test('stdout in a pipe and --story show each sentence on a line', async () => {
+    const session = new PtySession([], { shell: `$CLI ask Hello --url ${scripted.url} --story | wc -c` });
+    expect(await session.exited).toBe(0);
+    expect(session.raw).toMatch(/accepted job.*Tokenizer split.*Engine finished.*Request took/s);
+    expect(session.raw).not.toContain('\x1b[J');
   });
 });
 
@@ -166,6 +175,25 @@ describe('a person who stops', () => {
     expect(await session.exited).toBe(143);
     expect(session.isCursorVisible).toBe(true);
     await expect.poll(cancelled).toBe(before + 1);
+  });
+
+  test('leaves a worker that does not answer the cancel', async () => {
+    const token = JSON.stringify({ type: 'token', t: 'a first word', i: 0 });
+    const deaf = createServer((request, response) => {
+      if (request.url !== '/execute') return;
+      response
+        .writeHead(200, { 'Content-Type': 'text/event-stream' })
+        .write(`id: r-0\nevent: token\ndata: ${token}\n\n`);
+    });
+    await once(deaf.listen(0, '127.0.0.1'), 'listening');
+    const { port } = deaf.address() as AddressInfo;
+    const session = new PtySession(['ask', 'Hello', '--url', `http://127.0.0.1:${port}`]);
+    await session.until((text) => text.includes('a first word'));
+    session.type('\x03');
+    expect(await session.exited).toBe(130);
+    expect(session.isCursorVisible).toBe(true);
+    deaf.closeAllConnections();
+    deaf.close();
   });
 
   test('reading only the first line cancels the job quietly', async () => {
