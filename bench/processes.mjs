@@ -45,7 +45,7 @@ export async function startWorker(args = [], cli = CLI) {
 
 /** Starts an example. Resolves when it listens. Its workers drain when it ends. */
 export async function startExample(script, args) {
-  const file = fileURLToPath(new URL(`../examples/${script}.mjs`, import.meta.url));
+  const file = fileURLToPath(new URL(`../examples/fleet/${script}.mjs`, import.meta.url));
   const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const stop = stopper(child);
   const url = await new Promise((resolve, reject) => {

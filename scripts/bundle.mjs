@@ -50,6 +50,7 @@ await bundle(
   join(folder, 'lifecycle'),
 );
 for (const [name, entry] of Object.entries(ENTRIES)) writeStart(name, entry);
+await bundleForBrowsers();
 
 /**
  * @param {Record<string, string>} input
@@ -72,6 +73,13 @@ async function bundle(input, entryFileNames, dir = scripts) {
   });
   await build.close();
   return output.filter((file) => file.type === 'chunk');
+}
+
+/** Writes the client as one module without imports, for a `<script type="module">`. */
+async function bundleForBrowsers() {
+  const build = await rolldown({ input: join(folder, 'client', 'client.js'), platform: 'browser', treeshake: true });
+  await build.write({ file: join(folder, 'client', 'browser.js'), format: 'esm', minify: true, comments: false });
+  await build.close();
 }
 
 /**

@@ -12,6 +12,7 @@ import { join, relative } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { chromiumPath } from '../test/support/chromium-path.ts';
 import { softwareVulkan } from '../test/support/vulkan.ts';
 import { leftBehind, processesOf } from './processes.ts';
 
@@ -39,16 +40,24 @@ const skipped: string[] = [];
 // Types and lint run beside the tests: many tests wait for processes.
 const isWhole = values.suite === undefined && positionals.length === 0;
 const types = isWhole ? background([bin('typescript', 'bin', 'tsc'), '-p', 'test']) : undefined;
+/** The page has the types of a browser. */
+const pageTypes = isWhole ? background([bin('typescript', 'bin', 'tsc'), '-p', 'src/page']) : undefined;
 const lint = isWhole
   ? background([bin('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.'])
   : undefined;
 
 heading(values.suite === undefined ? 'tests' : `tests: ${values.suite}`);
-if (values.suite === 'webgpu' && !softwareVulkan)
-  skipped.push('the tests of WebGPU need a GPU, or the Debian package chromium for Vulkan in software');
+/** Suites that a machine may be unable to run, with the reason. */
+const UNABLE: Readonly<Record<string, string | false>> = {
+  webgpu: !softwareVulkan && 'the tests of WebGPU need a GPU, or the Debian package chromium for Vulkan in software',
+  pages: chromiumPath === undefined && 'the tests in a browser need the Debian package chromium',
+};
+const unable = UNABLE[values.suite ?? ''];
+if (unable) skipped.push(unable);
 else await runTests();
 if (lint) await report('lint and architecture', lint);
 if (types) await report('types', types);
+if (pageTypes) await report('types of the page', pageTypes);
 
 for (const reason of skipped) process.stdout.write(`skipped: ${reason}\n`);
 for (const name of failures) process.stdout.write(`failed: ${name}\n`);

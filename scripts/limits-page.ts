@@ -76,6 +76,7 @@ import { IDS_PER_TURN } from '../src/http/tokenizer/decode-ids.ts';
 import { LEAST_AUTO_CHARS } from '../src/http/tokenizer/family.ts';
 import { MAX_ISSUES, MAX_LIST, MAX_SHOWN } from '../src/http/validate.ts';
 import { STOPPING_MS } from '../src/jobs/admission.ts';
+import { SPEED_INTERVAL_MS } from '../src/jobs/generation/speed/batch-watch.ts';
 import { RUN_ID_CHARS } from '../src/jobs/job.ts';
 import { MAX_PROMPT_SCORES } from '../src/jobs/prompt.ts';
 import { LEAST_COUNTED } from '../src/jobs/prompt-ids.ts';
@@ -259,6 +260,7 @@ with their reason. A caller that meets a limit learns it from the answer, from t
 | subscribers of one job | ${MAX_SUBSCRIBERS} | – | 429 \`TOO_MANY_READERS\`: disconnect one of them, or retry when one has left | \`jobs/subscribers\` | \`jobs/subscribers\`, \`e2e/streams/many-subscribers.long\` |
 | reports of subscribers that return or leave a job behind | one of each in ${seconds(REPORT_WINDOW_MS)} for a job, in the log only | – | counted in \`times\` | \`jobs/subscribers\` | \`jobs/subscribers\`, \`e2e/streams/replay\` |
 | bytes that a subscriber receives in one turn of the event loop | ${bytes(CHUNK_BYTES)} | – | the next turn | \`jobs/subscriber\` | \`loop/streams\` |
+| reports of a change of the batch, and of a slow phase | one of each in ${seconds(SPEED_INTERVAL_MS)} for a job | – | the next report covers the time since the last one | \`jobs/generation/speed/batch-watch\`, \`jobs/generation/speed/slow-watch\` | \`jobs/speed/batch\`, \`jobs/speed/slow\`, \`e2e/streams/why-slow\` |
 | unread bytes of every subscriber, before narration and metrics are dropped | ${bytes(SHED_BYTES)} | – | \`reader.slow\`, \`shed\` | \`jobs/subscribers\` | \`jobs/subscribers\`, \`e2e/streams/slow-subscribers\` |
 | unread bytes of every subscriber, before the generation pauses | ${bytes(STALLED_BYTES)}, continues at ${bytes(CAUGHT_UP_BYTES)} | – | \`generation.paused\`, \`generation.resumed\` | \`jobs/subscribers\` | \`jobs/subscribers\`, \`e2e/streams/slow-subscribers\`, \`engine/pausing\` |
 | time in which a stalled subscriber reads nothing | ${setting('slow-timeout')} s | \`--slow-timeout\` | \`error SLOW_CONSUMER\`; if the job has other subscribers, or continues without one, only the connection is closed (\`reader.dropped\`) | \`jobs/subscribers\` | \`jobs/subscribers\`, \`e2e/streams/slow-subscribers\` |

@@ -2,8 +2,10 @@
  * Builds the OpenAPI 3.1 document: schemas from zod, error codes from the error table, routes from the route
  * table, their prose from openapi-routes.ts, webhooks from openapi-webhooks.ts, examples from test/recordings.
  */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { messagesIn } from '../src/client/client.ts';
 import { ERRORS, type ErrorCode, STREAM_ERROR_CODES } from '../src/contract/errors.ts';
 import { EVENTS, type EventType } from '../src/contract/events.ts';
 import '../src/contract/answers.ts';
@@ -301,8 +303,8 @@ type StreamData = Readonly<Record<string, unknown>>;
 
 /** The data of every event of a recorded stream, without the end mark of OpenAI's dialect. */
 export function eventsOf({ response: { body } }: Recording): StreamData[] {
-  const lines = body.split('\n').filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]');
-  return lines.map((line) => JSON.parse(line.slice('data: '.length)));
+  const events = messagesIn(body).filter(({ data }) => data !== '[DONE]');
+  return events.map(({ data }) => JSON.parse(data) as StreamData);
 }
 
 /** The first and the last lines of a stream as they are on the wire. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The scripts that make dist/, without this one. */
-const BUNDLERS = ['bundle.mjs', 'bundle-plugin.mjs', 'compile.mjs'];
+const BUNDLERS = ['bundle.mjs', 'bundle-plugin.mjs', 'bundle-page.mjs', 'compile.mjs'];
 const LEAST_NODE = { major: 20, minor: 19 };
 
 /** @type {(...parts: string[]) => string} */
@@ -48,7 +48,12 @@ function install() {
 
 function build() {
   const stamp = at('dist', '.built');
-  const others = ['tsconfig.json', 'package-lock.json', ...BUNDLERS.map((name) => join('scripts', name))];
+  const others = [
+    'tsconfig.json',
+    'tsconfig.client.json',
+    'package-lock.json',
+    ...BUNDLERS.map((name) => join('scripts', name)),
+  ];
   const files = [...filesOf(at('src')), ...others.map((name) => at(name))];
   const wanted = digest(JSON.stringify(files.map(fingerprint)));
   if (readOr(stamp, '') === wanted) return;
@@ -56,8 +61,12 @@ function build() {
   // Built beside dist/ and renamed: a failed build keeps the last good one, and no output of a deleted source
   // remains.
   const fresh = at(`dist-${process.pid}`);
-  run([process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')], ['-p', ROOT, '--outDir', fresh]);
+  /** @type {[string, string]} */
+  const tsc = [process.execPath, at('node_modules', 'typescript', 'bin', 'tsc')];
+  run(tsc, ['-p', ROOT, '--outDir', fresh]);
+  run(tsc, ['-p', at('tsconfig.client.json'), '--outDir', fresh]); // the types of the client, for users of the package
   run([process.execPath, at('scripts', 'bundle.mjs')], [fresh]);
+  run([process.execPath, at('scripts', 'bundle-page.mjs')], [fresh]);
   run([process.execPath, at('scripts', 'compile.mjs')], [fresh]);
   writeFileSync(join(fresh, '.built'), wanted);
   rmSync(at('dist'), { recursive: true, force: true });

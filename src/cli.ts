@@ -37,14 +37,14 @@ async function main(args: readonly string[]): Promise<number> {
   if (survivesHangup) process.on('SIGHUP', () => undefined);
   if (first === undefined || first === 'serve' || first.startsWith('-'))
     return runWorker(first === 'serve' ? rest : args, survivesHangup);
-  const { commandNamed } = await import('./commands/table.ts');
+  const { COMMANDS, commandNamed, SERVE } = await import('./commands/table.ts');
   const { usesHttpClient, load } = commandNamed(first);
   if (usesHttpClient && wasmOptions().length > 0 && !hasWasmOptions()) {
     const { runAgain } = await import('./commands/again.ts');
     return runAgain({ cli: CLI_ENTRY, args, options: wasmOptions(), environment: hangupEnvironment(survivesHangup) });
   }
   const command = await load();
-  return command.run(rest, { cli: CLI_ENTRY, version: VERSION, survivesHangup });
+  return command.run(rest, { cli: CLI_ENTRY, version: VERSION, survivesHangup, commands: [SERVE, ...COMMANDS] });
 }
 
 /** Runs `serve`. @param args its settings */

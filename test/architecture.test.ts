@@ -1,6 +1,6 @@
 /** The architecture rules that a linter cannot express: import directions, cycles, sizes of folders and files, widths of lines. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -28,6 +28,7 @@ const FLOORS: readonly (readonly string[])[] = [
 /** What each folder outside of the floors may import besides itself. */
 const OTHERS: Readonly<Record<string, readonly string[]>> = {
   client: ['contract'],
+  page: ['client', 'contract'],
   engine: ['protocol', 'onnx', 'grammar'],
   grammar: [],
   onnx: [],
@@ -41,6 +42,8 @@ const floorOf = (name: string): number => FLOORS.findIndex((floor) => floor.incl
 function isAllowed(from: string, to: string): boolean {
   const [source, target] = [folderOf(from), folderOf(to)];
   if (source === target) return true;
+  // The table of sampling parameters is plain data: names and ranges of the form are not written twice.
+  if (source === 'page' && to === 'protocol/sampling.ts') return true;
   const others = OTHERS[source];
   if (others) return others.includes(target);
   if (SHARED.includes(target)) return true;
@@ -105,6 +108,31 @@ function firstCycle(): string[] | undefined {
 const isComment = (line: string): boolean => /^\s*(?:\/\/|\/\*|\*)/.test(line);
 const codeLines = (text: string): number =>
   text.split('\n').filter((line) => line.trim() !== '' && !isComment(line)).length;
+
+/** Readers of server-sent events that stay: they are the readers of other programs, which must understand a worker. */
+const FOREIGN_READERS = ['test/e2e/clients/vllm-bench.test.ts', 'test/e2e/streams/runs.test.ts'];
+/** Text that takes data out of a stream by hand, or a reader of the platform. */
+const BY_HAND = [/(?:startsWith|slice|replace|indexOf|split)\([`'"/^]*data:/, /[/^n]data: ?\(/, /\bnew EventSource\(/];
+/** Two forms that together divide the bytes of a stream into lines or messages. */
+const DECODES = /\bTextDecoder|getReader\(/;
+const DIVIDES = /\bsplit\(['"`/]\\n\\n/;
+const readsByHand = (text: string): boolean =>
+  BY_HAND.some((form) => form.test(text)) || (DECODES.test(text) && DIVIDES.test(text));
+
+describe('server-sent events', () => {
+  test('are read by client/sse.ts only, in tests, benches, scripts and examples too', () => {
+    const folders = ['src', 'test', 'bench', 'scripts', 'examples', 'docs'];
+    const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', ...folders], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    const names = listed.trim().split('\n');
+    const code = names.filter((name) => /\.(?:[cm]?[jt]s|html|md)$/.test(name) && existsSync(join(ROOT, name)));
+    expect(code.length).toBeGreaterThan(400);
+    const readers = code.filter((name) => readsByHand(readFileSync(join(ROOT, name), 'utf8')));
+    expect(readers.filter((name) => name !== 'test/architecture.test.ts').sort()).toEqual(FOREIGN_READERS);
+  });
+});
 
 describe('the terminal', () => {
   test('is written by the terminal of the commands and by standard output only', () => {

@@ -3,7 +3,7 @@
  * event loop; each sequence has a list of steps, which the loop of its request reads. Sends nothing to the
  * engine.
  */
-import type { Finish, FromEngine, Note, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import type { Finish, FromEngine, Note, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { type Occupancy, OccupancyCount } from './occupancy.ts';
 
 /** The engine has become silent for too long, or has sent its first message after that. */
@@ -13,10 +13,22 @@ export interface Silence {
   readonly ms: number;
 }
 
+/** The work of one step of the engine: the same object for all its sequences. */
+export interface StepLoad {
+  /** Sequences computed in the step, by decoding or prefill. */
+  readonly batch: number;
+  /** Milliseconds of the step. */
+  readonly stepMs: number;
+  /** Absent in a step that computed no prompt. */
+  readonly prefill?: PrefillWork | undefined;
+}
+
 /** One step of a sequence; `batch` = number of sequences computed in that step. */
 export interface Step {
   readonly batch: number;
   readonly report: SequenceReport;
+  /** Absent in a report before a run, and in a step that the worker adds. */
+  readonly load?: StepLoad | undefined;
   /**
    * Why the engine was lost while the sequence waited for a slot. The sequence now waits for the next engine.
    */
@@ -91,10 +103,11 @@ export class SequenceInbox {
   }
 
   /** Delivers a report to its sequences. Removes a finished sequence whose caller has left. */
-  #deliver({ batch, sequences }: Report): void {
+  #deliver({ batch, stepMs, prefill, sequences }: Report): void {
+    const load: StepLoad | undefined = stepMs === undefined ? undefined : { batch, stepMs, prefill };
     for (const report of sequences) {
       const sequence = this.#sequences.get(report.id);
-      sequence?.put({ batch, report });
+      sequence?.put({ batch, report, load });
       if (sequence?.callerLeft && sequence.finished) this.remove(sequence);
     }
   }
@@ -160,13 +173,13 @@ export class RemoteSequence {
   }
 
   /** Adds a step that the engine reports. */
-  put({ batch, report }: Step): void {
+  put({ batch, report, load }: Step): void {
     this.tokens += report.tokens.length;
     this.finished ||= report.finish !== undefined;
     const adjusted = this.#waitedMs > 0 ? withWait(report, this.#waitedMs) : report;
     this.#started ??= adjusted.notes.find((note) => note.note === 'started');
     this.#changed();
-    this.#push({ batch, report: adjusted });
+    this.#push({ batch, report: adjusted, load });
   }
 
   /** Adds a step with the reason why there is no engine. The sequence waits for the next engine. */

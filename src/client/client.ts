@@ -5,21 +5,51 @@
 import type { CancelResult, Health, JobsAnswer } from '../contract/answers.ts';
 import type { ExecuteRequest } from '../contract/execute.ts';
 import type { JobState } from '../contract/job-states.ts';
-import { Connection, refusalOf, type WorkerAddress } from './connection.ts';
-import { RefusedError } from './errors.ts';
-import { pause } from './pause.ts';
+import { type Call, Connection, refusalOf, type WorkerAddress } from './connection.ts';
+import { ConnectionError, JobError, RefusedError } from './errors.ts';
 import { Run } from './run.ts';
+import { messagesIn, readEvents, readMessages } from './sse.ts';
 import { JobStream, STREAM_LIMITS, type StreamLimits } from './stream.ts';
+import { Submission } from './submission.ts';
+
+// One import line gives a user of the package everything.
+export type { CancelResult, Health, JobRow, JobsAnswer } from '../contract/answers.ts';
+export type { ErrorCode, Retry, StreamErrorCode } from '../contract/errors.ts';
+export type { StreamEvent } from '../contract/events.ts';
+export type { JobState } from '../contract/job-states.ts';
+export type { WorkerAddress } from './connection.ts';
+export type {
+  EndEvent,
+  ErrorEvent,
+  MetricsEvent,
+  NarrationEvent,
+  StartedEvent,
+  TokenEvent,
+  ToolCall,
+} from './run.ts';
+export type { SseEvent, SseMessage, SseSource } from './sse.ts';
+export { ConnectionError, JobError, messagesIn, RefusedError, Run, readEvents, readMessages };
+
+/** Longest wait for the answer to the cancel of a run. */
+const CANCEL_WITHIN_MS = 5000;
 
 /** The body of `POST /execute`. Without `job_id`, the client makes an id. */
 export type JobRequest = Omit<ExecuteRequest, 'job_id'> & { readonly job_id?: string };
 export type ChatMessage = NonNullable<ExecuteRequest['messages']>[number];
 
-export interface RunOptions extends Partial<StreamLimits> {
+/** When a run gives up: see `StreamLimits`. Default: 30 s for new connections, 60 s of silence. */
+type RunLimits = { readonly [Limit in keyof StreamLimits]?: StreamLimits[Limit] | undefined };
+
+export interface RunOptions extends RunLimits {
   /** Ends the run with its reason, and cancels the job. */
   readonly signal?: AbortSignal | undefined;
-  /** The id under which the worker logs the job: 1 to 64 characters of `[A-Za-z0-9._-]`. */
+  /**
+   * The id under which the worker logs the job: 1 to 64 characters of `[A-Za-z0-9._-]`. The worker replaces
+   * any other. Absent: a random one.
+   */
   readonly correlationId?: string | undefined;
+  /** More headers of the request that begins the job, such as `traceparent`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Time at which the answer is of no more use. */
   readonly deadline?: Date | undefined;
   /**
@@ -29,11 +59,19 @@ export interface RunOptions extends Partial<StreamLimits> {
   readonly acceptWithinMs?: number | undefined;
 }
 
-export interface AttachOptions extends Partial<StreamLimits> {
+export interface AttachOptions extends RunLimits {
   /** Id of the last event that the caller has. Absent: all events. */
   readonly after?: string | undefined;
   /** Ends the run with its reason. The job goes on. */
   readonly signal?: AbortSignal | undefined;
+}
+
+interface RunStart extends AttachOptions {
+  readonly jobId: string;
+  /** Begins the job. Absent: the job runs already. */
+  readonly submission?: Submission;
+  /** True: a run that is left or aborted cancels its job. */
+  readonly cancels: boolean;
 }
 
 export class WorkerClient {
@@ -48,11 +86,20 @@ export class WorkerClient {
    * signal, cancels the job, unless `on_disconnect` is `continue`.
    */
   execute(request: JobRequest, options: RunOptions = {}): Run {
-    const { job_id: jobId = newJobId(), on_disconnect: onDisconnect } = request;
-    // A job that stops with its connection could not be resumed.
-    const body = { ...request, job_id: jobId, on_disconnect: onDisconnect ?? 'continue' };
-    const begin = (signal: AbortSignal): Promise<Response> => this.#begin(body, options, signal);
-    return this.#run({ jobId, begin, ...options }, onDisconnect !== 'continue');
+    const { job_id: jobId = newId('job'), on_disconnect: onDisconnect } = request;
+    const { correlationId = newId('req'), headers, deadline, acceptWithinMs = 0, ...rest } = options;
+    const submission = new Submission({
+      connection: this.#connection,
+      // A job that stops with its connection could not be resumed.
+      body: { ...request, job_id: jobId, on_disconnect: onDisconnect ?? 'continue' },
+      isOwnId: request.job_id === undefined,
+      correlationId,
+      headers,
+      deadline,
+      acceptWithinMs,
+      answerWithinMs: options.silenceMs ?? STREAM_LIMITS.silenceMs,
+    });
+    return this.#run({ ...rest, jobId, submission, cancels: onDisconnect !== 'continue' });
   }
 
   /** A job that continues a conversation. Its tokens name their part: answer, reasoning or tool call. */
@@ -66,7 +113,7 @@ export class WorkerClient {
 
   /** A job that runs already, or has ended a short time ago. Leaving the loop does not cancel the job. */
   attach(jobId: string, options: AttachOptions = {}): Run {
-    return this.#run({ jobId, ...options }, false);
+    return this.#run({ ...options, jobId, cancels: false });
   }
 
   /**
@@ -76,7 +123,8 @@ export class WorkerClient {
   async health(signal?: AbortSignal): Promise<Health> {
     const response = await this.#connection.send({ method: 'GET', path: '/health', signal });
     // A worker that does not serve answers 503 with the same body.
-    const body = response.status === 503 ? ((await response.clone().json()) as Partial<Health>) : undefined;
+    const copy = response.status === 503 ? response.clone() : undefined;
+    const body = (await copy?.json().catch(() => undefined)) as Partial<Health> | undefined;
     if (body?.worker_id !== undefined) return body as Health;
     if (!response.ok) throw await refusalOf(response);
     return (await response.json()) as Health;
@@ -94,13 +142,7 @@ export class WorkerClient {
    * @throws RefusedError `NOT_FOUND` if the worker does not know the job
    */
   cancel(jobId: string, signal?: AbortSignal): Promise<CancelResult> {
-    return this.#connection.json({
-      method: 'POST',
-      path: '/cancel',
-      body: { job_id: jobId },
-      signal,
-      keepalive: true,
-    });
+    return this.#connection.json({ ...cancelOf(jobId), signal });
   }
 
   /**
@@ -113,61 +155,53 @@ export class WorkerClient {
     return response.text();
   }
 
-  #run(
-    start: AttachOptions & { readonly jobId: string; readonly begin?: (signal: AbortSignal) => Promise<Response> },
-    cancels: boolean,
-  ): Run {
-    const { jobId, begin, after, signal: outer } = start;
+  #run({ jobId, submission, cancels, after, signal: outer, ...limits }: RunStart): Run {
+    const { resumeForMs = STREAM_LIMITS.resumeForMs, silenceMs = STREAM_LIMITS.silenceMs } = limits;
     const controller = new AbortController();
     const cancel = async (): Promise<void> => {
-      await this.cancel(jobId).catch(ignoreEnded);
+      // A loop that is left must not wait for a connection that is silent.
+      const answerWithinMs = Math.min(silenceMs, CANCEL_WITHIN_MS);
+      await this.#connection.json({ ...cancelOf(jobId), answerWithinMs }).catch(ignoreEnded);
     };
+    const mayRun = async (): Promise<boolean> => (submission ? submission.mayRun() : true);
     const abort = (): void => {
       controller.abort(outer?.reason);
       // The connection may be gone for good: nobody waits for the answer.
-      if (cancels) void cancel().catch(() => undefined);
+      void mayRun()
+        .then((may) => (may && cancels ? cancel() : undefined))
+        .catch(() => undefined)
+        .finally(() => submission?.close());
     };
-    const { resumeForMs = STREAM_LIMITS.resumeForMs, silenceMs = STREAM_LIMITS.silenceMs } = start;
     const stream = new JobStream({
       connection: this.#connection,
       jobId,
-      begin,
+      submission,
       after,
       signal: controller.signal,
       limits: { resumeForMs, silenceMs },
     });
+    const events = listening(stream.events(), outer, abort);
     return new Run({
       jobId,
-      events: listening(stream.events(), outer, abort),
-      cancel,
+      events,
+      cancel: async () => {
+        if (await mayRun()) await cancel();
+        else controller.abort(new DOMException('The run was cancelled before it began.', 'AbortError'));
+      },
       leave: async () => {
-        controller.abort(new Error('The run was left before its end.'));
+        await events.return();
         if (cancels) await cancel().catch(() => undefined);
       },
     });
   }
-
-  /** Sends the job, again after a refusal that passes, as long as the caller waits. */
-  async #begin(body: object, options: RunOptions, signal: AbortSignal): Promise<Response> {
-    const { correlationId, deadline, acceptWithinMs = 0 } = options;
-    const headers = {
-      ...(correlationId !== undefined && { 'X-Correlation-Id': correlationId }),
-      ...(deadline && { 'X-Deadline': deadline.toISOString() }),
-    };
-    const until = Date.now() + acceptWithinMs;
-    for (;;) {
-      const response = await this.#connection.send({ method: 'POST', path: '/execute', headers, body, signal });
-      if (response.ok) return response;
-      const refusal = await refusalOf(response);
-      const { retry, retryAfterMs } = refusal;
-      if (retry !== 'here' || retryAfterMs === undefined || Date.now() + retryAfterMs > until) throw refusal;
-      await pause(retryAfterMs, signal);
-    }
-  }
 }
 
 /** Passes events on. While they are read, `abort` is called when the signal of the caller fires. */
-async function* listening<T>(events: AsyncGenerator<T>, signal: AbortSignal | undefined, abort: () => void) {
+async function* listening<T>(
+  events: AsyncGenerator<T, void, void>,
+  signal: AbortSignal | undefined,
+  abort: () => void,
+): AsyncGenerator<T, void, void> {
   signal?.throwIfAborted();
   signal?.addEventListener('abort', abort, { once: true });
   try {
@@ -177,13 +211,20 @@ async function* listening<T>(events: AsyncGenerator<T>, signal: AbortSignal | un
   }
 }
 
+const cancelOf = (jobId: string): Call => ({
+  method: 'POST',
+  path: '/cancel',
+  body: { job_id: jobId },
+  keepalive: true,
+});
+
 /** A job that the worker no longer knows is over. */
 function ignoreEnded(error: unknown): void {
   if (!(error instanceof RefusedError && error.status === 404)) throw error;
 }
 
 /** `crypto.randomUUID` is missing in pages that were not loaded over HTTPS or from this machine. */
-function newJobId(): string {
+function newId(prefix: string): string {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
-  return `job-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+  return `${prefix}-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }

@@ -4,9 +4,12 @@ import { JobError } from './errors.ts';
 import type { SseEvent } from './sse.ts';
 
 type EventOf<T extends StreamEvent['type']> = Extract<StreamEvent, { type: T }>;
-export type NarrationEvent = EventOf<'narration'>;
-export type EndEvent = EventOf<'end'>;
 export type StartedEvent = EventOf<'started'>;
+export type NarrationEvent = EventOf<'narration'>;
+export type TokenEvent = EventOf<'token'>;
+export type MetricsEvent = EventOf<'metrics'>;
+export type EndEvent = EventOf<'end'>;
+export type ErrorEvent = EventOf<'error'>;
 
 /** A call of a tool that the model has written. */
 export interface ToolCall {
@@ -27,15 +30,16 @@ export interface RunSource {
 }
 
 /**
- * A job, which begins when the first reader asks for an event. Each loop and each helper reads all events from
- * the first one, at its own speed and at the same time as others; the events stay in memory. When the last
- * loop is left before the end, the job is cancelled.
+ * A job, which begins when the first reader asks for an event. Each loop and each helper reads all events
+ * from the first one, at its own speed and at the same time as others; the events stay in memory. When the
+ * last loop is left before the end, the job is cancelled.
  */
 export class Run implements AsyncIterable<StreamEvent> {
   readonly jobId: string;
   readonly #source: RunSource;
   readonly #events: StreamEvent[] = [];
   #lastEventId: string | undefined;
+  #correlationId: string | undefined;
   /** The read of the next event, which all readers share. */
   #reading: Promise<boolean> | undefined;
   #readers = 0;
@@ -54,8 +58,7 @@ export class Run implements AsyncIterable<StreamEvent> {
 
   /** The id under which the worker logs the job; undefined before the first event. */
   get correlationId(): string | undefined {
-    const [first] = this.#events;
-    return first && 'correlation_id' in first ? first.correlation_id : undefined;
+    return this.#correlationId;
   }
 
   /**
@@ -98,6 +101,20 @@ export class Run implements AsyncIterable<StreamEvent> {
     return JSON.parse(await this.text()) as Value;
   }
 
+  /**
+   * The pieces of the answer as they arrive: all of them joined are the result of `text`.
+   * @throws as `text`
+   */
+  async *answer(): AsyncGenerator<string, void, void> {
+    let text = '';
+    for await (const event of this) {
+      if (event.type === 'error') throw new JobError(event, text);
+      if (event.type !== 'token' || event.part !== undefined) continue;
+      text += event.t;
+      yield event.t;
+    }
+  }
+
   /** The narration of the job as it happens. */
   async *narration(): AsyncGenerator<NarrationEvent, void, void> {
     for await (const event of this) if (event.type === 'narration') yield event;
@@ -127,25 +144,30 @@ export class Run implements AsyncIterable<StreamEvent> {
     return (await this.#collect()).end;
   }
 
-  /** Asks the worker to stop the job. The stream then ends with the error `CANCELLED`. */
+  /**
+   * Asks the worker to stop the job. The stream then ends with the error `CANCELLED`. A job that the worker
+   * has not accepted yet does not begin: then the readers get an `AbortError`.
+   * @throws RefusedError, ConnectionError
+   */
   cancel(): Promise<void> {
     return this.#source.cancel();
   }
 
   async #collect() {
     let [text, reasoning] = ['', ''];
-    const calls: { id: string; name: string; arguments: string }[] = [];
+    const calls = new Map<number, { id: string; name: string; arguments: string }>();
     for await (const event of this) {
       if (event.type === 'error') throw new JobError(event, text);
-      if (event.type === 'end') return { text, reasoning, calls, end: event };
+      if (event.type === 'end') return { text, reasoning, calls: [...calls.values()], end: event };
       if (event.type !== 'token') continue;
-      if (event.part === undefined) text += event.t;
-      if (event.part === 'reasoning') reasoning += event.t;
-      if (event.part === 'tool_name') calls.push({ id: event.call_id ?? '', name: event.t, arguments: '' });
-      const call = event.part === 'tool_arguments' ? calls[event.call ?? 0] : undefined;
-      if (call) call.arguments += event.t;
+      const { part, t, call: index = 0, call_id: id = '' } = event;
+      if (part === undefined) text += t;
+      if (part === 'reasoning') reasoning += t;
+      if (part === 'tool_name') calls.set(index, { id, name: t, arguments: '' });
+      const call = part === 'tool_arguments' ? calls.get(index) : undefined;
+      if (call) call.arguments += t;
     }
-    throw new Error('The stream has no last event.');
+    throw new Error('The events that were read have no end: all of them had arrived before.');
   }
 
   /** Reads one more event. False at the end. Throws the error that ended the stream, each time. */
@@ -164,10 +186,7 @@ export class Run implements AsyncIterable<StreamEvent> {
     try {
       const { done, value } = await this.#source.events.next();
       if (done) this.#ended = {};
-      else {
-        this.#lastEventId = value.id ?? this.#lastEventId;
-        this.#events.push(value.data);
-      }
+      else this.#take(value);
       return !done;
     } catch (error) {
       this.#ended = { error };
@@ -175,10 +194,19 @@ export class Run implements AsyncIterable<StreamEvent> {
     }
   }
 
+  #take({ id, data }: SseEvent): void {
+    this.#lastEventId = id ?? this.#lastEventId;
+    if ('correlation_id' in data) this.#correlationId = data.correlation_id;
+    this.#events.push(data);
+    if (data.type !== 'end' && data.type !== 'error') return;
+    this.#ended = {};
+    // Nobody reads further: this closes the connection. Its errors no longer matter.
+    this.#source.events.return().catch(() => undefined);
+  }
+
   /** A reader of a stream that has ended leaves nothing. */
   async #leave(): Promise<void> {
-    const last = this.#events.at(-1)?.type;
-    if (this.#ended || last === 'end' || last === 'error') return;
+    if (this.#ended) return;
     this.#ended = { error: new Error('The run was left before its end.') };
     await this.#source.leave();
   }

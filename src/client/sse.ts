@@ -13,8 +13,7 @@ export interface SseMessage {
 
 /**
  * One event of a worker's stream. `event` equals `data.type`. `id` is `<run>-<n>`: use it unchanged as
- * `Last-Event-ID` or `?after=`. `parseEventId` of the contract gives its number, which counts 0, 1, 2, …
- * without a gap.
+ * `Last-Event-ID` or `?after=`. `n` counts 0, 1, 2, … without a gap.
  */
 export interface SseEvent<Data = StreamEvent> {
   readonly id: string | undefined;
@@ -23,7 +22,10 @@ export interface SseEvent<Data = StreamEvent> {
 }
 
 /** A response of `fetch`, its body, or a response of `node:http`. */
-export type SseSource = Response | AsyncIterable<Uint8Array>;
+export type SseSource =
+  | { readonly body: ReadableStream<Uint8Array> | null }
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array>;
 
 /**
  * Returns a function that takes the bytes of a stream in any portions and calls `onMessage` for every message
@@ -33,6 +35,13 @@ export function messageParser(onMessage: (message: SseMessage) => void): (bytes:
   const parser = createParser({ onEvent: ({ id, event, data }) => onMessage({ id, event, data }) });
   const decoder = new TextDecoder();
   return (bytes) => parser.feed(decoder.decode(bytes, { stream: true }));
+}
+
+/** The messages of a complete stream. */
+export function messagesIn(text: string): SseMessage[] {
+  const messages: SseMessage[] = [];
+  createParser({ onEvent: ({ id, event, data }) => messages.push({ id, event, data }) }).feed(text);
+  return messages;
 }
 
 /**
@@ -63,13 +72,13 @@ export async function* readEvents<Data = StreamEvent>(source: SseSource): AsyncG
  * @throws Error if the response has no body, after the silence, and the errors of the connection
  */
 export async function* bytesOf(source: SseSource, silenceMs?: number): AsyncGenerator<Uint8Array, void, void> {
-  if (!(source instanceof Response)) {
-    yield* source;
+  const stream = 'body' in source ? source.body : source;
+  if (!stream) throw new Error('The response has no body.');
+  if (!isWebStream(stream)) {
+    yield* stream;
     return;
   }
-  if (!source.body) throw new Error('The response has no body.');
-  // Not `for await`: Safari's streams are not iterable.
-  const reader = source.body.getReader();
+  const reader = stream.getReader();
   try {
     for (;;) {
       const { done, value } = await within(reader.read(), silenceMs);
@@ -82,12 +91,15 @@ export async function* bytesOf(source: SseSource, silenceMs?: number): AsyncGene
   }
 }
 
+/** The web streams of Safari are not iterable. */
+const isWebStream = (stream: object): stream is ReadableStream<Uint8Array> => 'getReader' in stream;
+
 /** @throws Error if the promise takes longer than `ms` */
 async function within<T>(promise: Promise<T>, ms: number | undefined): Promise<T> {
   if (ms === undefined) return promise;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`The stream was silent for ${ms} ms.`)), ms);
+    timer = setTimeout(() => reject(new Error(`the stream was silent for ${ms} ms`)), ms);
   });
   try {
     return await Promise.race([promise, late]);

@@ -1,17 +1,20 @@
 /**
  * The events of one job over as many connections as needed: a broken connection is made again, and the events
- * go on after the last one that arrived. Sends at most one `POST`.
+ * go on after the last one that arrived.
  */
 import { parseEventId } from '../contract/event-ids.ts';
 import type { StreamEvent } from '../contract/events.ts';
-import { type Connection, refusalOf } from './connection.ts';
+import { type Connection, neverReached, reasonOf, refusalOf } from './connection.ts';
 import { ConnectionError, RefusedError } from './errors.ts';
-import { pause } from './pause.ts';
+import { linkedTo, pause } from './pause.ts';
 import { bytesOf, readEvents, type SseEvent } from './sse.ts';
+import type { Submission } from './submission.ts';
 
 /** Milliseconds of the first pause before a new connection; each further pause is twice as long. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5000;
+/** Milliseconds for which a job is looked for after a `POST` without an answer: it may arrive late. */
+const FIND_FOR_MS = 3000;
 
 /** When a stream gives up. All times in milliseconds. */
 export interface StreamLimits {
@@ -26,17 +29,26 @@ export const STREAM_LIMITS: StreamLimits = { resumeForMs: 30_000, silenceMs: 60_
 export interface StreamStart {
   readonly connection: Connection;
   readonly jobId: string;
-  /** Sends the `POST` that begins the job. Absent: the job runs already. */
-  readonly begin?: ((signal: AbortSignal) => Promise<Response>) | undefined;
+  /** Begins the job. Absent: the job runs already. */
+  readonly submission: Submission | undefined;
   /** Id of the last event that the caller has. */
-  readonly after?: string | undefined;
+  readonly after: string | undefined;
   readonly signal: AbortSignal;
   readonly limits: StreamLimits;
 }
 
+/** The end of one connection. */
+type ReadEnd = 'complete' | { readonly cause: unknown };
+
 export class JobStream {
   readonly #start: StreamStart;
   #last: string | undefined;
+  /** End of the time for new connections, and the next pause; undefined while events arrive. */
+  #outage: { readonly until: number; pauseMs: number } | undefined;
+  /** Ends the link between the signal of the run and the last connection. */
+  #unlink: () => void = () => undefined;
+  /** The correlation id of a job that was looked for by its job id. */
+  #wanted: string | undefined;
 
   constructor(start: StreamStart) {
     this.#start = start;
@@ -51,39 +63,63 @@ export class JobStream {
   async *events(): AsyncGenerator<SseEvent, void, void> {
     let response: Response | undefined = await this.#open();
     while (response) {
+      const opened = Date.now();
       const end = yield* this.#read(response);
       if (end === 'complete') return;
+      // A long wait for a slot has no events, and is no outage.
+      if (Date.now() - opened >= LONGEST_PAUSE_MS) this.#outage = undefined;
       response = await this.#resume(end.cause);
     }
   }
 
-  /** The first connection. A `POST` without an answer may have begun the job: it is looked for once. */
   async #open(): Promise<Response | undefined> {
-    const { begin, signal } = this.#start;
-    if (!begin) return this.#attach();
+    const { submission, signal, limits } = this.#start;
+    if (!submission) return this.#attach();
     try {
-      return await streamOf(await begin(signal));
+      return await streamOf(await submission.accepted(signal));
     } catch (error) {
-      if (!(error instanceof ConnectionError)) throw error;
-      // Any failure now means that there is no job to read: the first error tells the reason.
-      return this.#attach().catch(() => Promise.reject(error));
+      if (submission.isRepeated(error)) return this.#attach();
+      if (!(error instanceof ConnectionError) || neverReached(error) || limits.resumeForMs === 0) throw error;
+      this.#wanted = submission.correlationId;
+      return this.#find(error);
     }
   }
 
-  /** Yields new events. Returns how the connection ended. */
-  async *#read(response: Response): AsyncGenerator<SseEvent, 'complete' | { readonly cause: unknown }, void> {
+  /**
+   * Looks for the job of a `POST` without an answer.
+   * @throws ConnectionError, the given one, if the worker does not have the job
+   */
+  async #find(lost: ConnectionError): Promise<Response | undefined> {
+    const { signal, limits } = this.#start;
+    const until = Date.now() + Math.min(FIND_FOR_MS, limits.resumeForMs);
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs *= 2) {
+      try {
+        return await this.#attach();
+      } catch (error) {
+        signal.throwIfAborted();
+        const mayCome = mayPass(error) || (error instanceof RefusedError && error.status === 404);
+        if (!mayCome || Date.now() + pauseMs > until) throw lost;
+      }
+      await pause(pauseMs, signal);
+    }
+  }
+
+  /** Yields new events. */
+  async *#read(response: Response): AsyncGenerator<SseEvent, ReadEnd, void> {
     const { signal, limits } = this.#start;
     try {
       for await (const event of readEvents<StreamEvent>(bytesOf(response, limits.silenceMs))) {
         if (this.#isOld(event)) continue;
+        this.#requireOwn(event.data);
         this.#last = event.id ?? this.#last;
+        this.#outage = undefined;
         yield event;
         if (event.data.type === 'end' || event.data.type === 'error') return 'complete';
       }
       return { cause: undefined };
     } catch (cause) {
       signal.throwIfAborted();
-      if (cause instanceof SyntaxError) throw cause;
+      if (cause instanceof SyntaxError || cause instanceof ConnectionError) throw cause;
       return { cause };
     }
   }
@@ -91,32 +127,36 @@ export class JobStream {
   /** @returns undefined if all events have arrived */
   async #resume(cause: unknown): Promise<Response | undefined> {
     const { limits, signal } = this.#start;
-    const deadline = Date.now() + limits.resumeForMs;
-    let pauseMs = FIRST_PAUSE_MS;
-    for (;;) {
+    this.#outage ??= { until: Date.now() + limits.resumeForMs, pauseMs: FIRST_PAUSE_MS };
+    const outage = this.#outage;
+    for (let reason = cause; ; ) {
+      const leftMs = outage.until - Date.now();
+      if (leftMs <= 0) throw this.#lost(reason);
       // Half of the pause is random: the readers of a lost worker do not return at the same moment.
-      const ms = pauseMs * (0.5 + Math.random() / 2);
-      if (Date.now() + ms > deadline) throw this.#lost(cause);
-      await pause(ms, signal);
-      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      await pause(Math.min(leftMs, outage.pauseMs * (0.5 + Math.random() / 2)), signal);
+      outage.pauseMs = Math.min(2 * outage.pauseMs, LONGEST_PAUSE_MS);
       try {
         return await this.#attach();
       } catch (error) {
-        const mayHelp = error instanceof ConnectionError || (error instanceof RefusedError && error.retry === 'here');
-        if (!mayHelp) throw error;
-        if (error instanceof RefusedError) pauseMs = Math.max(pauseMs, error.retryAfterMs ?? 0);
+        if (!mayPass(error)) throw error;
+        if (error instanceof RefusedError) outage.pauseMs = Math.max(outage.pauseMs, error.retryAfterMs ?? 0);
+        reason = error;
       }
     }
   }
 
   /** @returns undefined if all events have arrived */
   async #attach(): Promise<Response | undefined> {
-    const { connection, jobId, signal } = this.#start;
+    const { connection, jobId, limits } = this.#start;
+    this.#unlink();
+    const { controller, unlink } = linkedTo(this.#start.signal);
+    this.#unlink = unlink;
     const response = await connection.send({
       method: 'GET',
       path: `/jobs/${encodeURIComponent(jobId)}/events`,
       headers: this.#last === undefined ? {} : { 'Last-Event-ID': this.#last },
-      signal,
+      signal: controller.signal,
+      answerWithinMs: limits.silenceMs,
     });
     return response.status === 204 ? undefined : streamOf(response);
   }
@@ -127,16 +167,30 @@ export class JobStream {
     return given !== undefined && last !== undefined && given.number <= last.number;
   }
 
+  /** A job that was looked for by its id may be an earlier one with the same id. */
+  #requireOwn(event: StreamEvent): void {
+    if (this.#wanted === undefined || event.type !== 'started' || event.correlation_id === this.#wanted) return;
+    const message = `The job did not reach the worker, which has another job with the id ${this.#start.jobId}.`;
+    throw new ConnectionError(message, undefined, undefined);
+  }
+
   #lost(cause: unknown): ConnectionError {
-    const { resumeForMs } = this.#start.limits;
-    const tried = resumeForMs === 0 ? '' : ` and could not be made again within ${resumeForMs} ms`;
-    return new ConnectionError(`The connection to the stream broke${tried}.`, this.#last, cause);
+    const { jobId, limits } = this.#start;
+    const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
+    const tried = limits.resumeForMs === 0 ? '' : ` and could not be made again within ${limits.resumeForMs} ms`;
+    return new ConnectionError(`The connection to job ${jobId} broke${tried}${reason}.`, this.#last, cause);
   }
 }
 
-/** @throws RefusedError for an answer that is not a stream */
+/** True for an error that may pass on the same worker. */
+const mayPass = (error: unknown): boolean =>
+  error instanceof ConnectionError || (error instanceof RefusedError && error.retry === 'here');
+
+/** @throws RefusedError for an error of the worker; ConnectionError for an answer that is not a stream */
 async function streamOf(response: Response): Promise<Response> {
-  const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true;
-  if (!response.ok || !isStream) throw await refusalOf(response);
-  return response;
+  const type = response.headers.get('content-type') ?? 'none';
+  if (!response.ok) throw await refusalOf(response);
+  if (type.startsWith('text/event-stream')) return response;
+  await response.body?.cancel();
+  throw new ConnectionError(`The answer is not a stream of a worker: its type is ${type}.`, undefined, undefined);
 }

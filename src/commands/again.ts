@@ -3,11 +3,9 @@
  * change.
  */
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { constants } from 'node:os';
-import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { hideSecrets } from '../config/host/hide-secrets.ts';
+import { childExit } from './child-exit.ts';
 
 /** The child process of a command. */
 export interface Again {
@@ -27,12 +25,5 @@ export async function runAgain({ cli, args, options, environment }: Again): Prom
     env: environment,
   });
   hideSecrets(); // The child has its own copies, and hides them too.
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      // A terminal sends SIGINT to both processes.
-      if (signal !== 'SIGINT' || !isatty(0)) child.kill(signal);
-    });
-  }
-  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
-  return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+  return childExit(child);
 }

@@ -5,16 +5,7 @@
 import { ConfigError } from '../config/config.ts';
 import { nearestOf } from '../config/nearest.ts';
 import { shorten } from '../protocol/text/error-message.ts';
-import type { Command, CommandHelp } from './command.ts';
-
-/** The line of a command in the overview. */
-export interface CommandLine {
-  readonly name: string;
-  /** The arguments, as the overview shows them. At most 18 columns with the name. */
-  readonly usage: string;
-  /** At most 54 columns. */
-  readonly summary: string;
-}
+import type { Command, CommandLine, ListedCommand } from './command.ts';
 
 /** A command that the table runs. */
 export interface CommandRow extends CommandLine {
@@ -24,7 +15,7 @@ export interface CommandRow extends CommandLine {
 }
 
 /** The default command. `cli.ts` starts it without the table. */
-export const SERVE: CommandLine & { readonly load: () => Promise<CommandHelp> } = {
+export const SERVE: ListedCommand = {
   name: 'serve',
   usage: '[settings]',
   summary: 'run a worker; the default command',
@@ -53,6 +44,41 @@ export const COMMANDS: readonly CommandRow[] = [
     summary: 'list the devices, and the parts that are missing',
     usesHttpClient: false,
     load: async () => (await import('./doctor/doctor-command.ts')).doctorCommand,
+  },
+  {
+    name: 'models',
+    usage: '',
+    summary: 'list the models of the cache, and the memory they need',
+    usesHttpClient: false,
+    load: async () => (await import('./models/models.ts')).modelsCommand,
+  },
+  {
+    name: 'ps',
+    usage: '',
+    summary: 'list the workers of this machine',
+    usesHttpClient: true,
+    load: async () => (await import('./ps/ps.ts')).psCommand,
+  },
+  {
+    name: 'watch',
+    usage: '[<job>]',
+    summary: 'show a job of a worker; without a job, list them',
+    usesHttpClient: true,
+    load: async () => (await import('./watch/watch.ts')).watchCommand,
+  },
+  {
+    name: 'launch',
+    usage: '<agent>',
+    summary: 'configure codex, opencode, … for a worker',
+    usesHttpClient: true,
+    load: async () => (await import('./launch/launch.ts')).launchCommand,
+  },
+  {
+    name: 'completions',
+    usage: '<shell>',
+    summary: 'print completions for bash, zsh or fish',
+    usesHttpClient: false,
+    load: async () => (await import('./completions/completions.ts')).completionsCommand,
   },
 ];
 

@@ -67,7 +67,7 @@ export function lostPaths({
 }
 
 /** True if only this machine can reach `host`. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   if (host === 'localhost' || host === '::1') return true;
   return isIP(host) === 4 && host.startsWith('127.');
 }

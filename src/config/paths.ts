@@ -16,6 +16,8 @@ const script = here.endsWith('.ts') ? '.ts' : '.cjs';
 export const PACKAGE_FILE = inRoot('package.json');
 /** The same contract in both forms, made by `npm run generate`. */
 export const CONTRACT_FILES = { yaml: inRoot('openapi.yaml'), json: inRoot('openapi.json') } as const;
+/** The files of the web page, made by the build. */
+export const PAGE_FOLDER = inRoot('dist/page/');
 export const EMBEDDED_MODEL = inRoot('models/haiku');
 export const CLI_ENTRY = inRoot(`${code}/cli${here.endsWith('.ts') ? '.ts' : '.js'}`);
 export const ENGINE_ENTRY = inRoot(`${code}/engine/process${script}`);
@@ -31,6 +33,12 @@ export const WATCHDOG_THREAD_ENTRY = inRoot(`${code}/lifecycle/watchdog-thread${
 export function reservationsFolder(): string | undefined {
   const user = process.getuid?.();
   return user === undefined ? undefined : join(tmpdir(), `rbees-workerd-${user}`);
+}
+
+/** Folder with one file for each worker of this user, by which `ps` finds them; undefined as above. */
+export function workersFolder(): string | undefined {
+  const parent = reservationsFolder();
+  return parent === undefined ? undefined : join(parent, 'workers');
 }
 
 function inRoot(path: string): URL {

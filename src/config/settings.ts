@@ -159,6 +159,12 @@ export const SETTINGS = {
     'full',
     'narration in streams: full sends the texts human, cute and story, human sends only human, off sends no narration; the log always has all texts',
   ),
+  page: choice(
+    ['auto', 'on', 'off'],
+    'auto',
+    'web page at /, which needs no token and asks for it; auto serves it on a loopback host',
+    ['auto', 'off'],
+  ),
   'event-ids': choice(
     ['run', 'number'],
     'run',

@@ -40,7 +40,7 @@ const typedFields = Object.fromEntries(
     .filter(([name]) => REQUEST_FIELDS.has(name))
     .map(([name, row]) => [name, typedField(row)]),
 ) as unknown as {
-  readonly [F in FieldName]: z.ZodOptional<z.ZodType<FieldValues[F]>>;
+  readonly [F in FieldName]: z.ZodOptional<z.ZodType<FieldValues[F], FieldValues[F]>>;
 };
 
 /** Every event of a stream, by name. */

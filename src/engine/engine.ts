@@ -7,7 +7,7 @@
 import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
-import type { FromEngine, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import type { FromEngine, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
@@ -20,7 +20,7 @@ import { PrefillBudget } from './prefill-budget.ts';
 import { type Result, Runner } from './runner.ts';
 import { Grammars } from './sampling/grammars.ts';
 import { Sampler } from './sampling/sampler.ts';
-import { Scheduler } from './scheduler.ts';
+import { type Plan, Scheduler } from './scheduler.ts';
 import { Sequence } from './sequence.ts';
 import { WaitEstimate } from './wait-estimate.ts';
 
@@ -182,12 +182,27 @@ export class Engine {
     this.#report(cancelled, { batch: 0 }, publish);
     if (this.#closed) return; // the receiver of the report closed the engine
     const plan = this.#scheduler.plan();
-    for (const result of this.#runner.run(plan)) this.#sample(result);
+    const prefill = this.#run(plan);
     const decoded = plan.decode.length + (plan.verify ? 1 : 0);
     if (decoded > 0) this.#waits.noteStep(now() - began);
     // Frees the slots of finished sequences before their finish is reported.
     const ended = this.#scheduler.settle();
-    this.#report(ended, { batch: decoded + plan.prefill.length, stepMs: now() - began }, publish);
+    const batch = decoded + plan.prefill.length;
+    this.#report(ended, { batch, stepMs: now() - began, ...(prefill && { prefill }) }, publish);
+  }
+
+  /** Runs a plan, and draws the next ids. Returns the work for prompts; undefined if there was none. */
+  #run(plan: Plan): PrefillWork | undefined {
+    const { prefill } = plan;
+    if (prefill.length === 0) {
+      for (const result of this.#runner.run(plan)) this.#sample(result);
+      return undefined;
+    }
+    const began = now();
+    for (const result of this.#runner.run({ prefill, decode: [] })) this.#sample(result);
+    const ms = now() - began;
+    for (const result of this.#runner.run({ ...plan, prefill: [] })) this.#sample(result);
+    return { sequences: prefill.length, tokens: prefill.reduce((sum, { count }) => sum + count, 0), ms };
   }
 
   /**
@@ -212,7 +227,11 @@ export class Engine {
   /**
    * Publishes the unreported results of the finished and of all other sequences; nothing if there are none.
    */
-  #report(ended: readonly Sequence[], step: Pick<Report, 'batch' | 'stepMs'>, publish: (report: Report) => void): void {
+  #report(
+    ended: readonly Sequence[],
+    step: Omit<Report, 'kind' | 'sequences'>,
+    publish: (report: Report) => void,
+  ): void {
     const sequences = this.#rejected.splice(0);
     for (const sequence of [...ended, ...this.#scheduler.sequences]) {
       const report = sequence.report();

@@ -72,7 +72,11 @@ export function originGuard(
  * refused too: it is forged, or a proxy replaces `Host`, and then the operator names the page.
  */
 function refuseForeignPage({ method, headers, routeOptions }: FastifyRequest, host: string | undefined): void {
-  if (routeOptions.config.open === true && (method === 'GET' || method === 'HEAD')) return;
+  const { config } = routeOptions;
+  if (config.open === true && (method === 'GET' || method === 'HEAD')) return;
+  // A link to the web page, followed on a page of another origin, which cannot read the answer.
+  if (config.page === true && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document')
+    return;
   const { origin, 'sec-fetch-site': site } = headers;
   const ownSite = site === undefined || site === 'none' || site === 'same-origin';
   if (ownSite && (origin === undefined || isSameHost(origin, host))) return;

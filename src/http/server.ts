@@ -2,6 +2,7 @@
  * The HTTP server: Fastify with its limits, hooks and error handlers, and the routes of the contract.
  */
 import Fastify, { type FastifyInstance } from 'fastify';
+import { PAGE_FOLDER } from '../config/paths.ts';
 import { WorkerError } from '../contract/errors.ts';
 import { FIXED_LIMITS } from '../contract/execute.ts';
 import { ROUTES, type Route, type RouteId } from '../contract/routes.ts';
@@ -18,6 +19,7 @@ import { handlersOf, type ServerParts } from './handlers.ts';
 import { requireReadableHttp } from './http-rules.ts';
 import { loadHeaders } from './operator/load-headers.ts';
 import type { ContractFiles } from './operator/openapi.ts';
+import { addPage, hasPage } from './operator/page.ts';
 import { originGuard } from './origin.ts';
 import { requireHost } from './single-headers.ts';
 
@@ -25,6 +27,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** True for a probe, which needs no token. */
     readonly open?: boolean;
+    /** True for a file of the web page, which needs no token. */
+    readonly page?: boolean;
     /** True if the body may be compressed. */
     readonly takesBody?: boolean;
     /** Headers of the answer that repeat the correlation id. */
@@ -111,6 +115,7 @@ export function buildServer(parts: ServerParts, contract: ContractFiles): Fastif
   );
   app.setErrorHandler(errorHandler(unroutedErrors, refusals));
   addRoutes(app, parts, { contract, connections, refusals, isTrusted });
+  if (hasPage(config)) addPage(app, PAGE_FOLDER);
   return app;
 }
 

@@ -9,6 +9,7 @@ import { WorkerError } from '../contract/errors.ts';
 import type { LoadedModel } from '../lifecycle/load-model.ts';
 import type { WorkerState } from '../lifecycle/state.ts';
 import { narrate, runIn } from '../narration/narrate.ts';
+import { MachineLoad } from '../telemetry/machine-load.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { type Load, loadOf } from './capacity/capacity.ts';
 import { JobDemand } from './capacity/demand.ts';
@@ -53,7 +54,7 @@ export interface AdmissionParts {
   >;
   readonly state: WorkerState;
   readonly jobs: JobRegistry;
-  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs' | 'waitMs' | 'heartbeatAgeMs'>;
+  readonly engine: Pick<EngineClient, 'submit' | 'occupancy' | 'slotFreeMs' | 'waitMs' | 'heartbeatAgeMs' | 'pid'>;
   readonly metrics: Metrics;
   /** Undefined until the model is loaded. */
   readonly model: () => LoadedModel | undefined;
@@ -77,9 +78,11 @@ export interface Admitted {
 
 export class Admission {
   readonly #parts: AdmissionParts;
+  readonly #machine: MachineLoad;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+    this.#machine = new MachineLoad(() => parts.engine.pid);
   }
 
   /** The load of the worker at this moment. */
@@ -177,7 +180,9 @@ export class Admission {
     narrateIgnoredFields(order.ignoredFields);
     reportClamp(order, prepared);
     const { progressEvery } = config;
-    void new Generation(job, prepared, model, { engine, metrics, progressEvery }).run().finally(release);
+    const sampleMachine = (maxAgeMs: number) => this.#machine.sample(maxAgeMs);
+    const generation = new Generation(job, prepared, model, { engine, metrics, progressEvery, sampleMachine });
+    void generation.run().finally(release);
   }
 
   /** @throws WorkerError `DUPLICATE_JOB` with a retry time if a job with this id is running */

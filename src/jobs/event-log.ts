@@ -107,6 +107,11 @@ export class EventLog {
     return this.#totalShed;
   }
 
+  /** True while narrations and metrics are shed. */
+  get lagging(): boolean {
+    return this.#listener?.isLagging() === true;
+  }
+
   /** Text of all events in memory. */
   get text(): string {
     return this.take(this.#first, Number.POSITIVE_INFINITY).text;
@@ -143,7 +148,7 @@ export class EventLog {
       this.#early.push(event);
       return;
     }
-    if ((event.type === 'narration' || event.type === 'metrics') && this.#listener?.isLagging()) {
+    if ((event.type === 'narration' || event.type === 'metrics') && this.lagging) {
       this.#shed += 1;
       this.#totalShed += 1;
       return;

@@ -47,7 +47,7 @@ export interface ModelSpec {
  * fields.
  * @param needed true if no other file gives the shape of the model.
  */
-const modelConfig = (needed: boolean) =>
+export const modelConfig = (needed: boolean) =>
   z.looseObject({
     architectures: z.array(z.string()).nullish(),
     model_type: needed ? z.string() : z.string().nullish(),
@@ -73,7 +73,7 @@ const OLDER_NAMES: Readonly<Record<string, readonly string[]>> = {
  * Renames older fields. A multimodal model describes its text part in `text_config`; top-level fields take
  * precedence.
  */
-function withLlamaNames(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function withLlamaNames(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const fields = { ...config };
   const text = config['text_config'];
   for (const [name, value] of isFields(text) ? Object.entries(text) : []) fields[name] ??= value;

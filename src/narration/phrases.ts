@@ -31,6 +31,9 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 || value >= 1000 ? Math.round(value) : value.toPrecision(3)} ${BYTE_UNITS[power]}`;
 }
 
+/** Tokens per second without their unit: `94`, and `3.2` below ten. */
+export const formatRate = (rate: number): string => rate.toFixed(rate < 9.95 ? 1 : 0);
+
 /** A whole number of `unit`s, without the unit: for a list of times that share one. */
 export const roundTo = (unit: 'ms' | 's', ms: number): number => Math.round(unit === 'ms' ? ms : ms / 1000);
 

@@ -208,6 +208,16 @@ export interface QueueEstimate {
   readonly eachMs: number;
 }
 
+/** The prompts of one step. */
+export interface PrefillWork {
+  /** Sequences whose prompts the step computed, in full or in part. */
+  readonly sequences: number;
+  /** Prompt tokens that the step computed. */
+  readonly tokens: number;
+  /** Milliseconds of the step that these tokens took. */
+  readonly ms: number;
+}
+
 /** Engine → worker. */
 export type FromEngine =
   | LoadEvent
@@ -225,7 +235,8 @@ export type FromEngine =
    * The results of one step for all sequences. `batch` = number of sequences computed in the step, by
    * decoding or prefill; 0 in the report before a run, with cancellations, assigned slots and new queue
    * positions. `slotFreeMs` = estimated milliseconds until a slot is free; absent, as is `queue`, while a
-   * slot is free. `stepMs` = milliseconds of the step; absent in a report before a run.
+   * slot is free. `stepMs` = milliseconds of the step; absent in a report before a run. `prefill` is absent
+   * in a step that computed no prompt.
    */
   | {
       readonly kind: 'report';
@@ -233,5 +244,6 @@ export type FromEngine =
       readonly slotFreeMs?: number;
       readonly queue?: QueueEstimate;
       readonly stepMs?: number;
+      readonly prefill?: PrefillWork;
       readonly sequences: readonly SequenceReport[];
     };

@@ -1,14 +1,14 @@
 /**
- * Codex and opencode, unmodified, each complete a turn with a tool call against a real worker. The model is
- * scripted (test/support/scripted-model): it calls a tool that writes a file, and when the result of the tool
- * arrives, it ends the turn with a sentence.
+ * Codex and opencode, unmodified and configured by `launch --run`, each complete a turn with a tool call against a
+ * real worker. The model is scripted (test/support/scripted-model): it calls a tool that writes a file, and when
+ * the result of the tool arrives, it ends the turn with a sentence.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { scriptedModel, toolCall } from '../support/scripted-model/model.ts';
-import type { TestWorker } from '../support/worker.ts';
+import { CLI, type TestWorker } from '../support/worker.ts';
 import { installAgents } from './install.ts';
 import { runBeside, startApart } from './loopback.ts';
 
@@ -20,6 +20,7 @@ const withAgents = test.skipIf(agents.obstacle !== undefined);
 const LAST_WORDS = 'The file is written, as you asked.';
 const PROOF = 'written by a tool call';
 const TITLE = 'Write a file';
+const TOKEN = 'only-for-agents';
 const REQUEST = 'Write proof.txt, please.';
 const TURN_MS = 300_000;
 
@@ -38,30 +39,28 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** Starts a worker whose model calls a tool once in a turn. @returns its base URL for OpenAI clients */
-async function serve(call: string): Promise<string> {
+/** Starts a worker whose model calls a tool once in a turn. */
+async function serve(call: string): Promise<void> {
   const folder = await scriptedModel(join(root, 'scripted'), { plain: TITLE, withTools: call, afterTool: LAST_WORDS });
-  worker = await startApart(['--model', folder]);
-  return `${worker.url}/v1`;
+  worker = await startApart(['--model', folder, '--api-token', TOKEN]);
 }
 
-withAgents('Codex runs a command and ends its turn, over /v1/responses', { timeout: TURN_MS }, async () => {
-  const url = await serve(toolCall('exec_command', { cmd: `printf '${PROOF}' > proof.txt` }));
-  writeFileSync(
-    join(home, 'config.toml'),
-    `model = "scripted"
-model_provider = "worker"
-[model_providers.worker]
-name = "worker"
-base_url = "${url}"
-wire_api = "responses"
-`,
-  );
-  const run = await runBeside(worker, {
-    command: agents.command('codex'),
-    args: ['exec', '--skip-git-repo-check', '--sandbox', 'danger-full-access', REQUEST],
+/** Runs `rbees-workerd launch <agent> --run` in the namespace of the worker. */
+const launch = (agent: string, args: readonly string[], env: Readonly<Record<string, string>>) =>
+  runBeside(worker, {
+    command: process.execPath,
+    args: [CLI, 'launch', agent, '--url', worker.url, '--run', '--', ...args],
     cwd: work,
-    env: { HOME: home, CODEX_HOME: home },
+    env: {
+      ...{ HOME: home, RBEES_API_TOKEN: TOKEN, ...env },
+      PATH: `${dirname(agents.command(agent))}${delimiter}${process.env['PATH'] ?? ''}`,
+    },
+  });
+
+withAgents('Codex runs a command and ends its turn, over /v1/responses', { timeout: TURN_MS }, async () => {
+  await serve(toolCall('exec_command', { cmd: `printf '${PROOF}' > proof.txt` }));
+  const run = await launch('codex', ['exec', '--skip-git-repo-check', '--sandbox', 'danger-full-access', REQUEST], {
+    CODEX_HOME: home,
   });
   expect(run, run.stderr).toMatchObject({ code: 0, stdout: `${LAST_WORDS}\n` });
   expect(readFileSync(join(work, 'proof.txt'), 'utf8')).toBe(PROOF);
@@ -69,22 +68,12 @@ wire_api = "responses"
 
 withAgents('opencode writes a file and ends its turn, over /v1/chat/completions', { timeout: TURN_MS }, async () => {
   const file = join(work, 'proof.txt');
-  const url = await serve(toolCall('write', { filePath: file, content: PROOF }));
-  const provider = {
-    npm: '@ai-sdk/openai-compatible',
-    name: 'worker',
-    options: { baseURL: url, apiKey: 'none' },
-    models: { scripted: { name: 'scripted' } },
-  };
-  const config = { model: 'worker/scripted', autoupdate: false, share: 'disabled', permission: 'allow' };
-  writeFileSync(join(work, 'opencode.json'), JSON.stringify({ ...config, provider: { worker: provider } }));
+  await serve(toolCall('write', { filePath: file, content: PROOF }));
+  // Besides the configuration of the worker, which has another source.
+  const config = { autoupdate: false, share: 'disabled', permission: 'allow' };
+  writeFileSync(join(work, 'opencode.json'), JSON.stringify(config));
   const folders = ['CONFIG', 'DATA', 'CACHE', 'STATE'].map((name) => [`XDG_${name}_HOME`, join(home, name)]);
-  const run = await runBeside(worker, {
-    command: agents.command('opencode'),
-    args: ['run', '--format', 'json', REQUEST],
-    cwd: work,
-    env: { HOME: home, ...Object.fromEntries(folders) },
-  });
+  const run = await launch('opencode', ['run', '--format', 'json', REQUEST], Object.fromEntries(folders));
   expect(run.code, run.stderr).toBe(0);
   const events = run.stdout
     .trim()

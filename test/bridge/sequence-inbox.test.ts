@@ -75,6 +75,22 @@ test('delivers a report to each of its sequences, and ignores unknown ones', asy
   expect([await read(sequence, 1), await read(other, 1)]).toEqual([[1], [2]]);
 });
 
+test('gives all sequences of a step the same load, and none in a report before a run', async () => {
+  const { inbox, sequence } = open();
+  const other = new RemoteSequence(request({ prompt: [] }));
+  inbox.add(other);
+  const [one, two] = [reportOf(sequence, 1), reportOf(other, 2)];
+  const prefill = { sequences: 1, tokens: 64, ms: 3 };
+  inbox.put({ ...one, batch: 3, stepMs: 5, prefill, sequences: [...one.sequences, ...two.sequences] });
+  inbox.put(reportOf(sequence, 3));
+  await turn();
+  await turn();
+  const [first, second] = [await sequence.next(), await other.next()];
+  expect(first.load).toEqual({ batch: 3, stepMs: 5, prefill });
+  expect(second.load).toBe(first.load);
+  expect((await sequence.next()).load).toBeUndefined();
+});
+
 test('removes a sequence without a caller when its end is reported', async () => {
   const { inbox, sequence } = open();
   const timings = { queueMs: 0, prefillMs: 0, decodeMs: 0 };

@@ -1,7 +1,9 @@
 /**
  * The guarantees of one exchange: openapi.yaml, the order of a stream, and one correlation id everywhere.
  */
+
 import { ERRORS, type ErrorCode, isRetriable, type Retry } from '../../src/contract/errors.ts';
+import { exactMessages } from '../support/sse-form.ts';
 import { dialectProblems, isDialect } from './dialects.ts';
 import { answerFor, type Exchange, headerProblems, type Media, schemaProblems } from './document.ts';
 import { brokenRules, narrationProblems } from './rules.ts';
@@ -16,7 +18,7 @@ export interface ReceivedEvent {
 }
 
 const SSE = 'text/event-stream';
-const FRAME = /^id: (?:([0-9a-z]{9})-)?(\d+)\nevent: ([a-z]+)\ndata: ([^\n\r]+)$/;
+const ID = /^(?:([0-9a-z]{9})-)?(\d+)$/;
 /** Events that carry the correlation id. */
 const CORRELATED = ['started', 'narration', 'end', 'error'];
 const LAST = ['end', 'error'];
@@ -86,17 +88,13 @@ function retryProblems({ code, retry, retriable }: Record<string, unknown>): str
   );
 }
 
-/** The frames of a stream; throws on a line that is neither a frame nor a comment. */
+/** The events of a stream; throws on a line that belongs to no event and is no comment. */
 export function framesOf(body: string): ReceivedEvent[] {
-  if (!body.endsWith('\n\n')) throw new Error('the stream does not end with an empty line');
-  const blocks = body.slice(0, -2).split('\n\n');
-  return blocks.filter((block) => !block.startsWith(':')).map(frameOf);
-}
-
-function frameOf(block: string): ReceivedEvent {
-  const [, run, id, name = '', data = ''] = FRAME.exec(block) ?? [];
-  if (id === undefined) throw new Error(`not a frame: ${block}`);
-  return { id: Number(id), run, name, data: JSON.parse(data) as Record<string, unknown> };
+  return exactMessages(body).map(({ id: text = '', event: name = '', data }) => {
+    const [, run, id] = ID.exec(text) ?? [];
+    if (id === undefined || !/^[a-z]+$/.test(name)) throw new Error(`an event with the id ${text} and name ${name}`);
+    return { id: Number(id), run, name, data: JSON.parse(data) as Record<string, unknown> };
+  });
 }
 
 /** Id of the first event of a stream: the one after `?after=`. */

@@ -1,4 +1,7 @@
 /** The guarantees of one exchange with a route of another server's dialect: its own events and errors. */
+
+import { messagesIn } from '../../src/client/client.ts';
+import { hasExactForm } from '../support/sse-form.ts';
 import { type Exchange, type Media, schemaProblems } from './document.ts';
 import { hasNamedEvents, namedProblems } from './named-events.ts';
 import { brokenRules } from './rules.ts';
@@ -25,11 +28,10 @@ export function dialectProblems(type: string, media: Media, { response: { header
 /** A named event, or an event without a name. */
 function streamProblems(media: Media, body: string): string[] {
   const { mapping } = (media.schema['discriminator'] ?? {}) as { mapping?: Record<string, string> };
-  const frames = body.split('\n\n').slice(0, -1);
-  return frames.flatMap((frame) => {
-    const [, name, data = ''] = /^(?:event: (\S+)\n)?data: (.+)$/.exec(frame) ?? [];
+  if (!hasExactForm(body)) return [`not a stream of the worker: ${body}`];
+  return messagesIn(body).flatMap(({ id, event: name, data }) => {
+    if (id !== undefined) return [`an event with the id ${id}`];
     if (data === '[DONE]') return [];
-    if (data === '') return [`not a frame: ${frame}`];
     const $ref = mapping?.[name ?? ''];
     return schemaProblems($ref === undefined ? media.schema : { $ref }, JSON.parse(data));
   });

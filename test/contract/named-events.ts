@@ -1,8 +1,10 @@
 /** The guarantees of a stream of OpenAI's Responses API, whose events have names and numbers. */
+
+import { messagesIn } from '../../src/client/client.ts';
+import { hasExactForm } from '../support/sse-form.ts';
 import { type Media, schemaProblems } from './document.ts';
 import { brokenRules } from './rules.ts';
 
-const FRAME = /^event: ([a-z_.]+)\ndata: (\{[^\n\r]*\})$/;
 const ENDS = ['response.completed', 'response.incomplete', 'response.failed error'];
 
 /** True for a stream whose events are those of this API. */
@@ -11,16 +13,15 @@ export const hasNamedEvents = ({ schema }: Media): boolean =>
 
 /** The problems of a stream. */
 export function namedProblems({ schema }: Media, body: string): string[] {
-  const frames = body.split('\n\n');
-  const events = frames.slice(0, -1).map((frame) => {
-    const [, name, json = '{}'] = FRAME.exec(frame) ?? [];
-    return { name, data: JSON.parse(json) as Record<string, unknown> };
-  });
+  const events = messagesIn(body).map(({ event: name, data }) => ({
+    name,
+    data: (data.startsWith('{') ? JSON.parse(data) : {}) as Record<string, unknown>,
+  }));
   const names = events.map(({ name }) => name);
   const ends = names.filter((name) => /^(?:response\.(?:completed|incomplete|failed)|error)$/.test(name ?? ''));
   return [
     ...brokenRules(
-      [frames.at(-1) === '', 'the last event has no empty line'],
+      [hasExactForm(body), 'the stream is cut, or has another form'],
       [names[0] === 'response.created', 'the first event is not response.created'],
       [
         ENDS.includes(ends.join(' ')) && names.slice(-ends.length).join() === ends.join(),

@@ -28,6 +28,7 @@ function setUp(
     state,
     jobs,
     engine: {
+      pid: undefined,
       ...idle,
       async *submit() {
         yield await new Promise<never>(() => undefined);

@@ -36,6 +36,7 @@ function admissionOf({ slots, queue, jobs: running, left, estimate }: Situation,
     state,
     jobs,
     engine: {
+      pid: undefined,
       occupancy: { busy: 0, waiting: 0, tokens: 0, waitingTokens: 7, left },
       slotFreeMs: estimate?.[0],
       waitMs: (ahead) => estimate && estimate[0] + ahead * estimate[1],

@@ -1,4 +1,5 @@
 /** Events to write into a log, and functions that parse the log's text. */
+import { messagesIn } from '../../src/client/client.ts';
 import type { EventBody } from '../../src/contract/events.ts';
 
 export const NARRATION: EventBody<'narration'> = {
@@ -40,5 +41,5 @@ export const END: EventBody<'end'> = {
 };
 
 export const dataOf = (text: string): Record<string, unknown>[] =>
-  [...text.matchAll(/^data: (.*)$/gm)].map((match) => JSON.parse(match[1] ?? ''));
-export const idsOf = (text: string): number[] => [...text.matchAll(/^id: (\d+)$/gm)].map((match) => Number(match[1]));
+  messagesIn(text).map(({ data }) => JSON.parse(data) as Record<string, unknown>);
+export const idsOf = (text: string): number[] => messagesIn(text).map(({ id }) => Number(id));

@@ -45,6 +45,7 @@ export async function startLoopServer({
   state.enter('ready');
   const jobs = new JobRegistry({ ttlMs: 60_000, bytes: config.replayMemory * 2 ** 20 });
   const engine = {
+    pid: undefined,
     occupancy: { busy: 0, waiting: 0, tokens: 0, waitingTokens: 0, left: 0 },
     slotFreeMs: undefined,
     waitMs: () => undefined,

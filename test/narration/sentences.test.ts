@@ -159,6 +159,51 @@ describe('the number of threads', () => {
   });
 });
 
+describe('a change of the batch', () => {
+  const change = { batch_size: 3, window_ms: 512, tokens_per_sec: 61.4, tokens_per_sec_before: 94.2 };
+
+  test('has the number of others that moved, and the speed before and after', async () => {
+    const grew = { ...change, other_sequences: 2, other_sequences_before: 0 };
+    expect(await humanOf('batch.grew', grew)).toBe('2 others joined the batch (2 now): 94 → 61 tokens/s');
+    const shrank = { ...change, other_sequences: 2, other_sequences_before: 3 };
+    expect(await humanOf('batch.shrank', shrank)).toBe('1 other left the batch (2 now): 94 → 61 tokens/s');
+  });
+
+  test('has no speed before it, if there were too few tokens', async () => {
+    const { tokens_per_sec_before, ...late } = { ...change, other_sequences: 1, other_sequences_before: 0 };
+    expect(tokens_per_sec_before).toBeDefined();
+    expect(await humanOf('batch.grew', late)).toBe('1 other joined the batch (1 now): 61 tokens/s');
+  });
+});
+
+describe('a slow phase', () => {
+  const slow = {
+    tokens_per_sec: 9.26,
+    tokens_per_sec_best: 94.2,
+    window_ms: 2013,
+    other_sequences: 7,
+    prompt_tokens_beside: 4096,
+    paused_ms: 1870,
+    cpu_pressure_percent: 83.1,
+  };
+
+  test.each([
+    ['neighbours', 'the engine also decodes 7 others in each step'],
+    ['long_prompt', 'the engine also reads 4096 prompt tokens of others'],
+    ['machine', 'the machine is busy, its CPU pressure is 83 %'],
+    ['reader', 'the reader lagged, the generation paused for 1.87 s'],
+    ['unknown', 'no cause was measured'],
+  ])('names its cause: %s', async (cause, end) => {
+    expect(await humanOf('generation.slowed', { ...slow, cause })).toBe(`Speed fell from 94 to 9.3 tokens/s: ${end}`);
+  });
+
+  test('fits its longest sentence', async () => {
+    const most = { ...slow, tokens_per_sec: 49_999, tokens_per_sec_best: 99_999.9, cpu_pressure_percent: 100 };
+    const human = await humanOf('generation.slowed', { ...most, cause: 'machine' });
+    expect(human).toMatch(/ 100 %$/);
+  });
+});
+
 describe('requests at the loss of an engine', () => {
   const loss = { error_kind: 'engine_lost', reason: 'signal SIGKILL' };
 

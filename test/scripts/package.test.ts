@@ -22,11 +22,13 @@ test.skipIf(process.platform === 'win32')('the package has the examples and all 
   const links = [...page.matchAll(/\]\(([^)#]+)\)/g)].map((match) => join('examples', match[1] ?? ''));
   expect(links.length).toBeGreaterThan(3);
   for (const link of links) expect(files).toContain(link);
-  for (const name of ['pool-manager', 'orchestrator']) {
-    const text = readFileSync(join(ROOT, 'examples', `${name}.mjs`), 'utf8');
+  for (const file of links.filter((link) => link.endsWith('.mjs'))) {
+    const text = readFileSync(join(ROOT, file), 'utf8');
     const imports = [...text.matchAll(/from '([^']+)'/g)].map((match) => match[1]);
-    expect(imports.filter((source) => !source?.startsWith('node:'))).toEqual([]);
+    expect(imports.filter((source) => !source?.startsWith('node:') && source !== 'rbees-workerd/client')).toEqual([]);
     for (const [, path = ''] of text.matchAll(/new URL\('([^']+)', import\.meta\.url\)/g))
-      expect(files).toContain(join(dirname(`examples/${name}.mjs`), path));
+      expect(files).toContain(join(dirname(file), path));
   }
+  const client = ['client.js', 'client.d.ts', 'browser.js'].map((name) => `dist/client/${name}`);
+  expect(files).toEqual(expect.arrayContaining([...client, 'dist/contract/events.d.ts', 'dist/narration/fields.d.ts']));
 });

@@ -2,20 +2,17 @@
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectNarrow } from '../../bench/narrow-socket.mjs';
-import { readMessages } from '../../src/client/sse.ts';
+import { readMessages, type SseMessage } from '../../src/client/client.ts';
 import { JOBS, type Plan, type Visit } from './plans.ts';
 
 /** A stream without any event for this long is stuck: a drain, a stall or a restart is far shorter. */
 const STUCK_MS = 60_000;
 
-/** One event as lines `id:`, `event:` and `data:`, for byte-wise comparison. */
-export type Frame = string;
-
 /** The outcome of one visit. */
 export interface Went {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
-  readonly frames: Frame[];
+  readonly messages: SseMessage[];
   /**
    * `ended`: the worker closed the complete stream. `left`: the client closed it. `broken`: the connection
    * was cut. `stuck`: no event arrived for a minute.
@@ -83,7 +80,7 @@ export class Client {
       const call: Call = first ? this.#post(plan, jobId, correlationId) : returnTo(jobId, last);
       const went = await this.call({ ...call, visit, narrow: plan.narrow, onEvents });
       visits.push(went);
-      last = idIn(went?.frames.at(-1)) ?? last;
+      last = went?.messages.at(-1)?.id ?? last;
       if (went?.status !== 200) break;
     }
     const begun = visits[0]?.status === 200;
@@ -121,7 +118,7 @@ export class Client {
         request.once('socket', (socket) => socket.resume());
         request.once('error', () => resolve(undefined));
         request.setTimeout(STUCK_MS, () => {
-          resolve({ status: 0, headers: {}, frames: [], how: 'stuck', text: '' });
+          resolve({ status: 0, headers: {}, messages: [], how: 'stuck', text: '' });
           request.destroy();
         });
         request.end(body);
@@ -149,38 +146,35 @@ const returnTo = (jobId: string, last: string | undefined): Call => ({
   ...(last !== undefined && { headers: { 'Last-Event-ID': last } }),
 });
 
-/** The id in a frame. */
-const idIn = (frame: Frame | undefined): string | undefined => /^id: (.*)$/m.exec(frame ?? '')?.[1];
-
 /** Reads an answer by the plan of its visit. */
 async function follow(request: http.ClientRequest, response: http.IncomingMessage, call: Call): Promise<Went> {
   const streams =
     response.statusCode === 200 && String(response.headers['content-type']).startsWith('text/event-stream');
-  const frames: Frame[] = [];
+  const messages: SseMessage[] = [];
   let text = '';
   let how: Went['how'] = 'broken';
   try {
-    if (streams) how = await readStream(response, call, frames);
+    if (streams) how = await readStream(response, call, messages);
     else for await (const chunk of response.setEncoding('utf8')) text += chunk;
     if (how !== 'left' && response.complete) how = 'ended';
   } catch {
     // The connection was cut.
   }
   request.destroy();
-  return { status: response.statusCode ?? 0, headers: response.headers, frames, how, text };
+  return { status: response.statusCode ?? 0, headers: response.headers, messages, how, text };
 }
 
 /**
  * Reads events until the stream or the visit ends. During a stall nothing is read, so the buffers on the way
  * fill up.
  */
-async function readStream(response: http.IncomingMessage, call: Call, frames: Frame[]): Promise<Went['how']> {
+async function readStream(response: http.IncomingMessage, call: Call, messages: SseMessage[]): Promise<Went['how']> {
   const { leaveAfter, stallAfter, stallMs } = call.visit ?? {};
-  for await (const { id, event, data } of readMessages(response)) {
-    frames.push(`id: ${id}\nevent: ${event}\ndata: ${data}`);
-    call.onEvents?.(frames.length);
-    if (frames.length === leaveAfter) return 'left';
-    if (frames.length === stallAfter) await sleep(stallMs);
+  for await (const message of readMessages(response)) {
+    messages.push(message);
+    call.onEvents?.(messages.length);
+    if (messages.length === leaveAfter) return 'left';
+    if (messages.length === stallAfter) await sleep(stallMs);
   }
   return 'broken';
 }

@@ -8,6 +8,8 @@ import { eventOf } from './judge.ts';
 import type { Ledger } from './ledger.ts';
 import { Subject } from './subject.ts';
 
+/** Stands for the last message of a stream that had none. */
+const NO_MESSAGE = { id: undefined, event: undefined, data: '' };
 const STREAMS = 16;
 /** A job as long as the context, and a short one. */
 const LONG = { prompt: 'The sea', min_tokens: 480, max_tokens: 480, temperature: 1, seed: 1 };
@@ -54,7 +56,7 @@ export async function killOnce(round: number, ledger: Ledger): Promise<KillResul
 /** The last event of a job, or an empty one if it was refused. */
 async function run(client: Client, body: object): Promise<Readonly<Record<string, unknown>>> {
   const went = await client.call({ method: 'POST', path: '/execute', body });
-  return eventOf(went?.frames.at(-1) ?? '').data;
+  return eventOf(went?.messages.at(-1) ?? NO_MESSAGE).data;
 }
 
 /** Repeats a request until it succeeds. Returns the time. */

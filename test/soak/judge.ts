@@ -2,7 +2,8 @@
  * Compares the record of one client with the invariants. Knows the faults that were injected and the text of
  * each job when it runs alone.
  */
-import type { Account, Frame, Went } from './client.ts';
+import type { SseMessage } from '../../src/client/client.ts';
+import type { Account, Went } from './client.ts';
 import type { Ledger } from './ledger.ts';
 
 /** The faults that were injected while a client was served. */
@@ -22,14 +23,18 @@ interface Event {
   readonly data: Readonly<Record<string, unknown>> & { readonly type: string };
 }
 
-const FRAME = /^id: [0-9a-z]{9}-(\d+)\nevent: ([a-z]+)\ndata: (\{[^\n]*\})$/;
+const ID = /^[0-9a-z]{9}-(\d+)$/;
 
-/** The event of a frame; a frame of any other form has the type `malformed`. */
-export function eventOf(frame: Frame): Event {
-  const [, id, name, json] = FRAME.exec(frame) ?? [];
-  const data = json === undefined ? { type: 'malformed' } : (JSON.parse(json) as Event['data']);
-  return { id: Number(id), data: data.type === name ? data : { ...data, type: 'malformed' } };
+/** The event of a message; a message of any other form has the type `malformed`. */
+export function eventOf({ id, event: name, data: json }: SseMessage): Event {
+  const number = Number(ID.exec(id ?? '')?.[1] ?? Number.NaN);
+  const isOne = !Number.isNaN(number) && json.startsWith('{') && !json.includes('\n');
+  const data = isOne ? (JSON.parse(json) as Event['data']) : { type: 'malformed' };
+  return { id: number, data: data.type === name ? data : { ...data, type: 'malformed' } };
 }
+
+const isSame = (one: SseMessage, other: SseMessage | undefined): boolean =>
+  one.id === other?.id && one.event === other?.event && one.data === other?.data;
 
 const isTerminal = ({ data }: Event): boolean => data.type === 'end' || data.type === 'error';
 
@@ -45,20 +50,21 @@ export function judge(account: Account, circumstances: Circumstances, ledger: Le
     return;
   }
   ledger.expect('answer', first.headers['x-correlation-id'] === correlationId, () => `wrong header; ${client()}`);
-  const frames = visits.flatMap((visit) => (visit?.status === 200 ? visit.frames : []));
-  const live = frames.map(eventOf);
+  const messages = visits.flatMap((visit) => (visit?.status === 200 ? visit.messages : []));
+  const live = messages.map(eventOf);
   judgeVisits(account, circumstances, ledger, client);
   const final = visits.at(-1);
   // 204: the client already had the last event. 410: the log was dropped.
   const ended = final?.how === 'ended' && (final.status === 200 || final.status === 204);
   const whole = replay?.status === 200 && replay.how === 'ended';
   if (replay?.status === 200) {
-    const same = frames.every((frame, index) => frame === replay.frames[index]);
-    const complete = !ended || !whole || frames.length === replay.frames.length;
-    ledger.expect('replay', same && complete, () => `${frames.length} and ${replay.frames.length} events; ${client()}`);
+    const same = messages.every((message, index) => isSame(message, replay.messages[index]));
+    const complete = !ended || !whole || messages.length === replay.messages.length;
+    const counts = (): string => `${messages.length} and ${replay.messages.length} events; ${client()}`;
+    ledger.expect('replay', same && complete, counts);
   } else if (replay || !circumstances.stopping)
     ledger.expect('replay', replay?.status === 410, () => `status ${replay?.status}; ${client()}`);
-  const events = whole ? replay.frames.map(eventOf) : live;
+  const events = whole ? replay.messages.map(eventOf) : live;
   judgeEvents(events, ended || whole, account, circumstances, ledger, client);
 }
 

@@ -70,7 +70,7 @@ function countActions(accounts: readonly Account[], ledger: Ledger): void {
     ledger.injected('subscribers that return', visits.length - 1);
     const stalls = visits.filter((went, index) => {
       const after = plan.visits[index]?.stallAfter;
-      return after !== undefined && went !== undefined && went.frames.length > after;
+      return after !== undefined && went !== undefined && went.messages.length > after;
     });
     ledger.injected(plan.narrow ? 'stalls of subscribers with a small kernel buffer' : 'short stalls', stalls.length);
   }
@@ -181,7 +181,7 @@ export async function learnTexts(args: readonly string[] = []): Promise<string[]
       { job, onDisconnect: 'cancel', narrow: false, visits: [{ awayMs: 0 }] },
       `0-alone-${job}`,
     );
-    const events = (visits[0]?.frames ?? []).map(eventOf);
+    const events = (visits[0]?.messages ?? []).map(eventOf);
     if (events.at(-1)?.data.type !== 'end')
       throw new Error(`A job failed without any fault: ${JSON.stringify(events.at(-1))}`);
     texts.push(events.map(({ data }) => (data.type === 'token' ? String(data['t']) : '')).join(''));

@@ -25,7 +25,7 @@ export class Example {
   readonly exited: Promise<{ code: number | null }>;
   readonly #arrived = new EventEmitter();
 
-  constructor(script: 'pool-manager' | 'orchestrator', args: readonly string[]) {
+  constructor(script: `${'' | 'fleet/'}${'pool-manager' | 'orchestrator'}`, args: readonly string[]) {
     const file = fileURLToPath(new URL(`../../examples/${script}.mjs`, import.meta.url));
     const env = { PATH: process.env['PATH'] ?? '' };
     // A process group of its own, so that a test can signal it as a terminal does.
@@ -66,7 +66,7 @@ export class Manager extends Example {
 
   /** Starts `count` workers with these flags, and waits until all are ready. */
   static async start(count: number, flags: readonly string[] = []): Promise<Manager> {
-    const manager = new Manager('pool-manager', [String(count), '0', ...flags]);
+    const manager = new Manager('fleet/pool-manager', [String(count), '0', ...flags]);
     manager.url = String((await manager.line('manager.listening'))['url']);
     await manager.untilReady(count);
     return manager;
@@ -121,7 +121,7 @@ export class Orchestrator extends Example {
 
   /** @param silence seconds after which a silent worker is lost; absent: the default */
   static async start(manager: string, silence?: number): Promise<Orchestrator> {
-    const orchestrator = new Orchestrator('orchestrator', [manager, '0', ...(silence ? [String(silence)] : [])]);
+    const orchestrator = new Orchestrator('fleet/orchestrator', [manager, '0', ...(silence ? [String(silence)] : [])]);
     orchestrator.url = String((await orchestrator.line('orchestrator.listening'))['url']);
     return orchestrator;
   }

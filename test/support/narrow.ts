@@ -1,6 +1,8 @@
 /** Clients with small kernel buffers, which read late or never. */
+
 import type { Socket } from 'node:net';
 import { postNarrow } from '../../bench/narrow-socket.mjs';
+import { messagesIn } from '../../src/client/client.ts';
 import { longJob } from './listener.ts';
 import type { TestWorker } from './worker.ts';
 
@@ -19,5 +21,7 @@ export async function read(socket: Socket): Promise<string> {
   return raw.replace(/\r\n[0-9a-f]+\r\n/g, '');
 }
 export const events = (raw: string): Record<string, unknown>[] =>
-  [...raw.matchAll(/^data: (.*)$/gm)].map(([, json]) => JSON.parse(json ?? ''));
+  messagesIn(raw)
+    .filter(({ data }) => data !== '[DONE]')
+    .map(({ data }) => JSON.parse(data) as Record<string, unknown>);
 export const of = (job: string) => (line: Readonly<Record<string, unknown>>) => line['job_id'] === job;

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import type { FastifyInstance } from 'fastify';
 import { type Config, engineEnvironment, type Settings } from '../../config/config.ts';
 import type { HttpProxy } from '../../config/network/proxy-settings.ts';
-import { CONTRACT_FILES } from '../../config/paths.ts';
+import { CONTRACT_FILES, workersFolder } from '../../config/paths.ts';
 import { connectionsWithin } from '../../http/connections/open-files.ts';
 import { buildServer } from '../../http/server.ts';
 import { Admission } from '../../jobs/admission.ts';
@@ -17,6 +17,7 @@ import { EngineSupervisor } from '../../lifecycle/engine-supervisor.ts';
 import { identityFields, newIdentity, type WorkerIdentity } from '../../lifecycle/identity.ts';
 import { closeModel, type LoadedModel, loadModel } from '../../lifecycle/load-model.ts';
 import { narrateWarmup } from '../../lifecycle/load-narration.ts';
+import { registerWorker } from '../../lifecycle/local/registration.ts';
 import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
@@ -33,6 +34,8 @@ import { Metrics } from '../../telemetry/metrics.ts';
 import { ProcessFigures } from '../../telemetry/process-figures.ts';
 import { closeServer, finishJobs, within } from './drain.ts';
 import { DrainBudget } from './drain-budget.ts';
+import { narrateFault } from './fault-report.ts';
+import { addressText, narratePage } from './page-address.ts';
 import { reportSettings } from './settings-report.ts';
 
 /** The parts that a worker starts with. */
@@ -178,7 +181,7 @@ export class Worker {
    */
   async #listen(): Promise<boolean> {
     const { host, port } = this.#config;
-    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const address = addressText(host, port);
     narrate('server.start', { address });
     try {
       await this.#app.listen({ host, port });
@@ -190,12 +193,12 @@ export class Worker {
     }
     const bound = this.#address();
     narrate('server.bound', { address: bound, url: `http://${bound}` });
+    registerWorker(workersFolder(), this.#identity, this.#bound());
     return true;
   }
 
   #address(): string {
-    const { host } = this.#config;
-    return `${host.includes(':') ? `[${host}]` : host}:${this.#bound().port}`;
+    return addressText(this.#config.host, this.#bound().port);
   }
 
   /** The address that the server listens on, with the actual port. */
@@ -215,9 +218,8 @@ export class Worker {
       );
     } catch (error) {
       if (this.#stops.first) return; // The drain ended the load.
-      const reason = failureText(error);
       const model_ref = modelName(this.#config);
-      narrate('model.load_failed', { model_ref, error_kind: loadFailureKind(error), reason });
+      narrate('model.load_failed', { model_ref, error_kind: loadFailureKind(error), reason: failureText(error) });
       this.#stops.request('model_load_failed', 1);
       return;
     }
@@ -227,6 +229,7 @@ export class Worker {
     // If the engine was lost in the meantime, its supervisor sets the state after the restart.
     if (this.#state.phase === 'starting') this.#state.enter('ready');
     this.#announcer.ready(this.#model, { bound: this.#bound(), address: this.#address() });
+    narratePage(this.#config, this.#bound().port);
     reportStarted();
     // A request that comes first derives the profile itself, and waits for the vocabulary.
     setImmediate(() => {
@@ -253,8 +256,4 @@ export class Worker {
     this.#jobs.flushReports();
     if (listening) narrate('server.shutdown', { reason, duration_ms: budget.elapsedMs });
   }
-}
-
-function narrateFault(kind: string, fault: unknown): void {
-  narrate('worker.failed', { error_kind: kind, reason: String(fault instanceof Error ? fault.stack : fault) });
 }

@@ -7,9 +7,12 @@ import { narrate } from '../../narration/narrate.ts';
 import type { Finished, Note } from '../../protocol/messages.ts';
 import type { EventLog } from '../event-log.ts';
 import { grammarsIn, type Prepared, tokensIn } from '../prompt.ts';
+import type { BatchChange } from './speed/batch-watch.ts';
+import type { SlowPhase } from './speed/slow-watch.ts';
+import type { SpeedListener } from './speed/speed-watch.ts';
 import type { TokenTiming } from './timing.ts';
 
-export class GenerationNarrator {
+export class GenerationNarrator implements SpeedListener {
   readonly #prepared: Prepared;
   readonly #timing: TokenTiming;
   readonly #log: EventLog;
@@ -92,6 +95,34 @@ export class GenerationNarrator {
     if (this.#log.shed === 0 || this.#slowReported) return;
     this.#slowReported = true;
     narrate('reader.slow', { shed: this.#log.shed });
+  }
+
+  /** Narrates that sequences of other requests joined the batch, or left it. */
+  batchChanged({ othersBefore, others, outputs, before, after, windowMs }: BatchChange): void {
+    narrate(others > othersBefore ? 'batch.grew' : 'batch.shrank', {
+      batch_size: others + outputs,
+      other_sequences: others,
+      other_sequences_before: othersBefore,
+      tokens_per_sec: after,
+      tokens_per_sec_before: before,
+      window_ms: windowMs,
+    });
+  }
+
+  /** Narrates that the speed fell below half of the best one, and the measured cause. */
+  slowed(phase: SlowPhase): void {
+    const { cause, share, best, speed, windowMs, pausedMs, others, promptTokens, pressure } = phase;
+    narrate('generation.slowed', {
+      cause,
+      tokens_per_sec: speed,
+      tokens_per_sec_best: best,
+      window_ms: windowMs,
+      other_sequences: Math.round(others),
+      ...(cause !== 'unknown' && { cause_percent: 100 * share }),
+      ...(promptTokens > 0 && { prompt_tokens_beside: promptTokens }),
+      ...(pausedMs > 0 && { paused_ms: pausedMs }),
+      ...(pressure !== undefined && { cpu_pressure_percent: 100 * pressure }),
+    });
   }
 
   complete(reason: string, { cachedTokens, drafted, accepted, forced, timings }: Finished): void {

@@ -15,10 +15,10 @@ import { type Choice, choicesOf, type PartPiece, scoreFields } from './choice.ts
 import { Ending } from './ending.ts';
 import { GenerationNarrator } from './generation-narrator.ts';
 import { SharedBackpressure } from './shared-backpressure.ts';
-import { rounded, TokenTiming } from './timing.ts';
-
-/** Minimum time between two `metrics` events, in milliseconds. */
-const METRICS_MS = 500;
+import type { SampleMachine } from './speed/slow-watch.ts';
+import { SpeedWatch } from './speed/speed-watch.ts';
+import { SpeedMetrics } from './speed-metrics.ts';
+import { TokenTiming } from './timing.ts';
 
 /** The parts of the loaded model that a generation uses. */
 export interface GenerationModel {
@@ -31,20 +31,22 @@ export interface GenerationParts {
   readonly metrics: Metrics;
   /** Tokens between two progress narrations. */
   readonly progressEvery: number;
+  /** Samples the load of the machine. Absent: the machine is never the cause of a slow generation. */
+  readonly sampleMachine?: SampleMachine;
 }
 
 export class Generation {
   readonly #job: Job;
   readonly #prepared: Prepared;
-  readonly #model: GenerationModel;
+  readonly #slots: number;
   readonly #parts: GenerationParts;
   readonly #choices: readonly Choice[];
   readonly #timing: TokenTiming;
   readonly #narrator: GenerationNarrator;
+  readonly #speed: SpeedWatch;
+  readonly #speedMetrics: SpeedMetrics;
   /** Index of the next `token` event. */
   #nextIndex = 0;
-  /** Time of the last `metrics` event, on the clock of performance.now(). */
-  #metricsAt = Number.NEGATIVE_INFINITY;
   /** Sequences computed in the last step. */
   #batch = 1;
   /** Why the job has failed; the first failure counts. */
@@ -55,12 +57,14 @@ export class Generation {
   constructor(job: Job, prepared: Prepared, model: GenerationModel, parts: GenerationParts) {
     this.#job = job;
     this.#prepared = prepared;
-    this.#model = model;
+    this.#slots = model.facts.slots;
     this.#parts = parts;
     this.#choices = choicesOf(prepared);
     this.#timing = new TokenTiming(job.acceptedAt);
     job.progress.tokensIn = tokensIn(prepared);
     this.#narrator = new GenerationNarrator(prepared, this.#timing, job.log);
+    this.#speed = new SpeedWatch(job, this.#narrator, parts.sampleMachine);
+    this.#speedMetrics = new SpeedMetrics(job.log, this.#timing, model.facts.deviceBytes);
   }
 
   /**
@@ -86,16 +90,17 @@ export class Generation {
   async #begin(): Promise<void> {
     this.#narrator.begin();
     const { log, signal, subscribers } = this.#job;
+    const backpressure = new SharedBackpressure(subscribers);
+    this.#speed.follow(backpressure.join());
     for (const [prompt, { sequence }] of this.#prepared.prompts.entries())
       log.emit({ type: 'prompt', prompt, ids: sequence.prompt });
     const [only] = this.#choices;
-    if (only && this.#choices.length === 1) await this.#runChoice(only, signal, subscribers);
-    else await this.#runAll();
+    if (only && this.#choices.length === 1) await this.#runChoice(only, signal, backpressure.join());
+    else await this.#runAll(backpressure);
   }
 
-  async #runAll(): Promise<void> {
-    const { signal, subscribers } = this.#job;
-    const backpressure = new SharedBackpressure(subscribers);
+  async #runAll(backpressure: SharedBackpressure): Promise<void> {
+    const { signal } = this.#job;
     const abort = (): void => this.#abort();
     signal.addEventListener('abort', abort, { once: true });
     const waiting = this.#choices.values();
@@ -107,7 +112,7 @@ export class Generation {
         own.leave();
       }
     };
-    const together = Math.min(this.#model.facts.slots, this.#choices.length);
+    const together = Math.min(this.#slots, this.#choices.length);
     await Promise.all(Array.from({ length: together }, runNext));
     signal.removeEventListener('abort', abort);
   }
@@ -126,8 +131,10 @@ export class Generation {
     this.#job.demand.ended(choice.started);
   }
 
-  #onStep(choice: Choice, { batch, report, lost, silence, unconfirmed }: Step): void {
+  #onStep(choice: Choice, step: Step): void {
+    const { batch, report, lost, silence, unconfirmed } = step;
     this.#batch = batch;
+    this.#speed.onStep(choice, step);
     const { progress } = this.#job;
     // A change of the engine, or of the queue, concerns all sequences: it is narrated for one of them.
     const narrates = choice === this.#choices.find(({ finish }) => !finish);
@@ -149,7 +156,7 @@ export class Generation {
     if (promptScores) this.#job.log.emit({ type: 'scores', prompt: choice.promptIndex, ...promptScores });
     for (const token of report.tokens) this.#onToken(choice, token);
     if (report.finish) this.#onFinish(choice, report.finish, unconfirmed);
-    else if (report.tokens.length > 0) this.#emitMetrics();
+    else if (report.tokens.length > 0) this.#speedMetrics.emit(batch);
   }
 
   /** Ignores tokens that the engine sends after the end of the output: they are not part of the output. */
@@ -184,20 +191,6 @@ export class Generation {
       });
       this.#nextIndex += 1;
     }
-  }
-
-  #emitMetrics(): void {
-    const now = performance.now();
-    if (now - this.#metricsAt < METRICS_MS) return;
-    this.#metricsAt = now;
-    this.#job.log.emit({
-      type: 'metrics',
-      tokens_out: this.#timing.tokens,
-      tokens_per_sec: rounded(this.#timing.tokensPerSecond),
-      time_to_first_token_ms: rounded(this.#timing.timeToFirstTokenMs ?? 0),
-      vram_bytes: this.#model.facts.deviceBytes,
-      batch_size: this.#batch,
-    });
   }
 
   #onFinish(choice: Choice, finish: Finish, unconfirmed = false): void {
@@ -252,7 +245,7 @@ export class Generation {
       this.#narrator.failed(code.toLowerCase(), reason);
       ending.error(code, 'error');
     } else if (this.#choices.every(({ finish }) => finish)) {
-      this.#emitMetrics();
+      this.#speedMetrics.emit(this.#batch);
       this.#narrator.complete(ending.reason, ending.totals);
       ending.success();
     } else {

@@ -1,17 +1,86 @@
 /**
- * Sentences about subscribers that fall behind or leave, and requests that end early. Most are request
- * events: they go to stdout and to the stream of the request. A subscriber can join and leave at will, so
- * joins go to stdout only: they do not fill the stream of the other subscribers.
+ * Sentences about requests that get slower, subscribers that fall behind or leave, and requests that end
+ * early. Most are request events: they go to stdout and to the stream of the request. A subscriber can join
+ * and leave at will, so joins go to stdout only: they do not fill the stream of the other subscribers.
  */
-import { lifecycleEvent, requestEvent } from '../entry.ts';
-import { count, formatBytes, formatMs, formatSeconds } from '../phrases.ts';
+import { type Facts, lifecycleEvent, requestEvent } from '../entry.ts';
+import { count, formatBytes, formatMs, formatRate, formatSeconds } from '../phrases.ts';
 
 const HTTP = 'http-server';
 const ENGINE = 'inference-engine';
 
 const often = (times: number): string => (times === 1 ? '' : ` ${count(times, 'time')}`);
 
+/** `94 → 61 tokens/s`; the first number is absent if it is not known. */
+const speeds = (before: number | undefined, after: number): string =>
+  `${before === undefined ? '' : `${formatRate(before)} → `}${formatRate(after)} tokens/s`;
+
+/** The facts about a change of the batch. */
+const CHANGE = {
+  required: ['batch_size', 'other_sequences', 'other_sequences_before', 'tokens_per_sec', 'window_ms'],
+  optional: ['tokens_per_sec_before'],
+} as const;
+type Change = Facts<(typeof CHANGE.required)[number], (typeof CHANGE.optional)[number]>;
+
+const movedHuman = (verb: string, f: Change): string =>
+  `${count(Math.abs(f.other_sequences - f.other_sequences_before), 'other')} ${verb} the batch (${f.other_sequences} now): ${speeds(f.tokens_per_sec_before, f.tokens_per_sec)}`;
+
+type Slow = Facts<'other_sequences', 'prompt_tokens_beside' | 'paused_ms' | 'cpu_pressure_percent'>;
+/** The end of the sentence about a slow phase, and a kind word, for each cause. */
+const CAUSES: Readonly<Record<string, { readonly human: (f: Slow) => string; readonly cute: string }>> = {
+  neighbours: {
+    human: (f) => `the engine also decodes ${count(f.other_sequences, 'other')} in each step`,
+    cute: '🐝 The hive is buzzing: everybody gets a smaller spoon of honey for now.',
+  },
+  long_prompt: {
+    human: (f) => `the engine also reads ${count(f.prompt_tokens_beside ?? 0, 'prompt token')} of others`,
+    cute: '📚 A neighbour brought a very thick book. We read it together with your words!',
+  },
+  machine: {
+    human: (f) => `the machine is busy, its CPU pressure is ${Math.round(f.cpu_pressure_percent ?? 0)} %`,
+    cute: '🥵 The machine has its hands full today. We squeeze in wherever we can!',
+  },
+  reader: {
+    human: (f) => `the reader lagged, the generation paused for ${formatMs(f.paused_ms ?? 0)}`,
+    cute: '🐢 You read, we wait. No page turns before you are ready!',
+  },
+  unknown: {
+    human: () => 'no cause was measured',
+    cute: '🌫️ We got slower and honestly cannot see why. We keep walking!',
+  },
+};
+
 export const INTERRUPTION_EVENTS = {
+  'batch.grew': requestEvent({
+    ...CHANGE,
+    actor: ENGINE,
+    action: 'batch_grow',
+    level: 'INFO',
+    when: 'sequences of other requests have joined the steps of this request; at most once in 2 seconds, half a second after the change or later',
+    human: (f) => movedHuman('joined', f),
+    cute: (f) => `🐝 Scoot over! ${count(f.other_sequences, 'other bee')} on the bench with you now.`,
+  }),
+  'batch.shrank': requestEvent({
+    ...CHANGE,
+    actor: ENGINE,
+    action: 'batch_shrink',
+    level: 'INFO',
+    when: 'sequences of other requests have left the steps of this request, or are paused; at most once in 2 seconds, half a second after the change or later',
+    human: (f) => movedHuman('left', f),
+    cute: (f) =>
+      f.other_sequences === 0 ? '🦋 All the bench for you alone. Stretch your wings!' : '🦋 More room on the bench!',
+  }),
+  'generation.slowed': requestEvent({
+    actor: ENGINE,
+    action: 'slow_down',
+    level: 'INFO',
+    when: 'the request has decoded at less than half of its best speed for 2 seconds; once for each slow phase, and again if the measured cause changes',
+    required: ['cause', 'tokens_per_sec', 'tokens_per_sec_best', 'window_ms', 'other_sequences'],
+    optional: ['cause_percent', 'prompt_tokens_beside', 'paused_ms', 'cpu_pressure_percent'],
+    human: (f) =>
+      `Speed fell from ${formatRate(f.tokens_per_sec_best)} to ${formatRate(f.tokens_per_sec)} tokens/s: ${CAUSES[f.cause]?.human(f) ?? f.cause}`,
+    cute: (f) => CAUSES[f.cause]?.cute ?? '🐌 A little slower now.',
+  }),
   'reader.left': requestEvent({
     actor: HTTP,
     action: 'reader_left',

@@ -63,6 +63,16 @@ export const WORKER_EVENTS = {
     human: (f) => `HTTP server listens on ${shorten(f.address, 70)}`,
     cute: (f) => `📬 The letterbox at ${shorten(f.address, 90)} is open!`,
   }),
+  'page.ready': lifecycleEvent({
+    actor: HTTP,
+    action: 'page_serve',
+    level: 'INFO',
+    when: 'the worker is ready and serves its web page (--page)',
+    required: ['url'],
+    target: (f) => f.url,
+    human: (f) => `Open ${shorten(f.url, 80)} in a browser`,
+    cute: (f) => `🌼 Come in and say hello: ${shorten(f.url, 90)}`,
+  }),
   'server.bind_failed': lifecycleEvent({
     actor: HTTP,
     action: 'error',

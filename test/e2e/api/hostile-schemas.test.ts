@@ -2,7 +2,9 @@
  * Forms that are made to cost time or memory, over real HTTP: each is refused with its place, or served. While
  * they are compiled, the worker answers probes and streams go on.
  */
+
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { messagesIn } from '../../../src/client/client.ts';
 import { CACHE_BOUNDS } from '../../../src/text/grammar/grammar-compiler.ts';
 import { PROMPT, validValue } from '../../support/forms.ts';
 import { Listener } from '../../support/listener.ts';
@@ -163,8 +165,8 @@ test.each(SERVED)('%s is served, or too complex on a slow machine', async (_, sc
   const stream = await worker.post('/execute', body);
   const answer = await stream.text();
   if (stream.status === 200) {
-    const tokens = answer.matchAll(/^data: (\{"type":"token".*)$/gm);
-    const parts = [...tokens].map(([, line = '{}']) => (JSON.parse(line) as { t: string }).t);
+    const tokens = messagesIn(answer).filter(({ event }) => event === 'token');
+    const parts = tokens.map(({ data }) => (JSON.parse(data) as { t: string }).t);
     expect(parts.join('').replace(/([:,]) /g, '$1')).toBe(value);
   } else expect({ status: stream.status, answer }).toEqual({ status: 400, answer: expect.stringContaining('50 ms') });
 });

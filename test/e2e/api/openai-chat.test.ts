@@ -1,6 +1,9 @@
 /** Chat completions and models over real HTTP, with the embedded model. */
+
 import { beforeAll, describe, expect, test } from 'vitest';
+import { readMessages } from '../../../src/client/client.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
+import { exactMessages } from '../../support/sse-form.ts';
 import { startWorker, type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
@@ -23,10 +26,10 @@ interface Chunk {
 /** The chunks of a stream, which must have lines of data only and end with `[DONE]`. */
 async function chunksOf(response: Response): Promise<Chunk[]> {
   expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8');
-  const frames = (await response.text()).split('\n\n');
-  expect(frames.splice(-2)).toEqual(['data: [DONE]', '']);
-  expect(frames.filter((frame) => !/^data: \{.*\}$/.test(frame))).toEqual([]);
-  return frames.map((frame) => JSON.parse(frame.slice('data: '.length)) as Chunk);
+  const messages = exactMessages(await response.text());
+  expect(messages.pop()?.data).toBe('[DONE]');
+  expect(messages.filter(({ id, event }) => id !== undefined || event !== undefined)).toEqual([]);
+  return messages.map(({ data }) => JSON.parse(data) as Chunk);
 }
 const contentOf = (chunks: readonly Chunk[], index = 0): string =>
   chunks
@@ -171,14 +174,15 @@ describe('an error', () => {
 
 test('a job is cancelled by its id, and when its client leaves', async () => {
   const stream = await worker.post(PATH, { ...LONG, stream: true });
-  const reader = (stream.body as ReadableStream<Uint8Array>).getReader();
-  const { value } = await reader.read();
-  const first = JSON.parse(new TextDecoder().decode(value).split('\n\n')[0]?.slice('data: '.length) ?? '') as Chunk;
-  expect((await worker.post('/cancel', { job_id: first.id })).status).toBe(202);
-  let text = '';
-  for (let read = await reader.read(); !read.done; read = await reader.read())
-    text += new TextDecoder().decode(read.value);
-  expect(text).toContain('"code":"cancelled"');
+  const datas: string[] = [];
+  for await (const { data } of readMessages(stream)) {
+    if (datas.length === 0) {
+      const { id } = JSON.parse(data) as Chunk;
+      expect((await worker.post('/cancel', { job_id: id })).status).toBe(202);
+    }
+    datas.push(data);
+  }
+  expect(datas.join('')).toContain('"code":"cancelled"');
   const leaving = new AbortController();
   const headers = { 'X-Correlation-Id': 'chat-leaves' };
   const left = worker.post(PATH, LONG, headers, leaving.signal).catch(() => undefined);

@@ -1,6 +1,8 @@
 /** Completions over real HTTP, with the embedded model. */
+
 import { beforeAll, expect, test } from 'vitest';
 import { sharedWorker } from '../../support/shared-worker.ts';
+import { exactMessages } from '../../support/sse-form.ts';
 import { type TestWorker, textOf } from '../../support/worker.ts';
 
 let worker: TestWorker;
@@ -110,9 +112,9 @@ test('a stream has the text of the document, and the usage that vllm bench reads
   };
   const whole = await complete(body);
   const response = await worker.post(PATH, { ...body, stream: true, stream_options: { include_usage: true } });
-  const frames = (await response.text()).split('\n\n');
-  expect(frames.splice(-2)).toEqual(['data: [DONE]', '']);
-  const chunks = frames.map((frame) => JSON.parse(frame.replace(/^data: /, '')) as Answer);
+  const frames = exactMessages(await response.text());
+  expect(frames.pop()?.data).toBe('[DONE]');
+  const chunks = frames.map(({ data }) => JSON.parse(data) as Answer);
   expect(chunks.map(({ choices }) => choices[0]?.text ?? '').join('')).toBe(whole.choices[0]?.text);
   expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 10 } });
   expect(chunks.at(-2)?.choices[0]).toMatchObject({ text: '', finish_reason: 'length' });

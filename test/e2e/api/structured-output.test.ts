@@ -1,5 +1,7 @@
 /** Demanded forms of the output over real HTTP, with the embedded model: every dialect, and what refuses a form. */
+
 import { beforeAll, describe, expect, test } from 'vitest';
+import { messagesIn } from '../../../src/client/client.ts';
 import { POEM, PROMPT, TOKENS, validValue } from '../../support/forms.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
 import { all, type StreamEvent, type TestWorker, textOf } from '../../support/worker.ts';
@@ -162,10 +164,9 @@ describe('a chat', () => {
     ['any object', { response_format: { type: 'json_object' }, max_tokens: 64 }, { type: 'object' }],
   ])('as a stream: %s', async (_, more, schema) => {
     const response = await worker.post(CHAT, { messages, max_tokens: TOKENS, seed: 8, stream: true, ...more });
-    const chunks = (await response.text())
-      .split('\n\n')
-      .filter((frame) => frame.startsWith('data: {'))
-      .map((frame) => JSON.parse(frame.slice('data: '.length)) as StreamChunk);
+    const chunks = messagesIn(await response.text())
+      .filter(({ data }) => data !== '[DONE]')
+      .map(({ data }) => JSON.parse(data) as StreamChunk);
     const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
     validValue(text, schema);
     expect(chunks.filter(({ choices }) => choices[0]?.delta.content).length).toBeGreaterThan(1);

@@ -23,6 +23,8 @@ const NOT_HERE: readonly (readonly [command: RegExp, reason: string])[] = [
   [/^npm test\b/, 'runs this test'],
   [/^npm run (?:install:cuda|check:cuda)\b|^npm explore\b/, 'needs a machine with an NVIDIA GPU'],
   [/^(?:lm_eval|vllm) /, 'needs a Python package'],
+  [/^(?:deno|bun) /, 'npm run test:runtimes installs these runtimes, and runs the client in them'],
+  [/^rbees-workerd launch .*--run\b/, 'starts an agent, which npm run test:agents installs'],
 ];
 /** A command that serves until it is stopped: the next one runs beside it. */
 const SERVES = /^(?:npm start\b|rbees-workerd (?!ask|pull|doctor|ps|watch|launch|models|completions|--help|--version))/;

@@ -36,7 +36,7 @@ test('a pool-manager rolls once at a time', { timeout: CEILING_MS }, async () =>
 });
 
 test('a pool-manager with flags that no worker accepts ends with code 2', async () => {
-  const example = new Example('pool-manager', ['2', '0', '--slots', 'many']);
+  const example = new Example('fleet/pool-manager', ['2', '0', '--slots', 'many']);
   expect(await example.exited).toEqual({ code: 2 });
 });
 

@@ -2,7 +2,7 @@
  * Workers of one user that start together: each plans with the memory that the others leave. The cache of the
  * model is planned large, and the system gives its memory out only when it is used.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,8 +45,9 @@ async function wideModel(): Promise<string[]> {
 const start = (args: readonly string[], temporary = folder): TestWorker =>
   new TestWorker({ args, env: { TMPDIR: temporary } });
 
-/** The runtime writes files of its own there too. */
-const reservationFolders = (): string[] => readdirSync(folder).filter((name) => name.startsWith('rbees-workerd-'));
+/** The runtime writes files of its own there too, and a worker its record. */
+const reservationFolders = (): string[] =>
+  readdirSync(folder).filter((name) => name.startsWith('rbees-workerd-') && existsSync(join(folder, name, 'lock')));
 
 const planOf = (worker: TestWorker): Promise<LogLine> => worker.line('memory.expected');
 const neededBy = (plans: readonly LogLine[]): number =>
@@ -72,7 +73,7 @@ describe.runIf(process.platform === 'linux')('five workers at once', () => {
     const [own = ''] = reservationFolders();
     expect(readdirSync(join(folder, own)).filter((name) => name.endsWith('.json'))).toHaveLength(1);
     expect(await next.stop()).toBe(0);
-    expect(readdirSync(join(folder, own))).toEqual(['lock']);
+    expect(readdirSync(join(folder, own))).toEqual(['lock', 'workers']);
   });
 
   test('keep one reservation each when an engine is killed and starts again', async () => {

@@ -33,6 +33,7 @@ describe('a successful start', () => {
       'model.loaded',
       'cache.reserved',
       'warmup.done',
+      'page.ready',
       'template.profiled',
     ];
     await worker.line('template.profiled');

@@ -1,10 +1,12 @@
 /** The stream and the document of the Messages API, from the events of a job. */
+
 import { describe, expect, test } from 'vitest';
 import type { EventBody } from '../../../src/contract/events.ts';
 import { MessageDocument } from '../../../src/http/anthropic/message-document.ts';
 import { MessageStream } from '../../../src/http/anthropic/message-stream.ts';
 import type { ChoiceEndEvent, JobEvent } from '../../../src/jobs/job-events.ts';
 import type { OutputPart } from '../../../src/text/output/parts.ts';
+import { exactMessages } from '../../support/sse-form.ts';
 
 const OPTIONS = { id: 'msg_1', requestId: 'req-1', model: 'haiku', narration: false };
 const PROMPT: JobEvent = { type: 'prompt', prompt: 0, ids: [5, 6, 7, 8] };
@@ -74,15 +76,11 @@ type Event = Record<string, unknown> & { type: string };
 function streamed(events: readonly JobEvent[], options = OPTIONS): Event[] {
   const stream = new MessageStream(options, 'chunk');
   const text = events.map((event) => stream.encode(event) ?? '').join('');
-  return text
-    .split('\n\n')
-    .slice(0, -1)
-    .map((frame) => {
-      const [, name, data = ''] = /^event: (\w+)\ndata: (.+)$/.exec(frame) ?? [];
-      const event = JSON.parse(data) as Event;
-      expect(event.type).toBe(name);
-      return event;
-    });
+  return exactMessages(text).map(({ event: name, data }) => {
+    const event = JSON.parse(data) as Event;
+    expect(event.type).toBe(name);
+    return event;
+  });
 }
 
 function document(events: readonly JobEvent[], options = OPTIONS): { status: number; body: Event } {

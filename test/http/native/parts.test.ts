@@ -1,14 +1,18 @@
 /** The native stream of an output with parts, from hand-made events. */
+
 import { expect, test } from 'vitest';
 import { EVENTS } from '../../../src/contract/events.ts';
 import { sseEncoder } from '../../../src/http/sse.ts';
 import type { JobEvent } from '../../../src/jobs/job-events.ts';
+import { exactMessages } from '../../support/sse-form.ts';
 import { content, piece } from '../openai/events.ts';
 
 /** The data of an event of the stream, which the contract accepts. */
 function dataOf(event: JobEvent): unknown {
   const frame = sseEncoder('req-1', 'run').encode(event, 7) ?? '';
-  const data: unknown = JSON.parse(/^id: run-7\nevent: token\ndata: (.*)\n\n$/.exec(frame)?.[1] ?? '');
+  const [message] = exactMessages(frame);
+  expect([message?.id, message?.event]).toEqual(['run-7', 'token']);
+  const data: unknown = JSON.parse(message?.data ?? '');
   expect(EVENTS.token.strict().safeParse(data).error).toBeUndefined();
   return data;
 }

@@ -1,7 +1,9 @@
 /** Events of a job as the generation emits them, and readers of what an encoder makes of them. */
+
 import type { JobEvent, TokenEvent } from '../../../src/jobs/job-events.ts';
 import type { OutputPart } from '../../../src/text/output/parts.ts';
 import { END, STARTED } from '../../jobs/events.ts';
+import { exactMessages } from '../../support/sse-form.ts';
 
 export const HEAD = { id: 'chatcmpl-1', created: 1_795_940_130, model: 'haiku', system_fingerprint: 'fp_1' };
 export const STARTED_JOB = STARTED;
@@ -41,11 +43,8 @@ export const textOf = (encoder: Encoding, events: readonly JobEvent[]): string =
 
 /** The data of a stream, `[DONE]` as a text. Throws on a line that is no line of data. */
 export function dataOf(text: string): unknown[] {
-  const frames = text.split('\n\n');
-  if (frames.pop() !== '') throw new Error('the stream does not end with an empty line');
-  return frames.map((frame) => {
-    const data = /^data: (.+)$/.exec(frame)?.[1];
-    if (data === undefined) throw new Error(`not a line of data: ${frame}`);
+  return exactMessages(text).map(({ event, data }) => {
+    if (event !== undefined) throw new Error(`an event with a name: ${event}`);
     return data === '[DONE]' ? data : JSON.parse(data);
   });
 }

@@ -1,4 +1,7 @@
 /** Judges an answer of a route of the dialects: status, headers, the shape of an error, the events of a stream. */
+
+import { messagesIn, type SseMessage } from '../../../src/client/client.ts';
+import { hasExactForm } from '../../support/sse-form.ts';
 import { type DialectRequest, PRIVATE } from './draw.ts';
 
 /** Longest answer that is an error, in bytes. */
@@ -116,21 +119,14 @@ const KINDS: Readonly<Record<string, (answer: Json) => boolean>> = {
 };
 const ENDS: ReadonlySet<string> = new Set(['response.completed', 'response.incomplete', 'response.failed']);
 
-interface Frame {
-  readonly name: string | undefined;
-  readonly data: string;
-}
-
-function framesIn(body: string): Frame[] {
-  check(body.endsWith('\n\n'), 'an event that does not end');
-  const blocks = body.slice(0, -2).split('\n\n');
-  return blocks
-    .filter((block) => !block.startsWith(':'))
-    .map((block) => {
-      const found = /^(?:event: (.*)\n)?data: (.*)$/.exec(block);
-      check(found !== null, `an event of another form: ${block.slice(0, 100)}`);
-      return { name: found[1], data: found[2] ?? '' };
-    });
+function framesIn(body: string): SseMessage[] {
+  check(hasExactForm(body), `a stream of another form: ${body.slice(-100)}`);
+  const frames = messagesIn(body);
+  check(
+    frames.every(({ id }) => id === undefined),
+    'an event with an id',
+  );
+  return frames;
 }
 
 function judgeStream({ path, narrates }: DialectRequest, body: string): void {
@@ -146,9 +142,9 @@ const CHUNK: ReadonlySet<string> = new Set(
   'id,object,created,model,choices,usage,system_fingerprint,narration'.split(','),
 );
 
-function judgeChunks(frames: readonly Frame[], object: string): void {
+function judgeChunks(frames: readonly SseMessage[], object: string): void {
   check(frames.at(-1)?.data === '[DONE]', 'a stream without [DONE]');
-  const chunks = frames.slice(0, -1).map(({ name, data }) => {
+  const chunks = frames.slice(0, -1).map(({ event: name, data }) => {
     check(name === undefined, 'a chunk with a name');
     return JSON.parse(data) as Json;
   });
@@ -168,8 +164,8 @@ function judgeChunks(frames: readonly Frame[], object: string): void {
   check(new Set(ended).size === ended.length, 'a choice that ends twice');
 }
 
-function judgeResponse(frames: readonly Frame[]): void {
-  const events = frames.map(({ name, data }) => {
+function judgeResponse(frames: readonly SseMessage[]): void {
+  const events = frames.map(({ event: name, data }) => {
     const event = JSON.parse(data) as Json;
     check(event['type'] === name, 'an event whose name is not its type');
     return event;
@@ -187,12 +183,12 @@ function judgeResponse(frames: readonly Frame[]): void {
 const MESSAGE_EVENTS =
   /^(?:message_start|message_delta|message_stop|content_block_start|content_block_delta|content_block_stop|ping|error)$/;
 
-function judgeMessages(frames: readonly Frame[]): void {
-  for (const { name = '', data } of frames) {
+function judgeMessages(frames: readonly SseMessage[]): void {
+  for (const { event: name = '', data } of frames) {
     check(MESSAGE_EVENTS.test(name), `event ${name}`);
     check((JSON.parse(data) as Json)['type'] === name, 'an event whose name is not its type');
   }
-  const names = frames.map(({ name }) => name);
+  const names = frames.map(({ event: name }) => name);
   const last = names.at(-1);
   check(last === 'message_stop' || last === 'error', 'the last event');
   check(names[0] === 'message_start' || last === 'error', 'the first event');

@@ -41,8 +41,9 @@ const AFTER_THINK = 2;
  * Builds the graph as a ModelProto.
  * @param scripts in the order of `SCRIPTS`
  * @param opened tokens that the template writes behind the role line, such as `<think>` and a line feed
+ * @param work size of a square matrix that each token is multiplied with, only to take time; 0 = none
  */
-export function decoder(scripts: readonly ScriptIds[], opened: number): Buffer {
+export function decoder(scripts: readonly ScriptIds[], opened: number, work = 0): Buffer {
   const graph = new OnnxGraph();
   const { all, kept } = addTokens(graph);
   const zero = graph.integers(0);
@@ -65,8 +66,23 @@ export function decoder(scripts: readonly ScriptIds[], opened: number): Buffer {
   const hasResult = graph.node('Greater', [places(isToken(IDS.toolResponse)), before]);
   const withTools = graph.node('Where', [hasTools, graph.integers(1), zero]);
   const script = graph.node('Where', [hasResult, graph.integers(2), withTools]);
-  addLogits(graph, scripts, { script, skipped, offset: graph.node('Sub', [kept, first]) });
+  const offset = graph.node('Sub', [kept, first]);
+  addLogits(graph, scripts, { script, skipped, offset, ...(work > 0 && { zero: addWork(graph, work) }) });
   return graph.bytes();
+}
+
+/** A product of each token of the run with a matrix of zeros. @returns the name of its sum, which is 0 */
+function addWork(graph: OnnxGraph, size: number): string {
+  const tokens = graph.node('Reshape', [graph.node('Cast', ['input_ids'], { to: FLOAT32 }), graph.integers([-1, 1])]);
+  const constant = (rows: number): string =>
+    graph.node('Reshape', [graph.floats(Array<number>(rows * size).fill(0)), graph.integers([rows, size])]);
+  return graph.node(
+    'ReduceSum',
+    [graph.node('MatMul', [graph.node('MatMul', [tokens, constant(1)]), constant(size)])],
+    {
+      keepdims: 0,
+    },
+  );
 }
 
 /** True if the third token of the answer is there and is not that of `<think>`. */
@@ -109,7 +125,7 @@ function addTokens(graph: OnnxGraph): { all: { ids: string; positions: string };
 function addLogits(
   graph: OnnxGraph,
   scripts: readonly ScriptIds[],
-  { script, skipped, offset }: { script: string; skipped: string; offset: string },
+  { script, skipped, offset, zero }: { script: string; skipped: string; offset: string; zero?: string },
 ): void {
   const rows = scripts.flatMap(({ whole, withoutReasoning }) => [whole, withoutReasoning]);
   const width = Math.max(...rows.map(({ length }) => length)) + 1;
@@ -120,6 +136,8 @@ function addLogits(
   const place = graph.node('Add', [graph.node('Mul', [row, graph.integers(width)]), within]);
   const next = graph.node('Gather', [graph.integers(table), place]);
   const values = graph.floats([0, LOGIT]);
-  graph.node('OneHot', [next, graph.integers(VOCABULARY), values], { output: 'logits' });
+  const logits = [next, graph.integers(VOCABULARY), values];
+  if (zero === undefined) graph.node('OneHot', logits, { output: 'logits' });
+  else graph.node('Add', [graph.node('OneHot', logits), zero], { output: 'logits' });
   graph.output('logits', FLOAT32, ['batch', 'kept', VOCABULARY]);
 }

@@ -26,6 +26,8 @@ export interface Scripts {
   readonly opensReasoning?: boolean;
   /** Tokens of prompt and output together. Agents send prompts of 60 000 bytes. */
   readonly context?: number;
+  /** Makes a token cost as much as a square matrix of this size: prompts then take time, as in a large model. */
+  readonly work?: number;
 }
 
 const CONTEXT = 131_072;
@@ -41,12 +43,12 @@ export const reasoned = (reasoning: string, answer: string): string =>
 
 /** Writes the files of the model into `folder`, which is made. @returns the folder */
 export async function scriptedModel(folder: string, scripts: Scripts): Promise<string> {
-  const { context = CONTEXT, opensReasoning = false } = scripts;
+  const { context = CONTEXT, opensReasoning = false, work = 0 } = scripts;
   const ids = SCRIPTS.map((name) => idsOf(scripts[name] ?? scripts.plain, opensReasoning));
   const opened = opensReasoning ? OPENING.length : 0;
   const special = { bos_token: null, eos_token: '<|im_end|>', pad_token: '<|im_end|>' };
   const files: Readonly<Record<string, string | Buffer>> = {
-    'model.onnx': decoder(ids, opened),
+    'model.onnx': decoder(ids, opened, work),
     'config.json': JSON.stringify({ ...CONFIG, max_position_embeddings: context }),
     'generation_config.json': JSON.stringify({ eos_token_id: [IDS.end], do_sample: false }),
     'tokenizer.json': JSON.stringify(tokenizer()),

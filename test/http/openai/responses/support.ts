@@ -1,4 +1,5 @@
 /** A response with fixed facts, the events of its job, and functions that parse and check its stream. */
+
 import { expect } from 'vitest';
 import { RESPONSES_EVENTS, type ResponsesEventType } from '../../../../src/contract/openai/responses/events.ts';
 import type { ResponseFacts } from '../../../../src/http/openai/responses/response.ts';
@@ -7,6 +8,7 @@ import { ResponsesStreamEncoder, type SendOptions } from '../../../../src/http/o
 import type { ChoiceEndEvent, JobEvent, TokenEvent } from '../../../../src/jobs/job-events.ts';
 import { NEUTRAL } from '../../../../src/protocol/sampling.ts';
 import type { OutputPart } from '../../../../src/text/output/parts.ts';
+import { exactMessages } from '../../../support/sse-form.ts';
 
 export const FACTS: ResponseFacts = {
   id: 'resp_0123',
@@ -45,10 +47,8 @@ export type SentEvent = Record<string, unknown> & {
 
 /** The events of a stream. Each has its name in both places, and the fields of the contract and no other. */
 export function eventsIn(stream: string): SentEvent[] {
-  const frames = stream.split('\n\n').slice(0, -1);
-  return frames.map((frame) => {
-    const [, name, json] = /^event: (\S+)\ndata: ([^\n]+)$/.exec(frame) ?? [];
-    const event = JSON.parse(json ?? '') as SentEvent;
+  return exactMessages(stream).map(({ event: name, data }) => {
+    const event = JSON.parse(data) as SentEvent;
     expect(event.type).toBe(name);
     expect(RESPONSES_EVENTS[event.type].parse(event)).toEqual(event);
     return event;

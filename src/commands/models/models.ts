@@ -1,0 +1,93 @@
+/**
+ * `rbees-workerd models`: the embedded model and those of the hub cache, with their formats, their size on
+ * the disk, and the memory that they need.
+ */
+import { parseArgs } from 'node:util';
+import { ConfigError, suggestionFor } from '../../config/config.ts';
+import { hubCache } from '../../config/network/hub-settings.ts';
+import { formatBytes } from '../../narration/phrases.ts';
+import { messageOf } from '../../protocol/text/error-message.ts';
+import type { Command } from '../command.ts';
+import { jsonText } from '../json-text.ts';
+import { Terminal } from '../terminal.ts';
+import { type Column, shortTime, textTable } from '../text-table.ts';
+import { type ModelRow, modelRows } from './model-rows.ts';
+
+const HELP = `rbees-workerd models [flags]
+
+Lists the embedded model and the models in the hub cache.
+Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
+
+  --json               print one JSON document
+
+  WEIGHTS    types of the ONNX weights; other formats do not run yet
+  DISK       size of the repository; files that links share count once
+  USED       time since a file of the repository was read or written
+  MEMORY     estimate for the CPU: the weights that it takes by default, and
+             the KV cache of one slot with the whole context of the model,
+             without the some 60 MB of the worker itself
+  FITS       yes: MEMORY is free now. "context 8192": with --context 8192.
+             no: not even with a context of 512 tokens
+
+Variables
+  HF_HUB_CACHE, HF_HOME      folder of the cache; default: ~/.cache/huggingface
+
+Exit codes: 0 success; 1 the cache cannot be read; 2 wrong command line.
+`;
+
+export const modelsCommand: Command = { help: () => HELP, run };
+
+async function run(args: readonly string[]): Promise<number> {
+  const { json } = readFlags(args);
+  const cache = hubCache();
+  try {
+    const rows = await modelRows(cache);
+    await Terminal.stdout().print(json ? jsonText(rows) : page(rows, cache));
+    return 0;
+  } catch (error) {
+    await Terminal.stderr().print(`The cache ${cache} cannot be read: ${messageOf(error)}\n`);
+    return 1;
+  }
+}
+
+function readFlags(args: readonly string[]): { readonly json: boolean } {
+  const options = { json: { type: 'boolean', default: false } } as const;
+  try {
+    return parseArgs({ args: [...args], options, strict: true }).values;
+  } catch (error) {
+    throw new ConfigError(`models: ${messageOf(error)}${suggestionFor(error, Object.keys(options))}`);
+  }
+}
+
+const COLUMNS: readonly Column<ModelRow>[] = [
+  { title: 'MODEL', cell: ({ name, source }) => (source === 'embedded' ? `${name} (embedded)` : name), most: 60 },
+  { title: 'WEIGHTS', cell: weightsOf, most: 40 },
+  { title: 'DISK', cell: ({ disk_bytes: bytes }) => (bytes === undefined ? '' : formatBytes(bytes)), right: true },
+  { title: 'USED', cell: ({ last_used: time }) => (time === undefined ? '' : ageOf(time)), right: true },
+  { title: 'MEMORY', cell: ({ memory }) => (memory ? formatBytes(memory.total_bytes) : ''), right: true },
+  { title: 'FITS', cell: fitOf },
+];
+
+function weightsOf({ dtypes, formats }: ModelRow): string {
+  const onnx = dtypes.length > 0 ? dtypes : formats.filter((format) => format === 'onnx');
+  return [...onnx, ...formats.filter((format) => format !== 'onnx')].join(', ');
+}
+
+const ageOf = (time: string): string => `${shortTime((Date.now() - Date.parse(time)) / 1000)} ago`;
+
+function fitOf({ memory, runnable }: ModelRow): string {
+  if (!runnable) return 'cannot run';
+  if (!memory) return 'unknown';
+  if (memory.fits) return 'yes';
+  return memory.fitting_context === undefined ? 'no' : `context ${memory.fitting_context}`;
+}
+
+function page(rows: readonly ModelRow[], cache: string): string {
+  const notes = rows.flatMap(({ name, problem, incomplete_files: files, incomplete_bytes: bytes = 0 }) => [
+    ...(problem === undefined ? [] : [`${name}: ${problem}`]),
+    ...(files === undefined ? [] : [`${name}: ${formatBytes(bytes)} of an interrupted download; pull it again`]),
+  ]);
+  const empty = rows.length === 1 ? [`${cache} has no model: rbees-workerd pull <org/model> downloads one`] : [];
+  const end = [...notes, ...empty].map((note) => `${note}\n`).join('');
+  return `${textTable(COLUMNS, rows)}${end === '' ? '' : `\n${end}`}`;
+}

@@ -1,0 +1,106 @@
+/**
+ * The models in the hub cache: one entry for each model folder of each revision, also for repositories in
+ * formats that no worker can run. A repository that cannot be read is an entry with a problem.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf } from '../../../protocol/text/error-message.ts';
+import { locateModel, type ModelFiles } from '../../locate.ts';
+import { ModelError } from '../../problems.ts';
+import { type CachedRevision, type RepositoryFiles, readRepository } from './repository-files.ts';
+
+/** Formats of weights, by the names of their files. */
+const FORMATS = { onnx: /\.onnx$/i, safetensors: /\.safetensors$/i, gguf: /\.gguf$/i, pytorch: /\.(?:bin|pth?)$/i };
+export type WeightFormat = keyof typeof FORMATS;
+
+/** A model, or a repository without one. */
+export interface CachedModel {
+  /** `org/name[/folder][@revision]`, as `--model` takes it. */
+  readonly name: string;
+  /** Folder of the model, or of the repository if it has no model. */
+  readonly folder: string;
+  readonly commit?: string;
+  readonly formats: readonly WeightFormat[];
+  /** The files, if a worker can run the model. */
+  readonly files?: ModelFiles;
+  /** Why a worker cannot run it. */
+  readonly problem?: string;
+  /** The sizes and times of its whole repository. */
+  readonly repository?: Omit<RepositoryFiles, 'revisions'>;
+}
+
+const PREFIX = 'models--';
+const GENAI = 'genai_config.json';
+
+/**
+ * Reads the cache. The entries are sorted by name. Empty if the folder is missing.
+ * @throws errors of the file system for a cache that cannot be read
+ */
+export async function readInventory(cache: string): Promise<CachedModel[]> {
+  const names = await readdir(cache).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const models: CachedModel[] = [];
+  for (const name of names.filter((one) => one.startsWith(PREFIX)).sort()) {
+    const repo = name.slice(PREFIX.length).split('--').join('/');
+    models.push(...(await modelsOf(repo, join(cache, name))));
+  }
+  return models;
+}
+
+async function modelsOf(repo: string, folder: string): Promise<CachedModel[]> {
+  try {
+    const { revisions, ...repository } = await readRepository(folder);
+    if (revisions.length === 0)
+      return [{ name: repo, folder, formats: [], repository, problem: 'the download is not complete' }];
+    const models = revisions.flatMap((revision) => modelFolders(revision).map((path) => ({ revision, path })));
+    return await Promise.all(models.map(async (place) => ({ ...(await modelAt(repo, place)), repository })));
+  } catch (error) {
+    return [{ name: repo, folder, formats: [], problem: `cannot be read: ${messageOf(error)}` }];
+  }
+}
+
+/** A folder of a revision, '' for its root. */
+interface Place {
+  readonly revision: CachedRevision;
+  readonly path: string;
+}
+
+/**
+ * Repositories of ONNX Runtime GenAI have one model for each device, each in a folder with its configuration.
+ */
+function modelFolders({ paths }: CachedRevision): string[] {
+  const ending = `/${GENAI}`;
+  const folders = paths.filter((path) => path.endsWith(ending)).map((path) => path.slice(0, -ending.length));
+  const hasModel = paths.some((path) => /^(?:onnx\/)?[^/]+$/.test(path) && formatsOf([path]).length > 0);
+  return folders.length > 0 && !hasModel ? folders : ['', ...folders];
+}
+
+async function modelAt(repo: string, { revision, path }: Place): Promise<CachedModel> {
+  // A revision without a name is a commit, and the default revision is not written.
+  const [revisionName = revision.commit] = revision.names;
+  const name = `${[repo, ...(path === '' ? [] : [path])].join('/')}${revisionName === 'main' ? '' : `@${revisionName}`}`;
+  const folder = join(revision.folder, path);
+  const inFolder = revision.paths.filter((one) => path === '' || one.startsWith(`${path}/`));
+  const formats = formatsOf(inFolder);
+  const model = { name, folder, commit: revision.commit, formats };
+  try {
+    return { ...model, files: await locateModel(folder) };
+  } catch (error) {
+    return { ...model, problem: problemOf(error, formats) };
+  }
+}
+
+const formatsOf = (paths: readonly string[]): WeightFormat[] =>
+  (Object.keys(FORMATS) as WeightFormat[]).filter((format) => paths.some((path) => FORMATS[format].test(path)));
+
+/**
+ * The problem in a few words: the list of all files that a model lacks does not help if it has no ONNX file.
+ */
+function problemOf(error: unknown, formats: readonly WeightFormat[]): string {
+  if (formats.length === 0) return 'has no weights';
+  if (!formats.includes('onnx')) return `${formats.join(' and ')}: no worker can run this format yet`;
+  if (!(error instanceof ModelError)) return messageOf(error);
+  return error.problems.map(({ file, problem }) => (file === '' ? problem : `${file} ${problem}`)).join('; ');
+}

@@ -1,0 +1,6 @@
+/** Light, dark, or as the system. */
+import type { Taste } from '../state/storage.ts';
+
+export function applyTheme({ theme }: Taste): void {
+  document.documentElement.dataset['theme'] = theme;
+}

@@ -1,0 +1,136 @@
+/** Answers that do not run through: stop, reload, a full worker, a lost job, a worker that is gone. */
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { openBrowser } from '../../support/browser.ts';
+import { chromiumPath } from '../../support/chromium-path.ts';
+import { type OpenedPage, type OpenOptions, openPage } from '../../support/opened-page.ts';
+import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { endlessWorker } from './workers.ts';
+
+/** The browser reports every failed request in its console. */
+const FAILED = /Failed to load resource/;
+
+describe.runIf(chromiumPath)('an answer', () => {
+  let browser: Browser;
+  let worker: TestWorker;
+  const opened: OpenedPage[] = [];
+  const open = async (options?: OpenOptions, to = worker): Promise<OpenedPage> => {
+    const one = await openPage(browser, to, options);
+    opened.push(one);
+    return one;
+  };
+  const isFree = async (): Promise<void> => {
+    await expect
+      .poll(async () => (await (await worker.get('/health')).json()) as { slots: { busy: number } })
+      .toMatchObject({ slots: { busy: 0 } });
+  };
+  /** Waits until an answer has text. */
+  const begun = async (one: OpenedPage): Promise<string> => {
+    await expect.poll(() => one.answers.last().locator('.prose').innerText()).toContain('And so on');
+    return one.answers.last().locator('.prose').innerText();
+  };
+  beforeAll(async () => {
+    [browser, worker] = await Promise.all([openBrowser(), endlessWorker()]);
+  });
+  afterEach(async () => {
+    for (const one of opened.splice(0)) await one.close();
+    for (const { job_id } of (
+      (await (await worker.get('/jobs?state=running')).json()) as { jobs: { job_id: string }[] }
+    ).jobs)
+      await worker.post('/cancel', { job_id });
+    await isFree();
+  });
+  afterAll(() => browser.close());
+
+  test('stops at the key Esc, and keeps its text', async () => {
+    const one = await open();
+    await one.send('Go');
+    await begun(one);
+    await one.page.keyboard.press('Escape');
+    expect(await one.lastText()).toContain('And so on');
+    expect(await one.page.locator('.meta').innerText()).toMatch(/^stopped · \d/);
+    expect(await one.page.locator('.story .state').innerText()).toMatch(/^stopped after \d/);
+    await isFree();
+  });
+
+  test('stops at the button', async () => {
+    const one = await open();
+    await one.send('Go');
+    await begun(one);
+    await one.page.getByRole('button', { name: 'Stop the answer' }).click();
+    await one.lastText();
+    await one.page.getByRole('button', { name: 'Send the message' }).waitFor();
+    await isFree();
+  });
+
+  test('goes on after a reload, with its story and without a second request', async () => {
+    const one = await open();
+    let posts = 0;
+    one.page.on('request', (request) => {
+      if (request.url().endsWith('/execute')) posts += 1;
+    });
+    await one.send('Go');
+    await begun(one);
+    await one.page.reload();
+    const before = (await begun(one)).length;
+    await expect
+      .poll(async () => (await one.answers.last().locator('.prose').innerText()).length)
+      .toBeGreaterThan(before + 500);
+    await one.page.keyboard.press('Escape');
+    const text = await one.lastText();
+    const line = 'And so on, one more line of a very long text. ';
+    expect(line.repeat(2000).startsWith(text)).toBe(true);
+    expect(posts).toBe(1);
+    const sentences = await one.page.locator('.sentence .plain').allInnerTexts();
+    expect(sentences.filter((sentence) => sentence.startsWith('HTTP server accepted job'))).toHaveLength(1);
+  });
+
+  test('that the worker no longer has is lost, in a sentence, and can be generated again', async () => {
+    const one = await open({ expected: FAILED });
+    await one.send('Go');
+    await begun(one);
+    // As if the page was away for longer than the worker keeps a job.
+    await one.page.evaluate(`{
+      const state = JSON.parse(sessionStorage.getItem('rbees.tab'));
+      Object.assign(state.conversation.turns[1].answer, { jobId: 'unknown-job', status: 'running' });
+      addEventListener('pagehide', () => sessionStorage.setItem('rbees.tab', JSON.stringify(state)));
+    }`);
+    await one.page.reload();
+    const card = one.page.locator('.failure:visible');
+    await card.waitFor();
+    expect(await card.innerText()).toContain('no longer has the rest of this answer');
+    expect(await card.getByRole('button', { name: 'Try again' }).isEnabled()).toBe(true);
+    await one.page.getByText('lost').first().waitFor();
+  });
+
+  test('that a full worker refuses shows the reason and when to try again', async () => {
+    const busy = await open();
+    await busy.send('Go');
+    await begun(busy);
+    const one = await open({ expected: FAILED });
+    await one.send('Me too');
+    const card = one.page.locator('.failure:visible');
+    await card.waitFor();
+    expect(await card.innerText()).toContain('All slots are busy and the queue is full.');
+    expect(await card.innerText()).toContain('ALL_SLOTS_BUSY');
+    expect(await card.innerText()).toContain('can succeed on this worker');
+    expect(await card.getByRole('button').innerText()).toMatch(/^Try again in \d+ s$/);
+  });
+
+  test('and the worker are reported as gone, and found again', async () => {
+    const lone = await startWorker();
+    const port = new URL(lone.url).port;
+    const one = await open({ expected: /Failed to load resource/ }, lone);
+    await one.ask('Write a haiku about the sea');
+    await lone.stop();
+    await one.page.getByText('The worker does not answer').waitFor();
+    await one.send('Are you there?');
+    await one.page.locator('.failure:visible').waitFor();
+    const next = await startWorker({ args: ['--port', port] });
+    await one.page.locator('.banner').waitFor({ state: 'hidden' });
+    await one.page.getByRole('button', { name: 'Try again' }).click();
+    await one.page.getByText('2/2').waitFor();
+    expect(await one.lastText()).not.toBe('');
+    await next.stop();
+  });
+});
