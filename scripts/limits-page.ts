@@ -389,7 +389,7 @@ the time that it may need, and every other one on a thread.
 | standard input | ${bytes(MAX_STDIN_BYTES)} | – | exit 2 | \`commands/ask/arguments/stdin-text\` | \`e2e/command-line/ask\` |
 | conversation of a chat and of \`--continue\` | the last ${MAX_MESSAGES} messages | – | the model gets no earlier ones | \`commands/ask/state/conversation\` | \`commands/ask/conversation\` |
 | history of the chat | ${MAX_HISTORY} questions | – | the oldest are dropped | \`commands/ask/state/history\` | \`commands/ask/conversation\` |
-| end of the stream of a cancelled job | ${seconds(CANCEL_WAIT_MS)} | – | the connection is closed | \`commands/ask/worker/ask-once\` | – |
+| end of the stream of a cancelled job | ${seconds(CANCEL_WAIT_MS)} | – | the connection is closed | \`commands/ask/worker/ask-once\` | \`e2e/command-line/ask-terminal\` |
 
 ## A pull
 

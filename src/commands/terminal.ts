@@ -48,14 +48,6 @@ export function roomBelow(rows: number): Sequence {
   return { sequence: `${'\x1bD'.repeat(rows)}${up(rows).sequence}` };
 }
 
-/**
- * Moves to the start of an empty line: of this one, if the cursor is there already. Spaces wrap only if the
- * cursor is not at the start.
- */
-export function freshLine(columns: number): Sequence {
-  return { sequence: `${' '.repeat(columns)}\r\x1b[K` };
-}
-
 /** Moves up by `rows` rows. */
 export function up(rows: number): Sequence {
   return { sequence: rows > 0 ? `\x1b[${rows}A` : '' };
@@ -107,7 +99,7 @@ export class ModelText {
   }
 }
 
-/** Streams of which broken pipes are handled. */
+/** Streams with a listener for errors. */
 const handled = new WeakSet<Writable>();
 
 export class Terminal {
@@ -168,7 +160,10 @@ export class Terminal {
     this.#stream.write(text);
   }
 
-  /** Writes text of any origin. Resolves when it is written: a process that exits at once would lose it. */
+  /**
+   * Writes text of any origin. Resolves when it is written: a process that exits at once would lose it.
+   * @throws Error if it cannot be written, for example on a full disk; never for a reader that has gone
+   */
   async print(text: string): Promise<void> {
     await this.#written(harmlessLines(text));
   }
@@ -210,9 +205,9 @@ export class Terminal {
     return () => void this.#stream.off('resize', resized);
   }
 
-  /** Calls `closed` when nobody reads the stream any more, or when it cannot be written. */
+  /** Calls `closed` once, when nobody reads the stream any more, or when it cannot be written. */
   onClosed(closed: (error: NodeJS.ErrnoException) => void): void {
-    this.#stream.on('error', closed);
+    this.#stream.once('error', closed);
   }
 
   /** The stream, for a line editor. */
@@ -244,17 +239,18 @@ export class Terminal {
   }
 
   #written(text: string): Promise<void> {
-    return new Promise((resolve) => this.#stream.write(text, () => resolve()));
+    return new Promise((resolve, reject) => {
+      this.#stream.write(text, (error) => (error && !isClosed(error) ? reject(error) : resolve()));
+    });
   }
 }
 
-/** Without a listener, Node.js ends the process with a stack when the reader of a pipe has gone. */
+/** The reader of a pipe has gone, or the terminal. That is no failure of the command. */
+export const isClosed = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE' || code === 'EIO';
+
+/** Without a listener, Node.js ends the process with a stack when a write fails. */
 function withoutBrokenPipe(stream: NodeJS.WriteStream): NodeJS.WriteStream {
-  if (handled.has(stream)) return stream;
+  if (!handled.has(stream)) stream.on('error', () => undefined);
   handled.add(stream);
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    // EIO: the terminal is gone.
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
-  });
   return stream;
 }

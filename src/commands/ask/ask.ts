@@ -17,7 +17,7 @@ import { Interrupted, Interrupts } from './interrupts.ts';
 import { Conversation } from './state/conversation.ts';
 import { openView, type Streams } from './view/open-view.ts';
 import type { View } from './view/view.ts';
-import { askOnce } from './worker/ask-once.ts';
+import { askOnce, CANCELLED } from './worker/ask-once.ts';
 import { OwnWorker } from './worker/own-worker.ts';
 
 /**
@@ -96,7 +96,9 @@ class Session {
     }
     const outcome = await askOnce({ client, view, task, conversation, interrupts }, question ?? '');
     this.#endView();
-    if (outcome.failure !== undefined) await streams.err.print(`rbees-workerd: ${outcome.failure}\n`);
+    const failure = interrupts.failure ?? outcome.failure;
+    if (failure !== undefined) await streams.err.print(`rbees-workerd: ${failure}\n`);
+    else if (outcome.code !== 0 && streams.err.isTTY) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
     if (outcome.code === 0) await this.#save(conversation);
     return interrupts.ending ?? outcome.code;
   }

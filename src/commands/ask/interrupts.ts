@@ -3,7 +3,7 @@
  * one stops the current action; the next one ends the command at once.
  */
 import { constants } from 'node:os';
-import type { Terminal } from '../terminal.ts';
+import { isClosed, type Terminal } from '../terminal.ts';
 
 /** npm and a terminal both send SIGINT: a second one within this time is the same request. */
 const SAME_REQUEST_MS = 300;
@@ -21,6 +21,8 @@ export class Interrupted extends Error {
 }
 
 export class Interrupts {
+  /** The reason why the answer cannot be written. */
+  failure: string | undefined;
   /** Resolves with the exit code if the command must end at once. */
   readonly forced: Promise<number>;
   #force: (code: number) => void = () => undefined;
@@ -38,8 +40,11 @@ export class Interrupts {
     process.on('SIGINT', () => this.interrupt());
     for (const signal of ['SIGTERM', ...(survivesHangup ? [] : (['SIGHUP'] as const))] as const)
       process.on(signal, () => this.#end(128 + constants.signals[signal]));
-    // The reader has all that it wants, as with `| head -1`. A full disk is a failure.
-    out.onClosed(({ code }) => this.#end(code === 'EPIPE' ? 0 : 1));
+    out.onClosed((error) => {
+      // The reader has all that it wants, as with `| head -1`. A full disk is a failure.
+      if (!isClosed(error)) this.failure ??= `The answer cannot be written: ${error.message}`;
+      this.#end(isClosed(error) ? 0 : 1);
+    });
   }
 
   /** The signal of the current action. */

@@ -1,10 +1,13 @@
 /** `ask` on a terminal: the screen that a person sees, Ctrl-C, and readers that leave. */
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runCli } from '../../support/cli.ts';
-import { untilGone } from '../../support/processes.ts';
+import { childrenOf, untilGone } from '../../support/processes.ts';
 import { PtySession } from '../../support/pty.ts';
 import { reasoned, scriptedModel, toolCall } from '../../support/scripted-model/model.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
@@ -48,8 +51,9 @@ describe('the screen', () => {
     expect(lines.length).toBe(4);
     expect(lines.at(-1)).toMatch(SUMMARY);
     expect(session.isCursorVisible).toBe(true);
-    expect(session.frames.some((frame) => /Worker starts/.test(frame))).toBe(true);
-    expect(session.frames.some((frame) => /Engine .*\n.*tokens/.test(frame))).toBe(true);
+    // The bytes of all drawings: a screen can be gone before the test looks at it.
+    expect(session.raw).toMatch(/Worker starts|HTTP server listens|Model loader/);
+    expect(session.raw).toMatch(/Tokenizer split|Engine generated|Engine finished/);
   });
 
   test.each([80, 37, 20])('is right for wide characters and emoji on %i columns', async (columns) => {
@@ -123,11 +127,19 @@ describe('styles and control sequences', () => {
   test('a pipe that ends in the same terminal is not disturbed', async () => {
     const session = new PtySession([], { shell: `$CLI ask Hello --url ${endless.url} --max-tokens 900 | cat` });
     expect(await session.exited).toBe(0);
-    const lines = session.lines();
-    expect(lines.at(-1)).toMatch(SUMMARY);
-    expect(packed(lines.slice(0, -1).join(''))).toBe(packed(ENDLESS.slice(0, 900)));
+    expect(packed(session.text)).toBe(packed(ENDLESS.slice(0, 900)));
+    expect(session.isCursorVisible).toBe(true);
+  });
+
+  test('stdout in a pipe and --story show each sentence on a line', async () => {
+    const session = new PtySession([], { shell: `$CLI ask Hello --url ${scripted.url} --story | wc -c` });
+    expect(await session.exited).toBe(0);
+    expect(session.raw).toMatch(/accepted job.*Tokenizer split.*Engine finished.*Request took/s);
+    expect(session.raw).not.toContain('\x1b[J');
   });
 });
+
+const pidIn = (raw: string): number => Number(/pid=(\d+)/.exec(raw)?.[1]);
 
 describe('a person who stops', () => {
   const cancelled = (): number => endless.lines.filter(({ event }) => event === 'request.cancelled').length;
@@ -143,25 +155,45 @@ describe('a person who stops', () => {
   });
 
   test('with Ctrl-C ends its own worker too', async () => {
-    const model = join(folder, 'long');
-    const session = new PtySession(['ask', 'Hello', '--', '--model', model], { columns: 200, rows: 40 });
-    await session.until((text) => /process \d+/.test(text));
-    const worker = Number(/process (\d+)/.exec(session.frames.find((frame) => /process \d+/.test(frame)) ?? '')?.[1]);
+    const session = new PtySession([], {
+      shell: `echo "pid=$$"; exec $CLI ask Hello -- --model ${join(folder, 'long')}`,
+    });
     await session.until((text) => text.includes('of the sea'));
+    const workers = childrenOf(pidIn(session.raw));
+    expect(workers.length).toBe(1);
     session.type('\x03');
     expect(await session.exited).toBe(130);
     expect(session.isCursorVisible).toBe(true);
-    await untilGone(worker);
+    for (const worker of workers) await untilGone(worker);
   });
 
   test('with SIGTERM cancels the job, and the command exits 143', async () => {
     const before = cancelled();
-    const session = new PtySession([], {
-      shell: `$CLI ask Hello --url ${endless.url} & child=$!; sleep 1; kill -TERM $child; wait $child`,
-    });
+    const session = new PtySession([], { shell: `echo "pid=$$"; exec $CLI ask Hello --url ${endless.url}` });
+    await session.until((text) => text.includes('of the sea'));
+    process.kill(pidIn(session.raw), 'SIGTERM');
     expect(await session.exited).toBe(143);
     expect(session.isCursorVisible).toBe(true);
     await expect.poll(cancelled).toBe(before + 1);
+  });
+
+  test('leaves a worker that does not answer the cancel', async () => {
+    const token = JSON.stringify({ type: 'token', t: 'a first word', i: 0 });
+    const deaf = createServer((request, response) => {
+      if (request.url !== '/execute') return;
+      response
+        .writeHead(200, { 'Content-Type': 'text/event-stream' })
+        .write(`id: r-0\nevent: token\ndata: ${token}\n\n`);
+    });
+    await once(deaf.listen(0, '127.0.0.1'), 'listening');
+    const { port } = deaf.address() as AddressInfo;
+    const session = new PtySession(['ask', 'Hello', '--url', `http://127.0.0.1:${port}`]);
+    await session.until((text) => text.includes('a first word'));
+    session.type('\x03');
+    expect(await session.exited).toBe(130);
+    expect(session.isCursorVisible).toBe(true);
+    deaf.closeAllConnections();
+    deaf.close();
   });
 
   test('reading only the first line cancels the job quietly', async () => {

@@ -6,7 +6,7 @@ import { constants } from 'node:os';
 import { afterEach, describe, expect, test } from 'vitest';
 import { enginePid, nextEnginePid, runCli, STATE_HOME } from '../../support/cli.ts';
 import { ForwardProxy } from '../../support/forward-proxy.ts';
-import { killAll, track, untilGone } from '../../support/processes.ts';
+import { childrenOf, killAll, track, untilGone } from '../../support/processes.ts';
 import { all, CLI, startWorker, type TestWorker } from '../../support/worker.ts';
 
 afterEach(killAll);
@@ -29,11 +29,6 @@ async function tokensOf(worker: TestWorker, job: string): Promise<unknown[]> {
     ...sampling,
   });
   return all(events, 'token').map(({ id, t, logprob, top_logprobs }) => ({ id, t, logprob, top_logprobs }));
-}
-
-/** The child processes of a process (proc_pid_children(5)). */
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
 }
 
 /** The URL of a built module. */

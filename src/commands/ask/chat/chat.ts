@@ -6,7 +6,7 @@ import type { Conversation } from '../state/conversation.ts';
 import { History } from '../state/history.ts';
 import { openView, type Streams } from '../view/open-view.ts';
 import type { View } from '../view/view.ts';
-import { askOnce } from '../worker/ask-once.ts';
+import { askOnce, CANCELLED } from '../worker/ask-once.ts';
 import { type ChatState, runCommand } from './chat-commands.ts';
 import { LineReader } from './line-reader.ts';
 
@@ -83,6 +83,6 @@ async function answer(parts: ChatParts, { conversation, request }: ChatState, te
   view.end();
   viewing(undefined);
   if (outcome.failure !== undefined) streams.err.write({ style: 'red', text: outcome.failure }, '\n');
-  else if (outcome.code !== 0) streams.err.write({ style: 'dim', text: 'The answer was cancelled.' }, '\n');
+  else if (outcome.code !== 0) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
   else if (task.saves) conversation.save();
 }

@@ -5,7 +5,7 @@
 import type { StreamEvent } from '../../../contract/events.ts';
 import { withReason } from '../../../narration/phrases.ts';
 import { harmless } from '../../../narration/sanitize.ts';
-import { freshLine, type Terminal } from '../../terminal.ts';
+import type { Terminal } from '../../terminal.ts';
 import { fitToColumns, joinWithin } from '../../terminal-text.ts';
 import type { Sentence } from '../worker/own-worker.ts';
 import { AnswerOutput } from './answer-output.ts';
@@ -31,7 +31,7 @@ export interface LiveStreams {
   readonly out: Terminal;
   /**
    * The place of the answer: above the pane, or elsewhere. A pipe can end in the same terminal, so the pane
-   * disappears before the first text.
+   * disappears before the first text, and nothing comes after it.
    */
   readonly answer: 'above' | 'file' | 'pipe';
   /** True: all sentences stay on the screen. */
@@ -69,6 +69,7 @@ export class LiveView implements View {
 
   hear({ human, cute }: Sentence): void {
     this.#sentences.push([human, cute ?? ''].map(harmless));
+    if (!this.#streams.keepsStory && this.#sentences.length > SENTENCES) this.#sentences.shift();
     this.#soon();
   }
 
@@ -103,8 +104,8 @@ export class LiveView implements View {
     if (this.#pending.length > 0) this.#draw();
     this.#pane.close();
     this.#elsewhere?.end();
-    // The reader of the pipe may not have written the end of the answer yet.
-    if (this.#isHidden) this.#streams.terminal.write(freshLine(this.#streams.terminal.columns));
+    // The reader of the pipe may still write to this terminal, or have all of it.
+    if (this.#isHidden) return;
     const { terminal, keepsStory } = this.#streams;
     if (keepsStory)
       for (const sentence of this.#sentences)

@@ -23,7 +23,9 @@ export async function openView(
     return new JsonView(out);
   }
   const answer = placeOf(out, err);
-  if (narration !== 'none' && err.canRedraw && answer !== undefined) {
+  // Behind a pipe, a story comes line by line: nothing can follow the answer.
+  const isLine = narration === 'none' || (narration === 'story' && answer === 'pipe');
+  if (!isLine && err.canRedraw && answer !== undefined) {
     const { LiveView } = await import('./live-view.ts');
     return new LiveView({ terminal: err, out, answer, keepsStory: narration === 'story' });
   }

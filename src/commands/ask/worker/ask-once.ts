@@ -11,6 +11,9 @@ import type { View } from '../view/view.ts';
 /** Time for a cancelled job to end its stream, in milliseconds. */
 export const CANCEL_WAIT_MS = 3000;
 
+/** The sentence for an answer that the user has stopped. */
+export const CANCELLED = 'The answer was cancelled.';
+
 export interface Asking {
   readonly client: WorkerClient;
   readonly view: View;
