@@ -68,7 +68,7 @@ function choose(avoided) {
   return fit.sort((a, b) => load(a) - load(b))[0];
 }
 
-/** What an error of a worker asks for. */
+/** The consequence of an error of a worker: where to retry, and when. */
 function failureOf({ code, message, retriable = true, retry, retryAfterMs = 0, status = 503 }) {
   return { retry, waitMs: retryAfterMs, status, error: { code, message, retriable, retry } };
 }

@@ -50,7 +50,7 @@ export interface RunOptions extends RunLimits {
   readonly correlationId?: string | undefined;
   /** More headers of the request that begins the job, such as `traceparent`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Time at which the answer is of no more use. */
+  /** Time after which the answer is useless. */
   readonly deadline?: Date | undefined;
   /**
    * Milliseconds for which a busy worker is asked again, each time after its `Retry-After`. A refused request
@@ -82,8 +82,8 @@ export class WorkerClient {
   }
 
   /**
-   * A job. A broken connection is made again, and the events go on. Leaving the loop, or the abort of the
-   * signal, cancels the job, unless `on_disconnect` is `continue`.
+   * A job. The client replaces a broken connection, and the events go on. Leaving the loop, or the abort of
+   * the signal, cancels the job, unless `on_disconnect` is `continue`.
    */
   execute(request: JobRequest, options: RunOptions = {}): Run {
     const { job_id: jobId = newId('job'), on_disconnect: onDisconnect } = request;
@@ -117,7 +117,7 @@ export class WorkerClient {
   }
 
   /**
-   * The state of the worker, also of one that does not serve at the moment.
+   * The state of the worker, also while it does not serve.
    * @throws RefusedError for a missing token; ConnectionError; the reason of the signal
    */
   async health(signal?: AbortSignal): Promise<Health> {

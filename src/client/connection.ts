@@ -95,7 +95,7 @@ export async function refusalOf(response: Response): Promise<RefusedError | Conn
   }
   const body = errorBodyOf(text);
   if (body) return new RefusedError(response, body);
-  const message = `The answer has status ${response.status} and is not of a worker: ${text.slice(0, 200)}`;
+  const message = `The answer has status ${response.status} and does not come from a worker: ${text.slice(0, 200)}`;
   const code = FOREIGN_CODES[response.status];
   if (code === undefined) return new ConnectionError(message, undefined, undefined);
   return new RefusedError(response, { error: { code, message, retriable: false, retry: 'never', correlation_id: '' } });

@@ -2,7 +2,7 @@
 import type { ErrorBody } from '../contract/answers.ts';
 import type { ErrorCode, Retry, StreamErrorCode } from '../contract/errors.ts';
 
-/** The worker refused a request before it did any of it. The fields are those of the error of the worker. */
+/** The worker refused a request, and began nothing. The fields are those of the error of the worker. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError';
   /** HTTP status. */
@@ -49,7 +49,7 @@ export class JobError extends Error {
   }
 }
 
-/** No worker answered at the address, or the connection to the stream broke and could not be made again. */
+/** No worker answered at the address, or the connection to the stream broke and could not be restored. */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
   /** Id of the last event that arrived: `attach` reads on after it. Undefined before the first event. */

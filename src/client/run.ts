@@ -1,4 +1,4 @@
-/** One job as its caller sees it: its events, and what they add up to. */
+/** One job as its caller sees it: its events, and the results that they add up to. */
 import type { StreamEvent } from '../contract/events.ts';
 import { JobError } from './errors.ts';
 import type { SseEvent } from './sse.ts';
@@ -167,7 +167,7 @@ export class Run implements AsyncIterable<StreamEvent> {
       const call = part === 'tool_arguments' ? calls.get(index) : undefined;
       if (call) call.arguments += t;
     }
-    throw new Error('The events that were read have no end: all of them had arrived before.');
+    throw new Error('The stream has no event `end`: `after` is the id of the last event of the job.');
   }
 
   /** Reads one more event. False at the end. Throws the error that ended the stream, each time. */

@@ -1,6 +1,6 @@
 /**
- * The events of one job over as many connections as needed: a broken connection is made again, and the events
- * go on after the last one that arrived.
+ * The events of one job over as many connections as needed: a broken connection is replaced, and the events go
+ * on after the last one that arrived.
  */
 import { parseEventId } from '../contract/event-ids.ts';
 import type { StreamEvent } from '../contract/events.ts';
@@ -18,7 +18,7 @@ const FIND_FOR_MS = 3000;
 
 /** When a stream gives up. All times in milliseconds. */
 export interface StreamLimits {
-  /** Time without a new event during which a broken connection is made again. 0: never. */
+  /** Time without a new event during which a broken connection is replaced. 0: never. */
   readonly resumeForMs: number;
   /** Time without a byte after which a connection counts as broken. The worker sends one every 15 s. */
   readonly silenceMs: number;
@@ -177,7 +177,7 @@ export class JobStream {
   #lost(cause: unknown): ConnectionError {
     const { jobId, limits } = this.#start;
     const reason = cause === undefined ? '' : ` (${reasonOf(cause)})`;
-    const tried = limits.resumeForMs === 0 ? '' : ` and could not be made again within ${limits.resumeForMs} ms`;
+    const tried = limits.resumeForMs === 0 ? '' : ` and could not be restored within ${limits.resumeForMs} ms`;
     return new ConnectionError(`The connection to job ${jobId} broke${tried}${reason}.`, this.#last, cause);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The `POST` that begins a job. A caller that aborts does not wait for its answer; the answer is read all the
- * same, because only the answer tells whether a job runs that must be cancelled.
+ * same, because only the answer shows if a job runs that must be cancelled.
  */
 import { type Connection, neverReached, refusalOf } from './connection.ts';
 import { ConnectionError, RefusedError } from './errors.ts';

@@ -14,7 +14,7 @@ export interface ListedCommand extends CommandLine {
   readonly load: () => Promise<CommandHelp>;
 }
 
-/** How a command starts other processes of this program, and the commands that there are. */
+/** The table of commands, and how a command starts other processes of this program. */
 export interface CommandContext {
   /** In the order of the overview, `serve` first. */
   readonly commands: readonly ListedCommand[];

@@ -27,7 +27,7 @@ export const COMMANDS: readonly CommandRow[] = [
   {
     name: 'ask',
     usage: '"<question>"',
-    summary: 'answer a question, and tell its story',
+    summary: 'answer a question, and narrate the work',
     usesHttpClient: true,
     load: async () => (await import('./ask/ask-command.ts')).askCommand,
   },

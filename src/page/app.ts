@@ -1,4 +1,4 @@
-/** The page: its state, its parts, and what happens between them. */
+/** The page: its state and its parts, which it connects. */
 import type { WorkerClient } from '../client/client.ts';
 import { Announcer } from './controls/announcer.ts';
 import { ParametersDialog } from './controls/parameters-dialog.ts';
@@ -41,7 +41,7 @@ export class App {
   #taste = readTaste();
   /** The turn whose story is shown. */
   #told: string | undefined;
-  /** Called when the story is to be seen, on a narrow screen. */
+  /** Shows or hides the story on a narrow screen. */
   onStory: (isWanted: boolean) => void = () => undefined;
 
   constructor() {

@@ -24,7 +24,7 @@ export function icon(name: IconName): SVGElement {
   return s('svg', { class: 'icon', viewBox: '0 0 20 20', 'aria-hidden': 'true' }, s('path', { d: PATHS[name] }));
 }
 
-/** The bee. Its wings move while a class of an element around it says so. */
+/** The bee. A class of an outer element moves its wings. */
 export function bee(): SVGElement {
   return s(
     'svg',

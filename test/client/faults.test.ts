@@ -167,7 +167,7 @@ describe('an answer', () => {
     const error = await errorOf(client.jobs());
     expect(error).toBeInstanceOf(RefusedError);
     expect(error).toMatchObject({ status: 404, code: 'NOT_FOUND', retry: 'never' });
-    expect((error as Error).message).toBe('The answer has status 404 and is not of a worker: nothing here');
+    expect((error as Error).message).toBe('The answer has status 404 and does not come from a worker: nothing here');
   });
 
   test('of a worker that drains is its health', async () => {

@@ -191,7 +191,7 @@ describe('a slow phase', () => {
     ['neighbours', 'the engine also decodes 7 others in each step'],
     ['long_prompt', 'the engine also reads 4096 prompt tokens of others'],
     ['machine', 'the machine is busy, its CPU pressure is 83 %'],
-    ['reader', 'the reader lagged, the generation paused for 1.87 s'],
+    ['reader', 'the reader lagged, so the generation paused for 1.87 s'],
     ['unknown', 'no cause was measured'],
   ])('names its cause: %s', async (cause, end) => {
     expect(await humanOf('generation.slowed', { ...slow, cause })).toBe(`Speed fell from 94 to 9.3 tokens/s: ${end}`);

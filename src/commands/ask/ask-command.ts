@@ -44,11 +44,11 @@ export const askCommand: Command = {
     return `${HELP}
 Further flags
   --no-save
-      do not keep the conversation for --continue
+      keep neither the conversation for --continue nor the questions of a chat
   --think, --no-think
       the same as --enable-thinking and --no-enable-thinking
 
-Fields of the request. <file> is a JSON file, or JSON. A list is a flag that is given several times.
+Fields of the request. <file> is a JSON file, or JSON. Repeat a flag with … for several texts.
 ${rows.join('\n')}
 `;
   },

@@ -137,7 +137,7 @@ class Session {
     const { url, apiToken } = running;
     if (task.url !== undefined && url !== undefined && task.workerSettings !== undefined)
       throw new ConfigError(
-        '--url names a running worker, which has its settings: remove --url, or the settings behind --',
+        '--url names a running worker, whose settings are fixed: remove --url, or the settings after --',
       );
     if (url !== undefined && task.workerSettings === undefined) {
       hideSecrets();

@@ -20,7 +20,7 @@ const NAMES = AGENTS.map(({ name }) => name);
 
 const HELP = `rbees-workerd launch <agent> [--run] [flags] [-- <arguments of the agent>]
 
-Configures an agent for a worker that runs: prints the command that starts it.
+Configures an agent for a running worker: prints the command that starts it.
 Agents: ${NAMES.join(', ')}
 
   --run                start the agent now, in this terminal
@@ -91,7 +91,7 @@ function notesOn({ context_length: context = 0, slots, tools }: WorkerRow): stri
   ];
 }
 
-/** What a started agent gets besides its configuration. */
+/** The environment of a started agent besides its configuration. */
 interface Surroundings {
   readonly environment: NodeJS.ProcessEnv;
   readonly token: string | undefined;

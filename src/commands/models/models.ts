@@ -24,13 +24,13 @@ Run one with: rbees-workerd serve --model <MODEL> [--dtype <type>]
   DISK       size of the repository; files that links share count once
   USED       time since a file of the repository was read or written
   MEMORY     estimate for the CPU: the weights that it takes by default, and
-             the KV cache of one slot with the whole context of the model,
-             without the some 60 MB of the worker itself
+             the KV cache of one slot with the whole context of the model;
+             the worker itself needs about 60 MB more
   FITS       yes: MEMORY is free now. "context 8192": with --context 8192.
              no: not even with a context of 512 tokens
 
 Variables
-  HF_HUB_CACHE, HF_HOME      folder of the cache; default: ~/.cache/huggingface
+  HF_HUB_CACHE         folder of the cache; default: ~/.cache/huggingface/hub
 
 Exit codes: 0 success; 1 the cache cannot be read; 2 wrong command line.
 `;

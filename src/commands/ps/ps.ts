@@ -20,8 +20,8 @@ ${WORKER_FLAGS_HELP}
   --json               print one JSON document
 
 STATUS is the state that the worker reports (starting, healthy, stalled,
-draining, unhealthy), or: "needs a token", "no answer" within two seconds,
-"not a worker": another program answers.
+draining, unhealthy), or: "needs a token"; "no answer" within two seconds;
+"not a worker", if another program answers.
 Workers of other users, containers and machines are not listed: use --url.
 
 Exit codes: 0 success; 1 a worker of --url does not answer; 2 wrong flags.

@@ -11,13 +11,15 @@ export const serveHelp: CommandHelp = {
   help: () => `rbees-workerd [serve] [settings]
 
 Runs a worker: one model behind HTTP, and a narration of its work on stdout.
-OpenAI clients use http://<host>:<port>/v1, Anthropic ones http://<host>:<port>
+Its page for browsers is http://<host>:<port>. OpenAI clients use
+http://<host>:<port>/v1, Anthropic clients http://<host>:<port>.
 
 Most used settings. Each has a variable: --api-token is RBEES_API_TOKEN.
   --model <model>      folder, or org/name of a pulled model; default: embedded
   --device <device>    auto, cpu, cuda, webgpu, coreml; default: auto
   --dtype <type>       data type of the weights, such as q4; default: auto
   --host, --port       address to listen on; default: 127.0.0.1, 8080
+  --page auto|on|off   web page at /; auto: on loopback only; default: auto
   --api-token <token>  bearer token that callers must send; default: none
   --slots <n>          requests that run at the same time; default: auto
   --context <n>        tokens of a slot, prompt and output together

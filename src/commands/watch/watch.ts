@@ -24,8 +24,8 @@ ${WORKER_FLAGS_HELP}
                        default: all workers of this user on this machine
   --json               print one event a line; without a job id, one document
 
-Ctrl-C ends the command, and not the job. A job that stops without a reader
-(on_disconnect "cancel", the default) goes on while its caller reads it.
+Ctrl-C ends the command; the job goes on while its caller reads it. A job with
+on_disconnect "cancel" (the default) stops with its last reader.
 
 Exit codes: 0 the job is complete; 1 the job failed, or there is no such job;
 2 wrong command line; 130 Ctrl-C.
@@ -53,7 +53,7 @@ async function list(selection: WorkerSelection, json: boolean): Promise<number> 
   const rows = jobs.map(({ address, job }) => ({ url: address.url, ...job }));
   if (json) await Terminal.stdout().print(jsonText(rows));
   else if (jobs.length > 0) await Terminal.stdout().print(jobTable(jobs));
-  const none = addresses.length === 0 ? 'No worker of this user runs on this machine' : 'The workers have no job';
+  const none = addresses.length === 0 ? 'No worker of this user runs on this machine' : 'The workers have no jobs';
   if (jobs.length === 0 && problems.length === 0 && !json) await Terminal.stderr().print(`${none}.\n`);
   for (const problem of problems) await Terminal.stderr().print(`${problem}\n`);
   return problems.length > 0 ? 1 : 0;

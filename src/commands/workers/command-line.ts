@@ -8,11 +8,11 @@ import { messageOf, shorten } from '../../protocol/text/error-message.ts';
 import { shownUrl } from '../../protocol/text/url-text.ts';
 
 /** The lines about them in the help of a command. */
-export const WORKER_FLAGS_HELP = `  --url <url>          a worker that runs; also RBEES_URL
+export const WORKER_FLAGS_HELP = `  --url <url>          URL of a running worker; also RBEES_URL
   --api-token <token>  its token; also RBEES_API_TOKEN, which the list of
                        processes does not show`;
 
-/** Which workers a command asks. */
+/** The workers that a command asks. */
 export interface WorkerSelection {
   /** Empty: the workers of this machine. */
   readonly urls: readonly string[];

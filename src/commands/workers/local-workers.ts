@@ -21,12 +21,12 @@ export async function findWorkers(selection: WorkerSelection): Promise<FoundWork
   return found.flatMap(({ address, row }) => (row ? [{ address, row }] : []));
 }
 
-/** Their addresses, without a question to the workers. */
+/** Their addresses. Sends no request. */
 export async function workerAddresses({ urls, apiToken }: WorkerSelection): Promise<WorkerAddress[]> {
   if (urls.length > 0) return urls.map((url) => ({ url, apiToken }));
   const folder = workersFolder();
   try {
-    if (folder === undefined) throw new Error('This system lists no workers: give --url');
+    if (folder === undefined) throw new Error('this system keeps no records of workers: give --url');
     const registered = await registeredWorkers(folder);
     return registered.map((worker) => ({ url: worker.record.url, registered: worker, apiToken }));
   } catch (error) {

@@ -1,6 +1,6 @@
-/** The environment of a terminal: what its stream may contain besides text. */
+/** The environment of a terminal: if its stream may have styles and control sequences. */
 
-/** What a stream may contain besides text. */
+/** The contents that a stream may have besides text. */
 export interface TerminalSettings {
   /** Colours and other styles of the text. */
   readonly styles: boolean;

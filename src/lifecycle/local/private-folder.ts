@@ -20,7 +20,7 @@ export async function makePrivateFolder(folder: string): Promise<void> {
 }
 
 /**
- * True if the folder exists and is of this user alone, as is its parent; false if one of them is missing.
+ * True if the folder and its parent belong to this user alone; false if one of them is missing.
  * @throws Error if one of them belongs to another user, is open to others, or cannot be examined
  */
 export async function isPrivateFolder(folder: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
- * The file by which the commands of this user find a worker of this machine. Facts about its process and its
- * address, and never a token. Pure.
+ * The file by which the commands of this user find a worker of this machine. It has facts about the process
+ * and its address, and never a token. Pure.
  */
 import type { ProcessLife } from './process-life.ts';
 

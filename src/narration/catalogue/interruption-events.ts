@@ -41,7 +41,7 @@ const CAUSES: Readonly<Record<string, { readonly human: (f: Slow) => string; rea
     cute: '🥵 The machine has its hands full today. We squeeze in wherever we can!',
   },
   reader: {
-    human: (f) => `the reader lagged, the generation paused for ${formatMs(f.paused_ms ?? 0)}`,
+    human: (f) => `the reader lagged, so the generation paused for ${formatMs(f.paused_ms ?? 0)}`,
     cute: '🐢 You read, we wait. No page turns before you are ready!',
   },
   unknown: {

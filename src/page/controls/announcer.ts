@@ -1,4 +1,4 @@
-/** Reads sentences to a screen reader: not more than one in two seconds, and never an old one. */
+/** Gives sentences to a screen reader: at most one in two seconds, and always the latest. */
 import { h } from '../dom.ts';
 import type { Answer } from '../state/answer.ts';
 

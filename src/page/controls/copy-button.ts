@@ -4,7 +4,7 @@ import { icon } from '../icons.ts';
 
 const SHOWN_MS = 1600;
 
-/** @param what the text, for the label: "copy the seed" */
+/** @param what names the text in the label: "Copy the seed" */
 export function copyButton(what: string, text: () => string): HTMLButtonElement {
   const button = h(
     'button',
@@ -22,7 +22,7 @@ export function copyButton(what: string, text: () => string): HTMLButtonElement 
   return button;
 }
 
-/** Pages without HTTPS, of another machine, have no clipboard: a selection in a field has. */
+/** A page of another machine without HTTPS has no clipboard: it copies the selection of a field. */
 async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-/** The menu of the header: export, import, and the taste of the person. */
+/** The menu of the header: export, import, and the preferences of the person. */
 import { h } from '../dom.ts';
 import { icon } from '../icons.ts';
 import type { Taste, Theme } from '../state/storage.ts';
@@ -13,7 +13,7 @@ export interface MenuParts {
 }
 
 const THEMES: readonly (readonly [Theme, string])[] = [
-  ['auto', 'as the system'],
+  ['auto', 'system'],
   ['light', 'light'],
   ['dark', 'dark'],
 ];

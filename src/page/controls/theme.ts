@@ -1,4 +1,4 @@
-/** Light, dark, or as the system. */
+/** Sets the colours: light, dark, or those of the system. */
 import type { Taste } from '../state/storage.ts';
 
 export function applyTheme({ theme }: Taste): void {

@@ -18,7 +18,7 @@ const COUNT: Range = { min: 1, whole: true };
 
 /** The numbers of a request, in the order of the form. */
 export const NUMBER_FIELDS: readonly NumberField[] = [
-  { name: 'max_tokens', range: COUNT, help: 'Most tokens of the answer' },
+  { name: 'max_tokens', range: COUNT, help: 'Maximum number of tokens of the answer' },
   ...SAMPLING_NAMES.map((name) => {
     const { field, range, description } = SAMPLING[name];
     return { name: field, range, help: description };
@@ -34,7 +34,7 @@ export interface TextField {
 }
 
 export const TEXT_FIELDS: readonly TextField[] = [
-  { name: 'stop', label: 'stop', help: 'One text per line that ends the answer, up to 4', kind: 'lines' },
+  { name: 'stop', label: 'stop', help: 'Up to 4 strings that end the answer, one per line', kind: 'lines' },
   { name: 'schema', label: 'schema', help: 'JSON Schema that the answer must match', kind: 'json' },
   { name: 'tools', label: 'tools', help: 'JSON list of tools, as in Chat Completions', kind: 'json' },
 ];

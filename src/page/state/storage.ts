@@ -1,6 +1,6 @@
 /**
- * What the page keeps in the browser. The conversation, the draft and the token belong to one tab
- * (sessionStorage), so two tabs never see each other's. Only taste is kept for all tabs (localStorage).
+ * The data that the page keeps in the browser. The conversation, the draft and the token belong to one tab
+ * (sessionStorage), so no tab sees those of another one. All tabs share only the taste (localStorage).
  */
 import type { ConversationData } from './conversation.ts';
 import type { Parameters } from './parameters.ts';

@@ -1,5 +1,5 @@
 /** The events that change the speed of a request. Pure. */
-import type { Sentence } from './story.ts';
+import type { EventName, Sentence } from './story.ts';
 
 /** A mark of the plot. */
 export interface Cause {
@@ -19,13 +19,12 @@ const CAUSES: Readonly<Record<string, Cause>> = {
   'generation.slowed': slower('↓', 'slower'),
   'reader.slow': slower('…', 'a slow reader'),
   'generation.paused': slower('‖', 'paused'),
-  'generation.resumed': faster('▸', 'goes on'),
-  'request.preempted': slower('‖', 'preempted'),
-  'request.interrupted': slower('!', 'engine lost'),
-  'request.resumed': faster('▸', 'goes on'),
+  'generation.resumed': faster('▸', 'resumed'),
+  'request.requeued': slower('!', 'queued again'),
+  'request.engine_lost': slower('!', 'engine lost'),
   'request.stalled': slower('!', 'engine silent'),
   'request.recovered': faster('▸', 'engine answers'),
-};
+} satisfies Partial<Record<EventName, Cause>>;
 
 /** Causes of `generation.slowed`, from its field `cause`. */
 const SLOWED: Readonly<Record<string, string>> = {

@@ -70,5 +70,5 @@ export function factList(story: Story): HTMLElement | undefined {
 function reasonOf({ stop_reason: reason, stop_sequence_matched: matched }: NonNullable<Story['end']>): string {
   if (reason === 'eos') return 'the model was done';
   if (reason === 'max_tokens') return 'at the limit of tokens';
-  return matched === undefined ? 'at a stop text' : `at the stop text ${JSON.stringify(matched)}`;
+  return matched === undefined ? 'at a stop string' : `at the stop string ${JSON.stringify(matched)}`;
 }

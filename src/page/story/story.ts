@@ -5,6 +5,8 @@
 import type { StreamEvent } from '../../contract/events.ts';
 
 type NarrationEvent = Extract<StreamEvent, { type: 'narration' }>;
+/** The names of all narrations, for tables that the compiler checks. */
+export type EventName = NarrationEvent['event'];
 type EndEvent = Extract<StreamEvent, { type: 'end' }>;
 
 /** A sentence of the worker. `at`: milliseconds after the request was sent, on the clock of the page. */
@@ -70,7 +72,11 @@ const MOST_SENTENCES = 600;
 const MOST_ARRIVALS = 2000;
 
 /** Events of which many follow each other. */
-export const REPEATED: ReadonlySet<string> = new Set(['tokens.progress', 'prefill.progress', 'queue.moved']);
+export const REPEATED: ReadonlySet<string> = new Set<EventName>([
+  'tokens.progress',
+  'prefill.progress',
+  'queue.moved',
+]);
 
 /** The phase that begins with an event. */
 const PHASES: Readonly<Record<string, Phase>> = {
@@ -79,13 +85,10 @@ const PHASES: Readonly<Record<string, Phase>> = {
   'cache.reset': 'reading',
   'generation.paused': 'paused',
   'request.stalled': 'paused',
-  'request.preempted': 'paused',
-  'request.interrupted': 'paused',
   'generation.resumed': 'writing',
   'request.recovered': 'writing',
-  'request.resumed': 'writing',
   'inference.complete': 'finishing',
-};
+} satisfies Partial<Record<EventName, Phase>>;
 
 /** Adds an event to a story. `now`: milliseconds since 1970. */
 export function addToStory(story: Story, event: StreamEvent, now: number): void {
@@ -174,7 +177,7 @@ const timeOf = (facts: Sentence['facts']): TimeSpent => ({
   decode: Number(facts['decode_time_ms'] ?? 0),
 });
 
-/** The state of a request in one word. */
+/** The current phase of a request. */
 export function phaseOf(story: Story): Phase {
   return story.spans.at(-1)?.phase ?? 'preparing';
 }

@@ -3,7 +3,7 @@ import type { WorkerClient } from '../../client/client.ts';
 import { RefusedError } from '../../client/errors.ts';
 import type { Health } from '../../contract/answers.ts';
 
-/** `offline`: nobody answers. `locked`: the worker wants a token. */
+/** `offline`: nobody answers. `locked`: the worker requires a token. */
 export type WorkerView =
   | { readonly state: 'unknown' }
   | { readonly state: 'known'; readonly health: Health }

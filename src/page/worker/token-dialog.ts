@@ -27,7 +27,7 @@ export class TokenDialog {
       h(
         'form',
         { submit },
-        h('h2', { id: 'token-title' }, 'This worker wants a token'),
+        h('h2', { id: 'token-title' }, 'This worker requires a token'),
         h('p', {}, 'It was started with --api-token. The token stays in this tab and is forgotten when you close it.'),
         h('label', { for: 'token' }, 'Token'),
         this.#field,

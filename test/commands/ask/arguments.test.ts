@@ -56,7 +56,7 @@ test('values become those of the request', () => {
   });
 });
 
-test('the settings behind -- are those of the worker', () => {
+test('the settings after -- are those of the worker', () => {
   const { question, workerSettings } = readAskArguments(['Hello', '--', '--model', 'x', '--', 'y']);
   expect([question, workerSettings]).toEqual(['Hello', ['--model', 'x', '--', 'y']]);
   expect(readAskArguments(['Hello']).workerSettings).toBeUndefined();
@@ -64,7 +64,7 @@ test('the settings behind -- are those of the worker', () => {
 
 describe('a problem says what to do', () => {
   test.each([
-    [['Hello', '--slots', '4'], 'Put such settings behind --, as in: ask "Hello" -- --slots …'],
+    [['Hello', '--slots', '4'], 'Put such settings after --, as in: ask "Hello" -- --slots …'],
     [['Hello', '--temprature', '1'], 'Did you mean --temperature?'],
     [['-5 plus 3'], 'ask --prompt='],
     [['Hello', 'again'], 'put the question in quotes'],

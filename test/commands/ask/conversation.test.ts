@@ -68,14 +68,14 @@ test('a folder that cannot be made is a reason, and no error', () => {
 });
 
 test('the history keeps the newest questions, each once in a row, and skips damaged lines', () => {
-  const history = new History();
+  const history = new History(true);
   for (let index = 0; index < MAX_HISTORY + 5; index += 1) history.add(`question ${index}`);
   history.add('two\nlines');
   history.add('two\nlines');
   const file = join(folder, 'history.jsonl');
   expect(statSync(file).mode & 0o777).toBe(0o600);
   writeFileSync(file, `${readFileSync(file, 'utf8')}{damaged\n`);
-  const { newestFirst } = new History();
+  const { newestFirst } = new History(true);
   expect(newestFirst.slice(0, 2)).toEqual(['two lines', `question ${MAX_HISTORY + 4}`]);
   expect(newestFirst.length).toBe(MAX_HISTORY);
 });

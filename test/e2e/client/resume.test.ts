@@ -147,7 +147,7 @@ describe('a worker that dies', () => {
     expect(error).toBeInstanceOf(ConnectionError);
     const { message, lastEventId } = error as ConnectionError;
     expect(message).toMatch(
-      /^The connection to job job-\w+ broke and could not be made again within 1000 ms \(.*\)\.$/,
+      /^The connection to job job-\w+ broke and could not be restored within 1000 ms \(.*\)\.$/,
     );
     expect(parseEventId(lastEventId ?? '')?.number).toBe(seen.length - 1);
     expect(seen).not.toContain('end');

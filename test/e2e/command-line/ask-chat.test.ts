@@ -83,7 +83,7 @@ test('commands set fields, save, clear and help, and name a similar command', as
   await say(`/save ${file}`, /is in/);
   await say(`/save ${file}`, /exists already/);
   expect(readFileSync(file, 'utf8')).toMatch(/^## System\n\nBe kind\n\n## Question\n\nHello\n\n## Answer\n\n/);
-  await say('/clear', /begins anew/);
+  await say('/clear', /is empty now/);
   await say('/hlep', /Did you mean \/help\?/);
   await say('/help', /Ctrl-C\s+cancels the answer/);
   session.type('/exit\r');

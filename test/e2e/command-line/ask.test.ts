@@ -37,7 +37,7 @@ describe('with its own worker', () => {
     for (const line of stdout.trimEnd().split('\n')) expect(stderr).not.toContain(line);
   });
 
-  test('the settings behind -- are those of its worker', async () => {
+  test('the settings after -- are those of its worker', async () => {
     const { code, stdout, stderr } = await runCli(['ask', QUESTION, '--', '--narration', 'off', '--slots', '1']);
     expect(code).toBe(0);
     expect(stdout).not.toBe('');
@@ -133,7 +133,7 @@ describe('standard input', () => {
 describe('a wrong command line', () => {
   test.each([
     [['ask'], 'ask needs a question'],
-    [['ask', 'Hello', '--slots', '1'], 'behind --'],
+    [['ask', 'Hello', '--slots', '1'], 'after --'],
     [['ask', 'Hello', '--', '--slots', 'x'], '--slots: "x" is not allowed'],
     [['ask', 'Hello', 'again'], 'quotes'],
     [['ask', 'Hello', '--temperature', 'hot'], '--temperature must be a number from 0 to 2, but is "hot"'],

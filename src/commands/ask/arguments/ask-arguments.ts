@@ -1,5 +1,5 @@
 /**
- * The command line of `ask`: the question, its own flags, the fields of the request, and behind `--` the
+ * The command line of `ask`: the question, its own flags, the fields of the request, and after `--` the
  * settings of the worker that it starts.
  */
 import { parseArgs } from 'node:util';
@@ -33,11 +33,11 @@ export interface AskArguments {
   readonly continues: boolean;
   readonly isChat: boolean;
   readonly isJson: boolean;
-  /** How much of the narration stays on the screen. */
+  /** The part of the narration that stays on the screen: the last line, all sentences, or nothing. */
   readonly narration: 'live' | 'story' | 'none';
-  /** False: the conversation is not kept for `--continue`. */
+  /** False: neither the conversation nor the questions of a chat are kept. */
   readonly saves: boolean;
-  /** The settings behind `--`; undefined without `--`. */
+  /** The settings after `--`; undefined without `--`. */
   readonly workerSettings: readonly string[] | undefined;
 }
 
@@ -115,6 +115,6 @@ function remedyFor(error: unknown, known: readonly string[]): string {
   if (name === undefined && messageOf(error).startsWith('Unknown option'))
     return '\nA question that begins with a dash: ask --prompt="-5 plus 3?"';
   if (name !== undefined && (Object.hasOwn(SETTINGS, name) || name === ENV_FILE.name))
-    return `\n--${name} is a setting of the worker that ask starts. Put such settings behind --, as in: ask "Hello" -- --${name} …`;
+    return `\n--${name} is a setting of the worker that ask starts. Put such settings after --, as in: ask "Hello" -- --${name} …`;
   return `${suggestionFor(error, known)}\nrbees-workerd ask --help-all lists all flags.`;
 }

@@ -6,7 +6,7 @@ import { formatBytes } from '../../../narration/phrases.ts';
 
 /** Maximum bytes of standard input. No model of today has a context for so much text. */
 export const MAX_STDIN_BYTES = 16 * 2 ** 20;
-/** Time without an end of the input after which a person is told that the command waits for it. */
+/** Milliseconds after which the command reports that it waits for the end of the input. */
 const NOTICE_MS = 2000;
 
 /**
@@ -25,7 +25,7 @@ export async function readStdin(waiting: () => void): Promise<string | undefined
       size += chunk.length;
       if (size > MAX_STDIN_BYTES)
         throw new ConfigError(
-          `standard input is larger than ${formatBytes(MAX_STDIN_BYTES)}; ask takes a text of at most that size`,
+          `standard input is larger than ${formatBytes(MAX_STDIN_BYTES)}; ask takes text of at most that size`,
         );
       chunks.push(chunk);
     }
@@ -48,7 +48,7 @@ function hasText(): boolean {
 function textOf(bytes: Buffer): string {
   const zero = bytes.indexOf(0);
   if (zero !== -1)
-    throw new ConfigError(`standard input is not a text: byte ${zero + 1} is zero; ask takes text in UTF-8`);
+    throw new ConfigError(`standard input is not text: byte ${zero + 1} is zero; ask takes text in UTF-8`);
   if (!isUtf8(bytes)) throw new ConfigError('standard input is not valid UTF-8; ask takes text in UTF-8');
   return bytes
     .toString('utf8')

@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<string, ChatCommand>> = {
     summary: 'forget the questions and answers so far',
     run: ({ conversation }) => {
       conversation.clear();
-      return 'The conversation begins anew.';
+      return 'The conversation is empty now.';
     },
   },
   save: { usage: '/save <file>', summary: 'write the conversation into a new Markdown file', run: save },

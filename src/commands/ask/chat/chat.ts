@@ -31,7 +31,7 @@ export interface ChatParts {
  */
 export async function chat(parts: ChatParts, first: string | undefined): Promise<number> {
   const { interrupts, streams } = parts;
-  const history = new History();
+  const history = new History(parts.task.saves);
   const reader = new LineReader(streams, {
     history: history.newestFirst,
     interrupted: () => streams.err.write('\n', { style: 'dim', text: 'Ctrl-D or /exit leaves the chat.' }, '\n'),

@@ -8,8 +8,11 @@ export const MAX_HISTORY = 500;
 export class History {
   readonly #file = new StateFile(FILE);
   readonly #entries: string[];
+  readonly #saves: boolean;
 
-  constructor() {
+  /** @param saves false: questions are added, and the file stays as it is */
+  constructor(saves: boolean) {
+    this.#saves = saves;
     const lines = (this.#file.read() ?? '').split('\n').filter((line) => line !== '');
     this.#entries = lines.flatMap(textOf).slice(-MAX_HISTORY);
   }
@@ -19,10 +22,11 @@ export class History {
     return this.#entries.map((entry) => entry.replaceAll(/\s*\n\s*/g, ' ')).reverse();
   }
 
-  /** Adds a question, and writes the file. A file that cannot be written loses only the history. */
+  /** Adds a question, and writes the file. If the file cannot be written, only the history is lost. */
   add(question: string): void {
     if (question === this.#entries.at(-1)) return;
     this.#entries.push(question);
+    if (!this.#saves) return;
     this.#file.write(
       `${this.#entries
         .slice(-MAX_HISTORY)

@@ -24,7 +24,7 @@ const SENTENCES = 3;
 const SPINNER = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'] as const;
 const SEPARATOR = ' · ';
 
-/** How a live view writes. */
+/** The streams of a live view, and its use of them. */
 export interface LiveStreams {
   /** The terminal of the pane. */
   readonly terminal: Terminal;
@@ -136,7 +136,6 @@ export class LiveView implements View {
     const width = this.#streams.terminal.columns - 1;
     const sentences = this.#sentences
       .slice(-SENTENCES)
-
       .map((parts): PaneLine => ({ style: 'dim', text: joinWithin(parts, ' ', width).trimEnd() }));
     const [first = '', ...others] = this.#status.current;
     const spinner = SPINNER[this.#frame % SPINNER.length] ?? '';

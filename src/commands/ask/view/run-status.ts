@@ -1,4 +1,4 @@
-/** The state of a run as its events tell it: for the line that changes, and for the line that stays. */
+/** The state of a run, from its events: for the line that changes, and for the line that stays. */
 import type { StreamEvent } from '../../../contract/events.ts';
 import { count, formatEta, formatMs } from '../../../narration/phrases.ts';
 
@@ -17,7 +17,7 @@ export class RunStatus {
   /** Tokens so far: the pieces of the output, or the worker's count if that is higher. */
   #tokens = 0;
   #tokensPerSecond: number | undefined;
-  /** Speeds of the last periods, and the begin of the current one. */
+  /** Speeds of the last periods, and the start of the current one. */
   #bars: number[] = [];
   #barAt = 0;
   #barTokens = 0;

@@ -24,7 +24,7 @@ export interface BatchChange {
 }
 
 export class BatchWatch {
-  /** Others at the last event, or at the first step; undefined before it. */
+  /** Number of other sequences at the last event, or at the first step; undefined before it. */
   #told: number | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
   /** The speed of the last event, in tokens per millisecond of one output. */
@@ -48,7 +48,7 @@ export class BatchWatch {
     return this.#isDue(step.at) && canTell() ? this.#tell(step) : undefined;
   }
 
-  /** A change that has reverted is not told. */
+  /** A change that has reverted is not reported. */
   #revert(): void {
     this.#before.merge(this.#after);
     this.#after = new Span();

@@ -62,8 +62,8 @@ function neighboursFactor({ others, outputs }: Span, best: BestSpeed): number {
 }
 
 /**
- * How much less processor time the engine gets than at its best speed. It is claimed only if tasks of the
- * machine waited for a processor: an engine that waits for a GPU uses less of them too.
+ * The factor by which the engine gets less processor time than at the best speed. It counts only if tasks of
+ * the machine waited for a processor: an engine that waits for a GPU uses less of them too.
  */
 function machineFactor({ pressure = 0, processors }: Span, { processors: before }: BestSpeed): number {
   if (pressure < LEAST_PRESSURE || processors === undefined || before === undefined) return 1;

@@ -55,7 +55,7 @@ export class SlowWatch {
   #phase: Span | undefined;
   /** The phase that has ended, was long enough, and waits for its event. */
   #ended: Span | undefined;
-  /** The cause that was told in this phase. */
+  /** The cause that was reported in this phase. */
   #told: SlowCause | undefined;
   #toldAt = Number.NEGATIVE_INFINITY;
 
@@ -86,7 +86,7 @@ export class SlowWatch {
     this.#noteBest(this.#window);
   }
 
-  /** Forgets the time since the last window: the engine was silent, and the request was told. */
+  /** Forgets the time since the last window: the engine was silent, which has events of its own. */
   gap(): void {
     this.#window = new Span();
     this.#phase = undefined;
