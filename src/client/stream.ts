@@ -1,6 +1,6 @@
 /**
- * The events of one job over as many connections as needed: a broken connection is replaced, and the events go
- * on after the last one that arrived.
+ * The events of one job over as many connections as needed: a broken connection is replaced, and the events
+ * go on after the last one that arrived.
  */
 import { parseEventId } from '../contract/event-ids.ts';
 import type { StreamEvent } from '../contract/events.ts';

@@ -1,6 +1,6 @@
 /**
- * Reads an exported conversation. The file is not trusted: only the fields that the page shows are taken, each
- * with its type. Pure.
+ * Reads an exported conversation. The file is not trusted: only the fields that the page shows are taken,
+ * each with its type. Pure.
  */
 import type { Answer, AnswerStatus, Failure } from './answer.ts';
 import { newAnswer } from './answer.ts';
