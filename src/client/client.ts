@@ -166,7 +166,7 @@ export class WorkerClient {
     const mayRun = async (): Promise<boolean> => (submission ? submission.mayRun() : true);
     const abort = (): void => {
       controller.abort(outer?.reason);
-      // The connection may be gone for good: nobody waits for the answer.
+      // The connection may be lost for good, so no caller waits for the answer.
       void mayRun()
         .then((may) => (may && cancels ? cancel() : undefined))
         .catch(() => undefined)

@@ -205,7 +205,7 @@ export class Terminal {
     return () => void this.#stream.off('resize', resized);
   }
 
-  /** Calls `closed` once, when nobody reads the stream any more, or when it cannot be written. */
+  /** Calls `closed` once, when the reader has closed the stream, or when it cannot be written. */
   onClosed(closed: (error: NodeJS.ErrnoException) => void): void {
     this.#stream.once('error', closed);
   }
@@ -245,7 +245,7 @@ export class Terminal {
   }
 }
 
-/** The reader of a pipe has gone, or the terminal. That is no failure of the command. */
+/** True if the reader of a pipe or the terminal has closed it, which is no failure of the command. */
 export const isClosed = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE' || code === 'EIO';
 
 /** Without a listener, Node.js ends the process with a stack when a write fails. */

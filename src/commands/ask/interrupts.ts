@@ -41,7 +41,7 @@ export class Interrupts {
     for (const signal of ['SIGTERM', ...(survivesHangup ? [] : (['SIGHUP'] as const))] as const)
       process.on(signal, () => this.#end(128 + constants.signals[signal]));
     out.onClosed((error) => {
-      // The reader has all that it wants, as with `| head -1`. A full disk is a failure.
+      // The reader has read enough, as with `| head -1`. A full disk is a failure.
       if (!isClosed(error)) this.failure ??= `The answer cannot be written: ${error.message}`;
       this.#end(isClosed(error) ? 0 : 1);
     });

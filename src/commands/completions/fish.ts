@@ -34,7 +34,7 @@ end
 function __rbees_workerd_serve
     __fish_seen_subcommand_from serve; or not __fish_seen_subcommand_from ${names}
 end
-# The arguments behind -- are settings of a worker. fish completes no options there, but words.
+# The arguments after -- are settings of a worker. fish completes no options there, only words.
 function __rbees_workerd_rest
     contains -- -- (commandline -opc)
 end

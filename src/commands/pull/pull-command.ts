@@ -17,7 +17,7 @@ Run it with: rbees-workerd serve --model <org/model>
 
 export const pullCommand: Command = {
   help: () => `${HELP}
-Most used variables
+Common variables
   HF_TOKEN             token for gated and private models
   HF_HUB_CACHE         folder of the cache; default: ~/.cache/huggingface/hub
   HF_HUB_OFFLINE=1     use only the cache, and send no requests

@@ -14,7 +14,7 @@ Runs a worker: one model behind HTTP, and a narration of its work on stdout.
 Its page for browsers is http://<host>:<port>. OpenAI clients use
 http://<host>:<port>/v1, Anthropic clients http://<host>:<port>.
 
-Most used settings. Each has a variable: --api-token is RBEES_API_TOKEN.
+Common settings. Each has a variable: --api-token is RBEES_API_TOKEN.
   --model <model>      folder, or org/name of a pulled model; default: embedded
   --device <device>    auto, cpu, cuda, webgpu, coreml; default: auto
   --dtype <type>       data type of the weights, such as q4; default: auto

@@ -1,5 +1,5 @@
 /**
- * The web page at `/`: plain files of the build, without anything of the worker. A browser loads them without
+ * The web page at `/`: plain files of the build, without data of the worker. A browser loads them without
  * the token; the page asks for it and sends it with its own requests.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -45,8 +45,8 @@ export const hasPage = ({ page, host }: Pick<Config, 'page' | 'host'>): boolean 
   page === 'on' || (page === 'auto' && isLoopback(host));
 
 /**
- * Adds the routes of the page. A file is read at its first request: a worker whose page nobody opens pays
- * nothing for it.
+ * Adds the routes of the page. A file is read at its first request, so a page that is never opened costs
+ * nothing.
  * @param folder the folder of the files
  */
 export function addPage(app: FastifyInstance, folder: URL): void {

@@ -4,7 +4,7 @@ import { fstatSync } from 'node:fs';
 import { ConfigError } from '../../../config/config.ts';
 import { formatBytes } from '../../../narration/phrases.ts';
 
-/** Maximum bytes of standard input. No model of today has a context for so much text. */
+/** Maximum bytes of standard input. No current model has a context for as much text. */
 export const MAX_STDIN_BYTES = 16 * 2 ** 20;
 /** Milliseconds after which the command reports that it waits for the end of the input. */
 const NOTICE_MS = 2000;

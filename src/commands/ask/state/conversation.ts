@@ -1,9 +1,9 @@
-/** A conversation, and the file of the last one, with which `--continue` goes on. */
+/** A conversation, and the file of the last one, which `--continue` reads. */
 import type { ChatMessage } from '../../../client/client.ts';
 import { StateFile } from './state-file.ts';
 
 const FILE = 'conversation.json';
-/** Most questions and answers that are kept and sent: a request may have 256 messages. */
+/** Maximum number of questions and answers that are kept and sent: a request may have 256 messages. */
 export const MAX_MESSAGES = 200;
 
 /** The text of a message; tools and reasoning of an answer are not kept. */

@@ -2,7 +2,7 @@
 import { StateFile } from './state-file.ts';
 
 const FILE = 'history.jsonl';
-/** Most questions that are kept. */
+/** Maximum number of questions in the file. */
 export const MAX_HISTORY = 500;
 
 export class History {

@@ -56,12 +56,12 @@ export class Pane {
     this.#out = out;
   }
 
-  /** Most rows of the pane. */
+  /** Maximum number of rows of the pane. */
   get rows(): number {
     return Math.max(1, this.#terminal.rows - ROWS_FOR_TEXT);
   }
 
-  /** Appends text, and draws the pane anew. */
+  /** Appends text, and draws the pane again. */
   draw(text: readonly TextPiece[], lines: readonly PaneLine[]): void {
     this.#terminal.hideCursor();
     this.#terminal.write(BEGIN_UPDATE);
@@ -113,7 +113,7 @@ export class Pane {
   }
 
   /**
-   * After a change of the size, the terminal has wrapped the lines of the pane anew, and the remembered place
+   * After a change of the size, the terminal has wrapped the lines of the pane again, and the remembered place
    * is wrong. The text goes on in the row of the pane: its column is not known.
    */
   #eraseFromPane(): void {
