@@ -72,11 +72,7 @@ const MOST_SENTENCES = 600;
 const MOST_ARRIVALS = 2000;
 
 /** Events of which many follow each other. */
-export const REPEATED: ReadonlySet<string> = new Set<EventName>([
-  'tokens.progress',
-  'prefill.progress',
-  'queue.moved',
-]);
+export const REPEATED: ReadonlySet<string> = new Set<EventName>(['tokens.progress', 'prefill.progress', 'queue.moved']);
 
 /** The phase that begins with an event. */
 const PHASES: Readonly<Record<string, Phase>> = {

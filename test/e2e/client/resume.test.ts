@@ -146,9 +146,7 @@ describe('a worker that dies', () => {
     const error = await reading.catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(ConnectionError);
     const { message, lastEventId } = error as ConnectionError;
-    expect(message).toMatch(
-      /^The connection to job job-\w+ broke and could not be restored within 1000 ms \(.*\)\.$/,
-    );
+    expect(message).toMatch(/^The connection to job job-\w+ broke and could not be restored within 1000 ms \(.*\)\.$/);
     expect(parseEventId(lastEventId ?? '')?.number).toBe(seen.length - 1);
     expect(seen).not.toContain('end');
   });

@@ -113,8 +113,8 @@ export class Pane {
   }
 
   /**
-   * After a change of the size, the terminal has wrapped the lines of the pane again, and the remembered place
-   * is wrong. The text goes on in the row of the pane: its column is not known.
+   * After a change of the size, the terminal has wrapped the lines of the pane again, and the remembered
+   * place is wrong. The text goes on in the row of the pane: its column is not known.
    */
   #eraseFromPane(): void {
     const above = this.#drawn.slice(0, -1).map(({ text }) => rowsOf(text, this.#terminal.columns));
