@@ -15,17 +15,20 @@ const TRIES = 10;
 /** Running jobs of this orchestrator by the address of their worker. */
 const own = new Map();
 
-/** The worker with the least load. A worker that does not answer is chosen last. */
+/** Takes the worker with the least load. A worker that does not answer is chosen last. */
 async function choose(avoided) {
   const listed = await (await fetch(`${manager}/endpoints`)).json();
-  const loaded = listed.map(async ({ url }) => {
+  const known = listed.map(async ({ url }) => {
     const client = new WorkerClient({ url });
     const { slots, queue } = await client.health(AbortSignal.timeout(1000)).catch(() => ({}));
-    const load = slots ? Math.max(own.get(url) ?? 0, slots.busy + queue.length) : Number.POSITIVE_INFINITY;
-    return { url, client, load: avoided.has(url) ? Number.POSITIVE_INFINITY : load };
+    return { url, client, busy: slots && !avoided.has(url) ? slots.busy + queue.length : Number.POSITIVE_INFINITY };
   });
-  const [best] = (await Promise.all(loaded)).sort((a, b) => a.load - b.load);
+  const workers = await Promise.all(known);
+  // From here to the count in one turn: tasks that choose at the same time see each other.
+  const load = ({ url, busy }) => Math.max(own.get(url) ?? 0, busy);
+  const [best] = workers.sort((a, b) => load(a) - load(b));
   if (!best) throw new Error('No worker is ready.');
+  own.set(best.url, (own.get(best.url) ?? 0) + 1);
   return best;
 }
 
@@ -33,11 +36,9 @@ async function choose(avoided) {
 async function run(task, send, signal) {
   const avoided = new Set();
   for (let [tries, sent] = [1, '']; ; tries += 1) {
-    let url = '';
+    let best;
     try {
-      const best = await choose(avoided);
-      url = best.url;
-      own.set(url, (own.get(url) ?? 0) + 1);
+      best = await choose(avoided);
       let text = '';
       for await (const event of best.client.execute(task, { resumeForMs: 2000, acceptWithinMs: 60_000, signal })) {
         if (event.type === 'error') throw event;
@@ -49,10 +50,10 @@ async function run(task, send, signal) {
       return;
     } catch (error) {
       if (signal.aborted || error.retry === 'never' || tries === TRIES) throw error;
-      avoided.add(url);
+      avoided.add(best?.url);
       await sleep(500 * Math.random() * tries);
     } finally {
-      own.set(url, (own.get(url) ?? 1) - 1);
+      if (best) own.set(best.url, own.get(best.url) - 1);
     }
   }
 }

@@ -3,6 +3,7 @@
  * only this user can open. A process holds a lock on its file while it lives, so that the file of a killed
  * process counts for nothing. Knows no models and no plans.
  */
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
@@ -113,7 +114,8 @@ export class Reservations {
   /** Reserves memory until this process ends, or until `release`. @throws ReservationError. */
   publish(reservation: Reservation): void {
     this.release();
-    const name = `${process.pid}-${Date.now()}${SUFFIX}`;
+    // A pid and a time alone are not unique: a process can reserve twice within a millisecond.
+    const name = `${process.pid}-${randomUUID()}${SUFFIX}`;
     const descriptor = this.#open(name);
     this.#own = { path: join(this.#folder, name), descriptor };
     process.once('exit', this.#release);

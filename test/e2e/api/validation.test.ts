@@ -277,7 +277,7 @@ test('a client that accepts event streams gets the failure as a stream with stat
 });
 
 test('unknown routes and methods are answered in the same shape', async () => {
-  for (const path of ['/', '/execute', '/cancel', '/%2e%2e/etc/passwd', '/health/', '/nope?x=1']) {
+  for (const path of ['/page', '/execute', '/cancel', '/%2e%2e/etc/passwd', '/health/', '/nope?x=1']) {
     const response = await worker.get(path);
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });

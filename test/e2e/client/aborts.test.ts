@@ -82,7 +82,7 @@ describe('an abort', () => {
     await proxy.close();
     await connect({ stallAfter: [0] });
     const controller = new AbortController();
-    const run = client.execute(LONG, { signal: controller.signal, silenceMs: 500 });
+    const run = client.execute(LONG, { signal: controller.signal, silenceMs: 100 });
     const failed = expect(run.text()).rejects.toThrow('enough');
     await worker.line('request.validated', (line) => line['job_id'] === run.jobId);
     controller.abort(new Error('enough'));

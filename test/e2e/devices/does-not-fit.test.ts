@@ -53,6 +53,7 @@ test('ask prints the whole reason', async () => {
   const { code, stdout, stderr } = await runCli([
     'ask',
     'Hello',
+    '--',
     ...['--model', wide, '--slots', '256', '--context', `${CONTEXT}`],
   ]);
   expect([code, stdout]).toEqual([1, '']);
