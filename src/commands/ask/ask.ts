@@ -82,7 +82,7 @@ class Session {
     const conversation = openConversation(task);
     const question = task.isChat ? task.question : await this.#question();
     if (!task.isChat && question === undefined)
-      throw new ConfigError('ask needs a question: ask "Write a haiku about the sea"');
+      throw new ConfigError('ask needs a question: ask "Write a haiku about the sea", or ask --chat for several');
     const open = await this.#connect();
     const view = await this.#open();
     const client = await open(view);
@@ -99,7 +99,7 @@ class Session {
     const failure = interrupts.failure ?? outcome.failure;
     if (failure !== undefined) await streams.err.print(`rbees-workerd: ${failure}\n`);
     else if (outcome.code !== 0 && streams.err.isTTY) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
-    if (outcome.code === 0) await this.#save(conversation);
+    if (outcome.isComplete) await this.#save(conversation);
     return interrupts.ending ?? outcome.code;
   }
 

@@ -10,7 +10,7 @@ import { messageOf, shorten } from '../../protocol/text/error-message.ts';
 import { childExit } from '../child-exit.ts';
 import type { Command } from '../command.ts';
 import { Terminal } from '../terminal.ts';
-import { readWorkerArguments, WORKER_FLAGS_HELP, type WorkerArguments } from '../workers/command-line.ts';
+import { readWorkerArguments, type WorkerArguments, workerFlagsHelp } from '../workers/command-line.ts';
 import { NoWorkerError, oneWorker } from '../workers/local-workers.ts';
 import type { WorkerRow } from '../workers/worker-row.ts';
 import { AGENTS, type Agent, type AgentSetup } from './agents.ts';
@@ -24,8 +24,7 @@ Configures an agent for a running worker: prints the command that starts it.
 Agents: ${NAMES.join(', ')}
 
   --run                start the agent now, in this terminal
-${WORKER_FLAGS_HELP}
-                       default: the worker of this machine, if there is one
+${workerFlagsHelp('default: the worker of this machine, if there is one')}
 
 No configuration file is read or changed. The printed command has the token of
 the worker as a reference to RBEES_API_TOKEN, and never its text.

@@ -4,7 +4,7 @@ import type { Command } from '../command.ts';
 import { jsonText } from '../json-text.ts';
 import { Terminal } from '../terminal.ts';
 import { type Column, shortTime, textTable } from '../text-table.ts';
-import { readWorkerArguments, WORKER_FLAGS_HELP, type WorkerSelection } from '../workers/command-line.ts';
+import { readWorkerArguments, type WorkerSelection, workerFlagsHelp } from '../workers/command-line.ts';
 import { findWorkers } from '../workers/local-workers.ts';
 import type { WorkerRow } from '../workers/worker-row.ts';
 import { withRates } from './token-rates.ts';
@@ -14,8 +14,7 @@ const HELP = `rbees-workerd ps [flags]
 Lists the workers of this user on this machine: model, device, busy slots of all
 slots, queue, speed, memory. Takes a second, in which it measures TOK/S.
 
-${WORKER_FLAGS_HELP}
-                       --url can be given several times: only these are listed
+${workerFlagsHelp('several times: only these workers are listed')}
   --no-rate            do not measure the speed
   --json               print one JSON document
 

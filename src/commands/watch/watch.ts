@@ -11,7 +11,7 @@ import type { Command, CommandContext } from '../command.ts';
 import { jsonText } from '../json-text.ts';
 import { Terminal } from '../terminal.ts';
 import { clientOf, type WorkerAddress } from '../workers/ask-worker.ts';
-import { readWorkerArguments, WORKER_FLAGS_HELP, type WorkerSelection } from '../workers/command-line.ts';
+import { readWorkerArguments, type WorkerSelection, workerFlagsHelp } from '../workers/command-line.ts';
 import { workerAddresses } from '../workers/local-workers.ts';
 import { jobTable, listJobs } from './job-list.ts';
 
@@ -20,8 +20,7 @@ const HELP = `rbees-workerd watch [<job id>] [flags]
 Shows a job of a worker, from its first event on: the answer on stdout, the
 narration on stderr. Without a job id: lists the jobs.
 
-${WORKER_FLAGS_HELP}
-                       default: all workers of this user on this machine
+${workerFlagsHelp('default: all workers of this user on this machine')}
   --json               print one event a line; without a job id, one document
 
 Ctrl-C ends the command; the job goes on while its caller reads it. A job with

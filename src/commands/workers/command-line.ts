@@ -7,8 +7,12 @@ import { keepSecret } from '../../narration/sanitize.ts';
 import { messageOf, shorten } from '../../protocol/text/error-message.ts';
 import { shownUrl } from '../../protocol/text/url-text.ts';
 
-/** The lines about them in the help of a command. */
-export const WORKER_FLAGS_HELP = `  --url <url>          URL of a running worker; also RBEES_URL
+/**
+ * The lines about them in the help of a command.
+ * @param note a further line about `--url`
+ */
+export const workerFlagsHelp = (note: string): string => `  --url <url>          URL of a running worker; also RBEES_URL
+                       ${note}
   --api-token <token>  its token; also RBEES_API_TOKEN, which the list of
                        processes does not show`;
 

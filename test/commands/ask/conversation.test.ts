@@ -79,3 +79,13 @@ test('the history keeps the newest questions, each once in a row, and skips dama
   expect(newestFirst.slice(0, 2)).toEqual(['two lines', `question ${MAX_HISTORY + 4}`]);
   expect(newestFirst.length).toBe(MAX_HISTORY);
 });
+
+test('a history that is not saved has the new question, and leaves the file as it is', () => {
+  const file = join(folder, 'history.jsonl');
+  new History(true).add('kept');
+  const saved = readFileSync(file, 'utf8');
+  const history = new History(false);
+  history.add('a secret');
+  expect(history.newestFirst[0]).toBe('a secret');
+  expect(readFileSync(file, 'utf8')).toBe(saved);
+});

@@ -205,6 +205,17 @@ describe('a conversation', () => {
     await ask(['B'], { env });
     expect(readFileSync(file, 'utf8')).not.toContain('And the moon?');
   });
+
+  test('keeps the last complete answer when the reader of stdout leaves', async () => {
+    await ask(['Kept'], { env });
+    const kept = readFileSync(file, 'utf8');
+    const { code } = await ask(['Write 400 words', '--json', '--min-tokens', '400'], {
+      env,
+      launcher: ['bash', '-c', 'set -o pipefail; "$@" | true', '-'],
+    });
+    expect(code).toBe(0);
+    expect(readFileSync(file, 'utf8')).toBe(kept);
+  });
 });
 
 test.runIf(process.platform === 'linux')('a full disk is a failure with its reason', async () => {

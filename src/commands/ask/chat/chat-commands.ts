@@ -63,7 +63,8 @@ function set(state: ChatState, argument: string): Reply {
   const [, name = '', value = ''] = /^(\S*)\s*(.*)$/s.exec(argument) ?? [];
   if (name === '') {
     const given = Object.entries(state.request).map(([field, one]) => `  ${field} ${JSON.stringify(one)}`);
-    return given.length > 0 ? given.join('\n') : `Nothing is set. Names: ${flags.map((flag) => flag.field).join(', ')}`;
+    const names = `Fields: ${flags.map((flag) => flag.field).join(', ')}`;
+    return [...(given.length > 0 ? given : ['Nothing is set.']), names].join('\n');
   }
   const flag = flags.find((one) => one.field === name || one.name === name);
   if (!flag) {

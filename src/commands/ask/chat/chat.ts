@@ -83,6 +83,6 @@ async function answer(parts: ChatParts, { conversation, request }: ChatState, te
   view.end();
   viewing(undefined);
   if (outcome.failure !== undefined) streams.err.write({ style: 'red', text: outcome.failure }, '\n');
-  else if (outcome.code !== 0) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
+  else if (!outcome.isComplete) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
   else if (task.saves) conversation.save();
 }

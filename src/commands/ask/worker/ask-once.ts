@@ -25,6 +25,8 @@ export interface Asking {
 export interface Outcome {
   /** The exit code. */
   readonly code: number;
+  /** True if the conversation has the question and its answer. */
+  readonly isComplete: boolean;
   /** The reason of a failure, for the user. */
   readonly failure?: string;
 }
@@ -43,14 +45,14 @@ export async function askOnce(asking: Asking, question: string): Promise<Outcome
   signal.addEventListener('abort', stop, { once: true });
   try {
     const { answer, failure } = await show(run, view);
-    if (signal.aborted) return { code: codeOf(signal.reason) };
-    if (failure !== undefined) return { code: 1, failure };
+    if (signal.aborted) return stopped(signal);
+    if (failure !== undefined) return failed(failure);
     conversation.add(question, answer);
-    return { code: 0 };
+    return { code: 0, isComplete: true };
   } catch (error) {
-    if (signal.aborted) return { code: codeOf(signal.reason) };
-    if (error instanceof RefusedError) return { code: 1, failure: `${error.code}: ${withRetry(error)}` };
-    if (error instanceof ConnectionError) return { code: 1, failure: error.message };
+    if (signal.aborted) return stopped(signal);
+    if (error instanceof RefusedError) return failed(`${error.code}: ${withRetry(error)}`);
+    if (error instanceof ConnectionError) return failed(error.message);
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
@@ -79,4 +81,10 @@ async function show(run: Run, view: View): Promise<{ answer: string; failure?: s
 const withRetry = ({ message, retry }: { readonly message: string; readonly retry: string }): string =>
   retry === 'never' ? message : `${message}${/[.!?]$/.test(message) ? '' : '.'} Try again.`;
 
-const codeOf = (reason: unknown): number => (reason instanceof Interrupted ? reason.code : 1);
+const failed = (failure: string): Outcome => ({ code: 1, isComplete: false, failure });
+
+/** A reader of stdout that has read enough stops the answer with code 0. */
+const stopped = ({ reason }: AbortSignal): Outcome => ({
+  code: reason instanceof Interrupted ? reason.code : 1,
+  isComplete: false,
+});
