@@ -16,9 +16,18 @@ const BLOCKS = {
 } as const;
 type Block = keyof typeof BLOCKS;
 
-/** SIGUSR2 blocks the event loop of the worker, after a line on standard error. */
+/**
+ * SIGUSR2 blocks the event loop of the worker, after a line on standard error. Another line tells that the
+ * thread watches, which it reports with the message 0: it does not receive a signal before that.
+ */
 function blockedBySignal(block: Block): { readonly NODE_OPTIONS: string } {
   const script = `import { writeSync } from 'node:fs'; import { spawnSync } from 'node:child_process';
+    import { Worker } from 'node:worker_threads';
+    const { emit } = Worker.prototype;
+    Worker.prototype.emit = function (name, value) {
+      if (name === 'message' && value === 0) writeSync(2, 'watches\\n');
+      return emit.apply(this, arguments);
+    };
     process.on('SIGUSR2', () => { writeSync(2, 'blocked\\n'); ${BLOCKS[block]}; });`;
   return { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}` };
 }
@@ -26,11 +35,12 @@ function blockedBySignal(block: Block): { readonly NODE_OPTIONS: string } {
 const workers: TestWorker[] = [];
 afterEach(() => Promise.all(workers.splice(0).map((worker) => worker.kill())));
 
-/** A worker with a way to block it. With `early`, its model is still being read. */
+/** A worker with a way to block it, whose thread watches. With `early`, its model is usually still being read. */
 async function start(block: Block, early = false): Promise<TestWorker> {
   const worker = await startWorker({ env: blockedBySignal(block), early });
   workers.push(worker);
   await worker.line('model.load_started');
+  await eventually(() => expect(worker.stderr).toContain('watches\n'));
   return worker;
 }
 
