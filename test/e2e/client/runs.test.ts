@@ -105,7 +105,7 @@ describe('a run', () => {
     // Nothing is left to read: the worker answers 204.
     const nothing = client.attach('moves', { after: second.lastEventId });
     for await (const event of nothing) throw new Error(`an event too many: ${event.type}`);
-    await expect(client.attach('moves', { after: second.lastEventId }).text()).rejects.toThrow(/have no end/);
+    await expect(client.attach('moves', { after: second.lastEventId }).text()).rejects.toThrow(/has no event `end`/);
   });
 });
 
