@@ -4,6 +4,9 @@ import type { Config } from '../../config/config.ts';
 import { hasPage } from '../../http/operator/page.ts';
 import { narrate } from '../../narration/narrate.ts';
 
+/** Milliseconds until the invitation, so that it is the last line of a start, and not one among many. */
+const INVITATION_MS = 200;
+
 /** Hosts that stand for all addresses of the machine: no browser opens them. */
 const ALL_ADDRESSES: readonly string[] = ['0.0.0.0', '::'];
 
@@ -19,7 +22,7 @@ export function narratePage(config: Pick<Config, 'page' | 'host'>, port: number)
   const host = ALL_ADDRESSES.includes(config.host) ? 'localhost' : config.host;
   const url = `http://${addressText(host, port)}/`;
   narrate('page.ready', { url });
-  if (isatty(1) && isatty(2)) void invite(url);
+  if (isatty(1) && isatty(2)) setTimeout(() => void invite(url), INVITATION_MS).unref();
 }
 
 async function invite(url: string): Promise<void> {
