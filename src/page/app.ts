@@ -9,7 +9,7 @@ import { ConversationView } from './conversation/conversation-view.ts';
 import { Welcome } from './conversation/welcome.ts';
 import { framed } from './dom.ts';
 import { newAnswer } from './state/answer.ts';
-import { type AnswerTurn, Conversation, type Turn } from './state/conversation.ts';
+import { type AnswerTurn, Conversation, type NewTurn, type Turn } from './state/conversation.ts';
 import { firstProblem, type Parameters, requestFields, summary } from './state/parameters.ts';
 import { Saver } from './state/saver.ts';
 import { readTab, readTaste, readToken, type Taste, writeTaste, writeToken } from './state/storage.ts';
@@ -117,12 +117,11 @@ export class App {
     this.parameters.open(this.#given, name);
   }
 
-  /** Sends a message after the last turn. */
-  send(text: string): void {
-    if (this.isBusy) return;
-    const last = this.#conversation.path.at(-1);
-    this.#answer(this.#conversation.add(last?.id ?? '', { kind: 'user', text }));
-    this.composer.focus();
+  /** Sends a message after the last turn. False: as for `#ask`. */
+  send(text: string): boolean {
+    const isSent = this.#ask(this.#conversation.path.at(-1)?.id ?? '', { kind: 'user', text });
+    if (isSent) this.composer.focus();
+    return isSent;
   }
 
   stop(): void {
@@ -158,13 +157,9 @@ export class App {
 
   #actions(): Actions {
     return {
-      edit: (turn, text) => {
-        if (!this.isBusy) this.#answer(this.#conversation.add(turn.parent, { kind: 'user', text }));
-      },
+      edit: (turn, text) => this.#ask(turn.parent, { kind: 'user', text }),
       regenerate: (turn) => this.#regenerate(turn),
-      sendResults: (turn, results) => {
-        if (!this.isBusy) this.#answer(this.#conversation.add(turn.id, { kind: 'results', results }));
-      },
+      sendResults: (turn, results) => this.#ask(turn.id, { kind: 'results', results }),
       branch: (turn, by) => this.#branch(turn, by),
       showStory: (turn) => {
         this.#told = turn.id;
@@ -176,7 +171,25 @@ export class App {
 
   #regenerate(turn: AnswerTurn): void {
     const before = this.#conversation.get(turn.parent);
-    if (before && !this.isBusy) this.#answer(before);
+    if (before && this.#mayAnswer()) this.#answer(before);
+  }
+
+  /**
+   * Adds a turn after another one, and asks the worker for an answer. False if that is not possible now: then
+   * nothing has changed, and the person keeps the text.
+   */
+  #ask(parent: string, turn: NewTurn): boolean {
+    if (!this.#mayAnswer()) return false;
+    this.#answer(this.#conversation.add(parent, turn));
+    return true;
+  }
+
+  /** False while an answer runs, and for a wrong parameter, whose field is shown. */
+  #mayAnswer(): boolean {
+    if (this.isBusy) return false;
+    const problem = firstProblem(this.#given);
+    if (problem) this.openParameters(problem.name);
+    return problem === undefined;
   }
 
   #branch(turn: Turn, by: number): void {
@@ -191,12 +204,6 @@ export class App {
 
   /** Asks the worker for an answer after a turn. */
   #answer(before: Turn): void {
-    const problem = firstProblem(this.#given);
-    if (problem) {
-      this.openParameters(problem.name);
-      this.#draw();
-      return;
-    }
     const answer = newAnswer(newJobId(), now());
     const messages = this.#conversation.messages(before.id, this.#given['system'] ?? '');
     const turn = this.#conversation.add(before.id, { kind: 'answer', answer }) as AnswerTurn;

@@ -49,6 +49,15 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** The code of a key that an input method handles (UI Events, 7.3.1). */
+const IN_COMPOSITION = 229;
+
+/**
+ * True for a key that belongs to an input method, such as the Enter that ends a Japanese word. Safari reports
+ * that Enter after the end of the composition, and only with its code.
+ */
+export const isComposing = (event: KeyboardEvent): boolean => event.isComposing || event.keyCode === IN_COMPOSITION;
+
 /** Calls `run` once before the next frame, however often the result is called. */
 export function framed(run: () => void): () => void {
   let isAsked = false;

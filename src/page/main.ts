@@ -29,7 +29,12 @@ const menu = new Menu({
   importFile: (text) => importConversation(text),
   openKeys: () => shortcuts.open(),
 });
-const begin = (): void => app.replace(new Conversation());
+const begin = (): void => {
+  const { conversation } = app;
+  const isEmpty = conversation.path.length === 0;
+  app.replace(new Conversation());
+  if (!isEmpty) app.welcome.offerBack(() => app.replace(conversation));
+};
 const setStory = (isShown: boolean): void => {
   document.body.classList.toggle('with-story', isShown);
   storyButton.setAttribute('aria-expanded', String(isShown));

@@ -98,6 +98,11 @@ describe('the parameters', () => {
       tool_choice: 'required',
       enable_thinking: false,
     });
+    expect(requestFields({ temperature: '.5', top_k: ' 040 ', seed: '1e3' })).toEqual({
+      temperature: 0.5,
+      top_k: 40,
+      seed: 1000,
+    });
     expect(requestFields({ tool_choice: 'required', enable_thinking: 'default' })).toEqual({});
   });
 });
@@ -140,5 +145,18 @@ describe('an exported conversation', () => {
       answer: { status: 'lost', text: '', story: { sentences: [{ human: '' }] } },
     });
     expect(new Conversation(file).path.length).toBeLessThanOrEqual(2);
+  });
+
+  test('of a foreign file shows each turn in its own place only, and has no unknown parameters', () => {
+    const turns = [
+      { id: 't1', parent: '', kind: 'user', text: 'one' },
+      { id: 't2', parent: 't1', kind: 'user', text: 'two' },
+    ];
+    const parameters = { system: 'S', seed: '7', stop: 'a', tool_choice: 'auto', job_id: 'x', toString: '"y"' };
+    const file = importJson(
+      JSON.stringify({ format: 'rbees-conversation', turns, chosen: { '': 't1', t1: 't1', t2: 't2' }, parameters }),
+    );
+    expect(textsOf(new Conversation(file).path)).toEqual(['one', 'two']);
+    expect(file?.parameters).toEqual({ system: 'S', seed: '7', stop: 'a', tool_choice: 'auto' });
   });
 });

@@ -86,15 +86,16 @@ class Session {
     const open = await this.#connect();
     const view = await this.#open();
     const client = await open(view);
+    const workerEnded = this.#worker?.ended;
     if (task.isChat) {
       this.#endView();
       const { chat } = await import('./chat/chat.ts');
       const viewing = (next: View | undefined): void => {
         this.#view = next;
       };
-      return chat({ task, streams, interrupts, conversation, client, viewing }, question);
+      return chat({ task, streams, interrupts, conversation, client, viewing, workerEnded }, question);
     }
-    const outcome = await askOnce({ client, view, task, conversation, interrupts }, question ?? '');
+    const outcome = await askOnce({ client, view, task, conversation, interrupts, workerEnded }, question ?? '');
     this.#endView();
     const failure = interrupts.failure ?? outcome.failure;
     if (failure !== undefined) await streams.err.print(`rbees-workerd: ${failure}\n`);

@@ -9,6 +9,8 @@ _rbees_workerd_models() {
   for folder in "\${HF_HUB_CACHE:-\${HF_HOME:-\${XDG_CACHE_HOME:-$HOME/.cache}/huggingface}/hub}"/models--*; do
     [[ -d $folder ]] || continue
     name=\${folder##*/models--}
+    # compgen -W would run the commands in a name. Names of models have these characters only.
+    [[ $name == *[^[:alnum:]._-]* ]] && continue
     printf '%s\\n' "\${name//--//}"
   done
 }

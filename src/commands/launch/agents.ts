@@ -137,9 +137,13 @@ export const AGENTS: readonly Agent[] = [
   },
 ];
 
+/**
+ * opencode replaces `{env:…}` and `{file:…}` in the text of its configuration. The name of the model is
+ * foreign text: as a reference, it would send a file of the user to the worker.
+ */
 function opencodeConfig({ url, model, hasToken }: Target): string {
   const apiKey = hasToken ? `{env:${TOKEN_VARIABLE}}` : 'none';
-  return JSON.stringify({
+  const config = JSON.stringify({
     model: `worker/${model}`,
     provider: {
       worker: {
@@ -149,5 +153,6 @@ function opencodeConfig({ url, model, hasToken }: Target): string {
         models: { [model]: { name: model } },
       },
     },
-  });
+  }).replaceAll(/\{(?=(?:env|file):)/g, '\\u007b');
+  return config.replace('"apiKey":"\\u007b', '"apiKey":"{');
 }

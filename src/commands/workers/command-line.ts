@@ -5,7 +5,6 @@ import { hideSecrets } from '../../config/host/hide-secrets.ts';
 import { readClientSettings } from '../../config/network/client-settings.ts';
 import { keepSecret } from '../../narration/sanitize.ts';
 import { messageOf, shorten } from '../../protocol/text/error-message.ts';
-import { shownUrl } from '../../protocol/text/url-text.ts';
 
 /**
  * The lines about them in the help of a command.
@@ -56,7 +55,7 @@ export function readWorkerArguments(
   if (extra !== undefined) throw new ConfigError(`${command}: ${shorten(JSON.stringify(extra), 200)} is not expected`);
   const { url: flags = [], 'api-token': apiToken, ...given } = values;
   const read = (flags.length > 0 ? flags : [undefined]).map((url) => readClientSettings({ url, apiToken }));
-  const problems = read.flatMap((one) => [...one.problems, ...(one.url === undefined ? [] : urlProblems(one.url))]);
+  const problems = read.flatMap((one) => one.problems);
   if (problems.length > 0) throw new ConfigError([...new Set(problems)].join('\n'));
   hideSecrets();
   const token = read[0]?.apiToken;
@@ -67,15 +66,6 @@ export function readWorkerArguments(
     rest: end < 0 ? [] : args.slice(end + 1),
     switches: new Set(Object.keys(given)),
   };
-}
-
-/** `fetch` refuses a URL with a user, and the routes of a worker follow its path. */
-function urlProblems(text: string): string[] {
-  const { username, password, search, hash } = new URL(text);
-  if (username + password + search + hash === '') return [];
-  return [
-    `The URL ${shorten(JSON.stringify(shownUrl(text)), 200)} has a user, a query or a fragment: give scheme, host, port and path`,
-  ];
 }
 
 function parseFlags(command: string, args: readonly string[], switches: readonly string[]) {

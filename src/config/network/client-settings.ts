@@ -55,5 +55,14 @@ export function readClientSettings(
     { flag: '--api-token', value: flags.apiToken, variable: API_TOKEN, isSecret: true },
     '8 to 512 visible ASCII characters',
   );
-  return { url, apiToken, problems };
+  return { url, apiToken, problems: [...problems, ...(url === undefined ? [] : urlProblems(url))] };
+}
+
+/** `fetch` refuses a URL with a user, and the routes of a worker follow its path. */
+function urlProblems(text: string): string[] {
+  const { username, password, search, hash } = new URL(text);
+  if (username + password + search + hash === '') return [];
+  return [
+    `The URL ${shorten(JSON.stringify(shownUrl(text)), 200)} has a user, a query or a fragment: give scheme, host, port and path`,
+  ];
 }

@@ -1,5 +1,5 @@
 /** The keys of the page, and the list of them. */
-import { h } from '../dom.ts';
+import { h, isComposing } from '../dom.ts';
 
 export interface Shortcut {
   /** The value of `key` of the event. */
@@ -55,7 +55,7 @@ export class Shortcuts {
 
   /** Runs the shortcut of a key, outside of fields and dialogs. */
   press(event: KeyboardEvent): void {
-    if (!this.#isOn() || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (!this.#isOn() || event.ctrlKey || event.metaKey || event.altKey || isComposing(event)) return;
     if (isField(event.target) || document.querySelector('dialog[open]')) return;
     const shortcut = this.#shortcuts.find(({ key }) => key === event.key);
     if (!shortcut) return;

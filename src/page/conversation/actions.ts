@@ -2,8 +2,8 @@
 import type { AnswerTurn, ResultsTurn, Turn, UserTurn } from '../state/conversation.ts';
 
 export interface Actions {
-  /** Begins a branch with another text. */
-  readonly edit: (turn: UserTurn, text: string) => void;
+  /** Begins a branch with another text. False if that is not possible now. */
+  readonly edit: (turn: UserTurn, text: string) => boolean;
   /** Begins a branch with another answer to the same message. */
   readonly regenerate: (turn: AnswerTurn) => void;
   /** Sends the results of the tool calls of an answer. */

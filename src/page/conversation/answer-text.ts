@@ -22,7 +22,7 @@ export class AnswerText {
     const isUnfinishedJson = isRunning && /^\s*[[{]/.test(text);
     if (pretty !== undefined) this.#set([jsonBlock(pretty)]);
     else if (isUnfinishedJson) this.#set([jsonBlock(text)]);
-    else this.#set(markdown(text.replace(/^\n+|\s+$/g, '')));
+    else this.#set(markdown(text.replace(/^\n+/, '').trimEnd()));
   }
 
   #set(blocks: readonly MarkdownBlock[]): void {

@@ -1,9 +1,10 @@
 /** The field for the next message, and the button that sends it or stops the answer. */
-import { fill, h, setText } from '../dom.ts';
+import { fill, h, isComposing, setText } from '../dom.ts';
 import { icon } from '../icons.ts';
 
 export interface ComposerParts {
-  readonly send: (text: string) => void;
+  /** False if the message cannot be sent now. */
+  readonly send: (text: string) => boolean;
   readonly stop: () => void;
   readonly changed: () => void;
   readonly openParameters: () => void;
@@ -49,7 +50,7 @@ export class Composer {
       ),
     );
     this.#field.addEventListener('keydown', (event) => {
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      if (event.key !== 'Enter' || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       this.#submit(event);
     });
@@ -110,7 +111,7 @@ export class Composer {
     const text = this.#field.value.trim();
     if (text === '') return;
     this.text = '';
-    this.#parts.send(text);
+    if (!this.#parts.send(text)) this.text = text;
   }
 
   #fit(): void {

@@ -1,5 +1,5 @@
 /** A message of the person, which can be edited: the edit begins a branch. */
-import { fill, h } from '../dom.ts';
+import { fill, h, isComposing } from '../dom.ts';
 import { icon } from '../icons.ts';
 import type { ResultsTurn, UserTurn } from '../state/conversation.ts';
 import type { Actions, TurnState, TurnView } from './actions.ts';
@@ -32,8 +32,7 @@ export class UserView implements TurnView {
     field.value = this.#turn.text;
     const send = (): void => {
       const text = field.value.trim();
-      this.#show();
-      if (text !== '') this.#actions.edit(this.#turn, text);
+      if (text === '' || this.#actions.edit(this.#turn, text)) this.#show();
     };
     const cancel = (): void => {
       this.#show();
@@ -44,7 +43,7 @@ export class UserView implements TurnView {
         event.stopPropagation();
         cancel();
       }
-      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      if (event.key !== 'Enter' || event.shiftKey || isComposing(event)) return;
       event.preventDefault();
       send();
     });

@@ -17,11 +17,15 @@ const OTHERS = [
 export class Welcome {
   readonly element: HTMLElement;
   readonly #ideas = h('ul', { class: 'ideas', 'aria-label': 'Ideas' });
+  readonly #back: HTMLButtonElement;
+  #goBack: () => void = () => undefined;
   readonly #send: (text: string) => void;
   #model: string | undefined;
 
   constructor(send: (text: string) => void) {
     this.#send = send;
+    const back = { type: 'button', class: 'quiet', hidden: true, click: () => this.#goBack() };
+    this.#back = h('button', back, 'Back to the last conversation');
     this.element = h(
       'div',
       { class: 'welcome' },
@@ -29,7 +33,14 @@ export class Welcome {
       h('h2', {}, 'What shall we write?'),
       h('p', {}, 'A model on this worker answers. Its story appears beside the answer: every step, as it happens.'),
       this.#ideas,
+      this.#back,
     );
+  }
+
+  /** Offers the way back to the last conversation: a single key can begin a new one by mistake. */
+  offerBack(goBack: () => void): void {
+    this.#goBack = goBack;
+    this.#back.hidden = false;
   }
 
   setModel(model: string): void {

@@ -99,7 +99,8 @@ export class Conversation {
 
   #next(parent: string): Turn | undefined {
     const chosen = this.#turns.get(this.#chosen.get(parent) ?? '');
-    return chosen ?? this.#after(parent).at(-1);
+    // An imported file can choose a turn of another place, and then the path could be a circle.
+    return chosen?.parent === parent ? chosen : this.#after(parent).at(-1);
   }
 }
 

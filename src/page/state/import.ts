@@ -6,7 +6,7 @@ import type { Answer, AnswerStatus, Failure } from './answer.ts';
 import { newAnswer } from './answer.ts';
 import type { ConversationData, ResultsTurn, Turn } from './conversation.ts';
 import { FORMAT } from './export.ts';
-import type { Parameters } from './parameters.ts';
+import { isParameter, type Parameters } from './parameters.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -29,11 +29,15 @@ export function importJson(text: string): (ConversationData & { readonly paramet
     const file: unknown = JSON.parse(text);
     if (!isFields(file) || file['format'] !== FORMAT) return undefined;
     const turns = listOf(file['turns']).flatMap(turnOf);
-    return { turns, chosen: textsOf(file['chosen']), parameters: textsOf(file['parameters']) };
+    return { turns, chosen: textsOf(file['chosen']), parameters: parametersOf(file['parameters']) };
   } catch {
     return undefined;
   }
 }
+
+/** Other names would become fields of every request. */
+const parametersOf = (value: unknown): Parameters =>
+  Object.fromEntries(Object.entries(textsOf(value)).filter(([name]) => isParameter(name)));
 
 function turnOf(given: Fields): Turn[] {
   const { id, parent, kind } = given;

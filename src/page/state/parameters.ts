@@ -45,6 +45,15 @@ export const CHOICE_FIELDS: Readonly<Record<string, readonly string[]>> = {
   enable_thinking: ['default', 'true', 'false'],
 };
 
+const isNumber = (name: string): boolean => NUMBER_FIELDS.some((field) => field.name === name);
+
+/** True for a parameter of the form. */
+export const isParameter = (name: string): boolean =>
+  name === 'system' ||
+  Object.hasOwn(CHOICE_FIELDS, name) ||
+  isNumber(name) ||
+  TEXT_FIELDS.some((field) => field.name === name);
+
 /** A number as its form explains it: "0 to 2". */
 export const rangeText = ({ range }: NumberField): string => {
   const isHuge = range.max === Number.MAX_SAFE_INTEGER;
@@ -83,10 +92,11 @@ export function requestFields(parameters: Parameters): Partial<JobRequest> {
   const fields: Record<string, unknown> = {};
   for (const [name, text] of Object.entries(parameters)) {
     if (text.trim() === '' || name === 'system') continue;
-    if (name in CHOICE_FIELDS) {
+    if (Object.hasOwn(CHOICE_FIELDS, name)) {
       if (text !== 'default') fields[name] = text === 'true' || text === 'false' ? text === 'true' : text;
     } else if (name === 'stop') fields[name] = text.split('\n').filter((line) => line !== '');
-    else fields[name] = JSON.parse(text);
+    // A person may write `.5`, which is no JSON.
+    else fields[name] = isNumber(name) ? Number(text) : JSON.parse(text);
   }
   // A choice without tools would be refused.
   if (fields['tools'] === undefined) delete fields['tool_choice'];
@@ -97,5 +107,5 @@ export function requestFields(parameters: Parameters): Partial<JobRequest> {
 export function summary(parameters: Parameters): readonly string[] {
   return Object.entries(parameters)
     .filter(([, text]) => text.trim() !== '' && text !== 'default')
-    .map(([name, text]) => (NUMBER_FIELDS.some((field) => field.name === name) ? `${name} ${text.trim()}` : name));
+    .map(([name, text]) => (isNumber(name) ? `${name} ${text.trim()}` : name));
 }

@@ -1,5 +1,6 @@
 /** JSON as a person reads it. Pure, except for the elements it makes. */
 import { h } from '../dom.ts';
+import { type JsonPiece, jsonPieces } from './json-pieces.ts';
 
 /** A whole JSON object or array, with indentation; undefined for any other text. */
 export function prettyJson(text: string): string | undefined {
@@ -12,20 +13,14 @@ export function prettyJson(text: string): string | undefined {
   }
 }
 
-/** One piece of JSON: a string that may be a key, a number, or a word. */
-const PIECE = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\d.eE+-]*)|\b(true|false|null)\b/g;
+/** Longest text whose pieces become elements, in characters: a text that grows is drawn in every frame. */
+const MOST_HIGHLIGHTED = 50_000;
 
-/** The pieces of JSON in elements with a class for each kind. */
+/** JSON with a class for each kind of piece. A long text has no classes. */
 export function highlightedJson(text: string): HTMLElement {
-  const code = h('code', { class: 'json' });
-  let at = 0;
-  for (const match of text.matchAll(PIECE)) {
-    const [whole, string, colon, number] = match;
-    code.append(text.slice(at, match.index));
-    at = match.index + whole.length;
-    const kind = string === undefined ? (number === undefined ? 'word' : 'number') : colon ? 'key' : 'string';
-    code.append(h('span', { class: `json-${kind}` }, string ?? whole), colon ?? '');
-  }
-  code.append(text.slice(at));
-  return h('pre', { class: 'code', tabindex: 0 }, code);
+  const pieces: readonly JsonPiece[] = text.length > MOST_HIGHLIGHTED ? [{ text }] : jsonPieces(text);
+  const children = pieces.map((piece) =>
+    piece.kind ? h('span', { class: `json-${piece.kind}` }, piece.text) : piece.text,
+  );
+  return h('pre', { class: 'code', tabindex: 0 }, h('code', { class: 'json' }, ...children));
 }

@@ -36,6 +36,8 @@ export class HealthPoll {
   ask(): void {
     clearTimeout(this.#timer);
     this.#asking?.abort();
+    // The answer that was aborted tells nothing about the worker.
+    this.#asking = undefined;
     if (document.visibilityState !== 'visible') return;
     void this.#ask();
   }

@@ -44,3 +44,15 @@ test('a worker without a token gives the agents a key that is no secret', () => 
     expect(JSON.stringify([args, variables])).not.toContain('RBEES_API_TOKEN');
   }
 });
+
+test('the name of a model is no reference to a file or a variable in the configuration of opencode', () => {
+  const model = '{file:/etc/passwd} {env:HOME}';
+  const opencode = AGENTS.find(({ name }) => name === 'opencode');
+  const setup = opencode?.setup({ url: URL, model, hasToken: true });
+  const text = String(setup?.variables['OPENCODE_CONFIG_CONTENT']);
+  expect(text.match(/\{(?:env|file):[^}]*\}/g)).toEqual(['{env:RBEES_API_TOKEN}']);
+  expect(JSON.parse(text)).toMatchObject({
+    model: `worker/${model}`,
+    provider: { worker: { options: { apiKey: '{env:RBEES_API_TOKEN}' }, models: { [model]: { name: model } } } },
+  });
+});

@@ -167,6 +167,17 @@ describe('a person who stops', () => {
     for (const worker of workers) await untilGone(worker);
   });
 
+  test('or a system that kills its own worker ends the command with the reason', async () => {
+    const session = new PtySession([], {
+      shell: `echo "pid=$$"; exec $CLI ask Hello -- --model ${join(folder, 'long')}`,
+    });
+    await session.until((text) => text.includes('of the sea'));
+    for (const worker of childrenOf(pidIn(session.raw))) process.kill(worker, 'SIGKILL');
+    expect(await session.exited).toBe(1);
+    expect(session.lines().at(-1)).toContain('The worker of this command has ended by the signal SIGKILL.');
+    expect(session.isCursorVisible).toBe(true);
+  });
+
   test('with SIGTERM cancels the job, and the command exits 143', async () => {
     const before = cancelled();
     const session = new PtySession([], { shell: `echo "pid=$$"; exec $CLI ask Hello --url ${endless.url}` });

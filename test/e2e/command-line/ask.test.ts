@@ -138,11 +138,13 @@ describe('a wrong command line', () => {
     [['ask', 'Hello', 'again'], 'quotes'],
     [['ask', 'Hello', '--temperature', 'hot'], '--temperature must be a number from 0 to 2, but is "hot"'],
     [['ask', 'Hello', '--url', 'nonsense'], '--url: "nonsense" is not allowed'],
+    [['ask', 'Hello', '--url', 'http://me:a-password@127.0.0.1:9'], 'has a user, a query or a fragment'],
     [['ask', '-c', 'Hello'], '--continue: there is no earlier conversation'],
   ])('%j exits 2', async (args, remedy) => {
     const { code, stdout, stderr } = await runCli(args, { env: { XDG_STATE_HOME: join(folder, 'empty') } });
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toContain(remedy);
+    expect(stderr).not.toContain('a-password');
   });
 });
 

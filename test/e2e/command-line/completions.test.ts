@@ -1,6 +1,6 @@
 /** `completions`: the scripts in real shells. zsh and fish are skipped where they are not installed. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -20,6 +20,7 @@ const scriptOf = (shell: Shell): string => join(home, `script.${shell}`);
 
 beforeAll(async () => {
   mkdirSync(join(cache, 'models--org--small-model'), { recursive: true });
+  mkdirSync(join(cache, 'models--$(touch ran-a-command)--`touch ran-a-command`'));
   mkdirSync(join(home, 'a folder'));
   writeFileSync(join(home, 'settings.env'), '');
   for (const shell of SHELLS) {
@@ -115,6 +116,11 @@ describe.each(SHELLS.filter(isInstalled))('in %s', (shell) => {
   test('a model is a name of the cache or a folder', () => {
     expect(complete('serve', '--model', 'org')).toEqual(['org/small-model']);
     expect(complete('serve', '--model', 'a').join().replaceAll('\\', '')).toMatch(/^a folder\/?$/);
+  });
+
+  test('a command in the name of a folder of the cache does not run', () => {
+    complete('serve', '--model', '');
+    expect(existsSync(join(home, 'ran-a-command'))).toBe(false);
   });
 
   test('a file is completed', () => {

@@ -8,7 +8,7 @@ import { type OpenedPage, type OpenOptions, openPage } from '../../support/opene
 import { sharedWorker } from '../../support/shared-worker.ts';
 import type { TestWorker } from '../../support/worker.ts';
 
-const GREEDY = { temperature: '0' };
+const GREEDY = { temperature: '.0' };
 
 describe.runIf(chromiumPath)('the page', () => {
   let browser: Browser;
@@ -104,7 +104,7 @@ describe.runIf(chromiumPath)('the page', () => {
     await one.page.getByLabel('System prompt').fill('You write haiku.');
     for (const [name, value] of Object.entries(GREEDY)) await one.page.getByLabel(name, { exact: true }).fill(value);
     await one.page.getByRole('button', { name: 'Done' }).click();
-    expect(await one.page.locator('.chip').allInnerTexts()).toEqual(['system', 'temperature 0']);
+    expect(await one.page.locator('.chip').allInnerTexts()).toEqual(['system', 'temperature .0']);
     await one.ask('Write a haiku about the sea');
     const sent = one.page.waitForRequest((request) => request.url().endsWith('/execute'));
     await one.ask('Another one');
@@ -123,6 +123,38 @@ describe.runIf(chromiumPath)('the page', () => {
     await one.send('Write a haiku');
     await one.page.locator('#field-top_p:focus').waitFor();
     expect(await one.answers.count()).toBe(0);
+    // The message is not lost, and not yet a part of the conversation.
+    expect(await one.field.inputValue()).toBe('Write a haiku');
+    await one.page.locator('#field-top_p').fill('');
+    await one.page.getByRole('button', { name: 'Done' }).click();
+    await one.field.press('Enter');
+    expect(await one.lastText()).not.toBe('');
+    expect(await one.page.locator('.bubble').allInnerTexts()).toEqual(['Write a haiku']);
+  });
+
+  test('the Enter that ends a word of an input method sends nothing', async () => {
+    const one = await open();
+    await one.field.fill('うみ');
+    // As Safari reports it: the composition has ended before the key.
+    await one.field.dispatchEvent('keydown', { key: 'Enter', keyCode: 229 });
+    expect(await one.field.inputValue()).toBe('うみ');
+    await one.field.dispatchEvent('keydown', { key: 'Enter', keyCode: 13 });
+    expect(await one.field.inputValue()).toBe('');
+    await one.lastText();
+  });
+
+  test('a page that becomes hidden while it asks for the state does not call the worker offline', async () => {
+    const script = `Object.defineProperty(document, 'visibilityState', { get: () => globalThis.visibility ?? 'visible' })`;
+    const one = await open({ script });
+    const state = one.page.locator('.worker');
+    await expect.poll(() => state.getAttribute('data-status')).toBe('healthy');
+    await one.page.route('**/health', () => undefined);
+    await one.page.waitForRequest('**/health');
+    const aborted = one.page.waitForEvent('requestfailed', (request) => request.url().endsWith('/health'));
+    await one.page.evaluate(`visibility = 'hidden'; document.dispatchEvent(new Event('visibilitychange'));`);
+    await aborted;
+    expect(await state.getAttribute('data-status')).toBe('healthy');
+    expect(await one.page.locator('.banner').isHidden()).toBe(true);
   });
 
   test('two tabs never see the conversation of each other', async () => {
@@ -164,6 +196,12 @@ describe.runIf(chromiumPath)('the page', () => {
     await one.page.locator('.welcome').waitFor();
     await one.page.keyboard.type('?');
     expect(await one.field.inputValue()).toBe('?');
+    // The key can be pressed by mistake, and more than once.
+    await one.page.getByRole('button', { name: 'New conversation' }).click();
+    await one.page.getByRole('button', { name: 'Back to the last conversation' }).click();
+    await one.page.getByText('2/2').waitFor();
+    await one.page.reload();
+    expect(await one.page.locator('.bubble').allInnerTexts()).toEqual(['Write a haiku about the sea']);
   });
 
   test('exports the conversation with its narration, and reads it again', async () => {

@@ -63,6 +63,23 @@ describe.runIf(chromiumPath)('an answer', () => {
     await isFree();
   });
 
+  test('keeps the text of an edit that cannot be sent while the answer runs', async () => {
+    const one = await open();
+    await one.send('Go');
+    await begun(one);
+    await one.field.evaluate((field) => (field as unknown as { blur: () => void }).blur());
+    await one.page.keyboard.press('e');
+    const edit = one.page.getByLabel('Edited message');
+    await edit.fill('Go on');
+    await edit.press('Enter');
+    expect(await edit.inputValue()).toBe('Go on');
+    await one.page.getByRole('button', { name: 'Stop the answer' }).click();
+    await one.page.getByRole('button', { name: 'Send the message' }).waitFor();
+    await edit.press('Enter');
+    await one.page.getByText('2/2').waitFor();
+    expect(await one.page.locator('.bubble').allInnerTexts()).toEqual(['Go on']);
+  });
+
   test('goes on after a reload, with its story and without a second request', async () => {
     const one = await open();
     let posts = 0;

@@ -22,6 +22,7 @@ export interface ChatParts {
   readonly client: WorkerClient;
   /** Called with each open view, and with undefined when it has ended. */
   readonly viewing: (view: View | undefined) => void;
+  readonly workerEnded: AbortSignal | undefined;
 }
 
 /**
@@ -76,10 +77,10 @@ async function question(reader: LineReader): Promise<string | undefined> {
 
 /** Asks one question. A failure is shown, and the chat goes on. */
 async function answer(parts: ChatParts, { conversation, request }: ChatState, text: string): Promise<void> {
-  const { client, interrupts, streams, task, viewing } = parts;
+  const { client, interrupts, streams, task, viewing, workerEnded } = parts;
   const view = await openView(streams, task);
   viewing(view);
-  const outcome = await askOnce({ client, view, task: { request }, conversation, interrupts }, text);
+  const outcome = await askOnce({ client, view, task: { request }, conversation, interrupts, workerEnded }, text);
   view.end();
   viewing(undefined);
   if (outcome.failure !== undefined) streams.err.write({ style: 'red', text: outcome.failure }, '\n');

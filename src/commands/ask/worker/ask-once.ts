@@ -2,6 +2,7 @@
 import { v7 as uuid } from 'uuid';
 import type { JobRequest, WorkerClient } from '../../../client/client.ts';
 import { ConnectionError, RefusedError } from '../../../client/errors.ts';
+import { linkedTo } from '../../../client/pause.ts';
 import type { Run } from '../../../client/run.ts';
 import type { AskArguments } from '../arguments/ask-arguments.ts';
 import { Interrupted, type Interrupts } from '../interrupts.ts';
@@ -20,6 +21,8 @@ export interface Asking {
   readonly task: Pick<AskArguments, 'request'>;
   readonly conversation: Conversation;
   readonly interrupts: Interrupts;
+  /** Fires when the worker has ended. Absent: the worker is not of this command. */
+  readonly workerEnded: AbortSignal | undefined;
 }
 
 export interface Outcome {
@@ -33,9 +36,9 @@ export interface Outcome {
 
 /** Asks, and adds a complete answer to the conversation. */
 export async function askOnce(asking: Asking, question: string): Promise<Outcome> {
-  const { client, view, conversation, interrupts } = asking;
+  const { client, view, conversation, interrupts, workerEnded } = asking;
   const signal = interrupts.begin();
-  const lost = new AbortController();
+  const { controller: lost, unlink } = linkedTo(workerEnded);
   const run = client.execute(requestOf(asking, question), { signal: lost.signal });
   const stop = (): void => {
     run.cancel().catch(() => undefined);
@@ -56,6 +59,7 @@ export async function askOnce(asking: Asking, question: string): Promise<Outcome
     throw error;
   } finally {
     signal.removeEventListener('abort', stop);
+    unlink();
   }
 }
 

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { ConnectionError } from '../../../client/errors.ts';
 import { type Settings, workerEnvironment } from '../../../config/config.ts';
 import { hangupEnvironment } from '../../../config/host/hangup.ts';
 import { withReason } from '../../../narration/phrases.ts';
@@ -32,6 +33,7 @@ export class OwnWorker {
   readonly #child: ChildProcess;
   /** Its URL, once it accepts jobs. Rejects with the worker's fatal line if it ends first. */
   readonly url: Promise<string>;
+  readonly #ended = new AbortController();
 
   /** @param heard called with each sentence until the worker is ready */
   constructor(context: CommandContext, settings: Settings, heard: (sentence: Sentence) => void) {
@@ -39,6 +41,15 @@ export class OwnWorker {
     this.url = readyUrl(this.#child, heard);
     // A caller that has stopped meanwhile no longer waits for it.
     this.url.catch(() => undefined);
+    this.#child.once('exit', (code, signal) => {
+      const how = signal === null ? `with the exit code ${code}` : `by the signal ${signal}`;
+      this.#ended.abort(new ConnectionError(`The worker of this command has ended ${how}.`, undefined, undefined));
+    });
+  }
+
+  /** Fires when the worker has ended: no new connection can reach it. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
   }
 
   /** Stops the worker. Resolves when it has ended. */
