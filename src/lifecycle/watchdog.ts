@@ -14,6 +14,8 @@ export const MAX_LOOP_SILENCE_MS = 5000;
 export const MAX_LOOP_SILENCE_FORCED_MS = 500;
 /** Time in which an interrupt must end the process; then SIGKILL does. */
 export const MAX_INTERRUPT_MS = 1000;
+/** Ceiling of the wait for the start of the thread, which takes some 50 ms of a processor. */
+export const WATCHDOG_START_MS = 2000;
 /** Time between two questions of the thread, after a request to stop. Before one, the thread is idle. */
 const WATCHDOG_TICK_MS = 100;
 
@@ -36,6 +38,21 @@ export interface Watched {
   readonly hangup: boolean;
 }
 
+/** The thread. */
+export interface Watchdog {
+  /**
+   * Resolves with the reason if the thread is not available: the limit of open files is too low, this version
+   * of Node.js has no signal watchers for threads, or the thread has ended.
+   */
+  readonly missing: Promise<string>;
+  /**
+   * Resolves when the thread watches, or is missing. The process must not exit before: Node.js 20 aborts in
+   * libuv (`uv__close: Assertion`) if it ends a thread that is starting, and the exit code is lost: 23 of 150
+   * starts on a taken port.
+   */
+  readonly settled: Promise<unknown>;
+}
+
 /** The data of the thread. */
 export interface WatchdogOrder {
   readonly watched: Watched;
@@ -53,14 +70,14 @@ export interface WatchdogOrder {
  * Starts the thread, which does not keep the process alive. The main thread must handle the requests already:
  * from now on, the default of SIGTERM, SIGINT and SIGHUP no longer ends the process.
  * @param openFiles maximum number of open file descriptors of the process; undefined if it is not known
- * @returns a promise that resolves with the reason if the thread is not available: the limit of open files is
- * too low, this version of Node.js has no signal watchers for threads, or the thread has ended.
  */
-export function startWatchdog(watched: Watched, openFiles: number | undefined): Promise<string> {
-  if (openFiles !== undefined && openFiles < LEAST_OPEN_FILES)
-    return Promise.resolve(
+export function startWatchdog(watched: Watched, openFiles: number | undefined): Watchdog {
+  if (openFiles !== undefined && openFiles < LEAST_OPEN_FILES) {
+    const missing = Promise.resolve(
       `raise ulimit -n to ${LEAST_OPEN_FILES}: with ${openFiles}, its thread would leave no descriptor for a request`,
     );
+    return { missing, settled: missing };
+  }
   const order: WatchdogOrder = {
     watched,
     answers: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
@@ -82,8 +99,10 @@ export function startWatchdog(watched: Watched, openFiles: number | undefined): 
   });
   thread.unref();
   thread.on('message', (question: number) => Atomics.store(answers, 0, question));
-  return new Promise((resolve) => {
+  const missing = new Promise<string>((resolve) => {
     thread.once('error', (error) => resolve(messageOf(error)));
     thread.once('exit', (code) => resolve(`the thread has ended with code ${code}`));
   });
+  const watches = new Promise((resolve) => thread.once('message', resolve));
+  return { missing, settled: Promise.race([watches, missing]) };
 }

@@ -22,7 +22,7 @@ import { failureText, loadFailureKind } from '../../lifecycle/reasons.ts';
 import { WorkerState } from '../../lifecycle/state.ts';
 import type { StopRequest, StopRequests } from '../../lifecycle/stop-requests.ts';
 import { profileModel } from '../../lifecycle/template-profile.ts';
-import { startWatchdog, type Watched } from '../../lifecycle/watchdog.ts';
+import { startWatchdog, WATCHDOG_START_MS, type Watched } from '../../lifecycle/watchdog.ts';
 import { modelName } from '../../model/folder.ts';
 import { preloadProxyClient } from '../../model/hub/network/proxy-client.ts';
 import { narrate, startNarration } from '../../narration/narrate.ts';
@@ -123,12 +123,12 @@ export class Worker {
     const lifetime = this.#listen().then(async (listening) => {
       // From here on, foreign files and requests may block the event loop. The thread starts while the engine
       // process waits for the model: an earlier start would delay the worker.
-      const missing = startWatchdog(this.#start.watched, this.#openFiles);
+      const { missing, settled } = startWatchdog(this.#start.watched, this.#openFiles);
       void missing.then((reason) => narrate('watchdog.missing', { reason }));
       if (listening) await Promise.race([this.#load(), this.#stops.requested]);
       const request = await this.#stops.requested;
       await this.#drain(request, listening);
-      return request.exitCode;
+      return within(WATCHDOG_START_MS, settled).then(() => request.exitCode);
     });
     return Promise.race([lifetime, this.forced.then(() => 1)]);
   }

@@ -31,7 +31,11 @@ export class Menu {
     const file = h('input', { type: 'file', accept: '.json,application/json', class: 'visually-hidden', tabindex: -1 });
     file.setAttribute('aria-hidden', 'true');
     file.addEventListener('change', () => {
-      void file.files?.[0]?.text().then(parts.importFile);
+      // A file that cannot be read is like one that is no conversation.
+      void file.files?.[0]
+        ?.text()
+        .catch(() => '')
+        .then(parts.importFile);
       file.value = '';
       this.#close();
     });

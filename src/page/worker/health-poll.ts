@@ -58,7 +58,8 @@ export class HealthPoll {
     clearTimeout(timeout);
     if (this.#asking !== asking) return;
     this.#view = view;
-    this.#onView(view);
+    // First, because another program at this address may answer in a form that cannot be drawn.
     this.#timer = setTimeout(() => this.ask(), this.isBusy ? BUSY_MS : EVERY_MS);
+    this.#onView(view);
   }
 }

@@ -10,6 +10,9 @@ export interface RunnerParts {
   readonly changed: (turn: AnswerTurn) => void;
 }
 
+/** Milliseconds for which a lost connection is restored. The banner tells that the worker does not answer. */
+const RESUME_MS = 120_000;
+
 /** The clock of the page in milliseconds since 1970, with fractions. */
 export const now = (): number => performance.timeOrigin + performance.now();
 
@@ -36,7 +39,7 @@ export class Runner {
   start(turn: AnswerTurn, messages: readonly ChatMessage[], request: Partial<JobRequest>): Promise<void> {
     const abort = new AbortController();
     const body = { ...request, job_id: turn.answer.jobId };
-    return this.#read({ turn, abort, run: this.#parts.client().chat(messages, body, { signal: abort.signal }) });
+    return this.#read({ turn, abort, run: this.#parts.client().chat(messages, body, options(abort)) });
   }
 
   /** Reads on after the last event that the page has, for example after a reload. */
@@ -46,7 +49,7 @@ export class Runner {
     return this.#read({
       turn,
       abort,
-      run: this.#parts.client().attach(jobId, { after: lastEventId, signal: abort.signal }),
+      run: this.#parts.client().attach(jobId, { after: lastEventId, ...options(abort) }),
     });
   }
 
@@ -82,6 +85,8 @@ export class Runner {
     }
   }
 }
+
+const options = ({ signal }: AbortController) => ({ signal, resumeForMs: RESUME_MS });
 
 /** A worker that does not know the job has nothing to cancel. */
 function ignore(): void {}

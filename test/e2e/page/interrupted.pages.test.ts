@@ -152,6 +152,18 @@ describe.runIf(chromiumPath)('an answer', () => {
     expect(await button.isEnabled()).toBe(true);
   });
 
+  test('whose worker ends in the middle keeps its text, and can be stopped', async () => {
+    const lone = await endlessWorker('ends');
+    const one = await open({ expected: FAILED }, lone);
+    await one.send('Go');
+    await begun(one);
+    await lone.kill();
+    await one.page.getByText('The worker does not answer').waitFor();
+    await one.page.keyboard.press('Escape');
+    expect(await one.lastText()).toContain('And so on');
+    expect(await one.page.locator('.meta').innerText()).toMatch(/^stopped · \d/);
+  });
+
   test('and the worker are reported as gone, and found again', async () => {
     const lone = await startWorker();
     const port = new URL(lone.url).port;

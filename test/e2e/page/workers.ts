@@ -18,9 +18,9 @@ export function scriptedWorker(name: string, scripts: Scripts, options: WorkerOp
 }
 
 /** Writes for some minutes, in its only slot. Nothing waits for a slot. */
-export const endlessWorker = (): Promise<TestWorker> =>
+export const endlessWorker = (name = 'endless'): Promise<TestWorker> =>
   scriptedWorker(
-    'endless',
+    name,
     { plain: 'And so on, one more line of a very long text. '.repeat(2000) },
     { args: ['--slots', '1', '--queue', '0'] },
   );
