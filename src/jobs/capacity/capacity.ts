@@ -62,14 +62,17 @@ export function loadOf({ config, state, jobs, engine, model }: CapacityParts): L
     const wait = isReady ? engine.waitMs(turnsBefore) : undefined;
     return wait === undefined ? undefined : Math.ceil(wait);
   };
+  const expectedWaitMs = isReady && ahead < 0 ? 0 : estimate(ahead + turns);
+  // The same question has one answer, although time passes between two questions.
+  const untilPlace = ahead === 0 ? expectedWaitMs : estimate(turns);
   return {
     accepting: isReady && !full,
     full,
     slotsFree: isReady ? Math.max(0, -ahead) : 0,
     queued,
     queuedPromptTokens: waitingTokens,
-    expectedWaitMs: isReady && ahead < 0 ? 0 : estimate(ahead + turns),
-    acceptedInMs: isReady && !full ? 0 : estimate(turns),
+    expectedWaitMs,
+    acceptedInMs: isReady && !full ? 0 : untilPlace,
   };
 }
 

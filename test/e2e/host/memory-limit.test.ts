@@ -76,6 +76,7 @@ describe.runIf(canLimitMemory())('a control group with a limit of memory', () =>
     const worker = await start();
     const stream = await Listener.open(worker, longJob('running'));
     await stream.untilToken();
+    process.kill(enginePid(worker), 'SIGSTOP'); // The job must not end before the kill.
     await killEngine(worker);
     const events = await stream.ended;
     expect(lastOf(events)).toMatchObject({ type: 'error', code: 'ENGINE_LOST', retriable: true });
