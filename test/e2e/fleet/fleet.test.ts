@@ -11,6 +11,8 @@ import { all, type StreamEvent, textOf } from '../../support/worker.ts';
 const WORKERS = 3;
 const USERS = 4;
 const TOKENS = 150;
+/** No job of a burst ends before the last one is sent. */
+const LONG_TOKENS = 450;
 const SEEDS = [1, 2, 3, 4, 5, 6];
 /** Text of each seed, generated on a quiet fleet. */
 const expected = new Map<number, string>();
@@ -50,7 +52,7 @@ afterAll(async () => {
 describe('a fleet', { timeout: CEILING_MS }, () => {
   test('gets the jobs of a burst in equal parts', async () => {
     const burst = await Promise.all(
-      Array.from({ length: 4 * WORKERS }, (_, index) => Listener.post(orchestrator.tasks, task(index, TOKENS))),
+      Array.from({ length: 4 * WORKERS }, (_, index) => Listener.post(orchestrator.tasks, task(index, LONG_TOKENS))),
     );
     const started = await Promise.all(burst.map((stream) => stream.until(({ data }) => data.type === 'started')));
     const ids = started.map(({ data }) => String(data['worker_id']));
