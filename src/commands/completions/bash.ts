@@ -1,7 +1,7 @@
 /**
  * The completions for bash 3.2 and later. Starts no other program: the models are folders of the cache. Pure.
  */
-import type { CompletedCommand, Flag, FlagValue } from './flags.ts';
+import { type CompletedCommand, type FlagValue, valueCases } from './flags.ts';
 
 export const bashScript = (commands: readonly CompletedCommand[]): string => `# Completions of rbees-workerd for bash.
 _rbees_workerd_models() {
@@ -54,18 +54,12 @@ const passing = (commands: readonly CompletedCommand[]): string =>
   commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";
 
 function caseOf({ name, flags, words }: CompletedCommand): string {
-  const values = flags.flatMap((flag) => valueCase(flag) ?? []);
   return `    ${name})
       case $previous in
-${values.map((line) => `        ${line}`).join('\n')}
+${valueCases(flags, actionOf)}
       esac
       flags='${flags.map((flag) => flag.name).join(' ')}'
       words='${words.join(' ')}' ;;`;
-}
-
-function valueCase({ name, value }: Flag): string | undefined {
-  const action = actionOf(value);
-  return action === undefined ? undefined : `${name}) ${action}return ;;`;
 }
 
 /** Undefined for a flag without a value. */

@@ -126,3 +126,15 @@ function placeholderValue(placeholder: string | undefined): FlagValue {
   if (/file|path/.test(placeholder)) return 'file';
   return /folder/.test(placeholder) ? 'folder' : 'text';
 }
+
+/**
+ * Branches of a `case` of bash or zsh over the flag before the cursor. Each completes the values of a flag.
+ * @param actionOf the commands for a kind of value; undefined for a flag without a value
+ */
+export function valueCases(flags: readonly Flag[], actionOf: (value: FlagValue) => string | undefined): string {
+  const branches = flags.flatMap(({ name, value }) => {
+    const action = actionOf(value);
+    return action === undefined ? [] : [`        ${name}) ${action}return ;;`];
+  });
+  return branches.join('\n');
+}

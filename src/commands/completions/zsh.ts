@@ -1,7 +1,7 @@
 /**
  * The completions for zsh 5 and later. Starts no other program: the models are folders of the cache. Pure.
  */
-import type { CompletedCommand, Flag, FlagValue } from './flags.ts';
+import { type CompletedCommand, type FlagValue, valueCases } from './flags.ts';
 
 export const zshScript = (commands: readonly CompletedCommand[]): string => `#compdef rbees-workerd
 # Completions of rbees-workerd for zsh.
@@ -42,20 +42,14 @@ const passing = (commands: readonly CompletedCommand[]): string =>
   commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";
 
 function caseOf({ name, flags, words }: CompletedCommand): string {
-  const values = flags.flatMap((flag) => valueCase(flag) ?? []);
   return `    ${name})
       case $previous in
-${values.map((line) => `        ${line}`).join('\n')}
+${valueCases(flags, actionOf)}
       esac
       flags=(
 ${flags.map(({ name, meaning }) => `        ${quoted(`${escapedColons(name)}:${escapedColons(meaning)}`)}`).join('\n')}
       )
       words_of_command=(${words.join(' ')}) ;;`;
-}
-
-function valueCase({ name, value }: Flag): string | undefined {
-  const action = actionOf(value);
-  return action === undefined ? undefined : `${name}) ${action}return ;;`;
 }
 
 /** Undefined for a flag without a value. */
