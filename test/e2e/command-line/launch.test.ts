@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AGENTS } from '../../../src/commands/launch/agents.ts';
 import { type Run, runCli } from '../../support/cli.ts';
-import { eventually } from '../../support/eventually.ts';
-import { startWorker, type TestWorker } from '../../support/worker.ts';
+import { startRecorded } from '../../support/recorded-worker.ts';
+import type { TestWorker } from '../../support/worker.ts';
 
 const TOKEN = 'only-for-friends';
 let home: string;
@@ -18,10 +18,7 @@ beforeAll(async () => {
   programs = join(home, 'programs');
   env = { TMPDIR: home, HOME: join(home, 'user'), PATH: `${programs}:${process.env['PATH']}` };
   for (const folder of [programs, env['HOME'] ?? '']) await mkdir(folder);
-  worker = await startWorker({ args: ['--worker-id', 'w1', '--api-token', TOKEN], env: { TMPDIR: home } });
-  await eventually(async () =>
-    expect(await readdir(join(home, `rbees-workerd-${process.getuid?.()}`, 'workers'))).toHaveLength(1),
-  );
+  worker = await startRecorded(home, ['--worker-id', 'w1', '--api-token', TOKEN]);
 });
 afterAll(async () => {
   await worker.kill();
@@ -115,13 +112,11 @@ describe('launch', () => {
   });
 
   test('asks for a choice between several workers, and takes the one of --url', async () => {
-    const other = await startWorker({ args: ['--worker-id', 'w2'], env: { TMPDIR: home } });
-    await eventually(async () => {
-      const { code, stdout, stderr } = await launch(['codex']);
-      expect([code, stdout]).toEqual([2, '']);
-      expect(stderr).toContain(`--url ${worker.url}  w1 haiku`);
-      expect(stderr).toContain(`--url ${other.url}  w2 haiku`);
-    });
+    const other = await startRecorded(home, ['--worker-id', 'w2']);
+    const { code, stdout, stderr } = await launch(['codex']);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(`--url ${worker.url}  w1 haiku`);
+    expect(stderr).toContain(`--url ${other.url}  w2 haiku`);
     const chosen = await launch(['codex', '--url', other.url]);
     expect([chosen.code, chosen.stdout.includes(other.url)]).toEqual([0, true]);
     await other.kill();

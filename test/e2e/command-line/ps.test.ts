@@ -1,6 +1,6 @@
 /** `ps`: workers that run, hang, end and refuse, and records that somebody else could have written. */
 
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -14,6 +14,7 @@ import { recordName } from '../../../src/lifecycle/local/worker-record.ts';
 import { runCli } from '../../support/cli.ts';
 import { eventually } from '../../support/eventually.ts';
 import { longJob } from '../../support/listener.ts';
+import { recordsFolder, recordsIn, startRecorded } from '../../support/recorded-worker.ts';
 import { startWorker, TestWorker } from '../../support/worker.ts';
 
 const TOKEN = 'only-for-friends';
@@ -29,16 +30,9 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-const folderOf = (): string => join(home, `rbees-workerd-${process.getuid?.()}`, 'workers');
-const records = async (): Promise<string[]> => (await readdir(folderOf()).catch(() => [])).sort();
-
-/** Starts a worker and waits for its record, which is written in the background. */
-async function start(id: string, ...args: string[]): Promise<TestWorker> {
-  const worker = await startWorker({ args: ['--worker-id', id, ...args], env });
-  const isOfWorker = (name: string): boolean => name.startsWith(`${worker.process.pid}-`) && name.endsWith('.json');
-  await eventually(async () => expect((await records()).some(isOfWorker)).toBe(true));
-  return worker;
-}
+const folderOf = (): string => recordsFolder(home);
+const records = (): Promise<string[]> => recordsIn(home);
+const start = (id: string, ...args: string[]): Promise<TestWorker> => startRecorded(home, ['--worker-id', id, ...args]);
 
 async function rowsOf(args: readonly string[] = [], more: Record<string, string> = {}): Promise<WorkerRow[]> {
   const { stdout, stderr } = await runCli(['ps', '--json', ...args], { env: { ...env, ...more } });

@@ -11,8 +11,9 @@ import { eventually } from '../../support/eventually.ts';
 import { Listener, lastOf, longJob } from '../../support/listener.ts';
 import { track } from '../../support/processes.ts';
 import { PtySession } from '../../support/pty.ts';
+import { startRecorded } from '../../support/recorded-worker.ts';
 import { stoppedOn } from '../../support/stopped-engine.ts';
-import { CLI, startWorker, type TestWorker, textOf } from '../../support/worker.ts';
+import { CLI, type TestWorker, textOf } from '../../support/worker.ts';
 
 let home: string;
 let env: Record<string, string>;
@@ -20,7 +21,7 @@ let worker: TestWorker;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'watch-'));
   env = { TMPDIR: home };
-  worker = await startWorker({ args: ['--worker-id', 'w1', '--slots', '1', '--replay-ttl', '600'], env });
+  worker = await startRecorded(home, ['--worker-id', 'w1', '--slots', '1', '--replay-ttl', '600']);
 });
 afterAll(async () => {
   await worker.kill();
@@ -103,7 +104,7 @@ describe('a job', () => {
   });
 
   test('is found on the worker of this machine that has it', async () => {
-    const other = await startWorker({ args: ['--worker-id', 'w2', '--api-token', 'only-for-friends'], env });
+    const other = await startRecorded(home, ['--worker-id', 'w2', '--api-token', 'only-for-friends']);
     const headers = { Authorization: 'Bearer only-for-friends' };
     const events = await other.execute({ job_id: 'elsewhere', prompt: 'The sea', seed: 5 }, headers);
     const more = { ...env, RBEES_API_TOKEN: 'only-for-friends' };

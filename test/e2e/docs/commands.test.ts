@@ -28,6 +28,9 @@ const NOT_HERE: readonly (readonly [command: RegExp, reason: string])[] = [
 ];
 /** A command that serves until it is stopped: the next one runs beside it. */
 const SERVES = /^(?:npm start\b|rbees-workerd (?!ask|pull|doctor|ps|watch|launch|models|completions|--help|--version))/;
+/** The worker must become ready. A signal that bash sends to a process right after its start can be lost. */
+const UNTIL_READY =
+  'until /usr/bin/curl --silent --fail --output /dev/null http://127.0.0.1:$RBEES_PORT/ready; do kill -0 $!; sleep 0.1; done';
 /** The ports that documents use. */
 const PORTS = /\b(?:8080|9100|9200)\b/g;
 /** The models that documents pull, and the weights that they name. */
@@ -70,7 +73,7 @@ function scriptOf({ commands }: ShellBlock, ports: ReadonlyMap<string, number>):
       `echo ${JSON.stringify(`$ ${text.split('\n')[0]}`)
         .replaceAll('$', '\\$')
         .replaceAll('`', '\\`')}`,
-      SERVES.test(text) ? `${withoutComment(text)} &` : text,
+      SERVES.test(text) ? `${withoutComment(text)} &\n${UNTIL_READY}` : text,
     ];
   });
   return `set -em\ntrap 'code=$?; kill $(jobs -p) 2>/dev/null || true; wait; exit $code' EXIT\n${lines.join('\n')}\n`;
