@@ -76,10 +76,13 @@ export class Manager extends Example {
     return (await (await fetch(`${this.url}/endpoints`)).json()) as Endpoint[];
   }
 
-  untilReady(count: number): Promise<void> {
+  /** Waits until `count` workers are ready, besides those that are gone: the table may still have them. */
+  untilReady(count: number, gone: readonly Endpoint[] = []): Promise<void> {
     const isReady = async (): Promise<void> => {
-      const found = await this.endpoints();
-      if (found.length !== count) throw new Error(`${found.length} workers of ${count} are ready.`);
+      const listed = await this.endpoints();
+      const found = listed.filter(({ pid }) => gone.every((other) => other.pid !== pid));
+      if (found.length !== count || listed.length !== count)
+        throw new Error(`${found.length} workers of ${count} are ready.`);
     };
     return vi.waitFor(isReady, { timeout: CEILING_MS, interval: 50 });
   }

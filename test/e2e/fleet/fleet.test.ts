@@ -105,21 +105,20 @@ describe('a fleet', { timeout: CEILING_MS }, () => {
 
   test('loses no request when a worker is killed, and gets another worker in its place', async () => {
     const { restarted, failed } = await orchestrator.counts();
-    let engines: number[] = [];
-    const { victim, ended } = await tasksWith((worker) => {
-      engines = enginesOf(worker.pid);
-      process.kill(worker.pid, 'SIGKILL');
-    });
-    const moved = ended.filter((events) => workersOf(events).length > 1);
-    expect(moved.length).toBeGreaterThan(0);
-    for (const events of moved) expect(workersOf(events)).toContain(victim.worker_id);
-    const counts = await orchestrator.counts();
-    expect(counts.restarted).toBeGreaterThan(restarted);
-    expect(counts.failed).toBe(failed);
-    await manager.line('manager.worker_exited', (line) => line['worker_id'] === victim.worker_id);
-    await manager.untilReady(WORKERS);
-    expect((await manager.endpoints()).map(({ pid }) => pid)).not.toContain(victim.pid);
-    await Promise.all(engines.map(untilGone));
+    // On a fast machine the signal can come after the last token of the job: then no answer is restarted.
+    for (let now = restarted; now === restarted; now = (await orchestrator.counts()).restarted) {
+      let engines: number[] = [];
+      const { victim, ended } = await tasksWith((worker) => {
+        engines = enginesOf(worker.pid);
+        process.kill(worker.pid, 'SIGKILL');
+      });
+      const moved = ended.filter((events) => workersOf(events).length > 1);
+      for (const events of moved) expect(workersOf(events)).toContain(victim.worker_id);
+      await manager.line('manager.worker_exited', (line) => line['worker_id'] === victim.worker_id);
+      await manager.untilReady(WORKERS, [victim]);
+      await Promise.all(engines.map(untilGone));
+    }
+    expect((await orchestrator.counts()).failed).toBe(failed);
   });
 
   test('loses no request when an engine is killed, and keeps the worker', async () => {
