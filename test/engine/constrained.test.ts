@@ -16,7 +16,7 @@ import {
   person,
   textOf,
 } from './grammars.ts';
-import { Bench, logitsOf, openSession, prompt, request } from './harness.ts';
+import { Bench, equalCosts, logitsOf, openSession, prompt, request } from './harness.ts';
 
 const session = openSession();
 const plain = new Bench({ slots: 4, speculation: 'off' });
@@ -186,6 +186,7 @@ describe('several sequences with a grammar', () => {
 });
 
 describe('drafts with a grammar', () => {
+  equalCosts();
   const cases: [string, Partial<Omit<SequenceRequest, 'sampling'>> & { sampling?: Partial<Sampling> }][] = [
     ['greedy', { grammar: person }],
     ['an array', { grammar: numbers, endIds: [END] }],

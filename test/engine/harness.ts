@@ -4,6 +4,8 @@
  */
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, vi } from 'vitest';
+import { RunCost } from '../../src/engine/cost-model.ts';
 import { deviceNamed } from '../../src/engine/devices/registry.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { type Pointer, viewMemory } from '../../src/engine/ffi.ts';
@@ -177,6 +179,19 @@ export function continueGreedily(session: Session, prompt: readonly number[], co
   const ids = [...prompt];
   while (ids.length < prompt.length + count) ids.push(argMax(logitsOf(session, ids)));
   return ids.slice(prompt.length);
+}
+
+/**
+ * For the tests of a `describe`: every run takes the same time. The length of a draft depends on measured times,
+ * and a machine under load may draft nothing.
+ */
+export function equalCosts(): void {
+  beforeAll(() => {
+    vi.spyOn(RunCost.prototype, 'estimate').mockReturnValue(10);
+  });
+  afterAll(() => {
+    vi.restoreAllMocks();
+  });
 }
 
 /** A prompt without an obvious repetition. */

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { RunCost } from '../../../src/engine/cost-model.ts';
 import { MAX_DRAFT, PromptLookup } from '../../../src/engine/drafts/prompt-lookup.ts';
 import type { Sampling } from '../../../src/protocol/sampling.ts';
 import { sampleSize } from '../../support/sample.ts';
-import { Bench, prompt, type request } from '../harness.ts';
+import { Bench, equalCosts, prompt, type request } from '../harness.ts';
 
 /** The costs of a machine on which longer runs cost little more. */
 function cheap(): RunCost {
@@ -72,14 +72,7 @@ afterAll(() => {
 });
 
 describe('decoding with drafts', () => {
-  // The length of a draft depends on measured times. Here every run takes the same time, so that every
-  // machine drafts.
-  beforeAll(() => {
-    vi.spyOn(RunCost.prototype, 'estimate').mockReturnValue(10);
-  });
-  afterAll(() => {
-    vi.restoreAllMocks();
-  });
+  equalCosts();
 
   it('is on if runs of one token and runs of several tokens round alike', () => {
     expect(drafting.engine.facts.speculation).toBe(true);

@@ -4,7 +4,7 @@ import { checkRequest } from '../../../src/engine/check-request.ts';
 import { Sampler } from '../../../src/engine/sampling/sampler.ts';
 import { Sequence } from '../../../src/engine/sequence.ts';
 import { MAX_LOGIT_BIASES } from '../../../src/protocol/logit-bias.ts';
-import { Bench, prompt, request } from '../harness.ts';
+import { Bench, equalCosts, prompt, request } from '../harness.ts';
 
 const VOCAB = 48;
 const sampler = new Sampler(VOCAB);
@@ -67,6 +67,7 @@ describe('a bias', () => {
 });
 
 describe('an engine', () => {
+  equalCosts();
   const plain = new Bench({ slots: 1, speculation: 'off' });
   const drafting = new Bench({ slots: 1, speculation: 'on' });
   afterAll(() => {
