@@ -86,7 +86,9 @@ function exit(code: number): never {
 }
 
 main(process.argv.slice(2)).then(exit, async (error: unknown) => {
+  const { OutputError } = await import('./commands/terminal.ts');
   const isUsageError = error instanceof ConfigError;
-  await printError(isUsageError ? error.message : error instanceof Error ? error.stack : error);
+  const isExplained = isUsageError || error instanceof OutputError;
+  await printError(isExplained ? error.message : error instanceof Error ? error.stack : error);
   exit(isUsageError ? 2 : 1);
 });

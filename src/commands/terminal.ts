@@ -6,6 +6,7 @@
  */
 import { fstatSync, type Stats } from 'node:fs';
 import type { Writable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type TerminalSettings, terminalSettings } from '../config/host/terminal-settings.ts';
 import { harmless, harmlessLines } from '../narration/sanitize.ts';
 
@@ -99,6 +100,15 @@ export class ModelText {
   }
 }
 
+/** The output cannot be written, for example because the disk is full. Exit code 1. */
+export class OutputError extends Error {
+  override readonly name = 'OutputError';
+
+  constructor(cause: Error) {
+    super(`The output cannot be written: ${cause.message}`, { cause });
+  }
+}
+
 /** Streams with a listener for errors. */
 const handled = new WeakSet<Writable>();
 
@@ -162,7 +172,7 @@ export class Terminal {
 
   /**
    * Writes text of any origin. Resolves when it is written: a process that exits at once would lose it.
-   * @throws Error if it cannot be written, for example on a full disk; never for a reader that has gone
+   * @throws OutputError if it cannot be written; never for a reader that has gone
    */
   async print(text: string): Promise<void> {
     await this.#written(harmlessLines(text));
@@ -171,6 +181,7 @@ export class Terminal {
   /**
    * Prints a path of this machine on a line. A file or a pipe gets it unchanged, because a script must find
    * the same path.
+   * @throws OutputError as `print`
    */
   async printPath(path: string): Promise<void> {
     await this.#written(`${this.isTTY ? harmlessLines(path) : path}\n`);
@@ -203,6 +214,14 @@ export class Terminal {
   onResize(resized: () => void): () => void {
     this.#stream.on('resize', resized);
     return () => void this.#stream.off('resize', resized);
+  }
+
+  /** Resolves when all earlier text is written, or has failed: `onClosed` has been called by then. */
+  async flushed(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#stream.write('', () => resolve());
+    });
+    await nextTurn();
   }
 
   /** Calls `closed` once, when the reader has closed the stream, or when it cannot be written. */
@@ -240,7 +259,7 @@ export class Terminal {
 
   #written(text: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#stream.write(text, (error) => (error && !isClosed(error) ? reject(error) : resolve()));
+      this.#stream.write(text, (error) => (error && !isClosed(error) ? reject(new OutputError(error)) : resolve()));
     });
   }
 }

@@ -93,15 +93,22 @@ class Session {
       const viewing = (next: View | undefined): void => {
         this.#view = next;
       };
-      return chat({ task, streams, interrupts, conversation, client, viewing, workerEnded }, question);
+      const code = await chat({ task, streams, interrupts, conversation, client, viewing, workerEnded }, question);
+      await this.#report(await interrupts.unwritten());
+      return interrupts.ending ?? code;
     }
     const outcome = await askOnce({ client, view, task, conversation, interrupts, workerEnded }, question ?? '');
     this.#endView();
-    const failure = interrupts.failure ?? outcome.failure;
-    if (failure !== undefined) await streams.err.print(`rbees-workerd: ${failure}\n`);
-    else if (outcome.code !== 0 && streams.err.isTTY) streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
+    const failure = (await interrupts.unwritten()) ?? outcome.failure;
+    await this.#report(failure);
+    if (failure === undefined && outcome.code !== 0 && streams.err.isTTY)
+      streams.err.write({ style: 'dim', text: CANCELLED }, '\n');
     if (outcome.isComplete) await this.#save(conversation);
     return interrupts.ending ?? outcome.code;
+  }
+
+  async #report(failure: string | undefined): Promise<void> {
+    if (failure !== undefined) await this.#parts.streams.err.print(`rbees-workerd: ${failure}\n`);
   }
 
   async #open(): Promise<View> {

@@ -21,10 +21,11 @@ export class Interrupted extends Error {
 }
 
 export class Interrupts {
-  /** The reason why the answer cannot be written. */
-  failure: string | undefined;
   /** Resolves with the exit code if the command must end at once. */
   readonly forced: Promise<number>;
+  readonly #out: Terminal;
+  /** The reason why the answer cannot be written. */
+  #failure: string | undefined;
   #force: (code: number) => void = () => undefined;
   #action = new AbortController();
   #interruptedAt = Number.NEGATIVE_INFINITY;
@@ -34,6 +35,7 @@ export class Interrupts {
 
   /** @param survivesHangup true if SIGHUP does not stop the command */
   constructor(out: Terminal, survivesHangup: boolean) {
+    this.#out = out;
     this.forced = new Promise((resolve) => {
       this.#force = resolve;
     });
@@ -42,7 +44,7 @@ export class Interrupts {
       process.on(signal, () => this.#end(128 + constants.signals[signal]));
     out.onClosed((error) => {
       // The reader has read enough, as with `| head -1`. A full disk is a failure.
-      if (!isClosed(error)) this.failure ??= `The answer cannot be written: ${error.message}`;
+      if (!isClosed(error)) this.#failure ??= `The answer cannot be written: ${error.message}`;
       this.#end(isClosed(error) ? 0 : 1);
     });
   }
@@ -55,6 +57,15 @@ export class Interrupts {
   /** The exit code if the command must end after the current action. */
   get ending(): number | undefined {
     return this.#ending;
+  }
+
+  /**
+   * Waits until the answer is written: the write of the last part can fail after the end of the action.
+   * @returns the reason if the answer cannot be written; undefined for a reader that has gone
+   */
+  async unwritten(): Promise<string | undefined> {
+    await this.#out.flushed();
+    return this.#failure;
   }
 
   /** Calls `ending` when the command must end. */

@@ -9,7 +9,7 @@ import { formatBytes } from '../../narration/phrases.ts';
 import { messageOf } from '../../protocol/text/error-message.ts';
 import type { Command } from '../command.ts';
 import { jsonText } from '../json-text.ts';
-import { Terminal } from '../terminal.ts';
+import { OutputError, Terminal } from '../terminal.ts';
 import { type Column, shortTime, textTable } from '../text-table.ts';
 import { type ModelRow, modelRows } from './model-rows.ts';
 
@@ -45,6 +45,7 @@ async function run(args: readonly string[]): Promise<number> {
     await Terminal.stdout().print(json ? jsonText(rows) : page(rows, cache));
     return 0;
   } catch (error) {
+    if (error instanceof OutputError) throw error;
     await Terminal.stderr().print(`The cache ${cache} cannot be read: ${messageOf(error)}\n`);
     return 1;
   }

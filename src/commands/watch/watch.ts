@@ -69,7 +69,13 @@ async function watch(jobId: string, selection: WorkerSelection, { isJson, surviv
     await streams.err.print(`${isUnknown ? `No worker has the job ${jobId}.` : messageOf(error)}\n`);
     return 1;
   });
-  return Promise.race([shown, interrupts.forced]);
+  const written = shown.then(async (code) => {
+    const reason = await interrupts.unwritten();
+    if (reason === undefined) return code;
+    await streams.err.print(`${reason}\n`);
+    return 1;
+  });
+  return Promise.race([written, interrupts.forced]);
 }
 
 interface Showing {

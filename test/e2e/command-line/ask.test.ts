@@ -219,11 +219,3 @@ describe('a conversation', () => {
     expect(readFileSync(file, 'utf8')).toBe(kept);
   });
 });
-
-test.runIf(process.platform === 'linux')('a full disk is a failure with its reason', async () => {
-  const { code, stderr } = await runCli(['ask', QUESTION, '-q', '--url', worker.url], {
-    launcher: ['sh', '-c', 'exec "$@" > /dev/full', '-'],
-  });
-  expect(code).toBe(1);
-  expect(stderr).toMatch(/^rbees-workerd: The answer cannot be written: ENOSPC[^\n]*\n$/);
-});
