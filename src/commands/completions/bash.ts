@@ -1,7 +1,7 @@
 /**
  * The completions for bash 3.2 and later. Starts no other program: the models are folders of the cache. Pure.
  */
-import { type CompletedCommand, type FlagValue, valueCases } from './flags.ts';
+import { type CompletedCommand, type FlagValue, passingPattern, valueCases } from './flags.ts';
 
 export const bashScript = (commands: readonly CompletedCommand[]): string => `# Completions of rbees-workerd for bash.
 _rbees_workerd_models() {
@@ -35,7 +35,7 @@ _rbees_workerd() {
   fi
   for ((at = 2; at < COMP_CWORD; at++)); do
     if [[ \${COMP_WORDS[at]} == -- ]]; then
-      case $command in ${passing(commands)}) command=serve place=0 ;; *) compopt -o default 2>/dev/null; return ;; esac
+      case $command in ${passingPattern(commands)}) command=serve place=0 ;; *) compopt -o default 2>/dev/null; return ;; esac
     fi
   done
   case $command in
@@ -48,10 +48,6 @@ ${commands.map(caseOf).join('\n')}
 }
 complete -F _rbees_workerd rbees-workerd
 `;
-
-/** A pattern of the commands behind whose `--` settings follow. */
-const passing = (commands: readonly CompletedCommand[]): string =>
-  commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";
 
 function caseOf({ name, flags, words }: CompletedCommand): string {
   return `    ${name})

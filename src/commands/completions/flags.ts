@@ -138,3 +138,7 @@ export function valueCases(flags: readonly Flag[], actionOf: (value: FlagValue) 
   });
   return branches.join('\n');
 }
+
+/** A pattern of bash and zsh: the commands behind whose `--` the settings of a worker follow. */
+export const passingPattern = (commands: readonly CompletedCommand[]): string =>
+  commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";

@@ -1,7 +1,7 @@
 /**
  * The completions for zsh 5 and later. Starts no other program: the models are folders of the cache. Pure.
  */
-import { type CompletedCommand, type FlagValue, valueCases } from './flags.ts';
+import { type CompletedCommand, type FlagValue, passingPattern, valueCases } from './flags.ts';
 
 export const zshScript = (commands: readonly CompletedCommand[]): string => `#compdef rbees-workerd
 # Completions of rbees-workerd for zsh.
@@ -21,7 +21,7 @@ ${commands.map(({ name, summary }) => `    ${quoted(`${name}:${escapedColons(sum
   [[ $words[2] != -* ]] && command=$words[2]
   local at=\${words[(i)--]}
   if (( at < CURRENT )); then
-    case $command in ${passing(commands)}) command=serve ;; *) _files; return ;; esac
+    case $command in ${passingPattern(commands)}) command=serve ;; *) _files; return ;; esac
   fi
   # --flag=value
   local previous=$words[CURRENT-1]
@@ -36,10 +36,6 @@ ${commands.map(caseOf).join('\n')}
 }
 if [[ $funcstack[1] == _rbees_workerd ]]; then _rbees_workerd "$@"; else compdef _rbees_workerd rbees-workerd; fi
 `;
-
-/** A pattern of the commands behind whose `--` settings follow. */
-const passing = (commands: readonly CompletedCommand[]): string =>
-  commands.flatMap(({ name, passesSettings }) => (passesSettings ? [name] : [])).join('|') || "''";
 
 function caseOf({ name, flags, words }: CompletedCommand): string {
   return `    ${name})

@@ -1,12 +1,11 @@
 /** The page for everybody: axe-core, a narrow screen, reduced motion. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser } from '../../support/browser.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath } from '../../support/chromium-path.ts';
-import { type OpenedPage, type OpenOptions, openPage } from '../../support/opened-page.ts';
+import type { OpenedPage, OpenOptions } from '../../support/opened-page.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
+import { tabs } from '../../support/tabs.ts';
 import type { TestWorker } from '../../support/worker.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -20,21 +19,12 @@ const SCREENS: readonly (readonly [string, OpenOptions])[] = [
 ];
 
 describe.runIf(chromiumPath)('the page', () => {
-  let browser: Browser;
   let worker: TestWorker;
-  const opened: OpenedPage[] = [];
-  const open = async (options: OpenOptions): Promise<OpenedPage> => {
-    const one = await openPage(browser, worker, { reducedMotion: 'reduce', ...options });
-    opened.push(one);
-    return one;
-  };
+  const openTab = tabs();
+  const open = (options: OpenOptions): Promise<OpenedPage> => openTab(worker, { reducedMotion: 'reduce', ...options });
   beforeAll(async () => {
-    [browser, worker] = await Promise.all([openBrowser(), sharedWorker()]);
+    worker = await sharedWorker();
   });
-  afterEach(async () => {
-    for (const one of opened.splice(0)) await one.close();
-  });
-  afterAll(() => browser.close());
 
   /** The findings of axe-core that are not minor. */
   async function findings({ page }: OpenedPage): Promise<readonly string[]> {

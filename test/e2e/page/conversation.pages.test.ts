@@ -1,31 +1,22 @@
 /** A conversation in the page: answers with their story, branches, keys, export. */
 import { readFile } from 'node:fs/promises';
-import type { Browser, Download } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser } from '../../support/browser.ts';
+import type { Download } from 'playwright-core';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath } from '../../support/chromium-path.ts';
-import { type OpenedPage, type OpenOptions, openPage } from '../../support/opened-page.ts';
+import type { OpenedPage, OpenOptions } from '../../support/opened-page.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
+import { tabs } from '../../support/tabs.ts';
 import type { TestWorker } from '../../support/worker.ts';
 
 const GREEDY = { temperature: '.0' };
 
 describe.runIf(chromiumPath)('the page', () => {
-  let browser: Browser;
   let worker: TestWorker;
-  const opened: OpenedPage[] = [];
-  const open = async (options?: OpenOptions): Promise<OpenedPage> => {
-    const one = await openPage(browser, worker, options);
-    opened.push(one);
-    return one;
-  };
+  const openTab = tabs();
+  const open = (options?: OpenOptions): Promise<OpenedPage> => openTab(worker, options);
   beforeAll(async () => {
-    [browser, worker] = await Promise.all([openBrowser(), sharedWorker()]);
+    worker = await sharedWorker();
   });
-  afterEach(async () => {
-    for (const one of opened.splice(0)) await one.close();
-  });
-  afterAll(() => browser.close());
 
   test('shows a haiku with its narration, its timeline and where its time went', async () => {
     const one = await open();

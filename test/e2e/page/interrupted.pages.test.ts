@@ -1,9 +1,8 @@
 /** Answers that do not run through: stop, reload, a full worker, a lost job, a worker that is gone. */
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser } from '../../support/browser.ts';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath } from '../../support/chromium-path.ts';
-import { type OpenedPage, type OpenOptions, openPage } from '../../support/opened-page.ts';
+import type { OpenedPage, OpenOptions } from '../../support/opened-page.ts';
+import { tabs } from '../../support/tabs.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 import { endlessWorker } from './workers.ts';
 
@@ -11,14 +10,7 @@ import { endlessWorker } from './workers.ts';
 const FAILED = /Failed to load resource/;
 
 describe.runIf(chromiumPath)('an answer', () => {
-  let browser: Browser;
   let worker: TestWorker;
-  const opened: OpenedPage[] = [];
-  const open = async (options?: OpenOptions, to = worker): Promise<OpenedPage> => {
-    const one = await openPage(browser, to, options);
-    opened.push(one);
-    return one;
-  };
   const isFree = async (): Promise<void> => {
     await expect
       .poll(async () => (await (await worker.get('/health')).json()) as { slots: { busy: number } })
@@ -30,17 +22,18 @@ describe.runIf(chromiumPath)('an answer', () => {
     return one.answers.last().locator('.prose').innerText();
   };
   beforeAll(async () => {
-    [browser, worker] = await Promise.all([openBrowser(), endlessWorker()]);
+    worker = await endlessWorker();
   });
+  // Runs after the tabs of the test have closed: a hook that is registered earlier runs later.
   afterEach(async () => {
-    for (const one of opened.splice(0)) await one.close();
     for (const { job_id } of (
       (await (await worker.get('/jobs?state=running')).json()) as { jobs: { job_id: string }[] }
     ).jobs)
       await worker.post('/cancel', { job_id });
     await isFree();
   });
-  afterAll(() => browser.close());
+  const openTab = tabs();
+  const open = (options?: OpenOptions, to = worker): Promise<OpenedPage> => openTab(to, options);
 
   test('stops at the key Esc, and keeps its text', async () => {
     const one = await open();

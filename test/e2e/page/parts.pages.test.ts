@@ -1,12 +1,10 @@
 /** Tool calls, reasoning and JSON in the page. */
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser } from '../../support/browser.ts';
+import { describe, expect, test } from 'vitest';
 import { chromiumPath } from '../../support/chromium-path.ts';
-import { type OpenedPage, openPage } from '../../support/opened-page.ts';
+import type { OpenedPage } from '../../support/opened-page.ts';
 import { reasoned, toolCall } from '../../support/scripted-model/model.ts';
 import { sharedWorker } from '../../support/shared-worker.ts';
-import type { TestWorker } from '../../support/worker.ts';
+import { tabs } from '../../support/tabs.ts';
 import { scriptedWorker } from './workers.ts';
 
 const TOOLS = [{ type: 'function', function: { name: 'get_weather', parameters: { type: 'object' } } }];
@@ -18,25 +16,12 @@ const SCHEMA = {
 };
 
 describe.runIf(chromiumPath)('the page', () => {
-  let browser: Browser;
-  const opened: OpenedPage[] = [];
-  const open = async (worker: TestWorker): Promise<OpenedPage> => {
-    const one = await openPage(browser, worker);
-    opened.push(one);
-    return one;
-  };
+  const open = tabs();
   const setField = async (one: OpenedPage, name: string, value: unknown): Promise<void> => {
     await one.page.getByRole('button', { name: 'Parameters' }).click();
     await one.page.locator(`#field-${name}`).fill(JSON.stringify(value));
     await one.page.getByRole('button', { name: 'Done' }).click();
   };
-  beforeAll(async () => {
-    browser = await openBrowser();
-  });
-  afterEach(async () => {
-    for (const one of opened.splice(0)) await one.close();
-  });
-  afterAll(() => browser.close());
 
   test('shows reasoning apart from the answer, and tool calls as cards whose results continue the conversation', async () => {
     const worker = await scriptedWorker('parts', {

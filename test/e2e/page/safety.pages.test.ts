@@ -2,12 +2,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser } from '../../support/browser.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chromiumPath } from '../../support/chromium-path.ts';
-import { type OpenedPage, type OpenOptions, openPage } from '../../support/opened-page.ts';
+import type { OpenedPage } from '../../support/opened-page.ts';
 import { scriptedModel, toolCall } from '../../support/scripted-model/model.ts';
+import { tabs } from '../../support/tabs.ts';
 import { startWorker, type TestWorker } from '../../support/worker.ts';
 
 /** Each would set `hacked` if any part of the page parsed it. */
@@ -25,33 +24,23 @@ const TOKEN = 'token-of-the-page';
 
 describe.runIf(chromiumPath)('hostile text', () => {
   const root = mkdtempSync(join(tmpdir(), 'page-'));
-  let browser: Browser;
   let [worker, locked]: TestWorker[] = [];
-  const opened: OpenedPage[] = [];
-  const open = async (to: TestWorker, options?: OpenOptions): Promise<OpenedPage> => {
-    const one = await openPage(browser, to, options);
-    opened.push(one);
-    return one;
-  };
   beforeAll(async () => {
     const model = await scriptedModel(join(root, '<img src=x onerror=hacked=1>'), {
       plain: `${ATTACK}\n\n\`\`\`\n${ATTACK}\n\`\`\``,
       withTools: toolCall('any', { [ATTACK]: ATTACK }),
       afterTool: ATTACK,
     });
-    [browser, worker, locked] = await Promise.all([
-      openBrowser(),
+    [worker, locked] = await Promise.all([
       startWorker({ args: ['--model', model, '--worker-id', 'safe'] }),
       startWorker({ env: { RBEES_API_TOKEN: TOKEN } }),
     ]);
   });
-  afterEach(async () => {
-    for (const one of opened.splice(0)) await one.close();
-  });
   afterAll(async () => {
-    await Promise.all([browser.close(), worker?.kill(), locked?.kill()]);
+    await Promise.all([worker?.kill(), locked?.kill()]);
     rmSync(root, { recursive: true, force: true });
   });
+  const open = tabs();
   const get = (one: TestWorker | undefined): TestWorker => one as TestWorker;
 
   /** No text has become an element, and no script ran. */

@@ -1,9 +1,7 @@
 /** The story of a request that waits, has neighbours, or has no narration. */
-import type { Browser } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { openBrowser } from '../../support/browser.ts';
+import { describe, expect, test } from 'vitest';
 import { chromiumPath } from '../../support/chromium-path.ts';
-import { type OpenedPage, openPage } from '../../support/opened-page.ts';
+import { tabs } from '../../support/tabs.ts';
 import type { TestWorker } from '../../support/worker.ts';
 import { scriptedWorker } from './workers.ts';
 
@@ -11,22 +9,9 @@ const LONG = 'One more line of a very long text. '.repeat(3000);
 const SHORT = 'A short answer.';
 
 describe.runIf(chromiumPath)('the story', () => {
-  let browser: Browser;
-  const opened: OpenedPage[] = [];
-  const open = async (worker: TestWorker): Promise<OpenedPage> => {
-    const one = await openPage(browser, worker);
-    opened.push(one);
-    return one;
-  };
+  const open = tabs();
   const start = (worker: TestWorker, job_id: string): Promise<Response> =>
     worker.post('/execute', { job_id, prompt: 'Go', on_disconnect: 'continue' });
-  beforeAll(async () => {
-    browser = await openBrowser();
-  });
-  afterEach(async () => {
-    for (const one of opened.splice(0)) await one.close();
-  });
-  afterAll(() => browser.close());
 
   test('of a request that waits for a slot shows the wait, live and at the end', async () => {
     const worker = await scriptedWorker('queue', { plain: LONG, withTools: SHORT }, { args: ['--slots', '1'] });
