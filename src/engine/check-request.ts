@@ -35,6 +35,8 @@ export function checkRequest(request: SequenceRequest, { vocabSize, idLimit, con
     return `${prompt.length} ids of prompt and ${maxTokens} to generate do not fit the context of ${context}`;
   if (!isCount(minTokens, 0, maxTokens))
     return `minTokens must be a whole number from 0 to maxTokens, not ${minTokens}`;
+  const continued = checkContinued(request, idLimit);
+  if (continued !== undefined) return continued;
   if (!endIds.every((id) => isCount(id, 0))) return 'endIds must be whole numbers, at least 0';
   if (logprobs !== undefined && !isCount(logprobs, 0, vocabSize))
     return `logprobs must be 0 to ${vocabSize}, not ${logprobs}`;
@@ -58,6 +60,15 @@ export function checkProgram({ nodes, root }: Program, idLimit: number): string 
       return `The grammar has an id outside the vocabulary of ${idLimit}: ${node.id}`;
   }
   return undefined;
+}
+
+function checkContinued({ continued = [], maxTokens, endIds }: SequenceRequest, idLimit: number): string | undefined {
+  if (continued.length > maxTokens)
+    return `continued must have at most maxTokens (${maxTokens}) ids, not ${continued.length}`;
+  const invalid = continued.find((id) => !isCount(id, 0, idLimit - 1));
+  if (invalid !== undefined) return `continued has an id outside the vocabulary of ${idLimit}: ${invalid}`;
+  const end = continued.find((id) => endIds.includes(id));
+  return end === undefined ? undefined : `continued has an end id: ${end}`;
 }
 
 function checkLogitBias(biases: NonNullable<SequenceRequest['logitBias']>, idLimit: number): string | undefined {

@@ -7,7 +7,7 @@
 import type { VocabularyData } from '../grammar/matching/vocabulary.ts';
 import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
-import type { FromEngine, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
+import type { FailureReason, FromEngine, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
@@ -18,6 +18,7 @@ import { isOutOfMemory } from './ort/error-causes.ts';
 import type { Session } from './ort/session.ts';
 import { PrefillBudget } from './prefill-budget.ts';
 import { type Result, Runner } from './runner.ts';
+import type { Constraint } from './sampling/constraint.ts';
 import { Grammars } from './sampling/grammars.ts';
 import { Sampler } from './sampling/sampler.ts';
 import { type Plan, Scheduler } from './scheduler.ts';
@@ -134,15 +135,24 @@ export class Engine {
     const endIds = request.endIds.filter((end) => end < vocabSize);
     try {
       const constraint = grammar && this.#grammars.start(grammar, { maxTokens, idLimit });
-      this.#scheduler.add(new Sequence({ ...request, endIds }, now(), constraint));
+      this.#start({ ...request, endIds }, constraint);
     } catch (error) {
       this.#reject(id, messageOf(error));
     }
   }
 
-  #reject(id: number, message: string): void {
+  #start(request: SequenceRequest, constraint: Constraint | undefined): void {
+    try {
+      this.#scheduler.add(new Sequence(request, now(), constraint));
+    } catch (error) {
+      constraint?.release();
+      this.#reject(request.id, messageOf(error), 'not_continuable');
+    }
+  }
+
+  #reject(id: number, message: string, reason: FailureReason = 'failed'): void {
     const timings = { queueMs: 0, prefillMs: 0, decodeMs: 0 };
-    const finish = { reason: 'failed', message, cachedTokens: 0, drafted: 0, accepted: 0, timings } as const;
+    const finish = { reason, message, cachedTokens: 0, drafted: 0, accepted: 0, timings } as const;
     this.#rejected.push({ id, notes: [], tokens: [], finish });
   }
 

@@ -80,18 +80,18 @@ export class Runner {
     }
   }
 
-  /** Appends a chunk of a prompt to its row. Yields logits after the prompt's last id only. */
+  /** Appends a chunk of an input to its row. Yields logits after the input's last id only. */
   *#prefill(chunk: Chunk): Generator<Result, void, void> {
     const { sequence, start, count } = chunk;
-    const { prompt, promptLogprobs } = sequence.request;
-    if (promptLogprobs !== undefined) {
+    const { input } = sequence;
+    if (sequence.scoresPrompt) {
       yield* this.#prefillScored(chunk);
       return;
     }
     const done = start + count;
-    const result = this.#append(sequence, prompt.slice(start, done), 1);
+    const result = this.#append(sequence, input.slice(start, done), 1);
     if (result instanceof Error) yield [sequence, result];
-    else if (done < prompt.length) sequence.notePrefill(done, this.#now());
+    else if (done < input.length) sequence.notePrefill(done, this.#now());
     else for (const logits of result) yield [sequence, logits];
   }
 
@@ -101,7 +101,7 @@ export class Runner {
    * only runs once for each id.
    */
   *#prefillScored({ sequence, start, count }: Chunk): Generator<Result, void, void> {
-    const { prompt } = sequence.request;
+    const { input } = sequence;
     const done = start + count;
     const began = this.#now();
     let positions = 0;
@@ -114,18 +114,18 @@ export class Runner {
       positions = result.length;
       for (const [index, logits] of result.entries()) {
         const next = from + index + 1;
-        yield next < prompt.length ? [sequence, logits, next] : [sequence, logits];
+        yield next < input.length ? [sequence, logits, next] : [sequence, logits];
         if (sequence.state === 'finished') return;
       }
     }
     this.#costs.scored.note(count, this.#now() - began);
-    if (done < prompt.length) sequence.notePrefill(done, this.#now());
+    if (done < input.length) sequence.notePrefill(done, this.#now());
   }
 
   /** One run of the ids of a prompt from an index, as many as can have logits. */
   #appendScored(sequence: Sequence, from: number, done: number): Float32Array[] | Error {
     try {
-      const ids = sequence.request.prompt.slice(from, Math.min(done, from + this.#session.reserveScores()));
+      const ids = sequence.input.slice(from, Math.min(done, from + this.#session.reserveScores()));
       return this.#append(sequence, ids, ids.length, true);
     } catch (error) {
       return asError(error);

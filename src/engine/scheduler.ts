@@ -22,7 +22,7 @@ const TAIL_MS = 250;
 /** A step copies no further row after this many milliseconds: other sequences wait for the copies. */
 const COPY_MS = 100;
 
-/** A part of a prompt: `count` ids from index `start`. */
+/** A part of the input of a sequence: `count` ids from index `start`. */
 export interface Chunk {
   readonly sequence: Sequence;
   readonly start: number;
@@ -126,7 +126,7 @@ export class Scheduler {
    */
   admit(): void {
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
-      const taken = this.#cache.take(next.request.prompt, next.request.promptLogprobs !== undefined);
+      const taken = this.#cache.take(next.input, next.scoresPrompt);
       if (!taken) break;
       this.#waiting.shift();
       next.slot = taken.slot;
@@ -184,20 +184,20 @@ export class Scheduler {
    * The scores of a prompt come before its outputs, so this sequence always waits for a scored prompt.
    */
   #waitsForPrompt(sequence: Sequence): boolean {
-    const { copyOf, promptLogprobs } = sequence.request;
-    if (copyOf === undefined || promptLogprobs !== undefined) return false;
+    const { copyOf } = sequence.request;
+    if (copyOf === undefined || sequence.scoresPrompt) return false;
     const original = this.#running.slice(0, this.#running.indexOf(sequence)).find((one) => one.request.id === copyOf);
     if (!original || !['waiting', 'prefill'].includes(original.state)) return false;
-    return isScored(original) || (this.#copyRow !== undefined && !original.paused);
+    return original.scoresPrompt || (this.#copyRow !== undefined && !original.paused);
   }
 
   /**
    * Copies a longer prefix of the prompt from another slot.
    * @returns the slot of the sequence with that prefix; undefined if nothing was copied
    */
-  #copyPrefix({ request }: Sequence, { slot }: TakenSlot): TakenSlot | undefined {
-    if (!this.#copyRow || request.promptLogprobs !== undefined) return undefined;
-    const source = this.#cache.sourceFor(slot, request.prompt, request.copyOf !== undefined);
+  #copyPrefix({ request, input, scoresPrompt }: Sequence, { slot }: TakenSlot): TakenSlot | undefined {
+    if (!this.#copyRow || scoresPrompt) return undefined;
+    const source = this.#cache.sourceFor(slot, input, request.copyOf !== undefined);
     if (!source || !this.#copyRow(source, slot)) return undefined;
     this.#cache.copy(source, slot);
     return { slot, cachedTokens: source.length };
@@ -234,16 +234,16 @@ export class Scheduler {
     for (const sequence of longFirst ? [long] : short) {
       const size = this.#sizeOf(sequence, sequence.computed);
       if (budget <= 0 || (chunks.length > 0 && size > budget)) break;
-      chunks.push(chunkOf(sequence, isScored(sequence) ? this.#budget.scored(budget) : budget));
+      chunks.push(chunkOf(sequence, sequence.scoresPrompt ? this.#budget.scored(budget) : budget));
       budget -= size;
     }
     return chunks;
   }
 
-  /** The tokens of the budget that a prompt needs after its first `done` ids. Scores make a token dearer. */
+  /** The tokens of the budget that an input needs after its first `done` ids. Scores make a token dearer. */
   #sizeOf(sequence: Sequence, done: number): number {
-    const left = sequence.request.prompt.length - done;
-    if (!isScored(sequence)) return left;
+    const left = sequence.input.length - done;
+    if (!sequence.scoresPrompt) return left;
     const { chunk } = this.#budget;
     return Math.ceil((left * chunk) / this.#budget.scored(chunk));
   }
@@ -272,16 +272,14 @@ export class Scheduler {
   }
 }
 
-const isScored = ({ request }: Sequence): boolean => request.promptLogprobs !== undefined;
-
 /**
- * The next chunk of the prompt, at most `max` ids. A chunk never has one id, and never leaves one id for the
+ * The next chunk of the input, at most `max` ids. A chunk never has one id, and never leaves one id for the
  * next chunk. A run over one position rounds differently from a run over several positions; all of these
  * round alike. So the logits do not depend on the division into chunks.
  */
 function chunkOf(sequence: Sequence, max: number): Chunk {
   const start = sequence.computed;
-  const left = sequence.request.prompt.length - start;
+  const left = sequence.input.length - start;
   const count = Math.min(left, Math.max(max, 2));
   return { sequence, start, count: left - count === 1 && count > 2 ? count - 1 : count };
 }

@@ -3,6 +3,7 @@
  * its counters and its random generator; changes nothing else.
  */
 import type {
+  FailureReason,
   Finish,
   Finished,
   Note,
@@ -25,6 +26,8 @@ export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
 
 export class Sequence {
   readonly request: SequenceRequest;
+  /** The ids to compute before the next draw: the prompt and the continued output. */
+  readonly input: readonly number[];
   readonly endIds: ReadonlySet<number>;
   readonly random: Random;
   /** Absent if no penalty is set. */
@@ -34,9 +37,9 @@ export class Sequence {
   state: SequenceState = 'waiting';
   /** The slot in the KV cache; -1 while the sequence waits for one. */
   slot = -1;
-  /** Prompt ids that the slot contained when the sequence started. */
+  /** Ids of the input that the slot contained when the sequence started. */
   cachedTokens = 0;
-  /** Prompt ids that are in the KV cache now. */
+  /** Ids of the input that are in the KV cache now. */
   computed = 0;
   /** Last reported position in the queue; 0 = none. */
   position = 0;
@@ -60,22 +63,31 @@ export class Sequence {
   /**
    * @param now milliseconds on the engine's clock.
    * @param constraint of the grammar of the request, at its start.
+   * @throws Error if the grammar does not allow the continued output
    */
   constructor(request: SequenceRequest, now: number, constraint?: Constraint) {
+    const { prompt, continued = [] } = request;
     this.request = request;
+    this.input = continued.length === 0 ? prompt : [...prompt, ...continued];
     this.constraint = constraint;
     this.#arrived = now;
     this.endIds = new Set(request.endIds);
     this.random = Random.seeded(request.sampling.seed);
     if (hasPenalty(request.sampling)) {
       this.occurrences = new Occurrences();
-      for (const id of request.prompt) this.occurrences.add(id, 0);
+      for (const id of prompt) this.occurrences.add(id, 0);
     }
+    this.#replay(continued, now);
   }
 
   /** Number of generated ids. */
   get generated(): number {
     return this.#output.length;
+  }
+
+  /** True if the engine scores the prompt. The scores of a continued sequence were reported before. */
+  get scoresPrompt(): boolean {
+    return this.request.promptLogprobs !== undefined && this.generated === 0;
   }
 
   /** True while no end id may be drawn. */
@@ -104,10 +116,10 @@ export class Sequence {
     this.note({ note: 'started', slot, cachedTokens, ...diverged, others, queueMs: now - this.#arrived });
   }
 
-  /** Notes that the first `done` ids of the prompt are in the KV cache, and that more follow. */
+  /** Notes that the first `done` ids of the input are in the KV cache, and that more follow. */
   notePrefill(done: number, now: number): void {
     this.computed = done;
-    const total = this.request.prompt.length;
+    const total = this.input.length;
     const elapsedMs = now - (this.#started ?? now);
     const etaMs = (elapsedMs / (done - this.cachedTokens)) * (total - done);
     this.note({ note: 'prefill', done, total, elapsedMs, etaMs });
@@ -137,14 +149,10 @@ export class Sequence {
       this.end('eos', now);
       return;
     }
-    this.constraint?.accept(token.id, this);
+    this.#add(token.id);
     this.#tokens.push(token);
-    this.lastId = token.id;
-    this.occurrences?.add(token.id, 1);
-    this.#output.push(token.id);
     this.#promptLookup?.push(token.id);
-    if (this.constraint?.finished) this.end('eos', now);
-    else if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
+    this.#endIfComplete(now);
   }
 
   /** Ends the sequence without an error. Ignored if the sequence has ended already. */
@@ -154,7 +162,7 @@ export class Sequence {
   }
 
   /** Ends the sequence with an error. Ignored if the sequence has ended already. */
-  fail(reason: 'failed' | 'out_of_memory', message: string, now: number): void {
+  fail(reason: FailureReason, message: string, now: number): void {
     this.#finishWith({ reason, message, ...this.#finished(now) });
   }
 
@@ -174,6 +182,30 @@ export class Sequence {
     this.#promptScores = undefined;
     this.#finish = undefined;
     return report;
+  }
+
+  /**
+   * Brings the sequence to its state after the continued ids. Each of them took one random number.
+   */
+  #replay(continued: readonly number[], now: number): void {
+    for (const id of continued) {
+      this.#add(id);
+      this.random.uniform();
+    }
+    if (continued.length > 0) this.#endIfComplete(now);
+  }
+
+  /** @throws Error if the grammar does not allow the id */
+  #add(id: number): void {
+    this.constraint?.accept(id, this);
+    this.lastId = id;
+    this.occurrences?.add(id, 1);
+    this.#output.push(id);
+  }
+
+  #endIfComplete(now: number): void {
+    if (this.constraint?.finished) this.end('eos', now);
+    else if (this.generated >= this.request.maxTokens) this.end('max_tokens', now);
   }
 
   /** The first end counts; later ones are ignored. */

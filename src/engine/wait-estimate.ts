@@ -63,7 +63,7 @@ export class WaitEstimate {
   turnMs(busy: readonly Sequence[]): number {
     const prefillMs = this.#budget.forecast(Math.max(0, busy.length - 1));
     const all = busy.map((sequence) => {
-      const unread = sequence.request.prompt.length - sequence.cachedTokens;
+      const unread = sequence.input.length - sequence.cachedTokens;
       return prefillMs(unread) + this.#expectedTokens(sequence) * this.#stepMs;
     });
     return all.reduce((sum, ms) => sum + ms, 0) / busy.length ** 2;
@@ -76,8 +76,8 @@ export class WaitEstimate {
   }
 
   #remainingMs(sequence: Sequence, prefillMs: (tokens: number) => number): number {
-    const { generated, state, request } = sequence;
-    const unread = state === 'decode' ? 0 : request.prompt.length - Math.max(sequence.computed, sequence.cachedTokens);
+    const { generated, state, input } = sequence;
+    const unread = state === 'decode' ? 0 : input.length - Math.max(sequence.computed, sequence.cachedTokens);
     const tokens = Math.max(1, this.#expectedTokens(sequence) - generated);
     return prefillMs(unread) + tokens * this.#stepMs;
   }

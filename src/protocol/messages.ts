@@ -54,6 +54,13 @@ export interface SequenceRequest {
    * `minTokens`.
    */
   readonly grammar?: SequenceGrammar;
+  /**
+   * The first ids of the output, which an earlier sequence has generated: the engine computes them with the
+   * prompt and draws the next one. They count as generated, advance the random generator, the penalties and
+   * the grammar, and are not reported again. At most `maxTokens`, without an end id. A complete output ends
+   * at once.
+   */
+  readonly continued?: readonly number[];
 }
 
 /** A grammar, and a name for the engine's caches: equal keys have equal programs. */
@@ -103,10 +110,10 @@ export type Note =
    */
   | { readonly note: 'queued'; readonly position: number; readonly etaMs: number }
   /**
-   * The sequence has a slot, whose KV cache already contains `cachedTokens` tokens of the prompt: from an
-   * earlier sequence, or copied from the slot of another one.
-   * `divergedAt` = index of the first prompt id that differs from the slot's id; absent if one is a prefix of
-   * the other. `others` sequences run at the same time.
+   * The sequence has a slot, whose KV cache already contains `cachedTokens` tokens of the prompt and the
+   * continued output: from an earlier sequence, or copied from the slot of another one.
+   * `divergedAt` = index of the first of these ids that differs from the slot's id; absent if one is a prefix
+   * of the other. `others` sequences run at the same time.
    */
   | {
       readonly note: 'started';
@@ -117,8 +124,8 @@ export type Note =
       readonly queueMs: number;
     }
   /**
-   * `done` of `total` prompt tokens are in the KV cache after `elapsedMs` of prefill; about `etaMs` remain.
-   * Sent after each chunk except the last.
+   * `done` of `total` tokens of the prompt and of the continued output are in the KV cache after `elapsedMs`
+   * of prefill; about `etaMs` remain. Sent after each chunk except the last.
    */
   | {
       readonly note: 'prefill';
@@ -164,7 +171,10 @@ export interface Timings {
 
 /** The facts about every finished sequence. */
 export interface Finished {
-  /** Prompt tokens that were already in the slot's KV cache, or were copied from another slot. */
+  /**
+   * Tokens of the prompt and of the continued output that were already in the slot's KV cache, or were copied
+   * from another slot.
+   */
   readonly cachedTokens: number;
   /**
    * Number of tokens that prompt lookup drafted, and how many of them were accepted. Tokens that a grammar
@@ -184,7 +194,10 @@ export interface Finished {
  */
 export type Finish =
   | (Finished & { readonly reason: 'max_tokens' | 'eos' | 'cancelled' })
-  | (Finished & { readonly reason: 'failed' | 'out_of_memory'; readonly message: string });
+  | (Finished & { readonly reason: FailureReason; readonly message: string });
+
+/** `not_continuable`: the continued ids are no beginning of an output that the request allows. */
+export type FailureReason = 'failed' | 'out_of_memory' | 'not_continuable';
 
 /** The results of one step for one sequence. */
 export interface SequenceReport {

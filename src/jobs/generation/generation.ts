@@ -6,7 +6,7 @@ import { EngineLostError } from '../../bridge/child.ts';
 import type { EngineClient } from '../../bridge/client.ts';
 import type { Backpressure, Step } from '../../bridge/sequence-inbox.ts';
 import type { StreamErrorCode } from '../../contract/errors.ts';
-import type { Finish, TokenReport } from '../../protocol/messages.ts';
+import type { FailureReason, Finish, TokenReport } from '../../protocol/messages.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { Job } from '../job.ts';
 import { type Prepared, tokensIn } from '../prompt.ts';
@@ -34,6 +34,13 @@ export interface GenerationParts {
   /** Samples the load of the machine. Absent: the machine is never the cause of a slow generation. */
   readonly sampleMachine?: SampleMachine;
 }
+
+const NO_STEP = 'the runtime could not compute a step';
+const FAILURES: Readonly<Record<FailureReason, { readonly code: StreamErrorCode; readonly reason: string }>> = {
+  failed: { code: 'INFERENCE_FAILED', reason: NO_STEP },
+  out_of_memory: { code: 'VRAM_OOM', reason: NO_STEP },
+  not_continuable: { code: 'INVALID_REQUEST', reason: 'the output so far does not match the request' },
+};
 
 export class Generation {
   readonly #job: Job;
@@ -194,10 +201,10 @@ export class Generation {
   }
 
   #onFinish(choice: Choice, finish: Finish, unconfirmed = false): void {
-    if (finish.reason === 'failed' || finish.reason === 'out_of_memory') {
+    if ('message' in finish) {
+      const { code, reason } = FAILURES[finish.reason];
       this.#narrator.fault(finish.reason, finish.message);
-      const code = finish.reason === 'failed' ? 'INFERENCE_FAILED' : 'VRAM_OOM';
-      this.#fail(code, 'the runtime could not compute a step');
+      this.#fail(code, reason);
     } else if (choice.stopped || finish.reason !== 'cancelled') this.#complete(choice, finish);
     else this.#unconfirmed ||= unconfirmed;
   }
