@@ -11,7 +11,7 @@ import type { FailureReason, FromEngine, PrefillWork, SequenceReport, SequenceRe
 import { messageOf } from '../protocol/text/error-message.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
-import { KvCache, type Prefix } from './kv-cache.ts';
+import { KvCache, type Prefix } from './cache/kv-cache.ts';
 import { openSession, type Publish } from './load/open-model.ts';
 import { warmUpRequest } from './load/warm-up.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';

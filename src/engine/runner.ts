@@ -4,7 +4,7 @@
  */
 
 import type { CostModel } from './cost-model.ts';
-import type { KvCache, Prefix } from './kv-cache.ts';
+import type { KvCache, Prefix } from './cache/kv-cache.ts';
 import type { Rows } from './ort/cache-memory.ts';
 import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';

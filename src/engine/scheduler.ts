@@ -9,7 +9,7 @@
 import type { QueueEstimate } from '../protocol/messages.ts';
 import type { RunCost } from './cost-model.ts';
 import { type Draft, draftFor } from './drafts/draft.ts';
-import type { KvCache, Prefix, TakenSlot } from './kv-cache.ts';
+import type { KvCache, Prefix, TakenSlot } from './cache/kv-cache.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';

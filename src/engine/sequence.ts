@@ -13,7 +13,7 @@ import type {
   TokenReport,
 } from '../protocol/messages.ts';
 import { PromptLookup } from './drafts/prompt-lookup.ts';
-import type { TakenSlot } from './kv-cache.ts';
+import type { TakenSlot } from './cache/kv-cache.ts';
 import type { Constraint } from './sampling/constraint.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';

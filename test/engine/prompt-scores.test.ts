@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { checkRequest } from '../../src/engine/check-request.ts';
 import { CostModel } from '../../src/engine/cost-model.ts';
-import { KvCache } from '../../src/engine/kv-cache.ts';
+import { KvCache } from '../../src/engine/cache/kv-cache.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS, type Run } from '../../src/engine/ort/session.ts';
 import { Runner } from '../../src/engine/runner.ts';
 import { argMax, Sampler } from '../../src/engine/sampling/sampler.ts';

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { CostModel } from '../../src/engine/cost-model.ts';
-import { KvCache } from '../../src/engine/kv-cache.ts';
+import { KvCache } from '../../src/engine/cache/kv-cache.ts';
 import { isOutOfMemory } from '../../src/engine/ort/error-causes.ts';
 import type { Run } from '../../src/engine/ort/session.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CostModel } from '../../src/engine/cost-model.ts';
-import { KvCache } from '../../src/engine/kv-cache.ts';
+import { KvCache } from '../../src/engine/cache/kv-cache.ts';
 import { PrefillBudget } from '../../src/engine/prefill-budget.ts';
 import { Scheduler } from '../../src/engine/scheduler.ts';
 import { Sequence } from '../../src/engine/sequence.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KvCache } from '../../src/engine/kv-cache.ts';
+import { KvCache } from '../../../src/engine/cache/kv-cache.ts';
 
 /** A cache whose slots contain these ids and were released in this order. */
 function holding(...contents: number[][]): KvCache {
