@@ -61,6 +61,8 @@ export class CostModel {
   readonly tokens = new RunCost();
   /** Prefill chunks with scores: the run, and the scores of its positions. */
   readonly scored = new RunCost();
+  /** Copies of tokens from one row to another. */
+  readonly copies = new RunCost();
   /** Decode steps: one token for each of several rows. */
   readonly rows = new RunCost();
 

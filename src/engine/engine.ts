@@ -9,9 +9,10 @@ import { residentBytes } from '../protocol/host/process-memory.ts';
 import type { EngineFacts, EngineOptions } from '../protocol/loading.ts';
 import type { FailureReason, FromEngine, PrefillWork, SequenceReport, SequenceRequest } from '../protocol/messages.ts';
 import { messageOf } from '../protocol/text/error-message.ts';
+import { KvCache } from './cache/kv-cache.ts';
+import type { Match } from './cache/prefix-tree.ts';
 import { checkRequest } from './check-request.ts';
 import { CostModel } from './cost-model.ts';
-import { KvCache, type Prefix } from './cache/kv-cache.ts';
 import { openSession, type Publish } from './load/open-model.ts';
 import { warmUpRequest } from './load/warm-up.ts';
 import { isOutOfMemory } from './ort/error-causes.ts';
@@ -66,8 +67,14 @@ export class Engine {
     this.#facts = facts;
     this.#session = session;
     this.#publish = publish;
-    this.cache = new KvCache(facts.slots, facts.context, facts.cacheUpdate === 'in_place');
     const costs = new CostModel();
+    this.cache = new KvCache({
+      slots: facts.slots,
+      capacity: facts.context,
+      truncates: facts.cacheUpdate === 'in_place',
+      ...(session.copiesRows && { copyRow: (from: Match, to: number) => this.#runner.copyRow(from, to) }),
+      copyPays: (tokens) => costs.copies.estimate(tokens) <= costs.tokens.estimate(tokens),
+    });
     const budget = new PrefillBudget(costs, facts.prefillChunk, session.scoredPositions);
     this.#runner = new Runner(session, this.cache, costs, now);
     this.#waits = new WaitEstimate(budget);
@@ -77,7 +84,6 @@ export class Engine {
       waits: this.#waits,
       now,
       ...(facts.speculation && { draftCost: costs.tokens }),
-      ...(session.copiesRows && { copyRow: (from: Prefix, to: number) => this.#runner.copyRow(from, to) }),
     });
     this.#sampler = new Sampler(facts.vocabSize);
   }

@@ -3,8 +3,9 @@
  * rows of the KV cache, and records the cost of each run. Neither samples nor schedules.
  */
 
+import type { KvCache } from './cache/kv-cache.ts';
+import type { Match } from './cache/prefix-tree.ts';
 import type { CostModel } from './cost-model.ts';
-import type { KvCache, Prefix } from './cache/kv-cache.ts';
 import type { Rows } from './ort/cache-memory.ts';
 import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';
@@ -68,12 +69,14 @@ export class Runner {
   }
 
   /**
-   * Copies the first keys and values of a row to another one. Only if `session.copiesRows`.
+   * Copies the first keys and values of a row to another row. Only if `session.copiesRows`.
    * @returns false if the runtime has no memory for the copy: the other row has not changed then
    */
-  copyRow({ slot, length }: Prefix, to: number): boolean {
+  copyRow({ row, length }: Match, to: number): boolean {
+    const began = this.#now();
     try {
-      this.#session.copyRow(slot, to, length);
+      this.#session.copyRow(row, to, length);
+      this.#costs.copies.note(length, this.#now() - began);
       return true;
     } catch {
       return false; // The prompt is computed instead.

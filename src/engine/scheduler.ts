@@ -1,26 +1,21 @@
 /**
- * Decides which sequences run in the next step (continuous batching with chunked prefill). Waiting sequences
- * get slots in order of arrival. A step has at most one prefill chunk, and one token for every decoding
+ * Decides which sequences run in the next step (continuous batching with chunked prefill), and which of them
+ * give up their memory for the others. A step has at most one prefill chunk, and one token for every decoding
  * sequence. A prompt that fits a chunk is computed in one step. Longer prompts are spread over steps: they
  * delay the other sequences by a bounded amount, and short prompts do not starve them. Owns the waiting and
  * the running sequences; runs nothing.
  */
 
 import type { QueueEstimate } from '../protocol/messages.ts';
+import { Admission } from './admission.ts';
+import type { KvCache } from './cache/kv-cache.ts';
 import type { RunCost } from './cost-model.ts';
 import { type Draft, draftFor } from './drafts/draft.ts';
-import type { KvCache, Prefix, TakenSlot } from './cache/kv-cache.ts';
+import { MAX_DRAFT } from './drafts/prompt-lookup.ts';
 import type { PrefillBudget } from './prefill-budget.ts';
 import type { Sequence } from './sequence.ts';
 import type { WaitEstimate } from './wait-estimate.ts';
-
-/**
- * Age of the estimate behind the queue at which it is made again. It takes about 1 µs for each waiting
- * sequence.
- */
-const TAIL_MS = 250;
-/** A step copies no further row after this many milliseconds: other sequences wait for the copies. */
-const COPY_MS = 100;
+import { WaitingQueue } from './waiting-queue.ts';
 
 /** A part of the input of a sequence: `count` ids from index `start`. */
 export interface Chunk {
@@ -39,9 +34,6 @@ export interface Plan {
   readonly verify?: Draft & { readonly sequence: Sequence };
 }
 
-/** A sequence whose prompt is not computed yet, and the slot that it has taken. */
-type Reserved = readonly [sequence: Sequence, taken: TakenSlot];
-
 interface SchedulerParts {
   readonly cache: KvCache;
   readonly budget: PrefillBudget;
@@ -49,11 +41,6 @@ interface SchedulerParts {
   readonly now: () => number;
   /** Cost of a run of several tokens of one row, which decides the length of a draft; absent = no drafts. */
   readonly draftCost?: RunCost;
-  /**
-   * Copies keys and values from one row to another; false if that failed. Absent = the memory of the device
-   * cannot be copied.
-   */
-  readonly copyRow?: (from: Prefix, to: number) => boolean;
 }
 
 export class Scheduler {
@@ -62,40 +49,33 @@ export class Scheduler {
   readonly #waits: WaitEstimate;
   readonly #now: () => number;
   readonly #draftCost: RunCost | undefined;
-  readonly #copyRow: SchedulerParts['copyRow'];
-  /** In order of arrival. */
-  #waiting: Sequence[] = [];
-  /** Sequences with a slot, in the order in which they started. */
+  readonly #queue: WaitingQueue;
+  readonly #admission: Admission;
+  /** Sequences with a slot, in the order in which they got it. */
   #running: Sequence[] = [];
-  /**
-   * Running sequences that have not started, in order of arrival: they may wait for the prompt of another.
-   */
-  #reserved: Reserved[] = [];
-  /**
-   * Milliseconds from a free slot to a slot for a sequence behind a queue of `length`, and by which one more
-   * waiting sequence delays the next one; estimated `at`.
-   */
-  #tail = { ms: 0, eachMs: 0, length: 0, at: Number.NEGATIVE_INFINITY };
 
-  constructor({ cache, budget, waits, now, draftCost, copyRow }: SchedulerParts) {
+  constructor({ cache, budget, waits, now, draftCost }: SchedulerParts) {
     this.#cache = cache;
     this.#budget = budget;
     this.#waits = waits;
     this.#now = now;
     this.#draftCost = draftCost;
-    this.#copyRow = copyRow;
+    this.#queue = new WaitingQueue(waits, now);
+    const computeMs = (tokens: number): number => (tokens === 0 ? 0 : budget.forecast(0)(tokens));
+    this.#admission = new Admission({ cache, queue: this.#queue, now, computeMs });
   }
 
   /**
-   * True if a step has work: a running sequence that is not paused, or a waiting sequence and a free slot.
+   * True if a step has work: a running sequence that is not paused, or a waiting sequence, and a slot and
+   * memory for it.
    */
   get busy(): boolean {
-    return this.#active.length > 0 || (this.#waiting.length > 0 && this.#cache.free > 0);
+    return this.#active.length > 0 || (this.#queue.first !== undefined && this.#admission.free > 0);
   }
 
   /** Waiting and running sequences. */
   get sequences(): readonly Sequence[] {
-    return [...this.#running, ...this.#waiting];
+    return [...this.#running, ...this.#queue.sequences];
   }
 
   /**
@@ -104,15 +84,12 @@ export class Scheduler {
    */
   get estimate(): { readonly slotFreeMs?: number; readonly queue?: QueueEstimate } {
     const active = this.#active;
-    if (this.#cache.free > 0 || active.length === 0) return {};
-    const slotFreeMs = this.#waits.slotFreeMs(active);
-    const { ms, eachMs, length } = this.#tail;
-    return { slotFreeMs, queue: { length, waitMs: slotFreeMs + ms, eachMs } };
+    return this.#admission.free > 0 || active.length === 0 ? {} : this.#queue.estimate(active);
   }
 
   /** Queues a sequence, and adds a note with its queue position if it has to wait. */
   add(sequence: Sequence): void {
-    this.#waiting.push(sequence);
+    this.#queue.add(sequence);
     this.#notePositions();
   }
 
@@ -122,18 +99,11 @@ export class Scheduler {
 
   /**
    * Gives the free slots to the first waiting sequences, and adds a note with the new queue position to the
-   * others. Starts the sequences with a slot that wait for no other prompt.
+   * others. Takes the memory of the next step.
    */
   admit(): void {
-    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
-      const taken = this.#cache.take(next.input, next.scoresPrompt);
-      if (!taken) break;
-      this.#waiting.shift();
-      next.slot = taken.slot;
-      this.#running.push(next);
-      this.#reserved.push([next, taken]);
-    }
-    if (this.#reserved.length > 0) this.#startReserved();
+    this.#admission.admit(this.#running);
+    for (const sequence of this.#active) this.#takeMemory(sequence);
     this.#notePositions();
   }
 
@@ -149,58 +119,55 @@ export class Scheduler {
 
   /** Removes the finished sequences, frees their slots and returns the sequences. */
   settle(): Sequence[] {
-    const ended = this.sequences.filter((sequence) => sequence.state === 'finished');
+    const ended = this.sequences.filter(({ state }) => state === 'finished');
     if (ended.length === 0) return ended;
     for (const { slot, generated } of ended) {
       if (slot < 0) continue;
       this.#cache.release(slot);
       if (generated > 0) this.#waits.noteOutput(generated);
     }
-    const unfinished = (sequence: Sequence): boolean => sequence.state !== 'finished';
-    this.#running = this.#running.filter(unfinished);
-    this.#reserved = this.#reserved.filter(([sequence]) => unfinished(sequence));
-    this.#waiting = this.#waiting.filter(unfinished);
+    this.#running = this.#running.filter(({ state }) => state !== 'finished');
+    this.#queue.settle();
+    this.#admission.settle();
     return ended;
   }
 
-  /** Starts the reserved sequences, except those that wait, and those for which this step has no time. */
-  #startReserved(): void {
-    const until = this.#now() + COPY_MS;
-    const held: Reserved[] = [];
-    for (const [sequence, taken] of this.#reserved) {
-      if (this.#waitsForPrompt(sequence) || this.#now() >= until) {
-        held.push([sequence, taken]);
-        continue;
-      }
-      const others = this.#running.filter(({ state }) => state !== 'waiting').length;
-      sequence.start(this.#copyPrefix(sequence, taken) ?? taken, others, this.#now());
+  /**
+   * Takes the memory for the next step of a sequence. If the budget is used up, preempts others, or this one
+   * if it is the youngest.
+   */
+  #takeMemory(sequence: Sequence): void {
+    while (isStarted(sequence) && !this.#cache.budget.take(sequence.slot, this.#tokensAfterStep(sequence))) {
+      const victim = this.#victim();
+      if (!victim) return; // it is alone, and the budget suffices for one sequence of any length
+      this.#preempt(victim);
     }
-    this.#reserved = held;
   }
 
-  /**
-   * True while the prompt of the sequence that this one copies is being computed. Only a sequence that
-   * arrived earlier counts, so that two sequences never wait for each other; and only one that is not paused.
-   * The scores of a prompt come before its outputs, so this sequence always waits for a scored prompt.
-   */
-  #waitsForPrompt(sequence: Sequence): boolean {
-    const { copyOf } = sequence.request;
-    if (copyOf === undefined || sequence.scoresPrompt) return false;
-    const original = this.#running.slice(0, this.#running.indexOf(sequence)).find((one) => one.request.id === copyOf);
-    if (!original || !['waiting', 'prefill'].includes(original.state)) return false;
-    return original.scoresPrompt || (this.#copyRow !== undefined && !original.paused);
+  /** Number of tokens of a sequence in the cache after the next step. A whole input is taken at once. */
+  #tokensAfterStep(sequence: Sequence): number {
+    const { state, slot, input, request } = sequence;
+    if (state === 'prefill') return input.length;
+    const next = this.#cache.length(slot) + 1;
+    const drafted = this.#draftCost && this.#running.length === 1 ? MAX_DRAFT : 0;
+    return Math.max(next, Math.min(next + drafted, request.prompt.length + request.maxTokens));
   }
 
-  /**
-   * Copies a longer prefix of the prompt from another slot.
-   * @returns the slot of the sequence with that prefix; undefined if nothing was copied
-   */
-  #copyPrefix({ request, input, scoresPrompt }: Sequence, { slot }: TakenSlot): TakenSlot | undefined {
-    if (!this.#copyRow || scoresPrompt) return undefined;
-    const source = this.#cache.sourceFor(slot, input, request.copyOf !== undefined);
-    if (!source || !this.#copyRow(source, slot)) return undefined;
-    this.#cache.copy(source, slot);
-    return { slot, cachedTokens: source.length };
+  /** The sequence to preempt: a paused one, or else the one that got its slot last. Undefined if one is alone. */
+  #victim(): Sequence | undefined {
+    const started = this.#running.filter(isStarted);
+    if (started.length <= 1) return undefined;
+    return started.findLast(({ paused }) => paused) ?? started.at(-1);
+  }
+
+  /** Takes the slot and the memory of a sequence. It continues later, before all sequences that wait. */
+  #preempt(sequence: Sequence): void {
+    const { slot } = sequence;
+    const tokens = this.#cache.length(slot);
+    this.#cache.release(slot);
+    this.#running = this.#running.filter((one) => one !== sequence);
+    sequence.preempt(tokens, this.#now());
+    this.#queue.addFirst(sequence);
   }
 
   /** Running sequences that are not paused. */
@@ -248,29 +215,13 @@ export class Scheduler {
     return Math.ceil((left * chunk) / this.#budget.scored(chunk));
   }
 
-  /**
-   * Adds a note to each waiting sequence whose queue position has changed. Estimates the wait behind the
-   * queue if its length has changed, or if the estimate is old. The first sequences get the free slots and
-   * have no position.
-   */
   #notePositions(): void {
-    const { free } = this.#cache;
-    const hasMoved = (sequence: Sequence, index: number): boolean =>
-      index >= free && index + 1 - free !== sequence.position;
-    const { length } = this.#waiting;
-    const { length: before, at } = this.#tail;
-    const isOld = free === 0 && (length !== before || this.#now() - at >= TAIL_MS);
-    if (!isOld && !this.#waiting.some(hasMoved)) return;
-    const waits = this.#waits.waits(this.#running, this.#waiting, free);
-    const eachMs = free === 0 ? this.#waits.turnMs(this.#running) : 0;
-    this.#tail = { ms: (waits.at(-1) ?? 0) - (waits[0] ?? 0), eachMs, length, at: this.#now() };
-    for (const [index, sequence] of this.#waiting.entries()) {
-      if (!hasMoved(sequence, index)) continue;
-      sequence.position = index + 1 - free;
-      sequence.note({ note: 'queued', position: sequence.position, etaMs: waits[index] ?? 0 });
-    }
+    this.#queue.notePositions(this.#running, this.#admission.free);
   }
 }
+
+/** True if a sequence holds memory: it has begun to compute its input. */
+const isStarted = ({ state }: Sequence): boolean => state === 'prefill' || state === 'decode';
 
 /**
  * The next chunk of the input, at most `max` ids. A chunk never has one id, and never leaves one id for the

@@ -12,8 +12,8 @@ import type {
   SequenceRequest,
   TokenReport,
 } from '../protocol/messages.ts';
+import type { Begun } from './cache/kv-cache.ts';
 import { PromptLookup } from './drafts/prompt-lookup.ts';
-import type { TakenSlot } from './cache/kv-cache.ts';
 import type { Constraint } from './sampling/constraint.ts';
 import { hasPenalty, Occurrences } from './sampling/penalties.ts';
 import { Random } from './sampling/random.ts';
@@ -24,16 +24,25 @@ import { Random } from './sampling/random.ts';
  */
 export type SequenceState = 'waiting' | 'prefill' | 'decode' | 'finished';
 
+/** A sequence starts only if this many tokens of output fit the memory. */
+const FIRST_STRETCH = 128;
+
+/** The begin in a slot. */
+export interface Start extends Begun {
+  /** Milliseconds by which the cached ids shorten the computation, about. */
+  readonly savedMs?: number;
+}
+
 export class Sequence {
   readonly request: SequenceRequest;
-  /** The ids to compute before the next draw: the prompt and the continued output. */
-  readonly input: readonly number[];
   readonly endIds: ReadonlySet<number>;
   readonly random: Random;
   /** Absent if no penalty is set. */
   readonly occurrences: Occurrences | undefined;
   /** The progress in the grammar of the request; absent without a grammar. */
   readonly constraint: Constraint | undefined;
+  /** The ids to compute before the next draw: the prompt, and the output so far of a continued sequence. */
+  input: readonly number[];
   state: SequenceState = 'waiting';
   /** The slot in the KV cache; -1 while the sequence waits for one. */
   slot = -1;
@@ -49,6 +58,10 @@ export class Sequence {
   paused = false;
 
   readonly #arrived: number;
+  /** Time since which the sequence waits for a slot. */
+  #waitsSince: number;
+  /** Cached tokens of the first start. */
+  #firstCached: number | undefined;
   #started: number | undefined;
   #firstToken: number | undefined;
   #lastToken: number | undefined;
@@ -71,6 +84,7 @@ export class Sequence {
     this.input = continued.length === 0 ? prompt : [...prompt, ...continued];
     this.constraint = constraint;
     this.#arrived = now;
+    this.#waitsSince = now;
     this.endIds = new Set(request.endIds);
     this.random = Random.seeded(request.sampling.seed);
     if (hasPenalty(request.sampling)) {
@@ -90,6 +104,13 @@ export class Sequence {
     return this.request.promptLogprobs !== undefined && this.generated === 0;
   }
 
+  /** Number of tokens for which the sequence needs memory soon: its input and a stretch of output. */
+  get nextTokens(): number {
+    const { prompt, maxTokens } = this.request;
+    const left = prompt.length + maxTokens - this.input.length;
+    return Math.max(prompt.length + this.generated, this.input.length + Math.min(FIRST_STRETCH, left));
+  }
+
   /** True while no end id may be drawn. */
   get belowMinTokens(): boolean {
     return this.generated < this.request.minTokens;
@@ -107,13 +128,30 @@ export class Sequence {
   }
 
   /** Starts the sequence in a slot; `others` sequences run at the same time. */
-  start({ slot, cachedTokens, ...diverged }: TakenSlot, others: number, now: number): void {
+  start({ slot, cachedTokens, savedMs, ...source }: Start, others: number, now: number): void {
     this.state = 'prefill';
     this.slot = slot;
     this.cachedTokens = cachedTokens;
     this.computed = cachedTokens;
-    this.#started = now;
-    this.note({ note: 'started', slot, cachedTokens, ...diverged, others, queueMs: now - this.#arrived });
+    this.#started ??= now;
+    this.#firstCached ??= cachedTokens;
+    const saved = cachedTokens > 0 && savedMs !== undefined && { savedMs };
+    this.note({ note: 'started', slot, cachedTokens, ...source, ...saved, others, queueMs: now - this.#waitsSince });
+  }
+
+  /**
+   * Takes the slot away from the sequence, which waits again, and later goes on with the next draw.
+   * @param tokens number of its ids that were in the KV cache
+   */
+  preempt(tokens: number, now: number): void {
+    this.state = 'waiting';
+    this.slot = -1;
+    this.position = 0;
+    this.computed = 0;
+    this.cachedTokens = 0;
+    this.#waitsSince = now;
+    this.input = [...this.request.prompt, ...this.#output];
+    this.note({ note: 'preempted', tokens });
   }
 
   /** Notes that the first `done` ids of the input are in the KV cache, and that more follow. */
@@ -220,7 +258,7 @@ export class Sequence {
     const started = this.#started ?? now;
     const first = this.#firstToken ?? now;
     return {
-      cachedTokens: this.cachedTokens,
+      cachedTokens: this.#firstCached ?? 0,
       drafted: this.#promptLookup?.drafted ?? 0,
       accepted: this.#promptLookup?.accepted ?? 0,
       ...(this.constraint && { forced: this.constraint.forced }),

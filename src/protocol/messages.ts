@@ -49,6 +49,11 @@ export interface SequenceRequest {
    */
   readonly copyOf?: number;
   /**
+   * Sequences share keys and values of equal prefixes only if their salts are equal: the time of a request
+   * then tells nothing about the prompts of others. Default: an empty text.
+   */
+  readonly cacheSalt?: string;
+  /**
    * The grammar of the output. Absent: any output. An end id is drawn only after a complete output. The
    * sequence ends with `eos` as soon as the output is complete and nothing can follow, also below
    * `minTokens`.
@@ -113,16 +118,24 @@ export type Note =
    * The sequence has a slot, whose KV cache already contains `cachedTokens` tokens of the prompt and the
    * continued output: from an earlier sequence, or copied from the slot of another one.
    * `divergedAt` = index of the first of these ids that differs from the slot's id; absent if one is a prefix
-   * of the other. `others` sequences run at the same time.
+   * of the other. `copiedFrom` = the other row that had them, and if a sequence was running there; `savedMs`
+   * = milliseconds by which they shorten the computation, about. `others` sequences run at the same time.
    */
   | {
       readonly note: 'started';
       readonly slot: number;
       readonly cachedTokens: number;
       readonly divergedAt?: number;
+      readonly copiedFrom?: { readonly row: number; readonly running: boolean };
+      readonly savedMs?: number;
       readonly others: number;
       readonly queueMs: number;
     }
+  /**
+   * The sequence has given back its slot and its memory: `tokens` = ids whose keys and values were dropped.
+   * It waits in front of the queue; `started` follows when it continues.
+   */
+  | { readonly note: 'preempted'; readonly tokens: number }
   /**
    * `done` of `total` tokens of the prompt and of the continued output are in the KV cache after `elapsedMs`
    * of prefill; about `etaMs` remain. Sent after each chunk except the last.

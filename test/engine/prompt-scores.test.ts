@@ -3,9 +3,9 @@
  * prompt, for models with all kinds of caches and logits.
  */
 import { afterAll, describe, expect, it } from 'vitest';
+import { KvCache } from '../../src/engine/cache/kv-cache.ts';
 import { checkRequest } from '../../src/engine/check-request.ts';
 import { CostModel } from '../../src/engine/cost-model.ts';
-import { KvCache } from '../../src/engine/cache/kv-cache.ts';
 import { MAX_SCORED_BYTES, MAX_SCORED_POSITIONS, type Run } from '../../src/engine/ort/session.ts';
 import { Runner } from '../../src/engine/runner.ts';
 import { argMax, Sampler } from '../../src/engine/sampling/sampler.ts';
@@ -180,10 +180,11 @@ it('a model that gives the logits of one position only runs once for each id', (
       };
     },
   });
-  const cache = new KvCache(1, 32);
+  const cache = new KvCache({ slots: 1, capacity: 32 });
   const runner = new Runner(single, cache, new CostModel(), () => 0);
   const sequence = new Sequence(request({ prompt: prompt(5), promptLogprobs: 0 }), 0);
-  sequence.start(cache.take(sequence.request.prompt, true)!, 0, 0);
+  const input = { ids: sequence.input, salt: '', whole: true };
+  sequence.start(cache.begin(cache.take(input)!, input), 0, 0);
   const results = [...runner.run({ prefill: [{ sequence, start: 0, count: 5 }], decode: [] })];
   expect(results.map(([, , scored]) => scored)).toEqual([1, 2, 3, 4, undefined]);
   expect(tokens).toEqual([1, 1, 1, 1, 1]);

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { CostModel } from '../../src/engine/cost-model.ts';
 import { KvCache } from '../../src/engine/cache/kv-cache.ts';
+import { CostModel } from '../../src/engine/cost-model.ts';
 import { isOutOfMemory } from '../../src/engine/ort/error-causes.ts';
 import type { Run } from '../../src/engine/ort/session.ts';
 import { prefillChunk, Runner } from '../../src/engine/runner.ts';
@@ -20,7 +20,8 @@ afterAll(() => {
 function prefilled(runner: Runner, cache: KvCache, lengths: number[]): Sequence[] {
   return lengths.map((length, index) => {
     const sequence = new Sequence(request({ prompt: prompt(length, index + 50), maxTokens: 200 }), 0);
-    sequence.start(cache.take(sequence.request.prompt)!, 0, 0);
+    const input = { ids: sequence.input, salt: '' };
+    sequence.start(cache.begin(cache.take(input)!, input), 0, 0);
     draw(runner, { prefill: [{ sequence, start: 0, count: length }], decode: [] });
     return sequence;
   });
@@ -52,7 +53,7 @@ const expected = (sequence: Sequence, count: number): number[] =>
 
 function fresh(): { cache: KvCache; runner: Runner } {
   poison();
-  const cache = new KvCache(4, 256);
+  const cache = new KvCache({ slots: 4, capacity: 256 });
   return { cache, runner: new Runner(session, cache, new CostModel(), () => 0) };
 }
 
@@ -168,7 +169,7 @@ it('gives each row the same logits with more sets of rows than cached bindings',
 });
 
 it('fails only the rows of a failed run', () => {
-  const cache = new KvCache(4, 256);
+  const cache = new KvCache({ slots: 4, capacity: 256 });
   const costs = new CostModel();
   // Distant rows run separately.
   for (const [rows, ms] of [

@@ -1,179 +1,295 @@
 /**
- * The slots of the KV cache: records which slots are free, and the token ids in each. The session owns the
- * memory. A slot is a row of the cache. It keeps its ids after its sequence has finished, so that a later
- * prompt with the same prefix reuses them. Pure bookkeeping.
+ * The rows of the KV cache: which ids each of them contains, which of them are the slots of sequences, and
+ * which ids a new sequence takes from another row. A row keeps its ids after its sequence has ended, as long as
+ * the budget allows. The session owns the memory.
  */
+import type { Match } from './prefix-tree.ts';
+import { RowBudget, type RowMemory } from './row-budget.ts';
+import { RowIds } from './row-ids.ts';
 
-/** Number of prompt ids that are computed even if the slot contains the whole prompt. */
-const MIN_COMPUTED = 2;
 /**
- * Fewer ids are not copied from the slot of an unrelated sequence: a run of a few ids more costs as little.
+ * Number of ids of an input that are computed even if a row contains all of them. The first token is drawn
+ * from the logits after the last id, and a run over one position rounds differently from a run over several:
+ * with two ids, a reused prefix gives the same logits as an input that is computed from its start.
  */
+const MIN_COMPUTED = 2;
+/** Fewer ids are neither copied nor stored: a run of a few ids more costs as little. */
 const MIN_COPIED = 32;
+/**
+ * A sequence drops the ids of its slot after the common prefix if they are fewer than this part of the prefix.
+ * Otherwise it copies the prefix to another slot, so that later sequences can use both.
+ */
+const DROPPED_PART = 1 / 8;
 
-/** A free slot taken for a prompt. */
-export interface TakenSlot {
+/** The ids of a new sequence in the cache, and where they come from. */
+export interface Begun {
   readonly slot: number;
-  /** Length of the prompt's prefix that the slot already contains: 0 … prompt − 2. */
+  /** Length of the input's prefix that the slot contains: 0 … input − 2. */
   readonly cachedTokens: number;
-  /** Index of the first prompt id that differs from the slot's id; absent if one is a prefix of the other. */
+  /** The other row from which they were copied, and if a sequence was running there; absent: none was. */
+  readonly copiedFrom?: { readonly row: number; readonly running: boolean };
+  /** Index of the first id that differs from the row's id; absent if one is a prefix of the other. */
   readonly divergedAt?: number;
 }
 
-/** The first `length` ids of a slot. */
-export interface Prefix {
-  readonly slot: number;
-  readonly length: number;
+/** The input of a sequence. */
+export interface CacheInput {
+  readonly ids: ArrayLike<number>;
+  /** Rows with another salt have nothing in common with this input. */
+  readonly salt: string;
+  /** All ids must be computed. */
+  readonly whole?: boolean;
+  /**
+   * Another row may contain the same input: any longer prefix is copied. Otherwise at least 32 ids are, and
+   * only those that were computed as a prompt, so that a copy never changes the logits.
+   */
+  readonly related?: boolean;
 }
 
-interface Slot {
-  /** The ids whose keys and values are in the row; the first `length` are valid. */
-  readonly ids: Int32Array;
-  length: number;
+export interface KvCacheOptions {
+  /** Rows 0 … slots − 1 are the slots. */
+  readonly slots: number;
+  /** Tokens per row. */
+  readonly capacity: number;
+  /** Number of rows after the slots, which contain ids of ended sequences; default: 0. */
+  readonly storedRows?: number;
+  /** False if a row keeps all ids or none; default: true. */
+  readonly truncates?: boolean;
+  /** Budget of all rows in bytes; default: none. */
+  readonly budget?: number;
+  /** Default: a row holds no bytes. */
+  readonly memory?: RowMemory;
   /**
-   * Number of first ids that were computed as a prompt, by runs over several ids. Their keys and values do
-   * not depend on the division into runs; those of a run over one id do.
+   * Copies the keys and values of the first ids of a row to another row; false if that failed. Absent: the
+   * memory of the device cannot be copied.
    */
-  prefilled: number;
-  busy: boolean;
-  /** Sequence number of the last release. Among equal slots, the one released first is taken. */
-  released: number;
+  readonly copyRow?: (from: Match, to: number) => boolean;
+  /** True if a copy of so many ids takes less time than their computation; default: always. */
+  readonly copyPays?: (tokens: number) => boolean;
 }
+
+/** Contents that were dropped for lack of memory or of rows. */
+export interface Evictions {
+  readonly rows: number;
+  readonly tokens: number;
+}
+
+/** The length of the common prefix of an input and each row. */
+type Common = ReadonlyMap<number, number>;
+
+const NO_MEMORY: RowMemory = { bytesFor: () => 0, releaseRow: () => 0 };
 
 export class KvCache {
-  /** Tokens per slot. */
+  /** Tokens per row. */
   readonly capacity: number;
-  /**
-   * True if a slot can drop its last ids and keep the ids before them. Otherwise a slot keeps all ids or
-   * none.
-   */
-  readonly #truncates: boolean;
-  readonly #slots: readonly Slot[];
-  #releases = 0;
+  readonly budget: RowBudget;
+  readonly #options: KvCacheOptions;
+  readonly #ids: RowIds;
+  /** The slots that have a sequence. */
+  readonly #taken = new Set<number>();
+  readonly #rows: number;
+  #evictions: Evictions | undefined;
 
-  constructor(slots: number, capacity: number, truncates = true) {
+  constructor(options: KvCacheOptions) {
+    const { slots, capacity, storedRows = 0, truncates = true, memory = NO_MEMORY } = options;
+    const { budget = Number.POSITIVE_INFINITY } = options;
+    this.#options = options;
     this.capacity = capacity;
-    this.#truncates = truncates;
-    this.#slots = Array.from({ length: slots }, () => ({
-      ids: new Int32Array(capacity),
-      length: 0,
-      prefilled: 0,
-      busy: false,
-      released: 0,
-    }));
+    this.#rows = slots + storedRows;
+    this.#ids = new RowIds(this.#rows, capacity, truncates);
+    this.budget = new RowBudget(this.#rows, budget, memory, (row) => this.#evict(row));
   }
 
+  /** Number of free slots. */
   get free(): number {
-    return this.#slots.reduce((count, slot) => count + (slot.busy ? 0 : 1), 0);
+    return this.#free.length;
   }
 
-  /** Number of ids in the slot, which is the index of the next id. */
-  length(slot: number): number {
-    return this.#at(slot).length;
+  /** True if the content of a row can be copied to another row. */
+  get copies(): boolean {
+    return this.#options.copyRow !== undefined;
+  }
+
+  /** Number of ids in the row, which is the index of the next id. */
+  length(row: number): number {
+    return this.#ids.length(row);
+  }
+
+  /** The contents that were dropped since the last call; undefined if there are none. */
+  takeEvictions(): Evictions | undefined {
+    const evictions = this.#evictions;
+    this.#evictions = undefined;
+    return evictions;
+  }
+
+  /** Length of the longest prefix of an input that a row contains. */
+  available(input: CacheInput): number {
+    const common = this.#common(input);
+    const own = this.#free.map((slot) => this.#kept(slot, common, input));
+    return Math.max(0, this.#source(common, input)?.length ?? 0, ...own);
   }
 
   /**
-   * Takes the free slot with the longest common prefix and keeps that prefix; returns undefined if no slot is
-   * free. At least the last two ids of the prompt are computed. The first token is drawn from the logits
-   * after the last id, and a run over one position rounds differently from a run over several: with two ids,
-   * a reused prefix gives the same logits as a prompt that is computed from its start.
-   * @param empty keep nothing, because all ids of the prompt must be computed.
+   * Takes a free slot for a sequence: the one whose ids the sequence continues, or else the one whose ids are
+   * worth least. Its ids stay until `begin`.
+   * @returns undefined if no slot is free
    */
-  take(prompt: ArrayLike<number>, empty = false): TakenSlot | undefined {
-    let best:
-      | { readonly index: number; readonly common: number; readonly cachedTokens: number; readonly slot: Slot }
-      | undefined;
-    for (const [index, slot] of this.#slots.entries()) {
-      if (slot.busy) continue;
-      const common = commonPrefix(slot, prompt);
-      const cachedTokens = this.#keep(slot, Math.max(0, Math.min(common, prompt.length - MIN_COMPUTED)));
-      const more = cachedTokens - (best?.cachedTokens ?? -1);
-      if (!best || more > 0 || (more === 0 && slot.released < best.slot.released))
-        best = { index, common, cachedTokens, slot };
+  take(input: CacheInput): number | undefined {
+    const common = this.#common(input);
+    const copied = this.#source(common, input)?.length ?? 0;
+    let best: number | undefined;
+    let least: readonly number[] = [];
+    for (const slot of this.#free) {
+      const kept = this.#kept(slot, common, input);
+      const continued = !this.copies || (kept > copied - MIN_COPIED && !this.#isDear(slot, kept));
+      const order = [continued ? -kept : 0, this.#ids.isCovered(slot) ? 0 : 1, this.budget.usedAt(slot)];
+      if (best === undefined || isBefore(order, least)) [best, least] = [slot, order];
     }
-    if (!best) return undefined;
-    const { index, common, slot } = best;
-    const cachedTokens = empty ? 0 : best.cachedTokens;
-    const diverged = !empty && common < Math.min(slot.length, prompt.length);
-    slot.busy = true;
-    shorten(slot, cachedTokens);
-    return { slot: index, cachedTokens, ...(diverged && { divergedAt: common }) };
-  }
-
-  /**
-   * Records ids whose keys and values a run has appended to the slot's row.
-   * @throws RangeError if the ids exceed the slot's capacity.
-   */
-  commit(slot: number, ids: ArrayLike<number>): void {
-    const row = this.#at(slot);
-    if (row.length + ids.length > this.capacity) throw new RangeError(`Slot ${slot} is full`);
-    row.ids.set(ids, row.length);
-    if (ids.length > 1 && row.prefilled === row.length) row.prefilled += ids.length;
-    row.length += ids.length;
-  }
-
-  /**
-   * The other slot, free or busy, from which the longest prefix of the prompt can be copied to a slot.
-   * Undefined if no slot has a longer prefix than the slot itself.
-   * @param related the slot may contain the same prompt: any longer prefix counts. Otherwise the copied ids
-   * must be at least 32 more, and computed as a prompt, so that a copy never changes the logits.
-   */
-  sourceFor(slot: number, prompt: ArrayLike<number>, related: boolean): Prefix | undefined {
-    let best: Prefix | undefined;
-    let least = this.#at(slot).length + (related ? 1 : MIN_COPIED);
-    for (const [index, source] of this.#slots.entries()) {
-      if (index === slot) continue;
-      const usable = related ? source.length : source.prefilled;
-      const length = Math.min(commonPrefix(source, prompt), usable, prompt.length - MIN_COMPUTED);
-      if (length < least) continue;
-      best = { slot: index, length };
-      least = length + 1;
-    }
+    if (best !== undefined) this.#taken.add(best);
     return best;
   }
 
-  /** Records that a slot now contains the first `length` ids of another one, and nothing else. */
-  copy({ slot: from, length }: Prefix, to: number): void {
-    const [source, target] = [this.#at(from), this.#at(to)];
-    target.ids.set(source.ids.subarray(0, length));
-    target.length = length;
-    target.prefilled = Math.min(source.prefilled, length);
+  /**
+   * Begins a sequence in its slot: keeps the common prefix, or copies a longer one from another row. If the
+   * slot loses ids that are worth it, another row stores them.
+   * @param tokens number of tokens for which the sequence needs memory soon, those of the input included
+   */
+  begin(slot: number, input: CacheInput, tokens = input.ids.length): Begun {
+    const common = this.#common(input);
+    const own = this.#kept(slot, common, input);
+    const source = this.#source(common, input, slot, own);
+    const before = this.length(slot);
+    this.budget.setBusy(slot, true);
+    // The source is then used later than the ids of the slot: they do not take its row or its memory.
+    if (source) this.budget.touch(source.row);
+    this.#store(slot, source ? 0 : own);
+    this.budget.touch(slot);
+    const copied = source !== undefined && this.#copy(source, slot);
+    if (!copied) {
+      this.truncate(slot, own);
+      this.#ids.setSalt(slot, input.salt);
+    }
+    this.budget.release(slot, Math.max(this.length(slot), tokens));
+    const compared = copied ? this.length(source.row) : before;
+    const shared = common.get(copied ? source.row : slot) ?? 0;
+    return {
+      slot,
+      cachedTokens: this.length(slot),
+      ...(copied && { copiedFrom: { row: source.row, running: this.budget.isBusy(source.row) } }),
+      ...(!input.whole && shared < Math.min(compared, input.ids.length) && { divergedAt: shared }),
+    };
   }
 
-  /** Frees the slot. Its ids stay for a later prompt. */
+  /**
+   * Records ids whose keys and values a run has appended to a row.
+   * @throws RangeError if the ids exceed the capacity of the row.
+   */
+  commit(row: number, ids: ArrayLike<number>): void {
+    this.#ids.append(row, ids);
+  }
+
+  /** Frees a slot. Its ids stay for a later sequence. */
   release(slot: number): void {
-    const row = this.#at(slot);
-    row.busy = false;
-    row.released = ++this.#releases;
+    this.#taken.delete(slot);
+    this.budget.setBusy(slot, false);
+    this.budget.touch(slot);
   }
 
   /** Drops all ids after the first `length`, or all ids if the cache cannot drop a part. */
-  truncate(slot: number, length: number): void {
-    const row = this.#at(slot);
-    shorten(row, this.#keep(row, Math.min(row.length, length)));
+  truncate(row: number, length: number): void {
+    this.#ids.truncate(row, length);
   }
 
-  /** Number of ids that a slot keeps when all ids after the first `length` are dropped. */
-  #keep(slot: Slot, length: number): number {
-    return this.#truncates || length === slot.length ? length : 0;
+  /** Free slots. */
+  get #free(): number[] {
+    const slots = Array.from({ length: this.#options.slots }, (_, slot) => slot);
+    return slots.filter((slot) => !this.#taken.has(slot));
   }
 
-  #at(slot: number): Slot {
-    const row = this.#slots[slot];
-    if (!row) throw new RangeError(`There is no slot ${slot}`);
-    return row;
+  #common({ ids, salt }: CacheInput): Common {
+    return this.#ids.common(ids, salt);
+  }
+
+  /** Number of first ids that a slot keeps for an input. */
+  #kept(slot: number, common: Common, { ids, whole = false }: CacheInput): number {
+    const most = Math.min(common.get(slot) ?? 0, ids.length - MIN_COMPUTED);
+    return whole ? 0 : this.#ids.kept(slot, Math.max(0, most));
+  }
+
+  /** True if the ids that a slot drops are worth a copy. */
+  #isDear(slot: number, kept: number): boolean {
+    const dropped = this.length(slot) - kept;
+    return dropped >= MIN_COPIED && dropped > kept * DROPPED_PART && !this.#ids.isCovered(slot);
+  }
+
+  /**
+   * The row from which the longest prefix of the input can be copied, if that is longer than `own` and worth
+   * it.
+   * @param slot a row that is not a source
+   */
+  #source(common: Common, { ids, whole, related }: CacheInput, slot = -1, own = 0): Match | undefined {
+    if (!this.copies || whole) return undefined;
+    let best: Match | undefined;
+    let least = own + (related ? 1 : MIN_COPIED);
+    for (const [row, shared] of common) {
+      const isEnded = shared === this.length(row) && !this.budget.isBusy(row);
+      const usable = Math.min(
+        shared,
+        ids.length - MIN_COMPUTED,
+        related || isEnded ? shared : this.#ids.prefilled(row),
+      );
+      if (row === slot || usable < least) continue;
+      best = { row, length: usable };
+      least = usable + 1;
+    }
+    const { copyPays = () => true } = this.#options;
+    return best && copyPays(best.length - own) ? best : undefined;
+  }
+
+  /** Copies a slot's ids to a row that stores them, if it drops ids that are worth it. */
+  #store(slot: number, kept: number): void {
+    if (!this.copies || !this.#isDear(slot, kept)) return;
+    const usedAt = this.budget.usedAt(slot);
+    const row = this.#storedRow(usedAt);
+    if (row === undefined) return;
+    this.#evict(row);
+    this.budget.release(row, 0);
+    if (this.#copy({ row: slot, length: this.length(slot) }, row, usedAt)) this.budget.setUsedAt(row, usedAt);
+  }
+
+  /** The row after the slots that was used least recently, and before `usedAt`. */
+  #storedRow(usedAt: number): number | undefined {
+    let oldest: number | undefined;
+    for (let row = this.#options.slots; row < this.#rows; row += 1)
+      if (this.budget.usedAt(row) < (oldest === undefined ? usedAt : this.budget.usedAt(oldest))) oldest = row;
+    return oldest;
+  }
+
+  /**
+   * Makes the ids of a row the first ids of another one.
+   * @param before rows that were used later are not evicted for the memory of the copy
+   * @returns false if there is no memory for the copy: the row has not changed then
+   */
+  #copy(from: Match, to: number, before?: number): boolean {
+    if (!this.budget.take(to, from.length, from.row, before)) return false;
+    if (this.#options.copyRow?.(from, to) !== true) return false;
+    this.#ids.copy(from, to);
+    return true;
+  }
+
+  /** Drops the ids of an idle row. */
+  #evict(row: number): void {
+    const length = this.length(row);
+    if (length === 0) return;
+    const { rows, tokens } = this.#evictions ?? { rows: 0, tokens: 0 };
+    this.#evictions = { rows: rows + 1, tokens: tokens + length };
+    this.truncate(row, 0);
+    this.budget.setUsedAt(row, 0);
   }
 }
 
-function shorten(slot: Slot, length: number): void {
-  slot.length = length;
-  slot.prefilled = Math.min(slot.prefilled, length);
-}
-
-/** Length of the common prefix of slot and prompt. */
-function commonPrefix(slot: Slot, prompt: ArrayLike<number>): number {
-  const length = Math.min(slot.length, prompt.length);
-  let common = 0;
-  while (common < length && slot.ids[common] === prompt[common]) common++;
-  return common;
+/** Compares lists of numbers of one length, the first ones first. */
+function isBefore(one: readonly number[], other: readonly number[]): boolean {
+  const differs = one.findIndex((value, index) => value !== other[index]);
+  return differs >= 0 && (one[differs] ?? 0) < (other[differs] ?? 0);
 }

@@ -76,7 +76,7 @@ export class PrefixTree {
   }
 
   /** True if no row has ids. */
-  get empty(): boolean {
+  get isEmpty(): boolean {
     return !this.#root.used;
   }
 

@@ -65,6 +65,8 @@ export class GenerationNarrator implements SpeedListener {
           eta_ms: note.etaMs,
         });
         return;
+      case 'preempted':
+        return;
       default:
         note satisfies never;
     }

@@ -53,7 +53,7 @@ describe('a row', () => {
     const tree = treeOf([1, 2, 3], [1, 2, 4, 5], [1, 7]);
     for (const row of [1, 0, 2]) tree.truncate(row, 0);
     expect(tree.size).toBe(1);
-    expect(tree.empty).toBe(true);
+    expect(tree.isEmpty).toBe(true);
   });
 });
 
