@@ -5,7 +5,7 @@
 
 import type { CostModel } from './cost-model.ts';
 import type { KvCache, Prefix } from './kv-cache.ts';
-import type { Rows } from './ort/cache-memory.ts';
+import type { Rows } from './ort/cache/memory.ts';
 import type { Session } from './ort/session.ts';
 import type { Chunk, Plan } from './scheduler.ts';
 import type { Sequence } from './sequence.ts';

@@ -3,11 +3,11 @@
  * present at the same address. If the device supports addresses inside a buffer, all rows are in one tensor
  * and several rows run together. Otherwise each row has separate tensors and runs alone.
  */
-import type { Pointer } from '../ffi.ts';
-import type { OrtApi } from './api.ts';
-import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './cache-memory.ts';
-import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
-import type { TensorMemory, Tensors } from './tensors.ts';
+import type { Pointer } from '../../ffi.ts';
+import type { OrtApi } from '../api.ts';
+import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
+import type { TensorMemory, Tensors } from '../tensors.ts';
+import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './memory.ts';
 
 /**
  * Maximum number of IO bindings to keep. Each references all cache tensors, and many slots give many sets of

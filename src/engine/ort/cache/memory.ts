@@ -2,8 +2,8 @@
  * The memory of a model's KV cache, as a session uses it. CacheInPlace and CacheGrowing implement this
  * interface.
  */
-import { copyMemory, type Pointer } from '../ffi.ts';
-import { bytesOf, type CacheTensor, rowOf } from './signature.ts';
+import { copyMemory, type Pointer } from '../../ffi.ts';
+import { bytesOf, type CacheTensor, rowOf } from '../signature.ts';
 
 /** Consecutive rows of the KV cache. */
 export interface Rows {

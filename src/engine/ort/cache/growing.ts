@@ -3,10 +3,10 @@
  * stay in device memory, where the runtime allocated them, and are the inputs of the next run. Each row runs
  * alone. A row cannot drop its last tokens, only all tokens.
  */
-import type { Pointer } from '../ffi.ts';
-import type { OrtApi } from './api.ts';
-import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './cache-memory.ts';
-import { type CacheTensor, rowOf } from './signature.ts';
+import type { Pointer } from '../../ffi.ts';
+import type { OrtApi } from '../api.ts';
+import { type CacheTensor, rowOf } from '../signature.ts';
+import { type CacheMemory, copyTokens, type RowMemory, type Rows } from './memory.ts';
 
 /** The content of a row: one `OrtValue` per cache tensor, and the number of tokens in each. */
 interface GrownRow {
